@@ -1,0 +1,3 @@
+//! The process: reads the settings, serves until told to stop.
+
+fn main() {}

@@ -1,0 +1,207 @@
+//! What a client may say.
+
+use super::{Devices, Epoch, ErrorCode, Leg, MessageId, ParticipantId, Seq, SessionToken, Signal};
+use serde::{Deserialize, Serialize};
+
+/// One frame from a client.
+///
+/// Texts are plain strings here and parsed by the handler, so that a refusal can
+/// name the message it refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientMessage {
+    /// Be told which rooms are open, now and whenever that changes. No room needed.
+    Watch,
+    /// Enter a room. Once a socket.
+    Join {
+        /// Which room; it is made where there is none.
+        room: String,
+        /// What to be called.
+        nickname: String,
+        /// How to go on where a former connection ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resume: Option<Resume>,
+    },
+    /// Say something.
+    Chat {
+        /// A UUID of the client's own; the same id never makes a second message.
+        id: MessageId,
+        /// What to say.
+        text: String,
+    },
+    /// Be called something else.
+    Nickname {
+        /// The new nickname.
+        nickname: String,
+    },
+    /// Ask for older messages.
+    History {
+        /// Only messages before this one.
+        before: Seq,
+        /// At most so many; default 50, at most 200.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Enter the call, or go on with the same leg after the line was lost.
+    EnterCall {
+        /// A number drawn by the client for this stay.
+        leg: Leg,
+        /// What is switched on.
+        devices: Devices,
+    },
+    /// Leave the call and stay in the room.
+    LeaveCall,
+    /// Tell the others what is switched on.
+    Devices {
+        /// What is switched on now.
+        devices: Devices,
+    },
+    /// Tell one person in the call something about the connection to them.
+    Signal {
+        /// Whom.
+        to: ParticipantId,
+        /// Which stay of theirs.
+        leg: Leg,
+        /// What.
+        signal: Signal,
+    },
+    /// Are you there?
+    Ping,
+}
+
+/// How to go on where a former connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The secret of the former connection.
+    pub session: SessionToken,
+    /// The log its `seq` counts in.
+    pub epoch: Epoch,
+    /// The last event seen.
+    pub seq: Seq,
+}
+
+/// What a frame turned out to be.
+#[derive(Debug)]
+pub enum Decoded {
+    /// A message.
+    Message(ClientMessage),
+    /// No message, with the code to answer and, where it could be read, the id of
+    /// the chat message that is refused.
+    Refused(ErrorCode, Option<MessageId>),
+}
+
+/// Reads just enough of a frame that could not be decoded to say why.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    id: Option<serde_json::Value>,
+}
+
+/// Every `type` a client may send; holds the same names as [`ClientMessage`].
+const KINDS: [&str; 10] = [
+    "watch",
+    "join",
+    "chat",
+    "nickname",
+    "history",
+    "enter_call",
+    "leave_call",
+    "devices",
+    "signal",
+    "ping",
+];
+
+/// Decodes one text frame. Never panics; nesting is bounded by serde_json (128).
+pub fn decode(frame: &str) -> Decoded {
+    if let Ok(message) = serde_json::from_str(frame) {
+        return Decoded::Message(message);
+    }
+    let Ok(envelope) = serde_json::from_str::<Envelope>(frame) else {
+        return Decoded::Refused(ErrorCode::BadMessage, None);
+    };
+    let id = envelope.id.and_then(|id| serde_json::from_value(id).ok());
+    match KINDS.contains(&envelope.kind.as_str()) {
+        true => Decoded::Refused(ErrorCode::BadMessage, id),
+        false => Decoded::Refused(ErrorCode::UnknownType, id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(frame: &str) -> ErrorCode {
+        match decode(frame) {
+            Decoded::Refused(code, _) => code,
+            Decoded::Message(message) => panic!("{frame} became {message:?}"),
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_unknown_types_named() {
+        let join = r#"{"type":"join","room":"team","nickname":"Ann","colour":"red"}"#;
+        assert!(matches!(
+            decode(join),
+            Decoded::Message(ClientMessage::Join { .. })
+        ));
+        assert_eq!(refusal(r#"{"type":"dance"}"#), ErrorCode::UnknownType);
+        assert_eq!(
+            refusal(r#"{"type":"chat","text":5}"#),
+            ErrorCode::BadMessage
+        );
+        assert_eq!(refusal("[]"), ErrorCode::BadMessage);
+        assert_eq!(refusal(&"[".repeat(60_000)), ErrorCode::BadMessage);
+    }
+
+    #[test]
+    fn a_refused_chat_message_is_named_by_its_id() {
+        let id = uuid::Uuid::from_u128(7);
+        let frame = format!(r#"{{"type":"chat","id":"{id}","text":null}}"#);
+        assert!(
+            matches!(decode(&frame), Decoded::Refused(_, Some(MessageId(found))) if found == id)
+        );
+    }
+
+    #[test]
+    fn every_message_is_known_by_its_type() {
+        let devices = Devices::default();
+        let all = [
+            ClientMessage::Watch,
+            ClientMessage::Join {
+                room: "r".into(),
+                nickname: "n".into(),
+                resume: None,
+            },
+            ClientMessage::Chat {
+                id: MessageId(uuid::Uuid::nil()),
+                text: "t".into(),
+            },
+            ClientMessage::Nickname {
+                nickname: "n".into(),
+            },
+            ClientMessage::History {
+                before: 1,
+                limit: None,
+            },
+            ClientMessage::EnterCall { leg: 1, devices },
+            ClientMessage::LeaveCall,
+            ClientMessage::Devices { devices },
+            ClientMessage::Signal {
+                to: ParticipantId::parse("p_1").expect("valid"),
+                leg: 1,
+                signal: Signal::Offer {
+                    connection: 1,
+                    sdp: String::new(),
+                },
+            },
+            ClientMessage::Ping,
+        ];
+        let kinds = all.iter().map(|message| {
+            let value = serde_json::to_value(message).expect("serialises");
+            value["type"].as_str().map(str::to_owned).expect("tagged")
+        });
+        assert_eq!(kinds.collect::<Vec<_>>(), KINDS);
+    }
+}

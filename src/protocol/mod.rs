@@ -1,0 +1,31 @@
+//! Every value that crosses the socket, compiled into server and browser alike.
+//!
+//! A message is a variant of [`ClientMessage`] or [`ServerMessage`]: adding one
+//! without handling it does not compile. Values arrive here as text and leave as
+//! types that have been parsed once ([`RoomName`], [`Nickname`], [`ChatText`]);
+//! nothing behind this module checks them again. Times are milliseconds since the
+//! Unix epoch. `docs/protocol.md` describes the same messages for strangers.
+
+mod call;
+mod chat;
+mod client;
+mod errors;
+mod ids;
+mod names;
+mod server;
+
+pub use call::{
+    CallPerson, Candidate, Devices, IceServer, Leg, MAX_CANDIDATE_BYTES, MAX_SDP_BYTES, Signal,
+};
+pub use chat::{ChatMessage, HISTORY_PAGE, MAX_HISTORY_PAGE, Seq};
+pub use client::{ClientMessage, Decoded, Resume, decode};
+pub use errors::{CloseCode, ErrorCode};
+pub use ids::{Epoch, MessageId, ParticipantId, SessionToken};
+pub use names::{
+    ChatText, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS, NameError, Nickname,
+    RoomName,
+};
+pub use server::{Joined, Person, RoomSummary, ServerMessage};
+
+/// Largest frame and message in either direction, in bytes.
+pub const MAX_FRAME_BYTES: usize = 64 * 1024;

@@ -1,0 +1,226 @@
+//! Text a person types, parsed once.
+//!
+//! Each newtype can only be made by its `parse`, so holding one is the proof that
+//! it obeys the limits of the contract: trimmed, no control characters, counted in
+//! Unicode scalar values. Names read the same in the URL, in SQL and on screen.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+/// Longest room name, in Unicode scalar values.
+pub const MAX_ROOM_NAME_CHARS: usize = 64;
+/// Longest nickname, in Unicode scalar values.
+pub const MAX_NICKNAME_CHARS: usize = 32;
+/// Longest chat message, in Unicode scalar values.
+pub const MAX_CHAT_CHARS: usize = 4000;
+
+/// What may stand unescaped in a path segment (RFC 3986, unreserved).
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Why a typed text was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum NameError {
+    /// Nothing was left after trimming.
+    #[error("is empty")]
+    Empty,
+    /// It is longer than the limit.
+    #[error("is too long")]
+    TooLong,
+    /// It holds a control or a text-direction character, or (a room name) is `.` or `..`.
+    #[error("holds a character that is not allowed")]
+    NotAllowed,
+}
+
+/// Characters that would let a text lie about how it reads: the bidirectional
+/// overrides and isolates (Unicode TR 36) and the line and paragraph separators.
+fn is_deceptive(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}')
+}
+
+fn parse_line(text: &str, max_chars: usize) -> Result<String, NameError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.chars().any(|c| c.is_control() || is_deceptive(c)) {
+        return Err(NameError::NotAllowed);
+    }
+    if text.chars().count() > max_chars {
+        return Err(NameError::TooLong);
+    }
+    Ok(text.to_owned())
+}
+
+/// The name of a room: 1 to 64 characters. Two names that differ in any character
+/// are two rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoomName(String);
+
+impl RoomName {
+    /// Parses a typed name.
+    ///
+    /// # Errors
+    /// [`NameError`] says why; the person types another.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let name = parse_line(text, MAX_ROOM_NAME_CHARS)?;
+        // A browser resolves these two away from a path, escaped or not (WHATWG URL 4.5).
+        if name == "." || name == ".." {
+            return Err(NameError::NotAllowed);
+        }
+        Ok(Self(name))
+    }
+
+    /// The name as people read it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as one segment of a path, percent-encoded UTF-8.
+    pub fn path_segment(&self) -> String {
+        utf8_percent_encode(&self.0, PATH_SEGMENT).to_string()
+    }
+
+    /// The path of the room's page.
+    pub fn path(&self) -> String {
+        format!("/room/{}", self.path_segment())
+    }
+
+    /// The path of the room's call.
+    pub fn call_path(&self) -> String {
+        format!("{}/call", self.path())
+    }
+}
+
+/// What a person is called in a room: 1 to 32 characters. Not unique.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Nickname(String);
+
+impl Nickname {
+    /// Parses a typed nickname.
+    ///
+    /// # Errors
+    /// [`NameError`] says why; the person types another.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        parse_line(text, MAX_NICKNAME_CHARS).map(Self)
+    }
+
+    /// The nickname as people read it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a chat message says: 1 to 4000 characters, line breaks kept as `\n`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChatText(String);
+
+impl ChatText {
+    /// Parses a typed text: line breaks become `\n`, tabs stay, the ends are trimmed.
+    ///
+    /// # Errors
+    /// [`NameError`] says why; the text stays with whoever typed it.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text
+            .chars()
+            .any(|c| c.is_control() && c != '\n' && c != '\t')
+        {
+            return Err(NameError::NotAllowed);
+        }
+        if text.chars().count() > MAX_CHAT_CHARS {
+            return Err(NameError::TooLong);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text as people read it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Gives each newtype the conversions serde and `format!` need.
+macro_rules! text_conversions {
+    ($($name:ident),*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::parse(&text)
+            }
+        }
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
+            }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+text_conversions!(RoomName, Nickname, ChatText);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_name_is_trimmed_and_counted_in_characters_not_bytes() {
+        assert_eq!(
+            RoomName::parse("  스터디  ").map(String::from),
+            Ok("스터디".into())
+        );
+        assert!(RoomName::parse(&"가".repeat(64)).is_ok());
+        assert_eq!(RoomName::parse(&"가".repeat(65)), Err(NameError::TooLong));
+        assert_eq!(RoomName::parse(" \t "), Err(NameError::Empty));
+        assert_eq!(RoomName::parse("a\nb"), Err(NameError::NotAllowed));
+        assert_eq!(RoomName::parse(".."), Err(NameError::NotAllowed));
+    }
+
+    #[test]
+    fn a_room_name_survives_the_way_through_a_path() {
+        let name = RoomName::parse("a/b?c#d %20 스터디 👋").expect("valid");
+        assert!(
+            name.path_segment()
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-._~%".contains(c))
+        );
+        let back = percent_encoding::percent_decode_str(&name.path_segment())
+            .decode_utf8()
+            .map(|text| text.into_owned());
+        assert_eq!(back, Ok(name.as_str().to_owned()));
+    }
+
+    #[test]
+    fn a_nickname_cannot_turn_the_text_around() {
+        assert_eq!(
+            Nickname::parse("evil\u{202E}nna"),
+            Err(NameError::NotAllowed)
+        );
+        assert!(Nickname::parse("👨‍👩‍👧 가족").is_ok());
+    }
+
+    #[test]
+    fn a_chat_text_keeps_its_line_breaks() {
+        assert_eq!(
+            ChatText::parse(" a\r\nb\rc ").map(String::from),
+            Ok("a\nb\nc".into())
+        );
+        assert_eq!(ChatText::parse("a\u{0}b"), Err(NameError::NotAllowed));
+        assert_eq!(ChatText::parse(&"x".repeat(4001)), Err(NameError::TooLong));
+    }
+}

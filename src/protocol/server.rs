@@ -1,0 +1,141 @@
+//! What the server says.
+
+use super::{
+    CallPerson, ChatMessage, Devices, Epoch, ErrorCode, IceServer, Leg, MessageId, Nickname,
+    ParticipantId, RoomName, Seq, SessionToken, Signal,
+};
+use serde::{Deserialize, Serialize};
+
+/// One frame from the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerMessage {
+    /// The open rooms, fullest first; sent after `watch` and whenever they change.
+    Rooms {
+        /// At most 100.
+        rooms: Vec<RoomSummary>,
+    },
+    /// The answer to `join`: the room as it is.
+    Joined(Joined),
+    /// Something was said. The author's own copy is the acknowledgement.
+    Chat(ChatMessage),
+    /// Somebody came in.
+    Entered {
+        /// Who.
+        person: Person,
+        /// How many are in the room now.
+        count: u32,
+    },
+    /// Somebody is called something else now.
+    Renamed {
+        /// Who, with the new nickname.
+        person: Person,
+        /// The nickname they had.
+        was: Nickname,
+    },
+    /// Somebody is gone.
+    Left {
+        /// Who.
+        person: Person,
+        /// How many are in the room now.
+        count: u32,
+    },
+    /// Older messages, the answer to `history`.
+    History {
+        /// Oldest first.
+        messages: Vec<ChatMessage>,
+        /// Whether there are older ones still.
+        more: bool,
+    },
+    /// The answer to `enter_call`: the call as it is, oneself included.
+    Call {
+        /// Who is in it.
+        people: Vec<CallPerson>,
+        /// For `RTCPeerConnection`.
+        ice_servers: Vec<IceServer>,
+    },
+    /// Somebody entered the call, or came back to it with the same leg.
+    CallEntered {
+        /// Who.
+        person: CallPerson,
+    },
+    /// Somebody left the call.
+    CallLeft {
+        /// Who.
+        id: ParticipantId,
+        /// Which stay of theirs ended.
+        leg: Leg,
+    },
+    /// Somebody switched a device on or off.
+    Devices {
+        /// Who.
+        id: ParticipantId,
+        /// What is on now.
+        devices: Devices,
+    },
+    /// Somebody in the call tells something about the connection to them.
+    Signal {
+        /// Who; set by the server.
+        from: ParticipantId,
+        /// Which stay of theirs; set by the server.
+        leg: Leg,
+        /// What.
+        signal: Signal,
+    },
+    /// Something was refused.
+    Error {
+        /// For programs.
+        code: ErrorCode,
+        /// For people, in English.
+        message: String,
+        /// The chat message it answers, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<MessageId>,
+    },
+    /// Yes, I am.
+    Pong,
+}
+
+/// The room as it is when one comes in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Who one is here.
+    #[serde(rename = "self")]
+    pub me: ParticipantId,
+    /// The secret to come back with.
+    pub session: SessionToken,
+    /// The log `seq` counts in.
+    pub epoch: Epoch,
+    /// The newest event.
+    pub seq: Seq,
+    /// Whether this goes on where `resume` said; then `history` holds only what was missed.
+    pub resumed: bool,
+    /// Everybody here, oneself included, in order of arrival.
+    pub people: Vec<Person>,
+    /// Chat messages, oldest first.
+    pub history: Vec<ChatMessage>,
+    /// Whether there are messages older than `history` (or, resumed, than it was before).
+    pub more: bool,
+    /// Everybody in the call.
+    pub call: Vec<CallPerson>,
+}
+
+/// Somebody, under the nickname of the moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Who.
+    pub id: ParticipantId,
+    /// What they are called.
+    pub nickname: Nickname,
+}
+
+/// An open room as the welcome page shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomSummary {
+    /// Its name.
+    pub name: RoomName,
+    /// How many people are in it.
+    pub people: u32,
+    /// How many of them are in the call.
+    pub in_call: u32,
+}

@@ -1,0 +1,3 @@
+//! What a person sees, as plain data that [`crate::protocol::ServerMessage`]s change.
+
+pub mod call;

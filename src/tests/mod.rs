@@ -1,0 +1,1 @@
+//! In-crate integration tests: a real server on port 0 and typed clients.
