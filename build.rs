@@ -1,7 +1,7 @@
 //! Turns `locales/` into typed keys, so that a missing word fails the build, and
 //! has the server rebuilt when the site it embeds has changed.
 
-use leptos_i18n_build::{Config, TranslationsInfos};
+use leptos_i18n_build::{Config, ParseOptions, TranslationsInfos};
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out_dir = PathBuf::from(std::env::var("OUT_DIR")?).join("i18n");
     let config = Config::new("en")?
         .add_locale("ko")?
-        .add_namespaces(["common", "welcome", "room", "call"])?;
+        .add_namespaces(["common", "welcome", "room", "call"])?
+        .parse_options(ParseOptions::new().interpolate_display(true));
     let translations = TranslationsInfos::parse(config)?;
     translations.emit_diagnostics();
     translations.rerun_if_locales_changed();

@@ -1,1 +1,283 @@
-//! The server functions.
+//! The server functions: what pages load and what plain forms do.
+//!
+//! Each is public API: it parses what it is given, answers with what everybody may
+//! see and nothing else. Forms work without the script, so a refusal either comes
+//! back as [`ApiError`] (script) or as a redirect that keeps what was typed (none).
+
+use crate::protocol::{
+    CallPerson, ChatMessage, NameError, Nickname, Person, RoomName, RoomSummary,
+};
+use crate::state::Position;
+use leptos::prelude::*;
+use leptos::server_fn::codec::JsonEncoding;
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+use serde::{Deserialize, Serialize};
+
+/// The cookie that remembers the nickname on this device.
+pub const NICKNAME_COOKIE: &str = "noom_nickname";
+/// The cookie that holds the chosen theme, `light` or `dark`.
+pub const THEME_COOKIE: &str = "noom_theme";
+
+/// Which field of the welcome form was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// The nickname.
+    Nickname,
+    /// The room name.
+    Room,
+}
+
+/// Why a server function refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiError {
+    /// A field holds what it may not.
+    #[error("{field:?} {problem}")]
+    Invalid {
+        /// Which.
+        field: Field,
+        /// Why.
+        problem: NameError,
+    },
+    /// The server keeps as many rooms as it may.
+    #[error("too many rooms")]
+    TooManyRooms,
+    /// The server could not do it just now.
+    #[error("not available just now")]
+    Unavailable,
+    /// The request did not arrive in one piece.
+    #[error("the request was not understood")]
+    Request,
+}
+
+impl FromServerFnError for ApiError {
+    type Encoder = JsonEncoding;
+
+    /// Details stay in the server's log; the page only learns that it failed.
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        match error {
+            ServerFnErrorErr::Args(_)
+            | ServerFnErrorErr::MissingArg(_)
+            | ServerFnErrorErr::Deserialization(_) => Self::Request,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
+/// A room as its page starts with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoomStart {
+    /// Its name.
+    pub name: RoomName,
+    /// Who is in it.
+    pub people: Vec<Person>,
+    /// The newest messages, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Whether there are older ones.
+    pub more: bool,
+    /// Where its log stands; none where nobody has been here yet.
+    pub position: Option<Position>,
+    /// Who is in the call.
+    pub call: Vec<CallPerson>,
+    /// What to be called here unless the tab knows better.
+    pub nickname: Nickname,
+}
+
+/// The open rooms, fullest first.
+#[server(endpoint = "open_rooms")]
+pub async fn open_rooms() -> Result<Vec<RoomSummary>, ApiError> {
+    let context = server::context();
+    Ok(context.rooms.summaries().to_vec())
+}
+
+/// The nickname this device remembers.
+#[server(endpoint = "remembered_nickname")]
+pub async fn remembered_nickname() -> Result<Option<Nickname>, ApiError> {
+    Ok(server::remembered_nickname())
+}
+
+/// Leads into a room, which is opened where there is none. An empty nickname means
+/// to come as a guest.
+#[server(endpoint = "join_room")]
+pub async fn join_room(
+    /// What to be called, as typed.
+    nickname: String,
+    /// Which room, as typed.
+    room: String,
+) -> Result<(), ApiError> {
+    match server::enter(&nickname, &room).await {
+        Ok(name) => {
+            leptos_axum::redirect(&name.path());
+            Ok(())
+        }
+        Err(error) if server::is_plain_form() => {
+            leptos_axum::redirect(&server::back_to_welcome(&nickname, &room, &error));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the page of a room starts with.
+///
+/// # Errors
+/// [`ApiError::Invalid`] where `room` is no room name.
+#[server(endpoint = "load_room")]
+pub async fn load_room(
+    /// Its name, as the address has it.
+    room: String,
+) -> Result<RoomStart, ApiError> {
+    server::room_start(&room).await
+}
+
+/// Posts a message by a plain form and leads back to the room.
+#[server(endpoint = "post_message")]
+pub async fn post_message(
+    /// Where to say it.
+    room: String,
+    /// What to say, as typed.
+    text: String,
+) -> Result<(), ApiError> {
+    let path = server::post(&room, &text).await?;
+    leptos_axum::redirect(&path);
+    Ok(())
+}
+
+/// What the functions above do, on the server only.
+#[cfg(feature = "ssr")]
+mod server {
+    use super::{ApiError, Field, NICKNAME_COOKIE, RoomStart};
+    use crate::i18n::guest_name;
+    use crate::protocol::{
+        ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, SessionToken,
+    };
+    use crate::server::context::AppContext;
+    use crate::server::request;
+    use crate::server::rooms::{RoomError, new_session_token, participant_id};
+    use crate::state::Position;
+    use leptos::prelude::*;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+    /// The secret cookie by which the author of a plain-form message is known.
+    const DEVICE_COOKIE: &str = "noom_device";
+
+    pub(super) fn context() -> AppContext {
+        expect_context::<AppContext>()
+    }
+
+    pub(super) fn is_plain_form() -> bool {
+        request::header("accept").is_some_and(|accept| accept.contains("text/html"))
+    }
+
+    pub(super) fn remembered_nickname() -> Option<Nickname> {
+        request::cookie(NICKNAME_COOKIE).and_then(|text| Nickname::parse(&text).ok())
+    }
+
+    pub(super) async fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
+        let nickname = match nickname.trim() {
+            "" => None,
+            typed => Some(Nickname::parse(typed).map_err(|problem| ApiError::Invalid {
+                field: Field::Nickname,
+                problem,
+            })?),
+        };
+        let name = parse_room(room)?;
+        context().rooms.open(&name).await.map_err(refused)?;
+        request::set_cookie(
+            NICKNAME_COOKIE,
+            nickname.as_ref().map(Nickname::as_str),
+            false,
+        );
+        Ok(name)
+    }
+
+    fn parse_room(room: &str) -> Result<RoomName, ApiError> {
+        RoomName::parse(room).map_err(|problem| ApiError::Invalid {
+            field: Field::Room,
+            problem,
+        })
+    }
+
+    fn refused(error: RoomError) -> ApiError {
+        match error {
+            RoomError::TooManyRooms => ApiError::TooManyRooms,
+            _ => ApiError::Unavailable,
+        }
+    }
+
+    /// The welcome page with what was typed and what was wrong with it.
+    pub(super) fn back_to_welcome(nickname: &str, room: &str, error: &ApiError) -> String {
+        let short = |text: &str| text.chars().take(200).collect::<String>();
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let problem = serde_json::to_string(error).unwrap_or_default();
+        let (nickname, room) = (encode(&short(nickname)), encode(&short(room)));
+        format!(
+            "/?nickname={nickname}&room={room}&problem={}",
+            encode(&problem)
+        )
+    }
+
+    pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
+        let name = parse_room(room)?;
+        let snapshot = context().rooms.snapshot(&name).await.map_err(refused)?;
+        let position = Position {
+            epoch: snapshot.epoch,
+            seq: snapshot.seq,
+        };
+        Ok(RoomStart {
+            name,
+            people: snapshot.people,
+            messages: snapshot.messages,
+            more: snapshot.more,
+            position: Some(position),
+            call: snapshot.call,
+            nickname: remembered_nickname().unwrap_or_else(|| guest(rand::random())),
+        })
+    }
+
+    /// A guest with a four-digit number.
+    fn guest(seed: u32) -> Nickname {
+        let number = u16::try_from(1_000 + seed % 9_000).unwrap_or(1_000);
+        let name = guest_name(request::locale(), number);
+        Nickname::parse(&name).expect("the locales' guest names are short words")
+    }
+
+    pub(super) async fn post(room: &str, text: &str) -> Result<String, ApiError> {
+        let name = parse_room(room)?;
+        let text = match ChatText::parse(text) {
+            Ok(text) => text,
+            Err(NameError::Empty) => return Ok(name.path()),
+            Err(_) => return Ok(format!("{}?refused={MAX_CHAT_CHARS}", name.path())),
+        };
+        let device = device();
+        let nickname = remembered_nickname().unwrap_or_else(|| guest(number_of(&device)));
+        let handle = context().rooms.open(&name).await.map_err(refused)?;
+        let id = MessageId(uuid::Uuid::from_u128(rand::random()));
+        handle
+            .post(&device, nickname, id, text)
+            .await
+            .map_err(refused)?;
+        Ok(name.path())
+    }
+
+    /// The device's secret, made where it has none yet.
+    fn device() -> SessionToken {
+        let known = request::cookie(DEVICE_COOKIE).and_then(|text| SessionToken::parse(&text).ok());
+        known.unwrap_or_else(|| {
+            let token = new_session_token();
+            request::set_cookie(DEVICE_COOKIE, Some(token.expose()), true);
+            token
+        })
+    }
+
+    /// A number that stays with a device, for its guest name.
+    fn number_of(device: &SessionToken) -> u32 {
+        participant_id(device)
+            .as_str()
+            .bytes()
+            .fold(7, |sum, byte| {
+                u32::wrapping_add(u32::wrapping_mul(sum, 31), u32::from(byte))
+            })
+    }
+}

@@ -1,9 +1,199 @@
 //! The document shell and the routes.
 
+#[cfg(feature = "ssr")]
+use crate::api::THEME_COOKIE;
+use crate::i18n::*;
+use crate::pages::{CallPage, NotFoundPage, RoomLayout, RoomPage, WelcomePage};
 use leptos::prelude::*;
+use leptos_i18n::context::UseLocalesOptions;
+use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_router::components::{ParentRoute, Route, Router, Routes};
+use leptos_router::{SsrMode, path};
 
-/// The application.
+/// The cookie by which the server knows the device's zone, in minutes east of UTC.
+pub const ZONE_COOKIE: &str = "noom_zone";
+
+/// The document around the application, rendered on the server only.
+///
+/// It also sets the page's Content-Security-Policy, because the nonce is made here.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let page = page_facts();
+    view! {
+        <!DOCTYPE html>
+        <html lang=page.lang data-theme=page.theme>
+            <head>
+                <meta charset="utf-8" />
+                <meta
+                    name="viewport"
+                    content="width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
+                />
+                // Forms carry their Origin to this site; nobody else learns the address.
+                <meta name="referrer" content="same-origin" />
+                <meta name="color-scheme" content="light dark" />
+                <link rel="stylesheet" href=page.css />
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="manifest" href="/manifest.webmanifest" />
+                <AutoReload options=options.clone() />
+                <Hydration js=page.js wasm=page.wasm />
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// What the shell needs to know of the request and the build.
+struct PageFacts {
+    lang: &'static str,
+    theme: Option<String>,
+    js: String,
+    wasm: String,
+    css: String,
+}
+
+#[cfg(feature = "ssr")]
+fn page_facts() -> PageFacts {
+    use crate::server::context::AppContext;
+    use crate::server::request;
+    use leptos_i18n::Locale as _;
+
+    request::set_page_policy();
+    let locale = request::locale();
+    if request::query("lang").is_some() {
+        request::set_cookie(LANGUAGE_COOKIE, Some(locale.as_str()), false);
+    }
+    let names = expect_context::<AppContext>().assets.names();
+    PageFacts {
+        lang: locale.as_str(),
+        theme: request::cookie(THEME_COOKIE).filter(|theme| theme == "light" || theme == "dark"),
+        js: format!("/pkg/{}", names.js),
+        wasm: format!("/pkg/{}", names.wasm),
+        css: format!("/pkg/{}", names.css),
+    }
+}
+
+/// The shell is never rendered in the browser.
+#[cfg(not(feature = "ssr"))]
+fn page_facts() -> PageFacts {
+    let none = String::new;
+    PageFacts {
+        lang: "en",
+        theme: None,
+        js: none(),
+        wasm: none(),
+        css: none(),
+    }
+}
+
+/// Loads the script and the wasm module, and hydrates.
+///
+/// Our own, because the framework's puts the nonce into an attribute that scripts
+/// and styles can read; here it stands in `nonce` only.
+#[component]
+fn Hydration(
+    /// Where the script is.
+    js: String,
+    /// Where the wasm module is.
+    wasm: String,
+) -> impl IntoView {
+    let nonce = use_nonce();
+    let script = format!(
+        "import(\"{js}\").then(m=>m.default({{module_or_path:\"{wasm}\"}}).then(()=>m.hydrate()))"
+    );
+    view! {
+        <link rel="modulepreload" href=js nonce=nonce.clone() />
+        <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="" />
+        <script type="module" nonce=nonce>
+            {script}
+        </script>
+    }
+}
+
+/// The application: everything inside `<body>`, the same on both sides.
 #[component]
 pub fn App() -> impl IntoView {
-    view! { <p>"Noom"</p> }
+    provide_meta_context();
+    provide_zone();
+    view! {
+        <I18nContextProvider enable_cookie=false ssr_lang_header_getter=language_of_request()>
+            <Router>
+                <div class="page">
+                    <Routes fallback=NotFoundPage>
+                        <Route path=path!("/") view=WelcomePage ssr=SsrMode::Async />
+                        <ParentRoute path=path!("/room/:name") view=RoomLayout ssr=SsrMode::Async>
+                            <Route path=path!("") view=RoomPage />
+                            <Route path=path!("call") view=CallPage />
+                        </ParentRoute>
+                    </Routes>
+                </div>
+            </Router>
+        </I18nContextProvider>
+    }
+}
+
+/// Tells the translations which language the request asks for.
+fn language_of_request() -> UseLocalesOptions {
+    #[cfg(feature = "ssr")]
+    let getter = || {
+        use leptos_i18n::Locale as _;
+        Some(crate::server::request::locale().as_str().to_owned())
+    };
+    #[cfg(not(feature = "ssr"))]
+    let getter = || None;
+    UseLocalesOptions::default().ssr_lang_header_getter(getter)
+}
+
+/// How times are shown: the zone the server was told of until the browser is asked.
+#[derive(Clone, Copy)]
+pub struct Zone {
+    /// Minutes east of UTC that the page was rendered with.
+    rendered: StoredValue<i32>,
+    /// Whether to ask the browser, moment by moment.
+    ask_browser: RwSignal<bool>,
+}
+
+impl Zone {
+    /// The offset from UTC at a moment, in minutes; tracked.
+    pub fn offset_minutes(self, at_ms: i64) -> i32 {
+        #[cfg(feature = "hydrate")]
+        if self.ask_browser.get() {
+            return crate::browser::clock::offset_minutes(at_ms);
+        }
+        let _ = (at_ms, self.ask_browser);
+        self.rendered.get_value()
+    }
+}
+
+/// Provides [`Zone`]. The browser starts with the offset the page was rendered with,
+/// so that hydration finds what it expects, and asks the device afterwards.
+fn provide_zone() {
+    let rendered = SharedValue::new(rendered_offset).into_inner();
+    let zone = Zone {
+        rendered: StoredValue::new(rendered),
+        ask_browser: RwSignal::new(false),
+    };
+    provide_context(zone);
+    Effect::new(move || {
+        #[cfg(feature = "hydrate")]
+        {
+            let now = crate::browser::clock::now_ms();
+            let offset = crate::browser::clock::offset_minutes(now);
+            crate::browser::storage::set_cookie(ZONE_COOKIE, &offset.to_string());
+        }
+        zone.ask_browser.set(true);
+    });
+}
+
+/// The zone of the request's cookie, in minutes east of UTC; UTC where there is none.
+fn rendered_offset() -> i32 {
+    #[cfg(feature = "ssr")]
+    let cookie = crate::server::request::cookie(ZONE_COOKIE);
+    #[cfg(not(feature = "ssr"))]
+    let cookie: Option<String> = None;
+    let offset = cookie.and_then(|text| text.parse().ok());
+    offset
+        .filter(|minutes: &i32| minutes.abs() <= 14 * 60)
+        .unwrap_or(0)
 }

@@ -12,3 +12,132 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/i18n/mod.rs"));
 }
 pub use generated::i18n::*;
+
+use crate::protocol::NameError;
+use std::str::FromStr;
+use time::{Date, OffsetDateTime};
+
+/// The cookie that remembers a chosen language.
+pub const LANGUAGE_COOKIE: &str = "noom_lang";
+
+impl Locale {
+    /// The other language, for the switch.
+    pub fn other(self) -> Self {
+        match self {
+            Self::en => Self::ko,
+            Self::ko => Self::en,
+        }
+    }
+
+    /// What the language calls itself.
+    pub fn own_name(self) -> &'static str {
+        match self {
+            Self::en => "English",
+            Self::ko => "한국어",
+        }
+    }
+}
+
+/// The language of a page: the first of the three that names one we speak.
+pub fn choose(query: Option<&str>, cookie: Option<&str>, accept: Option<&str>) -> Locale {
+    let known = |tag: &str| {
+        let language = tag.split(['-', '_']).next().unwrap_or_default().trim();
+        Locale::from_str(&language.to_ascii_lowercase()).ok()
+    };
+    let named = query.and_then(known).or_else(|| cookie.and_then(known));
+    named
+        .or_else(|| accept.and_then(|header| preferred(header, known)))
+        .unwrap_or_default()
+}
+
+/// The best-weighted language of an `Accept-Language` header (RFC 9110 12.5.4).
+fn preferred(header: &str, known: impl Fn(&str) -> Option<Locale>) -> Option<Locale> {
+    let mut best: Option<(f32, Locale)> = None;
+    for range in header.split(',').take(32) {
+        let (tag, weight) = range.split_once(";q=").unwrap_or((range, "1"));
+        let weight: f32 = weight.trim().parse().unwrap_or(0.0);
+        if let Some(locale) = known(tag)
+            && weight > best.map_or(0.0, |(weight, _)| weight)
+        {
+            best = Some((weight, locale));
+        }
+    }
+    best.map(|(_, locale)| locale)
+}
+
+/// "1 person", "4 people".
+pub fn people(locale: Locale, count: u32) -> String {
+    match count {
+        1 => td_string!(locale, common.one_person, count = count).to_string(),
+        _ => td_string!(locale, common.people, count = count).to_string(),
+    }
+}
+
+/// Why a name or text was refused, as a sentence. `max` is its longest length.
+pub fn name_problem(locale: Locale, problem: NameError, max: usize) -> String {
+    match problem {
+        NameError::Empty => td_string!(locale, common.name_empty).to_owned(),
+        NameError::TooLong => td_string!(locale, common.name_too_long, max = max).to_string(),
+        NameError::NotAllowed => td_string!(locale, common.name_not_allowed).to_owned(),
+    }
+}
+
+/// The name of somebody who gave none.
+pub fn guest_name(locale: Locale, number: u16) -> String {
+    td_string!(locale, common.guest, number = number).to_string()
+}
+
+/// A day of the log: "Tuesday, 18 November", "11월 18일 화요일".
+pub fn day(locale: Locale, date: Date) -> String {
+    let part =
+        |list: &'static str, place: u8| list.split(',').nth(usize::from(place)).unwrap_or_default();
+    let weekday = part(
+        td_string!(locale, common.weekdays),
+        date.weekday().number_days_from_sunday(),
+    );
+    let month = part(
+        td_string!(locale, common.months),
+        u8::from(date.month()) - 1,
+    );
+    td_string!(
+        locale,
+        common.day,
+        weekday = weekday,
+        month = month,
+        day = date.day()
+    )
+    .to_string()
+}
+
+/// A time of day, 24 hours: "14:02".
+pub fn time_of_day(at: OffsetDateTime) -> String {
+    format!("{:02}:{:02}", at.hour(), at.minute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_wins_over_the_cookie_and_the_cookie_over_the_header() {
+        assert_eq!(choose(Some("ko"), Some("en"), Some("en")), Locale::ko);
+        assert_eq!(choose(None, Some("ko"), Some("en")), Locale::ko);
+        assert_eq!(
+            choose(Some("xx"), None, Some("ko-KR,ko;q=0.9,en;q=0.8")),
+            Locale::ko
+        );
+        assert_eq!(choose(None, None, Some("fr,en;q=0.5,ko;q=0.7")), Locale::ko);
+        assert_eq!(choose(None, None, Some("fr")), Locale::en);
+        assert_eq!(choose(None, None, Some(";q=;q=nan,,,\u{0}")), Locale::en);
+    }
+
+    #[test]
+    fn counts_and_days_read_naturally_in_both_languages() {
+        assert_eq!(people(Locale::en, 1), "1 person");
+        assert_eq!(people(Locale::en, 4), "4 people");
+        assert_eq!(people(Locale::ko, 1), "1명");
+        let date = Date::from_calendar_date(2025, time::Month::November, 18).expect("a date");
+        assert_eq!(day(Locale::en, date), "Tuesday, 18 November");
+        assert_eq!(day(Locale::ko, date), "11월 18일 화요일");
+    }
+}

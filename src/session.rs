@@ -1,14 +1,142 @@
 //! The handle components talk to: the state they draw and the things they may ask.
 //!
 //! Cheap to copy. On the server it only carries the state; in the browser it also
-//! holds the driver, which owns the socket and the call.
+//! holds the [`crate::browser::Driver`], which owns the socket and the call. Made
+//! once a room by `pages::room`, found by components through the context.
 
+use crate::protocol::{ChatText, Devices, MessageId, Nickname, ParticipantId, RoomName};
 use crate::state::call::CallState;
+use crate::state::{RoomState, RoomStateStoreFields};
+use leptos::prelude::*;
 use reactive_stores::Store;
+
+#[cfg(feature = "hydrate")]
+use {crate::browser::Driver, std::rc::Rc};
 
 /// What a component may read and ask.
 #[derive(Clone, Copy)]
 pub struct Session {
+    /// The room as this person sees it.
+    pub room: Store<RoomState>,
     /// The call as this person sees it.
     pub call: Store<CallState>,
+    /// Which room this is.
+    name: StoredValue<RoomName>,
+    #[cfg(feature = "hydrate")]
+    driver: StoredValue<Option<Rc<Driver>>, LocalStorage>,
+}
+
+impl Session {
+    /// A session over a room that is not connected yet.
+    pub fn new(name: RoomName, room: RoomState, call: CallState) -> Self {
+        Self {
+            room: Store::new(room),
+            call: Store::new(call),
+            name: StoredValue::new(name),
+            #[cfg(feature = "hydrate")]
+            driver: StoredValue::new_local(None),
+        }
+    }
+
+    /// Which room this is.
+    pub fn name(self) -> RoomName {
+        self.name.get_value()
+    }
+
+    /// Who one is here, once the server has said so.
+    pub fn me(self) -> Option<ParticipantId> {
+        self.room.people().read().me.clone()
+    }
+
+    /// What somebody is called; empty where they are not here (any more).
+    pub fn nickname_of(self, id: &ParticipantId) -> String {
+        let people = self.room.people();
+        let nickname = people.read().nickname(id).map(ToString::to_string);
+        nickname.unwrap_or_default()
+    }
+
+    /// Connects as `nickname`. In an effect only.
+    pub fn connect(self, nickname: Nickname) {
+        #[cfg(feature = "hydrate")]
+        {
+            let driver = Driver::start(self.room, self.call, self.name(), nickname);
+            self.driver.set_value(Some(driver));
+        }
+        #[cfg(not(feature = "hydrate"))]
+        let _ = nickname;
+    }
+
+    /// Leaves the room: the others are told at once.
+    pub fn disconnect(self) {
+        #[cfg(feature = "hydrate")]
+        if let Some(driver) = self.driver.try_update_value(Option::take).flatten() {
+            driver.stop();
+        }
+    }
+
+    /// Hands the driver to `action`; nothing happens on the server or before `connect`.
+    #[cfg(feature = "hydrate")]
+    fn ask(self, action: impl FnOnce(&Rc<Driver>)) {
+        let driver = self.driver.try_with_value(Clone::clone).flatten();
+        if let Some(driver) = driver {
+            action(&driver);
+        }
+    }
+}
+
+/// Writes methods that go to the driver in the browser and do nothing on the server.
+macro_rules! driver_methods {
+    ($($(#[$doc:meta])* $name:ident ( $($arg:ident : $kind:ty),* ) $(=> $part:ident)? ;)*) => {
+        impl Session {$(
+            $(#[$doc])*
+            pub fn $name(self, $($arg: $kind),*) {
+                #[cfg(feature = "hydrate")]
+                self.ask(|driver| driver$(.$part())?.$name($($arg),*));
+                #[cfg(not(feature = "hydrate"))]
+                { $(let _ = $arg;)* }
+            }
+        )*}
+    };
+}
+driver_methods! {
+    /// Says something; it is shown as pending until the server confirms it.
+    say(text: ChatText);
+    /// Sends a refused message again.
+    retry(id: MessageId);
+    /// Gives a refused message up.
+    discard(id: MessageId);
+    /// Asks to be called something else.
+    rename(nickname: Nickname);
+    /// Asks for messages older than the first one shown.
+    load_older();
+    /// Tries to connect at once instead of waiting.
+    retry_now();
+    /// Enters the call with what devices there are. Joining never waits for a device.
+    enter_call(wanted: Devices);
+    /// Leaves the call and frees its devices and connections.
+    leave_call();
+    /// Switches the microphone on or off.
+    toggle_microphone() => call;
+    /// Switches the camera on or off.
+    toggle_camera() => call;
+    /// Shares the screen, or stops sharing it.
+    toggle_screen() => call;
+    /// Uses another camera.
+    choose_camera(device_id: String) => call;
+    /// Uses another microphone.
+    choose_microphone(device_id: String) => call;
+    /// Plays the others through another speaker.
+    choose_speaker(device_id: String) => call;
+    /// Changes between the front and the rear camera.
+    flip_camera() => call;
+    /// Asks for the devices again after a problem.
+    retry_devices() => call;
+}
+
+#[cfg(feature = "hydrate")]
+impl Session {
+    /// Shows somebody's stream in `video`.
+    pub fn attach(self, video: &web_sys::HtmlVideoElement, id: &ParticipantId) {
+        self.ask(|driver| driver.call().attach(video, id));
+    }
 }

@@ -1,1 +1,17 @@
-//! The browser.
+//! The browser's side: the only place that names `web_sys`.
+//!
+//! [`Driver`] owns everything of one room that is not plain data: the [`socket`],
+//! its timers and listeners, and the [`call`]. It feeds messages to the state and
+//! does what the pure machines in [`crate::state`] tell it to.
+
+pub mod call;
+pub mod clipboard;
+pub mod clock;
+mod driver;
+pub mod js;
+pub mod lobby;
+mod socket;
+pub mod storage;
+pub mod theme;
+
+pub use driver::Driver;

@@ -1,1 +1,21 @@
-//! The components.
+//! What pages are made of: draws state, emits intents, knows no socket.
+
+mod avatar;
+mod banner;
+pub mod call;
+pub mod chat;
+mod full;
+mod icon;
+mod masthead;
+mod open_rooms;
+mod people;
+mod rename;
+
+pub use avatar::{Avatar, hue_of};
+pub use banner::Banner;
+pub use full::RoomFull;
+pub use icon::{Icon, IconName};
+pub use masthead::{LanguageSwitch, Masthead, ThemeSwitch};
+pub use open_rooms::OpenRooms;
+pub use people::PeopleSide;
+pub use rename::Rename;

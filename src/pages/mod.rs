@@ -1,1 +1,11 @@
-//! The pages.
+//! One file a URL.
+
+mod call;
+mod not_found;
+mod room;
+mod welcome;
+
+pub use call::CallPage;
+pub use not_found::NotFoundPage;
+pub use room::{JoinCall, RoomLayout, RoomPage};
+pub use welcome::WelcomePage;

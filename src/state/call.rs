@@ -1,10 +1,11 @@
 //! The call as one person sees it.
 
+use crate::protocol::CallPerson;
 use reactive_stores::Store;
 
 /// The call as one person sees it.
-#[derive(Debug, Clone, Default, Store)]
+#[derive(Debug, Clone, Default, PartialEq, Store)]
 pub struct CallState {
-    /// Whether one is in the call oneself.
-    pub entered: bool,
+    /// Who is in it.
+    pub people: Vec<CallPerson>,
 }

@@ -1,3 +1,132 @@
-//! What a person sees, as plain data that [`crate::protocol::ServerMessage`]s change.
+//! What a person sees, as plain data that [`ServerMessage`]s change.
+//!
+//! [`RoomState::apply`] is the whole of it and is pure: no clock, no socket, no
+//! signal. In the browser the same parts sit in a store, and [`apply_to_store`]
+//! lets each part tell its own readers, so that a message never redraws the people.
 
 pub mod call;
+pub mod line;
+pub mod log;
+pub mod outbox;
+pub mod rows;
+
+use crate::protocol::{Epoch, Joined, Nickname, ParticipantId, Person, Seq, ServerMessage};
+use leptos::prelude::*;
+use line::Line;
+use log::Log;
+use reactive_stores::Store;
+use serde::{Deserialize, Serialize};
+
+/// A room as one person sees it; the call is in [`call::CallState`].
+#[derive(Debug, Clone, PartialEq, Default, Store)]
+pub struct RoomState {
+    /// Who is here, and which of them is oneself.
+    pub people: People,
+    /// What was said and what happened.
+    pub log: Log,
+    /// How the line to the server is.
+    pub line: Line,
+}
+
+/// Who is here, in order of arrival.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct People {
+    /// Oneself, once the server has said so.
+    pub me: Option<ParticipantId>,
+    /// Everybody, oneself included once joined.
+    pub here: Vec<Person>,
+}
+
+/// Where a log stands; what `resume` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The log `seq` counts in.
+    pub epoch: Epoch,
+    /// The newest event seen.
+    pub seq: Seq,
+}
+
+impl People {
+    /// The nickname of somebody who is here.
+    pub fn nickname(&self, id: &ParticipantId) -> Option<&Nickname> {
+        self.here
+            .iter()
+            .find(|person| person.id == *id)
+            .map(|person| &person.nickname)
+    }
+
+    /// One's own nickname, once joined.
+    pub fn my_nickname(&self) -> Option<&Nickname> {
+        self.me.as_ref().and_then(|me| self.nickname(me))
+    }
+
+    /// Whether this is oneself.
+    pub fn is_me(&self, id: &ParticipantId) -> bool {
+        self.me.as_ref() == Some(id)
+    }
+
+    /// Takes in what a message says of people. True where anything changed.
+    pub fn apply(&mut self, message: &ServerMessage) -> bool {
+        match message {
+            ServerMessage::Joined(joined) => self.replace(joined),
+            ServerMessage::Entered { person, .. } => self.enter(person),
+            ServerMessage::Renamed { person, .. } => self.rename(person),
+            ServerMessage::Left { person, .. } => self.leave(&person.id),
+            _ => false,
+        }
+    }
+
+    fn replace(&mut self, joined: &Joined) -> bool {
+        let next = Self {
+            me: Some(joined.me.clone()),
+            here: joined.people.clone(),
+        };
+        let changed = *self != next;
+        *self = next;
+        changed
+    }
+
+    fn enter(&mut self, person: &Person) -> bool {
+        if self.here.iter().any(|known| known.id == person.id) {
+            return self.rename(person);
+        }
+        self.here.push(person.clone());
+        true
+    }
+
+    fn rename(&mut self, person: &Person) -> bool {
+        let known = self.here.iter_mut().find(|known| known.id == person.id);
+        match known {
+            Some(known) if known.nickname != person.nickname => {
+                known.nickname = person.nickname.clone();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn leave(&mut self, id: &ParticipantId) -> bool {
+        let before = self.here.len();
+        self.here.retain(|person| person.id != *id);
+        self.here.len() != before
+    }
+}
+
+impl RoomState {
+    /// Takes in one message.
+    pub fn apply(&mut self, message: &ServerMessage) {
+        self.people.apply(message);
+        self.log.apply(message);
+        self.line.apply(message);
+    }
+}
+
+/// [`RoomState::apply`] on a store: only the parts that changed tell their readers.
+pub fn apply_to_store(state: Store<RoomState>, message: &ServerMessage) {
+    state.people().maybe_update(|people| people.apply(message));
+    state.log().maybe_update(|log| log.apply(message));
+    state.line().maybe_update(|line| line.apply(message));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! Copying an address for others.
+
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+/// Copies the full address of `path`; `done` is called once it is on the clipboard.
+/// A browser that refuses changes nothing: the address stands in its bar.
+pub fn copy_address(path: &str, done: impl FnOnce() + 'static) {
+    let Some(window) = web_sys::window() else {
+        return;
+    };
+    let origin = window.location().origin().unwrap_or_default();
+    let address = format!("{origin}{path}");
+    // Absent where the page is not secure; the promise then never starts.
+    if !window.is_secure_context() {
+        return;
+    }
+    let promise = window.navigator().clipboard().write_text(&address);
+    spawn_local(async move {
+        if JsFuture::from(promise).await.is_ok() {
+            done();
+        }
+    });
+}

@@ -1,0 +1,31 @@
+//! Time as the browser knows it.
+
+/// Milliseconds of a steady clock, for measuring how long something took.
+pub fn steady_ms() -> f64 {
+    web_sys::window()
+        .and_then(|window| window.performance())
+        .map_or(0.0, |clock| clock.now())
+}
+
+/// Milliseconds since the Unix epoch, as this device has it.
+pub fn now_ms() -> i64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "dates stay far below 2^53 ms"
+    )]
+    let now = js_sys::Date::now() as i64;
+    now
+}
+
+/// The offset of this device's zone from UTC at a moment, in minutes.
+pub fn offset_minutes(at_ms: i64) -> i32 {
+    #[expect(clippy::cast_precision_loss, reason = "dates stay far below 2^53 ms")]
+    let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at_ms as f64));
+    let behind_utc = date.get_timezone_offset();
+    if behind_utc.is_nan() {
+        return 0;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "offsets are within a day")]
+    let offset = -(behind_utc as i32);
+    offset
+}

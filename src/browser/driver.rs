@@ -1,0 +1,422 @@
+//! What runs a room in the browser: one socket, kept alive, feeding the state.
+//!
+//! The policy is elsewhere and pure: when to try again in [`crate::state::line`],
+//! what to send in [`crate::state::outbox`], what messages mean in
+//! [`crate::state::apply_to_store`]. This only owns the timers and the socket.
+
+use super::call::CallDriver;
+use super::clock::steady_ms;
+use super::js::Listener;
+use super::socket::{Heard, Socket};
+use super::storage::{self, Identity};
+use crate::protocol::{
+    ChatText, ClientMessage, Devices, ErrorCode, HISTORY_PAGE, Joined, MessageId, Nickname, Resume,
+    RoomName, ServerMessage, SessionToken,
+};
+use crate::state::call::CallState;
+use crate::state::line::{DEAD_AFTER, JOIN_WITHIN, Next, PING_EVERY, QUIET_AFTER_LOSS, Stage};
+use crate::state::outbox::Outbox;
+use crate::state::{RoomState, RoomStateStoreFields, apply_to_store};
+use gloo_timers::callback::{Interval, Timeout};
+use leptos::prelude::*;
+use reactive_stores::Store;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+/// How long to wait before handing over more of a flood of messages.
+const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
+/// How long a line that may be dead has to answer, after the network came or went
+/// or the tab woke up.
+const PROBE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs one room for one tab.
+pub struct Driver {
+    me: Weak<Self>,
+    state: Store<RoomState>,
+    call: Rc<CallDriver>,
+    room: RoomName,
+    nickname: RefCell<Nickname>,
+    session: RefCell<Option<SessionToken>>,
+    socket: RefCell<Option<Socket>>,
+    outbox: RefCell<Outbox>,
+    /// When anything was last heard, or the socket was opened.
+    heard_at_ms: Cell<f64>,
+    timers: RefCell<Timers>,
+    listeners: RefCell<Vec<Listener>>,
+}
+
+/// Timers, each stopped by being dropped.
+#[derive(Default)]
+struct Timers {
+    retry: Option<Timeout>,
+    banner: Option<Timeout>,
+    outbox: Option<Timeout>,
+    probe: Option<Timeout>,
+    heartbeat: Option<Interval>,
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+fn millis_f64(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+impl Driver {
+    /// Starts connecting to `room`, as who this tab was there before, if it was.
+    pub fn start(
+        state: Store<RoomState>,
+        call: Store<CallState>,
+        room: RoomName,
+        nickname: Nickname,
+    ) -> Rc<Self> {
+        let identity = storage::identity(&room);
+        let nickname = identity
+            .as_ref()
+            .map_or(nickname, |known| known.nickname.clone());
+        let driver = Rc::new_cyclic(|me: &Weak<Self>| Self {
+            me: me.clone(),
+            state,
+            call: CallDriver::new(call, sender(me.clone())),
+            nickname: RefCell::new(nickname),
+            session: RefCell::new(identity.map(|known| known.session)),
+            room,
+            socket: RefCell::new(None),
+            outbox: RefCell::new(Outbox::new(steady_ms())),
+            heard_at_ms: Cell::new(steady_ms()),
+            timers: RefCell::default(),
+            listeners: RefCell::default(),
+        });
+        driver.restore_pending();
+        driver.listen();
+        driver.connect();
+        driver
+    }
+
+    /// The call's own driver.
+    pub fn call(&self) -> &Rc<CallDriver> {
+        &self.call
+    }
+
+    /// Leaves the room for good and frees everything.
+    pub fn stop(&self) {
+        self.call.leave();
+        self.listeners.borrow_mut().clear();
+        *self.timers.borrow_mut() = Timers::default();
+        storage::set_identity(&self.room, None);
+        if let Some(socket) = self.socket.borrow_mut().take() {
+            socket.leave();
+        }
+    }
+
+    /// Says something.
+    pub fn say(&self, text: ChatText) {
+        let id = MessageId(uuid::Uuid::now_v7());
+        self.state.log().update(|log| log.say(id, text));
+        self.pending_changed();
+    }
+
+    /// Sends a refused message again.
+    pub fn retry(&self, id: MessageId) {
+        self.outbox.borrow_mut().hand_back(id);
+        self.state.log().update(|log| log.retry(id));
+        self.pending_changed();
+    }
+
+    /// Gives a refused message up.
+    pub fn discard(&self, id: MessageId) {
+        self.state.log().update(|log| log.discard(id));
+        self.pending_changed();
+    }
+
+    /// Asks to be called something else; remembered for the next room, too.
+    pub fn rename(&self, nickname: Nickname) {
+        storage::set_cookie(crate::api::NICKNAME_COOKIE, nickname.as_str());
+        self.send(&ClientMessage::Nickname {
+            nickname: nickname.to_string(),
+        });
+        *self.nickname.borrow_mut() = nickname;
+        self.remember_identity();
+    }
+
+    /// Asks for older messages.
+    pub fn load_older(&self) {
+        let oldest = self.state.log().read_untracked().oldest();
+        if let Some(before) = oldest {
+            self.send(&ClientMessage::History {
+                before,
+                limit: Some(HISTORY_PAGE),
+            });
+        }
+    }
+
+    /// Tries to connect at once.
+    pub fn retry_now(&self) {
+        if matches!(self.stage(), Stage::Waiting | Stage::Full) {
+            self.connect();
+        }
+    }
+
+    /// Enters the call as soon as the line is live.
+    pub fn enter_call(&self, wanted: Devices) {
+        self.call.enter(wanted);
+    }
+
+    /// Leaves the call and frees its devices and connections.
+    pub fn leave_call(&self) {
+        self.call.leave();
+    }
+
+    fn stage(&self) -> Stage {
+        self.state.line().read_untracked().stage
+    }
+
+    fn send(&self, message: &ClientMessage) -> bool {
+        self.socket
+            .borrow()
+            .as_ref()
+            .is_some_and(|socket| socket.send(message))
+    }
+
+    /// Opens a socket in place of whatever there was.
+    fn connect(&self) {
+        self.timers.borrow_mut().retry = None;
+        self.state.line().update(|line| line.connecting());
+        self.heard_at_ms.set(steady_ms());
+        self.arm_banner();
+        let me = self.me.clone();
+        let hear = move |heard| {
+            if let Some(driver) = me.upgrade() {
+                driver.hear(heard);
+            }
+        };
+        // The former socket goes first: one tab holds one socket.
+        self.socket.borrow_mut().take();
+        let socket = Socket::open(hear);
+        let refused = socket.is_none();
+        *self.socket.borrow_mut() = socket;
+        if refused {
+            self.lost(1006);
+        }
+    }
+
+    fn hear(&self, heard: Heard) {
+        self.heard_at_ms.set(steady_ms());
+        match heard {
+            Heard::Open => self.join(),
+            Heard::Message(message) => self.take_in(&message),
+            Heard::Unknown => {}
+            Heard::Closed(code) => self.lost(code),
+        }
+    }
+
+    fn join(&self) {
+        let position = self.state.log().read_untracked().position.clone();
+        let session = self.session.borrow().clone();
+        let resume = session.zip(position).map(|(session, at)| Resume {
+            session,
+            epoch: at.epoch,
+            seq: at.seq,
+        });
+        let (room, nickname) = (self.room.to_string(), self.nickname.borrow().to_string());
+        self.send(&ClientMessage::Join {
+            room,
+            nickname,
+            resume,
+        });
+    }
+
+    fn take_in(&self, message: &ServerMessage) {
+        apply_to_store(self.state, message);
+        self.call.on_message(message);
+        match message {
+            ServerMessage::Joined(joined) => self.joined(joined),
+            ServerMessage::Error {
+                code: ErrorCode::RoomFull,
+                ..
+            } => {
+                self.timers.borrow_mut().banner = None;
+                self.socket.borrow_mut().take();
+            }
+            ServerMessage::Error {
+                code: ErrorCode::TooManyMessages,
+                id: Some(id),
+                ..
+            } => {
+                self.outbox.borrow_mut().hand_back(*id);
+                self.pending_changed();
+            }
+            ServerMessage::Chat(_) | ServerMessage::Error { id: Some(_), .. } => {
+                self.pending_changed();
+            }
+            _ => {}
+        }
+    }
+
+    fn joined(&self, joined: &Joined) {
+        self.timers.borrow_mut().banner = None;
+        *self.session.borrow_mut() = Some(joined.session.clone());
+        self.remember_identity();
+        *self.outbox.borrow_mut() = Outbox::new(steady_ms());
+        self.pending_changed();
+        self.call.on_live();
+    }
+
+    /// The socket is gone: plan what comes next.
+    fn lost(&self, code: u16) {
+        self.socket.borrow_mut().take();
+        let mut next = Next::Stay;
+        self.state
+            .line()
+            .update(|line| next = line.lost(code, js_sys::Math::random()));
+        self.arm_banner();
+        match next {
+            Next::Stay => {}
+            Next::StartOver => {
+                *self.session.borrow_mut() = None;
+                storage::set_identity(&self.room, None);
+                self.connect_in(Duration::ZERO);
+            }
+            Next::Retry(wait) => self.connect_in(wait),
+        }
+    }
+
+    fn connect_in(&self, wait: Duration) {
+        let me = self.me.clone();
+        let retry = Timeout::new(millis(wait), move || {
+            if let Some(driver) = me.upgrade() {
+                driver.connect();
+            }
+        });
+        self.timers.borrow_mut().retry = Some(retry);
+    }
+
+    /// Says so after a while, if the line is still down then.
+    fn arm_banner(&self) {
+        let mut timers = self.timers.borrow_mut();
+        if timers.banner.is_some() {
+            return;
+        }
+        let me = self.me.clone();
+        timers.banner = Some(Timeout::new(millis(QUIET_AFTER_LOSS), move || {
+            if let Some(driver) = me.upgrade() {
+                driver.state.line().maybe_update(|line| line.still_lost());
+            }
+        }));
+    }
+
+    /// Hands over what the outbox allows; comes back for the rest.
+    fn pending_changed(&self) {
+        let pending = self.state.log().read_untracked().pending.clone();
+        storage::set_pending(&self.room, &pending);
+        if self.stage() != Stage::Live {
+            return;
+        }
+        let (due, more) = self.outbox.borrow_mut().due(&pending, steady_ms());
+        for message in &due {
+            self.send(message);
+        }
+        let me = self.me.clone();
+        self.timers.borrow_mut().outbox = more.then(|| {
+            Timeout::new(millis(OUTBOX_PAUSE), move || {
+                if let Some(driver) = me.upgrade() {
+                    driver.pending_changed();
+                }
+            })
+        });
+    }
+
+    fn restore_pending(&self) {
+        let pending = storage::pending(&self.room);
+        if !pending.is_empty() {
+            self.state.log().update(|log| log.pending = pending);
+        }
+    }
+
+    fn remember_identity(&self) {
+        if let Some(session) = self.session.borrow().clone() {
+            let nickname = self.nickname.borrow().clone();
+            storage::set_identity(&self.room, Some(&Identity { session, nickname }));
+        }
+    }
+
+    /// Every [`PING_EVERY`]: asks for a sign of life, or gives the socket up.
+    fn beat(&self) {
+        let silent_ms = steady_ms() - self.heard_at_ms.get();
+        let limit = match self.stage() {
+            Stage::Live => DEAD_AFTER,
+            Stage::Connecting => JOIN_WITHIN,
+            _ => return,
+        };
+        if silent_ms > millis_f64(limit) {
+            self.lost(1006);
+        } else if self.stage() == Stage::Live {
+            self.send(&ClientMessage::Ping);
+        }
+    }
+
+    /// Something changed outside: connect now, or find out whether the line is alive.
+    fn probe(&self) {
+        match self.stage() {
+            Stage::Waiting => self.connect(),
+            Stage::Live => {
+                self.send(&ClientMessage::Ping);
+                let (me, asked_at) = (self.me.clone(), steady_ms());
+                let probe = Timeout::new(millis(PROBE_WITHIN), move || {
+                    if let Some(driver) = me.upgrade()
+                        && driver.stage() == Stage::Live
+                        && driver.heard_at_ms.get() < asked_at
+                    {
+                        driver.lost(1006);
+                    }
+                });
+                self.timers.borrow_mut().probe = Some(probe);
+            }
+            _ => {}
+        }
+    }
+
+    fn listen(&self) {
+        let Some(window) = web_sys::window() else {
+            return;
+        };
+        let mut listeners = self.listeners.borrow_mut();
+        for event in ["online", "offline", "pageshow", "focus"] {
+            let me = self.me.clone();
+            listeners.push(Listener::new(&window, event, move |_| {
+                if let Some(driver) = me.upgrade() {
+                    driver.probe();
+                }
+            }));
+        }
+        if let Some(document) = window.document() {
+            let me = self.me.clone();
+            listeners.push(Listener::new(
+                &document.clone(),
+                "visibilitychange",
+                move |_| {
+                    if let Some(driver) = me.upgrade().filter(|_| !document.hidden()) {
+                        driver.probe();
+                    }
+                },
+            ));
+        }
+        let me = self.me.clone();
+        self.timers.borrow_mut().heartbeat = Some(Interval::new(millis(PING_EVERY), move || {
+            if let Some(driver) = me.upgrade() {
+                driver.beat();
+            }
+        }));
+    }
+}
+
+/// How the call sends: through whatever socket there is.
+fn sender(me: Weak<Driver>) -> Rc<dyn Fn(ClientMessage)> {
+    Rc::new(move |message| {
+        if let Some(driver) = me.upgrade() {
+            driver.send(&message);
+        }
+    })
+}

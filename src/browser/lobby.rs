@@ -1,0 +1,102 @@
+//! The list of open rooms, kept live on the welcome page.
+
+use super::js::Listener;
+use super::socket::{Heard, Socket};
+use crate::protocol::{ClientMessage, RoomSummary, ServerMessage};
+use crate::state::line;
+use gloo_timers::callback::{Interval, Timeout};
+use leptos::prelude::*;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+/// Watches the open rooms until dropped.
+pub struct Lobby {
+    me: Weak<Self>,
+    rooms: WriteSignal<Option<Vec<RoomSummary>>>,
+    socket: RefCell<Option<Socket>>,
+    attempts: Cell<u32>,
+    retry: RefCell<Option<Timeout>>,
+    ping: RefCell<Option<Interval>>,
+    online: RefCell<Option<Listener>>,
+}
+
+impl Lobby {
+    /// Starts watching; `rooms` is told the open rooms now and whenever they change.
+    pub fn watch(rooms: WriteSignal<Option<Vec<RoomSummary>>>) -> Rc<Self> {
+        let lobby = Rc::new_cyclic(|me: &Weak<Self>| Self {
+            me: me.clone(),
+            rooms,
+            socket: RefCell::default(),
+            attempts: Cell::new(0),
+            retry: RefCell::default(),
+            ping: RefCell::default(),
+            online: RefCell::default(),
+        });
+        lobby.connect();
+        lobby.keep_alive();
+        lobby
+    }
+
+    fn connect(&self) {
+        let me = self.me.clone();
+        let hear = move |heard| {
+            if let Some(lobby) = me.upgrade() {
+                lobby.hear(heard);
+            }
+        };
+        self.socket.borrow_mut().take();
+        let socket = Socket::open(hear);
+        *self.socket.borrow_mut() = socket;
+    }
+
+    fn send(&self, message: &ClientMessage) {
+        if let Some(socket) = self.socket.borrow().as_ref() {
+            socket.send(message);
+        }
+    }
+
+    fn hear(&self, heard: Heard) {
+        match heard {
+            Heard::Open => self.send(&ClientMessage::Watch),
+            Heard::Closed(_) => self.lost(),
+            Heard::Message(message) => {
+                if let ServerMessage::Rooms { rooms } = *message {
+                    self.attempts.set(0);
+                    let _ = self.rooms.try_set(Some(rooms));
+                }
+            }
+            Heard::Unknown => {}
+        }
+    }
+
+    fn lost(&self) {
+        self.socket.borrow_mut().take();
+        let wait = line::wait(self.attempts.get(), js_sys::Math::random());
+        self.attempts.set(self.attempts.get().saturating_add(1));
+        let me = self.me.clone();
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        *self.retry.borrow_mut() = Some(Timeout::new(wait_ms, move || {
+            if let Some(lobby) = me.upgrade() {
+                lobby.connect();
+            }
+        }));
+    }
+
+    fn keep_alive(&self) {
+        let me = self.me.clone();
+        let every_ms = u32::try_from(line::PING_EVERY.as_millis()).unwrap_or(u32::MAX);
+        *self.ping.borrow_mut() = Some(Interval::new(every_ms, move || {
+            if let Some(lobby) = me.upgrade() {
+                lobby.send(&ClientMessage::Ping);
+            }
+        }));
+        let me = self.me.clone();
+        *self.online.borrow_mut() = web_sys::window().map(|window| {
+            Listener::new(&window, "online", move |_| {
+                if let Some(lobby) = me.upgrade().filter(|lobby| lobby.socket.borrow().is_none()) {
+                    lobby.connect();
+                }
+            })
+        });
+    }
+}

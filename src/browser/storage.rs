@@ -1,0 +1,74 @@
+//! What the device remembers: cookies the server reads too, and, for one tab, who
+//! one is in a room and what has not been sent. A device that refuses to remember
+//! is no error; the page then forgets on reload.
+
+use crate::protocol::{Nickname, RoomName, SessionToken};
+use crate::state::log::Pending;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlDocument, Storage};
+
+/// How long cookies last, in seconds: a year.
+const COOKIE_MAX_AGE_S: u32 = 365 * 24 * 60 * 60;
+
+/// Who this tab is in a room.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Identity {
+    /// The secret to come back with.
+    pub session: SessionToken,
+    /// What it was called.
+    pub nickname: Nickname,
+}
+
+/// Who this tab was in a room before it was reloaded.
+pub fn identity(room: &RoomName) -> Option<Identity> {
+    load(&format!("noom:identity:{room}"))
+}
+
+/// Remembers who this tab is in a room, or forgets it.
+pub fn set_identity(room: &RoomName, identity: Option<&Identity>) {
+    store(&format!("noom:identity:{room}"), identity);
+}
+
+/// What this tab had not sent before it was reloaded.
+pub fn pending(room: &RoomName) -> Vec<Pending> {
+    load(&format!("noom:outbox:{room}")).unwrap_or_default()
+}
+
+/// Remembers what has not been sent.
+pub fn set_pending(room: &RoomName, pending: &[Pending]) {
+    store(
+        &format!("noom:outbox:{room}"),
+        (!pending.is_empty()).then_some(pending),
+    );
+}
+
+/// Sets a cookie of this site for a year.
+pub fn set_cookie(name: &str, value: &str) {
+    let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+    let cookie = format!("{name}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_S}; SameSite=Lax");
+    let document = web_sys::window().and_then(|window| window.document());
+    if let Some(document) = document.and_then(|document| document.dyn_into::<HtmlDocument>().ok()) {
+        let _ = document.set_cookie(&cookie);
+    }
+}
+
+fn session_storage() -> Option<Storage> {
+    web_sys::window()?.session_storage().ok().flatten()
+}
+
+fn load<T: DeserializeOwned>(key: &str) -> Option<T> {
+    let text = session_storage()?.get_item(key).ok().flatten()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn store<T: Serialize + ?Sized>(key: &str, value: Option<&T>) {
+    let Some(storage) = session_storage() else {
+        return;
+    };
+    let text = value.and_then(|value| serde_json::to_string(value).ok());
+    let _ = match text {
+        Some(text) => storage.set_item(key, &text),
+        None => storage.remove_item(key),
+    };
+}

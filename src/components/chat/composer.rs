@@ -1,0 +1,106 @@
+//! Where one writes. Enter sends, Shift+Enter breaks the line, and Enter that ends
+//! the composing of a syllable (Korean and others) does neither.
+//!
+//! Without the script it is a plain form that posts one message.
+
+use crate::api::PostMessage;
+use crate::components::{Icon, IconName};
+use crate::i18n::*;
+use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
+use crate::session::Session;
+use leptos::ev::{KeyboardEvent, SubmitEvent};
+use leptos::html::Textarea;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_router::hooks::use_query_map;
+
+/// What `KeyboardEvent.keyCode` is while an input method is composing (UI Events 7.3).
+const COMPOSING_KEY_CODE: u32 = 229;
+
+/// The form of the room in the context.
+#[component]
+pub fn Composer() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let area = NodeRef::<Textarea>::new();
+    let refused = use_query_map().read_untracked().get("refused").is_some();
+    let problem = RwSignal::new(refused.then_some((NameError::TooLong, 0)));
+    let send = move || {
+        let Some(area) = area.get_untracked() else {
+            return;
+        };
+        let typed = area.value();
+        match ChatText::parse(&typed) {
+            Ok(text) => {
+                session.say(text);
+                area.set_value("");
+                problem.set(None);
+            }
+            Err(NameError::Empty) => {}
+            Err(error) => problem.set(Some((error, typed.trim().chars().count()))),
+        }
+    };
+    let on_key = move |event: KeyboardEvent| {
+        if sends(&event) {
+            event.prevent_default();
+            send();
+        }
+    };
+    let on_submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        send();
+        if let Some(area) = area.get_untracked() {
+            let _ = area.focus();
+        }
+    };
+    let sentence = move || {
+        problem
+            .get()
+            .map(|problem| refusal(i18n.get_locale(), problem))
+    };
+    view! {
+        <form class="composer" method="post" action=PostMessage::url() on:submit=on_submit>
+            <input type="hidden" name="room" value=session.name().to_string() />
+            <p class="field__error composer__error" id="composer-error" role="alert">
+                {sentence}
+            </p>
+            <textarea
+                class="composer__text"
+                name="text"
+                rows="1"
+                aria-label=move || t_string!(i18n, room.message)
+                aria-describedby="composer-error"
+                aria-invalid=move || problem.get().is_some().then_some("true")
+                placeholder=move || t_string!(i18n, room.placeholder)
+                node_ref=area
+                on:keydown=on_key
+                on:input=move |_| {
+                    if problem.get_untracked().is_some() {
+                        problem.set(None);
+                    }
+                }
+            ></textarea>
+            <button class="button button--primary composer__send" type="submit">
+                <Icon name=IconName::Send />
+                <span>{t!(i18n, room.send)}</span>
+            </button>
+        </form>
+    }
+}
+
+/// Whether a key press sends what is written.
+fn sends(event: &KeyboardEvent) -> bool {
+    let composing = event.is_composing() || event.key_code() == COMPOSING_KEY_CODE;
+    event.key() == "Enter" && !event.shift_key() && !composing
+}
+
+/// Why a text was not sent, as a sentence.
+fn refusal(locale: Locale, (error, count): (NameError, usize)) -> String {
+    match error {
+        NameError::TooLong if count > 0 => {
+            td_string!(locale, room.too_long, count = count, max = MAX_CHAT_CHARS).to_string()
+        }
+        NameError::TooLong => td_string!(locale, room.refused_too_long).to_owned(),
+        _ => td_string!(locale, room.not_allowed).to_owned(),
+    }
+}

@@ -1,0 +1,164 @@
+//! The message log: follows the newest message unless one has scrolled up.
+
+use super::message::LogRow;
+use crate::app::Zone;
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::RoomStateStoreFields;
+use crate::state::rows::{Row, rows};
+use leptos::html::Ol;
+use leptos::prelude::*;
+
+/// How far from its end the log may be scrolled and still counts as at the end, in
+/// CSS pixels: a line of text.
+const AT_END_PX: i32 = 32;
+
+/// What the reader sees of the log's end.
+#[derive(Clone, Copy)]
+struct Follow {
+    /// The scrolling element.
+    log: NodeRef<Ol>,
+    /// Whether its end is in view.
+    at_end: RwSignal<bool>,
+    /// The messages that came while it was not.
+    unseen: RwSignal<usize>,
+}
+
+impl Follow {
+    fn new() -> Self {
+        Self {
+            log: NodeRef::new(),
+            at_end: RwSignal::new(true),
+            unseen: RwSignal::new(0),
+        }
+    }
+
+    /// The reader scrolled.
+    fn scrolled(self) {
+        let Some(log) = self.log.get_untracked() else {
+            return;
+        };
+        let below = log.scroll_height() - log.scroll_top() - log.client_height();
+        let at_end = below <= AT_END_PX;
+        if self.at_end.get_untracked() != at_end {
+            self.at_end.set(at_end);
+        }
+        if at_end && self.unseen.get_untracked() > 0 {
+            self.unseen.set(0);
+        }
+    }
+
+    fn to_end(self) {
+        if let Some(log) = self.log.get_untracked() {
+            log.set_scroll_top(log.scroll_height());
+        }
+        self.at_end.set(true);
+        self.unseen.set(0);
+    }
+
+    /// More rows are there: follow them, or count those by others.
+    fn grown(self, by_others: usize, by_me: bool) {
+        if self.at_end.get_untracked() || by_me {
+            // After the rows are in the document.
+            request_animation_frame(move || self.to_end());
+        } else if by_others > 0 {
+            self.unseen.update(|unseen| *unseen += by_others);
+        }
+    }
+}
+
+/// The log of the room in the context.
+#[component]
+pub fn MessageLog() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let zone = expect_context::<Zone>();
+    let follow = Follow::new();
+    let rows = Memo::new(move |_| {
+        let (log, people) = (session.room.log(), session.room.people());
+        rows(&log.read(), &people.read(), &|at| zone.offset_minutes(at))
+    });
+    keep_following(session, follow);
+    let more = Memo::new(move |_| session.room.log().read().more);
+    let empty = Memo::new(move |_| rows.read().is_empty());
+    view! {
+        <div class="chat__frame">
+            <ol
+                class="chat__log"
+                role="log"
+                tabindex="0"
+                aria-label=move || t_string!(i18n, room.messages)
+                node_ref=follow.log
+                on:scroll=move |_| follow.scrolled()
+            >
+                <Show when=move || more.get()>
+                    <li class="history-more">
+                        <button
+                            class="button button--quiet button--small"
+                            type="button"
+                            on:click=move |_| session.load_older()
+                        >
+                            {t!(i18n, room.load_older)}
+                        </button>
+                    </li>
+                </Show>
+                <Show when=move || empty.get()>
+                    <li class="chat__empty">{t!(i18n, room.empty)}</li>
+                </Show>
+                <For
+                    each=move || rows.get()
+                    key=Row::key
+                    children=|row| view! { <LogRow row /> }
+                />
+            </ol>
+            <NewMessages follow />
+        </div>
+    }
+}
+
+/// Follows the log as it grows: own words always, others' while the end is in view.
+fn keep_following(session: Session, follow: Follow) {
+    let sizes = Memo::new(move |_| {
+        let log = session.room.log();
+        let log = log.read();
+        let newest = log.messages().next_back().map(|message| message.seq);
+        (newest, log.entries.len(), log.pending.len())
+    });
+    Effect::new(move |before: Option<(Option<u64>, usize, usize)>| {
+        let now = sizes.get();
+        let new = now
+            .0
+            .unwrap_or(0)
+            .saturating_sub(before.and_then(|b| b.0).unwrap_or(0));
+        let mine = before.is_some_and(|before| now.2 > before.2);
+        let confirmed = before.is_some_and(|before| now.2 < before.2);
+        let new = usize::try_from(new)
+            .unwrap_or(0)
+            .saturating_sub(usize::from(confirmed));
+        follow.grown(
+            if before.is_some() { new } else { 0 },
+            mine || before.is_none(),
+        );
+        now
+    });
+}
+
+/// "3 new messages", for whoever has scrolled up.
+#[component]
+fn NewMessages(
+    /// Where the reader is.
+    follow: Follow,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let words = move || match follow.unseen.get() {
+        1 => t_string!(i18n, room.one_new_message, count = 1).to_string(),
+        count => t_string!(i18n, room.new_messages, count = count).to_string(),
+    };
+    view! {
+        <Show when=move || { follow.unseen.get() > 0 }>
+            <button class="chat__new" type="button" on:click=move |_| follow.to_end()>
+                {words}
+            </button>
+        </Show>
+    }
+}

@@ -1,0 +1,34 @@
+//! The page of a room that holds as many people as it may.
+
+use crate::components::Masthead;
+use crate::i18n::*;
+use crate::protocol::RoomName;
+use leptos::prelude::*;
+
+/// Says that the room is full and offers to try again.
+#[component]
+pub fn RoomFull(
+    /// Which room.
+    name: RoomName,
+    /// What to do about it.
+    on_retry: impl Fn() + Send + 'static,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    view! {
+        <Masthead />
+        <main id="content" class="full">
+            <h1>{t!(i18n, room.full_title)}</h1>
+            <p role="status">
+                {move || t_string!(i18n, room.full_text, room = name.as_str()).to_string()}
+            </p>
+            <div class="full__actions">
+                <button class="button button--primary" type="button" on:click=move |_| on_retry()>
+                    {t!(i18n, common.try_again)}
+                </button>
+                <a class="button button--quiet" href="/">
+                    {t!(i18n, common.home)}
+                </a>
+            </div>
+        </main>
+    }
+}

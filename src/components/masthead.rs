@@ -1,0 +1,79 @@
+//! The head of every page but the call: the name, the language, the theme.
+
+use crate::components::{Icon, IconName};
+use crate::i18n::*;
+use leptos::prelude::*;
+use leptos_i18n::Locale as _;
+
+/// The head of a page, with the link that skips it.
+#[component]
+pub fn Masthead() -> impl IntoView {
+    let i18n = use_i18n();
+    view! {
+        <a class="skip" href="#content" rel="external">
+            {t!(i18n, common.skip)}
+        </a>
+        <header class="masthead">
+            <a class="masthead__logo" href="/">
+                "Noom"
+            </a>
+            <div class="masthead__tools">
+                <LanguageSwitch />
+                <ThemeSwitch />
+            </div>
+        </header>
+    }
+}
+
+/// Changes the language: in place with the script, by a link without it.
+#[component]
+pub fn LanguageSwitch() -> impl IntoView {
+    let i18n = use_i18n();
+    let other = move || i18n.get_locale().other();
+    let switch = move |event: leptos::ev::MouseEvent| {
+        event.prevent_default();
+        let language = i18n.get_locale_untracked().other();
+        #[cfg(feature = "hydrate")]
+        crate::browser::storage::set_cookie(LANGUAGE_COOKIE, language.as_str());
+        i18n.set_locale(language);
+    };
+    view! {
+        <a
+            class="lang"
+            href=move || format!("?lang={}", other().as_str())
+            hreflang=move || other().as_str()
+            lang=move || other().as_str()
+            rel="external"
+            on:click=switch
+        >
+            {move || other().own_name()}
+        </a>
+    }
+}
+
+/// Changes between the light and the dark theme; until then the device decides.
+#[component]
+pub fn ThemeSwitch() -> impl IntoView {
+    let i18n = use_i18n();
+    let dark = RwSignal::new(false);
+    Effect::new(move || {
+        #[cfg(feature = "hydrate")]
+        dark.set(crate::browser::theme::is_dark());
+    });
+    let switch = move |_| {
+        dark.update(|dark| *dark = !*dark);
+        #[cfg(feature = "hydrate")]
+        crate::browser::theme::set_dark(dark.get_untracked());
+    };
+    view! {
+        <button
+            class="theme"
+            type="button"
+            aria-label=move || t_string!(i18n, common.theme)
+            aria-pressed=move || dark.get().to_string()
+            on:click=switch
+        >
+            <Icon name=IconName::Moon />
+        </button>
+    }
+}

@@ -1,0 +1,71 @@
+//! The open rooms: rendered by the server, kept live by the script.
+
+use crate::i18n::{people, *};
+use crate::protocol::RoomSummary;
+use leptos::prelude::*;
+
+/// Lists the open rooms, each a link.
+#[component]
+pub fn OpenRooms(
+    /// The rooms the page was rendered with.
+    rooms: Vec<RoomSummary>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let (live, set_live) = signal(None::<Vec<RoomSummary>>);
+    watch(set_live);
+    let rooms = Memo::new(move |_| live.get().unwrap_or_else(|| rooms.clone()));
+    view! {
+        <ul class="rooms" aria-label=move || t_string!(i18n, welcome.open_rooms)>
+            <For
+                each=move || rooms.get()
+                key=|room| (room.name.clone(), room.people, room.in_call)
+                children=|room| view! { <OpenRoom room /> }
+            />
+        </ul>
+        <Show when=move || rooms.read().is_empty()>
+            <p class="empty">{t!(i18n, welcome.nobody)}</p>
+        </Show>
+    }
+}
+
+/// One open room.
+#[component]
+fn OpenRoom(
+    /// Which.
+    room: RoomSummary,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let RoomSummary {
+        name,
+        people: count,
+        in_call,
+    } = room;
+    view! {
+        <li class="rooms__item">
+            <a class="rooms__link" href=name.path()>
+                <span class="rooms__dot" aria-hidden="true"></span>
+                <span class="rooms__name">{name.to_string()}</span>
+                " "
+                <span class="rooms__count">{move || people(i18n.get_locale(), count)}</span>
+                {(in_call > 0)
+                    .then(|| {
+                        view! { <span class="rooms__call">{t!(i18n, welcome.in_a_call)}</span> }
+                    })}
+            </a>
+        </li>
+    }
+}
+
+/// Keeps the list live in the browser, as long as it is shown.
+fn watch(rooms: WriteSignal<Option<Vec<RoomSummary>>>) {
+    #[cfg(feature = "hydrate")]
+    {
+        let lobby = StoredValue::new_local(None);
+        Effect::new(move || lobby.set_value(Some(crate::browser::lobby::Lobby::watch(rooms))));
+        on_cleanup(move || {
+            lobby.try_set_value(None);
+        });
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = rooms;
+}

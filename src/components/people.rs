@@ -1,0 +1,166 @@
+//! Who is in the room, and what one may do about oneself.
+
+use crate::components::{Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch};
+use crate::i18n::{people, *};
+use crate::protocol::{ParticipantId, Person};
+use crate::session::Session;
+use crate::state::RoomStateStoreFields;
+use crate::state::call::CallStateStoreFields;
+use leptos::prelude::*;
+use leptos_router::hooks::use_navigate;
+
+/// The side of the room: its name, the people, the way in and out. A sheet on phones.
+#[component]
+pub fn PeopleSide(
+    /// Whether the sheet is open.
+    open: RwSignal<bool>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let name = session.name();
+    let count = move || {
+        let here = session.room.people().read().here.len();
+        people(i18n.get_locale(), u32::try_from(here).unwrap_or(u32::MAX))
+    };
+    view! {
+        <aside id="people" class="room__side" class:is-open=move || open.get()>
+            <div class="room__tools">
+                <a class="back" href="/">
+                    <Icon name=IconName::Back />
+                    <span>{t!(i18n, room.back)}</span>
+                </a>
+                <LanguageSwitch />
+                <ThemeSwitch />
+            </div>
+            <h1 class="room__name">{name.to_string()}</h1>
+            <p class="room__count">{count}</p>
+            <div class="room__actions">
+                <crate::pages::JoinCall name=name.clone() />
+                <Talking />
+            </div>
+            <PeopleList />
+            <Rename />
+            <div class="room__foot">
+                <CopyLink />
+                <LeaveRoom />
+            </div>
+        </aside>
+    }
+}
+
+/// "2 in the call", while there is one.
+#[component]
+fn Talking() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let count = Memo::new(move |_| session.call.people().read().len());
+    view! {
+        <Show when=move || { count.get() > 0 }>
+            <p class="room__talking">{t!(i18n, room.talking, count = move || count.get())}</p>
+        </Show>
+    }
+}
+
+/// Everybody here, in order of arrival.
+#[component]
+fn PeopleList() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    view! {
+        <ul class="people" aria-label=move || t_string!(i18n, room.people)>
+            <For
+                each=move || session.room.people().read().here.clone()
+                key=|person| (person.id.clone(), person.nickname.clone())
+                children=|person| view! { <PersonRow person /> }
+            />
+        </ul>
+    }
+}
+
+/// One person.
+#[component]
+fn PersonRow(
+    /// Who.
+    person: Person,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let Person { id, nickname } = person;
+    let mine = {
+        let id = id.clone();
+        Memo::new(move |_| session.room.people().read().is_me(&id))
+    };
+    let in_call = in_call(session, id.clone());
+    let nickname = nickname.to_string();
+    view! {
+        <li class="person" class:person--me=move || mine.get()>
+            <Avatar id nickname=nickname.clone() />
+            <span class="person__name">{nickname}</span>
+            <Show when=move || mine.get()>
+                <span class="person__note">{t!(i18n, common.you)}</span>
+            </Show>
+            <Show when=move || in_call.get()>
+                <span class="person__call">
+                    <Icon name=IconName::Camera />
+                    <span class="visually-hidden">{t!(i18n, room.in_the_call)}</span>
+                </span>
+            </Show>
+        </li>
+    }
+}
+
+fn in_call(session: Session, id: ParticipantId) -> Memo<bool> {
+    Memo::new(move |_| {
+        session
+            .call
+            .people()
+            .read()
+            .iter()
+            .any(|person| person.id == id)
+    })
+}
+
+/// Copies the address others need to come here.
+#[component]
+fn CopyLink() -> impl IntoView {
+    let i18n = use_i18n();
+    let copied = RwSignal::new(false);
+    let copy = move |_| {
+        #[cfg(feature = "hydrate")]
+        {
+            let path = expect_context::<Session>().name().path();
+            crate::browser::clipboard::copy_address(&path, move || copied.set(true));
+        }
+        #[cfg(not(feature = "hydrate"))]
+        copied.set(false);
+    };
+    view! {
+        <button class="button button--quiet" type="button" on:click=copy>
+            <Icon name=IconName::Link />
+            <span role="status">
+                {move || match copied.get() {
+                    true => t_string!(i18n, room.copied),
+                    false => t_string!(i18n, room.copy_link),
+                }}
+            </span>
+        </button>
+    }
+}
+
+/// Leaves the room: the others see it at once.
+#[component]
+fn LeaveRoom() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let navigate = use_navigate();
+    let leave = move |_| {
+        session.disconnect();
+        navigate("/", Default::default());
+    };
+    view! {
+        <button class="button button--quiet" type="button" on:click=leave>
+            <Icon name=IconName::Leave />
+            {t!(i18n, room.leave)}
+        </button>
+    }
+}

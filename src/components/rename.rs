@@ -1,0 +1,118 @@
+//! Changing one's nickname, in place.
+
+use crate::i18n::*;
+use crate::protocol::{MAX_NICKNAME_CHARS, Nickname};
+use crate::session::Session;
+use crate::state::RoomStateStoreFields;
+use leptos::ev::SubmitEvent;
+use leptos::html::Input;
+use leptos::prelude::*;
+
+/// A button that becomes a form.
+#[component]
+pub fn Rename() -> impl IntoView {
+    let i18n = use_i18n();
+    let editing = RwSignal::new(false);
+    view! {
+        <div class="room__you">
+            <Show
+                when=move || editing.get()
+                fallback=move || {
+                    view! {
+                        <button
+                            class="button button--quiet"
+                            type="button"
+                            on:click=move |_| editing.set(true)
+                        >
+                            {t!(i18n, room.change_nickname)}
+                        </button>
+                    }
+                }
+            >
+                <RenameForm editing />
+            </Show>
+        </div>
+    }
+}
+
+/// The form: Enter saves, Escape gives up.
+#[component]
+fn RenameForm(
+    /// Set to false when done.
+    editing: RwSignal<bool>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let input = NodeRef::<Input>::new();
+    let problem = RwSignal::new(None);
+    let now = session
+        .room
+        .people()
+        .read_untracked()
+        .my_nickname()
+        .map(ToString::to_string);
+    Effect::new(move || {
+        if let Some(input) = input.get() {
+            let _ = input.focus();
+            input.select();
+        }
+    });
+    let save = move |event: SubmitEvent| {
+        event.prevent_default();
+        let Some(input) = input.get_untracked() else {
+            return;
+        };
+        match Nickname::parse(&input.value()) {
+            Ok(nickname) => {
+                session.rename(nickname);
+                editing.set(false);
+            }
+            Err(error) => problem.set(Some(error)),
+        }
+    };
+    let sentence = move || {
+        problem
+            .get()
+            .map(|error| name_problem(i18n.get_locale(), error, MAX_NICKNAME_CHARS))
+    };
+    view! {
+        <form
+            class="rename"
+            on:submit=save
+            on:keydown=move |event| {
+                if event.key() == "Escape" {
+                    editing.set(false);
+                }
+            }
+        >
+            <label class="field__label" for="new-nickname">
+                {t!(i18n, room.new_nickname)}
+            </label>
+            <input
+                class="input"
+                id="new-nickname"
+                type="text"
+                autocomplete="off"
+                node_ref=input
+                value=now.unwrap_or_default()
+                aria-invalid=move || problem.get().is_some().then_some("true")
+                aria-describedby="new-nickname-error"
+            />
+            <p class="field__error" id="new-nickname-error" role="alert">
+                {sentence}
+            </p>
+            <div class="rename__actions">
+                <button class="button button--primary button--small" type="submit">
+                    {t!(i18n, room.save)}
+                </button>
+                <button
+                    class="button button--quiet button--small"
+                    type="button"
+                    on:click=move |_| editing.set(false)
+                >
+                    {t!(i18n, room.cancel)}
+                </button>
+            </div>
+        </form>
+    }
+}

@@ -1,0 +1,27 @@
+//! Any other address.
+
+use crate::components::Masthead;
+use crate::i18n::*;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+/// Says that there is nothing here, with the status to match.
+#[component]
+pub fn NotFoundPage() -> impl IntoView {
+    let i18n = use_i18n();
+    #[cfg(feature = "ssr")]
+    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+        response.set_status(axum::http::StatusCode::NOT_FOUND);
+    }
+    view! {
+        <Title text=move || t_string!(i18n, common.not_found_title) />
+        <Masthead />
+        <main id="content" class="full">
+            <h1>{t!(i18n, common.not_found_title)}</h1>
+            <p>{t!(i18n, common.not_found_text)}</p>
+            <a class="button button--primary" href="/">
+                {t!(i18n, common.home)}
+            </a>
+        </main>
+    }
+}

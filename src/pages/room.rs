@@ -1,0 +1,173 @@
+//! `/room/{name}`: the people, the messages and the way into the call.
+//!
+//! [`RoomLayout`] is the parent of room and call: it loads what the page starts
+//! with, makes the [`Session`] and keeps it while one moves between the two.
+
+use crate::api::{ApiError, RoomStart, load_room};
+use crate::components::chat::Chat;
+use crate::components::{Banner, Icon, IconName, Masthead, PeopleSide, RoomFull};
+use crate::i18n::*;
+use crate::protocol::{Nickname, RoomName};
+use crate::session::Session;
+use crate::state::call::CallState;
+use crate::state::line::Stage;
+use crate::state::log::Log;
+use crate::state::{People, RoomState, RoomStateStoreFields};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::components::Outlet;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+/// Loads a room and holds its session.
+#[component]
+pub fn RoomLayout() -> impl IntoView {
+    let params = use_params_map();
+    let name = Memo::new(move |_| params.read().get("name").unwrap_or_default());
+    let start = Resource::new(move || name.get(), load_room);
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                match start.await {
+                    Ok(start) => view! { <OpenRoom start /> }.into_any(),
+                    Err(error) => view! { <NoRoom error /> }.into_any(),
+                }
+            })}
+        </Suspense>
+    }
+}
+
+/// A room that was found: makes the session, connects it, draws room or call.
+#[component]
+fn OpenRoom(
+    /// What the page starts with.
+    start: RoomStart,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let preset = use_query_map().read_untracked().get("name");
+    let preset = preset.and_then(|name| Nickname::parse(&name).ok());
+    let nickname = preset.unwrap_or_else(|| start.nickname.clone());
+    let name = start.name.clone();
+    let session = start_session(start);
+    provide_context(session);
+    Effect::new(move || session.connect(nickname.clone()));
+    on_cleanup(move || session.disconnect());
+    let full = Memo::new(move |_| session.room.line().read().stage == Stage::Full);
+    let title = name.to_string();
+    view! {
+        <Title text=move || t_string!(i18n, room.title, room = title.as_str()).to_string() />
+        <Show when=move || full.get() fallback=move || view! { <Outlet /> }>
+            <RoomFull name=name.clone() on_retry=move || session.retry_now() />
+        </Show>
+    }
+}
+
+/// The session of a room that starts with what the server rendered.
+fn start_session(start: RoomStart) -> Session {
+    let room = RoomState {
+        people: People {
+            me: None,
+            here: start.people,
+        },
+        log: Log::from_history(start.messages, start.more, start.position),
+        ..RoomState::default()
+    };
+    let call = CallState {
+        people: start.call,
+        ..CallState::default()
+    };
+    Session::new(start.name, room, call)
+}
+
+/// The room page itself.
+#[component]
+pub fn RoomPage() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let i18n = use_i18n();
+    let people_open = RwSignal::new(false);
+    let name = session.name();
+    view! {
+        <div class="room">
+            <header class="room__bar">
+                <a class="back" href="/" aria-label=move || t_string!(i18n, room.back)>
+                    <Icon name=IconName::Back />
+                </a>
+                <span class="room__bar-name">{name.to_string()}</span>
+                <button
+                    class="button button--quiet button--small"
+                    type="button"
+                    aria-expanded=move || people_open.get().to_string()
+                    aria-controls="people"
+                    on:click=move |_| people_open.update(|open| *open = !*open)
+                >
+                    <Icon name=IconName::People />
+                    <span class="visually-hidden">{t!(i18n, room.show_people)}</span>
+                    <HeadCount />
+                </button>
+                <JoinCall name=name.clone() />
+            </header>
+            <PeopleSide open=people_open />
+            <main id="content" class="room__main">
+                <Banner />
+                <Chat />
+            </main>
+        </div>
+    }
+}
+
+/// How many people are here, as a number.
+#[component]
+fn HeadCount() -> impl IntoView {
+    let session = expect_context::<Session>();
+    view! { <span>{move || session.room.people().read().here.len()}</span> }
+}
+
+/// The link into the call.
+#[component]
+pub fn JoinCall(
+    /// Of which room.
+    name: RoomName,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    view! {
+        <a class="button button--primary" href=name.call_path()>
+            <Icon name=IconName::Camera />
+            <span>{t!(i18n, room.join_call)}</span>
+        </a>
+    }
+}
+
+/// A name that is none, or a server that cannot answer just now.
+#[component]
+fn NoRoom(
+    /// What went wrong.
+    error: ApiError,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let bad_name = matches!(error, ApiError::Invalid { .. });
+    #[cfg(feature = "ssr")]
+    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+        use axum::http::StatusCode;
+        let status = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::NOT_FOUND];
+        response.set_status(status[usize::from(bad_name)]);
+    }
+    let (title, text) = match bad_name {
+        true => (
+            t_string!(i18n, room.bad_name_title),
+            t_string!(i18n, room.bad_name_text),
+        ),
+        false => (
+            t_string!(i18n, common.problem_title),
+            t_string!(i18n, common.problem_text),
+        ),
+    };
+    view! {
+        <Masthead />
+        <main id="content" class="full">
+            <h1>{title}</h1>
+            <p>{text}</p>
+            <a class="button button--primary" href="/">
+                {t!(i18n, common.home)}
+            </a>
+        </main>
+    }
+}

@@ -1,0 +1,161 @@
+//! `/`: say who you are, pick a room.
+
+use crate::api::{ApiError, Field, JoinRoom, open_rooms, remembered_nickname};
+use crate::components::{Icon, IconName, Masthead, OpenRooms};
+use crate::i18n::*;
+use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+/// The welcome page.
+#[component]
+pub fn WelcomePage() -> impl IntoView {
+    let i18n = use_i18n();
+    let rooms = Resource::new(|| (), |()| open_rooms());
+    let nickname = Resource::new(|| (), |()| remembered_nickname());
+    view! {
+        <Title text=move || t_string!(i18n, welcome.title) />
+        <Masthead />
+        <main id="content" class="welcome">
+            <section class="welcome__hero">
+                <h1>{t!(i18n, welcome.heading)}</h1>
+                <p class="welcome__lead">{t!(i18n, welcome.lead)}</p>
+            </section>
+            <section class="welcome__join card" aria-label=move || t_string!(i18n, welcome.join_heading)>
+                <Suspense>
+                    {move || Suspend::new(async move {
+                        let nickname = nickname.await.ok().flatten();
+                        let nickname = nickname.map(String::from).unwrap_or_default();
+                        view! { <JoinForm nickname /> }
+                    })}
+                </Suspense>
+            </section>
+            <section class="welcome__rooms">
+                <h2>{t!(i18n, welcome.open_rooms)}</h2>
+                <Suspense>
+                    {move || Suspend::new(async move {
+                        view! { <OpenRooms rooms=rooms.await.unwrap_or_default() /> }
+                    })}
+                </Suspense>
+            </section>
+        </main>
+    }
+}
+
+/// The form into a room. Works as a plain form; what was refused comes back either
+/// as the action's value or, without the script, in the query.
+#[component]
+fn JoinForm(
+    /// The nickname this device remembers, or nothing.
+    nickname: String,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let query = use_query_map().get_untracked();
+    let typed_nickname = query.get("nickname").unwrap_or(nickname);
+    let typed_room = query.get("room").unwrap_or_default();
+    let refused = query
+        .get("problem")
+        .and_then(|text| serde_json::from_str(&text).ok());
+    let action = ServerAction::<JoinRoom>::new();
+    let problem = Signal::derive(move || match action.value().get() {
+        Some(result) => result.err(),
+        None => refused.clone(),
+    });
+    view! {
+        <ActionForm action attr:class="form" attr:novalidate=true attr:autocomplete="off">
+            <TextField
+                name="nickname"
+                label=Signal::derive(move || t_string!(i18n, welcome.nickname).to_owned())
+                hint=Signal::derive(move || t_string!(i18n, welcome.nickname_hint).to_owned())
+                value=typed_nickname
+                problem=Signal::derive(move || {
+                    field_problem(i18n.get_locale(), problem.get(), Field::Nickname)
+                })
+            />
+            <TextField
+                name="room"
+                label=Signal::derive(move || t_string!(i18n, welcome.room_name).to_owned())
+                hint=Signal::derive(move || t_string!(i18n, welcome.room_hint).to_owned())
+                value=typed_room
+                problem=Signal::derive(move || {
+                    field_problem(i18n.get_locale(), problem.get(), Field::Room)
+                })
+            />
+            <p class="field__error" role="alert">
+                {move || server_problem(i18n.get_locale(), problem.get())}
+            </p>
+            <button class="button button--primary" type="submit">
+                {t!(i18n, welcome.join)}
+                <Icon name=IconName::Forward />
+            </button>
+        </ActionForm>
+    }
+}
+
+/// A labelled text input with a hint, and beside it what is wrong with it.
+#[component]
+fn TextField(
+    /// Its name in the form, and its id.
+    name: &'static str,
+    /// Its label.
+    #[prop(into)]
+    label: Signal<String>,
+    /// A word of help.
+    #[prop(into)]
+    hint: Signal<String>,
+    /// What it holds at first.
+    value: String,
+    /// What is wrong with what it holds.
+    #[prop(into)]
+    problem: Signal<Option<String>>,
+) -> impl IntoView {
+    let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
+    let described_by = format!("{hint_id} {error_id}");
+    view! {
+        <div class="field">
+            <label class="field__label" for=name>
+                {label}
+            </label>
+            <input
+                class="input"
+                id=name
+                name=name
+                type="text"
+                value=value
+                aria-describedby=described_by
+                aria-invalid=move || problem.get().is_some().then_some("true")
+            />
+            <p class="field__hint" id=hint_id>
+                {hint}
+            </p>
+            <p class="field__error" id=error_id role="alert">
+                {move || problem.get()}
+            </p>
+        </div>
+    }
+}
+
+/// What is wrong with one field, as a sentence.
+fn field_problem(locale: Locale, problem: Option<ApiError>, field: Field) -> Option<String> {
+    let max = match field {
+        Field::Nickname => MAX_NICKNAME_CHARS,
+        Field::Room => MAX_ROOM_NAME_CHARS,
+    };
+    match problem {
+        Some(ApiError::Invalid { field: at, problem }) if at == field => {
+            Some(name_problem(locale, problem, max))
+        }
+        _ => None,
+    }
+}
+
+/// What the server could not do, as a sentence.
+fn server_problem(locale: Locale, problem: Option<ApiError>) -> Option<&'static str> {
+    match problem? {
+        ApiError::Invalid { .. } => None,
+        ApiError::TooManyRooms => Some(td_string!(locale, welcome.too_many_rooms)),
+        ApiError::Unavailable | ApiError::Request => Some(td_string!(locale, welcome.unavailable)),
+    }
+}

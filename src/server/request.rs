@@ -1,0 +1,68 @@
+//! The request a page or server function is being answered for.
+//!
+//! Read from the Leptos context, so only valid while rendering or inside a server
+//! function; outside of both everything is simply absent.
+
+use crate::i18n::{LANGUAGE_COOKIE, Locale, choose};
+use crate::server::http::security::content_security_policy;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// How long cookies last, in seconds: a year.
+const COOKIE_MAX_AGE_S: u32 = 365 * 24 * 60 * 60;
+
+/// A header of the request.
+pub fn header(name: &str) -> Option<String> {
+    let parts = use_context::<Parts>()?;
+    parts.headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// A cookie of the request, percent-decoded.
+pub fn cookie(name: &str) -> Option<String> {
+    let cookies = header("cookie")?;
+    let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(known, _)| *known == name)?;
+    percent_decode_str(value).decode_utf8().ok().map(|value| value.into_owned())
+}
+
+/// Sets a cookie for a year, or forgets it. `secret` keeps it from the script.
+pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
+    let Some(response) = use_context::<ResponseOptions>() else { return };
+    let max_age = if value.is_some() { COOKIE_MAX_AGE_S } else { 0 };
+    let value = utf8_percent_encode(value.unwrap_or_default(), NON_ALPHANUMERIC);
+    let secret = if secret { "; HttpOnly" } else { "" };
+    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; SameSite=Lax{secret}");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.append_header(header::SET_COOKIE, cookie);
+    }
+}
+
+/// One parameter of the query, percent-decoded.
+pub fn query(name: &str) -> Option<String> {
+    let parts = use_context::<Parts>()?;
+    let mut pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(known, _)| *known == name)?;
+    let value = value.replace('+', " ");
+    percent_decode_str(&value).decode_utf8().ok().map(|value| value.into_owned())
+}
+
+/// The language to answer in.
+pub fn locale() -> Locale {
+    let (query, cookie) = (query("lang"), cookie(LANGUAGE_COOKIE));
+    choose(query.as_deref(), cookie.as_deref(), header("accept-language").as_deref())
+}
+
+/// Gives the page being rendered its Content-Security-Policy, with the nonce of this
+/// response, and keeps it out of shared caches.
+pub fn set_page_policy() {
+    let Some(response) = use_context::<ResponseOptions>() else { return };
+    let nonce = use_nonce().map(|nonce| nonce.to_string());
+    let policy = content_security_policy(nonce.as_deref(), header("host").as_deref());
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}

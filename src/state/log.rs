@@ -1,0 +1,233 @@
+//! The message log of one person: what was said, what happened, what is on its way.
+//!
+//! Messages stand in the order of their `seq`; notices (somebody joined, left, was
+//! renamed) stand where they were heard and are not kept by the server. A message
+//! of one's own is pending until the server's copy of it arrives under the same id.
+
+use super::Position;
+use crate::protocol::{
+    ChatMessage, ChatText, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Seq,
+    ServerMessage,
+};
+use serde::{Deserialize, Serialize};
+
+/// Notices kept; older ones make room.
+const MAX_NOTICES: usize = 200;
+
+/// The log as one person sees it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Log {
+    /// Messages and notices, oldest first.
+    pub entries: Vec<Entry>,
+    /// One's own messages that the server has not confirmed, oldest first.
+    pub pending: Vec<Pending>,
+    /// Whether the server has older messages than the first.
+    pub more: bool,
+    /// Where the log stands, once the server has said so.
+    pub position: Option<Position>,
+    /// How many notices were ever made; numbers the next one.
+    notices_made: u64,
+}
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// Something was said.
+    Message(ChatMessage),
+    /// Something happened, numbered in order of hearing.
+    Notice(u64, Notice),
+}
+
+/// Something that happened among the people of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Somebody came in.
+    Joined(ParticipantId, Nickname),
+    /// Somebody went.
+    Left(ParticipantId, Nickname),
+    /// Somebody is called something else now.
+    Renamed {
+        /// Who.
+        id: ParticipantId,
+        /// The nickname they had.
+        was: Nickname,
+        /// The nickname they have.
+        now: Nickname,
+    },
+}
+
+/// A message of one's own that the server has not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The id it is, and will be, known by.
+    pub id: MessageId,
+    /// What it says.
+    pub text: ChatText,
+    /// Why it was refused, if it was; otherwise it is on its way.
+    pub refused: Option<ErrorCode>,
+}
+
+impl Log {
+    /// The log a page starts with: what the server rendered.
+    pub fn from_history(
+        messages: Vec<ChatMessage>,
+        more: bool,
+        position: Option<Position>,
+    ) -> Self {
+        let entries = messages.into_iter().map(Entry::Message).collect();
+        Self {
+            entries,
+            more,
+            position,
+            ..Self::default()
+        }
+    }
+
+    /// The confirmed messages, oldest first.
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &ChatMessage> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Message(message) => Some(message),
+            Entry::Notice(..) => None,
+        })
+    }
+
+    /// The `seq` of the oldest message shown, for asking what came before it.
+    pub fn oldest(&self) -> Option<Seq> {
+        self.messages().next().map(|message| message.seq)
+    }
+
+    /// Adds a message of one's own that is about to be sent.
+    pub fn say(&mut self, id: MessageId, text: ChatText) {
+        self.pending.push(Pending {
+            id,
+            text,
+            refused: None,
+        });
+    }
+
+    /// Puts a refused message on its way again.
+    pub fn retry(&mut self, id: MessageId) {
+        if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {
+            pending.refused = None;
+        }
+    }
+
+    /// Gives up a refused message.
+    pub fn discard(&mut self, id: MessageId) {
+        self.pending.retain(|pending| pending.id != id);
+    }
+
+    /// Takes in what a message says of the log. True where anything changed.
+    pub fn apply(&mut self, message: &ServerMessage) -> bool {
+        match message {
+            ServerMessage::Joined(joined) => self.join(joined),
+            ServerMessage::Chat(message) => self.hear(message),
+            ServerMessage::History { messages, more } => self.prepend(messages, *more),
+            ServerMessage::Entered { person, .. } => {
+                self.notice(Notice::Joined(person.id.clone(), person.nickname.clone()))
+            }
+            ServerMessage::Left { person, .. } => {
+                self.notice(Notice::Left(person.id.clone(), person.nickname.clone()))
+            }
+            ServerMessage::Renamed { person, was } => self.notice(Notice::Renamed {
+                id: person.id.clone(),
+                was: was.clone(),
+                now: person.nickname.clone(),
+            }),
+            ServerMessage::Error {
+                code, id: Some(id), ..
+            } => self.refuse(*id, *code),
+            _ => false,
+        }
+    }
+
+    /// A resumed log goes on; any other is replaced by the snapshot. What is on its
+    /// way stays, unless the snapshot holds it already.
+    fn join(&mut self, joined: &Joined) -> bool {
+        if !joined.resumed {
+            self.entries.clear();
+            self.more = joined.more;
+        }
+        for message in &joined.history {
+            self.hear(message);
+        }
+        self.position = Some(Position {
+            epoch: joined.epoch.clone(),
+            seq: joined.seq,
+        });
+        true
+    }
+
+    /// Adds a message in its place; one that is there already is not added again.
+    fn hear(&mut self, message: &ChatMessage) -> bool {
+        self.pending.retain(|pending| pending.id != message.id);
+        if let Some(position) = &mut self.position {
+            position.seq = position.seq.max(message.seq);
+        }
+        // A new message is nearly always the newest: look from the end.
+        let place = self
+            .entries
+            .iter()
+            .rposition(|entry| matches!(entry, Entry::Message(known) if known.seq <= message.seq));
+        match place {
+            Some(place) if self.holds(place, message.seq) => {}
+            // Behind everything that was heard after the message before it, too.
+            Some(place) if !self.entries[place + 1..].iter().any(is_message) => {
+                self.entries.push(Entry::Message(message.clone()));
+            }
+            Some(place) => self
+                .entries
+                .insert(place + 1, Entry::Message(message.clone())),
+            None if !self.entries.iter().any(is_message) => {
+                self.entries.push(Entry::Message(message.clone()));
+            }
+            None => self.entries.insert(0, Entry::Message(message.clone())),
+        }
+        true
+    }
+
+    fn holds(&self, place: usize, seq: Seq) -> bool {
+        matches!(self.entries.get(place), Some(Entry::Message(known)) if known.seq == seq)
+    }
+
+    fn prepend(&mut self, messages: &[ChatMessage], more: bool) -> bool {
+        for message in messages.iter().rev() {
+            self.hear(message);
+        }
+        self.more = more;
+        true
+    }
+
+    fn notice(&mut self, notice: Notice) -> bool {
+        self.notices_made += 1;
+        self.entries.push(Entry::Notice(self.notices_made, notice));
+        self.drop_old_notices();
+        true
+    }
+
+    fn drop_old_notices(&mut self) {
+        let notices = self
+            .entries
+            .iter()
+            .filter(|entry| !is_message(entry))
+            .count();
+        if notices > MAX_NOTICES
+            && let Some(first) = self.entries.iter().position(|entry| !is_message(entry))
+        {
+            self.entries.remove(first);
+        }
+    }
+
+    /// Too many at once is no refusal: the outbox sends it again by itself.
+    fn refuse(&mut self, id: MessageId, code: ErrorCode) -> bool {
+        if code == ErrorCode::TooManyMessages {
+            return false;
+        }
+        let pending = self.pending.iter_mut().find(|pending| pending.id == id);
+        pending.is_some_and(|pending| pending.refused.replace(code) != Some(code))
+    }
+}
+
+fn is_message(entry: &Entry) -> bool {
+    matches!(entry, Entry::Message(_))
+}

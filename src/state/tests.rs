@@ -1,0 +1,252 @@
+//! What messages do to what a person sees.
+
+use super::log::{Entry, Notice};
+use super::rows::{Progress, Row, rows};
+use super::*;
+use crate::protocol::{ChatMessage, ChatText, ErrorCode, MessageId, SessionToken};
+
+const UTC: &dyn Fn(i64) -> i32 = &|_| 0;
+
+fn person(name: &str) -> Person {
+    Person {
+        id: ParticipantId::parse(&format!("p_{name}")).expect("valid"),
+        nickname: Nickname::parse(name).expect("valid"),
+    }
+}
+
+fn id(number: u64) -> MessageId {
+    MessageId(uuid::Uuid::from_u128(u128::from(number)))
+}
+
+fn text(text: &str) -> ChatText {
+    ChatText::parse(text).expect("valid")
+}
+
+fn said(seq: u64, name: &str) -> ChatMessage {
+    let at = 1_760_000_000_000 + i64::try_from(seq).expect("small") * 1_000;
+    ChatMessage {
+        seq,
+        id: id(seq),
+        from: person(name),
+        text: text(&format!("text {seq}")),
+        at,
+    }
+}
+
+fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
+    ServerMessage::Joined(Joined {
+        me: person("Ann").id,
+        session: SessionToken::parse(&"s".repeat(22)).expect("valid"),
+        epoch: Epoch::parse("e").expect("valid"),
+        seq,
+        resumed,
+        people: vec![person("Ben"), person("Ann")],
+        history,
+        more: false,
+        call: vec![],
+    })
+}
+
+fn in_room() -> RoomState {
+    let mut state = RoomState::default();
+    state.apply(&joined(false, 2, vec![said(1, "Ben"), said(2, "Ben")]));
+    state
+}
+
+fn seqs(state: &RoomState) -> Vec<u64> {
+    state.log.messages().map(|message| message.seq).collect()
+}
+
+#[test]
+fn joining_shows_people_and_history() {
+    let state = in_room();
+    assert_eq!(
+        state.people.my_nickname().map(Nickname::as_str),
+        Some("Ann")
+    );
+    assert_eq!(seqs(&state), [1, 2]);
+    assert_eq!(state.line.stage, line::Stage::Live);
+}
+
+#[test]
+fn a_message_is_shown_once_and_in_order_however_often_it_comes() {
+    let mut state = in_room();
+    for seq in [4, 3, 4, 2, 5, 3] {
+        state.apply(&ServerMessage::Chat(said(seq, "Ben")));
+    }
+    assert_eq!(seqs(&state), [1, 2, 3, 4, 5]);
+    assert_eq!(
+        state.log.position.as_ref().map(|position| position.seq),
+        Some(5)
+    );
+}
+
+#[test]
+fn a_pending_message_becomes_real_by_its_id() {
+    let mut state = in_room();
+    state.log.say(id(3), text("hello"));
+    let before = rows(&state.log, &state.people, UTC);
+    assert!(
+        matches!(before.last(), Some(Row::Message(row)) if row.progress == Progress::Sending && row.mine)
+    );
+    state.apply(&ServerMessage::Chat(said(3, "Ann")));
+    assert!(state.log.pending.is_empty());
+    let after = rows(&state.log, &state.people, UTC);
+    assert_eq!(after.len(), before.len());
+    assert!(
+        matches!(after.last(), Some(Row::Message(row)) if row.progress == Progress::Said && row.mine)
+    );
+}
+
+#[test]
+fn what_is_pending_outlives_a_lost_line_and_a_fresh_snapshot() {
+    let mut state = in_room();
+    state.log.say(id(8), text("one"));
+    state.log.say(id(9), text("two"));
+    let mut confirmed = said(3, "Ann");
+    confirmed.id = id(8);
+    state.apply(&joined(false, 3, vec![said(2, "Ben"), confirmed]));
+    assert_eq!(seqs(&state), [2, 3]);
+    assert_eq!(
+        state.log.pending.iter().map(|p| p.id).collect::<Vec<_>>(),
+        [id(9)]
+    );
+}
+
+#[test]
+fn a_resumed_log_goes_on_where_it_was() {
+    let mut state = in_room();
+    state.apply(&joined(true, 4, vec![said(3, "Ben"), said(4, "Ben")]));
+    assert_eq!(seqs(&state), [1, 2, 3, 4]);
+}
+
+#[test]
+fn older_messages_go_before_and_notices_stay_where_they_were_heard() {
+    let mut state = RoomState::default();
+    state.apply(&joined(false, 9, vec![said(8, "Ben"), said(9, "Ben")]));
+    state.apply(&ServerMessage::Entered {
+        person: person("Cai"),
+        count: 3,
+    });
+    state.apply(&ServerMessage::History {
+        messages: vec![said(6, "Ben"), said(7, "Ben")],
+        more: true,
+    });
+    state.apply(&ServerMessage::Chat(said(10, "Cai")));
+    assert_eq!(seqs(&state), [6, 7, 8, 9, 10]);
+    assert!(matches!(
+        &state.log.entries[4],
+        Entry::Notice(_, Notice::Joined(..))
+    ));
+    assert!(state.log.more);
+}
+
+#[test]
+fn people_come_go_and_are_renamed() {
+    let mut state = in_room();
+    state.apply(&ServerMessage::Entered {
+        person: person("Cai"),
+        count: 3,
+    });
+    let renamed = Person {
+        nickname: Nickname::parse("Dan").expect("valid"),
+        ..person("Cai")
+    };
+    state.apply(&ServerMessage::Renamed {
+        person: renamed.clone(),
+        was: person("Cai").nickname,
+    });
+    assert_eq!(
+        state.people.nickname(&renamed.id).map(Nickname::as_str),
+        Some("Dan")
+    );
+    state.apply(&ServerMessage::Left {
+        person: renamed.clone(),
+        count: 2,
+    });
+    assert_eq!(state.people.here.len(), 2);
+    let notices = state
+        .log
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry, Entry::Notice(..)));
+    assert_eq!(notices.count(), 3);
+}
+
+#[test]
+fn a_refusal_stays_with_its_message_and_too_many_is_none() {
+    let mut state = in_room();
+    state.log.say(id(3), text("hello"));
+    let error = |code| ServerMessage::Error {
+        code,
+        message: String::new(),
+        id: Some(id(3)),
+    };
+    state.apply(&error(ErrorCode::TooManyMessages));
+    assert_eq!(state.log.pending[0].refused, None);
+    state.apply(&error(ErrorCode::Unavailable));
+    assert_eq!(state.log.pending[0].refused, Some(ErrorCode::Unavailable));
+    state.log.retry(id(3));
+    assert_eq!(state.log.pending[0].refused, None);
+}
+
+#[test]
+fn a_message_never_becomes_a_nickname() {
+    let mut state = in_room();
+    state.apply(&ServerMessage::Chat(said(3, "Ben")));
+    let names: Vec<_> = state
+        .people
+        .here
+        .iter()
+        .map(|p| p.nickname.as_str().to_owned())
+        .collect();
+    assert_eq!(names, ["Ben", "Ann"]);
+}
+
+#[test]
+fn notices_do_not_pile_up_without_end() {
+    let mut state = in_room();
+    for _ in 0..1_000 {
+        state.apply(&ServerMessage::Entered {
+            person: person("Cai"),
+            count: 3,
+        });
+        state.apply(&ServerMessage::Left {
+            person: person("Cai"),
+            count: 2,
+        });
+    }
+    assert_eq!(state.log.entries.len(), 200 + 2);
+}
+
+#[test]
+fn days_stand_apart_in_the_readers_own_zone() {
+    let mut state = RoomState::default();
+    let hour = 3_600_000;
+    let at = |seq: u64, at: i64| ChatMessage {
+        at,
+        ..said(seq, "Ben")
+    };
+    // 22:00 and 23:30 UTC of one day; in Seoul both are the next day.
+    let (first, second) = (at(1, 22 * hour), at(2, 23 * hour + hour / 2));
+    state.apply(&joined(false, 3, vec![first, second, at(3, 24 * hour)]));
+    let days = |offset: &dyn Fn(i64) -> i32| {
+        let rows = rows(&state.log, &state.people, offset);
+        rows.iter().filter(|row| matches!(row, Row::Day(_))).count()
+    };
+    assert_eq!(days(UTC), 2);
+    assert_eq!(days(&|_| 540), 1);
+}
+
+#[test]
+fn one_authors_messages_stand_together() {
+    let state = in_room();
+    let follows: Vec<bool> = rows(&state.log, &state.people, UTC)
+        .iter()
+        .filter_map(|row| match row {
+            Row::Message(row) => Some(row.follows),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(follows, [false, true]);
+}
