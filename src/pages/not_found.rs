@@ -11,7 +11,8 @@ pub fn NotFoundPage() -> impl IntoView {
     let i18n = use_i18n();
     #[cfg(feature = "ssr")]
     if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
-        response.set_status(axum::http::StatusCode::NOT_FOUND);
+        use axum::http::StatusCode;
+        response.set_status(StatusCode::NOT_FOUND);
     }
     view! {
         <Title text=move || t_string!(i18n, common.not_found_title) />

@@ -78,8 +78,8 @@ mod tests {
         );
         assert_eq!(links("(http://a.example)"), ["http://a.example"]);
         assert_eq!(
-            links("주소는 https://예시.한국/방 이에요"),
-            ["https://예시.한국/방"]
+            links("주소는 https://ko.example/방 이에요"),
+            ["https://ko.example/방"]
         );
         assert_eq!(
             links("javascript:alert(1) javascript://a.b/%0aalert(1)"),
