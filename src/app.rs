@@ -3,7 +3,7 @@
 #[cfg(feature = "ssr")]
 use crate::api::THEME_COOKIE;
 use crate::i18n::*;
-use crate::pages::{CallPage, NotFoundPage, RoomLayout, RoomPage, WelcomePage};
+use crate::pages::{NotFoundPage, RoomLayout, WelcomePage};
 use leptos::prelude::*;
 use leptos_i18n::context::UseLocalesOptions;
 use leptos_meta::{MetaTags, provide_meta_context};
@@ -123,8 +123,8 @@ pub fn App() -> impl IntoView {
                     <Routes fallback=NotFoundPage>
                         <Route path=path!("/") view=WelcomePage ssr=SsrMode::Async />
                         <ParentRoute path=path!("/room/:name") view=RoomLayout ssr=SsrMode::Async>
-                            <Route path=path!("") view=RoomPage />
-                            <Route path=path!("call") view=CallPage />
+                            <Route path=path!("") view=|| () />
+                            <Route path=path!("call") view=|| () />
                         </ParentRoute>
                     </Routes>
                 </div>

@@ -20,6 +20,17 @@ use time::{Date, OffsetDateTime};
 /// The cookie that remembers a chosen language.
 pub const LANGUAGE_COOKIE: &str = "noom_lang";
 
+/// A word of the page, as a signal that follows the language.
+///
+/// One type for every word: a closure of its own for each would be compiled, with
+/// all that draws it, once a word.
+#[macro_export]
+macro_rules! words {
+    ($i18n:expr, $($key:tt)*) => {
+        ::leptos::prelude::Signal::derive(move || $crate::i18n::t_string!($i18n, $($key)*))
+    };
+}
+
 impl Locale {
     /// The other language, for the switch.
     pub fn other(self) -> Self {

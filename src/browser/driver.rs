@@ -206,8 +206,12 @@ impl Driver {
         self.heard_at_ms.set(steady_ms());
         match heard {
             Heard::Open => self.join(),
-            Heard::Message(message) => self.take_in(&message),
-            Heard::Unknown => {}
+            // What this page does not understand comes from a newer server.
+            Heard::Frame(frame) => {
+                if let Ok(message) = serde_json::from_str(&frame) {
+                    self.take_in(&message);
+                }
+            }
             Heard::Closed(code) => self.lost(code),
         }
     }

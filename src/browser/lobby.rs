@@ -2,7 +2,7 @@
 
 use super::js::Listener;
 use super::socket::{Heard, Socket};
-use crate::protocol::{ClientMessage, RoomSummary, ServerMessage};
+use crate::protocol::{ClientMessage, RoomSummary, Rooms};
 use crate::state::line;
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
@@ -59,13 +59,14 @@ impl Lobby {
         match heard {
             Heard::Open => self.send(&ClientMessage::Watch),
             Heard::Closed(_) => self.lost(),
-            Heard::Message(message) => {
-                if let ServerMessage::Rooms { rooms } = *message {
+            // The one message of interest; decoding all others would be loaded with
+            // the welcome page.
+            Heard::Frame(frame) => {
+                if let Ok(Rooms { rooms }) = serde_json::from_str(&frame) {
                     self.attempts.set(0);
                     let _ = self.rooms.try_set(Some(rooms));
                 }
             }
-            Heard::Unknown => {}
         }
     }
 

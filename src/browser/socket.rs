@@ -1,7 +1,7 @@
 //! One WebSocket to the room service of this site.
 
 use super::js::Listener;
-use crate::protocol::{ClientMessage, ServerMessage};
+use crate::protocol::ClientMessage;
 use wasm_bindgen::JsCast;
 use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
 
@@ -12,10 +12,8 @@ const COMING_BACK: u16 = 3000;
 pub enum Heard {
     /// It is open.
     Open,
-    /// The server said something.
-    Message(Box<ServerMessage>),
-    /// Something arrived that this page does not understand (a newer server).
-    Unknown,
+    /// The server said something: one frame, not decoded yet.
+    Frame(String),
     /// It is closed, with this code (RFC 6455 7.4).
     Closed(u16),
 }
@@ -71,7 +69,9 @@ fn listen(socket: &WebSocket, hear: impl Fn(Heard) + Clone + 'static) -> Vec<Lis
     let (opened, said, closed) = (hear.clone(), hear.clone(), hear);
     vec![
         Listener::new(target, "open", move |_| opened(Heard::Open)),
-        Listener::new(target, "message", move |event| said(understand(&event))),
+        Listener::new(target, "message", move |event| {
+            said(Heard::Frame(frame(&event)))
+        }),
         Listener::new(target, "close", move |event: Event| {
             let code = event.dyn_ref::<CloseEvent>().map_or(1006, CloseEvent::code);
             closed(Heard::Closed(code));
@@ -79,10 +79,10 @@ fn listen(socket: &WebSocket, hear: impl Fn(Heard) + Clone + 'static) -> Vec<Lis
     ]
 }
 
-fn understand(event: &Event) -> Heard {
+/// The text of a frame; the server sends no other kind.
+fn frame(event: &Event) -> String {
     let text = event
         .dyn_ref::<MessageEvent>()
         .and_then(|event| event.data().as_string());
-    let message = text.and_then(|text| serde_json::from_str(&text).ok());
-    message.map_or(Heard::Unknown, |message| Heard::Message(Box::new(message)))
+    text.unwrap_or_default()
 }

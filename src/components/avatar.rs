@@ -20,13 +20,13 @@ pub fn Avatar(
     #[prop(into)]
     nickname: Signal<String>,
 ) -> impl IntoView {
-    let initial = move || {
+    let initial = Signal::derive(move || {
         let nickname = nickname.read();
         nickname
             .chars()
             .next()
             .map(|first| first.to_uppercase().to_string())
-    };
+    });
     view! {
         <span class=format!("avatar hue-{}", hue_of(&id)) aria-hidden="true">
             {initial}

@@ -3,6 +3,7 @@
 use crate::components::Masthead;
 use crate::i18n::*;
 use crate::protocol::RoomName;
+use crate::words;
 use leptos::prelude::*;
 
 /// Says that the room is full and offers to try again.
@@ -11,22 +12,24 @@ pub fn RoomFull(
     /// Which room.
     name: RoomName,
     /// What to do about it.
-    on_retry: impl Fn() + Send + 'static,
+    on_retry: Callback<()>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     view! {
         <Masthead />
         <main id="content" class="full">
-            <h1>{t!(i18n, room.full_title)}</h1>
+            <h1>{words!(i18n, room.full_title)}</h1>
             <p role="status">
-                {move || t_string!(i18n, room.full_text, room = name.as_str()).to_string()}
+                {Signal::derive(move || {
+                    t_string!(i18n, room.full_text, room = name.as_str()).to_string()
+                })}
             </p>
             <div class="full__actions">
-                <button class="button button--primary" type="button" on:click=move |_| on_retry()>
-                    {t!(i18n, common.try_again)}
+                <button class="button button--primary" type="button" on:click=move |_| on_retry.run(())>
+                    {words!(i18n, common.try_again)}
                 </button>
                 <a class="button button--quiet" href="/">
-                    {t!(i18n, common.home)}
+                    {words!(i18n, common.home)}
                 </a>
             </div>
         </main>

@@ -2,6 +2,7 @@
 
 use crate::components::{Icon, IconName};
 use crate::i18n::*;
+use crate::words;
 use leptos::prelude::*;
 use leptos_i18n::Locale as _;
 
@@ -11,7 +12,7 @@ pub fn Masthead() -> impl IntoView {
     let i18n = use_i18n();
     view! {
         <a class="skip" href="#content" rel="external">
-            {t!(i18n, common.skip)}
+            {words!(i18n, common.skip)}
         </a>
         <header class="masthead">
             <a class="masthead__logo" href="/">
@@ -29,7 +30,8 @@ pub fn Masthead() -> impl IntoView {
 #[component]
 pub fn LanguageSwitch() -> impl IntoView {
     let i18n = use_i18n();
-    let other = move || i18n.get_locale().other();
+    let tag = Signal::derive(move || i18n.get_locale().other().as_str());
+    let name = Signal::derive(move || i18n.get_locale().other().own_name());
     let switch = move |event: leptos::ev::MouseEvent| {
         event.prevent_default();
         let language = i18n.get_locale_untracked().other();
@@ -40,13 +42,13 @@ pub fn LanguageSwitch() -> impl IntoView {
     view! {
         <a
             class="lang"
-            href=move || format!("?lang={}", other().as_str())
-            hreflang=move || other().as_str()
-            lang=move || other().as_str()
+            href=Signal::derive(move || format!("?lang={}", tag.get()))
+            hreflang=tag
+            lang=tag
             rel="external"
             on:click=switch
         >
-            {move || other().own_name()}
+            {name}
         </a>
     }
 }
@@ -69,8 +71,8 @@ pub fn ThemeSwitch() -> impl IntoView {
         <button
             class="theme"
             type="button"
-            aria-label=move || t_string!(i18n, common.theme)
-            aria-pressed=move || dark.get().to_string()
+            aria-label=words!(i18n, common.theme)
+            aria-pressed=Signal::derive(move || dark.get().to_string())
             on:click=switch
         >
             <Icon name=IconName::Moon />

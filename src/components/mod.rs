@@ -10,6 +10,7 @@ mod masthead;
 mod open_rooms;
 mod people;
 mod rename;
+mod when;
 
 pub use avatar::{Avatar, hue_of};
 pub use banner::Banner;
@@ -19,3 +20,4 @@ pub use masthead::{LanguageSwitch, Masthead, ThemeSwitch};
 pub use open_rooms::OpenRooms;
 pub use people::PeopleSide;
 pub use rename::Rename;
+pub use when::If;

@@ -1,7 +1,9 @@
 //! The open rooms: rendered by the server, kept live by the script.
 
+use crate::components::If;
 use crate::i18n::{people, *};
 use crate::protocol::RoomSummary;
+use crate::words;
 use leptos::prelude::*;
 
 /// Lists the open rooms, each a link.
@@ -15,16 +17,16 @@ pub fn OpenRooms(
     watch(set_live);
     let rooms = Memo::new(move |_| live.get().unwrap_or_else(|| rooms.clone()));
     view! {
-        <ul class="rooms" aria-label=move || t_string!(i18n, welcome.open_rooms)>
+        <ul class="rooms" aria-label=words!(i18n, welcome.open_rooms)>
             <For
                 each=move || rooms.get()
                 key=|room| (room.name.clone(), room.people, room.in_call)
                 children=|room| view! { <OpenRoom room /> }
             />
         </ul>
-        <Show when=move || rooms.read().is_empty()>
-            <p class="empty">{t!(i18n, welcome.nobody)}</p>
-        </Show>
+        <If when=Signal::derive(move || rooms.read().is_empty())>
+            <p class="empty">{words!(i18n, welcome.nobody)}</p>
+        </If>
     }
 }
 
@@ -46,10 +48,10 @@ fn OpenRoom(
                 <span class="rooms__dot" aria-hidden="true"></span>
                 <span class="rooms__name">{name.to_string()}</span>
                 " "
-                <span class="rooms__count">{move || people(i18n.get_locale(), count)}</span>
+                <span class="rooms__count">{Signal::derive(move || people(i18n.get_locale(), count))}</span>
                 {(in_call > 0)
                     .then(|| {
-                        view! { <span class="rooms__call">{t!(i18n, welcome.in_a_call)}</span> }
+                        view! { <span class="rooms__call">{words!(i18n, welcome.in_a_call)}</span> }
                     })}
             </a>
         </li>

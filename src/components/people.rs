@@ -1,11 +1,13 @@
 //! Who is in the room, and what one may do about oneself.
 
+use crate::components::If;
 use crate::components::{Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch};
 use crate::i18n::{people, *};
 use crate::protocol::{ParticipantId, Person};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::call::CallStateStoreFields;
+use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
@@ -18,16 +20,16 @@ pub fn PeopleSide(
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let name = session.name();
-    let count = move || {
+    let count = Signal::derive(move || {
         let here = session.room.people().read().here.len();
         people(i18n.get_locale(), u32::try_from(here).unwrap_or(u32::MAX))
-    };
+    });
     view! {
-        <aside id="people" class="room__side" class:is-open=move || open.get()>
+        <aside id="people" class="room__side" class:is-open=open>
             <div class="room__tools">
                 <a class="back" href="/">
                     <Icon name=IconName::Back />
-                    <span>{t!(i18n, room.back)}</span>
+                    <span>{words!(i18n, room.back)}</span>
                 </a>
                 <LanguageSwitch />
                 <ThemeSwitch />
@@ -55,9 +57,11 @@ fn Talking() -> impl IntoView {
     let session = expect_context::<Session>();
     let count = Memo::new(move |_| session.call.people().read().len());
     view! {
-        <Show when=move || { count.get() > 0 }>
-            <p class="room__talking">{t!(i18n, room.talking, count = move || count.get())}</p>
-        </Show>
+        <If when=Signal::derive(move || { count.get() > 0 })>
+            <p class="room__talking">{Signal::derive(move || {
+                    t_string!(i18n, room.talking, count = count.get()).to_string()
+                })}</p>
+        </If>
     }
 }
 
@@ -67,7 +71,7 @@ fn PeopleList() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     view! {
-        <ul class="people" aria-label=move || t_string!(i18n, room.people)>
+        <ul class="people" aria-label=words!(i18n, room.people)>
             <For
                 each=move || session.room.people().read().here.clone()
                 key=|person| (person.id.clone(), person.nickname.clone())
@@ -93,18 +97,18 @@ fn PersonRow(
     let in_call = in_call(session, id.clone());
     let nickname = nickname.to_string();
     view! {
-        <li class="person" class:person--me=move || mine.get()>
+        <li class="person" class:person--me=mine>
             <Avatar id nickname=nickname.clone() />
             <span class="person__name">{nickname}</span>
-            <Show when=move || mine.get()>
-                <span class="person__note">{t!(i18n, common.you)}</span>
-            </Show>
-            <Show when=move || in_call.get()>
+            <If when=mine>
+                <span class="person__note">{words!(i18n, common.you)}</span>
+            </If>
+            <If when=in_call>
                 <span class="person__call">
                     <Icon name=IconName::Camera />
-                    <span class="visually-hidden">{t!(i18n, room.in_the_call)}</span>
+                    <span class="visually-hidden">{words!(i18n, room.in_the_call)}</span>
                 </span>
-            </Show>
+            </If>
         </li>
     }
 }
@@ -138,10 +142,10 @@ fn CopyLink() -> impl IntoView {
         <button class="button button--quiet" type="button" on:click=copy>
             <Icon name=IconName::Link />
             <span role="status">
-                {move || match copied.get() {
+                {Signal::derive(move || match copied.get() {
                     true => t_string!(i18n, room.copied),
                     false => t_string!(i18n, room.copy_link),
-                }}
+                })}
             </span>
         </button>
     }
@@ -160,7 +164,7 @@ fn LeaveRoom() -> impl IntoView {
     view! {
         <button class="button button--quiet" type="button" on:click=leave>
             <Icon name=IconName::Leave />
-            {t!(i18n, room.leave)}
+            {words!(i18n, room.leave)}
         </button>
     }
 }

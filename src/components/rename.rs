@@ -1,9 +1,11 @@
 //! Changing one's nickname, in place.
 
+use crate::components::If;
 use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, Nickname};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
+use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
 use leptos::prelude::*;
@@ -15,22 +17,18 @@ pub fn Rename() -> impl IntoView {
     let editing = RwSignal::new(false);
     view! {
         <div class="room__you">
-            <Show
-                when=move || editing.get()
-                fallback=move || {
-                    view! {
-                        <button
-                            class="button button--quiet"
-                            type="button"
-                            on:click=move |_| editing.set(true)
-                        >
-                            {t!(i18n, room.change_nickname)}
-                        </button>
-                    }
-                }
-            >
+            <If when=Signal::derive(move || !editing.get())>
+                <button
+                    class="button button--quiet"
+                    type="button"
+                    on:click=move |_| editing.set(true)
+                >
+                    {words!(i18n, room.change_nickname)}
+                </button>
+            </If>
+            <If when=editing>
                 <RenameForm editing />
-            </Show>
+            </If>
         </div>
     }
 }
@@ -70,11 +68,11 @@ fn RenameForm(
             Err(error) => problem.set(Some(error)),
         }
     };
-    let sentence = move || {
+    let sentence = Signal::derive(move || {
         problem
             .get()
             .map(|error| name_problem(i18n.get_locale(), error, MAX_NICKNAME_CHARS))
-    };
+    });
     view! {
         <form
             class="rename"
@@ -86,7 +84,7 @@ fn RenameForm(
             }
         >
             <label class="field__label" for="new-nickname">
-                {t!(i18n, room.new_nickname)}
+                {words!(i18n, room.new_nickname)}
             </label>
             <input
                 class="input"
@@ -95,7 +93,7 @@ fn RenameForm(
                 autocomplete="off"
                 node_ref=input
                 value=now.unwrap_or_default()
-                aria-invalid=move || problem.get().is_some().then_some("true")
+                aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))
                 aria-describedby="new-nickname-error"
             />
             <p class="field__error" id="new-nickname-error" role="alert">
@@ -103,14 +101,14 @@ fn RenameForm(
             </p>
             <div class="rename__actions">
                 <button class="button button--primary button--small" type="submit">
-                    {t!(i18n, room.save)}
+                    {words!(i18n, room.save)}
                 </button>
                 <button
                     class="button button--quiet button--small"
                     type="button"
                     on:click=move |_| editing.set(false)
                 >
-                    {t!(i18n, room.cancel)}
+                    {words!(i18n, room.cancel)}
                 </button>
             </div>
         </form>

@@ -2,6 +2,7 @@
 
 use crate::components::Masthead;
 use crate::i18n::*;
+use crate::words;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -15,13 +16,13 @@ pub fn NotFoundPage() -> impl IntoView {
         response.set_status(StatusCode::NOT_FOUND);
     }
     view! {
-        <Title text=move || t_string!(i18n, common.not_found_title) />
+        <Title text=words!(i18n, common.not_found_title) />
         <Masthead />
         <main id="content" class="full">
-            <h1>{t!(i18n, common.not_found_title)}</h1>
-            <p>{t!(i18n, common.not_found_text)}</p>
+            <h1>{words!(i18n, common.not_found_title)}</h1>
+            <p>{words!(i18n, common.not_found_text)}</p>
             <a class="button button--primary" href="/">
-                {t!(i18n, common.home)}
+                {words!(i18n, common.home)}
             </a>
         </main>
     }

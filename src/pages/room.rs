@@ -4,19 +4,21 @@
 //! with, makes the [`Session`] and keeps it while one moves between the two.
 
 use crate::api::{ApiError, RoomStart, load_room};
+use crate::components::If;
 use crate::components::chat::Chat;
 use crate::components::{Banner, Icon, IconName, Masthead, PeopleSide, RoomFull};
 use crate::i18n::*;
+use crate::pages::CallPage;
 use crate::protocol::{Nickname, RoomName};
 use crate::session::Session;
 use crate::state::call::CallState;
 use crate::state::line::Stage;
 use crate::state::log::Log;
 use crate::state::{People, RoomState, RoomStateStoreFields};
+use crate::words;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::components::Outlet;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::{use_location, use_params_map, use_query_map};
 
 /// Loads a room and holds its session.
 #[component]
@@ -26,13 +28,18 @@ pub fn RoomLayout() -> impl IntoView {
     let start = Resource::new(move || name.get(), load_room);
     view! {
         <Suspense>
-            {move || Suspend::new(async move {
-                match start.await {
-                    Ok(start) => view! { <OpenRoom start /> }.into_any(),
-                    Err(error) => view! { <NoRoom error /> }.into_any(),
-                }
-            })}
+            {move || Suspend::new(async move { draw(start.await).await })}
         </Suspense>
+    }
+}
+
+/// Draws what was loaded. Lazy: room and call with all they need are a wasm module
+/// of their own, which the welcome page never waits for.
+#[lazy]
+fn draw(start: Result<RoomStart, ApiError>) -> AnyView {
+    match start {
+        Ok(start) => view! { <OpenRoom start /> }.into_any(),
+        Err(error) => view! { <NoRoom error /> }.into_any(),
     }
 }
 
@@ -53,11 +60,16 @@ fn OpenRoom(
     on_cleanup(move || session.disconnect());
     let full = Memo::new(move |_| session.room.line().read().stage == Stage::Full);
     let title = name.to_string();
+    let title =
+        Signal::derive(move || t_string!(i18n, room.title, room = title.as_str()).to_string());
     view! {
-        <Title text=move || t_string!(i18n, room.title, room = title.as_str()).to_string() />
-        <Show when=move || full.get() fallback=move || view! { <Outlet /> }>
-            <RoomFull name=name.clone() on_retry=move || session.retry_now() />
-        </Show>
+        <Title text=move || title.get() />
+        <If when=Signal::derive(move || !full.get())>
+            <RoomOrCall />
+        </If>
+        <If when=full>
+            <RoomFull name=name.clone() on_retry=Callback::new(move |()| session.retry_now()) />
+        </If>
     }
 }
 
@@ -78,9 +90,27 @@ fn start_session(start: RoomStart) -> Session {
     Session::new(start.name, room, call)
 }
 
+/// The room or its call, as the address says. Not an outlet: the routes would then
+/// name both pages, and the welcome page would load them.
+#[component]
+fn RoomOrCall() -> impl IntoView {
+    let path = use_location().pathname;
+    let in_call = Memo::new(move |_| is_call_path(&path.read()));
+    move || match in_call.get() {
+        true => view! { <CallPage /> }.into_any(),
+        false => view! { <RoomPage /> }.into_any(),
+    }
+}
+
+/// Whether a path is that of a call: `/room/{name}/call`.
+fn is_call_path(path: &str) -> bool {
+    let mut segments = path.trim_matches('/').split('/');
+    segments.nth(2) == Some("call")
+}
+
 /// The room page itself.
 #[component]
-pub fn RoomPage() -> impl IntoView {
+fn RoomPage() -> impl IntoView {
     let session = expect_context::<Session>();
     let i18n = use_i18n();
     let people_open = RwSignal::new(false);
@@ -88,19 +118,19 @@ pub fn RoomPage() -> impl IntoView {
     view! {
         <div class="room">
             <header class="room__bar">
-                <a class="back" href="/" aria-label=move || t_string!(i18n, room.back)>
+                <a class="back" href="/" aria-label=words!(i18n, room.back)>
                     <Icon name=IconName::Back />
                 </a>
                 <span class="room__bar-name">{name.to_string()}</span>
                 <button
                     class="button button--quiet button--small"
                     type="button"
-                    aria-expanded=move || people_open.get().to_string()
+                    aria-expanded=Signal::derive(move || people_open.get().to_string())
                     aria-controls="people"
                     on:click=move |_| people_open.update(|open| *open = !*open)
                 >
                     <Icon name=IconName::People />
-                    <span class="visually-hidden">{t!(i18n, room.show_people)}</span>
+                    <span class="visually-hidden">{words!(i18n, room.show_people)}</span>
                     <HeadCount />
                 </button>
                 <JoinCall name=name.clone() />
@@ -118,7 +148,7 @@ pub fn RoomPage() -> impl IntoView {
 #[component]
 fn HeadCount() -> impl IntoView {
     let session = expect_context::<Session>();
-    view! { <span>{move || session.room.people().read().here.len()}</span> }
+    view! { <span>{Signal::derive(move || session.room.people().read().here.len().to_string())}</span> }
 }
 
 /// The link into the call.
@@ -131,7 +161,7 @@ pub fn JoinCall(
     view! {
         <a class="button button--primary" href=name.call_path()>
             <Icon name=IconName::Camera />
-            <span>{t!(i18n, room.join_call)}</span>
+            <span>{words!(i18n, room.join_call)}</span>
         </a>
     }
 }
@@ -166,7 +196,7 @@ fn NoRoom(
             <h1>{title}</h1>
             <p>{text}</p>
             <a class="button button--primary" href="/">
-                {t!(i18n, common.home)}
+                {words!(i18n, common.home)}
             </a>
         </main>
     }

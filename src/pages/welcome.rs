@@ -4,6 +4,7 @@ use crate::api::{ApiError, Field, JoinRoom, open_rooms, remembered_nickname};
 use crate::components::{Icon, IconName, Masthead, OpenRooms};
 use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
+use crate::words;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -16,14 +17,14 @@ pub fn WelcomePage() -> impl IntoView {
     let rooms = Resource::new(|| (), |()| open_rooms());
     let nickname = Resource::new(|| (), |()| remembered_nickname());
     view! {
-        <Title text=move || t_string!(i18n, welcome.title) />
+        <Title text=words!(i18n, welcome.title) />
         <Masthead />
         <main id="content" class="welcome">
             <section class="welcome__hero">
-                <h1>{t!(i18n, welcome.heading)}</h1>
-                <p class="welcome__lead">{t!(i18n, welcome.lead)}</p>
+                <h1>{words!(i18n, welcome.heading)}</h1>
+                <p class="welcome__lead">{words!(i18n, welcome.lead)}</p>
             </section>
-            <section class="welcome__join card" aria-label=move || t_string!(i18n, welcome.join_heading)>
+            <section class="welcome__join card" aria-label=words!(i18n, welcome.join_heading)>
                 <Suspense>
                     {move || Suspend::new(async move {
                         let nickname = nickname.await.ok().flatten();
@@ -33,7 +34,7 @@ pub fn WelcomePage() -> impl IntoView {
                 </Suspense>
             </section>
             <section class="welcome__rooms">
-                <h2>{t!(i18n, welcome.open_rooms)}</h2>
+                <h2>{words!(i18n, welcome.open_rooms)}</h2>
                 <Suspense>
                     {move || Suspend::new(async move {
                         view! { <OpenRooms rooms=rooms.await.unwrap_or_default() /> }
@@ -67,8 +68,8 @@ fn JoinForm(
         <ActionForm action attr:class="form" attr:novalidate=true attr:autocomplete="off">
             <TextField
                 name="nickname"
-                label=Signal::derive(move || t_string!(i18n, welcome.nickname).to_owned())
-                hint=Signal::derive(move || t_string!(i18n, welcome.nickname_hint).to_owned())
+                label=words!(i18n, welcome.nickname)
+                hint=words!(i18n, welcome.nickname_hint)
                 value=typed_nickname
                 problem=Signal::derive(move || {
                     field_problem(i18n.get_locale(), problem.get(), Field::Nickname)
@@ -76,18 +77,18 @@ fn JoinForm(
             />
             <TextField
                 name="room"
-                label=Signal::derive(move || t_string!(i18n, welcome.room_name).to_owned())
-                hint=Signal::derive(move || t_string!(i18n, welcome.room_hint).to_owned())
+                label=words!(i18n, welcome.room_name)
+                hint=words!(i18n, welcome.room_hint)
                 value=typed_room
                 problem=Signal::derive(move || {
                     field_problem(i18n.get_locale(), problem.get(), Field::Room)
                 })
             />
             <p class="field__error" role="alert">
-                {move || server_problem(i18n.get_locale(), problem.get())}
+                {Signal::derive(move || server_problem(i18n.get_locale(), problem.get()))}
             </p>
             <button class="button button--primary" type="submit">
-                {t!(i18n, welcome.join)}
+                {words!(i18n, welcome.join)}
                 <Icon name=IconName::Forward />
             </button>
         </ActionForm>
@@ -100,15 +101,12 @@ fn TextField(
     /// Its name in the form, and its id.
     name: &'static str,
     /// Its label.
-    #[prop(into)]
-    label: Signal<String>,
+    label: Signal<&'static str>,
     /// A word of help.
-    #[prop(into)]
-    hint: Signal<String>,
+    hint: Signal<&'static str>,
     /// What it holds at first.
     value: String,
     /// What is wrong with what it holds.
-    #[prop(into)]
     problem: Signal<Option<String>>,
 ) -> impl IntoView {
     let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
@@ -125,13 +123,13 @@ fn TextField(
                 type="text"
                 value=value
                 aria-describedby=described_by
-                aria-invalid=move || problem.get().is_some().then_some("true")
+                aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))
             />
             <p class="field__hint" id=hint_id>
                 {hint}
             </p>
             <p class="field__error" id=error_id role="alert">
-                {move || problem.get()}
+                {problem}
             </p>
         </div>
     }

@@ -11,10 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
     /// The open rooms, fullest first; sent after `watch` and whenever they change.
-    Rooms {
-        /// At most 100.
-        rooms: Vec<RoomSummary>,
-    },
+    Rooms(Rooms),
     /// The answer to `join`: the room as it is.
     Joined(Joined),
     /// Something was said. The author's own copy is the acknowledgement.
@@ -94,6 +91,13 @@ pub enum ServerMessage {
     },
     /// Yes, I am.
     Pong,
+}
+
+/// The open rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rooms {
+    /// Fullest first, at most 100.
+    pub rooms: Vec<RoomSummary>,
 }
 
 /// The room as it is when one comes in.

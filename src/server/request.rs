@@ -23,14 +23,21 @@ pub fn header(name: &str) -> Option<String> {
 /// A cookie of the request, percent-decoded.
 pub fn cookie(name: &str) -> Option<String> {
     let cookies = header("cookie")?;
-    let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let mut pairs = cookies
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.find(|(known, _)| *known == name)?;
-    percent_decode_str(value).decode_utf8().ok().map(|value| value.into_owned())
+    percent_decode_str(value)
+        .decode_utf8()
+        .ok()
+        .map(|value| value.into_owned())
 }
 
 /// Sets a cookie for a year, or forgets it. `secret` keeps it from the script.
 pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
-    let Some(response) = use_context::<ResponseOptions>() else { return };
+    let Some(response) = use_context::<ResponseOptions>() else {
+        return;
+    };
     let max_age = if value.is_some() { COOKIE_MAX_AGE_S } else { 0 };
     let value = utf8_percent_encode(value.unwrap_or_default(), NON_ALPHANUMERIC);
     let secret = if secret { "; HttpOnly" } else { "" };
@@ -43,22 +50,35 @@ pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
 /// One parameter of the query, percent-decoded.
 pub fn query(name: &str) -> Option<String> {
     let parts = use_context::<Parts>()?;
-    let mut pairs = parts.uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let mut pairs = parts
+        .uri
+        .query()?
+        .split('&')
+        .filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(known, _)| *known == name)?;
     let value = value.replace('+', " ");
-    percent_decode_str(&value).decode_utf8().ok().map(|value| value.into_owned())
+    percent_decode_str(&value)
+        .decode_utf8()
+        .ok()
+        .map(|value| value.into_owned())
 }
 
 /// The language to answer in.
 pub fn locale() -> Locale {
     let (query, cookie) = (query("lang"), cookie(LANGUAGE_COOKIE));
-    choose(query.as_deref(), cookie.as_deref(), header("accept-language").as_deref())
+    choose(
+        query.as_deref(),
+        cookie.as_deref(),
+        header("accept-language").as_deref(),
+    )
 }
 
 /// Gives the page being rendered its Content-Security-Policy, with the nonce of this
 /// response, and keeps it out of shared caches.
 pub fn set_page_policy() {
-    let Some(response) = use_context::<ResponseOptions>() else { return };
+    let Some(response) = use_context::<ResponseOptions>() else {
+        return;
+    };
     let nonce = use_nonce().map(|nonce| nonce.to_string());
     let policy = content_security_policy(nonce.as_deref(), header("host").as_deref());
     if let Ok(policy) = HeaderValue::from_str(&policy) {

@@ -8,6 +8,7 @@ use crate::components::{Icon, IconName};
 use crate::i18n::*;
 use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
 use crate::session::Session;
+use crate::words;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
 use leptos::prelude::*;
@@ -68,10 +69,10 @@ pub fn Composer() -> impl IntoView {
                 class="composer__text"
                 name="text"
                 rows="1"
-                aria-label=move || t_string!(i18n, room.message)
+                aria-label=words!(i18n, room.message)
                 aria-describedby="composer-error"
-                aria-invalid=move || problem.get().is_some().then_some("true")
-                placeholder=move || t_string!(i18n, room.placeholder)
+                aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))
+                placeholder=words!(i18n, room.placeholder)
                 node_ref=area
                 on:keydown=on_key
                 on:input=move |_| {
@@ -82,7 +83,7 @@ pub fn Composer() -> impl IntoView {
             ></textarea>
             <button class="button button--primary composer__send" type="submit">
                 <Icon name=IconName::Send />
-                <span>{t!(i18n, room.send)}</span>
+                <span>{words!(i18n, room.send)}</span>
             </button>
         </form>
     }

@@ -2,10 +2,12 @@
 
 use super::message::LogRow;
 use crate::app::Zone;
+use crate::components::If;
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::rows::{Row, rows};
+use crate::words;
 use leptos::html::Ol;
 use leptos::prelude::*;
 
@@ -87,24 +89,24 @@ pub fn MessageLog() -> impl IntoView {
                 class="chat__log"
                 role="log"
                 tabindex="0"
-                aria-label=move || t_string!(i18n, room.messages)
+                aria-label=words!(i18n, room.messages)
                 node_ref=follow.log
                 on:scroll=move |_| follow.scrolled()
             >
-                <Show when=move || more.get()>
+                <If when=more>
                     <li class="history-more">
                         <button
                             class="button button--quiet button--small"
                             type="button"
                             on:click=move |_| session.load_older()
                         >
-                            {t!(i18n, room.load_older)}
+                            {words!(i18n, room.load_older)}
                         </button>
                     </li>
-                </Show>
-                <Show when=move || empty.get()>
-                    <li class="chat__empty">{t!(i18n, room.empty)}</li>
-                </Show>
+                </If>
+                <If when=empty>
+                    <li class="chat__empty">{words!(i18n, room.empty)}</li>
+                </If>
                 <For
                     each=move || rows.get()
                     key=Row::key
@@ -150,15 +152,15 @@ fn NewMessages(
     follow: Follow,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let words = move || match follow.unseen.get() {
+    let words = Signal::derive(move || match follow.unseen.get() {
         1 => t_string!(i18n, room.one_new_message, count = 1).to_string(),
         count => t_string!(i18n, room.new_messages, count = count).to_string(),
-    };
+    });
     view! {
-        <Show when=move || { follow.unseen.get() > 0 }>
+        <If when=Signal::derive(move || { follow.unseen.get() > 0 })>
             <button class="chat__new" type="button" on:click=move |_| follow.to_end()>
                 {words}
             </button>
-        </Show>
+        </If>
     }
 }

@@ -8,6 +8,7 @@ use crate::protocol::{ErrorCode, MessageId, Person};
 use crate::session::Session;
 use crate::state::log::Notice;
 use crate::state::rows::{MessageRow, Progress, Row, local};
+use crate::words;
 use leptos::prelude::*;
 use time::Date;
 
@@ -33,7 +34,9 @@ fn DayRow(
     let i18n = use_i18n();
     view! {
         <li class="day">
-            <time datetime=date.to_string()>{move || day(i18n.get_locale(), date)}</time>
+            <time datetime=date.to_string()>
+                {Signal::derive(move || day(i18n.get_locale(), date))}
+            </time>
         </li>
     }
 }
@@ -45,7 +48,7 @@ fn NoticeRow(
     notice: Notice,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let sentence = move || match &notice {
+    let sentence = Signal::derive(move || match &notice {
         Notice::Joined(_, name) => {
             t_string!(i18n, room.joined, nickname = name.as_str()).to_string()
         }
@@ -53,7 +56,7 @@ fn NoticeRow(
         Notice::Renamed { was, now, .. } => {
             t_string!(i18n, room.renamed, was = was.as_str(), now = now.as_str()).to_string()
         }
-    };
+    });
     view! { <li class="notice">{sentence}</li> }
 }
 
@@ -117,12 +120,13 @@ fn MessageHead(
     let hue = from
         .as_ref()
         .map_or(0, |from| crate::components::hue_of(&from.id));
-    let name = move || match (mine, &from) {
+    let name = Signal::derive(move || match (mine, &from) {
         (false, Some(from)) => from.nickname.to_string(),
         _ => t_string!(i18n, common.you).to_owned(),
-    };
+    });
     let time = at.map(|at| {
-        let local_time = move || time_of_day(local(at, &|at| zone.offset_minutes(at)));
+        let local_time =
+            Signal::derive(move || time_of_day(local(at, &|at| zone.offset_minutes(at))));
         view! { <time class="message__time">{local_time}</time> }
     });
     view! {
@@ -145,7 +149,7 @@ fn MessageState(
     match progress {
         Progress::Said => ().into_any(),
         Progress::Sending => {
-            view! { <p class="message__state">{t!(i18n, room.sending)}</p> }.into_any()
+            view! { <p class="message__state">{words!(i18n, room.sending)}</p> }.into_any()
         }
         Progress::Refused(code) => view! { <Refused id code /> }.into_any(),
     }
@@ -161,12 +165,12 @@ fn Refused(
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let sentence = move || match code {
+    let sentence = Signal::derive(move || match code {
         ErrorCode::Unavailable => t_string!(i18n, room.refused_unavailable),
         ErrorCode::MessageTooLong => t_string!(i18n, room.refused_too_long),
         ErrorCode::MessageNotAllowed => t_string!(i18n, room.refused_not_allowed),
         _ => t_string!(i18n, room.refused),
-    };
+    });
     view! {
         <div class="message__state" role="alert">
             <span>{sentence}</span>
@@ -175,14 +179,14 @@ fn Refused(
                 type="button"
                 on:click=move |_| session.retry(id)
             >
-                {t!(i18n, room.retry)}
+                {words!(i18n, room.retry)}
             </button>
             <button
                 class="button button--small button--quiet"
                 type="button"
                 on:click=move |_| session.discard(id)
             >
-                {t!(i18n, room.delete)}
+                {words!(i18n, room.delete)}
             </button>
         </div>
     }
