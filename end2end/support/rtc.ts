@@ -1,0 +1,170 @@
+import { expect, type BrowserContext, type Page } from '@playwright/test';
+
+/** What a page's calls look like from inside; kept by `observeCalls`. */
+export interface Observed {
+  connections: {
+    pc: RTCPeerConnection;
+    /** Calls of setLocalDescription. */
+    descriptions: number;
+    negotiations: number;
+    /** ICE user name fragments used; each one after the first is a restart. */
+    fragments: string[];
+  }[];
+  /** Every getUserMedia asked for. */
+  asked: { audio: boolean; video: boolean }[];
+  /** Every track getUserMedia gave. */
+  tracks: MediaStreamTrack[];
+  /** The name of the error getUserMedia answers with, while one is set. */
+  refuse: string | null;
+  /** Whether the refusal is for requests with video only. */
+  refuseVideoOnly: boolean;
+}
+
+declare global {
+  interface Window {
+    __rtc: Observed;
+  }
+}
+
+export interface Refusal {
+  error: 'NotAllowedError' | 'NotFoundError' | 'NotReadableError';
+  videoOnly?: boolean;
+}
+
+/** Watches RTCPeerConnection and getUserMedia without changing what they do. */
+export async function observeCalls(context: BrowserContext, refusal?: Refusal): Promise<void> {
+  await context.addInitScript((refused: Refusal | undefined) => {
+    if (typeof RTCPeerConnection === 'undefined' || typeof MediaDevices === 'undefined') return;
+    const seen: Observed = {
+      connections: [],
+      asked: [],
+      tracks: [],
+      refuse: refused?.error ?? null,
+      refuseVideoOnly: refused?.videoOnly ?? false,
+    };
+    window.__rtc = seen;
+    const Native = RTCPeerConnection;
+    class Watched extends Native {
+      #entry: Observed['connections'][number];
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration);
+        this.#entry = { pc: this, descriptions: 0, negotiations: 0, fragments: [] };
+        seen.connections.push(this.#entry);
+        this.addEventListener('negotiationneeded', () => (this.#entry.negotiations += 1));
+      }
+      override async setLocalDescription(description?: RTCLocalSessionDescriptionInit): Promise<void> {
+        this.#entry.descriptions += 1;
+        await super.setLocalDescription(description);
+        const fragment = /a=ice-ufrag:(\S+)/.exec(this.localDescription?.sdp ?? '')?.[1];
+        if (fragment && !this.#entry.fragments.includes(fragment)) this.#entry.fragments.push(fragment);
+      }
+    }
+    Object.defineProperty(Watched, 'name', { value: 'RTCPeerConnection' });
+    window.RTCPeerConnection = Watched as unknown as typeof RTCPeerConnection;
+    const ask = MediaDevices.prototype.getUserMedia;
+    MediaDevices.prototype.getUserMedia = async function (constraints?: MediaStreamConstraints) {
+      const video = Boolean(constraints?.video);
+      seen.asked.push({ audio: Boolean(constraints?.audio), video });
+      if (seen.refuse && (video || !seen.refuseVideoOnly)) {
+        throw new DOMException('refused by the test', seen.refuse);
+      }
+      const stream = await ask.call(this, constraints);
+      seen.tracks.push(...stream.getTracks());
+      return stream;
+    };
+  }, refusal);
+}
+
+/** From now on getUserMedia works. */
+export async function allowDevices(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    window.__rtc.refuse = null;
+  });
+}
+
+export interface Inbound {
+  frames: number;
+  energy: number;
+  bytes: number;
+}
+
+/** What has come in so far, for each live connection. */
+export function inbound(page: Page): Promise<Inbound[]> {
+  return page.evaluate(async () => {
+    const live = window.__rtc.connections.filter(({ pc }) => pc.connectionState !== 'closed');
+    return Promise.all(
+      live.map(async ({ pc }) => {
+        const sum = { frames: 0, energy: 0, bytes: 0 };
+        for (const report of (await pc.getStats()).values()) {
+          if (report.type !== 'inbound-rtp') continue;
+          sum.bytes += report.bytesReceived ?? 0;
+          if (report.kind === 'video') sum.frames += report.framesDecoded ?? 0;
+          if (report.kind === 'audio') sum.energy += report.totalAudioEnergy ?? 0;
+        }
+        return sum;
+      }),
+    );
+  });
+}
+
+/** Waits until each of so many people is seen and heard anew: decoded frames and audio energy grow. */
+export async function expectFlow(
+  page: Page,
+  from: number,
+  kinds: { video?: boolean; audio?: boolean } = {},
+): Promise<void> {
+  const { video = true, audio = true } = kinds;
+  const before = await settled(page, from, { video, audio });
+  await expect
+    .poll(
+      async () => {
+        const now = await inbound(page);
+        return before.filter((was, i) => {
+          const is = now[i];
+          // Ten frames: one or two could have been on the way since before.
+          return is && (!video || is.frames >= was.frames + 10) && (!audio || is.energy > was.energy);
+        }).length;
+      },
+      { message: `media grows from ${from} people`, timeout: 30_000 },
+    )
+    .toBe(from);
+}
+
+async function settled(page: Page, from: number, { video, audio }: { video: boolean; audio: boolean }) {
+  let found: Inbound[] = [];
+  await expect
+    .poll(
+      async () => {
+        found = await inbound(page);
+        return found.filter((one) => (!video || one.frames > 0) && (!audio || one.energy > 0)).length;
+      },
+      { message: `media arrives from ${from} people`, timeout: 30_000 },
+    )
+    .toBe(from);
+  return found;
+}
+
+/** How many descriptions were made in all: it stands still while nothing is renegotiated. */
+export function descriptions(page: Page): Promise<number> {
+  return page.evaluate(() => window.__rtc.connections.reduce((sum, one) => sum + one.descriptions, 0));
+}
+
+/** ICE restarts and fresh connections so far. */
+export function recoveries(page: Page): Promise<number> {
+  return page.evaluate(() =>
+    window.__rtc.connections.reduce((sum, one) => sum + Math.max(one.fragments.length, 1), 0),
+  );
+}
+
+/** Whether nothing of a call is left: each connection closed, each device released. */
+export function everythingFreed(page: Page): Promise<boolean> {
+  return page.evaluate(
+    () =>
+      window.__rtc.connections.every(({ pc }) => pc.connectionState === 'closed') &&
+      window.__rtc.tracks.every((track) => track.readyState === 'ended'),
+  );
+}
+
+export function devicesAsked(page: Page): Promise<Observed['asked']> {
+  return page.evaluate(() => window.__rtc.asked);
+}
