@@ -61,6 +61,25 @@ export async function observeCalls(context: BrowserContext, refusal?: Refusal): 
     }
     Object.defineProperty(Watched, 'name', { value: 'RTCPeerConnection' });
     window.RTCPeerConnection = Watched as unknown as typeof RTCPeerConnection;
+    // The second fake camera of Chromium gives depth pictures that nothing encodes,
+    // so it looks at a red wall instead: that can be told from the first one's green.
+    const redWall = (real: MediaStream): MediaStream => {
+      const camera = real.getVideoTracks()[0];
+      const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 480 });
+      const paint = canvas.getContext('2d')!;
+      const timer = setInterval(() => {
+        paint.fillStyle = `rgb(220 ${Math.floor(Math.random() * 20)} 20)`;
+        paint.fillRect(0, 0, 640, 480);
+      }, 50);
+      const wall = canvas.captureStream(20).getVideoTracks()[0];
+      const stop = wall.stop.bind(wall);
+      wall.getSettings = () => camera.getSettings();
+      wall.getConstraints = () => camera.getConstraints();
+      wall.applyConstraints = async () => undefined;
+      Object.defineProperty(wall, 'label', { value: camera.label });
+      wall.stop = () => (clearInterval(timer), camera.stop(), stop());
+      return new MediaStream([wall, ...real.getAudioTracks()]);
+    };
     const ask = MediaDevices.prototype.getUserMedia;
     MediaDevices.prototype.getUserMedia = async function (constraints?: MediaStreamConstraints) {
       const video = Boolean(constraints?.video);
@@ -68,7 +87,8 @@ export async function observeCalls(context: BrowserContext, refusal?: Refusal): 
       if (seen.refuse && (video || !seen.refuseVideoOnly)) {
         throw new DOMException('refused by the test', seen.refuse);
       }
-      const stream = await ask.call(this, constraints);
+      let stream = await ask.call(this, constraints);
+      if (video && stream.getVideoTracks()[0]?.label === 'fake_device_1') stream = redWall(stream);
       seen.tracks.push(...stream.getTracks());
       return stream;
     };
@@ -163,6 +183,25 @@ export function everythingFreed(page: Page): Promise<boolean> {
       window.__rtc.connections.every(({ pc }) => pc.connectionState === 'closed') &&
       window.__rtc.tracks.every((track) => track.readyState === 'ended'),
   );
+}
+
+/**
+ * A path of this page's calls that can be cut and mended. Acts on connections made
+ * after this call only, so make it before the page enters a call.
+ */
+export async function pathOf(page: Page): Promise<{ cut(): Promise<void>; mend(): Promise<void> }> {
+  const session = await page.context().newCDPSession(page);
+  const lose = async (packetLoss: number) => {
+    await session.send('Network.emulateNetworkConditionsByRule' as any, {
+      offline: false,
+      matchedNetworkConditions: [
+        { urlPattern: '', latency: 0, downloadThroughput: -1, uploadThroughput: -1, packetLoss },
+      ],
+    } as any);
+  };
+  await session.send('Network.enable');
+  await lose(0);
+  return { cut: () => lose(100), mend: () => lose(0) };
 }
 
 export function devicesAsked(page: Page): Promise<Observed['asked']> {
