@@ -103,6 +103,8 @@ export async function allowDevices(page: Page): Promise<void> {
 }
 
 export interface Inbound {
+  /** Which connection of the page, in order of making. */
+  connection: number;
   frames: number;
   energy: number;
   bytes: number;
@@ -111,18 +113,20 @@ export interface Inbound {
 /** What has come in so far, for each live connection. */
 export function inbound(page: Page): Promise<Inbound[]> {
   return page.evaluate(async () => {
-    const live = window.__rtc.connections.filter(({ pc }) => pc.connectionState !== 'closed');
+    const all = window.__rtc.connections.map(({ pc }, connection) => ({ pc, connection }));
     return Promise.all(
-      live.map(async ({ pc }) => {
-        const sum = { frames: 0, energy: 0, bytes: 0 };
-        for (const report of (await pc.getStats()).values()) {
-          if (report.type !== 'inbound-rtp') continue;
-          sum.bytes += report.bytesReceived ?? 0;
-          if (report.kind === 'video') sum.frames += report.framesDecoded ?? 0;
-          if (report.kind === 'audio') sum.energy += report.totalAudioEnergy ?? 0;
-        }
-        return sum;
-      }),
+      all
+        .filter(({ pc }) => pc.connectionState !== 'closed')
+        .map(async ({ pc, connection }) => {
+          const sum = { connection, frames: 0, energy: 0, bytes: 0 };
+          for (const report of (await pc.getStats()).values()) {
+            if (report.type !== 'inbound-rtp') continue;
+            sum.bytes += report.bytesReceived ?? 0;
+            if (report.kind === 'video') sum.frames += report.framesDecoded ?? 0;
+            if (report.kind === 'audio') sum.energy += report.totalAudioEnergy ?? 0;
+          }
+          return sum;
+        }),
     );
   });
 }
@@ -131,37 +135,23 @@ export function inbound(page: Page): Promise<Inbound[]> {
 export async function expectFlow(
   page: Page,
   from: number,
-  kinds: { video?: boolean; audio?: boolean } = {},
+  { video = true, audio = true }: { video?: boolean; audio?: boolean } = {},
 ): Promise<void> {
-  const { video = true, audio = true } = kinds;
-  const before = await settled(page, from, { video, audio });
+  // Where each connection stood when it was first looked at, by number, so that one
+  // made meanwhile in place of another counts as well.
+  const first = new Map<number, Inbound>();
+  const grows = (now: Inbound) => {
+    const was = first.get(now.connection) ?? now;
+    first.set(now.connection, was);
+    // Ten frames: one or two could have been on the way since before.
+    return (!video || now.frames >= was.frames + 10) && (!audio || now.energy > was.energy);
+  };
   await expect
-    .poll(
-      async () => {
-        const now = await inbound(page);
-        return before.filter((was, i) => {
-          const is = now[i];
-          // Ten frames: one or two could have been on the way since before.
-          return is && (!video || is.frames >= was.frames + 10) && (!audio || is.energy > was.energy);
-        }).length;
-      },
-      { message: `media grows from ${from} people`, timeout: 30_000 },
-    )
+    .poll(async () => (await inbound(page)).filter(grows).length, {
+      message: `${[video && 'pictures', audio && 'sound'].filter(Boolean).join(' and ')} from ${from}`,
+      timeout: 40_000,
+    })
     .toBe(from);
-}
-
-async function settled(page: Page, from: number, { video, audio }: { video: boolean; audio: boolean }) {
-  let found: Inbound[] = [];
-  await expect
-    .poll(
-      async () => {
-        found = await inbound(page);
-        return found.filter((one) => (!video || one.frames > 0) && (!audio || one.energy > 0)).length;
-      },
-      { message: `media arrives from ${from} people`, timeout: 30_000 },
-    )
-    .toBe(from);
-  return found;
 }
 
 /** How many descriptions were made in all: it stands still while nothing is renegotiated. */
