@@ -94,7 +94,7 @@ test('every attack as a room name is shown as typed, in the room and in the list
   const [ann, watcher] = [await person('Ann'), await person('Eve')];
   await watcher.welcome.open();
   for (const room of ROOMS) {
-    await ann.page.goto(roomPath(room) + ann.query, { waitUntil: 'commit' });
+    await ann.page.goto(roomPath(room) + ann.query);
     await expect(ann.room.heading).toContainText(room);
   }
   expect(await untouched(ann.page)).toBeUndefined();
