@@ -9,7 +9,7 @@ export class Welcome {
 
   constructor(
     private readonly page: Page,
-    private readonly words: Words,
+    words: Words,
   ) {
     this.nickname = page.getByRole('textbox', { name: words.nickname });
     this.roomName = page.getByRole('textbox', { name: words.roomName });

@@ -25,7 +25,10 @@ export class Quality {
         this.note(`console ${message.type()}: ${message.text()} (${message.location().url})`);
       }
     });
-    context.on('weberror', (error) => this.note(`exception: ${error.error().stack}`));
+    context.on('weberror', (error) => {
+      const { name, message, stack } = error.error();
+      this.note(`exception: ${stack || `${name}: ${message}`}`);
+    });
     context.on('dialog', async (dialog) => {
       this.note(`dialog: ${dialog.type()} ${dialog.message()}`);
       await dialog.dismiss().catch(() => undefined);

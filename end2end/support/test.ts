@@ -106,10 +106,14 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
       servers.push(server);
       return server;
     });
-    for (const server of servers) await server.stop();
+    for (const server of servers) {
+      await server.stop();
+      expect(server.log, 'nothing panics in the server').not.toMatch(/panicked at/);
+    }
   },
 
-  person: async ({ browser, server, quality }, use) => {
+  // Depends on `startServer` so that the pages close before their servers do.
+  person: async ({ browser, server, quality, startServer: _ }, use) => {
     const contexts: BrowserContext[] = [];
     await use(async (nickname, options = {}) => {
       const locale = options.locale ?? 'en';
