@@ -1,0 +1,68 @@
+# Noom from a bare checkout. `make run` serves it, `make test` checks it.
+# Every target brings in what it needs; a step already done costs nothing.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+NOOM_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/noom
+export NOOM_TOOLS
+# Our pinned tools first: cargo-leptos takes the wasm-bindgen it finds, unasked.
+export PATH := $(NOOM_TOOLS)/bin:$(PATH)
+
+# The binary is target/release/noom whatever the shell's settings are, and what is
+# set for another Leptos project does not change this one.
+unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_BUILD_TARGET
+unexport $(filter-out LEPTOS_SITE_ADDR,$(filter LEPTOS_% CARGO_TERM_%,$(.VARIABLES)))
+
+WASM := --no-default-features --features hydrate --target wasm32-unknown-unknown
+
+.PHONY: help run test watch setup build check unit e2e
+
+help:
+	@echo "make run     build the release and serve it on http://127.0.0.1:3000"
+	@echo "make test    every check: format, lints, unit, browser end to end"
+	@echo "make watch   serve while you work, rebuilt at each change"
+	@echo "parts:       setup build check unit e2e"
+
+run: build
+	@exec target/release/noom
+
+# One after the other, fastest verdict first, however make was called.
+test:
+	@scripts/setup build check end2end
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory e2e
+	@scripts/sizes
+
+watch:
+	@scripts/setup build
+	@mkdir -p target/site
+	cargo-leptos watch
+
+setup:
+	@scripts/setup build check end2end
+
+# The server embeds the site, so the folder is there before anything compiles.
+build:
+	@scripts/setup build
+	@mkdir -p target/site
+	cargo-leptos build --release --precompress
+
+check:
+	@scripts/setup check
+	@mkdir -p target/site
+	cargo fmt --check
+	leptosfmt --quiet --check src
+	cargo clippy --all-targets --features ssr -- -D warnings
+	cargo clippy --lib $(WASM) -- -D warnings
+
+unit:
+	@scripts/setup check
+	@mkdir -p target/site
+	cargo test --features ssr
+
+e2e: build
+	@scripts/setup end2end
+	cd end2end && npm test

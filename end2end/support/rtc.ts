@@ -1,0 +1,199 @@
+import { expect, type BrowserContext, type Page } from '@playwright/test';
+
+/** What a page's calls look like from inside; kept by `observeCalls`. */
+export interface Observed {
+  connections: {
+    pc: RTCPeerConnection;
+    /** Calls of setLocalDescription. */
+    descriptions: number;
+    negotiations: number;
+    /** ICE user name fragments used; each one after the first is a restart. */
+    fragments: string[];
+  }[];
+  /** Every getUserMedia asked for. */
+  asked: { audio: boolean; video: boolean }[];
+  /** Every track getUserMedia gave. */
+  tracks: MediaStreamTrack[];
+  /** The name of the error getUserMedia answers with, while one is set. */
+  refuse: string | null;
+  /** Whether the refusal is for requests with video only. */
+  refuseVideoOnly: boolean;
+}
+
+declare global {
+  interface Window {
+    __rtc: Observed;
+  }
+}
+
+export interface Refusal {
+  error: 'NotAllowedError' | 'NotFoundError' | 'NotReadableError';
+  videoOnly?: boolean;
+}
+
+/** Watches RTCPeerConnection and getUserMedia without changing what they do. */
+export async function observeCalls(context: BrowserContext, refusal?: Refusal): Promise<void> {
+  await context.addInitScript((refused: Refusal | undefined) => {
+    if (typeof RTCPeerConnection === 'undefined' || typeof MediaDevices === 'undefined') return;
+    const seen: Observed = {
+      connections: [],
+      asked: [],
+      tracks: [],
+      refuse: refused?.error ?? null,
+      refuseVideoOnly: refused?.videoOnly ?? false,
+    };
+    window.__rtc = seen;
+    const Native = RTCPeerConnection;
+    class Watched extends Native {
+      #entry: Observed['connections'][number];
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration);
+        this.#entry = { pc: this, descriptions: 0, negotiations: 0, fragments: [] };
+        seen.connections.push(this.#entry);
+        this.addEventListener('negotiationneeded', () => (this.#entry.negotiations += 1));
+      }
+      override async setLocalDescription(description?: RTCLocalSessionDescriptionInit): Promise<void> {
+        this.#entry.descriptions += 1;
+        await super.setLocalDescription(description);
+        const fragment = /a=ice-ufrag:(\S+)/.exec(this.localDescription?.sdp ?? '')?.[1];
+        if (fragment && !this.#entry.fragments.includes(fragment)) this.#entry.fragments.push(fragment);
+      }
+    }
+    Object.defineProperty(Watched, 'name', { value: 'RTCPeerConnection' });
+    window.RTCPeerConnection = Watched as unknown as typeof RTCPeerConnection;
+    // The second fake camera of Chromium gives depth pictures that nothing encodes,
+    // so it looks at a red wall instead: that can be told from the first one's green.
+    const redWall = (real: MediaStream): MediaStream => {
+      const camera = real.getVideoTracks()[0];
+      const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 480 });
+      const paint = canvas.getContext('2d')!;
+      const timer = setInterval(() => {
+        paint.fillStyle = `rgb(220 ${Math.floor(Math.random() * 20)} 20)`;
+        paint.fillRect(0, 0, 640, 480);
+      }, 50);
+      const wall = canvas.captureStream(20).getVideoTracks()[0];
+      const stop = wall.stop.bind(wall);
+      wall.getSettings = () => camera.getSettings();
+      wall.getConstraints = () => camera.getConstraints();
+      wall.applyConstraints = async () => undefined;
+      Object.defineProperty(wall, 'label', { value: camera.label });
+      wall.stop = () => (clearInterval(timer), camera.stop(), stop());
+      return new MediaStream([wall, ...real.getAudioTracks()]);
+    };
+    const ask = MediaDevices.prototype.getUserMedia;
+    MediaDevices.prototype.getUserMedia = async function (constraints?: MediaStreamConstraints) {
+      const video = Boolean(constraints?.video);
+      seen.asked.push({ audio: Boolean(constraints?.audio), video });
+      if (seen.refuse && (video || !seen.refuseVideoOnly)) {
+        throw new DOMException('refused by the test', seen.refuse);
+      }
+      let stream = await ask.call(this, constraints);
+      if (video && stream.getVideoTracks()[0]?.label === 'fake_device_1') stream = redWall(stream);
+      seen.tracks.push(...stream.getTracks());
+      return stream;
+    };
+  }, refusal);
+}
+
+/** From now on getUserMedia works. */
+export async function allowDevices(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    window.__rtc.refuse = null;
+  });
+}
+
+export interface Inbound {
+  /** Which connection of the page, in order of making. */
+  connection: number;
+  frames: number;
+  energy: number;
+  bytes: number;
+}
+
+/** What has come in so far, for each live connection. */
+export function inbound(page: Page): Promise<Inbound[]> {
+  return page.evaluate(async () => {
+    const all = window.__rtc.connections.map(({ pc }, connection) => ({ pc, connection }));
+    return Promise.all(
+      all
+        .filter(({ pc }) => pc.connectionState !== 'closed')
+        .map(async ({ pc, connection }) => {
+          const sum = { connection, frames: 0, energy: 0, bytes: 0 };
+          for (const report of (await pc.getStats()).values()) {
+            if (report.type !== 'inbound-rtp') continue;
+            sum.bytes += report.bytesReceived ?? 0;
+            if (report.kind === 'video') sum.frames += report.framesDecoded ?? 0;
+            if (report.kind === 'audio') sum.energy += report.totalAudioEnergy ?? 0;
+          }
+          return sum;
+        }),
+    );
+  });
+}
+
+/** Waits until each of so many people is seen and heard anew: decoded frames and audio energy grow. */
+export async function expectFlow(
+  page: Page,
+  from: number,
+  { video = true, audio = true }: { video?: boolean; audio?: boolean } = {},
+): Promise<void> {
+  // Where each connection stood when it was first looked at, by number, so that one
+  // made meanwhile in place of another counts as well.
+  const first = new Map<number, Inbound>();
+  const grows = (now: Inbound) => {
+    const was = first.get(now.connection) ?? now;
+    first.set(now.connection, was);
+    // Ten frames: one or two could have been on the way since before.
+    return (!video || now.frames >= was.frames + 10) && (!audio || now.energy > was.energy);
+  };
+  await expect
+    .poll(async () => (await inbound(page)).filter(grows).length, {
+      message: `${[video && 'pictures', audio && 'sound'].filter(Boolean).join(' and ')} from ${from}`,
+      timeout: 40_000,
+    })
+    .toBe(from);
+}
+
+/** How many descriptions were made in all: it stands still while nothing is renegotiated. */
+export function descriptions(page: Page): Promise<number> {
+  return page.evaluate(() => window.__rtc.connections.reduce((sum, one) => sum + one.descriptions, 0));
+}
+
+/** ICE restarts and fresh connections so far. */
+export function recoveries(page: Page): Promise<number> {
+  return page.evaluate(() =>
+    window.__rtc.connections.reduce((sum, one) => sum + Math.max(one.fragments.length, 1), 0),
+  );
+}
+
+/** Whether nothing of a call is left: each connection closed, each device released. */
+export function everythingFreed(page: Page): Promise<boolean> {
+  return page.evaluate(
+    () =>
+      window.__rtc.connections.every(({ pc }) => pc.connectionState === 'closed') &&
+      window.__rtc.tracks.every((track) => track.readyState === 'ended'),
+  );
+}
+
+/**
+ * A path of this page's calls that can be cut and mended. Acts on connections made
+ * after this call only, so make it before the page enters a call.
+ */
+export async function pathOf(page: Page): Promise<{ cut(): Promise<void>; mend(): Promise<void> }> {
+  const session = await page.context().newCDPSession(page);
+  const lose = async (packetLoss: number) => {
+    await session.send('Network.emulateNetworkConditionsByRule' as any, {
+      offline: false,
+      matchedNetworkConditions: [
+        { urlPattern: '', latency: 0, downloadThroughput: -1, uploadThroughput: -1, packetLoss },
+      ],
+    } as any);
+  };
+  await session.send('Network.enable');
+  await lose(0);
+  return { cut: () => lose(100), mend: () => lose(0) };
+}
+
+export function devicesAsked(page: Page): Promise<Observed['asked']> {
+  return page.evaluate(() => window.__rtc.asked);
+}

@@ -1,0 +1,106 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const BINARY = resolve(process.env.NOOM_BIN ?? join(HERE, '../../target/release/noom'));
+/** How long a start may take until the server says it is ready. */
+const READY_WITHIN_MS = 20_000;
+
+export interface ServerOptions {
+  /** Largest call browser to browser. */
+  p2pMax?: number;
+  /** Most people in one room. */
+  roomCapacity?: number;
+}
+
+/** The real binary on a free port with an empty data folder of its own. */
+export class Server {
+  /** Everything it has written so far. */
+  log = '';
+  private process?: ChildProcess;
+
+  private constructor(
+    readonly port: number,
+    readonly dataDir: string,
+    private readonly options: ServerOptions,
+  ) {}
+
+  static async start(options: ServerOptions = {}): Promise<Server> {
+    if (!existsSync(BINARY)) {
+      throw new Error(`There is no ${BINARY}. Run \`make build\`, or set NOOM_BIN.`);
+    }
+    const dataDir = await mkdtemp(join(tmpdir(), 'noom-end2end-'));
+    const server = new Server(await freePort(), dataDir, options);
+    await server.run();
+    return server;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts the process again after `kill`: same port, same data. */
+  async run(): Promise<void> {
+    const { p2pMax = 8, roomCapacity = 100 } = this.options;
+    const args = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir];
+    args.push('--p2p-max', String(p2pMax), '--room-capacity', String(roomCapacity), '--log', 'warn');
+    const child = spawn(BINARY, args, { env: cleanEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = child;
+    child.stdout.on('data', (text) => (this.log += text));
+    child.stderr.on('data', (text) => (this.log += text));
+    await this.ready(child);
+  }
+
+  private async ready(child: ChildProcess): Promise<void> {
+    const deadline = Date.now() + READY_WITHIN_MS;
+    for (;;) {
+      if (child.exitCode !== null || child.signalCode !== null) {
+        throw new Error(`The server ended with ${child.exitCode ?? child.signalCode}:\n${this.log}`);
+      }
+      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
+      if (answer?.status === 200) return;
+      if (Date.now() > deadline) {
+        throw new Error(`The server was not ready within ${READY_WITHIN_MS} ms:\n${this.log}`);
+      }
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+
+  /** Ends the process as a power cut would. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.process;
+    this.process = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** The settings of whoever runs the tests are not the settings under test. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !/^(NOOM|LEPTOS)_/.test(name));
+  return Object.fromEntries(entries);
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  probe.listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}

@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import {
+  expect,
+  test as base,
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type Page,
+} from '@playwright/test';
+import { Call } from '../pages/call.ts';
+import { Room } from '../pages/room.ts';
+import { Welcome } from '../pages/welcome.ts';
+import { Quality } from './quality.ts';
+import { observeCalls, type Refusal } from './rtc.ts';
+import { Server, type ServerOptions } from './server.ts';
+import { WORDS, type Locale } from './words.ts';
+
+export { expect };
+
+/** Somebody with a browser of their own. */
+export class Person {
+  readonly welcome: Welcome;
+  readonly room: Room;
+  readonly call: Call;
+
+  constructor(
+    readonly name: string,
+    readonly context: BrowserContext,
+    readonly page: Page,
+    readonly locale: Locale,
+  ) {
+    const words = WORDS[locale];
+    this.welcome = new Welcome(page, words);
+    this.room = new Room(page, words);
+    this.call = new Call(page, words);
+  }
+
+  /** What presets the nickname of this person in a room's URL. */
+  get query(): string {
+    return `?name=${encodeURIComponent(this.name)}`;
+  }
+
+  async entersRoom(room: string): Promise<void> {
+    await this.room.open(room, this.query);
+  }
+
+  async entersCall(room: string, more = ''): Promise<void> {
+    await this.call.open(room, `${this.query}&prejoin=0${more}`);
+  }
+}
+
+export interface PersonOptions {
+  server?: Server;
+  locale?: Locale;
+  refusal?: Refusal;
+  context?: BrowserContextOptions;
+  browser?: Browser;
+}
+
+interface TestFixtures {
+  /** A room name no other test uses. */
+  name: string;
+  quality: Quality;
+  /** Brings somebody with a fresh browser profile. */
+  person: (nickname: string, options?: PersonOptions) => Promise<Person>;
+  /** A server of this test alone. */
+  startServer: (options?: ServerOptions) => Promise<Server>;
+}
+
+interface WorkerFixtures {
+  /** The server the tests of a worker share. */
+  server: Server;
+}
+
+const LANGUAGES: Record<Locale, string> = { en: 'en-US', ko: 'ko-KR' };
+
+export const test = base.extend<TestFixtures, WorkerFixtures>({
+  server: [
+    async ({}, use) => {
+      const server = await Server.start();
+      await use(server);
+      await server.stop();
+    },
+    { scope: 'worker', timeout: 60_000 },
+  ],
+
+  name: async ({}, use) => {
+    await use(`team ${randomUUID().slice(0, 8)}`);
+  },
+
+  quality: [
+    async ({ server }, use) => {
+      const quality = new Quality();
+      const from = server.log.length;
+      await use(quality);
+      quality.check();
+      expect(server.log.slice(from), 'nothing panics in the server').not.toMatch(/panicked at/);
+    },
+    { auto: true },
+  ],
+
+  startServer: async ({}, use) => {
+    const servers: Server[] = [];
+    await use(async (options) => {
+      const server = await Server.start(options);
+      servers.push(server);
+      return server;
+    });
+    for (const server of servers) {
+      await server.stop();
+      expect(server.log, 'nothing panics in the server').not.toMatch(/panicked at/);
+    }
+  },
+
+  // Depends on `startServer` so that the pages close before their servers do.
+  person: async ({ browser, server, quality, startServer: _ }, use) => {
+    const contexts: BrowserContext[] = [];
+    await use(async (nickname, options = {}) => {
+      const locale = options.locale ?? 'en';
+      const url = (options.server ?? server).url;
+      const context = await (options.browser ?? browser).newContext({
+        baseURL: url,
+        locale: LANGUAGES[locale],
+        ...options.context,
+      });
+      contexts.push(context);
+      await quality.watch(context, url);
+      await observeCalls(context, options.refusal);
+      return new Person(nickname, context, await context.newPage(), locale);
+    });
+    // Closing all at once: what the others would see of it is no part of the test.
+    await Promise.all(contexts.map((context) => context.close()));
+  },
+});

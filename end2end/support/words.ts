@@ -1,0 +1,63 @@
+/**
+ * The accessible names, in one place for each language. The English ones are
+ * promised to people and programs; the Korean ones are matched by their core.
+ */
+export const WORDS = {
+  en: {
+    nickname: 'Nickname',
+    roomName: 'Room name',
+    join: 'Join room',
+    openRooms: 'Open rooms',
+    people: 'People',
+    count: (n: number) => new RegExp(`(^|\\D)${n} ${n === 1 ? 'person' : 'people'}`),
+    messages: 'Messages',
+    message: 'Message',
+    send: 'Send',
+    changeNickname: 'Change nickname',
+    joinCall: 'Join call',
+    leaveRoom: 'Leave room',
+    controls: 'Call controls',
+    microphone: 'Microphone',
+    camera: 'Camera',
+    shareScreen: 'Share screen',
+    leaveCall: 'Leave call',
+    settings: 'Settings',
+    participants: 'Participants',
+    cameraDevice: 'Camera device',
+    you: 'You',
+    retry: /try again|retry/i,
+    roomFull: /room is full/i,
+    callFull: /call is full/i,
+    guest: /^Guest \d{1,4}$/,
+  },
+  ko: {
+    nickname: /닉네임|별명/,
+    roomName: /방 이름/,
+    join: /들어가기|참여|입장/,
+    openRooms: /열린 방|열려 있는 방/,
+    people: /사람|참여자|멤버/,
+    count: (n: number) => new RegExp(`(^|\\D)${n}명`),
+    messages: /메시지|대화/,
+    message: /메시지/,
+    send: /보내기|전송/,
+    changeNickname: /(닉네임|별명).*(바꾸기|변경)/,
+    joinCall: /통화.*(참여|들어가기|시작)/,
+    leaveRoom: /방.*나가기/,
+    controls: /통화/,
+    microphone: /마이크/,
+    camera: /^카메라$/,
+    shareScreen: /화면/,
+    leaveCall: /통화.*(나가기|끊기|종료)/,
+    settings: /설정/,
+    participants: /참여자|참가자/,
+    cameraDevice: /카메라/,
+    you: /나|저/,
+    retry: /다시/,
+    roomFull: /가득|꽉/,
+    callFull: /가득|꽉/,
+    guest: /^손님 \d{1,4}$/,
+  },
+} as const;
+
+export type Locale = keyof typeof WORDS;
+export type Words = (typeof WORDS)[Locale];

@@ -1,0 +1,333 @@
+import { expect, test, type Person } from '../support/test.ts';
+import {
+  allowDevices, descriptions, devicesAsked, everythingFreed, expectFlow, inbound, pathOf, recoveries,
+} from '../support/rtc.ts';
+import { roomPath } from '../pages/room.ts';
+
+const MUTED = /muted|microphone off/i;
+const DARK = /camera off/i;
+
+type Bring = (nickname: string) => Promise<Person>;
+
+/** So many people in one call, everybody with a tile for everybody. */
+async function call(person: Bring, room: string, nicknames: string[]): Promise<Person[]> {
+  const people: Person[] = [];
+  for (const nickname of nicknames) {
+    const somebody = await person(nickname);
+    await somebody.entersCall(room);
+    people.push(somebody);
+  }
+  for (const somebody of people) await somebody.call.expectTiles(people.length);
+  return people;
+}
+
+test('two people meet from welcome to call, and see and hear each other', async ({ person, name }) => {
+  const people = [await person('Ann'), await person('Ben')];
+  for (const somebody of people) {
+    await somebody.welcome.open();
+    await somebody.welcome.enters(name, somebody.name);
+    await somebody.room.expectLive();
+    await somebody.room.joinCall.click();
+    await somebody.call.expectEntered();
+    expect(new URL(somebody.page.url()).pathname).toBe(`${roomPath(name)}/call`);
+  }
+  const [ann, ben] = people;
+  await expectFlow(ann.page, 1);
+  await expectFlow(ben.page, 1);
+  await expect(ann.call.video('Ben')).toBeVisible();
+  await expect(ben.call.video('Ann')).toBeVisible();
+  await ann.room.says('can you hear me');
+  await ben.room.sees('can you hear me');
+});
+
+test("one's own picture is mirrored and silent, others' are neither", async ({ person, name }) => {
+  const [ann] = await call(person, name, ['Ann', 'Ben']);
+  await expectFlow(ann.page, 1);
+  expect(await ann.call.mirrored('Ann')).toBe(true);
+  expect(await ann.call.mirrored('Ben')).toBe(false);
+  const silent = (nickname: string) =>
+    ann.call.video(nickname).evaluate((video) => (video as HTMLVideoElement).muted);
+  expect(await silent('Ann')).toBe(true);
+  expect(await silent('Ben')).toBe(false);
+});
+
+test('four people all see and hear the other three', async ({ person, name }) => {
+  test.setTimeout(180_000);
+  const people = await call(person, name, ['Ann', 'Ben', 'Cleo', 'Dan']);
+  for (const somebody of people) await expectFlow(somebody.page, 3);
+});
+
+test('a second tab of one browser is one more in the call', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersCall(name);
+  const tab = await ann.context.newPage();
+  await tab.goto(`${roomPath(name)}/call?name=Annex&prejoin=0`);
+  await ann.call.expectTiles(2);
+  await expectFlow(ann.page, 1);
+  await expectFlow(tab, 1, { audio: false });
+});
+
+test('muting shows to the others at once, and speaking again too', async ({ person, name }) => {
+  const [ann, ben] = await call(person, name, ['Ann', 'Ben']);
+  await expectFlow(ben.page, 1);
+  await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'true');
+  await ann.call.microphone.click();
+  await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
+  await ben.call.expectSays('Ann', MUTED);
+  await expectFlow(ben.page, 1, { audio: false });
+  await ann.call.microphone.click();
+  await ben.call.expectSaysNot('Ann', MUTED);
+  await expectFlow(ben.page, 1);
+});
+
+test('a camera that is off leaves a tile without video, and on again the picture is back', async ({ person, name }) => {
+  const [ann, ben] = await call(person, name, ['Ann', 'Ben']);
+  await expectFlow(ben.page, 1);
+  await ann.call.camera.click();
+  await expect(ann.call.camera).toHaveAttribute('aria-pressed', 'false');
+  await expect(ben.call.video('Ann')).toHaveCount(0);
+  await ben.call.expectSays('Ann', DARK);
+  await expectFlow(ben.page, 1, { video: false });
+  await ann.call.camera.click();
+  await expect(ben.call.video('Ann')).toBeVisible();
+  await ben.call.expectSaysNot('Ann', DARK);
+  await expectFlow(ben.page, 1);
+});
+
+test('whoever comes later sees who is muted and dark', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersCall(name, '&audio=0&video=0');
+  await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
+  await expect(ann.call.camera).toHaveAttribute('aria-pressed', 'false');
+  const ben = await person('Ben');
+  await ben.entersCall(name);
+  await ben.call.expectSays('Ann', MUTED);
+  await ben.call.expectSays('Ann', DARK);
+  await expect(ben.call.video('Ann')).toHaveCount(0);
+  await ann.call.camera.click();
+  await ann.call.microphone.click();
+  await expectFlow(ben.page, 1);
+});
+
+test('another camera shows another picture, renegotiates nothing and leaves the microphone alone', async ({ person, name }) => {
+  const [ann, ben] = await call(person, name, ['Ann', 'Ben']);
+  await expectFlow(ben.page, 1);
+  await expectFlow(ann.page, 1);
+  await ann.call.microphone.click();
+  await ben.call.expectSays('Ann', MUTED);
+  const [red, green] = await ben.call.colour('Ann');
+  expect(green).toBeGreaterThan(red + 60);
+  const before = { ann: await descriptions(ann.page), ben: await descriptions(ben.page) };
+  const asked = (await devicesAsked(ann.page)).length;
+
+  await ann.call.openSettings();
+  await ann.call.cameraDevice.selectOption({ label: 'fake_device_1' });
+  await ann.call.closeSettings();
+
+  await expect.poll(async () => {
+    const [nowRed, nowGreen] = await ben.call.colour('Ann');
+    return nowRed > nowGreen + 60;
+  }, { message: 'the red wall of the second camera' }).toBe(true);
+  await expectFlow(ben.page, 1, { audio: false });
+  expect({ ann: await descriptions(ann.page), ben: await descriptions(ben.page) }).toEqual(before);
+  const since = (await devicesAsked(ann.page)).slice(asked);
+  expect(since.length).toBeGreaterThan(0);
+  expect(since.filter(({ audio }) => audio), 'the microphone is not asked for').toEqual([]);
+  await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
+  await ben.call.expectSays('Ann', MUTED);
+});
+
+test('a camera chosen while it is off stays off', async ({ person, name }) => {
+  const [ann, ben] = await call(person, name, ['Ann', 'Ben']);
+  await expectFlow(ben.page, 1);
+  await ann.call.camera.click();
+  await expect(ben.call.video('Ann')).toHaveCount(0);
+  await ann.call.openSettings();
+  await ann.call.cameraDevice.selectOption({ label: 'fake_device_1' });
+  await ann.call.closeSettings();
+  await expect(ann.call.camera).toHaveAttribute('aria-pressed', 'false');
+  await expectFlow(ben.page, 1, { video: false });
+  await expect(ben.call.video('Ann')).toHaveCount(0);
+  await ann.call.camera.click();
+  await expectFlow(ben.page, 1);
+});
+
+test('leaving takes the tile away, closes every connection and frees every device', async ({ person, name }) => {
+  const [ann, ben] = await call(person, name, ['Ann', 'Ben']);
+  await expectFlow(ann.page, 1);
+  await ann.page.evaluate(() => ((window as any).__same = true));
+  await ann.call.leave.click();
+  await ann.page.waitForURL((url) => url.pathname === roomPath(name));
+  await ben.call.expectTiles(1);
+  // Without a reload, or the page would have forgotten what it had to free.
+  expect(await ann.page.evaluate(() => (window as any).__same)).toBe(true);
+  await expect.poll(() => everythingFreed(ann.page)).toBe(true);
+  await ann.room.expectLive();
+  await ann.room.expectPeople(2);
+
+  await ann.room.joinCall.click();
+  await ann.call.expectTiles(2);
+  await expectFlow(ben.page, 1);
+});
+
+test('the tile of a crashed tab goes within fifteen seconds, the others stay in the call', async ({ person, name }) => {
+  const [ann, ben, cleo] = await call(person, name, ['Ann', 'Ben', 'Cleo']);
+  await expectFlow(ann.page, 2);
+  const session = await ben.context.newCDPSession(ben.page);
+  const crashed = ben.page.waitForEvent('crash');
+  session.send('Page.crash').catch(() => undefined);
+  await crashed;
+  await ann.call.expectTiles(2);
+  await cleo.call.expectTiles(2);
+  await expect(ann.call.tile('Ben')).toHaveCount(0);
+  await expectFlow(ann.page, 1);
+  await expectFlow(cleo.page, 1);
+});
+
+test('a path that is cut is found again without anybody leaving', async ({ person, name }) => {
+  test.setTimeout(150_000);
+  const ann = await person('Ann');
+  await ann.page.goto('/');
+  const path = await pathOf(ann.page);
+  await ann.entersCall(name);
+  const ben = await person('Ben');
+  await ben.entersCall(name);
+  await expectFlow(ann.page, 1);
+  await expectFlow(ben.page, 1);
+  const made = async () => (await recoveries(ann.page)) + (await recoveries(ben.page));
+  const before = await made();
+
+  await path.cut();
+  await expect.poll(made, { message: 'an ICE restart or a fresh connection', timeout: 45_000 }).toBeGreaterThan(before);
+  await path.mend();
+
+  await expectFlow(ann.page, 1);
+  await expectFlow(ben.page, 1);
+  await ann.call.expectTiles(2);
+  await ben.call.expectTiles(2);
+  await expect(ben.room.notice('Ann left')).toHaveCount(0);
+});
+
+test('a server that restarts does not freeze the call', async ({ person, name, quality, startServer }) => {
+  quality.expects(/WebSocket connection to|net::ERR_/);
+  const server = await startServer();
+  const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  await expectFlow(ann.page, 1);
+  const connections = await recoveries(ann.page);
+  await server.kill();
+  await expectFlow(ann.page, 1);
+  await expectFlow(ben.page, 1);
+  await server.run();
+  await ann.room.says('still here');
+  await ben.room.sees('still here');
+  await ann.call.expectTiles(2);
+  await expectFlow(ann.page, 1);
+  expect(await recoveries(ann.page), 'the connection is the same one').toBe(connections);
+  await ann.call.microphone.click();
+  await ben.call.expectSays('Ann', MUTED);
+});
+
+for (const [error, words] of [
+  ['NotAllowedError', /permission|allow|blocked|refused/i],
+  ['NotFoundError', /found|no camera|no microphone|plug|connect/i],
+  ['NotReadableError', /use|busy|another/i],
+] as const) {
+  test(`${error} lets one join, explains itself, and a retry works without reload`, async ({ person, name }) => {
+    const ben = await person('Ben');
+    await ben.entersCall(name);
+    const ann = await person('Ann', { refusal: { error } });
+    await ann.entersCall(name);
+    await ben.call.expectTiles(2);
+    await ann.call.expectTiles(2);
+    const explained = ann.page.getByRole('alert').or(ann.page.getByRole('status')).or(ann.page.getByRole('dialog'));
+    await expect(explained.filter({ hasText: words }).first()).toBeVisible();
+    await expectFlow(ann.page, 1);
+
+    await ann.page.evaluate(() => ((window as any).__same = true));
+    await allowDevices(ann.page);
+    await ann.call.retry.first().click();
+    await expect(ann.call.camera).toHaveAttribute('aria-pressed', 'true');
+    await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'true');
+    await expectFlow(ben.page, 1);
+    expect(await ann.page.evaluate(() => (window as any).__same)).toBe(true);
+  });
+}
+
+test('without a camera one joins with the microphone alone', async ({ person, name }) => {
+  const ben = await person('Ben');
+  await ben.entersCall(name);
+  const ann = await person('Ann', { refusal: { error: 'NotFoundError', videoOnly: true } });
+  await ann.entersCall(name);
+  await expectFlow(ben.page, 1, { video: false });
+  await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'true');
+  await expect(ben.call.video('Ann')).toHaveCount(0);
+});
+
+test('a third person does not disturb the call of two', async ({ person, name }) => {
+  const [ann, ben] = await call(person, name, ['Ann', 'Ben']);
+  await expectFlow(ann.page, 1);
+  await expectFlow(ben.page, 1);
+  const made = { ann: await recoveries(ann.page), descriptions: await descriptions(ann.page) };
+  const [first] = await inbound(ann.page);
+  const cleo = await person('Cleo');
+  await cleo.entersCall(name);
+  for (const somebody of [ann, ben, cleo]) {
+    await somebody.call.expectTiles(3);
+    await expectFlow(somebody.page, 2);
+  }
+  const [same] = await inbound(ann.page);
+  expect(same.frames).toBeGreaterThan(first.frames);
+  expect(await recoveries(ann.page), 'one connection more, none replaced').toBe(made.ann + 1);
+  await cleo.call.leave.click();
+  await ann.call.expectTiles(2);
+  await expectFlow(ann.page, 1);
+  await expectFlow(ben.page, 1);
+});
+
+test('a full call says so, and a retry gets in once somebody has left', async ({ person, name, startServer }) => {
+  const server = await startServer({ p2pMax: 2 });
+  const [ann, ben, cleo] = [
+    await person('Ann', { server }), await person('Ben', { server }), await person('Cleo', { server }),
+  ];
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  await expectFlow(ann.page, 1);
+  await cleo.page.goto(`${roomPath(name)}/call${cleo.query}&prejoin=0`);
+  await expect(cleo.page.getByText(/call is full/i).first()).toBeVisible();
+  await ann.call.expectTiles(2);
+  await expectFlow(ann.page, 1);
+  await ben.call.leave.click();
+  await ann.call.expectTiles(1);
+  await cleo.call.retry.first().click();
+  await cleo.call.expectTiles(2);
+  await expectFlow(ann.page, 1);
+  await expectFlow(cleo.page, 1);
+});
+
+test('a phone turns from the front camera to the rear one with one tap', async ({ person, name }) => {
+  const ben = await person('Ben');
+  await ben.entersCall(name);
+  const ann = await person('Ann', { context: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true } });
+  await ann.entersCall(name);
+  await expectFlow(ben.page, 1);
+  const asked = (await devicesAsked(ann.page)).length;
+  const before = await descriptions(ann.page);
+  await ann.call.flip.tap();
+  await expect.poll(async () => {
+    const [red, green] = await ben.call.colour('Ann');
+    return red > green + 60;
+  }, { message: 'the picture of the other camera' }).toBe(true);
+  expect((await devicesAsked(ann.page)).slice(asked).filter(({ audio }) => audio)).toEqual([]);
+  expect(await descriptions(ann.page)).toBe(before);
+});
+
+test('the settings list every device of this machine', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersCall(name);
+  await ann.call.openSettings();
+  await expect(ann.call.cameraDevice.getByRole('option')).toContainText(['fake_device_0', 'fake_device_1']);
+  await expect(ann.call.dialog.getByRole('combobox', { name: 'Microphone device' })).toBeVisible();
+  await expect(ann.call.dialog.getByRole('combobox', { name: 'Speaker device' })).toBeVisible();
+});

@@ -1,0 +1,105 @@
+import { expect, test } from '../support/test.ts';
+import type { Locator, Page } from '@playwright/test';
+import { roomPath } from '../pages/room.ts';
+
+/** Presses Tab until the element has the focus. */
+async function tabTo(page: Page, target: Locator, key = 'Tab'): Promise<void> {
+  await expect(target).toBeVisible();
+  for (let i = 0; i < 40; i += 1) {
+    if (await target.evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press(key);
+  }
+  throw new Error(`${key} never reaches ${target}`);
+}
+
+/** What has the focus shows it: an outline or a shadow it has not without. */
+async function expectFocusSeen(target: Locator): Promise<void> {
+  const ring = await target.evaluate((element) => {
+    const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(element);
+    return (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1) || boxShadow !== 'none';
+  });
+  expect(ring, `${target} shows its focus`).toBe(true);
+}
+
+test('welcome, room, message, call and leaving need no mouse', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ben.entersRoom(name);
+  const { page } = ann;
+  await ann.welcome.open();
+  await tabTo(page, ann.welcome.nickname);
+  await expectFocusSeen(ann.welcome.nickname);
+  await page.keyboard.type('Ann');
+  await tabTo(page, ann.welcome.roomName);
+  await page.keyboard.type(name);
+  await tabTo(page, ann.welcome.join);
+  await expectFocusSeen(ann.welcome.join);
+  await page.keyboard.press('Enter');
+  await ann.room.expectLive();
+
+  await tabTo(page, ann.room.message);
+  await expectFocusSeen(ann.room.message);
+  await page.keyboard.type('no mouse here');
+  await page.keyboard.press('Enter');
+  await ben.room.sees('no mouse here');
+
+  await tabTo(page, ann.room.changeNickname);
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('textbox', { name: 'Nickname' })).toBeFocused();
+  await page.keyboard.press('ControlOrMeta+a');
+  await page.keyboard.type('Anna');
+  await page.keyboard.press('Enter');
+  await expect(ben.room.person('Anna')).toBeVisible();
+
+  await tabTo(page, ann.room.joinCall);
+  await expectFocusSeen(ann.room.joinCall);
+  await page.keyboard.press('Enter');
+  await ann.call.expectEntered();
+  await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'true');
+  await tabTo(page, ann.call.microphone);
+  await expectFocusSeen(ann.call.microphone);
+  await page.keyboard.press('Space');
+  await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
+  await page.keyboard.press('End');
+  for (let i = 0; i < 12 && !(await ann.call.leave.evaluate((b) => b === document.activeElement)); i += 1) {
+    await page.keyboard.press('ArrowLeft');
+  }
+  await expect(ann.call.leave).toBeFocused();
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.pathname === roomPath(name));
+
+  await tabTo(page, ann.room.leave);
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.pathname === '/');
+  await ben.room.expectPeople(1);
+});
+
+test('the call controls are one stop of Tab, and arrow keys walk them', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersCall(name);
+  const buttons = ann.call.controls.getByRole('button');
+  await expect(ann.call.microphone).toBeEnabled();
+  await expect(ann.call.controls.locator('button[tabindex="0"]')).toHaveCount(1);
+  await tabTo(ann.page, buttons.first());
+  await ann.page.keyboard.press('ArrowRight');
+  await expect(buttons.nth(1)).toBeFocused();
+  await ann.page.keyboard.press('ArrowLeft');
+  await expect(buttons.first()).toBeFocused();
+  await ann.page.keyboard.press('ArrowLeft');
+  await expect(buttons.last()).toBeFocused();
+  await ann.page.keyboard.press('Home');
+  await expect(buttons.first()).toBeFocused();
+  await ann.page.keyboard.press('Tab');
+  expect(await ann.call.controls.evaluate((bar) => bar.contains(document.activeElement))).toBe(false);
+});
+
+test('Escape closes the settings and the focus is where it was', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersCall(name);
+  await ann.call.settings.focus();
+  await ann.page.keyboard.press('Enter');
+  await expect(ann.call.dialog).toBeVisible();
+  expect(await ann.call.dialog.evaluate((dialog) => dialog.contains(document.activeElement))).toBe(true);
+  await ann.page.keyboard.press('Escape');
+  await expect(ann.call.dialog).toBeHidden();
+  await expect(ann.call.settings).toBeFocused();
+});

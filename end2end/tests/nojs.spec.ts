@@ -1,0 +1,62 @@
+import { expect, test, type Person, type PersonOptions } from '../support/test.ts';
+import { roomPath } from '../pages/room.ts';
+import { Wire } from '../support/wire.ts';
+
+const plain: PersonOptions = { context: { javaScriptEnabled: false } };
+
+async function enters(somebody: Person, room: string): Promise<void> {
+  await somebody.page.goto('/');
+  await somebody.welcome.enters(room, somebody.name);
+}
+
+test('without a script the form joins the room', async ({ person, name }) => {
+  const ann = await person('Ann', plain);
+  await enters(ann, name);
+  await ann.page.waitForURL((url) => url.pathname === roomPath(name));
+  await expect(ann.room.heading).toContainText(name);
+});
+
+test('without a script a bad name is explained and stays in its field', async ({ person }) => {
+  const ann = await person('Ann', plain);
+  await enters(ann, 'x'.repeat(65));
+  await ann.welcome.expectRefused(ann.welcome.roomName, 'x'.repeat(65));
+  await expect(ann.welcome.nickname).toHaveValue('Ann');
+});
+
+test('without a script the history can be read and a message be posted', async ({ person, name, server }) => {
+  const ben = await Wire.join(server, name, 'Ben');
+  await ben.say('hello out there');
+  const ann = await person('Ann', plain);
+  await enters(ann, name);
+  await expect(ann.room.log).toContainText('hello out there');
+  await ann.room.message.fill('한글 & <b>plain</b>');
+  await ann.room.send.click();
+  await ann.page.waitForURL((url) => url.pathname === roomPath(name));
+  await ann.room.sees('한글 & <b>plain</b>');
+  const copy = await ben.next((frame) => frame.type === 'chat' && frame.text.startsWith('한글'));
+  expect(copy.from.nickname).toBe('Ann');
+  ben.close();
+});
+
+test('without a script a reload after posting does not post again', async ({ person, name }) => {
+  const ann = await person('Ann', plain);
+  await enters(ann, name);
+  await ann.room.message.fill('just once');
+  await ann.room.send.click();
+  await ann.room.sees('just once');
+  await ann.page.reload();
+  await expect(ann.room.said('just once')).toHaveCount(1);
+});
+
+test('without a script the language can be changed', async ({ person }) => {
+  const ann = await person('Ann', plain);
+  await ann.page.goto('/');
+  await ann.page.getByRole('link', { name: '한국어' }).or(ann.page.getByRole('button', { name: '한국어' })).click();
+  await expect(ann.page.locator('html')).toHaveAttribute('lang', 'ko');
+});
+
+test('without a script the call page says what it needs', async ({ person, name }) => {
+  const ann = await person('Ann', plain);
+  await ann.page.goto(`${roomPath(name)}/call`);
+  await expect(ann.page.getByText(/javascript/i).first()).toBeVisible();
+});

@@ -1,0 +1,246 @@
+import { expect, test, type Person } from '../support/test.ts';
+import { roomPath } from '../pages/room.ts';
+import { Wire } from '../support/wire.ts';
+import { WORDS } from '../support/words.ts';
+
+async function two(person: (nickname: string) => Promise<Person>, room: string): Promise<[Person, Person]> {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.entersRoom(room);
+  await ben.entersRoom(room);
+  await ann.room.expectPeople(2);
+  return [ann, ben];
+}
+
+test('messages reach everybody in the room and nobody elsewhere', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  const eve = await person('Eve');
+  await eve.entersRoom(`${name} next door`);
+  await ann.room.says('good morning');
+  await ben.room.sees('good morning');
+  await ben.room.says('good evening');
+  await ann.room.sees('good evening');
+  // The control: what is said next door is seen next door.
+  await eve.room.says('only here');
+  await eve.room.sees('only here');
+  await expect(eve.room.said('good morning')).toHaveCount(0);
+  await expect(ann.room.said('only here')).toHaveCount(0);
+});
+
+test('a late joiner is given what was said before, in order', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  for (const text of ['first', 'second', 'third']) await ann.room.says(text);
+  await ann.room.sees('third');
+  const ben = await person('Ben');
+  await ben.entersRoom(name);
+  await ben.room.sees('third');
+  const all = (await ben.room.log.innerText()).replace(/\s+/g, ' ');
+  expect(all).toMatch(/first.*second.*third/);
+});
+
+test('what was said is in the HTML the server sends', async ({ person, name, server }) => {
+  const ann = await Wire.join(server, name, 'Ann');
+  await ann.say('written before you came');
+  const ben = await person('Ben');
+  const html = await (await ben.context.request.get(roomPath(name))).text();
+  expect(html).toContain('written before you came');
+  ann.close();
+});
+
+test("one's own messages say You, others' say who", async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  await ann.room.says('from me');
+  await expect(ann.room.said('from me')).toContainText('You');
+  await expect(ben.room.said('from me')).toContainText('Ann');
+  await expect(ben.room.said('from me')).not.toContainText('You');
+});
+
+test('messages carry the time of day and the log the day', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  await ann.room.says('what time is it');
+  const time = ann.room.said('what time is it').locator('time');
+  await expect(time).toHaveText(/\d{1,2}:\d{2}/);
+  await expect(ann.room.log).toContainText(/today|monday|tuesday|wednesday|thursday|friday|saturday|sunday/i);
+});
+
+test('who joins, leaves and renames is noticed, and the head count is live', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  await expect(ann.room.notice('Ben joined')).toBeVisible();
+  await expect(ann.page.getByText(WORDS.en.count(2)).first()).toBeVisible();
+  await ben.room.renames('Benjamin');
+  await expect(ann.room.notice('Ben is now Benjamin')).toBeVisible();
+  await expect(ann.room.person('Benjamin')).toBeVisible();
+  await ben.room.leave.click();
+  await ben.page.waitForURL((url) => url.pathname === '/');
+  await expect(ann.room.notice('Benjamin left')).toBeVisible();
+  await ann.room.expectPeople(1);
+  await expect(ann.page.getByText(WORDS.en.count(1)).first()).toBeVisible();
+});
+
+test('a new nickname stays for the next visit', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.welcome.open();
+  await ann.welcome.enters(name, 'Ann');
+  await ann.room.expectLive();
+  await ann.room.renames('Annabel');
+  await ann.page.goto('/');
+  await expect(ann.welcome.nickname).toHaveValue('Annabel');
+});
+
+test('two people of the same nickname look different', async ({ person, name }) => {
+  const [one, two, ann] = [await person('Kim'), await person('Kim'), await person('Ann')];
+  for (const somebody of [one, two, ann]) await somebody.entersRoom(name);
+  await expect(ann.room.person('Kim')).toHaveCount(2);
+  const looks = await ann.room.person('Kim').evaluateAll((entries) =>
+    entries.map((entry) => {
+      const parts = [entry, ...entry.querySelectorAll('*')].map((part) => getComputedStyle(part));
+      return `${entry.textContent} ${parts.map((style) => `${style.color} ${style.backgroundColor}`).join(' ')}`;
+    }),
+  );
+  expect(looks[0]).not.toBe(looks[1]);
+});
+
+test('http and https links can be clicked and reveal nothing, others are only text', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  await ann.room.says('see https://example.org/a?b=c, or javascript:alert(1) or ftp://example.org/x');
+  const links = ben.room.log.getByRole('link');
+  await expect(links).toHaveCount(1);
+  await expect(links).toHaveAttribute('href', 'https://example.org/a?b=c');
+  await expect(links).toHaveAttribute('rel', /noopener/);
+  await expect(links).toHaveAttribute('rel', /noreferrer/);
+  await expect(links).toHaveAttribute('target', '_blank');
+});
+
+test('Shift and Enter breaks the line, Enter sends, and the break stays', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  await ann.room.message.pressSequentially('one');
+  await ann.room.message.press('Shift+Enter');
+  await ann.room.message.pressSequentially('two');
+  await expect(ann.room.message).toHaveValue('one\ntwo');
+  await ann.room.message.press('Enter');
+  await expect(ann.room.message).toHaveValue('');
+  const said = ben.room.log.locator('li').filter({ hasText: /one\s*two/ });
+  await expect(said).toBeVisible();
+  expect(await said.innerText()).toMatch(/one\n+two/);
+});
+
+test('Enter while Korean is being composed never sends', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  await ann.room.message.fill('안녕');
+  const composing = (type: string, init: KeyboardEventInit & { keyCode?: number }) =>
+    ann.room.message.evaluate(
+      (field, [type, init]) => {
+        field.dispatchEvent(new CompositionEvent('compositionstart', { bubbles: true, data: '녕' }));
+        field.dispatchEvent(new KeyboardEvent(type, { bubbles: true, cancelable: true, key: 'Enter', code: 'Enter', ...init }));
+      },
+      [type, init] as const,
+    );
+  await composing('keydown', { isComposing: true });
+  await composing('keydown', { keyCode: 229 });
+  await expect(ann.room.message).toHaveValue('안녕');
+  await ann.room.message.evaluate((field) => {
+    field.dispatchEvent(new CompositionEvent('compositionend', { bubbles: true, data: '녕' }));
+  });
+  // The control: the next Enter sends, and that message is the only one.
+  await ann.room.message.press('Enter');
+  await ben.room.sees('안녕');
+  await expect(ben.room.said('안녕')).toHaveCount(1);
+});
+
+test('the log follows the newest, and offers new messages while one reads above', async ({ person, name, server }) => {
+  const writer = await Wire.join(server, name, 'Writer');
+  for (let i = 1; i <= 35; i += 1) await writer.say(`line ${i}\nand a second line`);
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  await expect(ann.room.log.getByText('line 35')).toBeInViewport();
+  await ann.room.log.hover();
+  await ann.page.mouse.wheel(0, -3000);
+  await expect(ann.room.log.getByText('line 35')).not.toBeInViewport();
+  await writer.say('news one');
+  await writer.say('news two');
+  await expect(ann.room.newMessages).toHaveText(/2 new messages/);
+  await ann.room.newMessages.click();
+  await expect(ann.room.said('news two')).toBeInViewport();
+  await expect(ann.room.newMessages).toBeHidden();
+  await writer.say('followed again');
+  await expect(ann.room.said('followed again')).toBeInViewport();
+  writer.close();
+});
+
+test('older messages than the first page can be reached', async ({ person, name, server }) => {
+  test.slow();
+  const writer = await Wire.join(server, name, 'Writer');
+  // Thirty at once are within the burst; the rest come at the pace of the limit.
+  for (let i = 1; i <= 70; i += 1) {
+    const copy = await writer.say(`entry ${i}.`);
+    if (copy.type === 'error') {
+      await expect.poll(async () => (await writer.say(`entry ${i}.`)).type, { timeout: 10_000 }).toBe('chat');
+    }
+  }
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  await ann.room.sees('entry 70.');
+  await expect(ann.room.said('entry 1.')).toHaveCount(0);
+  await ann.room.log.hover();
+  await ann.page.mouse.wheel(0, -20_000);
+  const more = ann.page.getByRole('button', { name: /older|earlier/i });
+  await more.or(ann.room.said('entry 1.')).first().waitFor();
+  if (await more.isVisible()) await more.click();
+  await expect(ann.room.said('entry 1.')).toHaveCount(1);
+  writer.close();
+});
+
+test('whoever closes the tab is gone within fifteen seconds', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  await ben.page.close();
+  await ann.room.expectPeople(1);
+  await expect(ann.room.notice('Ben left')).toBeVisible();
+});
+
+test('a reload within seconds shows nobody a leave or a join', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  await expect(ann.room.notice('Ben joined')).toHaveCount(1);
+  await ben.page.reload();
+  await ben.room.expectLive();
+  await ben.room.says('back again');
+  await ann.room.sees('back again');
+  await expect(ann.room.notice('Ben left')).toHaveCount(0);
+  await expect(ann.room.notice('Ben joined')).toHaveCount(1);
+  await ann.room.expectPeople(2);
+});
+
+test('4000 characters are sent, 4001 are refused and stay in the field', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  const longest = '가'.repeat(4000);
+  await ann.room.says(longest);
+  await ben.room.sees(longest);
+  await ann.room.message.fill(`${longest}나`);
+  await ann.room.message.press('Enter');
+  await expect(ann.room.message).toHaveValue(`${longest}나`);
+  await expect(ann.page.getByText(/4,?000/).first()).toBeVisible();
+  await expect(ben.room.log.getByText('나')).toHaveCount(0);
+});
+
+test('a message never becomes a nickname', async ({ person, name }) => {
+  const [ann, ben] = await two(person, name);
+  await ann.room.says('Caesar');
+  await ben.room.sees('Caesar');
+  await ann.room.renames('Antonia');
+  await expect(ben.room.person('Antonia')).toBeVisible();
+  await ann.room.says('Brutus');
+  await ben.room.sees('Brutus');
+  await expect(ben.room.person('Caesar')).toHaveCount(0);
+  await expect(ben.room.person('Brutus')).toHaveCount(0);
+  await expect(ben.room.said('Antonia')).toHaveCount(0);
+});
+
+test('a page that does not exist says so with status 404', async ({ person, quality }) => {
+  quality.expects(/status of 404/);
+  const ann = await person('Ann');
+  const answer = await ann.page.goto('/nowhere');
+  expect(answer?.status()).toBe(404);
+  await expect(ann.page.getByRole('heading', { level: 1 })).toBeVisible();
+  await ann.page.getByRole('link', { name: /noom|home|welcome|start/i }).first().click();
+  await expect(ann.welcome.join).toBeVisible();
+});

@@ -1,0 +1,112 @@
+import { expect, test } from '../support/test.ts';
+import { roomPath } from '../pages/room.ts';
+import { WORDS } from '../support/words.ts';
+
+const { count, guest } = WORDS.en;
+
+test('the form leads into the room under the chosen nickname', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.welcome.open();
+  await ann.welcome.enters(name, 'Ann');
+  await ann.page.waitForURL((url) => url.pathname === roomPath(name));
+  await expect(ann.room.heading).toContainText(name);
+  await ann.room.expectLive();
+
+  const ben = await person('Ben');
+  await ben.entersRoom(name);
+  await expect(ben.room.person('Ann')).toBeVisible();
+});
+
+test('the list of open rooms is live: a room appears, its count changes, it goes', async ({ person, name }) => {
+  const [watcher, ann, ben] = [await person('Eve'), await person('Ann'), await person('Ben')];
+  await watcher.welcome.open();
+  await watcher.page.evaluate(() => ((window as any).__same = true));
+  await expect(watcher.welcome.entry(name)).toHaveCount(0);
+
+  await ann.entersRoom(name);
+  await expect(watcher.welcome.entry(name)).toContainText(count(1));
+  await ben.entersRoom(name);
+  await expect(watcher.welcome.entry(name)).toContainText(count(2));
+  await ben.room.leave.click();
+  await expect(watcher.welcome.entry(name)).toContainText(count(1));
+  await ann.page.close();
+  await expect(watcher.welcome.entry(name)).toHaveCount(0, { timeout: 20_000 });
+  expect(await watcher.page.evaluate(() => (window as any).__same), 'nothing was reloaded').toBe(true);
+});
+
+test('open rooms and their counts are in the HTML the server sends', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  const html = await (await ann.context.request.get('/')).text();
+  expect(html).toContain(name);
+  expect(html).toContain(`href="${roomPath(name)}`);
+});
+
+test('one click on an open room enters it', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.entersRoom(name);
+  await ben.welcome.open();
+  await ben.welcome.entry(name).click();
+  await ben.page.waitForURL((url) => url.pathname === roomPath(name));
+  await ben.room.expectLive();
+  await ann.room.expectPeople(2);
+});
+
+test('the nickname is remembered on the device', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.welcome.open();
+  await ann.welcome.enters(name, 'Annabel');
+  await ann.room.expectLive();
+  await ann.page.goto('/');
+  await expect(ann.welcome.nickname).toHaveValue('Annabel');
+});
+
+test('two who give no nickname are guests with different names', async ({ person, name }) => {
+  const [one, two, ann] = [await person(''), await person(''), await person('Ann')];
+  for (const nobody of [one, two]) {
+    await nobody.welcome.open();
+    await nobody.welcome.enters(name);
+    await nobody.room.expectLive();
+  }
+  await ann.entersRoom(name);
+  await ann.room.expectPeople(3);
+  const entries = await ann.room.people.getByRole('listitem').allInnerTexts();
+  const guests = entries.flatMap((text) => text.split('\n').map((line) => line.trim()).filter((line) => guest.test(line)));
+  expect(new Set(guests).size).toBe(2);
+});
+
+for (const [what, room, nickname, wrong] of [
+  ['an empty room name', '', 'Ann', 'roomName'],
+  ['a room name of 65 characters', '가'.repeat(65), 'Ann', 'roomName'],
+  ['a nickname of 33 characters', 'team', 'n'.repeat(33), 'nickname'],
+] as const) {
+  test(`${what} gets a message beside the field and what was typed stays`, async ({ person }) => {
+    const ann = await person('Ann');
+    await ann.welcome.open();
+    await ann.welcome.enters(room, nickname);
+    await ann.welcome.expectRefused(ann.welcome[wrong], wrong === 'roomName' ? room : nickname);
+    await expect(ann.welcome.roomName).toHaveValue(room);
+    await expect(ann.welcome.nickname).toHaveValue(nickname);
+    expect(new URL(ann.page.url()).pathname).not.toMatch(/^\/room/);
+  });
+}
+
+test('64 characters of room name and 32 of nickname are welcome', async ({ person }) => {
+  const ann = await person('Ann');
+  const room = `${'방'.repeat(60)}${Math.random().toString(36).slice(2, 6)}`;
+  await ann.welcome.open();
+  await ann.welcome.enters(room, '이'.repeat(32));
+  await expect(ann.room.heading).toContainText(room);
+  await ann.room.expectLive();
+});
+
+test('a room may be called in Korean, with spaces, emoji and signs', async ({ person, name }) => {
+  const room = `스터디 👋 a/b?c#d 100% ${name}`;
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.welcome.open();
+  await ann.welcome.enters(room, 'Ann');
+  await expect(ann.room.heading).toContainText(room);
+  await ben.room.open(room, ben.query);
+  await ben.room.says('hello');
+  await ann.room.sees('hello');
+});
