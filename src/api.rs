@@ -65,6 +65,15 @@ impl FromServerFnError for ApiError {
     }
 }
 
+/// What the welcome page starts with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WelcomeStart {
+    /// The open rooms, fullest first.
+    pub rooms: Vec<RoomSummary>,
+    /// The nickname this device remembers.
+    pub nickname: Option<Nickname>,
+}
+
 /// A room as its page starts with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoomStart {
@@ -84,17 +93,14 @@ pub struct RoomStart {
     pub nickname: Nickname,
 }
 
-/// The open rooms, fullest first.
-#[server(endpoint = "open_rooms")]
-pub async fn open_rooms() -> Result<Vec<RoomSummary>, ApiError> {
-    let context = server::context();
-    Ok(context.rooms.summaries().to_vec())
-}
-
-/// The nickname this device remembers.
-#[server(endpoint = "remembered_nickname")]
-pub async fn remembered_nickname() -> Result<Option<Nickname>, ApiError> {
-    Ok(server::remembered_nickname())
+/// What the welcome page starts with.
+#[server(endpoint = "welcome")]
+pub async fn welcome() -> Result<WelcomeStart, ApiError> {
+    let rooms = server::context().rooms.summaries().to_vec();
+    Ok(WelcomeStart {
+        rooms,
+        nickname: server::remembered_nickname(),
+    })
 }
 
 /// Leads into a room, which is opened where there is none. An empty nickname means

@@ -174,10 +174,8 @@ impl Driver {
     }
 
     fn send(&self, message: &ClientMessage) -> bool {
-        self.socket
-            .borrow()
-            .as_ref()
-            .is_some_and(|socket| socket.send(message))
+        let Ok(frame) = serde_json::to_string(message) else { return false };
+        self.socket.borrow().as_ref().is_some_and(|socket| socket.send(&frame))
     }
 
     /// Opens a socket in place of whatever there was.

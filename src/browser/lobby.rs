@@ -2,12 +2,17 @@
 
 use super::js::Listener;
 use super::socket::{Heard, Socket};
-use crate::protocol::{ClientMessage, RoomSummary, Rooms};
+use crate::protocol::{RoomSummary, Rooms};
 use crate::state::line;
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+
+// The two frames it sends, written out: the encoder of every message would be loaded
+// with the welcome page.
+const WATCH: &str = r#"{"type":"watch"}"#;
+const PING: &str = r#"{"type":"ping"}"#;
 
 /// Watches the open rooms until dropped.
 pub struct Lobby {
@@ -49,15 +54,15 @@ impl Lobby {
         *self.socket.borrow_mut() = socket;
     }
 
-    fn send(&self, message: &ClientMessage) {
+    fn send(&self, frame: &str) {
         if let Some(socket) = self.socket.borrow().as_ref() {
-            socket.send(message);
+            socket.send(frame);
         }
     }
 
     fn hear(&self, heard: Heard) {
         match heard {
-            Heard::Open => self.send(&ClientMessage::Watch),
+            Heard::Open => self.send(WATCH),
             Heard::Closed(_) => self.lost(),
             // The one message of interest; decoding all others would be loaded with
             // the welcome page.
@@ -88,7 +93,7 @@ impl Lobby {
         let every_ms = u32::try_from(line::PING_EVERY.as_millis()).unwrap_or(u32::MAX);
         *self.ping.borrow_mut() = Some(Interval::new(every_ms, move || {
             if let Some(lobby) = me.upgrade() {
-                lobby.send(&ClientMessage::Ping);
+                lobby.send(PING);
             }
         }));
         let me = self.me.clone();

@@ -1,7 +1,6 @@
 //! One WebSocket to the room service of this site.
 
 use super::js::Listener;
-use crate::protocol::ClientMessage;
 use wasm_bindgen::JsCast;
 use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
 
@@ -36,12 +35,9 @@ impl Socket {
         Some(Self { socket, listeners })
     }
 
-    /// Sends a message. False where the socket is not open (any more).
-    pub fn send(&self, message: &ClientMessage) -> bool {
-        let Ok(frame) = serde_json::to_string(message) else {
-            return false;
-        };
-        self.socket.ready_state() == WebSocket::OPEN && self.socket.send_with_str(&frame).is_ok()
+    /// Sends a frame. False where the socket is not open (any more).
+    pub fn send(&self, frame: &str) -> bool {
+        self.socket.ready_state() == WebSocket::OPEN && self.socket.send_with_str(frame).is_ok()
     }
 }
 

@@ -20,27 +20,30 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_location, use_params_map, use_query_map};
 
-/// Loads a room and holds its session.
+/// The place of room and call in the page.
 #[component]
 pub fn RoomLayout() -> impl IntoView {
+    view! { <Suspense>{move || Suspend::new(async move { layout().await })}</Suspense> }
+}
+
+/// Loads a room and draws it. Lazy: room and call with all they need are a wasm
+/// module of their own, which the welcome page never waits for.
+#[lazy]
+fn layout() -> AnyView {
     let params = use_params_map();
     let name = Memo::new(move |_| params.read().get("name").unwrap_or_default());
     let start = Resource::new(move || name.get(), load_room);
     view! {
         <Suspense>
-            {move || Suspend::new(async move { draw(start.await).await })}
+            {move || Suspend::new(async move {
+                match start.await {
+                    Ok(start) => view! { <OpenRoom start /> }.into_any(),
+                    Err(error) => view! { <NoRoom error /> }.into_any(),
+                }
+            })}
         </Suspense>
     }
-}
-
-/// Draws what was loaded. Lazy: room and call with all they need are a wasm module
-/// of their own, which the welcome page never waits for.
-#[lazy]
-fn draw(start: Result<RoomStart, ApiError>) -> AnyView {
-    match start {
-        Ok(start) => view! { <OpenRoom start /> }.into_any(),
-        Err(error) => view! { <NoRoom error /> }.into_any(),
-    }
+    .into_any()
 }
 
 /// A room that was found: makes the session, connects it, draws room or call.

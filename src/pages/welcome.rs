@@ -1,6 +1,6 @@
 //! `/`: say who you are, pick a room.
 
-use crate::api::{ApiError, Field, JoinRoom, open_rooms, remembered_nickname};
+use crate::api::{ApiError, Field, JoinRoom, welcome};
 use crate::components::{Icon, IconName, Masthead, OpenRooms};
 use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
@@ -14,8 +14,7 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn WelcomePage() -> impl IntoView {
     let i18n = use_i18n();
-    let rooms = Resource::new(|| (), |()| open_rooms());
-    let nickname = Resource::new(|| (), |()| remembered_nickname());
+    let start = Resource::new(|| (), |()| welcome());
     view! {
         <Title text=words!(i18n, welcome.title) />
         <Masthead />
@@ -27,7 +26,7 @@ pub fn WelcomePage() -> impl IntoView {
             <section class="welcome__join card" aria-label=words!(i18n, welcome.join_heading)>
                 <Suspense>
                     {move || Suspend::new(async move {
-                        let nickname = nickname.await.ok().flatten();
+                        let nickname = start.await.unwrap_or_default().nickname;
                         let nickname = nickname.map(String::from).unwrap_or_default();
                         view! { <JoinForm nickname /> }
                     })}
@@ -37,7 +36,7 @@ pub fn WelcomePage() -> impl IntoView {
                 <h2>{words!(i18n, welcome.open_rooms)}</h2>
                 <Suspense>
                     {move || Suspend::new(async move {
-                        view! { <OpenRooms rooms=rooms.await.unwrap_or_default() /> }
+                        view! { <OpenRooms rooms=start.await.unwrap_or_default().rooms /> }
                     })}
                 </Suspense>
             </section>
