@@ -116,27 +116,27 @@ driver_methods! {
     /// Leaves the call and frees its devices and connections.
     leave_call();
     /// Switches the microphone on or off.
-    toggle_microphone() => call;
+    toggle_microphone() => media;
     /// Switches the camera on or off.
-    toggle_camera() => call;
+    toggle_camera() => media;
     /// Shares the screen, or stops sharing it.
-    toggle_screen() => call;
+    toggle_screen() => media;
     /// Uses another camera.
-    choose_camera(device_id: String) => call;
+    choose_camera(device_id: String) => media;
     /// Uses another microphone.
-    choose_microphone(device_id: String) => call;
+    choose_microphone(device_id: String) => media;
     /// Plays the others through another speaker.
-    choose_speaker(device_id: String) => call;
+    choose_speaker(device_id: String) => media;
     /// Changes between the front and the rear camera.
-    flip_camera() => call;
+    flip_camera() => media;
     /// Asks for the devices again after a problem.
-    retry_devices() => call;
+    retry_devices() => media;
 }
 
 #[cfg(feature = "hydrate")]
 impl Session {
-    /// Shows somebody's stream in `video`.
-    pub fn attach(self, video: &web_sys::HtmlVideoElement, id: &ParticipantId) {
-        self.ask(|driver| driver.call().attach(video, id));
+    /// Plays somebody's stream in `element`.
+    pub fn attach(self, element: &web_sys::HtmlMediaElement, id: &ParticipantId) {
+        self.ask(|driver| driver.call().attach(element, id));
     }
 }

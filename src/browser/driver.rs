@@ -4,7 +4,7 @@
 //! what to send in [`crate::state::outbox`], what messages mean in
 //! [`crate::state::apply_to_store`]. This only owns the timers and the socket.
 
-use super::call::CallDriver;
+use super::call::{CallDriver, Media};
 use super::clock::steady_ms;
 use super::js::Listener;
 use super::socket::{Heard, Socket};
@@ -100,6 +100,11 @@ impl Driver {
         &self.call
     }
 
+    /// One's own devices.
+    pub fn media(&self) -> &Rc<Media> {
+        self.call.media()
+    }
+
     /// Leaves the room for good and frees everything.
     pub fn stop(&self) {
         self.call.leave();
@@ -174,8 +179,13 @@ impl Driver {
     }
 
     fn send(&self, message: &ClientMessage) -> bool {
-        let Ok(frame) = serde_json::to_string(message) else { return false };
-        self.socket.borrow().as_ref().is_some_and(|socket| socket.send(&frame))
+        let Ok(frame) = serde_json::to_string(message) else {
+            return false;
+        };
+        self.socket
+            .borrow()
+            .as_ref()
+            .is_some_and(|socket| socket.send(&frame))
     }
 
     /// Opens a socket in place of whatever there was.

@@ -13,5 +13,6 @@ pub mod lobby;
 mod socket;
 pub mod storage;
 pub mod theme;
+pub mod toolbar;
 
 pub use driver::Driver;

@@ -1,7 +1,101 @@
-//! Stub.
+//! `/room/{name}/call`: faces on the stage, the chat beside them.
+
+use crate::components::call::{CallControls, CallStage, DeviceProblems, DeviceSettings};
+use crate::components::chat::Chat;
+use crate::components::{Banner, Icon, IconName, If, LanguageSwitch};
+use crate::i18n::{people, *};
+use crate::protocol::Devices;
+use crate::session::Session;
+use crate::state::call::{CallStage as Stage, CallStateStoreFields};
+use crate::words;
 use leptos::prelude::*;
-/// Stub.
+use leptos_router::hooks::use_query_map;
+
+/// The call of the room in the context. Entering it is entering the page.
 #[component]
 pub fn CallPage() -> impl IntoView {
-    view! { <p>"call"</p> }
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let query = use_query_map().get_untracked();
+    let on = |name: &str| query.get(name).as_deref() != Some("0");
+    let wanted = Devices {
+        microphone: on("audio"),
+        camera: on("video"),
+        screen: false,
+    };
+    Effect::new(move || session.enter_call(wanted));
+    on_cleanup(move || session.leave_call());
+    let full = Memo::new(move |_| session.call.stage().get() == Stage::Full);
+    let (settings, set_settings) = signal(0_u32);
+    let chat_open = RwSignal::new(false);
+    view! {
+        <div class="call">
+            <CallBar />
+            <Banner />
+            <div class="call__main">
+                <main id="content" class="call__stage">
+                    <If when=full>
+                        <CallFull wanted />
+                    </If>
+                    <If when=Signal::derive(move || !full.get())>
+                        <CallStage />
+                    </If>
+                    <DeviceProblems />
+                    <CallControls
+                        on_settings=Callback::new(move |()| set_settings.update(|n| *n += 1))
+                        on_chat=Callback::new(move |()| chat_open.update(|open| *open = !*open))
+                    />
+                </main>
+                <aside class="call__chat" class:is-open=chat_open aria-label=words!(i18n, call.chat)>
+                    <Chat />
+                </aside>
+            </div>
+            <DeviceSettings open=settings />
+        </div>
+    }
+}
+
+/// Which room, and how many are in its call.
+#[component]
+fn CallBar() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let count = Signal::derive(move || {
+        let count = session.call.people().read().len();
+        people(i18n.get_locale(), u32::try_from(count).unwrap_or(u32::MAX))
+    });
+    let name = session.name();
+    view! {
+        <header class="call__bar">
+            <a class="back" href=name.path() aria-label=words!(i18n, call.back_to_room)>
+                <Icon name=IconName::Back />
+            </a>
+            <h1 class="call__title">{name.to_string()}</h1>
+            <p class="call__count">{count}</p>
+            <LanguageSwitch />
+        </header>
+    }
+}
+
+/// The call holds as many people as it may.
+#[component]
+fn CallFull(
+    /// What to enter with.
+    wanted: Devices,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let retry = move |_| {
+        session.leave_call();
+        session.enter_call(wanted);
+    };
+    view! {
+        <div class="full" role="status">
+            <h2>{words!(i18n, call.full_title)}</h2>
+            <p>{words!(i18n, call.full_text)}</p>
+            <button class="button button--primary" type="button" on:click=retry>
+                {words!(i18n, common.try_again)}
+            </button>
+        </div>
+    }
 }

@@ -1,26 +1,15 @@
-//! Stub until merge.
-use crate::protocol::*;
-use crate::state::call::CallState;
-use reactive_stores::Store;
-use std::rc::Rc;
-/// Stub.
-pub struct CallDriver;
-#[allow(missing_docs, unused_variables)]
-impl CallDriver {
-    pub fn new(state: Store<CallState>, send: Rc<dyn Fn(ClientMessage)>) -> Rc<Self> {
-        Rc::new(Self)
-    }
-    pub fn on_message(self: &Rc<Self>, message: &ServerMessage) {}
-    pub fn on_live(self: &Rc<Self>) {}
-    pub fn enter(self: &Rc<Self>, wanted: Devices) {}
-    pub fn leave(self: &Rc<Self>) {}
-    pub fn toggle_microphone(self: &Rc<Self>) {}
-    pub fn toggle_camera(self: &Rc<Self>) {}
-    pub fn toggle_screen(self: &Rc<Self>) {}
-    pub fn choose_camera(self: &Rc<Self>, device_id: String) {}
-    pub fn choose_microphone(self: &Rc<Self>, device_id: String) {}
-    pub fn choose_speaker(self: &Rc<Self>, device_id: String) {}
-    pub fn flip_camera(self: &Rc<Self>) {}
-    pub fn retry_devices(self: &Rc<Self>) {}
-    pub fn attach(&self, video: &web_sys::HtmlVideoElement, id: &ParticipantId) {}
-}
+//! The call in the browser: one's own devices, and a peer connection to each of the
+//! others.
+//!
+//! [`CallDriver`] is told what the server says and what the person wants. What to
+//! negotiate is decided in [`crate::state::negotiation`]; [`peer`] carries it out.
+//! [`media`] owns cameras and microphones; [`devices`] asks the browser for them.
+
+mod devices;
+mod driver;
+mod local;
+mod media;
+mod peer;
+
+pub use driver::CallDriver;
+pub use media::Media;

@@ -1,0 +1,246 @@
+//! Enters, stays in and leaves the call.
+
+use super::devices::watch_devices;
+use super::media::Media;
+use super::peer::{Context, Peer};
+use crate::browser::js::Listener;
+use crate::protocol::{
+    CallPerson, ClientMessage, Devices, IceServer, Leg, ParticipantId, ServerMessage, Signal,
+};
+use crate::state::call::{CallStage, CallState, CallStateStoreFields, LinkState};
+use crate::state::negotiation::Event;
+use gloo_timers::callback::Timeout;
+use leptos::prelude::*;
+use reactive_stores::Store;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use web_sys::HtmlMediaElement;
+
+/// How long somebody whose media still arrives is kept after the server forgot them
+/// (it restarted), until they have come back to it, in milliseconds.
+const UNCONFIRMED_FOR_MS: u32 = 20_000;
+
+/// Runs the call of one room for one tab.
+pub struct CallDriver {
+    me: Weak<Self>,
+    state: Store<CallState>,
+    context: Rc<Context>,
+    peers: RefCell<HashMap<ParticipantId, Rc<Peer>>>,
+    /// This stay's number; none while outside.
+    leg: Cell<Option<Leg>>,
+    /// Whether the socket has joined.
+    live: Cell<bool>,
+    /// Runs out for people the server does not list at the moment.
+    unconfirmed: RefCell<HashMap<ParticipantId, Timeout>>,
+    listeners: RefCell<Vec<Listener>>,
+}
+
+impl CallDriver {
+    /// A driver outside the call. `send` passes messages to the server.
+    pub fn new(state: Store<CallState>, send: Rc<dyn Fn(ClientMessage)>) -> Rc<Self> {
+        let media = Media::new(state, send.clone());
+        let context = Rc::new(Context {
+            state,
+            send,
+            media,
+            ice_servers: RefCell::default(),
+        });
+        Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            state,
+            context,
+            peers: RefCell::default(),
+            leg: Cell::new(None),
+            live: Cell::new(false),
+            unconfirmed: RefCell::default(),
+            listeners: RefCell::default(),
+        })
+    }
+
+    /// One's own devices.
+    pub fn media(&self) -> &Rc<Media> {
+        &self.context.media
+    }
+
+    /// Takes in a message from the server.
+    pub fn on_message(&self, message: &ServerMessage) {
+        let before = self.state.people().get_untracked();
+        self.state.maybe_update(|state| state.apply(message));
+        match message {
+            ServerMessage::Joined(_) => self.keep_running(before),
+            ServerMessage::Call {
+                people,
+                ice_servers,
+            } => self.entered(before, people, ice_servers),
+            ServerMessage::CallEntered { person } => self.meet(person, false),
+            ServerMessage::CallLeft { id, .. } => self.part(id),
+            ServerMessage::Left { person, .. } => self.part(&person.id),
+            ServerMessage::Signal { from, leg, signal } => self.hear(from, *leg, signal),
+            _ => {}
+        }
+    }
+
+    /// The socket has joined: go on with the call where there was one.
+    pub fn on_live(&self) {
+        self.live.set(true);
+        self.knock();
+    }
+
+    /// Enters the call. What devices there are is found out meanwhile; nobody waits.
+    pub fn enter(&self, wanted: Devices) {
+        let leg = 1 + (js_sys::Math::random() * f64::from(u32::MAX - 1)) as u32;
+        self.leg.set(Some(leg));
+        self.state.stage().set(CallStage::Entering);
+        self.listen();
+        self.knock();
+        self.context.media.start(wanted);
+    }
+
+    /// Leaves the call and frees its devices and connections.
+    pub fn leave(&self) {
+        if self.leg.take().is_none() {
+            return;
+        }
+        (self.context.send)(ClientMessage::LeaveCall);
+        self.listeners.borrow_mut().clear();
+        self.unconfirmed.borrow_mut().clear();
+        self.peers.borrow_mut().clear();
+        self.context.media.stop();
+        self.state.links().update(HashMap::clear);
+        self.state.problems().update(Vec::clear);
+        self.state.stage().set(CallStage::Out);
+    }
+
+    /// Plays somebody's stream, or one's own, in `element`.
+    pub fn attach(&self, element: &HtmlMediaElement, id: &ParticipantId) {
+        let mine = self.state.me().read_untracked().as_ref() == Some(id);
+        let stream = match mine {
+            true => Some(self.context.media.preview()),
+            false => self.peers.borrow().get(id).and_then(|peer| peer.stream()),
+        };
+        self.context.media.play(element, stream.as_ref(), mine);
+    }
+
+    /// Asks the server to be in the call, once it can be asked.
+    fn knock(&self) {
+        if let Some(leg) = self.leg.get()
+            && self.live.get()
+        {
+            let devices = self.state.devices().get_untracked();
+            (self.context.send)(ClientMessage::EnterCall { leg, devices });
+        }
+    }
+
+    fn entered(&self, before: Vec<CallPerson>, people: &[CallPerson], ice: &[IceServer]) {
+        *self.context.ice_servers.borrow_mut() = ice.to_vec();
+        self.keep_running(before);
+        let me = self.state.me().get_untracked();
+        let place = |id: &ParticipantId| people.iter().position(|person| person.id == *id);
+        let mine = me.as_ref().and_then(place);
+        for person in people
+            .iter()
+            .filter(|person| Some(&person.id) != me.as_ref())
+        {
+            // Whoever entered later is polite.
+            self.meet(person, mine > place(&person.id));
+            if let Some(peer) = self.peers.borrow().get(&person.id) {
+                peer.handle(Event::Start);
+            }
+        }
+    }
+
+    /// Makes the connection to somebody, unless it is there already for this stay.
+    fn meet(&self, person: &CallPerson, polite: bool) {
+        let mine = self.state.me().read_untracked().as_ref() == Some(&person.id);
+        if self.leg.get().is_none() || mine {
+            return;
+        }
+        self.unconfirmed.borrow_mut().remove(&person.id);
+        let known = self
+            .peers
+            .borrow()
+            .get(&person.id)
+            .is_some_and(|peer| peer.leg() == person.leg);
+        if !known {
+            let peer = Peer::new(person.id.clone(), person.leg, polite, self.context.clone());
+            let former = self.peers.borrow_mut().insert(person.id.clone(), peer);
+            drop(former);
+        }
+    }
+
+    fn part(&self, id: &ParticipantId) {
+        self.unconfirmed.borrow_mut().remove(id);
+        let gone = self.peers.borrow_mut().remove(id);
+        drop(gone);
+        self.state.links().update(|links| {
+            links.remove(id);
+        });
+    }
+
+    fn hear(&self, from: &ParticipantId, leg: Leg, signal: &Signal) {
+        let peer = self.peers.borrow().get(from).cloned();
+        if let Some(peer) = peer.filter(|peer| peer.leg() == leg) {
+            peer.handle(Event::Heard(signal.clone()));
+        }
+    }
+
+    /// A restarted server lists only those who have come back to it. Whose media still
+    /// arrives stays, for a while.
+    fn keep_running(&self, before: Vec<CallPerson>) {
+        for person in before {
+            let listed = self
+                .state
+                .people()
+                .read_untracked()
+                .iter()
+                .any(|p| p.id == person.id);
+            if !listed && self.is_connected(&person.id) {
+                self.await_return(&person.id);
+                self.state.people().update(|people| people.push(person));
+            } else if !listed {
+                self.part(&person.id);
+            }
+        }
+    }
+
+    fn is_connected(&self, id: &ParticipantId) -> bool {
+        let links = self.state.links();
+        links
+            .read_untracked()
+            .get(id)
+            .is_some_and(|link| link.state == LinkState::Connected)
+    }
+
+    fn await_return(&self, id: &ParticipantId) {
+        let (me, gone) = (self.me.clone(), id.clone());
+        let timeout = Timeout::new(UNCONFIRMED_FOR_MS, move || {
+            if let Some(driver) = me.upgrade() {
+                driver
+                    .state
+                    .people()
+                    .update(|people| people.retain(|person| person.id != gone));
+                driver.part(&gone);
+            }
+        });
+        self.unconfirmed.borrow_mut().insert(id.clone(), timeout);
+    }
+
+    fn listen(&self) {
+        let Some(window) = web_sys::window() else {
+            return;
+        };
+        let me = self.me.clone();
+        let online = Listener::new(&window, "online", move |_| {
+            if let Some(driver) = me.upgrade() {
+                let peers: Vec<_> = driver.peers.borrow().values().cloned().collect();
+                peers
+                    .iter()
+                    .for_each(|peer| peer.handle(Event::NetworkChanged));
+            }
+        });
+        let media = self.context.media.clone();
+        let plugged = watch_devices(move || media.devices_changed());
+        *self.listeners.borrow_mut() = std::iter::once(online).chain(plugged).collect();
+    }
+}

@@ -1,0 +1,363 @@
+//! The connection to one other person: carries out what the negotiation decides.
+//!
+//! One audio and one video transceiver from the start, in this order, with whatever
+//! tracks there are. Muting, another camera or the screen replace a sender's track;
+//! nothing of that is ever negotiated.
+
+use super::media::Media;
+use crate::browser::clock::steady_ms;
+use crate::browser::js::Listener;
+use crate::protocol::{Candidate, ClientMessage, IceServer, Leg, ParticipantId, Signal};
+use crate::state::call::{CallState, CallStateStoreFields, LinkState};
+use crate::state::negotiation::{Action, Description, Event, Negotiation};
+use gloo_timers::callback::Timeout;
+use leptos::prelude::*;
+use reactive_stores::Store;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    MediaStream, RtcConfiguration, RtcIceCandidateInit, RtcOfferOptions, RtcPeerConnection,
+    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiver,
+    RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescriptionInit,
+    RtcTrackEvent,
+};
+
+/// What every connection of a call shares.
+pub struct Context {
+    /// The call as this person sees it.
+    pub state: Store<CallState>,
+    /// Passes messages to the server.
+    pub send: Rc<dyn Fn(ClientMessage)>,
+    /// One's own devices.
+    pub media: Rc<Media>,
+    /// For new connections.
+    pub ice_servers: RefCell<Vec<IceServer>>,
+}
+
+/// One other person in the call. Dropped, the connection closes.
+pub struct Peer {
+    me: Weak<Self>,
+    id: ParticipantId,
+    leg: Leg,
+    context: Rc<Context>,
+    negotiation: RefCell<Negotiation>,
+    connection: RefCell<Option<Connection>>,
+    /// What the negotiation wants done, in order; one thing at a time.
+    to_do: RefCell<VecDeque<Action>>,
+    busy: Cell<bool>,
+    wake: RefCell<Option<Timeout>>,
+    was_connected: Cell<bool>,
+}
+
+/// A peer connection with its listeners and what it receives.
+struct Connection {
+    pc: RtcPeerConnection,
+    stream: MediaStream,
+    listeners: Vec<Listener>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.listeners.clear();
+        self.pc.close();
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.context.media.forget(&self.id);
+    }
+}
+
+impl Peer {
+    /// Somebody to be connected to; nothing happens before [`Event::Start`] or their offer.
+    pub fn new(id: ParticipantId, leg: Leg, polite: bool, context: Rc<Context>) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            id,
+            leg,
+            context,
+            negotiation: RefCell::new(Negotiation::new(polite)),
+            connection: RefCell::default(),
+            to_do: RefCell::default(),
+            busy: Cell::new(false),
+            wake: RefCell::default(),
+            was_connected: Cell::new(false),
+        })
+    }
+
+    /// Which stay of theirs this is.
+    pub fn leg(&self) -> Leg {
+        self.leg
+    }
+
+    /// What they send, once anything arrives.
+    pub fn stream(&self) -> Option<MediaStream> {
+        self.connection
+            .borrow()
+            .as_ref()
+            .map(|connection| connection.stream.clone())
+    }
+
+    /// Takes in what happened and does what follows from it.
+    pub fn handle(&self, event: Event) {
+        let actions = self.negotiation.borrow_mut().handle(event, steady_ms());
+        for action in actions {
+            match action {
+                // At once: neither waits for what is under way.
+                Action::WakeAt(at_ms) => self.wake_at(at_ms),
+                Action::Send(signal) => self.send(signal),
+                action => self.to_do.borrow_mut().push_back(action),
+            }
+        }
+        self.work();
+    }
+
+    fn send(&self, signal: Signal) {
+        (self.context.send)(ClientMessage::Signal {
+            to: self.id.clone(),
+            leg: self.leg,
+            signal,
+        });
+    }
+
+    fn wake_at(&self, at_ms: f64) {
+        let me = self.me.clone();
+        let wait_ms = (at_ms - steady_ms()).clamp(0.0, 60_000.0) as u32;
+        *self.wake.borrow_mut() = Some(Timeout::new(wait_ms, move || {
+            if let Some(peer) = me.upgrade() {
+                peer.handle(Event::Woken);
+            }
+        }));
+    }
+
+    /// Does what is to be done, one after the other.
+    fn work(&self) {
+        if self.busy.replace(true) {
+            return;
+        }
+        let me = self.me.clone();
+        spawn_local(async move {
+            while let Some(peer) = me.upgrade() {
+                let Some(action) = peer.to_do.borrow_mut().pop_front() else {
+                    peer.busy.set(false);
+                    return;
+                };
+                let connection = peer.negotiation.borrow().connection();
+                if let Err(error) = peer.perform(action).await {
+                    // A step of a connection that has been replaced meanwhile may fail;
+                    // for the present one the negotiation's own clock takes over.
+                    if connection == peer.negotiation.borrow().connection() {
+                        leptos::logging::debug_warn!("negotiation step failed: {error:?}");
+                    }
+                }
+            }
+        });
+    }
+
+    async fn perform(&self, action: Action) -> Result<(), JsValue> {
+        if let Action::Open { connection } = action {
+            return self.open(connection);
+        }
+        let Some(pc) = self.pc() else { return Ok(()) };
+        match action {
+            Action::Offer { restart_ice } => self.offer(&pc, restart_ice).await,
+            Action::Answer { sdp } => self.answer(&pc, &sdp).await,
+            Action::Accept { sdp } => set_remote(&pc, RtcSdpType::Answer, &sdp).await,
+            Action::Add(candidate) => add(&pc, &candidate).await,
+            Action::Open { .. } | Action::Send(_) | Action::WakeAt(_) => Ok(()),
+        }
+    }
+
+    fn pc(&self) -> Option<RtcPeerConnection> {
+        self.connection
+            .borrow()
+            .as_ref()
+            .map(|connection| connection.pc.clone())
+    }
+
+    fn open(&self, number: u32) -> Result<(), JsValue> {
+        let configuration = RtcConfiguration::new();
+        configuration.set_ice_servers(&ice_servers(&self.context.ice_servers.borrow()));
+        let pc = RtcPeerConnection::new_with_configuration(&configuration)?;
+        let stream = MediaStream::new()?;
+        let listeners = self.listen(&pc, &stream, number);
+        *self.connection.borrow_mut() = Some(Connection {
+            pc,
+            stream,
+            listeners,
+        });
+        self.show_link(match self.was_connected.get() {
+            true => LinkState::Reconnecting,
+            false => LinkState::Connecting,
+        });
+        Ok(())
+    }
+
+    async fn offer(&self, pc: &RtcPeerConnection, restart_ice: bool) -> Result<(), JsValue> {
+        if pc.get_transceivers().length() == 0 {
+            for kind in ["audio", "video"] {
+                let init = RtcRtpTransceiverInit::new();
+                init.set_direction(RtcRtpTransceiverDirection::Sendrecv);
+                pc.add_transceiver_with_str_and_init(kind, &init);
+            }
+            self.hand_over(pc).await?;
+        }
+        let options = RtcOfferOptions::new();
+        options.set_ice_restart(restart_ice);
+        let made = JsFuture::from(pc.create_offer_with_rtc_offer_options(&options)).await?;
+        self.describe(pc, &made, true).await
+    }
+
+    async fn answer(&self, pc: &RtcPeerConnection, sdp: &str) -> Result<(), JsValue> {
+        set_remote(pc, RtcSdpType::Offer, sdp).await?;
+        for transceiver in transceivers(pc) {
+            transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
+        }
+        self.hand_over(pc).await?;
+        let made = JsFuture::from(pc.create_answer()).await?;
+        self.describe(pc, &made, false).await
+    }
+
+    /// Sets a description of ours and has it sent.
+    async fn describe(
+        &self,
+        pc: &RtcPeerConnection,
+        made: &JsValue,
+        offer: bool,
+    ) -> Result<(), JsValue> {
+        let made: &RtcSessionDescriptionInit = made.unchecked_ref();
+        JsFuture::from(pc.set_local_description(made)).await?;
+        let Some(description) = pc.local_description() else {
+            return Ok(());
+        };
+        // Replaced while it was being made: nobody wants it any more.
+        if self.pc().as_ref() == Some(pc) {
+            self.handle(Event::Described(Description {
+                offer,
+                sdp: description.sdp(),
+            }));
+        }
+        Ok(())
+    }
+
+    /// Gives one's own tracks to a connection, now and whenever they change.
+    async fn hand_over(&self, pc: &RtcPeerConnection) -> Result<(), JsValue> {
+        let mut transceivers = transceivers(pc).into_iter();
+        let (audio, video) = (transceivers.next(), transceivers.next());
+        if let (Some(audio), Some(video)) = (audio, video) {
+            self.context
+                .media
+                .send_through(&self.id, audio.sender(), video.sender())
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn listen(&self, pc: &RtcPeerConnection, stream: &MediaStream, number: u32) -> Vec<Listener> {
+        let (me, stream) = (self.me.clone(), stream.clone());
+        let track = Listener::new(pc, "track", move |event| {
+            if let (Some(peer), Some(event)) = (me.upgrade(), event.dyn_ref::<RtcTrackEvent>()) {
+                stream.add_track(&event.track());
+                peer.stream_changed();
+            }
+        });
+        let me = self.me.clone();
+        let candidate = Listener::new(pc, "icecandidate", move |event| {
+            let event = event.dyn_ref::<RtcPeerConnectionIceEvent>();
+            let found = event.and_then(RtcPeerConnectionIceEvent::candidate);
+            if let (Some(peer), Some(found)) = (me.upgrade(), found) {
+                let candidate = Candidate {
+                    candidate: found.candidate(),
+                    mid: found.sdp_mid(),
+                    line: found.sdp_m_line_index(),
+                };
+                peer.send(Signal::Candidate {
+                    connection: number,
+                    candidate,
+                });
+            }
+        });
+        let (me, observed) = (self.me.clone(), pc.clone());
+        let state = Listener::new(pc, "connectionstatechange", move |_| {
+            if let Some(peer) = me.upgrade() {
+                peer.transport_changed(observed.connection_state());
+            }
+        });
+        vec![track, candidate, state]
+    }
+
+    fn transport_changed(&self, state: RtcPeerConnectionState) {
+        let event = match state {
+            RtcPeerConnectionState::Connected => Event::Connected,
+            RtcPeerConnectionState::Disconnected => Event::Disconnected,
+            RtcPeerConnectionState::Failed => Event::Failed,
+            _ => return,
+        };
+        if event == Event::Connected {
+            self.was_connected.set(true);
+            self.show_link(LinkState::Connected);
+        } else {
+            self.show_link(LinkState::Reconnecting);
+        }
+        self.handle(event);
+    }
+
+    fn show_link(&self, state: LinkState) {
+        self.context.state.links().update(|links| {
+            links.entry(self.id.clone()).or_default().state = state;
+        });
+    }
+
+    fn stream_changed(&self) {
+        self.context.state.links().update(|links| {
+            links.entry(self.id.clone()).or_default().version += 1;
+        });
+    }
+}
+
+fn transceivers(pc: &RtcPeerConnection) -> Vec<RtcRtpTransceiver> {
+    pc.get_transceivers()
+        .iter()
+        .map(JsCast::unchecked_into)
+        .collect()
+}
+
+async fn set_remote(pc: &RtcPeerConnection, kind: RtcSdpType, sdp: &str) -> Result<(), JsValue> {
+    let description = RtcSessionDescriptionInit::new(kind);
+    description.set_sdp(sdp);
+    JsFuture::from(pc.set_remote_description(&description))
+        .await
+        .map(|_| ())
+}
+
+async fn add(pc: &RtcPeerConnection, candidate: &Candidate) -> Result<(), JsValue> {
+    let init = RtcIceCandidateInit::new(&candidate.candidate);
+    init.set_sdp_mid(candidate.mid.as_deref());
+    init.set_sdp_m_line_index(candidate.line);
+    let added = pc.add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
+    JsFuture::from(added).await.map(|_| ())
+}
+
+/// The servers as `RTCConfiguration.iceServers` wants them.
+fn ice_servers(servers: &[IceServer]) -> JsValue {
+    let list = js_sys::Array::new();
+    for server in servers {
+        let urls: js_sys::Array = server
+            .urls
+            .iter()
+            .map(|url| JsValue::from_str(url))
+            .collect();
+        let entry = web_sys::RtcIceServer::new();
+        entry.set_urls(&urls);
+        if let (Some(username), Some(credential)) = (&server.username, &server.credential) {
+            entry.set_username(username);
+            entry.set_credential(credential);
+        }
+        list.push(&entry);
+    }
+    list.into()
+}

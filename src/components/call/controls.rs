@@ -1,0 +1,190 @@
+//! The toolbar of the call: one stop of the Tab key, arrows within (WAI-ARIA APG,
+//! toolbar pattern). Ctrl+D and Ctrl+E switch microphone and camera from anywhere.
+
+use crate::components::{Icon, IconName};
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::call::CallStateStoreFields;
+use crate::words;
+use leptos::ev::KeyboardEvent;
+use leptos::html::Div;
+use leptos::prelude::*;
+use leptos_router::hooks::use_navigate;
+
+/// The toolbar.
+#[component]
+pub fn CallControls(
+    /// Opens the settings.
+    on_settings: Callback<()>,
+    /// Opens or closes the chat on narrow screens.
+    on_chat: Callback<()>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let bar = NodeRef::<Div>::new();
+    let devices = session.call.devices();
+    let microphone = Memo::new(move |_| devices.read().microphone);
+    let camera = Memo::new(move |_| devices.read().camera);
+    let screen = Memo::new(move |_| devices.read().screen);
+    shortcuts(session);
+    view! {
+        <div
+            class="controls"
+            role="toolbar"
+            aria-label=words!(i18n, call.controls)
+            node_ref=bar
+            on:keydown=move |event| move_focus(&event, bar)
+        >
+            <Toggle
+                label=words!(i18n, call.microphone)
+                on=microphone
+                icons=(IconName::Microphone, IconName::MicrophoneOff)
+                shortcut="Control+D"
+                first=true
+                action=Callback::new(move |()| session.toggle_microphone())
+            />
+            <Toggle
+                label=words!(i18n, call.camera)
+                on=camera
+                icons=(IconName::Camera, IconName::CameraOff)
+                shortcut="Control+E"
+                action=Callback::new(move |()| session.toggle_camera())
+            />
+            <FlipCamera />
+            <Toggle
+                label=words!(i18n, call.share_screen)
+                on=screen
+                icons=(IconName::Screen, IconName::Screen)
+                action=Callback::new(move |()| session.toggle_screen())
+            />
+            <Plain label=words!(i18n, call.settings) icon=IconName::Settings action=on_settings />
+            <div class="controls__narrow">
+                <Plain label=words!(i18n, call.chat) icon=IconName::Chat action=on_chat />
+            </div>
+            <LeaveCall />
+        </div>
+    }
+}
+
+/// A button that switches something on and off; pressed means on.
+#[component]
+fn Toggle(
+    /// Its name, the same for on and off.
+    label: Signal<&'static str>,
+    /// Whether it is on.
+    #[prop(into)]
+    on: Signal<bool>,
+    /// Its icon while on and while off.
+    icons: (IconName, IconName),
+    /// Its keys, as `aria-keyshortcuts` has them.
+    #[prop(optional)]
+    shortcut: Option<&'static str>,
+    /// The stop of the Tab key.
+    #[prop(optional)]
+    first: bool,
+    /// What it does.
+    action: Callback<()>,
+) -> impl IntoView {
+    let icon = Signal::derive(move || if on.get() { icons.0 } else { icons.1 });
+    view! {
+        <button
+            class="control"
+            type="button"
+            aria-pressed=Signal::derive(move || on.get().to_string())
+            aria-keyshortcuts=shortcut
+            tabindex=if first { "0" } else { "-1" }
+            on:click=move |_| action.run(())
+        >
+            <span class="control__icon">
+                <Icon name=icon />
+            </span>
+            <span class="control__label">{label}</span>
+        </button>
+    }
+}
+
+/// A button that does one thing.
+#[component]
+fn Plain(
+    /// Its name.
+    label: Signal<&'static str>,
+    /// Its icon.
+    icon: IconName,
+    /// What it does.
+    action: Callback<()>,
+) -> impl IntoView {
+    view! {
+        <button class="control" type="button" tabindex="-1" on:click=move |_| action.run(())>
+            <span class="control__icon">
+                <Icon name=icon />
+            </span>
+            <span class="control__label">{label}</span>
+        </button>
+    }
+}
+
+/// Front or rear, where there are several cameras and a finger.
+#[component]
+fn FlipCamera() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let several = Memo::new(move |_| session.call.choices().read().cameras.len() > 1);
+    let on = Memo::new(move |_| session.call.devices().read().camera);
+    view! {
+        <crate::components::If when=Signal::derive(move || several.get() && on.get())>
+            <div class="controls__flip">
+                <Plain
+                    label=words!(i18n, call.flip_camera)
+                    icon=IconName::Flip
+                    action=Callback::new(move |()| session.flip_camera())
+                />
+            </div>
+        </crate::components::If>
+    }
+}
+
+/// Leaves the call for its room.
+#[component]
+fn LeaveCall() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let navigate = use_navigate();
+    let leave = move |_| {
+        session.leave_call();
+        navigate(&session.name().path(), Default::default());
+    };
+    view! {
+        <button class="control control--leave" type="button" tabindex="-1" on:click=leave>
+            <span class="control__icon">
+                <Icon name=IconName::HangUp />
+            </span>
+            <span class="control__label">{words!(i18n, call.leave_call)}</span>
+        </button>
+    }
+}
+
+/// Moves the focus along the toolbar, and the stop of the Tab key with it.
+fn move_focus(event: &KeyboardEvent, bar: NodeRef<Div>) {
+    #[cfg(feature = "hydrate")]
+    if let Some(bar) = bar.get_untracked()
+        && crate::browser::toolbar::move_focus(&bar, &event.key())
+    {
+        event.prevent_default();
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (event, bar);
+}
+
+/// Ctrl or Cmd with D and E, anywhere on the page.
+fn shortcuts(session: Session) {
+    let handle = window_event_listener(leptos::ev::keydown, move |event| {
+        let held = (event.ctrl_key() || event.meta_key()) && !event.shift_key() && !event.alt_key();
+        match event.code().as_str() {
+            "KeyD" if held => session.toggle_microphone(),
+            "KeyE" if held => session.toggle_camera(),
+            _ => return,
+        }
+        event.prevent_default();
+    });
+    on_cleanup(move || handle.remove());
+}

@@ -1,0 +1,49 @@
+//! Everybody in the call, in a grid that `style/` lays out by their number.
+
+use super::tile::TileView;
+use crate::components::If;
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::call::{CallStage as Stage, CallState, CallStateStoreFields, Tile};
+use crate::words;
+use leptos::prelude::*;
+
+/// The stage; empty until one is in the call.
+#[component]
+pub fn CallStage() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let tiles = Memo::new(move |_| session.call.with(CallState::tiles));
+    let outside = Memo::new(move |_| session.call.stage().get() != Stage::In);
+    let alone = Memo::new(move |_| tiles.read().len() == 1);
+    view! {
+        <ul
+            class="stage"
+            aria-label=words!(i18n, call.participants)
+            data-count=Signal::derive(move || tiles.read().len().to_string())
+        >
+            <For
+                each=move || tiles.get()
+                key=|tile: &Tile| tile.id.clone()
+                children=move |tile| view! { <TileView tile=tile.clone() now=now(tiles, tile) /> }
+            />
+        </ul>
+        <If when=outside>
+            <p class="call__nojs" role="status">
+                {words!(i18n, call.entering)}
+            </p>
+        </If>
+        <If when=alone>
+            <p class="call__empty">{words!(i18n, call.alone)}</p>
+        </If>
+    }
+}
+
+/// A tile as it is now; as it was last, once it is gone.
+fn now(tiles: Memo<Vec<Tile>>, tile: Tile) -> Memo<Tile> {
+    Memo::new(move |before: Option<&Tile>| {
+        let tiles = tiles.read();
+        let now = tiles.iter().find(|now| now.id == tile.id);
+        now.or(before).unwrap_or(&tile).clone()
+    })
+}

@@ -1,0 +1,298 @@
+//! How two browsers agree on a connection, and how they mend it.
+//!
+//! A pure state machine for one pair: it is told what happened and says what to do.
+//! Perfect negotiation (W3C WebRTC 10.7): whoever entered the call later is polite
+//! and makes the first offer; when two offers cross, the polite side gives way. A
+//! connection that breaks is mended in steps: wait, ICE restart, a fresh connection
+//! under the next number, again with longer pauses. Time comes in as milliseconds
+//! of a steady clock.
+
+use crate::protocol::{Candidate, Signal};
+
+/// A short gap usually heals by itself: how long to wait before an ICE restart.
+pub const RESTART_AFTER_MS: f64 = 2_000.0;
+/// How long an ICE restart may take before the connection is replaced.
+pub const RESTART_WITHIN_MS: f64 = 4_000.0;
+/// How long a fresh connection may take at first; longer with every failure.
+pub const CONNECT_WITHIN_MS: f64 = 8_000.0;
+/// The longest a fresh connection may take before the next is tried.
+const CONNECT_WITHIN_MAX_MS: f64 = 20_000.0;
+/// The impolite side leaves the polite one this long to replace the connection.
+const IMPOLITE_PATIENCE_MS: f64 = 5_000.0;
+/// Candidates kept for a description that has not come; more than any browser sends.
+const MAX_EARLY_CANDIDATES: usize = 64;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Both are in the call: connect.
+    Start,
+    /// The other side said something.
+    Heard(Signal),
+    /// A description of ours is ready to be sent.
+    Described(Description),
+    /// The transport works.
+    Connected,
+    /// The transport hears nothing at the moment.
+    Disconnected,
+    /// The transport has given up.
+    Failed,
+    /// This device has come to another network.
+    NetworkChanged,
+    /// A moment asked for by [`Action::WakeAt`] has come.
+    Woken,
+}
+
+/// A session description, and which side of the exchange it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// Whether it is an offer; otherwise an answer.
+    pub offer: bool,
+    /// The text (RFC 8866).
+    pub sdp: String,
+}
+
+/// What to do, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Close the peer connection there is and make a new one.
+    Open {
+        /// Which of the pair it is.
+        connection: u32,
+    },
+    /// Make an offer and set it; tell [`Event::Described`].
+    Offer {
+        /// Gather anew (RFC 8445 9).
+        restart_ice: bool,
+    },
+    /// Set the other side's offer, answer it; tell [`Event::Described`].
+    Answer {
+        /// The offer.
+        sdp: String,
+    },
+    /// Set the other side's answer.
+    Accept {
+        /// The answer.
+        sdp: String,
+    },
+    /// Add the other side's candidate.
+    Add(Candidate),
+    /// Tell the other side.
+    Send(Signal),
+    /// Tell [`Event::Woken`] at this moment; replaces an earlier wish.
+    WakeAt(f64),
+}
+
+/// What comes next unless the transport works by then.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Restart,
+    Replace,
+}
+
+/// The negotiation with one other person in the call.
+#[derive(Debug)]
+pub struct Negotiation {
+    polite: bool,
+    /// The number of the present connection; 0 before the first.
+    connection: u32,
+    /// An offer of ours waits for its answer.
+    offering: bool,
+    /// The present connection has had a description of the other side.
+    described: bool,
+    /// Candidates that came before their description, with their connection.
+    early: Vec<(u32, Candidate)>,
+    /// What comes next, and when.
+    next: Option<(f64, Step)>,
+    /// Connections in a row that did not come up.
+    failures: u32,
+}
+
+impl Negotiation {
+    /// A negotiation that has not begun. `polite` is who entered the call later.
+    pub fn new(polite: bool) -> Self {
+        Self {
+            polite,
+            connection: 0,
+            offering: false,
+            described: false,
+            early: Vec::new(),
+            next: None,
+            failures: 0,
+        }
+    }
+
+    /// The number of the present connection; 0 before the first.
+    pub fn connection(&self) -> u32 {
+        self.connection
+    }
+
+    /// Takes in what happened at `now_ms` and says what to do.
+    pub fn handle(&mut self, event: Event, now_ms: f64) -> Vec<Action> {
+        match event {
+            Event::Start if self.connection == 0 => self.replace(now_ms),
+            Event::Start => vec![],
+            Event::Heard(signal) => self.hear(signal, now_ms),
+            Event::Described(description) => self.describe(description),
+            Event::Connected => self.settle(),
+            Event::Disconnected => self.worry(now_ms),
+            Event::Failed | Event::NetworkChanged => self.restart(now_ms),
+            Event::Woken => self.wake(now_ms),
+        }
+    }
+
+    fn hear(&mut self, signal: Signal, now_ms: f64) -> Vec<Action> {
+        if signal.connection() < self.connection {
+            return vec![];
+        }
+        match signal {
+            Signal::Offer { connection, sdp } => self.hear_offer(connection, sdp, now_ms),
+            Signal::Answer { connection, sdp } => self.hear_answer(connection, sdp),
+            Signal::Candidate {
+                connection,
+                candidate,
+            } => self.hear_candidate(connection, candidate),
+        }
+    }
+
+    fn hear_offer(&mut self, connection: u32, sdp: String, now_ms: f64) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let newer = connection > self.connection;
+        if !newer && self.offering && !self.polite {
+            return actions;
+        }
+        // Two fresh connections crossed: ours is thrown away and theirs answered,
+        // because an unanswered offer's transceivers cannot be used for another.
+        if newer || (self.offering && !self.described) {
+            actions.extend(self.open(connection, now_ms));
+        }
+        self.offering = false;
+        self.described = true;
+        actions.push(Action::Answer { sdp });
+        actions.extend(self.release_early());
+        actions
+    }
+
+    fn hear_answer(&mut self, connection: u32, sdp: String) -> Vec<Action> {
+        if connection != self.connection || !self.offering {
+            return vec![];
+        }
+        self.offering = false;
+        self.described = true;
+        let mut actions = vec![Action::Accept { sdp }];
+        actions.extend(self.release_early());
+        actions
+    }
+
+    fn hear_candidate(&mut self, connection: u32, candidate: Candidate) -> Vec<Action> {
+        if connection == self.connection && self.described {
+            return vec![Action::Add(candidate)];
+        }
+        if self.early.len() < MAX_EARLY_CANDIDATES {
+            self.early.push((connection, candidate));
+        }
+        vec![]
+    }
+
+    /// The candidates that waited for the description just set.
+    fn release_early(&mut self) -> Vec<Action> {
+        let present = self.connection;
+        let early = std::mem::take(&mut self.early);
+        let (ready, later): (Vec<_>, Vec<_>) = early
+            .into_iter()
+            .partition(|(connection, _)| *connection == present);
+        self.early = later
+            .into_iter()
+            .filter(|(connection, _)| *connection > present)
+            .collect();
+        ready
+            .into_iter()
+            .map(|(_, candidate)| Action::Add(candidate))
+            .collect()
+    }
+
+    fn describe(&self, Description { offer, sdp }: Description) -> Vec<Action> {
+        let connection = self.connection;
+        vec![Action::Send(match offer {
+            true => Signal::Offer { connection, sdp },
+            false => Signal::Answer { connection, sdp },
+        })]
+    }
+
+    fn settle(&mut self) -> Vec<Action> {
+        self.next = None;
+        self.failures = 0;
+        vec![]
+    }
+
+    fn worry(&mut self, now_ms: f64) -> Vec<Action> {
+        match self.next {
+            Some(_) => vec![],
+            None => self.plan(now_ms + RESTART_AFTER_MS, Step::Restart),
+        }
+    }
+
+    /// Gathers anew on the connection there is, unless a fresh one is on its way.
+    fn restart(&mut self, now_ms: f64) -> Vec<Action> {
+        if self.connection == 0 || !self.described || matches!(self.next, Some((_, Step::Replace)))
+        {
+            return vec![];
+        }
+        self.offering = true;
+        let mut actions = vec![Action::Offer { restart_ice: true }];
+        actions.extend(self.plan(now_ms + self.patient(RESTART_WITHIN_MS), Step::Replace));
+        actions
+    }
+
+    /// A fresh connection, offered by us.
+    fn replace(&mut self, now_ms: f64) -> Vec<Action> {
+        let mut actions = self.open(self.connection + 1, now_ms);
+        self.offering = true;
+        actions.push(Action::Offer { restart_ice: false });
+        actions
+    }
+
+    fn open(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
+        self.connection = connection;
+        self.offering = false;
+        self.described = false;
+        let within = CONNECT_WITHIN_MS * f64::from(self.failures + 1);
+        let within = self.patient(within.min(CONNECT_WITHIN_MAX_MS));
+        let mut actions = vec![Action::Open { connection }];
+        actions.extend(self.plan(now_ms + within, Step::Replace));
+        actions
+    }
+
+    fn wake(&mut self, now_ms: f64) -> Vec<Action> {
+        match self.next {
+            Some((at, _)) if now_ms < at => vec![Action::WakeAt(at)],
+            Some((_, Step::Restart)) => {
+                self.next = None;
+                self.restart(now_ms)
+            }
+            Some((_, Step::Replace)) => {
+                self.failures += 1;
+                self.replace(now_ms)
+            }
+            None => vec![],
+        }
+    }
+
+    fn plan(&mut self, at_ms: f64, step: Step) -> Vec<Action> {
+        self.next = Some((at_ms, step));
+        vec![Action::WakeAt(at_ms)]
+    }
+
+    fn patient(&self, within_ms: f64) -> f64 {
+        within_ms
+            + if self.polite {
+                0.0
+            } else {
+                IMPOLITE_PATIENCE_MS
+            }
+    }
+}
+
+#[cfg(test)]
+#[path = "negotiation_tests.rs"]
+mod tests;
