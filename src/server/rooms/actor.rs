@@ -239,6 +239,9 @@ impl Actor {
 
     /// Runs the room, its effects, and the room again for whoever turned out too slow.
     fn handle(&mut self, command: Command) {
+        if let Command::Gone { link, .. } = command {
+            self.outboxes.remove(&link);
+        }
         let effects = self.room.handle(command, now());
         self.run_effects(effects);
     }

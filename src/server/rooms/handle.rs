@@ -99,6 +99,7 @@ impl RoomHandle {
         answer.map(|()| Seat {
             link: join.link,
             mailbox,
+            left: false,
         })
     }
 
@@ -123,12 +124,29 @@ impl RoomHandle {
     }
 }
 
-/// A socket's place in a room. Whoever holds it reports its end with [`Seat::leave`].
+/// A socket's place in a room. Whoever holds it reports its end with [`Seat::leave`]; a
+/// seat that is just dropped (a bug unwound its task) counts as a lost line.
 pub struct Seat {
     /// Which socket.
     link: LinkId,
     /// The room's actor; full means waiting, which slows this socket only.
     mailbox: mpsc::Sender<Letter>,
+    /// Whether the end has been reported.
+    left: bool,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.left {
+            return;
+        }
+        let (link, how) = (self.link, Departure::Lost);
+        let mailbox = self.mailbox.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let letter = Letter::Command(Command::Gone { link, how });
+            runtime.spawn(async move { drop(mailbox.send(letter).await) });
+        }
+    }
 }
 
 impl Seat {
@@ -139,8 +157,9 @@ impl Seat {
     }
 
     /// Reports the end of the socket.
-    pub async fn leave(self, how: Departure) {
+    pub async fn leave(mut self, how: Departure) {
         let link = self.link;
+        self.left = true;
         self.send(Command::Gone { link, how }).await;
     }
 

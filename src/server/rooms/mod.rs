@@ -19,7 +19,7 @@ mod room;
 pub use actor::limiter;
 pub use command::{Departure, Intent};
 pub use handle::{RoomHandle, Seat};
-pub use outbox::{Outbox, OutboxReader, outbox, wait_for_verdict};
+pub use outbox::{Outbox, OutboxReader, frame, outbox, wait_for_verdict};
 pub use recent::fitting_page;
 pub use registry::{Rooms, Summaries, Totals};
 pub use room::RoomRules;

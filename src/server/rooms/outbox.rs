@@ -12,9 +12,12 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    watch,
+};
 
-/// The queue holds as much as it may, or the socket has ended.
+/// The queue holds as much as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
@@ -70,16 +73,30 @@ pub fn frame(message: &ServerMessage) -> Utf8Bytes {
 
 impl Outbox {
     /// Queues a frame; never waits.
+    ///
+    /// # Errors
+    /// [`Full`]: whoever puts closes the socket as too slow.
     pub fn put(&self, frame: Utf8Bytes) -> Result<(), Full> {
         let size = frame.len();
         let before = self.bytes.fetch_add(size, Ordering::Relaxed);
         // A frame larger than the whole allowance passes through an empty queue.
         let fits = before == 0 || before + size <= OUTBOX_BYTES;
-        if fits && self.frames.try_send(frame).is_ok() {
-            return Ok(());
+        let queued = match fits {
+            true => self
+                .frames
+                .try_send(frame)
+                .map_err(|error| matches!(error, TrySendError::Full(_))),
+            false => Err(true),
+        };
+        if queued.is_err() {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
         }
-        self.bytes.fetch_sub(size, Ordering::Relaxed);
-        Err(Full)
+        // A socket that has ended is not slow: it reports its own end, and how it came.
+        if queued == Err(true) {
+            Err(Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// Queues a message, or condemns the socket as too slow.

@@ -16,7 +16,7 @@ use crate::{
         error::refusal,
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
-        rooms::{Departure, Intent, Outbox, Seat, Summaries, fitting_page, outbox},
+        rooms::{Departure, Intent, Outbox, Seat, Summaries, fitting_page, frame, outbox},
     },
 };
 use axum::extract::ws::{Message, WebSocket};
@@ -153,18 +153,29 @@ impl Connection {
         match decode(text) {
             Decoded::Message(message) => {
                 if let Err((code, id)) = self.obey(message).await {
-                    self.outbox.tell(&refusal(code, id));
+                    self.refuse(code, id);
                 }
                 Ok(())
             }
             Decoded::Refused(code, id) => {
-                self.outbox.tell(&refusal(code, id));
+                self.refuse(code, id);
                 self.protocol_errors += 1;
                 match self.protocol_errors >= MAX_PROTOCOL_ERRORS {
                     true => Err(End::Ours(CloseCode::ProtocolBroken, Departure::Lost)),
                     false => Ok(()),
                 }
             }
+        }
+    }
+
+    /// Says no. Whoever sends so much that not even the refusals find a place any more is
+    /// closed for sending, not for reading.
+    fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
+        if self.outbox.put(frame(&refusal(code, id))).is_err() {
+            self.outbox.close(match code {
+                ErrorCode::TooManyMessages => CloseCode::TooManyMessages,
+                _ => CloseCode::TooSlow,
+            });
         }
     }
 
