@@ -12,9 +12,13 @@ mod call;
 mod command;
 mod handle;
 mod outbox;
+#[cfg(test)]
+mod properties;
 mod recent;
 mod registry;
 mod room;
+#[cfg(test)]
+mod room_tests;
 
 pub use actor::limiter;
 pub use command::{Departure, Intent};

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use axum::extract::ws::{Message, WebSocket};
-use futures::{StreamExt, stream::SplitStream};
+use futures::{FutureExt, StreamExt, future::FusedFuture, stream::SplitStream};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout},
@@ -56,22 +56,31 @@ pub async fn run(context: AppContext, socket: WebSocket) {
     let (sink, mut stream) = socket.split();
     let (outbox, queue) = outbox();
     let timing = context.timing;
-    let mut writing = tokio::spawn(writer::run(sink, queue, timing));
+    let writing = tokio::spawn(writer::run(sink, queue, timing));
+    let stop_writing = writing.abort_handle();
+    let mut writing = writing.fuse();
     let mut connection = Connection::new(context, outbox);
-    let end = tokio::select! {
-        end = connection.read(&mut stream) => end,
-        _ = &mut writing => End::Theirs(Departure::Lost),
+    let read_first = tokio::select! {
+        end = connection.read(&mut stream) => Some(end),
+        _ = &mut writing => None,
+    };
+    let end = match read_first {
+        Some(end) => end,
+        // Nothing can be written any more, but a goodbye may wait to be read.
+        None => timeout(timing.close_within, connection.read(&mut stream))
+            .await
+            .unwrap_or(End::Theirs(Departure::Lost)),
     };
     let (verdict, departure) = match end {
         End::Theirs(departure) => (None, departure),
         End::Ours(code, departure) => (Some(code), departure),
     };
     connection.leave(departure).await;
-    if let Some(code) = verdict {
+    if let Some(code) = verdict.filter(|_| !writing.is_terminated()) {
         connection.outbox.close(code);
         let _ = timeout(timing.close_within, &mut writing).await;
     }
-    writing.abort();
+    stop_writing.abort();
     // Read until the other side has closed too: closing over unread bytes would reset the
     // connection, and the reason for the close might be lost with it.
     let _ = timeout(timing.close_within, async {
