@@ -12,8 +12,13 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The database cannot be opened.
-    #[error("--data-dir (NOOM_DATA_DIR): {0}")]
-    Store(#[from] StoreError),
+    #[error("--data-dir (NOOM_DATA_DIR): \"{directory}\" cannot be used: {error}")]
+    Store {
+        /// Where it was looked for.
+        directory: String,
+        /// Why not.
+        error: StoreError,
+    },
     /// The address cannot be listened on.
     #[error("--listen (NOOM_LISTEN): {address} cannot be used: {error}")]
     Listen {

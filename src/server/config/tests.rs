@@ -25,6 +25,14 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     assert_eq!(p2p_max(resolve(&[], &[("NOOM_P2P_MAX", "")], file)), 3);
 }
 
+/// Flags, environment, file, and what the refusal has to say.
+type Case<'a> = (
+    &'a [&'a str],
+    &'a [(&'a str, &'a str)],
+    &'a str,
+    [&'a str; 3],
+);
+
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = resolve(&[], &[], "").expect("accepted");
@@ -49,7 +57,7 @@ fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [(&[&str], &[(&str, &str)], &str, [&str; 3]); 12] = [
+    let table: [Case; 12] = [
         (
             &["--p2p-max", "65"],
             &[],

@@ -18,7 +18,7 @@ fn get(path: &str) -> Option<EmbeddedFile> {
     Some(EmbeddedFile { data, metadata })
 }
 
-const ASSETS: Assets = Assets {
+static ASSETS: Assets = Assets {
     names: OnceLock::new(),
     get,
     paths: Vec::new,

@@ -5,8 +5,9 @@
 //! way to the disk retires; [`super::registry`] makes it anew when somebody comes.
 
 use super::{
-    RoomError, RoomSnapshot,
+    RoomError,
     command::{Asker, Command, Departure, Effect, Join, LinkId, Now, Ticket},
+    letter::Letter,
     outbox::{Outbox, frame},
     registry::Rooms,
     room::Room,
@@ -31,35 +32,6 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
-
-/// What an actor is sent. A letter it cannot take any more is dropped with its answer,
-/// and the sender knocks again.
-pub enum Letter {
-    /// Somebody comes in.
-    Join {
-        /// Who.
-        join: Join,
-        /// How to reach them.
-        outbox: Outbox,
-        /// Whether they may.
-        answer: oneshot::Sender<Result<(), ErrorCode>>,
-    },
-    /// Something a seated socket wants, or its end.
-    Command(Command),
-    /// A plain form says something.
-    Post {
-        /// Who.
-        from: Person,
-        /// The id made for it.
-        id: MessageId,
-        /// What.
-        text: ChatText,
-        /// The durable message.
-        answer: oneshot::Sender<Result<ChatMessage, RoomError>>,
-    },
-    /// A page wants to show the room.
-    Snapshot(oneshot::Sender<RoomSnapshot>),
-}
 
 /// A limiter of this rate.
 pub fn limiter(rate: Rate) -> DefaultDirectRateLimiter {

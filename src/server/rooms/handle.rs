@@ -2,8 +2,8 @@
 
 use super::{
     RoomError, RoomSnapshot,
-    actor::Letter,
     command::{Command, Departure, Intent, Join, LinkId},
+    letter::Letter,
     outbox::Outbox,
     registry::Rooms,
 };

@@ -1,6 +1,6 @@
 //! The rooms: who is here, what is said, who is in the call.
 //!
-//! * [`room`] and [`call`] the thinking: a value that is told [`command`]s and answers
+//! * [`room`], [`talk`] and [`call`] the thinking: a value that is told [`command`]s and answers
 //!   with effects. Reads no clock, no socket, no chance.
 //! * [`recent`] the newest messages of a room, as many as fit one frame.
 //! * [`actor`] the task that owns one room, runs its effects and is the only one to
@@ -11,6 +11,7 @@ mod actor;
 mod call;
 mod command;
 mod handle;
+mod letter;
 mod outbox;
 #[cfg(test)]
 mod properties;
@@ -19,14 +20,17 @@ mod registry;
 mod room;
 #[cfg(test)]
 mod room_tests;
+mod summaries;
+mod talk;
 
 pub use actor::limiter;
 pub use command::{Departure, Intent};
 pub use handle::{RoomHandle, Seat};
 pub use outbox::{Outbox, OutboxReader, frame, outbox, wait_for_verdict};
 pub use recent::fitting_page;
-pub use registry::{Rooms, Summaries, Totals};
+pub use registry::{Rooms, Totals};
 pub use room::RoomRules;
+pub use summaries::Summaries;
 
 use crate::protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, Person, RoomName, Seq};
 

@@ -5,55 +5,42 @@
 //! so whoever finds the name later gets a new room, and whoever had found it knocks again.
 
 use super::{
-    RoomError, RoomSnapshot,
-    actor::{self, Letter},
+    RoomError, RoomSnapshot, actor,
     command::LinkId,
     handle::RoomHandle,
-    outbox::frame,
+    letter::Letter,
     recent::Recent,
     room::{Room, RoomRules},
+    summaries::{Summaries, publish, summaries},
 };
 use crate::{
-    protocol::{HISTORY_PAGE, MAX_HISTORY_PAGE, RoomName, RoomSummary, ServerMessage},
+    protocol::{HISTORY_PAGE, MAX_HISTORY_PAGE, RoomName, RoomSummary},
     server::{
         limits::ROOM_MAILBOX,
         store::{Appended, NewMessage, Store, StoreError},
     },
 };
-use axum::extract::ws::Utf8Bytes;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::sync::{Notify, mpsc, watch};
 
-/// How many open rooms are shown.
-const SUMMARIES: usize = 100;
-
-/// The open rooms, as data and as the frame every watcher shares.
-#[derive(Debug, Clone)]
-pub struct Summaries {
-    /// Fullest first, then by name; at most 100.
-    pub rooms: Arc<[RoomSummary]>,
-    /// The same as a `rooms` message.
-    pub frame: Utf8Bytes,
-}
-
 /// A handle to the registry; cloning it is cheap.
 #[derive(Clone)]
 pub struct Rooms {
     /// Shared by all handles and all actors.
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// The registry.
-struct Inner {
+pub(super) struct Inner {
     /// The rooms by name. Locked for a few lines only.
-    open: Mutex<Open>,
+    pub(super) open: Mutex<Open>,
     /// Where the logs are.
     store: Store,
     /// What the operator set.
@@ -61,7 +48,7 @@ struct Inner {
     /// How many rooms may be open at once.
     max_rooms: usize,
     /// The list for the welcome page.
-    summaries: watch::Sender<Summaries>,
+    pub(super) summaries: watch::Sender<Summaries>,
     /// Wakes the task that publishes the list.
     changed: Arc<Notify>,
     /// Counts sockets and actors: never the same number twice.
@@ -72,21 +59,21 @@ struct Inner {
 
 /// What the lock protects.
 #[derive(Default)]
-struct Open {
+pub(super) struct Open {
     /// The rooms by name.
-    rooms: HashMap<RoomName, Entry>,
+    pub(super) rooms: HashMap<RoomName, Entry>,
     /// The server stops: no room is made any more.
     closed: bool,
 }
 
 /// One open room.
-struct Entry {
+pub(super) struct Entry {
     /// Which actor of this name.
     key: u64,
     /// How it is reached.
     mailbox: mpsc::Sender<Letter>,
     /// What the welcome page shows.
-    summary: Option<RoomSummary>,
+    pub(super) summary: Option<RoomSummary>,
 }
 
 /// Sums over all rooms, for `/metrics`.
@@ -309,64 +296,11 @@ impl Rooms {
     }
 
     /// The map; a poisoned lock is fine, each change of it is one step.
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Open> {
         self.inner
             .open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Publishes the list when it has changed, then rests, so that a storm of joins is a few
-/// lists only. Ends with the registry.
-async fn publish(registry: Weak<Inner>, changed: Arc<Notify>, every: Duration) {
-    loop {
-        // The registry wakes nobody when it ends, so look after it now and then.
-        let _ = tokio::time::timeout(Duration::from_secs(60), changed.notified()).await;
-        let Some(inner) = registry.upgrade() else {
-            return;
-        };
-        let fresh = summaries(
-            Rooms {
-                inner: inner.clone(),
-            }
-            .shown(),
-        );
-        inner.summaries.send_if_modified(|published| {
-            let news = published.rooms != fresh.rooms;
-            *published = fresh;
-            news
-        });
-        drop(inner);
-        tokio::time::sleep(every).await;
-    }
-}
-
-impl Rooms {
-    /// The rooms with somebody in them, fullest first, then by name.
-    fn shown(&self) -> Vec<RoomSummary> {
-        let mut rooms: Vec<_> = {
-            let open = self.lock();
-            let summaries = open
-                .rooms
-                .values()
-                .filter_map(|entry| entry.summary.clone());
-            summaries.filter(|summary| summary.people > 0).collect()
-        };
-        rooms.sort_by(|a, b| b.people.cmp(&a.people).then_with(|| a.name.cmp(&b.name)));
-        rooms.truncate(SUMMARIES);
-        rooms
-    }
-}
-
-/// The list and its frame.
-fn summaries(rooms: Vec<RoomSummary>) -> Summaries {
-    let frame = frame(&ServerMessage::Rooms {
-        rooms: rooms.clone(),
-    });
-    Summaries {
-        rooms: rooms.into(),
-        frame,
     }
 }
 

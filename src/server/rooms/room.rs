@@ -1,23 +1,17 @@
 //! A room: who is here and what is said.
 //!
 //! Pure: time comes in as [`Now`], work goes out as [`Effect`]. Driven by
-//! [`super::actor`], the only task that holds a `Room`. The call is in [`super::call`].
+//! [`super::actor`], the only task that holds a `Room`. What is said is
+//! in [`super::talk`], the call in [`super::call`].
 
 use super::{
-    RoomError, RoomSnapshot,
+    RoomSnapshot,
     command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now},
     recent::Recent,
 };
-use crate::{
-    protocol::{
-        ChatText, CloseCode, Devices, Epoch, ErrorCode, IceServer, Joined, Leg, MAX_FRAME_BYTES,
-        MessageId, Nickname, ParticipantId, Person, RoomName, RoomSummary, Seq, ServerMessage,
-    },
-    server::{
-        error::refusal,
-        limits::ROOM_PENDING,
-        store::{Appended, NewMessage},
-    },
+use crate::protocol::{
+    CloseCode, Devices, Epoch, ErrorCode, IceServer, Joined, Leg, MAX_FRAME_BYTES, Nickname,
+    ParticipantId, Person, RoomName, RoomSummary, Seq, ServerMessage,
 };
 use std::{sync::Arc, time::Duration, time::Instant};
 
@@ -68,11 +62,11 @@ pub struct Room {
     /// The log `seq` counts in.
     epoch: Epoch,
     /// The end of the log.
-    recent: Recent,
+    pub(super) recent: Recent,
     /// Everybody here, in order of arrival.
     pub(super) members: Vec<Member>,
     /// Messages on their way to the disk.
-    pending: usize,
+    pub(super) pending: usize,
     /// What the operator set.
     pub(super) rules: RoomRules,
 }
@@ -311,50 +305,6 @@ impl Room {
         let person = person.clone();
         Some(ServerMessage::Renamed { person, was })
     }
-
-    /// Somebody says something: to the disk first.
-    fn say(
-        &mut self,
-        asker: Asker,
-        from: Person,
-        id: MessageId,
-        text: ChatText,
-        now: Now,
-    ) -> Vec<Effect> {
-        if self.pending >= ROOM_PENDING {
-            return vec![not_stored(asker, id)];
-        }
-        self.pending += 1;
-        let at = now.unix_ms;
-        let message = NewMessage { id, from, text, at };
-        vec![Effect::Persist { asker, message }]
-    }
-
-    /// The store answered: everybody hears it, its author too. A message sent again is
-    /// news to nobody but its asker.
-    fn stored(&mut self, asker: Asker, id: MessageId, answer: Option<Appended>) -> Vec<Effect> {
-        self.pending = self.pending.saturating_sub(1);
-        let Some(Appended { message, duplicate }) = answer else {
-            return vec![not_stored(asker, id)];
-        };
-        let chat = ServerMessage::Chat(message.clone());
-        let told = match asker {
-            Asker::Post(ticket) => Some(Effect::Answer {
-                ticket,
-                answer: Ok(message.clone()),
-            }),
-            Asker::Link(link) if duplicate => Some(Effect::Send {
-                link,
-                message: chat.clone(),
-            }),
-            Asker::Link(_) => None,
-        };
-        let news = (!duplicate).then(|| {
-            self.recent.push(message);
-            everybody(chat)
-        });
-        news.into_iter().chain(told).collect()
-    }
 }
 
 /// Tells everybody.
@@ -370,20 +320,6 @@ pub(super) fn others(link: LinkId, message: ServerMessage) -> Effect {
     Effect::Broadcast {
         message,
         except: Some(link),
-    }
-}
-
-/// Refuses a message that could not be stored.
-fn not_stored(asker: Asker, id: MessageId) -> Effect {
-    match asker {
-        Asker::Link(link) => Effect::Send {
-            link,
-            message: refusal(ErrorCode::Unavailable, Some(id)),
-        },
-        Asker::Post(ticket) => Effect::Answer {
-            ticket,
-            answer: Err(RoomError::Unavailable),
-        },
     }
 }
 

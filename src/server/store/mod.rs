@@ -72,7 +72,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The data directory cannot be made or written.
-    #[error("the data directory cannot be used: {0}")]
+    #[error("it cannot be made or written: {0}")]
     Directory(Arc<std::io::Error>),
 }
 

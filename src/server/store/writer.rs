@@ -63,8 +63,8 @@ impl Writer {
         let (done, closed) = oneshot::channel();
         let jobs = self.jobs.clone();
         // `send` blocks while the queue is full, so it has a thread of its own.
-        let sent = tokio::task::spawn_blocking(move || jobs.send(Job::Close(done))).await;
-        if matches!(sent, Ok(Ok(()))) {
+        let send = move || jobs.send(Job::Close(done)).is_ok();
+        if tokio::task::spawn_blocking(send).await.unwrap_or(false) {
             let _ = closed.await;
         }
     }

@@ -1,11 +1,13 @@
 //! The socket of the room protocol.
 //!
-//! [`upgrade`] decides who gets one; [`connection`] reads it, [`writer`] writes it; [`rates`]
+//! [`upgrade`] decides who gets one; [`connection`] reads it, [`dialogue`]
+//! answers it, [`writer`] writes it; [`rates`]
 //! holds what one socket may send, [`address`] what one address may hold. Every refusal
 //! here is in `docs/protocol.md`.
 
 mod address;
 mod connection;
+mod dialogue;
 mod rates;
 mod writer;
 
