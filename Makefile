@@ -39,7 +39,7 @@ test:
 watch:
 	@scripts/setup build
 	@mkdir -p target/site
-	cargo-leptos watch
+	cargo-leptos watch --split
 
 setup:
 	@scripts/setup build check end2end
@@ -48,7 +48,7 @@ setup:
 build:
 	@scripts/setup build
 	@mkdir -p target/site
-	cargo-leptos build --release --precompress
+	cargo-leptos build --release --split --precompress
 
 check:
 	@scripts/setup check

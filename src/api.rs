@@ -160,7 +160,8 @@ mod server {
     };
     use crate::server::context::AppContext;
     use crate::server::request;
-    use crate::server::rooms::{RoomError, new_session_token, participant_id};
+    use crate::server::rooms::RoomError;
+    use crate::server::{new_session_token, participant_id};
     use crate::state::Position;
     use leptos::prelude::*;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -226,7 +227,7 @@ mod server {
 
     pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         let name = parse_room(room)?;
-        let snapshot = context().rooms.snapshot(&name).await.map_err(refused)?;
+        let snapshot = context().rooms.snapshot(&name).await;
         let position = Position {
             epoch: snapshot.epoch,
             seq: snapshot.seq,

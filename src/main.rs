@@ -1,3 +1,38 @@
 //! The process: reads the settings, serves until told to stop.
 
-fn main() {}
+use clap::Parser;
+use noom::server::{
+    config::{Config, Flags},
+    error::ServeError,
+    serve, telemetry,
+};
+use std::{io::Write, process::ExitCode};
+
+/// Fewest worker threads. Rendering a page can stall with one: a page's data and its
+/// stream wake each other.
+const MIN_WORKERS: usize = 4;
+
+fn main() -> ExitCode {
+    match run(&Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "noom: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the server on a runtime of its own.
+fn run(flags: &Flags) -> Result<(), ServeError> {
+    let config = Config::load(flags)?;
+    telemetry::init(&config);
+    let cores = std::thread::available_parallelism().map_or(MIN_WORKERS, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(MIN_WORKERS))
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve(config));
+    // Stuck clients are not waited for any longer; the store is closed by now.
+    runtime.shutdown_background();
+    served
+}

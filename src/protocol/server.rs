@@ -94,7 +94,7 @@ pub enum ServerMessage {
 }
 
 /// The open rooms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rooms {
     /// Fullest first, at most 100.
     pub rooms: Vec<RoomSummary>,

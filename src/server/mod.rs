@@ -1,1 +1,24 @@
-//! The server.
+//! The server: one process with the pages, the rooms and the store.
+//!
+//! * [`config`], [`limits`], [`telemetry`], [`error`] what it is told and what it says.
+//! * [`context`] the state every handler and page can reach.
+//! * [`http`] the routes, the socket, the files, the rules for every request.
+//! * [`rooms`] who is where and what is said; the thinking is pure.
+//! * [`store`] what lasts.
+//! * [`serve`] puts them together and takes them down again.
+
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod http;
+mod identity;
+pub mod limits;
+pub mod request;
+pub mod rooms;
+mod serve;
+pub mod store;
+pub mod telemetry;
+
+pub use context::AppContext;
+pub use identity::{new_session_token, participant_id};
+pub use serve::{Server, serve};

@@ -4,7 +4,7 @@
 //! function; outside of both everything is simply absent.
 
 use crate::i18n::{LANGUAGE_COOKIE, Locale, choose};
-use crate::server::http::security::content_security_policy;
+use crate::server::http::content_security_policy;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use leptos::prelude::*;

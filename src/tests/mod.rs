@@ -1,1 +1,12 @@
 //! In-crate integration tests: a real server on port 0 and typed clients.
+//!
+//! [`harness`] starts the server on a SQLite file of its own and speaks to it through
+//! real sockets. Nothing here sleeps: a test waits for what it claims, or for the answer
+//! to a `ping` that follows what must not have happened.
+
+mod call;
+mod files;
+mod harness;
+mod hostile;
+mod lines;
+mod rooms;

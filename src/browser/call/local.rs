@@ -40,7 +40,10 @@ pub struct Track {
 impl Track {
     /// A live track; `ended` is told when it ends by itself.
     pub fn new(track: MediaStreamTrack, ended: Listener) -> Self {
-        Self { track, _ended: ended }
+        Self {
+            track,
+            _ended: ended,
+        }
     }
 }
 

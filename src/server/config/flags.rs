@@ -1,0 +1,100 @@
+//! The command line. What `--help` says here is the documentation of the settings.
+
+use clap::Parser;
+use std::path::PathBuf;
+
+/// Noom: one binary in which people meet.
+///
+/// Each setting is a flag, an environment variable or a key of the TOML file given by
+/// --config, in this order of precedence. Keys of the file are the flags without dashes
+/// in front, for example: p2p-max = 8
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "noom", version)]
+pub struct Flags {
+    /// TOML file with settings [env: NOOM_CONFIG] [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// HTTP and WebSocket address, IP:port [env: NOOM_LISTEN] [default: 127.0.0.1:3000, or
+    /// LEPTOS_SITE_ADDR where that is set]
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<String>,
+    /// Directory of the database, made where it is missing [env: NOOM_DATA_DIR]
+    /// [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// The origin people use, for example https://meet.example.org; requests of other
+    /// origins are refused [env: NOOM_PUBLIC_URL] [default: derived from each request]
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Largest call, in people, 0 to 64. Calls run browser to browser; the SFU for larger
+    /// ones is not built yet, so 0 counts as 8 [env: NOOM_P2P_MAX] [default: 8, and 2 once
+    /// the SFU is there]
+    #[arg(long, value_name = "PEOPLE")]
+    pub p2p_max: Option<String>,
+    /// First media port, UDP and ICE-TCP. Not used yet: takes effect with the SFU
+    /// [env: NOOM_MEDIA_LISTEN] [default: 0.0.0.0:7882]
+    #[arg(long, value_name = "IP:PORT")]
+    pub media_listen: Option<String>,
+    /// Addresses put into ICE candidates, comma separated. Not used yet: takes effect with
+    /// the SFU [env: NOOM_MEDIA_IP] [default: those of this machine's interfaces]
+    #[arg(long, value_name = "IP,…")]
+    pub media_ip: Option<String>,
+    /// STUN/TURN address, UDP and TCP, or off. Not used yet: takes effect with the embedded
+    /// TURN server [env: NOOM_TURN_LISTEN] [default: 0.0.0.0:3478]
+    #[arg(long, value_name = "IP:PORT|off")]
+    pub turn_listen: Option<String>,
+    /// STUN/TURN servers handed to browsers: comma separated stun:host[:port],
+    /// turn:user:password@host[:port] or turns:…, or a JSON array of
+    /// {urls, username, credential} [env: NOOM_ICE_SERVERS] [default: none]
+    #[arg(long, value_name = "URL,…|JSON")]
+    pub ice_servers: Option<String>,
+    /// How nodes talk to each other; only local (one node) so far [env: NOOM_ADAPTER]
+    /// [default: local]
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Log filter: a level (error, warn, info, debug, trace) or tracing directives
+    /// [env: NOOM_LOG] [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Form of log lines: text for people, json for machines [env: NOOM_LOG_FORMAT]
+    /// [default: text]
+    #[arg(long, value_name = "text|json")]
+    pub log_format: Option<String>,
+    /// People a room holds, 1 to 2000 [env: NOOM_ROOM_CAPACITY] [default: 100]
+    #[arg(long, value_name = "PEOPLE")]
+    pub room_capacity: Option<String>,
+    /// Rooms open at once, 1 to 1000000 [env: NOOM_MAX_ROOMS] [default: 10000]
+    #[arg(long, value_name = "ROOMS")]
+    pub max_rooms: Option<String>,
+    /// IP addresses of proxies whose X-Forwarded-For is believed, comma separated
+    /// [env: NOOM_TRUSTED_PROXIES] [default: none]
+    #[arg(long, value_name = "IP,…")]
+    pub trusted_proxies: Option<String>,
+    /// WebSockets from one address (IPv6: one /64), 1 to 20000; loopback is not limited
+    /// [env: NOOM_SOCKETS_PER_ADDRESS] [default: 100]
+    #[arg(long, value_name = "SOCKETS")]
+    pub sockets_per_address: Option<String>,
+}
+
+impl Flags {
+    /// Each setting's name and what the command line says of it.
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 15] {
+        [
+            ("listen", self.listen.as_ref()),
+            ("data-dir", self.data_dir.as_ref()),
+            ("public-url", self.public_url.as_ref()),
+            ("p2p-max", self.p2p_max.as_ref()),
+            ("media-listen", self.media_listen.as_ref()),
+            ("media-ip", self.media_ip.as_ref()),
+            ("turn-listen", self.turn_listen.as_ref()),
+            ("ice-servers", self.ice_servers.as_ref()),
+            ("adapter", self.adapter.as_ref()),
+            ("log", self.log.as_ref()),
+            ("log-format", self.log_format.as_ref()),
+            ("room-capacity", self.room_capacity.as_ref()),
+            ("max-rooms", self.max_rooms.as_ref()),
+            ("trusted-proxies", self.trusted_proxies.as_ref()),
+            ("sockets-per-address", self.sockets_per_address.as_ref()),
+        ]
+    }
+}

@@ -1,0 +1,102 @@
+//! STUN and TURN servers as an operator writes them.
+
+use crate::protocol::IceServer;
+
+/// What is accepted.
+pub const ACCEPTED: &str = "stun:host[:port], turn:user:password@host[:port] or turns:…, comma \
+                            separated, or a JSON array of {urls, username, credential}";
+/// The schemes of RFC 7064 and RFC 7065.
+const SCHEMES: [&str; 4] = ["stun:", "stuns:", "turn:", "turns:"];
+
+/// A server in the JSON form; `urls` may be one or several (W3C WebRTC 4.2.1).
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// One URL or several.
+    urls: Urls,
+    /// For TURN.
+    username: Option<String>,
+    /// For TURN.
+    credential: Option<String>,
+}
+
+/// One URL or several.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Urls {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+/// Reads the setting.
+///
+/// # Errors
+/// The part that is not accepted, without any password.
+pub fn parse(text: &str) -> Result<Vec<IceServer>, String> {
+    let text = text.trim();
+    if text.starts_with('[') {
+        return parse_json(text);
+    }
+    let words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    words
+        .map(|word| parse_word(word).ok_or_else(|| masked(word)))
+        .collect()
+}
+
+/// The JSON form.
+fn parse_json(text: &str) -> Result<Vec<IceServer>, String> {
+    let written: Vec<Written> = serde_json::from_str(text).map_err(|_| "[…]".to_owned())?;
+    let servers = written.into_iter().map(|server| {
+        let urls = match server.urls {
+            Urls::One(url) => vec![url],
+            Urls::Many(urls) => urls,
+        };
+        if let Some(url) = urls.iter().find(|url| !is_url(url) || url.contains('@')) {
+            return Err(masked(url));
+        }
+        Ok(IceServer {
+            urls,
+            username: server.username,
+            credential: server.credential,
+        })
+    });
+    servers.collect()
+}
+
+/// One URL, with the credentials before `@` where there are any.
+fn parse_word(word: &str) -> Option<IceServer> {
+    let scheme = SCHEMES
+        .into_iter()
+        .find(|scheme| word.starts_with(scheme))?;
+    let rest = &word[scheme.len()..];
+    let (credentials, host) = match rest.rsplit_once('@') {
+        Some((credentials, host)) => (Some(credentials.split_once(':')?), host),
+        None => (None, rest),
+    };
+    let url = format!("{scheme}{host}");
+    is_url(&url).then(|| IceServer {
+        urls: vec![url],
+        username: credentials.map(|(user, _)| user.to_owned()),
+        credential: credentials.map(|(_, password)| password.to_owned()),
+    })
+}
+
+/// Whether it is a scheme and something that can be a host.
+fn is_url(url: &str) -> bool {
+    let host = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme));
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]?=@".contains(c);
+    host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed))
+}
+
+/// The part as it may be shown: nothing of what stands before `@`.
+fn masked(word: &str) -> String {
+    match word.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => word.to_owned(),
+    }
+}

@@ -1,0 +1,149 @@
+//! The three layers, and how one setting is found in them.
+
+use super::Flags;
+use std::{collections::BTreeMap, path::Path};
+
+/// The one line that stops the start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A value that is not accepted.
+    #[error("{origin}: \"{value}\" is not accepted; give {accepted}")]
+    Wrong {
+        /// The setting, as the operator wrote it.
+        origin: String,
+        /// What they gave.
+        value: String,
+        /// What is accepted.
+        accepted: String,
+    },
+    /// The file has a key that is no setting.
+    #[error("--config: unknown setting \"{key}\"; accepted are {accepted}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// Every setting.
+        accepted: String,
+    },
+    /// The file cannot be read.
+    #[error("--config: \"{path}\" cannot be read: {reason}; give a readable TOML file")]
+    Unreadable {
+        /// Which file.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// The TOML file, each value as the text a flag would have.
+#[derive(Debug, Clone, Default)]
+pub struct FileLayer(BTreeMap<String, String>);
+
+impl FileLayer {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, is no TOML, or has a key that is no setting.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |reason: String| ConfigError::Unreadable {
+            path: path.display().to_string(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        Self::parse(&text).map_err(|error| match error {
+            ConfigError::Unreadable { reason, .. } => unreadable(reason),
+            other => other,
+        })
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// It is no TOML, or has a key that is no setting.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let reason = error
+                .message()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            let path = String::new();
+            ConfigError::Unreadable { path, reason }
+        })?;
+        let names = Flags::default().settings().map(|(name, _)| name);
+        let mut found = BTreeMap::new();
+        for (key, value) in table {
+            if !names.contains(&key.as_str()) {
+                let accepted = names.join(", ");
+                return Err(ConfigError::UnknownKey { key, accepted });
+            }
+            found.insert(key, text_of(&value));
+        }
+        Ok(Self(found))
+    }
+}
+
+/// A TOML value as a flag would have it: lists of words by commas, lists of tables as JSON.
+fn text_of(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(items) if items.iter().all(|item| !item.is_table()) => {
+            items.iter().map(text_of).collect::<Vec<_>>().join(",")
+        }
+        toml::Value::Array(items) => serde_json::to_string(items).unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
+
+/// A setting as it was found.
+pub(super) struct Found {
+    /// The setting, as the operator wrote it.
+    pub origin: String,
+    /// What they gave.
+    pub value: String,
+}
+
+impl Found {
+    /// Refuses the value.
+    pub fn wrong(&self, accepted: &str) -> ConfigError {
+        self.wrong_value(&self.value, accepted)
+    }
+
+    /// Refuses a part of the value.
+    pub fn wrong_value(&self, value: &str, accepted: &str) -> ConfigError {
+        ConfigError::Wrong {
+            origin: self.origin.clone(),
+            value: value.to_owned(),
+            accepted: accepted.to_owned(),
+        }
+    }
+}
+
+/// All settings that were given, the strongest layer only.
+pub(super) struct Layers(BTreeMap<&'static str, Found>);
+
+impl Layers {
+    /// Lays flags over environment over file. An empty value in the environment counts
+    /// as none: that is how compose files leave a setting out.
+    pub fn new(flags: &Flags, env: &dyn Fn(&str) -> Option<String>, file: &FileLayer) -> Self {
+        let found = flags.settings().into_iter().filter_map(|(name, flag)| {
+            let variable = format!("NOOM_{}", name.to_uppercase().replace('-', "_"));
+            let of = |origin: String, value: String| Found { origin, value };
+            let flag = flag.map(|value| of(format!("--{name}"), value.clone()));
+            let env = || env(&variable).filter(|value| !value.trim().is_empty());
+            let env = || env().map(|value| of(variable.clone(), value));
+            let file = || {
+                file.0
+                    .get(name)
+                    .map(|v| of(format!("{name} in --config"), v.clone()))
+            };
+            flag.or_else(env).or_else(file).map(|found| (name, found))
+        });
+        Self(found.collect())
+    }
+
+    /// What was given for a setting.
+    pub fn find(&self, name: &str) -> Option<&Found> {
+        self.0.get(name)
+    }
+}

@@ -1,0 +1,136 @@
+//! The settings: flag > environment > TOML file > default.
+//!
+//! [`Config::resolve`] is pure: it is given the three layers and answers the settings or
+//! the one line that says what is wrong. `contract.md` fixes names and defaults; the
+//! `--help` text in [`flags`] is their documentation.
+
+mod flags;
+mod ice;
+mod layers;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use flags::Flags;
+pub use layers::{ConfigError, FileLayer};
+pub use values::{LogFormat, PublicUrl};
+
+use crate::protocol::IceServer;
+use layers::Layers;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Everything an operator may set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// HTTP and WebSocket address.
+    pub listen: SocketAddr,
+    /// Where the database is.
+    pub data_dir: PathBuf,
+    /// The origin people use; nothing where it is derived from the request.
+    pub public_url: Option<PublicUrl>,
+    /// Largest call that runs browser to browser.
+    pub p2p_max: u32,
+    /// First media port. Not used yet: waits for the SFU.
+    pub media_listen: SocketAddr,
+    /// Addresses for ICE candidates. Not used yet: waits for the SFU.
+    pub media_ip: Vec<IpAddr>,
+    /// Where STUN and TURN are served; nothing when off. Not used yet.
+    pub turn_listen: Option<SocketAddr>,
+    /// STUN and TURN servers handed to browsers.
+    pub ice_servers: Arc<[IceServer]>,
+    /// The tracing filter.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// People a room holds.
+    pub room_capacity: usize,
+    /// Rooms open at once.
+    pub max_rooms: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Sockets from one address (or IPv6 /64), loopback excepted.
+    pub sockets_per_address: usize,
+}
+
+impl Config {
+    /// The calls that stay browser to browser while there is no SFU.
+    const CALL_WITHOUT_SFU: usize = 8;
+
+    /// Reads the process's own flags, environment and file.
+    ///
+    /// # Errors
+    /// The line to show the operator.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        let env = |name: &str| std::env::var(name).ok();
+        let path = flags
+            .config
+            .clone()
+            .or_else(|| env("NOOM_CONFIG").map(PathBuf::from));
+        let file = match path {
+            Some(path) => FileLayer::read(&path)?,
+            None => FileLayer::default(),
+        };
+        Self::resolve(flags, &env, &file)
+    }
+
+    /// The settings out of the three layers.
+    ///
+    /// # Errors
+    /// The line to show the operator: setting, value, and what is accepted.
+    pub fn resolve(
+        flags: &Flags,
+        env: &dyn Fn(&str) -> Option<String>,
+        file: &FileLayer,
+    ) -> Result<Self, ConfigError> {
+        let layers = Layers::new(flags, env, file);
+        layers.refuse_other_adapters()?;
+        Ok(Self {
+            listen: layers.listen(env)?,
+            data_dir: layers.path("data-dir", Path::new("./data")),
+            public_url: layers.public_url()?,
+            p2p_max: layers.number("p2p-max", 8, 0..=64, "a number of people from 0 to 64")?,
+            media_listen: layers.address("media-listen", ([0, 0, 0, 0], 7882).into())?,
+            media_ip: layers.addresses("media-ip")?,
+            turn_listen: layers.turn_listen()?,
+            ice_servers: layers.ice_servers()?,
+            log: layers.log()?,
+            log_format: layers.log_format()?,
+            room_capacity: layers.number(
+                "room-capacity",
+                100,
+                1..=2000,
+                "a number of people from 1 to 2000",
+            )?,
+            max_rooms: layers.number(
+                "max-rooms",
+                10_000,
+                1..=1_000_000,
+                "a number of rooms from 1 to 1000000",
+            )?,
+            trusted_proxies: layers.addresses("trusted-proxies")?,
+            sockets_per_address: layers.number(
+                "sockets-per-address",
+                100,
+                1..=20_000,
+                "a number of sockets from 1 to 20000",
+            )?,
+        })
+    }
+
+    /// People a call holds.
+    pub fn call_capacity(&self) -> usize {
+        match self.p2p_max {
+            0 => Self::CALL_WITHOUT_SFU,
+            max => max as usize,
+        }
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join("noom.db")
+    }
+}

@@ -1,0 +1,169 @@
+//! Precedence and refusals, as tables.
+
+use super::*;
+use clap::{CommandFactory, Parser};
+
+fn resolve(flags: &[&str], env: &[(&str, &str)], file: &str) -> Result<Config, ConfigError> {
+    let words = std::iter::once("noom").chain(flags.iter().copied());
+    let flags = Flags::try_parse_from(words).expect("flags parse");
+    let env = |name: &str| {
+        let found = env.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    Config::resolve(&flags, &env, &FileLayer::parse(file)?)
+}
+
+#[test]
+fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+    let file = "p2p-max = 3";
+    let env = [("NOOM_P2P_MAX", "4")];
+    let p2p_max = |config: Result<Config, ConfigError>| config.expect("accepted").p2p_max;
+    assert_eq!(p2p_max(resolve(&[], &[], "")), 8);
+    assert_eq!(p2p_max(resolve(&[], &[], file)), 3);
+    assert_eq!(p2p_max(resolve(&[], &env, file)), 4);
+    assert_eq!(p2p_max(resolve(&["--p2p-max", "5"], &env, file)), 5);
+    assert_eq!(p2p_max(resolve(&[], &[("NOOM_P2P_MAX", "")], file)), 3);
+}
+
+/// Flags, environment, file, and what the refusal has to say.
+type Case<'a> = (
+    &'a [&'a str],
+    &'a [(&'a str, &'a str)],
+    &'a str,
+    [&'a str; 3],
+);
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = resolve(&[], &[], "").expect("accepted");
+    assert_eq!(config.listen, ([127, 0, 0, 1], 3000).into());
+    assert_eq!(config.data_dir, Path::new("./data"));
+    assert_eq!(config.media_listen, ([0, 0, 0, 0], 7882).into());
+    assert_eq!(config.turn_listen, Some(([0, 0, 0, 0], 3478).into()));
+    assert_eq!((config.room_capacity, config.max_rooms), (100, 10_000));
+    assert!(config.ice_servers.is_empty() && config.public_url.is_none());
+}
+
+#[test]
+fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
+    let leptos = ("LEPTOS_SITE_ADDR", "127.0.0.1:4000");
+    let listen = |config: Result<Config, ConfigError>| config.expect("accepted").listen.port();
+    assert_eq!(listen(resolve(&[], &[leptos], "")), 4000);
+    assert_eq!(
+        listen(resolve(&[], &[leptos, ("NOOM_LISTEN", "[::1]:5000")], "")),
+        5000
+    );
+}
+
+#[test]
+fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
+    let table: [Case; 12] = [
+        (
+            &["--p2p-max", "65"],
+            &[],
+            "",
+            ["--p2p-max", "65", "0 to 64"],
+        ),
+        (
+            &[],
+            &[("NOOM_P2P_MAX", "two")],
+            "",
+            ["NOOM_P2P_MAX", "two", "0 to 64"],
+        ),
+        (
+            &[],
+            &[],
+            "p2p-max = -1",
+            ["p2p-max in --config", "-1", "0 to 64"],
+        ),
+        (
+            &["--listen", "3000"],
+            &[],
+            "",
+            ["--listen", "3000", "IP:port"],
+        ),
+        (
+            &[],
+            &[("LEPTOS_SITE_ADDR", "x")],
+            "",
+            ["LEPTOS_SITE_ADDR", "x", "IP:port"],
+        ),
+        (
+            &["--public-url", "meet.org"],
+            &[],
+            "",
+            ["--public-url", "meet.org", "origin"],
+        ),
+        (
+            &["--public-url", "https://a.org/x"],
+            &[],
+            "",
+            ["--public-url", "/x", "origin"],
+        ),
+        (
+            &["--adapter", "nats://h:1"],
+            &[],
+            "",
+            ["--adapter", "nats", "local"],
+        ),
+        (&["--log", "a=b=c"], &[], "", ["--log", "a=b=c", "level"]),
+        (
+            &["--log-format", "xml"],
+            &[],
+            "",
+            ["--log-format", "xml", "json"],
+        ),
+        (
+            &["--trusted-proxies", "10.0.0.1,me"],
+            &[],
+            "",
+            ["--trusted-proxies", "\"me\"", "IP"],
+        ),
+        (
+            &[],
+            &[],
+            "p2p_max = 2",
+            ["--config", "\"p2p_max\"", "p2p-max"],
+        ),
+    ];
+    for (flags, env, file, expected) in table {
+        let line = resolve(flags, env, file).expect_err("refused").to_string();
+        assert!(!line.contains('\n'), "{line}");
+        for part in expected {
+            assert!(line.contains(part), "{line} lacks {part}");
+        }
+    }
+}
+
+#[test]
+fn ice_servers_are_taken_in_both_forms_and_a_password_is_never_shown() {
+    let servers = |text: &str| resolve(&["--ice-servers", text], &[], "").map(|c| c.ice_servers);
+    let words = servers("stun:a.org:3478, turn:u:p:w@b.org?transport=tcp").expect("accepted");
+    assert_eq!(words[0].urls, ["stun:a.org:3478"]);
+    assert_eq!(words[1].urls, ["turn:b.org?transport=tcp"]);
+    assert_eq!(words[1].credential.as_deref(), Some("p:w"));
+    let json = servers(r#"[{"urls":"turn:c.org","username":"u","credential":"p"}]"#);
+    assert_eq!(json.expect("accepted")[0].username.as_deref(), Some("u"));
+    let file = resolve(&[], &[], "[[ice-servers]]\nurls = [\"stun:d.org\"]").expect("accepted");
+    assert_eq!(file.ice_servers[0].urls, ["stun:d.org"]);
+    for wrong in ["http://a.org", "turn:secret@", "turn:u:secret@a b", "[{}]"] {
+        let line = servers(wrong).expect_err("refused").to_string();
+        assert!(
+            line.contains("--ice-servers") && !line.contains("secret"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn help_names_every_setting_with_its_variable_and_default() {
+    let help = Flags::command().render_long_help().to_string();
+    for (name, _) in Flags::default().settings() {
+        let variable = format!("NOOM_{}", name.to_uppercase().replace('-', "_"));
+        assert!(
+            help.contains(&format!("--{name}")) && help.contains(&variable),
+            "{name}"
+        );
+    }
+    assert_eq!(help.matches("[default:").count(), 16);
+}

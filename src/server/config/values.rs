@@ -1,0 +1,180 @@
+//! What each setting accepts.
+
+use super::{
+    ConfigError, ice,
+    layers::{Found, Layers},
+};
+use crate::{protocol::IceServer, server::http::Origin};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+use tracing_subscriber::EnvFilter;
+
+/// What an address looks like.
+const ADDRESS: &str = "an address as IP:port, for example 127.0.0.1:3000";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines, one object a line.
+    Json,
+}
+
+/// The origin people use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(Origin);
+
+impl PublicUrl {
+    /// Parses an origin; a `/` at its end is fine, a path is not.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        Origin::parse(text.strip_suffix('/').unwrap_or(text)).map(Self)
+    }
+
+    /// What a browser's `Origin` has to equal.
+    pub fn origin(&self) -> &Origin {
+        &self.0
+    }
+
+    /// Whether people come by TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.is_https()
+    }
+}
+
+impl std::fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Layers {
+    /// Parses a setting where it was given.
+    fn parse<T>(
+        &self,
+        name: &str,
+        accepted: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(found) = self.find(name) else {
+            return Ok(None);
+        };
+        let parsed = parse(found.value.trim());
+        parsed.map(Some).ok_or_else(|| found.wrong(accepted))
+    }
+
+    /// A directory.
+    pub fn path(&self, name: &str, default: &Path) -> PathBuf {
+        self.find(name)
+            .map_or_else(|| default.to_owned(), |found| PathBuf::from(&found.value))
+    }
+
+    /// A number within a range.
+    pub fn number<T: FromStr + PartialOrd>(
+        &self,
+        name: &str,
+        default: T,
+        range: RangeInclusive<T>,
+        accepted: &str,
+    ) -> Result<T, ConfigError> {
+        let number = |text: &str| text.parse().ok().filter(|number| range.contains(number));
+        Ok(self.parse(name, accepted, number)?.unwrap_or(default))
+    }
+
+    /// An address with a port.
+    pub fn address(&self, name: &str, default: SocketAddr) -> Result<SocketAddr, ConfigError> {
+        let address = self.parse(name, ADDRESS, |text| text.parse().ok())?;
+        Ok(address.unwrap_or(default))
+    }
+
+    /// Where to listen; cargo-leptos says it by a variable of its own.
+    pub fn listen(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigError> {
+        let leptos = env("LEPTOS_SITE_ADDR").filter(|value| !value.trim().is_empty());
+        let default = ([127, 0, 0, 1], 3000).into();
+        let Some(value) = leptos.filter(|_| self.find("listen").is_none()) else {
+            return self.address("listen", default);
+        };
+        let origin = "LEPTOS_SITE_ADDR".to_owned();
+        let found = Found { origin, value };
+        found.value.trim().parse().map_err(|_| found.wrong(ADDRESS))
+    }
+
+    /// A list of addresses.
+    pub fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ConfigError> {
+        let Some(found) = self.find(name) else {
+            return Ok(Vec::new());
+        };
+        let words = found
+            .value
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        let accepted = "IP addresses, comma separated";
+        words
+            .map(|word| word.parse().map_err(|_| found.wrong_value(word, accepted)))
+            .collect()
+    }
+
+    /// The origin people use.
+    pub fn public_url(&self) -> Result<Option<PublicUrl>, ConfigError> {
+        let accepted = "an origin without a path, for example https://meet.example.org";
+        self.parse("public-url", accepted, PublicUrl::parse)
+    }
+
+    /// Where STUN and TURN will be served.
+    pub fn turn_listen(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let accepted = "an address as IP:port, or off";
+        let parse = |text: &str| match text {
+            "off" => Some(None),
+            text => text.parse().ok().map(Some),
+        };
+        let default = Some(([0, 0, 0, 0], 3478).into());
+        Ok(self
+            .parse("turn-listen", accepted, parse)?
+            .unwrap_or(default))
+    }
+
+    /// STUN and TURN servers. A password never shows in the refusal.
+    pub fn ice_servers(&self) -> Result<Arc<[IceServer]>, ConfigError> {
+        let Some(found) = self.find("ice-servers") else {
+            return Ok(Arc::default());
+        };
+        let servers = ice::parse(&found.value);
+        servers
+            .map(Into::into)
+            .map_err(|part| found.wrong_value(&part, ice::ACCEPTED))
+    }
+
+    /// The log filter.
+    pub fn log(&self) -> Result<String, ConfigError> {
+        let accepted = "a level (error, warn, info, debug, trace) or tracing directives";
+        let parse = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
+        Ok(self
+            .parse("log", accepted, parse)?
+            .unwrap_or_else(|| "info".to_owned()))
+    }
+
+    /// The form of log lines.
+    pub fn log_format(&self) -> Result<LogFormat, ConfigError> {
+        let parse = |text: &str| match text {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        };
+        let format = self.parse("log-format", "text or json", parse)?;
+        Ok(format.unwrap_or(LogFormat::Text))
+    }
+
+    /// One node is all there is so far.
+    pub fn refuse_other_adapters(&self) -> Result<(), ConfigError> {
+        let accepted = "local; running several nodes is not built yet";
+        let local = |text: &str| (text == "local").then_some(());
+        self.parse("adapter", accepted, local).map(drop)
+    }
+}

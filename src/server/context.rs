@@ -1,0 +1,86 @@
+//! What every handler, page and server function can reach: the router's state, which is
+//! also given to Leptos as a context of this type.
+
+use super::{
+    config::Config,
+    http::{Addresses, Assets, Gauges},
+    limits::Timing,
+    rooms::{RoomRules, Rooms},
+    store::Store,
+};
+use axum::extract::FromRef;
+use leptos::config::LeptosOptions;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The state of the server; cloning it is cheap.
+#[derive(Clone, FromRef)]
+pub struct AppContext {
+    /// For rendering.
+    pub leptos: LeptosOptions,
+    /// What the operator set.
+    pub config: Arc<Config>,
+    /// The rooms.
+    pub rooms: Rooms,
+    /// What lasts.
+    pub store: Store,
+    /// The files the pages load.
+    pub assets: &'static Assets,
+    /// How many sockets there are.
+    pub gauges: Arc<Gauges>,
+    /// How many sockets each address has.
+    pub addresses: Addresses,
+    /// How long things may take.
+    #[from_ref(skip)]
+    pub timing: Timing,
+    /// Turns true when the server stops.
+    #[from_ref(skip)]
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl AppContext {
+    /// Puts the state together. Needs a Tokio runtime.
+    pub fn new(
+        config: Config,
+        store: Store,
+        timing: Timing,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let rules = RoomRules {
+            capacity: config.room_capacity,
+            call_capacity: config.call_capacity(),
+            grace: timing.grace,
+            ice_servers: config.ice_servers.clone(),
+        };
+        let rooms = Rooms::new(
+            store.clone(),
+            rules,
+            config.max_rooms,
+            timing.summaries_every,
+        );
+        Self {
+            leptos: leptos_options(&config),
+            rooms,
+            store,
+            assets: Assets::embedded(),
+            gauges: Arc::default(),
+            addresses: Addresses::default(),
+            timing,
+            stopping,
+            config: Arc::new(config),
+        }
+    }
+}
+
+/// How Leptos finds its files and, under `cargo leptos watch`, the live reload.
+fn leptos_options(config: &Config) -> LeptosOptions {
+    let reload_port = std::env::var("LEPTOS_RELOAD_PORT").ok();
+    let reload_port = reload_port.and_then(|port| port.parse().ok());
+    LeptosOptions::builder()
+        .output_name("noom")
+        .site_root("target/site")
+        .site_pkg_dir("pkg")
+        .site_addr(config.listen)
+        .reload_port(reload_port.unwrap_or(3001))
+        .build()
+}

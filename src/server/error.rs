@@ -1,0 +1,65 @@
+//! The one place where a refusal gets its sentence, and what can stop the process.
+
+use crate::{
+    protocol::{ErrorCode, MessageId, ServerMessage},
+    server::{config::ConfigError, store::StoreError},
+};
+
+/// Why the server did not start or stopped by itself. The operator mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be opened.
+    #[error("--data-dir (NOOM_DATA_DIR): \"{directory}\" cannot be used: {error}")]
+    Store {
+        /// Where it was looked for.
+        directory: String,
+        /// Why not.
+        error: StoreError,
+    },
+    /// The address cannot be listened on.
+    #[error("--listen (NOOM_LISTEN): {address} cannot be used: {error}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The operating system refused something else.
+    #[error("the server failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// An `error` message: the code for programs and its sentence for people.
+pub fn refusal(code: ErrorCode, id: Option<MessageId>) -> ServerMessage {
+    ServerMessage::Error {
+        code,
+        message: sentence(code).to_owned(),
+        id,
+    }
+}
+
+/// What a code says to people. Never holds what the client sent.
+pub const fn sentence(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadMessage => "This is not a message of the room protocol.",
+        ErrorCode::UnknownType => "The server does not know this type of message.",
+        ErrorCode::NotJoined => "Join a room first.",
+        ErrorCode::AlreadyJoined => "This connection has joined a room already.",
+        ErrorCode::BadRoomName => "A room name has 1 to 64 characters, no control characters.",
+        ErrorCode::BadNickname => "A nickname has 1 to 32 characters, no control characters.",
+        ErrorCode::MessageEmpty => "The message is empty.",
+        ErrorCode::MessageTooLong => "The message is longer than 4000 characters.",
+        ErrorCode::MessageNotAllowed => "The message holds control characters.",
+        ErrorCode::TooManyMessages => "Too many messages at once; send this one again later.",
+        ErrorCode::RoomFull => "The room is full.",
+        ErrorCode::CallFull => "The call is full.",
+        ErrorCode::TooManyRooms => "The server keeps as many rooms as it may.",
+        ErrorCode::NotInCall => "Enter the call first.",
+        ErrorCode::NoSuchPerson => "This person is not in the call any more.",
+        ErrorCode::SignalTooLong => "The description or candidate is too long.",
+        ErrorCode::Unavailable => "The room is not available now; try again.",
+    }
+}

@@ -1,0 +1,272 @@
+//! The files the pages load, from inside the binary.
+//!
+//! `target/site` is embedded when the binary is built (debug builds read it from the
+//! disk). Each file may have `.br` and `.gz` siblings, made when the site was built; the
+//! best one the browser takes is sent. Names with a hash are immutable for a year, all
+//! others are asked for again by their strong `ETag`. There is no `Last-Modified`: the
+//! files have none that means anything.
+
+use crate::server::context::AppContext;
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use rust_embed::{EmbeddedFile, RustEmbed};
+use std::{borrow::Cow, fmt::Write, sync::OnceLock};
+
+/// Everything the build put into the site directory.
+#[derive(RustEmbed)]
+#[folder = "target/site"]
+#[allow_missing = true]
+struct Site;
+
+/// The folder of scripts, module and styles.
+const PKG: &str = "pkg/";
+/// A year: what "for ever" is in HTTP (RFC 9111).
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// Letters of the hash cargo-leptos puts into names: MD5 as base64url without padding.
+const HASH_LETTERS: usize = 22;
+/// The codings the build makes, best first, with the ending of their files.
+const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+
+/// What the files a page loads are called in this build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetNames {
+    /// The script, `noom.js` or `noom.<hash>.js`.
+    pub js: String,
+    /// The module.
+    pub wasm: String,
+    /// The styles.
+    pub css: String,
+}
+
+/// The files of one build.
+pub struct Assets {
+    /// What the pages load; found once in a release build.
+    names: OnceLock<AssetNames>,
+    /// Finds a file by its path.
+    get: fn(&str) -> Option<EmbeddedFile>,
+    /// Every path.
+    paths: fn() -> Vec<String>,
+}
+
+/// A file chosen for a request.
+struct Chosen {
+    /// The bytes.
+    data: Cow<'static, [u8]>,
+    /// The strong validator, quoted.
+    etag: String,
+    /// The coding, where the bytes are compressed.
+    coding: Option<&'static str>,
+}
+
+impl Assets {
+    /// The files embedded into this binary.
+    pub fn embedded() -> &'static Self {
+        static ASSETS: Assets = Assets {
+            names: OnceLock::new(),
+            get: Site::get,
+            paths: || Site::iter().map(Cow::into_owned).collect(),
+        };
+        &ASSETS
+    }
+
+    /// What the files a page loads are called. Debug builds look anew each time: the
+    /// site is built beside them.
+    pub fn names(&self) -> AssetNames {
+        match cfg!(debug_assertions) {
+            true => names_in(&(self.paths)()),
+            false => self.names.get_or_init(|| names_in(&(self.paths)())).clone(),
+        }
+    }
+
+    /// The best form of a file the browser takes.
+    fn choose(&self, path: &str, accepted: &str) -> Option<Chosen> {
+        if CODINGS.iter().any(|(_, ending)| path.ends_with(ending)) {
+            return None;
+        }
+        let plain = (self.get)(path)?;
+        let packed = CODINGS.iter().find_map(|(coding, ending)| {
+            let file = accepts(accepted, coding).then(|| (self.get)(&format!("{path}{ending}")));
+            file.flatten().map(|file| (file, *coding))
+        });
+        Some(match packed {
+            Some((file, coding)) => chosen(file, Some(coding)),
+            None => chosen(plain, None),
+        })
+    }
+}
+
+/// A file with its validator; each coding has its own, as RFC 9110 8.8.3 wants it.
+fn chosen(file: EmbeddedFile, coding: Option<&'static str>) -> Chosen {
+    let mut etag = String::from("\"");
+    for byte in &file.metadata.sha256_hash()[..16] {
+        let _ = write!(etag, "{byte:02x}");
+    }
+    if let Some(coding) = coding {
+        let _ = write!(etag, "-{coding}");
+    }
+    etag.push('"');
+    Chosen {
+        data: file.data,
+        etag,
+        coding,
+    }
+}
+
+/// `/pkg/…`.
+pub async fn serve(State(context): State<AppContext>, request: Request) -> Response {
+    find(context.assets, &request)
+        .unwrap_or_else(|| (StatusCode::NOT_FOUND, "not found").into_response())
+}
+
+/// The file a request asks for, if there is one.
+pub fn find(assets: &Assets, request: &Request) -> Option<Response> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let path = percent_encoding::percent_decode_str(request.uri().path());
+    let path = path.decode_utf8().ok()?;
+    let path = path.strip_prefix('/').filter(|path| is_plain(path))?;
+    let accepted = joined(request.headers(), &header::ACCEPT_ENCODING);
+    let chosen = assets.choose(path, &accepted)?;
+    Some(respond(path, chosen, request))
+}
+
+/// Whether a path goes straight down: in debug builds it becomes a path of the disk.
+fn is_plain(path: &str) -> bool {
+    let part_is_plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    !path.contains(['\\', '\0']) && path.split('/').all(part_is_plain)
+}
+
+/// The answer with a file: 200 or 304, with or without the bytes.
+fn respond(path: &str, chosen: Chosen, request: &Request) -> Response {
+    let mut headers = HeaderMap::new();
+    let mime = mime_guess::from_path(path).first_raw();
+    let kind = match mime.unwrap_or("application/octet-stream") {
+        text if text.starts_with("text/") => format!("{text}; charset=utf-8"),
+        other => other.to_owned(),
+    };
+    let cache = if is_hashed(path) {
+        IMMUTABLE
+    } else {
+        "no-cache"
+    };
+    let coding = chosen
+        .coding
+        .map(|coding| (header::CONTENT_ENCODING, coding));
+    let table = [
+        (header::CONTENT_TYPE, kind.as_str()),
+        (header::CACHE_CONTROL, cache),
+        (header::VARY, "accept-encoding"),
+        (header::ETAG, chosen.etag.as_str()),
+    ];
+    for (name, value) in table.into_iter().chain(coding) {
+        headers.extend(HeaderValue::from_str(value).map(|value| (name, value)));
+    }
+    if matches_etag(request.headers(), &chosen.etag) {
+        headers.remove(header::CONTENT_ENCODING);
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    headers.insert(header::CONTENT_LENGTH, chosen.data.len().into());
+    let body = match *request.method() {
+        Method::HEAD => Body::empty(),
+        _ => Body::from(match chosen.data {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
+        }),
+    };
+    (StatusCode::OK, headers, body).into_response()
+}
+
+/// All values of a header as one list.
+fn joined(headers: &HeaderMap, name: &header::HeaderName) -> String {
+    let values = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(",")
+}
+
+/// Whether the browser has this very form already (RFC 9110 13.1.2, weak comparison).
+fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
+    let known = joined(headers, &header::IF_NONE_MATCH);
+    known
+        .split(',')
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
+}
+
+/// Whether `Accept-Encoding` takes a coding: named or `*`, with a weight above 0
+/// (RFC 9110 12.5.3).
+fn accepts(accepted: &str, coding: &str) -> bool {
+    let weight = |wanted: &str| {
+        accepted.split(',').find_map(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let named = parts.next()?.eq_ignore_ascii_case(wanted);
+            let weight = parts.find_map(|part| part.strip_prefix("q=").map(str::to_owned));
+            named.then(|| weight.map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0)))
+        })
+    };
+    weight(coding)
+        .or_else(|| weight("*"))
+        .is_some_and(|weight| weight > 0.0)
+}
+
+/// Whether a name under `pkg/` changes with its content: `name.<hash>.ext`.
+fn is_hashed(path: &str) -> bool {
+    let Some(name) = path.strip_prefix(PKG) else {
+        return false;
+    };
+    let is_hash = |part: &str| {
+        let letters = part
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        part.len() == HASH_LETTERS && letters
+    };
+    name.split('.').skip(1).any(is_hash)
+}
+
+/// Finds what a page loads among the paths of a build; plain names where there is none.
+fn names_in(paths: &[String]) -> AssetNames {
+    let find = |ending: &str| {
+        let mut found = paths
+            .iter()
+            .filter_map(|path| path.strip_prefix(PKG))
+            .filter(|name| {
+                let middle = name
+                    .strip_prefix("noom")
+                    .and_then(|name| name.strip_suffix(ending));
+                let middle = middle.map(|middle| middle.strip_prefix("_bg").unwrap_or(middle));
+                middle.is_some_and(|middle| middle.is_empty() || is_middle(middle))
+            });
+        let name = found
+            .next()
+            .map_or_else(|| format!("noom{ending}"), str::to_owned);
+        found.fold(name, |name, other| {
+            if other.len() > name.len() {
+                other.to_owned()
+            } else {
+                name
+            }
+        })
+    };
+    AssetNames {
+        js: find(".js"),
+        wasm: find(".wasm"),
+        css: find(".css"),
+    }
+}
+
+/// Whether it is `.<hash>`.
+fn is_middle(middle: &str) -> bool {
+    middle
+        .strip_prefix('.')
+        .is_some_and(|hash| hash.len() == HASH_LETTERS && !hash.contains('.'))
+}
+
+#[cfg(test)]
+#[path = "assets_tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! Which form of a file is sent, on files made up here.
+
+use super::*;
+use rust_embed::utils::Metadata;
+
+const HASHED: &str = "pkg/noom.0123456789abcdefABCD-_.js";
+
+fn get(path: &str) -> Option<EmbeddedFile> {
+    let data: &'static [u8] = match path {
+        HASHED => b"plain",
+        "pkg/noom.0123456789abcdefABCD-_.js.br" => b"br",
+        "pkg/noom.0123456789abcdefABCD-_.js.gz" => b"gz",
+        "pkg/noom.wasm" | "favicon.svg" => b"x",
+        _ => return None,
+    };
+    let metadata = Metadata::__rust_embed_new([data[0]; 32], None, None);
+    let data = Cow::Borrowed(data);
+    Some(EmbeddedFile { data, metadata })
+}
+
+static ASSETS: Assets = Assets {
+    names: OnceLock::new(),
+    get,
+    paths: Vec::new,
+};
+
+fn ask(path: &str, headers: &[(&str, &str)]) -> Option<Response> {
+    let mut request = Request::builder().uri(format!("/{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    find(&ASSETS, &request.body(Body::empty()).expect("request"))
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+}
+
+#[test]
+fn the_best_accepted_coding_is_sent_and_a_weight_of_zero_refuses_one() {
+    let table = [
+        ("", None),
+        ("identity", None),
+        ("gzip, deflate, br", Some("br")),
+        ("gzip;q=1, br;q=0", Some("gzip")),
+        ("GZIP", Some("gzip")),
+        ("*", Some("br")),
+        ("*;q=0", None),
+        ("br;q=0, *", Some("gzip")),
+    ];
+    for (accepted, coding) in table {
+        let response = ask(HASHED, &[("accept-encoding", accepted)]).expect("found");
+        assert_eq!(header(&response, "content-encoding"), coding, "{accepted}");
+        assert_eq!(header(&response, "vary"), Some("accept-encoding"));
+    }
+}
+
+#[test]
+fn a_known_etag_is_answered_with_304_and_each_coding_has_its_own() {
+    let plain = ask(HASHED, &[]).expect("found");
+    let packed = ask(HASHED, &[("accept-encoding", "br")]).expect("found");
+    let etag = |response: &Response| header(response, "etag").map(str::to_owned).expect("etag");
+    assert_ne!(etag(&plain), etag(&packed));
+    let status = |known: &str| {
+        ask(HASHED, &[("if-none-match", known)])
+            .expect("found")
+            .status()
+    };
+    assert_eq!(status(&etag(&plain)), StatusCode::NOT_MODIFIED);
+    assert_eq!(
+        status(&format!("\"x\", W/{}", etag(&plain))),
+        StatusCode::NOT_MODIFIED
+    );
+    assert_eq!(status(&etag(&packed)), StatusCode::OK);
+    assert_eq!(header(&plain, "last-modified"), None);
+}
+
+#[test]
+fn hashed_names_are_immutable_and_others_are_asked_for_again() {
+    let cache = |path: &str| {
+        let response = ask(path, &[]).expect("found");
+        header(&response, "cache-control").map(str::to_owned)
+    };
+    assert_eq!(cache(HASHED).as_deref(), Some(IMMUTABLE));
+    assert_eq!(cache("pkg/noom.wasm").as_deref(), Some("no-cache"));
+    assert_eq!(cache("favicon.svg").as_deref(), Some("no-cache"));
+}
+
+#[test]
+fn types_are_those_browsers_insist_on() {
+    let kind = |path: &str| {
+        let response = ask(path, &[]).expect("found");
+        header(&response, "content-type").map(str::to_owned)
+    };
+    assert_eq!(
+        kind(HASHED).as_deref(),
+        Some("text/javascript; charset=utf-8")
+    );
+    assert_eq!(kind("pkg/noom.wasm").as_deref(), Some("application/wasm"));
+    assert_eq!(kind("favicon.svg").as_deref(), Some("image/svg+xml"));
+}
+
+#[test]
+fn nothing_outside_and_no_packed_sibling_is_served() {
+    let packed = format!("{HASHED}.br");
+    for path in [
+        packed.as_str(),
+        "pkg/none.js",
+        "pkg/../favicon.svg",
+        "pkg/%2e%2e/x",
+        "",
+        "a//b",
+    ] {
+        assert!(ask(path, &[]).is_none(), "{path}");
+    }
+}
+
+#[test]
+fn the_names_of_a_build_are_found_with_and_without_hashes() {
+    let names =
+        |paths: &[&str]| names_in(&paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>());
+    let hashed = names(&[
+        "pkg/noom.0123456789abcdefABCD-_.js",
+        "pkg/noom.0123456789abcdefABCD-_.js.br",
+        "pkg/noom_bg.0123456789abcdefABCD-_.wasm",
+        "pkg/noom.css",
+        "favicon.svg",
+    ]);
+    assert_eq!(hashed.js, "noom.0123456789abcdefABCD-_.js");
+    assert_eq!(hashed.wasm, "noom_bg.0123456789abcdefABCD-_.wasm");
+    assert_eq!(
+        (hashed.css.as_str(), names(&[]).wasm.as_str()),
+        ("noom.css", "noom.wasm")
+    );
+}

@@ -1,0 +1,203 @@
+//! Refuses what other sites make a browser send.
+//!
+//! One layer over all routes: the server functions and the socket have no such check of
+//! their own. An unsafe method or an upgrade has to come from our own origin; programs
+//! that are no browser send neither `Origin` nor fetch metadata and pass.
+
+use crate::server::context::AppContext;
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+
+/// Scheme, host and port of a site (RFC 6454), in lower case, the default port left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Whether the scheme is `https`.
+    https: bool,
+    /// Host, and the port where it is not the scheme's own.
+    authority: String,
+}
+
+impl Origin {
+    /// Parses an origin exactly: `http(s)://host[:port]` and nothing behind.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
+        let https = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let authority = normal(authority, https)?;
+        Some(Self { https, authority })
+    }
+
+    /// Whether people come by TLS.
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// Whether a `Host` header names the same host and port.
+    fn is_host(&self, host: &str) -> bool {
+        normal(host, self.https).is_some_and(|host| host == self.authority)
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority)
+    }
+}
+
+/// `host[:port]` in lower case without the scheme's own port; nothing where it is
+/// anything else.
+fn normal(authority: &str, https: bool) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if authority.is_empty() || !authority.chars().all(allowed) {
+        return None;
+    }
+    let parsed: http::uri::Authority = authority.to_ascii_lowercase().parse().ok()?;
+    if parsed.host().is_empty() || (parsed.port().is_some() && parsed.port_u16().is_none()) {
+        return None;
+    }
+    let own_port = if https { 443 } else { 80 };
+    Some(match parsed.port_u16() {
+        Some(port) if port != own_port => format!("{}:{port}", parsed.host()),
+        _ => parsed.host().to_owned(),
+    })
+}
+
+/// The layer.
+pub async fn guard(State(context): State<AppContext>, request: Request, next: Next) -> Response {
+    let public = context.config.public_url.as_ref().map(|url| url.origin());
+    if verdict(request.method(), request.headers(), request.uri(), public) {
+        return next.run(request).await;
+    }
+    tracing::warn!(method = %request.method(), "a request of another origin was refused");
+    let text = "this request came from another site";
+    (StatusCode::FORBIDDEN, text).into_response()
+}
+
+/// Whether the request may pass.
+fn verdict(method: &Method, headers: &HeaderMap, uri: &Uri, public: Option<&Origin>) -> bool {
+    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    // HTTP/2 upgrades by an extended CONNECT, which is no safe method.
+    if safe && !headers.contains_key(header::UPGRADE) {
+        return true;
+    }
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => origin
+            .to_str()
+            .ok()
+            .and_then(Origin::parse)
+            .is_some_and(|origin| is_ours(&origin, headers, uri, public)),
+        (Some(_), Some(_)) => false,
+        (None, _) => fetch_metadata_allows(headers),
+    }
+}
+
+/// Whether the origin is the one people use, or, where that is not set, the host asked.
+fn is_ours(origin: &Origin, headers: &HeaderMap, uri: &Uri, public: Option<&Origin>) -> bool {
+    if let Some(public) = public {
+        return origin == public;
+    }
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()));
+    host.is_some_and(|host| origin.is_host(host))
+}
+
+/// Whether the browser says that the request is our own, or is no browser.
+fn fetch_metadata_allows(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    site.is_none_or(|site| site == "same-origin" || site == "none")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(method: &str, headers: &[(&'static str, &str)], public: Option<&str>) -> bool {
+        let method: Method = method.parse().expect("method");
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().expect("value"));
+        }
+        let public = public.map(|text| Origin::parse(text).expect("origin"));
+        verdict(&method, &map, &Uri::from_static("/"), public.as_ref())
+    }
+
+    #[test]
+    fn only_our_own_origin_may_change_something_or_open_a_socket() {
+        let host = ("host", "good.com:3000");
+        let table = [
+            ("http://good.com:3000", true),
+            ("https://good.com:3000", true),
+            ("HTTP://GOOD.com:3000", true),
+            ("http://good.com", false),
+            ("http://good.com:3001", false),
+            ("http://good.com:3000.evil.com", false),
+            ("http://good.com.evil.com:3000", false),
+            ("http://evilgood.com:3000", false),
+            ("http://evil.com@good.com:3000", false),
+            ("http://good.com:3000/", false),
+            ("ftp://good.com:3000", false),
+            ("good.com:3000", false),
+            ("null", false),
+            ("", false),
+        ];
+        for (origin, ours) in table {
+            let headers = [host, ("origin", origin)];
+            assert_eq!(allowed("POST", &headers, None), ours, "{origin}");
+            let upgrade = [host, ("origin", origin), ("upgrade", "websocket")];
+            assert_eq!(allowed("GET", &upgrade, None), ours, "{origin}");
+            assert!(allowed("GET", &headers, None), "reading is free: {origin}");
+        }
+        let twice = [
+            host,
+            ("origin", "http://good.com:3000"),
+            ("origin", "http://evil.com"),
+        ];
+        assert!(!allowed("POST", &twice, None));
+    }
+
+    #[test]
+    fn a_public_url_is_compared_exactly_and_the_host_header_does_not_matter() {
+        let public = Some("https://meet.org");
+        let origin = |origin| [("host", "127.0.0.1:3000"), ("origin", origin)];
+        assert!(allowed("POST", &origin("https://meet.org"), public));
+        assert!(allowed("POST", &origin("https://meet.org:443"), public));
+        assert!(!allowed("POST", &origin("http://meet.org"), public));
+        assert!(!allowed("POST", &origin("http://127.0.0.1:3000"), public));
+    }
+
+    #[test]
+    fn a_default_port_behind_a_proxy_may_be_left_out_on_one_side() {
+        let headers = |origin| [("host", "meet.org:443"), ("origin", origin)];
+        assert!(allowed("POST", &headers("https://meet.org"), None));
+        assert!(!allowed("POST", &headers("http://meet.org"), None));
+    }
+
+    #[test]
+    fn without_an_origin_fetch_metadata_decides_and_without_both_it_is_no_browser() {
+        let table = [
+            (None, true),
+            (Some("same-origin"), true),
+            (Some("none"), true),
+            (Some("same-site"), false),
+            (Some("cross-site"), false),
+            (Some("new-fangled"), false),
+        ];
+        for (site, passes) in table {
+            let mut headers = vec![("host", "good.com"), ("upgrade", "websocket")];
+            headers.extend(site.map(|site| ("sec-fetch-site", site)));
+            assert_eq!(allowed("GET", &headers, None), passes, "{site:?}");
+            assert_eq!(allowed("DELETE", &headers, None), passes, "{site:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which path is answered by what.
+
+use super::{assets, health, origin, security, ws};
+use crate::{
+    app::{App, shell},
+    server::{context::AppContext, limits::MAX_BODY_BYTES},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use http::{Method, StatusCode, header};
+use leptos::prelude::provide_context;
+use leptos_axum::{LeptosRoutes, generate_route_list, render_app_async_with_context};
+use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
+
+/// All routes. Pages and server functions come from the application's own list.
+pub fn router(context: AppContext) -> Router {
+    let pages = generate_route_list(App);
+    let options = context.leptos.clone();
+    let router = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/ws", any(ws::upgrade))
+        .route("/pkg/{*path}", get(assets::serve))
+        .leptos_routes(&context, pages, move || shell(options.clone()))
+        .fallback(fallback);
+    protect(router, &context).with_state(context)
+}
+
+/// The rules for every route, outermost last.
+fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContext> {
+    router
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(context.clone(), origin::guard))
+        .layer(from_fn_with_state(context.clone(), security::add_headers))
+        .layer(from_fn(health::count))
+}
+
+/// A file of the root, or the page that says there is nothing.
+async fn fallback(State(context): State<AppContext>, request: Request) -> Response {
+    if let Some(file) = assets::find(context.assets, &request) {
+        return file;
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads && accepts_html(&request) {
+        return not_found_page(context, request).await;
+    }
+    (StatusCode::NOT_FOUND, "not found").into_response()
+}
+
+/// Whether a person's browser asks.
+fn accepts_html(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    accept
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// The application's own page for a path it does not know.
+async fn not_found_page(context: AppContext, request: Request) -> Response {
+    let options = context.leptos.clone();
+    let provide = move || provide_context(context.clone());
+    let render = render_app_async_with_context(provide, move || shell(options.clone()));
+    let mut response = render(request).await;
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}
+
+/// A bug in a handler: that request fails, without details.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    tracing::error!("a handler failed");
+    let text = "something went wrong on the server";
+    (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+}

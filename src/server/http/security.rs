@@ -1,0 +1,108 @@
+//! The headers every response carries.
+
+use crate::server::context::AppContext;
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{
+    HeaderName, HeaderValue,
+    header::{
+        CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    },
+};
+use std::fmt::Write;
+
+/// What frames and pages may use of the device.
+const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
+                           autoplay=(self), picture-in-picture=(self), screen-wake-lock=(self), \
+                           geolocation=(), usb=(), serial=(), payment=()";
+
+/// The layer. A policy that a page has set for itself stays.
+pub async fn add_headers(
+    State(context): State<AppContext>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if context
+        .config
+        .public_url
+        .as_ref()
+        .is_some_and(|url| url.is_https())
+    {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, year);
+    }
+    if !headers.contains_key(CONTENT_SECURITY_POLICY)
+        && let Ok(policy) = HeaderValue::from_str(&content_security_policy(None, None))
+    {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// The policy of a page: with `nonce` its own scripts and styles run, with `host` (the
+/// request's `Host`) its socket connects in browsers whose `'self'` leaves `ws:` out.
+/// A nonce or host that is not what it should be is left out.
+pub fn content_security_policy(nonce: Option<&str>, host: Option<&str>) -> String {
+    let mut stamp = String::new();
+    if let Some(nonce) = nonce.filter(|nonce| is_nonce(nonce)) {
+        let _ = write!(stamp, " 'nonce-{nonce}'");
+    }
+    let mut connect = String::from("'self'");
+    if let Some(host) = host.filter(|host| is_host(host)) {
+        let _ = write!(connect, " ws://{host} wss://{host}");
+    }
+    format!(
+        "default-src 'none'; script-src 'self'{stamp} 'wasm-unsafe-eval'; \
+         style-src 'self'{stamp}; img-src 'self' blob:; media-src 'self' blob:; \
+         font-src 'self'; connect-src {connect}; worker-src 'self'; manifest-src 'self'; \
+         form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+    )
+}
+
+/// Base64 in any of its alphabets.
+fn is_nonce(nonce: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "+/-_=".contains(c);
+    !nonce.is_empty() && nonce.chars().all(allowed)
+}
+
+/// A host and perhaps a port; nothing that would end the directive.
+fn is_host(host: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    !host.is_empty() && host.len() <= 260 && host.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_is_strict_and_cannot_be_widened_by_a_header() {
+        let policy = content_security_policy(Some("abc+/="), Some("meet.org:3000"));
+        assert!(policy.contains("script-src 'self' 'nonce-abc+/=' 'wasm-unsafe-eval';"));
+        assert!(policy.contains("connect-src 'self' ws://meet.org:3000 wss://meet.org:3000;"));
+        assert!(policy.ends_with("frame-ancestors 'none'") && !policy.contains("unsafe-inline"));
+        let hostile = content_security_policy(Some("a' *"), Some("a; script-src *"));
+        assert_eq!(hostile, content_security_policy(None, None));
+    }
+}

@@ -1,0 +1,178 @@
+//! What a socket says and what it is answered: each message to its place, each refusal
+//! with its code.
+
+use super::connection::{Connection, End};
+use crate::{
+    protocol::{
+        ChatText, ClientMessage, CloseCode, Decoded, ErrorCode, HISTORY_PAGE, MAX_HISTORY_PAGE,
+        MessageId, NameError, Nickname, Resume, RoomName, Seq, ServerMessage, decode,
+    },
+    server::{
+        error::refusal,
+        identity::new_session_token,
+        limits::MAX_PROTOCOL_ERRORS,
+        rooms::{Departure, Intent, Summaries, fitting_page, frame},
+    },
+};
+
+impl Connection {
+    /// Decodes a text frame and does what it says, or says why not.
+    pub(super) async fn take_text(&mut self, text: &str) -> Result<(), End> {
+        match decode(text) {
+            Decoded::Message(message) => {
+                if let Err((code, id)) = self.obey(message).await {
+                    self.refuse(code, id);
+                }
+                Ok(())
+            }
+            Decoded::Refused(code, id) => {
+                self.refuse(code, id);
+                self.protocol_errors += 1;
+                match self.protocol_errors >= MAX_PROTOCOL_ERRORS {
+                    true => Err(End::Ours(CloseCode::ProtocolBroken, Departure::Lost)),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Says no. Whoever sends so much that not even the refusals find a place any more is
+    /// closed for sending, not for reading.
+    fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
+        if self.outbox.put(frame(&refusal(code, id))).is_err() {
+            self.outbox.close(match code {
+                ErrorCode::TooManyMessages => CloseCode::TooManyMessages,
+                _ => CloseCode::TooSlow,
+            });
+        }
+    }
+
+    /// Does what a message says.
+    ///
+    /// # Errors
+    /// The refusal to answer, with the id of the chat message it is about.
+    async fn obey(&mut self, message: ClientMessage) -> Result<(), (ErrorCode, Option<MessageId>)> {
+        let id = match &message {
+            ClientMessage::Chat { id, .. } => Some(*id),
+            _ => None,
+        };
+        if !self.rates.allow(&message) {
+            return Err((ErrorCode::TooManyMessages, id));
+        }
+        let done = match message {
+            ClientMessage::Ping => {
+                self.outbox.tell(&ServerMessage::Pong);
+                Ok(())
+            }
+            ClientMessage::Watch => self.watch(),
+            ClientMessage::Join {
+                room,
+                nickname,
+                resume,
+            } => self.join(&room, &nickname, resume).await,
+            ClientMessage::History { before, limit } => self.history(before, limit).await,
+            other => self.intend(other).await,
+        };
+        done.map_err(|code| (code, id))
+    }
+
+    /// Starts to watch the open rooms.
+    fn watch(&mut self) -> Result<(), ErrorCode> {
+        if self.seat.is_some() {
+            return Err(ErrorCode::AlreadyJoined);
+        }
+        let mut rooms = self.context.rooms.watch();
+        let list = rooms.borrow_and_update().clone();
+        self.watching = Some(rooms);
+        self.tell_rooms(&list);
+        Ok(())
+    }
+
+    /// Tells the open rooms.
+    pub(super) fn tell_rooms(&self, list: &Summaries) {
+        if self.outbox.put(list.frame.clone()).is_err() {
+            self.outbox.close(CloseCode::TooSlow);
+        }
+    }
+
+    /// Enters a room, once.
+    async fn join(
+        &mut self,
+        room: &str,
+        nickname: &str,
+        resume: Option<Resume>,
+    ) -> Result<(), ErrorCode> {
+        if self.seat.is_some() {
+            return Err(ErrorCode::AlreadyJoined);
+        }
+        let name = RoomName::parse(room).map_err(|_| ErrorCode::BadRoomName)?;
+        let nickname = Nickname::parse(nickname).map_err(|_| ErrorCode::BadNickname)?;
+        let (session, seen) = match resume {
+            Some(resume) => (resume.session, Some((resume.epoch, resume.seq))),
+            None => (new_session_token(), None),
+        };
+        let handle = self
+            .context
+            .rooms
+            .open(&name)
+            .await
+            .map_err(|error| error.code())?;
+        let seat = handle
+            .join(&session, &nickname, seen.as_ref(), &self.outbox)
+            .await?;
+        self.seat = Some((name, seat));
+        self.watching = None;
+        Ok(())
+    }
+
+    /// Answers a page of history from the store, past the room.
+    async fn history(&self, before: Seq, limit: Option<u32>) -> Result<(), ErrorCode> {
+        let (name, _) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        let limit = limit.unwrap_or(HISTORY_PAGE).clamp(1, MAX_HISTORY_PAGE);
+        let page = self.context.store.page(name, Some(before), limit).await;
+        let page = page.map_err(|error| {
+            tracing::error!(%error, "a page of history could not be read");
+            ErrorCode::Unavailable
+        })?;
+        let (messages, more) = fitting_page(page);
+        self.outbox.tell(&ServerMessage::History { messages, more });
+        Ok(())
+    }
+
+    /// Passes on to the room what is its matter.
+    async fn intend(&self, message: ClientMessage) -> Result<(), ErrorCode> {
+        let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        seat.intend(intent(message)?).await;
+        Ok(())
+    }
+}
+
+/// A message as the room understands it, its texts parsed.
+fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
+    Ok(match message {
+        ClientMessage::Chat { id, text } => {
+            let text = ChatText::parse(&text).map_err(chat_error)?;
+            Intent::Chat { id, text }
+        }
+        ClientMessage::Nickname { nickname } => {
+            Intent::Rename(Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?)
+        }
+        ClientMessage::EnterCall { leg, devices } => Intent::EnterCall { leg, devices },
+        ClientMessage::LeaveCall => Intent::LeaveCall,
+        ClientMessage::Devices { devices } => Intent::Devices(devices),
+        ClientMessage::Signal { to, leg, signal } => Intent::Signal { to, leg, signal },
+        ClientMessage::Watch
+        | ClientMessage::Join { .. }
+        | ClientMessage::History { .. }
+        | ClientMessage::Ping => return Err(ErrorCode::BadMessage),
+    })
+}
+
+/// The code of a text that is no chat message.
+fn chat_error(error: NameError) -> ErrorCode {
+    match error {
+        NameError::Empty => ErrorCode::MessageEmpty,
+        NameError::TooLong => ErrorCode::MessageTooLong,
+        NameError::NotAllowed => ErrorCode::MessageNotAllowed,
+    }
+}

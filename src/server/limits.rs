@@ -1,0 +1,93 @@
+//! The numbers of the server: how long, how many, how large.
+//!
+//! What an operator may change is in [`super::config`]; what a test must shorten is
+//! in [`Timing`]; everything else is a constant here with its reason.
+
+use std::time::Duration;
+
+/// Frames waiting for one socket before it counts as too slow. 256: trust P9.
+pub const OUTBOX_FRAMES: usize = 256;
+/// Bytes waiting for one socket before it counts as too slow. 1 MiB: trust P9.
+pub const OUTBOX_BYTES: usize = 1024 * 1024;
+/// Sockets the process holds. 20 000 at some 30 KiB each stay under 1 GiB.
+pub const MAX_SOCKETS: usize = 20_000;
+/// Letters waiting for one room. Whoever writes the next one waits.
+pub const ROOM_MAILBOX: usize = 1024;
+/// Messages of one room on their way to the disk; the next one is refused.
+pub const ROOM_PENDING: usize = 256;
+/// Messages of all rooms on their way to the disk; the next one is refused.
+pub const WRITER_QUEUE: usize = 4096;
+/// Rows in one commit. 64: twice the group of trust P1, still a few milliseconds.
+pub const GROUP_ROWS: usize = 64;
+/// Reading connections of the store. Reads are short; four keep two cores busy.
+pub const READERS: usize = 4;
+/// Bytes of a request's body. The largest form holds one message of 4000 characters.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Frames that were no message before the socket is closed with 4400.
+pub const MAX_PROTOCOL_ERRORS: u32 = 50;
+/// Silence on a TCP connection with unsent data after which the kernel gives it up.
+/// 15 s: trust P6.
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for the whole of a graceful stop; the contract says 10 s.
+pub const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// A rate: so many a second, and so many at once after a pause.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// Refilled a second.
+    pub per_second: u32,
+    /// Held at most.
+    pub burst: u32,
+}
+
+/// Chat, nickname and history of one socket. The contract promises 5 and 40.
+pub const TALK_RATE: Rate = Rate {
+    per_second: 5,
+    burst: 40,
+};
+/// Call messages of one socket. A join of an 8-person call with trickle ICE sends some
+/// 7 × 20 at once.
+pub const SIGNAL_RATE: Rate = Rate {
+    per_second: 50,
+    burst: 300,
+};
+/// Frames of any kind of one socket; more is an attack and closes it.
+pub const FRAME_RATE: Rate = Rate {
+    per_second: 200,
+    burst: 600,
+};
+/// Messages posted by plain forms into one room, by everybody together.
+pub const POST_RATE: Rate = Rate {
+    per_second: 20,
+    burst: 100,
+};
+
+/// The durations a test shortens. Everybody else takes the default.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Between two WebSocket pings. Default 5 s: trust P6.
+    pub ping_every: Duration,
+    /// Silence after which a socket is dead and its person gone. Default 15 s: trust P6.
+    pub dead_after: Duration,
+    /// How long a person whose line broke keeps their place. Default 5 s: a reload takes less.
+    pub grace: Duration,
+    /// Within which a socket joins or watches. Default 15 s.
+    pub first_message_within: Duration,
+    /// Between two lists of open rooms. Default 250 ms.
+    pub summaries_every: Duration,
+    /// For telling a socket why it is closed. Default 2 s.
+    pub close_within: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            ping_every: Duration::from_secs(5),
+            dead_after: Duration::from_secs(15),
+            grace: Duration::from_secs(5),
+            first_message_within: Duration::from_secs(15),
+            summaries_every: Duration::from_millis(250),
+            close_within: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The task that owns one room: takes letters, runs the room, runs its effects.
+//!
+//! It never waits for the disk, nor for a socket: commits are answered beside the
+//! mailbox, frames go into bounded queues. A room that is empty and has nothing on its
+//! way to the disk retires; [`super::registry`] makes it anew when somebody comes.
+
+use super::{
+    RoomError,
+    command::{Asker, Command, Departure, Effect, Join, LinkId, Now, Ticket},
+    letter::Letter,
+    outbox::{Outbox, frame},
+    registry::Rooms,
+    room::Room,
+};
+use crate::{
+    protocol::{
+        ChatMessage, ChatText, CloseCode, ErrorCode, MessageId, Person, RoomName, ServerMessage,
+    },
+    server::{
+        limits::{POST_RATE, Rate},
+        store::{NewMessage, StoreError},
+    },
+};
+use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroU32,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+
+/// A limiter of this rate.
+pub fn limiter(rate: Rate) -> DefaultDirectRateLimiter {
+    let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+    let quota = Quota::per_second(at_least_one(rate.per_second));
+    RateLimiter::direct(quota.allow_burst(at_least_one(rate.burst)))
+}
+
+/// One room and everything it needs of the outside.
+pub struct Actor {
+    /// Its name.
+    name: RoomName,
+    /// Which actor of this name.
+    key: u64,
+    /// The thinking.
+    room: Room,
+    /// What others want.
+    mailbox: mpsc::Receiver<Letter>,
+    /// The sockets of those who are here.
+    outboxes: HashMap<LinkId, Outbox>,
+    /// The forms that wait for the disk.
+    posts: HashMap<Ticket, oneshot::Sender<Result<ChatMessage, RoomError>>>,
+    /// The next ticket.
+    tickets: u64,
+    /// Limits what comes by plain forms.
+    post_rate: DefaultDirectRateLimiter,
+    /// Commits that are not answered yet, in the order they were asked for.
+    commits: FuturesOrdered<BoxFuture<'static, Command>>,
+    /// Where it retires from, and the store.
+    rooms: Rooms,
+}
+
+/// Reads the room from the store and runs it until it retires.
+pub async fn run(rooms: Rooms, name: RoomName, key: u64, mailbox: mpsc::Receiver<Letter>) {
+    match rooms.load(&name).await {
+        Ok(room) => Actor::new(rooms, name, key, room, mailbox).run().await,
+        Err(error) => refuse_all(&rooms, &name, key, mailbox, &error),
+    }
+}
+
+/// The room cannot be read: everybody who waits is told so; the next one tries anew.
+fn refuse_all(
+    rooms: &Rooms,
+    name: &RoomName,
+    key: u64,
+    mut mailbox: mpsc::Receiver<Letter>,
+    error: &StoreError,
+) {
+    tracing::error!(%error, "a room could not be read from the store");
+    rooms.retire(name, key);
+    mailbox.close();
+    while let Ok(letter) = mailbox.try_recv() {
+        match letter {
+            Letter::Join { answer, .. } => drop(answer.send(Err(ErrorCode::Unavailable))),
+            Letter::Post { answer, .. } => drop(answer.send(Err(RoomError::Unavailable))),
+            Letter::Command(_) | Letter::Snapshot(_) => {}
+        }
+    }
+}
+
+impl Actor {
+    /// An actor for a room that nobody is in yet.
+    fn new(
+        rooms: Rooms,
+        name: RoomName,
+        key: u64,
+        room: Room,
+        mailbox: mpsc::Receiver<Letter>,
+    ) -> Self {
+        Self {
+            name,
+            key,
+            room,
+            mailbox,
+            outboxes: HashMap::new(),
+            posts: HashMap::new(),
+            tickets: 0,
+            post_rate: limiter(POST_RATE),
+            commits: FuturesOrdered::new(),
+            rooms,
+        }
+    }
+
+    /// Runs until the room is idle or the registry has let it go.
+    async fn run(mut self) {
+        loop {
+            let deadline = self.room.next_deadline();
+            let tick = async {
+                match deadline {
+                    Some(at) => sleep_until(Instant::from_std(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(command) = self.commits.next() => self.handle(command),
+                letter = self.mailbox.recv() => match letter {
+                    Some(letter) => self.take(letter),
+                    None => return self.finish().await,
+                },
+                () = tick => self.handle(Command::Tick),
+            }
+            if self.room.is_idle() && self.mailbox.is_empty() {
+                self.rooms.retire(&self.name, self.key);
+                return;
+            }
+        }
+    }
+
+    /// The server stops: what is on its way to the disk is still answered.
+    async fn finish(mut self) {
+        while let Some(command) = self.commits.next().await {
+            self.handle(command);
+        }
+    }
+
+    /// Opens a letter.
+    fn take(&mut self, letter: Letter) {
+        match letter {
+            Letter::Join {
+                join,
+                outbox,
+                answer,
+            } => self.seat(join, outbox, answer),
+            Letter::Command(command) => self.handle(command),
+            Letter::Post {
+                from,
+                id,
+                text,
+                answer,
+            } => self.post(from, id, text, answer),
+            Letter::Snapshot(answer) => drop(answer.send(self.room.snapshot())),
+        }
+    }
+
+    /// Lets a socket in, or says why not.
+    fn seat(&mut self, join: Join, outbox: Outbox, answer: oneshot::Sender<Result<(), ErrorCode>>) {
+        let link = join.link;
+        self.outboxes.insert(link, outbox);
+        let effects = self.room.handle(Command::Join(join), now());
+        let refused = effects.iter().find_map(|effect| match effect {
+            Effect::Refuse { code, .. } => Some(*code),
+            _ => None,
+        });
+        if answer.send(refused.map_or(Ok(()), Err)).is_err() && refused.is_none() {
+            // The socket ended while it knocked; nobody else will report that.
+            self.run_effects(effects);
+            return self.handle(Command::Gone {
+                link,
+                how: Departure::Lost,
+            });
+        }
+        self.run_effects(effects);
+    }
+
+    /// Takes what a plain form says, within the limit.
+    fn post(
+        &mut self,
+        from: Person,
+        id: MessageId,
+        text: ChatText,
+        answer: oneshot::Sender<Result<ChatMessage, RoomError>>,
+    ) {
+        if self.post_rate.check().is_err() {
+            let _ = answer.send(Err(RoomError::TooManyMessages));
+            return;
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.posts.insert(ticket, answer);
+        self.handle(Command::Post {
+            ticket,
+            from,
+            id,
+            text,
+        });
+    }
+
+    /// Runs the room, its effects, and the room again for whoever turned out too slow.
+    fn handle(&mut self, command: Command) {
+        if let Command::Gone { link, .. } = command {
+            self.outboxes.remove(&link);
+        }
+        let effects = self.room.handle(command, now());
+        self.run_effects(effects);
+    }
+
+    /// Runs effects in order.
+    fn run_effects(&mut self, effects: Vec<Effect>) {
+        let mut slow = VecDeque::new();
+        for effect in effects {
+            self.run_effect(effect, &mut slow);
+        }
+        while let Some(link) = slow.pop_front() {
+            let how = Departure::Lost;
+            let effects = self.room.handle(Command::Gone { link, how }, now());
+            for effect in effects {
+                self.run_effect(effect, &mut slow);
+            }
+        }
+    }
+
+    /// Runs one effect; sockets that cannot take what they are told are added to `slow`.
+    fn run_effect(&mut self, effect: Effect, slow: &mut VecDeque<LinkId>) {
+        match effect {
+            Effect::Persist { asker, message } => self.persist(asker, message),
+            Effect::Send { link, message } => self.send(link, &message, slow),
+            Effect::Broadcast { message, except } => self.broadcast(&message, except, slow),
+            Effect::Refuse { link, .. } => drop(self.outboxes.remove(&link)),
+            Effect::Close { link, code } => self.close(link, code),
+            Effect::Answer { ticket, answer } => {
+                if let Some(waiting) = self.posts.remove(&ticket) {
+                    let _ = waiting.send(answer);
+                }
+            }
+            Effect::SummaryChanged => self.rooms.summarise(self.key, &self.room.summary()),
+        }
+    }
+
+    /// Hands a message to the writer without waiting for it.
+    fn persist(&mut self, asker: Asker, message: NewMessage) {
+        let (rooms, name, id) = (self.rooms.clone(), self.name.clone(), message.id);
+        self.commits.push_back(Box::pin(async move {
+            let answer = rooms.append(&name, message).await.ok();
+            Command::Stored { asker, id, answer }
+        }));
+    }
+
+    /// Tells one socket.
+    fn send(&mut self, link: LinkId, message: &ServerMessage, slow: &mut VecDeque<LinkId>) {
+        let Some(outbox) = self.outboxes.get(&link) else {
+            return;
+        };
+        if outbox.put(frame(message)).is_err() {
+            self.close(link, CloseCode::TooSlow);
+            slow.push_back(link);
+        }
+    }
+
+    /// Tells everybody the same bytes.
+    fn broadcast(
+        &mut self,
+        message: &ServerMessage,
+        except: Option<LinkId>,
+        slow: &mut VecDeque<LinkId>,
+    ) {
+        let frame = frame(message);
+        let told = self
+            .outboxes
+            .iter()
+            .filter(|(link, _)| Some(**link) != except);
+        let full = told.filter(|(_, outbox)| outbox.put(frame.clone()).is_err());
+        let full: Vec<_> = full.map(|(link, _)| *link).collect();
+        for link in full {
+            self.close(link, CloseCode::TooSlow);
+            slow.push_back(link);
+        }
+    }
+
+    /// Closes a socket and forgets it.
+    fn close(&mut self, link: LinkId, code: CloseCode) {
+        if let Some(outbox) = self.outboxes.remove(&link) {
+            outbox.close(code);
+        }
+    }
+}
+
+/// The time, for the room.
+fn now() -> Now {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        instant: Instant::now().into_std(),
+        unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+    }
+}

@@ -1,0 +1,189 @@
+//! What a room is told and what it wants done: the two sides of [`super::room::Room`].
+
+use super::RoomError;
+use crate::{
+    protocol::{
+        ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
+        ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal,
+    },
+    server::store::{Appended, NewMessage},
+};
+use std::time::Instant;
+
+/// One socket that has sent `join`; counted up by the process, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u64);
+
+/// One waiting plain-form post; counted up by the room's actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// The time, read once by the shell.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For what lasts a while.
+    pub instant: Instant,
+    /// For people: milliseconds since the Unix epoch.
+    pub unix_ms: i64,
+}
+
+/// Whoever comes in.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// By which socket.
+    pub link: LinkId,
+    /// The secret, handed back in `joined`.
+    pub session: SessionToken,
+    /// Derived from `session`.
+    pub id: ParticipantId,
+    /// What to be called.
+    pub nickname: Nickname,
+    /// What was seen last, where a former connection is resumed.
+    pub seen: Option<(Epoch, Seq)>,
+}
+
+/// How a socket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// On purpose: closed with 1000 or without a status. The person is gone.
+    Left,
+    /// Any other way. The person keeps their place for the grace time.
+    Lost,
+    /// Nothing was heard for too long. The person is gone.
+    Dead,
+}
+
+/// What somebody in the room wants.
+#[derive(Debug, Clone)]
+pub enum Intent {
+    /// Say something.
+    Chat {
+        /// The id their client made.
+        id: MessageId,
+        /// What.
+        text: ChatText,
+    },
+    /// Be called something else.
+    Rename(Nickname),
+    /// Enter the call.
+    EnterCall {
+        /// This stay's number.
+        leg: Leg,
+        /// What is on.
+        devices: Devices,
+    },
+    /// Leave the call.
+    LeaveCall,
+    /// Tell what is on.
+    Devices(Devices),
+    /// Tell one person in the call something.
+    Signal {
+        /// Whom.
+        to: ParticipantId,
+        /// Which stay of theirs.
+        leg: Leg,
+        /// What.
+        signal: Signal,
+    },
+}
+
+/// Who waits for a message to become durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// A socket.
+    Link(LinkId),
+    /// A plain form.
+    Post(Ticket),
+}
+
+/// What a room is told.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Somebody comes in.
+    Join(Join),
+    /// A socket ended.
+    Gone {
+        /// Which.
+        link: LinkId,
+        /// How.
+        how: Departure,
+    },
+    /// Somebody in the room wants something.
+    Member {
+        /// By which socket.
+        link: LinkId,
+        /// What.
+        intent: Intent,
+    },
+    /// Somebody says something by a plain form.
+    Post {
+        /// Who waits.
+        ticket: Ticket,
+        /// Who says it.
+        from: Person,
+        /// The id made for it.
+        id: MessageId,
+        /// What.
+        text: ChatText,
+    },
+    /// The store answered an [`Effect::Persist`].
+    Stored {
+        /// Who waits.
+        asker: Asker,
+        /// Which message.
+        id: MessageId,
+        /// The durable message, or nothing where the store failed.
+        answer: Option<Appended>,
+    },
+    /// Time went on.
+    Tick,
+}
+
+/// What a room wants done, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Store it and come back with [`Command::Stored`].
+    Persist {
+        /// Who waits.
+        asker: Asker,
+        /// What.
+        message: NewMessage,
+    },
+    /// Tell one socket.
+    Send {
+        /// Which.
+        link: LinkId,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Tell every socket in the room.
+    Broadcast {
+        /// What.
+        message: ServerMessage,
+        /// All but this one.
+        except: Option<LinkId>,
+    },
+    /// The join was refused; forget the socket.
+    Refuse {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// Close a socket.
+    Close {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        code: CloseCode,
+    },
+    /// Answer a plain form.
+    Answer {
+        /// Which.
+        ticket: Ticket,
+        /// The durable message.
+        answer: Result<ChatMessage, RoomError>,
+    },
+    /// The counts shown on the welcome page are different now.
+    SummaryChanged,
+}

@@ -1,0 +1,38 @@
+//! What an actor is sent.
+
+use super::{
+    RoomError, RoomSnapshot,
+    command::{Command, Join},
+    outbox::Outbox,
+};
+use crate::protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person};
+use tokio::sync::oneshot;
+
+/// What an actor is sent. A letter it cannot take any more is dropped with its answer,
+/// and the sender knocks again.
+pub enum Letter {
+    /// Somebody comes in.
+    Join {
+        /// Who.
+        join: Join,
+        /// How to reach them.
+        outbox: Outbox,
+        /// Whether they may.
+        answer: oneshot::Sender<Result<(), ErrorCode>>,
+    },
+    /// Something a seated socket wants, or its end.
+    Command(Command),
+    /// A plain form says something.
+    Post {
+        /// Who.
+        from: Person,
+        /// The id made for it.
+        id: MessageId,
+        /// What.
+        text: ChatText,
+        /// The durable message.
+        answer: oneshot::Sender<Result<ChatMessage, RoomError>>,
+    },
+    /// A page wants to show the room.
+    Snapshot(oneshot::Sender<RoomSnapshot>),
+}

@@ -1,0 +1,85 @@
+//! The rooms: who is here, what is said, who is in the call.
+//!
+//! * [`room`], [`talk`] and [`call`] the thinking: a value that is told [`command`]s and answers
+//!   with effects. Reads no clock, no socket, no chance.
+//! * [`recent`] the newest messages of a room, as many as fit one frame.
+//! * [`actor`] the task that owns one room, runs its effects and is the only one to
+//!   touch it; [`outbox`] the bounded queue towards one socket.
+//! * [`registry`] finds and makes rooms; [`handle`] is how everybody else talks to one.
+
+mod actor;
+mod call;
+mod command;
+mod handle;
+mod letter;
+mod outbox;
+#[cfg(test)]
+mod properties;
+mod recent;
+mod registry;
+mod room;
+#[cfg(test)]
+mod room_tests;
+mod summaries;
+mod talk;
+
+pub use actor::limiter;
+pub use command::{Departure, Intent};
+pub use handle::{RoomHandle, Seat};
+pub use outbox::{Outbox, OutboxReader, frame, outbox, wait_for_verdict};
+pub use recent::fitting_page;
+pub use registry::{Rooms, Totals};
+pub use room::RoomRules;
+pub use summaries::Summaries;
+
+use crate::protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, Person, RoomName, Seq};
+
+/// A room as a page shows it before its socket is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomSnapshot {
+    /// Its name.
+    pub name: RoomName,
+    /// Everybody here, in order of arrival.
+    pub people: Vec<Person>,
+    /// The newest messages, oldest first; at most 50.
+    pub messages: Vec<ChatMessage>,
+    /// Whether there are older ones.
+    pub more: bool,
+    /// The log `seq` counts in.
+    pub epoch: Epoch,
+    /// The newest event.
+    pub seq: Seq,
+    /// Everybody in the call.
+    pub call: Vec<CallPerson>,
+    /// Whether nobody else may come in.
+    pub full: bool,
+}
+
+/// Why a room did not do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RoomError {
+    /// The server keeps as many rooms as it may.
+    #[error("the server keeps as many rooms as it may")]
+    TooManyRooms,
+    /// The room holds as many people as it may.
+    #[error("the room is full")]
+    Full,
+    /// More messages than the limit; the refused one may be sent again later.
+    #[error("too many messages")]
+    TooManyMessages,
+    /// The store failed or the server stops; nothing was stored, asking again is safe.
+    #[error("the room is not available now")]
+    Unavailable,
+}
+
+impl RoomError {
+    /// The code that crosses the wire.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::TooManyRooms => ErrorCode::TooManyRooms,
+            Self::Full => ErrorCode::RoomFull,
+            Self::TooManyMessages => ErrorCode::TooManyMessages,
+            Self::Unavailable => ErrorCode::Unavailable,
+        }
+    }
+}

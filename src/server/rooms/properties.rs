@@ -1,0 +1,500 @@
+//! Properties of [`Room`]: whatever anybody does in several rooms, in any order, what the
+//! rooms say adds up.
+//!
+//! A [`World`] runs two rooms as the actor does, on a store made of two vectors, and keeps
+//! for each socket a client that believes only what it is told.
+
+use super::{
+    RoomRules,
+    command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now, Ticket},
+    recent::Recent,
+    room::Room,
+};
+use crate::{
+    protocol::{
+        ChatMessage, ChatText, Devices, Epoch, Leg, MessageId, Nickname, ParticipantId, Person,
+        RoomName, Seq, ServerMessage, SessionToken, Signal,
+    },
+    server::{
+        identity::participant_id,
+        store::{Appended, NewMessage},
+    },
+};
+use proptest::prelude::*;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Few of each, so that they meet.
+const ROOMS: usize = 2;
+const SESSIONS: usize = 5;
+const CAPACITY: usize = 3;
+const CALL_CAPACITY: usize = 2;
+
+/// One thing somebody does; numbers are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Deed {
+    Join {
+        room: usize,
+        session: usize,
+        nickname: u8,
+        resume: bool,
+    },
+    Gone {
+        socket: usize,
+        how: Departure,
+    },
+    Chat {
+        socket: usize,
+        id: u8,
+    },
+    Post {
+        room: usize,
+        session: usize,
+        id: u8,
+    },
+    Rename {
+        socket: usize,
+        nickname: u8,
+    },
+    EnterCall {
+        socket: usize,
+        leg: Leg,
+    },
+    LeaveCall {
+        socket: usize,
+    },
+    Devices {
+        socket: usize,
+        camera: bool,
+    },
+    Signal {
+        socket: usize,
+        to: usize,
+        leg: Leg,
+    },
+    Wait {
+        seconds: u64,
+    },
+    Answer {
+        fails: bool,
+    },
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let how = prop_oneof![
+        Just(Departure::Left),
+        Just(Departure::Lost),
+        Just(Departure::Dead)
+    ];
+    let socket = 0..8_usize;
+    let (room, session) = (0..ROOMS, 0..SESSIONS);
+    prop_oneof![
+        4 => (room.clone(), session.clone(), 0..3_u8, any::<bool>()).prop_map(
+            |(room, session, nickname, resume)| Deed::Join { room, session, nickname, resume }
+        ),
+        2 => (socket.clone(), how).prop_map(|(socket, how)| Deed::Gone { socket, how }),
+        4 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Deed::Chat { socket, id }),
+        1 => (room, session, 0..20_u8)
+            .prop_map(|(room, session, id)| Deed::Post { room, session, id }),
+        1 => (socket.clone(), 0..3_u8)
+            .prop_map(|(socket, nickname)| Deed::Rename { socket, nickname }),
+        2 => (socket.clone(), 0..3_u32).prop_map(|(socket, leg)| Deed::EnterCall { socket, leg }),
+        1 => socket.clone().prop_map(|socket| Deed::LeaveCall { socket }),
+        1 => (socket.clone(), any::<bool>())
+            .prop_map(|(socket, camera)| Deed::Devices { socket, camera }),
+        2 => (socket, 0..SESSIONS, 0..3_u32)
+            .prop_map(|(socket, to, leg)| Deed::Signal { socket, to, leg }),
+        1 => (0..9_u64).prop_map(|seconds| Deed::Wait { seconds }),
+        4 => prop::bool::weighted(0.1).prop_map(|fails| Deed::Answer { fails }),
+    ]
+}
+
+fn session(number: usize) -> SessionToken {
+    SessionToken::parse(&format!("session-{number:-<20}")).expect("valid")
+}
+
+fn nickname(number: u8) -> Nickname {
+    Nickname::parse(&format!("Guest {number}")).expect("valid")
+}
+
+/// What one socket believes.
+struct Client {
+    room: usize,
+    id: ParticipantId,
+    open: bool,
+    people: Vec<Person>,
+    call: BTreeMap<ParticipantId, (Leg, Devices)>,
+    seq: Seq,
+    log: Vec<ChatMessage>,
+}
+
+/// The rooms and everybody around them.
+struct World {
+    rooms: Vec<Room>,
+    stores: Vec<Vec<ChatMessage>>,
+    pending: Vec<(usize, Asker, NewMessage)>,
+    clients: BTreeMap<LinkId, Client>,
+    links: u64,
+    now: Instant,
+}
+
+impl World {
+    fn new() -> Self {
+        let rules = RoomRules {
+            capacity: CAPACITY,
+            call_capacity: CALL_CAPACITY,
+            grace: Duration::from_secs(5),
+            ice_servers: Arc::default(),
+        };
+        let room = |number: usize| {
+            let name = RoomName::parse(&format!("room {number}")).expect("valid");
+            let epoch = Epoch::parse(&format!("epoch {number}")).expect("valid");
+            Room::new(name, epoch, Recent::default(), rules.clone())
+        };
+        Self {
+            rooms: (0..ROOMS).map(room).collect(),
+            stores: vec![Vec::new(); ROOMS],
+            pending: Vec::new(),
+            clients: BTreeMap::new(),
+            links: 0,
+            now: Instant::now(),
+        }
+    }
+
+    /// An open socket by a number that may be anything.
+    fn socket(&self, number: usize) -> Option<(LinkId, usize)> {
+        let open: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.open)
+            .collect();
+        let (link, client) = open.get(number % open.len().max(1))?;
+        Some((**link, client.room))
+    }
+
+    fn intend(&mut self, socket: usize, intent: Intent) {
+        if let Some((link, room)) = self.socket(socket) {
+            self.command(room, Command::Member { link, intent });
+        }
+    }
+
+    fn act(&mut self, deed: Deed) {
+        match deed {
+            Deed::Join {
+                room,
+                session,
+                nickname,
+                resume,
+            } => {
+                self.join(room, session, nickname, resume);
+            }
+            Deed::Gone { socket, how } => {
+                if let Some((link, room)) = self.socket(socket) {
+                    self.client(link).open = false;
+                    self.command(room, Command::Gone { link, how });
+                }
+            }
+            Deed::Chat { socket, id } => {
+                let (id, text) = message(id);
+                self.intend(socket, Intent::Chat { id, text });
+            }
+            Deed::Post {
+                room,
+                session: number,
+                id,
+            } => {
+                let (id, text) = message(id);
+                let from = Person {
+                    id: participant_id(&session(number)),
+                    nickname: nickname(0),
+                };
+                let ticket = Ticket(0);
+                self.command(
+                    room,
+                    Command::Post {
+                        ticket,
+                        from,
+                        id,
+                        text,
+                    },
+                );
+            }
+            Deed::Rename {
+                socket,
+                nickname: number,
+            } => {
+                self.intend(socket, Intent::Rename(nickname(number)));
+            }
+            Deed::EnterCall { socket, leg } => {
+                let devices = Devices::default();
+                self.intend(socket, Intent::EnterCall { leg, devices });
+            }
+            Deed::LeaveCall { socket } => self.intend(socket, Intent::LeaveCall),
+            Deed::Devices { socket, camera } => {
+                let devices = Devices {
+                    camera,
+                    ..Devices::default()
+                };
+                self.intend(socket, Intent::Devices(devices));
+            }
+            Deed::Signal { socket, to, leg } => {
+                let to = participant_id(&session(to));
+                let signal = Signal::Offer {
+                    connection: 0,
+                    sdp: String::new(),
+                };
+                self.intend(socket, Intent::Signal { to, leg, signal });
+            }
+            Deed::Wait { seconds } => {
+                self.now += Duration::from_secs(seconds);
+                for room in 0..ROOMS {
+                    self.command(room, Command::Tick);
+                }
+            }
+            Deed::Answer { fails } => self.answer(fails),
+        }
+    }
+
+    fn join(&mut self, room: usize, number: usize, name: u8, resume: bool) {
+        self.links += 1;
+        let (link, session) = (LinkId(self.links), session(number));
+        let id = participant_id(&session);
+        let former = self
+            .clients
+            .values()
+            .rev()
+            .find(|c| c.room == room && c.id == id);
+        let seen = former
+            .filter(|_| resume)
+            .map(|former| (former.seq, former.log.clone()));
+        let epoch = Epoch::parse(&format!("epoch {room}")).expect("valid");
+        let (seq, log) = seen.clone().unwrap_or_default();
+        let client = Client {
+            room,
+            id: id.clone(),
+            open: true,
+            people: Vec::new(),
+            call: BTreeMap::new(),
+            seq,
+            log,
+        };
+        self.clients.insert(link, client);
+        let seen = seen.map(|(seq, _)| (epoch, seq));
+        let nickname = nickname(name);
+        self.command(
+            room,
+            Command::Join(Join {
+                link,
+                session,
+                id,
+                nickname,
+                seen,
+            }),
+        );
+    }
+
+    /// The store answers the oldest message that waits, as the writer does.
+    fn answer(&mut self, fails: bool) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let (room, asker, new) = self.pending.remove(0);
+        let id = new.id;
+        let store = &mut self.stores[room];
+        let stored = store.iter().find(|message| message.id == id).cloned();
+        let duplicate = stored.is_some();
+        let message = stored.unwrap_or_else(|| ChatMessage {
+            seq: store.len() as Seq + 1,
+            id,
+            from: new.from,
+            text: new.text,
+            at: new.at,
+        });
+        if !duplicate && !fails {
+            store.push(message.clone());
+        }
+        let answer = (duplicate || !fails).then_some(Appended { message, duplicate });
+        self.command(room, Command::Stored { asker, id, answer });
+    }
+
+    fn client(&mut self, link: LinkId) -> &mut Client {
+        self.clients.get_mut(&link).expect("a link the world made")
+    }
+
+    /// Runs a command and its effects, and checks the room afterwards.
+    fn command(&mut self, room: usize, command: Command) {
+        let now = Now {
+            instant: self.now,
+            unix_ms: 0,
+        };
+        for effect in self.rooms[room].handle(command, now) {
+            match effect {
+                Effect::Persist { asker, message } => self.pending.push((room, asker, message)),
+                Effect::Send { link, message } => {
+                    assert_eq!(self.client(link).room, room, "rooms are apart");
+                    self.tell(link, message);
+                }
+                Effect::Broadcast { message, except } => {
+                    let open = self
+                        .clients
+                        .iter()
+                        .filter(|(_, c)| c.open && c.room == room);
+                    let links: Vec<_> = open.map(|(link, _)| *link).collect();
+                    for link in links.into_iter().filter(|link| Some(*link) != except) {
+                        self.tell(link, message.clone());
+                    }
+                }
+                Effect::Refuse { link, .. } | Effect::Close { link, .. } => {
+                    self.client(link).open = false;
+                }
+                Effect::Answer { .. } | Effect::SummaryChanged => {}
+            }
+        }
+        self.check(room);
+    }
+
+    /// A client believes what it is told.
+    fn tell(&mut self, link: LinkId, message: ServerMessage) {
+        let room = self.client(link).room;
+        let stored = self.stores[room].len();
+        let client = self.client(link);
+        if !client.open {
+            return;
+        }
+        match message {
+            ServerMessage::Joined(joined) => {
+                assert_eq!(joined.me, client.id);
+                if !joined.resumed {
+                    client.log.clear();
+                }
+                client.log.extend(joined.history);
+                let all = client.log.len() == stored;
+                assert!(
+                    all || joined.more,
+                    "resumed or fresh, the log is whole or says so"
+                );
+                client.seq = joined.seq;
+                client.people = joined.people;
+                let call = joined.call.into_iter().map(|p| (p.id, (p.leg, p.devices)));
+                client.call = call.collect();
+            }
+            ServerMessage::Chat(chat) if chat.seq > client.seq => {
+                assert_eq!(chat.seq, client.seq + 1, "no gap in the order");
+                client.seq = chat.seq;
+                client.log.push(chat);
+            }
+            ServerMessage::Chat(chat) => {
+                assert!(
+                    client.log.contains(&chat),
+                    "an old one comes only as it was"
+                );
+            }
+            ServerMessage::Entered { person, count } => {
+                client.people.push(person);
+                assert_eq!(client.people.len(), count as usize);
+            }
+            ServerMessage::Left { person, count } => {
+                assert!(
+                    !client.call.contains_key(&person.id),
+                    "the call is left first"
+                );
+                client.people.retain(|other| other.id != person.id);
+                assert_eq!(client.people.len(), count as usize);
+            }
+            ServerMessage::Renamed { person, was } => {
+                let found = client.people.iter_mut().find(|other| other.id == person.id);
+                let found = found.expect("whoever is renamed is here");
+                assert_eq!(found.nickname, was);
+                *found = person;
+            }
+            ServerMessage::Call { people, .. } => {
+                client.call = people
+                    .into_iter()
+                    .map(|p| (p.id, (p.leg, p.devices)))
+                    .collect();
+            }
+            ServerMessage::CallEntered { person } => {
+                client.call.insert(person.id, (person.leg, person.devices));
+            }
+            ServerMessage::CallLeft { id, leg } => {
+                assert_eq!(client.call.remove(&id).map(|(stay, _)| stay), Some(leg));
+            }
+            ServerMessage::Devices { id, devices } => {
+                client.call.get_mut(&id).expect("in the call").1 = devices;
+            }
+            ServerMessage::Signal { from, leg, .. } => {
+                assert_eq!(client.call.get(&from).map(|(stay, _)| *stay), Some(leg));
+                assert!(
+                    client.call.contains_key(&client.id),
+                    "only who is in the call"
+                );
+            }
+            ServerMessage::Error { .. } | ServerMessage::Pong => {}
+            other => panic!("not for a room to say: {other:?}"),
+        }
+    }
+
+    /// What the room is, every client in it believes.
+    fn check(&self, number: usize) {
+        let room = &self.rooms[number];
+        let snapshot = room.snapshot();
+        assert!(snapshot.people.len() <= CAPACITY && snapshot.call.len() <= CALL_CAPACITY);
+        assert_eq!(room.summary().people as usize, snapshot.people.len());
+        assert_eq!(snapshot.seq, self.stores[number].len() as Seq);
+        let is_here = |id: &ParticipantId| snapshot.people.iter().any(|p| p.id == *id);
+        assert!(
+            snapshot.call.iter().all(|p| is_here(&p.id)),
+            "the call is among the people"
+        );
+        let unique: std::collections::BTreeSet<_> = snapshot.people.iter().map(|p| &p.id).collect();
+        assert_eq!(unique.len(), snapshot.people.len());
+        let call: BTreeMap<_, _> = snapshot
+            .call
+            .iter()
+            .map(|p| (p.id.clone(), (p.leg, p.devices)))
+            .collect();
+        for client in self.clients.values().filter(|c| c.open && c.room == number) {
+            assert!(is_here(&client.id));
+            assert_eq!(client.people, snapshot.people, "in order of arrival");
+            let mut believed = client.call.clone();
+            // One's own devices are one's own to know.
+            if let Some((own, devices)) = believed.get_mut(&client.id).zip(call.get(&client.id)) {
+                *own = *devices;
+            }
+            assert_eq!(believed, call);
+            assert_eq!(client.seq, snapshot.seq);
+        }
+    }
+}
+
+fn message(id: u8) -> (MessageId, ChatText) {
+    let text = ChatText::parse(&format!("message {id}")).expect("valid");
+    (MessageId(uuid::Uuid::from_u128(u128::from(id))), text)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_everybody_believes_what_is(
+        deeds in prop::collection::vec(deed(), 1..120),
+    ) {
+        let mut world = World::new();
+        for deed in deeds {
+            world.act(deed);
+        }
+        while !world.pending.is_empty() {
+            world.answer(false);
+        }
+        // Everybody goes, and the rooms are as empty as they were.
+        world.act(Deed::Wait { seconds: 9 });
+        while world.socket(0).is_some() {
+            world.act(Deed::Gone { socket: 0, how: Departure::Lost });
+        }
+        world.act(Deed::Wait { seconds: 5 });
+        prop_assert!(world.rooms.iter().all(Room::is_idle));
+    }
+}

@@ -1,0 +1,310 @@
+//! Which rooms are open: finds them, makes them, lets them go.
+//!
+//! The map of names is behind a `std` mutex held for a few lines and never over an
+//! `.await`. A room takes its own name down under that lock before it drops its mailbox,
+//! so whoever finds the name later gets a new room, and whoever had found it knocks again.
+
+use super::{
+    RoomError, RoomSnapshot, actor,
+    command::LinkId,
+    handle::RoomHandle,
+    letter::Letter,
+    recent::Recent,
+    room::{Room, RoomRules},
+    summaries::{Summaries, publish, summaries},
+};
+use crate::{
+    protocol::{HISTORY_PAGE, MAX_HISTORY_PAGE, RoomName, RoomSummary},
+    server::{
+        limits::ROOM_MAILBOX,
+        store::{Appended, NewMessage, Store, StoreError},
+    },
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Notify, mpsc, watch};
+
+/// A handle to the registry; cloning it is cheap.
+#[derive(Clone)]
+pub struct Rooms {
+    /// Shared by all handles and all actors.
+    pub(super) inner: Arc<Inner>,
+}
+
+/// The registry.
+pub(super) struct Inner {
+    /// The rooms by name. Locked for a few lines only.
+    pub(super) open: Mutex<Open>,
+    /// Where the logs are.
+    store: Store,
+    /// What the operator set.
+    rules: RoomRules,
+    /// How many rooms may be open at once.
+    max_rooms: usize,
+    /// The list for the welcome page.
+    pub(super) summaries: watch::Sender<Summaries>,
+    /// Wakes the task that publishes the list.
+    changed: Arc<Notify>,
+    /// Counts sockets and actors: never the same number twice.
+    numbers: AtomicU64,
+    /// Messages stored since the start, for `/metrics`.
+    messages: AtomicU64,
+}
+
+/// What the lock protects.
+#[derive(Default)]
+pub(super) struct Open {
+    /// The rooms by name.
+    pub(super) rooms: HashMap<RoomName, Entry>,
+    /// The server stops: no room is made any more.
+    closed: bool,
+}
+
+/// One open room.
+pub(super) struct Entry {
+    /// Which actor of this name.
+    key: u64,
+    /// How it is reached.
+    mailbox: mpsc::Sender<Letter>,
+    /// What the welcome page shows.
+    pub(super) summary: Option<RoomSummary>,
+}
+
+/// Sums over all rooms, for `/metrics`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Rooms with somebody in them.
+    pub rooms: u64,
+    /// People in rooms.
+    pub people: u64,
+    /// People in calls.
+    pub in_call: u64,
+    /// Messages stored since the start.
+    pub messages: u64,
+}
+
+impl Rooms {
+    /// An empty registry; starts the task that publishes the list of open rooms.
+    pub fn new(store: Store, rules: RoomRules, max_rooms: usize, publish_every: Duration) -> Self {
+        let changed = Arc::new(Notify::new());
+        let inner = Arc::new(Inner {
+            open: Mutex::default(),
+            store,
+            rules,
+            max_rooms,
+            summaries: watch::channel(summaries(Vec::new())).0,
+            changed: changed.clone(),
+            numbers: AtomicU64::new(1),
+            messages: AtomicU64::new(0),
+        });
+        tokio::spawn(publish(Arc::downgrade(&inner), changed, publish_every));
+        Self { inner }
+    }
+
+    /// The open rooms, fullest first; at most 100.
+    pub fn summaries(&self) -> Arc<[RoomSummary]> {
+        self.inner.summaries.borrow().rooms.clone()
+    }
+
+    /// The open rooms, and every change of them.
+    pub fn watch(&self) -> watch::Receiver<Summaries> {
+        self.inner.summaries.subscribe()
+    }
+
+    /// Finds a room or makes it.
+    ///
+    /// # Errors
+    /// [`RoomError::TooManyRooms`], or [`RoomError::Unavailable`] while the server stops.
+    pub async fn open(&self, name: &RoomName) -> Result<RoomHandle, RoomError> {
+        self.mailbox(name)?;
+        Ok(RoomHandle::new(self.clone(), name.clone()))
+    }
+
+    /// Finds a room in memory or in the store, and makes none. A store that cannot be
+    /// read counts as not knowing the room.
+    pub async fn find(&self, name: &RoomName) -> Option<RoomHandle> {
+        let open = self.lock().rooms.contains_key(name);
+        let known = open || matches!(self.inner.store.head(name).await, Ok(Some(_)));
+        known.then(|| RoomHandle::new(self.clone(), name.clone()))
+    }
+
+    /// Any room as a page shows it; one that nobody has heard of, or that cannot be read
+    /// just now, is empty.
+    pub async fn snapshot(&self, name: &RoomName) -> RoomSnapshot {
+        let read = self.try_snapshot(name).await;
+        read.unwrap_or_else(|_| self.room(name, None, Vec::new()).snapshot())
+    }
+
+    /// Sums over all rooms.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            messages: self.inner.messages.load(Ordering::Relaxed),
+            ..Totals::default()
+        };
+        for summary in self
+            .lock()
+            .rooms
+            .values()
+            .filter_map(|e| e.summary.as_ref())
+        {
+            totals.rooms += u64::from(summary.people > 0);
+            totals.people += u64::from(summary.people);
+            totals.in_call += u64::from(summary.in_call);
+        }
+        totals
+    }
+
+    /// Lets every room go; none is made any more. Rooms end with their last socket.
+    pub fn close(&self) {
+        let mut open = self.lock();
+        open.closed = true;
+        open.rooms.clear();
+    }
+
+    /// Any room as a page shows it.
+    pub(super) async fn try_snapshot(&self, name: &RoomName) -> Result<RoomSnapshot, RoomError> {
+        let mailbox = self
+            .lock()
+            .rooms
+            .get(name)
+            .map(|entry| entry.mailbox.clone());
+        if let Some(mailbox) = mailbox {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            let _ = mailbox.send(Letter::Snapshot(answer)).await;
+            if let Ok(snapshot) = answered.await {
+                return Ok(snapshot);
+            }
+        }
+        let room = self.load(name).await;
+        room.map(|room| room.snapshot())
+            .map_err(|_| RoomError::Unavailable)
+    }
+
+    /// The actor of this name, made where there is none.
+    pub(super) fn mailbox(&self, name: &RoomName) -> Result<mpsc::Sender<Letter>, RoomError> {
+        let mut open = self.lock();
+        if let Some(entry) = open.rooms.get(name) {
+            return Ok(entry.mailbox.clone());
+        }
+        if open.closed {
+            return Err(RoomError::Unavailable);
+        }
+        if open.rooms.len() >= self.inner.max_rooms {
+            return Err(RoomError::TooManyRooms);
+        }
+        let entry = self.start(name);
+        let mailbox = entry.mailbox.clone();
+        open.rooms.insert(name.clone(), entry);
+        Ok(mailbox)
+    }
+
+    /// Starts an actor and the task that watches over it.
+    fn start(&self, name: &RoomName) -> Entry {
+        let (mailbox, letters) = mpsc::channel(ROOM_MAILBOX);
+        let key = self.next_number();
+        let actor = tokio::spawn(actor::run(self.clone(), name.clone(), key, letters));
+        let (rooms, name) = (self.clone(), name.clone());
+        tokio::spawn(async move {
+            // A bug in one room ends that room; its sockets come back to a new one.
+            if let Err(error) = actor.await {
+                tracing::error!(room = %name, %error, "a room failed and was let go");
+                rooms.retire(&name, key);
+            }
+        });
+        Entry {
+            key,
+            mailbox,
+            summary: None,
+        }
+    }
+
+    /// Reads a room's end of the log.
+    pub(super) async fn load(&self, name: &RoomName) -> Result<Room, StoreError> {
+        let head = self.inner.store.head(name).await?;
+        let newest = match head {
+            Some(_) => {
+                self.inner
+                    .store
+                    .page(name, None, MAX_HISTORY_PAGE)
+                    .await?
+                    .messages
+            }
+            None => Vec::new(),
+        };
+        Ok(self.room(name, head, newest))
+    }
+
+    /// A room that nobody is in.
+    fn room(
+        &self,
+        name: &RoomName,
+        head: Option<(crate::protocol::Epoch, u64)>,
+        newest: Vec<crate::protocol::ChatMessage>,
+    ) -> Room {
+        let (epoch, seq) = head.unwrap_or_else(|| (self.inner.store.fresh_epoch(), 0));
+        let recent = Recent::new(seq, newest);
+        Room::new(name.clone(), epoch, recent, self.inner.rules.clone())
+    }
+
+    /// Stores a message and counts it.
+    pub(super) async fn append(
+        &self,
+        name: &RoomName,
+        message: NewMessage,
+    ) -> Result<Appended, StoreError> {
+        let appended = self.inner.store.append(name, message).await?;
+        if !appended.duplicate {
+            self.inner.messages.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(appended)
+    }
+
+    /// Takes a room's name down, unless it belongs to a later one by now.
+    pub(super) fn retire(&self, name: &RoomName, key: u64) {
+        let mut open = self.lock();
+        if open.rooms.get(name).is_some_and(|entry| entry.key == key) {
+            open.rooms.remove(name);
+            drop(open);
+            self.inner.changed.notify_one();
+        }
+    }
+
+    /// Takes in what the welcome page shows of a room.
+    pub(super) fn summarise(&self, key: u64, summary: &RoomSummary) {
+        let mut open = self.lock();
+        if let Some(entry) = open.rooms.get_mut(&summary.name).filter(|e| e.key == key) {
+            entry.summary = Some(summary.clone());
+            drop(open);
+            self.inner.changed.notify_one();
+        }
+    }
+
+    /// A number for a socket.
+    pub(super) fn next_link(&self) -> LinkId {
+        LinkId(self.next_number())
+    }
+
+    /// A number nobody has had.
+    fn next_number(&self) -> u64 {
+        self.inner.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The map; a poisoned lock is fine, each change of it is one step.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Open> {
+        self.inner
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const _: () = assert!(
+    HISTORY_PAGE <= MAX_HISTORY_PAGE,
+    "a newcomer's page is kept"
+);

@@ -1,0 +1,159 @@
+//! The life of the process: open, listen, serve, stop.
+//!
+//! A stop is asked for once (SIGTERM, SIGINT) and takes less than 10 s even with stuck
+//! clients; asked for twice, it is at once. Order of a stop: no new connections, every
+//! socket is told 1012, the writer stores what is queued and folds its log in.
+
+use super::{
+    config::Config,
+    context::AppContext,
+    error::ServeError,
+    http::router,
+    limits::{STOP_WITHIN, TCP_USER_TIMEOUT, Timing},
+    store::Store,
+};
+use axum::serve::ListenerExt;
+use std::{future::Future, net::SocketAddr, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    time::timeout,
+};
+
+/// Of [`STOP_WITHIN`], how long sockets and requests may take; the rest is the store's.
+const SOCKETS_WITHIN: Duration = Duration::from_secs(4);
+
+/// A server that listens and does not answer yet.
+pub struct Server {
+    /// Where connections come in.
+    listener: TcpListener,
+    /// The state.
+    context: AppContext,
+    /// Says that it stops.
+    stop: watch::Sender<bool>,
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// It could not start: the operator mends the setting named.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let server = Server::bind(config, Timing::default()).await?;
+    let address = server.address()?;
+    tracing::info!(%address, "Noom listens on http://{address}");
+    server.run(stop_signal()?).await
+}
+
+impl Server {
+    /// Opens the store and the address.
+    ///
+    /// # Errors
+    /// Either cannot be opened.
+    pub async fn bind(config: Config, timing: Timing) -> Result<Self, ServeError> {
+        let store = Store::open(&config.database()).map_err(|error| ServeError::Store {
+            directory: config.data_dir.display().to_string(),
+            error,
+        })?;
+        let address = config.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| ServeError::Listen { address, error })?;
+        let (stop, stopping) = watch::channel(false);
+        let context = AppContext::new(config, store, timing, stopping);
+        Ok(Self {
+            listener,
+            context,
+            stop,
+        })
+    }
+
+    /// Where it listens; with port 0, the port it got.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn address(&self) -> Result<SocketAddr, ServeError> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// The state, for whoever lives in the same process.
+    pub fn context(&self) -> &AppContext {
+        &self.context
+    }
+
+    /// Serves until `stopped`, then stops gracefully.
+    ///
+    /// # Errors
+    /// Accepting failed for good.
+    pub async fn run(
+        self,
+        stopped: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        let Self {
+            listener,
+            context,
+            stop,
+        } = self;
+        let mut stopping = stop.subscribe();
+        tokio::spawn(async move {
+            stopped.await;
+            let _ = stop.send(true);
+        });
+        let mut asked = stopping.clone();
+        let service = router(context.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(listener.tap_io(tune), service)
+            .with_graceful_shutdown(async move { drop(asked.wait_for(|stop| *stop).await) });
+        let serving = tokio::spawn(serving.into_future());
+        let _ = stopping.wait_for(|stop| *stop).await;
+        shut_down(&context, serving).await;
+        Ok(())
+    }
+}
+
+/// Takes everything down, in order, within [`STOP_WITHIN`].
+async fn shut_down(
+    context: &AppContext,
+    mut serving: tokio::task::JoinHandle<std::io::Result<()>>,
+) {
+    tracing::info!(sockets = context.gauges.sockets(), "the server stops");
+    let steps = async {
+        context.rooms.close();
+        let _ = timeout(SOCKETS_WITHIN, context.gauges.no_sockets()).await;
+        if timeout(Duration::from_secs(1), &mut serving).await.is_err() {
+            serving.abort();
+        }
+        context.store.close().await;
+    };
+    if timeout(STOP_WITHIN, steps).await.is_err() {
+        tracing::warn!("the server stops without having waited for everything");
+    }
+}
+
+/// Sets a fresh connection up: small frames leave at once, a vanished line is noticed.
+fn tune(stream: &mut TcpStream) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&*stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
+}
+
+/// Ends with the first SIGTERM or SIGINT; the second one ends the process.
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        either(&mut terminate, &mut interrupt).await;
+        tokio::spawn(async move {
+            either(&mut terminate, &mut interrupt).await;
+            tracing::warn!("asked to stop a second time, ending at once");
+            std::process::exit(1);
+        });
+    })
+}
+
+/// Waits for one of two signals.
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}

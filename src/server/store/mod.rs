@@ -1,0 +1,193 @@
+//! What lasts: one SQLite database, one writer thread, a few readers.
+//!
+//! A message is acknowledged only after the commit that holds it: WAL with
+//! `synchronous=FULL` loses none on a crash of the process, nor on a power cut where
+//! the disk honours fsync. Everything a group of writers asks for goes into one
+//! commit ([`writer`]); reading never waits for writing ([`reader`]). Nothing here
+//! panics on what the database says: callers get [`StoreError`] and decide.
+
+mod reader;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
+use reader::Readers;
+use std::{path::Path, sync::Arc};
+use writer::Writer;
+
+/// A message on its way to the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// The id its author's client made; unique in the room.
+    pub id: MessageId,
+    /// Who said it.
+    pub from: Person,
+    /// What was said.
+    pub text: ChatText,
+    /// When the server took it, in milliseconds since the Unix epoch.
+    pub at: i64,
+}
+
+/// A message that is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The message with its place in the room's order.
+    pub message: ChatMessage,
+    /// Whether this id had been stored before; then `message` is the first one.
+    pub duplicate: bool,
+}
+
+/// Part of a room's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Whether there are older ones still.
+    pub more: bool,
+}
+
+/// Why the store did not do it. Nothing was stored; asking again later is safe.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no: disk full, file gone, locked for too long.
+    #[error("the database failed: {0}")]
+    Database(Arc<rusqlite::Error>),
+    /// More is waiting for the disk than the queue holds.
+    #[error("the store is busy")]
+    Busy,
+    /// The store was closed: the server stops.
+    #[error("the store is closed")]
+    Closed,
+    /// A row holds what this version cannot read.
+    #[error("a stored row cannot be read: {0}")]
+    BadRow(String),
+    /// The database comes from a newer version of Noom.
+    #[error("the database has version {found}, this binary knows {known}; use a newer binary")]
+    TooNew {
+        /// What the file says.
+        found: i64,
+        /// What this binary knows.
+        known: i64,
+    },
+    /// The data directory cannot be made or written.
+    #[error("it cannot be made or written: {0}")]
+    Directory(Arc<std::io::Error>),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+/// A handle to the store; cloning it is cheap.
+#[derive(Clone)]
+pub struct Store {
+    /// The one who writes.
+    writer: Writer,
+    /// Those who read.
+    readers: Readers,
+    /// The epoch of every room that has not stored anything yet.
+    epoch: Epoch,
+}
+
+impl Store {
+    /// Opens the database, making it (and its directory) and migrating it where needed.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; the operator mends it, the server does not start.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)
+                .map_err(|error| StoreError::Directory(Arc::new(error)))?;
+        }
+        let mut connection = schema::connect(path)?;
+        schema::migrate(&mut connection)?;
+        let epoch = schema::epoch(&connection)?;
+        let readers = Readers::open(path)?;
+        let writer = Writer::start(connection, epoch.clone())?;
+        Ok(Self {
+            writer,
+            readers,
+            epoch,
+        })
+    }
+
+    /// Stores a message; durable when this returns. The same id again answers the first one.
+    ///
+    /// # Errors
+    /// Nothing was stored; the author sends it again with the same id.
+    pub async fn append(
+        &self,
+        room: &RoomName,
+        message: NewMessage,
+    ) -> Result<Appended, StoreError> {
+        self.writer.append(room.clone(), message).await
+    }
+
+    /// The newest messages before `before` (or of all), at most `limit`.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn page(
+        &self,
+        room: &RoomName,
+        before: Option<Seq>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| reader::page(connection, &room, before, limit))
+            .await
+    }
+
+    /// The oldest messages after `seq`, at most `limit`.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn after(
+        &self,
+        room: &RoomName,
+        seq: Seq,
+        limit: u32,
+    ) -> Result<Vec<ChatMessage>, StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| reader::after(connection, &room, seq, limit))
+            .await
+    }
+
+    /// Epoch and newest `seq` of a room that has stored something.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn head(&self, room: &RoomName) -> Result<Option<(Epoch, Seq)>, StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| reader::head(connection, &room))
+            .await
+    }
+
+    /// The epoch a room without a stored message has. It keeps it with its first one,
+    /// so an epoch handed out stays true.
+    pub fn fresh_epoch(&self) -> Epoch {
+        self.epoch.clone()
+    }
+
+    /// Whether the database can be read and written; for `/readyz`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.readers.run(reader::check).await?;
+        self.writer.check().await
+    }
+
+    /// Stores what is queued, folds the WAL into the database and ends the writer.
+    /// Whoever appends afterwards gets [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+}

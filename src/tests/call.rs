@@ -1,0 +1,173 @@
+//! The call of a room: who is in it, and who hears whom.
+
+use super::harness::{TestApp, patient};
+use crate::protocol::{ClientMessage, Devices, ErrorCode, ServerMessage, Signal};
+
+#[tokio::test]
+async fn a_signal_reaches_the_stay_it_names_and_nobody_else_stamped_by_the_server() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    let mut cem = app.join("team", "Cem").await;
+    ann.enters_call(1).await;
+    let people = ben.enters_call(2).await;
+    assert_eq!(people.iter().map(|p| p.leg).collect::<Vec<_>>(), [1, 2]);
+    cem.hears_until_now().await;
+    ann.hears_until_now().await;
+    // A forged `from` is an unknown field, and ignored.
+    let to = ben.id();
+    let forged = format!(
+        r#"{{"type":"signal","to":"{to}","leg":2,"from":"{}","signal":{{"kind":"offer","connection":1,"sdp":"v=0"}}}}"#,
+        cem.id()
+    );
+    ann.sends_text(&forged).await;
+    let (from, leg) = ben
+        .waits_for(|message| match message {
+            ServerMessage::Signal {
+                from,
+                leg,
+                signal: Signal::Offer { .. },
+            } => Some((from, leg)),
+            _ => None,
+        })
+        .await;
+    assert_eq!((from, leg), (ann.id(), 1));
+    assert_eq!(cem.hears_until_now().await, []);
+    assert_eq!(ann.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn signals_of_or_to_others_are_refused() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    let mut eve = app.join("elsewhere", "Eve").await;
+    ben.enters_call(2).await;
+    eve.enters_call(3).await;
+    ann.offers(&ben.id(), 2, "v=0").await;
+    assert_eq!(ann.is_refused().await.0, ErrorCode::NotInCall);
+    ann.sends(&ClientMessage::Devices {
+        devices: Devices::default(),
+    })
+    .await;
+    assert_eq!(ann.is_refused().await.0, ErrorCode::NotInCall);
+    ann.enters_call(1).await;
+    let own = ann.id();
+    let table = [
+        (ben.id(), 9, "stale leg"),
+        (eve.id(), 3, "other room"),
+        (own, 1, "oneself"),
+    ];
+    for (to, leg, what) in table {
+        ann.offers(&to, leg, "v=0").await;
+        assert_eq!(ann.is_refused().await.0, ErrorCode::NoSuchPerson, "{what}");
+    }
+    ann.offers(&ben.id(), 2, &"x".repeat(49 * 1024)).await;
+    assert_eq!(ann.is_refused().await.0, ErrorCode::SignalTooLong);
+    assert_eq!(eve.hears_until_now().await, []);
+    let heard = ben.hears_until_now().await;
+    assert!(
+        !heard
+            .iter()
+            .any(|m| matches!(m, ServerMessage::Signal { .. })),
+        "{heard:?}"
+    );
+    ann.offers(&ben.id(), 2, "v=0").await;
+    ben.waits_for(|m| matches!(m, ServerMessage::Signal { .. }).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn the_call_is_left_before_the_room() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    ben.enters_call(7).await;
+    ann.hears_until_now().await;
+    let id = ben.id();
+    ben.closes(Some(1000)).await;
+    assert_eq!(ann.next().await, ServerMessage::CallLeft { id, leg: 7 });
+    assert!(matches!(
+        ann.next().await,
+        ServerMessage::Left { count: 1, .. }
+    ));
+}
+
+#[tokio::test]
+async fn the_same_leg_goes_on_and_another_leg_is_another_stay() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let ben = app.join("team", "Ben").await;
+    let was = ben.joined().clone();
+    let mut ben = ben;
+    ben.enters_call(7).await;
+    ann.hears_until_now().await;
+    drop(ben);
+    let mut ben = app.resume("team", "Ben", &was, 0).await;
+    assert_eq!(ben.joined().call.len(), 1, "kept over the broken line");
+    ben.enters_call(7).await;
+    assert_eq!(ann.hears_until_now().await, [], "going on is no news");
+    let people = ben.enters_call(8).await;
+    assert_eq!(people.len(), 1);
+    let heard = ann.hears_until_now().await;
+    assert!(
+        matches!(heard[0], ServerMessage::CallLeft { leg: 7, .. }),
+        "{heard:?}"
+    );
+    assert!(matches!(&heard[1], ServerMessage::CallEntered { person } if person.leg == 8));
+}
+
+#[tokio::test]
+async fn devices_are_told_to_the_others() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    ann.enters_call(1).await;
+    ben.hears_until_now().await;
+    let devices = Devices {
+        camera: true,
+        ..Devices::default()
+    };
+    ann.sends(&ClientMessage::Devices { devices }).await;
+    assert_eq!(
+        ben.next().await,
+        ServerMessage::Devices {
+            id: ann.id(),
+            devices
+        }
+    );
+    let late = app.join("team", "Late").await;
+    assert_eq!(late.joined().call[0].devices, devices);
+}
+
+#[tokio::test]
+async fn a_full_call_says_so_and_lets_one_in_when_there_is_a_place() {
+    let app = TestApp::start_with(patient(), &["--p2p-max", "1"]).await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    ann.enters_call(1).await;
+    let devices = Devices::default();
+    ben.sends(&ClientMessage::EnterCall { leg: 2, devices })
+        .await;
+    assert_eq!(ben.is_refused().await.0, ErrorCode::CallFull);
+    ann.sends(&ClientMessage::LeaveCall).await;
+    ben.waits_for(|m| matches!(m, ServerMessage::CallLeft { leg: 1, .. }).then_some(()))
+        .await;
+    assert_eq!(ben.enters_call(2).await.len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_enters_gets_the_ice_servers_of_the_settings() {
+    let app = TestApp::start_with(patient(), &["--ice-servers", "turn:u:p@t.org"]).await;
+    let mut ann = app.join("team", "Ann").await;
+    ann.sends(&ClientMessage::EnterCall {
+        leg: 1,
+        devices: Devices::default(),
+    })
+    .await;
+    let ServerMessage::Call { ice_servers, .. } = ann.next().await else {
+        panic!("the call")
+    };
+    assert_eq!(ice_servers[0].urls, ["turn:t.org"]);
+    assert_eq!(ice_servers[0].credential.as_deref(), Some("p"));
+}

@@ -1,0 +1,101 @@
+//! Everything over plain HTTP: health, headers, files, pages.
+
+use super::harness::TestApp;
+
+#[tokio::test]
+async fn it_says_that_it_lives_is_ready_and_what_it_counts() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    ann.says("hi").await;
+    assert!(app.get("/healthz").await.ends_with("\r\n\r\nok"));
+    let ready = app.get("/readyz").await;
+    assert!(
+        ready.starts_with("HTTP/1.1 200") && ready.contains(r#""ready":true"#),
+        "{ready}"
+    );
+    let metrics = app.get("/metrics").await;
+    for line in [
+        "noom_rooms 1",
+        "noom_people 1",
+        "noom_sockets 1",
+        "noom_messages_total 1",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line}: {metrics}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn it_says_when_the_database_is_gone() {
+    let app = TestApp::start().await;
+    app.context.store.close().await;
+    let ready = app.get("/readyz").await;
+    assert!(
+        ready.starts_with("HTTP/1.1 503") && ready.contains("database"),
+        "{ready}"
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_stored_is_refused_and_told_to_nobody() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    app.context.store.close().await;
+    let id = super::harness::new_id();
+    let text = "lost".to_owned();
+    ann.sends(&crate::protocol::ClientMessage::Chat { id, text })
+        .await;
+    assert_eq!(
+        ann.is_refused().await,
+        (crate::protocol::ErrorCode::Unavailable, Some(id))
+    );
+    assert_eq!(ben.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_headers_of_the_house() {
+    let app = TestApp::start().await;
+    for path in ["/healthz", "/", "/none", "/pkg/none.js", "/ws"] {
+        let answer = app.get(path).await.to_lowercase();
+        for header in [
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cross-origin-opener-policy: same-origin",
+            "cross-origin-resource-policy: same-origin",
+            "permissions-policy: camera=(self)",
+            "content-security-policy: default-src 'none'",
+        ] {
+            assert!(answer.contains(header), "{path} lacks {header}");
+        }
+        assert!(
+            !answer.contains("strict-transport-security"),
+            "not over http"
+        );
+    }
+    let flags = ["--public-url", "https://meet.org"];
+    let app = TestApp::start_with(super::harness::patient(), &flags).await;
+    assert!(
+        app.get("/healthz")
+            .await
+            .contains("strict-transport-security")
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_a_page_for_people_and_a_line_for_programs() {
+    let app = TestApp::start().await;
+    let program = app.get("/none").await;
+    assert!(
+        program.starts_with("HTTP/1.1 404") && program.ends_with("not found"),
+        "{program}"
+    );
+    let request = "GET /none HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n";
+    let person = app.http(request).await;
+    assert!(
+        person.starts_with("HTTP/1.1 404") && person.contains("<html"),
+        "{person}"
+    );
+}

@@ -1,0 +1,380 @@
+//! [`TestApp`], a server, and [`Client`], somebody who speaks the room protocol.
+
+use crate::{
+    protocol::{
+        ChatMessage, ClientMessage, Devices, Epoch, ErrorCode, Joined, Leg, MessageId,
+        ParticipantId, Resume, Seq, ServerMessage, Signal,
+    },
+    server::{
+        AppContext, Server,
+        config::{Config, FileLayer, Flags},
+        limits::Timing,
+    },
+};
+use clap::Parser;
+use futures::{SinkExt, StreamExt};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, protocol::CloseFrame},
+};
+
+/// How long a test waits for what it expects before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub struct TestApp {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its state.
+    pub context: AppContext,
+    /// Asks it to stop.
+    stop: oneshot::Sender<()>,
+    /// Its end.
+    ended: JoinHandle<()>,
+    /// Its data; outlives a restart.
+    data: Arc<tempfile::TempDir>,
+    /// How it was started.
+    flags: Vec<String>,
+    /// How long things take.
+    timing: Timing,
+}
+
+/// Long enough that nothing happens by itself in a test about something else.
+pub fn patient() -> Timing {
+    Timing {
+        grace: Duration::from_secs(60),
+        summaries_every: Duration::from_millis(5),
+        ..Timing::default()
+    }
+}
+
+/// Short enough that a test sees broken lines go.
+pub fn hasty() -> Timing {
+    Timing {
+        ping_every: Duration::from_millis(100),
+        dead_after: Duration::from_millis(600),
+        grace: Duration::from_millis(50),
+        first_message_within: Duration::from_millis(300),
+        summaries_every: Duration::from_millis(5),
+        close_within: Duration::from_millis(500),
+    }
+}
+
+impl TestApp {
+    /// A server with the defaults.
+    pub async fn start() -> Self {
+        Self::start_with(patient(), &[]).await
+    }
+
+    /// A server with these timings and flags.
+    pub async fn start_with(timing: Timing, flags: &[&str]) -> Self {
+        let data = Arc::new(tempfile::tempdir().expect("tempdir"));
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self::on(data, timing, flags).await
+    }
+
+    /// A server on this data.
+    async fn on(data: Arc<tempfile::TempDir>, timing: Timing, flags: Vec<String>) -> Self {
+        let directory = data.path().display().to_string();
+        let own = ["noom", "--listen", "127.0.0.1:0", "--data-dir", &directory];
+        let words = own.into_iter().map(str::to_owned).chain(flags.clone());
+        let parsed = Flags::try_parse_from(words).expect("flags");
+        let config = Config::resolve(&parsed, &|_| None, &FileLayer::default()).expect("config");
+        let server = Server::bind(config, timing).await.expect("binds");
+        let (address, context) = (server.address().expect("address"), server.context().clone());
+        let (stop, stopped) = oneshot::channel();
+        let run = async move {
+            let until = async move { drop(stopped.await) };
+            server.run(until).await.expect("serves");
+        };
+        let ended = tokio::spawn(run);
+        Self {
+            address,
+            context,
+            stop,
+            ended,
+            data,
+            flags,
+            timing,
+        }
+    }
+
+    /// Stops it as SIGTERM does and waits for its end.
+    pub async fn stop(self) {
+        self.restart_later().await;
+    }
+
+    /// Stops it and starts it again on the same data.
+    pub async fn restart(self) -> Self {
+        let (data, timing, flags) = self.restart_later().await;
+        Self::on(data, timing, flags).await
+    }
+
+    /// Stops it and keeps what a restart needs.
+    async fn restart_later(self) -> (Arc<tempfile::TempDir>, Timing, Vec<String>) {
+        let _ = self.stop.send(());
+        timeout(Duration::from_secs(10), self.ended)
+            .await
+            .expect("stops in 10 s")
+            .expect("ends");
+        (self.data, self.timing, self.flags)
+    }
+
+    /// A socket that has said nothing.
+    pub async fn connect(&self) -> Client {
+        let (socket, _) = connect_async(format!("ws://{}/ws", self.address))
+            .await
+            .expect("101");
+        Client {
+            socket,
+            joined: None,
+        }
+    }
+
+    /// Somebody in a room.
+    pub async fn join(&self, room: &str, nickname: &str) -> Client {
+        let mut client = self.connect().await;
+        client.joins(room, nickname).await;
+        client
+    }
+
+    /// Somebody who comes back to a room after `seq`.
+    pub async fn resume(&self, room: &str, nickname: &str, was: &Joined, seq: Seq) -> Client {
+        let mut client = self.connect().await;
+        let resume = Resume {
+            session: was.session.clone(),
+            epoch: was.epoch.clone(),
+            seq,
+        };
+        client.sends(&join(room, nickname, Some(resume))).await;
+        client.is_in().await;
+        client
+    }
+
+    /// A plain HTTP/1.1 request; answers the whole response as text.
+    pub async fn http(&self, request: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = TcpStream::connect(self.address).await.expect("connects");
+        stream.write_all(request.as_bytes()).await.expect("writes");
+        let mut response = Vec::new();
+        let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
+        read.expect("answers").expect("reads");
+        String::from_utf8_lossy(&response).into_owned()
+    }
+
+    /// A GET that closes the connection.
+    pub async fn get(&self, path: &str) -> String {
+        self.http(&format!(
+            "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+        ))
+        .await
+    }
+}
+
+/// A `join`.
+pub fn join(room: &str, nickname: &str, resume: Option<Resume>) -> ClientMessage {
+    ClientMessage::Join {
+        room: room.to_owned(),
+        nickname: nickname.to_owned(),
+        resume,
+    }
+}
+
+/// A message id of its own.
+pub fn new_id() -> MessageId {
+    MessageId(uuid::Uuid::from_u128(rand::random()))
+}
+
+/// Somebody with a socket.
+pub struct Client {
+    /// The socket.
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The answer to `join`.
+    joined: Option<Joined>,
+}
+
+impl Client {
+    /// Sends a message.
+    pub async fn sends(&mut self, message: &ClientMessage) {
+        let json = serde_json::to_string(message).expect("serialises");
+        self.sends_text(&json).await;
+    }
+
+    /// Sends a text frame.
+    pub async fn sends_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.expect("sent");
+    }
+
+    /// The next message.
+    pub async fn next(&mut self) -> ServerMessage {
+        loop {
+            let frame = timeout(PATIENCE, self.socket.next())
+                .await
+                .expect("something comes");
+            match frame.expect("open").expect("read") {
+                Message::Text(text) => return serde_json::from_str(&text).expect("a message"),
+                Message::Close(frame) => panic!("closed: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next message that `pick` takes; others are passed over.
+    pub async fn waits_for<T>(&mut self, mut pick: impl FnMut(ServerMessage) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = pick(self.next().await) {
+                return found;
+            }
+        }
+    }
+
+    /// Everything that comes before the answer to a `ping` sent now.
+    pub async fn hears_until_now(&mut self) -> Vec<ServerMessage> {
+        self.sends(&ClientMessage::Ping).await;
+        let mut heard = Vec::new();
+        loop {
+            match self.next().await {
+                ServerMessage::Pong => return heard,
+                other => heard.push(other),
+            }
+        }
+    }
+
+    /// The number of the close frame that ends the socket.
+    pub async fn is_closed(&mut self) -> Option<u16> {
+        loop {
+            let frame = timeout(PATIENCE, self.socket.next())
+                .await
+                .expect("it ends");
+            match frame {
+                Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
+    /// Joins and waits for the answer.
+    pub async fn joins(&mut self, room: &str, nickname: &str) {
+        self.sends(&join(room, nickname, None)).await;
+        self.is_in().await;
+    }
+
+    /// Waits for the answer to `join`.
+    async fn is_in(&mut self) {
+        let joined = self.waits_for(|message| match message {
+            ServerMessage::Joined(joined) => Some(joined),
+            ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
+            _ => None,
+        });
+        self.joined = Some(joined.await);
+    }
+
+    /// The answer to `join`.
+    pub fn joined(&self) -> &Joined {
+        self.joined.as_ref().expect("has joined")
+    }
+
+    /// Who one is.
+    pub fn id(&self) -> ParticipantId {
+        self.joined().me.clone()
+    }
+
+    /// The log one is in.
+    pub fn epoch(&self) -> Epoch {
+        self.joined().epoch.clone()
+    }
+
+    /// Says something and waits for the acknowledgement.
+    pub async fn says(&mut self, text: &str) -> ChatMessage {
+        let id = new_id();
+        self.says_as(id, text).await
+    }
+
+    /// Says something under this id and waits for the acknowledgement.
+    pub async fn says_as(&mut self, id: MessageId, text: &str) -> ChatMessage {
+        self.sends(&ClientMessage::Chat {
+            id,
+            text: text.to_owned(),
+        })
+        .await;
+        self.waits_for(|message| match message {
+            ServerMessage::Chat(chat) if chat.id == id => Some(chat),
+            ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until somebody else says this; fails on any other chat.
+    pub async fn sees(&mut self, text: &str) -> ChatMessage {
+        let chat = self.waits_for(|message| match message {
+            ServerMessage::Chat(chat) => Some(chat),
+            _ => None,
+        });
+        let chat = chat.await;
+        assert_eq!(chat.text.as_str(), text);
+        chat
+    }
+
+    /// Waits for a refusal.
+    pub async fn is_refused(&mut self) -> (ErrorCode, Option<MessageId>) {
+        self.waits_for(|message| match message {
+            ServerMessage::Error { code, id, .. } => Some((code, id)),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until a person of this nickname has left.
+    pub async fn sees_leave(&mut self, nickname: &str) -> u32 {
+        self.waits_for(|message| match message {
+            ServerMessage::Left { person, count } if person.nickname.as_str() == nickname => {
+                Some(count)
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Enters the call and waits for the answer.
+    pub async fn enters_call(&mut self, leg: Leg) -> Vec<crate::protocol::CallPerson> {
+        let devices = Devices {
+            microphone: true,
+            ..Devices::default()
+        };
+        self.sends(&ClientMessage::EnterCall { leg, devices }).await;
+        self.waits_for(|message| match message {
+            ServerMessage::Call { people, .. } => Some(people),
+            ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Sends an offer to a stay of somebody.
+    pub async fn offers(&mut self, to: &ParticipantId, leg: Leg, sdp: &str) {
+        let signal = Signal::Offer {
+            connection: 1,
+            sdp: sdp.to_owned(),
+        };
+        self.sends(&ClientMessage::Signal {
+            to: to.clone(),
+            leg,
+            signal,
+        })
+        .await;
+    }
+
+    /// Closes with this code, or without one, and waits for the end.
+    pub async fn closes(mut self, code: Option<u16>) {
+        let frame = code.map(|code| CloseFrame {
+            code: code.into(),
+            reason: "".into(),
+        });
+        self.socket.close(frame).await.expect("closed");
+        self.is_closed().await;
+    }
+}

@@ -1,0 +1,357 @@
+//! Hostile input: each gets the documented answer, and everybody else's chat goes on.
+
+use super::harness::{Client, TestApp, hasty, join, new_id, patient};
+use crate::protocol::{ClientMessage, ErrorCode, MAX_FRAME_BYTES, ServerMessage};
+use futures::SinkExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Proves that two others still talk.
+async fn the_others_go_on(app: &TestApp) {
+    let mut ann = app.join("calm", "Ann").await;
+    let mut ben = app.join("calm", "Ben").await;
+    ann.says("still here").await;
+    ben.sees("still here").await;
+}
+
+/// Speaks WebSocket by hand, for what a library would not send.
+async fn raw(app: &TestApp, frames: &[u8]) -> Vec<u8> {
+    let mut stream = tokio::net::TcpStream::connect(app.address)
+        .await
+        .expect("connects");
+    stream
+        .write_all(upgrade("").as_bytes())
+        .await
+        .expect("writes");
+    stream.write_all(frames).await.expect("writes");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(super::harness::PATIENCE, stream.read_to_end(&mut answer));
+    let _ = read.await.expect("the server ends it");
+    answer
+}
+
+/// An upgrade with these further headers.
+fn upgrade(headers: &str) -> String {
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: good.com\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    )
+}
+
+/// Whether the bytes end in a close frame with this code.
+fn closed_with(answer: &[u8], code: u16) -> bool {
+    answer.windows(2).any(|bytes| bytes == code.to_be_bytes()) && answer.contains(&0x88)
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_refused_and_the_socket_lives() {
+    let app = TestApp::start().await;
+    let mut eve = app.join("team", "Eve").await;
+    let deep = "[".repeat(60_000);
+    let nested = format!(
+        "{}1{}",
+        r#"{"type":"chat","id":"#.repeat(2000),
+        "}".repeat(2000)
+    );
+    let table = [
+        ("", ErrorCode::BadMessage),
+        ("not json", ErrorCode::BadMessage),
+        ("[]", ErrorCode::BadMessage),
+        ("{}", ErrorCode::BadMessage),
+        (deep.as_str(), ErrorCode::BadMessage),
+        (nested.as_str(), ErrorCode::BadMessage),
+        (r#"{"type":"dance"}"#, ErrorCode::UnknownType),
+        (
+            r#"{"type":"chat","id":7,"text":"x"}"#,
+            ErrorCode::BadMessage,
+        ),
+        (
+            r#"{"type":"signal","to":"<script>","leg":1,"signal":{}}"#,
+            ErrorCode::BadMessage,
+        ),
+    ];
+    for (frame, code) in table {
+        eve.sends_text(frame).await;
+        assert_eq!(
+            eve.is_refused().await.0,
+            code,
+            "{}",
+            &frame[..frame.len().min(40)]
+        );
+    }
+    eve.says("still welcome").await;
+    the_others_go_on(&app).await;
+}
+
+#[tokio::test]
+async fn whoever_sends_nothing_but_rubbish_is_closed_with_4400() {
+    let app = TestApp::start().await;
+    let mut eve = app.join("team", "Eve").await;
+    for _ in 0..50 {
+        eve.sends_text("rubbish").await;
+    }
+    assert_eq!(eve.is_closed().await, Some(4400));
+}
+
+#[tokio::test]
+async fn before_join_there_is_nothing_to_say() {
+    let app = TestApp::start().await;
+    let mut eve = app.connect().await;
+    let id = new_id();
+    eve.sends(&ClientMessage::Chat {
+        id,
+        text: "hi".to_owned(),
+    })
+    .await;
+    assert_eq!(eve.is_refused().await, (ErrorCode::NotJoined, Some(id)));
+    for message in [
+        ClientMessage::LeaveCall,
+        ClientMessage::Nickname {
+            nickname: "E".to_owned(),
+        },
+        ClientMessage::History {
+            before: 9,
+            limit: None,
+        },
+    ] {
+        eve.sends(&message).await;
+        assert_eq!(eve.is_refused().await.0, ErrorCode::NotJoined);
+    }
+    eve.sends(&join(" ", "Eve", None)).await;
+    assert_eq!(eve.is_refused().await.0, ErrorCode::BadRoomName);
+    eve.sends(&join("team", "", None)).await;
+    assert_eq!(eve.is_refused().await.0, ErrorCode::BadNickname);
+    eve.joins("team", "Eve").await;
+    eve.sends(&join("other", "Eve", None)).await;
+    assert_eq!(eve.is_refused().await.0, ErrorCode::AlreadyJoined);
+}
+
+#[tokio::test]
+async fn a_frame_of_64_kib_is_read_and_one_byte_more_closes_with_4413() {
+    let app = TestApp::start().await;
+    let mut eve = app.join("team", "Eve").await;
+    eve.sends_text(&" ".repeat(MAX_FRAME_BYTES)).await;
+    assert_eq!(eve.is_refused().await.0, ErrorCode::BadMessage);
+    for size in [MAX_FRAME_BYTES + 1, 2 * MAX_FRAME_BYTES + 1] {
+        let mut eve = app.join("team", "Eve").await;
+        eve.sends_text(&" ".repeat(size)).await;
+        assert_eq!(eve.is_closed().await, Some(4413), "{size}");
+    }
+    the_others_go_on(&app).await;
+}
+
+#[tokio::test]
+async fn a_message_of_many_fragments_is_held_to_the_same_size() {
+    let app = TestApp::start().await;
+    // 40 unfinished fragments of 4 KiB, masked with zeros.
+    let mut frames = Vec::new();
+    for number in 0..40 {
+        frames.extend([
+            if number == 0 { 0x01 } else { 0x00 },
+            0xfe,
+            0x10,
+            0x00,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        frames.extend([b' '; 4096]);
+    }
+    assert!(closed_with(&raw(&app, &frames).await, 4413));
+}
+
+#[tokio::test]
+async fn binary_and_invalid_utf8_close_with_4400() {
+    let app = TestApp::start().await;
+    let mut eve = app.join("team", "Eve").await;
+    eve.socket
+        .send(Message::binary(vec![1, 2, 3]))
+        .await
+        .expect("sent");
+    assert_eq!(eve.is_closed().await, Some(4400));
+    let invalid = [0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe];
+    assert!(
+        closed_with(&raw(&app, &invalid).await, 4400),
+        "invalid UTF-8"
+    );
+    let unmasked = [0x81, 0x02, b'h', b'i'];
+    assert!(closed_with(&raw(&app, &unmasked).await, 4400), "unmasked");
+    the_others_go_on(&app).await;
+}
+
+#[tokio::test]
+async fn a_burst_of_ten_thousand_messages_closes_with_4429() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut eve = app.join("team", "Eve").await;
+    let flood = async {
+        for _ in 0..10_000 {
+            let ping = r#"{"type":"chat","id":"00000000-0000-4000-8000-000000000000","text":"x"}"#;
+            if eve.socket.feed(Message::text(ping)).await.is_err() {
+                break;
+            }
+        }
+        let _ = eve.socket.flush().await;
+        eve.is_closed().await
+    };
+    let talk = async {
+        ann.says("over the noise").await;
+    };
+    let (closed, ()) = tokio::join!(flood, talk);
+    assert_eq!(closed, Some(4429));
+    the_others_go_on(&app).await;
+}
+
+#[tokio::test]
+async fn forty_at_once_are_taken_and_more_are_refused_by_their_id() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let ids: Vec<_> = (0..60).map(|_| new_id()).collect();
+    for id in &ids {
+        ann.sends(&ClientMessage::Chat {
+            id: *id,
+            text: "x".to_owned(),
+        })
+        .await;
+    }
+    let (mut taken, mut refused) = (0, 0);
+    while taken + refused < ids.len() {
+        match ann.next().await {
+            ServerMessage::Chat(chat) => taken += usize::from(ids.contains(&chat.id)),
+            ServerMessage::Error {
+                code: ErrorCode::TooManyMessages,
+                id,
+                ..
+            } => {
+                refused += usize::from(id.is_some_and(|id| ids.contains(&id)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // `join` took one of the forty.
+    assert!((39..60).contains(&taken), "{taken} taken");
+}
+
+#[tokio::test]
+async fn one_byte_a_second_keeps_nobody_up_and_is_dead_by_the_silence() {
+    let app = TestApp::start_with(hasty(), &[]).await;
+    let mut slow = tokio::net::TcpStream::connect(app.address)
+        .await
+        .expect("connects");
+    slow.write_all(upgrade("").as_bytes())
+        .await
+        .expect("writes");
+    let (mut reading, mut writing) = slow.into_split();
+    // A frame of a thousand bytes, one byte at a time, for as long as it is taken.
+    let drip = async move {
+        let mut frame = vec![0x81, 0xfe, 0x03, 0xe8, 0, 0, 0, 0];
+        frame.resize(1008, b' ');
+        for byte in frame {
+            if writing.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let drip = tokio::spawn(drip);
+    the_others_go_on(&app).await;
+    let mut answer = Vec::new();
+    let end = tokio::time::timeout(super::harness::PATIENCE, reading.read_to_end(&mut answer));
+    let _ = end.await.expect("the server ends it");
+    // It never joined either, which ends it as well; both are documented.
+    assert!(closed_with(&answer, 4400) || closed_with(&answer, 4408));
+    drip.abort();
+}
+
+#[tokio::test]
+async fn a_socket_that_neither_joins_nor_watches_is_closed_and_a_watcher_is_not() {
+    let app = TestApp::start_with(hasty(), &[]).await;
+    let mut watcher = app.connect().await;
+    watcher.sends(&ClientMessage::Watch).await;
+    let mut silent = app.connect().await;
+    assert_eq!(silent.is_closed().await, Some(4400));
+    watcher.hears_until_now().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_of_another_site_gets_403() {
+    let app = TestApp::start().await;
+    let status = |response: String| response.split(' ').nth(1).map(str::to_owned);
+    let table = [
+        ("Origin: http://good.com\r\n", "101"),
+        ("", "101"),
+        ("Sec-Fetch-Site: same-origin\r\n", "101"),
+        ("Origin: http://evil.com\r\n", "403"),
+        ("Origin: http://good.com.evil.com\r\n", "403"),
+        ("Origin: null\r\n", "403"),
+        ("Sec-Fetch-Site: cross-site\r\n", "403"),
+        ("Sec-Fetch-Site: same-site\r\n", "403"),
+    ];
+    for (headers, expected) in table {
+        let mut stream = tokio::net::TcpStream::connect(app.address)
+            .await
+            .expect("connects");
+        stream
+            .write_all(upgrade(headers).as_bytes())
+            .await
+            .expect("writes");
+        let mut answer = [0; 64];
+        let read = stream.read(&mut answer).await.expect("answers");
+        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+        assert_eq!(status(answer).as_deref(), Some(expected), "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn posts_of_another_site_and_too_large_bodies_are_refused() {
+    let app = TestApp::start().await;
+    let post = |path: &str, headers: &str, body: &str| {
+        let length = body.len();
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: good.com\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{headers}\r\n{body}"
+        )
+    };
+    let form = "Content-Type: text/plain\r\n";
+    let evil = format!("{form}Origin: http://evil.com\r\n");
+    for path in ["/", "/api/anything", "/room/team", "/healthz"] {
+        let answer = app.http(&post(path, &evil, "x=1")).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
+        let answer = app.http(&post(path, form, "x=1")).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 4") && !answer.starts_with("HTTP/1.1 403"),
+            "{answer}"
+        );
+    }
+    let large = app.http(&post("/", "", &"x".repeat(64 * 1024 + 1))).await;
+    assert!(large.starts_with("HTTP/1.1 413"), "{large}");
+}
+
+#[tokio::test]
+async fn an_address_behind_a_trusted_proxy_holds_so_many_sockets() {
+    let flags = [
+        "--sockets-per-address",
+        "1",
+        "--trusted-proxies",
+        "127.0.0.1",
+    ];
+    let app = TestApp::start_with(patient(), &flags).await;
+    let mut open = Vec::new();
+    for (address, expected) in [
+        ("10.0.0.1", "101"),
+        ("10.0.0.1", "429"),
+        ("10.0.0.2", "101"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(app.address)
+            .await
+            .expect("connects");
+        let request = upgrade(&format!("X-Forwarded-For: {address}\r\n"));
+        stream.write_all(request.as_bytes()).await.expect("writes");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("answers");
+        assert_eq!(&answer[9..12], expected.as_bytes(), "{address}");
+        open.push(stream);
+    }
+    let _loopback: Vec<Client> = vec![app.connect().await, app.connect().await];
+}

@@ -1,0 +1,219 @@
+//! Lines that break and come back, and a server that stops and comes back.
+
+use super::harness::{Client, TestApp, hasty, new_id, patient};
+use crate::protocol::ServerMessage;
+use futures::{SinkExt, StreamExt};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Breaks the line without a close frame.
+async fn breaks(client: Client) {
+    drop(client);
+}
+
+#[tokio::test]
+async fn closing_on_purpose_leaves_at_once() {
+    // The grace is a minute here: whoever is seen leaving did not wait for it.
+    let app = TestApp::start_with(patient(), &[]).await;
+    let mut ann = app.join("team", "Ann").await;
+    for code in [Some(1000), None] {
+        app.join("team", "Ben").await.closes(code).await;
+        assert_eq!(ann.sees_leave("Ben").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_reload_within_the_grace_shows_no_pair_of_notices() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    for code in [None, Some(1001)] {
+        let ben = app.join("team", "Ben").await;
+        let was = ben.joined().clone();
+        match code {
+            Some(code) => ben.closes(Some(code)).await,
+            None => breaks(ben).await,
+        }
+        ann.hears_until_now().await;
+        let ben = app.resume("team", "Ben", &was, was.seq).await;
+        assert!(ben.joined().resumed);
+        assert_eq!((ben.id(), ben.joined().people.len()), (was.me, 2));
+        assert_eq!(ann.hears_until_now().await, []);
+        ben.closes(Some(1000)).await;
+        ann.sees_leave("Ben").await;
+    }
+}
+
+#[tokio::test]
+async fn coming_back_under_another_nickname_is_told_as_a_renaming() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let ben = app.join("team", "Ben").await;
+    let was = ben.joined().clone();
+    breaks(ben).await;
+    let _ben = app.resume("team", "Benny", &was, was.seq).await;
+    let heard = ann.hears_until_now().await;
+    assert!(
+        matches!(heard.last(), Some(ServerMessage::Renamed { .. })),
+        "{heard:?}"
+    );
+    assert_eq!(heard.len(), 2, "entered, renamed: {heard:?}");
+}
+
+#[tokio::test]
+async fn a_broken_line_is_gone_after_the_grace() {
+    let app = TestApp::start_with(hasty(), &[]).await;
+    let mut ann = app.join("team", "Ann").await;
+    let ben = app.join("team", "Ben").await;
+    breaks(ben).await;
+    assert_eq!(ann.sees_leave("Ben").await, 1);
+}
+
+#[tokio::test]
+async fn a_vanished_line_is_gone_after_the_silence_without_further_grace() {
+    let mut timing = hasty();
+    timing.grace = super::harness::PATIENCE * 10;
+    let app = TestApp::start_with(timing, &[]).await;
+    let mut ann = app.join("team", "Ann").await;
+    // Ben's socket stays open, and nobody reads it: no pong ever comes.
+    let mut ben = app.join("team", "Ben").await;
+    assert_eq!(ann.sees_leave("Ben").await, 1);
+    assert_eq!(ben.is_closed().await, Some(4408));
+}
+
+#[tokio::test]
+async fn whoever_answers_pings_only_stays() {
+    let app = TestApp::start_with(hasty(), &[]).await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut pings = 0;
+    while pings < 20 {
+        let frame = ann.socket.next().await.expect("open").expect("read");
+        pings += usize::from(matches!(frame, Message::Ping(_)));
+    }
+    assert_eq!(ann.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn resuming_replays_exactly_what_was_missed() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    ann.says("seen").await;
+    let seen = ben.sees("seen").await.seq;
+    let was = ben.joined().clone();
+    breaks(ben).await;
+    for text in ["one", "two", "three"] {
+        ann.says(text).await;
+    }
+    let mut ben = app.resume("team", "Ben", &was, seen).await;
+    assert!(ben.joined().resumed);
+    let missed = ben.joined().history.iter().map(|m| m.text.as_str());
+    assert_eq!(missed.collect::<Vec<_>>(), ["one", "two", "three"]);
+    ann.says("four").await;
+    ben.sees("four").await;
+}
+
+#[tokio::test]
+async fn whoever_missed_too_much_or_knows_another_log_gets_a_fresh_snapshot() {
+    let app = TestApp::start().await;
+    let ann = app.join("team", "Ann").await;
+    let mut was = ann.joined().clone();
+    let ahead = app.resume("team", "Ann", &was, 7).await;
+    assert!(!ahead.joined().resumed, "seq is ahead of the log");
+    was.epoch = crate::protocol::Epoch::parse("another").expect("valid");
+    let other = app.resume("team", "Ann", &was, 0).await;
+    assert!(!other.joined().resumed && other.id() == was.me);
+}
+
+#[tokio::test]
+async fn a_session_that_comes_in_again_takes_over_and_the_former_socket_is_told() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    let was = ben.joined().clone();
+    let mut again = app.resume("team", "Ben", &was, 0).await;
+    assert_eq!(ben.is_closed().await, Some(4409));
+    ann.hears_until_now().await;
+    again.says("still me").await;
+    assert_eq!(ann.sees("still me").await.from.id, was.me);
+    assert_eq!(ann.hears_until_now().await, [], "nobody left or entered");
+}
+
+#[tokio::test]
+async fn a_restart_keeps_history_ids_and_epoch_and_tells_sockets_1012() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    ann.says("before").await;
+    let was = ann.joined().clone();
+    let (app, closed) = tokio::join!(app.restart(), ann.is_closed());
+    assert_eq!(closed, Some(1012));
+    let ann = app.resume("team", "Ann", &was, 0).await;
+    assert_eq!(
+        (ann.id(), ann.epoch(), ann.joined().resumed),
+        (was.me, was.epoch, true)
+    );
+    assert_eq!(ann.joined().history[0].text.as_str(), "before");
+    let mut ben = app.join("team", "Ben").await;
+    assert_eq!(ben.says("after").await.seq, 2);
+}
+
+#[tokio::test]
+async fn a_message_sent_again_after_a_restart_is_still_one_message() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let id = new_id();
+    let first = ann.says_as(id, "once").await;
+    let was = ann.joined().clone();
+    let app = app.restart().await;
+    let mut ann = app.resume("team", "Ann", &was, 0).await;
+    assert_eq!(ann.says_as(id, "once").await, first);
+    assert_eq!(ann.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn stuck_clients_do_not_keep_the_server_from_stopping() {
+    let app = TestApp::start().await;
+    let stuck = app.join("team", "Stuck").await;
+    let _idle = app.connect().await;
+    let _half = tokio::net::TcpStream::connect(app.address)
+        .await
+        .expect("connects");
+    app.stop().await;
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_is_closed_with_4408_and_the_others_go_on() {
+    let mut timing = patient();
+    (timing.grace, timing.close_within) = (hasty().grace, super::harness::PATIENCE);
+    let app = TestApp::start_with(timing, &[]).await;
+    let mut slow = app.join("team", "Slow").await;
+    slow.enters_call(9).await;
+    // Two senders of 290 offers of 47 KiB: more than the kernel's buffers hold.
+    let sdp = "x".repeat(47 * 1024);
+    for nickname in ["Ann", "Ben"] {
+        let mut sender = app.join("team", nickname).await;
+        sender.enters_call(1).await;
+        for _ in 0..290 {
+            sender.offers(&slow.id(), 9, &sdp).await;
+        }
+        sender.hears_until_now().await;
+        sender.closes(Some(1000)).await;
+    }
+    let totals = || app.context.rooms.totals().people;
+    app.context
+        .rooms
+        .watch()
+        .wait_for(|_| totals() == 0)
+        .await
+        .expect("all are gone");
+    let mut ann = app.join("team", "Ann").await;
+    ann.says("going on").await;
+    assert_eq!(slow.is_closed().await, Some(4408));
+}
+
+#[tokio::test]
+async fn a_closing_handshake_is_answered() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    ann.socket.send(Message::Close(None)).await.expect("sent");
+    assert_eq!(ann.is_closed().await, None);
+}

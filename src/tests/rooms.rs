@@ -1,0 +1,341 @@
+//! People in rooms: coming, talking, being called something else, going.
+
+use super::harness::{TestApp, join, new_id};
+use crate::{
+    protocol::{ChatText, ClientMessage, ErrorCode, Nickname, RoomName, Rooms, ServerMessage},
+    server::{new_session_token, participant_id, rooms::RoomError},
+};
+
+fn name(text: &str) -> RoomName {
+    RoomName::parse(text).expect("valid")
+}
+
+#[tokio::test]
+async fn what_one_says_everybody_in_the_room_sees_and_nobody_else() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("here", "Ann").await;
+    let mut ben = app.join("here", "Ben").await;
+    let mut eve = app.join("elsewhere", "Eve").await;
+    let said = ann.says("hello").await;
+    let seen = ben.sees("hello").await;
+    assert_eq!((&said, said.seq), (&seen, 1));
+    assert_eq!(said.from.id, ann.id());
+    assert_eq!(eve.hears_until_now().await, []);
+    // The positive control: Eve would have seen it had it been in her room.
+    let mut bob = app.join("elsewhere", "Bob").await;
+    bob.says("psst").await;
+    eve.sees("psst").await;
+    assert_eq!(ann.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn people_enter_are_renamed_and_leave_in_everybodys_sight() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    let ServerMessage::Entered { person, count } = ann.next().await else {
+        panic!("Ben enters")
+    };
+    assert_eq!((person.id, count), (ben.id(), 2));
+    assert_eq!(ben.joined().people.len(), 2);
+    ben.sends(&ClientMessage::Nickname {
+        nickname: " Benny ".to_owned(),
+    })
+    .await;
+    for client in [&mut ann, &mut ben] {
+        let ServerMessage::Renamed { person, was } = client.next().await else {
+            panic!("Ben is renamed")
+        };
+        assert_eq!((person.nickname.as_str(), was.as_str()), ("Benny", "Ben"));
+    }
+    ben.sends(&ClientMessage::Nickname {
+        nickname: "Benny".to_owned(),
+    })
+    .await;
+    assert_eq!(
+        ben.hears_until_now().await,
+        [],
+        "the same nickname is no news"
+    );
+    ben.sends(&ClientMessage::Nickname {
+        nickname: "\u{202e}".to_owned(),
+    })
+    .await;
+    assert_eq!(ben.is_refused().await, (ErrorCode::BadNickname, None));
+    ben.closes(Some(1000)).await;
+    assert_eq!(ann.sees_leave("Benny").await, 1);
+}
+
+#[tokio::test]
+async fn two_people_of_the_same_nickname_are_two_people() {
+    let app = TestApp::start().await;
+    let one = app.join("team", "Guest").await;
+    let other = app.join("team", "Guest").await;
+    assert_ne!(one.id(), other.id());
+    assert_eq!(other.joined().people.len(), 2);
+}
+
+#[tokio::test]
+async fn a_late_joiner_receives_the_last_fifty_messages_and_asks_for_the_rest() {
+    let app = TestApp::start().await;
+    let room = app.context.rooms.open(&name("team")).await.expect("opens");
+    let author = new_session_token();
+    let nickname = Nickname::parse("Ann").expect("valid");
+    for number in 1..=70 {
+        let text = ChatText::parse(&number.to_string()).expect("valid");
+        room.post(&author, nickname.clone(), new_id(), text)
+            .await
+            .expect("posted");
+    }
+    let mut late = app.join("team", "Late").await;
+    let history = &late.joined().history;
+    assert_eq!(
+        (history.len(), history[0].seq, late.joined().more),
+        (50, 21, true)
+    );
+    late.sends(&ClientMessage::History {
+        before: 21,
+        limit: Some(5),
+    })
+    .await;
+    let ServerMessage::History { messages, more } = late.next().await else {
+        panic!("a page")
+    };
+    assert_eq!(
+        messages.iter().map(|m| m.seq).collect::<Vec<_>>(),
+        [16, 17, 18, 19, 20]
+    );
+    assert!(more);
+    late.sends(&ClientMessage::History {
+        before: 21,
+        limit: Some(9999),
+    })
+    .await;
+    let ServerMessage::History { messages, more } = late.next().await else {
+        panic!("a page")
+    };
+    assert_eq!((messages.len(), more), (20, false));
+}
+
+#[tokio::test]
+async fn long_messages_make_a_shorter_history_never_a_frame_beyond_the_limit() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    for _ in 0..10 {
+        ann.says(&"👋".repeat(4000)).await;
+    }
+    let late = app.join("team", "Late").await;
+    let json = serde_json::to_string(late.joined()).expect("serialises");
+    assert!(
+        json.len() < crate::protocol::MAX_FRAME_BYTES && json.len() > 40_000,
+        "{}",
+        json.len()
+    );
+    assert_eq!(late.joined().history.last().map(|m| m.seq), Some(10));
+    assert!(late.joined().more);
+}
+
+#[tokio::test]
+async fn the_acknowledgement_comes_after_the_message_is_durable() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    for number in 1..=20 {
+        let said = ann.says("again").await;
+        let stored = app
+            .context
+            .store
+            .page(&name("team"), None, 1)
+            .await
+            .expect("read");
+        assert_eq!(stored.messages, [said], "message {number} is on the disk");
+    }
+}
+
+#[tokio::test]
+async fn the_same_id_twice_is_one_message() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    let id = new_id();
+    let first = ann.says_as(id, "once").await;
+    let again = ann.says_as(id, "changed").await;
+    assert_eq!(first, again);
+    ben.sees("once").await;
+    assert_eq!(ben.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn a_message_that_is_none_is_refused_by_its_id() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let long = "x".repeat(4001);
+    let table = [
+        (" \n ", ErrorCode::MessageEmpty),
+        (long.as_str(), ErrorCode::MessageTooLong),
+        ("a\u{0}b", ErrorCode::MessageNotAllowed),
+    ];
+    for (text, code) in table {
+        let id = new_id();
+        ann.sends(&ClientMessage::Chat {
+            id,
+            text: text.to_owned(),
+        })
+        .await;
+        assert_eq!(ann.is_refused().await, (code, Some(id)));
+    }
+}
+
+#[tokio::test]
+async fn a_full_room_says_so_and_lets_one_in_when_there_is_a_place() {
+    let app = TestApp::start_with(super::harness::patient(), &["--room-capacity", "1"]).await;
+    let ann = app.join("team", "Ann").await;
+    let mut ben = app.connect().await;
+    ben.sends(&join("team", "Ben", None)).await;
+    assert_eq!(ben.is_refused().await.0, ErrorCode::RoomFull);
+    assert!(app.context.rooms.snapshot(&name("team")).await.full);
+    ann.closes(None).await;
+    let mut rooms = app.context.rooms.watch();
+    rooms
+        .wait_for(|list| list.rooms.is_empty())
+        .await
+        .expect("emptied");
+    ben.joins("team", "Ben").await;
+    assert_eq!(ben.joined().people.len(), 1);
+}
+
+#[tokio::test]
+async fn so_many_rooms_and_no_more() {
+    let app = TestApp::start_with(super::harness::patient(), &["--max-rooms", "1"]).await;
+    let _ann = app.join("one", "Ann").await;
+    let mut ben = app.connect().await;
+    ben.sends(&join("two", "Ben", None)).await;
+    assert_eq!(ben.is_refused().await.0, ErrorCode::TooManyRooms);
+    ben.joins("one", "Ben").await;
+}
+
+#[tokio::test]
+async fn whoever_watches_is_told_the_open_rooms_fullest_first_until_they_are_empty() {
+    let app = TestApp::start().await;
+    let mut watcher = app.connect().await;
+    watcher.sends(&ClientMessage::Watch).await;
+    assert_eq!(watcher.next().await, ServerMessage::Rooms(Rooms::default()));
+    let ann = app.join("b", "Ann").await;
+    let ben = app.join("a", "Ben").await;
+    let _cem = app.join("a", "Cem").await;
+    let shown = |message: ServerMessage| match message {
+        ServerMessage::Rooms(Rooms { rooms }) => {
+            let row = rooms
+                .iter()
+                .map(|room| (room.name.to_string(), room.people));
+            Some(row.collect::<Vec<_>>())
+        }
+        other => panic!("{other:?}"),
+    };
+    let wanted = [("a".to_owned(), 2), ("b".to_owned(), 1)];
+    watcher
+        .waits_for(|message| (shown(message)? == wanted).then_some(()))
+        .await;
+    ann.closes(Some(1000)).await;
+    ben.closes(Some(1000)).await;
+    let wanted = [("a".to_owned(), 1)];
+    watcher
+        .waits_for(|message| (shown(message)? == wanted).then_some(()))
+        .await;
+    watcher.joins("a", "Watcher").await;
+    assert_eq!(watcher.joined().people.len(), 2);
+}
+
+#[tokio::test]
+async fn a_plain_form_posts_durably_and_everybody_sees_it() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let (author, id) = (new_session_token(), new_id());
+    let nickname = Nickname::parse("Form").expect("valid");
+    let text = ChatText::parse("no script").expect("valid");
+    let room = app.context.rooms.open(&name("team")).await.expect("opens");
+    let posted = room
+        .post(&author, nickname.clone(), id, text.clone())
+        .await
+        .expect("posted");
+    assert_eq!(posted.from.id, participant_id(&author));
+    assert_eq!(ann.sees("no script").await, posted);
+    let again = room
+        .post(&author, nickname, id, text)
+        .await
+        .expect("posted");
+    assert_eq!(again, posted);
+    assert_eq!(ann.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn a_flood_of_plain_posts_is_refused() {
+    let app = TestApp::start().await;
+    let room = app.context.rooms.open(&name("team")).await.expect("opens");
+    let _ann = app.join("team", "Ann").await;
+    let author = new_session_token();
+    let nickname = Nickname::parse("Form").expect("valid");
+    let text = ChatText::parse("x").expect("valid");
+    let posts = (0..200).map(|_| room.post(&author, nickname.clone(), new_id(), text.clone()));
+    let answers = futures::future::join_all(posts).await;
+    let refused = answers
+        .iter()
+        .filter(|a| **a == Err(RoomError::TooManyMessages))
+        .count();
+    assert!(refused > 0 && refused <= 100, "{refused}");
+}
+
+#[tokio::test]
+async fn a_page_sees_a_room_without_making_one() {
+    let app = TestApp::start().await;
+    let rooms = &app.context.rooms;
+    assert!(rooms.find(&name("team")).await.is_none());
+    let empty = rooms.snapshot(&name("team")).await;
+    assert_eq!((empty.seq, empty.people.len(), empty.full), (0, 0, false));
+    assert!(
+        rooms.find(&name("team")).await.is_none(),
+        "looking makes none"
+    );
+    let mut ann = app.join("team", "Ann").await;
+    assert_eq!(empty.epoch, ann.epoch(), "an epoch handed out stays true");
+    ann.says("hi").await;
+    let seen = rooms
+        .find(&name("team"))
+        .await
+        .expect("known")
+        .snapshot()
+        .await
+        .expect("read");
+    assert_eq!(
+        (seen.seq, seen.people.len(), seen.messages.len()),
+        (1, 1, 1)
+    );
+    ann.closes(Some(1000)).await;
+    rooms
+        .watch()
+        .wait_for(|list| list.rooms.is_empty())
+        .await
+        .expect("emptied");
+    let later = rooms.snapshot(&name("team")).await;
+    assert_eq!(
+        (later.seq, later.people.len(), later.messages.len()),
+        (1, 0, 1)
+    );
+}
+
+#[tokio::test]
+async fn rooms_that_empty_and_fill_again_lose_nobody() {
+    let app = TestApp::start().await;
+    let visits = (0..20).map(|visit| {
+        let app = &app;
+        async move {
+            for _ in 0..5 {
+                let mut guest = app.join("door", &format!("Guest {visit}")).await;
+                guest.says("hi").await;
+                guest.closes(Some(1000)).await;
+            }
+        }
+    });
+    futures::future::join_all(visits).await;
+    let last = app.join("door", "Last").await;
+    assert_eq!((last.joined().seq, last.joined().people.len()), (100, 1));
+}
