@@ -54,9 +54,9 @@ pub fn patient() -> Timing {
 pub fn hasty() -> Timing {
     Timing {
         ping_every: Duration::from_millis(100),
-        dead_after: Duration::from_millis(600),
+        dead_after: Duration::from_secs(2),
         grace: Duration::from_millis(50),
-        first_message_within: Duration::from_millis(300),
+        first_message_within: Duration::from_millis(500),
         summaries_every: Duration::from_millis(5),
         close_within: Duration::from_millis(500),
     }

@@ -84,7 +84,7 @@ async fn whoever_answers_pings_only_stays() {
     let app = TestApp::start_with(hasty(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut pings = 0;
-    while pings < 20 {
+    while pings < 30 {
         let frame = ann.socket.next().await.expect("open").expect("read");
         pings += usize::from(matches!(frame, Message::Ping(_)));
     }
@@ -216,4 +216,20 @@ async fn a_closing_handshake_is_answered() {
     let mut ann = app.join("team", "Ann").await;
     ann.socket.send(Message::Close(None)).await.expect("sent");
     assert_eq!(ann.is_closed().await, None);
+}
+
+#[tokio::test]
+async fn a_room_that_fails_takes_nothing_else_down_and_comes_back() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut eve = app.join("elsewhere", "Eve").await;
+    ann.says("before").await;
+    let was = ann.joined().clone();
+    let name = crate::protocol::RoomName::parse("team").expect("valid");
+    app.context.rooms.fail(&name).await;
+    assert_eq!(ann.is_closed().await, Some(1012));
+    assert_eq!(eve.hears_until_now().await, []);
+    let mut ann = app.resume("team", "Ann", &was, 0).await;
+    assert_eq!((ann.id(), ann.joined().history.len()), (was.me, 1));
+    assert_eq!(ann.says("after").await.seq, 2);
 }

@@ -35,4 +35,7 @@ pub enum Letter {
     },
     /// A page wants to show the room.
     Snapshot(oneshot::Sender<RoomSnapshot>),
+    /// Fail as by a bug, so that a test sees what it takes down.
+    #[cfg(test)]
+    Fail,
 }

@@ -167,6 +167,13 @@ impl Rooms {
         open.rooms.clear();
     }
 
+    /// Makes a room fail as by a bug.
+    #[cfg(test)]
+    pub async fn fail(&self, name: &RoomName) {
+        let mailbox = self.mailbox(name).expect("opens");
+        drop(mailbox.send(Letter::Fail).await);
+    }
+
     /// Any room as a page shows it.
     pub(super) async fn try_snapshot(&self, name: &RoomName) -> Result<RoomSnapshot, RoomError> {
         let mailbox = self
