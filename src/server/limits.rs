@@ -40,10 +40,15 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// Chat, nickname and history of one socket. The contract promises 5 and 40.
+/// Chat messages of one socket. The contract promises 5 and 40.
 pub const TALK_RATE: Rate = Rate {
     per_second: 5,
     burst: 40,
+};
+/// What else one socket asks of its room: join, nickname, history.
+pub const ASK_RATE: Rate = Rate {
+    per_second: 5,
+    burst: 20,
 };
 /// Call messages of one socket. A join of an 8-person call with trickle ICE sends some
 /// 7 × 20 at once.

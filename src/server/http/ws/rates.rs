@@ -3,7 +3,7 @@
 use crate::{
     protocol::ClientMessage,
     server::{
-        limits::{FRAME_RATE, SIGNAL_RATE, TALK_RATE},
+        limits::{ASK_RATE, FRAME_RATE, SIGNAL_RATE, TALK_RATE},
         rooms::limiter,
     },
 };
@@ -13,8 +13,10 @@ use governor::DefaultDirectRateLimiter;
 pub struct Rates {
     /// Frames of any kind: more closes the socket.
     frames: DefaultDirectRateLimiter,
-    /// Chat, nickname, history and join: more is refused.
+    /// Chat: more is refused.
     talk: DefaultDirectRateLimiter,
+    /// Join, nickname and history: more is refused.
+    asks: DefaultDirectRateLimiter,
     /// Call messages: more is refused.
     signals: DefaultDirectRateLimiter,
 }
@@ -25,6 +27,7 @@ impl Rates {
         Self {
             frames: limiter(FRAME_RATE),
             talk: limiter(TALK_RATE),
+            asks: limiter(ASK_RATE),
             signals: limiter(SIGNAL_RATE),
         }
     }
@@ -37,10 +40,10 @@ impl Rates {
     /// Whether this message is within its limit.
     pub fn allow(&self, message: &ClientMessage) -> bool {
         match message {
-            ClientMessage::Chat { .. }
-            | ClientMessage::Nickname { .. }
+            ClientMessage::Chat { .. } => self.talk.check().is_ok(),
+            ClientMessage::Nickname { .. }
             | ClientMessage::History { .. }
-            | ClientMessage::Join { .. } => self.talk.check().is_ok(),
+            | ClientMessage::Join { .. } => self.asks.check().is_ok(),
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
