@@ -93,6 +93,26 @@ pub struct RoomStart {
     pub nickname: Nickname,
 }
 
+/// A [`RoomStart`] as JSON text. Only the room's own wasm module can decode one; the
+/// welcome page, which shares the code that loads it, stays small.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PackedRoom(String);
+
+impl PackedRoom {
+    #[cfg(feature = "ssr")]
+    fn pack(start: &RoomStart) -> Self {
+        Self(serde_json::to_string(start).unwrap_or_default())
+    }
+
+    /// What was packed.
+    ///
+    /// # Errors
+    /// [`ApiError::Request`] where it comes from another version of the server.
+    pub fn unpack(self) -> Result<RoomStart, ApiError> {
+        serde_json::from_str(&self.0).map_err(|_| ApiError::Request)
+    }
+}
+
 /// What the welcome page starts with.
 #[server(endpoint = "welcome")]
 pub async fn welcome() -> Result<WelcomeStart, ApiError> {
@@ -133,8 +153,10 @@ pub async fn join_room(
 pub async fn load_room(
     /// Its name, as the address has it.
     room: String,
-) -> Result<RoomStart, ApiError> {
-    server::room_start(&room).await
+) -> Result<PackedRoom, ApiError> {
+    server::room_start(&room)
+        .await
+        .map(|start| PackedRoom::pack(&start))
 }
 
 /// Posts a message by a plain form and leads back to the room.

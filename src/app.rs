@@ -3,12 +3,12 @@
 #[cfg(feature = "ssr")]
 use crate::api::THEME_COOKIE;
 use crate::i18n::*;
-use crate::pages::{NotFoundPage, RoomLayout, WelcomePage};
+use crate::pages::{NotFoundPage, RoomRoute, WelcomePage};
 use leptos::prelude::*;
 use leptos_i18n::context::UseLocalesOptions;
 use leptos_meta::{MetaTags, provide_meta_context};
 use leptos_router::components::{ParentRoute, Route, Router, Routes};
-use leptos_router::{SsrMode, path};
+use leptos_router::{Lazy, SsrMode, path};
 
 /// The cookie by which the server knows the device's zone, in minutes east of UTC.
 pub const ZONE_COOKIE: &str = "noom_zone";
@@ -20,7 +20,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     let page = page_facts();
     view! {
         <!DOCTYPE html>
-        <html lang=page.lang data-theme=page.theme>
+        <html data-theme=page.theme>
             <head>
                 <meta charset="utf-8" />
                 <meta
@@ -46,7 +46,6 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 
 /// What the shell needs to know of the request and the build.
 struct PageFacts {
-    lang: &'static str,
     theme: Option<String>,
     js: String,
     wasm: String,
@@ -66,7 +65,6 @@ fn page_facts() -> PageFacts {
     }
     let names = expect_context::<AppContext>().assets.names();
     PageFacts {
-        lang: locale.as_str(),
         theme: request::cookie(THEME_COOKIE).filter(|theme| theme == "light" || theme == "dark"),
         js: format!("/pkg/{}", names.js),
         wasm: format!("/pkg/{}", names.wasm),
@@ -79,7 +77,6 @@ fn page_facts() -> PageFacts {
 fn page_facts() -> PageFacts {
     let none = String::new;
     PageFacts {
-        lang: "en",
         theme: None,
         js: none(),
         wasm: none(),
@@ -122,7 +119,7 @@ pub fn App() -> impl IntoView {
                 <div class="page">
                     <Routes fallback=NotFoundPage>
                         <Route path=path!("/") view=WelcomePage ssr=SsrMode::Async />
-                        <ParentRoute path=path!("/room/:name") view=RoomLayout ssr=SsrMode::Async>
+                        <ParentRoute path=path!("/room/:name") view={Lazy::<RoomRoute>::new()} ssr=SsrMode::Async>
                             <Route path=path!("") view=|| () />
                             <Route path=path!("call") view=|| () />
                         </ParentRoute>

@@ -1,9 +1,9 @@
 //! `/room/{name}`: the people, the messages and the way into the call.
 //!
-//! [`RoomLayout`] is the parent of room and call: it loads what the page starts
+//! [`RoomRoute`] is the parent of room and call: it loads what the page starts
 //! with, makes the [`Session`] and keeps it while one moves between the two.
 
-use crate::api::{ApiError, RoomStart, load_room};
+use crate::api::{ApiError, PackedRoom, RoomStart, load_room};
 use crate::components::If;
 use crate::components::chat::Chat;
 use crate::components::{Banner, Icon, IconName, Masthead, PeopleSide, RoomFull};
@@ -19,31 +19,47 @@ use crate::words;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_location, use_params_map, use_query_map};
+use leptos_router::{LazyRoute, lazy_route};
 
-/// The place of room and call in the page.
-#[component]
-pub fn RoomLayout() -> impl IntoView {
-    view! { <Suspense>{move || Suspend::new(async move { layout().await })}</Suspense> }
+/// The route of a room and its call.
+///
+/// Lazy: what draws them, with all it needs, is a wasm module of its own, which the
+/// welcome page never waits for. Its data is loaded meanwhile.
+pub struct RoomRoute {
+    start: Resource<Result<PackedRoom, ApiError>>,
 }
 
-/// Loads a room and draws it. Lazy: room and call with all they need are a wasm
-/// module of their own, which the welcome page never waits for.
-#[lazy]
-fn layout() -> AnyView {
-    let params = use_params_map();
-    let name = Memo::new(move |_| params.read().get("name").unwrap_or_default());
-    let start = Resource::new(move || name.get(), load_room);
+#[lazy_route]
+impl LazyRoute for RoomRoute {
+    fn data() -> Self {
+        let params = use_params_map();
+        let name = Memo::new(move |_| params.read().get("name").unwrap_or_default());
+        Self {
+            start: Resource::new(move || name.get(), load_room),
+        }
+    }
+
+    fn view(this: Self) -> AnyView {
+        view! { <RoomLayout start=this.start /> }.into_any()
+    }
+}
+
+/// Waits for what the page starts with, and draws it.
+#[component]
+fn RoomLayout(
+    /// What the page starts with.
+    start: Resource<Result<PackedRoom, ApiError>>,
+) -> impl IntoView {
     view! {
         <Suspense>
             {move || Suspend::new(async move {
-                match start.await {
+                match start.await.and_then(PackedRoom::unpack) {
                     Ok(start) => view! { <OpenRoom start /> }.into_any(),
                     Err(error) => view! { <NoRoom error /> }.into_any(),
                 }
             })}
         </Suspense>
     }
-    .into_any()
 }
 
 /// A room that was found: makes the session, connects it, draws room or call.
