@@ -29,7 +29,7 @@ test('two people meet from welcome to call, and see and hear each other', async 
     await somebody.room.expectLive();
     await somebody.room.joinCall.click();
     await somebody.call.expectEntered();
-    expect(new URL(somebody.page.url()).pathname).toBe(`${roomPath(name)}/call`);
+    await expect.poll(() => new URL(somebody.page.url()).pathname).toBe(`${roomPath(name)}/call`);
   }
   const [ann, ben] = people;
   await expectFlow(ann.page, 1);

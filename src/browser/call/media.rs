@@ -50,7 +50,8 @@ impl Media {
 
     /// What one sees of oneself.
     pub fn preview(&self) -> MediaStream {
-        self.preview.clone()
+        // Not `preview.clone()`: that is the browser's own, which copies the tracks.
+        Clone::clone(&self.preview)
     }
 
     /// A stay begins: asks for what is wanted.

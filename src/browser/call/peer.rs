@@ -258,7 +258,7 @@ impl Peer {
     }
 
     fn listen(&self, pc: &RtcPeerConnection, stream: &MediaStream, number: u32) -> Vec<Listener> {
-        let (me, stream) = (self.me.clone(), stream.clone());
+        let (me, stream) = (self.me.clone(), Clone::clone(stream));
         let track = Listener::new(pc, "track", move |event| {
             if let (Some(peer), Some(event)) = (me.upgrade(), event.dyn_ref::<RtcTrackEvent>()) {
                 stream.add_track(&event.track());

@@ -89,6 +89,7 @@ fn Toggle(
     view! {
         <button
             class="control"
+            class:control--device=shortcut.is_some()
             type="button"
             aria-pressed=Signal::derive(move || on.get().to_string())
             aria-keyshortcuts=shortcut
