@@ -96,10 +96,9 @@ impl Peer {
 
     /// What they send, once anything arrives.
     pub fn stream(&self) -> Option<MediaStream> {
-        self.connection
-            .borrow()
-            .as_ref()
-            .map(|connection| connection.stream.clone())
+        let connection = self.connection.borrow();
+        // Not `stream.clone()`: that is the browser's own, which copies the tracks.
+        connection.as_ref().map(|connection| Clone::clone(&connection.stream))
     }
 
     /// Takes in what happened and does what follows from it.
