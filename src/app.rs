@@ -113,13 +113,14 @@ fn Hydration(
 pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_zone();
+    let room = Lazy::<RoomRoute>::new();
     view! {
         <I18nContextProvider enable_cookie=false ssr_lang_header_getter=language_of_request()>
             <Router>
                 <div class="page">
                     <Routes fallback=NotFoundPage>
                         <Route path=path!("/") view=WelcomePage ssr=SsrMode::Async />
-                        <ParentRoute path=path!("/room/:name") view={Lazy::<RoomRoute>::new()} ssr=SsrMode::Async>
+                        <ParentRoute path=path!("/room/:name") view=room ssr=SsrMode::Async>
                             <Route path=path!("") view=|| () />
                             <Route path=path!("call") view=|| () />
                         </ParentRoute>

@@ -25,7 +25,11 @@ pub fn RoomFull(
                 })}
             </p>
             <div class="full__actions">
-                <button class="button button--primary" type="button" on:click=move |_| on_retry.run(())>
+                <button
+                    class="button button--primary"
+                    type="button"
+                    on:click=move |_| on_retry.run(())
+                >
                     {words!(i18n, common.try_again)}
                 </button>
                 <a class="button button--quiet" href="/">

@@ -48,7 +48,9 @@ fn OpenRoom(
                 <span class="rooms__dot" aria-hidden="true"></span>
                 <span class="rooms__name">{name.to_string()}</span>
                 " "
-                <span class="rooms__count">{Signal::derive(move || people(i18n.get_locale(), count))}</span>
+                <span class="rooms__count">
+                    {Signal::derive(move || people(i18n.get_locale(), count))}
+                </span>
                 {(in_call > 0)
                     .then(|| {
                         view! { <span class="rooms__call">{words!(i18n, welcome.in_a_call)}</span> }

@@ -58,9 +58,11 @@ fn Talking() -> impl IntoView {
     let count = Memo::new(move |_| session.call.people().read().len());
     view! {
         <If when=Signal::derive(move || { count.get() > 0 })>
-            <p class="room__talking">{Signal::derive(move || {
+            <p class="room__talking">
+                {Signal::derive(move || {
                     t_string!(i18n, room.talking, count = count.get()).to_string()
-                })}</p>
+                })}
+            </p>
         </If>
     }
 }

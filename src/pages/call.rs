@@ -46,7 +46,11 @@ pub fn CallPage() -> impl IntoView {
                         on_chat=Callback::new(move |()| chat_open.update(|open| *open = !*open))
                     />
                 </main>
-                <aside class="call__chat" class:is-open=chat_open aria-label=words!(i18n, call.chat)>
+                <aside
+                    class="call__chat"
+                    class:is-open=chat_open
+                    aria-label=words!(i18n, call.chat)
+                >
                     <Chat />
                 </aside>
             </div>

@@ -18,6 +18,7 @@ use crate::state::{People, RoomState, RoomStateStoreFields};
 use crate::words;
 use leptos::prelude::*;
 use leptos_meta::Title;
+use leptos_router::components::Outlet;
 use leptos_router::hooks::{use_location, use_params_map, use_query_map};
 use leptos_router::{LazyRoute, lazy_route};
 
@@ -83,6 +84,8 @@ fn OpenRoom(
         Signal::derive(move || t_string!(i18n, room.title, room = title.as_str()).to_string());
     view! {
         <Title text=move || title.get() />
+        // Draws nothing; the router waits for it before it changes the address.
+        <Outlet />
         <If when=Signal::derive(move || !full.get())>
             <RoomOrCall />
         </If>

@@ -98,7 +98,9 @@ impl Peer {
     pub fn stream(&self) -> Option<MediaStream> {
         let connection = self.connection.borrow();
         // Not `stream.clone()`: that is the browser's own, which copies the tracks.
-        connection.as_ref().map(|connection| Clone::clone(&connection.stream))
+        connection
+            .as_ref()
+            .map(|connection| Clone::clone(&connection.stream))
     }
 
     /// Takes in what happened and does what follows from it.

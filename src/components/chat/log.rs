@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::rows::{Row, rows};
 use crate::words;
-use leptos::html::Ol;
+use leptos::html::Div;
 use leptos::prelude::*;
 
 /// How far from its end the log may be scrolled and still counts as at the end, in
@@ -19,7 +19,7 @@ const AT_END_PX: i32 = 32;
 #[derive(Clone, Copy)]
 struct Follow {
     /// The scrolling element.
-    log: NodeRef<Ol>,
+    log: NodeRef<Div>,
     /// Whether its end is in view.
     at_end: RwSignal<bool>,
     /// The messages that came while it was not.
@@ -85,7 +85,7 @@ pub fn MessageLog() -> impl IntoView {
     let empty = Memo::new(move |_| rows.read().is_empty());
     view! {
         <div class="chat__frame">
-            <ol
+            <div
                 class="chat__log"
                 role="log"
                 tabindex="0"
@@ -93,26 +93,28 @@ pub fn MessageLog() -> impl IntoView {
                 node_ref=follow.log
                 on:scroll=move |_| follow.scrolled()
             >
-                <If when=more>
-                    <li class="history-more">
-                        <button
-                            class="button button--quiet button--small"
-                            type="button"
-                            on:click=move |_| session.load_older()
-                        >
-                            {words!(i18n, room.load_older)}
-                        </button>
-                    </li>
-                </If>
-                <If when=empty>
-                    <li class="chat__empty">{words!(i18n, room.empty)}</li>
-                </If>
-                <For
-                    each=move || rows.get()
-                    key=Row::key
-                    children=|row| view! { <LogRow row /> }
-                />
-            </ol>
+                <ol>
+                    <If when=more>
+                        <li class="history-more">
+                            <button
+                                class="button button--quiet button--small"
+                                type="button"
+                                on:click=move |_| session.load_older()
+                            >
+                                {words!(i18n, room.load_older)}
+                            </button>
+                        </li>
+                    </If>
+                    <If when=empty>
+                        <li class="chat__empty">{words!(i18n, room.empty)}</li>
+                    </If>
+                    <For
+                        each=move || rows.get()
+                        key=Row::key
+                        children=|row| view! { <LogRow row /> }
+                    />
+                </ol>
+            </div>
             <NewMessages follow />
         </div>
     }

@@ -34,9 +34,8 @@ fn DayRow(
     let i18n = use_i18n();
     view! {
         <li class="day">
-            <time datetime=date.to_string()>
-                {Signal::derive(move || day(i18n.get_locale(), date))}
-            </time>
+            <time datetime=date
+                .to_string()>{Signal::derive(move || day(i18n.get_locale(), date))}</time>
         </li>
     }
 }
@@ -82,7 +81,8 @@ fn Message(
     let class = class_of(mine, follows, progress);
     view! {
         <li class=class>
-            {avatar} <div class="message__body">
+            {avatar}
+            <div class="message__body">
                 {head} <MessageText text /> <MessageState id progress />
             </div>
         </li>
@@ -174,11 +174,7 @@ fn Refused(
     view! {
         <div class="message__state" role="alert">
             <span>{sentence}</span>
-            <button
-                class="button button--small"
-                type="button"
-                on:click=move |_| session.retry(id)
-            >
+            <button class="button button--small" type="button" on:click=move |_| session.retry(id)>
                 {words!(i18n, room.retry)}
             </button>
             <button
