@@ -124,24 +124,24 @@ pub async fn welcome() -> Result<WelcomeStart, ApiError> {
 }
 
 /// Leads into a room, which is opened where there is none. An empty nickname means
-/// to come as a guest.
+/// to come as a guest. A refusal is an answer like any other, not a fault.
 #[server(endpoint = "join_room")]
 pub async fn join_room(
     /// What to be called, as typed.
     nickname: String,
     /// Which room, as typed.
     room: String,
-) -> Result<(), ApiError> {
+) -> Result<Option<ApiError>, ApiError> {
     match server::enter(&nickname, &room).await {
         Ok(name) => {
             leptos_axum::redirect(&name.path());
-            Ok(())
+            Ok(None)
         }
         Err(error) if server::is_plain_form() => {
             leptos_axum::redirect(&server::back_to_welcome(&nickname, &room, &error));
-            Ok(())
+            Ok(None)
         }
-        Err(error) => Err(error),
+        Err(error) => Ok(Some(error)),
     }
 }
 

@@ -79,11 +79,11 @@ fn OpenRoom(
     Effect::new(move || session.connect(nickname.clone()));
     on_cleanup(move || session.disconnect());
     let full = Memo::new(move |_| session.room.line().read().stage == Stage::Full);
-    let title = name.to_string();
-    let title =
-        Signal::derive(move || t_string!(i18n, room.title, room = title.as_str()).to_string());
+    // A plain string: the head is written after this view's signals are gone, and the
+    // title reads the same in both languages.
+    let title = t_string!(i18n, room.title, room = name.as_str()).to_string();
     view! {
-        <Title text=move || title.get() />
+        <Title text=title />
         // Draws nothing; the router waits for it before it changes the address.
         <Outlet />
         <If when=Signal::derive(move || !full.get())>

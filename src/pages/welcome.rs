@@ -60,7 +60,7 @@ fn JoinForm(
         .and_then(|text| serde_json::from_str(&text).ok());
     let action = ServerAction::<JoinRoom>::new();
     let problem = Signal::derive(move || match action.value().get() {
-        Some(result) => result.err(),
+        Some(result) => result.unwrap_or_else(Some),
         None => refused.clone(),
     });
     view! {

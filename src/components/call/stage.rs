@@ -13,7 +13,7 @@ use leptos::prelude::*;
 pub fn CallStage() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let tiles = Memo::new(move |_| session.call.with(CallState::tiles));
+    let tiles = Memo::new(move |_| seen(session).tiles());
     let outside = Memo::new(move |_| session.call.stage().get() != Stage::In);
     let alone = Memo::new(move |_| tiles.read().len() == 1);
     view! {
@@ -36,6 +36,21 @@ pub fn CallStage() -> impl IntoView {
         <If when=alone>
             <p class="call__empty">{words!(i18n, call.alone)}</p>
         </If>
+    }
+}
+
+/// What the tiles are made of. Field by field: a reader of the whole store is not
+/// told when one field changes.
+fn seen(session: Session) -> CallState {
+    let call = session.call;
+    CallState {
+        me: call.me().get(),
+        people: call.people().get(),
+        stage: call.stage().get(),
+        devices: call.devices().get(),
+        links: call.links().get(),
+        own_version: call.own_version().get(),
+        ..CallState::default()
     }
 }
 

@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    middleware::{from_fn, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get},
 };
@@ -36,6 +36,7 @@ pub fn router(context: AppContext) -> Router {
 /// The rules for every route, outermost last.
 fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContext> {
     router
+        .layer(from_fn(forms_only))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(context.clone(), origin::guard))
@@ -60,7 +61,7 @@ fn accepts_html(request: &Request) -> bool {
     let accept = request.headers().get(header::ACCEPT);
     accept
         .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"))
+        .is_some_and(|accept| accept.contains("text/html") || accept == "*/*")
 }
 
 /// The application's own page for a path it does not know.
@@ -73,6 +74,18 @@ async fn not_found_page(context: AppContext, request: Request) -> Response {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
+}
+
+/// Server functions are called by forms, and by the script as forms: any other kind of
+/// body is refused before it is read.
+async fn forms_only(request: Request, next: Next) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let form = kind.starts_with("application/x-www-form-urlencoded");
+    match request.method() == Method::POST && !form {
+        true => StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
+        false => next.run(request).await,
+    }
 }
 
 /// A bug in a handler: that request fails, without details.
