@@ -81,7 +81,8 @@ fn Picture(
     let session = expect_context::<Session>();
     let version = Memo::new(move |_| now.read().link.version);
     Effect::new(move || {
-        version.track();
+        // Read, not only tracked: a memo that was never read has no sources yet.
+        let _ = version.get();
         #[cfg(feature = "hydrate")]
         if let Some(video) = video.get() {
             session.attach(&video, &id);
@@ -112,7 +113,8 @@ fn Sound(
     let session = expect_context::<Session>();
     let version = Memo::new(move |_| now.read().link.version);
     Effect::new(move || {
-        version.track();
+        // Read, not only tracked: a memo that was never read has no sources yet.
+        let _ = version.get();
         #[cfg(feature = "hydrate")]
         if let Some(audio) = audio.get() {
             session.attach(&audio, &id);
