@@ -144,7 +144,7 @@ impl CallDriver {
         let mine = self.state.me().read_untracked().as_ref() == Some(id);
         let stream = match mine {
             true => Some(self.context.media.preview()),
-            false => self.peers.borrow().get(id).and_then(|peer| peer.stream()),
+            false => self.peers.borrow().get(id).map(|peer| peer.stream()),
         };
         self.context.media.play(element, stream.as_ref(), mine);
     }

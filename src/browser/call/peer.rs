@@ -4,6 +4,7 @@
 //! tracks there are. Muting, another camera or the screen replace a sender's track;
 //! nothing of that is ever negotiated.
 
+use super::local::show_only;
 use super::media::Media;
 use crate::browser::clock::steady_ms;
 use crate::browser::js::Listener;
@@ -49,6 +50,9 @@ pub struct Peer {
     context: Rc<Context>,
     negotiation: RefCell<Negotiation>,
     connection: RefCell<Option<Connection>>,
+    /// What they send. One stream for the whole stay, empty at first: an element that
+    /// plays it early gets the tracks of every connection when they come.
+    stream: MediaStream,
     /// What the negotiation wants done, in order; one thing at a time.
     to_do: RefCell<VecDeque<Action>>,
     busy: Cell<bool>,
@@ -61,7 +65,6 @@ struct Connection {
     /// Which of the pair it is.
     number: u32,
     pc: RtcPeerConnection,
-    stream: MediaStream,
     listeners: Vec<Listener>,
 }
 
@@ -96,6 +99,7 @@ impl Peer {
             context,
             negotiation: RefCell::new(Negotiation::new(polite).spread_by(spread_ms)),
             connection: RefCell::default(),
+            stream: MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into()),
             to_do: RefCell::default(),
             busy: Cell::new(false),
             wake: RefCell::default(),
@@ -108,13 +112,10 @@ impl Peer {
         self.leg
     }
 
-    /// What they send, once anything arrives.
-    pub fn stream(&self) -> Option<MediaStream> {
-        let connection = self.connection.borrow();
+    /// What they send, now or later.
+    pub fn stream(&self) -> MediaStream {
         // Not `stream.clone()`: that is the browser's own, which copies the tracks.
-        connection
-            .as_ref()
-            .map(|connection| Clone::clone(&connection.stream))
+        Clone::clone(&self.stream)
     }
 
     /// Takes in what happened and does what follows from it.
@@ -215,12 +216,12 @@ impl Peer {
         // One path for sound and picture: half the candidates, half the time.
         configuration.set_bundle_policy(RtcBundlePolicy::MaxBundle);
         let pc = RtcPeerConnection::new_with_configuration(&configuration)?;
-        let stream = MediaStream::new()?;
-        let listeners = self.listen(&pc, &stream, number);
+        // The tracks of the connection before this one end with it.
+        show_only(&self.stream, None);
+        let listeners = self.listen(&pc, number);
         *self.connection.borrow_mut() = Some(Connection {
             number,
             pc,
-            stream,
             listeners,
         });
         self.show_link(match self.was_connected.get() {
@@ -290,11 +291,11 @@ impl Peer {
         Ok(())
     }
 
-    fn listen(&self, pc: &RtcPeerConnection, stream: &MediaStream, number: u32) -> Vec<Listener> {
-        let (me, stream) = (self.me.clone(), Clone::clone(stream));
+    fn listen(&self, pc: &RtcPeerConnection, number: u32) -> Vec<Listener> {
+        let me = self.me.clone();
         let track = Listener::new(pc, "track", move |event| {
             if let (Some(peer), Some(event)) = (me.upgrade(), event.dyn_ref::<RtcTrackEvent>()) {
-                stream.add_track(&event.track());
+                peer.stream.add_track(&event.track());
                 peer.stream_changed();
             }
         });
