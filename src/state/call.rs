@@ -11,7 +11,7 @@ use std::collections::HashMap;
 pub struct CallState {
     /// Oneself, once the server has said so.
     pub me: Option<ParticipantId>,
-    /// Everybody in the call, in order of entering, oneself included.
+    /// Everybody in the call, in order of arrival in the room, oneself included.
     pub people: Vec<CallPerson>,
     /// Whether one is in it oneself.
     pub stage: CallStage,
@@ -25,6 +25,21 @@ pub struct CallState {
     pub choices: Choices,
     /// What is wrong with a device, at most one for each kind.
     pub problems: Vec<Problem>,
+    /// What happened without anybody asking for it, until it is waved away.
+    pub notice: Option<Notice>,
+    /// One's own camera looks away from oneself: its picture is not mirrored.
+    pub rear: bool,
+}
+
+/// Something that happened without anybody asking for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Notice {
+    /// The device in use went away, another took its place.
+    Replaced(DeviceKind),
+    /// The chosen speaker went away, the default one plays.
+    SpeakerReplaced,
+    /// The browser plays nothing before the person touches the page.
+    SoundBlocked,
 }
 
 /// Whether one is in the call oneself.
@@ -152,7 +167,10 @@ impl CallState {
             }
             ServerMessage::Call { people, .. } => {
                 self.people = people.clone();
-                self.stage = CallStage::In;
+                // An answer that comes after one has left again changes nothing.
+                if self.stage == CallStage::Entering {
+                    self.stage = CallStage::In;
+                }
             }
             ServerMessage::CallEntered { person } => self.enter(person),
             ServerMessage::CallLeft { id, leg } => self.leave(id, Some(*leg)),
@@ -161,7 +179,7 @@ impl CallState {
             ServerMessage::Error {
                 code: ErrorCode::CallFull,
                 ..
-            } => {
+            } if self.stage != CallStage::Out => {
                 self.stage = CallStage::Full;
             }
             _ => return false,
@@ -222,6 +240,36 @@ impl CallState {
     }
 }
 
+impl Choices {
+    /// The camera after the one in use, going round; none where there is no other.
+    pub fn next_camera(&self) -> Option<&str> {
+        let place = self.cameras.iter().position(|c| c.id == self.camera);
+        let next = place.map_or(0, |place| (place + 1) % self.cameras.len().max(1));
+        let next = self.cameras.get(next)?;
+        (next.id != self.camera).then_some(next.id.as_str())
+    }
+
+    /// Whether the device in use is in the list no more. An empty list tells nothing:
+    /// browsers keep it back until a permission is given.
+    pub fn has_lost(&self, kind: DeviceKind) -> bool {
+        let (list, chosen) = match kind {
+            DeviceKind::Camera => (&self.cameras, &self.camera),
+            DeviceKind::Microphone => (&self.microphones, &self.microphone),
+        };
+        is_missing(list, chosen)
+    }
+
+    /// Whether the chosen speaker is in the list no more.
+    pub fn has_lost_speaker(&self) -> bool {
+        is_missing(&self.speakers, &self.speaker)
+    }
+}
+
+fn is_missing(list: &[DeviceChoice], chosen: &str) -> bool {
+    let known = list.iter().any(|device| !device.id.is_empty());
+    known && !chosen.is_empty() && list.iter().all(|device| device.id != chosen)
+}
+
 /// What a failed `getUserMedia` means, by the name and text of its `DOMException`.
 pub fn cause_of(name: &str, text: &str) -> Cause {
     match name {
@@ -255,6 +303,7 @@ mod tests {
     fn in_call() -> CallState {
         let mut state = CallState {
             me: Some(id("Ann")),
+            stage: CallStage::Entering,
             ..CallState::default()
         };
         let people = vec![person("Ben", 1), person("Ann", 2)];
@@ -281,6 +330,24 @@ mod tests {
             ..CallState::default()
         };
         assert!(outside.tiles().is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_leaving_does_not_bring_one_back() {
+        let mut state = in_call();
+        state.stage = CallStage::Out;
+        let people = vec![person("Ben", 1), person("Ann", 2)];
+        state.apply(&ServerMessage::Call {
+            people,
+            ice_servers: vec![],
+        });
+        state.apply(&ServerMessage::Error {
+            code: ErrorCode::CallFull,
+            message: String::new(),
+            id: None,
+        });
+        assert_eq!(state.stage, CallStage::Out);
+        assert_eq!(state.people.len(), 2, "the room still sees who talks");
     }
 
     #[test]
@@ -345,6 +412,35 @@ mod tests {
         assert_eq!(cause_of("NotReadableError", ""), Cause::InUse);
         assert_eq!(cause_of("OverconstrainedError", ""), Cause::Gone);
         assert_eq!(cause_of("Whatever", ""), Cause::Unknown);
+    }
+
+    fn choices(ids: &[&str], camera: &str) -> Choices {
+        let device = |id: &&str| DeviceChoice {
+            id: (*id).to_owned(),
+            label: String::new(),
+        };
+        Choices {
+            cameras: ids.iter().map(device).collect(),
+            camera: camera.to_owned(),
+            ..Choices::default()
+        }
+    }
+
+    #[test]
+    fn the_next_camera_goes_round_and_is_never_the_same() {
+        assert_eq!(choices(&["a", "b"], "a").next_camera(), Some("b"));
+        assert_eq!(choices(&["a", "b"], "b").next_camera(), Some("a"));
+        assert_eq!(choices(&["a", "b"], "gone").next_camera(), Some("a"));
+        assert_eq!(choices(&["a"], "a").next_camera(), None);
+        assert_eq!(choices(&[], "a").next_camera(), None);
+    }
+
+    #[test]
+    fn a_device_is_lost_when_the_list_knows_others_only() {
+        assert!(choices(&["b"], "a").has_lost(DeviceKind::Camera));
+        assert!(!choices(&["a", "b"], "a").has_lost(DeviceKind::Camera));
+        assert!(!choices(&[""], "a").has_lost(DeviceKind::Camera), "no ids");
+        assert!(!choices(&["b"], "").has_lost(DeviceKind::Camera), "none");
     }
 
     #[test]

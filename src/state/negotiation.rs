@@ -19,6 +19,8 @@ pub const CONNECT_WITHIN_MS: f64 = 8_000.0;
 const CONNECT_WITHIN_MAX_MS: f64 = 20_000.0;
 /// The impolite side leaves the polite one this long to replace the connection.
 const IMPOLITE_PATIENCE_MS: f64 = 5_000.0;
+/// How soon a connection is replaced when the browser refused a step of it.
+const REPLACE_BROKEN_AFTER_MS: f64 = 1_000.0;
 /// Candidates kept for a description that has not come; more than any browser sends.
 const MAX_EARLY_CANDIDATES: usize = 64;
 
@@ -39,6 +41,11 @@ pub enum Event {
     Failed,
     /// This device has come to another network.
     NetworkChanged,
+    /// The browser refused a step of this connection.
+    StepFailed {
+        /// Which of the pair it was.
+        connection: u32,
+    },
     /// A moment asked for by [`Action::WakeAt`] has come.
     Woken,
 }
@@ -46,6 +53,8 @@ pub enum Event {
 /// A session description, and which side of the exchange it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description {
+    /// The connection it was made for; another may have taken its place meanwhile.
+    pub connection: u32,
     /// Whether it is an offer; otherwise an answer.
     pub offer: bool,
     /// The text (RFC 8866).
@@ -90,14 +99,29 @@ enum Step {
     Replace,
 }
 
+/// Descriptions the browser is making for the present connection. It makes one after
+/// the other, so that only the last of a kind is still wanted when it comes.
+#[derive(Debug, Default)]
+struct Making {
+    offers: u32,
+    answers: u32,
+}
+
 /// The negotiation with one other person in the call.
 #[derive(Debug)]
 pub struct Negotiation {
     polite: bool,
     /// The number of the present connection; 0 before the first.
     connection: u32,
-    /// An offer of ours waits for its answer.
+    /// An offer of ours is being made or waits for its answer.
     offering: bool,
+    /// What the browser is at work on.
+    making: Making,
+    /// An ICE restart is wanted as soon as the present offer is answered: a second
+    /// offer before that would take the answer to the first for its own.
+    restart_due: bool,
+    /// The transport works, as far as is known.
+    connected: bool,
     /// The present connection has had a description of the other side.
     described: bool,
     /// Candidates that came before their description, with their connection.
@@ -106,6 +130,8 @@ pub struct Negotiation {
     next: Option<(f64, Step)>,
     /// Connections in a row that did not come up.
     failures: u32,
+    /// Added to every wait before a replacement, see [`Negotiation::spread_by`].
+    spread_ms: f64,
 }
 
 impl Negotiation {
@@ -115,11 +141,22 @@ impl Negotiation {
             polite,
             connection: 0,
             offering: false,
+            making: Making::default(),
+            restart_due: false,
+            connected: false,
             described: false,
             early: Vec::new(),
             next: None,
             failures: 0,
+            spread_ms: 0.0,
         }
+    }
+
+    /// Waits a little longer before each replacement. With a different spread on each
+    /// side, two who both think they are polite (or both not) do not replace their
+    /// connections at the same moment for ever.
+    pub fn spread_by(self, spread_ms: f64) -> Self {
+        Self { spread_ms, ..self }
     }
 
     /// The number of the present connection; 0 before the first.
@@ -134,9 +171,20 @@ impl Negotiation {
             Event::Start => vec![],
             Event::Heard(signal) => self.hear(signal, now_ms),
             Event::Described(description) => self.describe(description),
-            Event::Connected => self.settle(),
-            Event::Disconnected => self.worry(now_ms),
-            Event::Failed | Event::NetworkChanged => self.restart(now_ms),
+            Event::Connected => {
+                self.connected = true;
+                self.settle()
+            }
+            Event::Disconnected => {
+                self.connected = false;
+                self.worry(now_ms)
+            }
+            Event::Failed => {
+                self.connected = false;
+                self.restart(now_ms)
+            }
+            Event::NetworkChanged => self.restart(now_ms),
+            Event::StepFailed { connection } => self.stumble(connection, now_ms),
             Event::Woken => self.wake(now_ms),
         }
     }
@@ -167,7 +215,10 @@ impl Negotiation {
             actions.extend(self.open(connection, now_ms));
         }
         self.offering = false;
+        // Theirs gathers anew as well as ours would have.
+        self.restart_due = false;
         self.described = true;
+        self.making.answers += 1;
         actions.push(Action::Answer { sdp });
         actions.extend(self.release_early());
         actions
@@ -181,6 +232,9 @@ impl Negotiation {
         self.described = true;
         let mut actions = vec![Action::Accept { sdp }];
         actions.extend(self.release_early());
+        if std::mem::take(&mut self.restart_due) {
+            actions.push(self.offer(true));
+        }
         actions
     }
 
@@ -211,12 +265,32 @@ impl Negotiation {
             .collect()
     }
 
-    fn describe(&self, Description { offer, sdp }: Description) -> Vec<Action> {
-        let connection = self.connection;
-        vec![Action::Send(match offer {
+    fn describe(&mut self, description: Description) -> Vec<Action> {
+        let Description {
+            connection,
+            offer,
+            sdp,
+        } = description;
+        if connection != self.connection {
+            return vec![];
+        }
+        let making = match offer {
+            true => &mut self.making.offers,
+            false => &mut self.making.answers,
+        };
+        *making = making.saturating_sub(1);
+        let wanted = *making == 0 && (self.offering || !offer);
+        let signal = match offer {
             true => Signal::Offer { connection, sdp },
             false => Signal::Answer { connection, sdp },
-        })]
+        };
+        wanted.then_some(Action::Send(signal)).into_iter().collect()
+    }
+
+    fn offer(&mut self, restart_ice: bool) -> Action {
+        self.offering = true;
+        self.making.offers += 1;
+        Action::Offer { restart_ice }
     }
 
     fn settle(&mut self) -> Vec<Action> {
@@ -238,23 +312,41 @@ impl Negotiation {
         {
             return vec![];
         }
-        self.offering = true;
-        let mut actions = vec![Action::Offer { restart_ice: true }];
+        let mut actions = Vec::new();
+        match self.offering {
+            true => self.restart_due = true,
+            false => actions.push(self.offer(true)),
+        }
         actions.extend(self.plan(now_ms + self.patient(RESTART_WITHIN_MS), Step::Replace));
         actions
+    }
+
+    /// A connection with a step missing will not come up: no use in waiting long.
+    fn stumble(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
+        if connection != self.connection {
+            return vec![];
+        }
+        let wait = REPLACE_BROKEN_AFTER_MS * f64::from(self.failures + 1);
+        let at_ms = now_ms + self.patient(wait.min(CONNECT_WITHIN_MAX_MS));
+        match self.next {
+            Some((planned, Step::Replace)) if planned <= at_ms => vec![],
+            _ => self.plan(at_ms, Step::Replace),
+        }
     }
 
     /// A fresh connection, offered by us.
     fn replace(&mut self, now_ms: f64) -> Vec<Action> {
         let mut actions = self.open(self.connection + 1, now_ms);
-        self.offering = true;
-        actions.push(Action::Offer { restart_ice: false });
+        actions.push(self.offer(false));
         actions
     }
 
     fn open(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
         self.connection = connection;
         self.offering = false;
+        self.making = Making::default();
+        self.restart_due = false;
+        self.connected = false;
         self.described = false;
         let within = CONNECT_WITHIN_MS * f64::from(self.failures + 1);
         let within = self.patient(within.min(CONNECT_WITHIN_MAX_MS));
@@ -270,6 +362,8 @@ impl Negotiation {
                 self.next = None;
                 self.restart(now_ms)
             }
+            // The restart went by unnoticed: the path never broke.
+            Some((_, Step::Replace)) if self.connected => self.settle(),
             Some((_, Step::Replace)) => {
                 self.failures += 1;
                 self.replace(now_ms)
@@ -284,15 +378,18 @@ impl Negotiation {
     }
 
     fn patient(&self, within_ms: f64) -> f64 {
-        within_ms
-            + if self.polite {
-                0.0
-            } else {
-                IMPOLITE_PATIENCE_MS
-            }
+        let patience_ms = match self.polite {
+            true => 0.0,
+            false => IMPOLITE_PATIENCE_MS,
+        };
+        within_ms + patience_ms + self.spread_ms
     }
 }
 
 #[cfg(test)]
 #[path = "negotiation_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "negotiation_simulation.rs"]
+mod simulation;

@@ -1,8 +1,6 @@
 //! How a pair agrees, whatever crosses whatever.
 
 use super::*;
-use proptest::prelude::*;
-use std::collections::VecDeque;
 
 fn candidate(text: &str) -> Candidate {
     Candidate {
@@ -144,86 +142,68 @@ fn a_failed_transport_is_restarted_at_once_and_the_impolite_side_replaces_it_lat
     );
 }
 
-/// Two sides over a channel that keeps order but delays at will. A connection is up
-/// when both have the same number and each has the other's description.
-struct Pair {
-    sides: [Negotiation; 2],
-    wires: [VecDeque<Signal>; 2],
-    now_ms: f64,
+fn described(connection: u32, offer: bool) -> Event {
+    Event::Described(Description {
+        connection,
+        offer,
+        sdp: "made".into(),
+    })
 }
 
-impl Pair {
-    fn new() -> Self {
-        Self {
-            sides: [Negotiation::new(false), Negotiation::new(true)],
-            wires: Default::default(),
-            now_ms: 0.0,
-        }
-    }
-
-    fn tell(&mut self, side: usize, event: Event) {
-        for action in self.sides[side].handle(event, self.now_ms) {
-            match action {
-                Action::Offer { .. } => self.described(side, true),
-                Action::Answer { .. } => self.described(side, false),
-                Action::Send(signal) => self.wires[1 - side].push_back(signal),
-                _ => {}
-            }
-        }
-    }
-
-    fn described(&mut self, side: usize, offer: bool) {
-        let description = Description {
-            offer,
-            sdp: String::new(),
-        };
-        self.tell(side, Event::Described(description));
-    }
-
-    fn deliver(&mut self, side: usize) {
-        if let Some(signal) = self.wires[side].pop_front() {
-            self.tell(side, Event::Heard(signal));
-        }
-    }
-
-    fn settled(&self) -> bool {
-        let [a, b] = &self.sides;
-        a.connection == b.connection && a.described && b.described && !a.offering && !b.offering
-    }
+fn sends(actions: &[Action]) -> bool {
+    actions
+        .iter()
+        .any(|action| matches!(action, Action::Send(_)))
 }
 
-proptest! {
-    #[test]
-    fn any_order_of_troubles_ends_in_one_connection(
-        steps in prop::collection::vec((0_usize..2, 0_u8..6), 0..60),
-    ) {
-        let mut pair = Pair::new();
-        pair.tell(1, Event::Start);
-        for (side, step) in steps {
-            match step {
-                0 | 1 => pair.deliver(side),
-                2 => pair.tell(side, Event::Start),
-                3 => pair.tell(side, Event::NetworkChanged),
-                4 => pair.tell(side, Event::Failed),
-                _ => {
-                    pair.now_ms += 10_000.0;
-                    pair.tell(side, Event::Woken);
-                }
-            }
-        }
-        // Calm: everything is delivered, and whoever still waits is woken in time.
-        for _ in 0..20 {
-            while !pair.wires.iter().all(VecDeque::is_empty) {
-                pair.deliver(0);
-                pair.deliver(1);
-            }
-            if pair.settled() {
-                return Ok(());
-            }
-            pair.now_ms += 30_000.0;
-            pair.tell(1, Event::Woken);
-            pair.tell(0, Event::Woken);
-        }
-        prop_assert!(pair.settled(), "{:?}", pair.sides);
-    }
+#[test]
+fn a_description_of_a_connection_replaced_meanwhile_is_not_sent() {
+    let mut negotiation = Negotiation::new(false);
+    negotiation.handle(Event::Start, 0.0);
+    negotiation.handle(heard_offer(2), 0.0);
+    assert_eq!(negotiation.handle(described(1, true), 0.0), []);
+    assert!(sends(&negotiation.handle(described(2, false), 0.0)));
+}
+
+#[test]
+fn an_offer_given_up_while_it_was_being_made_is_not_sent() {
+    let mut polite = connected(true);
+    polite.handle(described(1, true), 0.0);
+    polite.handle(Event::NetworkChanged, 0.0);
+    polite.handle(heard_offer(1), 0.0);
+    assert_eq!(polite.handle(described(1, true), 0.0), []);
+    assert!(sends(&polite.handle(described(1, false), 0.0)));
+}
+
+#[test]
+fn a_second_restart_waits_for_the_answer_to_the_first() {
+    let mut negotiation = connected(true);
+    negotiation.handle(Event::NetworkChanged, 0.0);
+    negotiation.handle(Event::Connected, 5.0);
+    let again = negotiation.handle(Event::NetworkChanged, 10.0);
+    assert!(!again.contains(&Action::Offer { restart_ice: true }));
+    let answered = negotiation.handle(heard_answer(1), 20.0);
+    assert_eq!(answered.last(), Some(&Action::Offer { restart_ice: true }));
+}
+
+#[test]
+fn a_restart_on_a_path_that_never_broke_replaces_nothing() {
+    let mut negotiation = connected(true);
+    negotiation.handle(Event::NetworkChanged, 0.0);
+    negotiation.handle(heard_answer(1), 100.0);
+    assert_eq!(negotiation.handle(Event::Woken, 60_000.0), []);
+    assert_eq!(negotiation.connection(), 1);
+}
+
+#[test]
+fn a_step_the_browser_refuses_leads_to_a_fresh_connection_soon() {
+    let mut negotiation = Negotiation::new(true);
+    negotiation.handle(Event::Start, 0.0);
+    let actions = negotiation.handle(Event::StepFailed { connection: 1 }, 0.0);
+    assert_eq!(actions, [Action::WakeAt(1_000.0)]);
+    assert_eq!(opens(&negotiation.handle(Event::Woken, 1_000.0)), Some(2));
+    assert_eq!(
+        negotiation.handle(Event::StepFailed { connection: 1 }, 2_000.0),
+        []
+    );
 }

@@ -165,6 +165,12 @@ pub fn device_of(track: &MediaStreamTrack) -> String {
     settings.and_then(|id| id.as_string()).unwrap_or_default()
 }
 
+/// Which way the camera behind a track looks, where it says so.
+pub fn facing_of(track: &MediaStreamTrack) -> Option<String> {
+    let facing = Reflect::get(&track.get_settings(), &"facingMode".into()).ok()?;
+    facing.as_string().filter(|facing| !facing.is_empty())
+}
+
 /// Whether the browser can play through a chosen speaker.
 pub fn speaker_can_change() -> bool {
     let prototype = web_sys::window().and_then(|window| {

@@ -5,7 +5,8 @@ use super::media::Media;
 use super::peer::{Context, Peer};
 use crate::browser::js::Listener;
 use crate::protocol::{
-    CallPerson, ClientMessage, Devices, IceServer, Leg, ParticipantId, ServerMessage, Signal,
+    CallPerson, ClientMessage, Devices, ErrorCode, IceServer, Leg, ParticipantId, ServerMessage,
+    Signal,
 };
 use crate::state::call::{CallStage, CallState, CallStateStoreFields, LinkState};
 use crate::state::negotiation::Event;
@@ -31,6 +32,9 @@ pub struct CallDriver {
     leg: Cell<Option<Leg>>,
     /// Whether the socket has joined.
     live: Cell<bool>,
+    /// Whether the server had this stay in its list when the socket joined: whoever is
+    /// new to us then has come after us.
+    listed: Cell<bool>,
     /// Runs out for people the server does not list at the moment.
     unconfirmed: RefCell<HashMap<ParticipantId, Timeout>>,
     listeners: RefCell<Vec<Listener>>,
@@ -53,6 +57,7 @@ impl CallDriver {
             peers: RefCell::default(),
             leg: Cell::new(None),
             live: Cell::new(false),
+            listed: Cell::new(false),
             unconfirmed: RefCell::default(),
             listeners: RefCell::default(),
         })
@@ -68,13 +73,20 @@ impl CallDriver {
         let before = self.state.people().get_untracked();
         self.state.maybe_update(|state| state.apply(message));
         match message {
-            ServerMessage::Joined(_) => self.keep_running(before),
+            ServerMessage::Joined(joined) => {
+                self.listed.set(self.lists_us(&joined.call));
+                self.keep_running(before);
+            }
             ServerMessage::Call {
                 people,
                 ice_servers,
             } => self.entered(before, people, ice_servers),
             ServerMessage::CallEntered { person } => self.meet(person, false),
-            ServerMessage::CallLeft { id, .. } => self.part(id),
+            ServerMessage::CallLeft { id, leg } => self.ended(id, *leg),
+            ServerMessage::Error {
+                code: ErrorCode::CallFull,
+                ..
+            } => self.turned_away(),
             ServerMessage::Left { person, .. } => self.part(&person.id),
             ServerMessage::Signal { from, leg, signal } => self.hear(from, *leg, signal),
             _ => {}
@@ -89,8 +101,10 @@ impl CallDriver {
 
     /// Enters the call. What devices there are is found out meanwhile; nobody waits.
     pub fn enter(&self, wanted: Devices) {
+        self.leave();
         let leg = 1 + (js_sys::Math::random() * f64::from(u32::MAX - 1)) as u32;
         self.leg.set(Some(leg));
+        self.listed.set(false);
         self.state.stage().set(CallStage::Entering);
         self.listen();
         self.knock();
@@ -99,17 +113,30 @@ impl CallDriver {
 
     /// Leaves the call and frees its devices and connections.
     pub fn leave(&self) {
-        if self.leg.take().is_none() {
-            return;
+        if self.leg.get().is_some() {
+            (self.context.send)(ClientMessage::LeaveCall);
+            self.free();
+            self.state.stage().set(CallStage::Out);
         }
-        (self.context.send)(ClientMessage::LeaveCall);
+    }
+
+    /// There is no place: the devices are freed, the page offers to try again.
+    fn turned_away(&self) {
+        if self.leg.get().is_some() {
+            self.free();
+            self.state.stage().set(CallStage::Full);
+        }
+    }
+
+    /// Ends this stay: every connection, listener and device of it.
+    fn free(&self) {
+        self.leg.set(None);
         self.listeners.borrow_mut().clear();
         self.unconfirmed.borrow_mut().clear();
         self.peers.borrow_mut().clear();
         self.context.media.stop();
         self.state.links().update(HashMap::clear);
         self.state.problems().update(Vec::clear);
-        self.state.stage().set(CallStage::Out);
     }
 
     /// Plays somebody's stream, or one's own, in `element`.
@@ -117,7 +144,7 @@ impl CallDriver {
         let mine = self.state.me().read_untracked().as_ref() == Some(id);
         let stream = match mine {
             true => Some(self.context.media.preview()),
-            false => self.peers.borrow().get(id).and_then(|peer| peer.stream()),
+            false => self.peers.borrow().get(id).map(|peer| peer.stream()),
         };
         self.context.media.play(element, stream.as_ref(), mine);
     }
@@ -135,27 +162,40 @@ impl CallDriver {
     fn entered(&self, before: Vec<CallPerson>, people: &[CallPerson], ice: &[IceServer]) {
         *self.context.ice_servers.borrow_mut() = ice.to_vec();
         self.keep_running(before);
-        let me = self.state.me().get_untracked();
-        let place = |id: &ParticipantId| people.iter().position(|person| person.id == *id);
-        let mine = me.as_ref().and_then(place);
-        for person in people
-            .iter()
-            .filter(|person| Some(&person.id) != me.as_ref())
-        {
-            // Whoever entered later is polite.
-            self.meet(person, mine > place(&person.id));
-            if let Some(peer) = self.peers.borrow().get(&person.id) {
+        // Whoever entered later is polite. The list is no help, it is in order of arrival
+        // in the room: but whom we find when we come in was there before us.
+        let polite = !self.listed.replace(true);
+        for person in people {
+            self.meet(person, polite);
+            let peer = self.peers.borrow().get(&person.id).cloned();
+            if let Some(peer) = peer {
                 peer.handle(Event::Start);
             }
+        }
+    }
+
+    fn lists_us(&self, people: &[CallPerson]) -> bool {
+        let me = self.state.me().get_untracked();
+        let ours = |person: &CallPerson| {
+            Some(&person.id) == me.as_ref() && Some(person.leg) == self.leg.get()
+        };
+        people.iter().any(ours)
+    }
+
+    /// A stay is over; a newer one of the same person is not.
+    fn ended(&self, id: &ParticipantId, leg: Leg) {
+        let known = self.peers.borrow().get(id).map(|peer| peer.leg());
+        if known.is_none_or(|known| known == leg) {
+            self.part(id);
         }
     }
 
     /// Makes the connection to somebody, unless it is there already for this stay.
     fn meet(&self, person: &CallPerson, polite: bool) {
         let mine = self.state.me().read_untracked().as_ref() == Some(&person.id);
-        if self.leg.get().is_none() || mine {
+        let Some(own_leg) = self.leg.get().filter(|_| !mine) else {
             return;
-        }
+        };
         self.unconfirmed.borrow_mut().remove(&person.id);
         let known = self
             .peers
@@ -163,7 +203,9 @@ impl CallDriver {
             .get(&person.id)
             .is_some_and(|peer| peer.leg() == person.leg);
         if !known {
-            let peer = Peer::new(person.id.clone(), person.leg, polite, self.context.clone());
+            self.part(&person.id);
+            let (id, context) = (person.id.clone(), self.context.clone());
+            let peer = Peer::new(id, person.leg, polite, own_leg, context);
             let former = self.peers.borrow_mut().insert(person.id.clone(), peer);
             drop(former);
         }

@@ -5,9 +5,10 @@
 
 use super::devices::{self, Wish};
 use super::local::{LocalTracks, Track, show_only};
+use super::playback::{Playback, settle};
 use crate::browser::js::Listener;
-use crate::protocol::{ClientMessage, Devices, ParticipantId};
-use crate::state::call::{CallState, CallStateStoreFields, Cause, DeviceKind};
+use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId};
+use crate::state::call::{CallStage, CallState, CallStateStoreFields, Cause, DeviceKind, Notice};
 use leptos::prelude::*;
 use reactive_stores::Store;
 use std::cell::{Cell, RefCell};
@@ -25,11 +26,41 @@ pub struct Media {
     tracks: RefCell<LocalTracks>,
     /// What one sees of oneself.
     preview: MediaStream,
-    senders: RefCell<HashMap<ParticipantId, (RtcRtpSender, RtcRtpSender)>>,
+    /// Names what is sent as one stream, so that sound and picture stay in step.
+    outgoing: MediaStream,
+    playback: Rc<Playback>,
+    /// By person and stay: a new stay may begin before the connection of the former
+    /// one is quite gone.
+    senders: RefCell<HashMap<(ParticipantId, Leg), (RtcRtpSender, RtcRtpSender)>>,
     camera_wish: RefCell<Wish>,
     microphone_wish: RefCell<Wish>,
+    camera_asked: Asked,
+    microphone_asked: Asked,
+    /// What went away by itself and is being replaced.
+    unplugged: Cell<Devices>,
     /// Counts the stays in the call: what was asked for in a former one is not wanted.
     stay: Cell<u32>,
+}
+
+/// The questions put to the browser for one kind of device. Only the answer to the
+/// last one counts; asking no more makes every answer count for nothing.
+#[derive(Default)]
+struct Asked {
+    times: Cell<u32>,
+    open: Cell<bool>,
+}
+
+impl Asked {
+    fn again(&self) -> u32 {
+        self.open.set(true);
+        self.times.set(self.times.get() + 1);
+        self.times.get()
+    }
+
+    fn no_more(&self) {
+        self.open.set(false);
+        self.times.set(self.times.get() + 1);
+    }
 }
 
 impl Media {
@@ -41,9 +72,14 @@ impl Media {
             send,
             tracks: RefCell::default(),
             preview: MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into()),
+            outgoing: MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into()),
+            playback: Playback::new(state),
             senders: RefCell::default(),
             camera_wish: RefCell::default(),
             microphone_wish: RefCell::default(),
+            camera_asked: Asked::default(),
+            microphone_asked: Asked::default(),
+            unplugged: Cell::default(),
             stay: Cell::new(0),
         })
     }
@@ -52,6 +88,17 @@ impl Media {
     pub fn preview(&self) -> MediaStream {
         // Not `preview.clone()`: that is the browser's own, which copies the tracks.
         Clone::clone(&self.preview)
+    }
+
+    /// What sound and picture are sent as.
+    pub fn outgoing(&self) -> MediaStream {
+        // As with `preview`: the browser's own `clone` makes another stream.
+        Clone::clone(&self.outgoing)
+    }
+
+    /// Plays a stream in an element; one's own is silent.
+    pub fn play(&self, element: &HtmlMediaElement, stream: Option<&MediaStream>, mine: bool) {
+        self.playback.play(element, stream, mine);
     }
 
     /// A stay begins: asks for what is wanted.
@@ -67,45 +114,62 @@ impl Media {
     /// The stay ends: every device is freed.
     pub fn stop(&self) {
         self.stay.set(self.stay.get() + 1);
+        self.camera_asked.no_more();
+        self.microphone_asked.no_more();
+        self.unplugged.set(Devices::default());
+        self.playback.stop();
         *self.tracks.borrow_mut() = LocalTracks::default();
         self.senders.borrow_mut().clear();
         show_only(&self.preview, None);
         self.state.devices().set(Devices::default());
+        self.state.notice().set(None);
     }
 
-    /// Mutes or unmutes; asks for a microphone where there is none.
+    /// Mutes or unmutes; asks for a microphone where there is none. While the browser
+    /// has not answered yet it is on its way already.
     pub fn toggle_microphone(&self) {
-        let tracks = self.tracks.borrow();
-        match tracks.sound() {
+        if !self.is_staying() {
+            return;
+        }
+        let sound = self.tracks.borrow().sound().cloned();
+        match sound {
             Some(sound) => {
                 sound.set_enabled(!sound.enabled());
-                let on = sound.enabled();
-                drop(tracks);
-                self.switch(|devices| devices.microphone = on);
+                self.switch(|devices| devices.microphone = sound.enabled());
             }
-            None => self.want(Devices {
-                microphone: true,
-                ..Devices::default()
-            }),
+            None if self.microphone_asked.open.get() => {}
+            None => self.want(only(DeviceKind::Microphone)),
         }
     }
 
-    /// Switches the camera off, light included, or on.
+    /// Switches the camera off, light included, or on. Off also while another camera is
+    /// about to take its place.
     pub fn toggle_camera(&self) {
-        if self.tracks.borrow().camera.is_some() {
+        if !self.is_staying() {
+            return;
+        }
+        if self.state.devices().read_untracked().camera {
+            self.camera_asked.no_more();
+            self.was_unplugged(DeviceKind::Camera);
             self.tracks.borrow_mut().camera = None;
             self.switch(|devices| devices.camera = false);
             self.picture_changed();
-        } else {
-            self.want(Devices {
-                camera: true,
-                ..Devices::default()
-            });
+        } else if !self.camera_asked.open.get() {
+            self.want(only(DeviceKind::Camera));
         }
+    }
+
+    /// Whether one is in the call or on the way in: nothing is asked for outside.
+    fn is_staying(&self) -> bool {
+        let stage = self.state.stage().get_untracked();
+        matches!(stage, CallStage::Entering | CallStage::In)
     }
 
     /// Shares the screen in place of the camera, or stops sharing it.
     pub fn toggle_screen(&self) {
+        if !self.is_staying() {
+            return;
+        }
         if self.tracks.borrow().screen.is_some() {
             self.end_screen();
             return;
@@ -149,8 +213,23 @@ impl Media {
         self.renew_camera();
     }
 
-    /// Changes between the front and the rear camera.
+    /// Changes between the front and the rear camera; where cameras do not say which
+    /// way they look, to the next one.
     pub fn flip_camera(&self) {
+        let facing = self
+            .tracks
+            .borrow()
+            .camera
+            .as_ref()
+            .and_then(|camera| devices::facing_of(&camera.track));
+        let choices = self.state.choices().get_untracked();
+        match (facing, choices.next_camera()) {
+            (None, Some(next)) => self.choose_camera(next.to_owned()),
+            _ => self.turn_camera(),
+        }
+    }
+
+    fn turn_camera(&self) {
         let rear = !self.camera_wish.borrow().rear;
         *self.camera_wish.borrow_mut() = Wish {
             device_id: String::new(),
@@ -160,13 +239,10 @@ impl Media {
     }
 
     fn renew_camera(&self) {
-        if self.tracks.borrow().camera.is_some() {
+        if self.tracks.borrow().camera.is_some() || self.camera_asked.open.get() {
             // Some phones cannot open the second camera before the first is closed.
             self.tracks.borrow_mut().camera = None;
-            self.want(Devices {
-                camera: true,
-                ..Devices::default()
-            });
+            self.want(only(DeviceKind::Camera));
         }
     }
 
@@ -179,11 +255,8 @@ impl Media {
         self.state
             .choices()
             .update(|choices| choices.microphone = device_id);
-        if self.tracks.borrow().microphone.is_some() {
-            self.want(Devices {
-                microphone: true,
-                ..Devices::default()
-            });
+        if self.tracks.borrow().microphone.is_some() || self.microphone_asked.open.get() {
+            self.want(only(DeviceKind::Microphone));
         }
     }
 
@@ -212,7 +285,29 @@ impl Media {
 
     /// A device was plugged in or pulled out.
     pub fn devices_changed(&self) {
-        self.list_devices();
+        self.spawn(|media| async move {
+            media.list().await;
+            media.replace_lost();
+        });
+    }
+
+    /// Whatever is in use and has gone is replaced by another.
+    fn replace_lost(&self) {
+        let choices = self.state.choices().get_untracked();
+        let (camera, microphone) = {
+            let tracks = self.tracks.borrow();
+            (tracks.camera.is_some(), tracks.microphone.is_some())
+        };
+        if camera && choices.has_lost(DeviceKind::Camera) {
+            self.device_ended(DeviceKind::Camera);
+        }
+        if microphone && choices.has_lost(DeviceKind::Microphone) {
+            self.device_ended(DeviceKind::Microphone);
+        }
+        if choices.has_lost_speaker() {
+            self.choose_speaker(String::new());
+            self.state.notice().set(Some(Notice::SpeakerReplaced));
+        }
     }
 
     /// Sends one's own tracks to somebody through these senders, also later ones.
@@ -222,6 +317,7 @@ impl Media {
     pub async fn send_through(
         &self,
         id: &ParticipantId,
+        leg: Leg,
         audio: RtcRtpSender,
         video: RtcRtpSender,
     ) -> Result<(), JsValue> {
@@ -233,7 +329,8 @@ impl Media {
             audio.replace_track(sound.as_ref()),
             video.replace_track(picture.as_ref()),
         ];
-        self.senders.borrow_mut().insert(id.clone(), (audio, video));
+        let stay = (id.clone(), leg);
+        self.senders.borrow_mut().insert(stay, (audio, video));
         for promise in sent {
             JsFuture::from(promise).await?;
         }
@@ -241,24 +338,8 @@ impl Media {
     }
 
     /// Nothing is sent to this person any more.
-    pub fn forget(&self, id: &ParticipantId) {
-        self.senders.borrow_mut().remove(id);
-    }
-
-    /// Plays a stream in an element; one's own is silent.
-    pub fn play(&self, element: &HtmlMediaElement, stream: Option<&MediaStream>, mine: bool) {
-        if element.src_object().as_ref() != stream {
-            element.set_src_object(stream);
-        }
-        element.set_muted(mine);
-        let speaker = self.state.choices().read_untracked().speaker.clone();
-        if !mine && !speaker.is_empty() {
-            let set = js_sys::Reflect::get(element, &"setSinkId".into()).ok();
-            if let Some(set) = set.and_then(|set| set.dyn_into::<js_sys::Function>().ok()) {
-                settle(set.call1(element, &speaker.into()));
-            }
-        }
-        settle(element.play().map(Into::into));
+    pub fn forget(&self, id: &ParticipantId, leg: Leg) {
+        self.senders.borrow_mut().remove(&(id.clone(), leg));
     }
 
     fn want(&self, wanted: Devices) {
@@ -274,42 +355,47 @@ impl Media {
     /// Asks for what is wanted: together, so that the browser asks once; where that
     /// fails, each alone, so that one joins with what there is.
     async fn acquire(self: Rc<Self>, wanted: Devices) {
-        let (camera, microphone) = (
-            self.camera_wish.borrow().clone(),
-            self.microphone_wish.borrow().clone(),
-        );
-        let camera = wanted.camera.then_some(camera);
-        let microphone = wanted.microphone.then_some(microphone);
+        let camera = wanted.camera.then(|| self.camera_wish.borrow().clone());
+        let microphone = wanted
+            .microphone
+            .then(|| self.microphone_wish.borrow().clone());
+        let questions = [
+            (DeviceKind::Microphone, wanted.microphone),
+            (DeviceKind::Camera, wanted.camera),
+        ];
+        let questions = questions.into_iter().filter(|(_, wanted)| *wanted);
+        let questions: Vec<_> = questions
+            .map(|(kind, _)| (kind, self.asked(kind).again()))
+            .collect();
         let answered = Rc::new(Cell::new(false));
         self.say_if_unanswered(wanted, answered.clone());
-        let stay = self.stay.get();
-        let both = camera.is_some() && microphone.is_some();
         let together = devices::ask(camera.as_ref(), microphone.as_ref()).await;
-        match together {
-            Err(_) if both => {
-                self.take(
-                    stay,
-                    DeviceKind::Microphone,
-                    devices::ask(None, microphone.as_ref()).await,
-                );
-                self.take(
-                    stay,
-                    DeviceKind::Camera,
-                    devices::ask(camera.as_ref(), None).await,
-                );
-            }
-            answer => {
-                let kinds = [
-                    (wanted.camera, DeviceKind::Camera),
-                    (wanted.microphone, DeviceKind::Microphone),
-                ];
-                for (_, kind) in kinds.into_iter().filter(|(wanted, _)| *wanted) {
-                    self.take(stay, kind, answer.clone());
-                }
-            }
+        let alone = together.is_err() && questions.len() > 1;
+        for (kind, question) in questions {
+            let answer = match kind {
+                // Nobody waits for it any more: the light need not flash.
+                _ if alone && !self.is_open(kind, question) => continue,
+                DeviceKind::Camera if alone => devices::ask(camera.as_ref(), None).await,
+                DeviceKind::Microphone if alone => devices::ask(None, microphone.as_ref()).await,
+                _ => together.clone(),
+            };
+            self.take(question, kind, answer);
         }
         answered.set(true);
-        self.list_devices();
+        self.list().await;
+    }
+
+    fn asked(&self, kind: DeviceKind) -> &Asked {
+        match kind {
+            DeviceKind::Camera => &self.camera_asked,
+            DeviceKind::Microphone => &self.microphone_asked,
+        }
+    }
+
+    /// Whether this question is the last one and still wants an answer.
+    fn is_open(&self, kind: DeviceKind, question: u32) -> bool {
+        let asked = self.asked(kind);
+        asked.open.get() && asked.times.get() == question
     }
 
     /// Says so where the browser takes long; the answer still counts when it comes.
@@ -335,18 +421,19 @@ impl Media {
     }
 
     /// Puts an answer of the browser to use.
-    fn take(&self, stay: u32, kind: DeviceKind, answer: Result<Vec<MediaStreamTrack>, Cause>) {
+    fn take(&self, question: u32, kind: DeviceKind, answer: Result<Vec<MediaStreamTrack>, Cause>) {
         let sort = match kind {
             DeviceKind::Camera => "video",
             DeviceKind::Microphone => "audio",
         };
         let found = answer.map(|tracks| tracks.into_iter().find(|track| track.kind() == sort));
-        if stay != self.stay.get() {
+        if !self.is_open(kind, question) {
             if let Ok(Some(track)) = found {
                 track.stop();
             }
             return;
         }
+        self.asked(kind).open.set(false);
         match found {
             Ok(Some(track)) => self.use_track(kind, track),
             Ok(None) => self.has_problem(kind, Some(Cause::NotFound)),
@@ -362,8 +449,13 @@ impl Media {
     fn use_track(&self, kind: DeviceKind, track: MediaStreamTrack) {
         let device_id = devices::device_of(&track);
         self.has_problem(kind, None);
+        if self.was_unplugged(kind) {
+            self.state.notice().set(Some(Notice::Replaced(kind)));
+        }
         match kind {
             DeviceKind::Camera => {
+                let rear = devices::facing_of(&track).as_deref() == Some("environment");
+                self.state.rear().set(rear);
                 let camera = self.track(track, |media| media.device_ended(DeviceKind::Camera));
                 self.tracks.borrow_mut().camera = Some(camera);
                 self.state
@@ -394,7 +486,18 @@ impl Media {
     /// A device that ended by itself was pulled out: another takes its place.
     fn device_ended(&self, kind: DeviceKind) {
         self.forget_choice(kind);
+        let mut unplugged = self.unplugged.get();
+        *flag(&mut unplugged, kind) = true;
+        self.unplugged.set(unplugged);
         self.want(only(kind));
+    }
+
+    /// Whether this kind went away by itself; asked once.
+    fn was_unplugged(&self, kind: DeviceKind) -> bool {
+        let mut unplugged = self.unplugged.get();
+        let was = std::mem::take(flag(&mut unplugged, kind));
+        self.unplugged.set(unplugged);
+        was
     }
 
     fn forget_choice(&self, kind: DeviceKind) -> bool {
@@ -407,6 +510,7 @@ impl Media {
 
     /// There is no such device any more.
     fn lost(&self, kind: DeviceKind) {
+        self.was_unplugged(kind);
         match kind {
             DeviceKind::Camera => {
                 self.tracks.borrow_mut().camera = None;
@@ -441,7 +545,9 @@ impl Media {
         let mut devices = self.state.devices().get_untracked();
         change(&mut devices);
         self.state.devices().set(devices);
-        (self.send)(ClientMessage::Devices { devices });
+        if self.is_staying() {
+            (self.send)(ClientMessage::Devices { devices });
+        }
     }
 
     /// Everybody gets the present picture.
@@ -463,14 +569,16 @@ impl Media {
     }
 
     fn list_devices(&self) {
-        self.spawn(|media| async move {
-            let [cameras, microphones, speakers] = devices::list().await;
-            media.state.choices().update(|choices| {
-                choices.cameras = cameras;
-                choices.microphones = microphones;
-                choices.speakers = speakers;
-                choices.speaker_can_change = devices::speaker_can_change();
-            });
+        self.spawn(|media| async move { media.list().await });
+    }
+
+    async fn list(&self) {
+        let [cameras, microphones, speakers] = devices::list().await;
+        self.state.choices().update(|choices| {
+            choices.cameras = cameras;
+            choices.microphones = microphones;
+            choices.speakers = speakers;
+            choices.speaker_can_change = devices::speaker_can_change();
         });
     }
 }
@@ -488,15 +596,9 @@ fn only(kind: DeviceKind) -> Devices {
     }
 }
 
-/// Waits for a promise whose failure changes nothing: a closing connection, or a
-/// browser that plays only after a first tap.
-fn settle(promise: Result<JsValue, JsValue>) {
-    let promise = promise
-        .ok()
-        .and_then(|value| value.dyn_into::<js_sys::Promise>().ok());
-    if let Some(promise) = promise {
-        spawn_local(async move {
-            let _ = JsFuture::from(promise).await;
-        });
+fn flag(devices: &mut Devices, kind: DeviceKind) -> &mut bool {
+    match kind {
+        DeviceKind::Camera => &mut devices.camera,
+        DeviceKind::Microphone => &mut devices.microphone,
     }
 }

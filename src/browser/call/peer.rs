@@ -4,6 +4,7 @@
 //! tracks there are. Muting, another camera or the screen replace a sender's track;
 //! nothing of that is ever negotiated.
 
+use super::local::show_only;
 use super::media::Media;
 use crate::browser::clock::steady_ms;
 use crate::browser::js::Listener;
@@ -19,11 +20,15 @@ use std::rc::{Rc, Weak};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    MediaStream, RtcConfiguration, RtcIceCandidateInit, RtcOfferOptions, RtcPeerConnection,
-    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiver,
+    MediaStream, RtcBundlePolicy, RtcConfiguration, RtcIceCandidateInit, RtcOfferOptions,
+    RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiver,
     RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescriptionInit,
     RtcTrackEvent,
 };
+
+/// Two sides' alarms are apart by up to this, in milliseconds: longer than a message
+/// takes, so that the second hears of the first in time.
+const SPREAD_MS: u32 = 1_500;
 
 /// What every connection of a call shares.
 pub struct Context {
@@ -45,6 +50,9 @@ pub struct Peer {
     context: Rc<Context>,
     negotiation: RefCell<Negotiation>,
     connection: RefCell<Option<Connection>>,
+    /// What they send. One stream for the whole stay, empty at first: an element that
+    /// plays it early gets the tracks of every connection when they come.
+    stream: MediaStream,
     /// What the negotiation wants done, in order; one thing at a time.
     to_do: RefCell<VecDeque<Action>>,
     busy: Cell<bool>,
@@ -54,8 +62,9 @@ pub struct Peer {
 
 /// A peer connection with its listeners and what it receives.
 struct Connection {
+    /// Which of the pair it is.
+    number: u32,
     pc: RtcPeerConnection,
-    stream: MediaStream,
     listeners: Vec<Listener>,
 }
 
@@ -68,20 +77,29 @@ impl Drop for Connection {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.context.media.forget(&self.id);
+        self.context.media.forget(&self.id, self.leg);
     }
 }
 
 impl Peer {
     /// Somebody to be connected to; nothing happens before [`Event::Start`] or their offer.
-    pub fn new(id: ParticipantId, leg: Leg, polite: bool, context: Rc<Context>) -> Rc<Self> {
+    /// `own_leg` is random and sets our alarms a little apart from theirs.
+    pub fn new(
+        id: ParticipantId,
+        leg: Leg,
+        polite: bool,
+        own_leg: Leg,
+        context: Rc<Context>,
+    ) -> Rc<Self> {
+        let spread_ms = f64::from(own_leg % SPREAD_MS);
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             id,
             leg,
             context,
-            negotiation: RefCell::new(Negotiation::new(polite)),
+            negotiation: RefCell::new(Negotiation::new(polite).spread_by(spread_ms)),
             connection: RefCell::default(),
+            stream: MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into()),
             to_do: RefCell::default(),
             busy: Cell::new(false),
             wake: RefCell::default(),
@@ -94,13 +112,10 @@ impl Peer {
         self.leg
     }
 
-    /// What they send, once anything arrives.
-    pub fn stream(&self) -> Option<MediaStream> {
-        let connection = self.connection.borrow();
+    /// What they send, now or later.
+    pub fn stream(&self) -> MediaStream {
         // Not `stream.clone()`: that is the browser's own, which copies the tracks.
-        connection
-            .as_ref()
-            .map(|connection| Clone::clone(&connection.stream))
+        Clone::clone(&self.stream)
     }
 
     /// Takes in what happened and does what follows from it.
@@ -147,16 +162,25 @@ impl Peer {
                     peer.busy.set(false);
                     return;
                 };
-                let connection = peer.negotiation.borrow().connection();
-                if let Err(error) = peer.perform(action).await {
-                    // A step of a connection that has been replaced meanwhile may fail;
-                    // for the present one the negotiation's own clock takes over.
-                    if connection == peer.negotiation.borrow().connection() {
-                        leptos::logging::debug_warn!("negotiation step failed: {error:?}");
-                    }
-                }
+                peer.step(action).await;
             }
         });
+    }
+
+    /// Does one thing and says so where the browser refuses it.
+    async fn step(&self, action: Action) {
+        // A candidate may belong to an offer that was given up; the others still count.
+        let matters = !matches!(action, Action::Add(_));
+        let number = match action {
+            Action::Open { connection } => connection,
+            _ => self.number(),
+        };
+        if let Err(error) = self.perform(action).await
+            && matters
+        {
+            leptos::logging::debug_warn!("negotiation step failed: {error:?}");
+            self.handle(Event::StepFailed { connection: number });
+        }
     }
 
     async fn perform(&self, action: Action) -> Result<(), JsValue> {
@@ -180,15 +204,24 @@ impl Peer {
             .map(|connection| connection.pc.clone())
     }
 
+    /// The number of the connection there is; 0 before the first.
+    fn number(&self) -> u32 {
+        let connection = self.connection.borrow();
+        connection.as_ref().map_or(0, |there| there.number)
+    }
+
     fn open(&self, number: u32) -> Result<(), JsValue> {
         let configuration = RtcConfiguration::new();
         configuration.set_ice_servers(&ice_servers(&self.context.ice_servers.borrow()));
+        // One path for sound and picture: half the candidates, half the time.
+        configuration.set_bundle_policy(RtcBundlePolicy::MaxBundle);
         let pc = RtcPeerConnection::new_with_configuration(&configuration)?;
-        let stream = MediaStream::new()?;
-        let listeners = self.listen(&pc, &stream, number);
+        // The tracks of the connection before this one end with it.
+        show_only(&self.stream, None);
+        let listeners = self.listen(&pc, number);
         *self.connection.borrow_mut() = Some(Connection {
+            number,
             pc,
-            stream,
             listeners,
         });
         self.show_link(match self.was_connected.get() {
@@ -200,9 +233,11 @@ impl Peer {
 
     async fn offer(&self, pc: &RtcPeerConnection, restart_ice: bool) -> Result<(), JsValue> {
         if pc.get_transceivers().length() == 0 {
+            let together = js_sys::Array::of1(&self.context.media.outgoing());
             for kind in ["audio", "video"] {
                 let init = RtcRtpTransceiverInit::new();
                 init.set_direction(RtcRtpTransceiverDirection::Sendrecv);
+                init.set_streams(&together);
                 pc.add_transceiver_with_str_and_init(kind, &init);
             }
             self.hand_over(pc).await?;
@@ -217,6 +252,7 @@ impl Peer {
         set_remote(pc, RtcSdpType::Offer, sdp).await?;
         for transceiver in transceivers(pc) {
             transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
+            set_stream(&transceiver.sender(), &self.context.media.outgoing());
         }
         self.hand_over(pc).await?;
         let made = JsFuture::from(pc.create_answer()).await?;
@@ -232,12 +268,9 @@ impl Peer {
     ) -> Result<(), JsValue> {
         let made: &RtcSessionDescriptionInit = made.unchecked_ref();
         JsFuture::from(pc.set_local_description(made)).await?;
-        let Some(description) = pc.local_description() else {
-            return Ok(());
-        };
-        // Replaced while it was being made: nobody wants it any more.
-        if self.pc().as_ref() == Some(pc) {
+        if let Some(description) = pc.local_description() {
             self.handle(Event::Described(Description {
+                connection: self.number(),
                 offer,
                 sdp: description.sdp(),
             }));
@@ -252,17 +285,17 @@ impl Peer {
         if let (Some(audio), Some(video)) = (audio, video) {
             self.context
                 .media
-                .send_through(&self.id, audio.sender(), video.sender())
+                .send_through(&self.id, self.leg, audio.sender(), video.sender())
                 .await?;
         }
         Ok(())
     }
 
-    fn listen(&self, pc: &RtcPeerConnection, stream: &MediaStream, number: u32) -> Vec<Listener> {
-        let (me, stream) = (self.me.clone(), Clone::clone(stream));
+    fn listen(&self, pc: &RtcPeerConnection, number: u32) -> Vec<Listener> {
+        let me = self.me.clone();
         let track = Listener::new(pc, "track", move |event| {
             if let (Some(peer), Some(event)) = (me.upgrade(), event.dyn_ref::<RtcTrackEvent>()) {
-                stream.add_track(&event.track());
+                peer.stream.add_track(&event.track());
                 peer.stream_changed();
             }
         });
@@ -284,7 +317,10 @@ impl Peer {
         });
         let (me, observed) = (self.me.clone(), pc.clone());
         let state = Listener::new(pc, "connectionstatechange", move |_| {
-            if let Some(peer) = me.upgrade() {
+            // A connection about to be replaced does not speak for the next one.
+            if let Some(peer) = me.upgrade()
+                && peer.negotiation.borrow().connection() == number
+            {
                 peer.transport_changed(observed.connection_state());
             }
         });
@@ -325,6 +361,15 @@ fn transceivers(pc: &RtcPeerConnection) -> Vec<RtcRtpTransceiver> {
         .iter()
         .map(JsCast::unchecked_into)
         .collect()
+}
+
+/// Sound and picture of one stream are played in step. Older browsers cannot say so
+/// here and play each as it comes.
+fn set_stream(sender: &web_sys::RtcRtpSender, stream: &MediaStream) {
+    let method = js_sys::Reflect::get(sender, &"setStreams".into()).ok();
+    if let Some(method) = method.and_then(|m| m.dyn_into::<js_sys::Function>().ok()) {
+        let _ = method.call1(sender, stream);
+    }
 }
 
 async fn set_remote(pc: &RtcPeerConnection, kind: RtcSdpType, sdp: &str) -> Result<(), JsValue> {

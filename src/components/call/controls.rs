@@ -179,6 +179,9 @@ fn move_focus(event: &KeyboardEvent, bar: NodeRef<Div>) {
 /// Ctrl or Cmd with D and E, anywhere on the page.
 fn shortcuts(session: Session) {
     let handle = window_event_listener(leptos::ev::keydown, move |event| {
+        if event.repeat() {
+            return;
+        }
         let held = (event.ctrl_key() || event.meta_key()) && !event.shift_key() && !event.alt_key();
         match event.code().as_str() {
             "KeyD" if held => session.toggle_microphone(),

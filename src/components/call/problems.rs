@@ -1,8 +1,10 @@
-//! What is wrong with a device, what to do about it, and a way to try again.
+//! What is wrong with a device, what to do about it, and a way to try again; and what
+//! happened to the devices without anybody asking for it.
 
+use crate::components::If;
 use crate::i18n::*;
 use crate::session::Session;
-use crate::state::call::{CallStateStoreFields, Cause, DeviceKind, Problem};
+use crate::state::call::{CallStateStoreFields, Cause, DeviceKind, Notice, Problem};
 use crate::words;
 use leptos::prelude::*;
 
@@ -18,7 +20,39 @@ pub fn DeviceProblems() -> impl IntoView {
                 key=|problem| *problem
                 children=|problem| view! { <ProblemCard problem /> }
             />
+            <NoticeCard />
         </div>
+    }
+}
+
+/// Something that happened by itself, until it is waved away.
+#[component]
+fn NoticeCard() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let notice = Memo::new(move |_| session.call.notice().get());
+    let text = Signal::derive(move || match notice.get() {
+        Some(Notice::Replaced(DeviceKind::Camera)) => t_string!(i18n, call.camera_replaced),
+        Some(Notice::Replaced(DeviceKind::Microphone)) => t_string!(i18n, call.microphone_replaced),
+        Some(Notice::SpeakerReplaced) => t_string!(i18n, call.speaker_replaced),
+        Some(Notice::SoundBlocked) => t_string!(i18n, call.sound_blocked),
+        None => "",
+    });
+    view! {
+        <If when=Signal::derive(move || notice.get().is_some())>
+            <div class="problem">
+                <p class="problem__text">{text}</p>
+                <div class="problem__actions">
+                    <button
+                        class="button button--small button--quiet"
+                        type="button"
+                        on:click=move |_| session.call.notice().set(None)
+                    >
+                        {words!(i18n, call.close)}
+                    </button>
+                </div>
+            </div>
+        </If>
     }
 }
 

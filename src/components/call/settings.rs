@@ -102,7 +102,7 @@ fn DeviceSelect(
                 };
                 let selected = device.id == chosen;
                 view! {
-                    <option value=device.id selected=selected>
+                    <option value=device.id prop:selected=selected>
                         {label}
                     </option>
                 }

@@ -4,7 +4,7 @@ use crate::components::{Avatar, Icon, IconName, If};
 use crate::i18n::*;
 use crate::protocol::ParticipantId;
 use crate::session::Session;
-use crate::state::call::{LinkState, Tile};
+use crate::state::call::{CallStateStoreFields, LinkState, Tile};
 use crate::words;
 use leptos::html::{Audio, Video};
 use leptos::prelude::*;
@@ -35,7 +35,7 @@ pub fn TileView(
         devices.camera || devices.screen
     });
     let screen = Memo::new(move |_| now.read().devices.screen);
-    let mirrored = Memo::new(move |_| mine && !screen.get());
+    let mirrored = Memo::new(move |_| mine && !screen.get() && !session.call.rear().get());
     let dark = Memo::new(move |_| !pictured.get());
     let silent = Memo::new(move |_| !mine && dark.get());
     let (video_id, audio_id) = (id.clone(), id.clone());
