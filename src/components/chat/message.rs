@@ -79,8 +79,9 @@ fn Message(
         view! { <Avatar id nickname=nickname.to_string() /> }
     });
     let class = class_of(mine, follows, progress);
+    let busy = (progress == Progress::Sending).then_some("true");
     view! {
-        <li class=class>
+        <li class=class aria-busy=busy>
             {avatar}
             <div class="message__body">
                 {head} <MessageText text /> <MessageState id progress />
