@@ -81,7 +81,9 @@ fn OpenRoom(
     let full = Memo::new(move |_| session.room.line().read().stage == Stage::Full);
     // A plain string: the head is written after this view's signals are gone, and the
     // title reads the same in both languages.
-    let title = t_string!(i18n, room.title, room = name.as_str()).to_string();
+    // The framework writes it into the head unescaped: no `<` may reach it.
+    let title = name.as_str().replace('<', "\u{2039}");
+    let title = t_string!(i18n, room.title, room = title.as_str()).to_string();
     view! {
         <Title text=title />
         // Draws nothing; the router waits for it before it changes the address.
