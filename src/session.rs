@@ -6,6 +6,7 @@
 
 use crate::protocol::{ChatText, Devices, MessageId, Nickname, ParticipantId, RoomName};
 use crate::state::call::CallState;
+use crate::state::namesakes::Namesakes;
 use crate::state::{RoomState, RoomStateStoreFields};
 use leptos::prelude::*;
 use reactive_stores::Store;
@@ -53,6 +54,13 @@ impl Session {
         let people = self.room.people();
         let nickname = people.read().nickname(id).map(ToString::to_string);
         nickname.unwrap_or_default()
+    }
+
+    /// What tells somebody from others here of the same nickname; nothing where
+    /// nobody shares it.
+    pub fn tag_of(self, id: ParticipantId) -> Memo<Option<String>> {
+        let people = self.room.people();
+        Memo::new(move |_| Namesakes::among(people.read().here.iter()).tag(&id))
     }
 
     /// Connects as `nickname`. In an effect only.

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
-import { connect } from 'node:net';
 import type { Server } from './server.ts';
 
 /** What an upgrade to `/ws` with these headers is answered: 101, or the refusal. */
@@ -43,26 +42,5 @@ export function status(
     });
     asked.on('error', failed);
     asked.end(body);
-  });
-}
-
-/** Says a byte a second for a while and returns whether the server hung up. */
-export function drips(server: Server, seconds: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(server.port, '127.0.0.1');
-    const text = 'GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ';
-    let i = 0;
-    const timer = setInterval(() => {
-      if (i >= seconds) return end(false);
-      socket.write(text[i] ?? 'x');
-      i += 1;
-    }, 1000);
-    const end = (closed: boolean) => {
-      clearInterval(timer);
-      socket.destroy();
-      done(closed);
-    };
-    socket.on('close', () => end(true));
-    socket.on('error', () => end(true));
   });
 }

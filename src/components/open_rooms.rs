@@ -44,7 +44,7 @@ fn OpenRoom(
     } = room;
     view! {
         <li class="rooms__item">
-            <a class="rooms__link" href=name.path()>
+            <a class="rooms__link" href=name.path() rel=name.link_rel()>
                 <span class="rooms__dot" aria-hidden="true"></span>
                 <span class="rooms__name">{name.to_string()}</span>
                 " "

@@ -97,11 +97,13 @@ fn PersonRow(
         Memo::new(move |_| session.room.people().read().is_me(&id))
     };
     let in_call = in_call(session, id.clone());
+    let tag = session.tag_of(id.clone());
     let nickname = nickname.to_string();
     view! {
         <li class="person" class:person--me=mine>
             <Avatar id nickname=nickname.clone() />
             <span class="person__name">{nickname}</span>
+            {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
             <If when=mine>
                 <span class="person__note">{words!(i18n, common.you)}</span>
             </If>

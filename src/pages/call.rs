@@ -71,7 +71,12 @@ fn CallBar() -> impl IntoView {
     let name = session.name();
     view! {
         <header class="call__bar">
-            <a class="back" href=name.path() aria-label=words!(i18n, call.back_to_room)>
+            <a
+                class="back"
+                href=name.path()
+                rel=name.link_rel()
+                aria-label=words!(i18n, call.back_to_room)
+            >
                 <Icon name=IconName::Back />
             </a>
             <h1 class="call__title">{name.to_string()}</h1>

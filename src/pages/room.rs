@@ -19,7 +19,7 @@ use crate::words;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::components::Outlet;
-use leptos_router::hooks::{use_location, use_params_map, use_query_map};
+use leptos_router::hooks::{use_location, use_query_map};
 use leptos_router::{LazyRoute, lazy_route};
 
 /// The route of a room and its call.
@@ -33,8 +33,12 @@ pub struct RoomRoute {
 #[lazy_route]
 impl LazyRoute for RoomRoute {
     fn data() -> Self {
-        let params = use_params_map();
-        let name = Memo::new(move |_| params.read().get("name").unwrap_or_default());
+        // Not the router's parameter, which is decoded twice.
+        let path = use_location().pathname;
+        let name = Memo::new(move |before: Option<&String>| {
+            let name = RoomName::in_path(&path.read());
+            name.or(before.cloned()).unwrap_or_default()
+        });
         Self {
             start: Resource::new(move || name.get(), load_room),
         }
@@ -81,8 +85,7 @@ fn OpenRoom(
     let full = Memo::new(move |_| session.room.line().read().stage == Stage::Full);
     // A plain string: the head is written after this view's signals are gone, and the
     // title reads the same in both languages.
-    // The framework writes it into the head unescaped: no `<` may reach it.
-    let title = name.as_str().replace('<', "\u{2039}");
+    let title = title_text(&name);
     let title = t_string!(i18n, room.title, room = title.as_str()).to_string();
     view! {
         <Title text=title />
@@ -94,6 +97,16 @@ fn OpenRoom(
         <If when=full>
             <RoomFull name=name.clone() on_retry=Callback::new(move |()| session.retry_now()) />
         </If>
+    }
+}
+
+/// A name for the title. The framework writes the title into the HTML unescaped; in
+/// the browser it sets it as text.
+fn title_text(name: &RoomName) -> String {
+    let name = name.as_str();
+    match cfg!(feature = "ssr") {
+        true => name.replace('&', "&amp;").replace('<', "&lt;"),
+        false => name.to_owned(),
     }
 }
 
@@ -183,7 +196,7 @@ pub fn JoinCall(
 ) -> impl IntoView {
     let i18n = use_i18n();
     view! {
-        <a class="button button--primary" href=name.call_path()>
+        <a class="button button--primary" href=name.call_path() rel=name.link_rel()>
             <Icon name=IconName::Camera />
             <span>{words!(i18n, room.join_call)}</span>
         </a>

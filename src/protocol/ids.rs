@@ -31,6 +31,12 @@ impl ParticipantId {
         &self.0
     }
 
+    /// The last four characters, to tell people of the same nickname apart.
+    pub fn short(&self) -> &str {
+        let start = self.0.len().saturating_sub(4);
+        self.0.get(start..).unwrap_or_default()
+    }
+
     /// A hue in degrees (0 to 359) that stays with this person, for colour and initial.
     pub fn hue(&self) -> u16 {
         // FNV-1a: small, and well spread over the few values we need.

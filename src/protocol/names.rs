@@ -4,7 +4,7 @@
 //! it obeys the limits of the contract: trimmed, no control characters, counted in
 //! Unicode scalar values. Names read the same in the URL, in SQL and on screen.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 /// Longest room name, in Unicode scalar values.
@@ -76,6 +76,14 @@ impl RoomName {
         Ok(Self(name))
     }
 
+    /// The room a path leads to, as its first two segments say; `None` where the path
+    /// leads elsewhere. The name is decoded and not yet parsed.
+    pub fn in_path(path: &str) -> Option<String> {
+        let segment = path.strip_prefix("/room/")?.split('/').next()?;
+        let name = percent_decode_str(segment).decode_utf8_lossy();
+        Some(name.into_owned())
+    }
+
     /// The name as people read it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -89,6 +97,13 @@ impl RoomName {
     /// The path of the room's page.
     pub fn path(&self) -> String {
         format!("/room/{}", self.path_segment())
+    }
+
+    /// What a link to the room needs as its `rel`. The router decodes the address of a
+    /// link it follows once too often, so names that spell an escape out (`%41`) are
+    /// left to the browser.
+    pub fn link_rel(&self) -> Option<&'static str> {
+        self.0.contains('%').then_some("external")
     }
 
     /// The path of the room's call.
@@ -199,10 +214,10 @@ mod tests {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-._~%".contains(c))
         );
-        let back = percent_encoding::percent_decode_str(&name.path_segment())
-            .decode_utf8()
-            .map(|text| text.into_owned());
-        assert_eq!(back, Ok(name.as_str().to_owned()));
+        for path in [name.path(), name.call_path()] {
+            assert_eq!(RoomName::in_path(&path).as_deref(), Some(name.as_str()));
+        }
+        assert_eq!(RoomName::in_path("/about"), None);
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub const OUTBOX_FRAMES: usize = 256;
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Sockets the process holds. 20 000 at some 30 KiB each stay under 1 GiB.
 pub const MAX_SOCKETS: usize = 20_000;
+/// TCP connections with requests, besides the sockets; the next one waits.
+pub const MAX_CONNECTIONS: u32 = 4_000;
+/// Bytes of a request's head, cookies included; the next one is answered 431.
+pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Letters waiting for one room. Whoever writes the next one waits.
 pub const ROOM_MAILBOX: usize = 1024;
 /// Messages of one room on their way to the disk; the next one is refused.
@@ -78,6 +82,11 @@ pub struct Timing {
     pub grace: Duration,
     /// Within which a socket joins or watches. Default 15 s.
     pub first_message_within: Duration,
+    /// For the whole head of a request, and for the next request of a kept connection.
+    /// Default 20 s: a browser sends its head in one piece.
+    pub head_within: Duration,
+    /// Silence inside a request's body after which it is given up. Default 10 s.
+    pub body_within: Duration,
     /// Between two lists of open rooms. Default 250 ms.
     pub summaries_every: Duration,
     /// For telling a socket why it is closed. Default 2 s.
@@ -91,6 +100,8 @@ impl Default for Timing {
             dead_after: Duration::from_secs(15),
             grace: Duration::from_secs(5),
             first_message_within: Duration::from_secs(15),
+            head_within: Duration::from_secs(20),
+            body_within: Duration::from_secs(10),
             summaries_every: Duration::from_millis(250),
             close_within: Duration::from_secs(2),
         }

@@ -5,6 +5,7 @@
 //! * [`http`] the routes, the socket, the files, the rules for every request.
 //! * [`rooms`] who is where and what is said; the thinking is pure.
 //! * [`store`] what lasts.
+//! * `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
 pub mod config;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod http;
 mod identity;
 pub mod limits;
+mod listener;
 pub mod request;
 pub mod rooms;
 mod serve;

@@ -9,13 +9,13 @@ use super::{
     context::AppContext,
     error::ServeError,
     http::router,
-    limits::{STOP_WITHIN, TCP_USER_TIMEOUT, Timing},
+    limits::{STOP_WITHIN, Timing},
+    listener::listen,
     store::Store,
 };
-use axum::serve::ListenerExt;
 use std::{future::Future, net::SocketAddr, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     time::timeout,
@@ -99,11 +99,13 @@ impl Server {
             stopped.await;
             let _ = stop.send(true);
         });
-        let mut asked = stopping.clone();
-        let service = router(context.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(listener.tap_io(tune), service)
-            .with_graceful_shutdown(async move { drop(asked.wait_for(|stop| *stop).await) });
-        let serving = tokio::spawn(serving.into_future());
+        let serving = listen(
+            listener,
+            router(context.clone()),
+            context.timing,
+            stopping.clone(),
+        );
+        let serving = tokio::spawn(serving);
         let _ = stopping.wait_for(|stop| *stop).await;
         shut_down(&context, serving).await;
         Ok(())
@@ -111,10 +113,7 @@ impl Server {
 }
 
 /// Takes everything down, in order, within [`STOP_WITHIN`].
-async fn shut_down(
-    context: &AppContext,
-    mut serving: tokio::task::JoinHandle<std::io::Result<()>>,
-) {
+async fn shut_down(context: &AppContext, mut serving: tokio::task::JoinHandle<()>) {
     tracing::info!(sockets = context.gauges.sockets(), "the server stops");
     let steps = async {
         context.rooms.close();
@@ -127,13 +126,6 @@ async fn shut_down(
     if timeout(STOP_WITHIN, steps).await.is_err() {
         tracing::warn!("the server stops without having waited for everything");
     }
-}
-
-/// Sets a fresh connection up: small frames leave at once, a vanished line is noticed.
-fn tune(stream: &mut TcpStream) {
-    let _ = stream.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(&*stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
 }
 
 /// Ends with the first SIGTERM or SIGINT; the second one ends the process.

@@ -6,7 +6,7 @@
 
 use super::Position;
 use crate::protocol::{
-    ChatMessage, ChatText, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Seq,
+    ChatMessage, ChatText, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Person, Seq,
     ServerMessage,
 };
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,11 @@ impl Log {
             Entry::Message(message) => Some(message),
             Entry::Notice(..) => None,
         })
+    }
+
+    /// Who said the messages, once for each of them.
+    pub fn authors(&self) -> impl Iterator<Item = &Person> {
+        self.messages().map(|message| &message.from)
     }
 
     /// The `seq` of the oldest message shown, for asking what came before it.

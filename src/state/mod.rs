@@ -7,6 +7,7 @@
 pub mod call;
 pub mod line;
 pub mod log;
+pub mod namesakes;
 pub mod negotiation;
 pub mod outbox;
 pub mod rows;

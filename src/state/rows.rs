@@ -5,6 +5,7 @@
 
 use super::People;
 use super::log::{Entry, Log, Notice, Pending};
+use super::namesakes::Namesakes;
 use crate::protocol::{ChatMessage, ErrorCode, MessageId, Person};
 use time::{Date, OffsetDateTime, UtcOffset};
 
@@ -32,6 +33,8 @@ pub struct MessageRow {
     pub id: MessageId,
     /// Who said it; for what is on its way, oneself.
     pub from: Option<Person>,
+    /// What tells the author from others of the same nickname.
+    pub tag: Option<String>,
     /// What was said.
     pub text: String,
     /// When, in milliseconds since the Unix epoch; unknown while on its way.
@@ -67,9 +70,10 @@ impl Row {
                     mine,
                     follows,
                     progress,
+                    tag,
                     ..
                 } = row;
-                format!("{id} {mine} {follows} {progress:?}")
+                format!("{id} {mine} {follows} {progress:?} {}", tag.is_some())
             }
         }
     }
@@ -87,6 +91,7 @@ pub fn local(at_ms: i64, offset: OffsetMinutes) -> OffsetDateTime {
 pub fn rows(log: &Log, people: &People, offset: OffsetMinutes) -> Vec<Row> {
     let mut rows = Vec::with_capacity(log.entries.len() + log.pending.len() + 4);
     let mut day = None;
+    let namesakes = Namesakes::among(people.here.iter().chain(log.authors()));
     for entry in &log.entries {
         match entry {
             Entry::Notice(number, notice) => rows.push(Row::Notice(*number, notice.clone())),
@@ -95,7 +100,7 @@ pub fn rows(log: &Log, people: &People, offset: OffsetMinutes) -> Vec<Row> {
                 if day.replace(date) != Some(date) {
                     rows.push(Row::Day(date));
                 }
-                let row = said(message, people, rows.last());
+                let row = said(message, people, &namesakes, rows.last());
                 rows.push(Row::Message(row));
             }
         }
@@ -107,7 +112,12 @@ pub fn rows(log: &Log, people: &People, offset: OffsetMinutes) -> Vec<Row> {
     rows
 }
 
-fn said(message: &ChatMessage, people: &People, above: Option<&Row>) -> MessageRow {
+fn said(
+    message: &ChatMessage,
+    people: &People,
+    namesakes: &Namesakes,
+    above: Option<&Row>,
+) -> MessageRow {
     let follows = match above {
         Some(Row::Message(row)) => {
             row.from.as_ref() == Some(&message.from)
@@ -118,6 +128,7 @@ fn said(message: &ChatMessage, people: &People, above: Option<&Row>) -> MessageR
     MessageRow {
         id: message.id,
         from: Some(message.from.clone()),
+        tag: namesakes.tag(&message.from.id),
         text: message.text.to_string(),
         at: Some(message.at),
         mine: people.is_me(&message.from.id),
@@ -131,6 +142,7 @@ fn on_its_way(pending: &Pending, people: &People, above: Option<&Row>) -> Messag
     MessageRow {
         id: pending.id,
         from: from.map(|(id, nickname)| Person { id, nickname }),
+        tag: None,
         text: pending.text.to_string(),
         at: None,
         mine: true,

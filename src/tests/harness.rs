@@ -57,6 +57,8 @@ pub fn hasty() -> Timing {
         dead_after: Duration::from_secs(2),
         grace: Duration::from_millis(50),
         first_message_within: Duration::from_millis(500),
+        head_within: Duration::from_millis(500),
+        body_within: Duration::from_millis(500),
         summaries_every: Duration::from_millis(5),
         close_within: Duration::from_millis(500),
     }

@@ -355,3 +355,28 @@ async fn an_address_behind_a_trusted_proxy_holds_so_many_sockets() {
     }
     let _loopback: Vec<Client> = vec![app.connect().await, app.connect().await];
 }
+
+#[tokio::test]
+async fn a_request_head_or_body_that_drips_is_hung_up_on() {
+    let app = TestApp::start_with(hasty(), &[]).await;
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let table = [
+        "GET / HTTP/1.1\r\nHost: good.com\r\nX-Slow: ".to_owned(),
+        format!(
+            "POST /api/join_room HTTP/1.1\r\nHost: good.com\r\n{form}\r\nContent-Length: 100\r\n\r\n"
+        ),
+        // An idle connection that was answered before.
+        "GET /healthz HTTP/1.1\r\nHost: good.com\r\n\r\n".to_owned(),
+    ];
+    for request in table {
+        let mut stream = tokio::net::TcpStream::connect(app.address)
+            .await
+            .expect("connects");
+        stream.write_all(request.as_bytes()).await.expect("writes");
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(super::harness::PATIENCE, stream.read_to_end(&mut answer));
+        let ended = read.await.expect("the server ends it");
+        assert!(ended.is_ok(), "{request}");
+    }
+    the_others_go_on(&app).await;
+}

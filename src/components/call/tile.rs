@@ -38,6 +38,7 @@ pub fn TileView(
     let mirrored = Memo::new(move |_| mine && !screen.get() && !session.call.rear().get());
     let dark = Memo::new(move |_| !pictured.get());
     let silent = Memo::new(move |_| !mine && dark.get());
+    let tag = session.tag_of(id.clone());
     let (video_id, audio_id) = (id.clone(), id.clone());
     view! {
         <li
@@ -61,7 +62,9 @@ pub fn TileView(
             </If>
             <LinkSign now />
             <p class="tile__name">
-                <Signs now /> <span>{nickname}</span> <MeSign mine />
+                <Signs now /> <span>{nickname}</span>
+                {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
+                <MeSign mine />
             </p>
         </li>
     }

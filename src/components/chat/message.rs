@@ -68,13 +68,14 @@ fn Message(
     let MessageRow {
         id,
         from,
+        tag,
         text,
         at,
         mine,
         follows,
         progress,
     } = row;
-    let head = (!follows).then(|| view! { <MessageHead from=from.clone() mine at /> });
+    let head = (!follows).then(|| view! { <MessageHead from=from.clone() tag mine at /> });
     let avatar = from.filter(|_| !follows).map(|Person { id, nickname }| {
         view! { <Avatar id nickname=nickname.to_string() /> }
     });
@@ -111,6 +112,8 @@ fn class_of(mine: bool, follows: bool, progress: Progress) -> String {
 fn MessageHead(
     /// Who; unknown before one has joined.
     from: Option<Person>,
+    /// What tells them from others of the same nickname.
+    tag: Option<String>,
     /// Whether that is oneself.
     mine: bool,
     /// When, in milliseconds since the Unix epoch.
@@ -133,6 +136,7 @@ fn MessageHead(
     view! {
         <div class="message__head">
             <span class=format!("message__name hue-text-{hue}")>{name}</span>
+            {tag.filter(|_| !mine).map(|tag| view! { <span class="tag">{tag}</span> })}
             {time}
         </div>
     }

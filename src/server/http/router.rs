@@ -16,7 +16,9 @@ use axum::{
 use http::{Method, StatusCode, header};
 use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list, render_app_async_with_context};
-use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::RequestBodyTimeoutLayer,
+};
 
 /// All routes. Pages and server functions come from the application's own list.
 pub fn router(context: AppContext) -> Router {
@@ -37,6 +39,7 @@ pub fn router(context: AppContext) -> Router {
 fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContext> {
     router
         .layer(from_fn(forms_only))
+        .layer(RequestBodyTimeoutLayer::new(context.timing.body_within))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(context.clone(), origin::guard))
