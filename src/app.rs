@@ -5,8 +5,8 @@ use crate::api::THEME_COOKIE;
 use crate::i18n::*;
 use crate::pages::{NotFoundPage, RoomRoute, WelcomePage};
 use leptos::prelude::*;
-use leptos_i18n::context::UseLocalesOptions;
-use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_i18n::Locale as _;
+use leptos_meta::{Html, MetaTags, provide_meta_context};
 use leptos_router::components::{ParentRoute, Route, Router, Routes};
 use leptos_router::{Lazy, SsrMode, path};
 
@@ -56,7 +56,6 @@ struct PageFacts {
 fn page_facts() -> PageFacts {
     use crate::server::context::AppContext;
     use crate::server::request;
-    use leptos_i18n::Locale as _;
 
     request::set_page_policy();
     let locale = request::locale();
@@ -112,34 +111,33 @@ fn Hydration(
 pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_zone();
+    let i18n = I18n::provide(language_of_page());
     let room = Lazy::<RoomRoute>::new();
     view! {
-        <I18nContextProvider enable_cookie=false ssr_lang_header_getter=language_of_request()>
-            <Router>
-                <div class="page">
-                    <Routes fallback=NotFoundPage>
-                        <Route path=path!("/") view=WelcomePage ssr=SsrMode::Async />
-                        <ParentRoute path=path!("/room/:name") view=room ssr=SsrMode::Async>
-                            <Route path=path!("") view=|| () />
-                            <Route path=path!("call") view=|| () />
-                        </ParentRoute>
-                    </Routes>
-                </div>
-            </Router>
-        </I18nContextProvider>
+        <Html attr:lang=move || i18n.get_locale().as_str() />
+        <Router>
+            <div class="page">
+                <Routes fallback=NotFoundPage>
+                    <Route path=path!("/") view=WelcomePage ssr=SsrMode::Async />
+                    <ParentRoute path=path!("/room/:name") view=room ssr=SsrMode::Async>
+                        <Route path=path!("") view=|| () />
+                        <Route path=path!("call") view=|| () />
+                    </ParentRoute>
+                </Routes>
+            </div>
+        </Router>
     }
 }
 
-/// Tells the translations which language the request asks for.
-fn language_of_request() -> UseLocalesOptions {
+/// The language the page is rendered in: the server chooses, the browser reads it off
+/// the document.
+fn language_of_page() -> Locale {
     #[cfg(feature = "ssr")]
-    let getter = || {
-        use leptos_i18n::Locale as _;
-        Some(crate::server::request::locale().as_str().to_owned())
-    };
-    #[cfg(not(feature = "ssr"))]
-    let getter = || None;
-    UseLocalesOptions::default().ssr_lang_header_getter(getter)
+    return crate::server::request::locale();
+    #[cfg(feature = "hydrate")]
+    return crate::browser::language::of_document();
+    #[cfg(not(any(feature = "ssr", feature = "hydrate")))]
+    Locale::default()
 }
 
 /// How times are shown: the zone the server was told of until the browser is asked.

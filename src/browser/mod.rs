@@ -9,6 +9,7 @@ pub mod clipboard;
 pub mod clock;
 mod driver;
 pub mod js;
+pub mod language;
 pub mod lobby;
 mod socket;
 pub mod storage;

@@ -4,7 +4,8 @@ use super::storage;
 use crate::api::THEME_COOKIE;
 use web_sys::Element;
 
-fn root() -> Option<Element> {
+/// The element of the whole document.
+pub(super) fn root() -> Option<Element> {
     web_sys::window()?.document()?.document_element()
 }
 
