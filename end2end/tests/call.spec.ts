@@ -265,6 +265,67 @@ test('without a camera one joins with the microphone alone', async ({ person, na
   await expect(ben.call.video('Ann')).toHaveCount(0);
 });
 
+/** Lets a page have only the cameras whose label `__cameras` allows; changed and announced by `plug`. */
+const hideCameras = (page: import('@playwright/test').Page, allowed: string) =>
+  page.addInitScript((allowed) => {
+    const media = navigator.mediaDevices;
+    const list = media.enumerateDevices.bind(media);
+    (window as any).__cameras = allowed;
+    media.enumerateDevices = async () =>
+      (await list()).filter(({ kind, label }) => kind !== 'videoinput' || !label || new RegExp((window as any).__cameras).test(label));
+  }, allowed);
+const plug = (page: import('@playwright/test').Page, allowed: string) =>
+  page.evaluate((allowed) => {
+    (window as any).__cameras = allowed;
+    navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+  }, allowed);
+
+test('a camera plugged in during the call can be chosen, one pulled out is replaced', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await hideCameras(ann.page, 'fake_device_0');
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  await expectFlow(ben.page, 1);
+  await ann.call.openSettings();
+  await expect(ann.call.cameraDevice.getByRole('option', { name: 'fake_device_1' })).toHaveCount(0);
+
+  await plug(ann.page, 'fake_device_[01]');
+  await expect(ann.call.cameraDevice.getByRole('option', { name: 'fake_device_1' })).toHaveCount(1);
+  await ann.call.cameraDevice.selectOption({ label: 'fake_device_1' });
+  await ann.call.closeSettings();
+  const isRed = async () => {
+    const [red, green] = await ben.call.colour('Ann');
+    return red > green + 60;
+  };
+  await expect.poll(isRed, { message: 'the red wall of the second camera' }).toBe(true);
+
+  await plug(ann.page, 'fake_device_0');
+  await expect(ann.page.getByRole('status').filter({ hasText: /camera was disconnected/i })).toBeVisible();
+  await expect.poll(isRed, { message: 'the first camera again' }).toBe(false);
+  await expect(ann.call.camera).toHaveAttribute('aria-pressed', 'true');
+  await expectFlow(ben.page, 1);
+});
+
+test('sound the browser holds back is announced, and heard after a tap', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.page.addInitScript(() => {
+    const play = HTMLMediaElement.prototype.play;
+    let allowed = false;
+    addEventListener('pointerdown', () => (allowed = true), { capture: true });
+    HTMLMediaElement.prototype.play = function () {
+      if (allowed || this.muted) return play.call(this);
+      return Promise.reject(new DOMException('held back', 'NotAllowedError'));
+    };
+  });
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  const notice = ann.page.getByText(/holds the sound back/i);
+  await expect(notice).toBeVisible();
+  await ann.page.mouse.click(5, 5);
+  await expect(notice).toBeHidden();
+  await expectFlow(ann.page, 1);
+});
+
 test('a third person does not disturb the call of two', async ({ person, name }) => {
   const [ann, ben] = await call(person, name, ['Ann', 'Ben']);
   await expectFlow(ann.page, 1);
