@@ -5,7 +5,7 @@
 //! back as [`ApiError`] (script) or as a redirect that keeps what was typed (none).
 
 use crate::protocol::{
-    CallPerson, ChatMessage, NameError, Nickname, Person, RoomName, RoomSummary,
+    CallPerson, ChatMessage, NameError, Nickname, Person, RoomName, RoomSummary, Seq,
 };
 use crate::state::Position;
 use leptos::prelude::*;
@@ -93,22 +93,31 @@ pub struct RoomStart {
     pub nickname: Nickname,
 }
 
-/// A [`RoomStart`] as JSON text. Only the room's own wasm module can decode one; the
+/// Some messages of a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundMessages {
+    /// Which.
+    pub messages: Vec<ChatMessage>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// A value as JSON text. Only the room's own wasm module can decode what is in it; the
 /// welcome page, which shares the code that loads it, stays small.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PackedRoom(String);
+pub struct Packed(String);
 
-impl PackedRoom {
+impl Packed {
     #[cfg(feature = "ssr")]
-    fn pack(start: &RoomStart) -> Self {
-        Self(serde_json::to_string(start).unwrap_or_default())
+    fn pack(value: &impl Serialize) -> Self {
+        Self(serde_json::to_string(value).unwrap_or_default())
     }
 
     /// What was packed.
     ///
     /// # Errors
     /// [`ApiError::Request`] where it comes from another version of the server.
-    pub fn unpack(self) -> Result<RoomStart, ApiError> {
+    pub fn unpack<T: serde::de::DeserializeOwned>(self) -> Result<T, ApiError> {
         serde_json::from_str(&self.0).map_err(|_| ApiError::Request)
     }
 }
@@ -153,10 +162,45 @@ pub async fn join_room(
 pub async fn load_room(
     /// Its name, as the address has it.
     room: String,
-) -> Result<PackedRoom, ApiError> {
+) -> Result<Packed, ApiError> {
     server::room_start(&room)
         .await
-        .map(|start| PackedRoom::pack(&start))
+        .map(|start| Packed::pack(&start))
+}
+
+/// The newest messages of a room that hold every one of these words, newest first; parts
+/// of words count. A [`FoundMessages`].
+///
+/// # Errors
+/// [`ApiError::Invalid`] where `room` is no room name.
+#[server(endpoint = "find_messages")]
+pub async fn find_messages(
+    /// In which room.
+    room: String,
+    /// What to look for.
+    words: String,
+    /// Only messages before this one.
+    before: Option<Seq>,
+) -> Result<Packed, ApiError> {
+    server::find(&room, &words, before)
+        .await
+        .map(|found| Packed::pack(&found))
+}
+
+/// A message of a room and those around it, oldest first. A [`FoundMessages`].
+///
+/// # Errors
+/// [`ApiError::Invalid`] where `room` is no room name.
+#[server(endpoint = "messages_around")]
+pub async fn messages_around(
+    /// In which room.
+    room: String,
+    /// Which message.
+    seq: Seq,
+) -> Result<Packed, ApiError> {
+    server::around(&room, seq)
+        .await
+        .map(|found| Packed::pack(&found))
 }
 
 /// Posts a message by a plain form and leads back to the room.
@@ -175,18 +219,24 @@ pub async fn post_message(
 /// What the functions above do, on the server only.
 #[cfg(feature = "ssr")]
 mod server {
-    use super::{ApiError, Field, NICKNAME_COOKIE, RoomStart};
+    use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart};
     use crate::i18n::guest_name;
     use crate::protocol::{
-        ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, SessionToken,
+        ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq, SessionToken,
     };
     use crate::server::context::AppContext;
     use crate::server::request;
     use crate::server::rooms::RoomError;
+    use crate::server::store::{Page, StoreError};
     use crate::server::{new_session_token, participant_id};
     use crate::state::Position;
     use leptos::prelude::*;
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+    /// Messages on a page of results.
+    const FOUND_PAGE: u32 = 50;
+    /// Messages shown before and after a chosen one.
+    const AROUND_EACH_SIDE: u32 = 25;
 
     /// The secret cookie by which the author of a plain-form message is known.
     const DEVICE_COOKIE: &str = "noom_device";
@@ -263,6 +313,36 @@ mod server {
             call: snapshot.call,
             nickname: remembered_nickname().unwrap_or_else(|| guest(rand::random())),
         })
+    }
+
+    pub(super) async fn find(
+        room: &str,
+        words: &str,
+        before: Option<Seq>,
+    ) -> Result<FoundMessages, ApiError> {
+        let name = parse_room(room)?;
+        let store = context().store;
+        let page = store.search(&name, words, before, FOUND_PAGE);
+        let Page { messages, more } = page.await.map_err(unreadable)?;
+        Ok(FoundMessages { messages, more })
+    }
+
+    pub(super) async fn around(room: &str, seq: Seq) -> Result<FoundMessages, ApiError> {
+        let name = parse_room(room)?;
+        let store = context().store;
+        let before = store.page(&name, Some(seq.saturating_add(1)), AROUND_EACH_SIDE + 1);
+        let mut messages = before.await.map_err(unreadable)?.messages;
+        let after = store.after(&name, seq, AROUND_EACH_SIDE);
+        messages.extend(after.await.map_err(unreadable)?);
+        Ok(FoundMessages {
+            messages,
+            more: false,
+        })
+    }
+
+    fn unreadable(error: StoreError) -> ApiError {
+        tracing::error!(%error, "messages could not be read");
+        ApiError::Unavailable
     }
 
     /// A guest with a four-digit number.

@@ -4,7 +4,7 @@
 //! holds the [`crate::browser::Driver`], which owns the socket and the call. Made
 //! once a room by `pages::room`, found by components through the context.
 
-use crate::protocol::{ChatText, Devices, MessageId, Nickname, ParticipantId, RoomName};
+use crate::protocol::{ChatText, Devices, Emoji, MessageId, Nickname, ParticipantId, RoomName};
 use crate::state::call::CallState;
 use crate::state::namesakes::Namesakes;
 use crate::state::{RoomState, RoomStateStoreFields};
@@ -107,8 +107,17 @@ macro_rules! driver_methods {
     };
 }
 driver_methods! {
-    /// Says something; it is shown as pending until the server confirms it.
-    say(text: ChatText);
+    /// Says something, in answer to a message where one is named; it is shown as pending
+    /// until the server confirms it.
+    say(text: ChatText, reply_to: Option<MessageId>);
+    /// Changes what a message of one's own says.
+    edit(id: MessageId, text: ChatText);
+    /// Takes a message of one's own back.
+    delete(id: MessageId);
+    /// Gives a message an emoji, or takes it back.
+    react(id: MessageId, emoji: Emoji, on: bool);
+    /// Tells the others that one is typing, now and then.
+    typing();
     /// Sends a refused message again.
     retry(id: MessageId);
     /// Gives a refused message up.

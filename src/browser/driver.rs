@@ -10,17 +10,19 @@ use super::js::Listener;
 use super::socket::{Heard, Socket};
 use super::storage::{self, Identity};
 use crate::protocol::{
-    ChatText, ClientMessage, Devices, ErrorCode, HISTORY_PAGE, Joined, MessageId, Nickname, Resume,
-    RoomName, ServerMessage, SessionToken,
+    ChatText, ClientMessage, Devices, Emoji, ErrorCode, HISTORY_PAGE, Joined, MessageId, Nickname,
+    ParticipantId, Resume, RoomName, Seq, ServerMessage, SessionToken, TYPING_EVERY_MS,
+    TYPING_LASTS_MS,
 };
 use crate::state::call::CallState;
 use crate::state::line::{DEAD_AFTER, JOIN_WITHIN, Next, PING_EVERY, QUIET_AFTER_LOSS, Stage};
 use crate::state::outbox::Outbox;
-use crate::state::{RoomState, RoomStateStoreFields, apply_to_store};
+use crate::state::{Position, RoomState, RoomStateStoreFields, apply_to_store};
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
 use reactive_stores::Store;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -42,6 +44,10 @@ pub struct Driver {
     outbox: RefCell<Outbox>,
     /// When anything was last heard, or the socket was opened.
     heard_at_ms: Cell<f64>,
+    /// When the others were last told that one is typing.
+    typing_told: Cell<f64>,
+    /// The page of older messages that was asked for last: asked for once.
+    asked_before: Cell<Option<Seq>>,
     timers: RefCell<Timers>,
     listeners: RefCell<Vec<Listener>>,
 }
@@ -54,6 +60,8 @@ struct Timers {
     outbox: Option<Timeout>,
     probe: Option<Timeout>,
     heartbeat: Option<Interval>,
+    /// Who is typing, until they are forgotten.
+    typing: HashMap<ParticipantId, Timeout>,
 }
 
 fn millis(duration: Duration) -> u32 {
@@ -86,10 +94,13 @@ impl Driver {
             socket: RefCell::new(None),
             outbox: RefCell::new(Outbox::new(steady_ms())),
             heard_at_ms: Cell::new(steady_ms()),
+            typing_told: Cell::new(f64::NEG_INFINITY),
+            asked_before: Cell::new(None),
             timers: RefCell::default(),
             listeners: RefCell::default(),
         });
         driver.restore_pending();
+        driver.restore_read();
         driver.listen();
         driver.connect();
         driver
@@ -107,6 +118,7 @@ impl Driver {
 
     /// Leaves the room for good and frees everything.
     pub fn stop(&self) {
+        self.remember_read();
         self.call.leave();
         self.listeners.borrow_mut().clear();
         *self.timers.borrow_mut() = Timers::default();
@@ -117,10 +129,39 @@ impl Driver {
     }
 
     /// Says something.
-    pub fn say(&self, text: ChatText) {
+    pub fn say(&self, text: ChatText, reply_to: Option<MessageId>) {
         let id = MessageId(uuid::Uuid::now_v7());
-        self.state.log().update(|log| log.say(id, text));
+        self.state.log().update(|log| log.say(id, text, reply_to));
+        self.state.reading().update(|reading| reading.mark = None);
+        self.typing_told.set(f64::NEG_INFINITY);
         self.pending_changed();
+    }
+
+    /// Changes what a message of one's own says.
+    pub fn edit(&self, id: MessageId, text: ChatText) {
+        let text = text.to_string();
+        self.send(&ClientMessage::Edit { id, text });
+    }
+
+    /// Takes a message of one's own back.
+    pub fn delete(&self, id: MessageId) {
+        self.send(&ClientMessage::Delete { id });
+    }
+
+    /// Gives a message an emoji, or takes it back.
+    pub fn react(&self, id: MessageId, emoji: Emoji, on: bool) {
+        let emoji = emoji.into();
+        self.send(&ClientMessage::React { id, emoji, on });
+    }
+
+    /// Tells the others that one is typing, unless they were told a moment ago.
+    pub fn typing(&self) {
+        let now = steady_ms();
+        if now - self.typing_told.get() >= f64::from(TYPING_EVERY_MS) && self.stage() == Stage::Live
+        {
+            self.typing_told.set(now);
+            self.send(&ClientMessage::Typing);
+        }
     }
 
     /// Sends a refused message again.
@@ -149,11 +190,12 @@ impl Driver {
     /// Asks for older messages.
     pub fn load_older(&self) {
         let oldest = self.state.log().read_untracked().oldest();
-        if let Some(before) = oldest {
-            self.send(&ClientMessage::History {
+        if let Some(before) = oldest.filter(|oldest| self.asked_before.get() != Some(*oldest)) {
+            let asked = self.send(&ClientMessage::History {
                 before,
                 limit: Some(HISTORY_PAGE),
             });
+            self.asked_before.set(asked.then_some(before));
         }
     }
 
@@ -260,6 +302,7 @@ impl Driver {
                 self.outbox.borrow_mut().hand_back(*id);
                 self.pending_changed();
             }
+            ServerMessage::Typing { id } => self.forget_typing_later(id),
             ServerMessage::Chat(_) | ServerMessage::Error { id: Some(_), .. } => {
                 self.pending_changed();
             }
@@ -267,7 +310,25 @@ impl Driver {
         }
     }
 
+    /// Whoever does not go on typing has stopped.
+    fn forget_typing_later(&self, id: &ParticipantId) {
+        let (me, who) = (self.me.clone(), id.clone());
+        let stop = Timeout::new(TYPING_LASTS_MS, move || {
+            if let Some(driver) = me.upgrade() {
+                driver
+                    .state
+                    .typing()
+                    .maybe_update(|typing| typing.stop(&who));
+                let over = driver.timers.borrow_mut().typing.remove(&who);
+                drop(over);
+            }
+        });
+        let former = self.timers.borrow_mut().typing.insert(id.clone(), stop);
+        drop(former);
+    }
+
     fn joined(&self, joined: &Joined) {
+        self.asked_before.set(None);
         self.timers.borrow_mut().banner = None;
         *self.session.borrow_mut() = Some(joined.session.clone());
         self.remember_identity();
@@ -390,6 +451,45 @@ impl Driver {
         }
     }
 
+    /// One looks here, or elsewhere.
+    fn looks(&self, here: bool) {
+        let newest = self.state.log().read_untracked().newest();
+        let reading = self.state.reading();
+        match here {
+            true => {
+                reading.maybe_update(|reading| reading.look_back(newest));
+                self.probe();
+            }
+            false => {
+                reading.maybe_update(|reading| reading.look_away(newest));
+                self.remember_read();
+            }
+        }
+    }
+
+    /// Remembers how far one has read.
+    fn remember_read(&self) {
+        let log = self.state.log();
+        let log = log.read_untracked();
+        if let (Some(position), Some(seq)) = (&log.position, log.newest()) {
+            let epoch = position.epoch.clone();
+            storage::set_read(&self.room, &Position { epoch, seq });
+        }
+    }
+
+    /// Goes on reading where one stopped on a former visit.
+    fn restore_read(&self) {
+        let log = self.state.log();
+        let log = log.read_untracked();
+        let epoch = log.position.as_ref().map(|position| &position.epoch);
+        if let Some(read) = storage::read(&self.room).filter(|read| Some(&read.epoch) == epoch) {
+            let newest = log.newest();
+            self.state
+                .reading()
+                .update(|reading| reading.resume(read.seq, newest));
+        }
+    }
+
     fn listen(&self) {
         let Some(window) = web_sys::window() else {
             return;
@@ -409,8 +509,8 @@ impl Driver {
                 &document.clone(),
                 "visibilitychange",
                 move |_| {
-                    if let Some(driver) = me.upgrade().filter(|_| !document.hidden()) {
-                        driver.probe();
+                    if let Some(driver) = me.upgrade() {
+                        driver.looks(!document.hidden());
                     }
                 },
             ));

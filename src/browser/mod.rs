@@ -11,9 +11,11 @@ mod driver;
 pub mod js;
 pub mod language;
 pub mod lobby;
+pub mod scroll;
 mod socket;
 pub mod storage;
 pub mod theme;
+pub mod title;
 pub mod toolbar;
 
 pub use driver::Driver;

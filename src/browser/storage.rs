@@ -3,6 +3,7 @@
 //! is no error; the page then forgets on reload.
 
 use crate::protocol::{Nickname, RoomName, SessionToken};
+use crate::state::Position;
 use crate::state::log::Pending;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wasm_bindgen::JsCast;
@@ -41,6 +42,27 @@ pub fn set_pending(room: &RoomName, pending: &[Pending]) {
         &format!("noom:outbox:{room}"),
         (!pending.is_empty()).then_some(pending),
     );
+}
+
+/// How far one had read in a room on this device.
+pub fn read(room: &RoomName) -> Option<Position> {
+    let text = local_storage()?.get_item(&read_key(room)).ok().flatten()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Remembers how far one has read in a room.
+pub fn set_read(room: &RoomName, position: &Position) {
+    if let (Some(storage), Ok(text)) = (local_storage(), serde_json::to_string(position)) {
+        let _ = storage.set_item(&read_key(room), &text);
+    }
+}
+
+fn read_key(room: &RoomName) -> String {
+    format!("noom:read:{room}")
+}
+
+fn local_storage() -> Option<Storage> {
+    web_sys::window()?.local_storage().ok().flatten()
 }
 
 /// Sets a cookie of this site for a year.

@@ -30,6 +30,10 @@ pub enum IconName {
     Microphone,
     /// A microphone, struck out.
     MicrophoneOff,
+    /// A magnifying glass.
+    Search,
+    /// Three dots.
+    More,
     /// A crescent.
     Moon,
     /// Two people.
@@ -71,6 +75,8 @@ impl IconName {
             Self::MicrophoneOff => {
                 "M10 2.500a2.300 2.300 0 0 1 2.300 2.300v5a2.300 2.300 0 0 1-4.600 0v-5A2.300 2.300 0 0 1 10 2.500zM5 9.500a5 5 0 0 0 10 0M10 14.500v3M2.500 2.500l15 15"
             }
+            Self::Search => "M9 15A6 6 0 1 0 9 3a6 6 0 0 0 0 12zM13.500 13.500 17.500 17.500",
+            Self::More => "M4.500 10h.01M10 10h.01M15.500 10h.01",
             Self::Moon => "M16.500 11.800A7 7 0 1 1 8.200 3.500a5.500 5.500 0 0 0 8.300 8.300z",
             Self::People => {
                 "M7.500 9.500a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM2 16.500c0-3 2.500-4.500 5.500-4.500s5.500 1.500 5.500 4.500M13 9.300a2.700 2.700 0 0 0 0-5.300M15 12.300c1.900.6 3 2 3 4.200"

@@ -3,9 +3,9 @@
 //! [`RoomRoute`] is the parent of room and call: it loads what the page starts
 //! with, makes the [`Session`] and keeps it while one moves between the two.
 
-use crate::api::{ApiError, PackedRoom, RoomStart, load_room};
+use crate::api::{ApiError, Packed, RoomStart, load_room};
 use crate::components::If;
-use crate::components::chat::Chat;
+use crate::components::chat::{Chat, SearchBox};
 use crate::components::{Banner, Icon, IconName, Masthead, PeopleSide, RoomFull};
 use crate::i18n::*;
 use crate::pages::CallPage;
@@ -27,7 +27,7 @@ use leptos_router::{LazyRoute, lazy_route};
 /// Lazy: what draws them, with all it needs, is a wasm module of its own, which the
 /// welcome page never waits for. Its data is loaded meanwhile.
 pub struct RoomRoute {
-    start: Resource<Result<PackedRoom, ApiError>>,
+    start: Resource<Result<Packed, ApiError>>,
 }
 
 #[lazy_route]
@@ -53,12 +53,12 @@ impl LazyRoute for RoomRoute {
 #[component]
 fn RoomLayout(
     /// What the page starts with.
-    start: Resource<Result<PackedRoom, ApiError>>,
+    start: Resource<Result<Packed, ApiError>>,
 ) -> impl IntoView {
     view! {
         <Suspense>
             {move || Suspend::new(async move {
-                match start.await.and_then(PackedRoom::unpack) {
+                match start.await.and_then(Packed::unpack) {
                     Ok(start) => view! { <OpenRoom start /> }.into_any(),
                     Err(error) => view! { <NoRoom error /> }.into_any(),
                 }
@@ -82,6 +82,7 @@ fn OpenRoom(
     provide_context(session);
     Effect::new(move || session.connect(nickname.clone()));
     on_cleanup(move || session.disconnect());
+    count_unread_in_title(session);
     let full = Memo::new(move |_| session.room.line().read().stage == Stage::Full);
     // A plain string: the head is written after this view's signals are gone, and the
     // title reads the same in both languages.
@@ -98,6 +99,25 @@ fn OpenRoom(
             <RoomFull name=name.clone() on_retry=Callback::new(move |()| session.retry_now()) />
         </If>
     }
+}
+
+/// "(3)" before the title, while one looks elsewhere.
+fn count_unread_in_title(session: Session) {
+    let unread = Memo::new(move |_| {
+        let (log, people) = (session.room.log(), session.room.people());
+        session
+            .room
+            .reading()
+            .read()
+            .unread(&log.read(), &people.read())
+    });
+    Effect::new(move || {
+        let unread = unread.get();
+        #[cfg(feature = "hydrate")]
+        crate::browser::title::set_unread(unread);
+        #[cfg(not(feature = "hydrate"))]
+        let _ = unread;
+    });
 }
 
 /// A name for the title. The framework writes the title into the HTML unescaped; in
@@ -175,6 +195,7 @@ fn RoomPage() -> impl IntoView {
             <PeopleSide open=people_open />
             <main id="content" class="room__main">
                 <Banner />
+                <SearchBox />
                 <Chat />
             </main>
         </div>

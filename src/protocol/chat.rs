@@ -1,6 +1,6 @@
-//! What was said.
+//! What was said, and what became of it.
 
-use super::{ChatText, MessageId, Person};
+use super::{ChatText, MessageId, NameError, ParticipantId, Person};
 use serde::{Deserialize, Serialize};
 
 /// The place of a durable event in its room's log: 1, 2, 3, … in one [`super::Epoch`].
@@ -11,8 +11,10 @@ pub type Seq = u64;
 pub const HISTORY_PAGE: u32 = 50;
 /// The largest `history` page, in messages. A larger `limit` is answered with this many.
 pub const MAX_HISTORY_PAGE: u32 = 200;
+/// Reactions one message holds: pairs of a person and an emoji.
+pub const MAX_REACTIONS: usize = 200;
 
-/// One durable chat message.
+/// One durable chat message, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {
     /// Its place in the room's order.
@@ -21,8 +23,163 @@ pub struct ChatMessage {
     pub id: MessageId,
     /// Who said it, under the nickname of that moment.
     pub from: Person,
-    /// What was said.
-    pub text: ChatText,
+    /// What was said; nothing (an empty text on the wire) once its author deleted it.
+    #[serde(with = "text_or_deleted")]
+    pub text: Option<ChatText>,
     /// When the server took it, in milliseconds since the Unix epoch.
     pub at: i64,
+    /// The message it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// When its author last changed the text, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<i64>,
+    /// What others think of it, in order of first use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reaction>,
+    /// The event that changed it last; 0 where none did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub changed: Seq,
+}
+
+/// One emoji, and everybody who gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Which.
+    pub emoji: Emoji,
+    /// Who, in order.
+    pub by: Vec<ParticipantId>,
+}
+
+impl ChatMessage {
+    /// A message that was just said.
+    pub fn said(seq: Seq, id: MessageId, from: Person, text: ChatText, at: i64) -> Self {
+        Self {
+            seq,
+            id,
+            from,
+            text: Some(text),
+            at,
+            reply_to: None,
+            edited_at: None,
+            reactions: Vec::new(),
+            changed: 0,
+        }
+    }
+
+    /// The text as people read it; empty once deleted.
+    pub fn words(&self) -> &str {
+        self.text.as_ref().map_or("", ChatText::as_str)
+    }
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(seq: &Seq) -> bool {
+    *seq == 0
+}
+
+/// One emoji, as a person picks it: 1 to 10 scalar values, no letters, no spaces.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Emoji(String);
+
+impl Emoji {
+    /// Scalar values of the longest emoji (families, flags of regions).
+    const MAX_CHARS: usize = 10;
+
+    /// Parses a picked emoji.
+    ///
+    /// # Errors
+    /// [`NameError`] says why it is none.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.chars().count() > Self::MAX_CHARS {
+            return Err(NameError::TooLong);
+        }
+        // Digits, `#` and `*` are part of keycaps; every emoji has something beyond ASCII.
+        let foreign = |c: char| {
+            c.is_alphabetic() || c.is_whitespace() || c.is_control() || "<>&\"'".contains(c)
+        };
+        if text.chars().any(foreign) || text.is_ascii() {
+            return Err(NameError::NotAllowed);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The emoji.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Emoji {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Emoji> for String {
+    fn from(emoji: Emoji) -> Self {
+        emoji.0
+    }
+}
+
+/// A deleted message has an empty text on the wire.
+mod text_or_deleted {
+    use super::ChatText;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(text: &Option<ChatText>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text.as_ref().map_or("", ChatText::as_str))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ChatText>, D::Error> {
+        let text = String::deserialize(from)?;
+        match text.is_empty() {
+            true => Ok(None),
+            false => ChatText::parse(&text).map(Some).map_err(D::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emoji_are_told_from_words() {
+        for emoji in ["👍", "❤️", "👨‍👩‍👧‍👦", "🇰🇷", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"]
+        {
+            assert!(Emoji::parse(emoji).is_ok(), "{emoji}");
+        }
+        for word in [
+            "",
+            "a",
+            "가",
+            "👍 ",
+            "<👍>",
+            "1",
+            ":)",
+            "👍👍👍👍👍👍👍👍👍👍👍",
+        ] {
+            assert!(Emoji::parse(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_message_has_an_empty_text_on_the_wire() {
+        let json = r#"{"seq":1,"id":"00000000-0000-0000-0000-000000000001",
+            "from":{"id":"p_1","nickname":"Ann"},"text":"","at":5,"changed":2}"#;
+        let message: ChatMessage = serde_json::from_str(json).expect("decodes");
+        assert_eq!((message.text.as_ref(), message.changed), (None, 2));
+        let value = serde_json::to_value(&message).expect("serialises");
+        assert_eq!(value["text"], "");
+        assert!(value.get("reactions").is_none() && value.get("reply_to").is_none());
+    }
 }

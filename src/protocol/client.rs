@@ -3,6 +3,11 @@
 use super::{Devices, Epoch, ErrorCode, Leg, MessageId, ParticipantId, Seq, SessionToken, Signal};
 use serde::{Deserialize, Serialize};
 
+/// How long somebody counts as typing after they said so, in milliseconds.
+pub const TYPING_LASTS_MS: u32 = 5_000;
+/// How often a client says so while it goes on, in milliseconds.
+pub const TYPING_EVERY_MS: u32 = 3_000;
+
 /// One frame from a client.
 ///
 /// Texts are plain strings here and parsed by the handler, so that a refusal can
@@ -28,7 +33,33 @@ pub enum ClientMessage {
         id: MessageId,
         /// What to say.
         text: String,
+        /// The message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<MessageId>,
     },
+    /// Change what a message of one's own says.
+    Edit {
+        /// Which message.
+        id: MessageId,
+        /// What it is to say.
+        text: String,
+    },
+    /// Take a message of one's own back.
+    Delete {
+        /// Which message.
+        id: MessageId,
+    },
+    /// Give a message an emoji, or take it back.
+    React {
+        /// Which message.
+        id: MessageId,
+        /// Which emoji.
+        emoji: String,
+        /// Whether it is given.
+        on: bool,
+    },
+    /// Tell the others that one is typing; forgotten after [`TYPING_LASTS_MS`].
+    Typing,
     /// Be called something else.
     Nickname {
         /// The new nickname.
@@ -100,10 +131,14 @@ struct Envelope {
 }
 
 /// Every `type` a client may send; holds the same names as [`ClientMessage`].
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 14] = [
     "watch",
     "join",
     "chat",
+    "edit",
+    "delete",
+    "react",
+    "typing",
     "nickname",
     "history",
     "enter_call",
@@ -177,7 +212,21 @@ mod tests {
             ClientMessage::Chat {
                 id: MessageId(uuid::Uuid::nil()),
                 text: "t".into(),
+                reply_to: None,
             },
+            ClientMessage::Edit {
+                id: MessageId(uuid::Uuid::nil()),
+                text: "t".into(),
+            },
+            ClientMessage::Delete {
+                id: MessageId(uuid::Uuid::nil()),
+            },
+            ClientMessage::React {
+                id: MessageId(uuid::Uuid::nil()),
+                emoji: "👍".into(),
+                on: true,
+            },
+            ClientMessage::Typing,
             ClientMessage::Nickname {
                 nickname: "n".into(),
             },

@@ -12,7 +12,7 @@ pub enum ErrorCode {
     UnknownType,
     /// Something other than `join`, `watch` or `ping` came before `join`.
     NotJoined,
-    /// `join` came a second time on one socket.
+    /// `join` came a second time on one socket, or `watch` after it.
     AlreadyJoined,
     /// The room name breaks a rule.
     BadRoomName,
@@ -24,6 +24,14 @@ pub enum ErrorCode {
     MessageTooLong,
     /// The message holds control characters.
     MessageNotAllowed,
+    /// The message named is not in this room (any more).
+    NoSuchMessage,
+    /// Only its author changes or deletes a message.
+    NotYours,
+    /// Not one emoji.
+    BadEmoji,
+    /// The message holds as many reactions as it may.
+    TooManyReactions,
     /// More messages than the limit; the refused one may be sent again later.
     TooManyMessages,
     /// The room holds as many people as it may.

@@ -17,8 +17,8 @@ mod server;
 pub use call::{
     CallPerson, Candidate, Devices, IceServer, Leg, MAX_CANDIDATE_BYTES, MAX_SDP_BYTES, Signal,
 };
-pub use chat::{ChatMessage, HISTORY_PAGE, MAX_HISTORY_PAGE, Seq};
-pub use client::{ClientMessage, Decoded, Resume, decode};
+pub use chat::{ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_REACTIONS, Reaction, Seq};
+pub use client::{ClientMessage, Decoded, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS, decode};
 pub use errors::{CloseCode, ErrorCode};
 pub use ids::{Epoch, MessageId, ParticipantId, SessionToken};
 pub use names::{

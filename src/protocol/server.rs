@@ -16,12 +16,28 @@ pub enum ServerMessage {
     Joined(Joined),
     /// Something was said. The author's own copy is the acknowledgement.
     Chat(ChatMessage),
-    /// Somebody came in.
+    /// A message is different now: edited, deleted or reacted to. The copy of whoever
+    /// asked for it is the acknowledgement.
+    Changed {
+        /// The place of this event in the room's order.
+        seq: Seq,
+        /// The whole message as it is now.
+        message: ChatMessage,
+    },
+    /// Somebody is typing.
+    Typing {
+        /// Who.
+        id: ParticipantId,
+    },
+    /// Somebody came in, or came back.
     Entered {
         /// Who.
         person: Person,
         /// How many are in the room now.
         count: u32,
+        /// Whether they were here a moment ago and only their line was down.
+        #[serde(default, skip_serializing_if = "is_false")]
+        back: bool,
     },
     /// Somebody is called something else now.
     Renamed {
@@ -30,12 +46,21 @@ pub enum ServerMessage {
         /// The nickname they had.
         was: Nickname,
     },
-    /// Somebody is gone.
+    /// Somebody is gone, or their line is down.
     Left {
         /// Who.
         person: Person,
         /// How many are in the room now.
         count: u32,
+        /// Whether only their line is down: they keep their place for 120 s, and then
+        /// comes `gone`.
+        #[serde(default, skip_serializing_if = "is_false")]
+        away: bool,
+    },
+    /// Somebody who was away did not come back.
+    Gone {
+        /// Who.
+        person: Person,
     },
     /// Older messages, the answer to `history`.
     History {
@@ -62,6 +87,9 @@ pub enum ServerMessage {
         id: ParticipantId,
         /// Which stay of theirs ended.
         leg: Leg,
+        /// Whether only their line is down: a connection to them that works goes on.
+        #[serde(default, skip_serializing_if = "is_false")]
+        away: bool,
     },
     /// Somebody switched a device on or off.
     Devices {
@@ -93,6 +121,14 @@ pub enum ServerMessage {
     Pong,
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// The open rooms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rooms {
@@ -118,6 +154,9 @@ pub struct Joined {
     pub people: Vec<Person>,
     /// Chat messages, oldest first.
     pub history: Vec<ChatMessage>,
+    /// Where `resumed`: messages from before that are different now, as they are now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<ChatMessage>,
     /// Whether there are messages older than `history` (or, resumed, than it was before).
     pub more: bool,
     /// Everybody in the call.

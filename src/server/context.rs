@@ -50,6 +50,8 @@ impl AppContext {
             capacity: config.room_capacity,
             call_capacity: config.call_capacity(),
             grace: timing.grace,
+            away: timing.away,
+            started: std::time::Instant::now(),
             ice_servers: config.ice_servers.clone(),
         };
         let rooms = Rooms::new(

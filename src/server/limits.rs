@@ -49,7 +49,7 @@ pub const TALK_RATE: Rate = Rate {
     per_second: 5,
     burst: 40,
 };
-/// What else one socket asks of its room: join, nickname, history.
+/// What else one socket asks of its room: join, nickname, history, reactions, typing.
 pub const ASK_RATE: Rate = Rate {
     per_second: 5,
     burst: 20,
@@ -80,6 +80,9 @@ pub struct Timing {
     pub dead_after: Duration,
     /// How long a person whose line broke keeps their place. Default 5 s: a reload takes less.
     pub grace: Duration,
+    /// How long after the grace a person who comes back is no news. Default 115 s, so that
+    /// both are the 120 s of trust P4.
+    pub away: Duration,
     /// Within which a socket joins or watches. Default 15 s.
     pub first_message_within: Duration,
     /// For the whole head of a request, and for the next request of a kept connection.
@@ -99,6 +102,7 @@ impl Default for Timing {
             ping_every: Duration::from_secs(5),
             dead_after: Duration::from_secs(15),
             grace: Duration::from_secs(5),
+            away: Duration::from_secs(115),
             first_message_within: Duration::from_secs(15),
             head_within: Duration::from_secs(20),
             body_within: Duration::from_secs(10),

@@ -173,8 +173,13 @@ impl CallState {
                 }
             }
             ServerMessage::CallEntered { person } => self.enter(person),
-            ServerMessage::CallLeft { id, leg } => self.leave(id, Some(*leg)),
-            ServerMessage::Left { person, .. } => self.leave(&person.id, None),
+            ServerMessage::CallLeft { id, leg, .. } => self.leave(id, Some(*leg)),
+            ServerMessage::Left {
+                person,
+                away: false,
+                ..
+            }
+            | ServerMessage::Gone { person } => self.leave(&person.id, None),
             ServerMessage::Devices { id, devices } => self.switch(id, *devices),
             ServerMessage::Error {
                 code: ErrorCode::CallFull,
@@ -359,11 +364,13 @@ mod tests {
         state.apply(&ServerMessage::CallLeft {
             id: id("Ben"),
             leg: 1,
+            away: false,
         });
         assert_eq!(names(&state), ["p_Ann", "p_Ben"]);
         state.apply(&ServerMessage::CallLeft {
             id: id("Ben"),
             leg: 9,
+            away: false,
         });
         assert_eq!(names(&state), ["p_Ann"]);
     }
@@ -379,6 +386,7 @@ mod tests {
         state.apply(&ServerMessage::Left {
             person: gone,
             count: 1,
+            away: false,
         });
         assert_eq!(names(&state), ["p_Ann"]);
     }

@@ -10,9 +10,12 @@ use crate::protocol::{
     ServerMessage,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Notices kept; older ones make room.
 const MAX_NOTICES: usize = 200;
+/// Changes of messages that are not shown kept; older ones make room.
+const MAX_LATE: usize = 50;
 
 /// The log as one person sees it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +28,9 @@ pub struct Log {
     pub more: bool,
     /// Where the log stands, once the server has said so.
     pub position: Option<Position>,
+    /// Changes of messages that are not shown, newest last: they count for pages of older
+    /// messages that were read before the change and come after it.
+    late: VecDeque<ChatMessage>,
     /// How many notices were ever made; numbers the next one.
     notices_made: u64,
 }
@@ -36,6 +42,16 @@ pub enum Entry {
     Message(ChatMessage),
     /// Something happened, numbered in order of hearing.
     Notice(u64, Notice),
+}
+
+impl Entry {
+    /// Who said it.
+    pub fn author(&self) -> Option<&Person> {
+        match self {
+            Self::Message(message) => Some(&message.from),
+            Self::Notice(..) => None,
+        }
+    }
 }
 
 /// Something that happened among the people of the room.
@@ -63,6 +79,9 @@ pub struct Pending {
     pub id: MessageId,
     /// What it says.
     pub text: ChatText,
+    /// The message it answers.
+    #[serde(default)]
+    pub reply_to: Option<MessageId>,
     /// Why it was refused, if it was; otherwise it is on its way.
     pub refused: Option<ErrorCode>,
 }
@@ -91,9 +110,9 @@ impl Log {
         })
     }
 
-    /// Who said the messages, once for each of them.
-    pub fn authors(&self) -> impl Iterator<Item = &Person> {
-        self.messages().map(|message| &message.from)
+    /// The `seq` of the newest message.
+    pub fn newest(&self) -> Option<Seq> {
+        self.messages().next_back().map(|message| message.seq)
     }
 
     /// The `seq` of the oldest message shown, for asking what came before it.
@@ -102,10 +121,11 @@ impl Log {
     }
 
     /// Adds a message of one's own that is about to be sent.
-    pub fn say(&mut self, id: MessageId, text: ChatText) {
+    pub fn say(&mut self, id: MessageId, text: ChatText, reply_to: Option<MessageId>) {
         self.pending.push(Pending {
             id,
             text,
+            reply_to,
             refused: None,
         });
     }
@@ -127,11 +147,16 @@ impl Log {
         match message {
             ServerMessage::Joined(joined) => self.join(joined),
             ServerMessage::Chat(message) => self.hear(message),
+            ServerMessage::Changed { message, .. } => self.change(message),
             ServerMessage::History { messages, more } => self.prepend(messages, *more),
+            // Who was away for a moment is no news.
+            ServerMessage::Entered { back: true, .. } | ServerMessage::Left { away: true, .. } => {
+                false
+            }
             ServerMessage::Entered { person, .. } => {
                 self.notice(Notice::Joined(person.id.clone(), person.nickname.clone()))
             }
-            ServerMessage::Left { person, .. } => {
+            ServerMessage::Left { person, .. } | ServerMessage::Gone { person } => {
                 self.notice(Notice::Left(person.id.clone(), person.nickname.clone()))
             }
             ServerMessage::Renamed { person, was } => self.notice(Notice::Renamed {
@@ -151,10 +176,14 @@ impl Log {
     fn join(&mut self, joined: &Joined) -> bool {
         if !joined.resumed {
             self.entries.clear();
+            self.late.clear();
             self.more = joined.more;
         }
         for message in &joined.history {
             self.hear(message);
+        }
+        for message in &joined.changed {
+            self.change(message);
         }
         self.position = Some(Position {
             epoch: joined.epoch.clone(),
@@ -166,9 +195,13 @@ impl Log {
     /// Adds a message in its place; one that is there already is not added again.
     fn hear(&mut self, message: &ChatMessage) -> bool {
         self.pending.retain(|pending| pending.id != message.id);
-        if let Some(position) = &mut self.position {
-            position.seq = position.seq.max(message.seq);
-        }
+        self.reach(message.seq);
+        // A page that was read before a change does not undo it.
+        let newer = self.late.iter().find(|late| late.id == message.id);
+        let message = newer
+            .filter(|late| late.changed > message.changed)
+            .cloned()
+            .unwrap_or_else(|| message.clone());
         // A new message is nearly always the newest: look from the end.
         let place = self
             .entries
@@ -178,17 +211,48 @@ impl Log {
             Some(place) if self.holds(place, message.seq) => {}
             // Behind everything that was heard after the message before it, too.
             Some(place) if !self.entries[place + 1..].iter().any(is_message) => {
-                self.entries.push(Entry::Message(message.clone()));
+                self.entries.push(Entry::Message(message));
             }
-            Some(place) => self
-                .entries
-                .insert(place + 1, Entry::Message(message.clone())),
+            Some(place) => self.entries.insert(place + 1, Entry::Message(message)),
             None if !self.entries.iter().any(is_message) => {
-                self.entries.push(Entry::Message(message.clone()));
+                self.entries.push(Entry::Message(message));
             }
-            None => self.entries.insert(0, Entry::Message(message.clone())),
+            None => self.entries.insert(0, Entry::Message(message)),
         }
         true
+    }
+
+    /// Takes in what became of a message.
+    fn change(&mut self, message: &ChatMessage) -> bool {
+        self.reach(message.changed);
+        let known = self.entries.iter_mut().rev().find_map(|entry| match entry {
+            Entry::Message(known) if known.id == message.id => Some(known),
+            _ => None,
+        });
+        match known {
+            Some(known) if known.changed < message.changed => *known = message.clone(),
+            Some(_) => {}
+            None => {
+                self.late.retain(|late| late.id != message.id);
+                self.late.push_back(message.clone());
+                while self.late.len() > MAX_LATE {
+                    self.late.pop_front();
+                }
+            }
+        }
+        true
+    }
+
+    /// Moves the position on.
+    fn reach(&mut self, seq: Seq) {
+        if let Some(position) = &mut self.position {
+            position.seq = position.seq.max(seq);
+        }
+    }
+
+    /// A message that is shown.
+    pub fn message(&self, id: MessageId) -> Option<&ChatMessage> {
+        self.messages().rev().find(|message| message.id == id)
     }
 
     fn holds(&self, place: usize, seq: Seq) -> bool {

@@ -10,6 +10,7 @@ pub mod log;
 pub mod namesakes;
 pub mod negotiation;
 pub mod outbox;
+pub mod reading;
 pub mod rows;
 
 use crate::protocol::{Epoch, Joined, Nickname, ParticipantId, Person, Seq, ServerMessage};
@@ -17,6 +18,7 @@ use leptos::prelude::*;
 use line::Line;
 use log::Log;
 use reactive_stores::Store;
+use reading::Reading;
 use serde::{Deserialize, Serialize};
 
 /// A room as one person sees it; the call is in [`call::CallState`].
@@ -28,6 +30,37 @@ pub struct RoomState {
     pub log: Log,
     /// How the line to the server is.
     pub line: Line,
+    /// Who is typing, oneself excepted; the driver lets them go after a while.
+    pub typing: Typing,
+    /// How far one has read.
+    pub reading: Reading,
+}
+
+/// Who is typing, in order of when they began.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Typing(pub Vec<ParticipantId>);
+
+impl Typing {
+    /// Takes in what a message says of typing. True where anything changed.
+    pub fn apply(&mut self, message: &ServerMessage) -> bool {
+        match message {
+            ServerMessage::Typing { id } if !self.0.contains(id) => {
+                self.0.push(id.clone());
+                true
+            }
+            ServerMessage::Chat(message) => self.stop(&message.from.id),
+            ServerMessage::Left { person, .. } => self.stop(&person.id),
+            ServerMessage::Joined(_) => !std::mem::take(&mut self.0).is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Somebody stopped. True where they were typing.
+    pub fn stop(&mut self, id: &ParticipantId) -> bool {
+        let before = self.0.len();
+        self.0.retain(|known| known != id);
+        self.0.len() != before
+    }
 }
 
 /// Who is here, in order of arrival.
@@ -120,6 +153,7 @@ impl RoomState {
         self.people.apply(message);
         self.log.apply(message);
         self.line.apply(message);
+        self.typing.apply(message);
     }
 }
 
@@ -128,6 +162,7 @@ pub fn apply_to_store(state: Store<RoomState>, message: &ServerMessage) {
     state.people().maybe_update(|people| people.apply(message));
     state.log().maybe_update(|log| log.apply(message));
     state.line().maybe_update(|line| line.apply(message));
+    state.typing().maybe_update(|typing| typing.apply(message));
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ impl Outbox {
             due.push(ClientMessage::Chat {
                 id: message.id,
                 text: message.text.to_string(),
+                reply_to: message.reply_to,
             });
         }
         (due, false)
@@ -74,6 +75,7 @@ mod tests {
             .map(|n| Pending {
                 id: MessageId(uuid::Uuid::from_u128(n)),
                 text: text.clone(),
+                reply_to: None,
                 refused: None,
             })
             .collect()

@@ -6,7 +6,8 @@
 use super::People;
 use super::log::{Entry, Log, Notice, Pending};
 use super::namesakes::Namesakes;
-use crate::protocol::{ChatMessage, ErrorCode, MessageId, Person};
+use super::reading::Reading;
+use crate::protocol::{ChatMessage, Emoji, ErrorCode, MessageId, Person, Reaction, Seq};
 use time::{Date, OffsetDateTime, UtcOffset};
 
 /// One author's messages within this time stand together, in milliseconds.
@@ -20,10 +21,12 @@ pub type OffsetMinutes<'a> = &'a dyn Fn(i64) -> i32;
 pub enum Row {
     /// A day begins.
     Day(Date),
+    /// What follows came while one looked elsewhere.
+    New,
     /// Something happened.
     Notice(u64, Notice),
     /// Something was said.
-    Message(MessageRow),
+    Message(Box<MessageRow>),
 }
 
 /// A message as it is drawn.
@@ -31,20 +34,50 @@ pub enum Row {
 pub struct MessageRow {
     /// Its id.
     pub id: MessageId,
+    /// Its place in the room's order; unknown while on its way.
+    pub seq: Option<Seq>,
     /// Who said it; for what is on its way, oneself.
     pub from: Option<Person>,
     /// What tells the author from others of the same nickname.
     pub tag: Option<String>,
-    /// What was said.
-    pub text: String,
+    /// What was said; nothing once it was deleted.
+    pub text: Option<String>,
     /// When, in milliseconds since the Unix epoch; unknown while on its way.
     pub at: Option<i64>,
     /// One's own.
     pub mine: bool,
     /// Said by the author of the row above, shortly after it.
     pub follows: bool,
+    /// Its author changed it.
+    pub edited: bool,
+    /// What it answers.
+    pub quote: Option<Quote>,
+    /// What others think of it.
+    pub reactions: Vec<ReactionRow>,
+    /// The event that changed it last.
+    changed: Seq,
     /// How far it got.
     pub progress: Progress,
+}
+
+/// The message another one answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quote {
+    /// Who said what; the text is nothing once it was deleted.
+    Known(Person, Option<String>),
+    /// It is further up than what is loaded.
+    Earlier,
+}
+
+/// One emoji under a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReactionRow {
+    /// Which.
+    pub emoji: Emoji,
+    /// How many gave it.
+    pub count: usize,
+    /// Whether one did oneself.
+    pub mine: bool,
 }
 
 /// How far a message got.
@@ -63,6 +96,7 @@ impl Row {
     pub fn key(&self) -> String {
         match self {
             Self::Day(date) => format!("day {date}"),
+            Self::New => "new".to_owned(),
             Self::Notice(number, _) => format!("notice {number}"),
             Self::Message(row) => {
                 let MessageRow {
@@ -71,9 +105,12 @@ impl Row {
                     follows,
                     progress,
                     tag,
+                    changed,
+                    quote,
                     ..
-                } = row;
-                format!("{id} {mine} {follows} {progress:?} {}", tag.is_some())
+                } = row.as_ref();
+                let (tag, quote) = (tag.is_some(), quote.as_ref().map(quote_key));
+                format!("{id} {mine} {follows} {progress:?} {changed} {tag} {quote:?}")
             }
         }
     }
@@ -87,12 +124,71 @@ pub fn local(at_ms: i64, offset: OffsetMinutes) -> OffsetDateTime {
     utc.to_offset(offset)
 }
 
-/// The rows of a log, top to bottom.
-pub fn rows(log: &Log, people: &People, offset: OffsetMinutes) -> Vec<Row> {
-    let mut rows = Vec::with_capacity(log.entries.len() + log.pending.len() + 4);
+/// How a quote looks, in short.
+fn quote_key(quote: &Quote) -> u8 {
+    match quote {
+        Quote::Known(_, Some(_)) => 0,
+        Quote::Known(_, None) => 1,
+        Quote::Earlier => 2,
+    }
+}
+
+/// The part of a log that is drawn, counted from its end: rows far from where one reads
+/// cost time and are not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    /// Entries that are newer than those drawn.
+    pub below: usize,
+}
+
+impl Window {
+    /// Entries drawn at most.
+    pub const SIZE: usize = 300;
+    /// Entries it moves by.
+    pub const STEP: usize = 100;
+
+    /// Which of `len` entries are drawn.
+    pub fn range(self, len: usize) -> std::ops::Range<usize> {
+        let end = len - self.below.min(len.saturating_sub(Self::SIZE));
+        end.saturating_sub(Self::SIZE)..end
+    }
+
+    /// Moves towards older entries. False where the oldest are drawn.
+    pub fn older(&mut self, len: usize) -> bool {
+        let hidden = self.range(len).start;
+        self.below += hidden.min(Self::STEP);
+        hidden > 0
+    }
+
+    /// Moves towards newer entries. False where the newest are drawn.
+    pub fn newer(&mut self) -> bool {
+        let hidden = self.below;
+        self.below -= hidden.min(Self::STEP);
+        hidden > 0
+    }
+}
+
+/// The rows of a window of the log, top to bottom.
+pub fn rows(
+    log: &Log,
+    people: &People,
+    reading: &Reading,
+    window: Window,
+    offset: OffsetMinutes,
+) -> Vec<Row> {
+    let range = window.range(log.entries.len());
+    let newest = range.end == log.entries.len();
+    let entries = &log.entries[range];
+    let mut rows = Vec::with_capacity(entries.len() + log.pending.len() + 4);
     let mut day = None;
-    let namesakes = Namesakes::among(people.here.iter().chain(log.authors()));
-    for entry in &log.entries {
+    let said_by = entries.iter().filter_map(Entry::author);
+    let draw = Draw {
+        log,
+        people,
+        namesakes: Namesakes::among(people.here.iter().chain(said_by)),
+    };
+    let mut mark = reading.mark;
+    for entry in entries {
         match entry {
             Entry::Notice(number, notice) => rows.push(Row::Notice(*number, notice.clone())),
             Entry::Message(message) => {
@@ -100,53 +196,100 @@ pub fn rows(log: &Log, people: &People, offset: OffsetMinutes) -> Vec<Row> {
                 if day.replace(date) != Some(date) {
                     rows.push(Row::Day(date));
                 }
-                let row = said(message, people, &namesakes, rows.last());
-                rows.push(Row::Message(row));
+                if mark.is_some_and(|mark| message.seq > mark) {
+                    let own = people.is_me(&message.from.id);
+                    let first = rows.iter().all(|row| matches!(row, Row::Day(_)));
+                    mark = None;
+                    if !own && !first {
+                        rows.push(Row::New);
+                    }
+                }
+                let row = draw.said(message, rows.last());
+                rows.push(Row::Message(Box::new(row)));
             }
         }
     }
-    for pending in &log.pending {
-        let row = on_its_way(pending, people, rows.last());
-        rows.push(Row::Message(row));
+    for pending in log.pending.iter().filter(|_| newest) {
+        let row = draw.on_its_way(pending, rows.last());
+        rows.push(Row::Message(Box::new(row)));
     }
     rows
 }
 
-fn said(
-    message: &ChatMessage,
-    people: &People,
-    namesakes: &Namesakes,
-    above: Option<&Row>,
-) -> MessageRow {
-    let follows = match above {
-        Some(Row::Message(row)) => {
-            row.from.as_ref() == Some(&message.from)
-                && row.at.is_some_and(|at| message.at - at < TOGETHER_MS)
-        }
-        _ => false,
-    };
-    MessageRow {
-        id: message.id,
-        from: Some(message.from.clone()),
-        tag: namesakes.tag(&message.from.id),
-        text: message.text.to_string(),
-        at: Some(message.at),
-        mine: people.is_me(&message.from.id),
-        follows,
-        progress: Progress::Said,
-    }
+/// What a row is drawn from.
+struct Draw<'a> {
+    log: &'a Log,
+    people: &'a People,
+    namesakes: Namesakes,
 }
 
-fn on_its_way(pending: &Pending, people: &People, above: Option<&Row>) -> MessageRow {
-    let from = people.me.clone().zip(people.my_nickname().cloned());
-    MessageRow {
-        id: pending.id,
-        from: from.map(|(id, nickname)| Person { id, nickname }),
-        tag: None,
-        text: pending.text.to_string(),
-        at: None,
-        mine: true,
-        follows: matches!(above, Some(Row::Message(row)) if row.mine),
-        progress: pending.refused.map_or(Progress::Sending, Progress::Refused),
+impl Draw<'_> {
+    fn said(&self, message: &ChatMessage, above: Option<&Row>) -> MessageRow {
+        let follows = match above {
+            Some(Row::Message(row)) => {
+                row.from.as_ref() == Some(&message.from)
+                    && row.at.is_some_and(|at| message.at - at < TOGETHER_MS)
+                    && message.reply_to.is_none()
+            }
+            _ => false,
+        };
+        MessageRow {
+            id: message.id,
+            seq: Some(message.seq),
+            from: Some(message.from.clone()),
+            tag: self.namesakes.tag(&message.from.id),
+            text: message.text.as_ref().map(ToString::to_string),
+            at: Some(message.at),
+            mine: self.people.is_me(&message.from.id),
+            follows,
+            edited: message.edited_at.is_some(),
+            quote: message.reply_to.map(|id| self.quote(id)),
+            reactions: message.reactions.iter().map(|r| self.reaction(r)).collect(),
+            changed: message.changed,
+            progress: Progress::Said,
+        }
+    }
+
+    fn on_its_way(&self, pending: &Pending, above: Option<&Row>) -> MessageRow {
+        let from = self
+            .people
+            .me
+            .clone()
+            .zip(self.people.my_nickname().cloned());
+        MessageRow {
+            id: pending.id,
+            seq: None,
+            from: from.map(|(id, nickname)| Person { id, nickname }),
+            tag: None,
+            text: Some(pending.text.to_string()),
+            at: None,
+            mine: true,
+            follows: matches!(above, Some(Row::Message(row)) if row.mine)
+                && pending.reply_to.is_none(),
+            edited: false,
+            quote: pending.reply_to.map(|id| self.quote(id)),
+            reactions: Vec::new(),
+            changed: 0,
+            progress: pending.refused.map_or(Progress::Sending, Progress::Refused),
+        }
+    }
+
+    fn quote(&self, id: MessageId) -> Quote {
+        match self.log.message(id) {
+            Some(message) => Quote::Known(
+                message.from.clone(),
+                message.text.as_ref().map(ToString::to_string),
+            ),
+            None => Quote::Earlier,
+        }
+    }
+
+    fn reaction(&self, reaction: &Reaction) -> ReactionRow {
+        let me = self.people.me.as_ref();
+        ReactionRow {
+            emoji: reaction.emoji.clone(),
+            count: reaction.by.len(),
+            mine: me.is_some_and(|me| reaction.by.contains(me)),
+        }
     }
 }

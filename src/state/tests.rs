@@ -1,7 +1,7 @@
 //! What messages do to what a person sees.
 
 use super::log::{Entry, Notice};
-use super::rows::{Progress, Row, rows};
+use super::rows::{Progress, Row, Window, rows};
 use super::*;
 use crate::protocol::{ChatMessage, ChatText, ErrorCode, MessageId, SessionToken};
 
@@ -24,13 +24,7 @@ fn text(text: &str) -> ChatText {
 
 fn said(seq: u64, name: &str) -> ChatMessage {
     let at = 1_760_000_000_000 + i64::try_from(seq).expect("small") * 1_000;
-    ChatMessage {
-        seq,
-        id: id(seq),
-        from: person(name),
-        text: text(&format!("text {seq}")),
-        at,
-    }
+    ChatMessage::said(seq, id(seq), person(name), text(&format!("text {seq}")), at)
 }
 
 fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
@@ -42,6 +36,7 @@ fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
         resumed,
         people: vec![person("Ben"), person("Ann")],
         history,
+        changed: vec![],
         more: false,
         call: vec![],
     })
@@ -51,6 +46,11 @@ fn in_room() -> RoomState {
     let mut state = RoomState::default();
     state.apply(&joined(false, 2, vec![said(1, "Ben"), said(2, "Ben")]));
     state
+}
+
+fn drawn(state: &RoomState, offset: &dyn Fn(i64) -> i32) -> Vec<Row> {
+    let window = Window::default();
+    rows(&state.log, &state.people, &state.reading, window, offset)
 }
 
 fn seqs(state: &RoomState) -> Vec<u64> {
@@ -84,14 +84,14 @@ fn a_message_is_shown_once_and_in_order_however_often_it_comes() {
 #[test]
 fn a_pending_message_becomes_real_by_its_id() {
     let mut state = in_room();
-    state.log.say(id(3), text("hello"));
-    let before = rows(&state.log, &state.people, UTC);
+    state.log.say(id(3), text("hello"), None);
+    let before = drawn(&state, UTC);
     assert!(
         matches!(before.last(), Some(Row::Message(row)) if row.progress == Progress::Sending && row.mine)
     );
     state.apply(&ServerMessage::Chat(said(3, "Ann")));
     assert!(state.log.pending.is_empty());
-    let after = rows(&state.log, &state.people, UTC);
+    let after = drawn(&state, UTC);
     assert_eq!(after.len(), before.len());
     assert!(
         matches!(after.last(), Some(Row::Message(row)) if row.progress == Progress::Said && row.mine)
@@ -101,8 +101,8 @@ fn a_pending_message_becomes_real_by_its_id() {
 #[test]
 fn what_is_pending_outlives_a_lost_line_and_a_fresh_snapshot() {
     let mut state = in_room();
-    state.log.say(id(8), text("one"));
-    state.log.say(id(9), text("two"));
+    state.log.say(id(8), text("one"), None);
+    state.log.say(id(9), text("two"), None);
     let mut confirmed = said(3, "Ann");
     confirmed.id = id(8);
     state.apply(&joined(false, 3, vec![said(2, "Ben"), confirmed]));
@@ -127,6 +127,7 @@ fn older_messages_go_before_and_notices_stay_where_they_were_heard() {
     state.apply(&ServerMessage::Entered {
         person: person("Cai"),
         count: 3,
+        back: false,
     });
     state.apply(&ServerMessage::History {
         messages: vec![said(6, "Ben"), said(7, "Ben")],
@@ -147,6 +148,7 @@ fn people_come_go_and_are_renamed() {
     state.apply(&ServerMessage::Entered {
         person: person("Cai"),
         count: 3,
+        back: false,
     });
     let renamed = Person {
         nickname: Nickname::parse("Dan").expect("valid"),
@@ -163,6 +165,7 @@ fn people_come_go_and_are_renamed() {
     state.apply(&ServerMessage::Left {
         person: renamed.clone(),
         count: 2,
+        away: false,
     });
     assert_eq!(state.people.here.len(), 2);
     let notices = state
@@ -176,7 +179,7 @@ fn people_come_go_and_are_renamed() {
 #[test]
 fn a_refusal_stays_with_its_message_and_too_many_is_none() {
     let mut state = in_room();
-    state.log.say(id(3), text("hello"));
+    state.log.say(id(3), text("hello"), None);
     let error = |code| ServerMessage::Error {
         code,
         message: String::new(),
@@ -210,10 +213,12 @@ fn notices_do_not_pile_up_without_end() {
         state.apply(&ServerMessage::Entered {
             person: person("Cai"),
             count: 3,
+            back: false,
         });
         state.apply(&ServerMessage::Left {
             person: person("Cai"),
             count: 2,
+            away: false,
         });
     }
     assert_eq!(state.log.entries.len(), 200 + 2);
@@ -231,7 +236,7 @@ fn days_stand_apart_in_the_readers_own_zone() {
     let (first, second) = (at(1, 22 * hour), at(2, 23 * hour + hour / 2));
     state.apply(&joined(false, 3, vec![first, second, at(3, 24 * hour)]));
     let days = |offset: &dyn Fn(i64) -> i32| {
-        let rows = rows(&state.log, &state.people, offset);
+        let rows = drawn(&state, offset);
         rows.iter().filter(|row| matches!(row, Row::Day(_))).count()
     };
     assert_eq!(days(UTC), 2);
@@ -241,7 +246,7 @@ fn days_stand_apart_in_the_readers_own_zone() {
 #[test]
 fn one_authors_messages_stand_together() {
     let state = in_room();
-    let follows: Vec<bool> = rows(&state.log, &state.people, UTC)
+    let follows: Vec<bool> = drawn(&state, UTC)
         .iter()
         .filter_map(|row| match row {
             Row::Message(row) => Some(row.follows),

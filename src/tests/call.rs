@@ -86,7 +86,14 @@ async fn the_call_is_left_before_the_room() {
     ann.hears_until_now().await;
     let id = ben.id();
     ben.closes(Some(1000)).await;
-    assert_eq!(ann.next().await, ServerMessage::CallLeft { id, leg: 7 });
+    assert_eq!(
+        ann.next().await,
+        ServerMessage::CallLeft {
+            id,
+            leg: 7,
+            away: false
+        }
+    );
     assert!(matches!(
         ann.next().await,
         ServerMessage::Left { count: 1, .. }

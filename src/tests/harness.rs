@@ -56,6 +56,7 @@ pub fn hasty() -> Timing {
         ping_every: Duration::from_millis(100),
         dead_after: Duration::from_secs(2),
         grace: Duration::from_millis(50),
+        away: Duration::from_millis(300),
         first_message_within: Duration::from_millis(500),
         head_within: Duration::from_millis(500),
         body_within: Duration::from_millis(500),
@@ -300,6 +301,7 @@ impl Client {
         self.sends(&ClientMessage::Chat {
             id,
             text: text.to_owned(),
+            reply_to: None,
         })
         .await;
         self.waits_for(|message| match message {
@@ -317,8 +319,17 @@ impl Client {
             _ => None,
         });
         let chat = chat.await;
-        assert_eq!(chat.text.as_str(), text);
+        assert_eq!(chat.words(), text);
         chat
+    }
+
+    /// Waits until a message is different, and gives it back.
+    pub async fn sees_changed(&mut self) -> ChatMessage {
+        self.waits_for(|message| match message {
+            ServerMessage::Changed { message, .. } => Some(message),
+            _ => None,
+        })
+        .await
     }
 
     /// Waits for a refusal.
@@ -333,7 +344,7 @@ impl Client {
     /// Waits until a person of this nickname has left.
     pub async fn sees_leave(&mut self, nickname: &str) -> u32 {
         self.waits_for(|message| match message {
-            ServerMessage::Left { person, count } if person.nickname.as_str() == nickname => {
+            ServerMessage::Left { person, count, .. } if person.nickname.as_str() == nickname => {
                 Some(count)
             }
             _ => None,

@@ -101,6 +101,7 @@ async fn before_join_there_is_nothing_to_say() {
     eve.sends(&ClientMessage::Chat {
         id,
         text: "hi".to_owned(),
+        reply_to: None,
     })
     .await;
     assert_eq!(eve.is_refused().await, (ErrorCode::NotJoined, Some(id)));
@@ -212,6 +213,7 @@ async fn forty_at_once_are_taken_and_more_are_refused_by_their_id() {
         ann.sends(&ClientMessage::Chat {
             id: *id,
             text: "x".to_owned(),
+            reply_to: None,
         })
         .await;
     }

@@ -105,7 +105,7 @@ async fn resuming_replays_exactly_what_was_missed() {
     }
     let mut ben = app.resume("team", "Ben", &was, seen).await;
     assert!(ben.joined().resumed);
-    let missed = ben.joined().history.iter().map(|m| m.text.as_str());
+    let missed = ben.joined().history.iter().map(|m| m.words());
     assert_eq!(missed.collect::<Vec<_>>(), ["one", "two", "three"]);
     ann.says("four").await;
     ben.sees("four").await;
@@ -150,7 +150,7 @@ async fn a_restart_keeps_history_ids_and_epoch_and_tells_sockets_1012() {
         (ann.id(), ann.epoch(), ann.joined().resumed),
         (was.me, was.epoch, true)
     );
-    assert_eq!(ann.joined().history[0].text.as_str(), "before");
+    assert_eq!(ann.joined().history[0].words(), "before");
     let mut ben = app.join("team", "Ben").await;
     assert_eq!(ben.says("after").await.seq, 2);
 }

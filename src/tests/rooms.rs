@@ -33,7 +33,7 @@ async fn people_enter_are_renamed_and_leave_in_everybodys_sight() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
-    let ServerMessage::Entered { person, count } = ann.next().await else {
+    let ServerMessage::Entered { person, count, .. } = ann.next().await else {
         panic!("Ben enters")
     };
     assert_eq!((person.id, count), (ben.id(), 2));
@@ -179,6 +179,7 @@ async fn a_message_that_is_none_is_refused_by_its_id() {
         ann.sends(&ClientMessage::Chat {
             id,
             text: text.to_owned(),
+            reply_to: None,
         })
         .await;
         assert_eq!(ann.is_refused().await, (code, Some(id)));
@@ -338,4 +339,55 @@ async fn rooms_that_empty_and_fill_again_lose_nobody() {
     futures::future::join_all(visits).await;
     let last = app.join("door", "Last").await;
     assert_eq!((last.joined().seq, last.joined().people.len()), (100, 1));
+}
+
+#[tokio::test]
+async fn an_edit_a_reaction_and_a_deletion_reach_everybody_and_whoever_was_away() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    let said = ann.says("helo").await;
+    ben.sees("helo").await;
+    let was = ben.joined().clone();
+    ben.closes(Some(3000)).await;
+
+    let id = said.id;
+    let text = "hello".to_owned();
+    ann.sends(&ClientMessage::Edit { id, text }).await;
+    let edited = ann.sees_changed().await;
+    assert_eq!(
+        (edited.words(), edited.seq, edited.changed),
+        ("hello", said.seq, said.seq + 1)
+    );
+    let mut ben = app.resume("team", "Ben", &was, said.seq).await;
+    assert!(ben.joined().resumed && ben.joined().history.is_empty());
+    assert_eq!(ben.joined().changed, [edited]);
+
+    let emoji = "🎉".to_owned();
+    ben.sends(&ClientMessage::React {
+        id,
+        emoji,
+        on: true,
+    })
+    .await;
+    let liked = ann.sees_changed().await;
+    assert_eq!(liked.reactions[0].by, [ben.id()]);
+    assert_eq!(ben.sees_changed().await, liked);
+    ben.sends(&ClientMessage::Delete { id }).await;
+    assert_eq!(ben.is_refused().await, (ErrorCode::NotYours, Some(id)));
+    ann.sends(&ClientMessage::Delete { id }).await;
+    assert_eq!(ben.sees_changed().await.text, None);
+    let late = app.join("team", "Cleo").await;
+    assert_eq!(late.joined().history[0].words(), "");
+}
+
+#[tokio::test]
+async fn typing_is_told_to_the_others_only_and_never_kept() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    ann.hears_until_now().await;
+    ann.sends(&ClientMessage::Typing).await;
+    assert_eq!(ben.next().await, ServerMessage::Typing { id: ann.id() });
+    assert_eq!(ann.hears_until_now().await, []);
 }

@@ -3,6 +3,7 @@
 use super::devices::watch_devices;
 use super::media::Media;
 use super::peer::{Context, Peer};
+use crate::browser::clock::steady_ms;
 use crate::browser::js::Listener;
 use crate::protocol::{
     CallPerson, ClientMessage, Devices, ErrorCode, IceServer, Leg, ParticipantId, ServerMessage,
@@ -10,7 +11,7 @@ use crate::protocol::{
 };
 use crate::state::call::{CallStage, CallState, CallStateStoreFields, LinkState};
 use crate::state::negotiation::Event;
-use gloo_timers::callback::Timeout;
+use gloo_timers::callback::Interval;
 use leptos::prelude::*;
 use reactive_stores::Store;
 use std::cell::{Cell, RefCell};
@@ -18,9 +19,11 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use web_sys::HtmlMediaElement;
 
-/// How long somebody whose media still arrives is kept after the server forgot them
-/// (it restarted), until they have come back to it, in milliseconds.
-const UNCONFIRMED_FOR_MS: u32 = 20_000;
+/// How long somebody whose media still arrives is kept while the server does not list
+/// them (it restarted, or their line to it is down), in milliseconds.
+const UNCONFIRMED_FOR_MS: f64 = 120_000.0;
+/// How often it is looked whether their media still arrives, in milliseconds.
+const LOOK_EVERY_MS: u32 = 1_000;
 
 /// Runs the call of one room for one tab.
 pub struct CallDriver {
@@ -36,7 +39,7 @@ pub struct CallDriver {
     /// new to us then has come after us.
     listed: Cell<bool>,
     /// Runs out for people the server does not list at the moment.
-    unconfirmed: RefCell<HashMap<ParticipantId, Timeout>>,
+    unconfirmed: RefCell<HashMap<ParticipantId, Interval>>,
     listeners: RefCell<Vec<Listener>>,
 }
 
@@ -82,12 +85,18 @@ impl CallDriver {
                 ice_servers,
             } => self.entered(before, people, ice_servers),
             ServerMessage::CallEntered { person } => self.meet(person, false),
-            ServerMessage::CallLeft { id, leg } => self.ended(id, *leg),
+            ServerMessage::CallLeft { away: true, .. } => self.keep_running(before),
+            ServerMessage::CallLeft { id, leg, .. } => self.ended(id, *leg),
             ServerMessage::Error {
                 code: ErrorCode::CallFull,
                 ..
             } => self.turned_away(),
-            ServerMessage::Left { person, .. } => self.part(&person.id),
+            ServerMessage::Left {
+                person,
+                away: false,
+                ..
+            }
+            | ServerMessage::Gone { person } => self.part(&person.id),
             ServerMessage::Signal { from, leg, signal } => self.hear(from, *leg, signal),
             _ => {}
         }
@@ -227,8 +236,8 @@ impl CallDriver {
         }
     }
 
-    /// A restarted server lists only those who have come back to it. Whose media still
-    /// arrives stays, for a while.
+    /// The server lists only those whose line to it is up. Whose media still arrives
+    /// stays, for a while.
     fn keep_running(&self, before: Vec<CallPerson>) {
         for person in before {
             let listed = self
@@ -254,18 +263,20 @@ impl CallDriver {
             .is_some_and(|link| link.state == LinkState::Connected)
     }
 
+    /// Keeps somebody the server does not list until their media ends, too.
     fn await_return(&self, id: &ParticipantId) {
-        let (me, gone) = (self.me.clone(), id.clone());
-        let timeout = Timeout::new(UNCONFIRMED_FOR_MS, move || {
-            if let Some(driver) = me.upgrade() {
+        let (me, away, since) = (self.me.clone(), id.clone(), steady_ms());
+        let look = Interval::new(LOOK_EVERY_MS, move || {
+            let Some(driver) = me.upgrade() else { return };
+            if !driver.is_connected(&away) || steady_ms() - since > UNCONFIRMED_FOR_MS {
                 driver
                     .state
                     .people()
-                    .update(|people| people.retain(|person| person.id != gone));
-                driver.part(&gone);
+                    .update(|people| people.retain(|person| person.id != away));
+                driver.part(&away);
             }
         });
-        self.unconfirmed.borrow_mut().insert(id.clone(), timeout);
+        self.unconfirmed.borrow_mut().insert(id.clone(), look);
     }
 
     fn listen(&self) {

@@ -3,11 +3,15 @@
 //!
 //! Without the script it is a plain form that posts one message.
 
+use super::Replying;
+use super::quote::QuoteView;
 use crate::api::PostMessage;
 use crate::components::{Icon, IconName};
 use crate::i18n::*;
 use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
 use crate::session::Session;
+use crate::state::RoomStateStoreFields;
+use crate::state::rows::Quote;
 use crate::words;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
@@ -24,6 +28,14 @@ pub fn Composer() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let area = NodeRef::<Textarea>::new();
+    let Replying(replying) = expect_context();
+    Effect::new(move || {
+        if replying.get().is_some()
+            && let Some(area) = area.get_untracked()
+        {
+            let _ = area.focus();
+        }
+    });
     let refused = use_query_map().read_untracked().get("refused").is_some();
     let problem = RwSignal::new(refused.then_some((NameError::TooLong, 0)));
     let send = move || {
@@ -33,7 +45,8 @@ pub fn Composer() -> impl IntoView {
         let typed = area.value();
         match ChatText::parse(&typed) {
             Ok(text) => {
-                session.say(text);
+                session.say(text, replying.get_untracked());
+                replying.set(None);
                 area.set_value("");
                 problem.set(None);
             }
@@ -62,6 +75,7 @@ pub fn Composer() -> impl IntoView {
     view! {
         <form class="composer" method="post" action=PostMessage::url() on:submit=on_submit>
             <input type="hidden" name="room" value=session.name().to_string() />
+            <ReplyingTo />
             <p class="field__error composer__error" id="composer-error" role="alert">
                 {sentence}
             </p>
@@ -76,6 +90,7 @@ pub fn Composer() -> impl IntoView {
                 node_ref=area
                 on:keydown=on_key
                 on:input=move |_| {
+                    session.typing();
                     if problem.get_untracked().is_some() {
                         problem.set(None);
                     }
@@ -89,8 +104,39 @@ pub fn Composer() -> impl IntoView {
     }
 }
 
+/// The message that is being answered, and a way out of it.
+#[component]
+fn ReplyingTo() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let Replying(replying) = expect_context();
+    move || {
+        let log = session.room.log();
+        let quoted = replying.get()?;
+        let quote = log.read_untracked().message(quoted).map(|message| {
+            let text = message.text.as_ref().map(ToString::to_string);
+            Quote::Known(message.from.clone(), text)
+        });
+        let quote = quote.unwrap_or(Quote::Earlier);
+        let cancel = view! {
+            <div class="composer__reply">
+                <QuoteView quote />
+                <button
+                    class="button button--quiet button--small"
+                    type="button"
+                    aria-label=words!(i18n, room.cancel_reply)
+                    on:click=move |_| replying.set(None)
+                >
+                    <Icon name=IconName::Close />
+                </button>
+            </div>
+        };
+        Some(cancel)
+    }
+}
+
 /// Whether a key press sends what is written.
-fn sends(event: &KeyboardEvent) -> bool {
+pub(super) fn sends(event: &KeyboardEvent) -> bool {
     let composing = event.is_composing() || event.key_code() == COMPOSING_KEY_CODE;
     event.key() == "Enter" && !event.shift_key() && !composing
 }

@@ -6,7 +6,7 @@ use crate::components::If;
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::rows::{Row, rows};
+use crate::state::rows::{Row, Window, rows};
 use crate::words;
 use leptos::html::Div;
 use leptos::prelude::*;
@@ -14,6 +14,9 @@ use leptos::prelude::*;
 /// How far from its end the log may be scrolled and still counts as at the end, in
 /// CSS pixels: a line of text.
 const AT_END_PX: i32 = 32;
+/// How near an end of what is drawn one may come before more is drawn, in CSS pixels:
+/// about a screen.
+const NEAR_PX: i32 = 800;
 
 /// What the reader sees of the log's end.
 #[derive(Clone, Copy)]
@@ -24,6 +27,8 @@ struct Follow {
     at_end: RwSignal<bool>,
     /// The messages that came while it was not.
     unseen: RwSignal<usize>,
+    /// Which part of the log is drawn.
+    window: RwSignal<Window>,
 }
 
 impl Follow {
@@ -32,16 +37,18 @@ impl Follow {
             log: NodeRef::new(),
             at_end: RwSignal::new(true),
             unseen: RwSignal::new(0),
+            window: RwSignal::new(Window::default()),
         }
     }
 
     /// The reader scrolled.
-    fn scrolled(self) {
+    fn scrolled(self, session: Session) {
         let Some(log) = self.log.get_untracked() else {
             return;
         };
         let below = log.scroll_height() - log.scroll_top() - log.client_height();
-        let at_end = below <= AT_END_PX;
+        self.draw_near(session, log.scroll_top(), below);
+        let at_end = below <= AT_END_PX && self.window.get_untracked().below == 0;
         if self.at_end.get_untracked() != at_end {
             self.at_end.set(at_end);
         }
@@ -50,10 +57,36 @@ impl Follow {
         }
     }
 
-    fn to_end(self) {
-        if let Some(log) = self.log.get_untracked() {
-            log.set_scroll_top(log.scroll_height());
+    /// Draws more where the reader comes near the end of what is drawn.
+    fn draw_near(self, session: Session, above: i32, below: i32) {
+        let log = session.room.log();
+        let (len, more) = (
+            log.read_untracked().entries.len(),
+            log.read_untracked().more,
+        );
+        let mut window = self.window.get_untracked();
+        let moved = match (above < NEAR_PX, below < NEAR_PX) {
+            (_, true) if window.newer() => true,
+            (true, _) if window.older(len) => true,
+            (true, _) if more => {
+                session.load_older();
+                false
+            }
+            _ => false,
+        };
+        if moved {
+            self.window.set(window);
         }
+    }
+
+    fn to_end(self) {
+        self.window.set(Window::default());
+        // After the rows are in the document.
+        request_animation_frame(move || {
+            if let Some(log) = self.log.get_untracked() {
+                log.set_scroll_top(log.scroll_height());
+            }
+        });
         self.at_end.set(true);
         self.unseen.set(0);
     }
@@ -61,8 +94,7 @@ impl Follow {
     /// More rows are there: follow them, or count those by others.
     fn grown(self, by_others: usize, by_me: bool) {
         if self.at_end.get_untracked() || by_me {
-            // After the rows are in the document.
-            request_animation_frame(move || self.to_end());
+            self.to_end();
         } else if by_others > 0 {
             self.unseen.update(|unseen| *unseen += by_others);
         }
@@ -78,7 +110,15 @@ pub fn MessageLog() -> impl IntoView {
     let follow = Follow::new();
     let rows = Memo::new(move |_| {
         let (log, people) = (session.room.log(), session.room.people());
-        rows(&log.read(), &people.read(), &|at| zone.offset_minutes(at))
+        let reading = session.room.reading().get();
+        let offset = |at| zone.offset_minutes(at);
+        rows(
+            &log.read(),
+            &people.read(),
+            &reading,
+            follow.window.get(),
+            &offset,
+        )
     });
     keep_following(session, follow);
     let more = Memo::new(move |_| session.room.log().read().more);
@@ -91,7 +131,7 @@ pub fn MessageLog() -> impl IntoView {
                 tabindex="0"
                 aria-label=words!(i18n, room.messages)
                 node_ref=follow.log
-                on:scroll=move |_| follow.scrolled()
+                on:scroll=move |_| follow.scrolled(session)
             >
                 <ol>
                     <If when=more>
@@ -134,11 +174,17 @@ fn keep_following(session: Session, follow: Follow) {
             .0
             .unwrap_or(0)
             .saturating_sub(before.and_then(|b| b.0).unwrap_or(0));
+        let appended = before.is_some_and(|before| now.0 != before.0);
         let mine = before.is_some_and(|before| now.2 > before.2);
         let confirmed = before.is_some_and(|before| now.2 < before.2);
         let new = usize::try_from(new)
             .unwrap_or(0)
             .saturating_sub(usize::from(confirmed));
+        let grown = before.map_or(0, |before| now.1.saturating_sub(before.1));
+        if grown > 0 && follow.window.get_untracked().below > 0 && appended {
+            // What one reads stays where it is.
+            follow.window.update(|window| window.below += grown);
+        }
         follow.grown(
             if before.is_some() { new } else { 0 },
             mine || before.is_none(),

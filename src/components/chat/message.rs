@@ -1,5 +1,7 @@
 //! The rows of the log.
 
+use super::actions::{Actions, Doing, Editor, Reactions};
+use super::quote::QuoteView;
 use super::text::MessageText;
 use crate::app::Zone;
 use crate::components::Avatar;
@@ -20,8 +22,9 @@ pub fn LogRow(
 ) -> impl IntoView {
     match row {
         Row::Day(date) => view! { <DayRow date /> }.into_any(),
+        Row::New => view! { <NewRow /> }.into_any(),
         Row::Notice(_, notice) => view! { <NoticeRow notice /> }.into_any(),
-        Row::Message(row) => view! { <Message row /> }.into_any(),
+        Row::Message(row) => view! { <Message row=*row /> }.into_any(),
     }
 }
 
@@ -38,6 +41,13 @@ fn DayRow(
                 .to_string()>{Signal::derive(move || day(i18n.get_locale(), date))}</time>
         </li>
     }
+}
+
+/// Where one stopped reading.
+#[component]
+fn NewRow() -> impl IntoView {
+    let i18n = use_i18n();
+    view! { <li class="new-mark">{words!(i18n, room.new_mark)}</li> }
 }
 
 /// Something happened.
@@ -61,19 +71,24 @@ fn NoticeRow(
 
 /// Something was said.
 #[component]
-fn Message(
+pub fn Message(
     /// What, by whom, and how far it got.
     row: MessageRow,
 ) -> impl IntoView {
     let MessageRow {
         id,
+        seq,
         from,
         tag,
         text,
         at,
         mine,
         follows,
+        edited,
+        quote,
+        reactions,
         progress,
+        ..
     } = row;
     let head = (!follows).then(|| view! { <MessageHead from=from.clone() tag mine at /> });
     let avatar = from.filter(|_| !follows).map(|Person { id, nickname }| {
@@ -81,13 +96,49 @@ fn Message(
     });
     let class = class_of(mine, follows, progress);
     let busy = (progress == Progress::Sending).then_some("true");
+    let quote = quote.map(|quote| view! { <QuoteView quote /> });
+    let doing = RwSignal::new(Doing::Nothing);
+    let actions =
+        (progress == Progress::Said && text.is_some()).then(|| view! { <Actions id mine doing /> });
     view! {
-        <li class=class aria-busy=busy>
+        <li class=class aria-busy=busy id=seq.map(|seq| format!("m-{seq}"))>
             {avatar}
             <div class="message__body">
-                {head} <MessageText text /> <MessageState id progress />
+                {head} {quote} <Said id text edited doing /> <Reactions id reactions />
+                <MessageState id progress />
             </div>
+            {actions}
         </li>
+    }
+}
+
+/// The words of a message, their editor, or that they were deleted.
+#[component]
+fn Said(
+    /// Of which message.
+    id: MessageId,
+    /// What was said; nothing once it was deleted.
+    text: Option<String>,
+    /// Its author changed it.
+    edited: bool,
+    /// What is going on with it.
+    doing: RwSignal<Doing>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let editing = Memo::new(move |_| doing.get() == Doing::Editing);
+    move || match text.clone() {
+        None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
+        Some(text) if editing.get() => view! { <Editor id text doing /> }.into_any(),
+        Some(text) => {
+            let sign = edited.then(
+                || view! { <span class="message__edited">{words!(i18n, room.edited)}</span> },
+            );
+            view! {
+                <MessageText text />
+                {sign}
+            }
+            .into_any()
+        }
     }
 }
 
@@ -109,7 +160,7 @@ fn class_of(mine: bool, follows: bool, progress: Progress) -> String {
 
 /// Who and when.
 #[component]
-fn MessageHead(
+pub fn MessageHead(
     /// Who; unknown before one has joined.
     from: Option<Person>,
     /// What tells them from others of the same nickname.

@@ -1,21 +1,45 @@
 //! The chat: log above, composer below. The same beside the call.
 
+mod actions;
 mod composer;
 mod log;
 mod message;
+mod quote;
+mod search;
 mod text;
+mod typing;
 
+pub use search::SearchBox;
+
+use crate::components::If;
+use crate::protocol::MessageId;
 use composer::Composer;
 use leptos::prelude::*;
 use log::MessageLog;
+use search::{Found, finding};
+use typing::TypingPeople;
 
-/// Log and composer of the room in the context.
+/// Which message the next one answers; shared by the log and the composer.
+#[derive(Clone, Copy)]
+struct Replying(RwSignal<Option<MessageId>>);
+
+/// Log and composer of the room in the context; what was searched for in their place.
 #[component]
 pub fn Chat() -> impl IntoView {
+    provide_context(Replying(RwSignal::new(None)));
+    let finding = finding();
+    let found = Memo::new(move |_| finding.read().is_some());
     view! {
         <section class="chat">
-            <MessageLog />
-            <Composer />
+            <If when=found>
+                <Found />
+            </If>
+            // Kept while one searches: it goes on where one was.
+            <div class="chat__live" hidden=found>
+                <MessageLog />
+                <TypingPeople />
+                <Composer />
+            </div>
         </section>
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     server::{
         limits::{POST_RATE, Rate},
-        store::{NewMessage, StoreError},
+        store::{Change, NewMessage, StoreError},
     },
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
@@ -239,6 +239,7 @@ impl Actor {
     fn run_effect(&mut self, effect: Effect, slow: &mut VecDeque<LinkId>) {
         match effect {
             Effect::Persist { asker, message } => self.persist(asker, message),
+            Effect::Change { link, change } => self.change(link, change),
             Effect::Send { link, message } => self.send(link, &message, slow),
             Effect::Broadcast { message, except } => self.broadcast(&message, except, slow),
             Effect::Refuse { link, .. } => drop(self.outboxes.remove(&link)),
@@ -258,6 +259,15 @@ impl Actor {
         self.commits.push_back(Box::pin(async move {
             let answer = rooms.append(&name, message).await.ok();
             Command::Stored { asker, id, answer }
+        }));
+    }
+
+    /// Hands a change to the writer without waiting for it.
+    fn change(&mut self, link: LinkId, change: Change) {
+        let (rooms, name, id) = (self.rooms.clone(), self.name.clone(), change.id);
+        self.commits.push_back(Box::pin(async move {
+            let answer = rooms.change(&name, change).await.ok();
+            Command::Changed { link, id, answer }
         }));
     }
 

@@ -35,7 +35,7 @@ impl Room {
             Intent::LeaveCall => self.leave_call(place),
             Intent::Devices(devices) => self.switch(place, link, devices),
             Intent::Signal { to, leg, signal } => self.route(place, link, &to, leg, signal),
-            Intent::Chat { .. } | Intent::Rename(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -53,7 +53,7 @@ impl Room {
         }
         let mut effects = Vec::new();
         if former.is_some_and(|(stay, _)| stay != leg) {
-            effects.extend(self.hang_up(place));
+            effects.extend(self.hang_up(place, false));
         }
         self.members[place].call = Some((leg, devices));
         effects.push(self.call_answer(link));
@@ -79,18 +79,18 @@ impl Room {
 
     /// Leaves the call; nothing for whoever is not in it.
     fn leave_call(&mut self, place: usize) -> Vec<Effect> {
-        let Some(left) = self.hang_up(place) else {
+        let Some(left) = self.hang_up(place, false) else {
             return Vec::new();
         };
         vec![left, Effect::SummaryChanged]
     }
 
-    /// Ends the stay of whoever is in the call.
-    pub(super) fn hang_up(&mut self, place: usize) -> Option<Effect> {
+    /// Ends the stay of whoever is in the call; `away` where only their line is down.
+    pub(super) fn hang_up(&mut self, place: usize, away: bool) -> Option<Effect> {
         let member = &mut self.members[place];
         let (leg, _) = member.call.take()?;
         let id = member.person.id.clone();
-        Some(everybody(ServerMessage::CallLeft { id, leg }))
+        Some(everybody(ServerMessage::CallLeft { id, leg, away }))
     }
 
     /// Tells the others what is on now.

@@ -6,7 +6,7 @@ use crate::{
         ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
         ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal,
     },
-    server::store::{Appended, NewMessage},
+    server::store::{Appended, Change, Changed, NewMessage, What},
 };
 use std::time::Instant;
 
@@ -62,7 +62,18 @@ pub enum Intent {
         id: MessageId,
         /// What.
         text: ChatText,
+        /// The message it answers.
+        reply_to: Option<MessageId>,
     },
+    /// Change a message that was said.
+    Change {
+        /// Which.
+        id: MessageId,
+        /// How.
+        what: What,
+    },
+    /// Tell the others that one is typing.
+    Typing,
     /// Be called something else.
     Rename(Nickname),
     /// Enter the call.
@@ -135,6 +146,15 @@ pub enum Command {
         /// The durable message, or nothing where the store failed.
         answer: Option<Appended>,
     },
+    /// The store answered an [`Effect::Change`].
+    Changed {
+        /// Who waits.
+        link: LinkId,
+        /// Which message.
+        id: MessageId,
+        /// What became of it, or nothing where the store failed.
+        answer: Option<Changed>,
+    },
     /// Time went on.
     Tick,
 }
@@ -148,6 +168,13 @@ pub enum Effect {
         asker: Asker,
         /// What.
         message: NewMessage,
+    },
+    /// Store a change and come back with [`Command::Changed`].
+    Change {
+        /// Who waits.
+        link: LinkId,
+        /// What.
+        change: Change,
     },
     /// Tell one socket.
     Send {

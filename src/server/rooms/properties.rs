@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{
     protocol::{
-        ChatMessage, ChatText, Devices, Epoch, Leg, MessageId, Nickname, ParticipantId, Person,
-        RoomName, Seq, ServerMessage, SessionToken, Signal,
+        ChatMessage, ChatText, Devices, Emoji, Epoch, ErrorCode, Leg, MessageId, Nickname,
+        ParticipantId, Person, Reaction, RoomName, Seq, ServerMessage, SessionToken, Signal,
     },
     server::{
         identity::participant_id,
-        store::{Appended, NewMessage},
+        store::{Appended, Change, Changed, NewMessage, What},
     },
 };
 use proptest::prelude::*;
@@ -54,6 +54,20 @@ enum Deed {
         room: usize,
         session: usize,
         id: u8,
+    },
+    Edit {
+        socket: usize,
+        id: u8,
+        text: u8,
+    },
+    Delete {
+        socket: usize,
+        id: u8,
+    },
+    React {
+        socket: usize,
+        id: u8,
+        on: bool,
     },
     Rename {
         socket: usize,
@@ -97,6 +111,11 @@ fn deed() -> impl Strategy<Value = Deed> {
         ),
         2 => (socket.clone(), how).prop_map(|(socket, how)| Deed::Gone { socket, how }),
         4 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Deed::Chat { socket, id }),
+        2 => (socket.clone(), 0..20_u8, 0..3_u8)
+            .prop_map(|(socket, id, text)| Deed::Edit { socket, id, text }),
+        1 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Deed::Delete { socket, id }),
+        2 => (socket.clone(), 0..20_u8, any::<bool>())
+            .prop_map(|(socket, id, on)| Deed::React { socket, id, on }),
         1 => (room, session, 0..20_u8)
             .prop_map(|(room, session, id)| Deed::Post { room, session, id }),
         1 => (socket.clone(), 0..3_u8)
@@ -107,7 +126,7 @@ fn deed() -> impl Strategy<Value = Deed> {
             .prop_map(|(socket, camera)| Deed::Devices { socket, camera }),
         2 => (socket, 0..SESSIONS, 0..3_u32)
             .prop_map(|(socket, to, leg)| Deed::Signal { socket, to, leg }),
-        1 => (0..9_u64).prop_map(|seconds| Deed::Wait { seconds }),
+        1 => prop_oneof![0..9_u64, 100..200_u64].prop_map(|seconds| Deed::Wait { seconds }),
         4 => prop::bool::weighted(0.1).prop_map(|fails| Deed::Answer { fails }),
     ]
 }
@@ -131,11 +150,72 @@ struct Client {
     log: Vec<ChatMessage>,
 }
 
+/// A store made of a vector.
+#[derive(Default)]
+struct Log {
+    messages: Vec<ChatMessage>,
+    seq: Seq,
+}
+
+impl Log {
+    /// As the writer stores a message.
+    fn append(&mut self, new: NewMessage) -> Appended {
+        if let Some(known) = self.messages.iter().find(|message| message.id == new.id) {
+            let message = known.clone();
+            let duplicate = true;
+            return Appended { message, duplicate };
+        }
+        self.seq += 1;
+        let message = ChatMessage::said(self.seq, new.id, new.from, new.text, new.at);
+        self.messages.push(message.clone());
+        let duplicate = false;
+        Appended { message, duplicate }
+    }
+
+    /// As the writer changes one; who may is not the room's matter.
+    fn change(&mut self, change: Change) -> Changed {
+        let found = self.messages.iter_mut().find(|m| m.id == change.id);
+        let Some(message) = found else {
+            return Changed::Refused(ErrorCode::NoSuchMessage);
+        };
+        let before = message.clone();
+        match change.what {
+            What::Edit(text) => message.text = Some(text),
+            What::Delete => message.text = None,
+            What::React { emoji, on } => {
+                let by = vec![change.by];
+                message.reactions = on.then_some(Reaction { emoji, by }).into_iter().collect();
+            }
+        }
+        if *message == before {
+            return Changed::Same(before);
+        }
+        self.seq += 1;
+        message.changed = self.seq;
+        Changed::Done(message.clone())
+    }
+}
+
+/// What waits for the store.
+enum Waiting {
+    Append(Asker, NewMessage),
+    Change(LinkId, Change),
+}
+
+impl Client {
+    /// A message is different now.
+    fn change(&mut self, message: ChatMessage) {
+        if let Some(known) = self.log.iter_mut().find(|known| known.id == message.id) {
+            *known = message;
+        }
+    }
+}
+
 /// The rooms and everybody around them.
 struct World {
     rooms: Vec<Room>,
-    stores: Vec<Vec<ChatMessage>>,
-    pending: Vec<(usize, Asker, NewMessage)>,
+    stores: Vec<Log>,
+    pending: Vec<(usize, Waiting)>,
     clients: BTreeMap<LinkId, Client>,
     links: u64,
     now: Instant,
@@ -147,6 +227,8 @@ impl World {
             capacity: CAPACITY,
             call_capacity: CALL_CAPACITY,
             grace: Duration::from_secs(5),
+            away: Duration::from_secs(115),
+            started: Instant::now(),
             ice_servers: Arc::default(),
         };
         let room = |number: usize| {
@@ -156,7 +238,7 @@ impl World {
         };
         Self {
             rooms: (0..ROOMS).map(room).collect(),
-            stores: vec![Vec::new(); ROOMS],
+            stores: (0..ROOMS).map(|_| Log::default()).collect(),
             pending: Vec::new(),
             clients: BTreeMap::new(),
             links: 0,
@@ -199,7 +281,22 @@ impl World {
             }
             Deed::Chat { socket, id } => {
                 let (id, text) = message(id);
-                self.intend(socket, Intent::Chat { id, text });
+                let reply_to = None;
+                self.intend(socket, Intent::Chat { id, text, reply_to });
+            }
+            Deed::Edit { socket, id, text } => {
+                let what = What::Edit(message(text).1);
+                let (id, _) = message(id);
+                self.intend(socket, Intent::Change { id, what });
+            }
+            Deed::Delete { socket, id } => {
+                let ((id, _), what) = (message(id), What::Delete);
+                self.intend(socket, Intent::Change { id, what });
+            }
+            Deed::React { socket, id, on } => {
+                let emoji = Emoji::parse("👍").expect("valid");
+                let ((id, _), what) = (message(id), What::React { emoji, on });
+                self.intend(socket, Intent::Change { id, what });
             }
             Deed::Post {
                 room,
@@ -301,23 +398,22 @@ impl World {
         if self.pending.is_empty() {
             return;
         }
-        let (room, asker, new) = self.pending.remove(0);
-        let id = new.id;
+        let (room, waiting) = self.pending.remove(0);
         let store = &mut self.stores[room];
-        let stored = store.iter().find(|message| message.id == id).cloned();
-        let duplicate = stored.is_some();
-        let message = stored.unwrap_or_else(|| ChatMessage {
-            seq: store.len() as Seq + 1,
-            id,
-            from: new.from,
-            text: new.text,
-            at: new.at,
-        });
-        if !duplicate && !fails {
-            store.push(message.clone());
-        }
-        let answer = (duplicate || !fails).then_some(Appended { message, duplicate });
-        self.command(room, Command::Stored { asker, id, answer });
+        let command = match waiting {
+            Waiting::Append(asker, new) => {
+                let id = new.id;
+                let known = store.messages.iter().any(|message| message.id == id);
+                let answer = (known || !fails).then(|| store.append(new));
+                Command::Stored { asker, id, answer }
+            }
+            Waiting::Change(link, change) => {
+                let id = change.id;
+                let answer = (!fails).then(|| store.change(change));
+                Command::Changed { link, id, answer }
+            }
+        };
+        self.command(room, command);
     }
 
     fn client(&mut self, link: LinkId) -> &mut Client {
@@ -332,7 +428,12 @@ impl World {
         };
         for effect in self.rooms[room].handle(command, now) {
             match effect {
-                Effect::Persist { asker, message } => self.pending.push((room, asker, message)),
+                Effect::Persist { asker, message } => {
+                    self.pending.push((room, Waiting::Append(asker, message)));
+                }
+                Effect::Change { link, change } => {
+                    self.pending.push((room, Waiting::Change(link, change)));
+                }
                 Effect::Send { link, message } => {
                     assert_eq!(self.client(link).room, room, "rooms are apart");
                     self.tell(link, message);
@@ -359,7 +460,7 @@ impl World {
     /// A client believes what it is told.
     fn tell(&mut self, link: LinkId, message: ServerMessage) {
         let room = self.client(link).room;
-        let stored = self.stores[room].len();
+        let stored = self.stores[room].messages.len();
         let client = self.client(link);
         if !client.open {
             return;
@@ -371,6 +472,9 @@ impl World {
                     client.log.clear();
                 }
                 client.log.extend(joined.history);
+                for message in joined.changed {
+                    client.change(message);
+                }
                 let all = client.log.len() == stored;
                 assert!(
                     all || joined.more,
@@ -387,16 +491,25 @@ impl World {
                 client.log.push(chat);
             }
             ServerMessage::Chat(chat) => {
-                assert!(
-                    client.log.contains(&chat),
-                    "an old one comes only as it was"
-                );
+                assert!(client.log.contains(&chat), "an old one comes only as it is");
             }
-            ServerMessage::Entered { person, count } => {
+            ServerMessage::Changed { seq, message } if seq > client.seq => {
+                assert_eq!(seq, client.seq + 1, "no gap in the order");
+                client.seq = seq;
+                client.change(message);
+            }
+            ServerMessage::Changed { message, .. } => {
+                let shown = client.log.iter().find(|known| known.id == message.id);
+                assert!(shown.is_none_or(|known| *known == message));
+            }
+            ServerMessage::Gone { person } => {
+                assert!(client.people.iter().all(|other| other.id != person.id));
+            }
+            ServerMessage::Entered { person, count, .. } => {
                 client.people.push(person);
                 assert_eq!(client.people.len(), count as usize);
             }
-            ServerMessage::Left { person, count } => {
+            ServerMessage::Left { person, count, .. } => {
                 assert!(
                     !client.call.contains_key(&person.id),
                     "the call is left first"
@@ -419,7 +532,7 @@ impl World {
             ServerMessage::CallEntered { person } => {
                 client.call.insert(person.id, (person.leg, person.devices));
             }
-            ServerMessage::CallLeft { id, leg } => {
+            ServerMessage::CallLeft { id, leg, .. } => {
                 assert_eq!(client.call.remove(&id).map(|(stay, _)| stay), Some(leg));
             }
             ServerMessage::Devices { id, devices } => {
@@ -443,7 +556,7 @@ impl World {
         let snapshot = room.snapshot();
         assert!(snapshot.people.len() <= CAPACITY && snapshot.call.len() <= CALL_CAPACITY);
         assert_eq!(room.summary().people as usize, snapshot.people.len());
-        assert_eq!(snapshot.seq, self.stores[number].len() as Seq);
+        assert_eq!(snapshot.seq, self.stores[number].seq);
         let is_here = |id: &ParticipantId| snapshot.people.iter().any(|p| p.id == *id);
         assert!(
             snapshot.call.iter().all(|p| is_here(&p.id)),
@@ -466,6 +579,10 @@ impl World {
             }
             assert_eq!(believed, call);
             assert_eq!(client.seq, snapshot.seq);
+            assert!(
+                self.stores[number].messages.ends_with(&client.log),
+                "what was told piece by piece is what a snapshot would tell"
+            );
         }
     }
 }
@@ -495,6 +612,7 @@ proptest! {
             world.act(Deed::Gone { socket: 0, how: Departure::Lost });
         }
         world.act(Deed::Wait { seconds: 5 });
+        world.act(Deed::Wait { seconds: 115 });
         prop_assert!(world.rooms.iter().all(Room::is_idle));
     }
 }

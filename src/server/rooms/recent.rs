@@ -8,23 +8,52 @@ use crate::{
 };
 use std::collections::VecDeque;
 
+/// Changes of older messages kept; whoever missed more starts from a snapshot.
+const MAX_CHANGES: usize = 100;
+
 /// The log's end.
 #[derive(Debug, Default)]
 pub struct Recent {
-    /// Oldest first, without a gap up to `seq`, each with its size as JSON.
+    /// Oldest first, each as it is now, with its size as JSON.
     kept: VecDeque<(ChatMessage, usize)>,
     /// Sizes of all kept.
     bytes: usize,
+    /// Messages that changed, each as it is now, in order of their last change.
+    changes: VecDeque<ChatMessage>,
+    /// Every event after this one is in `kept` or `changes`.
+    floor: Seq,
     /// The newest event.
     seq: Seq,
 }
 
+/// What somebody missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// What was said since, oldest first.
+    pub said: Vec<ChatMessage>,
+    /// What was said before that and changed since.
+    pub changed: Vec<ChatMessage>,
+}
+
 impl Recent {
-    /// Starts from what the store holds; `messages` are the newest, oldest first.
-    pub fn new(seq: Seq, messages: Vec<ChatMessage>) -> Self {
-        let mut recent = Self::default();
+    /// Starts from what the store holds: `messages` are the newest, oldest first, and
+    /// `changes` what changed last, in the order of it. `floor` is the last event that
+    /// neither tells of.
+    pub fn new(
+        seq: Seq,
+        floor: Seq,
+        messages: Vec<ChatMessage>,
+        changes: Vec<ChatMessage>,
+    ) -> Self {
+        let mut recent = Self {
+            floor,
+            ..Self::default()
+        };
         for message in messages {
             recent.push(message);
+        }
+        for message in changes {
+            recent.change(message);
         }
         recent.seq = recent.seq.max(seq);
         recent
@@ -41,11 +70,35 @@ impl Recent {
         self.seq = self.seq.max(message.seq);
         self.bytes += size;
         self.kept.push_back((message, size));
+        self.forget_oldest();
+    }
+
+    /// Takes in what became of a message.
+    pub fn change(&mut self, message: ChatMessage) {
+        self.seq = self.seq.max(message.changed);
+        if let Some((known, size)) = self.kept.iter_mut().find(|(m, _)| m.id == message.id) {
+            let now = json_bytes(&message);
+            self.bytes = self.bytes - *size + now;
+            (*known, *size) = (message.clone(), now);
+        }
+        self.changes.retain(|known| known.id != message.id);
+        self.changes.push_back(message);
+        let bytes = |changes: &VecDeque<ChatMessage>| changes.iter().map(json_bytes).sum::<usize>();
+        while self.changes.len() > MAX_CHANGES || bytes(&self.changes) > MAX_FRAME_BYTES {
+            let oldest = self.changes.pop_front();
+            self.floor = self.floor.max(oldest.map_or(0, |oldest| oldest.changed));
+        }
+        self.forget_oldest();
+    }
+
+    /// Keeps no more than one frame holds.
+    fn forget_oldest(&mut self) {
         while self.kept.len() > MAX_HISTORY_PAGE as usize || self.bytes > MAX_FRAME_BYTES {
-            let Some((_, size)) = self.kept.pop_front() else {
+            let Some((oldest, size)) = self.kept.pop_front() else {
                 break;
             };
             self.bytes -= size;
+            self.floor = self.floor.max(oldest.seq);
         }
     }
 
@@ -65,18 +118,21 @@ impl Recent {
     }
 
     /// Everything after `seen`, where that is known here and fits into `room_bytes`.
-    pub fn since(&self, seen: Seq, room_bytes: usize) -> Option<Vec<ChatMessage>> {
-        if seen > self.seq {
+    pub fn since(&self, seen: Seq, room_bytes: usize) -> Option<Missed> {
+        if seen > self.seq || seen < self.floor {
             return None;
         }
-        let missed = self.kept.iter().filter(|(message, _)| message.seq > seen);
-        let reaches_back = self
-            .kept
-            .front()
-            .is_some_and(|(first, _)| first.seq <= seen + 1);
-        let size: usize = missed.clone().map(|(_, size)| size).sum();
-        let whole = seen == self.seq || reaches_back;
-        (whole && size <= room_bytes).then(|| missed.map(|(m, _)| m.clone()).collect())
+        let said = self.kept.iter().filter(|(message, _)| message.seq > seen);
+        let changed = self
+            .changes
+            .iter()
+            .filter(|message| message.changed > seen && message.seq <= seen);
+        let size: usize = said.clone().map(|(_, size)| size).sum();
+        let size = size + changed.clone().map(json_bytes).sum::<usize>();
+        (size <= room_bytes).then(|| Missed {
+            said: said.map(|(message, _)| message.clone()).collect(),
+            changed: changed.cloned().collect(),
+        })
     }
 }
 

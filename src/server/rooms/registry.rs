@@ -14,10 +14,10 @@ use super::{
     summaries::{Summaries, publish, summaries},
 };
 use crate::{
-    protocol::{HISTORY_PAGE, MAX_HISTORY_PAGE, RoomName, RoomSummary},
+    protocol::{Epoch, HISTORY_PAGE, MAX_HISTORY_PAGE, RoomName, RoomSummary},
     server::{
         limits::ROOM_MAILBOX,
-        store::{Appended, NewMessage, Store, StoreError},
+        store::{Appended, Change, Changed, NewMessage, Store, StoreError},
     },
 };
 use std::{
@@ -138,7 +138,7 @@ impl Rooms {
     /// just now, is empty.
     pub async fn snapshot(&self, name: &RoomName) -> RoomSnapshot {
         let read = self.try_snapshot(name).await;
-        read.unwrap_or_else(|_| self.room(name, None, Vec::new()).snapshot())
+        read.unwrap_or_else(|_| self.new_room(name).snapshot())
     }
 
     /// Sums over all rooms.
@@ -234,29 +234,38 @@ impl Rooms {
     /// Reads a room's end of the log.
     pub(super) async fn load(&self, name: &RoomName) -> Result<Room, StoreError> {
         let head = self.inner.store.head(name).await?;
-        let newest = match head {
-            Some(_) => {
-                self.inner
-                    .store
-                    .page(name, None, MAX_HISTORY_PAGE)
-                    .await?
-                    .messages
-            }
-            None => Vec::new(),
+        let Some((epoch, seq)) = head else {
+            return Ok(self.new_room(name));
         };
-        Ok(self.room(name, head, newest))
+        let store = &self.inner.store;
+        let newest = store.page(name, None, MAX_HISTORY_PAGE).await?;
+        let changes = store.changes(name, MAX_HISTORY_PAGE).await?;
+        // What happened before the oldest of each is not known.
+        let said = newest.messages.first().filter(|_| newest.more);
+        let changed = changes.messages.first().filter(|_| changes.more);
+        let floor = said.map_or(0, |message| message.seq - 1);
+        let floor = changed.map_or(floor, |message| floor.max(message.changed - 1));
+        let recent = Recent::new(seq, floor, newest.messages, changes.messages);
+        Ok(self.with_log(name, epoch, recent))
+    }
+
+    /// A room in which nothing was ever said.
+    fn new_room(&self, name: &RoomName) -> Room {
+        self.with_log(name, self.inner.store.fresh_epoch(), Recent::default())
     }
 
     /// A room that nobody is in.
-    fn room(
+    fn with_log(&self, name: &RoomName, epoch: Epoch, recent: Recent) -> Room {
+        Room::new(name.clone(), epoch, recent, self.inner.rules.clone())
+    }
+
+    /// Changes a message.
+    pub(super) async fn change(
         &self,
         name: &RoomName,
-        head: Option<(crate::protocol::Epoch, u64)>,
-        newest: Vec<crate::protocol::ChatMessage>,
-    ) -> Room {
-        let (epoch, seq) = head.unwrap_or_else(|| (self.inner.store.fresh_epoch(), 0));
-        let recent = Recent::new(seq, newest);
-        Room::new(name.clone(), epoch, recent, self.inner.rules.clone())
+        change: Change,
+    ) -> Result<Changed, StoreError> {
+        self.inner.store.change(name, change).await
     }
 
     /// Stores a message and counts it.

@@ -7,12 +7,13 @@
 use super::{
     RoomSnapshot,
     command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now},
-    recent::Recent,
+    recent::{Missed, Recent},
 };
 use crate::protocol::{
     CloseCode, Devices, Epoch, ErrorCode, IceServer, Joined, Leg, MAX_FRAME_BYTES, Nickname,
     ParticipantId, Person, RoomName, RoomSummary, Seq, ServerMessage,
 };
+use crate::server::store::{Change, NewMessage};
 use std::{sync::Arc, time::Duration, time::Instant};
 
 /// Bytes of a `joined` frame beside people, call and history.
@@ -28,8 +29,12 @@ pub struct RoomRules {
     pub capacity: usize,
     /// People a call holds. Default 8.
     pub call_capacity: usize,
-    /// How long a person whose line broke keeps their place. Default 5 s.
+    /// How long nobody hears that a person's line broke. Default 5 s.
     pub grace: Duration,
+    /// How long after that a person who comes back is no news. Default 115 s.
+    pub away: Duration,
+    /// When the server started: whoever comes back soon after that is no news either.
+    pub started: Instant,
     /// Handed to whoever enters the call.
     pub ice_servers: Arc<[IceServer]>,
 }
@@ -54,6 +59,15 @@ pub(super) struct Member {
     pub call: Option<(Leg, Devices)>,
 }
 
+/// Somebody whose line has been down for longer than the grace.
+#[derive(Debug)]
+struct Away {
+    /// Who.
+    person: Person,
+    /// Until when they are expected back.
+    until: Instant,
+}
+
 /// The state of one room.
 #[derive(Debug)]
 pub struct Room {
@@ -65,6 +79,8 @@ pub struct Room {
     pub(super) recent: Recent,
     /// Everybody here, in order of arrival.
     pub(super) members: Vec<Member>,
+    /// Whoever may come back without being news, longest away first.
+    away: Vec<Away>,
     /// Messages on their way to the disk.
     pub(super) pending: usize,
     /// What the operator set.
@@ -79,6 +95,7 @@ impl Room {
             epoch,
             recent,
             members: Vec::new(),
+            away: Vec::new(),
             pending: 0,
             rules,
         }
@@ -87,7 +104,7 @@ impl Room {
     /// Takes a command, changes the room and says what is to be done about it.
     pub fn handle(&mut self, command: Command, now: Now) -> Vec<Effect> {
         match command {
-            Command::Join(join) => self.join(join),
+            Command::Join(join) => self.join(join, now),
             Command::Gone { link, how } => self.gone(link, how, now),
             Command::Member { link, intent } => self.intend(link, intent, now),
             Command::Post {
@@ -95,8 +112,18 @@ impl Room {
                 from,
                 id,
                 text,
-            } => self.say(Asker::Post(ticket), from, id, text, now),
+            } => {
+                let message = NewMessage {
+                    id,
+                    from,
+                    text,
+                    at: now.unix_ms,
+                    reply_to: None,
+                };
+                self.say(Asker::Post(ticket), message)
+            }
             Command::Stored { asker, id, answer } => self.stored(asker, id, answer),
+            Command::Changed { link, id, answer } => self.changed(link, id, answer),
             Command::Tick => self.tick(now),
         }
     }
@@ -107,12 +134,13 @@ impl Room {
             Line::Lost(until) => Some(until),
             Line::Up(_) => None,
         });
-        lost.min()
+        let away = self.away.iter().map(|away| away.until);
+        lost.chain(away).min()
     }
 
-    /// Whether nobody is here and nothing is on its way to the disk.
+    /// Whether nobody is here or expected back, and nothing is on its way to the disk.
     pub fn is_idle(&self) -> bool {
-        self.members.is_empty() && self.pending == 0
+        self.members.is_empty() && self.away.is_empty() && self.pending == 0
     }
 
     /// What the welcome page shows.
@@ -160,19 +188,21 @@ impl Room {
     }
 
     /// Somebody comes in, or comes back to the place they kept.
-    fn join(&mut self, join: Join) -> Vec<Effect> {
+    fn join(&mut self, join: Join, now: Now) -> Vec<Effect> {
         match self.place(&join.id) {
-            Some(place) => self.come_back(place, join),
+            Some(place) => self.take_over(place, join),
             None if self.members.len() >= self.rules.capacity => vec![Effect::Refuse {
                 link: join.link,
                 code: ErrorCode::RoomFull,
             }],
-            None => self.come_in(join),
+            None => self.come_in(join, now),
         }
     }
 
-    /// A newcomer: the others are told.
-    fn come_in(&mut self, join: Join) -> Vec<Effect> {
+    /// Somebody comes in: the others are told, and whether it is news.
+    fn come_in(&mut self, join: Join, now: Now) -> Vec<Effect> {
+        let back = self.is_back(&join, now);
+        self.away.retain(|away| away.person.id != join.id);
         let person = Person {
             id: join.id.clone(),
             nickname: join.nickname.clone(),
@@ -185,6 +215,7 @@ impl Room {
         let entered = ServerMessage::Entered {
             person,
             count: self.count(),
+            back,
         };
         vec![
             self.welcome(&join),
@@ -193,9 +224,17 @@ impl Room {
         ]
     }
 
+    /// Whether somebody was here a moment ago: away, or before the server restarted.
+    fn is_back(&self, join: &Join, now: Now) -> bool {
+        let away = self.away.iter().any(|away| away.person.id == join.id);
+        let restarted = now.instant < self.rules.started + self.rules.away;
+        let seen = join.seen.as_ref();
+        away || (restarted && seen.is_some_and(|(epoch, _)| *epoch == self.epoch))
+    }
+
     /// The same session again: it takes its place over, and the others hear nothing of it
     /// but a new nickname.
-    fn come_back(&mut self, place: usize, join: Join) -> Vec<Effect> {
+    fn take_over(&mut self, place: usize, join: Join) -> Vec<Effect> {
         let former = std::mem::replace(&mut self.members[place].line, Line::Up(join.link));
         let renamed = self.rename(place, join.nickname.clone());
         let mut effects = Vec::new();
@@ -213,10 +252,16 @@ impl Room {
     /// The answer to `join`.
     fn welcome(&self, join: &Join) -> Effect {
         let (people, call) = (self.people(), self.call());
-        let missed = self.missed(join, history_bytes(&people, call.len()));
+        let bytes = history_bytes(&people, call.len());
+        let missed = self.missed(join, bytes);
         let resumed = missed.is_some();
-        let newest = || self.recent.newest(history_bytes(&people, call.len()));
-        let (history, more) = missed.map_or_else(newest, |missed| (missed, false));
+        let (history, changed, more) = match missed {
+            Some(Missed { said, changed }) => (said, changed, false),
+            None => {
+                let (newest, more) = self.recent.newest(bytes);
+                (newest, Vec::new(), more)
+            }
+        };
         let joined = Joined {
             me: join.id.clone(),
             session: join.session.clone(),
@@ -225,6 +270,7 @@ impl Room {
             resumed,
             people,
             history,
+            changed,
             more,
             call,
         };
@@ -235,7 +281,7 @@ impl Room {
     }
 
     /// What was said since, where that can be told whole.
-    fn missed(&self, join: &Join, bytes: usize) -> Option<Vec<crate::protocol::ChatMessage>> {
+    fn missed(&self, join: &Join, bytes: usize) -> Option<Missed> {
         let (epoch, seen): &(Epoch, Seq) = join.seen.as_ref()?;
         let known = *epoch == self.epoch;
         known.then(|| self.recent.since(*seen, bytes)).flatten()
@@ -252,28 +298,58 @@ impl Room {
             return Vec::new();
         }
         let id = member.person.id.clone();
+        let away = how == Departure::Dead;
         self.place(&id)
-            .map_or_else(Vec::new, |place| self.leave(place))
+            .map_or_else(Vec::new, |place| self.leave(place, away, now))
     }
 
-    /// Lets go of everybody whose grace is over.
+    /// Lets go of everybody whose grace is over, and of whoever did not come back.
     fn tick(&mut self, now: Now) -> Vec<Effect> {
         let over = |m: &Member| matches!(m.line, Line::Lost(until) if until <= now.instant);
         let mut effects = Vec::new();
         while let Some(place) = self.members.iter().position(over) {
-            effects.extend(self.leave(place));
+            effects.extend(self.leave(place, true, now));
+        }
+        let expected = |away: &Away| away.until > now.instant;
+        effects.extend(self.forget(expected));
+        effects
+    }
+
+    /// Somebody is gone: from the call first, then from the room. Whoever is only `away`
+    /// is expected back for a while.
+    fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
+        let mut effects: Vec<_> = self.hang_up(place, away).into_iter().collect();
+        let person = self.members.remove(place).person;
+        if away {
+            let until = now.instant + self.rules.away;
+            let person = person.clone();
+            self.away.push(Away { person, until });
+        }
+        let count = self.count();
+        effects.push(everybody(ServerMessage::Left {
+            person,
+            count,
+            away,
+        }));
+        effects.push(Effect::SummaryChanged);
+        if self.away.len() > self.rules.capacity {
+            let longest = self.away[0].person.id.clone();
+            effects.extend(self.forget(|away| away.person.id != longest));
         }
         effects
     }
 
-    /// Somebody is gone: from the call first, then from the room.
-    fn leave(&mut self, place: usize) -> Vec<Effect> {
-        let mut effects: Vec<_> = self.hang_up(place).into_iter().collect();
-        let person = self.members.remove(place).person;
-        let count = self.count();
-        effects.push(everybody(ServerMessage::Left { person, count }));
-        effects.push(Effect::SummaryChanged);
-        effects
+    /// Stops expecting whoever is not `expected`; the others are told.
+    fn forget(&mut self, expected: impl Fn(&Away) -> bool) -> Vec<Effect> {
+        let (stay, gone) = std::mem::take(&mut self.away)
+            .into_iter()
+            .partition(expected);
+        self.away = stay;
+        let gone: Vec<Away> = gone;
+        let person = gone.into_iter().map(|away| away.person);
+        person
+            .map(|person| everybody(ServerMessage::Gone { person }))
+            .collect()
     }
 
     /// Somebody here wants something.
@@ -283,9 +359,25 @@ impl Room {
             return Vec::new();
         };
         match intent {
-            Intent::Chat { id, text } => {
+            Intent::Chat { id, text, reply_to } => {
                 let from = self.members[place].person.clone();
-                self.say(Asker::Link(link), from, id, text, now)
+                let message = NewMessage {
+                    id,
+                    from,
+                    text,
+                    at: now.unix_ms,
+                    reply_to,
+                };
+                self.say(Asker::Link(link), message)
+            }
+            Intent::Change { id, what } => {
+                let by = self.members[place].person.id.clone();
+                let at = now.unix_ms;
+                self.change(link, Change { id, by, at, what })
+            }
+            Intent::Typing => {
+                let id = self.members[place].person.id.clone();
+                vec![others(link, ServerMessage::Typing { id })]
             }
             Intent::Rename(nickname) => {
                 let renamed = self.rename(place, nickname);

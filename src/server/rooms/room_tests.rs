@@ -3,7 +3,7 @@
 use super::{
     RoomError, RoomRules,
     command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now, Ticket},
-    recent::Recent,
+    recent::{Missed, Recent},
     room::Room,
 };
 use crate::{
@@ -19,12 +19,15 @@ use crate::{
 use std::time::{Duration, Instant};
 
 const GRACE: Duration = Duration::from_secs(5);
+const AWAY: Duration = Duration::from_secs(115);
 
 fn room() -> Room {
     let rules = RoomRules {
         capacity: 9,
         call_capacity: 9,
         grace: GRACE,
+        away: AWAY,
+        started: Instant::now() - Duration::from_secs(3600),
         ice_servers: [].into(),
     };
     let name = RoomName::parse("team").expect("valid");
@@ -48,16 +51,12 @@ fn join(link: u64) -> Command {
 }
 
 fn message(seq: Seq, text: &str) -> ChatMessage {
-    ChatMessage {
-        seq,
-        id: MessageId(uuid::Uuid::from_u128(u128::from(seq))),
-        from: Person {
-            id: participant_id(&new_session_token()),
-            nickname: Nickname::parse("Ann").expect("valid"),
-        },
-        text: ChatText::parse(text).expect("valid"),
-        at: 0,
-    }
+    let from = Person {
+        id: participant_id(&new_session_token()),
+        nickname: Nickname::parse("Ann").expect("valid"),
+    };
+    let id = MessageId(uuid::Uuid::from_u128(u128::from(seq)));
+    ChatMessage::said(seq, id, from, ChatText::parse(text).expect("valid"), 0)
 }
 
 #[test]
@@ -85,7 +84,100 @@ fn the_grace_ends_at_its_moment_and_not_before() {
         []
     );
     let effects = room.handle(Command::Tick, at(GRACE));
-    assert!(effects.contains(&Effect::SummaryChanged) && room.is_idle());
+    assert!(effects.contains(&Effect::SummaryChanged) && !room.is_idle());
+    let effects = room.handle(Command::Tick, at(GRACE + AWAY));
+    let gone = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Broadcast {
+                message: ServerMessage::Gone { .. },
+                ..
+            }
+        )
+    };
+    assert!(effects.iter().any(gone) && room.is_idle());
+}
+
+/// What the others hear when somebody joins by this socket.
+fn entered(room: &mut Room, join: &Join, link: u64, now: Now) -> Option<bool> {
+    let link = LinkId(link);
+    let join = Join {
+        link,
+        ..join.clone()
+    };
+    let effects = room.handle(Command::Join(join), now);
+    effects.into_iter().find_map(|effect| match effect {
+        Effect::Broadcast {
+            message: ServerMessage::Entered { back, .. },
+            ..
+        } => Some(back),
+        _ => None,
+    })
+}
+
+#[test]
+fn who_comes_back_within_two_minutes_or_after_a_restart_is_no_news() {
+    let start = Instant::now();
+    let at = |seconds: u64| Now {
+        instant: start + Duration::from_secs(seconds),
+        unix_ms: 0,
+    };
+    let mut room = room();
+    let Command::Join(ann) = join(1) else {
+        unreachable!("join makes a join")
+    };
+    let gone = |link: u64, how| Command::Gone {
+        link: LinkId(link),
+        how,
+    };
+    assert_eq!(entered(&mut room, &ann, 1, at(0)), Some(false));
+    room.handle(gone(1, Departure::Dead), at(0));
+    assert_eq!(entered(&mut room, &ann, 2, at(114)), Some(true));
+    room.handle(gone(2, Departure::Left), at(114));
+    assert_eq!(entered(&mut room, &ann, 3, at(115)), Some(false));
+    room.handle(gone(3, Departure::Dead), at(115));
+    room.handle(Command::Tick, at(230));
+    assert_eq!(entered(&mut room, &ann, 4, at(231)), Some(false));
+
+    // A server that has just started does not know who was here: the log tells.
+    let mut fresh = self::room();
+    fresh.rules.started = start;
+    let seen = Some((Epoch::parse("e").expect("valid"), 0));
+    let ben = Join { seen, ..ann };
+    assert_eq!(entered(&mut fresh, &ben, 1, at(3)), Some(true));
+    let epoch = Epoch::parse("other").expect("valid");
+    let cleo = Join {
+        id: participant_id(&new_session_token()),
+        seen: Some((epoch, 0)),
+        ..ben
+    };
+    assert_eq!(entered(&mut fresh, &cleo, 2, at(3)), Some(false));
+}
+
+#[test]
+fn a_change_is_told_to_whoever_missed_it_and_no_further_back_than_is_known() {
+    let mut recent = Recent::default();
+    for seq in 1..=3 {
+        recent.push(message(seq, "x"));
+    }
+    let edited = ChatMessage {
+        changed: 4,
+        ..message(2, "y")
+    };
+    recent.change(edited.clone());
+    let missed = |recent: &Recent, seen| recent.since(seen, MAX_FRAME_BYTES);
+    let changed = |missed: Option<Missed>| missed.map(|missed| (missed.said.len(), missed.changed));
+    assert_eq!(changed(missed(&recent, 3)), Some((0, vec![edited.clone()])));
+    assert_eq!(changed(missed(&recent, 1)), Some((2, vec![])));
+    assert_eq!(recent.newest(MAX_FRAME_BYTES).0[1], edited);
+    for seq in 5..=105 {
+        recent.change(ChatMessage {
+            changed: seq,
+            ..message(1_000 + seq, "z")
+        });
+    }
+    assert_eq!(missed(&recent, 3), None, "the oldest changes are forgotten");
+    assert!(missed(&recent, 100).is_some());
 }
 
 #[test]
@@ -102,7 +194,11 @@ fn more_than_the_disk_can_follow_is_refused_by_id() {
         let link = LinkId(1);
         Command::Member {
             link,
-            intent: Intent::Chat { id, text },
+            intent: Intent::Chat {
+                id,
+                text,
+                reply_to: None,
+            },
         }
     };
     for number in 0..ROOM_PENDING {
@@ -167,12 +263,16 @@ fn a_post_that_cannot_be_stored_is_answered_so() {
 #[test]
 fn recent_keeps_what_fits_a_frame_and_tells_only_what_it_knows_whole() {
     let mut recent = Recent::default();
-    assert_eq!(recent.since(0, MAX_FRAME_BYTES), Some(Vec::new()));
+    assert!(
+        recent
+            .since(0, MAX_FRAME_BYTES)
+            .is_some_and(|missed| missed.said.is_empty())
+    );
     assert_eq!(recent.since(1, MAX_FRAME_BYTES), None, "ahead of the log");
     for seq in 1..=300 {
         recent.push(message(seq, "short"));
     }
-    let seqs = |messages: Vec<ChatMessage>| messages.first().map(|m| (m.seq, messages.len()));
+    let seqs = |missed: Missed| missed.said.first().map(|m| (m.seq, missed.said.len()));
     assert_eq!(
         recent.since(250, MAX_FRAME_BYTES).and_then(seqs),
         Some((251, 50))
@@ -199,7 +299,7 @@ fn recent_keeps_what_fits_a_frame_and_tells_only_what_it_knows_whole() {
 
 #[test]
 fn a_log_that_ends_beyond_what_is_kept_is_not_taken_for_whole() {
-    let recent = Recent::new(7, Vec::new());
+    let recent = Recent::new(7, 7, Vec::new(), Vec::new());
     assert_eq!(recent.since(5, MAX_FRAME_BYTES), None);
     assert_eq!(recent.newest(MAX_FRAME_BYTES), (Vec::new(), true));
 }

@@ -2,35 +2,65 @@
 
 use super::{
     RoomError,
-    command::{Asker, Effect, Now},
+    command::{Asker, Effect, LinkId},
     room::{Room, everybody},
 };
 use crate::{
-    protocol::{ChatText, ErrorCode, MessageId, Person, ServerMessage},
+    protocol::{ErrorCode, MessageId, ServerMessage},
     server::{
         error::refusal,
         limits::ROOM_PENDING,
-        store::{Appended, NewMessage},
+        store::{Appended, Change, Changed, NewMessage},
     },
 };
 
 impl Room {
     /// Somebody says something: to the disk first.
-    pub(super) fn say(
-        &mut self,
-        asker: Asker,
-        from: Person,
-        id: MessageId,
-        text: ChatText,
-        now: Now,
-    ) -> Vec<Effect> {
+    pub(super) fn say(&mut self, asker: Asker, message: NewMessage) -> Vec<Effect> {
         if self.pending >= ROOM_PENDING {
-            return vec![not_stored(asker, id)];
+            return vec![not_stored(asker, message.id)];
         }
         self.pending += 1;
-        let at = now.unix_ms;
-        let message = NewMessage { id, from, text, at };
         vec![Effect::Persist { asker, message }]
+    }
+
+    /// Somebody changes what was said: to the disk first, too.
+    pub(super) fn change(&mut self, link: LinkId, change: Change) -> Vec<Effect> {
+        if self.pending >= ROOM_PENDING {
+            return vec![not_stored(Asker::Link(link), change.id)];
+        }
+        self.pending += 1;
+        vec![Effect::Change { link, change }]
+    }
+
+    /// The store answered a change: everybody hears it. One that changes nothing is news
+    /// to nobody but its asker.
+    pub(super) fn changed(
+        &mut self,
+        link: LinkId,
+        id: MessageId,
+        answer: Option<Changed>,
+    ) -> Vec<Effect> {
+        self.pending = self.pending.saturating_sub(1);
+        match answer {
+            None => vec![not_stored(Asker::Link(link), id)],
+            Some(Changed::Refused(code)) => vec![Effect::Send {
+                link,
+                message: refusal(code, Some(id)),
+            }],
+            Some(Changed::Same(message)) => vec![Effect::Send {
+                link,
+                message: ServerMessage::Changed {
+                    seq: message.changed,
+                    message,
+                },
+            }],
+            Some(Changed::Done(message)) => {
+                let seq = message.changed;
+                self.recent.change(message.clone());
+                vec![everybody(ServerMessage::Changed { seq, message })]
+            }
+        }
     }
 
     /// The store answered: everybody hears it, its author too. A message sent again is

@@ -6,11 +6,15 @@
 //! commit ([`writer`]); reading never waits for writing ([`reader`]). Nothing here
 //! panics on what the database says: callers get [`StoreError`] and decide.
 
+mod change;
 mod reader;
 mod schema;
+mod search;
 #[cfg(test)]
 mod tests;
 mod writer;
+
+pub use change::{Change, Changed, What};
 
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
 use reader::Readers;
@@ -28,6 +32,8 @@ pub struct NewMessage {
     pub text: ChatText,
     /// When the server took it, in milliseconds since the Unix epoch.
     pub at: i64,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
 }
 
 /// A message that is durable.
@@ -125,6 +131,43 @@ impl Store {
         message: NewMessage,
     ) -> Result<Appended, StoreError> {
         self.writer.append(room.clone(), message).await
+    }
+
+    /// Changes a stored message; durable when this returns.
+    ///
+    /// # Errors
+    /// Nothing was stored; whoever asked asks again.
+    pub async fn change(&self, room: &RoomName, change: Change) -> Result<Changed, StoreError> {
+        self.writer.change(room.clone(), change).await
+    }
+
+    /// The newest messages that hold every word of `query`, newest first; parts of words
+    /// count.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn search(
+        &self,
+        room: &RoomName,
+        query: &str,
+        before: Option<Seq>,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        let (room, query) = (room.clone(), query.to_owned());
+        self.readers
+            .run(move |connection| search::search(connection, &room, &query, before, limit))
+            .await
+    }
+
+    /// The messages that changed last, in the order of their last change.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn changes(&self, room: &RoomName, limit: u32) -> Result<Page, StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| reader::changes(connection, &room, limit))
+            .await
     }
 
     /// The newest messages before `before` (or of all), at most `limit`.

@@ -3,7 +3,8 @@
 use super::{Page, StoreError, schema};
 use crate::{
     protocol::{
-        ChatMessage, ChatText, Epoch, MessageId, Nickname, ParticipantId, Person, RoomName, Seq,
+        ChatMessage, ChatText, Emoji, Epoch, MessageId, Nickname, ParticipantId, Person, Reaction,
+        RoomName, Seq,
     },
     server::limits::READERS,
 };
@@ -15,7 +16,11 @@ use std::{
 use tokio::sync::Semaphore;
 
 /// The columns of a message, in the order [`message`] reads them.
-pub const COLUMNS: &str = "seq, client_id, author, nickname, text, at";
+pub const COLUMNS: &str = "messages.seq, client_id, author, nickname, messages.text, at, \
+                           reply_to, edited_at, changed, messages.id";
+
+/// A message as its row has it, with the id of the row; its reactions are rows of their own.
+pub type MessageRow = (i64, ChatMessage);
 
 /// The pool. As many tasks read at once as there are connections; others wait.
 #[derive(Clone)]
@@ -74,7 +79,6 @@ pub fn page(
     before: Option<Seq>,
     limit: u32,
 ) -> Result<Page, StoreError> {
-    let before = before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
     let query = format!(
         "SELECT {COLUMNS} FROM messages
          WHERE room_id = (SELECT id FROM rooms WHERE name = ?1) AND seq < ?2
@@ -83,14 +87,89 @@ pub fn page(
     let mut statement = connection.prepare_cached(&query)?;
     // One more than asked for tells whether there are older ones.
     let rows = statement.query_map(
-        params![room.as_str(), before, i64::from(limit) + 1],
+        params![room.as_str(), seq_before(before), i64::from(limit) + 1],
         message,
     )?;
-    let mut messages = rows.collect::<Result<Vec<_>, _>>()?;
-    let more = messages.len() > limit as usize;
-    messages.truncate(limit as usize);
-    messages.reverse();
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let mut page = with_reactions(connection, rows, limit)?;
+    page.messages.reverse();
+    Ok(page)
+}
+
+/// `before` as the queries take it: without one, everything is before.
+pub fn seq_before(before: Option<Seq>) -> i64 {
+    before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX))
+}
+
+/// Cuts rows to `limit`, says whether there were more, and adds the reactions.
+pub fn with_reactions(
+    connection: &Connection,
+    mut rows: Vec<MessageRow>,
+    limit: u32,
+) -> Result<Page, StoreError> {
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let mut messages = Vec::with_capacity(rows.len());
+    for (id, mut message) in rows {
+        // Only what has changed can have any.
+        if message.changed > 0 {
+            message.reactions = reactions(connection, id)?;
+        }
+        messages.push(message);
+    }
     Ok(Page { messages, more })
+}
+
+/// The reactions of a message, in order of first use.
+fn reactions(connection: &Connection, id: i64) -> Result<Vec<Reaction>, StoreError> {
+    let query = "SELECT emoji, author FROM reactions WHERE message_id = ?1 ORDER BY place";
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query([id])?;
+    let mut reactions: Vec<Reaction> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let emoji = Emoji::parse(&row.get::<_, String>(0)?).map_err(|rule| bad(0, rule))?;
+        let by = ParticipantId::parse(&row.get::<_, String>(1)?).map_err(|rule| bad(1, rule))?;
+        match reactions.iter_mut().find(|known| known.emoji == emoji) {
+            Some(known) => known.by.push(by),
+            None => reactions.push(Reaction {
+                emoji,
+                by: vec![by],
+            }),
+        }
+    }
+    Ok(reactions)
+}
+
+/// The number of a stored room.
+pub fn room_id(connection: &Connection, room: &RoomName) -> Result<Option<i64>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM rooms WHERE name = ?1")?;
+    Ok(statement
+        .query_row([room.as_str()], |row| row.get(0))
+        .optional()?)
+}
+
+/// A message by the id of its row.
+pub fn by_row(connection: &Connection, id: i64) -> Result<Option<ChatMessage>, StoreError> {
+    let query = format!("SELECT {COLUMNS} FROM messages WHERE messages.id = ?1");
+    let mut statement = connection.prepare_cached(&query)?;
+    let row = statement.query_row([id], message).optional()?;
+    let page = with_reactions(connection, row.into_iter().collect(), 1)?;
+    Ok(page.messages.into_iter().next())
+}
+
+/// The messages that changed last, in the order of their last change, at most `limit`.
+pub fn changes(connection: &Connection, room: &RoomName, limit: u32) -> Result<Page, StoreError> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM messages
+         WHERE room_id = (SELECT id FROM rooms WHERE name = ?1) AND changed > 0
+         ORDER BY changed DESC LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&query)?;
+    let rows = statement.query_map(params![room.as_str(), i64::from(limit) + 1], message)?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let mut page = with_reactions(connection, rows, limit)?;
+    page.messages.reverse();
+    Ok(page)
 }
 
 /// The oldest messages after `seq`, oldest first.
@@ -108,7 +187,8 @@ pub fn after(
     );
     let mut statement = connection.prepare_cached(&query)?;
     let rows = statement.query_map(params![room.as_str(), seq, limit], message)?;
-    Ok(rows.collect::<Result<Vec<_>, _>>()?)
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    Ok(with_reactions(connection, rows, limit)?.messages)
 }
 
 /// Epoch and newest `seq` of a stored room.
@@ -134,19 +214,29 @@ pub fn check(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Reads one row of [`COLUMNS`].
-pub fn message(row: &Row<'_>) -> rusqlite::Result<ChatMessage> {
+pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let from = Person {
         id: ParticipantId::parse(&row.get::<_, String>(2)?).map_err(|rule| bad(2, rule))?,
         nickname: Nickname::parse(&row.get::<_, String>(3)?).map_err(|rule| bad(3, rule))?,
     };
-    let id: [u8; 16] = row.get(1)?;
-    Ok(ChatMessage {
+    let uuid = |bytes: [u8; 16]| MessageId(uuid::Uuid::from_bytes(bytes));
+    let text: String = row.get(4)?;
+    let text = match text.as_str() {
+        "" => None,
+        text => Some(ChatText::parse(text).map_err(|rule| bad(4, rule))?),
+    };
+    let message = ChatMessage {
         seq: row.get::<_, i64>(0)?.unsigned_abs(),
-        id: MessageId(uuid::Uuid::from_bytes(id)),
+        id: uuid(row.get(1)?),
         from,
-        text: ChatText::parse(&row.get::<_, String>(4)?).map_err(|rule| bad(4, rule))?,
+        text,
         at: row.get(5)?,
-    })
+        reply_to: row.get::<_, Option<[u8; 16]>>(6)?.map(uuid),
+        edited_at: row.get(7)?,
+        reactions: Vec::new(),
+        changed: row.get::<_, i64>(8)?.unsigned_abs(),
+    };
+    Ok((row.get(9)?, message))
 }
 
 /// A stored text that breaks a rule of today.

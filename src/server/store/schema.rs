@@ -1,6 +1,6 @@
 //! The tables, and how an older database becomes the present one.
 
-use super::StoreError;
+use super::{StoreError, search};
 use crate::{protocol::Epoch, server::identity::new_epoch};
 use rusqlite::{Connection, OptionalExtension};
 use std::{path::Path, time::Duration};
@@ -8,9 +8,8 @@ use std::{path::Path, time::Duration};
 /// How long a statement waits for a lock held by another process (a backup, a shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Each step takes the database from the version of its index to the next one.
-/// Steps are only ever added.
-const MIGRATIONS: [&str; 1] = ["
+/// What the first step makes.
+pub(super) const FIRST_VERSION: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE rooms (
         id    INTEGER PRIMARY KEY,
@@ -29,7 +28,50 @@ const MIGRATIONS: [&str; 1] = ["
         PRIMARY KEY (room_id, seq),
         UNIQUE (room_id, client_id)
     );
-"];
+";
+
+/// Each step takes the database from the version of its index to the next one.
+/// Steps are only ever added.
+const MIGRATIONS: [&str; 2] = [
+    FIRST_VERSION,
+    // A message has an id of its own for the index of words to point at, remembers what
+    // became of it, and holds reactions.
+    "
+    CREATE TABLE messages_2 (
+        id        INTEGER PRIMARY KEY,
+        room_id   INTEGER NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
+        seq       INTEGER NOT NULL,
+        client_id BLOB NOT NULL,
+        author    TEXT NOT NULL,
+        nickname  TEXT NOT NULL,
+        text      TEXT NOT NULL,
+        at        INTEGER NOT NULL,
+        reply_to  BLOB,
+        edited_at INTEGER,
+        changed   INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (room_id, seq),
+        UNIQUE (room_id, client_id)
+    );
+    INSERT INTO messages_2 (room_id, seq, client_id, author, nickname, text, at)
+        SELECT room_id, seq, client_id, author, nickname, text, at FROM messages;
+    DROP TABLE messages;
+    ALTER TABLE messages_2 RENAME TO messages;
+    CREATE INDEX messages_changed ON messages (room_id, changed) WHERE changed > 0;
+    CREATE TABLE reactions (
+        message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+        emoji      TEXT NOT NULL,
+        author     TEXT NOT NULL,
+        place      INTEGER NOT NULL,
+        PRIMARY KEY (message_id, emoji, author)
+    ) WITHOUT ROWID;
+    CREATE VIRTUAL TABLE words USING fts5 (
+        room, text, content = '', contentless_delete = 1, tokenize = 'ascii'
+    );
+    CREATE TRIGGER messages_forget AFTER DELETE ON messages BEGIN
+        DELETE FROM words WHERE rowid = old.id;
+    END;
+",
+];
 
 /// Opens one connection with the settings all of them share.
 pub fn connect(path: &Path) -> Result<Connection, StoreError> {
@@ -53,6 +95,9 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         if version > found {
             let transaction = connection.transaction()?;
             transaction.execute_batch(step)?;
+            if version == 2 {
+                search::index_all(&transaction)?;
+            }
             transaction.pragma_update(None, "user_version", version)?;
             transaction.commit()?;
             tracing::info!(version, "the database is at version {version}");

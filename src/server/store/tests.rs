@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    protocol::Nickname,
+    protocol::{Emoji, ErrorCode, Nickname, ParticipantId},
     server::identity::{new_session_token, participant_id},
 };
 
@@ -19,6 +19,7 @@ fn message(id: u128, text: &str) -> NewMessage {
         },
         text: ChatText::parse(text).expect("valid"),
         at: 1,
+        reply_to: None,
     }
 }
 
@@ -120,4 +121,177 @@ async fn a_crowd_of_writers_gets_every_place_in_the_order_once() {
         .collect();
     seqs.sort_unstable();
     assert_eq!(seqs, (1..=300).collect::<Vec<_>>());
+}
+
+fn change(id: u128, by: &ParticipantId, what: What) -> Change {
+    Change {
+        id: MessageId(uuid::Uuid::from_u128(id)),
+        by: by.clone(),
+        at: 9,
+        what,
+    }
+}
+
+fn edit(text: &str) -> What {
+    What::Edit(ChatText::parse(text).expect("valid"))
+}
+
+fn thumb(on: bool) -> What {
+    let emoji = Emoji::parse("👍").expect("valid");
+    What::React { emoji, on }
+}
+
+#[tokio::test]
+async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_order() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = open(&directory);
+    let (a, new) = (room("a"), message(1, "one"));
+    let (ann, eve) = (new.from.id.clone(), message(9, "x").from.id);
+    store.append(&a, new).await.expect("stored");
+    let ask = async |id, by: &ParticipantId, what| {
+        let answer = store.change(&a, change(id, by, what)).await;
+        answer.expect("the store works")
+    };
+    let done = |changed: Changed| match changed {
+        Changed::Done(message) => message,
+        other => panic!("{other:?}"),
+    };
+    let refused = |code| Changed::Refused(code);
+    assert_eq!(
+        ask(1, &eve, edit("two")).await,
+        refused(ErrorCode::NotYours)
+    );
+    assert_eq!(
+        ask(1, &eve, What::Delete).await,
+        refused(ErrorCode::NotYours)
+    );
+    assert_eq!(
+        ask(7, &ann, What::Delete).await,
+        refused(ErrorCode::NoSuchMessage)
+    );
+    let edited = done(ask(1, &ann, edit("two")).await);
+    assert_eq!(
+        (edited.seq, edited.changed, edited.words(), edited.edited_at),
+        (1, 2, "two", Some(9))
+    );
+    assert_eq!(ask(1, &ann, edit("two")).await, Changed::Same(edited));
+    let liked = done(ask(1, &eve, thumb(true)).await);
+    assert_eq!((liked.changed, liked.reactions[0].by.len()), (3, 1));
+    done(ask(1, &ann, thumb(true)).await);
+    let left = done(ask(1, &eve, thumb(false)).await);
+    assert_eq!(left.reactions[0].by, std::slice::from_ref(&ann));
+    let deleted = done(ask(1, &ann, What::Delete).await);
+    assert_eq!((deleted.text.as_ref(), deleted.reactions.len()), (None, 0));
+    assert_eq!(
+        ask(1, &ann, thumb(true)).await,
+        refused(ErrorCode::NoSuchMessage)
+    );
+    let next = store.append(&a, message(2, "next")).await.expect("stored");
+    assert_eq!(next.message.seq, 7);
+    let page = store.page(&a, None, 9).await.expect("read").messages;
+    assert_eq!(page, [deleted.clone(), next.message]);
+    let changes = store.changes(&a, 9).await.expect("read").messages;
+    assert_eq!(changes, [deleted]);
+}
+
+#[tokio::test]
+async fn a_message_holds_so_many_reactions_and_no_more() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = open(&directory);
+    let a = room("a");
+    store.append(&a, message(1, "one")).await.expect("stored");
+    for _ in 0..crate::protocol::MAX_REACTIONS {
+        let somebody = participant_id(&new_session_token());
+        let answer = store.change(&a, change(1, &somebody, thumb(true))).await;
+        assert!(matches!(answer, Ok(Changed::Done(_))));
+    }
+    let late = participant_id(&new_session_token());
+    let answer = store.change(&a, change(1, &late, thumb(true))).await;
+    assert_eq!(
+        answer.expect("the store works"),
+        Changed::Refused(ErrorCode::TooManyReactions)
+    );
+}
+
+#[tokio::test]
+async fn words_are_found_by_any_part_in_any_script_and_only_where_they_are() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = open(&directory);
+    let a = room("a");
+    let said = [
+        "내일 회의록을 공유할게요",
+        "The Quarterly report, finally!",
+        "나가 볼까",
+        "xab bcx",
+        "100% \"quoted\" (AND) *",
+    ];
+    let mut author = None;
+    for (id, text) in (1_u128..).zip(said) {
+        let new = message(id, text);
+        author.get_or_insert(new.from.id.clone());
+        store.append(&a, new).await.expect("stored");
+    }
+    store
+        .append(&room("b"), message(1, "회의록"))
+        .await
+        .expect("stored");
+    let find = async |query: &str| {
+        let page = store.search(&a, query, None, 9).await.expect("searches");
+        page.messages.iter().map(|m| m.seq).collect::<Vec<_>>()
+    };
+    for (query, found) in [
+        ("회의", vec![1]),
+        ("의록", vec![1]),
+        ("회", vec![1]),
+        ("가", vec![3]),
+        ("회의 공유", vec![1]),
+        ("회의 report", vec![]),
+        ("quarter", vec![2]),
+        ("ART", vec![2]),
+        ("abc", vec![]),
+        ("b", vec![4]),
+        ("quoted and", vec![5]),
+        ("\" OR room : *", vec![]),
+        ("", vec![]),
+        ("!?", vec![]),
+    ] {
+        assert_eq!(find(query).await, found, "{query}");
+    }
+    let older = store.search(&a, "a", Some(3), 1).await.expect("searches");
+    assert_eq!((older.messages[0].seq, older.more), (2, false));
+    let author = author.expect("somebody spoke");
+    let changes = change(1, &author, edit("모레 만나요"));
+    store.change(&a, changes).await.expect("stored");
+    assert_eq!(find("회의").await, [0; 0]);
+    assert_eq!(find("모레").await, [1]);
+    store
+        .change(&a, change(1, &author, What::Delete))
+        .await
+        .expect("stored");
+    assert_eq!(find("모레").await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let path = directory.path().join("old.db");
+    let connection = schema::connect(&path).expect("opens");
+    connection
+        .execute_batch(schema::FIRST_VERSION)
+        .expect("the first schema");
+    let author = participant_id(&new_session_token());
+    connection
+        .execute_batch(&format!(
+            "INSERT INTO rooms VALUES (1, 'a', 'e', 1);
+             INSERT INTO messages VALUES
+                (1, 1, x'00000000000000000000000000000001', '{}', 'Ann', '옛날 이야기', 5);
+             PRAGMA user_version = 1;",
+            author.as_str()
+        ))
+        .expect("a message");
+    drop(connection);
+    let store = Store::open(&path).expect("migrates");
+    let found = store.search(&room("a"), "이야", None, 9).await;
+    let found = found.expect("searches").messages;
+    assert_eq!((found.len(), found[0].words()), (1, "옛날 이야기"));
 }

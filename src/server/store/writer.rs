@@ -4,7 +4,11 @@
 //! [`GROUP_ROWS`]; nobody waits for a group to fill, so a lonely message is as fast as
 //! the disk. A commit that fails refuses every message of its group.
 
-use super::{Appended, NewMessage, StoreError, reader};
+use super::{
+    Appended, NewMessage, StoreError,
+    change::{self, Change, Changed},
+    reader, search,
+};
 use crate::{
     protocol::{ChatMessage, Epoch, RoomName, Seq},
     server::limits::{GROUP_ROWS, WRITER_QUEUE},
@@ -20,6 +24,8 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 enum Job {
     /// Store a message.
     Append(RoomName, NewMessage, Answer<Appended>),
+    /// Change one that is stored.
+    Change(RoomName, Change, Answer<Changed>),
     /// Prove that the database can be written.
     Check(Answer<()>),
     /// Fold the WAL in and end.
@@ -51,6 +57,11 @@ impl Writer {
         message: NewMessage,
     ) -> Result<Appended, StoreError> {
         self.ask(|answer| Job::Append(room, message, answer)).await
+    }
+
+    /// Queues a change and waits for its commit.
+    pub async fn change(&self, room: RoomName, change: Change) -> Result<Changed, StoreError> {
+        self.ask(|answer| Job::Change(room, change, answer)).await
     }
 
     /// Waits for an empty write to be committed.
@@ -113,47 +124,63 @@ fn serve(
 ) -> Option<oneshot::Sender<()>> {
     let outcome = commit(connection, &group, epoch);
     if let Err(error) = &outcome {
-        tracing::error!(%error, messages = group.len(), "a group of messages was not stored");
+        tracing::error!(%error, jobs = group.len(), "a group of messages was not stored");
     }
-    let mut rows = outcome
-        .as_ref()
-        .map_or_else(|_| Vec::new(), Clone::clone)
-        .into_iter();
+    let failed = outcome.as_ref().err().cloned();
+    let mut done = outcome.unwrap_or_default().into_iter();
     let mut closing = None;
     for job in group {
-        let failed = outcome.as_ref().err().cloned();
-        match job {
-            Job::Append(_, _, answer) => {
-                let row = rows.next().ok_or(failed.unwrap_or(StoreError::Closed));
-                let _ = answer.send(row);
-            }
-            Job::Check(answer) => {
-                let _ = answer.send(failed.map_or(Ok(()), Err));
-            }
-            Job::Close(done) => closing = Some(done),
+        let done = done.next();
+        let failed = || failed.clone().unwrap_or(StoreError::Closed);
+        match (job, done) {
+            (Job::Append(_, _, answer), Some(Done::Appended(row))) => drop(answer.send(Ok(row))),
+            (Job::Append(_, _, answer), _) => drop(answer.send(Err(failed()))),
+            (Job::Change(_, _, answer), Some(Done::Changed(what))) => drop(answer.send(Ok(what))),
+            (Job::Change(_, _, answer), _) => drop(answer.send(Err(failed()))),
+            (Job::Check(answer), Some(_)) => drop(answer.send(Ok(()))),
+            (Job::Check(answer), None) => drop(answer.send(Err(failed()))),
+            (Job::Close(done), _) => closing = Some(done),
         }
     }
     closing
 }
 
-/// One transaction for the whole group; one result a message, in order.
+/// What a job of a committed group came to.
+enum Done {
+    /// A message is stored.
+    Appended(Appended),
+    /// A message was changed, or not.
+    Changed(Changed),
+    /// Nothing to tell.
+    Nothing,
+}
+
+/// One transaction for the whole group; one result a job, in order.
 fn commit(
     connection: &mut Connection,
     group: &[Job],
     epoch: &Epoch,
-) -> Result<Vec<Appended>, StoreError> {
+) -> Result<Vec<Done>, StoreError> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let mut rows = Vec::with_capacity(group.len());
+    let mut done = Vec::with_capacity(group.len());
     for job in group {
-        match job {
-            Job::Append(room, message, _) => rows.push(append(&transaction, room, message, epoch)?),
-            Job::Check(_) => touch(&transaction)?,
-            Job::Close(_) => {}
-        }
+        done.push(match job {
+            Job::Append(room, message, _) => {
+                Done::Appended(append(&transaction, room, message, epoch)?)
+            }
+            Job::Change(room, change, _) => {
+                Done::Changed(change::apply(&transaction, room, change)?)
+            }
+            Job::Check(_) => {
+                touch(&transaction)?;
+                Done::Nothing
+            }
+            Job::Close(_) => Done::Nothing,
+        });
     }
     transaction.commit()?;
-    Ok(rows)
+    Ok(done)
 }
 
 /// Writes a row that changes nothing, so that a full or read-only disk shows.
@@ -179,12 +206,10 @@ fn append(
             duplicate: true,
         });
     }
+    let seq = next_seq(transaction, room_id)?;
     let message = ChatMessage {
-        seq: next_seq(transaction, room_id)?,
-        id: new.id,
-        from: new.from.clone(),
-        text: new.text.clone(),
-        at: new.at,
+        reply_to: new.reply_to,
+        ..ChatMessage::said(seq, new.id, new.from.clone(), new.text.clone(), new.at)
     };
     insert(transaction, room_id, &message)?;
     Ok(Appended {
@@ -216,38 +241,40 @@ fn find(
     let query = format!("SELECT {columns} FROM messages WHERE room_id = ?1 AND client_id = ?2");
     let mut select = transaction.prepare_cached(&query)?;
     let id = new.id.0.into_bytes();
-    Ok(select
+    let row = select
         .query_row(params![room_id, id], reader::message)
-        .optional()?)
+        .optional()?;
+    let page = reader::with_reactions(transaction, row.into_iter().collect(), 1)?;
+    Ok(page.messages.into_iter().next())
 }
 
 /// Counts the room's log on by one.
-fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, StoreError> {
+pub(super) fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, StoreError> {
     let query = "UPDATE rooms SET seq = seq + 1 WHERE id = ?1 RETURNING seq";
     let mut update = transaction.prepare_cached(query)?;
     let seq: i64 = update.query_row([room_id], |row| row.get(0))?;
     Ok(seq.unsigned_abs())
 }
 
-/// Writes the row.
+/// Writes the row, and its words into the index.
 fn insert(
     transaction: &Transaction<'_>,
     room_id: i64,
     message: &ChatMessage,
 ) -> Result<(), StoreError> {
-    let query = format!(
-        "INSERT INTO messages (room_id, {}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        reader::COLUMNS
-    );
-    let mut statement = transaction.prepare_cached(&query)?;
-    statement.execute(params![
+    let query = "INSERT INTO messages
+        (room_id, seq, client_id, author, nickname, text, at, reply_to)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let mut statement = transaction.prepare_cached(query)?;
+    let id = statement.insert(params![
         room_id,
         i64::try_from(message.seq).unwrap_or(i64::MAX),
         message.id.0.into_bytes(),
         message.from.id.as_str(),
         message.from.nickname.as_str(),
-        message.text.as_str(),
+        message.words(),
         message.at,
+        message.reply_to.map(|id| id.0.into_bytes()),
     ])?;
-    Ok(())
+    search::index(transaction, room_id, id, message.words())
 }

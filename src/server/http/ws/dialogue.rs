@@ -4,14 +4,16 @@
 use super::connection::{Connection, End};
 use crate::{
     protocol::{
-        ChatText, ClientMessage, CloseCode, Decoded, ErrorCode, HISTORY_PAGE, MAX_HISTORY_PAGE,
-        MessageId, NameError, Nickname, Resume, RoomName, Seq, ServerMessage, decode,
+        ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
+        MAX_HISTORY_PAGE, MessageId, NameError, Nickname, Resume, RoomName, Seq, ServerMessage,
+        decode,
     },
     server::{
         error::refusal,
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
         rooms::{Departure, Intent, Summaries, fitting_page, frame},
+        store::What,
     },
 };
 
@@ -53,7 +55,10 @@ impl Connection {
     /// The refusal to answer, with the id of the chat message it is about.
     async fn obey(&mut self, message: ClientMessage) -> Result<(), (ErrorCode, Option<MessageId>)> {
         let id = match &message {
-            ClientMessage::Chat { id, .. } => Some(*id),
+            ClientMessage::Chat { id, .. }
+            | ClientMessage::Edit { id, .. }
+            | ClientMessage::Delete { id }
+            | ClientMessage::React { id, .. } => Some(*id),
             _ => None,
         };
         if !self.rates.allow(&message) {
@@ -150,10 +155,25 @@ impl Connection {
 /// A message as the room understands it, its texts parsed.
 fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
     Ok(match message {
-        ClientMessage::Chat { id, text } => {
+        ClientMessage::Chat { id, text, reply_to } => {
             let text = ChatText::parse(&text).map_err(chat_error)?;
-            Intent::Chat { id, text }
+            Intent::Chat { id, text, reply_to }
         }
+        ClientMessage::Edit { id, text } => {
+            let text = ChatText::parse(&text).map_err(chat_error)?;
+            let what = What::Edit(text);
+            Intent::Change { id, what }
+        }
+        ClientMessage::Delete { id } => {
+            let what = What::Delete;
+            Intent::Change { id, what }
+        }
+        ClientMessage::React { id, emoji, on } => {
+            let emoji = Emoji::parse(&emoji).map_err(|_| ErrorCode::BadEmoji)?;
+            let what = What::React { emoji, on };
+            Intent::Change { id, what }
+        }
+        ClientMessage::Typing => Intent::Typing,
         ClientMessage::Nickname { nickname } => {
             Intent::Rename(Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?)
         }

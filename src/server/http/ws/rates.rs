@@ -13,9 +13,9 @@ use governor::DefaultDirectRateLimiter;
 pub struct Rates {
     /// Frames of any kind: more closes the socket.
     frames: DefaultDirectRateLimiter,
-    /// Chat: more is refused.
+    /// What is said, edits included: more is refused.
     talk: DefaultDirectRateLimiter,
-    /// Join, nickname and history: more is refused.
+    /// Everything else one asks of the room: more is refused.
     asks: DefaultDirectRateLimiter,
     /// Call messages: more is refused.
     signals: DefaultDirectRateLimiter,
@@ -40,8 +40,11 @@ impl Rates {
     /// Whether this message is within its limit.
     pub fn allow(&self, message: &ClientMessage) -> bool {
         match message {
-            ClientMessage::Chat { .. } => self.talk.check().is_ok(),
+            ClientMessage::Chat { .. } | ClientMessage::Edit { .. } => self.talk.check().is_ok(),
             ClientMessage::Nickname { .. }
+            | ClientMessage::Delete { .. }
+            | ClientMessage::React { .. }
+            | ClientMessage::Typing
             | ClientMessage::History { .. }
             | ClientMessage::Join { .. } => self.asks.check().is_ok(),
             ClientMessage::EnterCall { .. }

@@ -1,0 +1,26 @@
+//! The count of unread messages in the title of the tab.
+
+/// Puts `unread` in front of the title, or takes the count away.
+pub fn set_unread(unread: usize) {
+    let Some(document) = web_sys::window().and_then(|window| window.document()) else {
+        return;
+    };
+    let title = document.title();
+    let plain = without_count(&title);
+    match unread {
+        0 if plain.len() == title.len() => {}
+        0 => document.set_title(plain),
+        unread => document.set_title(&format!("({unread}) {plain}")),
+    }
+}
+
+/// A title without a count in front.
+fn without_count(title: &str) -> &str {
+    let rest = title
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(") "));
+    match rest {
+        Some((count, plain)) if count.bytes().all(|b| b.is_ascii_digit()) => plain,
+        _ => title,
+    }
+}

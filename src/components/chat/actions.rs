@@ -1,0 +1,263 @@
+//! What one may do with a message: answer it, react to it, change it, take it back.
+
+use super::Replying;
+use crate::components::{Icon, IconName, If};
+use crate::i18n::*;
+use crate::protocol::{ChatText, Emoji, MessageId};
+use crate::session::Session;
+use crate::state::rows::ReactionRow;
+use crate::words;
+use leptos::ev::KeyboardEvent;
+use leptos::html::Textarea;
+use leptos::prelude::*;
+
+/// The emoji offered; a client of its own may send any other.
+const OFFERED: [&str; 6] = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
+
+/// What is going on with one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Doing {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its actions are shown.
+    Choosing,
+    /// It is being edited.
+    Editing,
+    /// Its author is asked whether it is really to go.
+    Deleting,
+}
+
+/// The button that opens the actions of a message, and the actions.
+#[component]
+pub fn Actions(
+    /// Which message.
+    id: MessageId,
+    /// One's own.
+    mine: bool,
+    /// What is going on with it.
+    doing: RwSignal<Doing>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let open = Memo::new(move |_| doing.get() == Doing::Choosing);
+    let deleting = Memo::new(move |_| doing.get() == Doing::Deleting);
+    let toggle = move |_| {
+        doing.update(|doing| {
+            *doing = match *doing {
+                Doing::Nothing => Doing::Choosing,
+                _ => Doing::Nothing,
+            };
+        });
+    };
+    let on_key = move |event: KeyboardEvent| {
+        if event.key() == "Escape" {
+            doing.set(Doing::Nothing);
+        }
+    };
+    view! {
+        <div class="actions" class:is-open=move || doing.get() != Doing::Nothing on:keydown=on_key>
+            <If when=open>
+                <Choices id mine doing />
+            </If>
+            <If when=deleting>
+                <ReallyDelete id doing />
+            </If>
+            <button
+                class="actions__more"
+                type="button"
+                aria-label=words!(i18n, room.actions)
+                aria-expanded=Signal::derive(move || open.get().to_string())
+                on:click=toggle
+            >
+                <Icon name=IconName::More />
+            </button>
+        </div>
+    }
+}
+
+/// The actions themselves.
+#[component]
+fn Choices(
+    /// Which message.
+    id: MessageId,
+    /// One's own.
+    mine: bool,
+    /// What is going on with it.
+    doing: RwSignal<Doing>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let Replying(replying) = expect_context();
+    let react = OFFERED.map(|emoji| {
+        let give = move |_| {
+            if let Ok(emoji) = Emoji::parse(emoji) {
+                session.react(id, emoji, true);
+            }
+            doing.set(Doing::Nothing);
+        };
+        let name =
+            Signal::derive(move || t_string!(i18n, room.react_with, emoji = emoji).to_string());
+        view! {
+            <button class="actions__emoji" type="button" aria-label=name on:click=give>
+                {emoji}
+            </button>
+        }
+        .into_any()
+    });
+    let reply = move |_| {
+        replying.set(Some(id));
+        doing.set(Doing::Nothing);
+    };
+    let own = mine.then(|| {
+        view! {
+            <button
+                class="actions__choice"
+                type="button"
+                on:click=move |_| doing.set(Doing::Editing)
+            >
+                {words!(i18n, room.edit)}
+            </button>
+            <button
+                class="actions__choice"
+                type="button"
+                on:click=move |_| doing.set(Doing::Deleting)
+            >
+                {words!(i18n, room.delete)}
+            </button>
+        }
+        .into_any()
+    });
+    view! {
+        <div class="actions__list" role="group" aria-label=words!(i18n, room.actions)>
+            {react.collect_view()}
+            <button class="actions__choice" type="button" on:click=reply>
+                {words!(i18n, room.reply)}
+            </button>
+            {own}
+        </div>
+    }
+}
+
+/// Asks once more.
+#[component]
+fn ReallyDelete(
+    /// Which message.
+    id: MessageId,
+    /// What is going on with it.
+    doing: RwSignal<Doing>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let delete = move |_| {
+        session.delete(id);
+        doing.set(Doing::Nothing);
+    };
+    view! {
+        <div class="actions__list" role="group" aria-label=words!(i18n, room.actions)>
+            <button class="actions__choice actions__choice--danger" type="button" on:click=delete>
+                {words!(i18n, room.delete_for_all)}
+            </button>
+            <button
+                class="actions__choice"
+                type="button"
+                on:click=move |_| doing.set(Doing::Nothing)
+            >
+                {words!(i18n, room.cancel)}
+            </button>
+        </div>
+    }
+}
+
+/// Changes the text of a message in its place: Enter saves, Escape leaves it as it was.
+#[component]
+pub fn Editor(
+    /// Which message.
+    id: MessageId,
+    /// What it says.
+    text: String,
+    /// What is going on with it.
+    doing: RwSignal<Doing>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let area = NodeRef::<Textarea>::new();
+    Effect::new(move || {
+        if let Some(area) = area.get() {
+            let _ = area.focus();
+        }
+    });
+    let save = move || {
+        let Some(area) = area.get_untracked() else {
+            return;
+        };
+        if let Ok(text) = ChatText::parse(&area.value()) {
+            session.edit(id, text);
+            doing.set(Doing::Nothing);
+        }
+    };
+    let on_key = move |event: KeyboardEvent| {
+        if super::composer::sends(&event) {
+            event.prevent_default();
+            save();
+        } else if event.key() == "Escape" {
+            doing.set(Doing::Nothing);
+        }
+    };
+    view! {
+        <div class="editor">
+            <textarea
+                class="composer__text"
+                rows="1"
+                aria-label=words!(i18n, room.edit_message)
+                node_ref=area
+                prop:value=text
+                on:keydown=on_key
+            ></textarea>
+            <button class="button button--small" type="button" on:click=move |_| save()>
+                {words!(i18n, room.save)}
+            </button>
+            <button
+                class="button button--small button--quiet"
+                type="button"
+                on:click=move |_| doing.set(Doing::Nothing)
+            >
+                {words!(i18n, room.cancel)}
+            </button>
+        </div>
+    }
+}
+
+/// The emoji under a message: one gives the same, or takes one's own back.
+#[component]
+pub fn Reactions(
+    /// Of which message.
+    id: MessageId,
+    /// What there is.
+    reactions: Vec<ReactionRow>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let buttons = reactions.into_iter().map(move |reaction| {
+        let ReactionRow { emoji, count, mine } = reaction;
+        let (shown, given) = (emoji.as_str().to_owned(), emoji.as_str().to_owned());
+        let name = Signal::derive(move || {
+            t_string!(i18n, room.reaction, emoji = given.as_str(), count = count).to_string()
+        });
+        let toggle = move |_| session.react(id, emoji.clone(), !mine);
+        view! {
+            <button
+                class="reaction"
+                type="button"
+                aria-pressed=mine.to_string()
+                aria-label=name
+                on:click=toggle
+            >
+                <span>{shown}</span>
+                <span>{count}</span>
+            </button>
+        }
+        .into_any()
+    });
+    let buttons: Vec<_> = buttons.collect();
+    (!buttons.is_empty()).then(|| view! { <div class="reactions">{buttons}</div> })
+}

@@ -1,0 +1,261 @@
+//! Finding what was said: a search box, its results, and a message in its context.
+//!
+//! Plain links and a plain form, rendered on the server: `?q=` are the words, `?at=` is
+//! the `seq` of a chosen message.
+
+use super::message::MessageHead;
+use super::text::MessageText;
+use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around};
+use crate::components::{Icon, IconName};
+use crate::i18n::*;
+use crate::protocol::{ChatMessage, RoomName, Seq};
+use crate::session::Session;
+use crate::state::RoomStateStoreFields;
+use crate::words;
+use leptos::ev::SubmitEvent;
+use leptos::html::Input;
+use leptos::prelude::*;
+use leptos_router::hooks::{use_navigate, use_query_map};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What one looks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Messages with these words, older than a `seq` where one is given.
+    Words(String, Option<Seq>),
+    /// This message and those around it.
+    At(Seq),
+}
+
+/// What the address says one looks for.
+pub fn finding() -> Memo<Option<Finding>> {
+    let query = use_query_map();
+    Memo::new(move |_| {
+        let query = query.read();
+        let number = |key: &str| query.get(key).and_then(|text| text.parse().ok());
+        let words = query.get("q").filter(|words| !words.trim().is_empty());
+        match (number("at"), words) {
+            (Some(seq), _) => Some(Finding::At(seq)),
+            (None, Some(words)) => Some(Finding::Words(words, number("before"))),
+            (None, None) => None,
+        }
+    })
+}
+
+/// The address of a search.
+fn search_path(room: &RoomName, words: &str, before: Option<Seq>) -> String {
+    let words = utf8_percent_encode(words, NON_ALPHANUMERIC);
+    let before = before.map(|seq| format!("&before={seq}"));
+    format!("{}?q={words}{}", room.path(), before.unwrap_or_default())
+}
+
+/// The search box of the room in the context.
+#[component]
+pub fn SearchBox() -> impl IntoView {
+    let i18n = use_i18n();
+    let name = expect_context::<Session>().name();
+    let typed = use_query_map().read_untracked().get("q");
+    let input = NodeRef::<Input>::new();
+    let navigate = use_navigate();
+    let action = name.path();
+    let on_submit = move |event: SubmitEvent| {
+        let Some(input) = input.get_untracked() else {
+            return;
+        };
+        event.prevent_default();
+        let words = input.value();
+        let path = match words.trim() {
+            "" => name.path(),
+            words => search_path(&name, words, None),
+        };
+        navigate(&path, Default::default());
+    };
+    view! {
+        <form class="search" role="search" method="get" action=action on:submit=on_submit>
+            <Icon name=IconName::Search />
+            <input
+                class="search__input"
+                type="search"
+                name="q"
+                maxlength="100"
+                value=typed
+                aria-label=words!(i18n, room.search_messages)
+                placeholder=words!(i18n, room.search_messages)
+                node_ref=input
+            />
+            <button class="visually-hidden" type="submit">
+                {words!(i18n, room.search)}
+            </button>
+        </form>
+    }
+}
+
+/// What was found, in place of the log.
+#[component]
+pub fn Found() -> impl IntoView {
+    let i18n = use_i18n();
+    let name = expect_context::<Session>().name();
+    let finding = finding();
+    let room = name.to_string();
+    let messages = Resource::new(
+        move || finding.get(),
+        move |finding| {
+            let room = room.clone();
+            async move {
+                match finding {
+                    Some(Finding::Words(words, before)) => find_messages(room, words, before).await,
+                    Some(Finding::At(seq)) => messages_around(room, seq).await,
+                    None => Err(ApiError::Request),
+                }
+            }
+        },
+    );
+    let (path, rel) = (name.path(), name.link_rel());
+    view! {
+        <div class="found" role="region" aria-label=words!(i18n, room.search)>
+            <a class="button button--quiet button--small" href=path rel=rel>
+                <Icon name=IconName::Back />
+                {words!(i18n, room.back_to_now)}
+            </a>
+            <Suspense>
+                {move || Suspend::new(async move {
+                    let found = messages.await.and_then(Packed::unpack);
+                    view! { <FoundView finding=finding.get_untracked() found /> }
+                })}
+            </Suspense>
+        </div>
+    }
+}
+
+/// Results or context, whichever was asked for.
+#[component]
+fn FoundView(
+    /// What was looked for.
+    finding: Option<Finding>,
+    /// What there is.
+    found: Result<FoundMessages, ApiError>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    match (finding, found) {
+        (Some(Finding::Words(words, before)), Ok(found)) => {
+            view! { <Results words before found /> }.into_any()
+        }
+        (Some(Finding::At(seq)), Ok(found)) => view! { <Around seq found /> }.into_any(),
+        _ => view! { <p role="alert">{words!(i18n, room.search_failed)}</p> }.into_any(),
+    }
+}
+
+/// The messages with the words, newest first.
+#[component]
+fn Results(
+    /// Which words.
+    words: String,
+    /// Only messages before this one were asked for.
+    before: Option<Seq>,
+    /// What there is.
+    found: FoundMessages,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let name = expect_context::<Session>().name();
+    let FoundMessages { messages, more } = found;
+    let count = messages.len();
+    let older = messages.last().map(|message| message.seq).filter(|_| more);
+    let older = older.map(|seq| {
+        let (path, rel) = (search_path(&name, &words, Some(seq)), name.link_rel());
+        view! {
+            <a class="button button--quiet button--small" href=path rel=rel>
+                {words!(i18n, room.show_older_found)}
+            </a>
+        }
+    });
+    let sentence = Signal::derive(move || {
+        let query = words.as_str();
+        match (count, more || before.is_some()) {
+            (0, _) => t_string!(i18n, room.found_none, query = query).to_string(),
+            (1, false) => t_string!(i18n, room.found_one, count = 1, query = query).to_string(),
+            (_, false) => t_string!(i18n, room.found, count = count, query = query).to_string(),
+            (_, true) => t_string!(i18n, room.found_more, count = count, query = query).to_string(),
+        }
+    });
+    let rows = messages.into_iter().map(|message| {
+        let path = format!("{}?at={}#found", name.path(), message.seq);
+        view! {
+            <li class="found__item">
+                <a class="found__link" href=path rel=name.link_rel()>
+                    <Plain message />
+                </a>
+            </li>
+        }
+        .into_any()
+    });
+    view! {
+        <p class="found__count" role="status">
+            {sentence}
+        </p>
+        <ol class="found__list">{rows.collect_view()}</ol>
+        {older}
+    }
+}
+
+/// A message and those around it, oldest first.
+#[component]
+fn Around(
+    /// Which message.
+    seq: Seq,
+    /// What there is.
+    found: FoundMessages,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    Effect::new(move || {
+        #[cfg(feature = "hydrate")]
+        crate::browser::scroll::into_view("found");
+    });
+    let rows = found.messages.into_iter().map(move |message| {
+        let chosen = message.seq == seq;
+        view! {
+            <li
+                class="found__item"
+                class:found__item--chosen=chosen
+                id=chosen.then_some("found")
+                aria-current=chosen.then_some("true")
+            >
+                <Plain message linked=true />
+            </li>
+        }
+        .into_any()
+    });
+    view! {
+        <ol class="found__list" aria-label=words!(i18n, room.in_context)>
+            {rows.collect_view()}
+        </ol>
+    }
+}
+
+/// A message to read only.
+#[component]
+fn Plain(
+    /// Which.
+    message: ChatMessage,
+    /// Whether web addresses are links; not inside another link.
+    #[prop(optional)]
+    linked: bool,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let from = message.from.clone();
+    let mine = {
+        let id = from.id.clone();
+        Memo::new(move |_| session.room.people().read().is_me(&id))
+    };
+    let mine = mine.get_untracked();
+    let text = message.text.as_ref().map(ToString::to_string);
+    let said = match text {
+        None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
+        Some(text) if linked => view! { <MessageText text /> }.into_any(),
+        Some(text) => view! { <p class="message__text">{text}</p> }.into_any(),
+    };
+    view! {
+        <MessageHead from=Some(from) tag=None mine at=Some(message.at) />
+        {said}
+    }
+}

@@ -1,0 +1,166 @@
+//! What becomes of a message: edited, deleted, reacted to. Each is an event with a `seq`
+//! of its own; what is kept is the message as it is now.
+
+use super::{StoreError, reader, search, writer::next_seq};
+use crate::protocol::{
+    ChatMessage, ChatText, Emoji, ErrorCode, MAX_REACTIONS, MessageId, ParticipantId, RoomName,
+};
+use rusqlite::{OptionalExtension, Transaction, params};
+
+/// A change of a message on its way to the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which message.
+    pub id: MessageId,
+    /// Who asks for it.
+    pub by: ParticipantId,
+    /// When the server took it, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// What is to become of it.
+    pub what: What,
+}
+
+/// What is to become of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// It says something else. Its author only.
+    Edit(ChatText),
+    /// It is taken back. Its author only.
+    Delete,
+    /// Somebody gives it an emoji, or takes it back.
+    React {
+        /// Which.
+        emoji: Emoji,
+        /// Whether it is given.
+        on: bool,
+    },
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// It is different now; durable.
+    Done(ChatMessage),
+    /// It was so already.
+    Same(ChatMessage),
+    /// It may not be, and why.
+    Refused(ErrorCode),
+}
+
+/// Makes a change, or says why not. Writes nothing unless something changes.
+pub fn apply(
+    transaction: &Transaction<'_>,
+    room: &RoomName,
+    change: &Change,
+) -> Result<Changed, StoreError> {
+    let Some(room_id) = reader::room_id(transaction, room)? else {
+        return Ok(Changed::Refused(ErrorCode::NoSuchMessage));
+    };
+    let Some((id, before)) = find(transaction, room_id, change.id)? else {
+        return Ok(Changed::Refused(ErrorCode::NoSuchMessage));
+    };
+    if let Some(code) = refusal(&before, change) {
+        return Ok(Changed::Refused(code));
+    }
+    if is_so(&before, change) {
+        return Ok(Changed::Same(before));
+    }
+    let seq = i64::try_from(next_seq(transaction, room_id)?).unwrap_or(i64::MAX);
+    write(transaction, room_id, id, seq, change)?;
+    let query = "UPDATE messages SET changed = ?2 WHERE id = ?1";
+    transaction
+        .prepare_cached(query)?
+        .execute(params![id, seq])?;
+    let after = find(transaction, room_id, change.id)?;
+    Ok(
+        after.map_or(Changed::Refused(ErrorCode::NoSuchMessage), |(_, after)| {
+            Changed::Done(after)
+        }),
+    )
+}
+
+/// The message and the id the index knows it by.
+fn find(
+    transaction: &Transaction<'_>,
+    room_id: i64,
+    id: MessageId,
+) -> Result<Option<(i64, ChatMessage)>, StoreError> {
+    let query = "SELECT id FROM messages WHERE room_id = ?1 AND client_id = ?2";
+    let mut select = transaction.prepare_cached(query)?;
+    let row: Option<i64> = select
+        .query_row(params![room_id, id.0.into_bytes()], |row| row.get(0))
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let message = reader::by_row(transaction, row)?;
+    Ok(message.map(|message| (row, message)))
+}
+
+/// Why a change may not be.
+fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
+    let reactions: usize = before.reactions.iter().map(|r| r.by.len()).sum();
+    match &change.what {
+        What::Edit(_) | What::Delete if before.from.id != change.by => Some(ErrorCode::NotYours),
+        What::Edit(_) | What::React { on: true, .. } if before.text.is_none() => {
+            Some(ErrorCode::NoSuchMessage)
+        }
+        What::React { on: true, .. } if reactions >= MAX_REACTIONS && !is_so(before, change) => {
+            Some(ErrorCode::TooManyReactions)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the message is as the change would have it.
+fn is_so(before: &ChatMessage, change: &Change) -> bool {
+    match &change.what {
+        What::Edit(text) => before.text.as_ref() == Some(text),
+        What::Delete => before.text.is_none(),
+        What::React { emoji, on } => {
+            let given = before.reactions.iter().find(|r| r.emoji == *emoji);
+            given.is_some_and(|reaction| reaction.by.contains(&change.by)) == *on
+        }
+    }
+}
+
+/// Writes what is different.
+fn write(
+    transaction: &Transaction<'_>,
+    room_id: i64,
+    id: i64,
+    seq: i64,
+    change: &Change,
+) -> Result<(), StoreError> {
+    match &change.what {
+        What::Edit(text) => {
+            let query = "UPDATE messages SET text = ?2, edited_at = ?3 WHERE id = ?1";
+            transaction
+                .prepare_cached(query)?
+                .execute(params![id, text.as_str(), change.at])?;
+            search::index(transaction, room_id, id, text.as_str())
+        }
+        What::Delete => {
+            let query = "UPDATE messages SET text = '', edited_at = NULL WHERE id = ?1";
+            transaction.prepare_cached(query)?.execute([id])?;
+            let query = "DELETE FROM reactions WHERE message_id = ?1";
+            transaction.prepare_cached(query)?.execute([id])?;
+            search::index(transaction, room_id, id, "")
+        }
+        What::React { emoji, on } => {
+            let query = match on {
+                true => {
+                    "INSERT OR IGNORE INTO reactions (message_id, emoji, author, place)
+                     VALUES (?1, ?2, ?3, ?4)"
+                }
+                false => {
+                    "DELETE FROM reactions
+                     WHERE message_id = ?1 AND emoji = ?2 AND author = ?3 AND ?4 > 0"
+                }
+            };
+            let by = change.by.as_str();
+            transaction
+                .prepare_cached(query)?
+                .execute(params![id, emoji.as_str(), by, seq])?;
+            Ok(())
+        }
+    }
+}
