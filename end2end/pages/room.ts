@@ -22,6 +22,7 @@ export class Room {
   /** What stands over the room while the line is down. */
   readonly banner: Locator;
   readonly newMessages: Locator;
+  readonly search: Locator;
 
   constructor(
     private readonly page: Page,
@@ -43,6 +44,7 @@ export class Room {
       .getByRole('status')
       .or(page.getByRole('alert'))
       .filter({ hasText: /reconnect|connection lost|다시 연결|연결이 끊/i });
+    this.search = page.getByRole('searchbox', { name: words.searchMessages });
     this.newMessages = page.getByRole('button', { name: /\d+ new message/ });
   }
 
@@ -74,6 +76,19 @@ export class Room {
 
   notice(text: string): Locator {
     return this.log.getByText(text, { exact: true });
+  }
+
+  /** Opens what one may do with a message. */
+  async opens(text: string): Promise<Locator> {
+    const message = this.said(text).first();
+    await message.hover();
+    await message.getByRole('button', { name: this.words.actions }).click();
+    return message;
+  }
+
+  /** Does one of those: the button of this name. */
+  async does(text: string, action: string): Promise<void> {
+    await (await this.opens(text)).getByRole('button', { name: action, exact: true }).click();
   }
 
   person(nickname: string): Locator {

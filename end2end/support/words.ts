@@ -28,6 +28,8 @@ export const WORDS = {
     retry: /try again|retry/i,
     roomFull: /room is full/i,
     callFull: /call is full/i,
+    actions: 'Actions for this message',
+    searchMessages: 'Search messages',
     guest: /^Guest \d{1,4}$/,
   },
   ko: {
@@ -55,6 +57,8 @@ export const WORDS = {
     retry: /다시/,
     roomFull: /가득|꽉/,
     callFull: /가득|꽉/,
+    actions: /이 메시지에/,
+    searchMessages: /메시지 검색/,
     guest: /^손님 \d{1,4}$/,
   },
 } as const;

@@ -10,9 +10,8 @@ use super::js::Listener;
 use super::socket::{Heard, Socket};
 use super::storage::{self, Identity};
 use crate::protocol::{
-    ChatText, ClientMessage, Devices, Emoji, ErrorCode, HISTORY_PAGE, Joined, MessageId, Nickname,
-    ParticipantId, Resume, RoomName, Seq, ServerMessage, SessionToken, TYPING_EVERY_MS,
-    TYPING_LASTS_MS,
+    ChatText, ClientMessage, Devices, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId,
+    Resume, RoomName, Seq, ServerMessage, SessionToken, TYPING_EVERY_MS, TYPING_LASTS_MS,
 };
 use crate::state::call::CallState;
 use crate::state::line::{DEAD_AFTER, JOIN_WITHIN, Next, PING_EVERY, QUIET_AFTER_LOSS, Stage};
@@ -26,6 +25,8 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+/// Older messages asked for at once.
+const OLDER_PAGE: u32 = 100;
 /// How long to wait before handing over more of a flood of messages.
 const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 /// How long a line that may be dead has to answer, after the network came or went
@@ -193,7 +194,7 @@ impl Driver {
         if let Some(before) = oldest.filter(|oldest| self.asked_before.get() != Some(*oldest)) {
             let asked = self.send(&ClientMessage::History {
                 before,
-                limit: Some(HISTORY_PAGE),
+                limit: Some(OLDER_PAGE),
             });
             self.asked_before.set(asked.then_some(before));
         }
@@ -302,6 +303,12 @@ impl Driver {
                 self.outbox.borrow_mut().hand_back(*id);
                 self.pending_changed();
             }
+            // A page of older messages, most likely: it may be asked for again.
+            ServerMessage::Error {
+                code: ErrorCode::TooManyMessages,
+                id: None,
+                ..
+            } => self.asked_before.set(None),
             ServerMessage::Typing { id } => self.forget_typing_later(id),
             ServerMessage::Chat(_) | ServerMessage::Error { id: Some(_), .. } => {
                 self.pending_changed();

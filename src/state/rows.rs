@@ -143,9 +143,9 @@ pub struct Window {
 
 impl Window {
     /// Entries drawn at most.
-    pub const SIZE: usize = 300;
+    pub const SIZE: usize = 160;
     /// Entries it moves by.
-    pub const STEP: usize = 100;
+    pub const STEP: usize = 40;
 
     /// Which of `len` entries are drawn.
     pub fn range(self, len: usize) -> std::ops::Range<usize> {

@@ -1,7 +1,7 @@
 //! What one may do with a message: answer it, react to it, change it, take it back.
 
 use super::Replying;
-use crate::components::{Icon, IconName, If};
+use crate::components::{Icon, IconName};
 use crate::i18n::*;
 use crate::protocol::{ChatText, Emoji, MessageId};
 use crate::session::Session;
@@ -39,8 +39,6 @@ pub fn Actions(
     doing: RwSignal<Doing>,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let open = Memo::new(move |_| doing.get() == Doing::Choosing);
-    let deleting = Memo::new(move |_| doing.get() == Doing::Deleting);
     let toggle = move |_| {
         doing.update(|doing| {
             *doing = match *doing {
@@ -55,18 +53,17 @@ pub fn Actions(
         }
     };
     view! {
-        <div class="actions" class:is-open=move || doing.get() != Doing::Nothing on:keydown=on_key>
-            <If when=open>
-                <Choices id mine doing />
-            </If>
-            <If when=deleting>
-                <ReallyDelete id doing />
-            </If>
+        <div class="actions" on:keydown=on_key>
+            {move || match doing.get() {
+                Doing::Choosing => Some(view! { <Choices id mine doing /> }.into_any()),
+                Doing::Deleting => Some(view! { <ReallyDelete id doing /> }.into_any()),
+                Doing::Nothing | Doing::Editing => None,
+            }}
             <button
                 class="actions__more"
                 type="button"
                 aria-label=words!(i18n, room.actions)
-                aria-expanded=Signal::derive(move || open.get().to_string())
+                aria-expanded=Signal::derive(move || (doing.get() == Doing::Choosing).to_string())
                 on:click=toggle
             >
                 <Icon name=IconName::More />

@@ -74,6 +74,12 @@ impl Follow {
             }
             _ => false,
         };
+        if above == 0 && (moved || more) {
+            // At the very top browsers do not hold what one reads in its place.
+            if let Some(log) = self.log.get_untracked() {
+                log.set_scroll_top(1);
+            }
+        }
         if moved {
             self.window.set(window);
         }

@@ -20,6 +20,8 @@ mod registry;
 mod room;
 #[cfg(test)]
 mod room_tests;
+#[cfg(test)]
+mod simulation;
 mod summaries;
 mod talk;
 

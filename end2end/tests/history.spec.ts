@@ -1,0 +1,237 @@
+import { expect, test } from '../support/test.ts';
+import { LINE_IS_DOWN } from '../support/quality.ts';
+import { roomPath } from '../pages/room.ts';
+import { Wire } from '../support/wire.ts';
+
+test('an edit, a reaction, an answer and a deletion reach everybody, live and from the HTML', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.entersRoom(name);
+  await ben.entersRoom(name);
+  await ann.room.says('helo');
+  await ben.room.sees('helo');
+
+  await ann.room.does('helo', 'Edit');
+  const editor = ann.page.getByRole('textbox', { name: 'New wording' });
+  await expect(editor).toBeFocused();
+  await editor.fill('hello');
+  await editor.press('Enter');
+  await ben.room.sees('hello');
+  await expect(ben.room.said('hello')).toContainText('edited');
+  await expect(ben.room.said('helo')).toHaveCount(0);
+
+  await ben.room.does('hello', 'React with 🎉');
+  await expect(ann.room.said('hello').getByRole('button', { name: '🎉, 1' })).toHaveAttribute('aria-pressed', 'false');
+  await ann.room.said('hello').getByRole('button', { name: '🎉, 1' }).click();
+  const two = ben.room.said('hello').getByRole('button', { name: '🎉, 2' });
+  await expect(two).toHaveAttribute('aria-pressed', 'true');
+  await two.click();
+  await expect(ann.room.said('hello').getByRole('button', { name: '🎉, 1' })).toHaveAttribute('aria-pressed', 'true');
+
+  await ben.room.does('hello', 'Reply');
+  await ben.room.says('and good morning');
+  await expect(ann.room.said('and good morning')).toContainText('hello');
+
+  await ann.page.reload();
+  await ann.room.expectLive();
+  await expect(ann.room.said('and good morning').locator('blockquote')).toContainText('hello');
+  await ann.room.does('hello', 'Delete');
+  await ann.page.getByRole('button', { name: 'Delete for everybody' }).click();
+  await expect(ben.room.said('This message was deleted.').first()).toBeVisible();
+  await expect(ben.room.log.getByText('hello', { exact: true })).toHaveCount(0);
+  await expect(ben.room.said('and good morning').locator('blockquote')).toContainText('deleted');
+});
+
+test('nobody changes what others said', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.entersRoom(name);
+  await ben.entersRoom(name);
+  await ann.room.says('mine');
+  await ben.room.sees('mine');
+  const message = await ben.room.opens('mine');
+  await expect(message.getByRole('button', { name: 'Reply' })).toBeVisible();
+  for (const action of ['Edit', 'Delete']) {
+    await expect(message.getByRole('button', { name: action, exact: true })).toHaveCount(0);
+  }
+});
+
+test('what changed while the line was down is there afterwards', async ({ person, name, quality }) => {
+  quality.expects(LINE_IS_DOWN);
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.entersRoom(name);
+  await ben.entersRoom(name);
+  await ann.room.says('wrng');
+  await ben.room.sees('wrng');
+  await ben.page.goto('about:blank');
+  await ann.room.does('wrng', 'Edit');
+  await ann.page.getByRole('textbox', { name: 'New wording' }).fill('right');
+  await ann.page.getByRole('textbox', { name: 'New wording' }).press('Enter');
+  await ann.room.sees('right');
+  await ben.page.goBack();
+  await ben.room.sees('right');
+  await expect(ben.room.said('wrng')).toHaveCount(0);
+});
+
+test('typing shows to the others and ends with the message', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.entersRoom(name);
+  await ben.entersRoom(name);
+  await ann.room.message.pressSequentially('hel');
+  const typing = ben.page.getByText('Ann is typing…');
+  await expect(typing).toBeVisible();
+  await expect(ann.page.getByText('Ann is typing…')).toHaveCount(0);
+  await ann.room.message.press('Enter');
+  await ben.room.sees('hel');
+  await expect(typing).toHaveCount(0);
+});
+
+for (const [said, part] of [['내일 회의록을 공유할게요', '회의'], ['The quarterly numbers are in', 'quart']] as const) {
+  test(`a part of a word finds its message and leads to it in its context: ${part}`, async ({ person, name, server }) => {
+    const ann = await person('Ann');
+    const wire = await Wire.join(server, name, 'Ben');
+    await wire.say('long before');
+    await wire.say(said);
+    for (let i = 0; i < 30; i += 1) await wire.say(`later ${i}`);
+    await ann.entersRoom(name);
+    await ann.room.search.fill(part);
+    await ann.room.search.press('Enter');
+    const results = ann.page.getByRole('region', { name: 'Search' });
+    await expect(results.getByRole('status')).toContainText('1 message');
+    await results.getByRole('link', { name: said }).click();
+    await expect(results.locator('[aria-current]')).toContainText(said);
+    await expect(results.getByText('long before')).toBeVisible();
+    await expect(results.getByText('later 3', { exact: true })).toBeVisible();
+
+    // What is said meanwhile is there when one comes back.
+    await wire.say('said meanwhile');
+    await results.getByRole('link', { name: /newest messages/ }).click();
+    await ann.room.sees('said meanwhile');
+    wire.close();
+  });
+}
+
+test('a search works with JavaScript off', async ({ person, name, server }) => {
+  const wire = await Wire.join(server, name, 'Ben');
+  await wire.say('스터디는 일곱 시에 시작해요');
+  const ann = await person('Ann', { context: { javaScriptEnabled: false } });
+  await ann.page.goto(roomPath(name));
+  await ann.room.search.fill('일곱');
+  await ann.room.search.press('Enter');
+  await ann.page.getByRole('link', { name: /일곱 시에/ }).click();
+  await expect(ann.page.locator('[aria-current]')).toContainText('스터디는 일곱 시에');
+  await ann.page.goto(`${roomPath(name)}?q=nothing%20like%20it`);
+  await expect(ann.page.getByRole('status').filter({ hasText: 'No message' })).toBeVisible();
+  wire.close();
+});
+
+test('what comes while one looks elsewhere is counted in the title and marked in the log', async ({ person, name, server }) => {
+  const ann = await person('Ann');
+  const wire = await Wire.join(server, name, 'Ben');
+  await wire.say('read');
+  await ann.entersRoom(name);
+  await ann.room.sees('read');
+  const hide = (hidden: boolean) =>
+    ann.page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+  await hide(true);
+  await wire.say('unread one');
+  await wire.say('unread two');
+  await expect(ann.page).toHaveTitle(/^\(2\) /);
+  await hide(false);
+  await expect(ann.page).toHaveTitle(new RegExp(`^${name}`));
+  const texts = await ann.room.log.locator('li').allInnerTexts();
+  const place = (text: string) => texts.findIndex((line) => line.includes(text));
+  expect(texts[place('unread one') - 1]).toBe('New');
+  expect(place('read')).toBeLessThan(place('unread one') - 1);
+  await ann.room.says('answered');
+  await expect(ann.room.log.getByText('New', { exact: true })).toHaveCount(0);
+  wire.close();
+});
+
+test('whoever is back after a lost line or a restart is no news', async ({ person, name, quality, startServer }) => {
+  quality.expects(LINE_IS_DOWN);
+  const server = await startServer();
+  const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
+  await ann.entersRoom(name);
+  await ben.entersRoom(name);
+  await ann.room.says('before');
+  await ben.room.sees('before');
+  const notices = await ann.room.log.locator('.notice').count();
+  await server.kill();
+  await expect(ann.room.banner).toBeVisible();
+  await server.run();
+  await expect(ann.room.banner).toBeHidden({ timeout: 30_000 });
+  await expect(ben.room.banner).toBeHidden({ timeout: 30_000 });
+  await ann.room.expectPeople(2);
+  await ben.room.says('still here');
+  await ann.room.sees('still here');
+  expect(await ann.room.log.locator('.notice').count()).toBe(notices);
+});
+
+test('two tabs of one browser are two people in the room, and both are live', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  const [tab] = await Promise.all([
+    ann.context.waitForEvent('page'),
+    // A duplicated tab: it starts with a copy of what the first one remembers.
+    ann.page.evaluate(() => void window.open(location.href)),
+  ]);
+  const people = tab.getByRole('list', { name: 'People' }).getByRole('listitem');
+  await expect(people).toHaveCount(2);
+  await ann.room.expectPeople(2);
+  await ann.room.says('from the first tab');
+  await expect(tab.getByText('from the first tab')).toBeVisible();
+  await tab.getByRole('textbox', { name: 'Message' }).fill('from the second tab');
+  await tab.getByRole('textbox', { name: 'Message' }).press('Enter');
+  await ann.room.sees('from the second tab');
+  await tab.close();
+});
+
+test('ten thousand messages scroll without a long task, and only a window of them is drawn', async ({ person, name, server }) => {
+  test.setTimeout(240_000);
+  // A socket takes forty at once and five a second after that.
+  const [SOCKETS, TOTAL] = [90, 10_000];
+  const wires = await Promise.all(Array.from({ length: SOCKETS }, (_, i) => Wire.join(server, name, `W${i}`)));
+  let sent = 0;
+  const start = Date.now();
+  while (sent < TOTAL) {
+    const allowed = SOCKETS * (38 + Math.floor(((Date.now() - start) / 1000) * 4.5));
+    const batch: Promise<unknown>[] = [];
+    while (sent < Math.min(allowed, TOTAL) && batch.length < SOCKETS) {
+      batch.push(wires[sent % SOCKETS].say(`line ${sent}`));
+      sent += 1;
+    }
+    const answers = (await Promise.all(batch)) as { type: string }[];
+    expect(answers.every(({ type }) => type === 'chat')).toBe(true);
+    if (batch.length === 0) await new Promise((done) => setTimeout(done, 50));
+  }
+  for (const wire of wires.slice(1)) wire.close();
+
+  const ann = await person('Ann');
+  await ann.page.addInitScript(() => {
+    (window as any).__long = [];
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) (window as any).__long.push(entry.duration);
+    }).observe({ type: 'longtask' });
+  });
+  await ann.entersRoom(name);
+  await ann.room.sees(`line ${TOTAL - 1}`);
+  const longTasks = () => ann.page.evaluate(() => (window as any).__long.splice(0) as number[]);
+  await longTasks();
+  const scroll = (by: number) => ann.room.log.evaluate((log, by) => log.scrollBy({ top: by, behavior: 'instant' }), by);
+  const shows = (text: string) => ann.room.log.getByText(text, { exact: true });
+  // Up to line 9000: a thousand messages are loaded on the way.
+  await expect(async () => {
+    await scroll(-1500);
+    await expect(shows('line 9000')).toHaveCount(1, { timeout: 50 });
+  }).toPass({ timeout: 60_000, intervals: [30] });
+  expect(await ann.room.log.locator('li').count()).toBeLessThan(700);
+  await wires[0].say('one more');
+  await expect(ann.room.newMessages).toBeVisible();
+  await ann.room.newMessages.click();
+  await ann.room.sees('one more');
+  const tasks = await longTasks();
+  console.log(`long tasks while scrolling: ${JSON.stringify(tasks)}`);
+  wires[0].close();
+});

@@ -1,0 +1,534 @@
+//! Server and clients in one thread, on a clock of their own, over fixed seeds.
+//!
+//! The real [`Room`] runs on a store made of a vector; the real [`RoomState`] and
+//! [`Outbox`] of the browser run on lines that are cut at any moment. The server is killed
+//! between any two steps: what was committed stays, what was not is gone. At the end
+//! everything is mended, and the promises must hold: no acknowledged message missing, none
+//! twice, one order for everybody, what is shown is what is stored.
+//!
+//! A [`Sabotage`] breaks one promise on purpose; the simulation has to notice each.
+
+use super::{
+    RoomRules,
+    command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now},
+    recent::Recent,
+    room::Room,
+};
+use crate::{
+    protocol::{
+        ChatMessage, ChatText, ClientMessage, Epoch, MessageId, Nickname, Resume, RoomName, Seq,
+        ServerMessage, SessionToken,
+    },
+    server::{
+        identity::participant_id,
+        store::{Appended, Change, Changed, NewMessage, What},
+    },
+    state::{RoomState, outbox::Outbox},
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const CLIENTS: usize = 4;
+const STEPS: usize = 600;
+const SEEDS: u64 = 150;
+
+/// A promise broken on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sabotage {
+    /// The acknowledgement leaves before the commit.
+    EarlyAck,
+    /// The store takes an id it knows for a new message.
+    Doubles,
+    /// A resumed line misses its first message.
+    ShortReplay,
+    /// A change is told to nobody who was away.
+    SilentChange,
+    /// Two commits are told in the other order.
+    Swapped,
+}
+
+/// What outlives the server.
+#[derive(Default)]
+struct Disk {
+    messages: Vec<ChatMessage>,
+    seq: Seq,
+}
+
+impl Disk {
+    fn append(&mut self, new: &NewMessage, sabotage: Option<Sabotage>) -> Appended {
+        let known = self.messages.iter().find(|message| message.id == new.id);
+        if let Some(known) = known.filter(|_| sabotage != Some(Sabotage::Doubles)) {
+            let message = known.clone();
+            let duplicate = true;
+            return Appended { message, duplicate };
+        }
+        self.seq += 1;
+        let (from, text) = (new.from.clone(), new.text.clone());
+        let message = ChatMessage::said(self.seq, new.id, from, text, new.at);
+        self.messages.push(message.clone());
+        let duplicate = false;
+        Appended { message, duplicate }
+    }
+
+    fn change(&mut self, change: &Change) -> Option<Changed> {
+        let message = self.messages.iter_mut().find(|m| m.id == change.id)?;
+        let What::Edit(text) = &change.what else {
+            return None;
+        };
+        self.seq += 1;
+        message.text = Some(text.clone());
+        message.changed = self.seq;
+        Some(Changed::Done(message.clone()))
+    }
+
+    /// The room as a started server reads it.
+    fn load(&self, rules: RoomRules) -> Room {
+        let mut changes: Vec<_> = self.messages.iter().filter(|m| m.changed > 0).collect();
+        changes.sort_by_key(|message| message.changed);
+        let changes = changes.into_iter().cloned().collect();
+        let recent = Recent::new(self.seq, 0, self.messages.clone(), changes);
+        let name = RoomName::parse("team").expect("valid");
+        Room::new(name, epoch(), recent, rules)
+    }
+}
+
+fn epoch() -> Epoch {
+    Epoch::parse("epoch").expect("valid")
+}
+
+/// A job of the writer.
+enum Job {
+    Append(Asker, NewMessage),
+    Change(LinkId, Change),
+}
+
+/// A browser.
+struct Client {
+    session: SessionToken,
+    state: RoomState,
+    outbox: Outbox,
+    line: Option<Line>,
+    acknowledged: BTreeSet<MessageId>,
+    /// Ids in the order they were first shown.
+    shown: Vec<MessageId>,
+}
+
+/// A connection and what is under way on it.
+struct Line {
+    link: LinkId,
+    up: VecDeque<ClientMessage>,
+    down: VecDeque<ServerMessage>,
+    joined: bool,
+}
+
+/// Everything.
+struct World {
+    random: StdRng,
+    sabotage: Option<Sabotage>,
+    disk: Disk,
+    room: Option<Room>,
+    jobs: VecDeque<Job>,
+    clients: Vec<Client>,
+    said: u128,
+    links: u64,
+    now: Instant,
+    ms: f64,
+}
+
+impl World {
+    fn new(seed: u64, sabotage: Option<Sabotage>) -> Self {
+        let client = |number: usize| Client {
+            session: SessionToken::parse(&format!("session-{number:-<20}")).expect("valid"),
+            state: RoomState::default(),
+            outbox: Outbox::new(0.0),
+            line: None,
+            acknowledged: BTreeSet::new(),
+            shown: Vec::new(),
+        };
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            sabotage,
+            disk: Disk::default(),
+            room: None,
+            jobs: VecDeque::new(),
+            clients: (0..CLIENTS).map(client).collect(),
+            said: 0,
+            links: 0,
+            now: Instant::now(),
+            ms: 0.0,
+        }
+    }
+
+    /// One step of somebody, by chance.
+    fn step(&mut self) {
+        self.ms += 250.0;
+        self.now += Duration::from_millis(250);
+        let who = self.random.random_range(0..CLIENTS);
+        match self.random.random_range(0..100) {
+            0..2 => self.crash(),
+            2..12 => self.start(),
+            12..16 => self.cut(who),
+            16..20 => self.reload(who),
+            20..32 => self.connect(who),
+            32..46 => self.say(who),
+            46..50 => self.edit(who),
+            50..64 => self.commit(),
+            64..82 => self.deliver_up(who),
+            _ => self.deliver_down(who),
+        }
+    }
+
+    fn start(&mut self) {
+        if self.room.is_none() {
+            let rules = RoomRules {
+                capacity: 9,
+                call_capacity: 2,
+                grace: Duration::from_secs(5),
+                away: Duration::from_secs(115),
+                started: self.now,
+                ice_servers: Arc::default(),
+            };
+            self.room = Some(self.disk.load(rules));
+        }
+    }
+
+    /// The server is killed: lines break, what waits for the disk is gone.
+    fn crash(&mut self) {
+        self.room = None;
+        self.jobs.clear();
+        for who in 0..CLIENTS {
+            self.clients[who].line = None;
+        }
+    }
+
+    /// A line breaks, with whatever is under way on it.
+    fn cut(&mut self, who: usize) {
+        if let Some(line) = self.clients[who].line.take() {
+            let (link, how) = (line.link, Departure::Lost);
+            self.command(Command::Gone { link, how });
+        }
+    }
+
+    /// The tab is reloaded: it keeps its session and what it has not sent, no more.
+    fn reload(&mut self, who: usize) {
+        self.cut(who);
+        let client = &mut self.clients[who];
+        let pending = std::mem::take(&mut client.state.log.pending);
+        client.state = RoomState::default();
+        client.state.log.pending = pending;
+        client.shown.clear();
+    }
+
+    fn connect(&mut self, who: usize) {
+        if self.room.is_none() || self.clients[who].line.is_some() {
+            return;
+        }
+        self.links += 1;
+        let client = &mut self.clients[who];
+        let resume = client.state.log.position.as_ref().map(|at| Resume {
+            session: client.session.clone(),
+            epoch: at.epoch.clone(),
+            seq: at.seq,
+        });
+        let join = ClientMessage::Join {
+            room: "team".to_owned(),
+            nickname: format!("Guest {who}"),
+            resume,
+        };
+        client.line = Some(Line {
+            link: LinkId(self.links),
+            up: [join].into(),
+            down: VecDeque::new(),
+            joined: false,
+        });
+    }
+
+    fn say(&mut self, who: usize) {
+        self.said += 1;
+        let id = MessageId(uuid::Uuid::from_u128(self.said));
+        let text = ChatText::parse(&format!("message {}", self.said)).expect("valid");
+        self.clients[who].state.log.say(id, text, None);
+        self.send_pending(who);
+    }
+
+    fn edit(&mut self, who: usize) {
+        let client = &mut self.clients[who];
+        let me = participant_id(&client.session);
+        let own = client.state.log.messages().find(|m| m.from.id == me);
+        let (Some(own), Some(line)) = (own, &mut client.line) else {
+            return;
+        };
+        let (id, text) = (own.id, format!("edited {}", self.ms));
+        line.up.push_back(ClientMessage::Edit { id, text });
+    }
+
+    fn send_pending(&mut self, who: usize) {
+        let client = &mut self.clients[who];
+        if let Some(line) = client.line.as_mut().filter(|line| line.joined) {
+            let (due, _) = client.outbox.due(&client.state.log.pending, self.ms);
+            line.up.extend(due);
+        }
+    }
+
+    fn deliver_up(&mut self, who: usize) {
+        let Some(line) = &mut self.clients[who].line else {
+            return;
+        };
+        let (link, Some(message)) = (line.link, line.up.pop_front()) else {
+            return;
+        };
+        let session = self.clients[who].session.clone();
+        let command = match message {
+            ClientMessage::Join {
+                nickname, resume, ..
+            } => Command::Join(Join {
+                link,
+                id: participant_id(&session),
+                session,
+                nickname: Nickname::parse(&nickname).expect("valid"),
+                seen: resume.map(|resume| (resume.epoch, resume.seq)),
+            }),
+            ClientMessage::Chat { id, text, reply_to } => {
+                let text = ChatText::parse(&text).expect("valid");
+                let intent = Intent::Chat { id, text, reply_to };
+                Command::Member { link, intent }
+            }
+            ClientMessage::Edit { id, text } => {
+                let what = What::Edit(ChatText::parse(&text).expect("valid"));
+                let intent = Intent::Change { id, what };
+                Command::Member { link, intent }
+            }
+            other => panic!("no client of this world says {other:?}"),
+        };
+        self.command(command);
+    }
+
+    fn deliver_down(&mut self, who: usize) {
+        let client = &mut self.clients[who];
+        let Some(line) = &mut client.line else { return };
+        let Some(message) = line.down.pop_front() else {
+            return;
+        };
+        let mine = participant_id(&client.session);
+        if let ServerMessage::Chat(chat) = &message
+            && chat.from.id == mine
+        {
+            client.acknowledged.insert(chat.id);
+        }
+        if let ServerMessage::Joined(joined) = &message {
+            line.joined = true;
+            client.outbox = Outbox::new(self.ms);
+            if !joined.resumed {
+                client.shown.clear();
+            }
+        }
+        client.state.apply(&message);
+        for message in client.state.log.messages() {
+            if !client.shown.contains(&message.id) {
+                client.shown.push(message.id);
+            }
+        }
+        self.send_pending(who);
+    }
+
+    /// The writer commits what has waited longest, and the room hears of it.
+    fn commit(&mut self) {
+        let mut due: Vec<Job> = self.jobs.pop_front().into_iter().collect();
+        if self.sabotage == Some(Sabotage::Swapped) {
+            due.extend(self.jobs.pop_front());
+        }
+        let sabotage = self.sabotage;
+        let mut answers: Vec<Command> = due
+            .into_iter()
+            .map(|job| match job {
+                Job::Append(asker, new) => Command::Stored {
+                    asker,
+                    id: new.id,
+                    answer: Some(self.disk.append(&new, sabotage)),
+                },
+                Job::Change(link, change) => Command::Changed {
+                    link,
+                    id: change.id,
+                    answer: self.disk.change(&change),
+                },
+            })
+            .collect();
+        if self.sabotage == Some(Sabotage::Swapped) {
+            answers.reverse();
+        }
+        for answer in answers {
+            self.command(answer);
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Now {
+            instant: self.now,
+            unix_ms: 0,
+        };
+        let Some(room) = &mut self.room else { return };
+        for effect in room.handle(command, now) {
+            self.run(effect);
+        }
+    }
+
+    fn run(&mut self, effect: Effect) {
+        match effect {
+            Effect::Persist { asker, message } if self.sabotage == Some(Sabotage::EarlyAck) => {
+                // Told as stored; on the disk only if nothing happens before the commit.
+                let seq = self.disk.seq + 1 + self.jobs.len() as Seq;
+                let (id, from, text) = (message.id, message.from.clone(), message.text.clone());
+                let message_told = ChatMessage::said(seq, id, from, text, message.at);
+                self.jobs.push_back(Job::Append(asker, message));
+                let answer = Some(Appended {
+                    message: message_told,
+                    duplicate: false,
+                });
+                self.command(Command::Stored { asker, id, answer });
+            }
+            Effect::Persist { asker, message } => self.jobs.push_back(Job::Append(asker, message)),
+            Effect::Change { link, change } => self.jobs.push_back(Job::Change(link, change)),
+            Effect::Send { link, message } => self.tell(link, message),
+            Effect::Broadcast { message, except } => {
+                let lines = self.clients.iter().filter_map(|c| c.line.as_ref());
+                let links: Vec<_> = lines.map(|line| line.link).collect();
+                for link in links.into_iter().filter(|link| Some(*link) != except) {
+                    let seated = self.is_seated(link);
+                    if seated {
+                        self.tell(link, message.clone());
+                    }
+                }
+            }
+            Effect::Close { link, .. } | Effect::Refuse { link, .. } => {
+                for client in &mut self.clients {
+                    client.line.take_if(|line| line.link == link);
+                }
+            }
+            Effect::Answer { .. } | Effect::SummaryChanged => {}
+        }
+    }
+
+    /// Whether the room has let this line in.
+    fn is_seated(&mut self, link: LinkId) -> bool {
+        self.room
+            .as_mut()
+            .is_some_and(|room| room.by_link(link).is_some())
+    }
+
+    fn tell(&mut self, link: LinkId, mut message: ServerMessage) {
+        if let ServerMessage::Joined(joined) = &mut message {
+            match self.sabotage {
+                Some(Sabotage::ShortReplay) if joined.resumed && !joined.history.is_empty() => {
+                    joined.history.remove(0);
+                }
+                Some(Sabotage::SilentChange) => joined.changed.clear(),
+                _ => {}
+            }
+        }
+        let lines = self.clients.iter_mut().filter_map(|c| c.line.as_mut());
+        if let Some(line) = lines.into_iter().find(|line| line.link == link) {
+            line.down.push_back(message);
+        }
+    }
+
+    /// Everything is mended and everything under way arrives.
+    fn mend(&mut self) {
+        self.start();
+        for _ in 0..2_000 {
+            self.ms += 250.0;
+            self.commit();
+            for who in 0..CLIENTS {
+                self.connect(who);
+                self.deliver_up(who);
+                self.deliver_down(who);
+                self.send_pending(who);
+            }
+        }
+    }
+
+    /// What is wrong at the end, if anything.
+    fn verdict(&self) -> Result<(), String> {
+        let stored: Vec<MessageId> = self.disk.messages.iter().map(|m| m.id).collect();
+        let unique: BTreeSet<_> = stored.iter().collect();
+        if unique.len() != stored.len() {
+            return Err("a message is stored twice".to_owned());
+        }
+        let places: BTreeMap<MessageId, usize> = stored
+            .iter()
+            .enumerate()
+            .map(|(at, id)| (*id, at))
+            .collect();
+        for (who, client) in self.clients.iter().enumerate() {
+            if let Some(lost) = client
+                .acknowledged
+                .iter()
+                .find(|id| !places.contains_key(id))
+            {
+                return Err(format!("{who}: {lost} was acknowledged and is gone"));
+            }
+            if !client.state.log.pending.is_empty() {
+                return Err(format!("{who}: something was never sent"));
+            }
+            let seen: Vec<_> = client.state.log.messages().cloned().collect();
+            if !self.disk.messages.ends_with(&seen) {
+                return Err(format!("{who}: what is shown is not what is stored"));
+            }
+            let order: Vec<_> = client.shown.iter().map(|id| places.get(id)).collect();
+            if !order.is_sorted() {
+                return Err(format!("{who}: the order was another one"));
+            }
+        }
+        match stored.len() == usize::try_from(self.said).unwrap_or(0) {
+            true => Ok(()),
+            false => Err("something that was said is not stored".to_owned()),
+        }
+    }
+}
+
+/// One run: what is wrong at its end, and what it came to.
+fn run(seed: u64, sabotage: Option<Sabotage>) -> (Result<(), String>, usize, Seq) {
+    let mut world = World::new(seed, sabotage);
+    world.start();
+    for _ in 0..STEPS {
+        world.step();
+    }
+    world.mend();
+    let acknowledged = world.clients.iter().map(|c| c.acknowledged.len()).sum();
+    (world.verdict(), acknowledged, world.disk.seq)
+}
+
+#[test]
+fn whatever_breaks_no_promise_is_broken() {
+    let mut acknowledged = 0;
+    for seed in 0..SEEDS {
+        let (verdict, count, _) = run(seed, None);
+        assert_eq!(verdict, Ok(()), "seed {seed}");
+        acknowledged += count;
+    }
+    assert!(acknowledged > 5_000, "the world does something");
+}
+
+#[test]
+fn the_same_seed_is_the_same_world_and_another_one_another() {
+    assert_eq!(run(3, None), run(3, None));
+    let outcomes: BTreeSet<_> = (0..9).map(|seed| run(seed, None).2).collect();
+    assert!(outcomes.len() > 3);
+}
+
+#[test]
+fn a_promise_broken_on_purpose_is_noticed() {
+    for sabotage in [
+        Sabotage::EarlyAck,
+        Sabotage::Doubles,
+        Sabotage::ShortReplay,
+        Sabotage::SilentChange,
+        Sabotage::Swapped,
+    ] {
+        let noticed = (0..SEEDS).any(|seed| run(seed, Some(sabotage)).0.is_err());
+        assert!(noticed, "{sabotage:?}");
+    }
+}
