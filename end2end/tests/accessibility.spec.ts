@@ -43,6 +43,23 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expectNoViolations(ann, 'room, changing the nickname');
       await ann.page.keyboard.press('Escape');
 
+      await ann.room.opens('hello https://example.org/ there');
+      await expectNoViolations(ann, 'room, what one may do with a message');
+      await ann.page.getByRole('button', { name: /👍/ }).click();
+      await ben.room.opens('good morning');
+      await ben.page.getByRole('button', { name: /Reply|답장/ }).click();
+      await expect(ben.page.getByRole('button', { name: /👍.*1/ })).toBeVisible();
+      await expectNoViolations(ben, 'room, answering, with a reaction');
+      await ben.room.search.fill('morning');
+      await ben.room.search.press('Enter');
+      const found = ben.page.getByRole('region', { name: WORDS[locale].search });
+      await expect(found.getByRole('link', { name: /morning/ })).toBeVisible();
+      await expectNoViolations(ben, 'room, results of a search');
+      await found.getByRole('link', { name: /morning/ }).click();
+      await expect(found.locator('[aria-current]')).toBeVisible();
+      await expectNoViolations(ben, 'room, a message in its context');
+      await ben.room.open(name, ben.query);
+
       await cleo.welcome.open();
       await expect(cleo.welcome.entry(name)).toBeVisible();
       await expectNoViolations(cleo, 'welcome, with rooms');

@@ -184,9 +184,7 @@ test('older messages than the first page can be reached', async ({ person, name,
   await expect(ann.room.said('entry 1.')).toHaveCount(0);
   await ann.room.log.hover();
   await ann.page.mouse.wheel(0, -20_000);
-  const more = ann.page.getByRole('button', { name: /older|earlier/i });
-  await more.or(ann.room.said('entry 1.')).first().waitFor();
-  if (await more.isVisible()) await more.click();
+  // They come by themselves where one scrolls to them; the button is for whoever does not.
   await expect(ann.room.said('entry 1.')).toHaveCount(1);
   writer.close();
 });

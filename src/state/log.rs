@@ -149,14 +149,14 @@ impl Log {
             ServerMessage::Chat(message) => self.hear(message),
             ServerMessage::Changed { message, .. } => self.change(message),
             ServerMessage::History { messages, more } => self.prepend(messages, *more),
-            // Who was away for a moment is no news.
-            ServerMessage::Entered { back: true, .. } | ServerMessage::Left { away: true, .. } => {
-                false
-            }
+            // Who was away for a moment is no news, and that they left is none any more.
+            ServerMessage::Entered {
+                person, back: true, ..
+            } => self.take_back_left(&person.id),
             ServerMessage::Entered { person, .. } => {
                 self.notice(Notice::Joined(person.id.clone(), person.nickname.clone()))
             }
-            ServerMessage::Left { person, .. } | ServerMessage::Gone { person } => {
+            ServerMessage::Left { person, .. } => {
                 self.notice(Notice::Left(person.id.clone(), person.nickname.clone()))
             }
             ServerMessage::Renamed { person, was } => self.notice(Notice::Renamed {
@@ -272,6 +272,23 @@ impl Log {
         self.entries.push(Entry::Notice(self.notices_made, notice));
         self.drop_old_notices();
         true
+    }
+
+    /// Somebody is back: the notice that they left goes. True where there was one.
+    fn take_back_left(&mut self, id: &ParticipantId) -> bool {
+        let about = |entry: &Entry| match entry {
+            Entry::Notice(_, Notice::Left(who, _) | Notice::Joined(who, _)) => who == id,
+            _ => false,
+        };
+        let last = self.entries.iter().rposition(about);
+        let left = |entry: &Entry| matches!(entry, Entry::Notice(_, Notice::Left(..)));
+        match last {
+            Some(last) if left(&self.entries[last]) => {
+                self.entries.remove(last);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn drop_old_notices(&mut self) {

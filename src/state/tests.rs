@@ -255,3 +255,65 @@ fn one_authors_messages_stand_together() {
         .collect();
     assert_eq!(follows, [false, true]);
 }
+
+#[test]
+fn whoever_is_back_never_left() {
+    let mut state = in_room();
+    let (person, count) = (person("Ben"), 1);
+    let left = |away| ServerMessage::Left {
+        person: person.clone(),
+        count,
+        away,
+    };
+    let entered = |back| ServerMessage::Entered {
+        person: person.clone(),
+        count,
+        back,
+    };
+    let notices = |state: &RoomState| state.log.entries.len() - seqs(state).len();
+    state.apply(&left(true));
+    assert_eq!(notices(&state), 1);
+    state.apply(&entered(true));
+    assert_eq!(notices(&state), 0);
+    state.apply(&left(true));
+    state.apply(&ServerMessage::Gone {
+        person: person.clone(),
+    });
+    state.apply(&entered(false));
+    assert_eq!(notices(&state), 2);
+    state.apply(&entered(true));
+    assert_eq!(notices(&state), 2, "nothing to take back");
+}
+
+#[test]
+fn a_change_takes_the_place_of_what_was_said_also_when_an_older_page_comes_late() {
+    let mut state = in_room();
+    let changed = |seq: u64, event: u64, words: &str| ChatMessage {
+        changed: event,
+        ..ChatMessage {
+            text: Some(text(words)),
+            ..said(seq, "Ben")
+        }
+    };
+    let tell = |state: &mut RoomState, message: &ChatMessage| {
+        let (seq, message) = (message.changed, message.clone());
+        state.apply(&ServerMessage::Changed { seq, message });
+    };
+    tell(&mut state, &changed(2, 4, "new"));
+    tell(&mut state, &changed(2, 3, "old"));
+    let words: Vec<_> = state.log.messages().map(ChatMessage::words).collect();
+    assert_eq!(words, ["text 1", "new"]);
+    assert_eq!(state.log.position.as_ref().map(|at| at.seq), Some(4));
+
+    // Of a message further up: the page that brings it was read before the change.
+    let mut state = RoomState::default();
+    state.apply(&joined(false, 9, vec![said(9, "Ben")]));
+    tell(&mut state, &changed(3, 10, "new"));
+    let messages = vec![said(3, "Ben"), said(4, "Ben")];
+    state.apply(&ServerMessage::History {
+        messages,
+        more: false,
+    });
+    let words: Vec<_> = state.log.messages().map(ChatMessage::words).collect();
+    assert_eq!(words, ["new", "text 4", "text 9"]);
+}

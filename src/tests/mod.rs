@@ -7,6 +7,7 @@
 mod architecture;
 mod call;
 mod files;
+mod fuzz;
 mod harness;
 mod hostile;
 mod lines;

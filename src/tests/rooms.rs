@@ -387,7 +387,14 @@ async fn typing_is_told_to_the_others_only_and_never_kept() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     ann.hears_until_now().await;
-    ann.sends(&ClientMessage::Typing).await;
+    for _ in 0..3 {
+        ann.sends(&ClientMessage::Typing).await;
+    }
     assert_eq!(ben.next().await, ServerMessage::Typing { id: ann.id() });
     assert_eq!(ann.hears_until_now().await, []);
+    assert_eq!(
+        ben.hears_until_now().await,
+        [],
+        "told once a second at most"
+    );
 }

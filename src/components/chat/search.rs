@@ -72,7 +72,6 @@ pub fn SearchBox() -> impl IntoView {
     };
     view! {
         <form class="search" role="search" method="get" action=action on:submit=on_submit>
-            <Icon name=IconName::Search />
             <input
                 class="search__input"
                 type="search"
@@ -83,8 +82,8 @@ pub fn SearchBox() -> impl IntoView {
                 placeholder=words!(i18n, room.search_messages)
                 node_ref=input
             />
-            <button class="visually-hidden" type="submit">
-                {words!(i18n, room.search)}
+            <button class="search__submit" type="submit" aria-label=words!(i18n, room.search)>
+                <Icon name=IconName::Search />
             </button>
         </form>
     }

@@ -242,6 +242,7 @@ impl Actor {
             Effect::Change { link, change } => self.change(link, change),
             Effect::Send { link, message } => self.send(link, &message, slow),
             Effect::Broadcast { message, except } => self.broadcast(&message, except, slow),
+            Effect::Whisper { message, except } => self.whisper(&message, except),
             Effect::Refuse { link, .. } => drop(self.outboxes.remove(&link)),
             Effect::Close { link, code } => self.close(link, code),
             Effect::Answer { ticket, answer } => {
@@ -299,6 +300,15 @@ impl Actor {
         for link in full {
             self.close(link, CloseCode::TooSlow);
             slow.push_back(link);
+        }
+    }
+
+    /// Tells everybody else who is not behind; nobody is closed for it.
+    fn whisper(&self, message: &ServerMessage, except: LinkId) {
+        let frame = frame(message);
+        let others = self.outboxes.iter().filter(|(link, _)| **link != except);
+        for (_, outbox) in others.filter(|(_, outbox)| !outbox.is_behind()) {
+            let _ = outbox.put(frame.clone());
         }
     }
 

@@ -190,6 +190,14 @@ pub enum Effect {
         /// All but this one.
         except: Option<LinkId>,
     },
+    /// Tell every other socket that has nothing waiting for it: what is not worth a
+    /// place in a queue.
+    Whisper {
+        /// What.
+        message: ServerMessage,
+        /// Whose doing it is.
+        except: LinkId,
+    },
     /// The join was refused; forget the socket.
     Refuse {
         /// Which.

@@ -99,6 +99,11 @@ impl Outbox {
         }
     }
 
+    /// Whether anything waits to be written.
+    pub fn is_behind(&self) -> bool {
+        self.frames.capacity() < self.frames.max_capacity()
+    }
+
     /// Queues a message, or condemns the socket as too slow.
     pub fn tell(&self, message: &ServerMessage) {
         if self.put(frame(message)).is_err() {

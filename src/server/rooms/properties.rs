@@ -451,7 +451,7 @@ impl World {
                 Effect::Refuse { link, .. } | Effect::Close { link, .. } => {
                     self.client(link).open = false;
                 }
-                Effect::Answer { .. } | Effect::SummaryChanged => {}
+                Effect::Answer { .. } | Effect::Whisper { .. } | Effect::SummaryChanged => {}
             }
         }
         self.check(room);

@@ -22,6 +22,9 @@ const JOINED_FRAME_BYTES: usize = 512;
 /// 4000 characters of four bytes and its envelope.
 const MIN_HISTORY_BYTES: usize = 20 * 1024;
 
+/// Within which nobody is told twice that somebody types.
+const TYPING_PAUSE: Duration = Duration::from_secs(1);
+
 /// What the operator set, the same for every room.
 #[derive(Debug, Clone)]
 pub struct RoomRules {
@@ -57,6 +60,8 @@ pub(super) struct Member {
     pub line: Line,
     /// Their stay in the call.
     pub call: Option<(Leg, Devices)>,
+    /// When the others were last told that they type.
+    typing_told: Option<Instant>,
 }
 
 /// Somebody whose line has been down for longer than the grace.
@@ -211,6 +216,7 @@ impl Room {
             person: person.clone(),
             line: Line::Up(join.link),
             call: None,
+            typing_told: None,
         });
         let entered = ServerMessage::Entered {
             person,
@@ -377,7 +383,7 @@ impl Room {
             }
             Intent::Typing => {
                 let id = self.members[place].person.id.clone();
-                vec![others(link, ServerMessage::Typing { id })]
+                self.type_on(place, link, id, now)
             }
             Intent::Rename(nickname) => {
                 let renamed = self.rename(place, nickname);
@@ -385,6 +391,19 @@ impl Room {
             }
             call => self.intend_in_call(place, link, call),
         }
+    }
+
+    /// Somebody types: told to the others now and then.
+    fn type_on(&mut self, place: usize, link: LinkId, id: ParticipantId, now: Now) -> Vec<Effect> {
+        let told = &mut self.members[place].typing_told;
+        if told.is_some_and(|told| now.instant < told + TYPING_PAUSE) {
+            return Vec::new();
+        }
+        *told = Some(now.instant);
+        vec![Effect::Whisper {
+            message: ServerMessage::Typing { id },
+            except: link,
+        }]
     }
 
     /// Gives somebody a new nickname; nothing where it is the old one.

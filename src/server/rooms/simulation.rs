@@ -408,7 +408,7 @@ impl World {
                     client.line.take_if(|line| line.link == link);
                 }
             }
-            Effect::Answer { .. } | Effect::SummaryChanged => {}
+            Effect::Answer { .. } | Effect::Whisper { .. } | Effect::SummaryChanged => {}
         }
     }
 
