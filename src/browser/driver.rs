@@ -26,7 +26,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// Older messages asked for at once.
-const OLDER_PAGE: u32 = 100;
+const OLDER_PAGE: u32 = 50;
 /// How long to wait before handing over more of a flood of messages.
 const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 /// How long a line that may be dead has to answer, after the network came or went

@@ -143,9 +143,9 @@ pub struct Window {
 
 impl Window {
     /// Entries drawn at most.
-    pub const SIZE: usize = 160;
+    pub const SIZE: usize = 120;
     /// Entries it moves by.
-    pub const STEP: usize = 40;
+    pub const STEP: usize = 24;
 
     /// Which of `len` entries are drawn.
     pub fn range(self, len: usize) -> std::ops::Range<usize> {

@@ -1,6 +1,6 @@
 //! The rooms: who is here, what is said, who is in the call.
 //!
-//! * [`room`], [`talk`] and [`call`] the thinking: a value that is told [`command`]s and answers
+//! * [`room`], [`presence`], [`talk`] and [`call`] the thinking: a value that is told [`command`]s and answers
 //!   with effects. Reads no clock, no socket, no chance.
 //! * [`recent`] the newest messages of a room, as many as fit one frame.
 //! * [`actor`] the task that owns one room, runs its effects and is the only one to
@@ -13,6 +13,7 @@ mod command;
 mod handle;
 mod letter;
 mod outbox;
+mod presence;
 #[cfg(test)]
 mod properties;
 mod recent;

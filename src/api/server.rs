@@ -1,0 +1,172 @@
+//! What the server functions do, on the server only.
+
+use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart};
+use crate::i18n::guest_name;
+use crate::protocol::{
+    ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq, SessionToken,
+};
+use crate::server::context::AppContext;
+use crate::server::request;
+use crate::server::rooms::RoomError;
+use crate::server::store::{Page, StoreError};
+use crate::server::{new_session_token, participant_id};
+use crate::state::Position;
+use leptos::prelude::*;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Messages on a page of results.
+const FOUND_PAGE: u32 = 50;
+/// Messages shown before and after a chosen one.
+const AROUND_EACH_SIDE: u32 = 25;
+
+/// The secret cookie by which the author of a plain-form message is known.
+const DEVICE_COOKIE: &str = "noom_device";
+
+pub(super) fn context() -> AppContext {
+    expect_context::<AppContext>()
+}
+
+pub(super) fn is_plain_form() -> bool {
+    request::header("accept").is_some_and(|accept| accept.contains("text/html"))
+}
+
+pub(super) fn remembered_nickname() -> Option<Nickname> {
+    request::cookie(NICKNAME_COOKIE).and_then(|text| Nickname::parse(&text).ok())
+}
+
+pub(super) async fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
+    let nickname = match nickname.trim() {
+        "" => None,
+        typed => Some(Nickname::parse(typed).map_err(|problem| ApiError::Invalid {
+            field: Field::Nickname,
+            problem,
+        })?),
+    };
+    let name = parse_room(room)?;
+    context().rooms.open(&name).await.map_err(refused)?;
+    request::set_cookie(
+        NICKNAME_COOKIE,
+        nickname.as_ref().map(Nickname::as_str),
+        false,
+    );
+    Ok(name)
+}
+
+fn parse_room(room: &str) -> Result<RoomName, ApiError> {
+    RoomName::parse(room).map_err(|problem| ApiError::Invalid {
+        field: Field::Room,
+        problem,
+    })
+}
+
+fn refused(error: RoomError) -> ApiError {
+    match error {
+        RoomError::TooManyRooms => ApiError::TooManyRooms,
+        _ => ApiError::Unavailable,
+    }
+}
+
+/// The welcome page with what was typed and what was wrong with it.
+pub(super) fn back_to_welcome(nickname: &str, room: &str, error: &ApiError) -> String {
+    let short = |text: &str| text.chars().take(200).collect::<String>();
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let problem = serde_json::to_string(error).unwrap_or_default();
+    let (nickname, room) = (encode(&short(nickname)), encode(&short(room)));
+    format!(
+        "/?nickname={nickname}&room={room}&problem={}",
+        encode(&problem)
+    )
+}
+
+pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
+    let name = parse_room(room)?;
+    let snapshot = context().rooms.snapshot(&name).await;
+    let position = Position {
+        epoch: snapshot.epoch,
+        seq: snapshot.seq,
+    };
+    Ok(RoomStart {
+        name,
+        people: snapshot.people,
+        messages: snapshot.messages,
+        more: snapshot.more,
+        position: Some(position),
+        call: snapshot.call,
+        nickname: remembered_nickname().unwrap_or_else(|| guest(rand::random())),
+    })
+}
+
+pub(super) async fn find(
+    room: &str,
+    words: &str,
+    before: Option<Seq>,
+) -> Result<FoundMessages, ApiError> {
+    let name = parse_room(room)?;
+    let store = context().store;
+    let page = store.search(&name, words, before, FOUND_PAGE);
+    let Page { messages, more } = page.await.map_err(unreadable)?;
+    Ok(FoundMessages { messages, more })
+}
+
+pub(super) async fn around(room: &str, seq: Seq) -> Result<FoundMessages, ApiError> {
+    let name = parse_room(room)?;
+    let store = context().store;
+    let before = store.page(&name, Some(seq.saturating_add(1)), AROUND_EACH_SIDE + 1);
+    let mut messages = before.await.map_err(unreadable)?.messages;
+    let after = store.after(&name, seq, AROUND_EACH_SIDE);
+    messages.extend(after.await.map_err(unreadable)?);
+    Ok(FoundMessages {
+        messages,
+        more: false,
+    })
+}
+
+fn unreadable(error: StoreError) -> ApiError {
+    tracing::error!(%error, "messages could not be read");
+    ApiError::Unavailable
+}
+
+/// A guest with a four-digit number.
+fn guest(seed: u32) -> Nickname {
+    let number = u16::try_from(1_000 + seed % 9_000).unwrap_or(1_000);
+    let name = guest_name(request::locale(), number);
+    Nickname::parse(&name).expect("the locales' guest names are short words")
+}
+
+pub(super) async fn post(room: &str, text: &str) -> Result<String, ApiError> {
+    let name = parse_room(room)?;
+    let text = match ChatText::parse(text) {
+        Ok(text) => text,
+        Err(NameError::Empty) => return Ok(name.path()),
+        Err(_) => return Ok(format!("{}?refused={MAX_CHAT_CHARS}", name.path())),
+    };
+    let device = device();
+    let nickname = remembered_nickname().unwrap_or_else(|| guest(number_of(&device)));
+    let handle = context().rooms.open(&name).await.map_err(refused)?;
+    let id = MessageId(uuid::Uuid::from_u128(rand::random()));
+    handle
+        .post(&device, nickname, id, text)
+        .await
+        .map_err(refused)?;
+    Ok(name.path())
+}
+
+/// The device's secret, made where it has none yet.
+fn device() -> SessionToken {
+    let known = request::cookie(DEVICE_COOKIE).and_then(|text| SessionToken::parse(&text).ok());
+    known.unwrap_or_else(|| {
+        let token = new_session_token();
+        request::set_cookie(DEVICE_COOKIE, Some(token.expose()), true);
+        token
+    })
+}
+
+/// A number that stays with a device, for its guest name.
+fn number_of(device: &SessionToken) -> u32 {
+    participant_id(device)
+        .as_str()
+        .bytes()
+        .fold(7, |sum, byte| {
+            u32::wrapping_add(u32::wrapping_mul(sum, 31), u32::from(byte))
+        })
+}
