@@ -3,7 +3,7 @@
 
 use super::{
     config::Config,
-    http::{Addresses, Assets, Gauges},
+    http::{Addresses, Assets, Gauges, Polls},
     limits::Timing,
     rooms::{RoomRules, Rooms},
     store::Store,
@@ -30,6 +30,8 @@ pub struct AppContext {
     pub gauges: Arc<Gauges>,
     /// How many sockets each address has.
     pub addresses: Addresses,
+    /// The connections that poll.
+    pub polls: Polls,
     /// How long things may take.
     #[from_ref(skip)]
     pub timing: Timing,
@@ -67,6 +69,7 @@ impl AppContext {
             assets: Assets::embedded(),
             gauges: Arc::default(),
             addresses: Addresses::default(),
+            polls: Polls::default(),
             timing,
             stopping,
             config: Arc::new(config),

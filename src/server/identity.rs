@@ -40,8 +40,8 @@ pub fn new_epoch() -> Epoch {
     Epoch::parse(&random_letters()).expect("22 bytes")
 }
 
-/// 128 bits of the thread's CSPRNG in 22 letters.
-fn random_letters() -> String {
+/// 128 bits of the thread's CSPRNG in 22 letters of base64url.
+pub fn random_letters() -> String {
     encode(&rand::rng().random::<[u8; 16]>(), BASE64URL, 6)
 }
 

@@ -11,6 +11,12 @@ pub const OUTBOX_FRAMES: usize = 256;
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Sockets the process holds. 20 000 at some 30 KiB each stay under 1 GiB.
 pub const MAX_SOCKETS: usize = 20_000;
+/// Of those, how many may poll. Each holds a TCP connection or two with requests: half of
+/// [`MAX_CONNECTIONS`] is left to everybody else.
+pub const MAX_POLLS: usize = 1_000;
+/// Bytes after which an answer to a poll is full; the last frame may go beyond. 64 KiB: a
+/// slow line takes one well within [`Timing::dead_after`].
+pub const ANSWER_BYTES: usize = 64 * 1024;
 /// TCP connections with requests, besides the sockets; the next one waits.
 pub const MAX_CONNECTIONS: u32 = 4_000;
 /// Bytes of a request's head, cookies included; the next one is answered 431.
@@ -83,6 +89,9 @@ pub struct Timing {
     /// How long after the grace a person who comes back is no news. Default 115 s, so that
     /// both are the 120 s of trust P4.
     pub away: Duration,
+    /// How long a poll waits for something to answer. Default 10 s: shorter than any proxy's
+    /// patience, and enough below `dead_after` that the next poll is in time.
+    pub poll_wait: Duration,
     /// Within which a socket joins or watches. Default 15 s.
     pub first_message_within: Duration,
     /// For the whole head of a request, and for the next request of a kept connection.
@@ -103,6 +112,7 @@ impl Default for Timing {
             dead_after: Duration::from_secs(15),
             grace: Duration::from_secs(5),
             away: Duration::from_secs(115),
+            poll_wait: Duration::from_secs(10),
             first_message_within: Duration::from_secs(15),
             head_within: Duration::from_secs(20),
             body_within: Duration::from_secs(10),

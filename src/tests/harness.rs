@@ -57,6 +57,7 @@ pub fn hasty() -> Timing {
         dead_after: Duration::from_secs(2),
         grace: Duration::from_millis(50),
         away: Duration::from_millis(300),
+        poll_wait: Duration::from_millis(200),
         first_message_within: Duration::from_millis(500),
         head_within: Duration::from_millis(500),
         body_within: Duration::from_millis(500),

@@ -11,4 +11,6 @@ mod fuzz;
 mod harness;
 mod hostile;
 mod lines;
+mod poll;
+mod poller;
 mod rooms;

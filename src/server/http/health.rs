@@ -122,7 +122,12 @@ pub async fn metrics(State(context): State<AppContext>) -> Response {
             "People in calls.",
             totals.in_call,
         ),
-        ("noom_sockets", "gauge", "Open WebSockets.", sockets),
+        (
+            "noom_sockets",
+            "gauge",
+            "Open WebSockets and polling connections.",
+            sockets,
+        ),
         (
             "noom_messages_total",
             "counter",

@@ -4,18 +4,21 @@
 //! * [`origin`] refuses requests made by other sites; [`security`] the headers.
 //! * [`assets`] the files the pages load, from inside the binary.
 //! * [`health`] whether it lives, whether it can serve, what it counts.
-//! * [`ws`] the socket of the room protocol.
+//! * [`connection`] the room protocol with one client, carried by [`ws`] or [`poll`].
 
 mod assets;
+mod connection;
 mod health;
 mod origin;
+mod poll;
 mod router;
 mod security;
 mod ws;
 
 pub use assets::{AssetNames, Assets};
+pub use connection::Addresses;
 pub use health::Gauges;
 pub use origin::Origin;
+pub use poll::Polls;
 pub use router::router;
 pub use security::content_security_policy;
-pub use ws::Addresses;

@@ -1,6 +1,6 @@
 //! Which path is answered by what.
 
-use super::{assets, health, origin, security, ws};
+use super::{assets, health, origin, poll, security, ws};
 use crate::{
     app::{App, shell},
     server::{context::AppContext, limits::MAX_BODY_BYTES},
@@ -20,6 +20,9 @@ use tower_http::{
     catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::RequestBodyTimeoutLayer,
 };
 
+/// Where the room protocol goes over HTTP.
+const POLL: &str = "/poll";
+
 /// All routes. Pages and server functions come from the application's own list.
 pub fn router(context: AppContext) -> Router {
     let pages = generate_route_list(App);
@@ -29,6 +32,7 @@ pub fn router(context: AppContext) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/ws", any(ws::upgrade))
+        .route(POLL, get(poll::listen).post(poll::say))
         .route("/pkg/{*path}", get(assets::serve))
         .leptos_routes(&context, pages, move || shell(options.clone()))
         .fallback(fallback);
@@ -80,12 +84,15 @@ async fn not_found_page(context: AppContext, request: Request) -> Response {
 }
 
 /// Server functions are called by forms, and by the script as forms: any other kind of
-/// body is refused before it is read.
+/// body is refused before it is read. Polling sends JSON, or nothing.
 async fn forms_only(request: Request, next: Next) -> Response {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let form = kind.starts_with("application/x-www-form-urlencoded");
-    match request.method() == Method::POST && !form {
+    let fits = match request.uri().path() {
+        POLL => kind.is_empty() || kind.starts_with("application/json"),
+        _ => kind.starts_with("application/x-www-form-urlencoded"),
+    };
+    match request.method() == Method::POST && !fits {
         true => StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
         false => next.run(request).await,
     }

@@ -1,28 +1,18 @@
-//! The socket of the room protocol.
+//! The WebSocket of the room protocol.
 //!
-//! [`upgrade`] decides who gets one; [`connection`] reads it, [`dialogue`]
-//! answers it, [`writer`] writes it; [`rates`]
-//! holds what one socket may send, [`address`] what one address may hold. Every refusal
-//! here is in `docs/protocol.md`.
+//! [`upgrade`] answers who asks for one; [`socket`] reads it for its
+//! [`Connection`](super::connection::Connection), [`writer`] writes it.
 
-mod address;
-mod connection;
-mod dialogue;
-mod rates;
+mod socket;
 mod writer;
 
-pub use address::Addresses;
-
-use crate::{
-    protocol::MAX_FRAME_BYTES,
-    server::{context::AppContext, limits::MAX_SOCKETS},
-};
-use address::client_address;
+use super::connection::admit;
+use crate::{protocol::MAX_FRAME_BYTES, server::context::AppContext};
 use axum::{
     extract::{ConnectInfo, State, WebSocketUpgrade},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::HeaderMap;
 use std::net::SocketAddr;
 
 /// What tungstenite takes before it gives a connection up: twice what the protocol allows,
@@ -35,34 +25,16 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes that may wait inside the socket; the queue before it holds as much again.
 const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// `/ws`: 101, or 429 for too many sockets of one address, or 503 for too many in all.
+/// `/ws`: 101, or the refusal of [`admit`].
 pub async fn upgrade(
     State(context): State<AppContext>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let client = client_address(peer.ip(), &headers, &context.config.trusted_proxies);
-    let Some(seat) = context
-        .addresses
-        .enter(client, context.config.sockets_per_address)
-    else {
-        let text = "too many connections from your address";
-        return (
-            StatusCode::TOO_MANY_REQUESTS,
-            [(header::RETRY_AFTER, "10")],
-            text,
-        )
-            .into_response();
-    };
-    let Some(place) = context.gauges.clone().enter(MAX_SOCKETS) else {
-        let text = "too many connections";
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            [(header::RETRY_AFTER, "10")],
-            text,
-        )
-            .into_response();
+    let admission = match admit(&context, peer.ip(), &headers) {
+        Ok(admission) => admission,
+        Err(refusal) => return refusal.into_response(),
     };
     upgrade
         .max_message_size(TRANSPORT_BYTES)
@@ -71,7 +43,7 @@ pub async fn upgrade(
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .on_upgrade(move |socket| async move {
-            connection::run(context, socket).await;
-            drop((seat, place));
+            socket::run(context, socket).await;
+            drop(admission);
         })
 }

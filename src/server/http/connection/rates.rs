@@ -1,4 +1,4 @@
-//! What one socket may send.
+//! What one connection may send.
 
 use crate::{
     protocol::ClientMessage,
@@ -9,9 +9,9 @@ use crate::{
 };
 use governor::DefaultDirectRateLimiter;
 
-/// The limiters of one socket.
+/// The limiters of one connection.
 pub struct Rates {
-    /// Frames of any kind: more closes the socket.
+    /// Frames of any kind: more closes it.
     frames: DefaultDirectRateLimiter,
     /// What is said, edits included: more is refused.
     talk: DefaultDirectRateLimiter,

@@ -1,7 +1,7 @@
-//! What a socket says and what it is answered: each message to its place, each refusal
+//! What a client says and what it is answered: each message to its place, each refusal
 //! with its code.
 
-use super::connection::{Connection, End};
+use super::life::{Connection, End};
 use crate::{
     protocol::{
         ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,

@@ -1,0 +1,124 @@
+//! What the client of a polling connection says, in order and once.
+
+use crate::server::http::connection::{End, Heard, Incoming, departure};
+use axum::extract::ws::Utf8Bytes;
+use serde_json::value::RawValue;
+use std::vec;
+use tokio::sync::{mpsc, oneshot};
+
+/// What a request brings to the task.
+pub enum Letter {
+    /// Frames.
+    Batch(Batch),
+    /// A sign of life.
+    Life,
+    /// A goodbye with this code.
+    Close(u16),
+}
+
+/// The frames of one request.
+pub struct Batch {
+    /// Counts the batches of a connection, from 1.
+    pub number: u64,
+    /// The frames in order.
+    pub frames: Vec<Utf8Bytes>,
+    /// Told when all of them have been taken in, now or before.
+    pub done: oneshot::Sender<Result<(), OutOfStep>>,
+}
+
+/// A number was left out; only a broken client does that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfStep;
+
+/// Takes the letters apart.
+pub struct Reader {
+    /// What the requests bring.
+    letters: mpsc::Receiver<Letter>,
+    /// The frames of the present batch that are still to be heard.
+    frames: vec::IntoIter<Utf8Bytes>,
+    /// Who waits for the present batch.
+    done: Option<oneshot::Sender<Result<(), OutOfStep>>>,
+    /// The number of the present batch.
+    number: u64,
+}
+
+impl Reader {
+    /// A reader that has heard nothing yet.
+    pub fn new(letters: mpsc::Receiver<Letter>) -> Self {
+        Self {
+            letters,
+            frames: Vec::new().into_iter(),
+            done: None,
+            number: 0,
+        }
+    }
+
+    /// Starts on a batch. One that came before is a sign of life and nothing else: its
+    /// answer was lost and its client asks again.
+    fn start(&mut self, batch: Batch) -> Heard {
+        let step = match batch.number {
+            number if number <= self.number => Ok(()),
+            number if number == self.number + 1 => {
+                self.number = number;
+                self.frames = batch.frames.into_iter();
+                self.done = Some(batch.done);
+                return self.frames.next().map_or(Heard::Life, Heard::Text);
+            }
+            _ => Err(OutOfStep),
+        };
+        let _ = batch.done.send(step);
+        Heard::Life
+    }
+}
+
+impl Incoming for Reader {
+    async fn next(&mut self) -> Heard {
+        if let Some(frame) = self.frames.next() {
+            return Heard::Text(frame);
+        }
+        if let Some(done) = self.done.take() {
+            let _ = done.send(Ok(()));
+        }
+        match self.letters.recv().await {
+            Some(Letter::Batch(batch)) => self.start(batch),
+            Some(Letter::Life) => Heard::Life,
+            Some(Letter::Close(code)) => Heard::Ended(End::Theirs(departure(Some(code)))),
+            // The list holds the other end for as long as the task runs.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The frames of a body: the texts of the elements of a JSON array.
+pub fn frames(body: &[u8]) -> Option<Vec<Utf8Bytes>> {
+    let elements: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
+    let texts = elements.into_iter().map(|element| element.get());
+    Some(texts.map(|text| text.to_owned().into()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_an_array_of_frames_as_they_were_written() {
+        let texts = |body: &str| {
+            let frames = frames(body.as_bytes())?;
+            Some(
+                frames
+                    .iter()
+                    .map(|f| f.as_str().to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let two = texts(r#" [ {"type" : "ping"} , 7 ] "#);
+        assert_eq!(two.expect("an array"), [r#"{"type" : "ping"}"#, "7"]);
+        assert_eq!(texts("[]").expect("an array"), [""; 0]);
+        for body in ["", "{}", "[", "[1,]", "[1] 2", "nonsense"] {
+            assert_eq!(texts(body), None, "{body}");
+        }
+        assert_eq!(frames(b"[\"\xff\"]").map(|f| f.len()), None);
+        let deep = format!("[{}]", "[".repeat(60_000));
+        assert_eq!(texts(&deep), None);
+    }
+}

@@ -1,0 +1,148 @@
+//! The requests of `/poll`: what each parameter asks for, and how it is answered.
+
+use super::{
+    desk::Ask,
+    incoming::{Batch, Letter, frames},
+    polls::Line,
+    task,
+};
+use crate::server::{context::AppContext, http::connection::admit};
+use axum::{
+    extract::{ConnectInfo, Query, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use tokio::sync::oneshot;
+
+/// The query of a POST.
+#[derive(Deserialize)]
+pub struct Saying {
+    /// Which connection; without it, a new one is opened.
+    connection: Option<String>,
+    /// The number of this batch.
+    batch: Option<u64>,
+    /// Ends the connection with this code.
+    close: Option<u16>,
+}
+
+/// The query of a GET.
+#[derive(Deserialize)]
+pub struct Listening {
+    /// Which connection.
+    connection: String,
+    /// Up to where the client has everything.
+    after: u64,
+}
+
+/// `POST /poll`: opens a connection, says something, or says goodbye.
+pub async fn say(
+    State(context): State<AppContext>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Query(query): Query<Saying>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(secret) = query.connection else {
+        return open(context, peer, &headers);
+    };
+    let Some(line) = context.polls.find(&secret) else {
+        return gone();
+    };
+    match (query.close, query.batch) {
+        (Some(code), _) => close(&line, code).await,
+        (None, Some(number)) => hand_in(&line, number, &body).await,
+        (None, None) => refuse(StatusCode::BAD_REQUEST, "batch or close is missing"),
+    }
+}
+
+/// `GET /poll`: waits for what the connection is told.
+pub async fn listen(State(context): State<AppContext>, Query(query): Query<Listening>) -> Response {
+    let Some(line) = context.polls.find(&query.connection) else {
+        return gone();
+    };
+    // A full mailbox has other signs of life in it.
+    let _ = line.letters.try_send(Letter::Life);
+    let (answer, answered) = oneshot::channel();
+    let after = query.after;
+    if line.asks.send(Ask { after, answer }).await.is_err() {
+        return gone();
+    }
+    match answered.await {
+        Ok(Ok(json)) => answer_json(StatusCode::OK, json),
+        Ok(Err(_)) => refuse(StatusCode::CONFLICT, "these frames are not here"),
+        Err(_) => gone(),
+    }
+}
+
+/// Opens a connection.
+fn open(context: AppContext, peer: SocketAddr, headers: &HeaderMap) -> Response {
+    let opened =
+        admit(&context, peer.ip(), headers).and_then(|admission| task::open(context, admission));
+    match opened {
+        Ok(secret) => answer_json(
+            StatusCode::CREATED,
+            format!("{{\"connection\":\"{secret}\"}}"),
+        ),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Hands frames in, and answers when all of them have been taken in.
+async fn hand_in(line: &Line, number: u64, body: &[u8]) -> Response {
+    let Some(frames) = frames(body) else {
+        return refuse(StatusCode::BAD_REQUEST, "the body is no JSON array");
+    };
+    let (done, all_taken) = oneshot::channel();
+    let batch = Batch {
+        number,
+        frames,
+        done,
+    };
+    if line.letters.send(Letter::Batch(batch)).await.is_err() {
+        return gone();
+    }
+    match all_taken.await {
+        Ok(Ok(())) => no_content(),
+        Ok(Err(_)) => refuse(StatusCode::CONFLICT, "a batch before this one is missing"),
+        Err(_) => gone(),
+    }
+}
+
+/// Says goodbye.
+async fn close(line: &Line, code: u16) -> Response {
+    match line.letters.send(Letter::Close(code)).await {
+        Ok(()) => no_content(),
+        Err(_) => gone(),
+    }
+}
+
+/// 204.
+fn no_content() -> Response {
+    (
+        StatusCode::NO_CONTENT,
+        [(header::CACHE_CONTROL, "no-store")],
+    )
+        .into_response()
+}
+
+/// There is no such connection, or not any more.
+fn gone() -> Response {
+    refuse(StatusCode::NOT_FOUND, "no such connection")
+}
+
+/// No, in a sentence.
+fn refuse(status: StatusCode, text: &'static str) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], text).into_response()
+}
+
+/// An answer in JSON.
+fn answer_json(status: StatusCode, json: String) -> Response {
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_TYPE, "application/json"),
+    ];
+    (status, headers, json).into_response()
+}

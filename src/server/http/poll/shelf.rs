@@ -1,0 +1,111 @@
+//! What was handed out and is not acknowledged yet. Pure.
+
+use crate::protocol::CloseCode;
+use axum::extract::ws::Utf8Bytes;
+use std::collections::VecDeque;
+
+/// Frames in order, each with a number: the first one ever is 1.
+#[derive(Default)]
+pub struct Shelf {
+    /// Those not acknowledged.
+    frames: VecDeque<Utf8Bytes>,
+    /// How many were acknowledged.
+    acknowledged: u64,
+    /// Bytes of those not acknowledged.
+    bytes: usize,
+}
+
+/// What is asked for is gone, or was never there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotHere;
+
+impl Shelf {
+    /// Puts the next frame on.
+    pub fn put(&mut self, frame: Utf8Bytes) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    /// Takes everything up to frame number `after` off; answers how many bytes that was.
+    ///
+    /// # Errors
+    /// [`NotHere`]; the shelf stays as it is.
+    pub fn acknowledge(&mut self, after: u64) -> Result<usize, NotHere> {
+        let count = after.checked_sub(self.acknowledged).ok_or(NotHere)?;
+        let count = usize::try_from(count).map_err(|_| NotHere)?;
+        if count > self.frames.len() {
+            return Err(NotHere);
+        }
+        let bytes = self.frames.drain(..count).map(|frame| frame.len()).sum();
+        self.acknowledged = after;
+        self.bytes -= bytes;
+        Ok(bytes)
+    }
+
+    /// Everything on it, as the JSON of an answer; with `close`, as the last one.
+    pub fn answer(&self, close: Option<CloseCode>) -> String {
+        let mut json = String::with_capacity(self.bytes + self.frames.len() + 64);
+        json.push_str("{\"frames\":[");
+        for (index, frame) in self.frames.iter().enumerate() {
+            if index > 0 {
+                json.push(',');
+            }
+            json.push_str(frame.as_str());
+        }
+        let next = self.acknowledged + self.frames.len() as u64;
+        json.push_str(&format!("],\"next\":{next}"));
+        if let Some(code) = close {
+            json.push_str(&format!(",\"close\":{}", code.code()));
+        }
+        json.push('}');
+        json
+    }
+
+    /// How many frames are on it.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// How many bytes are on it.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Throws everything away.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_handed_out_until_it_is_acknowledged() {
+        let mut shelf = Shelf::default();
+        assert_eq!(shelf.answer(None), r#"{"frames":[],"next":0}"#);
+        shelf.put(Utf8Bytes::from_static("{}"));
+        shelf.put(Utf8Bytes::from_static("[1]"));
+        for _ in 0..2 {
+            assert_eq!(shelf.acknowledge(0), Ok(0));
+            assert_eq!(shelf.answer(None), r#"{"frames":[{},[1]],"next":2}"#);
+        }
+        assert_eq!(shelf.acknowledge(1), Ok(2));
+        assert_eq!((shelf.len(), shelf.bytes()), (1, 3));
+        let last = shelf.answer(Some(CloseCode::Restarting));
+        assert_eq!(last, r#"{"frames":[[1]],"next":2,"close":1012}"#);
+    }
+
+    #[test]
+    fn what_is_gone_or_was_never_there_is_not_handed_out() {
+        let mut shelf = Shelf::default();
+        shelf.put(Utf8Bytes::from_static("{}"));
+        assert_eq!(shelf.acknowledge(2), Err(NotHere));
+        assert_eq!(shelf.acknowledge(u64::MAX), Err(NotHere));
+        assert_eq!(shelf.acknowledge(1), Ok(2));
+        assert_eq!(shelf.acknowledge(0), Err(NotHere));
+        assert_eq!(shelf.acknowledge(1), Ok(0));
+    }
+}

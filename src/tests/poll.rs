@@ -1,0 +1,347 @@
+//! The room protocol over `/poll`: the same promises, by requests that may get lost.
+
+use super::{
+    harness::{PATIENCE, TestApp, hasty, new_id, patient},
+    poller::{JSON, Poller, chat, request},
+};
+use crate::protocol::{ClientMessage, ErrorCode, ServerMessage};
+use futures::future::select;
+use std::{pin::pin, time::Duration};
+
+/// Waits until no connection polls any more.
+async fn nobody_polls(app: &TestApp) {
+    let none = tokio::time::timeout(PATIENCE, app.context.gauges.no_sockets());
+    none.await.expect("they end");
+    assert_eq!(app.context.polls.count(), 0);
+}
+
+/// A message that asks for another nickname.
+fn rename(nickname: &str) -> ClientMessage {
+    ClientMessage::Nickname {
+        nickname: nickname.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn whoever_polls_and_whoever_has_a_socket_talk_with_each_other() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = Poller::join(&app, "team", "Ben").await;
+    assert_eq!(ben.joined().people.len(), 2);
+    ann.says("hello").await;
+    ben.sees("hello").await;
+    let told = ben.says("안녕하세요 🙂").await;
+    assert_eq!(ann.sees("안녕하세요 🙂").await, told);
+    assert_eq!(ben.hears_until_now().await, []);
+    assert_eq!(ann.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn the_frames_of_a_batch_are_taken_in_order() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = Poller::join(&app, "team", "Ben").await;
+    let messages: Vec<_> = ["one", "two", "three"]
+        .map(|text| chat(new_id(), text))
+        .into();
+    ben.sends(&messages.iter().collect::<Vec<_>>()).await;
+    for text in ["one", "two", "three"] {
+        ann.sees(text).await;
+        ben.sees(text).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_loses_nothing_and_doubles_nothing() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = Poller::join(&app, "team", "Ben").await;
+    ann.says("one").await;
+    let lost = ben.gets(ben.after).await;
+    ann.says("two").await;
+    let again = ben.gets(ben.after).await;
+    assert_eq!(again.frames[..lost.frames.len()], lost.frames);
+    assert_eq!(again.next, ben.after + again.frames.len() as u64);
+    ben.sees("one").await;
+    ben.sees("two").await;
+    // What was acknowledged is gone, and what never was is not there.
+    for after in [0, ben.after + 1, u64::MAX] {
+        assert_eq!(ben.asks(after).await.status, 409, "{after}");
+    }
+    assert_eq!(ben.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn a_batch_posted_twice_is_taken_once() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = Poller::join(&app, "team", "Ben").await;
+    ben.sends(&[&rename("Benny")]).await;
+    let first = serde_json::to_string(&[rename("Benny")]).expect("serialises");
+    ben.sends(&[&rename("Benjamin")]).await;
+    for number in [ben.batch - 1, ben.batch, 0] {
+        assert_eq!(ben.hands_in(number, &first).await.status, 204);
+    }
+    assert_eq!(ben.hands_in(ben.batch + 2, &first).await.status, 409);
+    ben.hears_until_now().await;
+    let renamed = ann.hears_until_now().await;
+    let names: Vec<_> = renamed
+        .iter()
+        .filter_map(|message| match message {
+            ServerMessage::Renamed { person, .. } => Some(person.nickname.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, ["Benny", "Benjamin"]);
+}
+
+#[tokio::test]
+async fn a_second_request_takes_the_place_of_the_first_and_an_idle_one_comes_back_empty() {
+    let app = TestApp::start_with(hasty(), &[]).await;
+    let mut ann = app.join("team", "Ann").await;
+    let ben = Poller::join(&app, "team", "Ben").await;
+    let idle = ben.gets(ben.after).await;
+    assert!((idle.frames.is_empty(), idle.next, idle.close) == (true, ben.after, None));
+    let (first, second, ()) = tokio::join!(ben.gets(ben.after), ben.gets(ben.after), async {
+        ann.says("to one of them").await;
+    });
+    // Whichever came second got it; the other was let go.
+    assert_eq!(first.frames.len().max(second.frames.len()), 1);
+}
+
+#[tokio::test]
+async fn a_move_from_one_way_to_the_other_is_seen_by_nobody() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut polling = Poller::join(&app, "team", "Ben").await;
+    let was = polling.joined().clone();
+    ann.says("before").await;
+    let seq = polling.sees("before").await.seq;
+    ann.says("between").await;
+    let mut socket = app.resume("team", "Ben", &was, seq).await;
+    assert_eq!(polling.is_closed().await, 4409);
+    assert!(socket.joined().resumed && socket.id() == was.me);
+    assert_eq!(socket.joined().history.len(), 1);
+    ann.hears_until_now().await;
+    socket.says("by socket").await;
+    ann.sees("by socket").await;
+    let seq = socket.says("last").await.seq;
+    ann.sees("last").await;
+    let mut polling = Poller::resume(&app, "team", "Ben", &was, seq).await;
+    assert_eq!(socket.is_closed().await, Some(4409));
+    assert!(polling.joined().resumed && polling.joined().history.is_empty());
+    polling.says("by polling").await;
+    ann.sees("by polling").await;
+    assert_eq!(ann.hears_until_now().await, [], "nobody left or entered");
+}
+
+#[tokio::test]
+async fn a_goodbye_says_whether_it_was_meant() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let ben = Poller::join(&app, "team", "Ben").await;
+    assert_eq!(ben.closes(1000).await, 204);
+    assert_eq!(ann.sees_leave("Ben").await, 1);
+    let ben = Poller::join(&app, "team", "Ben").await;
+    let was = ben.joined().clone();
+    ann.hears_until_now().await;
+    assert_eq!(ben.closes(3000).await, 204);
+    let back = Poller::resume(&app, "team", "Ben", &was, was.seq).await;
+    assert_eq!(back.joined().me, was.me);
+    assert_eq!(ann.hears_until_now().await, [], "the place was kept");
+    assert_eq!(back.closes(1000).await, 204);
+    drop(ann);
+    nobody_polls(&app).await;
+    for status in [back.closes(1000).await, back.asks(back.after).await.status] {
+        assert_eq!(status, 404);
+    }
+}
+
+#[tokio::test]
+async fn silence_is_the_end_and_asking_alone_is_no_silence() {
+    let timing = crate::server::limits::Timing {
+        dead_after: Duration::from_millis(600),
+        away: PATIENCE * 10,
+        grace: PATIENCE * 10,
+        ..hasty()
+    };
+    let app = TestApp::start_with(timing, &[]).await;
+    let mut ben = Poller::join(&app, "team", "Ben").await;
+    let silent = Poller::join(&app, "team", "Silent").await;
+    let mut asked = 0;
+    let left = loop {
+        asked += 1;
+        if let ServerMessage::Left { person, .. } = ben.next().await {
+            break person;
+        }
+    };
+    assert_eq!(left.nickname.as_str(), "Silent");
+    for _ in 0..10 {
+        let polled = ben.gets(ben.after).await;
+        assert_eq!((polled.frames.len(), polled.close), (0, None), "{asked}");
+    }
+    let end = silent.asks(silent.after).await;
+    assert_eq!(end.status, 404, "{}", end.body);
+}
+
+#[tokio::test]
+async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
+    let app = TestApp::start().await;
+    let mut slow = Poller::join(&app, "team", "Slow").await;
+    let pings = vec![&ClientMessage::Ping; 300];
+    let body = serde_json::to_string(&pings).expect("serialises");
+    slow.hands_in(slow.batch + 1, &body).await;
+    let end = slow.gets(slow.after).await;
+    assert_eq!((end.frames.len(), end.close), (0, Some(4408)));
+    nobody_polls(&app).await;
+    assert_eq!(slow.asks(slow.after).await.status, 404);
+    slow = Poller::join(&app, "team", "Slow").await;
+    slow.says("back again").await;
+}
+
+#[tokio::test]
+async fn a_stop_is_told_with_1012_to_whoever_waits() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = Poller::join(&app, "team", "Ben").await;
+    let id = new_id();
+    ben.says_as(id, "once").await;
+    ann.sees("once").await;
+    let was = ben.joined().clone();
+    // Two requests: once one has been let go, the other waits.
+    let (one, other) = (pin!(ben.gets(ben.after)), pin!(ben.gets(ben.after)));
+    let (let_go, waiting) = select(one, other).await.factor_first();
+    assert_eq!((let_go.frames.len(), let_go.close), (0, None));
+    let (app, end) = tokio::join!(app.restart(), waiting);
+    assert_eq!(end.close, Some(1012));
+    let mut ben = Poller::resume(&app, "team", "Ben", &was, 0).await;
+    assert!(ben.joined().resumed && ben.joined().history.len() == 1);
+    ben.says_as(id, "once").await;
+    assert_eq!(ben.hears_until_now().await, []);
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_refused_as_by_a_socket() {
+    let app = TestApp::start().await;
+    let mut eve = Poller::join(&app, "team", "Eve").await;
+    let deep = format!("[{}1{}]", "[".repeat(126), "]".repeat(126));
+    let table = [
+        ("[7]", ErrorCode::BadMessage),
+        ("[{}]", ErrorCode::BadMessage),
+        (deep.as_str(), ErrorCode::BadMessage),
+        (r#"[{"type":"dance"}]"#, ErrorCode::UnknownType),
+    ];
+    for (body, expected) in table {
+        eve.batch += 1;
+        assert_eq!(eve.hands_in(eve.batch, body).await.status, 204, "{body}");
+        let code = eve.waits_for(|message| match message {
+            ServerMessage::Error { code, .. } => Some(code),
+            _ => None,
+        });
+        assert_eq!(code.await, expected, "{body}");
+    }
+    eve.says("still welcome").await;
+    let rubbish = format!("[{}]", ["0"; 60].join(","));
+    eve.hands_in(eve.batch + 1, &rubbish).await;
+    assert_eq!(eve.is_closed().await, 4400);
+}
+
+#[tokio::test]
+async fn a_flood_is_closed_with_4429_and_the_others_go_on() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut eve = Poller::join(&app, "team", "Eve").await;
+    let flood = format!("[{}]", [r#"{"type":"leave_call"}"#; 2000].join(","));
+    eve.hands_in(eve.batch + 1, &flood).await;
+    assert_eq!(eve.is_closed().await, 4429);
+    ann.says("over the noise").await;
+}
+
+#[tokio::test]
+async fn requests_that_are_none_change_nothing() {
+    let app = TestApp::start().await;
+    let mut ben = Poller::join(&app, "team", "Ben").await;
+    let own = format!("connection={}", ben.connection);
+    let (batch, after) = (ben.batch + 1, ben.after);
+    let large = format!("[{}]", " ".repeat(64 * 1024));
+    let table = [
+        ("POST", format!("{own}&batch={batch}"), "", 400),
+        ("POST", format!("{own}&batch={batch}"), "{}", 400),
+        ("POST", format!("{own}&batch={batch}"), "[1,", 400),
+        ("POST", format!("{own}&batch={batch}"), &large, 413),
+        ("POST", format!("{own}&batch=-1"), "[]", 400),
+        ("POST", own.clone(), "[]", 400),
+        ("POST", format!("{own}&close=70000"), "", 400),
+        ("POST", "connection=nobody&batch=1".to_owned(), "[]", 404),
+        ("POST", "connection=&close=1000".to_owned(), "", 404),
+        ("GET", String::new(), "", 400),
+        ("GET", own.clone(), "", 400),
+        ("GET", format!("{own}&after=x"), "", 400),
+        ("GET", format!("connection=nobody&after={after}"), "", 404),
+        ("DELETE", own.clone(), "", 405),
+    ];
+    for (method, query, body, status) in table {
+        let line = format!("{method} /poll?{query}");
+        let answer = request(app.address, &line, JSON, body).await;
+        assert_eq!(answer.status, status, "{line} {}", answer.body);
+    }
+    for (kind, status) in [("text/plain", 415), ("multipart/form-data", 415)] {
+        let headers = format!("Content-Type: {kind}\r\n");
+        let line = format!("POST /poll?{own}&close=1000");
+        let answer = request(app.address, &line, &headers, "").await;
+        assert_eq!(answer.status, status, "{kind}");
+    }
+    let json = request(app.address, "POST /api/anything", JSON, "{}").await;
+    assert_eq!(json.status, 415, "JSON is for /poll only");
+    for headers in [
+        "Origin: http://evil.com\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+    ] {
+        let line = format!("POST /poll?{own}&close=1000");
+        assert_eq!(request(app.address, &line, headers, "").await.status, 403);
+    }
+    ben.says("unharmed").await;
+}
+
+#[tokio::test]
+async fn no_answer_is_kept_by_a_cache() {
+    let app = TestApp::start().await;
+    let ben = Poller::join(&app, "team", "Ben").await;
+    let answers = [
+        request(app.address, "POST /poll", "", "").await,
+        ben.hands_in(ben.batch + 1, r#"[{"type":"ping"}]"#).await,
+        ben.asks(ben.after).await,
+        ben.asks(u64::MAX).await,
+        request(app.address, "GET /poll?connection=x&after=0", "", "").await,
+    ];
+    for answer in answers {
+        let head = answer.head;
+        assert!(head.contains("cache-control: no-store"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_holds_so_many_whichever_way_they_came() {
+    let proxied = ["--trusted-proxies", "127.0.0.1"];
+    let flags = [&["--sockets-per-address", "2"][..], &proxied].concat();
+    let app = TestApp::start_with(patient(), &flags).await;
+    let opens = async |address: &str| {
+        let headers = format!("X-Forwarded-For: {address}\r\n");
+        request(app.address, "POST /poll", &headers, "")
+            .await
+            .status
+    };
+    let table = [("10.0.0.1", 201), ("10.0.0.1", 201), ("10.0.0.1", 429)];
+    for (address, status) in table.into_iter().chain([("10.0.0.2", 201)]) {
+        assert_eq!(opens(address).await, status, "{address}");
+    }
+    assert_eq!(app.context.gauges.sockets(), 3);
+}
+
+#[tokio::test]
+async fn whoever_neither_joins_nor_watches_is_closed_with_4400() {
+    let app = TestApp::start_with(hasty(), &[]).await;
+    let mut idle = Poller::open(&app).await;
+    assert_eq!(idle.is_closed().await, 4400);
+    nobody_polls(&app).await;
+}
