@@ -1,21 +1,25 @@
-//! What runs a room in the browser: one socket, kept alive, feeding the state.
+//! What runs a room in the browser: one connection, kept alive, feeding the state.
 //!
 //! The policy is elsewhere and pure: when to try again in [`crate::state::line`],
-//! what to send in [`crate::state::outbox`], what messages mean in
-//! [`crate::state::apply_to_store`]. This only owns the timers and the socket.
+//! which way in [`crate::state::ways`], what to send in [`crate::state::outbox`], what
+//! messages mean in [`crate::state::apply_to_store`]. This only owns the timers and the
+//! connection, which is looked after in [`line`].
+
+mod line;
 
 use super::call::{CallDriver, Media};
 use super::clock::steady_ms;
 use super::js::Listener;
-use super::socket::{Heard, Socket};
+use super::link::Link;
 use super::storage::{self, Identity};
 use crate::protocol::{
     ChatText, ClientMessage, Devices, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId,
-    Resume, RoomName, Seq, ServerMessage, SessionToken, TYPING_EVERY_MS, TYPING_LASTS_MS,
+    RoomName, Seq, ServerMessage, SessionToken, TYPING_EVERY_MS, TYPING_LASTS_MS,
 };
 use crate::state::call::CallState;
-use crate::state::line::{DEAD_AFTER, JOIN_WITHIN, Next, PING_EVERY, QUIET_AFTER_LOSS, Stage};
+use crate::state::line::{PING_EVERY, Stage};
 use crate::state::outbox::Outbox;
+use crate::state::ways::Ways;
 use crate::state::{Position, RoomState, RoomStateStoreFields, apply_to_store};
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
@@ -29,9 +33,6 @@ use std::time::Duration;
 const OLDER_PAGE: u32 = 50;
 /// How long to wait before handing over more of a flood of messages.
 const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
-/// How long a line that may be dead has to answer, after the network came or went
-/// or the tab woke up.
-const PROBE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs one room for one tab.
 pub struct Driver {
@@ -41,9 +42,13 @@ pub struct Driver {
     room: RoomName,
     nickname: RefCell<Nickname>,
     session: RefCell<Option<SessionToken>>,
-    socket: RefCell<Option<Socket>>,
+    link: RefCell<Option<Link>>,
+    /// Which way the line goes.
+    ways: RefCell<Ways>,
+    /// A WebSocket that is tried beside the polling.
+    trial: RefCell<Option<line::Trial>>,
     outbox: RefCell<Outbox>,
-    /// When anything was last heard, or the socket was opened.
+    /// When anything was last heard, or the connection was opened.
     heard_at_ms: Cell<f64>,
     /// When the others were last told that one is typing.
     typing_told: Cell<f64>,
@@ -60,6 +65,8 @@ struct Timers {
     banner: Option<Timeout>,
     outbox: Option<Timeout>,
     probe: Option<Timeout>,
+    trial: Option<Timeout>,
+    moving: Option<Timeout>,
     heartbeat: Option<Interval>,
     /// Who is typing, until they are forgotten.
     typing: HashMap<ParticipantId, Timeout>,
@@ -67,10 +74,6 @@ struct Timers {
 
 fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
-}
-
-fn millis_f64(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
 }
 
 impl Driver {
@@ -92,7 +95,9 @@ impl Driver {
             nickname: RefCell::new(nickname),
             session: RefCell::new(identity.map(|known| known.session)),
             room,
-            socket: RefCell::new(None),
+            link: RefCell::new(None),
+            ways: RefCell::default(),
+            trial: RefCell::default(),
             outbox: RefCell::new(Outbox::new(steady_ms())),
             heard_at_ms: Cell::new(steady_ms()),
             typing_told: Cell::new(f64::NEG_INFINITY),
@@ -124,8 +129,9 @@ impl Driver {
         self.listeners.borrow_mut().clear();
         *self.timers.borrow_mut() = Timers::default();
         storage::set_identity(&self.room, None);
-        if let Some(socket) = self.socket.borrow_mut().take() {
-            socket.leave();
+        self.trial.borrow_mut().take();
+        if let Some(link) = self.link.borrow_mut().take() {
+            link.leave();
         }
     }
 
@@ -225,62 +231,10 @@ impl Driver {
         let Ok(frame) = serde_json::to_string(message) else {
             return false;
         };
-        self.socket
+        self.link
             .borrow()
             .as_ref()
-            .is_some_and(|socket| socket.send(&frame))
-    }
-
-    /// Opens a socket in place of whatever there was.
-    fn connect(&self) {
-        self.timers.borrow_mut().retry = None;
-        self.state.line().update(|line| line.connecting());
-        self.heard_at_ms.set(steady_ms());
-        self.arm_banner();
-        let me = self.me.clone();
-        let hear = move |heard| {
-            if let Some(driver) = me.upgrade() {
-                driver.hear(heard);
-            }
-        };
-        // The former socket goes first: one tab holds one socket.
-        self.socket.borrow_mut().take();
-        let socket = Socket::open(hear);
-        let refused = socket.is_none();
-        *self.socket.borrow_mut() = socket;
-        if refused {
-            self.lost(1006);
-        }
-    }
-
-    fn hear(&self, heard: Heard) {
-        self.heard_at_ms.set(steady_ms());
-        match heard {
-            Heard::Open => self.join(),
-            // What this page does not understand comes from a newer server.
-            Heard::Frame(frame) => {
-                if let Ok(message) = serde_json::from_str(&frame) {
-                    self.take_in(&message);
-                }
-            }
-            Heard::Closed(code) => self.lost(code),
-        }
-    }
-
-    fn join(&self) {
-        let position = self.state.log().read_untracked().position.clone();
-        let session = self.session.borrow().clone();
-        let resume = session.zip(position).map(|(session, at)| Resume {
-            session,
-            epoch: at.epoch,
-            seq: at.seq,
-        });
-        let (room, nickname) = (self.room.to_string(), self.nickname.borrow().to_string());
-        self.send(&ClientMessage::Join {
-            room,
-            nickname,
-            resume,
-        });
+            .is_some_and(|link| link.send(&frame))
     }
 
     fn take_in(&self, message: &ServerMessage) {
@@ -293,7 +247,7 @@ impl Driver {
                 ..
             } => {
                 self.timers.borrow_mut().banner = None;
-                self.socket.borrow_mut().take();
+                self.link.borrow_mut().take();
             }
             ServerMessage::Error {
                 code: ErrorCode::TooManyMessages,
@@ -336,55 +290,12 @@ impl Driver {
 
     fn joined(&self, joined: &Joined) {
         self.asked_before.set(None);
-        self.timers.borrow_mut().banner = None;
+        self.line_is_live();
         *self.session.borrow_mut() = Some(joined.session.clone());
         self.remember_identity();
         *self.outbox.borrow_mut() = Outbox::new(steady_ms());
         self.pending_changed();
         self.call.on_live();
-    }
-
-    /// The socket is gone: plan what comes next.
-    fn lost(&self, code: u16) {
-        self.socket.borrow_mut().take();
-        let mut next = Next::Stay;
-        self.state
-            .line()
-            .update(|line| next = line.lost(code, js_sys::Math::random()));
-        self.arm_banner();
-        match next {
-            Next::Stay => {}
-            Next::StartOver => {
-                *self.session.borrow_mut() = None;
-                storage::set_identity(&self.room, None);
-                self.connect_in(Duration::ZERO);
-            }
-            Next::Retry(wait) => self.connect_in(wait),
-        }
-    }
-
-    fn connect_in(&self, wait: Duration) {
-        let me = self.me.clone();
-        let retry = Timeout::new(millis(wait), move || {
-            if let Some(driver) = me.upgrade() {
-                driver.connect();
-            }
-        });
-        self.timers.borrow_mut().retry = Some(retry);
-    }
-
-    /// Says so after a while, if the line is still down then.
-    fn arm_banner(&self) {
-        let mut timers = self.timers.borrow_mut();
-        if timers.banner.is_some() {
-            return;
-        }
-        let me = self.me.clone();
-        timers.banner = Some(Timeout::new(millis(QUIET_AFTER_LOSS), move || {
-            if let Some(driver) = me.upgrade() {
-                driver.state.line().maybe_update(|line| line.still_lost());
-            }
-        }));
     }
 
     /// Hands over what the outbox allows; comes back for the rest.
@@ -419,42 +330,6 @@ impl Driver {
         if let Some(session) = self.session.borrow().clone() {
             let nickname = self.nickname.borrow().clone();
             storage::set_identity(&self.room, Some(&Identity { session, nickname }));
-        }
-    }
-
-    /// Every [`PING_EVERY`]: asks for a sign of life, or gives the socket up.
-    fn beat(&self) {
-        let silent_ms = steady_ms() - self.heard_at_ms.get();
-        let limit = match self.stage() {
-            Stage::Live => DEAD_AFTER,
-            Stage::Connecting => JOIN_WITHIN,
-            _ => return,
-        };
-        if silent_ms > millis_f64(limit) {
-            self.lost(1006);
-        } else if self.stage() == Stage::Live {
-            self.send(&ClientMessage::Ping);
-        }
-    }
-
-    /// Something changed outside: connect now, or find out whether the line is alive.
-    fn probe(&self) {
-        match self.stage() {
-            Stage::Waiting => self.connect(),
-            Stage::Live => {
-                self.send(&ClientMessage::Ping);
-                let (me, asked_at) = (self.me.clone(), steady_ms());
-                let probe = Timeout::new(millis(PROBE_WITHIN), move || {
-                    if let Some(driver) = me.upgrade()
-                        && driver.stage() == Stage::Live
-                        && driver.heard_at_ms.get() < asked_at
-                    {
-                        driver.lost(1006);
-                    }
-                });
-                self.timers.borrow_mut().probe = Some(probe);
-            }
-            _ => {}
         }
     }
 
@@ -507,6 +382,9 @@ impl Driver {
             listeners.push(Listener::new(&window, event, move |_| {
                 if let Some(driver) = me.upgrade() {
                     driver.probe();
+                    if event == "online" {
+                        driver.online();
+                    }
                 }
             }));
         }
@@ -531,7 +409,7 @@ impl Driver {
     }
 }
 
-/// How the call sends: through whatever socket there is.
+/// How the call sends: through whatever connection there is.
 fn sender(me: Weak<Driver>) -> Rc<dyn Fn(ClientMessage)> {
     Rc::new(move |message| {
         if let Some(driver) = me.upgrade() {

@@ -64,6 +64,7 @@ impl Lobby {
         match heard {
             Heard::Open => self.send(WATCH),
             Heard::Closed(_) => self.lost(),
+            Heard::Life => {}
             // The one message of interest; decoding all others would be loaded with
             // the welcome page.
             Heard::Frame(frame) => {

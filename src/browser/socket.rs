@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
 
 /// The close code of a socket given up for a new one (RFC 6455 7.4.2, for applications).
-const COMING_BACK: u16 = 3000;
+pub const COMING_BACK: u16 = 3000;
 
 /// What came out of a socket.
 pub enum Heard {
@@ -13,6 +13,8 @@ pub enum Heard {
     Open,
     /// The server said something: one frame, not decoded yet.
     Frame(String),
+    /// The server lives and says nothing.
+    Life,
     /// It is closed, with this code (RFC 6455 7.4).
     Closed(u16),
 }

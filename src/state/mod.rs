@@ -4,6 +4,7 @@
 //! signal. In the browser the same parts sit in a store, and [`apply_to_store`]
 //! lets each part tell its own readers, so that a message never redraws the people.
 
+pub mod batch;
 pub mod call;
 pub mod line;
 pub mod log;
@@ -12,6 +13,7 @@ pub mod negotiation;
 pub mod outbox;
 pub mod reading;
 pub mod rows;
+pub mod ways;
 
 use crate::protocol::{Epoch, Joined, Nickname, ParticipantId, Person, Seq, ServerMessage};
 use leptos::prelude::*;
