@@ -30,8 +30,7 @@ impl Link {
         }
     }
 
-    /// Whether something sent has not reached the server for certain, as far as one can
-    /// know.
+    /// Whether something that was sent may not have reached the server yet.
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Socket(_) => false,

@@ -37,8 +37,10 @@ pub struct Polling {
 struct Inner {
     /// Told what comes out of the connection.
     hear: Box<dyn Fn(Heard)>,
-    /// Makes the requests; stopped, those under way are given up.
-    fetcher: Fetcher,
+    /// Asks what the server says; stopped once nobody listens.
+    listening: Fetcher,
+    /// Brings what the page says.
+    saying: Fetcher,
     /// The secret, while the connection is open.
     connection: RefCell<Option<String>>,
     /// Frames for the next request.
@@ -57,7 +59,8 @@ impl Polling {
     pub fn open(hear: impl Fn(Heard) + 'static) -> Option<Self> {
         let inner = Rc::new(Inner {
             hear: Box::new(hear),
-            fetcher: Fetcher::new()?,
+            listening: Fetcher::new()?,
+            saying: Fetcher::new()?,
             connection: RefCell::default(),
             waiting: RefCell::default(),
             posting: Cell::new(false),
@@ -99,6 +102,7 @@ impl Polling {
     /// Closes on purpose, after what has been sent: the others are told at once.
     pub fn leave(self) {
         self.inner.over.set(true);
+        self.inner.listening.stop();
         if !self.inner.posting.get() {
             self.inner.say_goodbye(NORMAL);
         }
@@ -109,7 +113,8 @@ impl Drop for Polling {
     /// Closes to come back by another connection: the server keeps the place for a while.
     fn drop(&mut self) {
         if !self.inner.over.replace(true) {
-            self.inner.fetcher.stop();
+            self.inner.listening.stop();
+            self.inner.saying.stop();
             self.inner.say_goodbye(COMING_BACK);
         }
     }
@@ -118,7 +123,7 @@ impl Drop for Polling {
 impl Inner {
     /// Opens the connection and listens to its end.
     async fn listen(self: Rc<Self>) {
-        let opened = self.fetcher.fetch("POST", "/poll", None).await;
+        let opened = self.listening.fetch("POST", "/poll", None).await;
         let secret = opened.ok().and_then(|answer| text(&answer, "connection"));
         if self.over.get() || secret.is_none() {
             return self.end(ABNORMAL);
@@ -127,8 +132,8 @@ impl Inner {
         (self.hear)(Heard::Open);
         let mut after = 0.0;
         while !self.over.get() {
-            let answer = self.request("GET", &format!("after={after}"), None).await;
-            match answer {
+            let query = format!("after={after}");
+            match self.request(&self.listening, "GET", &query, None).await {
                 Some(answer) => after = self.take_in(&answer).unwrap_or(after),
                 None => self.end(ABNORMAL),
             }
@@ -163,7 +168,10 @@ impl Inner {
             };
             self.batch.set(self.batch.get() + 1);
             let query = format!("batch={}", self.batch.get());
-            if self.request("POST", &query, Some(&body)).await.is_none() {
+            let taken = self
+                .request(&self.saying, "POST", &query, Some(&body))
+                .await;
+            if taken.is_none() {
                 self.end(ABNORMAL);
                 break;
             }
@@ -175,11 +183,17 @@ impl Inner {
     }
 
     /// Sends a request until it is answered. Nothing where the connection is no more.
-    async fn request(&self, method: &str, query: &str, body: Option<&str>) -> Option<JsValue> {
+    async fn request(
+        &self,
+        fetcher: &Fetcher,
+        method: &str,
+        query: &str,
+        body: Option<&str>,
+    ) -> Option<JsValue> {
         let secret = self.connection.borrow().clone()?;
         let url = format!("/poll?connection={secret}&{query}");
         for _ in 0..TRIES {
-            match self.fetcher.fetch(method, &url, body).await {
+            match fetcher.fetch(method, &url, body).await {
                 Ok(answer) => return Some(answer),
                 Err(Failure::Refused | Failure::Stopped) => return None,
                 Err(Failure::Lost) => TimeoutFuture::new(TRY_AGAIN_MS).await,
@@ -197,15 +211,16 @@ impl Inner {
 
     /// The connection is no more.
     fn end(&self, code: u16) {
-        self.connection.borrow_mut().take();
         if !self.over.replace(true) {
+            self.connection.borrow_mut().take();
             (self.hear)(Heard::Closed(code));
         }
     }
 
-    /// Tells the server, if it still knows the connection. This outlives the page.
+    /// Tells the server, if it still knows the connection, and says no more. This outlives
+    /// the page.
     fn say_goodbye(&self, code: u16) {
-        let secret = self.connection.borrow().clone();
+        let secret = self.connection.borrow_mut().take();
         if let (Some(secret), Some(window)) = (secret, web_sys::window()) {
             let url = format!("/poll?connection={secret}&close={code}");
             let _ = window.navigator().send_beacon(&url);
