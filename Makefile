@@ -17,11 +17,12 @@ unexport $(filter-out LEPTOS_SITE_ADDR,$(filter LEPTOS_% CARGO_TERM_%,$(.VARIABL
 
 WASM := --no-default-features --features hydrate --target wasm32-unknown-unknown
 
-.PHONY: help run test watch setup build check unit e2e
+.PHONY: help run test watch setup build check unit e2e chaos
 
 help:
 	@echo "make run     build the release and serve it on http://127.0.0.1:3000"
 	@echo "make test    every check: format, lints, unit, browser end to end"
+	@echo "make chaos   kill the server under 200 clients, 30 times, and count"
 	@echo "make watch   serve while you work, rebuilt at each change"
 	@echo "parts:       setup build check unit e2e"
 
@@ -66,3 +67,8 @@ unit:
 e2e: build
 	@scripts/setup end2end
 	cd end2end && npm test
+
+# The long form of the chaos tests: 30 kills under 200 clients. CHAOS_SEED plays one again.
+chaos: build
+	@scripts/setup end2end
+	cd end2end && CHAOS=long npx playwright test chaos.spec.ts

@@ -45,6 +45,11 @@ export class Server {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** The number of the process, while it runs. */
+  get pid(): number | undefined {
+    return this.process?.pid;
+  }
+
   /** Starts the process again after `kill`: same port, same data. */
   async run(): Promise<void> {
     const { p2pMax = 8, roomCapacity = 100 } = this.options;

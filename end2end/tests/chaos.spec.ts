@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
+import { expect, test } from '../support/test.ts';
+import { Cutter } from '../support/cutter.ts';
+import { Resumer, verdict, wholeLog } from '../support/resumer.ts';
+import type { Server } from '../support/server.ts';
+
+// A short round with every test run; `make chaos` sets CHAOS=long.
+const LONG = process.env.CHAOS === 'long';
+const ROUNDS = LONG ? 30 : 3;
+const ROOMS = LONG ? 10 : 2;
+const CLIENTS = LONG ? 200 : 20;
+/** Messages a client says in a round; a new socket takes forty at once. */
+const A_ROUND = LONG ? 30 : 20;
+/** What the server may hold in memory through all of it. */
+const MEMORY_KIB = 300 * 1024;
+
+/** Fixed by the seed, so that a round that broke something can be played again. */
+const seed = Number(process.env.CHAOS_SEED ?? 1);
+const random = ((state: number) => () => {
+  state = (state * 1_664_525 + 1_013_904_223) % 4_294_967_296;
+  return state / 4_294_967_296;
+})(seed);
+
+const memory = (server: Server) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1]);
+
+/** Waits until something holds; the time it took, in ms. */
+async function until(holds: () => boolean, what: string, within = 120_000): Promise<number> {
+  const start = Date.now();
+  while (!holds()) {
+    if (Date.now() - start > within) throw new Error(`not within ${within} ms: ${what}`);
+    await wait(20);
+  }
+  return Date.now() - start;
+}
+
+/** Everybody has said everything, and what they know is the log. */
+async function expectKept(server: Server, clients: Resumer[]): Promise<number> {
+  await until(() => clients.every(({ live, waiting }) => live && waiting.size === 0), 'everything is acknowledged');
+  let messages = 0;
+  for (const room of new Set(clients.map((client) => client.room))) {
+    const log = await wholeLog(server.url, room);
+    const inRoom = clients.filter((client) => client.room === room);
+    await until(() => inRoom.every((client) => client.log.size >= log.length), 'everybody has caught up');
+    expect(verdict(inRoom, log), room).toEqual([]);
+    messages += log.length;
+  }
+  return messages;
+}
+
+test('kill -9 at any moment loses nothing, doubles nothing and keeps one order', async ({ startServer }) => {
+  test.setTimeout(LONG ? 1_800_000 : 180_000);
+  const server = await startServer();
+  const clients = Array.from({ length: CLIENTS }, (_, i) => new Resumer(() => server.url, `room ${i % ROOMS}`, `C${i}`));
+  await until(() => clients.every(({ live }) => live), 'everybody is in');
+  const back: number[] = [];
+  let peak = 0;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const client of clients) for (let i = 0; i < A_ROUND; i += 1) client.say(`round ${round}, ${i}`);
+    await wait(random() * 2_000);
+    peak = Math.max(peak, memory(server));
+    await server.kill();
+    await server.run();
+    back.push(await until(() => clients.every(({ live }) => live), 'everybody is back'));
+  }
+  const messages = await expectKept(server, clients);
+  const sum = (of: (client: Resumer) => number) => clients.reduce((sum, client) => sum + of(client), 0);
+  const acknowledged = sum(({ acknowledged }) => acknowledged.size);
+  expect(acknowledged).toBe(CLIENTS * A_ROUND * ROUNDS);
+  expect(messages).toBe(acknowledged);
+  expect(Math.max(peak, memory(server))).toBeLessThan(MEMORY_KIB);
+  back.sort((a, b) => a - b);
+  console.log(
+    `seed ${seed}: ${ROUNDS} kills, ${acknowledged} acknowledged, 0 lost, 0 doubled; resumed ${sum((c) => c.resumed)}, ` +
+      `snapshots ${sum((c) => c.snapshots)}, refused ${sum((c) => c.refused)}; ${CLIENTS} clients live again after ` +
+      `${back[Math.floor(back.length / 2)]} ms (median), ${back.at(-1)} ms (worst); peak ${Math.round(peak / 1024)} MiB`,
+  );
+  for (const client of clients) client.stop();
+});
+
+test('lines cut in the middle of a frame lose nothing', async ({ startServer }) => {
+  test.setTimeout(LONG ? 600_000 : 120_000);
+  const server = await startServer();
+  const cutter = await Cutter.before(server.port);
+  const clients = Array.from({ length: 20 }, (_, i) => new Resumer(() => cutter.url, 'cut', `C${i}`));
+  await until(() => clients.every(({ live }) => live), 'everybody is in');
+  for (let round = 0; round < (LONG ? 60 : 6); round += 1) {
+    for (const client of clients) for (let i = 0; i < 10; i += 1) client.say(`round ${round}, ${i}`);
+    await wait(random() * 1_000);
+    cutter.cut();
+  }
+  const messages = await expectKept(server, clients);
+  console.log(`seed ${seed}: ${cutter.cuts} lines cut, ${messages} messages, 0 lost, 0 doubled`);
+  for (const client of clients) client.stop();
+  cutter.close();
+});
+
+test('a line that swallows everything is noticed, and whoever was on it comes back whole', async ({ startServer }) => {
+  test.setTimeout(120_000);
+  const server = await startServer();
+  const cutter = await Cutter.before(server.port);
+  const ann = new Resumer(() => cutter.url, 'half-open', 'Ann');
+  const ben = new Resumer(() => server.url, 'half-open', 'Ben');
+  await until(() => ann.live && ben.live, 'both are in');
+  cutter.swallows = true;
+  ann.say('into the void');
+  for (let i = 0; i < 30; i += 1) ben.say(`meanwhile ${i}`);
+  const noticed = await until(() => ann.closed.length > 0, 'Ann notices', 25_000);
+  cutter.swallows = false;
+  await expectKept(server, [ann, ben]);
+  console.log(`a half-open line was noticed after ${noticed} ms`);
+  ann.stop();
+  ben.stop();
+  cutter.close();
+});
+
+test('a server that stands still for seconds goes on where it stood', async ({ startServer }) => {
+  test.setTimeout(120_000);
+  const server = await startServer();
+  const clients = Array.from({ length: 10 }, (_, i) => new Resumer(() => server.url, 'still', `C${i}`));
+  await until(() => clients.every(({ live }) => live), 'everybody is in');
+  process.kill(server.pid!, 'SIGSTOP');
+  for (const client of clients) for (let i = 0; i < 20; i += 1) client.say(`still ${i}`);
+  await wait(3_000);
+  process.kill(server.pid!, 'SIGCONT');
+  expect(await expectKept(server, clients)).toBe(200);
+  for (const client of clients) client.stop();
+});
+
+test('a harness that could not fail would show nothing: loss, doubling and another order are seen', () => {
+  const log = [{ seq: 1, id: 'a' }, { seq: 2, id: 'b' }];
+  const client = () => {
+    const client = new Resumer(() => 'http://127.0.0.1:1', 'r', 'C');
+    client.stop();
+    for (const { seq, id } of log) client.log.set(seq, id);
+    client.acknowledged.set('a', 1);
+    return client;
+  };
+  expect(verdict([client()], log)).toEqual([]);
+  expect(verdict([client()], log.slice(1)).join()).toContain('acknowledged');
+  expect(verdict([client()], [...log, { seq: 3, id: 'a' }]).join()).toContain('twice');
+  expect(verdict([client()], [{ seq: 1, id: 'b' }, { seq: 2, id: 'a' }]).join()).toContain('was told');
+  const short = client();
+  short.log.delete(2);
+  expect(verdict([short], log).join()).toContain('knows 1 of 2');
+});
