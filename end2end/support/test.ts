@@ -50,7 +50,8 @@ export class Person {
 }
 
 export interface PersonOptions {
-  server?: Server;
+  /** Where they open pages: a server, or what stands before it. */
+  server?: { readonly url: string };
   locale?: Locale;
   refusal?: Refusal;
   context?: BrowserContextOptions;

@@ -152,9 +152,9 @@ async fn a_goodbye_says_whether_it_was_meant() {
     assert_eq!(back.closes(1000).await, 204);
     drop(ann);
     nobody_polls(&app).await;
-    for status in [back.closes(1000).await, back.asks(back.after).await.status] {
-        assert_eq!(status, 404);
-    }
+    assert_eq!(back.closes(1000).await, 204, "it is over, as asked");
+    assert_eq!(back.asks(back.after).await.status, 404);
+    assert_eq!(back.hands_in(back.batch + 1, "[]").await.status, 404);
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn requests_that_are_none_change_nothing() {
         ("POST", own.clone(), "[]", 400),
         ("POST", format!("{own}&close=70000"), "", 400),
         ("POST", "connection=nobody&batch=1".to_owned(), "[]", 404),
-        ("POST", "connection=&close=1000".to_owned(), "", 404),
+        ("POST", "connection=nobody".to_owned(), "[]", 404),
         ("GET", String::new(), "", 400),
         ("GET", own.clone(), "", 400),
         ("GET", format!("{own}&after=x"), "", 400),

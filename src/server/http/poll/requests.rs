@@ -48,13 +48,12 @@ pub async fn say(
     let Some(secret) = query.connection else {
         return open(context, peer, &headers);
     };
-    let Some(line) = context.polls.find(&secret) else {
-        return gone();
-    };
-    match (query.close, query.batch) {
-        (Some(code), _) => close(&line, code).await,
-        (None, Some(number)) => hand_in(&line, number, &body).await,
-        (None, None) => refuse(StatusCode::BAD_REQUEST, "batch or close is missing"),
+    let line = context.polls.find(&secret);
+    match (line, query.close, query.batch) {
+        (line, Some(code), _) => close(line, code).await,
+        (None, None, _) => gone(),
+        (Some(line), None, Some(number)) => hand_in(&line, number, &body).await,
+        (Some(_), None, None) => refuse(StatusCode::BAD_REQUEST, "batch or close is missing"),
     }
 }
 
@@ -111,12 +110,12 @@ async fn hand_in(line: &Line, number: u64, body: &[u8]) -> Response {
     }
 }
 
-/// Says goodbye.
-async fn close(line: &Line, code: u16) -> Response {
-    match line.letters.send(Letter::Close(code)).await {
-        Ok(()) => no_content(),
-        Err(_) => gone(),
+/// Says goodbye. That a connection is over already is as good.
+async fn close(line: Option<Line>, code: u16) -> Response {
+    if let Some(line) = line {
+        let _ = line.letters.send(Letter::Close(code)).await;
     }
+    no_content()
 }
 
 /// 204.

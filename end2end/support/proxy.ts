@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { createServer, request, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Server } from './server.ts';
+
+/** A network between the browser and the server that may block WebSocket. */
+export class Proxy {
+  /** Whether upgrades are refused. */
+  blocked = false;
+  /** Requests to `/poll` so far. */
+  polls = 0;
+  /** Bodies posted so far whose answers are still to be lost. */
+  losing = 0;
+  private readonly upgraded = new Set<Duplex>();
+  private port = 0;
+
+  private constructor(
+    private readonly server: Server,
+    private readonly listener: HttpServer,
+  ) {}
+
+  static async before(server: Server): Promise<Proxy> {
+    const listener = createServer();
+    const proxy = new Proxy(server, listener);
+    listener.on('request', (asked, answer) => {
+      const path = asked.url ?? '/';
+      const loses = asked.method === 'POST' && path.startsWith('/poll?') && path.includes('batch=') && proxy.losing > 0;
+      if (path.startsWith('/poll')) proxy.polls += 1;
+      if (loses) proxy.losing -= 1;
+      const onward = request(
+        { host: '127.0.0.1', port: server.port, method: asked.method, path, headers: asked.headers },
+        (answered) => {
+          if (loses) {
+            answered.resume();
+            answer.writeHead(502).end();
+            return;
+          }
+          answer.writeHead(answered.statusCode ?? 502, answered.headers);
+          answered.pipe(answer);
+        },
+      );
+      onward.on('error', () => answer.destroy());
+      answer.on('close', () => onward.destroy());
+      asked.pipe(onward);
+    });
+    listener.on('upgrade', (asked: IncomingMessage, socket: Duplex, head: Buffer) => proxy.upgrade(asked, socket, head));
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    const address = listener.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    proxy.port = address.port;
+    return proxy;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** WebSockets that are open. */
+  get sockets(): number {
+    return this.upgraded.size;
+  }
+
+  /** Refuses upgrades from now on, and cuts the sockets that are open. */
+  block(): void {
+    this.blocked = true;
+    for (const socket of this.upgraded) socket.destroy();
+  }
+
+  async stop(): Promise<void> {
+    this.block();
+    this.listener.closeAllConnections();
+    this.listener.close();
+    await once(this.listener, 'close');
+  }
+
+  private upgrade(asked: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.blocked) {
+      socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    const onward: Socket = connect(this.server.port, '127.0.0.1');
+    const lines = [`${asked.method} ${asked.url} HTTP/1.1`];
+    for (let i = 0; i < asked.rawHeaders.length; i += 2) lines.push(`${asked.rawHeaders[i]}: ${asked.rawHeaders[i + 1]}`);
+    onward.write(`${lines.join('\r\n')}\r\n\r\n`);
+    onward.write(head);
+    onward.pipe(socket).pipe(onward);
+    this.upgraded.add(socket);
+    const over = () => {
+      this.upgraded.delete(socket);
+      socket.destroy();
+      onward.destroy();
+    };
+    for (const end of [socket, onward]) end.on('close', over).on('error', over);
+  }
+}

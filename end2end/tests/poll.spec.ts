@@ -1,0 +1,144 @@
+import { expect, test, type Person } from '../support/test.ts';
+import { LINE_IS_DOWN } from '../support/quality.ts';
+import { Proxy } from '../support/proxy.ts';
+import type { Server } from '../support/server.ts';
+
+let proxies: Proxy[] = [];
+
+/** A network of one person. */
+async function network(server: Server): Promise<Proxy> {
+  const proxy = await Proxy.before(server);
+  proxies.push(proxy);
+  return proxy;
+}
+
+test.afterEach(async () => {
+  for (const proxy of proxies) await proxy.stop();
+  proxies = [];
+});
+
+/** They say these in turn, and each sees all of them, in order and once. */
+async function talk(one: Person, other: Person, texts: string[]): Promise<void> {
+  for (const [index, text] of texts.entries()) {
+    const [speaker, listener] = index % 2 === 0 ? [one, other] : [other, one];
+    await speaker.room.says(text);
+    await listener.room.sees(text);
+  }
+  for (const somebody of [one, other]) {
+    for (const text of texts) await expect(somebody.room.said(text)).toHaveCount(1);
+    await somebody.room.expectPeople(2);
+  }
+}
+
+test('where WebSocket is blocked two people talk all the same', async ({ person, name, quality, server }) => {
+  quality.expects(LINE_IS_DOWN);
+  const blocked = await network(server);
+  blocked.block();
+  const ann = await person('Ann', { server: blocked });
+  const ben = await person('Ben');
+  await ben.entersRoom(name);
+  const start = Date.now();
+  await ann.entersRoom(name);
+  expect(Date.now() - start, 'nobody waits for a socket that does not come').toBeLessThan(8_000);
+  await expect(ann.room.banner).toBeHidden();
+  await talk(ann, ben, ['안녕하세요', 'hello', 'one', 'two', 'three', 'four']);
+  expect(blocked.sockets).toBe(0);
+  expect(blocked.polls).toBeGreaterThan(0);
+
+  // Leaving is seen at once.
+  await ann.room.leave.click();
+  await ben.room.expectPeople(1);
+});
+
+test('both may be where it is blocked, and nothing is said twice when answers get lost', async ({
+  person, name, quality, server,
+}) => {
+  quality.expects(LINE_IS_DOWN, /status of 502/, /^answer 502/);
+  const blocked = await network(server);
+  blocked.block();
+  const [ann, ben] = [await person('Ann', { server: blocked }), await person('Ben', { server: blocked })];
+  await ann.entersRoom(name);
+  await ben.entersRoom(name);
+  blocked.losing = 2;
+  await talk(ann, ben, ['one', 'two', 'three', 'four']);
+  expect(blocked.losing).toBe(0);
+  await ann.room.renames('Annabel');
+  await expect(ben.room.person('Annabel')).toBeVisible();
+});
+
+test('a WebSocket that is cut in the middle is replaced, and comes back when it can', async ({
+  person, name, quality, server,
+}) => {
+  quality.expects(LINE_IS_DOWN);
+  const proxy = await network(server);
+  const ann = await person('Ann', { server: proxy });
+  const ben = await person('Ben');
+  await ann.entersRoom(name);
+  await ben.entersRoom(name);
+  await talk(ann, ben, ['by socket', 'heard by socket']);
+  expect(proxy.polls).toBe(0);
+
+  proxy.block();
+  await ann.room.says('said into the gap');
+  await ben.room.says('and from outside');
+  await ben.room.sees('said into the gap');
+  await ann.room.sees('and from outside');
+  await expect(ann.room.banner).toBeHidden();
+  await talk(ann, ben, ['by polling', 'heard by polling']);
+  expect(proxy.polls).toBeGreaterThan(0);
+
+  proxy.blocked = false;
+  await ann.page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await expect.poll(() => proxy.sockets).toBe(1);
+  await talk(ann, ben, ['by socket again', 'heard by socket again']);
+  await expect.poll(() => pollsWithin(proxy, 2_000)).toBe(0);
+  for (const text of ['said into the gap', 'and from outside']) {
+    for (const somebody of [ann, ben]) await expect(somebody.room.said(text)).toHaveCount(1);
+  }
+  await expect(ben.room.notice('Ann left')).toHaveCount(0);
+});
+
+test('a WebSocket is tried again without anybody asking', async ({ person, name, quality, server }) => {
+  quality.expects(LINE_IS_DOWN);
+  const proxy = await network(server);
+  proxy.block();
+  const ann = await person('Ann', { server: proxy });
+  const ben = await person('Ben');
+  await ann.entersRoom(name);
+  await ben.entersRoom(name);
+  proxy.blocked = false;
+  // The first trial comes within 7.5 s. Both talk all the while.
+  for (let n = 0; proxy.sockets === 0 && n < 40; n += 1) {
+    await talk(ann, ben, [`from Ann ${n}`, `from Ben ${n}`]);
+    await ann.page.waitForTimeout(300);
+  }
+  await expect.poll(() => proxy.sockets).toBe(1);
+  await talk(ann, ben, ['after the move', 'seen after the move']);
+  await expect(ann.room.banner).toBeHidden();
+});
+
+test('closing the tab while polling keeps the place for a reload and then gives it up', async ({
+  person, name, quality, server,
+}) => {
+  quality.expects(LINE_IS_DOWN);
+  const blocked = await network(server);
+  blocked.block();
+  const ann = await person('Ann', { server: blocked });
+  const ben = await person('Ben');
+  await ben.entersRoom(name);
+  await ann.entersRoom(name);
+  await ann.page.reload();
+  await ann.room.expectLive();
+  await ben.room.expectPeople(2);
+  await expect(ben.room.notice('Ann left')).toHaveCount(0);
+  await talk(ann, ben, ['still me', 'still you']);
+  await ann.page.close({ runBeforeUnload: false });
+  await ben.room.expectPeople(1);
+});
+
+/** How many requests to `/poll` come within so many milliseconds. */
+async function pollsWithin(proxy: Proxy, milliseconds: number): Promise<number> {
+  const before = proxy.polls;
+  await new Promise((done) => setTimeout(done, milliseconds));
+  return proxy.polls - before;
+}
