@@ -1,7 +1,8 @@
-//! The process: reads the settings, serves until told to stop.
+//! The process: reads the settings, serves until told to stop, or does one command.
 
 use clap::Parser;
 use noom::server::{
+    commands::{self, Cli},
     config::{Config, Flags},
     error::ServeError,
     serve, telemetry,
@@ -13,7 +14,12 @@ use std::{io::Write, process::ExitCode};
 const MIN_WORKERS: usize = 4;
 
 fn main() -> ExitCode {
-    match run(&Flags::parse()) {
+    let Cli { flags, command } = Cli::parse();
+    let done = match command {
+        Some(command) => commands::run(&command, &flags).map_err(|error| error.to_string()),
+        None => run(&flags).map_err(|error| error.to_string()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "noom: {error}");

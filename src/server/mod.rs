@@ -1,6 +1,7 @@
 //! The server: one process with the pages, the rooms and the store.
 //!
 //! * [`config`], [`limits`], [`telemetry`], [`error`] what it is told and what it says.
+//! * [`commands`] what the binary does besides serving.
 //! * [`context`] the state every handler and page can reach.
 //! * [`http`] the routes, the socket, the files, the rules for every request.
 //! * [`rooms`] who is where and what is said; the thinking is pure.
@@ -8,6 +9,7 @@
 //! * `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
+pub mod commands;
 pub mod config;
 pub mod context;
 pub mod error;

@@ -13,7 +13,12 @@ use crate::{
 };
 use clap::Parser;
 use futures::{SinkExt, StreamExt};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -112,8 +117,24 @@ impl TestApp {
 
     /// Stops it and starts it again on the same data.
     pub async fn restart(self) -> Self {
+        self.restart_after(|_| ()).await
+    }
+
+    /// Stops it, does something with the database, and starts it again.
+    pub async fn restart_after(self, between: impl FnOnce(&Path)) -> Self {
         let (data, timing, flags) = self.restart_later().await;
+        between(&data.path().join("noom.db"));
         Self::on(data, timing, flags).await
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.context.config.database()
     }
 
     /// Stops it and keeps what a restart needs.

@@ -5,6 +5,7 @@
 //! to a `ping` that follows what must not have happened.
 
 mod architecture;
+mod backup;
 mod call;
 mod files;
 mod fuzz;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[command(name = "noom", version)]
 pub struct Flags {
     /// TOML file with settings [env: NOOM_CONFIG] [default: none]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// HTTP and WebSocket address, IP:port [env: NOOM_LISTEN] [default: 127.0.0.1:3000, or
     /// LEPTOS_SITE_ADDR where that is set]
@@ -20,7 +20,7 @@ pub struct Flags {
     pub listen: Option<String>,
     /// Directory of the database, made where it is missing [env: NOOM_DATA_DIR]
     /// [default: ./data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<String>,
     /// The origin people use, for example https://meet.example.org; requests of other
     /// origins are refused [env: NOOM_PUBLIC_URL] [default: derived from each request]

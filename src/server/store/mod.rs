@@ -6,17 +6,25 @@
 //! commit ([`writer`]); reading never waits for writing ([`reader`]). Nothing here
 //! panics on what the database says: callers get [`StoreError`] and decide.
 
+mod backup;
 mod change;
+mod file;
+mod lock;
 mod reader;
+mod restore;
 mod schema;
 mod search;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use backup::backup;
 pub use change::{Change, Changed, What};
+pub use file::{FileError, NewFile, refuse_database};
+pub use restore::{Restored, restore};
 
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
+use lock::DataLock;
 use reader::Readers;
 use std::{path::Path, sync::Arc};
 use writer::Writer;
@@ -63,6 +71,9 @@ pub enum StoreError {
     /// More is waiting for the disk than the queue holds.
     #[error("the store is busy")]
     Busy,
+    /// Another process holds the data directory.
+    #[error("another Noom uses it")]
+    InUse,
     /// The store was closed: the server stops.
     #[error("the store is closed")]
     Closed,
@@ -109,10 +120,11 @@ impl Store {
             std::fs::create_dir_all(directory)
                 .map_err(|error| StoreError::Directory(Arc::new(error)))?;
         }
+        let lock = DataLock::wait_for(path)?;
         let mut connection = schema::connect(path)?;
         schema::migrate(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
-        let readers = Readers::open(path)?;
+        let readers = Readers::open(path, lock)?;
         let writer = Writer::start(connection, epoch.clone())?;
         Ok(Self {
             writer,
@@ -228,9 +240,10 @@ impl Store {
         self.writer.check().await
     }
 
-    /// Stores what is queued, folds the WAL into the database and ends the writer.
-    /// Whoever appends afterwards gets [`StoreError::Closed`].
+    /// Stores what is queued, folds the WAL into the database, closes it and lets go of
+    /// the data directory. Whoever asks afterwards gets [`StoreError::Closed`].
     pub async fn close(&self) {
         self.writer.close().await;
+        self.readers.close().await;
     }
 }

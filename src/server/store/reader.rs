@@ -1,6 +1,6 @@
 //! Reading: a few connections, each used by one blocking task at a time.
 
-use super::{Page, StoreError, schema};
+use super::{Page, StoreError, lock::DataLock, schema};
 use crate::{
     protocol::{
         ChatMessage, ChatText, Emoji, Epoch, MessageId, Nickname, ParticipantId, Person, Reaction,
@@ -11,7 +11,7 @@ use crate::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Semaphore;
 
@@ -28,19 +28,40 @@ pub struct Readers {
     /// One permit a connection.
     permits: Arc<Semaphore>,
     /// Those not in use. Locked for a push or a pop only.
-    idle: Arc<Mutex<Vec<Connection>>>,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// What is in nobody's hand.
+struct Idle {
+    /// Open connections.
+    connections: Vec<Connection>,
+    /// Held while the database is open; goes with the last connection.
+    _lock: Option<DataLock>,
 }
 
 impl Readers {
-    /// Opens all connections.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let idle = (0..READERS)
+    /// Opens all connections. The lock is kept until they are closed again.
+    pub fn open(path: &Path, lock: DataLock) -> Result<Self, StoreError> {
+        let connections = (0..READERS)
             .map(|_| schema::connect(path))
             .collect::<Result<Vec<_>, _>>()?;
+        let _lock = Some(lock);
         Ok(Self {
             permits: Arc::new(Semaphore::new(READERS)),
-            idle: Arc::new(Mutex::new(idle)),
+            idle: Arc::new(Mutex::new(Idle { connections, _lock })),
         })
+    }
+
+    /// Waits for whoever reads, then closes all connections and gives the lock back.
+    pub async fn close(&self) {
+        let all = u32::try_from(READERS).unwrap_or(u32::MAX);
+        let Ok(_everybody) = self.permits.acquire_many(all).await else {
+            return;
+        };
+        self.permits.close();
+        let mut idle = lock(&self.idle);
+        idle.connections.clear();
+        idle._lock = None;
     }
 
     /// Runs a query on a blocking thread.
@@ -55,9 +76,9 @@ impl Readers {
             .map_err(|_| StoreError::Closed)?;
         let idle = self.idle.clone();
         let work = move || {
-            let connection = lock(&idle).pop().ok_or(StoreError::Closed)?;
+            let connection = lock(&idle).connections.pop().ok_or(StoreError::Closed)?;
             let answer = query(&connection);
-            lock(&idle).push(connection);
+            lock(&idle).connections.push(connection);
             drop(permit);
             answer
         };
@@ -67,8 +88,8 @@ impl Readers {
     }
 }
 
-/// The idle connections; a poisoned lock is fine, a `Vec` of them has no half state.
-fn lock(idle: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+/// The idle connections; a poisoned lock is fine, each change of them is one step.
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

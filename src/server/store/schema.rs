@@ -2,7 +2,7 @@
 
 use super::{StoreError, search};
 use crate::{protocol::Epoch, server::identity::new_epoch};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::{path::Path, time::Duration};
 
 /// How long a statement waits for a lock held by another process (a backup, a shell).
@@ -84,13 +84,45 @@ pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// The version of a database, none newer than this binary knows. 0 is a new one.
+pub fn version(connection: &Connection) -> Result<i64, StoreError> {
+    let known = newest();
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found > known {
+        true => Err(StoreError::TooNew { found, known }),
+        false => Ok(found),
+    }
+}
+
+/// The version this binary brings a database to.
+pub fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Opens a database to read it beside a server that may be writing it.
+pub fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+/// Gives the database and every room in it a new epoch: what clients have seen of the old
+/// one means nothing in it any more.
+pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
+    let epoch = new_epoch();
+    let transaction = connection.transaction()?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?1)",
+        [epoch.as_str()],
+    )?;
+    transaction.execute("UPDATE rooms SET epoch = ?1", [epoch.as_str()])?;
+    Ok(transaction.commit()?)
+}
+
 /// Brings the database to the newest version, one transaction a step.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > known {
-        return Err(StoreError::TooNew { found, known });
-    }
+    let found = version(connection)?;
     for (version, step) in (1_i64..).zip(MIGRATIONS) {
         if version > found {
             let transaction = connection.transaction()?;

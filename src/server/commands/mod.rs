@@ -1,0 +1,93 @@
+//! What `noom` does besides serving: copy the database out, put a copy back.
+//!
+//! Each command works on the data directory by itself and says in one line what it did.
+//! Whether a server runs on it meanwhile is the store's to know.
+
+use super::{
+    config::{Config, ConfigError, Flags},
+    store::{self, FileError},
+};
+use clap::{Parser, Subcommand};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+/// Noom: one binary in which people meet. Without a command it serves.
+///
+/// Each setting is a flag, an environment variable or a key of the TOML file given by
+/// --config, in this order of precedence. Keys of the file are the flags without dashes
+/// in front, for example: p2p-max = 8
+#[derive(Debug, Clone, Parser)]
+#[command(name = "noom", version, subcommand_help_heading = "Commands")]
+pub struct Cli {
+    /// The settings.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Something to do instead of serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Copies the whole database into one file; the server may run meanwhile
+    Backup {
+        /// The file to make; its directory exists
+        file: PathBuf,
+        /// Replace the file where it exists [default: refuse]
+        #[arg(long)]
+        force: bool,
+    },
+    /// Puts a backup in place of the database; no server may run on it. The former
+    /// database is kept beside it
+    Restore {
+        /// What `noom backup` made
+        file: PathBuf,
+    },
+}
+
+/// Why a command did nothing. One line for the operator, who mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file is.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What it did could not be said.
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// Nothing was changed; the operator mends what the line names.
+pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
+    let database = Config::load(flags)?.database();
+    match command {
+        Command::Backup { file, force } => {
+            let bytes = store::backup(&database, file, *force)?;
+            say(&format!("{}: {bytes} bytes", file.display()))
+        }
+        Command::Restore { file } => {
+            let restored = store::restore(&database, file)?;
+            let (rooms, messages) = (restored.rooms, restored.messages);
+            let former = restored.former.map_or_else(String::new, |former| {
+                format!("; the former database is {}", former.display())
+            });
+            say(&format!(
+                "{}: {rooms} rooms, {messages} messages{former}",
+                database.display()
+            ))
+        }
+    }
+}
+
+/// Says what was done.
+fn say(line: &str) -> Result<(), CommandError> {
+    Ok(writeln!(io::stdout(), "{line}")?)
+}
