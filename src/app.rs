@@ -5,6 +5,7 @@ use crate::api::THEME_COOKIE;
 use crate::i18n::*;
 use crate::pages::{NotFoundPage, RoomRoute, WelcomePage};
 use leptos::prelude::*;
+use leptos::text_prop::TextProp;
 use leptos_i18n::Locale as _;
 use leptos_meta::{Html, MetaTags, provide_meta_context};
 use leptos_router::components::{ParentRoute, Route, Router, Routes};
@@ -114,7 +115,7 @@ pub fn App() -> impl IntoView {
     let i18n = I18n::provide(language_of_page());
     let room = Lazy::<RoomRoute>::new();
     view! {
-        <Html attr:lang=move || i18n.get_locale().as_str() />
+        <Html attr:lang=language_attribute(i18n) />
         <Router>
             <div class="page">
                 <Routes fallback=NotFoundPage>
@@ -138,6 +139,15 @@ fn language_of_page() -> Locale {
     return crate::browser::language::of_document();
     #[cfg(not(any(feature = "ssr", feature = "hydrate")))]
     Locale::default()
+}
+
+/// What `<html lang>` says; it follows the language in the browser. The server writes it
+/// after the page's signals are gone: there it is a word.
+fn language_attribute(i18n: I18n) -> TextProp {
+    match cfg!(feature = "ssr") {
+        true => TextProp::from(i18n.get_locale_untracked().as_str()),
+        false => TextProp::from(move || i18n.get_locale().as_str()),
+    }
 }
 
 /// How times are shown: the zone the server was told of until the browser is asked.

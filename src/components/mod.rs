@@ -10,6 +10,7 @@ mod masthead;
 mod open_rooms;
 mod people;
 mod rename;
+mod title;
 mod when;
 
 pub use avatar::{Avatar, hue_of};
@@ -20,4 +21,5 @@ pub use masthead::{LanguageSwitch, Masthead, ThemeSwitch};
 pub use open_rooms::OpenRooms;
 pub use people::PeopleSide;
 pub use rename::Rename;
+pub use title::PageTitle;
 pub use when::If;

@@ -1,10 +1,9 @@
 //! Any other address.
 
-use crate::components::Masthead;
+use crate::components::{Masthead, PageTitle};
 use crate::i18n::*;
 use crate::words;
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 /// Says that there is nothing here, with the status to match.
 #[component]
@@ -16,7 +15,7 @@ pub fn NotFoundPage() -> impl IntoView {
         response.set_status(StatusCode::NOT_FOUND);
     }
     view! {
-        <Title text=words!(i18n, common.not_found_title) />
+        <PageTitle text=words!(i18n, common.not_found_title) />
         <Masthead />
         <main id="content" class="full">
             <h1>{words!(i18n, common.not_found_title)}</h1>

@@ -1,13 +1,12 @@
 //! `/`: say who you are, pick a room.
 
 use crate::api::{ApiError, Field, JoinRoom, welcome};
-use crate::components::{Icon, IconName, Masthead, OpenRooms};
+use crate::components::{Icon, IconName, Masthead, OpenRooms, PageTitle};
 use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
 use crate::words;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 /// The welcome page.
@@ -16,7 +15,7 @@ pub fn WelcomePage() -> impl IntoView {
     let i18n = use_i18n();
     let start = Resource::new(|| (), |()| welcome());
     view! {
-        <Title text=words!(i18n, welcome.title) />
+        <PageTitle text=words!(i18n, welcome.title) />
         <Masthead />
         <main id="content" class="welcome">
             <section class="welcome__hero">
