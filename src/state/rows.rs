@@ -143,7 +143,7 @@ pub struct Window {
 
 impl Window {
     /// Entries drawn at most.
-    pub const SIZE: usize = 120;
+    pub const SIZE: usize = 300;
     /// Entries it moves by.
     pub const STEP: usize = 24;
 

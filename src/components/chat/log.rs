@@ -29,6 +29,9 @@ struct Follow {
     unseen: RwSignal<usize>,
     /// Which part of the log is drawn.
     window: RwSignal<Window>,
+    /// Whether the log is about to be scrolled to its end: what the scroll events of a
+    /// moment like that say is not the reader's doing.
+    settling: StoredValue<bool>,
 }
 
 impl Follow {
@@ -38,6 +41,7 @@ impl Follow {
             at_end: RwSignal::new(true),
             unseen: RwSignal::new(0),
             window: RwSignal::new(Window::default()),
+            settling: StoredValue::new(false),
         }
     }
 
@@ -46,6 +50,9 @@ impl Follow {
         let Some(log) = self.log.get_untracked() else {
             return;
         };
+        if self.settling.get_value() {
+            return;
+        }
         let below = log.scroll_height() - log.scroll_top() - log.client_height();
         self.draw_near(session, log.scroll_top(), below);
         let at_end = below <= AT_END_PX && self.window.get_untracked().below == 0;
@@ -87,10 +94,12 @@ impl Follow {
 
     fn to_end(self) {
         self.window.set(Window::default());
+        self.settling.set_value(true);
         // After the rows are in the document.
         request_animation_frame(move || {
-            if let Some(log) = self.log.get_untracked() {
+            if let Some(log) = self.log.try_get_untracked().flatten() {
                 log.set_scroll_top(log.scroll_height());
+                self.settling.try_set_value(false);
             }
         });
         self.at_end.set(true);
