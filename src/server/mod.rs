@@ -5,13 +5,14 @@
 //! * [`context`] the state every handler and page can reach.
 //! * [`http`] the routes, the socket, the files, the rules for every request.
 //! * [`rooms`] who is where and what is said; the thinking is pure.
-//! * [`store`] what lasts.
+//! * [`store`] what lasts; [`disk`] how much space is left for it.
 //! * `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
 pub mod commands;
 pub mod config;
 pub mod context;
+pub mod disk;
 pub mod error;
 pub mod http;
 mod identity;

@@ -84,6 +84,11 @@ impl TestApp {
         Self::on(data, timing, flags).await
     }
 
+    /// A server with the defaults, on this directory.
+    pub async fn start_in(data: Arc<tempfile::TempDir>) -> Self {
+        Self::on(data, patient(), Vec::new()).await
+    }
+
     /// A server on this data.
     async fn on(data: Arc<tempfile::TempDir>, timing: Timing, flags: Vec<String>) -> Self {
         let directory = data.path().display().to_string();

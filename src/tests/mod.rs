@@ -7,6 +7,7 @@
 mod architecture;
 mod backup;
 mod call;
+mod faults;
 mod files;
 mod fuzz;
 mod harness;

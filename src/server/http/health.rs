@@ -1,6 +1,6 @@
 //! Whether the process lives, whether it can serve, what it counts.
 
-use crate::server::context::AppContext;
+use crate::server::{context::AppContext, disk};
 use axum::{
     Json,
     extract::{Request, State},
@@ -10,6 +10,7 @@ use axum::{
 use http::{StatusCode, header};
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     fmt::Write,
     sync::{
         Arc,
@@ -21,6 +22,10 @@ use tokio::sync::watch;
 
 /// How long the database may take to say that it is well. 2 s: orchestrators ask every few.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
+
+/// Bytes free below which the disk counts as full. 2 MiB: the write-ahead log needs room to
+/// grow before it is folded.
+const MIN_FREE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// HTTP requests since the start.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
@@ -84,16 +89,7 @@ pub async fn alive() -> &'static str {
 
 /// `/readyz`: it can serve, or what is wrong.
 pub async fn ready(State(context): State<AppContext>) -> Response {
-    let mut problems = serde_json::Map::new();
-    let check = tokio::time::timeout(CHECK_WITHIN, context.store.check());
-    match check.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the database is not well");
-            problems.insert("database".to_owned(), json!("cannot be read or written"));
-        }
-        Err(_) => drop(problems.insert("database".to_owned(), json!("does not answer"))),
-    }
+    let problems = problems(&context).await;
     let ready = problems.is_empty();
     let status = if ready {
         StatusCode::OK
@@ -102,6 +98,31 @@ pub async fn ready(State(context): State<AppContext>) -> Response {
     };
     let body = json!({ "ready": ready, "problems": problems });
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// What is wrong: `disk` where there is no space, `database` for anything else.
+async fn problems(context: &AppContext) -> BTreeMap<&'static str, &'static str> {
+    let mut problems = BTreeMap::new();
+    // A disk that cannot be asked shows in the database.
+    let free = disk::free_bytes(&context.config.data_dir);
+    if free.is_ok_and(|free| free < MIN_FREE_BYTES) {
+        problems.insert("disk", "is full or nearly so");
+    }
+    let check = tokio::time::timeout(CHECK_WITHIN, context.store.check());
+    let wrong = match check.await {
+        Ok(Ok(())) => return problems,
+        Ok(Err(error)) if error.is_full() => ("disk", "is full"),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the database is not well");
+            ("database", "cannot be read or written")
+        }
+        Err(_) => ("database", "does not answer"),
+    };
+    // On a full disk SQLite may fail in other ways; the disk is what to mend.
+    if !problems.contains_key("disk") {
+        problems.insert(wrong.0, wrong.1);
+    }
+    problems
 }
 
 /// `/metrics`: Prometheus text.

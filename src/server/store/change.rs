@@ -1,7 +1,7 @@
 //! What becomes of a message: edited, deleted, reacted to. Each is an event with a `seq`
 //! of its own; what is kept is the message as it is now.
 
-use super::{StoreError, reader, search, writer::next_seq};
+use super::{StoreError, append::next_seq, reader, search};
 use crate::protocol::{
     ChatMessage, ChatText, Emoji, ErrorCode, MAX_REACTIONS, MessageId, ParticipantId, RoomName,
 };

@@ -6,6 +6,7 @@
 //! commit ([`writer`]); reading never waits for writing ([`reader`]). Nothing here
 //! panics on what the database says: callers get [`StoreError`] and decide.
 
+mod append;
 mod backup;
 mod change;
 mod file;
@@ -16,6 +17,7 @@ mod schema;
 mod search;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod writer;
 
 pub use backup::backup;
@@ -91,6 +93,16 @@ pub enum StoreError {
     /// The data directory cannot be made or written.
     #[error("it cannot be made or written: {0}")]
     Directory(Arc<std::io::Error>),
+}
+
+impl StoreError {
+    /// Whether there was no space for it: on the disk, or in what the database may hold.
+    pub fn is_full(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -238,6 +250,12 @@ impl Store {
     pub async fn check(&self) -> Result<(), StoreError> {
         self.readers.run(reader::check).await?;
         self.writer.check().await
+    }
+
+    /// Does something to the connection that writes.
+    #[cfg(test)]
+    pub async fn on_writer(&self, work: impl FnOnce(&rusqlite::Connection) + Send + 'static) {
+        self.writer.test(work).await;
     }
 
     /// Stores what is queued, folds the WAL into the database, closes it and lets go of

@@ -1,12 +1,12 @@
 //! The tables, and how an older database becomes the present one.
 
-use super::{StoreError, search};
+use super::{StoreError, search, upkeep::LOG_KEEPS_BYTES};
 use crate::{protocol::Epoch, server::identity::new_epoch};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::{path::Path, time::Duration};
 
 /// How long a statement waits for a lock held by another process (a backup, a shell).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the first step makes.
 pub(super) const FIRST_VERSION: &str = "
@@ -81,6 +81,7 @@ pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     // FULL, not NORMAL: NORMAL may lose committed messages on a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "journal_size_limit", LOG_KEEPS_BYTES)?;
     Ok(connection)
 }
 

@@ -2,18 +2,21 @@
 //!
 //! The group is what came in while the last one was committed, at most
 //! [`GROUP_ROWS`]; nobody waits for a group to fill, so a lonely message is as fast as
-//! the disk. A commit that fails refuses every message of its group.
+//! the disk. A commit that fails refuses every message of its group and nothing else: the
+//! thread goes on, and stores again as soon as the disk does. What is no message has a
+//! transaction of its own ([`super::upkeep`]).
 
 use super::{
     Appended, NewMessage, StoreError,
+    append::append,
     change::{self, Change, Changed},
-    reader, search,
+    upkeep::{Upkeep, check},
 };
 use crate::{
-    protocol::{ChatMessage, Epoch, RoomName, Seq},
+    protocol::{Epoch, RoomName},
     server::limits::{GROUP_ROWS, WRITER_QUEUE},
 };
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, TransactionBehavior};
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
@@ -30,6 +33,16 @@ enum Job {
     Check(Answer<()>),
     /// Fold the WAL in and end.
     Close(oneshot::Sender<()>),
+    /// Do what a test wants done to the connection.
+    #[cfg(test)]
+    Test(Box<dyn FnOnce(&Connection) + Send>, Answer<()>),
+}
+
+impl Job {
+    /// Whether it may share a transaction with others.
+    fn is_grouped(&self) -> bool {
+        matches!(self, Self::Append(..) | Self::Change(..))
+    }
 }
 
 /// The handle to the thread, which ends on [`Writer::close`] or with the last handle.
@@ -43,9 +56,15 @@ impl Writer {
     /// Starts the thread on its own connection.
     pub fn start(connection: Connection, epoch: Epoch) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::sync_channel(WRITER_QUEUE);
+        let thread = Thread {
+            upkeep: Upkeep::new(&connection),
+            connection,
+            epoch,
+            refused: 0,
+        };
         std::thread::Builder::new()
             .name("noom-writer".to_owned())
-            .spawn(move || run(connection, &queue, &epoch))
+            .spawn(move || thread.run(&queue))
             .map_err(|error| StoreError::Directory(Arc::new(error)))?;
         Ok(Self { jobs })
     }
@@ -64,9 +83,17 @@ impl Writer {
         self.ask(|answer| Job::Change(room, change, answer)).await
     }
 
-    /// Waits for an empty write to be committed.
+    /// Waits until it is proven that messages can be stored.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.ask(Job::Check).await
+    }
+
+    /// Does something to the writer's connection.
+    #[cfg(test)]
+    pub async fn test(&self, work: impl FnOnce(&Connection) + Send + 'static) {
+        let work = Box::new(work);
+        let done = self.ask(|answer| Job::Test(work, answer)).await;
+        done.expect("the writer lives");
     }
 
     /// Waits for everything queued, then for the end of the thread's work.
@@ -93,56 +120,119 @@ impl Writer {
     }
 }
 
-/// The thread: takes a group, commits it, answers it.
-fn run(mut connection: Connection, queue: &mpsc::Receiver<Job>, epoch: &Epoch) {
-    let mut closing = None;
-    while closing.is_none() {
-        let Ok(first) = queue.recv() else { break };
-        let mut group = vec![first];
-        while group.len() < GROUP_ROWS
-            && let Ok(job) = queue.try_recv()
-        {
-            group.push(job);
+/// What the thread holds.
+struct Thread {
+    /// The only one that writes.
+    connection: Connection,
+    /// For rooms that are made.
+    epoch: Epoch,
+    /// What keeps the files in order.
+    upkeep: Upkeep,
+    /// Jobs refused since the last one that was stored.
+    refused: usize,
+}
+
+impl Thread {
+    /// Takes jobs, in order, until it is told to close or nobody can ask any more.
+    fn run(mut self, queue: &mpsc::Receiver<Job>) {
+        let mut next = None;
+        let mut closing = None;
+        while let Some(job) = next.take().or_else(|| queue.recv().ok()) {
+            match job {
+                Job::Close(done) => {
+                    closing = Some(done);
+                    break;
+                }
+                Job::Check(answer) => drop(answer.send(self.store(0, check))),
+                #[cfg(test)]
+                Job::Test(work, answer) => {
+                    work(&self.connection);
+                    let _ = answer.send(Ok(()));
+                }
+                first => {
+                    let (group, after) = gather(first, queue);
+                    next = after;
+                    self.serve(group);
+                }
+            }
+            self.upkeep.after_commit(&self.connection);
         }
-        closing = serve(&mut connection, group, epoch);
+        self.upkeep.fold_at_the_end(&self.connection);
+        // Closed before it is reported, so that another process may open the file at once.
+        drop(self.connection);
+        if let Some(done) = closing {
+            let _ = done.send(());
+        }
     }
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        tracing::warn!(%error, "the write-ahead log stays unfolded until the next start");
+
+    /// Commits a group and answers it.
+    fn serve(&mut self, group: Vec<Job>) {
+        let epoch = self.epoch.clone();
+        let outcome = self.store(group.len(), |connection| commit(connection, &group, &epoch));
+        let failed = outcome.as_ref().err().cloned();
+        let mut done = outcome.unwrap_or_default().into_iter();
+        for job in group {
+            let done = done.next();
+            let failed = || failed.clone().unwrap_or(StoreError::Closed);
+            match (job, done) {
+                (Job::Append(_, _, answer), Some(Done::Appended(row))) => {
+                    drop(answer.send(Ok(row)));
+                }
+                (Job::Append(_, _, answer), _) => drop(answer.send(Err(failed()))),
+                (Job::Change(_, _, answer), Some(Done::Changed(what))) => {
+                    drop(answer.send(Ok(what)));
+                }
+                (Job::Change(_, _, answer), _) => drop(answer.send(Err(failed()))),
+                _ => {}
+            }
+        }
     }
-    // Closed before it is reported, so that another process may open the file at once.
-    drop(connection);
-    if let Some(done) = closing {
-        let _ = done.send(());
+
+    /// Does a piece of work; where there is no space for it, once more after folding the
+    /// write-ahead log, which may hold more than the database will grow by. Says once that
+    /// storing fails, and once that it goes on.
+    fn store<T>(
+        &mut self,
+        jobs: usize,
+        work: impl Fn(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut outcome = work(&mut self.connection);
+        if matches!(&outcome, Err(error) if error.is_full())
+            && self.upkeep.make_space(&self.connection)
+        {
+            outcome = work(&mut self.connection);
+        }
+        match &outcome {
+            Err(error) if self.refused == 0 && jobs > 0 => {
+                tracing::error!(%error, "messages cannot be stored, and are refused until they can");
+            }
+            Ok(_) if self.refused > 0 && jobs > 0 => {
+                let refused = self.refused;
+                tracing::info!(refused, "messages are stored again; {refused} were refused");
+            }
+            _ => {}
+        }
+        if jobs > 0 {
+            let failed = outcome.is_err();
+            self.refused = if failed { self.refused + jobs } else { 0 };
+        }
+        outcome
     }
 }
 
-/// Commits a group and answers it; gives back whom to tell where it held a `Close`.
-fn serve(
-    connection: &mut Connection,
-    group: Vec<Job>,
-    epoch: &Epoch,
-) -> Option<oneshot::Sender<()>> {
-    let outcome = commit(connection, &group, epoch);
-    if let Err(error) = &outcome {
-        tracing::error!(%error, jobs = group.len(), "a group of messages was not stored");
-    }
-    let failed = outcome.as_ref().err().cloned();
-    let mut done = outcome.unwrap_or_default().into_iter();
-    let mut closing = None;
-    for job in group {
-        let done = done.next();
-        let failed = || failed.clone().unwrap_or(StoreError::Closed);
-        match (job, done) {
-            (Job::Append(_, _, answer), Some(Done::Appended(row))) => drop(answer.send(Ok(row))),
-            (Job::Append(_, _, answer), _) => drop(answer.send(Err(failed()))),
-            (Job::Change(_, _, answer), Some(Done::Changed(what))) => drop(answer.send(Ok(what))),
-            (Job::Change(_, _, answer), _) => drop(answer.send(Err(failed()))),
-            (Job::Check(answer), Some(_)) => drop(answer.send(Ok(()))),
-            (Job::Check(answer), None) => drop(answer.send(Err(failed()))),
-            (Job::Close(done), _) => closing = Some(done),
+/// What has queued up behind a job and may share its transaction, and the first job that
+/// may not.
+fn gather(first: Job, queue: &mpsc::Receiver<Job>) -> (Vec<Job>, Option<Job>) {
+    let mut group = vec![first];
+    while group.len() < GROUP_ROWS
+        && let Ok(job) = queue.try_recv()
+    {
+        if !job.is_grouped() {
+            return (group, Some(job));
         }
+        group.push(job);
     }
-    closing
+    (group, None)
 }
 
 /// What a job of a committed group came to.
@@ -161,8 +251,7 @@ fn commit(
     group: &[Job],
     epoch: &Epoch,
 ) -> Result<Vec<Done>, StoreError> {
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut done = Vec::with_capacity(group.len());
     for job in group {
         done.push(match job {
@@ -172,109 +261,9 @@ fn commit(
             Job::Change(room, change, _) => {
                 Done::Changed(change::apply(&transaction, room, change)?)
             }
-            Job::Check(_) => {
-                touch(&transaction)?;
-                Done::Nothing
-            }
-            Job::Close(_) => Done::Nothing,
+            _ => Done::Nothing,
         });
     }
     transaction.commit()?;
     Ok(done)
-}
-
-/// Writes a row that changes nothing, so that a full or read-only disk shows.
-fn touch(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    transaction.execute(
-        "INSERT OR REPLACE INTO meta (key, value) VALUES ('checked', '')",
-        [],
-    )?;
-    Ok(())
-}
-
-/// Stores one message, or finds the one its id already names.
-fn append(
-    transaction: &Transaction<'_>,
-    room: &RoomName,
-    new: &NewMessage,
-    epoch: &Epoch,
-) -> Result<Appended, StoreError> {
-    let room_id = room_id(transaction, room, epoch)?;
-    if let Some(message) = find(transaction, room_id, new)? {
-        return Ok(Appended {
-            message,
-            duplicate: true,
-        });
-    }
-    let seq = next_seq(transaction, room_id)?;
-    let message = ChatMessage {
-        reply_to: new.reply_to,
-        ..ChatMessage::said(seq, new.id, new.from.clone(), new.text.clone(), new.at)
-    };
-    insert(transaction, room_id, &message)?;
-    Ok(Appended {
-        message,
-        duplicate: false,
-    })
-}
-
-/// The row of the room, made where there is none.
-fn room_id(
-    transaction: &Transaction<'_>,
-    room: &RoomName,
-    epoch: &Epoch,
-) -> Result<i64, StoreError> {
-    let mut insert = transaction
-        .prepare_cached("INSERT OR IGNORE INTO rooms (name, epoch, seq) VALUES (?1, ?2, 0)")?;
-    insert.execute(params![room.as_str(), epoch.as_str()])?;
-    let mut select = transaction.prepare_cached("SELECT id FROM rooms WHERE name = ?1")?;
-    Ok(select.query_row([room.as_str()], |row| row.get(0))?)
-}
-
-/// The message this id already names in the room.
-fn find(
-    transaction: &Transaction<'_>,
-    room_id: i64,
-    new: &NewMessage,
-) -> Result<Option<ChatMessage>, StoreError> {
-    let columns = reader::COLUMNS;
-    let query = format!("SELECT {columns} FROM messages WHERE room_id = ?1 AND client_id = ?2");
-    let mut select = transaction.prepare_cached(&query)?;
-    let id = new.id.0.into_bytes();
-    let row = select
-        .query_row(params![room_id, id], reader::message)
-        .optional()?;
-    let page = reader::with_reactions(transaction, row.into_iter().collect(), 1)?;
-    Ok(page.messages.into_iter().next())
-}
-
-/// Counts the room's log on by one.
-pub(super) fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, StoreError> {
-    let query = "UPDATE rooms SET seq = seq + 1 WHERE id = ?1 RETURNING seq";
-    let mut update = transaction.prepare_cached(query)?;
-    let seq: i64 = update.query_row([room_id], |row| row.get(0))?;
-    Ok(seq.unsigned_abs())
-}
-
-/// Writes the row, and its words into the index.
-fn insert(
-    transaction: &Transaction<'_>,
-    room_id: i64,
-    message: &ChatMessage,
-) -> Result<(), StoreError> {
-    let query = "INSERT INTO messages
-        (room_id, seq, client_id, author, nickname, text, at, reply_to)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let mut statement = transaction.prepare_cached(query)?;
-    let id = statement.insert(params![
-        room_id,
-        i64::try_from(message.seq).unwrap_or(i64::MAX),
-        message.id.0.into_bytes(),
-        message.from.id.as_str(),
-        message.from.nickname.as_str(),
-        message.words(),
-        message.at,
-        message.reply_to.map(|id| id.0.into_bytes()),
-    ])?;
-    search::index(transaction, room_id, id, message.words())
 }
