@@ -103,6 +103,8 @@ pub struct Timing {
     pub summaries_every: Duration,
     /// For telling a socket why it is closed. Default 2 s.
     pub close_within: Duration,
+    /// Between two sweeps of messages that are not to be kept. Default 1 h.
+    pub sweep_every: Duration,
 }
 
 impl Default for Timing {
@@ -118,6 +120,7 @@ impl Default for Timing {
             body_within: Duration::from_secs(10),
             summaries_every: Duration::from_millis(250),
             close_within: Duration::from_secs(2),
+            sweep_every: Duration::from_secs(60 * 60),
         }
     }
 }

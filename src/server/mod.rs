@@ -6,6 +6,7 @@
 //! * [`http`] the routes, the socket, the files, the rules for every request.
 //! * [`rooms`] who is where and what is said; the thinking is pure.
 //! * [`store`] what lasts; [`disk`] how much space is left for it.
+//! * [`retention`] forgets what is old, where the operator wants that.
 //! * `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
@@ -19,6 +20,7 @@ mod identity;
 pub mod limits;
 mod listener;
 pub mod request;
+pub mod retention;
 pub mod rooms;
 mod serve;
 pub mod store;

@@ -11,6 +11,7 @@ use super::{
     http::router,
     limits::{STOP_WITHIN, Timing},
     listener::listen,
+    retention,
     store::Store,
 };
 use std::{future::Future, net::SocketAddr, time::Duration};
@@ -95,6 +96,7 @@ impl Server {
             stop,
         } = self;
         let mut stopping = stop.subscribe();
+        tokio::spawn(retention::run(context.clone()));
         tokio::spawn(async move {
             stopped.await;
             let _ = stop.send(true);

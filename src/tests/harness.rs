@@ -68,6 +68,7 @@ pub fn hasty() -> Timing {
         body_within: Duration::from_millis(500),
         summaries_every: Duration::from_millis(5),
         close_within: Duration::from_millis(500),
+        sweep_every: Duration::from_millis(50),
     }
 }
 

@@ -15,4 +15,5 @@ mod hostile;
 mod lines;
 mod poll;
 mod poller;
+mod retention;
 mod rooms;

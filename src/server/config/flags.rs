@@ -74,11 +74,19 @@ pub struct Flags {
     /// [env: NOOM_SOCKETS_PER_ADDRESS] [default: 100]
     #[arg(long, value_name = "SOCKETS")]
     pub sockets_per_address: Option<String>,
+    /// Days a message is kept, 0 to 36500; 0 is for ever. The file may say otherwise of
+    /// single rooms: [rooms."name"] keep_days = 7 [env: NOOM_KEEP_DAYS] [default: 0]
+    #[arg(long, value_name = "DAYS")]
+    pub keep_days: Option<String>,
+    /// Newest messages each room keeps, 0 to 1000000000; 0 is all. The file may say otherwise
+    /// of single rooms, as above: keep_messages [env: NOOM_KEEP_MESSAGES] [default: 0]
+    #[arg(long, value_name = "MESSAGES")]
+    pub keep_messages: Option<String>,
 }
 
 impl Flags {
     /// Each setting's name and what the command line says of it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 15] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 17] {
         [
             ("listen", self.listen.as_ref()),
             ("data-dir", self.data_dir.as_ref()),
@@ -95,6 +103,8 @@ impl Flags {
             ("max-rooms", self.max_rooms.as_ref()),
             ("trusted-proxies", self.trusted_proxies.as_ref()),
             ("sockets-per-address", self.sockets_per_address.as_ref()),
+            ("keep-days", self.keep_days.as_ref()),
+            ("keep-messages", self.keep_messages.as_ref()),
         ]
     }
 }

@@ -1,6 +1,10 @@
 //! The three layers, and how one setting is found in them.
 
-use super::Flags;
+use super::{
+    Flags,
+    retention::{self, RoomKeep},
+};
+use crate::protocol::RoomName;
 use std::{collections::BTreeMap, path::Path};
 
 /// The one line that stops the start.
@@ -34,9 +38,14 @@ pub enum ConfigError {
     },
 }
 
-/// The TOML file, each value as the text a flag would have.
+/// The TOML file.
 #[derive(Debug, Clone, Default)]
-pub struct FileLayer(BTreeMap<String, String>);
+pub struct FileLayer {
+    /// Each setting as the text a flag would have.
+    settings: BTreeMap<String, String>,
+    /// What single rooms have of their own.
+    pub(super) rooms: BTreeMap<RoomName, RoomKeep>,
+}
 
 impl FileLayer {
     /// Reads a file.
@@ -71,15 +80,18 @@ impl FileLayer {
             ConfigError::Unreadable { path, reason }
         })?;
         let names = Flags::default().settings().map(|(name, _)| name);
-        let mut found = BTreeMap::new();
+        let mut layer = Self::default();
         for (key, value) in table {
-            if !names.contains(&key.as_str()) {
-                let accepted = names.join(", ");
+            if key == "rooms" {
+                layer.rooms = retention::rooms(&value)?;
+            } else if names.contains(&key.as_str()) {
+                layer.settings.insert(key, text_of(&value));
+            } else {
+                let accepted = format!("{}, rooms", names.join(", "));
                 return Err(ConfigError::UnknownKey { key, accepted });
             }
-            found.insert(key, text_of(&value));
         }
-        Ok(Self(found))
+        Ok(layer)
     }
 }
 
@@ -133,7 +145,7 @@ impl Layers {
             let env = || env(&variable).filter(|value| !value.trim().is_empty());
             let env = || env().map(|value| of(variable.clone(), value));
             let file = || {
-                file.0
+                file.settings
                     .get(name)
                     .map(|v| of(format!("{name} in --config"), v.clone()))
             };

@@ -7,12 +7,14 @@
 mod flags;
 mod ice;
 mod layers;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use flags::Flags;
 pub use layers::{ConfigError, FileLayer};
+pub use retention::{Keep, Retention};
 pub use values::{LogFormat, PublicUrl};
 
 use crate::protocol::IceServer;
@@ -54,6 +56,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// Sockets from one address (or IPv6 /64), loopback excepted.
     pub sockets_per_address: usize,
+    /// How long messages are kept.
+    pub retention: Retention,
 }
 
 impl Config {
@@ -118,6 +122,7 @@ impl Config {
                 1..=20_000,
                 "a number of sockets from 1 to 20000",
             )?,
+            retention: layers.retention(file)?,
         })
     }
 

@@ -57,7 +57,7 @@ fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 12] = [
+    let table: [Case; 17] = [
         (
             &["--p2p-max", "65"],
             &[],
@@ -125,6 +125,36 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             "p2p_max = 2",
             ["--config", "\"p2p_max\"", "p2p-max"],
         ),
+        (
+            &["--keep-days", "36501"],
+            &[],
+            "",
+            ["--keep-days", "36501", "0 to 36500"],
+        ),
+        (
+            &[],
+            &[("NOOM_KEEP_MESSAGES", "all")],
+            "",
+            ["NOOM_KEEP_MESSAGES", "all", "messages"],
+        ),
+        (
+            &[],
+            &[],
+            "[rooms.\"a b\"]\nkeep_days = -1",
+            ["rooms.\"a b\".keep_days in --config", "-1", "days"],
+        ),
+        (
+            &[],
+            &[],
+            "[rooms.team]\nkeep = 1",
+            ["rooms.\"team\".keep", "unknown", "keep_days"],
+        ),
+        (
+            &[],
+            &[],
+            "[rooms.\" \"]\nkeep_days = 1",
+            ["rooms in --config", "\" \"", "room name"],
+        ),
     ];
     for (flags, env, file, expected) in table {
         let line = resolve(flags, env, file).expect_err("refused").to_string();
@@ -156,6 +186,26 @@ fn ice_servers_are_taken_in_both_forms_and_a_password_is_never_shown() {
 }
 
 #[test]
+fn a_room_may_keep_its_messages_otherwise_than_the_server() {
+    let file = "keep-days = 30\n[rooms.\"회의 실\"]\nkeep_days = 0\nkeep-messages = 5\n[rooms.log]";
+    let keep = |days, messages| Keep { days, messages };
+    let config = resolve(&["--keep-messages", "9"], &[], file).expect("accepted");
+    let of = |name: &str| {
+        let name = crate::protocol::RoomName::parse(name).expect("valid");
+        config.retention.of(&name)
+    };
+    assert_eq!(of("회의 실"), keep(0, 5));
+    assert_eq!((of("log"), of("else")), (keep(30, 9), keep(30, 9)));
+    assert!(!config.retention.is_for_ever());
+    assert!(
+        resolve(&[], &[], "")
+            .expect("accepted")
+            .retention
+            .is_for_ever()
+    );
+}
+
+#[test]
 fn help_names_every_setting_with_its_variable_and_default() {
     let help = Flags::command().render_long_help().to_string();
     for (name, _) in Flags::default().settings() {
@@ -165,5 +215,5 @@ fn help_names_every_setting_with_its_variable_and_default() {
             "{name}"
         );
     }
-    assert_eq!(help.matches("[default:").count(), 16);
+    assert_eq!(help.matches("[default:").count(), 18);
 }

@@ -1,8 +1,9 @@
 //! What each setting accepts.
 
 use super::{
-    ConfigError, ice,
+    ConfigError, FileLayer, Keep, Retention, ice,
     layers::{Found, Layers},
+    retention,
 };
 use crate::{protocol::IceServer, server::http::Origin};
 use std::{
@@ -169,6 +170,21 @@ impl Layers {
         };
         let format = self.parse("log-format", "text or json", parse)?;
         Ok(format.unwrap_or(LogFormat::Text))
+    }
+
+    /// How long messages are kept.
+    pub fn retention(&self, file: &FileLayer) -> Result<Retention, ConfigError> {
+        let (days, messages) = (0..=retention::MAX_DAYS, 0..=retention::MAX_MESSAGES);
+        let everywhere = Keep {
+            days: self.number("keep-days", 0, days, retention::DAYS)?,
+            messages: self.number("keep-messages", 0, messages, retention::MESSAGES)?,
+        };
+        let rooms = file.rooms.iter();
+        let rooms = rooms.map(|(name, keep)| (name.clone(), keep.over(everywhere)));
+        Ok(Retention {
+            everywhere,
+            rooms: rooms.collect(),
+        })
     }
 
     /// One node is all there is so far.

@@ -155,6 +155,8 @@ pub enum Command {
         /// What became of it, or nothing where the store failed.
         answer: Option<Changed>,
     },
+    /// These messages are not in the log any more; oldest first.
+    Forget(Vec<Seq>),
     /// Time went on.
     Tick,
 }

@@ -5,13 +5,14 @@
 //! * [`recent`] the newest messages of a room, as many as fit one frame.
 //! * [`actor`] the task that owns one room, runs its effects and is the only one to
 //!   touch it; [`outbox`] the bounded queue towards one socket.
-//! * [`registry`] finds and makes rooms; [`handle`] is how everybody else talks to one.
+//! * [`registry`] finds and makes rooms, [`log`] reads them from the store; [`handle`] is how everybody else talks to one.
 
 mod actor;
 mod call;
 mod command;
 mod handle;
 mod letter;
+mod log;
 mod outbox;
 mod presence;
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Recent {
     floor: Seq,
     /// The newest event.
     seq: Seq,
+    /// Whether there is certainly nothing older than `kept`.
+    whole: bool,
 }
 
 /// What somebody missed.
@@ -36,20 +38,15 @@ pub struct Missed {
 }
 
 impl Recent {
-    /// Starts from what the store holds: `messages` are the newest, oldest first, and
-    /// `changes` what changed last, in the order of it. `floor` is the last event that
-    /// neither tells of.
-    pub fn new(
-        seq: Seq,
-        floor: Seq,
-        messages: Vec<ChatMessage>,
-        changes: Vec<ChatMessage>,
-    ) -> Self {
+    /// Starts from what the store holds: the newest page, and `changes`, what changed last,
+    /// in the order of it. `floor` is the last event that neither tells of.
+    pub fn new(seq: Seq, floor: Seq, newest: Page, changes: Vec<ChatMessage>) -> Self {
         let mut recent = Self {
             floor,
+            whole: !newest.more,
             ..Self::default()
         };
-        for message in messages {
+        for message in newest.messages {
             recent.push(message);
         }
         for message in changes {
@@ -99,7 +96,25 @@ impl Recent {
             };
             self.bytes -= size;
             self.floor = self.floor.max(oldest.seq);
+            self.whole = false;
         }
+    }
+
+    /// Gives up messages that are not in the log any more; `gone` is in order.
+    pub fn forget(&mut self, gone: &[Seq]) {
+        let had_older = self.has_older();
+        let stays = |message: &ChatMessage| gone.binary_search(&message.seq).is_err();
+        self.kept.retain(|(message, _)| stays(message));
+        self.changes.retain(stays);
+        self.bytes = self.kept.iter().map(|(_, size)| size).sum();
+        // The oldest go first: where none of ours is left, no older one is.
+        self.whole = !had_older || self.kept.is_empty();
+    }
+
+    /// Whether there may be messages older than those kept.
+    fn has_older(&self) -> bool {
+        let oldest = self.kept.front();
+        !self.whole && oldest.map_or(self.seq > 0, |(oldest, _)| oldest.seq > 1)
     }
 
     /// The newest messages that fit into `room_bytes`, at most 50, and whether there are
@@ -113,8 +128,7 @@ impl Recent {
             .skip(skip)
             .map(|(m, _)| m.clone())
             .collect();
-        let more = messages.first().map_or(self.seq > 0, |first| first.seq > 1);
-        (messages, more)
+        (messages, skip > 0 || self.has_older())
     }
 
     /// Everything after `seen`, where that is known here and fits into `room_bytes`.

@@ -9,16 +9,12 @@ use super::{
     command::LinkId,
     handle::RoomHandle,
     letter::Letter,
-    recent::Recent,
-    room::{Room, RoomRules},
+    room::RoomRules,
     summaries::{Summaries, publish, summaries},
 };
 use crate::{
-    protocol::{Epoch, HISTORY_PAGE, MAX_HISTORY_PAGE, RoomName, RoomSummary},
-    server::{
-        limits::ROOM_MAILBOX,
-        store::{Appended, Change, Changed, NewMessage, Store, StoreError},
-    },
+    protocol::{HISTORY_PAGE, MAX_HISTORY_PAGE, RoomName, RoomSummary},
+    server::{limits::ROOM_MAILBOX, store::Store},
 };
 use std::{
     collections::HashMap,
@@ -42,9 +38,9 @@ pub(super) struct Inner {
     /// The rooms by name. Locked for a few lines only.
     pub(super) open: Mutex<Open>,
     /// Where the logs are.
-    store: Store,
+    pub(super) store: Store,
     /// What the operator set.
-    rules: RoomRules,
+    pub(super) rules: RoomRules,
     /// How many rooms may be open at once.
     max_rooms: usize,
     /// The list for the welcome page.
@@ -54,7 +50,7 @@ pub(super) struct Inner {
     /// Counts sockets and actors: never the same number twice.
     numbers: AtomicU64,
     /// Messages stored since the start, for `/metrics`.
-    messages: AtomicU64,
+    pub(super) messages: AtomicU64,
 }
 
 /// What the lock protects.
@@ -71,7 +67,7 @@ pub(super) struct Entry {
     /// Which actor of this name.
     key: u64,
     /// How it is reached.
-    mailbox: mpsc::Sender<Letter>,
+    pub(super) mailbox: mpsc::Sender<Letter>,
     /// What the welcome page shows.
     pub(super) summary: Option<RoomSummary>,
 }
@@ -229,56 +225,6 @@ impl Rooms {
             mailbox,
             summary: None,
         }
-    }
-
-    /// Reads a room's end of the log.
-    pub(super) async fn load(&self, name: &RoomName) -> Result<Room, StoreError> {
-        let head = self.inner.store.head(name).await?;
-        let Some((epoch, seq)) = head else {
-            return Ok(self.new_room(name));
-        };
-        let store = &self.inner.store;
-        let newest = store.page(name, None, MAX_HISTORY_PAGE).await?;
-        let changes = store.changes(name, MAX_HISTORY_PAGE).await?;
-        // What happened before the oldest of each is not known.
-        let said = newest.messages.first().filter(|_| newest.more);
-        let changed = changes.messages.first().filter(|_| changes.more);
-        let floor = said.map_or(0, |message| message.seq - 1);
-        let floor = changed.map_or(floor, |message| floor.max(message.changed - 1));
-        let recent = Recent::new(seq, floor, newest.messages, changes.messages);
-        Ok(self.with_log(name, epoch, recent))
-    }
-
-    /// A room in which nothing was ever said.
-    fn new_room(&self, name: &RoomName) -> Room {
-        self.with_log(name, self.inner.store.fresh_epoch(), Recent::default())
-    }
-
-    /// A room that nobody is in.
-    fn with_log(&self, name: &RoomName, epoch: Epoch, recent: Recent) -> Room {
-        Room::new(name.clone(), epoch, recent, self.inner.rules.clone())
-    }
-
-    /// Changes a message.
-    pub(super) async fn change(
-        &self,
-        name: &RoomName,
-        change: Change,
-    ) -> Result<Changed, StoreError> {
-        self.inner.store.change(name, change).await
-    }
-
-    /// Stores a message and counts it.
-    pub(super) async fn append(
-        &self,
-        name: &RoomName,
-        message: NewMessage,
-    ) -> Result<Appended, StoreError> {
-        let appended = self.inner.store.append(name, message).await?;
-        if !appended.duplicate {
-            self.inner.messages.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(appended)
     }
 
     /// Takes a room's name down, unless it belongs to a later one by now.

@@ -117,6 +117,10 @@ impl Room {
             }
             Command::Stored { asker, id, answer } => self.stored(asker, id, answer),
             Command::Changed { link, id, answer } => self.changed(link, id, answer),
+            Command::Forget(gone) => {
+                self.recent.forget(&gone);
+                Vec::new()
+            }
             Command::Tick => self.tick(now),
         }
     }

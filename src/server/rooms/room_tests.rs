@@ -14,6 +14,7 @@ use crate::{
     server::{
         identity::{new_session_token, participant_id},
         limits::ROOM_PENDING,
+        store::Page,
     },
 };
 use std::time::{Duration, Instant};
@@ -299,7 +300,36 @@ fn recent_keeps_what_fits_a_frame_and_tells_only_what_it_knows_whole() {
 
 #[test]
 fn a_log_that_ends_beyond_what_is_kept_is_not_taken_for_whole() {
-    let recent = Recent::new(7, 7, Vec::new(), Vec::new());
+    let beyond = Page {
+        messages: Vec::new(),
+        more: true,
+    };
+    let recent = Recent::new(7, 7, beyond, Vec::new());
     assert_eq!(recent.since(5, MAX_FRAME_BYTES), None);
     assert_eq!(recent.newest(MAX_FRAME_BYTES), (Vec::new(), true));
+}
+
+#[test]
+fn what_the_retention_deleted_is_told_to_nobody_who_comes_later() {
+    let page = Page {
+        messages: (1..=10).map(|seq| message(seq, "said")).collect(),
+        more: false,
+    };
+    let changed = ChatMessage {
+        changed: 11,
+        ..message(2, "changed")
+    };
+    let mut recent = Recent::new(11, 0, page, vec![changed]);
+    let seqs = |messages: Vec<ChatMessage>| messages.iter().map(|m| m.seq).collect::<Vec<_>>();
+    recent.forget(&[1, 2, 3, 4]);
+    let (newest, more) = recent.newest(MAX_FRAME_BYTES);
+    assert_eq!((seqs(newest), more), (vec![5, 6, 7, 8, 9, 10], false));
+    let missed = recent.since(3, MAX_FRAME_BYTES).expect("known");
+    assert_eq!(seqs(missed.said), [5, 6, 7, 8, 9, 10]);
+    assert_eq!(missed.changed, []);
+    recent.forget(&[5, 6, 7, 8, 9, 10]);
+    assert_eq!(recent.newest(MAX_FRAME_BYTES), (Vec::new(), false));
+    assert_eq!(recent.seq(), 11, "numbers go on");
+    recent.push(message(12, "said"));
+    assert_eq!(recent.newest(MAX_FRAME_BYTES).0.len(), 1);
 }

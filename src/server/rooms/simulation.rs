@@ -21,7 +21,7 @@ use crate::{
     },
     server::{
         identity::participant_id,
-        store::{Appended, Change, Changed, NewMessage, What},
+        store::{Appended, Change, Changed, NewMessage, Page, What},
     },
     state::{RoomState, outbox::Outbox},
 };
@@ -90,7 +90,11 @@ impl Disk {
         let mut changes: Vec<_> = self.messages.iter().filter(|m| m.changed > 0).collect();
         changes.sort_by_key(|message| message.changed);
         let changes = changes.into_iter().cloned().collect();
-        let recent = Recent::new(self.seq, 0, self.messages.clone(), changes);
+        let newest = Page {
+            messages: self.messages.clone(),
+            more: false,
+        };
+        let recent = Recent::new(self.seq, 0, newest, changes);
         let name = RoomName::parse("team").expect("valid");
         Room::new(name, epoch(), recent, rules)
     }

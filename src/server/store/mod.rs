@@ -9,12 +9,14 @@
 mod append;
 mod backup;
 mod change;
+mod error;
 mod file;
 mod lock;
 mod reader;
 mod restore;
 mod schema;
 mod search;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -22,8 +24,10 @@ mod writer;
 
 pub use backup::backup;
 pub use change::{Change, Changed, What};
+pub use error::StoreError;
 pub use file::{FileError, NewFile, refuse_database};
 pub use restore::{Restored, restore};
+pub use sweep::{Expired, Expiry};
 
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
 use lock::DataLock;
@@ -62,53 +66,6 @@ pub struct Page {
     pub messages: Vec<ChatMessage>,
     /// Whether there are older ones still.
     pub more: bool,
-}
-
-/// Why the store did not do it. Nothing was stored; asking again later is safe.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// The database said no: disk full, file gone, locked for too long.
-    #[error("the database failed: {0}")]
-    Database(Arc<rusqlite::Error>),
-    /// More is waiting for the disk than the queue holds.
-    #[error("the store is busy")]
-    Busy,
-    /// Another process holds the data directory.
-    #[error("another Noom uses it")]
-    InUse,
-    /// The store was closed: the server stops.
-    #[error("the store is closed")]
-    Closed,
-    /// A row holds what this version cannot read.
-    #[error("a stored row cannot be read: {0}")]
-    BadRow(String),
-    /// The database comes from a newer version of Noom.
-    #[error("the database has version {found}, this binary knows {known}; use a newer binary")]
-    TooNew {
-        /// What the file says.
-        found: i64,
-        /// What this binary knows.
-        known: i64,
-    },
-    /// The data directory cannot be made or written.
-    #[error("it cannot be made or written: {0}")]
-    Directory(Arc<std::io::Error>),
-}
-
-impl StoreError {
-    /// Whether there was no space for it: on the disk, or in what the database may hold.
-    pub fn is_full(&self) -> bool {
-        let Self::Database(error) = self else {
-            return false;
-        };
-        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(Arc::new(error))
-    }
 }
 
 /// A handle to the store; cloning it is cheap.
@@ -243,7 +200,56 @@ impl Store {
         self.epoch.clone()
     }
 
-    /// Whether the database can be read and written; for `/readyz`.
+    /// Rooms that have stored something, in order of their names, after `after`.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn room_names(
+        &self,
+        after: Option<RoomName>,
+        limit: u32,
+    ) -> Result<Vec<RoomName>, StoreError> {
+        self.readers
+            .run(move |connection| sweep::room_names(connection, after.as_ref(), limit))
+            .await
+    }
+
+    /// Messages of a room that are not to be kept any more, oldest first.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn expired(
+        &self,
+        room: &RoomName,
+        expiry: Expiry,
+        limit: u32,
+    ) -> Result<Vec<Expired>, StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| sweep::expired(connection, &room, expiry, limit))
+            .await
+    }
+
+    /// Deletes messages in one transaction, their reactions and their words in the index
+    /// with them. Durable when this returns.
+    ///
+    /// # Errors
+    /// Nothing was deleted; the asker asks again.
+    pub async fn forget(&self, expired: &[Expired]) -> Result<(), StoreError> {
+        let rows = expired.iter().map(|expired| expired.row).collect();
+        self.writer.forget(rows).await
+    }
+
+    /// Takes what was deleted out of the index of words and the write-ahead log, a little
+    /// at a time; answers whether there may be more to do.
+    ///
+    /// # Errors
+    /// The database failed; it is done with the next deletion.
+    pub async fn wipe(&self, first: bool) -> Result<bool, StoreError> {
+        self.writer.wipe(first).await
+    }
+
+    /// Whether messages can be read and stored; for `/readyz`.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -82,6 +82,8 @@ pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "journal_size_limit", LOG_KEEPS_BYTES)?;
+    // What is deleted is overwritten, not only unlinked.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(connection)
 }
 

@@ -61,6 +61,13 @@ impl Upkeep {
         self.may_try(SPACE_EVERY) && fold(connection)
     }
 
+    /// Folds the log where nobody reads what it holds.
+    pub fn fold_now(&self, connection: &Connection) {
+        if !fold(connection) {
+            tracing::debug!("somebody reads; the log is folded later");
+        }
+    }
+
     /// Folds the log before the connection is closed.
     pub fn fold_at_the_end(&self, connection: &Connection) {
         if !fold(connection) {

@@ -10,6 +10,7 @@ use super::{
     Appended, NewMessage, StoreError,
     append::append,
     change::{self, Change, Changed},
+    sweep,
     upkeep::{Upkeep, check},
 };
 use crate::{
@@ -31,6 +32,10 @@ enum Job {
     Change(RoomName, Change, Answer<Changed>),
     /// Prove that the database can be written.
     Check(Answer<()>),
+    /// Delete messages, by the ids of their rows.
+    Forget(Vec<i64>, Answer<()>),
+    /// Take what was deleted out of index and log; whether this is the first step of it.
+    Wipe(bool, Answer<bool>),
     /// Fold the WAL in and end.
     Close(oneshot::Sender<()>),
     /// Do what a test wants done to the connection.
@@ -86,6 +91,16 @@ impl Writer {
     /// Waits until it is proven that messages can be stored.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.ask(Job::Check).await
+    }
+
+    /// Waits until messages are deleted.
+    pub async fn forget(&self, rows: Vec<i64>) -> Result<(), StoreError> {
+        self.ask(|answer| Job::Forget(rows, answer)).await
+    }
+
+    /// Waits for a step of taking what was deleted out of index and log.
+    pub async fn wipe(&self, first: bool) -> Result<bool, StoreError> {
+        self.ask(|answer| Job::Wipe(first, answer)).await
     }
 
     /// Does something to the writer's connection.
@@ -144,6 +159,11 @@ impl Thread {
                     break;
                 }
                 Job::Check(answer) => drop(answer.send(self.store(0, check))),
+                Job::Forget(rows, answer) => {
+                    let done = self.store(0, |connection| sweep::forget(connection, &rows));
+                    let _ = answer.send(done);
+                }
+                Job::Wipe(first, answer) => drop(answer.send(self.wipe(first))),
                 #[cfg(test)]
                 Job::Test(work, answer) => {
                     work(&self.connection);
@@ -186,6 +206,15 @@ impl Thread {
                 _ => {}
             }
         }
+    }
+
+    /// Takes a step; after the last one the log is folded, which holds former pages too.
+    fn wipe(&mut self, first: bool) -> Result<bool, StoreError> {
+        let more = self.store(0, |connection| sweep::merge(connection, first))?;
+        if !more {
+            self.upkeep.fold_now(&self.connection);
+        }
+        Ok(more)
     }
 
     /// Does a piece of work; where there is no space for it, once more after folding the

@@ -1,0 +1,130 @@
+//! How long messages are kept: for the whole server, and for single rooms.
+
+use super::layers::ConfigError;
+use crate::protocol::RoomName;
+use std::collections::BTreeMap;
+
+/// What a number of days may be.
+pub const DAYS: &str = "a number of days from 0 to 36500; 0 keeps them for ever";
+/// What a number of messages may be.
+pub const MESSAGES: &str = "a number of messages from 0 to 1000000000; 0 keeps all";
+/// Most days: a century.
+pub const MAX_DAYS: u32 = 36_500;
+/// Most messages.
+pub const MAX_MESSAGES: u32 = 1_000_000_000;
+
+/// How long messages are kept. By default, for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Days after which a message is deleted; 0 is never. Default 0.
+    pub days: u32,
+    /// Newest messages of a room that are kept; 0 is all. Default 0.
+    pub messages: u32,
+}
+
+/// How long the messages of each room are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// In rooms that say nothing else.
+    pub everywhere: Keep,
+    /// In rooms of their own rule.
+    pub rooms: BTreeMap<RoomName, Keep>,
+}
+
+impl Retention {
+    /// How long a room keeps its messages.
+    pub fn of(&self, room: &RoomName) -> Keep {
+        self.rooms.get(room).copied().unwrap_or(self.everywhere)
+    }
+
+    /// Whether nothing is ever deleted.
+    pub fn is_for_ever(&self) -> bool {
+        let mut all = self.rooms.values().chain([&self.everywhere]);
+        all.all(|keep| *keep == Keep::default())
+    }
+}
+
+/// What the file says of one room; what it leaves out is as everywhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RoomKeep {
+    /// Days.
+    days: Option<u32>,
+    /// Messages.
+    messages: Option<u32>,
+}
+
+impl RoomKeep {
+    /// The rule of the room.
+    pub fn over(self, everywhere: Keep) -> Keep {
+        Keep {
+            days: self.days.unwrap_or(everywhere.days),
+            messages: self.messages.unwrap_or(everywhere.messages),
+        }
+    }
+}
+
+/// Reads the file's `[rooms."name"]` tables.
+///
+/// # Errors
+/// A name, a key or a value that is not accepted.
+pub(super) fn rooms(value: &toml::Value) -> Result<BTreeMap<RoomName, RoomKeep>, ConfigError> {
+    let Some(table) = value.as_table() else {
+        return Err(wrong("rooms", value, "tables such as [rooms.\"team\"]"));
+    };
+    let mut rooms = BTreeMap::new();
+    for (name, room) in table {
+        let accepted = "a room name of 1 to 64 characters, no control characters";
+        let parsed = RoomName::parse(name)
+            .map_err(|_| wrong("rooms", &toml::Value::from(name.as_str()), accepted))?;
+        rooms.insert(parsed, room_keep(name, room)?);
+    }
+    Ok(rooms)
+}
+
+/// Reads one room's table.
+fn room_keep(name: &str, value: &toml::Value) -> Result<RoomKeep, ConfigError> {
+    let place = format!("rooms.{name:?}");
+    let Some(table) = value.as_table() else {
+        return Err(wrong(
+            &place,
+            value,
+            "a table of keep_days and keep_messages",
+        ));
+    };
+    let mut keep = RoomKeep::default();
+    for (key, value) in table {
+        let place = format!("{place}.{key}");
+        match key.replace('_', "-").as_str() {
+            "keep-days" => keep.days = Some(number(&place, value, MAX_DAYS, DAYS)?),
+            "keep-messages" => {
+                keep.messages = Some(number(&place, value, MAX_MESSAGES, MESSAGES)?);
+            }
+            _ => {
+                let accepted = "keep_days, keep_messages".to_owned();
+                return Err(ConfigError::UnknownKey {
+                    key: place,
+                    accepted,
+                });
+            }
+        }
+    }
+    Ok(keep)
+}
+
+/// A number up to `most`.
+fn number(place: &str, value: &toml::Value, most: u32, accepted: &str) -> Result<u32, ConfigError> {
+    let number = value.as_integer().and_then(|n| u32::try_from(n).ok());
+    let number = number.filter(|number| *number <= most);
+    number.ok_or_else(|| wrong(place, value, accepted))
+}
+
+/// Refuses a value of the file.
+fn wrong(place: &str, value: &toml::Value, accepted: &str) -> ConfigError {
+    let text = value.as_str().map(str::to_owned);
+    let value = text.unwrap_or_else(|| value.to_string().replace('\n', " "));
+    ConfigError::Wrong {
+        origin: format!("{place} in --config"),
+        value,
+        accepted: accepted.to_owned(),
+    }
+}

@@ -1,0 +1,73 @@
+//! The rooms and their logs: the end of a log is read when its room opens, and what the
+//! retention has deleted from a log is deleted from its open room too.
+
+use super::{command::Command, letter::Letter, recent::Recent, registry::Rooms, room::Room};
+use crate::{
+    protocol::{Epoch, MAX_HISTORY_PAGE, RoomName, Seq},
+    server::store::{Appended, Change, Changed, NewMessage, StoreError},
+};
+use std::sync::atomic::Ordering;
+
+impl Rooms {
+    /// Reads a room's end of the log.
+    pub(super) async fn load(&self, name: &RoomName) -> Result<Room, StoreError> {
+        let head = self.inner.store.head(name).await?;
+        let Some((epoch, seq)) = head else {
+            return Ok(self.new_room(name));
+        };
+        let store = &self.inner.store;
+        let newest = store.page(name, None, MAX_HISTORY_PAGE).await?;
+        let changes = store.changes(name, MAX_HISTORY_PAGE).await?;
+        // What happened before the oldest of each is not known.
+        let said = newest.messages.first().filter(|_| newest.more);
+        let changed = changes.messages.first().filter(|_| changes.more);
+        let floor = said.map_or(0, |message| message.seq - 1);
+        let floor = changed.map_or(floor, |message| floor.max(message.changed - 1));
+        let recent = Recent::new(seq, floor, newest, changes.messages);
+        Ok(self.with_log(name, epoch, recent))
+    }
+
+    /// A room in which nothing was ever said.
+    pub(super) fn new_room(&self, name: &RoomName) -> Room {
+        self.with_log(name, self.inner.store.fresh_epoch(), Recent::default())
+    }
+
+    /// A room that nobody is in.
+    fn with_log(&self, name: &RoomName, epoch: Epoch, recent: Recent) -> Room {
+        Room::new(name.clone(), epoch, recent, self.inner.rules.clone())
+    }
+
+    /// Changes a message.
+    pub(super) async fn change(
+        &self,
+        name: &RoomName,
+        change: Change,
+    ) -> Result<Changed, StoreError> {
+        self.inner.store.change(name, change).await
+    }
+
+    /// Stores a message and counts it.
+    pub(super) async fn append(
+        &self,
+        name: &RoomName,
+        message: NewMessage,
+    ) -> Result<Appended, StoreError> {
+        let appended = self.inner.store.append(name, message).await?;
+        if !appended.duplicate {
+            self.inner.messages.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(appended)
+    }
+
+    /// Tells a room, where it is open, which messages its log does not hold any more.
+    pub async fn forget(&self, name: &RoomName, gone: Vec<Seq>) {
+        let mailbox = self
+            .lock()
+            .rooms
+            .get(name)
+            .map(|entry| entry.mailbox.clone());
+        if let Some(mailbox) = mailbox {
+            let _ = mailbox.send(Letter::Command(Command::Forget(gone))).await;
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What can go wrong with the store.
+
+use std::sync::Arc;
+
+/// Why the store did not do it. Nothing was stored; asking again later is safe.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no: disk full, file gone, locked for too long.
+    #[error("the database failed: {0}")]
+    Database(Arc<rusqlite::Error>),
+    /// More is waiting for the disk than the queue holds.
+    #[error("the store is busy")]
+    Busy,
+    /// Another process holds the data directory.
+    #[error("another Noom uses it")]
+    InUse,
+    /// The store was closed: the server stops.
+    #[error("the store is closed")]
+    Closed,
+    /// A row holds what this version cannot read.
+    #[error("a stored row cannot be read: {0}")]
+    BadRow(String),
+    /// The database comes from a newer version of Noom.
+    #[error("the database has version {found}, this binary knows {known}; use a newer binary")]
+    TooNew {
+        /// What the file says.
+        found: i64,
+        /// What this binary knows.
+        known: i64,
+    },
+    /// The data directory cannot be made or written.
+    #[error("it cannot be made or written: {0}")]
+    Directory(Arc<std::io::Error>),
+}
+
+impl StoreError {
+    /// Whether there was no space for it: on the disk, or in what the database may hold.
+    pub fn is_full(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}

@@ -1,0 +1,114 @@
+//! Forgetting: which messages are not to be kept any more, and how they are deleted.
+//!
+//! A row that is deleted is overwritten (`secure_delete`). Its words leave the index with a
+//! merge of the index, because FTS5 only marks them; its former pages leave the write-ahead
+//! log when that is folded.
+
+use super::{StoreError, reader};
+use crate::protocol::{RoomName, Seq};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+/// Pages of the index merged in one step, 4 KiB each.
+const MERGE_PAGES: i32 = 64;
+
+/// Which messages of a room are not to be kept any more. One reason is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// Said before this time, in milliseconds since the Unix epoch.
+    pub before_ms: Option<i64>,
+    /// Older than this many newest ones.
+    pub newest: Option<u32>,
+}
+
+/// A message that is not to be kept any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// Its row.
+    pub(super) row: i64,
+    /// Its place in the room's order.
+    pub seq: Seq,
+}
+
+/// Rooms that have stored something, in order of their names, after `after`.
+pub fn room_names(
+    connection: &Connection,
+    after: Option<&RoomName>,
+    limit: u32,
+) -> Result<Vec<RoomName>, StoreError> {
+    let query = "SELECT name FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
+    let mut statement = connection.prepare_cached(query)?;
+    let after = after.map_or("", RoomName::as_str);
+    let names = statement.query_map(params![after, limit], |row| row.get::<_, String>(0))?;
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let parse = |name: String| {
+        let bad = |rule| StoreError::BadRow(format!("a room name: {rule}"));
+        RoomName::parse(&name).map_err(bad)
+    };
+    names.into_iter().map(parse).collect()
+}
+
+/// The oldest messages of a room that are not to be kept any more.
+pub fn expired(
+    connection: &Connection,
+    room: &RoomName,
+    expiry: Expiry,
+    limit: u32,
+) -> Result<Vec<Expired>, StoreError> {
+    let Some(room_id) = reader::room_id(connection, room)? else {
+        return Ok(Vec::new());
+    };
+    let last = match expiry.newest {
+        Some(newest) => seq_beyond(connection, room_id, newest)?,
+        None => 0,
+    };
+    // Each message by its own time, not by its place: a clock that was once wrong neither
+    // saves what came after it nor takes it away.
+    let query = "SELECT id, seq FROM messages
+                 WHERE room_id = ?1 AND (at < ?2 OR seq <= ?3) ORDER BY seq LIMIT ?4";
+    let mut statement = connection.prepare_cached(query)?;
+    let before = expiry.before_ms.unwrap_or(i64::MIN);
+    let rows = statement.query_map(params![room_id, before, last, limit], |row| {
+        Ok(Expired {
+            row: row.get(0)?,
+            seq: row.get::<_, i64>(1)?.unsigned_abs(),
+        })
+    })?;
+    Ok(rows.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// The place of the newest message that is beyond the `newest` ones; 0 where none is.
+fn seq_beyond(connection: &Connection, room_id: i64, newest: u32) -> Result<i64, StoreError> {
+    let query = "SELECT seq FROM messages WHERE room_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2";
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query(params![room_id, newest])?;
+    Ok(rows.next()?.map_or(Ok(0), |row| row.get(0))?)
+}
+
+/// Deletes messages by the ids of their rows.
+pub fn forget(connection: &mut Connection, rows: &[i64]) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut delete = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1")?;
+    for row in rows {
+        delete.execute([row])?;
+    }
+    drop(delete);
+    Ok(transaction.commit()?)
+}
+
+/// Merges a piece of the index of words; what was marked as deleted is left out. Answers
+/// whether there may be more to merge.
+pub fn merge(connection: &mut Connection, first: bool) -> Result<bool, StoreError> {
+    // A negative number starts a merge of everything, a positive one goes on with it
+    // (https://sqlite.org/fts5.html#the_merge_command).
+    let pages = if first { -MERGE_PAGES } else { MERGE_PAGES };
+    let before = changes(connection)?;
+    let merge = "INSERT INTO words (words, rank) VALUES ('merge', ?1)";
+    connection.execute(merge, [pages])?;
+    // One change is the command itself.
+    Ok(changes(connection)? - before > 1)
+}
+
+/// Rows changed by this connection.
+fn changes(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("SELECT total_changes()", [], |row| row.get(0))?)
+}
