@@ -41,6 +41,12 @@ pub fn refusal(code: ErrorCode, id: Option<MessageId>) -> ServerMessage {
     }
 }
 
+/// A code as it is on the wire.
+pub fn code_name(code: ErrorCode) -> String {
+    let json = serde_json::to_value(code).unwrap_or_default();
+    json.as_str().unwrap_or_default().to_owned()
+}
+
 /// What a code says to people. Never holds what the client sent.
 pub const fn sentence(code: ErrorCode) -> &'static str {
     match code {

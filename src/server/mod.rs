@@ -1,6 +1,6 @@
 //! The server: one process with the pages, the rooms and the store.
 //!
-//! * [`config`], [`limits`], [`telemetry`], [`error`] what it is told and what it says.
+//! * [`config`], [`limits`], [`telemetry`], [`metrics`], [`error`] what it is told and what it says.
 //! * [`commands`] what the binary does besides serving.
 //! * [`context`] the state every handler and page can reach.
 //! * [`http`] the routes, the socket, the files, the rules for every request.
@@ -19,6 +19,7 @@ pub mod http;
 mod identity;
 pub mod limits;
 mod listener;
+pub mod metrics;
 pub mod request;
 pub mod retention;
 pub mod rooms;

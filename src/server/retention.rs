@@ -7,6 +7,7 @@
 use super::{
     config::Keep,
     context::AppContext,
+    metrics,
     store::{Expiry, StoreError},
 };
 use crate::protocol::RoomName;
@@ -75,6 +76,7 @@ async fn sweep_room(context: &AppContext, name: &RoomName) -> Result<u64, StoreE
         }
         context.store.forget(&expired).await?;
         deleted += expired.len() as u64;
+        metrics::MESSAGES_EXPIRED.add(expired.len() as u64);
         let gone = expired.iter().map(|expired| expired.seq).collect();
         context.rooms.forget(name, gone).await;
     }

@@ -13,6 +13,7 @@ mod fuzz;
 mod harness;
 mod hostile;
 mod lines;
+mod metrics;
 mod poll;
 mod poller;
 mod retention;

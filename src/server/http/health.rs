@@ -1,34 +1,23 @@
-//! Whether the process lives, whether it can serve, what it counts.
+//! Whether the process lives, whether it can serve.
 
 use crate::server::{context::AppContext, disk};
 use axum::{
     Json,
-    extract::{Request, State},
-    middleware::Next,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
 use serde_json::json;
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
-/// How long the database may take to say that it is well. 2 s: orchestrators ask every few.
-const CHECK_WITHIN: Duration = Duration::from_secs(2);
+/// How long the database may take to say that it is well. 1.5 s, and half of it for the
+/// disk: orchestrators ask every few seconds.
+const CHECK_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Bytes free below which the disk counts as full. 2 MiB: the write-ahead log needs room to
 /// grow before it is folded.
 const MIN_FREE_BYTES: u64 = 2 * 1024 * 1024;
-
-/// HTTP requests since the start.
-static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
 /// How many sockets are open, and a way to wait for none.
 pub struct Gauges {
@@ -103,9 +92,11 @@ pub async fn ready(State(context): State<AppContext>) -> Response {
 /// What is wrong: `disk` where there is no space, `database` for anything else.
 async fn problems(context: &AppContext) -> BTreeMap<&'static str, &'static str> {
     let mut problems = BTreeMap::new();
-    // A disk that cannot be asked shows in the database.
-    let free = disk::free_bytes(&context.config.data_dir);
-    if free.is_ok_and(|free| free < MIN_FREE_BYTES) {
+    // A disk that cannot be asked, or does not answer, shows in the database.
+    let config = context.config.clone();
+    let free = tokio::task::spawn_blocking(move || disk::free_bytes(&config.data_dir));
+    let free = tokio::time::timeout(CHECK_WITHIN / 2, free).await;
+    if matches!(free, Ok(Ok(Ok(free))) if free < MIN_FREE_BYTES) {
         problems.insert("disk", "is full or nearly so");
     }
     let check = tokio::time::timeout(CHECK_WITHIN, context.store.check());
@@ -123,64 +114,4 @@ async fn problems(context: &AppContext) -> BTreeMap<&'static str, &'static str> 
         problems.insert(wrong.0, wrong.1);
     }
     problems
-}
-
-/// `/metrics`: Prometheus text.
-pub async fn metrics(State(context): State<AppContext>) -> Response {
-    let totals = context.rooms.totals();
-    let sockets = context.gauges.sockets() as u64;
-    let table = [
-        (
-            "noom_rooms",
-            "gauge",
-            "Rooms with somebody in them.",
-            totals.rooms,
-        ),
-        ("noom_people", "gauge", "People in rooms.", totals.people),
-        (
-            "noom_people_in_call",
-            "gauge",
-            "People in calls.",
-            totals.in_call,
-        ),
-        (
-            "noom_sockets",
-            "gauge",
-            "Open WebSockets and polling connections.",
-            sockets,
-        ),
-        (
-            "noom_messages_total",
-            "counter",
-            "Messages stored since the start.",
-            totals.messages,
-        ),
-        (
-            "noom_http_requests_total",
-            "counter",
-            "HTTP requests since the start.",
-            REQUESTS.load(Ordering::Relaxed),
-        ),
-    ];
-    let mut text = String::new();
-    for (name, kind, help, value) in table {
-        let _ = writeln!(
-            text,
-            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"
-        );
-    }
-    (
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response()
-}
-
-/// Counts a request.
-pub async fn count(request: Request, next: Next) -> Response {
-    REQUESTS.fetch_add(1, Ordering::Relaxed);
-    next.run(request).await
 }

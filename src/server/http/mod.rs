@@ -3,12 +3,13 @@
 //! * [`router`] which path is answered by what.
 //! * [`origin`] refuses requests made by other sites; [`security`] the headers.
 //! * [`assets`] the files the pages load, from inside the binary.
-//! * [`health`] whether it lives, whether it can serve, what it counts.
+//! * [`health`] whether it lives, whether it can serve; [`metrics`] what it counts.
 //! * [`connection`] the room protocol with one client, carried by [`ws`] or [`poll`].
 
 mod assets;
 mod connection;
 mod health;
+mod metrics;
 mod origin;
 mod poll;
 mod router;

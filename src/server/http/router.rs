@@ -1,6 +1,6 @@
 //! Which path is answered by what.
 
-use super::{assets, health, origin, poll, security, ws};
+use super::{assets, health, metrics, origin, poll, security, ws};
 use crate::{
     app::{App, shell},
     server::{context::AppContext, limits::MAX_BODY_BYTES},
@@ -30,7 +30,7 @@ pub fn router(context: AppContext) -> Router {
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(metrics::serve))
         .route("/ws", any(ws::upgrade))
         .route(POLL, get(poll::listen).post(poll::say))
         .route("/pkg/{*path}", get(assets::serve))
@@ -48,7 +48,7 @@ fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContex
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(context.clone(), origin::guard))
         .layer(from_fn_with_state(context.clone(), security::add_headers))
-        .layer(from_fn(health::count))
+        .layer(from_fn(metrics::count))
 }
 
 /// A file of the root, or the page that says there is nothing.

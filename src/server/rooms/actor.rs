@@ -8,24 +8,24 @@ use super::{
     RoomError,
     command::{Asker, Command, Departure, Effect, Join, LinkId, Now, Ticket},
     letter::Letter,
-    outbox::{Outbox, frame},
+    limiter::limiter,
+    links::Links,
+    outbox::Outbox,
     registry::Rooms,
     room::Room,
 };
 use crate::{
-    protocol::{
-        ChatMessage, ChatText, CloseCode, ErrorCode, MessageId, Person, RoomName, ServerMessage,
-    },
+    protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person, RoomName, ServerMessage},
     server::{
-        limits::{POST_RATE, Rate},
+        limits::POST_RATE,
+        metrics,
         store::{Change, NewMessage, StoreError},
     },
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::DefaultDirectRateLimiter;
 use std::{
     collections::{HashMap, VecDeque},
-    num::NonZeroU32,
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::{
@@ -33,12 +33,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// A limiter of this rate.
-pub fn limiter(rate: Rate) -> DefaultDirectRateLimiter {
-    let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-    let quota = Quota::per_second(at_least_one(rate.per_second));
-    RateLimiter::direct(quota.allow_burst(at_least_one(rate.burst)))
-}
+/// Where a plain form waits for its answer.
+type PostAnswer = oneshot::Sender<Result<ChatMessage, RoomError>>;
 
 /// One room and everything it needs of the outside.
 pub struct Actor {
@@ -51,9 +47,9 @@ pub struct Actor {
     /// What others want.
     mailbox: mpsc::Receiver<Letter>,
     /// The sockets of those who are here.
-    outboxes: HashMap<LinkId, Outbox>,
+    links: Links,
     /// The forms that wait for the disk.
-    posts: HashMap<Ticket, oneshot::Sender<Result<ChatMessage, RoomError>>>,
+    posts: HashMap<Ticket, PostAnswer>,
     /// The next ticket.
     tickets: u64,
     /// Limits what comes by plain forms.
@@ -106,7 +102,7 @@ impl Actor {
             key,
             room,
             mailbox,
-            outboxes: HashMap::new(),
+            links: Links::default(),
             posts: HashMap::new(),
             tickets: 0,
             post_rate: limiter(POST_RATE),
@@ -170,13 +166,16 @@ impl Actor {
 
     /// Lets a socket in, or says why not.
     fn seat(&mut self, join: Join, outbox: Outbox, answer: oneshot::Sender<Result<(), ErrorCode>>) {
-        let link = join.link;
-        self.outboxes.insert(link, outbox);
+        let (link, came_back) = (join.link, join.seen.is_some());
+        self.links.add(link, outbox);
         let effects = self.room.handle(Command::Join(join), now());
         let refused = effects.iter().find_map(|effect| match effect {
             Effect::Refuse { code, .. } => Some(*code),
             _ => None,
         });
+        if let Some(resumed) = effects.iter().find_map(welcome) {
+            metrics::joined(came_back, resumed);
+        }
         if answer.send(refused.map_or(Ok(()), Err)).is_err() && refused.is_none() {
             // The socket ended while it knocked; nobody else will report that.
             self.run_effects(effects);
@@ -189,16 +188,9 @@ impl Actor {
     }
 
     /// Takes what a plain form says, within the limit.
-    fn post(
-        &mut self,
-        from: Person,
-        id: MessageId,
-        text: ChatText,
-        answer: oneshot::Sender<Result<ChatMessage, RoomError>>,
-    ) {
+    fn post(&mut self, from: Person, id: MessageId, text: ChatText, answer: PostAnswer) {
         if self.post_rate.check().is_err() {
-            let _ = answer.send(Err(RoomError::TooManyMessages));
-            return;
+            return respond(answer, Err(RoomError::TooManyMessages));
         }
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
@@ -214,7 +206,7 @@ impl Actor {
     /// Runs the room, its effects, and the room again for whoever turned out too slow.
     fn handle(&mut self, command: Command) {
         if let Command::Gone { link, .. } = command {
-            self.outboxes.remove(&link);
+            self.links.forget(link);
         }
         let effects = self.room.handle(command, now());
         self.run_effects(effects);
@@ -240,14 +232,16 @@ impl Actor {
         match effect {
             Effect::Persist { asker, message } => self.persist(asker, message),
             Effect::Change { link, change } => self.change(link, change),
-            Effect::Send { link, message } => self.send(link, &message, slow),
-            Effect::Broadcast { message, except } => self.broadcast(&message, except, slow),
-            Effect::Whisper { message, except } => self.whisper(&message, except),
-            Effect::Refuse { link, .. } => drop(self.outboxes.remove(&link)),
-            Effect::Close { link, code } => self.close(link, code),
+            Effect::Send { link, message } => slow.extend(self.links.send(link, &message)),
+            Effect::Broadcast { message, except } => {
+                slow.extend(self.links.broadcast(&message, except));
+            }
+            Effect::Whisper { message, except } => self.links.whisper(&message, except),
+            Effect::Refuse { link, .. } => self.links.forget(link),
+            Effect::Close { link, code } => self.links.close(link, code),
             Effect::Answer { ticket, answer } => {
                 if let Some(waiting) = self.posts.remove(&ticket) {
-                    let _ = waiting.send(answer);
+                    respond(waiting, answer);
                 }
             }
             Effect::SummaryChanged => self.rooms.summarise(self.key, &self.room.summary()),
@@ -271,52 +265,25 @@ impl Actor {
             Command::Changed { link, id, answer }
         }));
     }
+}
 
-    /// Tells one socket.
-    fn send(&mut self, link: LinkId, message: &ServerMessage, slow: &mut VecDeque<LinkId>) {
-        let Some(outbox) = self.outboxes.get(&link) else {
-            return;
-        };
-        if outbox.put(frame(message)).is_err() {
-            self.close(link, CloseCode::TooSlow);
-            slow.push_back(link);
-        }
+/// Answers a plain form.
+fn respond(waiting: PostAnswer, answer: Result<ChatMessage, RoomError>) {
+    if let Err(error) = &answer {
+        metrics::refused(error.code(), true);
     }
+    let _ = waiting.send(answer);
+}
 
-    /// Tells everybody the same bytes.
-    fn broadcast(
-        &mut self,
-        message: &ServerMessage,
-        except: Option<LinkId>,
-        slow: &mut VecDeque<LinkId>,
-    ) {
-        let frame = frame(message);
-        let told = self
-            .outboxes
-            .iter()
-            .filter(|(link, _)| Some(**link) != except);
-        let full = told.filter(|(_, outbox)| outbox.put(frame.clone()).is_err());
-        let full: Vec<_> = full.map(|(link, _)| *link).collect();
-        for link in full {
-            self.close(link, CloseCode::TooSlow);
-            slow.push_back(link);
-        }
-    }
-
-    /// Tells everybody else who is not behind; nobody is closed for it.
-    fn whisper(&self, message: &ServerMessage, except: LinkId) {
-        let frame = frame(message);
-        let others = self.outboxes.iter().filter(|(link, _)| **link != except);
-        for (_, outbox) in others.filter(|(_, outbox)| !outbox.is_behind()) {
-            let _ = outbox.put(frame.clone());
-        }
-    }
-
-    /// Closes a socket and forgets it.
-    fn close(&mut self, link: LinkId, code: CloseCode) {
-        if let Some(outbox) = self.outboxes.remove(&link) {
-            outbox.close(code);
-        }
+/// Whether somebody who is let in goes on where they were; nothing where the effect is
+/// another one.
+fn welcome(effect: &Effect) -> Option<bool> {
+    match effect {
+        Effect::Send {
+            message: ServerMessage::Joined(joined),
+            ..
+        } => Some(joined.resumed),
+        _ => None,
     }
 }
 

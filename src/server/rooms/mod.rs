@@ -4,7 +4,7 @@
 //!   with effects. Reads no clock, no socket, no chance.
 //! * [`recent`] the newest messages of a room, as many as fit one frame.
 //! * [`actor`] the task that owns one room, runs its effects and is the only one to
-//!   touch it; [`outbox`] the bounded queue towards one socket.
+//!   touch it; [`links`] the sockets of one room, [`outbox`] the bounded queue towards each.
 //! * [`registry`] finds and makes rooms, [`log`] reads them from the store; [`handle`] is how everybody else talks to one.
 
 mod actor;
@@ -12,6 +12,8 @@ mod call;
 mod command;
 mod handle;
 mod letter;
+mod limiter;
+mod links;
 mod log;
 mod outbox;
 mod presence;
@@ -27,9 +29,9 @@ mod simulation;
 mod summaries;
 mod talk;
 
-pub use actor::limiter;
 pub use command::{Departure, Intent};
 pub use handle::{RoomHandle, Seat};
+pub use limiter::limiter;
 pub use outbox::{Outbox, OutboxReader, frame, outbox, wait_for_verdict};
 pub use recent::fitting_page;
 pub use registry::{Rooms, Totals};

@@ -5,7 +5,10 @@
 
 use crate::{
     protocol::{CloseCode, ServerMessage},
-    server::limits::{OUTBOX_BYTES, OUTBOX_FRAMES},
+    server::{
+        limits::{OUTBOX_BYTES, OUTBOX_FRAMES},
+        metrics,
+    },
 };
 use axum::extract::ws::Utf8Bytes;
 use std::sync::{
@@ -91,6 +94,7 @@ impl Outbox {
         if queued.is_err() {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
         }
+        metrics::FRAMES.add(u64::from(queued.is_ok()));
         // A socket that has ended is not slow: it reports its own end, and how it came.
         if queued == Err(true) {
             Err(Full)
@@ -107,17 +111,23 @@ impl Outbox {
     /// Queues a message, or condemns the socket as too slow.
     pub fn tell(&self, message: &ServerMessage) {
         if self.put(frame(message)).is_err() {
-            self.close(CloseCode::TooSlow);
+            self.close_slow();
         }
     }
 
-    /// Condemns the socket. The first verdict stays.
-    pub fn close(&self, code: CloseCode) {
+    /// Condemns the socket. The first verdict stays; answers whether this is it.
+    pub fn close(&self, code: CloseCode) -> bool {
         self.verdict.send_if_modified(|verdict| {
             let first = verdict.is_none();
             verdict.get_or_insert(code);
             first
-        });
+        })
+    }
+
+    /// Condemns the socket because it reads too slowly.
+    pub fn close_slow(&self) {
+        let first = self.close(CloseCode::TooSlow);
+        metrics::SLOW_CLIENTS.add(u64::from(first));
     }
 
     /// Waits until the socket is condemned.

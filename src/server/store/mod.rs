@@ -3,7 +3,7 @@
 //! A message is acknowledged only after the commit that holds it: WAL with
 //! `synchronous=FULL` loses none on a crash of the process, nor on a power cut where
 //! the disk honours fsync. Everything a group of writers asks for goes into one
-//! commit ([`writer`]); reading never waits for writing ([`reader`]). Nothing here
+//! commit ([`thread`]); reading never waits for writing ([`reader`]). Nothing here
 //! panics on what the database says: callers get [`StoreError`] and decide.
 
 mod append;
@@ -19,6 +19,7 @@ mod search;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod upkeep;
 mod writer;
 

@@ -1,31 +1,24 @@
-//! Writing: one thread, one transaction for everything that has queued up meanwhile.
-//!
-//! The group is what came in while the last one was committed, at most
-//! [`GROUP_ROWS`]; nobody waits for a group to fill, so a lonely message is as fast as
-//! the disk. A commit that fails refuses every message of its group and nothing else: the
-//! thread goes on, and stores again as soon as the disk does. What is no message has a
-//! transaction of its own ([`super::upkeep`]).
+//! The way to the one thread that writes ([`super::thread`]): a bounded queue of jobs, each
+//! answered when it is durable.
 
 use super::{
     Appended, NewMessage, StoreError,
-    append::append,
-    change::{self, Change, Changed},
-    sweep,
-    upkeep::{Upkeep, check},
+    change::{Change, Changed},
+    thread::Thread,
 };
 use crate::{
     protocol::{Epoch, RoomName},
-    server::limits::{GROUP_ROWS, WRITER_QUEUE},
+    server::{limits::WRITER_QUEUE, metrics},
 };
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 /// Where an answer goes.
-type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something to do for the thread, in the order it came.
-enum Job {
+pub enum Job {
     /// Store a message.
     Append(RoomName, NewMessage, Answer<Appended>),
     /// Change one that is stored.
@@ -45,7 +38,7 @@ enum Job {
 
 impl Job {
     /// Whether it may share a transaction with others.
-    fn is_grouped(&self) -> bool {
+    pub fn is_grouped(&self) -> bool {
         matches!(self, Self::Append(..) | Self::Change(..))
     }
 }
@@ -61,12 +54,8 @@ impl Writer {
     /// Starts the thread on its own connection.
     pub fn start(connection: Connection, epoch: Epoch) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::sync_channel(WRITER_QUEUE);
-        let thread = Thread {
-            upkeep: Upkeep::new(&connection),
-            connection,
-            epoch,
-            refused: 0,
-        };
+        let thread = Thread::new(connection, epoch);
+        let queue = Queue(queue);
         std::thread::Builder::new()
             .name("noom-writer".to_owned())
             .spawn(move || thread.run(&queue))
@@ -115,6 +104,7 @@ impl Writer {
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
         let jobs = self.jobs.clone();
+        metrics::WRITER_QUEUE.add(1);
         // `send` blocks while the queue is full, so it has a thread of its own.
         let send = move || jobs.send(Job::Close(done)).is_ok();
         if tokio::task::spawn_blocking(send).await.unwrap_or(false) {
@@ -125,174 +115,39 @@ impl Writer {
     /// Queues a job and waits for its answer.
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.jobs
-            .try_send(job(answer))
-            .map_err(|error| match error {
+        metrics::WRITER_QUEUE.add(1);
+        if let Err(error) = self.jobs.try_send(job(answer)) {
+            metrics::WRITER_QUEUE.add(-1);
+            return Err(match error {
                 mpsc::TrySendError::Full(_) => StoreError::Busy,
                 mpsc::TrySendError::Disconnected(_) => StoreError::Closed,
-            })?;
+            });
+        }
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 }
 
-/// What the thread holds.
-struct Thread {
-    /// The only one that writes.
-    connection: Connection,
-    /// For rooms that are made.
-    epoch: Epoch,
-    /// What keeps the files in order.
-    upkeep: Upkeep,
-    /// Jobs refused since the last one that was stored.
-    refused: usize,
-}
+/// The far end, held by the thread.
+pub struct Queue(mpsc::Receiver<Job>);
 
-impl Thread {
-    /// Takes jobs, in order, until it is told to close or nobody can ask any more.
-    fn run(mut self, queue: &mpsc::Receiver<Job>) {
-        let mut next = None;
-        let mut closing = None;
-        while let Some(job) = next.take().or_else(|| queue.recv().ok()) {
-            match job {
-                Job::Close(done) => {
-                    closing = Some(done);
-                    break;
-                }
-                Job::Check(answer) => drop(answer.send(self.store(0, check))),
-                Job::Forget(rows, answer) => {
-                    let done = self.store(0, |connection| sweep::forget(connection, &rows));
-                    let _ = answer.send(done);
-                }
-                Job::Wipe(first, answer) => drop(answer.send(self.wipe(first))),
-                #[cfg(test)]
-                Job::Test(work, answer) => {
-                    work(&self.connection);
-                    let _ = answer.send(Ok(()));
-                }
-                first => {
-                    let (group, after) = gather(first, queue);
-                    next = after;
-                    self.serve(group);
-                }
-            }
-            self.upkeep.after_commit(&self.connection);
-        }
-        self.upkeep.fold_at_the_end(&self.connection);
-        // Closed before it is reported, so that another process may open the file at once.
-        drop(self.connection);
-        if let Some(done) = closing {
-            let _ = done.send(());
-        }
+impl Queue {
+    /// The next job, as soon as there is one; nothing once nobody can ask any more.
+    pub fn wait(&self) -> Option<Job> {
+        self.0
+            .recv()
+            .ok()
+            .inspect(|_| metrics::WRITER_QUEUE.add(-1))
     }
 
-    /// Commits a group and answers it.
-    fn serve(&mut self, group: Vec<Job>) {
-        let epoch = self.epoch.clone();
-        let outcome = self.store(group.len(), |connection| commit(connection, &group, &epoch));
-        let failed = outcome.as_ref().err().cloned();
-        let mut done = outcome.unwrap_or_default().into_iter();
-        for job in group {
-            let done = done.next();
-            let failed = || failed.clone().unwrap_or(StoreError::Closed);
-            match (job, done) {
-                (Job::Append(_, _, answer), Some(Done::Appended(row))) => {
-                    drop(answer.send(Ok(row)));
-                }
-                (Job::Append(_, _, answer), _) => drop(answer.send(Err(failed()))),
-                (Job::Change(_, _, answer), Some(Done::Changed(what))) => {
-                    drop(answer.send(Ok(what)));
-                }
-                (Job::Change(_, _, answer), _) => drop(answer.send(Err(failed()))),
-                _ => {}
-            }
-        }
-    }
-
-    /// Takes a step; after the last one the log is folded, which holds former pages too.
-    fn wipe(&mut self, first: bool) -> Result<bool, StoreError> {
-        let more = self.store(0, |connection| sweep::merge(connection, first))?;
-        if !more {
-            self.upkeep.fold_now(&self.connection);
-        }
-        Ok(more)
-    }
-
-    /// Does a piece of work; where there is no space for it, once more after folding the
-    /// write-ahead log, which may hold more than the database will grow by. Says once that
-    /// storing fails, and once that it goes on.
-    fn store<T>(
-        &mut self,
-        jobs: usize,
-        work: impl Fn(&mut Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut outcome = work(&mut self.connection);
-        if matches!(&outcome, Err(error) if error.is_full())
-            && self.upkeep.make_space(&self.connection)
-        {
-            outcome = work(&mut self.connection);
-        }
-        match &outcome {
-            Err(error) if self.refused == 0 && jobs > 0 => {
-                tracing::error!(%error, "messages cannot be stored, and are refused until they can");
-            }
-            Ok(_) if self.refused > 0 && jobs > 0 => {
-                let refused = self.refused;
-                tracing::info!(refused, "messages are stored again; {refused} were refused");
-            }
-            _ => {}
-        }
-        if jobs > 0 {
-            let failed = outcome.is_err();
-            self.refused = if failed { self.refused + jobs } else { 0 };
-        }
-        outcome
+    /// The next job that is there already.
+    pub fn ready(&self) -> Option<Job> {
+        let job = self.0.try_recv().ok();
+        job.inspect(|_| metrics::WRITER_QUEUE.add(-1))
     }
 }
 
-/// What has queued up behind a job and may share its transaction, and the first job that
-/// may not.
-fn gather(first: Job, queue: &mpsc::Receiver<Job>) -> (Vec<Job>, Option<Job>) {
-    let mut group = vec![first];
-    while group.len() < GROUP_ROWS
-        && let Ok(job) = queue.try_recv()
-    {
-        if !job.is_grouped() {
-            return (group, Some(job));
-        }
-        group.push(job);
+impl Drop for Queue {
+    fn drop(&mut self) {
+        while self.ready().is_some() {}
     }
-    (group, None)
-}
-
-/// What a job of a committed group came to.
-enum Done {
-    /// A message is stored.
-    Appended(Appended),
-    /// A message was changed, or not.
-    Changed(Changed),
-    /// Nothing to tell.
-    Nothing,
-}
-
-/// One transaction for the whole group; one result a job, in order.
-fn commit(
-    connection: &mut Connection,
-    group: &[Job],
-    epoch: &Epoch,
-) -> Result<Vec<Done>, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut done = Vec::with_capacity(group.len());
-    for job in group {
-        done.push(match job {
-            Job::Append(room, message, _) => {
-                Done::Appended(append(&transaction, room, message, epoch)?)
-            }
-            Job::Change(room, change, _) => {
-                Done::Changed(change::apply(&transaction, room, change)?)
-            }
-            _ => Done::Nothing,
-        });
-    }
-    transaction.commit()?;
-    Ok(done)
 }

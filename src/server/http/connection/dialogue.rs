@@ -12,6 +12,7 @@ use crate::{
         error::refusal,
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
+        metrics,
         rooms::{Departure, Intent, Summaries, fitting_page, frame},
         store::What,
     },
@@ -41,11 +42,13 @@ impl Connection {
     /// Says no. Whoever sends so much that not even the refusals find a place any more is
     /// closed for sending, not for reading.
     fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
-        if self.outbox.put(frame(&refusal(code, id))).is_err() {
-            self.outbox.close(match code {
-                ErrorCode::TooManyMessages => CloseCode::TooManyMessages,
-                _ => CloseCode::TooSlow,
-            });
+        metrics::refused(code, id.is_some());
+        if self.outbox.put(frame(&refusal(code, id))).is_ok() {
+            return;
+        }
+        match code {
+            ErrorCode::TooManyMessages => drop(self.outbox.close(CloseCode::TooManyMessages)),
+            _ => self.outbox.close_slow(),
         }
     }
 
@@ -96,7 +99,7 @@ impl Connection {
     /// Tells the open rooms.
     pub(super) fn tell_rooms(&self, list: &Summaries) {
         if self.outbox.put(list.frame.clone()).is_err() {
-            self.outbox.close(CloseCode::TooSlow);
+            self.outbox.close_slow();
         }
     }
 

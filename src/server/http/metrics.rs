@@ -1,0 +1,56 @@
+//! `/metrics`: what the process counts, and what there is at the moment.
+
+use crate::server::{
+    context::AppContext,
+    disk,
+    metrics::{self, describe},
+};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::header;
+use std::fmt::Write;
+
+/// Prometheus text.
+pub async fn serve(State(context): State<AppContext>) -> Response {
+    let mut text = String::new();
+    write_present(&mut text, &context);
+    metrics::write(&mut text);
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// Writes what there is at the moment, and what the registry counts itself.
+fn write_present(text: &mut String, context: &AppContext) {
+    let totals = context.rooms.totals();
+    let sockets = context.gauges.sockets() as u64;
+    let mut gauges = vec![
+        ("noom_rooms", "Rooms with somebody in them.", totals.rooms),
+        ("noom_people", "People in rooms.", totals.people),
+        ("noom_people_in_call", "People in calls.", totals.in_call),
+        (
+            "noom_sockets",
+            "Open WebSockets and polling connections.",
+            sockets,
+        ),
+    ];
+    if let Ok(free) = disk::free_bytes(&context.config.data_dir) {
+        let help = "Bytes free where the data directory is.";
+        gauges.push(("noom_disk_free_bytes", help, free));
+    }
+    for (name, help, value) in gauges {
+        describe(text, name, "gauge", help);
+        let _ = writeln!(text, "{name} {value}");
+    }
+    let name = "noom_messages_total";
+    describe(text, name, "counter", "Messages stored since the start.");
+    let _ = writeln!(text, "{name} {}", totals.messages);
+}
+
+/// Counts a request.
+pub async fn count(request: Request, next: Next) -> Response {
+    metrics::HTTP_REQUESTS.add(1);
+    next.run(request).await
+}
