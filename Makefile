@@ -17,12 +17,13 @@ unexport $(filter-out LEPTOS_SITE_ADDR,$(filter LEPTOS_% CARGO_TERM_%,$(.VARIABL
 
 WASM := --no-default-features --features hydrate --target wasm32-unknown-unknown
 
-.PHONY: help run test watch setup build check unit e2e chaos
+.PHONY: help run test watch setup build check unit e2e chaos bench bench-build bench-chat bench-pages
 
 help:
 	@echo "make run     build the release and serve it on http://127.0.0.1:3000"
 	@echo "make test    every check: format, lints, unit, browser end to end"
 	@echo "make chaos   kill the server under 200 clients, 30 times, and count"
+	@echo "make bench   measure it beside its peers: conversations and pages, about an hour"
 	@echo "make watch   serve while you work, rebuilt at each change"
 	@echo "parts:       setup build check unit e2e"
 
@@ -58,11 +59,13 @@ check:
 	leptosfmt --quiet --check src
 	cargo clippy --all-targets --features ssr -- -D warnings
 	cargo clippy --lib $(WASM) -- -D warnings
+	cargo clippy --all-targets -p noom-bench -- -D warnings
 
 unit:
 	@scripts/setup check
 	@mkdir -p target/site
 	cargo test --features ssr
+	cargo test -p noom-bench
 
 e2e: build
 	@scripts/setup end2end
@@ -72,3 +75,18 @@ e2e: build
 chaos: build
 	@scripts/setup end2end
 	cd end2end && CHAOS=long npx playwright test chaos.spec.ts
+
+# Servers on the first core, the generator on the second. QUICK=1 only shows that it works.
+BENCH = taskset -c 1 target/release/noom-bench $(if $(QUICK),--quick)
+
+bench: bench-chat bench-pages
+
+bench-build: build
+	@scripts/setup bench
+	cargo build --release -p noom-bench
+
+bench-chat: bench-build
+	$(BENCH) chat
+
+bench-pages: bench-build
+	$(BENCH) pages

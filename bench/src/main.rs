@@ -1,0 +1,62 @@
+//! Noom from outside, beside its peers.
+//!
+//! Nothing here knows the server's code: it speaks the documented protocol to the real
+//! binary, as a stranger's client would. `noom-bench chat` compares conversations,
+//! `noom-bench pages` compares pages. The servers run on the first core and this process
+//! on the second, so that neither takes the other's time; what is compared is CPU time of
+//! the server's process, which a busy machine stretches less than the clock.
+//!
+//! * [`server`] a process under test: its start, its CPU time, its memory.
+//! * [`contender`] which servers there are; [`dialect`] how each is spoken to.
+//! * [`chat`] many connections in many rooms; [`pages`] many requests.
+//! * [`report`] tables and JSON.
+
+mod chat;
+mod contender;
+mod dialect;
+mod pages;
+mod report;
+mod server;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// What to measure.
+#[derive(Parser)]
+struct Arguments {
+    /// The Noom that is measured.
+    #[arg(long, default_value = "target/release/noom", global = true)]
+    noom: PathBuf,
+    /// Where the results go, as JSON.
+    #[arg(long, default_value = "target/bench", global = true)]
+    out: PathBuf,
+    /// Fewer shapes and shorter steps: whether it works, not how well.
+    #[arg(long, global = true)]
+    quick: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Conversations, beside Socket.IO, ws and socketioxide.
+    Chat(chat::Choice),
+    /// Pages, beside Express and Pug.
+    Pages,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    std::fs::create_dir_all(&arguments.out)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let work = async {
+        match &arguments.what {
+            What::Chat(choice) => chat::run(&arguments, choice).await,
+            What::Pages => pages::run(&arguments).await,
+        }
+    };
+    tokio::task::LocalSet::new().block_on(&runtime, work)
+}
