@@ -1,6 +1,6 @@
-//! The SQL of a message: one row, its place in the room's order, its words in the index.
+//! The SQL of a message: one row, its place in the room's order.
 
-use super::{Appended, NewMessage, StoreError, reader, search};
+use super::{Appended, NewMessage, StoreError, reader};
 use crate::protocol::{ChatMessage, Epoch, RoomName, Seq};
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -11,36 +11,44 @@ pub fn append(
     new: &NewMessage,
     epoch: &Epoch,
 ) -> Result<Appended, StoreError> {
-    let room_id = room_id(transaction, room, epoch)?;
-    if let Some(message) = find(transaction, room_id, new)? {
-        return Ok(Appended {
-            message,
-            duplicate: true,
-        });
-    }
-    let seq = next_seq(transaction, room_id)?;
+    let (room_id, seq) = next_place(transaction, room, epoch)?;
     let message = ChatMessage {
         reply_to: new.reply_to,
         ..ChatMessage::said(seq, new.id, new.from.clone(), new.text.clone(), new.at)
     };
-    insert(transaction, room_id, &message)?;
+    if insert(transaction, room_id, &message)? {
+        return Ok(Appended {
+            message,
+            duplicate: false,
+        });
+    }
+    // The place was not taken.
+    let give_back = "UPDATE rooms SET seq = seq - 1 WHERE id = ?1";
+    transaction.prepare_cached(give_back)?.execute([room_id])?;
+    let first = find(transaction, room_id, new)?;
+    let gone = || StoreError::BadRow("a message that is there cannot be found".to_owned());
     Ok(Appended {
-        message,
-        duplicate: false,
+        message: first.ok_or_else(gone)?,
+        duplicate: true,
     })
 }
 
-/// The row of the room, made where there is none.
-fn room_id(
+/// The row of the room, made where there is none, and the next place in its order.
+fn next_place(
     transaction: &Transaction<'_>,
     room: &RoomName,
     epoch: &Epoch,
-) -> Result<i64, StoreError> {
-    let mut insert = transaction
-        .prepare_cached("INSERT OR IGNORE INTO rooms (name, epoch, seq) VALUES (?1, ?2, 0)")?;
-    insert.execute(params![room.as_str(), epoch.as_str()])?;
-    let mut select = transaction.prepare_cached("SELECT id FROM rooms WHERE name = ?1")?;
-    Ok(select.query_row([room.as_str()], |row| row.get(0))?)
+) -> Result<(i64, Seq), StoreError> {
+    let query = "UPDATE rooms SET seq = seq + 1 WHERE name = ?1 RETURNING id, seq";
+    let mut update = transaction.prepare_cached(query)?;
+    let place = update.query_row([room.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
+    if let Some((id, seq)) = place.optional()? {
+        let seq: i64 = seq;
+        return Ok((id, seq.unsigned_abs()));
+    }
+    let query = "INSERT INTO rooms (name, epoch, seq) VALUES (?1, ?2, 1)";
+    let mut insert = transaction.prepare_cached(query)?;
+    Ok((insert.insert(params![room.as_str(), epoch.as_str()])?, 1))
 }
 
 /// The message this id already names in the room.
@@ -68,17 +76,18 @@ pub fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, Stor
     Ok(seq.unsigned_abs())
 }
 
-/// Writes the row, and its words into the index.
+/// Writes the row; answers whether its id was new in the room.
 fn insert(
     transaction: &Transaction<'_>,
     room_id: i64,
     message: &ChatMessage,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let query = "INSERT INTO messages
         (room_id, seq, client_id, author, nickname, text, at, reply_to)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (room_id, client_id) DO NOTHING";
     let mut statement = transaction.prepare_cached(query)?;
-    let id = statement.insert(params![
+    let inserted = statement.execute(params![
         room_id,
         i64::try_from(message.seq).unwrap_or(i64::MAX),
         message.id.0.into_bytes(),
@@ -88,5 +97,5 @@ fn insert(
         message.at,
         message.reply_to.map(|id| id.0.into_bytes()),
     ])?;
-    search::index(transaction, room_id, id, message.words())
+    Ok(inserted > 0)
 }

@@ -136,14 +136,14 @@ fn write(
             transaction
                 .prepare_cached(query)?
                 .execute(params![id, text.as_str(), change.at])?;
-            search::index(transaction, room_id, id, text.as_str())
+            search::index_again(transaction, room_id, id, text.as_str())
         }
         What::Delete => {
             let query = "UPDATE messages SET text = '', edited_at = NULL WHERE id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
             let query = "DELETE FROM reactions WHERE message_id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
-            search::index(transaction, room_id, id, "")
+            search::index_again(transaction, room_id, id, "")
         }
         What::React { emoji, on } => {
             let query = match on {

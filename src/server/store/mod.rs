@@ -10,6 +10,7 @@ mod append;
 mod backup;
 mod change;
 mod error;
+mod export;
 mod file;
 mod lock;
 mod reader;
@@ -26,6 +27,7 @@ mod writer;
 pub use backup::backup;
 pub use change::{Change, Changed, What};
 pub use error::StoreError;
+pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
 pub use restore::{Restored, restore};
 pub use sweep::{Expired, Expiry};
@@ -136,6 +138,10 @@ impl Store {
         limit: u32,
     ) -> Result<Page, StoreError> {
         let (room, query) = (room.clone(), query.to_owned());
+        // A disk that cannot take the index gives an older one to search in.
+        if let Err(error) = self.writer.index().await {
+            tracing::warn!(%error, "the newest messages are not searched");
+        }
         self.readers
             .run(move |connection| search::search(connection, &room, &query, before, limit))
             .await

@@ -1,6 +1,6 @@
 //! The tables, and how an older database becomes the present one.
 
-use super::{StoreError, search, upkeep::LOG_KEEPS_BYTES};
+use super::{StoreError, upkeep::LOG_KEEPS_BYTES};
 use crate::{protocol::Epoch, server::identity::new_epoch};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::{path::Path, time::Duration};
@@ -32,7 +32,7 @@ pub(super) const FIRST_VERSION: &str = "
 
 /// Each step takes the database from the version of its index to the next one.
 /// Steps are only ever added.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     FIRST_VERSION,
     // A message has an id of its own for the index of words to point at, remembers what
     // became of it, and holds reactions.
@@ -70,6 +70,11 @@ const MIGRATIONS: [&str; 2] = [
     CREATE TRIGGER messages_forget AFTER DELETE ON messages BEGIN
         DELETE FROM words WHERE rowid = old.id;
     END;
+",
+    // The index follows the messages; it notes how far it has come.
+    "
+    INSERT OR REPLACE INTO meta (key, value)
+        SELECT 'indexed', coalesce(max(rowid), 0) FROM words;
 ",
 ];
 
@@ -130,9 +135,6 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         if version > found {
             let transaction = connection.transaction()?;
             transaction.execute_batch(step)?;
-            if version == 2 {
-                search::index_all(&transaction)?;
-            }
             transaction.pragma_update(None, "user_version", version)?;
             transaction.commit()?;
             tracing::info!(version, "the database is at version {version}");

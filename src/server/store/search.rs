@@ -4,10 +4,15 @@
 //! two syllables are common, so the index holds every two neighbouring letters of every
 //! word ([`pairs`]): a part of a word of any length is found as a phrase of its pairs.
 //! SQLite's own trigram tokenizer would need three letters.
+//!
+//! The index follows the messages: to keep up with each of them would cost as much as all the
+//! rest of storing it. So they are put into it some at a time ([`index_more`]): when enough
+//! wait, when nobody says anything, and before every search. What is in it is known by the
+//! newest row it holds, as rows only ever get larger.
 
 use super::{Page, StoreError, reader};
 use crate::protocol::{RoomName, Seq};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 /// Letters of a search that count; what goes beyond is not looked at.
 const MAX_QUERY_CHARS: usize = 100;
@@ -50,16 +55,38 @@ fn expression(query: &str) -> Option<String> {
     (!phrases.is_empty()).then(|| phrases.join(" AND "))
 }
 
-/// Puts a message into the index, in place of what it said before.
-pub fn index(
+/// The newest row that is in the index.
+fn newest_indexed(connection: &Connection) -> Result<i64, StoreError> {
+    let query = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'indexed'";
+    let newest = connection
+        .prepare_cached(query)?
+        .query_row([], |row| row.get(0));
+    Ok(newest.optional()?.unwrap_or(0))
+}
+
+/// Puts what a message says now in place of what it said before. One that is not in the
+/// index yet comes into it as it is then.
+pub fn index_again(
     transaction: &Transaction<'_>,
     room_id: i64,
     id: i64,
     text: &str,
 ) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached("DELETE FROM words WHERE rowid = ?1")?
-        .execute([id])?;
+    if id > newest_indexed(transaction)? {
+        return Ok(());
+    }
+    let delete = "DELETE FROM words WHERE rowid = ?1";
+    transaction.prepare_cached(delete)?.execute([id])?;
+    index(transaction, room_id, id, text)
+}
+
+/// Puts a message into the index.
+fn index(
+    transaction: &Transaction<'_>,
+    room_id: i64,
+    id: i64,
+    text: &str,
+) -> Result<(), StoreError> {
     if !text.is_empty() {
         transaction
             .prepare_cached("INSERT INTO words (rowid, room, text) VALUES (?1, ?2, ?3)")?
@@ -68,14 +95,38 @@ pub fn index(
     Ok(())
 }
 
-/// Puts everything that was said before there was an index into it.
-pub fn index_all(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    let mut select = transaction.prepare("SELECT id, room_id, text FROM messages")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let text: String = row.get(2)?;
-        index(transaction, row.get(1)?, row.get(0)?, &text)?;
+/// Puts the next messages into the index, at most `limit`, oldest first; answers how many
+/// these were.
+pub fn index_more(connection: &mut Connection, limit: usize) -> Result<usize, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut newest = newest_indexed(&transaction)?;
+    let query = "SELECT id, room_id, text FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let mut count = 0;
+    {
+        let mut select = transaction.prepare_cached(query)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![newest, limit])?;
+        while let Some(row) = rows.next()? {
+            let text: String = row.get(2)?;
+            newest = row.get(0)?;
+            index(&transaction, row.get(1)?, newest, &text)?;
+            count += 1;
+        }
     }
+    if count > 0 {
+        let note = "INSERT OR REPLACE INTO meta (key, value) VALUES ('indexed', ?1)";
+        transaction.prepare_cached(note)?.execute([newest])?;
+    }
+    transaction.commit()?;
+    Ok(count)
+}
+
+/// Notes that the newest rows are gone: their numbers may be given again.
+pub fn forget_newest(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let query = "UPDATE meta SET value = (SELECT coalesce(max(id), 0) FROM messages)
+         WHERE key = 'indexed'
+         AND CAST(value AS INTEGER) > (SELECT coalesce(max(id), 0) FROM messages)";
+    transaction.prepare_cached(query)?.execute([])?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! merge of the index, because FTS5 only marks them; its former pages leave the write-ahead
 //! log when that is folded.
 
-use super::{StoreError, reader};
+use super::{StoreError, reader, search};
 use crate::protocol::{RoomName, Seq};
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -92,6 +92,7 @@ pub fn forget(connection: &mut Connection, rows: &[i64]) -> Result<(), StoreErro
         delete.execute([row])?;
     }
     drop(delete);
+    search::forget_newest(&transaction)?;
     Ok(transaction.commit()?)
 }
 

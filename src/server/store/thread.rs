@@ -1,8 +1,9 @@
 //! Writing: one thread, one transaction for everything that has queued up meanwhile.
 //!
-//! The group is what came in while the last one was committed, at most
-//! [`GROUP_ROWS`]; nobody waits for a group to fill, so a lonely message is as fast as
-//! the disk. A commit that fails refuses every message of its group and nothing else: the
+//! The group is what came in while the last one was committed, at most [`GROUP_ROWS`]. Where
+//! few speak at a time nobody waits for a group to fill, so a message is as fast as the disk;
+//! where many do, a group waits [`GROUP_WITHIN`] for more, because a commit costs as much as
+//! a dozen rows. Between groups the index of words follows ([`super::search`]). A commit that fails refuses every message of its group and nothing else: the
 //! thread goes on, and stores again as soon as the disk does. What is no message has a
 //! transaction of its own ([`super::upkeep`], [`super::sweep`]).
 
@@ -10,16 +11,30 @@ use super::{
     Appended, StoreError,
     append::append,
     change::{self, Changed},
-    sweep,
+    search, sweep,
     upkeep::{Upkeep, check},
-    writer::{Job, Queue},
+    writer::{Job, Queue, Waited},
 };
 use crate::{
     protocol::Epoch,
-    server::{limits::GROUP_ROWS, metrics},
+    server::{limits::GROUP_ROWS, load::is_calm, metrics},
 };
 use rusqlite::{Connection, TransactionBehavior};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Rows in a group up to which the next one does not wait for more.
+const FEW: usize = 4;
+/// How long a group waits for more. 2 ms: trust P1, and as long as a commit.
+const GROUP_WITHIN: Duration = Duration::from_millis(2);
+/// Messages put into the index of words at once. 64: a few milliseconds.
+const INDEX_ROWS: usize = 64;
+/// How far the index may be behind while the process is busy. 4096: a search waits for less
+/// than a second.
+const INDEX_BEHIND: usize = 4096;
+/// How long after the last message the rest of them is put into the index. 200 ms.
+const INDEX_AFTER: Duration = Duration::from_millis(200);
+/// When that is tried again where it failed. 5 s.
+const INDEX_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the thread holds.
 pub struct Thread {
@@ -31,6 +46,12 @@ pub struct Thread {
     upkeep: Upkeep,
     /// Jobs refused since the last one that was stored.
     refused: usize,
+    /// How many rows the last group had.
+    last_group: usize,
+    /// Messages that may not be in the index of words yet.
+    unindexed: usize,
+    /// When the next of them may be put in.
+    index_at: Instant,
 }
 
 impl Thread {
@@ -41,6 +62,10 @@ impl Thread {
             connection,
             epoch,
             refused: 0,
+            last_group: 0,
+            // Whatever the last process left.
+            unindexed: 1,
+            index_at: Instant::now() + INDEX_AFTER,
         }
     }
 
@@ -48,7 +73,7 @@ impl Thread {
     pub fn run(mut self, queue: &Queue) {
         let mut next = None;
         let mut closing = None;
-        while let Some(job) = next.take().or_else(|| queue.wait()) {
+        while let Some(job) = next.take().or_else(|| self.wait(queue)) {
             match job {
                 Job::Close(done) => {
                     closing = Some(done);
@@ -60,16 +85,25 @@ impl Thread {
                     let _ = answer.send(done);
                 }
                 Job::Wipe(first, answer) => drop(answer.send(self.wipe(first))),
+                Job::Index(answer) => drop(answer.send(self.index_all())),
                 #[cfg(test)]
                 Job::Test(work, answer) => {
                     work(&self.connection);
                     let _ = answer.send(Ok(()));
                 }
                 first => {
-                    let (group, after) = gather(first, queue);
+                    let patience = match self.last_group > FEW {
+                        true => GROUP_WITHIN,
+                        false => Duration::ZERO,
+                    };
+                    let (group, after) = gather(first, queue, patience);
                     next = after;
+                    self.last_group = group.len();
                     self.serve(group);
                 }
+            }
+            if self.unindexed >= INDEX_BEHIND || self.unindexed >= INDEX_ROWS && is_calm() {
+                self.index();
             }
             self.upkeep.after_commit(&self.connection);
         }
@@ -81,6 +115,40 @@ impl Thread {
         }
     }
 
+    /// The next job; meanwhile, the index of words catches up once it has been quiet.
+    fn wait(&mut self, queue: &Queue) -> Option<Job> {
+        while self.unindexed > 0 {
+            match queue.wait_until(self.index_at) {
+                Waited::Job(job) => return Some(job),
+                Waited::Ended => return None,
+                Waited::Nothing => self.index(),
+            }
+        }
+        queue.wait()
+    }
+
+    /// Puts some messages into the index of words.
+    fn index(&mut self) {
+        match self.store(0, |connection| search::index_more(connection, INDEX_ROWS)) {
+            Ok(count) if count < INDEX_ROWS => self.unindexed = 0,
+            Ok(count) => self.unindexed = self.unindexed.saturating_sub(count).max(1),
+            Err(error) => {
+                tracing::debug!(%error, "the index of words follows later");
+                self.unindexed = 1;
+                self.index_at = Instant::now() + INDEX_AGAIN;
+            }
+        }
+    }
+
+    /// Puts all messages into the index of words.
+    fn index_all(&mut self) -> Result<(), StoreError> {
+        while self.unindexed > 0
+            && self.store(0, |connection| search::index_more(connection, INDEX_ROWS))? > 0
+        {}
+        self.unindexed = 0;
+        Ok(())
+    }
+
     /// Commits a group and answers it.
     fn serve(&mut self, group: Vec<Job>) {
         let epoch = self.epoch.clone();
@@ -89,6 +157,10 @@ impl Thread {
         metrics::COMMIT_SECONDS.observe(started.elapsed().as_secs_f64());
         metrics::COMMIT_ROWS.observe(u32::try_from(group.len()).unwrap_or(u32::MAX).into());
         metrics::COMMIT_FAILURES.add(u64::from(outcome.is_err()));
+        if outcome.is_ok() {
+            self.unindexed += group.len();
+            self.index_at = started + INDEX_AFTER;
+        }
         let failed = outcome.as_ref().err().cloned();
         let mut done = outcome.unwrap_or_default().into_iter();
         for job in group {
@@ -149,12 +221,13 @@ impl Thread {
     }
 }
 
-/// What has queued up behind a job and may share its transaction, and the first job that
-/// may not.
-fn gather(first: Job, queue: &Queue) -> (Vec<Job>, Option<Job>) {
+/// What has queued up behind a job, or does within `patience`, and may share its transaction;
+/// and the first job that may not.
+fn gather(first: Job, queue: &Queue, patience: Duration) -> (Vec<Job>, Option<Job>) {
     let mut group = vec![first];
+    let until = Instant::now() + patience;
     while group.len() < GROUP_ROWS
-        && let Some(job) = queue.ready()
+        && let Waited::Job(job) = queue.wait_until(until)
     {
         if !job.is_grouped() {
             return (group, Some(job));

@@ -11,7 +11,10 @@ use crate::{
     server::{limits::WRITER_QUEUE, metrics},
 };
 use rusqlite::Connection;
-use std::sync::{Arc, mpsc};
+use std::{
+    sync::{Arc, mpsc},
+    time::Instant,
+};
 use tokio::sync::oneshot;
 
 /// Where an answer goes.
@@ -29,6 +32,8 @@ pub enum Job {
     Forget(Vec<i64>, Answer<()>),
     /// Take what was deleted out of index and log; whether this is the first step of it.
     Wipe(bool, Answer<bool>),
+    /// Put every message into the index of words.
+    Index(Answer<()>),
     /// Fold the WAL in and end.
     Close(oneshot::Sender<()>),
     /// Do what a test wants done to the connection.
@@ -92,6 +97,11 @@ impl Writer {
         self.ask(|answer| Job::Wipe(first, answer)).await
     }
 
+    /// Waits until every message is in the index of words.
+    pub async fn index(&self) -> Result<(), StoreError> {
+        self.ask(Job::Index).await
+    }
+
     /// Does something to the writer's connection.
     #[cfg(test)]
     pub async fn test(&self, work: impl FnOnce(&Connection) + Send + 'static) {
@@ -127,6 +137,16 @@ impl Writer {
     }
 }
 
+/// What waiting came to.
+pub enum Waited {
+    /// Somebody asks for something.
+    Job(Job),
+    /// Nobody did.
+    Nothing,
+    /// Nobody can any more.
+    Ended,
+}
+
 /// The far end, held by the thread.
 pub struct Queue(mpsc::Receiver<Job>);
 
@@ -137,6 +157,19 @@ impl Queue {
             .recv()
             .ok()
             .inspect(|_| metrics::WRITER_QUEUE.add(-1))
+    }
+
+    /// The next job, if there is one before this time.
+    pub fn wait_until(&self, time: Instant) -> Waited {
+        let wait = time.saturating_duration_since(Instant::now());
+        match self.0.recv_timeout(wait) {
+            Ok(job) => {
+                metrics::WRITER_QUEUE.add(-1);
+                Waited::Job(job)
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => Waited::Nothing,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Waited::Ended,
+        }
     }
 
     /// The next job that is there already.
