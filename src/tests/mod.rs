@@ -7,6 +7,7 @@
 mod architecture;
 mod backup;
 mod call;
+mod export;
 mod faults;
 mod files;
 mod fuzz;

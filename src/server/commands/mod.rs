@@ -1,16 +1,18 @@
-//! What `noom` does besides serving: copy the database out, put a copy back.
+//! What `noom` does besides serving: copy the database out, put a copy back, write a
+//! conversation down.
 //!
 //! Each command works on the data directory by itself and says in one line what it did.
 //! Whether a server runs on it meanwhile is the store's to know.
 
 use super::{
     config::{Config, ConfigError, Flags},
-    store::{self, FileError},
+    store::{self, FileError, Format},
 };
+use crate::protocol::{NameError, RoomName};
 use clap::{Parser, Subcommand};
 use std::{
-    io::{self, Write},
-    path::PathBuf,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
 };
 
 /// Noom: one binary in which people meet. Without a command it serves.
@@ -40,6 +42,20 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Writes down what was said in a room; the server may run meanwhile
+    Export {
+        /// The name of the room
+        room: String,
+        /// How it is written
+        #[arg(long, value_enum, default_value = "json")]
+        format: Format,
+        /// The file to make [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace the file where it exists [default: refuse]
+        #[arg(long, requires = "output")]
+        force: bool,
+    },
     /// Puts a backup in place of the database; no server may run on it. The former
     /// database is kept beside it
     Restore {
@@ -54,6 +70,14 @@ pub enum CommandError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A room is.
+    #[error("\"{name}\" is no room: {rule}")]
+    Room {
+        /// What was given as its name.
+        name: String,
+        /// What is wrong with it.
+        rule: NameError,
+    },
     /// A file is.
     #[error(transparent)]
     File(#[from] FileError),
@@ -73,6 +97,12 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
             let bytes = store::backup(&database, file, *force)?;
             say(&format!("{}: {bytes} bytes", file.display()))
         }
+        Command::Export {
+            room,
+            format,
+            output,
+            force,
+        } => export(&database, room, *format, output.as_deref(), *force),
         Command::Restore { file } => {
             let restored = store::restore(&database, file)?;
             let (rooms, messages) = (restored.rooms, restored.messages);
@@ -85,6 +115,30 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
             ))
         }
     }
+}
+
+/// Writes a conversation into a file, or to standard output.
+fn export(
+    database: &Path,
+    room: &str,
+    format: Format,
+    file: Option<&Path>,
+    force: bool,
+) -> Result<(), CommandError> {
+    let room = RoomName::parse(room).map_err(|rule| CommandError::Room {
+        name: room.to_owned(),
+        rule,
+    })?;
+    let Some(file) = file else {
+        let mut output = BufWriter::new(io::stdout().lock());
+        return match store::export(database, &room, format, &mut output) {
+            // Whoever reads has read enough.
+            Err(FileError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            done => Ok(done.map(drop)?),
+        };
+    };
+    let messages = store::export_to(database, &room, format, file, force)?;
+    say(&format!("{}: {messages} messages", file.display()))
 }
 
 /// Says what was done.

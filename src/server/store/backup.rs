@@ -35,7 +35,7 @@ pub fn backup(database: &Path, file: &Path, force: bool) -> Result<u64, FileErro
 }
 
 /// Refuses to overwrite, unless asked to.
-fn refuse_existing(file: &Path, force: bool) -> Result<(), FileError> {
+pub fn refuse_existing(file: &Path, force: bool) -> Result<(), FileError> {
     match file.symlink_metadata().is_ok() && !force {
         true => Err(FileError::Exists(file.to_owned())),
         false => Ok(()),

@@ -15,6 +15,12 @@ pub enum FileError {
     /// Nothing to read.
     #[error("there is no database at \"{0}\"; give --data-dir (NOOM_DATA_DIR)")]
     NoDatabase(PathBuf),
+    /// Nothing was ever said there.
+    #[error("there is no room \"{0}\" in the database")]
+    NoRoom(String),
+    /// What was read cannot be written.
+    #[error("writing: {0}")]
+    Output(io::Error),
     /// Something would be lost.
     #[error("\"{0}\" exists already; name another file, or replace it with --force")]
     Exists(PathBuf),
