@@ -1,5 +1,6 @@
 import { createServer, connect, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
 
 /** A line to the server that breaks: every so often, in the middle of whatever is under way. */
 export class Cutter {
@@ -8,6 +9,8 @@ export class Cutter {
   cuts = 0;
   /** While true, bytes vanish both ways and nobody is told. */
   swallows = false;
+  /** Bytes a second that clients read, on lines made from now on. */
+  bytesPerSecond = Infinity;
   private readonly listener = createServer((near) => {
     const far = connect(this.target, '127.0.0.1');
     const pair: [Socket, Socket] = [near, far];
@@ -17,8 +20,10 @@ export class Cutter {
       near.destroy();
       far.destroy();
     };
+    const pace = this.bytesPerSecond;
     for (const [from, to] of [[near, far], [far, near]] as const) {
-      from.on('data', (bytes) => this.swallows || to.write(bytes));
+      if (from === far && pace < Infinity) void trickle(from, to, pace);
+      else from.on('data', (bytes) => this.swallows || to.write(bytes));
       from.on('close', end);
       from.on('error', end);
     }
@@ -54,6 +59,17 @@ export class Cutter {
     for (const [near, far] of this.pairs) {
       near.destroy();
       far.destroy();
+    }
+  }
+}
+
+/** Passes on so many bytes a second, and leaves the rest where it is. */
+async function trickle(from: Socket, to: Socket, bytesPerSecond: number): Promise<void> {
+  const slice = Math.ceil(bytesPerSecond / 10);
+  for await (const bytes of from.iterator({ destroyOnReturn: false })) {
+    for (let at = 0; at < bytes.length && !to.destroyed; at += slice) {
+      to.write(bytes.subarray(at, at + slice));
+      await wait(100);
     }
   }
 }

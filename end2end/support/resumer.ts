@@ -166,9 +166,9 @@ export class Resumer {
 }
 
 /** The whole log of a room, oldest first, as somebody new is told it. */
-export async function wholeLog(url: string, room: string): Promise<{ seq: number; id: string }[]> {
+export async function wholeLog(url: string, room: string): Promise<{ seq: number; id: string; at: number }[]> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { perMessageDeflate: false });
-  const log: { seq: number; id: string }[] = [];
+  const log: { seq: number; id: string; at: number }[] = [];
   await new Promise<void>((done, failed) => {
     socket.on('error', failed);
     socket.on('close', () => failed(new Error('closed while reading the log')));
@@ -181,7 +181,7 @@ export async function wholeLog(url: string, room: string): Promise<{ seq: number
       }
       const page = frame.type === 'joined' ? frame.history : frame.type === 'history' ? frame.messages : undefined;
       if (!page) return;
-      log.unshift(...page.map(({ seq, id }: Frame) => ({ seq, id })));
+      log.unshift(...page.map(({ seq, id, at }: Frame) => ({ seq, id, at })));
       if (!frame.more) return done();
       socket.send(JSON.stringify({ type: 'history', before: log[0].seq, limit: 200 }));
     });

@@ -17,6 +17,8 @@ export interface ServerOptions {
   p2pMax?: number;
   /** Most people in one room. */
   roomCapacity?: number;
+  /** Variables of the process, beside those every process has. */
+  env?: Record<string, string>;
 }
 
 /** The real binary on a free port with an empty data folder of its own. */
@@ -52,10 +54,10 @@ export class Server {
 
   /** Starts the process again after `kill`: same port, same data. */
   async run(): Promise<void> {
-    const { p2pMax = 8, roomCapacity = 100 } = this.options;
+    const { p2pMax = 8, roomCapacity = 100, env = {} } = this.options;
     const args = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir];
     args.push('--p2p-max', String(p2pMax), '--room-capacity', String(roomCapacity), '--log', 'warn');
-    const child = spawn(BINARY, args, { env: cleanEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(BINARY, args, { env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.process = child;
     child.stdout.on('data', (text) => (this.log += text));
     child.stderr.on('data', (text) => (this.log += text));

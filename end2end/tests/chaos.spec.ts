@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, test } from '../support/test.ts';
 import { Cutter } from '../support/cutter.ts';
@@ -124,6 +127,63 @@ test('a server that stands still for seconds goes on where it stood', async ({ s
   await wait(3_000);
   process.kill(server.pid!, 'SIGCONT');
   expect(await expectKept(server, clients)).toBe(200);
+  for (const client of clients) client.stop();
+});
+
+/** A number of `/metrics`. */
+async function metric(server: Server, name: string): Promise<number> {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
+}
+
+test('whoever reads a kilobyte a second holds nobody up, costs little, and catches up in the end', async ({ startServer }) => {
+  test.setTimeout(180_000);
+  const server = await startServer();
+  const cutter = await Cutter.before(server.port);
+  cutter.bytesPerSecond = 1_000;
+  const slow = new Resumer(() => cutter.url, 'slow', 'Slow');
+  await until(() => slow.live, 'the slow one is in');
+  const quick = Array.from({ length: 30 }, (_, i) => new Resumer(() => server.url, 'slow', `Q${i}`));
+  await until(() => quick.every(({ live }) => live), 'the others are in');
+  // More than the kernel keeps on both ends of a line, and our queue.
+  for (const client of quick) for (let i = 0; i < 36; i += 1) client.say('가'.repeat(4_000));
+  const said = await until(() => quick.every(({ waiting }) => waiting.size === 0), 'the others are heard');
+  while ((await metric(server, 'noom_slow_sockets_total')) < 1) await wait(100);
+  expect(quick.flatMap(({ closed }) => closed)).toEqual([]);
+  expect(memory(server)).toBeLessThan(MEMORY_KIB);
+  cutter.bytesPerSecond = Infinity;
+  cutter.cut();
+  const messages = await expectKept(server, [slow, ...quick]);
+  console.log(`${messages} messages of 12 kB said in ${said} ms beside a slow reader; peak ${Math.round(memory(server) / 1024)} MiB`);
+  for (const client of [slow, ...quick]) client.stop();
+  cutter.close();
+});
+
+const FAKETIME = ['x86_64', 'aarch64']
+  .map((machine) => `/usr/lib/${machine}-linux-gnu/faketime/libfaketime.so.1`)
+  .find((file) => existsSync(file));
+
+test('a clock that jumps by an hour and a day, both ways, changes no order and ends no line', async ({ startServer }) => {
+  test.skip(!FAKETIME, 'libfaketime is not installed');
+  test.setTimeout(120_000);
+  const clock = join(await mkdtemp(join(tmpdir(), 'noom-clock-')), 'clock');
+  await writeFile(clock, '+0\n');
+  const server = await startServer({
+    env: { LD_PRELOAD: FAKETIME!, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
+  });
+  const clients = Array.from({ length: 6 }, (_, i) => new Resumer(() => server.url, 'clock', `C${i}`));
+  await until(() => clients.every(({ live }) => live), 'everybody is in');
+  for (const jump of ['+3600', '-3600', '+86400', '-86400', '+0']) {
+    await writeFile(clock, `${jump}\n`);
+    for (const client of clients) for (let i = 0; i < 5; i += 1) client.say(`${jump}, ${i}`);
+    await until(() => clients.every(({ waiting }) => waiting.size === 0), `all is said at ${jump}`);
+  }
+  // Long enough for a line that is thought dead to be closed.
+  await wait(17_000);
+  expect(await expectKept(server, clients)).toBe(150);
+  const times = (await wholeLog(server.url, 'clock')).map(({ at }) => at);
+  expect(Math.max(...times) - Math.min(...times)).toBeGreaterThan(2 * 86_000_000);
+  expect(clients.flatMap(({ closed }) => closed)).toEqual([]);
   for (const client of clients) client.stop();
 });
 
