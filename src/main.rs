@@ -8,10 +8,11 @@ use noom::server::{
     serve, telemetry,
 };
 use std::{io::Write, process::ExitCode};
+use tokio::runtime::Builder;
 
-/// Fewest worker threads. Rendering a page can stall with one: a page's data and its
-/// stream wake each other.
-const MIN_WORKERS: usize = 4;
+/// Fewest threads that render pages. It can stall with one: a page's data and its stream
+/// wake each other.
+const MIN_PAGE_THREADS: usize = 4;
 
 fn main() -> ExitCode {
     let Cli { flags, command } = Cli::parse();
@@ -28,17 +29,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the server on a runtime of its own.
+/// Runs the server: whoever talks on one runtime, a thread a core; pages on another.
 fn run(flags: &Flags) -> Result<(), ServeError> {
     let config = Config::load(flags)?;
     telemetry::init(&config);
-    let cores = std::thread::available_parallelism().map_or(MIN_WORKERS, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.max(MIN_WORKERS))
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let pages = Builder::new_multi_thread()
+        .worker_threads(cores.max(MIN_PAGE_THREADS))
+        .thread_name("noom-pages")
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, pages.handle().clone()));
     // Stuck clients are not waited for any longer; the store is closed by now.
     runtime.shutdown_background();
+    pages.shutdown_background();
     served
 }

@@ -11,7 +11,7 @@ use super::{
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 /// The state of the server; cloning it is cheap.
 #[derive(Clone, FromRef)]
@@ -35,13 +35,17 @@ pub struct AppContext {
     /// How long things may take.
     #[from_ref(skip)]
     pub timing: Timing,
+    /// Renders pages.
+    #[from_ref(skip)]
+    pub pages: Handle,
     /// Turns true when the server stops.
     #[from_ref(skip)]
     pub stopping: watch::Receiver<bool>,
 }
 
 impl AppContext {
-    /// Puts the state together. Needs a Tokio runtime.
+    /// Puts the state together. Needs a Tokio runtime; rooms live on it, pages are rendered
+    /// on it unless [`AppContext::pages`] says otherwise.
     pub fn new(
         config: Config,
         store: Store,
@@ -71,6 +75,7 @@ impl AppContext {
             addresses: Addresses::default(),
             polls: Polls::default(),
             timing,
+            pages: Handle::current(),
             stopping,
             config: Arc::new(config),
         }

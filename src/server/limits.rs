@@ -21,6 +21,15 @@ pub const ANSWER_BYTES: usize = 64 * 1024;
 pub const MAX_CONNECTIONS: u32 = 4_000;
 /// Bytes of a request's head, cookies included; the next one is answered 431.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Writes to everybody in a room that do not wait for more to write, one after the other.
+pub const GATHER_BURST: f64 = 8.0;
+/// Messages a second beyond which nobody can read a room.
+pub const CROWDED_RATE: f64 = 200.0;
+/// How long what such a room is told may wait for more of it. 30 ms: shorter than a glance.
+pub const CROWDED_PATIENCE: Duration = Duration::from_millis(30);
+/// Bytes for everybody in a room that do not wait for more. 16 KiB: a small part of what a socket's
+/// queue holds.
+pub const GATHER_BYTES: usize = 16 * 1024;
 /// Letters waiting for one room. Whoever writes the next one waits.
 pub const ROOM_MAILBOX: usize = 1024;
 /// Messages of one room on their way to the disk; the next one is refused.

@@ -7,7 +7,7 @@
 //! * [`rooms`] who is where and what is said; the thinking is pure.
 //! * [`store`] what lasts; [`disk`] how much space is left for it.
 //! * [`retention`] forgets what is old, where the operator wants that.
-//! * `listener` accepts connections and bounds them.
+//! * `load` how busy it is. `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
 pub mod commands;
@@ -19,6 +19,7 @@ pub mod http;
 mod identity;
 pub mod limits;
 mod listener;
+mod load;
 pub mod metrics;
 pub mod request;
 pub mod retention;

@@ -11,12 +11,13 @@ use super::{
     http::router,
     limits::{STOP_WITHIN, Timing},
     listener::listen,
-    retention,
+    load, retention,
     store::Store,
 };
 use std::{future::Future, net::SocketAddr, time::Duration};
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     time::timeout,
@@ -35,12 +36,13 @@ pub struct Server {
     stop: watch::Sender<bool>,
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT; `pages` are rendered on a runtime of their own.
 ///
 /// # Errors
 /// It could not start: the operator mends the setting named.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
-    let server = Server::bind(config, Timing::default()).await?;
+pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
+    let mut server = Server::bind(config, Timing::default()).await?;
+    server.context.pages = pages;
     let address = server.address()?;
     tracing::info!(%address, "Noom listens on http://{address}");
     server.run(stop_signal()?).await
@@ -97,6 +99,7 @@ impl Server {
         } = self;
         let mut stopping = stop.subscribe();
         tokio::spawn(retention::run(context.clone()));
+        tokio::spawn(load::watch(stop.subscribe()));
         tokio::spawn(async move {
             stopped.await;
             let _ = stop.send(true);

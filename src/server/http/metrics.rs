@@ -2,7 +2,7 @@
 
 use crate::server::{
     context::AppContext,
-    disk,
+    disk, load,
     metrics::{self, describe},
 };
 use axum::{
@@ -44,6 +44,9 @@ fn write_present(text: &mut String, context: &AppContext) {
         describe(text, name, "gauge", help);
         let _ = writeln!(text, "{name} {value}");
     }
+    let name = "noom_load";
+    describe(text, name, "gauge", "Share of the time that is busy.");
+    let _ = writeln!(text, "{name} {}", load::load());
     let name = "noom_messages_total";
     describe(text, name, "counter", "Messages stored since the start.");
     let _ = writeln!(text, "{name} {}", totals.messages);

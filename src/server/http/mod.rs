@@ -1,6 +1,7 @@
 //! HTTP: the routes as a table, and the rules that hold for every one of them.
 //!
 //! * [`router`] which path is answered by what.
+//! * [`pages`] renders on threads of its own.
 //! * [`origin`] refuses requests made by other sites; [`security`] the headers.
 //! * [`assets`] the files the pages load, from inside the binary.
 //! * [`health`] whether it lives, whether it can serve; [`metrics`] what it counts.
@@ -11,6 +12,7 @@ mod connection;
 mod health;
 mod metrics;
 mod origin;
+mod pages;
 mod poll;
 mod router;
 mod security;

@@ -1,6 +1,6 @@
 //! Which path is answered by what.
 
-use super::{assets, health, metrics, origin, poll, security, ws};
+use super::{assets, health, metrics, origin, pages, poll, security, ws};
 use crate::{
     app::{App, shell},
     server::{context::AppContext, limits::MAX_BODY_BYTES},
@@ -25,8 +25,11 @@ const POLL: &str = "/poll";
 
 /// All routes. Pages and server functions come from the application's own list.
 pub fn router(context: AppContext) -> Router {
-    let pages = generate_route_list(App);
+    let paths = generate_route_list(App);
     let options = context.leptos.clone();
+    let pages = Router::new()
+        .leptos_routes(&context, paths, move || shell(options.clone()))
+        .layer(from_fn_with_state(context.clone(), pages::render_apart));
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -34,7 +37,7 @@ pub fn router(context: AppContext) -> Router {
         .route("/ws", any(ws::upgrade))
         .route(POLL, get(poll::listen).post(poll::say))
         .route("/pkg/{*path}", get(assets::serve))
-        .leptos_routes(&context, pages, move || shell(options.clone()))
+        .merge(pages)
         .fallback(fallback);
     protect(router, &context).with_state(context)
 }
@@ -74,9 +77,11 @@ fn accepts_html(request: &Request) -> bool {
 /// The application's own page for a path it does not know.
 async fn not_found_page(context: AppContext, request: Request) -> Response {
     let options = context.leptos.clone();
-    let provide = move || provide_context(context.clone());
+    let provided = context.clone();
+    let provide = move || provide_context(provided.clone());
     let render = render_app_async_with_context(provide, move || shell(options.clone()));
-    let mut response = render(request).await;
+    let rendering = async move { render(request).await };
+    let mut response = pages::apart(&context, rendering).await;
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }

@@ -121,6 +121,13 @@ impl Actor {
                     None => std::future::pending().await,
                 }
             };
+            let due = self.links.due();
+            let telling = async {
+                match due {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 Some(command) = self.commits.next() => self.handle(command),
                 letter = self.mailbox.recv() => match letter {
@@ -128,6 +135,7 @@ impl Actor {
                     None => return self.finish().await,
                 },
                 () = tick => self.handle(Command::Tick),
+                () = telling => self.tell_gathered(),
             }
             if self.room.is_idle() && self.mailbox.is_empty() {
                 self.rooms.retire(&self.name, self.key);
@@ -141,6 +149,7 @@ impl Actor {
         while let Some(command) = self.commits.next().await {
             self.handle(command);
         }
+        self.tell_gathered();
     }
 
     /// Opens a letter.
@@ -167,7 +176,8 @@ impl Actor {
     /// Lets a socket in, or says why not.
     fn seat(&mut self, join: Join, outbox: Outbox, answer: oneshot::Sender<Result<(), ErrorCode>>) {
         let (link, came_back) = (join.link, join.seen.is_some());
-        self.links.add(link, outbox);
+        let slow = self.links.add(link, outbox);
+        self.forget_slow(slow);
         let effects = self.room.handle(Command::Join(join), now());
         let refused = effects.iter().find_map(|effect| match effect {
             Effect::Refuse { code, .. } => Some(*code),
@@ -212,23 +222,38 @@ impl Actor {
         self.run_effects(effects);
     }
 
+    /// Tells everybody what was gathered for them.
+    fn tell_gathered(&mut self) {
+        let slow = self.links.flush();
+        self.forget_slow(slow);
+    }
+
     /// Runs effects in order.
     fn run_effects(&mut self, effects: Vec<Effect>) {
-        let mut slow = VecDeque::new();
+        let mut slow = Vec::new();
         for effect in effects {
             self.run_effect(effect, &mut slow);
         }
+        self.forget_slow(slow);
+    }
+
+    /// Runs the room for those whose sockets were closed as too slow, and for whoever turns
+    /// out too slow by that.
+    fn forget_slow(&mut self, slow: Vec<LinkId>) {
+        let mut slow = VecDeque::from(slow);
         while let Some(link) = slow.pop_front() {
             let how = Departure::Lost;
             let effects = self.room.handle(Command::Gone { link, how }, now());
+            let mut slower = Vec::new();
             for effect in effects {
-                self.run_effect(effect, &mut slow);
+                self.run_effect(effect, &mut slower);
             }
+            slow.extend(slower);
         }
     }
 
     /// Runs one effect; sockets that cannot take what they are told are added to `slow`.
-    fn run_effect(&mut self, effect: Effect, slow: &mut VecDeque<LinkId>) {
+    fn run_effect(&mut self, effect: Effect, slow: &mut Vec<LinkId>) {
         match effect {
             Effect::Persist { asker, message } => self.persist(asker, message),
             Effect::Change { link, change } => self.change(link, change),
@@ -236,9 +261,11 @@ impl Actor {
             Effect::Broadcast { message, except } => {
                 slow.extend(self.links.broadcast(&message, except));
             }
-            Effect::Whisper { message, except } => self.links.whisper(&message, except),
+            Effect::Whisper { message, except } => {
+                slow.extend(self.links.whisper(&message, except));
+            }
             Effect::Refuse { link, .. } => self.links.forget(link),
-            Effect::Close { link, code } => self.links.close(link, code),
+            Effect::Close { link, code } => slow.extend(self.links.close(link, code)),
             Effect::Answer { ticket, answer } => {
                 if let Some(waiting) = self.posts.remove(&ticket) {
                     respond(waiting, answer);

@@ -4,18 +4,22 @@
 //!   with effects. Reads no clock, no socket, no chance.
 //! * [`recent`] the newest messages of a room, as many as fit one frame.
 //! * [`actor`] the task that owns one room, runs its effects and is the only one to
-//!   touch it; [`links`] the sockets of one room, [`outbox`] the bounded queue towards each.
+//!   touch it; [`links`] the sockets of one room,
+//!   [`pace`] how often they are written to,
+//!   [`frames`] what they share, [`outbox`] the bounded queue towards each.
 //! * [`registry`] finds and makes rooms, [`log`] reads them from the store; [`handle`] is how everybody else talks to one.
 
 mod actor;
 mod call;
 mod command;
+mod frames;
 mod handle;
 mod letter;
 mod limiter;
 mod links;
 mod log;
 mod outbox;
+mod pace;
 mod presence;
 #[cfg(test)]
 mod properties;
@@ -30,9 +34,10 @@ mod summaries;
 mod talk;
 
 pub use command::{Departure, Intent};
+pub use frames::Frames;
 pub use handle::{RoomHandle, Seat};
 pub use limiter::limiter;
-pub use outbox::{Outbox, OutboxReader, frame, outbox, wait_for_verdict};
+pub use outbox::{Outbox, OutboxReader, outbox, wait_for_verdict};
 pub use recent::fitting_page;
 pub use registry::{Rooms, Totals};
 pub use room::RoomRules;

@@ -3,6 +3,7 @@
 //! Whoever has something for the socket puts the finished frame in; the socket's writer
 //! takes it out. A full queue is the putter's to act on: close with 4408.
 
+use super::frames::Frames;
 use crate::{
     protocol::{CloseCode, ServerMessage},
     server::{
@@ -10,7 +11,6 @@ use crate::{
         metrics,
     },
 };
-use axum::extract::ws::Utf8Bytes;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -28,7 +28,7 @@ pub struct Full;
 #[derive(Clone)]
 pub struct Outbox {
     /// Finished frames.
-    frames: mpsc::Sender<Utf8Bytes>,
+    frames: mpsc::Sender<Frames>,
     /// Bytes in the queue and in the writer's hand.
     bytes: Arc<AtomicUsize>,
     /// Why the socket is to be closed, once it is.
@@ -38,7 +38,7 @@ pub struct Outbox {
 /// The far end, held by the socket's writer.
 pub struct OutboxReader {
     /// Finished frames.
-    frames: mpsc::Receiver<Utf8Bytes>,
+    frames: mpsc::Receiver<Frames>,
     /// Bytes in the queue and in the writer's hand.
     bytes: Arc<AtomicUsize>,
     /// Why the socket is to be closed, once it is.
@@ -63,38 +63,27 @@ pub fn outbox() -> (Outbox, OutboxReader) {
     (near, far)
 }
 
-/// A message as the frame every socket shares.
-pub fn frame(message: &ServerMessage) -> Utf8Bytes {
-    match serde_json::to_string(message) {
-        Ok(json) => json.into(),
-        Err(error) => {
-            tracing::error!(%error, "a server message did not serialise");
-            Utf8Bytes::from_static("{\"type\":\"pong\"}")
-        }
-    }
-}
-
 impl Outbox {
-    /// Queues a frame; never waits.
+    /// Queues what was finished; never waits.
     ///
     /// # Errors
     /// [`Full`]: whoever puts closes the socket as too slow.
-    pub fn put(&self, frame: Utf8Bytes) -> Result<(), Full> {
-        let size = frame.len();
+    pub fn put(&self, frames: Frames) -> Result<(), Full> {
+        let (size, count) = (frames.size(), u64::from(frames.count()));
         let before = self.bytes.fetch_add(size, Ordering::Relaxed);
         // A frame larger than the whole allowance passes through an empty queue.
         let fits = before == 0 || before + size <= OUTBOX_BYTES;
         let queued = match fits {
             true => self
                 .frames
-                .try_send(frame)
+                .try_send(frames)
                 .map_err(|error| matches!(error, TrySendError::Full(_))),
             false => Err(true),
         };
         if queued.is_err() {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
         }
-        metrics::FRAMES.add(u64::from(queued.is_ok()));
+        metrics::FRAMES.add(if queued.is_ok() { count } else { 0 });
         // A socket that has ended is not slow: it reports its own end, and how it came.
         if queued == Err(true) {
             Err(Full)
@@ -110,7 +99,14 @@ impl Outbox {
 
     /// Queues a message, or condemns the socket as too slow.
     pub fn tell(&self, message: &ServerMessage) {
-        if self.put(frame(message)).is_err() {
+        if self.put(Frames::of(message)).is_err() {
+            self.close_slow();
+        }
+    }
+
+    /// Queues an answer to a frame of the transport itself, or condemns the socket as too slow.
+    pub fn answer(&self, bytes: &[u8]) {
+        if self.put(Frames::of_transport(bytes)).is_err() {
             self.close_slow();
         }
     }
@@ -144,16 +140,25 @@ impl OutboxReader {
     ///
     /// # Cancel safety
     /// No frame is lost when dropped.
-    pub async fn next(&mut self) -> Option<Utf8Bytes> {
+    pub async fn next(&mut self) -> Option<Frames> {
         self.frames.recv().await
     }
 
     /// The next frame that is there already.
-    pub fn ready(&mut self) -> Option<Utf8Bytes> {
+    pub fn ready(&mut self) -> Option<Frames> {
         self.frames.try_recv().ok()
     }
 
-    /// Counts a frame as written.
+    /// The next frames, at most `limit` puts of them, as soon as there is one; none once
+    /// every near end is gone.
+    ///
+    /// # Cancel safety
+    /// No frame is lost when dropped.
+    pub async fn next_many(&mut self, frames: &mut Vec<Frames>, limit: usize) -> usize {
+        self.frames.recv_many(frames, limit).await
+    }
+
+    /// Counts bytes as written.
     pub fn written(&self, size: usize) {
         self.bytes.fetch_sub(size, Ordering::Relaxed);
     }

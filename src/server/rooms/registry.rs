@@ -24,7 +24,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc, watch},
+};
 
 /// A handle to the registry; cloning it is cheap.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ pub(super) struct Inner {
     numbers: AtomicU64,
     /// Messages stored since the start, for `/metrics`.
     pub(super) messages: AtomicU64,
+    /// Where rooms live, whoever opens them.
+    runtime: Handle,
 }
 
 /// What the lock protects.
@@ -98,6 +103,7 @@ impl Rooms {
             changed: changed.clone(),
             numbers: AtomicU64::new(1),
             messages: AtomicU64::new(0),
+            runtime: Handle::current(),
         });
         tokio::spawn(publish(Arc::downgrade(&inner), changed, publish_every));
         Self { inner }
@@ -211,9 +217,10 @@ impl Rooms {
     fn start(&self, name: &RoomName) -> Entry {
         let (mailbox, letters) = mpsc::channel(ROOM_MAILBOX);
         let key = self.next_number();
-        let actor = tokio::spawn(actor::run(self.clone(), name.clone(), key, letters));
+        let runtime = &self.inner.runtime;
+        let actor = runtime.spawn(actor::run(self.clone(), name.clone(), key, letters));
         let (rooms, name) = (self.clone(), name.clone());
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             // A bug in one room ends that room; its sockets come back to a new one.
             if let Err(error) = actor.await {
                 tracing::error!(room = %name, %error, "a room failed and was let go");

@@ -1,11 +1,10 @@
 //! The list of open rooms, as the welcome page shows it and as watchers are told it.
 
 use super::{
-    outbox::frame,
+    frames::Frames,
     registry::{Inner, Rooms},
 };
 use crate::protocol::{self, RoomSummary, ServerMessage};
-use axum::extract::ws::Utf8Bytes;
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -21,7 +20,7 @@ pub struct Summaries {
     /// Fullest first, then by name; at most 100.
     pub rooms: Arc<[RoomSummary]>,
     /// The same as a `rooms` message.
-    pub frame: Utf8Bytes,
+    pub frame: Frames,
 }
 
 /// Publishes the list when it has changed, then rests, so that a storm of joins is a few
@@ -68,7 +67,7 @@ impl Rooms {
 
 /// The list and its frame.
 pub fn summaries(rooms: Vec<RoomSummary>) -> Summaries {
-    let frame = frame(&ServerMessage::Rooms(protocol::Rooms {
+    let frame = Frames::of(&ServerMessage::Rooms(protocol::Rooms {
         rooms: rooms.clone(),
     }));
     Summaries {

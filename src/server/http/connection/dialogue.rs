@@ -13,7 +13,7 @@ use crate::{
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
         metrics,
-        rooms::{Departure, Intent, Summaries, fitting_page, frame},
+        rooms::{Departure, Frames, Intent, Summaries, fitting_page},
         store::What,
     },
 };
@@ -43,7 +43,7 @@ impl Connection {
     /// closed for sending, not for reading.
     fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
         metrics::refused(code, id.is_some());
-        if self.outbox.put(frame(&refusal(code, id))).is_ok() {
+        if self.outbox.put(Frames::of(&refusal(code, id))).is_ok() {
             return;
         }
         match code {

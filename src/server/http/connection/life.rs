@@ -12,12 +12,12 @@ use crate::{
         rooms::{Departure, Outbox, Seat, Summaries},
     },
 };
-use axum::extract::ws::Utf8Bytes;
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
+use tungstenite::Utf8Bytes;
 
 /// How a connection came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub trait Incoming {
 /// One connection.
 pub struct Connection {
     /// The state of the server.
-    pub(super) context: AppContext,
+    pub(super) context: Arc<AppContext>,
     /// Whatever is said to the client.
     pub(super) outbox: Outbox,
     /// What it may send.
@@ -65,7 +65,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that has said nothing yet.
-    pub fn new(context: AppContext, outbox: Outbox) -> Self {
+    pub fn new(context: Arc<AppContext>, outbox: Outbox) -> Self {
         Self {
             context,
             outbox,
@@ -121,7 +121,8 @@ impl Connection {
         }
         match heard {
             Heard::Text(text) if text.len() > MAX_FRAME_BYTES => Err(End::TOO_LARGE),
-            Heard::Text(text) => self.take_text(text.as_str()).await,
+            // In a box: what answering needs is not kept by those who say nothing.
+            Heard::Text(text) => Box::pin(self.take_text(text.as_str())).await,
             Heard::Life | Heard::Ended(_) => Ok(()),
         }
     }

@@ -1,10 +1,10 @@
 //! What the client of a polling connection says, in order and once.
 
 use crate::server::http::connection::{End, Heard, Incoming, departure};
-use axum::extract::ws::Utf8Bytes;
 use serde_json::value::RawValue;
 use std::vec;
 use tokio::sync::{mpsc, oneshot};
+use tungstenite::Utf8Bytes;
 
 /// What a request brings to the task.
 pub enum Letter {

@@ -1,14 +1,13 @@
 //! What was handed out and is not acknowledged yet. Pure.
 
-use crate::protocol::CloseCode;
-use axum::extract::ws::Utf8Bytes;
+use crate::{protocol::CloseCode, server::rooms::Frames};
 use std::collections::VecDeque;
 
 /// Frames in order, each with a number: the first one ever is 1.
 #[derive(Default)]
 pub struct Shelf {
     /// Those not acknowledged.
-    frames: VecDeque<Utf8Bytes>,
+    frames: VecDeque<Frames>,
     /// How many were acknowledged.
     acknowledged: u64,
     /// Bytes of those not acknowledged.
@@ -20,10 +19,10 @@ pub struct Shelf {
 pub struct NotHere;
 
 impl Shelf {
-    /// Puts the next frame on.
-    pub fn put(&mut self, frame: Utf8Bytes) {
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
+    /// Puts the next frames on.
+    pub fn put(&mut self, frames: Frames) {
+        self.bytes += frames.size();
+        self.frames.extend(frames.split());
     }
 
     /// Takes everything up to frame number `after` off; answers how many bytes that was.
@@ -36,7 +35,7 @@ impl Shelf {
         if count > self.frames.len() {
             return Err(NotHere);
         }
-        let bytes = self.frames.drain(..count).map(|frame| frame.len()).sum();
+        let bytes = self.frames.drain(..count).map(|frame| frame.size()).sum();
         self.acknowledged = after;
         self.bytes -= bytes;
         Ok(bytes)
@@ -50,7 +49,7 @@ impl Shelf {
             if index > 0 {
                 json.push(',');
             }
-            json.push_str(frame.as_str());
+            json.push_str(frame.json());
         }
         let next = self.acknowledged + self.frames.len() as u64;
         json.push_str(&format!("],\"next\":{next}"));
@@ -86,14 +85,14 @@ mod tests {
     fn a_frame_is_handed_out_until_it_is_acknowledged() {
         let mut shelf = Shelf::default();
         assert_eq!(shelf.answer(None), r#"{"frames":[],"next":0}"#);
-        shelf.put(Utf8Bytes::from_static("{}"));
-        shelf.put(Utf8Bytes::from_static("[1]"));
+        shelf.put(Frames::of_json("{}".to_owned()));
+        shelf.put(Frames::of_json("[1]".to_owned()));
         for _ in 0..2 {
             assert_eq!(shelf.acknowledge(0), Ok(0));
             assert_eq!(shelf.answer(None), r#"{"frames":[{},[1]],"next":2}"#);
         }
-        assert_eq!(shelf.acknowledge(1), Ok(2));
-        assert_eq!((shelf.len(), shelf.bytes()), (1, 3));
+        assert_eq!(shelf.acknowledge(1), Ok(4));
+        assert_eq!((shelf.len(), shelf.bytes()), (1, 5));
         let last = shelf.answer(Some(CloseCode::Restarting));
         assert_eq!(last, r#"{"frames":[[1]],"next":2,"close":1012}"#);
     }
@@ -101,10 +100,10 @@ mod tests {
     #[test]
     fn what_is_gone_or_was_never_there_is_not_handed_out() {
         let mut shelf = Shelf::default();
-        shelf.put(Utf8Bytes::from_static("{}"));
+        shelf.put(Frames::of_json("{}".to_owned()));
         assert_eq!(shelf.acknowledge(2), Err(NotHere));
         assert_eq!(shelf.acknowledge(u64::MAX), Err(NotHere));
-        assert_eq!(shelf.acknowledge(1), Ok(2));
+        assert_eq!(shelf.acknowledge(1), Ok(4));
         assert_eq!(shelf.acknowledge(0), Err(NotHere));
         assert_eq!(shelf.acknowledge(1), Ok(0));
     }

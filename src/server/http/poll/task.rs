@@ -10,6 +10,7 @@ use crate::server::{
     http::connection::{Admission, Connection, TooMany},
     rooms::{OutboxReader, outbox},
 };
+use std::sync::Arc;
 use tokio::{sync::mpsc, time::timeout};
 
 /// Requests that may wait for the task; the next one waits before its mailbox.
@@ -37,7 +38,7 @@ pub fn open(context: AppContext, admission: Admission) -> Result<String, TooMany
 async fn run(context: AppContext, letters: mpsc::Receiver<Letter>, asks: mpsc::Receiver<Ask>) {
     let timing = context.timing;
     let (outbox, queue): (_, OutboxReader) = outbox();
-    let mut connection = Connection::new(context, outbox);
+    let mut connection = Connection::new(Arc::new(context), outbox);
     let mut reader = Reader::new(letters);
     let mut desk = Desk::new(asks, queue, timing.poll_wait);
     let end = tokio::select! {

@@ -1,49 +1,78 @@
 //! The WebSocket of the room protocol.
 //!
 //! [`upgrade`] answers who asks for one; [`socket`] reads it for its
-//! [`Connection`](super::connection::Connection), [`writer`] writes it.
+//! [`Connection`](super::connection::Connection), [`writer`] is the only one that writes it,
+//! and [`ear`] brings it what reading asks to be answered.
+//!
+//! Frames are read by tungstenite. They are written as they are: whatever a room tells is one
+//! run of bytes for all its sockets ([`Frames`](crate::server::rooms::Frames)), which a
+//! library that frames each message for each socket could not share.
 
+mod ear;
 mod socket;
 mod writer;
 
 use super::connection::admit;
-use crate::{protocol::MAX_FRAME_BYTES, server::context::AppContext};
+use crate::server::context::AppContext;
 use axum::{
-    extract::{ConnectInfo, State, WebSocketUpgrade},
+    body::Body,
+    extract::{ConnectInfo, Request, State},
     response::{IntoResponse, Response},
 };
-use http::HeaderMap;
-use std::net::SocketAddr;
+use http::{StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use socket::Socket;
+use std::{net::SocketAddr, sync::Arc};
+use tungstenite::{error::ProtocolError, handshake::server::create_response_with_body};
 
-/// What tungstenite takes before it gives a connection up: twice what the protocol allows,
-/// so that a frame just too large is read to its end and its sender can still be told why.
-const TRANSPORT_BYTES: usize = 2 * MAX_FRAME_BYTES;
-/// Bytes read at once; chat frames are smaller, and 20 000 of them stay under 100 MiB.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Bytes gathered before they are written.
-const WRITE_BUFFER_BYTES: usize = 4 * 1024;
-/// Bytes that may wait inside the socket; the queue before it holds as much again.
-const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
-
-/// `/ws`: 101, or the refusal of [`admit`].
+/// `/ws`: 101, the refusal of [`admit`], or what was wrong with the handshake.
 pub async fn upgrade(
     State(context): State<AppContext>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    mut request: Request,
 ) -> Response {
-    let admission = match admit(&context, peer.ip(), &headers) {
+    let answer = match create_response_with_body(&request, Body::empty) {
+        Ok(answer) => answer,
+        Err(error) => return no_handshake(&error),
+    };
+    let admission = match admit(&context, peer.ip(), request.headers()) {
         Ok(admission) => admission,
         Err(refusal) => return refusal.into_response(),
     };
-    upgrade
-        .max_message_size(TRANSPORT_BYTES)
-        .max_frame_size(TRANSPORT_BYTES)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .on_upgrade(move |socket| async move {
-            socket::run(context, socket).await;
-            drop(admission);
-        })
+    let Some(upgrading) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return no_handshake(&ProtocolError::MissingConnectionUpgradeHeader.into());
+    };
+    let context = Arc::new(context);
+    tokio::spawn(async move {
+        match upgrading.await {
+            Ok(upgraded) => match Socket::open(context, upgraded).await {
+                Some(socket) => socket.serve().await,
+                None => tracing::error!("a socket came over something else than TCP"),
+            },
+            Err(error) => tracing::debug!(%error, "a socket was not opened"),
+        }
+        drop(admission);
+    });
+    answer
+}
+
+/// Says what a request lacks to become a socket (RFC 6455, 4.2.1): the upgrade as a whole is
+/// 426, a part of it 400.
+fn no_handshake(error: &tungstenite::Error) -> Response {
+    use ProtocolError::{MissingConnectionUpgradeHeader, MissingUpgradeWebSocketHeader};
+    let asks_for_none = matches!(
+        error,
+        tungstenite::Error::Protocol(
+            MissingConnectionUpgradeHeader | MissingUpgradeWebSocketHeader
+        )
+    );
+    let status = match asks_for_none {
+        true => StatusCode::UPGRADE_REQUIRED,
+        false => StatusCode::BAD_REQUEST,
+    };
+    let headers = [
+        (header::UPGRADE, "websocket"),
+        (header::CONNECTION, "upgrade"),
+    ];
+    (status, headers, "this is a WebSocket: see docs/protocol.md").into_response()
 }

@@ -1,57 +1,143 @@
 //! One WebSocket: a task reads, another writes ([`super::writer`]).
 
-use super::writer;
+use super::{ear::Ear, writer};
 use crate::{
     protocol::{CloseCode, MAX_FRAME_BYTES},
     server::{
         context::AppContext,
         http::connection::{Connection, End, Heard, Incoming, departure},
-        rooms::{Departure, outbox},
+        limits::Timing,
+        rooms::{Departure, Outbox, outbox},
     },
 };
-use axum::extract::ws::{Message, WebSocket};
-use futures::{FutureExt, StreamExt, future::FusedFuture, stream::SplitStream};
-use tokio::time::timeout;
+use futures::{
+    FutureExt, StreamExt,
+    future::{Fuse, FusedFuture},
+};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::sync::Arc;
+use tokio::{
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    task::{AbortHandle, JoinHandle},
+    time::timeout,
+};
+use tokio_tungstenite::WebSocketStream;
+use tungstenite::{
+    Error, Message,
+    error::ProtocolError,
+    protocol::{Role, WebSocketConfig},
+};
 
-/// Serves a socket to its end.
-pub async fn run(context: AppContext, socket: WebSocket) {
-    let (sink, mut stream) = socket.split();
-    let (outbox, queue) = outbox();
-    let timing = context.timing;
-    let writing = tokio::spawn(writer::run(sink, queue, timing));
-    let stop_writing = writing.abort_handle();
-    let mut writing = writing.fuse();
-    let mut connection = Connection::new(context, outbox.clone());
-    let read_first = tokio::select! {
-        end = connection.run(&mut stream) => Some(end),
-        _ = &mut writing => None,
-    };
-    let end = match read_first {
-        Some(end) => end,
-        // Nothing can be written any more, but a goodbye may wait to be read.
-        None => timeout(timing.close_within, connection.run(&mut stream))
-            .await
-            .unwrap_or(End::Theirs(Departure::Lost)),
-    };
-    let verdict = connection.leave(end).await;
-    if let Some(code) = verdict.filter(|_| !writing.is_terminated()) {
-        outbox.close(code);
-        let _ = timeout(timing.close_within, &mut writing).await;
-    }
-    stop_writing.abort();
-    // Read until the other side has closed too: closing over unread bytes would reset the
-    // connection, and the reason for the close might be lost with it.
-    let _ = timeout(timing.close_within, async {
-        while StreamExt::next(&mut stream).await.is_some() {}
-    })
-    .await;
+/// What tungstenite takes before it gives a connection up: twice what the protocol allows,
+/// so that a frame just too large is read to its end and its sender can still be told why.
+const TRANSPORT_BYTES: usize = 2 * MAX_FRAME_BYTES;
+/// Bytes read at once. 1 KiB: most frames are smaller, most sockets say nothing, and what is
+/// larger is read in pieces.
+const READ_BUFFER_BYTES: usize = 1024;
+
+/// What is read.
+type Stream = WebSocketStream<Ear>;
+
+/// A socket that is served.
+///
+/// There are thousands of these, and most of them wait: what is kept while waiting is small,
+/// and what the end needs is made at the end.
+pub struct Socket {
+    /// What is said on it.
+    connection: Connection,
+    /// What comes in.
+    stream: Stream,
+    /// What goes out.
+    outbox: Outbox,
+    /// Writes what goes out.
+    writing: Fuse<JoinHandle<()>>,
+    /// Ends that at once.
+    stop_writing: AbortHandle,
+    /// How long things may take.
+    timing: Timing,
 }
 
-impl Incoming for SplitStream<WebSocket> {
+impl Socket {
+    /// Takes over the line of a request that asked for it. Nothing where that is no TCP.
+    pub async fn open(context: Arc<AppContext>, upgraded: Upgraded) -> Option<Self> {
+        let (reading, line, read_already) = take_apart(upgraded)?;
+        let (outbox, queue) = outbox();
+        let ear = Ear::new(reading, outbox.clone());
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(TRANSPORT_BYTES))
+            .max_frame_size(Some(TRANSPORT_BYTES))
+            .read_buffer_size(READ_BUFFER_BYTES)
+            // What tungstenite writes is passed on, not kept.
+            .write_buffer_size(0);
+        let timing = context.timing;
+        let writing = tokio::spawn(writer::run(line, queue, timing));
+        Some(Self {
+            connection: Connection::new(context, outbox.clone()),
+            stream: Stream::from_partially_read(ear, read_already, Role::Server, Some(config))
+                .await,
+            outbox,
+            stop_writing: writing.abort_handle(),
+            writing: writing.fuse(),
+            timing,
+        })
+    }
+
+    /// Serves it to its end.
+    pub async fn serve(mut self) {
+        let end = tokio::select! {
+            end = self.connection.run(&mut self.stream) => Some(end),
+            _ = &mut self.writing => None,
+        };
+        Box::pin(self.close(end)).await;
+    }
+
+    /// Leaves the room and closes the line; without an `end`, because it cannot be written.
+    async fn close(mut self, end: Option<End>) {
+        let within = self.timing.close_within;
+        let end = match end {
+            Some(end) => end,
+            // A goodbye may wait to be read.
+            None => timeout(within, self.connection.run(&mut self.stream))
+                .await
+                .unwrap_or(End::Theirs(Departure::Lost)),
+        };
+        let verdict = self.connection.leave(end).await;
+        if let Some(code) = verdict.filter(|_| !self.writing.is_terminated()) {
+            self.outbox.close(code);
+            let _ = timeout(within, &mut self.writing).await;
+        }
+        // Read until the other side has closed too: closing over unread bytes would reset
+        // the connection, and the reason for the close might be lost with it.
+        let _ = timeout(within, async {
+            while StreamExt::next(&mut self.stream).await.is_some() {}
+        })
+        .await;
+        // With nobody left to ask for more, the writer ends when all is written: an answer
+        // to a goodbye, for one.
+        drop((self.connection, self.outbox, self.stream));
+        if !self.writing.is_terminated() && timeout(within, &mut self.writing).await.is_err() {
+            self.stop_writing.abort();
+        }
+    }
+}
+
+/// The halves of the line, and what was read of it with the request. Nothing else is kept:
+/// the buffer of the request is larger than all that a socket needs.
+fn take_apart(upgraded: Upgraded) -> Option<(OwnedReadHalf, OwnedWriteHalf, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let (reading, writing) = parts.io.into_inner().into_split();
+    Some((reading, writing, parts.read_buf.to_vec()))
+}
+
+impl Incoming for Stream {
     async fn next(&mut self) -> Heard {
         match StreamExt::next(self).await {
             None => Heard::Ended(End::Theirs(Departure::Lost)),
-            Some(Err(error)) => Heard::Ended(broken(error)),
+            Some(Err(error)) => Heard::Ended(broken(&error)),
             Some(Ok(frame)) => heard(frame),
         }
     }
@@ -63,23 +149,22 @@ fn heard(frame: Message) -> Heard {
         Message::Text(text) => Heard::Text(text),
         Message::Binary(bytes) if bytes.len() > MAX_FRAME_BYTES => Heard::Ended(End::TOO_LARGE),
         Message::Binary(_) => Heard::Ended(End::Ours(CloseCode::ProtocolBroken, Departure::Lost)),
-        Message::Close(frame) => {
-            Heard::Ended(End::Theirs(departure(frame.map(|frame| frame.code))))
-        }
-        Message::Ping(_) | Message::Pong(_) => Heard::Life,
+        Message::Close(frame) => Heard::Ended(End::Theirs(departure(
+            frame.map(|frame| u16::from(frame.code)),
+        ))),
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Heard::Life,
     }
 }
 
 /// What a broken stream means: too large, no protocol, or just a vanished line.
-fn broken(error: axum::Error) -> End {
-    use tungstenite::Error;
-    match error.into_inner().downcast_ref::<Error>() {
-        Some(Error::Capacity(_)) => End::TOO_LARGE,
-        Some(Error::Utf8(_)) => End::Ours(CloseCode::ProtocolBroken, Departure::Lost),
-        Some(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
+fn broken(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => End::TOO_LARGE,
+        Error::Utf8(_) => End::Ours(CloseCode::ProtocolBroken, Departure::Lost),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
             End::Theirs(Departure::Lost)
         }
-        Some(Error::Protocol(_)) => End::Ours(CloseCode::ProtocolBroken, Departure::Lost),
+        Error::Protocol(_) => End::Ours(CloseCode::ProtocolBroken, Departure::Lost),
         _ => End::Theirs(Departure::Lost),
     }
 }

@@ -4,32 +4,43 @@ use crate::{
     protocol::CloseCode,
     server::{
         limits::Timing,
-        rooms::{OutboxReader, wait_for_verdict},
+        rooms::{Frames, OutboxReader, wait_for_verdict},
     },
 };
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use bytes::Bytes;
-use futures::{SinkExt, stream::SplitSink};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use bytes::{Buf, Bytes};
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::tcp::OwnedWriteHalf,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tungstenite::protocol::{CloseFrame, frame::Frame};
 
-/// The writing half.
-type Sink = SplitSink<WebSocket, Message>;
+/// Puts taken out of the queue at once: what has come while the last write waited.
+const AT_ONCE: usize = 8;
+/// A ping without a text (RFC 6455, 5.5.2).
+const PING: Bytes = Bytes::from_static(b"\x89\x00");
 
-/// Writes what is queued, and pings, until the socket is condemned or broken. A frame
-/// that cannot be written does not keep the verdict from being carried out.
-pub async fn run(mut sink: Sink, mut queue: OutboxReader, timing: Timing) {
+/// Writes what is queued, and pings, until the socket is condemned or broken. What cannot be
+/// written does not keep the verdict from being carried out.
+pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timing) {
     let mut verdict = queue.verdict();
     let mut pings = interval_at(Instant::now() + timing.ping_every, timing.ping_every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unwritten = VecDeque::new();
     let writing = async {
+        let mut taken = Vec::new();
         loop {
-            let next = tokio::select! {
-                frame = queue.next() => frame.map(Message::Text),
-                _ = pings.tick() => Some(Message::Ping(Bytes::new())),
-            };
-            let Some(message) = next else { return };
-            let size = size(&message);
-            if sink.send(message).await.is_err() {
+            tokio::select! {
+                count = queue.next_many(&mut taken, AT_ONCE) => if count == 0 { return },
+                _ = pings.tick() => unwritten.push_back(PING),
+            }
+            let size = taken.iter().map(Frames::size).sum();
+            unwritten.extend(taken.drain(..).map(|frames| frames.bytes()));
+            if write_all(&mut line, &mut unwritten).await.is_err() {
                 return;
             }
             queue.written(size);
@@ -40,33 +51,83 @@ pub async fn run(mut sink: Sink, mut queue: OutboxReader, timing: Timing) {
         code = wait_for_verdict(&mut verdict) => code,
         () = writing => return,
     };
-    let _ = timeout(
-        timing.close_within,
-        say_goodbye(&mut sink, &mut queue, code),
-    )
-    .await;
-}
-
-/// How much of the queue's allowance a message takes.
-fn size(message: &Message) -> usize {
-    match message {
-        Message::Text(text) => text.len(),
-        _ => 0,
-    }
-}
-
-/// What is queued already, then why it is over. Who reads too slowly gets the reason only.
-async fn say_goodbye(sink: &mut Sink, queue: &mut OutboxReader, code: CloseCode) {
-    while code != CloseCode::TooSlow
-        && let Some(frame) = queue.ready()
-    {
-        if sink.feed(Message::Text(frame)).await.is_err() {
-            return;
+    if code == CloseCode::TooSlow {
+        // Only what is begun is ended: the reason comes after a whole frame.
+        unwritten.truncate(1);
+    } else {
+        while let Some(frames) = queue.ready() {
+            unwritten.push_back(frames.bytes());
         }
     }
-    let close = CloseFrame {
-        code: code.code(),
-        reason: Utf8Bytes::from_static(code.reason()),
-    };
-    let _ = sink.send(Message::Close(Some(close))).await;
+    unwritten.push_back(goodbye(code));
+    let _ = timeout(timing.close_within, write_all(&mut line, &mut unwritten)).await;
+}
+
+/// Writes everything, as much at once as the line takes.
+///
+/// # Cancel safety
+/// What is not written stays, what is written in part included.
+async fn write_all(line: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>) -> io::Result<()> {
+    while !unwritten.is_empty() {
+        let mut slices = [IoSlice::new(&[]); AT_ONCE];
+        let count = unwritten.len().min(AT_ONCE);
+        for (slice, bytes) in slices.iter_mut().zip(unwritten.iter()) {
+            *slice = IoSlice::new(bytes);
+        }
+        let written = line.write_vectored(&slices[..count]).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        advance(unwritten, written);
+    }
+    Ok(())
+}
+
+/// Takes what is written off the front.
+fn advance(unwritten: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(first) = unwritten.front_mut() {
+        let part = written.min(first.len());
+        first.advance(part);
+        written -= part;
+        if first.has_remaining() {
+            return;
+        }
+        unwritten.pop_front();
+    }
+}
+
+/// Why it is over, as a frame.
+fn goodbye(code: CloseCode) -> Bytes {
+    let frame = Frame::close(Some(CloseFrame {
+        code: code.code().into(),
+        reason: code.reason().into(),
+    }));
+    let mut bytes = Vec::with_capacity(frame.len());
+    // Writing into memory does not fail.
+    let _ = frame.format(&mut bytes);
+    bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_part_stays_in_part() {
+        let parts = [&b"abc"[..], b"de", b"", b"f"];
+        let all = || parts.map(Bytes::from_static).into();
+        for written in 0..=6 {
+            let mut unwritten: VecDeque<Bytes> = all();
+            advance(&mut unwritten, written);
+            let left: Vec<u8> = unwritten.into_iter().flatten().collect();
+            assert_eq!(left, b"abcdef"[written..]);
+        }
+    }
+
+    #[test]
+    fn a_goodbye_is_a_whole_frame() {
+        let bytes = goodbye(CloseCode::Restarting);
+        assert_eq!(bytes[0], 0x88);
+        assert_eq!(bytes[2..4], 1012u16.to_be_bytes());
+    }
 }

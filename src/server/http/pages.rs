@@ -1,0 +1,52 @@
+//! Rendering apart from everything else.
+//!
+//! A page takes a hundred times as long as passing a message on, so pages and server
+//! functions are run on threads of their own: whoever talks does not wait for whoever comes.
+
+use crate::server::context::AppContext;
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use std::future::Future;
+use tokio::task::JoinSet;
+
+/// Bytes of a page at most. 16 MiB: a hundred times the largest history.
+const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Runs what is left of a request on the threads for pages. Given up with the request.
+pub async fn render_apart(
+    State(context): State<AppContext>,
+    request: Request,
+    next: Next,
+) -> Response {
+    apart(&context, next.run(request)).await
+}
+
+/// Makes a response, its whole body included, on the threads for pages.
+pub async fn apart<R>(context: &AppContext, rendering: R) -> Response
+where
+    R: Future<Output = Response> + Send + 'static,
+{
+    let mut task = JoinSet::new();
+    task.spawn_on(async move { whole(rendering.await).await }, &context.pages);
+    match task.join_next().await {
+        Some(Ok(response)) => response,
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// The response with a body that is all there.
+async fn whole(response: Response) -> Response {
+    let (head, body) = response.into_parts();
+    match to_bytes(body, MAX_PAGE_BYTES).await {
+        Ok(bytes) => Response::from_parts(head, Body::from(bytes)),
+        Err(error) => {
+            tracing::error!(%error, "a page broke off");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! How often everybody in a room is written to.
+//!
+//! To write costs far more than to have written a little more, so what comes close together
+//! may go together. In a room where people talk, nothing waits. Two things change that: a
+//! busy process ([`load`](crate::server::load)), and a room in which more is said than
+//! anybody can read, where a thirtieth of a second is lost on nobody. Pure: the time and the
+//! patience of the process come from outside.
+
+use crate::server::limits::{CROWDED_PATIENCE, CROWDED_RATE, GATHER_BURST};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is counted together to know a room's rate. 100 ms.
+const SPAN: Duration = Duration::from_millis(100);
+
+/// The pace of one room.
+#[derive(Debug)]
+pub struct Pace {
+    /// When everybody was last written to.
+    written_at: Option<Instant>,
+    /// How many writes may be close together, for not having been made before: at most
+    /// [`GATHER_BURST`].
+    credit: f64,
+    /// When the present span began.
+    span_at: Instant,
+    /// What was said in it.
+    said: u32,
+    /// Whether more was said in the last one than anybody can read.
+    crowded: bool,
+}
+
+impl Pace {
+    /// A quiet room.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            written_at: None,
+            credit: GATHER_BURST,
+            span_at: now,
+            said: 0,
+            crowded: false,
+        }
+    }
+
+    /// Something is said.
+    pub fn said(&mut self, now: Instant) {
+        let since = now - self.span_at;
+        if since >= SPAN {
+            let rate = f64::from(self.said) / since.as_secs_f64();
+            self.crowded = rate >= CROWDED_RATE;
+            (self.span_at, self.said) = (now, 0);
+        }
+        self.said += 1;
+    }
+
+    /// When everybody may be written to again.
+    pub fn next(&self, now: Instant, patience: Duration) -> Option<Instant> {
+        let written_at = self.written_at?;
+        let patience = self.patience(patience);
+        let waits = self.credit_at(now, patience) < 1.0;
+        Some(if waits {
+            written_at + patience
+        } else {
+            written_at
+        })
+    }
+
+    /// Everybody is written to.
+    pub fn written(&mut self, now: Instant, patience: Duration) {
+        let patience = self.patience(patience);
+        self.credit = (self.credit_at(now, patience) - 1.0).max(0.0);
+        self.written_at = Some(now);
+    }
+
+    /// How long this room waits in a process of this patience.
+    fn patience(&self, process: Duration) -> Duration {
+        match self.crowded {
+            true => process.max(CROWDED_PATIENCE),
+            false => process,
+        }
+    }
+
+    /// The credit there is at this time: one more for each `patience` of quiet.
+    fn credit_at(&self, now: Instant, patience: Duration) -> f64 {
+        let quiet = self.written_at.map_or(Duration::ZERO, |at| now - at);
+        let earned = quiet.as_secs_f64() / patience.as_secs_f64().max(f64::MIN_POSITIVE);
+        (self.credit + earned).min(GATHER_BURST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says something every `gap` for a second to a room, writing as soon as it may; answers
+    /// the number of writes and the longest wait.
+    fn second_of(gap: Duration, patience: Duration) -> (u32, Duration) {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let (mut writes, mut longest, mut waiting) = (0, Duration::ZERO, None);
+        for tick in 0..1_000 {
+            let now = start + Duration::from_millis(tick);
+            if tick % u64::try_from(gap.as_millis()).unwrap_or(1) == 0 {
+                pace.said(now);
+                waiting.get_or_insert(now);
+            }
+            let Some(since) = waiting else { continue };
+            if pace.next(now, patience).is_none_or(|next| next <= now) {
+                pace.written(now, patience);
+                longest = longest.max(now - since);
+                waiting = None;
+                writes += 1;
+            }
+        }
+        (writes, longest)
+    }
+
+    const CALM: Duration = Duration::ZERO;
+
+    #[test]
+    fn in_a_calm_process_nothing_waits_unless_nobody_could_read_it() {
+        assert_eq!(second_of(Duration::from_millis(10), CALM), (100, CALM));
+        let (writes, longest) = second_of(Duration::from_millis(2), CALM);
+        assert!(writes < 100, "{writes}");
+        assert!(longest <= CROWDED_PATIENCE, "{longest:?}");
+    }
+
+    #[test]
+    fn in_a_busy_process_a_burst_waits_for_nothing_and_the_rest_for_no_longer_than_it_must() {
+        let patience = Duration::from_millis(20);
+        let (writes, longest) = second_of(Duration::from_millis(8), patience);
+        assert!((48..=60).contains(&writes), "{writes}");
+        assert!(longest <= patience, "{longest:?}");
+        assert_eq!(second_of(Duration::from_millis(200), patience), (5, CALM));
+    }
+}
