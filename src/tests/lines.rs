@@ -3,7 +3,7 @@
 use super::harness::{Client, TestApp, hasty, new_id, patient};
 use crate::protocol::ServerMessage;
 use futures::{SinkExt, StreamExt};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// Breaks the line without a close frame.
 async fn breaks(client: Client) {
@@ -180,14 +180,10 @@ async fn stuck_clients_do_not_keep_the_server_from_stopping() {
     drop(stuck);
 }
 
-#[tokio::test]
-async fn who_reads_too_slowly_is_closed_with_4408_and_the_others_go_on() {
-    let mut timing = patient();
-    (timing.grace, timing.close_within) = (hasty().grace, super::harness::PATIENCE);
-    let app = TestApp::start_with(timing, &[]).await;
-    let mut slow = app.join("team", "Slow").await;
+/// Two senders of 290 offers of 47 KiB to somebody who reads none: more than the kernel's
+/// buffers hold. All of them are gone afterwards.
+async fn overwhelm(app: &TestApp, slow: &mut Client) {
     slow.enters_call(9).await;
-    // Two senders of 290 offers of 47 KiB: more than the kernel's buffers hold.
     let sdp = "x".repeat(47 * 1024);
     for nickname in ["Ann", "Ben"] {
         let mut sender = app.join("team", nickname).await;
@@ -199,15 +195,38 @@ async fn who_reads_too_slowly_is_closed_with_4408_and_the_others_go_on() {
         sender.closes(Some(1000)).await;
     }
     let totals = || app.context.rooms.totals().people;
-    app.context
-        .rooms
-        .watch()
-        .wait_for(|_| totals() == 0)
-        .await
-        .expect("all are gone");
+    let mut rooms = app.context.rooms.watch();
+    rooms.wait_for(|_| totals() == 0).await.expect("all gone");
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_is_closed_with_4408_and_the_others_go_on() {
+    let mut timing = patient();
+    (timing.grace, timing.close_within) = (hasty().grace, super::harness::PATIENCE);
+    let app = TestApp::start_with(timing, &[]).await;
+    let mut slow = app.join("team", "Slow").await;
+    overwhelm(&app, &mut slow).await;
     let mut ann = app.join("team", "Ann").await;
     ann.says("going on").await;
     assert_eq!(slow.is_closed().await, Some(4408));
+}
+
+#[tokio::test]
+async fn who_does_not_even_read_that_it_is_over_is_reset() {
+    let mut timing = patient();
+    (timing.grace, timing.close_within) = (hasty().grace, hasty().close_within);
+    let app = TestApp::start_with(timing, &[]).await;
+    let mut slow = app.join("team", "Slow").await;
+    overwhelm(&app, &mut slow).await;
+    app.context.gauges.no_sockets().await;
+    // What the kernel held for it is dropped: a minute of old news would come first.
+    let reset = loop {
+        match slow.socket.next().await {
+            Some(Ok(Message::Text(_) | Message::Ping(_))) => {}
+            end => break end,
+        }
+    };
+    assert!(matches!(reset, Some(Err(Error::Io(_)))), "{reset:?}");
 }
 
 #[tokio::test]

@@ -25,7 +25,8 @@ const AT_ONCE: usize = 8;
 const PING: Bytes = Bytes::from_static(b"\x89\x00");
 
 /// Writes what is queued, and pings, until the socket is condemned or broken. What cannot be
-/// written does not keep the verdict from being carried out.
+/// written does not keep the verdict from being carried out: a line that does not take the
+/// goodbye in time is reset.
 pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timing) {
     let mut verdict = queue.verdict();
     let mut pings = interval_at(Instant::now() + timing.ping_every, timing.ping_every);
@@ -60,7 +61,12 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
         }
     }
     unwritten.push_back(goodbye(code));
-    let _ = timeout(timing.close_within, write_all(&mut line, &mut unwritten)).await;
+    let goodbye = write_all(&mut line, &mut unwritten);
+    if timeout(timing.close_within, goodbye).await.is_err() {
+        // The kernel would go on for minutes with what nobody needs any more. A reset is
+        // noticed at once, and coming back brings the newest.
+        let _ = line.as_ref().set_zero_linger();
+    }
 }
 
 /// Writes everything, as much at once as the line takes.
