@@ -22,7 +22,7 @@ export class Cutter {
     };
     const pace = this.bytesPerSecond;
     for (const [from, to] of [[near, far], [far, near]] as const) {
-      if (from === far && pace < Infinity) void trickle(from, to, pace);
+      if (from === far && pace < Infinity) trickle(from, to, pace).catch(end);
       else from.on('data', (bytes) => this.swallows || to.write(bytes));
       from.on('close', end);
       from.on('error', end);
@@ -54,12 +54,17 @@ export class Cutter {
     }
   }
 
+  /** Ends every line at once, whatever is still on its way. */
+  reset(): void {
+    for (const [near, far] of [...this.pairs]) {
+      near.resetAndDestroy();
+      far.resetAndDestroy();
+    }
+  }
+
   close(): void {
     this.listener.close();
-    for (const [near, far] of this.pairs) {
-      near.destroy();
-      far.destroy();
-    }
+    this.reset();
   }
 }
 

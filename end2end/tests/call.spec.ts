@@ -208,10 +208,15 @@ test('a path that is cut is found again without anybody leaving', async ({ perso
   await expect(ben.room.notice('Ann left')).toHaveCount(0);
 });
 
-test('a server that restarts does not freeze the call', async ({ person, name, quality, startServer }) => {
+test('a server that restarts does not freeze the call, and a broken path is mended after it', async ({
+  person, name, quality, startServer,
+}) => {
+  test.setTimeout(150_000);
   quality.expects(/WebSocket connection to|net::ERR_/);
   const server = await startServer();
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
+  await ann.page.goto('/');
+  const path = await pathOf(ann.page);
   await ann.entersCall(name);
   await ben.entersCall(name);
   await expectFlow(ann.page, 1);
@@ -227,6 +232,15 @@ test('a server that restarts does not freeze the call', async ({ person, name, q
   expect(await recoveries(ann.page), 'the connection is the same one').toBe(connections);
   await ann.call.microphone.click();
   await ben.call.expectSays('Ann', MUTED);
+  await ann.call.microphone.click();
+
+  const made = async () => (await recoveries(ann.page)) + (await recoveries(ben.page));
+  const before = await made();
+  await path.cut();
+  await expect.poll(made, { message: 'the new server passes descriptions on', timeout: 45_000 }).toBeGreaterThan(before);
+  await path.mend();
+  await expectFlow(ann.page, 1);
+  await expectFlow(ben.page, 1);
 });
 
 for (const [error, words] of [

@@ -1,6 +1,7 @@
 import { expect, test, type Person } from '../support/test.ts';
 import { LINE_IS_DOWN } from '../support/quality.ts';
 import { Proxy } from '../support/proxy.ts';
+import { expectFlow } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
 
 let proxies: Proxy[] = [];
@@ -48,6 +49,22 @@ test('where WebSocket is blocked two people talk all the same', async ({ person,
   // Leaving is seen at once.
   await ann.room.leave.click();
   await ben.room.expectPeople(1);
+});
+
+test('a call runs where WebSocket is blocked', async ({ person, name, quality, server }) => {
+  quality.expects(LINE_IS_DOWN);
+  const blocked = await network(server);
+  blocked.block();
+  const [ann, ben] = [await person('Ann', { server: blocked }), await person('Ben')];
+  await ben.entersCall(name);
+  await ann.entersCall(name);
+  for (const somebody of [ann, ben]) {
+    await somebody.call.expectTiles(2);
+    await expectFlow(somebody.page, 1);
+  }
+  await ann.call.microphone.click();
+  await ben.call.expectSays('Ann', /muted|microphone off/i);
+  expect(blocked.sockets).toBe(0);
 });
 
 test('both may be where it is blocked, and nothing is said twice when answers get lost', async ({
