@@ -145,7 +145,7 @@ impl Window {
     /// Entries drawn at most.
     pub const SIZE: usize = 300;
     /// Entries it moves by.
-    pub const STEP: usize = 24;
+    pub const STEP: usize = 12;
 
     /// Which of `len` entries are drawn.
     pub fn range(self, len: usize) -> std::ops::Range<usize> {
