@@ -2,6 +2,7 @@
 //! connection is. Plain data; [`CallState::apply`] takes in what the server says, the
 //! browser's driver writes the rest.
 
+pub use super::devices::{Cause, Choices, DeviceChoice, DeviceKind, Problem, cause_of};
 use crate::protocol::{CallPerson, Devices, ErrorCode, Leg, ParticipantId, ServerMessage};
 use reactive_stores::Store;
 use std::collections::HashMap;
@@ -75,73 +76,6 @@ pub enum LinkState {
     Connected,
     /// Was up, is being mended.
     Reconnecting,
-}
-
-/// A kind of device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DeviceKind {
-    /// A camera.
-    Camera,
-    /// A microphone.
-    Microphone,
-}
-
-/// A device to choose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceChoice {
-    /// The browser's id for it.
-    pub id: String,
-    /// What it is called; empty before a permission is given.
-    pub label: String,
-}
-
-/// What there is to choose from, and what is chosen; an empty id is the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choices {
-    /// Cameras.
-    pub cameras: Vec<DeviceChoice>,
-    /// Microphones.
-    pub microphones: Vec<DeviceChoice>,
-    /// Speakers.
-    pub speakers: Vec<DeviceChoice>,
-    /// The camera in use.
-    pub camera: String,
-    /// The microphone in use.
-    pub microphone: String,
-    /// The speaker in use.
-    pub speaker: String,
-    /// Whether this browser can play through another speaker.
-    pub speaker_can_change: bool,
-}
-
-/// Something is wrong with a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Problem {
-    /// With which kind.
-    pub kind: DeviceKind,
-    /// What.
-    pub cause: Cause,
-}
-
-/// Why a device cannot be used (W3C Media Capture 10.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// The person, or a policy, said no (`NotAllowedError`).
-    Refused,
-    /// The operating system said no.
-    RefusedBySystem,
-    /// There is none (`NotFoundError`).
-    NotFound,
-    /// Another application has it (`NotReadableError`).
-    InUse,
-    /// The chosen one is not there any more (`OverconstrainedError`).
-    Gone,
-    /// The browser does not answer; perhaps its question is still open.
-    NoAnswer,
-    /// The page is not secure: browsers give devices to HTTPS and localhost only.
-    Insecure,
-    /// Anything else.
-    Unknown,
 }
 
 /// A tile of the stage.
@@ -242,49 +176,6 @@ impl CallState {
         self.problems.retain(|problem| problem.kind != kind);
         self.problems
             .extend(cause.map(|cause| Problem { kind, cause }));
-    }
-}
-
-impl Choices {
-    /// The camera after the one in use, going round; none where there is no other.
-    pub fn next_camera(&self) -> Option<&str> {
-        let place = self.cameras.iter().position(|c| c.id == self.camera);
-        let next = place.map_or(0, |place| (place + 1) % self.cameras.len().max(1));
-        let next = self.cameras.get(next)?;
-        (next.id != self.camera).then_some(next.id.as_str())
-    }
-
-    /// Whether the device in use is in the list no more. An empty list tells nothing:
-    /// browsers keep it back until a permission is given.
-    pub fn has_lost(&self, kind: DeviceKind) -> bool {
-        let (list, chosen) = match kind {
-            DeviceKind::Camera => (&self.cameras, &self.camera),
-            DeviceKind::Microphone => (&self.microphones, &self.microphone),
-        };
-        is_missing(list, chosen)
-    }
-
-    /// Whether the chosen speaker is in the list no more.
-    pub fn has_lost_speaker(&self) -> bool {
-        is_missing(&self.speakers, &self.speaker)
-    }
-}
-
-fn is_missing(list: &[DeviceChoice], chosen: &str) -> bool {
-    let known = list.iter().any(|device| !device.id.is_empty());
-    known && !chosen.is_empty() && list.iter().all(|device| device.id != chosen)
-}
-
-/// What a failed `getUserMedia` means, by the name and text of its `DOMException`.
-pub fn cause_of(name: &str, text: &str) -> Cause {
-    match name {
-        "NotAllowedError" | "SecurityError" if text.contains("system") => Cause::RefusedBySystem,
-        "NotAllowedError" | "SecurityError" => Cause::Refused,
-        "NotFoundError" => Cause::NotFound,
-        "NotReadableError" | "AbortError" => Cause::InUse,
-        "OverconstrainedError" => Cause::Gone,
-        "TypeError" => Cause::Insecure,
-        _ => Cause::Unknown,
     }
 }
 
@@ -404,51 +295,6 @@ mod tests {
             devices,
         });
         assert_eq!(state.tiles()[1].devices, devices);
-    }
-
-    #[test]
-    fn each_device_error_has_its_own_meaning() {
-        assert_eq!(
-            cause_of("NotAllowedError", "Permission denied"),
-            Cause::Refused
-        );
-        assert_eq!(
-            cause_of("NotAllowedError", "Permission denied by system"),
-            Cause::RefusedBySystem
-        );
-        assert_eq!(cause_of("NotFoundError", ""), Cause::NotFound);
-        assert_eq!(cause_of("NotReadableError", ""), Cause::InUse);
-        assert_eq!(cause_of("OverconstrainedError", ""), Cause::Gone);
-        assert_eq!(cause_of("Whatever", ""), Cause::Unknown);
-    }
-
-    fn choices(ids: &[&str], camera: &str) -> Choices {
-        let device = |id: &&str| DeviceChoice {
-            id: (*id).to_owned(),
-            label: String::new(),
-        };
-        Choices {
-            cameras: ids.iter().map(device).collect(),
-            camera: camera.to_owned(),
-            ..Choices::default()
-        }
-    }
-
-    #[test]
-    fn the_next_camera_goes_round_and_is_never_the_same() {
-        assert_eq!(choices(&["a", "b"], "a").next_camera(), Some("b"));
-        assert_eq!(choices(&["a", "b"], "b").next_camera(), Some("a"));
-        assert_eq!(choices(&["a", "b"], "gone").next_camera(), Some("a"));
-        assert_eq!(choices(&["a"], "a").next_camera(), None);
-        assert_eq!(choices(&[], "a").next_camera(), None);
-    }
-
-    #[test]
-    fn a_device_is_lost_when_the_list_knows_others_only() {
-        assert!(choices(&["b"], "a").has_lost(DeviceKind::Camera));
-        assert!(!choices(&["a", "b"], "a").has_lost(DeviceKind::Camera));
-        assert!(!choices(&[""], "a").has_lost(DeviceKind::Camera), "no ids");
-        assert!(!choices(&["b"], "").has_lost(DeviceKind::Camera), "none");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod call;
+pub mod devices;
 pub mod line;
 pub mod log;
 pub mod namesakes;

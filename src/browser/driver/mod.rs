@@ -6,21 +6,23 @@
 //! connection, which is looked after in [`line`].
 
 mod line;
+mod memory;
+mod words;
 
 use super::call::{CallDriver, Media};
 use super::clock::steady_ms;
 use super::js::Listener;
 use super::link::Link;
-use super::storage::{self, Identity};
+use super::storage;
 use crate::protocol::{
-    ChatText, ClientMessage, Devices, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId,
-    RoomName, Seq, ServerMessage, SessionToken, TYPING_EVERY_MS, TYPING_LASTS_MS,
+    ClientMessage, Devices, ErrorCode, Joined, Nickname, ParticipantId, RoomName, Seq,
+    ServerMessage, SessionToken,
 };
 use crate::state::call::CallState;
 use crate::state::line::{PING_EVERY, Stage};
 use crate::state::outbox::Outbox;
 use crate::state::ways::Ways;
-use crate::state::{Position, RoomState, RoomStateStoreFields, apply_to_store};
+use crate::state::{RoomState, RoomStateStoreFields, apply_to_store};
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
 use reactive_stores::Store;
@@ -28,11 +30,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-
-/// Older messages asked for at once.
-const OLDER_PAGE: u32 = 50;
-/// How long to wait before handing over more of a flood of messages.
-const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 
 /// Runs one room for one tab.
 pub struct Driver {
@@ -135,77 +132,6 @@ impl Driver {
         }
     }
 
-    /// Says something.
-    pub fn say(&self, text: ChatText, reply_to: Option<MessageId>) {
-        let id = MessageId(uuid::Uuid::now_v7());
-        self.state.log().update(|log| log.say(id, text, reply_to));
-        self.state.reading().update(|reading| reading.mark = None);
-        self.typing_told.set(f64::NEG_INFINITY);
-        self.pending_changed();
-    }
-
-    /// Changes what a message of one's own says.
-    pub fn edit(&self, id: MessageId, text: ChatText) {
-        let text = text.to_string();
-        self.send(&ClientMessage::Edit { id, text });
-    }
-
-    /// Takes a message of one's own back.
-    pub fn delete(&self, id: MessageId) {
-        self.send(&ClientMessage::Delete { id });
-    }
-
-    /// Gives a message an emoji, or takes it back.
-    pub fn react(&self, id: MessageId, emoji: Emoji, on: bool) {
-        let emoji = emoji.into();
-        self.send(&ClientMessage::React { id, emoji, on });
-    }
-
-    /// Tells the others that one is typing, unless they were told a moment ago.
-    pub fn typing(&self) {
-        let now = steady_ms();
-        if now - self.typing_told.get() >= f64::from(TYPING_EVERY_MS) && self.stage() == Stage::Live
-        {
-            self.typing_told.set(now);
-            self.send(&ClientMessage::Typing);
-        }
-    }
-
-    /// Sends a refused message again.
-    pub fn retry(&self, id: MessageId) {
-        self.outbox.borrow_mut().hand_back(id);
-        self.state.log().update(|log| log.retry(id));
-        self.pending_changed();
-    }
-
-    /// Gives a refused message up.
-    pub fn discard(&self, id: MessageId) {
-        self.state.log().update(|log| log.discard(id));
-        self.pending_changed();
-    }
-
-    /// Asks to be called something else; remembered for the next room, too.
-    pub fn rename(&self, nickname: Nickname) {
-        storage::set_cookie(crate::api::NICKNAME_COOKIE, nickname.as_str());
-        self.send(&ClientMessage::Nickname {
-            nickname: nickname.to_string(),
-        });
-        *self.nickname.borrow_mut() = nickname;
-        self.remember_identity();
-    }
-
-    /// Asks for older messages.
-    pub fn load_older(&self) {
-        let oldest = self.state.log().read_untracked().oldest();
-        if let Some(before) = oldest.filter(|oldest| self.asked_before.get() != Some(*oldest)) {
-            let asked = self.send(&ClientMessage::History {
-                before,
-                limit: Some(OLDER_PAGE),
-            });
-            self.asked_before.set(asked.then_some(before));
-        }
-    }
-
     /// Tries to connect at once.
     pub fn retry_now(&self) {
         if matches!(self.stage(), Stage::Waiting | Stage::Full) {
@@ -271,23 +197,6 @@ impl Driver {
         }
     }
 
-    /// Whoever does not go on typing has stopped.
-    fn forget_typing_later(&self, id: &ParticipantId) {
-        let (me, who) = (self.me.clone(), id.clone());
-        let stop = Timeout::new(TYPING_LASTS_MS, move || {
-            if let Some(driver) = me.upgrade() {
-                driver
-                    .state
-                    .typing()
-                    .maybe_update(|typing| typing.stop(&who));
-                let over = driver.timers.borrow_mut().typing.remove(&who);
-                drop(over);
-            }
-        });
-        let former = self.timers.borrow_mut().typing.insert(id.clone(), stop);
-        drop(former);
-    }
-
     fn joined(&self, joined: &Joined) {
         self.asked_before.set(None);
         self.line_is_live();
@@ -296,80 +205,6 @@ impl Driver {
         *self.outbox.borrow_mut() = Outbox::new(steady_ms());
         self.pending_changed();
         self.call.on_live();
-    }
-
-    /// Hands over what the outbox allows; comes back for the rest.
-    fn pending_changed(&self) {
-        let pending = self.state.log().read_untracked().pending.clone();
-        storage::set_pending(&self.room, &pending);
-        if self.stage() != Stage::Live {
-            return;
-        }
-        let (due, more) = self.outbox.borrow_mut().due(&pending, steady_ms());
-        for message in &due {
-            self.send(message);
-        }
-        let me = self.me.clone();
-        self.timers.borrow_mut().outbox = more.then(|| {
-            Timeout::new(millis(OUTBOX_PAUSE), move || {
-                if let Some(driver) = me.upgrade() {
-                    driver.pending_changed();
-                }
-            })
-        });
-    }
-
-    fn restore_pending(&self) {
-        let pending = storage::pending(&self.room);
-        if !pending.is_empty() {
-            self.state.log().update(|log| log.pending = pending);
-        }
-    }
-
-    fn remember_identity(&self) {
-        if let Some(session) = self.session.borrow().clone() {
-            let nickname = self.nickname.borrow().clone();
-            storage::set_identity(&self.room, Some(&Identity { session, nickname }));
-        }
-    }
-
-    /// One looks here, or elsewhere.
-    fn looks(&self, here: bool) {
-        let newest = self.state.log().read_untracked().newest();
-        let reading = self.state.reading();
-        match here {
-            true => {
-                reading.maybe_update(|reading| reading.look_back(newest));
-                self.probe();
-            }
-            false => {
-                reading.maybe_update(|reading| reading.look_away(newest));
-                self.remember_read();
-            }
-        }
-    }
-
-    /// Remembers how far one has read.
-    fn remember_read(&self) {
-        let log = self.state.log();
-        let log = log.read_untracked();
-        if let (Some(position), Some(seq)) = (&log.position, log.newest()) {
-            let epoch = position.epoch.clone();
-            storage::set_read(&self.room, &Position { epoch, seq });
-        }
-    }
-
-    /// Goes on reading where one stopped on a former visit.
-    fn restore_read(&self) {
-        let log = self.state.log();
-        let log = log.read_untracked();
-        let epoch = log.position.as_ref().map(|position| &position.epoch);
-        if let Some(read) = storage::read(&self.room).filter(|read| Some(&read.epoch) == epoch) {
-            let newest = log.newest();
-            self.state
-                .reading()
-                .update(|reading| reading.resume(read.seq, newest));
-        }
     }
 
     fn listen(&self) {
