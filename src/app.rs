@@ -18,10 +18,14 @@ pub const ZONE_COOKIE: &str = "noom_zone";
 ///
 /// It also sets the page's Content-Security-Policy, because the nonce is made here.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
-    let page = page_facts();
+    let PageFacts {
+        theme,
+        css,
+        scripts,
+    } = page_facts();
     view! {
         <!DOCTYPE html>
-        <html data-theme=page.theme>
+        <html data-theme=theme>
             <head>
                 <meta charset="utf-8" />
                 <meta
@@ -31,15 +35,19 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 // Forms carry their Origin to this site; nobody else learns the address.
                 <meta name="referrer" content="same-origin" />
                 <meta name="color-scheme" content="light dark" />
-                <link rel="stylesheet" href=page.css />
+                <link rel="stylesheet" href=css />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 <link rel="manifest" href="/manifest.webmanifest" />
                 <AutoReload options=options.clone() />
-                <Hydration js=page.js wasm=page.wasm />
+                <Hydration scripts />
                 <MetaTags />
             </head>
             <body>
                 <App />
+                // A log is read from its end, also before the script is there.
+                <script nonce=use_nonce()>
+                    "document.querySelector('.chat__log')?.scrollTo(0,1e9)"
+                </script>
             </body>
         </html>
     }
@@ -48,9 +56,16 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 /// What the shell needs to know of the request and the build.
 struct PageFacts {
     theme: Option<String>,
+    css: String,
+    scripts: Scripts,
+}
+
+/// Where the script and the modules of the page are.
+struct Scripts {
     js: String,
     wasm: String,
-    css: String,
+    /// What draws a room, where this is one: its module, and the script that loads it.
+    room: Option<[String; 2]>,
 }
 
 #[cfg(feature = "ssr")]
@@ -66,9 +81,15 @@ fn page_facts() -> PageFacts {
     let names = expect_context::<AppContext>().assets.names();
     PageFacts {
         theme: request::cookie(THEME_COOKIE).filter(|theme| theme == "light" || theme == "dark"),
-        js: format!("/pkg/{}", names.js),
-        wasm: format!("/pkg/{}", names.wasm),
         css: format!("/pkg/{}", names.css),
+        scripts: Scripts {
+            js: format!("/pkg/{}", names.js),
+            wasm: format!("/pkg/{}", names.wasm),
+            room: names
+                .room
+                .filter(|_| request::path().starts_with("/room/"))
+                .map(|files| files.map(|name| format!("/pkg/{name}"))),
+        },
     }
 }
 
@@ -78,26 +99,48 @@ fn page_facts() -> PageFacts {
     let none = String::new;
     PageFacts {
         theme: None,
-        js: none(),
-        wasm: none(),
         css: none(),
+        scripts: Scripts {
+            js: none(),
+            wasm: none(),
+            room: None,
+        },
     }
 }
 
-/// Loads the script and the wasm module, and hydrates.
+/// Says when the page has been painted; at once where nobody looks, and not too late where
+/// the browser does not say.
+const PAINTED: &str = "const painted=new Promise(done=>{\
+    if(document.hidden)done();\
+    setTimeout(done,500);\
+    new PerformanceObserver(done).observe({type:\"paint\",buffered:true})});";
+
+/// Loads the script and the wasm module, and hydrates what is on the screen by then.
 ///
 /// Our own, because the framework's puts the nonce into an attribute that scripts
 /// and styles can read; here it stands in `nonce` only.
 #[component]
 fn Hydration(
-    /// Where the script is.
-    js: String,
-    /// Where the wasm module is.
-    wasm: String,
+    /// Where everything is.
+    scripts: Scripts,
 ) -> impl IntoView {
     let nonce = use_nonce();
+    let Scripts { js, wasm, room } = scripts;
+    // What draws a room is asked for as soon as the page is there, before the script knows
+    // that it needs it.
+    let room = room.map_or_else(String::new, |[wasm, js]| {
+        format!(
+            "painted.then(()=>{{\
+            const link=facts=>document.head.prepend(\
+            Object.assign(document.createElement(\"link\"),facts));\
+            link({{rel:\"preload\",as:\"fetch\",crossOrigin:\"\",href:\"{wasm}\"}});\
+            link({{rel:\"modulepreload\",href:\"{js}\"}})}});"
+        )
+    });
     let script = format!(
-        "import(\"{js}\").then(m=>m.default({{module_or_path:\"{wasm}\"}}).then(()=>m.hydrate()))"
+        "{PAINTED}{room}\
+        import(\"{js}\").then(m=>m.default({{module_or_path:\"{wasm}\"}})\
+        .then(()=>painted).then(()=>m.hydrate()))"
     );
     view! {
         <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="" />
@@ -160,6 +203,12 @@ pub struct Zone {
 }
 
 impl Zone {
+    /// From now on times are those of the browser. Called when the page is hydrated: before
+    /// that it says what the server wrote.
+    pub fn ask_browser(self) {
+        self.ask_browser.set(true);
+    }
+
     /// The offset from UTC at a moment, in minutes; tracked.
     pub fn offset_minutes(self, at_ms: i64) -> i32 {
         #[cfg(feature = "hydrate")]
@@ -180,14 +229,11 @@ fn provide_zone() {
         ask_browser: RwSignal::new(false),
     };
     provide_context(zone);
+    #[cfg(feature = "hydrate")]
     Effect::new(move || {
-        #[cfg(feature = "hydrate")]
-        {
-            let now = crate::browser::clock::now_ms();
-            let offset = crate::browser::clock::offset_minutes(now);
-            crate::browser::storage::set_cookie(ZONE_COOKIE, &offset.to_string());
-        }
-        zone.ask_browser.set(true);
+        let now = crate::browser::clock::now_ms();
+        let offset = crate::browser::clock::offset_minutes(now);
+        crate::browser::storage::set_cookie(ZONE_COOKIE, &offset.to_string());
     });
 }
 

@@ -24,7 +24,22 @@ pub struct Session {
     /// Which room this is.
     name: StoredValue<RoomName>,
     #[cfg(feature = "hydrate")]
-    driver: StoredValue<Option<Rc<Driver>>, LocalStorage>,
+    driver: StoredValue<Driving, LocalStorage>,
+}
+
+/// What somebody wants of the driver.
+#[cfg(feature = "hydrate")]
+type Wish = Box<dyn FnOnce(&Rc<Driver>)>;
+
+/// Who does what is asked.
+#[cfg(feature = "hydrate")]
+enum Driving {
+    /// Nobody yet: the page is being hydrated. What was asked meanwhile is done then.
+    NotYet(Vec<Wish>),
+    /// The driver.
+    By(Rc<Driver>),
+    /// Nobody any more.
+    Over,
 }
 
 impl Session {
@@ -35,7 +50,7 @@ impl Session {
             call: Store::new(call),
             name: StoredValue::new(name),
             #[cfg(feature = "hydrate")]
-            driver: StoredValue::new_local(None),
+            driver: StoredValue::new_local(Driving::NotYet(Vec::new())),
         }
     }
 
@@ -68,7 +83,10 @@ impl Session {
         #[cfg(feature = "hydrate")]
         {
             let driver = Driver::start(self.room, self.call, self.name(), nickname);
-            self.driver.set_value(Some(driver));
+            let before = self.replace_driving(Driving::By(driver.clone()));
+            if let Some(Driving::NotYet(wishes)) = before {
+                wishes.into_iter().for_each(|wish| wish(&driver));
+            }
         }
         #[cfg(not(feature = "hydrate"))]
         let _ = nickname;
@@ -77,17 +95,31 @@ impl Session {
     /// Leaves the room: the others are told at once.
     pub fn disconnect(self) {
         #[cfg(feature = "hydrate")]
-        if let Some(driver) = self.driver.try_update_value(Option::take).flatten() {
+        if let Some(Driving::By(driver)) = self.replace_driving(Driving::Over) {
             driver.stop();
         }
     }
 
-    /// Hands the driver to `action`; nothing happens on the server or before `connect`.
     #[cfg(feature = "hydrate")]
-    fn ask(self, action: impl FnOnce(&Rc<Driver>)) {
-        let driver = self.driver.try_with_value(Clone::clone).flatten();
-        if let Some(driver) = driver {
-            action(&driver);
+    fn replace_driving(self, driving: Driving) -> Option<Driving> {
+        self.driver
+            .try_update_value(|before| std::mem::replace(before, driving))
+    }
+
+    /// Has it done by the driver, as soon as there is one; nothing happens on the server.
+    #[cfg(feature = "hydrate")]
+    fn ask(self, wish: impl FnOnce(&Rc<Driver>) + 'static) {
+        let mut wish: Option<Wish> = Some(Box::new(wish));
+        let driver = self.driver.try_update_value(|driving| match driving {
+            Driving::NotYet(wishes) => {
+                wishes.extend(wish.take());
+                None
+            }
+            Driving::By(driver) => Some(driver.clone()),
+            Driving::Over => None,
+        });
+        if let (Some(driver), Some(wish)) = (driver.flatten(), wish) {
+            wish(&driver);
         }
     }
 }
@@ -99,7 +131,7 @@ macro_rules! driver_methods {
             $(#[$doc])*
             pub fn $name(self, $($arg: $kind),*) {
                 #[cfg(feature = "hydrate")]
-                self.ask(|driver| driver$(.$part())?.$name($($arg),*));
+                self.ask(move |driver| driver$(.$part())?.$name($($arg),*));
                 #[cfg(not(feature = "hydrate"))]
                 { $(let _ = $arg;)* }
             }
@@ -154,6 +186,7 @@ driver_methods! {
 impl Session {
     /// Plays somebody's stream in `element`.
     pub fn attach(self, element: &web_sys::HtmlMediaElement, id: &ParticipantId) {
-        self.ask(|driver| driver.call().attach(element, id));
+        let (element, id) = (Clone::clone(element), id.clone());
+        self.ask(move |driver| driver.call().attach(&element, &id));
     }
 }

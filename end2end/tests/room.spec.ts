@@ -64,6 +64,35 @@ test('messages carry the time of day and the log the day', async ({ person, name
   await expect(ann.room.log).toContainText(/today|monday|tuesday|wednesday|thursday|friday|saturday|sunday/i);
 });
 
+test('times are those of the device, from the first visit on', async ({ person, name, server }) => {
+  const ann = await Wire.join(server, name, 'Ann');
+  await ann.say('what time is it where you are');
+  // Half an hour off the full one, so that it is no other zone by chance.
+  const timezoneId = 'Asia/Kolkata';
+  const ben = await person('Ben', { context: { timezoneId } });
+  await ben.entersRoom(name);
+  const time = ben.room.said('what time is it where you are').locator('time');
+  const [hours, minutes] = (await time.innerText()).split(':').map(Number);
+  const shown = (hours! % 12) * 60 + Number(/\d+/.exec(String(minutes)));
+  const there = (Math.floor(Date.now() / 60_000) + 330) % 720;
+  expect([0, 1, 2]).toContain((there - shown + 720) % 720);
+  ann.close();
+});
+
+test('the end of the log is in view before any script of the page has come', async ({
+  person, name, quality, server,
+}) => {
+  quality.expects(/net::ERR_FAILED|dynamically imported module/);
+  const ann = await Wire.join(server, name, 'Ann');
+  for (let i = 0; i < 30; i += 1) await ann.say(`line ${i}`);
+  const ben = await person('Ben');
+  await ben.page.route('**/*.{js,wasm}', (route) => route.abort());
+  await ben.page.goto(roomPath(name));
+  await expect(ben.room.said('line 29')).toBeInViewport();
+  await expect(ben.room.said('line 0')).not.toBeInViewport();
+  ann.close();
+});
+
 test('who joins, leaves and renames is noticed, and the head count is live', async ({ person, name }) => {
   const [ann, ben] = await two(person, name);
   await expect(ann.room.notice('Ben joined')).toBeVisible();

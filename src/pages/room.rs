@@ -4,9 +4,10 @@
 //! with, makes the [`Session`] and keeps it while one moves between the two.
 
 use crate::api::{ApiError, Packed, RoomStart, load_room};
+use crate::app::Zone;
 use crate::components::If;
 use crate::components::chat::{Chat, SearchBox};
-use crate::components::{Banner, Icon, IconName, Masthead, PeopleSide, RoomFull};
+use crate::components::{Banner, Hydration, Icon, IconName, Later, Masthead, PeopleSide, RoomFull};
 use crate::i18n::*;
 use crate::pages::CallPage;
 use crate::protocol::{Nickname, RoomName};
@@ -80,7 +81,14 @@ fn OpenRoom(
     let name = start.name.clone();
     let session = start_session(start);
     provide_context(session);
-    Effect::new(move || session.connect(nickname.clone()));
+    let hydration = Hydration::provide();
+    let zone = expect_context::<Zone>();
+    Effect::new(move || {
+        if hydration.is_over() {
+            zone.ask_browser();
+            session.connect(nickname.clone());
+        }
+    });
     on_cleanup(move || session.disconnect());
     count_unread_in_title(session);
     let full = Memo::new(move |_| session.room.line().read().stage == Stage::Full);
@@ -168,37 +176,56 @@ fn is_call_path(path: &str) -> bool {
 /// The room page itself.
 #[component]
 fn RoomPage() -> impl IntoView {
-    let session = expect_context::<Session>();
-    let i18n = use_i18n();
     let people_open = RwSignal::new(false);
-    let name = session.name();
     view! {
         <div class="room">
-            <header class="room__bar">
-                <a class="back" href="/" aria-label=words!(i18n, room.back)>
-                    <Icon name=IconName::Back />
-                </a>
-                <span class="room__bar-name">{name.to_string()}</span>
-                <button
-                    class="button button--quiet button--small"
-                    type="button"
-                    aria-expanded=Signal::derive(move || people_open.get().to_string())
-                    aria-controls="people"
-                    on:click=move |_| people_open.update(|open| *open = !*open)
-                >
-                    <Icon name=IconName::People />
-                    <span class="visually-hidden">{words!(i18n, room.show_people)}</span>
-                    <HeadCount />
-                </button>
-                <JoinCall name=name.clone() />
-            </header>
-            <PeopleSide open=people_open />
+            <Later>
+                <RoomBar people_open />
+            </Later>
+            <Later>
+                <PeopleSide open=people_open />
+            </Later>
             <main id="content" class="room__main">
                 <Banner />
-                <SearchBox />
-                <Chat />
+                <Later>
+                    <SearchBox />
+                </Later>
+                <Later>
+                    <Chat />
+                </Later>
             </main>
         </div>
+    }
+}
+
+/// The bar at the top of the page.
+#[component]
+fn RoomBar(
+    /// Whether the people are shown where there is no room for both.
+    people_open: RwSignal<bool>,
+) -> impl IntoView {
+    let session = expect_context::<Session>();
+    let i18n = use_i18n();
+    let name = session.name();
+    view! {
+        <header class="room__bar">
+            <a class="back" href="/" aria-label=words!(i18n, room.back)>
+                <Icon name=IconName::Back />
+            </a>
+            <span class="room__bar-name">{name.to_string()}</span>
+            <button
+                class="button button--quiet button--small"
+                type="button"
+                aria-expanded=Signal::derive(move || people_open.get().to_string())
+                aria-controls="people"
+                on:click=move |_| people_open.update(|open| *open = !*open)
+            >
+                <Icon name=IconName::People />
+                <span class="visually-hidden">{words!(i18n, room.show_people)}</span>
+                <HeadCount />
+            </button>
+            <JoinCall name=name.clone() />
+        </header>
     }
 }
 

@@ -47,6 +47,11 @@ pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
     }
 }
 
+/// The path of the request, as it was sent.
+pub fn path() -> String {
+    use_context::<Parts>().map_or_else(String::new, |parts| parts.uri.path().to_owned())
+}
+
 /// One parameter of the query, percent-decoded.
 pub fn query(name: &str) -> Option<String> {
     let parts = use_context::<Parts>()?;

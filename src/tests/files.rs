@@ -103,3 +103,32 @@ async fn an_unknown_path_is_a_page_for_people_and_a_line_for_programs() {
         "{person}"
     );
 }
+
+#[tokio::test]
+async fn a_page_is_packed_for_those_who_take_it() {
+    let app = TestApp::start().await;
+    let ask = |coding: &str| {
+        let host = app.address;
+        format!(
+            "GET / HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: {coding}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    for coding in ["gzip, br", "br;q=1, gzip;q=0.5"] {
+        let packed = app.http(&ask(coding)).await.to_lowercase();
+        assert!(
+            packed.contains("content-encoding: gzip"),
+            "{coding}: {packed}"
+        );
+        assert!(
+            packed.contains("vary: accept-encoding"),
+            "{coding}: {packed}"
+        );
+    }
+    for coding in ["identity", "gzip;q=0"] {
+        let plain = app.http(&ask(coding)).await;
+        assert!(
+            plain.contains("</html>") && !plain.contains("gzip"),
+            "{coding}"
+        );
+    }
+}

@@ -51,7 +51,9 @@ pub async fn look(server: &'static str, page: &'static str, port: u16, path: &st
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
     let which = Command::new("which").arg(&chromium).output().await?;
     let chromium = String::from_utf8(which.stdout)?;
-    let output = Command::new("node")
+    // A browser needs more than the one core that the generator was given.
+    let output = Command::new("taskset")
+        .args(["--cpu-list", "0-1023", "node"])
         .arg("bench/peers/lighthouse.mjs")
         .arg(format!("http://127.0.0.1:{port}{path}"))
         .arg(chromium.trim())

@@ -11,7 +11,7 @@ mod typing;
 
 pub use search::SearchBox;
 
-use crate::components::If;
+use crate::components::{If, Later};
 use crate::protocol::MessageId;
 use composer::Composer;
 use leptos::prelude::*;
@@ -36,9 +36,13 @@ pub fn Chat() -> impl IntoView {
             </If>
             // Kept while one searches: it goes on where one was.
             <div class="chat__live" hidden=found>
-                <MessageLog />
+                <Later>
+                    <MessageLog />
+                </Later>
                 <TypingPeople />
-                <Composer />
+                <Later>
+                    <Composer />
+                </Later>
             </div>
         </section>
     }

@@ -6,6 +6,7 @@
 //! others are asked for again by their strong `ETag`. There is no `Last-Modified`: the
 //! files have none that means anything.
 
+use super::asset_names::{AssetNames, names_in};
 use crate::server::context::AppContext;
 use axum::{
     body::{Body, Bytes},
@@ -23,24 +24,13 @@ use std::{borrow::Cow, fmt::Write, sync::OnceLock};
 struct Site;
 
 /// The folder of scripts, module and styles.
-const PKG: &str = "pkg/";
+pub(super) const PKG: &str = "pkg/";
 /// A year: what "for ever" is in HTTP (RFC 9111).
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Letters of the hash cargo-leptos puts into names: MD5 as base64url without padding.
-const HASH_LETTERS: usize = 22;
+pub(super) const HASH_LETTERS: usize = 22;
 /// The codings the build makes, best first, with the ending of their files.
 const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
-
-/// What the files a page loads are called in this build.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssetNames {
-    /// The script, `noom.js` or `noom.<hash>.js`.
-    pub js: String,
-    /// The module.
-    pub wasm: String,
-    /// The styles.
-    pub css: String,
-}
 
 /// The files of one build.
 pub struct Assets {
@@ -227,44 +217,6 @@ fn is_hashed(path: &str) -> bool {
         part.len() == HASH_LETTERS && letters
     };
     name.split('.').skip(1).any(is_hash)
-}
-
-/// Finds what a page loads among the paths of a build; plain names where there is none.
-fn names_in(paths: &[String]) -> AssetNames {
-    let find = |ending: &str| {
-        let mut found = paths
-            .iter()
-            .filter_map(|path| path.strip_prefix(PKG))
-            .filter(|name| {
-                let middle = name
-                    .strip_prefix("noom")
-                    .and_then(|name| name.strip_suffix(ending));
-                let middle = middle.map(|middle| middle.strip_prefix("_bg").unwrap_or(middle));
-                middle.is_some_and(|middle| middle.is_empty() || is_middle(middle))
-            });
-        let name = found
-            .next()
-            .map_or_else(|| format!("noom{ending}"), str::to_owned);
-        found.fold(name, |name, other| {
-            if other.len() > name.len() {
-                other.to_owned()
-            } else {
-                name
-            }
-        })
-    };
-    AssetNames {
-        js: find(".js"),
-        wasm: find(".wasm"),
-        css: find(".css"),
-    }
-}
-
-/// Whether it is `.<hash>`.
-fn is_middle(middle: &str) -> bool {
-    middle
-        .strip_prefix('.')
-        .is_some_and(|hash| hash.len() == HASH_LETTERS && !hash.contains('.'))
 }
 
 #[cfg(test)]

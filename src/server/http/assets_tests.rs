@@ -135,4 +135,12 @@ fn the_names_of_a_build_are_found_with_and_without_hashes() {
         (hashed.css.as_str(), names(&[]).wasm.as_str()),
         ("noom.css", "noom.wasm")
     );
+    assert_eq!(hashed.room, None);
+    let split = names(&[
+        "pkg/__wasm_split.x.js",
+        "pkg/split_room.y.wasm",
+        "pkg/split_room.y.wasm.br",
+    ]);
+    let room = ["split_room.y.wasm", "__wasm_split.x.js"].map(str::to_owned);
+    assert_eq!(split.room, Some(room));
 }

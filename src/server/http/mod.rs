@@ -3,10 +3,12 @@
 //! * [`router`] which path is answered by what.
 //! * [`pages`] renders on threads of its own.
 //! * [`origin`] refuses requests made by other sites; [`security`] the headers.
-//! * [`assets`] the files the pages load, from inside the binary.
+//! * [`assets`] the files the pages load, from inside the binary; [`asset_names`] what they
+//!   are called.
 //! * [`health`] whether it lives, whether it can serve; [`metrics`] what it counts.
 //! * [`connection`] the room protocol with one client, carried by [`ws`] or [`poll`].
 
+mod asset_names;
 mod assets;
 mod connection;
 mod health;
@@ -18,7 +20,8 @@ mod router;
 mod security;
 mod ws;
 
-pub use assets::{AssetNames, Assets};
+pub use asset_names::AssetNames;
+pub use assets::Assets;
 pub use connection::Addresses;
 pub use health::Gauges;
 pub use origin::Origin;

@@ -13,9 +13,20 @@ use axum::{
 use http::StatusCode;
 use std::future::Future;
 use tokio::task::JoinSet;
+use tower_http::{
+    CompressionLevel,
+    compression::{CompressionLayer, DefaultPredicate},
+};
 
 /// Bytes of a page at most. 16 MiB: a hundred times the largest history.
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Packs pages for those who take it: a page of messages becomes a tenth. At the fastest
+/// level, because each is made for one person. What a page says twice is no secret (BREACH
+/// needs one), and its nonce is another one each time.
+pub fn compression() -> CompressionLayer<DefaultPredicate> {
+    CompressionLayer::new().quality(CompressionLevel::Fastest)
+}
 
 /// Runs what is left of a request on the threads for pages. Given up with the request.
 pub async fn render_apart(

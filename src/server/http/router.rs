@@ -29,6 +29,7 @@ pub fn router(context: AppContext) -> Router {
     let options = context.leptos.clone();
     let pages = Router::new()
         .leptos_routes(&context, paths, move || shell(options.clone()))
+        .layer(pages::compression())
         .layer(from_fn_with_state(context.clone(), pages::render_apart));
     let router = Router::new()
         .route("/healthz", get(health::alive))

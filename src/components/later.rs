@@ -1,0 +1,251 @@
+//! Hydration in several tasks.
+//!
+//! Browsers compile each function of a module when it is called first, so a page that is
+//! hydrated in one go keeps them busy for one long task in which no tap is answered. What is
+//! inside [`Later`] is skipped at first and hydrated in a task of its own. Until all of it is,
+//! nothing may change what the page shows: [`Hydration`] says when.
+
+use leptos::prelude::*;
+use leptos::tachys::html::attribute::Attribute;
+use leptos::tachys::html::attribute::any_attribute::AnyAttribute;
+use leptos::tachys::hydration::Cursor;
+use leptos::tachys::renderer::{CastFrom, Rndr, types};
+use leptos::tachys::ssr::StreamBuilder;
+use leptos::tachys::view::any_view::AnyViewState;
+use leptos::tachys::view::{Mountable, Position, PositionState};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// How much of the page is still to be hydrated.
+#[derive(Clone, Copy)]
+pub struct Hydration {
+    parts: RwSignal<usize>,
+}
+
+impl Hydration {
+    /// Counts what is inside the component that calls it.
+    pub fn provide() -> Self {
+        let parts = RwSignal::new(0);
+        provide_context(Self { parts });
+        Self { parts }
+    }
+
+    /// Whether all of it is hydrated; tracked.
+    pub fn is_over(self) -> bool {
+        self.parts.get() == 0
+    }
+}
+
+/// Draws its children, which are one element; where that is hydrated, in a task of its own.
+#[component]
+pub fn Later(
+    /// What to draw.
+    children: Children,
+) -> impl IntoView {
+    Part { draw: children }
+}
+
+/// What is hydrated later.
+struct Part {
+    draw: Children,
+}
+
+impl Render for Part {
+    type State = PartState;
+
+    fn build(self) -> Self::State {
+        PartState::Built((self.draw)().build())
+    }
+
+    fn rebuild(self, state: &mut Self::State) {
+        let mut new = self.build();
+        state.insert_before_this(&mut new);
+        state.unmount();
+        *state = new;
+    }
+}
+
+impl AddAnyAttr for Part {
+    type Output<SomeNewAttr: Attribute> = Self;
+
+    fn add_any_attr<NewAttr: Attribute>(self, _attr: NewAttr) -> Self::Output<NewAttr> {
+        self
+    }
+}
+
+impl RenderHtml for Part {
+    type AsyncOutput = AnyView;
+    type Owned = Self;
+
+    const MIN_LENGTH: usize = 0;
+
+    fn dry_resolve(&mut self) {}
+
+    async fn resolve(self) -> Self::AsyncOutput {
+        let view = (self.draw)();
+        view.resolve().await
+    }
+
+    fn to_html_with_buf(
+        self,
+        buf: &mut String,
+        position: &mut Position,
+        escape: bool,
+        mark_branches: bool,
+        extra_attrs: Vec<AnyAttribute>,
+    ) {
+        let view = (self.draw)();
+        view.to_html_with_buf(buf, position, escape, mark_branches, extra_attrs);
+    }
+
+    fn to_html_async_with_buf<const OUT_OF_ORDER: bool>(
+        self,
+        buf: &mut StreamBuilder,
+        position: &mut Position,
+        escape: bool,
+        mark_branches: bool,
+        extra_attrs: Vec<AnyAttribute>,
+    ) {
+        let view = (self.draw)();
+        view.to_html_async_with_buf::<OUT_OF_ORDER>(
+            buf,
+            position,
+            escape,
+            mark_branches,
+            extra_attrs,
+        );
+    }
+
+    fn hydrate<const FROM_SERVER: bool>(
+        self,
+        cursor: &Cursor,
+        position: &PositionState,
+    ) -> Self::State {
+        match position.get() {
+            Position::FirstChild => cursor.child(),
+            Position::Current => {}
+            _ => cursor.sibling(),
+        }
+        position.set(Position::NextChild);
+        let node = cursor.current();
+        let Some(element) = types::Element::cast_from(node.clone()) else {
+            // Not what was drawn on the server: made anew, in its place.
+            let mut state = self.build();
+            if let Some(parent) = Rndr::get_parent(&node).and_then(types::Element::cast_from) {
+                state.mount(&parent, Some(&node));
+            }
+            return state;
+        };
+        PartState::Waiting(hydrate_later(self.draw, element))
+    }
+
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
+/// Hydrates an element in the next task, with the owner of this one.
+fn hydrate_later(draw: Children, element: types::Element) -> Rc<RefCell<Waiting>> {
+    let owner = Owner::current();
+    let hydration = use_context::<Hydration>();
+    if let Some(hydration) = hydration {
+        hydration.parts.update(|parts| *parts += 1);
+    }
+    let waiting = Rc::new(RefCell::new(Waiting {
+        element: element.clone(),
+        hydrated: None,
+    }));
+    let part = Rc::downgrade(&waiting);
+    leptos::task::spawn_local(async move {
+        next_task().await;
+        if let (Some(part), Some(owner)) = (part.upgrade(), owner) {
+            let hydrate = || draw().hydrate_from_position::<true>(&element, Position::Current);
+            let hydrated = owner.with(|| untrack(hydrate));
+            part.borrow_mut().hydrated = Some(hydrated);
+        }
+        if let Some(hydration) = hydration {
+            hydration.parts.try_update(|parts| *parts -= 1);
+        }
+    });
+    waiting
+}
+
+/// Lets the browser do what else it has to do.
+async fn next_task() {
+    #[cfg(feature = "hydrate")]
+    gloo_timers::future::TimeoutFuture::new(0).await;
+}
+
+/// A part as it is in the document.
+enum PartState {
+    /// Made in the browser.
+    Built(AnyViewState),
+    /// Made by the server.
+    Waiting(Rc<RefCell<Waiting>>),
+}
+
+/// An element of the server's, until it is hydrated.
+struct Waiting {
+    element: types::Element,
+    hydrated: Option<AnyViewState>,
+}
+
+impl Mountable for PartState {
+    fn unmount(&mut self) {
+        match self {
+            Self::Built(state) => state.unmount(),
+            Self::Waiting(part) => part.borrow_mut().unmount(),
+        }
+    }
+
+    fn mount(&mut self, parent: &types::Element, marker: Option<&types::Node>) {
+        match self {
+            Self::Built(state) => state.mount(parent, marker),
+            Self::Waiting(part) => part.borrow_mut().mount(parent, marker),
+        }
+    }
+
+    fn insert_before_this(&self, child: &mut dyn Mountable) -> bool {
+        match self {
+            Self::Built(state) => state.insert_before_this(child),
+            Self::Waiting(part) => part.borrow().insert_before_this(child),
+        }
+    }
+
+    fn elements(&self) -> Vec<types::Element> {
+        match self {
+            Self::Built(state) => state.elements(),
+            Self::Waiting(part) => part.borrow().elements(),
+        }
+    }
+}
+
+impl Mountable for Waiting {
+    fn unmount(&mut self) {
+        match &mut self.hydrated {
+            Some(state) => state.unmount(),
+            None => self.element.unmount(),
+        }
+    }
+
+    fn mount(&mut self, parent: &types::Element, marker: Option<&types::Node>) {
+        match &mut self.hydrated {
+            Some(state) => state.mount(parent, marker),
+            None => self.element.mount(parent, marker),
+        }
+    }
+
+    fn insert_before_this(&self, child: &mut dyn Mountable) -> bool {
+        match &self.hydrated {
+            Some(state) => state.insert_before_this(child),
+            None => self.element.insert_before_this(child),
+        }
+    }
+
+    fn elements(&self) -> Vec<types::Element> {
+        match &self.hydrated {
+            Some(state) => state.elements(),
+            None => vec![self.element.clone()],
+        }
+    }
+}
