@@ -135,22 +135,53 @@ fn quote_key(quote: &Quote) -> u8 {
 
 /// The part of a log that is drawn, counted from its end: rows far from where one reads
 /// cost time and are not looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Entries that are newer than those drawn.
     pub below: usize,
+    /// Entries drawn.
+    size: usize,
+}
+
+impl Default for Window {
+    /// The end of the log.
+    fn default() -> Self {
+        let (below, size) = (0, Self::SIZE);
+        Self { below, size }
+    }
 }
 
 impl Window {
     /// Entries drawn at most.
     pub const SIZE: usize = 300;
+    /// Entries drawn at once after a jump: more than fit on a screen. The others follow.
+    const FIRST: usize = 60;
     /// Entries it moves by.
     pub const STEP: usize = 12;
 
     /// Which of `len` entries are drawn.
     pub fn range(self, len: usize) -> std::ops::Range<usize> {
-        let end = len - self.below.min(len.saturating_sub(Self::SIZE));
-        end.saturating_sub(Self::SIZE)..end
+        let end = len - self.below.min(len.saturating_sub(self.size));
+        end.saturating_sub(self.size)..end
+    }
+
+    /// The end of the log; all but the last entries have to be drawn anew where it was
+    /// elsewhere.
+    pub fn at_end(self) -> Self {
+        match self.below {
+            0 => self,
+            _ => Self {
+                below: 0,
+                size: Self::FIRST,
+            },
+        }
+    }
+
+    /// Draws a few more. False where all are drawn.
+    pub fn fill(&mut self) -> bool {
+        let missing = Self::SIZE - self.size;
+        self.size += missing.min(Self::STEP);
+        missing > 0
     }
 
     /// Moves towards older entries. False where the oldest are drawn.

@@ -317,3 +317,21 @@ fn a_change_takes_the_place_of_what_was_said_also_when_an_older_page_comes_late(
     let words: Vec<_> = state.log.messages().map(ChatMessage::words).collect();
     assert_eq!(words, ["new", "text 4", "text 9"]);
 }
+
+#[test]
+fn a_jump_to_the_end_draws_what_one_sees_first_and_the_rest_bit_by_bit() {
+    let mut window = Window::default();
+    assert_eq!(window.range(1_000), 700..1_000);
+    assert_eq!(window.at_end(), window, "nothing to draw anew");
+    assert!(window.older(1_000));
+    let mut window = window.at_end();
+    assert_eq!(window.range(1_000), 940..1_000);
+    let mut before = window.range(1_000);
+    while window.fill() {
+        let now = window.range(1_000);
+        assert!(now.start < before.start && before.start - now.start <= Window::STEP);
+        before = now;
+    }
+    assert_eq!(window, Window::default());
+    assert_eq!(Window::default().at_end().range(10), 0..10);
+}

@@ -93,7 +93,8 @@ impl Follow {
     }
 
     fn to_end(self) {
-        self.window.set(Window::default());
+        self.window.update(|window| *window = window.at_end());
+        self.fill_later();
         self.settling.set_value(true);
         // After the rows are in the document.
         request_animation_frame(move || {
@@ -104,6 +105,27 @@ impl Follow {
         });
         self.at_end.set(true);
         self.unseen.set(0);
+    }
+
+    /// Draws what a jump left out, bit by bit: all of it at once would be a long task.
+    fn fill_later(self) {
+        let Some(mut window) = self.window.try_get_untracked() else {
+            return;
+        };
+        if !window.fill() {
+            return;
+        }
+        let fill = move || {
+            let filled = self.window.try_update(Window::fill).unwrap_or(false);
+            let log = self.log.try_get_untracked().flatten();
+            if let Some(log) =
+                log.filter(|_| filled && self.at_end.try_get_untracked() == Some(true))
+            {
+                log.set_scroll_top(log.scroll_height());
+            }
+            self.fill_later();
+        };
+        set_timeout(fill, std::time::Duration::ZERO);
     }
 
     /// More rows are there: follow them, or count those by others.
