@@ -6,9 +6,9 @@
 //! nothing may change what the page shows: [`Hydration`] says when.
 
 use leptos::prelude::*;
-use leptos::tachys::html::attribute::Attribute;
 use leptos::tachys::html::attribute::any_attribute::AnyAttribute;
 use leptos::tachys::hydration::Cursor;
+use leptos::tachys::no_attrs;
 use leptos::tachys::renderer::{CastFrom, Rndr, types};
 use leptos::tachys::ssr::StreamBuilder;
 use leptos::tachys::view::any_view::AnyViewState;
@@ -54,7 +54,7 @@ impl Render for Part {
     type State = PartState;
 
     fn build(self) -> Self::State {
-        PartState::Built((self.draw)().build())
+        PartState::new(Inside::Live((self.draw)().build()))
     }
 
     fn rebuild(self, state: &mut Self::State) {
@@ -65,13 +65,7 @@ impl Render for Part {
     }
 }
 
-impl AddAnyAttr for Part {
-    type Output<SomeNewAttr: Attribute> = Self;
-
-    fn add_any_attr<NewAttr: Attribute>(self, _attr: NewAttr) -> Self::Output<NewAttr> {
-        self
-    }
-}
+no_attrs!(Part);
 
 impl RenderHtml for Part {
     type AsyncOutput = AnyView;
@@ -136,7 +130,7 @@ impl RenderHtml for Part {
             }
             return state;
         };
-        PartState::Waiting(hydrate_later(self.draw, element))
+        hydrate_later(self.draw, element)
     }
 
     fn into_owned(self) -> Self::Owned {
@@ -145,29 +139,26 @@ impl RenderHtml for Part {
 }
 
 /// Hydrates an element in the next task, with the owner of this one.
-fn hydrate_later(draw: Children, element: types::Element) -> Rc<RefCell<Waiting>> {
+fn hydrate_later(draw: Children, element: types::Element) -> PartState {
     let owner = Owner::current();
     let hydration = use_context::<Hydration>();
     if let Some(hydration) = hydration {
         hydration.parts.update(|parts| *parts += 1);
     }
-    let waiting = Rc::new(RefCell::new(Waiting {
-        element: element.clone(),
-        hydrated: None,
-    }));
-    let part = Rc::downgrade(&waiting);
+    let state = PartState::new(Inside::Waiting(element.clone()));
+    let inside = Rc::downgrade(&state.0);
     leptos::task::spawn_local(async move {
         next_task().await;
-        if let (Some(part), Some(owner)) = (part.upgrade(), owner) {
+        if let (Some(inside), Some(owner)) = (inside.upgrade(), owner) {
             let hydrate = || draw().hydrate_from_position::<true>(&element, Position::Current);
             let hydrated = owner.with(|| untrack(hydrate));
-            part.borrow_mut().hydrated = Some(hydrated);
+            *inside.borrow_mut() = Inside::Live(hydrated);
         }
         if let Some(hydration) = hydration {
             hydration.parts.try_update(|parts| *parts -= 1);
         }
     });
-    waiting
+    state
 }
 
 /// Lets the browser do what else it has to do.
@@ -177,75 +168,44 @@ async fn next_task() {
 }
 
 /// A part as it is in the document.
-enum PartState {
-    /// Made in the browser.
-    Built(AnyViewState),
-    /// Made by the server.
-    Waiting(Rc<RefCell<Waiting>>),
+struct PartState(Rc<RefCell<Inside>>);
+
+/// What a part is.
+enum Inside {
+    /// An element of the server's, until it is hydrated.
+    Waiting(types::Element),
+    /// Hydrated, or made in the browser.
+    Live(AnyViewState),
 }
 
-/// An element of the server's, until it is hydrated.
-struct Waiting {
-    element: types::Element,
-    hydrated: Option<AnyViewState>,
+impl PartState {
+    fn new(inside: Inside) -> Self {
+        Self(Rc::new(RefCell::new(inside)))
+    }
+
+    /// Does something to what is in the document.
+    fn with<T>(&self, action: impl FnOnce(&mut dyn Mountable) -> T) -> T {
+        match &mut *self.0.borrow_mut() {
+            Inside::Waiting(element) => action(element),
+            Inside::Live(state) => action(state),
+        }
+    }
 }
 
 impl Mountable for PartState {
     fn unmount(&mut self) {
-        match self {
-            Self::Built(state) => state.unmount(),
-            Self::Waiting(part) => part.borrow_mut().unmount(),
-        }
+        self.with(|inside| inside.unmount());
     }
 
     fn mount(&mut self, parent: &types::Element, marker: Option<&types::Node>) {
-        match self {
-            Self::Built(state) => state.mount(parent, marker),
-            Self::Waiting(part) => part.borrow_mut().mount(parent, marker),
-        }
+        self.with(|inside| inside.mount(parent, marker));
     }
 
     fn insert_before_this(&self, child: &mut dyn Mountable) -> bool {
-        match self {
-            Self::Built(state) => state.insert_before_this(child),
-            Self::Waiting(part) => part.borrow().insert_before_this(child),
-        }
+        self.with(|inside| inside.insert_before_this(child))
     }
 
     fn elements(&self) -> Vec<types::Element> {
-        match self {
-            Self::Built(state) => state.elements(),
-            Self::Waiting(part) => part.borrow().elements(),
-        }
-    }
-}
-
-impl Mountable for Waiting {
-    fn unmount(&mut self) {
-        match &mut self.hydrated {
-            Some(state) => state.unmount(),
-            None => self.element.unmount(),
-        }
-    }
-
-    fn mount(&mut self, parent: &types::Element, marker: Option<&types::Node>) {
-        match &mut self.hydrated {
-            Some(state) => state.mount(parent, marker),
-            None => self.element.mount(parent, marker),
-        }
-    }
-
-    fn insert_before_this(&self, child: &mut dyn Mountable) -> bool {
-        match &self.hydrated {
-            Some(state) => state.insert_before_this(child),
-            None => self.element.insert_before_this(child),
-        }
-    }
-
-    fn elements(&self) -> Vec<types::Element> {
-        match &self.hydrated {
-            Some(state) => state.elements(),
-            None => vec![self.element.clone()],
-        }
+        self.with(|inside| inside.elements())
     }
 }

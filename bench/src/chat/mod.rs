@@ -55,8 +55,6 @@ pub struct Outcome {
     pub idle: f64,
     /// The load, from low to high.
     pub steps: Vec<Step>,
-    /// What went wrong, where the server closed a connection.
-    pub broken: Option<String>,
 }
 
 impl Outcome {
@@ -74,7 +72,6 @@ impl Outcome {
     /// What stopped it.
     pub fn end(&self) -> &'static str {
         match self.steps.last() {
-            _ if self.broken.is_some() => "closed",
             Some(step) if step.is_void() => "generator",
             Some(step) if !step.is_clean() => "loss",
             Some(step) if step.p99 > LIMIT_MS => "p99",
@@ -201,9 +198,7 @@ async fn play(
     sleep(plan.quiet).await;
     let idle = server.cpu_time()?.since(before).all;
     let memory = (server.memory()? - empty) / people;
-    let mut steps = Vec::new();
-    let climbed = climb(&running, &mut fleet, plan, shape, start, &mut steps).await;
-    let broken = climbed.err().map(|error| error.to_string());
+    let steps = climb(&running, &mut fleet, plan, shape, start).await?;
     let outcome = Outcome {
         server: contender.name(),
         people: shape.people,
@@ -213,25 +208,23 @@ async fn play(
         memory,
         idle: idle * 1_000.0 / plan.quiet.as_secs_f64() / (people / 1_000.0),
         steps,
-        broken,
     };
     running.server.stop().await?;
     Ok(outcome)
 }
 
 /// Doubles the load until it is too much, then tries three quarters of that. A load that was
-/// too much is tried once more before it counts: the machine may have been busy elsewhere. A
-/// server that closes a connection has had enough, too.
+/// too much is tried once more before it counts: the machine may have been busy elsewhere.
 async fn climb(
     running: &Running,
     fleet: &mut Fleet,
     plan: &Plan,
     shape: Shape,
     start: Instant,
-    steps: &mut Vec<Step>,
-) -> Result<()> {
+) -> Result<Vec<Step>> {
     let most = PER_PERSON * shape.people as f64 * (shape.room - 1) as f64;
     let mut turn = 0;
+    let mut steps: Vec<Step> = Vec::new();
     let mut offered = plan.load.unwrap_or(FIRST).min(most);
     let (mut again, mut last) = (false, plan.load.is_some());
     loop {
@@ -254,7 +247,7 @@ async fn climb(
         }
         again = false;
         if last || (too_much && is_bottom) || (!too_much && offered >= most.min(LAST)) {
-            return Ok(());
+            return Ok(steps);
         }
         last = too_much;
         offered = match too_much {

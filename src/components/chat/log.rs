@@ -96,33 +96,31 @@ impl Follow {
         self.window.update(|window| *window = window.at_end());
         self.fill_later();
         self.settling.set_value(true);
-        // After the rows are in the document.
-        request_animation_frame(move || {
-            if let Some(log) = self.log.try_get_untracked().flatten() {
-                log.set_scroll_top(log.scroll_height());
-                self.settling.try_set_value(false);
-            }
-        });
+        self.scroll_to_end();
         self.at_end.set(true);
         self.unseen.set(0);
     }
 
+    /// Scrolls to the end after the rows are in the document, unless one has left it by then.
+    fn scroll_to_end(self) {
+        request_animation_frame(move || {
+            let log = self.log.try_get_untracked().flatten();
+            if let Some(log) = log.filter(|_| self.at_end.try_get_untracked() == Some(true)) {
+                log.set_scroll_top(log.scroll_height());
+            }
+            self.settling.try_set_value(false);
+        });
+    }
+
     /// Draws what a jump left out, bit by bit: all of it at once would be a long task.
     fn fill_later(self) {
-        let Some(mut window) = self.window.try_get_untracked() else {
-            return;
-        };
-        if !window.fill() {
+        let window = self.window.try_get_untracked();
+        if window.is_none_or(Window::is_full) {
             return;
         }
         let fill = move || {
-            let filled = self.window.try_update(Window::fill).unwrap_or(false);
-            let log = self.log.try_get_untracked().flatten();
-            if let Some(log) =
-                log.filter(|_| filled && self.at_end.try_get_untracked() == Some(true))
-            {
-                log.set_scroll_top(log.scroll_height());
-            }
+            self.window.try_update(Window::fill);
+            self.scroll_to_end();
             self.fill_later();
         };
         set_timeout(fill, std::time::Duration::ZERO);
