@@ -12,7 +12,7 @@ use leptos::prelude::*;
 use reactive_stores::Store;
 
 #[cfg(feature = "hydrate")]
-use {crate::browser::Driver, std::rc::Rc};
+use {crate::browser::Driver, crate::protocol::Source, std::rc::Rc};
 
 /// What a component may read and ask.
 #[derive(Clone, Copy)]
@@ -164,6 +164,12 @@ driver_methods! {
     enter_call(wanted: Devices);
     /// Leaves the call and frees its devices and connections.
     leave_call();
+    /// Keeps somebody in view whoever speaks, or not any more.
+    pin(id: ParticipantId) => call;
+    /// Looks at the figures of the connections from now on, or not any more.
+    watch_figures(on: bool) => call;
+    /// Copies everything the browser counts, as JSON.
+    copy_figures() => call;
     /// Switches the microphone on or off.
     toggle_microphone() => media;
     /// Switches the camera on or off.
@@ -184,9 +190,15 @@ driver_methods! {
 
 #[cfg(feature = "hydrate")]
 impl Session {
-    /// Plays somebody's stream in `element`.
-    pub fn attach(self, element: &web_sys::HtmlMediaElement, id: &ParticipantId) {
+    /// Plays what somebody sends in `element`.
+    pub fn attach(self, element: &web_sys::HtmlMediaElement, id: &ParticipantId, source: Source) {
         let (element, id) = (Clone::clone(element), id.clone());
-        self.ask(move |driver| driver.call().attach(&element, &id));
+        self.ask(move |driver| driver.call().attach(&element, &id, source));
+    }
+
+    /// Plays the voice in a slot of the SFU's.
+    pub fn attach_voice(self, element: &web_sys::HtmlMediaElement, mid: &str) {
+        let (element, mid) = (Clone::clone(element), mid.to_owned());
+        self.ask(move |driver| driver.call().attach_voice(&element, &mid));
     }
 }

@@ -55,6 +55,11 @@ export class Call {
     return this.tile(nickname).locator('video');
   }
 
+  /** The screen somebody shares. */
+  screen(nickname: string): Locator {
+    return this.page.getByRole('listitem', { name: new RegExp(`^${nickname}('s screen|님의 화면)$`) });
+  }
+
   async expectTiles(count: number): Promise<void> {
     await expect(this.participants.getByRole('listitem')).toHaveCount(count);
   }

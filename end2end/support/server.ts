@@ -15,6 +15,10 @@ const READY_WITHIN_MS = 20_000;
 export interface ServerOptions {
   /** Largest call browser to browser. */
   p2pMax?: number;
+  /** Most people in one call. */
+  callCapacity?: number;
+  /** Whether it relays. */
+  turn?: boolean;
   /** Most people in one room. */
   roomCapacity?: number;
   /** Variables of the process, beside those every process has. */
@@ -29,6 +33,8 @@ export class Server {
 
   private constructor(
     readonly port: number,
+    readonly mediaPort: number,
+    readonly turnPort: number,
     readonly dataDir: string,
     private readonly options: ServerOptions,
   ) {}
@@ -38,7 +44,7 @@ export class Server {
       throw new Error(`There is no ${BINARY}. Run \`make build\`, or set NOOM_BIN.`);
     }
     const dataDir = await mkdtemp(join(tmpdir(), 'noom-end2end-'));
-    const server = new Server(await freePort(), dataDir, options);
+    const server = new Server(await freePort(), await freePort(), await freePort(), dataDir, options);
     await server.run();
     return server;
   }
@@ -54,9 +60,12 @@ export class Server {
 
   /** Starts the process again after `kill`: same port, same data. */
   async run(): Promise<void> {
-    const { p2pMax = 8, roomCapacity = 100, env = {} } = this.options;
+    const { p2pMax = 8, roomCapacity = 100, callCapacity, turn, env = {} } = this.options;
     const args = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir];
-    args.push('--p2p-max', String(p2pMax), '--room-capacity', String(roomCapacity), '--log', 'warn');
+    args.push('--media-listen', `127.0.0.1:${this.mediaPort}`, '--media-ip', '127.0.0.1');
+    if (callCapacity) args.push('--call-capacity', String(callCapacity));
+    args.push('--turn-listen', turn ? `127.0.0.1:${this.turnPort}` : 'off');
+    args.push('--p2p-max', String(p2pMax), '--room-capacity', String(roomCapacity), '--log', process.env.NOOM_TEST_LOG ?? 'warn');
     const child = spawn(BINARY, args, { env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.process = child;
     child.stdout.on('data', (text) => (this.log += text));
@@ -77,6 +86,13 @@ export class Server {
       }
       await new Promise((done) => setTimeout(done, 50));
     }
+  }
+
+  /** The sum of a metric over its labels, now. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
   /** Ends the process as a power cut would. */

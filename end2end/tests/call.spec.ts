@@ -184,6 +184,16 @@ test('the tile of a crashed tab goes within fifteen seconds, the others stay in 
   await expectFlow(cleo.page, 1);
 });
 
+/** Cuts the path between two people, and sees it mended: only descriptions that get through can do that. */
+async function expectMended(path: Awaited<ReturnType<typeof pathOf>>, pair: [Person, Person]): Promise<void> {
+  const made = async () => (await recoveries(pair[0].page)) + (await recoveries(pair[1].page));
+  const before = await made();
+  await path.cut();
+  await expect.poll(made, { message: 'an ICE restart or a fresh connection', timeout: 45_000 }).toBeGreaterThan(before);
+  await path.mend();
+  for (const { page } of pair) await expectFlow(page, 1);
+}
+
 test('a path that is cut is found again without anybody leaving', async ({ person, name }) => {
   test.setTimeout(150_000);
   const ann = await person('Ann');
@@ -194,15 +204,7 @@ test('a path that is cut is found again without anybody leaving', async ({ perso
   await ben.entersCall(name);
   await expectFlow(ann.page, 1);
   await expectFlow(ben.page, 1);
-  const made = async () => (await recoveries(ann.page)) + (await recoveries(ben.page));
-  const before = await made();
-
-  await path.cut();
-  await expect.poll(made, { message: 'an ICE restart or a fresh connection', timeout: 45_000 }).toBeGreaterThan(before);
-  await path.mend();
-
-  await expectFlow(ann.page, 1);
-  await expectFlow(ben.page, 1);
+  await expectMended(path, [ann, ben]);
   await ann.call.expectTiles(2);
   await ben.call.expectTiles(2);
   await expect(ben.room.notice('Ann left')).toHaveCount(0);
@@ -234,13 +236,7 @@ test('a server that restarts does not freeze the call, and a broken path is mend
   await ben.call.expectSays('Ann', MUTED);
   await ann.call.microphone.click();
 
-  const made = async () => (await recoveries(ann.page)) + (await recoveries(ben.page));
-  const before = await made();
-  await path.cut();
-  await expect.poll(made, { message: 'the new server passes descriptions on', timeout: 45_000 }).toBeGreaterThan(before);
-  await path.mend();
-  await expectFlow(ann.page, 1);
-  await expectFlow(ben.page, 1);
+  await expectMended(path, [ann, ben]);
 });
 
 for (const [error, words] of [
@@ -362,7 +358,7 @@ test('a third person does not disturb the call of two', async ({ person, name })
 });
 
 test('a full call says so, and a retry gets in once somebody has left', async ({ person, name, startServer }) => {
-  const server = await startServer({ p2pMax: 2 });
+  const server = await startServer({ callCapacity: 2 });
   const [ann, ben, cleo] = [
     await person('Ann', { server }), await person('Ben', { server }), await person('Cleo', { server }),
   ];

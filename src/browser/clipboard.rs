@@ -1,4 +1,4 @@
-//! Copying an address for others.
+//! Copying an address, or anything else, for others.
 
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
@@ -9,12 +9,19 @@ pub fn copy_address(path: &str, done: impl FnOnce() + 'static) {
         return;
     };
     let origin = window.location().origin().unwrap_or_default();
-    let address = format!("{origin}{path}");
+    copy(format!("{origin}{path}"), done);
+}
+
+/// Copies a text; `done` is called once it is on the clipboard.
+pub fn copy(text: String, done: impl FnOnce() + 'static) {
+    let Some(window) = web_sys::window() else {
+        return;
+    };
     // Absent where the page is not secure; the promise then never starts.
     if !window.is_secure_context() {
         return;
     }
-    let promise = window.navigator().clipboard().write_text(&address);
+    let promise = window.navigator().clipboard().write_text(&text);
     spawn_local(async move {
         if JsFuture::from(promise).await.is_ok() {
             done();

@@ -38,6 +38,12 @@ pub enum IconName {
     Moon,
     /// Two people.
     People,
+    /// A pin.
+    Pin,
+    /// Bars of a signal.
+    Signal,
+    /// Waves of a sound.
+    Sound,
     /// A telephone receiver, laid down.
     HangUp,
     /// A screen with an arrow.
@@ -52,6 +58,9 @@ impl IconName {
     /// The strokes, as SVG path data.
     const fn path(self) -> &'static str {
         match self {
+            Self::Pin => "M7.5 2.5h5l-.7 5.5 2.7 3h-9l2.7-3zM10 11v6.5",
+            Self::Signal => "M4 16v-2m4 2v-5m4 5V8m4 8V4",
+            Self::Sound => "M4 8.5v3M7 6v8m3-8.500v11M13 6v8m3-5.500v3",
             Self::Back => "M16 10H4m5-5-5 5 5 5",
             Self::Camera => {
                 "M3 6.5h9a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H3a1 1 0 0 1-1-1v-5a1 1 0 0 1 1-1zm10 3 5-2.5v6L13 10.5"

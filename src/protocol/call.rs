@@ -23,7 +23,7 @@ pub struct Devices {
     pub microphone: bool,
     /// The camera is live.
     pub camera: bool,
-    /// The screen is shared in place of the camera.
+    /// The screen is shared, beside the camera.
     #[serde(default)]
     pub screen: bool,
 }

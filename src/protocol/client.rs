@@ -1,6 +1,9 @@
 //! What a client may say.
 
-use super::{Devices, Epoch, ErrorCode, Leg, MessageId, ParticipantId, Seq, SessionToken, Signal};
+use super::{
+    Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId, ParticipantId, Seq, SessionToken,
+    Signal, Wanted,
+};
 use serde::{Deserialize, Serialize};
 
 /// How long somebody counts as typing after they said so, in milliseconds.
@@ -96,6 +99,18 @@ pub enum ClientMessage {
         /// What.
         signal: Signal,
     },
+    /// Offer one's connection to the SFU; answered by `answer`.
+    Offer(MediaOffer),
+    /// Close one's connection to the SFU and stay in the call.
+    HangUp {
+        /// Which.
+        connection: u32,
+    },
+    /// Tell the SFU what is on the screen; replaces the intent before it.
+    Intent {
+        /// What, largest need first or not: the server orders it.
+        tiles: Vec<Wanted>,
+    },
     /// Are you there?
     Ping,
 }
@@ -131,7 +146,7 @@ struct Envelope {
 }
 
 /// Every `type` a client may send; holds the same names as [`ClientMessage`].
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 17] = [
     "watch",
     "join",
     "chat",
@@ -145,6 +160,9 @@ const KINDS: [&str; 14] = [
     "leave_call",
     "devices",
     "signal",
+    "offer",
+    "hang_up",
+    "intent",
     "ping",
 ];
 
@@ -245,6 +263,14 @@ mod tests {
                     sdp: String::new(),
                 },
             },
+            ClientMessage::Offer(MediaOffer {
+                connection: 1,
+                n: 1,
+                sdp: String::new(),
+                tracks: vec![],
+            }),
+            ClientMessage::HangUp { connection: 1 },
+            ClientMessage::Intent { tiles: vec![] },
             ClientMessage::Ping,
         ];
         let kinds = all.iter().map(|message| {

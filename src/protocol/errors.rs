@@ -46,6 +46,8 @@ pub enum ErrorCode {
     NoSuchPerson,
     /// A description or candidate larger than the server routes.
     SignalTooLong,
+    /// An offer the SFU cannot make sense of, or one out of turn.
+    BadOffer,
     /// The message could not be stored; nothing was lost, send it again.
     Unavailable,
 }

@@ -11,6 +11,7 @@ mod chat;
 mod client;
 mod errors;
 mod ids;
+mod media;
 mod names;
 mod server;
 
@@ -21,6 +22,10 @@ pub use chat::{ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_REACTIONS
 pub use client::{ClientMessage, Decoded, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS, decode};
 pub use errors::{CloseCode, ErrorCode};
 pub use ids::{Epoch, MessageId, ParticipantId, SessionToken};
+pub use media::{
+    MAX_MID_BYTES, MAX_OFFERED_TRACKS, MAX_WANTED, MediaOffer, Mode, OfferedTrack, PersonQuality,
+    Quality, Slot, Source, Speaker, Wanted,
+};
 pub use names::{
     ChatText, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS, NameError, Nickname,
     RoomName,

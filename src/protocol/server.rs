@@ -1,8 +1,8 @@
 //! What the server says.
 
 use super::{
-    CallPerson, ChatMessage, Devices, Epoch, ErrorCode, IceServer, Leg, MessageId, Nickname,
-    ParticipantId, RoomName, Seq, SessionToken, Signal,
+    CallPerson, ChatMessage, Devices, Epoch, ErrorCode, IceServer, Leg, MessageId, Mode, Nickname,
+    ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal, Slot, Source, Speaker,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,56 @@ pub enum ServerMessage {
         people: Vec<CallPerson>,
         /// For `RTCPeerConnection`.
         ice_servers: Vec<IceServer>,
+        /// How media goes at the moment.
+        #[serde(default)]
+        mode: Mode,
+        /// The connection to the SFU that this stay has already, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<u32>,
+    },
+    /// Media goes another way from now on.
+    Moved {
+        /// How.
+        mode: Mode,
+    },
+    /// The answer to `offer`.
+    Answer {
+        /// Which connection.
+        connection: u32,
+        /// Which offer of it.
+        n: u32,
+        /// The description (RFC 8866), candidates included.
+        sdp: String,
+    },
+    /// The SFU has no such connection (any more): one makes a fresh one.
+    MediaClosed {
+        /// Which.
+        connection: u32,
+    },
+    /// What some slots of one's connection carry from now on.
+    Slots {
+        /// Those that are different now.
+        slots: Vec<Slot>,
+    },
+    /// Which simulcast layers of a source of one's own are watched by anybody.
+    Layers {
+        /// Which source.
+        source: Source,
+        /// Their `rid`s (RFC 8852); the others may be switched off.
+        rids: Vec<String>,
+    },
+    /// Who is heard.
+    Speakers {
+        /// Loudest first; at most a handful.
+        loudest: Vec<Speaker>,
+        /// Who has the floor.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dominant: Option<ParticipantId>,
+    },
+    /// How good the connections of some people are now.
+    Qualities {
+        /// Those that are different now.
+        people: Vec<PersonQuality>,
     },
     /// Somebody entered the call, or came back to it with the same leg.
     CallEntered {

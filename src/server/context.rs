@@ -6,6 +6,7 @@ use super::{
     http::{Addresses, Assets, Gauges, Polls},
     limits::Timing,
     rooms::{RoomRules, Rooms},
+    sfu::Sfu,
     store::Store,
 };
 use axum::extract::FromRef;
@@ -22,6 +23,8 @@ pub struct AppContext {
     pub config: Arc<Config>,
     /// The rooms.
     pub rooms: Rooms,
+    /// Passes media on.
+    pub sfu: Sfu,
     /// What lasts.
     pub store: Store,
     /// The files the pages load.
@@ -49,12 +52,15 @@ impl AppContext {
     pub fn new(
         config: Config,
         store: Store,
+        sfu: Sfu,
         timing: Timing,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let rules = RoomRules {
             capacity: config.room_capacity,
-            call_capacity: config.call_capacity(),
+            call_capacity: config.call_capacity,
+            p2p_max: config.p2p_max as usize,
+            move_back_after: timing.move_back_after,
             grace: timing.grace,
             away: timing.away,
             started: std::time::Instant::now(),
@@ -62,6 +68,7 @@ impl AppContext {
         };
         let rooms = Rooms::new(
             store.clone(),
+            sfu.clone(),
             rules,
             config.max_rooms,
             timing.summaries_every,
@@ -69,6 +76,7 @@ impl AppContext {
         Self {
             leptos: leptos_options(&config),
             rooms,
+            sfu,
             store,
             assets: Assets::embedded(),
             gauges: Arc::default(),

@@ -2,7 +2,7 @@
 
 use crate::{
     protocol::{ErrorCode, MessageId, ServerMessage},
-    server::{config::ConfigError, store::StoreError},
+    server::{config::ConfigError, sfu::SfuError, store::StoreError, turn::TurnError},
 };
 
 /// Why the server did not start or stopped by itself. The operator mends it.
@@ -26,6 +26,22 @@ pub enum ServeError {
         address: std::net::SocketAddr,
         /// Why not.
         error: std::io::Error,
+    },
+    /// Media cannot be passed on.
+    #[error(transparent)]
+    Sfu(#[from] SfuError),
+    /// STUN and TURN cannot be served.
+    #[error("--turn-listen (NOOM_TURN_LISTEN): {0}")]
+    Turn(#[from] TurnError),
+    /// The certificate of TURN over TLS cannot be used.
+    #[error("{setting}: \"{file}\" cannot be used: {error}")]
+    Certificate {
+        /// Which setting named it.
+        setting: &'static str,
+        /// Which file.
+        file: String,
+        /// Why not.
+        error: String,
     },
     /// The operating system refused something else.
     #[error("the server failed: {0}")]
@@ -70,6 +86,7 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::NotInCall => "Enter the call first.",
         ErrorCode::NoSuchPerson => "This person is not in the call any more.",
         ErrorCode::SignalTooLong => "The description or candidate is too long.",
+        ErrorCode::BadOffer => "The offer makes no sense to the server.",
         ErrorCode::Unavailable => "The room is not available now; try again.",
     }
 }

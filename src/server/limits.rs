@@ -47,6 +47,11 @@ pub const MAX_PROTOCOL_ERRORS: u32 = 50;
 /// Silence on a TCP connection with unsent data after which the kernel gives it up.
 /// 15 s: trust P6.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Media streams over TCP of one shard; the next one is turned away.
+pub const MEDIA_TCP_STREAMS: usize = 2_000;
+/// Bytes waiting for one media stream over TCP; what comes beyond is lost, as on the way.
+/// 256 KiB: a second of 2 Mbit/s.
+pub const MEDIA_TCP_QUEUE_BYTES: usize = 256 * 1024;
 /// Time for the whole of a graceful stop; the contract says 10 s.
 pub const STOP_WITHIN: Duration = Duration::from_secs(8);
 
@@ -112,6 +117,9 @@ pub struct Timing {
     pub summaries_every: Duration,
     /// For telling a socket why it is closed. Default 2 s.
     pub close_within: Duration,
+    /// How long a call is small enough before it goes browser to browser again. Default 5 s:
+    /// somebody who reloads is back by then.
+    pub move_back_after: Duration,
     /// Between two sweeps of messages that are not to be kept. Default 1 h.
     pub sweep_every: Duration,
 }
@@ -129,6 +137,7 @@ impl Default for Timing {
             body_within: Duration::from_secs(10),
             summaries_every: Duration::from_millis(250),
             close_within: Duration::from_secs(2),
+            move_back_after: Duration::from_secs(5),
             sweep_every: Duration::from_secs(60 * 60),
         }
     }

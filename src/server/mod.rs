@@ -6,6 +6,8 @@
 //! * [`http`] the routes, the socket, the files, the rules for every request.
 //! * [`rooms`] who is where and what is said; the thinking is pure.
 //! * [`store`] what lasts; [`disk`] how much space is left for it.
+//! * [`sfu`] passes media on where a call does not run browser to browser.
+//! * [`turn`] relays for whoever cannot be reached otherwise; `relays` puts it together with the rest.
 //! * [`retention`] forgets what is old, where the operator wants that.
 //! * `load` how busy it is. `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
@@ -21,12 +23,15 @@ pub mod limits;
 mod listener;
 mod load;
 pub mod metrics;
+mod relays;
 pub mod request;
 pub mod retention;
 pub mod rooms;
 mod serve;
+pub mod sfu;
 pub mod store;
 pub mod telemetry;
+pub mod turn;
 
 pub use context::AppContext;
 pub use identity::{new_session_token, participant_id};

@@ -11,7 +11,8 @@ use super::{
     http::router,
     limits::{STOP_WITHIN, Timing},
     listener::listen,
-    load, retention,
+    load, relays, retention,
+    sfu::{Sfu, SfuOptions},
     store::Store,
 };
 use std::{future::Future, net::SocketAddr, time::Duration};
@@ -62,8 +63,17 @@ impl Server {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| ServeError::Listen { address, error })?;
+        let sfu = Sfu::start(&SfuOptions {
+            listen: config.media_listen,
+            advertised: config.media_ip.clone(),
+            shards: config.media_threads,
+        })?;
+        let relays = relays::start(&config, &sfu).await?;
         let (stop, stopping) = watch::channel(false);
-        let context = AppContext::new(config, store, timing, stopping);
+        let context = AppContext::new(config, store, sfu, timing, stopping);
+        if let Some(relays) = relays {
+            context.rooms.set_relays(relays);
+        }
         Ok(Self {
             listener,
             context,

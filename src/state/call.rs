@@ -3,7 +3,10 @@
 //! browser's driver writes the rest.
 
 pub use super::devices::{Cause, Choices, DeviceChoice, DeviceKind, Problem, cause_of};
-use crate::protocol::{CallPerson, Devices, ErrorCode, Leg, ParticipantId, ServerMessage};
+use super::figures::Figures;
+use crate::protocol::{
+    CallPerson, Devices, ErrorCode, Leg, Mode, ParticipantId, Quality, ServerMessage, Source,
+};
 use reactive_stores::Store;
 use std::collections::HashMap;
 
@@ -22,6 +25,24 @@ pub struct CallState {
     pub links: HashMap<ParticipantId, Link>,
     /// Counts the changes of one's own picture.
     pub own_version: u32,
+    /// How media goes.
+    pub mode: Mode,
+    /// The slots of sound, and whose voice each carries.
+    pub voices: Vec<(String, ParticipantId)>,
+    /// Pictures that wait for a better line.
+    pub paused: Vec<(ParticipantId, Source)>,
+    /// Counts the changes of slots.
+    pub slots_version: u32,
+    /// Who is heard at this moment.
+    pub speaking: Vec<ParticipantId>,
+    /// Who has the floor.
+    pub dominant: Option<ParticipantId>,
+    /// Whose connection is not good.
+    pub qualities: HashMap<ParticipantId, Quality>,
+    /// Who is kept in view whoever speaks.
+    pub pinned: Option<ParticipantId>,
+    /// The figures of the connections, while somebody looks at them.
+    pub figures: Vec<Figures>,
     /// What there is to choose from.
     pub choices: Choices,
     /// What is wrong with a device, at most one for each kind.
@@ -89,6 +110,27 @@ pub struct Tile {
     pub devices: Devices,
     /// How the connection to them is; one's own is always up.
     pub link: Link,
+    /// Whether they are heard at this moment.
+    pub speaking: bool,
+    /// How good their connection is.
+    pub quality: Quality,
+    /// Whether their picture waits for a better line.
+    pub paused: bool,
+    /// Whether they are kept in view.
+    pub pinned: bool,
+}
+
+/// A shared screen on the stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screen {
+    /// Whose.
+    pub id: ParticipantId,
+    /// One's own.
+    pub mine: bool,
+    /// Counts the changes of its stream.
+    pub version: u32,
+    /// Whether it waits for a better line.
+    pub paused: bool,
 }
 
 impl CallState {
@@ -99,8 +141,9 @@ impl CallState {
                 self.me = Some(joined.me.clone());
                 self.people = joined.call.clone();
             }
-            ServerMessage::Call { people, .. } => {
+            ServerMessage::Call { people, mode, .. } => {
                 self.people = people.clone();
+                self.mode = *mode;
                 // An answer that comes after one has left again changes nothing.
                 if self.stage == CallStage::Entering {
                     self.stage = CallStage::In;
@@ -115,6 +158,15 @@ impl CallState {
             }
             | ServerMessage::Gone { person } => self.leave(&person.id, None),
             ServerMessage::Devices { id, devices } => self.switch(id, *devices),
+            ServerMessage::Moved { mode } => self.mode = *mode,
+            ServerMessage::Speakers { loudest, dominant } => {
+                self.speaking = loudest.iter().map(|speaker| speaker.id.clone()).collect();
+                self.dominant = dominant.clone();
+            }
+            ServerMessage::Qualities { people } => {
+                let told = people.iter().map(|p| (p.id.clone(), p.quality));
+                self.qualities.extend(told);
+            }
             ServerMessage::Error {
                 code: ErrorCode::CallFull,
                 ..
@@ -137,6 +189,11 @@ impl CallState {
         let goes =
             |person: &CallPerson| person.id == *id && leg.is_none_or(|leg| leg == person.leg);
         self.people.retain(|person| !goes(person));
+        if !self.people.iter().any(|person| person.id == *id) {
+            self.speaking.retain(|speaking| speaking != id);
+            self.qualities.remove(id);
+            self.pinned.take_if(|pinned| pinned == id);
+        }
     }
 
     fn switch(&mut self, id: &ParticipantId, devices: Devices) {
@@ -156,19 +213,64 @@ impl CallState {
             version: self.own_version,
         };
         let mine = Tile {
-            id: me.clone(),
             mine: true,
-            devices: self.devices,
-            link,
+            ..self.tile(me, self.devices, link)
         };
         let others = self.people.iter().filter(|person| person.id != *me);
-        let others = others.map(|person| Tile {
-            id: person.id.clone(),
-            mine: false,
-            devices: person.devices,
-            link: self.links.get(&person.id).copied().unwrap_or_default(),
+        let others = others.map(|person| {
+            let link = self.links.get(&person.id).copied().unwrap_or_default();
+            self.tile(&person.id, person.devices, link)
         });
         std::iter::once(mine).chain(others).collect()
+    }
+
+    /// Somebody's tile.
+    fn tile(&self, id: &ParticipantId, devices: Devices, link: Link) -> Tile {
+        Tile {
+            id: id.clone(),
+            mine: false,
+            devices,
+            link: Link {
+                version: link.version.wrapping_add(self.slots_version),
+                ..link
+            },
+            speaking: self.speaking.contains(id),
+            quality: self.qualities.get(id).copied().unwrap_or_default(),
+            paused: self.is_paused(id, Source::Camera),
+            pinned: self.pinned.as_ref() == Some(id),
+        }
+    }
+
+    /// The shared screens, one's own last; none while one is not in the call.
+    pub fn screens(&self) -> Vec<Screen> {
+        let Some(me) = self.me.as_ref().filter(|_| self.stage == CallStage::In) else {
+            return vec![];
+        };
+        let sharing = self
+            .people
+            .iter()
+            .filter(|p| p.id != *me && p.devices.screen);
+        let others = sharing.map(|person| {
+            let link = self.links.get(&person.id).copied().unwrap_or_default();
+            Screen {
+                id: person.id.clone(),
+                mine: false,
+                version: link.version.wrapping_add(self.slots_version),
+                paused: self.is_paused(&person.id, Source::Screen),
+            }
+        });
+        let mine = self.devices.screen.then(|| Screen {
+            id: me.clone(),
+            mine: true,
+            version: self.own_version,
+            paused: false,
+        });
+        others.chain(mine).collect()
+    }
+
+    fn is_paused(&self, id: &ParticipantId, source: Source) -> bool {
+        let wanted = |(paused, what): &(ParticipantId, Source)| paused == id && *what == source;
+        self.paused.iter().any(wanted)
     }
 
     /// A device works again, or has a problem.
@@ -206,6 +308,8 @@ mod tests {
         state.apply(&ServerMessage::Call {
             people,
             ice_servers: vec![],
+            mode: Mode::P2p,
+            connection: None,
         });
         state
     }
@@ -236,6 +340,8 @@ mod tests {
         state.apply(&ServerMessage::Call {
             people,
             ice_servers: vec![],
+            mode: Mode::P2p,
+            connection: None,
         });
         state.apply(&ServerMessage::Error {
             code: ErrorCode::CallFull,

@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod call;
 pub mod devices;
+pub mod figures;
 pub mod line;
 pub mod log;
 pub mod namesakes;

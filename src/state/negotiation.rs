@@ -46,6 +46,13 @@ pub enum Event {
         /// Which of the pair it was.
         connection: u32,
     },
+    /// The other side has no such connection any more.
+    Lost {
+        /// Which of the pair it was.
+        connection: u32,
+    },
+    /// The connection is to carry more than its last offer named.
+    MoreWanted,
     /// A moment asked for by [`Action::WakeAt`] has come.
     Woken,
 }
@@ -120,6 +127,8 @@ pub struct Negotiation {
     /// An ICE restart is wanted as soon as the present offer is answered: a second
     /// offer before that would take the answer to the first for its own.
     restart_due: bool,
+    /// Another offer is wanted as soon as the present one is answered.
+    more_due: bool,
     /// The transport works, as far as is known.
     connected: bool,
     /// The present connection has had a description of the other side.
@@ -143,6 +152,7 @@ impl Negotiation {
             offering: false,
             making: Making::default(),
             restart_due: false,
+            more_due: false,
             connected: false,
             described: false,
             early: Vec::new(),
@@ -185,6 +195,8 @@ impl Negotiation {
             }
             Event::NetworkChanged => self.restart(now_ms),
             Event::StepFailed { connection } => self.stumble(connection, now_ms),
+            Event::Lost { connection } => self.lose(connection, now_ms),
+            Event::MoreWanted => self.want_more(),
             Event::Woken => self.wake(now_ms),
         }
     }
@@ -232,8 +244,11 @@ impl Negotiation {
         self.described = true;
         let mut actions = vec![Action::Accept { sdp }];
         actions.extend(self.release_early());
+        let more = std::mem::take(&mut self.more_due);
         if std::mem::take(&mut self.restart_due) {
             actions.push(self.offer(true));
+        } else if more {
+            actions.push(self.offer(false));
         }
         actions
     }
@@ -334,6 +349,32 @@ impl Negotiation {
         }
     }
 
+    /// The other side has let go: at once a fresh one, unless that has failed before.
+    fn lose(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
+        if connection != self.connection {
+            return vec![];
+        }
+        self.connected = false;
+        self.failures += 1;
+        let wait = REPLACE_BROKEN_AFTER_MS * f64::from(self.failures - 1);
+        match self.failures {
+            1 => self.replace(now_ms),
+            _ => self.plan(now_ms + wait.min(CONNECT_WITHIN_MAX_MS), Step::Replace),
+        }
+    }
+
+    /// An offer on the connection there is, once the one under way is answered.
+    fn want_more(&mut self) -> Vec<Action> {
+        match (self.connection, self.offering) {
+            (0, _) => vec![],
+            (_, true) => {
+                self.more_due = true;
+                vec![]
+            }
+            (_, false) => vec![self.offer(false)],
+        }
+    }
+
     /// A fresh connection, offered by us.
     fn replace(&mut self, now_ms: f64) -> Vec<Action> {
         let mut actions = self.open(self.connection + 1, now_ms);
@@ -346,6 +387,7 @@ impl Negotiation {
         self.offering = false;
         self.making = Making::default();
         self.restart_due = false;
+        self.more_due = false;
         self.connected = false;
         self.described = false;
         let within = CONNECT_WITHIN_MS * f64::from(self.failures + 1);

@@ -207,3 +207,31 @@ fn a_step_the_browser_refuses_leads_to_a_fresh_connection_soon() {
         []
     );
 }
+
+#[test]
+fn a_connection_the_other_side_let_go_is_replaced_at_once_and_later_with_pauses() {
+    let mut negotiation = connected(true);
+    let lost = negotiation.handle(Event::Lost { connection: 1 }, 0.0);
+    assert_eq!(opens(&lost), Some(2));
+    assert_eq!(negotiation.handle(Event::Lost { connection: 1 }, 5.0), []);
+    let again = negotiation.handle(Event::Lost { connection: 2 }, 10.0);
+    assert_eq!(again, [Action::WakeAt(1_010.0)]);
+    assert_eq!(opens(&negotiation.handle(Event::Woken, 1_010.0)), Some(3));
+}
+
+#[test]
+fn more_is_offered_once_the_offer_under_way_is_answered() {
+    let mut negotiation = Negotiation::new(true);
+    assert_eq!(negotiation.handle(Event::MoreWanted, 0.0), []);
+    negotiation.handle(Event::Start, 0.0);
+    assert_eq!(negotiation.handle(Event::MoreWanted, 1.0), []);
+    let answered = negotiation.handle(heard_answer(1), 2.0);
+    assert_eq!(answered.last(), Some(&Action::Offer { restart_ice: false }));
+    assert_eq!(negotiation.handle(Event::MoreWanted, 3.0), []);
+    negotiation.handle(heard_answer(1), 4.0);
+    let quiet = negotiation.handle(heard_answer(1), 5.0);
+    let offers = quiet
+        .iter()
+        .any(|action| matches!(action, Action::Offer { .. }));
+    assert!(!offers, "nothing is offered that nobody wants");
+}

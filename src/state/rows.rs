@@ -177,11 +177,14 @@ impl Window {
         }
     }
 
-    /// Draws a few more. False where all are drawn.
-    pub fn fill(&mut self) -> bool {
-        let missing = Self::SIZE - self.size;
-        self.size += missing.min(Self::STEP);
-        missing > 0
+    /// Whether as much is drawn as may be.
+    pub fn is_full(self) -> bool {
+        self.size == Self::SIZE
+    }
+
+    /// Draws a few more.
+    pub fn fill(&mut self) {
+        self.size = Self::SIZE.min(self.size + Self::STEP);
     }
 
     /// Moves towards older entries. False where the oldest are drawn.

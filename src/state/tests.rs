@@ -327,7 +327,8 @@ fn a_jump_to_the_end_draws_what_one_sees_first_and_the_rest_bit_by_bit() {
     let mut window = window.at_end();
     assert_eq!(window.range(1_000), 940..1_000);
     let mut before = window.range(1_000);
-    while window.fill() {
+    while !window.is_full() {
+        window.fill();
         let now = window.range(1_000);
         assert!(now.start < before.start && before.start - now.start <= Window::STEP);
         before = now;

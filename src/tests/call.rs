@@ -149,7 +149,7 @@ async fn devices_are_told_to_the_others() {
 
 #[tokio::test]
 async fn a_full_call_says_so_and_lets_one_in_when_there_is_a_place() {
-    let app = TestApp::start_with(patient(), &["--p2p-max", "1"]).await;
+    let app = TestApp::start_with(patient(), &["--call-capacity", "1"]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     ann.enters_call(1).await;

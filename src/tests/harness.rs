@@ -68,6 +68,7 @@ pub fn hasty() -> Timing {
         body_within: Duration::from_millis(500),
         summaries_every: Duration::from_millis(5),
         close_within: Duration::from_millis(500),
+        move_back_after: Duration::from_millis(200),
         sweep_every: Duration::from_millis(50),
     }
 }
@@ -93,7 +94,17 @@ impl TestApp {
     /// A server on this data.
     async fn on(data: Arc<tempfile::TempDir>, timing: Timing, flags: Vec<String>) -> Self {
         let directory = data.path().display().to_string();
-        let own = ["noom", "--listen", "127.0.0.1:0", "--data-dir", &directory];
+        let own = [
+            "noom",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            &directory,
+            "--media-listen",
+            "127.0.0.1:0",
+            "--turn-listen",
+            "off",
+        ];
         let words = own.into_iter().map(str::to_owned).chain(flags.clone());
         let parsed = Flags::try_parse_from(words).expect("flags");
         let config = Config::resolve(&parsed, &|_| None, &FileLayer::default()).expect("config");

@@ -102,6 +102,8 @@ pub async fn ask_screen() -> Result<Vec<MediaStreamTrack>, Cause> {
     let devices = media_devices().ok_or(Cause::Insecure)?;
     let constraints = DisplayMediaStreamConstraints::new();
     constraints.set_video(&JsValue::TRUE);
+    // What a tab or the system sounds like, where the browser and the person give it.
+    constraints.set_audio(&JsValue::TRUE);
     let promise = devices
         .get_display_media_with_constraints(&constraints)
         .map_err(|error| cause(&error))?;

@@ -1,13 +1,17 @@
 //! Enters, stays in and leaves the call.
 
+use super::crossing::Crossing;
 use super::devices::watch_devices;
+use super::figures::FigureWatch;
 use super::media::Media;
 use super::peer::{Context, Peer};
+use super::sfu::SfuLink;
+use super::view::View;
 use crate::browser::clock::steady_ms;
 use crate::browser::js::Listener;
 use crate::protocol::{
-    CallPerson, ClientMessage, Devices, ErrorCode, IceServer, Leg, ParticipantId, ServerMessage,
-    Signal,
+    CallPerson, ClientMessage, Devices, ErrorCode, IceServer, Leg, Mode, ParticipantId,
+    ServerMessage, Signal, Source,
 };
 use crate::state::call::{CallStage, CallState, CallStateStoreFields, LinkState};
 use crate::state::negotiation::Event;
@@ -27,10 +31,18 @@ const LOOK_EVERY_MS: u32 = 1_000;
 
 /// Runs the call of one room for one tab.
 pub struct CallDriver {
-    me: Weak<Self>,
-    state: Store<CallState>,
-    context: Rc<Context>,
-    peers: RefCell<HashMap<ParticipantId, Rc<Peer>>>,
+    pub(super) me: Weak<Self>,
+    pub(super) state: Store<CallState>,
+    pub(super) context: Rc<Context>,
+    pub(super) peers: RefCell<HashMap<ParticipantId, Rc<Peer>>>,
+    /// The connection to the SFU, where there is one.
+    pub(super) sfu: RefCell<Option<Rc<SfuLink>>>,
+    /// Who comes by which way, and who is moving over.
+    pub(super) crossing: Crossing,
+    /// What is on the screen.
+    pub(super) view: View,
+    /// The figures somebody looks at.
+    pub(super) figures: FigureWatch,
     /// This stay's number; none while outside.
     leg: Cell<Option<Leg>>,
     /// Whether the socket has joined.
@@ -58,6 +70,10 @@ impl CallDriver {
             state,
             context,
             peers: RefCell::default(),
+            sfu: RefCell::default(),
+            crossing: Crossing::default(),
+            view: View::default(),
+            figures: FigureWatch::default(),
             leg: Cell::new(None),
             live: Cell::new(false),
             listed: Cell::new(false),
@@ -83,7 +99,20 @@ impl CallDriver {
             ServerMessage::Call {
                 people,
                 ice_servers,
-            } => self.entered(before, people, ice_servers),
+                connection,
+                ..
+            } => self.entered(before, people, ice_servers, *connection),
+            ServerMessage::Moved { .. } => self.move_over(),
+            ServerMessage::Answer { connection, n, sdp } => {
+                self.with_sfu(|sfu| sfu.answered(*connection, *n, sdp));
+            }
+            ServerMessage::MediaClosed { connection } => {
+                self.with_sfu(|sfu| sfu.lost(*connection));
+            }
+            ServerMessage::Slots { slots } => self.with_sfu(|sfu| sfu.slots_changed(slots)),
+            ServerMessage::Layers { source, rids } => {
+                self.with_sfu(|sfu| sfu.watch_layers(*source, rids));
+            }
             ServerMessage::CallEntered { person } => self.meet(person, false),
             ServerMessage::CallLeft { away: true, .. } => self.keep_running(before),
             ServerMessage::CallLeft { id, leg, .. } => self.ended(id, *leg),
@@ -129,6 +158,14 @@ impl CallDriver {
         }
     }
 
+    /// Keeps somebody in view whoever speaks, or not any more.
+    pub fn pin(&self, id: ParticipantId) {
+        self.state.pinned().update(|pinned| {
+            *pinned = (pinned.as_ref() != Some(&id)).then_some(id);
+        });
+        self.look_soon();
+    }
+
     /// There is no place: the devices are freed, the page offers to try again.
     fn turned_away(&self) {
         if self.leg.get().is_some() {
@@ -142,24 +179,53 @@ impl CallDriver {
         self.leg.set(None);
         self.listeners.borrow_mut().clear();
         self.unconfirmed.borrow_mut().clear();
+        self.crossing.stop();
         self.peers.borrow_mut().clear();
+        let sfu = self.sfu.borrow_mut().take();
+        drop(sfu);
         self.context.media.stop();
         self.state.links().update(HashMap::clear);
+        self.state.voices().update(Vec::clear);
+        self.state.speaking().update(Vec::clear);
         self.state.problems().update(Vec::clear);
     }
 
-    /// Plays somebody's stream, or one's own, in `element`.
-    pub fn attach(&self, element: &HtmlMediaElement, id: &ParticipantId) {
+    /// Plays what somebody sends, or one's own, in `element`.
+    pub fn attach(&self, element: &HtmlMediaElement, id: &ParticipantId, source: Source) {
         let mine = self.state.me().read_untracked().as_ref() == Some(id);
         let stream = match mine {
-            true => Some(self.context.media.preview()),
-            false => self.peers.borrow().get(id).map(|peer| peer.stream()),
+            true => Some(self.context.media.preview(source)),
+            false => self.stream_of(id, source),
         };
         self.context.media.play(element, stream.as_ref(), mine);
+        if !mine && source.is_video() {
+            self.view.add(id, source, element);
+            self.look_soon();
+        }
+    }
+
+    /// Plays the voice in a slot of the SFU's.
+    pub fn attach_voice(&self, element: &HtmlMediaElement, mid: &str) {
+        let sfu = self.sfu.borrow().clone();
+        let voices = self.state.voices().get_untracked();
+        let whose = voices.into_iter().find(|(slot, _)| slot == mid);
+        let heard = whose.is_some_and(|(_, id)| self.is_heard_by_sfu(&id));
+        let stream = sfu.filter(|_| heard).and_then(|sfu| sfu.voice(mid));
+        self.context.media.play(element, stream.as_ref(), false);
+    }
+
+    /// What somebody sends, by the way they come at the moment.
+    fn stream_of(&self, id: &ParticipantId, source: Source) -> Option<web_sys::MediaStream> {
+        if self.crossing.way_of(id) == Mode::Sfu {
+            let sfu = self.sfu.borrow();
+            return sfu.as_ref().map(|sfu| sfu.stream(id, source));
+        }
+        let peers = self.peers.borrow();
+        peers.get(id).map(|peer| peer.stream(source))
     }
 
     /// Asks the server to be in the call, once it can be asked.
-    fn knock(&self) {
+    pub(super) fn knock(&self) {
         if let Some(leg) = self.leg.get()
             && self.live.get()
         {
@@ -168,9 +234,24 @@ impl CallDriver {
         }
     }
 
-    fn entered(&self, before: Vec<CallPerson>, people: &[CallPerson], ice: &[IceServer]) {
+    fn entered(
+        &self,
+        before: Vec<CallPerson>,
+        people: &[CallPerson],
+        ice: &[IceServer],
+        kept: Option<u32>,
+    ) {
         *self.context.ice_servers.borrow_mut() = ice.to_vec();
         self.keep_running(before);
+        let by_sfu = self.state.mode().get_untracked() == Mode::Sfu;
+        if by_sfu {
+            self.with_sfu(|sfu| sfu.resumed(kept));
+        }
+        if by_sfu || self.sfu.borrow().is_some() {
+            self.move_over();
+        }
+        self.look_on();
+        self.keep_fresh();
         // Whoever entered later is polite. The list is no help, it is in order of arrival
         // in the room: but whom we find when we come in was there before us.
         let polite = !self.listed.replace(true);
@@ -200,12 +281,16 @@ impl CallDriver {
     }
 
     /// Makes the connection to somebody, unless it is there already for this stay.
-    fn meet(&self, person: &CallPerson, polite: bool) {
+    pub(super) fn meet(&self, person: &CallPerson, polite: bool) {
         let mine = self.state.me().read_untracked().as_ref() == Some(&person.id);
         let Some(own_leg) = self.leg.get().filter(|_| !mine) else {
             return;
         };
         self.unconfirmed.borrow_mut().remove(&person.id);
+        if self.state.mode().get_untracked() == Mode::Sfu {
+            self.met_by_sfu(&person.id);
+            return;
+        }
         let known = self
             .peers
             .borrow()
@@ -220,8 +305,9 @@ impl CallDriver {
         }
     }
 
-    fn part(&self, id: &ParticipantId) {
+    pub(super) fn part(&self, id: &ParticipantId) {
         self.unconfirmed.borrow_mut().remove(id);
+        self.crossing.forget(id);
         let gone = self.peers.borrow_mut().remove(id);
         drop(gone);
         self.state.links().update(|links| {
@@ -290,6 +376,7 @@ impl CallDriver {
                 peers
                     .iter()
                     .for_each(|peer| peer.handle(Event::NetworkChanged));
+                driver.with_sfu(|sfu| sfu.handle(Event::NetworkChanged));
             }
         });
         let media = self.context.media.clone();

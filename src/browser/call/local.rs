@@ -1,6 +1,7 @@
-//! One's own tracks: what is live, and what stands in for what.
+//! One's own tracks: what is live of each source.
 
 use crate::browser::js::Listener;
+use crate::protocol::Source;
 use web_sys::{MediaStream, MediaStreamTrack};
 
 /// The tracks of one's own devices; dropped, they end and the lights go out.
@@ -12,20 +13,20 @@ pub struct LocalTracks {
     pub camera: Option<Track>,
     /// The shared screen.
     pub screen: Option<Track>,
+    /// What the shared screen or tab sounds like, where the browser gives that.
+    pub screen_audio: Option<Track>,
 }
 
 impl LocalTracks {
-    /// The picture to send: the screen stands in for the camera.
-    pub fn picture(&self) -> Option<&MediaStreamTrack> {
-        self.screen
-            .as_ref()
-            .or(self.camera.as_ref())
-            .map(|track| &track.track)
-    }
-
-    /// The sound to send.
-    pub fn sound(&self) -> Option<&MediaStreamTrack> {
-        self.microphone.as_ref().map(|track| &track.track)
+    /// What a source sends now.
+    pub fn of(&self, source: Source) -> Option<&MediaStreamTrack> {
+        let track = match source {
+            Source::Microphone => &self.microphone,
+            Source::Camera => &self.camera,
+            Source::Screen => &self.screen,
+            Source::ScreenAudio => &self.screen_audio,
+        };
+        track.as_ref().map(|track| &track.track)
     }
 }
 

@@ -2,16 +2,25 @@
 //! others.
 //!
 //! [`CallDriver`] is told what the server says and what the person wants. What to
-//! negotiate is decided in [`crate::state::negotiation`]; [`peer`] carries it out.
+//! negotiate is decided in [`crate::state::negotiation`]; [`connector`] carries it out,
+//! with another browser ([`peer`]) or with the server's SFU ([`sfu`]). [`view`] knows what
+//! is on the screen, [`stats`] what the browser counts.
 //! [`media`] owns cameras and microphones; [`devices`] asks the browser for them;
 //! [`playback`] plays what the others send.
 
+mod connector;
+mod crossing;
+mod descriptions;
 mod devices;
 mod driver;
+mod figures;
 mod local;
 mod media;
 mod peer;
 mod playback;
+mod sfu;
+mod stats;
+mod view;
 
 pub use driver::CallDriver;
 pub use media::Media;

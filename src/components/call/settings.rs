@@ -1,6 +1,7 @@
 //! Which camera, microphone and speaker to use. A native dialog: Escape closes it and
 //! the focus goes back to where it came from.
 
+use super::figures::ConnectionFigures;
 use crate::components::If;
 use crate::i18n::*;
 use crate::session::Session;
@@ -59,6 +60,7 @@ pub fn DeviceSettings(
                     choose=Callback::new(move |id| session.choose_speaker(id))
                 />
             </If>
+            <ConnectionFigures />
             <button class="button button--primary" type="button" on:click=close>
                 {words!(i18n, call.close)}
             </button>

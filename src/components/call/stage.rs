@@ -1,6 +1,6 @@
 //! Everybody in the call, in a grid that `style/` lays out by their number.
 
-use super::tile::TileView;
+use super::{screens::Screens, tile::TileView, voices::Voices};
 use crate::components::If;
 use crate::i18n::*;
 use crate::session::Session;
@@ -15,8 +15,10 @@ pub fn CallStage() -> impl IntoView {
     let session = expect_context::<Session>();
     let tiles = Memo::new(move |_| seen(session).tiles());
     let outside = Memo::new(move |_| session.call.stage().get() != Stage::In);
+    let screens = Memo::new(move |_| seen(session).screens());
     let alone = Memo::new(move |_| tiles.read().len() == 1);
     view! {
+        <Screens screens />
         <ul
             class="stage"
             aria-label=words!(i18n, call.participants)
@@ -28,6 +30,7 @@ pub fn CallStage() -> impl IntoView {
                 children=move |tile| view! { <TileView tile=tile.clone() now=now(tiles, tile) /> }
             />
         </ul>
+        <Voices />
         <If when=outside>
             <p class="call__nojs" role="status">
                 {words!(i18n, call.entering)}
@@ -50,6 +53,11 @@ fn seen(session: Session) -> CallState {
         devices: call.devices().get(),
         links: call.links().get(),
         own_version: call.own_version().get(),
+        slots_version: call.slots_version().get(),
+        paused: call.paused().get(),
+        speaking: call.speaking().get(),
+        qualities: call.qualities().get(),
+        pinned: call.pinned().get(),
         ..CallState::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::components::{Avatar, Icon, IconName, If};
 use crate::i18n::*;
-use crate::protocol::ParticipantId;
+use crate::protocol::{ParticipantId, Quality, Source};
 use crate::session::Session;
 use crate::state::call::{CallStateStoreFields, LinkState, Tile};
 use crate::words;
@@ -30,27 +30,26 @@ pub fn TileView(
             }
         })
     };
-    let pictured = Memo::new(move |_| {
-        let devices = now.read().devices;
-        devices.camera || devices.screen
-    });
-    let screen = Memo::new(move |_| now.read().devices.screen);
-    let mirrored = Memo::new(move |_| mine && !screen.get() && !session.call.rear().get());
+    let pictured = Memo::new(move |_| now.read().devices.camera);
+    let mirrored = Memo::new(move |_| mine && !session.call.rear().get());
+    let speaking = Memo::new(move |_| now.read().speaking);
+    let pinned = Memo::new(move |_| now.read().pinned);
     let dark = Memo::new(move |_| !pictured.get());
     let silent = Memo::new(move |_| !mine && dark.get());
     let tag = session.tag_of(id.clone());
-    let (video_id, audio_id) = (id.clone(), id.clone());
+    let (video_id, audio_id, pin_id) = (id.clone(), id.clone(), id.clone());
     view! {
         <li
             class="tile"
             class:tile--me=mine
             class:tile--mirrored=mirrored
             class:tile--dark=dark
-            class:tile--screen=screen
+            class:tile--speaking=speaking
+            class:tile--pinned=pinned
             aria-label=nickname
         >
             <If when=pictured>
-                <Picture id=video_id.clone() mine now />
+                <Picture id=video_id.clone() source=Source::Camera mine version=version(now) />
             </If>
             <If when=silent>
                 <Sound id=audio_id.clone() now />
@@ -61,6 +60,9 @@ pub fn TileView(
                 </div>
             </If>
             <LinkSign now />
+            <If when=Signal::derive(move || !mine)>
+                <PinButton id=pin_id.clone() nickname now />
+            </If>
             <p class="tile__name">
                 <Signs now /> <span>{nickname}</span>
                 {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
@@ -70,28 +72,34 @@ pub fn TileView(
     }
 }
 
-/// The picture, and with others their voice.
+/// Counts the changes of a tile's stream.
+fn version(now: Memo<Tile>) -> Memo<u32> {
+    Memo::new(move |_| now.read().link.version)
+}
+
+/// A picture; browser to browser also the sound that belongs to it.
 #[component]
-fn Picture(
+pub fn Picture(
     /// Whose.
     id: ParticipantId,
+    /// Their camera or their screen.
+    source: Source,
     /// One's own: silent.
     mine: bool,
-    /// The tile as it is now.
-    now: Memo<Tile>,
+    /// Counts the changes of its stream.
+    version: Memo<u32>,
 ) -> impl IntoView {
     let video = NodeRef::<Video>::new();
     let session = expect_context::<Session>();
-    let version = Memo::new(move |_| now.read().link.version);
     Effect::new(move || {
         // Read, not only tracked: a memo that was never read has no sources yet.
         let _ = version.get();
         #[cfg(feature = "hydrate")]
         if let Some(video) = video.get() {
-            session.attach(&video, &id);
+            session.attach(&video, &id, source);
         }
         #[cfg(not(feature = "hydrate"))]
-        let _ = (video, session, &id);
+        let _ = (video, session, &id, source);
     });
     view! {
         <video
@@ -114,13 +122,13 @@ fn Sound(
 ) -> impl IntoView {
     let audio = NodeRef::<Audio>::new();
     let session = expect_context::<Session>();
-    let version = Memo::new(move |_| now.read().link.version);
+    let version = version(now);
     Effect::new(move || {
         // Read, not only tracked: a memo that was never read has no sources yet.
         let _ = version.get();
         #[cfg(feature = "hydrate")]
         if let Some(audio) = audio.get() {
-            session.attach(&audio, &id);
+            session.attach(&audio, &id, Source::Microphone);
         }
         #[cfg(not(feature = "hydrate"))]
         let _ = (audio, session, &id);
@@ -137,8 +145,27 @@ fn Signs(
     let i18n = use_i18n();
     let muted = Memo::new(move |_| !now.read().devices.microphone);
     let dark = Memo::new(move |_| !now.read().devices.camera);
+    let speaking = Memo::new(move |_| now.read().speaking);
+    let quality = Memo::new(move |_| now.read().quality);
+    let weak = Memo::new(move |_| quality.get() != Quality::Good);
+    let connection = Signal::derive(move || match quality.get() {
+        Quality::Poor => t_string!(i18n, call.connection_poor),
+        _ => t_string!(i18n, call.connection_fair),
+    });
     view! {
         <span class="tile__signs">
+            <If when=speaking>
+                <span class="tile__sign tile__sign--live">
+                    <Icon name=IconName::Sound />
+                    <span class="visually-hidden">{words!(i18n, call.speaking)}</span>
+                </span>
+            </If>
+            <If when=weak>
+                <span class="tile__sign tile__sign--weak">
+                    <Icon name=IconName::Signal />
+                    <span class="visually-hidden">{connection}</span>
+                </span>
+            </If>
             <If when=muted>
                 <span class="tile__sign">
                     <Icon name=IconName::MicrophoneOff />
@@ -165,7 +192,35 @@ fn MeSign(
     mine.then(|| view! { <span class="tile__you">{words!(i18n, common.you)}</span> })
 }
 
-/// How the connection is, while it is not up.
+/// Keeps somebody in view whoever speaks.
+#[component]
+fn PinButton(
+    /// Whom.
+    id: ParticipantId,
+    /// What they are called.
+    nickname: Memo<String>,
+    /// The tile as it is now.
+    now: Memo<Tile>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let label = move || t_string!(i18n, call.pin).replace("{name}", &nickname.read());
+    let pinned = Memo::new(move |_| now.read().pinned);
+    view! {
+        <button
+            class="tile__pin"
+            type="button"
+            aria-label=label
+            title=label
+            aria-pressed=Signal::derive(move || pinned.get().to_string())
+            on:click=move |_| session.pin(id.clone())
+        >
+            <Icon name=IconName::Pin />
+        </button>
+    }
+}
+
+/// How the connection is while it is not up, or that the picture waits for a better line.
 #[component]
 fn LinkSign(
     /// The tile as it is now.
@@ -173,10 +228,12 @@ fn LinkSign(
 ) -> impl IntoView {
     let i18n = use_i18n();
     let state = Memo::new(move |_| now.read().link.state);
-    let down = Memo::new(move |_| state.get() != LinkState::Connected);
+    let paused = Memo::new(move |_| now.read().paused);
+    let down = Memo::new(move |_| state.get() != LinkState::Connected || paused.get());
     let sentence = Signal::derive(move || match state.get() {
         LinkState::Reconnecting => t_string!(i18n, call.reconnecting),
-        _ => t_string!(i18n, call.connecting),
+        LinkState::Connecting => t_string!(i18n, call.connecting),
+        LinkState::Connected => t_string!(i18n, call.picture_paused),
     });
     view! {
         <If when=down>

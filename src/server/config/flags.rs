@@ -7,7 +7,7 @@ use std::path::PathBuf;
 ///
 /// Each setting is a flag, an environment variable or a key of the TOML file given by
 /// --config, in this order of precedence. Keys of the file are the flags without dashes
-/// in front, for example: p2p-max = 8
+/// in front, for example: p2p-max = 2
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "noom", version)]
 pub struct Flags {
@@ -26,23 +26,40 @@ pub struct Flags {
     /// origins are refused [env: NOOM_PUBLIC_URL] [default: derived from each request]
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Largest call, in people, 0 to 64. Calls run browser to browser; the SFU for larger
-    /// ones is not built yet, so 0 counts as 8 [env: NOOM_P2P_MAX] [default: 8, and 2 once
-    /// the SFU is there]
+    /// Largest call that runs browser to browser, in people, 0 to 64; larger ones run
+    /// through the SFU. 0 is always the SFU, 64 always a mesh [env: NOOM_P2P_MAX]
+    /// [default: 2]
     #[arg(long, value_name = "PEOPLE")]
     pub p2p_max: Option<String>,
-    /// First media port, UDP and ICE-TCP. Not used yet: takes effect with the SFU
+    /// People a call holds, 1 to 2000 [env: NOOM_CALL_CAPACITY] [default: 100]
+    #[arg(long, value_name = "PEOPLE")]
+    pub call_capacity: Option<String>,
+    /// First media port, UDP and TCP; each further media thread takes the next one
     /// [env: NOOM_MEDIA_LISTEN] [default: 0.0.0.0:7882]
     #[arg(long, value_name = "IP:PORT")]
     pub media_listen: Option<String>,
-    /// Addresses put into ICE candidates, comma separated. Not used yet: takes effect with
-    /// the SFU [env: NOOM_MEDIA_IP] [default: those of this machine's interfaces]
+    /// Addresses put into ICE candidates, comma separated: behind a NAT, the public one
+    /// [env: NOOM_MEDIA_IP] [default: those of this machine's interfaces]
     #[arg(long, value_name = "IP,…")]
     pub media_ip: Option<String>,
-    /// STUN/TURN address, UDP and TCP, or off. Not used yet: takes effect with the embedded
-    /// TURN server [env: NOOM_TURN_LISTEN] [default: 0.0.0.0:3478]
+    /// Threads that pass media on, 1 to 64; each has a port of its own
+    /// [env: NOOM_MEDIA_THREADS] [default: one a core, less one]
+    #[arg(long, value_name = "THREADS")]
+    pub media_threads: Option<String>,
+    /// STUN/TURN address, UDP and TCP, or off [env: NOOM_TURN_LISTEN] [default: 0.0.0.0:3478]
     #[arg(long, value_name = "IP:PORT|off")]
     pub turn_listen: Option<String>,
+    /// TURN over TLS, IP:port; only with a certificate [env: NOOM_TURN_TLS_LISTEN]
+    /// [default: 0.0.0.0:5349]
+    #[arg(long, value_name = "IP:PORT")]
+    pub turn_tls_listen: Option<String>,
+    /// Certificate chain for TURN over TLS, a PEM file, for the host of --public-url
+    /// [env: NOOM_TURN_TLS_CERT] [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub turn_tls_cert: Option<String>,
+    /// Key of that certificate, a PEM file [env: NOOM_TURN_TLS_KEY] [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub turn_tls_key: Option<String>,
     /// STUN/TURN servers handed to browsers: comma separated stun:host[:port],
     /// turn:user:password@host[:port] or turns:…, or a JSON array of
     /// {urls, username, credential} [env: NOOM_ICE_SERVERS] [default: none]
@@ -86,15 +103,20 @@ pub struct Flags {
 
 impl Flags {
     /// Each setting's name and what the command line says of it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 17] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 22] {
         [
             ("listen", self.listen.as_ref()),
             ("data-dir", self.data_dir.as_ref()),
             ("public-url", self.public_url.as_ref()),
             ("p2p-max", self.p2p_max.as_ref()),
+            ("call-capacity", self.call_capacity.as_ref()),
             ("media-listen", self.media_listen.as_ref()),
             ("media-ip", self.media_ip.as_ref()),
+            ("media-threads", self.media_threads.as_ref()),
             ("turn-listen", self.turn_listen.as_ref()),
+            ("turn-tls-listen", self.turn_tls_listen.as_ref()),
+            ("turn-tls-cert", self.turn_tls_cert.as_ref()),
+            ("turn-tls-key", self.turn_tls_key.as_ref()),
             ("ice-servers", self.ice_servers.as_ref()),
             ("adapter", self.adapter.as_ref()),
             ("log", self.log.as_ref()),

@@ -17,7 +17,7 @@ pub use layers::{ConfigError, FileLayer};
 pub use retention::{Keep, Retention};
 pub use values::{LogFormat, PublicUrl};
 
-use crate::protocol::IceServer;
+use crate::{protocol::IceServer, server::relays::TurnTls};
 use layers::Layers;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -36,12 +36,18 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Largest call that runs browser to browser.
     pub p2p_max: u32,
-    /// First media port. Not used yet: waits for the SFU.
+    /// People a call holds.
+    pub call_capacity: usize,
+    /// First media port, UDP and TCP.
     pub media_listen: SocketAddr,
-    /// Addresses for ICE candidates. Not used yet: waits for the SFU.
+    /// Addresses for ICE candidates; none where those of the interfaces are to be used.
     pub media_ip: Vec<IpAddr>,
-    /// Where STUN and TURN are served; nothing when off. Not used yet.
+    /// Threads that pass media on.
+    pub media_threads: usize,
+    /// Where STUN and TURN are served; nothing when off.
     pub turn_listen: Option<SocketAddr>,
+    /// TURN over TLS, where there is a certificate.
+    pub turn_tls: Option<TurnTls>,
     /// STUN and TURN servers handed to browsers.
     pub ice_servers: Arc<[IceServer]>,
     /// The tracing filter.
@@ -61,9 +67,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The calls that stay browser to browser while there is no SFU.
-    const CALL_WITHOUT_SFU: usize = 8;
-
     /// Reads the process's own flags, environment and file.
     ///
     /// # Errors
@@ -96,10 +99,23 @@ impl Config {
             listen: layers.listen(env)?,
             data_dir: layers.path("data-dir", Path::new("./data")),
             public_url: layers.public_url()?,
-            p2p_max: layers.number("p2p-max", 8, 0..=64, "a number of people from 0 to 64")?,
+            p2p_max: layers.number("p2p-max", 2, 0..=64, "a number of people from 0 to 64")?,
+            call_capacity: layers.number(
+                "call-capacity",
+                100,
+                1..=2000,
+                "a number of people from 1 to 2000",
+            )?,
             media_listen: layers.address("media-listen", ([0, 0, 0, 0], 7882).into())?,
             media_ip: layers.addresses("media-ip")?,
+            media_threads: layers.number(
+                "media-threads",
+                default_media_threads(),
+                1..=64,
+                "a number of threads from 1 to 64",
+            )?,
             turn_listen: layers.turn_listen()?,
+            turn_tls: layers.turn_tls()?,
             ice_servers: layers.ice_servers()?,
             log: layers.log()?,
             log_format: layers.log_format()?,
@@ -126,16 +142,14 @@ impl Config {
         })
     }
 
-    /// People a call holds.
-    pub fn call_capacity(&self) -> usize {
-        match self.p2p_max {
-            0 => Self::CALL_WITHOUT_SFU,
-            max => max as usize,
-        }
-    }
-
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("noom.db")
     }
+}
+
+/// One thread a core, and one core for everything else.
+fn default_media_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.saturating_sub(1).clamp(1, 64)
 }

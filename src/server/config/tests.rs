@@ -18,7 +18,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     let file = "p2p-max = 3";
     let env = [("NOOM_P2P_MAX", "4")];
     let p2p_max = |config: Result<Config, ConfigError>| config.expect("accepted").p2p_max;
-    assert_eq!(p2p_max(resolve(&[], &[], "")), 8);
+    assert_eq!(p2p_max(resolve(&[], &[], "")), 2);
     assert_eq!(p2p_max(resolve(&[], &[], file)), 3);
     assert_eq!(p2p_max(resolve(&[], &env, file)), 4);
     assert_eq!(p2p_max(resolve(&["--p2p-max", "5"], &env, file)), 5);
@@ -215,5 +215,5 @@ fn help_names_every_setting_with_its_variable_and_default() {
             "{name}"
         );
     }
-    assert_eq!(help.matches("[default:").count(), 18);
+    assert_eq!(help.matches("[default:").count(), 23);
 }

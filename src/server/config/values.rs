@@ -5,7 +5,10 @@ use super::{
     layers::{Found, Layers},
     retention,
 };
-use crate::{protocol::IceServer, server::http::Origin};
+use crate::{
+    protocol::IceServer,
+    server::{http::Origin, relays::TurnTls},
+};
 use std::{
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
@@ -41,6 +44,11 @@ impl PublicUrl {
     /// What a browser's `Origin` has to equal.
     pub fn origin(&self) -> &Origin {
         &self.0
+    }
+
+    /// The host people use, without the port.
+    pub fn host(&self) -> &str {
+        self.0.host()
     }
 
     /// Whether people come by TLS.
@@ -128,7 +136,23 @@ impl Layers {
         self.parse("public-url", accepted, PublicUrl::parse)
     }
 
-    /// Where STUN and TURN will be served.
+    /// TURN over TLS: with a certificate and its key, or not at all.
+    pub fn turn_tls(&self) -> Result<Option<TurnTls>, ConfigError> {
+        let listen = self.address("turn-tls-listen", ([0, 0, 0, 0], 5349).into())?;
+        let (certificate, key) = (self.find("turn-tls-cert"), self.find("turn-tls-key"));
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Ok(Some(TurnTls {
+                listen,
+                certificate: PathBuf::from(&certificate.value),
+                key: PathBuf::from(&key.value),
+            })),
+            (None, None) => Ok(None),
+            (Some(alone), None) => Err(alone.wrong("a certificate together with --turn-tls-key")),
+            (None, Some(alone)) => Err(alone.wrong("a key together with --turn-tls-cert")),
+        }
+    }
+
+    /// Where STUN and TURN are served.
     pub fn turn_listen(&self) -> Result<Option<SocketAddr>, ConfigError> {
         let accepted = "an address as IP:port, or off";
         let parse = |text: &str| match text {

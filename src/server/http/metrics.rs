@@ -18,6 +18,10 @@ pub async fn serve(State(context): State<AppContext>) -> Response {
     let mut text = String::new();
     write_present(&mut text, &context);
     metrics::write(&mut text);
+    metrics::media::write(&mut text, context.sfu.loads());
+    if let Some(relays) = context.rooms.relays() {
+        relays.write_metrics(&mut text);
+    }
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -34,6 +34,14 @@ impl Origin {
         Some(Self { https, authority })
     }
 
+    /// The host, without the port.
+    pub fn host(&self) -> &str {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => &self.authority,
+        }
+    }
+
     /// Whether people come by TLS.
     pub fn is_https(&self) -> bool {
         self.https

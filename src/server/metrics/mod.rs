@@ -5,6 +5,7 @@
 //! there are) is not counted here. Every name is in `docs/operating.md`.
 
 mod kinds;
+pub mod media;
 
 pub use kinds::{Counter, Gauge, Histogram, describe};
 
@@ -42,7 +43,7 @@ pub static COMMIT_ROWS: Histogram<7> = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0,
 pub static COMMIT_FAILURES: Counter = Counter::zero();
 
 /// The codes that are counted each for itself.
-const CODES: [ErrorCode; 21] = [
+const CODES: [ErrorCode; 22] = [
     ErrorCode::BadMessage,
     ErrorCode::UnknownType,
     ErrorCode::NotJoined,
@@ -63,6 +64,7 @@ const CODES: [ErrorCode; 21] = [
     ErrorCode::NotInCall,
     ErrorCode::NoSuchPerson,
     ErrorCode::SignalTooLong,
+    ErrorCode::BadOffer,
     ErrorCode::Unavailable,
 ];
 

@@ -19,6 +19,7 @@ use crate::{
     server::{
         limits::POST_RATE,
         metrics,
+        sfu::{self, MediaHandle},
         store::{Change, NewMessage, StoreError},
     },
 };
@@ -56,6 +57,8 @@ pub struct Actor {
     post_rate: DefaultDirectRateLimiter,
     /// Commits that are not answered yet, in the order they were asked for.
     commits: FuturesOrdered<BoxFuture<'static, Command>>,
+    /// The room's media, once somebody sent any.
+    media: Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>,
     /// Where it retires from, and the store.
     rooms: Rooms,
 }
@@ -107,6 +110,7 @@ impl Actor {
             tickets: 0,
             post_rate: limiter(POST_RATE),
             commits: FuturesOrdered::new(),
+            media: None,
             rooms,
         }
     }
@@ -114,26 +118,15 @@ impl Actor {
     /// Runs until the room is idle or the registry has let it go.
     async fn run(mut self) {
         loop {
-            let deadline = self.room.next_deadline();
-            let tick = async {
-                match deadline {
-                    Some(at) => sleep_until(Instant::from_std(at)).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let due = self.links.due();
-            let telling = async {
-                match due {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let tick = until(self.room.next_deadline().map(Instant::from_std));
+            let telling = until(self.links.due());
             tokio::select! {
                 Some(command) = self.commits.next() => self.handle(command),
                 letter = self.mailbox.recv() => match letter {
                     Some(letter) => self.take(letter),
                     None => return self.finish().await,
                 },
+                Some(event) = said(&mut self.media) => self.handle(Command::Media(event)),
                 () = tick => self.handle(Command::Tick),
                 () = telling => self.tell_gathered(),
             }
@@ -257,8 +250,12 @@ impl Actor {
         match effect {
             Effect::Persist { asker, message } => self.persist(asker, message),
             Effect::Change { link, change } => self.change(link, change),
-            Effect::Send { link, message } => slow.extend(self.links.send(link, &message)),
+            Effect::Send { link, mut message } => {
+                self.add_relays(link, &mut message);
+                slow.extend(self.links.send(link, &message));
+            }
             Effect::Broadcast { message, except } => {
+                self.forget_relays(&message);
                 slow.extend(self.links.broadcast(&message, except));
             }
             Effect::Whisper { message, except } => {
@@ -271,6 +268,7 @@ impl Actor {
                     respond(waiting, answer);
                 }
             }
+            Effect::Media(command) => self.tell_media(command),
             Effect::SummaryChanged => self.rooms.summarise(self.key, &self.room.summary()),
         }
     }
@@ -284,6 +282,45 @@ impl Actor {
         }));
     }
 
+    /// Whoever enters the call gets credentials for our own relay, too.
+    fn add_relays(&self, link: LinkId, message: &mut ServerMessage) {
+        if let ServerMessage::Call { ice_servers, .. } = message
+            && let (Some(relays), Some(id)) = (self.rooms.relays(), self.room.who(link))
+        {
+            ice_servers.extend(relays.servers(&self.name, id));
+        }
+    }
+
+    /// Nothing is relayed any more for whoever has left the call.
+    fn forget_relays(&self, message: &ServerMessage) {
+        if let ServerMessage::CallLeft {
+            id, away: false, ..
+        } = message
+            && let Some(relays) = self.rooms.relays()
+        {
+            relays.forget(id);
+        }
+    }
+
+    /// Tells the SFU. Where it has no place for an offer, whoever made it makes another.
+    fn tell_media(&mut self, command: sfu::Command) {
+        let refused = match &command {
+            sfu::Command::Offer { peer, .. } => Some(*peer),
+            _ => None,
+        };
+        if self.media.is_none() && refused.is_some() {
+            self.media = Some(self.rooms.open_media());
+        }
+        let Some((media, _)) = &self.media else {
+            return;
+        };
+        if !media.send(command)
+            && let Some(peer) = refused
+        {
+            self.handle(Command::Media(sfu::Event::Closed { peer }));
+        }
+    }
+
     /// Hands a change to the writer without waiting for it.
     fn change(&mut self, link: LinkId, change: Change) {
         let (rooms, name, id) = (self.rooms.clone(), self.name.clone(), change.id);
@@ -291,6 +328,14 @@ impl Actor {
             let answer = rooms.change(&name, change).await.ok();
             Command::Changed { link, id, answer }
         }));
+    }
+}
+
+/// What the SFU says next; nothing where there is no media.
+async fn said(media: &mut Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>) -> Option<sfu::Event> {
+    match media {
+        Some((_, events)) => events.recv().await,
+        None => None,
     }
 }
 
@@ -311,6 +356,14 @@ fn welcome(effect: &Effect) -> Option<bool> {
             ..
         } => Some(joined.resumed),
         _ => None,
+    }
+}
+
+/// Waits for a moment; for ever where there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,8 @@
 //! signal passes only from somebody in the call to exactly the stay it names.
 
 use super::{
-    command::{Effect, Intent, LinkId},
+    command::{Effect, Intent, LinkId, Now},
+    media::Connection,
     room::{Line, Room, everybody, others},
 };
 use crate::{
@@ -12,13 +13,27 @@ use crate::{
     server::error::refusal,
 };
 
+/// Somebody's stay in the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stay {
+    /// Which of theirs.
+    pub leg: Leg,
+    /// What they have switched on.
+    pub devices: Devices,
+    /// Their connection to the SFU.
+    pub connection: Option<Connection>,
+}
+
 impl Room {
     /// Everybody in the call, in order of arrival in the room.
     pub(super) fn call(&self) -> Vec<CallPerson> {
         let in_call = self.members.iter().filter_map(|member| {
-            let (leg, devices) = member.call?;
-            let id = member.person.id.clone();
-            Some(CallPerson { id, leg, devices })
+            let stay = member.call?;
+            Some(CallPerson {
+                id: member.person.id.clone(),
+                leg: stay.leg,
+                devices: stay.devices,
+            })
         });
         in_call.collect()
     }
@@ -29,12 +44,16 @@ impl Room {
         place: usize,
         link: LinkId,
         intent: Intent,
+        now: Now,
     ) -> Vec<Effect> {
         match intent {
-            Intent::EnterCall { leg, devices } => self.enter_call(place, link, leg, devices),
-            Intent::LeaveCall => self.leave_call(place),
+            Intent::EnterCall { leg, devices } => self.enter_call(place, link, leg, devices, now),
+            Intent::LeaveCall => self.leave_call(place, now),
             Intent::Devices(devices) => self.switch(place, link, devices),
             Intent::Signal { to, leg, signal } => self.route(place, link, &to, leg, signal),
+            Intent::Offer(offer) => self.offer(place, link, offer),
+            Intent::HangUp { connection } => self.close_connection(place, connection),
+            Intent::View(wanted) => self.view(place, wanted),
             _ => Vec::new(),
         }
     }
@@ -46,18 +65,27 @@ impl Room {
         link: LinkId,
         leg: Leg,
         devices: Devices,
+        now: Now,
     ) -> Vec<Effect> {
         let former = self.members[place].call;
         if former.is_none() && self.call().len() >= self.rules.call_capacity {
             return refuse(link, ErrorCode::CallFull);
         }
         let mut effects = Vec::new();
-        if former.is_some_and(|(stay, _)| stay != leg) {
+        if former.is_some_and(|stay| stay.leg != leg) {
             effects.extend(self.hang_up(place, false));
         }
-        self.members[place].call = Some((leg, devices));
-        effects.push(self.call_answer(link));
-        if former != Some((leg, devices)) {
+        let kept = self.members[place].call.and_then(|stay| stay.connection);
+        let connection = kept.or_else(|| self.take_back(place, leg));
+        self.members[place].call = Some(Stay {
+            leg,
+            devices,
+            connection,
+        });
+        effects.extend(self.review_mode(now));
+        effects.push(self.call_answer(place, link));
+        effects.extend(connection.map(Connection::remind));
+        if former.is_none_or(|stay| (stay.leg, stay.devices) != (leg, devices)) {
             let id = self.members[place].person.id.clone();
             let person = CallPerson { id, leg, devices };
             effects.push(others(link, ServerMessage::CallEntered { person }));
@@ -69,37 +97,53 @@ impl Room {
     }
 
     /// The answer to `enter_call`.
-    fn call_answer(&self, link: LinkId) -> Effect {
+    fn call_answer(&self, place: usize, link: LinkId) -> Effect {
+        let connection = self.members[place].call.and_then(|stay| stay.connection);
         let message = ServerMessage::Call {
             people: self.call(),
             ice_servers: self.rules.ice_servers.to_vec(),
+            mode: self.mode,
+            connection: connection.map(|connection| connection.number),
         };
         Effect::Send { link, message }
     }
 
     /// Leaves the call; nothing for whoever is not in it.
-    fn leave_call(&mut self, place: usize) -> Vec<Effect> {
-        let Some(left) = self.hang_up(place, false) else {
-            return Vec::new();
-        };
-        vec![left, Effect::SummaryChanged]
+    fn leave_call(&mut self, place: usize, now: Now) -> Vec<Effect> {
+        let mut effects = self.hang_up(place, false);
+        if !effects.is_empty() {
+            effects.extend(self.review_mode(now));
+            effects.push(Effect::SummaryChanged);
+        }
+        effects
     }
 
-    /// Ends the stay of whoever is in the call; `away` where only their line is down.
-    pub(super) fn hang_up(&mut self, place: usize, away: bool) -> Option<Effect> {
+    /// Ends the stay of whoever is in the call; `away` where only their line is down: then
+    /// their media goes on by itself, for as long as it comes.
+    pub(super) fn hang_up(&mut self, place: usize, away: bool) -> Vec<Effect> {
         let member = &mut self.members[place];
-        let (leg, _) = member.call.take()?;
-        let id = member.person.id.clone();
-        Some(everybody(ServerMessage::CallLeft { id, leg, away }))
+        let Some(stay) = member.call.take() else {
+            return Vec::new();
+        };
+        let (id, leg) = (member.person.id.clone(), stay.leg);
+        let mut effects = match stay.connection {
+            Some(connection) if away => {
+                self.keep(id.clone(), leg, connection);
+                Vec::new()
+            }
+            connection => connection.map(Connection::close).into_iter().collect(),
+        };
+        effects.push(everybody(ServerMessage::CallLeft { id, leg, away }));
+        effects
     }
 
     /// Tells the others what is on now.
     fn switch(&mut self, place: usize, link: LinkId, devices: Devices) -> Vec<Effect> {
         let member = &mut self.members[place];
-        let Some((leg, _)) = member.call else {
+        let Some(stay) = &mut member.call else {
             return refuse(link, ErrorCode::NotInCall);
         };
-        member.call = Some((leg, devices));
+        stay.devices = devices;
         let id = member.person.id.clone();
         vec![others(link, ServerMessage::Devices { id, devices })]
     }
@@ -115,13 +159,13 @@ impl Room {
         signal: Signal,
     ) -> Vec<Effect> {
         let sender = &self.members[place];
-        let Some((from_leg, _)) = sender.call else {
+        let Some(Stay { leg: from_leg, .. }) = sender.call else {
             return refuse(link, ErrorCode::NotInCall);
         };
         if !signal.is_within_limits() {
             return refuse(link, ErrorCode::SignalTooLong);
         }
-        let meant = |stay: Option<(Leg, Devices)>| stay.is_some_and(|(stay, _)| stay == leg);
+        let meant = |stay: Option<Stay>| stay.is_some_and(|stay| stay.leg == leg);
         let found = self
             .members
             .iter()
@@ -145,7 +189,7 @@ impl Room {
 }
 
 /// Refuses something that is no chat message.
-fn refuse(link: LinkId, code: ErrorCode) -> Vec<Effect> {
+pub(super) fn refuse(link: LinkId, code: ErrorCode) -> Vec<Effect> {
     let message = refusal(code, None);
     vec![Effect::Send { link, message }]
 }

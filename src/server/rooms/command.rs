@@ -3,10 +3,13 @@
 use super::RoomError;
 use crate::{
     protocol::{
-        ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
-        ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal,
+        ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId,
+        Nickname, ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal, Wanted,
     },
-    server::store::{Appended, Change, Changed, NewMessage, What},
+    server::{
+        sfu,
+        store::{Appended, Change, Changed, NewMessage, What},
+    },
 };
 use std::time::Instant;
 
@@ -96,6 +99,15 @@ pub enum Intent {
         /// What.
         signal: Signal,
     },
+    /// Offer one's connection to the SFU.
+    Offer(MediaOffer),
+    /// End one's connection to the SFU.
+    HangUp {
+        /// Which.
+        connection: u32,
+    },
+    /// Tell the SFU what is on the screen.
+    View(Vec<Wanted>),
 }
 
 /// Who waits for a message to become durable.
@@ -157,6 +169,8 @@ pub enum Command {
     },
     /// These messages are not in the log any more; oldest first.
     Forget(Vec<Seq>),
+    /// The SFU says something.
+    Media(sfu::Event),
     /// Time went on.
     Tick,
 }
@@ -221,6 +235,8 @@ pub enum Effect {
         /// The durable message.
         answer: Result<ChatMessage, RoomError>,
     },
+    /// Tell the SFU.
+    Media(sfu::Command),
     /// The counts shown on the welcome page are different now.
     SummaryChanged,
 }

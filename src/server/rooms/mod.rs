@@ -1,6 +1,6 @@
 //! The rooms: who is here, what is said, who is in the call.
 //!
-//! * [`room`], [`presence`], [`talk`] and [`call`] the thinking: a value that is told [`command`]s and answers
+//! * [`room`], [`presence`], [`talk`], [`call`] and [`media`] the thinking: a value that is told [`command`]s and answers
 //!   with effects. Reads no clock, no socket, no chance.
 //! * [`recent`] the newest messages of a room, as many as fit one frame.
 //! * [`actor`] the task that owns one room, runs its effects and is the only one to
@@ -18,6 +18,7 @@ mod letter;
 mod limiter;
 mod links;
 mod log;
+mod media;
 mod outbox;
 mod pace;
 mod presence;
@@ -39,7 +40,7 @@ pub use handle::{RoomHandle, Seat};
 pub use limiter::limiter;
 pub use outbox::{Outbox, OutboxReader, outbox, wait_for_verdict};
 pub use recent::fitting_page;
-pub use registry::{Rooms, Totals};
+pub use registry::{Relays, Rooms, Totals};
 pub use room::RoomRules;
 pub use summaries::Summaries;
 

@@ -156,13 +156,15 @@ impl Room {
         }
         let expected = |away: &Away| away.until > now.instant;
         effects.extend(self.forget(expected));
+        effects.extend(self.review_mode(now));
         effects
     }
 
     /// Somebody is gone: from the call first, then from the room. Whoever is only `away`
     /// is expected back for a while.
     fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
-        let mut effects: Vec<_> = self.hang_up(place, away).into_iter().collect();
+        let mut effects = self.hang_up(place, away);
+        effects.extend(self.review_mode(now));
         let person = self.members.remove(place).person;
         if away {
             let until = now.instant + self.rules.away;
@@ -190,10 +192,12 @@ impl Room {
             .partition(expected);
         self.away = stay;
         let gone: Vec<Away> = gone;
-        let person = gone.into_iter().map(|away| away.person);
-        person
-            .map(|person| everybody(ServerMessage::Gone { person }))
-            .collect()
+        let mut effects = Vec::new();
+        for Away { person, .. } in gone {
+            effects.extend(self.give_up(&person.id));
+            effects.push(everybody(ServerMessage::Gone { person }));
+        }
+        effects
     }
 }
 

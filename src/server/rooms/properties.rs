@@ -226,6 +226,8 @@ impl World {
         let rules = RoomRules {
             capacity: CAPACITY,
             call_capacity: CALL_CAPACITY,
+            p2p_max: 2,
+            move_back_after: Duration::from_secs(5),
             grace: Duration::from_secs(5),
             away: Duration::from_secs(115),
             started: Instant::now(),
@@ -431,6 +433,7 @@ impl World {
                 Effect::Persist { asker, message } => {
                     self.pending.push((room, Waiting::Append(asker, message)));
                 }
+                Effect::Media(_) => {}
                 Effect::Change { link, change } => {
                     self.pending.push((room, Waiting::Change(link, change)));
                 }
@@ -545,7 +548,10 @@ impl World {
                     "only who is in the call"
                 );
             }
-            ServerMessage::Error { .. } | ServerMessage::Pong => {}
+            ServerMessage::Error { .. }
+            | ServerMessage::Pong
+            | ServerMessage::Moved { .. }
+            | ServerMessage::MediaClosed { .. } => {}
             other => panic!("not for a room to say: {other:?}"),
         }
     }

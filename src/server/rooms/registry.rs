@@ -13,13 +13,17 @@ use super::{
     summaries::{Summaries, publish, summaries},
 };
 use crate::{
-    protocol::{HISTORY_PAGE, MAX_HISTORY_PAGE, RoomName, RoomSummary},
-    server::{limits::ROOM_MAILBOX, store::Store},
+    protocol::{HISTORY_PAGE, IceServer, MAX_HISTORY_PAGE, ParticipantId, RoomName, RoomSummary},
+    server::{
+        limits::ROOM_MAILBOX,
+        sfu::{self, MediaHandle, Sfu},
+        store::Store,
+    },
 };
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -28,6 +32,16 @@ use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc, watch},
 };
+
+/// Lets people reach each other, and the SFU, from behind a firewall.
+pub trait Relays: Send + Sync {
+    /// ICE servers for somebody in a room's call, with credentials of their own.
+    fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer>;
+    /// Somebody has left: nothing is relayed for them any more.
+    fn forget(&self, id: &ParticipantId);
+    /// Writes what it counts, for `/metrics`.
+    fn write_metrics(&self, text: &mut String);
+}
 
 /// A handle to the registry; cloning it is cheap.
 #[derive(Clone)]
@@ -48,6 +62,10 @@ pub(super) struct Inner {
     max_rooms: usize,
     /// The list for the welcome page.
     pub(super) summaries: watch::Sender<Summaries>,
+    /// Where media goes that does not go browser to browser.
+    sfu: Sfu,
+    /// The relay of this server, where it has one.
+    relays: OnceLock<Arc<dyn Relays>>,
     /// Wakes the task that publishes the list.
     changed: Arc<Notify>,
     /// Counts sockets and actors: never the same number twice.
@@ -92,11 +110,19 @@ pub struct Totals {
 
 impl Rooms {
     /// An empty registry; starts the task that publishes the list of open rooms.
-    pub fn new(store: Store, rules: RoomRules, max_rooms: usize, publish_every: Duration) -> Self {
+    pub fn new(
+        store: Store,
+        sfu: Sfu,
+        rules: RoomRules,
+        max_rooms: usize,
+        publish_every: Duration,
+    ) -> Self {
         let changed = Arc::new(Notify::new());
         let inner = Arc::new(Inner {
             open: Mutex::default(),
             store,
+            sfu,
+            relays: OnceLock::new(),
             rules,
             max_rooms,
             summaries: watch::channel(summaries(Vec::new())).0,
@@ -160,6 +186,21 @@ impl Rooms {
             totals.in_call += u64::from(summary.in_call);
         }
         totals
+    }
+
+    /// From now on people get this relay beside the operator's ICE servers.
+    pub fn set_relays(&self, relays: Arc<dyn Relays>) {
+        let _ = self.inner.relays.set(relays);
+    }
+
+    /// The relay of this server, where it has one.
+    pub fn relays(&self) -> Option<&Arc<dyn Relays>> {
+        self.inner.relays.get()
+    }
+
+    /// Opens the media of a room.
+    pub(super) fn open_media(&self) -> (MediaHandle, mpsc::Receiver<sfu::Event>) {
+        self.inner.sfu.open()
     }
 
     /// Lets every room go; none is made any more. Rooms end with their last socket.

@@ -6,13 +6,15 @@
 
 use super::{
     RoomSnapshot,
+    call::Stay,
     command::{Asker, Command, Effect, Intent, LinkId, Now},
+    media::Kept,
     presence::Away,
     recent::Recent,
 };
 use crate::{
     protocol::{
-        Devices, Epoch, IceServer, Leg, MAX_FRAME_BYTES, Nickname, ParticipantId, Person, RoomName,
+        Epoch, IceServer, MAX_FRAME_BYTES, Mode, Nickname, ParticipantId, Person, RoomName,
         RoomSummary, ServerMessage,
     },
     server::store::{Change, NewMessage},
@@ -27,8 +29,12 @@ const TYPING_PAUSE: Duration = Duration::from_secs(1);
 pub struct RoomRules {
     /// People a room holds. Default 100.
     pub capacity: usize,
-    /// People a call holds. Default 8.
+    /// People a call holds. Default 100.
     pub call_capacity: usize,
+    /// People whose call runs browser to browser. Default 2.
+    pub p2p_max: usize,
+    /// How long a call is that small before it moves back. Default 5 s.
+    pub move_back_after: Duration,
     /// How long nobody hears that a person's line broke. Default 5 s.
     pub grace: Duration,
     /// How long after that a person who comes back is no news. Default 115 s.
@@ -56,7 +62,7 @@ pub(super) struct Member {
     /// How they are reached.
     pub line: Line,
     /// Their stay in the call.
-    pub call: Option<(Leg, Devices)>,
+    pub call: Option<Stay>,
     /// When the others were last told that they type.
     pub typing_told: Option<Instant>,
 }
@@ -78,6 +84,14 @@ pub struct Room {
     pub(super) pending: usize,
     /// What the operator set.
     pub(super) rules: RoomRules,
+    /// How media goes.
+    pub(super) mode: Mode,
+    /// When it goes browser to browser again.
+    pub(super) move_back_at: Option<Instant>,
+    /// Media of people whose line is down.
+    pub(super) kept: Vec<Kept>,
+    /// Counts places at the SFU.
+    pub(super) peers: u64,
 }
 
 impl Room {
@@ -90,6 +104,13 @@ impl Room {
             members: Vec::new(),
             away: Vec::new(),
             pending: 0,
+            mode: match rules.p2p_max {
+                0 => Mode::Sfu,
+                _ => Mode::P2p,
+            },
+            move_back_at: None,
+            kept: Vec::new(),
+            peers: 0,
             rules,
         }
     }
@@ -121,6 +142,7 @@ impl Room {
                 self.recent.forget(&gone);
                 Vec::new()
             }
+            Command::Media(event) => self.media_said(event),
             Command::Tick => self.tick(now),
         }
     }
@@ -132,7 +154,7 @@ impl Room {
             Line::Up(_) => None,
         });
         let away = self.away.iter().map(|away| away.until);
-        lost.chain(away).min()
+        lost.chain(away).chain(self.move_back_at).min()
     }
 
     /// Whether nobody is here or expected back, and nothing is on its way to the disk.
@@ -179,6 +201,12 @@ impl Room {
         self.members.iter_mut().find(|m| m.line == Line::Up(link))
     }
 
+    /// Who holds this socket.
+    pub(super) fn who(&self, link: LinkId) -> Option<&ParticipantId> {
+        let found = self.members.iter().find(|m| m.line == Line::Up(link));
+        found.map(|member| &member.person.id)
+    }
+
     /// The place of a person in the list.
     pub(super) fn place(&self, id: &ParticipantId) -> Option<usize> {
         self.members.iter().position(|m| m.person.id == *id)
@@ -215,7 +243,7 @@ impl Room {
                 let renamed = self.rename(place, nickname);
                 renamed.map(everybody).into_iter().collect()
             }
-            call => self.intend_in_call(place, link, call),
+            call => self.intend_in_call(place, link, call, now),
         }
     }
 

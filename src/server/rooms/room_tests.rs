@@ -26,6 +26,8 @@ fn room() -> Room {
     let rules = RoomRules {
         capacity: 9,
         call_capacity: 9,
+        p2p_max: 2,
+        move_back_after: Duration::from_secs(5),
         grace: GRACE,
         away: AWAY,
         started: Instant::now() - Duration::from_secs(3600),

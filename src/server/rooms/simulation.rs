@@ -191,6 +191,8 @@ impl World {
             let rules = RoomRules {
                 capacity: 9,
                 call_capacity: 2,
+                p2p_max: 2,
+                move_back_after: Duration::from_secs(5),
                 grace: Duration::from_secs(5),
                 away: Duration::from_secs(115),
                 started: self.now,
@@ -382,6 +384,7 @@ impl World {
 
     fn run(&mut self, effect: Effect) {
         match effect {
+            Effect::Media(_) => {}
             Effect::Persist { asker, message } if self.sabotage == Some(Sabotage::EarlyAck) => {
                 // Told as stored; on the disk only if nothing happens before the commit.
                 let seq = self.disk.seq + 1 + self.jobs.len() as Seq;

@@ -11,7 +11,7 @@ use crate::protocol::{ChatMessage, MAX_HISTORY_PAGE, MessageId, RoomName};
 use rusqlite::Connection;
 use serde_json::json;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fs::File,
     io::{self, BufWriter, Write},
     path::Path,
@@ -126,8 +126,10 @@ enum Paper {
 struct Markdown {
     /// The day of the last message.
     day: Option<time::Date>,
-    /// Who said what, for answers to it.
+    /// Who said what, for answers to it: the last [`REMEMBERED`] messages.
     said: HashMap<MessageId, String>,
+    /// Their ids, oldest first.
+    order: VecDeque<MessageId>,
 }
 
 impl Paper {
@@ -205,12 +207,16 @@ impl Markdown {
 
     /// Remembers a message as answers will quote it.
     fn remember(&mut self, message: &ChatMessage, nickname: &str) {
-        if self.said.len() < REMEMBERED {
-            let line = message.words().lines().next().unwrap_or_default();
-            let start: String = line.chars().take(QUOTED_CHARS).collect();
-            let quote = format!("{nickname}: {}", escaped(&start));
-            self.said.insert(message.id, quote);
+        if self.order.len() == REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.said.remove(&oldest);
         }
+        let line = message.words().lines().next().unwrap_or_default();
+        let start: String = line.chars().take(QUOTED_CHARS).collect();
+        let quote = format!("{nickname}: {}", escaped(&start));
+        self.said.insert(message.id, quote);
+        self.order.push_back(message.id);
     }
 }
 
@@ -229,6 +235,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::{ChatText, Nickname, ParticipantId, Person};
 
     #[test]
     fn what_somebody_said_is_no_markup() {
@@ -236,5 +243,38 @@ mod tests {
         let plain = escaped(said);
         assert!(plain.starts_with(r"\# not a title \<b\>\*x\*"), "{plain}");
         assert_eq!(plain.replace('\\', ""), said);
+    }
+
+    /// A message by somebody, its number being its text.
+    fn said(number: u64, reply_to: Option<MessageId>) -> ChatMessage {
+        let id = ParticipantId::parse("p_ann").expect("an id");
+        let nickname = Nickname::parse("Ann").expect("a nickname");
+        let text = ChatText::parse(&format!("text {number}")).expect("a text");
+        let message = MessageId(uuid::Uuid::from_u64_pair(0, number));
+        ChatMessage {
+            reply_to,
+            ..ChatMessage::said(number, message, Person { id, nickname }, text, 0)
+        }
+    }
+
+    #[test]
+    fn an_answer_quotes_what_is_recent_however_long_the_conversation() {
+        let mut markdown = Markdown::default();
+        let all = REMEMBERED as u64 + 1;
+        for number in 1..=all {
+            let written = markdown.add(&mut io::sink(), &said(number, None));
+            written.expect("written");
+        }
+        let mut quotes = |answered: u64| {
+            let mut text = Vec::new();
+            let answered = said(answered, None).id;
+            let answer = said(all + 1, Some(answered));
+            markdown.add(&mut text, &answer).expect("written");
+            String::from_utf8(text)
+                .expect("text")
+                .contains("> Ann: text")
+        };
+        assert!(quotes(all), "the last one");
+        assert!(!quotes(1), "one too many ago");
     }
 }

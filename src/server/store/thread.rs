@@ -3,9 +3,10 @@
 //! The group is what came in while the last one was committed, at most [`GROUP_ROWS`]. Where
 //! few speak at a time nobody waits for a group to fill, so a message is as fast as the disk;
 //! where many do, a group waits [`GROUP_WITHIN`] for more, because a commit costs as much as
-//! a dozen rows. Between groups the index of words follows ([`super::search`]). A commit that fails refuses every message of its group and nothing else: the
-//! thread goes on, and stores again as soon as the disk does. What is no message has a
-//! transaction of its own ([`super::upkeep`], [`super::sweep`]).
+//! a dozen rows. Between groups the index of words follows ([`super::search`]). A commit that
+//! fails refuses every message of its group and nothing else: the thread goes on, and stores
+//! again as soon as the disk does. What is no message has a transaction of its own
+//! ([`super::upkeep`], [`super::sweep`]).
 
 use super::{
     Appended, StoreError,

@@ -10,7 +10,7 @@ use super::devices::Wish;
 use super::local::{LocalTracks, Track, show_only};
 use super::playback::{Playback, settle};
 use crate::browser::js::Listener;
-use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId};
+use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId, Source};
 use crate::state::call::{CallStage, CallState, CallStateStoreFields};
 use leptos::prelude::*;
 use questions::Asked;
@@ -22,6 +22,16 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{HtmlMediaElement, MediaStream, MediaStreamTrack, RtcRtpSender};
 
+/// A connection by which one's own tracks are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Outlet {
+    /// To one person, and which stay of theirs: a new stay may begin before the connection
+    /// of the former one is quite gone.
+    Person(ParticipantId, Leg),
+    /// To the SFU.
+    Sfu,
+}
+
 /// One's own devices in the call.
 pub struct Media {
     me: Weak<Self>,
@@ -30,12 +40,14 @@ pub struct Media {
     tracks: RefCell<LocalTracks>,
     /// What one sees of oneself.
     preview: MediaStream,
-    /// Names what is sent as one stream, so that sound and picture stay in step.
-    outgoing: MediaStream,
+    /// What one sees of one's own shared screen.
+    own_screen: MediaStream,
+    /// Name what is sent as streams, so that sound and picture stay in step: voice with
+    /// face, screen with its sound.
+    outgoing: [MediaStream; 2],
     playback: Rc<Playback>,
-    /// By person and stay: a new stay may begin before the connection of the former
-    /// one is quite gone.
-    senders: RefCell<HashMap<(ParticipantId, Leg), (RtcRtpSender, RtcRtpSender)>>,
+    /// Of each connection, one a source.
+    senders: RefCell<HashMap<Outlet, Vec<RtcRtpSender>>>,
     camera_wish: RefCell<Wish>,
     microphone_wish: RefCell<Wish>,
     camera_asked: Asked,
@@ -49,13 +61,15 @@ pub struct Media {
 impl Media {
     /// Nothing is asked for yet.
     pub fn new(state: Store<CallState>, send: Rc<dyn Fn(ClientMessage)>) -> Rc<Self> {
+        let empty = || MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into());
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             state,
             send,
             tracks: RefCell::default(),
-            preview: MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into()),
-            outgoing: MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into()),
+            preview: empty(),
+            own_screen: empty(),
+            outgoing: [empty(), empty()],
             playback: Playback::new(state),
             senders: RefCell::default(),
             camera_wish: RefCell::default(),
@@ -67,16 +81,21 @@ impl Media {
         })
     }
 
-    /// What one sees of oneself.
-    pub fn preview(&self) -> MediaStream {
-        // Not `preview.clone()`: that is the browser's own, which copies the tracks.
-        Clone::clone(&self.preview)
+    /// What one sees of oneself, or of one's own shared screen.
+    pub fn preview(&self, source: Source) -> MediaStream {
+        let stream = match source {
+            Source::Screen | Source::ScreenAudio => &self.own_screen,
+            Source::Microphone | Source::Camera => &self.preview,
+        };
+        // Not `stream.clone()`: that is the browser's own, which copies the tracks.
+        Clone::clone(stream)
     }
 
-    /// What sound and picture are sent as.
-    pub fn outgoing(&self) -> MediaStream {
+    /// What a source is sent as.
+    pub fn outgoing(&self, source: Source) -> MediaStream {
+        let screen = matches!(source, Source::Screen | Source::ScreenAudio);
         // As with `preview`: the browser's own `clone` makes another stream.
-        Clone::clone(&self.outgoing)
+        Clone::clone(&self.outgoing[usize::from(screen)])
     }
 
     /// Plays a stream in an element; one's own is silent.
@@ -104,6 +123,7 @@ impl Media {
         *self.tracks.borrow_mut() = LocalTracks::default();
         self.senders.borrow_mut().clear();
         show_only(&self.preview, None);
+        show_only(&self.own_screen, None);
         self.state.devices().set(Devices::default());
         self.state.notice().set(None);
     }
@@ -114,36 +134,32 @@ impl Media {
         matches!(stage, CallStage::Entering | CallStage::In)
     }
 
-    /// Sends one's own tracks to somebody through these senders, also later ones.
+    /// Sends one's own tracks by these senders, one a source in the order of
+    /// [`Source::ALL`], also later ones.
     ///
     /// # Errors
     /// What the browser says; the connection is being replaced then.
     pub async fn send_through(
         &self,
-        id: &ParticipantId,
-        leg: Leg,
-        audio: RtcRtpSender,
-        video: RtcRtpSender,
+        outlet: Outlet,
+        senders: Vec<RtcRtpSender>,
     ) -> Result<(), JsValue> {
-        let (sound, picture) = {
+        let sent: Vec<_> = {
             let tracks = self.tracks.borrow();
-            (tracks.sound().cloned(), tracks.picture().cloned())
+            let each = senders.iter().zip(Source::ALL);
+            each.map(|(sender, source)| sender.replace_track(tracks.of(source)))
+                .collect()
         };
-        let sent = [
-            audio.replace_track(sound.as_ref()),
-            video.replace_track(picture.as_ref()),
-        ];
-        let stay = (id.clone(), leg);
-        self.senders.borrow_mut().insert(stay, (audio, video));
+        self.senders.borrow_mut().insert(outlet, senders);
         for promise in sent {
             JsFuture::from(promise).await?;
         }
         Ok(())
     }
 
-    /// Nothing is sent to this person any more.
-    pub fn forget(&self, id: &ParticipantId, leg: Leg) {
-        self.senders.borrow_mut().remove(&(id.clone(), leg));
+    /// Nothing is sent by this connection any more.
+    pub fn forget(&self, outlet: &Outlet) {
+        self.senders.borrow_mut().remove(outlet);
     }
 
     fn spawn<F: Future<Output = ()> + 'static>(&self, task: impl FnOnce(Rc<Self>) -> F + 'static) {
@@ -172,21 +188,18 @@ impl Media {
         }
     }
 
-    /// Everybody gets the present picture.
-    fn picture_changed(&self) {
-        let picture = self.tracks.borrow().picture().cloned();
-        show_only(&self.preview, picture.as_ref());
-        self.state.own_version().update(|version| *version += 1);
-        for (_, video) in self.senders.borrow().values() {
-            settle(Ok(video.replace_track(picture.as_ref()).into()));
+    /// Everybody gets what a source sends now.
+    fn source_changed(&self, source: Source) {
+        let track = self.tracks.borrow().of(source).cloned();
+        if source.is_video() {
+            show_only(&self.preview(source), track.as_ref());
+            self.state.own_version().update(|version| *version += 1);
         }
-    }
-
-    /// Everybody gets the present sound.
-    fn sound_changed(&self) {
-        let sound = self.tracks.borrow().sound().cloned();
-        for (audio, _) in self.senders.borrow().values() {
-            settle(Ok(audio.replace_track(sound.as_ref()).into()));
+        let place = Source::ALL.iter().position(|other| *other == source);
+        for senders in self.senders.borrow().values() {
+            if let Some(sender) = place.and_then(|place| senders.get(place)) {
+                settle(Ok(sender.replace_track(track.as_ref()).into()));
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Media;
 use crate::browser::call::devices;
-use crate::protocol::Devices;
+use crate::protocol::{Devices, Source};
 use crate::state::call::{CallStateStoreFields, Cause, DeviceKind, Notice};
 use leptos::prelude::*;
 use std::cell::Cell;
@@ -177,13 +177,13 @@ impl Media {
                     .choices()
                     .update(|choices| choices.camera = device_id);
                 self.switch(|devices| devices.camera = true);
-                self.picture_changed();
+                self.source_changed(Source::Camera);
             }
             DeviceKind::Microphone => {
                 let muted = self
                     .tracks
                     .borrow()
-                    .sound()
+                    .of(Source::Microphone)
                     .is_some_and(|sound| !sound.enabled());
                 track.set_enabled(!muted);
                 let microphone =
@@ -193,7 +193,7 @@ impl Media {
                     .choices()
                     .update(|choices| choices.microphone = device_id);
                 self.switch(|devices| devices.microphone = !muted);
-                self.sound_changed();
+                self.source_changed(Source::Microphone);
             }
         }
     }
@@ -230,13 +230,18 @@ impl Media {
             DeviceKind::Camera => {
                 self.tracks.borrow_mut().camera = None;
                 self.switch(|devices| devices.camera = false);
-                self.picture_changed();
+                self.source_changed(Source::Camera);
             }
-            DeviceKind::Microphone if self.tracks.borrow().sound().is_some_and(is_live) => {}
+            DeviceKind::Microphone
+                if self
+                    .tracks
+                    .borrow()
+                    .of(Source::Microphone)
+                    .is_some_and(is_live) => {}
             DeviceKind::Microphone => {
                 self.tracks.borrow_mut().microphone = None;
                 self.switch(|devices| devices.microphone = false);
-                self.sound_changed();
+                self.source_changed(Source::Microphone);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Media, questions::only};
 use crate::browser::call::devices::{self, Wish};
-use crate::protocol::Devices;
+use crate::protocol::{Devices, Source};
 use crate::state::call::{CallStateStoreFields, DeviceKind};
 use leptos::prelude::*;
 
@@ -13,7 +13,7 @@ impl Media {
         if !self.is_staying() {
             return;
         }
-        let sound = self.tracks.borrow().sound().cloned();
+        let sound = self.tracks.borrow().of(Source::Microphone).cloned();
         match sound {
             Some(sound) => {
                 sound.set_enabled(!sound.enabled());
@@ -35,13 +35,14 @@ impl Media {
             self.was_unplugged(DeviceKind::Camera);
             self.tracks.borrow_mut().camera = None;
             self.switch(|devices| devices.camera = false);
-            self.picture_changed();
+            self.source_changed(Source::Camera);
         } else if !self.camera_asked.open.get() {
             self.want(only(DeviceKind::Camera));
         }
     }
 
-    /// Shares the screen in place of the camera, or stops sharing it.
+    /// Shares the screen beside the camera, with its sound where the browser gives that,
+    /// or stops sharing it.
     pub fn toggle_screen(&self) {
         if !self.is_staying() {
             return;
@@ -55,26 +56,45 @@ impl Media {
             let Ok(tracks) = devices::ask_screen().await else {
                 return;
             };
-            let Some(track) = tracks.into_iter().next() else {
-                return;
-            };
             if stay != media.stay.get() {
-                track.stop();
+                tracks.iter().for_each(web_sys::MediaStreamTrack::stop);
                 return;
             }
-            // Text stays sharp where motion may suffer (W3C MST Content Hints).
-            let _ = js_sys::Reflect::set(&track, &"contentHint".into(), &"detail".into());
-            let screen = media.track(track, |media| media.end_screen());
-            media.tracks.borrow_mut().screen = Some(screen);
-            media.switch(|devices| devices.screen = true);
-            media.picture_changed();
+            media.share(tracks);
         });
+    }
+
+    /// Shares what the browser gave.
+    fn share(&self, given: Vec<web_sys::MediaStreamTrack>) {
+        let (mut screen, mut audio) = (None, None);
+        for track in given {
+            if track.kind() == "audio" {
+                audio = Some(self.track(track, Self::end_screen_audio));
+            } else {
+                // Text stays sharp where motion may suffer (W3C MST Content Hints).
+                let _ = js_sys::Reflect::set(&track, &"contentHint".into(), &"detail".into());
+                screen = Some(self.track(track, Self::end_screen));
+            }
+        }
+        {
+            let mut tracks = self.tracks.borrow_mut();
+            (tracks.screen, tracks.screen_audio) = (screen, audio);
+        }
+        self.switch(|devices| devices.screen = true);
+        self.source_changed(Source::Screen);
+        self.source_changed(Source::ScreenAudio);
+    }
+
+    fn end_screen_audio(&self) {
+        self.tracks.borrow_mut().screen_audio = None;
+        self.source_changed(Source::ScreenAudio);
     }
 
     pub(super) fn end_screen(&self) {
         self.tracks.borrow_mut().screen = None;
+        self.end_screen_audio();
         self.switch(|devices| devices.screen = false);
-        self.picture_changed();
+        self.source_changed(Source::Screen);
     }
 
     /// Uses another camera; one that is off stays off.

@@ -1,30 +1,25 @@
-//! The connection to one other person: carries out what the negotiation decides.
+//! The connection to one other person, browser to browser.
 //!
-//! One audio and one video transceiver from the start, in this order, with whatever
-//! tracks there are. Muting, another camera or the screen replace a sender's track;
+//! One transceiver a source from the start, in the order of [`Source::ALL`], with
+//! whatever tracks there are. Muting, another camera or a screen replace a sender's track;
 //! nothing of that is ever negotiated.
 
-mod descriptions;
-
+use super::connector::{Connector, Side, Step};
+use super::descriptions::{add_transceiver, ice_servers, set_stream, transceivers};
 use super::local::show_only;
-use super::media::Media;
-use crate::browser::clock::steady_ms;
-use crate::browser::js::Listener;
-use crate::protocol::{Candidate, ClientMessage, IceServer, Leg, ParticipantId, Signal};
+use super::media::{Media, Outlet};
+use super::stats::{flows, is_speaking};
+use crate::protocol::{ClientMessage, Devices, IceServer, Leg, ParticipantId, Signal, Source};
 use crate::state::call::{CallState, CallStateStoreFields, LinkState};
-use crate::state::negotiation::{Action, Event, Negotiation};
-use descriptions::{add, ice_servers, set_remote};
-use gloo_timers::callback::Timeout;
+use crate::state::negotiation::{Event, Negotiation};
 use leptos::prelude::*;
 use reactive_stores::Store;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::{OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::spawn_local;
 use web_sys::{
-    MediaStream, RtcBundlePolicy, RtcConfiguration, RtcPeerConnection, RtcPeerConnectionIceEvent,
-    RtcPeerConnectionState, RtcSdpType, RtcTrackEvent,
+    MediaStream, RtcPeerConnection, RtcRtpReceiver, RtcRtpTransceiver, RtcRtpTransceiverDirection,
+    RtcTrackEvent,
 };
 
 /// Two sides' alarms are apart by up to this, in milliseconds: longer than a message
@@ -45,40 +40,21 @@ pub struct Context {
 
 /// One other person in the call. Dropped, the connection closes.
 pub struct Peer {
-    me: Weak<Self>,
     id: ParticipantId,
     leg: Leg,
     context: Rc<Context>,
-    negotiation: RefCell<Negotiation>,
-    connection: RefCell<Option<Connection>>,
-    /// What they send. One stream for the whole stay, empty at first: an element that
+    connector: OnceCell<Rc<Connector>>,
+    /// Their voice and face. One stream for the whole stay, empty at first: an element that
     /// plays it early gets the tracks of every connection when they come.
-    stream: MediaStream,
-    /// What the negotiation wants done, in order; one thing at a time.
-    to_do: RefCell<VecDeque<Action>>,
-    busy: Cell<bool>,
-    wake: RefCell<Option<Timeout>>,
-    was_connected: Cell<bool>,
-}
-
-/// A peer connection with its listeners and what it receives.
-struct Connection {
-    /// Which of the pair it is.
-    number: u32,
-    pc: RtcPeerConnection,
-    listeners: Vec<Listener>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.listeners.clear();
-        self.pc.close();
-    }
+    face: MediaStream,
+    /// Their screen, and what it sounds like.
+    screen: MediaStream,
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.context.media.forget(&self.id, self.leg);
+        let outlet = Outlet::Person(self.id.clone(), self.leg);
+        self.context.media.forget(&outlet);
     }
 }
 
@@ -92,20 +68,21 @@ impl Peer {
         own_leg: Leg,
         context: Rc<Context>,
     ) -> Rc<Self> {
-        let spread_ms = f64::from(own_leg % SPREAD_MS);
-        Rc::new_cyclic(|me| Self {
-            me: me.clone(),
+        let empty = || MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into());
+        let peer = Rc::new(Self {
             id,
             leg,
             context,
-            negotiation: RefCell::new(Negotiation::new(polite).spread_by(spread_ms)),
-            connection: RefCell::default(),
-            stream: MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into()),
-            to_do: RefCell::default(),
-            busy: Cell::new(false),
-            wake: RefCell::default(),
-            was_connected: Cell::new(false),
-        })
+            connector: OnceCell::new(),
+            face: empty(),
+            screen: empty(),
+        });
+        let side: Rc<dyn Side> = peer.clone();
+        let spread_ms = f64::from(own_leg % SPREAD_MS);
+        let negotiation = Negotiation::new(polite).spread_by(spread_ms);
+        let side: Weak<dyn Side> = Rc::downgrade(&side);
+        let _ = peer.connector.set(Connector::new(side, negotiation));
+        peer
     }
 
     /// Which stay of theirs this is.
@@ -114,26 +91,90 @@ impl Peer {
     }
 
     /// What they send, now or later.
-    pub fn stream(&self) -> MediaStream {
+    pub fn stream(&self, source: Source) -> MediaStream {
+        let stream = match source {
+            Source::Microphone | Source::Camera => &self.face,
+            Source::Screen | Source::ScreenAudio => &self.screen,
+        };
         // Not `stream.clone()`: that is the browser's own, which copies the tracks.
-        Clone::clone(&self.stream)
+        Clone::clone(stream)
     }
 
     /// Takes in what happened and does what follows from it.
     pub fn handle(&self, event: Event) {
-        let actions = self.negotiation.borrow_mut().handle(event, steady_ms());
-        for action in actions {
-            match action {
-                // At once: neither waits for what is under way.
-                Action::WakeAt(at_ms) => self.wake_at(at_ms),
-                Action::Send(signal) => self.send(signal),
-                action => self.to_do.borrow_mut().push_back(action),
-            }
+        if let Some(connector) = self.connector.get() {
+            connector.handle(event);
         }
-        self.work();
     }
 
-    fn send(&self, signal: Signal) {
+    /// Whether what they have switched on has begun to arrive.
+    pub async fn is_flowing(&self, devices: Devices) -> bool {
+        let source = match devices {
+            Devices { camera: true, .. } => Source::Camera,
+            Devices { screen: true, .. } => Source::Screen,
+            Devices {
+                microphone: true, ..
+            } => Source::Microphone,
+            _ => return true,
+        };
+        match self.receiver(source) {
+            Some(receiver) => flows(&receiver, source.is_video()).await,
+            None => false,
+        }
+    }
+
+    /// Whether they are heard at this moment.
+    pub fn is_speaking(&self) -> bool {
+        self.receiver(Source::Microphone)
+            .is_some_and(|receiver| is_speaking(&receiver))
+    }
+
+    /// The connection there is, for its statistics.
+    pub fn pc(&self) -> Option<RtcPeerConnection> {
+        self.connector.get()?.pc()
+    }
+
+    fn receiver(&self, source: Source) -> Option<RtcRtpReceiver> {
+        let place = Source::ALL.iter().position(|other| *other == source)?;
+        let pc = self.pc()?;
+        transceivers(&pc)
+            .get(place)
+            .map(RtcRtpTransceiver::receiver)
+    }
+
+    /// Gives one's own tracks to a connection, now and whenever they change.
+    async fn hand_over(&self, pc: &RtcPeerConnection) -> Result<(), JsValue> {
+        let senders = transceivers(pc)
+            .iter()
+            .map(RtcRtpTransceiver::sender)
+            .collect();
+        let outlet = Outlet::Person(self.id.clone(), self.leg);
+        self.context.media.send_through(outlet, senders).await
+    }
+
+    async fn offer(&self, pc: &RtcPeerConnection) -> Result<(), JsValue> {
+        if pc.get_transceivers().length() > 0 {
+            return Ok(());
+        }
+        for source in Source::ALL {
+            let both = RtcRtpTransceiverDirection::Sendrecv;
+            let stream = self.context.media.outgoing(source);
+            add_transceiver(pc, source.kind(), both, Some(&stream), None);
+        }
+        self.hand_over(pc).await
+    }
+
+    async fn answer(&self, pc: &RtcPeerConnection) -> Result<(), JsValue> {
+        for (transceiver, source) in transceivers(pc).iter().zip(Source::ALL) {
+            transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
+            set_stream(&transceiver.sender(), &self.context.media.outgoing(source));
+        }
+        self.hand_over(pc).await
+    }
+}
+
+impl Side for Peer {
+    fn say(&self, signal: Signal) {
         (self.context.send)(ClientMessage::Signal {
             to: self.id.clone(),
             leg: self.leg,
@@ -141,158 +182,38 @@ impl Peer {
         });
     }
 
-    fn wake_at(&self, at_ms: f64) {
-        let me = self.me.clone();
-        let wait_ms = (at_ms - steady_ms()).clamp(0.0, 60_000.0) as u32;
-        *self.wake.borrow_mut() = Some(Timeout::new(wait_ms, move || {
-            if let Some(peer) = me.upgrade() {
-                peer.handle(Event::Woken);
-            }
-        }));
+    fn ice_servers(&self) -> JsValue {
+        ice_servers(&self.context.ice_servers.borrow())
     }
 
-    /// Does what is to be done, one after the other.
-    fn work(&self) {
-        if self.busy.replace(true) {
-            return;
-        }
-        let me = self.me.clone();
-        spawn_local(async move {
-            while let Some(peer) = me.upgrade() {
-                let Some(action) = peer.to_do.borrow_mut().pop_front() else {
-                    peer.busy.set(false);
-                    return;
-                };
-                peer.step(action).await;
-            }
-        });
+    fn opened(&self) {
+        show_only(&self.face, None);
+        show_only(&self.screen, None);
     }
 
-    /// Does one thing and says so where the browser refuses it.
-    async fn step(&self, action: Action) {
-        // A candidate may belong to an offer that was given up; the others still count.
-        let matters = !matches!(action, Action::Add(_));
-        let number = match action {
-            Action::Open { connection } => connection,
-            _ => self.number(),
-        };
-        if let Err(error) = self.perform(action).await
-            && matters
-        {
-            leptos::logging::debug_warn!("negotiation step failed: {error:?}");
-            self.handle(Event::StepFailed { connection: number });
+    fn prepare_offer<'a>(&'a self, pc: &'a RtcPeerConnection) -> Step<'a> {
+        Box::pin(self.offer(pc))
+    }
+
+    fn prepare_answer<'a>(&'a self, pc: &'a RtcPeerConnection) -> Step<'a> {
+        Box::pin(self.answer(pc))
+    }
+
+    fn received(&self, pc: &RtcPeerConnection, event: &RtcTrackEvent) {
+        let theirs = event.transceiver();
+        let place = transceivers(pc).iter().position(|other| *other == theirs);
+        let source = place.and_then(|place| Source::ALL.get(place));
+        if let Some(source) = source {
+            self.stream(*source).add_track(&event.track());
+            self.context.state.links().update(|links| {
+                links.entry(self.id.clone()).or_default().version += 1;
+            });
         }
     }
 
-    async fn perform(&self, action: Action) -> Result<(), JsValue> {
-        if let Action::Open { connection } = action {
-            return self.open(connection);
-        }
-        let Some(pc) = self.pc() else { return Ok(()) };
-        match action {
-            Action::Offer { restart_ice } => self.offer(&pc, restart_ice).await,
-            Action::Answer { sdp } => self.answer(&pc, &sdp).await,
-            Action::Accept { sdp } => set_remote(&pc, RtcSdpType::Answer, &sdp).await,
-            Action::Add(candidate) => add(&pc, &candidate).await,
-            Action::Open { .. } | Action::Send(_) | Action::WakeAt(_) => Ok(()),
-        }
-    }
-
-    fn pc(&self) -> Option<RtcPeerConnection> {
-        self.connection
-            .borrow()
-            .as_ref()
-            .map(|connection| connection.pc.clone())
-    }
-
-    /// The number of the connection there is; 0 before the first.
-    fn number(&self) -> u32 {
-        let connection = self.connection.borrow();
-        connection.as_ref().map_or(0, |there| there.number)
-    }
-
-    fn open(&self, number: u32) -> Result<(), JsValue> {
-        let configuration = RtcConfiguration::new();
-        configuration.set_ice_servers(&ice_servers(&self.context.ice_servers.borrow()));
-        // One path for sound and picture: half the candidates, half the time.
-        configuration.set_bundle_policy(RtcBundlePolicy::MaxBundle);
-        let pc = RtcPeerConnection::new_with_configuration(&configuration)?;
-        // The tracks of the connection before this one end with it.
-        show_only(&self.stream, None);
-        let listeners = self.listen(&pc, number);
-        *self.connection.borrow_mut() = Some(Connection {
-            number,
-            pc,
-            listeners,
-        });
-        self.show_link(match self.was_connected.get() {
-            true => LinkState::Reconnecting,
-            false => LinkState::Connecting,
-        });
-        Ok(())
-    }
-
-    fn listen(&self, pc: &RtcPeerConnection, number: u32) -> Vec<Listener> {
-        let me = self.me.clone();
-        let track = Listener::new(pc, "track", move |event| {
-            if let (Some(peer), Some(event)) = (me.upgrade(), event.dyn_ref::<RtcTrackEvent>()) {
-                peer.stream.add_track(&event.track());
-                peer.stream_changed();
-            }
-        });
-        let me = self.me.clone();
-        let candidate = Listener::new(pc, "icecandidate", move |event| {
-            let event = event.dyn_ref::<RtcPeerConnectionIceEvent>();
-            let found = event.and_then(RtcPeerConnectionIceEvent::candidate);
-            if let (Some(peer), Some(found)) = (me.upgrade(), found) {
-                let candidate = Candidate {
-                    candidate: found.candidate(),
-                    mid: found.sdp_mid(),
-                    line: found.sdp_m_line_index(),
-                };
-                peer.send(Signal::Candidate {
-                    connection: number,
-                    candidate,
-                });
-            }
-        });
-        let (me, observed) = (self.me.clone(), pc.clone());
-        let state = Listener::new(pc, "connectionstatechange", move |_| {
-            // A connection about to be replaced does not speak for the next one.
-            if let Some(peer) = me.upgrade()
-                && peer.negotiation.borrow().connection() == number
-            {
-                peer.transport_changed(observed.connection_state());
-            }
-        });
-        vec![track, candidate, state]
-    }
-
-    fn transport_changed(&self, state: RtcPeerConnectionState) {
-        let event = match state {
-            RtcPeerConnectionState::Connected => Event::Connected,
-            RtcPeerConnectionState::Disconnected => Event::Disconnected,
-            RtcPeerConnectionState::Failed => Event::Failed,
-            _ => return,
-        };
-        if event == Event::Connected {
-            self.was_connected.set(true);
-            self.show_link(LinkState::Connected);
-        } else {
-            self.show_link(LinkState::Reconnecting);
-        }
-        self.handle(event);
-    }
-
-    fn show_link(&self, state: LinkState) {
+    fn link_changed(&self, state: LinkState) {
         self.context.state.links().update(|links| {
             links.entry(self.id.clone()).or_default().state = state;
-        });
-    }
-
-    fn stream_changed(&self) {
-        self.context.state.links().update(|links| {
-            links.entry(self.id.clone()).or_default().version += 1;
         });
     }
 }

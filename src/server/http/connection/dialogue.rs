@@ -184,6 +184,9 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
         ClientMessage::LeaveCall => Intent::LeaveCall,
         ClientMessage::Devices { devices } => Intent::Devices(devices),
         ClientMessage::Signal { to, leg, signal } => Intent::Signal { to, leg, signal },
+        ClientMessage::Offer(offer) => Intent::Offer(offer),
+        ClientMessage::HangUp { connection } => Intent::HangUp { connection },
+        ClientMessage::Intent { tiles } => Intent::View(tiles),
         ClientMessage::Watch
         | ClientMessage::Join { .. }
         | ClientMessage::History { .. }

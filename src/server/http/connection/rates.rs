@@ -50,7 +50,10 @@ impl Rates {
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
-            | ClientMessage::Signal { .. } => self.signals.check().is_ok(),
+            | ClientMessage::Signal { .. }
+            | ClientMessage::Offer(_)
+            | ClientMessage::HangUp { .. }
+            | ClientMessage::Intent { .. } => self.signals.check().is_ok(),
             ClientMessage::Watch | ClientMessage::Ping => true,
         }
     }

@@ -1,0 +1,140 @@
+import { expect, type Page } from '@playwright/test';
+import type { Person } from './test.ts';
+
+export type Colour = [red: number, green: number, blue: number];
+
+/** Colours far enough apart to be told from each other after any encoder. */
+export const COLOURS: Record<string, Colour> = {
+  Ann: [220, 40, 40],
+  Ben: [40, 200, 40],
+  Cleo: [50, 60, 220],
+  Dan: [220, 210, 40],
+  Eve: [210, 50, 210],
+};
+
+/**
+ * Gives a page a camera of one colour with a moving mark, and a microphone that hums.
+ * Call before it opens the page.
+ */
+export async function paintCamera(page: Page, colour: Colour, size: [number, number] = [640, 360]): Promise<void> {
+  await page.addInitScript(
+    ({ colour: [red, green, blue], size: [width, height] }) => {
+      if (typeof MediaDevices === 'undefined') return;
+      const canvas = document.createElement('canvas');
+      [canvas.width, canvas.height] = [width, height];
+      const context = canvas.getContext('2d')!;
+      let drawn = 0;
+      const draw = () => {
+        context.fillStyle = `rgb(${red} ${green} ${blue})`;
+        context.fillRect(0, 0, width, height);
+        context.fillStyle = 'white';
+        context.fillRect((drawn++ * 7) % width, 0, 8, 8);
+      };
+      setInterval(draw, 50);
+      draw();
+      MediaDevices.prototype.getUserMedia = async ({ video, audio }: MediaStreamConstraints = {}) => {
+        const tracks: MediaStreamTrack[] = [];
+        if (video) tracks.push(...canvas.captureStream(20).getTracks());
+        if (audio) {
+          const sound = new AudioContext();
+          const hum = sound.createOscillator();
+          const out = sound.createMediaStreamDestination();
+          hum.connect(out);
+          hum.start();
+          await sound.resume();
+          tracks.push(...out.stream.getTracks());
+        }
+        return new MediaStream(tracks);
+      };
+    },
+    { colour, size },
+  );
+}
+
+/** How the picture in somebody's tile is: its colour, its height, and how many frames it has shown. */
+export async function face(viewer: Person, of: string): Promise<{ colour: Colour; height: number; frames: number }> {
+  return {
+    colour: await viewer.call.colour(of),
+    ...(await viewer.call.video(of).evaluate((element) => {
+      const video = element as HTMLVideoElement;
+      return { height: video.videoHeight, frames: video.getVideoPlaybackQuality().totalVideoFrames };
+    })),
+  };
+}
+
+/** Waits until somebody's tile shows their colour, and new frames of it. */
+export async function expectFace(viewer: Person, of: string): Promise<void> {
+  const wanted = COLOURS[of];
+  await expect(viewer.call.video(of), `${viewer.name} has a picture of ${of}`).toBeVisible({ timeout: 30_000 });
+  const far = (a: Colour, b: Colour) => Math.max(...a.map((value, place) => Math.abs(value - b[place])));
+  await expect
+    .poll(async () => far((await face(viewer, of)).colour, wanted), {
+      message: `${viewer.name} sees the colour of ${of}`,
+      timeout: 40_000,
+    })
+    .toBeLessThan(60);
+  const { frames } = await face(viewer, of);
+  await expect
+    .poll(async () => (await face(viewer, of)).frames, { message: `${viewer.name} sees ${of} move`, timeout: 30_000 })
+    .toBeGreaterThan(frames + 5);
+}
+
+/** Waits until so many voices arrive: their audio energy grows. */
+export async function expectVoices(page: Page, count: number): Promise<void> {
+  const energies = () =>
+    page.evaluate(async () => {
+      const found: Record<string, number> = {};
+      for (const [place, { pc }] of window.__rtc.connections.entries()) {
+        if (pc.connectionState === 'closed') continue;
+        for (const report of (await pc.getStats()).values()) {
+          if (report.type === 'inbound-rtp' && report.kind === 'audio') {
+            found[`${place} ${report.ssrc}`] = report.totalAudioEnergy ?? 0;
+          }
+        }
+      }
+      return found;
+    });
+  const before = await energies();
+  await expect
+    .poll(
+      async () => Object.entries(await energies()).filter(([key, now]) => now > (before[key] ?? 0)).length,
+      { message: `${count} voices`, timeout: 30_000 },
+    )
+    .toBe(count);
+}
+
+/** Watches the longest time without a new frame in somebody's tile, in milliseconds. */
+export async function watchGaps(viewer: Person, of: string): Promise<{ longest(): Promise<number> }> {
+  const tile = await viewer.call.tile(of).elementHandle();
+  await viewer.page.evaluate(
+    ({ tile, of }) => {
+      const gaps = ((window as any).__gaps ??= {});
+      let [last, at] = ['', performance.now()];
+      gaps[of] = 0;
+      setInterval(() => {
+        const video = tile!.querySelector('video');
+        const now = video ? `${video.currentTime}/${video.getVideoPlaybackQuality().totalVideoFrames}` : '';
+        if (now !== last) [last, at] = [now, performance.now()];
+        else gaps[of] = Math.max(gaps[of], performance.now() - at);
+      }, 20);
+    },
+    { tile, of },
+  );
+  return { longest: () => viewer.page.evaluate((of) => (window as any).__gaps[of] as number, of) };
+}
+
+/** By which path the media of a page goes: `udp`, `tcp` or `relay`, one a live connection. */
+export function paths(page: Page): Promise<string[]> {
+  return page.evaluate(async () => {
+    const found: string[] = [];
+    for (const { pc } of window.__rtc.connections) {
+      if (pc.connectionState !== 'connected') continue;
+      const reports = await pc.getStats();
+      const transport = [...reports.values()].find(({ type }) => type === 'transport');
+      const pair = transport && reports.get(transport.selectedCandidatePairId);
+      const local = pair && reports.get(pair.localCandidateId);
+      if (local) found.push(local.candidateType === 'relay' ? 'relay' : local.protocol);
+    }
+    return found;
+  });
+}

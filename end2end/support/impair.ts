@@ -1,0 +1,133 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import type { Page } from '@playwright/test';
+
+export interface Impairments {
+  /** Share of datagrams lost, 0 to 1, each way. */
+  loss?: number;
+  /** How many are lost in a row once one is. */
+  burst?: number;
+  /** Milliseconds each datagram takes. */
+  delayMs?: number;
+  /** Up to so many milliseconds more, by chance: later ones overtake. */
+  jitterMs?: number;
+  /** Share of datagrams that come twice. */
+  duplicate?: number;
+  /** Bits a second towards the page; what does not fit a quarter of a second of it is lost. */
+  rateDown?: number;
+}
+
+/** A line between a page and the server's media port that can be made bad, and cut. */
+export class BadLine {
+  /** Datagrams passed on and lost so far. */
+  passed = 0;
+  lost = 0;
+  private impairments: Impairments = {};
+  private upstream = new Map<string, Socket>();
+  private burstLeft = 0;
+  /** When the line towards the page is free again, in ms. */
+  private freeAt = 0;
+  private closed = false;
+
+  private constructor(
+    private readonly socket: Socket,
+    private readonly target: number,
+  ) {}
+
+  /** A line to a port of this machine. */
+  static async to(target: number): Promise<BadLine> {
+    const socket = createSocket('udp4');
+    socket.bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    const line = new BadLine(socket, target);
+    socket.on('message', (bytes, from) => line.up(bytes, from));
+    return line;
+  }
+
+  get port(): number {
+    return this.socket.address().port;
+  }
+
+  set(impairments: Impairments): void {
+    this.impairments = impairments;
+  }
+
+  /** From now on the server sees the page come from other ports, as behind a NAT that forgot it. */
+  rebind(): void {
+    for (const socket of this.upstream.values()) socket.close();
+    this.upstream.clear();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.rebind();
+    this.socket.close();
+  }
+
+  private up(bytes: Buffer, from: RemoteInfo): void {
+    const key = `${from.address}:${from.port}`;
+    let socket = this.upstream.get(key);
+    if (!socket) {
+      const made = createSocket('udp4');
+      made.bind(0, '127.0.0.1');
+      made.on('message', (answer) => this.pass(answer, () => this.socket.send(answer, from.port, from.address), true));
+      this.upstream.set(key, made);
+      socket = made;
+    }
+    const out = socket;
+    this.pass(bytes, () => {
+      if (this.upstream.get(key) === out) out.send(bytes, this.target, '127.0.0.1');
+    }, false);
+  }
+
+  private pass(bytes: Buffer, send: () => void, down: boolean): void {
+    const { loss = 0, burst = 1, delayMs = 0, jitterMs = 0, duplicate = 0, rateDown } = this.impairments;
+    if (this.burstLeft > 0) {
+      this.burstLeft -= 1;
+      this.lost += 1;
+      return;
+    }
+    // A burst counts as many losses as it is long, so that the share stays the same.
+    if (Math.random() < loss / burst) {
+      this.burstLeft = burst - 1;
+      this.lost += 1;
+      return;
+    }
+    let wait = delayMs + Math.random() * jitterMs;
+    if (down && rateDown) {
+      const now = performance.now();
+      this.freeAt = Math.max(this.freeAt, now);
+      if (this.freeAt - now > 250) {
+        this.lost += 1;
+        return;
+      }
+      this.freeAt += (bytes.length * 8_000) / rateDown;
+      wait += this.freeAt - now;
+    }
+    this.passed += 1;
+    const times = Math.random() < duplicate ? 2 : 1;
+    for (let time = 0; time < times; time += 1) {
+      if (wait < 1) send();
+      else setTimeout(() => this.closed || send(), wait);
+    }
+  }
+
+  /** Sends a page's media by this line: it is told this port instead of the server's. */
+  async lead(page: Page): Promise<void> {
+    await page.addInitScript(
+      ({ from, to }) => {
+        if (typeof RTCPeerConnection === 'undefined') return;
+        const set = RTCPeerConnection.prototype.setRemoteDescription;
+        RTCPeerConnection.prototype.setRemoteDescription = function (description: RTCSessionDescriptionInit) {
+          const lines = description.sdp?.split('\r\n').flatMap((line) => {
+            if (!line.startsWith('a=candidate:')) return [line];
+            // UDP alone: a way around would be taken.
+            return / tcp /i.test(line) ? [] : [line.replace(` ${from} typ`, ` ${to} typ`)];
+          });
+          return set.call(this, { ...description, sdp: lines?.join('\r\n') } as any) as any;
+        } as any;
+      },
+      { from: this.target, to: this.port },
+    );
+  }
+}

@@ -1,0 +1,131 @@
+import { expect, test, type Person } from '../support/test.ts';
+import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
+import { BadLine } from '../support/impair.ts';
+import { recoveries } from '../support/rtc.ts';
+
+/** Ann behind a line of her own, and Ben, in a call through the server. */
+async function pair(
+  person: (nickname: string, options?: any) => Promise<Person>,
+  startServer: (options?: any) => Promise<any>,
+  name: string,
+  size?: [number, number],
+): Promise<{ ann: Person; ben: Person; line: BadLine; server: any }> {
+  const server = await startServer({ p2pMax: 0 });
+  const line = await BadLine.to(server.mediaPort);
+  const ann = await person('Ann', { server });
+  const ben = await person('Ben', { server });
+  for (const somebody of [ann, ben]) await paintCamera(somebody.page, COLOURS[somebody.name], size);
+  await line.lead(ann.page);
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  return { ann, ben, line, server };
+}
+
+const note = (type: string, description: string) => test.info().annotations.push({ type, description });
+
+test('a line that loses one datagram in ten carries faces and voices', async ({ person, name, startServer }) => {
+  test.setTimeout(150_000);
+  const { ann, ben, line } = await pair(person, startServer, name);
+  const gap = await watchGaps(ann, 'Ben');
+  line.set({ loss: 0.1, burst: 2, delayMs: 20, jitterMs: 20, duplicate: 0.01 });
+  const before = line.lost;
+  await expect.poll(() => line.lost - before, { message: 'losses', timeout: 60_000 }).toBeGreaterThan(150);
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  await expectVoices(ann.page, 1);
+  note('longest gap at 10 % loss', `${Math.round(await gap.longest())} ms`);
+  expect(await gap.longest()).toBeLessThan(10_000);
+  line.close();
+});
+
+test('a narrow line gets a smaller layer or none, never silence, and the large one again', async ({
+  person, name, startServer,
+}) => {
+  test.setTimeout(240_000);
+  const { ann, line } = await pair(person, startServer, name, [1280, 720]);
+  await ann.page.setViewportSize({ width: 1900, height: 1060 });
+  const height = async () => (await face(ann, 'Ben')).height;
+  await expect.poll(height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
+  line.set({ rateDown: 300_000 });
+  await expect.poll(height, { message: 'a smaller layer', timeout: 60_000 }).toBeLessThan(600);
+  await expectVoices(ann.page, 1);
+  line.set({});
+  await expect.poll(height, { message: 'the largest layer again', timeout: 90_000 }).toBeGreaterThan(600);
+  line.close();
+});
+
+test('whoever comes from another port all of a sudden goes on', async ({ person, name, startServer }) => {
+  test.setTimeout(150_000);
+  const { ann, ben, line } = await pair(person, startServer, name);
+  const made = await recoveries(ann.page);
+  line.rebind();
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  note('connections and restarts after a new port', `${(await recoveries(ann.page)) - made}`);
+  line.close();
+});
+
+test('a line that was cut for a while is mended without anybody leaving', async ({ person, name, startServer }) => {
+  test.setTimeout(180_000);
+  const { ann, ben, line } = await pair(person, startServer, name);
+  const made = await recoveries(ann.page);
+  line.set({ loss: 1 });
+  await expect
+    .poll(() => recoveries(ann.page), { message: 'an ICE restart or a fresh connection', timeout: 60_000 })
+    .toBeGreaterThan(made);
+  line.set({});
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  await expectVoices(ann.page, 1);
+  await ann.call.expectTiles(2);
+  line.close();
+});
+
+test('where no UDP gets through, TCP carries the call', async ({ person, name, startServer, browserWithout }) => {
+  test.setTimeout(150_000);
+  const server = await startServer({ p2pMax: 0 });
+  const browser = await browserWithout('udp');
+  const ann = await person('Ann', { server, browser });
+  const ben = await person('Ben', { server });
+  for (const somebody of [ann, ben]) {
+    await paintCamera(somebody.page, COLOURS[somebody.name]);
+    await somebody.entersCall(name);
+  }
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  expect(await paths(ann.page)).toEqual(['tcp']);
+  expect(await paths(ben.page)).toEqual(['udp']);
+});
+
+/** Has a page use relayed candidates and no others. */
+const relayOnly = (page: import('@playwright/test').Page) =>
+  page.addInitScript(() => {
+    const Native = window.RTCPeerConnection;
+    if (!Native) return;
+    window.RTCPeerConnection = class extends Native {
+      constructor(configuration?: RTCConfiguration) {
+        super({ ...configuration, iceTransportPolicy: 'relay' });
+      }
+    };
+  });
+
+for (const [way, p2pMax] of [['the server', 0], ['browser to browser', 2]] as const) {
+  test(`where nothing but the relay gets through, it carries a call by ${way}`, async ({ person, name, startServer }) => {
+    test.setTimeout(150_000);
+    const server = await startServer({ p2pMax, turn: true });
+    const ann = await person('Ann', { server });
+    const ben = await person('Ben', { server });
+    for (const somebody of [ann, ben]) {
+      await paintCamera(somebody.page, COLOURS[somebody.name]);
+      await relayOnly(somebody.page);
+      await somebody.entersCall(name);
+    }
+    await expectFace(ann, 'Ben');
+    await expectFace(ben, 'Ann');
+    await expectVoices(ann.page, 1);
+    expect(await paths(ann.page)).toEqual(['relay']);
+    expect(await server.metric('noom_turn_allocations')).toBeGreaterThan(1);
+  });
+}

@@ -1,0 +1,128 @@
+import { expect, test, type Person } from '../support/test.ts';
+import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
+import { everythingFreed } from '../support/rtc.ts';
+import type { Server } from '../support/server.ts';
+
+type Bring = (nickname: string, options?: { server?: Server }) => Promise<Person>;
+
+/** Somebody in a call, with a colour of their own. */
+async function enters(
+  person: Bring, server: Server, room: string, nickname: string, size?: [number, number],
+): Promise<Person> {
+  const somebody = await person(nickname, { server });
+  await paintCamera(somebody.page, COLOURS[nickname], size);
+  await somebody.entersCall(room);
+  return somebody;
+}
+
+test('two talk browser to browser, a third moves them to the server, and two move back', async ({
+  person, name, startServer,
+}) => {
+  test.setTimeout(180_000);
+  const server = await startServer({ p2pMax: 2 });
+  const ann = await enters(person, server, name, 'Ann');
+  const ben = await enters(person, server, name, 'Ben');
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  const seen = [await watchGaps(ann, 'Ben'), await watchGaps(ben, 'Ann')];
+
+  const cleo = await enters(person, server, name, 'Cleo');
+  for (const [viewer, others] of [[ann, ['Ben', 'Cleo']], [ben, ['Ann', 'Cleo']], [cleo, ['Ann', 'Ben']]] as const) {
+    for (const other of others) await expectFace(viewer, other);
+    await expectVoices(viewer.page, 2);
+  }
+  for (const { page } of [ann, ben]) {
+    await expect.poll(() => paths(page), { message: 'one connection, to the server' }).toHaveLength(1);
+  }
+  await cleo.call.leave.click();
+  await ann.call.expectTiles(2);
+  await expect
+    .poll(async () => (await server.metric('noom_media_connections')), { message: 'nobody is left at the server', timeout: 30_000 })
+    .toBe(0);
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  await expectVoices(ann.page, 1);
+  for (const gap of seen) {
+    const longest = await gap.longest();
+    test.info().annotations.push({ type: 'longest gap', description: `${Math.round(longest)} ms` });
+    expect(longest).toBeLessThan(3_000);
+  }
+  await cleo.page.close();
+});
+
+test('five people through the server all see the right faces and hear three voices', async ({
+  person, name, startServer,
+}) => {
+  test.setTimeout(240_000);
+  const server = await startServer({ p2pMax: 0 });
+  const people: Person[] = [];
+  for (const nickname of Object.keys(COLOURS)) people.push(await enters(person, server, name, nickname));
+  for (const viewer of people) {
+    await viewer.call.expectTiles(5);
+    for (const other of people.filter((other) => other !== viewer)) await expectFace(viewer, other.name);
+    await expectVoices(viewer.page, 3);
+  }
+  await people[0].call.leave.click();
+  await expect.poll(() => everythingFreed(people[0].page)).toBe(true);
+  await people[1].call.expectTiles(4);
+});
+
+test('everybody comes back after the server was killed in mid-call', async ({ person, name, quality, startServer }) => {
+  test.setTimeout(240_000);
+  quality.expects(/WebSocket connection to|net::ERR_/);
+  const server = await startServer({ p2pMax: 0 });
+  const people = [
+    await enters(person, server, name, 'Ann'),
+    await enters(person, server, name, 'Ben'),
+    await enters(person, server, name, 'Cleo'),
+  ];
+  const all = async () => {
+    for (const viewer of people) {
+      for (const other of people.filter((other) => other !== viewer)) await expectFace(viewer, other.name);
+      await expectVoices(viewer.page, 2);
+    }
+  };
+  await all();
+  for (let round = 0; round < 2; round += 1) {
+    await server.kill();
+    await server.run();
+    for (const viewer of people) await viewer.call.expectTiles(3);
+    await all();
+  }
+});
+
+test('a tile that grows gets a larger layer, and a smaller one when it shrinks', async ({ person, name, startServer }) => {
+  test.setTimeout(150_000);
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await enters(person, server, name, 'Ann');
+  const ben = await enters(person, server, name, 'Ben', [1280, 720]);
+  await ann.page.setViewportSize({ width: 420, height: 420 });
+  await expectFace(ann, 'Ben');
+  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'a small layer', timeout: 40_000 }).toBeLessThan(400);
+  await ann.page.setViewportSize({ width: 1900, height: 1060 });
+  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
+  await ann.page.setViewportSize({ width: 420, height: 420 });
+  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'a small layer again', timeout: 40_000 }).toBeLessThan(400);
+  await expectFace(ben, 'Ann');
+});
+
+test('a shared screen is seen beside the face, and goes when it ends', async ({ person, name, startServer }) => {
+  test.setTimeout(150_000);
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await enters(person, server, name, 'Ann');
+  const ben = await enters(person, server, name, 'Ben');
+  await expectFace(ben, 'Ann');
+  await ann.call.shareScreen.click();
+  const screen = ben.call.screen('Ann');
+  await expect(screen.locator('video')).toBeVisible();
+  await expect
+    .poll(() => screen.locator('video').evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames), {
+      message: 'frames of the screen',
+      timeout: 30_000,
+    })
+    .toBeGreaterThan(2);
+  await expectFace(ben, 'Ann');
+  await ann.call.shareScreen.click();
+  await expect(screen).toHaveCount(0);
+  await expectFace(ben, 'Ann');
+});

@@ -1,0 +1,93 @@
+//! Descriptions, candidates and transceivers, as the browser wants them.
+
+use crate::protocol::{Candidate, IceServer};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    MediaStream, RtcIceCandidateInit, RtcPeerConnection, RtcRtpSender, RtcRtpTransceiver,
+    RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescriptionInit,
+};
+
+/// The transceivers of a connection, in order.
+pub fn transceivers(pc: &RtcPeerConnection) -> Vec<RtcRtpTransceiver> {
+    pc.get_transceivers()
+        .iter()
+        .map(JsCast::unchecked_into)
+        .collect()
+}
+
+/// Adds a transceiver without a track.
+pub fn add_transceiver(
+    pc: &RtcPeerConnection,
+    kind: &str,
+    direction: RtcRtpTransceiverDirection,
+    stream: Option<&MediaStream>,
+    encodings: Option<&js_sys::Array>,
+) -> RtcRtpTransceiver {
+    let init = RtcRtpTransceiverInit::new();
+    init.set_direction(direction);
+    if let Some(stream) = stream {
+        init.set_streams(&js_sys::Array::of1(stream));
+    }
+    if let Some(encodings) = encodings {
+        init.set_send_encodings(encodings);
+    }
+    pc.add_transceiver_with_str_and_init(kind, &init)
+}
+
+/// Sound and picture of one stream are played in step. Older browsers cannot say so
+/// here and play each as it comes.
+pub fn set_stream(sender: &RtcRtpSender, stream: &MediaStream) {
+    let method = js_sys::Reflect::get(sender, &"setStreams".into()).ok();
+    if let Some(method) = method.and_then(|m| m.dyn_into::<js_sys::Function>().ok()) {
+        let _ = method.call1(sender, stream);
+    }
+}
+
+/// Sets a description of the other side.
+///
+/// # Errors
+/// What the browser says.
+pub async fn set_remote(
+    pc: &RtcPeerConnection,
+    kind: RtcSdpType,
+    sdp: &str,
+) -> Result<(), JsValue> {
+    let description = RtcSessionDescriptionInit::new(kind);
+    description.set_sdp(sdp);
+    JsFuture::from(pc.set_remote_description(&description))
+        .await
+        .map(|_| ())
+}
+
+/// Adds a candidate of the other side.
+///
+/// # Errors
+/// What the browser says.
+pub async fn add(pc: &RtcPeerConnection, candidate: &Candidate) -> Result<(), JsValue> {
+    let init = RtcIceCandidateInit::new(&candidate.candidate);
+    init.set_sdp_mid(candidate.mid.as_deref());
+    init.set_sdp_m_line_index(candidate.line);
+    let added = pc.add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
+    JsFuture::from(added).await.map(|_| ())
+}
+
+/// The servers as `RTCConfiguration.iceServers` wants them.
+pub fn ice_servers(servers: &[IceServer]) -> JsValue {
+    let list = js_sys::Array::new();
+    for server in servers {
+        let urls: js_sys::Array = server
+            .urls
+            .iter()
+            .map(|url| JsValue::from_str(url))
+            .collect();
+        let entry = web_sys::RtcIceServer::new();
+        entry.set_urls(&urls);
+        if let (Some(username), Some(credential)) = (&server.username, &server.credential) {
+            entry.set_username(username);
+            entry.set_credential(credential);
+        }
+        list.push(&entry);
+    }
+    list.into()
+}

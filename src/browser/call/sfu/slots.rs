@@ -1,0 +1,129 @@
+//! Whose media each slot carries, and the streams the page plays.
+
+use crate::browser::call::descriptions::transceivers;
+use crate::browser::call::local::show_only;
+use crate::protocol::{ParticipantId, Slot, Source};
+use crate::state::call::{CallState, CallStateStoreFields};
+use leptos::prelude::*;
+use reactive_stores::Store;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{MediaStream, MediaStreamTrack, RtcPeerConnection};
+
+/// What the slots of one connection carry.
+pub struct Slots {
+    state: Store<CallState>,
+    /// By media description.
+    told: RefCell<HashMap<String, Slot>>,
+    /// What the page plays; one for each picture that was ever asked for.
+    streams: RefCell<HashMap<(ParticipantId, Source), MediaStream>>,
+    /// The voice of each slot of sound.
+    voices: RefCell<HashMap<String, MediaStream>>,
+}
+
+impl Slots {
+    /// Nothing comes yet.
+    pub fn new(state: Store<CallState>) -> Self {
+        Self {
+            state,
+            told: RefCell::default(),
+            streams: RefCell::default(),
+            voices: RefCell::default(),
+        }
+    }
+
+    /// Takes in what some slots carry from now on.
+    pub fn take(&self, pc: &RtcPeerConnection, told: &[Slot]) {
+        for slot in told {
+            let before = self
+                .told
+                .borrow_mut()
+                .insert(slot.mid.clone(), slot.clone());
+            for slot in before.iter().chain([slot]) {
+                self.renew(pc, slot);
+            }
+        }
+        self.show();
+    }
+
+    /// The connection is another one: nothing comes by it yet.
+    pub fn clear(&self) {
+        self.told.borrow_mut().clear();
+        self.voices.borrow_mut().clear();
+        for stream in self.streams.borrow().values() {
+            show_only(stream, None);
+        }
+        self.show();
+    }
+
+    /// What somebody sends.
+    pub fn stream(&self, id: &ParticipantId, source: Source) -> MediaStream {
+        let mut streams = self.streams.borrow_mut();
+        let stream = streams.entry((id.clone(), source)).or_insert_with(empty);
+        // Not `stream.clone()`: that is the browser's own, which copies the tracks.
+        Clone::clone(stream)
+    }
+
+    /// The voice in a slot.
+    pub fn voice(&self, pc: &RtcPeerConnection, mid: &str) -> Option<MediaStream> {
+        let track = track_of(pc, mid)?;
+        let mut voices = self.voices.borrow_mut();
+        let stream = voices.entry(mid.to_owned()).or_insert_with(empty);
+        if stream.get_tracks().length() == 0 {
+            stream.add_track(&track);
+        }
+        Some(Clone::clone(stream))
+    }
+
+    /// The slot that carries something of somebody.
+    pub fn mid_of(&self, id: &ParticipantId, source: Source) -> Option<String> {
+        let told = self.told.borrow();
+        let carries = |slot: &&Slot| slot.id.as_ref() == Some(id) && slot.source == Some(source);
+        told.values().find(carries).map(|slot| slot.mid.clone())
+    }
+
+    /// Has the stream of somebody play what their slot carries now.
+    fn renew(&self, pc: &RtcPeerConnection, slot: &Slot) {
+        let (Some(id), Some(source)) = (&slot.id, slot.source) else {
+            return;
+        };
+        if source.is_video() {
+            let mid = self.mid_of(id, source);
+            let track = mid.and_then(|mid| track_of(pc, &mid));
+            show_only(&self.stream(id, source), track.as_ref());
+        }
+    }
+
+    /// Has the page draw what changed.
+    fn show(&self) {
+        let told = self.told.borrow();
+        let (mut voices, mut paused) = (Vec::new(), Vec::new());
+        for slot in told.values() {
+            let (Some(id), Some(source)) = (&slot.id, slot.source) else {
+                continue;
+            };
+            match source.is_video() {
+                true if slot.paused => paused.push((id.clone(), source)),
+                true => {}
+                false => voices.push((slot.mid.clone(), id.clone())),
+            }
+        }
+        voices.sort();
+        paused.sort();
+        self.state.voices().set(voices);
+        self.state.paused().set(paused);
+        self.state.slots_version().update(|version| *version += 1);
+    }
+}
+
+fn empty() -> MediaStream {
+    MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into())
+}
+
+/// What comes by a media description.
+fn track_of(pc: &RtcPeerConnection, mid: &str) -> Option<MediaStreamTrack> {
+    let all = transceivers(pc);
+    let found = all.iter().find(|t| t.mid().as_deref() == Some(mid))?;
+    Some(found.receiver().track())
+}

@@ -1,0 +1,71 @@
+//! What is on the screen: which pictures, and how tall each is drawn.
+
+use crate::protocol::{ParticipantId, Source, Wanted};
+use std::cell::RefCell;
+use web_sys::HtmlMediaElement;
+
+/// Heights are told in steps of so many pixels: a pixel more or less changes nothing.
+const STEP_PX: f64 = 20.0;
+
+/// The elements that play others' pictures.
+#[derive(Default)]
+pub struct View {
+    elements: RefCell<Vec<(ParticipantId, Source, HtmlMediaElement)>>,
+    /// What the server was told last.
+    told: RefCell<Vec<Wanted>>,
+}
+
+impl View {
+    /// An element plays somebody's picture from now on.
+    pub fn add(&self, id: &ParticipantId, source: Source, element: &HtmlMediaElement) {
+        let mut elements = self.elements.borrow_mut();
+        elements.retain(|(_, _, known)| known != element && known.is_connected());
+        elements.push((id.clone(), source, Clone::clone(element)));
+    }
+
+    /// What is on the screen now.
+    pub fn now(&self, pinned: Option<&ParticipantId>) -> Vec<Wanted> {
+        let mut elements = self.elements.borrow_mut();
+        elements.retain(|(_, _, element)| element.is_connected());
+        let wanted = elements.iter().filter_map(|(id, source, element)| {
+            let height = height_of(element)?;
+            Some(Wanted {
+                id: id.clone(),
+                source: *source,
+                height,
+                pinned: pinned == Some(id),
+            })
+        });
+        wanted.collect()
+    }
+
+    /// What the server is to be told, where it does not know it yet.
+    pub fn news(&self, pinned: Option<&ParticipantId>) -> Option<Vec<Wanted>> {
+        let now = self.now(pinned);
+        let before = self.told.replace(now.clone());
+        (before != now).then_some(now)
+    }
+
+    /// The server knows nothing: the connection is a fresh one.
+    pub fn forget_told(&self) {
+        self.told.borrow_mut().clear();
+    }
+}
+
+/// How tall an element is drawn, in physical pixels; nothing where it is out of sight.
+fn height_of(element: &HtmlMediaElement) -> Option<u32> {
+    let window = web_sys::window()?;
+    let number = |value: Result<wasm_bindgen::JsValue, wasm_bindgen::JsValue>| {
+        value.ok().and_then(|value| value.as_f64())
+    };
+    let (wide, tall) = (
+        number(window.inner_width())?,
+        number(window.inner_height())?,
+    );
+    let rect = element.get_bounding_client_rect();
+    let inside =
+        rect.bottom() > 0.0 && rect.top() < tall && rect.right() > 0.0 && rect.left() < wide;
+    let pixels = rect.height() * window.device_pixel_ratio();
+    let steps = (pixels / STEP_PX).ceil();
+    (inside && rect.width() > 0.0 && steps > 0.0).then_some((steps * STEP_PX) as u32)
+}

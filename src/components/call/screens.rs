@@ -1,0 +1,72 @@
+//! The screens that are shared: larger than faces, and not mirrored.
+
+use super::tile::Picture;
+use crate::components::If;
+use crate::i18n::*;
+use crate::protocol::Source;
+use crate::session::Session;
+use crate::state::call::Screen;
+use crate::words;
+use leptos::prelude::*;
+
+/// Every shared screen; nothing where nobody shares one.
+#[component]
+pub fn Screens(
+    /// The screens as they are now.
+    screens: Memo<Vec<Screen>>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let any = Memo::new(move |_| !screens.read().is_empty());
+    view! {
+        <If when=any>
+            <ul class="screens" aria-label=words!(i18n, call.shared_screens)>
+                <For
+                    each=move || screens.get()
+                    key=|screen: &Screen| screen.id.clone()
+                    children=move |screen| view! { <SharedScreen screen=screen.clone() screens /> }
+                />
+            </ul>
+        </If>
+    }
+}
+
+/// One shared screen, and whose it is.
+#[component]
+fn SharedScreen(
+    /// The screen as it was first.
+    screen: Screen,
+    /// The screens as they are now.
+    screens: Memo<Vec<Screen>>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let (id, mine) = (screen.id.clone(), screen.mine);
+    let whose = screen.id.clone();
+    let name = Memo::new(move |_| session.nickname_of(&whose));
+    let title = Signal::derive(move || match mine {
+        true => t_string!(i18n, call.your_screen).to_owned(),
+        false => t_string!(i18n, call.screen_of).replace("{name}", &name.read()),
+    });
+    let now = move |screens: &[Screen]| {
+        let found = screens.iter().find(|other| other.id == screen.id);
+        found
+            .map(|found| (found.version, found.paused))
+            .unwrap_or_default()
+    };
+    let (version, paused) = {
+        let of = now.clone();
+        let version = Memo::new(move |_| of(&screens.read()).0);
+        (version, Memo::new(move |_| now(&screens.read()).1))
+    };
+    view! {
+        <li class="tile tile--screen" aria-label=title>
+            <Picture id source=Source::Screen mine version />
+            <If when=paused>
+                <p class="tile__link">{words!(i18n, call.picture_paused)}</p>
+            </If>
+            <p class="tile__name">
+                <span>{title}</span>
+            </p>
+        </li>
+    }
+}

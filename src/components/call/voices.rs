@@ -1,0 +1,46 @@
+//! The voices of a call that goes by the SFU: one element a slot, whoever speaks in it.
+
+use crate::protocol::ParticipantId;
+use crate::session::Session;
+use crate::state::call::CallStateStoreFields;
+use leptos::html::Audio;
+use leptos::prelude::*;
+
+/// Plays every voice.
+#[component]
+pub fn Voices() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let voices = Memo::new(move |_| session.call.voices().get());
+    view! {
+        <For
+            each=move || voices.get()
+            key=|(mid, _): &(String, ParticipantId)| mid.clone()
+            children=|(mid, _)| view! { <Voice mid /> }
+        />
+    }
+}
+
+/// Plays the voice in one slot.
+#[component]
+fn Voice(
+    /// Which slot.
+    mid: String,
+) -> impl IntoView {
+    let audio = NodeRef::<Audio>::new();
+    let session = expect_context::<Session>();
+    Effect::new(move || {
+        // Also where somebody begins to be heard by the SFU, or another speaker is chosen.
+        let _ = (
+            session.call.voices().get(),
+            session.call.slots_version().get(),
+        );
+        let _ = session.call.choices().read().speaker.clone();
+        #[cfg(feature = "hydrate")]
+        if let Some(audio) = audio.get() {
+            session.attach_voice(&audio, &mid);
+        }
+        #[cfg(not(feature = "hydrate"))]
+        let _ = (audio, session, &mid);
+    });
+    view! { <audio node_ref=audio autoplay=true></audio> }
+}

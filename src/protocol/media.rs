@@ -1,0 +1,156 @@
+//! What a person and the SFU say to each other about media.
+//!
+//! A call goes browser to browser ([`Mode::P2p`]) or through the server ([`Mode::Sfu`]).
+//! Through the server each person has one connection: they offer, the server answers.
+//! What they want to see is an intent ([`Wanted`]), what they get is told by [`Slot`]s,
+//! and neither needs another description.
+
+use super::ParticipantId;
+use serde::{Deserialize, Serialize};
+
+/// Tracks named by one offer at most; the four sources, and room for more.
+pub const MAX_OFFERED_TRACKS: usize = 16;
+/// Tiles one person may want to see at once. 100: a room of the default size.
+pub const MAX_WANTED: usize = 200;
+/// Longest media id (RFC 8843 `mid`) the server takes, in bytes.
+pub const MAX_MID_BYTES: usize = 16;
+
+/// How media goes in a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Browser to browser.
+    #[default]
+    P2p,
+    /// Through the server's SFU.
+    Sfu,
+}
+
+/// What a track is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The voice.
+    Microphone,
+    /// The face.
+    Camera,
+    /// A shared screen, window or tab.
+    Screen,
+    /// What the shared screen or tab sounds like.
+    ScreenAudio,
+}
+
+impl Source {
+    /// Every source, in the order of a connection's transceivers.
+    pub const ALL: [Self; 4] = [
+        Self::Microphone,
+        Self::Camera,
+        Self::Screen,
+        Self::ScreenAudio,
+    ];
+
+    /// Whether it is a picture; otherwise it is sound.
+    pub fn is_video(self) -> bool {
+        matches!(self, Self::Camera | Self::Screen)
+    }
+
+    /// The kind of its media description: `audio` or `video`.
+    pub fn kind(self) -> &'static str {
+        match self.is_video() {
+            true => "video",
+            false => "audio",
+        }
+    }
+}
+
+/// What one media description of an offer carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferedTrack {
+    /// The media description (RFC 8843).
+    pub mid: String,
+    /// What it is made of.
+    pub source: Source,
+}
+
+/// A picture somebody has on their screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Whose.
+    pub id: ParticipantId,
+    /// Their camera or their screen.
+    pub source: Source,
+    /// How tall it is drawn, in physical pixels.
+    pub height: u32,
+    /// Whether they keep it in view whoever speaks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+}
+
+/// What one receiving media description carries from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Which description of the connection.
+    pub mid: String,
+    /// Whose; nobody's where it is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ParticipantId>,
+    /// What; nothing where it is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Whether the line is too narrow for it at the moment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+}
+
+/// Somebody who is heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Speaker {
+    /// Who.
+    pub id: ParticipantId,
+    /// How loud: 0 (silence) to 127, that is 127 less the level of RFC 6464.
+    pub level: u8,
+}
+
+/// How good somebody's connection is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// Round trip below 150 ms and loss below 2 %.
+    #[default]
+    Good,
+    /// Round trip below 300 ms and loss below 5 %.
+    Fair,
+    /// Worse.
+    Poor,
+}
+
+/// How good somebody's connection to the SFU is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonQuality {
+    /// Who.
+    pub id: ParticipantId,
+    /// How good.
+    pub quality: Quality,
+}
+
+/// An offer of a person to the SFU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaOffer {
+    /// Which of the person's connections: a higher number replaces the former one.
+    pub connection: u32,
+    /// Which offer of that connection, from 1 up; one at a time.
+    pub n: u32,
+    /// The description (RFC 8866).
+    pub sdp: String,
+    /// What the sending media descriptions carry.
+    pub tracks: Vec<OfferedTrack>,
+}
+
+impl MediaOffer {
+    /// Whether it is within what the server takes.
+    pub fn is_within_limits(&self) -> bool {
+        self.sdp.len() <= super::MAX_SDP_BYTES
+            && self.tracks.len() <= MAX_OFFERED_TRACKS
+            && self.tracks.iter().all(|t| t.mid.len() <= MAX_MID_BYTES)
+    }
+}

@@ -1,0 +1,123 @@
+//! Who gets what on a line that stays as it is.
+
+use super::*;
+
+#[test]
+fn without_an_estimate_everybody_gets_what_they_want() {
+    let wanted = [
+        camera(1, Priority::Visible, 720),
+        camera(2, Priority::Visible, 360),
+        camera(3, Priority::Visible, 90),
+    ];
+    let shares = Allocator::default().allocate(Instant::now(), None, &wanted);
+    assert_eq!(layers(&shares), [Some(2), Some(1), Some(0)]);
+    assert_eq!(shares.desired_bps, 2_150_000);
+    assert_eq!(shares.minimum_bps, 0);
+}
+
+#[test]
+fn the_layer_wanted_is_the_smallest_that_is_tall_enough() {
+    let wanted_at = |height: u32, layers: [u32; 3]| {
+        let mut wanted = camera(1, Priority::Visible, height);
+        wanted.layers = layers.map(|height| Some(LayerRate { height, bps: 1 }));
+        let shares = Allocator::default().allocate(Instant::now(), None, &[wanted]);
+        shares.choices[0].wanted_layer.expect("wanted")
+    };
+    for (height, expected) in [
+        (0, 0),
+        (180, 0),
+        (240, 0),
+        (241, 1),
+        (480, 1),
+        (481, 2),
+        (4_000, 2),
+    ] {
+        assert_eq!(wanted_at(height, [180, 360, 720]), expected, "{height}");
+    }
+    for (height, expected) in [(180, 0), (181, 1), (360, 1), (361, 2), (2_000, 2)] {
+        assert_eq!(wanted_at(height, [0, 0, 0]), expected, "{height}");
+    }
+    assert_eq!(wanted_at(500, [270, 540, 1_080]), 1);
+}
+
+#[test]
+fn a_layer_that_is_not_live_is_replaced_by_the_next_below_or_else_above() {
+    let chosen = |live: [bool; 3], height: u32| {
+        let mut wanted = camera(1, Priority::Visible, height);
+        for (layer, live) in wanted.layers.iter_mut().zip(live) {
+            *layer = layer.filter(|_| live);
+        }
+        let shares = Allocator::default().allocate(Instant::now(), None, &[wanted]);
+        let choice = shares.choices[0];
+        (choice.layer, choice.wanted_layer, shares.desired_bps)
+    };
+    assert_eq!(
+        chosen([true, true, false], 720),
+        (Some(1), Some(2), 500_000)
+    );
+    assert_eq!(
+        chosen([true, false, false], 720),
+        (Some(0), Some(2), 150_000)
+    );
+    assert_eq!(
+        chosen([false, true, true], 100),
+        (Some(1), Some(0), 500_000)
+    );
+    assert_eq!(
+        chosen([false; 3], 720),
+        (Some(0), Some(2), 1_500_000),
+        "waits for any"
+    );
+}
+
+#[test]
+fn everybody_gets_the_lowest_first_and_steps_go_round() {
+    let wanted = [
+        camera(1, Priority::Visible, 720),
+        camera(2, Priority::Pinned, 720),
+        camera(3, Priority::Visible, 720),
+    ];
+    // Three lowest layers, and one step, and another, and so on.
+    for (bps, expected) in [
+        (450_000, [Some(0); 3]),
+        (800_000, [Some(0), Some(1), Some(0)]),
+        (1_150_000, [Some(1), Some(1), Some(0)]),
+        (1_500_000, [Some(1); 3]),
+        (2_500_000, [Some(1), Some(2), Some(1)]),
+        (4_500_000, [Some(2); 3]),
+    ] {
+        let mut line = Line::new();
+        // 1 kbit/s more, for what is lost when a share is rounded.
+        let estimate = bps * 100 / 95 + 1_000;
+        assert_eq!(
+            line.ticks(1, estimate, &wanted),
+            [Some(0); 3],
+            "the lowest at once"
+        );
+        assert_eq!(
+            line.ticks(2, estimate, &wanted),
+            expected,
+            "the rest at the third tick"
+        );
+        assert_eq!(line.ticks(100, estimate, &wanted), expected);
+    }
+}
+
+#[test]
+fn the_estimator_is_told_the_next_step_and_the_goal() {
+    let wanted = [
+        camera(1, Priority::Visible, 720),
+        camera(2, Priority::Visible, 360),
+    ];
+    let mut line = Line::new();
+    let shares = line.tick(330_000, &wanted);
+    assert_eq!(layers(&shares), [Some(0), Some(0)]);
+    assert_eq!(shares.minimum_bps, 300_000 + 350_000);
+    assert_eq!(shares.desired_bps, 2_000_000);
+    line.ticks(5, 3_000_000, &wanted);
+    assert_eq!(
+        line.tick(3_000_000, &wanted).minimum_bps,
+        0,
+        "there is no more"
+    );
+}

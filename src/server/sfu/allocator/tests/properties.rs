@@ -1,0 +1,144 @@
+//! What is true of any line and any screen.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+/// What the chosen layers take.
+fn sum(shares: &Shares, wanted: &[Wanted]) -> u64 {
+    let both = shares.choices.iter().zip(wanted);
+    both.map(|(choice, wanted)| {
+        choice
+            .layer
+            .and_then(|l| wanted.layers[l])
+            .map_or(0, |l| l.bps)
+    })
+    .sum()
+}
+
+/// Pictures of any sort.
+fn pictures() -> impl Strategy<Value = Vec<Wanted>> {
+    let layer = prop::option::weighted(
+        0.8,
+        (
+            prop::sample::select(vec![0, 180, 360, 720]),
+            20_000_u64..3_000_000,
+        ),
+    );
+    let layer = layer.prop_map(|layer| layer.map(|(height, bps)| LayerRate { height, bps }));
+    let priority = prop::sample::select(vec![
+        Priority::Visible,
+        Priority::Visible,
+        Priority::Speaker,
+        Priority::Pinned,
+        Priority::Screen,
+    ]);
+    let picture = (
+        priority,
+        0_u32..1_100,
+        [layer.clone(), layer.clone(), layer],
+        any::<bool>(),
+    );
+    prop::collection::vec(picture, 1..10).prop_map(|pictures| {
+        let pictures = pictures.into_iter().enumerate();
+        let wanted = |(key, (priority, height, layers, single)): (usize, _)| Wanted {
+            key: key as u32,
+            priority,
+            height,
+            layers,
+            single,
+        };
+        pictures.map(wanted).collect()
+    })
+}
+
+/// Asserts what is true of any shares.
+fn assert_sound(shares: &Shares, estimate: u64, wanted: &[Wanted]) {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(wanted[*index].priority));
+    let running: Vec<bool> = order
+        .iter()
+        .map(|i| shares.choices[*i].layer.is_some())
+        .collect();
+    assert!(
+        running.windows(2).all(|two| two[0] || !two[1]),
+        "a higher one is paused"
+    );
+    let first = &wanted[order[0]];
+    let excepted =
+        first.priority == Priority::Screen && running.iter().filter(|r| **r).count() >= 1;
+    let sum = sum(shares, wanted);
+    let most = u128::from(estimate) * 95 / 100;
+    let lowest_screen = excepted && sum <= SCREEN_BPS;
+    assert!(
+        u128::from(sum) <= most || lowest_screen,
+        "{sum} of {estimate}"
+    );
+    for (choice, wanted) in shares.choices.iter().zip(wanted) {
+        assert_eq!(choice.key, wanted.key);
+        let any_live = wanted.layers.iter().any(Option::is_some);
+        let layer = choice.layer.and_then(|layer| wanted.layers[layer]);
+        assert!(
+            choice.layer.is_none() || layer.is_some() || !any_live,
+            "only what is live"
+        );
+    }
+}
+
+proptest! {
+    /// However lines and screens change, a share fits and goes by priority.
+    #[test]
+    fn a_share_fits_and_goes_by_priority(
+        scenes in prop::collection::vec((pictures(), prop::collection::vec(0_u64..6_000_000, 1..20)), 1..8),
+    ) {
+        let mut line = Line::new();
+        for (wanted, estimates) in scenes {
+            for estimate in estimates {
+                let shares = line.tick(estimate, &wanted);
+                assert_sound(&shares, estimate, &wanted);
+            }
+        }
+    }
+
+    /// However an estimate is shaken, pictures do not flap: two seconds at least lie between
+    /// less and more, so that each picture switches a few times in a minute.
+    #[test]
+    fn a_noisy_estimate_makes_few_switches(
+        wanted in pictures(),
+        base in 100_000_u64..5_000_000,
+        noise in prop::collection::vec(70_u64..130, 600),
+    ) {
+        let mut line = Line::new();
+        let mut before: HashMap<u32, Option<usize>> = HashMap::new();
+        let (mut switches, mut lowered) = (0, None);
+        for (tick, noise) in noise.into_iter().enumerate() {
+            let shares = line.tick(base * noise / 100, &wanted);
+            let mut fell = false;
+            let mut rose = false;
+            for choice in &shares.choices {
+                let old = before.insert(choice.key, choice.layer);
+                let Some(old) = old.filter(|old| *old != choice.layer) else { continue };
+                switches += 1;
+                fell |= choice.layer < old;
+                rose |= choice.layer > old;
+            }
+            // What a swap gives and takes happens in one tick.
+            prop_assert!(!rose || lowered.is_none_or(|at| tick - at >= 20), "up soon after down");
+            if fell {
+                lowered = Some(tick);
+            }
+        }
+        // A minute: 26 waits at most, were each the shortest; with noise they are not.
+        prop_assert!(switches <= 16 * wanted.len(), "{} switches of {}", switches, wanted.len());
+    }
+
+    /// On a steady line everybody is where they stay within a second or two.
+    #[test]
+    fn a_steady_line_comes_to_rest(wanted in pictures(), estimate in 80_000_u64..8_000_000) {
+        let mut line = Line::new();
+        let settled = line.ticks(60, estimate, &wanted);
+        for _ in 0..200 {
+            prop_assert_eq!(&layers(&line.tick(estimate, &wanted)), &settled);
+        }
+    }
+}

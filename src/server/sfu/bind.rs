@@ -1,0 +1,282 @@
+//! Who gets what: tracks are bound to slots by what people want to see and who is heard.
+//!
+//! A binding stays while it is wanted, so that a picture does not jump from slot to slot.
+
+use super::{RoomKey, allocator, command::Event, core::Core, track::Bound};
+use crate::protocol::{Quality, Slot as Told, Source};
+use std::time::Instant;
+use str0m::bwe::{Bitrate, BweKind};
+
+/// What a line carries at least while it is good. A receiver that is busy tells of packets
+/// late, which looks like a narrow line; one that really is narrow has a long round trip or
+/// losses, and is not good. 600 kbit/s: the smallest layers of four people.
+const GOOD_LINE_BPS: u64 = 600_000;
+/// What one voice takes of a line, in bit/s: Opus as browsers send it, with its headers.
+const VOICE_BPS: u64 = 45_000;
+/// What a step needs of the line before it is taken, in per cent of what it costs: it is to
+/// fit into 95 % of the estimate, and whoever was paused needs a tenth more.
+const SPARE: u64 = 120;
+
+impl Core {
+    /// Binds everybody's slots anew.
+    pub(super) fn bind_room(&mut self, room: RoomKey, now: Instant) {
+        let peers = self.rooms.get(&room).map(|room| room.peers.clone());
+        for index in peers.into_iter().flatten() {
+            self.bind(index, now);
+        }
+    }
+
+    /// Binds one peer's slots anew and tells them.
+    pub(super) fn bind(&mut self, index: usize, now: Instant) {
+        let pictures = self.wanted_pictures(index);
+        self.place(index, true, &pictures);
+        let sounds = self.wanted_sounds(index, now);
+        self.place(index, false, &sounds);
+        self.allocate(index, now);
+        self.tell_slots(index);
+    }
+
+    /// Binds one peer's slots of sound anew.
+    pub(super) fn bind_sounds(&mut self, index: usize, now: Instant) {
+        let sounds = self.wanted_sounds(index, now);
+        self.place(index, false, &sounds);
+        self.tell_slots(index);
+    }
+
+    /// The tracks on a peer's screen, most wanted first.
+    fn wanted_pictures(&self, index: usize) -> Vec<usize> {
+        let peer = &self.peers[index];
+        let Some(room) = self.rooms.get(&peer.room) else {
+            return Vec::new();
+        };
+        let dominant = room.speakers.dominant().map(|key| key as usize);
+        let speaker = dominant.and_then(|key| Some(&room.tracks.get(key)?.person));
+        let mut wanted: Vec<_> = peer
+            .wanted
+            .iter()
+            .filter(|w| w.source.is_video() && w.height > 0)
+            .filter_map(|w| {
+                let track = room.track_of(&w.id, w.source)?;
+                let rank = match () {
+                    () if w.source == Source::Screen => 0,
+                    () if w.pinned => 1,
+                    () if speaker == Some(&w.id) => 2,
+                    () => 3,
+                };
+                (room.tracks[track].owner != index).then_some((rank, track))
+            })
+            .collect();
+        wanted.sort_by_key(|(rank, _)| *rank);
+        wanted.dedup_by_key(|(_, track)| *track);
+        wanted.into_iter().map(|(_, track)| track).collect()
+    }
+
+    /// The voices a peer hears: pinned ones, shared screens, and the loudest.
+    fn wanted_sounds(&self, index: usize, now: Instant) -> Vec<usize> {
+        let peer = &self.peers[index];
+        let Some(room) = self.rooms.get(&peer.room) else {
+            return Vec::new();
+        };
+        let others = || {
+            let others = room.tracks.iter().filter(|(_, track)| track.owner != index);
+            others.filter(|(_, track)| track.is_sound(now))
+        };
+        let places = peer.slots.iter().filter(|slot| !slot.video).count();
+        if others().count() <= places {
+            return others().map(|(key, _)| key).collect();
+        }
+        let always = others()
+            .filter(|(_, t)| t.source == Source::ScreenAudio || peer.pins(&t.person))
+            .map(|(key, _)| key);
+        let mut wanted: Vec<usize> = always.collect();
+        for key in room.loudest.loudest().map(|key| key as usize) {
+            let theirs = room.tracks.get(key).is_some_and(|t| t.owner != index);
+            if theirs && !wanted.contains(&key) {
+                wanted.push(key);
+            }
+        }
+        wanted
+    }
+
+    /// Binds these tracks to the slots of one kind, as many as there are slots.
+    fn place(&mut self, index: usize, video: bool, wanted: &[usize]) {
+        let Self { peers, rooms, .. } = self;
+        let peer = &mut peers[index];
+        let Some(room) = rooms.get_mut(&peer.room) else {
+            return;
+        };
+        let slots = peer.slots.iter().filter(|slot| slot.video == video).count();
+        let wanted = &wanted[..slots.min(wanted.len())];
+        for (place, slot) in peer
+            .slots
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, s)| s.video == video)
+        {
+            let Some(track) = slot.track.filter(|track| !wanted.contains(track)) else {
+                continue;
+            };
+            slot.free();
+            if let Some(track) = room.tracks.get_mut(track) {
+                track.bound.retain(|b| b.peer != index || b.slot != place);
+            }
+        }
+        for track in wanted {
+            let mut slots = peer
+                .slots
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, s)| s.video == video);
+            if slots.any(|(_, slot)| slot.track == Some(*track)) {
+                continue;
+            }
+            let mut slots = peer
+                .slots
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, s)| s.video == video);
+            let free = slots.find(|(_, slot)| slot.track.is_none());
+            let (Some((place, slot)), Some(track_there)) = (free, room.tracks.get_mut(*track))
+            else {
+                break;
+            };
+            slot.track = Some(*track);
+            slot.target = (!video).then_some(0);
+            track_there.bound.push(Bound {
+                peer: index,
+                slot: place,
+            });
+        }
+    }
+
+    /// Shares a peer's line out among its pictures.
+    pub(super) fn allocate(&mut self, index: usize, now: Instant) {
+        let wanted = self.wishes(index, now);
+        if wanted.is_empty() {
+            return;
+        }
+        let peer = &mut self.peers[index];
+        let voices = peer
+            .slots
+            .iter()
+            .filter(|slot| !slot.video && slot.track.is_some());
+        let sound = VOICE_BPS * voices.count() as u64;
+        let estimate = peer.estimated.then_some(peer.estimate).flatten();
+        let floor = match peer.quality.quality() {
+            Some(Quality::Good) => GOOD_LINE_BPS,
+            _ => 0,
+        };
+        let estimate = estimate.map(|bps| bps.max(floor).saturating_sub(sound));
+        let shares = peer.allocator.allocate(now, estimate, &wanted);
+        if peer.estimated {
+            // A step is taken when it fits with a little to spare: so much is held ready.
+            let least = shares.minimum_bps * SPARE / 100 + sound;
+            let most = (shares.desired_bps * SPARE / 100 + sound).max(least);
+            peer.rtc
+                .bwe()
+                .set_bitrate(Bitrate::bps(least), Bitrate::bps(most));
+        }
+        let room = peer.room;
+        let mut asked = Vec::new();
+        for choice in &shares.choices {
+            let slot = &mut peer.slots[choice.key as usize];
+            slot.target = choice.layer;
+            slot.paused = choice.layer.is_none() && choice.wanted_layer.is_some();
+            slot.wished = choice.wanted_layer;
+            if slot.target.is_none() {
+                slot.current = None;
+            }
+            if let (true, Some(track), Some(layer)) = (slot.is_waiting(), slot.track, slot.target) {
+                asked.push((track, layer));
+            }
+        }
+        for (track, layer) in asked {
+            self.want_keyframe(room, track, layer, now);
+        }
+    }
+
+    /// What a peer's bound slots of pictures could carry.
+    fn wishes(&self, index: usize, now: Instant) -> Vec<allocator::Wanted> {
+        let peer = &self.peers[index];
+        let Some(room) = self.rooms.get(&peer.room) else {
+            return Vec::new();
+        };
+        let dominant = room.speakers.dominant().map(|key| key as usize);
+        let speaker = dominant.and_then(|key| Some(&room.tracks.get(key)?.person));
+        let bound = peer.slots.iter().enumerate().filter(|(_, slot)| slot.video);
+        let wish = |(place, slot): (usize, &super::slot::OutSlot)| {
+            let track = room.tracks.get(slot.track?)?;
+            let wanted = peer.wants(&track.person, track.source)?;
+            let mut layers = [None; 3];
+            for (rate, layer) in layers.iter_mut().zip(&track.layers) {
+                let live = layer.meter.is_live(now);
+                *rate = live.then(|| allocator::LayerRate {
+                    height: layer.height,
+                    bps: layer.meter.bitrate_bps(now),
+                });
+            }
+            Some(allocator::Wanted {
+                key: place as u32,
+                priority: match () {
+                    () if track.source == Source::Screen => allocator::Priority::Screen,
+                    () if wanted.pinned => allocator::Priority::Pinned,
+                    () if speaker == Some(&track.person) => allocator::Priority::Speaker,
+                    () => allocator::Priority::Visible,
+                },
+                height: wanted.height,
+                layers,
+                single: track.layers.len() == 1,
+            })
+        };
+        bound.filter_map(wish).collect()
+    }
+
+    /// A peer's line carries more or less than was thought.
+    pub(super) fn estimated(&mut self, index: usize, estimate: &BweKind, now: Instant) {
+        if let BweKind::Twcc { estimate, .. } = estimate {
+            let bps = estimate.as_u64();
+            tracing::debug!(bps, "a line is estimated anew");
+            let before = self.peers[index].estimate.replace(bps);
+            // Less is acted upon at once, more at the next tick.
+            if before.is_some_and(|before| bps < before) {
+                self.allocate(index, now);
+                self.tell_slots(index);
+            }
+        }
+    }
+
+    /// Tells a peer everything again.
+    pub(super) fn remind(&mut self, index: usize) {
+        for slot in &mut self.peers[index].slots {
+            slot.told.id = None;
+            slot.told.source = None;
+        }
+        self.tell_slots(index);
+    }
+
+    /// Tells a peer what its slots carry, where that changed.
+    pub(super) fn tell_slots(&mut self, index: usize) {
+        let Self { peers, rooms, .. } = self;
+        let peer = &mut peers[index];
+        let Some(room) = rooms.get(&peer.room) else {
+            return;
+        };
+        let news = peer.slots.iter_mut().filter_map(|slot| {
+            let track = slot.track.and_then(|track| room.tracks.get(track));
+            let now = Told {
+                mid: slot.told.mid.clone(),
+                id: track.map(|track| track.person.clone()),
+                source: track.map(|track| track.source),
+                paused: slot.paused,
+            };
+            slot.news(now)
+        });
+        let slots: Vec<Told> = news.collect();
+        if !slots.is_empty() {
+            room.tell(Event::Slots {
+                peer: peer.key,
+                slots,
+            });
+        }
+    }
+}

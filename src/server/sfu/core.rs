@@ -1,0 +1,321 @@
+//! All peers and rooms of one shard. Sans IO: datagrams and commands come in with the
+//! time, datagrams and events go out; sockets, threads and clocks are [`super::shard`]'s.
+//!
+//! What comes in makes peers dirty; [`Core::settle`] drains them until none is. The path
+//! of a packet is in [`super::forward`], who gets what in [`super::bind`], who comes and
+//! goes in [`super::admission`], what happens by the clock in [`super::tick`].
+
+use super::{
+    PeerKey, RoomKey,
+    command::{Command, Event},
+    demux::{Demux, Route},
+    media_room::MediaRoom,
+    peer::{Peer, Terms},
+    timers::Timers,
+};
+use crate::{protocol::MAX_WANTED, server::metrics::media as counts};
+use slab::Slab;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+use str0m::{
+    Event as RtcEvent, Input, Output, RtcError,
+    ice::StunMessage,
+    net::{Protocol, Receive, Transmit},
+};
+use tokio::sync::mpsc;
+
+/// A datagram that has come in.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// How.
+    pub proto: Protocol,
+    /// From where.
+    pub source: SocketAddr,
+    /// At which address of this machine, where the system says so.
+    pub local: Option<IpAddr>,
+    /// What.
+    pub bytes: &'a [u8],
+}
+
+/// Everything one shard looks after.
+pub struct Core {
+    /// The connections.
+    pub(super) peers: Slab<Peer>,
+    /// The rooms they are in.
+    pub(super) rooms: HashMap<RoomKey, MediaRoom>,
+    /// Which peer of a room is which.
+    pub(super) keys: HashMap<(RoomKey, PeerKey), usize>,
+    /// Whose datagram is whose.
+    pub(super) demux: Demux,
+    /// When peers want to be woken.
+    pub(super) timers: Timers,
+    /// Peers that have something to say.
+    pub(super) dirty: Vec<usize>,
+    /// Peers that are over.
+    pub(super) over: Vec<usize>,
+    /// Datagrams to send.
+    pub(super) out: Vec<Transmit>,
+    /// What every connection has in common.
+    pub(super) terms: Terms,
+    /// When [`super::tick`] is due.
+    pub(super) next_tick: Instant,
+    /// Counts the ticks.
+    pub(super) ticks: u64,
+}
+
+impl Core {
+    /// Nobody is here.
+    pub fn new(terms: Terms, now: Instant) -> Self {
+        Self {
+            peers: Slab::new(),
+            rooms: HashMap::new(),
+            keys: HashMap::new(),
+            demux: Demux::default(),
+            timers: Timers::default(),
+            dirty: Vec::new(),
+            over: Vec::new(),
+            out: Vec::new(),
+            terms,
+            next_tick: now,
+            ticks: 0,
+        }
+    }
+
+    /// A room opens.
+    pub fn open(&mut self, room: RoomKey, events: mpsc::Sender<Event>) {
+        self.rooms.insert(room, MediaRoom::new(events));
+    }
+
+    /// A room closes, and every connection of it.
+    pub fn close(&mut self, room: RoomKey) {
+        let Some(closed) = self.rooms.get(&room) else {
+            return;
+        };
+        for peer in closed.peers.clone() {
+            self.remove(peer);
+        }
+        self.rooms.remove(&room);
+    }
+
+    /// Does what a room says.
+    pub fn command(&mut self, room: RoomKey, command: Command, now: Instant) {
+        match command {
+            Command::Offer {
+                peer,
+                person,
+                offer,
+            } => self.offered(room, peer, person, &offer, now),
+            Command::Intent { peer, mut wanted } => {
+                wanted.truncate(MAX_WANTED);
+                if let Some(index) = self.keys.get(&(room, peer)).copied() {
+                    self.peers[index].wanted = wanted;
+                    self.bind(index, now);
+                }
+            }
+            Command::Remind { peer } => {
+                if let Some(index) = self.keys.get(&(room, peer)).copied() {
+                    self.remind(index);
+                }
+            }
+            Command::Close { peer } => {
+                if let Some(index) = self.keys.get(&(room, peer)).copied() {
+                    self.remove(index);
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Takes in a datagram. One of a stranger is dropped.
+    pub fn receive(&mut self, datagram: Incoming<'_>, now: Instant) {
+        counts::BYTES_IN.add(datagram.bytes.len() as u64);
+        counts::DATAGRAMS_IN.add(1);
+        let Some(index) = self.recipient(&datagram) else {
+            counts::DATAGRAMS_DROPPED.add(1);
+            return;
+        };
+        let destination = self.destination(datagram.local, datagram.source);
+        let (proto, source) = (datagram.proto, datagram.source);
+        let Ok(receive) = Receive::new(proto, source, destination, datagram.bytes) else {
+            counts::DATAGRAMS_DROPPED.add(1);
+            return;
+        };
+        let input = Input::Receive(now, receive);
+        let is_check = is_stun(datagram.bytes);
+        let Some(peer) = self.peers.get_mut(index) else {
+            return;
+        };
+        if is_check {
+            let accepted = guarded(|| Ok(peer.rtc.accepts(&input)));
+            if accepted != Some(true) {
+                counts::DATAGRAMS_DROPPED.add(1);
+                return;
+            }
+            let route = Route {
+                peer: index,
+                local: datagram.local,
+            };
+            self.demux.learn(proto, source, route, &mut peer.addresses);
+        }
+        peer.heard = now;
+        match guarded(|| peer.rtc.handle_input(input)) {
+            Some(()) => self.soil(index),
+            None => self.over.push(index),
+        }
+    }
+
+    /// Drains whoever has something to say, until nobody has.
+    pub fn settle(&mut self, now: Instant) {
+        loop {
+            if let Some(index) = self.over.pop() {
+                self.broke(index);
+            } else if let Some(index) = self.dirty.pop() {
+                self.drain(index, now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The moment something is to be done at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        let tick = (!self.rooms.is_empty()).then_some(self.next_tick);
+        [self.timers.next(), tick].into_iter().flatten().min()
+    }
+
+    /// Wakes whoever wanted to be woken by now.
+    pub fn wake(&mut self, now: Instant) {
+        while let Some(index) = self.timers.pop(now) {
+            if let Some(peer) = self.peers.get_mut(index) {
+                match guarded(|| peer.rtc.handle_input(Input::Timeout(now))) {
+                    Some(()) => self.soil(index),
+                    None => self.over.push(index),
+                }
+            }
+        }
+        if now >= self.next_tick && !self.rooms.is_empty() {
+            self.tick(now);
+        }
+        self.settle(now);
+    }
+
+    /// The datagrams to send, in order.
+    pub fn outgoing(&mut self) -> &mut Vec<Transmit> {
+        &mut self.out
+    }
+
+    /// By which address of this machine a known address talks to us.
+    pub fn local_of(&self, proto: Protocol, address: SocketAddr) -> Option<IpAddr> {
+        self.demux.route(proto, address)?.local
+    }
+
+    /// A peer has something to say.
+    pub(super) fn soil(&mut self, index: usize) {
+        if let Some(peer) = self.peers.get_mut(index)
+            && !std::mem::replace(&mut peer.dirty, true)
+        {
+            self.dirty.push(index);
+        }
+    }
+
+    /// Whom a datagram is for: a check by the name in it, everything else by where it
+    /// comes from.
+    fn recipient(&self, datagram: &Incoming<'_>) -> Option<usize> {
+        if is_stun(datagram.bytes) {
+            let message = StunMessage::parse(datagram.bytes).ok()?;
+            let (ufrag, _) = message.split_username()?;
+            return self.demux.by_ufrag(ufrag);
+        }
+        let route = self.demux.route(datagram.proto, datagram.source)?;
+        Some(route.peer)
+    }
+
+    /// Our candidate that a datagram came to: the one of this address, or behind a NAT
+    /// the first of its family.
+    fn destination(&self, local: Option<IpAddr>, source: SocketAddr) -> SocketAddr {
+        let candidates = &self.terms.candidates;
+        let same = candidates.iter().find(|c| Some(c.ip()) == local);
+        let family = candidates.iter().find(|c| c.is_ipv4() == source.is_ipv4());
+        *same.or(family).or(candidates.first()).unwrap_or(&source)
+    }
+
+    /// Tells a room.
+    pub(super) fn tell(&self, room: RoomKey, event: Event) {
+        if let Some(room) = self.rooms.get(&room) {
+            room.tell(event);
+        }
+    }
+
+    /// Takes out of a peer what it has to say.
+    fn drain(&mut self, index: usize, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(index) {
+            peer.dirty = false;
+            if std::mem::take(&mut peer.written)
+                && guarded(|| peer.rtc.handle_input(Input::Timeout(now))).is_none()
+            {
+                return self.over.push(index);
+            }
+        }
+        loop {
+            let Some(peer) = self.peers.get_mut(index) else {
+                return;
+            };
+            match guarded(|| peer.rtc.poll_output()) {
+                Some(Output::Transmit(transmit)) => self.out.push(transmit),
+                Some(Output::Event(event)) => self.happened(index, event, now),
+                Some(Output::Timeout(at)) => {
+                    match self.peers[index].rtc.is_alive() {
+                        true => self.timers.set(index, at),
+                        false => self.over.push(index),
+                    }
+                    return;
+                }
+                None => return self.over.push(index),
+            }
+        }
+    }
+
+    /// Something happened on a connection.
+    fn happened(&mut self, index: usize, event: RtcEvent, now: Instant) {
+        match event {
+            RtcEvent::RtpPacket(packet) => self.forward(index, packet, now),
+            RtcEvent::Connected => self.connected(index, now),
+            RtcEvent::KeyframeRequest(request) => self.keyframe_asked(index, request.mid, now),
+            RtcEvent::EgressBitrateEstimate(estimate) => self.estimated(index, &estimate, now),
+            RtcEvent::PeerStats(stats) => self.measured(index, &stats),
+            RtcEvent::MediaIngressStats(stats) => self.jittered(index, stats.mid, stats.jitter),
+            RtcEvent::Closed => self.over.push(index),
+            _ => {}
+        }
+    }
+}
+
+/// Does a step of a connection. An error or a bug in it ends that connection alone
+/// (trust P10); nothing then.
+pub(super) fn guarded<T>(step: impl FnOnce() -> Result<T, RtcError>) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(Ok(done)) => Some(done),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a media connection gives up");
+            None
+        }
+        Err(_) => {
+            counts::PEERS_PANICKED.add(1);
+            tracing::error!("a media connection failed by a bug and was ended");
+            None
+        }
+    }
+}
+
+/// Whether a datagram is STUN (RFC 7983 7).
+fn is_stun(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| *first < 4)
+}
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

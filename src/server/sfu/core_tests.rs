@@ -1,0 +1,116 @@
+//! What strangers send does nothing; what a room says of people it has not is ignored.
+
+use super::*;
+use crate::protocol::{MediaOffer, ParticipantId};
+use proptest::prelude::*;
+use str0m::crypto::from_feature_flags;
+
+fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
+    let (events, receiver) = mpsc::channel(64);
+    let certificate = from_feature_flags().dtls_provider.generate_certificate();
+    let terms = Terms {
+        candidates: vec![([127, 0, 0, 1], 7882).into()],
+        certificate: certificate.expect("a certificate"),
+    };
+    let now = Instant::now();
+    let mut core = Core::new(terms, now);
+    core.open(RoomKey(1), events);
+    (core, receiver, now)
+}
+
+fn person() -> ParticipantId {
+    ParticipantId::parse("p_a").expect("valid")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn a_strangers_datagram_makes_nobody_answer(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        first in prop::sample::select(vec![0_u8, 1, 2, 20, 23, 63, 64, 127, 128, 191, 200, 255]),
+        tcp in any::<bool>(),
+    ) {
+        let (mut core, _events, now) = core();
+        let mut bytes = bytes;
+        if let Some(byte) = bytes.first_mut() {
+            *byte = first;
+        }
+        let incoming = Incoming {
+            proto: if tcp { Protocol::Tcp } else { Protocol::Udp },
+            source: ([192, 0, 2, 1], 5000).into(),
+            local: None,
+            bytes: &bytes,
+        };
+        core.receive(incoming, now);
+        core.settle(now);
+        prop_assert!(core.outgoing().is_empty() && core.demux.route(Protocol::Udp, incoming.source).is_none());
+    }
+
+    #[test]
+    fn no_description_takes_the_room_down(text in "(v=0\r\n)?(m=(audio|video) 9 [A-Z/]{1,20} [0-9 ]{0,12}\r\n)?(a=[a-z-]{1,16}(:[ -~]{0,40})?\r\n){0,12}") {
+        let (mut core, mut events, now) = core();
+        let offer = MediaOffer { connection: 1, n: 1, sdp: text, tracks: vec![] };
+        let command = Command::Offer { peer: PeerKey(1), person: person(), offer };
+        core.command(RoomKey(1), command, now);
+        prop_assert!(events.try_recv().is_ok(), "answered or refused");
+    }
+}
+
+#[test]
+fn a_room_may_speak_of_people_and_rooms_that_are_not_there() {
+    let (mut core, mut events, now) = core();
+    let peer = PeerKey(9);
+    for room in [RoomKey(1), RoomKey(2)] {
+        core.command(room, Command::Close { peer }, now);
+        core.command(room, Command::Remind { peer }, now);
+        let wanted = vec![];
+        core.command(room, Command::Intent { peer, wanted }, now);
+    }
+    core.close(RoomKey(2));
+    core.close(RoomKey(1));
+    core.wake(now);
+    assert!(events.try_recv().is_err());
+    assert_eq!(core.deadline(), None, "nothing is left to be done");
+}
+
+#[test]
+fn a_connection_that_never_comes_up_is_given_up() {
+    let (mut core, mut events, now) = core();
+    let mut browser = str0m::Rtc::new(now);
+    let mut api = browser.sdp_api();
+    let (kind, direction) = (
+        str0m::media::MediaKind::Audio,
+        str0m::media::Direction::SendOnly,
+    );
+    api.add_media(kind, direction, None, None, None);
+    let (offer, _) = api.apply().expect("something to offer");
+    let offer = MediaOffer {
+        connection: 1,
+        n: 1,
+        sdp: offer.to_sdp_string(),
+        tracks: vec![],
+    };
+    let peer = PeerKey(1);
+    let person = person();
+    core.command(
+        RoomKey(1),
+        Command::Offer {
+            peer,
+            person,
+            offer,
+        },
+        now,
+    );
+    assert!(matches!(events.try_recv(), Ok(Event::Answer { .. })));
+    let mut later = now;
+    for _ in 0..400 {
+        later += std::time::Duration::from_millis(100);
+        core.wake(later);
+    }
+    let told = std::iter::from_fn(|| events.try_recv().ok());
+    assert!(
+        told.into_iter()
+            .any(|event| event == Event::Closed { peer })
+    );
+    assert!(core.peers.is_empty() && core.keys.is_empty());
+}

@@ -1,0 +1,165 @@
+//! The path of a packet: from the one who sends it to the slots bound to its track.
+
+use super::{
+    core::Core,
+    packet::{Forwarded, Origin},
+};
+use crate::{protocol::Source, server::metrics::media as counts};
+use std::time::Instant;
+use str0m::{
+    media::{KeyframeRequestKind, Mid},
+    rtp::RtpPacket,
+};
+
+impl Core {
+    /// Passes a packet on.
+    pub(super) fn forward(&mut self, index: usize, packet: RtpPacket, now: Instant) {
+        let Some(origin) = self.origin(index, &packet) else {
+            counts::PACKETS_HOMELESS.add(1);
+            return;
+        };
+        let peer = &self.peers[index];
+        let Some(room) = self.rooms.get_mut(&peer.room) else {
+            return;
+        };
+        let Some(track) = room.tracks.get_mut(origin.track) else {
+            return;
+        };
+        let video = track.source.is_video();
+        let bytes = packet.payload.len();
+        let clock = packet.last_sender_info.map(|info| {
+            let time = info.rtp_time.numer() as u32;
+            (time, info.ntp_time)
+        });
+        let mut packet = Forwarded::read(packet, video, now);
+        let layer = &mut track.layers[origin.layer];
+        layer.meter.packet(bytes, now);
+        if let Some(height) = packet.height() {
+            layer.height = height;
+        }
+        if packet.starts && video {
+            layer.keyframes.arrived(now);
+        }
+        if video && clock.is_some() {
+            layer.clock = clock;
+        }
+        if packet.starts && track.layers.len() > 1 {
+            packet.offsets = track.offsets_from(origin.layer);
+        }
+        if track.source == Source::Microphone
+            && let Some((level, voice)) = packet.level()
+        {
+            let key = origin.track as u32;
+            room.speakers.level(key, level, voice, now);
+            room.loudest.level(key, level, voice, now);
+        }
+        self.pass(origin, &packet, index);
+        counts::PACKETS_IN.add(1);
+    }
+
+    /// Gives a packet to every slot bound to its track.
+    fn pass(&mut self, origin: Origin, packet: &Forwarded, index: usize) {
+        let room = self.peers[index].room;
+        let Some(track) = self.track(room, origin.track) else {
+            return;
+        };
+        // Taken out for the while: peers are written to as it is read.
+        let bound = std::mem::take(&mut track.bound);
+        let mut passed = 0;
+        for place in &bound {
+            let Some(peer) = self.peers.get_mut(place.peer) else {
+                continue;
+            };
+            let Some(slot) = peer.slots.get_mut(place.slot) else {
+                continue;
+            };
+            if slot.pass(&mut peer.rtc, packet, origin.layer) {
+                passed += 1;
+                peer.written = true;
+                if !std::mem::replace(&mut peer.dirty, true) {
+                    self.dirty.push(place.peer);
+                }
+                if slot.video && !std::mem::replace(&mut peer.served, true) {
+                    let waited = packet.at.saturating_duration_since(peer.since);
+                    counts::FIRST_FRAME_SECONDS.observe(waited.as_secs_f64());
+                }
+            }
+        }
+        counts::PACKETS_OUT.add(passed);
+        if let Some(track) = self.track(room, origin.track) {
+            track.bound = bound;
+        }
+    }
+
+    /// A track of a room.
+    fn track(&mut self, room: super::RoomKey, track: usize) -> Option<&mut super::track::Track> {
+        self.rooms.get_mut(&room)?.tracks.get_mut(track)
+    }
+
+    /// Which track and layer a packet belongs to.
+    fn origin(&mut self, index: usize, packet: &RtpPacket) -> Option<Origin> {
+        let ssrc = packet.header.ssrc;
+        let peer = self.peers.get_mut(index)?;
+        if let Some(origin) = peer.origin(ssrc) {
+            return Some(origin);
+        }
+        let mut direct = peer.rtc.direct_api();
+        let stream = direct.stream_rx(&ssrc)?;
+        let (mid, rid) = (stream.mid(), stream.rid());
+        let room = self.rooms.get(&peer.room)?;
+        let ours = room.tracks.iter();
+        let (track, found) = ours
+            .filter(|(_, track)| track.owner == index)
+            .find(|(_, track)| track.mid == mid)?;
+        let layer = found.layer_of(rid)?;
+        let origin = Origin { mid, track, layer };
+        peer.meet(ssrc, origin);
+        Some(origin)
+    }
+
+    /// Somebody cannot decode what a slot carries: its source is asked for a keyframe.
+    pub(super) fn keyframe_asked(&mut self, index: usize, mid: Mid, now: Instant) {
+        counts::KEYFRAMES_ASKED.add(1);
+        let peer = &self.peers[index];
+        let slot = peer.slots.iter().find(|slot| slot.mid == mid);
+        let Some((track, layer)) = slot.and_then(|s| Some((s.track?, s.current.or(s.target)?)))
+        else {
+            return;
+        };
+        self.want_keyframe(peer.room, track, layer, now);
+    }
+
+    /// A keyframe of a layer is wanted; its sender is asked as often as is fit.
+    pub(super) fn want_keyframe(
+        &mut self,
+        room: super::RoomKey,
+        track: usize,
+        layer: usize,
+        now: Instant,
+    ) {
+        let Some(track) = self.track(room, track) else {
+            return;
+        };
+        let Some(wanted) = track.layers.get_mut(layer) else {
+            return;
+        };
+        wanted.keyframes.want(now);
+        if wanted.keyframes.due(now) {
+            let (owner, mid, rid) = (track.owner, track.mid, wanted.rid);
+            self.ask_keyframe(owner, mid, rid);
+        }
+    }
+
+    /// Sends a picture loss indication (RFC 4585 6.3.1).
+    pub(super) fn ask_keyframe(&mut self, owner: usize, mid: Mid, rid: Option<str0m::media::Rid>) {
+        let Some(peer) = self.peers.get_mut(owner) else {
+            return;
+        };
+        let mut direct = peer.rtc.direct_api();
+        if let Some(stream) = direct.stream_rx_by_mid(mid, rid) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+            counts::KEYFRAMES_SENT.add(1);
+            self.soil(owner);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! How the rest of the server talks to the SFU: [`Sfu`] for the process, [`MediaHandle`]
+//! for one room.
+
+use super::{
+    RoomKey,
+    command::{Command, Event},
+    core::Core,
+    peer::Terms,
+    shard::{Letter, Shard},
+};
+use mio::Waker;
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
+    time::Instant,
+};
+use str0m::crypto::from_feature_flags;
+use tokio::sync::mpsc;
+
+/// Letters waiting for one shard; what has no place is refused.
+const LETTERS: usize = 4096;
+/// Events waiting for one room; what has no place is lost and counted.
+const EVENTS: usize = 1024;
+
+/// Where the SFU listens, and what it says of itself.
+#[derive(Debug, Clone)]
+pub struct SfuOptions {
+    /// The first media port, UDP and TCP; each further shard takes the next one. With port
+    /// 0 each takes any.
+    pub listen: SocketAddr,
+    /// Addresses by which browsers reach this machine; none where the interfaces' are to
+    /// be used.
+    pub advertised: Vec<IpAddr>,
+    /// Threads.
+    pub shards: usize,
+}
+
+/// The SFU cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum SfuError {
+    /// A media port cannot be had: the operator names another.
+    #[error("cannot listen for media on {address} (--media-listen): {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The system gives no thread, no poll, or no chance.
+    #[error("cannot start a media thread: {0}")]
+    Thread(io::Error),
+    /// No certificate could be made.
+    #[error("cannot make the certificate of media connections")]
+    Certificate,
+}
+
+/// The way to whoever comes through our own TURN server: datagrams to a relayed address
+/// never leave the process.
+pub trait RelayPath: Send + Sync {
+    /// Whether this is a relayed address of ours.
+    fn owns(&self, address: SocketAddr) -> bool;
+    /// Sends a datagram to whoever holds it; lost where there is no place.
+    fn send(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> bool;
+}
+
+/// The SFU; cloning it is cheap. It stops when the last handle is dropped.
+#[derive(Clone)]
+pub struct Sfu {
+    /// Shared by all handles.
+    inner: Arc<Inner>,
+}
+
+/// The shards.
+struct Inner {
+    /// One a thread.
+    shards: Vec<Handle>,
+    /// The way through our own TURN server, once there is one.
+    relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
+    /// Counts rooms.
+    rooms: AtomicU64,
+}
+
+/// How a shard is reached.
+struct Handle {
+    /// Its letters.
+    letters: SyncSender<Letter>,
+    /// Tells it that there are some.
+    waker: Waker,
+    /// Where browsers reach it.
+    candidates: Vec<SocketAddr>,
+    /// Rooms pinned to it.
+    rooms: AtomicUsize,
+    /// How busy it is, in thousandths.
+    load: Arc<AtomicU32>,
+}
+
+impl Sfu {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// A port is taken or the system refuses: the operator mends the setting named.
+    pub fn start(options: &SfuOptions) -> Result<Self, SfuError> {
+        let relay = Arc::default();
+        let shards = (0..options.shards.max(1)).map(|number| start(options, number, &relay));
+        let inner = Inner {
+            shards: shards.collect::<Result<_, _>>()?,
+            relay,
+            rooms: AtomicU64::new(1),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Gives media a way through our own TURN server.
+    pub fn set_relay(&self, relay: Arc<dyn RelayPath>) {
+        let _ = self.inner.relay.set(relay);
+    }
+
+    /// Where browsers reach the SFU, one after the other of each shard.
+    pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let shards = self.inner.shards.iter();
+        shards.flat_map(|shard| shard.candidates.iter().copied())
+    }
+
+    /// How busy each shard is, from 0 to 1.
+    pub fn loads(&self) -> impl Iterator<Item = f64> + '_ {
+        let shards = self.inner.shards.iter();
+        shards.map(|shard| f64::from(shard.load.load(Ordering::Relaxed)) / 1000.0)
+    }
+
+    /// Opens a room on the shard with the most to spare; events come by the receiver.
+    pub fn open(&self) -> (MediaHandle, mpsc::Receiver<Event>) {
+        let room = RoomKey(self.inner.rooms.fetch_add(1, Ordering::Relaxed));
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let burden = |shard: &Handle| {
+            let rooms = shard.rooms.load(Ordering::Relaxed) as u32;
+            (shard.load.load(Ordering::Relaxed) / 100, rooms)
+        };
+        let shards = self.inner.shards.iter().enumerate();
+        let (shard, handle) = shards
+            .min_by_key(|(_, shard)| burden(shard))
+            .expect("there is a shard: `start` made one at least");
+        handle.rooms.fetch_add(1, Ordering::Relaxed);
+        handle.post(Letter::Open { room, events });
+        let media = MediaHandle {
+            sfu: self.clone(),
+            shard,
+            room,
+        };
+        (media, receiver)
+    }
+
+    /// Hands over a datagram that came through our own TURN server; lost where there is no
+    /// place.
+    pub fn deliver(&self, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
+        let mut shards = self.inner.shards.iter();
+        if let Some(shard) = shards.find(|shard| shard.candidates.contains(&local)) {
+            let bytes = bytes.to_vec();
+            shard.post(Letter::Relayed {
+                source,
+                local,
+                bytes,
+            });
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for shard in &self.shards {
+            shard.post(Letter::Stop);
+        }
+    }
+}
+
+impl Handle {
+    /// Sends a letter; false where the shard has no place for it, or is no more.
+    fn post(&self, letter: Letter) -> bool {
+        let posted = self.letters.try_send(letter).is_ok();
+        let _ = self.waker.wake();
+        posted
+    }
+}
+
+/// One room's media. Dropped, every connection of the room closes.
+pub struct MediaHandle {
+    /// Keeps the SFU running.
+    sfu: Sfu,
+    /// Where the room is.
+    shard: usize,
+    /// Which it is there.
+    room: RoomKey,
+}
+
+impl MediaHandle {
+    /// Tells the SFU something; false where it has no place for it, or is no more.
+    pub fn send(&self, command: Command) -> bool {
+        let room = self.room;
+        self.handle().post(Letter::Command { room, command })
+    }
+
+    /// The room's shard.
+    fn handle(&self) -> &Handle {
+        &self.sfu.inner.shards[self.shard]
+    }
+}
+
+impl Drop for MediaHandle {
+    fn drop(&mut self) {
+        let handle = self.handle();
+        handle.rooms.fetch_sub(1, Ordering::Relaxed);
+        handle.post(Letter::Close { room: self.room });
+    }
+}
+
+/// Starts a shard.
+fn start(
+    options: &SfuOptions,
+    number: usize,
+    relay: &Arc<OnceLock<Arc<dyn RelayPath>>>,
+) -> Result<Handle, SfuError> {
+    let mut address = options.listen;
+    if address.port() != 0 {
+        address.set_port(address.port().saturating_add(number as u16));
+    }
+    let (udp, tcp, bound) =
+        Shard::bind(address).map_err(|error| SfuError::Listen { address, error })?;
+    let candidates = candidates(bound, &options.advertised);
+    let crypto = from_feature_flags();
+    let certificate = crypto.dtls_provider.generate_certificate();
+    let terms = Terms {
+        candidates: candidates.clone(),
+        certificate: certificate.ok_or(SfuError::Certificate)?,
+    };
+    let (letters, receiver) = sync_channel(LETTERS);
+    let load = Arc::new(AtomicU32::new(0));
+    let core = Core::new(terms, Instant::now());
+    let shard = Shard::new(core, udp, tcp, receiver, relay.clone(), load.clone());
+    let (shard, waker) = shard.map_err(SfuError::Thread)?;
+    let name = format!("noom-media-{number}");
+    let thread = thread::Builder::new().name(name);
+    thread
+        .spawn(move || shard.run())
+        .map_err(SfuError::Thread)?;
+    Ok(Handle {
+        letters,
+        waker,
+        candidates,
+        rooms: AtomicUsize::new(0),
+        load,
+    })
+}
+
+/// Where browsers reach a port: at the addresses the operator named, at the one it is bound
+/// to, or at those of the interfaces.
+fn candidates(bound: SocketAddr, advertised: &[IpAddr]) -> Vec<SocketAddr> {
+    let port = bound.port();
+    let with_port = |ip: IpAddr| SocketAddr::new(ip, port);
+    if !advertised.is_empty() {
+        return advertised.iter().copied().map(with_port).collect();
+    }
+    if !bound.ip().is_unspecified() {
+        return vec![bound];
+    }
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    let ours = |ip: &IpAddr| ip.is_ipv4() == bound.is_ipv4() && !is_link_local(*ip);
+    let all: Vec<IpAddr> = found.iter().map(|i| i.ip()).filter(ours).collect();
+    let outward: Vec<_> = all.iter().filter(|ip| !ip.is_loopback()).copied().collect();
+    let used = if outward.is_empty() { all } else { outward };
+    used.into_iter().take(8).map(with_port).collect()
+}
+
+/// Addresses that are of no use beyond one cable.
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}

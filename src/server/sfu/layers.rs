@@ -1,0 +1,196 @@
+//! How much of one layer comes, and whether it comes at all.
+//!
+//! Bytes are counted in windows of 500 ms, and windows are averaged with weight on the
+//! newest: one keyframe is many times a frame, and must not look like a layer that grew.
+
+use std::time::{Duration, Instant};
+
+/// One window.
+const WINDOW: Duration = Duration::from_millis(500);
+/// The weight of the newest window. 0.3: a lasting change is followed within 2 s, and a
+/// keyframe of half a second's bytes moves the rate by a third only.
+const WEIGHT: f64 = 0.3;
+/// Silence after which a layer is not live. 1.5 s: a still screen is sent at 1 frame a
+/// second or so.
+const LIVE_FOR: Duration = Duration::from_millis(1500);
+/// The least time a first window is divided by, so that one burst is not a flood.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// The meter of one layer. The default has heard nothing.
+#[derive(Debug, Default)]
+pub struct LayerMeter {
+    /// When the current window began; nothing before any packet.
+    since: Option<Instant>,
+    /// Bytes in the current window.
+    bytes: u64,
+    /// The average of the windows before, in bit/s; nothing during the first.
+    average: Option<f64>,
+    /// When it was last heard.
+    heard: Option<Instant>,
+}
+
+impl LayerMeter {
+    /// Counts a packet of this many bytes.
+    pub fn packet(&mut self, bytes: usize, now: Instant) {
+        if !self.is_live(now) {
+            // What was measured before a pause says nothing about now.
+            (self.since, self.bytes, self.average) = (Some(now), 0, None);
+        }
+        self.close_windows(now);
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        self.heard = Some(now);
+    }
+
+    /// What it takes at present, in bit/s; 0 where it is not live.
+    pub fn bitrate_bps(&self, now: Instant) -> u64 {
+        let Some(since) = self.since.filter(|_| self.is_live(now)) else {
+            return 0;
+        };
+        let passed = now.saturating_duration_since(since);
+        let rate = match self.average {
+            None => rate(self.bytes, passed.max(SHORTEST)),
+            Some(average) if passed < WINDOW => average,
+            Some(average) => self.settled(average, whole_windows(passed)),
+        };
+        rate as u64
+    }
+
+    /// Whether it was heard within the last 1.5 s.
+    pub fn is_live(&self, now: Instant) -> bool {
+        self.heard
+            .is_some_and(|heard| now.saturating_duration_since(heard) < LIVE_FOR)
+    }
+
+    /// Takes what is complete into the average.
+    fn close_windows(&mut self, now: Instant) {
+        let Some(since) = self.since else {
+            return;
+        };
+        let passed = now.saturating_duration_since(since);
+        let windows = whole_windows(passed);
+        if windows == 0 {
+            return;
+        }
+        let first = rate(self.bytes, WINDOW);
+        self.average = Some(self.settled(self.average.unwrap_or(first), windows));
+        self.bytes = 0;
+        self.since = Some(since + WINDOW * windows);
+    }
+
+    /// The average once the current window and the empty ones after it are over.
+    fn settled(&self, average: f64, windows: u32) -> f64 {
+        let with_this = average + WEIGHT * (rate(self.bytes, WINDOW) - average);
+        // Live means heard 1.5 s ago at most: three empty windows, whatever the clock says.
+        with_this * (1.0 - WEIGHT).powi(windows.saturating_sub(1).min(3) as i32)
+    }
+}
+
+/// Windows that are over after this long.
+fn whole_windows(passed: Duration) -> u32 {
+    (passed.as_millis() / WINDOW.as_millis()).min(1 << 16) as u32
+}
+
+/// Bytes over a time, in bit/s.
+fn rate(bytes: u64, time: Duration) -> f64 {
+    bytes as f64 * 8.0 / time.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Sends `bps` in packets each 10 ms, from `from` to `to` (ms).
+    fn feed(meter: &mut LayerMeter, start: Instant, from: u64, to: u64, bps: u64) {
+        for ms in (from..to).step_by(10) {
+            meter.packet((bps / 800) as usize, start + Duration::from_millis(ms));
+        }
+    }
+
+    /// Asserts that the rate is within `percent` of this.
+    fn assert_near(found: u64, expected: u64, percent: u64) {
+        let apart = found.abs_diff(expected) * 100;
+        assert!(
+            apart <= expected * percent,
+            "{found} is not near {expected}"
+        );
+    }
+
+    #[test]
+    fn a_steady_layer_is_measured_from_its_beginning() {
+        let (mut meter, start) = (LayerMeter::default(), Instant::now());
+        assert_eq!(meter.bitrate_bps(start), 0);
+        let mut from = 0;
+        for ms in [200, 480, 900, 3_000] {
+            feed(&mut meter, start, from, ms, 800_000);
+            assert_near(
+                meter.bitrate_bps(start + Duration::from_millis(ms)),
+                800_000,
+                5,
+            );
+            from = ms;
+        }
+    }
+
+    #[test]
+    fn one_keyframe_does_not_look_like_a_layer_that_grew() {
+        let (mut meter, start) = (LayerMeter::default(), Instant::now());
+        feed(&mut meter, start, 0, 2_000, 800_000);
+        // 50,000 bytes: as much as the half second before.
+        meter.packet(50_000, start + Duration::from_millis(2_000));
+        feed(&mut meter, start, 2_000, 2_510, 800_000);
+        assert_near(
+            meter.bitrate_bps(start + Duration::from_millis(2_510)),
+            800_000,
+            35,
+        );
+    }
+
+    #[test]
+    fn a_lasting_change_is_followed_within_three_seconds() {
+        let (mut meter, start) = (LayerMeter::default(), Instant::now());
+        feed(&mut meter, start, 0, 3_000, 400_000);
+        feed(&mut meter, start, 3_000, 6_000, 1_200_000);
+        assert_near(
+            meter.bitrate_bps(start + Duration::from_millis(6_000)),
+            1_200_000,
+            15,
+        );
+    }
+
+    #[test]
+    fn a_layer_is_live_for_a_second_and_a_half() {
+        let (mut meter, start) = (LayerMeter::default(), Instant::now());
+        assert!(!meter.is_live(start));
+        feed(&mut meter, start, 0, 1_010, 400_000);
+        assert!(meter.is_live(start + Duration::from_millis(2_499)));
+        let fading = meter.bitrate_bps(start + Duration::from_millis(2_400));
+        assert!(fading > 0 && fading < 250_000, "{fading}");
+        assert!(!meter.is_live(start + Duration::from_millis(2_500)));
+        assert_eq!(meter.bitrate_bps(start + Duration::from_millis(2_500)), 0);
+        // Back after a pause, it is measured anew.
+        feed(&mut meter, start, 60_000, 61_000, 900_000);
+        assert_near(
+            meter.bitrate_bps(start + Duration::from_millis(61_000)),
+            900_000,
+            5,
+        );
+    }
+
+    proptest! {
+        /// Whatever comes whenever, the rate stays below what the fullest window held.
+        #[test]
+        fn the_rate_is_never_more_than_came(
+            packets in prop::collection::vec((0_usize..3_000, 0_u64..800), 1..300),
+        ) {
+            let (mut meter, mut now) = (LayerMeter::default(), Instant::now());
+            let mut bytes = 0_u64;
+            for (size, pause) in packets {
+                meter.packet(size, now);
+                bytes += size as u64;
+                now += Duration::from_millis(pause);
+                prop_assert!(meter.bitrate_bps(now) <= bytes * 80);
+            }
+        }
+    }
+}

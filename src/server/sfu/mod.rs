@@ -1,0 +1,46 @@
+//! The SFU: passes each person's media on to the others, without decoding any of it.
+//!
+//! * [`handle`] how the rest of the server talks to it; [`command`] what is said.
+//! * [`shard`] a thread, a port, a clock: the shell; [`udp`] and [`tcp`] its sockets.
+//! * [`core`] the thinking: peers and rooms, told the time. [`peer`] one connection,
+//!   [`track`] what somebody sends, [`slot`] what somebody gets; [`admission`] who comes and goes, [`forward`] the path of a
+//!   packet, [`bind`] who gets what, [`tick`] what happens by the clock, [`demux`] whose
+//!   datagram it is, [`timers`] who wants to be woken.
+//! * Pure and small: [`rewrite`] one stream over many sources, [`keyframes`] when to ask
+//!   for one, [`layers`] how much comes, [`allocator`] how a line is shared out,
+//!   [`speakers`] who is heard, [`quality`] how good a line is.
+//!
+//! A room is pinned to a shard and never leaves it. The room's actor and the shard exchange
+//! commands and events; the actor never sees a packet. Losing the socket of a room does not
+//! touch the media; a bug in one connection ends that connection alone.
+
+mod admission;
+mod allocator;
+mod bind;
+mod command;
+mod core;
+mod demux;
+mod forward;
+mod handle;
+mod keyframes;
+mod layers;
+mod media_room;
+mod packet;
+mod peer;
+mod quality;
+mod rewrite;
+mod shard;
+mod slot;
+mod speakers;
+mod tcp;
+mod tick;
+mod timers;
+mod track;
+mod udp;
+
+pub use command::{Command, Event, PeerKey};
+pub use handle::{MediaHandle, RelayPath, Sfu, SfuError, SfuOptions};
+
+/// A room in the SFU; counted up by the process, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RoomKey(u64);

@@ -1,0 +1,94 @@
+//! A packet of a publisher, read once for everybody who gets it.
+
+use std::{sync::Arc, time::Instant};
+use str0m::{
+    media::Mid,
+    rtp::{ExtensionValues, RtpPacket, Vp8Descriptor},
+};
+
+/// A packet on its way to the slots bound to its track.
+pub struct Forwarded {
+    /// Its place in the source's order, extended beyond 16 bits.
+    pub seq: u64,
+    /// Its media time.
+    pub time: u32,
+    /// Whether a frame ends with it.
+    pub marker: bool,
+    /// What every receiver gets of the header extensions.
+    pub extensions: ExtensionValues,
+    /// The payload, shared by all receivers.
+    pub payload: Arc<[u8]>,
+    /// The VP8 descriptor, where it is VP8.
+    pub vp8: Option<Vp8Descriptor>,
+    /// Whether a receiver can begin with it: the start of a keyframe, or any sound.
+    pub starts: bool,
+    /// What is to be added to its media time to get that of each layer of its track; told
+    /// of packets a receiver can begin with.
+    pub offsets: [Option<u32>; 3],
+    /// When it came.
+    pub at: Instant,
+}
+
+impl Forwarded {
+    /// Reads a packet of sound or of VP8.
+    pub fn read(packet: RtpPacket, video: bool, now: Instant) -> Self {
+        let vp8 = video
+            .then(|| Vp8Descriptor::parse(&packet.payload).ok())
+            .flatten();
+        let starts = match vp8 {
+            Some(vp8) => vp8.starts_keyframe(&packet.payload),
+            None => !video && !packet.payload.is_empty(),
+        };
+        let extensions = ExtensionValues {
+            audio_level: packet.header.ext_vals.audio_level,
+            voice_activity: packet.header.ext_vals.voice_activity,
+            video_orientation: packet.header.ext_vals.video_orientation,
+            ..ExtensionValues::default()
+        };
+        Self {
+            seq: *packet.seq_no,
+            time: packet.header.timestamp,
+            marker: packet.header.marker,
+            extensions,
+            payload: packet.payload,
+            vp8,
+            starts,
+            offsets: [None; 3],
+            at: now,
+        }
+    }
+
+    /// How loud it is, in -dBov (RFC 6464), and whether it is a voice.
+    pub fn level(&self) -> Option<(u8, bool)> {
+        let level = self.extensions.audio_level?;
+        let voice = self.extensions.voice_activity.unwrap_or(true);
+        Some((level.unsigned_abs().min(127), voice))
+    }
+
+    /// How tall the picture of a VP8 keyframe is (RFC 6386 9.1), where this packet says so.
+    pub fn height(&self) -> Option<u32> {
+        /// The tag of a frame, 3 bytes, then the start code.
+        const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
+        if !self.starts || self.vp8.is_none() {
+            return None;
+        }
+        let code = self.payload.iter().take(16).collect::<Vec<_>>();
+        let place = code
+            .windows(3)
+            .position(|w| w.iter().copied().eq(&START_CODE))?;
+        let bytes = self.payload.get(place + 5..place + 7)?;
+        let height = u32::from(u16::from_le_bytes([bytes[0], bytes[1]]) & 0x3fff);
+        (height > 0).then_some(height)
+    }
+}
+
+/// Which of a peer's media descriptions a stream belongs to, and which layer of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The description.
+    pub mid: Mid,
+    /// The track of the room.
+    pub track: usize,
+    /// Its layer, lowest first.
+    pub layer: usize,
+}

@@ -1,0 +1,223 @@
+//! One person's connection to the SFU: an `Rtc` of str0m, what it sends us, and the
+//! slots by which we send to it.
+
+use super::{
+    PeerKey, RoomKey, allocator::Allocator, packet::Origin, quality::QualityMeter, slot::OutSlot,
+};
+use crate::protocol::{OfferedTrack, ParticipantId, Source, Wanted};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use str0m::{
+    Candidate, Rtc,
+    bwe::Bitrate,
+    change::SdpOffer,
+    config::DtlsCert,
+    media::{MediaKind, Mid},
+    net::{Protocol, TcpType},
+    rtp::Ssrc,
+};
+
+/// What bandwidth estimation starts from: enough for the smallest layers of a few people.
+const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(900);
+/// How often a connection says how it is.
+const STATS_EVERY: Duration = Duration::from_secs(1);
+/// Streams one person may send: each source, each layer, and their resends.
+const MAX_STREAMS: usize = 32;
+
+/// A connection.
+pub struct Peer {
+    /// Its place in the room.
+    pub key: PeerKey,
+    /// Which room.
+    pub room: RoomKey,
+    /// Whose it is.
+    pub person: ParticipantId,
+    /// Which of the person's connections.
+    pub connection: u32,
+    /// The last offer that was answered.
+    pub n: u32,
+    /// The connection itself.
+    pub rtc: Rtc,
+    /// Names by which connectivity checks ask for it.
+    pub ufrags: Vec<String>,
+    /// Addresses it was heard from, oldest first.
+    pub addresses: Vec<(Protocol, SocketAddr)>,
+    /// What each sending description of theirs carries.
+    pub offered: Vec<(Mid, Source)>,
+    /// Their streams, as they were met.
+    pub origins: Vec<(Ssrc, Origin)>,
+    /// What we send by.
+    pub slots: Vec<OutSlot>,
+    /// What is on their screen.
+    pub wanted: Vec<Wanted>,
+    /// How the line is shared out.
+    pub allocator: Allocator,
+    /// What the line carries, in bit/s, where that is estimated.
+    pub estimate: Option<u64>,
+    /// Whether it is estimated at all.
+    pub estimated: bool,
+    /// When it was made.
+    pub since: Instant,
+    /// When something came last.
+    pub heard: Instant,
+    /// Whether it is up, and by what it came up.
+    pub connected: bool,
+    /// Whether something was forwarded to it.
+    pub served: bool,
+    /// How good the line is.
+    pub quality: QualityMeter,
+    /// How unevenly sound comes of late, in milliseconds.
+    pub jitter_ms: f64,
+    /// Whether it waits to be drained.
+    pub dirty: bool,
+    /// Whether packets were written to it since it was told the time: they leave when it is.
+    pub written: bool,
+}
+
+/// What every connection has in common.
+pub struct Terms {
+    /// Where browsers reach us.
+    pub candidates: Vec<SocketAddr>,
+    /// The certificate of this process (trust T19).
+    pub certificate: DtlsCert,
+}
+
+impl Peer {
+    /// A connection that has answered nothing yet.
+    pub fn new(
+        key: PeerKey,
+        room: RoomKey,
+        person: ParticipantId,
+        connection: u32,
+        estimated: bool,
+        terms: &Terms,
+        now: Instant,
+    ) -> Self {
+        Self {
+            key,
+            room,
+            person,
+            connection,
+            n: 0,
+            rtc: rtc(estimated, terms, now),
+            ufrags: Vec::new(),
+            addresses: Vec::new(),
+            offered: Vec::new(),
+            origins: Vec::new(),
+            slots: Vec::new(),
+            wanted: Vec::new(),
+            allocator: Allocator::default(),
+            estimate: None,
+            estimated,
+            since: now,
+            heard: now,
+            connected: false,
+            served: false,
+            quality: QualityMeter::default(),
+            jitter_ms: 0.0,
+            dirty: false,
+            written: false,
+        }
+    }
+
+    /// Answers an offer; the slots and tracks it names are there afterwards.
+    ///
+    /// # Errors
+    /// The offer makes no sense; the connection should be given up.
+    pub fn answer(&mut self, sdp: &str, tracks: &[OfferedTrack]) -> Result<String, ()> {
+        let offer = SdpOffer::from_sdp_string(sdp).map_err(drop)?;
+        let answer = self.rtc.sdp_api().accept_offer(offer).map_err(drop)?;
+        let answer = answer.to_sdp_string();
+        let ufrag = self.rtc.direct_api().local_ice_credentials().ufrag;
+        if !self.ufrags.contains(&ufrag) {
+            self.ufrags.push(ufrag);
+        }
+        self.offered = tracks
+            .iter()
+            .map(|track| (Mid::from(track.mid.as_str()), track.source))
+            .filter(|(mid, source)| self.receives(*mid, *source))
+            .collect();
+        self.add_slots(&answer);
+        Ok(answer)
+    }
+
+    /// Whether a description carries something of this sort to us.
+    fn receives(&self, mid: Mid, source: Source) -> bool {
+        self.rtc.media(mid).is_some_and(|media| {
+            let video = media.kind() == MediaKind::Video;
+            media.direction().is_receiving() && video == source.is_video()
+        })
+    }
+
+    /// Makes a slot of every description that we send by and that has none.
+    fn add_slots(&mut self, answer: &str) {
+        let mids = answer
+            .lines()
+            .filter_map(|line| line.strip_prefix("a=mid:"));
+        for mid in mids.map(Mid::from) {
+            let known = self.slots.iter().any(|slot| slot.mid == mid);
+            let sends = self
+                .rtc
+                .media(mid)
+                .is_some_and(|m| m.direction().is_sending());
+            if sends && !known {
+                self.slots.extend(OutSlot::new(&mut self.rtc, mid));
+            }
+        }
+    }
+
+    /// Which track and layer a stream belongs to, where it was met before.
+    pub fn origin(&self, ssrc: Ssrc) -> Option<Origin> {
+        let found = self.origins.iter().find(|(known, _)| *known == ssrc);
+        found.map(|(_, origin)| *origin)
+    }
+
+    /// Remembers where a stream belongs; the oldest is forgotten beyond [`MAX_STREAMS`].
+    pub fn meet(&mut self, ssrc: Ssrc, origin: Origin) {
+        if self.origins.len() >= MAX_STREAMS {
+            self.origins.remove(0);
+        }
+        self.origins.push((ssrc, origin));
+    }
+
+    /// The tallest anybody may need this person's share of the screen: what is wanted of
+    /// a source of somebody.
+    pub fn wants(&self, person: &ParticipantId, source: Source) -> Option<&Wanted> {
+        let wanted = |w: &&Wanted| w.id == *person && w.source == source;
+        self.wanted.iter().find(wanted)
+    }
+
+    /// Whether somebody is kept in view whoever speaks.
+    pub fn pins(&self, person: &ParticipantId) -> bool {
+        self.wanted.iter().any(|w| w.pinned && w.id == *person)
+    }
+}
+
+/// An `Rtc` on our terms.
+fn rtc(estimated: bool, terms: &Terms, now: Instant) -> Rtc {
+    let mut config = Rtc::builder()
+        .set_ice_lite(true)
+        .set_rtp_mode(true)
+        .set_dtls_cert(terms.certificate.clone())
+        .set_stats_interval(Some(STATS_EVERY))
+        .clear_codecs()
+        .enable_opus(true, false)
+        .enable_vp8(true);
+    if estimated {
+        config = config.enable_bwe(Some(FIRST_ESTIMATE));
+    }
+    let mut rtc = config.build(now);
+    for address in &terms.candidates {
+        let udp = Candidate::host(*address, "udp");
+        let tcp = Candidate::builder()
+            .tcp()
+            .host(*address)
+            .tcptype(TcpType::Passive);
+        for candidate in [udp, tcp.build()].into_iter().flatten() {
+            rtc.add_local_candidate(candidate);
+        }
+    }
+    rtc
+}

@@ -1,0 +1,197 @@
+//! How good a line is: one of three words, from round trip, loss and jitter.
+//!
+//! Worse is told soon and better late, so that the word does not flicker.
+
+use crate::protocol::Quality;
+
+/// Below all of these a line is good: round trip in ms, loss as a fraction, jitter in ms.
+const GOOD: [f64; 3] = [150.0, 0.02, 30.0];
+/// Below all of these it is fair.
+const FAIR: [f64; 3] = [300.0, 0.05, 60.0];
+/// Samples in a row that make it worse.
+const WORSE_AFTER: u32 = 2;
+/// Samples in a row that make it better.
+const BETTER_AFTER: u32 = 5;
+
+/// The quality of one line. The default has not measured anything.
+#[derive(Debug, Default)]
+pub struct QualityMeter {
+    /// What was told; nothing before the first sample.
+    told: Option<Quality>,
+    /// Samples in a row on the same side of what was told.
+    run: Option<Run>,
+}
+
+/// Samples in a row that are all worse, or all better, than what was told.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// Whether they are worse.
+    worse: bool,
+    /// How many.
+    samples: u32,
+    /// The one nearest to what was told: as far as all of them agree.
+    nearest: Quality,
+}
+
+impl QualityMeter {
+    /// Takes a sample; a measure that is not known counts as 0. Answers the quality where
+    /// it is another than told before; the first sample always is.
+    pub fn sample(&mut self, rtt_ms: f64, loss: f64, jitter_ms: f64) -> Option<Quality> {
+        let sample = judge([rtt_ms, loss, jitter_ms]);
+        let Some(told) = self.told else {
+            return self.tell(sample);
+        };
+        if sample == told {
+            self.run = None;
+            return None;
+        }
+        let run = self.lengthen(sample, rank(sample) > rank(told));
+        let enough = if run.worse { WORSE_AFTER } else { BETTER_AFTER };
+        match run.samples >= enough {
+            true => self.tell(run.nearest),
+            false => None,
+        }
+    }
+
+    /// The quality that was told last; nothing before the first sample.
+    pub fn quality(&self) -> Option<Quality> {
+        self.told
+    }
+
+    /// Adds a sample to the run, or begins another.
+    fn lengthen(&mut self, sample: Quality, worse: bool) -> Run {
+        let before = self.run.filter(|run| run.worse == worse);
+        let run = match before {
+            None => Run {
+                worse,
+                samples: 1,
+                nearest: sample,
+            },
+            Some(run) => Run {
+                worse,
+                samples: run.samples + 1,
+                nearest: if (rank(sample) < rank(run.nearest)) == worse {
+                    sample
+                } else {
+                    run.nearest
+                },
+            },
+        };
+        *self.run.insert(run)
+    }
+
+    /// From now on it is this.
+    fn tell(&mut self, quality: Quality) -> Option<Quality> {
+        self.told = Some(quality);
+        self.run = None;
+        self.told
+    }
+}
+
+/// The quality of one sample.
+fn judge(sample: [f64; 3]) -> Quality {
+    // Not a number is not known: it is below nothing, and must not count as bad.
+    let below = |limits: [f64; 3]| {
+        sample
+            .iter()
+            .zip(limits)
+            .all(|(s, limit)| s.is_nan() || *s < limit)
+    };
+    match () {
+        () if below(GOOD) => Quality::Good,
+        () if below(FAIR) => Quality::Fair,
+        () => Quality::Poor,
+    }
+}
+
+/// How bad it is.
+fn rank(quality: Quality) -> u8 {
+    match quality {
+        Quality::Good => 0,
+        Quality::Fair => 1,
+        Quality::Poor => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Quality::{Fair, Good, Poor};
+    use proptest::prelude::*;
+
+    /// A sample of this quality.
+    fn of(quality: Quality) -> [f64; 3] {
+        match quality {
+            Good => [40.0, 0.0, 5.0],
+            Fair => [200.0, 0.01, 5.0],
+            Poor => [40.0, 0.2, 5.0],
+        }
+    }
+
+    /// What is told at each of these samples.
+    fn told(samples: &[Quality]) -> Vec<Option<Quality>> {
+        let mut meter = QualityMeter::default();
+        let samples = samples.iter().map(|quality| of(*quality));
+        samples
+            .map(|[rtt, loss, jitter]| meter.sample(rtt, loss, jitter))
+            .collect()
+    }
+
+    #[test]
+    fn each_measure_can_spoil_a_sample() {
+        for (sample, expected) in [
+            ([149.0, 0.019, 29.0], Good),
+            ([150.0, 0.0, 0.0], Fair),
+            ([0.0, 0.02, 0.0], Fair),
+            ([0.0, 0.0, 30.0], Fair),
+            ([299.0, 0.049, 59.0], Fair),
+            ([300.0, 0.0, 0.0], Poor),
+            ([0.0, 0.05, 0.0], Poor),
+            ([0.0, 0.0, 60.0], Poor),
+            ([f64::NAN, f64::NAN, f64::NAN], Good),
+            ([f64::INFINITY, 0.0, 0.0], Poor),
+        ] {
+            assert_eq!(judge(sample), expected, "{sample:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_sample_is_told() {
+        assert_eq!(told(&[Poor, Poor]), [Some(Poor), None]);
+    }
+
+    #[test]
+    fn worse_is_told_at_the_second_sample_and_one_alone_is_forgotten() {
+        assert_eq!(
+            told(&[Good, Fair, Good, Fair]),
+            [Some(Good), None, None, None]
+        );
+        assert_eq!(
+            told(&[Good, Fair, Poor, Poor, Poor])[2..],
+            [Some(Fair), None, Some(Poor)]
+        );
+        assert_eq!(told(&[Good, Poor, Poor])[2], Some(Poor));
+    }
+
+    #[test]
+    fn better_is_told_at_the_fifth_sample() {
+        let samples = [Poor, Good, Good, Good, Good, Good];
+        assert_eq!(told(&samples)[1..], [None, None, None, None, Some(Good)]);
+        let samples = [Poor, Good, Good, Fair, Good, Good];
+        assert_eq!(told(&samples)[5], Some(Fair), "as far as all five agree");
+        let samples = [Poor, Good, Good, Good, Good, Poor, Good];
+        assert_eq!(told(&samples)[1..], [None; 6]);
+    }
+
+    proptest! {
+        /// What is told changes only, and not more often than every second sample.
+        #[test]
+        fn the_word_does_not_flicker(samples in prop::collection::vec(0_u8..3, 2..300)) {
+            let samples: Vec<_> = samples.iter().map(|s| [Good, Fair, Poor][*s as usize]).collect();
+            let told = told(&samples);
+            let changes: Vec<_> = told.iter().flatten().collect();
+            prop_assert!(changes.windows(2).all(|two| two[0] != two[1]));
+            prop_assert!(told[1..].windows(2).all(|two| two[0].is_none() || two[1].is_none()));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Streams whose sources switch, lose, delay, repeat and leave out as they like.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+/// One thing that happens to a stream.
+#[derive(Debug, Clone)]
+enum Step {
+    /// The source sends a packet that comes now.
+    Pass,
+    /// The source sends a packet that comes this many packets later.
+    Late(usize),
+    /// The source sends a packet that is lost.
+    Lose,
+    /// The source sends a packet that is left out.
+    Skip,
+    /// A packet of some while ago comes again.
+    Again(usize),
+    /// Another source begins, at this place in its order.
+    Switch(u64),
+}
+
+/// Steps in a likely mixture.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        12 => Just(Step::Pass),
+        2 => (1_usize..40).prop_map(Step::Late),
+        1 => Just(Step::Lose),
+        3 => Just(Step::Skip),
+        1 => (1_usize..60).prop_map(Step::Again),
+        1 => (0_u64..1 << 48).prop_map(Step::Switch),
+    ];
+    prop::collection::vec(step, 1..600)
+}
+
+/// Drives a stream as a sender and a network would, and remembers who got which number.
+struct World {
+    /// The stream.
+    stream: Rewriter,
+    /// Which source it is, how far that is, and where it began.
+    source: (u32, u64, u64),
+    /// Packets on their way: at which step they come, and their place.
+    late: Vec<(usize, u64)>,
+    /// What came of each packet of each source.
+    given: HashMap<(u32, u64), Rewritten>,
+    /// Packets of the current source that were neither left out nor are before it.
+    sent: Vec<u64>,
+    /// The time.
+    now: Instant,
+}
+
+impl World {
+    /// A world before its first packet.
+    fn new(first: u16) -> Self {
+        Self {
+            stream: Rewriter::new(first, u32::MAX - 5_000, VIDEO_CLOCK, 0x7ff0, 250),
+            source: (0, 1_000, 1_000),
+            late: Vec::new(),
+            given: HashMap::new(),
+            sent: Vec::new(),
+            now: Instant::now(),
+        }
+    }
+
+    /// Gives a packet of the current source to the stream.
+    fn give(&mut self, seq: u64) -> Option<Rewritten> {
+        let from_start = seq.wrapping_sub(self.source.2);
+        let packet = Packet {
+            seq,
+            time: (seq as u32).wrapping_mul(3_000),
+            at: self.now,
+            picture_id: Some((seq & 0x7fff) as u16),
+            tl0: Some(seq as u8),
+        };
+        let out = self.stream.rewrite(&packet);
+        if let Some(out) = out {
+            let before = self.given.insert((self.source.0, seq), out);
+            assert!(before.is_none_or(|before| before == out), "the same again");
+            assert!(from_start < 1 << 32, "nothing from before the source");
+        }
+        out
+    }
+
+    /// Lets a step happen.
+    fn step(&mut self, index: usize, step: &Step) {
+        self.now += Duration::from_millis(7);
+        let seq = self.source.1;
+        // A source begins with a packet that comes.
+        let first = seq == self.source.2;
+        match step {
+            Step::Switch(start) if !first => self.switch(*start),
+            Step::Again(back) => {
+                let again = self.sent.iter().rev().nth(*back).copied();
+                again.map(|seq| self.give(seq));
+            }
+            Step::Late(after) if !first => self.late.push((index + after, seq)),
+            Step::Skip if !first => self.stream.skip(seq),
+            Step::Lose if !first => {}
+            _ => self.pass(seq),
+        }
+        if !matches!(step, Step::Again(_)) && self.source.1 == seq {
+            self.source.1 += 1;
+        }
+        self.deliver_late(index);
+    }
+
+    /// A packet comes in time.
+    fn pass(&mut self, seq: u64) {
+        assert!(self.give(seq).is_some(), "is never refused");
+        self.sent.push(seq);
+    }
+
+    /// Another source begins; what was on its way from the last is not given any more.
+    fn switch(&mut self, start: u64) {
+        self.source = (self.source.0 + 1, start, start);
+        self.late.clear();
+        self.sent.clear();
+        self.stream.switch_source();
+        self.pass(start);
+        self.source.1 += 1;
+    }
+
+    /// Late packets come.
+    fn deliver_late(&mut self, index: usize) {
+        let due = self.late.iter().filter(|late| late.0 <= index);
+        let due: Vec<u64> = due.map(|late| late.1).collect();
+        self.late.retain(|late| late.0 > index);
+        due.into_iter().for_each(|seq| self.pass(seq));
+    }
+}
+
+proptest! {
+    /// No two packets share a number, order is kept, and each source lies behind the last.
+    #[test]
+    fn every_packet_has_its_own_number_in_order(first in 0_u16..32_768, steps in steps()) {
+        let mut world = World::new(first);
+        for (index, step) in steps.iter().enumerate() {
+            world.step(index, step);
+        }
+        let mut given: Vec<_> = world.given.into_iter().collect();
+        given.sort_by_key(|(place, _)| *place);
+        prop_assert!(given.iter().all(|(_, out)| out.seq >= u64::from(first)));
+        for two in given.windows(2) {
+            let ((place, out), (next_place, next)) = (&two[0], &two[1]);
+            prop_assert!(out.seq < next.seq, "{place:?} {next_place:?}");
+            if place.0 == next_place.0 {
+                let apart = next_place.1 - place.1;
+                prop_assert!(next.seq - out.seq <= apart);
+                prop_assert_eq!(next.time.wrapping_sub(out.time), apart as u32 * 3_000);
+            } else {
+                prop_assert_eq!(next.seq, out.seq + 1, "no gap at a switch");
+                prop_assert!((next.time.wrapping_sub(out.time) as i32) >= 3_000);
+                let ids = (out.picture_id.expect("id"), next.picture_id.expect("id"));
+                prop_assert_eq!(ids.1, (ids.0 + 1) & 0x7fff);
+                let tl0 = (out.tl0.expect("index"), next.tl0.expect("index"));
+                prop_assert_eq!(tl0.1, tl0.0.wrapping_add(1));
+            }
+        }
+    }
+
+    /// Without loss, what arrives late or is left out in order leaves no gap at all.
+    #[test]
+    fn without_loss_there_is_no_gap(steps in steps()) {
+        let mut world = World::new(0);
+        let steps: Vec<_> = steps.into_iter().filter(|step| !matches!(step, Step::Lose | Step::Switch(_))).collect();
+        let count = steps.len();
+        for (index, step) in steps.iter().chain(std::iter::repeat_n(&Step::Pass, 50)).enumerate() {
+            world.step(index, step);
+        }
+        prop_assert!(world.late.iter().all(|late| late.0 >= count + 50) || world.late.is_empty());
+        let mut numbers: Vec<_> = world.given.values().map(|out| out.seq).collect();
+        numbers.sort_unstable();
+        prop_assert!(numbers.iter().copied().eq(0..numbers.len() as u64));
+    }
+
+    /// Nothing a source does can make it panic or give a number twice.
+    #[test]
+    fn nonsense_is_survived(
+        steps in prop::collection::vec((0_u8..8, any::<u64>(), 0_u64..2_000, any::<u32>()), 1..300),
+    ) {
+        let (mut stream, start) = (pictures(), Instant::now());
+        let (mut source, mut given) = (0_u32, HashMap::new());
+        for (step, wild, near, time) in steps {
+            let seq = if wild % 16 == 0 { wild } else { near };
+            match step {
+                0 => stream.skip(seq),
+                1 if wild % 8 == 0 => {
+                    source += 1;
+                    stream.switch_source_with_offset(time);
+                }
+                _ => {
+                    let at = start + Duration::from_millis(wild % 10_000);
+                    let out = stream.rewrite(&packet(seq, time, at));
+                    if let Some(out) = out {
+                        let owner = *given.entry(out.seq).or_insert((source, seq));
+                        prop_assert_eq!(owner, (source, seq));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A shard: one thread with one media port, and the rooms pinned to it.
+//!
+//! The shell of [`super::core`]: it waits for sockets, commands and the clock, passes on
+//! what comes in, and sends what comes out. No packet crosses threads.
+
+use super::{
+    RelayPath, RoomKey,
+    command::{Command, Event},
+    core::{Core, Incoming},
+    tcp::Tcp,
+    udp::Udp,
+};
+use crate::server::metrics::media as counts;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+        mpsc::Receiver,
+    },
+    time::{Duration, Instant},
+};
+use str0m::net::{Protocol, Transmit};
+use tokio::sync::mpsc;
+
+/// The UDP socket.
+const UDP: Token = Token(0);
+/// Where TCP streams come in.
+const TCP: Token = Token(1);
+/// Letters have come.
+const LETTERS: Token = Token(2);
+/// The first of the TCP streams.
+const STREAMS: usize = 16;
+/// Batches of datagrams taken in before the clock and the letters are looked at again.
+const BATCHES: usize = 8;
+/// Letters opened in one turn.
+const LETTERS_AT_ONCE: usize = 256;
+/// The longest a turn waits, so that a clock that stood still is noticed.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Over which time the load is measured.
+const LOAD_OVER: Duration = Duration::from_secs(1);
+
+/// What a shard is sent.
+pub enum Letter {
+    /// A room opens.
+    Open {
+        /// Which.
+        room: RoomKey,
+        /// Where it listens.
+        events: mpsc::Sender<Event>,
+    },
+    /// A room says something.
+    Command {
+        /// Which.
+        room: RoomKey,
+        /// What.
+        command: Command,
+    },
+    /// A room closes.
+    Close {
+        /// Which.
+        room: RoomKey,
+    },
+    /// A datagram that came through our own TURN server.
+    Relayed {
+        /// The relayed address of whoever sent it.
+        source: SocketAddr,
+        /// Our address.
+        local: SocketAddr,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// The server stops.
+    Stop,
+}
+
+/// The thread's own.
+pub struct Shard {
+    /// The thinking.
+    core: Core,
+    /// Waits for all of them.
+    poll: Poll,
+    /// The UDP port.
+    udp: Udp,
+    /// The TCP port of the same number.
+    tcp: Tcp,
+    /// What others want.
+    letters: Receiver<Letter>,
+    /// The way back to whoever comes through our own TURN server.
+    relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
+    /// How busy it is, in thousandths.
+    load: Arc<AtomicU32>,
+    /// Whether the UDP socket may hold more.
+    readable: bool,
+}
+
+impl Shard {
+    /// Puts a shard together; the waker tells it that there are letters.
+    ///
+    /// # Errors
+    /// The system gives no poll or does not watch the sockets.
+    pub fn new(
+        core: Core,
+        mut udp: Udp,
+        mut tcp: Tcp,
+        letters: Receiver<Letter>,
+        relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
+        load: Arc<AtomicU32>,
+    ) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        registry.register(udp.socket(), UDP, Interest::READABLE)?;
+        registry.register(tcp.listener(), TCP, Interest::READABLE)?;
+        let waker = Waker::new(registry, LETTERS)?;
+        let shard = Self {
+            core,
+            poll,
+            udp,
+            tcp,
+            letters,
+            relay,
+            load,
+            readable: false,
+        };
+        Ok((shard, waker))
+    }
+
+    /// Binds the port of a shard, UDP and TCP; with port 0, any that is free for both.
+    ///
+    /// # Errors
+    /// The port is taken or not ours to take.
+    pub fn bind(address: SocketAddr) -> io::Result<(Udp, Tcp, SocketAddr)> {
+        /// With port 0: how often another port is tried.
+        const TRIES: usize = 20;
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..if address.port() == 0 { TRIES } else { 1 } {
+            let udp = Udp::bind(address)?;
+            let bound = udp.address()?;
+            match Tcp::bind(bound, STREAMS) {
+                Ok(tcp) => return Ok((udp, tcp, bound)),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Runs until told to stop.
+    pub fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        let (mut busy, mut since) = (Duration::ZERO, Instant::now());
+        loop {
+            let wait = self.wait(Instant::now());
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "a media shard cannot wait for its sockets");
+                return;
+            }
+            let start = Instant::now();
+            if !self.turn(&events, start) {
+                return;
+            }
+            let end = Instant::now();
+            busy += end - start;
+            if end - since >= LOAD_OVER {
+                let share = busy.as_secs_f64() / (end - since).as_secs_f64();
+                self.load.store((share * 1000.0) as u32, Ordering::Relaxed);
+                (busy, since) = (Duration::ZERO, end);
+                self.tcp.sweep(end);
+            }
+        }
+    }
+
+    /// How long nothing is to be done.
+    fn wait(&self, now: Instant) -> Duration {
+        if self.readable {
+            return Duration::ZERO;
+        }
+        let deadline = self.core.deadline().unwrap_or(now + LONGEST_WAIT);
+        deadline.saturating_duration_since(now).min(LONGEST_WAIT)
+    }
+
+    /// Does what there is to do; false where it is to stop.
+    fn turn(&mut self, events: &Events, now: Instant) -> bool {
+        for event in events {
+            match event.token() {
+                UDP => self.readable = true,
+                TCP => self.tcp.accept(self.poll.registry(), now),
+                LETTERS => {}
+                stream => self.stream(stream, now),
+            }
+        }
+        if !self.letters(now) {
+            return false;
+        }
+        self.core.wake(now);
+        self.flush();
+        for _ in 0..BATCHES {
+            if !self.readable {
+                break;
+            }
+            let (core, now) = (&mut self.core, Instant::now());
+            self.readable = self.udp.receive(|arrival| {
+                let incoming = Incoming {
+                    proto: Protocol::Udp,
+                    source: arrival.source,
+                    local: arrival.local,
+                    bytes: arrival.bytes,
+                };
+                core.receive(incoming, now);
+            });
+            self.core.settle(now);
+            self.flush();
+        }
+        true
+    }
+
+    /// Takes in what came on a TCP stream.
+    fn stream(&mut self, token: Token, now: Instant) {
+        let core = &mut self.core;
+        self.tcp.ready(token, now, |source, local, bytes| {
+            let incoming = Incoming {
+                proto: Protocol::Tcp,
+                source,
+                local: Some(local.ip().to_canonical()),
+                bytes,
+            };
+            core.receive(incoming, now);
+            // Each frame alone: a stream delivers many at once, and one may end the peer.
+            core.settle(now);
+        });
+    }
+
+    /// Opens letters; false where it is to stop.
+    fn letters(&mut self, now: Instant) -> bool {
+        for _ in 0..LETTERS_AT_ONCE {
+            match self.letters.try_recv() {
+                Ok(Letter::Open { room, events }) => self.core.open(room, events),
+                Ok(Letter::Command { room, command }) => self.core.command(room, command, now),
+                Ok(Letter::Close { room }) => self.core.close(room),
+                Ok(Letter::Relayed {
+                    source,
+                    local,
+                    bytes,
+                }) => {
+                    let incoming = Incoming {
+                        proto: Protocol::Udp,
+                        source,
+                        local: Some(local.ip()),
+                        bytes: &bytes,
+                    };
+                    self.core.receive(incoming, now);
+                    self.core.settle(now);
+                }
+                Ok(Letter::Stop) => return false,
+                Err(_) => return true,
+            }
+        }
+        // There may be more, and the waker has been heard.
+        self.readable = true;
+        true
+    }
+
+    /// Sends what the core wants sent.
+    fn flush(&mut self) {
+        let mut out = std::mem::take(self.core.outgoing());
+        let mut local = None;
+        for transmit in &out {
+            counts::BYTES_OUT.add(transmit.contents.len() as u64);
+            match transmit.proto {
+                Protocol::Udp => self.send_udp(transmit, &mut local),
+                _ => self.tcp.send(transmit.destination, &transmit.contents),
+            }
+        }
+        self.udp.flush();
+        counts::DATAGRAMS_OUT.add(out.len() as u64);
+        out.clear();
+        *self.core.outgoing() = out;
+    }
+
+    /// Sends a datagram; `path` remembers the way of the one before.
+    fn send_udp(
+        &mut self,
+        transmit: &Transmit,
+        path: &mut Option<(SocketAddr, Option<std::net::IpAddr>)>,
+    ) {
+        let to = transmit.destination;
+        if let Some(relay) = self.relay.get().filter(|relay| relay.owns(to)) {
+            relay.send(transmit.source, to, &transmit.contents);
+            return;
+        }
+        let from = match path {
+            Some((before, from)) if *before == to => *from,
+            _ => self.core.local_of(Protocol::Udp, to),
+        };
+        *path = Some((to, from));
+        self.udp.send(to, from, &transmit.contents);
+    }
+}

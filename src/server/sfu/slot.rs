@@ -1,0 +1,192 @@
+//! One outgoing stream of a peer: what it carries changes, the stream goes on.
+
+use super::{
+    packet::Forwarded,
+    rewrite::{Packet, Rewriter},
+};
+use crate::protocol::Slot as Told;
+use std::time::Duration;
+use str0m::{
+    Rtc,
+    format::Codec,
+    media::{MediaKind, Mid, Pt},
+    rtp::{RtpWrite, Ssrc, Vp8Patch},
+};
+
+/// Packets a slot of pictures can send again, and for how long. 512 and 1.5 s: more than
+/// any round trip that a call survives, at 1.5 Mbit/s.
+const RESEND: (usize, Duration) = (512, Duration::from_millis(1500));
+/// Of what is sent, how much may be sent again.
+const RESEND_RATIO: f32 = 0.15;
+
+/// A receiving media description of a person, seen from the sender.
+pub struct OutSlot {
+    /// The description.
+    pub mid: Mid,
+    /// Whether it carries pictures.
+    pub video: bool,
+    /// The stream.
+    ssrc: Ssrc,
+    /// How this person numbers the codec.
+    pt: Pt,
+    /// The track it is bound to.
+    pub track: Option<usize>,
+    /// The layer that goes through.
+    pub current: Option<usize>,
+    /// The layer that is to go through, from its next keyframe on.
+    pub target: Option<usize>,
+    /// The layer its size asks for, whatever the line carries.
+    pub wished: Option<usize>,
+    /// Whether it is bound and the line is too narrow for it.
+    pub paused: bool,
+    /// What the person was last told of it.
+    pub told: Told,
+    /// Keeps the stream continuous.
+    rewriter: Rewriter,
+}
+
+impl OutSlot {
+    /// The slot of a media description that we send by; none where the person takes no
+    /// codec of ours.
+    pub fn new(rtc: &mut Rtc, mid: Mid) -> Option<Self> {
+        let media = rtc.media(mid)?;
+        let video = media.kind() == MediaKind::Video;
+        let codec = match video {
+            true => Codec::Vp8,
+            false => Codec::Opus,
+        };
+        let theirs = media.remote_pts().to_vec();
+        let known = rtc
+            .codec_config()
+            .find(|params| params.spec().codec == codec && theirs.contains(&params.pt()));
+        let pt = known?.pt();
+        let mut direct = rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None)?;
+        if video {
+            stream.set_rtx_cache(RESEND.0, RESEND.1, Some(RESEND_RATIO));
+            // Its sender has paced it already. Held back here, a keyframe would take seconds
+            // on a line that is thought to be narrow.
+            stream.set_unpaced(true);
+        }
+        let (first_seq, clock) = (
+            rand::random::<u16>() & 0x7fff,
+            if video { 90_000 } else { 48_000 },
+        );
+        let rewriter = Rewriter::new(
+            first_seq,
+            rand::random(),
+            clock,
+            rand::random::<u16>() & 0x7fff,
+            rand::random(),
+        );
+        Some(Self {
+            mid,
+            video,
+            ssrc: stream.ssrc(),
+            pt,
+            track: None,
+            current: None,
+            target: None,
+            wished: None,
+            paused: false,
+            told: Told {
+                mid: mid.to_string(),
+                id: None,
+                source: None,
+                paused: false,
+            },
+            rewriter,
+        })
+    }
+
+    /// Carries nothing any more.
+    pub fn free(&mut self) {
+        self.track = None;
+        self.current = None;
+        self.target = None;
+        self.wished = None;
+        self.paused = false;
+    }
+
+    /// Lets a packet of the bound track through where it is of the right layer; true
+    /// where it was written.
+    pub fn pass(&mut self, rtc: &mut Rtc, packet: &Forwarded, layer: usize) -> bool {
+        if self.current != Some(layer) {
+            if self.target != Some(layer) || !packet.starts {
+                return false;
+            }
+            let before = self.current.replace(layer);
+            // Another layer of the same picture goes on at its own place in time.
+            match before.and_then(|before| packet.offsets[before]) {
+                Some(offset) => self.rewriter.switch_source_with_offset(offset),
+                None => self.rewriter.switch_source(),
+            }
+        }
+        if packet.payload.is_empty() {
+            // Padding: the gap it leaves is closed.
+            self.rewriter.skip(packet.seq);
+            return false;
+        }
+        self.write(rtc, packet)
+    }
+
+    /// Writes a packet under this stream's own numbers.
+    fn write(&mut self, rtc: &mut Rtc, packet: &Forwarded) -> bool {
+        let vp8 = packet.vp8.as_ref();
+        let numbered = self.rewriter.rewrite(&Packet {
+            seq: packet.seq,
+            time: packet.time,
+            at: packet.at,
+            picture_id: vp8.and_then(|vp8| vp8.picture_id()),
+            tl0: vp8.and_then(|vp8| vp8.tl0_pic_idx()),
+        });
+        let Some(numbered) = numbered else {
+            return false;
+        };
+        let mut write = RtpWrite::new(
+            self.pt,
+            numbered.seq.into(),
+            numbered.time,
+            packet.at,
+            packet.payload.clone(),
+        )
+        .marker(packet.marker)
+        .ext_vals(packet.extensions.clone())
+        .nackable(self.video);
+        if let Some(patch) = patch(packet, numbered.picture_id, numbered.tl0) {
+            write = write.vp8_patch(patch);
+        }
+        let mut direct = rtc.direct_api();
+        let Some(stream) = direct.stream_tx(&self.ssrc) else {
+            return false;
+        };
+        stream.write_rtp(write);
+        true
+    }
+
+    /// Whether the person still waits for a layer's keyframe.
+    pub fn is_waiting(&self) -> bool {
+        self.target.is_some() && self.target != self.current
+    }
+
+    /// What it carries now, where the person does not know yet.
+    pub fn news(&mut self, now: Told) -> Option<Told> {
+        if self.told == now {
+            return None;
+        }
+        self.told = now.clone();
+        Some(now)
+    }
+}
+
+/// The VP8 descriptor under this stream's own numbers.
+fn patch(packet: &Forwarded, picture_id: Option<u16>, tl0: Option<u8>) -> Option<Vp8Patch> {
+    let mut patch = packet.vp8.as_ref()?.patch();
+    if let Some(picture_id) = picture_id {
+        patch = patch.picture_id(picture_id);
+    }
+    if let Some(tl0) = tl0 {
+        patch = patch.tl0_pic_idx(tl0);
+    }
+    patch.build().ok()
+}

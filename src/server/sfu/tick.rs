@@ -1,0 +1,170 @@
+//! What happens by the clock: shares of lines, keyframes asked for again, who speaks, who
+//! watches which layer, who is silent for too long.
+
+use super::{RoomKey, command::Event, core::Core};
+use crate::{protocol::PersonQuality, server::metrics::media as counts};
+use std::time::{Duration, Instant};
+use str0m::{media::Mid, stats::PeerStats};
+
+/// Between two ticks.
+const TICK: Duration = Duration::from_millis(50);
+/// Lines are shared out each so many ticks: 100 ms.
+const SHARE_TICKS: u64 = 2;
+/// Layers nobody watches are looked for each so many ticks: 500 ms.
+const WATCH_TICKS: u64 = 10;
+/// Silence after which a connection is over. 20 s: trust P7.
+const SILENT_FOR: Duration = Duration::from_secs(20);
+/// How long a connection may take to come up.
+const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+
+impl Core {
+    /// Does what is due each [`TICK`].
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.next_tick = now + TICK;
+        self.ticks += 1;
+        let rooms: Vec<RoomKey> = self.rooms.keys().copied().collect();
+        for room in rooms {
+            self.tick_speakers(room, now);
+            self.tick_keyframes(room, now);
+            if self.ticks.is_multiple_of(SHARE_TICKS) {
+                self.tick_shares(room, now);
+            }
+            if self.ticks.is_multiple_of(WATCH_TICKS) {
+                self.tick_layers(room, now);
+            }
+        }
+        if self.ticks.is_multiple_of(WATCH_TICKS) {
+            self.tick_silence(now);
+        }
+    }
+
+    /// Who has the floor, and whose voices go through.
+    fn tick_speakers(&mut self, key: RoomKey, now: Instant) {
+        let Some(room) = self.rooms.get_mut(&key) else {
+            return;
+        };
+        let floor = room.speakers.tick(now);
+        let voices = room.loudest.tick(now);
+        room.tell_speakers(now);
+        let peers = room.peers.clone();
+        if voices {
+            peers.iter().for_each(|peer| self.bind_sounds(*peer, now));
+        }
+        if floor {
+            peers.iter().for_each(|peer| self.bind(*peer, now));
+        }
+    }
+
+    /// Asks again for keyframes that did not come.
+    fn tick_keyframes(&mut self, key: RoomKey, now: Instant) {
+        let Some(room) = self.rooms.get_mut(&key) else {
+            return;
+        };
+        let mut due = Vec::new();
+        for (_, track) in &mut room.tracks {
+            for layer in &mut track.layers {
+                if layer.keyframes.due(now) {
+                    due.push((track.owner, track.mid, layer.rid));
+                }
+            }
+        }
+        for (owner, mid, rid) in due {
+            self.ask_keyframe(owner, mid, rid);
+        }
+    }
+
+    /// Shares out everybody's line.
+    fn tick_shares(&mut self, key: RoomKey, now: Instant) {
+        let peers = self.rooms.get(&key).map(|room| room.peers.clone());
+        for index in peers.into_iter().flatten() {
+            if self.peers[index]
+                .slots
+                .iter()
+                .any(|slot| slot.video && slot.track.is_some())
+            {
+                self.allocate(index, now);
+                self.tell_slots(index);
+            }
+        }
+    }
+
+    /// Tells senders which of their layers are watched.
+    fn tick_layers(&mut self, key: RoomKey, now: Instant) {
+        let Self { peers, rooms, .. } = self;
+        let Some(room) = rooms.get_mut(&key) else {
+            return;
+        };
+        let mut told = Vec::new();
+        for (_, track) in &mut room.tracks {
+            let slots = track.bound.iter().filter_map(|bound| {
+                let slot = peers.get(bound.peer)?.slots.get(bound.slot)?;
+                Some([slot.current, slot.target, slot.wished])
+            });
+            let watched = slots.flatten().flatten();
+            // A layer that is not wanted itself may be the next best: the ones below stay.
+            let wanted = watched.fold(0_u8, |set, layer| set | ((2_u8 << layer) - 1));
+            if let (Some(rids), Some(owner)) = (track.watch(wanted, now), peers.get(track.owner)) {
+                told.push(Event::Layers {
+                    peer: owner.key,
+                    source: track.source,
+                    rids,
+                });
+            }
+        }
+        told.into_iter().for_each(|event| room.tell(event));
+    }
+
+    /// Lets go of whoever has been silent for too long.
+    fn tick_silence(&mut self, now: Instant) {
+        for (index, peer) in &self.peers {
+            let late = !peer.connected && now > peer.since + CONNECT_WITHIN;
+            if late || now > peer.heard + SILENT_FOR {
+                self.over.push(index);
+            }
+        }
+    }
+
+    /// A connection is up: its pictures are asked for.
+    pub(super) fn connected(&mut self, index: usize, now: Instant) {
+        let peer = &mut self.peers[index];
+        if !std::mem::replace(&mut peer.connected, true) {
+            counts::connected(peer.addresses.last().map(|(proto, _)| *proto));
+        }
+        let room = peer.room;
+        let waiting = peer.slots.iter().filter(|slot| slot.video);
+        let waiting = waiting.filter_map(|slot| Some((slot.track?, slot.current.or(slot.target)?)));
+        let waiting: Vec<_> = waiting.collect();
+        for (track, layer) in waiting {
+            self.want_keyframe(room, track, layer, now);
+        }
+    }
+
+    /// How unevenly a stream of somebody comes; the worst counts until the next sample.
+    pub(super) fn jittered(&mut self, index: usize, mid: Mid, ticks: u32) {
+        let peer = &mut self.peers[index];
+        let source = peer.offered.iter().find(|(known, _)| *known == mid);
+        // Pictures come in bursts: of them jitter says little.
+        if source.is_some_and(|(_, source)| !source.is_video()) {
+            peer.jitter_ms = peer.jitter_ms.max(f64::from(ticks) / 48.0);
+        }
+    }
+
+    /// How a connection is: told where that changed.
+    pub(super) fn measured(&mut self, index: usize, stats: &PeerStats) {
+        let peer = &mut self.peers[index];
+        let rtt = stats.rtt.map_or(0.0, |rtt| rtt.as_secs_f64() * 1000.0);
+        let lost = |fraction: Option<f32>| f64::from(fraction.unwrap_or(0.0));
+        let loss = lost(stats.egress_loss_fraction).max(lost(stats.ingress_loss_fraction));
+        if let Some(quality) = peer
+            .quality
+            .sample(rtt, loss, std::mem::take(&mut peer.jitter_ms))
+        {
+            let people = vec![PersonQuality {
+                id: peer.person.clone(),
+                quality,
+            }];
+            let room = peer.room;
+            self.tell(room, Event::Qualities { people });
+        }
+    }
+}

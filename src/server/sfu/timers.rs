@@ -1,0 +1,98 @@
+//! When each peer wants to be woken: a heap with at most one due entry a peer.
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
+
+/// The moments peers wait for.
+#[derive(Debug, Default)]
+pub struct Timers {
+    /// Earliest first; entries of peers that changed their mind are skipped when they come.
+    heap: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// What each peer waits for now, and the earliest entry it has in the heap.
+    wanted: Vec<Option<(Instant, Instant)>>,
+}
+
+impl Timers {
+    /// A peer waits for this moment, instead of the one before.
+    pub fn set(&mut self, peer: usize, at: Instant) {
+        if self.wanted.len() <= peer {
+            self.wanted.resize(peer + 1, None);
+        }
+        match &mut self.wanted[peer] {
+            // The entry there is comes first; it is looked at anew then.
+            Some((wanted, queued)) if *queued <= at => *wanted = at,
+            place => {
+                *place = Some((at, at));
+                self.heap.push(Reverse((at, peer)));
+            }
+        }
+    }
+
+    /// A peer waits for nothing any more.
+    pub fn clear(&mut self, peer: usize) {
+        if let Some(place) = self.wanted.get_mut(peer) {
+            *place = None;
+        }
+    }
+
+    /// The earliest moment anybody may wait for.
+    pub fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The next peer whose moment has come; it waits for nothing then.
+    pub fn pop(&mut self, now: Instant) -> Option<usize> {
+        while let Some(Reverse((at, peer))) = self.heap.peek().copied() {
+            if at > now {
+                return None;
+            }
+            self.heap.pop();
+            match self.wanted[peer] {
+                Some((_, queued)) if queued != at => {}
+                Some((wanted, _)) if wanted > now => {
+                    self.wanted[peer] = Some((wanted, wanted));
+                    self.heap.push(Reverse((wanted, peer)));
+                }
+                Some(_) => {
+                    self.wanted[peer] = None;
+                    return Some(peer);
+                }
+                None => {}
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn each_peer_comes_once_at_the_moment_it_waited_for_last() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut timers = Timers::default();
+        timers.set(0, at(10));
+        timers.set(1, at(20));
+        timers.set(0, at(30));
+        timers.set(2, at(40));
+        timers.set(2, at(5));
+        timers.clear(1);
+        assert_eq!(timers.pop(at(9)), Some(2));
+        assert_eq!(timers.pop(at(25)), None);
+        assert_eq!(timers.pop(at(30)), Some(0));
+        assert_eq!(timers.pop(at(1000)), None);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn peers_that_change_their_mind_all_the_time_leave_no_heap_behind() {
+        let start = Instant::now();
+        let mut timers = Timers::default();
+        for ms in 0..10_000 {
+            timers.set(7, start + Duration::from_millis(100 + ms));
+        }
+        assert_eq!(timers.heap.len(), 1);
+    }
+}

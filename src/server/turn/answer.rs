@@ -1,0 +1,169 @@
+//! What a client is answered.
+//!
+//! Strangers get little: no software name and no words with the code, since the address they
+//! gave may be another's. The codec's encoder knows no UNKNOWN-ATTRIBUTES, so answers are
+//! written here; it does addresses, keys and sums.
+
+use super::{credentials::HmacSha1, request::Request, stats::Refusal};
+use bytes::{BufMut, Bytes, BytesMut};
+use hmac::Mac;
+use std::net::SocketAddr;
+use turn_server::codec::{
+    crypto::{Password, fingerprint},
+    message::{
+        attributes::{AttributeType, address::XAddress, error::ErrorType},
+        methods::{Method, MethodType},
+    },
+};
+
+/// UNKNOWN-ATTRIBUTES.
+const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
+/// Room for an answer. None is longer than this but for the longest realms.
+const CAPACITY: usize = 160;
+/// Bytes of MESSAGE-INTEGRITY with its header.
+const SIGNATURE_BYTES: usize = 24;
+/// Bytes of FINGERPRINT with its header.
+const MARK_BYTES: usize = 8;
+
+impl Refusal {
+    /// As the protocol says it.
+    fn error(self) -> ErrorType {
+        match self {
+            Self::BadRequest => ErrorType::BadRequest,
+            Self::Unauthorized => ErrorType::Unauthorized,
+            Self::Forbidden => ErrorType::Forbidden,
+            Self::UnknownAttribute => ErrorType::UnknownAttribute,
+            Self::Mismatch => ErrorType::AllocationMismatch,
+            Self::StaleNonce => ErrorType::StaleNonce,
+            Self::Family => ErrorType::AddressFamilyNotSupported,
+            Self::WrongCredentials => ErrorType::WrongCredentials,
+            Self::Transport => ErrorType::UnsupportedTransportAddress,
+            Self::PeerFamily => ErrorType::PeerAddressFamilyMismatch,
+            Self::Quota => ErrorType::AllocationQuotaReached,
+            Self::Capacity => ErrorType::InsufficientCapacity,
+        }
+    }
+}
+
+/// An answer while it is written.
+pub struct Answer {
+    /// Header and attributes so far; the length is written last.
+    bytes: BytesMut,
+    /// Of the question.
+    transaction: [u8; 12],
+}
+
+impl Answer {
+    /// A message with nothing in it.
+    pub fn new(method: Method, transaction: [u8; 12]) -> Self {
+        let mut bytes = BytesMut::with_capacity(CAPACITY);
+        bytes.put_u16(method.into());
+        bytes.put_u16(0);
+        bytes.put_u32(0x2112_A442);
+        bytes.put_slice(&transaction);
+        Self { bytes, transaction }
+    }
+
+    /// A yes.
+    pub fn success(request: &Request<'_>) -> Self {
+        Self::new(
+            with(request.method(), MethodType::Response),
+            request.transaction(),
+        )
+    }
+
+    /// A no.
+    pub fn refusal(request: &Request<'_>, why: Refusal) -> Self {
+        // The codec's number of an error is its class and the rest, a byte each, as on the wire.
+        let code = why.error() as u16;
+        Self::new(
+            with(request.method(), MethodType::Error),
+            request.transaction(),
+        )
+        .attribute(
+            AttributeType::ErrorCode as u16,
+            &u32::from(code).to_be_bytes(),
+        )
+    }
+
+    /// With what was not understood.
+    pub fn unknown(self, kinds: &[u16]) -> Self {
+        let value: Vec<u8> = kinds.iter().flat_map(|kind| kind.to_be_bytes()).collect();
+        self.attribute(UNKNOWN_ATTRIBUTES, &value)
+    }
+
+    /// With an address.
+    pub fn address(self, kind: AttributeType, address: SocketAddr) -> Self {
+        let mut value = BytesMut::with_capacity(20);
+        XAddress::serialize(&address, &self.transaction, &mut value, true);
+        self.attribute(kind as u16, &value)
+    }
+
+    /// With an attribute.
+    pub fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
+        self.bytes.put_u16(kind);
+        self.bytes.put_u16(value.len() as u16);
+        self.bytes.put_slice(value);
+        self.bytes
+            .put_bytes(0, value.len().next_multiple_of(4) - value.len());
+        self
+    }
+
+    /// Done, for whoever has no key.
+    pub fn unsigned(mut self) -> Bytes {
+        self.set_length(0);
+        self.bytes.freeze()
+    }
+
+    /// Done, signed and marked.
+    pub fn signed(mut self, key: &Password) -> Bytes {
+        self.set_length(SIGNATURE_BYTES);
+        let mac = HmacSha1::new_from_slice(key).expect("HMAC takes keys of any length");
+        let mac = mac.chain_update(&self.bytes).finalize().into_bytes();
+        self = self.attribute(AttributeType::MessageIntegrity as u16, &mac);
+        self.set_length(MARK_BYTES);
+        let mark = fingerprint(&self.bytes).to_be_bytes();
+        self = self.attribute(AttributeType::Fingerprint as u16, &mark);
+        self.bytes.freeze()
+    }
+
+    /// Writes the length, as if so much more were there.
+    fn set_length(&mut self, more: usize) {
+        let length = (self.bytes.len() - super::frame::HEADER_BYTES + more) as u16;
+        self.bytes[2..4].copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+/// A datagram for a client, as a Data indication.
+pub fn data_indication(from: SocketAddr, payload: &[u8]) -> Bytes {
+    let mut answer = Answer::new(Method::DataIndication, rand::random());
+    answer.bytes.reserve(payload.len() + CAPACITY);
+    answer
+        .address(AttributeType::XorPeerAddress, from)
+        .attribute(AttributeType::Data as u16, payload)
+        .unsigned()
+}
+
+/// A datagram for a client, as ChannelData; padded where frames follow each other.
+pub fn channel_data(number: u16, payload: &[u8], padded: bool) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(payload.len() + 8);
+    bytes.put_u16(number);
+    bytes.put_u16(payload.len() as u16);
+    bytes.put_slice(payload);
+    if padded {
+        bytes.put_bytes(0, payload.len().next_multiple_of(4) - payload.len());
+    }
+    bytes.freeze()
+}
+
+/// The method as an answer of this kind. Indications have none and stay what they are.
+fn with(method: Method, kind: MethodType) -> Method {
+    match method {
+        Method::Binding(_) => Method::Binding(kind),
+        Method::Allocate(_) => Method::Allocate(kind),
+        Method::CreatePermission(_) => Method::CreatePermission(kind),
+        Method::ChannelBind(_) => Method::ChannelBind(kind),
+        Method::Refresh(_) => Method::Refresh(kind),
+        other => other,
+    }
+}

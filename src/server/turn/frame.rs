@@ -1,0 +1,149 @@
+//! What comes from a client, cut out and checked before anybody reads it.
+//!
+//! A frame is a STUN message or ChannelData. The codec below trusts lengths and padding and
+//! can be made to panic by wrong ones, so nothing reaches it that did not pass here.
+
+use super::options::MAX_FRAME_BYTES;
+use turn_server::codec::crypto::fingerprint;
+
+/// Bytes of a STUN header.
+pub const HEADER_BYTES: usize = 20;
+/// Bytes of a ChannelData header, and of an attribute's.
+const SHORT_HEADER_BYTES: usize = 4;
+/// What every STUN message since RFC 5389 says.
+const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
+/// Numbers of channels. RFC 8656 ends at 0x4FFF; clients of RFC 5766 still use all of these.
+pub const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7FFF;
+/// MESSAGE-INTEGRITY.
+const INTEGRITY: u16 = 0x0008;
+/// CHANNEL-NUMBER.
+const CHANNEL_NUMBER: u16 = 0x000C;
+/// MESSAGE-INTEGRITY-SHA256.
+const INTEGRITY_SHA256: u16 = 0x001C;
+/// FINGERPRINT.
+const FINGERPRINT: u16 = 0x8028;
+
+/// This is no frame: its stream ends, its datagram is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither STUN nor ChannelData")]
+pub struct Malformed;
+
+/// A frame in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// Data on a channel.
+    Channel {
+        /// Which.
+        number: u16,
+        /// What.
+        payload: &'a [u8],
+    },
+    /// A STUN message, whole.
+    Stun(&'a [u8]),
+}
+
+/// Reads one frame that came alone.
+///
+/// # Errors
+/// [`Malformed`]; whoever reads the socket recovers.
+pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, Malformed> {
+    let (head, rest) = bytes
+        .split_first_chunk::<SHORT_HEADER_BYTES>()
+        .ok_or(Malformed)?;
+    let first = u16::from_be_bytes([head[0], head[1]]);
+    let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    if CHANNELS.contains(&first) {
+        // Padding may follow, even in a datagram.
+        let padded = rest.len() < length + SHORT_HEADER_BYTES;
+        let payload = rest.get(..length).filter(|_| padded).ok_or(Malformed)?;
+        return Ok(Frame::Channel {
+            number: first,
+            payload,
+        });
+    }
+    let whole = first < 0x4000 && bytes.len() == HEADER_BYTES + length;
+    match whole && bytes[4..8] == MAGIC_COOKIE && is_in_order(bytes) {
+        true => Ok(Frame::Stun(bytes)),
+        false => Err(Malformed),
+    }
+}
+
+/// Bytes the next frame of a stream takes, padding included; nothing while that is unknown.
+///
+/// # Errors
+/// [`Malformed`], also where it is larger than [`MAX_FRAME_BYTES`]; the stream ends.
+pub fn size_in_stream(buffered: &[u8]) -> Result<Option<usize>, Malformed> {
+    let Some(head) = buffered.first_chunk::<SHORT_HEADER_BYTES>() else {
+        return Ok(None);
+    };
+    let first = u16::from_be_bytes([head[0], head[1]]);
+    let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    let size = match first {
+        0x0000..=0x3FFF if length.is_multiple_of(4) => HEADER_BYTES + length,
+        _ if CHANNELS.contains(&first) => SHORT_HEADER_BYTES + length.next_multiple_of(4),
+        _ => return Err(Malformed),
+    };
+    (size <= MAX_FRAME_BYTES)
+        .then_some(Some(size))
+        .ok_or(Malformed)
+}
+
+/// The attributes of a message [`parse`] let pass, with their types.
+pub fn attributes(message: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    Attributes(message.get(HEADER_BYTES..).unwrap_or_default()).map_while(Result::ok)
+}
+
+/// Whether all attributes are whole, and nothing follows a signature that it does not cover.
+fn is_in_order(message: &[u8]) -> bool {
+    let mut signed = false;
+    let mut marked = false;
+    for attribute in Attributes(&message[HEADER_BYTES..]) {
+        let Ok((kind, value)) = attribute else {
+            return false;
+        };
+        let after_signature = kind == FINGERPRINT || kind == INTEGRITY_SHA256;
+        let short = kind == CHANNEL_NUMBER && value.len() != 4;
+        if marked || short || (signed && !after_signature) {
+            return false;
+        }
+        signed |= kind == INTEGRITY;
+        marked = kind == FINGERPRINT;
+    }
+    !marked || has_right_mark(message)
+}
+
+/// Whether the fingerprint at the end is right.
+fn has_right_mark(message: &[u8]) -> bool {
+    let Some((covered, mark)) = message.split_last_chunk::<8>() else {
+        return false;
+    };
+    mark[2..4] == [0, 4] && mark[4..] == fingerprint(covered).to_be_bytes()
+}
+
+/// Walks over attributes; one error where they do not fit, then nothing.
+struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Result<(u16, &'a [u8]), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let next = cut(self.0);
+        self.0 = next.map_or(&[], |(_, _, rest)| rest);
+        Some(next.map(|(kind, value, _)| (kind, value)).ok_or(Malformed))
+    }
+}
+
+/// Cuts off the first attribute: its type, its value, and what follows.
+fn cut(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let (head, body) = bytes.split_first_chunk::<SHORT_HEADER_BYTES>()?;
+    let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    let rest = body.get(length.next_multiple_of(4)..)?;
+    Some((
+        u16::from_be_bytes([head[0], head[1]]),
+        &body[..length],
+        rest,
+    ))
+}

@@ -1,0 +1,210 @@
+//! The server as the rest of the process holds it.
+
+use super::{
+    credentials::Credentials,
+    engine::{Engine, Moment},
+    media::{MediaPort, Relay},
+    options::{SWEEP_EVERY, TurnError, TurnOptions},
+    path::Client,
+    stats::TurnStats,
+    streams::Streams,
+    tcp::{self, Host, stopped},
+    udp::Udp,
+};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+
+/// Tries for a free port that is free for UDP and TCP alike.
+const TRIES: usize = 16;
+
+/// The TURN server; cloning it is cheap. It stops when the last handle is dropped.
+#[derive(Clone)]
+pub struct Turn {
+    /// Shared by all handles.
+    inner: Arc<Inner>,
+}
+
+/// What all handles share.
+struct Inner {
+    /// The server without its sockets.
+    engine: Arc<Engine>,
+    /// The TCP connections.
+    streams: Streams,
+    /// Where UDP and TCP are served.
+    address: SocketAddr,
+    /// Where TLS is.
+    tls_address: Option<SocketAddr>,
+    /// Tells every task to end; each holds a receiver until it did.
+    stopping: watch::Sender<bool>,
+}
+
+impl Turn {
+    /// Starts to serve.
+    ///
+    /// # Errors
+    /// See [`TurnError`]; the operator mends the setting named.
+    pub async fn start(options: TurnOptions, media: Arc<dyn MediaPort>) -> Result<Self, TurnError> {
+        options.check()?;
+        let (udp, tcp, address) = bind(options.listen).await?;
+        let tls = match &options.tls {
+            Some((address, config)) => Some(bind_tls(*address, config.clone()).await?),
+            None => None,
+        };
+        let engine = Arc::new(Engine::new(&options, media, Instant::now()));
+        let stopping = watch::Sender::new(false);
+        let host = Host {
+            engine: engine.clone(),
+            streams: Streams::default(),
+            stopping: stopping.subscribe(),
+        };
+        let inner = Inner {
+            engine,
+            streams: host.streams.clone(),
+            address,
+            tls_address: tls.as_ref().map(|(_, _, address)| *address),
+            stopping,
+        };
+        let tls = tls.map(|(listener, acceptor, _)| (listener, acceptor));
+        spawn((udp, tcp), tls, host);
+        tracing::info!(%address, "TURN is served at {address}");
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Where UDP and TCP are served.
+    pub fn address(&self) -> SocketAddr {
+        self.inner.address
+    }
+
+    /// Where TLS is served, if it is.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.inner.tls_address
+    }
+
+    /// Credentials for a user in a room. They start allocations for ten minutes; an allocation
+    /// goes on with those it was made with.
+    pub fn credentials(&self, user: &str, room: &str, now: SystemTime) -> Credentials {
+        self.inner.engine.secret.credentials(user, room, now)
+    }
+
+    /// The SFU's way to clients.
+    pub fn relay(&self) -> Relay {
+        Relay::new(&self.inner.engine)
+    }
+
+    /// Ends all allocations of a user who left.
+    pub fn forget(&self, user: &str) {
+        self.inner.engine.table().forget(user);
+    }
+
+    /// A look at the counters.
+    pub fn stats(&self) -> TurnStats {
+        let allocations = self.inner.engine.table().count(Instant::now());
+        let streams = self.inner.streams.count();
+        self.inner.engine.stats.snapshot(allocations, streams)
+    }
+
+    /// Stops: every connection is closed, every allocation ends.
+    ///
+    /// # Cancel safety
+    /// When dropped it stops all the same; nobody waits for it then.
+    pub async fn stop(&self) {
+        self.inner.stopping.send_replace(true);
+        self.inner.stopping.closed().await;
+        self.inner.engine.table().clear();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stopping.send_replace(true);
+        self.engine.table().clear();
+    }
+}
+
+impl Engine {
+    /// Whether this client has an allocation.
+    pub(super) fn has_allocation(&self, client: &Client) -> bool {
+        self.table().of(client, Moment::now().instant).is_some()
+    }
+
+    /// Ends the allocation of a client that is gone.
+    pub(super) fn end(&self, client: &Client) {
+        self.table().remove(client);
+    }
+}
+
+/// Starts the tasks.
+fn spawn((udp, tcp): (Udp, TcpListener), tls: Option<(TcpListener, TlsAcceptor)>, host: Host) {
+    tokio::spawn(udp.serve(host.engine.clone(), host.stopping.clone()));
+    tokio::spawn(sweep(host.engine.clone(), host.stopping.clone()));
+    if let Some((listener, acceptor)) = tls {
+        tokio::spawn(tcp::serve(listener, Some(acceptor), host.clone()));
+    }
+    tokio::spawn(tcp::serve(tcp, None, host));
+}
+
+/// Forgets what has expired, from time to time.
+async fn sweep(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            () = stopped(&mut stopping) => return,
+            _ = ticks.tick() => engine.table().sweep(Instant::now()),
+        }
+    }
+}
+
+/// Takes the same port for UDP and TCP.
+async fn bind(listen: SocketAddr) -> Result<(Udp, TcpListener, SocketAddr), TurnError> {
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        match bind_once(listen).await {
+            Ok(bound) => return Ok(bound),
+            // A free port for UDP may be taken for TCP: another one then.
+            Err(_) if listen.port() == 0 && tries > 0 => {}
+            Err(source) => return Err(refused(listen, source)),
+        }
+    }
+}
+
+/// Takes a port for UDP, then for TCP.
+async fn bind_once(listen: SocketAddr) -> io::Result<(Udp, TcpListener, SocketAddr)> {
+    let udp = Udp::bind(listen)?;
+    let address = udp.address()?;
+    let tcp = TcpListener::bind(address).await?;
+    Ok((udp, tcp, address))
+}
+
+/// Takes the port of TLS.
+async fn bind_tls(
+    address: SocketAddr,
+    config: Arc<ServerConfig>,
+) -> Result<(TcpListener, TlsAcceptor, SocketAddr), TurnError> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|source| refused(address, source))?;
+    let bound = listener.local_addr();
+    let bound = bound.map_err(|source| refused(address, source))?;
+    Ok((listener, TlsAcceptor::from(config), bound))
+}
+
+/// The refusal of a port.
+fn refused(address: SocketAddr, source: io::Error) -> TurnError {
+    TurnError::Bind { address, source }
+}
+
+#[cfg(test)]
+impl Turn {
+    /// The server without its sockets.
+    pub fn engine_for_tests(&self) -> Arc<Engine> {
+        self.inner.engine.clone()
+    }
+}

@@ -1,0 +1,39 @@
+//! STUN and TURN: the way in for whoever no packet of the SFU or of another browser reaches.
+//!
+//! Relay addresses are virtual: an external address of ours and a number that names no socket.
+//! Packets go between our own clients, or to the SFU and back inside the process. Nothing is
+//! ever sent to an address somebody names, so this is no open relay, whatever one asks for.
+//!
+//! A listener ([`udp`], [`tcp`]) hands frames to the [`engine`]; [`requests`] answers what
+//! proves itself by [`credentials`], [`forward`] passes packets on by what [`table`] and
+//! [`peers`] say. The codec and the port numbers are those of the `turn-server` crate.
+
+mod answer;
+mod credentials;
+mod engine;
+mod forward;
+mod frame;
+mod handle;
+mod media;
+mod nonce;
+mod options;
+mod path;
+mod peers;
+mod request;
+mod requests;
+mod stats;
+mod stream;
+mod streams;
+mod table;
+mod tcp;
+mod throttle;
+mod udp;
+
+#[cfg(test)]
+mod tests;
+
+pub use credentials::Credentials;
+pub use handle::Turn;
+pub use media::{MediaPort, Relay};
+pub use options::{TurnError, TurnLimits, TurnOptions};
+pub use stats::{Loss, Refusal, Traffic, TurnStats};

@@ -1,0 +1,142 @@
+//! What the TURN server is told at its start, and why it may refuse to start.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Duration,
+};
+use tokio_rustls::rustls::ServerConfig;
+
+/// Numbers of relay addresses. They name no socket, so they lie below the ports a system gives
+/// to its own sockets (Linux begins at 32768): a virtual address never equals a real one.
+pub const RELAY_PORTS: RangeInclusive<u16> = 20_000..=29_999;
+/// How long credentials start allocations. 600 s: as long as a browser keeps an allocation
+/// without asking again; new ones come by the socket.
+pub const CREDENTIALS_LIVE: Duration = Duration::from_secs(600);
+/// How long an allocation lives without a refresh, whatever was asked for. 600 s: the
+/// default of RFC 8656, which clients expect.
+pub const LIFETIME: Duration = Duration::from_secs(600);
+/// How long an allocation lives at most, refreshed or not. 2 h: a password is checked when it
+/// begins, so this is how long a stolen one can be of use.
+pub const OLDEST: Duration = Duration::from_secs(2 * 60 * 60);
+/// How long a permission lasts. RFC 8656, section 9.
+pub const PERMISSION_LIVES: Duration = Duration::from_secs(300);
+/// How long a channel stays bound. RFC 8656, section 12.
+pub const CHANNEL_LIVES: Duration = Duration::from_secs(600);
+/// Peers one allocation has permissions or channels for. 64: a room's worth of candidates.
+pub const PEERS: usize = 64;
+/// Bytes of one message or datagram. Media stay below an MTU; 4 KiB leaves room for all else.
+pub const MAX_FRAME_BYTES: usize = 4096;
+/// Frames waiting for one TCP client; what comes beyond is lost, as on the way. 128 full
+/// packets are 150 ms of 8 Mbit/s.
+pub const STREAM_QUEUE: usize = 128;
+/// TCP connections, TLS included.
+pub const MAX_STREAMS: usize = 1024;
+/// Of those, from one address (loopback excepted: a proxy may sit there).
+pub const MAX_STREAMS_OF_ADDRESS: usize = 32;
+/// Silence after which a stream without allocation is closed; a TLS handshake has as long.
+pub const STREAM_PATIENCE: Duration = Duration::from_secs(10);
+/// Time one write to a stream may take before its reader counts as gone.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(15);
+/// How often what has expired is swept. What is expired counts as gone before it is swept.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Requests without valid credentials answered to one address (or IPv6 /64) a second.
+/// 50: an office behind one address may join at once, a victim of spoofing gets 4 KB/s.
+pub const UNPROVEN_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
+/// Of those, at once after a pause.
+pub const UNPROVEN_BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
+/// Bytes of the UDP socket's queues in the system. 1 MiB: a second of 8 Mbit/s.
+pub const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// What the server is told.
+#[derive(Clone)]
+pub struct TurnOptions {
+    /// Where UDP and TCP are served; port 0 takes a free one, the same for both.
+    pub listen: SocketAddr,
+    /// Where TLS is served, and with which certificate.
+    pub tls: Option<(SocketAddr, Arc<ServerConfig>)>,
+    /// The addresses relay addresses are made of; the first of each family is used.
+    pub external: Vec<IpAddr>,
+    /// The realm of the credentials. Short is better: it is in each answer to a stranger.
+    pub realm: String,
+    /// How much.
+    pub limits: TurnLimits,
+}
+
+/// How much one may have.
+#[derive(Debug, Clone, Copy)]
+pub struct TurnLimits {
+    /// Allocations of one user. Default 4.
+    pub user: usize,
+    /// Allocations of one room. Default 64.
+    pub room: usize,
+    /// Allocations in all. Default 2000.
+    pub server: usize,
+    /// Bytes a second one allocation may send, and as many it may receive; a second's worth at
+    /// once. Default 1 000 000, which is 8 Mbit/s.
+    pub bytes_per_second: NonZeroU32,
+}
+
+impl Default for TurnLimits {
+    fn default() -> Self {
+        Self {
+            user: 4,
+            room: 64,
+            server: 2000,
+            bytes_per_second: NonZeroU32::new(1_000_000).expect("not zero"),
+        }
+    }
+}
+
+/// Why the server did not start. The operator mends the setting named.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// The port is taken or the address is not ours.
+    #[error("cannot serve TURN at {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Nobody could be relayed to.
+    #[error("TURN needs an external address")]
+    NoExternal,
+    /// This is no one's address.
+    #[error("{0} cannot be an external address of TURN: it names no single machine")]
+    External(IpAddr),
+    /// The protocol has no place for it.
+    #[error("a realm has 1 to 127 characters without quotes and control characters")]
+    Realm,
+}
+
+impl TurnOptions {
+    /// Refuses what could not work.
+    ///
+    /// # Errors
+    /// See [`TurnError`]; the operator mends the setting.
+    pub fn check(&self) -> Result<(), TurnError> {
+        if self.external.is_empty() {
+            return Err(TurnError::NoExternal);
+        }
+        if let Some(wrong) = self.external.iter().find(|ip| !names_one_machine(**ip)) {
+            return Err(TurnError::External(*wrong));
+        }
+        let fits = (1..=127).contains(&self.realm.len());
+        let clean = |c: char| !c.is_control() && c != '"' && c != '\\';
+        match fits && self.realm.chars().all(clean) {
+            true => Ok(()),
+            false => Err(TurnError::Realm),
+        }
+    }
+}
+
+/// Whether an address can be one machine's, in its plain form.
+fn names_one_machine(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    let plain = ip == ip.to_canonical();
+    plain && !broadcast && !ip.is_unspecified() && !ip.is_multicast()
+}

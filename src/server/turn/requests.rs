@@ -1,0 +1,202 @@
+//! The four requests of a client that proved who it is.
+
+use super::{
+    answer::Answer,
+    engine::Engine,
+    frame::CHANNELS,
+    path::{Client, Path},
+    request::Request,
+    stats::Refusal,
+    table::{Allocation, Owner, Table},
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+use turn_server::codec::message::{
+    attributes::{
+        AttributeType, ChannelNumber, Lifetime, RequestedAddressFamily, RequestedTransport,
+        address::{IpAddrExt, IpFamily},
+    },
+    methods::{Method, MethodType::Request as Asked},
+};
+
+impl Engine {
+    /// Does what is asked.
+    ///
+    /// # Errors
+    /// The refusal the client is answered with.
+    pub(super) fn ask(
+        &self,
+        from: (&Client, &Path),
+        owner: Owner,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Result<Answer, Refusal> {
+        self.check_owner(from.0, &owner, now)?;
+        match request.method() {
+            Method::Allocate(Asked) => self.allocate(from, owner, request, now),
+            Method::Refresh(Asked) => self.refresh(from.0, request, now),
+            Method::CreatePermission(Asked) => self.create_permission(from.0, request, now),
+            Method::ChannelBind(Asked) => self.channel_bind(from.0, request, now),
+            _ => Err(Refusal::BadRequest),
+        }
+    }
+
+    /// Whether the client's allocation, if it has one, belongs to whoever asks.
+    fn check_owner(&self, client: &Client, owner: &Owner, now: Instant) -> Result<(), Refusal> {
+        let mut table = self.table();
+        let Some(allocation) = table.of(client, now) else {
+            return Ok(());
+        };
+        let same = allocation.owner.username == owner.username;
+        same.then_some(()).ok_or(Refusal::WrongCredentials)
+    }
+
+    /// Allocate: a relay address for whoever asks.
+    fn allocate(
+        &self,
+        (client, path): (&Client, &Path),
+        owner: Owner,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Result<Answer, Refusal> {
+        let mut table = self.table();
+        if let Some(allocation) = table.of(client, now) {
+            // Over UDP the first answer may have been lost: the same question has the same one.
+            let again = allocation.transaction == request.transaction();
+            let answer = again.then(|| allocated(request, allocation, now));
+            return answer.ok_or(Refusal::Mismatch);
+        }
+        check_transport(request)?;
+        let external = self.external_for(request)?;
+        let taken = |address| self.media.owns(address);
+        let allocation = table.allocate(
+            (*client, path.clone()),
+            owner,
+            request.transaction(),
+            (external, &taken),
+            now,
+        )?;
+        self.stats.allocated();
+        Ok(allocated(request, allocation, now))
+    }
+
+    /// The address of the family asked for; IPv4 where none is (RFC 8656, section 7.2).
+    fn external_for(&self, request: &Request<'_>) -> Result<IpAddr, Refusal> {
+        let family = match request.has(AttributeType::RequestedAddressFamily) {
+            true => request
+                .get::<RequestedAddressFamily>()
+                .ok_or(Refusal::Family)?,
+            false => IpFamily::V4,
+        };
+        let mut ours = self.external.iter().copied();
+        ours.find(|ip| ip.family() == family).ok_or(Refusal::Family)
+    }
+
+    /// Refresh: it lives on, or ends now.
+    fn refresh(
+        &self,
+        client: &Client,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Result<Answer, Refusal> {
+        let mut table = self.table();
+        let allocation = table.of(client, now).ok_or(Refusal::Mismatch)?;
+        let family = request.get::<RequestedAddressFamily>();
+        if family.is_some_and(|family| family != allocation.relay.ip().family()) {
+            return Err(Refusal::PeerFamily);
+        }
+        let answer = Answer::success(request);
+        if request.get::<Lifetime>() == Some(0) {
+            table.remove(client);
+            return Ok(lifetime(answer, Duration::ZERO));
+        }
+        allocation.renew(now);
+        Ok(lifetime(answer, allocation.remaining(now)))
+    }
+
+    /// CreatePermission: all the peers named, or none.
+    fn create_permission(
+        &self,
+        client: &Client,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Result<Answer, Refusal> {
+        let peers = request.peers().map_err(|_| Refusal::BadRequest)?;
+        if peers.is_empty() {
+            return Err(Refusal::BadRequest);
+        }
+        let mut table = self.table();
+        for peer in &peers {
+            self.check_peer(&mut table, client, *peer, now)?;
+        }
+        let allocation = table.of(client, now).ok_or(Refusal::Mismatch)?;
+        allocation.peers.permit(&peers, now)?;
+        Ok(Answer::success(request))
+    }
+
+    /// ChannelBind: a short way to one peer.
+    fn channel_bind(
+        &self,
+        client: &Client,
+        request: &Request<'_>,
+        now: Instant,
+    ) -> Result<Answer, Refusal> {
+        let peers = request.peers().map_err(|_| Refusal::BadRequest)?;
+        let [peer] = peers[..] else {
+            return Err(Refusal::BadRequest);
+        };
+        let number = request.get::<ChannelNumber>();
+        let number = number.filter(|number| CHANNELS.contains(number));
+        let number = number.ok_or(Refusal::BadRequest)?;
+        let mut table = self.table();
+        self.check_peer(&mut table, client, peer, now)?;
+        let allocation = table.of(client, now).ok_or(Refusal::Mismatch)?;
+        allocation.peers.bind(number, peer, now)?;
+        Ok(Answer::success(request))
+    }
+
+    /// The whole rule about peers: somebody else's live relay address, or the SFU. There is no
+    /// list of what is forbidden, because everything else is.
+    fn check_peer(
+        &self,
+        table: &mut Table,
+        client: &Client,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let own = table.of(client, now).ok_or(Refusal::Mismatch)?.relay;
+        if own.ip().family() != peer.ip().family() {
+            return Err(Refusal::PeerFamily);
+        }
+        let others = peer != own && table.at(peer, now).is_some();
+        let allowed = others || self.media.owns(peer);
+        allowed.then_some(()).ok_or(Refusal::Forbidden)
+    }
+}
+
+/// Only UDP is relayed: no TCP allocations (RFC 6062), nor anything else.
+fn check_transport(request: &Request<'_>) -> Result<(), Refusal> {
+    if !request.has(AttributeType::RequestedTransport) {
+        return Err(Refusal::BadRequest);
+    }
+    match request.get::<RequestedTransport>() {
+        Some(RequestedTransport::Udp) => Ok(()),
+        _ => Err(Refusal::Transport),
+    }
+}
+
+/// What an allocation is answered with.
+fn allocated(request: &Request<'_>, allocation: &Allocation, now: Instant) -> Answer {
+    let answer = Answer::success(request)
+        .address(AttributeType::XorRelayedAddress, allocation.relay)
+        .address(AttributeType::XorMappedAddress, allocation.client.source);
+    lifetime(answer, allocation.remaining(now))
+}
+
+/// With what is left of a life.
+fn lifetime(answer: Answer, left: Duration) -> Answer {
+    let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
+    answer.attribute(AttributeType::Lifetime as u16, &seconds.to_be_bytes())
+}

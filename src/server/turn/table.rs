@@ -1,0 +1,234 @@
+//! The allocations: who has which relay address, and until when.
+//!
+//! Pure: time comes in as `now`. What has expired counts as gone whether it was swept or not.
+//! Only whoever proved credentials gets in here, and only so many.
+
+use super::{
+    credentials::{Holder, plain},
+    options::{LIFETIME, OLDEST, RELAY_PORTS, TurnLimits},
+    path::{Client, Path},
+    peers::Peers,
+    stats::Refusal,
+};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
+use turn_server::{codec::crypto::Password, service::session::ports::PortAllocator};
+
+/// Who asks for an allocation, as proven.
+#[derive(Clone)]
+pub struct Owner {
+    /// The name that was proven.
+    pub username: String,
+    /// Whose it is.
+    pub holder: Holder,
+    /// Signs requests and answers.
+    pub key: Password,
+}
+
+/// One allocation.
+pub struct Allocation {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its client.
+    pub client: Client,
+    /// The way to the client.
+    pub path: Path,
+    /// The virtual address others reach it by.
+    pub relay: SocketAddr,
+    /// The question that made it: asked again, it is answered again.
+    pub transaction: [u8; 12],
+    /// Whom it exchanges packets with.
+    pub peers: Peers,
+    /// What it may send.
+    pub sends: Budget,
+    /// What it may receive.
+    pub receives: Budget,
+    /// When it began.
+    born: Instant,
+    /// When it ends.
+    expires: Instant,
+}
+
+impl Allocation {
+    /// Lives on; never beyond [`OLDEST`].
+    pub fn renew(&mut self, now: Instant) {
+        self.expires = (now + LIFETIME).min(self.born + OLDEST);
+    }
+
+    /// What is left of its life.
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.expires.saturating_duration_since(now)
+    }
+}
+
+/// Bytes a second, and a second's worth at once.
+pub struct Budget(DefaultDirectRateLimiter);
+
+impl Budget {
+    /// A full one.
+    fn new(bytes_per_second: NonZeroU32) -> Self {
+        Self(RateLimiter::direct(Quota::per_second(bytes_per_second)))
+    }
+
+    /// Whether these bytes are within it; they are spent then. An empty packet costs a byte.
+    pub fn allows(&self, bytes: usize) -> bool {
+        let cost = u32::try_from(bytes).ok().and_then(NonZeroU32::new);
+        let cost = cost.unwrap_or(NonZeroU32::MIN);
+        matches!(self.0.check_n(cost), Ok(Ok(())))
+    }
+}
+
+/// All allocations.
+pub struct Table {
+    /// By client.
+    allocations: HashMap<Client, Allocation>,
+    /// By the number of the relay address.
+    by_port: HashMap<u16, Client>,
+    /// The numbers left.
+    ports: PortAllocator,
+    /// How many there may be.
+    limits: TurnLimits,
+}
+
+impl Table {
+    /// An empty one.
+    pub fn new(limits: TurnLimits) -> Self {
+        // The codec's own range includes its end when it is made of one that does not.
+        let range = *RELAY_PORTS.start()..*RELAY_PORTS.end();
+        Self {
+            allocations: HashMap::new(),
+            by_port: HashMap::new(),
+            ports: PortAllocator::new(range.into()),
+            limits,
+        }
+    }
+
+    /// Makes an allocation. `taken` are addresses that must not become relay addresses.
+    ///
+    /// # Errors
+    /// The user, the room or the server has all it may; the client waits or goes elsewhere.
+    pub fn allocate(
+        &mut self,
+        (client, path): (Client, Path),
+        owner: Owner,
+        transaction: [u8; 12],
+        (external, taken): (IpAddr, &dyn Fn(SocketAddr) -> bool),
+        now: Instant,
+    ) -> Result<&Allocation, Refusal> {
+        self.remove_expired(now);
+        self.check_limits(&owner.holder)?;
+        let relay = self
+            .free_address(external, taken)
+            .ok_or(Refusal::Capacity)?;
+        self.by_port.insert(relay.port(), client);
+        let allocation = Allocation {
+            owner,
+            client,
+            path,
+            relay,
+            transaction,
+            peers: Peers::default(),
+            sends: Budget::new(self.limits.bytes_per_second),
+            receives: Budget::new(self.limits.bytes_per_second),
+            born: now,
+            expires: now + LIFETIME,
+        };
+        Ok(self
+            .allocations
+            .entry(client)
+            .insert_entry(allocation)
+            .into_mut())
+    }
+
+    /// The allocation of a client.
+    pub fn of(&mut self, client: &Client, now: Instant) -> Option<&mut Allocation> {
+        let found = self.allocations.get_mut(client);
+        found.filter(|found| found.expires > now)
+    }
+
+    /// The allocation behind a relay address.
+    pub fn at(&mut self, relay: SocketAddr, now: Instant) -> Option<&mut Allocation> {
+        let client = *self.by_port.get(&relay.port())?;
+        self.of(&client, now).filter(|found| found.relay == relay)
+    }
+
+    /// How many there are.
+    pub fn count(&self, now: Instant) -> usize {
+        let live = |found: &&Allocation| found.expires > now;
+        self.allocations.values().filter(live).count()
+    }
+
+    /// Ends the allocation of a client.
+    pub fn remove(&mut self, client: &Client) {
+        self.remove_where(|found| found.client == *client);
+    }
+
+    /// Ends all allocations of a user.
+    pub fn forget(&mut self, user: &str) {
+        let user = plain(user);
+        self.remove_where(|found| found.owner.holder.user == user);
+    }
+
+    /// Ends all allocations.
+    pub fn clear(&mut self) {
+        self.remove_where(|_| true);
+    }
+
+    /// Forgets what has expired.
+    pub fn sweep(&mut self, now: Instant) {
+        self.remove_expired(now);
+        for allocation in self.allocations.values_mut() {
+            allocation.peers.sweep(now);
+        }
+    }
+
+    /// Forgets the allocations that have expired.
+    fn remove_expired(&mut self, now: Instant) {
+        self.remove_where(|found| found.expires <= now);
+    }
+
+    /// Ends allocations; their numbers are free again.
+    fn remove_where(&mut self, ends: impl Fn(&Allocation) -> bool) {
+        for (_, ended) in self.allocations.extract_if(|_, found| ends(found)) {
+            self.by_port.remove(&ended.relay.port());
+            self.ports.deallocate(ended.relay.port());
+        }
+    }
+
+    /// Whether one more is within the limits.
+    fn check_limits(&self, holder: &Holder) -> Result<(), Refusal> {
+        let all = || self.allocations.values().map(|found| &found.owner.holder);
+        let of_user = all().filter(|other| other.user == holder.user).count();
+        let of_room = all().filter(|other| other.room == holder.room).count();
+        if self.allocations.len() >= self.limits.server {
+            return Err(Refusal::Capacity);
+        }
+        let within = of_user < self.limits.user && of_room < self.limits.room;
+        within.then_some(()).ok_or(Refusal::Quota)
+    }
+
+    /// An address nobody has. Numbers that are taken stay out of the pool for good.
+    fn free_address(
+        &mut self,
+        external: IpAddr,
+        taken: &dyn Fn(SocketAddr) -> bool,
+    ) -> Option<SocketAddr> {
+        std::iter::from_fn(|| self.ports.allocate(None))
+            .map(|port| SocketAddr::new(external, port))
+            .find(|address| !taken(*address))
+    }
+}
+
+#[cfg(test)]
+impl Table {
+    /// Entries held, expired or not: allocations and numbers.
+    pub fn held(&self) -> (usize, usize) {
+        assert_eq!(self.ports.len(), self.by_port.len());
+        (self.allocations.len(), self.by_port.len())
+    }
+}

@@ -1,0 +1,98 @@
+//! The TCP and TLS listeners: who may connect, and as what.
+
+use super::{
+    engine::Engine,
+    options::STREAM_PATIENCE,
+    path::{Client, Transport},
+    stream,
+    streams::{Streams, Ticket},
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Pause after a connection could not be taken in, as when the process is out of files. 50 ms.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What every connection needs; cloning it is cheap.
+#[derive(Clone)]
+pub struct Host {
+    /// The server.
+    pub engine: Arc<Engine>,
+    /// The connections, of both listeners.
+    pub streams: Streams,
+    /// Turns true when the server stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Waits until the server stops, or nobody is left who could say so.
+///
+/// # Cancel safety
+/// Nothing is lost when dropped.
+pub async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Takes in connections until the server stops; TLS where there is a certificate.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: Host) {
+    let mut stopping = host.stopping.clone();
+    loop {
+        let accepted = tokio::select! {
+            () = stopped(&mut stopping) => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((socket, source)) = accepted else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+        // Beyond the limits it is closed without a word.
+        if let Some(ticket) = host.streams.admit(source.ip()) {
+            tokio::spawn(connection(
+                socket,
+                source,
+                tls.clone(),
+                host.clone(),
+                ticket,
+            ));
+        }
+    }
+}
+
+/// One connection, until it ends or the server stops.
+async fn connection(
+    socket: TcpStream,
+    source: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    mut host: Host,
+    ticket: Ticket,
+) {
+    // Media wait for nothing; without it they would come late, no worse.
+    let _ = socket.set_nodelay(true);
+    let client = Client {
+        transport: match tls {
+            Some(_) => Transport::Tls,
+            None => Transport::Tcp,
+        },
+        source,
+        connection: ticket.number,
+    };
+    tokio::select! {
+        () = stopped(&mut host.stopping) => {}
+        () = speak(socket, tls, host.engine, client) => {}
+    }
+}
+
+/// Speaks TURN on a connection, after the handshake where there is one.
+async fn speak(socket: TcpStream, tls: Option<TlsAcceptor>, engine: Arc<Engine>, client: Client) {
+    let Some(tls) = tls else {
+        return stream::serve(engine, socket, client).await;
+    };
+    if let Ok(Ok(socket)) = timeout(STREAM_PATIENCE, tls.accept(socket)).await {
+        stream::serve(engine, socket, client).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! What a stranger gets out of us for what they put in.
+
+use super::super::TurnLimits;
+use super::harness::{Bench, Guest};
+use super::wire::{UDP, Writer};
+use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
+
+/// Bytes of IPv4 and UDP headers.
+const HEADERS_V4: usize = 28;
+/// Bytes of IPv6 and UDP headers.
+const HEADERS_V6: usize = 48;
+
+/// A server and a stranger at this address.
+fn bench(source: &str) -> (Bench, Guest) {
+    let bench = Bench::new(TurnLimits::default());
+    let guest = bench.guest(source, "ada", "lobby");
+    (bench, guest)
+}
+
+/// What a stranger may ask, the smallest first.
+fn questions(guest: &Guest) -> Vec<(&'static str, Vec<u8>)> {
+    let mut wrong = guest.login.clone();
+    wrong.password.push('x');
+    let mut stale = wrong.clone();
+    stale.nonce = "x".into();
+    let allocate = || Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
+    vec![
+        ("binding", Writer::of(BINDING_REQUEST).bytes()),
+        (
+            "binding, 420",
+            Writer::of(BINDING_REQUEST).raw(3, &[0; 4]).bytes(),
+        ),
+        ("allocate, 401", allocate().bytes()),
+        ("allocate, wrong password", allocate().sign(&wrong).bytes()),
+        ("allocate, stale nonce", allocate().sign(&stale).bytes()),
+        ("allocate, bare", Writer::of(ALLOCATE_REQUEST).bytes()),
+        ("refresh, bare", Writer::of(REFRESH_REQUEST).bytes()),
+    ]
+}
+
+/// Asks all of them, and gives the sizes.
+fn sizes(source: &str) -> Vec<(&'static str, usize, usize)> {
+    let (bench, guest) = bench(source);
+    let ask = |(name, question): (&'static str, Vec<u8>)| {
+        let answer = bench.say(&guest, &question).expect("an answer");
+        (name, question.len(), answer.bytes.len())
+    };
+    questions(&guest).into_iter().map(ask).collect()
+}
+
+#[test]
+fn no_packet_to_a_stranger_is_half_as_large_again_as_theirs() {
+    for (source, headers) in [
+        ("192.0.2.1:5000", HEADERS_V4),
+        ("[2001:db8::1]:5000", HEADERS_V6),
+    ] {
+        for (name, question, answer) in sizes(source) {
+            let ratio = (answer + headers) as f64 / (question + headers) as f64;
+            assert!(
+                ratio <= 1.5,
+                "{name} from {source}: {question} -> {answer}, {ratio:.2}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_answers_are_as_small_as_the_protocol_lets_them_be() {
+    let expected = [
+        ("binding", 20, 32),
+        ("binding, 420", 28, 36),
+        ("allocate, 401", 28, 52),
+        ("allocate, wrong password", 120, 52),
+        ("allocate, stale nonce", 112, 52),
+        ("allocate, bare", 20, 28),
+        ("refresh, bare", 20, 28),
+    ];
+    let found = sizes("192.0.2.1:5000");
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.0, expected.0);
+        assert_eq!(found.2, expected.2, "{found:?}");
+    }
+}
+
+#[test]
+fn what_is_no_request_is_not_answered() {
+    let (bench, guest) = bench("192.0.2.1:5000");
+    let silent = [
+        Writer::of(BINDING_RESPONSE),
+        Writer::of(BINDING_ERROR),
+        Writer::of(ALLOCATE_RESPONSE),
+        Writer::of(ALLOCATE_ERROR),
+        Writer::of(DATA_INDICATION),
+        Writer::of(SEND_INDICATION),
+        // A Binding indication, and a method nobody has.
+        Writer::new(0x0011),
+        Writer::new(0x0FFF),
+    ];
+    for message in silent {
+        assert!(bench.say(&guest, &message.bytes()).is_none());
+    }
+}

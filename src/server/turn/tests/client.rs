@@ -1,0 +1,231 @@
+//! A client with a real socket.
+
+use super::super::{Turn, frame::size_in_stream};
+use super::wire::{Login, Reply, UDP, Writer, channel_data};
+use bytes::{Buf, BytesMut};
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+use turn_server::codec::message::{
+    attributes::{AttributeType as Kind, Data},
+    methods::*,
+};
+use turn_server::codec::{DecodeResult, Decoder};
+
+/// How long an answer may take; none is awaited for so long unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long silence is listened to.
+const SILENCE: Duration = Duration::from_millis(150);
+
+/// Both ways of a connection.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// What carries the frames.
+enum Line {
+    /// A datagram a frame.
+    Udp(UdpSocket),
+    /// One after the other.
+    Stream(Box<dyn Stream>, BytesMut),
+}
+
+/// A packet that was relayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Packet {
+    /// In a Data indication.
+    Data(SocketAddr, Vec<u8>),
+    /// On a channel.
+    Channel(u16, Vec<u8>),
+}
+
+/// A client.
+pub struct Guest {
+    /// Its socket.
+    line: Line,
+    /// Packets that came while an answer was awaited.
+    packets: VecDeque<Packet>,
+    /// What it signs with.
+    pub login: Login,
+}
+
+impl Guest {
+    /// Over UDP.
+    pub async fn udp(turn: &Turn, user: &str, room: &str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(turn.address()).await.unwrap();
+        Self::on(Line::Udp(socket), turn, user, room)
+    }
+
+    /// Over TCP.
+    pub async fn tcp(turn: &Turn, user: &str, room: &str) -> Self {
+        let socket = TcpStream::connect(turn.address()).await.unwrap();
+        Self::stream(Box::new(socket), turn, user, room)
+    }
+
+    /// Over any stream.
+    pub fn stream(stream: Box<dyn Stream>, turn: &Turn, user: &str, room: &str) -> Self {
+        Self::on(Line::Stream(stream, BytesMut::new()), turn, user, room)
+    }
+
+    /// With fresh credentials, on a socket.
+    fn on(line: Line, turn: &Turn, user: &str, room: &str) -> Self {
+        let credentials = turn.credentials(user, room, SystemTime::now());
+        Self {
+            line,
+            packets: VecDeque::new(),
+            login: Login {
+                username: credentials.username,
+                realm: String::new(),
+                nonce: String::new(),
+                password: credentials.password,
+            },
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub async fn throw(&mut self, bytes: &[u8]) {
+        match &mut self.line {
+            Line::Udp(socket) => drop(socket.send(bytes).await.unwrap()),
+            Line::Stream(stream, _) => stream.write_all(bytes).await.unwrap(),
+        }
+    }
+
+    /// The next frame; nothing where the stream ended or nothing came in time.
+    async fn frame(&mut self, patience: Duration) -> Option<Vec<u8>> {
+        timeout(patience, self.line.frame()).await.ok().flatten()
+    }
+
+    /// Sends a message and waits for its answer.
+    pub async fn exchange(&mut self, message: Vec<u8>) -> Option<Reply> {
+        self.throw(&message).await;
+        while let Some(frame) = self.frame(PATIENCE).await {
+            if frame[0] < 0x40 && frame[8..20] == message[8..20] {
+                return Some(Reply::read(&frame));
+            }
+            self.packets.extend(packet(&frame));
+        }
+        None
+    }
+
+    /// Asks something, signed; introduces itself first.
+    pub async fn ask(&mut self, writer: Writer) -> Reply {
+        if self.login.nonce.is_empty() {
+            let question = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
+            let challenge = self.exchange(question.bytes()).await;
+            let challenge = challenge.expect("a challenge");
+            self.login.realm = challenge.realm.expect("a realm");
+            self.login.nonce = challenge.nonce.expect("a nonce");
+        }
+        let message = writer.sign(&self.login).bytes();
+        self.exchange(message).await.expect("an answer")
+    }
+
+    /// Asks for an allocation.
+    pub async fn allocate(&mut self) -> SocketAddr {
+        let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
+        let reply = self.ask(request).await;
+        assert!(reply.is_signed(&self.login.key()), "{reply:?}");
+        reply.relayed.expect("a relay address")
+    }
+
+    /// Asks for a permission; answers the error.
+    pub async fn permit(&mut self, peer: SocketAddr) -> Option<u16> {
+        self.ask(Writer::of(CREATE_PERMISSION_REQUEST).peer(peer))
+            .await
+            .code
+    }
+
+    /// Asks for a channel; answers the error.
+    pub async fn bind(&mut self, number: u16, peer: SocketAddr) -> Option<u16> {
+        let request = Writer::of(CHANNEL_BIND_REQUEST).channel(number).peer(peer);
+        self.ask(request).await.code
+    }
+
+    /// Sends a packet by a Send indication.
+    pub async fn send(&mut self, peer: SocketAddr, payload: &[u8]) {
+        let message = Writer::of(SEND_INDICATION)
+            .peer(peer)
+            .with(Kind::Data, payload);
+        self.throw(&message.bytes()).await;
+    }
+
+    /// Sends a packet on a channel.
+    pub async fn send_on(&mut self, number: u16, payload: &[u8]) {
+        let padded = matches!(self.line, Line::Stream(..));
+        self.throw(&channel_data(number, payload, padded)).await;
+    }
+
+    /// The next packet.
+    pub async fn packet(&mut self) -> Packet {
+        if let Some(packet) = self.packets.pop_front() {
+            return packet;
+        }
+        let frame = self.frame(PATIENCE).await.expect("a packet");
+        packet(&frame).expect("a packet")
+    }
+
+    /// Whether nothing comes for a moment.
+    pub async fn hears_nothing(&mut self) -> bool {
+        self.packets.is_empty() && self.frame(SILENCE).await.is_none()
+    }
+
+    /// Whether the stream was ended by the server, within this time.
+    pub async fn is_closed_within(&mut self, patience: Duration) -> bool {
+        let Line::Stream(stream, _) = &mut self.line else {
+            return false;
+        };
+        let mut scrap = [0; 1024];
+        let ends = async { while !matches!(stream.read(&mut scrap).await, Ok(0) | Err(_)) {} };
+        timeout(patience, ends).await.is_ok()
+    }
+}
+
+impl Line {
+    /// The next frame, without what pads it in a stream.
+    async fn frame(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Udp(socket) => {
+                let mut buffer = vec![0; 65536];
+                let size = socket.recv(&mut buffer).await.ok()?;
+                buffer.truncate(size);
+                Some(buffer)
+            }
+            Self::Stream(stream, buffer) => loop {
+                let size = size_in_stream(buffer)
+                    .expect("frames")
+                    .unwrap_or(usize::MAX);
+                if buffer.len() >= size {
+                    return Some(buffer.copy_to_bytes(size).to_vec());
+                }
+                if stream.read_buf(buffer).await.ok()? == 0 {
+                    return None;
+                }
+            },
+        }
+    }
+}
+
+/// A frame as a packet, by the codec.
+fn packet(frame: &[u8]) -> Option<Packet> {
+    let mut decoder = Decoder::default();
+    match decoder.decode(frame).ok()? {
+        DecodeResult::ChannelData(data) => {
+            let length = usize::from(u16::from_be_bytes([frame[2], frame[3]]));
+            Some(Packet::Channel(
+                data.number(),
+                data.bytes()[..length].to_vec(),
+            ))
+        }
+        DecodeResult::Message(message) => {
+            let payload = message.get::<Data>()?.to_vec();
+            Some(Packet::Data(Reply::read(frame).peer?, payload))
+        }
+    }
+}

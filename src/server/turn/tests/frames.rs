@@ -1,0 +1,134 @@
+//! Bytes that are no frames, and frames in pieces.
+
+use super::super::{
+    TurnLimits,
+    frame::{Frame, Malformed, parse, size_in_stream},
+};
+use super::harness::Bench;
+use super::wire::{Writer, channel_data};
+use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
+
+#[test]
+fn channel_data_comes_with_padding_or_without() {
+    let expected = Frame::Channel {
+        number: 0x4000,
+        payload: b"abc",
+    };
+    assert_eq!(parse(&channel_data(0x4000, b"abc", false)), Ok(expected));
+    assert_eq!(parse(&channel_data(0x4000, b"abc", true)), Ok(expected));
+    let mut long = channel_data(0x4000, b"abc", true);
+    long.extend([0; 4]);
+    assert_eq!(parse(&long), Err(Malformed));
+    assert_eq!(
+        parse(&channel_data(0x4000, b"abc", false)[..6]),
+        Err(Malformed)
+    );
+    assert_eq!(parse(&channel_data(0x8000, b"abc", false)), Err(Malformed));
+}
+
+#[test]
+fn every_prefix_and_every_flipped_bit_is_survived() {
+    let bench = Bench::new(TurnLimits::default());
+    let guest = bench.guest("127.0.0.1:5000", "ada", "lobby");
+    let frames = [
+        Writer::of(BINDING_REQUEST).bytes(),
+        Writer::of(ALLOCATE_REQUEST)
+            .with(Kind::RequestedTransport, &[17, 0, 0, 0])
+            .sign(&guest.login)
+            .bytes(),
+        Writer::of(CHANNEL_BIND_REQUEST)
+            .channel(0x4000)
+            .peer(super::harness::sfu())
+            .sign(&guest.login)
+            .bytes(),
+        Writer::of(SEND_INDICATION)
+            .peer(super::harness::sfu())
+            .with(Kind::Data, b"abc")
+            .bytes(),
+        channel_data(0x4000, b"abcdefg", true),
+    ];
+    let from = (&guest.client, &guest.path);
+    for frame in &frames {
+        for end in 0..frame.len() {
+            let _ = bench.engine.handle(from, &frame[..end], bench.now);
+        }
+        for bit in 0..frame.len() * 8 {
+            let mut broken = frame.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            let _ = bench.engine.handle(from, &broken, bench.now);
+        }
+    }
+}
+
+#[test]
+fn random_bytes_are_survived() {
+    let bench = Bench::new(TurnLimits::default());
+    let guest = bench.guest("127.0.0.1:5000", "ada", "lobby");
+    for round in 0..50_000_usize {
+        let mut bytes: Vec<u8> = (0..round % 120).map(|_| rand::random()).collect();
+        // Most of them with a header that looks right, so that the rest is looked at.
+        if round % 4 != 0 && bytes.len() >= 20 {
+            let methods = [0x0001_u16, 0x0003, 0x0004, 0x0008, 0x0009, 0x0016];
+            bytes.truncate(bytes.len() / 4 * 4);
+            bytes[..2].copy_from_slice(&methods[round % 6].to_be_bytes());
+            let length = (bytes.len() - 20) as u16;
+            bytes[2..4].copy_from_slice(&length.to_be_bytes());
+            bytes[4..8].copy_from_slice(&0x2112_A442_u32.to_be_bytes());
+            if bytes.len() >= 24 {
+                (bytes[20], bytes[22]) = (0, 0);
+                (bytes[21], bytes[23]) = (bytes[21] % 0x28, bytes[23] % 40);
+            }
+        }
+        let _ = bench
+            .engine
+            .handle((&guest.client, &guest.path), &bytes, bench.now);
+    }
+    assert_eq!(bench.engine.table().held(), (0, 0));
+}
+
+#[test]
+fn what_breaks_the_codec_does_not_reach_it() {
+    // An attribute whose padding is missing, and a channel number too short to hold one.
+    let unpadded = Writer::of(BINDING_REQUEST).raw(0x8022, b"abc").bytes();
+    assert_eq!(parse(&unpadded[..unpadded.len() - 1]), Err(Malformed));
+    let short = Writer::of(CHANNEL_BIND_REQUEST)
+        .with(Kind::ChannelNumber, &[])
+        .bytes();
+    assert_eq!(parse(&short), Err(Malformed));
+    // What follows a signature is not covered by it.
+    let bench = Bench::new(TurnLimits::default());
+    let guest = bench.guest("127.0.0.1:5000", "ada", "lobby");
+    let key = guest.login.key();
+    let signed = Writer::of(REFRESH_REQUEST).seal_unmarked(&key);
+    assert_eq!(
+        parse(&signed.with(Kind::Lifetime, &[0; 4]).bytes()),
+        Err(Malformed)
+    );
+    // A mark that is wrong.
+    let mut marked = Writer::of(REFRESH_REQUEST).seal(&key).bytes();
+    assert!(parse(&marked).is_ok());
+    *marked.last_mut().unwrap() ^= 1;
+    assert_eq!(parse(&marked), Err(Malformed));
+}
+
+#[test]
+fn a_stream_tells_sizes_as_soon_as_it_can() {
+    let frame = channel_data(0x4000, b"abcde", true);
+    assert_eq!(size_in_stream(&frame[..3]), Ok(None));
+    assert_eq!(size_in_stream(&frame[..4]), Ok(Some(12)));
+    assert_eq!(
+        size_in_stream(&Writer::of(BINDING_REQUEST).bytes()),
+        Ok(Some(20))
+    );
+    assert_eq!(size_in_stream(&[0x40, 0, 0x0F, 0xFC]), Ok(Some(4096)));
+    for wrong in [
+        [0x40, 0, 0x0F, 0xFD],
+        [0x40, 0, 0xFF, 0xFF],
+        [0, 1, 0xFF, 0xFC],
+    ] {
+        assert_eq!(size_in_stream(&wrong), Err(Malformed), "too large");
+    }
+    for wrong in [*b"GET ", [0x16, 3, 1, 1], [0xFF; 4], [0x80, 0, 0, 4]] {
+        assert_eq!(size_in_stream(&wrong), Err(Malformed), "{wrong:?}");
+    }
+}

@@ -1,0 +1,15 @@
+//! A real server on port 0 and small clients made of the codec: each test is a claim about
+//! what one of them gets.
+
+mod amplification;
+mod client;
+mod credentials;
+mod forwarding;
+mod frames;
+mod harness;
+mod lifetimes;
+mod peers;
+mod quotas;
+mod refusals;
+mod streams;
+mod wire;

@@ -1,0 +1,293 @@
+//! Whom one may reach: the SFU and other clients, and nobody else in the world.
+
+use super::super::TurnLimits;
+use super::client::Guest as Caller;
+use super::harness::{Bench, Guest, options, sfu, start};
+use super::wire::Writer;
+use std::{net::SocketAddr, time::Duration};
+use tokio::net::{TcpListener, UdpSocket};
+use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
+
+/// IPv4 addresses nobody is relayed to: each range that is special, and some public ones.
+const FORBIDDEN_V4: [&str; 40] = [
+    "0.0.0.0",
+    "0.1.2.3",
+    "10.0.0.1",
+    "10.255.255.255",
+    "100.64.0.1",
+    "100.127.255.254",
+    "127.0.0.1",
+    "127.0.0.2",
+    "127.255.255.255",
+    "169.254.0.1",
+    "169.254.169.254",
+    "169.254.170.2",
+    "172.16.0.1",
+    "172.17.0.1",
+    "172.31.255.255",
+    "192.0.0.1",
+    "192.0.0.8",
+    "192.0.0.170",
+    "192.0.0.192",
+    "192.0.2.1",
+    "192.31.196.1",
+    "192.52.193.1",
+    "192.88.99.1",
+    "192.168.0.1",
+    "192.168.1.254",
+    "192.175.48.1",
+    "198.18.0.1",
+    "198.19.255.255",
+    "198.51.100.1",
+    "203.0.113.1",
+    "224.0.0.1",
+    "224.0.0.251",
+    "239.255.255.250",
+    "233.252.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "1.1.1.1",
+    "8.8.8.8",
+    "9.9.9.9",
+    "100.100.100.200",
+];
+
+/// The same of IPv6: also what means an IPv4 address.
+const FORBIDDEN_V6: [&str; 31] = [
+    "::",
+    "::1",
+    "::2",
+    "::127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "::ffff:0:127.0.0.1",
+    "::ffff:8.8.8.8",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::1",
+    "100::1",
+    "2001::1",
+    "2001:1::1",
+    "2001:2::1",
+    "2001:10::1",
+    "2001:20::1",
+    "2001:db8::1",
+    "2002:7f00:1::1",
+    "2002:a9fe:a9fe::1",
+    "2620:4f:8000::1",
+    "3fff::1",
+    "5f00::1",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fe80::1",
+    "fec0::1",
+    "ff02::1",
+    "ff05::1:3",
+    "2606:4700:4700::1111",
+];
+
+/// A guest with an allocation of this family.
+fn guest(bench: &Bench, family: u8, source: &str, user: &str) -> (Guest, SocketAddr) {
+    let guest = bench.guest(source, user, "lobby");
+    let request = Writer::of(ALLOCATE_REQUEST)
+        .with(Kind::RequestedTransport, &super::wire::UDP)
+        .with(Kind::RequestedAddressFamily, &[family, 0, 0, 0]);
+    let relayed = bench.ask(&guest, request).relayed.unwrap();
+    (guest, relayed)
+}
+
+/// Asks for a channel to this peer.
+fn bind(bench: &Bench, guest: &Guest, peer: SocketAddr) -> Option<u16> {
+    let request = Writer::of(CHANNEL_BIND_REQUEST).channel(0x4000).peer(peer);
+    bench.ask(guest, request).code
+}
+
+#[test]
+fn special_addresses_are_403_and_of_the_wrong_family_443() {
+    let bench = Bench::new(TurnLimits::default());
+    let (four, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
+    let (six, _) = guest(&bench, 2, "192.0.2.2:5000", "bob");
+    let all = FORBIDDEN_V4.iter().chain(&FORBIDDEN_V6);
+    for ip in all {
+        // The SFU's own port and a relay port make no difference where the address is another.
+        for port in [9, 80, 3478, 10_001, 25_000] {
+            let peer = SocketAddr::new(ip.parse().unwrap(), port);
+            let codes = if peer.is_ipv4() {
+                [403, 443]
+            } else {
+                [443, 403]
+            };
+            for (guest, code) in [&four, &six].into_iter().zip(codes) {
+                assert_eq!(bench.permit(guest, &[peer]).code, Some(code), "{peer}");
+                assert_eq!(bind(&bench, guest, peer), Some(code), "{peer}");
+            }
+        }
+    }
+    assert_eq!(
+        bench.permit(&four, &[sfu()]).code,
+        None,
+        "and yet the SFU is reached"
+    );
+}
+
+#[test]
+fn the_sfus_address_is_its_port_too() {
+    let bench = Bench::new(TurnLimits::default());
+    let (guest, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
+    assert_eq!(
+        bench
+            .permit(&guest, &[SocketAddr::new(sfu().ip(), 10_001)])
+            .code,
+        Some(403)
+    );
+    let mapped: SocketAddr = "[::ffff:127.0.0.1]:10000".parse().unwrap();
+    assert_eq!(bench.permit(&guest, &[mapped]).code, Some(443));
+    assert_eq!(bind(&bench, &guest, sfu()), None);
+}
+
+#[test]
+fn a_relay_address_counts_while_it_is_somebodys() {
+    let bench = Bench::new(TurnLimits::default());
+    let (ada, own) = guest(&bench, 1, "192.0.2.1:5000", "ada");
+    let (_, other) = guest(&bench, 1, "192.0.2.2:5000", "bob");
+    let (_, six) = guest(&bench, 2, "192.0.2.3:5000", "eve");
+    assert_eq!(bench.permit(&ada, &[other]).code, None);
+    assert_eq!(bench.permit(&ada, &[own]).code, Some(403), "not oneself");
+    assert_eq!(bench.permit(&ada, &[six]).code, Some(443));
+    let crossed = SocketAddr::new(own.ip(), six.port());
+    if crossed.port() != other.port() {
+        assert_eq!(
+            bench.permit(&ada, &[crossed]).code,
+            Some(403),
+            "the number is not enough"
+        );
+    }
+    bench.engine.table().forget("bob");
+    assert_eq!(bench.permit(&ada, &[other]).code, Some(403));
+}
+
+#[test]
+fn one_bad_peer_among_several_spoils_the_request() {
+    let bench = Bench::new(TurnLimits::default());
+    let (ada, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
+    let (_, other) = guest(&bench, 1, "192.0.2.2:5000", "bob");
+    let bad: SocketAddr = "169.254.169.254:80".parse().unwrap();
+    let now = bench.now.instant;
+    for peers in [
+        [sfu(), other, bad],
+        [bad, sfu(), other],
+        [sfu(), bad, other],
+    ] {
+        assert_eq!(bench.permit(&ada, &peers).code, Some(403));
+    }
+    let form = |peer| {
+        bench
+            .engine
+            .table()
+            .of(&ada.client, now)
+            .unwrap()
+            .peers
+            .form(peer, now)
+    };
+    assert!(
+        form(sfu()).is_none() && form(other).is_none(),
+        "none of them was let in"
+    );
+    assert_eq!(bench.permit(&ada, &[sfu(), other]).code, None);
+    assert!(form(sfu()).is_some() && form(other).is_some());
+}
+
+#[test]
+fn one_allocation_has_so_many_peers() {
+    let limits = TurnLimits {
+        user: 100,
+        room: 100,
+        ..TurnLimits::default()
+    };
+    let bench = Bench::new(limits);
+    let (ada, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
+    let others: Vec<_> = (1..=65)
+        .map(|port| guest(&bench, 1, &format!("127.0.0.1:{port}"), "bob").1)
+        .collect();
+    assert_eq!(bench.permit(&ada, &others[..64]).code, None);
+    assert_eq!(
+        bench.permit(&ada, &others[..64]).code,
+        None,
+        "again is a renewal"
+    );
+    assert_eq!(bench.permit(&ada, &others[64..]).code, Some(508));
+}
+
+#[test]
+fn a_send_indication_without_permission_goes_nowhere() {
+    let bench = Bench::new(TurnLimits::default());
+    let (ada, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
+    bench.send(&ada, sfu(), b"x");
+    bench.send(&ada, "127.0.0.1:9".parse().unwrap(), b"x");
+    let stats = bench.engine.stats.snapshot(0, 0);
+    assert_eq!(stats.tcp.bytes_in, 0);
+    assert_eq!(stats.lost(super::super::Loss::NotAllowed), 2);
+}
+
+#[tokio::test]
+async fn a_canary_next_door_hears_nothing() {
+    let (turn, media) = start().await;
+    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // The positive control: the canary has ears.
+    let voice = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    voice
+        .send_to(b"tweet", udp.local_addr().unwrap())
+        .await
+        .unwrap();
+    let mut buffer = [0; 64];
+    assert_eq!(udp.recv(&mut buffer).await.unwrap(), 5);
+
+    for mut guest in [
+        Caller::udp(&turn, "ada", "lobby").await,
+        Caller::tcp(&turn, "ada", "lobby").await,
+    ] {
+        guest.allocate().await;
+        for canary in [udp.local_addr().unwrap(), tcp.local_addr().unwrap()] {
+            assert_eq!(guest.permit(canary).await, Some(403));
+            assert_eq!(guest.bind(0x4000, canary).await, Some(403));
+            guest.send(canary, b"x").await;
+            guest.send_on(0x4000, b"x").await;
+        }
+        // The rule lets the same guest reach the SFU.
+        assert_eq!(guest.permit(sfu()).await, None);
+        guest.send(sfu(), b"heard").await;
+    }
+    assert_eq!(media.wait_for(2).await.len(), 2);
+    let silence = Duration::from_millis(200);
+    assert!(
+        tokio::time::timeout(silence, udp.recv(&mut buffer))
+            .await
+            .is_err()
+    );
+    assert!(tokio::time::timeout(silence, tcp.accept()).await.is_err());
+}
+
+#[test]
+fn the_server_refuses_to_be_told_nonsense() {
+    let mut nonsense = options();
+    for ip in [
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "255.255.255.255",
+        "ff02::1",
+        "::ffff:192.0.2.1",
+    ] {
+        nonsense.external = vec![ip.parse().unwrap()];
+        assert!(nonsense.check().is_err(), "{ip}");
+    }
+    nonsense.external.clear();
+    assert!(nonsense.check().is_err());
+    for realm in [String::new(), "a\"b".into(), "a\nb".into(), "x".repeat(128)] {
+        let nonsense = super::super::TurnOptions { realm, ..options() };
+        assert!(nonsense.check().is_err());
+    }
+    assert!(options().check().is_ok());
+}

@@ -1,0 +1,153 @@
+//! What is asked for and not given.
+
+use super::super::{Refusal, TurnLimits};
+use super::harness::{Bench, Guest, sfu};
+use super::wire::{UDP, Writer};
+use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
+
+/// UNKNOWN-ATTRIBUTES.
+const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
+
+/// A server and a guest of it.
+fn bench() -> (Bench, Guest) {
+    let bench = Bench::new(TurnLimits::default());
+    let guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    (bench, guest)
+}
+
+/// An allocation over UDP is asked for, and more.
+fn allocate() -> Writer {
+    Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP)
+}
+
+#[test]
+fn only_udp_is_relayed() {
+    let (bench, guest) = bench();
+    for transport in [6, 1, 0, 132, 255] {
+        let request = Writer::of(ALLOCATE_REQUEST);
+        let request = request.with(Kind::RequestedTransport, &[transport, 0, 0, 0]);
+        assert_eq!(bench.ask(&guest, request).code, Some(442), "{transport}");
+    }
+    assert_eq!(
+        bench.ask(&guest, Writer::of(ALLOCATE_REQUEST)).code,
+        Some(400)
+    );
+    assert_eq!(bench.engine.table().held(), (0, 0));
+}
+
+#[test]
+fn tcp_allocations_have_no_methods_here() {
+    let (bench, guest) = bench();
+    bench.allocate(&guest);
+    // Connect, ConnectionBind and ConnectionAttempt of RFC 6062.
+    for method in [0x000A, 0x000B, 0x001C] {
+        let request = Writer::new(method).peer(sfu()).sign(&guest.login);
+        assert!(bench.say(&guest, &request.bytes()).is_none());
+    }
+}
+
+#[test]
+fn what_must_be_understood_and_is_not_is_420_and_named() {
+    let (bench, guest) = bench();
+    let wishes = [
+        (Kind::EvenPort as u16, vec![0x80]),
+        (Kind::DontFragment as u16, vec![]),
+        (Kind::ReservationToken as u16, vec![0; 8]),
+        (Kind::ConnectionId as u16, vec![0; 4]),
+        (Kind::AccessToken as u16, vec![0; 4]),
+        (0x7FFF, vec![1, 2, 3]),
+    ];
+    for (kind, value) in wishes {
+        let reply = bench.ask(&guest, allocate().raw(kind, &value));
+        assert_eq!(reply.code, Some(420), "{kind:#x}");
+        assert_eq!(
+            reply.value(UNKNOWN_ATTRIBUTES),
+            Some(kind.to_be_bytes().to_vec())
+        );
+        assert!(reply.is_signed(&guest.login.key()));
+    }
+    assert_eq!(bench.engine.table().held(), (0, 0));
+    let courtesy = allocate().raw(0x8022, b"a browser").raw(0xC057, &[0; 4]);
+    assert_eq!(bench.ask(&guest, courtesy).code, None);
+}
+
+#[test]
+fn a_binding_request_with_unknown_wishes_is_420_too() {
+    let (bench, guest) = bench();
+    let request = Writer::of(BINDING_REQUEST).raw(0x0003, &[0, 0, 0, 6]);
+    let reply = bench.say(&guest, &request.bytes()).unwrap();
+    assert_eq!((reply.code, reply.method), (Some(420), BINDING_ERROR));
+    assert_eq!(reply.value(UNKNOWN_ATTRIBUTES), Some(vec![0, 3]));
+}
+
+#[test]
+fn a_family_we_do_not_have_is_440() {
+    let (bench, guest) = bench();
+    let with_family = |family: u8| allocate().raw(0x0017, &[family, 0, 0, 0]);
+    assert_eq!(bench.ask(&guest, with_family(3)).code, Some(440));
+    let reply = bench.ask(&guest, with_family(2));
+    assert!(reply.relayed.unwrap().is_ipv6());
+    let refresh = Writer::of(REFRESH_REQUEST).raw(0x0017, &[1, 0, 0, 0]);
+    assert_eq!(bench.ask(&guest, refresh).code, Some(443));
+}
+
+#[test]
+fn requests_without_an_allocation_are_437() {
+    let (bench, guest) = bench();
+    let requests = [
+        Writer::of(REFRESH_REQUEST),
+        Writer::of(CREATE_PERMISSION_REQUEST).peer(sfu()),
+        Writer::of(CHANNEL_BIND_REQUEST).channel(0x4000).peer(sfu()),
+    ];
+    for request in requests {
+        assert_eq!(bench.ask(&guest, request).code, Some(437));
+    }
+}
+
+#[test]
+fn permissions_and_channels_that_make_no_sense_are_400() {
+    let (bench, guest) = bench();
+    bench.allocate(&guest);
+    let requests = [
+        Writer::of(CREATE_PERMISSION_REQUEST),
+        Writer::of(CREATE_PERMISSION_REQUEST)
+            .peer(sfu())
+            .raw(0x0012, &[0, 1, 0]),
+        Writer::of(CHANNEL_BIND_REQUEST).peer(sfu()),
+        Writer::of(CHANNEL_BIND_REQUEST).channel(0x4000),
+        Writer::of(CHANNEL_BIND_REQUEST).channel(0x3FFF).peer(sfu()),
+        Writer::of(CHANNEL_BIND_REQUEST).channel(0x8000).peer(sfu()),
+        Writer::of(CHANNEL_BIND_REQUEST)
+            .channel(0x4000)
+            .peer(sfu())
+            .peer(sfu()),
+    ];
+    for (number, request) in requests.into_iter().enumerate() {
+        assert_eq!(bench.ask(&guest, request).code, Some(400), "{number}");
+    }
+}
+
+#[test]
+fn a_channel_keeps_its_peer_and_a_peer_its_channel() {
+    let (bench, guest) = bench();
+    bench.allocate(&guest);
+    let other = bench.guest("192.0.2.2:5000", "bob", "lobby");
+    let other = bench.allocate(&other).relayed.unwrap();
+    let bind = |number, peer| {
+        let request = Writer::of(CHANNEL_BIND_REQUEST).channel(number).peer(peer);
+        bench.ask(&guest, request).code
+    };
+    assert_eq!(bind(0x4000, sfu()), None);
+    assert_eq!(bind(0x4000, sfu()), None, "again is a renewal");
+    assert_eq!(bind(0x4000, other), Some(400));
+    assert_eq!(bind(0x4001, sfu()), Some(400));
+    assert_eq!(bind(0x4001, other), None);
+    assert_eq!(
+        bench
+            .engine
+            .stats
+            .snapshot(0, 0)
+            .refused(Refusal::BadRequest),
+        2
+    );
+}

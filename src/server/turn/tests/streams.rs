@@ -1,0 +1,260 @@
+//! Connections: in pieces, too many, too slow, encrypted.
+
+use super::super::{Turn, options::*, streams::Streams};
+use super::client::{Guest, Packet};
+use super::harness::{Notebook, options, sfu, start};
+use super::wire::{Writer, channel_data};
+use std::{sync::Arc, time::Duration};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, rustls};
+use turn_server::codec::message::methods::*;
+
+/// A second.
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_frame_may_come_in_pieces_and_several_at_once() {
+    let (turn, media) = start().await;
+    let mut ada = Guest::tcp(&turn, "ada", "lobby").await;
+    ada.allocate().await;
+    assert_eq!(ada.bind(0x4000, sfu()).await, None);
+    for byte in channel_data(0x4000, b"in pieces", true) {
+        ada.throw(&[byte]).await;
+        tokio::task::yield_now().await;
+    }
+    let several: Vec<u8> = (0..20)
+        .flat_map(|n| channel_data(0x4000, &[n; 5], true))
+        .collect();
+    ada.throw(&several).await;
+    let delivered = media.wait_for(21).await;
+    assert_eq!(delivered[0].2, b"in pieces");
+    assert!(
+        delivered[1..]
+            .iter()
+            .enumerate()
+            .all(|(n, packet)| packet.2 == [n as u8; 5])
+    );
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_connection_only() {
+    let (turn, _media) = start().await;
+    let mut good = Guest::tcp(&turn, "ada", "lobby").await;
+    good.allocate().await;
+    let oversized = [0x40, 0, 0xFF, 0xFF];
+    let broken = [
+        0, 1, 0, 4, 0x21, 0x12, 0xA4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 9,
+    ];
+    for garbage in [
+        b"GET / HTTP/1.1\r\n\r\n".as_slice(),
+        &oversized,
+        &broken,
+        &[0xFF; 64],
+    ] {
+        let mut bad = Guest::tcp(&turn, "eve", "lobby").await;
+        bad.allocate().await;
+        bad.throw(garbage).await;
+        assert!(bad.is_closed_within(SECOND).await, "{garbage:?}");
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(
+        turn.stats().allocations,
+        1,
+        "with a connection its allocation ends"
+    );
+    assert_eq!(good.permit(sfu()).await, None);
+}
+
+#[tokio::test]
+async fn garbage_over_udp_is_forgotten() {
+    let (turn, _media) = start().await;
+    let mut ada = Guest::udp(&turn, "ada", "lobby").await;
+    for garbage in [b"x".as_slice(), &[], &[0; 3], &[0xFF; 1500], &[0; 9000]] {
+        ada.throw(garbage).await;
+    }
+    assert!(ada.hears_nothing().await);
+    ada.allocate().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_says_nothing_is_closed_after_ten_seconds() {
+    let (silent, far) = tokio::io::duplex(1024);
+    let (turn, _media) = start().await;
+    let engine = turn.engine_for_tests();
+    let client = super::super::path::Client {
+        transport: super::super::path::Transport::Tcp,
+        source: "192.0.2.1:5".parse().unwrap(),
+        connection: 1,
+    };
+    let begun = tokio::time::Instant::now();
+    super::super::stream::serve(engine, far, client).await;
+    let lasted = begun.elapsed();
+    assert!(
+        (STREAM_PATIENCE..STREAM_PATIENCE + SECOND).contains(&lasted),
+        "{lasted:?}"
+    );
+    drop(silent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_never_ends_is_silence_too() {
+    use tokio::io::AsyncWriteExt;
+    let (mut slow, far) = tokio::io::duplex(1024);
+    let (turn, _media) = start().await;
+    let client = super::super::path::Client {
+        transport: super::super::path::Transport::Tcp,
+        source: "192.0.2.1:5".parse().unwrap(),
+        connection: 1,
+    };
+    let drip = tokio::spawn(async move {
+        for byte in [0x40, 0, 0x0F, 0].into_iter().chain([0; 100]) {
+            if slow.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(SECOND).await;
+        }
+    });
+    let begun = tokio::time::Instant::now();
+    super::super::stream::serve(turn.engine_for_tests(), far, client).await;
+    assert!(begun.elapsed() < STREAM_PATIENCE + SECOND);
+    drip.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_an_allocation_may_be_silent() {
+    let (near, far) = tokio::io::duplex(4096);
+    let (turn, _media) = start().await;
+    let client = super::super::path::Client {
+        transport: super::super::path::Transport::Tcp,
+        source: "192.0.2.1:5".parse().unwrap(),
+        connection: 1,
+    };
+    let serving = super::super::stream::serve(turn.engine_for_tests(), far, client);
+    let serving = tokio::spawn(serving);
+    let mut ada = Guest::stream(Box::new(near), &turn, "ada", "lobby");
+    ada.allocate().await;
+    tokio::time::sleep(3 * STREAM_PATIENCE).await;
+    assert!(!serving.is_finished());
+    assert_eq!(ada.permit(sfu()).await, None);
+    turn.forget("ada");
+    assert!(ada.is_closed_within(STREAM_PATIENCE + SECOND).await);
+}
+
+#[test]
+fn so_many_streams_and_so_many_of_one_address() {
+    let streams = Streams::default();
+    let admit = |ip: &str| streams.admit(ip.parse().unwrap());
+    let held: Vec<_> = (0..32).map(|_| admit("192.0.2.1").unwrap()).collect();
+    assert!(admit("192.0.2.1").is_none());
+    assert!(admit("192.0.2.2").is_some(), "others are not in this");
+    drop(held);
+    assert_eq!(streams.count(), 0);
+    let of_loopback: Vec<_> = (0..MAX_STREAMS)
+        .map(|_| admit("127.0.0.1").unwrap())
+        .collect();
+    assert!(admit("127.0.0.1").is_none());
+    assert!(admit("192.0.2.1").is_none());
+    assert_eq!((MAX_STREAMS, MAX_STREAMS_OF_ADDRESS), (1024, 32));
+    drop(of_loopback);
+    assert!(admit("192.0.2.1").is_some());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_packets_and_holds_up_nobody() {
+    let (turn, _media) = start().await;
+    let mut slow = Guest::tcp(&turn, "ada", "lobby").await;
+    let at_slow = slow.allocate().await;
+    assert_eq!(slow.permit(sfu()).await, None);
+    let mut quick = Guest::udp(&turn, "bob", "lobby").await;
+    let at_quick = quick.allocate().await;
+    assert_eq!(quick.permit(sfu()).await, None);
+    let relay = turn.relay();
+    // No await in between: the writer cannot run on this runtime of one thread.
+    let sent = (0..500)
+        .filter(|_| relay.send(sfu(), at_slow, &[0; 1200]))
+        .count();
+    assert_eq!(sent, STREAM_QUEUE);
+    assert_eq!(
+        turn.stats().lost(super::super::Loss::QueueFull),
+        500 - STREAM_QUEUE as u64
+    );
+    assert!(relay.send(sfu(), at_quick, b"quick"));
+    assert_eq!(quick.packet().await, Packet::Data(sfu(), b"quick".to_vec()));
+    assert!(matches!(slow.packet().await, Packet::Data(_, payload) if payload.len() == 1200));
+}
+
+/// A certificate of our own making, and who trusts it.
+fn certificate() -> (rustls::ServerConfig, rustls::ClientConfig) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider.clone());
+    let server = server
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth();
+    let server = server
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider);
+    let client = client.with_safe_default_protocol_versions().unwrap();
+    (
+        server,
+        client.with_root_certificates(roots).with_no_client_auth(),
+    )
+}
+
+/// A client over TLS.
+async fn tls_guest(turn: &Turn, config: rustls::ClientConfig) -> Guest {
+    let socket = TcpStream::connect(turn.tls_address().unwrap())
+        .await
+        .unwrap();
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, socket)
+        .await
+        .unwrap();
+    Guest::stream(Box::new(stream), turn, "ada", "lobby")
+}
+
+#[tokio::test]
+async fn over_tls_it_is_the_same() {
+    let (server, client) = certificate();
+    let mut options = options();
+    options.tls = Some(("127.0.0.1:0".parse().unwrap(), Arc::new(server)));
+    let media = Arc::new(Notebook::default());
+    let turn = Turn::start(options, media.clone()).await.unwrap();
+    let mut ada = tls_guest(&turn, client).await;
+    assert!(
+        ada.exchange(Writer::of(BINDING_REQUEST).bytes())
+            .await
+            .unwrap()
+            .mapped
+            .is_some()
+    );
+    let at_ada = ada.allocate().await;
+    assert_eq!(ada.bind(0x4000, sfu()).await, None);
+    ada.send_on(0x4000, b"sealed").await;
+    assert_eq!(
+        media.wait_for(1).await,
+        [(at_ada, sfu(), b"sealed".to_vec())]
+    );
+    assert!(turn.relay().send(sfu(), at_ada, b"back"));
+    assert_eq!(
+        ada.packet().await,
+        Packet::Channel(0x4000, b"back".to_vec())
+    );
+    let stats = turn.stats();
+    assert_eq!((stats.tls.bytes_in, stats.tls.bytes_out), (6, 4));
+    // Whoever speaks plainly there is not spoken to.
+    let mut plain = TcpStream::connect(turn.tls_address().unwrap())
+        .await
+        .unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut plain, &[0; 64])
+        .await
+        .unwrap();
+    let mut plain = Guest::stream(Box::new(plain), &turn, "eve", "lobby");
+    assert!(plain.is_closed_within(SECOND).await);
+}

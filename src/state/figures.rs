@@ -1,0 +1,111 @@
+//! The figures of a connection, for whoever wants to know why a picture is as it is.
+
+/// What a connection does at the moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    /// By which path: `udp`, `tcp`, or `relay` with the protocol to the relay.
+    pub path: String,
+    /// The round trip, in milliseconds, where it is known.
+    pub rtt_ms: Option<f64>,
+    /// What the line carries, in kbit/s, where it is estimated.
+    pub available_kbps: Option<f64>,
+    /// One line a stream.
+    pub streams: Vec<StreamFigures>,
+}
+
+/// What one stream does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StreamFigures {
+    /// Tells it from the others, from one look to the next.
+    pub key: String,
+    /// Whether it is sent; otherwise it is received.
+    pub sent: bool,
+    /// Whether it is a picture.
+    pub video: bool,
+    /// The codec, for example `VP8`.
+    pub codec: String,
+    /// The simulcast layer (`rid`), where there are several.
+    pub layer: String,
+    /// Bytes so far.
+    pub bytes: f64,
+    /// kbit/s since the look before.
+    pub kbps: f64,
+    /// Width and height of the picture; 0 for sound.
+    pub size: (u32, u32),
+    /// Pictures a second.
+    pub fps: f64,
+    /// Lost packets, received streams only.
+    pub lost: f64,
+    /// Jitter, in milliseconds, received streams only.
+    pub jitter_ms: f64,
+}
+
+impl Figures {
+    /// Works out the rates against the look before, `passed_ms` ago.
+    pub fn since(mut self, before: &Self, passed_ms: f64) -> Self {
+        for stream in &mut self.streams {
+            let known = before.streams.iter().find(|known| known.key == stream.key);
+            if let Some(known) = known.filter(|_| passed_ms > 0.0) {
+                let bits = 8.0 * (stream.bytes - known.bytes).max(0.0);
+                stream.kbps = bits / passed_ms;
+            }
+        }
+        self
+    }
+}
+
+impl StreamFigures {
+    /// One line for people: `VP8 h · 640×360 · 25 fps · 480 kbit/s`.
+    pub fn line(&self) -> String {
+        let mut parts = vec![format!("{} {}", self.codec, self.layer).trim().to_owned()];
+        if self.video && self.size.1 > 0 {
+            parts.push(format!("{}×{}", self.size.0, self.size.1));
+            parts.push(format!("{:.0} fps", self.fps));
+        }
+        parts.push(format!("{:.0} kbit/s", self.kbps));
+        if !self.sent && self.jitter_ms > 0.0 {
+            parts.push(format!("± {:.0} ms", self.jitter_ms));
+        }
+        parts.join(" · ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(key: &str, bytes: f64) -> StreamFigures {
+        StreamFigures {
+            key: key.into(),
+            codec: "VP8".into(),
+            layer: "h".into(),
+            video: true,
+            sent: true,
+            size: (640, 360),
+            fps: 25.4,
+            bytes,
+            ..StreamFigures::default()
+        }
+    }
+
+    fn figures(bytes: f64) -> Figures {
+        Figures {
+            streams: vec![stream("a", bytes)],
+            ..Figures::default()
+        }
+    }
+
+    #[test]
+    fn rates_are_what_came_since_the_look_before() {
+        let now = figures(61_000.0).since(&figures(1_000.0), 1_000.0);
+        assert_eq!(now.streams[0].kbps, 480.0);
+        assert_eq!(
+            now.streams[0].line(),
+            "VP8 h · 640×360 · 25 fps · 480 kbit/s"
+        );
+        let other = figures(5.0).since(&Figures::default(), 1_000.0);
+        assert_eq!(other.streams[0].kbps, 0.0);
+        let reset = figures(5.0).since(&figures(1_000.0), 1_000.0);
+        assert_eq!(reset.streams[0].kbps, 0.0);
+    }
+}

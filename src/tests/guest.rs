@@ -1,0 +1,281 @@
+//! [`Guest`], somebody in a call through the SFU: a socket of the room protocol, and a
+//! real WebRTC connection over real UDP.
+
+use super::harness::{Client, PATIENCE, TestApp};
+use crate::protocol::{
+    ClientMessage, MediaOffer, OfferedTrack, ParticipantId, ServerMessage, Slot, Source, Wanted,
+};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+use str0m::{
+    Candidate, Event, Input, Output, Rtc,
+    change::{SdpAnswer, SdpPendingOffer},
+    media::{Direction, MediaKind, Mid},
+    net::{Protocol, Receive},
+    rtp::{ExtensionValues, RtpWrite},
+};
+use tokio::{net::UdpSocket, time::timeout};
+
+/// Slots of each kind that a guest offers.
+const SLOTS: usize = 3;
+
+/// Somebody in a call.
+pub struct Guest {
+    /// The socket.
+    pub client: Client,
+    /// The connection.
+    pub rtc: Rtc,
+    /// Where its datagrams go through.
+    pub udp: UdpSocket,
+    /// What each slot carries.
+    pub slots: HashMap<String, Slot>,
+    /// Pictures that came: by which description, and the mark in them.
+    pub pictures: Vec<(Mid, u8)>,
+    /// Everything else the server said.
+    pub heard: Vec<ServerMessage>,
+    /// Whether the connection is up.
+    connected: bool,
+    /// The offer under way.
+    pending: Option<SdpPendingOffer>,
+    /// One's own sources.
+    sources: Vec<(Source, Mid)>,
+    /// Packets sent so far.
+    sent: u64,
+    /// Keyframes the server asked for.
+    pub keyframes_asked: usize,
+}
+
+impl Guest {
+    /// Somebody who has joined, entered the call, and is connected.
+    pub async fn connects(app: &TestApp, room: &str, nickname: &str) -> Self {
+        let mut guest = Self::enters(app, room, nickname).await;
+        guest.offers(1).await;
+        guest.until("connected", |guest| guest.connected).await;
+        guest
+    }
+
+    /// Somebody who has entered the call.
+    pub async fn enters(app: &TestApp, room: &str, nickname: &str) -> Self {
+        let mut client = app.join(room, nickname).await;
+        client.enters_call(1).await;
+        let udp = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
+        let mut rtc = Rtc::builder()
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .enable_opus(true, false)
+            .enable_vp8(true)
+            .build(Instant::now());
+        let address = udp.local_addr().expect("bound");
+        let candidate = Candidate::host(address, "udp").expect("valid");
+        rtc.add_local_candidate(candidate);
+        Self {
+            client,
+            rtc,
+            udp,
+            slots: HashMap::new(),
+            pictures: Vec::new(),
+            heard: Vec::new(),
+            connected: false,
+            pending: None,
+            sources: Vec::new(),
+            sent: 0,
+            keyframes_asked: 0,
+        }
+    }
+
+    /// The description of an offer with one's own sources and slots for others'.
+    pub fn offer(&mut self) -> String {
+        let mut api = self.rtc.sdp_api();
+        let send = Direction::SendOnly;
+        let voice = api.add_media(MediaKind::Audio, send, None, None, None);
+        let face = api.add_media(MediaKind::Video, send, None, None, None);
+        self.sources = vec![(Source::Microphone, voice), (Source::Camera, face)];
+        for kind in [MediaKind::Audio, MediaKind::Video].repeat(SLOTS) {
+            api.add_media(kind, Direction::RecvOnly, None, None, None);
+        }
+        let (offer, pending) = api.apply().expect("there is something to offer");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
+    /// Offers connection number `connection`.
+    pub async fn offers(&mut self, connection: u32) {
+        let sdp = self.offer();
+        self.offers_as(connection, sdp).await;
+    }
+
+    /// Offers a description as connection number `connection`.
+    pub async fn offers_as(&mut self, connection: u32, sdp: String) {
+        let tracks = self.sources.iter().map(|(source, mid)| OfferedTrack {
+            mid: mid.to_string(),
+            source: *source,
+        });
+        let offer = MediaOffer {
+            connection,
+            n: 1,
+            sdp,
+            tracks: tracks.collect(),
+        };
+        self.client.sends(&ClientMessage::Offer(offer)).await;
+    }
+
+    /// Who one is.
+    pub fn id(&self) -> ParticipantId {
+        self.client.id()
+    }
+
+    /// Wants to see the camera of these people.
+    pub async fn wants(&mut self, people: &[&ParticipantId]) {
+        let wanted = people.iter().map(|id| Wanted {
+            id: (*id).clone(),
+            source: Source::Camera,
+            height: 360,
+            pinned: false,
+        });
+        let tiles = wanted.collect();
+        self.client.sends(&ClientMessage::Intent { tiles }).await;
+    }
+
+    /// Sends one picture with this mark; it can be begun with.
+    pub fn shows(&mut self, mark: u8) {
+        // A descriptor that starts a partition, the tag of a keyframe, its start code.
+        let mut payload = vec![0x10, 0x00, 0x00, 0x00, 0x9d, 0x01, 0x2a, 64, 0, 48, 0];
+        payload.push(mark);
+        self.writes(Source::Camera, payload, None);
+    }
+
+    /// Sends 20 ms of sound that loud.
+    pub fn speaks(&mut self, dbov: i8) {
+        self.writes(Source::Microphone, vec![1, 2, 3], Some(-dbov));
+    }
+
+    fn writes(&mut self, source: Source, payload: Vec<u8>, level: Option<i8>) {
+        self.sent += 1;
+        let mid = self
+            .sources
+            .iter()
+            .find(|(s, _)| *s == source)
+            .expect("offered")
+            .1;
+        let pt = self.rtc.media(mid).expect("there").remote_pts()[0];
+        let seq = self.sent;
+        let extensions = ExtensionValues {
+            audio_level: level,
+            voice_activity: level.map(|_| true),
+            ..ExtensionValues::default()
+        };
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None).expect("sends");
+        let time = (seq * 3000) as u32;
+        let write = RtpWrite::new(pt, seq.into(), time, Instant::now(), payload);
+        stream.write_rtp(write.marker(true).ext_vals(extensions));
+    }
+
+    /// Goes on until this holds.
+    pub async fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "{what} does not come");
+            self.goes_on().await;
+        }
+    }
+
+    /// Goes on for this long.
+    pub async fn lives(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.goes_on().await;
+        }
+    }
+
+    /// Takes in what has come, and sends what there is to send.
+    pub async fn goes_on(&mut self) {
+        self.tries_to_go_on().await.expect("goes on");
+    }
+
+    /// The same, where the connection may have ended.
+    pub async fn tries_to_go_on(&mut self) -> Result<(), str0m::RtcError> {
+        self.polls().await?;
+        let mut buffer = [0; 2048];
+        let slice = Duration::from_millis(5);
+        tokio::select! {
+            received = self.udp.recv_from(&mut buffer) => {
+                let (length, source) = received.expect("receives");
+                let destination = self.udp.local_addr().expect("bound");
+                let receive = Receive::new(Protocol::Udp, source, destination, &buffer[..length]);
+                let input = Input::Receive(Instant::now(), receive.expect("known"));
+                self.rtc.handle_input(input)?;
+            }
+            message = timeout(slice, self.client.next()) => {
+                if let Ok(message) = message {
+                    self.hears(message);
+                }
+                self.rtc.handle_input(Input::Timeout(Instant::now()))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn polls(&mut self) -> Result<(), str0m::RtcError> {
+        loop {
+            match self.rtc.poll_output()? {
+                Output::Timeout(_) => return Ok(()),
+                Output::Transmit(t) => {
+                    let sent = self.udp.send_to(&t.contents, t.destination).await;
+                    sent.expect("sends");
+                }
+                Output::Event(Event::Connected) => self.connected = true,
+                Output::Event(Event::KeyframeRequest(_)) => self.keyframes_asked += 1,
+                Output::Event(Event::RtpPacket(packet)) => {
+                    let ssrc = packet.header.ssrc;
+                    let mut direct = self.rtc.direct_api();
+                    let mid = direct.stream_rx(&ssrc).expect("known").mid();
+                    let video = packet.payload.len() == 12;
+                    let mark = packet.payload.last().copied().unwrap_or(0);
+                    if video {
+                        self.pictures.push((mid, mark));
+                    }
+                }
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn hears(&mut self, message: ServerMessage) {
+        match message {
+            ServerMessage::Answer { sdp, .. } => {
+                let answer = SdpAnswer::from_sdp_string(&sdp).expect("an answer");
+                let pending = self.pending.take().expect("offered");
+                let accepted = self.rtc.sdp_api().accept_answer(pending, answer);
+                accepted.expect("accepts");
+            }
+            ServerMessage::Slots { slots } => {
+                for slot in slots {
+                    self.slots.insert(slot.mid.clone(), slot);
+                }
+            }
+            other => self.heard.push(other),
+        }
+    }
+
+    /// Whose picture came with this mark, as the slots say.
+    pub fn saw(&self, mark: u8) -> Option<ParticipantId> {
+        let (mid, _) = self.pictures.iter().rev().find(|(_, seen)| *seen == mark)?;
+        self.slots.get(&mid.to_string())?.id.clone()
+    }
+
+    /// Waits until somebody's picture with this mark comes in the right slot; they send it
+    /// until then.
+    pub async fn sees(&mut self, other: &mut Guest, mark: u8) {
+        let whose = other.id();
+        let deadline = Instant::now() + PATIENCE;
+        while self.saw(mark).as_ref() != Some(&whose) {
+            assert!(Instant::now() < deadline, "{mark} does not come");
+            other.shows(mark);
+            other.goes_on().await;
+            self.goes_on().await;
+        }
+    }
+}

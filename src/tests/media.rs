@@ -1,0 +1,248 @@
+//! Calls through the SFU: real connections over real UDP, and what strangers send.
+
+use super::{
+    guest::Guest,
+    harness::{TestApp, hasty, patient},
+};
+use crate::protocol::{ClientMessage, ErrorCode, MediaOffer, Mode, ServerMessage, Source};
+use std::time::Duration;
+use tokio::net::UdpSocket;
+
+/// A server whose calls always go through the SFU.
+async fn app() -> TestApp {
+    TestApp::start_with(patient(), &["--p2p-max", "0"]).await
+}
+
+#[tokio::test]
+async fn a_picture_comes_in_the_slot_of_the_person_who_sent_it() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let mut cem = Guest::connects(&app, "team", "Cem").await;
+    cem.wants(&[&ann.id(), &ben.id()]).await;
+    cem.sees(&mut ann, 7).await;
+    cem.sees(&mut ben, 8).await;
+    assert!(
+        ann.pictures.is_empty(),
+        "nobody asked for anything: {:?}",
+        ann.pictures
+    );
+}
+
+#[tokio::test]
+async fn media_does_not_cross_rooms() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let mut eve = Guest::connects(&app, "elsewhere", "Eve").await;
+    eve.wants(&[&ann.id(), &ben.id()]).await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 9).await;
+    eve.lives(Duration::from_millis(200)).await;
+    assert!(eve.pictures.is_empty() && eve.slots.values().all(|slot| slot.id.is_none()));
+}
+
+#[tokio::test]
+async fn whoever_is_wanted_is_asked_for_a_keyframe() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+    let asked = ann.keyframes_asked;
+    ben.wants(&[]).await;
+    ben.until("the slot is free", |ben| {
+        ben.slots.values().all(|s| s.source != Some(Source::Camera))
+    })
+    .await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 2).await;
+    ann.until("another request", |ann| ann.keyframes_asked > asked)
+        .await;
+}
+
+#[tokio::test]
+async fn whoever_speaks_is_told_to_everybody() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let id = ann.id();
+    let told = |guest: &Guest| {
+        guest.heard.iter().any(|message| {
+            matches!(message, ServerMessage::Speakers { loudest, .. } if loudest.iter().any(|s| s.id == id))
+        })
+    };
+    for _ in 0..400 {
+        if told(&ben) {
+            return;
+        }
+        ann.speaks(20);
+        ann.lives(Duration::from_millis(20)).await;
+        ben.goes_on().await;
+    }
+    panic!("nobody said that Ann speaks");
+}
+
+#[tokio::test]
+async fn a_third_person_moves_the_call_to_the_server_and_two_move_back() {
+    let app = TestApp::start_with(hasty(), &["--p2p-max", "2"]).await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    let mut cem = app.join("team", "Cem").await;
+    ann.enters_call(1).await;
+    ben.enters_call(1).await;
+    cem.enters_call(1).await;
+    let moved = |message| match message {
+        ServerMessage::Moved { mode } => Some(mode),
+        _ => None,
+    };
+    assert_eq!(ann.waits_for(moved).await, Mode::Sfu);
+    cem.sends(&ClientMessage::LeaveCall).await;
+    assert_eq!(ann.waits_for(moved).await, Mode::P2p);
+    assert_eq!(ben.waits_for(moved).await, Mode::Sfu);
+    assert_eq!(ben.waits_for(moved).await, Mode::P2p);
+}
+
+#[tokio::test]
+async fn an_offer_that_makes_no_sense_is_refused_and_the_next_one_taken() {
+    let app = app().await;
+    let mut ann = Guest::enters(&app, "team", "Ann").await;
+    for (connection, sdp) in [(1, "v=0"), (2, ""), (3, "v=0\r\nm=audio 9 x y\r\n")] {
+        let offer = MediaOffer {
+            connection,
+            n: 1,
+            sdp: sdp.into(),
+            tracks: vec![],
+        };
+        ann.client.sends(&ClientMessage::Offer(offer)).await;
+        assert_eq!(ann.client.is_refused().await.0, ErrorCode::BadOffer);
+        let closed = ann.client.next().await;
+        assert_eq!(closed, ServerMessage::MediaClosed { connection });
+    }
+    ann.offers(4).await;
+    ann.until("an answer", |ann| ann.rtc.is_connected()).await;
+}
+
+#[tokio::test]
+async fn call_messages_of_the_sfu_are_only_for_those_in_the_call() {
+    let app = app().await;
+    let mut ann = app.join("team", "Ann").await;
+    let offer = MediaOffer {
+        connection: 1,
+        n: 1,
+        sdp: "v=0".into(),
+        tracks: vec![],
+    };
+    ann.sends(&ClientMessage::Offer(offer.clone())).await;
+    assert_eq!(ann.is_refused().await.0, ErrorCode::NotInCall);
+    ann.sends(&ClientMessage::Intent { tiles: vec![] }).await;
+    ann.sends(&ClientMessage::HangUp { connection: 1 }).await;
+    assert_eq!(ann.hears_until_now().await, []);
+    ann.enters_call(1).await;
+    let sdp = "x".repeat(49 * 1024);
+    ann.sends(&ClientMessage::Offer(MediaOffer { sdp, ..offer }))
+        .await;
+    assert_eq!(ann.is_refused().await.0, ErrorCode::SignalTooLong);
+}
+
+#[tokio::test]
+async fn media_goes_on_while_the_socket_is_down_and_is_taken_up_again() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+    let was = ann.client.joined().clone();
+    ann.client = app.resume("team", "Ann", &was, 0).await;
+    ben.sees(&mut ann, 2).await;
+    let devices = crate::protocol::Devices::default();
+    let leg = 1;
+    ann.client
+        .sends(&ClientMessage::EnterCall { leg, devices })
+        .await;
+    let connection = ann.client.waits_for(|message| match message {
+        ServerMessage::Call { connection, .. } => Some(connection),
+        _ => None,
+    });
+    assert_eq!(connection.await, Some(1), "the same connection goes on");
+    ben.sees(&mut ann, 3).await;
+}
+
+#[tokio::test]
+async fn what_strangers_send_to_the_media_port_disturbs_nobody() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+    let port = app
+        .context
+        .sfu
+        .candidates()
+        .next()
+        .expect("there is a port");
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
+    for number in 0..2_000_u32 {
+        // STUN, DTLS, RTP, RTCP by their first byte (RFC 7983), and nonsense.
+        let first = [0, 22, 128, 200, 77][number as usize % 5];
+        let mut junk = vec![first; 20 + number as usize % 400];
+        junk[1..5].copy_from_slice(&number.to_be_bytes());
+        stranger.send_to(&junk, port).await.expect("sends");
+    }
+    ben.sees(&mut ann, 2).await;
+    let mut answer = [0; 2048];
+    let answered = stranger.try_recv_from(&mut answer);
+    assert!(answered.is_err(), "a stranger is answered nothing");
+}
+
+#[tokio::test]
+async fn a_handshake_from_an_address_that_proved_nothing_does_not_keep_the_real_one_out() {
+    let app = app().await;
+    let port = app
+        .context
+        .sfu
+        .candidates()
+        .next()
+        .expect("there is a port");
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
+    // The head of a DTLS 1.2 ClientHello record (RFC 6347 4.1) that offers nothing.
+    let hello = [
+        22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0,
+    ];
+    for number in 0..20 {
+        let mut guest = Guest::enters(&app, "team", &format!("Guest {number}")).await;
+        guest.offers(1).await;
+        for _ in 0..5 {
+            stranger.send_to(&hello, port).await.expect("sends");
+        }
+        guest
+            .until("connected", |guest| guest.rtc.is_connected())
+            .await;
+    }
+    let answered = stranger.try_recv_from(&mut [0; 64]);
+    assert!(answered.is_err(), "a stranger is answered nothing");
+}
+
+#[tokio::test]
+async fn a_certificate_other_than_the_one_described_gets_no_media() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut eve = Guest::enters(&app, "team", "Eve").await;
+    let sdp = eve.offer();
+    let line = sdp
+        .lines()
+        .find(|line| line.starts_with("a=fingerprint:sha-256 "));
+    let real = line.expect("there is one").to_owned();
+    let forged = format!("a=fingerprint:sha-256 {}", vec!["AB"; 32].join(":"));
+    eve.offers_as(1, sdp.replace(&real, &forged)).await;
+    eve.wants(&[&ann.id()]).await;
+    for mark in 0..40 {
+        ann.shows(mark);
+        ann.goes_on().await;
+        // What she is told of the failed handshake may end her side as well.
+        if eve.tries_to_go_on().await.is_err() {
+            break;
+        }
+    }
+    assert!(eve.pictures.is_empty());
+}
