@@ -17,13 +17,13 @@ unexport $(filter-out LEPTOS_SITE_ADDR,$(filter LEPTOS_% CARGO_TERM_%,$(.VARIABL
 
 WASM := --no-default-features --features hydrate --target wasm32-unknown-unknown
 
-.PHONY: help run test watch setup build check unit e2e chaos bench bench-build bench-chat bench-pages
+.PHONY: help run test watch setup build check unit e2e chaos bench bench-build bench-chat bench-pages bench-media
 
 help:
 	@echo "make run     build the release and serve it on http://127.0.0.1:3000"
 	@echo "make test    every check: format, lints, unit, browser end to end"
 	@echo "make chaos   kill the server under 200 clients, 30 times, and count"
-	@echo "make bench   measure it beside its peers: conversations and pages, about an hour"
+	@echo "make bench   measure it beside its peers: conversations, pages and media, two hours"
 	@echo "make watch   serve while you work, rebuilt at each change"
 	@echo "parts:       setup build check unit e2e"
 
@@ -79,7 +79,7 @@ chaos: build
 # Servers on the first core, the generator on the second. QUICK=1 only shows that it works.
 BENCH = taskset -c 1 target/release/noom-bench $(if $(QUICK),--quick)
 
-bench: bench-chat bench-pages
+bench: bench-chat bench-pages bench-media
 
 bench-build: build
 	@scripts/setup bench
@@ -90,3 +90,7 @@ bench-chat: bench-build
 
 bench-pages: bench-build
 	$(BENCH) pages
+
+# In a network of its own: Janus offers no loopback candidate.
+bench-media: bench-build
+	$(BENCH) media

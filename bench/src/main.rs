@@ -2,18 +2,20 @@
 //!
 //! Nothing here knows the server's code: it speaks the documented protocol to the real
 //! binary, as a stranger's client would. `noom-bench chat` compares conversations,
-//! `noom-bench pages` compares pages. The servers run on the first core and this process
+//! `noom-bench pages` compares pages, `noom-bench media` compares calls. The servers run on the first core and this process
 //! on the second, so that neither takes the other's time; what is compared is CPU time of
 //! the server's process, which a busy machine stretches less than the clock.
 //!
 //! * [`server`] a process under test: its start, its CPU time, its memory.
 //! * [`contender`] which servers there are; [`dialect`] how each is spoken to.
-//! * [`chat`] many connections in many rooms; [`pages`] many requests.
+//! * [`chat`] many connections in many rooms; [`pages`] many requests; [`media`] many
+//!   packets.
 //! * [`report`] tables and JSON.
 
 mod chat;
 mod contender;
 mod dialect;
+mod media;
 mod pages;
 mod report;
 mod server;
@@ -44,10 +46,20 @@ enum What {
     Chat(chat::Choice),
     /// Pages, beside Express and Pug.
     Pages,
+    /// Calls, beside Janus and a bare forwarder.
+    Media(media::Choice),
+    /// The bare forwarder, which `media` starts.
+    #[command(hide = true)]
+    Mirror(media::mirror::Settings),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    match &arguments.what {
+        What::Mirror(settings) => return media::mirror::run(settings),
+        What::Media(choice) => media::world::enter(choice)?,
+        What::Chat(_) | What::Pages => {}
+    }
     std::fs::create_dir_all(&arguments.out)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -56,6 +68,8 @@ fn main() -> Result<()> {
         match &arguments.what {
             What::Chat(choice) => chat::run(&arguments, choice).await,
             What::Pages => pages::run(&arguments).await,
+            What::Media(choice) => media::run(&arguments, choice).await,
+            What::Mirror(_) => unreachable!("it was run above and does not end"),
         }
     };
     tokio::task::LocalSet::new().block_on(&runtime, work)

@@ -17,8 +17,10 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// A running server; ends when dropped.
 pub struct Server {
+    /// What was started.
     child: Child,
-    pid: u32,
+    /// Its process.
+    pub pid: u32,
     /// Where it listens, on loopback.
     pub port: u16,
 }
@@ -46,7 +48,11 @@ impl Server {
     /// Starts a server on a port of its own and waits until it answers. The command is
     /// told the port as `PORT` and, with `{port}` in an argument, there.
     pub async fn start(program: &str, arguments: &[String]) -> Result<Self> {
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        Self::start_on(free_port()?, program, arguments).await
+    }
+
+    /// The same on a port that the caller has to know beforehand.
+    pub async fn start_on(port: u16, program: &str, arguments: &[String]) -> Result<Self> {
         let arguments = arguments
             .iter()
             .map(|argument| argument.replace("{port}", &port.to_string()));
@@ -99,6 +105,11 @@ impl Server {
         timeout(READY_WITHIN, self.child.wait()).await??;
         Ok(())
     }
+}
+
+/// A port that is free on loopback.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 /// CPU time of a process so far.

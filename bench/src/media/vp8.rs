@@ -1,0 +1,45 @@
+//! VP8 as far as a server looks: payload descriptor (RFC 7741) with picture id, TL0PICIDX and
+//! temporal layer, then a frame header (RFC 6386) that says whether it is a keyframe.
+
+/// The frame that is leaving.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Frame {
+    /// Bytes that have not left.
+    pub left: usize,
+    /// Whether nothing of it has left.
+    pub fresh: bool,
+    /// Whether it can be decoded without another.
+    pub key: bool,
+    /// Its temporal layer.
+    pub layer: u8,
+    /// Its time, in ticks.
+    pub time: u32,
+    /// Width and height, in pixels.
+    pub size: [u16; 2],
+}
+
+/// Writes payload descriptor and frame header of a packet of the frame with that number.
+pub fn describe(payload: &mut [u8], frame: Frame, number: u64, base_layer: u8) {
+    let Frame {
+        fresh, key, layer, ..
+    } = frame;
+    let picture = (number & 0x7fff) as u16;
+    // X; N where no other frame needs it; S where the frame begins.
+    payload[0] = 0x80 | u8::from(layer == 1) << 5 | u8::from(fresh) << 4;
+    // I, L, T.
+    payload[1] = 0xe0;
+    payload[2] = 0x80 | (picture >> 8) as u8;
+    payload[3] = picture as u8;
+    payload[4] = base_layer;
+    payload[5] = layer << 6;
+    if fresh {
+        // Frame tag: shown, and whether it depends on another.
+        payload[6] = 0x10 | u8::from(!key);
+    }
+    if fresh && key {
+        payload[9..12].copy_from_slice(&[0x9d, 0x01, 0x2a]);
+        let [width, height] = frame.size.map(u16::to_le_bytes);
+        payload[12..14].copy_from_slice(&width);
+        payload[14..16].copy_from_slice(&height);
+    }
+}
