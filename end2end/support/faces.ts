@@ -14,11 +14,12 @@ export const COLOURS: Record<string, Colour> = {
 
 /**
  * Gives a page a camera of one colour with a moving mark, and a microphone that hums.
+ * A busy picture flickers around that colour, so that it takes as many bits as a real one.
  * Call before it opens the page.
  */
-export async function paintCamera(page: Page, colour: Colour, size: [number, number] = [640, 360]): Promise<void> {
+export async function paintCamera(page: Page, colour: Colour, size: [number, number] = [640, 360], busy = false): Promise<void> {
   await page.addInitScript(
-    ({ colour: [red, green, blue], size: [width, height] }) => {
+    ({ colour: [red, green, blue], size: [width, height], busy }) => {
       if (typeof MediaDevices === 'undefined') return;
       const canvas = document.createElement('canvas');
       [canvas.width, canvas.height] = [width, height];
@@ -27,6 +28,11 @@ export async function paintCamera(page: Page, colour: Colour, size: [number, num
       const draw = () => {
         context.fillStyle = `rgb(${red} ${green} ${blue})`;
         context.fillRect(0, 0, width, height);
+        for (let spot = 0; busy && spot < 300; spot += 1) {
+          const shade = Math.random() * 80 - 40;
+          context.fillStyle = `rgb(${red + shade} ${green + shade} ${blue + shade})`;
+          context.fillRect(Math.random() * width, Math.random() * height, 60, 30);
+        }
         context.fillStyle = 'white';
         context.fillRect((drawn++ * 7) % width, 0, 8, 8);
       };
@@ -47,7 +53,7 @@ export async function paintCamera(page: Page, colour: Colour, size: [number, num
         return new MediaStream(tracks);
       };
     },
-    { colour, size },
+    { colour, size, busy },
   );
 }
 

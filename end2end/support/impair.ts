@@ -112,22 +112,24 @@ export class BadLine {
     }
   }
 
-  /** Sends a page's media by this line: it is told this port instead of the server's. */
-  async lead(page: Page): Promise<void> {
+  /** Sends a page's media by this line: it is told this port instead of the server's. TCP goes
+   * past it, where it is let. */
+  async lead(page: Page, { tcp = false } = {}): Promise<void> {
     await page.addInitScript(
-      ({ from, to }) => {
+      ({ from, to, tcp }) => {
         if (typeof RTCPeerConnection === 'undefined') return;
         const set = RTCPeerConnection.prototype.setRemoteDescription;
         RTCPeerConnection.prototype.setRemoteDescription = function (description: RTCSessionDescriptionInit) {
           const lines = description.sdp?.split('\r\n').flatMap((line) => {
             if (!line.startsWith('a=candidate:')) return [line];
-            // UDP alone: a way around would be taken.
-            return / tcp /i.test(line) ? [] : [line.replace(` ${from} typ`, ` ${to} typ`)];
+            // Usually UDP alone: a way around would be taken.
+            if (/ tcp /i.test(line)) return tcp ? [line] : [];
+            return [line.replace(` ${from} typ`, ` ${to} typ`)];
           });
           return set.call(this, { ...description, sdp: lines?.join('\r\n') } as any) as any;
         } as any;
       },
-      { from: this.target, to: this.port },
+      { from: this.target, to: this.port, tcp },
     );
   }
 }

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import {
-  chromium,
   expect,
   test as base,
   type Browser,
@@ -8,7 +7,6 @@ import {
   type BrowserContextOptions,
   type Page,
 } from '@playwright/test';
-import { launch } from './chromium.ts';
 import { Call } from '../pages/call.ts';
 import { Room } from '../pages/room.ts';
 import { Welcome } from '../pages/welcome.ts';
@@ -66,8 +64,6 @@ interface TestFixtures {
   quality: Quality;
   /** Brings somebody with a fresh browser profile. */
   person: (nickname: string, options?: PersonOptions) => Promise<Person>;
-  /** A browser that lets no media through by this protocol. */
-  browserWithout: (protocol: 'udp') => Promise<Browser>;
   /** A server of this test alone. */
   startServer: (options?: ServerOptions) => Promise<Server>;
 }
@@ -117,19 +113,8 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
     }
   },
 
-  browserWithout: async ({}, use) => {
-    const browsers: Browser[] = [];
-    await use(async () => {
-      const policy = '--force-webrtc-ip-handling-policy=disable_non_proxied_udp';
-      const browser = await chromium.launch({ headless: true, ...launch([policy]) });
-      browsers.push(browser);
-      return browser;
-    });
-    for (const browser of browsers) await browser.close();
-  },
-
   // Depends on `startServer` so that the pages close before their servers do.
-  person: async ({ browser, server, quality, startServer: _, browserWithout: __ }, use) => {
+  person: async ({ browser, server, quality, startServer: _ }, use) => {
     const contexts: BrowserContext[] = [];
     await use(async (nickname, options = {}) => {
       const locale = options.locale ?? 'en';

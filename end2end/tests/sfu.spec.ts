@@ -68,7 +68,7 @@ test('five people through the server all see the right faces and hear three voic
 });
 
 test('everybody comes back after the server was killed in mid-call', async ({ person, name, quality, startServer }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(300_000);
   quality.expects(/WebSocket connection to|net::ERR_/);
   const server = await startServer({ p2pMax: 0 });
   const people = [

@@ -146,6 +146,11 @@ impl Core {
         };
         let input = Input::Receive(now, receive);
         let is_check = is_stun(datagram.bytes);
+        // One thing at a time: a second packet would take the place of one that str0m has
+        // not handed out yet.
+        if self.peers.get(index).is_some_and(|peer| peer.dirty) {
+            self.drain(index, now);
+        }
         let Some(peer) = self.peers.get_mut(index) else {
             return;
         };

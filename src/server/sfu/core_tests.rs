@@ -114,3 +114,152 @@ fn a_connection_that_never_comes_up_is_given_up() {
     );
     assert!(core.peers.is_empty() && core.keys.is_empty());
 }
+
+/// Somebody's browser, without sockets.
+struct Browser {
+    rtc: str0m::Rtc,
+    mid: str0m::media::Mid,
+    pending: Option<str0m::change::SdpPendingOffer>,
+    address: SocketAddr,
+}
+
+impl Browser {
+    /// A browser that offers a camera.
+    fn offers(now: Instant) -> (Self, MediaOffer) {
+        let mut rtc = str0m::Rtc::builder().set_rtp_mode(true).build(now);
+        let address = ([127, 0, 0, 1], 4000).into();
+        let candidate = str0m::Candidate::host(address, "udp").expect("valid");
+        rtc.add_local_candidate(candidate);
+        let mut api = rtc.sdp_api();
+        let (kind, direction) = (
+            str0m::media::MediaKind::Video,
+            str0m::media::Direction::SendOnly,
+        );
+        let mid = api.add_media(kind, direction, None, None, None);
+        let (offer, pending) = api.apply().expect("something to offer");
+        let track = crate::protocol::OfferedTrack {
+            mid: mid.to_string(),
+            source: crate::protocol::Source::Camera,
+        };
+        let offer = MediaOffer {
+            connection: 1,
+            n: 1,
+            sdp: offer.to_sdp_string(),
+            tracks: vec![track],
+        };
+        let pending = Some(pending);
+        (
+            Self {
+                rtc,
+                mid,
+                pending,
+                address,
+            },
+            offer,
+        )
+    }
+
+    /// What it sends now.
+    fn sends(&mut self) -> Vec<Vec<u8>> {
+        let mut sent = Vec::new();
+        loop {
+            match self.rtc.poll_output().expect("goes on") {
+                Output::Transmit(transmit) => sent.push(transmit.contents.to_vec()),
+                Output::Event(_) => {}
+                Output::Timeout(_) => return sent,
+            }
+        }
+    }
+
+    /// Connects to the core: datagrams there and back, until both are content.
+    fn connects(&mut self, core: &mut Core, answer: &str, now: &mut Instant) {
+        let answer = str0m::change::SdpAnswer::from_sdp_string(answer).expect("an answer");
+        let pending = self.pending.take().expect("offered");
+        self.rtc
+            .sdp_api()
+            .accept_answer(pending, answer)
+            .expect("accepts");
+        for _ in 0..200 {
+            *now += std::time::Duration::from_millis(10);
+            for bytes in self.sends() {
+                core.receive(self.datagram(&bytes), *now);
+                core.settle(*now);
+            }
+            core.wake(*now);
+            for transmit in std::mem::take(core.outgoing()) {
+                let receive = Receive::new(
+                    Protocol::Udp,
+                    transmit.source,
+                    self.address,
+                    &transmit.contents,
+                );
+                let input = Input::Receive(*now, receive.expect("known"));
+                self.rtc.handle_input(input).expect("takes it");
+            }
+            self.rtc
+                .handle_input(Input::Timeout(*now))
+                .expect("goes on");
+            if self.rtc.is_connected() && core.peers.iter().all(|(_, peer)| peer.connected) {
+                return;
+            }
+        }
+        panic!("does not connect");
+    }
+
+    fn datagram<'a>(&self, bytes: &'a [u8]) -> Incoming<'a> {
+        Incoming {
+            proto: Protocol::Udp,
+            source: self.address,
+            local: None,
+            bytes,
+        }
+    }
+}
+
+#[test]
+fn packets_that_come_all_at_once_are_all_taken_in() {
+    let (mut core, mut events, mut now) = core();
+    let (mut browser, offer) = Browser::offers(now);
+    let (peer, person) = (PeerKey(1), person());
+    core.command(
+        RoomKey(1),
+        Command::Offer {
+            peer,
+            person,
+            offer,
+        },
+        now,
+    );
+    let Ok(Event::Answer { sdp, .. }) = events.try_recv() else {
+        panic!("an answer");
+    };
+    browser.connects(&mut core, &sdp, &mut now);
+    let pt = browser.rtc.media(browser.mid).expect("there").remote_pts()[0];
+    for seq in 1..=5_u64 {
+        let mut direct = browser.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(browser.mid, None).expect("sends");
+        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), 0, now, vec![0x10; 100]);
+        stream.write_rtp(write);
+    }
+    browser
+        .rtc
+        .handle_input(Input::Timeout(now))
+        .expect("goes on");
+    let burst = browser.sends();
+    assert!(burst.len() >= 5);
+    for bytes in &burst {
+        core.receive(browser.datagram(bytes), now);
+    }
+    core.settle(now);
+    let (_, track) = core.rooms[&RoomKey(1)]
+        .tracks
+        .iter()
+        .next()
+        .expect("a track");
+    let bits = track.layers[0].meter.bitrate_bps(now);
+    assert_eq!(
+        bits,
+        5 * 100 * 8 * 10,
+        "five packets in a tenth of a second"
+    );
+}

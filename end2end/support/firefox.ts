@@ -1,0 +1,203 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { Page } from '@playwright/test';
+import WebSocket from 'ws';
+
+const NAMES = ['firefox-esr', 'firefox'];
+/** How long a start may take until Firefox says where it listens. */
+const READY_WITHIN_MS = 60_000;
+/** How long an answer of Firefox may take. */
+const ANSWER_WITHIN_MS = 45_000;
+/** How long Firefox may take to end when it is asked to. */
+const GONE_WITHIN_MS = 5_000;
+
+/** What a fresh profile says: fake devices, nobody is asked, and a call within one machine. */
+const PREFERENCES: Record<string, boolean | number | string> = {
+  'media.navigator.streams.fake': true,
+  'media.navigator.permission.disabled': true,
+  'media.getusermedia.insecure.enabled': true,
+  'media.devices.insecure.enabled': true,
+  'media.autoplay.default': 0,
+  'media.peerconnection.ice.loopback': true,
+  // Who may capture shows every address of the machine (RFC 8828 5.2, mode 1). Others show the
+  // one of the default route, and from that Firefox does not go to a server on the loopback.
+  'permissions.default.camera': 1,
+  'permissions.default.microphone': 1,
+  'media.peerconnection.ice.obfuscate_host_addresses': false,
+  // Nothing that phones home: it would take the processor from the test.
+  'app.update.enabled': false,
+  'app.normandy.enabled': false,
+  'browser.safebrowsing.update.enabled': false,
+  'browser.shell.checkDefaultBrowser': false,
+  'browser.startup.homepage_override.mstone': 'ignore',
+  'datareporting.policy.dataSubmissionEnabled': false,
+  'extensions.update.enabled': false,
+  'media.gmp-manager.updateEnabled': false,
+  'network.captive-portal-service.enabled': false,
+  'network.connectivity-service.enabled': false,
+  'services.settings.server': 'data:,',
+  'toolkit.telemetry.enabled': false,
+};
+
+/** The Firefox of this machine: the variable FIREFOX, else the first found on PATH, if any. */
+export function firefoxPath(): string | undefined {
+  if (process.env.FIREFOX) return process.env.FIREFOX;
+  for (const name of NAMES) {
+    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+      const path = join(folder, name);
+      try {
+        accessSync(path, constants.X_OK);
+        return path;
+      } catch {
+        // Not in this folder.
+      }
+    }
+  }
+  return undefined;
+}
+
+type Answer = { done: (result: any) => void; failed: (error: Error) => void };
+
+/**
+ * A Firefox with one page, driven by WebDriver BiDi: Playwright drives only a Firefox of
+ * its own making. It takes scripts as a Playwright page does, see `page`.
+ */
+export class Firefox {
+  /** What the console of the page said: warnings and errors. */
+  readonly console: string[] = [];
+  private readonly waiting = new Map<number, Answer>();
+  private sent = 0;
+  private context = '';
+
+  private constructor(
+    private readonly process: ChildProcess,
+    private readonly profile: string,
+    private readonly socket: WebSocket,
+  ) {
+    socket.on('message', (data) => this.heard(JSON.parse(String(data))));
+    socket.on('close', () => this.fail(new Error('Firefox has hung up')));
+    socket.on('error', (error) => this.fail(error));
+  }
+
+  static async start(): Promise<Firefox> {
+    const path = firefoxPath();
+    if (!path) throw new Error('No Firefox on PATH. Run `make setup`, or set FIREFOX to one.');
+    const profile = await mkdtemp(join(tmpdir(), 'noom-firefox-'));
+    const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});`);
+    await writeFile(join(profile, 'user.js'), lines.join('\n'));
+    const args = ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port=0', 'about:blank'];
+    const env = { ...process.env, MOZ_CRASHREPORTER_DISABLE: '1', HOME: profile };
+    const child = spawn(path, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    try {
+      const socket = new WebSocket(`${await listens(child)}/session`, { perMessageDeflate: false });
+      await once(socket, 'open');
+      const firefox = new Firefox(child, profile, socket);
+      await firefox.begin();
+      return firefox;
+    } catch (error) {
+      await end(child, profile);
+      throw error;
+    }
+  }
+
+  private async begin(): Promise<void> {
+    await this.ask('session.new', { capabilities: {} });
+    await this.ask('session.subscribe', { events: ['log.entryAdded'] });
+    const { contexts } = await this.ask('browsingContext.getTree', {});
+    this.context = contexts[0].context;
+  }
+
+  /** Opens a page, and waits until it is loaded. */
+  async open(url: string): Promise<void> {
+    await this.ask('browsingContext.navigate', { context: this.context, url, wait: 'complete' });
+  }
+
+  /** Has every page opened from now on run this before anything of its own. */
+  async addInitScript<Arg>(script: (arg: Arg) => unknown, arg?: Arg): Promise<void> {
+    await this.ask('script.addPreloadScript', { functionDeclaration: `() => { ${call(script, arg)}; }` });
+  }
+
+  /** What a function says in the page. It and what it says have to be plain: they travel as text. */
+  async evaluate<Result, Arg>(script: (arg: Arg) => Result | Promise<Result>, arg?: Arg): Promise<Result> {
+    const answer = await this.ask('script.evaluate', {
+      expression: `(async () => JSON.stringify((await ${call(script, arg)}) ?? null))()`,
+      target: { context: this.context },
+      awaitPromise: true,
+    });
+    if (answer.type === 'exception') throw new Error(`In Firefox: ${answer.exceptionDetails.text}`);
+    return JSON.parse(answer.result.value);
+  }
+
+  /** For what takes a page and only runs scripts in it: `paintCamera`, `expectFlow`, `paths` … */
+  get page(): Page {
+    return this as unknown as Page;
+  }
+
+  async close(): Promise<void> {
+    await this.ask('browser.close', {}).catch(() => undefined);
+    this.socket.terminate();
+    await end(this.process, this.profile);
+  }
+
+  private ask(method: string, params: object): Promise<any> {
+    const id = (this.sent += 1);
+    return new Promise((done, failed) => {
+      const late = () => this.waiting.delete(id) && failed(new Error(`Firefox does not answer ${method}`));
+      const timer = setTimeout(late, ANSWER_WITHIN_MS);
+      this.waiting.set(id, {
+        done: (result) => (clearTimeout(timer), done(result)),
+        failed: (error) => (clearTimeout(timer), failed(error)),
+      });
+      this.socket.send(JSON.stringify({ id, method, params }));
+    });
+  }
+
+  private heard(message: any): void {
+    const answer = this.waiting.get(message.id);
+    this.waiting.delete(message.id);
+    if (message.type === 'success') answer?.done(message.result);
+    if (message.type === 'error') answer?.failed(new Error(`Firefox: ${message.error}: ${message.message}`));
+    if (message.method === 'log.entryAdded' && ['warn', 'error'].includes(message.params.level)) {
+      this.console.push(`${message.params.level}: ${message.params.text}`);
+    }
+  }
+
+  private fail(error: Error): void {
+    for (const { failed } of this.waiting.values()) failed(error);
+    this.waiting.clear();
+  }
+}
+
+/** The text that calls a function with an argument. */
+function call(script: Function, arg: unknown): string {
+  return `(${script})(${arg === undefined ? '' : JSON.stringify(arg)})`;
+}
+
+/** Where a Firefox that has just been started listens. */
+function listens(child: ChildProcess): Promise<string> {
+  return new Promise((done, failed) => {
+    let said = '';
+    const timer = setTimeout(() => failed(new Error(`Firefox was not ready in time:\n${said}`)), READY_WITHIN_MS);
+    child.stderr!.on('data', (text) => {
+      said = (said + text).slice(-20_000);
+      const address = /WebDriver BiDi listening on (ws:\/\/\S+)/.exec(said)?.[1];
+      if (address) clearTimeout(timer), done(address);
+    });
+    child.on('error', failed);
+    child.on('exit', (code) => (clearTimeout(timer), failed(new Error(`Firefox ended with ${code}:\n${said}`))));
+  });
+}
+
+/** Waits until a Firefox is gone, or makes it go; its profile goes with it. */
+async function end(child: ChildProcess, profile: string): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const timer = setTimeout(() => child.kill('SIGKILL'), GONE_WITHIN_MS);
+    await once(child, 'exit');
+    clearTimeout(timer);
+  }
+  await rm(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+}

@@ -1,0 +1,248 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { BrowserContext } from '@playwright/test';
+import { roomPath } from '../pages/room.ts';
+import { expect, test as base, type Person } from '../support/test.ts';
+import { COLOURS, expectFace, expectVoices, paintCamera, paths, type Colour } from '../support/faces.ts';
+import { Firefox, firefoxPath } from '../support/firefox.ts';
+import { expectFlow, observeCalls } from '../support/rtc.ts';
+import type { Server } from '../support/server.ts';
+
+const PEER = join(dirname(fileURLToPath(import.meta.url)), '../peers/aiortc_peer.py');
+const TOOLS = process.env.NOOM_TOOLS ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'noom');
+const PYTHON = process.env.NOOM_AIORTC ?? join(TOOLS, 'aiortc/bin/python');
+
+type Said = { event: string } & Record<string, any>;
+
+/** Somebody whose WebRTC is aiortc's, and what it says it decodes. */
+class Stranger {
+  readonly said: Said[] = [];
+  /** What it complains of. */
+  complaints = '';
+
+  private constructor(private readonly process: ChildProcess) {
+    createInterface({ input: process.stdout! }).on('line', (line) => this.said.push(JSON.parse(line)));
+    process.stderr!.on('data', (text) => (this.complaints += text));
+  }
+
+  static enters(server: Server, room: string, nickname: string): Stranger {
+    const args = [PEER, `ws://127.0.0.1:${server.port}/ws`, room, nickname];
+    const colour = ['--colour', COLOURS[nickname].join(',')];
+    return new Stranger(spawn(PYTHON, [...args, ...colour], { stdio: ['pipe', 'pipe', 'pipe'] }));
+  }
+
+  /** The last it said of somebody. */
+  last(event: 'audio' | 'video', id: string): Said | undefined {
+    return this.said.filter((one) => one.event === event && one.id === id).at(-1);
+  }
+
+  async leaves(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const gone = once(this.process, 'exit');
+    this.process.stdin!.end();
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), 10_000);
+    await gone;
+    clearTimeout(timer);
+  }
+}
+
+interface Fixtures {
+  /** Brings somebody by aiortc. */
+  stranger: (server: Server, room: string, nickname: string) => Stranger;
+  /** Brings a Firefox. */
+  firefox: () => Promise<Firefox>;
+}
+
+const test = base.extend<Fixtures>({
+  // Both depend on `startServer`, so that they leave before their server does.
+  stranger: async ({ startServer: _ }, use) => {
+    const all: Stranger[] = [];
+    await use((server, room, nickname) => {
+      const stranger = Stranger.enters(server, room, nickname);
+      all.push(stranger);
+      return stranger;
+    });
+    for (const stranger of all) {
+      await stranger.leaves();
+      expect(stranger.complaints, 'nothing fails in the peer').not.toMatch(/Traceback|exception/i);
+    }
+  },
+
+  firefox: async ({ startServer: _ }, use) => {
+    const all: Firefox[] = [];
+    await use(async () => {
+      const firefox = await Firefox.start();
+      all.push(firefox);
+      await observeCalls(firefox.page as unknown as BrowserContext);
+      return firefox;
+    });
+    for (const firefox of all) {
+      await firefox.close();
+      expect(firefox.console.filter(isOurs), 'the console of Firefox stays clean').toEqual([]);
+    }
+  },
+});
+
+/** Whether a line of Firefox's console is about the page and not about Firefox. */
+function isOurs(line: string): boolean {
+  return !/^\w+: WebRTC:/.test(line);
+}
+
+/** A person with a painted camera, in the call. */
+async function enters(person: Person, room: string): Promise<Person> {
+  await paintCamera(person.page, COLOURS[person.name], [640, 360]);
+  await person.entersCall(room);
+  return person;
+}
+
+/**
+ * Gives a Firefox a camera of one colour with a moving mark. The microphone stays its own
+ * fake one: without a sound card its AudioContext never begins.
+ */
+async function paintFirefoxCamera(firefox: Firefox, [red, green, blue]: Colour): Promise<void> {
+  await firefox.addInitScript((fill) => {
+    if (typeof MediaDevices === 'undefined') return;
+    const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
+    const context = canvas.getContext('2d')!;
+    let drawn = 0;
+    const draw = () => {
+      context.fillStyle = fill;
+      context.fillRect(0, 0, 640, 360);
+      context.fillStyle = 'white';
+      context.fillRect((drawn++ * 7) % 640, 0, 8, 8);
+    };
+    setInterval(draw, 50);
+    draw();
+    const ask = MediaDevices.prototype.getUserMedia;
+    MediaDevices.prototype.getUserMedia = async function ({ video, audio }: MediaStreamConstraints = {}) {
+      const sound = audio ? (await ask.call(this, { audio })).getTracks() : [];
+      const picture = video ? canvas.captureStream(20).getTracks() : [];
+      return new MediaStream([...picture, ...sound]);
+    };
+  }, `rgb(${red} ${green} ${blue})`);
+}
+
+/** Opens the call in a Firefox. */
+async function firefoxEnters(firefox: Firefox, server: Server, room: string, nickname: string): Promise<void> {
+  await firefox.open(`${server.url}${roomPath(room)}/call?name=${nickname}&prejoin=0`);
+}
+
+/** The colour of the picture in somebody's tile, in a Firefox. */
+function tileColour(firefox: Firefox, of: string): Promise<Colour | null> {
+  return firefox.evaluate((of) => {
+    const tiles = [...document.querySelectorAll('li, [role=listitem]')];
+    const video = tiles.find((tile) => tile.textContent?.includes(of))?.querySelector('video');
+    if (!video?.videoWidth) return null;
+    const canvas = Object.assign(document.createElement('canvas'), { width: 16, height: 16 });
+    const context = canvas.getContext('2d')!;
+    context.drawImage(video, 0, 0, 16, 16);
+    const { data } = context.getImageData(0, 0, 16, 16);
+    const sum = [0, 0, 0];
+    for (let place = 0; place < data.length; place += 1) if (place % 4 < 3) sum[place % 4] += data[place];
+    return sum.map((value) => value / 256) as Colour;
+  }, of);
+}
+
+/** How far a colour is from somebody's. */
+function away(colour: Colour | undefined, from: string): number {
+  return Math.max(...COLOURS[from].map((value, place) => Math.abs(value - (colour?.[place] ?? -255))));
+}
+
+/** Waits until a Firefox shows somebody's colour. Frames are counted by `expectFlow`: a headless Firefox paints none. */
+async function expectTile(firefox: Firefox, of: string): Promise<void> {
+  await expect
+    .poll(async () => away((await tileColour(firefox, of)) ?? undefined, of), { message: `Firefox sees the colour of ${of}`, timeout: 40_000 })
+    .toBeLessThan(60);
+}
+
+test.describe('aiortc', () => {
+  test.skip(!existsSync(PYTHON), 'aiortc is not installed: make setup');
+
+  test('aiortc and Chromium see and hear each other through the server', async ({ person, stranger, name, startServer }) => {
+    test.setTimeout(120_000);
+    const server = await startServer({ p2pMax: 0 });
+    const ann = await enters(await person('Ann', { server }), name);
+    const ben = stranger(server, name, 'Ben');
+    await expectFace(ann, 'Ben');
+    await expectVoices(ann.page, 1);
+    const seen = () => ben.said.filter(({ event }) => event === 'video').at(-1);
+    await expect.poll(() => away(seen()?.colour, 'Ann'), { message: 'aiortc sees Ann', timeout: 30_000 }).toBeLessThan(60);
+    const { id, frames } = seen()!;
+    await expect.poll(() => ben.last('video', id)?.frames, { message: 'aiortc sees Ann move' }).toBeGreaterThan(frames + 5);
+    await expect.poll(() => ben.last('audio', id)?.energy, { message: 'aiortc hears Ann' }).toBeGreaterThan(10_000);
+  });
+
+  test('aiortc is told by slots whose picture is whose when people come and go', async ({ person, stranger, name, startServer }) => {
+    test.setTimeout(180_000);
+    const server = await startServer({ p2pMax: 0 });
+    const eve = stranger(server, name, 'Eve');
+    const ann = await enters(await person('Ann', { server }), name);
+    await expectFace(ann, 'Eve');
+    const dan = stranger(server, name, 'Dan');
+    const sees = (of: string) => {
+      const recent = eve.said.filter(({ event }) => event === 'video').slice(-4);
+      return recent.find(({ colour }) => away(colour, of) < 60);
+    };
+    for (const other of ['Ann', 'Dan']) {
+      await expect.poll(() => sees(other)?.frames, { message: `Eve sees ${other}`, timeout: 40_000 }).toBeGreaterThan(5);
+    }
+    expect(sees('Ann')!.id, 'two people').not.toBe(sees('Dan')!.id);
+    await dan.leaves();
+    const cleo = await enters(await person('Cleo', { server }), name);
+    await expect.poll(() => sees('Cleo')?.frames, { message: 'Eve sees Cleo', timeout: 40_000 }).toBeGreaterThan(5);
+    await expect.poll(() => sees('Ann')?.frames, { message: 'Eve still sees Ann' }).toBeGreaterThan(5);
+    await expectFace(cleo, 'Eve');
+  });
+
+  test('what piles up while the server is held up comes through whole', async ({ stranger, name, startServer }) => {
+    const server = await startServer({ p2pMax: 0 });
+    const ben = stranger(server, name, 'Ben');
+    const packets = () => server.metric('noom_media_packets_in_total');
+    await expect.poll(() => ben.said.some(({ state }) => state === 'connected')).toBe(true);
+    await expect.poll(packets, { message: 'media comes' }).toBeGreaterThan(100);
+    const before = await packets();
+    process.kill(server.pid!, 'SIGSTOP');
+    await wait(1_000);
+    process.kill(server.pid!, 'SIGCONT');
+    // 50 packets of sound and 15 pictures a second; they are all there in the first batches.
+    await wait(100);
+    expect((await packets()) - before).toBeGreaterThan(45);
+  });
+});
+
+test.describe('Firefox', () => {
+  test.skip(!firefoxPath(), 'there is no Firefox: make setup');
+
+  test('Firefox and Chromium see and hear each other through the server', async ({ person, firefox, name, startServer }) => {
+    test.setTimeout(150_000);
+    const server = await startServer({ p2pMax: 0 });
+    const ann = await enters(await person('Ann', { server }), name);
+    const fox = await firefox();
+    await paintFirefoxCamera(fox, COLOURS.Ben);
+    await firefoxEnters(fox, server, name, 'Ben');
+    await expectFace(ann, 'Ben');
+    await expectTile(fox, 'Ann');
+    await expectVoices(ann.page, 1);
+    await expectFlow(fox.page, 1);
+    expect(await paths(ann.page)).toEqual(['udp']);
+  });
+
+  test('Firefox and Chromium see and hear each other browser to browser', async ({ person, firefox, name, startServer }) => {
+    test.setTimeout(150_000);
+    const server = await startServer({ p2pMax: 2 });
+    const ann = await enters(await person('Ann', { server }), name);
+    const fox = await firefox();
+    // Firefox's own fake camera and microphone this time.
+    await firefoxEnters(fox, server, name, 'Ben');
+    await expectTile(fox, 'Ann');
+    await expectFlow(ann.page, 1);
+    await expectFlow(fox.page, 1);
+    expect(await server.metric('noom_media_connections'), 'nothing goes through the server').toBe(0);
+  });
+});
