@@ -96,6 +96,10 @@ pub async fn start_noom(noom: &Path, data: &Path) -> Result<Server> {
         "2000",
         "--max-rooms",
         "20000",
+        "--media-listen",
+        "127.0.0.1:0",
+        "--turn-listen",
+        "off",
         "--log",
         "warn",
     ];

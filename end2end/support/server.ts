@@ -60,7 +60,7 @@ export class Server {
 
   /** Starts the process again after `kill`: same port, same data. */
   async run(): Promise<void> {
-    const { p2pMax = 8, roomCapacity = 100, callCapacity, turn, env = {} } = this.options;
+    const { p2pMax = 64, roomCapacity = 100, callCapacity, turn, env = {} } = this.options;
     const args = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir];
     args.push('--media-listen', `127.0.0.1:${this.mediaPort}`, '--media-ip', '127.0.0.1');
     if (callCapacity) args.push('--call-capacity', String(callCapacity));

@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram';
 import { expect, test, type Person } from '../support/test.ts';
 import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
 import { BadLine } from '../support/impair.ts';
@@ -134,4 +135,40 @@ for (const [way, p2pMax] of [['the server', 0], ['browser to browser', 2]] as co
     expect(await paths(ann.page)).toEqual(['relay']);
     expect(await server.metric('noom_turn_allocations')).toBeGreaterThan(1);
   });
+}
+
+test('junk at the media port leaves a call alone', async ({ person, name, startServer }) => {
+  test.setTimeout(120_000);
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await person('Ann', { server });
+  const ben = await person('Ben', { server });
+  for (const somebody of [ann, ben]) {
+    await paintCamera(somebody.page, COLOURS[somebody.name]);
+    await somebody.entersCall(name);
+  }
+  await expectFace(ann, 'Ben');
+  const gap = await watchGaps(ann, 'Ben');
+  const dropped = await server.metric('noom_media_datagrams_dropped_total');
+  await flood(server.mediaPort, 20_000, 5);
+  await expectFace(ann, 'Ben');
+  expect((await server.metric('noom_media_datagrams_dropped_total')) - dropped).toBeGreaterThan(10_000);
+  note('longest gap beside 20,000 junk datagrams a second', `${Math.round(await gap.longest())} ms`);
+  expect(await gap.longest()).toBeLessThan(3_000);
+});
+
+/** Sends so many datagrams a second for so many seconds: STUN, DTLS, RTP and nonsense by their first byte. */
+async function flood(port: number, perSecond: number, seconds: number): Promise<void> {
+  const socket = createSocket('udp4');
+  const firsts = [0, 22, 128, 200, 77];
+  const started = performance.now();
+  for (let sent = 0; sent < perSecond * seconds; ) {
+    const due = Math.min(((performance.now() - started) * perSecond) / 1_000, perSecond * seconds);
+    for (; sent < due; sent += 1) {
+      const junk = Buffer.alloc(20 + (sent % 900), sent);
+      junk[0] = firsts[sent % firsts.length];
+      socket.send(junk, port, '127.0.0.1');
+    }
+    await new Promise((done) => setTimeout(done, 2));
+  }
+  socket.close();
 }

@@ -4,7 +4,7 @@
 //! candidate. A [`Leg`] names one stay of one person in the call, so that what was
 //! meant for a former stay reaches nobody.
 
-use super::ParticipantId;
+use super::{ParticipantId, Source};
 use serde::{Deserialize, Serialize};
 
 /// Longest session description the server routes, in bytes.
@@ -26,6 +26,21 @@ pub struct Devices {
     /// The screen is shared, beside the camera.
     #[serde(default)]
     pub screen: bool,
+}
+
+impl Devices {
+    /// What shows first that somebody's media arrives: a picture, else the voice; nothing
+    /// where all is off.
+    pub fn first_source(self) -> Option<Source> {
+        match self {
+            Self { camera: true, .. } => Some(Source::Camera),
+            Self { screen: true, .. } => Some(Source::Screen),
+            Self {
+                microphone: true, ..
+            } => Some(Source::Microphone),
+            _ => None,
+        }
+    }
 }
 
 /// A person in the call.

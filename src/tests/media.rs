@@ -4,7 +4,7 @@ use super::{
     guest::Guest,
     harness::{TestApp, hasty, patient},
 };
-use crate::protocol::{ClientMessage, ErrorCode, MediaOffer, Mode, ServerMessage, Source};
+use crate::protocol::{ClientMessage, ErrorCode, MediaOffer, Mode, ServerMessage};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
@@ -239,4 +239,33 @@ async fn a_certificate_other_than_the_one_described_gets_no_media() {
         }
     }
     assert!(eve.pictures.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_is_told_where_the_others_are() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+    ben.lives(Duration::from_millis(100)).await;
+    let address = ann.udp.local_addr().expect("bound").ip().to_string();
+    let told: Vec<_> = ben
+        .heard
+        .iter()
+        .map(|m| serde_json::to_string(m).expect("json"))
+        .collect();
+    let slots: Vec<_> = ben
+        .slots
+        .values()
+        .map(|s| serde_json::to_string(s).expect("json"))
+        .collect();
+    let named = told
+        .iter()
+        .chain(&slots)
+        .find(|text| text.contains(&address));
+    assert_eq!(
+        named, None,
+        "trust T13: candidates stay between a browser and the server"
+    );
 }

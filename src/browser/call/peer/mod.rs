@@ -109,13 +109,8 @@ impl Peer {
 
     /// Whether what they have switched on has begun to arrive.
     pub async fn is_flowing(&self, devices: Devices) -> bool {
-        let source = match devices {
-            Devices { camera: true, .. } => Source::Camera,
-            Devices { screen: true, .. } => Source::Screen,
-            Devices {
-                microphone: true, ..
-            } => Source::Microphone,
-            _ => return true,
+        let Some(source) = devices.first_source() else {
+            return true;
         };
         match self.receiver(source) {
             Some(receiver) => flows(&receiver, source.is_video()).await,

@@ -143,13 +143,8 @@ impl SfuLink {
 
     /// Whether what somebody has switched on has begun to arrive.
     pub async fn is_flowing(&self, id: &ParticipantId, devices: Devices) -> bool {
-        let source = match devices {
-            Devices { camera: true, .. } => Source::Camera,
-            Devices { screen: true, .. } => Source::Screen,
-            Devices {
-                microphone: true, ..
-            } => Source::Microphone,
-            _ => return true,
+        let Some(source) = devices.first_source() else {
+            return true;
         };
         match self.receiver(id, source) {
             Some(receiver) => flows(&receiver, source.is_video()).await,
