@@ -25,6 +25,7 @@ export async function paintCamera(page: Page, colour: Colour, size: [number, num
       [canvas.width, canvas.height] = [width, height];
       const context = canvas.getContext('2d')!;
       let drawn = 0;
+      let sound: AudioContext | undefined;
       const draw = () => {
         context.fillStyle = `rgb(${red} ${green} ${blue})`;
         context.fillRect(0, 0, width, height);
@@ -42,7 +43,8 @@ export async function paintCamera(page: Page, colour: Colour, size: [number, num
         const tracks: MediaStreamTrack[] = [];
         if (video) tracks.push(...canvas.captureStream(20).getTracks());
         if (audio) {
-          const sound = new AudioContext();
+          // One for all: browsers give a page only a few.
+          sound ??= new AudioContext();
           const hum = sound.createOscillator();
           const out = sound.createMediaStreamDestination();
           hum.connect(out);

@@ -11,6 +11,9 @@ use str0m::bwe::{Bitrate, BweKind};
 /// late, which looks like a narrow line; one that really is narrow has a long round trip or
 /// losses, and is not good. 600 kbit/s: the smallest layers of four people.
 const GOOD_LINE_BPS: u64 = 600_000;
+/// What a line carries at least that loses packets and answers quickly: nothing queues up on
+/// it, so sending less would not lose less. 300 kbit/s: a small picture or two.
+const LOSSY_LINE_BPS: u64 = 300_000;
 /// What one voice takes of a line, in bit/s: Opus as browsers send it, with its headers.
 const VOICE_BPS: u64 = 45_000;
 /// What a step needs of the line before it is taken, in per cent of what it costs: it is to
@@ -162,8 +165,9 @@ impl Core {
             .filter(|slot| !slot.video && slot.track.is_some());
         let sound = VOICE_BPS * voices.count() as u64;
         let estimate = peer.estimated.then_some(peer.estimate).flatten();
-        let floor = match peer.quality.quality() {
-            Some(Quality::Good) => GOOD_LINE_BPS,
+        let floor = match (peer.quality.quality(), peer.line) {
+            (Some(Quality::Good), _) => GOOD_LINE_BPS,
+            (_, Some((rtt, loss))) if rtt < 150.0 && loss < 0.2 => LOSSY_LINE_BPS,
             _ => 0,
         };
         let estimate = estimate.map(|bps| bps.max(floor).saturating_sub(sound));
@@ -186,7 +190,8 @@ impl Core {
             if slot.target.is_none() {
                 slot.current = None;
             }
-            if let (true, Some(track), Some(layer)) = (slot.is_waiting(), slot.track, slot.target) {
+            let waits = peer.connected && slot.is_waiting();
+            if let (true, Some(track), Some(layer)) = (waits, slot.track, slot.target) {
                 asked.push((track, layer));
             }
         }

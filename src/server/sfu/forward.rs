@@ -67,7 +67,9 @@ impl Core {
         let bound = std::mem::take(&mut track.bound);
         let mut passed = 0;
         for place in &bound {
-            let Some(peer) = self.peers.get_mut(place.peer) else {
+            // A keyframe for somebody who cannot be reached yet would be lost, and the next
+            // one is not asked for so soon.
+            let Some(peer) = self.peers.get_mut(place.peer).filter(|peer| peer.connected) else {
                 continue;
             };
             let Some(slot) = peer.slots.get_mut(place.slot) else {

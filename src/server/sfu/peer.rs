@@ -68,6 +68,8 @@ pub struct Peer {
     pub served: bool,
     /// How good the line is.
     pub quality: QualityMeter,
+    /// The round trip in milliseconds and the share of packets lost, as measured last.
+    pub line: Option<(f64, f64)>,
     /// How unevenly sound comes of late, in milliseconds.
     pub jitter_ms: f64,
     /// Whether it waits to be drained.
@@ -116,6 +118,7 @@ impl Peer {
             connected: false,
             served: false,
             quality: QualityMeter::default(),
+            line: None,
             jitter_ms: 0.0,
             dirty: false,
             written: false,

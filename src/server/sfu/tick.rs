@@ -155,6 +155,7 @@ impl Core {
         let rtt = stats.rtt.map_or(0.0, |rtt| rtt.as_secs_f64() * 1000.0);
         let lost = |fraction: Option<f32>| f64::from(fraction.unwrap_or(0.0));
         let loss = lost(stats.egress_loss_fraction).max(lost(stats.ingress_loss_fraction));
+        peer.line = Some((rtt, loss));
         if let Some(quality) = peer
             .quality
             .sample(rtt, loss, std::mem::take(&mut peer.jitter_ms))
