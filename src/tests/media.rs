@@ -163,6 +163,27 @@ async fn media_goes_on_while_the_socket_is_down_and_is_taken_up_again() {
 }
 
 #[tokio::test]
+async fn a_slot_that_became_free_while_the_socket_was_down_is_told_to_be_free() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+    let was = ben.client.joined().clone();
+    // Nobody listens at the old socket; the new one joins only after Ann has left.
+    drop(std::mem::replace(&mut ben.client, app.connect().await));
+    ann.client.sends(&ClientMessage::LeaveCall).await;
+    let left = |m| matches!(m, ServerMessage::CallLeft { .. }).then_some(());
+    ann.client.waits_for(left).await;
+    ben.client = app.resume("team", "Ben", &was, 0).await;
+    let devices = crate::protocol::Devices::default();
+    let enter = ClientMessage::EnterCall { leg: 1, devices };
+    ben.client.sends(&enter).await;
+    let free = |ben: &mut Guest| ben.slots.values().all(|slot| slot.id.is_none());
+    ben.until("every slot is free", free).await;
+}
+
+#[tokio::test]
 async fn what_strangers_send_to_the_media_port_disturbs_nobody() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;

@@ -90,7 +90,7 @@ impl Core {
         self.soil(index);
     }
 
-    /// Makes tracks of what an offer names, and lets go of what it does not name any more.
+    /// Makes tracks of what an offer names and the room does not have yet.
     fn publish(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         let Some(room) = self.rooms.get_mut(&peer.room) else {

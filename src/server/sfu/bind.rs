@@ -4,7 +4,7 @@
 
 use super::{RoomKey, allocator, command::Event, core::Core, track::Bound};
 use crate::protocol::{Quality, Slot as Told, Source};
-use std::time::Instant;
+use std::{cmp::Reverse, time::Instant};
 use str0m::bwe::{Bitrate, BweKind};
 
 /// What a line carries at least while it is good. A receiver that is busy tells of packets
@@ -52,24 +52,16 @@ impl Core {
         let Some(room) = self.rooms.get(&peer.room) else {
             return Vec::new();
         };
-        let dominant = room.speakers.dominant().map(|key| key as usize);
-        let speaker = dominant.and_then(|key| Some(&room.tracks.get(key)?.person));
         let mut wanted: Vec<_> = peer
             .wanted
             .iter()
             .filter(|w| w.source.is_video() && w.height > 0)
             .filter_map(|w| {
                 let track = room.track_of(&w.id, w.source)?;
-                let rank = match () {
-                    () if w.source == Source::Screen => 0,
-                    () if w.pinned => 1,
-                    () if speaker == Some(&w.id) => 2,
-                    () => 3,
-                };
-                (room.tracks[track].owner != index).then_some((rank, track))
+                (room.tracks[track].owner != index).then(|| (room.priority_of(w), track))
             })
             .collect();
-        wanted.sort_by_key(|(rank, _)| *rank);
+        wanted.sort_by_key(|(priority, _)| Reverse(*priority));
         wanted.dedup_by_key(|(_, track)| *track);
         wanted.into_iter().map(|(_, track)| track).collect()
     }
@@ -206,8 +198,6 @@ impl Core {
         let Some(room) = self.rooms.get(&peer.room) else {
             return Vec::new();
         };
-        let dominant = room.speakers.dominant().map(|key| key as usize);
-        let speaker = dominant.and_then(|key| Some(&room.tracks.get(key)?.person));
         let bound = peer.slots.iter().enumerate().filter(|(_, slot)| slot.video);
         let wish = |(place, slot): (usize, &super::slot::OutSlot)| {
             let track = room.tracks.get(slot.track?)?;
@@ -222,12 +212,7 @@ impl Core {
             }
             Some(allocator::Wanted {
                 key: place as u32,
-                priority: match () {
-                    () if track.source == Source::Screen => allocator::Priority::Screen,
-                    () if wanted.pinned => allocator::Priority::Pinned,
-                    () if speaker == Some(&track.person) => allocator::Priority::Speaker,
-                    () => allocator::Priority::Visible,
-                },
+                priority: room.priority_of(wanted),
                 height: wanted.height,
                 layers,
                 single: track.layers.len() == 1,
@@ -250,13 +235,14 @@ impl Core {
         }
     }
 
-    /// Tells a peer everything again.
-    pub(super) fn remind(&mut self, index: usize) {
-        for slot in &mut self.peers[index].slots {
-            slot.told.id = None;
-            slot.told.source = None;
-        }
-        self.tell_slots(index);
+    /// Tells a peer everything again, free slots too: it may believe otherwise.
+    pub(super) fn remind(&self, index: usize) {
+        let peer = &self.peers[index];
+        let event = Event::Slots {
+            peer: peer.key,
+            slots: peer.slots.iter().map(|slot| slot.told.clone()).collect(),
+        };
+        self.tell(peer.room, event);
     }
 
     /// Tells a peer what its slots carry, where that changed.

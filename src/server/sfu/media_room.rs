@@ -1,12 +1,13 @@
 //! The media of one room: who sends what, and who is heard.
 
 use super::{
+    allocator::Priority,
     command::Event,
     speakers::{Loudest, Speakers},
     track::Track,
 };
 use crate::{
-    protocol::{ParticipantId, Source, Speaker},
+    protocol::{ParticipantId, Source, Speaker, Wanted},
     server::metrics::media as counts,
 };
 use slab::Slab;
@@ -59,6 +60,18 @@ impl MediaRoom {
         let wanted = |track: &Track| track.source == source && track.person == *person;
         let mut tracks = self.tracks.iter();
         tracks.find(|(_, track)| wanted(track)).map(|(key, _)| key)
+    }
+
+    /// How much a picture matters to whoever wants it.
+    pub fn priority_of(&self, wanted: &Wanted) -> Priority {
+        let dominant = self.speakers.dominant().map(|key| key as usize);
+        let speaker = dominant.and_then(|key| Some(&self.tracks.get(key)?.person));
+        match () {
+            () if wanted.source == Source::Screen => Priority::Screen,
+            () if wanted.pinned => Priority::Pinned,
+            () if speaker == Some(&wanted.id) => Priority::Speaker,
+            () => Priority::Visible,
+        }
     }
 
     /// Tells who is heard, where that changed since the last time.
