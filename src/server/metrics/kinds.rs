@@ -54,10 +54,15 @@ impl Gauge {
         self.0.fetch_add(more, Relaxed);
     }
 
+    /// How many there are.
+    pub fn get(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+
     /// Writes it.
     pub fn write(&self, text: &mut String, name: &str, help: &str) {
         describe(text, name, "gauge", help);
-        let _ = writeln!(text, "{name} {}", self.0.load(Relaxed));
+        let _ = writeln!(text, "{name} {}", self.get());
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::kinds::{Counter, Gauge, Histogram};
 use std::fmt::Write;
-use str0m::net::Protocol;
 
 /// Connections there are.
 pub static PEERS: Level = Level(Gauge::zero());
@@ -35,8 +34,66 @@ pub static EVENTS_LOST: Counter = Counter::zero();
 /// From an offer to the first picture passed on to whoever made it.
 pub static FIRST_FRAME_SECONDS: Histogram<9> =
     Histogram::new([0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0]);
-/// Connections that came up over UDP, TCP, anything else.
-static CONNECTED: [Counter; 3] = [const { Counter::zero() }; 3];
+/// Connections by their [`Path`], in its order.
+static CONNECTED: [Counter; 4] = [const { Counter::zero() }; 4];
+/// Slots of pictures by [`Carried`], in its order.
+static SLOTS: [Gauge; 6] = [const { Gauge::zero() }; 6];
+
+/// The way ICE found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// UDP, to the media port.
+    Udp,
+    /// TCP, to the media port.
+    Tcp,
+    /// By our own TURN server.
+    Relay,
+    /// None in time.
+    Failed,
+}
+
+/// What a slot of pictures carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// The lowest layer of several, the middle one, the highest.
+    Layer(usize),
+    /// The only layer there is.
+    Single,
+    /// Nothing, because the line is too narrow.
+    Paused,
+    /// Nothing yet: a keyframe is waited for.
+    Waiting,
+}
+
+/// How many slots carry what.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Distribution([i64; 6]);
+
+impl Distribution {
+    /// One more slot.
+    pub fn count(&mut self, carried: Carried) {
+        let place = match carried {
+            Carried::Layer(layer) => layer.min(2),
+            Carried::Single => 3,
+            Carried::Paused => 4,
+            Carried::Waiting => 5,
+        };
+        self.0[place] += 1;
+    }
+
+    /// Counts these slots in place of those one had before.
+    pub fn replace(&mut self, now: Self) {
+        for ((gauge, before), now) in SLOTS.iter().zip(self.0).zip(now.0) {
+            gauge.add(now - before);
+        }
+        *self = now;
+    }
+}
+
+/// Names of [`Path`], in its order.
+const PATHS: [&str; 4] = ["udp", "tcp", "relay", "failed"];
+/// Names of [`Carried`], in its order.
+const LAYERS: [&str; 6] = ["low", "middle", "high", "single", "paused", "waiting"];
 
 /// Goes up and down by one.
 pub struct Level(Gauge);
@@ -53,14 +110,9 @@ impl Level {
     }
 }
 
-/// Counts a connection that came up.
-pub fn connected(proto: Option<Protocol>) {
-    let place = match proto {
-        Some(Protocol::Udp) => 0,
-        Some(Protocol::Tcp) => 1,
-        _ => 2,
-    };
-    CONNECTED[place].add(1);
+/// Counts what ICE came to.
+pub fn connected(path: Path) {
+    CONNECTED[path as usize].add(1);
 }
 
 /// Writes everything counted here, and how busy each shard is.
@@ -127,9 +179,19 @@ pub fn write(text: &mut String, loads: impl Iterator<Item = f64>) {
     let help = "From an offer to the first picture passed on.";
     FIRST_FRAME_SECONDS.write(text, "noom_media_first_frame_seconds", help);
     let name = "noom_media_connected_total";
-    super::describe(text, name, "counter", "Media connections that came up.");
-    for (path, counter) in ["udp", "tcp", "other"].into_iter().zip(&CONNECTED) {
+    super::describe(
+        text,
+        name,
+        "counter",
+        "Media connections, by the way ICE found.",
+    );
+    for (path, counter) in PATHS.into_iter().zip(&CONNECTED) {
         let _ = writeln!(text, "{name}{{path=\"{path}\"}} {}", counter.get());
+    }
+    let name = "noom_media_pictures";
+    super::describe(text, name, "gauge", "Pictures receivers get, by layer.");
+    for (layer, gauge) in LAYERS.into_iter().zip(&SLOTS) {
+        let _ = writeln!(text, "{name}{{layer=\"{layer}\"}} {}", gauge.get());
     }
     let name = "noom_media_load";
     super::describe(

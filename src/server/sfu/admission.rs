@@ -139,7 +139,7 @@ impl Core {
         // Says goodbye, so that the browser need not find out by silence.
         let _ = guarded(|| peer.rtc.close());
         while let Some(Output::Transmit(last)) = guarded(|| peer.rtc.poll_output()) {
-            self.out.push(last);
+            self.out.push(peer.outgoing(last));
         }
         let Some(room) = self.rooms.get_mut(&peer.room) else {
             return;

@@ -36,6 +36,7 @@ impl Core {
         let sounds = self.wanted_sounds(index, now);
         self.place(index, false, &sounds);
         self.allocate(index, now);
+        self.wake_layers(index, now);
         self.tell_slots(index);
     }
 
@@ -184,11 +185,16 @@ impl Core {
             }
             let waits = peer.connected && slot.is_waiting();
             if let (true, Some(track), Some(layer)) = (waits, slot.track, slot.target) {
-                asked.push((track, layer));
+                asked.push((track, layer, slot.current.is_none()));
             }
         }
-        for (track, layer) in asked {
-            self.want_keyframe(room, track, layer, now);
+        for (track, layer, first) in asked {
+            match first {
+                true => self.want_first(room, track, layer, now),
+                false => {
+                    self.want_keyframe(room, track, layer, now);
+                }
+            }
         }
     }
 

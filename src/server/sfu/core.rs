@@ -8,12 +8,15 @@
 use super::{
     PeerKey, RoomKey,
     command::{Command, Event},
-    demux::{Demux, Route},
+    demux::{Demux, Known},
     media_room::MediaRoom,
     peer::{Peer, Terms},
     timers::Timers,
 };
-use crate::{protocol::MAX_WANTED, server::metrics::media as counts};
+use crate::{
+    protocol::MAX_WANTED,
+    server::metrics::media::{self as counts, Path},
+};
 use slab::Slab;
 use std::{
     collections::HashMap,
@@ -33,12 +36,22 @@ use tokio::sync::mpsc;
 pub struct Incoming<'a> {
     /// How.
     pub proto: Protocol,
+    /// Whether it came through our own TURN server.
+    pub relayed: bool,
     /// From where.
     pub source: SocketAddr,
     /// At which address of this machine, where the system says so.
     pub local: Option<IpAddr>,
     /// What.
     pub bytes: &'a [u8],
+}
+
+/// A datagram to send.
+pub struct Outgoing {
+    /// From which address of this machine: the one the peer talks to.
+    pub local: Option<IpAddr>,
+    /// What, and where to.
+    pub transmit: Transmit,
 }
 
 /// Everything one shard looks after.
@@ -58,13 +71,15 @@ pub struct Core {
     /// Peers that are over.
     pub(super) over: Vec<usize>,
     /// Datagrams to send.
-    pub(super) out: Vec<Transmit>,
+    pub(super) out: Vec<Outgoing>,
     /// What every connection has in common.
     pub(super) terms: Terms,
     /// When [`super::tick`] is due.
     pub(super) next_tick: Instant,
     /// Counts the ticks.
     pub(super) ticks: u64,
+    /// What receivers get, as it was counted last.
+    pub(super) distribution: counts::Distribution,
 }
 
 impl Core {
@@ -82,6 +97,7 @@ impl Core {
             terms,
             next_tick: now,
             ticks: 0,
+            distribution: counts::Distribution::default(),
         }
     }
 
@@ -99,6 +115,7 @@ impl Core {
             self.remove(peer);
         }
         self.rooms.remove(&room);
+        self.tick_distribution();
     }
 
     /// Does what a room says.
@@ -160,11 +177,17 @@ impl Core {
                 counts::DATAGRAMS_DROPPED.add(1);
                 return;
             }
-            let route = Route {
-                peer: index,
+            let from = Known {
+                proto,
+                address: source,
                 local: datagram.local,
             };
-            self.demux.learn(proto, source, route, &mut peer.addresses);
+            self.demux.learn(from, index, &mut peer.addresses);
+            peer.path = match proto {
+                Protocol::Udp if datagram.relayed => Path::Relay,
+                Protocol::Udp => Path::Udp,
+                _ => Path::Tcp,
+            };
         }
         peer.heard = now;
         match guarded(|| peer.rtc.handle_input(input)) {
@@ -209,13 +232,8 @@ impl Core {
     }
 
     /// The datagrams to send, in order.
-    pub fn outgoing(&mut self) -> &mut Vec<Transmit> {
+    pub fn outgoing(&mut self) -> &mut Vec<Outgoing> {
         &mut self.out
-    }
-
-    /// By which address of this machine a known address talks to us.
-    pub fn local_of(&self, proto: Protocol, address: SocketAddr) -> Option<IpAddr> {
-        self.demux.route(proto, address)?.local
     }
 
     /// A peer has something to say.
@@ -235,8 +253,7 @@ impl Core {
             let (ufrag, _) = message.split_username()?;
             return self.demux.by_ufrag(ufrag);
         }
-        let route = self.demux.route(datagram.proto, datagram.source)?;
-        Some(route.peer)
+        self.demux.peer_at(datagram.proto, datagram.source)
     }
 
     /// Our candidate that a datagram came to: the one of this address, or behind a NAT
@@ -270,7 +287,7 @@ impl Core {
                 return;
             };
             match guarded(|| peer.rtc.poll_output()) {
-                Some(Output::Transmit(transmit)) => self.out.push(transmit),
+                Some(Output::Transmit(transmit)) => self.out.push(peer.outgoing(transmit)),
                 Some(Output::Event(event)) => self.happened(index, event, now),
                 Some(Output::Timeout(at)) => {
                     match self.peers[index].rtc.is_alive() {

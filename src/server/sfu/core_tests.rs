@@ -37,13 +37,14 @@ proptest! {
         }
         let incoming = Incoming {
             proto: if tcp { Protocol::Tcp } else { Protocol::Udp },
+            relayed: false,
             source: ([192, 0, 2, 1], 5000).into(),
             local: None,
             bytes: &bytes,
         };
         core.receive(incoming, now);
         core.settle(now);
-        prop_assert!(core.outgoing().is_empty() && core.demux.route(Protocol::Udp, incoming.source).is_none());
+        prop_assert!(core.outgoing().is_empty() && core.demux.peer_at(Protocol::Udp, incoming.source).is_none());
     }
 
     #[test]
@@ -186,7 +187,7 @@ impl Browser {
                 core.settle(*now);
             }
             core.wake(*now);
-            for transmit in std::mem::take(core.outgoing()) {
+            for Outgoing { transmit, .. } in std::mem::take(core.outgoing()) {
                 let receive = Receive::new(
                     Protocol::Udp,
                     transmit.source,
@@ -209,6 +210,7 @@ impl Browser {
     fn datagram<'a>(&self, bytes: &'a [u8]) -> Incoming<'a> {
         Incoming {
             proto: Protocol::Udp,
+            relayed: false,
             source: self.address,
             local: None,
             bytes,

@@ -13,11 +13,13 @@ use str0m::net::Protocol;
 /// Addresses one peer may come from. 16: two families, two protocols, and a few networks.
 const MAX_ADDRESSES: usize = 16;
 
-/// Where a known address leads to.
-#[derive(Debug, Clone, Copy)]
-pub struct Route {
-    /// The peer behind it.
-    pub peer: usize,
+/// An address that a peer has proved to be its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// By which protocol.
+    pub proto: Protocol,
+    /// The address.
+    pub address: SocketAddr,
     /// The address of this machine it talks to, where the system says so.
     pub local: Option<IpAddr>,
 }
@@ -26,7 +28,7 @@ pub struct Route {
 #[derive(Debug, Default)]
 pub struct Demux {
     /// By the address and protocol of verified checks.
-    routes: HashMap<(Protocol, SocketAddr), Route>,
+    peers: HashMap<(Protocol, SocketAddr), usize>,
     /// By the local half of the ICE username (RFC 8445 7.2.2).
     ufrags: HashMap<String, usize>,
 }
@@ -43,45 +45,57 @@ impl Demux {
     }
 
     /// Who is behind an address.
-    pub fn route(&self, proto: Protocol, address: SocketAddr) -> Option<Route> {
-        self.routes.get(&(proto, address)).copied()
+    pub fn peer_at(&self, proto: Protocol, address: SocketAddr) -> Option<usize> {
+        self.peers.get(&(proto, address)).copied()
     }
 
     /// Takes in a verified address of a peer; `known` are the peer's own, oldest first.
-    pub fn learn(
-        &mut self,
-        proto: Protocol,
-        address: SocketAddr,
-        route: Route,
-        known: &mut Vec<(Protocol, SocketAddr)>,
-    ) {
-        let before = self.routes.insert((proto, address), route);
-        if before.is_some_and(|before| before.peer == route.peer) {
+    pub fn learn(&mut self, from: Known, peer: usize, known: &mut Vec<Known>) {
+        let before = self.peers.insert(from.key(), peer);
+        if before == Some(peer)
+            && let Some(present) = known.iter_mut().find(|other| other.key() == from.key())
+        {
+            *present = from;
             return;
         }
-        known.retain(|other| *other != (proto, address));
-        known.push((proto, address));
+        known.retain(|other| other.key() != from.key());
+        known.push(from);
         if known.len() > MAX_ADDRESSES {
-            self.routes.remove(&known.remove(0));
+            self.peers.remove(&known.remove(0).key());
         }
     }
 
     /// Forgets a peer and everything that leads to it.
-    pub fn forget(&mut self, peer: usize, ufrags: &[String], known: &[(Protocol, SocketAddr)]) {
+    pub fn forget(&mut self, peer: usize, ufrags: &[String], known: &[Known]) {
         for ufrag in ufrags {
             self.ufrags.remove(ufrag);
         }
-        for address in known {
-            if self.routes.get(address).is_some_and(|r| r.peer == peer) {
-                self.routes.remove(address);
+        for from in known {
+            if self.peers.get(&from.key()) == Some(&peer) {
+                self.peers.remove(&from.key());
             }
         }
+    }
+}
+
+impl Known {
+    /// What tells it from others.
+    fn key(&self) -> (Protocol, SocketAddr) {
+        (self.proto, self.address)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn from(port: u16) -> Known {
+        Known {
+            proto: Protocol::Udp,
+            address: address(port),
+            local: None,
+        }
+    }
 
     fn address(port: u16) -> SocketAddr {
         ([192, 0, 2, 1], port).into()
@@ -90,51 +104,34 @@ mod tests {
     #[test]
     fn a_peer_keeps_its_newest_addresses_and_takes_all_with_it() {
         let (mut demux, mut known) = (Demux::default(), Vec::new());
-        let route = Route {
-            peer: 3,
-            local: None,
-        };
         for port in 0..40 {
-            demux.learn(Protocol::Udp, address(port), route, &mut known);
+            demux.learn(from(port), 3, &mut known);
         }
         assert_eq!(known.len(), MAX_ADDRESSES);
-        assert!(demux.route(Protocol::Udp, address(0)).is_none());
-        assert!(demux.route(Protocol::Tcp, address(39)).is_none());
-        assert_eq!(
-            demux.route(Protocol::Udp, address(39)).map(|r| r.peer),
-            Some(3)
-        );
+        assert_eq!(demux.peer_at(Protocol::Udp, address(0)), None);
+        assert_eq!(demux.peer_at(Protocol::Tcp, address(39)), None);
+        assert_eq!(demux.peer_at(Protocol::Udp, address(39)), Some(3));
         demux.name("abcd".into(), 3);
         demux.forget(3, &["abcd".into()], &known);
-        assert!(demux.by_ufrag("abcd").is_none() && demux.routes.is_empty());
+        assert!(demux.by_ufrag("abcd").is_none() && demux.peers.is_empty());
     }
 
     #[test]
     fn an_address_that_came_to_another_peer_stays_with_it() {
         let mut demux = Demux::default();
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        demux.learn(
-            Protocol::Udp,
-            address(1),
-            Route {
-                peer: 1,
-                local: None,
-            },
-            &mut ours,
-        );
-        demux.learn(
-            Protocol::Udp,
-            address(1),
-            Route {
-                peer: 2,
-                local: None,
-            },
-            &mut theirs,
-        );
+        demux.learn(from(1), 1, &mut ours);
+        demux.learn(from(1), 2, &mut theirs);
         demux.forget(1, &[], &ours);
-        assert_eq!(
-            demux.route(Protocol::Udp, address(1)).map(|r| r.peer),
-            Some(2)
-        );
+        assert_eq!(demux.peer_at(Protocol::Udp, address(1)), Some(2));
+    }
+
+    #[test]
+    fn the_way_back_is_the_one_a_peer_took_last() {
+        let (mut demux, mut known) = (Demux::default(), Vec::new());
+        demux.learn(from(1), 1, &mut known);
+        let local = Some([198, 51, 100, 7].into());
+        demux.learn(Known { local, ..from(1) }, 1, &mut known);
+        assert_eq!(known, [Known { local, ..from(1) }]);
     }
 }

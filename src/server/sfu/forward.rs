@@ -131,25 +131,28 @@ impl Core {
         self.want_keyframe(peer.room, track, layer, now);
     }
 
-    /// A keyframe of a layer is wanted; its sender is asked as often as is fit.
+    /// A keyframe of a layer is wanted; its sender is asked as often as is fit. True where
+    /// it was asked now.
     pub(super) fn want_keyframe(
         &mut self,
         room: super::RoomKey,
         track: usize,
         layer: usize,
         now: Instant,
-    ) {
+    ) -> bool {
         let Some(track) = self.track(room, track) else {
-            return;
+            return false;
         };
         let Some(wanted) = track.layers.get_mut(layer) else {
-            return;
+            return false;
         };
         wanted.keyframes.want(now);
-        if wanted.keyframes.due(now) {
+        let due = wanted.keyframes.due(now);
+        if due {
             let (owner, mid, rid) = (track.owner, track.mid, wanted.rid);
             self.ask_keyframe(owner, mid, rid);
         }
+        due
     }
 
     /// Sends a picture loss indication (RFC 4585 6.3.1).

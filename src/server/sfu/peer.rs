@@ -2,9 +2,13 @@
 //! slots by which we send to it.
 
 use super::{
-    PeerKey, RoomKey, allocator::Allocator, packet::Origin, quality::QualityMeter, slot::OutSlot,
+    PeerKey, RoomKey, allocator::Allocator, core::Outgoing, demux::Known, packet::Origin,
+    quality::QualityMeter, slot::OutSlot,
 };
-use crate::protocol::{OfferedTrack, ParticipantId, Source, Wanted};
+use crate::{
+    protocol::{OfferedTrack, ParticipantId, Source, Wanted},
+    server::metrics::media::Path,
+};
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -15,7 +19,7 @@ use str0m::{
     change::SdpOffer,
     config::DtlsCert,
     media::{MediaKind, Mid},
-    net::{Protocol, TcpType},
+    net::{TcpType, Transmit},
     rtp::Ssrc,
 };
 
@@ -42,8 +46,10 @@ pub struct Peer {
     pub rtc: Rtc,
     /// Names by which connectivity checks ask for it.
     pub ufrags: Vec<String>,
+    /// The way ICE found last.
+    pub path: Path,
     /// Addresses it was heard from, oldest first.
-    pub addresses: Vec<(Protocol, SocketAddr)>,
+    pub addresses: Vec<Known>,
     /// What each sending description of theirs carries.
     pub offered: Vec<(Mid, Source)>,
     /// Their streams, as they were met.
@@ -105,6 +111,7 @@ impl Peer {
             n: 0,
             rtc: rtc(estimated, terms, now),
             ufrags: Vec::new(),
+            path: Path::Failed,
             addresses: Vec::new(),
             offered: Vec::new(),
             origins: Vec::new(),
@@ -168,6 +175,16 @@ impl Peer {
             if sends && !known {
                 self.slots.extend(OutSlot::new(&mut self.rtc, mid));
             }
+        }
+    }
+
+    /// A datagram of it, on the way it came by.
+    pub fn outgoing(&self, transmit: Transmit) -> Outgoing {
+        let mut known = self.addresses.iter().rev();
+        let known = known.find(|k| k.address == transmit.destination && k.proto == transmit.proto);
+        Outgoing {
+            local: known.and_then(|known| known.local),
+            transmit,
         }
     }
 

@@ -6,7 +6,7 @@
 use super::{
     RelayPath, RoomKey,
     command::{Command, Event},
-    core::{Core, Incoming},
+    core::{Core, Incoming, Outgoing},
     tcp::Tcp,
     udp::Udp,
 };
@@ -205,6 +205,7 @@ impl Shard {
             self.readable = self.udp.receive(|arrival| {
                 let incoming = Incoming {
                     proto: Protocol::Udp,
+                    relayed: false,
                     source: arrival.source,
                     local: arrival.local,
                     bytes: arrival.bytes,
@@ -223,6 +224,7 @@ impl Shard {
         self.tcp.ready(token, now, |source, local, bytes| {
             let incoming = Incoming {
                 proto: Protocol::Tcp,
+                relayed: false,
                 source,
                 local: Some(local.ip().to_canonical()),
                 bytes,
@@ -247,6 +249,7 @@ impl Shard {
                 }) => {
                     let incoming = Incoming {
                         proto: Protocol::Udp,
+                        relayed: true,
                         source,
                         local: Some(local.ip()),
                         bytes: &bytes,
@@ -266,36 +269,35 @@ impl Shard {
     /// Sends what the core wants sent.
     fn flush(&mut self) {
         let mut out = std::mem::take(self.core.outgoing());
-        let mut local = None;
-        for transmit in &out {
-            counts::BYTES_OUT.add(transmit.contents.len() as u64);
-            match transmit.proto {
-                Protocol::Udp => self.send_udp(transmit, &mut local),
-                _ => self.tcp.send(transmit.destination, &transmit.contents),
+        let mut bytes = 0;
+        for datagram in &out {
+            bytes += datagram.transmit.contents.len() as u64;
+            match datagram.transmit.proto {
+                Protocol::Udp => self.send_udp(datagram),
+                _ => self.send_tcp(&datagram.transmit),
             }
         }
         self.udp.flush();
+        counts::BYTES_OUT.add(bytes);
         counts::DATAGRAMS_OUT.add(out.len() as u64);
         out.clear();
         *self.core.outgoing() = out;
     }
 
-    /// Sends a datagram; `path` remembers the way of the one before.
-    fn send_udp(
-        &mut self,
-        transmit: &Transmit,
-        path: &mut Option<(SocketAddr, Option<std::net::IpAddr>)>,
-    ) {
+    /// Sends a datagram, by our own TURN server where its receiver is behind that.
+    fn send_udp(&mut self, datagram: &Outgoing) {
+        let Outgoing { local, transmit } = datagram;
         let to = transmit.destination;
-        if let Some(relay) = self.relay.get().filter(|relay| relay.owns(to)) {
-            relay.send(transmit.source, to, &transmit.contents);
-            return;
+        match self.relay.get().filter(|relay| relay.owns(to)) {
+            Some(relay) => {
+                relay.send(transmit.source, to, &transmit.contents);
+            }
+            None => self.udp.send(to, *local, &transmit.contents),
         }
-        let from = match path {
-            Some((before, from)) if *before == to => *from,
-            _ => self.core.local_of(Protocol::Udp, to),
-        };
-        *path = Some((to, from));
-        self.udp.send(to, from, &transmit.contents);
+    }
+
+    /// Sends a frame on a stream.
+    fn send_tcp(&mut self, transmit: &Transmit) {
+        self.tcp.send(transmit.destination, &transmit.contents);
     }
 }

@@ -4,7 +4,7 @@ use super::{
     packet::Forwarded,
     rewrite::{Packet, Rewriter},
 };
-use crate::protocol::Slot as Told;
+use crate::{protocol::Slot as Told, server::metrics::media::Carried};
 use std::time::Duration;
 use str0m::{
     Rtc,
@@ -113,7 +113,7 @@ impl OutSlot {
     /// where it was written.
     pub fn pass(&mut self, rtc: &mut Rtc, packet: &Forwarded, layer: usize) -> bool {
         if self.current != Some(layer) {
-            if self.target != Some(layer) || !packet.starts {
+            if !packet.starts || !may_begin(self.current, self.target, layer) {
                 return false;
             }
             let before = self.current.replace(layer);
@@ -165,6 +165,16 @@ impl OutSlot {
         true
     }
 
+    /// What it carries, for whoever counts. `single`: its track has one layer.
+    pub fn carried(&self, single: bool) -> Carried {
+        match self.current {
+            _ if self.paused => Carried::Paused,
+            None => Carried::Waiting,
+            Some(_) if single => Carried::Single,
+            Some(layer) => Carried::Layer(layer),
+        }
+    }
+
     /// Whether the person still waits for a layer's keyframe.
     pub fn is_waiting(&self) -> bool {
         self.target.is_some() && self.target != self.current
@@ -180,6 +190,12 @@ impl OutSlot {
     }
 }
 
+/// Whether a keyframe of this layer may be the next picture: of the layer that is waited
+/// for, and before there is any picture of a lower one as well.
+fn may_begin(current: Option<usize>, target: Option<usize>, layer: usize) -> bool {
+    target.is_some_and(|target| layer == target || (current.is_none() && layer < target))
+}
+
 /// The VP8 descriptor under this stream's own numbers.
 fn patch(packet: &Forwarded, picture_id: Option<u16>, tl0: Option<u8>) -> Option<Vp8Patch> {
     let mut patch = packet.vp8.as_ref()?.patch();
@@ -190,4 +206,27 @@ fn patch(packet: &Forwarded, picture_id: Option<u16>, tl0: Option<u8>) -> Option
         patch = patch.tl0_pic_idx(tl0);
     }
     patch.build().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_picture_may_be_a_smaller_one_and_a_next_one_only_what_is_waited_for() {
+        let cases = [
+            (None, Some(2), 2, true),
+            (None, Some(2), 0, true),
+            (None, Some(0), 1, false),
+            (None, None, 0, false),
+            (Some(0), Some(2), 2, true),
+            (Some(0), Some(2), 1, false),
+            (Some(2), Some(0), 0, true),
+            (Some(0), None, 1, false),
+        ];
+        for (current, target, layer, expected) in cases {
+            let begins = may_begin(current, target, layer);
+            assert_eq!(begins, expected, "{current:?} {target:?} {layer}");
+        }
+    }
 }

@@ -2,7 +2,10 @@
 //! watches which layer, who is silent for too long.
 
 use super::{RoomKey, command::Event, core::Core};
-use crate::{protocol::PersonQuality, server::metrics::media as counts};
+use crate::{
+    protocol::PersonQuality,
+    server::metrics::media::{self as counts, Path},
+};
 use std::time::{Duration, Instant};
 use str0m::{media::Mid, stats::PeerStats};
 
@@ -35,6 +38,7 @@ impl Core {
         }
         if self.ticks.is_multiple_of(WATCH_TICKS) {
             self.tick_silence(now);
+            self.tick_distribution();
         }
     }
 
@@ -90,52 +94,100 @@ impl Core {
 
     /// Tells senders which of their layers are watched.
     fn tick_layers(&mut self, key: RoomKey, now: Instant) {
+        let tracks = self.rooms.get(&key).map(|room| &room.tracks);
+        let tracks = tracks.into_iter().flat_map(|tracks| tracks.iter());
+        let tracks: Vec<usize> = tracks.map(|(track, _)| track).collect();
+        for track in tracks {
+            self.tell_watched(key, track, now);
+        }
+    }
+
+    /// Tells the senders of what a peer is to see: somebody who has just come should not
+    /// wait for the next tick.
+    pub(super) fn wake_layers(&mut self, index: usize, now: Instant) {
+        let peer = &self.peers[index];
+        let room = peer.room;
+        let pictures = peer.slots.iter().filter(|slot| slot.video);
+        let tracks: Vec<usize> = pictures.filter_map(|slot| slot.track).collect();
+        for track in tracks {
+            self.tell_watched(room, track, now);
+        }
+    }
+
+    /// Tells a sender which of its layers are watched, where that changed.
+    fn tell_watched(&mut self, key: RoomKey, track: usize, now: Instant) {
         let Self { peers, rooms, .. } = self;
         let Some(room) = rooms.get_mut(&key) else {
             return;
         };
-        let mut told = Vec::new();
-        for (_, track) in &mut room.tracks {
-            let slots = track.bound.iter().filter_map(|bound| {
-                let slot = peers.get(bound.peer)?.slots.get(bound.slot)?;
-                Some([slot.current, slot.target, slot.wished])
-            });
-            let watched = slots.flatten().flatten();
-            // A layer that is not wanted itself may be the next best: the ones below stay.
-            let wanted = watched.fold(0_u8, |set, layer| set | ((2_u8 << layer) - 1));
-            if let (Some(rids), Some(owner)) = (track.watch(wanted, now), peers.get(track.owner)) {
-                told.push(Event::Layers {
-                    peer: owner.key,
-                    source: track.source,
-                    rids,
-                });
-            }
+        let Some(track) = room.tracks.get_mut(track) else {
+            return;
+        };
+        let slots = track.bound.iter().filter_map(|bound| {
+            let slot = peers.get(bound.peer)?.slots.get(bound.slot)?;
+            Some([slot.current, slot.target, slot.wished])
+        });
+        let watched = slots.flatten().flatten();
+        // A layer that is not wanted itself may be the next best: the ones below stay.
+        let wanted = watched.fold(0_u8, |set, layer| set | ((2_u8 << layer) - 1));
+        if let (Some(rids), Some(owner)) = (track.watch(wanted, now), peers.get(track.owner)) {
+            let event = Event::Layers {
+                peer: owner.key,
+                source: track.source,
+                rids,
+            };
+            room.tell(event);
         }
-        told.into_iter().for_each(|event| room.tell(event));
     }
 
     /// Lets go of whoever has been silent for too long.
     fn tick_silence(&mut self, now: Instant) {
         for (index, peer) in &self.peers {
             let late = !peer.connected && now > peer.since + CONNECT_WITHIN;
+            if late {
+                counts::connected(Path::Failed);
+            }
             if late || now > peer.heard + SILENT_FOR {
                 self.over.push(index);
             }
         }
     }
 
+    /// Counts what receivers get.
+    pub(super) fn tick_distribution(&mut self) {
+        let mut now = counts::Distribution::default();
+        for (_, peer) in &self.peers {
+            let tracks = self.rooms.get(&peer.room).map(|room| &room.tracks);
+            for slot in peer.slots.iter().filter(|slot| slot.video) {
+                let track = slot.track.and_then(|track| tracks?.get(track));
+                if let Some(track) = track {
+                    now.count(slot.carried(track.layers.len() == 1));
+                }
+            }
+        }
+        self.distribution.replace(now);
+    }
+
     /// A connection is up: its pictures are asked for.
     pub(super) fn connected(&mut self, index: usize, now: Instant) {
         let peer = &mut self.peers[index];
         if !std::mem::replace(&mut peer.connected, true) {
-            counts::connected(peer.addresses.last().map(|(proto, _)| *proto));
+            counts::connected(peer.path);
         }
         let room = peer.room;
         let waiting = peer.slots.iter().filter(|slot| slot.video);
         let waiting = waiting.filter_map(|slot| Some((slot.track?, slot.current.or(slot.target)?)));
         let waiting: Vec<_> = waiting.collect();
         for (track, layer) in waiting {
-            self.want_keyframe(room, track, layer, now);
+            self.want_first(room, track, layer, now);
+        }
+    }
+
+    /// A first picture is wanted: of this layer, or of the lowest where this one was asked
+    /// for a moment ago.
+    pub(super) fn want_first(&mut self, room: RoomKey, track: usize, layer: usize, now: Instant) {
+        if !self.want_keyframe(room, track, layer, now) && layer > 0 {
+            self.want_keyframe(room, track, 0, now);
         }
     }
 

@@ -69,9 +69,10 @@ pub struct TurnOptions {
 /// How much one may have.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnLimits {
-    /// Allocations of one user. Default 4.
+    /// Allocations of one user. Default 12: a browser takes one by UDP, TCP and TLS on each
+    /// of its networks, and for a moment has two calls while it moves from one to the other.
     pub user: usize,
-    /// Allocations of one room. Default 64.
+    /// Allocations of one room. Default 256: enough for a hundred people on one network each.
     pub room: usize,
     /// Allocations in all. Default 2000.
     pub server: usize,
@@ -83,8 +84,8 @@ pub struct TurnLimits {
 impl Default for TurnLimits {
     fn default() -> Self {
         Self {
-            user: 4,
-            room: 64,
+            user: 12,
+            room: 256,
             server: 2000,
             bytes_per_second: NonZeroU32::new(1_000_000).expect("not zero"),
         }
