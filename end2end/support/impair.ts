@@ -9,22 +9,34 @@ export interface Impairments {
   burst?: number;
   /** Milliseconds each datagram takes. */
   delayMs?: number;
-  /** Up to so many milliseconds more, by chance: later ones overtake. */
+  /** Up to so many milliseconds more, by chance: later ones overtake, unless they are kept in order. */
   jitterMs?: number;
+  /** Whether none overtakes another: whatever comes after a late one is as late. */
+  inOrder?: boolean;
   /** Share of datagrams that come twice. */
   duplicate?: number;
+  /** Share of datagrams that take 30 ms more than the others, and are overtaken. */
+  reorder?: number;
   /** Bits a second towards the page; what does not fit a quarter of a second of it is lost. */
   rateDown?: number;
 }
+
+/** What an overtaken datagram takes beside what each takes, in ms: a few packets of a voice or picture. */
+const OVERTAKEN_MS = 30;
 
 /** A line between a page and the server's media port that can be made bad, and cut. */
 export class BadLine {
   /** Datagrams passed on and lost so far. */
   passed = 0;
   lost = 0;
+  /** Bytes the server sent towards the page so far, and those of them that were not lost. */
+  down = { sent: 0, kept: 0 };
   private impairments: Impairments = {};
   private upstream = new Map<string, Socket>();
-  private burstLeft = 0;
+  /** What is still to be lost of a burst, each way. */
+  private burstLeft = { up: 0, down: 0 };
+  /** What waits in order, oldest first, and until when the last of it waits, in ms; each way. */
+  private waiting = { up: { sends: [] as (() => void)[], until: 0 }, down: { sends: [] as (() => void)[], until: 0 } };
   /** When the line towards the page is free again, in ms. */
   private freeAt = 0;
   private closed = false;
@@ -81,35 +93,56 @@ export class BadLine {
   }
 
   private pass(bytes: Buffer, send: () => void, down: boolean): void {
-    const { loss = 0, burst = 1, delayMs = 0, jitterMs = 0, duplicate = 0, rateDown } = this.impairments;
-    if (this.burstLeft > 0) {
-      this.burstLeft -= 1;
+    if (down) this.down.sent += bytes.length;
+    const { delayMs = 0, jitterMs = 0, duplicate = 0, reorder = 0 } = this.impairments;
+    const queued = this.loses(down ? 'down' : 'up') ? undefined : down ? this.queue(bytes.length) : 0;
+    if (queued === undefined) {
       this.lost += 1;
       return;
     }
-    // A burst counts as many losses as it is long, so that the share stays the same.
-    if (Math.random() < loss / burst) {
-      this.burstLeft = burst - 1;
-      this.lost += 1;
-      return;
-    }
-    let wait = delayMs + Math.random() * jitterMs;
-    if (down && rateDown) {
-      const now = performance.now();
-      this.freeAt = Math.max(this.freeAt, now);
-      if (this.freeAt - now > 250) {
-        this.lost += 1;
-        return;
-      }
-      this.freeAt += (bytes.length * 8_000) / rateDown;
-      wait += this.freeAt - now;
-    }
+    const overtaken = Math.random() < reorder ? OVERTAKEN_MS : 0;
+    const wait = delayMs + Math.random() * jitterMs + overtaken + queued;
     this.passed += 1;
+    if (down) this.down.kept += bytes.length;
     const times = Math.random() < duplicate ? 2 : 1;
     for (let time = 0; time < times; time += 1) {
-      if (wait < 1) send();
+      if (this.impairments.inOrder) this.sendInOrder(this.waiting[down ? 'down' : 'up'], send, wait);
+      else if (wait < 1) send();
       else setTimeout(() => this.closed || send(), wait);
     }
+  }
+
+  /** Sends after a time, and after everything that waits. */
+  private sendInOrder(waiting: { sends: (() => void)[]; until: number }, send: () => void, wait: number): void {
+    const now = performance.now();
+    waiting.until = Math.max(waiting.until, now + wait);
+    waiting.sends.push(send);
+    // Whichever timer fires first sends the oldest: timers of one millisecond have no order.
+    setTimeout(() => this.closed || waiting.sends.shift()?.(), waiting.until - now);
+  }
+
+  /** Whether the next datagram of this way is lost by chance. */
+  private loses(way: 'up' | 'down'): boolean {
+    const { loss = 0, burst = 1 } = this.impairments;
+    if (this.burstLeft[way] > 0) {
+      this.burstLeft[way] -= 1;
+      return true;
+    }
+    // A burst counts as many losses as it is long, so that the share stays the same.
+    if (Math.random() >= loss / burst) return false;
+    this.burstLeft[way] = burst - 1;
+    return true;
+  }
+
+  /** How long so many bytes wait for the line towards the page, in ms; undefined where they do not fit. */
+  private queue(bytes: number): number | undefined {
+    const { rateDown } = this.impairments;
+    if (!rateDown) return 0;
+    const now = performance.now();
+    this.freeAt = Math.max(this.freeAt, now);
+    if (this.freeAt - now > 250) return undefined;
+    this.freeAt += (bytes * 8_000) / rateDown;
+    return this.freeAt - now;
   }
 
   /** Sends a page's media by this line: it is told this port instead of the server's. TCP goes

@@ -1,0 +1,370 @@
+import { loadavg } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
+import { expect, test, type Person } from '../support/test.ts';
+import { COLOURS, expectFace, expectVoices, paintCamera, paths } from '../support/faces.ts';
+import { Flow, MAY_NEVER } from '../support/flow.ts';
+import { BadLine, type Impairments } from '../support/impair.ts';
+import { LINE_IS_DOWN } from '../support/quality.ts';
+import { keep, table, type Aim, type Row } from '../support/report.ts';
+import { recoveries } from '../support/rtc.ts';
+import { clock, firstBy, heard, heightOf, Watch, type Figures } from '../support/watch.ts';
+import type { Server } from '../support/server.ts';
+
+/** How long each line is watched; LINE_SECONDS says otherwise. */
+const SECONDS = Number(process.env.LINE_SECONDS ?? 20);
+/** How often the server is killed; RESTARTS says otherwise. */
+const RESTARTS = Number(process.env.RESTARTS ?? 10);
+/** Which of what is here is measured: a pattern, in LINES. */
+const CHOSEN = new RegExp(process.env.LINES ?? '');
+/** A line that has become bad is watched from then on: buffers and estimates have found their size. */
+const SETTLE_MS = 3_000;
+/** What has not come back after so long counts as never. */
+const NEVER_MS = 45_000;
+
+/** The cameras: of less than 540 lines Chromium sends two sizes only. */
+const [SIZE, LARGE]: [number, number][] = [[960, 540], [1280, 720]];
+
+/** A line, and what is to hold at it: share of sound made up, video gap and buffer. */
+type Line = [name: string, impairments: Impairments, aims?: { concealed?: number; videoGapS?: number; bufferMs?: number }];
+
+const LINES: Line[] = [
+  ['good', {}],
+  ['loss 1 %', { loss: 0.01 }, { concealed: 2 }],
+  ['loss 5 %', { loss: 0.05 }, { concealed: 5 }],
+  ['loss 10 %', { loss: 0.1 }, { concealed: 10, videoGapS: 2 }],
+  ['loss 20 %', { loss: 0.2 }, { concealed: 25 }],
+  ['loss 5 % in fives', { loss: 0.05, burst: 5 }],
+  ['delay 50 ms ± 25', { delayMs: 25, jitterMs: 50 }],
+  ['delay 200 ms ± 100', { delayMs: 100, jitterMs: 200 }, { bufferMs: 400 }],
+  // Tells what jitter does from what its overtaking does.
+  ['delay 200 ms ± 100 in order', { delayMs: 100, jitterMs: 200, inOrder: true }, { bufferMs: 400 }],
+  ['delay 400 ms ± 200', { delayMs: 200, jitterMs: 400 }],
+  ['reorder 5 %', { reorder: 0.05 }],
+  ['duplicate 1 %', { duplicate: 0.01 }],
+];
+
+/** Two in a call through the server: Ben at a line of his own, Ann beside it. */
+interface Pair {
+  ann: Person;
+  ben: Person;
+  line: BadLine;
+  server: Server;
+  /** What Ann and Ben receive. */
+  at: { ann: Watch; ben: Watch };
+}
+
+interface Means {
+  person: (nickname: string, options?: { server?: Server }) => Promise<Person>;
+  startServer: (options?: { p2pMax?: number }) => Promise<Server>;
+  name: string;
+}
+
+/** What is measured in a call of its own; it ends whatever comes of that. */
+async function inCall(means: Means, measure: (call: Pair) => Promise<Row[]>, options: CallOptions = {}): Promise<Row[]> {
+  const server = await means.startServer({ p2pMax: 0 });
+  const line = await BadLine.to(server.mediaPort);
+  const ann = await means.person('Ann', { server });
+  const ben = await means.person('Ben', { server });
+  try {
+    return await measure({ ...(await meet(means.name, ann, ben, line, options)), server });
+  } finally {
+    await Promise.all([ann.context.close(), ben.context.close()]);
+    line.close();
+    await server.stop();
+  }
+}
+
+interface CallOptions {
+  /** Whether Ann's camera is a large one. */
+  large?: boolean;
+  /** Whether TCP is left beside the line. */
+  tcp?: boolean;
+}
+
+/** Both enter, see and hear each other, and are watched. */
+async function meet(name: string, ann: Person, ben: Person, line: BadLine, { large, tcp }: CallOptions): Promise<Omit<Pair, 'server'>> {
+  await paintCamera(ann.page, COLOURS.Ann, large ? LARGE : SIZE, true);
+  await paintCamera(ben.page, COLOURS.Ben, SIZE, !large);
+  await line.lead(ben.page, { tcp });
+  for (const { page } of [ann, ben]) await page.setViewportSize({ width: 1900, height: 1060 });
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  for (const { page } of [ann, ben]) await expectVoices(page, 1);
+  return { ann, ben, line, at: { ann: await Watch.over(ann.page), ben: await Watch.over(ben.page) } };
+}
+
+const BEN = 'Ben, behind it';
+const ANN = 'Ann, beside it';
+
+/** A line that is bad for a while. */
+async function badLine(call: Pair, [line, impairments, aims = {}]: Line): Promise<Row[]> {
+  // Where this machine is too busy for the largest layer, the call is measured as it is.
+  await until(async () => (await heightNow(call.at.ben)) >= SIZE[1] && (await heightNow(call.at.ann)) >= SIZE[1], 15_000);
+  call.line.set(impairments);
+  await wait(SETTLE_MS);
+  const [from, passed, lost] = [clock(), call.line.passed, call.line.lost];
+  await wait(SECONDS * 1_000);
+  const figures = [await call.at.ben.figures(from), await call.at.ann.figures(from)];
+  const gone = call.line.lost - lost;
+  const more = { 'lost %': (gone * 100) / (gone + call.line.passed - passed) };
+  if (line === 'good') expectGood(figures);
+  return figures.map((figures, place) => ({
+    line, at: place === 0 ? BEN : ANN, figures, more: place === 0 ? more : {}, aims: aimsOf(figures, aims),
+  }));
+}
+
+const heightNow = async (watch: Watch) => {
+  const { samples } = await watch.since(clock() - 1_000);
+  return samples.length > 0 ? heightOf(samples.at(-1)!) : 0;
+};
+
+/** Without a call on a good line nothing else that is measured means anything. */
+function expectGood(figures: Figures[]): void {
+  for (const { fps, concealed, roundTrips, audioBufferMs, videoBufferMs } of figures) {
+    expect(fps, 'frames are decoded on a good line').toBeGreaterThan(1);
+    expect(concealed, 'sound comes on a good line').toBeLessThan(0.5);
+    expect(audioBufferMs, 'sound goes through a buffer').not.toBeNull();
+    expect(videoBufferMs, 'pictures go through a buffer').not.toBeNull();
+    expect(roundTrips, 'a round trip is measured').toBeGreaterThan(0);
+  }
+}
+
+function aimsOf(figures: Figures, { concealed, videoGapS, bufferMs }: NonNullable<Line[2]>): Aim[] {
+  const aims: Aim[] = [];
+  if (concealed) aims.push({ what: 'concealed', found: figures.concealed * 100, below: concealed, unit: '%' });
+  if (videoGapS) aims.push({ what: 'video gap', found: figures.videoGapMs / 1_000, below: videoGapS, unit: 's' });
+  if (bufferMs) {
+    aims.push({ what: 'audio buffer', found: figures.audioBufferMs, below: bufferMs, unit: 'ms' });
+    aims.push({ what: 'video buffer', found: figures.videoBufferMs, below: bufferMs, unit: 'ms' });
+  }
+  return aims;
+}
+
+/** The rate towards Ben falls to where only the smallest layer fits, and comes back. */
+async function rateSteps(call: Pair): Promise<Row[]> {
+  await largeNow(call);
+  const rows = [await step(call, '2 M', 2_000_000)];
+  // What fell already could not be seen to fall.
+  await largeNow(call);
+  rows.push(await step(call, '2 M → 300 k', 300_000, (height) => height < 600));
+  rows.push(await step(call, '300 k → 2 M', 2_000_000, (height) => height > 600));
+  return rows;
+}
+
+const largeNow = ({ at }: Pair) =>
+  expect.poll(() => heightNow(at.ben), { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
+
+/** One rate, until the layer is as it should be and has been for a while, and as long as every line. */
+async function step({ at, ben, line }: Pair, name: string, rateDown: number, wanted?: (height: number) => boolean): Promise<Row> {
+  const flow = new Flow(line);
+  const from = clock();
+  line.set({ rateDown });
+  let changed: number | undefined;
+  const over = () => clock() > from + SECONDS * 1_000 && (!wanted || clock() > Math.min((changed ?? Infinity) + 5_000, from + NEVER_MS));
+  while (!over()) {
+    await wait(200);
+    const { samples } = await at.ben.since(from);
+    changed ??= wanted && (samples.find((sample) => wanted(heightOf(sample)))?.at ?? (await paused(ben, rateDown)));
+  }
+  flow.end();
+  const [figures, flowed] = [await at.ben.figures(from), flow.figures(rateDown)];
+  const pictureS = changed ? (changed - from) / 1_000 : null;
+  return { line: `rate ${name}`, at: BEN, figures, more: flowed, aims: wanted ? stepAims(figures, rateDown, pictureS, flowed['sends less after s']) : [] };
+}
+
+const narrow = (rateDown: number) => rateDown < 1_000_000;
+
+/** `pictureS`: when another layer was seen; `sendsS`: when the server sent less than the line carries. */
+function stepAims({ audioGapMs }: Figures, rateDown: number, pictureS: number | null, sendsS: number | null): Aim[] {
+  if (!narrow(rateDown)) return [{ what: 'layer up', found: pictureS, below: 15, unit: 's' }];
+  return [
+    { what: 'smaller picture', found: pictureS, below: 3, unit: 's' },
+    { what: 'sends less', found: sendsS, below: 3, unit: 's' },
+    { what: 'audio gap', found: audioGapMs, below: 500, unit: 'ms' },
+  ];
+}
+
+/** Now, where the tile says that the line has no place for a picture. */
+async function paused(ben: Person, rateDown: number): Promise<number | undefined> {
+  return narrow(rateDown) && /paused/i.test(await ben.call.words('Ann')) ? clock() : undefined;
+}
+
+/** The line is cut for a while; what counts begins when it is back. */
+async function cut(call: Pair, seconds: number): Promise<Row[]> {
+  const made = await recoveries(call.ben.page);
+  const from = clock();
+  call.line.set({ loss: 1 });
+  await wait(seconds * 1_000);
+  call.line.set({});
+  const back = clock();
+  const rows = await Promise.all(
+    ([[BEN, call.at.ben], [ANN, call.at.ann]] as const).map(async ([at, watch]) => {
+      const first = await comesBack(watch, back);
+      return { line: `cut for ${seconds} s`, at, figures: await watch.figures(from), more: first, aims: [] };
+    }),
+  );
+  Object.assign(rows[0].more, { 'restarts and connections': (await recoveries(call.ben.page)) - made });
+  return rows;
+}
+
+/** Seconds from a moment to the first frame on the screen and the first sound after it. */
+async function comesBack(watch: Watch, since: number): Promise<Record<string, number | null>> {
+  const found: { frame?: number; sound?: number } = {};
+  await until(async () => {
+    const { frames, samples } = await watch.since(since);
+    found.frame ??= frames[0];
+    found.sound ??= heard(samples)[0];
+    return Boolean(found.frame && found.sound);
+  });
+  const after = (at?: number) => (at ? (at - since) / 1_000 : null);
+  return { 'frame after s': after(found.frame), 'sound after s': after(found.sound) };
+}
+
+/** Asks until it is so, or has taken too long. */
+async function until(holds: () => Promise<boolean>, within = NEVER_MS): Promise<void> {
+  const deadline = clock() + within;
+  while (!(await holds()) && clock() < deadline) await wait(200);
+}
+
+/** Ben comes from another port all of a sudden. */
+async function newPort(call: Pair): Promise<Row[]> {
+  const made = await recoveries(call.ben.page);
+  const rows = await change(call, 'another port', () => call.line.rebind());
+  const anew = (await recoveries(call.ben.page)) - made;
+  for (const row of rows) {
+    row.aims.push({ what: 'without frames', found: row.more['without frames s'], below: anew > 1 ? 10 : 4, unit: 's' });
+  }
+  rows[0].more['restarts and connections'] = anew;
+  return rows;
+}
+
+/** UDP is dead for good, and TCP is left. */
+async function onlyTcp(call: Pair): Promise<Row[]> {
+  expect(await paths(call.ben.page), 'the call begins by UDP').toEqual(['udp']);
+  const made = await recoveries(call.ben.page);
+  const rows = await change(call, 'UDP dead, TCP left', () => call.line.set({ loss: 1 }));
+  for (const row of rows) row.aims.push({ what: 'without frames', found: row.more['without frames s'], below: 10, unit: 's' });
+  rows[0].more['by TCP'] = (await paths(call.ben.page)).filter((path) => path === 'tcp').length;
+  rows[0].more['restarts and connections'] = (await recoveries(call.ben.page)) - made;
+  return rows;
+}
+
+/** Something happens to the line: the longest time without frames and sound from then until both go on. */
+async function change({ at }: Pair, line: string, happens: () => void): Promise<Row[]> {
+  const from = clock();
+  happens();
+  await wait(SECONDS * 1_000);
+  return Promise.all(
+    ([[BEN, at.ben], [ANN, at.ann]] as const).map(async ([who, watch]) => {
+      const goesOn = await flows(watch, from);
+      const figures = await watch.figures(from);
+      const more = { 'without frames s': goesOn ? figures.videoGapMs / 1_000 : null, 'without sound s': goesOn ? figures.audioGapMs / 1_000 : null };
+      return { line, at: who, figures, more, aims: [] as Aim[] };
+    }),
+  );
+}
+
+/** Whether frames and sound came within the last second, at the latest in a while. */
+async function flows(watch: Watch, from: number): Promise<boolean> {
+  let flowing = false;
+  await until(async () => {
+    const { frames, samples } = await watch.since(Math.max(from, clock() - 1_000));
+    flowing = frames.length > 3 && heard(samples).length > 3;
+    return flowing;
+  });
+  return flowing;
+}
+
+/** The server is killed in the middle of a call and starts again, over and over. */
+async function restarts(call: Pair): Promise<Row[]> {
+  const times: (number | null)[] = [];
+  let [tracks, starts] = [0, 0];
+  for (let turn = 0; turn < RESTARTS; turn += 1) {
+    const found = await restart(call);
+    tracks += found.back.filter((at) => at !== null).length;
+    starts += found.startS;
+    times.push(found.back.includes(null) ? null : Math.max(...(found.back as number[])));
+    if (found.back.includes(null)) break;
+    await wait(2_000 + Math.random() * 2_000);
+  }
+  const order = times.map((time) => time ?? Infinity).sort((a, b) => a - b);
+  const share = (part: number) => finite(order[Math.min(order.length - 1, Math.floor(part * order.length))]);
+  return [{
+    line: `server killed, ${times.length} times`, at: 'both',
+    more: { 'p50 s': share(0.5), 'tracks back': tracks, 'tracks of': times.length * 4, 'start of the process s': starts / times.length },
+    aims: [
+      { what: 'all back, p95', found: share(0.95), below: 5, unit: 's' },
+      { what: 'worst', found: share(1), below: 10, unit: 's' },
+    ],
+  }];
+}
+
+const finite = (value: number) => (Number.isFinite(value) ? value : null);
+
+/** Seconds from the kill to the first picture and the first sound at each page by a new connection. */
+async function restart({ at, server }: Pair): Promise<{ back: (number | null)[]; startS: number }> {
+  const watches = [at.ben, at.ann];
+  const places = await Promise.all(watches.map((watch) => watch.connections()));
+  const from = clock();
+  await server.kill();
+  await server.run();
+  const startS = (clock() - from) / 1_000;
+  const back = await Promise.all(watches.map((watch, who) => byNewConnection(watch, places[who], from)));
+  return { back: back.flat(), startS };
+}
+
+async function byNewConnection(watch: Watch, place: number, from: number): Promise<(number | null)[]> {
+  let found: ReturnType<typeof firstBy> = {};
+  await until(async () => {
+    found = firstBy((await watch.since(from)).samples, place);
+    return Boolean(found.picture && found.sound);
+  });
+  return [found.picture, found.sound].map((moment) => (moment ? (moment - from) / 1_000 : null));
+}
+
+/** Everything that is measured, by name. */
+const MEASURED: [name: string, measure: (call: Pair) => Promise<Row[]>, options?: CallOptions][] = [
+  ...LINES.map((line): (typeof MEASURED)[number] => [line[0], (call) => badLine(call, line)]),
+  ['rate', rateSteps, { large: true }],
+  ['cut for 3 s', (call) => cut(call, 3)],
+  ['cut for 8 s', (call) => cut(call, 8)],
+  ['another port', newPort],
+  ['UDP dead', onlyTcp, { tcp: true }],
+  ['restart', restarts],
+];
+
+test('what bad lines and restarts do to a call through the server', async ({ person, name, startServer, quality }) => {
+  const chosen = MEASURED.filter(([what]) => CHOSEN.test(what));
+  test.setTimeout((chosen.length * (SECONDS + 150) + RESTARTS * 60 + 240) * 1_000);
+  quality.expects(LINE_IS_DOWN);
+  const rows: Row[] = [];
+  const untaken: string[] = [];
+  for (const [what, measure, options] of chosen) {
+    // What could not be taken does not keep the others from being taken; it fails in the end.
+    const found = await inCall({ person, name: `${name} ${what}`, startServer }, measure, options).catch((error: Error) => {
+      untaken.push(`${what}: ${firstLines(error)}`);
+      return [];
+    });
+    const [load] = loadavg();
+    rows.push(...found.map((row) => ({ ...row, load })));
+    untaken.push(...found.flatMap(nothings).map((nothing) => `${what}: ${nothing}`));
+    console.log(`${what}: ${found.length} rows`);
+    await keep('lines.json', { seconds: SECONDS, restarts: RESTARTS, rows, untaken });
+  }
+  console.log(table(rows));
+  expect(untaken, 'everything was measured, and everything came back').toEqual([]);
+});
+
+/** What an error says, without colours and the browser's own log. */
+function firstLines({ message }: Error): string {
+  return stripVTControlCharacters(message).split('\n').filter(Boolean).slice(0, 5).join(' ');
+}
+
+/** What never came. */
+function nothings({ at, aims, more }: Row): string[] {
+  const found = [...aims.map(({ what, found }) => [what, found] as const), ...Object.entries(more)];
+  return found.filter(([what, value]) => value === null && !MAY_NEVER.includes(what)).map(([what]) => `${what} never came at ${at}`);
+}

@@ -1,0 +1,56 @@
+import type { BadLine } from './impair.ts';
+import { clock } from './watch.ts';
+
+/** How often the line is read, and over how much of it a rate is taken, in ms. */
+const [READ_EVERY_MS, RATE_OVER_MS] = [100, 1_000];
+/** A rate is steady while it stays within a fifth of what it ends at. */
+const STEADY = 0.2;
+
+/** What need not happen: a rate may go up and down to the end. */
+export const MAY_NEVER = ['sends less after s', 'steady after s'];
+
+/** What the line towards a page was asked to carry since it began, and what it carried. */
+export class Flow {
+  private readonly began = clock();
+  private readonly readings: { at: number; sent: number; kept: number }[] = [];
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(private readonly line: BadLine) {
+    this.read();
+    this.timer = setInterval(() => this.read(), READ_EVERY_MS);
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
+
+  /**
+   * When the server first sent no more than the line carries; from when what came through was
+   * steady until the end (never where it was not), and how much of the line that is.
+   */
+  figures(rate: number): Record<string, number | null> {
+    const kept = this.rates('kept');
+    const last = kept.slice(-Math.ceil(kept.length / 3)).map(({ bps }) => bps).sort((a, b) => a - b);
+    const ends = last[Math.floor(last.length / 2)];
+    const unsteady = kept.findLastIndex(({ bps }) => Math.abs(bps - ends) > STEADY * ends);
+    return {
+      'sends less after s': this.rates('sent').find(({ bps }) => bps <= rate)?.after ?? null,
+      'steady after s': kept[unsteady + 1]?.after ?? null,
+      'then % of it': (ends * 100) / rate,
+    };
+  }
+
+  private read(): void {
+    this.readings.push({ at: clock(), ...this.line.down });
+  }
+
+  /** The rate of each second that ends at a reading, and when that is, in s from the beginning. */
+  private rates(of: 'sent' | 'kept'): { after: number; bps: number }[] {
+    return this.readings.flatMap((now) => {
+      const before = this.readings.findLast(({ at }) => at <= now.at - RATE_OVER_MS);
+      if (!before) return [];
+      const bps = ((now[of] - before[of]) * 8_000) / (now.at - before.at);
+      return [{ after: (now.at - this.began) / 1_000, bps }];
+    });
+  }
+}
