@@ -49,6 +49,16 @@ impl Source {
         Self::ScreenAudio,
     ];
 
+    /// What is played in step with it: the face of a voice, the sound of a screen, and back.
+    pub fn other_half(self) -> Self {
+        match self {
+            Self::Microphone => Self::Camera,
+            Self::Camera => Self::Microphone,
+            Self::Screen => Self::ScreenAudio,
+            Self::ScreenAudio => Self::Screen,
+        }
+    }
+
     /// Whether it is a picture; otherwise it is sound.
     pub fn is_video(self) -> bool {
         matches!(self, Self::Camera | Self::Screen)

@@ -31,6 +31,8 @@ pub struct Guest {
     pub udp: UdpSocket,
     /// What each slot carries.
     pub slots: HashMap<String, Slot>,
+    /// The stream each description of the answer names (RFC 8830).
+    pub streams: HashMap<String, String>,
     /// Pictures that came: by which description, and the mark in them.
     pub pictures: Vec<(Mid, u8)>,
     /// Everything else the server said.
@@ -75,6 +77,7 @@ impl Guest {
             rtc,
             udp,
             slots: HashMap::new(),
+            streams: HashMap::new(),
             pictures: Vec::new(),
             heard: Vec::new(),
             connected: false,
@@ -97,7 +100,7 @@ impl Guest {
         }
         let (offer, pending) = api.apply().expect("there is something to offer");
         self.pending = Some(pending);
-        offer.to_sdp_string()
+        as_browsers_do(&offer.to_sdp_string())
     }
 
     /// Offers connection number `connection`.
@@ -246,6 +249,7 @@ impl Guest {
     fn hears(&mut self, message: ServerMessage) {
         match message {
             ServerMessage::Answer { sdp, .. } => {
+                self.streams = streams(&sdp);
                 let answer = SdpAnswer::from_sdp_string(&sdp).expect("an answer");
                 let pending = self.pending.take().expect("offered");
                 let accepted = self.rtc.sdp_api().accept_answer(pending, answer);
@@ -258,6 +262,12 @@ impl Guest {
             }
             other => self.heard.push(other),
         }
+    }
+
+    /// The stream of the slot that carries a source of somebody.
+    pub fn stream_of(&self, id: &ParticipantId, source: Source) -> Option<&String> {
+        let carries = |slot: &&Slot| slot.id.as_ref() == Some(id) && slot.source == Some(source);
+        self.streams.get(&self.slots.values().find(carries)?.mid)
     }
 
     /// Whose picture came with this mark, as the slots say.
@@ -278,4 +288,25 @@ impl Guest {
             self.goes_on().await;
         }
     }
+}
+
+/// An offer without the streams that str0m names of what it only receives: no browser does.
+fn as_browsers_do(sdp: &str) -> String {
+    let sections = sdp.split("m=").map(|section| {
+        let receives = section.contains("a=recvonly");
+        let kept = |line: &&str| !(receives && line.starts_with("a=msid:"));
+        section.split_inclusive('\n').filter(kept).collect()
+    });
+    sections.collect::<Vec<String>>().join("m=")
+}
+
+/// The stream of each media description.
+fn streams(sdp: &str) -> HashMap<String, String> {
+    let value = |section: &str, name: &str| {
+        let found = section.lines().find_map(|line| line.strip_prefix(name));
+        Some(found?.split(' ').next()?.to_owned())
+    };
+    let sections = sdp.split("m=");
+    let named = sections.filter_map(|s| Some((value(s, "a=mid:")?, value(s, "a=msid:")?)));
+    named.collect()
 }

@@ -4,7 +4,7 @@ use super::{
     guest::Guest,
     harness::{TestApp, hasty, patient},
 };
-use crate::protocol::{ClientMessage, ErrorCode, MediaOffer, Mode, ServerMessage};
+use crate::protocol::{ClientMessage, ErrorCode, MediaOffer, Mode, ServerMessage, Source};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
@@ -27,6 +27,28 @@ async fn a_picture_comes_in_the_slot_of_the_person_who_sent_it() {
         "nobody asked for anything: {:?}",
         ann.pictures
     );
+}
+
+#[tokio::test]
+async fn a_voice_and_a_face_come_in_slots_that_are_played_in_step() {
+    let app = app().await;
+    let ann = Guest::connects(&app, "team", "Ann").await;
+    let ben = Guest::connects(&app, "team", "Ben").await;
+    let mut cem = Guest::connects(&app, "team", "Cem").await;
+    // Their voices are there already; the faces are asked for the other way round.
+    let (ann, ben) = (ann.id(), ben.id());
+    cem.wants(&[&ben, &ann]).await;
+    let seen = |cem: &mut Guest| {
+        let faces = [&ann, &ben].map(|id| cem.stream_of(id, Source::Camera).is_some());
+        faces == [true; 2]
+    };
+    cem.until("both faces", seen).await;
+    for id in [&ann, &ben] {
+        let face = cem.stream_of(id, Source::Camera);
+        assert_eq!(face, cem.stream_of(id, Source::Microphone));
+    }
+    let streams = [&ann, &ben].map(|id| cem.stream_of(id, Source::Camera));
+    assert_ne!(streams[0], streams[1], "each is in step with oneself only");
 }
 
 #[tokio::test]

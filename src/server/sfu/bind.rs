@@ -2,7 +2,7 @@
 //!
 //! A binding stays while it is wanted, so that a picture does not jump from slot to slot.
 
-use super::{RoomKey, allocator, command::Event, core::Core, track::Bound};
+use super::{RoomKey, allocator, command::Event, core::Core, places, slot::OutSlot, track::Bound};
 use crate::protocol::{Quality, Slot as Told, Source};
 use std::{cmp::Reverse, time::Instant};
 use str0m::bwe::{Bitrate, BweKind};
@@ -96,19 +96,24 @@ impl Core {
 
     /// Binds these tracks to the slots of one kind, as many as there are slots.
     fn place(&mut self, index: usize, video: bool, wanted: &[usize]) {
+        let slots = &self.peers[index].slots;
+        let places = slots.iter().filter(|slot| slot.video == video).count();
+        let wanted = &wanted[..places.min(wanted.len())];
+        self.free_all_but(index, video, wanted);
+        for track in wanted {
+            self.place_one(index, video, *track);
+        }
+    }
+
+    /// Frees a peer's slots of one kind that carry anything but these tracks.
+    fn free_all_but(&mut self, index: usize, video: bool, wanted: &[usize]) {
         let Self { peers, rooms, .. } = self;
         let peer = &mut peers[index];
         let Some(room) = rooms.get_mut(&peer.room) else {
             return;
         };
-        let slots = peer.slots.iter().filter(|slot| slot.video == video).count();
-        let wanted = &wanted[..slots.min(wanted.len())];
-        for (place, slot) in peer
-            .slots
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, s)| s.video == video)
-        {
+        let slots = peer.slots.iter_mut().enumerate();
+        for (place, slot) in slots.filter(|(_, slot)| slot.video == video) {
             let Some(track) = slot.track.filter(|track| !wanted.contains(track)) else {
                 continue;
             };
@@ -117,28 +122,25 @@ impl Core {
                 track.bound.retain(|b| b.peer != index || b.slot != place);
             }
         }
-        for track in wanted {
-            let mut slots = peer
-                .slots
-                .iter_mut()
-                .enumerate()
-                .filter(|(_, s)| s.video == video);
-            if slots.any(|(_, slot)| slot.track == Some(*track)) {
-                continue;
-            }
-            let mut slots = peer
-                .slots
-                .iter_mut()
-                .enumerate()
-                .filter(|(_, s)| s.video == video);
-            let free = slots.find(|(_, slot)| slot.track.is_none());
-            let (Some((place, slot)), Some(track_there)) = (free, room.tracks.get_mut(*track))
-            else {
-                break;
-            };
-            slot.track = Some(*track);
+    }
+
+    /// Binds a track to a free slot of a peer, unless it has one.
+    fn place_one(&mut self, index: usize, video: bool, track: usize) {
+        let Self { peers, rooms, .. } = self;
+        let peer = &mut peers[index];
+        let Some(room) = rooms.get_mut(&peer.room) else {
+            return;
+        };
+        if peer.slots.iter().any(|slot| slot.track == Some(track)) {
+            return;
+        }
+        let places: Vec<_> = peer.slots.iter().map(OutSlot::place).collect();
+        let free = places::choose(&places, video, room.other_half(track));
+        if let (Some(place), Some(bound)) = (free, room.tracks.get_mut(track)) {
+            let slot = &mut peer.slots[place];
+            slot.track = Some(track);
             slot.target = (!video).then_some(0);
-            track_there.bound.push(Bound {
+            bound.bound.push(Bound {
                 peer: index,
                 slot: place,
             });
@@ -205,7 +207,7 @@ impl Core {
             return Vec::new();
         };
         let bound = peer.slots.iter().enumerate().filter(|(_, slot)| slot.video);
-        let wish = |(place, slot): (usize, &super::slot::OutSlot)| {
+        let wish = |(place, slot): (usize, &OutSlot)| {
             let track = room.tracks.get(slot.track?)?;
             let wanted = peer.wants(&track.person, track.source)?;
             let mut layers = [None; 3];

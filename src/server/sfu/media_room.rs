@@ -62,6 +62,12 @@ impl MediaRoom {
         tracks.find(|(_, track)| wanted(track)).map(|(key, _)| key)
     }
 
+    /// What belongs to a track: the face of a voice, the sound of a screen, and back.
+    pub fn other_half(&self, track: usize) -> Option<usize> {
+        let track = self.tracks.get(track)?;
+        self.track_of(&track.person, track.source.other_half())
+    }
+
     /// How much a picture matters to whoever wants it.
     pub fn priority_of(&self, wanted: &Wanted) -> Priority {
         let dominant = self.speakers.dominant().map(|key| key as usize);

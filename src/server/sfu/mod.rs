@@ -8,7 +8,8 @@
 //!   datagram it is, [`timers`] who wants to be woken.
 //! * Pure and small: [`rewrite`] one stream over many sources, [`keyframes`] when to ask
 //!   for one, [`layers`] how much comes, [`allocator`] how a line is shared out,
-//!   [`speakers`] who is heard, [`quality`] how good a line is.
+//!   [`speakers`] who is heard, [`quality`] how good a line is, [`msid`] and [`places`] what
+//!   is played in step.
 //!
 //! A room is pinned to a shard and never leaves it. The room's actor and the shard exchange
 //! commands and events; the actor never sees a packet. Losing the socket of a room does not
@@ -25,8 +26,10 @@ mod handle;
 mod keyframes;
 mod layers;
 mod media_room;
+mod msid;
 mod packet;
 mod peer;
+mod places;
 mod quality;
 mod rewrite;
 mod shard;

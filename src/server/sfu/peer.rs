@@ -2,8 +2,8 @@
 //! slots by which we send to it.
 
 use super::{
-    PeerKey, RoomKey, allocator::Allocator, core::Outgoing, demux::Known, packet::Origin,
-    quality::QualityMeter, slot::OutSlot,
+    PeerKey, RoomKey, allocator::Allocator, core::Outgoing, demux::Known, msid::name_slots,
+    packet::Origin, quality::QualityMeter, slot::OutSlot,
 };
 use crate::{
     protocol::{OfferedTrack, ParticipantId, Source, Wanted},
@@ -137,7 +137,7 @@ impl Peer {
     /// # Errors
     /// The offer makes no sense; the connection should be given up.
     pub fn answer(&mut self, sdp: &str, tracks: &[OfferedTrack]) -> Result<String, ()> {
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(drop)?;
+        let offer = SdpOffer::from_sdp_string(&name_slots(sdp)).map_err(drop)?;
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(drop)?;
         let answer = answer.to_sdp_string();
         let ufrag = self.rtc.direct_api().local_ice_credentials().ufrag;

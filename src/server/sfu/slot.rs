@@ -2,6 +2,7 @@
 
 use super::{
     packet::Forwarded,
+    places::Place,
     rewrite::{Packet, Rewriter},
 };
 use crate::{protocol::Slot as Told, server::metrics::media::Carried};
@@ -26,6 +27,8 @@ pub struct OutSlot {
     pub mid: Mid,
     /// Whether it carries pictures.
     pub video: bool,
+    /// The name of the stream it belongs to: slots of one are played in step.
+    stream: String,
     /// The stream.
     ssrc: Ssrc,
     /// How this person numbers the codec.
@@ -57,6 +60,7 @@ impl OutSlot {
             false => Codec::Opus,
         };
         let theirs = media.remote_pts().to_vec();
+        let name = media.stream_id().to_owned();
         let known = rtc
             .codec_config()
             .find(|params| params.spec().codec == codec && theirs.contains(&params.pt()));
@@ -83,6 +87,7 @@ impl OutSlot {
         Some(Self {
             mid,
             video,
+            stream: name,
             ssrc: stream.ssrc(),
             pt,
             track: None,
@@ -98,6 +103,15 @@ impl OutSlot {
             },
             rewriter,
         })
+    }
+
+    /// What of it matters for who is bound to it.
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            stream: &self.stream,
+            video: self.video,
+            track: self.track,
+        }
     }
 
     /// Carries nothing any more.

@@ -1,0 +1,180 @@
+//! Names for slots, so that a browser plays a voice and a face in step.
+//!
+//! Browsers play the tracks of one stream in step, and which stream a track belongs to is
+//! `a=msid` of its description (RFC 8830). Of what they only receive they say none, and
+//! str0m's answer repeats the offer's or invents one for each. So the k-th slot of sound and
+//! the k-th slot of pictures are given one stream before the offer is read.
+
+/// A slot's kind: what its description begins with, and how its track is called.
+const KINDS: [(&str, &str); 2] = [("m=audio", "a"), ("m=video", "v")];
+
+/// The offer with a stream for each slot that names none. Any text will do: what is no slot
+/// stays as it is.
+pub fn name_slots(offer: &str) -> String {
+    let mut named = String::with_capacity(offer.len() + 512);
+    let mut slots = [0, 0];
+    for section in sections(offer) {
+        match insertion(section) {
+            Some((kind, place)) => {
+                let stream = format!("slot{}", slots[kind]);
+                slots[kind] += 1;
+                named.push_str(&section[..place]);
+                if !has_line(section, "a=msid:") {
+                    let (track, end) = (KINDS[kind].1, line_end(section));
+                    named.push_str(&format!("a=msid:{stream} {stream}-{track}{end}"));
+                }
+                named.push_str(&section[place..]);
+            }
+            None => named.push_str(section),
+        }
+    }
+    named
+}
+
+/// A description cut before each `m=` line; put together again it is the same.
+fn sections(sdp: &str) -> Vec<&str> {
+    let (mut sections, mut start, mut at) = (Vec::new(), 0, 0);
+    for line in sdp.split_inclusive('\n') {
+        if line.starts_with("m=") && at > start {
+            sections.push(&sdp[start..at]);
+            start = at;
+        }
+        at += line.len();
+    }
+    sections.push(&sdp[start..]);
+    sections
+}
+
+/// Of a slot: its kind, and where its stream is named, just before its direction.
+fn insertion(section: &str) -> Option<(usize, usize)> {
+    let is = |kind: &(&str, &str)| {
+        section
+            .strip_prefix(kind.0)
+            .is_some_and(|r| r.starts_with(' '))
+    };
+    let kind = KINDS.iter().position(is)?;
+    let mut at = 0;
+    for line in section.split_inclusive('\n') {
+        if line.trim_end() == "a=recvonly" {
+            return Some((kind, at));
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// Whether a line begins like this.
+fn has_line(section: &str, start: &str) -> bool {
+    section.lines().any(|line| line.starts_with(start))
+}
+
+/// How lines end here.
+fn line_end(section: &str) -> &'static str {
+    match section.split_inclusive('\n').next() {
+        Some(line) if line.ends_with("\r\n") => "\r\n",
+        _ => "\n",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An offer of these sections, each a kind and its attributes.
+    fn offer(sections: &[(&str, &str)], end: &str) -> String {
+        let head = format!("v=0{end}a=group:BUNDLE 0{end}");
+        let each = sections.iter().map(|(kind, attributes)| {
+            let media = format!("m={kind} 9 UDP/TLS/RTP/SAVPF 96{end}c=IN IP4 0.0.0.0{end}");
+            let lines = attributes.split_whitespace().map(|a| format!("a={a}{end}"));
+            media + &lines.collect::<String>()
+        });
+        head + &each.collect::<String>()
+    }
+
+    /// The streams named in an offer, section by section.
+    fn named(sdp: &str) -> Vec<Option<&str>> {
+        let msid = |section: &&'_ str| section.starts_with("m=");
+        let sections = sections(sdp).into_iter().filter(msid);
+        sections
+            .map(|s| s.lines().find_map(|line| line.strip_prefix("a=msid:")))
+            .collect()
+    }
+
+    #[test]
+    fn the_slots_of_one_place_share_a_stream() {
+        let sections = [
+            ("audio", "mid:0 sendonly msid:-"),
+            ("audio", "mid:1 recvonly"),
+            ("video", "mid:2 recvonly"),
+            ("video", "mid:3 recvonly rtcp-mux"),
+            ("audio", "mid:4 recvonly"),
+        ];
+        let streams = [
+            Some("-"),
+            Some("slot0 slot0-a"),
+            Some("slot0 slot0-v"),
+            Some("slot1 slot1-v"),
+            Some("slot1 slot1-a"),
+        ];
+        for end in ["\r\n", "\n"] {
+            let sdp = name_slots(&offer(&sections, end));
+            assert_eq!(named(&sdp), streams);
+            let bare = sdp.matches('\n').count() != sdp.matches("\r\n").count();
+            assert_eq!(bare, end == "\n", "line ends are as they were");
+        }
+    }
+
+    #[test]
+    fn what_is_no_nameless_slot_stays_as_it_is() {
+        let cases: [&[(&str, &str)]; 6] = [
+            &[("audio", "mid:0 sendonly")],
+            &[("video", "mid:0 sendrecv")],
+            &[("video", "mid:0 inactive")],
+            &[("application", "mid:0 recvonly")],
+            &[("audiox", "mid:0 recvonly")],
+            &[("audio", "mid:0 recvonly msid:theirs")],
+        ];
+        for case in cases {
+            let sdp = offer(case, "\r\n");
+            assert_eq!(name_slots(&sdp), sdp);
+        }
+        for junk in [
+            "",
+            "\n",
+            "m=",
+            "m=audio",
+            "a=recvonly",
+            "m=audio \na=recvonly:x",
+        ] {
+            assert_eq!(name_slots(junk), junk);
+        }
+    }
+
+    #[test]
+    fn a_slot_that_names_its_own_stream_keeps_its_place_in_the_count() {
+        let sections = [("audio", "recvonly msid:theirs"), ("audio", "recvonly")];
+        let sdp = name_slots(&offer(&sections, "\n"));
+        assert_eq!(named(&sdp), [Some("theirs"), Some("slot1 slot1-a")]);
+    }
+
+    #[test]
+    fn a_last_line_without_an_end_is_no_trouble() {
+        let sdp = name_slots("m=audio 9 x 0\r\na=recvonly");
+        assert_eq!(sdp, "m=audio 9 x 0\r\na=msid:slot0 slot0-a\r\na=recvonly");
+    }
+
+    proptest! {
+        /// Only lines are put in, and only once.
+        #[test]
+        fn nothing_is_taken_away(
+            sdp in "((m=(audio|video) 9 x|a=recvonly|a=msid:q|a=[a-z]{0,4}|[\\PC]{0,6})(\r\n|\n|)){0,20}",
+        ) {
+            let once = name_slots(&sdp);
+            let ours = |line: &&str| !line.starts_with("a=msid:slot");
+            let without: String = once.split_inclusive('\n').filter(ours).collect();
+            prop_assert_eq!(without, sdp);
+            prop_assert_eq!(name_slots(&once), once);
+        }
+    }
+}
