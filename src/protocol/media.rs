@@ -73,6 +73,17 @@ impl Source {
     }
 }
 
+/// How a picture is coded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    /// RFC 6386; what is sent while nothing else was said.
+    #[default]
+    Vp8,
+    /// VP9, profile 0.
+    Vp9,
+}
+
 /// What one media description of an offer carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferedTrack {

@@ -23,8 +23,8 @@ pub use client::{ClientMessage, Decoded, Resume, TYPING_EVERY_MS, TYPING_LASTS_M
 pub use errors::{CloseCode, ErrorCode};
 pub use ids::{Epoch, MessageId, ParticipantId, SessionToken};
 pub use media::{
-    MAX_MID_BYTES, MAX_OFFERED_TRACKS, MAX_WANTED, MediaOffer, Mode, OfferedTrack, PersonQuality,
-    Quality, Slot, Source, Speaker, Wanted,
+    Codec, MAX_MID_BYTES, MAX_OFFERED_TRACKS, MAX_WANTED, MediaOffer, Mode, OfferedTrack,
+    PersonQuality, Quality, Slot, Source, Speaker, Wanted,
 };
 pub use names::{
     ChatText, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS, NameError, Nickname,

@@ -1,8 +1,9 @@
 //! What the server says.
 
 use super::{
-    CallPerson, ChatMessage, Devices, Epoch, ErrorCode, IceServer, Leg, MessageId, Mode, Nickname,
-    ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal, Slot, Source, Speaker,
+    CallPerson, ChatMessage, Codec, Devices, Epoch, ErrorCode, IceServer, Leg, MessageId, Mode,
+    Nickname, ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal, Slot, Source,
+    Speaker,
 };
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +113,14 @@ pub enum ServerMessage {
         source: Source,
         /// Their `rid`s (RFC 8852); the others may be switched off.
         rids: Vec<String>,
+    },
+    /// In which codec a source of one's own is to be sent from now on, by those who can
+    /// change it.
+    Codec {
+        /// Which source.
+        source: Source,
+        /// The codec.
+        codec: Codec,
     },
     /// Who is heard.
     Speakers {

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod call;
+pub mod codecs;
 pub mod devices;
 pub mod figures;
 pub mod line;

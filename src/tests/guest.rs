@@ -12,7 +12,8 @@ use std::{
 use str0m::{
     Candidate, Event, Input, Output, Rtc,
     change::{SdpAnswer, SdpPendingOffer},
-    media::{Direction, MediaKind, Mid},
+    format::Codec,
+    media::{Direction, MediaKind, Mid, Pt},
     net::{Protocol, Receive},
     rtp::{ExtensionValues, RtpWrite},
 };
@@ -20,6 +21,8 @@ use tokio::{net::UdpSocket, time::timeout};
 
 /// Slots of each kind that a guest offers.
 const SLOTS: usize = 3;
+/// How long a guest's pictures are; nothing else is as long.
+const PICTURE_BYTES: usize = 12;
 
 /// Somebody in a call.
 pub struct Guest {
@@ -35,6 +38,10 @@ pub struct Guest {
     pub streams: HashMap<String, String>,
     /// Pictures that came: by which description, and the mark in them.
     pub pictures: Vec<(Mid, u8)>,
+    /// In which codec each mark came.
+    pub came_as: Vec<(u8, Codec)>,
+    /// The codec of one's own pictures.
+    pub codec: Codec,
     /// Everything else the server said.
     pub heard: Vec<ServerMessage>,
     /// Whether the connection is up.
@@ -58,16 +65,38 @@ impl Guest {
         guest
     }
 
+    /// The same, who has no other codecs of pictures than these.
+    pub async fn connects_with(
+        app: &TestApp,
+        room: &str,
+        nickname: &str,
+        codecs: &[Codec],
+    ) -> Self {
+        let mut guest = Self::enters_with(app, room, nickname, codecs).await;
+        guest.offers(1).await;
+        guest.until("connected", |guest| guest.connected).await;
+        guest
+    }
+
     /// Somebody who has entered the call.
     pub async fn enters(app: &TestApp, room: &str, nickname: &str) -> Self {
+        Self::enters_with(app, room, nickname, &[Codec::Vp8]).await
+    }
+
+    /// Somebody who has entered the call and has these codecs; sends in the first.
+    async fn enters_with(app: &TestApp, room: &str, nickname: &str, codecs: &[Codec]) -> Self {
         let mut client = app.join(room, nickname).await;
         client.enters_call(1).await;
         let udp = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
+        let has = |codec| codecs.contains(&codec);
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, false)
-            .enable_vp8(true)
+            .enable_vp8(has(Codec::Vp8))
+            .enable_vp9(has(Codec::Vp9))
+            .enable_h264(has(Codec::H264))
+            .enable_av1(has(Codec::Av1))
             .build(Instant::now());
         let address = udp.local_addr().expect("bound");
         let candidate = Candidate::host(address, "udp").expect("valid");
@@ -79,6 +108,8 @@ impl Guest {
             slots: HashMap::new(),
             streams: HashMap::new(),
             pictures: Vec::new(),
+            came_as: Vec::new(),
+            codec: codecs[0],
             heard: Vec::new(),
             connected: false,
             pending: None,
@@ -94,7 +125,12 @@ impl Guest {
         let send = Direction::SendOnly;
         let voice = api.add_media(MediaKind::Audio, send, None, None, None);
         let face = api.add_media(MediaKind::Video, send, None, None, None);
-        self.sources = vec![(Source::Microphone, voice), (Source::Camera, face)];
+        let screen = api.add_media(MediaKind::Video, send, None, None, None);
+        self.sources = vec![
+            (Source::Microphone, voice),
+            (Source::Camera, face),
+            (Source::Screen, screen),
+        ];
         for kind in [MediaKind::Audio, MediaKind::Video].repeat(SLOTS) {
             api.add_media(kind, Direction::RecvOnly, None, None, None);
         }
@@ -143,8 +179,17 @@ impl Guest {
 
     /// Sends one picture with this mark; it can be begun with.
     pub fn shows(&mut self, mark: u8) {
-        // A descriptor that starts a partition, the tag of a keyframe, its start code.
-        let mut payload = vec![0x10, 0x00, 0x00, 0x00, 0x9d, 0x01, 0x2a, 64, 0, 48, 0];
+        let mut payload = match self.codec {
+            // A descriptor that starts a key picture, with a wide picture id.
+            Codec::Vp9 => vec![0x88, 0x80, mark],
+            // Parameters of a sequence.
+            Codec::H264 => vec![0x67, 0x42],
+            // A new sequence.
+            Codec::Av1 => vec![0x18],
+            // A descriptor that starts a partition, the tag of a keyframe, its start code.
+            _ => vec![0x10, 0x00, 0x00, 0x00, 0x9d, 0x01, 0x2a, 64, 0, 48],
+        };
+        payload.resize(PICTURE_BYTES - 1, 0);
         payload.push(mark);
         self.writes(Source::Camera, payload, None);
     }
@@ -162,7 +207,7 @@ impl Guest {
             .find(|(s, _)| *s == source)
             .expect("offered")
             .1;
-        let pt = self.rtc.media(mid).expect("there").remote_pts()[0];
+        let pt = self.payload_type(mid);
         let seq = self.sent;
         let extensions = ExtensionValues {
             audio_level: level,
@@ -174,6 +219,18 @@ impl Guest {
         let time = (seq * 3000) as u32;
         let write = RtpWrite::new(pt, seq.into(), time, Instant::now(), payload);
         stream.write_rtp(write.marker(true).ext_vals(extensions));
+    }
+
+    /// How one's own sound or pictures are numbered.
+    fn payload_type(&self, mid: Mid) -> Pt {
+        let media = self.rtc.media(mid).expect("there");
+        let codec = match media.kind() {
+            MediaKind::Audio => Codec::Opus,
+            MediaKind::Video => self.codec,
+        };
+        let mut both = self.rtc.codec_config().iter();
+        let known = both.find(|p| p.spec().codec == codec && media.remote_pts().contains(&p.pt()));
+        known.expect("negotiated").pt()
     }
 
     /// Goes on until this holds.
@@ -235,10 +292,14 @@ impl Guest {
                     let ssrc = packet.header.ssrc;
                     let mut direct = self.rtc.direct_api();
                     let mid = direct.stream_rx(&ssrc).expect("known").mid();
-                    let video = packet.payload.len() == 12;
+                    let pt = packet.header.payload_type;
+                    let known = self.rtc.codec_config().find(|p| p.pt() == pt);
+                    let codec = known.expect("negotiated").spec().codec;
+                    let video = packet.payload.len() == PICTURE_BYTES;
                     let mark = packet.payload.last().copied().unwrap_or(0);
                     if video {
                         self.pictures.push((mid, mark));
+                        self.came_as.push((mark, codec));
                     }
                 }
                 Output::Event(_) => {}

@@ -52,6 +52,83 @@ async fn a_voice_and_a_face_come_in_slots_that_are_played_in_step() {
 }
 
 #[tokio::test]
+async fn a_picture_in_another_codec_reaches_whoever_takes_it_and_nobody_else() {
+    use str0m::format::Codec::{Av1, H264, Vp8};
+    let app = app().await;
+    let mut ann = Guest::connects_with(&app, "team", "Ann", &[H264]).await;
+    let mut ben = Guest::connects_with(&app, "team", "Ben", &[Vp8, H264, Av1]).await;
+    let mut cem = Guest::connects_with(&app, "team", "Cem", &[Vp8]).await;
+    let id = ann.id();
+    cem.wants(&[&id]).await;
+    ben.wants(&[&id]).await;
+    ben.sees(&mut ann, 1).await;
+    assert!(ben.came_as.iter().all(|came| *came == (1, H264)));
+    let moment = Duration::from_millis(300);
+    tokio::join!(ann.lives(moment), ben.lives(moment), cem.lives(moment));
+    let asked = ann.keyframes_asked;
+    for _ in 0..6 {
+        ann.shows(2);
+        tokio::join!(ann.lives(moment), ben.lives(moment), cem.lives(moment));
+    }
+    let whose = |cem: &Guest| cem.slots.values().any(|slot| slot.id.as_ref() == Some(&id));
+    assert!(whose(&cem) && cem.pictures.is_empty());
+    assert_eq!(
+        ann.keyframes_asked, asked,
+        "nobody asks for what cannot be decoded"
+    );
+    // Without a word, one's next picture may be in a codec that everybody takes.
+    ben.codec = Av1;
+    ann.wants(&[&ben.id()]).await;
+    cem.wants(&[&ben.id()]).await;
+    ben.shows(3);
+    ben.codec = Vp8;
+    cem.sees(&mut ben, 4).await;
+    assert!(ann.pictures.is_empty(), "Ann has no VP8");
+}
+
+#[tokio::test]
+async fn a_picture_goes_on_in_its_slot_when_its_sender_changes_to_another_codec() {
+    use str0m::format::Codec::{Vp8, Vp9};
+    let app = app().await;
+    let mut ann = Guest::connects_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
+    let mut ben = Guest::connects_with(&app, "team", "Ben", &[Vp9, Vp8]).await;
+    ben.wants(&[&ann.id()]).await;
+    for (mark, codec) in [(1, Vp8), (2, Vp9), (3, Vp8), (4, Vp9)] {
+        ann.codec = codec;
+        ben.sees(&mut ann, mark).await;
+        assert!(ben.came_as.contains(&(mark, codec)), "{:?}", ben.came_as);
+    }
+    let slots: std::collections::HashSet<_> = ben.pictures.iter().map(|(mid, _)| mid).collect();
+    assert_eq!(slots.len(), 1);
+}
+
+#[tokio::test]
+async fn a_screen_is_wanted_in_vp9_while_everybody_takes_it() {
+    use crate::protocol::Codec as Told;
+    use str0m::format::Codec::{Vp8, Vp9};
+    let told = |guest: &Guest| {
+        let codecs = guest.heard.iter().filter_map(|message| match message {
+            ServerMessage::Codec { source, codec } => Some((*source, *codec)),
+            _ => None,
+        });
+        codecs.collect::<Vec<_>>()
+    };
+    let app = app().await;
+    let mut ann = Guest::connects_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
+    let _ben = Guest::connects_with(&app, "team", "Ben", &[Vp8, Vp9]).await;
+    let (vp9, vp8) = ((Source::Screen, Told::Vp9), (Source::Screen, Told::Vp8));
+    ann.until("VP9", |ann| told(ann) == [vp9]).await;
+    let cem = Guest::connects_with(&app, "team", "Cem", &[Vp8]).await;
+    ann.until("VP8", |ann| told(ann) == [vp9, vp8]).await;
+    assert_eq!(told(&cem), [], "who has no VP9 is asked for none");
+    drop(cem.udp);
+    let mut client = cem.client;
+    client.sends(&ClientMessage::LeaveCall).await;
+    ann.until("VP9 again", |ann| told(ann) == [vp9, vp8, vp9])
+        .await;
+}
+
+#[tokio::test]
 async fn media_does_not_cross_rooms() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;

@@ -113,6 +113,9 @@ impl CallDriver {
             ServerMessage::Layers { source, rids } => {
                 self.with_sfu(|sfu| sfu.watch_layers(*source, rids));
             }
+            ServerMessage::Codec { source, codec } => {
+                self.with_sfu(|sfu| sfu.send_in(*source, *codec));
+            }
             ServerMessage::CallEntered { person } => self.meet(person, false),
             ServerMessage::CallLeft { away: true, .. } => self.keep_running(before),
             ServerMessage::CallLeft { id, leg, .. } => self.ended(id, *leg),

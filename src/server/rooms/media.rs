@@ -121,6 +121,11 @@ impl Room {
             Event::Layers { peer, source, rids } => {
                 self.pass_on(peer, ServerMessage::Layers { source, rids })
             }
+            Event::Codec {
+                peer,
+                source,
+                codec,
+            } => self.pass_on(peer, ServerMessage::Codec { source, codec }),
             Event::Refused { peer } => {
                 let refusal = crate::server::error::refusal(ErrorCode::BadOffer, None);
                 let mut effects = self.pass_on(peer, refusal);

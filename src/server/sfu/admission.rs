@@ -87,6 +87,8 @@ impl Core {
         self.tell(room, answer);
         self.publish(index);
         self.bind_room(room, now);
+        // Somebody new may lack what others send in.
+        self.choose_codecs(room);
         self.soil(index);
     }
 

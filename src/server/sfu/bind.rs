@@ -186,7 +186,12 @@ impl Core {
                 slot.current = None;
             }
             let waits = peer.connected && slot.is_waiting();
-            if let (true, Some(track), Some(layer)) = (waits, slot.track, slot.target) {
+            let (Some(track), Some(layer)) = (slot.track, slot.target) else {
+                continue;
+            };
+            let tracks = self.rooms.get(&room).map(|room| &room.tracks);
+            let carried = tracks.and_then(|tracks| tracks.get(track));
+            if waits && carried.is_some_and(|track| slot.can_carry(track)) {
                 asked.push((track, layer, slot.current.is_none()));
             }
         }
@@ -212,7 +217,7 @@ impl Core {
             let wanted = peer.wants(&track.person, track.source)?;
             let mut layers = [None; 3];
             for (rate, layer) in layers.iter_mut().zip(&track.layers) {
-                let live = layer.meter.is_live(now);
+                let live = layer.meter.is_live(now) && slot.can_carry(track);
                 *rate = live.then(|| allocator::LayerRate {
                     height: layer.height,
                     bps: layer.meter.bitrate_bps(now),
@@ -251,6 +256,7 @@ impl Core {
             slots: peer.slots.iter().map(|slot| slot.told.clone()).collect(),
         };
         self.tell(peer.room, event);
+        self.remind_of_codecs(index);
     }
 
     /// Tells a peer what its slots carry, where that changed.

@@ -1,6 +1,8 @@
 //! What a room tells the SFU and what it hears back: commands and events, never a packet.
 
-use crate::protocol::{MediaOffer, ParticipantId, PersonQuality, Slot, Source, Speaker, Wanted};
+use crate::protocol::{
+    Codec, MediaOffer, ParticipantId, PersonQuality, Slot, Source, Speaker, Wanted,
+};
 
 /// One person's place in the media of one room; counted up by the room, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,6 +78,15 @@ pub enum Event {
         source: Source,
         /// Its watched layers.
         rids: Vec<String>,
+    },
+    /// In which codec a source is to be sent.
+    Codec {
+        /// Whose source.
+        peer: PeerKey,
+        /// Which source.
+        source: Source,
+        /// The codec.
+        codec: Codec,
     },
     /// Who is heard, for everybody.
     Speakers {

@@ -1,6 +1,7 @@
 //! The path of a packet: from the one who sends it to the slots bound to its track.
 
 use super::{
+    codecs::codec_of,
     core::Core,
     packet::{Forwarded, Origin},
 };
@@ -19,6 +20,9 @@ impl Core {
             return;
         };
         let peer = &self.peers[index];
+        let Some(codec) = codec_of(&peer.rtc, packet.header.payload_type) else {
+            return;
+        };
         let Some(room) = self.rooms.get_mut(&peer.room) else {
             return;
         };
@@ -31,7 +35,8 @@ impl Core {
             let time = info.rtp_time.numer() as u32;
             (time, info.ntp_time)
         });
-        let mut packet = Forwarded::read(packet, video, now);
+        let mut packet = Forwarded::read(packet, codec, now);
+        track.codec = Some(codec);
         let layer = &mut track.layers[origin.layer];
         layer.meter.packet(bytes, now);
         if let Some(height) = packet.height() {

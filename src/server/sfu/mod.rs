@@ -4,9 +4,10 @@
 //! * [`shard`] a thread, a port, a clock: the shell; [`udp`] and [`tcp`] its sockets.
 //! * [`core`] the thinking: peers and rooms, told the time. [`peer`] one connection,
 //!   [`track`] what somebody sends, [`slot`] what somebody gets; [`admission`] who comes and goes, [`forward`] the path of a
-//!   packet, [`bind`] who gets what, [`tick`] what happens by the clock, [`demux`] whose
+//!   packet, [`bind`] who gets what, [`screens`] in which codec, [`tick`] what happens by the clock, [`demux`] whose
 //!   datagram it is, [`timers`] who wants to be woken.
-//! * Pure and small: [`rewrite`] one stream over many sources, [`keyframes`] when to ask
+//! * Pure and small: [`codecs`] what passes through, [`rewrite`] one stream over many
+//!   sources, [`vp9`] its numbers in a payload, [`keyframes`] when to ask
 //!   for one, [`layers`] how much comes, [`allocator`] how a line is shared out,
 //!   [`speakers`] who is heard, [`quality`] how good a line is, [`msid`] and [`places`] what
 //!   is played in step.
@@ -18,6 +19,7 @@
 mod admission;
 mod allocator;
 mod bind;
+mod codecs;
 mod command;
 mod core;
 mod demux;
@@ -32,6 +34,7 @@ mod peer;
 mod places;
 mod quality;
 mod rewrite;
+mod screens;
 mod shard;
 mod slot;
 mod speakers;
@@ -40,6 +43,7 @@ mod tick;
 mod timers;
 mod track;
 mod udp;
+mod vp9;
 
 pub use command::{Command, Event, PeerKey};
 pub use handle::{MediaHandle, RelayPath, Sfu, SfuError, SfuOptions};

@@ -1,5 +1,6 @@
 //! A packet of a publisher, read once for everybody who gets it.
 
+use super::{codecs::Codec, vp9::Vp9Descriptor};
 use std::{sync::Arc, time::Instant};
 use str0m::{
     media::Mid,
@@ -18,8 +19,10 @@ pub struct Forwarded {
     pub extensions: ExtensionValues,
     /// The payload, shared by all receivers.
     pub payload: Arc<[u8]>,
-    /// The VP8 descriptor, where it is VP8.
-    pub vp8: Option<Vp8Descriptor>,
+    /// What it is coded in.
+    pub codec: Codec,
+    /// What its payload says of its place among other pictures.
+    pub descriptor: Descriptor,
     /// Whether a receiver can begin with it: the start of a keyframe, or any sound.
     pub starts: bool,
     /// What is to be added to its media time to get that of each layer of its track; told
@@ -29,16 +32,51 @@ pub struct Forwarded {
     pub at: Instant,
 }
 
+/// The descriptor before a payload, where its numbers are to go on from source to source.
+#[derive(Debug, Clone, Copy)]
+pub enum Descriptor {
+    /// Nothing in it is to be changed.
+    Plain,
+    /// Of VP8.
+    Vp8(Vp8Descriptor),
+    /// Of VP9.
+    Vp9(Vp9Descriptor),
+}
+
+impl Descriptor {
+    /// Reads it.
+    fn parse(codec: Codec, payload: &[u8]) -> Self {
+        match codec {
+            Codec::Vp8 => Vp8Descriptor::parse(payload).map_or(Self::Plain, Self::Vp8),
+            Codec::Vp9 => Vp9Descriptor::parse(payload).map_or(Self::Plain, Self::Vp9),
+            Codec::Opus | Codec::H264 | Codec::Av1 => Self::Plain,
+        }
+    }
+
+    /// The picture id, where there is one.
+    pub fn picture_id(&self) -> Option<u16> {
+        match self {
+            Self::Plain => None,
+            Self::Vp8(vp8) => vp8.picture_id(),
+            Self::Vp9(vp9) => vp9.picture_id(),
+        }
+    }
+
+    /// The index of base-layer pictures (TL0PICIDX), where there is one.
+    pub fn tl0(&self) -> Option<u8> {
+        match self {
+            Self::Plain => None,
+            Self::Vp8(vp8) => vp8.tl0_pic_idx(),
+            Self::Vp9(vp9) => vp9.tl0(),
+        }
+    }
+}
+
 impl Forwarded {
-    /// Reads a packet of sound or of VP8.
-    pub fn read(packet: RtpPacket, video: bool, now: Instant) -> Self {
-        let vp8 = video
-            .then(|| Vp8Descriptor::parse(&packet.payload).ok())
-            .flatten();
-        let starts = match vp8 {
-            Some(vp8) => vp8.starts_keyframe(&packet.payload),
-            None => !video && !packet.payload.is_empty(),
-        };
+    /// Reads a packet of this codec.
+    pub fn read(packet: RtpPacket, codec: Codec, now: Instant) -> Self {
+        let descriptor = Descriptor::parse(codec, &packet.payload);
+        let starts = codec.starts(&packet.payload);
         let extensions = ExtensionValues {
             audio_level: packet.header.ext_vals.audio_level,
             voice_activity: packet.header.ext_vals.voice_activity,
@@ -51,7 +89,8 @@ impl Forwarded {
             marker: packet.header.marker,
             extensions,
             payload: packet.payload,
-            vp8,
+            codec,
+            descriptor,
             starts,
             offsets: [None; 3],
             at: now,
@@ -69,7 +108,7 @@ impl Forwarded {
     pub fn height(&self) -> Option<u32> {
         /// The tag of a frame, 3 bytes, then the start code.
         const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
-        if !self.starts || self.vp8.is_none() {
+        if !self.starts || self.codec != Codec::Vp8 {
             return None;
         }
         let code = self.payload.iter().take(16).collect::<Vec<_>>();

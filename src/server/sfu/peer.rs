@@ -2,8 +2,15 @@
 //! slots by which we send to it.
 
 use super::{
-    PeerKey, RoomKey, allocator::Allocator, core::Outgoing, demux::Known, msid::name_slots,
-    packet::Origin, quality::QualityMeter, slot::OutSlot,
+    PeerKey, RoomKey,
+    allocator::Allocator,
+    codecs::{self, Codec},
+    core::Outgoing,
+    demux::Known,
+    msid::name_slots,
+    packet::Origin,
+    quality::QualityMeter,
+    slot::OutSlot,
 };
 use crate::{
     protocol::{OfferedTrack, ParticipantId, Source, Wanted},
@@ -188,6 +195,12 @@ impl Peer {
         }
     }
 
+    /// Whether every slot of pictures takes a codec.
+    pub fn takes(&self, codec: Codec) -> bool {
+        let mut pictures = self.slots.iter().filter(|slot| slot.video);
+        pictures.all(|slot| slot.takes(codec))
+    }
+
     /// Which track and layer a stream belongs to, where it was met before.
     pub fn origin(&self, ssrc: Ssrc) -> Option<Origin> {
         let found = self.origins.iter().find(|(known, _)| *known == ssrc);
@@ -221,10 +234,8 @@ fn rtc(estimated: bool, terms: &Terms, now: Instant) -> Rtc {
         .set_ice_lite(true)
         .set_rtp_mode(true)
         .set_dtls_cert(terms.certificate.clone())
-        .set_stats_interval(Some(STATS_EVERY))
-        .clear_codecs()
-        .enable_opus(true, false)
-        .enable_vp8(true);
+        .set_stats_interval(Some(STATS_EVERY));
+    codecs::enable(config.codec_config());
     if estimated {
         config = config.enable_bwe(Some(FIRST_ESTIMATE));
     }

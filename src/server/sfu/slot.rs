@@ -1,15 +1,16 @@
 //! One outgoing stream of a peer: what it carries changes, the stream goes on.
 
 use super::{
-    packet::Forwarded,
+    codecs::{Codec, PayloadTypes},
+    packet::{Descriptor, Forwarded},
     places::Place,
-    rewrite::{Packet, Rewriter},
+    rewrite::{Packet, Rewriter, Rewritten},
+    track::Track,
 };
 use crate::{protocol::Slot as Told, server::metrics::media::Carried};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use str0m::{
     Rtc,
-    format::Codec,
     media::{MediaKind, Mid, Pt},
     rtp::{RtpWrite, Ssrc, Vp8Patch},
 };
@@ -31,8 +32,12 @@ pub struct OutSlot {
     stream: String,
     /// The stream.
     ssrc: Ssrc,
-    /// How this person numbers the codec.
-    pt: Pt,
+    /// How this person numbers the codecs they take.
+    payload_types: PayloadTypes,
+    /// The codec that went through last.
+    codec: Option<Codec>,
+    /// The packet it began with, in its source's order.
+    began: u64,
     /// The track it is bound to.
     pub track: Option<usize>,
     /// The layer that goes through.
@@ -55,16 +60,11 @@ impl OutSlot {
     pub fn new(rtc: &mut Rtc, mid: Mid) -> Option<Self> {
         let media = rtc.media(mid)?;
         let video = media.kind() == MediaKind::Video;
-        let codec = match video {
-            true => Codec::Vp8,
-            false => Codec::Opus,
-        };
-        let theirs = media.remote_pts().to_vec();
         let name = media.stream_id().to_owned();
-        let known = rtc
-            .codec_config()
-            .find(|params| params.spec().codec == codec && theirs.contains(&params.pt()));
-        let pt = known?.pt();
+        let payload_types = PayloadTypes::negotiated(rtc, mid);
+        if payload_types.is_empty() {
+            return None;
+        }
         let mut direct = rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None)?;
         if video {
@@ -89,7 +89,9 @@ impl OutSlot {
             video,
             stream: name,
             ssrc: stream.ssrc(),
-            pt,
+            payload_types,
+            codec: None,
+            began: 0,
             track: None,
             current: None,
             target: None,
@@ -126,49 +128,70 @@ impl OutSlot {
     /// Lets a packet of the bound track through where it is of the right layer; true
     /// where it was written.
     pub fn pass(&mut self, rtc: &mut Rtc, packet: &Forwarded, layer: usize) -> bool {
-        if self.current != Some(layer) {
-            if !packet.starts || !may_begin(self.current, self.target, layer) {
-                return false;
-            }
-            let before = self.current.replace(layer);
-            // Another layer of the same picture goes on at its own place in time.
-            match before.and_then(|before| packet.offsets[before]) {
-                Some(offset) => self.rewriter.switch_source_with_offset(offset),
-                None => self.rewriter.switch_source(),
-            }
+        let Some(pt) = self.payload_types.of(packet.codec) else {
+            self.codec = self.codec.filter(|_| self.current != Some(layer));
+            return false;
+        };
+        let goes_on = self.current == Some(layer) && self.codec == Some(packet.codec);
+        if !goes_on && !self.begin(packet, layer) {
+            return false;
         }
         if packet.payload.is_empty() {
             // Padding: the gap it leaves is closed.
             self.rewriter.skip(packet.seq);
             return false;
         }
-        self.write(rtc, packet)
+        self.write(rtc, packet, pt)
+    }
+
+    /// Begins with a packet, where it is of the right layer and can be begun with: with
+    /// another source, another layer, or the same one in another codec.
+    fn begin(&mut self, packet: &Forwarded, layer: usize) -> bool {
+        let same = self.current == Some(layer);
+        let late = same && packet.seq < self.began;
+        if late || !packet.starts || !(same || may_begin(self.current, self.target, layer)) {
+            return false;
+        }
+        // Another layer of the same picture goes on at its own place in time.
+        let offset = match self.current.replace(layer) {
+            Some(before) if before == layer => Some(0),
+            before => before.and_then(|before| packet.offsets[before]),
+        };
+        match offset {
+            Some(offset) => self.rewriter.switch_source_with_offset(offset),
+            None => self.rewriter.switch_source(),
+        }
+        // A decoder that begins takes any numbers, and changing VP9's would cost a copy.
+        if self.codec.replace(packet.codec) != Some(packet.codec) && packet.codec == Codec::Vp9 {
+            self.rewriter.keep_picture_ids();
+        }
+        self.began = packet.seq;
+        true
     }
 
     /// Writes a packet under this stream's own numbers.
-    fn write(&mut self, rtc: &mut Rtc, packet: &Forwarded) -> bool {
-        let vp8 = packet.vp8.as_ref();
+    fn write(&mut self, rtc: &mut Rtc, packet: &Forwarded, pt: Pt) -> bool {
         let numbered = self.rewriter.rewrite(&Packet {
             seq: packet.seq,
             time: packet.time,
             at: packet.at,
-            picture_id: vp8.and_then(|vp8| vp8.picture_id()),
-            tl0: vp8.and_then(|vp8| vp8.tl0_pic_idx()),
+            picture_id: packet.descriptor.picture_id(),
+            tl0: packet.descriptor.tl0(),
         });
         let Some(numbered) = numbered else {
             return false;
         };
         let mut write = RtpWrite::new(
-            self.pt,
+            pt,
             numbered.seq.into(),
             numbered.time,
             packet.at,
-            packet.payload.clone(),
+            payload(packet, &numbered),
         )
         .marker(packet.marker)
         .ext_vals(packet.extensions.clone())
         .nackable(self.video);
-        if let Some(patch) = patch(packet, numbered.picture_id, numbered.tl0) {
+        if let Some(patch) = vp8_patch(packet, &numbered) {
             write = write.vp8_patch(patch);
         }
         let mut direct = rtc.direct_api();
@@ -187,6 +210,16 @@ impl OutSlot {
             Some(_) if single => Carried::Single,
             Some(layer) => Carried::Layer(layer),
         }
+    }
+
+    /// Whether the person takes a codec here.
+    pub fn takes(&self, codec: Codec) -> bool {
+        self.payload_types.of(codec).is_some()
+    }
+
+    /// Whether a track can go through: not where it comes in a codec the person lacks.
+    pub fn can_carry(&self, track: &Track) -> bool {
+        track.codec.is_none_or(|codec| self.takes(codec))
     }
 
     /// Whether the person still waits for a layer's keyframe.
@@ -210,13 +243,24 @@ fn may_begin(current: Option<usize>, target: Option<usize>, layer: usize) -> boo
     target.is_some_and(|target| layer == target || (current.is_none() && layer < target))
 }
 
+/// The payload under this stream's own numbers; VP8's are put in as it is sent.
+fn payload(packet: &Forwarded, numbered: &Rewritten) -> Arc<[u8]> {
+    match &packet.descriptor {
+        Descriptor::Vp9(vp9) => vp9.patch(&packet.payload, numbered.picture_id, numbered.tl0),
+        Descriptor::Plain | Descriptor::Vp8(_) => packet.payload.clone(),
+    }
+}
+
 /// The VP8 descriptor under this stream's own numbers.
-fn patch(packet: &Forwarded, picture_id: Option<u16>, tl0: Option<u8>) -> Option<Vp8Patch> {
-    let mut patch = packet.vp8.as_ref()?.patch();
-    if let Some(picture_id) = picture_id {
+fn vp8_patch(packet: &Forwarded, numbered: &Rewritten) -> Option<Vp8Patch> {
+    let Descriptor::Vp8(vp8) = &packet.descriptor else {
+        return None;
+    };
+    let mut patch = vp8.patch();
+    if let Some(picture_id) = numbered.picture_id {
         patch = patch.picture_id(picture_id);
     }
-    if let Some(tl0) = tl0 {
+    if let Some(tl0) = numbered.tl0 {
         patch = patch.tl0_pic_idx(tl0);
     }
     patch.build().ok()

@@ -34,6 +34,7 @@ impl Core {
             }
             if self.ticks.is_multiple_of(WATCH_TICKS) {
                 self.tick_layers(room, now);
+                self.choose_codecs(room);
             }
         }
         if self.ticks.is_multiple_of(WATCH_TICKS) {

@@ -1,7 +1,7 @@
 //! Something a person sends: a voice, a face, a screen; with its layers, and who gets it.
 
-use super::{keyframes::Keyframes, layers::LayerMeter};
-use crate::protocol::{ParticipantId, Source};
+use super::{codecs::Codec, keyframes::Keyframes, layers::LayerMeter};
+use crate::protocol::{self, ParticipantId, Source};
 use std::time::{Duration, Instant, SystemTime};
 use str0m::media::{Mid, Rid};
 
@@ -21,6 +21,10 @@ pub struct Track {
     pub mid: Mid,
     /// Its layers, lowest first; one where it is no simulcast.
     pub layers: Vec<Layer>,
+    /// The codec it comes in; none before anything came.
+    pub codec: Option<Codec>,
+    /// The codec its sender was told to send in, where they were.
+    pub codec_told: Option<protocol::Codec>,
     /// The slots it goes to.
     pub bound: Vec<Bound>,
     /// What the sender was last told of who watches.
@@ -82,6 +86,8 @@ impl Track {
             source,
             mid,
             layers: rids.into_iter().enumerate().map(layer).collect(),
+            codec: None,
+            codec_told: None,
             bound: Vec::new(),
             watched: Watched::default(),
         }

@@ -14,7 +14,7 @@ use super::media::Outlet;
 use super::peer::Context;
 use super::stats::flows;
 use crate::protocol::{
-    ClientMessage, Devices, MediaOffer, OfferedTrack, ParticipantId, Signal, Source,
+    ClientMessage, Codec, Devices, MediaOffer, OfferedTrack, ParticipantId, Signal, Source,
 };
 use crate::state::call::LinkState;
 use crate::state::negotiation::{Event, Negotiation};
@@ -128,6 +128,13 @@ impl SfuLink {
     pub fn watch_layers(&self, source: Source, rids: &[String]) {
         if let (Some(pc), Source::Camera) = (self.pc(), source) {
             offer::set_active(&pc, source, rids);
+        }
+    }
+
+    /// Sends a source in another codec, where the browser can change it.
+    pub fn send_in(&self, source: Source, codec: Codec) {
+        if let Some(pc) = self.pc() {
+            offer::set_codec(&pc, source, codec);
         }
     }
 

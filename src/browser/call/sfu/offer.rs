@@ -4,7 +4,8 @@
 use crate::browser::call::descriptions::{add_transceiver, transceivers};
 use crate::browser::call::media::{Media, Outlet};
 use crate::browser::call::playback::settle;
-use crate::protocol::Source;
+use crate::protocol::{Codec, Source};
+use crate::state::codecs::{Purpose, rank};
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
@@ -22,8 +23,6 @@ const LAYERS: [(&str, f64, f64); 3] = [
 ];
 /// The screen's only encoding: sharp, and enough for text that scrolls.
 const SCREEN_BPS: f64 = 2_500_000.0;
-/// What is offered; fewer codecs keep the description small, and every browser has these.
-const CODECS: [&str; 3] = ["audio/opus", "video/VP8", "video/rtx"];
 
 /// Puts on a connection what its offer is to carry: everything on the first, more slots later.
 ///
@@ -38,13 +37,13 @@ pub async fn prepare(
     if known.is_empty() {
         let senders = Source::ALL.map(|source| send(media, pc, source).sender());
         for _ in 0..VOICES {
-            receive(pc, "audio");
+            receive(pc, "audio", Purpose::Sound);
         }
         media.send_through(Outlet::Sfu, senders.into()).await?;
     }
     let slots = known.len().saturating_sub(Source::ALL.len() + VOICES);
     for _ in slots..pictures {
-        receive(pc, "video");
+        receive(pc, "video", Purpose::Slot);
     }
     Ok(())
 }
@@ -69,14 +68,19 @@ fn send(media: &Media, pc: &RtcPeerConnection, source: Source) -> RtcRtpTranscei
         Some(&stream),
         encodings.as_ref(),
     );
-    prefer(&sender, source.kind());
+    let purpose = match source {
+        Source::Microphone | Source::ScreenAudio => Purpose::Sound,
+        Source::Camera => Purpose::Camera,
+        Source::Screen => Purpose::Screen,
+    };
+    prefer(&sender, source.kind(), purpose);
     sender
 }
 
 /// A slot.
-fn receive(pc: &RtcPeerConnection, kind: &str) {
+fn receive(pc: &RtcPeerConnection, kind: &str, purpose: Purpose) {
     let slot = add_transceiver(pc, kind, Direction::Recvonly, None, None);
-    prefer(&slot, kind);
+    prefer(&slot, kind, purpose);
 }
 
 /// An entry of `sendEncodings`.
@@ -92,47 +96,83 @@ fn set(object: &Object, name: &str, value: f64) {
     let _ = Reflect::set(object, &name.into(), &value.into());
 }
 
-/// Offers only [`CODECS`], where the browser lets one choose.
-fn prefer(transceiver: &RtcRtpTransceiver, kind: &str) {
-    let function = |object: &JsValue, name: &str| {
-        let found = Reflect::get(object, &name.into()).ok()?;
-        found.dyn_into::<js_sys::Function>().ok()
-    };
+/// Offers only what serves this purpose, where the browser lets one choose.
+fn prefer(transceiver: &RtcRtpTransceiver, kind: &str, purpose: Purpose) {
     let class = Reflect::get(&js_sys::global(), &"RTCRtpReceiver".into()).unwrap_or_default();
     let able = function(&class, "getCapabilities");
     let able = able.and_then(|able| able.call1(&class, &kind.into()).ok());
     let codecs = able.map(|able| Reflect::get(&able, &"codecs".into()).unwrap_or_default());
-    let wanted = Array::from(&codecs.unwrap_or_default()).filter(&mut |codec, _, _| {
-        let name = Reflect::get(&codec, &"mimeType".into()).unwrap_or_default();
-        name.as_string()
-            .is_some_and(|name| CODECS.iter().any(|c| c.eq_ignore_ascii_case(&name)))
+    let listed = Array::from(&codecs.unwrap_or_default()).to_vec();
+    let ranked = listed.into_iter().filter_map(|codec| {
+        let rank = rank(
+            purpose,
+            &text(&codec, "mimeType"),
+            &text(&codec, "sdpFmtpLine"),
+        )?;
+        Some((rank, codec))
     });
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
     let choose = function(transceiver, "setCodecPreferences");
-    if let Some(choose) = choose.filter(|_| wanted.length() > 0) {
+    if let Some(choose) = choose.filter(|_| !ranked.is_empty()) {
+        let wanted: Array = ranked.into_iter().map(|(_, codec)| codec).collect();
         let _ = choose.call1(transceiver, &wanted);
     }
 }
 
+/// A method of an object, where it has one.
+fn function(object: &JsValue, name: &str) -> Option<js_sys::Function> {
+    let found = Reflect::get(object, &name.into()).ok()?;
+    found.dyn_into::<js_sys::Function>().ok()
+}
+
+/// A property that is text; empty where there is none.
+fn text(object: &JsValue, name: &str) -> String {
+    let found = Reflect::get(object, &name.into()).unwrap_or_default();
+    found.as_string().unwrap_or_default()
+}
+
 /// Switches on the named layers of a source and the others off.
 pub fn set_active(pc: &RtcPeerConnection, source: Source, rids: &[String]) {
+    change(pc, source, |_, encoding| {
+        let active = rids.contains(&text(encoding, "rid"));
+        let _ = Reflect::set(encoding, &"active".into(), &active.into());
+    });
+}
+
+/// Has a source sent in another codec (W3C WebRTC extensions, `RTCRtpEncodingParameters.codec`).
+/// A browser that knows no such field ignores it and sends in the first codec of the answer.
+pub fn set_codec(pc: &RtcPeerConnection, source: Source, codec: Codec) {
+    let mime = match codec {
+        Codec::Vp8 => "video/vp8",
+        Codec::Vp9 => "video/vp9",
+    };
+    change(pc, source, |parameters, encoding| {
+        let codecs = Reflect::get(parameters, &"codecs".into()).unwrap_or_default();
+        let wanted = |codec: &JsValue| text(codec, "mimeType").eq_ignore_ascii_case(mime);
+        if let Some(codec) = Array::from(&codecs).iter().find(wanted) {
+            let _ = Reflect::set(encoding, &"codec".into(), &codec);
+        }
+    });
+}
+
+/// Changes each encoding of a source; told the parameters and an encoding of them.
+fn change(pc: &RtcPeerConnection, source: Source, encoding: impl Fn(&JsValue, &JsValue)) {
     let place = Source::ALL.iter().position(|other| *other == source);
     let Some(sender) = place.and_then(|place| Some(transceivers(pc).get(place)?.sender())) else {
         return;
     };
     let parameters: JsValue = sender.get_parameters().into();
     let encodings = Reflect::get(&parameters, &"encodings".into()).unwrap_or_default();
-    for encoding in Array::from(&encodings).iter() {
-        let rid = Reflect::get(&encoding, &"rid".into()).unwrap_or_default();
-        let active = rid.as_string().is_some_and(|rid| rids.contains(&rid));
-        let _ = Reflect::set(&encoding, &"active".into(), &active.into());
+    for each in Array::from(&encodings).iter() {
+        encoding(&parameters, &each);
     }
-    change(&sender, &parameters);
+    set_parameters(&sender, &parameters);
 }
 
 /// Hands parameters back to a sender.
-fn change(sender: &RtcRtpSender, parameters: &JsValue) {
-    let method = Reflect::get(sender, &"setParameters".into()).ok();
-    if let Some(method) = method.and_then(|m| m.dyn_into::<js_sys::Function>().ok()) {
+fn set_parameters(sender: &RtcRtpSender, parameters: &JsValue) {
+    if let Some(method) = function(sender, "setParameters") {
         settle(method.call1(sender, parameters));
     }
 }

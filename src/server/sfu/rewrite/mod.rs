@@ -92,6 +92,8 @@ pub struct Rewriter {
     clock_rate: u32,
     /// Set while the next packet begins a source.
     switch: Option<Switch>,
+    /// Set while the next packet begins a source whose picture ids stay as they are.
+    keep_ids: bool,
     /// What the current source's values are moved by.
     offsets: Offsets,
     /// Where the stream has got to.
@@ -113,6 +115,7 @@ impl Rewriter {
             numbers: Numbers::new(u64::from(first_seq & 0x7fff)),
             clock_rate,
             switch: Some(Switch::ByClock),
+            keep_ids: false,
             offsets: Offsets::default(),
             sent: Sent {
                 time: first_time,
@@ -133,6 +136,12 @@ impl Rewriter {
     /// say. Where that would run backwards, or more than 5 s ahead, time goes by the clock.
     pub fn switch_source_with_offset(&mut self, time_offset: u32) {
         self.switch = Some(Switch::ByOffset(time_offset));
+    }
+
+    /// The source that begins with the next packet is to have its own picture ids: nothing
+    /// was decoded before, or something of another codec.
+    pub fn keep_picture_ids(&mut self) {
+        self.keep_ids = true;
     }
 
     /// This packet of the source is left out on purpose: those after it close the gap. Has
@@ -170,8 +179,10 @@ impl Rewriter {
         self.numbers.restart(packet.seq);
         self.offsets = Offsets {
             time: time.wrapping_sub(packet.time),
-            ..Offsets::default()
+            picture_id: self.keep_ids.then_some(0),
+            tl0: self.keep_ids.then_some(0),
         };
+        self.keep_ids = false;
     }
 
     /// The time a source begins at by what passed since the last packet: a frame at least,

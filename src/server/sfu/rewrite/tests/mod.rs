@@ -45,6 +45,25 @@ fn a_stream_begins_at_its_first_values() {
 }
 
 #[test]
+fn a_source_may_begin_with_its_own_picture_ids_and_the_next_goes_on_from_there() {
+    let (mut stream, at) = (pictures(), Instant::now());
+    let numbered = |seq, id, tl0| Packet {
+        picture_id: Some(id),
+        tl0: Some(tl0),
+        ..packet(seq, 0, at)
+    };
+    let ids = |out: Option<Rewritten>| out.map(|out| (out.picture_id, out.tl0));
+    stream.keep_picture_ids();
+    for (seq, id, tl0) in [(1, 900, 30), (2, 901, 31)] {
+        let out = ids(stream.rewrite(&numbered(seq, id, tl0)));
+        assert_eq!(out, Some((Some(id), Some(tl0))));
+    }
+    stream.switch_source();
+    let out = ids(stream.rewrite(&numbered(7, 5, 5)));
+    assert_eq!(out, Some((Some(902), Some(32))));
+}
+
+#[test]
 fn losses_stay_gaps_and_late_packets_fill_them() {
     let (mut stream, at) = (pictures(), Instant::now());
     let out: Vec<_> = [10, 11, 14, 12, 15, 13]
