@@ -20,7 +20,8 @@ pub enum Purpose {
 /// `mime` and `fmtp` are as `RTCRtpReceiver.getCapabilities` gives them.
 pub fn rank(purpose: Purpose, mime: &str, fmtp: &str) -> Option<usize> {
     let codecs: &[&str] = match purpose {
-        Purpose::Sound => &["audio/opus"],
+        // Opus first: everything is sent once. RED is for what the server sends twice.
+        Purpose::Sound => &["audio/opus", "audio/red"],
         Purpose::Camera => &["video/vp8", "video/rtx"],
         Purpose::Screen => &["video/vp8", "video/vp9", "video/rtx"],
         Purpose::Slot => &[
@@ -108,6 +109,7 @@ mod tests {
         assert_eq!(rank(Purpose::Slot, "video/H264", ""), None);
         assert_eq!(rank(Purpose::Slot, "VIDEO/vp9", ""), Some(1));
         assert_eq!(rank(Purpose::Sound, "audio/OPUS", "minptime=10"), Some(0));
+        assert_eq!(rank(Purpose::Sound, "audio/red", "111/111"), Some(1));
         assert_eq!(rank(Purpose::Sound, "audio/PCMU", ""), None);
     }
 

@@ -15,7 +15,7 @@ use str0m::{
     format::Codec,
     media::{Direction, MediaKind, Mid, Pt},
     net::{Protocol, Receive},
-    rtp::{ExtensionValues, RtpWrite},
+    rtp::{ExtensionValues, RedEncoder, RedundantBlock, RtpWrite},
 };
 use tokio::{net::UdpSocket, time::timeout};
 
@@ -42,6 +42,12 @@ pub struct Guest {
     pub came_as: Vec<(u8, Codec)>,
     /// The codec of one's own pictures.
     pub codec: Codec,
+    /// Sound that came: whether it came twice (RED), and the payload.
+    pub sounds: Vec<(bool, Vec<u8>)>,
+    /// Whether every eighth datagram that comes is lost.
+    pub loses: bool,
+    /// Datagrams that came.
+    received: u64,
     /// Everything else the server said.
     pub heard: Vec<ServerMessage>,
     /// Whether the connection is up.
@@ -92,7 +98,7 @@ impl Guest {
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)
             .clear_codecs()
-            .enable_opus(true, false)
+            .enable_opus(true, true)
             .enable_vp8(has(Codec::Vp8))
             .enable_vp9(has(Codec::Vp9))
             .enable_h264(has(Codec::H264))
@@ -109,6 +115,9 @@ impl Guest {
             streams: HashMap::new(),
             pictures: Vec::new(),
             came_as: Vec::new(),
+            sounds: Vec::new(),
+            loses: false,
+            received: 0,
             codec: codecs[0],
             heard: Vec::new(),
             connected: false,
@@ -196,18 +205,38 @@ impl Guest {
 
     /// Sends 20 ms of sound that loud.
     pub fn speaks(&mut self, dbov: i8) {
-        self.writes(Source::Microphone, vec![1, 2, 3], Some(-dbov));
+        let number = self.sent as u8;
+        self.writes(Source::Microphone, vec![number, 2, 3], Some(-dbov));
+    }
+
+    /// Sends 20 ms of sound together with what came before (RED).
+    pub fn speaks_twice(&mut self, before: &[u8], now: &[u8]) {
+        let mid = self.mid_of(Source::Microphone);
+        let pt = self.payload_type(mid);
+        let before = RedundantBlock {
+            pt: *pt,
+            timestamp_offset: 960,
+            payload: before.to_vec(),
+        };
+        let payload = RedEncoder::encode(*pt, now, &[before]);
+        let params = self.rtc.codec_config().find(|params| params.pt() == pt);
+        let red = params.and_then(|params| params.red()).expect("negotiated");
+        self.writes_as(red, mid, payload, None);
+    }
+
+    /// The description of one of one's own sources.
+    fn mid_of(&self, source: Source) -> Mid {
+        let mut sources = self.sources.iter();
+        sources.find(|(s, _)| *s == source).expect("offered").1
     }
 
     fn writes(&mut self, source: Source, payload: Vec<u8>, level: Option<i8>) {
+        let mid = self.mid_of(source);
+        self.writes_as(self.payload_type(mid), mid, payload, level);
+    }
+
+    fn writes_as(&mut self, pt: Pt, mid: Mid, payload: Vec<u8>, level: Option<i8>) {
         self.sent += 1;
-        let mid = self
-            .sources
-            .iter()
-            .find(|(s, _)| *s == source)
-            .expect("offered")
-            .1;
-        let pt = self.payload_type(mid);
         let seq = self.sent;
         let extensions = ExtensionValues {
             audio_level: level,
@@ -263,6 +292,10 @@ impl Guest {
         tokio::select! {
             received = self.udp.recv_from(&mut buffer) => {
                 let (length, source) = received.expect("receives");
+                self.received += 1;
+                if self.loses && self.received.is_multiple_of(8) {
+                    return Ok(());
+                }
                 let destination = self.udp.local_addr().expect("bound");
                 let receive = Receive::new(Protocol::Udp, source, destination, &buffer[..length]);
                 let input = Input::Receive(Instant::now(), receive.expect("known"));
@@ -293,8 +326,13 @@ impl Guest {
                     let mut direct = self.rtc.direct_api();
                     let mid = direct.stream_rx(&ssrc).expect("known").mid();
                     let pt = packet.header.payload_type;
-                    let known = self.rtc.codec_config().find(|p| p.pt() == pt);
+                    let mut known = self.rtc.codec_config().iter();
+                    let known = known.find(|p| p.pt() == pt || p.red() == Some(pt));
                     let codec = known.expect("negotiated").spec().codec;
+                    if codec == Codec::Opus {
+                        let twice = known.expect("negotiated").pt() != pt;
+                        self.sounds.push((twice, packet.payload.to_vec()));
+                    }
                     let video = packet.payload.len() == PICTURE_BYTES;
                     let mark = packet.payload.last().copied().unwrap_or(0);
                     if video {

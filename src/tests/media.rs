@@ -103,6 +103,55 @@ async fn a_picture_goes_on_in_its_slot_when_its_sender_changes_to_another_codec(
 }
 
 #[tokio::test]
+async fn voices_come_twice_over_a_line_that_loses_packets_and_once_over_others() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let mut cem = Guest::connects(&app, "team", "Cem").await;
+    ben.loses = true;
+    let moment = Duration::from_millis(20);
+    for _ in 0..400 {
+        ann.speaks(20);
+        tokio::join!(ann.lives(moment), ben.lives(moment), cem.lives(moment));
+        if ben.sounds.iter().filter(|(twice, _)| *twice).count() > 20 {
+            break;
+        }
+    }
+    let twice = ben.sounds.iter().filter(|(twice, _)| *twice);
+    for (_, payload) in twice.clone() {
+        let blocks = str0m::rtp::RedDecoder::decode(payload).expect("two blocks");
+        let [before, now] = blocks.as_slice() else {
+            panic!("{blocks:?}");
+        };
+        assert_eq!(before.payload[0].wrapping_add(1), now.payload[0]);
+        assert_eq!((before.timestamp_offset, before.pt), (3_000, now.pt));
+    }
+    assert!(twice.count() > 20);
+    assert!(cem.sounds.len() > 20 && cem.sounds.iter().all(|(twice, _)| !twice));
+}
+
+#[tokio::test]
+async fn of_a_voice_that_is_sent_twice_the_newest_is_passed_on() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let moment = Duration::from_millis(20);
+    for number in 1..100 {
+        ann.speaks_twice(&[number - 1, 8], &[number, 9]);
+        tokio::join!(ann.lives(moment), ben.lives(moment));
+        if ben.sounds.len() > 5 {
+            break;
+        }
+    }
+    assert!(ben.sounds.len() > 5);
+    assert!(
+        ben.sounds
+            .iter()
+            .all(|(twice, sound)| !twice && sound.len() == 2 && sound[1] == 9)
+    );
+}
+
+#[tokio::test]
 async fn a_screen_is_wanted_in_vp9_while_everybody_takes_it() {
     use crate::protocol::Codec as Told;
     use str0m::format::Codec::{Vp8, Vp9};

@@ -158,7 +158,8 @@ impl Core {
             .slots
             .iter()
             .filter(|slot| !slot.video && slot.track.is_some());
-        let sound = VOICE_BPS * voices.count() as u64;
+        let times = 1 + u64::from(peer.lossy.is_lossy());
+        let sound = VOICE_BPS * times * voices.count() as u64;
         let estimate = peer.estimated.then_some(peer.estimate).flatten();
         let floor = match (peer.quality.quality(), peer.line) {
             (Some(Quality::Good), _) => GOOD_LINE_BPS,

@@ -4,11 +4,12 @@
 //! decoded here. A codec has another payload type with each person (RFC 8866 5.14), so a
 //! packet is read by its sender's and written by its receiver's.
 
-use super::vp9::Vp9Descriptor;
+use super::{red, vp9::Vp9Descriptor};
 use str0m::{
     Rtc,
     format::{self, CodecConfig, FormatParams},
     media::{Frequency, Mid, Pt},
+    rtp::RtpPacket,
 };
 
 /// Constrained baseline, level 3.1 (RFC 6184 8.1): what every H264 endpoint of WebRTC has
@@ -71,7 +72,7 @@ pub fn enable(config: &mut CodecConfig) {
     };
     let (pt, resend) = (Pt::from(98), Some(Pt::from(99)));
     config.clear();
-    config.enable_opus(true, false);
+    config.enable_opus(true, true);
     config.enable_vp8(true);
     let clock = Frequency::NINETY_KHZ;
     config.add_config(pt, resend, format::Codec::Vp9, clock, None, profile_0);
@@ -83,15 +84,26 @@ pub fn enable(config: &mut CodecConfig) {
     }
 }
 
-/// The codec a person sends by this payload type.
-pub fn codec_of(rtc: &Rtc, pt: Pt) -> Option<Codec> {
-    let known = rtc.codec_config().find(|params| params.pt() == pt)?;
+/// The codec of a packet, by what its sender negotiated. Of sound that was sent twice only
+/// the newest is left in it; none where it makes no sense.
+pub fn read(rtc: &Rtc, packet: &mut RtpPacket) -> Option<Codec> {
+    let pt = packet.header.payload_type;
+    let wraps = |params: &format::PayloadParams| params.red() == Some(pt);
+    let known = rtc.codec_config().find(|p| p.pt() == pt || wraps(p))?;
+    if wraps(known) {
+        packet.payload = red::newest(&packet.payload, *known.pt())?.into();
+    }
     Codec::of(known.spec().codec)
 }
 
 /// How a person numbers the codecs in one media description.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PayloadTypes([Option<Pt>; Codec::ALL.len()]);
+pub struct PayloadTypes {
+    /// By codec.
+    codecs: [Option<Pt>; Codec::ALL.len()],
+    /// Of sound that is sent twice (RED).
+    red: Option<Pt>,
+}
 
 impl PayloadTypes {
     /// Those negotiated in a description.
@@ -100,21 +112,35 @@ impl PayloadTypes {
         let both = rtc.codec_config().iter().filter_map(|params| {
             let negotiated = theirs?.contains(&params.pt());
             let codec = Codec::of(params.spec().codec)?;
-            negotiated.then(|| (codec, params.pt()))
+            negotiated.then_some((codec, params))
         });
         let mut types = Self::default();
-        both.for_each(|(codec, pt)| types.0[codec as usize] = Some(pt));
+        for (codec, params) in both {
+            types.codecs[codec as usize] = Some(params.pt());
+            types.red = types.red.or(params.red());
+        }
         types
     }
 
     /// The one of a codec; none where it was not negotiated.
     pub fn of(&self, codec: Codec) -> Option<Pt> {
-        self.0[codec as usize]
+        self.codecs[codec as usize]
+    }
+
+    /// The same, where RED may be used, or without it.
+    pub fn with_red(self, red: bool) -> Self {
+        let red = self.red.filter(|_| red);
+        Self { red, ..self }
+    }
+
+    /// The one of sound that is sent twice; none where that was not negotiated.
+    pub fn red(&self) -> Option<Pt> {
+        self.red
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+        self.codecs.iter().all(Option::is_none)
     }
 }
 
@@ -131,6 +157,8 @@ mod tests {
         assert_eq!(codecs, Codec::ALL.map(Some));
         let resent = config.iter().filter(|p| p.resend().is_some()).count();
         assert_eq!(resent, 4, "pictures are sent again, sound is not");
+        let twice = config.iter().filter(|p| p.red().is_some()).count();
+        assert_eq!(twice, 1, "sound is sent twice instead");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The path of a packet: from the one who sends it to the slots bound to its track.
 
 use super::{
-    codecs::codec_of,
+    codecs,
     core::Core,
     packet::{Forwarded, Origin},
 };
@@ -14,13 +14,13 @@ use str0m::{
 
 impl Core {
     /// Passes a packet on.
-    pub(super) fn forward(&mut self, index: usize, packet: RtpPacket, now: Instant) {
+    pub(super) fn forward(&mut self, index: usize, mut packet: RtpPacket, now: Instant) {
         let Some(origin) = self.origin(index, &packet) else {
             counts::PACKETS_HOMELESS.add(1);
             return;
         };
         let peer = &self.peers[index];
-        let Some(codec) = codec_of(&peer.rtc, packet.header.payload_type) else {
+        let Some(codec) = codecs::read(&peer.rtc, &mut packet) else {
             return;
         };
         let Some(room) = self.rooms.get_mut(&peer.room) else {

@@ -32,7 +32,7 @@ pub fn name_slots(offer: &str) -> String {
 }
 
 /// A description cut before each `m=` line; put together again it is the same.
-fn sections(sdp: &str) -> Vec<&str> {
+pub fn sections(sdp: &str) -> Vec<&str> {
     let (mut sections, mut start, mut at) = (Vec::new(), 0, 0);
     for line in sdp.split_inclusive('\n') {
         if line.starts_with("m=") && at > start {

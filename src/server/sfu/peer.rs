@@ -7,9 +7,11 @@ use super::{
     codecs::{self, Codec},
     core::Outgoing,
     demux::Known,
+    lossy::Lossy,
     msid::name_slots,
     packet::Origin,
     quality::QualityMeter,
+    red,
     slot::OutSlot,
 };
 use crate::{
@@ -83,6 +85,8 @@ pub struct Peer {
     pub quality: QualityMeter,
     /// The round trip in milliseconds and the share of packets lost, as measured last.
     pub line: Option<(f64, f64)>,
+    /// Whether voices are sent twice, because packets to it are lost.
+    pub lossy: Lossy,
     /// How unevenly sound comes of late, in milliseconds.
     pub jitter_ms: f64,
     /// Whether it waits to be drained.
@@ -133,6 +137,7 @@ impl Peer {
             served: false,
             quality: QualityMeter::default(),
             line: None,
+            lossy: Lossy::default(),
             jitter_ms: 0.0,
             dirty: false,
             written: false,
@@ -156,8 +161,8 @@ impl Peer {
             .map(|track| (Mid::from(track.mid.as_str()), track.source))
             .filter(|(mid, source)| self.receives(*mid, *source))
             .collect();
-        self.add_slots(&answer);
-        Ok(answer)
+        self.add_slots(sdp, &answer);
+        Ok(red::name_red_last(&answer))
     }
 
     /// Whether a description carries something of this sort to us.
@@ -169,7 +174,7 @@ impl Peer {
     }
 
     /// Makes a slot of every description that we send by and that has none.
-    fn add_slots(&mut self, answer: &str) {
+    fn add_slots(&mut self, offer: &str, answer: &str) {
         let mids = answer
             .lines()
             .filter_map(|line| line.strip_prefix("a=mid:"));
@@ -180,7 +185,8 @@ impl Peer {
                 .media(mid)
                 .is_some_and(|m| m.direction().is_sending());
             if sends && !known {
-                self.slots.extend(OutSlot::new(&mut self.rtc, mid));
+                let red = red::is_offered(offer, &mid);
+                self.slots.extend(OutSlot::new(&mut self.rtc, mid, red));
             }
         }
     }

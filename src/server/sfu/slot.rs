@@ -4,6 +4,7 @@ use super::{
     codecs::{Codec, PayloadTypes},
     packet::{Descriptor, Forwarded},
     places::Place,
+    red::Redundancy,
     rewrite::{Packet, Rewriter, Rewritten},
     track::Track,
 };
@@ -38,6 +39,8 @@ pub struct OutSlot {
     codec: Option<Codec>,
     /// The packet it began with, in its source's order.
     began: u64,
+    /// What is sent a second time; none while everything is sent once.
+    redundancy: Option<Redundancy>,
     /// The track it is bound to.
     pub track: Option<usize>,
     /// The layer that goes through.
@@ -56,12 +59,12 @@ pub struct OutSlot {
 
 impl OutSlot {
     /// The slot of a media description that we send by; none where the person takes no
-    /// codec of ours.
-    pub fn new(rtc: &mut Rtc, mid: Mid) -> Option<Self> {
+    /// codec of ours. `red`: whether they offered RED in it.
+    pub fn new(rtc: &mut Rtc, mid: Mid, red: bool) -> Option<Self> {
         let media = rtc.media(mid)?;
         let video = media.kind() == MediaKind::Video;
         let name = media.stream_id().to_owned();
-        let payload_types = PayloadTypes::negotiated(rtc, mid);
+        let payload_types = PayloadTypes::negotiated(rtc, mid).with_red(red);
         if payload_types.is_empty() {
             return None;
         }
@@ -92,6 +95,7 @@ impl OutSlot {
             payload_types,
             codec: None,
             began: 0,
+            redundancy: None,
             track: None,
             current: None,
             target: None,
@@ -181,16 +185,15 @@ impl OutSlot {
         let Some(numbered) = numbered else {
             return false;
         };
-        let mut write = RtpWrite::new(
-            pt,
-            numbered.seq.into(),
-            numbered.time,
-            packet.at,
-            payload(packet, &numbered),
-        )
-        .marker(packet.marker)
-        .ext_vals(packet.extensions.clone())
-        .nackable(self.video);
+        let (pt, payload) = match self.twice(packet, &numbered, pt) {
+            Some((pt, both)) => (pt, both.into()),
+            None => (pt, payload(packet, &numbered)),
+        };
+        let seq = numbered.seq.into();
+        let mut write = RtpWrite::new(pt, seq, numbered.time, packet.at, payload)
+            .marker(packet.marker)
+            .ext_vals(packet.extensions.clone())
+            .nackable(self.video);
         if let Some(patch) = vp8_patch(packet, &numbered) {
             write = write.vp8_patch(patch);
         }
@@ -210,6 +213,23 @@ impl OutSlot {
             Some(_) if single => Carried::Single,
             Some(layer) => Carried::Layer(layer),
         }
+    }
+
+    /// Sound together with what was sent before, and the payload type of both in one; none
+    /// where it is to be sent alone.
+    fn twice(&mut self, packet: &Forwarded, numbered: &Rewritten, pt: Pt) -> Option<(Pt, Vec<u8>)> {
+        let red = self.payload_types.red()?;
+        let both = self.redundancy.as_mut()?;
+        let both = both.wrap(*pt, numbered.time, &packet.payload)?;
+        Some((red, both))
+    }
+
+    /// Has sound sent twice from now on, or once.
+    pub fn send_twice(&mut self, twice: bool) {
+        self.redundancy = match twice {
+            true => Some(self.redundancy.take().unwrap_or_default()),
+            false => None,
+        };
     }
 
     /// Whether the person takes a codec here.

@@ -209,6 +209,11 @@ impl Core {
         let lost = |fraction: Option<f32>| f64::from(fraction.unwrap_or(0.0));
         let loss = lost(stats.egress_loss_fraction).max(lost(stats.ingress_loss_fraction));
         peer.line = Some((rtt, loss));
+        if let Some(lost) = stats.egress_loss_fraction {
+            let lossy = peer.lossy.sample(f64::from(lost), stats.timestamp);
+            let sounds = peer.slots.iter_mut().filter(|slot| !slot.video);
+            sounds.for_each(|slot| slot.send_twice(lossy));
+        }
         if let Some(quality) = peer
             .quality
             .sample(rtt, loss, std::mem::take(&mut peer.jitter_ms))
