@@ -16,6 +16,7 @@ pub mod negotiation;
 pub mod outbox;
 pub mod reading;
 pub mod rows;
+pub mod slim;
 pub mod ways;
 
 use crate::protocol::{Epoch, Joined, Nickname, ParticipantId, Person, Seq, ServerMessage};

@@ -5,6 +5,7 @@ use super::harness::{Client, PATIENCE, TestApp};
 use crate::protocol::{
     ClientMessage, MediaOffer, OfferedTrack, ParticipantId, ServerMessage, Slot, Source, Wanted,
 };
+use crate::state::slim::slim;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -389,14 +390,15 @@ impl Guest {
     }
 }
 
-/// An offer without the streams that str0m names of what it only receives: no browser does.
+/// An offer as our page sends it: without the streams that str0m names of what it only
+/// receives, because no browser does, and without what the server makes no use of.
 fn as_browsers_do(sdp: &str) -> String {
     let sections = sdp.split("m=").map(|section| {
         let receives = section.contains("a=recvonly");
         let kept = |line: &&str| !(receives && line.starts_with("a=msid:"));
         section.split_inclusive('\n').filter(kept).collect()
     });
-    sections.collect::<Vec<String>>().join("m=")
+    slim(&sections.collect::<Vec<String>>().join("m="))
 }
 
 /// The stream of each media description.

@@ -18,6 +18,7 @@ use crate::protocol::{
 };
 use crate::state::call::LinkState;
 use crate::state::negotiation::{Event, Negotiation};
+use crate::state::slim::slim;
 use slots::Slots;
 use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
@@ -193,7 +194,7 @@ impl Side for SfuLink {
         (self.context.send)(ClientMessage::Offer(MediaOffer {
             connection: self.before + connection,
             n: self.offers.get(),
-            sdp,
+            sdp: slim(&sdp),
             tracks: self.tracks(),
         }));
         (self.on_offer)();
