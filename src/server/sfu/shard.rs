@@ -269,35 +269,38 @@ impl Shard {
     /// Sends what the core wants sent.
     fn flush(&mut self) {
         let mut out = std::mem::take(self.core.outgoing());
-        let mut bytes = 0;
-        for datagram in &out {
-            bytes += datagram.transmit.contents.len() as u64;
-            match datagram.transmit.proto {
-                Protocol::Udp => self.send_udp(datagram),
-                _ => self.send_tcp(&datagram.transmit),
-            }
-        }
-        self.udp.flush();
-        counts::BYTES_OUT.add(bytes);
+        let bytes = out.iter().map(|datagram| datagram.transmit.contents.len());
+        counts::BYTES_OUT.add(bytes.sum::<usize>() as u64);
         counts::DATAGRAMS_OUT.add(out.len() as u64);
+        let mut rest = &out[..];
+        while let Some(Outgoing { transmit, .. }) = rest.first() {
+            rest = match transmit.proto {
+                Protocol::Udp => self.send_udp(rest),
+                _ => {
+                    self.tcp.send(transmit.destination, &transmit.contents);
+                    &rest[1..]
+                }
+            };
+        }
         out.clear();
         *self.core.outgoing() = out;
     }
 
-    /// Sends a datagram, by our own TURN server where its receiver is behind that.
-    fn send_udp(&mut self, datagram: &Outgoing) {
-        let Outgoing { local, transmit } = datagram;
-        let to = transmit.destination;
-        match self.relay.get().filter(|relay| relay.owns(to)) {
-            Some(relay) => {
-                relay.send(transmit.source, to, &transmit.contents);
-            }
-            None => self.udp.send(to, *local, &transmit.contents),
+    /// Sends what leaves as one, by our own TURN server where its receiver is behind that;
+    /// what remains.
+    fn send_udp<'a>(&mut self, rest: &'a [Outgoing]) -> &'a [Outgoing] {
+        let Transmit {
+            source,
+            destination,
+            contents,
+            ..
+        } = &rest[0].transmit;
+        if let Some(relay) = self.relay.get().filter(|relay| relay.owns(*destination)) {
+            relay.send(*source, *destination, contents);
+            return &rest[1..];
         }
-    }
-
-    /// Sends a frame on a stream.
-    fn send_tcp(&mut self, transmit: &Transmit) {
-        self.tcp.send(transmit.destination, &transmit.contents);
+        let (run, others) = rest.split_at(self.udp.run(rest));
+        self.udp.send(run);
+        others
     }
 }

@@ -3,6 +3,7 @@
 //! Datagrams of one size to one address leave as one (generic segmentation offload), and
 //! come in many at a time; where the system cannot, `quinn-udp` falls back by itself.
 
+use super::core::Outgoing;
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use std::{
@@ -34,27 +35,14 @@ pub struct Udp {
     socket: UdpSocket,
     /// What it can do.
     state: UdpSocketState,
+    /// Whether it is an IPv6 socket, for both families.
+    six: bool,
     /// Room for one batch.
     buffers: Vec<Vec<u8>>,
     /// Where each buffer's datagrams are from.
     metas: [RecvMeta; BATCH_SIZE],
-    /// Datagrams of one size to one address, gathered.
-    arena: Arena,
-}
-
-/// Datagrams that leave as one.
-#[derive(Default)]
-struct Arena {
-    /// Where to, and from which address of this machine.
-    path: Option<(SocketAddr, Option<IpAddr>)>,
-    /// One after the other.
-    bytes: Vec<u8>,
-    /// The size of each but the last, which may be smaller.
-    segment: usize,
-    /// How many.
-    count: usize,
-    /// Whether the last one was smaller: none may follow it.
-    ended: bool,
+    /// A run of datagrams, one after the other.
+    gathered: Vec<u8>,
 }
 
 impl Udp {
@@ -71,11 +59,12 @@ impl Udp {
         socket.set_nonblocking(true)?;
         let size = DATAGRAM_BYTES * state.gro_segments().min(32);
         Ok(Self {
+            six: socket.local_addr()?.is_ipv6(),
             socket: UdpSocket::from_std(socket),
             state,
             buffers: vec![vec![0; size]; BATCH_SIZE],
             metas: [RecvMeta::default(); BATCH_SIZE],
-            arena: Arena::default(),
+            gathered: Vec::new(),
         })
     }
 
@@ -119,72 +108,65 @@ impl Udp {
         true
     }
 
-    /// Sends a datagram, soon: [`Udp::flush`] says when at the latest.
-    pub fn send(&mut self, to: SocketAddr, from: Option<IpAddr>, bytes: &[u8]) {
-        let max = self.state.max_gso_segments();
-        if !self.arena.takes((to, from), bytes.len(), max) {
-            self.flush();
+    /// How many of these, from the first on, leave as one: of one size, to one address; the
+    /// last may be smaller.
+    pub fn run(&self, datagrams: &[Outgoing]) -> usize {
+        let Some(first) = datagrams.first() else {
+            return 0;
+        };
+        let segment = first.transmit.contents.len();
+        let most = self
+            .state
+            .max_gso_segments()
+            .min(MAX_SEND_BYTES / segment.max(1));
+        let mut count = 1;
+        for pair in datagrams.windows(2).take(most.saturating_sub(1)) {
+            let (before, next) = (&pair[0].transmit, &pair[1].transmit);
+            let follows = pair[1].local == first.local
+                && next.proto == before.proto
+                && next.destination == before.destination
+                && before.contents.len() == segment
+                && next.contents.len() <= segment;
+            if !follows {
+                break;
+            }
+            count += 1;
         }
-        self.arena.push((to, from), bytes);
+        count
     }
 
-    /// Sends what was gathered. A datagram the kernel has no room for is lost, as on the
-    /// way: the receiver asks for it again.
-    pub fn flush(&mut self) {
-        if let Some((to, from)) = self.arena.path.take() {
-            let transmit = Transmit {
-                destination: self.mapped(to),
-                ecn: None,
-                contents: &self.arena.bytes,
-                segment_size: (self.arena.count > 1).then_some(self.arena.segment),
-                src_ip: from,
-            };
-            let _ = self.state.try_send((&self.socket).into(), &transmit);
-            self.arena.clear();
+    /// Sends a run of datagrams. What the kernel has no room for is lost, as on the way: the
+    /// receiver asks for it again.
+    pub fn send(&mut self, run: &[Outgoing]) {
+        let [first, others @ ..] = run else {
+            return;
+        };
+        let segment = first.transmit.contents.len();
+        self.gathered.clear();
+        if !others.is_empty() {
+            for datagram in run {
+                self.gathered.extend_from_slice(&datagram.transmit.contents);
+            }
         }
+        let transmit = Transmit {
+            destination: self.mapped(first.transmit.destination),
+            ecn: None,
+            contents: match others {
+                [] => &first.transmit.contents,
+                _ => &self.gathered,
+            },
+            segment_size: (!others.is_empty()).then_some(segment),
+            src_ip: first.local,
+        };
+        let _ = self.state.try_send((&self.socket).into(), &transmit);
     }
 
     /// An address as this socket's family writes it.
     fn mapped(&self, to: SocketAddr) -> SocketAddr {
-        let six = self.socket.local_addr().is_ok_and(|a| a.is_ipv6());
         match to.ip() {
-            IpAddr::V4(ip) if six => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
+            IpAddr::V4(ip) if self.six => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
             _ => to,
         }
-    }
-}
-
-impl Arena {
-    /// Whether one more fits.
-    fn takes(&self, path: (SocketAddr, Option<IpAddr>), size: usize, max: usize) -> bool {
-        match self.path {
-            None => true,
-            Some(present) => {
-                present == path
-                    && !self.ended
-                    && size <= self.segment
-                    && self.count < max
-                    && self.bytes.len() + size <= MAX_SEND_BYTES
-            }
-        }
-    }
-
-    /// Adds one that fits.
-    fn push(&mut self, path: (SocketAddr, Option<IpAddr>), bytes: &[u8]) {
-        if self.path.is_none() {
-            self.path = Some(path);
-            self.segment = bytes.len();
-        }
-        self.ended = bytes.len() < self.segment;
-        self.bytes.extend_from_slice(bytes);
-        self.count += 1;
-    }
-
-    /// Empties it.
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.count = 0;
-        self.ended = false;
     }
 }
 
@@ -198,21 +180,58 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    fn outgoing(to: SocketAddr, bytes: Vec<u8>) -> Outgoing {
+        let transmit = str0m::net::Transmit {
+            proto: str0m::net::Protocol::Udp,
+            source: ([127, 0, 0, 1], 1).into(),
+            destination: to,
+            contents: bytes.into(),
+        };
+        Outgoing {
+            local: None,
+            transmit,
+        }
+    }
+
     #[test]
     fn datagrams_of_any_sizes_arrive_whole_and_in_order() {
         let mut udp = Udp::bind(([127, 0, 0, 1], 0).into()).expect("binds");
-        let receiver = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
-        let timeout = Some(Duration::from_secs(5));
-        receiver.set_read_timeout(timeout).expect("sets");
-        let to = receiver.local_addr().expect("address");
-        let sizes = [900, 900, 900, 200, 900, 1000, 1000, 30, 30];
-        for (number, size) in sizes.into_iter().enumerate() {
-            udp.send(to, None, &vec![number as u8; size]);
+        let receivers = [(); 2].map(|()| {
+            let receiver = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
+            let timeout = Some(Duration::from_secs(5));
+            receiver.set_read_timeout(timeout).expect("sets");
+            receiver
+        });
+        let sizes = [
+            (900, 0),
+            (900, 0),
+            (900, 0),
+            (200, 0),
+            (900, 0),
+            (1000, 0),
+            (1000, 1),
+            (1000, 1),
+            (30, 1),
+            (30, 0),
+        ];
+        let all: Vec<_> = (0..)
+            .zip(sizes)
+            .map(|(number, (size, to)): (u8, (usize, usize))| {
+                let to = receivers[to].local_addr().expect("address");
+                outgoing(to, vec![number; size])
+            })
+            .collect();
+        let (mut rest, mut runs) = (&all[..], Vec::new());
+        while !rest.is_empty() {
+            let (run, others) = rest.split_at(udp.run(rest));
+            udp.send(run);
+            runs.push(run.len());
+            rest = others;
         }
-        udp.flush();
-        for (number, size) in sizes.into_iter().enumerate() {
+        assert!(udp.state.max_gso_segments() < 4 || runs == [4, 1, 1, 3, 1]);
+        for (number, (size, to)) in sizes.into_iter().enumerate() {
             let mut bytes = [0; 2048];
-            let (length, _) = receiver.recv_from(&mut bytes).expect("arrives");
+            let (length, _) = receivers[to].recv_from(&mut bytes).expect("arrives");
             assert_eq!((length, bytes[0]), (size, number as u8));
         }
     }
