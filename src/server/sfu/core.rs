@@ -8,10 +8,11 @@
 use super::{
     PeerKey, RoomKey,
     command::{Command, Event},
-    demux::{Demux, Known},
+    demux::{Demux, Known, is_stun},
     media_room::MediaRoom,
     peer::{Peer, Terms},
     timers::Timers,
+    way::Way,
 };
 use crate::{
     protocol::MAX_WANTED,
@@ -189,6 +190,14 @@ impl Core {
                 _ => Path::Tcp,
             };
         }
+        if !is_check && !peer.way.is_some_and(|way| way.is(proto, source)) {
+            peer.way = Some(Way {
+                proto,
+                address: source,
+                local: datagram.local,
+                candidate: destination,
+            });
+        }
         peer.heard = now;
         match guarded(|| peer.rtc.handle_input(input)) {
             Some(()) => self.soil(index),
@@ -331,11 +340,6 @@ pub(super) fn guarded<T>(step: impl FnOnce() -> Result<T, RtcError>) -> Option<T
             None
         }
     }
-}
-
-/// Whether a datagram is STUN (RFC 7983 7).
-fn is_stun(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|first| *first < 4)
 }
 
 #[cfg(test)]

@@ -121,6 +121,9 @@ struct Browser {
     rtc: str0m::Rtc,
     mid: str0m::media::Mid,
     pending: Option<str0m::change::SdpPendingOffer>,
+    /// Where it is.
+    host: SocketAddr,
+    /// Where it seems to be.
     address: SocketAddr,
 }
 
@@ -154,6 +157,7 @@ impl Browser {
                 rtc,
                 mid,
                 pending,
+                host: address,
                 address,
             },
             offer,
@@ -181,30 +185,50 @@ impl Browser {
             .accept_answer(pending, answer)
             .expect("accepts");
         for _ in 0..200 {
-            *now += std::time::Duration::from_millis(10);
-            for bytes in self.sends() {
-                core.receive(self.datagram(&bytes), *now);
-                core.settle(*now);
-            }
-            core.wake(*now);
-            for Outgoing { transmit, .. } in std::mem::take(core.outgoing()) {
-                let receive = Receive::new(
-                    Protocol::Udp,
-                    transmit.source,
-                    self.address,
-                    &transmit.contents,
-                );
-                let input = Input::Receive(*now, receive.expect("known"));
-                self.rtc.handle_input(input).expect("takes it");
-            }
-            self.rtc
-                .handle_input(Input::Timeout(*now))
-                .expect("goes on");
+            self.passes(core, now);
             if self.rtc.is_connected() && core.peers.iter().all(|(_, peer)| peer.connected) {
                 return;
             }
         }
         panic!("does not connect");
+    }
+
+    /// Ten milliseconds pass, with datagrams there and back; to which addresses the core
+    /// sent media.
+    fn passes(&mut self, core: &mut Core, now: &mut Instant) -> Vec<SocketAddr> {
+        *now += std::time::Duration::from_millis(10);
+        for bytes in self.sends() {
+            core.receive(self.datagram(&bytes), *now);
+            core.settle(*now);
+        }
+        core.wake(*now);
+        let mut media = Vec::new();
+        for Outgoing { transmit, .. } in std::mem::take(core.outgoing()) {
+            if !is_stun(&transmit.contents) {
+                media.push(transmit.destination);
+            }
+            let receive = Receive::new(
+                Protocol::Udp,
+                transmit.source,
+                self.host,
+                &transmit.contents,
+            );
+            let input = Input::Receive(*now, receive.expect("known"));
+            self.rtc.handle_input(input).expect("takes it");
+        }
+        self.rtc
+            .handle_input(Input::Timeout(*now))
+            .expect("goes on");
+        media
+    }
+
+    /// Sends a packet of its camera.
+    fn films(&mut self, seq: u64, now: Instant) {
+        let pt = self.rtc.media(self.mid).expect("there").remote_pts()[0];
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(self.mid, None).expect("sends");
+        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), 0, now, vec![0x10; 100]);
+        stream.write_rtp(write);
     }
 
     fn datagram<'a>(&self, bytes: &'a [u8]) -> Incoming<'a> {
@@ -236,12 +260,8 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
         panic!("an answer");
     };
     browser.connects(&mut core, &sdp, &mut now);
-    let pt = browser.rtc.media(browser.mid).expect("there").remote_pts()[0];
     for seq in 1..=5_u64 {
-        let mut direct = browser.rtc.direct_api();
-        let stream = direct.stream_tx_by_mid(browser.mid, None).expect("sends");
-        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), 0, now, vec![0x10; 100]);
-        stream.write_rtp(write);
+        browser.films(seq, now);
     }
     browser
         .rtc
@@ -264,4 +284,42 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
         5 * 100 * 8 * 10,
         "five packets in a tenth of a second"
     );
+}
+
+#[test]
+fn media_follows_a_peer_that_comes_from_another_address() {
+    let (mut core, mut events, mut now) = core();
+    let (mut browser, offer) = Browser::offers(now);
+    let (peer, person) = (PeerKey(1), person());
+    core.command(
+        RoomKey(1),
+        Command::Offer {
+            peer,
+            person,
+            offer,
+        },
+        now,
+    );
+    let Ok(Event::Answer { sdp, .. }) = events.try_recv() else {
+        panic!("an answer");
+    };
+    browser.connects(&mut core, &sdp, &mut now);
+    let mut seq = 0;
+    let mut plays = |browser: &mut Browser, seconds: u64| {
+        let mut reached = Vec::new();
+        for _ in 0..seconds * 100 {
+            seq += 1;
+            browser.films(seq, now);
+            reached.extend(browser.passes(&mut core, &mut now));
+        }
+        reached
+    };
+    let before = plays(&mut browser, 3);
+    assert!(!before.is_empty() && before.iter().all(|to| *to == browser.host));
+    browser.address = ([127, 0, 0, 1], 4001).into();
+    // Its next check comes within 3 s, and media is taken in from then on.
+    plays(&mut browser, 3);
+    let after = plays(&mut browser, 3);
+    assert!(!after.is_empty());
+    assert!(after.iter().all(|to| *to == browser.address), "{after:?}");
 }

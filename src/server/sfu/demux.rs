@@ -78,6 +78,11 @@ impl Demux {
     }
 }
 
+/// Whether a datagram is STUN (RFC 7983 7).
+pub fn is_stun(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| *first < 4)
+}
+
 impl Known {
     /// What tells it from others.
     fn key(&self) -> (Protocol, SocketAddr) {

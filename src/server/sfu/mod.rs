@@ -46,6 +46,7 @@ mod timers;
 mod track;
 mod udp;
 mod vp9;
+mod way;
 
 pub use command::{Command, Event, PeerKey};
 pub use handle::{MediaHandle, RelayPath, Sfu, SfuError, SfuOptions};

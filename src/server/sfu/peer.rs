@@ -6,13 +6,14 @@ use super::{
     allocator::Allocator,
     codecs::{self, Codec},
     core::Outgoing,
-    demux::Known,
+    demux::{Known, is_stun},
     lossy::Lossy,
     msid::name_slots,
     packet::Origin,
     quality::QualityMeter,
     red,
     slot::OutSlot,
+    way::Way,
 };
 use crate::{
     protocol::{OfferedTrack, ParticipantId, Source, Wanted},
@@ -59,6 +60,8 @@ pub struct Peer {
     pub path: Path,
     /// Addresses it was heard from, oldest first.
     pub addresses: Vec<Known>,
+    /// By which of them its media comes.
+    pub way: Option<Way>,
     /// What each sending description of theirs carries.
     pub offered: Vec<(Mid, Source)>,
     /// Their streams, as they were met.
@@ -124,6 +127,7 @@ impl Peer {
             ufrags: Vec::new(),
             path: Path::Failed,
             addresses: Vec::new(),
+            way: None,
             offered: Vec::new(),
             origins: Vec::new(),
             slots: Vec::new(),
@@ -191,13 +195,19 @@ impl Peer {
         }
     }
 
-    /// A datagram of it, on the way it came by.
+    /// A datagram of it, on the way its own media comes by. The answers to its connectivity
+    /// checks go where ICE says.
     pub fn outgoing(&self, transmit: Transmit) -> Outgoing {
+        let way = self.way.filter(|_| !is_stun(&transmit.contents));
         let mut known = self.addresses.iter().rev();
-        let known = known.find(|k| k.address == transmit.destination && k.proto == transmit.proto);
-        Outgoing {
-            local: known.and_then(|known| known.local),
-            transmit,
+        match way {
+            Some(way) => way.outgoing(transmit),
+            None => Outgoing {
+                local: known
+                    .find(|k| k.address == transmit.destination && k.proto == transmit.proto)
+                    .and_then(|known| known.local),
+                transmit,
+            },
         }
     }
 
