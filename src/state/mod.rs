@@ -9,6 +9,7 @@ pub mod call;
 pub mod codecs;
 pub mod devices;
 pub mod figures;
+pub mod layers;
 pub mod line;
 pub mod log;
 pub mod namesakes;

@@ -162,7 +162,8 @@ impl Core {
         let sound = VOICE_BPS * times * voices.count() as u64;
         let estimate = peer.estimated.then_some(peer.estimate).flatten();
         let floor = match (peer.quality.quality(), peer.line) {
-            (Some(Quality::Good), _) => GOOD_LINE_BPS,
+            // The word alone lags behind: a line that has just become narrow is full by then.
+            (Some(Quality::Good), Some((rtt, loss))) if rtt < 150.0 && loss < 0.02 => GOOD_LINE_BPS,
             (_, Some((rtt, loss))) if rtt < 150.0 && loss < 0.2 => LOSSY_LINE_BPS,
             _ => 0,
         };

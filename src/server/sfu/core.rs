@@ -226,10 +226,13 @@ impl Core {
 
     /// Wakes whoever wanted to be woken by now.
     pub fn wake(&mut self, now: Instant) {
-        while let Some(index) = self.timers.pop(now) {
+        let due: Vec<usize> = std::iter::from_fn(|| self.timers.pop(now)).collect();
+        for index in due {
             if let Some(peer) = self.peers.get_mut(index) {
+                // Drained before the next one: str0m's reports take 46 kB while they wait,
+                // and everybody's are due at the same moment.
                 match guarded(|| peer.rtc.handle_input(Input::Timeout(now))) {
-                    Some(()) => self.soil(index),
+                    Some(()) => self.drain(index, now),
                     None => self.over.push(index),
                 }
             }

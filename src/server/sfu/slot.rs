@@ -16,9 +16,10 @@ use str0m::{
     rtp::{RtpWrite, Ssrc, Vp8Patch},
 };
 
-/// Packets a slot of pictures can send again, and for how long. 256 and 1 s: more than any
-/// round trip that a call survives, at 2 Mbit/s; each costs memory for every receiver.
-const RESEND: (usize, Duration) = (256, Duration::from_secs(1));
+/// Packets a slot of pictures can send again, and for how long. 256 and 600 ms: a picture
+/// that is asked for again later than that is not waited for. Each costs memory for every
+/// receiver.
+const RESEND: (usize, Duration) = (256, Duration::from_millis(600));
 /// Of what is sent, how much may be sent again. Half: on a line that loses one in ten some
 /// are asked for two and three times, and a lost keyframe would cost more.
 const RESEND_RATIO: f32 = 0.5;

@@ -9,6 +9,7 @@ mod switches;
 use super::devices::Wish;
 use super::local::{LocalTracks, Track, show_only};
 use super::playback::{Playback, settle};
+use super::sfu::fit;
 use crate::browser::js::Listener;
 use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId, Source};
 use crate::state::call::{CallStage, CallState, CallStateStoreFields};
@@ -154,6 +155,7 @@ impl Media {
         for promise in sent {
             JsFuture::from(promise).await?;
         }
+        self.fit_layers();
         Ok(())
     }
 
@@ -200,6 +202,21 @@ impl Media {
             if let Some(sender) = place.and_then(|place| senders.get(place)) {
                 settle(Ok(sender.replace_track(track.as_ref()).into()));
             }
+        }
+        if source == Source::Camera {
+            self.fit_layers();
+        }
+    }
+
+    /// The layers that go to the SFU fit the camera there is.
+    fn fit_layers(&self) {
+        let place = Source::ALL.iter().position(|s| *s == Source::Camera);
+        let tracks = self.tracks.borrow();
+        let senders = self.senders.borrow();
+        let sender = senders.get(&Outlet::Sfu).zip(place);
+        let sender = sender.and_then(|(senders, place)| senders.get(place));
+        if let (Some(sender), Some(camera)) = (sender, tracks.of(Source::Camera)) {
+            fit(sender, camera);
         }
     }
 }

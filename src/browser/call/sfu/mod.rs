@@ -5,6 +5,7 @@
 //! transceivers of which the server says whose media each carries. Another picture in a
 //! slot, another layer, another speaker: nothing of that is negotiated.
 
+mod layers;
 mod offer;
 mod slots;
 
@@ -19,6 +20,7 @@ use crate::protocol::{
 use crate::state::call::LinkState;
 use crate::state::negotiation::{Event, Negotiation};
 use crate::state::slim::slim;
+pub use layers::fit;
 use slots::Slots;
 use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};

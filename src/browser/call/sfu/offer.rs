@@ -1,6 +1,7 @@
 //! What an offer to the SFU carries: one's own sources, the camera in three sizes, and
 //! slots for what the others send.
 
+use super::layers;
 use crate::browser::call::descriptions::{add_transceiver, transceivers};
 use crate::browser::call::media::{Media, Outlet};
 use crate::browser::call::playback::settle;
@@ -14,13 +15,6 @@ use web_sys::{
 
 /// Voices heard at once.
 const VOICES: usize = 3;
-/// The camera's encodings (W3C WebRTC 5.2.8): name, how many times smaller, bit/s at most.
-/// 150, 500 and 1,500 kbit/s: usual for 180, 360 and 720 lines.
-const LAYERS: [(&str, f64, f64); 3] = [
-    ("q", 4.0, 150_000.0),
-    ("h", 2.0, 500_000.0),
-    ("f", 1.0, 1_500_000.0),
-];
 /// The screen's only encoding: sharp, and enough for text that scrolls.
 const SCREEN_BPS: f64 = 2_500_000.0;
 
@@ -51,7 +45,7 @@ pub async fn prepare(
 /// A transceiver for a source of one's own.
 fn send(media: &Media, pc: &RtcPeerConnection, source: Source) -> RtcRtpTransceiver {
     let encodings = match source {
-        Source::Camera => Some(LAYERS.iter().map(|layer| encoding(*layer)).collect()),
+        Source::Camera => Some(layers::encodings()),
         Source::Screen => {
             let only = Object::new();
             set(&only, "maxBitrate", SCREEN_BPS);
@@ -83,16 +77,7 @@ fn receive(pc: &RtcPeerConnection, kind: &str, purpose: Purpose) {
     prefer(&slot, kind, purpose);
 }
 
-/// An entry of `sendEncodings`.
-fn encoding((rid, smaller, bps): (&str, f64, f64)) -> Object {
-    let entry = Object::new();
-    let _ = Reflect::set(&entry, &"rid".into(), &rid.into());
-    set(&entry, "scaleResolutionDownBy", smaller);
-    set(&entry, "maxBitrate", bps);
-    entry
-}
-
-fn set(object: &Object, name: &str, value: f64) {
+pub(super) fn set(object: &Object, name: &str, value: f64) {
     let _ = Reflect::set(object, &name.into(), &value.into());
 }
 
@@ -127,7 +112,7 @@ fn function(object: &JsValue, name: &str) -> Option<js_sys::Function> {
 }
 
 /// A property that is text; empty where there is none.
-fn text(object: &JsValue, name: &str) -> String {
+pub(super) fn text(object: &JsValue, name: &str) -> String {
     let found = Reflect::get(object, &name.into()).unwrap_or_default();
     found.as_string().unwrap_or_default()
 }
@@ -171,7 +156,7 @@ fn change(pc: &RtcPeerConnection, source: Source, encoding: impl Fn(&JsValue, &J
 }
 
 /// Hands parameters back to a sender.
-fn set_parameters(sender: &RtcRtpSender, parameters: &JsValue) {
+pub(super) fn set_parameters(sender: &RtcRtpSender, parameters: &JsValue) {
     if let Some(method) = function(sender, "setParameters") {
         settle(method.call1(sender, parameters));
     }
