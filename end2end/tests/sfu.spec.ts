@@ -15,6 +15,16 @@ async function enters(
   return somebody;
 }
 
+/** The layers of somebody's camera that are switched on. */
+function layersOn(somebody: Person): Promise<string[]> {
+  return somebody.page.evaluate(() => {
+    const cameras = window.__rtc.connections.flatMap(({ pc }) =>
+      pc.getSenders().flatMap((sender) => sender.getParameters().encodings ?? []),
+    );
+    return cameras.filter((each: any) => each.rid && each.active).map((each: any) => each.rid);
+  });
+}
+
 test('two talk browser to browser, a third moves them to the server, and two move back', async ({
   person, name, startServer,
 }) => {
@@ -104,6 +114,26 @@ test('a tile that grows gets a larger layer, and a smaller one when it shrinks',
   await ann.page.setViewportSize({ width: 420, height: 420 });
   await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'a small layer again', timeout: 40_000 }).toBeLessThan(400);
   await expectFace(ben, 'Ann');
+});
+
+test('a small camera is seen in its full size', async ({ person, name, startServer }) => {
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await enters(person, server, name, 'Ann');
+  await enters(person, server, name, 'Ben', [640, 360]);
+  await ann.page.setViewportSize({ width: 1900, height: 1060 });
+  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'all of its lines', timeout: 40_000 }).toBe(360);
+});
+
+test('whoever comes late is shown a face although nobody watched it before', async ({ person, name, startServer }) => {
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await enters(person, server, name, 'Ann', [1280, 720]);
+  // Alone for so long that every layer of hers is switched off.
+  await expect
+    .poll(() => layersOn(ann), { message: 'nothing is encoded for nobody', timeout: 20_000 })
+    .toEqual([]);
+  const ben = await enters(person, server, name, 'Ben');
+  await expectFace(ben, 'Ann');
+  await expect.poll(() => layersOn(ann), { message: 'what is seen is encoded' }).toContain('q');
 });
 
 test('a shared screen is seen beside the face, and goes when it ends', async ({ person, name, startServer }) => {
