@@ -3,23 +3,12 @@
 //! A binding stays while it is wanted, so that a picture does not jump from slot to slot.
 
 use super::{RoomKey, allocator, command::Event, core::Core, places, slot::OutSlot, track::Bound};
-use crate::protocol::{Quality, Slot as Told, Source};
+use crate::protocol::{Slot as Told, Source};
 use std::{cmp::Reverse, time::Instant};
-use str0m::bwe::{Bitrate, BweKind};
+use str0m::bwe::BweKind;
 
-/// What a line carries at least while it is good. A receiver that is busy tells of packets
-/// late, which looks like a narrow line; one that really is narrow has a long round trip or
-/// losses, and is not good. 600 kbit/s: the smallest layers of four people.
-const GOOD_LINE_BPS: u64 = 600_000;
-/// What a line carries at least that loses packets and answers quickly: nothing queues up on
-/// it, so sending less would not lose less. 300 kbit/s: a small picture or two.
-const LOSSY_LINE_BPS: u64 = 300_000;
 /// What one voice takes of a line, in bit/s: Opus as browsers send it, with its headers.
 const VOICE_BPS: u64 = 45_000;
-/// What a step needs of the line before it is taken, in per cent of what it costs: it is to
-/// fit into 95 % of the estimate, and whoever was paused needs a tenth more.
-const SPARE: u64 = 120;
-
 impl Core {
     /// Binds everybody's slots anew.
     pub(super) fn bind_room(&mut self, room: RoomKey, now: Instant) {
@@ -161,21 +150,10 @@ impl Core {
         let times = 1 + u64::from(peer.lossy.is_lossy());
         let sound = VOICE_BPS * times * voices.count() as u64;
         let estimate = peer.estimated.then_some(peer.estimate).flatten();
-        let floor = match (peer.quality.quality(), peer.line) {
-            // The word alone lags behind: a line that has just become narrow is full by then.
-            (Some(Quality::Good), Some((rtt, loss))) if rtt < 150.0 && loss < 0.02 => GOOD_LINE_BPS,
-            (_, Some((rtt, loss))) if rtt < 150.0 && loss < 0.2 => LOSSY_LINE_BPS,
-            _ => 0,
-        };
-        let estimate = estimate.map(|bps| bps.max(floor).saturating_sub(sound));
+        let estimate = estimate.map(|bps| bps.max(peer.line.floor()).saturating_sub(sound));
         let shares = peer.allocator.allocate(now, estimate, &wanted);
         if peer.estimated {
-            // A step is taken when it fits with a little to spare: so much is held ready.
-            let least = shares.minimum_bps * SPARE / 100 + sound;
-            let most = (shares.desired_bps * SPARE / 100 + sound).max(least);
-            peer.rtc
-                .bwe()
-                .set_bitrate(Bitrate::bps(least), Bitrate::bps(most));
+            peer.hold_ready(&shares, sound, now);
         }
         let room = peer.room;
         let mut asked = Vec::new();

@@ -27,6 +27,7 @@ mod forward;
 mod handle;
 mod keyframes;
 mod layers;
+mod line;
 mod lossy;
 mod media_room;
 mod msid;

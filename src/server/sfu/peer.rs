@@ -3,10 +3,11 @@
 
 use super::{
     PeerKey, RoomKey,
-    allocator::Allocator,
+    allocator::{Allocator, Shares},
     codecs::{self, Codec},
     core::Outgoing,
     demux::{Known, is_stun},
+    line::{Line, Needs},
     lossy::Lossy,
     msid::name_slots,
     packet::Origin,
@@ -35,6 +36,9 @@ use str0m::{
 
 /// What bandwidth estimation starts from: enough for the smallest layers of a few people.
 const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(900);
+/// What a step needs of the line before it is taken, in per cent of what it costs: it is to
+/// fit into 95 % of the estimate, and whoever was paused needs a tenth more.
+const SPARE: u64 = 120;
 /// How often a connection says how it is.
 const STATS_EVERY: Duration = Duration::from_secs(1);
 /// Streams one person may send: each source, each layer, and their resends.
@@ -86,8 +90,8 @@ pub struct Peer {
     pub served: bool,
     /// How good the line is.
     pub quality: QualityMeter,
-    /// The round trip in milliseconds and the share of packets lost, as measured last.
-    pub line: Option<(f64, f64)>,
+    /// What its line carries at least.
+    pub line: Line,
     /// Whether voices are sent twice, because packets to it are lost.
     pub lossy: Lossy,
     /// How unevenly sound comes of late, in milliseconds.
@@ -140,7 +144,7 @@ impl Peer {
             connected: false,
             served: false,
             quality: QualityMeter::default(),
-            line: None,
+            line: Line::default(),
             lossy: Lossy::default(),
             jitter_ms: 0.0,
             dirty: false,
@@ -236,6 +240,21 @@ impl Peer {
     pub fn wants(&self, person: &ParticipantId, source: Source) -> Option<&Wanted> {
         let wanted = |w: &&Wanted| w.id == *person && w.source == source;
         self.wanted.iter().find(wanted)
+    }
+
+    /// Has the line tried with what is wanted of it, and by padding where that is due.
+    pub fn hold_ready(&mut self, shares: &Shares, sound: u64, now: Instant) {
+        // A step is taken when it fits with a little to spare.
+        let needed = |bps: u64| bps.saturating_mul(SPARE) / 100 + sound;
+        let next = (shares.minimum_bps > 0).then(|| needed(shares.minimum_bps));
+        self.line.carries(Needs {
+            sent: needed(shares.chosen_bps),
+            next,
+        });
+        let padded = next.filter(|_| self.line.needs_padding(now)).unwrap_or(0);
+        let wanted = needed(shares.desired_bps).max(padded);
+        let (padded, wanted) = (Bitrate::bps(padded), Bitrate::bps(wanted));
+        self.rtc.bwe().set_bitrate(padded, wanted);
     }
 
     /// Whether somebody is kept in view whoever speaks.

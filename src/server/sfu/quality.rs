@@ -53,11 +53,6 @@ impl QualityMeter {
         }
     }
 
-    /// The quality that was told last; nothing before the first sample.
-    pub fn quality(&self) -> Option<Quality> {
-        self.told
-    }
-
     /// Adds a sample to the run, or begins another.
     fn lengthen(&mut self, sample: Quality, worse: bool) -> Run {
         let before = self.run.filter(|run| run.worse == worse);

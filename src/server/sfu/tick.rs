@@ -208,7 +208,8 @@ impl Core {
         let rtt = stats.rtt.map_or(0.0, |rtt| rtt.as_secs_f64() * 1000.0);
         let lost = |fraction: Option<f32>| f64::from(fraction.unwrap_or(0.0));
         let loss = lost(stats.egress_loss_fraction).max(lost(stats.ingress_loss_fraction));
-        peer.line = Some((rtt, loss));
+        let estimate = peer.estimate.unwrap_or(0);
+        peer.line.measure(stats.timestamp, rtt, loss, estimate);
         if let Some(lost) = stats.egress_loss_fraction {
             let lossy = peer.lossy.sample(f64::from(lost), stats.timestamp);
             let sounds = peer.slots.iter_mut().filter(|slot| !slot.video);

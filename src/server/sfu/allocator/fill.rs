@@ -115,6 +115,7 @@ pub fn shares(wishes: &[Wish], levels: &[usize]) -> Shares {
     let desired = wishes.iter().map(Wish::desired_bps);
     Shares {
         choices: both().map(|(wish, level)| wish.choice(*level)).collect(),
+        chosen_bps: sum,
         minimum_bps: cheapest.map_or(0, |step| sum.saturating_add(step)),
         desired_bps: desired.fold(0, u64::saturating_add),
     }

@@ -83,6 +83,8 @@ pub struct Choice {
 pub struct Shares {
     /// What becomes of each picture, in the order they were asked for.
     pub choices: Vec<Choice>,
+    /// What is chosen, in bit/s.
+    pub chosen_bps: u64,
     /// What is chosen and the cheapest next step, in bit/s: what the estimator is to hold the
     /// line at. 0 where there is no next step.
     pub minimum_bps: u64,
