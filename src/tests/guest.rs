@@ -225,6 +225,11 @@ impl Guest {
         self.writes_as(red, mid, payload, None);
     }
 
+    /// The next packet does not arrive.
+    pub fn loses_a_packet(&mut self) {
+        self.sent += 1;
+    }
+
     /// The description of one of one's own sources.
     fn mid_of(&self, source: Source) -> Mid {
         let mut sources = self.sources.iter();

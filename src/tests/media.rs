@@ -152,6 +152,39 @@ async fn of_a_voice_that_is_sent_twice_the_newest_is_passed_on() {
 }
 
 #[tokio::test]
+async fn what_is_lost_of_a_voice_that_is_sent_twice_comes_from_the_next_packet() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let moment = Duration::from_millis(20);
+    for number in 1..100_u8 {
+        match number % 3 {
+            0 => ann.loses_a_packet(),
+            _ => ann.speaks_twice(&[number - 1, 8], &[number, 9]),
+        }
+        tokio::join!(ann.lives(moment), ben.lives(moment));
+        if ben.sounds.len() > 20 {
+            break;
+        }
+    }
+    assert!(ben.sounds.len() > 20);
+    for two in ben.sounds.windows(2) {
+        assert_eq!(
+            two[1].1[0],
+            two[0].1[0] + 1,
+            "none is missing, none comes twice"
+        );
+    }
+    for (_, sound) in &ben.sounds {
+        assert_eq!(
+            sound[1] == 8,
+            sound[0] % 3 == 0,
+            "only what was lost is mended"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_screen_is_wanted_in_vp9_while_everybody_takes_it() {
     use crate::protocol::Codec as Told;
     use str0m::format::Codec::{Vp8, Vp9};

@@ -4,7 +4,10 @@
 //! decoded here. A codec has another payload type with each person (RFC 8866 5.14), so a
 //! packet is read by its sender's and written by its receiver's.
 
-use super::{red, vp9::Vp9Descriptor};
+use super::{
+    red::{self, Before},
+    vp9::Vp9Descriptor,
+};
 use str0m::{
     Rtc,
     format::{self, CodecConfig, FormatParams},
@@ -84,16 +87,19 @@ pub fn enable(config: &mut CodecConfig) {
     }
 }
 
-/// The codec of a packet, by what its sender negotiated. Of sound that was sent twice only
-/// the newest is left in it; none where it makes no sense.
-pub fn read(rtc: &Rtc, packet: &mut RtpPacket) -> Option<Codec> {
+/// The codec of a packet, by what its sender negotiated; none where it makes no sense. Of
+/// sound that was sent twice the newest is left in it, and the one before comes beside.
+pub fn read(rtc: &Rtc, packet: &mut RtpPacket) -> Option<(Codec, Option<Before>)> {
     let pt = packet.header.payload_type;
     let wraps = |params: &format::PayloadParams| params.red() == Some(pt);
     let known = rtc.codec_config().find(|p| p.pt() == pt || wraps(p))?;
+    let mut before = None;
     if wraps(known) {
-        packet.payload = red::newest(&packet.payload, *known.pt())?.into();
+        let blocks = red::blocks(&packet.payload, *known.pt())?;
+        packet.payload = blocks.newest;
+        before = blocks.before;
     }
-    Codec::of(known.spec().codec)
+    Some((Codec::of(known.spec().codec)?, before))
 }
 
 /// How a person numbers the codecs in one media description.

@@ -2,50 +2,27 @@
 //! time, datagrams and events go out; sockets, threads and clocks are [`super::shard`]'s.
 //!
 //! What comes in makes peers dirty; [`Core::settle`] drains them until none is. The path
-//! of a packet is in [`super::forward`], who gets what in [`super::bind`], who comes and
+//! of a packet is in [`super::arrivals`] and [`super::forward`], who gets what in [`super::bind`], who comes and
 //! goes in [`super::admission`], what happens by the clock in [`super::tick`].
 
 use super::{
     PeerKey, RoomKey,
     command::{Command, Event},
-    demux::{Demux, Known, is_stun},
+    demux::Demux,
     media_room::MediaRoom,
     peer::{Peer, Terms},
     timers::Timers,
-    way::Way,
 };
-use crate::{
-    protocol::MAX_WANTED,
-    server::metrics::media::{self as counts, Path},
-};
+use crate::{protocol::MAX_WANTED, server::metrics::media as counts};
 use slab::Slab;
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Instant,
 };
-use str0m::{
-    Event as RtcEvent, Input, Output, RtcError,
-    ice::StunMessage,
-    net::{Protocol, Receive, Transmit},
-};
+use str0m::{Event as RtcEvent, Input, Output, RtcError, net::Transmit};
 use tokio::sync::mpsc;
-
-/// A datagram that has come in.
-#[derive(Debug, Clone, Copy)]
-pub struct Incoming<'a> {
-    /// How.
-    pub proto: Protocol,
-    /// Whether it came through our own TURN server.
-    pub relayed: bool,
-    /// From where.
-    pub source: SocketAddr,
-    /// At which address of this machine, where the system says so.
-    pub local: Option<IpAddr>,
-    /// What.
-    pub bytes: &'a [u8],
-}
 
 /// A datagram to send.
 pub struct Outgoing {
@@ -148,63 +125,6 @@ impl Core {
         self.settle(now);
     }
 
-    /// Takes in a datagram. One of a stranger is dropped.
-    pub fn receive(&mut self, datagram: Incoming<'_>, now: Instant) {
-        counts::BYTES_IN.add(datagram.bytes.len() as u64);
-        counts::DATAGRAMS_IN.add(1);
-        let Some(index) = self.recipient(&datagram) else {
-            counts::DATAGRAMS_DROPPED.add(1);
-            return;
-        };
-        let destination = self.destination(datagram.local, datagram.source);
-        let (proto, source) = (datagram.proto, datagram.source);
-        let Ok(receive) = Receive::new(proto, source, destination, datagram.bytes) else {
-            counts::DATAGRAMS_DROPPED.add(1);
-            return;
-        };
-        let input = Input::Receive(now, receive);
-        let is_check = is_stun(datagram.bytes);
-        // One thing at a time: a second packet would take the place of one that str0m has
-        // not handed out yet.
-        if self.peers.get(index).is_some_and(|peer| peer.dirty) {
-            self.drain(index, now);
-        }
-        let Some(peer) = self.peers.get_mut(index) else {
-            return;
-        };
-        if is_check {
-            let accepted = guarded(|| Ok(peer.rtc.accepts(&input)));
-            if accepted != Some(true) {
-                counts::DATAGRAMS_DROPPED.add(1);
-                return;
-            }
-            let from = Known {
-                proto,
-                address: source,
-                local: datagram.local,
-            };
-            self.demux.learn(from, index, &mut peer.addresses);
-            peer.path = match proto {
-                Protocol::Udp if datagram.relayed => Path::Relay,
-                Protocol::Udp => Path::Udp,
-                _ => Path::Tcp,
-            };
-        }
-        if !is_check && !peer.way.is_some_and(|way| way.is(proto, source)) {
-            peer.way = Some(Way {
-                proto,
-                address: source,
-                local: datagram.local,
-                candidate: destination,
-            });
-        }
-        peer.heard = now;
-        match guarded(|| peer.rtc.handle_input(input)) {
-            Some(()) => self.soil(index),
-            None => self.over.push(index),
-        }
-    }
-
     /// Drains whoever has something to say, until nobody has.
     pub fn settle(&mut self, now: Instant) {
         loop {
@@ -257,26 +177,6 @@ impl Core {
         }
     }
 
-    /// Whom a datagram is for: a check by the name in it, everything else by where it
-    /// comes from.
-    fn recipient(&self, datagram: &Incoming<'_>) -> Option<usize> {
-        if is_stun(datagram.bytes) {
-            let message = StunMessage::parse(datagram.bytes).ok()?;
-            let (ufrag, _) = message.split_username()?;
-            return self.demux.by_ufrag(ufrag);
-        }
-        self.demux.peer_at(datagram.proto, datagram.source)
-    }
-
-    /// Our candidate that a datagram came to: the one of this address, or behind a NAT
-    /// the first of its family.
-    fn destination(&self, local: Option<IpAddr>, source: SocketAddr) -> SocketAddr {
-        let candidates = &self.terms.candidates;
-        let same = candidates.iter().find(|c| Some(c.ip()) == local);
-        let family = candidates.iter().find(|c| c.is_ipv4() == source.is_ipv4());
-        *same.or(family).or(candidates.first()).unwrap_or(&source)
-    }
-
     /// Tells a room.
     pub(super) fn tell(&self, room: RoomKey, event: Event) {
         if let Some(room) = self.rooms.get(&room) {
@@ -285,7 +185,7 @@ impl Core {
     }
 
     /// Takes out of a peer what it has to say.
-    fn drain(&mut self, index: usize, now: Instant) {
+    pub(super) fn drain(&mut self, index: usize, now: Instant) {
         if let Some(peer) = self.peers.get_mut(index) {
             peer.dirty = false;
             if std::mem::take(&mut peer.written)

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::protocol::{MediaOffer, ParticipantId};
+use crate::server::sfu::{arrivals::Incoming, demux::is_stun};
 use proptest::prelude::*;
+use std::net::SocketAddr;
 use str0m::crypto::from_feature_flags;
+use str0m::net::{Protocol, Receive};
 
 fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
     let (events, receiver) = mpsc::channel(64);

@@ -20,7 +20,7 @@ impl Core {
             return;
         };
         let peer = &self.peers[index];
-        let Some(codec) = codecs::read(&peer.rtc, &mut packet) else {
+        let Some((codec, before)) = codecs::read(&peer.rtc, &mut packet) else {
             return;
         };
         let Some(room) = self.rooms.get_mut(&peer.room) else {
@@ -58,8 +58,18 @@ impl Core {
             room.speakers.level(key, level, voice, now);
             room.loudest.level(key, level, voice, now);
         }
-        self.pass(origin, &packet, index);
         counts::PACKETS_IN.add(1);
+        if !video {
+            let before = before.filter(|_| packet.seq > 0 && track.mender.mends(packet.seq));
+            if !track.mender.takes(packet.seq) {
+                return;
+            }
+            if let Some(before) = before {
+                counts::PACKETS_MENDED.add(1);
+                self.pass(origin, &packet.mended(before), index);
+            }
+        }
+        self.pass(origin, &packet, index);
     }
 
     /// Gives a packet to every slot bound to its track.

@@ -18,6 +18,7 @@
 
 mod admission;
 mod allocator;
+mod arrivals;
 mod bind;
 mod codecs;
 mod command;

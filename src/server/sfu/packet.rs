@@ -1,6 +1,6 @@
 //! A packet of a publisher, read once for everybody who gets it.
 
-use super::{codecs::Codec, vp9::Vp9Descriptor};
+use super::{codecs::Codec, red::Before, vp9::Vp9Descriptor};
 use std::{sync::Arc, time::Instant};
 use str0m::{
     media::Mid,
@@ -94,6 +94,22 @@ impl Forwarded {
             starts,
             offsets: [None; 3],
             at: now,
+        }
+    }
+
+    /// The packet of sound before this one, where that came with it.
+    pub fn mended(&self, before: Before) -> Self {
+        Self {
+            seq: self.seq - 1,
+            time: self.time.wrapping_sub(before.earlier),
+            marker: false,
+            extensions: self.extensions.clone(),
+            payload: before.payload,
+            codec: self.codec,
+            descriptor: self.descriptor,
+            starts: true,
+            offsets: self.offsets,
+            at: self.at,
         }
     }
 

@@ -170,7 +170,7 @@ impl Peer {
             .filter(|(mid, source)| self.receives(*mid, *source))
             .collect();
         self.add_slots(sdp, &answer);
-        Ok(red::name_red_last(&answer))
+        Ok(answer)
     }
 
     /// Whether a description carries something of this sort to us.

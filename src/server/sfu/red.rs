@@ -1,11 +1,12 @@
 //! Sound sent twice (RED, RFC 2198): what a line loses comes again with the next packet.
 //!
 //! A receiver whose line loses packets gets each voice together with the payload before, made
-//! here; a sender who sends so is taken by the newest block alone. What str0m does with RED
-//! itself is for whole frames, and here packets are passed on.
+//! here. A sender who sends so is passed on once: the newest block, and the one before it
+//! where its own packet was lost. What str0m does with RED itself is for whole frames, and
+//! here packets are passed on.
 
 use super::msid::sections;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use str0m::rtp::{RedDecoder, RedEncoder, RedundantBlock};
 
 /// The largest payload made. 1,100 bytes: with headers and encryption it fits the datagrams of
@@ -14,10 +15,71 @@ const MAX_BYTES: usize = 1_100;
 /// What the headers of one redundant and one newest block take (RFC 2198 3), in bytes.
 const HEADERS_BYTES: usize = 5;
 
-/// The newest block of a payload, where it is of this payload type.
-pub fn newest(payload: &[u8], pt: u8) -> Option<&[u8]> {
-    let block = RedDecoder::decode(payload).ok()?.pop()?;
-    (block.is_primary && block.pt == pt).then_some(block.payload)
+/// What a payload holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocks {
+    /// The newest.
+    pub newest: Arc<[u8]>,
+    /// The one before.
+    pub before: Option<Before>,
+}
+
+/// What was sent one packet earlier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before {
+    /// How much earlier, in units of the media time.
+    pub earlier: u32,
+    /// The payload.
+    pub payload: Arc<[u8]>,
+}
+
+/// The newest block of a payload and the one before, where they are of this payload type.
+pub fn blocks(payload: &[u8], pt: u8) -> Option<Blocks> {
+    let mut blocks = RedDecoder::decode(payload).ok()?;
+    let newest = blocks
+        .pop()
+        .filter(|block| block.is_primary && block.pt == pt)?;
+    let before = blocks.pop().filter(|b| b.pt == pt && !b.payload.is_empty());
+    Some(Blocks {
+        newest: newest.payload.into(),
+        before: before.map(|block| Before {
+            earlier: block.timestamp_offset,
+            payload: block.payload.into(),
+        }),
+    })
+}
+
+/// Packets that are remembered as mended. 8: nothing overtakes more.
+const MENDED: usize = 8;
+
+/// Which packets of a stream of sound have come. The default waits for the first.
+#[derive(Debug, Default)]
+pub struct Mender {
+    /// The newest.
+    newest: Option<u64>,
+    /// Packets that were lost and taken from the one after, newest last.
+    mended: VecDeque<u64>,
+}
+
+impl Mender {
+    /// A packet has come that may hold the one before: true where that one is missing, and
+    /// is taken from here.
+    pub fn mends(&mut self, seq: u64) -> bool {
+        let missing = self.newest.is_some_and(|newest| seq > newest + 1);
+        if missing {
+            self.mended.push_back(seq - 1);
+            if self.mended.len() > MENDED {
+                self.mended.pop_front();
+            }
+        }
+        missing
+    }
+
+    /// A packet has come: false where it was lost, and has been mended since.
+    pub fn takes(&mut self, seq: u64) -> bool {
+        self.newest = self.newest.max(Some(seq));
+        !self.mended.contains(&seq)
+    }
 }
 
 /// Whether an offer names RED in this media description: str0m knows of the whole offer only.
@@ -62,30 +124,6 @@ impl Redundancy {
     }
 }
 
-/// An answer that names RED last of each description of sound: a browser sends in what comes
-/// first, and is to send everything once.
-pub fn name_red_last(answer: &str) -> String {
-    sections(answer).into_iter().map(red_last).collect()
-}
-
-/// A media description with its RED payload types at the end of its first line.
-fn red_last(section: &str) -> String {
-    let red = |pt: &str| {
-        let named = format!("a=rtpmap:{pt} red/");
-        section.lines().any(|line| line.starts_with(&named))
-    };
-    let end = section.find(['\r', '\n']).unwrap_or(section.len());
-    let (first, rest) = section.split_at(end);
-    // The kind, the port and the protocol come before the payload types (RFC 8866 5.14).
-    let words: Vec<_> = first.split(' ').collect();
-    if !first.starts_with("m=audio ") || words.len() < 4 {
-        return section.to_owned();
-    }
-    let (head, types) = words.split_at(3);
-    let (last, others): (Vec<&str>, Vec<&str>) = types.iter().partition(|pt| red(pt));
-    [head, &others, &last].concat().join(" ") + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,8 +144,16 @@ mod tests {
         let wrapped = sound.wrap(OPUS, 960, &[3].into()).expect("two");
         // 960 is 0b1111_000000: 14 bits, then 10 bits of length.
         assert_eq!(wrapped, [0x80 | OPUS, 15, 0, 2, OPUS, 1, 2, 3]);
-        assert_eq!(newest(&wrapped, OPUS), Some(&[3][..]));
-        assert_eq!(newest(&wrapped, 96), None, "of another codec");
+        let before = Before {
+            earlier: 960,
+            payload: [1, 2].into(),
+        };
+        let both = Blocks {
+            newest: [3].into(),
+            before: Some(before),
+        };
+        assert_eq!(blocks(&wrapped, OPUS), Some(both));
+        assert_eq!(blocks(&wrapped, 96), None, "of another codec");
     }
 
     #[test]
@@ -149,18 +195,27 @@ mod tests {
     }
 
     #[test]
-    fn red_is_named_last_and_nothing_else_changes() {
-        let red = "a=rtpmap:63 red/48000/2\r\na=rtpmap:111 opus/48000/2\r\n";
+    fn a_lost_packet_is_taken_from_the_next_one_and_not_twice() {
+        let mut mender = Mender::default();
+        // A packet, whether the one before is taken from it, whether it is passed on itself.
         let cases = [
-            ("m=audio 9 RTP 63 111\r\n", "m=audio 9 RTP 111 63\r\n"),
-            ("m=audio 9 RTP 111\r\n", "m=audio 9 RTP 111\r\n"),
-            ("m=video 9 RTP 63 96\r\n", "m=video 9 RTP 63 96\r\n"),
-            ("m=audio\r\n", "m=audio\r\n"),
+            (10, false, true),
+            (11, false, true),
+            (13, true, true),
+            (12, false, false),
+            (17, true, true),
+            (15, false, true),
+            (16, false, false),
+            (18, false, true),
         ];
-        for (before, after) in cases {
-            let answer = |first| format!("v=0\r\ns=-\r\n{first}{red}{first}{red}");
-            assert_eq!(name_red_last(&answer(before)), answer(after));
+        for (seq, mends, takes) in cases {
+            assert_eq!(mender.mends(seq), mends, "{seq}");
+            assert_eq!(mender.takes(seq), takes, "{seq}");
         }
+        (20..1_000).step_by(2).for_each(|seq| {
+            assert!(mender.mends(seq) && mender.takes(seq));
+        });
+        assert_eq!(mender.mended.len(), MENDED);
     }
 
     proptest! {
@@ -169,8 +224,9 @@ mod tests {
             junk in prop::collection::vec(any::<u8>(), 0..300),
             pt in 0_u8..128,
         ) {
-            if let Some(block) = newest(&junk, pt) {
-                prop_assert!(junk.ends_with(block) && block.len() < junk.len());
+            if let Some(Blocks { newest, before }) = blocks(&junk, pt) {
+                let before = before.map_or(0, |before| before.payload.len());
+                prop_assert!(junk.ends_with(&newest) && before + newest.len() < junk.len());
             }
         }
 
@@ -184,19 +240,11 @@ mod tests {
                 let payload = bytes(count);
                 if let Some(wrapped) = sound.wrap(OPUS, time, &payload) {
                     prop_assert!(wrapped.len() <= MAX_BYTES);
-                    prop_assert_eq!(newest(&wrapped, OPUS), Some(&payload[..]));
+                    let blocks = blocks(&wrapped, OPUS).expect("two");
+                    prop_assert_eq!(&blocks.newest, &payload);
+                    prop_assert!(blocks.before.is_none_or(|before| before.earlier == passed));
                 }
             }
-        }
-
-        #[test]
-        fn any_text_keeps_its_words(text in "(m=audio [0-9 ]{0,12}|a=rtpmap:[0-9] red/|\\PC{0,5}|\r|\n){0,12}") {
-            let words = |text: &str| {
-                let mut words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
-                words.sort();
-                words
-            };
-            prop_assert_eq!(words(&name_red_last(&text)), words(&text));
         }
     }
 }

@@ -5,8 +5,9 @@
 
 use super::{
     RelayPath, RoomKey,
+    arrivals::Incoming,
     command::{Command, Event},
-    core::{Core, Incoming, Outgoing},
+    core::{Core, Outgoing},
     tcp::Tcp,
     udp::Udp,
 };

@@ -16,10 +16,10 @@ use str0m::{
     rtp::{RtpWrite, Ssrc, Vp8Patch},
 };
 
-/// Packets a slot of pictures can send again, and for how long. 256 and 600 ms: a picture
+/// Packets a slot of pictures can send again, and for how long. 256 and 400 ms: a picture
 /// that is asked for again later than that is not waited for. Each costs memory for every
 /// receiver.
-const RESEND: (usize, Duration) = (256, Duration::from_millis(600));
+const RESEND: (usize, Duration) = (256, Duration::from_millis(400));
 /// Of what is sent, how much may be sent again. Half: on a line that loses one in ten some
 /// are asked for two and three times, and a lost keyframe would cost more.
 const RESEND_RATIO: f32 = 0.5;

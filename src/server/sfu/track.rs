@@ -1,6 +1,6 @@
 //! Something a person sends: a voice, a face, a screen; with its layers, and who gets it.
 
-use super::{codecs::Codec, keyframes::Keyframes, layers::LayerMeter};
+use super::{codecs::Codec, keyframes::Keyframes, layers::LayerMeter, red::Mender};
 use crate::protocol::{self, ParticipantId, Source};
 use std::time::{Duration, Instant, SystemTime};
 use str0m::media::{Mid, Rid};
@@ -25,6 +25,8 @@ pub struct Track {
     pub codec: Option<Codec>,
     /// The codec its sender was told to send in, where they were.
     pub codec_told: Option<protocol::Codec>,
+    /// Which packets of its sound have come.
+    pub mender: Mender,
     /// The slots it goes to.
     pub bound: Vec<Bound>,
     /// What the sender was last told of who watches.
@@ -88,6 +90,7 @@ impl Track {
             layers: rids.into_iter().enumerate().map(layer).collect(),
             codec: None,
             codec_told: None,
+            mender: Mender::default(),
             bound: Vec::new(),
             watched: Watched::default(),
         }

@@ -1,0 +1,129 @@
+//! Datagrams that come in: whose each is, and what it says of the way it came.
+
+use super::{
+    core::{Core, guarded},
+    demux::{Known, is_stun},
+    way::Way,
+};
+use crate::server::metrics::media::{self as counts, Path};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
+use str0m::{
+    Input,
+    ice::StunMessage,
+    net::{Protocol, Receive},
+};
+
+/// A datagram that has come in.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// How.
+    pub proto: Protocol,
+    /// Whether it came through our own TURN server.
+    pub relayed: bool,
+    /// From where.
+    pub source: SocketAddr,
+    /// At which address of this machine, where the system says so.
+    pub local: Option<IpAddr>,
+    /// What.
+    pub bytes: &'a [u8],
+}
+
+impl Core {
+    /// Takes in a datagram. One of a stranger is dropped.
+    pub fn receive(&mut self, datagram: Incoming<'_>, now: Instant) {
+        counts::BYTES_IN.add(datagram.bytes.len() as u64);
+        counts::DATAGRAMS_IN.add(1);
+        let Some(index) = self.recipient(&datagram) else {
+            counts::DATAGRAMS_DROPPED.add(1);
+            return;
+        };
+        let destination = self.destination(datagram.local, datagram.source);
+        let (proto, source) = (datagram.proto, datagram.source);
+        let Ok(receive) = Receive::new(proto, source, destination, datagram.bytes) else {
+            counts::DATAGRAMS_DROPPED.add(1);
+            return;
+        };
+        let input = Input::Receive(now, receive);
+        // One thing at a time: a second packet would take the place of one that str0m has
+        // not handed out yet.
+        if self.peers.get(index).is_some_and(|peer| peer.dirty) {
+            self.drain(index, now);
+        }
+        let welcome = match is_stun(datagram.bytes) {
+            true => self.check(index, &datagram, &input),
+            false => self.follow(index, &datagram, destination),
+        };
+        let Some(peer) = self.peers.get_mut(index).filter(|_| welcome) else {
+            counts::DATAGRAMS_DROPPED.add(1);
+            return;
+        };
+        peer.heard = now;
+        match guarded(|| peer.rtc.handle_input(input)) {
+            Some(()) => self.soil(index),
+            None => self.over.push(index),
+        }
+    }
+
+    /// Takes note of where a connectivity check came from; false where the peer does not
+    /// recognise it.
+    fn check(&mut self, index: usize, datagram: &Incoming<'_>, input: &Input<'_>) -> bool {
+        let Some(peer) = self.peers.get_mut(index) else {
+            return false;
+        };
+        if guarded(|| Ok(peer.rtc.accepts(input))) != Some(true) {
+            return false;
+        }
+        let from = Known {
+            proto: datagram.proto,
+            address: datagram.source,
+            local: datagram.local,
+        };
+        self.demux.learn(from, index, &mut peer.addresses);
+        peer.path = match datagram.proto {
+            Protocol::Udp if datagram.relayed => Path::Relay,
+            Protocol::Udp => Path::Udp,
+            _ => Path::Tcp,
+        };
+        true
+    }
+
+    /// Takes note of the way media came by; false where there is no such peer any more.
+    fn follow(&mut self, index: usize, datagram: &Incoming<'_>, candidate: SocketAddr) -> bool {
+        let Some(peer) = self.peers.get_mut(index) else {
+            return false;
+        };
+        let known = |way: Way| way.is(datagram.proto, datagram.source);
+        if !peer.way.is_some_and(known) {
+            peer.way = Some(Way {
+                proto: datagram.proto,
+                address: datagram.source,
+                local: datagram.local,
+                candidate,
+            });
+        }
+        true
+    }
+
+    /// Whom a datagram is for: a check by the name in it, everything else by where it
+    /// comes from.
+    fn recipient(&self, datagram: &Incoming<'_>) -> Option<usize> {
+        if is_stun(datagram.bytes) {
+            let message = StunMessage::parse(datagram.bytes).ok()?;
+            let (ufrag, _) = message.split_username()?;
+            return self.demux.by_ufrag(ufrag);
+        }
+        self.demux.peer_at(datagram.proto, datagram.source)
+    }
+
+    /// Our candidate that a datagram came to: the one of this address, or behind a NAT
+    /// the first of its family.
+    fn destination(&self, local: Option<IpAddr>, source: SocketAddr) -> SocketAddr {
+        let candidates = &self.terms.candidates;
+        let same = candidates.iter().find(|c| Some(c.ip()) == local);
+        let family = candidates.iter().find(|c| c.is_ipv4() == source.is_ipv4());
+        *same.or(family).or(candidates.first()).unwrap_or(&source)
+    }
+}
