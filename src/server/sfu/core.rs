@@ -56,6 +56,8 @@ pub struct Core {
     pub(super) next_tick: Instant,
     /// Counts the ticks.
     pub(super) ticks: u64,
+    /// Media packets that came in since that was asked last.
+    pub(super) passed: u32,
     /// What receivers get, as it was counted last.
     pub(super) distribution: counts::Distribution,
 }
@@ -75,6 +77,7 @@ impl Core {
             terms,
             next_tick: now,
             ticks: 0,
+            passed: 0,
             distribution: counts::Distribution::default(),
         }
     }
@@ -166,6 +169,11 @@ impl Core {
     /// The datagrams to send, in order.
     pub fn outgoing(&mut self) -> &mut Vec<Outgoing> {
         &mut self.out
+    }
+
+    /// How many media packets came in since this was asked last.
+    pub fn take_passed(&mut self) -> u32 {
+        std::mem::take(&mut self.passed)
     }
 
     /// A peer has something to say.

@@ -59,6 +59,7 @@ impl Core {
             room.loudest.level(key, level, voice, now);
         }
         counts::PACKETS_IN.add(1);
+        self.passed = self.passed.saturating_add(1);
         if !video {
             let before = before.filter(|_| packet.seq > 0 && track.mender.mends(packet.seq));
             if !track.mender.takes(packet.seq) {

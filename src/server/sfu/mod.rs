@@ -25,6 +25,7 @@ mod command;
 mod core;
 mod demux;
 mod forward;
+mod gather;
 mod handle;
 mod keyframes;
 mod layers;

@@ -8,6 +8,7 @@ use super::{
     arrivals::Incoming,
     command::{Command, Event},
     core::{Core, Outgoing},
+    gather::{self, Gather},
     tcp::Tcp,
     udp::Udp,
 };
@@ -151,6 +152,7 @@ impl Shard {
     pub fn run(mut self) {
         let mut events = Events::with_capacity(256);
         let (mut busy, mut since) = (Duration::ZERO, Instant::now());
+        let mut gather = Gather::new(since);
         loop {
             let wait = self.wait(Instant::now());
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
@@ -165,6 +167,10 @@ impl Shard {
             }
             let end = Instant::now();
             busy += end - start;
+            let gathers = gather.took(self.core.take_passed(), end);
+            if gathers && !self.readable {
+                std::thread::sleep(gather::MOMENT);
+            }
             if end - since >= LOAD_OVER {
                 let share = busy.as_secs_f64() / (end - since).as_secs_f64();
                 self.load.store((share * 1000.0) as u32, Ordering::Relaxed);

@@ -75,8 +75,8 @@ struct Doorway<'a> {
     shape: Shape,
     /// How it is played.
     choice: &'a Choice,
-    /// What publishers are called by the plugin, by number.
-    feeds: RefCell<BTreeMap<u32, Value>>,
+    /// What publishers are called by the plugin, by number, and their sound.
+    feeds: RefCell<BTreeMap<u32, (Value, String)>>,
     /// Who began when.
     entries: RefCell<&'a mut Entries>,
 }
@@ -190,7 +190,9 @@ impl Doorway<'_> {
         let jsep = json!({"type": "offer", "sdp": sdp});
         let joined = session.ask(&handle, &body, Some(&jsep)).await?;
         let feed = joined["plugindata"]["data"]["id"].clone();
-        self.feeds.borrow_mut().insert(person, feed);
+        self.feeds
+            .borrow_mut()
+            .insert(person, (feed, sound_of(&sdp)));
         endpoint.accept(description(&joined)?)?;
         session.gathered(&handle).await?;
         endpoint.run(self.engine, false);
@@ -235,13 +237,23 @@ impl Doorway<'_> {
         let seen = self.shape.seen_by(person);
         let room = self.shape.room(self.shape.room_of(person));
         let mut streams = Vec::new();
-        for (other, feed) in feeds.range(room).filter(|(other, _)| **other != person) {
+        for (other, (feed, sound)) in feeds.range(room).filter(|(other, _)| **other != person) {
             if self.shape.bitrate == 0 || seen.contains(other) {
                 streams.push(json!({"feed": feed}));
             } else {
-                streams.push(json!({"feed": feed, "mid": "0"}));
+                streams.push(json!({"feed": feed, "mid": sound}));
             }
         }
         streams
     }
+}
+
+/// The name of the media description of sound in an offer.
+fn sound_of(offer: &str) -> String {
+    let sound = offer
+        .split("m=")
+        .find(|section| section.starts_with("audio"));
+    let mut lines = sound.unwrap_or_default().lines();
+    let mid = lines.find_map(|line| line.strip_prefix("a=mid:"));
+    mid.unwrap_or_default().to_owned()
 }
