@@ -131,6 +131,23 @@ struct Browser {
 }
 
 impl Browser {
+    /// A browser with a camera, connected.
+    fn inside(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> Self {
+        let (mut browser, offer) = Self::offers(*now);
+        let (peer, person) = (PeerKey(1), person());
+        let command = Command::Offer {
+            peer,
+            person,
+            offer,
+        };
+        core.command(RoomKey(1), command, *now);
+        let Ok(Event::Answer { sdp, .. }) = events.try_recv() else {
+            panic!("an answer");
+        };
+        browser.connects(core, &sdp, now);
+        browser
+    }
+
     /// A browser that offers a camera.
     fn offers(now: Instant) -> (Self, MediaOffer) {
         let mut rtc = str0m::Rtc::builder().set_rtp_mode(true).build(now);
@@ -248,21 +265,7 @@ impl Browser {
 #[test]
 fn packets_that_come_all_at_once_are_all_taken_in() {
     let (mut core, mut events, mut now) = core();
-    let (mut browser, offer) = Browser::offers(now);
-    let (peer, person) = (PeerKey(1), person());
-    core.command(
-        RoomKey(1),
-        Command::Offer {
-            peer,
-            person,
-            offer,
-        },
-        now,
-    );
-    let Ok(Event::Answer { sdp, .. }) = events.try_recv() else {
-        panic!("an answer");
-    };
-    browser.connects(&mut core, &sdp, &mut now);
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
     for seq in 1..=5_u64 {
         browser.films(seq, now);
     }
@@ -292,21 +295,7 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
 #[test]
 fn media_follows_a_peer_that_comes_from_another_address() {
     let (mut core, mut events, mut now) = core();
-    let (mut browser, offer) = Browser::offers(now);
-    let (peer, person) = (PeerKey(1), person());
-    core.command(
-        RoomKey(1),
-        Command::Offer {
-            peer,
-            person,
-            offer,
-        },
-        now,
-    );
-    let Ok(Event::Answer { sdp, .. }) = events.try_recv() else {
-        panic!("an answer");
-    };
-    browser.connects(&mut core, &sdp, &mut now);
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
     let mut seq = 0;
     let mut plays = |browser: &mut Browser, seconds: u64| {
         let mut reached = Vec::new();
