@@ -2,7 +2,7 @@
 
 use super::{
     core::{Core, guarded},
-    demux::{Known, is_stun},
+    demux::is_stun,
     way::Way,
 };
 use crate::server::metrics::media::{self as counts, Path};
@@ -40,9 +40,9 @@ impl Core {
             counts::DATAGRAMS_DROPPED.add(1);
             return;
         };
-        let destination = self.destination(datagram.local, datagram.source);
-        let (proto, source) = (datagram.proto, datagram.source);
-        let Ok(receive) = Receive::new(proto, source, destination, datagram.bytes) else {
+        let way = self.way(&datagram);
+        let (proto, source) = way.key();
+        let Ok(receive) = Receive::new(proto, source, way.candidate, datagram.bytes) else {
             counts::DATAGRAMS_DROPPED.add(1);
             return;
         };
@@ -53,8 +53,8 @@ impl Core {
             self.drain(index, now);
         }
         let welcome = match is_stun(datagram.bytes) {
-            true => self.check(index, &datagram, &input),
-            false => self.follow(index, &datagram, destination),
+            true => self.check(index, way, datagram.relayed, &input),
+            false => self.follow(index, way),
         };
         let Some(peer) = self.peers.get_mut(index).filter(|_| welcome) else {
             counts::DATAGRAMS_DROPPED.add(1);
@@ -69,21 +69,16 @@ impl Core {
 
     /// Takes note of where a connectivity check came from; false where the peer does not
     /// recognise it.
-    fn check(&mut self, index: usize, datagram: &Incoming<'_>, input: &Input<'_>) -> bool {
+    fn check(&mut self, index: usize, way: Way, relayed: bool, input: &Input<'_>) -> bool {
         let Some(peer) = self.peers.get_mut(index) else {
             return false;
         };
         if guarded(|| Ok(peer.rtc.accepts(input))) != Some(true) {
             return false;
         }
-        let from = Known {
-            proto: datagram.proto,
-            address: datagram.source,
-            local: datagram.local,
-        };
-        self.demux.learn(from, index, &mut peer.addresses);
-        peer.path = match datagram.proto {
-            Protocol::Udp if datagram.relayed => Path::Relay,
+        self.demux.learn(way, index, &mut peer.addresses);
+        peer.path = match way.proto {
+            Protocol::Udp if relayed => Path::Relay,
             Protocol::Udp => Path::Udp,
             _ => Path::Tcp,
         };
@@ -91,20 +86,9 @@ impl Core {
     }
 
     /// Takes note of the way media came by; false where there is no such peer any more.
-    fn follow(&mut self, index: usize, datagram: &Incoming<'_>, candidate: SocketAddr) -> bool {
-        let Some(peer) = self.peers.get_mut(index) else {
-            return false;
-        };
-        let known = |way: Way| way.is(datagram.proto, datagram.source);
-        if !peer.way.is_some_and(known) {
-            peer.way = Some(Way {
-                proto: datagram.proto,
-                address: datagram.source,
-                local: datagram.local,
-                candidate,
-            });
-        }
-        true
+    fn follow(&mut self, index: usize, way: Way) -> bool {
+        let peer = self.peers.get_mut(index);
+        peer.map(|peer| peer.way = Some(way)).is_some()
     }
 
     /// Whom a datagram is for: a check by the name in it, everything else by where it
@@ -118,12 +102,23 @@ impl Core {
         self.demux.peer_at(datagram.proto, datagram.source)
     }
 
-    /// Our candidate that a datagram came to: the one of this address, or behind a NAT
-    /// the first of its family.
-    fn destination(&self, local: Option<IpAddr>, source: SocketAddr) -> SocketAddr {
+    /// The way a datagram came: to our candidate of this address, or behind a NAT to the
+    /// first of its family.
+    fn way(&self, datagram: &Incoming<'_>) -> Way {
+        let Incoming {
+            proto,
+            source,
+            local,
+            ..
+        } = *datagram;
         let candidates = &self.terms.candidates;
         let same = candidates.iter().find(|c| Some(c.ip()) == local);
         let family = candidates.iter().find(|c| c.is_ipv4() == source.is_ipv4());
-        *same.or(family).or(candidates.first()).unwrap_or(&source)
+        Way {
+            proto,
+            address: source,
+            local,
+            candidate: *same.or(family).or(candidates.first()).unwrap_or(&source),
+        }
     }
 }

@@ -9,6 +9,7 @@ use str0m::bwe::BweKind;
 
 /// What one voice takes of a line, in bit/s: Opus as browsers send it, with its headers.
 const VOICE_BPS: u64 = 45_000;
+
 impl Core {
     /// Binds everybody's slots anew.
     pub(super) fn bind_room(&mut self, room: RoomKey, now: Instant) {
@@ -16,6 +17,7 @@ impl Core {
         for index in peers.into_iter().flatten() {
             self.bind(index, now);
         }
+        self.tick_layers(room, now);
     }
 
     /// Binds one peer's slots anew and tells them.
@@ -25,7 +27,6 @@ impl Core {
         let sounds = self.wanted_sounds(index, now);
         self.place(index, false, &sounds);
         self.allocate(index, now);
-        self.wake_layers(index, now);
         self.tell_slots(index);
     }
 

@@ -112,6 +112,7 @@ impl Core {
                 if let Some(index) = self.keys.get(&(room, peer)).copied() {
                     self.peers[index].wanted = wanted;
                     self.bind(index, now);
+                    self.wake_layers(index, now);
                 }
             }
             Command::Remind { peer } => {

@@ -117,6 +117,9 @@ fn a_connection_that_never_comes_up_is_given_up() {
             .any(|event| event == Event::Closed { peer })
     );
     assert!(core.peers.is_empty() && core.keys.is_empty());
+    let mut metrics = String::new();
+    counts::write(&mut metrics, std::iter::empty());
+    assert!(!metrics.contains("path=\"failed\"} 0\n"), "it is counted");
 }
 
 /// Somebody's browser, without sockets.

@@ -4,25 +4,12 @@
 //! has verified (RFC 8445 7.3), so that a stranger's packet never reaches DTLS or SRTP
 //! (trust T17).
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-};
+use super::way::Way;
+use std::{collections::HashMap, net::SocketAddr};
 use str0m::net::Protocol;
 
 /// Addresses one peer may come from. 16: two families, two protocols, and a few networks.
 const MAX_ADDRESSES: usize = 16;
-
-/// An address that a peer has proved to be its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
-    /// By which protocol.
-    pub proto: Protocol,
-    /// The address.
-    pub address: SocketAddr,
-    /// The address of this machine it talks to, where the system says so.
-    pub local: Option<IpAddr>,
-}
 
 /// Who is behind which address and which username.
 #[derive(Debug, Default)]
@@ -50,7 +37,7 @@ impl Demux {
     }
 
     /// Takes in a verified address of a peer; `known` are the peer's own, oldest first.
-    pub fn learn(&mut self, from: Known, peer: usize, known: &mut Vec<Known>) {
+    pub fn learn(&mut self, from: Way, peer: usize, known: &mut Vec<Way>) {
         let before = self.peers.insert(from.key(), peer);
         if before == Some(peer)
             && let Some(present) = known.iter_mut().find(|other| other.key() == from.key())
@@ -66,7 +53,7 @@ impl Demux {
     }
 
     /// Forgets a peer and everything that leads to it.
-    pub fn forget(&mut self, peer: usize, ufrags: &[String], known: &[Known]) {
+    pub fn forget(&mut self, peer: usize, ufrags: &[String], known: &[Way]) {
         for ufrag in ufrags {
             self.ufrags.remove(ufrag);
         }
@@ -83,22 +70,16 @@ pub fn is_stun(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| *first < 4)
 }
 
-impl Known {
-    /// What tells it from others.
-    fn key(&self) -> (Protocol, SocketAddr) {
-        (self.proto, self.address)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn from(port: u16) -> Known {
-        Known {
+    fn from(port: u16) -> Way {
+        Way {
             proto: Protocol::Udp,
             address: address(port),
             local: None,
+            candidate: ([192, 0, 2, 9], 7882).into(),
         }
     }
 
@@ -136,7 +117,7 @@ mod tests {
         let (mut demux, mut known) = (Demux::default(), Vec::new());
         demux.learn(from(1), 1, &mut known);
         let local = Some([198, 51, 100, 7].into());
-        demux.learn(Known { local, ..from(1) }, 1, &mut known);
-        assert_eq!(known, [Known { local, ..from(1) }]);
+        demux.learn(Way { local, ..from(1) }, 1, &mut known);
+        assert_eq!(known, [Way { local, ..from(1) }]);
     }
 }

@@ -61,7 +61,7 @@ impl Core {
         counts::PACKETS_IN.add(1);
         self.passed = self.passed.saturating_add(1);
         if !video {
-            let before = before.filter(|_| packet.seq > 0 && track.mender.mends(packet.seq));
+            let before = before.filter(|_| track.mender.mends(packet.seq));
             if !track.mender.takes(packet.seq) {
                 return;
             }

@@ -14,12 +14,12 @@ const MANY: u32 = 1_500;
 /// Over how long they are counted.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// How many datagrams come.
+/// How many media packets come.
 #[derive(Debug)]
 pub struct Gather {
     /// When the window began.
     since: Instant,
-    /// Datagrams in it so far.
+    /// Packets in it so far.
     count: u32,
     /// Whether there were many in the one before.
     many: bool,

@@ -6,6 +6,7 @@
 //! good the next step is tried, with the picture itself; where the line is bad a moment
 //! later, the estimate has the word for a while, and padding does the trying.
 
+use super::quality::{GOOD_LOSS, GOOD_RTT_MS};
 use std::time::{Duration, Instant};
 
 /// What a good line carries at least, untried. 600 kbit/s: the smallest layers of four people.
@@ -13,10 +14,6 @@ const GOOD_LINE_BPS: u64 = 600_000;
 /// What a line carries at least that loses packets and answers quickly: nothing queues up on
 /// it, so sending less would not lose less. 300 kbit/s: a small picture or two.
 const LOSSY_LINE_BPS: u64 = 300_000;
-/// The round trip, in milliseconds, below which nothing queues up.
-const QUICK_MS: f64 = 150.0;
-/// The share of packets below which a loss says nothing.
-const GOOD_LOSS: f64 = 0.02;
 /// The share of packets above which a quick line is narrow as well.
 const LOSSY_LOSS: f64 = 0.2;
 /// Good measures in a row after a bad one until something is tried.
@@ -79,7 +76,7 @@ impl Line {
     /// Takes in a measure: the round trip in ms, the share lost, the estimate in bit/s.
     pub fn measure(&mut self, now: Instant, rtt_ms: f64, loss: f64, estimate: u64) {
         self.measured = Some((rtt_ms, loss));
-        if !(rtt_ms < QUICK_MS && loss < GOOD_LOSS) {
+        if !(rtt_ms < GOOD_RTT_MS && loss < GOOD_LOSS) {
             self.good = 0;
             self.found = 0;
             if self
@@ -108,7 +105,7 @@ impl Line {
     pub fn floor(&self) -> u64 {
         let untried = match self.measured {
             Some(_) if self.good >= GOOD_AFTER => GOOD_LINE_BPS,
-            Some((rtt, loss)) if rtt < QUICK_MS && loss < LOSSY_LOSS => LOSSY_LINE_BPS,
+            Some((rtt, loss)) if rtt < GOOD_RTT_MS && loss < LOSSY_LOSS => LOSSY_LINE_BPS,
             _ => 0,
         };
         untried.max(self.found)

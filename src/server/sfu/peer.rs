@@ -6,7 +6,7 @@ use super::{
     allocator::{Allocator, Shares},
     codecs::{self, Codec},
     core::Outgoing,
-    demux::{Known, is_stun},
+    demux::is_stun,
     line::{Line, Needs},
     lossy::Lossy,
     msid::name_slots,
@@ -63,7 +63,7 @@ pub struct Peer {
     /// The way ICE found last.
     pub path: Path,
     /// Addresses it was heard from, oldest first.
-    pub addresses: Vec<Known>,
+    pub addresses: Vec<Way>,
     /// By which of them its media comes.
     pub way: Option<Way>,
     /// What each sending description of theirs carries.
@@ -203,13 +203,12 @@ impl Peer {
     /// checks go where ICE says.
     pub fn outgoing(&self, transmit: Transmit) -> Outgoing {
         let way = self.way.filter(|_| !is_stun(&transmit.contents));
-        let mut known = self.addresses.iter().rev();
+        let to = (transmit.proto, transmit.destination);
+        let mut known = self.addresses.iter();
         match way {
             Some(way) => way.outgoing(transmit),
             None => Outgoing {
-                local: known
-                    .find(|k| k.address == transmit.destination && k.proto == transmit.proto)
-                    .and_then(|known| known.local),
+                local: known.find(|k| k.key() == to).and_then(|known| known.local),
                 transmit,
             },
         }

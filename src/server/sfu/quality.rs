@@ -4,8 +4,12 @@
 
 use crate::protocol::Quality;
 
+/// The round trip of a good line, in ms: above, something queues up.
+pub const GOOD_RTT_MS: f64 = 150.0;
+/// The share of packets a good line loses: below, that says nothing.
+pub const GOOD_LOSS: f64 = 0.02;
 /// Below all of these a line is good: round trip in ms, loss as a fraction, jitter in ms.
-const GOOD: [f64; 3] = [150.0, 0.02, 30.0];
+const GOOD: [f64; 3] = [GOOD_RTT_MS, GOOD_LOSS, 30.0];
 /// Below all of these it is fair.
 const FAIR: [f64; 3] = [300.0, 0.05, 60.0];
 /// Samples in a row that make it worse.

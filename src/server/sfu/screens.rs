@@ -20,14 +20,15 @@ impl Core {
         let others = |owner| room.peers.iter().filter(move |index| **index != owner);
         let taken = |owner| others(owner).all(|index| peers[*index].takes(Codec::Vp9));
         let mut told = Vec::new();
-        for (_, track) in room.tracks.iter_mut() {
+        let screens = room.tracks.iter_mut().map(|(_, track)| track);
+        for track in screens.filter(|track| track.source == Source::Screen) {
             let Some(owner) = peers.get(track.owner).filter(|owner| owner.connected) else {
                 continue;
             };
             let sends = PayloadTypes::negotiated(&owner.rtc, track.mid);
             let vp9 = sends.of(Codec::Vp9).is_some() && taken(track.owner);
             let codec = if vp9 { Told::Vp9 } else { Told::Vp8 };
-            if track.source == Source::Screen && track.codec_told.unwrap_or_default() != codec {
+            if track.codec_told.unwrap_or_default() != codec {
                 track.codec_told = Some(codec);
                 told.push(codec_event(owner, track.source, codec));
             }

@@ -51,12 +51,12 @@ impl Core {
         let floor = room.speakers.tick(now);
         let voices = room.loudest.tick(now);
         room.tell_speakers(now);
-        let peers = room.peers.clone();
         if voices {
+            let peers = room.peers.clone();
             peers.iter().for_each(|peer| self.bind_sounds(*peer, now));
         }
         if floor {
-            peers.iter().for_each(|peer| self.bind(*peer, now));
+            self.bind_room(key, now);
         }
     }
 
@@ -94,7 +94,7 @@ impl Core {
     }
 
     /// Tells senders which of their layers are watched.
-    fn tick_layers(&mut self, key: RoomKey, now: Instant) {
+    pub(super) fn tick_layers(&mut self, key: RoomKey, now: Instant) {
         let tracks = self.rooms.get(&key).map(|room| &room.tracks);
         let tracks = tracks.into_iter().flat_map(|tracks| tracks.iter());
         let tracks: Vec<usize> = tracks.map(|(track, _)| track).collect();
@@ -145,11 +145,11 @@ impl Core {
     fn tick_silence(&mut self, now: Instant) {
         for (index, peer) in &self.peers {
             let late = !peer.connected && now > peer.since + CONNECT_WITHIN;
-            if late {
-                counts::connected(Path::Failed);
-            }
             if late || now > peer.heard + SILENT_FOR {
                 self.over.push(index);
+                if !peer.connected {
+                    counts::connected(Path::Failed);
+                }
             }
         }
     }

@@ -24,9 +24,9 @@ pub struct Way {
 }
 
 impl Way {
-    /// Whether a datagram came by it.
-    pub fn is(&self, proto: Protocol, address: SocketAddr) -> bool {
-        self.proto == proto && self.address == address
+    /// What tells it from a peer's other ways.
+    pub fn key(&self) -> (Protocol, SocketAddr) {
+        (self.proto, self.address)
     }
 
     /// Sends a datagram by it.
