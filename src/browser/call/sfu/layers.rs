@@ -1,9 +1,8 @@
 //! The camera in three sizes.
 
-use super::offer::{set, set_parameters, text};
+use super::offer::{change, set, text};
 use crate::state::layers::scales;
 use js_sys::{Array, Object, Reflect};
-use wasm_bindgen::JsValue;
 use web_sys::{MediaStreamTrack, RtcRtpSender};
 
 /// The camera's encodings (W3C WebRTC 5.2.8): name, how many times smaller, bit/s at most.
@@ -13,6 +12,7 @@ const LAYERS: [(&str, f64, f64); 3] = [
     ("h", 2.0, 500_000.0),
     ("f", 1.0, 1_500_000.0),
 ];
+
 /// The `sendEncodings` of a camera.
 pub fn encodings() -> Array {
     LAYERS.into_iter().map(encoding).collect()
@@ -25,23 +25,15 @@ pub fn fit(sender: &RtcRtpSender, camera: &MediaStreamTrack) {
         return;
     };
     let scales = scales(width.max(0) as u32, height.max(0) as u32);
-    let parameters: JsValue = sender.get_parameters().into();
-    let encodings = Reflect::get(&parameters, &"encodings".into()).unwrap_or_default();
-    let encodings = Array::from(&encodings);
-    let mut changed = false;
-    for encoding in encodings.iter() {
-        let rid = text(&encoding, "rid");
-        let place = LAYERS.iter().position(|(layer, ..)| *layer == rid);
-        let Some(smaller) = place.map(|place| JsValue::from(scales[place])) else {
-            continue;
+    change(sender, |_, encoding| {
+        let rid = text(encoding, "rid");
+        let Some(place) = LAYERS.iter().position(|(layer, ..)| *layer == rid) else {
+            return false;
         };
-        let name = "scaleResolutionDownBy".into();
-        changed |= Reflect::get(&encoding, &name).is_ok_and(|before| before != smaller);
-        let _ = Reflect::set(&encoding, &name, &smaller);
-    }
-    if changed {
-        set_parameters(sender, &parameters);
-    }
+        let (name, smaller) = ("scaleResolutionDownBy".into(), scales[place].into());
+        let differs = Reflect::get(encoding, &name).is_ok_and(|before| before != smaller);
+        differs && Reflect::set(encoding, &name, &smaller).is_ok()
+    });
 }
 
 /// An entry of `sendEncodings`.

@@ -119,9 +119,9 @@ pub(super) fn text(object: &JsValue, name: &str) -> String {
 
 /// Switches on the named layers of a source and the others off.
 pub fn set_active(pc: &RtcPeerConnection, source: Source, rids: &[String]) {
-    change(pc, source, |_, encoding| {
+    change_of(pc, source, |_, encoding| {
         let active = rids.contains(&text(encoding, "rid"));
-        let _ = Reflect::set(encoding, &"active".into(), &active.into());
+        Reflect::set(encoding, &"active".into(), &active.into()).is_ok()
     });
 }
 
@@ -132,32 +132,36 @@ pub fn set_codec(pc: &RtcPeerConnection, source: Source, codec: Codec) {
         Codec::Vp8 => "video/vp8",
         Codec::Vp9 => "video/vp9",
     };
-    change(pc, source, |parameters, encoding| {
+    change_of(pc, source, |parameters, encoding| {
         let codecs = Reflect::get(parameters, &"codecs".into()).unwrap_or_default();
         let wanted = |codec: &JsValue| text(codec, "mimeType").eq_ignore_ascii_case(mime);
-        if let Some(codec) = Array::from(&codecs).iter().find(wanted) {
-            let _ = Reflect::set(encoding, &"codec".into(), &codec);
-        }
+        let codec = Array::from(&codecs).iter().find(wanted);
+        codec.is_some_and(|codec| Reflect::set(encoding, &"codec".into(), &codec).is_ok())
     });
 }
 
-/// Changes each encoding of a source; told the parameters and an encoding of them.
-fn change(pc: &RtcPeerConnection, source: Source, encoding: impl Fn(&JsValue, &JsValue)) {
+/// Changes the encodings of a source, as [`change`] does.
+fn change_of(
+    pc: &RtcPeerConnection,
+    source: Source,
+    encoding: impl Fn(&JsValue, &JsValue) -> bool,
+) {
     let place = Source::ALL.iter().position(|other| *other == source);
-    let Some(sender) = place.and_then(|place| Some(transceivers(pc).get(place)?.sender())) else {
-        return;
-    };
-    let parameters: JsValue = sender.get_parameters().into();
-    let encodings = Reflect::get(&parameters, &"encodings".into()).unwrap_or_default();
-    for each in Array::from(&encodings).iter() {
-        encoding(&parameters, &each);
+    if let Some(sender) = place.and_then(|place| Some(transceivers(pc).get(place)?.sender())) {
+        change(&sender, encoding);
     }
-    set_parameters(&sender, &parameters);
 }
 
-/// Hands parameters back to a sender.
-pub(super) fn set_parameters(sender: &RtcRtpSender, parameters: &JsValue) {
-    if let Some(method) = function(sender, "setParameters") {
-        settle(method.call1(sender, parameters));
+/// Changes the encodings of a sender. `encoding` is told the parameters and each encoding of
+/// them, and says whether it changed that; they are handed back where any was.
+pub(super) fn change(sender: &RtcRtpSender, encoding: impl Fn(&JsValue, &JsValue) -> bool) {
+    let parameters: JsValue = sender.get_parameters().into();
+    let encodings = Reflect::get(&parameters, &"encodings".into()).unwrap_or_default();
+    let encodings = Array::from(&encodings).to_vec();
+    let changed = encodings.iter().filter(|each| encoding(&parameters, each));
+    let changed = changed.count() > 0;
+    let method = function(sender, "setParameters").filter(|_| changed);
+    if let Some(method) = method {
+        settle(method.call1(sender, &parameters));
     }
 }
