@@ -1,7 +1,7 @@
-//! The numbers of the server: how long, how many, how large.
+//! The numbers of rooms and connections: how long, how many, how large.
 //!
 //! What an operator may change is in [`super::config`]; what a test must shorten is
-//! in [`Timing`]; everything else is a constant here with its reason.
+//! in [`Timing`]. Numbers that are the behaviour of one module are at its top.
 
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub const MAX_PROTOCOL_ERRORS: u32 = 50;
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Media streams over TCP of one shard; the next one is turned away.
 pub const MEDIA_TCP_STREAMS: usize = 2_000;
+/// Of these from one address. 128: everybody behind the firewall of a company.
+pub const MEDIA_TCP_STREAMS_OF_ADDRESS: usize = 128;
 /// Bytes waiting for one media stream over TCP; what comes beyond is lost, as on the way.
 /// 256 KiB: a second of 2 Mbit/s.
 pub const MEDIA_TCP_QUEUE_BYTES: usize = 256 * 1024;
@@ -79,6 +81,11 @@ pub const ASK_RATE: Rate = Rate {
 pub const SIGNAL_RATE: Rate = Rate {
     per_second: 50,
     burst: 300,
+};
+/// Offers to the SFU of one socket: each is parsed and answered by the thread of all media.
+pub const OFFER_RATE: Rate = Rate {
+    per_second: 2,
+    burst: 20,
 };
 /// Frames of any kind of one socket; more is an attack and closes it.
 pub const FRAME_RATE: Rate = Rate {
