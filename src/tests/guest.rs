@@ -3,7 +3,8 @@
 
 use super::harness::{Client, PATIENCE, TestApp};
 use crate::protocol::{
-    ClientMessage, MediaOffer, OfferedTrack, ParticipantId, ServerMessage, Slot, Source, Wanted,
+    ClientMessage, Leg, MediaOffer, OfferedTrack, ParticipantId, ServerMessage, Slot, Source,
+    Wanted,
 };
 use crate::state::slim::slim;
 use std::{
@@ -27,6 +28,8 @@ const PICTURE_BYTES: usize = 12;
 
 /// Somebody in a call.
 pub struct Guest {
+    /// Who one is.
+    me: ParticipantId,
     /// The socket.
     pub client: Client,
     /// The connection.
@@ -92,8 +95,13 @@ impl Guest {
 
     /// Somebody who has entered the call and has these codecs; sends in the first.
     async fn enters_with(app: &TestApp, room: &str, nickname: &str, codecs: &[Codec]) -> Self {
-        let mut client = app.join(room, nickname).await;
-        client.enters_call(1).await;
+        let client = app.join(room, nickname).await;
+        Self::enters_as(client, 1, codecs).await
+    }
+
+    /// Whoever has joined enters the call with this leg and these codecs.
+    pub async fn enters_as(mut client: Client, leg: Leg, codecs: &[Codec]) -> Self {
+        client.enters_call(leg).await;
         let udp = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
         let has = |codec| codecs.contains(&codec);
         let mut rtc = Rtc::builder()
@@ -109,6 +117,7 @@ impl Guest {
         let candidate = Candidate::host(address, "udp").expect("valid");
         rtc.add_local_candidate(candidate);
         Self {
+            me: client.id(),
             client,
             rtc,
             udp,
@@ -172,7 +181,7 @@ impl Guest {
 
     /// Who one is.
     pub fn id(&self) -> ParticipantId {
-        self.client.id()
+        self.me.clone()
     }
 
     /// Wants to see the camera of these people.
@@ -202,6 +211,11 @@ impl Guest {
         payload.resize(PICTURE_BYTES - 1, 0);
         payload.push(mark);
         self.writes(Source::Camera, payload, None);
+    }
+
+    /// Sends a picture in a packet that large.
+    pub fn shows_in(&mut self, bytes: usize) {
+        self.writes(Source::Camera, vec![0x10; bytes], None);
     }
 
     /// Sends 20 ms of sound that loud.

@@ -4,7 +4,10 @@ use super::{
     guest::Guest,
     harness::{TestApp, hasty, patient},
 };
-use crate::protocol::{ClientMessage, ErrorCode, MediaOffer, Mode, ServerMessage, Source};
+use crate::{
+    protocol::{ClientMessage, ErrorCode, Joined, MediaOffer, Mode, ServerMessage, Source},
+    server::limits::Timing,
+};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 
@@ -362,6 +365,87 @@ async fn a_slot_that_became_free_while_the_socket_was_down_is_told_to_be_free() 
     ben.client.sends(&enter).await;
     let free = |ben: &mut Guest| ben.slots.values().all(|slot| slot.id.is_none());
     ben.until("every slot is free", free).await;
+}
+
+/// Somebody's line breaks, and everybody else knows; what they were joined as.
+async fn loses_their_line(app: &TestApp, guest: &mut Guest, other: &mut Guest) -> Joined {
+    let was = guest.client.joined().clone();
+    drop(std::mem::replace(&mut guest.client, app.connect().await));
+    let away = |m| matches!(m, ServerMessage::CallLeft { away: true, .. }).then_some(());
+    other.client.waits_for(away).await;
+    was
+}
+
+/// A line that is missed soon, and away for long.
+fn soon_away() -> Timing {
+    Timing {
+        grace: Duration::from_millis(50),
+        move_back_after: Duration::from_millis(200),
+        ..patient()
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_back_for_another_stay_is_seen_though_their_former_media_never_ended() {
+    let app = TestApp::start_with(soon_away(), &["--p2p-max", "0"]).await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+    let was = loses_their_line(&app, &mut ann, &mut ben).await;
+    // Their program was started again: nothing of the former connection says goodbye.
+    let client = app.resume("team", "Ann", &was, 0).await;
+    let mut again = Guest::enters_as(client, 2, &[str0m::format::Codec::Vp8]).await;
+    again.offers(1).await;
+    again.until("connected", |ann| ann.rtc.is_connected()).await;
+    ben.wants(&[&again.id()]).await;
+    ben.sees(&mut again, 2).await;
+}
+
+#[tokio::test]
+async fn a_call_stays_with_the_server_for_whoever_has_lost_their_line_only() {
+    let app = TestApp::start_with(soon_away(), &["--p2p-max", "2"]).await;
+    let mut ann = Guest::enters(&app, "team", "Ann").await;
+    let mut ben = Guest::enters(&app, "team", "Ben").await;
+    let mut cem = Guest::enters(&app, "team", "Cem").await;
+    for guest in [&mut ann, &mut ben, &mut cem] {
+        guest.offers(1).await;
+        guest
+            .until("connected", |guest| guest.rtc.is_connected())
+            .await;
+    }
+    ben.wants(&[&cem.id()]).await;
+    ben.sees(&mut cem, 1).await;
+    loses_their_line(&app, &mut cem, &mut ben).await;
+    let back = |guest: &Guest| {
+        let back = ServerMessage::Moved { mode: Mode::P2p };
+        guest.heard.contains(&back)
+    };
+    for mark in 2..8 {
+        ben.sees(&mut cem, mark).await;
+        ben.lives(Duration::from_millis(100)).await;
+    }
+    assert!(!back(&ben), "Cem is seen and heard");
+    cem.rtc.disconnect();
+    let _ = cem.tries_to_go_on().await;
+    ben.until("two move back", |ben| back(ben)).await;
+}
+
+#[tokio::test]
+async fn a_packet_too_large_to_be_passed_on_ends_nobody() {
+    let app = app().await;
+    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+    for _ in 0..20 {
+        ann.shows_in(1_800);
+        ann.goes_on().await;
+        ben.goes_on().await;
+    }
+    ben.sees(&mut ann, 2).await;
+    let counted = app.get("/metrics").await;
+    assert!(!counted.contains("noom_media_packets_too_large_total 0\n"));
 }
 
 #[tokio::test]

@@ -77,6 +77,9 @@ impl Room {
         }
         let kept = self.members[place].call.and_then(|stay| stay.connection);
         let connection = kept.or_else(|| self.take_back(place, leg));
+        // What is left was kept for another stay, and would stand in the way of this one.
+        let id = self.members[place].person.id.clone();
+        effects.extend(self.give_up(&id));
         self.members[place].call = Some(Stay {
             leg,
             devices,
@@ -86,7 +89,6 @@ impl Room {
         effects.push(self.call_answer(place, link));
         effects.extend(connection.map(Connection::remind));
         if former.is_none_or(|stay| (stay.leg, stay.devices) != (leg, devices)) {
-            let id = self.members[place].person.id.clone();
             let person = CallPerson { id, leg, devices };
             effects.push(others(link, ServerMessage::CallEntered { person }));
         }
@@ -128,8 +130,9 @@ impl Room {
         let (id, leg) = (member.person.id.clone(), stay.leg);
         let mut effects = match stay.connection {
             Some(connection) if away => {
+                let former = self.give_up(&id);
                 self.keep(id.clone(), leg, connection);
-                Vec::new()
+                former
             }
             connection => connection.map(Connection::close).into_iter().collect(),
         };

@@ -109,7 +109,7 @@ impl Room {
     }
 
     /// Takes in what the SFU says.
-    pub(super) fn media_said(&mut self, event: Event) -> Vec<Effect> {
+    pub(super) fn media_said(&mut self, event: Event, now: Now) -> Vec<Effect> {
         match event {
             Event::Answer {
                 peer,
@@ -129,10 +129,10 @@ impl Room {
             Event::Refused { peer } => {
                 let refusal = crate::server::error::refusal(ErrorCode::BadOffer, None);
                 let mut effects = self.pass_on(peer, refusal);
-                effects.extend(self.media_closed(peer));
+                effects.extend(self.media_closed(peer, now));
                 effects
             }
-            Event::Closed { peer } => self.media_closed(peer),
+            Event::Closed { peer } => self.media_closed(peer, now),
             Event::Speakers { loudest, dominant } => {
                 vec![everybody(ServerMessage::Speakers { loudest, dominant })]
             }
@@ -142,7 +142,9 @@ impl Room {
 
     /// Decides which way media goes, now that somebody came, went, or time went on.
     pub(super) fn review_mode(&mut self, now: Now) -> Vec<Effect> {
-        let people = self.members.iter().filter(|m| m.call.is_some()).count();
+        let present = self.members.iter().filter(|m| m.call.is_some()).count();
+        // Whose line is down is in the call for as long as their media comes.
+        let people = present + self.kept.len();
         let few = people <= self.rules.p2p_max;
         match (self.mode, few) {
             (Mode::P2p, false) => self.move_to(Mode::Sfu),
@@ -176,7 +178,6 @@ impl Room {
 
     /// Keeps the media of somebody whose line is down.
     pub(super) fn keep(&mut self, id: ParticipantId, leg: Leg, connection: Connection) {
-        self.kept.retain(|kept| kept.id != id);
         self.kept.push(Kept {
             id,
             leg,
@@ -201,11 +202,12 @@ impl Room {
     }
 
     /// A connection is over: its person makes another; whoever was only kept has left.
-    fn media_closed(&mut self, peer: PeerKey) -> Vec<Effect> {
+    fn media_closed(&mut self, peer: PeerKey, now: Now) -> Vec<Effect> {
         if let Some(place) = self.kept.iter().position(|k| k.connection.key == peer) {
             let Kept { id, leg, .. } = self.kept.remove(place);
             let away = false;
-            return vec![everybody(ServerMessage::CallLeft { id, leg, away })];
+            let left = everybody(ServerMessage::CallLeft { id, leg, away });
+            return [vec![left], self.review_mode(now)].concat();
         }
         let Some(place) = self.place_of(peer) else {
             return Vec::new();

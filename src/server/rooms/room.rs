@@ -142,7 +142,7 @@ impl Room {
                 self.recent.forget(&gone);
                 Vec::new()
             }
-            Command::Media(event) => self.media_said(event),
+            Command::Media(event) => self.media_said(event, now),
             Command::Tick => self.tick(now),
         }
     }
