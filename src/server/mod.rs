@@ -23,6 +23,7 @@ pub mod limits;
 mod listener;
 mod load;
 pub mod metrics;
+mod network;
 mod relays;
 pub mod request;
 pub mod retention;

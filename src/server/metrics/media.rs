@@ -25,6 +25,8 @@ pub static PACKETS_IN: Counter = Counter::zero();
 pub static PACKETS_OUT: Counter = Counter::zero();
 /// Media packets of streams no offer named.
 pub static PACKETS_HOMELESS: Counter = Counter::zero();
+/// Media packets that are too large to be passed on.
+pub static PACKETS_TOO_LARGE: Counter = Counter::zero();
 /// Packets of sound that were lost on the way here and taken from the one after.
 pub static PACKETS_MENDED: Counter = Counter::zero();
 /// Keyframes receivers asked us for.
@@ -119,7 +121,7 @@ pub fn connected(path: Path) {
 
 /// Writes everything counted here, and how busy each shard is.
 pub fn write(text: &mut String, loads: impl Iterator<Item = f64>) {
-    let counters: [(&Counter, &str, &str); 14] = [
+    let counters: [(&Counter, &str, &str); 15] = [
         (
             &PEERS_BROKEN,
             "connections_broken",
@@ -153,6 +155,11 @@ pub fn write(text: &mut String, loads: impl Iterator<Item = f64>) {
             &PACKETS_HOMELESS,
             "packets_homeless",
             "Media packets no offer named.",
+        ),
+        (
+            &PACKETS_TOO_LARGE,
+            "packets_too_large",
+            "Media packets too large to be passed on.",
         ),
         (
             &PACKETS_MENDED,

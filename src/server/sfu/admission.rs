@@ -75,9 +75,7 @@ impl Core {
             return self.remove(index);
         };
         peer.n = offer.n;
-        for ufrag in &peer.ufrags {
-            self.demux.name(ufrag.clone(), index);
-        }
+        peer.take_name(index, &mut self.demux);
         let answer = Event::Answer {
             peer: key,
             connection,

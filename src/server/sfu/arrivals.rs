@@ -36,7 +36,8 @@ impl Core {
     pub fn receive(&mut self, datagram: Incoming<'_>, now: Instant) {
         counts::BYTES_IN.add(datagram.bytes.len() as u64);
         counts::DATAGRAMS_IN.add(1);
-        let Some(index) = self.recipient(&datagram) else {
+        let recipient = self.recipient(&datagram);
+        let Some(index) = recipient.filter(|index| self.allows(*index, &datagram, now)) else {
             counts::DATAGRAMS_DROPPED.add(1);
             return;
         };
@@ -65,6 +66,12 @@ impl Core {
             Some(()) => self.soil(index),
             None => self.over.push(index),
         }
+    }
+
+    /// Whether a peer may send as much as that.
+    fn allows(&mut self, index: usize, datagram: &Incoming<'_>, now: Instant) -> bool {
+        let peer = self.peers.get_mut(index);
+        peer.is_some_and(|peer| peer.flood.allows(datagram.bytes.len(), now))
     }
 
     /// Takes note of where a connectivity check came from; false where the peer does not

@@ -139,10 +139,8 @@ impl Core {
 
     /// Shares a peer's line out among its pictures.
     pub(super) fn allocate(&mut self, index: usize, now: Instant) {
-        let wanted = self.wishes(index, now);
-        if wanted.is_empty() {
-            return;
-        }
+        let mut wanted = self.wishes(index, now);
+        self.refuse(index, &mut wanted);
         let peer = &mut self.peers[index];
         let voices = peer
             .slots
@@ -182,6 +180,21 @@ impl Core {
                 false => {
                     self.want_keyframe(room, track, layer, now);
                 }
+            }
+        }
+    }
+
+    /// Pauses what is more than the room's shard can do, the least important first.
+    fn refuse(&mut self, index: usize, wanted: &mut Vec<allocator::Wanted>) {
+        let peer = &mut self.peers[index];
+        let room = self.rooms.get(&peer.room);
+        let Some(most) = room.and_then(|room| room.ceiling.most()) else {
+            return;
+        };
+        if wanted.len() > most {
+            wanted.sort_by_key(|wanted| Reverse(wanted.priority));
+            for refused in wanted.drain(most..) {
+                peer.slots[refused.key as usize].pause();
             }
         }
     }
@@ -237,6 +250,7 @@ impl Core {
             slots: peer.slots.iter().map(|slot| slot.told.clone()).collect(),
         };
         self.tell(peer.room, event);
+        self.remind_of_layers(index);
         self.remind_of_codecs(index);
     }
 

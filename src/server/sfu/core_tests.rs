@@ -318,3 +318,38 @@ fn media_follows_a_peer_that_comes_from_another_address() {
     assert!(!after.is_empty());
     assert!(after.iter().all(|to| *to == browser.address), "{after:?}");
 }
+
+#[test]
+fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    for n in 2..=40 {
+        let mut api = browser.rtc.sdp_api();
+        api.ice_restart(true);
+        let (offer, pending) = api.apply().expect("something to offer");
+        browser.pending = Some(pending);
+        let offer = MediaOffer {
+            connection: 1,
+            n,
+            sdp: offer.to_sdp_string(),
+            tracks: vec![],
+        };
+        let (peer, person) = (PeerKey(1), person());
+        let command = Command::Offer {
+            peer,
+            person,
+            offer,
+        };
+        core.command(RoomKey(1), command, now);
+        let answer = std::iter::from_fn(|| events.try_recv().ok()).find_map(|event| match event {
+            Event::Answer { sdp, .. } => Some(sdp),
+            _ => None,
+        });
+        browser.connects(&mut core, &answer.expect("an answer"), &mut now);
+    }
+    let (index, peer) = core.peers.iter().next().expect("still there");
+    assert_eq!(peer.ufrags.len(), 2);
+    let known = |name: &String| core.demux.by_ufrag(name) == Some(index);
+    assert!(peer.ufrags.iter().all(known));
+    assert_eq!(core.demux.names(), 2);
+}

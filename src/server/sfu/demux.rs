@@ -26,6 +26,11 @@ impl Demux {
         self.ufrags.insert(ufrag, peer);
     }
 
+    /// Nobody can be asked for by this name any more.
+    pub fn unname(&mut self, ufrag: &str) {
+        self.ufrags.remove(ufrag);
+    }
+
     /// Whom a connectivity check names.
     pub fn by_ufrag(&self, ufrag: &str) -> Option<usize> {
         self.ufrags.get(ufrag).copied()
@@ -34,6 +39,12 @@ impl Demux {
     /// Who is behind an address.
     pub fn peer_at(&self, proto: Protocol, address: SocketAddr) -> Option<usize> {
         self.peers.get(&(proto, address)).copied()
+    }
+
+    /// How many names there are.
+    #[cfg(test)]
+    pub fn names(&self) -> usize {
+        self.ufrags.len()
     }
 
     /// Takes in a verified address of a peer; `known` are the peer's own, oldest first.
@@ -48,7 +59,14 @@ impl Demux {
         known.retain(|other| other.key() != from.key());
         known.push(from);
         if known.len() > MAX_ADDRESSES {
-            self.peers.remove(&known.remove(0).key());
+            self.lose(&known.remove(0), peer);
+        }
+    }
+
+    /// An address leads to a peer no more, unless it leads to somebody else by now.
+    fn lose(&mut self, from: &Way, peer: usize) {
+        if self.peers.get(&from.key()) == Some(&peer) {
+            self.peers.remove(&from.key());
         }
     }
 
@@ -58,9 +76,7 @@ impl Demux {
             self.ufrags.remove(ufrag);
         }
         for from in known {
-            if self.peers.get(&from.key()) == Some(&peer) {
-                self.peers.remove(&from.key());
-            }
+            self.lose(from, peer);
         }
     }
 }
@@ -108,6 +124,11 @@ mod tests {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         demux.learn(from(1), 1, &mut ours);
         demux.learn(from(1), 2, &mut theirs);
+        // It has many others, and forgets the oldest.
+        for port in 2..40 {
+            demux.learn(from(port), 1, &mut ours);
+        }
+        assert_eq!(demux.peer_at(Protocol::Udp, address(1)), Some(2));
         demux.forget(1, &[], &ours);
         assert_eq!(demux.peer_at(Protocol::Udp, address(1)), Some(2));
     }

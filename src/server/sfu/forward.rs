@@ -12,6 +12,10 @@ use str0m::{
     rtp::RtpPacket,
 };
 
+/// The largest payload passed on, in bytes. With its headers it fits a datagram of Ethernet;
+/// str0m has room for 2,000 bytes and panics beyond.
+const MAX_PAYLOAD: usize = 1_450;
+
 impl Core {
     /// Passes a packet on.
     pub(super) fn forward(&mut self, index: usize, mut packet: RtpPacket, now: Instant) {
@@ -23,6 +27,10 @@ impl Core {
         let Some((codec, before)) = codecs::read(&peer.rtc, &mut packet) else {
             return;
         };
+        if packet.payload.len() > MAX_PAYLOAD {
+            counts::PACKETS_TOO_LARGE.add(1);
+            return;
+        }
         let Some(room) = self.rooms.get_mut(&peer.room) else {
             return;
         };
@@ -104,8 +112,11 @@ impl Core {
             }
         }
         counts::PACKETS_OUT.add(passed);
-        if let Some(track) = self.track(room, origin.track) {
-            track.bound = bound;
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.passed += passed;
+            if let Some(track) = room.tracks.get_mut(origin.track) {
+                track.bound = bound;
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     command::{Command, Event},
     core::Core,
     peer::Terms,
-    shard::{Letter, Shard},
+    shard::{Letter, Mail, Relayed, Shard},
 };
 use mio::Waker;
 use std::{
@@ -23,6 +23,8 @@ use std::{
 use str0m::crypto::from_feature_flags;
 use tokio::sync::mpsc;
 
+/// Datagrams through our own TURN server waiting for one shard; what has no place is lost.
+const RELAYED: usize = 1024;
 /// Letters waiting for one shard; what has no place is refused.
 const LETTERS: usize = 4096;
 /// Events waiting for one room; what has no place is lost and counted.
@@ -90,6 +92,8 @@ struct Inner {
 struct Handle {
     /// Its letters.
     letters: SyncSender<Letter>,
+    /// What comes to it through our own TURN server.
+    relayed: SyncSender<Relayed>,
     /// Tells it that there are some.
     waker: Waker,
     /// Where browsers reach it.
@@ -162,12 +166,13 @@ impl Sfu {
     pub fn deliver(&self, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
         let mut shards = self.inner.shards.iter();
         if let Some(shard) = shards.find(|shard| shard.candidates.contains(&local)) {
-            let bytes = bytes.to_vec();
-            shard.post(Letter::Relayed {
+            let relayed = Relayed {
                 source,
                 local,
-                bytes,
-            });
+                bytes: bytes.to_vec(),
+            };
+            let _ = shard.relayed.try_send(relayed);
+            let _ = shard.waker.wake();
         }
     }
 }
@@ -239,10 +244,15 @@ fn start(
         candidates: candidates.clone(),
         certificate: certificate.ok_or(SfuError::Certificate)?,
     };
-    let (letters, receiver) = sync_channel(LETTERS);
+    let (letters, rooms) = sync_channel(LETTERS);
+    let (relayed, turn) = sync_channel(RELAYED);
+    let mail = Mail {
+        letters: rooms,
+        relayed: turn,
+    };
     let load = Arc::new(AtomicU32::new(0));
     let core = Core::new(terms, Instant::now());
-    let shard = Shard::new(core, udp, tcp, receiver, relay.clone(), load.clone());
+    let shard = Shard::new(core, udp, tcp, mail, relay.clone(), load.clone());
     let (shard, waker) = shard.map_err(SfuError::Thread)?;
     let name = format!("noom-media-{number}");
     let thread = thread::Builder::new().name(name);
@@ -251,6 +261,7 @@ fn start(
         .map_err(SfuError::Thread)?;
     Ok(Handle {
         letters,
+        relayed,
         waker,
         candidates,
         rooms: AtomicUsize::new(0),

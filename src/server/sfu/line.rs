@@ -6,16 +6,23 @@
 //! good the next step is tried, with the picture itself; where the line is bad a moment
 //! later, the estimate has the word for a while, and padding does the trying.
 
-use super::quality::{GOOD_LOSS, GOOD_RTT_MS};
+use super::{
+    quality::{GOOD_LOSS, GOOD_RTT_MS},
+    queue::Queue,
+};
 use std::time::{Duration, Instant};
 
 /// What a good line carries at least, untried. 600 kbit/s: the smallest layers of four people.
 const GOOD_LINE_BPS: u64 = 600_000;
-/// What a line carries at least that loses packets and answers quickly: nothing queues up on
-/// it, so sending less would not lose less. 300 kbit/s: a small picture or two.
-const LOSSY_LINE_BPS: u64 = 300_000;
-/// The share of packets above which a quick line is narrow as well.
-const LOSSY_LOSS: f64 = 0.2;
+/// What a line carries at least on which nothing queues up, though it loses packets or is
+/// long: sending less would neither lose less nor come sooner. 300 kbit/s: a small picture
+/// or two.
+const CLEAR_LINE_BPS: u64 = 300_000;
+/// What a round trip is longer than the shortest of late, in ms, where something queues up:
+/// more than single packets that are late make of it.
+const QUEUE_MS: f64 = 150.0;
+/// The share of packets above which such a line is narrow as well.
+const CLEAR_LOSS: f64 = 0.2;
 /// Good measures in a row after a bad one until something is tried.
 const GOOD_AFTER: u32 = 3;
 /// How soon after a try a bad measure is because of it.
@@ -37,8 +44,10 @@ pub struct Needs {
 /// A line, as it is measured each second.
 #[derive(Debug)]
 pub struct Line {
-    /// The round trip in milliseconds and the share of packets lost, as measured last.
-    measured: Option<(f64, f64)>,
+    /// Whether it was measured, and whether nothing queued up on it then.
+    clear: Option<bool>,
+    /// What of its round trip is a queue.
+    queue: Queue,
     /// Good measures in a row.
     good: u32,
     /// What is sent on it.
@@ -56,7 +65,8 @@ pub struct Line {
 impl Default for Line {
     fn default() -> Self {
         Self {
-            measured: None,
+            clear: None,
+            queue: Queue::default(),
             good: GOOD_AFTER - 1,
             needs: Needs::default(),
             found: 0,
@@ -75,7 +85,8 @@ impl Line {
 
     /// Takes in a measure: the round trip in ms, the share lost, the estimate in bit/s.
     pub fn measure(&mut self, now: Instant, rtt_ms: f64, loss: f64, estimate: u64) {
-        self.measured = Some((rtt_ms, loss));
+        let queue = self.queue.measure(rtt_ms);
+        self.clear = Some((rtt_ms < GOOD_RTT_MS || queue < QUEUE_MS) && loss < CLEAR_LOSS);
         if !(rtt_ms < GOOD_RTT_MS && loss < GOOD_LOSS) {
             self.good = 0;
             self.found = 0;
@@ -103,9 +114,9 @@ impl Line {
 
     /// What it carries at least, in bit/s.
     pub fn floor(&self) -> u64 {
-        let untried = match self.measured {
+        let untried = match self.clear {
             Some(_) if self.good >= GOOD_AFTER => GOOD_LINE_BPS,
-            Some((rtt, loss)) if rtt < GOOD_RTT_MS && loss < LOSSY_LOSS => LOSSY_LINE_BPS,
+            Some(true) => CLEAR_LINE_BPS,
             _ => 0,
         };
         untried.max(self.found)
@@ -113,7 +124,7 @@ impl Line {
 
     /// Whether the next step is found by padding: where it may not be tried.
     pub fn needs_padding(&self, now: Instant) -> bool {
-        self.measured.is_some() && (self.good < GOOD_AFTER || self.is_paused(now))
+        self.clear.is_some() && (self.good < GOOD_AFTER || self.is_paused(now))
     }
 
     /// Whether a try has failed of late.
@@ -164,7 +175,7 @@ mod tests {
         for pause in [30, 60, 120, 240, 300, 300] {
             line.measure(start + seconds(at), 10.0, 0.0, 800_000);
             assert_eq!(line.floor(), 1_200_000);
-            line.measure(start + seconds(at + 1), 400.0, 0.1, 800_000);
+            line.measure(start + seconds(at + 1), 800.0, 0.1, 800_000);
             assert_eq!(line.floor(), 0);
             let failed = at + 1;
             for second in failed + 1..failed + pause {
@@ -185,22 +196,33 @@ mod tests {
             line.measure(start + seconds(second), 10.0, 0.0, 800_000);
             line.floor()
         });
-        assert_eq!(floors, [LOSSY_LINE_BPS, LOSSY_LINE_BPS, 1_200_000]);
+        assert_eq!(floors, [CLEAR_LINE_BPS, CLEAR_LINE_BPS, 1_200_000]);
     }
 
     #[test]
-    fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
+    fn a_line_on_which_nothing_queues_up_keeps_a_small_picture() {
         let (mut line, start) = (Line::default(), Instant::now());
         for (rtt, loss, floor) in [
-            (20.0, 0.1, LOSSY_LINE_BPS),
+            (20.0, 0.1, CLEAR_LINE_BPS),
             (20.0, 0.3, 0),
-            (400.0, 0.0, 0),
-            (400.0, 0.1, 0),
+            (800.0, 0.0, 0),
+            (800.0, 0.1, 0),
         ] {
             line.measure(start, rtt, loss, 0);
             assert_eq!(line.floor(), floor, "{rtt} ms, {loss}");
             assert!(line.needs_padding(start));
         }
+    }
+
+    #[test]
+    fn a_long_line_keeps_a_small_picture_as_long_as_it_does_not_become_longer() {
+        let (mut line, start) = (Line::default(), Instant::now());
+        for (second, rtt) in [450.0, 350.0, 500.0, 330.0, 470.0].into_iter().enumerate() {
+            line.measure(start + seconds(second as u64), rtt, 0.0, 50_000);
+            assert_eq!(line.floor(), CLEAR_LINE_BPS, "{rtt} ms");
+        }
+        line.measure(start + seconds(5), 1_500.0, 0.0, 50_000);
+        assert_eq!(line.floor(), 0);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use super::{
     allocator::Priority,
+    ceiling::Ceiling,
     command::Event,
     speakers::{Loudest, Speakers},
     track::Track,
@@ -30,6 +31,10 @@ pub struct MediaRoom {
     pub speakers: Speakers,
     /// Whose voice goes through.
     pub loudest: Loudest,
+    /// How many pictures each person gets at most.
+    pub ceiling: Ceiling,
+    /// Packets passed on since that was looked at last.
+    pub passed: u64,
     /// What was told of who is heard.
     told: (Vec<u32>, Option<u32>),
 }
@@ -43,6 +48,8 @@ impl MediaRoom {
             tracks: Slab::new(),
             speakers: Speakers::default(),
             loudest: Loudest::new(LOUDEST),
+            ceiling: Ceiling::default(),
+            passed: 0,
             told: (Vec::new(), None),
         }
     }

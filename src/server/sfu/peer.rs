@@ -6,13 +6,15 @@ use super::{
     allocator::{Allocator, Shares},
     codecs::{self, Codec},
     core::Outgoing,
-    demux::is_stun,
+    demux::{Demux, is_stun},
+    flood::Flood,
     line::{Line, Needs},
     lossy::Lossy,
     msid::name_slots,
     packet::Origin,
     quality::QualityMeter,
     red,
+    resend::Keeper,
     slot::OutSlot,
     way::Way,
 };
@@ -32,6 +34,7 @@ use str0m::{
     media::{MediaKind, Mid},
     net::{TcpType, Transmit},
     rtp::Ssrc,
+    stats::MediaEgressStats,
 };
 
 /// What bandwidth estimation starts from: enough for the smallest layers of a few people.
@@ -58,7 +61,7 @@ pub struct Peer {
     pub n: u32,
     /// The connection itself.
     pub rtc: Rtc,
-    /// Names by which connectivity checks ask for it.
+    /// Names by which connectivity checks ask for it: before the last ICE restart, and since.
     pub ufrags: Vec<String>,
     /// The way ICE found last.
     pub path: Path,
@@ -84,6 +87,8 @@ pub struct Peer {
     pub since: Instant,
     /// When something came last.
     pub heard: Instant,
+    /// How much it may send.
+    pub flood: Flood,
     /// Whether it is up, and by what it came up.
     pub connected: bool,
     /// Whether something was forwarded to it.
@@ -94,12 +99,38 @@ pub struct Peer {
     pub line: Line,
     /// Whether voices are sent twice, because packets to it are lost.
     pub lossy: Lossy,
+    /// What its receiver reports said since the last measure.
+    pub reported: Reported,
+    /// How long pictures that were sent to it are kept.
+    pub keeper: Keeper,
     /// How unevenly sound comes of late, in milliseconds.
     pub jitter_ms: f64,
     /// Whether it waits to be drained.
     pub dirty: bool,
     /// Whether packets were written to it since it was told the time: they leave when it is.
     pub written: bool,
+}
+
+/// What a browser's receiver reports said (RFC 3550 6.4.2): all there is of a line that is
+/// not estimated.
+#[derive(Debug, Default)]
+pub struct Reported {
+    /// The longest round trip.
+    pub rtt: Option<Duration>,
+    /// The largest share of packets lost.
+    pub loss: Option<f32>,
+}
+
+impl Reported {
+    /// Takes in what was said of one stream.
+    pub fn add(&mut self, stats: &MediaEgressStats) {
+        self.rtt = self.rtt.max(stats.rtt);
+        let loss = stats.loss.filter(|loss| loss.is_finite());
+        self.loss = match (self.loss, loss) {
+            (Some(before), Some(now)) => Some(before.max(now)),
+            (before, now) => before.or(now),
+        };
+    }
 }
 
 /// What every connection has in common.
@@ -141,14 +172,27 @@ impl Peer {
             estimated,
             since: now,
             heard: now,
+            flood: Flood::new(now),
             connected: false,
             served: false,
             quality: QualityMeter::default(),
             line: Line::default(),
             lossy: Lossy::default(),
+            reported: Reported::default(),
+            keeper: Keeper::default(),
             jitter_ms: 0.0,
             dirty: false,
             written: false,
+        }
+    }
+
+    /// Keeps as much for a second time as the line asks for, by its round trip in ms where
+    /// that is known, and the share of packets lost.
+    pub fn keep_ready(&mut self, rtt_ms: Option<f64>, loss: f64) {
+        if self.keeper.measure(rtt_ms, loss) {
+            let kept = self.keeper.kept();
+            let slots = self.slots.iter();
+            slots.for_each(|slot| slot.keep(&mut self.rtc, kept));
         }
     }
 
@@ -160,10 +204,6 @@ impl Peer {
         let offer = SdpOffer::from_sdp_string(&name_slots(sdp)).map_err(drop)?;
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(drop)?;
         let answer = answer.to_sdp_string();
-        let ufrag = self.rtc.direct_api().local_ice_credentials().ufrag;
-        if !self.ufrags.contains(&ufrag) {
-            self.ufrags.push(ufrag);
-        }
         self.offered = tracks
             .iter()
             .map(|track| (Mid::from(track.mid.as_str()), track.source))
@@ -171,6 +211,19 @@ impl Peer {
             .collect();
         self.add_slots(sdp, &answer);
         Ok(answer)
+    }
+
+    /// Takes note of the name that connectivity checks ask for it by; the one before goes on
+    /// until the next.
+    pub fn take_name(&mut self, index: usize, demux: &mut Demux) {
+        let ufrag = self.rtc.direct_api().local_ice_credentials().ufrag;
+        if !self.ufrags.contains(&ufrag) {
+            demux.name(ufrag.clone(), index);
+            self.ufrags.push(ufrag);
+        }
+        if self.ufrags.len() > 2 {
+            demux.unname(&self.ufrags.remove(0));
+        }
     }
 
     /// Whether a description carries something of this sort to us.
@@ -194,7 +247,9 @@ impl Peer {
                 .is_some_and(|m| m.direction().is_sending());
             if sends && !known {
                 let red = red::is_offered(offer, &mid);
-                self.slots.extend(OutSlot::new(&mut self.rtc, mid, red));
+                let kept = self.keeper.kept();
+                self.slots
+                    .extend(OutSlot::new(&mut self.rtc, mid, red, kept));
             }
         }
     }

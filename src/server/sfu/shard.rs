@@ -37,8 +37,10 @@ const LETTERS: Token = Token(2);
 const STREAMS: usize = 16;
 /// Batches of datagrams taken in before the clock and the letters are looked at again.
 const BATCHES: usize = 8;
-/// Letters opened in one turn.
-const LETTERS_AT_ONCE: usize = 256;
+/// How long letters are opened in one turn: an offer takes a while, and packets wait.
+const LETTERS_FOR: Duration = Duration::from_millis(5);
+/// Datagrams through our own TURN server taken in in one turn.
+const RELAYED_AT_ONCE: usize = 256;
 /// The longest a turn waits, so that a clock that stood still is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Over which time the load is measured.
@@ -65,17 +67,27 @@ pub enum Letter {
         /// Which.
         room: RoomKey,
     },
-    /// A datagram that came through our own TURN server.
-    Relayed {
-        /// The relayed address of whoever sent it.
-        source: SocketAddr,
-        /// Our address.
-        local: SocketAddr,
-        /// What.
-        bytes: Vec<u8>,
-    },
     /// The server stops.
     Stop,
+}
+
+/// A datagram that came through our own TURN server.
+pub struct Relayed {
+    /// The relayed address of whoever sent it.
+    pub source: SocketAddr,
+    /// Our address.
+    pub local: SocketAddr,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+/// What comes to a shard from other threads. Each has its own queue, so that many datagrams
+/// leave room for what rooms say.
+pub struct Mail {
+    /// What rooms say.
+    pub letters: Receiver<Letter>,
+    /// What came through our own TURN server.
+    pub relayed: Receiver<Relayed>,
 }
 
 /// The thread's own.
@@ -89,7 +101,9 @@ pub struct Shard {
     /// The TCP port of the same number.
     tcp: Tcp,
     /// What others want.
-    letters: Receiver<Letter>,
+    mail: Mail,
+    /// Whether there may be more of it.
+    has_mail: bool,
     /// The way back to whoever comes through our own TURN server.
     relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
     /// How busy it is, in thousandths.
@@ -107,7 +121,7 @@ impl Shard {
         core: Core,
         mut udp: Udp,
         mut tcp: Tcp,
-        letters: Receiver<Letter>,
+        mail: Mail,
         relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
         load: Arc<AtomicU32>,
     ) -> io::Result<(Self, Waker)> {
@@ -121,7 +135,8 @@ impl Shard {
             poll,
             udp,
             tcp,
-            letters,
+            mail,
+            has_mail: false,
             relay,
             load,
             readable: false,
@@ -168,12 +183,13 @@ impl Shard {
             let end = Instant::now();
             busy += end - start;
             let gathers = gather.took(self.core.take_passed(), end);
-            if gathers && !self.readable {
+            if gathers && self.is_idle() {
                 std::thread::sleep(gather::MOMENT);
             }
             if end - since >= LOAD_OVER {
                 let share = busy.as_secs_f64() / (end - since).as_secs_f64();
                 self.load.store((share * 1000.0) as u32, Ordering::Relaxed);
+                self.core.loaded(share, end);
                 (busy, since) = (Duration::ZERO, end);
                 self.tcp.sweep(end);
             }
@@ -182,26 +198,39 @@ impl Shard {
 
     /// How long nothing is to be done.
     fn wait(&self, now: Instant) -> Duration {
-        if self.readable {
+        if !self.is_idle() {
             return Duration::ZERO;
         }
         let deadline = self.core.deadline().unwrap_or(now + LONGEST_WAIT);
         deadline.saturating_duration_since(now).min(LONGEST_WAIT)
     }
 
+    /// Whether nothing is known to be there.
+    fn is_idle(&self) -> bool {
+        !(self.readable || self.has_mail || self.tcp.is_unread())
+    }
+
     /// Does what there is to do; false where it is to stop.
     fn turn(&mut self, events: &Events, now: Instant) -> bool {
+        let mut unread = self.tcp.unread();
         for event in events {
             match event.token() {
                 UDP => self.readable = true,
                 TCP => self.tcp.accept(self.poll.registry(), now),
                 LETTERS => {}
-                stream => self.stream(stream, now),
+                stream => {
+                    unread.retain(|other| *other != stream);
+                    self.stream(stream, now);
+                }
             }
         }
+        unread
+            .into_iter()
+            .for_each(|stream| self.stream(stream, now));
         if !self.letters(now) {
             return false;
         }
+        self.relayed(now);
         self.core.wake(now);
         self.flush();
         for _ in 0..BATCHES {
@@ -242,35 +271,42 @@ impl Shard {
         });
     }
 
-    /// Opens letters; false where it is to stop.
+    /// Opens letters for a moment; false where it is to stop.
     fn letters(&mut self, now: Instant) -> bool {
-        for _ in 0..LETTERS_AT_ONCE {
-            match self.letters.try_recv() {
+        self.has_mail = false;
+        let begun = Instant::now();
+        loop {
+            match self.mail.letters.try_recv() {
                 Ok(Letter::Open { room, events }) => self.core.open(room, events),
                 Ok(Letter::Command { room, command }) => self.core.command(room, command, now),
                 Ok(Letter::Close { room }) => self.core.close(room),
-                Ok(Letter::Relayed {
-                    source,
-                    local,
-                    bytes,
-                }) => {
-                    let incoming = Incoming {
-                        proto: Protocol::Udp,
-                        relayed: true,
-                        source,
-                        local: Some(local.ip()),
-                        bytes: &bytes,
-                    };
-                    self.core.receive(incoming, now);
-                    self.core.settle(now);
-                }
                 Ok(Letter::Stop) => return false,
                 Err(_) => return true,
             }
+            if begun.elapsed() > LETTERS_FOR {
+                self.has_mail = true;
+                return true;
+            }
         }
-        // There may be more, and the waker has been heard.
-        self.readable = true;
-        true
+    }
+
+    /// Takes in what came through our own TURN server.
+    fn relayed(&mut self, now: Instant) {
+        for _ in 0..RELAYED_AT_ONCE {
+            let Ok(relayed) = self.mail.relayed.try_recv() else {
+                return;
+            };
+            let incoming = Incoming {
+                proto: Protocol::Udp,
+                relayed: true,
+                source: relayed.source,
+                local: Some(relayed.local.ip()),
+                bytes: &relayed.bytes,
+            };
+            self.core.receive(incoming, now);
+            self.core.settle(now);
+        }
+        self.has_mail = true;
     }
 
     /// Sends what the core wants sent.

@@ -5,21 +5,18 @@ use super::{
     packet::{Descriptor, Forwarded},
     places::Place,
     red::Redundancy,
+    resend::Resend,
     rewrite::{Packet, Rewriter, Rewritten},
     track::Track,
 };
 use crate::{protocol::Slot as Told, server::metrics::media::Carried};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use str0m::{
     Rtc,
     media::{MediaKind, Mid, Pt},
-    rtp::{RtpWrite, Ssrc, Vp8Patch},
+    rtp::{RtpWrite, Ssrc, StreamTx, Vp8Patch},
 };
 
-/// Packets a slot of pictures can send again, and for how long. 256 and 400 ms: a picture
-/// that is asked for again later than that is not waited for. Each costs memory for every
-/// receiver.
-const RESEND: (usize, Duration) = (256, Duration::from_millis(400));
 /// Of what is sent, how much may be sent again. Half: on a line that loses one in ten some
 /// are asked for two and three times, and a lost keyframe would cost more.
 const RESEND_RATIO: f32 = 0.5;
@@ -60,8 +57,8 @@ pub struct OutSlot {
 
 impl OutSlot {
     /// The slot of a media description that we send by; none where the person takes no
-    /// codec of ours. `red`: whether they offered RED in it.
-    pub fn new(rtc: &mut Rtc, mid: Mid, red: bool) -> Option<Self> {
+    /// codec of ours. `red`: whether they offered RED in it; `resend`: what is kept of it.
+    pub fn new(rtc: &mut Rtc, mid: Mid, red: bool, resend: Resend) -> Option<Self> {
         let media = rtc.media(mid)?;
         let video = media.kind() == MediaKind::Video;
         let name = media.stream_id().to_owned();
@@ -72,7 +69,7 @@ impl OutSlot {
         let mut direct = rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None)?;
         if video {
-            stream.set_rtx_cache(RESEND.0, RESEND.1, Some(RESEND_RATIO));
+            keep(stream, resend);
             // Its sender has paced it already. Held back here, a keyframe would take seconds
             // on a line that is thought to be narrow.
             stream.set_unpaced(true);
@@ -112,6 +109,17 @@ impl OutSlot {
         })
     }
 
+    /// Keeps pictures for this long from now on; what was kept is gone.
+    pub fn keep(&self, rtc: &mut Rtc, resend: Resend) {
+        if let Some(stream) = rtc
+            .direct_api()
+            .stream_tx(&self.ssrc)
+            .filter(|_| self.video)
+        {
+            keep(stream, resend);
+        }
+    }
+
     /// What of it matters for who is bound to it.
     pub fn place(&self) -> Place<'_> {
         Place {
@@ -128,6 +136,14 @@ impl OutSlot {
         self.target = None;
         self.wished = None;
         self.paused = false;
+    }
+
+    /// Carries nothing for a while, though it is bound.
+    pub fn pause(&mut self) {
+        self.current = None;
+        self.target = None;
+        self.wished = None;
+        self.paused = true;
     }
 
     /// Lets a packet of the bound track through where it is of the right layer; true
@@ -206,6 +222,11 @@ impl OutSlot {
         true
     }
 
+    /// Whether a picture goes through it, or is to.
+    pub fn shows(&self) -> bool {
+        self.video && self.target.is_some()
+    }
+
     /// What it carries, for whoever counts. `single`: its track has one layer.
     pub fn carried(&self, single: bool) -> Carried {
         match self.current {
@@ -256,6 +277,11 @@ impl OutSlot {
         self.told = now.clone();
         Some(now)
     }
+}
+
+/// Sets how long a stream can send again.
+fn keep(stream: &mut StreamTx, resend: Resend) {
+    stream.set_rtx_cache(resend.packets(), resend.age(), Some(RESEND_RATIO));
 }
 
 /// Whether a keyframe of this layer may be the next picture: of the layer that is waited

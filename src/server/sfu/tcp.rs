@@ -1,15 +1,18 @@
 //! ICE over TCP (RFC 6544): for networks that let no UDP through. Each frame is preceded
 //! by its length in two bytes (RFC 4571).
 
-use crate::server::limits::{MEDIA_TCP_QUEUE_BYTES, MEDIA_TCP_STREAMS};
+use crate::server::{
+    limits::{MEDIA_TCP_QUEUE_BYTES, MEDIA_TCP_STREAMS, MEDIA_TCP_STREAMS_OF_ADDRESS},
+    network::network,
+};
 use mio::{
     Interest, Registry, Token,
     net::{TcpListener, TcpStream},
 };
 use std::{
     collections::HashMap,
-    io::{self, Read, Write},
-    net::SocketAddr,
+    io::{self, Read as _, Write},
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -17,6 +20,8 @@ use std::{
 const SILENT_FOR: Duration = Duration::from_secs(30);
 /// Bytes read from one stream in one turn, so that one does not starve the others.
 const READ_BYTES: usize = 64 * 1024;
+/// The longest frame with its length.
+const LONGEST_FRAME: usize = 2 + u16::MAX as usize;
 
 /// The listener and its streams.
 pub struct Tcp {
@@ -26,6 +31,8 @@ pub struct Tcp {
     streams: HashMap<Token, Stream>,
     /// By the address they come from.
     tokens: HashMap<SocketAddr, Token>,
+    /// Streams that may hold more than was read in their turn.
+    unread: Vec<Token>,
     /// The next token.
     next: usize,
 }
@@ -56,6 +63,7 @@ impl Tcp {
             listener: TcpListener::bind(address)?,
             streams: HashMap::new(),
             tokens: HashMap::new(),
+            unread: Vec::new(),
             next: first,
         })
     }
@@ -65,12 +73,13 @@ impl Tcp {
         &mut self.listener
     }
 
-    /// Takes in whoever waits. Beyond [`MEDIA_TCP_STREAMS`] they are turned away.
+    /// Takes in whoever waits. Beyond [`MEDIA_TCP_STREAMS`] in all and
+    /// [`MEDIA_TCP_STREAMS_OF_ADDRESS`] they are turned away.
     pub fn accept(&mut self, registry: &Registry, now: Instant) {
         while let Ok((mut socket, source)) = self.listener.accept() {
             let token = Token(self.next);
-            let known = self.streams.len() < MEDIA_TCP_STREAMS;
-            let watched = known
+            let source = super::udp::canonical(source);
+            let watched = self.has_place_for(source.ip())
                 && registry
                     .register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)
                     .is_ok();
@@ -79,7 +88,6 @@ impl Tcp {
             };
             let _ = socket.set_nodelay(true);
             self.next += 1;
-            let source = super::udp::canonical(source);
             self.tokens.insert(source, token);
             let stream = Stream {
                 socket,
@@ -93,8 +101,27 @@ impl Tcp {
         }
     }
 
-    /// Reads what has come on a stream; `take` is told each frame with its source and
-    /// the local address. A stream that ends or breaks the framing is dropped.
+    /// Whether another stream may come from an address. Loopback is not limited: behind it is
+    /// a proxy for everybody.
+    fn has_place_for(&self, ip: IpAddr) -> bool {
+        let same = |stream: &&Stream| network(stream.source.ip()) == network(ip);
+        self.streams.len() < MEDIA_TCP_STREAMS
+            && (ip.is_loopback()
+                || self.streams.values().filter(same).count() < MEDIA_TCP_STREAMS_OF_ADDRESS)
+    }
+
+    /// Streams that are to be read again, though nothing new is said of them.
+    pub fn unread(&mut self) -> Vec<Token> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Whether there are any.
+    pub fn is_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Reads what has come on a stream, [`READ_BYTES`] at most; `take` is told each frame
+    /// with its source and the local address. A stream that ends is dropped.
     pub fn ready(
         &mut self,
         token: Token,
@@ -105,9 +132,15 @@ impl Tcp {
             return;
         };
         let (source, local) = (stream.source, stream.local);
-        let open = stream.flush() && stream.read(now, |frame| take(source, local, frame));
-        if !open {
-            self.drop_stream(token);
+        let read = match stream.flush() {
+            true => stream.read(now, |frame| take(source, local, frame)),
+            false => Read::Over,
+        };
+        match read {
+            Read::All => {}
+            Read::Part if self.unread.contains(&token) => {}
+            Read::Part => self.unread.push(token),
+            Read::Over => self.drop_stream(token),
         }
     }
 
@@ -143,28 +176,39 @@ impl Tcp {
     }
 }
 
+/// What was read of a stream.
+#[derive(Debug, PartialEq, Eq)]
+enum Read {
+    /// All that is there.
+    All,
+    /// As much as one turn may take.
+    Part,
+    /// It is over.
+    Over,
+}
+
 impl Stream {
-    /// Reads until nothing more is there; false where the stream is over.
-    fn read(&mut self, now: Instant, mut take: impl FnMut(&[u8])) -> bool {
+    /// Reads until nothing more is there, or enough for one turn.
+    fn read(&mut self, now: Instant, mut take: impl FnMut(&[u8])) -> Read {
         let mut buffer = [0; 16 * 1024];
-        loop {
+        let mut total = 0;
+        while total < READ_BYTES {
             match self.socket.read(&mut buffer) {
-                Ok(0) => return false,
+                Ok(0) => return Read::Over,
                 Ok(read) => {
+                    total += read;
                     self.heard = now;
                     self.partial.extend_from_slice(&buffer[..read]);
                     let taken = frames(&self.partial, &mut take);
                     self.partial.drain(..taken);
-                    // A frame holds at most 64 KiB, so no more than that can be partial.
-                    if self.partial.len() > READ_BYTES + 2 {
-                        return false;
-                    }
+                    debug_assert!(self.partial.len() < LONGEST_FRAME);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::All,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
+                Err(_) => return Read::Over,
             }
         }
+        Read::Part
     }
 
     /// Queues a frame and writes what the socket takes.
@@ -219,6 +263,81 @@ fn frames(bytes: &[u8], take: &mut impl FnMut(&[u8])) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// A port, one stream that came in to it, and its other end.
+    fn one_stream() -> (Tcp, Token, std::net::TcpStream) {
+        let mut tcp = Tcp::bind("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let address = tcp.listener().local_addr().unwrap();
+        let other = std::net::TcpStream::connect(address).unwrap();
+        while tcp.streams.is_empty() {
+            tcp.accept(poll.registry(), Instant::now());
+        }
+        (tcp, Token(16), other)
+    }
+
+    #[test]
+    fn who_reads_slowly_loses_whole_frames_and_fills_no_memory() {
+        let (mut tcp, token, mut other) = one_stream();
+        let to = other.local_addr().unwrap();
+        let frames_sent = 20_000_u32;
+        for number in 0..frames_sent {
+            let mut frame = [0; 1100];
+            frame[..4].copy_from_slice(&number.to_be_bytes());
+            tcp.send(to, &frame);
+            assert!(tcp.streams[&token].queue.len() <= MEDIA_TCP_QUEUE_BYTES + 2);
+        }
+        // Read again, it goes on with the rest of the frame it stopped in.
+        let reader = std::thread::spawn(move || {
+            let (mut bytes, mut buffer) = (Vec::new(), [0; 16 * 1024]);
+            loop {
+                match other.read(&mut buffer) {
+                    Ok(0) | Err(_) => return bytes,
+                    Ok(read) => bytes.extend_from_slice(&buffer[..read]),
+                }
+            }
+        });
+        while !tcp.streams[&token].queue.is_empty() {
+            tcp.ready(token, Instant::now(), |_, _, _| {});
+            std::thread::yield_now();
+        }
+        tcp.drop_stream(token);
+        let (bytes, mut numbers) = (reader.join().unwrap(), Vec::new());
+        let whole = frames(&bytes, &mut |frame: &[u8]| {
+            assert_eq!(frame.len(), 1100);
+            numbers.push(u32::from_be_bytes(frame[..4].try_into().unwrap()));
+        });
+        assert_eq!(whole, bytes.len(), "no frame was torn");
+        assert!(numbers.is_sorted() && numbers.len() > 100);
+        assert!(numbers.len() < frames_sent as usize, "the rest was lost");
+    }
+
+    #[test]
+    fn who_sends_without_end_does_not_keep_the_others_waiting() {
+        let (mut tcp, token, mut other) = one_stream();
+        let sent = 10 * READ_BYTES;
+        let sender = std::thread::spawn(move || {
+            let frame = [&1000_u16.to_be_bytes()[..], &[7; 1000]].concat();
+            let bytes: Vec<u8> = frame.into_iter().cycle().take(sent).collect();
+            other.write_all(&bytes).unwrap();
+            other
+        });
+        let (mut taken, mut turns) = (0, 0);
+        while taken < sent / 1002 {
+            let before = taken;
+            tcp.ready(token, Instant::now(), |_, _, _| taken += 1);
+            let one_turn = (taken - before) * 1002;
+            assert!(
+                one_turn <= READ_BYTES + 16 * 1024 + LONGEST_FRAME,
+                "{one_turn}"
+            );
+            turns += 1;
+            let unread = tcp.unread();
+            assert!(unread.is_empty() || unread == [token]);
+        }
+        assert!(turns >= 9, "{turns}");
+        sender.join().unwrap();
+    }
 
     proptest! {
         #[test]

@@ -1,7 +1,7 @@
 //! What happens by the clock: shares of lines, keyframes asked for again, who speaks, who
 //! watches which layer, who is silent for too long.
 
-use super::{RoomKey, command::Event, core::Core};
+use super::{RoomKey, command::Event, core::Core, slot::OutSlot};
 use crate::{
     protocol::PersonQuality,
     server::metrics::media::{self as counts, Path},
@@ -141,6 +141,20 @@ impl Core {
         }
     }
 
+    /// Tells a sender again which of their layers are watched.
+    pub(super) fn remind_of_layers(&self, index: usize) {
+        let peer = &self.peers[index];
+        let Some(room) = self.rooms.get(&peer.room) else {
+            return;
+        };
+        for (_, track) in room.tracks.iter().filter(|(_, t)| t.owner == index) {
+            if let Some(rids) = track.watched() {
+                let (peer, source) = (peer.key, track.source);
+                room.tell(Event::Layers { peer, source, rids });
+            }
+        }
+    }
+
     /// Lets go of whoever has been silent for too long.
     fn tick_silence(&mut self, now: Instant) {
         for (index, peer) in &self.peers {
@@ -152,6 +166,35 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Takes in how busy the shard was, from 0 to 1: its busiest room may get fewer pictures.
+    pub fn loaded(&mut self, load: f64, now: Instant) {
+        let busiest = self.rooms.iter().max_by_key(|(_, room)| room.passed);
+        let busiest = busiest.map(|(key, _)| *key);
+        let rooms: Vec<RoomKey> = self.rooms.keys().copied().collect();
+        for key in rooms {
+            let shown = self.shown(key);
+            let Some(room) = self.rooms.get_mut(&key) else {
+                continue;
+            };
+            room.passed = 0;
+            if room.ceiling.measure(load, busiest == Some(key), shown, now) {
+                tracing::info!(load, most = ?room.ceiling.most(), "pictures a person in a room");
+                self.tick_shares(key, now);
+            }
+        }
+    }
+
+    /// The most pictures that anybody in a room gets.
+    fn shown(&self, key: RoomKey) -> usize {
+        let peers = self.rooms.get(&key).map(|room| &room.peers);
+        let peers = peers
+            .into_iter()
+            .flatten()
+            .filter_map(|p| self.peers.get(*p));
+        let shown = |slots: &[OutSlot]| slots.iter().filter(|slot| slot.shows()).count();
+        peers.map(|peer| shown(&peer.slots)).max().unwrap_or(0)
     }
 
     /// Counts what receivers get.
@@ -205,12 +248,19 @@ impl Core {
     /// How a connection is: told where that changed.
     pub(super) fn measured(&mut self, index: usize, stats: &PeerStats) {
         let peer = &mut self.peers[index];
-        let rtt = stats.rtt.map_or(0.0, |rtt| rtt.as_secs_f64() * 1000.0);
+        let reported = std::mem::take(&mut peer.reported);
+        let known = stats.rtt.or(reported.rtt);
+        let egress = stats.egress_loss_fraction.or(reported.loss);
+        let ms = known.map(|rtt| rtt.as_secs_f64() * 1000.0);
         let lost = |fraction: Option<f32>| f64::from(fraction.unwrap_or(0.0));
-        let loss = lost(stats.egress_loss_fraction).max(lost(stats.ingress_loss_fraction));
+        let (rtt, loss) = (
+            ms.unwrap_or(0.0),
+            lost(egress).max(lost(stats.ingress_loss_fraction)),
+        );
         let estimate = peer.estimate.unwrap_or(0);
         peer.line.measure(stats.timestamp, rtt, loss, estimate);
-        if let Some(lost) = stats.egress_loss_fraction {
+        peer.keep_ready(ms, lost(egress));
+        if let Some(lost) = egress {
             let lossy = peer.lossy.sample(f64::from(lost), stats.timestamp);
             let sounds = peer.slots.iter_mut().filter(|slot| !slot.video);
             sounds.for_each(|slot| slot.send_twice(lossy));
@@ -228,3 +278,7 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tick_tests.rs"]
+mod tests;

@@ -148,19 +148,27 @@ impl Track {
             .flatten()
     }
 
+    /// What the sender was told last; none where nothing was said yet.
+    pub fn watched(&self) -> Option<Vec<String>> {
+        self.watched.told.map(|layers| self.named(layers))
+    }
+
     /// The names of these layers, for the sender.
     fn tell(&mut self, layers: u8) -> Option<Vec<String>> {
         self.watched = Watched {
             told: Some(layers),
             smaller: None,
         };
+        Some(self.named(layers))
+    }
+
+    /// The names of these layers.
+    fn named(&self, layers: u8) -> Vec<String> {
         let named = self.layers.iter().enumerate();
-        let named = named.filter(|(place, _)| layers & (1 << place) != 0);
-        Some(
-            named
-                .filter_map(|(_, l)| l.rid.map(|rid| rid.to_string()))
-                .collect(),
-        )
+        named
+            .filter(|(place, _)| layers & (1 << place) != 0)
+            .filter_map(|(_, layer)| layer.rid.map(|rid| rid.to_string()))
+            .collect()
     }
 }
 

@@ -1,9 +1,7 @@
 //! How many TCP connections there are, in all and from one address.
 
-use super::{
-    options::{MAX_STREAMS, MAX_STREAMS_OF_ADDRESS},
-    throttle::network,
-};
+use super::options::{MAX_STREAMS, MAX_STREAMS_OF_ADDRESS};
+use crate::server::network::network;
 use std::{
     collections::HashMap,
     net::IpAddr,

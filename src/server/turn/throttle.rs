@@ -4,10 +4,11 @@
 //! made-up addresses cost no memory. The hash is keyed anew in every process.
 
 use super::options::{UNPROVEN_BURST, UNPROVEN_PER_SECOND};
+use crate::server::network::network;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::{
     hash::{BuildHasher, RandomState},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
 };
 
 /// Buckets. 4096 take some 200 KiB.
@@ -36,13 +37,5 @@ impl Throttle {
     pub fn allows(&self, ip: IpAddr) -> bool {
         let place = self.hasher.hash_one(network(ip)) as usize % PLACES;
         ip.is_loopback() || self.places[place].check().is_ok()
-    }
-}
-
-/// The network one subscriber has: an IPv4 address, or an IPv6 /64.
-pub fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     protocol::ClientMessage,
     server::{
-        limits::{ASK_RATE, FRAME_RATE, SIGNAL_RATE, TALK_RATE},
+        limits::{ASK_RATE, FRAME_RATE, OFFER_RATE, SIGNAL_RATE, TALK_RATE},
         rooms::limiter,
     },
 };
@@ -19,6 +19,8 @@ pub struct Rates {
     asks: DefaultDirectRateLimiter,
     /// Call messages: more is refused.
     signals: DefaultDirectRateLimiter,
+    /// Offers to the SFU: more is refused.
+    offers: DefaultDirectRateLimiter,
 }
 
 impl Rates {
@@ -29,6 +31,7 @@ impl Rates {
             talk: limiter(TALK_RATE),
             asks: limiter(ASK_RATE),
             signals: limiter(SIGNAL_RATE),
+            offers: limiter(OFFER_RATE),
         }
     }
 
@@ -51,9 +54,9 @@ impl Rates {
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
             | ClientMessage::Signal { .. }
-            | ClientMessage::Offer(_)
             | ClientMessage::HangUp { .. }
             | ClientMessage::Intent { .. } => self.signals.check().is_ok(),
+            ClientMessage::Offer(_) => self.offers.check().is_ok(),
             ClientMessage::Watch | ClientMessage::Ping => true,
         }
     }
