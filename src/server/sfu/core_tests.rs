@@ -353,3 +353,32 @@ fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
     assert!(peer.ufrags.iter().all(known));
     assert_eq!(core.demux.names(), 2);
 }
+
+#[test]
+fn of_whoever_falls_silent_the_others_are_told_before_they_are_given_up() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    for _ in 0..200 {
+        browser.passes(&mut core, &mut now);
+    }
+    let told = |events: &mut mpsc::Receiver<Event>| -> Vec<Event> {
+        std::iter::from_fn(|| events.try_recv().ok()).collect()
+    };
+    told(&mut events);
+    let mut seconds = |core: &mut Core, seconds: u64| {
+        for _ in 0..seconds * 10 {
+            now += std::time::Duration::from_millis(100);
+            core.wake(now);
+        }
+        told(&mut events)
+    };
+    let people = vec![crate::protocol::PersonQuality {
+        id: person(),
+        quality: crate::protocol::Quality::Poor,
+    }];
+    let poor = Event::Qualities { people };
+    assert!(seconds(&mut core, 6).contains(&poor));
+    let closed = Event::Closed { peer: PeerKey(1) };
+    assert!(seconds(&mut core, 8).contains(&closed));
+    assert!(core.peers.is_empty());
+}

@@ -33,6 +33,7 @@ mod keyframes;
 mod layers;
 mod line;
 mod lossy;
+mod measure;
 mod media_room;
 mod msid;
 mod packet;

@@ -10,6 +10,7 @@ use super::{
     flood::Flood,
     line::{Line, Needs},
     lossy::Lossy,
+    measure::Reported,
     msid::name_slots,
     packet::Origin,
     quality::QualityMeter,
@@ -34,7 +35,6 @@ use str0m::{
     media::{MediaKind, Mid},
     net::{TcpType, Transmit},
     rtp::Ssrc,
-    stats::MediaEgressStats,
 };
 
 /// What bandwidth estimation starts from: enough for the smallest layers of a few people.
@@ -111,28 +111,6 @@ pub struct Peer {
     pub written: bool,
 }
 
-/// What a browser's receiver reports said (RFC 3550 6.4.2): all there is of a line that is
-/// not estimated.
-#[derive(Debug, Default)]
-pub struct Reported {
-    /// The longest round trip.
-    pub rtt: Option<Duration>,
-    /// The largest share of packets lost.
-    pub loss: Option<f32>,
-}
-
-impl Reported {
-    /// Takes in what was said of one stream.
-    pub fn add(&mut self, stats: &MediaEgressStats) {
-        self.rtt = self.rtt.max(stats.rtt);
-        let loss = stats.loss.filter(|loss| loss.is_finite());
-        self.loss = match (self.loss, loss) {
-            (Some(before), Some(now)) => Some(before.max(now)),
-            (before, now) => before.or(now),
-        };
-    }
-}
-
 /// What every connection has in common.
 pub struct Terms {
     /// Where browsers reach us.
@@ -183,16 +161,6 @@ impl Peer {
             jitter_ms: 0.0,
             dirty: false,
             written: false,
-        }
-    }
-
-    /// Keeps as much for a second time as the line asks for, by its round trip in ms where
-    /// that is known, and the share of packets lost.
-    pub fn keep_ready(&mut self, rtt_ms: Option<f64>, loss: f64) {
-        if self.keeper.measure(rtt_ms, loss) {
-            let kept = self.keeper.kept();
-            let slots = self.slots.iter();
-            slots.for_each(|slot| slot.keep(&mut self.rtc, kept));
         }
     }
 

@@ -1,0 +1,72 @@
+//! What is known of a peer's line, once a second, and what follows from it.
+
+use super::peer::Peer;
+use crate::protocol::Quality;
+use std::time::Duration;
+use str0m::stats::{MediaEgressStats, PeerStats};
+
+/// Silence of a connection after which the others are told that it is poor. 3 s: browsers
+/// check their line each second or so.
+const QUIET_FOR: Duration = Duration::from_secs(3);
+
+/// What a browser's receiver reports said (RFC 3550 6.4.2): all there is of a line that is
+/// not estimated.
+#[derive(Debug, Default)]
+pub struct Reported {
+    /// The longest round trip.
+    pub rtt: Option<Duration>,
+    /// The largest share of packets lost.
+    pub loss: Option<f32>,
+}
+
+impl Reported {
+    /// Takes in what was said of one stream.
+    pub fn add(&mut self, stats: &MediaEgressStats) {
+        self.rtt = self.rtt.max(stats.rtt);
+        let loss = stats.loss.filter(|loss| loss.is_finite());
+        self.loss = match (self.loss, loss) {
+            (Some(before), Some(now)) => Some(before.max(now)),
+            (before, now) => before.or(now),
+        };
+    }
+}
+
+impl Peer {
+    /// Takes in how the connection was during the last second; its quality where that changed.
+    pub fn measured(&mut self, stats: &PeerStats) -> Option<Quality> {
+        let reported = std::mem::take(&mut self.reported);
+        let rtt = stats.rtt.or(reported.rtt);
+        let rtt_ms = rtt.map(|rtt| rtt.as_secs_f64() * 1000.0);
+        let egress = stats.egress_loss_fraction.or(reported.loss);
+        let share = |fraction: Option<f32>| f64::from(fraction.unwrap_or(0.0));
+        let loss = share(egress).max(share(stats.ingress_loss_fraction));
+        let now = stats.timestamp;
+        let estimate = self.estimate.unwrap_or(0);
+        self.line
+            .measure(now, rtt_ms.unwrap_or(0.0), loss, estimate);
+        self.keep_ready(rtt_ms, share(egress));
+        if let Some(lost) = egress {
+            let lossy = self.lossy.sample(f64::from(lost), now);
+            let sounds = self.slots.iter_mut().filter(|slot| !slot.video);
+            sounds.for_each(|slot| slot.send_twice(lossy));
+        }
+        let quiet = now.saturating_duration_since(self.heard) > QUIET_FOR;
+        let rtt_ms = if quiet {
+            f64::INFINITY
+        } else {
+            rtt_ms.unwrap_or(0.0)
+        };
+        let jitter_ms = std::mem::take(&mut self.jitter_ms);
+        self.quality.sample(rtt_ms, loss, jitter_ms)
+    }
+
+    /// Keeps as much for a second time as the line asks for, by its round trip in ms where
+    /// that is known, and the share of packets lost.
+    fn keep_ready(&mut self, rtt_ms: Option<f64>, loss: f64) {
+        if self.keeper.measure(rtt_ms, loss) {
+            let kept = self.keeper.kept();
+            let slots = self.slots.iter();
+            slots.for_each(|slot| slot.keep(&mut self.rtc, kept));
+        }
+    }
+}
