@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod call;
 pub mod codecs;
+pub mod crossing;
 pub mod devices;
 pub mod figures;
 pub mod layers;

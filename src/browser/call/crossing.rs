@@ -9,6 +9,7 @@ use super::sfu::SfuLink;
 use crate::browser::clock::steady_ms;
 use crate::protocol::{ClientMessage, Devices, Mode, ParticipantId};
 use crate::state::call::{CallStateStoreFields, LinkState};
+use crate::state::crossing::{ARRIVE_WITHIN_MS, SfuWay};
 use crate::state::negotiation::Event;
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
@@ -22,9 +23,6 @@ use wasm_bindgen_futures::spawn_local;
 const LOOK_EVERY_MS: u32 = 200;
 /// How often the credentials of the relay are renewed, in milliseconds: they last 10 min.
 const RENEW_EVERY_MS: u32 = 240_000;
-/// How long somebody may take to arrive by the new way once it is up, in milliseconds;
-/// then they are played by it all the same.
-const ARRIVE_WITHIN_MS: f64 = 8_000.0;
 /// Slots of pictures, in steps: not every newcomer needs another description.
 const PICTURES: [usize; 4] = [4, 9, 16, 25];
 
@@ -33,8 +31,8 @@ const PICTURES: [usize; 4] = [4, 9, 16, 25];
 pub struct Crossing {
     /// The way each person is played by.
     ways: RefCell<HashMap<ParticipantId, Mode>>,
-    /// Since when the new way is up.
-    up_since: Cell<Option<f64>>,
+    /// How the way through the SFU is.
+    sfu: RefCell<SfuWay>,
     /// Connections to the SFU so far.
     connections: Cell<u32>,
     /// Looks now and then.
@@ -61,6 +59,7 @@ impl Crossing {
     /// Nobody comes any more.
     pub fn stop(&self) {
         self.ways.borrow_mut().clear();
+        *self.sfu.borrow_mut() = SfuWay::default();
         *self.look.borrow_mut() = None;
         *self.soon.borrow_mut() = None;
         *self.renew.borrow_mut() = None;
@@ -81,8 +80,9 @@ impl CallDriver {
         if self.state.stage().get_untracked() != crate::state::call::CallStage::In {
             return;
         }
-        self.crossing.up_since.set(None);
-        match self.state.mode().get_untracked() {
+        let mode = self.state.mode().get_untracked();
+        self.crossing.sfu.borrow_mut().mode_told(mode, steady_ms());
+        match mode {
             Mode::Sfu => self.connect_sfu(),
             Mode::P2p => self.connect_peers(),
         }
@@ -92,6 +92,7 @@ impl CallDriver {
 
     fn connect_sfu(&self) {
         if self.sfu.borrow().is_none() {
+            self.crossing.sfu.borrow_mut().open();
             let before = self.crossing.connections.get();
             let (me, other) = (self.me.clone(), self.me.clone());
             let on_link = Box::new(move |state| {
@@ -126,12 +127,9 @@ impl CallDriver {
                 .ways
                 .borrow_mut()
                 .insert(id.clone(), Mode::Sfu);
-            let up = match self.crossing.up_since.get() {
-                Some(_) => LinkState::Connected,
-                None => LinkState::Connecting,
-            };
+            let state = self.crossing.sfu.borrow().link();
             self.state.links().update(|links| {
-                links.entry(id.clone()).or_default().state = up;
+                links.entry(id.clone()).or_default().state = state;
             });
         }
         let pictures = self.pictures_wanted();
@@ -163,13 +161,8 @@ impl CallDriver {
     }
 
     fn sfu_link_changed(&self, state: LinkState) {
-        let now = (state == LinkState::Connected).then(steady_ms);
-        if self.state.mode().get_untracked() == Mode::Sfu {
-            let since = self.crossing.up_since.get();
-            self.crossing
-                .up_since
-                .set(now.map(|now| since.unwrap_or(now)));
-        }
+        let now_ms = steady_ms();
+        self.crossing.sfu.borrow_mut().link_changed(state, now_ms);
         let ways = self.crossing.ways.borrow();
         let by_sfu = ways.iter().filter(|(_, way)| **way == Mode::Sfu);
         self.state.links().update(|links| {
@@ -284,11 +277,11 @@ impl CallDriver {
     async fn has_arrived(&self, mode: Mode, id: &ParticipantId, devices: Devices) -> bool {
         match mode {
             Mode::Sfu => {
-                let Some(since) = self.crossing.up_since.get() else {
+                let Some(up_for_ms) = self.crossing.sfu.borrow().up_for_ms(steady_ms()) else {
                     return false;
                 };
                 let sfu = self.sfu.borrow().clone();
-                let late = steady_ms() - since > ARRIVE_WITHIN_MS;
+                let late = up_for_ms > ARRIVE_WITHIN_MS;
                 late || match sfu {
                     Some(sfu) => sfu.is_flowing(id, devices).await,
                     None => false,
