@@ -246,6 +246,8 @@ impl CallDriver {
     ) {
         *self.context.ice_servers.borrow_mut() = ice.to_vec();
         self.keep_running(before);
+        // What was said of the screen while the line was down is lost.
+        self.view.forget_told();
         let by_sfu = self.state.mode().get_untracked() == Mode::Sfu;
         if by_sfu {
             self.with_sfu(|sfu| sfu.resumed(kept));

@@ -11,8 +11,8 @@ const STEP_PX: f64 = 20.0;
 #[derive(Default)]
 pub struct View {
     elements: RefCell<Vec<(ParticipantId, Source, HtmlMediaElement)>>,
-    /// What the server was told last.
-    told: RefCell<Vec<Wanted>>,
+    /// What the server was told last; none where it may know nothing.
+    told: RefCell<Option<Vec<Wanted>>>,
 }
 
 impl View {
@@ -42,13 +42,13 @@ impl View {
     /// What the server is to be told, where it does not know it yet.
     pub fn news(&self, pinned: Option<&ParticipantId>) -> Option<Vec<Wanted>> {
         let now = self.now(pinned);
-        let before = self.told.replace(now.clone());
-        (before != now).then_some(now)
+        let before = self.told.replace(Some(now.clone()));
+        (before.as_ref() != Some(&now)).then_some(now)
     }
 
-    /// The server knows nothing: the connection is a fresh one.
+    /// The server may know nothing: the connection is a fresh one, or the line was lost.
     pub fn forget_told(&self) {
-        self.told.borrow_mut().clear();
+        *self.told.borrow_mut() = None;
     }
 }
 
