@@ -4,7 +4,7 @@
 //! Who is on the other side is [`Side`]'s: another browser ([`super::peer`]) or the SFU
 //! ([`super::sfu`]). Either says how descriptions travel and what a connection carries.
 
-use super::descriptions::{add, set_remote};
+use super::descriptions::{add, configuration, renew, set_remote};
 use crate::browser::clock::steady_ms;
 use crate::browser::js::Listener;
 use crate::protocol::{Candidate, Signal};
@@ -18,9 +18,8 @@ use std::rc::{Rc, Weak};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    RtcBundlePolicy, RtcConfiguration, RtcOfferOptions, RtcPeerConnection,
-    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit,
-    RtcTrackEvent,
+    RtcOfferOptions, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState,
+    RtcSdpType, RtcSessionDescriptionInit, RtcTrackEvent,
 };
 
 /// A step that the browser takes its time for.
@@ -30,7 +29,7 @@ pub type Step<'a> = Pin<Box<dyn Future<Output = Result<(), JsValue>> + 'a>>;
 pub trait Side {
     /// Passes something on to it.
     fn say(&self, signal: Signal);
-    /// The ICE servers of a new connection.
+    /// The ICE servers for whatever is gathered next.
     fn ice_servers(&self) -> JsValue;
     /// A new connection takes the place of the one before: its tracks are over.
     fn opened(&self);
@@ -170,6 +169,9 @@ impl Connector {
         let Some(pc) = self.pc() else { return Ok(()) };
         match action {
             Action::Offer { restart_ice } => {
+                if restart_ice {
+                    renew(&pc, &side.ice_servers());
+                }
                 side.prepare_offer(&pc).await?;
                 let options = RtcOfferOptions::new();
                 options.set_ice_restart(restart_ice);
@@ -177,6 +179,8 @@ impl Connector {
                 self.describe(&pc, &JsFuture::from(made).await?, true).await
             }
             Action::Answer { sdp } => {
+                // Where theirs gathers anew, ours does, too.
+                renew(&pc, &side.ice_servers());
                 set_remote(&pc, RtcSdpType::Offer, &sdp).await?;
                 side.prepare_answer(&pc).await?;
                 let made = JsFuture::from(pc.create_answer()).await?;
@@ -208,10 +212,7 @@ impl Connector {
     }
 
     fn open(&self, number: u32, side: &dyn Side) -> Result<(), JsValue> {
-        let configuration = RtcConfiguration::new();
-        configuration.set_ice_servers(&side.ice_servers());
-        // One path for sound and picture: half the candidates, half the time.
-        configuration.set_bundle_policy(RtcBundlePolicy::MaxBundle);
+        let configuration = configuration(&side.ice_servers());
         let pc = RtcPeerConnection::new_with_configuration(&configuration)?;
         side.opened();
         let listeners = self.listen(&pc, number);

@@ -1,11 +1,12 @@
-//! Descriptions, candidates and transceivers, as the browser wants them.
+//! Configurations, descriptions, candidates and transceivers, as the browser wants them.
 
 use crate::protocol::{Candidate, IceServer};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    MediaStream, RtcIceCandidateInit, RtcPeerConnection, RtcRtpSender, RtcRtpTransceiver,
-    RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescriptionInit,
+    MediaStream, RtcBundlePolicy, RtcConfiguration, RtcIceCandidateInit, RtcPeerConnection,
+    RtcRtpSender, RtcRtpTransceiver, RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType,
+    RtcSessionDescriptionInit,
 };
 
 /// The transceivers of a connection, in order.
@@ -70,6 +71,25 @@ pub async fn add(pc: &RtcPeerConnection, candidate: &Candidate) -> Result<(), Js
     init.set_sdp_m_line_index(candidate.line);
     let added = pc.add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
     JsFuture::from(added).await.map(|_| ())
+}
+
+/// How a connection with these ICE servers is to be made.
+pub fn configuration(ice_servers: &JsValue) -> RtcConfiguration {
+    let configuration = RtcConfiguration::new();
+    configuration.set_ice_servers(ice_servers);
+    // One path for sound and picture: half the candidates, half the time.
+    configuration.set_bundle_policy(RtcBundlePolicy::MaxBundle);
+    configuration
+}
+
+/// Has a connection gather by these ICE servers from now on; where the browser refuses, by
+/// those it had. Only before an ICE restart or an answer: after a change of the servers
+/// browsers make an ICE restart of the next offer in any case (RFC 9429 5.2.3.1).
+pub fn renew(pc: &RtcPeerConnection, ice_servers: &JsValue) {
+    let configuration = configuration(ice_servers);
+    if let Err(error) = pc.set_configuration_with_configuration(&configuration) {
+        leptos::logging::debug_warn!("the former ICE servers stay: {error:?}");
+    }
 }
 
 /// The servers as `RTCConfiguration.iceServers` wants them.

@@ -34,7 +34,7 @@ pub struct Context {
     pub send: Rc<dyn Fn(ClientMessage)>,
     /// One's own devices.
     pub media: Rc<Media>,
-    /// For new connections.
+    /// For whatever connections gather next.
     pub ice_servers: RefCell<Vec<IceServer>>,
 }
 
