@@ -51,6 +51,9 @@ pub enum Event {
         /// Which of the pair it was.
         connection: u32,
     },
+    /// A line to the server was lost and is back, ours or the other side's: what was said
+    /// meanwhile is lost, and perhaps what was said just before.
+    Resumed,
     /// The connection is to carry more than its last offer named.
     MoreWanted,
     /// A moment asked for by [`Action::WakeAt`] has come.
@@ -95,6 +98,9 @@ pub enum Action {
     Add(Candidate),
     /// Tell the other side.
     Send(Signal),
+    /// Tell the other side the offer that was set last once more, with the candidates that
+    /// were found meanwhile.
+    Repeat,
     /// Tell [`Event::Woken`] at this moment; replaces an earlier wish.
     WakeAt(f64),
 }
@@ -196,6 +202,7 @@ impl Negotiation {
             Event::NetworkChanged => self.restart(now_ms),
             Event::StepFailed { connection } => self.stumble(connection, now_ms),
             Event::Lost { connection } => self.lose(connection, now_ms),
+            Event::Resumed => self.repeat(),
             Event::MoreWanted => self.want_more(),
             Event::Woken => self.wake(now_ms),
         }
@@ -237,7 +244,7 @@ impl Negotiation {
     }
 
     fn hear_answer(&mut self, connection: u32, sdp: String) -> Vec<Action> {
-        if connection != self.connection || !self.offering {
+        if connection != self.connection || !self.awaits_answer() {
             return vec![];
         }
         self.offering = false;
@@ -306,6 +313,18 @@ impl Negotiation {
         self.offering = true;
         self.making.offers += 1;
         Action::Offer { restart_ice }
+    }
+
+    /// An offer of ours has been said and waits for its answer.
+    fn awaits_answer(&self) -> bool {
+        self.offering && self.making.offers == 0
+    }
+
+    /// The same offer again, not another one: where only its answer was lost, the other side
+    /// answers as before, and a second ICE restart would undo the first.
+    fn repeat(&self) -> Vec<Action> {
+        let again = self.awaits_answer().then_some(Action::Repeat);
+        again.into_iter().collect()
     }
 
     fn settle(&mut self) -> Vec<Action> {

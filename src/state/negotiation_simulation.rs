@@ -1,7 +1,8 @@
 //! Two negotiations and the browsers under them, through any order of troubles.
 //!
-//! The channel keeps order and loses nothing but delays at will; making a description
-//! takes as long as it likes, too. A path is up when both browsers are on the same
+//! The channel keeps order and delays at will; making a description takes as long as it
+//! likes, too. Nothing is lost but while a side's line is, and what was on its way just
+//! then; the other side is not told of it. A path is up when both browsers are on the same
 //! connection and hold the same offer with the same answer, as real ones must.
 
 use super::*;
@@ -30,6 +31,8 @@ struct Side {
     inbox: VecDeque<Signal>,
     wake_at_ms: Option<f64>,
     connected: bool,
+    /// The line to the server is lost.
+    cut: bool,
 }
 
 impl Side {
@@ -41,6 +44,7 @@ impl Side {
             inbox: VecDeque::new(),
             wake_at_ms: None,
             connected: false,
+            cut: false,
         }
     }
 }
@@ -65,10 +69,39 @@ impl Pair {
     fn tell(&mut self, side: usize, event: Event) {
         for action in self.sides[side].negotiation.handle(event, self.now_ms) {
             match action {
-                Action::Send(signal) => self.sides[1 - side].inbox.push_back(signal),
+                Action::Send(signal) => self.say(side, signal),
+                Action::Repeat => self.repeat(side),
                 Action::WakeAt(at_ms) => self.sides[side].wake_at_ms = Some(at_ms),
                 action => self.sides[side].to_do.push_back(action),
             }
+        }
+    }
+
+    fn say(&mut self, side: usize, signal: Signal) {
+        if self.sides.iter().all(|side| !side.cut) {
+            self.sides[1 - side].inbox.push_back(signal);
+        }
+    }
+
+    fn repeat(&mut self, side: usize) {
+        let pc = &self.sides[side].pc;
+        let sdp = pc.offered.clone().expect("set before it was said");
+        let connection = pc.number;
+        self.say(side, Signal::Offer { connection, sdp });
+    }
+
+    /// A side's line is lost, with what was on its way to it, and perhaps from it.
+    fn cut(&mut self, side: usize, both_ways: bool) {
+        self.sides[side].cut = true;
+        self.sides[side].inbox.clear();
+        if both_ways {
+            self.sides[1 - side].inbox.clear();
+        }
+    }
+
+    fn resume(&mut self, side: usize) {
+        if std::mem::take(&mut self.sides[side].cut) {
+            self.tell(side, Event::Resumed);
         }
     }
 
@@ -101,8 +134,13 @@ impl Pair {
             }
             Action::Answer { sdp } => {
                 pc.offered = None;
-                pc.agreed = Some((sdp, id.clone()));
-                (false, id)
+                let answer = match pc.agreed.take() {
+                    // The same offer again: nothing has changed.
+                    Some((offer, answer)) if offer == sdp => answer,
+                    _ => id,
+                };
+                pc.agreed = Some((sdp, answer.clone()));
+                (false, answer)
             }
             Action::Accept { sdp } => {
                 match pc.offered.take() {
@@ -126,8 +164,11 @@ impl Pair {
         a.pc.number == b.pc.number && a.pc.agreed.is_some() && a.pc.agreed == b.pc.agreed
     }
 
-    /// Everything on its way arrives, and the transports say how they are.
+    /// Lines are back, everything on its way arrives, and the transports say how they are.
     fn calm_down(&mut self) {
+        for side in [0, 1] {
+            self.resume(side);
+        }
         while self
             .sides
             .iter()
@@ -173,6 +214,9 @@ impl Pair {
             6 => self.tell(side, Event::NetworkChanged),
             7 => self.tell(side, Event::Failed),
             8 => self.tell(side, Event::Disconnected),
+            9 => self.cut(side, false),
+            10 => self.cut(side, true),
+            11 => self.resume(side),
             _ => {
                 self.now_ms += 10_000.0;
                 self.tell(side, Event::Woken);
@@ -202,7 +246,7 @@ fn ends_connected(polite: [bool; 2], troubles: Vec<(usize, u8)>) -> Result<(), T
 }
 
 fn troubles() -> impl Strategy<Value = Vec<(usize, u8)>> {
-    prop::collection::vec((0_usize..2, 0_u8..10), 0..80)
+    prop::collection::vec((0_usize..2, 0_u8..13), 0..80)
 }
 
 proptest! {

@@ -31,10 +31,19 @@ fn heard_answer(connection: u32) -> Event {
     })
 }
 
+fn described(connection: u32, offer: bool) -> Event {
+    Event::Described(Description {
+        connection,
+        offer,
+        sdp: "made".into(),
+    })
+}
+
 /// A pair that is connected, seen from one side.
 fn connected(polite: bool) -> Negotiation {
     let mut negotiation = Negotiation::new(polite);
     negotiation.handle(Event::Start, 0.0);
+    negotiation.handle(described(1, true), 0.0);
     negotiation.handle(heard_answer(1), 0.0);
     negotiation.handle(Event::Connected, 0.0);
     negotiation
@@ -142,14 +151,6 @@ fn a_failed_transport_is_restarted_at_once_and_the_impolite_side_replaces_it_lat
     );
 }
 
-fn described(connection: u32, offer: bool) -> Event {
-    Event::Described(Description {
-        connection,
-        offer,
-        sdp: "made".into(),
-    })
-}
-
 fn sends(actions: &[Action]) -> bool {
     actions
         .iter()
@@ -168,7 +169,6 @@ fn a_description_of_a_connection_replaced_meanwhile_is_not_sent() {
 #[test]
 fn an_offer_given_up_while_it_was_being_made_is_not_sent() {
     let mut polite = connected(true);
-    polite.handle(described(1, true), 0.0);
     polite.handle(Event::NetworkChanged, 0.0);
     polite.handle(heard_offer(1), 0.0);
     assert_eq!(polite.handle(described(1, true), 0.0), []);
@@ -179,6 +179,7 @@ fn an_offer_given_up_while_it_was_being_made_is_not_sent() {
 fn a_second_restart_waits_for_the_answer_to_the_first() {
     let mut negotiation = connected(true);
     negotiation.handle(Event::NetworkChanged, 0.0);
+    negotiation.handle(described(1, true), 1.0);
     negotiation.handle(Event::Connected, 5.0);
     let again = negotiation.handle(Event::NetworkChanged, 10.0);
     assert!(!again.contains(&Action::Offer { restart_ice: true }));
@@ -190,6 +191,7 @@ fn a_second_restart_waits_for_the_answer_to_the_first() {
 fn a_restart_on_a_path_that_never_broke_replaces_nothing() {
     let mut negotiation = connected(true);
     negotiation.handle(Event::NetworkChanged, 0.0);
+    negotiation.handle(described(1, true), 1.0);
     negotiation.handle(heard_answer(1), 100.0);
     assert_eq!(negotiation.handle(Event::Woken, 60_000.0), []);
     assert_eq!(negotiation.connection(), 1);
@@ -225,13 +227,71 @@ fn more_is_offered_once_the_offer_under_way_is_answered() {
     assert_eq!(negotiation.handle(Event::MoreWanted, 0.0), []);
     negotiation.handle(Event::Start, 0.0);
     assert_eq!(negotiation.handle(Event::MoreWanted, 1.0), []);
+    negotiation.handle(described(1, true), 1.0);
     let answered = negotiation.handle(heard_answer(1), 2.0);
     assert_eq!(answered.last(), Some(&Action::Offer { restart_ice: false }));
     assert_eq!(negotiation.handle(Event::MoreWanted, 3.0), []);
+    negotiation.handle(described(1, true), 3.0);
     negotiation.handle(heard_answer(1), 4.0);
+    negotiation.handle(described(1, true), 4.0);
     let quiet = negotiation.handle(heard_answer(1), 5.0);
     let offers = quiet
         .iter()
         .any(|action| matches!(action, Action::Offer { .. }));
     assert!(!offers, "nothing is offered that nobody wants");
+}
+
+/// A pair of which one side's restart is on its way to the other.
+fn restarting(polite: bool) -> Negotiation {
+    let mut negotiation = connected(polite);
+    negotiation.handle(Event::NetworkChanged, 0.0);
+    assert!(sends(&negotiation.handle(described(1, true), 10.0)));
+    negotiation
+}
+
+#[test]
+fn an_offer_that_may_be_lost_with_the_line_is_said_again_until_it_is_answered() {
+    let mut negotiation = restarting(true);
+    let resumed = negotiation.handle(Event::Resumed, 1_000.0);
+    assert_eq!(resumed, [Action::Repeat]);
+    // Media works all the same, so that nothing else brings the offer up again.
+    negotiation.handle(Event::Connected, 2_000.0);
+    assert_eq!(negotiation.handle(Event::MoreWanted, 3_000.0), []);
+    let resumed = negotiation.handle(Event::Resumed, 4_000.0);
+    assert_eq!(resumed, [Action::Repeat]);
+    let answered = negotiation.handle(heard_answer(1), 5_000.0);
+    assert_eq!(answered.last(), Some(&Action::Offer { restart_ice: false }));
+    assert!(sends(&negotiation.handle(described(1, true), 5_010.0)));
+    negotiation.handle(heard_answer(1), 5_020.0);
+    assert_eq!(negotiation.handle(Event::Resumed, 6_000.0), []);
+}
+
+#[test]
+fn an_offer_that_is_still_being_made_is_not_said_twice() {
+    let mut negotiation = Negotiation::new(true);
+    assert_eq!(negotiation.handle(Event::Resumed, 0.0), []);
+    negotiation.handle(Event::Start, 0.0);
+    assert_eq!(negotiation.handle(Event::Resumed, 1.0), []);
+    assert!(sends(&negotiation.handle(described(1, true), 2.0)));
+    let resumed = negotiation.handle(Event::Resumed, 3.0);
+    assert_eq!(resumed, [Action::Repeat]);
+}
+
+#[test]
+fn an_offer_given_up_for_theirs_is_not_said_again() {
+    let mut polite = restarting(true);
+    polite.handle(heard_offer(1), 20.0);
+    assert_eq!(polite.handle(Event::Resumed, 30.0), []);
+}
+
+#[test]
+fn a_second_answer_to_an_offer_said_twice_is_not_taken_for_one_to_an_offer_in_the_making() {
+    let mut negotiation = restarting(true);
+    negotiation.handle(Event::Resumed, 20.0);
+    negotiation.handle(heard_answer(1), 30.0);
+    negotiation.handle(Event::MoreWanted, 40.0);
+    assert_eq!(negotiation.handle(heard_answer(1), 50.0), []);
+    assert!(sends(&negotiation.handle(described(1, true), 60.0)));
+    let answered = negotiation.handle(heard_answer(1), 70.0);
+    assert!(matches!(answered[..], [Action::Accept { .. }]));
 }

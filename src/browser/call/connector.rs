@@ -91,13 +91,10 @@ impl Connector {
         let actions = self.negotiation.borrow_mut().handle(event, steady_ms());
         for action in actions {
             match action {
-                // At once: neither waits for what is under way.
+                // At once: none of them waits for what is under way.
                 Action::WakeAt(at_ms) => self.wake_at(at_ms),
-                Action::Send(signal) => {
-                    if let Some(side) = self.side.upgrade() {
-                        side.say(signal);
-                    }
-                }
+                Action::Send(signal) => self.say(signal),
+                Action::Repeat => self.repeat(),
                 action => self.to_do.borrow_mut().push_back(action),
             }
         }
@@ -114,6 +111,22 @@ impl Connector {
     pub fn number(&self) -> u32 {
         let connection = self.connection.borrow();
         connection.as_ref().map_or(0, |there| there.number)
+    }
+
+    fn say(&self, signal: Signal) {
+        if let Some(side) = self.side.upgrade() {
+            side.say(signal);
+        }
+    }
+
+    /// Says the offer once more that waits for its answer.
+    fn repeat(&self) {
+        if let Some(offer) = self.pc().and_then(|pc| pc.local_description()) {
+            self.say(Signal::Offer {
+                connection: self.number(),
+                sdp: offer.sdp(),
+            });
+        }
     }
 
     fn wake_at(&self, at_ms: f64) {
@@ -188,7 +201,7 @@ impl Connector {
             }
             Action::Accept { sdp } => set_remote(&pc, RtcSdpType::Answer, &sdp).await,
             Action::Add(candidate) => add(&pc, &candidate).await,
-            Action::Open { .. } | Action::Send(_) | Action::WakeAt(_) => Ok(()),
+            Action::Open { .. } | Action::Send(_) | Action::Repeat | Action::WakeAt(_) => Ok(()),
         }
     }
 

@@ -116,7 +116,11 @@ impl CallDriver {
             ServerMessage::Codec { source, codec } => {
                 self.with_sfu(|sfu| sfu.send_in(*source, *codec));
             }
-            ServerMessage::CallEntered { person } => self.meet(person, false),
+            ServerMessage::CallEntered { person } => {
+                self.meet(person, false);
+                // With the leg they had, it is their line that is back.
+                self.tell_peer(&person.id, Event::Resumed);
+            }
             ServerMessage::CallLeft { away: true, .. } => self.keep_running(before),
             ServerMessage::CallLeft { id, leg, .. } => self.ended(id, *leg),
             ServerMessage::Error {
@@ -262,10 +266,16 @@ impl CallDriver {
         let polite = !self.listed.replace(true);
         for person in people {
             self.meet(person, polite);
-            let peer = self.peers.borrow().get(&person.id).cloned();
-            if let Some(peer) = peer {
-                peer.handle(Event::Start);
-            }
+            self.tell_peer(&person.id, Event::Start);
+            self.tell_peer(&person.id, Event::Resumed);
+        }
+    }
+
+    /// Has the connection to somebody take in what happened, where there is one.
+    fn tell_peer(&self, id: &ParticipantId, event: Event) {
+        let peer = self.peers.borrow().get(id).cloned();
+        if let Some(peer) = peer {
+            peer.handle(event);
         }
     }
 

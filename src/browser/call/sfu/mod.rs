@@ -107,8 +107,9 @@ impl SfuLink {
 
     /// The server still has this connection, or none: a fresh one is made then.
     pub fn resumed(&self, kept: Option<u32>) {
-        if kept != Some(self.number()) {
-            self.lost(self.number());
+        match kept == Some(self.number()) {
+            true => self.handle(Event::Resumed),
+            false => self.lost(self.number()),
         }
     }
 
