@@ -120,6 +120,9 @@ const relayOnly = (page: import('@playwright/test').Page) =>
       constructor(configuration?: RTCConfiguration) {
         super({ ...configuration, iceTransportPolicy: 'relay' });
       }
+      setConfiguration(configuration?: RTCConfiguration) {
+        super.setConfiguration({ ...configuration, iceTransportPolicy: 'relay' });
+      }
     };
   });
 

@@ -1,6 +1,7 @@
 import { expect, test, type Person } from '../support/test.ts';
 import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
-import { everythingFreed } from '../support/rtc.ts';
+import { Cutter } from '../support/cutter.ts';
+import { everythingFreed, recoveries } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
 
 type Bring = (nickname: string, options?: { server?: Server }) => Promise<Person>;
@@ -13,6 +14,12 @@ async function enters(
   await paintCamera(somebody.page, COLOURS[nickname], size);
   await somebody.entersCall(room);
   return somebody;
+}
+
+/** Resolves when the server has answered somebody's coming back to the call. */
+async function answersHeard(somebody: Person): Promise<void> {
+  const socket = await somebody.page.waitForEvent('websocket');
+  await socket.waitForEvent('framereceived', ({ payload }) => String(payload).startsWith('{"type":"call"'));
 }
 
 /** The layers of somebody's camera that are switched on. */
@@ -99,6 +106,65 @@ test('everybody comes back after the server was killed in mid-call', async ({ pe
     for (const viewer of people) await viewer.call.expectTiles(3);
     await all();
   }
+});
+
+test('whoever closes the page is gone at once, and a crashed tab within fifteen seconds', async ({
+  person, name, startServer,
+}) => {
+  test.setTimeout(120_000);
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await enters(person, server, name, 'Ann');
+  const ben = await enters(person, server, name, 'Ben');
+  const cleo = await enters(person, server, name, 'Cleo');
+  await expectFace(ann, 'Ben');
+  await expectFace(ann, 'Cleo');
+  await ben.page.goto('about:blank');
+  // Sooner than silence is noticed.
+  await expect(ann.call.tile('Ben')).toHaveCount(0, { timeout: 8_000 });
+
+  const session = await cleo.context.newCDPSession(cleo.page);
+  const crashed = cleo.page.waitForEvent('crash');
+  session.send('Page.crash').catch(() => undefined);
+  await crashed;
+  await expect(ann.call.tile('Cleo')).toHaveCount(0, { timeout: 20_000 });
+  await ben.entersCall(name);
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+});
+
+test('a line to the room that breaks changes nothing in a call through the server', async ({
+  person, name, quality, startServer,
+}) => {
+  test.setTimeout(150_000);
+  quality.expects(/WebSocket connection to/);
+  const server = await startServer({ p2pMax: 0 });
+  const cutter = await Cutter.before(server.port);
+  const ann = await person('Ann', { server: cutter });
+  await paintCamera(ann.page, COLOURS.Ann);
+  await ann.entersCall(name);
+  const ben = await enters(person, server, name, 'Ben', [1280, 720]);
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
+  await ann.page.evaluate(() => {
+    const said = ((window as any).__said = [] as string[]);
+    const look = () => said.push(...[...document.querySelectorAll('.tile__link')].map((sign) => sign.textContent ?? ''));
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+  const made = await recoveries(ann.page);
+  for (let round = 0; round < 3; round += 1) {
+    const answered = answersHeard(ann);
+    cutter.cut();
+    // What is asked for while nobody listens is asked for again.
+    await ann.page.setViewportSize(round % 2 ? { width: 420, height: 420 } : { width: 1900, height: 1060 });
+    await answered;
+    await expectFace(ann, 'Ben');
+  }
+  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
+  const said: string[] = await ann.page.evaluate(() => (window as any).__said);
+  expect(said.filter((sign) => /connecting/i.test(sign))).toEqual([]);
+  expect(await recoveries(ann.page), 'the connection is the same one').toBe(made);
+  await ann.call.expectTiles(2);
+  cutter.close();
 });
 
 test('a tile that grows gets a larger layer, and a smaller one when it shrinks', async ({ person, name, startServer }) => {

@@ -394,8 +394,15 @@ impl CallDriver {
                 driver.with_sfu(|sfu| sfu.handle(Event::NetworkChanged));
             }
         });
+        // Closed or loaded anew: media ends here, and the others need not find out by silence.
+        let me = self.me.clone();
+        let hides = Listener::new(&window, "pagehide", move |_| {
+            if let Some(driver) = me.upgrade() {
+                driver.leave();
+            }
+        });
         let media = self.context.media.clone();
         let plugged = watch_devices(move || media.devices_changed());
-        *self.listeners.borrow_mut() = std::iter::once(online).chain(plugged).collect();
+        *self.listeners.borrow_mut() = [online, hides].into_iter().chain(plugged).collect();
     }
 }

@@ -13,9 +13,6 @@ const SHORT_RTT_MS: f64 = 40.0;
 const SHORT_LOSS: f64 = 0.005;
 /// Measures in a row that ask for less until less is kept: one a second.
 const LESS_AFTER: u32 = 10;
-/// Measures in a row without a round trip after which the line counts as a usual one. 5: the
-/// first receiver reports have come by then.
-const UNKNOWN_AFTER: u32 = 5;
 
 /// What is kept of each stream of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +62,6 @@ pub struct Keeper {
     kept: Resend,
     /// Measures in a row that asked for less.
     less: u32,
-    /// Measures in a row that knew no round trip.
-    unknown: u32,
 }
 
 impl Default for Keeper {
@@ -74,7 +69,6 @@ impl Default for Keeper {
         Self {
             kept: Resend::Short,
             less: 0,
-            unknown: 0,
         }
     }
 }
@@ -85,14 +79,14 @@ impl Keeper {
         self.kept
     }
 
-    /// Takes in a measure, one a second: the round trip in ms where it is known, and the
-    /// share lost. True where something else is to be kept.
-    pub fn measure(&mut self, rtt_ms: Option<f64>, loss: f64) -> bool {
-        self.unknown = rtt_ms.map_or(self.unknown + 1, |_| 0);
+    /// Takes in a measure, one a second: the round trip in ms where it is known, the share
+    /// lost, and whether anything was ever asked for again. True where something else is to
+    /// be kept.
+    pub fn measure(&mut self, rtt_ms: Option<f64>, loss: f64, asked: bool) -> bool {
         let fit = match rtt_ms {
             Some(rtt_ms) => Resend::fit(rtt_ms, loss),
-            None if self.unknown < UNKNOWN_AFTER => self.kept,
-            None => self.kept.max(Resend::Usual),
+            None if asked => self.kept.max(Resend::Usual),
+            None => self.kept,
         };
         self.less = if fit < self.kept { self.less + 1 } else { 0 };
         let changes = fit > self.kept || self.less >= LESS_AFTER;
@@ -128,29 +122,27 @@ mod tests {
     #[test]
     fn more_is_kept_at_once_and_less_after_ten_measures() {
         let mut keeper = Keeper::default();
-        assert!(!keeper.measure(Some(5.0), 0.0));
-        assert!(keeper.measure(Some(300.0), 0.0));
+        assert!(!keeper.measure(Some(5.0), 0.0, true));
+        assert!(keeper.measure(Some(300.0), 0.0, true));
         assert_eq!(keeper.kept(), Resend::Long);
         for _ in 0..9 {
-            assert!(!keeper.measure(Some(5.0), 0.0));
+            assert!(!keeper.measure(Some(5.0), 0.0, true));
         }
-        assert!(!keeper.measure(Some(300.0), 0.0), "begins anew");
+        assert!(!keeper.measure(Some(300.0), 0.0, true), "begins anew");
         for _ in 0..9 {
-            assert!(!keeper.measure(Some(5.0), 0.0));
+            assert!(!keeper.measure(Some(5.0), 0.0, true));
         }
-        assert!(keeper.measure(Some(5.0), 0.0));
+        assert!(keeper.measure(Some(5.0), 0.0, true));
         assert_eq!(keeper.kept(), Resend::Short);
     }
 
     #[test]
-    fn a_line_nobody_knows_is_a_usual_one_after_a_while() {
+    fn on_a_line_nobody_knows_more_is_kept_once_something_is_asked_for() {
         let mut keeper = Keeper::default();
-        for _ in 0..4 {
-            assert!(!keeper.measure(None, 0.0));
-        }
-        assert!(keeper.measure(None, 0.0));
+        assert!(!keeper.measure(None, 0.0, false));
+        assert!(keeper.measure(None, 0.0, true));
         assert_eq!(keeper.kept(), Resend::Usual);
-        assert!(!keeper.measure(None, 0.0));
+        assert!(!keeper.measure(None, 0.0, true));
     }
 
     proptest! {
@@ -162,7 +154,7 @@ mod tests {
             let mut since = 10;
             for (rtt, loss) in measures {
                 let before = keeper.kept();
-                keeper.measure(Some(rtt), loss);
+                keeper.measure(Some(rtt), loss, true);
                 since += 1;
                 prop_assert!(keeper.kept() >= Resend::fit(rtt, loss));
                 if keeper.kept() < before {
