@@ -149,7 +149,7 @@ impl Core {
         let times = 1 + u64::from(peer.lossy.is_lossy());
         let sound = VOICE_BPS * times * voices.count() as u64;
         let estimate = peer.estimated.then_some(peer.estimate).flatten();
-        let estimate = estimate.map(|bps| bps.max(peer.line.floor()).saturating_sub(sound));
+        let estimate = estimate.map(|bps| peer.line.budget(bps, now).saturating_sub(sound));
         let shares = peer.allocator.allocate(now, estimate, &wanted);
         if peer.estimated {
             peer.hold_ready(&shares, sound, now);

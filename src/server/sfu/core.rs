@@ -229,7 +229,7 @@ impl Core {
             RtcEvent::Connected => self.connected(index, now),
             RtcEvent::KeyframeRequest(request) => self.keyframe_asked(index, request.mid, now),
             RtcEvent::EgressBitrateEstimate(estimate) => self.estimated(index, &estimate, now),
-            RtcEvent::PeerStats(stats) => self.measured(index, &stats),
+            RtcEvent::PeerStats(stats) => self.looked_at(index, &stats),
             RtcEvent::MediaEgressStats(stats) => self.peers[index].reported.add(&stats),
             RtcEvent::MediaIngressStats(stats) => self.jittered(index, stats.mid, stats.jitter),
             RtcEvent::Closed => self.over.push(index),

@@ -6,29 +6,33 @@
 //! good the next step is tried, with the picture itself; where the line is bad a moment
 //! later, the estimate has the word for a while, and padding does the trying.
 
-use super::{
-    quality::{GOOD_LOSS, GOOD_RTT_MS},
-    queue::Queue,
-};
+use super::quality::{GOOD_LOSS, GOOD_RTT_MS};
 use std::time::{Duration, Instant};
 
 /// What a good line carries at least, untried. 600 kbit/s: the smallest layers of four people.
 const GOOD_LINE_BPS: u64 = 600_000;
-/// What a line carries at least on which nothing queues up, though it loses packets or is
-/// long: sending less would neither lose less nor come sooner. 300 kbit/s: a small picture
-/// or two.
-const CLEAR_LINE_BPS: u64 = 300_000;
-/// What a round trip is longer than the shortest of late, in ms, where something queues up:
-/// more than single packets that are late make of it.
-const QUEUE_MS: f64 = 150.0;
-/// The share of packets above which such a line is narrow as well.
-const CLEAR_LOSS: f64 = 0.2;
+/// What a line carries at least that loses packets and answers quickly: nothing queues up on
+/// it, so sending less would not lose less. 300 kbit/s: a small picture or two.
+const LOSSY_LINE_BPS: u64 = 300_000;
+/// The share of packets above which a quick line is narrow as well.
+const LOSSY_LOSS: f64 = 0.2;
 /// Good measures in a row after a bad one until something is tried.
 const GOOD_AFTER: u32 = 3;
+/// Round trips in a row, looked at between measures, that are bad enough to act upon: one
+/// alone may be a packet that was late.
+const LATE: u32 = 2;
 /// How soon after a try a bad measure is because of it.
 const SETTLES_WITHIN: Duration = Duration::from_secs(4);
+/// How long a line that has just become bad is not padded: what queued up has to get through.
+const RESTS_FOR: Duration = Duration::from_secs(4);
+/// How long it gets less than it carries, so that what queued up gets through.
+const DRAINS_FOR: Duration = Duration::from_secs(2);
+/// Of what it carries, how much that is, in percent.
+const DRAINED_PERCENT: u64 = 60;
 /// How long nothing is tried after that, the first time; doubled each time.
-const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(10);
+/// Good measures in a row with a step that is tried until the line is known to carry it.
+const HELD_AFTER: u32 = 3;
 /// The longest that it grows to.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
@@ -44,18 +48,22 @@ pub struct Needs {
 /// A line, as it is measured each second.
 #[derive(Debug)]
 pub struct Line {
-    /// Whether it was measured, and whether nothing queued up on it then.
-    clear: Option<bool>,
-    /// What of its round trip is a queue.
-    queue: Queue,
+    /// The round trip in milliseconds and the share of packets lost, as measured last.
+    measured: Option<(f64, f64)>,
     /// Good measures in a row.
     good: u32,
+    /// Bad round trips in a row between measures.
+    late: u32,
     /// What is sent on it.
     needs: Needs,
     /// What it was found to carry, or is tried with.
     found: u64,
+    /// When it became bad last.
+    turned: Option<Instant>,
     /// When a step was tried last.
     tried: Option<Instant>,
+    /// Good measures since something was tried.
+    held: u32,
     /// Until when nothing is tried.
     paused_until: Option<Instant>,
     /// How long that is next time.
@@ -65,12 +73,14 @@ pub struct Line {
 impl Default for Line {
     fn default() -> Self {
         Self {
-            clear: None,
-            queue: Queue::default(),
+            measured: None,
             good: GOOD_AFTER - 1,
+            late: 0,
             needs: Needs::default(),
             found: 0,
+            turned: None,
             tried: None,
+            held: 0,
             paused_until: None,
             pause: PAUSE,
         }
@@ -85,25 +95,20 @@ impl Line {
 
     /// Takes in a measure: the round trip in ms, the share lost, the estimate in bit/s.
     pub fn measure(&mut self, now: Instant, rtt_ms: f64, loss: f64, estimate: u64) {
-        let queue = self.queue.measure(rtt_ms);
-        self.clear = Some((rtt_ms < GOOD_RTT_MS || queue < QUEUE_MS) && loss < CLEAR_LOSS);
+        self.measured = Some((rtt_ms, loss));
         if !(rtt_ms < GOOD_RTT_MS && loss < GOOD_LOSS) {
-            self.good = 0;
-            self.found = 0;
-            if self
-                .tried
-                .take()
-                .is_some_and(|tried| now < tried + SETTLES_WITHIN)
-            {
-                self.paused_until = Some(now + self.pause);
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            }
+            self.turns_bad(now);
             return;
         }
         self.good = self.good.saturating_add(1);
         if self.good < GOOD_AFTER || self.is_paused(now) {
             self.found = 0;
+            self.held = 0;
             return;
+        }
+        self.held = self.held.saturating_add(1);
+        if self.held >= HELD_AFTER {
+            self.pause = PAUSE;
         }
         let Needs { sent, next } = self.needs;
         self.found = next.unwrap_or(sent);
@@ -112,11 +117,49 @@ impl Line {
         }
     }
 
+    /// Takes in a round trip between two measures: a line that has become narrow queues up
+    /// seconds in one.
+    pub fn glance(&mut self, now: Instant, rtt_ms: f64) {
+        self.late = if rtt_ms < GOOD_RTT_MS {
+            0
+        } else {
+            self.late + 1
+        };
+        if let Some((_, loss)) = self.measured.filter(|_| self.late >= LATE) {
+            self.measured = Some((rtt_ms, loss));
+            self.turns_bad(now);
+        }
+    }
+
+    /// The estimate has the word; a try of a moment ago has failed.
+    fn turns_bad(&mut self, now: Instant) {
+        if self.good > 0 {
+            self.turned = Some(now);
+        }
+        self.good = 0;
+        self.held = 0;
+        self.found = 0;
+        let tried = self.tried.take();
+        if tried.is_some_and(|tried| now < tried + SETTLES_WITHIN) {
+            self.paused_until = Some(now + self.pause);
+            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What is to be sent on it at most, in bit/s, where it is estimated to carry this.
+    pub fn budget(&self, estimate: u64, now: Instant) -> u64 {
+        let drains = self.turned.is_some_and(|turned| now < turned + DRAINS_FOR);
+        match drains && estimate < self.needs.sent {
+            true => estimate * DRAINED_PERCENT / 100,
+            false => estimate.max(self.floor()),
+        }
+    }
+
     /// What it carries at least, in bit/s.
-    pub fn floor(&self) -> u64 {
-        let untried = match self.clear {
+    fn floor(&self) -> u64 {
+        let untried = match self.measured {
             Some(_) if self.good >= GOOD_AFTER => GOOD_LINE_BPS,
-            Some(true) => CLEAR_LINE_BPS,
+            Some((rtt, loss)) if rtt < GOOD_RTT_MS && loss < LOSSY_LOSS => LOSSY_LINE_BPS,
             _ => 0,
         };
         untried.max(self.found)
@@ -124,7 +167,9 @@ impl Line {
 
     /// Whether the next step is found by padding: where it may not be tried.
     pub fn needs_padding(&self, now: Instant) -> bool {
-        self.clear.is_some() && (self.good < GOOD_AFTER || self.is_paused(now))
+        let rests = self.turned.is_some_and(|turned| now < turned + RESTS_FOR);
+        let untried = self.good < GOOD_AFTER || self.is_paused(now);
+        self.measured.is_some() && untried && !rests
     }
 
     /// Whether a try has failed of late.
@@ -172,19 +217,41 @@ mod tests {
         let (mut line, start) = (Line::default(), Instant::now());
         line.carries(STEP);
         let mut at = 0;
-        for pause in [30, 60, 120, 240, 300, 300] {
+        for pause in [10, 20, 40, 80, 160, 300, 300] {
             line.measure(start + seconds(at), 10.0, 0.0, 800_000);
             assert_eq!(line.floor(), 1_200_000);
-            line.measure(start + seconds(at + 1), 800.0, 0.1, 800_000);
+            line.measure(start + seconds(at + 1), 400.0, 0.1, 800_000);
             assert_eq!(line.floor(), 0);
             let failed = at + 1;
             for second in failed + 1..failed + pause {
                 line.measure(start + seconds(second), 10.0, 0.0, 800_000);
                 assert!(line.floor() <= GOOD_LINE_BPS, "not tried again yet");
-                assert!(line.needs_padding(start + seconds(second)));
+                let rests = seconds(second - failed) < RESTS_FOR;
+                assert_eq!(line.needs_padding(start + seconds(second)), !rests);
             }
             at = failed + pause;
         }
+    }
+
+    #[test]
+    fn a_step_that_holds_makes_the_next_pause_a_short_one() {
+        let (mut line, start) = (Line::default(), Instant::now());
+        line.carries(STEP);
+        let at = |second| start + seconds(second);
+        let fails = |line: &mut Line, second| {
+            line.measure(at(second), 10.0, 0.0, 800_000);
+            line.measure(at(second + 1), 400.0, 0.1, 800_000);
+            (2..).find(|later| {
+                line.measure(at(second + later), 10.0, 0.0, 800_000);
+                line.floor() > GOOD_LINE_BPS
+            })
+        };
+        assert_eq!(fails(&mut line, 0), Some(11));
+        assert_eq!(fails(&mut line, 20), Some(21), "after twice as long");
+        for second in 50..55 {
+            line.measure(at(second), 10.0, 0.0, 800_000);
+        }
+        assert_eq!(fails(&mut line, 55), Some(11));
     }
 
     #[test]
@@ -196,33 +263,40 @@ mod tests {
             line.measure(start + seconds(second), 10.0, 0.0, 800_000);
             line.floor()
         });
-        assert_eq!(floors, [CLEAR_LINE_BPS, CLEAR_LINE_BPS, 1_200_000]);
+        assert_eq!(floors, [LOSSY_LINE_BPS, LOSSY_LINE_BPS, 1_200_000]);
     }
 
     #[test]
-    fn a_line_on_which_nothing_queues_up_keeps_a_small_picture() {
+    fn a_line_that_becomes_narrow_is_bad_at_the_second_long_round_trip() {
+        let (mut line, start) = (Line::default(), Instant::now());
+        line.carries(STEP);
+        line.measure(start, 10.0, 0.0, 800_000);
+        for rtt in [400.0, 10.0, 700.0] {
+            line.glance(start + seconds(1), rtt);
+            assert_eq!(line.floor(), 1_200_000, "one alone");
+        }
+        line.glance(start + seconds(1), 900.0);
+        assert_eq!(line.floor(), 0);
+        let budget = |second, estimate| line.budget(estimate, start + seconds(second));
+        assert_eq!(budget(2, 500_000), 300_000, "what queued up gets through");
+        assert_eq!(budget(2, 800_000), 800_000, "it carries what is sent");
+        assert_eq!(budget(3, 500_000), 500_000);
+        assert!(line.needs_padding(start + seconds(5)), "the try has failed");
+    }
+
+    #[test]
+    fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
         let (mut line, start) = (Line::default(), Instant::now());
         for (rtt, loss, floor) in [
-            (20.0, 0.1, CLEAR_LINE_BPS),
+            (20.0, 0.1, LOSSY_LINE_BPS),
             (20.0, 0.3, 0),
-            (800.0, 0.0, 0),
-            (800.0, 0.1, 0),
+            (400.0, 0.0, 0),
+            (400.0, 0.1, 0),
         ] {
             line.measure(start, rtt, loss, 0);
             assert_eq!(line.floor(), floor, "{rtt} ms, {loss}");
-            assert!(line.needs_padding(start));
+            assert!(line.needs_padding(start + RESTS_FOR));
         }
-    }
-
-    #[test]
-    fn a_long_line_keeps_a_small_picture_as_long_as_it_does_not_become_longer() {
-        let (mut line, start) = (Line::default(), Instant::now());
-        for (second, rtt) in [450.0, 350.0, 500.0, 330.0, 470.0].into_iter().enumerate() {
-            line.measure(start + seconds(second as u64), rtt, 0.0, 50_000);
-            assert_eq!(line.floor(), CLEAR_LINE_BPS, "{rtt} ms");
-        }
-        line.measure(start + seconds(5), 1_500.0, 0.0, 50_000);
-        assert_eq!(line.floor(), 0);
     }
 
     proptest! {

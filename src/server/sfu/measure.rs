@@ -1,18 +1,26 @@
-//! What is known of a peer's line, once a second, and what follows from it.
+//! What is known of a peer's line: looked at four times a second, measured once, and what
+//! follows from it.
 
 use super::peer::Peer;
 use crate::protocol::Quality;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use str0m::stats::{MediaEgressStats, PeerStats};
 
 /// Silence of a connection after which the others are told that it is poor. 3 s: browsers
 /// check their line each second or so.
 const QUIET_FOR: Duration = Duration::from_secs(3);
 
-/// What a browser's receiver reports said (RFC 3550 6.4.2): all there is of a line that is
-/// not estimated.
+/// Between two measures.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+
+/// What was heard of a connection since the last measure. What a browser's receiver reports
+/// say (RFC 3550 6.4.2) is all there is of a line that is not estimated.
 #[derive(Debug, Default)]
 pub struct Reported {
+    /// Since when; none before anything was heard.
+    since: Option<Instant>,
+    /// Shares of packets that were lost on the way here: their sum, and how many.
+    ingress: (f64, u32),
     /// The longest round trip.
     pub rtt: Option<Duration>,
     /// The largest share of packets lost.
@@ -22,6 +30,16 @@ pub struct Reported {
 }
 
 impl Reported {
+    /// Takes in a look at the connection; true where it is time for a measure.
+    fn look(&mut self, stats: &PeerStats) -> bool {
+        if let Some(lost) = stats.ingress_loss_fraction {
+            self.ingress.0 += f64::from(lost);
+            self.ingress.1 += 1;
+        }
+        let since = *self.since.get_or_insert(stats.timestamp);
+        stats.timestamp >= since + MEASURE_EVERY
+    }
+
     /// Takes in what was said of one stream.
     pub fn add(&mut self, stats: &MediaEgressStats) {
         self.rtt = self.rtt.max(stats.rtt);
@@ -35,15 +53,29 @@ impl Reported {
 }
 
 impl Peer {
+    /// Looks at the connection, several times a second.
+    pub fn looked_at(&mut self, stats: &PeerStats) -> Option<Quality> {
+        if let Some(rtt) = stats.rtt {
+            self.line
+                .glance(stats.timestamp, rtt.as_secs_f64() * 1000.0);
+        }
+        self.reported
+            .look(stats)
+            .then(|| self.measured(stats))
+            .flatten()
+    }
+
     /// Takes in how the connection was during the last second; its quality where that changed.
-    pub fn measured(&mut self, stats: &PeerStats) -> Option<Quality> {
+    fn measured(&mut self, stats: &PeerStats) -> Option<Quality> {
+        let now = stats.timestamp;
         let reported = std::mem::take(&mut self.reported);
+        self.reported.since = Some(now);
         let rtt = stats.rtt.or(reported.rtt);
         let rtt_ms = rtt.map(|rtt| rtt.as_secs_f64() * 1000.0);
         let egress = stats.egress_loss_fraction.or(reported.loss);
         let share = |fraction: Option<f32>| f64::from(fraction.unwrap_or(0.0));
-        let loss = share(egress).max(share(stats.ingress_loss_fraction));
-        let now = stats.timestamp;
+        let ingress = reported.ingress.0 / f64::from(reported.ingress.1.max(1));
+        let loss = share(egress).max(ingress);
         let estimate = self.estimate.unwrap_or(0);
         self.line
             .measure(now, rtt_ms.unwrap_or(0.0), loss, estimate);

@@ -40,7 +40,6 @@ mod packet;
 mod peer;
 mod places;
 mod quality;
-mod queue;
 mod red;
 mod resend;
 mod rewrite;

@@ -43,7 +43,7 @@ const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(900);
 /// fit into 95 % of the estimate, and whoever was paused needs a tenth more.
 const SPARE: u64 = 120;
 /// How often a connection says how it is.
-const STATS_EVERY: Duration = Duration::from_secs(1);
+const STATS_EVERY: Duration = Duration::from_millis(250);
 /// Streams one person may send: each source, each layer, and their resends.
 const MAX_STREAMS: usize = 32;
 
@@ -99,7 +99,7 @@ pub struct Peer {
     pub line: Line,
     /// Whether voices are sent twice, because packets to it are lost.
     pub lossy: Lossy,
-    /// What its receiver reports said since the last measure.
+    /// What was heard of it since the last measure.
     pub reported: Reported,
     /// How long pictures that were sent to it are kept.
     pub keeper: Keeper,

@@ -247,9 +247,9 @@ impl Core {
     }
 
     /// How a connection is: told where that changed.
-    pub(super) fn measured(&mut self, index: usize, stats: &PeerStats) {
+    pub(super) fn looked_at(&mut self, index: usize, stats: &PeerStats) {
         let peer = &mut self.peers[index];
-        if let Some(quality) = peer.measured(stats) {
+        if let Some(quality) = peer.looked_at(stats) {
             let people = vec![PersonQuality {
                 id: peer.person.clone(),
                 quality,
