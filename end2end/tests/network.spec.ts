@@ -126,12 +126,20 @@ const relayOnly = (page: import('@playwright/test').Page) =>
     };
   });
 
+/** What the server tells somebody from now on. */
+function frames(somebody: Person): string[] {
+  const told: string[] = [];
+  somebody.page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => told.push(String(payload))));
+  return told;
+}
+
 for (const [way, p2pMax] of [['the server', 0], ['browser to browser', 2]] as const) {
   test(`where nothing but the relay gets through, it carries a call by ${way}`, async ({ person, name, startServer }) => {
     test.setTimeout(150_000);
     const server = await startServer({ p2pMax, turn: true });
     const ann = await person('Ann', { server });
     const ben = await person('Ben', { server });
+    const told = frames(ben);
     for (const somebody of [ann, ben]) {
       await paintCamera(somebody.page, COLOURS[somebody.name]);
       await relayOnly(somebody.page);
@@ -142,6 +150,10 @@ for (const [way, p2pMax] of [['the server', 0], ['browser to browser', 2]] as co
     await expectVoices(ann.page, 1);
     expect(await paths(ann.page)).toEqual(['relay']);
     expect(await server.metric('noom_turn_allocations')).toBeGreaterThan(1);
+    // Of Ann nothing reaches Ben but where the relay is (trust T13).
+    const signals = told.filter((frame) => frame.startsWith('{"type":"signal"')).join('\n');
+    const kinds = new Set([...signals.matchAll(/ typ (\w+)/g)].map(([, kind]) => kind));
+    expect([...kinds]).toEqual(p2pMax ? ['relay'] : []);
   });
 }
 

@@ -5,8 +5,9 @@ use super::{
     RoomKey,
     command::{Command, Event},
     core::Core,
+    mail::{Letter, Mail, Relayed},
     peer::Terms,
-    shard::{Letter, Mail, Relayed, Shard},
+    shard::Shard,
 };
 use mio::Waker;
 use std::{

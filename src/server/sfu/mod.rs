@@ -25,6 +25,8 @@ mod codecs;
 mod command;
 mod core;
 mod demux;
+#[cfg(test)]
+mod doubles;
 mod flood;
 mod forward;
 mod gather;
@@ -33,6 +35,7 @@ mod keyframes;
 mod layers;
 mod line;
 mod lossy;
+mod mail;
 mod measure;
 mod media_room;
 mod msid;

@@ -4,11 +4,11 @@
 //! what comes in, and sends what comes out. No packet crosses threads.
 
 use super::{
-    RelayPath, RoomKey,
+    RelayPath,
     arrivals::Incoming,
-    command::{Command, Event},
     core::{Core, Outgoing},
     gather::{self, Gather},
+    mail::{Letter, Mail},
     tcp::Tcp,
     udp::Udp,
 };
@@ -20,12 +20,10 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
-        mpsc::Receiver,
     },
     time::{Duration, Instant},
 };
 use str0m::net::{Protocol, Transmit};
-use tokio::sync::mpsc;
 
 /// The UDP socket.
 const UDP: Token = Token(0);
@@ -45,50 +43,6 @@ const RELAYED_AT_ONCE: usize = 256;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Over which time the load is measured.
 const LOAD_OVER: Duration = Duration::from_secs(1);
-
-/// What a shard is sent.
-pub enum Letter {
-    /// A room opens.
-    Open {
-        /// Which.
-        room: RoomKey,
-        /// Where it listens.
-        events: mpsc::Sender<Event>,
-    },
-    /// A room says something.
-    Command {
-        /// Which.
-        room: RoomKey,
-        /// What.
-        command: Command,
-    },
-    /// A room closes.
-    Close {
-        /// Which.
-        room: RoomKey,
-    },
-    /// The server stops.
-    Stop,
-}
-
-/// A datagram that came through our own TURN server.
-pub struct Relayed {
-    /// The relayed address of whoever sent it.
-    pub source: SocketAddr,
-    /// Our address.
-    pub local: SocketAddr,
-    /// What.
-    pub bytes: Vec<u8>,
-}
-
-/// What comes to a shard from other threads. Each has its own queue, so that many datagrams
-/// leave room for what rooms say.
-pub struct Mail {
-    /// What rooms say.
-    pub letters: Receiver<Letter>,
-    /// What came through our own TURN server.
-    pub relayed: Receiver<Relayed>,
-}
 
 /// The thread's own.
 pub struct Shard {

@@ -4,12 +4,9 @@
 use super::*;
 use crate::{
     protocol::{MediaOffer, OfferedTrack, ParticipantId, Slot, Source, Wanted},
-    server::sfu::{PeerKey, command::Command, peer::Terms},
+    server::sfu::{PeerKey, command::Command, doubles::core},
 };
-use str0m::{
-    crypto::from_feature_flags,
-    media::{Direction, MediaKind, Simulcast, SimulcastLayer},
-};
+use str0m::media::{Direction, MediaKind, Simulcast, SimulcastLayer};
 use tokio::sync::mpsc;
 
 const ROOM: RoomKey = RoomKey(1);
@@ -56,15 +53,7 @@ fn comes_in(core: &mut Core, number: u64, slots: usize, now: Instant) {
 
 /// Somebody who sees four cameras.
 fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
-    let (events, receiver) = mpsc::channel(256);
-    let certificate = from_feature_flags().dtls_provider.generate_certificate();
-    let terms = Terms {
-        candidates: vec![([127, 0, 0, 1], 7882).into()],
-        certificate: certificate.expect("a certificate"),
-    };
-    let now = Instant::now();
-    let mut core = Core::new(terms, now);
-    core.open(ROOM, events);
+    let (mut core, events, now) = core();
     (1..=4).for_each(|number| comes_in(&mut core, number, 0, now));
     comes_in(&mut core, VIEWER.0, 4, now);
     let wanted = |number| Wanted {
@@ -78,7 +67,7 @@ fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
         wanted: (1..=4).map(wanted).collect(),
     };
     core.command(ROOM, command, now);
-    (core, receiver, now)
+    (core, events, now)
 }
 
 /// What the viewer's slots carry by what was told: whose pictures run.

@@ -66,6 +66,10 @@ impl Allocation {
     }
 }
 
+/// What a packet costs beside its bytes: IP, UDP and TURN's own headers, so that a flood of
+/// small ones is one too.
+const HEADERS_BYTES: usize = 64;
+
 /// Bytes a second, and a second's worth at once.
 pub struct Budget(DefaultDirectRateLimiter);
 
@@ -75,9 +79,10 @@ impl Budget {
         Self(RateLimiter::direct(Quota::per_second(bytes_per_second)))
     }
 
-    /// Whether these bytes are within it; they are spent then. An empty packet costs a byte.
+    /// Whether a packet of these bytes is within it; they are spent then, with its headers.
     pub fn allows(&self, bytes: usize) -> bool {
-        let cost = u32::try_from(bytes).ok().and_then(NonZeroU32::new);
+        let cost = u32::try_from(bytes + HEADERS_BYTES);
+        let cost = cost.ok().and_then(NonZeroU32::new);
         let cost = cost.unwrap_or(NonZeroU32::MIN);
         matches!(self.0.check_n(cost), Ok(Ok(())))
     }
