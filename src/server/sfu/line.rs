@@ -23,18 +23,18 @@ const GOOD_AFTER: u32 = 3;
 const LATE: u32 = 2;
 /// How soon after a try a bad measure is because of it.
 const SETTLES_WITHIN: Duration = Duration::from_secs(4);
+/// How long nothing is tried after that, the first time; doubled each time.
+const PAUSE: Duration = Duration::from_secs(10);
+/// The longest that it grows to.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Good measures in a row with a step that is tried until the line is known to carry it.
+const HELD_AFTER: u32 = 3;
 /// How long a line that has just become bad is not padded: what queued up has to get through.
 const RESTS_FOR: Duration = Duration::from_secs(4);
 /// How long it gets less than it carries, so that what queued up gets through.
 const DRAINS_FOR: Duration = Duration::from_secs(2);
 /// Of what it carries, how much that is, in percent.
 const DRAINED_PERCENT: u64 = 60;
-/// How long nothing is tried after that, the first time; doubled each time.
-const PAUSE: Duration = Duration::from_secs(10);
-/// Good measures in a row with a step that is tried until the line is known to carry it.
-const HELD_AFTER: u32 = 3;
-/// The longest that it grows to.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// What is sent on a line, in bit/s, with what it needs to spare.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
