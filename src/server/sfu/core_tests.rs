@@ -131,8 +131,8 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
     let bits = track.layers[0].meter.bitrate_bps(now);
     assert_eq!(
         bits,
-        5 * 100 * 8 * 10,
-        "five packets in a tenth of a second"
+        5 * 100 * 8 * 2,
+        "five packets in half a second"
     );
 }
 

@@ -13,9 +13,6 @@ const WEIGHT: f64 = 0.3;
 /// Silence after which a layer is not live. 1.5 s: a still screen is sent at 1 frame a
 /// second or so.
 const LIVE_FOR: Duration = Duration::from_millis(1500);
-/// The least time a first window is divided by, so that one burst is not a flood.
-const SHORTEST: Duration = Duration::from_millis(100);
-
 /// The meter of one layer. The default has heard nothing.
 #[derive(Debug, Default)]
 pub struct LayerMeter {
@@ -48,7 +45,9 @@ impl LayerMeter {
         };
         let passed = now.saturating_duration_since(since);
         let rate = match self.average {
-            None => rate(self.bytes, passed.max(SHORTEST)),
+            // It begins with a keyframe: spread over less than a window, a shared screen would
+            // look like a flood, and everybody's pictures were paused for it.
+            None => rate(self.bytes, passed.max(WINDOW)),
             Some(average) if passed < WINDOW => average,
             Some(average) => self.settled(average, whole_windows(passed)),
         };
@@ -117,11 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_layer_is_measured_from_its_beginning() {
+    fn a_steady_layer_is_measured_after_half_a_second() {
         let (mut meter, start) = (LayerMeter::default(), Instant::now());
         assert_eq!(meter.bitrate_bps(start), 0);
         let mut from = 0;
-        for ms in [200, 480, 900, 3_000] {
+        for ms in [500, 900, 3_000] {
             feed(&mut meter, start, from, ms, 800_000);
             assert_near(
                 meter.bitrate_bps(start + Duration::from_millis(ms)),
@@ -130,6 +129,22 @@ mod tests {
             );
             from = ms;
         }
+    }
+
+    #[test]
+    fn a_screen_that_begins_is_no_flood() {
+        let (mut meter, start) = (LayerMeter::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        // A keyframe of 50,000 bytes within 50 ms, and little after it.
+        (0..50).for_each(|ms| meter.packet(1_000, at(ms)));
+        feed(&mut meter, start, 50, 2_000, 80_000);
+        assert!(meter.bitrate_bps(at(2_000)) < 400_000);
+        let (mut meter, mut most) = (LayerMeter::default(), 0);
+        (0..50).for_each(|ms| {
+            meter.packet(1_000, at(ms));
+            most = most.max(meter.bitrate_bps(at(ms)));
+        });
+        assert_eq!(most, 800_000);
     }
 
     #[test]

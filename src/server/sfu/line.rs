@@ -21,6 +21,9 @@ const GOOD_AFTER: u32 = 3;
 /// Round trips in a row, looked at between measures, that are bad enough to act upon: one
 /// alone may be a packet that was late.
 const LATE: u32 = 2;
+/// Of what was estimated of late, below how much the line has become narrow, in percent: a
+/// receiver that is busy for a moment is late, too.
+const FALLEN_PERCENT: u64 = 60;
 /// How soon after a try a bad measure is because of it.
 const SETTLES_WITHIN: Duration = Duration::from_secs(4);
 /// How long nothing is tried after that, the first time; doubled each time.
@@ -54,6 +57,8 @@ pub struct Line {
     good: u32,
     /// Bad round trips in a row between measures.
     late: u32,
+    /// What was estimated at the last two measures, in bit/s.
+    estimates: [u64; 2],
     /// What is sent on it.
     needs: Needs,
     /// What it was found to carry, or is tried with.
@@ -76,6 +81,7 @@ impl Default for Line {
             measured: None,
             good: GOOD_AFTER - 1,
             late: 0,
+            estimates: [0; 2],
             needs: Needs::default(),
             found: 0,
             turned: None,
@@ -96,6 +102,7 @@ impl Line {
     /// Takes in a measure: the round trip in ms, the share lost, the estimate in bit/s.
     pub fn measure(&mut self, now: Instant, rtt_ms: f64, loss: f64, estimate: u64) {
         self.measured = Some((rtt_ms, loss));
+        self.estimates = [self.estimates[1], estimate];
         if !(rtt_ms < GOOD_RTT_MS && loss < GOOD_LOSS) {
             self.turns_bad(now);
             return;
@@ -117,18 +124,25 @@ impl Line {
         }
     }
 
-    /// Takes in a round trip between two measures: a line that has become narrow queues up
-    /// seconds in one.
-    pub fn glance(&mut self, now: Instant, rtt_ms: f64) {
+    /// Takes in a round trip between two measures, and the estimate: a line that has become
+    /// narrow queues up seconds in one.
+    pub fn glance(&mut self, now: Instant, rtt_ms: f64, estimate: u64) {
         self.late = if rtt_ms < GOOD_RTT_MS {
             0
         } else {
             self.late + 1
         };
-        if let Some((_, loss)) = self.measured.filter(|_| self.late >= LATE) {
+        let narrow = self.late >= LATE && self.has_fallen(estimate);
+        if let Some((_, loss)) = self.measured.filter(|_| narrow) {
             self.measured = Some((rtt_ms, loss));
             self.turns_bad(now);
         }
+    }
+
+    /// Whether much less is estimated than of late.
+    fn has_fallen(&self, estimate: u64) -> bool {
+        let [before, last] = self.estimates;
+        estimate * 100 < before.max(last) * FALLEN_PERCENT
     }
 
     /// The estimate has the word; a try of a moment ago has failed.
@@ -149,7 +163,7 @@ impl Line {
     /// What is to be sent on it at most, in bit/s, where it is estimated to carry this.
     pub fn budget(&self, estimate: u64, now: Instant) -> u64 {
         let drains = self.turned.is_some_and(|turned| now < turned + DRAINS_FOR);
-        match drains && estimate < self.needs.sent {
+        match drains && self.has_fallen(estimate) {
             true => estimate * DRAINED_PERCENT / 100,
             false => estimate.max(self.floor()),
         }
@@ -272,15 +286,17 @@ mod tests {
         line.carries(STEP);
         line.measure(start, 10.0, 0.0, 800_000);
         for rtt in [400.0, 10.0, 700.0] {
-            line.glance(start + seconds(1), rtt);
+            line.glance(start + seconds(1), rtt, 300_000);
             assert_eq!(line.floor(), 1_200_000, "one alone");
         }
-        line.glance(start + seconds(1), 900.0);
+        line.glance(start + seconds(1), 900.0, 700_000);
+        assert_eq!(line.floor(), 1_200_000, "a busy receiver");
+        line.glance(start + seconds(1), 900.0, 300_000);
         assert_eq!(line.floor(), 0);
         let budget = |second, estimate| line.budget(estimate, start + seconds(second));
-        assert_eq!(budget(2, 500_000), 300_000, "what queued up gets through");
-        assert_eq!(budget(2, 800_000), 800_000, "it carries what is sent");
-        assert_eq!(budget(3, 500_000), 500_000);
+        assert_eq!(budget(2, 300_000), 180_000, "what queued up gets through");
+        assert_eq!(budget(2, 700_000), 700_000, "it carries that much again");
+        assert_eq!(budget(3, 300_000), 300_000);
         assert!(line.needs_padding(start + seconds(5)), "the try has failed");
     }
 

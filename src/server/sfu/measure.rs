@@ -55,9 +55,9 @@ impl Reported {
 impl Peer {
     /// Looks at the connection, several times a second.
     pub fn looked_at(&mut self, stats: &PeerStats) -> Option<Quality> {
-        if let Some(rtt) = stats.rtt {
-            self.line
-                .glance(stats.timestamp, rtt.as_secs_f64() * 1000.0);
+        if let (Some(rtt), Some(estimate)) = (stats.rtt, self.estimate) {
+            let rtt_ms = rtt.as_secs_f64() * 1000.0;
+            self.line.glance(stats.timestamp, rtt_ms, estimate);
         }
         self.reported
             .look(stats)
