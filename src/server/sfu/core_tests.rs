@@ -129,11 +129,7 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
         .next()
         .expect("a track");
     let bits = track.layers[0].meter.bitrate_bps(now);
-    assert_eq!(
-        bits,
-        5 * 100 * 8 * 2,
-        "five packets in half a second"
-    );
+    assert_eq!(bits, 5 * 100 * 8 * 2, "five packets in half a second");
 }
 
 #[test]
