@@ -3,7 +3,7 @@ import type { Page } from '@playwright/test';
 /** Somebody to look at: the wall behind them, their clothes, their hair. */
 export type Portrait = [wall: string, clothes: string, hair: string];
 
-/** A drawn person for a camera, a page of slides for a screen, and a voice for whoever `speaks`. */
+/** A drawn person for a camera, whose mouth moves where they speak, and a page of slides for a screen. */
 export async function portray(page: Page, portrait: Portrait, speaks = false): Promise<void> {
   await page.addInitScript(
     ({ portrait: [wall, clothes, hair], speaks }) => {
@@ -51,20 +51,10 @@ export async function portray(page: Page, portrait: Portrait, speaks = false): P
           to.fillRect(880 + 85 * n, 620 - height, 60, height);
         });
       };
-      let sound: AudioContext | undefined;
-      MediaDevices.prototype.getUserMedia = async ({ video, audio }: MediaStreamConstraints = {}) => {
+      const { getUserMedia } = MediaDevices.prototype;
+      MediaDevices.prototype.getUserMedia = async function ({ video, audio }: MediaStreamConstraints = {}) {
         const tracks = video ? board(1280, 720, person).getTracks() : [];
-        if (audio) {
-          sound ??= new AudioContext();
-          const out = sound.createMediaStreamDestination();
-          if (speaks) {
-            const voice = sound.createOscillator();
-            voice.connect(out);
-            voice.start();
-          }
-          await sound.resume();
-          tracks.push(...out.stream.getTracks());
-        }
+        if (audio) tracks.push(...(await getUserMedia.call(this, { audio })).getTracks());
         return new MediaStream(tracks);
       };
       MediaDevices.prototype.getDisplayMedia = async () => board(1280, 720, slide);

@@ -31,6 +31,7 @@ pub mod rooms;
 mod serve;
 pub mod sfu;
 pub mod store;
+mod streams;
 pub mod telemetry;
 pub mod turn;
 

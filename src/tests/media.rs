@@ -16,6 +16,15 @@ async fn app() -> TestApp {
     TestApp::start_with(patient(), &["--p2p-max", "0"]).await
 }
 
+/// Ann, and Ben who sees her.
+async fn seen(app: &TestApp) -> (Guest, Guest) {
+    let mut ann = Guest::connects(app, "team", "Ann").await;
+    let mut ben = Guest::connects(app, "team", "Ben").await;
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+    (ann, ben)
+}
+
 #[tokio::test]
 async fn a_picture_comes_in_the_slot_of_the_person_who_sent_it() {
     let app = app().await;
@@ -326,10 +335,7 @@ async fn call_messages_of_the_sfu_are_only_for_those_in_the_call() {
 #[tokio::test]
 async fn media_goes_on_while_the_socket_is_down_and_is_taken_up_again() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ben.wants(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+    let (mut ann, mut ben) = seen(&app).await;
     let was = ann.client.joined().clone();
     ann.client = app.resume("team", "Ann", &was, 0).await;
     ben.sees(&mut ann, 2).await;
@@ -349,10 +355,7 @@ async fn media_goes_on_while_the_socket_is_down_and_is_taken_up_again() {
 #[tokio::test]
 async fn a_slot_that_became_free_while_the_socket_was_down_is_told_to_be_free() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ben.wants(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+    let (mut ann, mut ben) = seen(&app).await;
     let was = ben.client.joined().clone();
     // Nobody listens at the old socket; the new one joins only after Ann has left.
     drop(std::mem::replace(&mut ben.client, app.connect().await));
@@ -388,10 +391,7 @@ fn soon_away() -> Timing {
 #[tokio::test]
 async fn whoever_comes_back_for_another_stay_is_seen_though_their_former_media_never_ended() {
     let app = TestApp::start_with(soon_away(), &["--p2p-max", "0"]).await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ben.wants(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+    let (mut ann, mut ben) = seen(&app).await;
     let was = loses_their_line(&app, &mut ann, &mut ben).await;
     // Their program was started again: nothing of the former connection says goodbye.
     let client = app.resume("team", "Ann", &was, 0).await;
@@ -434,10 +434,7 @@ async fn a_call_stays_with_the_server_for_whoever_has_lost_their_line_only() {
 #[tokio::test]
 async fn a_packet_too_large_to_be_passed_on_ends_nobody() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ben.wants(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+    let (mut ann, mut ben) = seen(&app).await;
     for _ in 0..20 {
         ann.shows_in(1_800);
         ann.goes_on().await;
@@ -451,10 +448,7 @@ async fn a_packet_too_large_to_be_passed_on_ends_nobody() {
 #[tokio::test]
 async fn what_strangers_send_to_the_media_port_disturbs_nobody() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ben.wants(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+    let (mut ann, mut ben) = seen(&app).await;
     let port = app
         .context
         .sfu
@@ -530,10 +524,7 @@ async fn a_certificate_other_than_the_one_described_gets_no_media() {
 #[tokio::test]
 async fn nobody_is_told_where_the_others_are() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ben.wants(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+    let (ann, mut ben) = seen(&app).await;
     ben.lives(Duration::from_millis(100)).await;
     let address = ann.udp.local_addr().expect("bound").ip().to_string();
     let told: Vec<_> = ben

@@ -206,8 +206,9 @@ impl Room {
         if let Some(place) = self.kept.iter().position(|k| k.connection.key == peer) {
             let Kept { id, leg, .. } = self.kept.remove(place);
             let away = false;
-            let left = everybody(ServerMessage::CallLeft { id, leg, away });
-            return [vec![left], self.review_mode(now)].concat();
+            let mut effects = vec![everybody(ServerMessage::CallLeft { id, leg, away })];
+            effects.extend(self.review_mode(now));
+            return effects;
         }
         let Some(place) = self.place_of(peer) else {
             return Vec::new();

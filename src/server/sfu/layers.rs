@@ -13,6 +13,7 @@ const WEIGHT: f64 = 0.3;
 /// Silence after which a layer is not live. 1.5 s: a still screen is sent at 1 frame a
 /// second or so.
 const LIVE_FOR: Duration = Duration::from_millis(1500);
+
 /// The meter of one layer. The default has heard nothing.
 #[derive(Debug, Default)]
 pub struct LayerMeter {

@@ -22,11 +22,11 @@ pub struct Reported {
     /// Shares of packets that were lost on the way here: their sum, and how many.
     ingress: (f64, u32),
     /// The longest round trip.
-    pub rtt: Option<Duration>,
+    rtt: Option<Duration>,
     /// The largest share of packets lost.
-    pub loss: Option<f32>,
+    loss: Option<f32>,
     /// Whether a packet was ever asked for again (NACK, RFC 4585 6.2.1).
-    pub asked: bool,
+    asked: bool,
 }
 
 impl Reported {

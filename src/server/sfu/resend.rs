@@ -16,7 +16,7 @@ const SHORT_LOSS: f64 = 0.005;
 const CHANGES_AFTER: u32 = 10;
 
 /// What is kept of each stream of pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
     /// 150 ms: three round trips and what a browser waits before it asks.
     Short,
@@ -75,22 +75,26 @@ impl Keeper {
     /// lost, and whether anything was ever asked for again. True where something else is to
     /// be kept.
     pub fn measure(&mut self, rtt_ms: Option<f64>, loss: f64, asked: bool) -> bool {
-        let before = self.kept();
         let fit = match rtt_ms {
             Some(rtt_ms) => Resend::fit(rtt_ms, loss),
             None if asked => Resend::Usual,
             None => return false,
         };
+        if self.kept == Some(fit) {
+            self.other = None;
+            return false;
+        }
         let run = match self.other {
             Some((other, run)) if other == fit => run + 1,
             _ => 1,
         };
-        self.other = (self.kept != Some(fit)).then_some((fit, run));
-        if self.kept.is_none() || (self.other.is_some() && run >= CHANGES_AFTER) {
-            self.kept = Some(fit);
-            self.other = None;
+        if self.kept.is_some() && run < CHANGES_AFTER {
+            self.other = Some((fit, run));
+            return false;
         }
-        self.kept() != before
+        let before = self.kept();
+        (self.kept, self.other) = (Some(fit), None);
+        fit != before
     }
 }
 

@@ -131,10 +131,8 @@ impl OutSlot {
 
     /// Carries nothing any more.
     pub fn free(&mut self) {
+        self.pause();
         self.track = None;
-        self.current = None;
-        self.target = None;
-        self.wished = None;
         self.paused = false;
     }
 

@@ -3,7 +3,7 @@
 
 use crate::server::{
     limits::{MEDIA_TCP_QUEUE_BYTES, MEDIA_TCP_STREAMS, MEDIA_TCP_STREAMS_OF_ADDRESS},
-    network::network,
+    streams::{Streams, Ticket},
 };
 use mio::{
     Interest, Registry, Token,
@@ -12,7 +12,7 @@ use mio::{
 use std::{
     collections::HashMap,
     io::{self, Read as _, Write},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -31,6 +31,8 @@ pub struct Tcp {
     streams: HashMap<Token, Stream>,
     /// By the address they come from.
     tokens: HashMap<SocketAddr, Token>,
+    /// How many there may be.
+    places: Streams,
     /// Streams that may hold more than was read in their turn.
     unread: Vec<Token>,
     /// The next token.
@@ -51,6 +53,8 @@ struct Stream {
     queue: Vec<u8>,
     /// When something came last.
     heard: Instant,
+    /// Its place among the streams.
+    _ticket: Ticket,
 }
 
 impl Tcp {
@@ -63,6 +67,7 @@ impl Tcp {
             listener: TcpListener::bind(address)?,
             streams: HashMap::new(),
             tokens: HashMap::new(),
+            places: Streams::new(MEDIA_TCP_STREAMS, MEDIA_TCP_STREAMS_OF_ADDRESS),
             unread: Vec::new(),
             next: first,
         })
@@ -79,10 +84,12 @@ impl Tcp {
         while let Ok((mut socket, source)) = self.listener.accept() {
             let token = Token(self.next);
             let source = super::udp::canonical(source);
-            let watched = self.has_place_for(source.ip())
-                && registry
-                    .register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)
-                    .is_ok();
+            let Some(ticket) = self.places.admit(source.ip()) else {
+                continue;
+            };
+            let watched = registry
+                .register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)
+                .is_ok();
             let (true, Ok(local)) = (watched, socket.local_addr()) else {
                 continue;
             };
@@ -96,18 +103,10 @@ impl Tcp {
                 partial: Vec::new(),
                 queue: Vec::new(),
                 heard: now,
+                _ticket: ticket,
             };
             self.streams.insert(token, stream);
         }
-    }
-
-    /// Whether another stream may come from an address. Loopback is not limited: behind it is
-    /// a proxy for everybody.
-    fn has_place_for(&self, ip: IpAddr) -> bool {
-        let same = |stream: &&Stream| network(stream.source.ip()) == network(ip);
-        self.streams.len() < MEDIA_TCP_STREAMS
-            && (ip.is_loopback()
-                || self.streams.values().filter(same).count() < MEDIA_TCP_STREAMS_OF_ADDRESS)
     }
 
     /// Streams that are to be read again, though nothing new is said of them.

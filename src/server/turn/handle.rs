@@ -4,13 +4,13 @@ use super::{
     credentials::Credentials,
     engine::{Engine, Moment},
     media::{MediaPort, Relay},
-    options::{SWEEP_EVERY, TurnError, TurnOptions},
+    options::{MAX_STREAMS, MAX_STREAMS_OF_ADDRESS, SWEEP_EVERY, TurnError, TurnOptions},
     path::Client,
     stats::TurnStats,
-    streams::Streams,
     tcp::{self, Host, stopped},
     udp::Udp,
 };
+use crate::server::streams::Streams;
 use std::{
     io,
     net::SocketAddr,
@@ -60,7 +60,7 @@ impl Turn {
         let stopping = watch::Sender::new(false);
         let host = Host {
             engine: engine.clone(),
-            streams: Streams::default(),
+            streams: Streams::new(MAX_STREAMS, MAX_STREAMS_OF_ADDRESS),
             stopping: stopping.subscribe(),
         };
         let inner = Inner {

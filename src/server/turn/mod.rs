@@ -23,7 +23,6 @@ mod request;
 mod requests;
 mod stats;
 mod stream;
-mod streams;
 mod table;
 mod tcp;
 mod throttle;

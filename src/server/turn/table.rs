@@ -83,8 +83,7 @@ impl Budget {
     pub fn allows(&self, bytes: usize) -> bool {
         let cost = u32::try_from(bytes + HEADERS_BYTES);
         let cost = cost.ok().and_then(NonZeroU32::new);
-        let cost = cost.unwrap_or(NonZeroU32::MIN);
-        matches!(self.0.check_n(cost), Ok(Ok(())))
+        cost.is_some_and(|cost| matches!(self.0.check_n(cost), Ok(Ok(()))))
     }
 }
 

@@ -5,8 +5,8 @@ use super::{
     options::STREAM_PATIENCE,
     path::{Client, Transport},
     stream,
-    streams::{Streams, Ticket},
 };
+use crate::server::streams::{Streams, Ticket};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},

@@ -1,7 +1,6 @@
 //! How many TCP connections there are, in all and from one address.
 
-use super::options::{MAX_STREAMS, MAX_STREAMS_OF_ADDRESS};
-use crate::server::network::network;
+use super::network::network;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -9,10 +8,14 @@ use std::{
 };
 
 /// The connections; cloning it is cheap.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Streams {
     /// Shared with the tickets.
     open: Arc<Mutex<Open>>,
+    /// How many there may be.
+    most: usize,
+    /// How many there may be from one address.
+    most_of_address: usize,
 }
 
 /// The counts.
@@ -37,13 +40,23 @@ pub struct Ticket {
 }
 
 impl Streams {
-    /// A place for one more, if there is one.
+    /// None yet; so many there may be in all, and from one address.
+    pub fn new(most: usize, most_of_address: usize) -> Self {
+        Self {
+            open: Arc::default(),
+            most,
+            most_of_address,
+        }
+    }
+
+    /// A place for one more, if there is one. Loopback has no limit of its own: behind it is
+    /// a proxy for everybody.
     pub fn admit(&self, ip: IpAddr) -> Option<Ticket> {
         let address = network(ip);
         let mut open = self.lock();
         let same = open.by_address.get(&address).copied().unwrap_or_default();
-        let crowded = same >= MAX_STREAMS_OF_ADDRESS && !ip.is_loopback();
-        if open.total >= MAX_STREAMS || crowded {
+        let crowded = same >= self.most_of_address && !ip.is_loopback();
+        if open.total >= self.most || crowded {
             return None;
         }
         open.total += 1;
