@@ -47,12 +47,15 @@ impl Core {
             counts::DATAGRAMS_DROPPED.add(1);
             return;
         };
-        let input = Input::Receive(now, receive);
         // One thing at a time: a second packet would take the place of one that str0m has
         // not handed out yet.
         if self.peers.get(index).is_some_and(|peer| peer.dirty) {
             self.drain(index, now);
         }
+        let Some(peer) = self.peers.get_mut(index) else {
+            return;
+        };
+        let input = Input::Receive(peer.moves_to(now), receive);
         let welcome = match is_stun(datagram.bytes) {
             true => self.check(index, way, datagram.relayed, &input),
             false => self.follow(index, way),

@@ -7,7 +7,7 @@ use crate::server::sfu::{
     doubles::{Browser, core, person},
 };
 use proptest::prelude::*;
-use str0m::net::Protocol;
+use str0m::{Input, net::Protocol};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
@@ -130,6 +130,29 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
         .expect("a track");
     let bits = track.layers[0].meter.bitrate_bps(now);
     assert_eq!(bits, 5 * 100 * 8 * 2, "five packets in half a second");
+}
+
+#[test]
+fn packets_that_are_written_together_leave_together() {
+    let (mut core, mut events, mut now) = core();
+    let browser = Browser::inside(&mut core, &mut events, &mut now);
+    let (index, peer) = core.peers.iter_mut().next().expect("there");
+    assert!(peer.estimated);
+    let pt = peer.rtc.media(browser.slot).expect("there").remote_pts()[0];
+    let mut direct = peer.rtc.direct_api();
+    let stream = direct
+        .stream_tx_by_mid(browser.slot, None)
+        .expect("sends by it");
+    for seq in 1..=6_u64 {
+        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), 0, now, vec![0x10; 900]);
+        stream.write_rtp(write);
+    }
+    peer.written = true;
+    core.soil(index);
+    core.settle(now);
+    let sent = core.outgoing().iter();
+    let pictures = sent.filter(|sent| sent.transmit.contents.len() > 900);
+    assert_eq!(pictures.count(), 6);
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct Browser {
     pub rtc: str0m::Rtc,
     /// Its camera.
     pub mid: str0m::media::Mid,
+    /// Where it takes pictures.
+    pub slot: str0m::media::Mid,
     /// The offer under way.
     pub pending: Option<str0m::change::SdpPendingOffer>,
     /// Where it is.
@@ -72,18 +74,17 @@ impl Browser {
         browser
     }
 
-    /// A browser that offers a camera.
+    /// A browser that offers a camera, and takes one.
     pub fn offers(now: Instant) -> (Self, MediaOffer) {
         let mut rtc = str0m::Rtc::builder().set_rtp_mode(true).build(now);
         let address = ([127, 0, 0, 1], 4000).into();
         let candidate = str0m::Candidate::host(address, "udp").expect("valid");
         rtc.add_local_candidate(candidate);
         let mut api = rtc.sdp_api();
-        let (kind, direction) = (
-            str0m::media::MediaKind::Video,
-            str0m::media::Direction::SendOnly,
-        );
-        let mid = api.add_media(kind, direction, None, None, None);
+        let kind = str0m::media::MediaKind::Video;
+        let mut add = |direction| api.add_media(kind, direction, None, None, None);
+        let mid = add(str0m::media::Direction::SendOnly);
+        let slot = add(str0m::media::Direction::RecvOnly);
         let (offer, pending) = api.apply().expect("something to offer");
         let track = crate::protocol::OfferedTrack {
             mid: mid.to_string(),
@@ -100,6 +101,7 @@ impl Browser {
             Self {
                 rtc,
                 mid,
+                slot,
                 pending,
                 host: address,
                 address,

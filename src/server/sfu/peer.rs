@@ -5,7 +5,7 @@ use super::{
     PeerKey, RoomKey,
     allocator::{Allocator, Shares},
     codecs::{self, Codec},
-    core::Outgoing,
+    core::{Outgoing, guarded},
     demux::{Demux, is_stun},
     flood::Flood,
     line::{Line, Needs},
@@ -28,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 use str0m::{
-    Candidate, Rtc,
+    Candidate, Input, Rtc,
     bwe::Bitrate,
     change::SdpOffer,
     config::DtlsCert,
@@ -42,6 +42,8 @@ const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(900);
 /// What a step needs of the line before it is taken, in per cent of what it costs: it is to
 /// fit into 95 % of the estimate, and whoever was paused needs a tenth more.
 const SPARE: u64 = 120;
+/// What is due within this is done now. `str0m` asks for a microsecond between packets.
+const AT_ONCE: Duration = Duration::from_micros(2);
 /// How often a connection says how it is.
 const STATS_EVERY: Duration = Duration::from_millis(250);
 /// Streams one person may send: each source, each layer, and their resends.
@@ -85,6 +87,8 @@ pub struct Peer {
     pub estimated: bool,
     /// When it was made.
     pub since: Instant,
+    /// The time it was told last.
+    clock: Instant,
     /// When something came last.
     pub heard: Instant,
     /// How much it may send.
@@ -149,6 +153,7 @@ impl Peer {
             estimate: None,
             estimated,
             since: now,
+            clock: now,
             heard: now,
             flood: Flood::new(now),
             connected: false,
@@ -162,6 +167,24 @@ impl Peer {
             dirty: false,
             written: false,
         }
+    }
+
+    /// Tells it the time; nothing where that ends it.
+    pub fn tick(&mut self, now: Instant) -> Option<()> {
+        let now = self.moves_to(now);
+        guarded(|| self.rtc.handle_input(Input::Timeout(now)))
+    }
+
+    /// Its time moves on to this; it never goes back. Draining runs ahead of the clock, by a
+    /// microsecond a packet.
+    pub fn moves_to(&mut self, now: Instant) -> Instant {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    /// Whether a moment it waits for is as good as now.
+    pub fn is_due(&self, at: Instant) -> bool {
+        at <= self.clock + AT_ONCE
     }
 
     /// Answers an offer; the slots and tracks it names are there afterwards.
