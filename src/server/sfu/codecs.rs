@@ -21,6 +21,11 @@ const H264_PROFILE: u32 = 0x0042_e01f;
 /// The type of the NAL unit that says how to decode what follows (H.264 7.4.1).
 const H264_SPS: u8 = 7;
 
+/// The clock rate of all pictures (RFC 7741 and its siblings).
+pub const VIDEO_CLOCK: u32 = 90_000;
+/// The clock rate of all sound (RFC 7587 4.1).
+pub const AUDIO_CLOCK: u32 = 48_000;
+
 /// A codec that passes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
@@ -49,6 +54,14 @@ impl Codec {
             format::Codec::H264 => Some(Self::H264),
             format::Codec::Av1 => Some(Self::Av1),
             _ => None,
+        }
+    }
+
+    /// Ticks of its media time a second.
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Self::Opus => AUDIO_CLOCK,
+            Self::Vp8 | Self::Vp9 | Self::H264 | Self::Av1 => VIDEO_CLOCK,
         }
     }
 

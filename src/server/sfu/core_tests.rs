@@ -1,12 +1,14 @@
 //! What strangers send does nothing; what a room says of people it has not is ignored.
 
 use super::*;
-use crate::protocol::MediaOffer;
+use crate::protocol::{MediaOffer, ParticipantId, Source, Wanted};
 use crate::server::sfu::{
     arrivals::Incoming,
+    capture::Report,
     doubles::{Browser, core, person},
 };
 use proptest::prelude::*;
+use std::time::Duration;
 use str0m::{Input, net::Protocol};
 
 proptest! {
@@ -92,7 +94,7 @@ fn a_connection_that_never_comes_up_is_given_up() {
     assert!(matches!(events.try_recv(), Ok(Event::Answer { .. })));
     let mut later = now;
     for _ in 0..400 {
-        later += std::time::Duration::from_millis(100);
+        later += Duration::from_millis(100);
         core.wake(later);
     }
     let told = std::iter::from_fn(|| events.try_recv().ok());
@@ -130,6 +132,80 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
         .expect("a track");
     let bits = track.layers[0].meter.bitrate_bps(now);
     assert_eq!(bits, 5 * 100 * 8 * 2, "five packets in half a second");
+}
+
+#[test]
+fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
+    let (mut core, mut events, mut now) = core();
+    let (ann, ben) = (person(), ParticipantId::parse("p_b").expect("valid"));
+    let mut sends = Browser::enters(&mut core, &mut events, &mut now, PeerKey(1), ann.clone());
+    let mut sees = Browser::enters(&mut core, &mut events, &mut now, PeerKey(2), ben);
+    let (peer, source) = (PeerKey(2), Source::Camera);
+    let wanted = Wanted {
+        id: ann,
+        source,
+        height: 360,
+        pinned: false,
+    };
+    let wanted = vec![wanted];
+    core.command(RoomKey(1), Command::Intent { peer, wanted }, now);
+    // First nothing for a while, and reports that say so.
+    for _ in 0..300 {
+        sends.passes(&mut core, &mut now);
+        sees.exchanges(&mut core, now);
+    }
+    let start = now;
+    // A picture each 100 ms, 80 ms late; sound each 20 ms.
+    for ms in (80..6_000_u32).step_by(10) {
+        now = start + Duration::from_millis(ms.into());
+        let packet = |mid, taken: u32, ticks: u32, first| {
+            let payload = [vec![first; 20], taken.to_be_bytes().to_vec()].concat();
+            let at = start + Duration::from_millis(taken.into());
+            (mid, u64::from(ms), taken * ticks, at, payload)
+        };
+        let voice = (ms % 20 == 0).then(|| packet(sends.voice, ms, 48, 0x78));
+        let face = (ms % 100 == 80).then(|| packet(sends.mid, ms - 80, 90, 0x10));
+        for (mid, seq, time, at, payload) in voice.into_iter().chain(face) {
+            sends.writes(mid, seq, time, at, payload);
+        }
+        sends.exchanges(&mut core, now);
+        sees.exchanges(&mut core, now);
+    }
+    let reports = |mid| {
+        let reports = sees.happened.iter().filter_map(move |event| match event {
+            str0m::Event::SenderFeedback(report) if report.mid == mid => Some(Report {
+                time: report.sender_info.rtp_time.numer() as u32,
+                at: report.sender_info.ntp_time,
+            }),
+            _ => None,
+        });
+        reports.collect::<Vec<_>>()
+    };
+    let began = |mid, clock_rate: u32| {
+        let reports = reports(mid);
+        let [first, .., last] = reports[..] else {
+            panic!("reports came");
+        };
+        let jump = first.time_at(last.at, clock_rate).wrapping_sub(last.time);
+        let jump = jump.cast_signed().unsigned_abs();
+        assert!(
+            jump < 2 * clock_rate,
+            "no jump, where the stream only began later"
+        );
+        let packet = sees.happened.iter().rev().find_map(|event| match event {
+            str0m::Event::RtpPacket(packet) if packet.header.ext_vals.mid == Some(mid) => {
+                let taken = packet.payload.last_chunk().copied().expect("four bytes");
+                Some((packet.header.timestamp, u32::from_be_bytes(taken)))
+            }
+            _ => None,
+        });
+        let (time, taken) = packet.expect("packets came");
+        let at = last.at(time, clock_rate);
+        at.expect("a time") - Duration::from_millis(taken.into())
+    };
+    let (voice, face) = (began(sees.ear, 48_000), began(sees.slot, 90_000));
+    let apart = voice.duration_since(face).unwrap_or_else(|e| e.duration());
+    assert!(apart < Duration::from_millis(10), "{apart:?}");
 }
 
 #[test]
@@ -227,7 +303,7 @@ fn of_whoever_falls_silent_the_others_are_told_before_they_are_given_up() {
     told(&mut events);
     let mut seconds = |core: &mut Core, seconds: u64| {
         for _ in 0..seconds * 10 {
-            now += std::time::Duration::from_millis(100);
+            now += Duration::from_millis(100);
             core.wake(now);
         }
         told(&mut events)

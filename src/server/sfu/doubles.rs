@@ -9,7 +9,7 @@ use super::{
     demux::is_stun,
     peer::Terms,
 };
-use crate::protocol::{MediaOffer, ParticipantId};
+use crate::protocol::{MediaOffer, OfferedTrack, ParticipantId, Source};
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ use std::{
 use str0m::{
     Input, Output,
     crypto::from_feature_flags,
+    media::{Direction, MediaKind, Mid},
     net::{Protocol, Receive},
 };
 use tokio::sync::mpsc;
@@ -45,9 +46,15 @@ pub struct Browser {
     /// Its connection.
     pub rtc: str0m::Rtc,
     /// Its camera.
-    pub mid: str0m::media::Mid,
+    pub mid: Mid,
     /// Where it takes pictures.
-    pub slot: str0m::media::Mid,
+    pub slot: Mid,
+    /// Its microphone.
+    pub voice: Mid,
+    /// Where it takes sound.
+    pub ear: Mid,
+    /// What happened.
+    pub happened: Vec<str0m::Event>,
     /// The offer under way.
     pub pending: Option<str0m::change::SdpPendingOffer>,
     /// Where it is.
@@ -57,44 +64,59 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser with a camera, connected.
+    /// The first person's browser, connected.
     pub fn inside(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> Self {
-        let (mut browser, offer) = Self::offers(*now);
-        let (peer, person) = (PeerKey(1), person());
+        Self::enters(core, events, now, PeerKey(1), person())
+    }
+
+    /// Somebody's browser with a camera and a microphone, connected.
+    pub fn enters(
+        core: &mut Core,
+        events: &mut mpsc::Receiver<Event>,
+        now: &mut Instant,
+        peer: PeerKey,
+        person: ParticipantId,
+    ) -> Self {
+        let (mut browser, offer) = Self::offers(*now, peer);
         let command = Command::Offer {
             peer,
             person,
             offer,
         };
         core.command(RoomKey(1), command, *now);
-        let Ok(Event::Answer { sdp, .. }) = events.try_recv() else {
-            panic!("an answer");
-        };
-        browser.connects(core, &sdp, now);
+        let told = std::iter::from_fn(|| events.try_recv().ok());
+        let answer = told.into_iter().find_map(|event| match event {
+            Event::Answer { sdp, .. } => Some(sdp),
+            _ => None,
+        });
+        browser.connects(core, &answer.expect("an answer"), now);
         browser
     }
 
-    /// A browser that offers a camera, and takes one.
-    pub fn offers(now: Instant) -> (Self, MediaOffer) {
+    /// A browser that offers a camera and a microphone, and takes one of each.
+    pub fn offers(now: Instant, peer: PeerKey) -> (Self, MediaOffer) {
         let mut rtc = str0m::Rtc::builder().set_rtp_mode(true).build(now);
-        let address = ([127, 0, 0, 1], 4000).into();
+        let port = 4000 + 100 * peer.0 as u16;
+        let address = ([127, 0, 0, 1], port).into();
         let candidate = str0m::Candidate::host(address, "udp").expect("valid");
         rtc.add_local_candidate(candidate);
         let mut api = rtc.sdp_api();
-        let kind = str0m::media::MediaKind::Video;
-        let mut add = |direction| api.add_media(kind, direction, None, None, None);
-        let mid = add(str0m::media::Direction::SendOnly);
-        let slot = add(str0m::media::Direction::RecvOnly);
+        let mut add = |kind, direction| api.add_media(kind, direction, None, None, None);
+        let mid = add(MediaKind::Video, Direction::SendOnly);
+        let slot = add(MediaKind::Video, Direction::RecvOnly);
+        let voice = add(MediaKind::Audio, Direction::SendOnly);
+        let ear = add(MediaKind::Audio, Direction::RecvOnly);
         let (offer, pending) = api.apply().expect("something to offer");
-        let track = crate::protocol::OfferedTrack {
+        let tracks = [(mid, Source::Camera), (voice, Source::Microphone)];
+        let tracks = tracks.map(|(mid, source)| OfferedTrack {
             mid: mid.to_string(),
-            source: crate::protocol::Source::Camera,
-        };
+            source,
+        });
         let offer = MediaOffer {
             connection: 1,
             n: 1,
             sdp: offer.to_sdp_string(),
-            tracks: vec![track],
+            tracks: tracks.into(),
         };
         let pending = Some(pending);
         (
@@ -102,6 +124,9 @@ impl Browser {
                 rtc,
                 mid,
                 slot,
+                voice,
+                ear,
+                happened: Vec::new(),
                 pending,
                 host: address,
                 address,
@@ -116,7 +141,7 @@ impl Browser {
         loop {
             match self.rtc.poll_output().expect("goes on") {
                 Output::Transmit(transmit) => sent.push(transmit.contents.to_vec()),
-                Output::Event(_) => {}
+                Output::Event(event) => self.happened.push(event),
                 Output::Timeout(_) => return sent,
             }
         }
@@ -143,13 +168,23 @@ impl Browser {
     /// sent media.
     pub fn passes(&mut self, core: &mut Core, now: &mut Instant) -> Vec<SocketAddr> {
         *now += Duration::from_millis(10);
+        self.exchanges(core, *now)
+    }
+
+    /// Datagrams go there and back; to which addresses the core sent media.
+    pub fn exchanges(&mut self, core: &mut Core, now: Instant) -> Vec<SocketAddr> {
         for bytes in self.sends() {
-            core.receive(self.datagram(&bytes), *now);
-            core.settle(*now);
+            core.receive(self.datagram(&bytes), now);
+            core.settle(now);
         }
-        core.wake(*now);
-        let mut media = Vec::new();
-        for Outgoing { transmit, .. } in std::mem::take(core.outgoing()) {
+        core.wake(now);
+        let mine = |to: SocketAddr| to == self.host || to == self.address;
+        let (mut media, sent) = (Vec::new(), std::mem::take(core.outgoing()));
+        let (mine, others): (Vec<_>, _) = sent
+            .into_iter()
+            .partition(|sent| mine(sent.transmit.destination));
+        *core.outgoing() = others;
+        for Outgoing { transmit, .. } in mine {
             if !is_stun(&transmit.contents) {
                 media.push(transmit.destination);
             }
@@ -159,21 +194,29 @@ impl Browser {
                 self.host,
                 &transmit.contents,
             );
-            let input = Input::Receive(*now, receive.expect("known"));
+            let input = Input::Receive(now, receive.expect("known"));
             self.rtc.handle_input(input).expect("takes it");
+            // str0m keeps one packet that was not taken out.
+            let answers = self.sends();
+            for bytes in answers {
+                core.receive(self.datagram(&bytes), now);
+            }
         }
-        self.rtc
-            .handle_input(Input::Timeout(*now))
-            .expect("goes on");
+        self.rtc.handle_input(Input::Timeout(now)).expect("goes on");
         media
     }
 
-    /// Sends a packet of its camera.
+    /// Sends a packet of its camera, a whole keyframe.
     pub fn films(&mut self, seq: u64, now: Instant) {
-        let pt = self.rtc.media(self.mid).expect("there").remote_pts()[0];
+        self.writes(self.mid, seq, 0, now, vec![0x10; 100]);
+    }
+
+    /// Writes a packet of something it sends, taken then.
+    pub fn writes(&mut self, mid: Mid, seq: u64, time: u32, taken: Instant, payload: Vec<u8>) {
+        let pt = self.rtc.media(mid).expect("there").remote_pts()[0];
         let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_tx_by_mid(self.mid, None).expect("sends");
-        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), 0, now, vec![0x10; 100]);
+        let stream = direct.stream_tx_by_mid(mid, None).expect("sends");
+        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), time, taken, payload);
         stream.write_rtp(write);
     }
 

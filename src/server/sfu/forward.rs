@@ -1,6 +1,7 @@
 //! The path of a packet: from the one who sends it to the slots bound to its track.
 
 use super::{
+    capture::Report,
     codecs,
     core::Core,
     packet::{Forwarded, Origin},
@@ -39,11 +40,14 @@ impl Core {
         };
         let video = track.source.is_video();
         let bytes = packet.payload.len();
-        let clock = packet.last_sender_info.map(|info| {
-            let time = info.rtp_time.numer() as u32;
-            (time, info.ntp_time)
+        let report = packet.last_sender_info.map(|info| Report {
+            time: info.rtp_time.numer() as u32,
+            at: info.ntp_time,
         });
         let mut packet = Forwarded::read(packet, codec, now);
+        if let Some(theirs) = report.and_then(|r| r.at(packet.time, codec.clock_rate())) {
+            packet.taken = self.peers[index].capture.taken(theirs, now);
+        }
         track.codec = Some(codec);
         let layer = &mut track.layers[origin.layer];
         layer.meter.packet(bytes, now);
@@ -53,9 +57,7 @@ impl Core {
         if packet.starts && video {
             layer.keyframes.arrived(now);
         }
-        if video && clock.is_some() {
-            layer.clock = clock;
-        }
+        layer.report = report.or(layer.report);
         if packet.starts && track.layers.len() > 1 {
             packet.offsets = track.offsets_from(origin.layer);
         }

@@ -7,7 +7,7 @@
 //!   packet, [`bind`] who gets what, [`screens`] in which codec, [`tick`] what happens by the clock, [`demux`] whose
 //!   datagram it is, [`timers`] who wants to be woken.
 //! * Pure and small: [`codecs`] what passes through, [`rewrite`] one stream over many
-//!   sources, [`vp9`] its numbers in a payload, [`keyframes`] when to ask
+//!   sources, [`vp9`] its numbers in a payload, [`capture`] when it was taken, [`keyframes`] when to ask
 //!   for one, [`layers`] how much comes, [`allocator`] how a line is shared out,
 //!   [`speakers`] who is heard, [`quality`] and [`lossy`] how good a line is, [`red`] sound that is sent twice, [`msid`] and [`places`] what
 //!   is played in step.
@@ -20,6 +20,7 @@ mod admission;
 mod allocator;
 mod arrivals;
 mod bind;
+mod capture;
 mod ceiling;
 mod codecs;
 mod command;

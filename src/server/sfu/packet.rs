@@ -1,7 +1,14 @@
 //! A packet of a publisher, read once for everybody who gets it.
 
-use super::{codecs::Codec, red::Before, vp9::Vp9Descriptor};
-use std::{sync::Arc, time::Instant};
+use super::{
+    codecs::{AUDIO_CLOCK, Codec},
+    red::Before,
+    vp9::Vp9Descriptor,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use str0m::{
     media::Mid,
     rtp::{ExtensionValues, RtpPacket, Vp8Descriptor},
@@ -30,6 +37,8 @@ pub struct Forwarded {
     pub offsets: [Option<u32>; 3],
     /// When it came.
     pub at: Instant,
+    /// When it was taken, as far as that is known; else when it came.
+    pub taken: Instant,
 }
 
 /// The descriptor before a payload, where its numbers are to go on from source to source.
@@ -94,11 +103,14 @@ impl Forwarded {
             starts,
             offsets: [None; 3],
             at: now,
+            taken: now,
         }
     }
 
     /// The packet of sound before this one, where that came with it.
     pub fn mended(&self, before: Before) -> Self {
+        let ticks = u64::from(before.earlier);
+        let earlier = Duration::from_micros(ticks * 1_000_000 / u64::from(AUDIO_CLOCK));
         Self {
             seq: self.seq - 1,
             time: self.time.wrapping_sub(before.earlier),
@@ -110,6 +122,7 @@ impl Forwarded {
             starts: true,
             offsets: self.offsets,
             at: self.at,
+            taken: self.taken - earlier,
         }
     }
 

@@ -4,6 +4,7 @@
 use super::{
     PeerKey, RoomKey,
     allocator::{Allocator, Shares},
+    capture::CaptureClock,
     codecs::{self, Codec},
     core::{Outgoing, guarded},
     demux::{Demux, is_stun},
@@ -46,6 +47,9 @@ const SPARE: u64 = 120;
 const AT_ONCE: Duration = Duration::from_micros(2);
 /// How often a connection says how it is.
 const STATS_EVERY: Duration = Duration::from_millis(250);
+/// How often a sender report of sound is sent, as of pictures. A browser plays both in step
+/// once it has two of each; str0m's own 5 s would be 10 s of a call.
+const SOUND_REPORTED_EVERY: Duration = Duration::from_secs(1);
 /// Streams one person may send: each source, each layer, and their resends.
 const MAX_STREAMS: usize = 32;
 
@@ -89,6 +93,8 @@ pub struct Peer {
     pub since: Instant,
     /// The time it was told last.
     clock: Instant,
+    /// Their own clock: when what they send was taken.
+    pub capture: CaptureClock,
     /// When something came last.
     pub heard: Instant,
     /// How much it may send.
@@ -154,6 +160,7 @@ impl Peer {
             estimated,
             since: now,
             clock: now,
+            capture: CaptureClock::default(),
             heard: now,
             flood: Flood::new(now),
             connected: false,
@@ -240,7 +247,7 @@ impl Peer {
                 let red = red::is_offered(offer, &mid);
                 let kept = self.keeper.kept();
                 self.slots
-                    .extend(OutSlot::new(&mut self.rtc, mid, red, kept));
+                    .extend(OutSlot::new(&mut self.rtc, mid, red, kept, self.clock));
             }
         }
     }
@@ -314,7 +321,8 @@ fn rtc(estimated: bool, terms: &Terms, now: Instant) -> Rtc {
         .set_ice_lite(true)
         .set_rtp_mode(true)
         .set_dtls_cert(terms.certificate.clone())
-        .set_stats_interval(Some(STATS_EVERY));
+        .set_stats_interval(Some(STATS_EVERY))
+        .set_rtcp_report_interval_audio(SOUND_REPORTED_EVERY);
     codecs::enable(config.codec_config());
     if estimated {
         config = config.enable_bwe(Some(FIRST_ESTIMATE));

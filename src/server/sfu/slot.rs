@@ -1,7 +1,7 @@
 //! One outgoing stream of a peer: what it carries changes, the stream goes on.
 
 use super::{
-    codecs::{Codec, PayloadTypes},
+    codecs::{AUDIO_CLOCK, Codec, PayloadTypes, VIDEO_CLOCK},
     packet::{Descriptor, Forwarded},
     places::Place,
     red::Redundancy,
@@ -10,7 +10,7 @@ use super::{
     track::Track,
 };
 use crate::{protocol::Slot as Told, server::metrics::media::Carried};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use str0m::{
     Rtc,
     media::{MediaKind, Mid, Pt},
@@ -58,7 +58,7 @@ pub struct OutSlot {
 impl OutSlot {
     /// The slot of a media description that we send by; none where the person takes no
     /// codec of ours. `red`: whether they offered RED in it; `resend`: what is kept of it.
-    pub fn new(rtc: &mut Rtc, mid: Mid, red: bool, resend: Resend) -> Option<Self> {
+    pub fn new(rtc: &mut Rtc, mid: Mid, red: bool, resend: Resend, now: Instant) -> Option<Self> {
         let media = rtc.media(mid)?;
         let video = media.kind() == MediaKind::Video;
         let name = media.stream_id().to_owned();
@@ -76,15 +76,17 @@ impl OutSlot {
         }
         let (first_seq, clock) = (
             rand::random::<u16>() & 0x7fff,
-            if video { 90_000 } else { 48_000 },
+            if video { VIDEO_CLOCK } else { AUDIO_CLOCK },
         );
+        // str0m reports a media time of 0 until something is written.
         let rewriter = Rewriter::new(
             first_seq,
-            rand::random(),
+            0,
             clock,
             rand::random::<u16>() & 0x7fff,
             rand::random(),
-        );
+        )
+        .runs_since(now);
         Some(Self {
             mid,
             video,
@@ -205,7 +207,7 @@ impl OutSlot {
             None => (pt, payload(packet, &numbered)),
         };
         let seq = numbered.seq.into();
-        let mut write = RtpWrite::new(pt, seq, numbered.time, packet.at, payload)
+        let mut write = RtpWrite::new(pt, seq, numbered.time, packet.taken, payload)
             .marker(packet.marker)
             .ext_vals(packet.extensions.clone())
             .nackable(self.video);

@@ -1,8 +1,14 @@
 //! Something a person sends: a voice, a face, a screen; with its layers, and who gets it.
 
-use super::{codecs::Codec, keyframes::Keyframes, layers::LayerMeter, red::Mender};
+use super::{
+    capture::Report,
+    codecs::{Codec, VIDEO_CLOCK},
+    keyframes::Keyframes,
+    layers::LayerMeter,
+    red::Mender,
+};
 use crate::protocol::{self, ParticipantId, Source};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use str0m::media::{Mid, Rid};
 
 /// Layers nobody watches are switched off at the sender after this long: a glance away
@@ -52,8 +58,8 @@ pub struct Layer {
     pub keyframes: Keyframes,
     /// How tall its picture is; 0 where that is not known yet.
     pub height: u32,
-    /// What its sender last reported: a media time, and when that was by its own clock.
-    pub clock: Option<(u32, SystemTime)>,
+    /// What its sender last reported.
+    pub report: Option<Report>,
 }
 
 /// Which layers the sender was told are watched.
@@ -80,7 +86,7 @@ impl Track {
             meter: LayerMeter::default(),
             keyframes: Keyframes::new(low && place == 0),
             height: 0,
-            clock: None,
+            report: None,
         };
         Self {
             owner,
@@ -115,9 +121,10 @@ impl Track {
     /// sender reports say (RFC 3550 6.4.1).
     pub fn offsets_from(&self, layer: usize) -> [Option<u32>; 3] {
         let mut offsets = [None; 3];
-        if let Some((time, at)) = self.layers[layer].clock {
+        if let Some(Report { time, at }) = self.layers[layer].report {
             for (offset, other) in offsets.iter_mut().zip(&self.layers) {
-                *offset = other.time_at(at).map(|there| there.wrapping_sub(time));
+                let there = other.report.map(|report| report.time_at(at, VIDEO_CLOCK));
+                *offset = there.map(|there| there.wrapping_sub(time));
             }
         }
         offsets
@@ -172,18 +179,6 @@ impl Track {
     }
 }
 
-impl Layer {
-    /// The media time of this layer at a moment of its sender's clock.
-    fn time_at(&self, at: SystemTime) -> Option<u32> {
-        let (time, reported) = self.clock?;
-        let ticks = |passed: Duration| (passed.as_micros() * 9 / 100) as u32;
-        Some(match at.duration_since(reported) {
-            Ok(later) => time.wrapping_add(ticks(later)),
-            Err(earlier) => time.wrapping_sub(ticks(earlier.duration())),
-        })
-    }
-}
-
 /// Layers in the order of their size: `q`, `h`, `f` by their names, others as they come.
 pub fn by_size(mut rids: Vec<Rid>) -> Vec<Option<Rid>> {
     let rank = |rid: &Rid| "qhf".find(&**rid).unwrap_or(3);
@@ -215,9 +210,10 @@ mod tests {
 
     #[test]
     fn layers_are_put_on_one_clock_by_their_sender_reports() {
-        let (mut track, at) = (track(), SystemTime::UNIX_EPOCH);
-        track.layers[0].clock = Some((1_000, at));
-        track.layers[2].clock = Some((50, at + Duration::from_secs(1)));
+        let (mut track, at) = (track(), std::time::SystemTime::UNIX_EPOCH);
+        let report = |time, at| Some(Report { time, at });
+        track.layers[0].report = report(1_000, at);
+        track.layers[2].report = report(50, at + Duration::from_secs(1));
         assert_eq!(
             track.offsets_from(0),
             [Some(0), None, Some(50_u32.wrapping_sub(91_000))]

@@ -11,14 +11,13 @@ mod numbers;
 #[cfg(test)]
 mod tests;
 
+use super::codecs::VIDEO_CLOCK;
 use numbers::Numbers;
 use std::time::Instant;
 
 /// A jump of media time that no two layers of one person are apart by. 5 s: encoders of
 /// one browser differ by frames, not by seconds.
 const LARGEST_JUMP_S: u32 = 5;
-/// The clock rate of all pictures (RFC 7741 and its siblings).
-const VIDEO_CLOCK: u32 = 90_000;
 /// Picture ids are 15 bits wide (RFC 7741 4.2).
 const PICTURE_ID_MASK: u16 = 0x7fff;
 
@@ -64,7 +63,7 @@ enum Switch {
 struct Sent {
     /// Its media time as sent; before any packet, the first one's to be.
     time: u32,
-    /// When it came; nothing before any packet.
+    /// When it came; before any packet, since when the stream runs, where it does.
     at: Option<Instant>,
     /// The last picture id sent.
     picture_id: u16,
@@ -124,6 +123,13 @@ impl Rewriter {
                 tl0: first_tl0.wrapping_sub(1),
             },
         }
+    }
+
+    /// Its media time runs from this moment on, also before its first packet. Reports are
+    /// sent of it from the beginning, and browsers take one that jumps for a mistake.
+    pub fn runs_since(mut self, at: Instant) -> Self {
+        self.sent.at = Some(at);
+        self
     }
 
     /// The next packet given begins a new source: the first of a keyframe, or sound.

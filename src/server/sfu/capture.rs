@@ -1,0 +1,165 @@
+//! When a packet was taken, on our clock.
+//!
+//! Sound is on its way within a few milliseconds; a picture is coded and paced first, and
+//! comes tens of milliseconds after the sound of the same moment. Sender reports say which
+//! media time was when by the sender's clock (RFC 3550 6.4.1), and that is one clock for
+//! everything a person sends. Moved to ours, it tells receivers what belongs together: they
+//! play by the reports that are made of it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// How much two computers' clocks differ in a second at most: one in ten thousand.
+const DRIFT: u32 = 10_000;
+
+/// Which media time was when, by the sender's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// The media time.
+    pub time: u32,
+    /// When that was.
+    pub at: SystemTime,
+}
+
+impl Report {
+    /// When a media time of this clock rate was, by the sender's clock: up to half of what
+    /// 32 bits count before or after the report. Nothing where no clock goes there.
+    pub fn at(&self, time: u32, clock_rate: u32) -> Option<SystemTime> {
+        let ticks = time.wrapping_sub(self.time).cast_signed();
+        let away = Duration::from_secs_f64(f64::from(ticks.unsigned_abs()) / f64::from(clock_rate));
+        match ticks.is_negative() {
+            false => self.at.checked_add(away),
+            true => self.at.checked_sub(away),
+        }
+    }
+
+    /// The media time of this clock rate at a moment of the sender's clock, wrapping.
+    pub fn time_at(&self, at: SystemTime, clock_rate: u32) -> u32 {
+        let ticks =
+            |passed: Duration| (passed.as_micros() * u128::from(clock_rate) / 1_000_000) as u32;
+        match at.duration_since(self.at) {
+            Ok(later) => self.time.wrapping_add(ticks(later)),
+            Err(earlier) => self.time.wrapping_sub(ticks(earlier.duration())),
+        }
+    }
+}
+
+/// The clock of somebody who sends, as seen from here: the fastest packet so far came in no
+/// time, and all others took so much longer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CaptureClock {
+    /// A moment by their clock, and by ours.
+    same: Option<(SystemTime, Instant)>,
+    /// When the last packet came.
+    last: Option<Instant>,
+}
+
+impl CaptureClock {
+    /// When something was taken, by our clock, that was taken then by theirs and came now:
+    /// never later than it came.
+    pub fn taken(&mut self, theirs: SystemTime, came: Instant) -> Instant {
+        let since = self.last.replace(came).map(|last| came - last.min(came));
+        let ours = self.ours(theirs).filter(|ours| *ours <= came);
+        let Some(ours) = ours else {
+            self.same = Some((theirs, came));
+            return came;
+        };
+        // Their clock may be slower than ours: what came in no time is looked for anew, a
+        // little at a time.
+        let later = (since.unwrap_or_default() / DRIFT).min(came - ours);
+        if let Some((_, same)) = &mut self.same {
+            *same += later;
+        }
+        ours + later
+    }
+
+    /// A moment of their clock by ours.
+    fn ours(&self, theirs: SystemTime) -> Option<Instant> {
+        let (there, here) = self.same?;
+        match theirs.duration_since(there) {
+            Ok(after) => here.checked_add(after),
+            Err(before) => here.checked_sub(before.duration()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a packet is told by, and when it came: taken at a time of the sender's clock in
+    /// milliseconds, and so long on its way.
+    fn at(start: (SystemTime, Instant), taken_ms: u64, way_ms: u64) -> (SystemTime, Instant) {
+        let taken = Duration::from_millis(taken_ms);
+        (
+            start.0 + taken,
+            start.1 + taken + Duration::from_millis(way_ms),
+        )
+    }
+
+    #[test]
+    fn a_face_is_put_beside_the_voice_it_belongs_to() {
+        let start = (
+            SystemTime::UNIX_EPOCH + Duration::from_secs(7),
+            Instant::now(),
+        );
+        let mut clock = CaptureClock::default();
+        for ms in (0..2_000).step_by(20) {
+            let (theirs, came) = at(start, ms, 10);
+            clock.taken(theirs, came);
+        }
+        let (theirs, came) = at(start, 2_000, 10);
+        let voice = clock.taken(theirs, came);
+        let (theirs, came) = at(start, 2_000, 90);
+        let face = clock.taken(theirs, came);
+        assert!(
+            face - voice < Duration::from_millis(1),
+            "{:?}",
+            face - voice
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_slower_by_50_in_a_million_is_followed() {
+        let start = (SystemTime::UNIX_EPOCH, Instant::now());
+        let mut clock = CaptureClock::default();
+        let hour = Duration::from_secs(3_600);
+        let mut since = Duration::ZERO;
+        while since < hour {
+            since += Duration::from_millis(20);
+            let came = start.1 + since;
+            let taken = clock.taken(start.0 + since - since / 20_000, came);
+            assert!(came - taken < Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn media_times_are_counted_from_the_report_in_both_directions() {
+        let second = Duration::from_secs(1);
+        let at = SystemTime::UNIX_EPOCH + second * 100;
+        let report = Report { time: 5, at };
+        assert_eq!(report.at(90_005, 90_000), Some(at + second));
+        assert_eq!(
+            report.at(5_u32.wrapping_sub(90_000), 90_000),
+            Some(at - second)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_taken_after_it_came(
+            packets in prop::collection::vec((any::<u32>(), any::<u32>(), 0_u64..10_000), 1..50),
+            ntp in 0_u64..6_000_000_000,
+        ) {
+            let mut clock = CaptureClock::default();
+            let mut came = Instant::now();
+            for (time, reported, after) in packets {
+                came += Duration::from_millis(after);
+                let at = SystemTime::UNIX_EPOCH + Duration::from_secs(ntp + u64::from(reported));
+                let report = Report { time: reported, at };
+                let theirs = report.at(time, 90_000).expect("a time");
+                prop_assert!(clock.taken(theirs, came) <= came);
+            }
+        }
+    }
+}
