@@ -111,6 +111,44 @@ export async function expectVoices(page: Page, count: number): Promise<void> {
     .toBe(count);
 }
 
+/**
+ * Waits until a page plays the voice and the face of each stream in step: by their sender reports
+ * both are of one moment, but for what a person does not notice.
+ */
+export async function expectInStep(page: Page): Promise<void> {
+  /** How far sound and picture of each stream that has both are apart, in milliseconds. */
+  const apart = () =>
+    page.evaluate(async () => {
+      const found: number[] = [];
+      for (const { pc } of window.__rtc.connections) {
+        if (pc.connectionState !== 'connected') continue;
+        const streams = new Map<string, string>();
+        for (const section of pc.remoteDescription!.sdp.split('\nm=').slice(1)) {
+          const [mid, stream] = ['mid', 'msid'].map((name) => section.match(`a=${name}:(\\S+)`)?.[1]);
+          if (mid && stream) streams.set(mid, stream);
+        }
+        const played = new Map<string, number>();
+        for (const report of (await pc.getStats()).values()) {
+          if (report.type !== 'inbound-rtp' || !report.estimatedPlayoutTimestamp) continue;
+          const stream = streams.get(report.mid)!;
+          const other = played.get(stream);
+          if (other === undefined) played.set(stream, report.estimatedPlayoutTimestamp);
+          else found.push(Math.abs(other - report.estimatedPlayoutTimestamp));
+        }
+      }
+      return found;
+    });
+  await expect
+    .poll(
+      async () => {
+        const all = await apart();
+        return all.length > 0 && all.every((ms) => ms < 150);
+      },
+      { message: 'sound and pictures are played in step', timeout: 30_000 },
+    )
+    .toBe(true);
+}
+
 /** Watches the longest time without a new frame in somebody's tile, in milliseconds. */
 export async function watchGaps(viewer: Person, of: string): Promise<{ longest(): Promise<number> }> {
   const tile = await viewer.call.tile(of).elementHandle();

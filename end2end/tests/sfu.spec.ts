@@ -1,5 +1,5 @@
 import { expect, test, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
+import { COLOURS, expectFace, expectInStep, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
 import { Cutter } from '../support/cutter.ts';
 import { everythingFreed, recoveries } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
@@ -79,6 +79,7 @@ test('five people through the server all see the right faces and hear three voic
     for (const other of people.filter((other) => other !== viewer)) await expectFace(viewer, other.name);
     await expectVoices(viewer.page, 3);
   }
+  await expectInStep(people[4].page);
   await people[0].call.leave.click();
   await expect.poll(() => everythingFreed(people[0].page)).toBe(true);
   await people[1].call.expectTiles(4);
