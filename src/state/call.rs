@@ -35,8 +35,8 @@ pub struct CallState {
     pub slots_version: u32,
     /// Who is heard at this moment.
     pub speaking: Vec<ParticipantId>,
-    /// Who has the floor.
-    pub dominant: Option<ParticipantId>,
+    /// Who else had the floor of late, the latest first.
+    pub floor: Vec<ParticipantId>,
     /// Whose connection is not good.
     pub qualities: HashMap<ParticipantId, Quality>,
     /// Who is kept in view whoever speaks.
@@ -63,6 +63,9 @@ pub enum Notice {
     /// The browser plays nothing before the person touches the page.
     SoundBlocked,
 }
+
+/// How many of those who had the floor last stay in front.
+const IN_FRONT: usize = 3;
 
 /// Whether one is in the call oneself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,6 +115,8 @@ pub struct Tile {
     pub link: Link,
     /// Whether they are heard at this moment.
     pub speaking: bool,
+    /// Whether they had the floor of late: in sight also where there are many.
+    pub in_front: bool,
     /// How good their connection is.
     pub quality: Quality,
     /// Whether their picture waits for a better line.
@@ -161,7 +166,7 @@ impl CallState {
             ServerMessage::Moved { mode } => self.mode = *mode,
             ServerMessage::Speakers { loudest, dominant } => {
                 self.speaking = loudest.iter().map(|speaker| speaker.id.clone()).collect();
-                self.dominant = dominant.clone();
+                self.takes_the_floor(dominant.as_ref());
             }
             ServerMessage::Qualities { people } => {
                 let told = people.iter().map(|p| (p.id.clone(), p.quality));
@@ -191,9 +196,20 @@ impl CallState {
         self.people.retain(|person| !goes(person));
         if !self.people.iter().any(|person| person.id == *id) {
             self.speaking.retain(|speaking| speaking != id);
+            self.floor.retain(|before| before != id);
             self.qualities.remove(id);
             self.pinned.take_if(|pinned| pinned == id);
         }
+    }
+
+    /// Somebody has the floor, or nobody.
+    fn takes_the_floor(&mut self, id: Option<&ParticipantId>) {
+        let Some(id) = id.filter(|id| self.me.as_ref() != Some(id)) else {
+            return;
+        };
+        self.floor.retain(|before| before != id);
+        self.floor.insert(0, id.clone());
+        self.floor.truncate(IN_FRONT);
     }
 
     fn switch(&mut self, id: &ParticipantId, devices: Devices) {
@@ -235,6 +251,7 @@ impl CallState {
                 ..link
             },
             speaking: self.speaking.contains(id),
+            in_front: self.floor.contains(id),
             quality: self.qualities.get(id).copied().unwrap_or_default(),
             paused: self.is_paused(id, Source::Camera),
             pinned: self.pinned.as_ref() == Some(id),
@@ -401,6 +418,38 @@ mod tests {
             devices,
         });
         assert_eq!(state.tiles()[1].devices, devices);
+    }
+
+    #[test]
+    fn the_last_three_who_had_the_floor_are_in_front() {
+        let mut state = in_call();
+        for name in ["Cem", "Dan", "Eve"] {
+            state.apply(&ServerMessage::CallEntered {
+                person: person(name, 3),
+            });
+        }
+        let front = |state: &mut CallState, dominant: Option<&str>| {
+            state.apply(&ServerMessage::Speakers {
+                loudest: vec![],
+                dominant: dominant.map(id),
+            });
+            let tiles = state.tiles().into_iter().filter(|tile| tile.in_front);
+            tiles.map(|tile| tile.id.to_string()).collect::<Vec<_>>()
+        };
+        front(&mut state, Some("Ben"));
+        front(&mut state, Some("Ann"));
+        front(&mut state, Some("Cem"));
+        assert_eq!(front(&mut state, None), ["p_Ben", "p_Cem"], "not oneself");
+        front(&mut state, Some("Dan"));
+        front(&mut state, Some("Ben"));
+        let three = front(&mut state, Some("Eve"));
+        assert_eq!(three, ["p_Ben", "p_Dan", "p_Eve"]);
+        state.apply(&ServerMessage::CallLeft {
+            id: id("Dan"),
+            leg: 3,
+            away: false,
+        });
+        assert_eq!(front(&mut state, None), ["p_Ben", "p_Eve"]);
     }
 
     #[test]

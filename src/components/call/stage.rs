@@ -56,6 +56,7 @@ fn seen(session: Session) -> CallState {
         slots_version: call.slots_version().get(),
         paused: call.paused().get(),
         speaking: call.speaking().get(),
+        floor: call.floor().get(),
         qualities: call.qualities().get(),
         pinned: call.pinned().get(),
         ..CallState::default()

@@ -34,6 +34,7 @@ pub fn TileView(
     let mirrored = Memo::new(move |_| mine && !session.call.rear().get());
     let speaking = Memo::new(move |_| now.read().speaking);
     let pinned = Memo::new(move |_| now.read().pinned);
+    let in_front = Memo::new(move |_| now.read().in_front);
     let dark = Memo::new(move |_| !pictured.get());
     let silent = Memo::new(move |_| !mine && dark.get());
     let tag = session.tag_of(id.clone());
@@ -46,18 +47,17 @@ pub fn TileView(
             class:tile--dark=dark
             class:tile--speaking=speaking
             class:tile--pinned=pinned
+            class:tile--front=in_front
             aria-label=nickname
         >
+            <div class="tile__avatar">
+                <Avatar id=id.clone() nickname />
+            </div>
             <If when=pictured>
                 <Picture id=video_id.clone() source=Source::Camera mine version=version(now) />
             </If>
             <If when=silent>
                 <Sound id=audio_id.clone() now />
-            </If>
-            <If when=dark>
-                <div class="tile__avatar">
-                    <Avatar id=id.clone() nickname />
-                </div>
             </If>
             <LinkSign now />
             <If when=Signal::derive(move || !mine)>
