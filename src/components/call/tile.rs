@@ -235,9 +235,16 @@ fn LinkSign(
         LinkState::Connecting => t_string!(i18n, call.connecting),
         LinkState::Connected => t_string!(i18n, call.picture_paused),
     });
+    let short = Signal::derive(move || match state.get() {
+        LinkState::Connected => t_string!(i18n, call.picture_paused_short),
+        _ => sentence.get(),
+    });
     view! {
         <If when=down>
-            <p class="tile__link">{sentence}</p>
+            <p class="tile__link" title=sentence>
+                <span class="tile__long">{sentence}</span>
+                <span class="tile__short">{short}</span>
+            </p>
         </If>
     }
 }
