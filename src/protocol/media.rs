@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// Tracks named by one offer at most; the four sources, and room for more.
 pub const MAX_OFFERED_TRACKS: usize = 16;
-/// Tiles one person may want to see at once. 100: a room of the default size.
+/// Tiles one person may want to see at once. 200: face and screen of everybody in a room of the
+/// default size.
 pub const MAX_WANTED: usize = 200;
 /// Longest media id (RFC 8843 `mid`) the server takes, in bytes.
 pub const MAX_MID_BYTES: usize = 16;
@@ -93,14 +94,14 @@ pub struct OfferedTrack {
     pub source: Source,
 }
 
-/// A picture somebody has on their screen.
+/// A picture somebody has on their screen, or a voice they want to hear whoever speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// Whose.
     pub id: ParticipantId,
-    /// Their camera or their screen.
+    /// Their camera or their screen; their microphone where they are to be heard.
     pub source: Source,
-    /// How tall it is drawn, in physical pixels.
+    /// How tall it is drawn, in physical pixels; 0 of a voice.
     pub height: u32,
     /// Whether they keep it in view whoever speaks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -13,6 +13,7 @@ mod errors;
 mod ids;
 mod media;
 mod names;
+pub mod quality;
 mod server;
 
 pub use call::{

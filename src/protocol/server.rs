@@ -107,11 +107,12 @@ pub enum ServerMessage {
         /// Those that are different now.
         slots: Vec<Slot>,
     },
-    /// Which simulcast layers of a source of one's own are watched by anybody.
+    /// Which layers of pictures of one's own are watched by anybody.
     Layers {
         /// Which source.
         source: Source,
-        /// Their `rid`s (RFC 8852); the others may be switched off.
+        /// Their `rid`s (RFC 8852), empty for one that is alone; the others may be switched
+        /// off.
         rids: Vec<String>,
     },
     /// In which codec a source of one's own is to be sent from now on, by those who can

@@ -7,6 +7,8 @@ use crate::protocol::{Slot as Told, Source};
 use std::{cmp::Reverse, time::Instant};
 use str0m::bwe::BweKind;
 
+/// How many voices anybody hears, besides pinned ones.
+const VOICES: usize = 3;
 /// What one voice takes of a line, in bit/s: Opus as browsers send it, with its headers.
 const VOICE_BPS: u64 = 45_000;
 
@@ -24,6 +26,14 @@ impl Core {
     pub(super) fn bind(&mut self, index: usize, now: Instant) {
         let pictures = self.wanted_pictures(index);
         self.place(index, true, &pictures);
+        let peer = &mut self.peers[index];
+        if peer
+            .slots
+            .iter()
+            .any(|slot| slot.video && slot.track.is_some())
+        {
+            peer.bound.get_or_insert(now);
+        }
         let sounds = self.wanted_sounds(index, now);
         self.place(index, false, &sounds);
         self.allocate(index, now);
@@ -57,27 +67,34 @@ impl Core {
         wanted.into_iter().map(|(_, track)| track).collect()
     }
 
-    /// The voices a peer hears: pinned ones, shared screens, and the loudest.
+    /// What a peer hears, most wanted first: pinned voices, the loudest of all, the sound of
+    /// screens, and the next loudest.
     fn wanted_sounds(&self, index: usize, now: Instant) -> Vec<usize> {
         let peer = &self.peers[index];
         let Some(room) = self.rooms.get(&peer.room) else {
             return Vec::new();
         };
-        let others = || {
-            let others = room.tracks.iter().filter(|(_, track)| track.owner != index);
-            others.filter(|(_, track)| track.is_sound(now))
-        };
-        let places = peer.slots.iter().filter(|slot| !slot.video).count();
-        if others().count() <= places {
-            return others().map(|(key, _)| key).collect();
+        let others = room.tracks.iter().filter(|(_, track)| track.owner != index);
+        let sounds = others.filter(|(_, track)| track.is_sound(now));
+        let (voices, screens): (Vec<_>, Vec<_>) =
+            sounds.partition(|(_, track)| track.source == Source::Microphone);
+        let pinned = voices.iter().filter(|(_, track)| peer.pins(&track.person));
+        let mut wanted: Vec<usize> = pinned.map(|(key, _)| *key).collect();
+        let all = voices.iter().map(|(key, _)| *key);
+        let quiet = all.clone().filter(|_| voices.len() <= VOICES);
+        let loudest = room.loudest.loudest().map(|key| key as usize);
+        let loudest = loudest.filter(|key| all.clone().any(|voice| voice == *key));
+        let mut heard = Vec::new();
+        for key in loudest.chain(quiet) {
+            if !heard.contains(&key) {
+                heard.push(key);
+            }
         }
-        let always = others()
-            .filter(|(_, t)| t.source == Source::ScreenAudio || peer.pins(&t.person))
-            .map(|(key, _)| key);
-        let mut wanted: Vec<usize> = always.collect();
-        for key in room.loudest.loudest().map(|key| key as usize) {
-            let theirs = room.tracks.get(key).is_some_and(|t| t.owner != index);
-            if theirs && !wanted.contains(&key) {
+        heard.truncate(VOICES);
+        let rest = heard.split_off(1.min(heard.len()));
+        let screens = screens.into_iter().map(|(key, _)| key);
+        for key in heard.into_iter().chain(screens).chain(rest) {
+            if !wanted.contains(&key) {
                 wanted.push(key);
             }
         }
@@ -252,6 +269,7 @@ impl Core {
         self.tell(peer.room, event);
         self.remind_of_layers(index);
         self.remind_of_codecs(index);
+        self.remind_of_qualities(peer.room);
     }
 
     /// Tells a peer what its slots carry, where that changed.
@@ -280,3 +298,7 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "bind_tests.rs"]
+mod tests;

@@ -11,6 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 /// How much two computers' clocks differ in a second at most: one in ten thousand.
 const DRIFT: u32 = 10_000;
 
+/// The longest anything is on its way. More than that, and their clock was set anew, or their
+/// report is of before a pause.
+const LATEST: Duration = Duration::from_secs(5);
+
 /// Which media time was when, by the sender's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
@@ -58,7 +62,8 @@ impl CaptureClock {
     /// never later than it came.
     pub fn taken(&mut self, theirs: SystemTime, came: Instant) -> Instant {
         let since = self.last.replace(came).map(|last| came - last.min(came));
-        let ours = self.ours(theirs).filter(|ours| *ours <= came);
+        let believable = |ours: &Instant| *ours <= came && came - *ours <= LATEST;
+        let ours = self.ours(theirs).filter(believable);
         let Some(ours) = ours else {
             self.same = Some((theirs, came));
             return came;
@@ -131,6 +136,20 @@ mod tests {
             let taken = clock.taken(start.0 + since - since / 20_000, came);
             assert!(came - taken < Duration::from_millis(1));
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_anew_is_followed_at_once() {
+        let hour = Duration::from_secs(3_600);
+        let start = (SystemTime::UNIX_EPOCH + hour * 9, Instant::now());
+        let mut clock = CaptureClock::default();
+        for (set, ms) in [(hour * 2, 0), (Duration::ZERO, 20), (hour, 40)] {
+            let (theirs, came) = at(start, ms, 10);
+            assert_eq!(clock.taken(theirs - hour + set, came), came);
+        }
+        let (theirs, came) = at(start, 60, 30);
+        let late = came - clock.taken(theirs, came);
+        assert!(late > Duration::from_millis(19), "measured again: {late:?}");
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub enum Event {
         /// Which, and what.
         slots: Vec<Slot>,
     },
-    /// Which simulcast layers of a source are watched.
+    /// Which layers of somebody's pictures are watched.
     Layers {
         /// Whose source.
         peer: PeerKey,

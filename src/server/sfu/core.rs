@@ -29,6 +29,10 @@ use tokio::sync::mpsc;
 /// the thread and a system call. A keyframe has up to a few hundred packets.
 const MOMENTS: usize = 512;
 
+/// So many datagrams are sent before more are made: they are still in the processor's cache,
+/// and the first of many receivers does not wait for the last.
+const ENOUGH: usize = 32;
+
 /// A datagram to send.
 pub struct Outgoing {
     /// From which address of this machine: the one the peer talks to.
@@ -136,15 +140,30 @@ impl Core {
 
     /// Drains whoever has something to say, until nobody has.
     pub fn settle(&mut self, now: Instant) {
-        loop {
-            if let Some(index) = self.over.pop() {
-                self.broke(index);
-            } else if let Some(index) = self.dirty.pop() {
-                self.drain(index, now);
-            } else {
-                return;
+        while self.settle_one(now) {}
+    }
+
+    /// Drains whoever has something to say, until nobody has or there is enough to send for
+    /// now; true where somebody may be left.
+    pub fn settle_some(&mut self, now: Instant) -> bool {
+        while self.out.len() < ENOUGH {
+            if !self.settle_one(now) {
+                return false;
             }
         }
+        true
+    }
+
+    /// Drains one who has something to say; false where nobody has.
+    fn settle_one(&mut self, now: Instant) -> bool {
+        if let Some(index) = self.over.pop() {
+            self.broke(index);
+        } else if let Some(index) = self.dirty.pop() {
+            self.drain(index, now);
+        } else {
+            return false;
+        }
+        true
     }
 
     /// The moment something is to be done at the latest.
@@ -182,6 +201,26 @@ impl Core {
         std::mem::take(&mut self.passed)
     }
 
+    /// A bug went through: every connection is over and everybody is told, so that they come
+    /// back to the rooms, which go on.
+    pub fn restart(&mut self, now: Instant) {
+        counts::PEERS_PANICKED.add(1);
+        for ((room, peer), _) in std::mem::take(&mut self.keys) {
+            counts::PEERS.down();
+            counts::PEERS_BROKEN.add(1);
+            self.tell(room, Event::Closed { peer });
+        }
+        self.rooms.values_mut().for_each(MediaRoom::empty);
+        self.peers = Slab::new();
+        self.demux = Demux::default();
+        self.timers = Timers::default();
+        self.dirty.clear();
+        self.over.clear();
+        self.out.clear();
+        self.next_tick = now;
+        self.tick_distribution();
+    }
+
     /// A peer has something to say.
     pub(super) fn soil(&mut self, index: usize) {
         if let Some(peer) = self.peers.get_mut(index)
@@ -213,7 +252,15 @@ impl Core {
             };
             match guarded(|| peer.rtc.poll_output()) {
                 Some(Output::Transmit(transmit)) => self.out.push(peer.outgoing(transmit)),
-                Some(Output::Event(event)) => self.happened(index, event, now),
+                Some(Output::Event(event)) => {
+                    let happens = || {
+                        self.happened(index, event, now);
+                        Ok(())
+                    };
+                    if guarded(happens).is_none() {
+                        return self.over.push(index);
+                    }
+                }
                 Some(Output::Timeout(at)) if peer.is_due(at) && moments.next().is_some() => {
                     if peer.tick(at).is_none() {
                         return self.over.push(index);

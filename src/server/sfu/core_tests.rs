@@ -208,11 +208,9 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
     assert!(apart < Duration::from_millis(10), "{apart:?}");
 }
 
-#[test]
-fn packets_that_are_written_together_leave_together() {
-    let (mut core, mut events, mut now) = core();
-    let browser = Browser::inside(&mut core, &mut events, &mut now);
-    let (index, peer) = core.peers.iter_mut().next().expect("there");
+/// Six packets of pictures are written to a browser's slot.
+fn six_packets(core: &mut Core, index: usize, browser: &Browser, now: Instant) {
+    let peer = &mut core.peers[index];
     assert!(peer.estimated);
     let pt = peer.rtc.media(browser.slot).expect("there").remote_pts()[0];
     let mut direct = peer.rtc.direct_api();
@@ -225,10 +223,96 @@ fn packets_that_are_written_together_leave_together() {
     }
     peer.written = true;
     core.soil(index);
-    core.settle(now);
+}
+
+/// How many packets of pictures are to be sent.
+fn pictures(core: &mut Core) -> usize {
     let sent = core.outgoing().iter();
-    let pictures = sent.filter(|sent| sent.transmit.contents.len() > 900);
-    assert_eq!(pictures.count(), 6);
+    sent.filter(|sent| sent.transmit.contents.len() > 900)
+        .count()
+}
+
+#[test]
+fn packets_that_are_written_together_leave_together() {
+    let (mut core, mut events, mut now) = core();
+    let browser = Browser::inside(&mut core, &mut events, &mut now);
+    six_packets(&mut core, 0, &browser, now);
+    core.settle(now);
+    assert_eq!(pictures(&mut core), 6);
+}
+
+#[test]
+fn the_first_of_many_receivers_does_not_wait_for_the_last() {
+    let (mut core, mut events, mut now) = core();
+    let browsers: Vec<_> = (1..=8)
+        .map(|number| {
+            let person = ParticipantId::parse(&format!("p_{number}")).expect("valid");
+            let peer = PeerKey(number);
+            Browser::enters(&mut core, &mut events, &mut now, peer, person)
+        })
+        .collect();
+    core.outgoing().clear();
+    for (index, browser) in browsers.iter().enumerate() {
+        six_packets(&mut core, index, browser, now);
+    }
+    assert!(core.settle_some(now), "somebody is left");
+    let first = pictures(&mut core);
+    assert!((6..48).contains(&first), "{first}");
+    core.outgoing().clear();
+    while core.settle_some(now) {
+        core.outgoing().clear();
+    }
+    assert!(core.dirty.is_empty());
+}
+
+/// Two browsers in one room.
+fn two(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> [Browser; 2] {
+    [1, 2].map(|number| {
+        let person = ParticipantId::parse(&format!("p_{number}")).expect("valid");
+        Browser::enters(core, events, now, PeerKey(number), person)
+    })
+}
+
+#[test]
+fn a_bug_met_by_ones_packet_ends_that_connection_alone() {
+    let (mut core, mut events, mut now) = core();
+    let [mut ann, mut ben] = two(&mut core, &mut events, &mut now);
+    ann.films(1, now);
+    for _ in 0..3 {
+        ann.passes(&mut core, &mut now);
+    }
+    // No such layer: what a bug would be.
+    core.peers[0].origins[0].1.layer = 9;
+    ann.films(2, now);
+    for _ in 0..3 {
+        ann.passes(&mut core, &mut now);
+    }
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    let (ended, stays) = (PeerKey(1), PeerKey(2));
+    assert!(told.contains(&Event::Closed { peer: ended }));
+    assert!(!told.contains(&Event::Closed { peer: stays }));
+    ben.films(1, now);
+    for _ in 0..3 {
+        ben.passes(&mut core, &mut now);
+    }
+    assert_eq!(core.peers.len(), 1);
+    let tracks = core.rooms[&RoomKey(1)].tracks.iter();
+    let came = tracks.filter(|(_, track)| track.layers[0].meter.is_live(now));
+    assert_eq!(came.count(), 1, "the other's pictures go on");
+}
+
+#[test]
+fn a_shard_that_failed_takes_everybody_in_anew() {
+    let (mut core, mut events, mut now) = core();
+    two(&mut core, &mut events, &mut now);
+    core.restart(now);
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    for peer in [PeerKey(1), PeerKey(2)] {
+        assert!(told.contains(&Event::Closed { peer }));
+    }
+    assert!(core.peers.is_empty() && core.keys.is_empty());
+    two(&mut core, &mut events, &mut now);
+    assert_eq!(core.peers.len(), 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{
     capture::Report,
     codecs,
-    core::Core,
+    core::{Core, guarded},
     packet::{Forwarded, Origin},
 };
 use crate::{protocol::Source, server::metrics::media as counts};
@@ -49,6 +49,18 @@ impl Core {
             packet.taken = self.peers[index].capture.taken(theirs, now);
         }
         track.codec = Some(codec);
+        // The traces that tests play were recorded by this.
+        tracing::trace!(
+            track = origin.track,
+            layer = origin.layer,
+            seq = packet.seq,
+            time = packet.time,
+            marker = packet.marker,
+            starts = packet.starts,
+            picture_id = ?packet.descriptor.picture_id(),
+            tl0 = ?packet.descriptor.tl0(),
+            "packet"
+        );
         let layer = &mut track.layers[origin.layer];
         layer.meter.packet(bytes, now);
         if let Some(height) = packet.height() {
@@ -101,14 +113,18 @@ impl Core {
             let Some(slot) = peer.slots.get_mut(place.slot) else {
                 continue;
             };
-            if slot.pass(&mut peer.rtc, packet, origin.layer) {
+            let passes = guarded(|| Ok(slot.pass(&mut peer.rtc, packet, origin.layer)));
+            if passes.is_none() {
+                self.over.push(place.peer);
+            }
+            if passes == Some(true) {
                 passed += 1;
                 peer.written = true;
                 if !std::mem::replace(&mut peer.dirty, true) {
                     self.dirty.push(place.peer);
                 }
                 if slot.video && !std::mem::replace(&mut peer.served, true) {
-                    let waited = packet.at.saturating_duration_since(peer.since);
+                    let waited = packet.at.saturating_duration_since(peer.waits_since());
                     counts::FIRST_FRAME_SECONDS.observe(waited.as_secs_f64());
                 }
             }

@@ -6,7 +6,7 @@
 //! good the next step is tried, with the picture itself; where the line is bad a moment
 //! later, the estimate has the word for a while, and padding does the trying.
 
-use super::quality::{GOOD_LOSS, GOOD_RTT_MS};
+use crate::protocol::quality::{GOOD_LOSS, GOOD_RTT_MS};
 use std::time::{Duration, Instant};
 
 /// What a good line carries at least, untried. 600 kbit/s: the smallest layers of four people.

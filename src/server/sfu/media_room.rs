@@ -54,6 +54,11 @@ impl MediaRoom {
         }
     }
 
+    /// Nobody is in it any more.
+    pub fn empty(&mut self) {
+        *self = Self::new(self.events.clone());
+    }
+
     /// Tells the room. What it has no place for is lost and counted: whoever needs it
     /// asks again.
     pub fn tell(&self, event: Event) {

@@ -9,7 +9,7 @@
 //! * Pure and small: [`codecs`] what passes through, [`rewrite`] one stream over many
 //!   sources, [`vp9`] its numbers in a payload, [`capture`] when it was taken, [`keyframes`] when to ask
 //!   for one, [`layers`] how much comes, [`allocator`] how a line is shared out,
-//!   [`speakers`] who is heard, [`quality`] and [`lossy`] how good a line is, [`red`] sound that is sent twice, [`msid`] and [`places`] what
+//!   [`speakers`] who is heard, [`lossy`] whether a line loses packets, [`red`] sound that is sent twice, [`msid`] and [`places`] what
 //!   is played in step.
 //!
 //! A room is pinned to a shard and never leaves it. The room's actor and the shard exchange
@@ -43,7 +43,6 @@ mod msid;
 mod packet;
 mod peer;
 mod places;
-mod quality;
 mod red;
 mod resend;
 mod rewrite;

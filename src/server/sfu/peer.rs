@@ -14,14 +14,13 @@ use super::{
     measure::Reported,
     msid::name_slots,
     packet::Origin,
-    quality::QualityMeter,
     red,
     resend::Keeper,
     slot::OutSlot,
     way::Way,
 };
 use crate::{
-    protocol::{OfferedTrack, ParticipantId, Source, Wanted},
+    protocol::{OfferedTrack, ParticipantId, Source, Wanted, quality::QualityMeter},
     server::metrics::media::Path,
 };
 use std::{
@@ -45,10 +44,12 @@ const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(900);
 const SPARE: u64 = 120;
 /// What is due within this is done now. `str0m` asks for a microsecond between packets.
 const AT_ONCE: Duration = Duration::from_micros(2);
+/// Within this after somebody came in, what there is to be seen was there before.
+const SOON: Duration = Duration::from_secs(2);
 /// How often a connection says how it is.
 const STATS_EVERY: Duration = Duration::from_millis(250);
-/// How often a sender report of sound is sent, as of pictures. A browser plays both in step
-/// once it has two of each; str0m's own 5 s would be 10 s of a call.
+/// How often reports of sound are sent, as of pictures. A browser plays both in step once it
+/// has two sender reports of each; str0m's own 5 s would be 10 s of a call.
 const SOUND_REPORTED_EVERY: Duration = Duration::from_secs(1);
 /// Streams one person may send: each source, each layer, and their resends.
 const MAX_STREAMS: usize = 32;
@@ -101,6 +102,8 @@ pub struct Peer {
     pub flood: Flood,
     /// Whether it is up, and by what it came up.
     pub connected: bool,
+    /// When there was something to be seen first.
+    pub bound: Option<Instant>,
     /// Whether something was forwarded to it.
     pub served: bool,
     /// How good the line is.
@@ -164,6 +167,7 @@ impl Peer {
             heard: now,
             flood: Flood::new(now),
             connected: false,
+            bound: None,
             served: false,
             quality: QualityMeter::default(),
             line: Line::default(),
@@ -182,11 +186,18 @@ impl Peer {
         guarded(|| self.rtc.handle_input(Input::Timeout(now)))
     }
 
-    /// Its time moves on to this; it never goes back. Draining runs ahead of the clock, by a
-    /// microsecond a packet.
+    /// Its time moves on to this; it never goes back. Draining runs ahead of the clock, by up
+    /// to two microseconds a packet.
     pub fn moves_to(&mut self, now: Instant) -> Instant {
         self.clock = self.clock.max(now);
         self.clock
+    }
+
+    /// Since when it waits for its first picture: since it came in, or since there was
+    /// something to be seen, where that was not soon after.
+    pub fn waits_since(&self) -> Instant {
+        let bound = self.bound.filter(|bound| *bound > self.since + SOON);
+        bound.unwrap_or(self.since)
     }
 
     /// Whether a moment it waits for is as good as now.
@@ -201,7 +212,7 @@ impl Peer {
     pub fn answer(&mut self, sdp: &str, tracks: &[OfferedTrack]) -> Result<String, ()> {
         let offer = SdpOffer::from_sdp_string(&name_slots(sdp)).map_err(drop)?;
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(drop)?;
-        let answer = answer.to_sdp_string();
+        let answer = codecs::with_dtx(&answer.to_sdp_string());
         self.offered = tracks
             .iter()
             .map(|track| (Mid::from(track.mid.as_str()), track.source))

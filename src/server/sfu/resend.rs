@@ -4,7 +4,7 @@
 //! beside its shared payload. On a short line that loses nothing a few round trips fit into
 //! a moment; on a long one a packet is asked for when much more has gone.
 
-use super::quality::GOOD_RTT_MS;
+use crate::protocol::quality::GOOD_RTT_MS;
 use std::time::Duration;
 
 /// A line with a shorter round trip, in ms, on which next to nothing is lost is short.

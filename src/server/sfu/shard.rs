@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use std::{
     io,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -131,7 +132,7 @@ impl Shard {
                 return;
             }
             let start = Instant::now();
-            if !self.turn(&events, start) {
+            if self.guarded(start, |shard| shard.turn(&events, start)) == Some(false) {
                 return;
             }
             let end = Instant::now();
@@ -143,11 +144,24 @@ impl Shard {
             if end - since >= LOAD_OVER {
                 let share = busy.as_secs_f64() / (end - since).as_secs_f64();
                 self.load.store((share * 1000.0) as u32, Ordering::Relaxed);
-                self.core.loaded(share, end);
+                self.guarded(end, |shard| {
+                    shard.core.loaded(share, end);
+                    shard.tcp.sweep(end);
+                });
                 (busy, since) = (Duration::ZERO, end);
-                self.tcp.sweep(end);
             }
         }
+    }
+
+    /// Does something of its work. A bug that no peer's own guard caught ends its connections,
+    /// not the shard: everybody comes back to it.
+    fn guarded<T>(&mut self, now: Instant, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if done.is_err() {
+            tracing::error!("a media shard failed by a bug; its connections begin anew");
+            self.core.restart(now);
+        }
+        done.ok()
     }
 
     /// How long nothing is to be done.
@@ -202,7 +216,9 @@ impl Shard {
                 };
                 core.receive(incoming, now);
             });
-            self.core.settle(now);
+            while self.core.settle_some(now) {
+                self.flush();
+            }
             self.flush();
         }
         true

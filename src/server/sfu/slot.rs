@@ -79,14 +79,14 @@ impl OutSlot {
             if video { VIDEO_CLOCK } else { AUDIO_CLOCK },
         );
         // str0m reports a media time of 0 until something is written.
-        let rewriter = Rewriter::new(
+        let mut rewriter = Rewriter::new(
             first_seq,
             0,
             clock,
             rand::random::<u16>() & 0x7fff,
             rand::random(),
-        )
-        .runs_since(now);
+        );
+        rewriter.runs_since(now);
         Some(Self {
             mid,
             video,
@@ -109,6 +109,13 @@ impl OutSlot {
             },
             rewriter,
         })
+    }
+
+    /// The connection is up: what has not begun runs since now, as its first report says.
+    pub fn connected(&mut self, now: Instant) {
+        if self.codec.is_none() {
+            self.rewriter.runs_since(now);
+        }
     }
 
     /// Keeps pictures for this long from now on; what was kept is gone.

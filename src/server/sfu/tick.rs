@@ -3,7 +3,7 @@
 
 use super::{RoomKey, command::Event, core::Core, slot::OutSlot};
 use crate::{
-    protocol::PersonQuality,
+    protocol::{PersonQuality, Quality},
     server::metrics::media::{self as counts, Path},
 };
 use std::time::{Duration, Instant};
@@ -219,6 +219,8 @@ impl Core {
         if !std::mem::replace(&mut peer.connected, true) {
             counts::connected(peer.path);
         }
+        let slots = peer.slots.iter_mut();
+        slots.for_each(|slot| slot.connected(now));
         let room = peer.room;
         let waiting = peer.slots.iter().filter(|slot| slot.video);
         let waiting = waiting.filter_map(|slot| Some((slot.track?, slot.current.or(slot.target)?)));
@@ -226,6 +228,7 @@ impl Core {
         for (track, layer) in waiting {
             self.want_first(room, track, layer, now);
         }
+        self.remind_of_qualities(room);
     }
 
     /// A first picture is wanted: of this layer, or of the lowest where this one was asked
@@ -243,6 +246,23 @@ impl Core {
         // Pictures come in bursts: of them jitter says little.
         if source.is_some_and(|(_, source)| !source.is_video()) {
             peer.jitter_ms = peer.jitter_ms.max(f64::from(ticks) / 48.0);
+        }
+    }
+
+    /// Tells again whose connections are not good: somebody may not know.
+    pub(super) fn remind_of_qualities(&self, key: RoomKey) {
+        let Some(room) = self.rooms.get(&key) else {
+            return;
+        };
+        let peers = room.peers.iter().filter_map(|index| self.peers.get(*index));
+        let people = peers.filter_map(|peer| {
+            let id = peer.person.clone();
+            let quality = peer.quality.told().filter(|told| *told != Quality::Good)?;
+            Some(PersonQuality { id, quality })
+        });
+        let people: Vec<_> = people.collect();
+        if !people.is_empty() {
+            room.tell(Event::Qualities { people });
         }
     }
 

@@ -81,6 +81,7 @@ impl Track {
         rids: Vec<Option<Rid>>,
     ) -> Self {
         let low = rids.len() > 1;
+        let all = (1_u8 << rids.len().min(3)) - 1;
         let layer = |(place, rid)| Layer {
             rid,
             meter: LayerMeter::default(),
@@ -98,7 +99,10 @@ impl Track {
             codec_told: None,
             mender: Mender::default(),
             bound: Vec::new(),
-            watched: Watched::default(),
+            watched: Watched {
+                told: source.is_video().then_some(all),
+                smaller: None,
+            },
         }
     }
 
@@ -133,7 +137,7 @@ impl Track {
     /// Told which layers anybody wants now (one bit each), answers what the sender is to
     /// be told: more at once, less after a while.
     pub fn watch(&mut self, wanted: u8, now: Instant) -> Option<Vec<String>> {
-        if self.layers.len() < 2 {
+        if !self.source.is_video() {
             return None;
         }
         let all = (1_u8 << self.layers.len()) - 1;
@@ -169,12 +173,12 @@ impl Track {
         Some(self.named(layers))
     }
 
-    /// The names of these layers.
+    /// The names of these layers; one that is alone has an empty name.
     fn named(&self, layers: u8) -> Vec<String> {
         let named = self.layers.iter().enumerate();
         named
             .filter(|(place, _)| layers & (1 << place) != 0)
-            .filter_map(|(_, layer)| layer.rid.map(|rid| rid.to_string()))
+            .map(|(_, layer)| layer.rid.map_or_else(String::new, |rid| rid.to_string()))
             .collect()
     }
 }
@@ -241,5 +245,20 @@ mod tests {
         );
         assert_eq!(track.watch(0, at(4_000)), None);
         assert_eq!(track.watch(0, at(6_000)).expect("told"), [""; 0]);
+    }
+
+    #[test]
+    fn a_screen_nobody_watches_rests_and_a_voice_never_does() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let id = || ParticipantId::parse("p_a").expect("valid");
+        let mut screen = Track::new(0, id(), Source::Screen, "1".into(), by_size(vec![]));
+        assert_eq!(screen.watch(1, at(0)), None, "it runs from the beginning");
+        assert_eq!(screen.watch(0, at(1_000)), None);
+        assert_eq!(screen.watch(0, at(3_000)).expect("told"), [""; 0]);
+        assert_eq!(screen.watch(1, at(3_100)).expect("told"), [""]);
+        let mut voice = Track::new(0, id(), Source::Microphone, "2".into(), by_size(vec![]));
+        assert_eq!(voice.watch(0, at(0)), None);
+        assert_eq!(voice.watch(0, at(9_000)), None);
     }
 }

@@ -88,7 +88,7 @@ impl Turn {
         self.inner.tls_address
     }
 
-    /// Credentials for a user in a room. They start allocations for ten minutes; an allocation
+    /// Credentials for a user in a room. They start allocations for five minutes; an allocation
     /// goes on with those it was made with.
     pub fn credentials(&self, user: &str, room: &str, now: SystemTime) -> Credentials {
         self.inner.engine.secret.credentials(user, room, now)

@@ -13,9 +13,9 @@ use tokio_rustls::rustls::ServerConfig;
 /// Numbers of relay addresses. They name no socket, so they lie below the ports a system gives
 /// to its own sockets (Linux begins at 32768): a virtual address never equals a real one.
 pub const RELAY_PORTS: RangeInclusive<u16> = 20_000..=29_999;
-/// How long credentials start allocations. 600 s: as long as a browser keeps an allocation
-/// without asking again; new ones come by the socket.
-pub const CREDENTIALS_LIVE: Duration = Duration::from_secs(600);
+/// How long credentials start allocations. 300 s (trust T15): stolen ones are soon of no use,
+/// and a page asks for new ones every two minutes.
+pub const CREDENTIALS_LIVE: Duration = Duration::from_secs(300);
 /// How long an allocation lives without a refresh, whatever was asked for. 600 s: the
 /// default of RFC 8656, which clients expect.
 pub const LIFETIME: Duration = Duration::from_secs(600);

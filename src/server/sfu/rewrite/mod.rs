@@ -125,11 +125,11 @@ impl Rewriter {
         }
     }
 
-    /// Its media time runs from this moment on, also before its first packet. Reports are
-    /// sent of it from the beginning, and browsers take one that jumps for a mistake.
-    pub fn runs_since(mut self, at: Instant) -> Self {
+    /// Its media time runs from this moment on, also before its first packet. `str0m` reports 0
+    /// until then, and browsers take a report that jumps by more than 2^25 ticks, six minutes
+    /// of a picture, for a mistake.
+    pub fn runs_since(&mut self, at: Instant) {
         self.sent.at = Some(at);
-        self
     }
 
     /// The next packet given begins a new source: the first of a keyframe, or sound.

@@ -1,6 +1,7 @@
 //! What a receiver may rely on, whatever the sources do.
 
 mod properties;
+mod recorded;
 
 use super::*;
 use std::time::Duration;

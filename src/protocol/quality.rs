@@ -1,8 +1,9 @@
 //! How good a line is: one of three words, from round trip, loss and jitter.
 //!
-//! Worse is told soon and better late, so that the word does not flicker.
+//! Worse is told soon and better late, so that the word does not flicker. The server judges
+//! the lines to itself, and browsers those from one to another.
 
-use crate::protocol::Quality;
+use super::Quality;
 
 /// The round trip of a good line, in ms: above, something queues up.
 pub const GOOD_RTT_MS: f64 = 150.0;
@@ -38,6 +39,11 @@ struct Run {
 }
 
 impl QualityMeter {
+    /// The quality that was told last; none before the first.
+    pub fn told(&self) -> Option<Quality> {
+        self.told
+    }
+
     /// Takes a sample; a measure that is not known counts as 0. Answers the quality where
     /// it is another than told before; the first sample always is.
     pub fn sample(&mut self, rtt_ms: f64, loss: f64, jitter_ms: f64) -> Option<Quality> {
