@@ -17,9 +17,11 @@ export const COLOURS: Record<string, Colour> = {
  * A busy picture flickers around that colour, so that it takes as many bits as a real one.
  * Call before it opens the page.
  */
-export async function paintCamera(page: Page, colour: Colour, size: [number, number] = [640, 360], busy = false): Promise<void> {
+export async function paintCamera(
+  page: Page, colour: Colour, size: [number, number] = [640, 360], busy = false, volume = 1,
+): Promise<void> {
   await page.addInitScript(
-    ({ colour: [red, green, blue], size: [width, height], busy }) => {
+    ({ colour: [red, green, blue], size: [width, height], busy, volume }) => {
       if (typeof MediaDevices === 'undefined') return;
       const canvas = document.createElement('canvas');
       [canvas.width, canvas.height] = [width, height];
@@ -47,7 +49,7 @@ export async function paintCamera(page: Page, colour: Colour, size: [number, num
           sound ??= new AudioContext();
           const hum = sound.createOscillator();
           const out = sound.createMediaStreamDestination();
-          hum.connect(out);
+          hum.connect(new GainNode(sound, { gain: volume })).connect(out);
           hum.start();
           await sound.resume();
           tracks.push(...out.stream.getTracks());
@@ -55,8 +57,48 @@ export async function paintCamera(page: Page, colour: Colour, size: [number, num
         return new MediaStream(tracks);
       };
     },
-    { colour, size, busy },
+    { colour, size, busy, volume },
   );
+}
+
+/** Gives a page a screen of one colour with sound, as `getDisplayMedia` does. Call before it opens the page. */
+export async function paintScreen(page: Page, [red, green, blue]: Colour): Promise<void> {
+  await page.addInitScript(
+    ({ colour }) => {
+      if (typeof MediaDevices === 'undefined') return;
+      MediaDevices.prototype.getDisplayMedia = async () => {
+        const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
+        const context = canvas.getContext('2d')!;
+        let drawn = 0;
+        setInterval(() => {
+          context.fillStyle = colour;
+          context.fillRect(0, 0, 640, 360);
+          context.fillStyle = 'white';
+          context.fillRect((drawn++ * 7) % 640, 0, 8, 8);
+        }, 100);
+        const sound = new AudioContext();
+        const hum = sound.createOscillator();
+        const out = sound.createMediaStreamDestination();
+        hum.connect(out);
+        hum.start();
+        await sound.resume();
+        const given = new MediaStream([...canvas.captureStream(10).getTracks(), ...out.stream.getTracks()]);
+        (window as any).__given = given;
+        return given;
+      };
+    },
+    { colour: `rgb(${red} ${green} ${blue})` },
+  );
+}
+
+/** Ends what a page shares as the browser's own bar does: its tracks end, and the page is told. */
+export async function endScreenByBrowser(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    for (const track of ((window as any).__given as MediaStream).getTracks()) {
+      track.stop();
+      track.dispatchEvent(new Event('ended'));
+    }
+  });
 }
 
 /** How the picture in somebody's tile is: its colour, its height, and how many frames it has shown. */
@@ -169,7 +211,7 @@ export async function watchGaps(viewer: Person, of: string): Promise<{ longest()
   return { longest: () => viewer.page.evaluate((of) => (window as any).__gaps[of] as number, of) };
 }
 
-/** By which path the media of a page goes: `udp`, `tcp` or `relay`, one a live connection. */
+/** By which path the media of a page goes: `udp`, `tcp`, or `relay` and how that is reached; one a live connection. */
 export function paths(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
     const found: string[] = [];
@@ -179,7 +221,7 @@ export function paths(page: Page): Promise<string[]> {
       const transport = [...reports.values()].find(({ type }) => type === 'transport');
       const pair = transport && reports.get(transport.selectedCandidatePairId);
       const local = pair && reports.get(pair.localCandidateId);
-      if (local) found.push(local.candidateType === 'relay' ? 'relay' : local.protocol);
+      if (local) found.push(local.candidateType === 'relay' ? `relay ${local.relayProtocol}` : local.protocol);
     }
     return found;
   });

@@ -402,3 +402,25 @@ test('the settings list every device of this machine', async ({ person, name }) 
   await expect(ann.call.dialog.getByRole('combobox', { name: 'Microphone device' })).toBeVisible();
   await expect(ann.call.dialog.getByRole('combobox', { name: 'Speaker device' })).toBeVisible();
 });
+
+test('a line between two that loses packets is shown as a poor one', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  // What the browser counts says so; the line itself is fine.
+  await ann.page.addInitScript(() => {
+    if (typeof RTCPeerConnection === 'undefined') return;
+    const count = RTCPeerConnection.prototype.getStats;
+    let lost = 0;
+    RTCPeerConnection.prototype.getStats = async function () {
+      lost += 50;
+      const reports = [...(await count.call(this))] as [string, any][];
+      const worse = reports.map(([id, report]) =>
+        [id, report.type === 'inbound-rtp' ? { ...report, packetsLost: lost } : report] as const);
+      return new Map(worse) as unknown as RTCStatsReport;
+    };
+  });
+  for (const somebody of [ann, ben]) await somebody.entersCall(name);
+  await ann.call.expectTiles(2);
+  await expect.poll(() => ann.call.words('Ben'), { timeout: 30_000 }).toMatch(/poor/i);
+  await ben.call.expectTiles(2);
+  await expect.poll(() => ben.call.words('Ann')).not.toMatch(/poor/i);
+});

@@ -1,5 +1,7 @@
 import { expect, test, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, expectInStep, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
+import {
+  COLOURS, endScreenByBrowser, expectFace, expectInStep, expectVoices, face, paintCamera, paintScreen, paths, watchGaps,
+} from '../support/faces.ts';
 import { Cutter } from '../support/cutter.ts';
 import { everythingFreed, recoveries } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
@@ -29,6 +31,17 @@ function layersOn(somebody: Person): Promise<string[]> {
       pc.getSenders().flatMap((sender) => sender.getParameters().encodings ?? []),
     );
     return cameras.filter((each: any) => each.rid && each.active).map((each: any) => each.rid);
+  });
+}
+
+/** Whether somebody's screen is encoded; null while none is shared. */
+function screenEncoded(somebody: Person): Promise<boolean | null> {
+  return somebody.page.evaluate(() => {
+    const sending = window.__rtc.connections.flatMap(({ pc }) =>
+      pc.connectionState === 'connected' ? pc.getSenders().filter(({ track }) => track?.kind === 'video') : [],
+    );
+    const single = sending.flatMap((sender) => sender.getParameters().encodings ?? []).filter((each: any) => !each.rid);
+    return single.length ? single.some(({ active }) => active) : null;
   });
 }
 
@@ -222,4 +235,95 @@ test('a shared screen is seen beside the face, and goes when it ends', async ({ 
   await ann.call.shareScreen.click();
   await expect(screen).toHaveCount(0);
   await expectFace(ben, 'Ann');
+});
+
+test('a screen nobody watches is not encoded, and whoever comes sees it', async ({ person, name, startServer }) => {
+  test.setTimeout(150_000);
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await enters(person, server, name, 'Ann');
+  await ann.call.shareScreen.click();
+  await expect.poll(() => screenEncoded(ann), { message: 'nobody is there to see it', timeout: 30_000 }).toBe(false);
+  const ben = await enters(person, server, name, 'Ben');
+  const screen = ben.call.screen('Ann').locator('video');
+  await expect(screen).toBeVisible();
+  await expect
+    .poll(() => screen.evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames), {
+      message: 'frames of the screen',
+      timeout: 30_000,
+    })
+    .toBeGreaterThan(2);
+  expect(await screenEncoded(ann)).toBe(true);
+});
+
+test('two screens are seen and heard at once, and go when the browser ends them', async ({ person, name, startServer }) => {
+  test.setTimeout(180_000);
+  const server = await startServer({ p2pMax: 0 });
+  const people: Person[] = [];
+  for (const nickname of ['Ann', 'Ben', 'Cleo']) {
+    const somebody = await person(nickname, { server });
+    await paintCamera(somebody.page, COLOURS[nickname]);
+    await paintScreen(somebody.page, COLOURS[nickname]);
+    await somebody.entersCall(name);
+    people.push(somebody);
+  }
+  const [ann, ben, cleo] = people;
+  await expectVoices(cleo.page, 2);
+  const frames = (of: string) =>
+    cleo.call.screen(of).locator('video').evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames);
+  for (const somebody of [ann, ben]) await somebody.call.shareScreen.click();
+  for (const { name } of [ann, ben]) {
+    await expect(cleo.call.screen(name).locator('video')).toBeVisible();
+    await expect.poll(() => frames(name), { message: `frames of ${name}'s screen`, timeout: 30_000 }).toBeGreaterThan(2);
+  }
+  await expectVoices(cleo.page, 4);
+  for (const somebody of [ann, ben]) {
+    await endScreenByBrowser(somebody.page);
+    await expect(cleo.call.screen(somebody.name)).toHaveCount(0);
+    await expect(somebody.call.shareScreen).toHaveAttribute('aria-pressed', 'false');
+  }
+  await expectVoices(cleo.page, 2);
+  await expectFace(cleo, 'Ann');
+});
+
+test('the figures of a connection are shown, and copied as JSON', async ({ person, name, startServer }) => {
+  test.setTimeout(120_000);
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await enters(person, server, name, 'Ann');
+  const ben = await enters(person, server, name, 'Ben');
+  await expectFace(ann, 'Ben');
+  await ann.page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await ann.call.settings.click();
+  const dialog = ann.page.getByRole('dialog');
+  await dialog.getByText('Connection', { exact: true }).click();
+  for (const figure of [/UDP/, /\d+ ms/, /VP8 [qhf] · \d+×\d+ · \d+ fps · \d+ kbit\/s/, /opus/i]) {
+    await expect(dialog).toContainText(figure, { timeout: 20_000 });
+  }
+  await dialog.getByRole('button', { name: 'Copy' }).click();
+  const copied = () => ann.page.evaluate(() => navigator.clipboard.readText());
+  await expect.poll(async () => (await copied()).length, { message: 'something is copied' }).toBeGreaterThan(2);
+  const reports = JSON.parse(await copied()).flat();
+  expect(new Set(reports.map(({ type }: { type: string }) => type))).toContain('inbound-rtp');
+  await ben.call.leave.click();
+});
+
+test('whoever is pinned is seen larger, and heard beside the loudest three', async ({ person, name, startServer }) => {
+  test.setTimeout(240_000);
+  const server = await startServer({ p2pMax: 0 });
+  const people: Person[] = [];
+  for (const nickname of Object.keys(COLOURS)) {
+    const somebody = await person(nickname, { server });
+    await paintCamera(somebody.page, COLOURS[nickname], [320, 180], false, nickname === 'Eve' ? 0.1 : 1);
+    await somebody.entersCall(name);
+    people.push(somebody);
+  }
+  const [ann] = people;
+  await expectFace(ann, 'Eve');
+  await expectVoices(ann.page, 3);
+  const tile = ann.call.tile('Eve');
+  const before = (await tile.boundingBox())!;
+  await tile.hover();
+  await tile.getByRole('button', { name: 'Keep Eve in view' }).click();
+  await expectVoices(ann.page, 4);
+  const after = (await tile.boundingBox())!;
+  expect(after.height).toBeGreaterThan(before.height);
 });

@@ -9,6 +9,7 @@ pub mod clipboard;
 pub mod clock;
 mod driver;
 mod fetch;
+pub mod fullscreen;
 pub mod js;
 pub mod language;
 mod link;

@@ -22,6 +22,8 @@ pub enum IconName {
     Flip,
     /// An arrow to the right.
     Forward,
+    /// Four corners.
+    FullScreen,
     /// A door with an arrow out.
     Leave,
     /// Two links of a chain.
@@ -58,6 +60,7 @@ impl IconName {
     /// The strokes, as SVG path data.
     const fn path(self) -> &'static str {
         match self {
+            Self::FullScreen => "M3 7.5V3h4.5M12.5 3H17v4.5M17 12.5V17h-4.5M7.5 17H3v-4.5",
             Self::Pin => "M7.5 2.5h5l-.7 5.5 2.7 3h-9l2.7-3zM10 11v6.5",
             Self::Signal => "M4 16v-2m4 2v-5m4 5V8m4 8V4",
             Self::Sound => "M4 8.5v3M7 6v8m3-8.500v11M13 6v8m3-5.500v3",

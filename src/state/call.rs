@@ -144,10 +144,10 @@ impl CallState {
         match message {
             ServerMessage::Joined(joined) => {
                 self.me = Some(joined.me.clone());
-                self.people = joined.call.clone();
+                self.replace(&joined.call);
             }
             ServerMessage::Call { people, mode, .. } => {
-                self.people = people.clone();
+                self.replace(people);
                 self.mode = *mode;
                 // An answer that comes after one has left again changes nothing.
                 if self.stage == CallStage::Entering {
@@ -181,6 +181,13 @@ impl CallState {
             _ => return false,
         }
         true
+    }
+
+    /// These are in the call, and nobody else.
+    fn replace(&mut self, people: &[CallPerson]) {
+        self.people = people.to_vec();
+        let here = |id: &ParticipantId| people.iter().any(|person| person.id == *id);
+        self.floor.retain(here);
     }
 
     fn enter(&mut self, person: &CallPerson) {

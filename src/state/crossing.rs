@@ -77,7 +77,7 @@ mod tests {
     fn a_connection_that_is_up_stays_up_however_often_the_mode_is_told() {
         let mut way = up();
         for renewal in 1..=3 {
-            way.mode_told(Mode::Sfu, f64::from(renewal) * 240_000.0);
+            way.mode_told(Mode::Sfu, f64::from(renewal) * 120_000.0);
         }
         assert_eq!(way.link(), LinkState::Connected);
         assert_eq!(way.up_for_ms(721_000.0), Some(720_000.0));

@@ -35,6 +35,8 @@ pub struct Choices {
     pub speaker: String,
     /// Whether this browser can play through another speaker.
     pub speaker_can_change: bool,
+    /// Whether this browser shares no screens, as on phones.
+    pub screen_cannot_be_shared: bool,
 }
 
 /// Something is wrong with a device.

@@ -26,6 +26,8 @@ pub struct StreamFigures {
     pub codec: String,
     /// The simulcast layer (`rid`), where there are several.
     pub layer: String,
+    /// Packets so far.
+    pub packets: f64,
     /// Bytes so far.
     pub bytes: f64,
     /// kbit/s since the look before.
@@ -51,6 +53,29 @@ impl Figures {
             }
         }
         self
+    }
+
+    /// How the line was since the look before: round trip in ms, lost packets as a fraction,
+    /// jitter of sound in ms; 0 for what is not known.
+    pub fn line_since(&self, before: &Self) -> [f64; 3] {
+        let received = self.streams.iter().filter(|stream| !stream.sent);
+        let (mut came, mut lost, mut jitter_ms) = (0.0, 0.0, 0.0_f64);
+        for stream in received {
+            let known = before.streams.iter().find(|known| known.key == stream.key);
+            let (packets, missed) = known.map_or((0.0, 0.0), |known| (known.packets, known.lost));
+            came += (stream.packets - packets).max(0.0);
+            lost += (stream.lost - missed).max(0.0);
+            // Pictures come in bursts: of them jitter says little.
+            if !stream.video {
+                jitter_ms = jitter_ms.max(stream.jitter_ms);
+            }
+        }
+        let loss = if lost > 0.0 {
+            lost / (came + lost)
+        } else {
+            0.0
+        };
+        [self.rtt_ms.unwrap_or_default(), loss, jitter_ms]
     }
 }
 
@@ -107,5 +132,37 @@ mod tests {
         assert_eq!(other.streams[0].kbps, 0.0);
         let reset = figures(5.0).since(&figures(1_000.0), 1_000.0);
         assert_eq!(reset.streams[0].kbps, 0.0);
+    }
+
+    #[test]
+    fn a_line_is_what_was_lost_since_the_look_before() {
+        let look = |packets: f64, lost: f64, jitter_ms: f64| Figures {
+            rtt_ms: Some(20.0),
+            streams: vec![
+                StreamFigures {
+                    sent: false,
+                    video: false,
+                    packets,
+                    lost,
+                    jitter_ms,
+                    ..stream("voice", 0.0)
+                },
+                StreamFigures {
+                    packets: 1_000.0,
+                    lost: 500.0,
+                    jitter_ms: 90.0,
+                    ..stream("my face", 0.0)
+                },
+            ],
+            ..Figures::default()
+        };
+        let line = look(190.0, 15.0, 8.0).line_since(&look(100.0, 5.0, 7.0));
+        assert_eq!(line, [20.0, 0.1, 8.0], "of what is received");
+        let quiet = look(100.0, 5.0, 8.0).line_since(&look(100.0, 5.0, 8.0));
+        assert_eq!(quiet, [20.0, 0.0, 8.0]);
+        assert_eq!(
+            Figures::default().line_since(&look(1.0, 1.0, 1.0)),
+            [0.0; 3]
+        );
     }
 }

@@ -94,10 +94,33 @@ mod tests {
         )
     }
 
+    /// The same of a sound.
+    fn sound(mid: usize) -> String {
+        let mut section = picture(mid);
+        let codecs = section.find("a=rtpmap:").expect("codecs");
+        section.truncate(codecs);
+        let names = [
+            (111, "opus/48000/2"),
+            (63, "red/48000/2"),
+            (9, "G722/8000"),
+            (0, "PCMU/8000"),
+            (8, "PCMA/8000"),
+            (13, "CN/8000"),
+            (110, "telephone-event/48000"),
+            (126, "telephone-event/8000"),
+        ];
+        section += "a=rtcp-fb:111 transport-cc\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
+            a=fmtp:63 111/111\r\n";
+        names
+            .iter()
+            .for_each(|(pt, name)| section += &format!("a=rtpmap:{pt} {name}\r\n"));
+        section.replace("m=video", "m=audio")
+    }
+
     #[test]
     fn an_offer_of_every_slot_there_may_be_fits_a_message() {
-        // 25 pictures, three voices and one's own four sources, each as long as a picture.
-        let sections: String = (0..32).map(picture).collect();
+        // 25 pictures, six sounds and one's own four sources.
+        let sections: String = (0..27).map(picture).chain((27..35).map(sound)).collect();
         let offer = format!("v=0\r\na=group:BUNDLE 0\r\n{sections}");
         assert!(offer.len() > MAX_SDP_BYTES);
         let slim = slim(&offer);

@@ -21,8 +21,9 @@ use wasm_bindgen_futures::spawn_local;
 /// How often it is looked what is on the screen, who has arrived, and who speaks, in
 /// milliseconds.
 const LOOK_EVERY_MS: u32 = 200;
-/// How often the credentials of the relay are renewed, in milliseconds: they last 10 min.
-const RENEW_EVERY_MS: u32 = 240_000;
+/// How often the credentials of the relay are renewed, in milliseconds: they last 5 min, and a
+/// page in the background looks at its clocks once a minute.
+const RENEW_EVERY_MS: u32 = 120_000;
 /// Slots of pictures, in steps: not every newcomer needs another description.
 const PICTURES: [usize; 4] = [4, 9, 16, 25];
 
@@ -344,8 +345,16 @@ impl CallDriver {
             let connection = sfu.number();
             self.crossing.connections.set(connection);
             (self.context.send)(ClientMessage::HangUp { connection });
-            self.state.voices().update(Vec::clear);
+            self.forget_sfu();
         }
+    }
+
+    /// Nothing the SFU said of people holds any more.
+    pub(super) fn forget_sfu(&self) {
+        self.state.voices().update(Vec::clear);
+        self.state.paused().update(Vec::clear);
+        self.state.floor().update(Vec::clear);
+        self.state.qualities().update(HashMap::clear);
     }
 
     /// Whether a voice of the SFU is to be heard: not while its person is still heard

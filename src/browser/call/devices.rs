@@ -173,6 +173,13 @@ pub fn facing_of(track: &MediaStreamTrack) -> Option<String> {
     facing.as_string().filter(|facing| !facing.is_empty())
 }
 
+/// Whether the browser can share a screen: on phones it cannot.
+pub fn screen_can_be_shared() -> bool {
+    let devices = web_sys::window().map(|window| window.navigator().media_devices());
+    let devices = devices.and_then(Result::ok);
+    devices.is_some_and(|d| Reflect::has(&d, &"getDisplayMedia".into()).unwrap_or(false))
+}
+
 /// Whether the browser can play through a chosen speaker.
 pub fn speaker_can_change() -> bool {
     let prototype = web_sys::window().and_then(|window| {

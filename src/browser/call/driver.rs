@@ -3,6 +3,7 @@
 use super::crossing::Crossing;
 use super::devices::watch_devices;
 use super::figures::FigureWatch;
+use super::lines::LineWatch;
 use super::media::Media;
 use super::peer::{Context, Peer};
 use super::sfu::SfuLink;
@@ -43,6 +44,8 @@ pub struct CallDriver {
     pub(super) view: View,
     /// The figures somebody looks at.
     pub(super) figures: FigureWatch,
+    /// How good the lines to others are.
+    pub(super) lines: LineWatch,
     /// This stay's number; none while outside.
     leg: Cell<Option<Leg>>,
     /// Whether the socket has joined.
@@ -74,6 +77,7 @@ impl CallDriver {
             crossing: Crossing::default(),
             view: View::default(),
             figures: FigureWatch::default(),
+            lines: LineWatch::default(),
             leg: Cell::new(None),
             live: Cell::new(false),
             listed: Cell::new(false),
@@ -187,12 +191,13 @@ impl CallDriver {
         self.listeners.borrow_mut().clear();
         self.unconfirmed.borrow_mut().clear();
         self.crossing.stop();
+        self.lines.stop();
         self.peers.borrow_mut().clear();
         let sfu = self.sfu.borrow_mut().take();
         drop(sfu);
         self.context.media.stop();
         self.state.links().update(HashMap::clear);
-        self.state.voices().update(Vec::clear);
+        self.forget_sfu();
         self.state.speaking().update(Vec::clear);
         self.state.problems().update(Vec::clear);
     }
@@ -261,6 +266,7 @@ impl CallDriver {
         }
         self.look_on();
         self.keep_fresh();
+        self.watch_lines();
         // Whoever entered later is polite. The list is no help, it is in order of arrival
         // in the room: but whom we find when we come in was there before us.
         let polite = !self.listed.replace(true);

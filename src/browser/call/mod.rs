@@ -4,7 +4,7 @@
 //! [`CallDriver`] is told what the server says and what the person wants. What to
 //! negotiate is decided in [`crate::state::negotiation`]; [`connector`] carries it out,
 //! with another browser ([`peer`]) or with the server's SFU ([`sfu`]). [`view`] knows what
-//! is on the screen, [`stats`] what the browser counts.
+//! is on the screen, [`stats`] what the browser counts, [`lines`] how good a line to somebody is.
 //! [`media`] owns cameras and microphones; [`devices`] asks the browser for them;
 //! [`playback`] plays what the others send.
 
@@ -14,6 +14,7 @@ mod descriptions;
 mod devices;
 mod driver;
 mod figures;
+mod lines;
 mod local;
 mod media;
 mod peer;

@@ -72,6 +72,9 @@ pub async fn figures(pc: &RtcPeerConnection) -> Figures {
     };
     let transport = reports.iter().find(|r| text(r, "type") == "transport");
     let pair = transport.and_then(|t| by_id(text(t, "selectedCandidatePairId")));
+    // Firefox has no report of the transport: its pair says that it is the one.
+    let selected = |r: &&JsValue| field(r, "selected").as_bool() == Some(true);
+    let pair = pair.or_else(|| reports.iter().find(selected));
     let local = pair.and_then(|pair| by_id(text(pair, "localCandidateId")));
     let streams = reports.iter().filter_map(|report| {
         let kind = text(report, "type");
@@ -103,9 +106,9 @@ fn path(candidate: &JsValue) -> String {
 /// The figures of one stream.
 fn stream(report: &JsValue, sent: bool, codec: &str) -> StreamFigures {
     let number = |name: &str| field(report, name).as_f64().unwrap_or(0.0);
-    let bytes = match sent {
-        true => "bytesSent",
-        false => "bytesReceived",
+    let (packets, bytes) = match sent {
+        true => ("packetsSent", "bytesSent"),
+        false => ("packetsReceived", "bytesReceived"),
     };
     StreamFigures {
         key: text(report, "id"),
@@ -113,6 +116,7 @@ fn stream(report: &JsValue, sent: bool, codec: &str) -> StreamFigures {
         video: text(report, "kind") == "video",
         codec: codec.rsplit('/').next().unwrap_or_default().to_owned(),
         layer: text(report, "rid"),
+        packets: number(packets),
         bytes: number(bytes),
         kbps: 0.0,
         size: (number("frameWidth") as u32, number("frameHeight") as u32),

@@ -1,6 +1,8 @@
 //! What is on the screen: which pictures, and how tall each is drawn.
 
 use crate::protocol::{ParticipantId, Source, Wanted};
+use js_sys::Reflect;
+use leptos::prelude::document;
 use std::cell::RefCell;
 use web_sys::HtmlMediaElement;
 
@@ -23,11 +25,27 @@ impl View {
         elements.push((id.clone(), source, Clone::clone(element)));
     }
 
-    /// What is on the screen now.
+    /// What is on the screen now, and the voice of whoever is pinned. A page in the
+    /// background shows nothing.
     pub fn now(&self, pinned: Option<&ParticipantId>) -> Vec<Wanted> {
+        let voice = pinned.map(|id| Wanted {
+            id: id.clone(),
+            source: Source::Microphone,
+            height: 0,
+            pinned: true,
+        });
+        voice.into_iter().chain(self.pictures(pinned)).collect()
+    }
+
+    /// The pictures in sight: of a page in the background, one that floats beside it.
+    fn pictures(&self, pinned: Option<&ParticipantId>) -> Vec<Wanted> {
+        let hidden = document().hidden();
+        let floating = Reflect::get(&document(), &"pictureInPictureElement".into()).ok();
         let mut elements = self.elements.borrow_mut();
         elements.retain(|(_, _, element)| element.is_connected());
-        let wanted = elements.iter().filter_map(|(id, source, element)| {
+        let seen = |element: &HtmlMediaElement| !hidden || floating.as_ref() == Some(element);
+        let shown = elements.iter().filter(|(_, _, element)| seen(element));
+        let wanted = shown.filter_map(|(id, source, element)| {
             let height = height_of(element)?;
             Some(Wanted {
                 id: id.clone(),
@@ -63,8 +81,17 @@ fn height_of(element: &HtmlMediaElement) -> Option<u32> {
         number(window.inner_height())?,
     );
     let rect = element.get_bounding_client_rect();
+    let mut seen = (0.0, 0.0, wide, tall);
+    // What is scrolled out of its list is out of sight, too.
+    if let Ok(Some(list)) = element.closest("ul") {
+        let list = list.get_bounding_client_rect();
+        seen = (list.left(), list.top(), list.right(), list.bottom());
+    }
+    let (left, top, right, bottom) = seen;
+    let (left, top) = (left.max(0.0), top.max(0.0));
+    let (right, bottom) = (right.min(wide), bottom.min(tall));
     let inside =
-        rect.bottom() > 0.0 && rect.top() < tall && rect.right() > 0.0 && rect.left() < wide;
+        rect.bottom() > top && rect.top() < bottom && rect.right() > left && rect.left() < right;
     let pixels = rect.height() * window.device_pixel_ratio();
     let steps = (pixels / STEP_PX).ceil();
     (inside && rect.width() > 0.0 && steps > 0.0).then_some((steps * STEP_PX) as u32)

@@ -1,7 +1,7 @@
 //! The toolbar of the call: one stop of the Tab key, arrows within (WAI-ARIA APG,
 //! toolbar pattern). Ctrl+D and Ctrl+E switch microphone and camera from anywhere.
 
-use crate::components::{Icon, IconName};
+use crate::components::{Icon, IconName, If};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::call::CallStateStoreFields;
@@ -26,6 +26,8 @@ pub fn CallControls(
     let microphone = Memo::new(move |_| devices.read().microphone);
     let camera = Memo::new(move |_| devices.read().camera);
     let screen = Memo::new(move |_| devices.read().screen);
+    let choices = session.call.choices();
+    let can_share = Memo::new(move |_| !choices.read().screen_cannot_be_shared);
     shortcuts(session);
     view! {
         <div
@@ -51,12 +53,14 @@ pub fn CallControls(
                 action=Callback::new(move |()| session.toggle_camera())
             />
             <FlipCamera />
-            <Toggle
-                label=words!(i18n, call.share_screen)
-                on=screen
-                icons=(IconName::Screen, IconName::Screen)
-                action=Callback::new(move |()| session.toggle_screen())
-            />
+            <If when=can_share>
+                <Toggle
+                    label=words!(i18n, call.share_screen)
+                    on=screen
+                    icons=(IconName::Screen, IconName::Screen)
+                    action=Callback::new(move |()| session.toggle_screen())
+                />
+            </If>
             <Plain label=words!(i18n, call.settings) icon=IconName::Settings action=on_settings />
             <div class="controls__narrow">
                 <Plain label=words!(i18n, call.chat) icon=IconName::Chat action=on_chat />
@@ -132,7 +136,7 @@ fn FlipCamera() -> impl IntoView {
     let several = Memo::new(move |_| session.call.choices().read().cameras.len() > 1);
     let on = Memo::new(move |_| session.call.devices().read().camera);
     view! {
-        <crate::components::If when=Signal::derive(move || several.get() && on.get())>
+        <If when=Signal::derive(move || several.get() && on.get())>
             <div class="controls__flip">
                 <Plain
                     label=words!(i18n, call.flip_camera)
@@ -140,7 +144,7 @@ fn FlipCamera() -> impl IntoView {
                     action=Callback::new(move |()| session.flip_camera())
                 />
             </div>
-        </crate::components::If>
+        </If>
     }
 }
 

@@ -1,12 +1,13 @@
 //! The screens that are shared: larger than faces, and not mirrored.
 
 use super::tile::Picture;
-use crate::components::If;
+use crate::components::{Icon, IconName, If};
 use crate::i18n::*;
 use crate::protocol::Source;
 use crate::session::Session;
 use crate::state::call::Screen;
 use crate::words;
+use leptos::html::Button;
 use leptos::prelude::*;
 
 /// Every shared screen; nothing where nobody shares one.
@@ -61,6 +62,7 @@ fn SharedScreen(
     view! {
         <li class="tile tile--screen" aria-label=title>
             <Picture id source=Source::Screen mine version />
+            <FullScreen />
             <If when=paused>
                 <p class="tile__link">{words!(i18n, call.picture_paused)}</p>
             </If>
@@ -69,4 +71,40 @@ fn SharedScreen(
             </p>
         </li>
     }
+}
+
+/// Puts the shared screen it lies on onto the whole screen of one's own, where the browser can.
+#[component]
+fn FullScreen() -> impl IntoView {
+    let i18n = use_i18n();
+    let button = NodeRef::<Button>::new();
+    let label = words!(i18n, call.full_screen);
+    let fill = move || {
+        #[cfg(feature = "hydrate")]
+        if let Some(screen) = button.get_untracked().and_then(|b| b.parent_element()) {
+            crate::browser::fullscreen::toggle(&screen);
+        }
+    };
+    view! {
+        <If when=Signal::stored(can_fill())>
+            <button
+                class="tile__pin"
+                type="button"
+                aria-label=label
+                title=label
+                node_ref=button
+                on:click=move |_| fill()
+            >
+                <Icon name=IconName::FullScreen />
+            </button>
+        </If>
+    }
+}
+
+/// Whether the browser can put something onto the whole screen.
+fn can_fill() -> bool {
+    #[cfg(feature = "hydrate")]
+    return crate::browser::fullscreen::is_there();
+    #[cfg(not(feature = "hydrate"))]
+    false
 }

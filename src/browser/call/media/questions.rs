@@ -261,6 +261,7 @@ impl Media {
             choices.microphones = microphones;
             choices.speakers = speakers;
             choices.speaker_can_change = devices::speaker_can_change();
+            choices.screen_cannot_be_shared = !devices::screen_can_be_shared();
         });
     }
 }

@@ -25,7 +25,7 @@ pub fn fit(sender: &RtcRtpSender, camera: &MediaStreamTrack) {
         return;
     };
     let scales = scales(width.max(0) as u32, height.max(0) as u32);
-    change(sender, |_, encoding| {
+    change(sender.clone(), move |_, encoding| {
         let rid = text(encoding, "rid");
         let Some(place) = LAYERS.iter().position(|(layer, ..)| *layer == rid) else {
             return false;

@@ -128,9 +128,9 @@ impl SfuLink {
         }
     }
 
-    /// Switches those of one's own simulcast layers off that nobody watches.
+    /// Switches those layers of one's own pictures off that nobody watches.
     pub fn watch_layers(&self, source: Source, rids: &[String]) {
-        if let (Some(pc), Source::Camera) = (self.pc(), source) {
+        if let (Some(pc), true) = (self.pc(), source.is_video()) {
             offer::set_active(&pc, source, rids);
         }
     }

@@ -4,17 +4,18 @@
 use super::layers;
 use crate::browser::call::descriptions::{add_transceiver, transceivers};
 use crate::browser::call::media::{Media, Outlet};
-use crate::browser::call::playback::settle;
 use crate::protocol::{Codec, Source};
 use crate::state::codecs::{Purpose, rank};
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Object, Promise, Reflect};
+use std::cell::RefCell;
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::{
     RtcPeerConnection, RtcRtpSender, RtcRtpTransceiver, RtcRtpTransceiverDirection as Direction,
 };
 
-/// Voices heard at once.
-const VOICES: usize = 3;
+/// Sounds heard at once: three voices, and pinned ones and screens besides.
+const SOUNDS: usize = 6;
 /// The screen's only encoding: sharp, and enough for text that scrolls.
 const SCREEN_BPS: f64 = 2_500_000.0;
 
@@ -30,12 +31,12 @@ pub async fn prepare(
     let known = transceivers(pc);
     if known.is_empty() {
         let senders = Source::ALL.map(|source| send(media, pc, source).sender());
-        for _ in 0..VOICES {
+        for _ in 0..SOUNDS {
             receive(pc, "audio", Purpose::Sound);
         }
         media.send_through(Outlet::Sfu, senders.into()).await?;
     }
-    let slots = known.len().saturating_sub(Source::ALL.len() + VOICES);
+    let slots = known.len().saturating_sub(Source::ALL.len() + SOUNDS);
     for _ in slots..pictures {
         receive(pc, "video", Purpose::Slot);
     }
@@ -117,11 +118,16 @@ pub(super) fn text(object: &JsValue, name: &str) -> String {
     found.as_string().unwrap_or_default()
 }
 
-/// Switches on the named layers of a source and the others off.
+/// Switches on the named layers of a source and the others off. A single one has no name.
 pub fn set_active(pc: &RtcPeerConnection, source: Source, rids: &[String]) {
-    change_of(pc, source, |_, encoding| {
-        let active = rids.contains(&text(encoding, "rid"));
-        Reflect::set(encoding, &"active".into(), &active.into()).is_ok()
+    let rids = rids.to_vec();
+    change_of(pc, source, move |_, encoding| {
+        let (name, active) = (
+            "active".into(),
+            rids.contains(&text(encoding, "rid")).into(),
+        );
+        let differs = Reflect::get(encoding, &name).is_ok_and(|before| before != active);
+        differs && Reflect::set(encoding, &name, &active).is_ok()
     });
 }
 
@@ -132,7 +138,7 @@ pub fn set_codec(pc: &RtcPeerConnection, source: Source, codec: Codec) {
         Codec::Vp8 => "video/vp8",
         Codec::Vp9 => "video/vp9",
     };
-    change_of(pc, source, |parameters, encoding| {
+    change_of(pc, source, move |parameters, encoding| {
         let codecs = Reflect::get(parameters, &"codecs".into()).unwrap_or_default();
         let wanted = |codec: &JsValue| text(codec, "mimeType").eq_ignore_ascii_case(mime);
         let codec = Array::from(&codecs).iter().find(wanted);
@@ -144,24 +150,42 @@ pub fn set_codec(pc: &RtcPeerConnection, source: Source, codec: Codec) {
 fn change_of(
     pc: &RtcPeerConnection,
     source: Source,
-    encoding: impl Fn(&JsValue, &JsValue) -> bool,
+    encoding: impl Fn(&JsValue, &JsValue) -> bool + 'static,
 ) {
     let place = Source::ALL.iter().position(|other| *other == source);
     if let Some(sender) = place.and_then(|place| Some(transceivers(pc).get(place)?.sender())) {
-        change(&sender, encoding);
+        change(sender, encoding);
     }
 }
 
+thread_local! {
+    /// The last change of encodings, done or under way.
+    static LAST: RefCell<Promise> = RefCell::new(Promise::resolve(&JsValue::NULL));
+}
+
 /// Changes the encodings of a sender. `encoding` is told the parameters and each encoding of
-/// them, and says whether it changed that; they are handed back where any was.
-pub(super) fn change(sender: &RtcRtpSender, encoding: impl Fn(&JsValue, &JsValue) -> bool) {
-    let parameters: JsValue = sender.get_parameters().into();
-    let encodings = Reflect::get(&parameters, &"encodings".into()).unwrap_or_default();
-    let encodings = Array::from(&encodings).to_vec();
-    let changed = encodings.iter().filter(|each| encoding(&parameters, each));
-    let changed = changed.count() > 0;
-    let method = function(sender, "setParameters").filter(|_| changed);
-    if let Some(method) = method {
-        settle(method.call1(sender, &parameters));
-    }
+/// them, and says whether it changed that; they are handed back where any was. One change
+/// after the other: what is read while one is under way is as it was before.
+pub(super) fn change(
+    sender: RtcRtpSender,
+    encoding: impl Fn(&JsValue, &JsValue) -> bool + 'static,
+) {
+    let before = LAST.with(|last| last.borrow().clone());
+    let next = future_to_promise(async move {
+        let _ = JsFuture::from(before).await;
+        let parameters: JsValue = sender.get_parameters().into();
+        let encodings = Reflect::get(&parameters, &"encodings".into()).unwrap_or_default();
+        let encodings = Array::from(&encodings).to_vec();
+        let changed = encodings.iter().filter(|each| encoding(&parameters, each));
+        let changed = changed.count() > 0;
+        if let Some(method) = function(&sender, "setParameters").filter(|_| changed) {
+            // A browser that refuses changes nothing.
+            let set = method.call1(&sender, &parameters).ok();
+            if let Some(set) = set.and_then(|set| set.dyn_into::<Promise>().ok()) {
+                let _ = JsFuture::from(set).await;
+            }
+        }
+        Ok(JsValue::NULL)
+    });
+    LAST.with(|last| *last.borrow_mut() = next);
 }
