@@ -98,7 +98,7 @@ impl Core {
     /// Takes note of the way media came by; false where there is no such peer any more.
     fn follow(&mut self, index: usize, way: Way) -> bool {
         let peer = self.peers.get_mut(index);
-        peer.map(|peer| peer.way = Some(way)).is_some()
+        peer.map(|peer| peer.comes_by(way)).is_some()
     }
 
     /// Whom a datagram is for: a check by the name in it, everything else by where it

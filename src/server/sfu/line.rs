@@ -51,8 +51,11 @@ pub struct Needs {
 /// A line, as it is measured each second.
 #[derive(Debug)]
 pub struct Line {
-    /// The round trip in milliseconds and the share of packets lost, as measured last.
+    /// The round trip in milliseconds as measured last, and the share of packets lost in the
+    /// last two measures.
     measured: Option<(f64, f64)>,
+    /// The share of packets lost, of the last measure alone.
+    lost: Option<f64>,
     /// Good measures in a row.
     good: u32,
     /// Bad round trips in a row between measures.
@@ -65,6 +68,8 @@ pub struct Line {
     found: u64,
     /// When it became bad last.
     turned: Option<Instant>,
+    /// Whether that was because something queues up, or most of it is thrown away.
+    queues: bool,
     /// When a step was tried last.
     tried: Option<Instant>,
     /// Good measures since something was tried.
@@ -79,12 +84,14 @@ impl Default for Line {
     fn default() -> Self {
         Self {
             measured: None,
+            lost: None,
             good: GOOD_AFTER - 1,
             late: 0,
             estimates: [0; 2],
             needs: Needs::default(),
             found: 0,
             turned: None,
+            queues: false,
             tried: None,
             held: 0,
             paused_until: None,
@@ -101,7 +108,9 @@ impl Line {
 
     /// Takes in a measure: the round trip in ms, the share lost, the estimate in bit/s.
     pub fn measure(&mut self, now: Instant, rtt_ms: f64, loss: f64, estimate: u64) {
-        self.measured = Some((rtt_ms, loss));
+        // Of few packets a share says little: two measures together say more.
+        let before = self.lost.replace(loss).unwrap_or(loss);
+        self.measured = Some((rtt_ms, (before + loss) / 2.0));
         self.estimates = [self.estimates[1], estimate];
         if !(rtt_ms < GOOD_RTT_MS && loss < GOOD_LOSS) {
             self.turns_bad(now);
@@ -149,6 +158,7 @@ impl Line {
     fn turns_bad(&mut self, now: Instant) {
         if self.good > 0 {
             self.turned = Some(now);
+            self.queues = !self.is_quick();
         }
         self.good = 0;
         self.held = 0;
@@ -163,7 +173,7 @@ impl Line {
     /// What is to be sent on it at most, in bit/s, where it is estimated to carry this.
     pub fn budget(&self, estimate: u64, now: Instant) -> u64 {
         let drains = self.turned.is_some_and(|turned| now < turned + DRAINS_FOR);
-        match drains && self.has_fallen(estimate) {
+        match drains && self.queues && self.has_fallen(estimate) {
             true => estimate * DRAINED_PERCENT / 100,
             false => estimate.max(self.floor()),
         }
@@ -173,10 +183,16 @@ impl Line {
     fn floor(&self) -> u64 {
         let untried = match self.measured {
             Some(_) if self.good >= GOOD_AFTER => GOOD_LINE_BPS,
-            Some((rtt, loss)) if rtt < GOOD_RTT_MS && loss < LOSSY_LOSS => LOSSY_LINE_BPS,
+            _ if self.is_quick() => LOSSY_LINE_BPS,
             _ => 0,
         };
         untried.max(self.found)
+    }
+
+    /// Whether nothing queues up on it, although it may lose packets.
+    fn is_quick(&self) -> bool {
+        let quick = |(rtt, loss): (f64, f64)| rtt < GOOD_RTT_MS && loss < LOSSY_LOSS;
+        self.measured.is_some_and(quick)
     }
 
     /// Whether the next step is found by padding: where it may not be tried.
@@ -224,6 +240,22 @@ mod tests {
             1_200_000,
             "what it carries, it goes on carrying"
         );
+    }
+
+    #[test]
+    fn a_line_that_begins_to_lose_packets_without_a_queue_is_not_drained() {
+        let (mut line, start) = (Line::default(), Instant::now());
+        for second in 0..4 {
+            line.measure(start + seconds(second), 20.0, 0.0, 100_000);
+        }
+        // One in three of few packets, and the estimate falls.
+        line.measure(start + seconds(4), 25.0, 0.34, 40_000);
+        assert_eq!(line.budget(40_000, start + seconds(4)), LOSSY_LINE_BPS);
+        line.measure(start + seconds(5), 25.0, 0.05, 40_000);
+        assert_eq!(line.budget(40_000, start + seconds(5)), LOSSY_LINE_BPS);
+        // Most of it for two seconds: it is narrow.
+        line.measure(start + seconds(6), 25.0, 0.8, 40_000);
+        assert_eq!(line.budget(40_000, start + seconds(6)), 40_000);
     }
 
     #[test]

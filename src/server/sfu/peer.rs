@@ -278,6 +278,20 @@ impl Peer {
         }
     }
 
+    /// Its media comes by this way from now on. Of another network nothing is known yet, and
+    /// what was sent to the way before was lost, which says nothing of it.
+    pub fn comes_by(&mut self, way: Way) {
+        let before = self.way.replace(way);
+        if before.is_some_and(|before| before.key() != way.key()) && self.connected {
+            self.line = Line::default();
+            self.reported = Reported::default();
+            if self.estimated {
+                self.rtc.bwe().reset(FIRST_ESTIMATE);
+                self.estimate = Some(FIRST_ESTIMATE.as_u64());
+            }
+        }
+    }
+
     /// Whether every slot of pictures takes a codec.
     pub fn takes(&self, codec: Codec) -> bool {
         let mut pictures = self.slots.iter().filter(|slot| slot.video);
