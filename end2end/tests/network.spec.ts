@@ -39,7 +39,7 @@ test('a line that loses one datagram in ten carries faces and voices', async ({ 
   await expectVoices(ann.page, 1);
   await expect.poll(() => ben.call.words('Ann'), { message: 'whose line it is', timeout: 30_000 }).toMatch(/poor/i);
   note('longest gap at 10 % loss', `${Math.round(await gap.longest())} ms`);
-  expect(await gap.longest()).toBeLessThan(10_000);
+  expect(await gap.longest()).toBeLessThan(4_000);
   line.close();
 });
 
@@ -70,8 +70,8 @@ test('whoever comes from another port all of a sudden goes on', async ({ person,
   await expectFace(ben, 'Ann');
   const longest = Math.max(...(await Promise.all(gaps.map((gap) => gap.longest()))));
   note('the longest gap after a new port, in s', (longest / 1000).toFixed(1));
-  // Once it was 14 s: the server went on sending to the port that was gone.
-  expect(longest).toBeLessThan(10_000);
+  // The browser's next check of its path, each 3 s, tells the server. Once it was 14 s.
+  expect(longest).toBeLessThan(5_000);
   note('connections and restarts after a new port', `${(await recoveries(ann.page)) - made}`);
   line.close();
 });
@@ -184,7 +184,7 @@ test('junk at the media port leaves a call alone', async ({ person, name, startS
   await expectFace(ann, 'Ben');
   expect((await server.metric('noom_media_datagrams_dropped_total')) - dropped).toBeGreaterThan(10_000);
   note('longest gap beside 20,000 junk datagrams a second', `${Math.round(await gap.longest())} ms`);
-  expect(await gap.longest()).toBeLessThan(3_000);
+  expect(await gap.longest()).toBeLessThan(1_000);
 });
 
 /** Sends so many datagrams a second for so many seconds: STUN, DTLS, RTP and nonsense by their first byte. */

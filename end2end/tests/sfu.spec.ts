@@ -75,7 +75,7 @@ test('two talk browser to browser, a third moves them to the server, and two mov
   for (const gap of seen) {
     const longest = await gap.longest();
     test.info().annotations.push({ type: 'longest gap', description: `${Math.round(longest)} ms` });
-    expect(longest).toBeLessThan(3_000);
+    expect(longest).toBeLessThan(1_500);
   }
   await cleo.page.close();
 });

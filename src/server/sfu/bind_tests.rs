@@ -130,3 +130,20 @@ fn screens_never_silence_the_loudest_voice() {
     assert_eq!((people.len(), talkers(&people)), (2, 1), "{people:?}");
     assert!(people.iter().any(|id| id == "p_5"), "pinned: {people:?}");
 }
+
+#[test]
+fn a_screen_is_heard_from_when_it_sounds_until_it_is_silent() {
+    let (mut core, _events, now) = core();
+    comes_in(&mut core, 1, Some(Source::ScreenAudio), 0, now);
+    comes_in(&mut core, LISTENER.0, None, 3, now);
+    let listener = core.keys[&(ROOM, LISTENER)];
+    let bound = |core: &Core| core.peers[listener].slots.iter().any(|s| s.track.is_some());
+    core.tick(now);
+    assert!(!bound(&core), "nothing is shared");
+    let room = core.rooms.get_mut(&ROOM).expect("open");
+    room.tracks[0].layers[0].meter.packet(100, now);
+    core.tick(now + Duration::from_millis(50));
+    assert!(bound(&core));
+    core.tick(now + Duration::from_secs(10));
+    assert!(!bound(&core), "it is over");
+}

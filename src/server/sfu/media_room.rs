@@ -31,6 +31,8 @@ pub struct MediaRoom {
     pub speakers: Speakers,
     /// Whose voice goes through.
     pub loudest: Loudest,
+    /// Screens that are heard at the moment.
+    sounding: Vec<usize>,
     /// How many pictures each person gets at most.
     pub ceiling: Ceiling,
     /// Packets passed on since that was looked at last.
@@ -48,6 +50,7 @@ impl MediaRoom {
             tracks: Slab::new(),
             speakers: Speakers::default(),
             loudest: Loudest::new(LOUDEST),
+            sounding: Vec::new(),
             ceiling: Ceiling::default(),
             passed: 0,
             told: (Vec::new(), None),
@@ -90,6 +93,16 @@ impl MediaRoom {
             () if speaker == Some(&wanted.id) => Priority::Speaker,
             () => Priority::Visible,
         }
+    }
+
+    /// Looks which screens are heard; true where it is others than before.
+    pub fn tick_screens(&mut self, now: Instant) -> bool {
+        let sounds = |track: &Track| track.source == Source::ScreenAudio && track.is_sound(now);
+        let sounding = self.tracks.iter().filter(|(_, track)| sounds(track));
+        let sounding: Vec<usize> = sounding.map(|(key, _)| key).collect();
+        let changes = sounding != self.sounding;
+        self.sounding = sounding;
+        changes
     }
 
     /// Tells who is heard, where that changed since the last time.

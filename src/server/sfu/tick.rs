@@ -50,7 +50,7 @@ impl Core {
             return;
         };
         let floor = room.speakers.tick(now);
-        let voices = room.loudest.tick(now);
+        let voices = room.loudest.tick(now) | room.tick_screens(now);
         room.tell_speakers(now);
         if voices {
             let peers = room.peers.clone();
