@@ -2,51 +2,19 @@
 
 use super::*;
 use crate::{
-    protocol::{MediaOffer, OfferedTrack, ParticipantId, Wanted},
-    server::sfu::{PeerKey, command::Command, doubles::core},
+    protocol::Wanted,
+    server::sfu::{
+        PeerKey,
+        command::Command,
+        doubles::{comes_in, core, numbered as person},
+    },
 };
 use std::time::Duration;
-use str0m::media::{Direction, MediaKind, Mid};
+use str0m::media::MediaKind;
 
 const ROOM: RoomKey = RoomKey(1);
 const LISTENER: PeerKey = PeerKey(100);
-
-/// Everybody's name.
-fn person(number: u64) -> ParticipantId {
-    ParticipantId::parse(&format!("p_{number}")).expect("valid")
-}
-
-/// Somebody comes in with this sound, or with this many slots for others'.
-fn comes_in(core: &mut Core, number: u64, sound: Option<Source>, slots: usize, now: Instant) {
-    let mut rtc = str0m::Rtc::new(now);
-    let mut api = rtc.sdp_api();
-    let mut add = |direction| api.add_media(MediaKind::Audio, direction, None, None, None);
-    let sent: Vec<(Mid, Source)> = sound
-        .into_iter()
-        .map(|source| (add(Direction::SendOnly), source))
-        .collect();
-    (0..slots).for_each(|_| {
-        add(Direction::RecvOnly);
-    });
-    let (offer, _) = api.apply().expect("something to offer");
-    let tracks = sent.into_iter().map(|(mid, source)| OfferedTrack {
-        mid: mid.to_string(),
-        source,
-    });
-    let offer = MediaOffer {
-        connection: 1,
-        n: 1,
-        sdp: offer.to_sdp_string(),
-        tracks: tracks.collect(),
-    };
-    let (peer, person) = (PeerKey(number), person(number));
-    let command = Command::Offer {
-        peer,
-        person,
-        offer,
-    };
-    core.command(ROOM, command, now);
-}
+const NO_SLOTS: (MediaKind, usize) = (MediaKind::Audio, 0);
 
 /// Whom somebody with so many slots hears, in a call where 1 to 4 talk, 5 is silent, and 6
 /// and 7 share screens with sound; with 5 pinned, or nobody.
@@ -58,12 +26,12 @@ fn heard(slots: usize, pinned: bool) -> Vec<String> {
 fn heard_of(first: u64, slots: usize, pinned: bool) -> Vec<String> {
     let (mut core, _events, now) = core();
     for number in (first..=5).rev() {
-        comes_in(&mut core, number, Some(Source::Microphone), 0, now);
+        comes_in(&mut core, number, &[Source::Microphone], NO_SLOTS, now);
     }
     for number in 6..=7 {
-        comes_in(&mut core, number, Some(Source::ScreenAudio), 0, now);
+        comes_in(&mut core, number, &[Source::ScreenAudio], NO_SLOTS, now);
     }
-    comes_in(&mut core, LISTENER.0, None, slots, now);
+    comes_in(&mut core, LISTENER.0, &[], (MediaKind::Audio, slots), now);
     let mut later = now;
     for _ in 0..50 {
         later += Duration::from_millis(20);
@@ -134,8 +102,8 @@ fn screens_never_silence_the_loudest_voice() {
 #[test]
 fn a_screen_is_heard_from_when_it_sounds_until_it_is_silent() {
     let (mut core, _events, now) = core();
-    comes_in(&mut core, 1, Some(Source::ScreenAudio), 0, now);
-    comes_in(&mut core, LISTENER.0, None, 3, now);
+    comes_in(&mut core, 1, &[Source::ScreenAudio], NO_SLOTS, now);
+    comes_in(&mut core, LISTENER.0, &[], (MediaKind::Audio, 3), now);
     let listener = core.keys[&(ROOM, LISTENER)];
     let bound = |core: &Core| core.peers[listener].slots.iter().any(|s| s.track.is_some());
     core.tick(now);

@@ -5,7 +5,7 @@ use crate::protocol::{MediaOffer, ParticipantId, Source, Wanted};
 use crate::server::sfu::{
     arrivals::Incoming,
     capture::Report,
-    doubles::{Browser, core, person},
+    doubles::{Browser, core, numbered, person},
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -246,7 +246,7 @@ fn the_first_of_many_receivers_does_not_wait_for_the_last() {
     let (mut core, mut events, mut now) = core();
     let browsers: Vec<_> = (1..=8)
         .map(|number| {
-            let person = ParticipantId::parse(&format!("p_{number}")).expect("valid");
+            let person = numbered(number);
             let peer = PeerKey(number);
             Browser::enters(&mut core, &mut events, &mut now, peer, person)
         })
@@ -267,10 +267,7 @@ fn the_first_of_many_receivers_does_not_wait_for_the_last() {
 
 /// Two browsers in one room.
 fn two(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> [Browser; 2] {
-    [1, 2].map(|number| {
-        let person = ParticipantId::parse(&format!("p_{number}")).expect("valid");
-        Browser::enters(core, events, now, PeerKey(number), person)
-    })
+    [1, 2].map(|number| Browser::enters(core, events, now, PeerKey(number), numbered(number)))
 }
 
 #[test]

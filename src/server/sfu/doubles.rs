@@ -17,7 +17,7 @@ use std::{
 use str0m::{
     Input, Output,
     crypto::from_feature_flags,
-    media::{Direction, MediaKind, Mid},
+    media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer},
     net::{Protocol, Receive},
 };
 use tokio::sync::mpsc;
@@ -39,6 +39,58 @@ pub fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
 /// Somebody.
 pub fn person() -> ParticipantId {
     ParticipantId::parse("p_a").expect("valid")
+}
+
+/// The name of somebody by number.
+pub fn numbered(number: u64) -> ParticipantId {
+    ParticipantId::parse(&format!("p_{number}")).expect("valid")
+}
+
+/// Somebody comes into room 1 who sends these, a camera in three sizes, and has so many slots
+/// of one kind.
+pub fn comes_in(
+    core: &mut Core,
+    number: u64,
+    sent: &[Source],
+    (kind, slots): (MediaKind, usize),
+    now: Instant,
+) {
+    let mut rtc = str0m::Rtc::new(now);
+    let mut api = rtc.sdp_api();
+    let mut tracks = Vec::new();
+    for source in sent {
+        let mut layers = Simulcast::new();
+        for rid in ["q", "h", "f"] {
+            layers.add_send_layer(SimulcastLayer::new(rid));
+        }
+        let layers = (*source == Source::Camera).then_some(layers);
+        let kind = match source.is_video() {
+            true => MediaKind::Video,
+            false => MediaKind::Audio,
+        };
+        let mid = api.add_media(kind, Direction::SendOnly, None, None, layers);
+        tracks.push(OfferedTrack {
+            mid: mid.to_string(),
+            source: *source,
+        });
+    }
+    for _ in 0..slots {
+        api.add_media(kind, Direction::RecvOnly, None, None, None);
+    }
+    let (offer, _) = api.apply().expect("something to offer");
+    let offer = MediaOffer {
+        connection: 1,
+        n: 1,
+        sdp: offer.to_sdp_string(),
+        tracks,
+    };
+    let (peer, person) = (PeerKey(number), numbered(number));
+    let command = Command::Offer {
+        peer,
+        person,
+        offer,
+    };
+    core.command(RoomKey(1), command, now);
 }
 
 /// Somebody's browser, without sockets.

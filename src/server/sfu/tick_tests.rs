@@ -3,59 +3,32 @@
 
 use super::*;
 use crate::{
-    protocol::{MediaOffer, OfferedTrack, ParticipantId, Slot, Source, Wanted},
-    server::sfu::{PeerKey, command::Command, doubles::core},
+    protocol::{ParticipantId, Slot, Source, Wanted},
+    server::sfu::{
+        PeerKey,
+        command::Command,
+        doubles::{comes_in, core, numbered as person},
+    },
 };
-use str0m::media::{Direction, MediaKind, Simulcast, SimulcastLayer};
+use str0m::media::MediaKind;
 use tokio::sync::mpsc;
 
 const ROOM: RoomKey = RoomKey(1);
 const VIEWER: PeerKey = PeerKey(100);
 
-/// Everybody's name.
-fn person(number: u64) -> ParticipantId {
-    ParticipantId::parse(&format!("p_{number}")).expect("valid")
-}
-
-/// Somebody comes in with a camera, or with this many slots.
-fn comes_in(core: &mut Core, number: u64, slots: usize, now: Instant) {
-    let mut rtc = str0m::Rtc::new(now);
-    let mut api = rtc.sdp_api();
-    let mut layers = Simulcast::new();
-    for rid in ["q", "h", "f"] {
-        layers.add_send_layer(SimulcastLayer::new(rid));
-    }
-    let mut add =
-        |direction, layers| api.add_media(MediaKind::Video, direction, None, None, layers);
-    let camera = (slots == 0).then(|| add(Direction::SendOnly, Some(layers)));
-    (0..slots).for_each(|_| {
-        add(Direction::RecvOnly, None);
-    });
-    let (offer, _) = api.apply().expect("something to offer");
-    let track = |mid: Mid| OfferedTrack {
-        mid: mid.to_string(),
-        source: Source::Camera,
-    };
-    let offer = MediaOffer {
-        connection: 1,
-        n: 1,
-        sdp: offer.to_sdp_string(),
-        tracks: camera.into_iter().map(track).collect(),
-    };
-    let (peer, person) = (PeerKey(number), person(number));
-    let command = Command::Offer {
-        peer,
-        person,
-        offer,
-    };
-    core.command(ROOM, command, now);
-}
-
 /// Somebody who sees four cameras.
 fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
     let (mut core, events, now) = core();
-    (1..=4).for_each(|number| comes_in(&mut core, number, 0, now));
-    comes_in(&mut core, VIEWER.0, 4, now);
+    (1..=4).for_each(|number| {
+        comes_in(
+            &mut core,
+            number,
+            &[Source::Camera],
+            (MediaKind::Video, 0),
+            now,
+        )
+    });
+    comes_in(&mut core, VIEWER.0, &[], (MediaKind::Video, 4), now);
     let wanted = |number| Wanted {
         id: person(number),
         source: Source::Camera,
