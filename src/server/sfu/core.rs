@@ -29,10 +29,6 @@ use tokio::sync::mpsc;
 /// the thread and a system call. A keyframe has up to a few hundred packets.
 const MOMENTS: usize = 512;
 
-/// So many datagrams are sent before more are made: they are still in the processor's cache,
-/// and the first of many receivers does not wait for the last.
-const ENOUGH: usize = 32;
-
 /// A datagram to send.
 pub struct Outgoing {
     /// From which address of this machine: the one the peer talks to.
@@ -140,30 +136,15 @@ impl Core {
 
     /// Drains whoever has something to say, until nobody has.
     pub fn settle(&mut self, now: Instant) {
-        while self.settle_one(now) {}
-    }
-
-    /// Drains whoever has something to say, until nobody has or there is enough to send for
-    /// now; true where somebody may be left.
-    pub fn settle_some(&mut self, now: Instant) -> bool {
-        while self.out.len() < ENOUGH {
-            if !self.settle_one(now) {
-                return false;
+        loop {
+            if let Some(index) = self.over.pop() {
+                self.broke(index);
+            } else if let Some(index) = self.dirty.pop() {
+                self.drain(index, now);
+            } else {
+                return;
             }
         }
-        true
-    }
-
-    /// Drains one who has something to say; false where nobody has.
-    fn settle_one(&mut self, now: Instant) -> bool {
-        if let Some(index) = self.over.pop() {
-            self.broke(index);
-        } else if let Some(index) = self.dirty.pop() {
-            self.drain(index, now);
-        } else {
-            return false;
-        }
-        true
     }
 
     /// The moment something is to be done at the latest.

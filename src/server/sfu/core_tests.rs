@@ -241,30 +241,6 @@ fn packets_that_are_written_together_leave_together() {
     assert_eq!(pictures(&mut core), 6);
 }
 
-#[test]
-fn the_first_of_many_receivers_does_not_wait_for_the_last() {
-    let (mut core, mut events, mut now) = core();
-    let browsers: Vec<_> = (1..=8)
-        .map(|number| {
-            let person = numbered(number);
-            let peer = PeerKey(number);
-            Browser::enters(&mut core, &mut events, &mut now, peer, person)
-        })
-        .collect();
-    core.outgoing().clear();
-    for (index, browser) in browsers.iter().enumerate() {
-        six_packets(&mut core, index, browser, now);
-    }
-    assert!(core.settle_some(now), "somebody is left");
-    let first = pictures(&mut core);
-    assert!((6..48).contains(&first), "{first}");
-    core.outgoing().clear();
-    while core.settle_some(now) {
-        core.outgoing().clear();
-    }
-    assert!(core.dirty.is_empty());
-}
-
 /// Two browsers in one room.
 fn two(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> [Browser; 2] {
     [1, 2].map(|number| Browser::enters(core, events, now, PeerKey(number), numbered(number)))

@@ -216,9 +216,7 @@ impl Shard {
                 };
                 core.receive(incoming, now);
             });
-            while self.core.settle_some(now) {
-                self.flush();
-            }
+            self.core.settle(now);
             self.flush();
         }
         true
