@@ -13,6 +13,9 @@ interface Login {
   credential: string;
 }
 
+/** Each probe is of a room of its own. */
+let logins = 0;
+
 /** What the server gives somebody in a call to reach its relay by. */
 async function login(server: Server, room: string): Promise<Login> {
   const wire = await Wire.join(server, room, 'Ann');
@@ -23,10 +26,12 @@ async function login(server: Server, room: string): Promise<Login> {
 
 /**
  * Runs the prober and returns what it said. It throws dice whether to ask for an even port (RFC 8656 18.7), which
- * the server does not give (420); it is started again then.
+ * the server does not give (420); it is started again then, as somebody else: what it had begun counts.
  */
-async function probe(server: Server, { username, credential }: Login, ...options: string[]): Promise<string> {
+async function probe(server: Server, room: string, options: string[], password?: string): Promise<string> {
   for (let left = 30; ; left -= 1) {
+    const { username, credential: real } = await login(server, `${room} ${(logins += 1)}`);
+    const credential = password ?? real;
     const said = await new Promise<string>((done) => {
       const words = [...options, '-c', '-n', '10', '-p', String(server.turnPort), '-u', username, '-w', credential, '127.0.0.1'];
       execFile(UCLIENT, words, { timeout: 30_000 }, (_, out, errors) => done(out + errors));
@@ -40,7 +45,7 @@ for (const [by, options] of [['UDP', []], ['TCP', ['-t']]] as const) {
   test(`a stranger's prober relays from client to client by ${by}`, async ({ name, startServer }) => {
     test.setTimeout(240_000);
     const server = await startServer({ turn: true });
-    const said = await probe(server, await login(server, name), '-y', ...options);
+    const said = await probe(server, name, ['-y', ...options]);
     expect(said).toMatch(/tot_send_msgs=20, tot_recv_msgs=20/);
     expect(said).toMatch(/Total lost packets 0 /);
   });
@@ -49,9 +54,8 @@ for (const [by, options] of [['UDP', []], ['TCP', ['-t']]] as const) {
 test('a stranger\'s prober reaches nobody else by the relay, and nobody at all without the password', async ({ name, startServer }) => {
   test.setTimeout(240_000);
   const server = await startServer({ turn: true });
-  const ann = await login(server, name);
   for (const peer of ['127.0.0.1', '10.0.0.1', '169.254.169.254', '0.0.0.0', '192.0.2.1', '8.8.8.8']) {
-    expect(await probe(server, ann, '-e', peer, '-r', '80'), peer).toMatch(/error 403/);
+    expect(await probe(server, name, ['-e', peer, '-r', '80']), peer).toMatch(/error 403/);
   }
-  expect(await probe(server, { ...ann, credential: 'wrong' }, '-y')).toMatch(/Cannot complete Allocation/);
+  expect(await probe(server, name, ['-y'], 'wrong')).toMatch(/Cannot complete Allocation/);
 });
