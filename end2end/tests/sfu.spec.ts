@@ -34,6 +34,18 @@ function layersOn(somebody: Person): Promise<string[]> {
   });
 }
 
+/** Waits until somebody's screen is there and moves. */
+async function expectScreen(viewer: Person, of: string): Promise<void> {
+  const screen = viewer.call.screen(of).locator('video');
+  await expect(screen).toBeVisible();
+  await expect
+    .poll(() => screen.evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames), {
+      message: `frames of ${of}'s screen`,
+      timeout: 30_000,
+    })
+    .toBeGreaterThan(2);
+}
+
 /** Whether somebody's screen is encoded; null while none is shared. */
 function screenEncoded(somebody: Person): Promise<boolean | null> {
   return somebody.page.evaluate(() => {
@@ -223,17 +235,10 @@ test('a shared screen is seen beside the face, and goes when it ends', async ({ 
   const ben = await enters(person, server, name, 'Ben');
   await expectFace(ben, 'Ann');
   await ann.call.shareScreen.click();
-  const screen = ben.call.screen('Ann');
-  await expect(screen.locator('video')).toBeVisible();
-  await expect
-    .poll(() => screen.locator('video').evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames), {
-      message: 'frames of the screen',
-      timeout: 30_000,
-    })
-    .toBeGreaterThan(2);
+  await expectScreen(ben, 'Ann');
   await expectFace(ben, 'Ann');
   await ann.call.shareScreen.click();
-  await expect(screen).toHaveCount(0);
+  await expect(ben.call.screen('Ann')).toHaveCount(0);
   await expectFace(ben, 'Ann');
 });
 
@@ -244,14 +249,7 @@ test('a screen nobody watches is not encoded, and whoever comes sees it', async 
   await ann.call.shareScreen.click();
   await expect.poll(() => screenEncoded(ann), { message: 'nobody is there to see it', timeout: 30_000 }).toBe(false);
   const ben = await enters(person, server, name, 'Ben');
-  const screen = ben.call.screen('Ann').locator('video');
-  await expect(screen).toBeVisible();
-  await expect
-    .poll(() => screen.evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames), {
-      message: 'frames of the screen',
-      timeout: 30_000,
-    })
-    .toBeGreaterThan(2);
+  await expectScreen(ben, 'Ann');
   expect(await screenEncoded(ann)).toBe(true);
 });
 
@@ -268,13 +266,8 @@ test('two screens are seen and heard at once, and go when the browser ends them'
   }
   const [ann, ben, cleo] = people;
   await expectVoices(cleo.page, 2);
-  const frames = (of: string) =>
-    cleo.call.screen(of).locator('video').evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames);
   for (const somebody of [ann, ben]) await somebody.call.shareScreen.click();
-  for (const { name } of [ann, ben]) {
-    await expect(cleo.call.screen(name).locator('video')).toBeVisible();
-    await expect.poll(() => frames(name), { message: `frames of ${name}'s screen`, timeout: 30_000 }).toBeGreaterThan(2);
-  }
+  for (const { name } of [ann, ben]) await expectScreen(cleo, name);
   await expectVoices(cleo.page, 4);
   for (const somebody of [ann, ben]) {
     await endScreenByBrowser(somebody.page);

@@ -50,16 +50,13 @@ impl CallDriver {
         }
         let peers: Vec<_> = {
             let peers = self.peers.borrow();
+            let mut seen = self.lines.seen.borrow_mut();
+            seen.retain(|id, _| peers.contains_key(id));
             let connected = peers
                 .iter()
                 .filter_map(|(id, p)| Some((id.clone(), p.pc()?)));
             connected.collect()
         };
-        let here: Vec<_> = peers.iter().map(|(id, _)| id.clone()).collect();
-        self.lines
-            .seen
-            .borrow_mut()
-            .retain(|id, _| here.contains(id));
         for (id, pc) in peers {
             let now = figures(&pc).await;
             if !self.is_by_peers() {

@@ -88,7 +88,7 @@ fn FullScreen() -> impl IntoView {
     view! {
         <If when=Signal::stored(can_fill())>
             <button
-                class="tile__pin"
+                class="tile__button"
                 type="button"
                 aria-label=label
                 title=label

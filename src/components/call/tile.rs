@@ -208,7 +208,7 @@ fn PinButton(
     let pinned = Memo::new(move |_| now.read().pinned);
     view! {
         <button
-            class="tile__pin"
+            class="tile__button"
             type="button"
             aria-label=label
             title=label

@@ -32,7 +32,7 @@ impl Core {
             .iter()
             .any(|slot| slot.video && slot.track.is_some())
         {
-            peer.bound.get_or_insert(now);
+            peer.watches_since.get_or_insert(now);
         }
         let sounds = self.wanted_sounds(index, now);
         self.place(index, false, &sounds);
@@ -79,26 +79,16 @@ impl Core {
         let (voices, screens): (Vec<_>, Vec<_>) =
             sounds.partition(|(_, track)| track.source == Source::Microphone);
         let pinned = voices.iter().filter(|(_, track)| peer.pins(&track.person));
-        let mut wanted: Vec<usize> = pinned.map(|(key, _)| *key).collect();
+        let pinned = pinned.map(|(key, _)| *key);
         let all = voices.iter().map(|(key, _)| *key);
         let quiet = all.clone().filter(|_| voices.len() <= VOICES);
         let loudest = room.loudest.loudest().map(|key| key as usize);
         let loudest = loudest.filter(|key| all.clone().any(|voice| voice == *key));
-        let mut heard = Vec::new();
-        for key in loudest.chain(quiet) {
-            if !heard.contains(&key) {
-                heard.push(key);
-            }
-        }
+        let mut heard = once_each(loudest.chain(quiet));
         heard.truncate(VOICES);
         let rest = heard.split_off(1.min(heard.len()));
         let screens = screens.into_iter().map(|(key, _)| key);
-        for key in heard.into_iter().chain(screens).chain(rest) {
-            if !wanted.contains(&key) {
-                wanted.push(key);
-            }
-        }
-        wanted
+        once_each(pinned.chain(heard).chain(screens).chain(rest))
     }
 
     /// Binds these tracks to the slots of one kind, as many as there are slots.
@@ -297,6 +287,16 @@ impl Core {
             });
         }
     }
+}
+
+/// Each of these where it comes first.
+fn once_each(keys: impl Iterator<Item = usize>) -> Vec<usize> {
+    keys.fold(Vec::new(), |mut known, key| {
+        if !known.contains(&key) {
+            known.push(key);
+        }
+        known
+    })
 }
 
 #[cfg(test)]

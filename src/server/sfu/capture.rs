@@ -7,6 +7,7 @@
 //! play by the reports that are made of it.
 
 use std::time::{Duration, Instant, SystemTime};
+use str0m::rtp::rtcp::SenderInfo;
 
 /// How much two computers' clocks differ in a second at most: one in ten thousand.
 const DRIFT: u32 = 10_000;
@@ -22,6 +23,15 @@ pub struct Report {
     pub time: u32,
     /// When that was.
     pub at: SystemTime,
+}
+
+impl From<&SenderInfo> for Report {
+    fn from(info: &SenderInfo) -> Self {
+        Self {
+            time: info.rtp_time.numer() as u32,
+            at: info.ntp_time,
+        }
+    }
 }
 
 impl Report {

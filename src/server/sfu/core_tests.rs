@@ -173,10 +173,9 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
     }
     let reports = |mid| {
         let reports = sees.happened.iter().filter_map(move |event| match event {
-            str0m::Event::SenderFeedback(report) if report.mid == mid => Some(Report {
-                time: report.sender_info.rtp_time.numer() as u32,
-                at: report.sender_info.ntp_time,
-            }),
+            str0m::Event::SenderFeedback(report) if report.mid == mid => {
+                Some(Report::from(&report.sender_info))
+            }
             _ => None,
         });
         reports.collect::<Vec<_>>()

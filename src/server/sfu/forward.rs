@@ -40,10 +40,7 @@ impl Core {
         };
         let video = track.source.is_video();
         let bytes = packet.payload.len();
-        let report = packet.last_sender_info.map(|info| Report {
-            time: info.rtp_time.numer() as u32,
-            at: info.ntp_time,
-        });
+        let report = packet.last_sender_info.as_ref().map(Report::from);
         let mut packet = Forwarded::read(packet, codec, now);
         if let Some(theirs) = report.and_then(|r| r.at(packet.time, codec.clock_rate())) {
             packet.taken = self.peers[index].capture.taken(theirs, now);

@@ -103,7 +103,7 @@ pub struct Peer {
     /// Whether it is up, and by what it came up.
     pub connected: bool,
     /// When there was something to be seen first.
-    pub bound: Option<Instant>,
+    pub watches_since: Option<Instant>,
     /// Whether something was forwarded to it.
     pub served: bool,
     /// How good the line is.
@@ -167,7 +167,7 @@ impl Peer {
             heard: now,
             flood: Flood::new(now),
             connected: false,
-            bound: None,
+            watches_since: None,
             served: false,
             quality: QualityMeter::default(),
             line: Line::default(),
@@ -196,8 +196,8 @@ impl Peer {
     /// Since when it waits for its first picture: since it came in, or since there was
     /// something to be seen, where that was not soon after.
     pub fn waits_since(&self) -> Instant {
-        let bound = self.bound.filter(|bound| *bound > self.since + SOON);
-        bound.unwrap_or(self.since)
+        let late = self.watches_since.filter(|at| *at > self.since + SOON);
+        late.unwrap_or(self.since)
     }
 
     /// Whether a moment it waits for is as good as now.

@@ -63,9 +63,9 @@ pub struct Layer {
 }
 
 /// Which layers the sender was told are watched.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watched {
-    /// One bit a layer; nothing before the sender was told anything.
+    /// One bit a layer, all of them at first; none of sound, which nobody switches off.
     told: Option<u8>,
     /// A smaller set, and since when nobody wants more.
     smaller: Option<(u8, Instant)>,
@@ -137,13 +137,9 @@ impl Track {
     /// Told which layers anybody wants now (one bit each), answers what the sender is to
     /// be told: more at once, less after a while.
     pub fn watch(&mut self, wanted: u8, now: Instant) -> Option<Vec<String>> {
-        if !self.source.is_video() {
-            return None;
-        }
-        let all = (1_u8 << self.layers.len()) - 1;
-        let told = self.watched.told.unwrap_or(all);
+        let told = self.watched.told?;
         if wanted & !told != 0 {
-            return self.tell(wanted | told);
+            return Some(self.tell(wanted | told));
         }
         if wanted == told {
             self.watched.smaller = None;
@@ -154,23 +150,21 @@ impl Track {
             _ => now,
         };
         self.watched.smaller = Some((wanted, since));
-        (now >= since + UNWATCHED_FOR)
-            .then(|| self.tell(wanted))
-            .flatten()
+        (now >= since + UNWATCHED_FOR).then(|| self.tell(wanted))
     }
 
-    /// What the sender was told last; none where nothing was said yet.
+    /// What the sender was told last, or believes from the beginning; none of sound.
     pub fn watched(&self) -> Option<Vec<String>> {
         self.watched.told.map(|layers| self.named(layers))
     }
 
     /// The names of these layers, for the sender.
-    fn tell(&mut self, layers: u8) -> Option<Vec<String>> {
+    fn tell(&mut self, layers: u8) -> Vec<String> {
         self.watched = Watched {
             told: Some(layers),
             smaller: None,
         };
-        Some(self.named(layers))
+        self.named(layers)
     }
 
     /// The names of these layers; one that is alone has an empty name.

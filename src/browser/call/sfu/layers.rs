@@ -1,6 +1,6 @@
 //! The camera in three sizes.
 
-use super::offer::{change, set, text};
+use super::offer::{change, put, set, text};
 use crate::state::layers::scales;
 use js_sys::{Array, Object, Reflect};
 use web_sys::{MediaStreamTrack, RtcRtpSender};
@@ -30,9 +30,7 @@ pub fn fit(sender: &RtcRtpSender, camera: &MediaStreamTrack) {
         let Some(place) = LAYERS.iter().position(|(layer, ..)| *layer == rid) else {
             return false;
         };
-        let (name, smaller) = ("scaleResolutionDownBy".into(), scales[place].into());
-        let differs = Reflect::get(encoding, &name).is_ok_and(|before| before != smaller);
-        differs && Reflect::set(encoding, &name, &smaller).is_ok()
+        put(encoding, "scaleResolutionDownBy", &scales[place].into())
     });
 }
 

@@ -118,16 +118,18 @@ pub(super) fn text(object: &JsValue, name: &str) -> String {
     found.as_string().unwrap_or_default()
 }
 
+/// Sets a property where it is another; true where it was.
+pub(super) fn put(object: &JsValue, name: &str, value: &JsValue) -> bool {
+    let differs = Reflect::get(object, &name.into()).is_ok_and(|before| before != *value);
+    differs && Reflect::set(object, &name.into(), value).is_ok()
+}
+
 /// Switches on the named layers of a source and the others off. A single one has no name.
 pub fn set_active(pc: &RtcPeerConnection, source: Source, rids: &[String]) {
     let rids = rids.to_vec();
     change_of(pc, source, move |_, encoding| {
-        let (name, active) = (
-            "active".into(),
-            rids.contains(&text(encoding, "rid")).into(),
-        );
-        let differs = Reflect::get(encoding, &name).is_ok_and(|before| before != active);
-        differs && Reflect::set(encoding, &name, &active).is_ok()
+        let active = rids.contains(&text(encoding, "rid"));
+        put(encoding, "active", &active.into())
     });
 }
 
