@@ -7,6 +7,7 @@ use super::{
     core::{Core, guarded},
     peer::Peer,
     track::{Track, by_size},
+    transport_seq,
 };
 use crate::{
     protocol::{MediaOffer, ParticipantId, Source},
@@ -46,7 +47,7 @@ impl Core {
         offer: &MediaOffer,
         now: Instant,
     ) -> usize {
-        let estimated = offer.sdp.contains("transport-cc");
+        let estimated = transport_seq::is_offered(&offer.sdp);
         let peer = Peer::new(
             key,
             room,

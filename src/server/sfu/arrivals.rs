@@ -71,10 +71,14 @@ impl Core {
         }
     }
 
-    /// Whether a peer may send as much as that.
+    /// Whether a peer may send that, and as much as that.
     fn allows(&mut self, index: usize, datagram: &Incoming<'_>, now: Instant) -> bool {
         let peer = self.peers.get_mut(index);
-        peer.is_some_and(|peer| peer.flood.allows(datagram.bytes.len(), now))
+        peer.is_some_and(|peer| {
+            peer.flood.allows(datagram.bytes.len(), now)
+                && peer.newcomers.allows(datagram.bytes, now)
+                && peer.transport_seq.allows(datagram.bytes)
+        })
     }
 
     /// Takes note of where a connectivity check came from; false where the peer does not

@@ -16,7 +16,7 @@ use std::{
 };
 use str0m::{
     Input, Output,
-    crypto::from_feature_flags,
+    crypto::{CryptoProvider, from_feature_flags},
     media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer},
     net::{Protocol, Receive},
 };
@@ -129,7 +129,18 @@ impl Browser {
         peer: PeerKey,
         person: ParticipantId,
     ) -> Self {
-        let (mut browser, offer) = Self::offers(*now, peer);
+        Self::enters_by(from_feature_flags(), core, events, now, (peer, person))
+    }
+
+    /// The same by these ciphers.
+    pub fn enters_by(
+        ciphers: CryptoProvider,
+        core: &mut Core,
+        events: &mut mpsc::Receiver<Event>,
+        now: &mut Instant,
+        (peer, person): (PeerKey, ParticipantId),
+    ) -> Self {
+        let (mut browser, offer) = Self::offers(ciphers, *now, peer);
         let command = Command::Offer {
             peer,
             person,
@@ -146,8 +157,9 @@ impl Browser {
     }
 
     /// A browser that offers a camera and a microphone, and takes one of each.
-    pub fn offers(now: Instant, peer: PeerKey) -> (Self, MediaOffer) {
-        let mut rtc = str0m::Rtc::builder().set_rtp_mode(true).build(now);
+    fn offers(ciphers: CryptoProvider, now: Instant, peer: PeerKey) -> (Self, MediaOffer) {
+        let config = str0m::Rtc::builder().set_rtp_mode(true);
+        let mut rtc = config.set_crypto_provider(ciphers.into()).build(now);
         let port = 4000 + 100 * peer.0 as u16;
         let address = ([127, 0, 0, 1], port).into();
         let candidate = str0m::Candidate::host(address, "udp").expect("valid");

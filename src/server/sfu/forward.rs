@@ -24,7 +24,10 @@ impl Core {
             counts::PACKETS_HOMELESS.add(1);
             return;
         };
-        let peer = &self.peers[index];
+        let peer = &mut self.peers[index];
+        if let Some(seq) = packet.header.ext_vals.transport_cc {
+            peer.transport_seq.came(seq);
+        }
         let Some((codec, before)) = codecs::read(&peer.rtc, &mut packet) else {
             return;
         };

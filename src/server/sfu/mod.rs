@@ -10,7 +10,7 @@
 //!   sources, [`vp9`] its numbers in a payload, [`capture`] when it was taken, [`keyframes`] when to ask
 //!   for one, [`layers`] how much comes, [`allocator`] how a line is shared out,
 //!   [`speakers`] who is heard, [`lossy`] whether a line loses packets, [`red`] sound that is sent twice, [`msid`] and [`places`] what
-//!   is played in step.
+//!   is played in step, [`flood`], [`newcomers`] and [`transport_seq`] what one peer may not do.
 //!
 //! A room is pinned to a shard and never leaves it. The room's actor and the shard exchange
 //! commands and events; the actor never sees a packet. Losing the socket of a room does not
@@ -29,6 +29,10 @@ mod demux;
 #[cfg(test)]
 mod doubles;
 mod flood;
+#[cfg(test)]
+mod forged_tests;
+#[cfg(test)]
+mod forger;
 mod forward;
 mod gather;
 mod handle;
@@ -40,6 +44,9 @@ mod mail;
 mod measure;
 mod media_room;
 mod msid;
+mod newcomers;
+#[cfg(test)]
+mod offer_tests;
 mod packet;
 mod peer;
 mod places;
@@ -54,6 +61,7 @@ mod tcp;
 mod tick;
 mod timers;
 mod track;
+mod transport_seq;
 mod udp;
 mod vp9;
 mod way;

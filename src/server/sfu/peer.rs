@@ -13,10 +13,12 @@ use super::{
     lossy::Lossy,
     measure::Reported,
     msid::name_slots,
+    newcomers::Newcomers,
     packet::Origin,
     red,
     resend::Keeper,
     slot::OutSlot,
+    transport_seq::{self, TransportSeq},
     way::Way,
 };
 use crate::{
@@ -100,6 +102,10 @@ pub struct Peer {
     pub heard: Instant,
     /// How much it may send.
     pub flood: Flood,
+    /// Which streams it sends.
+    pub newcomers: Newcomers,
+    /// How far it has counted its packets.
+    pub transport_seq: TransportSeq,
     /// Whether it is up, and by what it came up.
     pub connected: bool,
     /// When there was something to be seen first.
@@ -166,6 +172,8 @@ impl Peer {
             capture: CaptureClock::default(),
             heard: now,
             flood: Flood::new(now),
+            newcomers: Newcomers::new(now),
+            transport_seq: TransportSeq::default(),
             connected: false,
             watches_since: None,
             served: false,
@@ -213,6 +221,7 @@ impl Peer {
         let offer = SdpOffer::from_sdp_string(&name_slots(sdp)).map_err(drop)?;
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(drop)?;
         let answer = codecs::with_dtx(&answer.to_sdp_string());
+        self.transport_seq.agree(self.transport_seq_id(&answer)?);
         self.offered = tracks
             .iter()
             .map(|track| (Mid::from(track.mid.as_str()), track.source))
@@ -220,6 +229,21 @@ impl Peer {
             .collect();
         self.add_slots(sdp, &answer);
         Ok(answer)
+    }
+
+    /// The number of the header extension by which they count their packets, where they do.
+    ///
+    /// # Errors
+    /// They said they would, and not by which, or of nothing that could be reported.
+    fn transport_seq_id(&self, answer: &str) -> Result<Option<u8>, ()> {
+        let mut medias = mids(answer).filter_map(|mid| self.rtc.media(mid));
+        let id = medias.find_map(|media| transport_seq::id(media.remote_extmap()));
+        // str0m would keep the numbers for a report that it never makes.
+        let is_reported = id.is_some() && answer.contains(" transport-cc");
+        match self.estimated && !is_reported {
+            true => Err(()),
+            false => Ok(id),
+        }
     }
 
     /// Takes note of the name that connectivity checks ask for it by; the one before goes on
@@ -245,10 +269,7 @@ impl Peer {
 
     /// Makes a slot of every description that we send by and that has none.
     fn add_slots(&mut self, offer: &str, answer: &str) {
-        let mids = answer
-            .lines()
-            .filter_map(|line| line.strip_prefix("a=mid:"));
-        for mid in mids.map(Mid::from) {
+        for mid in mids(answer) {
             let known = self.slots.iter().any(|slot| slot.mid == mid);
             let sends = self
                 .rtc
@@ -340,6 +361,12 @@ impl Peer {
     }
 }
 
+/// The descriptions of an answer.
+fn mids(answer: &str) -> impl Iterator<Item = Mid> {
+    let mids = answer.lines().filter_map(|l| l.strip_prefix("a=mid:"));
+    mids.map(Mid::from)
+}
+
 /// An `Rtc` on our terms.
 fn rtc(estimated: bool, terms: &Terms, now: Instant) -> Rtc {
     let mut config = Rtc::builder()
@@ -349,8 +376,10 @@ fn rtc(estimated: bool, terms: &Terms, now: Instant) -> Rtc {
         .set_stats_interval(Some(STATS_EVERY))
         .set_rtcp_report_interval_audio(SOUND_REPORTED_EVERY);
     codecs::enable(config.codec_config());
-    if estimated {
-        config = config.enable_bwe(Some(FIRST_ESTIMATE));
+    match estimated {
+        true => config = config.enable_bwe(Some(FIRST_ESTIMATE)),
+        // Or it would read numbers that nobody agreed on.
+        false => config = config.set_extension_map(transport_seq::without()),
     }
     let mut rtc = config.build(now);
     for address in &terms.candidates {

@@ -1,0 +1,106 @@
+//! How many streams one peer may begin (trust T18, P9).
+//!
+//! `str0m` remembers of every SSRC for as long as a connection lives how far it has counted.
+//! A browser sends some ten, and the same ones to the end.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// Streams known at a time, and how many may begin at once.
+const STREAMS: usize = 64;
+/// How often another one may begin.
+const ANOTHER: Duration = Duration::from_secs(10);
+
+/// The streams one peer sends.
+#[derive(Debug)]
+pub struct Newcomers {
+    /// Those there are, the newest last.
+    known: VecDeque<u32>,
+    /// How many may begin now.
+    left: f64,
+    /// When that was counted.
+    counted: Instant,
+}
+
+impl Newcomers {
+    /// None yet.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            known: VecDeque::new(),
+            left: STREAMS as f64,
+            counted: now,
+        }
+    }
+
+    /// Whether a datagram may come in: one of a known stream, or of another that may begin.
+    pub fn allows(&mut self, datagram: &[u8], now: Instant) -> bool {
+        let Some(ssrc) = ssrc(datagram).filter(|ssrc| !self.known.contains(ssrc)) else {
+            return true;
+        };
+        let passed = now.saturating_duration_since(self.counted);
+        let more = passed.as_secs_f64() / ANOTHER.as_secs_f64();
+        self.left = (self.left + more).min(STREAMS as f64);
+        self.counted = self.counted.max(now);
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        if self.known.len() == STREAMS {
+            self.known.pop_front();
+        }
+        self.known.push_back(ssrc);
+        true
+    }
+}
+
+/// Whose packet a datagram is, where it is RTP and not RTCP (RFC 7983 7, RFC 5761 4).
+fn ssrc(datagram: &[u8]) -> Option<u32> {
+    let &[first, kind, _, _, _, _, _, _, a, b, c, d, ..] = datagram else {
+        return None;
+    };
+    let is_rtp = (128..192).contains(&first) && !(64..96).contains(&(kind & 0x7f));
+    is_rtp.then(|| u32::from_be_bytes([a, b, c, d]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet of a stream.
+    fn packet(ssrc: u32) -> Vec<u8> {
+        let mut packet = vec![0x80, 96, 0, 1, 0, 0, 0, 0];
+        packet.extend(ssrc.to_be_bytes());
+        packet
+    }
+
+    #[test]
+    fn streams_go_on_and_not_for_ever_another_begins() {
+        let start = Instant::now();
+        let mut streams = Newcomers::new(start);
+        let begun = |streams: &mut Newcomers, from: u32, now| {
+            let packets = (from..from + 1_000).map(packet);
+            packets.filter(|packet| streams.allows(packet, now)).count()
+        };
+        assert_eq!(begun(&mut streams, 0, start), STREAMS);
+        assert!((0..64).all(|ssrc| streams.allows(&packet(ssrc), start)));
+        let hour = start + Duration::from_secs(3_600);
+        assert_eq!(begun(&mut streams, 2_000, hour), STREAMS);
+        assert_eq!(begun(&mut streams, 4_000, hour + ANOTHER * 3), 3);
+        assert!(streams.allows(&packet(4_000), hour));
+    }
+
+    #[test]
+    fn what_is_no_stream_comes_in() {
+        let start = Instant::now();
+        let mut streams = Newcomers::new(start);
+        for number in 0..1_000_u32 {
+            let [a, b, c, d] = number.to_be_bytes();
+            let report = [0x81, 206, 0, 2, 0, 0, 0, 0, a, b, c, d];
+            let hello = [22, 254, 253, 0, 0, 0, 0, 0, a, b, c, d];
+            assert!(streams.allows(&report, start) && streams.allows(&hello, start));
+        }
+        assert!(streams.allows(&[0x80, 96], start) && streams.allows(&[], start));
+    }
+}

@@ -1,0 +1,275 @@
+//! Transport-wide sequence numbers that come in (draft-holmer-rmcat-transport-wide-cc-extensions),
+//! as far as `str0m` cannot be left alone with them (trust T18).
+//!
+//! A peer counts all its packets in 16 bits. `str0m` counts on from the largest one before by
+//! the nearest way, also backwards, and below its zero it goes on at 2^64: the next report then
+//! names all packets between, until there is no memory left. So what would go below is
+//! dropped before `str0m` reads it. It is not known yet whether such a packet is real, so that
+//! of those before it each may have been the only one that counted, until one has come out
+//! decrypted.
+
+use str0m::rtp::{Extension, ExtensionMap};
+
+/// How far a number may be ahead of the one before: less than half of 16 bits, where
+/// `str0m` would go backwards instead.
+const REACH: u16 = 30_000;
+
+/// Whether an offer asks for packets to be counted, and for reports of them.
+pub fn is_offered(sdp: &str) -> bool {
+    sdp.contains("transport-wide-cc-extensions-01") && sdp.contains("transport-cc")
+}
+
+/// The number of the header extension among others.
+pub fn id(extensions: &ExtensionMap) -> Option<u8> {
+    extensions.id_of(Extension::TransportSequenceNumber)
+}
+
+/// All header extensions but this one.
+pub fn without() -> ExtensionMap {
+    let mut others = ExtensionMap::empty();
+    for (id, extension) in ExtensionMap::standard().iter() {
+        if *extension != Extension::TransportSequenceNumber {
+            others.set(id, extension.clone());
+        }
+    }
+    others
+}
+
+/// How far a peer has counted.
+#[derive(Debug, Default)]
+pub struct TransportSeq {
+    /// The number of the header extension, where it was agreed on.
+    id: Option<u8>,
+    /// How far.
+    count: Count,
+}
+
+/// How far a peer has counted, at least.
+#[derive(Debug)]
+enum Count {
+    /// The least that came, none of it known to be real.
+    Claimed(Option<u16>),
+    /// The largest that was real.
+    Real(u16),
+    /// So far that nothing reaches below zero any more.
+    Past,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self::Claimed(None)
+    }
+}
+
+impl TransportSeq {
+    /// The extension has this number.
+    pub fn agree(&mut self, id: Option<u8>) {
+        self.id = id;
+    }
+
+    /// Whether a datagram may be read.
+    pub fn allows(&mut self, datagram: &[u8]) -> bool {
+        match (self.id, &self.count) {
+            (Some(id), Count::Claimed(_) | Count::Real(_)) => {
+                let extensions = extensions(datagram).unwrap_or_default();
+                numbers(id, extensions).all(|seq| self.reaches(seq))
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether a number is not below zero, whatever of those before it counted.
+    fn reaches(&mut self, seq: u16) -> bool {
+        let from = match self.count {
+            Count::Claimed(least) => least.unwrap_or(seq),
+            Count::Real(largest) => largest,
+            Count::Past => return true,
+        };
+        if seq.saturating_sub(from) > REACH {
+            return false;
+        }
+        if let Count::Claimed(least) = &mut self.count {
+            *least = Some(from.min(seq));
+        }
+        true
+    }
+
+    /// A packet of this number was real.
+    pub fn came(&mut self, seq: u16) {
+        let largest = match self.count {
+            Count::Claimed(_) => seq,
+            Count::Real(largest) => largest.max(seq),
+            Count::Past => return,
+        };
+        self.count = match u16::MAX - largest > REACH {
+            true => Count::Real(largest),
+            false => Count::Past,
+        };
+    }
+}
+
+/// The header extensions of an RTP packet (RFC 3550 5.3.1) and whether they are of two bytes
+/// (RFC 8285 4.3).
+fn extensions(datagram: &[u8]) -> Option<(&[u8], bool)> {
+    let (first, _) = datagram.split_first()?;
+    let is_extended = first >> 6 == 2 && first & 0x10 != 0;
+    let sources = usize::from(first & 0x0f);
+    let rest = datagram.get(12 + 4 * sources..).filter(|_| is_extended)?;
+    let (&[p, q, n, m], rest) = rest.split_first_chunk()?;
+    let two_bytes = match u16::from_be_bytes([p, q]) {
+        0xbede => false,
+        profile if profile & 0xfff0 == 0x1000 => true,
+        _ => return None,
+    };
+    let length = 4 * usize::from(u16::from_be_bytes([n, m]));
+    Some((rest.get(..length)?, two_bytes))
+}
+
+/// What extensions of this number say.
+fn numbers(id: u8, (mut rest, two_bytes): (&[u8], bool)) -> impl Iterator<Item = u16> {
+    std::iter::from_fn(move || {
+        loop {
+            let (&first, after) = rest.split_first()?;
+            if first == 0 {
+                rest = after;
+                continue;
+            }
+            let (found, length, after) = match two_bytes {
+                true => {
+                    let (&length, after) = after.split_first()?;
+                    (first, usize::from(length), after)
+                }
+                // Nothing counts after it (RFC 8285 4.2).
+                false if first >> 4 == 15 => return None,
+                false => (first >> 4, usize::from(first & 0x0f) + 1, after),
+            };
+            let (data, after) = after.split_at_checked(length)?;
+            rest = after;
+            if let (true, &[high, low, ..]) = (found == id, data) {
+                return Some(u16::from_be_bytes([high, low]));
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A packet that counts so far, by extension 3 of one byte, after another of them.
+    fn packet(seq: u16) -> Vec<u8> {
+        let [high, low] = seq.to_be_bytes();
+        let mut packet = vec![0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 2];
+        packet.extend([0x10, 7, 0, 0x31, high, low, 0, 0, 1, 2, 3]);
+        packet
+    }
+
+    /// One that was agreed to be 3.
+    fn agreed() -> TransportSeq {
+        let mut seq = TransportSeq::default();
+        seq.agree(Some(3));
+        seq
+    }
+
+    #[test]
+    fn numbers_are_found_in_both_forms() {
+        let read = |bytes: &[u8]| numbers(3, extensions(bytes).unwrap_or_default()).collect();
+        let cases: [(&[u8], Vec<u16>); 6] = [
+            (&packet(0x1234), vec![0x1234]),
+            // A source, two bytes, an empty one, two of them.
+            (
+                &[
+                    0x91, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 9, 9, 9, 9, 0x10, 5, 0, 3, 1, 0, 3, 2,
+                    1, 2, 3, 3, 4, 5, 6, 0,
+                ],
+                vec![0x0102, 0x0405],
+            ),
+            // The end before the number, another profile, one that ends too soon, none.
+            (
+                &[
+                    0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 1, 0xf0, 0x31, 1, 2,
+                ],
+                vec![],
+            ),
+            (
+                &[
+                    0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 0, 1, 0x31, 1, 2, 0,
+                ],
+                vec![],
+            ),
+            (
+                &[
+                    0x90, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 2, 0x31, 1, 2, 0,
+                ],
+                vec![],
+            ),
+            (&[0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x31, 1], vec![]),
+        ];
+        for (bytes, told) in cases {
+            let found: Vec<u16> = read(bytes);
+            assert_eq!(found, told, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn a_number_before_the_first_is_dropped() {
+        let mut seq = agreed();
+        assert!(seq.allows(&packet(3)));
+        assert!(!seq.allows(&packet(65_000)), "whether 3 was real or not");
+        seq.came(3);
+        assert!(!seq.allows(&packet(65_000)));
+        assert!(seq.allows(&packet(1)));
+    }
+
+    #[test]
+    fn nothing_is_looked_at_where_nothing_was_agreed() {
+        let mut seq = TransportSeq::default();
+        assert!(seq.allows(&packet(3)) && seq.allows(&packet(65_000)));
+    }
+
+    #[test]
+    fn an_honest_count_goes_on_for_ever() {
+        for first in [0, 1, 30_000, 40_000, 65_535_u16] {
+            let mut seq = agreed();
+            for number in (0..200_000_u32).map(|n| first.wrapping_add(n as u16)) {
+                assert!(seq.allows(&packet(number)), "{first} {number}");
+                seq.came(number);
+            }
+        }
+    }
+
+    /// How `str0m` counts: from the one before by the nearest way.
+    fn extended(before: Option<i64>, seq: u16) -> i64 {
+        before.map_or(i64::from(seq), |before| {
+            before + i64::from(seq.wrapping_sub(before as u16) as i16)
+        })
+    }
+
+    proptest! {
+        /// Some of what is let through counts, and of that some is seen to.
+        #[test]
+        fn nothing_goes_below_zero(
+            packets in prop::collection::vec((any::<u16>(), any::<bool>(), any::<bool>()), 0..200),
+        ) {
+            let (mut seq, mut largest) = (agreed(), None);
+            for (number, is_real, is_seen) in packets {
+                if !seq.allows(&packet(number)) || !is_real {
+                    continue;
+                }
+                let counted = extended(largest, number);
+                prop_assert!(counted >= 0);
+                largest = largest.max(Some(counted));
+                if is_seen {
+                    seq.came(number);
+                }
+            }
+        }
+
+        #[test]
+        fn any_datagram_is_read(id in any::<u8>(), bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let all = numbers(id, extensions(&bytes).unwrap_or_default());
+            prop_assert!(all.count() < 40);
+        }
+    }
+}
