@@ -7,6 +7,7 @@ mod credentials;
 mod forwarding;
 mod frames;
 mod harness;
+mod hostile;
 mod lifetimes;
 mod peers;
 mod quotas;
