@@ -55,6 +55,11 @@ export class Call {
     return this.tile(nickname).locator('video');
   }
 
+  /** The sign that somebody's picture waits for a better line. */
+  paused(nickname: string): Locator {
+    return this.tile(nickname).getByText(/^(paused|picture paused)/i).locator('visible=true');
+  }
+
   /** The screen somebody shares. */
   screen(nickname: string): Locator {
     return this.page.getByRole('listitem', { name: new RegExp(`^${nickname}('s screen|님의 화면)$`) });

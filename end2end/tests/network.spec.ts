@@ -60,6 +60,23 @@ test('a narrow line gets a smaller layer or none, never silence, and the large o
   line.close();
 });
 
+test('a line too narrow for any picture says so and carries voices, and pictures come back by themselves', async ({
+  person, name, startServer,
+}) => {
+  test.setTimeout(180_000);
+  const { ann, ben, line } = await pair(person, startServer, name);
+  line.set({ rateDown: 70_000 });
+  await expect(ann.call.paused('Ben')).toBeVisible({ timeout: 60_000 });
+  await expectVoices(ann.page, 1);
+  await expectFace(ben, 'Ann');
+  await expect(ann.call.paused('Ben'), 'it stays as long as the line is narrow').toBeVisible();
+  line.set({});
+  await expect(ann.call.paused('Ben')).toBeHidden({ timeout: 60_000 });
+  await expectFace(ann, 'Ben');
+  await expectVoices(ann.page, 1);
+  line.close();
+});
+
 test('whoever comes from another port all of a sudden goes on', async ({ person, name, startServer }) => {
   test.setTimeout(150_000);
   const { ann, ben, line } = await pair(person, startServer, name);
