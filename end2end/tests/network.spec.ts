@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram';
-import { expect, test, type Person } from '../support/test.ts';
+import { expect, note, test, type Person } from '../support/test.ts';
 import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
 import { BadLine } from '../support/impair.ts';
 import { recoveries } from '../support/rtc.ts';
@@ -24,8 +24,6 @@ async function pair(
   await expectFace(ben, 'Ann');
   return { ann, ben, line, server };
 }
-
-const note = (type: string, description: string) => test.info().annotations.push({ type, description });
 
 test('a line that loses one datagram in ten carries faces and voices', async ({ person, name, startServer }) => {
   test.setTimeout(150_000);

@@ -1,4 +1,4 @@
-import { expect, test, type Person } from '../support/test.ts';
+import { expect, note, test, type Person } from '../support/test.ts';
 import {
   COLOURS, endScreenByBrowser, expectFace, expectInStep, expectVoices, face, paintCamera, paintScreen, paths, watchGaps,
 } from '../support/faces.ts';
@@ -86,7 +86,7 @@ test('two talk browser to browser, a third moves them to the server, and two mov
   await expectVoices(ann.page, 1);
   for (const gap of seen) {
     const longest = await gap.longest();
-    test.info().annotations.push({ type: 'longest gap', description: `${Math.round(longest)} ms` });
+    note('longest gap', `${Math.round(longest)} ms`);
     expect(longest).toBeLessThan(1_500);
   }
   await cleo.page.close();
