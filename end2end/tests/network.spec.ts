@@ -1,5 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { expect, note, test, type Person } from '../support/test.ts';
+import { canCertify } from '../support/certificate.ts';
+import { launch } from '../support/chromium.ts';
 import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
 import { BadLine } from '../support/impair.ts';
 import { recoveries } from '../support/rtc.ts';
@@ -128,7 +130,7 @@ test('where no UDP gets through, TCP carries the call', async ({ person, name, s
 });
 
 /** Has a page use relayed candidates and no others, of a relay that it reaches by this. */
-const relayOnly = (page: import('@playwright/test').Page, by: 'udp' | 'tcp') =>
+const relayOnly = (page: import('@playwright/test').Page, by: 'udp' | 'tcp' | 'tls') =>
   page.addInitScript((by) => {
     const Native = window.RTCPeerConnection;
     if (!Native) return;
@@ -137,7 +139,7 @@ const relayOnly = (page: import('@playwright/test').Page, by: 'udp' | 'tcp') =>
       iceTransportPolicy: 'relay',
       iceServers: configuration.iceServers?.map((server) => ({
         ...server,
-        urls: [server.urls].flat().filter((url) => url.endsWith(`transport=${by}`)),
+        urls: [server.urls].flat().filter((url) => (url.startsWith('turns:') ? by === 'tls' : url.endsWith(`transport=${by}`))),
       })).filter(({ urls }) => urls.length),
     });
     window.RTCPeerConnection = class extends Native {
@@ -158,13 +160,19 @@ function frames(somebody: Person): string[] {
 }
 
 for (const [way, p2pMax, by] of [
-  ['the server', 0, 'udp'], ['the server', 0, 'tcp'], ['browser to browser', 2, 'udp'], ['browser to browser', 2, 'tcp'],
+  ['the server', 0, 'udp'], ['the server', 0, 'tcp'], ['the server', 0, 'tls'],
+  ['browser to browser', 2, 'udp'], ['browser to browser', 2, 'tcp'], ['browser to browser', 2, 'tls'],
 ] as const) {
-  test(`where nothing but the relay gets through, reached by ${by}, it carries a call by ${way}`, async ({ person, name, startServer }) => {
+  test(`where nothing but the relay gets through, reached by ${by}, it carries a call by ${way}`, async ({
+    person, name, playwright, startServer,
+  }) => {
+    test.skip(by === 'tls' && !canCertify(), 'openssl is not installed');
     test.setTimeout(150_000);
-    const server = await startServer({ p2pMax, turn: true });
-    const ann = await person('Ann', { server });
-    const ben = await person('Ben', { server });
+    const server = await startServer({ p2pMax, turn: by === 'tls' ? by : true });
+    const takes = server.certificate && `--ignore-certificate-errors-spki-list=${server.certificate.fingerprint}`;
+    const browser = takes ? await playwright.chromium.launch(launch([takes])) : undefined;
+    const ann = await person('Ann', { server, browser });
+    const ben = await person('Ben', { server, browser });
     const told = frames(ben);
     for (const somebody of [ann, ben]) {
       await paintCamera(somebody.page, COLOURS[somebody.name]);
@@ -180,6 +188,7 @@ for (const [way, p2pMax, by] of [
     const signals = told.filter((frame) => frame.startsWith('{"type":"signal"')).join('\n');
     const kinds = new Set([...signals.matchAll(/ typ (\w+)/g)].map(([, kind]) => kind));
     expect([...kinds]).toEqual(p2pMax ? ['relay'] : []);
+    await browser?.close();
   });
 }
 
