@@ -134,6 +134,15 @@ export async function expectFace(viewer: Person, of: string): Promise<void> {
     .toBeGreaterThan(frames + 5);
 }
 
+/** Waits until somebody's screen is there and moves. */
+export async function expectScreen(viewer: Person, of: string): Promise<void> {
+  const screen = viewer.call.screen(of).locator('video');
+  await expect(screen).toBeVisible();
+  const shown = () => screen.evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames);
+  const before = await shown();
+  await expect.poll(shown, { message: `frames of ${of}'s screen`, timeout: 30_000 }).toBeGreaterThan(before + 2);
+}
+
 /** Audio energy that a voice brings at once; the noise a browser makes of silence brings less in a minute. */
 const VOICE_ENERGY = 1e-6;
 

@@ -1,6 +1,6 @@
 import { expect, note, test, type Person } from '../support/test.ts';
 import {
-  COLOURS, endScreenByBrowser, expectFace, expectInStep, expectVoices, face, paintCamera, paintScreen, paths, watchGaps,
+  COLOURS, endScreenByBrowser, expectFace, expectInStep, expectScreen, expectVoices, face, paintCamera, paintScreen, paths, watchGaps,
 } from '../support/faces.ts';
 import { Cutter } from '../support/cutter.ts';
 import { everythingFreed, recoveries } from '../support/rtc.ts';
@@ -32,18 +32,6 @@ function layersOn(somebody: Person): Promise<string[]> {
     );
     return cameras.filter((each: any) => each.rid && each.active).map((each: any) => each.rid);
   });
-}
-
-/** Waits until somebody's screen is there and moves. */
-async function expectScreen(viewer: Person, of: string): Promise<void> {
-  const screen = viewer.call.screen(of).locator('video');
-  await expect(screen).toBeVisible();
-  await expect
-    .poll(() => screen.evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames), {
-      message: `frames of ${of}'s screen`,
-      timeout: 30_000,
-    })
-    .toBeGreaterThan(2);
 }
 
 /** Whether somebody's screen is encoded; null while none is shared. */
