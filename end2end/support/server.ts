@@ -126,7 +126,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(entries);
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer();
   probe.listen(0, '127.0.0.1');
   await once(probe, 'listening');
