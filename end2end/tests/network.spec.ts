@@ -5,6 +5,7 @@ import { launch } from '../support/chromium.ts';
 import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
 import { BadLine } from '../support/impair.ts';
 import { recoveries } from '../support/rtc.ts';
+import { told } from '../support/wire.ts';
 
 /** Ann behind a line of her own, and Ben, in a call through the server. */
 async function pair(
@@ -152,13 +153,6 @@ const relayOnly = (page: import('@playwright/test').Page, by: 'udp' | 'tcp' | 't
     };
   }, by);
 
-/** What the server tells somebody from now on. */
-function frames(somebody: Person): string[] {
-  const told: string[] = [];
-  somebody.page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => told.push(String(payload))));
-  return told;
-}
-
 for (const [way, p2pMax, by] of [
   ['the server', 0, 'udp'], ['the server', 0, 'tcp'], ['the server', 0, 'tls'],
   ['browser to browser', 2, 'udp'], ['browser to browser', 2, 'tcp'], ['browser to browser', 2, 'tls'],
@@ -173,7 +167,7 @@ for (const [way, p2pMax, by] of [
     const browser = takes ? await playwright.chromium.launch(launch([takes])) : undefined;
     const ann = await person('Ann', { server, browser });
     const ben = await person('Ben', { server, browser });
-    const told = frames(ben);
+    const heard = told(ben.page);
     for (const somebody of [ann, ben]) {
       await paintCamera(somebody.page, COLOURS[somebody.name]);
       await relayOnly(somebody.page, by);
@@ -185,7 +179,7 @@ for (const [way, p2pMax, by] of [
     expect(await paths(ann.page)).toEqual([`relay ${by}`]);
     expect(await server.metric('noom_turn_allocations')).toBeGreaterThan(1);
     // Of Ann nothing reaches Ben but where the relay is (trust T13).
-    const signals = told.filter((frame) => frame.startsWith('{"type":"signal"')).join('\n');
+    const signals = heard.filter(({ type }) => type === 'signal').map((frame) => JSON.stringify(frame)).join('\n');
     const kinds = new Set([...signals.matchAll(/ typ (\w+)/g)].map(([, kind]) => kind));
     expect([...kinds]).toEqual(p2pMax ? ['relay'] : []);
     await browser?.close();
