@@ -17,19 +17,19 @@ export class Call {
 
   constructor(
     private readonly page: Page,
-    words: Words,
+    private readonly named: Words,
   ) {
-    this.controls = page.getByRole('toolbar', { name: words.controls });
-    this.microphone = this.controls.getByRole('button', { name: words.microphone });
-    this.camera = this.controls.getByRole('button', { name: words.camera, exact: true });
-    this.shareScreen = this.controls.getByRole('button', { name: words.shareScreen });
-    this.leave = this.controls.getByRole('button', { name: words.leaveCall });
-    this.settings = page.getByRole('button', { name: words.settings });
+    this.controls = page.getByRole('toolbar', { name: named.controls });
+    this.microphone = this.controls.getByRole('button', { name: named.microphone });
+    this.camera = this.controls.getByRole('button', { name: named.camera, exact: true });
+    this.shareScreen = this.controls.getByRole('button', { name: named.shareScreen });
+    this.leave = this.controls.getByRole('button', { name: named.leaveCall });
+    this.settings = page.getByRole('button', { name: named.settings });
     this.flip = page.getByRole('button', { name: /switch camera|flip camera|카메라 (전환|바꾸기)/i });
-    this.participants = page.getByRole('list', { name: words.participants });
-    this.dialog = page.getByRole('dialog', { name: words.settings });
-    this.cameraDevice = this.dialog.getByRole('combobox', { name: words.cameraDevice });
-    this.retry = page.getByRole('button', { name: words.retry }).or(page.getByRole('link', { name: words.retry }));
+    this.participants = page.getByRole('list', { name: named.participants });
+    this.dialog = page.getByRole('dialog', { name: named.settings });
+    this.cameraDevice = this.dialog.getByRole('combobox', { name: named.cameraDevice });
+    this.retry = page.getByRole('button', { name: named.retry }).or(page.getByRole('link', { name: named.retry }));
   }
 
   async open(room: string, query = ''): Promise<void> {
@@ -55,9 +55,19 @@ export class Call {
     return this.tile(nickname).locator('video');
   }
 
+  /** The sign that somebody's picture waits for a better line. */
+  paused(nickname: string): Locator {
+    return this.tile(nickname).getByText(/^(paused|picture paused)/i).locator('visible=true');
+  }
+
   /** The screen somebody shares. */
   screen(nickname: string): Locator {
     return this.page.getByRole('listitem', { name: new RegExp(`^${nickname}('s screen|님의 화면)$`) });
+  }
+
+  /** What puts the screen somebody shares onto the whole screen, and back. */
+  fullScreen(nickname: string): Locator {
+    return this.screen(nickname).getByRole('button', { name: this.named.fullScreen });
   }
 
   async expectTiles(count: number): Promise<void> {

@@ -13,7 +13,7 @@ export const COLOURS: Record<string, Colour> = {
 };
 
 /**
- * Gives a page a camera of one colour with a moving mark, and a microphone that hums.
+ * Gives a page a camera of one colour with a moving mark, and a microphone that hums, as loud as `voices.ts` says later.
  * A busy picture flickers around that colour, so that it takes as many bits as a real one.
  * Call before it opens the page.
  */
@@ -28,6 +28,7 @@ export async function paintCamera(
       const context = canvas.getContext('2d')!;
       let drawn = 0;
       let sound: AudioContext | undefined;
+      let voice: GainNode | undefined;
       const draw = () => {
         context.fillStyle = `rgb(${red} ${green} ${blue})`;
         context.fillRect(0, 0, width, height);
@@ -47,10 +48,14 @@ export async function paintCamera(
         if (audio) {
           // One for all: browsers give a page only a few.
           sound ??= new AudioContext();
-          const hum = sound.createOscillator();
+          if (!voice) {
+            const hum = sound.createOscillator();
+            (window as any).__voice = voice = new GainNode(sound, { gain: volume });
+            hum.connect(voice);
+            hum.start();
+          }
           const out = sound.createMediaStreamDestination();
-          hum.connect(new GainNode(sound, { gain: volume })).connect(out);
-          hum.start();
+          voice.connect(out);
           await sound.resume();
           tracks.push(...out.stream.getTracks());
         }
@@ -129,6 +134,18 @@ export async function expectFace(viewer: Person, of: string): Promise<void> {
     .toBeGreaterThan(frames + 5);
 }
 
+/** Waits until somebody's screen is there and moves. */
+export async function expectScreen(viewer: Person, of: string): Promise<void> {
+  const screen = viewer.call.screen(of).locator('video');
+  await expect(screen).toBeVisible();
+  const shown = () => screen.evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames);
+  const before = await shown();
+  await expect.poll(shown, { message: `frames of ${of}'s screen`, timeout: 30_000 }).toBeGreaterThan(before + 2);
+}
+
+/** Audio energy that a voice brings at once; the noise a browser makes of silence brings less in a minute. */
+const VOICE_ENERGY = 1e-6;
+
 /** Waits until so many voices arrive: their audio energy grows. */
 export async function expectVoices(page: Page, count: number): Promise<void> {
   const energies = () =>
@@ -147,7 +164,7 @@ export async function expectVoices(page: Page, count: number): Promise<void> {
   const before = await energies();
   await expect
     .poll(
-      async () => Object.entries(await energies()).filter(([key, now]) => now > (before[key] ?? 0)).length,
+      async () => Object.entries(await energies()).filter(([key, now]) => now > (before[key] ?? 0) + VOICE_ENERGY).length,
       { message: `${count} voices`, timeout: 30_000 },
     )
     .toBe(count);

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { certify, type Certificate } from './certificate.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const BINARY = resolve(process.env.NOOM_BIN ?? join(HERE, '../../target/release/noom'));
@@ -17,8 +18,8 @@ export interface ServerOptions {
   p2pMax?: number;
   /** Most people in one call. */
   callCapacity?: number;
-  /** Whether it relays. */
-  turn?: boolean;
+  /** Whether it relays, and by TLS, too. */
+  turn?: boolean | 'tls';
   /** Most people in one room. */
   roomCapacity?: number;
   /** Variables of the process, beside those every process has. */
@@ -29,6 +30,8 @@ export interface ServerOptions {
 export class Server {
   /** Everything it has written so far. */
   log = '';
+  /** What it relays by TLS with. */
+  certificate?: Certificate;
   private process?: ChildProcess;
 
   private constructor(
@@ -45,6 +48,7 @@ export class Server {
     }
     const dataDir = await mkdtemp(join(tmpdir(), 'noom-end2end-'));
     const server = new Server(await freePort(), await freePort(), await freePort(), dataDir, options);
+    if (options.turn === 'tls') server.certificate = await certify(dataDir);
     await server.run();
     return server;
   }
@@ -65,6 +69,11 @@ export class Server {
     args.push('--media-listen', `127.0.0.1:${this.mediaPort}`, '--media-ip', '127.0.0.1');
     if (callCapacity) args.push('--call-capacity', String(callCapacity));
     args.push('--turn-listen', turn ? `127.0.0.1:${this.turnPort}` : 'off');
+    if (this.certificate) {
+      // The host of the URL is the one that the relay is reached by.
+      args.push('--public-url', this.url, '--turn-tls-listen', '127.0.0.1:0');
+      args.push('--turn-tls-cert', this.certificate.chain, '--turn-tls-key', this.certificate.key);
+    }
     args.push('--p2p-max', String(p2pMax), '--room-capacity', String(roomCapacity), '--log', process.env.NOOM_TEST_LOG ?? 'warn');
     const child = spawn(BINARY, args, { env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.process = child;
@@ -117,7 +126,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(entries);
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer();
   probe.listen(0, '127.0.0.1');
   await once(probe, 'listening');

@@ -17,6 +17,9 @@ import { WORDS, type Locale } from './words.ts';
 
 export { expect };
 
+/** Writes a figure into the report of the test that runs. */
+export const note = (type: string, description: string) => test.info().annotations.push({ type, description });
+
 /** Somebody with a browser of their own. */
 export class Person {
   readonly welcome: Welcome;

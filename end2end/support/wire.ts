@@ -1,8 +1,18 @@
 import { randomUUID } from 'node:crypto';
+import type { Page } from '@playwright/test';
 import WebSocket from 'ws';
 import type { Server } from './server.ts';
 
 type Frame = { type: string } & Record<string, any>;
+
+/** What the server tells a page by the sockets it opens from now on; it grows. */
+export function told(page: Page): Frame[] {
+  const frames: Frame[] = [];
+  page.on('websocket', (socket) =>
+    socket.on('framereceived', ({ payload }) => frames.push(JSON.parse(String(payload)))),
+  );
+  return frames;
+}
 
 /** A client without a page: the room protocol, frame by frame. */
 export class Wire {

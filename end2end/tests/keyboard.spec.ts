@@ -1,4 +1,5 @@
 import { expect, test } from '../support/test.ts';
+import { COLOURS, expectScreen, paintScreen } from '../support/faces.ts';
 import type { Locator, Page } from '@playwright/test';
 import { roomPath } from '../pages/room.ts';
 
@@ -102,4 +103,33 @@ test('Escape closes the settings and the focus is where it was', async ({ person
   await ann.page.keyboard.press('Escape');
   await expect(ann.call.dialog).toBeHidden();
   await expect(ann.call.settings).toBeFocused();
+});
+
+test('a shared screen fills the whole screen and goes back to its place by keys', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await paintScreen(ann.page, COLOURS.Ann);
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  await ann.call.shareScreen.click();
+  await expectScreen(ben, 'Ann');
+  const { page } = ben;
+  const screen = ben.call.screen('Ann');
+  const fills = () => screen.evaluate((element) => element === document.fullscreenElement);
+  const before = (await screen.boundingBox())!;
+
+  const button = ben.call.fullScreen('Ann');
+  await tabTo(page, button);
+  await expectFocusSeen(button);
+  // Escape is the browser's own, and a headless one has it not.
+  for (const key of ['Enter', 'Space']) {
+    await page.keyboard.press(key);
+    await expect.poll(fills, { message: 'it fills the screen' }).toBe(true);
+    expect((await screen.boundingBox())!.height).toBeGreaterThan(before.height);
+    await expectScreen(ben, 'Ann');
+    await page.keyboard.press(key);
+    await expect.poll(fills, { message: `${key} puts it back` }).toBe(false);
+    expect(await screen.boundingBox()).toEqual(before);
+    await expect(button).toBeFocused();
+  }
+  await expectScreen(ben, 'Ann');
 });

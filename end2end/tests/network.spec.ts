@@ -1,8 +1,11 @@
 import { createSocket } from 'node:dgram';
-import { expect, test, type Person } from '../support/test.ts';
+import { expect, note, test, type Person } from '../support/test.ts';
+import { canCertify } from '../support/certificate.ts';
+import { launch } from '../support/chromium.ts';
 import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
 import { BadLine } from '../support/impair.ts';
 import { recoveries } from '../support/rtc.ts';
+import { told } from '../support/wire.ts';
 
 /** Ann behind a line of her own, and Ben, in a call through the server. */
 async function pair(
@@ -24,8 +27,6 @@ async function pair(
   await expectFace(ben, 'Ann');
   return { ann, ben, line, server };
 }
-
-const note = (type: string, description: string) => test.info().annotations.push({ type, description });
 
 test('a line that loses one datagram in ten carries faces and voices', async ({ person, name, startServer }) => {
   test.setTimeout(150_000);
@@ -57,6 +58,23 @@ test('a narrow line gets a smaller layer or none, never silence, and the large o
   await expectVoices(ann.page, 1);
   line.set({});
   await expect.poll(height, { message: 'the largest layer again', timeout: 90_000 }).toBeGreaterThan(600);
+  line.close();
+});
+
+test('a line too narrow for any picture says so and carries voices, and pictures come back by themselves', async ({
+  person, name, startServer,
+}) => {
+  test.setTimeout(180_000);
+  const { ann, ben, line } = await pair(person, startServer, name);
+  line.set({ rateDown: 70_000 });
+  await expect(ann.call.paused('Ben')).toBeVisible({ timeout: 60_000 });
+  await expectVoices(ann.page, 1);
+  await expectFace(ben, 'Ann');
+  await expect(ann.call.paused('Ben'), 'it stays as long as the line is narrow').toBeVisible();
+  line.set({});
+  await expect(ann.call.paused('Ben')).toBeHidden({ timeout: 60_000 });
+  await expectFace(ann, 'Ben');
+  await expectVoices(ann.page, 1);
   line.close();
 });
 
@@ -113,7 +131,7 @@ test('where no UDP gets through, TCP carries the call', async ({ person, name, s
 });
 
 /** Has a page use relayed candidates and no others, of a relay that it reaches by this. */
-const relayOnly = (page: import('@playwright/test').Page, by: 'udp' | 'tcp') =>
+const relayOnly = (page: import('@playwright/test').Page, by: 'udp' | 'tcp' | 'tls') =>
   page.addInitScript((by) => {
     const Native = window.RTCPeerConnection;
     if (!Native) return;
@@ -122,7 +140,7 @@ const relayOnly = (page: import('@playwright/test').Page, by: 'udp' | 'tcp') =>
       iceTransportPolicy: 'relay',
       iceServers: configuration.iceServers?.map((server) => ({
         ...server,
-        urls: [server.urls].flat().filter((url) => url.endsWith(`transport=${by}`)),
+        urls: [server.urls].flat().filter((url) => (url.startsWith('turns:') ? by === 'tls' : url.endsWith(`transport=${by}`))),
       })).filter(({ urls }) => urls.length),
     });
     window.RTCPeerConnection = class extends Native {
@@ -135,22 +153,21 @@ const relayOnly = (page: import('@playwright/test').Page, by: 'udp' | 'tcp') =>
     };
   }, by);
 
-/** What the server tells somebody from now on. */
-function frames(somebody: Person): string[] {
-  const told: string[] = [];
-  somebody.page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => told.push(String(payload))));
-  return told;
-}
-
 for (const [way, p2pMax, by] of [
-  ['the server', 0, 'udp'], ['the server', 0, 'tcp'], ['browser to browser', 2, 'udp'], ['browser to browser', 2, 'tcp'],
+  ['the server', 0, 'udp'], ['the server', 0, 'tcp'], ['the server', 0, 'tls'],
+  ['browser to browser', 2, 'udp'], ['browser to browser', 2, 'tcp'], ['browser to browser', 2, 'tls'],
 ] as const) {
-  test(`where nothing but the relay gets through, reached by ${by}, it carries a call by ${way}`, async ({ person, name, startServer }) => {
+  test(`where nothing but the relay gets through, reached by ${by}, it carries a call by ${way}`, async ({
+    person, name, playwright, startServer,
+  }) => {
+    test.skip(by === 'tls' && !canCertify(), 'openssl is not installed');
     test.setTimeout(150_000);
-    const server = await startServer({ p2pMax, turn: true });
-    const ann = await person('Ann', { server });
-    const ben = await person('Ben', { server });
-    const told = frames(ben);
+    const server = await startServer({ p2pMax, turn: by === 'tls' ? by : true });
+    const takes = server.certificate && `--ignore-certificate-errors-spki-list=${server.certificate.fingerprint}`;
+    const browser = takes ? await playwright.chromium.launch(launch([takes])) : undefined;
+    const ann = await person('Ann', { server, browser });
+    const ben = await person('Ben', { server, browser });
+    const heard = told(ben.page);
     for (const somebody of [ann, ben]) {
       await paintCamera(somebody.page, COLOURS[somebody.name]);
       await relayOnly(somebody.page, by);
@@ -162,9 +179,10 @@ for (const [way, p2pMax, by] of [
     expect(await paths(ann.page)).toEqual([`relay ${by}`]);
     expect(await server.metric('noom_turn_allocations')).toBeGreaterThan(1);
     // Of Ann nothing reaches Ben but where the relay is (trust T13).
-    const signals = told.filter((frame) => frame.startsWith('{"type":"signal"')).join('\n');
+    const signals = heard.filter(({ type }) => type === 'signal').map((frame) => JSON.stringify(frame)).join('\n');
     const kinds = new Set([...signals.matchAll(/ typ (\w+)/g)].map(([, kind]) => kind));
     expect([...kinds]).toEqual(p2pMax ? ['relay'] : []);
+    await browser?.close();
   });
 }
 

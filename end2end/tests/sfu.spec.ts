@@ -1,10 +1,11 @@
-import { expect, test, type Person } from '../support/test.ts';
+import { expect, note, test, type Person } from '../support/test.ts';
 import {
-  COLOURS, endScreenByBrowser, expectFace, expectInStep, expectVoices, face, paintCamera, paintScreen, paths, watchGaps,
+  COLOURS, endScreenByBrowser, expectFace, expectInStep, expectScreen, expectVoices, face, paintCamera, paintScreen, paths, watchGaps,
 } from '../support/faces.ts';
 import { Cutter } from '../support/cutter.ts';
 import { everythingFreed, recoveries } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
+import { told } from '../support/wire.ts';
 
 type Bring = (nickname: string, options?: { server?: Server }) => Promise<Person>;
 
@@ -32,18 +33,6 @@ function layersOn(somebody: Person): Promise<string[]> {
     );
     return cameras.filter((each: any) => each.rid && each.active).map((each: any) => each.rid);
   });
-}
-
-/** Waits until somebody's screen is there and moves. */
-async function expectScreen(viewer: Person, of: string): Promise<void> {
-  const screen = viewer.call.screen(of).locator('video');
-  await expect(screen).toBeVisible();
-  await expect
-    .poll(() => screen.evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames), {
-      message: `frames of ${of}'s screen`,
-      timeout: 30_000,
-    })
-    .toBeGreaterThan(2);
 }
 
 /** Whether somebody's screen is encoded; null while none is shared. */
@@ -86,10 +75,46 @@ test('two talk browser to browser, a third moves them to the server, and two mov
   await expectVoices(ann.page, 1);
   for (const gap of seen) {
     const longest = await gap.longest();
-    test.info().annotations.push({ type: 'longest gap', description: `${Math.round(longest)} ms` });
+    note('longest gap', `${Math.round(longest)} ms`);
     expect(longest).toBeLessThan(1_500);
   }
   await cleo.page.close();
+});
+
+test('a third who goes and soon comes back moves nobody', async ({ person, name, startServer }) => {
+  test.setTimeout(180_000);
+  const server = await startServer({ p2pMax: 2 });
+  const ann = await person('Ann', { server });
+  await paintCamera(ann.page, COLOURS.Ann);
+  const heard = told(ann.page);
+  const moves = () => heard.filter(({ type }) => type === 'moved').map(({ mode }) => mode);
+  await ann.entersCall(name);
+  const ben = await enters(person, server, name, 'Ben');
+  await expectFace(ann, 'Ben');
+  const moving = await watchGaps(ann, 'Ben');
+  const cleo = await enters(person, server, name, 'Cleo');
+  await expectFace(ann, 'Cleo');
+  await expect.poll(() => paths(ann.page), { message: 'one connection, to the server' }).toHaveLength(1);
+  note('longest gap when all move', `${Math.round(await moving.longest())} ms`);
+  const gap = await watchGaps(ann, 'Ben');
+  for (let round = 0; round < 2; round += 1) {
+    await cleo.call.leave.click();
+    await ann.call.expectTiles(2);
+    await cleo.room.joinCall.click();
+    await ann.call.expectTiles(3);
+    for (const other of ['Ben', 'Cleo']) await expectFace(ann, other);
+  }
+  // Of twenty a second: until it is too late for a move that was only put off.
+  const { frames } = await face(ann, 'Ben');
+  await expect
+    .poll(async () => (await face(ann, 'Ben')).frames, { message: 'Ben moves for six seconds', timeout: 60_000 })
+    .toBeGreaterThan(frames + 120);
+  expect(moves()).toEqual(['sfu']);
+  note('longest gap when one goes and comes', `${Math.round(await gap.longest())} ms`);
+  await cleo.call.leave.click();
+  await expect.poll(moves, { message: 'whoever stays away is not waited for', timeout: 30_000 }).toEqual(['sfu', 'p2p']);
+  await expectFace(ann, 'Ben');
+  await expectFace(ben, 'Ann');
 });
 
 test('five people through the server all see the right faces and hear three voices', async ({
