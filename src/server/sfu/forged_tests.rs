@@ -47,22 +47,28 @@ type Extension = (u16, Vec<u8>);
 /// What is sent.
 #[derive(Debug, Clone)]
 enum Forged {
-    /// An RTP packet (RFC 3550 5.1).
-    Rtp {
-        padded: bool,
-        sources: u8,
-        marker_and_type: u8,
-        seq: u16,
-        anew: u32,
-        time: u32,
-        stream: Word,
-        names: bool,
-        extension: Option<Extension>,
-        begins: Vec<u8>,
-        goes_on: Vec<u8>,
-    },
+    /// An RTP packet.
+    Rtp(Rtp),
     /// RTCP packets in one (RFC 3550 6.1).
     Rtcp(Vec<Part>),
+}
+
+/// An RTP packet (RFC 3550 5.1).
+#[derive(Debug, Clone)]
+struct Rtp {
+    padded: bool,
+    sources: u8,
+    marker_and_type: u8,
+    seq: u16,
+    /// How often the sequence number has begun anew.
+    anew: u32,
+    time: u32,
+    stream: Word,
+    /// Whether it names the camera, and has no other extension.
+    names: bool,
+    extension: Option<Extension>,
+    begins: Vec<u8>,
+    goes_on: Vec<u8>,
 }
 
 /// One of several RTCP packets.
@@ -82,41 +88,52 @@ impl Forged {
     /// As bytes.
     fn sealed(&self, forger: &mut Forger, known: &Known) -> Vec<u8> {
         match self {
-            Self::Rtp {
-                padded,
-                sources,
-                marker_and_type,
-                seq,
-                anew,
-                time,
-                stream,
-                names,
-                extension,
-                begins,
-                goes_on,
-            } => {
-                let named = names.then(|| (0xbede, known.name.clone()));
-                let extension = named.as_ref().or(extension.as_ref());
-                let extended = u8::from(extension.is_some());
-                let first = 0x80 | u8::from(*padded) << 5 | extended << 4 | sources;
-                let mut header = vec![first, *marker_and_type];
-                header.extend(seq.to_be_bytes());
-                header.extend(time.to_be_bytes());
-                header.extend(stream.of(known).to_be_bytes());
-                header.extend(std::iter::repeat_n(7, 4 * usize::from(*sources)));
-                if let Some((profile, data)) = extension {
-                    let words = data.len() / 4;
-                    header.extend(profile.to_be_bytes());
-                    header.extend((words as u16).to_be_bytes());
-                    header.extend(&data[..words * 4]);
-                }
-                forger.rtp(&header, &[&begins[..], goes_on].concat(), *anew)
-            }
+            Self::Rtp(packet) => packet.sealed(forger, known),
             Self::Rtcp(parts) => {
                 let parts = parts.iter().map(|part| part.bytes(known));
                 forger.rtcp(&parts.collect::<Vec<_>>().concat())
             }
         }
+    }
+}
+
+impl Rtp {
+    /// A packet of the camera.
+    fn of_camera(seq: u16) -> Self {
+        Self {
+            padded: false,
+            sources: 0,
+            marker_and_type: 0x80 | 96,
+            seq,
+            anew: 0,
+            time: 90_000,
+            stream: Word::Stream(0),
+            names: false,
+            extension: None,
+            begins: vec![0x10],
+            goes_on: b"forged".repeat(9),
+        }
+    }
+
+    /// As bytes.
+    fn sealed(&self, forger: &Forger, known: &Known) -> Vec<u8> {
+        let named = self.names.then(|| (0xbede, known.name.clone()));
+        let extension = named.as_ref().or(self.extension.as_ref());
+        let extended = u8::from(extension.is_some());
+        let first = 0x80 | u8::from(self.padded) << 5 | extended << 4 | self.sources;
+        let mut header = vec![first, self.marker_and_type];
+        header.extend(self.seq.to_be_bytes());
+        header.extend(self.time.to_be_bytes());
+        header.extend(self.stream.of(known).to_be_bytes());
+        header.extend(std::iter::repeat_n(7, 4 * usize::from(self.sources)));
+        if let Some((profile, data)) = extension {
+            let words = data.len() / 4;
+            header.extend(profile.to_be_bytes());
+            header.extend((words as u16).to_be_bytes());
+            header.extend(&data[..words * 4]);
+        }
+        let body = [&self.begins[..], &self.goes_on].concat();
+        forger.rtp(&header, &body, self.anew)
     }
 }
 
@@ -176,7 +193,7 @@ fn rtp() -> impl Strategy<Value = Forged> {
             (extension, begins, goes_on),
         )| {
             let (seq, anew) = seq;
-            Forged::Rtp {
+            Forged::Rtp(Rtp {
                 padded,
                 sources: if sources > 12 { sources } else { 0 },
                 marker_and_type: u8::from(marker) << 7 | kind,
@@ -188,7 +205,7 @@ fn rtp() -> impl Strategy<Value = Forged> {
                 extension,
                 begins,
                 goes_on,
-            }
+            })
         },
     )
 }
@@ -320,20 +337,8 @@ fn what_is_forged_is_taken_for_real() {
     let mut room = Room::new();
     let known = room.known();
     let mut forger = Forger::new().expect("it has sent both kinds");
-    let picture = Forged::Rtp {
-        padded: false,
-        sources: 0,
-        marker_and_type: 0x80 | 96,
-        seq: 1_000,
-        anew: 0,
-        time: 90_000,
-        stream: Word::Stream(0),
-        names: false,
-        extension: None,
-        begins: vec![0x10],
-        goes_on: b"forged".repeat(9),
-    };
-    let bytes = picture.sealed(&mut forger, &known);
+    let picture = Rtp::of_camera(1_000);
+    let bytes = picture.sealed(&forger, &known);
     room.takes(&bytes);
     room.passes(&[]);
     let forged = room.people[0].happened.iter().any(|event| {
@@ -367,27 +372,18 @@ fn what_is_forged_is_taken_for_real() {
 fn packets_counted_from_before_the_first_take_no_memory() {
     let mut room = Room::new();
     let known = room.known();
-    let mut forger = Forger::new().expect("it has sent both kinds");
+    let forger = Forger::new().expect("it has sent both kinds");
     let before = room.core.peers[2].rtc.media(room.people[2].mid);
     let id = before.and_then(|media| transport_seq::id(media.remote_extmap()));
     let counted = |seq: u16, counts: u16| {
         let [high, low] = counts.to_be_bytes();
-        Forged::Rtp {
-            padded: false,
-            sources: 0,
-            marker_and_type: 96,
-            seq,
-            anew: 0,
-            time: 0,
-            stream: Word::Stream(0),
-            names: false,
+        Rtp {
             extension: Some((0xbede, vec![id.expect("agreed") << 4 | 1, high, low, 0])),
-            begins: vec![0x10],
-            goes_on: vec![0; 20],
+            ..Rtp::of_camera(seq)
         }
     };
     for packet in [counted(1_000, 50_000), counted(1_001, 60_000)] {
-        let bytes = packet.sealed(&mut forger, &known);
+        let bytes = packet.sealed(&forger, &known);
         room.takes(&bytes);
         room.passes(&[0, 1]);
     }
