@@ -25,15 +25,19 @@ use tokio::sync::mpsc;
 /// A core with room 1, where its events come, and the time.
 pub fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
     let (events, receiver) = mpsc::channel(64);
-    let certificate = from_feature_flags().dtls_provider.generate_certificate();
-    let terms = Terms {
-        candidates: vec![([127, 0, 0, 1], 7882).into()],
-        certificate: certificate.expect("a certificate"),
-    };
     let now = Instant::now();
-    let mut core = Core::new(terms, now);
+    let mut core = Core::new(terms(), now);
     core.open(RoomKey(1), events);
     (core, receiver, now)
+}
+
+/// What every connection has in common.
+pub fn terms() -> Terms {
+    let certificate = from_feature_flags().dtls_provider.generate_certificate();
+    Terms {
+        candidates: vec![([127, 0, 0, 1], 7882).into()],
+        certificate: certificate.expect("a certificate"),
+    }
 }
 
 /// Somebody.

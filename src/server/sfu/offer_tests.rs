@@ -2,13 +2,13 @@
 
 use super::{
     PeerKey, RoomKey,
-    doubles::person,
-    peer::{Peer, Terms},
+    doubles::{person, terms},
+    peer::Peer,
 };
 use crate::protocol::{OfferedTrack, Source};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
-use str0m::{Input, Output, crypto::from_feature_flags};
+use str0m::{Input, Output};
 
 /// What Chromium offers that sends everything it can and takes a few people.
 const OFFER: &str = include_str!("../../tests/corpus/offer.sdp");
@@ -89,12 +89,7 @@ fn edited(edits: &[Edit]) -> String {
 /// A connection of somebody new, and the time.
 fn peer() -> (Peer, Instant) {
     let now = Instant::now();
-    let certificate = from_feature_flags().dtls_provider.generate_certificate();
-    let terms = Terms {
-        candidates: vec![([127, 0, 0, 1], 7882).into()],
-        certificate: certificate.expect("a certificate"),
-    };
-    let peer = Peer::new(PeerKey(1), RoomKey(1), person(), 1, true, &terms, now);
+    let peer = Peer::new(PeerKey(1), RoomKey(1), person(), 1, true, &terms(), now);
     (peer, now)
 }
 
