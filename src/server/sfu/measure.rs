@@ -25,8 +25,6 @@ pub struct Reported {
     rtt: Option<Duration>,
     /// The largest share of packets lost.
     loss: Option<f32>,
-    /// Whether a packet was ever asked for again (NACK, RFC 4585 6.2.1).
-    asked: bool,
 }
 
 impl Reported {
@@ -43,7 +41,6 @@ impl Reported {
     /// Takes in what was said of one stream.
     pub fn add(&mut self, stats: &MediaEgressStats) {
         self.rtt = self.rtt.max(stats.rtt);
-        self.asked |= stats.nacks > 0;
         let loss = stats.loss.filter(|loss| loss.is_finite());
         self.loss = match (self.loss, loss) {
             (Some(before), Some(now)) => Some(before.max(now)),
@@ -79,7 +76,7 @@ impl Peer {
         let estimate = self.estimate.unwrap_or(0);
         self.line
             .measure(now, rtt_ms.unwrap_or(0.0), loss, estimate);
-        self.keep_ready(rtt_ms, share(egress), reported.asked);
+        self.keep_ready(rtt_ms);
         if let Some(lost) = egress {
             let lossy = self.lossy.sample(f64::from(lost), now);
             let sounds = self.slots.iter_mut().filter(|slot| !slot.video);
@@ -96,9 +93,9 @@ impl Peer {
     }
 
     /// Keeps as much for a second time as the line asks for, by its round trip in ms where
-    /// that is known, the share of packets lost, and whether any was asked for again.
-    fn keep_ready(&mut self, rtt_ms: Option<f64>, loss: f64, asked: bool) {
-        if self.keeper.measure(rtt_ms, loss, asked) {
+    /// that is known.
+    fn keep_ready(&mut self, rtt_ms: Option<f64>) {
+        if rtt_ms.is_some_and(|rtt_ms| self.keeper.measure(rtt_ms)) {
             let kept = self.keeper.kept();
             let slots = self.slots.iter();
             slots.for_each(|slot| slot.keep(&mut self.rtc, kept));

@@ -1,16 +1,15 @@
 //! How long what was sent to somebody can be sent again.
 //!
 //! Every packet that may be asked for again is kept once for each receiver, half a kilobyte
-//! beside its shared payload. On a short line that loses nothing a few round trips fit into
-//! a moment; on a long one a packet is asked for when much more has gone.
+//! beside its shared payload. On a long line a packet is asked for when much more has gone.
+//!
+//! A packet that is asked for and not kept any more stops its picture: a browser waits three
+//! seconds until it asks for a keyframe instead. So a line that was perfect keeps enough for
+//! the moment in which it becomes bad.
 
 use crate::protocol::quality::GOOD_RTT_MS;
 use std::time::Duration;
 
-/// A line with a shorter round trip, in ms, on which next to nothing is lost is short.
-const SHORT_RTT_MS: f64 = 40.0;
-/// The share of packets that a short line loses at most.
-const SHORT_LOSS: f64 = 0.005;
 /// Measures in a row, one a second, that ask for something else until that is kept. What is
 /// kept is lost then, and a line that has just become bad is no moment for it.
 const CHANGES_AFTER: u32 = 10;
@@ -18,9 +17,8 @@ const CHANGES_AFTER: u32 = 10;
 /// What is kept of each stream of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
-    /// 150 ms: three round trips and what a browser waits before it asks.
-    Short,
-    /// 400 ms: as much on a line of 100 ms, or through a hole of a third of a second.
+    /// 400 ms: three round trips of 100 ms and what a browser waits before it asks, or a
+    /// hole of a third of a second.
     Usual,
     /// 1 s: three times on a line of 300 ms.
     Long,
@@ -30,7 +28,6 @@ impl Resend {
     /// The longest that a packet is kept.
     pub fn age(self) -> Duration {
         Duration::from_millis(match self {
-            Self::Short => 150,
             Self::Usual => 400,
             Self::Long => 1000,
         })
@@ -40,18 +37,16 @@ impl Resend {
     /// keyframe of 80 more.
     pub fn packets(self) -> usize {
         match self {
-            Self::Short => 128,
             Self::Usual => 256,
             Self::Long => 512,
         }
     }
 
-    /// What a line asks for, by its round trip in ms and the share of packets lost.
-    fn fit(rtt_ms: f64, loss: f64) -> Self {
-        match () {
-            () if rtt_ms >= GOOD_RTT_MS => Self::Long,
-            () if rtt_ms < SHORT_RTT_MS && loss < SHORT_LOSS => Self::Short,
-            () => Self::Usual,
+    /// What a line asks for, by its round trip in ms.
+    fn fit(rtt_ms: f64) -> Self {
+        match rtt_ms >= GOOD_RTT_MS {
+            true => Self::Long,
+            false => Self::Usual,
         }
     }
 }
@@ -68,18 +63,13 @@ pub struct Keeper {
 impl Keeper {
     /// What is kept now.
     pub fn kept(&self) -> Resend {
-        self.kept.unwrap_or(Resend::Short)
+        self.kept.unwrap_or(Resend::Usual)
     }
 
-    /// Takes in a measure, one a second: the round trip in ms where it is known, the share
-    /// lost, and whether anything was ever asked for again. True where something else is to
-    /// be kept.
-    pub fn measure(&mut self, rtt_ms: Option<f64>, loss: f64, asked: bool) -> bool {
-        let fit = match rtt_ms {
-            Some(rtt_ms) => Resend::fit(rtt_ms, loss),
-            None if asked => Resend::Usual,
-            None => return false,
-        };
+    /// Takes in a measure, one a second: the round trip in ms. True where something else is
+    /// to be kept.
+    pub fn measure(&mut self, rtt_ms: f64) -> bool {
+        let fit = Resend::fit(rtt_ms);
         if self.kept == Some(fit) {
             self.other = None;
             return false;
@@ -104,18 +94,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_line_is_short_where_it_answers_quickly_and_loses_nothing() {
-        for (rtt, loss, expected) in [
-            (1.0, 0.0, Resend::Short),
-            (39.0, 0.004, Resend::Short),
-            (39.0, 0.01, Resend::Usual),
-            (40.0, 0.0, Resend::Usual),
-            (149.0, 0.1, Resend::Usual),
-            (150.0, 0.0, Resend::Long),
-            (f64::NAN, 0.0, Resend::Usual),
-            (f64::INFINITY, 0.0, Resend::Long),
+    fn a_line_with_a_long_round_trip_keeps_more() {
+        for (rtt, expected) in [
+            (1.0, Resend::Usual),
+            (149.0, Resend::Usual),
+            (150.0, Resend::Long),
+            (f64::NAN, Resend::Usual),
+            (f64::INFINITY, Resend::Long),
         ] {
-            assert_eq!(Resend::fit(rtt, loss), expected, "{rtt} ms, {loss}");
+            assert_eq!(Resend::fit(rtt), expected, "{rtt} ms");
         }
     }
 
@@ -124,7 +111,7 @@ mod tests {
         let mut keeper = Keeper::default();
         let mut changes = Vec::new();
         for (moment, rtt) in rtts.iter().enumerate() {
-            if keeper.measure(Some(*rtt), 0.0, true) {
+            if keeper.measure(*rtt) {
                 changes.push((moment, keeper.kept()));
             }
         }
@@ -146,24 +133,15 @@ mod tests {
         assert_eq!(changes(&rtts), [(0, long), (14, usual), (24, long)]);
     }
 
-    #[test]
-    fn on_a_line_nobody_knows_more_is_kept_once_something_is_asked_for() {
-        let mut keeper = Keeper::default();
-        assert!(!keeper.measure(None, 0.0, false));
-        assert!(keeper.measure(None, 0.0, true));
-        assert_eq!(keeper.kept(), Resend::Usual);
-        assert!(!keeper.measure(None, 0.0, true));
-    }
-
     proptest! {
         /// What is kept is not lost more often than once in ten measures.
         #[test]
-        fn it_changes_rarely(measures in prop::collection::vec((0.0..500.0, 0.0..0.2), 1..200)) {
+        fn it_changes_rarely(measures in prop::collection::vec(0.0..500.0, 1..200)) {
             let mut keeper = Keeper::default();
             let mut since = CHANGES_AFTER;
-            for (rtt, loss) in measures {
+            for rtt in measures {
                 since += 1;
-                if keeper.measure(Some(rtt), loss, true) {
+                if keeper.measure(rtt) {
                     prop_assert!(since >= CHANGES_AFTER, "after {since}");
                     since = 0;
                 }
