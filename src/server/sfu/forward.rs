@@ -5,6 +5,7 @@ use super::{
     codecs,
     core::{Core, guarded},
     packet::{Forwarded, Origin},
+    red::Before,
 };
 use crate::{protocol::Source, server::metrics::media as counts};
 use std::time::Instant;
@@ -19,80 +20,70 @@ const MAX_PAYLOAD: usize = 1_450;
 
 impl Core {
     /// Passes a packet on.
-    pub(super) fn forward(&mut self, index: usize, mut packet: RtpPacket, now: Instant) {
+    pub(super) fn forward(&mut self, index: usize, packet: RtpPacket, now: Instant) {
+        if let Some(seq) = packet.header.ext_vals.transport_cc {
+            self.peers[index].transport_seq.came(seq);
+        }
         let Some(origin) = self.origin(index, &packet) else {
             counts::PACKETS_HOMELESS.add(1);
             return;
         };
-        let peer = &mut self.peers[index];
-        if let Some(seq) = packet.header.ext_vals.transport_cc {
-            peer.transport_seq.came(seq);
-        }
-        let Some((codec, before)) = codecs::read(&peer.rtc, &mut packet) else {
-            return;
-        };
-        if packet.payload.len() > MAX_PAYLOAD {
-            counts::PACKETS_TOO_LARGE.add(1);
-            return;
-        }
-        let Some(room) = self.rooms.get_mut(&peer.room) else {
-            return;
-        };
-        let Some(track) = room.tracks.get_mut(origin.track) else {
-            return;
-        };
-        let video = track.source.is_video();
-        let bytes = packet.payload.len();
         let report = packet.last_sender_info.as_ref().map(Report::from);
-        let mut packet = Forwarded::read(packet, codec, now);
-        if let Some(theirs) = report.and_then(|r| r.at(packet.time, codec.clock_rate())) {
-            packet.taken = self.peers[index].capture.taken(theirs, now);
-        }
-        track.codec = Some(codec);
-        // The traces that tests play were recorded by this.
-        tracing::trace!(
-            track = origin.track,
-            layer = origin.layer,
-            seq = packet.seq,
-            time = packet.time,
-            marker = packet.marker,
-            starts = packet.starts,
-            picture_id = ?packet.descriptor.picture_id(),
-            tl0 = ?packet.descriptor.tl0(),
-            "packet"
-        );
-        let layer = &mut track.layers[origin.layer];
-        layer.meter.packet(bytes, now);
-        if let Some(height) = packet.height() {
-            layer.height = height;
-        }
-        if packet.starts && video {
-            layer.keyframes.arrived(now);
-        }
-        layer.report = report.or(layer.report);
-        if packet.starts && track.layers.len() > 1 {
-            packet.offsets = track.offsets_from(origin.layer);
-        }
-        if track.source == Source::Microphone
-            && let Some((level, voice)) = packet.level()
-        {
-            let key = origin.track as u32;
-            room.speakers.level(key, level, voice, now);
-            room.loudest.level(key, level, voice, now);
+        let Some((mut packet, before)) = self.read(index, packet, report, now) else {
+            return;
+        };
+        let room = self.peers[index].room;
+        let Some(track) = self.track(room, origin.track) else {
+            return;
+        };
+        track.came(origin, &mut packet, report);
+        let (source, seq) = (track.source, packet.seq);
+        let before = before.filter(|_| track.mender.mends(seq));
+        let is_new = source.is_video() || track.mender.takes(seq);
+        if let (Source::Microphone, Some(level)) = (source, packet.level()) {
+            self.hears(room, origin.track, level, now);
         }
         counts::PACKETS_IN.add(1);
         self.passed = self.passed.saturating_add(1);
-        if !video {
-            let before = before.filter(|_| track.mender.mends(packet.seq));
-            if !track.mender.takes(packet.seq) {
-                return;
-            }
-            if let Some(before) = before {
-                counts::PACKETS_MENDED.add(1);
-                self.pass(origin, &packet.mended(before), index);
-            }
+        if !is_new {
+            return;
+        }
+        if let Some(before) = before {
+            counts::PACKETS_MENDED.add(1);
+            self.pass(origin, &packet.mended(before), index);
         }
         self.pass(origin, &packet, index);
+    }
+
+    /// Reads a packet, with the sound before it where that came along; nothing where it makes
+    /// no sense or is too large.
+    fn read(
+        &mut self,
+        index: usize,
+        mut packet: RtpPacket,
+        report: Option<Report>,
+        now: Instant,
+    ) -> Option<(Forwarded, Option<Before>)> {
+        let peer = &mut self.peers[index];
+        let (codec, before) = codecs::read(&peer.rtc, &mut packet)?;
+        if packet.payload.len() > MAX_PAYLOAD {
+            counts::PACKETS_TOO_LARGE.add(1);
+            return None;
+        }
+        let mut packet = Forwarded::read(packet, codec, now);
+        if let Some(theirs) = report.and_then(|r| r.at(packet.time, codec.clock_rate())) {
+            packet.taken = peer.capture.taken(theirs, now);
+        }
+        Some((packet, before))
+    }
+
+    /// Somebody's voice is so loud, and may be one.
+    fn hears(&mut self, room: super::RoomKey, track: usize, level: (u8, bool), now: Instant) {
+        if let Some(room) = self.rooms.get_mut(&room) {
+            let (level, voice) = level;
+            room.speakers.level(track as u32, level, voice, now);
+            room.loudest.level(track as u32, level, voice, now);
+        }
     }
 
     /// Gives a packet to every slot bound to its track.

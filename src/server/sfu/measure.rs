@@ -55,6 +55,9 @@ impl Peer {
         if let (Some(rtt), Some(estimate)) = (stats.rtt, self.estimate) {
             let rtt_ms = rtt.as_secs_f64() * 1000.0;
             self.line.glance(stats.timestamp, rtt_ms, estimate);
+            let budget = self.line.budget(estimate, stats.timestamp);
+            let lost = stats.egress_loss_fraction;
+            tracing::debug!(rtt_ms, lost, estimate, budget, "a line is looked at");
         }
         self.reported
             .look(stats)

@@ -5,6 +5,7 @@ use super::{
     codecs::{Codec, VIDEO_CLOCK},
     keyframes::Keyframes,
     layers::LayerMeter,
+    packet::{Forwarded, Origin},
     red::Mender,
 };
 use crate::protocol::{self, ParticipantId, Source};
@@ -121,9 +122,38 @@ impl Track {
         self.layers.iter().position(|layer| layer.rid == rid)
     }
 
+    /// A packet of a layer has come, and what its sender last reported.
+    pub fn came(&mut self, origin: Origin, packet: &mut Forwarded, report: Option<Report>) {
+        self.codec = Some(packet.codec);
+        // The traces that tests play were recorded by this.
+        tracing::trace!(
+            track = origin.track,
+            layer = origin.layer,
+            seq = packet.seq,
+            time = packet.time,
+            marker = packet.marker,
+            starts = packet.starts,
+            picture_id = ?packet.descriptor.picture_id(),
+            tl0 = ?packet.descriptor.tl0(),
+            "packet"
+        );
+        let layer = &mut self.layers[origin.layer];
+        layer.meter.packet(packet.payload.len(), packet.at);
+        if let Some(height) = packet.height() {
+            layer.height = height;
+        }
+        if packet.starts && self.source.is_video() {
+            layer.keyframes.arrived(packet.at);
+        }
+        layer.report = report.or(layer.report);
+        if packet.starts && self.layers.len() > 1 {
+            packet.offsets = self.offsets_from(origin.layer);
+        }
+    }
+
     /// What is to be added to the media times of a layer to get those of each layer, as the
     /// sender reports say (RFC 3550 6.4.1).
-    pub fn offsets_from(&self, layer: usize) -> [Option<u32>; 3] {
+    fn offsets_from(&self, layer: usize) -> [Option<u32>; 3] {
         let mut offsets = [None; 3];
         if let Some(Report { time, at }) = self.layers[layer].report {
             for (offset, other) in offsets.iter_mut().zip(&self.layers) {
