@@ -217,8 +217,8 @@ impl Core {
             let track = room.tracks.get(slot.track?)?;
             let wanted = peer.wants(&track.person, track.source)?;
             let mut layers = [None; 3];
-            for (rate, layer) in layers.iter_mut().zip(&track.layers) {
-                let live = layer.meter.is_live(now) && slot.can_carry(track);
+            for (place, (rate, layer)) in layers.iter_mut().zip(&track.layers).enumerate() {
+                let live = track.is_live(place, now) && slot.can_carry(track);
                 *rate = live.then(|| allocator::LayerRate {
                     height: layer.height,
                     bps: layer.meter.bitrate_bps(now),

@@ -13,6 +13,9 @@ const WEIGHT: f64 = 0.3;
 /// Silence after which a layer is not live. 1.5 s: a still screen is sent at 1 frame a
 /// second or so.
 const LIVE_FOR: Duration = Duration::from_millis(1500);
+/// Silence of a layer while a smaller one of the same picture goes on, after which its sender
+/// leaves it out. 400 ms: a busy browser keeps five frames a second or more of what it sends.
+const LEFT_OUT_AFTER: Duration = Duration::from_millis(400);
 
 /// The meter of one layer. The default has heard nothing.
 #[derive(Debug, Default)]
@@ -59,6 +62,15 @@ impl LayerMeter {
     pub fn is_live(&self, now: Instant) -> bool {
         self.heard
             .is_some_and(|heard| now.saturating_duration_since(heard) < LIVE_FOR)
+    }
+
+    /// Whether a smaller layer went on for so long without this one that its sender leaves
+    /// this one out.
+    pub fn is_left_out(&self, smaller: &Self) -> bool {
+        match (self.heard, smaller.heard) {
+            (Some(heard), Some(smaller)) => smaller > heard + LEFT_OUT_AFTER,
+            _ => false,
+        }
     }
 
     /// Takes what is complete into the average.
@@ -191,6 +203,23 @@ mod tests {
             900_000,
             5,
         );
+    }
+
+    #[test]
+    fn a_layer_is_left_out_while_a_smaller_one_goes_on_without_it() {
+        let (mut small, mut large) = (LayerMeter::default(), LayerMeter::default());
+        let start = Instant::now();
+        assert!(!large.is_left_out(&small), "nothing came of either");
+        feed(&mut small, start, 0, 1_000, 100_000);
+        assert!(!large.is_left_out(&small), "it never came");
+        feed(&mut large, start, 0, 1_000, 400_000);
+        feed(&mut small, start, 1_000, 1_400, 100_000);
+        assert!(!large.is_left_out(&small));
+        feed(&mut small, start, 1_400, 1_410, 100_000);
+        assert!(large.is_left_out(&small));
+        assert!(!small.is_left_out(&large));
+        large.packet(1_000, start + Duration::from_millis(1_410));
+        assert!(!large.is_left_out(&small), "it is back");
     }
 
     proptest! {

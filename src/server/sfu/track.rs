@@ -117,6 +117,13 @@ impl Track {
         }
     }
 
+    /// Whether a layer comes: it was heard of late, and the smaller ones do not go on without
+    /// it.
+    pub fn is_live(&self, layer: usize, now: Instant) -> bool {
+        let (smaller, meter) = (&self.layers[..layer], &self.layers[layer].meter);
+        meter.is_live(now) && !smaller.iter().any(|s| meter.is_left_out(&s.meter))
+    }
+
     /// The layer of this name.
     pub fn layer_of(&self, rid: Option<Rid>) -> Option<usize> {
         self.layers.iter().position(|layer| layer.rid == rid)
