@@ -35,6 +35,18 @@ function layersOn(somebody: Person): Promise<string[]> {
   });
 }
 
+/** Has a browser stop sending its largest layer, as a busy one does, or send it again. */
+function sendsLargest(somebody: Person, sends: boolean): Promise<void> {
+  return somebody.page.evaluate(async (sends) => {
+    for (const sender of window.__rtc.connections.flatMap(({ pc }) => pc.getSenders())) {
+      const parameters = sender.getParameters();
+      const largest = parameters.encodings?.find(({ rid }: any) => rid === 'f');
+      if (largest) largest.active = sends;
+      if (largest) await sender.setParameters(parameters);
+    }
+  }, sends);
+}
+
 /** Whether somebody's screen is encoded; null while none is shared. */
 function screenEncoded(somebody: Person): Promise<boolean | null> {
   return somebody.page.evaluate(() => {
@@ -231,6 +243,25 @@ test('a tile that grows gets a larger layer, and a smaller one when it shrinks',
   await ann.page.setViewportSize({ width: 420, height: 420 });
   await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'a small layer again', timeout: 40_000 }).toBeLessThan(400);
   await expectFace(ben, 'Ann');
+});
+
+test('a layer that a busy browser stops sending is soon replaced by a smaller one, and back when it comes again', async ({
+  person, name, startServer,
+}) => {
+  test.setTimeout(150_000);
+  const server = await startServer({ p2pMax: 0 });
+  const ann = await enters(person, server, name, 'Ann');
+  const ben = await enters(person, server, name, 'Ben', [1280, 720]);
+  await ann.page.setViewportSize({ width: 1900, height: 1060 });
+  const height = async () => (await face(ann, 'Ben')).height;
+  await expect.poll(height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
+  const gap = await watchGaps(ann, 'Ben');
+  await sendsLargest(ben, false);
+  await expect.poll(height, { message: 'a smaller layer', timeout: 10_000 }).toBeLessThan(600);
+  note('longest gap when a layer is left out', `${Math.round(await gap.longest())} ms`);
+  expect(await gap.longest()).toBeLessThan(1_500);
+  await sendsLargest(ben, true);
+  await expect.poll(height, { message: 'the largest layer again', timeout: 60_000 }).toBeGreaterThan(600);
 });
 
 test('a small camera is seen in its full size', async ({ person, name, startServer }) => {
