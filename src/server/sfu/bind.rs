@@ -2,15 +2,16 @@
 //!
 //! A binding stays while it is wanted, so that a picture does not jump from slot to slot.
 
-use super::{RoomKey, allocator, command::Event, core::Core, places, slot::OutSlot, track::Bound};
+use super::{
+    RoomKey, allocator, command::Event, core::Core, estimate::Estimate, places, slot::OutSlot,
+    track::Bound,
+};
 use crate::protocol::{Slot as Told, Source};
 use std::{cmp::Reverse, time::Instant};
 use str0m::bwe::BweKind;
 
 /// How many voices anybody hears, besides pinned ones.
 const VOICES: usize = 3;
-/// What one voice takes of a line, in bit/s: Opus as browsers send it, with its headers.
-const VOICE_BPS: u64 = 45_000;
 
 impl Core {
     /// Binds everybody's slots anew.
@@ -149,33 +150,24 @@ impl Core {
         let mut wanted = self.wishes(index, now);
         self.refuse(index, &mut wanted);
         let peer = &mut self.peers[index];
-        let voices = peer
-            .slots
-            .iter()
-            .filter(|slot| !slot.video && slot.track.is_some());
-        let times = 1 + u64::from(peer.lossy.is_lossy());
-        let sound = VOICE_BPS * times * voices.count() as u64;
-        let estimate = peer.estimated.then_some(peer.estimate).flatten();
-        let estimate = estimate.map(|bps| peer.line.budget(bps, now).saturating_sub(sound));
-        let shares = peer.allocator.allocate(now, estimate, &wanted);
+        let sound = peer.sound_bps();
+        let budget = peer.budget(now).map(|bps| bps.saturating_sub(sound));
+        let shares = peer.allocator.allocate(now, budget, &wanted);
         if peer.estimated {
             peer.hold_ready(&shares, sound, now);
         }
-        let room = peer.room;
+        let (room, drains) = (peer.room, peer.line.drains(now));
+        let tracks = self.rooms.get(&room).map(|room| &room.tracks);
         let mut asked = Vec::new();
         for choice in &shares.choices {
             let slot = &mut peer.slots[choice.key as usize];
-            slot.target = choice.layer;
-            slot.paused = choice.layer.is_none() && choice.wanted_layer.is_some();
-            slot.wished = choice.wanted_layer;
-            if slot.target.is_none() {
-                slot.current = None;
+            if slot.choose(&mut peer.rtc, choice, drains) {
+                tracing::debug!(person = ?peer.person, ?budget, ?choice, "a picture is chosen anew");
             }
-            let waits = peer.connected && slot.is_waiting();
             let (Some(track), Some(layer)) = (slot.track, slot.target) else {
                 continue;
             };
-            let tracks = self.rooms.get(&room).map(|room| &room.tracks);
+            let waits = peer.connected && !drains && slot.is_waiting();
             let carried = tracks.and_then(|tracks| tracks.get(track));
             if waits && carried.is_some_and(|track| slot.can_carry(track)) {
                 asked.push((track, layer, slot.current.is_none()));
@@ -238,9 +230,12 @@ impl Core {
     /// A peer's line carries more or less than was thought.
     pub(super) fn estimated(&mut self, index: usize, estimate: &BweKind, now: Instant) {
         if let BweKind::Twcc { estimate, .. } = estimate {
-            let bps = estimate.as_u64();
-            tracing::debug!(bps, "a line is estimated anew");
-            let before = self.peers[index].estimate.replace(bps);
+            let known = &mut self.peers[index].estimate;
+            let before = known.map(|line| line.bps());
+            let line = known.get_or_insert(Estimate::told(*estimate));
+            line.tells(*estimate);
+            let bps = line.bps();
+            tracing::debug!(bps, told = estimate.as_u64(), "a line is estimated anew");
             // Less is acted upon at once, more at the next tick.
             if before.is_some_and(|before| bps < before) {
                 self.allocate(index, now);

@@ -6,6 +6,7 @@
 //! good the next step is tried, with the picture itself; where the line is bad a moment
 //! later, the estimate has the word for a while, and padding does the trying.
 
+use super::narrow::Narrow;
 use crate::protocol::quality::{GOOD_LOSS, GOOD_RTT_MS};
 use std::time::{Duration, Instant};
 
@@ -36,10 +37,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const HELD_AFTER: u32 = 3;
 /// How long a line that has just become bad is not padded: what queued up has to get through.
 const RESTS_FOR: Duration = Duration::from_secs(4);
-/// How long it gets less than it carries, so that what queued up gets through.
-const DRAINS_FOR: Duration = Duration::from_secs(2);
-/// Of what it carries, how much that is, in percent.
-const DRAINED_PERCENT: u64 = 60;
 
 /// What is sent on a line, in bit/s, with what it needs to spare.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +67,8 @@ pub struct Line {
     found: u64,
     /// When it became bad last.
     turned: Option<Instant>,
-    /// Whether that was because something queues up, or most of it is thrown away.
-    queues: bool,
+    /// When it was seen last to have become much narrower all at once.
+    narrow: Option<Narrow>,
     /// When a step was tried last.
     tried: Option<Instant>,
     /// Good measures since something was tried.
@@ -93,7 +90,7 @@ impl Default for Line {
             needs: Needs::default(),
             found: 0,
             turned: None,
-            queues: false,
+            narrow: None,
             tried: None,
             held: 0,
             paused_until: None,
@@ -147,7 +144,15 @@ impl Line {
         if let Some((_, loss)) = self.measured.filter(|_| narrow) {
             self.measured = Some((rtt_ms, loss));
             self.turns_bad(now);
+            // What was estimated before is of another line.
+            self.estimates = [estimate; 2];
+            self.narrow = Some(Narrow::seen(now, estimate));
         }
+    }
+
+    /// Whether what queued up on it is still to get through.
+    pub fn drains(&self, now: Instant) -> bool {
+        self.narrow.is_some_and(|narrow| narrow.drains(now))
     }
 
     /// Whether much less is estimated than of late.
@@ -160,7 +165,6 @@ impl Line {
     fn turns_bad(&mut self, now: Instant) {
         if self.good > 0 {
             self.turned = Some(now);
-            self.queues = !self.is_quick();
         }
         self.good = 0;
         self.held = 0;
@@ -174,19 +178,16 @@ impl Line {
 
     /// What is to be sent on it at most, in bit/s, where it is estimated to carry this.
     pub fn budget(&self, estimate: u64, now: Instant) -> u64 {
-        let drains = self.turned.is_some_and(|turned| now < turned + DRAINS_FOR);
-        match drains && self.queues && self.has_fallen(estimate) {
-            true => estimate * DRAINED_PERCENT / 100,
-            false => estimate.max(self.floor()),
-        }
+        estimate.max(self.floor(now))
     }
 
     /// What it carries at least, in bit/s.
-    fn floor(&self) -> u64 {
+    fn floor(&self, now: Instant) -> u64 {
+        let narrow = self.narrow.filter(|narrow| narrow.is_recent(now));
         let untried = match self.measured {
-            Some(_) if self.good >= GOOD_AFTER => GOOD_LINE_BPS,
+            Some(_) if self.good >= GOOD_AFTER && narrow.is_none() => GOOD_LINE_BPS,
             _ if self.is_quick() => LOSSY_LINE_BPS,
-            _ => 0,
+            _ => narrow.map_or(0, |narrow| narrow.floor(now)),
         };
         untried.max(self.found)
     }
@@ -204,164 +205,13 @@ impl Line {
         self.measured.is_some() && untried && !rests
     }
 
-    /// Whether a try has failed of late.
+    /// Whether a try has failed of late, or would.
     fn is_paused(&self, now: Instant) -> bool {
-        self.paused_until.is_some_and(|until| now < until)
+        let narrow = self.narrow.is_some_and(|narrow| narrow.is_recent(now));
+        narrow || self.paused_until.is_some_and(|until| now < until)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const STEP: Needs = Needs {
-        sent: 700_000,
-        next: Some(1_200_000),
-    };
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    #[test]
-    fn a_good_line_is_tried_with_the_next_step_as_soon_as_it_is_measured() {
-        let (mut line, start) = (Line::default(), Instant::now());
-        line.carries(STEP);
-        assert_eq!(line.floor(), 0, "nothing is known yet");
-        line.measure(start, 10.0, 0.0, 800_000);
-        assert_eq!(line.floor(), 1_200_000);
-        assert!(!line.needs_padding(start));
-        line.carries(Needs {
-            sent: 1_200_000,
-            next: None,
-        });
-        line.measure(start + seconds(1), 10.0, 0.0, 800_000);
-        assert_eq!(
-            line.floor(),
-            1_200_000,
-            "what it carries, it goes on carrying"
-        );
-    }
-
-    #[test]
-    fn a_line_that_begins_to_lose_packets_without_a_queue_is_not_drained() {
-        let (mut line, start) = (Line::default(), Instant::now());
-        for second in 0..4 {
-            line.measure(start + seconds(second), 20.0, 0.0, 100_000);
-        }
-        // One in three of few packets, and the estimate falls.
-        line.measure(start + seconds(4), 25.0, 0.34, 40_000);
-        assert_eq!(line.budget(40_000, start + seconds(4)), LOSSY_LINE_BPS);
-        line.measure(start + seconds(5), 25.0, 0.05, 40_000);
-        assert_eq!(line.budget(40_000, start + seconds(5)), LOSSY_LINE_BPS);
-        // Most of it for two seconds: it is narrow.
-        line.measure(start + seconds(6), 25.0, 0.8, 40_000);
-        assert_eq!(line.budget(40_000, start + seconds(6)), 40_000);
-    }
-
-    #[test]
-    fn a_step_too_many_is_taken_back_and_the_estimate_has_the_word_for_longer_each_time() {
-        let (mut line, start) = (Line::default(), Instant::now());
-        line.carries(STEP);
-        let mut at = 0;
-        for pause in [10, 20, 40, 80, 160, 300, 300] {
-            line.measure(start + seconds(at), 10.0, 0.0, 800_000);
-            assert_eq!(line.floor(), 1_200_000);
-            line.measure(start + seconds(at + 1), 400.0, 0.1, 800_000);
-            assert_eq!(line.floor(), 0);
-            let failed = at + 1;
-            for second in failed + 1..failed + pause {
-                line.measure(start + seconds(second), 10.0, 0.0, 800_000);
-                assert!(line.floor() <= GOOD_LINE_BPS, "not tried again yet");
-                let rests = seconds(second - failed) < RESTS_FOR;
-                assert_eq!(line.needs_padding(start + seconds(second)), !rests);
-            }
-            at = failed + pause;
-        }
-    }
-
-    #[test]
-    fn a_step_that_holds_makes_the_next_pause_a_short_one() {
-        let (mut line, start) = (Line::default(), Instant::now());
-        line.carries(STEP);
-        let at = |second| start + seconds(second);
-        let fails = |line: &mut Line, second| {
-            line.measure(at(second), 10.0, 0.0, 800_000);
-            line.measure(at(second + 1), 400.0, 0.1, 800_000);
-            (2..).find(|later| {
-                line.measure(at(second + later), 10.0, 0.0, 800_000);
-                line.floor() > GOOD_LINE_BPS
-            })
-        };
-        assert_eq!(fails(&mut line, 0), Some(11));
-        assert_eq!(fails(&mut line, 20), Some(21), "after twice as long");
-        for second in 50..55 {
-            line.measure(at(second), 10.0, 0.0, 800_000);
-        }
-        assert_eq!(fails(&mut line, 55), Some(11));
-    }
-
-    #[test]
-    fn a_line_that_was_bad_by_itself_is_tried_when_it_has_been_good_for_a_while() {
-        let (mut line, start) = (Line::default(), Instant::now());
-        line.carries(STEP);
-        line.measure(start, 400.0, 0.0, 800_000);
-        let floors = [1, 2, 3].map(|second| {
-            line.measure(start + seconds(second), 10.0, 0.0, 800_000);
-            line.floor()
-        });
-        assert_eq!(floors, [LOSSY_LINE_BPS, LOSSY_LINE_BPS, 1_200_000]);
-    }
-
-    #[test]
-    fn a_line_that_becomes_narrow_is_bad_at_the_second_long_round_trip() {
-        let (mut line, start) = (Line::default(), Instant::now());
-        line.carries(STEP);
-        line.measure(start, 10.0, 0.0, 800_000);
-        for rtt in [400.0, 10.0, 700.0] {
-            line.glance(start + seconds(1), rtt, 300_000);
-            assert_eq!(line.floor(), 1_200_000, "one alone");
-        }
-        line.glance(start + seconds(1), 900.0, 700_000);
-        assert_eq!(line.floor(), 1_200_000, "a busy receiver");
-        line.glance(start + seconds(1), 900.0, 300_000);
-        assert_eq!(line.floor(), 0);
-        let budget = |second, estimate| line.budget(estimate, start + seconds(second));
-        assert_eq!(budget(2, 300_000), 180_000, "what queued up gets through");
-        assert_eq!(budget(2, 700_000), 700_000, "it carries that much again");
-        assert_eq!(budget(3, 300_000), 300_000);
-        assert!(line.needs_padding(start + seconds(5)), "the try has failed");
-    }
-
-    #[test]
-    fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
-        let (mut line, start) = (Line::default(), Instant::now());
-        for (rtt, loss, floor) in [
-            (20.0, 0.1, LOSSY_LINE_BPS),
-            (20.0, 0.6, LOSSY_LINE_BPS),
-            (20.0, 0.6, 0),
-            (400.0, 0.0, 0),
-            (400.0, 0.1, 0),
-        ] {
-            line.measure(start, rtt, loss, 0);
-            assert_eq!(line.floor(), floor, "{rtt} ms, {loss}");
-            assert!(line.needs_padding(start + RESTS_FOR));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_floor_is_never_more_than_one_step_from_what_is_sent(
-            measures in prop::collection::vec((0.0..1_000.0_f64, 0.0..1.0_f64, 0_u64..4_000_000), 1..80),
-        ) {
-            let (mut line, start) = (Line::default(), Instant::now());
-            for (second, (rtt, loss, sent)) in measures.into_iter().enumerate() {
-                let next = sent.is_multiple_of(2).then_some(sent + 100_000);
-                line.carries(Needs { sent, next });
-                line.measure(start + seconds(second as u64), rtt, loss, sent / 2);
-                prop_assert!(line.floor() <= (sent + 100_000).max(GOOD_LINE_BPS));
-            }
-        }
-    }
-}
+#[path = "line_tests.rs"]
+mod tests;

@@ -3,13 +3,14 @@
 
 use super::{
     PeerKey, RoomKey,
-    allocator::{Allocator, Shares},
+    allocator::Allocator,
     capture::CaptureClock,
     codecs::{self, Codec},
     core::{Outgoing, guarded},
     demux::{Demux, is_stun},
+    estimate::Estimate,
     flood::Flood,
-    line::{Line, Needs},
+    line::Line,
     lossy::Lossy,
     measure::Reported,
     msid::name_slots,
@@ -41,9 +42,6 @@ use str0m::{
 
 /// What bandwidth estimation starts from: enough for the smallest layers of a few people.
 const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(900);
-/// What a step needs of the line before it is taken, in per cent of what it costs: it is to
-/// fit into 95 % of the estimate, and whoever was paused needs a tenth more.
-const SPARE: u64 = 120;
 /// What is due within this is done now. `str0m` asks for a microsecond between packets.
 const AT_ONCE: Duration = Duration::from_micros(2);
 /// Within this after somebody came in, what there is to be seen was there before.
@@ -88,8 +86,8 @@ pub struct Peer {
     pub wanted: Vec<Wanted>,
     /// How the line is shared out.
     pub allocator: Allocator,
-    /// What the line carries, in bit/s, where that is estimated.
-    pub estimate: Option<u64>,
+    /// What the line carries, where that is estimated.
+    pub estimate: Option<Estimate>,
     /// Whether it is estimated at all.
     pub estimated: bool,
     /// When it was made.
@@ -308,7 +306,7 @@ impl Peer {
             self.reported = Reported::default();
             if self.estimated {
                 self.rtc.bwe().reset(FIRST_ESTIMATE);
-                self.estimate = Some(FIRST_ESTIMATE.as_u64());
+                self.estimate = Some(Estimate::told(FIRST_ESTIMATE));
             }
         }
     }
@@ -338,21 +336,6 @@ impl Peer {
     pub fn wants(&self, person: &ParticipantId, source: Source) -> Option<&Wanted> {
         let wanted = |w: &&Wanted| w.id == *person && w.source == source;
         self.wanted.iter().find(wanted)
-    }
-
-    /// Has the line tried with what is wanted of it, and by padding where that is due.
-    pub fn hold_ready(&mut self, shares: &Shares, sound: u64, now: Instant) {
-        // A step is taken when it fits with a little to spare.
-        let needed = |bps: u64| bps.saturating_mul(SPARE) / 100 + sound;
-        let next = (shares.minimum_bps > 0).then(|| needed(shares.minimum_bps));
-        self.line.carries(Needs {
-            sent: needed(shares.chosen_bps),
-            next,
-        });
-        let padded = next.filter(|_| self.line.needs_padding(now)).unwrap_or(0);
-        let wanted = needed(shares.desired_bps).max(padded);
-        let (padded, wanted) = (Bitrate::bps(padded), Bitrate::bps(wanted));
-        self.rtc.bwe().set_bitrate(padded, wanted);
     }
 
     /// Whether somebody is kept in view whoever speaks.

@@ -1,6 +1,7 @@
 //! One outgoing stream of a peer: what it carries changes, the stream goes on.
 
 use super::{
+    allocator::Choice,
     codecs::{AUDIO_CLOCK, Codec, PayloadTypes, VIDEO_CLOCK},
     packet::{Descriptor, Forwarded},
     places::Place,
@@ -51,6 +52,8 @@ pub struct OutSlot {
     pub paused: bool,
     /// What the person was last told of it.
     pub told: Told,
+    /// How long it can send again.
+    kept: Resend,
     /// Keeps the stream continuous.
     rewriter: Rewriter,
 }
@@ -107,6 +110,7 @@ impl OutSlot {
                 source: None,
                 paused: false,
             },
+            kept: resend,
             rewriter,
         })
     }
@@ -119,13 +123,19 @@ impl OutSlot {
     }
 
     /// Keeps pictures for this long from now on; what was kept is gone.
-    pub fn keep(&self, rtc: &mut Rtc, resend: Resend) {
-        if let Some(stream) = rtc
-            .direct_api()
-            .stream_tx(&self.ssrc)
-            .filter(|_| self.video)
-        {
-            keep(stream, resend);
+    pub fn keep(&mut self, rtc: &mut Rtc, resend: Resend) {
+        self.kept = resend;
+        if self.video {
+            self.forget(rtc);
+        }
+    }
+
+    /// Sends nothing again of what it sent so far: a decoder goes on with the next keyframe,
+    /// and on a line that has become narrow, what was lost of a larger layer would take the
+    /// place of it for seconds.
+    fn forget(&self, rtc: &mut Rtc) {
+        if let Some(stream) = rtc.direct_api().stream_tx(&self.ssrc) {
+            keep(stream, self.kept);
         }
     }
 
@@ -145,6 +155,19 @@ impl OutSlot {
         self.paused = false;
     }
 
+    /// Carries what was chosen from its next keyframe on; true where that is something else
+    /// than before. `drains`: there is no place for what it carries until then.
+    pub fn choose(&mut self, rtc: &mut Rtc, choice: &Choice, drains: bool) -> bool {
+        let before = (self.target, self.wished);
+        (self.target, self.wished) = (choice.layer, choice.wanted_layer);
+        self.paused = choice.layer.is_none() && choice.wanted_layer.is_some();
+        let stops = self.target.is_none() || (drains && self.is_waiting());
+        if stops && self.current.take().is_some() {
+            self.forget(rtc);
+        }
+        before != (self.target, self.wished)
+    }
+
     /// Carries nothing for a while, though it is bound.
     pub fn pause(&mut self) {
         self.current = None;
@@ -160,9 +183,13 @@ impl OutSlot {
             self.codec = self.codec.filter(|_| self.current != Some(layer));
             return false;
         };
-        let goes_on = self.current == Some(layer) && self.codec == Some(packet.codec);
+        let before = self.current;
+        let goes_on = before == Some(layer) && self.codec == Some(packet.codec);
         if !goes_on && !self.begin(packet, layer) {
             return false;
+        }
+        if self.video && self.current != before {
+            self.forget(rtc);
         }
         if packet.payload.is_empty() {
             // Padding: the gap it leaves is closed.

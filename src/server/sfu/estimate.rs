@@ -1,0 +1,114 @@
+//! What a line is estimated to carry.
+//!
+//! str0m tells the average of what it thought during three seconds: steady on a line that is,
+//! and late by seconds on one that becomes narrow or wide all at once. What it thinks now is
+//! among its statistics, and has the word where it is something else altogether.
+
+use str0m::bwe::Bitrate;
+
+/// Of what is told, below how much that is less, in percent: a receiver that is busy for a
+/// moment has str0m think a little less, too.
+const FALLEN_PERCENT: u64 = 60;
+/// How many looks it takes, four a second: a large keyframe is a queue for a moment.
+const LOOKS: u32 = 2;
+/// The share of packets lost from which anything less counts, and at once.
+const LOST: f32 = 0.2;
+
+/// What a line is estimated to carry, in bit/s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// What was told.
+    told: u64,
+    /// What was thought when it was looked at.
+    thought: u64,
+    /// Looks in a row at much less.
+    fallen: u32,
+    /// Whether many packets were lost at the last one.
+    lost: bool,
+}
+
+impl Estimate {
+    /// This much was told first.
+    pub fn told(bps: Bitrate) -> Self {
+        let told = bps.as_u64();
+        Self {
+            told,
+            thought: told,
+            fallen: 0,
+            lost: false,
+        }
+    }
+
+    /// This much is told since.
+    pub fn tells(&mut self, bps: Bitrate) {
+        self.told = bps.as_u64();
+    }
+
+    /// So much is thought now, while this share of packets is lost.
+    pub fn thinks(&mut self, bps: Bitrate, lost: f32) {
+        self.thought = bps.as_u64();
+        self.lost = lost >= LOST;
+        self.fallen = match self.is_less() {
+            true => self.fallen.saturating_add(1),
+            false => 0,
+        };
+    }
+
+    /// What it carries.
+    pub fn bps(&self) -> u64 {
+        match self.lost || (self.fallen >= LOOKS && self.is_less()) {
+            true => self.told.min(self.thought),
+            false => self.told.max(self.thought),
+        }
+    }
+
+    /// Whether much less is thought than was told.
+    fn is_less(&self) -> bool {
+        self.thought.saturating_mul(100) < self.told.saturating_mul(FALLEN_PERCENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a line is estimated to carry after looks at these thoughts and shares lost.
+    fn seen(told: u64, looks: &[(u64, f32)]) -> Vec<u64> {
+        let mut estimate = Estimate::told(Bitrate::bps(told));
+        let seen = looks.iter().map(|(thought, lost)| {
+            estimate.thinks(Bitrate::bps(*thought), *lost);
+            estimate.bps()
+        });
+        seen.collect()
+    }
+
+    #[test]
+    fn less_counts_at_once_where_packets_are_lost_and_else_much_less_at_the_second_look() {
+        assert_eq!(seen(1_000, &[(900, 0.2), (300, 0.5)]), [900, 300]);
+        assert_eq!(
+            seen(1_000, &[(599, 0.0), (300, 0.0), (700, 0.0)]),
+            [1_000, 300, 1_000]
+        );
+        assert_eq!(seen(1_000, &[(600, 0.1), (600, 0.1)]), [1_000, 1_000]);
+        assert_eq!(seen(1_000, &[(2_000, 0.9), (2_000, 0.0)]), [1_000, 2_000]);
+    }
+
+    #[test]
+    fn more_counts_at_once_and_the_average_follows() {
+        let mut estimate = Estimate::told(Bitrate::bps(300));
+        estimate.thinks(Bitrate::bps(1_800), 0.0);
+        assert_eq!(estimate.bps(), 1_800);
+        estimate.tells(Bitrate::bps(500));
+        assert_eq!(estimate.bps(), 1_800);
+    }
+
+    #[test]
+    fn an_average_that_has_come_down_is_not_much_more_any_longer() {
+        let mut estimate = Estimate::told(Bitrate::bps(1_000));
+        estimate.thinks(Bitrate::bps(300), 0.0);
+        estimate.thinks(Bitrate::bps(300), 0.0);
+        assert_eq!(estimate.bps(), 300);
+        estimate.tells(Bitrate::bps(400));
+        assert_eq!(estimate.bps(), 400);
+    }
+}

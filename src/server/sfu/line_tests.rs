@@ -1,0 +1,175 @@
+use super::*;
+use proptest::prelude::*;
+
+const STEP: Needs = Needs {
+    sent: 700_000,
+    next: Some(1_200_000),
+};
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn a_good_line_is_tried_with_the_next_step_as_soon_as_it_is_measured() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    line.carries(STEP);
+    assert_eq!(line.floor(start), 0, "nothing is known yet");
+    line.measure(start, 10.0, 0.0, 800_000);
+    assert_eq!(line.floor(start), 1_200_000);
+    assert!(!line.needs_padding(start));
+    line.carries(Needs {
+        sent: 1_200_000,
+        next: None,
+    });
+    line.measure(start + seconds(1), 10.0, 0.0, 800_000);
+    assert_eq!(
+        line.floor(start),
+        1_200_000,
+        "what it carries, it goes on carrying"
+    );
+}
+
+#[test]
+fn a_line_that_begins_to_lose_packets_without_a_queue_is_not_drained() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    for second in 0..4 {
+        line.measure(start + seconds(second), 20.0, 0.0, 100_000);
+    }
+    // One in three of few packets, and the estimate falls.
+    line.measure(start + seconds(4), 25.0, 0.34, 40_000);
+    assert_eq!(line.budget(40_000, start + seconds(4)), LOSSY_LINE_BPS);
+    line.measure(start + seconds(5), 25.0, 0.05, 40_000);
+    assert_eq!(line.budget(40_000, start + seconds(5)), LOSSY_LINE_BPS);
+    // Most of it for two seconds: it is narrow.
+    line.measure(start + seconds(6), 25.0, 0.8, 40_000);
+    assert_eq!(line.budget(40_000, start + seconds(6)), 40_000);
+}
+
+#[test]
+fn a_step_too_many_is_taken_back_and_the_estimate_has_the_word_for_longer_each_time() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    line.carries(STEP);
+    let mut at = 0;
+    for pause in [10, 20, 40, 80, 160, 300, 300] {
+        line.measure(start + seconds(at), 10.0, 0.0, 800_000);
+        assert_eq!(line.floor(start), 1_200_000);
+        line.measure(start + seconds(at + 1), 400.0, 0.1, 800_000);
+        assert_eq!(line.floor(start), 0);
+        let failed = at + 1;
+        for second in failed + 1..failed + pause {
+            line.measure(start + seconds(second), 10.0, 0.0, 800_000);
+            assert!(line.floor(start) <= GOOD_LINE_BPS, "not tried again yet");
+            let rests = seconds(second - failed) < RESTS_FOR;
+            assert_eq!(line.needs_padding(start + seconds(second)), !rests);
+        }
+        at = failed + pause;
+    }
+}
+
+#[test]
+fn a_step_that_holds_makes_the_next_pause_a_short_one() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    line.carries(STEP);
+    let at = |second| start + seconds(second);
+    let fails = |line: &mut Line, second| {
+        line.measure(at(second), 10.0, 0.0, 800_000);
+        line.measure(at(second + 1), 400.0, 0.1, 800_000);
+        (2..).find(|later| {
+            line.measure(at(second + later), 10.0, 0.0, 800_000);
+            line.floor(start) > GOOD_LINE_BPS
+        })
+    };
+    assert_eq!(fails(&mut line, 0), Some(11));
+    assert_eq!(fails(&mut line, 20), Some(21), "after twice as long");
+    for second in 50..55 {
+        line.measure(at(second), 10.0, 0.0, 800_000);
+    }
+    assert_eq!(fails(&mut line, 55), Some(11));
+}
+
+#[test]
+fn a_line_that_was_bad_by_itself_is_tried_when_it_has_been_good_for_a_while() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    line.carries(STEP);
+    line.measure(start, 400.0, 0.0, 800_000);
+    let floors = [1, 2, 3].map(|second| {
+        line.measure(start + seconds(second), 10.0, 0.0, 800_000);
+        line.floor(start)
+    });
+    assert_eq!(floors, [LOSSY_LINE_BPS, LOSSY_LINE_BPS, 1_200_000]);
+}
+
+#[test]
+fn a_line_that_becomes_narrow_is_bad_at_the_second_long_round_trip() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    line.carries(STEP);
+    line.measure(start, 10.0, 0.0, 800_000);
+    for rtt in [400.0, 10.0, 700.0] {
+        line.glance(start + seconds(1), rtt, 300_000);
+        assert_eq!(line.floor(start), 1_200_000, "one alone");
+    }
+    line.glance(start + seconds(1), 900.0, 700_000);
+    assert_eq!(line.floor(start), 1_200_000, "a busy receiver");
+    assert!(!line.drains(start + seconds(1)));
+    line.glance(start + seconds(1), 900.0, 260_000);
+    assert!(
+        line.drains(start + seconds(1)),
+        "what queued up gets through"
+    );
+    assert!(!line.drains(start + seconds(2)));
+    let budget = |second, estimate| line.budget(estimate, start + seconds(second));
+    assert_eq!(budget(2, 100_000), 260_000, "next to nothing is sent");
+    assert_eq!(budget(2, 700_000), 700_000, "it carries that much again");
+    assert_eq!(budget(4, 100_000), 100_000);
+    assert!(line.needs_padding(start + seconds(5)), "the try has failed");
+}
+
+#[test]
+fn a_line_that_has_become_narrow_is_not_taken_for_a_good_one_for_a_while() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    line.carries(STEP);
+    line.measure(start, 10.0, 0.0, 2_000_000);
+    line.glance(start, 400.0, 1_900_000);
+    line.glance(start, 400.0, 260_000);
+    let floors: Vec<u64> = (1..=10)
+        .map(|second| {
+            let now = start + seconds(second);
+            line.measure(now, 10.0, 0.0, 260_000);
+            line.floor(now)
+        })
+        .collect();
+    assert_eq!(floors[..9], [LOSSY_LINE_BPS; 9]);
+    assert_eq!(floors[9], 1_200_000, "the next step is tried");
+}
+
+#[test]
+fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    for (rtt, loss, floor) in [
+        (20.0, 0.1, LOSSY_LINE_BPS),
+        (20.0, 0.6, LOSSY_LINE_BPS),
+        (20.0, 0.6, 0),
+        (400.0, 0.0, 0),
+        (400.0, 0.1, 0),
+    ] {
+        line.measure(start, rtt, loss, 0);
+        assert_eq!(line.floor(start), floor, "{rtt} ms, {loss}");
+        assert!(line.needs_padding(start + RESTS_FOR));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_floor_is_never_more_than_one_step_from_what_is_sent(
+        measures in prop::collection::vec((0.0..1_000.0_f64, 0.0..1.0_f64, 0_u64..4_000_000), 1..80),
+    ) {
+        let (mut line, start) = (Line::default(), Instant::now());
+        for (second, (rtt, loss, sent)) in measures.into_iter().enumerate() {
+            let next = sent.is_multiple_of(2).then_some(sent + 100_000);
+            line.carries(Needs { sent, next });
+            line.measure(start + seconds(second as u64), rtt, loss, sent / 2);
+            prop_assert!(line.floor(start) <= (sent + 100_000).max(GOOD_LINE_BPS));
+        }
+    }
+}
