@@ -6,8 +6,8 @@
 //! good the next step is tried, with the picture itself; where the line is bad a moment
 //! later, the estimate has the word for a while, and padding does the trying.
 
-use super::narrow::Narrow;
-use crate::protocol::quality::{GOOD_LOSS, GOOD_RTT_MS};
+use super::{distance::Distance, narrow::Narrow};
+use crate::protocol::quality::GOOD_LOSS;
 use std::time::{Duration, Instant};
 
 /// What a good line carries at least, untried. 600 kbit/s: the smallest layers of four people.
@@ -43,6 +43,8 @@ const RESTS_FOR: Duration = Duration::from_secs(4);
 pub struct Needs {
     /// What is sent.
     pub sent: u64,
+    /// Whether that is more than sound.
+    pub pictures: bool,
     /// What it would be with the cheapest next step; none where there is no more to want.
     pub next: Option<u64>,
 }
@@ -53,6 +55,8 @@ pub struct Line {
     /// The round trip in milliseconds as measured last, and the share of packets lost in the
     /// last two measures.
     measured: Option<(f64, f64)>,
+    /// How far away its other end is.
+    distance: Distance,
     /// The share of packets lost, of the last measure alone.
     lost: Option<f64>,
     /// Good measures in a row.
@@ -83,6 +87,7 @@ impl Default for Line {
     fn default() -> Self {
         Self {
             measured: None,
+            distance: Distance::default(),
             lost: None,
             good: GOOD_AFTER - 1,
             late: 0,
@@ -107,11 +112,12 @@ impl Line {
 
     /// Takes in a measure: the round trip in ms, the share lost, the estimate in bit/s.
     pub fn measure(&mut self, now: Instant, rtt_ms: f64, loss: f64, estimate: u64) {
+        let rtt_ms = self.distance.of(rtt_ms);
         // Of few packets a share says little: two measures together say more.
         let before = self.lost.replace(loss).unwrap_or(loss);
         self.measured = Some((rtt_ms, (before + loss) / 2.0));
         self.estimates = [self.estimates[1], estimate];
-        if !(rtt_ms < GOOD_RTT_MS && loss < GOOD_LOSS) {
+        if !(rtt_ms < self.distance.long_ms() && loss < GOOD_LOSS) {
             self.turns_bad(now);
             return;
         }
@@ -125,7 +131,7 @@ impl Line {
         if self.held >= HELD_AFTER {
             self.pause = PAUSE;
         }
-        let Needs { sent, next } = self.needs;
+        let Needs { sent, next, .. } = self.needs;
         self.found = next.unwrap_or(sent);
         if next.is_some_and(|next| next > estimate) {
             self.tried = Some(now);
@@ -135,7 +141,9 @@ impl Line {
     /// Takes in a round trip between two measures, and the estimate: a line that has become
     /// narrow queues up seconds in one.
     pub fn glance(&mut self, now: Instant, rtt_ms: f64, estimate: u64) {
-        self.late = if rtt_ms < GOOD_RTT_MS {
+        let lost = self.lost.unwrap_or(0.0);
+        self.distance.look(now, rtt_ms, self.needs.pictures, lost);
+        self.late = if rtt_ms < self.distance.long_ms() {
             0
         } else {
             self.late + 1
@@ -194,7 +202,8 @@ impl Line {
 
     /// Whether nothing queues up on it, although it may lose packets.
     fn is_quick(&self) -> bool {
-        let quick = |(rtt, loss): (f64, f64)| rtt < GOOD_RTT_MS && loss < LOSSY_LOSS;
+        let long = self.distance.long_ms();
+        let quick = |(rtt, loss): (f64, f64)| rtt < long && loss < LOSSY_LOSS;
         self.measured.is_some_and(quick)
     }
 

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 const STEP: Needs = Needs {
     sent: 700_000,
+    pictures: true,
     next: Some(1_200_000),
 };
 
@@ -20,6 +21,7 @@ fn a_good_line_is_tried_with_the_next_step_as_soon_as_it_is_measured() {
     assert!(!line.needs_padding(start));
     line.carries(Needs {
         sent: 1_200_000,
+        pictures: true,
         next: None,
     });
     line.measure(start + seconds(1), 10.0, 0.0, 800_000);
@@ -159,6 +161,33 @@ fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
     }
 }
 
+#[test]
+fn a_line_that_is_long_by_itself_keeps_a_small_picture() {
+    let (mut line, start) = (Line::default(), Instant::now());
+    let mut floors = Vec::new();
+    for look in 1..=16_u32 {
+        let now = start + Duration::from_millis(250) * look;
+        line.glance(now, 400.0, 20_000);
+        if look % 4 == 0 {
+            line.measure(now, 400.0, 0.05, 20_000);
+            floors.push(line.floor(now));
+        }
+    }
+    assert_eq!(floors, [0, 0, LOSSY_LINE_BPS, LOSSY_LINE_BPS]);
+    line.measure(start + seconds(5), 700.0, 0.05, 20_000);
+    line.glance(start + seconds(5), 700.0, 20_000);
+    assert_eq!(line.floor(start + seconds(5)), LOSSY_LINE_BPS, "one alone");
+    for look in 1..=4_u32 {
+        line.glance(
+            start + seconds(5) + Duration::from_millis(250) * look,
+            700.0,
+            20_000,
+        );
+    }
+    line.measure(start + seconds(6), 700.0, 0.05, 20_000);
+    assert_eq!(line.floor(start + seconds(6)), 0, "something queues up");
+}
+
 proptest! {
     #[test]
     fn a_floor_is_never_more_than_one_step_from_what_is_sent(
@@ -167,7 +196,7 @@ proptest! {
         let (mut line, start) = (Line::default(), Instant::now());
         for (second, (rtt, loss, sent)) in measures.into_iter().enumerate() {
             let next = sent.is_multiple_of(2).then_some(sent + 100_000);
-            line.carries(Needs { sent, next });
+            line.carries(Needs { sent, pictures: true, next });
             line.measure(start + seconds(second as u64), rtt, loss, sent / 2);
             prop_assert!(line.floor(start) <= (sent + 100_000).max(GOOD_LINE_BPS));
         }

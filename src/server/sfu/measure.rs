@@ -137,6 +137,7 @@ impl Peer {
         let next = (shares.minimum_bps > 0).then(|| needed(shares.minimum_bps));
         self.line.carries(Needs {
             sent: needed(shares.chosen_bps),
+            pictures: shares.chosen_bps > 0,
             next,
         });
         let padded = next.filter(|_| self.line.needs_padding(now)).unwrap_or(0);

@@ -8,7 +8,7 @@
 //!   datagram it is, [`timers`] who wants to be woken.
 //! * Pure and small: [`codecs`] what passes through, [`rewrite`] one stream over many
 //!   sources, [`vp9`] its numbers in a payload, [`capture`] when it was taken, [`keyframes`] when to ask
-//!   for one, [`layers`] how much comes, [`estimate`], [`line`] and [`narrow`] what a line carries,
+//!   for one, [`layers`] how much comes, [`estimate`], [`line`], [`distance`] and [`narrow`] what a line carries,
 //!   [`resend`] how long it can be sent again, [`allocator`] how a line is shared out,
 //!   [`speakers`] who is heard, [`lossy`] whether a line loses packets, [`red`] sound that is sent twice, [`msid`] and [`places`] what
 //!   is played in step, [`flood`], [`newcomers`] and [`transport_seq`] what one peer may not do.
@@ -27,6 +27,7 @@ mod codecs;
 mod command;
 mod core;
 mod demux;
+mod distance;
 #[cfg(test)]
 mod doubles;
 mod estimate;
