@@ -52,10 +52,14 @@ test('a narrow line gets a smaller layer or none, never silence, and the large o
   await ann.page.setViewportSize({ width: 1900, height: 1060 });
   const height = async () => (await face(ann, 'Ben')).height;
   await expect.poll(height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
+  const gap = await watchGaps(ann, 'Ben');
   line.set({ rateDown: 300_000 });
   const smaller = async () => (await height()) < 600 || /paused/i.test(await ann.call.words('Ben'));
   await expect.poll(smaller, { message: 'a smaller layer', timeout: 60_000 }).toBe(true);
   await expectVoices(ann.page, 1);
+  await expectFace(ann, 'Ben');
+  note('longest gap when the line becomes narrow', `${Math.round(await gap.longest())} ms`);
+  expect(await gap.longest()).toBeLessThan(8_000);
   line.set({});
   await expect.poll(height, { message: 'the largest layer again', timeout: 90_000 }).toBeGreaterThan(600);
   line.close();
