@@ -6,8 +6,8 @@
 
 use str0m::bwe::Bitrate;
 
-/// Of what is told, below how much that is less, in percent: a receiver that is busy for a
-/// moment has str0m think a little less, too.
+/// Of an estimate, below how much another one is of a line that has become narrow, in percent:
+/// a receiver that is busy for a moment tells of packets late, and less is thought then, too.
 const FALLEN_PERCENT: u64 = 60;
 /// How many looks it takes, four a second: a large keyframe is a queue for a moment.
 const LOOKS: u32 = 2;
@@ -64,8 +64,13 @@ impl Estimate {
 
     /// Whether much less is thought than was told.
     fn is_less(&self) -> bool {
-        self.thought.saturating_mul(100) < self.told.saturating_mul(FALLEN_PERCENT)
+        is_much_less(self.thought, self.told)
     }
+}
+
+/// Whether an estimate is so much less than one before that the line has become narrow.
+pub fn is_much_less(bps: u64, before: u64) -> bool {
+    bps.saturating_mul(100) < before.saturating_mul(FALLEN_PERCENT)
 }
 
 #[cfg(test)]

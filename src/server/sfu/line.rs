@@ -6,7 +6,7 @@
 //! good the next step is tried, with the picture itself; where the line is bad a moment
 //! later, the estimate has the word for a while, and padding does the trying.
 
-use super::{distance::Distance, narrow::Narrow};
+use super::{distance::Distance, estimate::is_much_less, narrow::Narrow};
 use crate::protocol::quality::GOOD_LOSS;
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,6 @@ const GOOD_AFTER: u32 = 3;
 /// Round trips in a row, looked at between measures, that are bad enough to act upon: one
 /// alone may be a packet that was late.
 const LATE: u32 = 2;
-/// Of what was estimated of late, below how much the line has become narrow, in percent: a
-/// receiver that is busy for a moment is late, too.
-const FALLEN_PERCENT: u64 = 60;
 /// How soon after a try a bad measure is because of it.
 const SETTLES_WITHIN: Duration = Duration::from_secs(4);
 /// How long nothing is tried after that, the first time; doubled each time.
@@ -71,7 +68,7 @@ pub struct Line {
     found: u64,
     /// When it became bad last.
     turned: Option<Instant>,
-    /// When it was seen last to have become much narrower all at once.
+    /// That it was seen to have become much narrower all at once: the last time.
     narrow: Option<Narrow>,
     /// When a step was tried last.
     tried: Option<Instant>,
@@ -166,7 +163,7 @@ impl Line {
     /// Whether much less is estimated than of late.
     fn has_fallen(&self, estimate: u64) -> bool {
         let [before, last] = self.estimates;
-        estimate * 100 < before.max(last) * FALLEN_PERCENT
+        is_much_less(estimate, before.max(last))
     }
 
     /// The estimate has the word; a try of a moment ago has failed.
@@ -191,7 +188,7 @@ impl Line {
 
     /// What it carries at least, in bit/s.
     fn floor(&self, now: Instant) -> u64 {
-        let narrow = self.narrow.filter(|narrow| narrow.is_recent(now));
+        let narrow = self.narrow(now);
         let untried = match self.measured {
             Some(_) if self.good >= GOOD_AFTER && narrow.is_none() => GOOD_LINE_BPS,
             _ if self.is_quick() => LOSSY_LINE_BPS,
@@ -216,8 +213,12 @@ impl Line {
 
     /// Whether a try has failed of late, or would.
     fn is_paused(&self, now: Instant) -> bool {
-        let narrow = self.narrow.is_some_and(|narrow| narrow.is_recent(now));
-        narrow || self.paused_until.is_some_and(|until| now < until)
+        self.narrow(now).is_some() || self.paused_until.is_some_and(|until| now < until)
+    }
+
+    /// That it has become narrow, where that was of late.
+    fn narrow(&self, now: Instant) -> Option<Narrow> {
+        self.narrow.filter(|narrow| narrow.is_recent(now))
     }
 }
 
