@@ -3,8 +3,9 @@
 
 use super::{
     config::Config,
-    http::{Addresses, Assets, Gauges, Polls},
-    limits::Timing,
+    http::{Assets, Gauges, Polls},
+    limits::{MAX_SOCKETS, Timing},
+    net::{PermitLimits, Permits},
     rooms::{RoomRules, Rooms},
     sfu::Sfu,
     store::Store,
@@ -31,8 +32,8 @@ pub struct AppContext {
     pub assets: &'static Assets,
     /// How many sockets there are.
     pub gauges: Arc<Gauges>,
-    /// How many sockets each address has.
-    pub addresses: Addresses,
+    /// The right to hold a socket or to poll.
+    pub sockets: Permits,
     /// The connections that poll.
     pub polls: Polls,
     /// How long things may take.
@@ -80,7 +81,10 @@ impl AppContext {
             store,
             assets: Assets::embedded(),
             gauges: Arc::default(),
-            addresses: Addresses::default(),
+            sockets: Permits::new(PermitLimits {
+                total: MAX_SOCKETS,
+                per_address: config.sockets_per_address,
+            }),
             polls: Polls::default(),
             timing,
             pages: Handle::current(),

@@ -4,6 +4,7 @@
 //! * [`commands`] what the binary does besides serving.
 //! * [`context`] the state every handler and page can reach.
 //! * [`http`] the routes, the socket, the files, the rules for every request.
+//! * [`net`] the limits per network address.
 //! * [`rooms`] who is where and what is said; the thinking is pure.
 //! * [`store`] what lasts; [`disk`] how much space is left for it.
 //! * [`sfu`] passes media on where a call does not run browser to browser.
@@ -23,7 +24,7 @@ pub mod limits;
 mod listener;
 mod load;
 pub mod metrics;
-mod network;
+pub mod net;
 mod relays;
 pub mod request;
 pub mod retention;
@@ -31,7 +32,6 @@ pub mod rooms;
 mod serve;
 pub mod sfu;
 pub mod store;
-mod streams;
 pub mod telemetry;
 pub mod turn;
 

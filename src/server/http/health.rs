@@ -38,14 +38,10 @@ impl Gauges {
         *self.sockets.borrow()
     }
 
-    /// Counts one socket in until its place is dropped, unless there are `most` already.
-    pub(super) fn enter(self: Arc<Self>, most: usize) -> Option<Place> {
-        let entered = self.sockets.send_if_modified(|sockets| {
-            let room = *sockets < most;
-            *sockets += usize::from(room);
-            room
-        });
-        entered.then(|| Place(self))
+    /// Counts one socket in until its place is dropped.
+    pub(super) fn enter(self: Arc<Self>) -> Place {
+        self.sockets.send_modify(|sockets| *sockets += 1);
+        Place(self)
     }
 
     /// Waits until no socket is open.

@@ -22,7 +22,6 @@ mod ws;
 
 pub use asset_names::AssetNames;
 pub use assets::Assets;
-pub use connection::Addresses;
 pub use health::Gauges;
 pub use origin::Origin;
 pub use poll::Polls;

@@ -3,7 +3,7 @@
 
 use crate::server::{
     limits::{MEDIA_TCP_QUEUE_BYTES, MEDIA_TCP_STREAMS, MEDIA_TCP_STREAMS_OF_ADDRESS},
-    streams::{Streams, Ticket},
+    net::{Permit, PermitLimits, Permits},
 };
 use mio::{
     Interest, Registry, Token,
@@ -32,7 +32,7 @@ pub struct Tcp {
     /// By the address they come from.
     tokens: HashMap<SocketAddr, Token>,
     /// How many there may be.
-    places: Streams,
+    places: Permits,
     /// Streams that may hold more than was read in their turn.
     unread: Vec<Token>,
     /// The next token.
@@ -54,7 +54,7 @@ struct Stream {
     /// When something came last.
     heard: Instant,
     /// Its place among the streams.
-    _ticket: Ticket,
+    _permit: Permit,
 }
 
 impl Tcp {
@@ -67,7 +67,10 @@ impl Tcp {
             listener: TcpListener::bind(address)?,
             streams: HashMap::new(),
             tokens: HashMap::new(),
-            places: Streams::new(MEDIA_TCP_STREAMS, MEDIA_TCP_STREAMS_OF_ADDRESS),
+            places: Permits::new(PermitLimits {
+                total: MEDIA_TCP_STREAMS,
+                per_address: MEDIA_TCP_STREAMS_OF_ADDRESS,
+            }),
             unread: Vec::new(),
             next: first,
         })
@@ -84,7 +87,7 @@ impl Tcp {
         while let Ok((mut socket, source)) = self.listener.accept() {
             let token = Token(self.next);
             let source = super::udp::canonical(source);
-            let Some(ticket) = self.places.admit(source.ip()) else {
+            let Ok(permit) = self.places.acquire(source.ip()) else {
                 continue;
             };
             let watched = registry
@@ -103,7 +106,7 @@ impl Tcp {
                 partial: Vec::new(),
                 queue: Vec::new(),
                 heard: now,
-                _ticket: ticket,
+                _permit: permit,
             };
             self.streams.insert(token, stream);
         }

@@ -11,13 +11,13 @@ use super::{
     frame::{self, Frame, Malformed},
     media::MediaPort,
     nonce::Nonces,
-    options::TurnOptions,
+    options::{TurnOptions, UNPROVEN},
     path::{Client, Path},
     request::Request,
     stats::{Loss, Refusal, Stats},
     table::{Owner, Table},
-    throttle::Throttle,
 };
+use crate::server::net::AddressRates;
 use bytes::Bytes;
 use std::{
     net::IpAddr,
@@ -69,7 +69,7 @@ pub struct Engine {
     /// Makes and checks nonces.
     nonces: Nonces,
     /// How often strangers are answered.
-    throttle: Throttle,
+    strangers: AddressRates,
     /// The allocations.
     table: Mutex<Table>,
 }
@@ -84,7 +84,7 @@ impl Engine {
             media,
             realm: options.realm.clone(),
             nonces: Nonces::new(now),
-            throttle: Throttle::new(),
+            strangers: AddressRates::new(UNPROVEN),
             table: Mutex::new(Table::new(options.limits)),
         }
     }
@@ -240,7 +240,7 @@ impl Engine {
 
     /// Answers a stranger, unless its address got enough.
     fn to_stranger(&self, client: &Client, answer: Answer) -> Option<Bytes> {
-        if !self.throttle.allows(client.source.ip()) {
+        if !self.strangers.allow(client.source.ip()) {
             self.stats.lost(Loss::Unproven);
             return None;
         }

@@ -10,7 +10,7 @@ use super::{
     tcp::{self, Host, stopped},
     udp::Udp,
 };
-use crate::server::streams::Streams;
+use crate::server::net::{PermitLimits, Permits};
 use std::{
     io,
     net::SocketAddr,
@@ -35,7 +35,7 @@ struct Inner {
     /// The server without its sockets.
     engine: Arc<Engine>,
     /// The TCP connections.
-    streams: Streams,
+    streams: Permits,
     /// Where UDP and TCP are served.
     address: SocketAddr,
     /// Where TLS is.
@@ -60,7 +60,10 @@ impl Turn {
         let stopping = watch::Sender::new(false);
         let host = Host {
             engine: engine.clone(),
-            streams: Streams::new(MAX_STREAMS, MAX_STREAMS_OF_ADDRESS),
+            streams: Permits::new(PermitLimits {
+                total: MAX_STREAMS,
+                per_address: MAX_STREAMS_OF_ADDRESS,
+            }),
             stopping: stopping.subscribe(),
         };
         let inner = Inner {

@@ -25,7 +25,6 @@ mod stats;
 mod stream;
 mod table;
 mod tcp;
-mod throttle;
 mod udp;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the TURN server is told at its start, and why it may refuse to start.
 
+use crate::server::{limits::Rate, net::AddressRateLimits};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -43,11 +44,15 @@ pub const STREAM_PATIENCE: Duration = Duration::from_secs(10);
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(15);
 /// How often what has expired is swept. What is expired counts as gone before it is swept.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// Requests without valid credentials answered to one address (or IPv6 /64) a second.
-/// 50: an office behind one address may join at once, a victim of spoofing gets 4 KB/s.
-pub const UNPROVEN_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
-/// Of those, at once after a pause.
-pub const UNPROVEN_BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
+/// Requests without valid credentials that are answered. 50 a second to one address: an office
+/// behind one address may join at once, a victim of spoofing gets 4 KB/s.
+pub const UNPROVEN: AddressRateLimits = AddressRateLimits {
+    per_address: Rate {
+        per_second: 50,
+        burst: 200,
+    },
+    in_all: None,
+};
 /// Bytes of the UDP socket's queues in the system. 1 MiB: a second of 8 Mbit/s.
 pub const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
 

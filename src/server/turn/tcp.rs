@@ -6,7 +6,7 @@ use super::{
     path::{Client, Transport},
     stream,
 };
-use crate::server::streams::{Streams, Ticket};
+use crate::server::net::{Permit, Permits};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -24,7 +24,7 @@ pub struct Host {
     /// The server.
     pub engine: Arc<Engine>,
     /// The connections, of both listeners.
-    pub streams: Streams,
+    pub streams: Permits,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -51,13 +51,13 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: Host) 
         };
         let source = SocketAddr::new(source.ip().to_canonical(), source.port());
         // Beyond the limits it is closed without a word.
-        if let Some(ticket) = host.streams.admit(source.ip()) {
+        if let Ok(permit) = host.streams.acquire(source.ip()) {
             tokio::spawn(connection(
                 socket,
                 source,
                 tls.clone(),
                 host.clone(),
-                ticket,
+                permit,
             ));
         }
     }
@@ -69,7 +69,7 @@ async fn connection(
     source: SocketAddr,
     tls: Option<TlsAcceptor>,
     mut host: Host,
-    ticket: Ticket,
+    permit: Permit,
 ) {
     // Media wait for nothing; without it they would come late, no worse.
     let _ = socket.set_nodelay(true);
@@ -79,7 +79,7 @@ async fn connection(
             None => Transport::Tcp,
         },
         source,
-        connection: ticket.number,
+        connection: permit.number,
     };
     tokio::select! {
         () = stopped(&mut host.stopping) => {}

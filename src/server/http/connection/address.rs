@@ -1,70 +1,7 @@
-//! How many sockets one address holds.
+//! Whose address a request counts under.
 
 use http::HeaderMap;
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
-};
-
-/// Counts sockets by address; cloning it is cheap.
-#[derive(Clone, Default)]
-pub struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One counted socket; dropping it counts it out.
-pub struct AddressSeat {
-    /// Where it is counted.
-    addresses: Addresses,
-    /// Under which key; nothing for loopback, which is not limited.
-    key: Option<IpAddr>,
-}
-
-impl Addresses {
-    /// Counts a socket in, unless its address holds `most` already.
-    pub fn enter(&self, address: IpAddr, most: usize) -> Option<AddressSeat> {
-        let key = key(address);
-        if let Some(key) = key {
-            let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = counts.entry(key).or_default();
-            if *count >= most {
-                return None;
-            }
-            *count += 1;
-        }
-        let addresses = self.clone();
-        Some(AddressSeat { addresses, key })
-    }
-}
-
-impl Drop for AddressSeat {
-    fn drop(&mut self) {
-        let Some(key) = self.key else { return };
-        let mut counts = self
-            .addresses
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&key);
-            }
-        }
-    }
-}
-
-/// What an address is counted under: an IPv6 line has a /64 of its own, so that counts
-/// as one. Loopback is not counted.
-fn key(address: IpAddr) -> Option<IpAddr> {
-    match address.to_canonical() {
-        address if address.is_loopback() => None,
-        IpAddr::V6(address) => {
-            let network = address.to_bits() & !u128::from(u64::MAX);
-            Some(Ipv6Addr::from_bits(network).into())
-        }
-        address => Some(address),
-    }
-}
+use std::net::IpAddr;
 
 /// Whose socket it is: the peer, or behind a trusted proxy whom it names. Read from the
 /// right, the first address that is no trusted proxy: everything left of it is hearsay.
@@ -97,27 +34,6 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("address")
-    }
-
-    #[test]
-    fn an_address_holds_so_many_sockets_and_loopback_any_number() {
-        let addresses = Addresses::default();
-        let first = addresses.enter(ip("10.0.0.1"), 1);
-        assert!(first.is_some() && addresses.enter(ip("10.0.0.1"), 1).is_none());
-        assert!(
-            addresses.enter(ip("::ffff:10.0.0.1"), 1).is_none(),
-            "the same address"
-        );
-        let other = addresses.enter(ip("10.0.0.2"), 1);
-        assert!(other.is_some());
-        drop(first);
-        assert!(addresses.enter(ip("10.0.0.1"), 1).is_some());
-        let network = addresses.enter(ip("2001:db8::1"), 1);
-        assert!(network.is_some() && addresses.enter(ip("2001:db8::2"), 1).is_none());
-        let loopback: Vec<_> = (0..9)
-            .filter_map(|_| addresses.enter(ip("127.0.0.1"), 1))
-            .collect();
-        assert_eq!(loopback.len(), 9);
     }
 
     #[test]

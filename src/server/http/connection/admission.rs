@@ -1,47 +1,39 @@
 //! Who gets a connection: so many of one address, so many in all.
 
-use super::address::{AddressSeat, client_address};
-use crate::server::{context::AppContext, http::health::Place, limits::MAX_SOCKETS};
+use super::address::client_address;
+use crate::server::{
+    context::AppContext,
+    http::health::Place,
+    net::{Permit, PermitError},
+};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use std::net::IpAddr;
 
 /// A counted connection; dropping it counts it out.
 pub struct Admission {
-    /// Among those of its address.
-    _seat: AddressSeat,
-    /// Among all.
+    /// Among those of its address, and among all.
+    _permit: Permit,
+    /// Holds up the end of a graceful stop.
     _place: Place,
-}
-
-/// Why there is no connection; the client tries again later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TooMany {
-    /// The address holds as many as it may.
-    OfAddress,
-    /// There are as many as there may be.
-    InAll,
 }
 
 /// Lets a connection in.
 ///
 /// # Errors
-/// The refusal to answer.
+/// The refusal to answer; the client tries again later.
 pub fn admit(
     context: &AppContext,
     peer: IpAddr,
     headers: &HeaderMap,
-) -> Result<Admission, TooMany> {
+) -> Result<Admission, PermitError> {
     let client = client_address(peer, headers, &context.config.trusted_proxies);
-    let most = context.config.sockets_per_address;
-    let seat = context.addresses.enter(client, most);
-    let _seat = seat.ok_or(TooMany::OfAddress)?;
-    let place = context.gauges.clone().enter(MAX_SOCKETS);
-    let _place = place.ok_or(TooMany::InAll)?;
-    Ok(Admission { _seat, _place })
+    let _permit = context.sockets.acquire(client)?;
+    let _place = context.gauges.clone().enter();
+    Ok(Admission { _permit, _place })
 }
 
-impl IntoResponse for TooMany {
+impl IntoResponse for PermitError {
     fn into_response(self) -> Response {
         let (status, text) = match self {
             Self::OfAddress => (

@@ -11,6 +11,5 @@ mod dialogue;
 mod life;
 mod rates;
 
-pub use address::Addresses;
-pub(super) use admission::{Admission, TooMany, admit};
+pub(super) use admission::{Admission, admit};
 pub(super) use life::{Connection, End, Heard, Incoming, departure};

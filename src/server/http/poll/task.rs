@@ -7,7 +7,8 @@ use super::{
 };
 use crate::server::{
     context::AppContext,
-    http::connection::{Admission, Connection, TooMany},
+    http::connection::{Admission, Connection},
+    net::PermitError,
     rooms::{OutboxReader, outbox},
 };
 use std::sync::Arc;
@@ -20,12 +21,12 @@ const MAILBOX: usize = 4;
 ///
 /// # Errors
 /// There are as many as there may be.
-pub fn open(context: AppContext, admission: Admission) -> Result<String, TooMany> {
+pub fn open(context: AppContext, admission: Admission) -> Result<String, PermitError> {
     let (letters, far_letters) = mpsc::channel(MAILBOX);
     let (asks, far_asks) = mpsc::channel(MAILBOX);
     let polls: &Polls = &context.polls;
     let listed = polls.list(Line { letters, asks });
-    let listed = listed.ok_or(TooMany::InAll)?;
+    let listed = listed.ok_or(PermitError::InAll)?;
     let secret = listed.secret.clone();
     tokio::spawn(async move {
         run(context, far_letters, far_asks).await;

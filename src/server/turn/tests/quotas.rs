@@ -1,8 +1,12 @@
 //! How much one may have.
 
-use super::super::{Loss, Refusal, TurnLimits, options::RELAY_PORTS, throttle::Throttle};
+use super::super::{
+    Loss, Refusal, TurnLimits,
+    options::{RELAY_PORTS, UNPROVEN},
+};
 use super::harness::{Bench, sfu};
 use super::wire::Writer;
+use crate::server::net::AddressRates;
 use std::{collections::HashSet, num::NonZeroU32};
 use turn_server::codec::message::methods::*;
 
@@ -26,7 +30,7 @@ fn the_13th_allocation_of_a_user_is_486() {
 fn the_257th_allocation_of_a_room_is_486_and_the_2001st_of_all_is_508() {
     let bench = Bench::new(TurnLimits::default());
     let allocate = |user: usize, room: usize| {
-        let source = format!("127.0.{room}.1:{}", user + 1);
+        let source = format!("10.{room}.{}.{}:5000", user / 250, user % 250);
         let guest = bench.guest(&source, &format!("u{user}-{room}"), &format!("r{room}"));
         bench.allocate(&guest).code
     };
@@ -93,10 +97,10 @@ fn what_is_beyond_an_allocations_bandwidth_is_lost_both_ways() {
 
 #[test]
 fn an_address_without_credentials_is_answered_so_often_and_loopback_always() {
-    let throttle = Throttle::new();
+    let throttle = AddressRates::new(UNPROVEN);
     let count = |ip: &str| {
         (0..1000)
-            .filter(|_| throttle.allows(ip.parse().unwrap()))
+            .filter(|_| throttle.allow(ip.parse().unwrap()))
             .count()
     };
     assert!((200..400).contains(&count("192.0.2.1")));

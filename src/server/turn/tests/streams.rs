@@ -4,7 +4,7 @@ use super::super::{Turn, options::*};
 use super::client::{Guest, Packet};
 use super::harness::{Notebook, options, sfu, start};
 use super::wire::{Writer, channel_data};
-use crate::server::streams::Streams;
+use crate::server::net::{PermitLimits, Permits};
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls};
@@ -143,8 +143,11 @@ async fn a_stream_with_an_allocation_may_be_silent() {
 
 #[test]
 fn so_many_streams_and_so_many_of_one_address() {
-    let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_OF_ADDRESS);
-    let admit = |ip: &str| streams.admit(ip.parse().unwrap());
+    let streams = Permits::new(PermitLimits {
+        total: MAX_STREAMS,
+        per_address: MAX_STREAMS_OF_ADDRESS,
+    });
+    let admit = |ip: &str| streams.acquire(ip.parse().unwrap()).ok();
     let held: Vec<_> = (0..32).map(|_| admit("192.0.2.1").unwrap()).collect();
     assert!(admit("192.0.2.1").is_none());
     assert!(admit("192.0.2.2").is_some(), "others are not in this");

@@ -1,0 +1,17 @@
+//! Limits per network address: how many at once, and how often.
+//!
+//! * [`networks`] the networks an address counts under: an IPv4 address, an IPv6 /64, and
+//!   four times as loosely an IPv6 /48.
+//! * [`permits`] how many connections an address holds at once, and how many all hold.
+//! * [`rates`] how much an address may ask for over time, in tables of fixed size.
+//!
+//! Every limit per address goes through this folder. `127.0.0.1` and `::1` themselves have no
+//! limit of their own: behind them is a proxy for everybody.
+
+pub mod networks;
+pub mod permits;
+pub mod rates;
+
+pub use networks::{Network, is_exempt, site, subscriber};
+pub use permits::{Permit, PermitError, PermitLimits, Permits};
+pub use rates::{AddressRateLimits, AddressRates};

@@ -1,0 +1,189 @@
+//! How many connections there are at once, in all and from one network.
+
+use super::networks::{Network, SITE_FACTOR, is_exempt, site, subscriber};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// How many permits there are.
+#[derive(Debug, Clone, Copy)]
+pub struct PermitLimits {
+    /// In all.
+    pub total: usize,
+    /// For one subscriber; a site (IPv6 /48) holds [`SITE_FACTOR`] times as many.
+    pub per_address: usize,
+}
+
+/// Why there is no permit. The client tries again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PermitError {
+    /// The address, or its site, holds as many as it may.
+    OfAddress,
+    /// All together hold as many as they may.
+    InAll,
+}
+
+/// Hands out permits; cloning it is cheap, and clones share the counts. Its memory is
+/// bounded by the permits that are held.
+#[derive(Clone)]
+pub struct Permits {
+    /// Shared with the permits.
+    counts: Arc<Mutex<Counts>>,
+    /// How many there are.
+    limits: PermitLimits,
+}
+
+/// The counts behind the lock.
+#[derive(Default)]
+struct Counts {
+    /// Permits that are held.
+    total: usize,
+    /// Of these, by network; an entry for each network that holds one.
+    by_network: HashMap<Network, usize>,
+    /// Permits handed out since the start, which numbers them.
+    issued: u64,
+}
+
+/// The right to one connection; dropping it gives it back.
+pub struct Permit {
+    /// Where it is counted.
+    permits: Permits,
+    /// The networks it is counted under: subscriber and, for IPv6, site. Both are absent for
+    /// an exempt address.
+    networks: [Option<Network>; 2],
+    /// Which permit it is, from 1; no number is used twice.
+    pub number: u64,
+}
+
+impl Permits {
+    /// No permit is held yet.
+    pub fn new(limits: PermitLimits) -> Self {
+        Self {
+            counts: Arc::default(),
+            limits,
+        }
+    }
+
+    /// A permit for a connection from this address. An exempt address (see [`is_exempt`])
+    /// is bounded by the total only.
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub fn acquire(&self, ip: IpAddr) -> Result<Permit, PermitError> {
+        let networks = match is_exempt(ip) {
+            true => [None, None],
+            false => [Some(subscriber(ip)), site(ip)],
+        };
+        let of_site = self.limits.per_address.saturating_mul(SITE_FACTOR as usize);
+        let most = [self.limits.per_address, of_site];
+        let mut counts = self.lock();
+        let held = |network: &Network| counts.by_network.get(network).copied().unwrap_or(0);
+        let mut limited = networks.iter().zip(most);
+        if limited.any(|(network, most)| network.as_ref().is_some_and(|n| held(n) >= most)) {
+            return Err(PermitError::OfAddress);
+        }
+        if counts.total >= self.limits.total {
+            return Err(PermitError::InAll);
+        }
+        counts.total += 1;
+        counts.issued += 1;
+        let number = counts.issued;
+        for network in networks.into_iter().flatten() {
+            *counts.by_network.entry(network).or_default() += 1;
+        }
+        drop(counts);
+        Ok(Permit {
+            permits: self.clone(),
+            networks,
+            number,
+        })
+    }
+
+    /// How many permits are held.
+    pub fn count(&self) -> usize {
+        self.lock().total
+    }
+
+    /// The counts, for a few lines without waiting.
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.permits.lock();
+        counts.total = counts.total.saturating_sub(1);
+        for network in self.networks.into_iter().flatten() {
+            if let Some(held) = counts.by_network.get_mut(&network) {
+                *held = held.saturating_sub(1);
+                if *held == 0 {
+                    counts.by_network.remove(&network);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn permits(total: usize, per_address: usize) -> Permits {
+        Permits::new(PermitLimits { total, per_address })
+    }
+
+    #[test]
+    fn an_address_holds_only_so_many_permits() {
+        let permits = permits(100, 1);
+        let first = permits.acquire(ip("10.0.0.1"));
+        assert!(first.is_ok());
+        let again = permits.acquire(ip("::ffff:10.0.0.1"));
+        assert_eq!(again.err(), Some(PermitError::OfAddress));
+        assert!(permits.acquire(ip("10.0.0.2")).is_ok());
+        drop(first);
+        assert!(permits.acquire(ip("10.0.0.1")).is_ok());
+    }
+
+    #[test]
+    fn a_site_holds_four_times_as_many_permits_as_a_subscriber() {
+        let permits = permits(100, 2);
+        let address = |network: usize, host: usize| ip(&format!("2001:db8:0:{network}::{host}"));
+        let pairs = (0..9).flat_map(|network| [(network, 1), (network, 2), (network, 3)]);
+        let held: Vec<_> = pairs
+            .filter_map(|(network, host)| permits.acquire(address(network, host)).ok())
+            .collect();
+        assert_eq!(held.len(), 8);
+        assert!(permits.acquire(ip("2001:db8:1::1")).is_ok(), "another site");
+    }
+
+    #[test]
+    fn loopback_is_bounded_by_the_total_only() {
+        let permits = permits(5, 1);
+        let held: Vec<_> = (0..9)
+            .filter_map(|_| permits.acquire(ip("127.0.0.1")).ok())
+            .collect();
+        assert_eq!(held.len(), 5);
+        assert_eq!(
+            permits.acquire(ip("10.0.0.1")).err(),
+            Some(PermitError::InAll)
+        );
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_permits_that_were_given_back() {
+        let permits = permits(1000, 10);
+        for last in 0..=255 {
+            let held = permits.acquire(ip(&format!("2001:db8:{last:x}::1")));
+            assert!(held.is_ok());
+        }
+        assert_eq!(permits.count(), 0);
+        assert!(permits.lock().by_network.is_empty());
+    }
+}
