@@ -17,15 +17,16 @@ unexport $(filter-out LEPTOS_SITE_ADDR,$(filter LEPTOS_% CARGO_TERM_%,$(.VARIABL
 
 WASM := --no-default-features --features hydrate --target wasm32-unknown-unknown
 
-.PHONY: help run test watch setup build check unit e2e chaos bench bench-build bench-chat bench-pages bench-media
+.PHONY: help run test watch setup build check unit e2e attack attack-short chaos bench bench-build bench-chat bench-pages bench-media
 
 help:
 	@echo "make run     build the release and serve it on http://127.0.0.1:3000"
 	@echo "make test    every check: format, lints, unit, browser end to end"
+	@echo "make attack  200 strangers at their worst, beside a call and a chat that must not notice"
 	@echo "make chaos   kill the server under 200 clients, 30 times, and count"
 	@echo "make bench   measure it beside its peers: conversations, pages and media, two hours"
 	@echo "make watch   serve while you work, rebuilt at each change"
-	@echo "parts:       setup build check unit e2e"
+	@echo "parts:       setup build check unit e2e attack-short"
 
 run: build
 	@exec target/release/noom
@@ -36,6 +37,7 @@ test:
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory attack-short
 	@scripts/sizes
 
 watch:
@@ -51,6 +53,7 @@ build:
 	@scripts/setup build
 	@mkdir -p target/site
 	cargo-leptos build --release --split --precompress
+	@scripts/notices target/release/THIRD-PARTY-NOTICES.txt
 
 check:
 	@scripts/setup check
@@ -60,6 +63,7 @@ check:
 	cargo clippy --all-targets --features ssr -- -D warnings
 	cargo clippy --lib $(WASM) -- -D warnings
 	cargo clippy --all-targets -p noom-bench -- -D warnings
+	cargo deny --log-level error check licenses bans sources
 
 unit:
 	@scripts/setup check
@@ -70,6 +74,16 @@ unit:
 e2e: build
 	@scripts/setup end2end
 	cd end2end && npm test
+
+# Strangers from 200 addresses, in a network of its own: five minutes, and 40 s of it in
+# `make test`.
+attack: bench-build
+	$(BENCH) attack
+
+attack-short: build
+	@scripts/setup attack
+	cargo build -p noom-bench
+	taskset -c 1 target/debug/noom-bench attack --seconds 40
 
 # The long form of the chaos tests: 30 kills under 200 clients. CHAOS_SEED plays one again.
 chaos: build

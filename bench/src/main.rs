@@ -2,7 +2,8 @@
 //!
 //! Nothing here knows the server's code: it speaks the documented protocol to the real
 //! binary, as a stranger's client would. `noom-bench chat` compares conversations,
-//! `noom-bench pages` compares pages, `noom-bench media` compares calls. The servers run on the first core and this process
+//! `noom-bench pages` compares pages, `noom-bench media` compares calls; `noom-bench attack`
+//! shows that strangers at their worst disturb nobody. The servers run on the first core and this process
 //! on the second, so that neither takes the other's time; what is compared is CPU time of
 //! the server's process, which a busy machine stretches less than the clock.
 //!
@@ -10,8 +11,10 @@
 //! * [`contender`] which servers there are; [`dialect`] how each is spoken to.
 //! * [`chat`] many connections in many rooms; [`pages`] many requests; [`media`] many
 //!   packets.
+//! * [`attack`] two hundred strangers.
 //! * [`report`] tables and JSON.
 
+mod attack;
 mod chat;
 mod contender;
 mod dialect;
@@ -48,6 +51,8 @@ enum What {
     Pages,
     /// Calls, beside Janus and a bare forwarder.
     Media(media::Choice),
+    /// Strangers at their worst, beside a call and a chat that must not notice.
+    Attack(attack::Choice),
     /// The bare forwarder, which `media` starts.
     #[command(hide = true)]
     Mirror(media::mirror::Settings),
@@ -57,7 +62,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match &arguments.what {
         What::Mirror(settings) => return media::mirror::run(settings),
-        What::Media(choice) => media::world::enter(choice)?,
+        What::Media(choice) => media::world::enter(choice.inside)?,
+        What::Attack(choice) => media::world::enter(choice.inside)?,
         What::Chat(_) | What::Pages => {}
     }
     std::fs::create_dir_all(&arguments.out)?;
@@ -69,6 +75,7 @@ fn main() -> Result<()> {
             What::Chat(choice) => chat::run(&arguments, choice).await,
             What::Pages => pages::run(&arguments).await,
             What::Media(choice) => media::run(&arguments, choice).await,
+            What::Attack(choice) => attack::run(&arguments, choice).await,
             What::Mirror(_) => unreachable!("it was run above and does not end"),
         }
     };

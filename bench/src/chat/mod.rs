@@ -10,9 +10,9 @@ mod guest;
 mod pace;
 mod tally;
 
-pub use fleet::Shape;
+pub use fleet::{Fleet, Shape};
 pub use guest::Guest;
-pub use pace::Step;
+pub use pace::{Step, step};
 pub use tally::new_histogram;
 
 use crate::{
@@ -22,7 +22,6 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
-use fleet::Fleet;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;

@@ -104,7 +104,11 @@ impl Crew {
                 self.peers.values_mut().for_each(|peer| peer.tracks.mark());
             }
             Command::Report(answer) => {
+                let now = Instant::now();
                 for peer in self.peers.values() {
+                    // A picture that has not come yet is late by that much already.
+                    let silences = peer.silences(now);
+                    silences.for_each(|silence| self.tally.note_gap(silence));
                     for (payload_type, lost) in peer.tracks.lost() {
                         self.tally.lost += lost;
                         if peer.is_sound(payload_type) {

@@ -9,10 +9,11 @@
 //!   [`packet`] what it sends and gets; [`lanes`] their sockets; [`weather`] a bad network.
 //! * [`traffic`] what is sent, [`vp8`] its pictures; [`stamp`], [`rtp`] how it is recognised;
 //!   [`tally`] how it is counted.
-//! * [`mirror`] the bare forwarder.
+//! * [`mirror`] the bare forwarder; [`bystanders`] a call that goes on while others attack.
 //! * [`shape`] what is played, [`shapes`] all of it; [`play`] a run; [`extra`] what some of them do besides;
 //!   [`outcome`] what came of it; [`table`] all of them.
 
+mod bystanders;
 mod crew;
 mod drive;
 mod engine;
@@ -33,6 +34,9 @@ mod traffic;
 mod vp8;
 mod weather;
 pub mod world;
+
+pub use bystanders::Call;
+pub use drive::Scratch;
 
 use crate::{Arguments, report};
 use anyhow::Result;
@@ -66,7 +70,22 @@ pub struct Choice {
     lenient: bool,
     /// This is the start inside the network of its own.
     #[arg(long, hide = true)]
-    inside: bool,
+    pub inside: bool,
+}
+
+impl Default for Choice {
+    /// Everything, as often as usual, each packet alone.
+    fn default() -> Self {
+        Self {
+            only: Vec::new(),
+            shape: None,
+            repeats: None,
+            seconds: None,
+            burst: 1,
+            lenient: false,
+            inside: false,
+        }
+    }
 }
 
 impl Choice {

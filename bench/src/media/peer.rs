@@ -81,8 +81,8 @@ pub struct Peer {
     heard: bool,
     /// The simulcast layer of the last picture packet.
     layer: Option<u8>,
-    /// The time of the last picture, and when it came.
-    picture: Option<(u32, Instant)>,
+    /// The last picture of each stream: its SSRC, its time, and when it came.
+    pictures: Vec<(u32, u32, Instant)>,
     /// Whether it ended.
     pub ended: bool,
 }
@@ -103,7 +103,7 @@ impl Peer {
             begins,
             heard: false,
             layer: None,
-            picture: None,
+            pictures: Vec::new(),
             ended: false,
         }
     }
@@ -284,15 +284,27 @@ impl Peer {
         if self.layer.replace(stamp.layer) != Some(stamp.layer) {
             around.note(self.index, What::Layer(stamp.layer));
         }
-        match self.picture {
-            Some((time, _)) if time == clear.time => {}
-            last => {
-                if let Some((_, at)) = last {
-                    let gap = around.now.saturating_duration_since(at).as_micros() as u64;
-                    around.tally.gaps.saturating_record(gap);
-                }
-                self.picture = Some((clear.time, around.now));
+        self.note_picture(&clear, around);
+    }
+
+    /// Notes how long after the picture before it one came, stream by stream.
+    fn note_picture(&mut self, header: &Header, around: &mut Surroundings<'_>) {
+        let of_stream = |(ssrc, ..): &&mut (u32, u32, Instant)| *ssrc == header.ssrc;
+        match self.pictures.iter_mut().find(of_stream) {
+            Some((_, time, _)) if *time == header.time => {}
+            Some((_, time, at)) => {
+                around
+                    .tally
+                    .note_gap(around.now.saturating_duration_since(*at));
+                (*time, *at) = (header.time, around.now);
             }
+            None => self.pictures.push((header.ssrc, header.time, around.now)),
         }
+    }
+
+    /// How long ago the last picture of each stream came.
+    pub fn silences(&self, now: Instant) -> impl Iterator<Item = Duration> {
+        let pictures = self.pictures.iter();
+        pictures.map(move |(.., at)| now.saturating_duration_since(*at))
     }
 }

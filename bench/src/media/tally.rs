@@ -2,6 +2,7 @@
 
 use super::rtp::Header;
 use hdrhistogram::Histogram;
+use std::time::Duration;
 
 /// Packets of a stream that are looked back at to tell a late one from a repeated one.
 const LOOK_BACK: u32 = 64;
@@ -128,6 +129,11 @@ impl Tally {
             keyframes: 0,
             gaps: new_histogram(),
         }
+    }
+
+    /// Counts the time between two pictures.
+    pub fn note_gap(&mut self, gap: Duration) {
+        self.gaps.saturating_record(gap.as_micros() as u64);
     }
 
     /// Counts what a packet was.

@@ -7,7 +7,6 @@
 //! All of that goes through the loopback device, so that all servers are measured on the same
 //! way. The namespace ends with the program.
 
-use super::Choice;
 use anyhow::{Context, Result, ensure};
 use std::{
     net::Ipv4Addr,
@@ -23,8 +22,8 @@ pub const CLIENTS: [u8; 4] = [10, 98, 0, 0];
 const INSIDE: &str = "--inside";
 
 /// Starts this program again inside, unless it is, then makes the network.
-pub fn enter(choice: &Choice) -> Result<()> {
-    if choice.inside {
+pub fn enter(inside: bool) -> Result<()> {
+    if inside {
         return furnish();
     }
     let mut unshare = Command::new("unshare");

@@ -23,7 +23,10 @@ use crate::{Arguments, server::Server};
 use anyhow::Result;
 pub use line::Lines;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::time::{Instant, sleep_until};
 
 /// One of how many clients opens what it receives, where not all have to.
@@ -170,6 +173,11 @@ impl Scratch {
     pub fn new() -> Self {
         let name = format!("noom-bench-media-{}", std::process::id());
         Self(std::env::temp_dir().join(name))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 

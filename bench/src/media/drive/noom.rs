@@ -172,7 +172,7 @@ impl Doorway<'_> {
             0 => 0,
             _ => self.shape.room_of(person),
         };
-        let room = format!("bench {room}");
+        let room = format!("call {room}");
         let nickname = format!("person {person}");
         line.say(&json!({"type": "join", "room": room, "nickname": nickname}))
             .await?;

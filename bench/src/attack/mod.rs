@@ -1,0 +1,265 @@
+//! An attack round: two hundred strangers do the worst they may, and other people notice nothing.
+//!
+//! A call of three and a chat of twenty go on in rooms of their own while strangers from 200
+//! source addresses of 127.0.0.0/8 do all of [`strangers`] at once. The round fails where a
+//! picture of the call stands for too long, a message comes too late or not at all, the
+//! server's memory or disk grows beyond a bound, or something is still held a minute after the
+//! strangers are gone.
+//!
+//! * [`strangers`] what each of them does, over and over; [`stun`] the words of a relay.
+//! * [`http`] requests and sockets from a source address of one's own.
+//! * [`watch`] what is measured of the server meanwhile, and what it holds afterwards.
+
+mod http;
+mod strangers;
+mod stun;
+mod watch;
+
+use crate::{
+    Arguments,
+    chat::{self, Step},
+    dialect::Dialect,
+    media, report,
+    server::{Server, free_port},
+};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    net::UdpSocket,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+use strangers::{Crowd, Tally};
+use watch::{Held, Peak};
+
+/// People of the chat that goes on.
+const CHATTERS: usize = 20;
+/// Messages delivered a second in that chat: ten said by all together, each to nineteen.
+const DELIVERIES_A_SECOND: f64 = 190.0;
+/// How long the call and the chat go on before the first stranger comes.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// The longest time between two pictures of one person at another, in ms.
+const GAP_LIMIT_MS: f64 = 500.0;
+/// The latency of a message at the 99th percentile, in ms.
+const CHAT_LIMIT_MS: f64 = 100.0;
+/// Resident memory of the server, in MiB. An idle server takes some 40.
+const MEMORY_LIMIT_MIB: f64 = 512.0;
+/// Growth of the data directory a minute, in MiB: 20 addresses that write as much as one may.
+const DISK_LIMIT_MIB_A_MINUTE: f64 = 160.0;
+/// Within which everything that strangers held is free again.
+const FREE_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long it takes.
+#[derive(Debug, Args)]
+pub struct Choice {
+    /// How long the strangers stay, in seconds.
+    #[arg(long, default_value_t = 240)]
+    seconds: u64,
+    /// Only strangers who do this, by name; for looking into one thing.
+    #[arg(long)]
+    only: Vec<String>,
+    /// This is the start inside the network of its own.
+    #[arg(long, hide = true)]
+    pub inside: bool,
+}
+
+/// What came of a round.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    /// How long the strangers stayed, in seconds.
+    seconds: u64,
+    /// The longest time between two pictures, in ms.
+    gap_ms: f64,
+    /// Latency of the chat at the 99th percentile, in ms.
+    chat_p99_ms: f64,
+    /// The same before the strangers came.
+    quiet_p99_ms: f64,
+    /// Messages of the chat that were lost, doubled, refused or met a broken socket.
+    chat_faults: u64,
+    /// Readers closed because of what another member sent.
+    victims_closed: u64,
+    /// The highest use of memory and disk.
+    peak: Peak,
+    /// What the server holds before, and what it still held in the end.
+    held: [Held; 2],
+    /// How long that took, in seconds.
+    free_after: f64,
+    /// What strangers did and how often it was taken or refused.
+    strangers: BTreeMap<&'static str, (u64, u64)>,
+}
+
+/// Plays one round and reports it.
+///
+/// # Errors
+/// Something did not start, or a bound was broken; the message names all that were.
+pub async fn run(arguments: &Arguments, choice: &Choice) -> Result<()> {
+    let scratch = media::Scratch::new();
+    let ports = Ports {
+        media: udp_port()?,
+        turn: udp_port()?,
+        metrics: free_port()?,
+    };
+    let server = start(arguments, &scratch, &ports).await?;
+    let call = media::Call::start(&server)
+        .await
+        .context("the call of three")?;
+    let began = Instant::now();
+    let shape = chat::Shape {
+        people: CHATTERS,
+        room: CHATTERS,
+    };
+    let mut fleet = chat::Fleet::connect(&server, Dialect::Noom, shape, began).await?;
+    let mut turn = 0;
+    let quiet = SETTLE.as_secs_f64();
+    let calm = talk(&mut fleet, &server, shape, quiet, &mut turn, began).await?;
+    let before = watch::held(&server, ports.metrics).await?;
+
+    call.mark();
+    let watching = watch::Watch::start(&server, scratch.path());
+    let target = strangers::Target {
+        port: server.port,
+        media: ports.media,
+        turn: ports.turn,
+    };
+    let crowd = Crowd::start(target, &choice.only)?;
+    let seconds = choice.seconds as f64;
+    let step = talk(&mut fleet, &server, shape, seconds, &mut turn, began).await?;
+    let tally = crowd.stop();
+    let gap_ms = call.longest_gap_ms().await?;
+    let peak = watching.stop();
+    let (held, free_after) = watch::until_free(&server, ports.metrics, before, FREE_WITHIN).await?;
+    drop((fleet, call));
+    server.stop().await?;
+
+    let outcome = Outcome {
+        seconds: choice.seconds,
+        gap_ms,
+        chat_p99_ms: step.p99,
+        quiet_p99_ms: calm.p99,
+        chat_faults: step.lost + step.disordered + step.refused + step.broken,
+        victims_closed: tally.victims_closed.load(Ordering::Relaxed),
+        peak,
+        held: [before, held],
+        free_after: free_after.as_secs_f64(),
+        strangers: tally.by_deed(),
+    };
+    print(&outcome, &tally);
+    report::write(&arguments.out, "attack.json", &[&outcome])?;
+    let broken = broken_bounds(&outcome);
+    ensure!(broken.is_empty(), "bounds broken: {}", broken.join("; "));
+    Ok(())
+}
+
+/// Lets the chat go on for so long.
+async fn talk(
+    fleet: &mut chat::Fleet,
+    server: &Server,
+    shape: chat::Shape,
+    seconds: f64,
+    turn: &mut usize,
+    began: Instant,
+) -> Result<Step> {
+    let rate = DELIVERIES_A_SECOND;
+    chat::step(fleet, server, shape, rate, seconds, turn, began).await
+}
+
+/// The ports that strangers find besides that of HTTP.
+struct Ports {
+    /// Media, UDP and TCP.
+    media: u16,
+    /// STUN and TURN, UDP and TCP.
+    turn: u16,
+    /// Metrics.
+    metrics: u16,
+}
+
+/// A port that is free for UDP on loopback.
+fn udp_port() -> Result<u16> {
+    Ok(UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Starts the server as it is, but for the ports, and with a call that begins in the SFU.
+async fn start(arguments: &Arguments, scratch: &media::Scratch, ports: &Ports) -> Result<Server> {
+    let data = scratch.path().to_string_lossy().into_owned();
+    let settings = [
+        "--listen",
+        "127.0.0.1:{port}",
+        "--data-dir",
+        &data,
+        "--p2p-max",
+        "0",
+        "--media-listen",
+        &format!("127.0.0.1:{}", ports.media),
+        "--media-ip",
+        "127.0.0.1",
+        "--media-threads",
+        "1",
+        "--turn-listen",
+        &format!("127.0.0.1:{}", ports.turn),
+        "--metrics-listen",
+        &format!("127.0.0.1:{}", ports.metrics),
+        "--log",
+        "warn",
+    ];
+    let noom = arguments.noom.to_string_lossy();
+    Server::start(&noom, &settings.map(str::to_owned)).await
+}
+
+/// The bounds that were broken, each as a sentence.
+fn broken_bounds(outcome: &Outcome) -> Vec<String> {
+    let minutes = outcome.seconds as f64 / 60.0;
+    let disk_limit = DISK_LIMIT_MIB_A_MINUTE * minutes.max(1.0);
+    let bounds = [
+        ("longest gap, ms", outcome.gap_ms, GAP_LIMIT_MS),
+        ("chat p99, ms", outcome.chat_p99_ms, CHAT_LIMIT_MS),
+        ("chat faults", outcome.chat_faults as f64, 0.0),
+        ("victims closed", outcome.victims_closed as f64, 0.0),
+        ("memory, MiB", outcome.peak.memory_mib, MEMORY_LIMIT_MIB),
+        ("disk growth, MiB", outcome.peak.disk_mib, disk_limit),
+    ];
+    let mut broken: Vec<String> = bounds
+        .into_iter()
+        .filter(|(_, value, limit)| value > limit)
+        .map(|(name, value, limit)| format!("{name} {value:.1} > {limit:.1}"))
+        .collect();
+    let [before, after] = &outcome.held;
+    if !after.is_within(before) {
+        broken.push(format!("still held: {after:?}, before: {before:?}"));
+    }
+    broken.extend(
+        outcome
+            .strangers
+            .iter()
+            .filter(|(_, (taken, refused))| taken + refused == 0)
+            .map(|(deed, _)| format!("{deed}: nothing was attempted")),
+    );
+    broken
+}
+
+/// The figures, for people.
+fn print(outcome: &Outcome, tally: &Tally) {
+    println!(
+        "attack round of {} s from {} addresses",
+        outcome.seconds,
+        strangers::ADDRESSES
+    );
+    println!("{:<28} {:>10} {:>10}", "deed", "taken", "refused");
+    for (deed, (taken, refused)) in tally.by_deed() {
+        println!("{deed:<28} {taken:>10} {refused:>10}");
+    }
+    println!(
+        "longest gap {:.0} ms, chat p99 {:.1} ms (quiet {:.1}), chat faults {}, victims closed {}",
+        outcome.gap_ms,
+        outcome.chat_p99_ms,
+        outcome.quiet_p99_ms,
+        outcome.chat_faults,
+        outcome.victims_closed
+    );
+    println!(
+        "memory {:.0} MiB at most, disk {:.0} MiB more, everything free after {:.0} s: {:?}",
+        outcome.peak.memory_mib, outcome.peak.disk_mib, outcome.free_after, outcome.held[1]
+    );
+}

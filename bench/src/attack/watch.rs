@@ -1,0 +1,176 @@
+//! What is measured of the server: memory and disk meanwhile, and what it holds.
+
+use super::http::{connect, get};
+use crate::server::Server;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncReadExt, io::AsyncWriteExt, time::sleep};
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Files and threads that may come and go by themselves.
+const SLACK: u64 = 24;
+
+/// The highest use of memory and disk.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Peak {
+    /// Resident memory, in MiB.
+    pub memory_mib: f64,
+    /// Bytes of the data directory beyond those at the start, in MiB.
+    pub disk_mib: f64,
+}
+
+/// What the server holds for people and strangers alike.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Held {
+    /// Rooms with somebody in them.
+    pub rooms: u64,
+    /// WebSockets and polls.
+    pub sockets: u64,
+    /// People in calls.
+    pub in_call: u64,
+    /// Connections to the SFU.
+    pub media: u64,
+    /// Relay addresses.
+    pub allocations: u64,
+    /// TCP connections of the relay.
+    pub streams: u64,
+    /// Open files of the process.
+    pub files: u64,
+}
+
+impl Held {
+    /// Whether nothing is held that was not held before.
+    pub fn is_within(&self, before: &Self) -> bool {
+        let pairs = [
+            (self.rooms, before.rooms),
+            (self.sockets, before.sockets),
+            (self.in_call, before.in_call),
+            (self.media, before.media),
+            (self.allocations, before.allocations),
+            (self.streams, before.streams),
+            (self.files, before.files + SLACK),
+        ];
+        pairs.iter().all(|(now, before)| now <= before)
+    }
+}
+
+/// Looks at memory and disk now and then, on a thread of its own.
+pub struct Watch {
+    /// Tells the thread to end.
+    stop: Arc<AtomicBool>,
+    /// What was seen so far.
+    peak: Arc<Mutex<Peak>>,
+    /// The thread.
+    thread: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Begins to look.
+    pub fn start(server: &Server, data: &Path) -> Self {
+        let (stop, peak) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let status = PathBuf::from(format!("/proc/{}/status", server.pid));
+        let data = data.to_owned();
+        let (stopped, seen) = (Arc::clone(&stop), Arc::clone(&peak));
+        let thread = thread::spawn(move || {
+            let start = size_of(&data);
+            while !stopped.load(Ordering::Relaxed) {
+                look(&status, &data, start, &seen);
+                thread::sleep(LOOK_EVERY);
+            }
+        });
+        Self { stop, peak, thread }
+    }
+
+    /// Ends; gives the highest that was seen.
+    pub fn stop(self) -> Peak {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.join();
+        *self.peak.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One look.
+fn look(status: &Path, data: &Path, start: u64, peak: &Mutex<Peak>) {
+    let resident = fs::read_to_string(status).ok();
+    let resident = resident.and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+        line.split_whitespace().nth(1)?.parse::<f64>().ok()
+    });
+    let grown = size_of(data).saturating_sub(start) as f64 / f64::from(1 << 20);
+    let mut peak = peak.lock().unwrap_or_else(PoisonError::into_inner);
+    peak.memory_mib = peak.memory_mib.max(resident.unwrap_or(0.0) / 1024.0);
+    peak.disk_mib = peak.disk_mib.max(grown);
+}
+
+/// Bytes of all files of a directory.
+fn size_of(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| entry.metadata().ok().map(|meta| meta.len()));
+    sizes.sum()
+}
+
+/// What the server holds now.
+///
+/// # Errors
+/// It does not answer.
+pub async fn held(server: &Server, metrics: u16) -> Result<Held> {
+    let mut stream = connect(Ipv4Addr::LOCALHOST, metrics).await?;
+    stream
+        .write_all(get(metrics, "/metrics").as_bytes())
+        .await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let value = |name: &str| {
+        let lines = text.lines();
+        let mut found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let found = found
+            .next()
+            .with_context(|| format!("no {name} in the metrics"));
+        found.and_then(|value| Ok(value.parse::<f64>()? as u64))
+    };
+    let files = fs::read_dir(format!("/proc/{}/fd", server.pid))?.count();
+    Ok(Held {
+        rooms: value("noom_rooms")?,
+        sockets: value("noom_sockets")?,
+        in_call: value("noom_people_in_call")?,
+        media: value("noom_media_connections")?,
+        allocations: value("noom_turn_allocations")?,
+        streams: value("noom_turn_streams")?,
+        files: files as u64,
+    })
+}
+
+/// Waits until nothing more is held than before, at most so long; gives what is held then and
+/// how long that took.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn until_free(
+    server: &Server,
+    metrics: u16,
+    before: Held,
+    within: Duration,
+) -> Result<(Held, Duration)> {
+    let began = Instant::now();
+    loop {
+        let now = held(server, metrics).await?;
+        let took = began.elapsed();
+        if now.is_within(&before) || took > within {
+            return Ok((now, took));
+        }
+        // The server tells nobody when it lets go.
+        sleep(LOOK_EVERY).await;
+    }
+}
