@@ -91,7 +91,7 @@ fn PersonRow(
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let Person { id, nickname } = person;
+    let Person { id, nickname, .. } = person;
     let mine = {
         let id = id.clone();
         Memo::new(move |_| session.room.people().read().is_me(&id))

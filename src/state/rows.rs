@@ -285,15 +285,10 @@ impl Draw<'_> {
     }
 
     fn on_its_way(&self, pending: &Pending, above: Option<&Row>) -> MessageRow {
-        let from = self
-            .people
-            .me
-            .clone()
-            .zip(self.people.my_nickname().cloned());
         MessageRow {
             id: pending.id,
             seq: None,
-            from: from.map(|(id, nickname)| Person { id, nickname }),
+            from: self.people.myself().cloned(),
             tag: None,
             text: Some(pending.text.to_string()),
             at: None,

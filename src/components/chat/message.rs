@@ -91,7 +91,7 @@ pub fn Message(
         ..
     } = row;
     let head = (!follows).then(|| view! { <MessageHead from=from.clone() tag mine at /> });
-    let avatar = from.filter(|_| !follows).map(|Person { id, nickname }| {
+    let avatar = from.filter(|_| !follows).map(|Person { id, nickname, .. }| {
         view! { <Avatar id nickname=nickname.to_string() /> }
     });
     let class = class_of(mine, follows, progress);
