@@ -83,6 +83,7 @@ pub fn Composer() -> impl IntoView {
                 class="composer__text"
                 name="text"
                 rows="1"
+                dir="auto"
                 aria-label=words!(i18n, room.message)
                 aria-describedby="composer-error"
                 aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))

@@ -25,8 +25,16 @@ pub fn QuoteView(
     });
     view! {
         <blockquote class="quote">
-            {name.map(|name| view! { <b class="quote__name">{name}</b> })}
-            <span class="quote__text">{words}</span>
+            {name
+                .map(|name| {
+                    view! {
+                        <b class="quote__name" dir="auto">
+                            {name}
+                        </b>
+                    }
+                })} <span class="quote__text" dir="auto">
+                {words}
+            </span>
         </blockquote>
     }
 }

@@ -6,7 +6,7 @@
 use super::message::MessageHead;
 use super::text::MessageText;
 use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around};
-use crate::components::{Icon, IconName};
+use crate::components::{Icon, IconName, PLACES, isolated};
 use crate::i18n::*;
 use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
@@ -75,6 +75,7 @@ pub fn SearchBox() -> impl IntoView {
             <input
                 class="search__input"
                 type="search"
+                dir="auto"
                 name="q"
                 maxlength="100"
                 value=typed
@@ -167,15 +168,16 @@ fn Results(
             </a>
         }
     });
-    let sentence = Signal::derive(move || {
-        let query = words.as_str();
-        match (count, more || before.is_some()) {
+    let sentence = move || {
+        let [query, _] = PLACES;
+        let sentence = match (count, more || before.is_some()) {
             (0, _) => t_string!(i18n, room.found_none, query = query).to_string(),
             (1, false) => t_string!(i18n, room.found_one, count = 1, query = query).to_string(),
             (_, false) => t_string!(i18n, room.found, count = count, query = query).to_string(),
             (_, true) => t_string!(i18n, room.found_more, count = count, query = query).to_string(),
-        }
-    });
+        };
+        isolated(&sentence, &[words.as_str()])
+    };
     let rows = messages.into_iter().map(|message| {
         let path = format!("{}?at={}#found", name.path(), message.seq);
         view! {
@@ -251,7 +253,12 @@ fn Plain(
     let said = match text {
         None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
         Some(text) if linked => view! { <MessageText text /> }.into_any(),
-        Some(text) => view! { <p class="message__text">{text}</p> }.into_any(),
+        Some(text) => view! {
+            <p class="message__text" dir="auto">
+                {text}
+            </p>
+        }
+        .into_any(),
     };
     view! {
         <MessageHead from=Some(from) tag=None mine at=Some(message.at) />

@@ -15,7 +15,7 @@ pub fn MessageText(
         Piece::Link(address) => {
             let href = address.clone();
             view! {
-                <a href=href target="_blank" rel="noopener noreferrer nofollow ugc">
+                <a href=href dir="ltr" target="_blank" rel="noopener noreferrer nofollow ugc">
                     {address}
                 </a>
             }
@@ -23,7 +23,7 @@ pub fn MessageText(
         }
     });
     view! {
-        <p class="message__text">
+        <p class="message__text" dir="auto">
             {pieces.collect_view()}
         </p>
     }
