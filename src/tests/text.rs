@@ -30,6 +30,32 @@ async fn people_whose_nicknames_look_the_same_are_tagged_by_the_first_page_too()
 }
 
 #[tokio::test]
+async fn quotes_and_search_results_of_look_alikes_are_tagged() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let id = ann.says("the real one").await.id;
+    let mut other = app.join("team", "\u{410}nn").await;
+    let answer = ClientMessage::Chat {
+        id: super::harness::new_id(),
+        text: "no, the real one".to_owned(),
+        reply_to: Some(id),
+    };
+    other.sends(&answer).await;
+    other.sees("no, the real one").await;
+    let tags_in = |page: &str, from: &str, to: &str| {
+        let part = page
+            .split_once(from)
+            .and_then(|(_, rest)| rest.split_once(to));
+        part.map(|(part, _)| part.matches("class=\"tag\"").count())
+    };
+    let page = app.get("/room/team").await;
+    let quote = tags_in(&page, "<blockquote", "</blockquote>");
+    assert_eq!(quote, Some(1), "{page}");
+    let page = app.get("/room/team?q=real").await;
+    assert_eq!(tags_in(&page, "found__list", "</ol>"), Some(2), "{page}");
+}
+
+#[tokio::test]
 async fn a_rename_changes_the_look() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;

@@ -14,13 +14,15 @@ pub fn QuoteView(
     quote: Quote,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let name = match &quote {
-        Quote::Known(from, _) => Some(from.nickname.to_string()),
-        Quote::Earlier => None,
+    let (name, tag) = match &quote {
+        Quote::Known { from, tag, .. } => (Some(from.nickname.to_string()), tag.clone()),
+        Quote::Earlier => (None, None),
     };
     let words = Signal::derive(move || match &quote {
-        Quote::Known(_, Some(text)) => shortened(text),
-        Quote::Known(_, None) => t_string!(i18n, room.deleted).to_owned(),
+        Quote::Known {
+            text: Some(text), ..
+        } => shortened(text),
+        Quote::Known { text: None, .. } => t_string!(i18n, room.deleted).to_owned(),
         Quote::Earlier => t_string!(i18n, room.earlier).to_owned(),
     });
     view! {
@@ -32,7 +34,8 @@ pub fn QuoteView(
                             {name}
                         </b>
                     }
-                })} <span class="quote__text" dir="auto">
+                })} {tag.map(|tag| view! { <span class="tag">{tag}</span> })}
+            <span class="quote__text" dir="auto">
                 {words}
             </span>
         </blockquote>

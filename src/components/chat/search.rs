@@ -11,6 +11,7 @@ use crate::i18n::*;
 use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
+use crate::state::namesakes::Namesakes;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -158,6 +159,7 @@ fn Results(
     let i18n = use_i18n();
     let name = expect_context::<Session>().name();
     let FoundMessages { messages, more } = found;
+    let namesakes = namesakes(&messages);
     let count = messages.len();
     let older = messages.last().map(|message| message.seq).filter(|_| more);
     let older = older.map(|seq| {
@@ -180,10 +182,11 @@ fn Results(
     };
     let rows = messages.into_iter().map(|message| {
         let path = format!("{}?at={}#found", name.path(), message.seq);
+        let tag = namesakes.tag(&message.from.id);
         view! {
             <li class="found__item">
                 <a class="found__link" href=path rel=name.link_rel()>
-                    <Plain message />
+                    <Plain message tag />
                 </a>
             </li>
         }
@@ -211,8 +214,10 @@ fn Around(
         #[cfg(feature = "hydrate")]
         crate::browser::scroll::into_view("found");
     });
+    let namesakes = namesakes(&found.messages);
     let rows = found.messages.into_iter().map(move |message| {
         let chosen = message.seq == seq;
+        let tag = namesakes.tag(&message.from.id);
         view! {
             <li
                 class="found__item"
@@ -220,7 +225,7 @@ fn Around(
                 id=chosen.then_some("found")
                 aria-current=chosen.then_some("true")
             >
-                <Plain message linked=true />
+                <Plain message tag linked=true />
             </li>
         }
         .into_any()
@@ -232,11 +237,21 @@ fn Around(
     }
 }
 
+/// Whose nicknames look the same, among the people here and the authors of messages.
+fn namesakes(messages: &[ChatMessage]) -> Namesakes {
+    let people = expect_context::<Session>().room.people();
+    let people = people.read_untracked();
+    let authors = messages.iter().map(|message| &message.from);
+    Namesakes::among(people.here.iter().chain(authors))
+}
+
 /// A message to read only.
 #[component]
 fn Plain(
     /// Which.
     message: ChatMessage,
+    /// What tells its author from others of the same nickname.
+    tag: Option<String>,
     /// Whether web addresses are links; not inside another link.
     #[prop(optional)]
     linked: bool,
@@ -261,7 +276,7 @@ fn Plain(
         .into_any(),
     };
     view! {
-        <MessageHead from=Some(from) tag=None mine at=Some(message.at) />
+        <MessageHead from=Some(from) tag mine at=Some(message.at) />
         {said}
     }
 }
