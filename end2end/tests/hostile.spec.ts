@@ -255,7 +255,8 @@ test.describe('frames nobody would send', () => {
     expect(await answers(server, join, chat('  '))).toBe('message_empty');
     expect(await answers(server, join, chat('x'.repeat(4001)))).toBe('message_too_long');
     expect(await answers(server, join, chat('a\u0000b'))).toBe('message_not_allowed');
-    expect(await answers(server, join, '{"type":"nickname","nickname":"evil\\u202EannA"}')).toBe('bad_nickname');
+    expect(await answers(server, join, '{"type":"nickname","nickname":"\\u202E\\u3164"}')).toBe('bad_nickname');
+    expect(await answers(server, join, chat('\u200B\u2800'))).toBe('message_empty');
     expect(await answers(server, '{"type":"join","room":"..","nickname":"x"}')).toBe('bad_room_name');
     const devices = '{"type":"devices","devices":{"microphone":true,"camera":false}}';
     expect(await answers(server, join, devices)).toBe('not_in_call');

@@ -3,7 +3,7 @@
 use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart};
 use crate::i18n::guest_name;
 use crate::protocol::{
-    ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq, SessionToken,
+    ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq, SessionToken, text,
 };
 use crate::server::context::AppContext;
 use crate::server::request;
@@ -103,7 +103,9 @@ pub(super) async fn find(
 ) -> Result<FoundMessages, ApiError> {
     let name = parse_room(room)?;
     let store = context().store;
-    let page = store.search(&name, words, before, FOUND_PAGE);
+    // Messages are kept in this form, and the index compares letter by letter.
+    let words = text::nfc(words);
+    let page = store.search(&name, &words, before, FOUND_PAGE);
     let Page { messages, more } = page.await.map_err(unreadable)?;
     Ok(FoundMessages { messages, more })
 }

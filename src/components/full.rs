@@ -1,6 +1,6 @@
 //! The page of a room that holds as many people as it may.
 
-use crate::components::Masthead;
+use crate::components::{Masthead, PLACES, isolated};
 use crate::i18n::*;
 use crate::protocol::RoomName;
 use crate::words;
@@ -20,9 +20,10 @@ pub fn RoomFull(
         <main id="content" class="full">
             <h1>{words!(i18n, room.full_title)}</h1>
             <p role="status">
-                {Signal::derive(move || {
-                    t_string!(i18n, room.full_text, room = name.as_str()).to_string()
-                })}
+                {move || {
+                    let sentence = t_string!(i18n, room.full_text, room = PLACES[0]).to_string();
+                    isolated(&sentence, &[name.as_str()])
+                }}
             </p>
             <div class="full__actions">
                 <button

@@ -46,7 +46,7 @@ fn OpenRoom(
         <li class="rooms__item">
             <a class="rooms__link" href=name.path() rel=name.link_rel()>
                 <span class="rooms__dot" aria-hidden="true"></span>
-                <span class="rooms__name">{name.to_string()}</span>
+                <bdi class="rooms__name">{name.to_string()}</bdi>
                 " "
                 <span class="rooms__count">
                     {Signal::derive(move || people(i18n.get_locale(), count))}

@@ -34,7 +34,9 @@ pub fn PeopleSide(
                 <LanguageSwitch />
                 <ThemeSwitch />
             </div>
-            <h1 class="room__name">{name.to_string()}</h1>
+            <h1 class="room__name" dir="auto">
+                {name.to_string()}
+            </h1>
             <p class="room__count">{count}</p>
             <div class="room__actions">
                 <crate::pages::JoinCall name=name.clone() />
@@ -91,7 +93,7 @@ fn PersonRow(
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let Person { id, nickname } = person;
+    let Person { id, nickname, .. } = person;
     let mine = {
         let id = id.clone();
         Memo::new(move |_| session.room.people().read().is_me(&id))
@@ -102,7 +104,7 @@ fn PersonRow(
     view! {
         <li class="person" class:person--me=mine>
             <Avatar id nickname=nickname.clone() />
-            <span class="person__name">{nickname}</span>
+            <bdi class="person__name">{nickname}</bdi>
             {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
             <If when=mine>
                 <span class="person__note">{words!(i18n, common.you)}</span>

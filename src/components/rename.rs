@@ -90,6 +90,7 @@ fn RenameForm(
                 class="input"
                 id="new-nickname"
                 type="text"
+                dir="auto"
                 autocomplete="off"
                 node_ref=input
                 value=now.unwrap_or_default()

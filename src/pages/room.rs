@@ -212,7 +212,7 @@ fn RoomBar(
             <a class="back" href="/" aria-label=words!(i18n, room.back)>
                 <Icon name=IconName::Back />
             </a>
-            <span class="room__bar-name">{name.to_string()}</span>
+            <bdi class="room__bar-name">{name.to_string()}</bdi>
             <button
                 class="button button--quiet button--small"
                 type="button"

@@ -5,6 +5,7 @@ use crate::components::{Icon, IconName, Masthead, OpenRooms, PageTitle};
 use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
 use crate::words;
+use leptos::attr::custom::custom_attribute;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -72,6 +73,7 @@ fn JoinForm(
                 problem=Signal::derive(move || {
                     field_problem(i18n.get_locale(), problem.get(), Field::Nickname)
                 })
+                exact=false
             />
             <TextField
                 name="room"
@@ -81,6 +83,7 @@ fn JoinForm(
                 problem=Signal::derive(move || {
                     field_problem(i18n.get_locale(), problem.get(), Field::Room)
                 })
+                exact=true
             />
             <p class="field__error" role="alert">
                 {Signal::derive(move || server_problem(i18n.get_locale(), problem.get()))}
@@ -106,6 +109,8 @@ fn TextField(
     value: String,
     /// What is wrong with what it holds.
     problem: Signal<Option<String>>,
+    /// Whether every letter counts: the keyboards of phones are to change none.
+    exact: bool,
 ) -> impl IntoView {
     let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
     let described_by = format!("{hint_id} {error_id}");
@@ -119,6 +124,10 @@ fn TextField(
                 id=name
                 name=name
                 type="text"
+                dir="auto"
+                autocapitalize=exact.then_some("none")
+                {..custom_attribute("autocorrect", exact.then_some("off"))}
+                spellcheck=exact.then_some("false")
                 value=value
                 aria-describedby=described_by
                 aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))

@@ -15,6 +15,7 @@ mod media;
 mod names;
 pub mod quality;
 mod server;
+pub mod text;
 
 pub use call::{
     CallPerson, Candidate, Devices, IceServer, Leg, MAX_CANDIDATE_BYTES, MAX_SDP_BYTES, Signal,

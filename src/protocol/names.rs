@@ -1,9 +1,12 @@
 //! Text a person types, parsed once.
 //!
 //! Each newtype can only be made by its `parse`, so holding one is the proof that
-//! it obeys the limits of the contract: trimmed, no control characters, counted in
-//! Unicode scalar values. Names read the same in the URL, in SQL and on screen.
+//! it obeys the limits of the contract and the rules of [`text`]: normal form NFC,
+//! nothing invisible, trimmed, no control characters, counted in Unicode scalar values. The
+//! server's `parse` decides; the browser's checks what needs no table. Names read the same
+//! in the URL, in SQL and on screen.
 
+use super::text;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
@@ -25,39 +28,19 @@ const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum NameError {
-    /// Nothing was left after trimming.
+    /// Nothing was left that can be seen.
     #[error("is empty")]
     Empty,
     /// It is longer than the limit.
     #[error("is too long")]
     TooLong,
-    /// It holds a control or a text-direction character, or (a room name) is `.` or `..`.
+    /// It holds a control character, or (a room name) is `.` or `..`.
     #[error("holds a character that is not allowed")]
     NotAllowed,
 }
 
-/// Characters that would let a text lie about how it reads: the bidirectional
-/// overrides and isolates (Unicode TR 36) and the line and paragraph separators.
-fn is_deceptive(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}')
-}
-
-fn parse_line(text: &str, max_chars: usize) -> Result<String, NameError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(NameError::Empty);
-    }
-    if text.chars().any(|c| c.is_control() || is_deceptive(c)) {
-        return Err(NameError::NotAllowed);
-    }
-    if text.chars().count() > max_chars {
-        return Err(NameError::TooLong);
-    }
-    Ok(text.to_owned())
-}
-
-/// The name of a room: 1 to 64 characters. Two names that differ in any character
-/// are two rooms.
+/// The name of a room: 1 to 64 characters. Two names that differ in any character, or in
+/// case, are two rooms; two ways to type the same characters are one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomName(String);
@@ -68,7 +51,7 @@ impl RoomName {
     /// # Errors
     /// [`NameError`] says why; the person types another.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let name = parse_line(text, MAX_ROOM_NAME_CHARS)?;
+        let name = text::name(text, MAX_ROOM_NAME_CHARS)?;
         // A browser resolves these two away from a path, escaped or not (WHATWG URL 4.5).
         if name == "." || name == ".." {
             return Err(NameError::NotAllowed);
@@ -123,7 +106,7 @@ impl Nickname {
     /// # Errors
     /// [`NameError`] says why; the person types another.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        parse_line(text, MAX_NICKNAME_CHARS).map(Self)
+        text::name(text, MAX_NICKNAME_CHARS).map(Self)
     }
 
     /// The nickname as people read it.
@@ -138,26 +121,13 @@ impl Nickname {
 pub struct ChatText(String);
 
 impl ChatText {
-    /// Parses a typed text: line breaks become `\n`, tabs stay, the ends are trimmed.
+    /// Parses a typed text: line breaks become `\n`, tabs stay, the ends are trimmed
+    /// ([`text::message`]).
     ///
     /// # Errors
     /// [`NameError`] says why; the text stays with whoever typed it.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let text = text.replace("\r\n", "\n").replace('\r', "\n");
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if text
-            .chars()
-            .any(|c| c.is_control() && c != '\n' && c != '\t')
-        {
-            return Err(NameError::NotAllowed);
-        }
-        if text.chars().count() > MAX_CHAT_CHARS {
-            return Err(NameError::TooLong);
-        }
-        Ok(Self(text.to_owned()))
+        text::message(text, MAX_CHAT_CHARS).map(Self)
     }
 
     /// The text as people read it.
@@ -221,11 +191,27 @@ mod tests {
     }
 
     #[test]
-    fn a_nickname_cannot_turn_the_text_around() {
+    fn a_room_name_is_the_same_room_however_it_was_typed() {
+        let composed = RoomName::parse("회의실").expect("valid");
+        let decomposed = "\u{1112}\u{116C}\u{110B}\u{1174}\u{1109}\u{1175}\u{11AF}";
+        assert_eq!(RoomName::parse(decomposed), Ok(composed));
+        let spaced = RoomName::parse("team one").expect("valid");
+        assert_eq!(RoomName::parse("team\u{A0} \u{200B}one"), Ok(spaced));
+        assert_ne!(RoomName::parse("Garden"), RoomName::parse("garden"));
         assert_eq!(
-            Nickname::parse("evil\u{202E}nna"),
-            Err(NameError::NotAllowed)
+            RoomName::parse(".\u{200B}."),
+            Err(NameError::NotAllowed),
+            "what is left is `..`"
         );
+    }
+
+    #[test]
+    fn a_name_holds_nothing_that_turns_text_around_or_is_not_seen() {
+        assert_eq!(
+            Nickname::parse("evil\u{202E}nna").map(String::from),
+            Ok("evilnna".into())
+        );
+        assert_eq!(Nickname::parse("\u{3164}"), Err(NameError::Empty));
         assert!(Nickname::parse("👨‍👩‍👧 가족").is_ok());
     }
 

@@ -230,6 +230,22 @@ pub struct Person {
     pub id: ParticipantId,
     /// What they are called.
     pub nickname: Nickname,
+    /// What the nickname looks like, where its [`super::text::key`] does not say so by
+    /// itself. People with the same look are told apart by their ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<String>,
+}
+
+impl Person {
+    /// Somebody under a nickname. Only the server knows looks: where this is called in the
+    /// browser there is none.
+    pub fn new(id: ParticipantId, nickname: Nickname) -> Self {
+        #[cfg(feature = "ssr")]
+        let look = super::text::look(nickname.as_str());
+        #[cfg(not(feature = "ssr"))]
+        let look = None;
+        Self { id, nickname, look }
+    }
 }
 
 /// An open room as the welcome page shows it.

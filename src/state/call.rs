@@ -400,10 +400,7 @@ mod tests {
     fn whoever_leaves_the_room_leaves_the_call() {
         let mut state = in_call();
         let nickname = crate::protocol::Nickname::parse("Ben").expect("valid");
-        let gone = Person {
-            id: id("Ben"),
-            nickname,
-        };
+        let gone = Person::new(id("Ben"), nickname);
         state.apply(&ServerMessage::Left {
             person: gone,
             count: 1,

@@ -90,17 +90,24 @@ pub struct Position {
 }
 
 impl People {
+    /// Somebody who is here.
+    fn person(&self, id: &ParticipantId) -> Option<&Person> {
+        self.here.iter().find(|person| person.id == *id)
+    }
+
     /// The nickname of somebody who is here.
     pub fn nickname(&self, id: &ParticipantId) -> Option<&Nickname> {
-        self.here
-            .iter()
-            .find(|person| person.id == *id)
-            .map(|person| &person.nickname)
+        self.person(id).map(|person| &person.nickname)
+    }
+
+    /// Oneself, once joined.
+    pub fn myself(&self) -> Option<&Person> {
+        self.me.as_ref().and_then(|me| self.person(me))
     }
 
     /// One's own nickname, once joined.
     pub fn my_nickname(&self) -> Option<&Nickname> {
-        self.me.as_ref().and_then(|me| self.nickname(me))
+        self.myself().map(|person| &person.nickname)
     }
 
     /// Whether this is oneself.
@@ -140,8 +147,8 @@ impl People {
     fn rename(&mut self, person: &Person) -> bool {
         let known = self.here.iter_mut().find(|known| known.id == person.id);
         match known {
-            Some(known) if known.nickname != person.nickname => {
-                known.nickname = person.nickname.clone();
+            Some(known) if known != person => {
+                *known = person.clone();
                 true
             }
             _ => false,

@@ -3,7 +3,7 @@
 //! A nickname belongs to nobody, so two people may carry the same one. Whoever shares
 //! theirs is shown with a few characters of their id, which stay with them.
 
-use crate::protocol::{ParticipantId, Person};
+use crate::protocol::{ParticipantId, Person, text};
 use std::collections::{HashMap, HashSet};
 
 /// Who is called the same as somebody else, among the people it was given.
@@ -11,12 +11,18 @@ use std::collections::{HashMap, HashSet};
 pub struct Namesakes(HashSet<ParticipantId>);
 
 impl Namesakes {
-    /// Finds them. Nicknames that differ in upper and lower case only look the same.
+    /// Finds them: those whose nicknames are the same but for upper and lower case, and
+    /// those whose nicknames look the same ([`text`]).
     pub fn among<'a>(people: impl Iterator<Item = &'a Person>) -> Self {
         let mut bearers: HashMap<String, HashSet<&ParticipantId>> = HashMap::new();
-        for Person { id, nickname } in people {
-            let key = nickname.as_str().to_lowercase();
-            bearers.entry(key).or_default().insert(id);
+        for Person { id, nickname, look } in people {
+            bearers
+                .entry(text::key(nickname.as_str()))
+                .or_default()
+                .insert(id);
+            if let Some(look) = look {
+                bearers.entry(look.clone()).or_default().insert(id);
+            }
         }
         let shared = bearers.into_values().filter(|bearers| bearers.len() > 1);
         Self(shared.flatten().cloned().collect())
@@ -34,10 +40,8 @@ mod tests {
     use crate::protocol::Nickname;
 
     fn person(id: &str, nickname: &str) -> Person {
-        Person {
-            id: ParticipantId::parse(id).expect("an id"),
-            nickname: Nickname::parse(nickname).expect("a nickname"),
-        }
+        let id = ParticipantId::parse(id).expect("an id");
+        Person::new(id, Nickname::parse(nickname).expect("a nickname"))
     }
 
     #[test]
@@ -54,5 +58,33 @@ mod tests {
             tags,
             [Some("#0001".into()), Some("#0002".into()), None, None]
         );
+    }
+
+    #[test]
+    fn those_whose_nicknames_look_the_same_are_tagged() {
+        let people = [
+            person("p_aaaa0001", "Ann"),
+            person("p_aaaa0002", "\u{410}nn"),
+            person("p_aaaa0003", "Lee One"),
+            person("p_aaaa0004", "Lee\u{A0} One"),
+            person("p_aaaa0005", "Anna"),
+        ];
+        let namesakes = Namesakes::among(people.iter());
+        let tagged: Vec<_> = people
+            .iter()
+            .map(|person| namesakes.tag(&person.id).is_some())
+            .collect();
+        assert_eq!(tagged, [true, true, true, true, false]);
+    }
+
+    #[test]
+    fn looks_are_compared_as_they_came_over_the_wire() {
+        let sent = serde_json::to_value(person("p_aaaa0002", "\u{410}nn")).expect("serialises");
+        assert_eq!(sent["look"], "ann");
+        let received: Person = serde_json::from_value(sent).expect("decodes");
+        let plain = person("p_aaaa0001", "ANN");
+        assert_eq!(plain.look, None);
+        let namesakes = Namesakes::among([&received, &plain].into_iter());
+        assert_eq!(namesakes.tag(&plain.id).as_deref(), Some("#0001"));
     }
 }

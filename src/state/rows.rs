@@ -63,10 +63,28 @@ pub struct MessageRow {
 /// The message another one answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Quote {
-    /// Who said what; the text is nothing once it was deleted.
-    Known(Person, Option<String>),
+    /// A message that is loaded.
+    Known {
+        /// Who said it.
+        from: Person,
+        /// What tells them from others of the same nickname.
+        tag: Option<String>,
+        /// What was said; nothing once it was deleted.
+        text: Option<String>,
+    },
     /// It is further up than what is loaded.
     Earlier,
+}
+
+impl Quote {
+    /// The quote of a message, among those who are told apart by `namesakes`.
+    pub fn of(message: &ChatMessage, namesakes: &Namesakes) -> Self {
+        Self::Known {
+            from: message.from.clone(),
+            tag: namesakes.tag(&message.from.id),
+            text: message.text.as_ref().map(ToString::to_string),
+        }
+    }
 }
 
 /// One emoji under a message.
@@ -127,9 +145,10 @@ pub fn local(at_ms: i64, offset: OffsetMinutes) -> OffsetDateTime {
 /// How a quote looks, in short.
 fn quote_key(quote: &Quote) -> u8 {
     match quote {
-        Quote::Known(_, Some(_)) => 0,
-        Quote::Known(_, None) => 1,
-        Quote::Earlier => 2,
+        Quote::Earlier => 0,
+        Quote::Known { tag, text, .. } => {
+            1 + u8::from(tag.is_some()) + 2 * u8::from(text.is_some())
+        }
     }
 }
 
@@ -285,15 +304,10 @@ impl Draw<'_> {
     }
 
     fn on_its_way(&self, pending: &Pending, above: Option<&Row>) -> MessageRow {
-        let from = self
-            .people
-            .me
-            .clone()
-            .zip(self.people.my_nickname().cloned());
         MessageRow {
             id: pending.id,
             seq: None,
-            from: from.map(|(id, nickname)| Person { id, nickname }),
+            from: self.people.myself().cloned(),
             tag: None,
             text: Some(pending.text.to_string()),
             at: None,
@@ -310,10 +324,7 @@ impl Draw<'_> {
 
     fn quote(&self, id: MessageId) -> Quote {
         match self.log.message(id) {
-            Some(message) => Quote::Known(
-                message.from.clone(),
-                message.text.as_ref().map(ToString::to_string),
-            ),
+            Some(message) => Quote::of(message, &self.namesakes),
             None => Quote::Earlier,
         }
     }

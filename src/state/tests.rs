@@ -8,10 +8,10 @@ use crate::protocol::{ChatMessage, ChatText, ErrorCode, MessageId, SessionToken}
 const UTC: &dyn Fn(i64) -> i32 = &|_| 0;
 
 fn person(name: &str) -> Person {
-    Person {
-        id: ParticipantId::parse(&format!("p_{name}")).expect("valid"),
-        nickname: Nickname::parse(name).expect("valid"),
-    }
+    Person::new(
+        ParticipantId::parse(&format!("p_{name}")).expect("valid"),
+        Nickname::parse(name).expect("valid"),
+    )
 }
 
 fn id(number: u64) -> MessageId {
@@ -150,10 +150,7 @@ fn people_come_go_and_are_renamed() {
         count: 3,
         back: false,
     });
-    let renamed = Person {
-        nickname: Nickname::parse("Dan").expect("valid"),
-        ..person("Cai")
-    };
+    let renamed = Person::new(person("Cai").id, Nickname::parse("Dan").expect("valid"));
     state.apply(&ServerMessage::Renamed {
         person: renamed.clone(),
         was: person("Cai").nickname,

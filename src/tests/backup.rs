@@ -20,10 +20,10 @@ fn team() -> RoomName {
 fn message(text: &str) -> NewMessage {
     NewMessage {
         id: new_id(),
-        from: Person {
-            id: participant_id(&new_session_token()),
-            nickname: Nickname::parse("Ann").expect("valid"),
-        },
+        from: Person::new(
+            participant_id(&new_session_token()),
+            Nickname::parse("Ann").expect("valid"),
+        ),
         text: ChatText::parse(text).expect("valid"),
         at: 1,
         reply_to: None,

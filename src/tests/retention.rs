@@ -24,10 +24,10 @@ async fn said(app: &TestApp, room: &str, days: u64, text: &str) -> Seq {
         .expect("after 1970");
     let message = NewMessage {
         id: new_id(),
-        from: Person {
-            id: participant_id(&new_session_token()),
-            nickname: Nickname::parse("Ann").expect("valid"),
-        },
+        from: Person::new(
+            participant_id(&new_session_token()),
+            Nickname::parse("Ann").expect("valid"),
+        ),
         text: ChatText::parse(text).expect("valid"),
         at: i64::try_from(since.as_millis()).expect("fits"),
         reply_to: None,

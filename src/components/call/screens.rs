@@ -1,7 +1,7 @@
 //! The screens that are shared: larger than faces, and not mirrored.
 
 use super::tile::Picture;
-use crate::components::{Icon, IconName, If};
+use crate::components::{Icon, IconName, If, PLACES, isolated};
 use crate::i18n::*;
 use crate::protocol::Source;
 use crate::session::Session;
@@ -48,6 +48,14 @@ fn SharedScreen(
         true => t_string!(i18n, call.your_screen).to_owned(),
         false => t_string!(i18n, call.screen_of).replace("{name}", &name.read()),
     });
+    let shown = move || match mine {
+        true => isolated(t_string!(i18n, call.your_screen), &[]),
+        false => {
+            let [whose, _] = PLACES;
+            let sentence = t_string!(i18n, call.screen_of).replace("{name}", whose);
+            isolated(&sentence, &[name.read().as_str()])
+        }
+    };
     let now = move |screens: &[Screen]| {
         let found = screens.iter().find(|other| other.id == screen.id);
         found
@@ -67,7 +75,7 @@ fn SharedScreen(
                 <p class="tile__link">{words!(i18n, call.picture_paused)}</p>
             </If>
             <p class="tile__name">
-                <span>{title}</span>
+                <span>{shown}</span>
             </p>
         </li>
     }

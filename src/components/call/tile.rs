@@ -64,7 +64,7 @@ pub fn TileView(
                 <PinButton id=pin_id.clone() nickname now />
             </If>
             <p class="tile__name">
-                <Signs now /> <span>{nickname}</span>
+                <Signs now /> <bdi>{nickname}</bdi>
                 {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
                 <MeSign mine />
             </p>

@@ -205,6 +205,7 @@ pub fn Editor(
             <textarea
                 class="composer__text"
                 rows="1"
+                dir="auto"
                 aria-label=words!(i18n, room.edit_message)
                 node_ref=area
                 prop:value=text

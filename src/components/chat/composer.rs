@@ -11,6 +11,7 @@ use crate::i18n::*;
 use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
+use crate::state::namesakes::Namesakes;
 use crate::state::rows::Quote;
 use crate::words;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
@@ -83,6 +84,7 @@ pub fn Composer() -> impl IntoView {
                 class="composer__text"
                 name="text"
                 rows="1"
+                dir="auto"
                 aria-label=words!(i18n, room.message)
                 aria-describedby="composer-error"
                 aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))
@@ -113,9 +115,11 @@ fn ReplyingTo() -> impl IntoView {
     move || {
         let log = session.room.log();
         let quoted = replying.get()?;
+        let people = session.room.people();
         let quote = log.read_untracked().message(quoted).map(|message| {
-            let text = message.text.as_ref().map(ToString::to_string);
-            Quote::Known(message.from.clone(), text)
+            let people = people.read_untracked();
+            let shown = people.here.iter().chain([&message.from]);
+            Quote::of(message, &Namesakes::among(shown))
         });
         let quote = quote.unwrap_or(Quote::Earlier);
         let cancel = view! {

@@ -4,7 +4,7 @@ use super::actions::{Actions, Doing, Editor, Reactions};
 use super::quote::QuoteView;
 use super::text::MessageText;
 use crate::app::Zone;
-use crate::components::Avatar;
+use crate::components::{Avatar, PLACES, isolated};
 use crate::i18n::{day, time_of_day, *};
 use crate::protocol::{ErrorCode, MessageId, Person};
 use crate::session::Session;
@@ -57,15 +57,21 @@ fn NoticeRow(
     notice: Notice,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let sentence = Signal::derive(move || match &notice {
+    let [one, other] = PLACES;
+    let sentence = move || match &notice {
         Notice::Joined(_, name) => {
-            t_string!(i18n, room.joined, nickname = name.as_str()).to_string()
+            let sentence = t_string!(i18n, room.joined, nickname = one).to_string();
+            isolated(&sentence, &[name.as_str()])
         }
-        Notice::Left(_, name) => t_string!(i18n, room.left, nickname = name.as_str()).to_string(),
+        Notice::Left(_, name) => {
+            let sentence = t_string!(i18n, room.left, nickname = one).to_string();
+            isolated(&sentence, &[name.as_str()])
+        }
         Notice::Renamed { was, now, .. } => {
-            t_string!(i18n, room.renamed, was = was.as_str(), now = now.as_str()).to_string()
+            let sentence = t_string!(i18n, room.renamed, was = one, now = other).to_string();
+            isolated(&sentence, &[was.as_str(), now.as_str()])
         }
-    });
+    };
     view! { <li class="notice">{sentence}</li> }
 }
 
@@ -91,9 +97,11 @@ pub fn Message(
         ..
     } = row;
     let head = (!follows).then(|| view! { <MessageHead from=from.clone() tag mine at /> });
-    let avatar = from.filter(|_| !follows).map(|Person { id, nickname }| {
-        view! { <Avatar id nickname=nickname.to_string() /> }
-    });
+    let avatar = from
+        .filter(|_| !follows)
+        .map(|Person { id, nickname, .. }| {
+            view! { <Avatar id nickname=nickname.to_string() /> }
+        });
     let class = class_of(mine, follows, progress);
     let busy = (progress == Progress::Sending).then_some("true");
     let quote = quote.map(|quote| view! { <QuoteView quote /> });
@@ -186,7 +194,7 @@ pub fn MessageHead(
     });
     view! {
         <div class="message__head">
-            <span class=format!("message__name hue-text-{hue}")>{name}</span>
+            <bdi class=format!("message__name hue-text-{hue}")>{name}</bdi>
             {tag.filter(|_| !mine).map(|tag| view! { <span class="tag">{tag}</span> })}
             {time}
         </div>

@@ -14,19 +14,30 @@ pub fn QuoteView(
     quote: Quote,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let name = match &quote {
-        Quote::Known(from, _) => Some(from.nickname.to_string()),
-        Quote::Earlier => None,
+    let (name, tag) = match &quote {
+        Quote::Known { from, tag, .. } => (Some(from.nickname.to_string()), tag.clone()),
+        Quote::Earlier => (None, None),
     };
     let words = Signal::derive(move || match &quote {
-        Quote::Known(_, Some(text)) => shortened(text),
-        Quote::Known(_, None) => t_string!(i18n, room.deleted).to_owned(),
+        Quote::Known {
+            text: Some(text), ..
+        } => shortened(text),
+        Quote::Known { text: None, .. } => t_string!(i18n, room.deleted).to_owned(),
         Quote::Earlier => t_string!(i18n, room.earlier).to_owned(),
     });
     view! {
         <blockquote class="quote">
-            {name.map(|name| view! { <b class="quote__name">{name}</b> })}
-            <span class="quote__text">{words}</span>
+            {name
+                .map(|name| {
+                    view! {
+                        <b class="quote__name" dir="auto">
+                            {name}
+                        </b>
+                    }
+                })} {tag.map(|tag| view! { <span class="tag">{tag}</span> })}
+            <span class="quote__text" dir="auto">
+                {words}
+            </span>
         </blockquote>
     }
 }

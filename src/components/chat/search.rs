@@ -6,11 +6,12 @@
 use super::message::MessageHead;
 use super::text::MessageText;
 use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around};
-use crate::components::{Icon, IconName};
+use crate::components::{Icon, IconName, PLACES, isolated};
 use crate::i18n::*;
 use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
+use crate::state::namesakes::Namesakes;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -75,6 +76,7 @@ pub fn SearchBox() -> impl IntoView {
             <input
                 class="search__input"
                 type="search"
+                dir="auto"
                 name="q"
                 maxlength="100"
                 value=typed
@@ -157,6 +159,7 @@ fn Results(
     let i18n = use_i18n();
     let name = expect_context::<Session>().name();
     let FoundMessages { messages, more } = found;
+    let namesakes = namesakes(&messages);
     let count = messages.len();
     let older = messages.last().map(|message| message.seq).filter(|_| more);
     let older = older.map(|seq| {
@@ -167,21 +170,23 @@ fn Results(
             </a>
         }
     });
-    let sentence = Signal::derive(move || {
-        let query = words.as_str();
-        match (count, more || before.is_some()) {
+    let sentence = move || {
+        let [query, _] = PLACES;
+        let sentence = match (count, more || before.is_some()) {
             (0, _) => t_string!(i18n, room.found_none, query = query).to_string(),
             (1, false) => t_string!(i18n, room.found_one, count = 1, query = query).to_string(),
             (_, false) => t_string!(i18n, room.found, count = count, query = query).to_string(),
             (_, true) => t_string!(i18n, room.found_more, count = count, query = query).to_string(),
-        }
-    });
+        };
+        isolated(&sentence, &[words.as_str()])
+    };
     let rows = messages.into_iter().map(|message| {
         let path = format!("{}?at={}#found", name.path(), message.seq);
+        let tag = namesakes.tag(&message.from.id);
         view! {
             <li class="found__item">
                 <a class="found__link" href=path rel=name.link_rel()>
-                    <Plain message />
+                    <Plain message tag />
                 </a>
             </li>
         }
@@ -209,8 +214,10 @@ fn Around(
         #[cfg(feature = "hydrate")]
         crate::browser::scroll::into_view("found");
     });
+    let namesakes = namesakes(&found.messages);
     let rows = found.messages.into_iter().map(move |message| {
         let chosen = message.seq == seq;
+        let tag = namesakes.tag(&message.from.id);
         view! {
             <li
                 class="found__item"
@@ -218,7 +225,7 @@ fn Around(
                 id=chosen.then_some("found")
                 aria-current=chosen.then_some("true")
             >
-                <Plain message linked=true />
+                <Plain message tag linked=true />
             </li>
         }
         .into_any()
@@ -230,11 +237,21 @@ fn Around(
     }
 }
 
+/// Whose nicknames look the same, among the people here and the authors of messages.
+fn namesakes(messages: &[ChatMessage]) -> Namesakes {
+    let people = expect_context::<Session>().room.people();
+    let people = people.read_untracked();
+    let authors = messages.iter().map(|message| &message.from);
+    Namesakes::among(people.here.iter().chain(authors))
+}
+
 /// A message to read only.
 #[component]
 fn Plain(
     /// Which.
     message: ChatMessage,
+    /// What tells its author from others of the same nickname.
+    tag: Option<String>,
     /// Whether web addresses are links; not inside another link.
     #[prop(optional)]
     linked: bool,
@@ -251,10 +268,15 @@ fn Plain(
     let said = match text {
         None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
         Some(text) if linked => view! { <MessageText text /> }.into_any(),
-        Some(text) => view! { <p class="message__text">{text}</p> }.into_any(),
+        Some(text) => view! {
+            <p class="message__text" dir="auto">
+                {text}
+            </p>
+        }
+        .into_any(),
     };
     view! {
-        <MessageHead from=Some(from) tag=None mine at=Some(message.at) />
+        <MessageHead from=Some(from) tag mine at=Some(message.at) />
         {said}
     }
 }

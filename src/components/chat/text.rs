@@ -1,42 +1,10 @@
 //! The text of a message: plain words, with web addresses made into links.
 
+use crate::protocol::text::links::{Piece, pieces};
 use leptos::prelude::*;
-use linkify::{LinkFinder, LinkKind};
 
-/// A piece of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    /// Words.
-    Words(String),
-    /// An `http` or `https` address.
-    Link(String),
-}
-
-/// Takes a text apart. Put together again, the pieces are the text.
-pub fn pieces(text: &str) -> Vec<Piece> {
-    let mut finder = LinkFinder::new();
-    finder.kinds(&[LinkKind::Url]);
-    let mut pieces: Vec<Piece> = Vec::new();
-    for span in finder.spans(text) {
-        let link = span.kind().is_some() && is_web_address(span.as_str());
-        match (link, pieces.last_mut()) {
-            (true, _) => pieces.push(Piece::Link(span.as_str().to_owned())),
-            (false, Some(Piece::Words(words))) => words.push_str(span.as_str()),
-            (false, _) => pieces.push(Piece::Words(span.as_str().to_owned())),
-        }
-    }
-    pieces
-}
-
-/// Only these two schemes become links; anything else stays words.
-fn is_web_address(address: &str) -> bool {
-    let scheme = address
-        .split_once("://")
-        .map(|(scheme, _)| scheme.to_ascii_lowercase());
-    matches!(scheme.as_deref(), Some("http" | "https"))
-}
-
-/// Draws a text: text nodes and links, never markup.
+/// Draws a text: text nodes and links, never markup. Each paragraph has the direction of its
+/// own first letter (`style/chat.css`), and a link runs from left to right in it.
 #[component]
 pub fn MessageText(
     /// What was said.
@@ -47,57 +15,16 @@ pub fn MessageText(
         Piece::Link(address) => {
             let href = address.clone();
             view! {
-                <a href=href target="_blank" rel="noopener noreferrer nofollow ugc">
+                <a href=href dir="ltr" target="_blank" rel="noopener noreferrer nofollow ugc">
                     {address}
                 </a>
             }
             .into_any()
         }
     });
-    view! { <p class="message__text">{pieces.collect_view()}</p> }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn links(text: &str) -> Vec<String> {
-        let links = pieces(text).into_iter().filter_map(|piece| match piece {
-            Piece::Link(address) => Some(address),
-            Piece::Words(_) => None,
-        });
-        links.collect()
-    }
-
-    #[test]
-    fn only_web_addresses_become_links() {
-        assert_eq!(
-            links("see https://noom.example/a?b=c, ok"),
-            ["https://noom.example/a?b=c"]
-        );
-        assert_eq!(links("(http://a.example)"), ["http://a.example"]);
-        assert_eq!(
-            links("주소는 https://ko.example/방 이에요"),
-            ["https://ko.example/방"]
-        );
-        assert_eq!(
-            links("javascript:alert(1) javascript://a.b/%0aalert(1)"),
-            [""; 0]
-        );
-        assert_eq!(
-            links("data:text/html,x ftp://a.example vbscript://x mailto:a@b.c"),
-            [""; 0]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn the_pieces_are_the_text(text in ".{0,300}") {
-            let joined: String = pieces(&text).into_iter().map(|piece| match piece {
-                Piece::Words(text) | Piece::Link(text) => text,
-            }).collect();
-            prop_assert_eq!(joined, text);
-        }
+    view! {
+        <p class="message__text" dir="auto">
+            {pieces.collect_view()}
+        </p>
     }
 }

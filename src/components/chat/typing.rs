@@ -1,5 +1,6 @@
 //! Who is typing.
 
+use crate::components::{PLACES, isolated};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
@@ -10,22 +11,19 @@ use leptos::prelude::*;
 pub fn TypingPeople() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let sentence = Signal::derive(move || {
+    let [one, other] = PLACES;
+    let sentence = move || {
         let typing = session.room.typing().get().0;
         let names: Vec<String> = typing.iter().map(|id| session.nickname_of(id)).collect();
-        match names.as_slice() {
-            [] => String::new(),
-            [one] => t_string!(i18n, room.typing_one, nickname = one.as_str()).to_string(),
-            [one, other] => t_string!(
-                i18n,
-                room.typing_two,
-                one = one.as_str(),
-                other = other.as_str()
-            )
-            .to_string(),
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let sentence = match names.len() {
+            0 => String::new(),
+            1 => t_string!(i18n, room.typing_one, nickname = one).to_string(),
+            2 => t_string!(i18n, room.typing_two, one = one, other = other).to_string(),
             _ => t_string!(i18n, room.typing_many).to_owned(),
-        }
-    });
+        };
+        isolated(&sentence, &names)
+    };
     view! {
         <p class="chat__typing" aria-live="polite">
             {sentence}

@@ -59,10 +59,7 @@ impl RoomHandle {
         id: MessageId,
         text: ChatText,
     ) -> Result<ChatMessage, RoomError> {
-        let from = Person {
-            id: participant_id(author),
-            nickname,
-        };
+        let from = Person::new(participant_id(author), nickname);
         let letter = |answer| Letter::Post {
             from: from.clone(),
             id,

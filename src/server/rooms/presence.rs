@@ -46,10 +46,7 @@ impl Room {
     fn come_in(&mut self, join: Join, now: Now) -> Vec<Effect> {
         let back = self.is_back(&join, now);
         self.away.retain(|away| away.person.id != join.id);
-        let person = Person {
-            id: join.id.clone(),
-            nickname: join.nickname.clone(),
-        };
+        let person = Person::new(join.id.clone(), join.nickname.clone());
         self.members.push(Member {
             person: person.clone(),
             line: Line::Up(join.link),
@@ -203,13 +200,17 @@ impl Room {
 
 /// What is left of a frame for history.
 fn history_bytes(people: &[Person], in_call: usize) -> usize {
-    /// Bytes of a person's entry beside the nickname (which may double by escaping).
-    const PERSON_BYTES: usize = 48;
+    /// Bytes of a person's entry beside the nickname (which may double by escaping) and
+    /// its look.
+    const PERSON_BYTES: usize = 60;
     /// Bytes of an entry of the call.
     const CALL_BYTES: usize = 112;
     let names: usize = people
         .iter()
-        .map(|p| PERSON_BYTES + 2 * p.nickname.as_str().len())
+        .map(|p| {
+            let look = p.look.as_ref().map_or(0, String::len);
+            PERSON_BYTES + 2 * (p.nickname.as_str().len() + look)
+        })
         .sum();
     let taken = JOINED_FRAME_BYTES + names + CALL_BYTES * in_call;
     MAX_FRAME_BYTES.saturating_sub(taken).max(MIN_HISTORY_BYTES)

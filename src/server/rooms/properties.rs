@@ -306,10 +306,7 @@ impl World {
                 id,
             } => {
                 let (id, text) = message(id);
-                let from = Person {
-                    id: participant_id(&session(number)),
-                    nickname: nickname(0),
-                };
+                let from = Person::new(participant_id(&session(number)), nickname(0));
                 let ticket = Ticket(0);
                 self.command(
                     room,

@@ -266,8 +266,9 @@ impl Room {
         if person.nickname == nickname {
             return None;
         }
-        let was = std::mem::replace(&mut person.nickname, nickname);
-        let person = person.clone();
+        let renamed = Person::new(person.id.clone(), nickname);
+        let was = std::mem::replace(person, renamed.clone()).nickname;
+        let person = renamed;
         Some(ServerMessage::Renamed { person, was })
     }
 }

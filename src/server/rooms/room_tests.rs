@@ -54,10 +54,10 @@ fn join(link: u64) -> Command {
 }
 
 fn message(seq: Seq, text: &str) -> ChatMessage {
-    let from = Person {
-        id: participant_id(&new_session_token()),
-        nickname: Nickname::parse("Ann").expect("valid"),
-    };
+    let from = Person::new(
+        participant_id(&new_session_token()),
+        Nickname::parse("Ann").expect("valid"),
+    );
     let id = MessageId(uuid::Uuid::from_u128(u128::from(seq)));
     ChatMessage::said(seq, id, from, ChatText::parse(text).expect("valid"), 0)
 }

@@ -253,7 +253,7 @@ mod tests {
         let message = MessageId(uuid::Uuid::from_u64_pair(0, number));
         ChatMessage {
             reply_to,
-            ..ChatMessage::said(number, message, Person { id, nickname }, text, 0)
+            ..ChatMessage::said(number, message, Person::new(id, nickname), text, 0)
         }
     }
 

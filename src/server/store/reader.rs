@@ -236,10 +236,10 @@ pub fn check(connection: &Connection) -> Result<(), StoreError> {
 
 /// Reads one row of [`COLUMNS`].
 pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
-    let from = Person {
-        id: ParticipantId::parse(&row.get::<_, String>(2)?).map_err(|rule| bad(2, rule))?,
-        nickname: Nickname::parse(&row.get::<_, String>(3)?).map_err(|rule| bad(3, rule))?,
-    };
+    let from = Person::new(
+        ParticipantId::parse(&row.get::<_, String>(2)?).map_err(|rule| bad(2, rule))?,
+        Nickname::parse(&row.get::<_, String>(3)?).map_err(|rule| bad(3, rule))?,
+    );
     let uuid = |bytes: [u8; 16]| MessageId(uuid::Uuid::from_bytes(bytes));
     let text: String = row.get(4)?;
     let text = match text.as_str() {

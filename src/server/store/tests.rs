@@ -13,10 +13,10 @@ fn room(name: &str) -> RoomName {
 fn message(id: u128, text: &str) -> NewMessage {
     NewMessage {
         id: MessageId(uuid::Uuid::from_u128(id)),
-        from: Person {
-            id: participant_id(&new_session_token()),
-            nickname: Nickname::parse("Ann").expect("valid"),
-        },
+        from: Person::new(
+            participant_id(&new_session_token()),
+            Nickname::parse("Ann").expect("valid"),
+        ),
         text: ChatText::parse(text).expect("valid"),
         at: 1,
         reply_to: None,
