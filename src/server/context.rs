@@ -5,6 +5,7 @@ use super::{
     config::Config,
     http::{Addresses, Assets, Gauges, Polls},
     limits::Timing,
+    retention::SweepStatus,
     rooms::{RoomRules, Rooms},
     sfu::Sfu,
     store::Store,
@@ -35,6 +36,8 @@ pub struct AppContext {
     pub addresses: Addresses,
     /// The connections that poll.
     pub polls: Polls,
+    /// Whether a sweep of old messages waits.
+    pub sweeps: SweepStatus,
     /// How long things may take.
     #[from_ref(skip)]
     pub timing: Timing,
@@ -82,6 +85,7 @@ impl AppContext {
             gauges: Arc::default(),
             addresses: Addresses::default(),
             polls: Polls::default(),
+            sweeps: SweepStatus::default(),
             timing,
             pages: Handle::current(),
             stopping,

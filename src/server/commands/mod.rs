@@ -1,10 +1,11 @@
 //! What `noom` does besides serving: copy the database out, put a copy back, write a
-//! conversation down.
+//! conversation down, confirm a sweep that waits.
 //!
 //! Each command works on the data directory by itself and says in one line what it did.
 //! Whether a server runs on it meanwhile is the store's to know.
 
 use super::{
+    clock::Moment,
     config::{Config, ConfigError, Flags},
     store::{self, FileError, Format},
 };
@@ -42,6 +43,9 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Confirms that the clock is right, so that old messages are deleted that wait because
+    /// of a doubt about it; the server may run meanwhile. Good for a day
+    ConfirmSweep,
     /// Writes down what was said in a room; the server may run meanwhile
     Export {
         /// The name of the room
@@ -96,6 +100,11 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
         Command::Backup { file, force } => {
             let bytes = store::backup(&database, file, *force)?;
             say(&format!("{}: {bytes} bytes", file.display()))
+        }
+        Command::ConfirmSweep => {
+            store::confirm_sweep(&database, Moment::now().wall_ms)?;
+            let line = "confirmed; a running server deletes old messages within a minute";
+            say(&format!("{}: {line}", database.display()))
         }
         Command::Export {
             room,

@@ -85,8 +85,15 @@ pub async fn ready(State(context): State<AppContext>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = json!({ "ready": ready, "problems": problems });
+    let body = json!({ "ready": ready, "problems": problems, "notes": notes(&context) });
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// What an operator should know and what keeps nobody from using the server.
+fn notes(context: &AppContext) -> BTreeMap<&'static str, &'static str> {
+    let waiting = context.sweeps.waiting();
+    let retention = waiting.map(|doubt| ("retention", doubt.sentence()));
+    retention.into_iter().collect()
 }
 
 /// What is wrong: `disk` where there is no space, `database` for anything else.

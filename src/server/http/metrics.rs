@@ -40,6 +40,9 @@ fn write_present(text: &mut String, context: &AppContext) {
             sockets,
         ),
     ];
+    let waits = u64::from(context.sweeps.waiting().is_some());
+    let help = "1 while old messages are not deleted because the clock is in doubt.";
+    gauges.push(("noom_sweep_waiting", help, waits));
     if let Ok(free) = disk::free_bytes(&context.config.data_dir) {
         let help = "Bytes free where the data directory is.";
         gauges.push(("noom_disk_free_bytes", help, free));

@@ -14,6 +14,7 @@ mod export;
 mod file;
 mod lock;
 mod reader;
+mod record;
 mod restore;
 mod schema;
 mod search;
@@ -29,6 +30,7 @@ pub use change::{Change, Changed, What};
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
+pub use record::{SweepRecord, WaitingSweep, confirm_sweep};
 pub use restore::{Restored, restore};
 pub use sweep::{Expired, Expiry};
 
@@ -235,6 +237,42 @@ impl Store {
         self.readers
             .run(move |connection| sweep::expired(connection, &room, expiry, limit))
             .await
+    }
+
+    /// How many messages of a room are too old, not counting those that are too many anyway;
+    /// and how many it has.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn due(&self, room: &RoomName, expiry: Expiry) -> Result<(u64, u64), StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| sweep::due(connection, &room, expiry))
+            .await
+    }
+
+    /// What is remembered of the last sweeps.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn sweep_record(&self) -> Result<SweepRecord, StoreError> {
+        self.readers.run(record::read).await
+    }
+
+    /// When the operator confirmed a sweep last, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn sweep_confirmed_at(&self) -> Result<Option<i64>, StoreError> {
+        self.readers.run(record::confirmed_at).await
+    }
+
+    /// Remembers the last sweeps.
+    ///
+    /// # Errors
+    /// It is not remembered; the next sweep is more careful than it need be.
+    pub async fn note_sweep(&self, record: SweepRecord) -> Result<(), StoreError> {
+        self.writer.note_sweep(record).await
     }
 
     /// Deletes messages in one transaction, their reactions and their words in the index

@@ -145,16 +145,16 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// The epoch of this database, drawn when it was made.
 pub fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
-    let read = |connection: &Connection| {
-        let query = "SELECT value FROM meta WHERE key = 'epoch'";
-        connection
-            .query_row(query, [], |row| row.get::<_, String>(0))
-            .optional()
-    };
-    if read(connection)?.is_none() {
+    if read_meta(connection, "epoch")?.is_none() {
         let insert = "INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?1)";
         connection.execute(insert, [new_epoch().as_str()])?;
     }
-    let text = read(connection)?.unwrap_or_default();
+    let text = read_meta(connection, "epoch")?.unwrap_or_default();
     Epoch::parse(&text).map_err(|rule| StoreError::BadRow(rule.to_owned()))
+}
+
+/// One entry of the table of single values.
+pub fn read_meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    Ok(select.query_row([key], |row| row.get(0)).optional()?)
 }

@@ -76,6 +76,32 @@ pub fn expired(
     Ok(rows.collect::<Result<Vec<_>, _>>()?)
 }
 
+/// How many messages of a room are too old, not counting those that are too many anyway; and
+/// how many it has.
+pub fn due(
+    connection: &Connection,
+    room: &RoomName,
+    expiry: Expiry,
+) -> Result<(u64, u64), StoreError> {
+    let Some(room_id) = reader::room_id(connection, room)? else {
+        return Ok((0, 0));
+    };
+    let last = match expiry.newest {
+        Some(newest) => seq_beyond(connection, room_id, newest)?,
+        None => 0,
+    };
+    let query = "SELECT count(*) FILTER (WHERE at < ?2 AND seq > ?3), count(*)
+                 FROM messages WHERE room_id = ?1";
+    let mut statement = connection.prepare_cached(query)?;
+    let before = expiry.before_ms.unwrap_or(i64::MIN);
+    let count = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+    Ok(
+        statement.query_row(params![room_id, before, last], |row| {
+            Ok((count(row, 0)?, count(row, 1)?))
+        })?,
+    )
+}
+
 /// The place of the newest message that is beyond the `newest` ones; 0 where none is.
 fn seq_beyond(connection: &Connection, room_id: i64, newest: u32) -> Result<i64, StoreError> {
     let query = "SELECT seq FROM messages WHERE room_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2";

@@ -12,7 +12,7 @@ use super::{
     Appended, StoreError,
     append::append,
     change::{self, Changed},
-    search, sweep,
+    record, search, sweep,
     upkeep::{Upkeep, check},
     writer::{Job, Queue, Waited},
 };
@@ -83,6 +83,10 @@ impl Thread {
                 Job::Check(answer) => drop(answer.send(self.store(0, check))),
                 Job::Forget(rows, answer) => {
                     let done = self.store(0, |connection| sweep::forget(connection, &rows));
+                    let _ = answer.send(done);
+                }
+                Job::NoteSweep(note, answer) => {
+                    let done = self.store(0, |connection| record::write(connection, note));
                     let _ = answer.send(done);
                 }
                 Job::Wipe(first, answer) => drop(answer.send(self.wipe(first))),

@@ -2,7 +2,7 @@
 //! answered when it is durable.
 
 use super::{
-    Appended, NewMessage, StoreError,
+    Appended, NewMessage, StoreError, SweepRecord,
     change::{Change, Changed},
     thread::Thread,
 };
@@ -32,6 +32,8 @@ pub enum Job {
     Forget(Vec<i64>, Answer<()>),
     /// Take what was deleted out of index and log; whether this is the first step of it.
     Wipe(bool, Answer<bool>),
+    /// Remember the last sweeps.
+    NoteSweep(SweepRecord, Answer<()>),
     /// Put every message into the index of words.
     Index(Answer<()>),
     /// Fold the WAL in and end.
@@ -95,6 +97,11 @@ impl Writer {
     /// Waits for a step of taking what was deleted out of index and log.
     pub async fn wipe(&self, first: bool) -> Result<bool, StoreError> {
         self.ask(|answer| Job::Wipe(first, answer)).await
+    }
+
+    /// Waits until the last sweeps are remembered.
+    pub async fn note_sweep(&self, record: SweepRecord) -> Result<(), StoreError> {
+        self.ask(|answer| Job::NoteSweep(record, answer)).await
     }
 
     /// Waits until every message is in the index of words.
