@@ -1,9 +1,9 @@
 //! A disk that is full, a database that somebody else holds: refused, told, recovered.
 
-use super::harness::{Client, TestApp, new_id};
+use super::harness::{Client, TestApp, data_directory, new_id};
 use crate::protocol::{ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage};
 use rusqlite::Connection;
-use std::{io::Write, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{io::Write, path::Path, process::Command, time::Duration};
 
 /// Says something that may be refused.
 async fn tries(client: &mut Client, id: MessageId, text: &str) -> Result<ChatMessage, ErrorCode> {
@@ -159,7 +159,7 @@ struct SmallDisk<'a>(&'a Path);
 impl<'a> SmallDisk<'a> {
     /// Mounts it, where we may.
     fn mount(on: &'a Path, size: &str) -> Option<Self> {
-        let options = format!("size={size}");
+        let options = format!("size={size},mode=0700");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(on);
         let mounted = mount.output().is_ok_and(|done| done.status.success());
@@ -175,7 +175,7 @@ impl Drop for SmallDisk<'_> {
 
 #[tokio::test]
 async fn a_full_disk_refuses_is_told_and_stores_again_when_there_is_space() {
-    let data = Arc::new(tempfile::tempdir().expect("tempdir"));
+    let data = data_directory();
     let Some(_disk) = SmallDisk::mount(data.path(), "8m") else {
         let _ = writeln!(
             std::io::stderr(),

@@ -15,6 +15,7 @@ use clap::Parser;
 use futures::{SinkExt, StreamExt};
 use std::{
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -73,6 +74,13 @@ pub fn hasty() -> Timing {
     }
 }
 
+/// An empty data directory, with the rights of one that the server made.
+pub fn data_directory() -> Arc<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    let private = std::fs::Permissions::from_mode(0o700);
+    Arc::new(builder.permissions(private).tempdir().expect("tempdir"))
+}
+
 impl TestApp {
     /// A server with the defaults.
     pub async fn start() -> Self {
@@ -81,7 +89,7 @@ impl TestApp {
 
     /// A server with these timings and flags.
     pub async fn start_with(timing: Timing, flags: &[&str]) -> Self {
-        let data = Arc::new(tempfile::tempdir().expect("tempdir"));
+        let data = data_directory();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         Self::on(data, timing, flags).await
     }

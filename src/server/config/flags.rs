@@ -22,6 +22,11 @@ pub struct Flags {
     /// [default: ./data]
     #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<String>,
+    /// Which rights the data directory may have where it is there already: private (its
+    /// owner only, the user the server runs as) or any [env: NOOM_DATA_DIR_RIGHTS]
+    /// [default: private]
+    #[arg(long, value_name = "private|any", global = true)]
+    pub data_dir_rights: Option<String>,
     /// The origin people use, for example https://meet.example.org; requests of other
     /// origins are refused [env: NOOM_PUBLIC_URL] [default: derived from each request]
     #[arg(long, value_name = "URL")]
@@ -103,10 +108,11 @@ pub struct Flags {
 
 impl Flags {
     /// Each setting's name and what the command line says of it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 22] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 23] {
         [
             ("listen", self.listen.as_ref()),
             ("data-dir", self.data_dir.as_ref()),
+            ("data-dir-rights", self.data_dir_rights.as_ref()),
             ("public-url", self.public_url.as_ref()),
             ("p2p-max", self.p2p_max.as_ref()),
             ("call-capacity", self.call_capacity.as_ref()),

@@ -7,7 +7,11 @@ use super::{
 };
 use crate::{
     protocol::IceServer,
-    server::{http::Origin, relays::TurnTls},
+    server::{
+        http::Origin,
+        relays::TurnTls,
+        store::{Rights, StoreOptions},
+    },
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -194,6 +198,24 @@ impl Layers {
         };
         let format = self.parse("log-format", "text or json", parse)?;
         Ok(format.unwrap_or(LogFormat::Text))
+    }
+
+    /// Who may read the data directory.
+    fn data_dir_rights(&self) -> Result<Rights, ConfigError> {
+        let parse = |text: &str| match text {
+            "private" => Some(Rights::Private),
+            "any" => Some(Rights::Any),
+            _ => None,
+        };
+        let rights = self.parse("data-dir-rights", "private or any", parse)?;
+        Ok(rights.unwrap_or_default())
+    }
+
+    /// What is set of the store.
+    pub fn store(&self) -> Result<StoreOptions, ConfigError> {
+        Ok(StoreOptions {
+            rights: self.data_dir_rights()?,
+        })
     }
 
     /// How long messages are kept.

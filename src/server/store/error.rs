@@ -1,5 +1,6 @@
 //! What can go wrong with the store.
 
+use super::rights::RightsError;
 use std::sync::Arc;
 
 /// Why the store did not do it. Nothing was stored; asking again later is safe.
@@ -14,6 +15,9 @@ pub enum StoreError {
     /// Another process holds the data directory.
     #[error("another Noom uses it")]
     InUse,
+    /// Others may use the data directory, too.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     /// The store was closed: the server stops.
     #[error("the store is closed")]
     Closed,

@@ -16,6 +16,7 @@ mod lock;
 mod reader;
 mod record;
 mod restore;
+mod rights;
 mod schema;
 mod search;
 mod sweep;
@@ -32,6 +33,7 @@ pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
 pub use record::{SweepRecord, WaitingSweep, confirm_sweep};
 pub use restore::{Restored, restore};
+pub use rights::{Rights, RightsError};
 pub use sweep::{Expired, Expiry};
 
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
@@ -73,6 +75,13 @@ pub struct Page {
     pub more: bool,
 }
 
+/// What an operator may set of the store.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoreOptions {
+    /// Which rights the directory may have where it is there already.
+    pub rights: Rights,
+}
+
 /// A handle to the store; cloning it is cheap.
 #[derive(Clone)]
 pub struct Store {
@@ -89,12 +98,10 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`]; the operator mends it, the server does not start.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)
-                .map_err(|error| StoreError::Directory(Arc::new(error)))?;
-        }
+    pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        rights::prepare(path, options.rights)?;
         let lock = DataLock::wait_for(path)?;
+        rights::make_file(path).map_err(|error| StoreError::Directory(Arc::new(error)))?;
         let mut connection = schema::connect(path)?;
         schema::migrate(&mut connection)?;
         let epoch = schema::epoch(&connection)?;

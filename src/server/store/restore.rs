@@ -9,6 +9,7 @@ use super::{
     backup::copy,
     file::{FileError, NewFile, directory, refuse_database, sync, with_end},
     lock::DataLock,
+    rights::{make_directory, make_private},
     schema,
 };
 use rusqlite::Connection;
@@ -37,7 +38,7 @@ pub fn restore(database: &Path, file: &Path) -> Result<Restored, FileError> {
     let home = directory(database);
     fs::metadata(file).map_err(FileError::io(file))?;
     refuse_database(database, file)?;
-    fs::create_dir_all(home).map_err(FileError::io(home))?;
+    make_directory(home).map_err(FileError::io(home))?;
     let _lock = DataLock::take(database).map_err(|error| match error {
         StoreError::InUse => FileError::InUse(home.to_owned()),
         error => FileError::database(home)(error),
@@ -122,6 +123,7 @@ fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
     fs::hard_link(database, &former)
         .or_else(|_| fs::copy(database, &former).map(drop))
         .map_err(FileError::io(&former))?;
+    make_private(&former).map_err(FileError::io(&former))?;
     sync(&former)?;
     for end in ["-wal", "-journal"] {
         match fs::rename(with_end(database, end), with_end(&former, end)) {

@@ -10,7 +10,7 @@ fn room(name: &str) -> RoomName {
     RoomName::parse(name).expect("valid")
 }
 
-fn message(id: u128, text: &str) -> NewMessage {
+pub(super) fn message(id: u128, text: &str) -> NewMessage {
     NewMessage {
         id: MessageId(uuid::Uuid::from_u128(id)),
         from: Person {
@@ -24,7 +24,8 @@ fn message(id: u128, text: &str) -> NewMessage {
 }
 
 fn open(directory: &tempfile::TempDir) -> Store {
-    Store::open(&directory.path().join("deep/noom.db")).expect("opens")
+    let database = directory.path().join("deep/noom.db");
+    Store::open(&database, &StoreOptions::default()).expect("opens")
 }
 
 #[tokio::test]
@@ -274,7 +275,8 @@ async fn words_are_found_by_any_part_in_any_script_and_only_where_they_are() {
 #[tokio::test]
 async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
     let directory = tempfile::tempdir().expect("tempdir");
-    let path = directory.path().join("old.db");
+    let path = directory.path().join("deep/old.db");
+    rights::make_directory(&directory.path().join("deep")).expect("made");
     let connection = schema::connect(&path).expect("opens");
     connection
         .execute_batch(schema::FIRST_VERSION)
@@ -290,7 +292,8 @@ async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
         ))
         .expect("a message");
     drop(connection);
-    let store = Store::open(&path).expect("migrates");
+    rights::make_private(&path).expect("as it is made today");
+    let store = Store::open(&path, &StoreOptions::default()).expect("migrates");
     let found = store.search(&room("a"), "이야", None, 9).await;
     let found = found.expect("searches").messages;
     assert_eq!((found.len(), found[0].words()), (1, "옛날 이야기"));
