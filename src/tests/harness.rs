@@ -94,9 +94,10 @@ impl TestApp {
         Self::on(data, timing, flags).await
     }
 
-    /// A server with the defaults, on this directory.
-    pub async fn start_in(data: Arc<tempfile::TempDir>) -> Self {
-        Self::on(data, patient(), Vec::new()).await
+    /// A server with these flags, on this directory.
+    pub async fn start_in(data: Arc<tempfile::TempDir>, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self::on(data, patient(), flags).await
     }
 
     /// A server on this data.
@@ -138,6 +139,11 @@ impl TestApp {
     /// Stops it as SIGTERM does and waits for its end.
     pub async fn stop(self) {
         self.restart_later().await;
+    }
+
+    /// Stops it and keeps its data.
+    pub async fn stop_and_keep(self) -> Arc<tempfile::TempDir> {
+        self.restart_later().await.0
     }
 
     /// Stops it and starts it again on the same data.

@@ -10,7 +10,7 @@ use crate::{
     server::{
         http::Origin,
         relays::TurnTls,
-        store::{Rights, StoreOptions},
+        store::{Quota, Rights, StoreOptions},
     },
 };
 use std::{
@@ -24,6 +24,9 @@ use tracing_subscriber::EnvFilter;
 
 /// What an address looks like.
 const ADDRESS: &str = "an address as IP:port, for example 127.0.0.1:3000";
+
+/// Most bytes that can be set as a bound. A petabyte: SQLite holds less.
+const MAX_BYTES: u64 = 1_000_000_000_000_000;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,6 +218,19 @@ impl Layers {
     pub fn store(&self) -> Result<StoreOptions, ConfigError> {
         Ok(StoreOptions {
             rights: self.data_dir_rights()?,
+            quota: self.quota()?,
+        })
+    }
+
+    /// How much may be stored.
+    fn quota(&self) -> Result<Quota, ConfigError> {
+        let accepted = "a number of bytes from 0 to 1000000000000000; 0 is no bound";
+        let bytes = |name, default| self.number(name, default, 0..=MAX_BYTES, accepted);
+        let default = Quota::default();
+        Ok(Quota {
+            room_bytes: bytes("room-bytes", default.room_bytes)?,
+            history_bytes: bytes("history-bytes", default.history_bytes)?,
+            disk_reserve: bytes("disk-reserve", default.disk_reserve)?,
         })
     }
 

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 /// disk: orchestrators ask every few seconds.
 const CHECK_WITHIN: Duration = Duration::from_millis(1500);
 
-/// Bytes free below which the disk counts as full. 2 MiB: the write-ahead log needs room to
-/// grow before it is folded.
+/// Bytes free below which the disk counts as full, where no larger reserve is set. 2 MiB: the
+/// write-ahead log needs room to grow before it is folded.
 const MIN_FREE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// How many sockets are open, and a way to wait for none.
@@ -85,7 +85,12 @@ pub async fn ready(State(context): State<AppContext>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = json!({ "ready": ready, "problems": problems, "notes": notes(&context) });
+    let bytes = json!({
+        "stored": context.store.stored_bytes(),
+        "bound": context.config.store.quota.history_bytes,
+    });
+    let notes = notes(&context);
+    let body = json!({ "ready": ready, "problems": problems, "notes": notes, "bytes": bytes });
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
@@ -103,13 +108,14 @@ async fn problems(context: &AppContext) -> BTreeMap<&'static str, &'static str> 
     let config = context.config.clone();
     let free = tokio::task::spawn_blocking(move || disk::free_bytes(&config.data_dir));
     let free = tokio::time::timeout(CHECK_WITHIN / 2, free).await;
-    if matches!(free, Ok(Ok(Ok(free))) if free < MIN_FREE_BYTES) {
+    let least = MIN_FREE_BYTES.max(context.config.store.quota.disk_reserve);
+    if matches!(free, Ok(Ok(Ok(free))) if free < least) {
         problems.insert("disk", "is full or nearly so");
     }
     let check = tokio::time::timeout(CHECK_WITHIN, context.store.check());
     let wrong = match check.await {
         Ok(Ok(())) => return problems,
-        Ok(Err(error)) if error.is_full() => ("disk", "is full"),
+        Ok(Err(error)) if error.is_disk_full() => ("disk", "is full"),
         Ok(Err(error)) => {
             tracing::error!(%error, "the database is not well");
             ("database", "cannot be read or written")

@@ -1,6 +1,6 @@
 //! What can go wrong with the store.
 
-use super::rights::RightsError;
+use super::{quota::Full, rights::RightsError};
 use std::sync::Arc;
 
 /// Why the store did not do it. Nothing was stored; asking again later is safe.
@@ -18,6 +18,9 @@ pub enum StoreError {
     /// Others may use the data directory, too.
     #[error(transparent)]
     Rights(#[from] RightsError),
+    /// What is stored already is as much as may be, or the disk has only its reserve left.
+    #[error(transparent)]
+    Full(#[from] Full),
     /// The store was closed: the server stops.
     #[error("the store is closed")]
     Closed,
@@ -38,8 +41,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether there was no space for it: on the disk, or in what the database may hold.
-    pub fn is_full(&self) -> bool {
+    /// Whether there was no space for it on the disk.
+    pub fn is_disk_full(&self) -> bool {
         let Self::Database(error) = self else {
             return false;
         };

@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod file;
 mod lock;
+mod quota;
 mod reader;
 mod record;
 mod restore;
@@ -31,6 +32,7 @@ pub use change::{Change, Changed, What};
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
+pub use quota::{Full, Quota, Usage};
 pub use record::{SweepRecord, WaitingSweep, confirm_sweep};
 pub use restore::{Restored, restore};
 pub use rights::{Rights, RightsError};
@@ -39,7 +41,13 @@ pub use sweep::{Expired, Expiry};
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
 use lock::DataLock;
 use reader::Readers;
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use writer::Writer;
 
 /// A message on its way to the disk.
@@ -80,6 +88,8 @@ pub struct Page {
 pub struct StoreOptions {
     /// Which rights the directory may have where it is there already.
     pub rights: Rights,
+    /// How much may be stored.
+    pub quota: Quota,
 }
 
 /// A handle to the store; cloning it is cheap.
@@ -91,6 +101,8 @@ pub struct Store {
     readers: Readers,
     /// The epoch of every room that has not stored anything yet.
     epoch: Epoch,
+    /// Bytes of all rooms, as of the last commit.
+    stored_bytes: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -106,11 +118,14 @@ impl Store {
         schema::migrate(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
         let readers = Readers::open(path, lock)?;
-        let writer = Writer::start(connection, epoch.clone())?;
+        let stored_bytes = Arc::default();
+        let quota = options.quota;
+        let writer = Writer::start(connection, epoch.clone(), quota, Arc::clone(&stored_bytes))?;
         Ok(Self {
             writer,
             readers,
             epoch,
+            stored_bytes,
         })
     }
 
@@ -299,6 +314,21 @@ impl Store {
     /// The database failed; it is done with the next deletion.
     pub async fn wipe(&self, first: bool) -> Result<bool, StoreError> {
         self.writer.wipe(first).await
+    }
+
+    /// How many bytes are stored, in all rooms and in the largest ones, at most `limit`.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn usage(&self, limit: u32) -> Result<Usage, StoreError> {
+        self.readers
+            .run(move |connection| quota::usage(connection, limit))
+            .await
+    }
+
+    /// Bytes stored in all rooms, as of the last commit.
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether messages can be read and stored; for `/readyz`.

@@ -297,4 +297,10 @@ async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
     let found = store.search(&room("a"), "이야", None, 9).await;
     let found = found.expect("searches").messages;
     assert_eq!((found.len(), found[0].words()), (1, "옛날 이야기"));
+    // What was there before anything was counted is counted, too.
+    let bytes = 160 + author.as_str().len() + "Ann".len() + "옛날 이야기".len();
+    let bytes = u64::try_from(bytes).expect("few");
+    let usage = store.usage(9).await.expect("read");
+    assert_eq!((usage.bytes, usage.rooms), (bytes, vec![(room("a"), bytes)]));
+    assert_eq!(store.stored_bytes(), bytes);
 }

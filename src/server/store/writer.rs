@@ -4,6 +4,7 @@
 use super::{
     Appended, NewMessage, StoreError, SweepRecord,
     change::{Change, Changed},
+    quota::Quota,
     thread::Thread,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 use rusqlite::Connection;
 use std::{
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::AtomicU64, mpsc},
     time::Instant,
 };
 use tokio::sync::oneshot;
@@ -58,10 +59,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on its own connection.
-    pub fn start(connection: Connection, epoch: Epoch) -> Result<Self, StoreError> {
+    /// Starts the thread on its own connection; it notes in `stored_bytes` how much there is.
+    pub fn start(
+        connection: Connection,
+        epoch: Epoch,
+        quota: Quota,
+        stored_bytes: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::sync_channel(WRITER_QUEUE);
-        let thread = Thread::new(connection, epoch);
+        let thread = Thread::new(connection, epoch, quota, stored_bytes);
         let queue = Queue(queue);
         std::thread::Builder::new()
             .name("noom-writer".to_owned())
