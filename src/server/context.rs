@@ -3,7 +3,7 @@
 
 use super::{
     config::Config,
-    http::{Addresses, Assets, Gauges, Polls},
+    http::{Addresses, Assets, Gauges, Polls, Readiness},
     limits::Timing,
     retention::SweepStatus,
     rooms::{RoomRules, Rooms},
@@ -36,6 +36,8 @@ pub struct AppContext {
     pub addresses: Addresses,
     /// The connections that poll.
     pub polls: Polls,
+    /// Whether messages can be stored, as far as it was last looked.
+    pub readiness: Readiness,
     /// Whether a sweep of old messages waits.
     pub sweeps: SweepStatus,
     /// How long things may take.
@@ -85,6 +87,7 @@ impl AppContext {
             gauges: Arc::default(),
             addresses: Addresses::default(),
             polls: Polls::default(),
+            readiness: Readiness::default(),
             sweeps: SweepStatus::default(),
             timing,
             pages: Handle::current(),

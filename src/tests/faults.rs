@@ -1,7 +1,10 @@
 //! A disk that is full, a database that somebody else holds: refused, told, recovered.
 
 use super::harness::{Client, TestApp, data_directory, new_id, patient};
-use crate::protocol::{ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage};
+use crate::{
+    protocol::{ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage},
+    server::limits::Timing,
+};
 use rusqlite::Connection;
 use std::{io::Write, path::Path, process::Command, time::Duration};
 
@@ -233,6 +236,61 @@ async fn with_only_the_reserve_of_the_disk_free_messages_are_refused_and_all_els
         ))
         .await;
     assert!(posted.contains("refused=server_storage_full"), "{posted}");
+}
+
+/// How often it was proven that something can be written.
+fn probes(app: &TestApp) -> i64 {
+    let connection = Connection::open(app.database()).expect("opens");
+    let query = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'checked'";
+    connection
+        .query_row(query, [], |row| row.get(0))
+        .expect("a number")
+}
+
+#[tokio::test]
+async fn the_probe_of_readiness_writes_another_value_each_time_and_at_most_one_a_second() {
+    let app = TestApp::start().await;
+    assert_eq!(problems(&app).await, [""; 0]);
+    let log = app.data().join("noom.db-wal");
+    let bytes = || std::fs::read(&log).expect("a log");
+    let (before, first) = (bytes(), probes(&app));
+    assert_eq!(problems(&app).await, [""; 0]);
+    assert_eq!(probes(&app), first + 1);
+    assert_ne!(bytes(), before, "it is on the disk");
+    let rare = Timing {
+        probe_every: Duration::from_secs(60 * 60),
+        ..patient()
+    };
+    let app = TestApp::start_with(rare, &[]).await;
+    futures::future::join_all((0..50).map(|_| problems(&app))).await;
+    assert_eq!(probes(&app), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_stores_no_message_is_not_ready_though_other_writes_succeed() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    ann.says("before").await;
+    let sql = |text: &'static str| {
+        app.context.store.on_writer(move |connection| {
+            connection.execute_batch(text).expect("runs");
+        })
+    };
+    sql("CREATE TEMP TRIGGER broken BEFORE INSERT ON main.messages
+         BEGIN SELECT RAISE(ABORT, 'broken'); END")
+    .await;
+    assert_eq!(problems(&app).await, [""; 0]);
+    let refused = tries(&mut ann, new_id(), "now").await;
+    assert_eq!(refused, Err(ErrorCode::Unavailable));
+    assert_eq!(problems(&app).await, ["database"]);
+    let ready = app.get("/readyz").await;
+    let cause = r#""cause":"database""#;
+    assert!(ready.contains("last_failed_commit") && ready.contains(cause));
+    sql("DROP TRIGGER broken").await;
+    ann.says("after").await;
+    assert_eq!(problems(&app).await, [""; 0]);
+    let ready = app.get("/readyz").await;
+    assert!(ready.contains("last_failed_commit"), "it is remembered");
 }
 
 /// A small file system on a directory, gone when dropped.

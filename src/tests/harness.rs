@@ -52,6 +52,7 @@ pub fn patient() -> Timing {
     Timing {
         grace: Duration::from_secs(60),
         summaries_every: Duration::from_millis(5),
+        probe_every: Duration::ZERO,
         ..Timing::default()
     }
 }
@@ -71,6 +72,7 @@ pub fn hasty() -> Timing {
         close_within: Duration::from_millis(500),
         move_back_after: Duration::from_millis(200),
         sweep_every: Duration::from_millis(50),
+        probe_every: Duration::ZERO,
     }
 }
 

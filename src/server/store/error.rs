@@ -48,6 +48,14 @@ impl StoreError {
         };
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
     }
+
+    /// Whether another program held the database for too long.
+    pub fn is_locked(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod file;
 mod lock;
+mod observed;
 mod quota;
 mod reader;
 mod record;
@@ -32,6 +33,7 @@ pub use change::{Change, Changed, What};
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
+pub use observed::{Cause, FailedCommit};
 pub use quota::{Full, Quota, Usage};
 pub use record::{SweepRecord, WaitingSweep, confirm_sweep};
 pub use restore::{Restored, restore};
@@ -40,14 +42,9 @@ pub use sweep::{Expired, Expiry};
 
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
 use lock::DataLock;
+use observed::Observed;
 use reader::Readers;
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{path::Path, sync::Arc};
 use writer::Writer;
 
 /// A message on its way to the disk.
@@ -101,8 +98,8 @@ pub struct Store {
     readers: Readers,
     /// The epoch of every room that has not stored anything yet.
     epoch: Epoch,
-    /// Bytes of all rooms, as of the last commit.
-    stored_bytes: Arc<AtomicU64>,
+    /// What the writer tells.
+    observed: Arc<Observed>,
 }
 
 impl Store {
@@ -118,14 +115,14 @@ impl Store {
         schema::migrate(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
         let readers = Readers::open(path, lock)?;
-        let stored_bytes = Arc::default();
+        let observed = Arc::default();
         let quota = options.quota;
-        let writer = Writer::start(connection, epoch.clone(), quota, Arc::clone(&stored_bytes))?;
+        let writer = Writer::start(connection, epoch.clone(), quota, Arc::clone(&observed))?;
         Ok(Self {
             writer,
             readers,
             epoch,
-            stored_bytes,
+            observed,
         })
     }
 
@@ -328,7 +325,18 @@ impl Store {
 
     /// Bytes stored in all rooms, as of the last commit.
     pub fn stored_bytes(&self) -> u64 {
-        self.stored_bytes.load(Ordering::Relaxed)
+        self.observed.stored_bytes()
+    }
+
+    /// The last commit that failed since the start, of whatever it was.
+    pub fn last_failure(&self) -> Option<FailedCommit> {
+        self.observed.last_failure()
+    }
+
+    /// Whether the last messages were not stored, for a reason that [`Self::check`] cannot
+    /// see.
+    pub fn messages_fail(&self) -> bool {
+        self.observed.messages_fail()
     }
 
     /// Whether messages can be read and stored; for `/readyz`.

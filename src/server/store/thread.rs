@@ -13,6 +13,7 @@ use super::{
     append::append,
     change::{self, Changed},
     file::directory,
+    observed::Observed,
     quota::{self, Allowance, Full, Quota, QuotaGuard},
     record, search, sweep,
     upkeep::{Upkeep, check},
@@ -25,10 +26,7 @@ use crate::{
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -56,8 +54,8 @@ pub struct Thread {
     upkeep: Upkeep,
     /// What may be stored.
     quota: QuotaGuard,
-    /// How much is stored, for whoever reports it.
-    stored_bytes: Arc<AtomicU64>,
+    /// The state of the store, for whoever reports it.
+    observed: Arc<Observed>,
     /// Jobs refused since the last one that was stored.
     refused: usize,
     /// How many rows the last group had.
@@ -69,19 +67,19 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// A thread that writes by this connection, within `quota`, and notes in `stored_bytes`
-    /// how much there is.
+    /// A thread that writes by this connection, within `quota`, and notes in `observed` how
+    /// it fares.
     pub fn new(
         connection: Connection,
         epoch: Epoch,
         quota: Quota,
-        stored_bytes: Arc<AtomicU64>,
+        observed: Arc<Observed>,
     ) -> Self {
         let database = PathBuf::from(connection.path().unwrap_or_default());
         let thread = Self {
             upkeep: Upkeep::new(&connection),
             quota: QuotaGuard::new(quota, directory(&database).to_owned()),
-            stored_bytes,
+            observed,
             connection,
             epoch,
             refused: 0,
@@ -220,7 +218,7 @@ impl Thread {
     /// Notes how much is stored.
     fn note_stored(&self) {
         if let Ok(bytes) = quota::all_bytes(&self.connection) {
-            self.stored_bytes.store(bytes, Ordering::Relaxed);
+            self.observed.set_stored_bytes(bytes);
         }
     }
 
@@ -247,6 +245,7 @@ impl Thread {
         {
             outcome = work(&mut self.connection);
         }
+        self.observed.note(&outcome, jobs > 0);
         match &outcome {
             Err(error) if self.refused == 0 && jobs > 0 => {
                 tracing::error!(%error, "messages cannot be stored, and are refused until they can");

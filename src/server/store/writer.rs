@@ -4,6 +4,7 @@
 use super::{
     Appended, NewMessage, StoreError, SweepRecord,
     change::{Change, Changed},
+    observed::Observed,
     quota::Quota,
     thread::Thread,
 };
@@ -13,7 +14,7 @@ use crate::{
 };
 use rusqlite::Connection;
 use std::{
-    sync::{Arc, atomic::AtomicU64, mpsc},
+    sync::{Arc, mpsc},
     time::Instant,
 };
 use tokio::sync::oneshot;
@@ -59,15 +60,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on its own connection; it notes in `stored_bytes` how much there is.
+    /// Starts the thread on its own connection; it notes in `observed` how it fares.
     pub fn start(
         connection: Connection,
         epoch: Epoch,
         quota: Quota,
-        stored_bytes: Arc<AtomicU64>,
+        observed: Arc<Observed>,
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::sync_channel(WRITER_QUEUE);
-        let thread = Thread::new(connection, epoch, quota, stored_bytes);
+        let thread = Thread::new(connection, epoch, quota, observed);
         let queue = Queue(queue);
         std::thread::Builder::new()
             .name("noom-writer".to_owned())
