@@ -1,6 +1,6 @@
 //! What was said, and what became of it.
 
-use super::{ChatText, MessageId, NameError, ParticipantId, Person};
+use super::{ChatText, MessageId, NameError, ParticipantId, Person, names::presentable};
 use serde::{Deserialize, Serialize};
 
 /// The place of a durable event in its room's log: 1, 2, 3, … in one [`super::Epoch`].
@@ -82,8 +82,8 @@ fn is_zero(seq: &Seq) -> bool {
 }
 
 /// One emoji, as a person picks it: 1 to 10 scalar values, no letters, no spaces.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct Emoji(String);
 
 impl Emoji {
@@ -111,16 +111,21 @@ impl Emoji {
         Ok(Self(text.to_owned()))
     }
 
+    /// An emoji that is stored: it was accepted once, under whatever rule.
+    pub fn from_stored(text: &str) -> Self {
+        Self(presentable(text, 4 * Self::MAX_CHARS, false))
+    }
+
     /// The emoji.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl TryFrom<String> for Emoji {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
-        Self::parse(&text)
+/// Only the server sends this type; see [`super::names`].
+impl<'de> Deserialize<'de> for Emoji {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(|text| Self::from_stored(&text))
     }
 }
 
@@ -133,7 +138,7 @@ impl From<Emoji> for String {
 /// A deleted message has an empty text on the wire.
 mod text_or_deleted {
     use super::ChatText;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(text: &Option<ChatText>, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(text.as_ref().map_or("", ChatText::as_str))
@@ -143,7 +148,7 @@ mod text_or_deleted {
         let text = String::deserialize(from)?;
         match text.is_empty() {
             true => Ok(None),
-            false => ChatText::parse(&text).map(Some).map_err(D::Error::custom),
+            false => Ok(Some(ChatText::from_stored(&text))),
         }
     }
 }

@@ -170,18 +170,18 @@ fn report(status: &SweepStatus, decision: Decision, waited: bool) {
 /// How much a sweep would delete by age, of what it would not delete by number.
 async fn share(context: &AppContext, now_ms: i64) -> Result<Share, StoreError> {
     let mut share = Share::default();
-    let mut after = None;
+    let mut after = 0;
     loop {
-        let names = context.store.room_names(after, ROOMS).await?;
-        for name in &names {
+        let rooms = context.store.rooms(after, ROOMS).await?;
+        let Some((last, _)) = rooms.last() else {
+            return Ok(share);
+        };
+        after = *last;
+        for (_, name) in &rooms {
             if let Some(expiry) = expiry(context.config.retention.of(name), now_ms, true) {
                 let (due, total) = context.store.due(name, expiry).await?;
                 share.add(due, total);
             }
-        }
-        after = names.last().cloned();
-        if after.is_none() {
-            return Ok(share);
         }
     }
 }
@@ -193,18 +193,18 @@ async fn share(context: &AppContext, now_ms: i64) -> Result<Share, StoreError> {
 /// The store failed; what is left is deleted by the next sweep.
 pub async fn sweep(context: &AppContext, now_ms: i64, by_age: bool) -> Result<u64, StoreError> {
     let mut deleted = 0;
-    let mut after = None;
+    let mut after = 0;
     loop {
-        let names = context.store.room_names(after, ROOMS).await?;
-        for name in &names {
+        let rooms = context.store.rooms(after, ROOMS).await?;
+        let Some((last, _)) = rooms.last() else {
+            break;
+        };
+        after = *last;
+        for (_, name) in &rooms {
             let expiry = expiry(context.config.retention.of(name), now_ms, by_age);
             if let Some(expiry) = expiry {
                 deleted += sweep_room(context, name, expiry).await?;
             }
-        }
-        after = names.last().cloned();
-        if after.is_none() {
-            break;
         }
     }
     let mut more = deleted > 0 && context.store.wipe(true).await?;

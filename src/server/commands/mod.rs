@@ -134,19 +134,36 @@ fn export(
     file: Option<&Path>,
     force: bool,
 ) -> Result<(), CommandError> {
-    let room = RoomName::parse(room).map_err(|rule| CommandError::Room {
+    // The room that is called exactly so, under whatever rule it was made; else the one that
+    // this name leads to today.
+    match export_room(database, &RoomName::from_stored(room), format, file, force) {
+        Err(CommandError::File(FileError::NoRoom(_))) => {}
+        done => return done,
+    }
+    let parsed = RoomName::parse(room).map_err(|rule| CommandError::Room {
         name: room.to_owned(),
         rule,
     })?;
+    export_room(database, &parsed, format, file, force)
+}
+
+/// Writes the conversation of a room. Nothing is written where there is no such room.
+fn export_room(
+    database: &Path,
+    room: &RoomName,
+    format: Format,
+    file: Option<&Path>,
+    force: bool,
+) -> Result<(), CommandError> {
     let Some(file) = file else {
         let mut output = BufWriter::new(io::stdout().lock());
-        return match store::export(database, &room, format, &mut output) {
+        return match store::export(database, room, format, &mut output) {
             // Whoever reads has read enough.
             Err(FileError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => Ok(done.map(drop)?),
         };
     };
-    let messages = store::export_to(database, &room, format, file, force)?;
+    let messages = store::export_to(database, room, format, file, force)?;
     say(&format!("{}: {messages} messages", file.display()))
 }
 

@@ -228,17 +228,14 @@ impl Store {
         self.epoch.clone()
     }
 
-    /// Rooms that have stored something, in order of their names, after `after`.
+    /// Rooms that have stored something, each with its row, in order of the rows, after
+    /// `after`; every row is more than 0.
     ///
     /// # Errors
     /// The database failed; the asker asks again.
-    pub async fn room_names(
-        &self,
-        after: Option<RoomName>,
-        limit: u32,
-    ) -> Result<Vec<RoomName>, StoreError> {
+    pub async fn rooms(&self, after: i64, limit: u32) -> Result<Vec<(i64, RoomName)>, StoreError> {
         self.readers
-            .run(move |connection| sweep::room_names(connection, after.as_ref(), limit))
+            .run(move |connection| sweep::rooms(connection, after, limit))
             .await
     }
 

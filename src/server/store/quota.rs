@@ -3,7 +3,7 @@
 //! that changes it (`schema::COUNT_BYTES`).
 
 use super::{
-    StoreError,
+    StoreError, reader,
     schema::{MESSAGE_BYTES, REACTION_BYTES},
 };
 use crate::{
@@ -202,9 +202,7 @@ pub fn usage(connection: &Connection, limit: u32) -> Result<Usage, StoreError> {
         rooms: Vec::new(),
     };
     while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        let name = RoomName::parse(&name)
-            .map_err(|rule| StoreError::BadRow(format!("a room name: {rule}")))?;
+        let name = RoomName::from_stored(&reader::stored_text(row, 0)?);
         usage.rooms.push((name, unsigned(row.get(1)?)));
     }
     Ok(usage)

@@ -202,7 +202,7 @@ pub fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
         connection.execute(insert, [new_epoch().as_str()])?;
     }
     let text = read_meta(connection, "epoch")?.unwrap_or_default();
-    Epoch::parse(&text).map_err(|rule| StoreError::BadRow(rule.to_owned()))
+    Ok(Epoch::from_stored(&text))
 }
 
 /// One entry of the table of single values.
