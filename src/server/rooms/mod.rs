@@ -113,6 +113,7 @@ impl From<StoreError> for RoomError {
             | StoreError::Rights(_)
             | StoreError::Closed
             | StoreError::BadRow(_)
+            | StoreError::Foreign(_)
             | StoreError::TooNew { .. }
             | StoreError::Directory(_) => Self::Unavailable,
         }

@@ -27,6 +27,9 @@ pub enum StoreError {
     /// A row holds what this version cannot read.
     #[error("a stored row cannot be read: {0}")]
     BadRow(String),
+    /// The database holds what our own steps did not make.
+    #[error("it holds {0}, or lacks it, which Noom did not make so; nothing was done with it")]
+    Foreign(String),
     /// The database comes from a newer version of Noom.
     #[error("the database has version {found}, this binary knows {known}; use a newer binary")]
     TooNew {
@@ -47,6 +50,14 @@ impl StoreError {
             return false;
         };
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+
+    /// Whether the file is damaged.
+    pub fn is_damage(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)
     }
 
     /// Whether another program held the database for too long.

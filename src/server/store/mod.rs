@@ -25,6 +25,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod trust;
 mod upkeep;
 mod writer;
 
@@ -112,6 +113,7 @@ impl Store {
         let lock = DataLock::wait_for(path)?;
         rights::make_file(path).map_err(|error| StoreError::Directory(Arc::new(error)))?;
         let mut connection = schema::connect(path)?;
+        trust::check_schema(&connection)?;
         schema::migrate(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
         let readers = Readers::open(path, lock)?;

@@ -1,6 +1,6 @@
 //! The tables, and how an older database becomes the present one.
 
-use super::{StoreError, upkeep::LOG_KEEPS_BYTES};
+use super::{StoreError, trust::harden, upkeep::LOG_KEEPS_BYTES};
 use crate::{protocol::Epoch, server::identity::new_epoch};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::{path::Path, time::Duration};
@@ -133,6 +133,7 @@ const MIGRATIONS: [&str; 4] = [
 /// Opens one connection with the settings all of them share.
 pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
+    harden(&connection)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL, not NORMAL: NORMAL may lose committed messages on a power cut.
@@ -163,6 +164,7 @@ pub fn newest() -> i64 {
 pub fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    harden(&connection)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(connection)
 }
@@ -183,13 +185,23 @@ pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
 /// Brings the database to the newest version, one transaction a step.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found = version(connection)?;
-    for (version, step) in (1_i64..).zip(MIGRATIONS) {
+    migrate_to(connection, newest())?;
+    if found < newest() {
+        let version = newest();
+        tracing::info!(found, version, "the database is at version {version}");
+    }
+    Ok(())
+}
+
+/// Brings the database to this version, one transaction a step.
+pub fn migrate_to(connection: &mut Connection, wanted: i64) -> Result<(), StoreError> {
+    let found = version(connection)?;
+    for (version, step) in (1_i64..=wanted).zip(MIGRATIONS) {
         if version > found {
             let transaction = connection.transaction()?;
             transaction.execute_batch(step)?;
             transaction.pragma_update(None, "user_version", version)?;
             transaction.commit()?;
-            tracing::info!(version, "the database is at version {version}");
         }
     }
     Ok(())
