@@ -2,7 +2,7 @@
 
 use super::{StoreError, trust::harden, upkeep::LOG_KEEPS_BYTES};
 use crate::{protocol::Epoch, server::identity::new_epoch};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use std::{path::Path, time::Duration};
 
 /// How long a statement waits for a lock held by another process (a backup, a shell).
@@ -185,7 +185,10 @@ pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
 /// Brings the database to the newest version, one transaction a step.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found = version(connection)?;
+    // Our own steps may change the tables behind the index.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     migrate_to(connection, newest())?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     if found < newest() {
         let version = newest();
         tracing::info!(found, version, "the database is at version {version}");
