@@ -6,6 +6,7 @@ use crate::protocol::{
     ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq, SessionToken, text,
 };
 use crate::server::context::AppContext;
+use crate::server::error::code_name;
 use crate::server::request;
 use crate::server::rooms::RoomError;
 use crate::server::store::{Page, StoreError};
@@ -146,11 +147,14 @@ pub(super) async fn post(room: &str, text: &str) -> Result<String, ApiError> {
     let nickname = remembered_nickname().unwrap_or_else(|| guest(number_of(&device)));
     let handle = context().rooms.open(&name).await.map_err(refused)?;
     let id = MessageId(uuid::Uuid::from_u128(rand::random()));
-    handle
-        .post(&device, nickname, id, text)
-        .await
-        .map_err(refused)?;
-    Ok(name.path())
+    match handle.post(&device, nickname, id, text).await {
+        Ok(_) => Ok(name.path()),
+        Err(RoomError::StorageFull(full)) => {
+            let why = code_name(full.code());
+            Ok(format!("{}?refused={why}", name.path()))
+        }
+        Err(error) => Err(refused(error)),
+    }
 }
 
 /// The device's secret, made where it has none yet.

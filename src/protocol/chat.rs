@@ -1,6 +1,6 @@
 //! What was said, and what became of it.
 
-use super::{ChatText, MessageId, NameError, ParticipantId, Person};
+use super::{ChatText, MessageId, NameError, ParticipantId, Person, names::presentable};
 use serde::{Deserialize, Serialize};
 
 /// The place of a durable event in its room's log: 1, 2, 3, … in one [`super::Epoch`].
@@ -81,10 +81,13 @@ fn is_zero(seq: &Seq) -> bool {
     *seq == 0
 }
 
+/// Characters of a stored emoji that are shown. 40: the longest that Unicode recommends has 10.
+const MAX_STORED_EMOJI_CHARS: usize = 40;
+
 /// One emoji, as a person picks it: one of those that Unicode recommends for interchange,
 /// fully qualified.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct Emoji(String);
 
 impl Emoji {
@@ -101,16 +104,21 @@ impl Emoji {
             .ok_or(NameError::NotAllowed)
     }
 
+    /// An emoji that is stored: it was accepted once, under whatever rule.
+    pub fn from_stored(text: &str) -> Self {
+        Self(presentable(text, MAX_STORED_EMOJI_CHARS, false))
+    }
+
     /// The emoji.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl TryFrom<String> for Emoji {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
-        Self::parse(&text)
+/// Only the server sends this type; see [`super::names`].
+impl<'de> Deserialize<'de> for Emoji {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(|text| Self::from_stored(&text))
     }
 }
 
@@ -123,7 +131,7 @@ impl From<Emoji> for String {
 /// A deleted message has an empty text on the wire.
 mod text_or_deleted {
     use super::ChatText;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(text: &Option<ChatText>, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(text.as_ref().map_or("", ChatText::as_str))
@@ -133,7 +141,7 @@ mod text_or_deleted {
         let text = String::deserialize(from)?;
         match text.is_empty() {
             true => Ok(None),
-            false => ChatText::parse(&text).map(Some).map_err(D::Error::custom),
+            false => Ok(Some(ChatText::from_stored(&text))),
         }
     }
 }

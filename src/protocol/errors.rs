@@ -48,6 +48,10 @@ pub enum ErrorCode {
     SignalTooLong,
     /// An offer the SFU cannot make sense of, or one out of turn.
     BadOffer,
+    /// The room holds as many bytes as it may; what is deleted makes space.
+    RoomStorageFull,
+    /// The server holds as many bytes as it may, or its disk is nearly full.
+    ServerStorageFull,
     /// The message could not be stored; nothing was lost, send it again.
     Unavailable,
 }

@@ -26,6 +26,19 @@ impl ParticipantId {
         }
     }
 
+    /// An id that is stored. One that breaks today's rule is made to keep it, always in the
+    /// same way.
+    pub fn from_stored(text: &str) -> Self {
+        Self::parse(text).unwrap_or_else(|_| {
+            let word = text.strip_prefix("p_").unwrap_or(text).chars();
+            let word = word.map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+            Self(format!(
+                "p_{}",
+                word.take(Self::MAX_BYTES - 2).collect::<String>()
+            ))
+        })
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -96,6 +109,13 @@ impl Epoch {
             true => Ok(Self(text.to_owned())),
             false => Err("an epoch is 1 to 64 bytes"),
         }
+    }
+
+    /// An epoch that is stored. One that breaks today's rule is made to keep it, always in
+    /// the same way.
+    pub fn from_stored(text: &str) -> Self {
+        Self::parse(text)
+            .unwrap_or_else(|_| Self(format!("_{}", text.chars().take(15).collect::<String>())))
     }
 
     /// The epoch as text.

@@ -1,10 +1,11 @@
 //! Text a person types, parsed once.
 //!
-//! Each newtype can only be made by its `parse`, so holding one is the proof that
-//! it obeys the limits of the contract and the rules of [`text`]: normal form NFC,
-//! nothing invisible, trimmed, no control characters, counted in Unicode scalar values. The
-//! server's `parse` decides; the browser's checks what needs no table. Names read the same
-//! in the URL, in SQL and on screen.
+//! Each newtype is made by its `parse` from what somebody typed, so holding one obeys the
+//! limits of the contract and the rules of [`text`]: normal form NFC, nothing invisible,
+//! trimmed, no control characters, counted in Unicode scalar values. The server's `parse`
+//! decides; the browser's checks what needs no table. Rules change, and what was stored under
+//! an older one has to stay readable, so `from_stored` takes what the store or the server
+//! holds and never fails. Names read the same in the URL, in SQL and on screen.
 
 use super::text;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -16,6 +17,12 @@ pub const MAX_ROOM_NAME_CHARS: usize = 64;
 pub const MAX_NICKNAME_CHARS: usize = 32;
 /// Longest chat message, in Unicode scalar values.
 pub const MAX_CHAT_CHARS: usize = 4000;
+
+/// Longest nickname that is read from the store, in Unicode scalar values; the rest is cut.
+const MAX_STORED_NICKNAME_CHARS: usize = 4 * MAX_NICKNAME_CHARS;
+/// Longest chat message that is read from the store, in Unicode scalar values; the rest is
+/// cut. 10 000: as JSON it fits one frame.
+const MAX_STORED_CHAT_CHARS: usize = 10_000;
 
 /// What may stand unescaped in a path segment (RFC 3986, unreserved).
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -39,10 +46,25 @@ pub enum NameError {
     NotAllowed,
 }
 
+/// A text of former times as it may be shown: control characters become U+FFFD, and so does
+/// a text without any.
+pub(super) fn presentable(text: &str, max_chars: usize, lines: bool) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' if lines => c,
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    let text: String = text.chars().take(max_chars).map(shown).collect();
+    match text.is_empty() {
+        true => char::REPLACEMENT_CHARACTER.to_string(),
+        false => text,
+    }
+}
+
 /// The name of a room: 1 to 64 characters. Two names that differ in any character, or in
 /// case, are two rooms; two ways to type the same characters are one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct RoomName(String);
 
 impl RoomName {
@@ -57,6 +79,11 @@ impl RoomName {
             return Err(NameError::NotAllowed);
         }
         Ok(Self(name))
+    }
+
+    /// A name that is stored, exactly as it is: it was accepted once, under whatever rule.
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The room a path leads to, as its first two segments say; `None` where the path
@@ -96,8 +123,8 @@ impl RoomName {
 }
 
 /// What a person is called in a room: 1 to 32 characters. Not unique.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Nickname(String);
 
 impl Nickname {
@@ -109,6 +136,11 @@ impl Nickname {
         text::name(text, MAX_NICKNAME_CHARS).map(Self)
     }
 
+    /// A nickname that is stored: it was accepted once, under whatever rule.
+    pub fn from_stored(text: &str) -> Self {
+        Self(presentable(text, MAX_STORED_NICKNAME_CHARS, false))
+    }
+
     /// The nickname as people read it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -116,8 +148,8 @@ impl Nickname {
 }
 
 /// What a chat message says: 1 to 4000 characters, line breaks kept as `\n`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct ChatText(String);
 
 impl ChatText {
@@ -130,19 +162,25 @@ impl ChatText {
         text::message(text, MAX_CHAT_CHARS).map(Self)
     }
 
+    /// A text that is stored: it was accepted once, under whatever rule.
+    pub fn from_stored(text: &str) -> Self {
+        Self(presentable(text, MAX_STORED_CHAT_CHARS, true))
+    }
+
     /// The text as people read it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Gives each newtype the conversions serde and `format!` need.
+/// Gives each newtype the conversions serde and `format!` need. What a client sends is a
+/// plain string that is parsed; only the server sends these types, and what it sends may come
+/// from the store, so they are read as stored ones are.
 macro_rules! text_conversions {
     ($($name:ident),*) => {$(
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-            fn try_from(text: String) -> Result<Self, NameError> {
-                Self::parse(&text)
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from).map(|text| Self::from_stored(&text))
             }
         }
         impl From<$name> for String {
@@ -213,6 +251,29 @@ mod tests {
         );
         assert_eq!(Nickname::parse("\u{3164}"), Err(NameError::Empty));
         assert!(Nickname::parse("👨‍👩‍👧 가족").is_ok());
+    }
+
+    #[test]
+    fn what_an_older_rule_accepted_can_be_read_and_only_what_is_typed_is_refused() {
+        let old = "ev\u{202E}il\u{7}\n";
+        assert_eq!(
+            Nickname::from_stored(old).as_str(),
+            "ev\u{202E}il\u{FFFD}\u{FFFD}"
+        );
+        assert_eq!(
+            ChatText::from_stored(old).as_str(),
+            "ev\u{202E}il\u{FFFD}\n"
+        );
+        assert_eq!(RoomName::from_stored(old).as_str(), old);
+        assert_eq!(Nickname::from_stored("").as_str(), "\u{FFFD}");
+        assert!(Nickname::from_stored(&"x".repeat(9_999)).as_str().len() < 200);
+        let longest = ChatText::from_stored(&"\"".repeat(99_999));
+        let json = serde_json::to_string(&longest).expect("serialises");
+        assert!(json.len() < 64 * 1024);
+        let read: Nickname = serde_json::from_str(r#""a\u0007b""#).expect("read");
+        assert_eq!(read.as_str(), "a\u{FFFD}b");
+        let again: ChatText = serde_json::from_str(&json).expect("read");
+        assert_eq!(again, longest);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 use super::{
     config::Config,
-    http::{Assets, Gauges, Polls},
+    http::{Assets, Gauges, Polls, Readiness},
     limits::{MAX_SOCKETS, Timing},
     net::{PermitLimits, Permits},
+    retention::SweepStatus,
     rooms::{RoomRules, Rooms},
     sfu::Sfu,
     store::Store,
@@ -36,6 +37,10 @@ pub struct AppContext {
     pub sockets: Permits,
     /// The connections that poll.
     pub polls: Polls,
+    /// Whether messages can be stored, as far as it was last looked.
+    pub readiness: Readiness,
+    /// Whether a sweep of old messages waits.
+    pub sweeps: SweepStatus,
     /// How long things may take.
     #[from_ref(skip)]
     pub timing: Timing,
@@ -86,6 +91,8 @@ impl AppContext {
                 per_address: config.sockets_per_address,
             }),
             polls: Polls::default(),
+            readiness: Readiness::default(),
+            sweeps: SweepStatus::default(),
             timing,
             pages: Handle::current(),
             stopping,

@@ -87,6 +87,10 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::NoSuchPerson => "This person is not in the call any more.",
         ErrorCode::SignalTooLong => "The description or candidate is too long.",
         ErrorCode::BadOffer => "The offer makes no sense to the server.",
+        ErrorCode::RoomStorageFull => {
+            "The room holds as much as it may; delete something, or use another room."
+        }
+        ErrorCode::ServerStorageFull => "The server has no space for more messages now.",
         ErrorCode::Unavailable => "The room is not available now; try again.",
     }
 }

@@ -129,6 +129,9 @@ pub struct Timing {
     pub move_back_after: Duration,
     /// Between two sweeps of messages that are not to be kept. Default 1 h.
     pub sweep_every: Duration,
+    /// Between two looks whether messages can be stored, for `/readyz`. Default 1 s: each
+    /// writes to the disk.
+    pub probe_every: Duration,
 }
 
 impl Default for Timing {
@@ -146,6 +149,7 @@ impl Default for Timing {
             close_within: Duration::from_secs(2),
             move_back_after: Duration::from_secs(5),
             sweep_every: Duration::from_secs(60 * 60),
+            probe_every: Duration::from_secs(1),
         }
     }
 }

@@ -9,10 +9,11 @@
 //! * [`store`] what lasts; [`disk`] how much space is left for it.
 //! * [`sfu`] passes media on where a call does not run browser to browser.
 //! * [`turn`] relays for whoever cannot be reached otherwise; `relays` puts it together with the rest.
-//! * [`retention`] forgets what is old, where the operator wants that.
+//! * [`retention`] forgets what is old, where the operator wants that; [`clock`] tells it when.
 //! * `load` how busy it is. `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod context;

@@ -3,36 +3,69 @@
 //!
 //! A message that is forgotten is deleted from the store first, then from its open room,
 //! so that whoever comes in later is not given it. Numbers and epoch go on as before.
+//!
+//! What is deleted by age depends on the clock of the machine, so [`guard`] decides each
+//! time whether it may. What is deleted by number never waits.
+
+mod guard;
+
+pub use guard::Doubt;
 
 use super::{
+    clock::Moment,
     config::Keep,
     context::AppContext,
     metrics,
     store::{Expiry, StoreError},
 };
 use crate::protocol::RoomName;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use guard::{ClockState, Decision, Share, SweepGuard, is_confirmed};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Messages deleted in one transaction. 200: some ten milliseconds of the writer's time.
 const SWEEP_ROWS: u32 = 200;
 /// Rooms looked up at once.
 const ROOMS: u32 = 200;
-/// A day.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A day in milliseconds.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// How often a sweep that waits looks for the operator's confirmation. Default 1 min.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Whether a sweep waits, for whoever reports it; cloning it is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct SweepStatus(Arc<Mutex<Option<Doubt>>>);
+
+impl SweepStatus {
+    /// Why a sweep waits; nothing where none does.
+    pub fn waiting(&self) -> Option<Doubt> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes whether one waits.
+    fn set(&self, doubt: Option<Doubt>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
+    }
+}
 
 /// Sweeps at once and then every hour, until the server stops. Ends at once where
 /// everything is kept.
 pub async fn run(context: AppContext) {
     let mut stopping = context.stopping.clone();
-    let every = context.timing.sweep_every;
     let sweeps = async {
-        while !context.config.retention.is_for_ever() {
-            match sweep(&context).await {
+        if context.config.retention.is_for_ever() {
+            return;
+        }
+        let mut sweeper = Sweeper::new(context.clone());
+        loop {
+            match sweeper.sweep(Moment::now()).await {
                 Ok(0) => {}
                 Ok(messages) => tracing::info!(messages, "{messages} old messages were deleted"),
                 Err(error) => tracing::warn!(%error, "old messages are deleted later"),
             }
-            tokio::time::sleep(every).await;
+            next_sweep(&context).await;
         }
     };
     tokio::select! {
@@ -41,21 +74,137 @@ pub async fn run(context: AppContext) {
     }
 }
 
-/// Goes through all rooms once; answers how many messages were deleted.
+/// Waits for the time of the next sweep, or for the confirmation of one that waits.
+async fn next_sweep(context: &AppContext) {
+    let every = context.timing.sweep_every;
+    let until = tokio::time::Instant::now() + every;
+    while tokio::time::Instant::now() < until {
+        let pause = tokio::time::Instant::now() + CONFIRMED_WITHIN.min(every);
+        tokio::time::sleep_until(pause.min(until)).await;
+        if context.sweeps.waiting().is_some()
+            && let Ok(Some(at)) = context.store.sweep_confirmed_at().await
+            && is_confirmed(Moment::now(), at)
+        {
+            return;
+        }
+    }
+}
+
+/// Sweeps, one time after the other.
+pub struct Sweeper {
+    /// The server.
+    context: AppContext,
+    /// Decides about each sweep, once it is known what the database remembers.
+    guard: Option<SweepGuard>,
+}
+
+impl Sweeper {
+    /// A sweeper for this process.
+    pub fn new(context: AppContext) -> Self {
+        let guard = None;
+        Self { context, guard }
+    }
+
+    /// Goes through all rooms once, and deletes by age where that may be; answers how many
+    /// messages were deleted.
+    ///
+    /// # Errors
+    /// The store failed; what is left is deleted by the next sweep.
+    pub async fn sweep(&mut self, now: Moment) -> Result<u64, StoreError> {
+        let context = self.context.clone();
+        if !context.config.retention.is_by_age() {
+            return sweep(&context, now.wall_ms, false).await;
+        }
+        let confirmed_at = context.store.sweep_confirmed_at().await?;
+        let guard = self.guard().await?;
+        let share = match guard.clock(now) {
+            ClockState::Unproven => share(&context, now.wall_ms).await?,
+            ClockState::Steady | ClockState::Jumped => Share::default(),
+        };
+        let waited = guard.record().waiting.is_some();
+        let decision = guard.decide(now, share, confirmed_at);
+        let record = guard.record();
+        report(&context.sweeps, decision, waited);
+        if decision != Decision::Sweep {
+            context.store.note_sweep(record).await?;
+            return sweep(&context, now.wall_ms, false).await;
+        }
+        let deleted = sweep(&context, now.wall_ms, true).await?;
+        guard.swept(now);
+        let record = guard.record();
+        context.store.note_sweep(record).await?;
+        Ok(deleted)
+    }
+
+    /// The guard, made of what the database remembers.
+    async fn guard(&mut self) -> Result<&mut SweepGuard, StoreError> {
+        let guard = match self.guard.take() {
+            Some(guard) => guard,
+            None => {
+                let record = self.context.store.sweep_record().await?;
+                SweepGuard::new(record, self.context.timing.sweep_every)
+            }
+        };
+        Ok(self.guard.insert(guard))
+    }
+}
+
+/// Says once that a sweep waits, and once that it goes on.
+fn report(status: &SweepStatus, decision: Decision, waited: bool) {
+    match decision {
+        Decision::Sweep => {
+            if waited {
+                tracing::info!("old messages are deleted again");
+            }
+            status.set(None);
+        }
+        Decision::Wait { doubt, begins } => {
+            if begins || status.waiting().is_none() {
+                tracing::warn!("{}", doubt.sentence());
+            }
+            status.set(Some(doubt));
+        }
+    }
+}
+
+/// How much a sweep would delete by age, of what it would not delete by number.
+async fn share(context: &AppContext, now_ms: i64) -> Result<Share, StoreError> {
+    let mut share = Share::default();
+    let mut after = 0;
+    loop {
+        let rooms = context.store.rooms(after, ROOMS).await?;
+        let Some((last, _)) = rooms.last() else {
+            return Ok(share);
+        };
+        after = *last;
+        for (_, name) in &rooms {
+            if let Some(expiry) = expiry(context.config.retention.of(name), now_ms, true) {
+                let (due, total) = context.store.due(name, expiry).await?;
+                share.add(due, total);
+            }
+        }
+    }
+}
+
+/// Goes through all rooms once, whatever the clock; answers how many messages were deleted.
+/// Without `by_age` only what is too many.
 ///
 /// # Errors
 /// The store failed; what is left is deleted by the next sweep.
-pub async fn sweep(context: &AppContext) -> Result<u64, StoreError> {
+pub async fn sweep(context: &AppContext, now_ms: i64, by_age: bool) -> Result<u64, StoreError> {
     let mut deleted = 0;
-    let mut after = None;
+    let mut after = 0;
     loop {
-        let names = context.store.room_names(after, ROOMS).await?;
-        for name in &names {
-            deleted += sweep_room(context, name).await?;
-        }
-        after = names.last().cloned();
-        if after.is_none() {
+        let rooms = context.store.rooms(after, ROOMS).await?;
+        let Some((last, _)) = rooms.last() else {
             break;
+        };
+        after = *last;
+        for (_, name) in &rooms {
+            let expiry = expiry(context.config.retention.of(name), now_ms, by_age);
+            if let Some(expiry) = expiry {
+                deleted += sweep_room(context, name, expiry).await?;
+            }
         }
     }
     let mut more = deleted > 0 && context.store.wipe(true).await?;
@@ -66,10 +215,13 @@ pub async fn sweep(context: &AppContext) -> Result<u64, StoreError> {
 }
 
 /// Deletes what a room is not to keep; answers how many messages that were.
-async fn sweep_room(context: &AppContext, name: &RoomName) -> Result<u64, StoreError> {
-    let expiry = expiry(context.config.retention.of(name), SystemTime::now());
+async fn sweep_room(
+    context: &AppContext,
+    name: &RoomName,
+    expiry: Expiry,
+) -> Result<u64, StoreError> {
     let mut deleted = 0;
-    while let Some(expiry) = expiry {
+    loop {
         let expired = context.store.expired(name, expiry, SWEEP_ROWS).await?;
         if expired.is_empty() {
             break;
@@ -84,13 +236,11 @@ async fn sweep_room(context: &AppContext, name: &RoomName) -> Result<u64, StoreE
 }
 
 /// What is not to be kept at this time; nothing where everything is.
-fn expiry(keep: Keep, now: SystemTime) -> Option<Expiry> {
-    let oldest = now.checked_sub(DAY * keep.days);
-    let oldest = oldest.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let oldest_ms = oldest.and_then(|since| i64::try_from(since.as_millis()).ok());
+fn expiry(keep: Keep, now_ms: i64, by_age: bool) -> Option<Expiry> {
+    let before_ms = now_ms.checked_sub(DAY_MS.saturating_mul(keep.days.into()));
     let expiry = Expiry {
-        before_ms: oldest_ms.filter(|_| keep.days > 0),
+        before_ms: before_ms.filter(|before| by_age && keep.days > 0 && *before > 0),
         newest: Some(keep.messages).filter(|messages| *messages > 0),
     };
-    (keep != Keep::default()).then_some(expiry)
+    (expiry.before_ms.is_some() || expiry.newest.is_some()).then_some(expiry)
 }

@@ -55,10 +55,11 @@ impl Server {
     /// # Errors
     /// Either cannot be opened.
     pub async fn bind(config: Config, timing: Timing) -> Result<Self, ServeError> {
-        let store = Store::open(&config.database()).map_err(|error| ServeError::Store {
-            directory: config.data_dir.display().to_string(),
-            error,
-        })?;
+        let store =
+            Store::open(&config.database(), &config.store).map_err(|error| ServeError::Store {
+                directory: config.data_dir.display().to_string(),
+                error,
+            })?;
         let address = config.listen;
         let listener = TcpListener::bind(address)
             .await

@@ -188,6 +188,13 @@ fn a_refusal_stays_with_its_message_and_too_many_is_none() {
     assert_eq!(state.log.pending[0].refused, Some(ErrorCode::Unavailable));
     state.log.retry(id(3));
     assert_eq!(state.log.pending[0].refused, None);
+    // Without space it stays, with its reason, and goes only when its author says so.
+    for code in [ErrorCode::RoomStorageFull, ErrorCode::ServerStorageFull] {
+        state.apply(&error(code));
+        assert_eq!(state.log.pending[0].refused, Some(code));
+    }
+    let mut outbox = outbox::Outbox::new(0.0);
+    assert_eq!(outbox.due(&state.log.pending, 0.0), (vec![], false));
 }
 
 #[test]

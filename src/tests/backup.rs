@@ -5,7 +5,7 @@ use crate::{
     protocol::{ChatText, Nickname, Person, RoomName},
     server::{
         new_session_token, participant_id,
-        store::{self, FileError, NewMessage},
+        store::{self, FileError, NewMessage, StoreOptions},
     },
 };
 use rusqlite::Connection;
@@ -122,7 +122,9 @@ async fn nothing_is_restored_under_a_running_server_nor_two_servers_run_on_one_d
     backup(&app, &file).await.expect("copied");
     let refused = store::restore(&app.database(), &file).expect_err("refused");
     assert!(refused.to_string().contains("stop it first"), "{refused}");
-    let other = store::Store::open(&app.database()).err().expect("refused");
+    let other = store::Store::open(&app.database(), &StoreOptions::default())
+        .err()
+        .expect("refused");
     assert_eq!(other.to_string(), "another Noom uses it");
     app.restart_after(|database| {
         store::restore(database, &file).expect("nobody uses it now");

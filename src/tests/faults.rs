@@ -1,9 +1,12 @@
 //! A disk that is full, a database that somebody else holds: refused, told, recovered.
 
-use super::harness::{Client, TestApp, new_id};
-use crate::protocol::{ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage};
+use super::harness::{Client, TestApp, data_directory, new_id, patient};
+use crate::{
+    protocol::{ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage},
+    server::limits::Timing,
+};
 use rusqlite::Connection;
-use std::{io::Write, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{io::Write, path::Path, process::Command, time::Duration};
 
 /// Says something that may be refused.
 async fn tries(client: &mut Client, id: MessageId, text: &str) -> Result<ChatMessage, ErrorCode> {
@@ -153,13 +156,150 @@ async fn the_log_beside_the_database_shrinks_again_after_somebody_read_for_long(
     assert!(bytes() <= 4 * 1024 * 1024 + 4096, "{}", bytes());
 }
 
+#[tokio::test]
+async fn a_room_that_is_full_of_bytes_refuses_with_a_code_of_its_own_until_something_is_deleted() {
+    let app = TestApp::start_with(patient(), &["--room-bytes", "30000"]).await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("other", "Ben").await;
+    let long = "가".repeat(3000);
+    let first = ann.says(&long).await;
+    ann.says(&long).await;
+    ann.says(&long).await;
+    let id = new_id();
+    assert_eq!(
+        tries(&mut ann, id, &long).await,
+        Err(ErrorCode::RoomStorageFull)
+    );
+    assert_eq!(ben.says(&long).await.seq, 1, "another room goes on");
+    assert_eq!(ann.says("short").await.seq, 4, "what fits is stored");
+    // The same id again is answered, as always.
+    assert_eq!(tries(&mut ann, first.id, &long).await, Ok(first.clone()));
+    ann.sends(&ClientMessage::Delete { id: first.id }).await;
+    ann.sees_changed().await;
+    assert_eq!(tries(&mut ann, id, &long).await.expect("stored").seq, 6);
+    let ready = app.get("/readyz").await;
+    let stored = app.context.store.stored_bytes();
+    assert!(ready.contains(&format!(r#""stored":{stored}"#)), "{ready}");
+    let metrics = app.get("/metrics").await;
+    assert!(metrics.contains(&format!("\nnoom_history_bytes {stored}\n")));
+}
+
+#[tokio::test]
+async fn a_server_that_is_full_of_bytes_makes_no_room_and_takes_shorter_texts_and_deletions() {
+    let app = TestApp::start_with(patient(), &["--history-bytes", "20000"]).await;
+    let mut ann = app.join("team", "Ann").await;
+    let long = "가".repeat(3000);
+    let first = ann.says(&long).await;
+    ann.says(&long).await;
+    let mut ben = app.join("other", "Ben").await;
+    let id = new_id();
+    let refused = tries(&mut ben, id, &long).await;
+    assert_eq!(refused, Err(ErrorCode::ServerStorageFull));
+    let usage = app.context.store.usage(9).await.expect("read");
+    assert_eq!(usage.rooms.len(), 1, "no room was made");
+    assert_eq!(usage.bytes, usage.rooms[0].1);
+    let edit = |text: &str| ClientMessage::Edit {
+        id: first.id,
+        text: text.to_owned(),
+    };
+    ann.sends(&edit(&"나".repeat(4000))).await;
+    assert_eq!(
+        ann.is_refused().await,
+        (ErrorCode::ServerStorageFull, Some(first.id))
+    );
+    ann.sends(&edit("short")).await;
+    assert_eq!(ann.sees_changed().await.words(), "short");
+    assert_eq!(tries(&mut ben, id, &long).await.expect("stored").seq, 1);
+}
+
+#[tokio::test]
+async fn with_only_the_reserve_of_the_disk_free_messages_are_refused_and_all_else_goes_on() {
+    let app = TestApp::start().await;
+    app.join("team", "Ann").await.says("before").await;
+    let flags = ["--disk-reserve", "1000000000000000"];
+    let data = app.stop_and_keep().await;
+    let app = TestApp::start_in(data, &flags).await;
+    let mut ann = app.join("team", "Ann").await;
+    let refused = tries(&mut ann, new_id(), "now").await;
+    assert_eq!(refused, Err(ErrorCode::ServerStorageFull));
+    assert_eq!(problems(&app).await, ["disk"]);
+    let ben = app.join("team", "Ben").await;
+    assert_eq!(ben.joined().history.len(), 1);
+    let form = "room=team&text=now";
+    let posted = app
+        .http(&format!(
+            "POST /api/post_message HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{form}",
+            app.address,
+            form.len()
+        ))
+        .await;
+    assert!(posted.contains("refused=server_storage_full"), "{posted}");
+}
+
+/// How often it was proven that something can be written.
+fn probes(app: &TestApp) -> i64 {
+    let connection = Connection::open(app.database()).expect("opens");
+    let query = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'checked'";
+    connection
+        .query_row(query, [], |row| row.get(0))
+        .expect("a number")
+}
+
+#[tokio::test]
+async fn the_probe_of_readiness_writes_another_value_each_time_and_at_most_one_a_second() {
+    let app = TestApp::start().await;
+    assert_eq!(problems(&app).await, [""; 0]);
+    let log = app.data().join("noom.db-wal");
+    let bytes = || std::fs::read(&log).expect("a log");
+    let (before, first) = (bytes(), probes(&app));
+    assert_eq!(problems(&app).await, [""; 0]);
+    assert_eq!(probes(&app), first + 1);
+    assert_ne!(bytes(), before, "it is on the disk");
+    let rare = Timing {
+        probe_every: Duration::from_secs(60 * 60),
+        ..patient()
+    };
+    let app = TestApp::start_with(rare, &[]).await;
+    futures::future::join_all((0..50).map(|_| problems(&app))).await;
+    assert_eq!(probes(&app), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_stores_no_message_is_not_ready_though_other_writes_succeed() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    ann.says("before").await;
+    let sql = |text: &'static str| {
+        app.context.store.on_writer(move |connection| {
+            connection.execute_batch(text).expect("runs");
+        })
+    };
+    sql("CREATE TEMP TRIGGER broken BEFORE INSERT ON main.messages
+         BEGIN SELECT RAISE(ABORT, 'broken'); END")
+    .await;
+    assert_eq!(problems(&app).await, [""; 0]);
+    let refused = tries(&mut ann, new_id(), "now").await;
+    assert_eq!(refused, Err(ErrorCode::Unavailable));
+    assert_eq!(problems(&app).await, ["database"]);
+    let ready = app.get("/readyz").await;
+    let cause = r#""cause":"database""#;
+    assert!(ready.contains("last_failed_commit") && ready.contains(cause));
+    sql("DROP TRIGGER broken").await;
+    ann.says("after").await;
+    assert_eq!(problems(&app).await, [""; 0]);
+    let ready = app.get("/readyz").await;
+    assert!(ready.contains("last_failed_commit"), "it is remembered");
+}
+
 /// A small file system on a directory, gone when dropped.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
     /// Mounts it, where we may.
     fn mount(on: &'a Path, size: &str) -> Option<Self> {
-        let options = format!("size={size}");
+        let options = format!("size={size},mode=0700");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(on);
         let mounted = mount.output().is_ok_and(|done| done.status.success());
@@ -175,7 +315,7 @@ impl Drop for SmallDisk<'_> {
 
 #[tokio::test]
 async fn a_full_disk_refuses_is_told_and_stores_again_when_there_is_space() {
-    let data = Arc::new(tempfile::tempdir().expect("tempdir"));
+    let data = data_directory();
     let Some(_disk) = SmallDisk::mount(data.path(), "8m") else {
         let _ = writeln!(
             std::io::stderr(),
@@ -183,7 +323,7 @@ async fn a_full_disk_refuses_is_told_and_stores_again_when_there_is_space() {
         );
         return;
     };
-    let app = TestApp::start_in(data.clone()).await;
+    let app = TestApp::start_in(data.clone(), &["--disk-reserve", "0"]).await;
     let mut ann = app.join("team", "Ann").await;
     let first = ann.says("before").await;
     assert_eq!(problems(&app).await, [""; 0]);

@@ -15,6 +15,7 @@ use clap::Parser;
 use futures::{SinkExt, StreamExt};
 use std::{
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -51,6 +52,7 @@ pub fn patient() -> Timing {
     Timing {
         grace: Duration::from_secs(60),
         summaries_every: Duration::from_millis(5),
+        probe_every: Duration::ZERO,
         ..Timing::default()
     }
 }
@@ -70,7 +72,15 @@ pub fn hasty() -> Timing {
         close_within: Duration::from_millis(500),
         move_back_after: Duration::from_millis(200),
         sweep_every: Duration::from_millis(50),
+        probe_every: Duration::ZERO,
     }
+}
+
+/// An empty data directory, with the rights of one that the server made.
+pub fn data_directory() -> Arc<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    let private = std::fs::Permissions::from_mode(0o700);
+    Arc::new(builder.permissions(private).tempdir().expect("tempdir"))
 }
 
 impl TestApp {
@@ -81,14 +91,15 @@ impl TestApp {
 
     /// A server with these timings and flags.
     pub async fn start_with(timing: Timing, flags: &[&str]) -> Self {
-        let data = Arc::new(tempfile::tempdir().expect("tempdir"));
+        let data = data_directory();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         Self::on(data, timing, flags).await
     }
 
-    /// A server with the defaults, on this directory.
-    pub async fn start_in(data: Arc<tempfile::TempDir>) -> Self {
-        Self::on(data, patient(), Vec::new()).await
+    /// A server with these flags, on this directory.
+    pub async fn start_in(data: Arc<tempfile::TempDir>, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self::on(data, patient(), flags).await
     }
 
     /// A server on this data.
@@ -130,6 +141,11 @@ impl TestApp {
     /// Stops it as SIGTERM does and waits for its end.
     pub async fn stop(self) {
         self.restart_later().await;
+    }
+
+    /// Stops it and keeps its data.
+    pub async fn stop_and_keep(self) -> Arc<tempfile::TempDir> {
+        self.restart_later().await.0
     }
 
     /// Stops it and starts it again on the same data.

@@ -5,9 +5,11 @@ use crate::{
     protocol::{ChatText, ClientMessage, Nickname, Person, RoomName, Seq, ServerMessage},
     server::{
         AppContext,
+        clock::Moment,
         config::{Config, Keep, Retention},
-        new_session_token, participant_id, retention,
-        store::NewMessage,
+        new_session_token, participant_id,
+        retention::{self, Sweeper},
+        store::{self, NewMessage, StoreError},
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -54,6 +56,11 @@ fn keeping(app: &TestApp, everywhere: Keep, rooms: &[(&str, Keep)]) -> AppContex
     }
 }
 
+/// Deletes what is not to be kept now, without a doubt about the clock.
+async fn swept(context: &AppContext) -> Result<u64, StoreError> {
+    retention::sweep(context, Moment::now().wall_ms, true).await
+}
+
 /// What a room's log holds.
 async fn seqs(app: &TestApp, room: &str) -> Vec<Seq> {
     let page = app.context.store.page(&name(room), None, 1000).await;
@@ -79,8 +86,8 @@ async fn only_the_newest_messages_stay_and_whoever_comes_later_is_given_no_other
         ..Keep::default()
     };
     let context = keeping(&app, newest, &[]);
-    assert_eq!(retention::sweep(&context).await.expect("swept"), 7);
-    assert_eq!(retention::sweep(&context).await.expect("swept"), 0);
+    assert_eq!(swept(&context).await.expect("swept"), 7);
+    assert_eq!(swept(&context).await.expect("swept"), 0);
     let mut late = app.join("team", "Late").await;
     let joined = late.joined();
     let history = joined.history.iter().map(|m| m.seq).collect::<Vec<_>>();
@@ -130,7 +137,7 @@ async fn old_messages_go_by_their_own_time_and_a_room_may_keep_them_otherwise() 
         week,
         &[("archive", Keep::default()), ("short", short)],
     );
-    retention::sweep(&context).await.expect("swept");
+    swept(&context).await.expect("swept");
     assert_eq!(seqs(&app, "team").await, [3, 5]);
     assert_eq!(seqs(&app, "archive").await, [1, 2, 3, 4, 5]);
     assert_eq!(seqs(&app, "short").await, [5]);
@@ -148,7 +155,7 @@ async fn a_long_log_is_swept_in_pieces_while_people_talk() {
         messages: 0,
     };
     let context = keeping(&app, week, &[]);
-    let sweeping = tokio::spawn(async move { retention::sweep(&context).await });
+    let sweeping = tokio::spawn(async move { swept(&context).await });
     let mut spoken = vec![ann.says("meanwhile").await.seq];
     while !sweeping.is_finished() && spoken.len() < 30 {
         spoken.push(ann.says("meanwhile").await.seq);
@@ -181,7 +188,7 @@ async fn what_was_deleted_is_not_in_the_files_any_more() {
         messages: 0,
     };
     let context = keeping(&app, week, &[]);
-    assert_eq!(retention::sweep(&context).await.expect("swept"), 50);
+    assert_eq!(swept(&context).await.expect("swept"), 50);
     assert!(!holds(secret), "gone from table, index and log");
     assert!(holds(public), "the positive control");
     assert_eq!(found(&app, public).await, 50);
@@ -204,4 +211,107 @@ async fn a_server_sweeps_by_itself_and_does_not_by_default() {
     said(&app, "team", 20_000, "very old").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(seqs(&app, "team").await, [1]);
+}
+
+/// A rule of ninety days.
+fn ninety_days(app: &TestApp) -> AppContext {
+    let keep = Keep {
+        days: 90,
+        messages: 0,
+    };
+    keeping(app, keep, &[])
+}
+
+/// A moment so many hours after another, the clock set by so many days besides.
+fn later(moment: Moment, hours: u64, days: i64) -> Moment {
+    let hours_ms = i64::try_from(hours).expect("few") * 60 * 60 * 1000;
+    Moment {
+        wall_ms: moment.wall_ms + hours_ms + days * 24 * 60 * 60 * 1000,
+        monotonic: moment.monotonic + Duration::from_secs(hours * 60 * 60),
+    }
+}
+
+#[tokio::test]
+async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_told() {
+    let app = TestApp::start().await;
+    for number in 1..=150 {
+        said(&app, "team", 1, &number.to_string()).await;
+    }
+    let context = ninety_days(&app);
+    let mut sweeper = Sweeper::new(context.clone());
+    let now = Moment::now();
+    assert_eq!(sweeper.sweep(now).await.expect("swept"), 0);
+    let told = || async {
+        let ready = app.get("/readyz").await;
+        let metrics = app.get("/metrics").await;
+        assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+        let told = ready.contains("confirm-sweep");
+        assert!(metrics.contains(&format!("noom_sweep_waiting {}\n", u8::from(told))));
+        told
+    };
+    assert!(!told().await);
+    // The clock is a year ahead, in this process and in those after it.
+    for hours in [1, 2, 24] {
+        let jumped = later(now, hours, 365);
+        assert_eq!(sweeper.sweep(jumped).await.expect("swept"), 0, "{hours}");
+        assert!(told().await);
+    }
+    let mut restarted = Sweeper::new(context.clone());
+    for (hours, expected) in [(24, 0), (25, 150)] {
+        let jumped = later(now, hours, 365);
+        let deleted = restarted.sweep(jumped).await.expect("swept");
+        assert_eq!(deleted, expected, "{hours}");
+    }
+    assert!(!told().await);
+    assert_eq!(seqs(&app, "team").await, [0; 0]);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_right_again_has_cost_nothing() {
+    let app = TestApp::start().await;
+    said(&app, "team", 89, "young enough").await;
+    said(&app, "team", 91, "too old").await;
+    let context = ninety_days(&app);
+    let now = Moment::now();
+    // What another process noted before this one.
+    let record = store::SweepRecord {
+        swept_at: Some(later(now, 0, -1).wall_ms),
+        waiting: None,
+    };
+    app.context.store.note_sweep(record).await.expect("noted");
+    let mut wrong = Sweeper::new(context.clone());
+    let ahead = later(now, 0, 365);
+    assert_eq!(wrong.sweep(ahead).await.expect("swept"), 0);
+    assert_eq!(seqs(&app, "team").await, [1, 2]);
+    let mut right = Sweeper::new(context);
+    assert_eq!(right.sweep(later(now, 1, 0)).await.expect("swept"), 1);
+    assert_eq!(seqs(&app, "team").await, [1]);
+}
+
+#[tokio::test]
+async fn a_large_share_waits_for_the_operator_while_what_is_too_many_goes() {
+    let app = TestApp::start().await;
+    for number in 1..=150 {
+        said(&app, "team", 100, &number.to_string()).await;
+        said(&app, "short", 100, &number.to_string()).await;
+    }
+    let everywhere = Keep {
+        days: 90,
+        messages: 0,
+    };
+    let short = Keep {
+        days: 90,
+        messages: 20,
+    };
+    let context = keeping(&app, everywhere, &[("short", short)]);
+    let mut sweeper = Sweeper::new(context.clone());
+    let now = Moment::now();
+    assert_eq!(sweeper.sweep(now).await.expect("swept"), 130);
+    assert_eq!(seqs(&app, "team").await.len(), 150);
+    let database = app.database();
+    let confirm = move || store::confirm_sweep(&database, now.wall_ms);
+    let confirmed = tokio::task::spawn_blocking(confirm).await.expect("ends");
+    confirmed.expect("noted");
+    assert_eq!(sweeper.sweep(now).await.expect("swept"), 170);
+    assert_eq!(context.sweeps.waiting(), None);
 }

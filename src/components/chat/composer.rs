@@ -37,8 +37,8 @@ pub fn Composer() -> impl IntoView {
             let _ = area.focus();
         }
     });
-    let refused = use_query_map().read_untracked().get("refused").is_some();
-    let problem = RwSignal::new(refused.then_some((NameError::TooLong, 0)));
+    let refused = use_query_map().read_untracked().get("refused");
+    let problem = RwSignal::new(refused.map(|why| Problem::of_form(&why)));
     let send = move || {
         let Some(area) = area.get_untracked() else {
             return;
@@ -52,7 +52,10 @@ pub fn Composer() -> impl IntoView {
                 problem.set(None);
             }
             Err(NameError::Empty) => {}
-            Err(error) => problem.set(Some((error, typed.trim().chars().count()))),
+            Err(error) => {
+                let count = typed.trim().chars().count();
+                problem.set(Some(Problem::Text(error, count)));
+            }
         }
     };
     let on_key = move |event: KeyboardEvent| {
@@ -145,13 +148,41 @@ pub(super) fn sends(event: &KeyboardEvent) -> bool {
     event.key() == "Enter" && !event.shift_key() && !composing
 }
 
+/// Why a text was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Problem {
+    /// It breaks a rule, and how many characters it has where that is known.
+    Text(NameError, usize),
+    /// The room holds as many bytes as it may.
+    RoomFull,
+    /// The server does.
+    ServerFull,
+}
+
+impl Problem {
+    /// What the server said of a plain form, in the address it led back to.
+    fn of_form(why: &str) -> Self {
+        match why {
+            "room_storage_full" => Self::RoomFull,
+            "server_storage_full" => Self::ServerFull,
+            _ => Self::Text(NameError::TooLong, 0),
+        }
+    }
+}
+
 /// Why a text was not sent, as a sentence.
-fn refusal(locale: Locale, (error, count): (NameError, usize)) -> String {
-    match error {
-        NameError::TooLong if count > 0 => {
+fn refusal(locale: Locale, problem: Problem) -> String {
+    match problem {
+        Problem::Text(NameError::TooLong, count) if count > 0 => {
             td_string!(locale, room.too_long, count = count, max = MAX_CHAT_CHARS).to_string()
         }
-        NameError::TooLong => td_string!(locale, room.refused_too_long).to_owned(),
-        _ => td_string!(locale, room.not_allowed).to_owned(),
+        Problem::Text(NameError::TooLong, _) => {
+            td_string!(locale, room.refused_too_long).to_owned()
+        }
+        Problem::Text(NameError::Empty | NameError::NotAllowed, _) => {
+            td_string!(locale, room.not_allowed).to_owned()
+        }
+        Problem::RoomFull => td_string!(locale, room.refused_room_storage).to_owned(),
+        Problem::ServerFull => td_string!(locale, room.refused_server_storage).to_owned(),
     }
 }

@@ -231,6 +231,8 @@ fn Refused(
     let session = expect_context::<Session>();
     let sentence = Signal::derive(move || match code {
         ErrorCode::Unavailable => t_string!(i18n, room.refused_unavailable),
+        ErrorCode::RoomStorageFull => t_string!(i18n, room.refused_room_storage),
+        ErrorCode::ServerStorageFull => t_string!(i18n, room.refused_server_storage),
         ErrorCode::MessageTooLong => t_string!(i18n, room.refused_too_long),
         ErrorCode::MessageNotAllowed => t_string!(i18n, room.refused_not_allowed),
         _ => t_string!(i18n, room.refused),

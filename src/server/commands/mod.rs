@@ -1,10 +1,11 @@
 //! What `noom` does besides serving: copy the database out, put a copy back, write a
-//! conversation down.
+//! conversation down, confirm a sweep that waits.
 //!
 //! Each command works on the data directory by itself and says in one line what it did.
 //! Whether a server runs on it meanwhile is the store's to know.
 
 use super::{
+    clock::Moment,
     config::{Config, ConfigError, Flags},
     store::{self, FileError, Format},
 };
@@ -42,6 +43,9 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Confirms that the clock is right, so that old messages are deleted that wait because
+    /// of a doubt about it; the server may run meanwhile. Good for a day
+    ConfirmSweep,
     /// Writes down what was said in a room; the server may run meanwhile
     Export {
         /// The name of the room
@@ -97,6 +101,11 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
             let bytes = store::backup(&database, file, *force)?;
             say(&format!("{}: {bytes} bytes", file.display()))
         }
+        Command::ConfirmSweep => {
+            store::confirm_sweep(&database, Moment::now().wall_ms)?;
+            let line = "confirmed; a running server deletes old messages within a minute";
+            say(&format!("{}: {line}", database.display()))
+        }
         Command::Export {
             room,
             format,
@@ -125,19 +134,36 @@ fn export(
     file: Option<&Path>,
     force: bool,
 ) -> Result<(), CommandError> {
-    let room = RoomName::parse(room).map_err(|rule| CommandError::Room {
+    // The room that is called exactly so, under whatever rule it was made; else the one that
+    // this name leads to today.
+    match export_room(database, &RoomName::from_stored(room), format, file, force) {
+        Err(CommandError::File(FileError::NoRoom(_))) => {}
+        done => return done,
+    }
+    let parsed = RoomName::parse(room).map_err(|rule| CommandError::Room {
         name: room.to_owned(),
         rule,
     })?;
+    export_room(database, &parsed, format, file, force)
+}
+
+/// Writes the conversation of a room. Nothing is written where there is no such room.
+fn export_room(
+    database: &Path,
+    room: &RoomName,
+    format: Format,
+    file: Option<&Path>,
+    force: bool,
+) -> Result<(), CommandError> {
     let Some(file) = file else {
         let mut output = BufWriter::new(io::stdout().lock());
-        return match store::export(database, &room, format, &mut output) {
+        return match store::export(database, room, format, &mut output) {
             // Whoever reads has read enough.
             Err(FileError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => Ok(done.map(drop)?),
         };
     };
-    let messages = store::export_to(database, &room, format, file, force)?;
+    let messages = store::export_to(database, room, format, file, force)?;
     say(&format!("{}: {messages} messages", file.display()))
 }
 

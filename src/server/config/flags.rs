@@ -22,6 +22,11 @@ pub struct Flags {
     /// [default: ./data]
     #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<String>,
+    /// Which rights the data directory may have where it is there already: private (its
+    /// owner only, the user the server runs as) or any [env: NOOM_DATA_DIR_RIGHTS]
+    /// [default: private]
+    #[arg(long, value_name = "private|any", global = true)]
+    pub data_dir_rights: Option<String>,
     /// The origin people use, for example https://meet.example.org; requests of other
     /// origins are refused [env: NOOM_PUBLIC_URL] [default: derived from each request]
     #[arg(long, value_name = "URL")]
@@ -69,6 +74,19 @@ pub struct Flags {
     /// [default: local]
     #[arg(long, value_name = "NAME")]
     pub adapter: Option<String>,
+    /// Bytes of what one room has stored, texts and 160 for each message, 0 to 1000000000000000;
+    /// the next message is refused. 0 is no bound [env: NOOM_ROOM_BYTES] [default: 268435456,
+    /// 256 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub room_bytes: Option<String>,
+    /// Bytes of what all rooms have stored, 0 to 1000000000000000; 0 is no bound. The database
+    /// takes up to three times that [env: NOOM_HISTORY_BYTES] [default: 8589934592, 8 GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub history_bytes: Option<String>,
+    /// Bytes of the disk that messages leave free, 0 to 1000000000000000; with less free, new
+    /// ones are refused. 0 is no reserve [env: NOOM_DISK_RESERVE] [default: 67108864, 64 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub disk_reserve: Option<String>,
     /// Log filter: a level (error, warn, info, debug, trace) or tracing directives
     /// [env: NOOM_LOG] [default: info]
     #[arg(long, value_name = "FILTER")]
@@ -103,10 +121,11 @@ pub struct Flags {
 
 impl Flags {
     /// Each setting's name and what the command line says of it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 22] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 26] {
         [
             ("listen", self.listen.as_ref()),
             ("data-dir", self.data_dir.as_ref()),
+            ("data-dir-rights", self.data_dir_rights.as_ref()),
             ("public-url", self.public_url.as_ref()),
             ("p2p-max", self.p2p_max.as_ref()),
             ("call-capacity", self.call_capacity.as_ref()),
@@ -119,6 +138,9 @@ impl Flags {
             ("turn-tls-key", self.turn_tls_key.as_ref()),
             ("ice-servers", self.ice_servers.as_ref()),
             ("adapter", self.adapter.as_ref()),
+            ("room-bytes", self.room_bytes.as_ref()),
+            ("history-bytes", self.history_bytes.as_ref()),
+            ("disk-reserve", self.disk_reserve.as_ref()),
             ("log", self.log.as_ref()),
             ("log-format", self.log_format.as_ref()),
             ("room-capacity", self.room_capacity.as_ref()),

@@ -17,7 +17,10 @@ pub use layers::{ConfigError, FileLayer};
 pub use retention::{Keep, Retention};
 pub use values::{LogFormat, PublicUrl};
 
-use crate::{protocol::IceServer, server::relays::TurnTls};
+use crate::{
+    protocol::IceServer,
+    server::{relays::TurnTls, store::StoreOptions},
+};
 use layers::Layers;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -32,6 +35,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the database is.
     pub data_dir: PathBuf,
+    /// Who may read it, and how much it may hold.
+    pub store: StoreOptions,
     /// The origin people use; nothing where it is derived from the request.
     pub public_url: Option<PublicUrl>,
     /// Largest call that runs browser to browser.
@@ -98,6 +103,7 @@ impl Config {
         Ok(Self {
             listen: layers.listen(env)?,
             data_dir: layers.path("data-dir", Path::new("./data")),
+            store: layers.store()?,
             public_url: layers.public_url()?,
             p2p_max: layers.number("p2p-max", 2, 0..=64, "a number of people from 0 to 64")?,
             call_capacity: layers.number(

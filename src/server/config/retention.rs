@@ -42,6 +42,12 @@ impl Retention {
         let mut all = self.rooms.values().chain([&self.everywhere]);
         all.all(|keep| *keep == Keep::default())
     }
+
+    /// Whether anything is ever deleted because of its age.
+    pub fn is_by_age(&self) -> bool {
+        let mut all = self.rooms.values().chain([&self.everywhere]);
+        all.any(|keep| keep.days > 0)
+    }
 }
 
 /// What the file says of one room; what it leaves out is as everywhere.

@@ -57,7 +57,7 @@ fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 17] = [
+    let table: [Case; 19] = [
         (
             &["--p2p-max", "65"],
             &[],
@@ -87,6 +87,12 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &[("LEPTOS_SITE_ADDR", "x")],
             "",
             ["LEPTOS_SITE_ADDR", "x", "IP:port"],
+        ),
+        (
+            &["--data-dir-rights", "0755"],
+            &[],
+            "",
+            ["--data-dir-rights", "0755", "private or any"],
         ),
         (
             &["--public-url", "meet.org"],
@@ -124,6 +130,12 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &[],
             "p2p_max = 2",
             ["--config", "\"p2p_max\"", "p2p-max"],
+        ),
+        (
+            &["--room-bytes", "1 GiB"],
+            &[],
+            "",
+            ["--room-bytes", "1 GiB", "bytes"],
         ),
         (
             &["--keep-days", "36501"],
@@ -215,5 +227,5 @@ fn help_names_every_setting_with_its_variable_and_default() {
             "{name}"
         );
     }
-    assert_eq!(help.matches("[default:").count(), 23);
+    assert_eq!(help.matches("[default:").count(), 27);
 }

@@ -7,7 +7,11 @@ use super::{
 };
 use crate::{
     protocol::IceServer,
-    server::{http::Origin, relays::TurnTls},
+    server::{
+        http::Origin,
+        relays::TurnTls,
+        store::{Quota, Rights, StoreOptions},
+    },
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -20,6 +24,9 @@ use tracing_subscriber::EnvFilter;
 
 /// What an address looks like.
 const ADDRESS: &str = "an address as IP:port, for example 127.0.0.1:3000";
+
+/// Most bytes that can be set as a bound. A petabyte: SQLite holds less.
+const MAX_BYTES: u64 = 1_000_000_000_000_000;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +201,37 @@ impl Layers {
         };
         let format = self.parse("log-format", "text or json", parse)?;
         Ok(format.unwrap_or(LogFormat::Text))
+    }
+
+    /// Who may read the data directory.
+    fn data_dir_rights(&self) -> Result<Rights, ConfigError> {
+        let parse = |text: &str| match text {
+            "private" => Some(Rights::Private),
+            "any" => Some(Rights::Any),
+            _ => None,
+        };
+        let rights = self.parse("data-dir-rights", "private or any", parse)?;
+        Ok(rights.unwrap_or_default())
+    }
+
+    /// What is set of the store.
+    pub fn store(&self) -> Result<StoreOptions, ConfigError> {
+        Ok(StoreOptions {
+            rights: self.data_dir_rights()?,
+            quota: self.quota()?,
+        })
+    }
+
+    /// How much may be stored.
+    fn quota(&self) -> Result<Quota, ConfigError> {
+        let accepted = "a number of bytes from 0 to 1000000000000000; 0 is no bound";
+        let bytes = |name, default| self.number(name, default, 0..=MAX_BYTES, accepted);
+        let default = Quota::default();
+        Ok(Quota {
+            room_bytes: bytes("room-bytes", default.room_bytes)?,
+            history_bytes: bytes("history-bytes", default.history_bytes)?,
+            disk_reserve: bytes("disk-reserve", default.disk_reserve)?,
+        })
     }
 
     /// How long messages are kept.

@@ -40,6 +40,15 @@ fn write_present(text: &mut String, context: &AppContext) {
             sockets,
         ),
     ];
+    let stored = context.store.stored_bytes();
+    let bound = context.config.store.quota.history_bytes;
+    let help = "Bytes that all rooms have stored.";
+    gauges.push(("noom_history_bytes", help, stored));
+    let help = "Bytes that all rooms may store; 0 is no bound.";
+    gauges.push(("noom_history_bound_bytes", help, bound));
+    let waits = u64::from(context.sweeps.waiting().is_some());
+    let help = "1 while old messages are not deleted because the clock is in doubt.";
+    gauges.push(("noom_sweep_waiting", help, waits));
     if let Ok(free) = disk::free_bytes(&context.config.data_dir) {
         let help = "Bytes free where the data directory is.";
         gauges.push(("noom_disk_free_bytes", help, free));

@@ -22,7 +22,7 @@ mod ws;
 
 pub use asset_names::AssetNames;
 pub use assets::Assets;
-pub use health::Gauges;
+pub use health::{Gauges, Readiness};
 pub use origin::Origin;
 pub use poll::Polls;
 pub use router::router;

@@ -277,7 +277,7 @@ impl Actor {
     fn persist(&mut self, asker: Asker, message: NewMessage) {
         let (rooms, name, id) = (self.rooms.clone(), self.name.clone(), message.id);
         self.commits.push_back(Box::pin(async move {
-            let answer = rooms.append(&name, message).await.ok();
+            let answer = rooms.append(&name, message).await.map_err(RoomError::from);
             Command::Stored { asker, id, answer }
         }));
     }

@@ -155,8 +155,8 @@ pub enum Command {
         asker: Asker,
         /// Which message.
         id: MessageId,
-        /// The durable message, or nothing where the store failed.
-        answer: Option<Appended>,
+        /// The durable message, or why it was not stored.
+        answer: Result<Appended, RoomError>,
     },
     /// The store answered an [`Effect::Change`].
     Changed {

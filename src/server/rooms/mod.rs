@@ -44,7 +44,10 @@ pub use registry::{Relays, Rooms, Totals};
 pub use room::RoomRules;
 pub use summaries::Summaries;
 
-use crate::protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, Person, RoomName, Seq};
+use crate::{
+    protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, Person, RoomName, Seq},
+    server::store::{Full, StoreError},
+};
 
 /// A room as a page shows it before its socket is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +82,9 @@ pub enum RoomError {
     /// More messages than the limit; the refused one may be sent again later.
     #[error("too many messages")]
     TooManyMessages,
+    /// The room or the server holds as many bytes as it may.
+    #[error("no space: {0}")]
+    StorageFull(Full),
     /// The store failed or the server stops; nothing was stored, asking again is safe.
     #[error("the room is not available now")]
     Unavailable,
@@ -91,7 +97,25 @@ impl RoomError {
             Self::TooManyRooms => ErrorCode::TooManyRooms,
             Self::Full => ErrorCode::RoomFull,
             Self::TooManyMessages => ErrorCode::TooManyMessages,
+            Self::StorageFull(full) => full.code(),
             Self::Unavailable => ErrorCode::Unavailable,
+        }
+    }
+}
+
+impl From<StoreError> for RoomError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full(full) => Self::StorageFull(full),
+            StoreError::Database(_)
+            | StoreError::Busy
+            | StoreError::InUse
+            | StoreError::Rights(_)
+            | StoreError::Closed
+            | StoreError::BadRow(_)
+            | StoreError::Foreign(_)
+            | StoreError::TooNew { .. }
+            | StoreError::Directory(_) => Self::Unavailable,
         }
     }
 }

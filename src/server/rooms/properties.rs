@@ -5,7 +5,7 @@
 //! for each socket a client that believes only what it is told.
 
 use super::{
-    RoomRules,
+    RoomError, RoomRules,
     command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now, Ticket},
     recent::Recent,
     room::Room,
@@ -403,7 +403,8 @@ impl World {
             Waiting::Append(asker, new) => {
                 let id = new.id;
                 let known = store.messages.iter().any(|message| message.id == id);
-                let answer = (known || !fails).then(|| store.append(new));
+                let stored = (known || !fails).then(|| store.append(new));
+                let answer = stored.ok_or(RoomError::Unavailable);
                 Command::Stored { asker, id, answer }
             }
             Waiting::Change(link, change) => {

@@ -227,7 +227,7 @@ fn more_than_the_disk_can_follow_is_refused_by_id() {
         Command::Stored {
             asker,
             id,
-            answer: None,
+            answer: Err(RoomError::Unavailable),
         },
         now,
     );
@@ -249,7 +249,7 @@ fn a_post_that_cannot_be_stored_is_answered_so() {
         Command::Stored {
             asker,
             id,
-            answer: None,
+            answer: Err(RoomError::Unavailable),
         },
         now,
     );

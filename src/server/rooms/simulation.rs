@@ -354,7 +354,7 @@ impl World {
                 Job::Append(asker, new) => Command::Stored {
                     asker,
                     id: new.id,
-                    answer: Some(self.disk.append(&new, sabotage)),
+                    answer: Ok(self.disk.append(&new, sabotage)),
                 },
                 Job::Change(link, change) => Command::Changed {
                     link,
@@ -391,7 +391,7 @@ impl World {
                 let (id, from, text) = (message.id, message.from.clone(), message.text.clone());
                 let message_told = ChatMessage::said(seq, id, from, text, message.at);
                 self.jobs.push_back(Job::Append(asker, message));
-                let answer = Some(Appended {
+                let answer = Ok(Appended {
                     message: message_told,
                     duplicate: false,
                 });

@@ -18,7 +18,7 @@ impl Room {
     /// Somebody says something: to the disk first.
     pub(super) fn say(&mut self, asker: Asker, message: NewMessage) -> Vec<Effect> {
         if self.pending >= ROOM_PENDING {
-            return vec![not_stored(asker, message.id)];
+            return vec![not_stored(asker, message.id, RoomError::Unavailable)];
         }
         self.pending += 1;
         vec![Effect::Persist { asker, message }]
@@ -27,7 +27,7 @@ impl Room {
     /// Somebody changes what was said: to the disk first, too.
     pub(super) fn change(&mut self, link: LinkId, change: Change) -> Vec<Effect> {
         if self.pending >= ROOM_PENDING {
-            return vec![not_stored(Asker::Link(link), change.id)];
+            return vec![not_changed(link, change.id)];
         }
         self.pending += 1;
         vec![Effect::Change { link, change }]
@@ -43,7 +43,7 @@ impl Room {
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
         match answer {
-            None => vec![not_stored(Asker::Link(link), id)],
+            None => vec![not_changed(link, id)],
             Some(Changed::Refused(code)) => vec![Effect::Send {
                 link,
                 message: refusal(code, Some(id)),
@@ -69,11 +69,12 @@ impl Room {
         &mut self,
         asker: Asker,
         id: MessageId,
-        answer: Option<Appended>,
+        answer: Result<Appended, RoomError>,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
-        let Some(Appended { message, duplicate }) = answer else {
-            return vec![not_stored(asker, id)];
+        let Appended { message, duplicate } = match answer {
+            Ok(appended) => appended,
+            Err(error) => return vec![not_stored(asker, id, error)],
         };
         let chat = ServerMessage::Chat(message.clone());
         let told = match asker {
@@ -96,15 +97,23 @@ impl Room {
 }
 
 /// Refuses a message that could not be stored.
-fn not_stored(asker: Asker, id: MessageId) -> Effect {
+fn not_stored(asker: Asker, id: MessageId, error: RoomError) -> Effect {
     match asker {
         Asker::Link(link) => Effect::Send {
             link,
-            message: refusal(ErrorCode::Unavailable, Some(id)),
+            message: refusal(error.code(), Some(id)),
         },
         Asker::Post(ticket) => Effect::Answer {
             ticket,
-            answer: Err(RoomError::Unavailable),
+            answer: Err(error),
         },
+    }
+}
+
+/// Refuses a change that could not be stored.
+fn not_changed(link: LinkId, id: MessageId) -> Effect {
+    Effect::Send {
+        link,
+        message: refusal(ErrorCode::Unavailable, Some(id)),
     }
 }

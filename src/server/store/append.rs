@@ -1,17 +1,35 @@
 //! The SQL of a message: one row, its place in the room's order.
 
-use super::{Appended, NewMessage, StoreError, reader};
+use super::{
+    Appended, NewMessage, StoreError,
+    quota::{Allowance, message_bytes, unsigned},
+    reader,
+};
 use crate::protocol::{ChatMessage, Epoch, RoomName, Seq};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-/// Stores one message, or finds the one its id already names.
+/// Stores one message, or finds the one its id already names. Writes nothing where it is
+/// one too many.
 pub fn append(
     transaction: &Transaction<'_>,
     room: &RoomName,
     new: &NewMessage,
     epoch: &Epoch,
+    allowance: Allowance,
 ) -> Result<Appended, StoreError> {
-    let (room_id, seq) = next_place(transaction, room, epoch)?;
+    let known = known_room(transaction, room)?;
+    let room_bytes = known.map_or(0, |known| known.bytes);
+    if let Some(full) = allowance.refuses(transaction, room_bytes, message_bytes(new))? {
+        // One that is stored already is answered, as always.
+        let first = match known {
+            Some(known) => find(transaction, known.id, new)?,
+            None => None,
+        };
+        let message = first.ok_or(StoreError::Full(full))?;
+        let duplicate = true;
+        return Ok(Appended { message, duplicate });
+    }
+    let (room_id, seq) = next_place(transaction, room, known, epoch)?;
     let message = ChatMessage {
         reply_to: new.reply_to,
         ..ChatMessage::said(seq, new.id, new.from.clone(), new.text.clone(), new.at)
@@ -33,18 +51,40 @@ pub fn append(
     })
 }
 
+/// A room that has stored something.
+#[derive(Debug, Clone, Copy)]
+struct KnownRoom {
+    /// Its row.
+    id: i64,
+    /// The bytes it holds.
+    bytes: u64,
+}
+
+/// The row of the room, if there is one.
+fn known_room(
+    transaction: &Transaction<'_>,
+    room: &RoomName,
+) -> Result<Option<KnownRoom>, StoreError> {
+    let query = "SELECT id, bytes FROM rooms WHERE name = ?1";
+    let mut select = transaction.prepare_cached(query)?;
+    let known = select.query_row([room.as_str()], |row| {
+        Ok(KnownRoom {
+            id: row.get(0)?,
+            bytes: unsigned(row.get(1)?),
+        })
+    });
+    Ok(known.optional()?)
+}
+
 /// The row of the room, made where there is none, and the next place in its order.
 fn next_place(
     transaction: &Transaction<'_>,
     room: &RoomName,
+    known: Option<KnownRoom>,
     epoch: &Epoch,
 ) -> Result<(i64, Seq), StoreError> {
-    let query = "UPDATE rooms SET seq = seq + 1 WHERE name = ?1 RETURNING id, seq";
-    let mut update = transaction.prepare_cached(query)?;
-    let place = update.query_row([room.as_str()], |row| Ok((row.get(0)?, row.get(1)?)));
-    if let Some((id, seq)) = place.optional()? {
-        let seq: i64 = seq;
-        return Ok((id, seq.unsigned_abs()));
+    if let Some(known) = known {
+        return Ok((known.id, next_seq(transaction, known.id)?));
     }
     let query = "INSERT INTO rooms (name, epoch, seq) VALUES (?1, ?2, 1)";
     let mut insert = transaction.prepare_cached(query)?;

@@ -8,6 +8,7 @@ use super::{
     StoreError,
     file::{FileError, NewFile, refuse_database},
     schema,
+    trust::harden,
 };
 use rusqlite::{Connection, backup::Backup};
 use std::{path::Path, time::Duration};
@@ -45,6 +46,7 @@ pub fn refuse_existing(file: &Path, force: bool) -> Result<(), FileError> {
 /// Copies everything into a database of one file, which needs no log beside it.
 pub fn copy(source: &Connection, file: &Path) -> Result<(), StoreError> {
     let mut copy = Connection::open(file)?;
+    harden(&copy)?;
     // Without a transaction, each write of the server would start the copying anew.
     let moment = source.unchecked_transaction()?;
     schema::version(&moment)?;

@@ -1,7 +1,12 @@
 //! What becomes of a message: edited, deleted, reacted to. Each is an event with a `seq`
 //! of its own; what is kept is the message as it is now.
 
-use super::{StoreError, append::next_seq, reader, search};
+use super::{
+    StoreError,
+    append::next_seq,
+    quota::{self, Allowance},
+    reader, search,
+};
 use crate::protocol::{
     ChatMessage, ChatText, Emoji, ErrorCode, MAX_REACTIONS, MessageId, ParticipantId, RoomName,
 };
@@ -52,6 +57,7 @@ pub fn apply(
     transaction: &Transaction<'_>,
     room: &RoomName,
     change: &Change,
+    allowance: Allowance,
 ) -> Result<Changed, StoreError> {
     let Some(room_id) = reader::room_id(transaction, room)? else {
         return Ok(Changed::Refused(ErrorCode::NoSuchMessage));
@@ -64,6 +70,10 @@ pub fn apply(
     }
     if is_so(&before, change) {
         return Ok(Changed::Same(before));
+    }
+    let room_bytes = quota::room_bytes(transaction, room_id)?;
+    if let Some(full) = allowance.refuses(transaction, room_bytes, growth(&before, change))? {
+        return Ok(Changed::Refused(full.code()));
     }
     let seq = i64::try_from(next_seq(transaction, room_id)?).unwrap_or(i64::MAX);
     write(transaction, room_id, id, seq, change)?;
@@ -119,6 +129,17 @@ fn is_so(before: &ChatMessage, change: &Change) -> bool {
             let given = before.reactions.iter().find(|r| r.emoji == *emoji);
             given.is_some_and(|reaction| reaction.by.contains(&change.by)) == *on
         }
+    }
+}
+
+/// Bytes by which the room grows with a change; 0 where it does not.
+fn growth(before: &ChatMessage, change: &Change) -> u64 {
+    match &change.what {
+        What::Edit(text) => {
+            quota::bytes(text.as_str()).saturating_sub(quota::bytes(before.words()))
+        }
+        What::React { emoji, on: true } => quota::reaction_bytes(emoji, &change.by),
+        What::Delete | What::React { on: false, .. } => 0,
     }
 }
 

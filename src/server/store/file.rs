@@ -1,7 +1,7 @@
 //! A file that is there whole or not at all, and what can be wrong with files an operator
 //! names.
 
-use super::StoreError;
+use super::{StoreError, rights::FILE_MODE};
 use std::{
     fs::{self, File, OpenOptions},
     io,
@@ -134,8 +134,15 @@ impl NewFile {
     /// The directory cannot be written.
     pub fn beside(place: &Path) -> Result<Self, FileError> {
         let path = with_end(place, &format!(".{}.partial", std::process::id()));
+        // What a former process of this number left; or a link that somebody put there.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(FileError::io(&path)(error));
+            }
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
+        options.write(true).create_new(true).mode(FILE_MODE);
         options.open(&path).map_err(FileError::io(&path))?;
         let place = place.to_owned();
         Ok(Self { place, path })

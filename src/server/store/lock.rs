@@ -3,10 +3,11 @@
 //! The lock is on `noom.lock` beside the database (`flock`), so the kernel gives it back
 //! however its holder ends. The file itself means nothing and stays.
 
-use super::StoreError;
+use super::{StoreError, rights::FILE_MODE};
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, ErrorKind},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -58,6 +59,7 @@ impl DataLock {
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
+    options.mode(FILE_MODE);
     match options.open(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path),
         other => other,

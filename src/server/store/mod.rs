@@ -13,14 +13,19 @@ mod error;
 mod export;
 mod file;
 mod lock;
+mod observed;
+mod quota;
 mod reader;
+mod record;
 mod restore;
+mod rights;
 mod schema;
 mod search;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod trust;
 mod upkeep;
 mod writer;
 
@@ -29,11 +34,16 @@ pub use change::{Change, Changed, What};
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
+pub use observed::{Cause, FailedCommit};
+pub use quota::{Full, Quota, Usage};
+pub use record::{SweepRecord, WaitingSweep, confirm_sweep};
 pub use restore::{Restored, restore};
+pub use rights::{Rights, RightsError};
 pub use sweep::{Expired, Expiry};
 
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
 use lock::DataLock;
+use observed::Observed;
 use reader::Readers;
 use std::{path::Path, sync::Arc};
 use writer::Writer;
@@ -71,6 +81,15 @@ pub struct Page {
     pub more: bool,
 }
 
+/// What an operator may set of the store.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoreOptions {
+    /// Which rights the directory may have where it is there already.
+    pub rights: Rights,
+    /// How much may be stored.
+    pub quota: Quota,
+}
+
 /// A handle to the store; cloning it is cheap.
 #[derive(Clone)]
 pub struct Store {
@@ -80,6 +99,8 @@ pub struct Store {
     readers: Readers,
     /// The epoch of every room that has not stored anything yet.
     epoch: Epoch,
+    /// What the writer tells.
+    observed: Arc<Observed>,
 }
 
 impl Store {
@@ -87,21 +108,23 @@ impl Store {
     ///
     /// # Errors
     /// Any [`StoreError`]; the operator mends it, the server does not start.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)
-                .map_err(|error| StoreError::Directory(Arc::new(error)))?;
-        }
+    pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        rights::prepare(path, options.rights)?;
         let lock = DataLock::wait_for(path)?;
+        rights::make_file(path).map_err(|error| StoreError::Directory(Arc::new(error)))?;
         let mut connection = schema::connect(path)?;
+        trust::check_schema(&connection)?;
         schema::migrate(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
         let readers = Readers::open(path, lock)?;
-        let writer = Writer::start(connection, epoch.clone())?;
+        let observed = Arc::default();
+        let quota = options.quota;
+        let writer = Writer::start(connection, epoch.clone(), quota, Arc::clone(&observed))?;
         Ok(Self {
             writer,
             readers,
             epoch,
+            observed,
         })
     }
 
@@ -207,17 +230,14 @@ impl Store {
         self.epoch.clone()
     }
 
-    /// Rooms that have stored something, in order of their names, after `after`.
+    /// Rooms that have stored something, each with its row, in order of the rows, after
+    /// `after`; every row is more than 0.
     ///
     /// # Errors
     /// The database failed; the asker asks again.
-    pub async fn room_names(
-        &self,
-        after: Option<RoomName>,
-        limit: u32,
-    ) -> Result<Vec<RoomName>, StoreError> {
+    pub async fn rooms(&self, after: i64, limit: u32) -> Result<Vec<(i64, RoomName)>, StoreError> {
         self.readers
-            .run(move |connection| sweep::room_names(connection, after.as_ref(), limit))
+            .run(move |connection| sweep::rooms(connection, after, limit))
             .await
     }
 
@@ -237,6 +257,42 @@ impl Store {
             .await
     }
 
+    /// How many messages of a room are too old, not counting those that are too many anyway;
+    /// and how many it has.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn due(&self, room: &RoomName, expiry: Expiry) -> Result<(u64, u64), StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| sweep::due(connection, &room, expiry))
+            .await
+    }
+
+    /// What is remembered of the last sweeps.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn sweep_record(&self) -> Result<SweepRecord, StoreError> {
+        self.readers.run(record::read).await
+    }
+
+    /// When the operator confirmed a sweep last, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn sweep_confirmed_at(&self) -> Result<Option<i64>, StoreError> {
+        self.readers.run(record::confirmed_at).await
+    }
+
+    /// Remembers the last sweeps.
+    ///
+    /// # Errors
+    /// It is not remembered; the next sweep is more careful than it need be.
+    pub async fn note_sweep(&self, record: SweepRecord) -> Result<(), StoreError> {
+        self.writer.note_sweep(record).await
+    }
+
     /// Deletes messages in one transaction, their reactions and their words in the index
     /// with them. Durable when this returns.
     ///
@@ -254,6 +310,32 @@ impl Store {
     /// The database failed; it is done with the next deletion.
     pub async fn wipe(&self, first: bool) -> Result<bool, StoreError> {
         self.writer.wipe(first).await
+    }
+
+    /// How many bytes are stored, in all rooms and in the largest ones, at most `limit`.
+    ///
+    /// # Errors
+    /// The database failed; the asker asks again.
+    pub async fn usage(&self, limit: u32) -> Result<Usage, StoreError> {
+        self.readers
+            .run(move |connection| quota::usage(connection, limit))
+            .await
+    }
+
+    /// Bytes stored in all rooms, as of the last commit.
+    pub fn stored_bytes(&self) -> u64 {
+        self.observed.stored_bytes()
+    }
+
+    /// The last commit that failed since the start, of whatever it was.
+    pub fn last_failure(&self) -> Option<FailedCommit> {
+        self.observed.last_failure()
+    }
+
+    /// Whether the last messages were not stored, for a reason that [`Self::check`] cannot
+    /// see.
+    pub fn messages_fail(&self) -> bool {
+        self.observed.messages_fail()
     }
 
     /// Whether messages can be read and stored; for `/readyz`.

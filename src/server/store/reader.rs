@@ -8,7 +8,7 @@ use crate::{
     },
     server::limits::READERS,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -148,8 +148,8 @@ fn reactions(connection: &Connection, id: i64) -> Result<Vec<Reaction>, StoreErr
     let mut rows = statement.query([id])?;
     let mut reactions: Vec<Reaction> = Vec::new();
     while let Some(row) = rows.next()? {
-        let emoji = Emoji::parse(&row.get::<_, String>(0)?).map_err(|rule| bad(0, rule))?;
-        let by = ParticipantId::parse(&row.get::<_, String>(1)?).map_err(|rule| bad(1, rule))?;
+        let emoji = Emoji::from_stored(&stored_text(row, 0)?);
+        let by = ParticipantId::from_stored(&stored_text(row, 1)?);
         match reactions.iter_mut().find(|known| known.emoji == emoji) {
             Some(known) => known.by.push(by),
             None => reactions.push(Reaction {
@@ -218,14 +218,11 @@ pub fn head(connection: &Connection, room: &RoomName) -> Result<Option<(Epoch, S
         connection.prepare_cached("SELECT epoch, seq FROM rooms WHERE name = ?1")?;
     let row = statement
         .query_row([room.as_str()], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            let epoch = Epoch::from_stored(&stored_text(row, 0)?);
+            Ok((epoch, stored_number(row, 1)?.unsigned_abs()))
         })
         .optional()?;
-    let Some((epoch, seq)) = row else {
-        return Ok(None);
-    };
-    let epoch = Epoch::parse(&epoch).map_err(|rule| StoreError::BadRow(rule.to_owned()))?;
-    Ok(Some((epoch, seq.unsigned_abs())))
+    Ok(row)
 }
 
 /// Whether the tables can be read.
@@ -234,34 +231,51 @@ pub fn check(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Reads one row of [`COLUMNS`].
+/// Reads one row of [`COLUMNS`]. Whatever the row holds, it is read: one row of former times
+/// must not keep a room from being opened.
 pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
-    let from = Person::new(
-        ParticipantId::parse(&row.get::<_, String>(2)?).map_err(|rule| bad(2, rule))?,
-        Nickname::parse(&row.get::<_, String>(3)?).map_err(|rule| bad(3, rule))?,
-    );
-    let uuid = |bytes: [u8; 16]| MessageId(uuid::Uuid::from_bytes(bytes));
-    let text: String = row.get(4)?;
-    let text = match text.as_str() {
-        "" => None,
-        text => Some(ChatText::parse(text).map_err(|rule| bad(4, rule))?),
-    };
+    let id = stored_number(row, 9)?;
+    let text = stored_text(row, 4)?;
     let message = ChatMessage {
-        seq: row.get::<_, i64>(0)?.unsigned_abs(),
-        id: uuid(row.get(1)?),
-        from,
-        text,
-        at: row.get(5)?,
-        reply_to: row.get::<_, Option<[u8; 16]>>(6)?.map(uuid),
-        edited_at: row.get(7)?,
+        seq: stored_number(row, 0)?.unsigned_abs(),
+        // Two rows of unreadable ids are still two messages.
+        id: MessageId(
+            stored_uuid(row, 1)?
+                .unwrap_or_else(|| uuid::Uuid::from_u64_pair(u64::MAX, id.unsigned_abs())),
+        ),
+        from: Person::new(
+            ParticipantId::from_stored(&stored_text(row, 2)?),
+            Nickname::from_stored(&stored_text(row, 3)?),
+        ),
+        text: (!text.is_empty()).then(|| ChatText::from_stored(&text)),
+        at: stored_number(row, 5)?,
+        reply_to: stored_uuid(row, 6)?.map(MessageId),
+        edited_at: row.get_ref(7)?.as_i64().ok(),
         reactions: Vec::new(),
-        changed: row.get::<_, i64>(8)?.unsigned_abs(),
+        changed: stored_number(row, 8)?.unsigned_abs(),
     };
-    Ok((row.get(9)?, message))
+    Ok((id, message))
 }
 
-/// A stored text that breaks a rule of today.
-fn bad(column: usize, rule: impl std::fmt::Display) -> rusqlite::Error {
-    let reason = format!("column {column} {rule}");
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, reason.into())
+/// A text of a row, whatever it is made of.
+pub fn stored_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Null => String::new(),
+    })
+}
+
+/// A number of a row; 0 where it is none.
+fn stored_number(row: &Row<'_>, column: usize) -> rusqlite::Result<i64> {
+    Ok(row.get_ref(column)?.as_i64().unwrap_or(0))
+}
+
+/// A UUID of a row; nothing where it is none.
+fn stored_uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<uuid::Uuid>> {
+    let bytes = row.get_ref(column)?.as_blob().ok();
+    Ok(bytes.and_then(|bytes| uuid::Uuid::from_slice(bytes).ok()))
 }

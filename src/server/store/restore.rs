@@ -9,7 +9,8 @@ use super::{
     backup::copy,
     file::{FileError, NewFile, directory, refuse_database, sync, with_end},
     lock::DataLock,
-    schema,
+    rights::{make_directory, make_private},
+    schema, trust,
 };
 use rusqlite::Connection;
 use std::{
@@ -37,7 +38,7 @@ pub fn restore(database: &Path, file: &Path) -> Result<Restored, FileError> {
     let home = directory(database);
     fs::metadata(file).map_err(FileError::io(file))?;
     refuse_database(database, file)?;
-    fs::create_dir_all(home).map_err(FileError::io(home))?;
+    make_directory(home).map_err(FileError::io(home))?;
     let _lock = DataLock::take(database).map_err(|error| match error {
         StoreError::InUse => FileError::InUse(home.to_owned()),
         error => FileError::database(home)(error),
@@ -74,10 +75,16 @@ fn not_noom(file: &Path) -> impl FnOnce(StoreError) -> FileError {
 fn prepare(copy: &Path, file: &Path) -> Result<(u64, u64), FileError> {
     let failed = |error: StoreError| FileError::database(file)(error);
     let mut connection = Connection::open(copy).map_err(|error| failed(error.into()))?;
-    check(&connection, file)?;
+    trust::harden(&connection).map_err(failed)?;
     if schema::version(&connection).map_err(failed)? == 0 {
         return Err(FileError::NotNoom(file.to_owned()));
     }
+    // Before anything else: checking the pages runs what indexes are made of.
+    match trust::check_schema(&connection) {
+        Err(error) if error.is_damage() => Err(damaged(file, &error.to_string())),
+        other => other.map_err(failed),
+    }?;
+    check(&connection, file)?;
     let count = |table: &str| {
         let query = format!("SELECT count(*) FROM {table}");
         let count = connection.query_row(&query, [], |row| row.get::<_, i64>(0));
@@ -97,16 +104,20 @@ fn prepare(copy: &Path, file: &Path) -> Result<(u64, u64), FileError> {
 
 /// Asks SQLite whether every page is sound and every index complete.
 fn check(connection: &Connection, file: &Path) -> Result<(), FileError> {
-    let damaged = |finding: String| FileError::Damaged {
-        path: file.to_owned(),
-        finding: finding.lines().next().unwrap_or_default().to_owned(),
-    };
     let finding: Result<String, _> =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
     match finding {
         Ok(finding) if finding == "ok" => Ok(()),
-        Ok(finding) => Err(damaged(finding)),
-        Err(error) => Err(damaged(error.to_string())),
+        Ok(finding) => Err(damaged(file, &finding)),
+        Err(error) => Err(damaged(file, &error.to_string())),
+    }
+}
+
+/// A backup that is not sound; one line of what SQLite says.
+fn damaged(file: &Path, finding: &str) -> FileError {
+    FileError::Damaged {
+        path: file.to_owned(),
+        finding: finding.lines().next().unwrap_or_default().to_owned(),
     }
 }
 
@@ -122,6 +133,7 @@ fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
     fs::hard_link(database, &former)
         .or_else(|_| fs::copy(database, &former).map(drop))
         .map_err(FileError::io(&former))?;
+    make_private(&former).map_err(FileError::io(&former))?;
     sync(&former)?;
     for end in ["-wal", "-journal"] {
         match fs::rename(with_end(database, end), with_end(&former, end)) {

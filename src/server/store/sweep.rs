@@ -29,22 +29,19 @@ pub struct Expired {
     pub seq: Seq,
 }
 
-/// Rooms that have stored something, in order of their names, after `after`.
-pub fn room_names(
+/// Rooms that have stored something, each with its row, in order of the rows, after `after`.
+pub fn rooms(
     connection: &Connection,
-    after: Option<&RoomName>,
+    after: i64,
     limit: u32,
-) -> Result<Vec<RoomName>, StoreError> {
-    let query = "SELECT name FROM rooms WHERE name > ?1 ORDER BY name LIMIT ?2";
+) -> Result<Vec<(i64, RoomName)>, StoreError> {
+    let query = "SELECT id, name FROM rooms WHERE id > ?1 ORDER BY id LIMIT ?2";
     let mut statement = connection.prepare_cached(query)?;
-    let after = after.map_or("", RoomName::as_str);
-    let names = statement.query_map(params![after, limit], |row| row.get::<_, String>(0))?;
-    let names = names.collect::<Result<Vec<_>, _>>()?;
-    let parse = |name: String| {
-        let bad = |rule| StoreError::BadRow(format!("a room name: {rule}"));
-        RoomName::parse(&name).map_err(bad)
-    };
-    names.into_iter().map(parse).collect()
+    let rooms = statement.query_map(params![after, limit], |row| {
+        let name = RoomName::from_stored(&reader::stored_text(row, 1)?);
+        Ok((row.get(0)?, name))
+    })?;
+    Ok(rooms.collect::<Result<Vec<_>, _>>()?)
 }
 
 /// The oldest messages of a room that are not to be kept any more.
@@ -74,6 +71,30 @@ pub fn expired(
         })
     })?;
     Ok(rows.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// How many messages of a room are too old, not counting those that are too many anyway; and
+/// how many it has.
+pub fn due(
+    connection: &Connection,
+    room: &RoomName,
+    expiry: Expiry,
+) -> Result<(u64, u64), StoreError> {
+    let Some(room_id) = reader::room_id(connection, room)? else {
+        return Ok((0, 0));
+    };
+    let last = match expiry.newest {
+        Some(newest) => seq_beyond(connection, room_id, newest)?,
+        None => 0,
+    };
+    let query = "SELECT count(*) FILTER (WHERE at < ?2 AND seq > ?3), count(*)
+                 FROM messages WHERE room_id = ?1";
+    let mut statement = connection.prepare_cached(query)?;
+    let before = expiry.before_ms.unwrap_or(i64::MIN);
+    let count = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+    Ok(statement.query_row(params![room_id, before, last], |row| {
+        Ok((count(row, 0)?, count(row, 1)?))
+    })?)
 }
 
 /// The place of the newest message that is beyond the `newest` ones; 0 where none is.

@@ -10,7 +10,7 @@ fn room(name: &str) -> RoomName {
     RoomName::parse(name).expect("valid")
 }
 
-fn message(id: u128, text: &str) -> NewMessage {
+pub(super) fn message(id: u128, text: &str) -> NewMessage {
     NewMessage {
         id: MessageId(uuid::Uuid::from_u128(id)),
         from: Person::new(
@@ -24,7 +24,8 @@ fn message(id: u128, text: &str) -> NewMessage {
 }
 
 fn open(directory: &tempfile::TempDir) -> Store {
-    Store::open(&directory.path().join("deep/noom.db")).expect("opens")
+    let database = directory.path().join("deep/noom.db");
+    Store::open(&database, &StoreOptions::default()).expect("opens")
 }
 
 #[tokio::test]
@@ -274,7 +275,8 @@ async fn words_are_found_by_any_part_in_any_script_and_only_where_they_are() {
 #[tokio::test]
 async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
     let directory = tempfile::tempdir().expect("tempdir");
-    let path = directory.path().join("old.db");
+    let path = directory.path().join("deep/old.db");
+    rights::make_directory(&directory.path().join("deep")).expect("made");
     let connection = schema::connect(&path).expect("opens");
     connection
         .execute_batch(schema::FIRST_VERSION)
@@ -290,8 +292,78 @@ async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
         ))
         .expect("a message");
     drop(connection);
-    let store = Store::open(&path).expect("migrates");
+    rights::make_private(&path).expect("as it is made today");
+    let store = Store::open(&path, &StoreOptions::default()).expect("migrates");
     let found = store.search(&room("a"), "이야", None, 9).await;
     let found = found.expect("searches").messages;
     assert_eq!((found.len(), found[0].words()), (1, "옛날 이야기"));
+    // What was there before anything was counted is counted, too.
+    let bytes = 160 + author.as_str().len() + "Ann".len() + "옛날 이야기".len();
+    let bytes = u64::try_from(bytes).expect("few");
+    let usage = store.usage(9).await.expect("read");
+    assert_eq!(
+        (usage.bytes, usage.rooms),
+        (bytes, vec![(room("a"), bytes)])
+    );
+    assert_eq!(store.stored_bytes(), bytes);
+}
+
+/// Every text and number of a row as no rule of today has it.
+const ODD_ROWS: &str = "
+    INSERT INTO rooms (id, name, epoch, seq) VALUES (7, ' odd' || char(7), '', 4);
+    INSERT INTO messages (room_id, seq, client_id, author, nickname, text, at) VALUES
+        (7, 1, x'01', 'Ann Smith', char(8238) || 'a' || char(10), ' x' || char(7) || ' ', 1),
+        (7, 2, x'02', '', '', CAST(x'ff41' AS TEXT), 'never'),
+        (7, 3, x'00000000000000000000000000000003', 'p_1', printf('%.*c', 9999, 'n'),
+            printf('%.*c', 99999, 't'), 1);
+    UPDATE messages SET changed = 4 WHERE room_id = 7 AND seq = 1;
+    INSERT INTO reactions VALUES
+        ((SELECT id FROM messages WHERE room_id = 7 AND seq = 1), 'word', 'Ben B.', 4);
+";
+
+#[tokio::test]
+async fn a_room_whose_rows_break_every_rule_of_today_can_be_read_swept_and_written_down() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = open(&directory);
+    let stored = store.append(&room("a"), message(1, "one")).await;
+    stored.expect("stored");
+    store
+        .on_writer(|connection| connection.execute_batch(ODD_ROWS).expect("stored"))
+        .await;
+    let odd = RoomName::from_stored(" odd\u{7}");
+    let (epoch, seq) = store.head(&odd).await.expect("read").expect("there");
+    assert_eq!((epoch.as_str(), seq), ("_", 4));
+    let page = store.page(&odd, None, 9).await.expect("read");
+    let texts: Vec<_> = page.messages.iter().map(|m| m.words()).collect();
+    assert_eq!(texts[..2], [" x\u{FFFD} ", "\u{FFFD}A"]);
+    assert_eq!(page.messages[0].from.nickname.as_str(), "\u{202E}a\u{FFFD}");
+    assert_eq!(page.messages[0].reactions[0].by[0].as_str(), "p_Ben_B_");
+    let ids: std::collections::HashSet<_> = page.messages.iter().map(|m| m.id).collect();
+    assert_eq!(ids.len(), 3);
+    // A browser reads what it is sent, and it fits a frame.
+    for message in &page.messages {
+        let json = serde_json::to_string(message).expect("serialises");
+        assert!(json.len() < crate::protocol::MAX_FRAME_BYTES);
+        let read: ChatMessage = serde_json::from_str(&json).expect("decodes");
+        assert_eq!(read, *message);
+    }
+    assert_eq!(
+        store.changes(&odd, 9).await.expect("read").messages.len(),
+        1
+    );
+    assert_eq!(store.usage(9).await.expect("read").rooms[0].0, odd);
+    let mut text = Vec::new();
+    let database = directory.path().join("deep/noom.db");
+    let written = export(&database, &odd, Format::Markdown, &mut text);
+    assert_eq!(written.expect("written"), 3);
+    let rooms = store.rooms(0, 9).await.expect("read");
+    let names: Vec<_> = rooms.into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names, [room("a"), odd.clone()]);
+    let expiry = Expiry {
+        before_ms: None,
+        newest: Some(0),
+    };
+    let expired = store.expired(&odd, expiry, 9).await.expect("read");
+    store.forget(&expired).await.expect("forgotten");
+    assert_eq!(store.page(&odd, None, 9).await.expect("read").messages, []);
 }

@@ -12,7 +12,10 @@ use super::{
     Appended, StoreError,
     append::append,
     change::{self, Changed},
-    search, sweep,
+    file::directory,
+    observed::Observed,
+    quota::{self, Allowance, Full, Quota, QuotaGuard},
+    record, search, sweep,
     upkeep::{Upkeep, check},
     writer::{Job, Queue, Waited},
 };
@@ -21,7 +24,11 @@ use crate::{
     server::{limits::GROUP_ROWS, load::is_calm, metrics},
 };
 use rusqlite::{Connection, TransactionBehavior};
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Rows in a group up to which the next one does not wait for more.
 const FEW: usize = 4;
@@ -45,6 +52,10 @@ pub struct Thread {
     epoch: Epoch,
     /// What keeps the files in order.
     upkeep: Upkeep,
+    /// What may be stored.
+    quota: QuotaGuard,
+    /// The state of the store, for whoever reports it.
+    observed: Arc<Observed>,
     /// Jobs refused since the last one that was stored.
     refused: usize,
     /// How many rows the last group had.
@@ -56,10 +67,19 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// A thread that writes by this connection.
-    pub fn new(connection: Connection, epoch: Epoch) -> Self {
-        Self {
+    /// A thread that writes by this connection, within `quota`, and notes in `observed` how
+    /// it fares.
+    pub fn new(
+        connection: Connection,
+        epoch: Epoch,
+        quota: Quota,
+        observed: Arc<Observed>,
+    ) -> Self {
+        let database = PathBuf::from(connection.path().unwrap_or_default());
+        let thread = Self {
             upkeep: Upkeep::new(&connection),
+            quota: QuotaGuard::new(quota, directory(&database).to_owned()),
+            observed,
             connection,
             epoch,
             refused: 0,
@@ -67,7 +87,9 @@ impl Thread {
             // Whatever the last process left.
             unindexed: 1,
             index_at: Instant::now() + INDEX_AFTER,
-        }
+        };
+        thread.note_stored();
+        thread
     }
 
     /// Takes jobs, in order, until it is told to close or nobody can ask any more.
@@ -83,6 +105,11 @@ impl Thread {
                 Job::Check(answer) => drop(answer.send(self.store(0, check))),
                 Job::Forget(rows, answer) => {
                     let done = self.store(0, |connection| sweep::forget(connection, &rows));
+                    self.note_stored();
+                    let _ = answer.send(done);
+                }
+                Job::NoteSweep(note, answer) => {
+                    let done = self.store(0, |connection| record::write(connection, note));
                     let _ = answer.send(done);
                 }
                 Job::Wipe(first, answer) => drop(answer.send(self.wipe(first))),
@@ -154,11 +181,15 @@ impl Thread {
     fn serve(&mut self, group: Vec<Job>) {
         let epoch = self.epoch.clone();
         let started = Instant::now();
-        let outcome = self.store(group.len(), |connection| commit(connection, &group, &epoch));
+        let allowance = self.quota.allowance();
+        let outcome = self.store(group.len(), |connection| {
+            commit(connection, &group, &epoch, allowance)
+        });
         metrics::COMMIT_SECONDS.observe(started.elapsed().as_secs_f64());
         metrics::COMMIT_ROWS.observe(u32::try_from(group.len()).unwrap_or(u32::MAX).into());
         metrics::COMMIT_FAILURES.add(u64::from(outcome.is_err()));
         if outcome.is_ok() {
+            self.note_stored();
             self.unindexed += group.len();
             self.index_at = started + INDEX_AFTER;
         }
@@ -171,6 +202,9 @@ impl Thread {
                 (Job::Append(_, _, answer), Some(Done::Appended(row))) => {
                     drop(answer.send(Ok(row)));
                 }
+                (Job::Append(_, _, answer), Some(Done::Full(full))) => {
+                    drop(answer.send(Err(full.into())));
+                }
                 (Job::Append(_, _, answer), _) => drop(answer.send(Err(failed()))),
                 (Job::Change(_, _, answer), Some(Done::Changed(what))) => {
                     drop(answer.send(Ok(what)));
@@ -178,6 +212,13 @@ impl Thread {
                 (Job::Change(_, _, answer), _) => drop(answer.send(Err(failed()))),
                 _ => {}
             }
+        }
+    }
+
+    /// Notes how much is stored.
+    fn note_stored(&self) {
+        if let Ok(bytes) = quota::all_bytes(&self.connection) {
+            self.observed.set_stored_bytes(bytes);
         }
     }
 
@@ -199,11 +240,12 @@ impl Thread {
         work: impl Fn(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut outcome = work(&mut self.connection);
-        if matches!(&outcome, Err(error) if error.is_full())
+        if matches!(&outcome, Err(error) if error.is_disk_full())
             && self.upkeep.make_space(&self.connection)
         {
             outcome = work(&mut self.connection);
         }
+        self.observed.note(&outcome, jobs > 0);
         match &outcome {
             Err(error) if self.refused == 0 && jobs > 0 => {
                 tracing::error!(%error, "messages cannot be stored, and are refused until they can");
@@ -242,6 +284,8 @@ fn gather(first: Job, queue: &Queue, patience: Duration) -> (Vec<Job>, Option<Jo
 enum Done {
     /// A message is stored.
     Appended(Appended),
+    /// A message was one too many.
+    Full(Full),
     /// A message was changed, or not.
     Changed(Changed),
     /// Nothing to tell.
@@ -253,16 +297,21 @@ fn commit(
     connection: &mut Connection,
     group: &[Job],
     epoch: &Epoch,
+    allowance: Allowance,
 ) -> Result<Vec<Done>, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut done = Vec::with_capacity(group.len());
     for job in group {
         done.push(match job {
             Job::Append(room, message, _) => {
-                Done::Appended(append(&transaction, room, message, epoch)?)
+                match append(&transaction, room, message, epoch, allowance) {
+                    // It has written nothing; the others of the group are stored.
+                    Err(StoreError::Full(full)) => Done::Full(full),
+                    appended => Done::Appended(appended?),
+                }
             }
             Job::Change(room, change, _) => {
-                Done::Changed(change::apply(&transaction, room, change)?)
+                Done::Changed(change::apply(&transaction, room, change, allowance)?)
             }
             _ => Done::Nothing,
         });

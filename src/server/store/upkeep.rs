@@ -94,8 +94,9 @@ fn fold(connection: &Connection) -> bool {
     matches!(busy, Ok(0))
 }
 
-/// Proves that messages can be stored: there are pages for the longest one, and a row that
-/// changes nothing gets through to the disk.
+/// Proves that messages can be stored: there are pages for the longest one, and a value that
+/// is another one each time gets through to the disk. (A row that is written as it was is
+/// not written by SQLite at all.)
 pub fn check(connection: &mut Connection) -> Result<(), StoreError> {
     let probe = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     probe.execute(
@@ -103,9 +104,11 @@ pub fn check(connection: &mut Connection) -> Result<(), StoreError> {
         [PROBE_BYTES],
     )?;
     probe.rollback()?;
-    connection.execute(
-        "INSERT OR REPLACE INTO meta (key, value) VALUES ('checked', '')",
+    let count = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    count.execute(
+        "INSERT INTO meta (key, value) VALUES ('checked', '1')
+         ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
         [],
     )?;
-    Ok(())
+    Ok(count.commit()?)
 }

@@ -2,8 +2,10 @@
 //! answered when it is durable.
 
 use super::{
-    Appended, NewMessage, StoreError,
+    Appended, NewMessage, StoreError, SweepRecord,
     change::{Change, Changed},
+    observed::Observed,
+    quota::Quota,
     thread::Thread,
 };
 use crate::{
@@ -32,6 +34,8 @@ pub enum Job {
     Forget(Vec<i64>, Answer<()>),
     /// Take what was deleted out of index and log; whether this is the first step of it.
     Wipe(bool, Answer<bool>),
+    /// Remember the last sweeps.
+    NoteSweep(SweepRecord, Answer<()>),
     /// Put every message into the index of words.
     Index(Answer<()>),
     /// Fold the WAL in and end.
@@ -56,10 +60,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on its own connection.
-    pub fn start(connection: Connection, epoch: Epoch) -> Result<Self, StoreError> {
+    /// Starts the thread on its own connection; it notes in `observed` how it fares.
+    pub fn start(
+        connection: Connection,
+        epoch: Epoch,
+        quota: Quota,
+        observed: Arc<Observed>,
+    ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::sync_channel(WRITER_QUEUE);
-        let thread = Thread::new(connection, epoch);
+        let thread = Thread::new(connection, epoch, quota, observed);
         let queue = Queue(queue);
         std::thread::Builder::new()
             .name("noom-writer".to_owned())
@@ -95,6 +104,11 @@ impl Writer {
     /// Waits for a step of taking what was deleted out of index and log.
     pub async fn wipe(&self, first: bool) -> Result<bool, StoreError> {
         self.ask(|answer| Job::Wipe(first, answer)).await
+    }
+
+    /// Waits until the last sweeps are remembered.
+    pub async fn note_sweep(&self, record: SweepRecord) -> Result<(), StoreError> {
+        self.ask(|answer| Job::NoteSweep(record, answer)).await
     }
 
     /// Waits until every message is in the index of words.

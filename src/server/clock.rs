@@ -1,0 +1,35 @@
+//! The two clocks of a machine: the one that tells the time and can be set, and the one that
+//! only counts and cannot.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// One moment by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// By the clock of the machine, in milliseconds since the Unix epoch.
+    pub wall_ms: i64,
+    /// By the clock that is never set.
+    pub monotonic: Instant,
+}
+
+impl Moment {
+    /// This moment.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let since = since.unwrap_or_default().as_millis();
+        Self {
+            wall_ms: i64::try_from(since).unwrap_or(i64::MAX),
+            monotonic: Instant::now(),
+        }
+    }
+
+    /// Milliseconds since an earlier moment, by the clock of the machine and by the other.
+    pub fn since(self, earlier: Self) -> (i64, i64) {
+        let ran = self
+            .monotonic
+            .saturating_duration_since(earlier.monotonic)
+            .as_millis();
+        let ran = i64::try_from(ran).unwrap_or(i64::MAX);
+        (self.wall_ms.saturating_sub(earlier.wall_ms), ran)
+    }
+}

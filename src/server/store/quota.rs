@@ -1,0 +1,352 @@
+//! How much may be stored: bytes of a room, bytes of all rooms, and a reserve of the disk
+//! that is left alone. What is there is counted by the database itself, in the transaction
+//! that changes it (`schema::COUNT_BYTES`).
+
+use super::{
+    StoreError, reader,
+    schema::{MESSAGE_BYTES, REACTION_BYTES},
+};
+use crate::{
+    protocol::{Emoji, ErrorCode, ParticipantId, RoomName},
+    server::{disk, store::NewMessage},
+};
+use rusqlite::{Connection, OptionalExtension};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// How often the free space of the disk is looked up while messages are stored. Default 1 s:
+/// the writer takes some 30 MB in it.
+const DISK_EVERY: Duration = Duration::from_secs(1);
+
+/// How much may be stored. 0 is no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of one room. Default 256 MiB: some million messages of forty letters.
+    pub room_bytes: u64,
+    /// Bytes of all rooms. Default 8 GiB.
+    pub history_bytes: u64,
+    /// Bytes of the disk left free for everything else: the index of words, the write-ahead
+    /// log, backups. Default 64 MiB: twice what the log may grow to.
+    pub disk_reserve: u64,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            room_bytes: 256 * 1024 * 1024,
+            history_bytes: 8 * 1024 * 1024 * 1024,
+            disk_reserve: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// What is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Full {
+    /// The room holds as many bytes as it may.
+    #[error("the room holds as many bytes as it may")]
+    Room,
+    /// All rooms together do.
+    #[error("the server holds as many bytes as it may")]
+    Server,
+    /// Only the reserve of the disk is free.
+    #[error("the disk has no more than its reserve free")]
+    Disk,
+}
+
+impl Full {
+    /// The code that crosses the wire. Whoever writes need not know of the disk.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Room => ErrorCode::RoomStorageFull,
+            Self::Server | Self::Disk => ErrorCode::ServerStorageFull,
+        }
+    }
+}
+
+/// How many bytes are stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of all rooms.
+    pub bytes: u64,
+    /// Of the largest rooms, the largest first.
+    pub rooms: Vec<(RoomName, u64)>,
+}
+
+/// What may be stored at the moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// The rule.
+    quota: Quota,
+    /// Whether only the reserve of the disk is free.
+    disk_is_low: bool,
+}
+
+impl Allowance {
+    /// Why a room that holds `room_bytes` may not hold `more`; nothing where it may.
+    pub fn refuses(
+        self,
+        connection: &Connection,
+        room_bytes: u64,
+        more: u64,
+    ) -> Result<Option<Full>, StoreError> {
+        let over = |bytes: u64, bound| bound > 0 && bytes.saturating_add(more) > bound;
+        Ok(if more == 0 {
+            None
+        } else if self.disk_is_low {
+            Some(Full::Disk)
+        } else if over(room_bytes, self.quota.room_bytes) {
+            Some(Full::Room)
+        } else if self.quota.history_bytes > 0
+            && over(all_bytes(connection)?, self.quota.history_bytes)
+        {
+            Some(Full::Server)
+        } else {
+            None
+        })
+    }
+}
+
+/// Looks after the rule for the writer's thread.
+#[derive(Debug)]
+pub struct QuotaGuard {
+    /// The rule.
+    quota: Quota,
+    /// Where the disk is asked.
+    directory: PathBuf,
+    /// When it was asked, and whether it was low.
+    disk: Option<(Instant, bool)>,
+}
+
+impl QuotaGuard {
+    /// A guard of the disk that this directory is on.
+    pub fn new(quota: Quota, directory: PathBuf) -> Self {
+        let disk = None;
+        Self {
+            quota,
+            directory,
+            disk,
+        }
+    }
+
+    /// What may be stored at the moment.
+    pub fn allowance(&mut self) -> Allowance {
+        Allowance {
+            quota: self.quota,
+            disk_is_low: self.quota.disk_reserve > 0 && self.disk_is_low(),
+        }
+    }
+
+    /// Whether only the reserve is free, as of the last second. A disk that cannot be asked
+    /// shows when it is written.
+    fn disk_is_low(&mut self) -> bool {
+        if let Some((asked, low)) = self.disk
+            && asked.elapsed() < DISK_EVERY
+        {
+            return low;
+        }
+        let free = disk::free_bytes(&self.directory);
+        let low = free.is_ok_and(|free| free < self.quota.disk_reserve);
+        self.disk = Some((Instant::now(), low));
+        low
+    }
+}
+
+/// What a message counts.
+pub fn message_bytes(message: &NewMessage) -> u64 {
+    let texts = [
+        message.from.id.as_str(),
+        message.from.nickname.as_str(),
+        message.text.as_str(),
+    ];
+    texts.into_iter().map(bytes).sum::<u64>() + MESSAGE_BYTES
+}
+
+/// What a reaction counts.
+pub fn reaction_bytes(emoji: &Emoji, by: &ParticipantId) -> u64 {
+    bytes(emoji.as_str()) + bytes(by.as_str()) + REACTION_BYTES
+}
+
+/// The length of a text, in bytes.
+pub fn bytes(text: &str) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
+}
+
+/// The bytes of all rooms.
+pub fn all_bytes(connection: &Connection) -> Result<u64, StoreError> {
+    let mut select = connection.prepare_cached("SELECT bytes FROM usage")?;
+    let bytes: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(unsigned(bytes.unwrap_or(0)))
+}
+
+/// The bytes of a room by its row.
+pub fn room_bytes(connection: &Connection, room_id: i64) -> Result<u64, StoreError> {
+    let mut select = connection.prepare_cached("SELECT bytes FROM rooms WHERE id = ?1")?;
+    Ok(unsigned(select.query_row([room_id], |row| row.get(0))?))
+}
+
+/// A count of the database; one that somebody made negative by hand is none.
+pub fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+/// The bytes of all rooms, and of the largest ones.
+pub fn usage(connection: &Connection, limit: u32) -> Result<Usage, StoreError> {
+    let query = "SELECT name, bytes FROM rooms ORDER BY bytes DESC, name LIMIT ?1";
+    let mut select = connection.prepare_cached(query)?;
+    let mut rows = select.query([limit])?;
+    let mut usage = Usage {
+        bytes: all_bytes(connection)?,
+        rooms: Vec::new(),
+    };
+    while let Some(row) = rows.next()? {
+        let name = RoomName::from_stored(&reader::stored_text(row, 0)?);
+        usage.rooms.push((name, unsigned(row.get(1)?)));
+    }
+    Ok(usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        protocol::ChatText,
+        server::store::{Change, Changed, Expiry, Store, StoreOptions, What, tests::message},
+    };
+    use proptest::prelude::*;
+
+    /// Something that happens to the messages of a room.
+    #[derive(Debug, Clone)]
+    enum Event {
+        /// Message so and so is said, in so many letters.
+        Say(u128, usize),
+        /// Its author changes it.
+        Edit(u128, usize),
+        /// Its author deletes it.
+        Delete(u128),
+        /// Somebody gives it an emoji, or takes it back.
+        React(u128, u128, bool),
+        /// All but the newest so many are forgotten.
+        Forget(u32),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let id = || 1_u128..12;
+        prop_oneof![
+            4 => (id(), 1_usize..300).prop_map(|(id, letters)| Event::Say(id, letters)),
+            2 => (id(), 1_usize..300).prop_map(|(id, letters)| Event::Edit(id, letters)),
+            1 => id().prop_map(Event::Delete),
+            4 => (id(), 1_u128..5, any::<bool>()).prop_map(|(id, by, on)| Event::React(id, by, on)),
+            1 => (0_u32..8).prop_map(Event::Forget),
+        ]
+    }
+
+    fn room(id: u128) -> RoomName {
+        RoomName::parse(if id.is_multiple_of(2) { "even" } else { "odd" }).expect("valid")
+    }
+
+    fn somebody(number: u128) -> ParticipantId {
+        ParticipantId::parse(&format!("p_{number}")).expect("valid")
+    }
+
+    /// Makes it happen.
+    async fn happen(store: &Store, event: &Event) {
+        let text = |letters: usize| ChatText::parse(&"가a".repeat(letters)).expect("valid");
+        let change = async |id: u128, by: ParticipantId, what: What| {
+            let change = Change {
+                id: crate::protocol::MessageId(uuid::Uuid::from_u128(id)),
+                by,
+                at: 1,
+                what,
+            };
+            let changed = store.change(&room(id), change).await;
+            assert!(matches!(
+                changed,
+                Ok(Changed::Done(_) | Changed::Same(_) | Changed::Refused(_))
+            ));
+        };
+        match event {
+            Event::Say(id, letters) => {
+                let mut new = message(*id, "x");
+                (new.from.id, new.text) = (somebody(0), text(*letters));
+                store.append(&room(*id), new).await.expect("stored");
+            }
+            Event::Edit(id, letters) => change(*id, somebody(0), What::Edit(text(*letters))).await,
+            Event::Delete(id) => change(*id, somebody(0), What::Delete).await,
+            Event::React(id, by, on) => {
+                let emoji = Emoji::parse("👍").expect("valid");
+                change(*id, somebody(*by), What::React { emoji, on: *on }).await;
+            }
+            Event::Forget(newest) => {
+                let expiry = Expiry {
+                    before_ms: None,
+                    newest: Some(*newest),
+                };
+                for room in [room(0), room(1)] {
+                    let expired = store.expired(&room, expiry, 100).await.expect("read");
+                    store.forget(&expired).await.expect("forgotten");
+                }
+            }
+        }
+    }
+
+    /// The bytes of all rooms, counted from what is there.
+    fn recount(connection: &Connection) -> u64 {
+        let query = "SELECT
+            (SELECT coalesce(sum(160 + octet_length(author) + octet_length(nickname)
+                + octet_length(text)), 0) FROM messages)
+            + (SELECT coalesce(sum(64 + octet_length(emoji) + octet_length(author)), 0)
+                FROM reactions)";
+        let bytes: i64 = connection
+            .query_row(query, [], |row| row.get(0))
+            .expect("sums");
+        unsigned(bytes)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+        #[test]
+        fn bytes_are_counted_exactly_whatever_happens_to_messages(
+            events in prop::collection::vec(event(), 1..40),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+            runtime.block_on(async {
+                let home = tempfile::tempdir().expect("tempdir");
+                let database = home.path().join("data/noom.db");
+                let store = Store::open(&database, &StoreOptions::default()).expect("opens");
+                let connection = Connection::open(&database).expect("opens");
+                for event in &events {
+                    happen(&store, event).await;
+                    let usage = store.usage(9).await.expect("read");
+                    assert_eq!(usage.bytes, recount(&connection), "{event:?}");
+                    assert_eq!(usage.bytes, usage.rooms.iter().map(|room| room.1).sum::<u64>());
+                    assert_eq!(usage.bytes, store.stored_bytes());
+                }
+                happen(&store, &Event::Forget(0)).await;
+                assert_eq!(store.stored_bytes(), 0);
+                store.close().await;
+            });
+        }
+    }
+
+    #[test]
+    fn what_a_message_is_expected_to_count_is_what_it_counts() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("runtime");
+        runtime.block_on(async {
+            let home = tempfile::tempdir().expect("tempdir");
+            let database = home.path().join("data/noom.db");
+            let store = Store::open(&database, &StoreOptions::default()).expect("opens");
+            let new = message(1, "가나다");
+            store.append(&room(1), new.clone()).await.expect("stored");
+            assert_eq!(store.stored_bytes(), message_bytes(&new));
+            let before = store.stored_bytes();
+            happen(&store, &Event::React(1, 3, true)).await;
+            let reaction = reaction_bytes(&Emoji::parse("👍").expect("valid"), &somebody(3));
+            assert_eq!(store.stored_bytes(), before + reaction);
+        });
+    }
+}
