@@ -4,8 +4,8 @@
 use super::{
     config::Config,
     http::{Assets, Gauges, Polls},
-    limits::{MAX_SOCKETS, Timing},
-    net::{PermitLimits, Permits},
+    limits::{MAX_POLLS, MAX_SOCKETS, Timing},
+    net::{PermitLimits, Permits, RequestRates},
     rooms::{RoomRules, Rooms},
     sfu::Sfu,
     store::Store,
@@ -32,8 +32,14 @@ pub struct AppContext {
     pub assets: &'static Assets,
     /// How many sockets there are.
     pub gauges: Arc<Gauges>,
-    /// The right to hold a socket or to poll.
+    /// Sockets and polling connections, by address.
+    #[from_ref(skip)]
     pub sockets: Permits,
+    /// Requests under way that came through a trusted proxy, by address.
+    #[from_ref(skip)]
+    pub requests: Permits,
+    /// What each address may ask for over time.
+    pub rates: Arc<RequestRates>,
     /// The connections that poll.
     pub polls: Polls,
     /// How long things may take.
@@ -64,6 +70,7 @@ impl AppContext {
             move_back_after: timing.move_back_after,
             grace: timing.grace,
             away: timing.away,
+            empty_within: timing.empty_room_within,
             started: std::time::Instant::now(),
             ice_servers: config.ice_servers.clone(),
         };
@@ -85,7 +92,15 @@ impl AppContext {
                 total: MAX_SOCKETS,
                 per_address: config.sockets_per_address,
             }),
-            polls: Polls::default(),
+            requests: Permits::new(PermitLimits {
+                total: config.max_connections,
+                per_address: config.connections_per_address,
+            }),
+            rates: Arc::new(RequestRates::new(config.request_rates)),
+            polls: Polls::new(PermitLimits {
+                total: MAX_POLLS,
+                per_address: config.polls_per_address,
+            }),
             timing,
             pages: Handle::current(),
             stopping,
