@@ -12,6 +12,7 @@
 
 use super::{
     limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, TCP_USER_TIMEOUT, Timing},
+    metrics,
     net::{
         BoundedWrites, PermitError, PermitLimits, Permits, RareWarning, TrustedProxies, warning,
     },
@@ -119,8 +120,12 @@ async fn accept_all(
                     drop(permit);
                 });
             }
-            Err(PermitError::OfAddress) => drop(stream),
+            Err(PermitError::OfAddress) => {
+                metrics::CONNECTIONS_REFUSED.add(1);
+                drop(stream);
+            }
             Err(PermitError::InAll) => {
+                metrics::CONNECTIONS_RESERVED.add(1);
                 let task = serving.clone().serve(stream, peer, Place::Reserved);
                 reserve.push_back(tokio::spawn(task).abort_handle());
                 if reserve.len() > limits.reserved

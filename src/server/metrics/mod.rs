@@ -15,6 +15,12 @@ use std::fmt::Write;
 
 /// HTTP requests.
 pub static HTTP_REQUESTS: Counter = Counter::zero();
+/// HTTP requests that were refused for what they are or how many: 403, 408, 421 and 429.
+pub static HTTP_REFUSED: Counter = Counter::zero();
+/// HTTP connections that were closed at once because their address has as many as it may.
+pub static CONNECTIONS_REFUSED: Counter = Counter::zero();
+/// HTTP connections served from the reserve because all places were taken.
+pub static CONNECTIONS_RESERVED: Counter = Counter::zero();
 /// Frames queued to clients: one a receiver.
 pub static FRAMES: Counter = Counter::zero();
 /// Clients closed with 4408 because they read too slowly.
@@ -94,6 +100,21 @@ fn slot(code: ErrorCode) -> usize {
 /// Writes everything counted here.
 pub fn write(text: &mut String) {
     HTTP_REQUESTS.write(text, "noom_http_requests_total", "HTTP requests.");
+    HTTP_REFUSED.write(
+        text,
+        "noom_http_refused_total",
+        "HTTP requests refused by origin, name, time or rate.",
+    );
+    CONNECTIONS_REFUSED.write(
+        text,
+        "noom_http_connections_refused_total",
+        "HTTP connections closed at once, too many from their address.",
+    );
+    CONNECTIONS_RESERVED.write(
+        text,
+        "noom_http_connections_reserved_total",
+        "HTTP connections served health and upgrades only, too many in all.",
+    );
     FRAMES.write(
         text,
         "noom_frames_total",
