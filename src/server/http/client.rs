@@ -41,12 +41,11 @@ pub async fn identify(
         && client::has_forwarding(headers)
         && let Some(count) = UNTRUSTED_PROXY.happened()
     {
+        // Without the address: it may be a stranger's as well as a proxy's.
         tracing::warn!(
-            peer = %peer.ip(),
             count,
-            "requests carry forwarding headers, but {} is no trusted proxy: everybody behind it \
-             counts as one address; if it is yours, name it in --trusted-proxies",
-            peer.ip()
+            "requests carry forwarding headers and come from no trusted proxy: if there is one, \
+             everybody behind it counts as one address; name it in --trusted-proxies"
         );
     }
     let extensions = request.extensions_mut();
