@@ -46,6 +46,9 @@ pub enum ApiError {
     /// The server keeps as many rooms as it may.
     #[error("too many rooms")]
     TooManyRooms,
+    /// More of it than one address may ask for; try again in a moment.
+    #[error("too much at once")]
+    TooMany,
     /// The server could not do it just now.
     #[error("not available just now")]
     Unavailable,
@@ -135,8 +138,7 @@ pub async fn welcome() -> Result<WelcomeStart, ApiError> {
     })
 }
 
-/// Leads into a room, which is opened where there is none. An empty nickname means
-/// to come as a guest. A refusal is an answer like any other, not a fault.
+/// Leads into a room; that makes none yet. An empty nickname means to come as a guest. A refusal is an answer like any other, not a fault.
 #[server(endpoint = "join_room")]
 pub async fn join_room(
     /// What to be called, as typed.
@@ -144,7 +146,7 @@ pub async fn join_room(
     /// Which room, as typed.
     room: String,
 ) -> Result<Option<ApiError>, ApiError> {
-    match server::enter(&nickname, &room).await {
+    match server::enter(&nickname, &room) {
         Ok(name) => {
             leptos_axum::redirect(&name.path());
             Ok(None)

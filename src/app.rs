@@ -20,12 +20,13 @@ pub const ZONE_COOKIE: &str = "noom_zone";
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let PageFacts {
         theme,
+        secure,
         css,
         scripts,
     } = page_facts();
     view! {
         <!DOCTYPE html>
-        <html data-theme=theme>
+        <html data-theme=theme data-secure=secure>
             <head>
                 <meta charset="utf-8" />
                 <meta
@@ -56,6 +57,8 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 /// What the shell needs to know of the request and the build.
 struct PageFacts {
     theme: Option<String>,
+    /// There where cookies are for TLS only.
+    secure: Option<&'static str>,
     css: String,
     scripts: Scripts,
 }
@@ -81,6 +84,7 @@ fn page_facts() -> PageFacts {
     let names = expect_context::<AppContext>().assets.names();
     PageFacts {
         theme: request::cookie(THEME_COOKIE).filter(|theme| theme == "light" || theme == "dark"),
+        secure: request::is_https().then_some(""),
         css: format!("/pkg/{}", names.css),
         scripts: Scripts {
             js: format!("/pkg/{}", names.js),
@@ -99,6 +103,7 @@ fn page_facts() -> PageFacts {
     let none = String::new;
     PageFacts {
         theme: None,
+        secure: None,
         css: none(),
         scripts: Scripts {
             js: none(),

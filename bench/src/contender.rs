@@ -100,6 +100,8 @@ pub async fn start_noom(noom: &Path, data: &Path) -> Result<Server> {
         "127.0.0.1:0",
         "--turn-listen",
         "off",
+        "--metrics-listen",
+        "off",
         "--log",
         "warn",
     ];

@@ -38,6 +38,7 @@ export class Server {
     readonly port: number,
     readonly mediaPort: number,
     readonly turnPort: number,
+    readonly metricsPort: number,
     readonly dataDir: string,
     private readonly options: ServerOptions,
   ) {}
@@ -47,7 +48,7 @@ export class Server {
       throw new Error(`There is no ${BINARY}. Run \`make build\`, or set NOOM_BIN.`);
     }
     const dataDir = await mkdtemp(join(tmpdir(), 'noom-end2end-'));
-    const server = new Server(await freePort(), await freePort(), await freePort(), dataDir, options);
+    const server = new Server(await freePort(), await freePort(), await freePort(), await freePort(), dataDir, options);
     if (options.turn === 'tls') server.certificate = await certify(dataDir);
     await server.run();
     return server;
@@ -67,6 +68,7 @@ export class Server {
     const { p2pMax = 64, roomCapacity = 100, callCapacity, turn, env = {} } = this.options;
     const args = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir];
     args.push('--media-listen', `127.0.0.1:${this.mediaPort}`, '--media-ip', '127.0.0.1');
+    args.push('--metrics-listen', `127.0.0.1:${this.metricsPort}`);
     if (callCapacity) args.push('--call-capacity', String(callCapacity));
     args.push('--turn-listen', turn ? `127.0.0.1:${this.turnPort}` : 'off');
     if (this.certificate) {
@@ -97,9 +99,14 @@ export class Server {
     }
   }
 
+  /** All metrics, now. */
+  async metrics(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.metricsPort}/metrics`)).text();
+  }
+
   /** The sum of a metric over its labels, now. */
   async metric(name: string): Promise<number> {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const text = await this.metrics();
     const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }

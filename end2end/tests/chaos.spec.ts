@@ -132,7 +132,7 @@ test('a server that stands still for seconds goes on where it stood', async ({ s
 
 /** A number of `/metrics`. */
 async function metric(server: Server, name: string): Promise<number> {
-  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const text = await server.metrics();
   return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
 }
 

@@ -7,6 +7,7 @@ use crate::protocol::{
 };
 use crate::server::context::AppContext;
 use crate::server::error::code_name;
+use crate::server::net::{RareWarning, RequestKind, stored_bytes, warning};
 use crate::server::request;
 use crate::server::rooms::RoomError;
 use crate::server::store::{Page, StoreError};
@@ -35,7 +36,7 @@ pub(super) fn remembered_nickname() -> Option<Nickname> {
     request::cookie(NICKNAME_COOKIE).and_then(|text| Nickname::parse(&text).ok())
 }
 
-pub(super) async fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
+pub(super) fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
     let nickname = match nickname.trim() {
         "" => None,
         typed => Some(Nickname::parse(typed).map_err(|problem| ApiError::Invalid {
@@ -44,13 +45,22 @@ pub(super) async fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiErr
         })?),
     };
     let name = parse_room(room)?;
-    context().rooms.open(&name).await.map_err(refused)?;
+    context().rooms.open(&name).map_err(refused)?;
     request::set_cookie(
         NICKNAME_COOKIE,
         nickname.as_ref().map(Nickname::as_str),
         false,
     );
     Ok(name)
+}
+
+/// Whether whoever asks may have this much more of this kind.
+fn allow(kind: RequestKind, amount: u32) -> Result<(), ApiError> {
+    let ip = request::client_address().0;
+    match context().rates.allow_many(kind, ip, amount) {
+        true => Ok(()),
+        false => Err(ApiError::TooMany),
+    }
 }
 
 fn parse_room(room: &str) -> Result<RoomName, ApiError> {
@@ -63,7 +73,10 @@ fn parse_room(room: &str) -> Result<RoomName, ApiError> {
 fn refused(error: RoomError) -> ApiError {
     match error {
         RoomError::TooManyRooms => ApiError::TooManyRooms,
-        _ => ApiError::Unavailable,
+        RoomError::TooManyMessages => ApiError::TooMany,
+        RoomError::Full | RoomError::StorageFull(_) | RoomError::Unavailable => {
+            ApiError::Unavailable
+        }
     }
 }
 
@@ -103,6 +116,7 @@ pub(super) async fn find(
     before: Option<Seq>,
 ) -> Result<FoundMessages, ApiError> {
     let name = parse_room(room)?;
+    allow(RequestKind::Search, 1)?;
     let store = context().store;
     // Messages are kept in this form, and the index compares letter by letter.
     let words = text::nfc(words);
@@ -113,6 +127,7 @@ pub(super) async fn find(
 
 pub(super) async fn around(room: &str, seq: Seq) -> Result<FoundMessages, ApiError> {
     let name = parse_room(room)?;
+    allow(RequestKind::History, 1)?;
     let store = context().store;
     let before = store.page(&name, Some(seq.saturating_add(1)), AROUND_EACH_SIDE + 1);
     let mut messages = before.await.map_err(unreadable)?.messages;
@@ -125,7 +140,8 @@ pub(super) async fn around(room: &str, seq: Seq) -> Result<FoundMessages, ApiErr
 }
 
 fn unreadable(error: StoreError) -> ApiError {
-    tracing::error!(%error, "messages could not be read");
+    static FAILED: RareWarning = RareWarning::new();
+    warning::failed(&FAILED, &error, "messages could not be read");
     ApiError::Unavailable
 }
 
@@ -143,9 +159,15 @@ pub(super) async fn post(room: &str, text: &str) -> Result<String, ApiError> {
         Err(NameError::Empty) => return Ok(name.path()),
         Err(_) => return Ok(format!("{}?refused={MAX_CHAT_CHARS}", name.path())),
     };
+    allow(RequestKind::Post, 1)?;
+    allow(RequestKind::ChatBytes, stored_bytes(text.as_str().len()))?;
+    let rooms = context().rooms;
+    if !rooms.is_open(&name) {
+        allow(RequestKind::NewRoom, 1)?;
+    }
     let device = device();
     let nickname = remembered_nickname().unwrap_or_else(|| guest(number_of(&device)));
-    let handle = context().rooms.open(&name).await.map_err(refused)?;
+    let handle = rooms.open(&name).map_err(refused)?;
     let id = MessageId(uuid::Uuid::from_u128(rand::random()));
     match handle.post(&device, nickname, id, text).await {
         Ok(_) => Ok(name.path()),

@@ -1,8 +1,12 @@
 //! Requests to our own server that can be given up together.
 
+use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Headers, RequestInit, Response};
+
+/// The header that says which polling connection a request is about.
+const CONNECTION: &str = "noom-connection";
 
 /// Why there is no answer.
 pub enum Failure {
@@ -31,7 +35,7 @@ impl Fetcher {
         self.abort.abort();
     }
 
-    /// Sends a request, with a body of JSON perhaps; answers the JSON of the answer,
+    /// Sends a request, about a polling connection and with a body of JSON perhaps; answers the JSON of the answer,
     /// undefined where it has none.
     ///
     /// # Errors
@@ -40,9 +44,10 @@ impl Fetcher {
         &self,
         method: &str,
         url: &str,
+        connection: Option<&str>,
         body: Option<&str>,
     ) -> Result<JsValue, Failure> {
-        let answer = self.send(method, url, body).await;
+        let answer = self.send(method, url, connection, body).await;
         if self.abort.signal().aborted() {
             return Err(Failure::Stopped);
         }
@@ -56,20 +61,45 @@ impl Fetcher {
     }
 
     /// Sends a request; answers when the head of the answer is there.
-    async fn send(&self, method: &str, url: &str, body: Option<&str>) -> Result<Response, JsValue> {
+    async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        connection: Option<&str>,
+        body: Option<&str>,
+    ) -> Result<Response, JsValue> {
         let request = RequestInit::new();
         request.set_method(method);
         request.set_signal(Some(&self.abort.signal()));
+        let headers = Headers::new()?;
+        if let Some(connection) = connection {
+            headers.set(CONNECTION, connection)?;
+        }
         if let Some(body) = body {
-            let headers = Headers::new()?;
             headers.set("content-type", "application/json")?;
-            request.set_headers(&headers);
             request.set_body(&body.into());
         }
+        request.set_headers(&headers);
         let window = web_sys::window().ok_or(JsValue::UNDEFINED)?;
         let answer = window.fetch_with_str_and_init(url, &request);
         Ok(JsFuture::from(answer).await?.into())
     }
+}
+
+/// Sends a request that outlives the page; nobody hears its answer.
+pub fn send_at_last(url: &str, connection: &str) {
+    let (Some(window), Ok(headers)) = (web_sys::window(), Headers::new()) else {
+        return;
+    };
+    let request = RequestInit::new();
+    request.set_method("POST");
+    // Not in web-sys without its unstable interfaces.
+    let _ = Reflect::set(&request, &"keepalive".into(), &JsValue::TRUE);
+    let _ = headers.set(CONNECTION, connection);
+    request.set_headers(&headers);
+    let sent = window.fetch_with_str_and_init(url, &request);
+    // Whoever does not look at a failure is told of it in the console.
+    wasm_bindgen_futures::spawn_local(async move { drop(JsFuture::from(sent).await) });
 }
 
 /// The JSON of an answer.

@@ -4,7 +4,7 @@
 //! are repeated until they are answered, which the server takes for what it is. The wire
 //! is in `docs/protocol.md`.
 
-use super::fetch::{Failure, Fetcher};
+use super::fetch::{self, Failure, Fetcher};
 use super::js::Listener;
 use super::socket::{COMING_BACK, Heard};
 use crate::state::batch::next_batch;
@@ -123,7 +123,7 @@ impl Drop for Polling {
 impl Inner {
     /// Opens the connection and listens to its end.
     async fn listen(self: Rc<Self>) {
-        let opened = self.listening.fetch("POST", "/poll", None).await;
+        let opened = self.listening.fetch("POST", "/poll", None, None).await;
         let secret = opened.ok().and_then(|answer| text(&answer, "connection"));
         if self.over.get() || secret.is_none() {
             return self.end(ABNORMAL);
@@ -191,9 +191,9 @@ impl Inner {
         body: Option<&str>,
     ) -> Option<JsValue> {
         let secret = self.connection.borrow().clone()?;
-        let url = format!("/poll?connection={secret}&{query}");
+        let url = format!("/poll?{query}");
         for _ in 0..TRIES {
-            match fetcher.fetch(method, &url, body).await {
+            match fetcher.fetch(method, &url, Some(&secret), body).await {
                 Ok(answer) => return Some(answer),
                 Err(Failure::Refused | Failure::Stopped) => return None,
                 Err(Failure::Lost) => TimeoutFuture::new(TRY_AGAIN_MS).await,
@@ -220,10 +220,8 @@ impl Inner {
     /// Tells the server, if it still knows the connection, and says no more. This outlives
     /// the page.
     fn say_goodbye(&self, code: u16) {
-        let secret = self.connection.borrow_mut().take();
-        if let (Some(secret), Some(window)) = (secret, web_sys::window()) {
-            let url = format!("/poll?connection={secret}&close={code}");
-            let _ = window.navigator().send_beacon(&url);
+        if let Some(secret) = self.connection.borrow_mut().take() {
+            fetch::send_at_last(&format!("/poll?close={code}"), &secret);
         }
     }
 }

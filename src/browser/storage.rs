@@ -68,8 +68,19 @@ fn local_storage() -> Option<Storage> {
 /// Sets a cookie of this site for a year.
 pub fn set_cookie(name: &str, value: &str) {
     let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
-    let cookie = format!("{name}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_S}; SameSite=Lax");
     let document = web_sys::window().and_then(|window| window.document());
+    let root = document
+        .as_ref()
+        .and_then(|document| document.document_element());
+    // The server says whether its own cookies are of this kind: it reads no others then.
+    let secure = root.is_some_and(|root| root.has_attribute("data-secure"));
+    let (prefix, secure) = if secure {
+        ("__Host-", "; Secure")
+    } else {
+        ("", "")
+    };
+    let cookie =
+        format!("{prefix}{name}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_S}; SameSite=Lax{secure}");
     if let Some(document) = document.and_then(|document| document.dyn_into::<HtmlDocument>().ok()) {
         let _ = document.set_cookie(&cookie);
     }

@@ -34,6 +34,8 @@ pub enum ErrorCode {
     TooManyReactions,
     /// More messages than the limit; the refused one may be sent again later.
     TooManyMessages,
+    /// More joins from this address than the limit; try again in a moment.
+    TooManyJoins,
     /// The room holds as many people as it may.
     RoomFull,
     /// The call holds as many people as it may.

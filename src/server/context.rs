@@ -4,8 +4,8 @@
 use super::{
     config::Config,
     http::{Assets, Gauges, Polls, Readiness},
-    limits::{MAX_SOCKETS, Timing},
-    net::{PermitLimits, Permits},
+    limits::{MAX_POLLS, MAX_SOCKETS, Timing},
+    net::{PermitLimits, Permits, RequestRates},
     retention::SweepStatus,
     rooms::{RoomRules, Rooms},
     sfu::Sfu,
@@ -33,8 +33,14 @@ pub struct AppContext {
     pub assets: &'static Assets,
     /// How many sockets there are.
     pub gauges: Arc<Gauges>,
-    /// The right to hold a socket or to poll.
+    /// Sockets and polling connections, by address.
+    #[from_ref(skip)]
     pub sockets: Permits,
+    /// Requests under way that came through a trusted proxy, by address.
+    #[from_ref(skip)]
+    pub requests: Permits,
+    /// What each address may ask for over time.
+    pub rates: Arc<RequestRates>,
     /// The connections that poll.
     pub polls: Polls,
     /// Whether messages can be stored, as far as it was last looked.
@@ -69,6 +75,7 @@ impl AppContext {
             move_back_after: timing.move_back_after,
             grace: timing.grace,
             away: timing.away,
+            empty_within: timing.empty_room_within,
             started: std::time::Instant::now(),
             ice_servers: config.ice_servers.clone(),
         };
@@ -90,7 +97,15 @@ impl AppContext {
                 total: MAX_SOCKETS,
                 per_address: config.sockets_per_address,
             }),
-            polls: Polls::default(),
+            requests: Permits::new(PermitLimits {
+                total: config.max_connections,
+                per_address: config.connections_per_address,
+            }),
+            rates: Arc::new(RequestRates::new(config.request_rates)),
+            polls: Polls::new(PermitLimits {
+                total: MAX_POLLS,
+                per_address: config.polls_per_address,
+            }),
             readiness: Readiness::default(),
             sweeps: SweepStatus::default(),
             timing,

@@ -27,6 +27,14 @@ pub enum ServeError {
         /// Why not.
         error: std::io::Error,
     },
+    /// The address of the metrics cannot be listened on.
+    #[error("--metrics-listen (NOOM_METRICS_LISTEN): {address} cannot be used: {error}")]
+    MetricsListen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// Media cannot be passed on.
     #[error(transparent)]
     Sfu(#[from] SfuError),
@@ -80,6 +88,7 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::BadEmoji => "A reaction is one emoji.",
         ErrorCode::TooManyReactions => "This message has as many reactions as it can hold.",
         ErrorCode::TooManyMessages => "Too many messages at once; send this one again later.",
+        ErrorCode::TooManyJoins => "Too many joins from your address; try again in a moment.",
         ErrorCode::RoomFull => "The room is full.",
         ErrorCode::CallFull => "The call is full.",
         ErrorCode::TooManyRooms => "The server keeps as many rooms as it may.",

@@ -12,13 +12,16 @@ pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Sockets the process holds. 20 000 at some 30 KiB each stay under 1 GiB.
 pub const MAX_SOCKETS: usize = 20_000;
 /// Of those, how many may poll. Each holds a TCP connection or two with requests: half of
-/// [`MAX_CONNECTIONS`] is left to everybody else.
+/// `--max-connections` is left to everybody else.
 pub const MAX_POLLS: usize = 1_000;
 /// Bytes after which an answer to a poll is full; the last frame may go beyond. 64 KiB: a
 /// slow line takes one well within [`Timing::dead_after`].
 pub const ANSWER_BYTES: usize = 64 * 1024;
-/// TCP connections with requests, besides the sockets; the next one waits.
-pub const MAX_CONNECTIONS: u32 = 4_000;
+/// TCP connections beyond `--max-connections` that are served `/healthz`, `/readyz` and
+/// upgrades; the next one takes the place of the oldest. 200: each takes milliseconds.
+pub const RESERVED_CONNECTIONS: usize = 200;
+/// Bytes a second a reader takes at least of an answer that waits for it. 1 KiB.
+pub const MIN_ANSWER_RATE: u32 = 1024;
 /// Bytes of a request's head, cookies included; the next one is answered 431.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Writes to everybody in a room that do not wait for more to write, one after the other.
@@ -58,7 +61,7 @@ pub const MEDIA_TCP_QUEUE_BYTES: usize = 256 * 1024;
 pub const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// A rate: so many a second, and so many at once after a pause.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Refilled a second.
     pub per_second: u32,
@@ -110,16 +113,25 @@ pub struct Timing {
     /// How long after the grace a person who comes back is no news. Default 115 s, so that
     /// both are the 120 s of trust P4.
     pub away: Duration,
+    /// How long a room waits for whoever had it made and has not come in yet. Default 10 s.
+    pub empty_room_within: Duration,
     /// How long a poll waits for something to answer. Default 10 s: shorter than any proxy's
     /// patience, and enough below `dead_after` that the next poll is in time.
     pub poll_wait: Duration,
     /// Within which a socket joins or watches. Default 15 s.
     pub first_message_within: Duration,
     /// For the whole head of a request, and for the next request of a kept connection.
-    /// Default 20 s: a browser sends its head in one piece.
+    /// Default 10 s: a browser sends its head in one piece.
     pub head_within: Duration,
-    /// Silence inside a request's body after which it is given up. Default 10 s.
+    /// For the whole head on one of the [`RESERVED_CONNECTIONS`]. Default 3 s: a probe sends
+    /// its head at once.
+    pub reserved_head_within: Duration,
+    /// For the whole body of a request, however steadily it drips. Default 30 s: 64 KiB
+    /// take that long at 17 kbit/s.
     pub body_within: Duration,
+    /// How long an answer may wait for a reader who takes nothing; whoever takes less than
+    /// [`MIN_ANSWER_RATE`] uses that up. Default 30 s.
+    pub answer_within: Duration,
     /// Between two lists of open rooms. Default 250 ms.
     pub summaries_every: Duration,
     /// For telling a socket why it is closed. Default 2 s.
@@ -141,10 +153,13 @@ impl Default for Timing {
             dead_after: Duration::from_secs(15),
             grace: Duration::from_secs(5),
             away: Duration::from_secs(115),
+            empty_room_within: Duration::from_secs(10),
             poll_wait: Duration::from_secs(10),
             first_message_within: Duration::from_secs(15),
-            head_within: Duration::from_secs(20),
-            body_within: Duration::from_secs(10),
+            head_within: Duration::from_secs(10),
+            reserved_head_within: Duration::from_secs(3),
+            body_within: Duration::from_secs(30),
+            answer_within: Duration::from_secs(30),
             summaries_every: Duration::from_millis(250),
             close_within: Duration::from_secs(2),
             move_back_after: Duration::from_secs(5),

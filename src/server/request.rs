@@ -4,9 +4,12 @@
 //! function; outside of both everything is simply absent.
 
 use crate::i18n::{LANGUAGE_COOKIE, Locale, choose};
-use crate::server::http::content_security_policy;
+use crate::server::{
+    http::{IsHttps, content_security_policy},
+    net::ClientAddress,
+};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -14,17 +17,48 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 /// How long cookies last, in seconds: a year.
 const COOKIE_MAX_AGE_S: u32 = 365 * 24 * 60 * 60;
 
+/// What the names of cookies begin with that a browser takes by TLS only, for one host only.
+const HOST_PREFIX: &str = "__Host-";
+
 /// A header of the request.
 pub fn header(name: &str) -> Option<String> {
     let parts = use_context::<Parts>()?;
     parts.headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
+/// Whose request it is.
+pub fn client_address() -> ClientAddress {
+    let parts = use_context::<Parts>();
+    let client = parts.and_then(|parts| parts.extensions.get().copied());
+    client.unwrap_or(ClientAddress::UNKNOWN)
+}
+
+/// Whether the person's browser speaks TLS, as far as we know.
+pub fn is_https() -> bool {
+    let parts = use_context::<Parts>();
+    parts.is_some_and(|parts| parts.extensions.get() == Some(&IsHttps(true)))
+}
+
 /// A cookie of the request, percent-decoded.
 pub fn cookie(name: &str) -> Option<String> {
-    let cookies = header("cookie")?;
-    let mut pairs = cookies
-        .split(';')
+    let parts = use_context::<Parts>()?;
+    cookie_of(&parts.headers, is_https(), name)
+}
+
+/// What a cookie is called: by TLS with a prefix (RFC 6265bis, 4.1.3), so that neither a
+/// plain connection nor a neighbouring host can put one of its own in its place.
+fn cookie_name(https: bool, name: &str) -> String {
+    let prefix = if https { HOST_PREFIX } else { "" };
+    format!("{prefix}{name}")
+}
+
+/// A cookie among these headers, percent-decoded.
+pub fn cookie_of(headers: &HeaderMap, https: bool, name: &str) -> Option<String> {
+    let name = cookie_name(https, name);
+    let lines = headers.get_all(header::COOKIE).into_iter();
+    let mut pairs = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.find(|(known, _)| *known == name)?;
     percent_decode_str(value)
@@ -40,8 +74,11 @@ pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
     };
     let max_age = if value.is_some() { COOKIE_MAX_AGE_S } else { 0 };
     let value = utf8_percent_encode(value.unwrap_or_default(), NON_ALPHANUMERIC);
+    let https = is_https();
+    let name = cookie_name(https, name);
     let secret = if secret { "; HttpOnly" } else { "" };
-    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; SameSite=Lax{secret}");
+    let secure = if https { "; Secure" } else { "" };
+    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; SameSite=Lax{secret}{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.append_header(header::SET_COOKIE, cookie);
     }

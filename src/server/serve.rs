@@ -8,10 +8,12 @@ use super::{
     config::Config,
     context::AppContext,
     error::ServeError,
-    http::router,
-    limits::{STOP_WITHIN, Timing},
-    listener::listen,
-    load, relays, retention,
+    http::{metrics_router, router},
+    limits::{RESERVED_CONNECTIONS, STOP_WITHIN, Timing},
+    listener::{ConnectionLimits, listen},
+    load,
+    net::{PermitLimits, TrustedProxies},
+    relays, retention,
     sfu::{Sfu, SfuOptions},
     store::Store,
 };
@@ -27,10 +29,15 @@ use tokio::{
 /// Of [`STOP_WITHIN`], how long sockets and requests may take; the rest is the store's.
 const SOCKETS_WITHIN: Duration = Duration::from_secs(4);
 
+/// Connections to the listener for metrics. 16: a collector has one or two.
+const METRICS_CONNECTIONS: usize = 16;
+
 /// A server that listens and does not answer yet.
 pub struct Server {
     /// Where connections come in.
     listener: TcpListener,
+    /// Where the metrics are asked for, unless that is off.
+    metrics: Option<TcpListener>,
     /// The state.
     context: AppContext,
     /// Says that it stops.
@@ -46,6 +53,9 @@ pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
     server.context.pages = pages;
     let address = server.address()?;
     tracing::info!(%address, "Noom listens on http://{address}");
+    if let Some(address) = server.metrics_address()? {
+        tracing::info!(%address, "metrics are on http://{address}/metrics");
+    }
     server.run(stop_signal()?).await
 }
 
@@ -64,6 +74,10 @@ impl Server {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| ServeError::Listen { address, error })?;
+        let metrics = match config.metrics_listen {
+            Some(address) => Some(bind_metrics(address).await?),
+            None => None,
+        };
         let sfu = Sfu::start(&SfuOptions {
             listen: config.media_listen,
             advertised: config.media_ip.clone(),
@@ -77,6 +91,7 @@ impl Server {
         }
         Ok(Self {
             listener,
+            metrics,
             context,
             stop,
         })
@@ -88,6 +103,15 @@ impl Server {
     /// The operating system does not say.
     pub fn address(&self) -> Result<SocketAddr, ServeError> {
         Ok(self.listener.local_addr()?)
+    }
+
+    /// Where it answers for its metrics; nothing where that is off.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ServeError> {
+        let address = self.metrics.as_ref().map(TcpListener::local_addr);
+        Ok(address.transpose()?)
     }
 
     /// The state, for whoever lives in the same process.
@@ -105,6 +129,7 @@ impl Server {
     ) -> Result<(), ServeError> {
         let Self {
             listener,
+            metrics,
             context,
             stop,
         } = self;
@@ -119,12 +144,54 @@ impl Server {
             listener,
             router(context.clone()),
             context.timing,
+            connection_limits(&context.config),
             stopping.clone(),
         );
         let serving = tokio::spawn(serving);
+        if let Some(metrics) = metrics {
+            let router = metrics_router(context.clone());
+            let limits = metrics_limits();
+            tokio::spawn(listen(
+                metrics,
+                router,
+                context.timing,
+                limits,
+                stopping.clone(),
+            ));
+        }
         let _ = stopping.wait_for(|stop| *stop).await;
         shut_down(&context, serving).await;
         Ok(())
+    }
+}
+
+/// Opens the listener for metrics.
+async fn bind_metrics(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| ServeError::MetricsListen { address, error })
+}
+
+/// How many connections people have.
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        permits: PermitLimits {
+            total: config.max_connections,
+            per_address: config.connections_per_address,
+        },
+        reserved: RESERVED_CONNECTIONS,
+        proxies: config.trusted_proxies.clone(),
+    }
+}
+
+/// How many connections those have who ask for metrics: a few, and none in reserve.
+fn metrics_limits() -> ConnectionLimits {
+    ConnectionLimits {
+        permits: PermitLimits {
+            total: METRICS_CONNECTIONS,
+            per_address: METRICS_CONNECTIONS,
+        },
+        reserved: 0,
+        proxies: TrustedProxies::default(),
     }
 }
 

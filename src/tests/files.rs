@@ -13,7 +13,7 @@ async fn it_says_that_it_lives_is_ready_and_what_it_counts() {
         ready.starts_with("HTTP/1.1 200") && ready.contains(r#""ready":true"#),
         "{ready}"
     );
-    let metrics = app.get("/metrics").await;
+    let metrics = app.counts().await;
     for line in [
         "noom_rooms 1",
         "noom_people 1",
@@ -96,7 +96,8 @@ async fn an_unknown_path_is_a_page_for_people_and_a_line_for_programs() {
         program.starts_with("HTTP/1.1 404") && program.ends_with("not found"),
         "{program}"
     );
-    let request = "GET /none HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n";
+    let request =
+        "GET /none HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\nConnection: close\r\n\r\n";
     let person = app.http(request).await;
     assert!(
         person.starts_with("HTTP/1.1 404") && person.contains("<html"),

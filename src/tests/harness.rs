@@ -33,6 +33,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct TestApp {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its metrics are, unless they are off.
+    pub metrics: Option<SocketAddr>,
     /// Its state.
     pub context: AppContext,
     /// Asks it to stop.
@@ -66,8 +68,11 @@ pub fn hasty() -> Timing {
         away: Duration::from_millis(300),
         poll_wait: Duration::from_millis(200),
         first_message_within: Duration::from_millis(500),
+        empty_room_within: Duration::from_millis(300),
         head_within: Duration::from_millis(500),
+        reserved_head_within: Duration::from_millis(300),
         body_within: Duration::from_millis(500),
+        answer_within: Duration::from_millis(500),
         summaries_every: Duration::from_millis(5),
         close_within: Duration::from_millis(500),
         move_back_after: Duration::from_millis(200),
@@ -116,11 +121,18 @@ impl TestApp {
             "--turn-listen",
             "off",
         ];
-        let words = own.into_iter().map(str::to_owned).chain(flags.clone());
+        // A test about metrics says for itself where they are.
+        let metrics = match flags.iter().any(|flag| flag == "--metrics-listen") {
+            true => &[][..],
+            false => &["--metrics-listen", "127.0.0.1:0"],
+        };
+        let own = own.iter().chain(metrics).map(|word| (*word).to_owned());
+        let words = own.chain(flags.clone());
         let parsed = Flags::try_parse_from(words).expect("flags");
         let config = Config::resolve(&parsed, &|_| None, &FileLayer::default()).expect("config");
         let server = Server::bind(config, timing).await.expect("binds");
         let (address, context) = (server.address().expect("address"), server.context().clone());
+        let metrics = server.metrics_address().expect("address");
         let (stop, stopped) = oneshot::channel();
         let run = async move {
             let until = async move { drop(stopped.await) };
@@ -129,6 +141,7 @@ impl TestApp {
         let ended = tokio::spawn(run);
         Self {
             address,
+            metrics,
             context,
             stop,
             ended,
@@ -191,6 +204,32 @@ impl TestApp {
         }
     }
 
+    /// A TCP connection from this address of the loopback network.
+    pub async fn tcp_from(&self, source: &str) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        let source: std::net::IpAddr = source.parse().expect("an address");
+        socket.bind((source, 0).into()).expect("binds");
+        socket.connect(self.address).await.expect("connects")
+    }
+
+    /// A socket from this address of the loopback network.
+    pub async fn connect_from(&self, source: &str) -> Client {
+        let stream = MaybeTlsStream::Plain(self.tcp_from(source).await);
+        let url = format!("ws://{}/ws", self.address);
+        let (socket, _) = tokio_tungstenite::client_async(url, stream)
+            .await
+            .expect("101");
+        Client {
+            socket,
+            joined: None,
+        }
+    }
+
+    /// A plain HTTP/1.1 request from this address of the loopback network.
+    pub async fn http_from(&self, source: &str, request: &str) -> String {
+        answer(self.tcp_from(source).await, request).await
+    }
+
     /// Somebody in a room.
     pub async fn join(&self, room: &str, nickname: &str) -> Client {
         let mut client = self.connect().await;
@@ -213,22 +252,74 @@ impl TestApp {
 
     /// A plain HTTP/1.1 request; answers the whole response as text.
     pub async fn http(&self, request: &str) -> String {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut stream = TcpStream::connect(self.address).await.expect("connects");
-        stream.write_all(request.as_bytes()).await.expect("writes");
-        let mut response = Vec::new();
-        let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
-        read.expect("answers").expect("reads");
-        String::from_utf8_lossy(&response).into_owned()
+        Self::http_at(self.address, request).await
+    }
+
+    /// What is counted, as Prometheus text.
+    pub async fn counts(&self) -> String {
+        let address = self.metrics.expect("metrics are on");
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        Self::http_at(address, request).await
+    }
+
+    /// A plain HTTP/1.1 request to this address.
+    async fn http_at(address: SocketAddr, request: &str) -> String {
+        answer(
+            TcpStream::connect(address).await.expect("connects"),
+            request,
+        )
+        .await
     }
 
     /// A GET that closes the connection.
     pub async fn get(&self, path: &str) -> String {
-        self.http(&format!(
-            "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
-        ))
-        .await
+        self.http(&get(path)).await
     }
+}
+
+/// What is answered to a request that closes its connection; nothing where it is hung up on.
+pub async fn answer(mut stream: TcpStream, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    // Whoever is hung up on cannot always write, nor read to an end.
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut response = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
+    let _ = read.expect("answers");
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+/// A GET that closes the connection.
+pub fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+}
+
+/// A form that is posted, with these further headers, and closes the connection.
+pub fn form(path: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+/// The number in the first line of an answer; 0 where there is none.
+pub fn status(answer: &str) -> u16 {
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    status.unwrap_or(0)
+}
+
+/// Waits until something holds that no event tells of.
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect(what);
 }
 
 /// A `join`.

@@ -33,7 +33,7 @@ async fn raw(app: &TestApp, frames: &[u8]) -> Vec<u8> {
 /// An upgrade with these further headers.
 fn upgrade(headers: &str) -> String {
     format!(
-        "GET /ws HTTP/1.1\r\nHost: good.com\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+        "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     )
 }
@@ -281,11 +281,11 @@ async fn an_upgrade_of_another_site_gets_403() {
     let app = TestApp::start().await;
     let status = |response: String| response.split(' ').nth(1).map(str::to_owned);
     let table = [
-        ("Origin: http://good.com\r\n", "101"),
+        ("Origin: http://localhost\r\n", "101"),
         ("", "101"),
         ("Sec-Fetch-Site: same-origin\r\n", "101"),
         ("Origin: http://evil.com\r\n", "403"),
-        ("Origin: http://good.com.evil.com\r\n", "403"),
+        ("Origin: http://localhost.evil.com\r\n", "403"),
         ("Origin: null\r\n", "403"),
         ("Sec-Fetch-Site: cross-site\r\n", "403"),
         ("Sec-Fetch-Site: same-site\r\n", "403"),
@@ -311,7 +311,7 @@ async fn posts_of_another_site_and_too_large_bodies_are_refused() {
     let post = |path: &str, headers: &str, body: &str| {
         let length = body.len();
         format!(
-            "POST {path} HTTP/1.1\r\nHost: good.com\r\nConnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Content-Length: {length}\r\n{headers}\r\n{body}"
         )
     };
@@ -363,12 +363,12 @@ async fn a_request_head_or_body_that_drips_is_hung_up_on() {
     let app = TestApp::start_with(hasty(), &[]).await;
     let form = "Content-Type: application/x-www-form-urlencoded";
     let table = [
-        "GET / HTTP/1.1\r\nHost: good.com\r\nX-Slow: ".to_owned(),
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".to_owned(),
         format!(
-            "POST /api/join_room HTTP/1.1\r\nHost: good.com\r\n{form}\r\nContent-Length: 100\r\n\r\n"
+            "POST /api/join_room HTTP/1.1\r\nHost: localhost\r\n{form}\r\nContent-Length: 100\r\n\r\n"
         ),
         // An idle connection that was answered before.
-        "GET /healthz HTTP/1.1\r\nHost: good.com\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
     ];
     for request in table {
         let mut stream = tokio::net::TcpStream::connect(app.address)

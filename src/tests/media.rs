@@ -441,7 +441,7 @@ async fn a_packet_too_large_to_be_passed_on_ends_nobody() {
         ben.goes_on().await;
     }
     ben.sees(&mut ann, 2).await;
-    let counted = app.get("/metrics").await;
+    let counted = app.counts().await;
     assert!(!counted.contains("noom_media_packets_too_large_total 0\n"));
 }
 

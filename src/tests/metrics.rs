@@ -6,7 +6,7 @@ use crate::protocol::ClientMessage;
 
 /// A number by the name and labels it has in the text.
 async fn number(app: &TestApp, name: &str) -> f64 {
-    let text = app.get("/metrics").await;
+    let text = app.counts().await;
     let line = text
         .lines()
         .find(|line| line.strip_prefix(name).is_some_and(|v| v.starts_with(' ')));
@@ -57,7 +57,7 @@ async fn what_happens_is_counted_under_its_name() {
 async fn every_number_is_in_the_manual() {
     let app = TestApp::start().await;
     let manual = include_str!("../../docs/operating.md");
-    let text = app.get("/metrics").await;
+    let text = app.counts().await;
     let names = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))

@@ -51,7 +51,7 @@ pub struct Poller {
 pub async fn request(address: SocketAddr, line: &str, headers: &str, body: &str) -> Answer {
     let length = body.len();
     let request = format!(
-        "{line} HTTP/1.1\r\nHost: good.com\r\nConnection: close\r\n\
+        "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
          Content-Length: {length}\r\n{headers}\r\n{body}"
     );
     let mut stream = TcpStream::connect(address).await.expect("connects");
@@ -71,6 +71,11 @@ pub async fn request(address: SocketAddr, line: &str, headers: &str, body: &str)
         head: head.to_lowercase(),
         body: body.to_owned(),
     }
+}
+
+/// The header that says which connection a request is about.
+pub fn of_connection(secret: &str) -> String {
+    format!("Noom-Connection: {secret}\r\n")
 }
 
 /// What says that a body is JSON.
@@ -138,20 +143,23 @@ impl Poller {
 
     /// Posts a body as this batch.
     pub async fn hands_in(&self, batch: u64, body: &str) -> Answer {
-        let line = format!("POST /poll?connection={}&batch={batch}", self.connection);
-        request(self.address, &line, JSON, body).await
+        let line = format!("POST /poll?batch={batch}");
+        let headers = format!("{}{JSON}", of_connection(&self.connection));
+        request(self.address, &line, &headers, body).await
     }
 
     /// Says goodbye with this code.
     pub async fn closes(&self, code: u16) -> u16 {
-        let line = format!("POST /poll?connection={}&close={code}", self.connection);
-        request(self.address, &line, "", "").await.status
+        let line = format!("POST /poll?close={code}");
+        let headers = of_connection(&self.connection);
+        request(self.address, &line, &headers, "").await.status
     }
 
     /// Asks what there is after `after`.
     pub async fn asks(&self, after: u64) -> Answer {
-        let line = format!("GET /poll?connection={}&after={after}", self.connection);
-        request(self.address, &line, "", "").await
+        let line = format!("GET /poll?after={after}");
+        let headers = of_connection(&self.connection);
+        request(self.address, &line, &headers, "").await
     }
 
     /// Asks what there is after `after`, and gets it.

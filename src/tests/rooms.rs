@@ -78,7 +78,7 @@ async fn two_people_of_the_same_nickname_are_two_people() {
 #[tokio::test]
 async fn a_late_joiner_receives_the_last_fifty_messages_and_asks_for_the_rest() {
     let app = TestApp::start().await;
-    let room = app.context.rooms.open(&name("team")).await.expect("opens");
+    let room = app.context.rooms.open(&name("team")).expect("opens");
     let author = new_session_token();
     let nickname = Nickname::parse("Ann").expect("valid");
     for number in 1..=70 {
@@ -253,7 +253,7 @@ async fn a_plain_form_posts_durably_and_everybody_sees_it() {
     let (author, id) = (new_session_token(), new_id());
     let nickname = Nickname::parse("Form").expect("valid");
     let text = ChatText::parse("no script").expect("valid");
-    let room = app.context.rooms.open(&name("team")).await.expect("opens");
+    let room = app.context.rooms.open(&name("team")).expect("opens");
     let posted = room
         .post(&author, nickname.clone(), id, text.clone())
         .await
@@ -271,7 +271,7 @@ async fn a_plain_form_posts_durably_and_everybody_sees_it() {
 #[tokio::test]
 async fn a_flood_of_plain_posts_is_refused() {
     let app = TestApp::start().await;
-    let room = app.context.rooms.open(&name("team")).await.expect("opens");
+    let room = app.context.rooms.open(&name("team")).expect("opens");
     let _ann = app.join("team", "Ann").await;
     let author = new_session_token();
     let nickname = Nickname::parse("Form").expect("valid");

@@ -15,7 +15,7 @@ use super::js::Listener;
 use super::link::Link;
 use super::storage;
 use crate::protocol::{
-    ClientMessage, Devices, ErrorCode, Joined, Nickname, ParticipantId, RoomName, Seq,
+    ClientMessage, CloseCode, Devices, ErrorCode, Joined, Nickname, ParticipantId, RoomName, Seq,
     ServerMessage, SessionToken,
 };
 use crate::state::call::CallState;
@@ -175,6 +175,12 @@ impl Driver {
                 self.timers.borrow_mut().banner = None;
                 self.link.borrow_mut().take();
             }
+            // Too many from this network just now: back in a moment, as after a connection
+            // that was closed for it.
+            ServerMessage::Error {
+                code: ErrorCode::TooManyJoins,
+                ..
+            } => self.lost(CloseCode::TooManyMessages.code()),
             ServerMessage::Error {
                 code: ErrorCode::TooManyMessages,
                 id: Some(id),

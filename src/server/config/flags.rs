@@ -98,17 +98,42 @@ pub struct Flags {
     /// People a room holds, 1 to 2000 [env: NOOM_ROOM_CAPACITY] [default: 100]
     #[arg(long, value_name = "PEOPLE")]
     pub room_capacity: Option<String>,
-    /// Rooms open at once, 1 to 1000000 [env: NOOM_MAX_ROOMS] [default: 10000]
+    /// Rooms open at once, 1 to 1000000; those whose people are all away do not count, there
+    /// are as many of them again [env: NOOM_MAX_ROOMS] [default: 10000]
     #[arg(long, value_name = "ROOMS")]
     pub max_rooms: Option<String>,
-    /// IP addresses of proxies whose X-Forwarded-For is believed, comma separated
-    /// [env: NOOM_TRUSTED_PROXIES] [default: none]
-    #[arg(long, value_name = "IP,…")]
+    /// IP addresses and networks (10.0.0.0/8) of proxies whose X-Forwarded-For or Forwarded is
+    /// believed, comma separated [env: NOOM_TRUSTED_PROXIES] [default: none]
+    #[arg(long, value_name = "IP[/BITS],…")]
     pub trusted_proxies: Option<String>,
     /// WebSockets from one address (IPv6: one /64), 1 to 20000; loopback is not limited
     /// [env: NOOM_SOCKETS_PER_ADDRESS] [default: 100]
     #[arg(long, value_name = "SOCKETS")]
     pub sockets_per_address: Option<String>,
+    /// HTTP connections at once, 1 to 1000000, WebSockets not counted; beyond them only
+    /// /healthz, /readyz and WebSockets are answered [env: NOOM_MAX_CONNECTIONS]
+    /// [default: 4000]
+    #[arg(long, value_name = "CONNECTIONS")]
+    pub max_connections: Option<String>,
+    /// HTTP connections from one address (IPv6: one /64; a /48 has four times as many), or,
+    /// behind a trusted proxy, requests under way, 1 to 1000000; loopback is not limited
+    /// [env: NOOM_CONNECTIONS_PER_ADDRESS] [default: 200]
+    #[arg(long, value_name = "CONNECTIONS")]
+    pub connections_per_address: Option<String>,
+    /// Polling connections from one address, 1 to 1000; loopback is not limited
+    /// [env: NOOM_POLLS_PER_ADDRESS] [default: 50]
+    #[arg(long, value_name = "POLLS")]
+    pub polls_per_address: Option<String>,
+    /// What one address may ask for, as kind=a-second/at-once, comma separated: joins, rooms
+    /// (that nobody is in), posts (plain forms), chat-bytes, searches, pages, history; what is
+    /// left out keeps its default; loopback is not limited [env: NOOM_ADDRESS_RATES]
+    /// [default: joins=5/200,rooms=1/60,posts=5/100,chat-bytes=81920/1048576,searches=2/20,pages=20/200,history=10/200]
+    #[arg(long, value_name = "KIND=RATE/BURST,…")]
+    pub address_rates: Option<String>,
+    /// Where /metrics is answered, IP:port, or off; nowhere else [env: NOOM_METRICS_LISTEN]
+    /// [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "IP:PORT|off")]
+    pub metrics_listen: Option<String>,
     /// Days a message is kept, 0 to 36500; 0 is for ever. The file may say otherwise of
     /// single rooms: [rooms."name"] keep_days = 7 [env: NOOM_KEEP_DAYS] [default: 0]
     #[arg(long, value_name = "DAYS")]
@@ -121,7 +146,7 @@ pub struct Flags {
 
 impl Flags {
     /// Each setting's name and what the command line says of it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 26] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 31] {
         [
             ("listen", self.listen.as_ref()),
             ("data-dir", self.data_dir.as_ref()),
@@ -147,6 +172,14 @@ impl Flags {
             ("max-rooms", self.max_rooms.as_ref()),
             ("trusted-proxies", self.trusted_proxies.as_ref()),
             ("sockets-per-address", self.sockets_per_address.as_ref()),
+            ("max-connections", self.max_connections.as_ref()),
+            (
+                "connections-per-address",
+                self.connections_per_address.as_ref(),
+            ),
+            ("polls-per-address", self.polls_per_address.as_ref()),
+            ("address-rates", self.address_rates.as_ref()),
+            ("metrics-listen", self.metrics_listen.as_ref()),
             ("keep-days", self.keep_days.as_ref()),
             ("keep-messages", self.keep_messages.as_ref()),
         ]

@@ -19,7 +19,11 @@ pub use values::{LogFormat, PublicUrl};
 
 use crate::{
     protocol::IceServer,
-    server::{relays::TurnTls, store::StoreOptions},
+    server::{
+        net::{RequestRateLimits, TrustedProxies},
+        relays::TurnTls,
+        store::StoreOptions,
+    },
 };
 use layers::Layers;
 use std::{
@@ -63,10 +67,20 @@ pub struct Config {
     pub room_capacity: usize,
     /// Rooms open at once.
     pub max_rooms: usize,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: TrustedProxies,
     /// Sockets from one address (or IPv6 /64), loopback excepted.
     pub sockets_per_address: usize,
+    /// HTTP connections at once.
+    pub max_connections: usize,
+    /// HTTP connections from one address, loopback excepted.
+    pub connections_per_address: usize,
+    /// Polling connections from one address, loopback excepted.
+    pub polls_per_address: usize,
+    /// What one address may ask for over time, loopback excepted.
+    pub request_rates: RequestRateLimits,
+    /// Where metrics are answered; nothing when off.
+    pub metrics_listen: Option<SocketAddr>,
     /// How long messages are kept.
     pub retention: Retention,
 }
@@ -120,7 +134,7 @@ impl Config {
                 1..=64,
                 "a number of threads from 1 to 64",
             )?,
-            turn_listen: layers.turn_listen()?,
+            turn_listen: layers.address_or_off("turn-listen", ([0, 0, 0, 0], 3478).into())?,
             turn_tls: layers.turn_tls()?,
             ice_servers: layers.ice_servers()?,
             log: layers.log()?,
@@ -137,13 +151,34 @@ impl Config {
                 1..=1_000_000,
                 "a number of rooms from 1 to 1000000",
             )?,
-            trusted_proxies: layers.addresses("trusted-proxies")?,
+            trusted_proxies: layers.trusted_proxies()?,
             sockets_per_address: layers.number(
                 "sockets-per-address",
                 100,
                 1..=20_000,
                 "a number of sockets from 1 to 20000",
             )?,
+            max_connections: layers.number(
+                "max-connections",
+                4_000,
+                1..=1_000_000,
+                "a number of connections from 1 to 1000000",
+            )?,
+            connections_per_address: layers.number(
+                "connections-per-address",
+                200,
+                1..=1_000_000,
+                "a number of connections from 1 to 1000000",
+            )?,
+            polls_per_address: layers.number(
+                "polls-per-address",
+                50,
+                1..=1_000,
+                "a number of polling connections from 1 to 1000",
+            )?,
+            request_rates: layers.address_rates()?,
+            metrics_listen: layers
+                .address_or_off("metrics-listen", ([127, 0, 0, 1], 9464).into())?,
             retention: layers.retention(file)?,
         })
     }

@@ -42,6 +42,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.turn_listen, Some(([0, 0, 0, 0], 3478).into()));
     assert_eq!((config.room_capacity, config.max_rooms), (100, 10_000));
     assert!(config.ice_servers.is_empty() && config.public_url.is_none());
+    assert_eq!(config.metrics_listen, Some(([127, 0, 0, 1], 9464).into()));
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 19] = [
+    let table: [Case; 23] = [
         (
             &["--p2p-max", "65"],
             &[],
@@ -124,6 +125,30 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &[],
             "",
             ["--trusted-proxies", "\"me\"", "IP"],
+        ),
+        (
+            &["--trusted-proxies", "10.0.0.0/33"],
+            &[],
+            "",
+            ["--trusted-proxies", "\"10.0.0.0/33\"", "10.0.0.0/8"],
+        ),
+        (
+            &[],
+            &[("NOOM_ADDRESS_RATES", "joins=5/200,tea=1/1")],
+            "",
+            ["NOOM_ADDRESS_RATES", "\"tea=1/1\"", "joins"],
+        ),
+        (
+            &["--metrics-listen", "9464"],
+            &[],
+            "",
+            ["--metrics-listen", "9464", "off"],
+        ),
+        (
+            &["--connections-per-address", "0"],
+            &[],
+            "",
+            ["--connections-per-address", "\"0\"", "1 to 1000000"],
         ),
         (
             &[],
@@ -227,5 +252,5 @@ fn help_names_every_setting_with_its_variable_and_default() {
             "{name}"
         );
     }
-    assert_eq!(help.matches("[default:").count(), 27);
+    assert_eq!(help.matches("[default:").count(), 32);
 }

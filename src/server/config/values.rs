@@ -9,10 +9,12 @@ use crate::{
     protocol::IceServer,
     server::{
         http::Origin,
+        net::{RequestRateLimits, TrustedProxies},
         relays::TurnTls,
         store::{Quota, Rights, StoreOptions},
     },
 };
+use ipnet::IpNet;
 use std::{
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
@@ -137,6 +139,33 @@ impl Layers {
             .collect()
     }
 
+    /// The proxies that are believed.
+    pub fn trusted_proxies(&self) -> Result<TrustedProxies, ConfigError> {
+        let Some(found) = self.find("trusted-proxies") else {
+            return Ok(TrustedProxies::default());
+        };
+        let accepted = "IP addresses or networks such as 10.0.0.0/8, comma separated";
+        let network = |word: &str| match word.parse::<IpAddr>() {
+            Ok(address) => Some(IpNet::from(address.to_canonical())),
+            Err(_) => word.parse().ok(),
+        };
+        let words = found.value.split(',').map(str::trim);
+        let networks = words
+            .filter(|word| !word.is_empty())
+            .map(|word| network(word).ok_or_else(|| found.wrong_value(word, accepted)));
+        Ok(TrustedProxies::new(networks.collect::<Result<_, _>>()?))
+    }
+
+    /// What one address may ask for over time.
+    pub fn address_rates(&self) -> Result<RequestRateLimits, ConfigError> {
+        let Some(found) = self.find("address-rates") else {
+            return Ok(RequestRateLimits::default());
+        };
+        let accepted = "kind=a-second/at-once, comma separated, of joins, rooms, posts, \
+                        chat-bytes, searches, pages and history, for example joins=5/200";
+        RequestRateLimits::parse(&found.value).map_err(|word| found.wrong_value(word, accepted))
+    }
+
     /// The origin people use.
     pub fn public_url(&self) -> Result<Option<PublicUrl>, ConfigError> {
         let accepted = "an origin without a path, for example https://meet.example.org";
@@ -159,17 +188,18 @@ impl Layers {
         }
     }
 
-    /// Where STUN and TURN are served.
-    pub fn turn_listen(&self) -> Result<Option<SocketAddr>, ConfigError> {
+    /// Where something is served that may be off.
+    pub fn address_or_off(
+        &self,
+        name: &str,
+        default: SocketAddr,
+    ) -> Result<Option<SocketAddr>, ConfigError> {
         let accepted = "an address as IP:port, or off";
         let parse = |text: &str| match text {
             "off" => Some(None),
             text => text.parse().ok().map(Some),
         };
-        let default = Some(([0, 0, 0, 0], 3478).into());
-        Ok(self
-            .parse("turn-listen", accepted, parse)?
-            .unwrap_or(default))
+        Ok(self.parse(name, accepted, parse)?.unwrap_or(Some(default)))
     }
 
     /// STUN and TURN servers. A password never shows in the refusal.

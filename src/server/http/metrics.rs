@@ -10,7 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::header;
+use http::{StatusCode, header};
 use std::fmt::Write;
 
 /// Prometheus text.
@@ -65,8 +65,17 @@ fn write_present(text: &mut String, context: &AppContext) {
     let _ = writeln!(text, "{name} {}", totals.messages);
 }
 
-/// Counts a request.
+/// Counts a request, and whether it was refused.
 pub async fn count(request: Request, next: Next) -> Response {
     metrics::HTTP_REQUESTS.add(1);
-    next.run(request).await
+    let response = next.run(request).await;
+    let refused = matches!(
+        response.status(),
+        StatusCode::FORBIDDEN
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::MISDIRECTED_REQUEST
+            | StatusCode::TOO_MANY_REQUESTS
+    );
+    metrics::HTTP_REFUSED.add(u64::from(refused));
+    response
 }

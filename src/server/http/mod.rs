@@ -2,7 +2,9 @@
 //!
 //! * [`router`] which path is answered by what.
 //! * [`pages`] renders on threads of its own.
-//! * [`origin`] refuses requests made by other sites; [`security`] the headers.
+//! * [`client`] whose request it is; [`host`] refuses names that are not ours; [`origin`]
+//!   refuses requests made by other sites; [`security`] the headers.
+//! * [`refusal`] what is answered to whoever asks too much, or what makes no sense.
 //! * [`assets`] the files the pages load, from inside the binary; [`asset_names`] what they
 //!   are called.
 //! * [`health`] whether it lives, whether it can serve; [`metrics`] what it counts.
@@ -10,20 +12,24 @@
 
 mod asset_names;
 mod assets;
+mod client;
 mod connection;
 mod health;
+mod host;
 mod metrics;
 mod origin;
 mod pages;
 mod poll;
+mod refusal;
 mod router;
 mod security;
 mod ws;
 
 pub use asset_names::AssetNames;
 pub use assets::Assets;
+pub use client::IsHttps;
 pub use health::{Gauges, Readiness};
 pub use origin::Origin;
 pub use poll::Polls;
-pub use router::router;
+pub use router::{metrics_router, router};
 pub use security::content_security_policy;

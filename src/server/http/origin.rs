@@ -4,13 +4,19 @@
 //! their own. An unsafe method or an upgrade has to come from our own origin; programs
 //! that are no browser send neither `Origin` nor fetch metadata and pass.
 
-use crate::server::context::AppContext;
+use crate::server::{
+    context::AppContext,
+    net::warning::{self, RareWarning},
+};
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, Method, StatusCode, Uri, header};
+
+/// Refusals are told of once a minute.
+static REFUSED: RareWarning = RareWarning::new();
 
 /// Scheme, host and port of a site (RFC 6454), in lower case, the default port left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +90,16 @@ pub async fn guard(State(context): State<AppContext>, request: Request, next: Ne
     if verdict(request.method(), request.headers(), request.uri(), public) {
         return next.run(request).await;
     }
-    tracing::warn!(method = %request.method(), "a request of another origin was refused");
+    if let Some(count) = REFUSED.happened() {
+        let origin = warning::shown(request.headers().get(header::ORIGIN));
+        let host = warning::shown(request.headers().get(header::HOST));
+        tracing::warn!(
+            origin,
+            host,
+            count,
+            "requests of another origin were refused"
+        );
+    }
     let text = "this request came from another site";
     (StatusCode::FORBIDDEN, text).into_response()
 }

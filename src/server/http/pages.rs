@@ -2,6 +2,7 @@
 //!
 //! A page takes a hundred times as long as passing a message on, so pages and server
 //! functions are run on threads of their own: whoever talks does not wait for whoever comes.
+//! How many an address may ask for is in [`super::refusal`].
 
 use crate::server::context::AppContext;
 use axum::{

@@ -1,6 +1,10 @@
 //! Which path is answered by what.
 
-use super::{assets, health, metrics, origin, pages, poll, security, ws};
+use super::{
+    assets, client, health,
+    host::{self, OurNames},
+    metrics, origin, pages, poll, refusal, security, ws,
+};
 use crate::{
     app::{App, shell},
     server::{context::AppContext, limits::MAX_BODY_BYTES},
@@ -16,9 +20,8 @@ use axum::{
 use http::{Method, StatusCode, header};
 use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list, render_app_async_with_context};
-use tower_http::{
-    catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::RequestBodyTimeoutLayer,
-};
+use std::sync::Arc;
+use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 
 /// Where the room protocol goes over HTTP.
 const POLL: &str = "/poll";
@@ -29,12 +32,13 @@ pub fn router(context: AppContext) -> Router {
     let options = context.leptos.clone();
     let pages = Router::new()
         .leptos_routes(&context, paths, move || shell(options.clone()))
+        .layer(from_fn(refusal::status_of_refusals))
         .layer(pages::compression())
-        .layer(from_fn_with_state(context.clone(), pages::render_apart));
+        .layer(from_fn_with_state(context.clone(), pages::render_apart))
+        .layer(from_fn_with_state(context.clone(), refusal::limit_pages));
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::serve))
         .route("/ws", any(ws::upgrade))
         .route(POLL, get(poll::listen).post(poll::say))
         .route("/pkg/{*path}", get(assets::serve))
@@ -43,14 +47,34 @@ pub fn router(context: AppContext) -> Router {
     protect(router, &context).with_state(context)
 }
 
+/// The routes of the listener for metrics.
+pub fn metrics_router(context: AppContext) -> Router {
+    let mut router = Router::new().route("/metrics", get(metrics::serve));
+    // A page on a rebound name would reach what only this machine reaches.
+    let listen = context.config.metrics_listen;
+    if listen.is_some_and(|address| address.ip().is_loopback()) {
+        let ours = Arc::new(OurNames::new(&context.config));
+        router = router.layer(from_fn_with_state(ours, host::guard));
+    }
+    router
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(context.clone(), security::add_headers))
+        .with_state(context)
+}
+
 /// The rules for every route, outermost last.
 fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContext> {
     router
+        .layer(from_fn_with_state(context.clone(), refusal::whole_body))
         .layer(from_fn(forms_only))
-        .layer(RequestBodyTimeoutLayer::new(context.timing.body_within))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(context.clone(), origin::guard))
+        .layer(from_fn_with_state(
+            Arc::new(OurNames::new(&context.config)),
+            host::guard,
+        ))
+        .layer(from_fn_with_state(context.clone(), client::identify))
         .layer(from_fn_with_state(context.clone(), security::add_headers))
         .layer(from_fn(metrics::count))
 }
@@ -62,6 +86,9 @@ async fn fallback(State(context): State<AppContext>, request: Request) -> Respon
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads && accepts_html(&request) {
+        if !refusal::allows_page(&context, &request) {
+            return refusal::too_many(request.headers());
+        }
         return not_found_page(context, request).await;
     }
     (StatusCode::NOT_FOUND, "not found").into_response()

@@ -15,6 +15,12 @@ use std::fmt::Write;
 
 /// HTTP requests.
 pub static HTTP_REQUESTS: Counter = Counter::zero();
+/// HTTP requests that were refused for what they are or how many: 403, 408, 421 and 429.
+pub static HTTP_REFUSED: Counter = Counter::zero();
+/// HTTP connections that were closed at once because their address has as many as it may.
+pub static CONNECTIONS_REFUSED: Counter = Counter::zero();
+/// HTTP connections served from the reserve because all places were taken.
+pub static CONNECTIONS_RESERVED: Counter = Counter::zero();
 /// Frames queued to clients: one a receiver.
 pub static FRAMES: Counter = Counter::zero();
 /// Clients closed with 4408 because they read too slowly.
@@ -43,7 +49,7 @@ pub static COMMIT_ROWS: Histogram<7> = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0,
 pub static COMMIT_FAILURES: Counter = Counter::zero();
 
 /// The codes that are counted each for itself.
-const CODES: [ErrorCode; 24] = [
+const CODES: [ErrorCode; 25] = [
     ErrorCode::BadMessage,
     ErrorCode::UnknownType,
     ErrorCode::NotJoined,
@@ -58,6 +64,7 @@ const CODES: [ErrorCode; 24] = [
     ErrorCode::BadEmoji,
     ErrorCode::TooManyReactions,
     ErrorCode::TooManyMessages,
+    ErrorCode::TooManyJoins,
     ErrorCode::RoomFull,
     ErrorCode::CallFull,
     ErrorCode::TooManyRooms,
@@ -95,6 +102,21 @@ fn slot(code: ErrorCode) -> usize {
 /// Writes everything counted here.
 pub fn write(text: &mut String) {
     HTTP_REQUESTS.write(text, "noom_http_requests_total", "HTTP requests.");
+    HTTP_REFUSED.write(
+        text,
+        "noom_http_refused_total",
+        "HTTP requests refused by origin, name, time or rate.",
+    );
+    CONNECTIONS_REFUSED.write(
+        text,
+        "noom_http_connections_refused_total",
+        "HTTP connections closed at once, too many from their address.",
+    );
+    CONNECTIONS_RESERVED.write(
+        text,
+        "noom_http_connections_reserved_total",
+        "HTTP connections served health and upgrades only, too many in all.",
+    );
     FRAMES.write(
         text,
         "noom_frames_total",

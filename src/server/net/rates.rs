@@ -6,11 +6,11 @@
 //! where both are empty: a stranger who shares one bucket with an attacker rarely shares
 //! both (a count-min sketch: Cormode and Muthukrishnan, 2005).
 
-use super::networks::{Network, SITE_FACTOR, is_exempt, site, subscriber};
+use super::networks::{SITE_FACTOR, is_exempt, site, subscriber};
 use crate::server::limits::Rate;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     net::IpAddr,
     num::NonZeroU32,
 };
@@ -78,6 +78,22 @@ impl AddressRates {
     }
 }
 
+/// Token buckets by anything that can be hashed, such as a room's name; in tables of fixed
+/// size like those of [`AddressRates`].
+pub struct KeyRates(Sketch);
+
+impl KeyRates {
+    /// Full buckets.
+    pub fn new(rate: Rate) -> Self {
+        Self(Sketch::new(quota(rate), SUBSCRIBER_BUCKETS))
+    }
+
+    /// Whether one more is allowed under this key.
+    pub fn allow(&self, key: &impl Hash) -> bool {
+        self.0.allow(key, NonZeroU32::MIN)
+    }
+}
+
 /// Two tables of buckets.
 struct Sketch {
     /// The tables, each with a hash key of its own.
@@ -97,9 +113,9 @@ impl Sketch {
     }
 
     /// Pays in both tables; refuses where neither bucket holds enough.
-    fn allow(&self, network: &Network, amount: NonZeroU32) -> bool {
+    fn allow(&self, key: &impl Hash, amount: NonZeroU32) -> bool {
         let paid = self.tables.each_ref().map(|(hasher, buckets)| {
-            let index = hasher.hash_one(network) as usize % buckets.len();
+            let index = hasher.hash_one(key) as usize % buckets.len();
             pay(&buckets[index], amount)
         });
         paid.contains(&true)

@@ -8,7 +8,6 @@ use super::{
     RoomError,
     command::{Asker, Command, Departure, Effect, Join, LinkId, Now, Ticket},
     letter::Letter,
-    limiter::limiter,
     links::Links,
     outbox::Outbox,
     registry::Rooms,
@@ -17,14 +16,13 @@ use super::{
 use crate::{
     protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person, RoomName, ServerMessage},
     server::{
-        limits::POST_RATE,
         metrics,
+        net::{RareWarning, warning},
         sfu::{self, MediaHandle},
         store::{Change, NewMessage, StoreError},
     },
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use governor::DefaultDirectRateLimiter;
 use std::{
     collections::{HashMap, VecDeque},
     time::{SystemTime, UNIX_EPOCH},
@@ -53,8 +51,6 @@ pub struct Actor {
     posts: HashMap<Ticket, PostAnswer>,
     /// The next ticket.
     tickets: u64,
-    /// Limits what comes by plain forms.
-    post_rate: DefaultDirectRateLimiter,
     /// Commits that are not answered yet, in the order they were asked for.
     commits: FuturesOrdered<BoxFuture<'static, Command>>,
     /// The room's media, once somebody sent any.
@@ -79,7 +75,8 @@ fn refuse_all(
     mut mailbox: mpsc::Receiver<Letter>,
     error: &StoreError,
 ) {
-    tracing::error!(%error, "a room could not be read from the store");
+    static FAILED: RareWarning = RareWarning::new();
+    warning::failed(&FAILED, error, "a room could not be read from the store");
     rooms.retire(name, key);
     mailbox.close();
     while let Ok(letter) = mailbox.try_recv() {
@@ -108,7 +105,6 @@ impl Actor {
             links: Links::default(),
             posts: HashMap::new(),
             tickets: 0,
-            post_rate: limiter(POST_RATE),
             commits: FuturesOrdered::new(),
             media: None,
             rooms,
@@ -117,7 +113,10 @@ impl Actor {
 
     /// Runs until the room is idle or the registry has let it go.
     async fn run(mut self) {
+        // Whoever had it made may be gone before their letter is here.
+        let nobody_came = Instant::now() + self.rooms.inner.rules.empty_within;
         loop {
+            let idle = self.room.is_idle();
             let tick = until(self.room.next_deadline().map(Instant::from_std));
             let telling = until(self.links.due());
             tokio::select! {
@@ -129,6 +128,7 @@ impl Actor {
                 Some(event) = said(&mut self.media) => self.handle(Command::Media(event)),
                 () = tick => self.handle(Command::Tick),
                 () = telling => self.tell_gathered(),
+                () = sleep_until(nobody_came), if idle => {}
             }
             if self.room.is_idle() && self.mailbox.is_empty() {
                 self.rooms.retire(&self.name, self.key);
@@ -192,7 +192,7 @@ impl Actor {
 
     /// Takes what a plain form says, within the limit.
     fn post(&mut self, from: Person, id: MessageId, text: ChatText, answer: PostAnswer) {
-        if self.post_rate.check().is_err() {
+        if !self.rooms.inner.post_rates.allow(&self.name) {
             return respond(answer, Err(RoomError::TooManyMessages));
         }
         self.tickets += 1;

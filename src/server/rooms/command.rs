@@ -169,6 +169,9 @@ pub enum Command {
     },
     /// These messages are not in the log any more; oldest first.
     Forget(Vec<Seq>),
+    /// There are too many rooms whose people are all away: where this is one still, nobody
+    /// is expected back any more.
+    GiveUpAway,
     /// The SFU says something.
     Media(sfu::Event),
     /// Time went on.

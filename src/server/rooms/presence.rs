@@ -182,6 +182,14 @@ impl Room {
         effects
     }
 
+    /// Stops expecting anybody back, where nobody is here.
+    pub(super) fn give_up_away(&mut self) -> Vec<Effect> {
+        match self.members.is_empty() {
+            true => self.forget(|_| false),
+            false => Vec::new(),
+        }
+    }
+
     /// Stops expecting whoever is not `expected`; the others are told.
     fn forget(&mut self, expected: impl Fn(&Away) -> bool) -> Vec<Effect> {
         let (stay, gone) = std::mem::take(&mut self.away)

@@ -230,6 +230,7 @@ impl World {
             move_back_after: Duration::from_secs(5),
             grace: Duration::from_secs(5),
             away: Duration::from_secs(115),
+            empty_within: Duration::from_secs(10),
             started: Instant::now(),
             ice_servers: Arc::default(),
         };

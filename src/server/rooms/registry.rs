@@ -3,10 +3,14 @@
 //! The map of names is behind a `std` mutex held for a few lines and never over an
 //! `.await`. A room takes its own name down under that lock before it drops its mailbox,
 //! so whoever finds the name later gets a new room, and whoever had found it knocks again.
+//!
+//! Two limits bound the map. Rooms with somebody in them, or about to be entered, are at most
+//! `max_rooms`. Rooms whose people are all away do not count there; there are as many of them
+//! again, and one more makes the one that has been so for the longest time give its people up.
 
 use super::{
     RoomError, RoomSnapshot, actor,
-    command::LinkId,
+    command::{Command, LinkId},
     handle::RoomHandle,
     letter::Letter,
     room::RoomRules,
@@ -15,13 +19,14 @@ use super::{
 use crate::{
     protocol::{HISTORY_PAGE, IceServer, MAX_HISTORY_PAGE, ParticipantId, RoomName, RoomSummary},
     server::{
-        limits::ROOM_MAILBOX,
+        limits::{POST_RATE, ROOM_MAILBOX},
+        net::KeyRates,
         sfu::{self, MediaHandle, Sfu},
         store::Store,
     },
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -58,8 +63,10 @@ pub(super) struct Inner {
     pub(super) store: Store,
     /// What the operator set.
     pub(super) rules: RoomRules,
-    /// How many rooms may be open at once.
+    /// How many rooms may be open at once, those whose people are all away not counted.
     max_rooms: usize,
+    /// Limits what comes into each room by plain forms; outlives the room's actor.
+    pub(super) post_rates: KeyRates,
     /// The list for the welcome page.
     pub(super) summaries: watch::Sender<Summaries>,
     /// Where media goes that does not go browser to browser.
@@ -81,6 +88,8 @@ pub(super) struct Inner {
 pub(super) struct Open {
     /// The rooms by name.
     pub(super) rooms: HashMap<RoomName, Entry>,
+    /// Those of them whose people are all away, longest so first, by a number that grows.
+    vacant: BTreeMap<u64, RoomName>,
     /// The server stops: no room is made any more.
     closed: bool,
 }
@@ -93,6 +102,23 @@ pub(super) struct Entry {
     pub(super) mailbox: mpsc::Sender<Letter>,
     /// What the welcome page shows.
     pub(super) summary: Option<RoomSummary>,
+    /// Its number in [`Open::vacant`], where it is there.
+    vacant: Option<u64>,
+}
+
+impl Open {
+    /// Rooms that count against the limit.
+    fn occupied(&self) -> usize {
+        self.rooms.len().saturating_sub(self.vacant.len())
+    }
+
+    /// Takes a room's name down.
+    fn remove(&mut self, name: &RoomName) {
+        let number = self.rooms.remove(name).and_then(|entry| entry.vacant);
+        if let Some(number) = number {
+            self.vacant.remove(&number);
+        }
+    }
 }
 
 /// Sums over all rooms, for `/metrics`.
@@ -125,6 +151,7 @@ impl Rooms {
             relays: OnceLock::new(),
             rules,
             max_rooms,
+            post_rates: KeyRates::new(POST_RATE),
             summaries: watch::channel(summaries(Vec::new())).0,
             changed: changed.clone(),
             numbers: AtomicU64::new(1),
@@ -145,13 +172,28 @@ impl Rooms {
         self.inner.summaries.subscribe()
     }
 
-    /// Finds a room or makes it.
+    /// A handle to any room. Makes no room: that is done by whoever joins or posts.
     ///
     /// # Errors
-    /// [`RoomError::TooManyRooms`], or [`RoomError::Unavailable`] while the server stops.
-    pub async fn open(&self, name: &RoomName) -> Result<RoomHandle, RoomError> {
-        self.mailbox(name)?;
+    /// What a join would be refused with just now: [`RoomError::TooManyRooms`], or
+    /// [`RoomError::Unavailable`] while the server stops.
+    pub fn open(&self, name: &RoomName) -> Result<RoomHandle, RoomError> {
+        let open = self.lock();
+        if !open.rooms.contains_key(name) {
+            self.has_place(&open)?;
+        }
+        drop(open);
         Ok(RoomHandle::new(self.clone(), name.clone()))
+    }
+
+    /// Whether a room has an actor just now: joining it starts none.
+    pub fn is_open(&self, name: &RoomName) -> bool {
+        self.lock().rooms.contains_key(name)
+    }
+
+    /// How many rooms have an actor, those whose people are all away included.
+    pub fn count(&self) -> usize {
+        self.lock().rooms.len()
     }
 
     /// Finds a room in memory or in the store, and makes none. A store that cannot be
@@ -208,6 +250,13 @@ impl Rooms {
         let mut open = self.lock();
         open.closed = true;
         open.rooms.clear();
+        open.vacant.clear();
+    }
+
+    /// Starts an actor that nobody sends anything to, as somebody does who ends in between.
+    #[cfg(test)]
+    pub fn start_for_nobody(&self, name: &RoomName) {
+        self.mailbox(name).expect("opens");
     }
 
     /// Makes a room fail as by a bug.
@@ -242,16 +291,22 @@ impl Rooms {
         if let Some(entry) = open.rooms.get(name) {
             return Ok(entry.mailbox.clone());
         }
-        if open.closed {
-            return Err(RoomError::Unavailable);
-        }
-        if open.rooms.len() >= self.inner.max_rooms {
-            return Err(RoomError::TooManyRooms);
-        }
+        self.has_place(&open)?;
         let entry = self.start(name);
         let mailbox = entry.mailbox.clone();
         open.rooms.insert(name.clone(), entry);
         Ok(mailbox)
+    }
+
+    /// Whether one more room may be made.
+    fn has_place(&self, open: &Open) -> Result<(), RoomError> {
+        if open.closed {
+            return Err(RoomError::Unavailable);
+        }
+        match open.occupied() < self.inner.max_rooms {
+            true => Ok(()),
+            false => Err(RoomError::TooManyRooms),
+        }
     }
 
     /// Starts an actor and the task that watches over it.
@@ -272,6 +327,7 @@ impl Rooms {
             key,
             mailbox,
             summary: None,
+            vacant: None,
         }
     }
 
@@ -279,20 +335,51 @@ impl Rooms {
     pub(super) fn retire(&self, name: &RoomName, key: u64) {
         let mut open = self.lock();
         if open.rooms.get(name).is_some_and(|entry| entry.key == key) {
-            open.rooms.remove(name);
+            open.remove(name);
             drop(open);
             self.inner.changed.notify_one();
         }
     }
 
-    /// Takes in what the welcome page shows of a room.
+    /// Takes in what the welcome page shows of a room, and whether its people are all away.
     pub(super) fn summarise(&self, key: u64, summary: &RoomSummary) {
+        let since = self.next_number();
         let mut open = self.lock();
-        if let Some(entry) = open.rooms.get_mut(&summary.name).filter(|e| e.key == key) {
-            entry.summary = Some(summary.clone());
-            drop(open);
-            self.inner.changed.notify_one();
+        let Open { rooms, vacant, .. } = &mut *open;
+        let Some(entry) = rooms.get_mut(&summary.name).filter(|e| e.key == key) else {
+            return;
+        };
+        entry.summary = Some(summary.clone());
+        match (summary.people, entry.vacant) {
+            (0, None) => {
+                entry.vacant = Some(since);
+                vacant.insert(since, summary.name.clone());
+            }
+            (1.., Some(number)) => {
+                entry.vacant = None;
+                vacant.remove(&number);
+            }
+            (0, Some(_)) | (1.., None) => {}
         }
+        let longest = self.too_many_vacant(&mut open);
+        drop(open);
+        if let Some(mailbox) = longest {
+            // A full mailbox has somebody about to come in.
+            let _ = mailbox.try_send(Letter::Command(Command::GiveUpAway));
+        }
+        self.inner.changed.notify_one();
+    }
+
+    /// The room whose people have been away for the longest time, where there are too many
+    /// such rooms. It counts until it has retired, so it is asked once.
+    fn too_many_vacant(&self, open: &mut Open) -> Option<mpsc::Sender<Letter>> {
+        if open.vacant.len() <= self.inner.max_rooms {
+            return None;
+        }
+        let (_, name) = open.vacant.pop_first()?;
+        let entry = open.rooms.get_mut(&name)?;
+        entry.vacant = None;
+        Some(entry.mailbox.clone())
     }
 
     /// A number for a socket.

@@ -39,6 +39,8 @@ pub struct RoomRules {
     pub grace: Duration,
     /// How long after that a person who comes back is no news. Default 115 s.
     pub away: Duration,
+    /// How long a room waits for whoever had it made. Default 10 s.
+    pub empty_within: Duration,
     /// When the server started: whoever comes back soon after that is no news either.
     pub started: Instant,
     /// Handed to whoever enters the call.
@@ -142,6 +144,7 @@ impl Room {
                 self.recent.forget(&gone);
                 Vec::new()
             }
+            Command::GiveUpAway => self.give_up_away(),
             Command::Media(event) => self.media_said(event, now),
             Command::Tick => self.tick(now),
         }

@@ -30,6 +30,7 @@ fn room() -> Room {
         move_back_after: Duration::from_secs(5),
         grace: GRACE,
         away: AWAY,
+        empty_within: Duration::from_secs(10),
         started: Instant::now() - Duration::from_secs(3600),
         ice_servers: [].into(),
     };

@@ -48,6 +48,8 @@ pub async fn start(arguments: &Arguments, scratch: &Scratch) -> Result<Server> {
         "1",
         "--turn-listen",
         "off",
+        "--metrics-listen",
+        "off",
         "--log",
         "warn",
     ];

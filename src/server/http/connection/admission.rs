@@ -1,14 +1,12 @@
 //! Who gets a connection: so many of one address, so many in all.
 
-use super::address::client_address;
 use crate::server::{
     context::AppContext,
     http::health::Place,
-    net::{Permit, PermitError},
+    net::{ClientAddress, Permit, PermitError},
 };
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
-use std::net::IpAddr;
+use http::{StatusCode, header};
 
 /// A counted connection; dropping it counts it out.
 pub struct Admission {
@@ -22,13 +20,8 @@ pub struct Admission {
 ///
 /// # Errors
 /// The refusal to answer; the client tries again later.
-pub fn admit(
-    context: &AppContext,
-    peer: IpAddr,
-    headers: &HeaderMap,
-) -> Result<Admission, PermitError> {
-    let client = client_address(peer, headers, &context.config.trusted_proxies);
-    let _permit = context.sockets.acquire(client)?;
+pub fn admit(context: &AppContext, client: ClientAddress) -> Result<Admission, PermitError> {
+    let _permit = context.sockets.acquire(client.0)?;
     let _place = context.gauges.clone().enter();
     Ok(Admission { _permit, _place })
 }

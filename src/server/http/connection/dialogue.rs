@@ -13,6 +13,7 @@ use crate::{
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
         metrics,
+        net::{RareWarning, RequestKind, stored_bytes, warning},
         rooms::{Departure, Frames, Intent, Summaries, fitting_page},
         store::What,
     },
@@ -67,6 +68,7 @@ impl Connection {
         if !self.rates.allow(&message) {
             return Err((ErrorCode::TooManyMessages, id));
         }
+        self.allow_of_address(&message).map_err(|code| (code, id))?;
         let done = match message {
             ClientMessage::Ping => {
                 self.outbox.tell(&ServerMessage::Pong);
@@ -82,6 +84,41 @@ impl Connection {
             other => self.intend(other).await,
         };
         done.map_err(|code| (code, id))
+    }
+
+    /// Whether this message is within what the address may ask for.
+    fn allow_of_address(&self, message: &ClientMessage) -> Result<(), ErrorCode> {
+        let allow = |kind, amount| self.context.rates.allow_many(kind, self.client.0, amount);
+        let written = |text: usize| match allow(RequestKind::ChatBytes, stored_bytes(text)) {
+            true => Ok(()),
+            false => Err(ErrorCode::TooManyMessages),
+        };
+        match message {
+            ClientMessage::Chat { text, .. } | ClientMessage::Edit { text, .. } => {
+                written(text.len())
+            }
+            ClientMessage::React { emoji, .. } => written(emoji.len()),
+            ClientMessage::Delete { .. } => written(0),
+            ClientMessage::History { .. } => match allow(RequestKind::History, 1) {
+                true => Ok(()),
+                false => Err(ErrorCode::TooManyMessages),
+            },
+            ClientMessage::Join { .. } => match allow(RequestKind::Join, 1) {
+                true => Ok(()),
+                false => Err(ErrorCode::TooManyJoins),
+            },
+            ClientMessage::Watch
+            | ClientMessage::Nickname { .. }
+            | ClientMessage::Typing
+            | ClientMessage::EnterCall { .. }
+            | ClientMessage::LeaveCall
+            | ClientMessage::Devices { .. }
+            | ClientMessage::Signal { .. }
+            | ClientMessage::Offer(_)
+            | ClientMessage::HangUp { .. }
+            | ClientMessage::Intent { .. }
+            | ClientMessage::Ping => Ok(()),
+        }
     }
 
     /// Starts to watch the open rooms.
@@ -119,12 +156,13 @@ impl Connection {
             Some(resume) => (resume.session, Some((resume.epoch, resume.seq))),
             None => (new_session_token(), None),
         };
-        let handle = self
-            .context
-            .rooms
-            .open(&name)
-            .await
-            .map_err(|error| error.code())?;
+        let context = &self.context;
+        let handle = context.rooms.open(&name).map_err(|error| error.code())?;
+        if !context.rooms.is_open(&name)
+            && !context.rates.allow(RequestKind::NewRoom, self.client.0)
+        {
+            return Err(ErrorCode::TooManyJoins);
+        }
         let seat = handle
             .join(&session, &nickname, seen.as_ref(), &self.outbox)
             .await?;
@@ -139,7 +177,8 @@ impl Connection {
         let limit = limit.unwrap_or(HISTORY_PAGE).clamp(1, MAX_HISTORY_PAGE);
         let page = self.context.store.page(name, Some(before), limit).await;
         let page = page.map_err(|error| {
-            tracing::error!(%error, "a page of history could not be read");
+            static FAILED: RareWarning = RareWarning::new();
+            warning::failed(&FAILED, &error, "a page of history could not be read");
             ErrorCode::Unavailable
         })?;
         let (messages, more) = fitting_page(page);

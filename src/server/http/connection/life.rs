@@ -9,6 +9,7 @@ use crate::{
     protocol::{CloseCode, MAX_FRAME_BYTES, RoomName},
     server::{
         context::AppContext,
+        net::ClientAddress,
         rooms::{Departure, Outbox, Seat, Summaries},
     },
 };
@@ -51,6 +52,8 @@ pub trait Incoming {
 pub struct Connection {
     /// The state of the server.
     pub(super) context: Arc<AppContext>,
+    /// Whose connection it is.
+    pub(super) client: ClientAddress,
     /// Whatever is said to the client.
     pub(super) outbox: Outbox,
     /// What it may send.
@@ -65,9 +68,10 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that has said nothing yet.
-    pub fn new(context: Arc<AppContext>, outbox: Outbox) -> Self {
+    pub fn new(context: Arc<AppContext>, outbox: Outbox, client: ClientAddress) -> Self {
         Self {
             context,
+            client,
             outbox,
             rates: Rates::new(),
             seat: None,

@@ -2,10 +2,8 @@
 //!
 //! Text frames come in through [`Incoming`], what is said to the client goes out through
 //! an outbox. [`admission`] decides who gets a connection, [`life`] is its course,
-//! [`dialogue`] answers what it says; [`rates`] holds what one connection may send,
-//! [`address`] how many one address may hold. Every refusal is in `docs/protocol.md`.
+//! [`dialogue`] answers what it says; [`rates`] holds what one connection may send. Every refusal is in `docs/protocol.md`.
 
-mod address;
 mod admission;
 mod dialogue;
 mod life;

@@ -1,7 +1,10 @@
 //! Which polling connections there are.
 
 use super::{desk::Ask, incoming::Letter};
-use crate::server::{identity::random_letters, limits::MAX_POLLS};
+use crate::server::{
+    identity::random_letters,
+    net::{ClientAddress, Permit, PermitError, PermitLimits, Permits},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,8 +12,13 @@ use std::{
 use tokio::sync::mpsc;
 
 /// The polling connections by their secret; cloning it is cheap.
-#[derive(Clone, Default)]
-pub struct Polls(Arc<Mutex<HashMap<String, Line>>>);
+#[derive(Clone)]
+pub struct Polls {
+    /// The list.
+    lines: Arc<Mutex<HashMap<String, Line>>>,
+    /// How many there are, by address.
+    permits: Permits,
+}
 
 /// How requests reach the task of a connection. A full mailbox makes the request wait.
 #[derive(Clone)]
@@ -27,19 +35,32 @@ pub struct Listed {
     polls: Polls,
     /// Its secret.
     pub secret: String,
+    /// Counts it.
+    _permit: Permit,
 }
 
 impl Polls {
-    /// Lists a connection under a new secret, unless there are [`MAX_POLLS`].
-    pub fn list(&self, line: Line) -> Option<Listed> {
-        let mut lines = self.lines();
-        if lines.len() >= MAX_POLLS {
-            return None;
+    /// No connection yet.
+    pub fn new(limits: PermitLimits) -> Self {
+        Self {
+            lines: Arc::default(),
+            permits: Permits::new(limits),
         }
+    }
+
+    /// Lists a connection of an address under a new secret.
+    ///
+    /// # Errors
+    /// The address, or all together, have as many as they may.
+    pub fn list(&self, client: ClientAddress, line: Line) -> Result<Listed, PermitError> {
+        let _permit = self.permits.acquire(client.0)?;
         let secret = random_letters();
-        lines.insert(secret.clone(), line);
-        let polls = self.clone();
-        Some(Listed { polls, secret })
+        self.lines().insert(secret.clone(), line);
+        Ok(Listed {
+            polls: self.clone(),
+            secret,
+            _permit,
+        })
     }
 
     /// The connection of this secret.
@@ -55,7 +76,7 @@ impl Polls {
 
     /// The list, for a few lines without waiting.
     fn lines(&self) -> MutexGuard<'_, HashMap<String, Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

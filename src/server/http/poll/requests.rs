@@ -1,4 +1,7 @@
 //! The requests of `/poll`: what each parameter asks for, and how it is answered.
+//!
+//! Which connection a request is about is said by a header, not by the address: addresses are
+//! written into the logs of proxies, and whoever reads the secret there would be that person.
 
 use super::{
     desk::Ask,
@@ -6,22 +9,23 @@ use super::{
     polls::Line,
     task,
 };
-use crate::server::{context::AppContext, http::connection::admit};
+use crate::server::{context::AppContext, http::connection::admit, net::ClientAddress};
 use axum::{
-    extract::{ConnectInfo, Query, State},
+    Extension,
+    extract::{Query, State},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use std::net::SocketAddr;
 use tokio::sync::oneshot;
+
+/// The header with the secret of a connection.
+const CONNECTION: &str = "noom-connection";
 
 /// The query of a POST.
 #[derive(Deserialize)]
 pub struct Saying {
-    /// Which connection; without it, a new one is opened.
-    connection: Option<String>,
     /// The number of this batch.
     batch: Option<u64>,
     /// Ends the connection with this code.
@@ -31,8 +35,6 @@ pub struct Saying {
 /// The query of a GET.
 #[derive(Deserialize)]
 pub struct Listening {
-    /// Which connection.
-    connection: String,
     /// Up to where the client has everything.
     after: u64,
 }
@@ -40,15 +42,15 @@ pub struct Listening {
 /// `POST /poll`: opens a connection, says something, or says goodbye.
 pub async fn say(
     State(context): State<AppContext>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(client): Extension<ClientAddress>,
     Query(query): Query<Saying>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(secret) = query.connection else {
-        return open(context, peer, &headers);
+    let Some(secret) = secret(&headers) else {
+        return open(context, client);
     };
-    let line = context.polls.find(&secret);
+    let line = context.polls.find(secret);
     match (line, query.close, query.batch) {
         (line, Some(code), _) => close(line, code).await,
         (None, None, _) => gone(),
@@ -58,8 +60,18 @@ pub async fn say(
 }
 
 /// `GET /poll`: waits for what the connection is told.
-pub async fn listen(State(context): State<AppContext>, Query(query): Query<Listening>) -> Response {
-    let Some(line) = context.polls.find(&query.connection) else {
+pub async fn listen(
+    State(context): State<AppContext>,
+    Query(query): Query<Listening>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(secret) = secret(&headers) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "the header noom-connection is missing",
+        );
+    };
+    let Some(line) = context.polls.find(secret) else {
         return gone();
     };
     // A full mailbox has other signs of life in it.
@@ -76,10 +88,16 @@ pub async fn listen(State(context): State<AppContext>, Query(query): Query<Liste
     }
 }
 
+/// The secret of the connection a request is about. One that is no text is nobody's.
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    let secret = headers.get(CONNECTION)?;
+    Some(secret.to_str().unwrap_or_default())
+}
+
 /// Opens a connection.
-fn open(context: AppContext, peer: SocketAddr, headers: &HeaderMap) -> Response {
+fn open(context: AppContext, client: ClientAddress) -> Response {
     let opened =
-        admit(&context, peer.ip(), headers).and_then(|admission| task::open(context, admission));
+        admit(&context, client).and_then(|admission| task::open(context, client, admission));
     match opened {
         Ok(secret) => answer_json(
             StatusCode::CREATED,

@@ -8,7 +8,7 @@ use super::{
 use crate::server::{
     context::AppContext,
     http::connection::{Admission, Connection},
-    net::PermitError,
+    net::{ClientAddress, PermitError},
     rooms::{OutboxReader, outbox},
 };
 use std::sync::Arc;
@@ -21,25 +21,33 @@ const MAILBOX: usize = 4;
 ///
 /// # Errors
 /// There are as many as there may be.
-pub fn open(context: AppContext, admission: Admission) -> Result<String, PermitError> {
+pub fn open(
+    context: AppContext,
+    client: ClientAddress,
+    admission: Admission,
+) -> Result<String, PermitError> {
     let (letters, far_letters) = mpsc::channel(MAILBOX);
     let (asks, far_asks) = mpsc::channel(MAILBOX);
     let polls: &Polls = &context.polls;
-    let listed = polls.list(Line { letters, asks });
-    let listed = listed.ok_or(PermitError::InAll)?;
+    let listed = polls.list(client, Line { letters, asks })?;
     let secret = listed.secret.clone();
     tokio::spawn(async move {
-        run(context, far_letters, far_asks).await;
+        run(context, client, far_letters, far_asks).await;
         drop((listed, admission));
     });
     Ok(secret)
 }
 
 /// Serves the connection to its end.
-async fn run(context: AppContext, letters: mpsc::Receiver<Letter>, asks: mpsc::Receiver<Ask>) {
+async fn run(
+    context: AppContext,
+    client: ClientAddress,
+    letters: mpsc::Receiver<Letter>,
+    asks: mpsc::Receiver<Ask>,
+) {
     let timing = context.timing;
     let (outbox, queue): (_, OutboxReader) = outbox();
-    let mut connection = Connection::new(Arc::new(context), outbox);
+    let mut connection = Connection::new(Arc::new(context), outbox, client);
     let mut reader = Reader::new(letters);
     let mut desk = Desk::new(asks, queue, timing.poll_wait);
     let end = tokio::select! {

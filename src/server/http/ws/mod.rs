@@ -13,29 +13,30 @@ mod socket;
 mod writer;
 
 use super::connection::admit;
-use crate::server::context::AppContext;
+use crate::server::{context::AppContext, net::ClientAddress};
 use axum::{
+    Extension,
     body::Body,
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use socket::Socket;
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use tungstenite::{error::ProtocolError, handshake::server::create_response_with_body};
 
 /// `/ws`: 101, the refusal of [`admit`], or what was wrong with the handshake.
 pub async fn upgrade(
     State(context): State<AppContext>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(client): Extension<ClientAddress>,
     mut request: Request,
 ) -> Response {
     let answer = match create_response_with_body(&request, Body::empty) {
         Ok(answer) => answer,
         Err(error) => return no_handshake(&error),
     };
-    let admission = match admit(&context, peer.ip(), request.headers()) {
+    let admission = match admit(&context, client) {
         Ok(admission) => admission,
         Err(refusal) => return refusal.into_response(),
     };
@@ -45,7 +46,7 @@ pub async fn upgrade(
     let context = Arc::new(context);
     tokio::spawn(async move {
         match upgrading.await {
-            Ok(upgraded) => match Socket::open(context, upgraded).await {
+            Ok(upgraded) => match Socket::open(context, upgraded, client).await {
                 Some(socket) => socket.serve().await,
                 None => tracing::error!("a socket came over something else than TCP"),
             },

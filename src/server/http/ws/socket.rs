@@ -7,6 +7,7 @@ use crate::{
         context::AppContext,
         http::connection::{Connection, End, Heard, Incoming, departure},
         limits::Timing,
+        net::{BoundedWrites, ClientAddress},
         rooms::{Departure, Outbox, outbox},
     },
 };
@@ -18,10 +19,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use tokio::{
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     task::{AbortHandle, JoinHandle},
     time::timeout,
 };
@@ -63,7 +61,11 @@ pub struct Socket {
 
 impl Socket {
     /// Takes over the line of a request that asked for it. Nothing where that is no TCP.
-    pub async fn open(context: Arc<AppContext>, upgraded: Upgraded) -> Option<Self> {
+    pub async fn open(
+        context: Arc<AppContext>,
+        upgraded: Upgraded,
+        client: ClientAddress,
+    ) -> Option<Self> {
         let (reading, line, read_already) = take_apart(upgraded)?;
         let (outbox, queue) = outbox();
         let ear = Ear::new(reading, outbox.clone());
@@ -76,7 +78,7 @@ impl Socket {
         let timing = context.timing;
         let writing = tokio::spawn(writer::run(line, queue, timing));
         Some(Self {
-            connection: Connection::new(context, outbox.clone()),
+            connection: Connection::new(context, outbox.clone(), client),
             stream: Stream::from_partially_read(ear, read_already, Role::Server, Some(config))
                 .await,
             outbox,
@@ -128,8 +130,9 @@ impl Socket {
 /// The halves of the line, and what was read of it with the request. Nothing else is kept:
 /// the buffer of the request is larger than all that a socket needs.
 fn take_apart(upgraded: Upgraded) -> Option<(OwnedReadHalf, OwnedWriteHalf, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    let (reading, writing) = parts.io.into_inner().into_split();
+    let parts = upgraded.downcast::<TokioIo<BoundedWrites>>().ok()?;
+    // From here on the queue towards the socket says who reads too slowly.
+    let (reading, writing) = parts.io.into_inner().into_inner().into_split();
     Some((reading, writing, parts.read_buf.to_vec()))
 }
 

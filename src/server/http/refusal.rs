@@ -1,0 +1,139 @@
+//! What is answered to whoever asks for too much, and to what makes no sense.
+
+use crate::{
+    api::ApiError,
+    i18n::{LANGUAGE_COOKIE, choose, td_string},
+    server::{
+        context::AppContext,
+        net::{ClientAddress, RequestKind},
+        request::cookie_of,
+    },
+};
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequest, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use hyper::body::Body as _;
+use tokio::time::timeout;
+
+/// Marks the answer of a server function that refused.
+const SERVER_FUNCTION_ERROR: &str = "serverfnerror";
+/// Seconds after which there is something in every bucket again.
+const RETRY_AFTER_S: &str = "10";
+/// Bytes of a refusal of ours at most. 4 KiB: a variant and a field.
+const MAX_REFUSAL_BYTES: usize = 4 * 1024;
+
+/// The layer of what costs most: so many pages and server functions an address.
+pub async fn limit_pages(
+    State(context): State<AppContext>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match allows_page(&context, &request) {
+        true => next.run(request).await,
+        false if is_called_by_script(&request) => too_many_for_script(),
+        false => too_many(request.headers()),
+    }
+}
+
+/// Whether our own script calls a server function; it reads no sentence.
+fn is_called_by_script(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
+    let for_people = accept.is_some_and(|accept| accept.contains("text/html"));
+    request.uri().path().starts_with("/api/") && !for_people
+}
+
+/// 429, as a server function refuses.
+fn too_many_for_script() -> Response {
+    let json = serde_json::to_string(&ApiError::TooMany).unwrap_or_default();
+    let headers = [
+        (header::RETRY_AFTER, RETRY_AFTER_S),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_TYPE, "application/json"),
+    ];
+    (StatusCode::TOO_MANY_REQUESTS, headers, json).into_response()
+}
+
+/// Whether the address of this request may have one more page.
+pub fn allows_page(context: &AppContext, request: &Request) -> bool {
+    let client = request.extensions().get().copied();
+    let ClientAddress(ip) = client.unwrap_or(ClientAddress::UNKNOWN);
+    context.rates.allow(RequestKind::Page, ip)
+}
+
+/// 429, with a sentence for people. Going back in the browser brings back what was typed.
+pub fn too_many(headers: &HeaderMap) -> Response {
+    let mut schemes = [false, true].into_iter();
+    let language = schemes.find_map(|https| cookie_of(headers, https, LANGUAGE_COOKIE));
+    let accepted = headers.get(header::ACCEPT_LANGUAGE);
+    let accepted = accepted.and_then(|accepted| accepted.to_str().ok());
+    let locale = choose(None, language.as_deref(), accepted);
+    let text = td_string!(locale, common.too_many_requests);
+    let headers = [
+        (header::RETRY_AFTER, RETRY_AFTER_S),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+    ];
+    (StatusCode::TOO_MANY_REQUESTS, headers, text).into_response()
+}
+
+/// The layer that gives refusals of server functions their status: the framework answers each
+/// with 500, as if we had failed.
+pub async fn status_of_refusals(request: Request, next: Next) -> Response {
+    let asked = request.headers().clone();
+    let response = next.run(request).await;
+    if !response.headers().contains_key(SERVER_FUNCTION_ERROR) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, MAX_REFUSAL_BYTES).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let error = serde_json::from_slice(&bytes).unwrap_or(ApiError::Unavailable);
+    let is_form = head.status.is_redirection();
+    match error {
+        ApiError::TooMany if is_form => return too_many(&asked),
+        ApiError::TooMany => {
+            head.status = StatusCode::TOO_MANY_REQUESTS;
+            let seconds = http::HeaderValue::from_static(RETRY_AFTER_S);
+            head.headers.insert(header::RETRY_AFTER, seconds);
+        }
+        ApiError::Request | ApiError::Invalid { .. } => {
+            head.status = StatusCode::BAD_REQUEST;
+            head.headers.remove(header::LOCATION);
+        }
+        ApiError::TooManyRooms | ApiError::Unavailable if is_form => {}
+        ApiError::TooManyRooms | ApiError::Unavailable => {
+            head.status = StatusCode::SERVICE_UNAVAILABLE;
+        }
+    }
+    Response::from_parts(head, Body::from(bytes))
+}
+
+/// The layer that reads a request's body, all of it within a time however steadily it drips.
+/// A body is no larger than the largest form, so that it is whole before anybody looks at it.
+pub async fn whole_body(
+    State(context): State<AppContext>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let reading = Bytes::from_request(Request::new(body), &());
+    match timeout(context.timing.body_within, reading).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
+        Ok(Err(refusal)) => refusal.into_response(),
+        Err(_) => {
+            let close = [(header::CONNECTION, "close")];
+            let text = "the request took too long";
+            (StatusCode::REQUEST_TIMEOUT, close, text).into_response()
+        }
+    }
+}

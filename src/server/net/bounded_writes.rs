@@ -1,0 +1,192 @@
+//! A TCP stream whose reader has to take what is written.
+//!
+//! A client that asks for much and reads little would hold its connection, and the answer in
+//! memory, for as long as it likes. Here a write that waits uses up a time; bytes that are
+//! taken give time back at the lowest rate allowed. Once it is used up the stream is reset.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+/// The stream.
+pub struct BoundedWrites {
+    /// What is read and written.
+    stream: TcpStream,
+    /// How long a write may wait while nothing is taken.
+    within: Duration,
+    /// Bytes a second that keep it from being used up.
+    bytes_per_second: u32,
+    /// When it is used up; only while an answer has had to wait.
+    used_up: Option<Pin<Box<Sleep>>>,
+}
+
+impl BoundedWrites {
+    /// A stream on which nothing waits.
+    pub fn new(stream: TcpStream, within: Duration, bytes_per_second: u32) -> Self {
+        Self {
+            stream,
+            within,
+            bytes_per_second,
+            used_up: None,
+        }
+    }
+
+    /// The stream without its rule.
+    pub fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Takes a write's outcome into account.
+    fn account(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let latest = Instant::now() + self.within;
+        match &written {
+            Poll::Ready(Ok(bytes)) => {
+                if let Some(used_up) = &mut self.used_up {
+                    let bytes = u32::try_from(*bytes).unwrap_or(u32::MAX);
+                    let earned = Duration::from_secs(1) * bytes / self.bytes_per_second.max(1);
+                    let until = (used_up.deadline() + earned).min(latest);
+                    used_up.as_mut().reset(until);
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let used_up = self
+                    .used_up
+                    .get_or_insert_with(|| Box::pin(sleep_until(latest)));
+                if used_up.as_mut().poll(context).is_ready() {
+                    // What the kernel still holds of the answer is thrown away too.
+                    let _ = self.stream.set_zero_linger();
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        written
+    }
+}
+
+impl AsyncRead for BoundedWrites {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            // The next request: the answer before it has been written.
+            self.used_up = None;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for BoundedWrites {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.account(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.account(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    /// More than two kernels keep for each other.
+    const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = listener.local_addr().expect("bound");
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (client.expect("connects"), server.expect("accepts").0)
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_takes_nothing_is_given_up() {
+        let (client, server) = pair().await;
+        let mut bounded = BoundedWrites::new(server, Duration::from_millis(200), 1024);
+        let written = bounded.write_all(&vec![0; ANSWER_BYTES]).await;
+        let error = written.expect_err("it is given up");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_takes_a_little_now_and_then_is_given_up_too() {
+        let (mut client, server) = pair().await;
+        let within = Duration::from_millis(300);
+        let mut bounded = BoundedWrites::new(server, within, 1024 * 1024 * 1024);
+        let slow_reader = tokio::spawn(async move {
+            let mut buffer = vec![0; 256 * 1024];
+            while client.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let written = bounded.write_all(&vec![0; 8 * ANSWER_BYTES]).await;
+        assert_eq!(
+            written.expect_err("given up").kind(),
+            io::ErrorKind::TimedOut
+        );
+        drop(bounded);
+        slow_reader.await.expect("ends");
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_takes_it_steadily_gets_all_of_it_however_long_it_takes() {
+        let (mut client, server) = pair().await;
+        let mut bounded = BoundedWrites::new(server, Duration::from_millis(300), 1024);
+        let reader = tokio::spawn(async move {
+            let (mut buffer, mut read) = (vec![0; 1024 * 1024], 0);
+            while read < ANSWER_BYTES {
+                read += client.read(&mut buffer).await.expect("reads");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        bounded
+            .write_all(&vec![0; ANSWER_BYTES])
+            .await
+            .expect("all is written");
+        reader.await.expect("ends");
+    }
+}

@@ -1,0 +1,303 @@
+//! Whose request it is: the peer of the connection, or behind a trusted proxy whom it names.
+//!
+//! A proxy names the client in `X-Forwarded-For` or in `Forwarded` (RFC 7239). Both are read
+//! from the right, because each proxy adds its own peer there and everything further left is
+//! hearsay: the first address that is no trusted proxy is the client. What cannot be read
+//! ends the walk, and the last trusted proxy on the way is counted in the client's place.
+//!
+//! Whatever a header says is counted: only a peer itself can be an address without limits.
+
+use super::networks::is_exempt;
+use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The header most proxies write.
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// The header of RFC 7239.
+const FORWARDED: &str = "forwarded";
+/// Where clients are counted that are behind a proxy on this machine and cannot be told
+/// apart: no client has this address.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// The address a request counts under. An extension of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// For a request that nobody has looked at: counted together with all others like it.
+    pub const UNKNOWN: Self = Self(UNKNOWN);
+}
+
+/// The proxies whose forwarding headers are believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Addresses and networks.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// Whether this is a trusted proxy.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.0.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Whose request it is.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+        let peer = peer.to_canonical();
+        if !self.contains(peer) || !has_forwarding(headers) {
+            return ClientAddress(peer);
+        }
+        let by_list = self.walk(peer, x_forwarded_for(headers));
+        let by_standard = self.walk(peer, forwarded_for(headers));
+        let client = match (by_list, by_standard) {
+            (Some(client), None) | (None, Some(client)) => client,
+            (Some(client), Some(same)) if client == same => client,
+            // One of them went through a proxy that does not know it: nobody knows which.
+            (Some(_), Some(_)) | (None, None) => peer,
+        };
+        match is_exempt(client) {
+            true => ClientAddress::UNKNOWN,
+            false => ClientAddress(client),
+        }
+    }
+
+    /// The first address from the right that is no trusted proxy, or the last trusted one
+    /// before something that is no address. Nothing where there is no element at all.
+    fn walk(&self, peer: IpAddr, elements: Option<Vec<Option<IpAddr>>>) -> Option<IpAddr> {
+        let mut client = peer;
+        for element in elements?.into_iter().rev() {
+            let Some(address) = element else { break };
+            client = address;
+            if !self.contains(client) {
+                break;
+            }
+        }
+        Some(client)
+    }
+}
+
+/// Whether a request says that it was forwarded.
+pub fn has_forwarding(headers: &HeaderMap) -> bool {
+    headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
+}
+
+/// Whether the outermost trusted proxy was reached by TLS, as it says itself.
+pub fn is_forwarded_https(headers: &HeaderMap) -> bool {
+    let scheme = headers.get("x-forwarded-proto");
+    let scheme = scheme.and_then(|scheme| scheme.to_str().ok());
+    let last = scheme.and_then(|scheme| scheme.rsplit(',').next());
+    last.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+}
+
+/// The elements of `X-Forwarded-For`, left to right over all its lines; nothing for one that
+/// is no address. `None` where there is no such header.
+fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
+    headers.contains_key(X_FORWARDED_FOR).then(|| {
+        let lines = headers.get_all(X_FORWARDED_FOR).iter();
+        let elements = lines.flat_map(|line| match line.to_str() {
+            Ok(line) => line.split(',').map(node_address).collect(),
+            Err(_) => vec![None],
+        });
+        elements.collect()
+    })
+}
+
+/// The `for` of each element of `Forwarded`, in the same way.
+fn forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
+    headers.contains_key(FORWARDED).then(|| {
+        let lines = headers.get_all(FORWARDED).iter();
+        lines.flat_map(forwarded_line).collect()
+    })
+}
+
+/// The `for` of each element of one line; a line that is no text is one unknown element.
+fn forwarded_line(line: &HeaderValue) -> Vec<Option<IpAddr>> {
+    let Ok(line) = line.to_str() else {
+        return vec![None];
+    };
+    let elements = split_unquoted(line, ',').into_iter();
+    elements
+        .map(|element| {
+            let pairs = split_unquoted(element, ';').into_iter();
+            let mut named = pairs.filter_map(|pair| {
+                let (name, value) = pair.split_once('=')?;
+                name.trim().eq_ignore_ascii_case("for").then_some(value)
+            });
+            // Twice is not allowed (RFC 7239, 4), and so nobody's word.
+            match (named.next(), named.next()) {
+                (Some(value), None) => node_address(value),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+/// The parts between separators that are in no quoted string (RFC 9110, 5.6.4).
+fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for (index, letter) in text.char_indices() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            letter if letter == separator && !quoted => {
+                parts.push(&text[start..index]);
+                start = index + letter.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// An address as proxies write it: with a port or without, an IPv6 one in brackets or bare,
+/// in quotation marks or not.
+fn node_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let unquoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+    let text = unquoted.unwrap_or(text).trim();
+    let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    let address = match bracketed {
+        Some(six) => six.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => text.parse::<IpAddr>().ok(),
+    };
+    let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|with| with.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn trusted(networks: &[&str]) -> TrustedProxies {
+        let parse = |text: &&str| text.parse().expect("a network");
+        TrustedProxies::new(networks.iter().map(parse).collect())
+    }
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().expect("a value"));
+        }
+        headers
+    }
+
+    /// The client of a request from 10.0.0.9 or another peer, both of whose networks are
+    /// trusted but for 1.1.1.1.
+    fn client(peer: &str, lines: &[(&'static str, &str)]) -> IpAddr {
+        let proxies = trusted(&["10.0.0.0/24", "127.0.0.1/32", "2001:db8:ffff::/48"]);
+        proxies.client(ip(peer), &headers(lines)).0
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_may_say_whose_request_it_is() {
+        let list = |value| [("x-forwarded-for", value)];
+        assert_eq!(client("1.1.1.1", &list("2.2.2.2")), ip("1.1.1.1"));
+        let table = [
+            ("6.6.6.6, 2.2.2.2", "2.2.2.2"),
+            ("2.2.2.2, 10.0.0.8", "2.2.2.2"),
+            ("2.2.2.2,10.0.0.8 , 10.0.0.7", "2.2.2.2"),
+            ("2001:db8:1::1, 2001:db8:ffff::2", "2001:db8:1::1"),
+            ("::ffff:2.2.2.2", "2.2.2.2"),
+        ];
+        for (value, expected) in table {
+            assert_eq!(client("10.0.0.9", &list(value)), ip(expected), "{value}");
+            assert_eq!(client("::ffff:10.0.0.9", &list(value)), ip(expected));
+        }
+    }
+
+    #[test]
+    fn an_element_may_have_a_port_brackets_and_quotation_marks() {
+        for (value, expected) in [
+            ("1.2.3.4:5678", "1.2.3.4"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("\"[2001:db8::1]:443\"", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
+            let found = client("127.0.0.1", &[("x-forwarded-for", value)]);
+            assert_eq!(found, ip(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn forwarded_is_understood_and_a_comma_in_quotation_marks_is_no_separator() {
+        for (value, expected) in [
+            ("for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
+            ("For=\"[2001:db8:cafe::17]:4711\"", "2001:db8:cafe::17"),
+            ("for=6.6.6.6, for=192.0.2.43, for=10.0.0.8", "192.0.2.43"),
+            ("for=192.0.2.43;host=\"a,for=6.6.6.6;\\\"x\"", "192.0.2.43"),
+        ] {
+            let found = client("127.0.0.1", &[("forwarded", value)]);
+            assert_eq!(found, ip(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_counts_under_the_last_trusted_proxy_and_is_never_exempt() {
+        for value in [
+            "rubbish",
+            "2.2.2.2, rubbish",
+            "",
+            "2.2.2.2:x",
+            "_hidden",
+            "1.2.3.4:99999",
+        ] {
+            let list = [("x-forwarded-for", value)];
+            assert_eq!(client("10.0.0.9", &list), ip("10.0.0.9"), "{value}");
+            assert_eq!(client("127.0.0.1", &list), UNKNOWN, "{value}");
+        }
+        let behind_two = [("x-forwarded-for", "2.2.2.2, unknown, 10.0.0.8")];
+        assert_eq!(client("127.0.0.1", &behind_two), ip("10.0.0.8"));
+        for value in [
+            "for=unknown",
+            "proto=https",
+            "for=1.2.3.4;for=2.2.2.2",
+            "for=\"1.2.3.4",
+        ] {
+            assert_eq!(
+                client("127.0.0.1", &[("forwarded", value)]),
+                UNKNOWN,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_cannot_make_anybody_exempt_and_a_peer_without_one_is_itself() {
+        for value in [
+            "127.0.0.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "127.0.0.1, 127.0.0.1",
+        ] {
+            let list = [("x-forwarded-for", value)];
+            assert!(!is_exempt(client("127.0.0.1", &list)), "{value}");
+        }
+        assert_eq!(client("127.0.0.1", &[]), ip("127.0.0.1"));
+    }
+
+    #[test]
+    fn two_headers_that_contradict_each_other_are_nobodys_word() {
+        let both = |standard| [("x-forwarded-for", "2.2.2.2"), ("forwarded", standard)];
+        assert_eq!(client("10.0.0.9", &both("for=2.2.2.2")), ip("2.2.2.2"));
+        assert_eq!(client("10.0.0.9", &both("for=6.6.6.6")), ip("10.0.0.9"));
+    }
+
+    #[test]
+    fn the_scheme_is_what_the_nearest_proxy_says() {
+        let https = |value| is_forwarded_https(&headers(&[("x-forwarded-proto", value)]));
+        assert!(https("https") && https("http, HTTPS"));
+        assert!(!https("http") && !https("https, http") && !https(""));
+    }
+}

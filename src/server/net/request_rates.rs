@@ -1,0 +1,171 @@
+//! What one address may ask for over time, each kind in buckets of its own.
+//!
+//! The buckets outlive sockets and rooms: whoever comes back finds them as they were left.
+//! `127.0.0.1` and `::1` themselves are not limited (see [`super::networks::is_exempt`]).
+
+use super::rates::{AddressRateLimits, AddressRates};
+use crate::server::limits::Rate;
+use std::net::IpAddr;
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Entering a room, by any connection.
+    Join,
+    /// Entering, or posting into, a room that nobody is in: an actor is started for it.
+    NewRoom,
+    /// Messages by plain forms.
+    Post,
+    /// Bytes that are written down: see [`stored_bytes`].
+    ChatBytes,
+    /// Searches.
+    Search,
+    /// Pages that are rendered, and server functions.
+    Page,
+    /// Pages of older messages.
+    History,
+}
+
+/// All kinds with the name and the default of each. Generous for a school behind one address.
+pub const KINDS: [(RequestKind, &str, Rate); 7] = [
+    (RequestKind::Join, "joins", rate(5, 200)),
+    (RequestKind::NewRoom, "rooms", rate(1, 60)),
+    (RequestKind::Post, "posts", rate(5, 100)),
+    // One socket at the contract's rate: five messages a second of 4000 letters of four bytes.
+    (
+        RequestKind::ChatBytes,
+        "chat-bytes",
+        rate(80 * 1024, 1024 * 1024),
+    ),
+    (RequestKind::Search, "searches", rate(2, 20)),
+    (RequestKind::Page, "pages", rate(20, 200)),
+    (RequestKind::History, "history", rate(10, 200)),
+];
+
+/// What a stored change costs beside its text, in bytes: its row and its indexes.
+const ROW_BYTES: usize = 256;
+
+/// What storing this much text costs of [`RequestKind::ChatBytes`].
+pub fn stored_bytes(text: usize) -> u32 {
+    u32::try_from(text.saturating_add(ROW_BYTES)).unwrap_or(u32::MAX)
+}
+
+/// A rate.
+const fn rate(per_second: u32, burst: u32) -> Rate {
+    Rate { per_second, burst }
+}
+
+/// The rate of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestRateLimits([Rate; KINDS.len()]);
+
+impl Default for RequestRateLimits {
+    fn default() -> Self {
+        Self(KINDS.map(|(_, _, rate)| rate))
+    }
+}
+
+impl RequestRateLimits {
+    /// Reads `kind=per-second/at-once`, comma separated; what is left out keeps its default.
+    ///
+    /// # Errors
+    /// The part that is not accepted.
+    pub fn parse(text: &str) -> Result<Self, &str> {
+        let mut limits = Self::default();
+        let words = text.split(',').map(str::trim);
+        for word in words.filter(|word| !word.is_empty()) {
+            let (index, rate) = parse_word(word).ok_or(word)?;
+            limits.0[index] = rate;
+        }
+        Ok(limits)
+    }
+}
+
+/// One kind and its rate.
+fn parse_word(word: &str) -> Option<(usize, Rate)> {
+    let (name, numbers) = word.split_once('=')?;
+    let index = KINDS
+        .iter()
+        .position(|(_, known, _)| *known == name.trim())?;
+    let (per_second, burst) = numbers.split_once('/')?;
+    let number = |text: &str| text.trim().parse().ok().filter(|number: &u32| *number > 0);
+    Some((index, rate(number(per_second)?, number(burst)?)))
+}
+
+/// The buckets of all kinds.
+pub struct RequestRates([AddressRates; KINDS.len()]);
+
+impl RequestRates {
+    /// Full buckets.
+    pub fn new(limits: RequestRateLimits) -> Self {
+        Self(limits.0.map(|per_address| {
+            AddressRates::new(AddressRateLimits {
+                per_address,
+                in_all: None,
+            })
+        }))
+    }
+
+    /// Whether this address may have one more of this kind.
+    pub fn allow(&self, kind: RequestKind, ip: IpAddr) -> bool {
+        self.allow_many(kind, ip, 1)
+    }
+
+    /// Whether this address may have `amount` more of this kind.
+    pub fn allow_many(&self, kind: RequestKind, ip: IpAddr, amount: u32) -> bool {
+        self.0[kind as usize].allow_many(ip, amount)
+    }
+}
+
+const _: () = {
+    let mut index = 0;
+    while index < KINDS.len() {
+        assert!(KINDS[index].0 as usize == index, "kinds are in order");
+        index += 1;
+    }
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_setting_changes_what_it_names_and_nothing_else() {
+        let limits = RequestRateLimits::parse("searches=1/3, rooms=2/2").expect("accepted");
+        let rates = RequestRates::new(limits);
+        let allowed = |kind| {
+            (0..10)
+                .filter(|_| rates.allow(kind, ip("192.0.2.1")))
+                .count()
+        };
+        assert_eq!(allowed(RequestKind::Search), 3);
+        assert_eq!(allowed(RequestKind::NewRoom), 2);
+        assert_eq!(allowed(RequestKind::Join), 10);
+        assert_eq!(
+            RequestRateLimits::parse(""),
+            Ok(RequestRateLimits::default())
+        );
+        for wrong in [
+            "x=1/1",
+            "joins",
+            "joins=1",
+            "joins=0/1",
+            "joins=1/-1",
+            "joins=1/1/1",
+        ] {
+            assert_eq!(RequestRateLimits::parse(wrong), Err(wrong));
+        }
+    }
+
+    #[test]
+    fn one_socket_at_the_contracts_rate_is_within_the_bytes_of_its_address() {
+        let largest = stored_bytes(4 * crate::protocol::MAX_CHAT_CHARS);
+        let (_, _, bytes) = KINDS[RequestKind::ChatBytes as usize];
+        assert!(5 * largest <= bytes.per_second);
+        assert!(40 * largest <= bytes.burst);
+    }
+}

@@ -1,0 +1,103 @@
+//! Warnings that strangers can cause: one line a minute with a count, however many there are.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Between two lines of one warning. 1 min: an operator sees it, a disk does not.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// One warning.
+pub struct RareWarning(Mutex<State>);
+
+/// What is behind the lock.
+struct State {
+    /// When the last line was written.
+    written: Option<Instant>,
+    /// What happened since, without a line.
+    silent: u64,
+}
+
+impl Default for RareWarning {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RareWarning {
+    /// A warning that was never given.
+    pub const fn new() -> Self {
+        Self(Mutex::new(State {
+            written: None,
+            silent: 0,
+        }))
+    }
+
+    /// It happened: answers how often it did since the last line, this time included, where
+    /// a line is due.
+    pub fn happened(&self) -> Option<u64> {
+        self.happened_at(Instant::now())
+    }
+
+    /// The same at a moment.
+    fn happened_at(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.silent += 1;
+        let due = state.written.is_none_or(|written| now >= written + EVERY);
+        due.then(|| {
+            state.written = Some(now);
+            std::mem::take(&mut state.silent)
+        })
+    }
+}
+
+/// Tells that something of ours failed, at most once a minute for each of these `warning`s:
+/// requests of strangers may run into it as often as they like.
+pub fn failed(warning: &RareWarning, error: &dyn std::error::Error, what: &'static str) {
+    if let Some(count) = warning.happened() {
+        tracing::error!(%error, count, "{what}");
+    }
+}
+
+/// Text of a request for a log line: so many letters of it, nothing that is not printable.
+pub fn shown(text: Option<&http::HeaderValue>) -> String {
+    /// Letters of a header that a log line shows.
+    const LETTERS: usize = 100;
+    let Some(text) = text else {
+        return "none".to_owned();
+    };
+    let letters = text.as_bytes().iter().take(LETTERS);
+    letters
+        .map(|byte| match byte {
+            b' '..=b'~' => char::from(*byte),
+            _ => '?',
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_refusals_are_one_line_a_minute_with_their_number() {
+        let warning = RareWarning::new();
+        let start = Instant::now();
+        assert_eq!(warning.happened_at(start), Some(1));
+        for _ in 0..1000 {
+            assert_eq!(warning.happened_at(start + EVERY / 2), None);
+        }
+        assert_eq!(warning.happened_at(start + EVERY), Some(1001));
+        assert_eq!(warning.happened_at(start + EVERY), None);
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_is_shown_short_and_on_one_line() {
+        let value = http::HeaderValue::from_bytes(b"a\tb\xff").expect("a value");
+        assert_eq!(shown(Some(&value)), "a?b?");
+        let long = "x".repeat(5000).parse().expect("a value");
+        assert_eq!(shown(Some(&long)).len(), 100);
+        assert_eq!(shown(None), "none");
+    }
+}

@@ -1,0 +1,317 @@
+//! What one address may have: strangers at several addresses, each of which is bounded while
+//! another is served.
+
+use super::{
+    harness::{Client, TestApp, form, get, hasty, join, new_id, patient, status, until},
+    poller::request,
+};
+use crate::{
+    protocol::{ChatText, ClientMessage, ErrorCode, Nickname, RoomName, ServerMessage},
+    server::{limits::Timing, new_session_token, rooms::RoomError},
+};
+use std::time::Duration;
+
+/// An address of somebody who asks for too much.
+const EVE: &str = "127.0.0.66";
+/// Somebody else's.
+const ANN: &str = "127.0.0.7";
+
+fn name(text: &str) -> RoomName {
+    RoomName::parse(text).expect("valid")
+}
+
+/// A server on which an address may ask for that much.
+async fn app_with(rates: &str) -> TestApp {
+    TestApp::start_with(patient(), &["--address-rates", rates]).await
+}
+
+/// Tries to join a room on a new socket.
+async fn tries_to_join(app: &TestApp, source: &str, room: &str) -> Result<Client, ErrorCode> {
+    let mut client = app.connect_from(source).await;
+    client.sends(&join(room, "Somebody", None)).await;
+    let answer = client.waits_for(|message| match message {
+        ServerMessage::Joined(_) => Some(Ok(())),
+        ServerMessage::Error { code, .. } => Some(Err(code)),
+        _ => None,
+    });
+    answer.await.map(|()| client)
+}
+
+/// A chat message.
+fn chat(text: &str) -> ClientMessage {
+    ClientMessage::Chat {
+        id: new_id(),
+        text: text.to_owned(),
+        reply_to: None,
+    }
+}
+
+#[tokio::test]
+async fn asking_for_a_room_by_the_form_makes_none() {
+    let app = TestApp::start().await;
+    for number in 0..20 {
+        let body = format!("nickname=Eve&room=made-up-{number}");
+        let answer = app.http(&form("/api/join_room", "", &body)).await;
+        assert_eq!(status(&answer), 200, "{answer}");
+    }
+    assert_eq!(app.context.rooms.count(), 0);
+}
+
+#[tokio::test]
+async fn a_room_that_nobody_enters_is_gone_soon() {
+    let app = TestApp::start_with(hasty(), &[]).await;
+    app.context.rooms.start_for_nobody(&name("nobody"));
+    assert_eq!(app.context.rooms.count(), 1);
+    until("it retires", || app.context.rooms.count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_refused_join_leaves_no_room_behind() {
+    let app = app_with("joins=1/1").await;
+    let _one = tries_to_join(&app, EVE, "one").await.expect("joined");
+    let other = tries_to_join(&app, EVE, "other").await;
+    assert_eq!(other.err(), Some(ErrorCode::TooManyJoins));
+    assert_eq!(app.context.rooms.count(), 1);
+}
+
+/// Lines break quickly, and whoever is away stays away for the whole test.
+fn long_away() -> Timing {
+    Timing {
+        grace: Duration::from_millis(20),
+        away: Duration::from_secs(600),
+        ..patient()
+    }
+}
+
+#[tokio::test]
+async fn rooms_whose_people_are_all_away_keep_nobody_out() {
+    let app = TestApp::start_with(long_away(), &["--max-rooms", "2"]).await;
+    for round in 0..4 {
+        for room in ["a", "b"] {
+            // Dropped without a goodbye: the line broke.
+            drop(app.join(&format!("{room}{round}"), "Eve").await);
+        }
+        let empty = || app.context.rooms.totals().people == 0;
+        until("everybody is away", empty).await;
+        // The rooms left longest ago give way: as many as there may be stay.
+        until("some retire", || app.context.rooms.count() <= 2).await;
+    }
+    let _ann = app.join("ours", "Ann").await;
+    let _ben = app.join("theirs", "Ben").await;
+    let mut cem = app.connect().await;
+    cem.sends(&join("one more", "Cem", None)).await;
+    assert_eq!(cem.is_refused().await.0, ErrorCode::TooManyRooms);
+}
+
+#[tokio::test]
+async fn who_comes_back_to_a_room_that_gave_way_finds_the_log_as_it_was() {
+    let app = TestApp::start_with(long_away(), &["--max-rooms", "1"]).await;
+    let mut ann = app.join("a", "Ann").await;
+    let said = ann.says("hello").await;
+    let was = ann.joined().clone();
+    drop(ann);
+    for room in ["b", "c"] {
+        until("all are away", || app.context.rooms.totals().people == 0).await;
+        drop(app.join(room, "Eve").await);
+    }
+    until("one stays", || app.context.rooms.count() == 1).await;
+    until("all are away", || app.context.rooms.totals().people == 0).await;
+    let ann = app.resume("a", "Ann", &was, said.seq).await;
+    assert!(ann.joined().resumed && ann.id() == was.me);
+}
+
+#[tokio::test]
+async fn one_address_opens_so_many_rooms_and_another_opens_its_own() {
+    let app = app_with("rooms=1/5").await;
+    let mut open = Vec::new();
+    let mut refused = 0;
+    for number in 0..20 {
+        match tries_to_join(&app, EVE, &format!("room {number}")).await {
+            Ok(client) => open.push(client),
+            Err(code) => {
+                assert_eq!(code, ErrorCode::TooManyJoins);
+                refused += 1;
+            }
+        }
+    }
+    assert!((5..12).contains(&open.len()), "{} rooms", open.len());
+    assert!(refused > 0);
+    // A room that is open costs nothing, and neither do other addresses.
+    let in_an_open_one = tries_to_join(&app, EVE, "room 0").await;
+    assert!(in_an_open_one.is_ok());
+    assert!(tries_to_join(&app, ANN, "Ann's").await.is_ok());
+    for number in 0..20 {
+        let room = format!("local {number}");
+        open.push(
+            tries_to_join(&app, "127.0.0.1", &room)
+                .await
+                .expect("not limited"),
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_one_address_writes_are_bounded_and_nothing_of_others_is_lost() {
+    let app = app_with("chat-bytes=1000/20000").await;
+    let mut eves = Vec::new();
+    for _ in 0..3 {
+        eves.push(tries_to_join(&app, EVE, "team").await.expect("joined"));
+    }
+    let mut ann = tries_to_join(&app, ANN, "team").await.expect("joined");
+    let mut refused = 0;
+    for eve in &mut eves {
+        for _ in 0..10 {
+            eve.sends(&chat(&"x".repeat(2000))).await;
+        }
+        for message in eve.hears_until_now().await {
+            if let ServerMessage::Error { code, id, .. } = message {
+                assert_eq!((code, id.is_some()), (ErrorCode::TooManyMessages, true));
+                refused += 1;
+            }
+        }
+    }
+    assert!((14..=22).contains(&refused), "{refused} of 30 refused");
+    let stored = || app.context.rooms.totals().messages;
+    until("all others are stored", || stored() == 30 - refused).await;
+    ann.hears_until_now().await;
+    ann.says("still here").await;
+}
+
+#[tokio::test]
+async fn forms_of_one_address_are_bounded_and_another_posts() {
+    let app = app_with("posts=1/5,rooms=1/1000").await;
+    let mut taken = 0;
+    for number in 0..20 {
+        let body = format!("room=team&text=hello+{number}");
+        let answer = app
+            .http_from(EVE, &form("/api/post_message", "", &body))
+            .await;
+        match status(&answer) {
+            200 => taken += 1,
+            429 => assert!(
+                answer.to_lowercase().contains("retry-after: 10"),
+                "{answer}"
+            ),
+            _ => panic!("{answer}"),
+        }
+    }
+    assert!((5..12).contains(&taken), "{taken} taken");
+    let html = "Accept: text/html\r\nAccept-Language: en\r\n";
+    let form_of = |text: &str| form("/api/post_message", html, &format!("room=team&text={text}"));
+    let refused = app.http_from(EVE, &form_of("again")).await;
+    let for_people = refused.contains("what you typed is still there");
+    assert!(status(&refused) == 429 && for_people, "{refused}");
+    let posted = app.http_from(ANN, &form_of("hello")).await;
+    assert_eq!(status(&posted), 302, "{posted}");
+}
+
+#[tokio::test]
+async fn the_post_rate_of_a_room_outlives_its_actor() {
+    let app = TestApp::start().await;
+    let room = app.context.rooms.open(&name("team")).expect("opens");
+    let author = new_session_token();
+    let nickname = Nickname::parse("Form").expect("valid");
+    let text = ChatText::parse("x").expect("valid");
+    let start = std::time::Instant::now();
+    let mut taken = 0;
+    for _ in 0..300 {
+        match room
+            .post(&author, nickname.clone(), new_id(), text.clone())
+            .await
+        {
+            Ok(_) => taken += 1,
+            Err(error) => assert_eq!(error, RoomError::TooManyMessages),
+        }
+    }
+    let allowed = 100 + 20 * (start.elapsed().as_secs() as usize + 1);
+    assert!(taken >= 100 && taken <= allowed, "{taken} of {allowed}");
+}
+
+#[tokio::test]
+async fn pages_and_searches_of_one_address_are_bounded_and_another_reads() {
+    let app = app_with("pages=1/5,searches=1/3").await;
+    let search = "room=team&words=hello";
+    let answers = |source: &'static str, request: String| {
+        let app = &app;
+        async move {
+            let mut statuses = Vec::new();
+            for _ in 0..10 {
+                statuses.push(status(&app.http_from(source, &request).await));
+            }
+            statuses
+        }
+    };
+    let found = answers("127.0.0.10", form("/api/find_messages", "", search)).await;
+    assert_eq!(found[..3], [200; 3]);
+    assert!(found[3..].contains(&429), "{found:?}");
+    for path in ["/room/team", "/none"] {
+        let request = get(path).replace("\r\n\r\n", "\r\nAccept: text/html\r\n\r\n");
+        let pages = answers(if path == "/none" { EVE } else { "127.0.0.11" }, request).await;
+        assert!(pages[9] == 429 && pages[0] != 429, "{path}: {pages:?}");
+    }
+    assert_eq!(status(&app.http_from(ANN, &get("/room/team")).await), 200);
+    let found = app
+        .http_from(ANN, &form("/api/find_messages", "", search))
+        .await;
+    assert_eq!(status(&found), 200, "{found}");
+    assert_eq!(answers("127.0.0.1", get("/")).await, [200; 10]);
+}
+
+#[tokio::test]
+async fn older_messages_are_read_so_often_from_one_address() {
+    let app = app_with("history=1/3").await;
+    let mut eve = tries_to_join(&app, EVE, "team").await.expect("joined");
+    let (before, limit) = (9, None);
+    for _ in 0..8 {
+        eve.sends(&ClientMessage::History { before, limit }).await;
+    }
+    let heard = eve.hears_until_now().await;
+    let pages = heard
+        .iter()
+        .filter(|m| matches!(m, ServerMessage::History { .. }));
+    assert!((3..6).contains(&pages.count()));
+    let refused = |message: &&ServerMessage| {
+        let wanted = ErrorCode::TooManyMessages;
+        matches!(message, ServerMessage::Error { code, .. } if *code == wanted)
+    };
+    assert!(heard.iter().filter(refused).count() > 1);
+}
+
+#[tokio::test]
+async fn one_address_polls_so_often_and_another_polls() {
+    let flags = ["--polls-per-address", "3", "--trusted-proxies", "127.0.0.1"];
+    let app = TestApp::start_with(patient(), &flags).await;
+    let opens = async |address: &str| {
+        let headers = format!("X-Forwarded-For: {address}\r\n");
+        request(app.address, "POST /poll", &headers, "")
+            .await
+            .status
+    };
+    let mut opened = Vec::new();
+    for _ in 0..5 {
+        opened.push(opens("10.0.0.1:4711").await);
+    }
+    assert_eq!(opened, [201, 201, 201, 429, 429]);
+    assert_eq!(opens("10.0.0.2").await, 201);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_names_nobody_everybody_is_counted_together() {
+    let flags = [
+        "--sockets-per-address",
+        "1",
+        "--trusted-proxies",
+        "127.0.0.0/30",
+    ];
+    let app = TestApp::start_with(patient(), &flags).await;
+    let opens = async |header: &str| request(app.address, "POST /poll", header, "").await.status;
+    assert_eq!(opens("X-Forwarded-For: rubbish\r\n").await, 201);
+    assert_eq!(opens("X-Forwarded-For: 127.0.0.1\r\n").await, 429);
+    assert_eq!(opens("Forwarded: for=_hidden\r\n").await, 429);
+    assert_eq!(opens("Forwarded: for=\"[2001:db8::1]:443\"\r\n").await, 201);
+    assert_eq!(
+        opens("X-Forwarded-For: [2001:db8::2]:80\r\n").await,
+        429,
+        "the same /64"
+    );
+}

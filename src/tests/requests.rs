@@ -1,0 +1,270 @@
+//! Requests that are not what they should be: for other names, with cookies of others, or
+//! without sense. None of them is answered as if we had failed.
+
+use super::harness::{TestApp, form, get, patient, status};
+use crate::server::{
+    Server,
+    config::{Config, FileLayer, Flags},
+    error::ServeError,
+    limits::Timing,
+};
+use clap::Parser;
+use futures::future::join_all;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+#[tokio::test]
+async fn a_name_that_is_not_ours_is_answered_nothing() {
+    let app = TestApp::start().await;
+    let at = |path: &str, host: &str| get(path).replace("Host: localhost", host);
+    for path in [
+        "/",
+        "/room/team",
+        "/ws",
+        "/poll",
+        "/pkg/none.js",
+        "/none",
+        "/api/welcome",
+    ] {
+        let answer = app.http(&at(path, "Host: evil.com")).await;
+        assert_eq!(status(&answer), 421, "{path}: {answer}");
+        assert!(answer.contains("--public-url"), "{answer}");
+        assert_eq!(status(&app.http(&at(path, "X: y")).await), 400, "{path}");
+        let own = app.http(&at(path, &format!("Host: {}", app.address))).await;
+        assert!(
+            ![421, 400].contains(&status(&own)) || path == "/poll",
+            "{path}: {own}"
+        );
+    }
+    let posted = form(
+        "/api/join_room",
+        "Origin: http://evil.com\r\n",
+        "nickname=&room=x",
+    );
+    let posted = posted.replace("Host: localhost", "Host: evil.com");
+    assert_eq!(status(&app.http(&posted).await), 421);
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(
+            status(&app.http(&at(path, "Host: evil.com")).await),
+            200,
+            "{path}"
+        );
+    }
+    let flags = ["--public-url", "https://meet.org"];
+    let app = TestApp::start_with(patient(), &flags).await;
+    assert_eq!(status(&app.http(&at("/", "Host: meet.org")).await), 200);
+    assert_eq!(status(&app.http(&at("/", "Host: evil.com")).await), 421);
+}
+
+#[tokio::test]
+async fn metrics_are_on_a_listener_of_their_own() {
+    let app = TestApp::start().await;
+    assert_eq!(status(&app.get("/metrics").await), 404);
+    let counts = app.counts().await;
+    assert!(counts.contains("noom_http_requests_total"), "{counts}");
+    let address = app.metrics.expect("on");
+    let evil = get("/metrics").replace("Host: localhost", "Host: evil.com");
+    let stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("connects");
+    let answer = super::harness::answer(stream, &evil).await;
+    assert_eq!(status(&answer), 421, "{answer}");
+    let off = TestApp::start_with(patient(), &["--metrics-listen", "off"]).await;
+    assert_eq!(off.metrics, None);
+}
+
+#[tokio::test]
+async fn a_taken_port_of_metrics_is_told_by_its_setting() {
+    let app = TestApp::start().await;
+    let taken = app.metrics.expect("on").to_string();
+    let data = tempfile::tempdir().expect("tempdir");
+    let directory = data.path().display().to_string();
+    let words = [
+        "noom",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        &directory,
+        "--metrics-listen",
+        &taken,
+    ];
+    let flags = Flags::try_parse_from(words).expect("flags");
+    let config = Config::resolve(&flags, &|_| None, &FileLayer::default()).expect("config");
+    let error = Server::bind(config, Timing::default()).await.err();
+    let error = error.expect("the port is taken");
+    assert!(matches!(error, ServeError::MetricsListen { .. }));
+    let line = error.to_string();
+    assert!(
+        line.contains("--metrics-listen") && line.contains(&taken),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn by_tls_cookies_are_for_this_host_and_for_tls_only() {
+    let cookies = |answer: &str| {
+        let lines = answer
+            .lines()
+            .filter(|l| l.to_lowercase().starts_with("set-cookie"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let join = form("/api/join_room", "", "nickname=Ann&room=team");
+    let flags = ["--public-url", "https://meet.org"];
+    let app = TestApp::start_with(patient(), &flags).await;
+    let set = cookies(&app.http(&join).await);
+    assert!(!set.is_empty());
+    for cookie in &set {
+        assert!(cookie.contains("__Host-noom_nickname=Ann;"), "{cookie}");
+        assert!(
+            cookie.contains("; Secure") && cookie.contains("Path=/"),
+            "{cookie}"
+        );
+        assert!(!cookie.contains("Domain"), "{cookie}");
+    }
+    let post = form("/api/post_message", "", "room=team&text=hello");
+    let set = cookies(&app.http(&post).await);
+    assert!(
+        set.iter()
+            .any(|c| c.contains("__Host-noom_device") && c.contains("HttpOnly"))
+    );
+    let themed = |cookie: &str| {
+        let cookie = format!("\r\nCookie: {cookie}=dark\r\n\r\n");
+        get("/").replace("\r\n\r\n", &cookie)
+    };
+    // What a plain connection or a neighbouring host could have set is not read.
+    assert!(
+        !app.http(&themed("noom_theme"))
+            .await
+            .contains("data-theme=\"dark\"")
+    );
+    let own = app.http(&themed("__Host-noom_theme")).await;
+    assert!(
+        own.contains("data-theme=\"dark\"") && own.contains("data-secure"),
+        "{own}"
+    );
+
+    let app = TestApp::start_with(patient(), &["--trusted-proxies", "127.0.0.1"]).await;
+    let set = cookies(&app.http(&join).await);
+    assert!(
+        !set.is_empty() && set.iter().all(|c| !c.contains("Secure")),
+        "{set:?}"
+    );
+    let plain = app.http(&themed("noom_theme")).await;
+    assert!(plain.contains("data-theme=\"dark\"") && !plain.contains("data-secure"));
+    let proxied = form(
+        "/api/join_room",
+        "X-Forwarded-Proto: https\r\n",
+        "nickname=Ann&room=team",
+    );
+    let set = cookies(&app.http(&proxied).await);
+    assert!(
+        set.iter()
+            .all(|c| c.contains("__Host-") && c.contains("Secure")),
+        "{set:?}"
+    );
+}
+
+/// Text that is no form, or nearly one.
+fn nonsense(random: &mut StdRng) -> String {
+    const PIECES: [&str; 24] = [
+        "room=",
+        "nickname=",
+        "text=",
+        "words=",
+        "before=",
+        "seq=",
+        "&",
+        "=",
+        "%",
+        "%zz",
+        "%ff%fe",
+        "%00",
+        "%F0%9F",
+        "team",
+        "7",
+        "-1",
+        "18446744073709551616",
+        "+",
+        "[0]=",
+        "room[]=x",
+        "{}",
+        "%E2%80%AE",
+        "\u{202e}",
+        "99999999999999999999999",
+    ];
+    let count = random.random_range(0..12);
+    (0..count)
+        .map(|_| PIECES[random.random_range(0..PIECES.len())])
+        .collect()
+}
+
+#[tokio::test]
+async fn no_nonsense_is_answered_as_a_fault_of_ours() {
+    const FUNCTIONS: [&str; 6] = [
+        "welcome",
+        "join_room",
+        "load_room",
+        "find_messages",
+        "messages_around",
+        "post_message",
+    ];
+    let rates = "rooms=100000/100000,posts=100000/100000";
+    let app = TestApp::start_with(patient(), &["--address-rates", rates]).await;
+    let mut random = StdRng::seed_from_u64(14);
+    let mut seen = std::collections::BTreeMap::<u16, usize>::new();
+    let mut requests = Vec::new();
+    for number in 0..1_500 {
+        let nonsense_now = nonsense(&mut random);
+        let cookie = nonsense(&mut random);
+        let query: String = nonsense(&mut random)
+            .chars()
+            .filter(char::is_ascii)
+            .collect();
+        let accept = ["", "Accept: text/html\r\n"][number % 2];
+        let headers = format!("{accept}Cookie: noom_nickname={cookie}; noom_lang={cookie}\r\n");
+        // Pages take longest to render.
+        let request = match number % 6 {
+            1.. => {
+                let function = FUNCTIONS[random.random_range(0..FUNCTIONS.len())];
+                form(&format!("/api/{function}?{query}"), &headers, &nonsense_now)
+            }
+            0 => {
+                let page = ["/", "/room/", "/room/x", "/check", "/room/%ff/call"];
+                let page = page[random.random_range(0..page.len())];
+                let target = format!("{page}{query}?{query}");
+                get(&target).replace("\r\n\r\n", &format!("\r\n{headers}\r\n"))
+            }
+        };
+        requests.push(request);
+    }
+    for some in requests.chunks(16) {
+        let answers = some.iter().map(|request| app.http(request));
+        for (request, answer) in some.iter().zip(join_all(answers).await) {
+            let code = status(&answer);
+            assert!((200..500).contains(&code), "{request}\n\n{answer}");
+            *seen.entry(code).or_default() += 1;
+        }
+    }
+    assert!(
+        seen.contains_key(&200) && seen.contains_key(&400),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_form_without_its_fields_is_a_bad_request() {
+    let app = TestApp::start().await;
+    for (function, body) in [
+        ("join_room", "nickname=Ann"),
+        ("load_room", ""),
+        ("load_room", "room=%20"),
+        ("find_messages", "room=team&words=x&before=soon"),
+        ("messages_around", "room=team&seq=-1"),
+        ("post_message", "text=hello"),
+    ] {
+        for accept in ["", "Accept: text/html\r\n"] {
+            let request = form(&format!("/api/{function}"), accept, body);
+            let answer = app.http(&request).await;
+            assert_eq!(status(&answer), 400, "{function} {body}: {answer}");
+        }
+    }
+}
