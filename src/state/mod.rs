@@ -105,7 +105,7 @@ impl People {
 
     /// Whether this is oneself.
     pub fn is_me(&self, id: &ParticipantId) -> bool {
-        self.me.as_ref() == Some(id)
+        self.me.as_ref().is_some_and(|me| me.is_author(id))
     }
 
     /// Takes in what a message says of people. True where anything changed.

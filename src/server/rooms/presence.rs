@@ -204,9 +204,9 @@ impl Room {
 /// What is left of a frame for history.
 fn history_bytes(people: &[Person], in_call: usize) -> usize {
     /// Bytes of a person's entry beside the nickname (which may double by escaping).
-    const PERSON_BYTES: usize = 48;
+    const PERSON_BYTES: usize = 58;
     /// Bytes of an entry of the call.
-    const CALL_BYTES: usize = 112;
+    const CALL_BYTES: usize = 124;
     let names: usize = people
         .iter()
         .map(|p| PERSON_BYTES + 2 * p.nickname.as_str().len())
