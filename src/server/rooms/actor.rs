@@ -298,7 +298,7 @@ impl Actor {
         } = message
             && let Some(relays) = self.rooms.relays()
         {
-            relays.forget(id);
+            relays.forget(&self.name, id);
         }
     }
 

@@ -37,8 +37,8 @@ use tokio::{
 pub trait Relays: Send + Sync {
     /// ICE servers for somebody in a room's call, with credentials of their own.
     fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer>;
-    /// Somebody has left: nothing is relayed for them any more.
-    fn forget(&self, id: &ParticipantId);
+    /// Somebody has left a room's call: nothing is relayed for them any more.
+    fn forget(&self, room: &RoomName, id: &ParticipantId);
     /// Writes what it counts, for `/metrics`.
     fn write_metrics(&self, text: &mut String);
 }
