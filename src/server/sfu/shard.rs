@@ -146,7 +146,8 @@ impl Shard {
                 self.load.store((share * 1000.0) as u32, Ordering::Relaxed);
                 self.guarded(end, |shard| {
                     shard.core.loaded(share, end);
-                    shard.tcp.sweep(end);
+                    let core = &shard.core;
+                    shard.tcp.sweep(end, |source| core.has_stream(source));
                 });
                 (busy, since) = (Duration::ZERO, end);
             }
