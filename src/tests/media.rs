@@ -439,6 +439,58 @@ async fn a_packet_too_large_to_be_passed_on_ends_nobody() {
         ann.shows_in(1_800);
         ann.goes_on().await;
         ben.goes_on().await;
+    assert!(left(&ben));
+}
+
+/// Somebody in a call of their own who offers one connection after the other, as fast as they
+/// may, and takes in what they are told; how many offers were answered.
+async fn offers_without_end(app: &TestApp, number: usize) -> usize {
+    let mut eve = app.join("crowd", &format!("Eve {number}")).await;
+    eve.enters_call(1).await;
+    let offer = MediaOffer {
+        connection: 0,
+        n: 1,
+        sdp: include_str!("corpus/offer.sdp").to_owned(),
+        tracks: vec![],
+    };
+    for connection in 1..=20 {
+        let offer = MediaOffer {
+            connection,
+            ..offer.clone()
+        };
+        eve.sends(&ClientMessage::Offer(offer)).await;
+    }
+    let answered = |message: &ServerMessage| matches!(message, ServerMessage::Answer { .. });
+    let heard = eve.hears_until_now().await;
+    heard.into_iter().filter(answered).count()
+}
+
+#[tokio::test]
+async fn pictures_go_on_and_an_honest_offer_is_answered_while_twenty_sockets_offer_all_they_may() {
+    let app = app().await;
+    let (mut ann, mut ben) = seen(&app).await;
+    let mut marks = 0;
+    let flood = async {
+        let eves = (0..20).map(|number| offers_without_end(&app, number));
+        let answered = futures::future::join_all(eves).await;
+        answered.into_iter().sum::<usize>()
+    };
+    let honest = Guest::connects(&app, "garden", "Cem");
+    tokio::pin!(flood, honest);
+    let (mut answered, mut connected) = (None, false);
+    while answered.is_none() || !connected {
+        tokio::select! {
+            biased;
+            count = &mut flood, if answered.is_none() => answered = Some(count),
+            _ = &mut honest, if !connected => connected = true,
+            () = async {
+                marks += 1;
+                ben.sees(&mut ann, 2 + (marks % 200) as u8).await;
+            } => {}
+        }
+    }
+    assert!(answered.unwrap_or_default() > 0, "the flood came to the SFU");
+    assert!(marks > 5, "{marks} pictures");
     }
     ben.sees(&mut ann, 2).await;
     let counted = app.get("/metrics").await;

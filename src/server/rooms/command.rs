@@ -3,8 +3,8 @@
 use super::RoomError;
 use crate::{
     protocol::{
-        ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId,
-        Nickname, ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal, Wanted,
+        ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
+        ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal, Wanted,
     },
     server::{
         sfu,
@@ -100,7 +100,7 @@ pub enum Intent {
         signal: Signal,
     },
     /// Offer one's connection to the SFU.
-    Offer(MediaOffer),
+    Offer(sfu::Offer),
     /// End one's connection to the SFU.
     HangUp {
         /// Which.

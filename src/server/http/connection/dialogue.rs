@@ -5,8 +5,8 @@ use super::life::{Connection, End};
 use crate::{
     protocol::{
         ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
-        MAX_HISTORY_PAGE, MessageId, NameError, Nickname, Resume, RoomName, Seq, ServerMessage,
-        decode,
+        MAX_HISTORY_PAGE, MediaOffer, MessageId, NameError, Nickname, Resume, RoomName, Seq,
+        ServerMessage, decode,
     },
     server::{
         error::refusal,
@@ -14,6 +14,7 @@ use crate::{
         limits::MAX_PROTOCOL_ERRORS,
         metrics,
         rooms::{Departure, Frames, Intent, Summaries, fitting_page},
+        sfu::Offer,
         store::What,
     },
 };
@@ -83,6 +84,7 @@ impl Connection {
         };
         done.map_err(|code| (code, id))
     }
+            ClientMessage::Offer(offer) => self.offer(offer).await,
 
     /// Starts to watch the open rooms.
     fn watch(&mut self) -> Result<(), ErrorCode> {
@@ -153,6 +155,13 @@ impl Connection {
         seat.intend(intent(message)?).await;
         Ok(())
     }
+    /// Reads an offer to the SFU, which takes a while, and passes it on to the room.
+    async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
+        let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        seat.intend(Intent::Offer(Offer::read(offer).await)).await;
+        Ok(())
+    }
+
 }
 
 /// A message as the room understands it, its texts parsed.
@@ -184,7 +193,6 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
         ClientMessage::LeaveCall => Intent::LeaveCall,
         ClientMessage::Devices { devices } => Intent::Devices(devices),
         ClientMessage::Signal { to, leg, signal } => Intent::Signal { to, leg, signal },
-        ClientMessage::Offer(offer) => Intent::Offer(offer),
         ClientMessage::HangUp { connection } => Intent::HangUp { connection },
         ClientMessage::Intent { tiles } => Intent::View(tiles),
         ClientMessage::Watch
@@ -196,6 +204,7 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
 
 /// The code of a text that is no chat message.
 fn chat_error(error: NameError) -> ErrorCode {
+        | ClientMessage::Offer(_)
     match error {
         NameError::Empty => ErrorCode::MessageEmpty,
         NameError::TooLong => ErrorCode::MessageTooLong,
