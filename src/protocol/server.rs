@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
-    /// The open rooms, fullest first; sent after `watch` and whenever they change.
+    /// The open rooms, fullest first; the answer to `watch`.
     Rooms(Rooms),
+    /// What is different of the open rooms.
+    RoomsChanged(RoomsChanged),
     /// The answer to `join`: the room as it is.
     Joined(Joined),
     /// Something was said. The author's own copy is the acknowledgement.
@@ -210,6 +212,32 @@ pub struct Joined {
     pub seq: Seq,
     /// Whether this goes on where `resume` said; then `history` holds only what was missed.
     pub resumed: bool,
+/// What is different of the open rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomsChanged {
+    /// Rooms with other numbers, or that are new in the list.
+    pub rooms: Vec<RoomSummary>,
+    /// Rooms that are not in the list any more.
+    pub gone: Vec<RoomName>,
+}
+
+impl RoomsChanged {
+    /// Makes the change in a list that is in order, and keeps it so: fullest first, then by
+    /// name.
+    pub fn apply(self, list: &mut Vec<RoomSummary>) {
+        let changed = |known: &RoomSummary| {
+            self.gone.contains(&known.name) || self.rooms.iter().any(|r| r.name == known.name)
+        };
+        list.retain(|known| !changed(known));
+        for room in self.rooms {
+            let comes_before =
+                |known: &RoomSummary| (known.people, &room.name) > (room.people, &known.name);
+            let place = list.iter().position(|known| !comes_before(known));
+            list.insert(place.unwrap_or(list.len()), room);
+        }
+    }
+}
+
     /// Everybody here, oneself included, in order of arrival.
     pub people: Vec<Person>,
     /// Chat messages, oldest first.

@@ -120,7 +120,7 @@ pub struct Timing {
     pub head_within: Duration,
     /// Silence inside a request's body after which it is given up. Default 10 s.
     pub body_within: Duration,
-    /// Between two lists of open rooms. Default 250 ms.
+    /// Between two lists of open rooms. Default 1 s.
     pub summaries_every: Duration,
     /// For telling a socket why it is closed. Default 2 s.
     pub close_within: Duration,
@@ -142,7 +142,7 @@ impl Default for Timing {
             first_message_within: Duration::from_secs(15),
             head_within: Duration::from_secs(20),
             body_within: Duration::from_secs(10),
-            summaries_every: Duration::from_millis(250),
+            summaries_every: Duration::from_secs(1),
             close_within: Duration::from_secs(2),
             move_back_after: Duration::from_secs(5),
             sweep_every: Duration::from_secs(60 * 60),

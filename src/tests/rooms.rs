@@ -223,9 +223,11 @@ async fn whoever_watches_is_told_the_open_rooms_fullest_first_until_they_are_emp
     let ann = app.join("b", "Ann").await;
     let ben = app.join("a", "Ben").await;
     let _cem = app.join("a", "Cem").await;
-    let shown = |message: ServerMessage| match message {
-        ServerMessage::Rooms(Rooms { rooms }) => {
-            let row = rooms
+    let mut list = Vec::new();
+    let mut shown = |message: ServerMessage| match message {
+        ServerMessage::RoomsChanged(change) => {
+            change.apply(&mut list);
+            let row = list
                 .iter()
                 .map(|room| (room.name.to_string(), room.people));
             Some(row.collect::<Vec<_>>())

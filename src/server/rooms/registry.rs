@@ -10,7 +10,7 @@ use super::{
     handle::RoomHandle,
     letter::Letter,
     room::RoomRules,
-    summaries::{Summaries, publish, summaries},
+    summaries::{Summaries, publish},
 };
 use crate::{
     protocol::{HISTORY_PAGE, IceServer, MAX_HISTORY_PAGE, ParticipantId, RoomName, RoomSummary},
@@ -125,7 +125,7 @@ impl Rooms {
             relays: OnceLock::new(),
             rules,
             max_rooms,
-            summaries: watch::channel(summaries(Vec::new())).0,
+            summaries: watch::channel(Summaries::empty()).0,
             changed: changed.clone(),
             numbers: AtomicU64::new(1),
             messages: AtomicU64::new(0),

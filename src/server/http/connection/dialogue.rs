@@ -98,9 +98,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells the open rooms.
-    pub(super) fn tell_rooms(&self, list: &Summaries) {
-        if self.outbox.put(list.frame.clone()).is_err() {
+        self.told_rooms = None;
+    /// Tells the open rooms, or what is different of them.
+    pub(super) fn tell_rooms(&mut self, list: &Summaries) {
+        let told = self.told_rooms.replace(list.number);
+        if self.outbox.put(list.frame_after(told).clone()).is_err() {
             self.outbox.close_slow();
         }
     }
