@@ -79,7 +79,6 @@ impl Room {
         let connection = kept.or_else(|| self.take_back(place, leg));
         // What is left was kept for another stay, and would stand in the way of this one.
         let id = self.members[place].person.id.clone();
-        effects.extend(self.give_up(&id));
         self.members[place].call = Some(Stay {
             leg,
             devices,
@@ -120,22 +119,16 @@ impl Room {
         effects
     }
 
-    /// Ends the stay of whoever is in the call; `away` where only their line is down: then
-    /// their media goes on by itself, for as long as it comes.
+    /// Ends the stay of whoever is in the call; `away` where only their line is down: what runs
+    /// browser to browser goes on by itself then.
     pub(super) fn hang_up(&mut self, place: usize, away: bool) -> Vec<Effect> {
         let member = &mut self.members[place];
         let Some(stay) = member.call.take() else {
             return Vec::new();
         };
         let (id, leg) = (member.person.id.clone(), stay.leg);
-        let mut effects = match stay.connection {
-            Some(connection) if away => {
-                let former = self.give_up(&id);
-                self.keep(id.clone(), leg, connection);
-                former
-            }
-            connection => connection.map(Connection::close).into_iter().collect(),
-        };
+        let connection = stay.connection.map(Connection::close);
+        let mut effects: Vec<_> = connection.into_iter().collect();
         effects.push(everybody(ServerMessage::CallLeft { id, leg, away }));
         effects
     }

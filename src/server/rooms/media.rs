@@ -11,8 +11,8 @@ use super::{
     room::{Line, Room, everybody},
 };
 use crate::{
-    protocol::{ErrorCode, Leg, MediaOffer, Mode, ParticipantId, ServerMessage, Wanted},
-    server::sfu::{Command as Media, Event, PeerKey},
+    protocol::{ErrorCode, Mode, ServerMessage, Wanted},
+    server::sfu::{Command as Media, Event, Offer, PeerKey},
 };
 
 /// Somebody's connection to the SFU.
@@ -34,17 +34,6 @@ impl Connection {
     pub(super) fn remind(self) -> Effect {
         Effect::Media(Media::Remind { peer: self.key })
     }
-}
-
-/// Media of somebody whose line is down for longer than the grace: it goes on while it comes.
-#[derive(Debug)]
-pub(super) struct Kept {
-    /// Whose.
-    id: ParticipantId,
-    /// Which stay of theirs.
-    leg: Leg,
-    /// Their connection.
-    connection: Connection,
 }
 
 impl Room {
@@ -142,9 +131,7 @@ impl Room {
 
     /// Decides which way media goes, now that somebody came, went, or time went on.
     pub(super) fn review_mode(&mut self, now: Now) -> Vec<Effect> {
-        let present = self.members.iter().filter(|m| m.call.is_some()).count();
-        // Whose line is down is in the call for as long as their media comes.
-        let people = present + self.kept.len();
+        let people = self.members.iter().filter(|m| m.call.is_some()).count();
         let few = people <= self.rules.p2p_max;
         match (self.mode, few) {
             (Mode::P2p, false) => self.move_to(Mode::Sfu),
@@ -176,40 +163,9 @@ impl Room {
         vec![everybody(ServerMessage::Moved { mode })]
     }
 
-    /// Keeps the media of somebody whose line is down.
-    pub(super) fn keep(&mut self, id: ParticipantId, leg: Leg, connection: Connection) {
-        self.kept.push(Kept {
-            id,
-            leg,
-            connection,
-        });
-    }
-
-    /// The media that was kept for a stay, for whoever comes back to it.
-    pub(super) fn take_back(&mut self, place: usize, leg: Leg) -> Option<Connection> {
-        let id = &self.members[place].person.id;
-        let found = self.kept.iter().position(|k| k.id == *id && k.leg == leg)?;
-        Some(self.kept.remove(found).connection)
-    }
-
-    /// Ends what was kept of somebody who is gone.
-    pub(super) fn give_up(&mut self, id: &ParticipantId) -> Vec<Effect> {
-        let found = self.kept.iter().position(|kept| kept.id == *id);
-        let kept = found.map(|place| self.kept.remove(place));
-        kept.map(|kept| kept.connection.close())
-            .into_iter()
-            .collect()
-    }
-
-    /// A connection is over: its person makes another; whoever was only kept has left.
+    /// A connection is over: its person makes another. Whoever was in the room by their media
+    /// alone is away now.
     fn media_closed(&mut self, peer: PeerKey, now: Now) -> Vec<Effect> {
-        if let Some(place) = self.kept.iter().position(|k| k.connection.key == peer) {
-            let Kept { id, leg, .. } = self.kept.remove(place);
-            let away = false;
-            let mut effects = vec![everybody(ServerMessage::CallLeft { id, leg, away })];
-            effects.extend(self.review_mode(now));
-            return effects;
-        }
         let Some(place) = self.place_of(peer) else {
             return Vec::new();
         };
@@ -245,3 +201,6 @@ impl Room {
         }
     }
 }
+        if let Line::MediaOnly(_) = self.members[place].line {
+            effects.extend(self.leave(place, true, now));
+        }

@@ -2,7 +2,8 @@
 //!
 //! Whoever's line breaks keeps their place for the grace time, in which nobody hears of
 //! it; then they are away, and expected back for a while, in which their return is no
-//! news; then they are gone.
+//! news; then they are gone. Whose media still reaches the SFU after the grace is seen and
+//! heard, so they stay in the lists until it ends (trust P7: removed is who is silent on both).
 
 use super::{
     command::{Departure, Effect, Join, LinkId, Now},
@@ -142,14 +143,28 @@ impl Room {
             return Vec::new();
         }
         let id = member.person.id.clone();
-        let away = how == Departure::Dead;
-        self.place(&id)
-            .map_or_else(Vec::new, |place| self.leave(place, away, now))
+        let Some(place) = self.place(&id) else {
+            return Vec::new();
+        };
+        match how == Departure::Dead {
+            true => self.give_up(place, now),
+            false => self.leave(place, false, now),
+        }
+    }
+
+    /// Nobody expects somebody's socket any more: they are away, unless their media comes.
+    fn give_up(&mut self, place: usize, now: Now) -> Vec<Effect> {
+        let member = &mut self.members[place];
+        if member.call.and_then(|stay| stay.connection).is_none() {
+            return self.leave(place, true, now);
+        }
+        member.line = Line::MediaOnly(now.instant + self.rules.away);
+        Vec::new()
     }
 
     /// Lets go of everybody whose grace is over, and of whoever did not come back.
     pub(super) fn tick(&mut self, now: Now) -> Vec<Effect> {
-        let over = |m: &Member| matches!(m.line, Line::Lost(until) if until <= now.instant);
+        let silent = |m: &Member| matches!(m.line, Line::Lost(until) if until <= now.instant);
         let mut effects = Vec::new();
         while let Some(place) = self.members.iter().position(over) {
             effects.extend(self.leave(place, true, now));
@@ -161,8 +176,12 @@ impl Room {
     }
 
     /// Somebody is gone: from the call first, then from the room. Whoever is only `away`
+        while let Some(place) = self.members.iter().position(silent) {
+            effects.extend(self.give_up(place, now));
+        }
+        let over = |m: &Member| matches!(m.line, Line::MediaOnly(until) if until <= now.instant);
     /// is expected back for a while.
-    fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
+    pub(super) fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
         let mut effects = self.hang_up(place, away);
         effects.extend(self.review_mode(now));
         let person = self.members.remove(place).person;
@@ -192,12 +211,12 @@ impl Room {
             .partition(expected);
         self.away = stay;
         let gone: Vec<Away> = gone;
-        let mut effects = Vec::new();
-        for Away { person, .. } in gone {
-            effects.extend(self.give_up(&person.id));
-            effects.push(everybody(ServerMessage::Gone { person }));
-        }
-        effects
+        let told = gone.into_iter().map(|away| {
+            everybody(ServerMessage::Gone {
+                person: away.person,
+            })
+        });
+        told.collect()
     }
 }
 

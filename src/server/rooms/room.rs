@@ -8,7 +8,6 @@ use super::{
     RoomSnapshot,
     call::Stay,
     command::{Asker, Command, Effect, Intent, LinkId, Now},
-    media::Kept,
     presence::Away,
     recent::Recent,
 };
@@ -57,6 +56,9 @@ pub(super) enum Line {
 /// Somebody here.
 #[derive(Debug)]
 pub(super) struct Member {
+    /// By none for longer than the grace, and the SFU still gets media from them, so the others
+    /// see and hear them. They stay in the lists until the media ends, or until this time.
+    MediaOnly(Instant),
     /// Who.
     pub person: Person,
     /// How they are reached.
@@ -88,8 +90,6 @@ pub struct Room {
     pub(super) mode: Mode,
     /// When it goes browser to browser again.
     pub(super) move_back_at: Option<Instant>,
-    /// Media of people whose line is down.
-    pub(super) kept: Vec<Kept>,
     /// Counts places at the SFU.
     pub(super) peers: u64,
 }
@@ -109,7 +109,6 @@ impl Room {
                 _ => Mode::P2p,
             },
             move_back_at: None,
-            kept: Vec::new(),
             peers: 0,
             rules,
         }
@@ -150,7 +149,7 @@ impl Room {
     /// When the next [`Command::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         let lost = self.members.iter().filter_map(|member| match member.line {
-            Line::Lost(until) => Some(until),
+            Line::Lost(until) | Line::MediaOnly(until) => Some(until),
             Line::Up(_) => None,
         });
         let away = self.away.iter().map(|away| away.until);
