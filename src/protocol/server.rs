@@ -1,9 +1,9 @@
 //! What the server says.
 
 use super::{
-    CallPerson, ChatMessage, Codec, Devices, Epoch, ErrorCode, IceServer, Leg, MessageId, Mode,
-    Nickname, ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal, Slot, Source,
-    Speaker,
+    CallPerson, ChatMessage, Codec, Devices, Emoji, Epoch, ErrorCode, IceServer, Leg, MessageId,
+    Mode, Nickname, ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal, Slot,
+    Source, Speaker,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,20 @@ pub enum ServerMessage {
         seq: Seq,
         /// The whole message as it is now.
         message: ChatMessage,
+    },
+    /// Somebody gave a message an emoji, or took it back: an event like `changed`, told without
+    /// the message.
+    Reaction {
+        /// The place of this event in the room's order.
+        seq: Seq,
+        /// Which message.
+        id: MessageId,
+        /// Which emoji.
+        emoji: Emoji,
+        /// Who.
+        from: ParticipantId,
+        /// Whether it is given.
+        on: bool,
     },
     /// Somebody is typing.
     Typing {
@@ -198,20 +212,6 @@ pub struct Rooms {
     pub rooms: Vec<RoomSummary>,
 }
 
-/// The room as it is when one comes in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Joined {
-    /// Who one is here.
-    #[serde(rename = "self")]
-    pub me: ParticipantId,
-    /// The secret to come back with.
-    pub session: SessionToken,
-    /// The log `seq` counts in.
-    pub epoch: Epoch,
-    /// The newest event.
-    pub seq: Seq,
-    /// Whether this goes on where `resume` said; then `history` holds only what was missed.
-    pub resumed: bool,
 /// What is different of the open rooms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomsChanged {
@@ -238,6 +238,20 @@ impl RoomsChanged {
     }
 }
 
+/// The room as it is when one comes in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Who one is here.
+    #[serde(rename = "self")]
+    pub me: ParticipantId,
+    /// The secret to come back with.
+    pub session: SessionToken,
+    /// The log `seq` counts in.
+    pub epoch: Epoch,
+    /// The newest event.
+    pub seq: Seq,
+    /// Whether this goes on where `resume` said; then `history` holds only what was missed.
+    pub resumed: bool,
     /// Everybody here, oneself included, in order of arrival.
     pub people: Vec<Person>,
     /// Chat messages, oldest first.

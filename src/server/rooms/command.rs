@@ -162,8 +162,8 @@ pub enum Command {
     Changed {
         /// Who waits.
         link: LinkId,
-        /// Which message.
-        id: MessageId,
+        /// What was asked for.
+        change: Change,
         /// What became of it, or nothing where the store failed.
         answer: Option<Changed>,
     },
@@ -196,6 +196,16 @@ pub enum Effect {
     Send {
         /// Which.
         link: LinkId,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Pass on to one socket what another one says, where there is room for it: else the other
+    /// one is told so. Nobody is closed for what somebody else sends them.
+    Relay {
+        /// Whose doing it is.
+        from: LinkId,
+        /// To which.
+        to: LinkId,
         /// What.
         message: ServerMessage,
     },

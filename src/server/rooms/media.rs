@@ -38,12 +38,24 @@ impl Connection {
 
 impl Room {
     /// Passes an offer on to the SFU. A higher number replaces the connection before it.
-    pub(super) fn offer(&mut self, place: usize, link: LinkId, offer: MediaOffer) -> Vec<Effect> {
+    /// Whoever offers faster than anybody needs to is refused, and so is everybody in a room that
+    /// offers faster than one shard should answer.
+    pub(super) fn offer(
+        &mut self,
+        place: usize,
+        link: LinkId,
+        offer: Offer,
+        now: Now,
+    ) -> Vec<Effect> {
         let Some(stay) = self.members[place].call else {
             return refuse(link, ErrorCode::NotInCall);
         };
         if !offer.is_within_limits() {
             return refuse(link, ErrorCode::SignalTooLong);
+        }
+        let person = &mut self.members[place].budget;
+        if !(person.offer(now.instant) && self.offers.pay(1, now.instant)) {
+            return refuse(link, ErrorCode::TooManyMessages);
         }
         if self.mode == Mode::P2p && stay.connection.is_none() {
             let connection = offer.connection;
@@ -85,8 +97,37 @@ impl Room {
         vec![connection.close()]
     }
 
-    /// Passes on what somebody has on their screen.
-    pub(super) fn view(&self, place: usize, wanted: Vec<Wanted>) -> Vec<Effect> {
+    /// Passes on what somebody has on their screen; what comes faster than the SFU is told, once
+    /// it may be.
+    pub(super) fn view(&mut self, place: usize, wanted: Vec<Wanted>, now: Now) -> Vec<Effect> {
+        let member = &mut self.members[place];
+        match member.budget.view(now.instant) {
+            Ok(()) => {
+                member.view = None;
+                self.tell_view(place, wanted)
+            }
+            Err(at) => {
+                member.view = Some((at, wanted));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Passes on what had to wait.
+    pub(super) fn view_waiting(&mut self, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for place in 0..self.members.len() {
+            let view = &mut self.members[place].view;
+            let due = view.take_if(|(at, _)| *at <= now.instant);
+            if let Some((_, wanted)) = due {
+                effects.extend(self.view(place, wanted, now));
+            }
+        }
+        effects
+    }
+
+    /// Tells the SFU what somebody has on their screen.
+    fn tell_view(&self, place: usize, wanted: Vec<Wanted>) -> Vec<Effect> {
         let connection = self.members[place].call.and_then(|stay| stay.connection);
         let view = connection.map(|connection| {
             Effect::Media(Media::Intent {
@@ -171,8 +212,11 @@ impl Room {
         };
         let connection = self.members[place].call.and_then(|stay| stay.connection);
         let connection = connection.map_or(0, |connection| connection.number);
-        let effects = self.pass_on(peer, ServerMessage::MediaClosed { connection });
+        let mut effects = self.pass_on(peer, ServerMessage::MediaClosed { connection });
         self.set_connection(place, None);
+        if let Line::MediaOnly(_) = self.members[place].line {
+            effects.extend(self.leave(place, true, now));
+        }
         effects
     }
 
@@ -201,6 +245,3 @@ impl Room {
         }
     }
 }
-        if let Line::MediaOnly(_) = self.members[place].line {
-            effects.extend(self.leave(place, true, now));
-        }

@@ -6,6 +6,7 @@
 //! heard, so they stay in the lists until it ends (trust P7: removed is who is silent on both).
 
 use super::{
+    budget::Budget,
     command::{Departure, Effect, Join, LinkId, Now},
     recent::Missed,
     room::{Line, Member, Room, everybody, others},
@@ -34,7 +35,7 @@ impl Room {
     /// Somebody comes in, or comes back to the place they kept.
     pub(super) fn join(&mut self, join: Join, now: Now) -> Vec<Effect> {
         match self.place(&join.id) {
-            Some(place) => self.take_over(place, join),
+            Some(place) => self.take_over(place, join, now),
             None if self.members.len() >= self.rules.capacity => vec![Effect::Refuse {
                 link: join.link,
                 code: ErrorCode::RoomFull,
@@ -56,6 +57,8 @@ impl Room {
             line: Line::Up(join.link),
             call: None,
             typing_told: None,
+            budget: Budget::new(self.rules.p2p_max),
+            view: None,
         });
         let entered = ServerMessage::Entered {
             person,
@@ -79,9 +82,16 @@ impl Room {
 
     /// The same session again: it takes its place over, and the others hear nothing of it
     /// but a new nickname.
-    fn take_over(&mut self, place: usize, join: Join) -> Vec<Effect> {
+    fn take_over(&mut self, place: usize, join: Join, now: Now) -> Vec<Effect> {
         let former = std::mem::replace(&mut self.members[place].line, Line::Up(join.link));
-        let renamed = self.rename(place, join.nickname.clone());
+        // Whoever comes in by one socket after the other has only so many names told.
+        let is_same = self.members[place].person.nickname == join.nickname;
+        let may = is_same
+            || self.members[place]
+                .budget
+                .announce(&mut self.fanout, now.instant);
+        let renamed = may.then(|| self.rename(place, join.nickname.clone()));
+        let renamed = renamed.flatten();
         let mut effects = Vec::new();
         if let Line::Up(link) = former {
             effects.push(Effect::Close {
@@ -166,25 +176,29 @@ impl Room {
     pub(super) fn tick(&mut self, now: Now) -> Vec<Effect> {
         let silent = |m: &Member| matches!(m.line, Line::Lost(until) if until <= now.instant);
         let mut effects = Vec::new();
+        while let Some(place) = self.members.iter().position(silent) {
+            effects.extend(self.give_up(place, now));
+        }
+        let over = |m: &Member| matches!(m.line, Line::MediaOnly(until) if until <= now.instant);
         while let Some(place) = self.members.iter().position(over) {
-            effects.extend(self.leave(place, true, now));
+            effects.extend(self.leave(place, false, now));
         }
         let expected = |away: &Away| away.until > now.instant;
         effects.extend(self.forget(expected));
+        effects.extend(self.view_waiting(now));
         effects.extend(self.review_mode(now));
         effects
     }
 
     /// Somebody is gone: from the call first, then from the room. Whoever is only `away`
-        while let Some(place) = self.members.iter().position(silent) {
-            effects.extend(self.give_up(place, now));
-        }
-        let over = |m: &Member| matches!(m.line, Line::MediaOnly(until) if until <= now.instant);
     /// is expected back for a while.
     pub(super) fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
         let mut effects = self.hang_up(place, away);
         effects.extend(self.review_mode(now));
         let person = self.members.remove(place).person;
+        for member in &mut self.members {
+            member.budget.forget(&person.id);
+        }
         if away {
             let until = now.instant + self.rules.away;
             let person = person.clone();

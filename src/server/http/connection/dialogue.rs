@@ -44,7 +44,11 @@ impl Connection {
     /// closed for sending, not for reading.
     fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
         metrics::refused(code, id.is_some());
-        if self.outbox.put(Frames::of(&refusal(code, id))).is_ok() {
+        if self
+            .outbox
+            .put_answer(Frames::of(&refusal(code, id)))
+            .is_ok()
+        {
             return;
         }
         match code {
@@ -80,11 +84,11 @@ impl Connection {
                 resume,
             } => self.join(&room, &nickname, resume).await,
             ClientMessage::History { before, limit } => self.history(before, limit).await,
+            ClientMessage::Offer(offer) => self.offer(offer).await,
             other => self.intend(other).await,
         };
         done.map_err(|code| (code, id))
     }
-            ClientMessage::Offer(offer) => self.offer(offer).await,
 
     /// Starts to watch the open rooms.
     fn watch(&mut self) -> Result<(), ErrorCode> {
@@ -94,11 +98,11 @@ impl Connection {
         let mut rooms = self.context.rooms.watch();
         let list = rooms.borrow_and_update().clone();
         self.watching = Some(rooms);
+        self.told_rooms = None;
         self.tell_rooms(&list);
         Ok(())
     }
 
-        self.told_rooms = None;
     /// Tells the open rooms, or what is different of them.
     pub(super) fn tell_rooms(&mut self, list: &Summaries) {
         let told = self.told_rooms.replace(list.number);
@@ -151,12 +155,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Passes on to the room what is its matter.
-    async fn intend(&self, message: ClientMessage) -> Result<(), ErrorCode> {
-        let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
-        seat.intend(intent(message)?).await;
-        Ok(())
-    }
     /// Reads an offer to the SFU, which takes a while, and passes it on to the room.
     async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
         let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
@@ -164,6 +162,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Passes on to the room what is its matter.
+    async fn intend(&self, message: ClientMessage) -> Result<(), ErrorCode> {
+        let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        seat.intend(intent(message)?).await;
+        Ok(())
+    }
 }
 
 /// A message as the room understands it, its texts parsed.
@@ -200,13 +204,13 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
         ClientMessage::Watch
         | ClientMessage::Join { .. }
         | ClientMessage::History { .. }
+        | ClientMessage::Offer(_)
         | ClientMessage::Ping => return Err(ErrorCode::BadMessage),
     })
 }
 
 /// The code of a text that is no chat message.
 fn chat_error(error: NameError) -> ErrorCode {
-        | ClientMessage::Offer(_)
     match error {
         NameError::Empty => ErrorCode::MessageEmpty,
         NameError::TooLong => ErrorCode::MessageTooLong,
