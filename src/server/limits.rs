@@ -119,13 +119,17 @@ pub const TALK_BYTES: Rate = Rate {
     per_second: 82 * 1024,
     burst: 656 * 1024,
 };
-/// Bytes everybody in a room may be told of what is said, by all members together: half of what a
-/// line of 8 Mbit/s takes, and at once what leaves room in a queue of [`OUTBOX_BYTES`].
+/// Bytes everybody in a room of [`ROOM_OF`] people may be told of what is said, by all members
+/// together: half of what a line of 8 Mbit/s takes, and at once what leaves room in a queue of
+/// [`OUTBOX_BYTES`]. A larger room may be told more in proportion: who allows one wants it used.
 pub const ROOM_BYTES: Rate = Rate {
     per_second: 512 * 1024,
     burst: 720 * 1024,
 };
-/// Of these at once, bytes for members who have said little of late, so that a few who say all
+/// The room that [`ROOM_BYTES`] and [`ROOM_OFFERS`] are for: 100 people, the default capacity of
+/// rooms and of calls.
+pub const ROOM_OF: usize = 100;
+/// Of [`ROOM_BYTES`] at once, bytes for members who have said little of late, so that a few who say all
 /// they may leave the others their words. 64 KiB.
 pub const ROOM_RESERVE_BYTES: usize = 64 * 1024;
 /// What "little" is: bytes at once, and a second.
@@ -167,7 +171,8 @@ pub const PERSON_OFFERS: Rate = Rate {
     per_second: 1,
     burst: 12,
 };
-/// Offers of everybody in a room. At once two of each of a hundred people, who move over together.
+/// Offers of everybody in a call of [`ROOM_OF`] people; in a larger one more in proportion. At once
+/// two of each, because all move over together.
 pub const ROOM_OFFERS: Rate = Rate {
     per_second: 20,
     burst: 200,

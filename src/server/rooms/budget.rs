@@ -9,8 +9,8 @@ use crate::{
     protocol::ParticipantId,
     server::limits::{
         ANNOUNCE_RATE, ENVELOPE_BYTES, PAIR_BYTES, PAIR_DESCRIPTIONS, PAIR_DESCRIPTIONS_EVERY,
-        PERSON_OFFERS, ROOM_BYTES, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES, SIGNAL_BYTES_PER_PERSON,
-        SMALL_TALK_BYTES, TALK_BYTES, VIEW_EVERY,
+        PERSON_OFFERS, ROOM_BYTES, ROOM_OF, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES,
+        SIGNAL_BYTES_PER_PERSON, SMALL_TALK_BYTES, TALK_BYTES, VIEW_EVERY,
     },
 };
 use std::{
@@ -35,6 +35,15 @@ impl Bucket {
     /// A full one.
     pub fn new(rate: Rate) -> Self {
         Self::of(f64::from(rate.per_second), f64::from(rate.burst))
+    }
+
+    /// A full one of a rate that is for [`ROOM_OF`] people, for as many as this.
+    pub fn for_people(rate: Rate, people: usize) -> Self {
+        let share = (people as f64 / ROOM_OF as f64).max(1.0);
+        Self::of(
+            f64::from(rate.per_second) * share,
+            f64::from(rate.burst) * share,
+        )
     }
 
     /// A full one of these numbers.
@@ -87,9 +96,9 @@ impl Bucket {
 pub(super) struct Fanout(Bucket);
 
 impl Fanout {
-    /// A full one.
-    pub fn new() -> Self {
-        Self(Bucket::new(ROOM_BYTES))
+    /// A full one of a room that holds so many people.
+    pub fn new(capacity: usize) -> Self {
+        Self(Bucket::for_people(ROOM_BYTES, capacity))
     }
 
     /// Whether the room can still be told this much of a form, which has no member's bucket.
@@ -303,7 +312,7 @@ mod tests {
     #[test]
     fn somebody_who_says_little_is_heard_in_a_room_where_others_say_all_they_may() {
         let now = Instant::now();
-        let mut fanout = Fanout::new();
+        let mut fanout = Fanout::new(100);
         let mut loud: Vec<_> = (0..20).map(|_| Budget::new(2)).collect();
         for _ in 0..40 {
             for budget in &mut loud {
@@ -318,7 +327,7 @@ mod tests {
     #[test]
     fn one_person_alone_says_forty_of_the_longest_messages_at_once() {
         let now = Instant::now();
-        let (mut fanout, mut budget) = (Fanout::new(), Budget::new(2));
+        let (mut fanout, mut budget) = (Fanout::new(100), Budget::new(2));
         let count = (0..60).filter(|_| budget.say(&mut fanout, 16 * 1024 + 256, now));
         assert!(count.count() >= 40);
     }
@@ -331,7 +340,7 @@ mod tests {
         ) {
             let start = Instant::now();
             let mut now = start;
-            let mut fanout = Fanout::new();
+            let mut fanout = Fanout::new(100);
             let mut budgets: Vec<_> = (0..20).map(|_| Budget::new(2)).collect();
             let mut told = 0;
             for (who, cost, wait) in said {

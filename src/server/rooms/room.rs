@@ -117,8 +117,8 @@ impl Room {
             members: Vec::new(),
             away: Vec::new(),
             pending: 0,
-            fanout: Fanout::new(),
-            offers: Bucket::new(ROOM_OFFERS),
+            fanout: Fanout::new(rules.capacity),
+            offers: Bucket::for_people(ROOM_OFFERS, rules.call_capacity),
             mode: match rules.p2p_max {
                 0 => Mode::Sfu,
                 _ => Mode::P2p,
