@@ -2,7 +2,7 @@
 
 use super::js::Listener;
 use super::socket::{Heard, Socket};
-use crate::protocol::{RoomSummary, Rooms};
+use crate::protocol::{RoomName, RoomSummary, RoomsChanged};
 use crate::state::line;
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
@@ -13,6 +13,15 @@ use std::rc::{Rc, Weak};
 // with the welcome page.
 const WATCH: &str = r#"{"type":"watch"}"#;
 const PING: &str = r#"{"type":"ping"}"#;
+
+/// `rooms`, or with `gone` `rooms_changed`.
+#[derive(serde::Deserialize)]
+struct Told {
+    /// All of them, or those that are different.
+    rooms: Vec<RoomSummary>,
+    /// Those that are not in the list any more.
+    gone: Option<Vec<RoomName>>,
+}
 
 /// Watches the open rooms until dropped.
 pub struct Lobby {
@@ -65,12 +74,17 @@ impl Lobby {
             Heard::Open => self.send(WATCH),
             Heard::Closed(_) => self.lost(),
             Heard::Life => {}
-            // The one message of interest; decoding all others would be loaded with
+            // The two messages of interest; decoding all others would be loaded with
             // the welcome page.
             Heard::Frame(frame) => {
-                if let Ok(Rooms { rooms }) = serde_json::from_str(&frame) {
+                if let Ok(Told { rooms, gone }) = serde_json::from_str(&frame) {
                     self.attempts.set(0);
-                    let _ = self.rooms.try_set(Some(rooms));
+                    let _ = self.rooms.try_update(|list| match gone {
+                        None => *list = Some(rooms),
+                        Some(gone) => {
+                            RoomsChanged { rooms, gone }.apply(list.get_or_insert_default());
+                        }
+                    });
                 }
             }
         }

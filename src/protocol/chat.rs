@@ -67,6 +67,22 @@ impl ChatMessage {
         }
     }
 
+    /// Takes in that somebody gave it an emoji or took it back, as event `seq`.
+    pub fn react(&mut self, emoji: &Emoji, from: &ParticipantId, on: bool, seq: Seq) {
+        self.changed = seq;
+        let known = self.reactions.iter_mut().find(|r| r.emoji == *emoji);
+        match (known, on) {
+            (Some(known), true) if !known.by.contains(from) => known.by.push(from.clone()),
+            (Some(_), true) | (None, false) => {}
+            (Some(known), false) => known.by.retain(|by| !from.is_author(by)),
+            (None, true) => self.reactions.push(Reaction {
+                emoji: emoji.clone(),
+                by: vec![from.clone()],
+            }),
+        }
+        self.reactions.retain(|reaction| !reaction.by.is_empty());
+    }
+
     /// The text as people read it; empty once deleted.
     pub fn words(&self) -> &str {
         self.text.as_ref().map_or("", ChatText::as_str)

@@ -46,6 +46,8 @@ pub enum ErrorCode {
     NotInCall,
     /// The addressed participant is not in this call (any more).
     NoSuchPerson,
+    /// Somebody else cannot take more just now; the refused signal may be sent again later.
+    Busy,
     /// A description or candidate larger than the server routes.
     SignalTooLong,
     /// An offer the SFU cannot make sense of, or one out of turn.

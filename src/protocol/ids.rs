@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A person in a room, `p_` and 16 letters. Public: everybody in the room sees it.
+/// A person in a room, `p_` and 26 letters (16 in messages of former versions). Public: everybody in the room sees it.
 ///
 /// The server derives it from the secret [`SessionToken`], so that whoever comes
 /// back with the token is the same participant, after a restart too.
@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct ParticipantId(String);
 
 impl ParticipantId {
-    /// Longest accepted text, in bytes; ours are 18 long.
+    /// Longest accepted text, in bytes; ours are 28 long.
     const MAX_BYTES: usize = 64;
+    /// Length of the ids that former versions gave, in bytes: the same letters, cut at 80 bits.
+    const FORMER_BYTES: usize = 18;
 
     /// Parses an id from the wire.
     ///
@@ -42,6 +44,18 @@ impl ParticipantId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether `stored`, found in a log, is this person: the same id, or the one that a former
+    /// version derived from the same session. Such an id is exactly 16 letters long, so no
+    /// part of a longer one is ever taken for it.
+    pub fn is_author(&self, stored: &Self) -> bool {
+        self == stored || stored.0 == self.former()
+    }
+
+    /// The id that a former version gave the same person, as text.
+    pub fn former(&self) -> &str {
+        self.0.get(..Self::FORMER_BYTES).unwrap_or_default()
     }
 
     /// The last four characters, to tell people of the same nickname apart.

@@ -32,7 +32,7 @@ pub use names::{
     ChatText, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS, NameError, Nickname,
     RoomName,
 };
-pub use server::{Joined, Person, RoomSummary, Rooms, ServerMessage};
+pub use server::{Joined, Person, RoomSummary, Rooms, RoomsChanged, ServerMessage};
 
 /// Largest frame and message in either direction, in bytes.
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;

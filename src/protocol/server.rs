@@ -1,9 +1,9 @@
 //! What the server says.
 
 use super::{
-    CallPerson, ChatMessage, Codec, Devices, Epoch, ErrorCode, IceServer, Leg, MessageId, Mode,
-    Nickname, ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal, Slot, Source,
-    Speaker,
+    CallPerson, ChatMessage, Codec, Devices, Emoji, Epoch, ErrorCode, IceServer, Leg, MessageId,
+    Mode, Nickname, ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal, Slot,
+    Source, Speaker,
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
-    /// The open rooms, fullest first; sent after `watch` and whenever they change.
+    /// The open rooms, fullest first; the answer to `watch`.
     Rooms(Rooms),
+    /// What is different of the open rooms.
+    RoomsChanged(RoomsChanged),
     /// The answer to `join`: the room as it is.
     Joined(Joined),
     /// Something was said. The author's own copy is the acknowledgement.
@@ -24,6 +26,20 @@ pub enum ServerMessage {
         seq: Seq,
         /// The whole message as it is now.
         message: ChatMessage,
+    },
+    /// Somebody gave a message an emoji, or took it back: an event like `changed`, told without
+    /// the message.
+    Reaction {
+        /// The place of this event in the room's order.
+        seq: Seq,
+        /// Which message.
+        id: MessageId,
+        /// Which emoji.
+        emoji: Emoji,
+        /// Who.
+        from: ParticipantId,
+        /// Whether it is given.
+        on: bool,
     },
     /// Somebody is typing.
     Typing {
@@ -194,6 +210,32 @@ fn is_false(flag: &bool) -> bool {
 pub struct Rooms {
     /// Fullest first, at most 100.
     pub rooms: Vec<RoomSummary>,
+}
+
+/// What is different of the open rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomsChanged {
+    /// Rooms with other numbers, or that are new in the list.
+    pub rooms: Vec<RoomSummary>,
+    /// Rooms that are not in the list any more.
+    pub gone: Vec<RoomName>,
+}
+
+impl RoomsChanged {
+    /// Makes the change in a list that is in order, and keeps it so: fullest first, then by
+    /// name.
+    pub fn apply(self, list: &mut Vec<RoomSummary>) {
+        let changed = |known: &RoomSummary| {
+            self.gone.contains(&known.name) || self.rooms.iter().any(|r| r.name == known.name)
+        };
+        list.retain(|known| !changed(known));
+        for room in self.rooms {
+            let comes_before =
+                |known: &RoomSummary| (known.people, &room.name) > (room.people, &known.name);
+            let place = list.iter().position(|known| !comes_before(known));
+            list.insert(place.unwrap_or(list.len()), room);
+        }
+    }
 }
 
 /// The room as it is when one comes in.

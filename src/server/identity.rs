@@ -7,8 +7,9 @@ use crate::protocol::{Epoch, ParticipantId, SessionToken};
 use rand::Rng;
 use sha2::{Digest, Sha256};
 
-/// Letters of a participant id after `p_`: 80 bits, beyond finding a second token for an id.
-const ID_LETTERS: usize = 16;
+/// Letters of a participant id after `p_`: 130 bits of a hash, so that nobody finds a token
+/// for one of many ids either.
+const ID_LETTERS: usize = 26;
 /// RFC 4648 base32, in lower case.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// RFC 4648 base64url.
@@ -79,7 +80,7 @@ mod tests {
         let token = SessionToken::parse("AAAAAAAAAAAAAAAAAAAAAA").expect("valid");
         let id = participant_id(&token);
         assert_eq!(id, participant_id(&token));
-        assert_eq!(id.as_str().len(), 18);
+        assert_eq!(id.as_str().len(), 28, "128 bits at least");
         assert_ne!(id, participant_id(&new_session_token()));
     }
 

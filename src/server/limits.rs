@@ -5,9 +5,21 @@
 
 use std::time::Duration;
 
-/// Frames waiting for one socket before it counts as too slow. 256: trust P9.
+/// Frames waiting for one socket that does not read before it counts as too slow. 256: trust P9.
 pub const OUTBOX_FRAMES: usize = 256;
-/// Bytes waiting for one socket before it counts as too slow. 1 MiB: trust P9.
+/// Frames waiting for one socket that reads before it counts as too slow. 4096: more than a
+/// hundred people can make who do all they may at once.
+pub const READER_FRAMES: usize = 4096;
+/// Bytes waiting for one socket that reads before it counts as too slow. 4 MiB, for the same
+/// reason. What rooms are told is shared by all their sockets, so this is memory of a room.
+pub const READER_BYTES: usize = 4 * 1024 * 1024;
+/// Within which a socket has taken something, where it counts as one that reads. 2 s.
+pub const READS_WITHIN: Duration = Duration::from_secs(2);
+/// Frames waiting for one socket beyond which no signal of others is put beside them.
+pub const RELAYED_FRAMES: usize = 128;
+/// Bytes waiting for one socket beyond which no signal of others is put beside them. 256 KiB.
+pub const RELAYED_BYTES: usize = 256 * 1024;
+/// Bytes waiting for one socket that does not read before it counts as too slow. 1 MiB: trust P9.
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Sockets the process holds. 20 000 at some 30 KiB each stay under 1 GiB.
 pub const MAX_SOCKETS: usize = 20_000;
@@ -33,6 +45,9 @@ pub const CROWDED_PATIENCE: Duration = Duration::from_millis(30);
 /// Bytes for everybody in a room that do not wait for more. 16 KiB: a small part of what a socket's
 /// queue holds.
 pub const GATHER_BYTES: usize = 16 * 1024;
+/// How long a reaction waits for more of them, unless something else is told meanwhile. 250 ms:
+/// nobody waits for a reaction.
+pub const REACTIONS_GATHER: Duration = Duration::from_millis(250);
 /// Letters waiting for one room. Whoever writes the next one waits.
 pub const ROOM_MAILBOX: usize = 1024;
 /// Messages of one room on their way to the disk; the next one is refused.
@@ -101,6 +116,74 @@ pub const POST_RATE: Rate = Rate {
     burst: 100,
 };
 
+/// Bytes one member of a room may have everybody told. At once 656 KiB: forty messages of the
+/// longest text with their envelopes; a second 82 KiB: five of them, as the contract promises.
+pub const TALK_BYTES: Rate = Rate {
+    per_second: 82 * 1024,
+    burst: 656 * 1024,
+};
+/// Bytes everybody in a room of [`ROOM_OF`] people may be told of what is said, by all members
+/// together: half of what a line of 8 Mbit/s takes, and at once what leaves room in a queue of
+/// [`OUTBOX_BYTES`]. A larger room may be told more in proportion: who allows one wants it used.
+pub const ROOM_BYTES: Rate = Rate {
+    per_second: 512 * 1024,
+    burst: 720 * 1024,
+};
+/// The room that [`ROOM_BYTES`] and [`ROOM_OFFERS`] are for: 100 people, the default capacity of
+/// rooms and of calls.
+pub const ROOM_OF: usize = 100;
+/// Of [`ROOM_BYTES`] at once, bytes for members who have said little of late, so that a few who say all
+/// they may leave the others their words. 64 KiB.
+pub const ROOM_RESERVE_BYTES: usize = 64 * 1024;
+/// What "little" is: bytes at once, and a second.
+pub const SMALL_TALK_BYTES: Rate = Rate {
+    per_second: 2 * 1024,
+    burst: 16 * 1024,
+};
+/// Bytes of a message beside its text: ids, names, times.
+pub const ENVELOPE_BYTES: usize = 384;
+/// Bytes of the reactions a message may have, which an edit tells again: 200 of them.
+pub const REACTIONS_BYTES: usize = 24 * 1024;
+/// Changes of one member that everybody is told: nickname, devices, entering the call. More are
+/// refused; nobody's hand is faster.
+pub const ANNOUNCE_RATE: Rate = Rate {
+    per_second: 5,
+    burst: 20,
+};
+/// Bytes of signals one person in a call may send, to all others together.
+pub const SIGNAL_BYTES: Rate = Rate {
+    per_second: 64 * 1024,
+    burst: 256 * 1024,
+};
+/// Bytes of signals at once for each person a mesh may have, where that is more: an offer of
+/// 8 KB and twenty candidates of 300 bytes.
+pub const SIGNAL_BYTES_PER_PERSON: u32 = 16 * 1024;
+/// Bytes of signals from one person to one other: two of the longest descriptions at once.
+pub const PAIR_BYTES: Rate = Rate {
+    per_second: 16 * 1024,
+    burst: 112 * 1024,
+};
+/// Descriptions from one person to one other that the other has not answered. 3: a first offer,
+/// its repetition after a lost line, and an ICE restart.
+pub const PAIR_DESCRIPTIONS: u32 = 3;
+/// After which one of these counts as lost, and another may go. 2 s.
+pub const PAIR_DESCRIPTIONS_EVERY: Duration = Duration::from_secs(2);
+/// Offers of one person to the SFU, whatever their sockets: a first one, more slots as more
+/// people come, and ICE restarts.
+pub const PERSON_OFFERS: Rate = Rate {
+    per_second: 1,
+    burst: 12,
+};
+/// Offers of everybody in a call of [`ROOM_OF`] people; in a larger one more in proportion. At once
+/// two of each, because all move over together.
+pub const ROOM_OFFERS: Rate = Rate {
+    per_second: 20,
+    burst: 200,
+};
+/// How often the SFU is told what is on one person's screen. 100 ms: what comes in between is
+/// told then.
+pub const VIEW_EVERY: Duration = Duration::from_millis(100);
+
 /// The durations a test shortens. Everybody else takes the default.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
@@ -132,7 +215,7 @@ pub struct Timing {
     /// How long an answer may wait for a reader who takes nothing; whoever takes less than
     /// [`MIN_ANSWER_RATE`] uses that up. Default 30 s.
     pub answer_within: Duration,
-    /// Between two lists of open rooms. Default 250 ms.
+    /// Between two lists of open rooms. Default 1 s.
     pub summaries_every: Duration,
     /// For telling a socket why it is closed. Default 2 s.
     pub close_within: Duration,
@@ -160,7 +243,7 @@ impl Default for Timing {
             reserved_head_within: Duration::from_secs(3),
             body_within: Duration::from_secs(30),
             answer_within: Duration::from_secs(30),
-            summaries_every: Duration::from_millis(250),
+            summaries_every: Duration::from_secs(1),
             close_within: Duration::from_secs(2),
             move_back_after: Duration::from_secs(5),
             sweep_every: Duration::from_secs(60 * 60),

@@ -15,7 +15,6 @@ use std::{
     fmt::Write,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::SystemTime,
 };
 use tokio_rustls::rustls::{
     ServerConfig,
@@ -120,17 +119,17 @@ fn room_tag(room: &RoomName) -> String {
 
 impl Relays for Embedded {
     fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer> {
-        let now = SystemTime::now();
-        let credentials = self.turn.credentials(id.as_str(), &room_tag(room), now);
-        vec![IceServer {
+        let credentials = self.turn.credentials(id.as_str(), &room_tag(room));
+        let servers = credentials.map(|credentials| IceServer {
             urls: self.urls.clone(),
             username: Some(credentials.username),
             credential: Some(credentials.password),
-        }]
+        });
+        servers.into_iter().collect()
     }
 
-    fn forget(&self, id: &ParticipantId) {
-        self.turn.forget(id.as_str());
+    fn forget(&self, room: &RoomName, id: &ParticipantId) {
+        self.turn.forget(id.as_str(), &room_tag(room));
     }
 
     fn write_metrics(&self, text: &mut String) {

@@ -178,7 +178,24 @@ impl CallState {
             } if self.stage != CallStage::Out => {
                 self.stage = CallStage::Full;
             }
-            _ => return false,
+            ServerMessage::Rooms(_)
+            | ServerMessage::RoomsChanged(_)
+            | ServerMessage::Chat(_)
+            | ServerMessage::Changed { .. }
+            | ServerMessage::Reaction { .. }
+            | ServerMessage::Typing { .. }
+            | ServerMessage::Entered { .. }
+            | ServerMessage::Renamed { .. }
+            | ServerMessage::Left { .. }
+            | ServerMessage::History { .. }
+            | ServerMessage::Answer { .. }
+            | ServerMessage::MediaClosed { .. }
+            | ServerMessage::Slots { .. }
+            | ServerMessage::Layers { .. }
+            | ServerMessage::Codec { .. }
+            | ServerMessage::Signal { .. }
+            | ServerMessage::Error { .. }
+            | ServerMessage::Pong => return false,
         }
         true
     }

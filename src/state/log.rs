@@ -6,8 +6,8 @@
 
 use super::Position;
 use crate::protocol::{
-    ChatMessage, ChatText, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Person, Seq,
-    ServerMessage,
+    ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Person,
+    Seq, ServerMessage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -31,8 +31,34 @@ pub struct Log {
     /// Changes of messages that are not shown, newest last: they count for pages of older
     /// messages that were read before the change and come after it.
     late: VecDeque<ChatMessage>,
+    /// Reactions to messages that are not shown, newest last, for the same reason.
+    late_reactions: VecDeque<LateReaction>,
     /// How many notices were ever made; numbers the next one.
     notices_made: u64,
+}
+
+/// A reaction to a message that is not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LateReaction {
+    /// Which event it was.
+    seq: Seq,
+    /// To which message.
+    id: MessageId,
+    /// Which emoji.
+    emoji: Emoji,
+    /// Whose.
+    from: ParticipantId,
+    /// Whether it was given.
+    on: bool,
+}
+
+impl LateReaction {
+    /// Makes it part of its message, unless the message knows of it.
+    fn add_to(&self, message: &mut ChatMessage) {
+        if message.changed < self.seq {
+            message.react(&self.emoji, &self.from, self.on, self.seq);
+        }
+    }
 }
 
 /// One entry of the log.
@@ -148,6 +174,19 @@ impl Log {
             ServerMessage::Joined(joined) => self.join(joined),
             ServerMessage::Chat(message) => self.hear(message),
             ServerMessage::Changed { message, .. } => self.change(message),
+            ServerMessage::Reaction {
+                seq,
+                id,
+                emoji,
+                from,
+                on,
+            } => self.react(LateReaction {
+                seq: *seq,
+                id: *id,
+                emoji: emoji.clone(),
+                from: from.clone(),
+                on: *on,
+            }),
             ServerMessage::History { messages, more } => self.prepend(messages, *more),
             // Who was away for a moment is no news, and that they left is none any more.
             ServerMessage::Entered {
@@ -167,7 +206,25 @@ impl Log {
             ServerMessage::Error {
                 code, id: Some(id), ..
             } => self.refuse(*id, *code),
-            _ => false,
+            ServerMessage::Rooms(_)
+            | ServerMessage::RoomsChanged(_)
+            | ServerMessage::Typing { .. }
+            | ServerMessage::Gone { .. }
+            | ServerMessage::Call { .. }
+            | ServerMessage::Moved { .. }
+            | ServerMessage::Answer { .. }
+            | ServerMessage::MediaClosed { .. }
+            | ServerMessage::Slots { .. }
+            | ServerMessage::Layers { .. }
+            | ServerMessage::Codec { .. }
+            | ServerMessage::Speakers { .. }
+            | ServerMessage::Qualities { .. }
+            | ServerMessage::CallEntered { .. }
+            | ServerMessage::CallLeft { .. }
+            | ServerMessage::Devices { .. }
+            | ServerMessage::Signal { .. }
+            | ServerMessage::Error { .. }
+            | ServerMessage::Pong => false,
         }
     }
 
@@ -177,6 +234,7 @@ impl Log {
         if !joined.resumed {
             self.entries.clear();
             self.late.clear();
+            self.late_reactions.clear();
             self.more = joined.more;
         }
         for message in &joined.history {
@@ -198,10 +256,14 @@ impl Log {
         self.reach(message.seq);
         // A page that was read before a change does not undo it.
         let newer = self.late.iter().find(|late| late.id == message.id);
-        let message = newer
+        let mut message = newer
             .filter(|late| late.changed > message.changed)
             .cloned()
             .unwrap_or_else(|| message.clone());
+        let id = message.id;
+        for late in self.late_reactions.iter().filter(|late| late.id == id) {
+            late.add_to(&mut message);
+        }
         // A new message is nearly always the newest: look from the end.
         let place = self
             .entries
@@ -237,6 +299,25 @@ impl Log {
                 self.late.push_back(message.clone());
                 while self.late.len() > MAX_LATE {
                     self.late.pop_front();
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes in a reaction.
+    fn react(&mut self, reaction: LateReaction) -> bool {
+        self.reach(reaction.seq);
+        let known = self.entries.iter_mut().rev().find_map(|entry| match entry {
+            Entry::Message(known) if known.id == reaction.id => Some(known),
+            _ => None,
+        });
+        match known {
+            Some(known) => reaction.add_to(known),
+            None => {
+                self.late_reactions.push_back(reaction);
+                while self.late_reactions.len() > MAX_LATE {
+                    self.late_reactions.pop_front();
                 }
             }
         }

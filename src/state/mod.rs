@@ -59,7 +59,30 @@ impl Typing {
             ServerMessage::Chat(message) => self.stop(&message.from.id),
             ServerMessage::Left { person, .. } => self.stop(&person.id),
             ServerMessage::Joined(_) => !std::mem::take(&mut self.0).is_empty(),
-            _ => false,
+            ServerMessage::Rooms(_)
+            | ServerMessage::RoomsChanged(_)
+            | ServerMessage::Changed { .. }
+            | ServerMessage::Reaction { .. }
+            | ServerMessage::Typing { .. }
+            | ServerMessage::Entered { .. }
+            | ServerMessage::Renamed { .. }
+            | ServerMessage::Gone { .. }
+            | ServerMessage::History { .. }
+            | ServerMessage::Call { .. }
+            | ServerMessage::Moved { .. }
+            | ServerMessage::Answer { .. }
+            | ServerMessage::MediaClosed { .. }
+            | ServerMessage::Slots { .. }
+            | ServerMessage::Layers { .. }
+            | ServerMessage::Codec { .. }
+            | ServerMessage::Speakers { .. }
+            | ServerMessage::Qualities { .. }
+            | ServerMessage::CallEntered { .. }
+            | ServerMessage::CallLeft { .. }
+            | ServerMessage::Devices { .. }
+            | ServerMessage::Signal { .. }
+            | ServerMessage::Error { .. }
+            | ServerMessage::Pong => false,
         }
     }
 
@@ -112,7 +135,7 @@ impl People {
 
     /// Whether this is oneself.
     pub fn is_me(&self, id: &ParticipantId) -> bool {
-        self.me.as_ref() == Some(id)
+        self.me.as_ref().is_some_and(|me| me.is_author(id))
     }
 
     /// Takes in what a message says of people. True where anything changed.
@@ -122,7 +145,29 @@ impl People {
             ServerMessage::Entered { person, .. } => self.enter(person),
             ServerMessage::Renamed { person, .. } => self.rename(person),
             ServerMessage::Left { person, .. } => self.leave(&person.id),
-            _ => false,
+            ServerMessage::Rooms(_)
+            | ServerMessage::RoomsChanged(_)
+            | ServerMessage::Chat(_)
+            | ServerMessage::Changed { .. }
+            | ServerMessage::Reaction { .. }
+            | ServerMessage::Typing { .. }
+            | ServerMessage::Gone { .. }
+            | ServerMessage::History { .. }
+            | ServerMessage::Call { .. }
+            | ServerMessage::Moved { .. }
+            | ServerMessage::Answer { .. }
+            | ServerMessage::MediaClosed { .. }
+            | ServerMessage::Slots { .. }
+            | ServerMessage::Layers { .. }
+            | ServerMessage::Codec { .. }
+            | ServerMessage::Speakers { .. }
+            | ServerMessage::Qualities { .. }
+            | ServerMessage::CallEntered { .. }
+            | ServerMessage::CallLeft { .. }
+            | ServerMessage::Devices { .. }
+            | ServerMessage::Signal { .. }
+            | ServerMessage::Error { .. }
+            | ServerMessage::Pong => false,
         }
     }
 

@@ -334,7 +334,7 @@ impl Draw<'_> {
         ReactionRow {
             emoji: reaction.emoji.clone(),
             count: reaction.by.len(),
-            mine: me.is_some_and(|me| reaction.by.contains(me)),
+            mine: me.is_some_and(|me| reaction.by.iter().any(|by| me.is_author(by))),
         }
     }
 }

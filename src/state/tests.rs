@@ -323,6 +323,45 @@ fn a_change_takes_the_place_of_what_was_said_also_when_an_older_page_comes_late(
 }
 
 #[test]
+fn a_reaction_becomes_part_of_its_message_once_also_when_the_page_that_brings_it_comes_late() {
+    let reaction = |to: &ChatMessage, event: u64, on: bool| ServerMessage::Reaction {
+        seq: event,
+        id: to.id,
+        emoji: crate::protocol::Emoji::parse("👍").expect("valid"),
+        from: person("Ben").id,
+        on,
+    };
+    let given = |state: &RoomState, place: usize| {
+        let message = state.log.messages().nth(place).expect("shown");
+        message.reactions.first().map_or(0, |first| first.by.len())
+    };
+    let mut state = in_room();
+    let message = state.log.messages().next().expect("shown").clone();
+    for _ in 0..2 {
+        state.apply(&reaction(&message, 5, true));
+    }
+    assert_eq!(given(&state, 0), 1);
+    assert_eq!(state.log.position.as_ref().map(|at| at.seq), Some(5));
+    state.apply(&reaction(&message, 6, false));
+    assert_eq!(given(&state, 0), 0);
+    state.apply(&reaction(&message, 5, true));
+    assert_eq!(
+        given(&state, 0),
+        0,
+        "what was told before is not done again"
+    );
+
+    // Of a message further up: the page that brings it was read before the reaction.
+    let mut state = RoomState::default();
+    state.apply(&joined(false, 9, vec![said(9, "Ben")]));
+    state.apply(&reaction(&said(3, "Ben"), 10, true));
+    let more = false;
+    let messages = vec![said(3, "Ben")];
+    state.apply(&ServerMessage::History { messages, more });
+    assert_eq!(given(&state, 0), 1);
+}
+
+#[test]
 fn a_jump_to_the_end_draws_what_one_sees_first_and_the_rest_bit_by_bit() {
     let mut window = Window::default();
     assert_eq!(window.range(1_000), 700..1_000);

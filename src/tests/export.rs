@@ -34,7 +34,7 @@ async fn a_conversation_is_written_for_programs_and_for_people() {
         on,
     })
     .await;
-    ann.waits_for(|message| matches!(message, ServerMessage::Changed { .. }).then_some(()))
+    ann.waits_for(|message| matches!(message, ServerMessage::Reaction { .. }).then_some(()))
         .await;
     for number in 0..30 {
         ann.says(&format!("more {number}")).await;

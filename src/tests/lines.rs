@@ -180,8 +180,8 @@ async fn stuck_clients_do_not_keep_the_server_from_stopping() {
     drop(stuck);
 }
 
-/// Two senders of 290 offers of 47 KiB to somebody who reads none: more than the kernel's
-/// buffers hold. All of them are gone afterwards.
+/// Two senders of 290 offers of 47 KiB to somebody who reads none. What gets through fills a
+/// part of its queue, and what it does not answer are pings. All of them are gone afterwards.
 async fn overwhelm(app: &TestApp, slow: &mut Client) {
     slow.enters_call(9).await;
     let sdp = "x".repeat(47 * 1024);

@@ -370,12 +370,10 @@ async fn a_slot_that_became_free_while_the_socket_was_down_is_told_to_be_free() 
     ben.until("every slot is free", free).await;
 }
 
-/// Somebody's line breaks, and everybody else knows; what they were joined as.
-async fn loses_their_line(app: &TestApp, guest: &mut Guest, other: &mut Guest) -> Joined {
+/// Somebody's line breaks; what they were joined as.
+async fn loses_their_line(app: &TestApp, guest: &mut Guest) -> Joined {
     let was = guest.client.joined().clone();
     drop(std::mem::replace(&mut guest.client, app.connect().await));
-    let away = |m| matches!(m, ServerMessage::CallLeft { away: true, .. }).then_some(());
-    other.client.waits_for(away).await;
     was
 }
 
@@ -392,7 +390,7 @@ fn soon_away() -> Timing {
 async fn whoever_comes_back_for_another_stay_is_seen_though_their_former_media_never_ended() {
     let app = TestApp::start_with(soon_away(), &["--p2p-max", "0"]).await;
     let (mut ann, mut ben) = seen(&app).await;
-    let was = loses_their_line(&app, &mut ann, &mut ben).await;
+    let was = loses_their_line(&app, &mut ann).await;
     // Their program was started again: nothing of the former connection says goodbye.
     let client = app.resume("team", "Ann", &was, 0).await;
     let mut again = Guest::enters_as(client, 2, &[str0m::format::Codec::Vp8]).await;
@@ -403,7 +401,7 @@ async fn whoever_comes_back_for_another_stay_is_seen_though_their_former_media_n
 }
 
 #[tokio::test]
-async fn a_call_stays_with_the_server_for_whoever_has_lost_their_line_only() {
+async fn whoever_has_lost_their_line_only_is_in_the_lists_for_as_long_as_their_media_comes() {
     let app = TestApp::start_with(soon_away(), &["--p2p-max", "2"]).await;
     let mut ann = Guest::enters(&app, "team", "Ann").await;
     let mut ben = Guest::enters(&app, "team", "Ben").await;
@@ -416,7 +414,7 @@ async fn a_call_stays_with_the_server_for_whoever_has_lost_their_line_only() {
     }
     ben.wants(&[&cem.id()]).await;
     ben.sees(&mut cem, 1).await;
-    loses_their_line(&app, &mut cem, &mut ben).await;
+    loses_their_line(&app, &mut cem).await;
     let back = |guest: &Guest| {
         let back = ServerMessage::Moved { mode: Mode::P2p };
         guest.heard.contains(&back)
@@ -426,9 +424,76 @@ async fn a_call_stays_with_the_server_for_whoever_has_lost_their_line_only() {
         ben.lives(Duration::from_millis(100)).await;
     }
     assert!(!back(&ben), "Cem is seen and heard");
+    let left = |guest: &Guest| {
+        let gone = |m: &ServerMessage| {
+            matches!(
+                m,
+                ServerMessage::Left { .. } | ServerMessage::CallLeft { .. }
+            )
+        };
+        guest.heard.iter().any(gone)
+    };
+    assert!(!left(&ben), "nobody is told that Cem is gone");
+    let late = app.join("team", "Late").await;
+    assert_eq!(late.joined().call.len(), 3, "nor does a list say so");
     cem.rtc.disconnect();
     let _ = cem.tries_to_go_on().await;
     ben.until("two move back", |ben| back(ben)).await;
+    assert!(left(&ben));
+}
+
+/// Somebody in a call of their own who offers one connection after the other, as fast as they
+/// may, and takes in what they are told; how many offers were answered.
+async fn offers_without_end(app: &TestApp, number: usize) -> usize {
+    let mut eve = app.join("crowd", &format!("Eve {number}")).await;
+    eve.enters_call(1).await;
+    let offer = MediaOffer {
+        connection: 0,
+        n: 1,
+        sdp: include_str!("corpus/offer.sdp").to_owned(),
+        tracks: vec![],
+    };
+    for connection in 1..=20 {
+        let offer = MediaOffer {
+            connection,
+            ..offer.clone()
+        };
+        eve.sends(&ClientMessage::Offer(offer)).await;
+    }
+    let answered = |message: &ServerMessage| matches!(message, ServerMessage::Answer { .. });
+    let heard = eve.hears_until_now().await;
+    heard.into_iter().filter(answered).count()
+}
+
+#[tokio::test]
+async fn pictures_go_on_and_an_honest_offer_is_answered_while_twenty_sockets_offer_all_they_may() {
+    let app = app().await;
+    let (mut ann, mut ben) = seen(&app).await;
+    let mut marks = 0;
+    let flood = async {
+        let eves = (0..20).map(|number| offers_without_end(&app, number));
+        let answered = futures::future::join_all(eves).await;
+        answered.into_iter().sum::<usize>()
+    };
+    let honest = Guest::connects(&app, "garden", "Cem");
+    tokio::pin!(flood, honest);
+    let (mut answered, mut connected) = (None, false);
+    while answered.is_none() || !connected {
+        tokio::select! {
+            biased;
+            count = &mut flood, if answered.is_none() => answered = Some(count),
+            _ = &mut honest, if !connected => connected = true,
+            () = async {
+                marks += 1;
+                ben.sees(&mut ann, 2 + (marks % 200) as u8).await;
+            } => {}
+        }
+    }
+    assert!(
+        answered.unwrap_or_default() > 0,
+        "the flood came to the SFU"
+    );
+    assert!(marks > 5, "{marks} pictures");
 }
 
 #[tokio::test]

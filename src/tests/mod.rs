@@ -10,6 +10,7 @@ mod call;
 mod export;
 mod faults;
 mod files;
+mod flood;
 mod fuzz;
 mod guest;
 mod harness;

@@ -223,11 +223,13 @@ async fn whoever_watches_is_told_the_open_rooms_fullest_first_until_they_are_emp
     let ann = app.join("b", "Ann").await;
     let ben = app.join("a", "Ben").await;
     let _cem = app.join("a", "Cem").await;
-    let shown = |message: ServerMessage| match message {
-        ServerMessage::Rooms(Rooms { rooms }) => {
-            let row = rooms
+    let mut list = Vec::new();
+    let mut shown = |message: ServerMessage| match message {
+        ServerMessage::RoomsChanged(change) => {
+            change.apply(&mut list);
+            let row = list
                 .iter()
-                .map(|room| (room.name.to_string(), room.people));
+                .map(|room: &crate::protocol::RoomSummary| (room.name.to_string(), room.people));
             Some(row.collect::<Vec<_>>())
         }
         other => panic!("{other:?}"),
@@ -370,9 +372,13 @@ async fn an_edit_a_reaction_and_a_deletion_reach_everybody_and_whoever_was_away(
         on: true,
     })
     .await;
-    let liked = ann.sees_changed().await;
-    assert_eq!(liked.reactions[0].by, [ben.id()]);
-    assert_eq!(ben.sees_changed().await, liked);
+    let reaction = |message| match message {
+        ServerMessage::Reaction { id, from, on, .. } => Some((id, from, on)),
+        _ => None,
+    };
+    let liked = ann.waits_for(reaction).await;
+    assert_eq!(liked, (id, ben.id(), true));
+    assert_eq!(ben.waits_for(reaction).await, liked);
     ben.sends(&ClientMessage::Delete { id }).await;
     assert_eq!(ben.is_refused().await, (ErrorCode::NotYours, Some(id)));
     ann.sends(&ClientMessage::Delete { id }).await;

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person, RoomName, ServerMessage},
     server::{
+        error::refusal,
         metrics,
         net::{RareWarning, warning},
         sfu::{self, MediaHandle},
@@ -258,6 +259,13 @@ impl Actor {
                 self.forget_relays(&message);
                 slow.extend(self.links.broadcast(&message, except));
             }
+            Effect::Relay { from, to, message } => {
+                let (behind, relayed) = self.links.relay(to, &message);
+                slow.extend(behind);
+                if relayed.is_err() {
+                    slow.extend(self.links.send(from, &refusal(ErrorCode::Busy, None)));
+                }
+            }
             Effect::Whisper { message, except } => {
                 slow.extend(self.links.whisper(&message, except));
             }
@@ -291,14 +299,23 @@ impl Actor {
         }
     }
 
-    /// Nothing is relayed any more for whoever has left the call.
+    /// Nothing is relayed any more for whoever has left the call, or is not expected back.
+    /// Whoever is only away may still talk browser to browser.
     fn forget_relays(&self, message: &ServerMessage) {
         if let ServerMessage::CallLeft {
             id, away: false, ..
+        }
+        | ServerMessage::Gone {
+            person: Person { id, .. },
+        }
+        | ServerMessage::Left {
+            person: Person { id, .. },
+            away: false,
+            ..
         } = message
             && let Some(relays) = self.rooms.relays()
         {
-            relays.forget(id);
+            relays.forget(&self.name, id);
         }
     }
 
@@ -323,10 +340,14 @@ impl Actor {
 
     /// Hands a change to the writer without waiting for it.
     fn change(&mut self, link: LinkId, change: Change) {
-        let (rooms, name, id) = (self.rooms.clone(), self.name.clone(), change.id);
+        let (rooms, name) = (self.rooms.clone(), self.name.clone());
         self.commits.push_back(Box::pin(async move {
-            let answer = rooms.change(&name, change).await.ok();
-            Command::Changed { link, id, answer }
+            let answer = rooms.change(&name, change.clone()).await.ok();
+            Command::Changed {
+                link,
+                change,
+                answer,
+            }
         }));
     }
 }

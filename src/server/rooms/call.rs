@@ -4,13 +4,14 @@
 //! signal passes only from somebody in the call to exactly the stay it names.
 
 use super::{
+    budget::json_len,
     command::{Effect, Intent, LinkId, Now},
     media::Connection,
     room::{Line, Room, everybody, others},
 };
 use crate::{
     protocol::{CallPerson, Devices, ErrorCode, Leg, ParticipantId, ServerMessage, Signal},
-    server::error::refusal,
+    server::{error::refusal, limits::ENVELOPE_BYTES},
 };
 
 /// Somebody's stay in the call.
@@ -49,12 +50,14 @@ impl Room {
         match intent {
             Intent::EnterCall { leg, devices } => self.enter_call(place, link, leg, devices, now),
             Intent::LeaveCall => self.leave_call(place, now),
-            Intent::Devices(devices) => self.switch(place, link, devices),
-            Intent::Signal { to, leg, signal } => self.route(place, link, &to, leg, signal),
-            Intent::Offer(offer) => self.offer(place, link, offer),
+            Intent::Devices(devices) => self.switch(place, link, devices, now),
+            Intent::Signal { to, leg, signal } => self.route(place, link, &to, leg, signal, now),
+            Intent::Offer(offer) => self.offer(place, link, offer, now),
             Intent::HangUp { connection } => self.close_connection(place, connection),
-            Intent::View(wanted) => self.view(place, wanted),
-            _ => Vec::new(),
+            Intent::View(wanted) => self.view(place, wanted, now),
+            Intent::Chat { .. } | Intent::Change { .. } | Intent::Typing | Intent::Rename(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -68,6 +71,13 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         let former = self.members[place].call;
+        if former.is_none_or(|stay| (stay.leg, stay.devices) != (leg, devices))
+            && !self.members[place]
+                .budget
+                .announce(&mut self.fanout, now.instant)
+        {
+            return refuse(link, ErrorCode::TooManyMessages);
+        }
         if former.is_none() && self.call().len() >= self.rules.call_capacity {
             return refuse(link, ErrorCode::CallFull);
         }
@@ -75,11 +85,8 @@ impl Room {
         if former.is_some_and(|stay| stay.leg != leg) {
             effects.extend(self.hang_up(place, false));
         }
-        let kept = self.members[place].call.and_then(|stay| stay.connection);
-        let connection = kept.or_else(|| self.take_back(place, leg));
-        // What is left was kept for another stay, and would stand in the way of this one.
+        let connection = self.members[place].call.and_then(|stay| stay.connection);
         let id = self.members[place].person.id.clone();
-        effects.extend(self.give_up(&id));
         self.members[place].call = Some(Stay {
             leg,
             devices,
@@ -120,46 +127,45 @@ impl Room {
         effects
     }
 
-    /// Ends the stay of whoever is in the call; `away` where only their line is down: then
-    /// their media goes on by itself, for as long as it comes.
+    /// Ends the stay of whoever is in the call; `away` where only their line is down: what runs
+    /// browser to browser goes on by itself then.
     pub(super) fn hang_up(&mut self, place: usize, away: bool) -> Vec<Effect> {
         let member = &mut self.members[place];
         let Some(stay) = member.call.take() else {
             return Vec::new();
         };
         let (id, leg) = (member.person.id.clone(), stay.leg);
-        let mut effects = match stay.connection {
-            Some(connection) if away => {
-                let former = self.give_up(&id);
-                self.keep(id.clone(), leg, connection);
-                former
-            }
-            connection => connection.map(Connection::close).into_iter().collect(),
-        };
+        let connection = stay.connection.map(Connection::close);
+        let mut effects: Vec<_> = connection.into_iter().collect();
         effects.push(everybody(ServerMessage::CallLeft { id, leg, away }));
         effects
     }
 
     /// Tells the others what is on now.
-    fn switch(&mut self, place: usize, link: LinkId, devices: Devices) -> Vec<Effect> {
+    fn switch(&mut self, place: usize, link: LinkId, devices: Devices, now: Now) -> Vec<Effect> {
         let member = &mut self.members[place];
         let Some(stay) = &mut member.call else {
             return refuse(link, ErrorCode::NotInCall);
         };
+        if !member.budget.announce(&mut self.fanout, now.instant) {
+            return refuse(link, ErrorCode::TooManyMessages);
+        }
         stay.devices = devices;
         let id = member.person.id.clone();
         vec![others(link, ServerMessage::Devices { id, devices })]
     }
 
     /// Passes a signal on, stamped with whom it is from. Somebody whose line is broken
-    /// just now misses it: both sides negotiate anew when they are back.
+    /// just now misses it: both sides negotiate anew when they are back. Whoever signals more
+    /// than anybody needs is refused.
     fn route(
-        &self,
+        &mut self,
         place: usize,
         link: LinkId,
         to: &ParticipantId,
         leg: Leg,
         signal: Signal,
+        now: Now,
     ) -> Vec<Effect> {
         let sender = &self.members[place];
         let Some(Stay { leg: from_leg, .. }) = sender.call else {
@@ -172,22 +178,45 @@ impl Room {
         let found = self
             .members
             .iter()
-            .find(|m| m.person.id == *to && meant(m.call));
-        let Some(target) = found.filter(|target| target.person.id != sender.person.id) else {
+            .position(|m| m.person.id == *to && meant(m.call));
+        let Some(target) = found.filter(|target| *target != place) else {
             return refuse(link, ErrorCode::NoSuchPerson);
         };
-        let Line::Up(target) = target.line else {
+        let from = sender.person.id.clone();
+        let (is_description, cost) = weight(&signal);
+        let budget = &mut self.members[place].budget;
+        if !budget.signal(to, is_description, cost, now.instant) {
+            return refuse(link, ErrorCode::TooManyMessages);
+        }
+        if is_description {
+            self.members[target].budget.is_answered(&from);
+        }
+        let Line::Up(target) = self.members[target].line else {
             return Vec::new();
         };
         let message = ServerMessage::Signal {
-            from: sender.person.id.clone(),
+            from,
             leg: from_leg,
             signal,
         };
-        vec![Effect::Send {
-            link: target,
+        vec![Effect::Relay {
+            from: link,
+            to: target,
             message,
         }]
+    }
+}
+
+/// Whether a signal is a description, and how many bytes its receiver is told.
+fn weight(signal: &Signal) -> (bool, usize) {
+    match signal {
+        Signal::Offer { sdp, .. } | Signal::Answer { sdp, .. } => {
+            (true, json_len(sdp) + ENVELOPE_BYTES)
+        }
+        Signal::Candidate { candidate, .. } => {
+            let mid = candidate.mid.as_deref().map_or(0, json_len);
+            (false, json_len(&candidate.candidate) + mid + ENVELOPE_BYTES)
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::RoomError;
 use crate::{
     protocol::{
-        ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId,
-        Nickname, ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal, Wanted,
+        ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
+        ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal, Wanted,
     },
     server::{
         sfu,
@@ -100,7 +100,7 @@ pub enum Intent {
         signal: Signal,
     },
     /// Offer one's connection to the SFU.
-    Offer(MediaOffer),
+    Offer(sfu::Offer),
     /// End one's connection to the SFU.
     HangUp {
         /// Which.
@@ -162,8 +162,8 @@ pub enum Command {
     Changed {
         /// Who waits.
         link: LinkId,
-        /// Which message.
-        id: MessageId,
+        /// What was asked for.
+        change: Change,
         /// What became of it, or nothing where the store failed.
         answer: Option<Changed>,
     },
@@ -199,6 +199,16 @@ pub enum Effect {
     Send {
         /// Which.
         link: LinkId,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Pass on to one socket what another one says, where there is room for it: else the other
+    /// one is told so. Nobody is closed for what somebody else sends them.
+    Relay {
+        /// Whose doing it is.
+        from: LinkId,
+        /// To which.
+        to: LinkId,
         /// What.
         message: ServerMessage,
     },

@@ -6,10 +6,19 @@
 //! A socket that cannot take what it is told is closed as too slow and forgotten here;
 //! whoever told it hears which ones these were.
 
-use super::{command::LinkId, frames::Frames, outbox::Outbox, pace::Pace};
+use super::{
+    command::LinkId,
+    frames::Frames,
+    outbox::{Full, Outbox},
+    pace::Pace,
+};
 use crate::{
     protocol::{CloseCode, ServerMessage},
-    server::{limits::GATHER_BYTES, load::patience, metrics},
+    server::{
+        limits::{GATHER_BYTES, REACTIONS_GATHER},
+        load::patience,
+        metrics,
+    },
 };
 use std::collections::HashMap;
 use tokio::time::Instant;
@@ -18,12 +27,14 @@ use tokio::time::Instant;
 pub struct Links {
     /// The queues towards them.
     outboxes: HashMap<LinkId, Outbox>,
-    /// What all of them are told next, in order.
-    gathered: Vec<Frames>,
+    /// What all of them are told next, in order, and who is not.
+    gathered: Vec<(Frames, Option<LinkId>)>,
     /// Bytes of that.
     gathered_bytes: usize,
     /// When all of them may be told.
     pace: Pace,
+    /// Until when what is gathered may wait, where it is nothing but reactions.
+    reactions_until: Option<Instant>,
 }
 
 impl Default for Links {
@@ -33,6 +44,7 @@ impl Default for Links {
             gathered: Vec::new(),
             gathered_bytes: 0,
             pace: Pace::new(Instant::now()),
+            reactions_until: None,
         }
     }
 }
@@ -55,7 +67,12 @@ impl Links {
         if let ServerMessage::Error { code, id, .. } = message {
             metrics::refused(*code, id.is_some());
         }
-        let mut slow = self.flush();
+        // A refusal has no place in the order of what everybody is told.
+        let is_refusal = matches!(message, ServerMessage::Error { .. });
+        let mut slow = match is_refusal {
+            true => Vec::new(),
+            false => self.flush(),
+        };
         let full = self
             .outboxes
             .get(&link)
@@ -64,17 +81,34 @@ impl Links {
         slow
     }
 
-    /// Tells everybody the same bytes, soon; answers who was too slow.
+    /// Passes on to one socket what another one says; answers who was too slow for what was
+    /// gathered before.
+    ///
+    /// # Errors
+    /// There is no room for it: whoever says it is told.
+    pub fn relay(
+        &mut self,
+        to: LinkId,
+        message: &ServerMessage,
+    ) -> (Vec<LinkId>, Result<(), Full>) {
+        let slow = self.flush();
+        let outbox = self.outboxes.get(&to);
+        let relayed = outbox.map_or(Ok(()), |outbox| outbox.put_relayed(Frames::of(message)));
+        (slow, relayed)
+    }
+
+    /// Tells everybody but one the same bytes, soon; answers who was too slow.
     pub fn broadcast(&mut self, message: &ServerMessage, except: Option<LinkId>) -> Vec<LinkId> {
         let frame = Frames::of(message);
-        if except.is_some() {
-            let mut slow = self.flush();
-            slow.extend(self.put(&frame, except));
-            return slow;
-        }
-        self.gathered_bytes += frame.size();
-        self.gathered.push(frame);
         let now = Instant::now();
+        let is_reaction = matches!(message, ServerMessage::Reaction { .. });
+        self.reactions_until = match is_reaction {
+            true if self.gathered.is_empty() => Some(now + REACTIONS_GATHER),
+            true => self.reactions_until,
+            false => None,
+        };
+        self.gathered_bytes += frame.size();
+        self.gathered.push((frame, except));
         self.pace.said(now);
         let wait = self.due().is_some_and(|due| now < due);
         match wait && self.gathered_bytes < GATHER_BYTES {
@@ -85,10 +119,11 @@ impl Links {
 
     /// When what is gathered is to be told; never where nothing is.
     pub fn due(&self) -> Option<Instant> {
-        match self.gathered.is_empty() {
-            true => None,
-            false => self.pace.next(Instant::now(), patience()),
+        if self.gathered.is_empty() {
+            return None;
         }
+        let paced = self.pace.next(Instant::now(), patience());
+        paced.max(self.reactions_until)
     }
 
     /// Tells everybody else who is not behind; nobody is closed for it.
@@ -117,19 +152,19 @@ impl Links {
             return Vec::new();
         }
         self.pace.written(Instant::now(), patience());
-        let frames = Frames::joined(&self.gathered);
-        self.gathered.clear();
+        let gathered = std::mem::take(&mut self.gathered);
         self.gathered_bytes = 0;
-        self.put(&frames, None)
-    }
-
-    /// Puts frames into every queue but one.
-    fn put(&mut self, frames: &Frames, except: Option<LinkId>) -> Vec<LinkId> {
-        let told = self
-            .outboxes
-            .iter()
-            .filter(|(link, _)| Some(**link) != except);
-        let full = told.filter(|(_, outbox)| outbox.put(frames.clone()).is_err());
+        self.reactions_until = None;
+        let all: Vec<_> = gathered.iter().map(|(frame, _)| frame.clone()).collect();
+        let all = Frames::joined(&all);
+        let is_excepted = |link| gathered.iter().any(|(_, except)| *except == Some(link));
+        let full = self.outboxes.iter().filter(|(link, outbox)| {
+            let frames = match is_excepted(**link) {
+                true => frames_for(**link, &gathered),
+                false => Some(all.clone()),
+            };
+            frames.is_some_and(|frames| outbox.put(frames).is_err())
+        });
         let full: Vec<_> = full.map(|(link, _)| *link).collect();
         full.into_iter().map(|link| self.close_slow(link)).collect()
     }
@@ -141,4 +176,11 @@ impl Links {
         }
         link
     }
+}
+
+/// What somebody is told who is not told all of it; nothing where there is nothing.
+fn frames_for(link: LinkId, gathered: &[(Frames, Option<LinkId>)]) -> Option<Frames> {
+    let told = gathered.iter().filter(|(_, except)| *except != Some(link));
+    let told: Vec<_> = told.map(|(frame, _)| frame.clone()).collect();
+    (!told.is_empty()).then(|| Frames::joined(&told))
 }

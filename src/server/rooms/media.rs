@@ -11,8 +11,8 @@ use super::{
     room::{Line, Room, everybody},
 };
 use crate::{
-    protocol::{ErrorCode, Leg, MediaOffer, Mode, ParticipantId, ServerMessage, Wanted},
-    server::sfu::{Command as Media, Event, PeerKey},
+    protocol::{ErrorCode, Mode, ServerMessage, Wanted},
+    server::sfu::{Command as Media, Event, Offer, PeerKey},
 };
 
 /// Somebody's connection to the SFU.
@@ -36,25 +36,26 @@ impl Connection {
     }
 }
 
-/// Media of somebody whose line is down for longer than the grace: it goes on while it comes.
-#[derive(Debug)]
-pub(super) struct Kept {
-    /// Whose.
-    id: ParticipantId,
-    /// Which stay of theirs.
-    leg: Leg,
-    /// Their connection.
-    connection: Connection,
-}
-
 impl Room {
     /// Passes an offer on to the SFU. A higher number replaces the connection before it.
-    pub(super) fn offer(&mut self, place: usize, link: LinkId, offer: MediaOffer) -> Vec<Effect> {
+    /// Whoever offers faster than anybody needs to is refused, and so is everybody in a room that
+    /// offers faster than one shard should answer.
+    pub(super) fn offer(
+        &mut self,
+        place: usize,
+        link: LinkId,
+        offer: Offer,
+        now: Now,
+    ) -> Vec<Effect> {
         let Some(stay) = self.members[place].call else {
             return refuse(link, ErrorCode::NotInCall);
         };
         if !offer.is_within_limits() {
             return refuse(link, ErrorCode::SignalTooLong);
+        }
+        let person = &mut self.members[place].budget;
+        if !(person.offer(now.instant) && self.offers.pay(1, now.instant)) {
+            return refuse(link, ErrorCode::TooManyMessages);
         }
         if self.mode == Mode::P2p && stay.connection.is_none() {
             let connection = offer.connection;
@@ -96,8 +97,37 @@ impl Room {
         vec![connection.close()]
     }
 
-    /// Passes on what somebody has on their screen.
-    pub(super) fn view(&self, place: usize, wanted: Vec<Wanted>) -> Vec<Effect> {
+    /// Passes on what somebody has on their screen; what comes faster than the SFU is told, once
+    /// it may be.
+    pub(super) fn view(&mut self, place: usize, wanted: Vec<Wanted>, now: Now) -> Vec<Effect> {
+        let member = &mut self.members[place];
+        match member.budget.view(now.instant) {
+            Ok(()) => {
+                member.view = None;
+                self.tell_view(place, wanted)
+            }
+            Err(at) => {
+                member.view = Some((at, wanted));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Passes on what had to wait.
+    pub(super) fn view_waiting(&mut self, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for place in 0..self.members.len() {
+            let view = &mut self.members[place].view;
+            let due = view.take_if(|(at, _)| *at <= now.instant);
+            if let Some((_, wanted)) = due {
+                effects.extend(self.view(place, wanted, now));
+            }
+        }
+        effects
+    }
+
+    /// Tells the SFU what somebody has on their screen.
+    fn tell_view(&self, place: usize, wanted: Vec<Wanted>) -> Vec<Effect> {
         let connection = self.members[place].call.and_then(|stay| stay.connection);
         let view = connection.map(|connection| {
             Effect::Media(Media::Intent {
@@ -142,9 +172,7 @@ impl Room {
 
     /// Decides which way media goes, now that somebody came, went, or time went on.
     pub(super) fn review_mode(&mut self, now: Now) -> Vec<Effect> {
-        let present = self.members.iter().filter(|m| m.call.is_some()).count();
-        // Whose line is down is in the call for as long as their media comes.
-        let people = present + self.kept.len();
+        let people = self.members.iter().filter(|m| m.call.is_some()).count();
         let few = people <= self.rules.p2p_max;
         match (self.mode, few) {
             (Mode::P2p, false) => self.move_to(Mode::Sfu),
@@ -176,47 +204,19 @@ impl Room {
         vec![everybody(ServerMessage::Moved { mode })]
     }
 
-    /// Keeps the media of somebody whose line is down.
-    pub(super) fn keep(&mut self, id: ParticipantId, leg: Leg, connection: Connection) {
-        self.kept.push(Kept {
-            id,
-            leg,
-            connection,
-        });
-    }
-
-    /// The media that was kept for a stay, for whoever comes back to it.
-    pub(super) fn take_back(&mut self, place: usize, leg: Leg) -> Option<Connection> {
-        let id = &self.members[place].person.id;
-        let found = self.kept.iter().position(|k| k.id == *id && k.leg == leg)?;
-        Some(self.kept.remove(found).connection)
-    }
-
-    /// Ends what was kept of somebody who is gone.
-    pub(super) fn give_up(&mut self, id: &ParticipantId) -> Vec<Effect> {
-        let found = self.kept.iter().position(|kept| kept.id == *id);
-        let kept = found.map(|place| self.kept.remove(place));
-        kept.map(|kept| kept.connection.close())
-            .into_iter()
-            .collect()
-    }
-
-    /// A connection is over: its person makes another; whoever was only kept has left.
+    /// A connection is over: its person makes another. Whoever was in the room by their media
+    /// alone is away now.
     fn media_closed(&mut self, peer: PeerKey, now: Now) -> Vec<Effect> {
-        if let Some(place) = self.kept.iter().position(|k| k.connection.key == peer) {
-            let Kept { id, leg, .. } = self.kept.remove(place);
-            let away = false;
-            let mut effects = vec![everybody(ServerMessage::CallLeft { id, leg, away })];
-            effects.extend(self.review_mode(now));
-            return effects;
-        }
         let Some(place) = self.place_of(peer) else {
             return Vec::new();
         };
         let connection = self.members[place].call.and_then(|stay| stay.connection);
         let connection = connection.map_or(0, |connection| connection.number);
-        let effects = self.pass_on(peer, ServerMessage::MediaClosed { connection });
+        let mut effects = self.pass_on(peer, ServerMessage::MediaClosed { connection });
         self.set_connection(place, None);
+        if let Line::MediaOnly(_) = self.members[place].line {
+            effects.extend(self.leave(place, true, now));
+        }
         effects
     }
 

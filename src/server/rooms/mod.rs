@@ -2,6 +2,7 @@
 //!
 //! * [`room`], [`presence`], [`talk`], [`call`] and [`media`] the thinking: a value that is told [`command`]s and answers
 //!   with effects. Reads no clock, no socket, no chance.
+//! * [`budget`] what one member may cost the others.
 //! * [`recent`] the newest messages of a room, as many as fit one frame.
 //! * [`actor`] the task that owns one room, runs its effects and is the only one to
 //!   touch it; [`links`] the sockets of one room,
@@ -10,6 +11,7 @@
 //! * [`registry`] finds and makes rooms, [`log`] reads them from the store; [`handle`] is how everybody else talks to one.
 
 mod actor;
+mod budget;
 mod call;
 mod command;
 mod frames;

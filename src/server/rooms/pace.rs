@@ -50,6 +50,8 @@ impl Pace {
             (self.span_at, self.said) = (now, 0);
         }
         self.said += 1;
+        // Whoever says all at once is not given the rest of the span for it.
+        self.crowded |= f64::from(self.said) >= CROWDED_RATE * SPAN.as_secs_f64();
     }
 
     /// When everybody may be written to again.

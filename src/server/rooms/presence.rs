@@ -2,9 +2,11 @@
 //!
 //! Whoever's line breaks keeps their place for the grace time, in which nobody hears of
 //! it; then they are away, and expected back for a while, in which their return is no
-//! news; then they are gone.
+//! news; then they are gone. Whose media still reaches the SFU after the grace is seen and
+//! heard, so they stay in the lists until it ends (trust P7: removed is who is silent on both).
 
 use super::{
+    budget::Budget,
     command::{Departure, Effect, Join, LinkId, Now},
     recent::Missed,
     room::{Line, Member, Room, everybody, others},
@@ -33,7 +35,7 @@ impl Room {
     /// Somebody comes in, or comes back to the place they kept.
     pub(super) fn join(&mut self, join: Join, now: Now) -> Vec<Effect> {
         match self.place(&join.id) {
-            Some(place) => self.take_over(place, join),
+            Some(place) => self.take_over(place, join, now),
             None if self.members.len() >= self.rules.capacity => vec![Effect::Refuse {
                 link: join.link,
                 code: ErrorCode::RoomFull,
@@ -52,6 +54,8 @@ impl Room {
             line: Line::Up(join.link),
             call: None,
             typing_told: None,
+            budget: Budget::new(self.rules.p2p_max),
+            view: None,
         });
         let entered = ServerMessage::Entered {
             person,
@@ -75,9 +79,16 @@ impl Room {
 
     /// The same session again: it takes its place over, and the others hear nothing of it
     /// but a new nickname.
-    fn take_over(&mut self, place: usize, join: Join) -> Vec<Effect> {
+    fn take_over(&mut self, place: usize, join: Join, now: Now) -> Vec<Effect> {
         let former = std::mem::replace(&mut self.members[place].line, Line::Up(join.link));
-        let renamed = self.rename(place, join.nickname.clone());
+        // Whoever comes in by one socket after the other has only so many names told.
+        let is_same = self.members[place].person.nickname == join.nickname;
+        let may = is_same
+            || self.members[place]
+                .budget
+                .announce(&mut self.fanout, now.instant);
+        let renamed = may.then(|| self.rename(place, join.nickname.clone()));
+        let renamed = renamed.flatten();
         let mut effects = Vec::new();
         if let Line::Up(link) = former {
             effects.push(Effect::Close {
@@ -139,30 +150,52 @@ impl Room {
             return Vec::new();
         }
         let id = member.person.id.clone();
-        let away = how == Departure::Dead;
-        self.place(&id)
-            .map_or_else(Vec::new, |place| self.leave(place, away, now))
+        let Some(place) = self.place(&id) else {
+            return Vec::new();
+        };
+        match how == Departure::Dead {
+            true => self.give_up(place, now),
+            false => self.leave(place, false, now),
+        }
+    }
+
+    /// Nobody expects somebody's socket any more: they are away, unless their media comes.
+    fn give_up(&mut self, place: usize, now: Now) -> Vec<Effect> {
+        let member = &mut self.members[place];
+        if member.call.and_then(|stay| stay.connection).is_none() {
+            return self.leave(place, true, now);
+        }
+        member.line = Line::MediaOnly(now.instant + self.rules.away);
+        Vec::new()
     }
 
     /// Lets go of everybody whose grace is over, and of whoever did not come back.
     pub(super) fn tick(&mut self, now: Now) -> Vec<Effect> {
-        let over = |m: &Member| matches!(m.line, Line::Lost(until) if until <= now.instant);
+        let silent = |m: &Member| matches!(m.line, Line::Lost(until) if until <= now.instant);
         let mut effects = Vec::new();
+        while let Some(place) = self.members.iter().position(silent) {
+            effects.extend(self.give_up(place, now));
+        }
+        let over = |m: &Member| matches!(m.line, Line::MediaOnly(until) if until <= now.instant);
         while let Some(place) = self.members.iter().position(over) {
-            effects.extend(self.leave(place, true, now));
+            effects.extend(self.leave(place, false, now));
         }
         let expected = |away: &Away| away.until > now.instant;
         effects.extend(self.forget(expected));
+        effects.extend(self.view_waiting(now));
         effects.extend(self.review_mode(now));
         effects
     }
 
     /// Somebody is gone: from the call first, then from the room. Whoever is only `away`
     /// is expected back for a while.
-    fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
+    pub(super) fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
         let mut effects = self.hang_up(place, away);
         effects.extend(self.review_mode(now));
         let person = self.members.remove(place).person;
+        for member in &mut self.members {
+            member.budget.forget(&person.id);
+        }
         if away {
             let until = now.instant + self.rules.away;
             let person = person.clone();
@@ -197,12 +230,12 @@ impl Room {
             .partition(expected);
         self.away = stay;
         let gone: Vec<Away> = gone;
-        let mut effects = Vec::new();
-        for Away { person, .. } in gone {
-            effects.extend(self.give_up(&person.id));
-            effects.push(everybody(ServerMessage::Gone { person }));
-        }
-        effects
+        let told = gone.into_iter().map(|away| {
+            everybody(ServerMessage::Gone {
+                person: away.person,
+            })
+        });
+        told.collect()
     }
 }
 
@@ -210,9 +243,9 @@ impl Room {
 fn history_bytes(people: &[Person], in_call: usize) -> usize {
     /// Bytes of a person's entry beside the nickname (which may double by escaping) and
     /// its look.
-    const PERSON_BYTES: usize = 60;
+    const PERSON_BYTES: usize = 70;
     /// Bytes of an entry of the call.
-    const CALL_BYTES: usize = 112;
+    const CALL_BYTES: usize = 124;
     let names: usize = people
         .iter()
         .map(|p| {

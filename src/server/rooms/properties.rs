@@ -13,7 +13,7 @@ use super::{
 use crate::{
     protocol::{
         ChatMessage, ChatText, Devices, Emoji, Epoch, ErrorCode, Leg, MessageId, Nickname,
-        ParticipantId, Person, Reaction, RoomName, Seq, ServerMessage, SessionToken, Signal,
+        ParticipantId, Person, RoomName, Seq, ServerMessage, SessionToken, Signal,
     },
     server::{
         identity::participant_id,
@@ -182,10 +182,7 @@ impl Log {
         match change.what {
             What::Edit(text) => message.text = Some(text),
             What::Delete => message.text = None,
-            What::React { emoji, on } => {
-                let by = vec![change.by];
-                message.reactions = on.then_some(Reaction { emoji, by }).into_iter().collect();
-            }
+            What::React { emoji, on } => message.react(&emoji, &change.by, on, before.changed),
         }
         if *message == before {
             return Changed::Same(before);
@@ -409,9 +406,12 @@ impl World {
                 Command::Stored { asker, id, answer }
             }
             Waiting::Change(link, change) => {
-                let id = change.id;
-                let answer = (!fails).then(|| store.change(change));
-                Command::Changed { link, id, answer }
+                let answer = (!fails).then(|| store.change(change.clone()));
+                Command::Changed {
+                    link,
+                    change,
+                    answer,
+                }
             }
         };
         self.command(room, command);
@@ -440,6 +440,7 @@ impl World {
                     assert_eq!(self.client(link).room, room, "rooms are apart");
                     self.tell(link, message);
                 }
+                Effect::Relay { to, message, .. } => self.tell(to, message),
                 Effect::Broadcast { message, except } => {
                     let open = self
                         .clients
@@ -503,6 +504,19 @@ impl World {
             ServerMessage::Changed { message, .. } => {
                 let shown = client.log.iter().find(|known| known.id == message.id);
                 assert!(shown.is_none_or(|known| *known == message));
+            }
+            ServerMessage::Reaction {
+                seq,
+                id,
+                emoji,
+                from,
+                on,
+            } => {
+                assert_eq!(seq, client.seq + 1, "no gap in the order");
+                client.seq = seq;
+                if let Some(known) = client.log.iter_mut().find(|known| known.id == id) {
+                    known.react(&emoji, &from, on, seq);
+                }
             }
             ServerMessage::Gone { person } => {
                 assert!(client.people.iter().all(|other| other.id != person.id));

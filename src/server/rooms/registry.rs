@@ -14,7 +14,7 @@ use super::{
     handle::RoomHandle,
     letter::Letter,
     room::RoomRules,
-    summaries::{Summaries, publish, summaries},
+    summaries::{Summaries, publish},
 };
 use crate::{
     protocol::{HISTORY_PAGE, IceServer, MAX_HISTORY_PAGE, ParticipantId, RoomName, RoomSummary},
@@ -42,8 +42,8 @@ use tokio::{
 pub trait Relays: Send + Sync {
     /// ICE servers for somebody in a room's call, with credentials of their own.
     fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer>;
-    /// Somebody has left: nothing is relayed for them any more.
-    fn forget(&self, id: &ParticipantId);
+    /// Somebody has left a room's call: nothing is relayed for them any more.
+    fn forget(&self, room: &RoomName, id: &ParticipantId);
     /// Writes what it counts, for `/metrics`.
     fn write_metrics(&self, text: &mut String);
 }
@@ -152,7 +152,7 @@ impl Rooms {
             rules,
             max_rooms,
             post_rates: KeyRates::new(POST_RATE),
-            summaries: watch::channel(summaries(Vec::new())).0,
+            summaries: watch::channel(Summaries::empty()).0,
             changed: changed.clone(),
             numbers: AtomicU64::new(1),
             messages: AtomicU64::new(0),

@@ -5,19 +5,23 @@
 //! [`super::presence`], what is said in [`super::talk`], the call in [`super::call`].
 
 use super::{
-    RoomSnapshot,
-    call::Stay,
+    RoomError, RoomSnapshot,
+    budget::{Bucket, Budget, Fanout, json_len},
+    call::{Stay, refuse},
     command::{Asker, Command, Effect, Intent, LinkId, Now},
-    media::Kept,
     presence::Away,
     recent::Recent,
 };
 use crate::{
     protocol::{
-        Epoch, IceServer, MAX_FRAME_BYTES, Mode, Nickname, ParticipantId, Person, RoomName,
-        RoomSummary, ServerMessage,
+        Epoch, ErrorCode, IceServer, MAX_FRAME_BYTES, MessageId, Mode, Nickname, ParticipantId,
+        Person, RoomName, RoomSummary, ServerMessage, Wanted,
     },
-    server::store::{Change, NewMessage},
+    server::{
+        error::refusal,
+        limits::{ENVELOPE_BYTES, REACTIONS_BYTES, ROOM_OFFERS},
+        store::{Change, NewMessage, What},
+    },
 };
 use std::{sync::Arc, time::Duration, time::Instant};
 
@@ -52,8 +56,11 @@ pub struct RoomRules {
 pub(super) enum Line {
     /// By this socket.
     Up(LinkId),
-    /// Not now; at this time they are gone.
+    /// By none just now; at this time they are away.
     Lost(Instant),
+    /// By none for longer than the grace, and the SFU still gets media from them, so the others
+    /// see and hear them. They stay in the lists until the media ends, or until this time.
+    MediaOnly(Instant),
 }
 
 /// Somebody here.
@@ -67,6 +74,10 @@ pub(super) struct Member {
     pub call: Option<Stay>,
     /// When the others were last told that they type.
     pub typing_told: Option<Instant>,
+    /// What they may cost the others.
+    pub budget: Budget,
+    /// What is on their screen, where the SFU is to be told of it later, and when.
+    pub view: Option<(Instant, Vec<Wanted>)>,
 }
 
 /// The state of one room.
@@ -84,14 +95,16 @@ pub struct Room {
     pub(super) away: Vec<Away>,
     /// Messages on their way to the disk.
     pub(super) pending: usize,
+    /// What everybody may be told.
+    pub(super) fanout: Fanout,
+    /// Offers to the SFU.
+    pub(super) offers: Bucket,
     /// What the operator set.
     pub(super) rules: RoomRules,
     /// How media goes.
     pub(super) mode: Mode,
     /// When it goes browser to browser again.
     pub(super) move_back_at: Option<Instant>,
-    /// Media of people whose line is down.
-    pub(super) kept: Vec<Kept>,
     /// Counts places at the SFU.
     pub(super) peers: u64,
 }
@@ -106,12 +119,13 @@ impl Room {
             members: Vec::new(),
             away: Vec::new(),
             pending: 0,
+            fanout: Fanout::new(rules.capacity),
+            offers: Bucket::for_people(ROOM_OFFERS, rules.call_capacity),
             mode: match rules.p2p_max {
                 0 => Mode::Sfu,
                 _ => Mode::P2p,
             },
             move_back_at: None,
-            kept: Vec::new(),
             peers: 0,
             rules,
         }
@@ -129,6 +143,10 @@ impl Room {
                 id,
                 text,
             } => {
+                if !self.fanout.pay(cost(text.as_str()), now.instant) {
+                    let answer = Err(RoomError::TooManyMessages);
+                    return vec![Effect::Answer { ticket, answer }];
+                }
                 let message = NewMessage {
                     id,
                     from,
@@ -139,7 +157,11 @@ impl Room {
                 self.say(Asker::Post(ticket), message)
             }
             Command::Stored { asker, id, answer } => self.stored(asker, id, answer),
-            Command::Changed { link, id, answer } => self.changed(link, id, answer),
+            Command::Changed {
+                link,
+                change,
+                answer,
+            } => self.changed(link, change, answer),
             Command::Forget(gone) => {
                 self.recent.forget(&gone);
                 Vec::new()
@@ -153,11 +175,16 @@ impl Room {
     /// When the next [`Command::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         let lost = self.members.iter().filter_map(|member| match member.line {
-            Line::Lost(until) => Some(until),
+            Line::Lost(until) | Line::MediaOnly(until) => Some(until),
             Line::Up(_) => None,
         });
         let away = self.away.iter().map(|away| away.until);
-        lost.chain(away).chain(self.move_back_at).min()
+        let views = self
+            .members
+            .iter()
+            .filter_map(|member| member.view.as_ref());
+        let views = views.map(|(at, _)| *at);
+        lost.chain(away).chain(views).chain(self.move_back_at).min()
     }
 
     /// Whether nobody is here or expected back, and nothing is on its way to the disk.
@@ -223,6 +250,9 @@ impl Room {
         };
         match intent {
             Intent::Chat { id, text, reply_to } => {
+                if !self.afford(place, cost(text.as_str()), now) {
+                    return refuse_message(link, id);
+                }
                 let from = self.members[place].person.clone();
                 let message = NewMessage {
                     id,
@@ -234,6 +264,9 @@ impl Room {
                 self.say(Asker::Link(link), message)
             }
             Intent::Change { id, what } => {
+                if !self.afford(place, change_cost(&what), now) {
+                    return refuse_message(link, id);
+                }
                 let by = self.members[place].person.id.clone();
                 let at = now.unix_ms;
                 self.change(link, Change { id, by, at, what })
@@ -243,11 +276,24 @@ impl Room {
                 self.type_on(place, link, id, now)
             }
             Intent::Rename(nickname) => {
+                if !self.members[place]
+                    .budget
+                    .announce(&mut self.fanout, now.instant)
+                {
+                    return refuse(link, ErrorCode::TooManyMessages);
+                }
                 let renamed = self.rename(place, nickname);
                 renamed.map(everybody).into_iter().collect()
             }
             call => self.intend_in_call(place, link, call, now),
         }
+    }
+
+    /// Whether everybody may be told this many bytes on behalf of somebody here; they are
+    /// spent then.
+    fn afford(&mut self, place: usize, cost: usize, now: Now) -> bool {
+        let budget = &mut self.members[place].budget;
+        budget.say(&mut self.fanout, cost, now.instant)
     }
 
     /// Somebody types: told to the others now and then.
@@ -274,6 +320,26 @@ impl Room {
         let person = renamed;
         Some(ServerMessage::Renamed { person, was })
     }
+}
+
+/// Bytes that everybody is told of a text.
+pub(super) fn cost(text: &str) -> usize {
+    json_len(text) + ENVELOPE_BYTES
+}
+
+/// Bytes that everybody is told of a change, at most: an edit is told with the message's
+/// reactions, and what these take is known only once it is stored.
+pub(super) fn change_cost(what: &What) -> usize {
+    match what {
+        What::Edit(text) => cost(text.as_str()) + REACTIONS_BYTES,
+        What::Delete | What::React { .. } => ENVELOPE_BYTES,
+    }
+}
+
+/// Refuses what is more than everybody can be told now.
+fn refuse_message(link: LinkId, id: MessageId) -> Vec<Effect> {
+    let message = refusal(ErrorCode::TooManyMessages, Some(id));
+    vec![Effect::Send { link, message }]
 }
 
 /// Tells everybody.

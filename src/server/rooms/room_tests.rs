@@ -8,12 +8,13 @@ use super::{
 };
 use crate::{
     protocol::{
-        ChatMessage, ChatText, Epoch, ErrorCode, MAX_FRAME_BYTES, MessageId, Nickname, Person,
-        RoomName, Seq, ServerMessage,
+        ChatMessage, ChatText, Devices, Epoch, ErrorCode, MAX_FRAME_BYTES, MediaOffer, MessageId,
+        Mode, Nickname, Person, RoomName, Seq, ServerMessage, Source, Wanted,
     },
     server::{
         identity::{new_session_token, participant_id},
         limits::ROOM_PENDING,
+        sfu::{self, Offer, PeerKey},
         store::Page,
     },
 };
@@ -100,6 +101,106 @@ fn the_grace_ends_at_its_moment_and_not_before() {
         )
     };
     assert!(effects.iter().any(gone) && room.is_idle());
+}
+
+/// A room with two people, of whom the first has a connection to the SFU.
+fn in_the_sfu(now: Now) -> (Room, PeerKey) {
+    let mut room = room();
+    (room.rules.p2p_max, room.mode) = (0, Mode::Sfu);
+    room.handle(join(1), now);
+    room.handle(join(2), now);
+    let (leg, devices, link) = (1, Devices::default(), LinkId(1));
+    let intent = Intent::EnterCall { leg, devices };
+    room.handle(Command::Member { link, intent }, now);
+    let offer = Offer::new(MediaOffer {
+        connection: 1,
+        n: 1,
+        sdp: "v=0".to_owned(),
+        tracks: vec![],
+    });
+    let intent = Intent::Offer(offer);
+    let effects = room.handle(Command::Member { link, intent }, now);
+    let peer = effects.iter().find_map(|effect| match effect {
+        Effect::Media(sfu::Command::Offer { peer, .. }) => Some(*peer),
+        _ => None,
+    });
+    (room, peer.expect("an offer for the SFU"))
+}
+
+/// Who is told to have left, and whether they are only away.
+fn left(effects: &[Effect]) -> Vec<bool> {
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Broadcast {
+            message: ServerMessage::Left { away, .. },
+            ..
+        } => Some(*away),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn whose_media_comes_is_in_the_lists_until_it_ends_and_two_minutes_at_most() {
+    let start = Instant::now();
+    let at = |after: Duration| Now {
+        instant: start + after,
+        unix_ms: 0,
+    };
+    for how in [Departure::Lost, Departure::Dead] {
+        let (mut room, peer) = in_the_sfu(at(Duration::ZERO));
+        let link = LinkId(1);
+        let gone = room.handle(Command::Gone { link, how }, at(Duration::ZERO));
+        assert_eq!(gone, [], "they are seen and heard");
+        assert_eq!(room.handle(Command::Tick, at(GRACE)), []);
+        let shown = room.snapshot();
+        assert_eq!((shown.people.len(), shown.call.len()), (2, 1));
+        let event = sfu::Event::Closed { peer };
+        let effects = room.handle(Command::Media(event), at(2 * GRACE));
+        assert_eq!(left(&effects), [true]);
+        assert_eq!(room.snapshot().call.len(), 0);
+
+        // A connection that never ends does not keep anybody for ever, and ends with them.
+        let (mut room, peer) = in_the_sfu(at(Duration::ZERO));
+        room.handle(Command::Gone { link, how }, at(Duration::ZERO));
+        room.handle(Command::Tick, at(GRACE));
+        let effects = room.handle(Command::Tick, at(GRACE + AWAY));
+        assert_eq!(left(&effects), [false]);
+        assert!(effects.contains(&Effect::Media(sfu::Command::Close { peer })));
+    }
+}
+
+#[test]
+fn the_sfu_is_told_what_is_on_a_screen_ten_times_a_second_and_the_last_of_it() {
+    let start = Instant::now();
+    let at = |millis: u64| Now {
+        instant: start + Duration::from_millis(millis),
+        unix_ms: 0,
+    };
+    let (mut room, peer) = in_the_sfu(at(0));
+    let (link, id) = (LinkId(1), participant_id(&new_session_token()));
+    let wanted = |height: u32| {
+        vec![Wanted {
+            id: id.clone(),
+            source: Source::Camera,
+            height,
+            pinned: false,
+        }]
+    };
+    let told = |wanted| {
+        let command = sfu::Command::Intent { peer, wanted };
+        vec![Effect::Media(command)]
+    };
+    let intent = Intent::View(wanted(0));
+    let first = room.handle(Command::Member { link, intent }, at(0));
+    assert_eq!(first, told(wanted(0)));
+    for height in 1..=50 {
+        let intent = Intent::View(wanted(height));
+        assert_eq!(room.handle(Command::Member { link, intent }, at(1)), []);
+    }
+    assert_eq!(room.next_deadline(), Some(at(100).instant));
+    assert_eq!(room.handle(Command::Tick, at(99)), []);
+    assert_eq!(room.handle(Command::Tick, at(100)), told(wanted(50)));
+    assert_eq!(room.next_deadline(), None);
 }
 
 /// What the others hear when somebody joins by this socket.

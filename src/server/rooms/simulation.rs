@@ -359,8 +359,8 @@ impl World {
                 },
                 Job::Change(link, change) => Command::Changed {
                     link,
-                    id: change.id,
                     answer: self.disk.change(&change),
+                    change,
                 },
             })
             .collect();
@@ -401,6 +401,7 @@ impl World {
             Effect::Persist { asker, message } => self.jobs.push_back(Job::Append(asker, message)),
             Effect::Change { link, change } => self.jobs.push_back(Job::Change(link, change)),
             Effect::Send { link, message } => self.tell(link, message),
+            Effect::Relay { to, message, .. } => self.tell(to, message),
             Effect::Broadcast { message, except } => {
                 let lines = self.clients.iter().filter_map(|c| c.line.as_ref());
                 let links: Vec<_> = lines.map(|line| line.link).collect();

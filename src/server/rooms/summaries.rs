@@ -1,10 +1,14 @@
 //! The list of open rooms, as the welcome page shows it and as watchers are told it.
+//!
+//! Watchers are told what is different, and so much of it at once that many rooms with long
+//! names cost a watcher little ([`LIST_CHANGES`], once in `summaries_every`). What has no place
+//! in one message comes with the next.
 
 use super::{
     frames::Frames,
     registry::{Inner, Rooms},
 };
-use crate::protocol::{self, RoomSummary, ServerMessage};
+use crate::protocol::{self, RoomName, RoomSummary, RoomsChanged, ServerMessage};
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -13,14 +17,21 @@ use tokio::sync::Notify;
 
 /// How many open rooms are shown.
 const SUMMARIES: usize = 100;
+/// Rooms that one message of changes names at most. 24 of the longest names (64 characters of
+/// four bytes) make 8 KB; a second of ordinary coming and going names fewer.
+const LIST_CHANGES: usize = 24;
 
-/// The open rooms, as data and as the frame every watcher shares.
+/// The open rooms, as data and as the frames every watcher shares.
 #[derive(Debug, Clone)]
 pub struct Summaries {
     /// Fullest first, then by name; at most 100.
     pub rooms: Arc<[RoomSummary]>,
     /// The same as a `rooms` message.
     pub frame: Frames,
+    /// What is different from the list before it, as a `rooms_changed` message.
+    pub changes: Frames,
+    /// Counts the lists: whoever has the one before this needs the changes only.
+    pub number: u64,
 }
 
 /// Publishes the list when it has changed, then rests, so that a storm of joins is a few
@@ -32,19 +43,25 @@ pub async fn publish(registry: Weak<Inner>, changed: Arc<Notify>, every: Duratio
         let Some(inner) = registry.upgrade() else {
             return;
         };
-        let fresh = summaries(
-            Rooms {
-                inner: inner.clone(),
-            }
-            .shown(),
-        );
+        let shown = Rooms {
+            inner: inner.clone(),
+        }
+        .shown();
+        let mut is_whole = true;
         inner.summaries.send_if_modified(|published| {
-            let news = published.rooms != fresh.rooms;
-            *published = fresh;
-            news
+            let change = difference(&published.rooms, &shown);
+            let is_news = change != RoomsChanged::default();
+            if is_news {
+                *published = published.after(change);
+                is_whole = *published.rooms == shown[..];
+            }
+            is_news
         });
         drop(inner);
         tokio::time::sleep(every).await;
+        if !is_whole {
+            changed.notify_one();
+        }
     }
 }
 
@@ -65,13 +82,99 @@ impl Rooms {
     }
 }
 
-/// The list and its frame.
-pub fn summaries(rooms: Vec<RoomSummary>) -> Summaries {
-    let frame = Frames::of(&ServerMessage::Rooms(protocol::Rooms {
-        rooms: rooms.clone(),
-    }));
-    Summaries {
-        rooms: rooms.into(),
-        frame,
+impl Summaries {
+    /// The list of a server that has just started.
+    pub fn empty() -> Self {
+        Self::new(Vec::new(), RoomsChanged::default(), 0)
+    }
+
+    /// The list after a change.
+    fn after(&self, change: RoomsChanged) -> Self {
+        let mut rooms = self.rooms.to_vec();
+        change.clone().apply(&mut rooms);
+        Self::new(rooms, change, self.number + 1)
+    }
+
+    /// A list, and what led to it.
+    fn new(rooms: Vec<RoomSummary>, change: RoomsChanged, number: u64) -> Self {
+        let whole = protocol::Rooms {
+            rooms: rooms.clone(),
+        };
+        Self {
+            rooms: rooms.into(),
+            frame: Frames::of(&ServerMessage::Rooms(whole)),
+            changes: Frames::of(&ServerMessage::RoomsChanged(change)),
+            number,
+        }
+    }
+
+    /// What to tell somebody who was told the list of this number last.
+    pub fn frame_after(&self, told: Option<u64>) -> &Frames {
+        match told.is_some_and(|told| told + 1 == self.number) {
+            true => &self.changes,
+            false => &self.frame,
+        }
+    }
+}
+
+/// What is to change in a list, to be the other one or, where that is too much for one message,
+/// nearer to it. What leaves the list goes first, so that it never grows beyond the other one.
+fn difference(list: &[RoomSummary], other: &[RoomSummary]) -> RoomsChanged {
+    let is_in = |name: &RoomName| other.iter().any(|room| room.name == *name);
+    let gone = list.iter().map(|room| &room.name);
+    let gone: Vec<_> = gone
+        .filter(|name| !is_in(name))
+        .take(LIST_CHANGES)
+        .cloned()
+        .collect();
+    let rooms = other.iter().filter(|room| !list.contains(room));
+    let rooms = rooms.take(LIST_CHANGES - gone.len()).cloned().collect();
+    RoomsChanged { rooms, gone }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn list(counts: &[u32], name: impl Fn(usize) -> String) -> Vec<RoomSummary> {
+        let rooms = counts.iter().enumerate().filter(|(_, people)| **people > 0);
+        let mut rooms: Vec<_> = rooms
+            .map(|(number, people)| RoomSummary {
+                name: RoomName::parse(&name(number)).expect("valid"),
+                people: *people,
+                in_call: 0,
+            })
+            .collect();
+        rooms.sort_by(|a, b| b.people.cmp(&a.people).then_with(|| a.name.cmp(&b.name)));
+        rooms.truncate(SUMMARIES);
+        rooms
+    }
+
+    #[test]
+    fn a_hundred_long_names_that_change_cost_a_watcher_less_than_ten_kilobytes_a_list() {
+        let name = |number: usize| format!("{}{number:02}", "😀".repeat(62));
+        let before = list(&[1; 100], name);
+        let after = list(&[2; 100], name);
+        let summaries = Summaries::new(before, RoomsChanged::default(), 7);
+        let next = summaries.after(difference(&summaries.rooms, &after));
+        assert!(next.frame_after(Some(7)).size() < 10_000);
+        assert!(next.frame_after(Some(6)).size() > 20_000, "all of it");
+    }
+
+    proptest! {
+        #[test]
+        fn changes_lead_to_the_list_and_never_beyond_a_hundred(
+            before in prop::collection::vec(0..4_u32, 0..160),
+            after in prop::collection::vec(0..4_u32, 0..160),
+        ) {
+            let name = |number: usize| format!("room {number}");
+            let (mut known, wanted) = (list(&before, name), list(&after, name));
+            for _ in 0..20 {
+                difference(&known, &wanted).apply(&mut known);
+                prop_assert!(known.len() <= SUMMARIES);
+            }
+            prop_assert_eq!(known, wanted);
+        }
     }
 }

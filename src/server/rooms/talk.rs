@@ -3,14 +3,15 @@
 use super::{
     RoomError,
     command::{Asker, Effect, LinkId},
-    room::{Room, everybody},
+    recent::json_bytes,
+    room::{Room, change_cost, everybody},
 };
 use crate::{
     protocol::{ErrorCode, MessageId, ServerMessage},
     server::{
         error::refusal,
         limits::ROOM_PENDING,
-        store::{Appended, Change, Changed, NewMessage},
+        store::{Appended, Change, Changed, NewMessage, What},
     },
 };
 
@@ -38,10 +39,12 @@ impl Room {
     pub(super) fn changed(
         &mut self,
         link: LinkId,
-        id: MessageId,
+        change: Change,
         answer: Option<Changed>,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
+        self.settle(link, &change, answer.as_ref());
+        let Change { id, by, what, .. } = change;
         match answer {
             None => vec![not_changed(link, id)],
             Some(Changed::Refused(code)) => vec![Effect::Send {
@@ -58,8 +61,34 @@ impl Room {
             Some(Changed::Done(message)) => {
                 let seq = message.changed;
                 self.recent.change(message.clone());
-                vec![everybody(ServerMessage::Changed { seq, message })]
+                let told = match what {
+                    // The change alone: the message may be five hundred times as long.
+                    What::React { emoji, on } => ServerMessage::Reaction {
+                        seq,
+                        id,
+                        emoji,
+                        from: by,
+                        on,
+                    },
+                    What::Edit(_) | What::Delete => ServerMessage::Changed { seq, message },
+                };
+                vec![everybody(told)]
             }
+        }
+    }
+
+    /// Gives back what a change was expected to cost, and did not.
+    fn settle(&mut self, link: LinkId, change: &Change, answer: Option<&Changed>) {
+        let expected = change_cost(&change.what);
+        let spent = match (answer, &change.what) {
+            (Some(Changed::Done(message)), What::Edit(_)) => json_bytes(message),
+            (Some(Changed::Done(_)), What::Delete | What::React { .. }) => expected,
+            (Some(Changed::Same(_) | Changed::Refused(_)) | None, _) => 0,
+        };
+        let rest = expected.saturating_sub(spent);
+        self.fanout.give(rest);
+        if let Some(member) = self.by_link(link) {
+            member.budget.unsay(rest);
         }
     }
 

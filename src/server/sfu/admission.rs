@@ -5,6 +5,7 @@ use super::{
     PeerKey, RoomKey,
     command::Event,
     core::{Core, guarded},
+    offer::Offer,
     peer::Peer,
     track::{Track, by_size},
     transport_seq,
@@ -23,7 +24,7 @@ impl Core {
         room: RoomKey,
         key: PeerKey,
         person: ParticipantId,
-        offer: &MediaOffer,
+        offer: Offer,
         now: Instant,
     ) {
         let known = self.keys.get(&(room, key)).copied();
@@ -33,7 +34,7 @@ impl Core {
         }
         let index = match same {
             Some(index) => index,
-            None => self.add(room, key, person, offer, now),
+            None => self.add(room, key, person, &offer, now),
         };
         self.answer(index, offer, now);
     }
@@ -67,20 +68,21 @@ impl Core {
     }
 
     /// Answers an offer of a connection there is, and tells; a connection that cannot is over.
-    fn answer(&mut self, index: usize, offer: &MediaOffer, now: Instant) {
+    fn answer(&mut self, index: usize, offer: Offer, now: Instant) {
         let peer = &mut self.peers[index];
         let (key, room, connection) = (peer.key, peer.room, peer.connection);
-        let answered = guarded(|| Ok(peer.answer(&offer.sdp, &offer.tracks)));
+        let n = offer.n;
+        let answered = guarded(|| Ok(peer.answer(offer)));
         let Some(Ok(sdp)) = answered else {
             self.tell(room, Event::Refused { peer: key });
             return self.remove(index);
         };
-        peer.n = offer.n;
+        peer.n = n;
         peer.take_name(index, &mut self.demux);
         let answer = Event::Answer {
             peer: key,
             connection,
-            n: offer.n,
+            n,
             sdp,
         };
         self.tell(room, answer);

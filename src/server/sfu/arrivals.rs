@@ -71,6 +71,11 @@ impl Core {
         }
     }
 
+    /// Whether a stream from there is some connection's: its connectivity check was verified.
+    pub fn has_stream(&self, source: SocketAddr) -> bool {
+        self.demux.peer_at(Protocol::Tcp, source).is_some()
+    }
+
     /// Whether a peer may send that, and as much as that.
     fn allows(&mut self, index: usize, datagram: &Incoming<'_>, now: Instant) -> bool {
         let peer = self.peers.get_mut(index);

@@ -1,8 +1,7 @@
 //! What a room tells the SFU and what it hears back: commands and events, never a packet.
 
-use crate::protocol::{
-    Codec, MediaOffer, ParticipantId, PersonQuality, Slot, Source, Speaker, Wanted,
-};
+use super::offer::Offer;
+use crate::protocol::{Codec, ParticipantId, PersonQuality, Slot, Source, Speaker, Wanted};
 
 /// One person's place in the media of one room; counted up by the room, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,7 +17,7 @@ pub enum Command {
         /// Whose.
         person: ParticipantId,
         /// What.
-        offer: MediaOffer,
+        offer: Offer,
     },
     /// What somebody has on their screen.
     Intent {

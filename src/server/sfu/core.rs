@@ -111,7 +111,7 @@ impl Core {
                 peer,
                 person,
                 offer,
-            } => self.offered(room, peer, person, &offer, now),
+            } => self.offered(room, peer, person, offer, now),
             Command::Intent { peer, mut wanted } => {
                 wanted.truncate(MAX_WANTED);
                 if let Some(index) = self.keys.get(&(room, peer)).copied() {

@@ -6,6 +6,7 @@ use crate::server::sfu::{
     arrivals::Incoming,
     capture::Report,
     doubles::{Browser, core, numbered, person},
+    offer::Offer,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -39,7 +40,7 @@ proptest! {
     #[test]
     fn no_description_takes_the_room_down(text in "(v=0\r\n)?(m=(audio|video) 9 [A-Z/]{1,20} [0-9 ]{0,12}\r\n)?(a=[a-z-]{1,16}(:[ -~]{0,40})?\r\n){0,12}") {
         let (mut core, mut events, now) = core();
-        let offer = MediaOffer { connection: 1, n: 1, sdp: text, tracks: vec![] };
+        let offer = Offer::new(MediaOffer { connection: 1, n: 1, sdp: text, tracks: vec![] });
         let command = Command::Offer { peer: PeerKey(1), person: person(), offer };
         core.command(RoomKey(1), command, now);
         prop_assert!(events.try_recv().is_ok(), "answered or refused");
@@ -74,12 +75,12 @@ fn a_connection_that_never_comes_up_is_given_up() {
     );
     api.add_media(kind, direction, None, None, None);
     let (offer, _) = api.apply().expect("something to offer");
-    let offer = MediaOffer {
+    let offer = Offer::new(MediaOffer {
         connection: 1,
         n: 1,
         sdp: offer.to_sdp_string(),
         tracks: vec![],
-    };
+    });
     let peer = PeerKey(1);
     let person = person();
     core.command(
@@ -320,12 +321,12 @@ fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
         api.ice_restart(true);
         let (offer, pending) = api.apply().expect("something to offer");
         browser.pending = Some(pending);
-        let offer = MediaOffer {
+        let offer = Offer::new(MediaOffer {
             connection: 1,
             n,
             sdp: offer.to_sdp_string(),
             tracks: vec![],
-        };
+        });
         let (peer, person) = (PeerKey(1), person());
         let command = Command::Offer {
             peer,

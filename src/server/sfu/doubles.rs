@@ -7,6 +7,7 @@ use super::{
     command::{Command, Event},
     core::{Core, Outgoing},
     demux::is_stun,
+    offer::Offer,
     peer::Terms,
 };
 use crate::protocol::{MediaOffer, OfferedTrack, ParticipantId, Source};
@@ -82,12 +83,12 @@ pub fn comes_in(
         api.add_media(kind, Direction::RecvOnly, None, None, None);
     }
     let (offer, _) = api.apply().expect("something to offer");
-    let offer = MediaOffer {
+    let offer = Offer::new(MediaOffer {
         connection: 1,
         n: 1,
         sdp: offer.to_sdp_string(),
         tracks,
-    };
+    });
     let (peer, person) = (PeerKey(number), numbered(number));
     let command = Command::Offer {
         peer,
@@ -161,7 +162,7 @@ impl Browser {
     }
 
     /// A browser that offers a camera and a microphone, and takes one of each.
-    fn offers(ciphers: CryptoProvider, now: Instant, peer: PeerKey) -> (Self, MediaOffer) {
+    fn offers(ciphers: CryptoProvider, now: Instant, peer: PeerKey) -> (Self, Offer) {
         let config = str0m::Rtc::builder().set_rtp_mode(true);
         let mut rtc = config.set_crypto_provider(ciphers.into()).build(now);
         let port = 4000 + 100 * peer.0 as u16;
@@ -180,12 +181,12 @@ impl Browser {
             mid: mid.to_string(),
             source,
         });
-        let offer = MediaOffer {
+        let offer = Offer::new(MediaOffer {
             connection: 1,
             n: 1,
             sdp: offer.to_sdp_string(),
             tracks: tracks.into(),
-        };
+        });
         let pending = Some(pending);
         (
             Self {

@@ -1,6 +1,7 @@
 //! The SFU: passes each person's media on to the others, without decoding any of it.
 //!
 //! * [`handle`] how the rest of the server talks to it; [`command`] what is said.
+//! * [`offer`] what is offered, read before it comes here, [`offer_queue`] whose turn it is.
 //! * [`shard`] a thread, a port, a clock: the shell; [`udp`] and [`tcp`] its sockets.
 //! * [`core`] the thinking: peers and rooms, told the time. [`peer`] one connection,
 //!   [`track`] what somebody sends, [`slot`] what somebody gets; [`admission`] who comes and goes, [`forward`] the path of a
@@ -49,6 +50,8 @@ mod media_room;
 mod msid;
 mod narrow;
 mod newcomers;
+mod offer;
+mod offer_queue;
 #[cfg(test)]
 mod offer_tests;
 mod packet;
@@ -72,6 +75,7 @@ mod way;
 
 pub use command::{Command, Event, PeerKey};
 pub use handle::{MediaHandle, RelayPath, Sfu, SfuError, SfuOptions};
+pub use offer::Offer;
 
 /// A room in the SFU; counted up by the process, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

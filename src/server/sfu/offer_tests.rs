@@ -3,9 +3,10 @@
 use super::{
     PeerKey, RoomKey,
     doubles::{person, terms},
+    offer::Offer,
     peer::Peer,
 };
-use crate::protocol::{OfferedTrack, Source};
+use crate::protocol::{MediaOffer, OfferedTrack, Source};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use str0m::{Input, Output};
@@ -103,10 +104,20 @@ fn tracks() -> Vec<OfferedTrack> {
     named.collect()
 }
 
+/// An offer of this description and everything it names.
+fn read(sdp: String) -> Offer {
+    Offer::new(MediaOffer {
+        connection: 1,
+        n: 1,
+        sdp,
+        tracks: tracks(),
+    })
+}
+
 #[test]
 fn what_chromium_offers_is_answered() {
     let (mut peer, _) = peer();
-    let answer = peer.answer(&edited(&[]), &tracks()).expect("an answer");
+    let answer = peer.answer(read(edited(&[]))).expect("an answer");
     assert_eq!(answer.matches("m=").count(), OFFER.matches("m=").count());
     assert_eq!(peer.offered.len(), Source::ALL.len());
 }
@@ -123,7 +134,7 @@ fn what_is_counted_and_never_reported_is_refused() {
     let unnumbered = edited(&[]).replace("a=extmap:3 ", "a=extmap:77 ");
     for offer in [unreported, unnumbered] {
         let (mut peer, _) = peer();
-        assert!(peer.answer(&offer, &tracks()).is_err());
+        assert!(peer.answer(read(offer)).is_err());
     }
 }
 
@@ -137,7 +148,7 @@ proptest! {
     ) {
         let (mut peer, mut now) = peer();
         for offer in offers {
-            if peer.answer(&edited(&offer), &tracks()).is_err() {
+            if peer.answer(read(edited(&offer))).is_err() {
                 break;
             }
             for _ in 0..5 {

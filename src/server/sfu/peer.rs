@@ -13,8 +13,8 @@ use super::{
     line::Line,
     lossy::Lossy,
     measure::Reported,
-    msid::name_slots,
     newcomers::Newcomers,
+    offer::Offer,
     packet::Origin,
     red,
     resend::Keeper,
@@ -23,7 +23,7 @@ use super::{
     way::Way,
 };
 use crate::{
-    protocol::{OfferedTrack, ParticipantId, Source, Wanted, quality::QualityMeter},
+    protocol::{ParticipantId, Source, Wanted, quality::QualityMeter},
     server::metrics::media::Path,
 };
 use std::{
@@ -33,7 +33,6 @@ use std::{
 use str0m::{
     Candidate, Input, Rtc,
     bwe::Bitrate,
-    change::SdpOffer,
     config::DtlsCert,
     media::{MediaKind, Mid},
     net::{TcpType, Transmit},
@@ -215,9 +214,10 @@ impl Peer {
     ///
     /// # Errors
     /// The offer makes no sense; the connection should be given up.
-    pub fn answer(&mut self, sdp: &str, tracks: &[OfferedTrack]) -> Result<String, ()> {
-        let offer = SdpOffer::from_sdp_string(&name_slots(sdp)).map_err(drop)?;
-        let answer = self.rtc.sdp_api().accept_offer(offer).map_err(drop)?;
+    pub fn answer(&mut self, offer: Offer) -> Result<String, ()> {
+        let (sdp, tracks, description) = offer.into_parts();
+        let description = description.ok_or(())?;
+        let answer = self.rtc.sdp_api().accept_offer(description).map_err(drop)?;
         let answer = codecs::with_dtx(&answer.to_sdp_string());
         self.transport_seq.agree(self.transport_seq_id(&answer)?);
         self.offered = tracks
@@ -225,7 +225,7 @@ impl Peer {
             .map(|track| (Mid::from(track.mid.as_str()), track.source))
             .filter(|(mid, source)| self.receives(*mid, *source))
             .collect();
-        self.add_slots(sdp, &answer);
+        self.add_slots(&sdp, &answer);
         Ok(answer)
     }
 

@@ -9,6 +9,7 @@ use super::{
     core::{Core, Outgoing},
     gather::{self, Gather},
     mail::{Letter, Mail},
+    offer_queue::OfferQueue,
     tcp::Tcp,
     udp::Udp,
 };
@@ -36,7 +37,7 @@ const LETTERS: Token = Token(2);
 const STREAMS: usize = 16;
 /// Batches of datagrams taken in before the clock and the letters are looked at again.
 const BATCHES: usize = 8;
-/// How long letters are opened in one turn: an offer takes a while, and packets wait.
+/// How long letters are opened in one turn: packets wait.
 const LETTERS_FOR: Duration = Duration::from_millis(5);
 /// Datagrams through our own TURN server taken in in one turn.
 const RELAYED_AT_ONCE: usize = 256;
@@ -59,6 +60,8 @@ pub struct Shard {
     mail: Mail,
     /// Whether there may be more of it.
     has_mail: bool,
+    /// Offers that wait for their turn.
+    offers: OfferQueue,
     /// The way back to whoever comes through our own TURN server.
     relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
     /// How busy it is, in thousandths.
@@ -92,6 +95,7 @@ impl Shard {
             tcp,
             mail,
             has_mail: false,
+            offers: OfferQueue::default(),
             relay,
             load,
             readable: false,
@@ -146,7 +150,8 @@ impl Shard {
                 self.load.store((share * 1000.0) as u32, Ordering::Relaxed);
                 self.guarded(end, |shard| {
                     shard.core.loaded(share, end);
-                    shard.tcp.sweep(end);
+                    let core = &shard.core;
+                    shard.tcp.sweep(end, |source| core.has_stream(source));
                 });
                 (busy, since) = (Duration::ZERO, end);
             }
@@ -175,7 +180,7 @@ impl Shard {
 
     /// Whether nothing is known to be there.
     fn is_idle(&self) -> bool {
-        !(self.readable || self.has_mail || self.tcp.is_unread())
+        !(self.readable || self.has_mail || self.tcp.is_unread() || !self.offers.is_empty())
     }
 
     /// Does what there is to do; false where it is to stop.
@@ -199,6 +204,7 @@ impl Shard {
             return false;
         }
         self.relayed(now);
+        self.answer_one(now);
         self.core.wake(now);
         self.flush();
         for _ in 0..BATCHES {
@@ -246,14 +252,31 @@ impl Shard {
         loop {
             match self.mail.letters.try_recv() {
                 Ok(Letter::Open { room, events }) => self.core.open(room, events),
-                Ok(Letter::Command { room, command }) => self.core.command(room, command, now),
-                Ok(Letter::Close { room }) => self.core.close(room),
+                Ok(Letter::Command { room, command }) => {
+                    if let Some(command) = self.offers.push(room, command) {
+                        self.core.command(room, command, now);
+                    }
+                }
+                Ok(Letter::Close { room }) => {
+                    self.offers.close(room);
+                    self.core.close(room);
+                }
                 Ok(Letter::Stop) => return false,
                 Err(_) => return true,
             }
             if begun.elapsed() > LETTERS_FOR {
                 self.has_mail = true;
                 return true;
+            }
+        }
+    }
+
+    /// Answers one offer: it takes a while, and packets wait.
+    fn answer_one(&mut self, now: Instant) {
+        if let Some((room, offer, intent)) = self.offers.pop() {
+            self.core.command(room, offer, now);
+            if let Some(intent) = intent {
+                self.core.command(room, intent, now);
             }
         }
     }

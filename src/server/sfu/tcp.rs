@@ -16,8 +16,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a stream may be silent before it has proved whom it belongs to, and after.
+/// How long a stream may be silent.
 const SILENT_FOR: Duration = Duration::from_secs(30);
+/// How long a stream may belong to no connection, whatever comes on it: a browser's first frame is
+/// the connectivity check that proves whose it is. 10 s.
+const PROVES_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes read from one stream in one turn, so that one does not starve the others.
 const READ_BYTES: usize = 64 * 1024;
 /// The longest frame with its length.
@@ -53,6 +56,8 @@ struct Stream {
     queue: Vec<u8>,
     /// When something came last.
     heard: Instant,
+    /// When it was last known whose it is; at first, when it came in.
+    known: Instant,
     /// Its place among the streams.
     _permit: Permit,
 }
@@ -106,6 +111,7 @@ impl Tcp {
                 partial: Vec::new(),
                 queue: Vec::new(),
                 heard: now,
+                known: now,
                 _permit: permit,
             };
             self.streams.insert(token, stream);
@@ -160,12 +166,21 @@ impl Tcp {
         }
     }
 
-    /// Drops whoever has been silent for too long.
-    pub fn sweep(&mut self, now: Instant) {
-        let silent = self.streams.iter();
-        let silent = silent.filter(|(_, stream)| now > stream.heard + SILENT_FOR);
-        let silent: Vec<_> = silent.map(|(token, _)| *token).collect();
-        silent.into_iter().for_each(|token| self.drop_stream(token));
+    /// Drops whoever has been silent for too long, and what has been nobody's for too long.
+    /// `is_known` says whether a stream from there is some connection's.
+    pub fn sweep(&mut self, now: Instant, is_known: impl Fn(SocketAddr) -> bool) {
+        for stream in self.streams.values_mut() {
+            if is_known(stream.source) {
+                stream.known = now;
+            }
+        }
+        let over =
+            |stream: &Stream| now > stream.heard + SILENT_FOR || now > stream.known + PROVES_WITHIN;
+        let streams = self.streams.iter().filter(|(_, stream)| over(stream));
+        let streams: Vec<_> = streams.map(|(token, _)| *token).collect();
+        streams
+            .into_iter()
+            .for_each(|token| self.drop_stream(token));
     }
 
     /// Ends a stream.

@@ -52,6 +52,31 @@ fn who_reads_slowly_loses_whole_frames_and_fills_no_memory() {
 }
 
 #[test]
+fn a_stream_that_drips_and_proves_nothing_is_closed_and_a_proven_one_is_not() {
+    let (mut tcp, token, mut other) = one_stream();
+    let begun = tcp.streams[&token].heard;
+    let proven = std::cell::Cell::new(true);
+    // A frame of one byte each second, for four minutes: never silent.
+    let drip = |tcp: &mut Tcp, other: &mut std::net::TcpStream, second: u64| {
+        let now = begun + Duration::from_secs(second);
+        if other.write_all(&[0, 1, 7]).is_err() {
+            return false;
+        }
+        let mut taken = 0;
+        while taken == 0 && tcp.streams.contains_key(&token) {
+            tcp.ready(token, now, |_, _, _| taken += 1);
+        }
+        tcp.sweep(now, |_| proven.get());
+        tcp.streams.contains_key(&token)
+    };
+    assert!((1..120).all(|second| drip(&mut tcp, &mut other, second)));
+    // Its connection is over.
+    proven.set(false);
+    let lasted = (120..240).take_while(|second| drip(&mut tcp, &mut other, *second));
+    assert_eq!(lasted.count(), 10);
+}
+
+#[test]
 fn who_sends_without_end_does_not_keep_the_others_waiting() {
     let (mut tcp, token, mut other) = one_stream();
     let sent = 10 * READ_BYTES;

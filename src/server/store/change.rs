@@ -109,7 +109,9 @@ fn find(
 fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
     let reactions: usize = before.reactions.iter().map(|r| r.by.len()).sum();
     match &change.what {
-        What::Edit(_) | What::Delete if before.from.id != change.by => Some(ErrorCode::NotYours),
+        What::Edit(_) | What::Delete if !change.by.is_author(&before.from.id) => {
+            Some(ErrorCode::NotYours)
+        }
         What::Edit(_) | What::React { on: true, .. } if before.text.is_none() => {
             Some(ErrorCode::NoSuchMessage)
         }
@@ -127,7 +129,7 @@ fn is_so(before: &ChatMessage, change: &Change) -> bool {
         What::Delete => before.text.is_none(),
         What::React { emoji, on } => {
             let given = before.reactions.iter().find(|r| r.emoji == *emoji);
-            given.is_some_and(|reaction| reaction.by.contains(&change.by)) == *on
+            given.is_some_and(|r| r.by.iter().any(|by| change.by.is_author(by))) == *on
         }
     }
 }
@@ -167,20 +169,18 @@ fn write(
             search::index_again(transaction, room_id, id, "")
         }
         What::React { emoji, on } => {
-            let query = match on {
-                true => {
-                    "INSERT OR IGNORE INTO reactions (message_id, emoji, author, place)
-                     VALUES (?1, ?2, ?3, ?4)"
-                }
-                false => {
-                    "DELETE FROM reactions
-                     WHERE message_id = ?1 AND emoji = ?2 AND author = ?3 AND ?4 > 0"
-                }
-            };
-            let by = change.by.as_str();
-            transaction
-                .prepare_cached(query)?
-                .execute(params![id, emoji.as_str(), by, seq])?;
+            let (emoji, by) = (emoji.as_str(), change.by.as_str());
+            if *on {
+                let query = "INSERT OR IGNORE INTO reactions (message_id, emoji, author, place)
+                     VALUES (?1, ?2, ?3, ?4)";
+                let row = params![id, emoji, by, seq];
+                transaction.prepare_cached(query)?.execute(row)?;
+            } else {
+                let query = "DELETE FROM reactions
+                     WHERE message_id = ?1 AND emoji = ?2 AND author IN (?3, ?4)";
+                let row = params![id, emoji, by, change.by.former()];
+                transaction.prepare_cached(query)?.execute(row)?;
+            }
             Ok(())
         }
     }

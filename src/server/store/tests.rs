@@ -196,6 +196,45 @@ async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_
 }
 
 #[tokio::test]
+async fn who_wrote_under_the_shorter_id_of_a_former_version_is_still_its_author() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = open(&directory);
+    let (a, new) = (room("a"), message(1, "one"));
+    let (ann, eve) = (new.from.id.clone(), message(9, "x").from.id);
+    let former = ParticipantId::parse(&ann.as_str()[..18]).expect("valid");
+    assert_eq!(ann.as_str().len(), 28, "130 bits");
+    let from = Person {
+        id: former.clone(),
+        ..new.from.clone()
+    };
+    store
+        .append(&a, NewMessage { from, ..new })
+        .await
+        .expect("stored");
+    let ask = async |by: &ParticipantId, what| {
+        let answer = store.change(&a, change(1, by, what)).await;
+        answer.expect("the store works")
+    };
+    assert!(matches!(ask(&former, thumb(true)).await, Changed::Done(_)));
+    assert!(matches!(ask(&ann, thumb(true)).await, Changed::Same(_)));
+    assert!(matches!(
+        ask(&eve, edit("two")).await,
+        Changed::Refused(ErrorCode::NotYours)
+    ));
+    assert!(matches!(ask(&ann, edit("two")).await, Changed::Done(_)));
+    let Changed::Done(taken) = ask(&ann, thumb(false)).await else {
+        panic!("taken back")
+    };
+    assert_eq!(taken.reactions, []);
+    // No part of today's id is anybody's but its own.
+    for letters in [3, 17, 19, 27] {
+        let part = ParticipantId::parse(&ann.as_str()[..letters]).expect("valid");
+        assert!(!ann.is_author(&part) && !part.is_author(&ann));
+    }
+    assert!(!former.is_author(&ann), "not the other way round");
+}
+
+#[tokio::test]
 async fn a_message_holds_so_many_reactions_and_no_more() {
     let directory = tempfile::tempdir().expect("tempdir");
     let store = open(&directory);

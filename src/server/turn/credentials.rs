@@ -1,6 +1,6 @@
-//! Names and passwords that prove themselves: no list of users is kept.
+//! Names and passwords that prove themselves.
 //!
-//! A username is `<expiry>:<user>:<room>` and its password is a MAC over it (the TURN REST
+//! A username is `<expiry>:<stay>:<user>:<room>` and its password is a MAC over it (the TURN REST
 //! scheme browsers' services use), so whoever knows our secret made it. The expiry is enforced
 //! here; long-term credentials of RFC 8489 do the rest.
 
@@ -23,7 +23,7 @@ const MAX_USERNAME_BYTES: usize = 508;
 /// What a client logs in with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// `<expiry>:<user>:<room>`, the expiry in seconds of Unix time.
+    /// `<expiry>:<stay>:<user>:<room>`, the expiry in seconds of Unix time.
     pub username: String,
     /// Proves the username.
     pub password: String,
@@ -34,6 +34,8 @@ pub struct Credentials {
 /// Whose credentials they are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Holder {
+    /// Which stay in a call.
+    pub stay: u64,
     /// The user.
     pub user: String,
     /// The room.
@@ -56,9 +58,10 @@ impl Secret {
     }
 
     /// Makes credentials that live for [`CREDENTIALS_LIVE`].
-    pub fn credentials(&self, user: &str, room: &str, now: SystemTime) -> Credentials {
+    pub fn credentials(&self, holder: &Holder, now: SystemTime) -> Credentials {
         let expires = now + CREDENTIALS_LIVE;
-        let username = format!("{}:{}:{room}", unix(expires).as_secs(), plain(user));
+        let Holder { stay, user, room } = holder;
+        let username = format!("{}:{stay}:{user}:{room}", unix(expires).as_secs());
         let password = self.password(&username);
         Credentials {
             username,
@@ -85,11 +88,13 @@ pub fn holder(username: &str, now: SystemTime) -> Option<Holder> {
     if username.len() > MAX_USERNAME_BYTES {
         return None;
     }
-    let mut parts = username.splitn(3, ':');
+    let mut parts = username.splitn(4, ':');
     let expiry: u64 = parts.next()?.parse().ok()?;
+    let stay: u64 = parts.next()?.parse().ok()?;
     let (user, room) = (parts.next()?, parts.next()?);
     let live = expiry > unix(now).as_secs();
     (live && !user.is_empty()).then(|| Holder {
+        stay,
         user: user.to_owned(),
         room: room.to_owned(),
     })

@@ -7,7 +7,7 @@
 
 use super::{
     answer::Answer,
-    credentials::{Secret, holder},
+    credentials::{Credentials, Secret, holder},
     frame::{self, Frame, Malformed},
     media::MediaPort,
     nonce::Nonces,
@@ -87,6 +87,13 @@ impl Engine {
             strangers: AddressRates::new(UNPROVEN),
             table: Mutex::new(Table::new(options.limits)),
         }
+    }
+
+    /// Credentials for somebody who is in a room's call; none where there are as many people in
+    /// calls as there may be.
+    pub fn credentials(&self, user: &str, room: &str, now: Moment) -> Option<Credentials> {
+        let holder = self.table().enter(user, room, now.instant)?;
+        Some(self.secret.credentials(&holder, now.wall))
     }
 
     /// Takes in a frame and gives the answer, if there is one.
@@ -175,7 +182,7 @@ impl Engine {
     /// Who signed a request, by long-term credentials (RFC 8489, section 9.2.4).
     ///
     /// An allocation's own username goes on beyond its expiry: browsers keep it for as long as
-    /// they keep the allocation, and [`super::options::OLDEST`] bounds that.
+    /// they keep the allocation, and that ends with the stay it was made in.
     fn prove(&self, client: &Client, request: &Request<'_>, now: Moment) -> Result<Owner, Refusal> {
         if request.get::<MessageIntegrity>().is_none() {
             // A challenge is larger than the smallest question a client begins with. Whoever
@@ -207,11 +214,14 @@ impl Engine {
         (owner.username == username).then(|| owner.clone())
     }
 
-    /// Who a username says it is; the signature is still to be checked.
+    /// Who a username says it is, where that stay still lasts; the signature is still to be
+    /// checked.
     fn newcomer(&self, username: &str, now: SystemTime) -> Option<Owner> {
-        Some(Owner {
+        let holder = holder(username, now)?;
+        let is_live = self.table().is_live(&holder);
+        is_live.then(|| Owner {
             username: username.to_owned(),
-            holder: holder(username, now)?,
+            holder,
             key: self.secret.key(username, &self.realm),
         })
     }

@@ -11,12 +11,7 @@ use super::{
     udp::Udp,
 };
 use crate::server::net::{PermitLimits, Permits};
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
@@ -91,10 +86,11 @@ impl Turn {
         self.inner.tls_address
     }
 
-    /// Credentials for a user in a room. They start allocations for five minutes; an allocation
-    /// goes on with those it was made with.
-    pub fn credentials(&self, user: &str, room: &str, now: SystemTime) -> Credentials {
-        self.inner.engine.secret.credentials(user, room, now)
+    /// Credentials for a user in a room's call. They start allocations for five minutes, and
+    /// none once the user was forgotten; an allocation goes on with those it was made with. None
+    /// where more people are in calls than can be remembered.
+    pub fn credentials(&self, user: &str, room: &str) -> Option<Credentials> {
+        self.inner.engine.credentials(user, room, Moment::now())
     }
 
     /// The SFU's way to clients.
@@ -102,9 +98,10 @@ impl Turn {
         Relay::new(&self.inner.engine)
     }
 
-    /// Ends all allocations of a user who left.
-    pub fn forget(&self, user: &str) {
-        self.inner.engine.table().forget(user);
+    /// Ends the stay of a user who left a room's call: their allocations end, and their
+    /// credentials are of no use any more.
+    pub fn forget(&self, user: &str, room: &str) {
+        self.inner.engine.table().forget(user, room);
     }
 
     /// A look at the counters.

@@ -5,7 +5,7 @@
 //! ever sent to an address somebody names, so this is no open relay, whatever one asks for.
 //!
 //! A listener ([`udp`], [`tcp`]) hands frames to the [`engine`]; [`requests`] answers what
-//! proves itself by [`credentials`], [`forward`] passes packets on by what [`table`] and
+//! proves itself by [`credentials`] of a stay in a call ([`stays`]), [`forward`] passes packets on by what [`table`] and
 //! [`peers`] say. The codec and the port numbers are those of the `turn-server` crate.
 
 mod answer;
@@ -22,6 +22,7 @@ mod peers;
 mod request;
 mod requests;
 mod stats;
+mod stays;
 mod stream;
 mod table;
 mod tcp;

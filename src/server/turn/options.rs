@@ -20,9 +20,12 @@ pub const CREDENTIALS_LIVE: Duration = Duration::from_secs(300);
 /// How long an allocation lives without a refresh, whatever was asked for. 600 s: the
 /// default of RFC 8656, which clients expect.
 pub const LIFETIME: Duration = Duration::from_secs(600);
-/// How long an allocation lives at most, refreshed or not. 2 h: a password is checked when it
-/// begins, so this is how long a stolen one can be of use.
-pub const OLDEST: Duration = Duration::from_secs(2 * 60 * 60);
+/// Stays in calls at once that have credentials; the next one gets none. 20 000: as many sockets
+/// as the process holds.
+pub const MAX_STAYS: usize = 20_000;
+/// Allocations below which a room may take one of the places kept for rooms that have few. 4: two
+/// people, each by UDP and by TCP.
+pub const FEW: usize = 4;
 /// How long a permission lasts. RFC 8656, section 9.
 pub const PERMISSION_LIVES: Duration = Duration::from_secs(300);
 /// How long a channel stays bound. RFC 8656, section 12.
@@ -40,6 +43,9 @@ pub const MAX_STREAMS: usize = 1024;
 pub const MAX_STREAMS_OF_ADDRESS: usize = 32;
 /// Silence after which a stream without allocation is closed; a TLS handshake has as long.
 pub const STREAM_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stream may be without an allocation at all, whatever it says. 20 s: a client asks
+/// twice, at once, and again where an answer is late.
+pub const ALLOCATE_WITHIN: Duration = Duration::from_secs(20);
 /// Time one write to a stream may take before its reader counts as gone.
 pub const WRITE_PATIENCE: Duration = Duration::from_secs(15);
 /// How often what has expired is swept. What is expired counts as gone before it is swept.
@@ -79,8 +85,13 @@ pub struct TurnLimits {
     pub user: usize,
     /// Allocations of one room. Default 256: enough for a hundred people on one network each.
     pub room: usize,
+    /// Allocations of one address, whoever asks; an IPv6 /48 has four times as many. Default 48:
+    /// a dozen people behind one address, each with all a browser takes at once.
+    pub address: usize,
     /// Allocations in all. Default 2000.
     pub server: usize,
+    /// Of these, the last ones are kept for rooms that have fewer than [`FEW`]. Default 250.
+    pub reserved: usize,
     /// Bytes a second one allocation may send, and as many it may receive; a second's worth at
     /// once. Default 1 000 000, which is 8 Mbit/s.
     pub bytes_per_second: NonZeroU32,
@@ -91,7 +102,9 @@ impl Default for TurnLimits {
         Self {
             user: 12,
             room: 256,
+            address: 48,
             server: 2000,
+            reserved: 250,
             bytes_per_second: NonZeroU32::new(1_000_000).expect("not zero"),
         }
     }

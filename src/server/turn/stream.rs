@@ -7,7 +7,7 @@
 use super::{
     engine::{Engine, Moment},
     frame::{Malformed, size_in_stream},
-    options::{MAX_FRAME_BYTES, STREAM_PATIENCE, STREAM_QUEUE, WRITE_PATIENCE},
+    options::{ALLOCATE_WITHIN, MAX_FRAME_BYTES, STREAM_PATIENCE, STREAM_QUEUE, WRITE_PATIENCE},
     path::{Client, Path},
 };
 use bytes::{Bytes, BytesMut};
@@ -61,23 +61,31 @@ impl Drop for Guard {
     }
 }
 
-/// Takes in frames until the stream ends, is silent for too long or brings garbage.
+/// Takes in frames until the stream ends, is silent for too long, has no allocation for too long
+/// or brings garbage.
 async fn read(guard: &Guard, mut reader: impl AsyncRead + Unpin, path: Path) {
     let mut buffer = BytesMut::with_capacity(MAX_FRAME_BYTES);
-    let mut deadline = Instant::now() + STREAM_PATIENCE;
+    let mut speaks_by = Instant::now() + STREAM_PATIENCE;
+    let mut allocates_by = Instant::now() + ALLOCATE_WITHIN;
     loop {
+        let deadline = speaks_by.min(allocates_by);
         match timeout_at(deadline, reader.read_buf(&mut buffer)).await {
             Ok(Ok(0) | Err(_)) => return,
             Ok(Ok(_)) => match take_frames(guard, &mut buffer, &path) {
                 Ok(0) => {}
-                Ok(_) => deadline = Instant::now() + STREAM_PATIENCE,
+                Ok(_) => speaks_by = Instant::now() + STREAM_PATIENCE,
                 Err(Malformed) => return,
             },
-            // An allocation has its own end of life.
-            Err(_) if guard.engine.has_allocation(&guard.client) => {
-                deadline = Instant::now() + STREAM_PATIENCE;
+            Err(_) => {}
+        }
+        // Asked only when it matters. An allocation has its own end of life.
+        let now = Instant::now();
+        if now >= speaks_by.min(allocates_by) {
+            if !guard.engine.has_allocation(&guard.client) {
+                return;
             }
-            Err(_) => return,
+            speaks_by = now + STREAM_PATIENCE;
+            allocates_by = now + ALLOCATE_WITHIN;
         }
     }
 }

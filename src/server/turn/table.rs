@@ -4,15 +4,17 @@
 //! Only whoever proved credentials gets in here, and only so many.
 
 use super::{
-    credentials::{Holder, plain},
-    options::{LIFETIME, OLDEST, RELAY_PORTS, TurnLimits},
+    credentials::Holder,
+    options::{FEW, LIFETIME, RELAY_PORTS, TurnLimits},
     path::{Client, Path},
     peers::Peers,
     stats::Refusal,
+    stays::Stays,
 };
+use crate::server::net::{Permit, PermitError, PermitLimits, Permits};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     time::{Duration, Instant},
@@ -48,16 +50,16 @@ pub struct Allocation {
     pub sends: Budget,
     /// What it may receive.
     pub receives: Budget,
-    /// When it began.
-    born: Instant,
     /// When it ends.
     expires: Instant,
+    /// Its place among those of its address.
+    _permit: Permit,
 }
 
 impl Allocation {
-    /// Lives on; never beyond [`OLDEST`].
+    /// Lives on. How often is not bounded here: it ends with the stay it was made in.
     pub fn renew(&mut self, now: Instant) {
-        self.expires = (now + LIFETIME).min(self.born + OLDEST);
+        self.expires = now + LIFETIME;
     }
 
     /// What is left of its life.
@@ -97,6 +99,10 @@ pub struct Table {
     ports: PortAllocator,
     /// How many there may be.
     limits: TurnLimits,
+    /// Counts them by address.
+    permits: Permits,
+    /// Who may have any.
+    stays: Stays,
 }
 
 impl Table {
@@ -109,13 +115,29 @@ impl Table {
             by_port: HashMap::new(),
             ports: PortAllocator::new(range.into()),
             limits,
+            permits: Permits::new(PermitLimits {
+                total: limits.server,
+                per_address: limits.address,
+            }),
+            stays: Stays::default(),
         }
+    }
+
+    /// Somebody is in a call: whose credentials they get. Nothing where there are as many
+    /// people in calls as there may be.
+    pub fn enter(&mut self, user: &str, room: &str, now: Instant) -> Option<Holder> {
+        self.stays.enter(user, room, now)
+    }
+
+    /// Whether the stay that credentials are for still lasts.
+    pub fn is_live(&self, holder: &Holder) -> bool {
+        self.stays.is_live(holder)
     }
 
     /// Makes an allocation. `taken` are addresses that must not become relay addresses.
     ///
     /// # Errors
-    /// The user, the room or the server has all it may; the client waits or goes elsewhere.
+    /// The user, the room, the address or the server has all it may; the client waits or goes elsewhere.
     pub fn allocate(
         &mut self,
         (client, path): (Client, Path),
@@ -126,6 +148,11 @@ impl Table {
     ) -> Result<&Allocation, Refusal> {
         self.remove_expired(now);
         self.check_limits(&owner.holder)?;
+        let permit = self.permits.acquire(client.source.ip());
+        let permit = permit.map_err(|error| match error {
+            PermitError::OfAddress => Refusal::Quota,
+            PermitError::InAll => Refusal::Capacity,
+        })?;
         let relay = self
             .free_address(external, taken)
             .ok_or(Refusal::Capacity)?;
@@ -139,8 +166,8 @@ impl Table {
             peers: Peers::default(),
             sends: Budget::new(self.limits.bytes_per_second),
             receives: Budget::new(self.limits.bytes_per_second),
-            born: now,
             expires: now + LIFETIME,
+            _permit: permit,
         };
         Ok(self
             .allocations
@@ -172,10 +199,14 @@ impl Table {
         self.remove_where(|found| found.client == *client);
     }
 
-    /// Ends all allocations of a user.
-    pub fn forget(&mut self, user: &str) {
-        let user = plain(user);
-        self.remove_where(|found| found.owner.holder.user == user);
+    /// Ends a user's stay in a room's call, and with it their allocations there.
+    pub fn forget(&mut self, user: &str, room: &str) {
+        if self.stays.leave(user, room) {
+            let Self { stays, .. } = self;
+            let stays = std::mem::take(stays);
+            self.remove_where(|found| !stays.is_live(&found.owner.holder));
+            self.stays = stays;
+        }
     }
 
     /// Ends all allocations.
@@ -189,6 +220,9 @@ impl Table {
         for allocation in self.allocations.values_mut() {
             allocation.peers.sweep(now);
         }
+        let holders = self.allocations.values().map(|found| &found.owner.holder);
+        let used: HashSet<&Holder> = holders.collect();
+        self.stays.sweep(now, |holder| used.contains(holder));
     }
 
     /// Forgets the allocations that have expired.
@@ -209,7 +243,9 @@ impl Table {
         let all = || self.allocations.values().map(|found| &found.owner.holder);
         let of_user = all().filter(|other| other.user == holder.user).count();
         let of_room = all().filter(|other| other.room == holder.room).count();
-        if self.allocations.len() >= self.limits.server {
+        let left = self.limits.server.saturating_sub(self.allocations.len());
+        // The last places are for those who have next to nothing.
+        if left == 0 || (left <= self.limits.reserved && of_room >= FEW) {
             return Err(Refusal::Capacity);
         }
         let within = of_user < self.limits.user && of_room < self.limits.room;
@@ -234,5 +270,10 @@ impl Table {
     pub fn held(&self) -> (usize, usize) {
         assert_eq!(self.ports.len(), self.by_port.len());
         (self.allocations.len(), self.by_port.len())
+    }
+
+    /// How many stays last.
+    pub fn stays(&self) -> usize {
+        self.stays.count()
     }
 }

@@ -5,8 +5,8 @@ use super::life::{Connection, End};
 use crate::{
     protocol::{
         ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
-        MAX_HISTORY_PAGE, MessageId, NameError, Nickname, Resume, RoomName, Seq, ServerMessage,
-        decode,
+        MAX_HISTORY_PAGE, MediaOffer, MessageId, NameError, Nickname, Resume, RoomName, Seq,
+        ServerMessage, decode,
     },
     server::{
         error::refusal,
@@ -15,6 +15,7 @@ use crate::{
         metrics,
         net::{RareWarning, RequestKind, stored_bytes, warning},
         rooms::{Departure, Frames, Intent, Summaries, fitting_page},
+        sfu::Offer,
         store::What,
     },
 };
@@ -44,7 +45,11 @@ impl Connection {
     /// closed for sending, not for reading.
     fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
         metrics::refused(code, id.is_some());
-        if self.outbox.put(Frames::of(&refusal(code, id))).is_ok() {
+        if self
+            .outbox
+            .put_answer(Frames::of(&refusal(code, id)))
+            .is_ok()
+        {
             return;
         }
         match code {
@@ -81,6 +86,7 @@ impl Connection {
                 resume,
             } => self.join(&room, &nickname, resume).await,
             ClientMessage::History { before, limit } => self.history(before, limit).await,
+            ClientMessage::Offer(offer) => self.offer(offer).await,
             other => self.intend(other).await,
         };
         done.map_err(|code| (code, id))
@@ -129,13 +135,15 @@ impl Connection {
         let mut rooms = self.context.rooms.watch();
         let list = rooms.borrow_and_update().clone();
         self.watching = Some(rooms);
+        self.told_rooms = None;
         self.tell_rooms(&list);
         Ok(())
     }
 
-    /// Tells the open rooms.
-    pub(super) fn tell_rooms(&self, list: &Summaries) {
-        if self.outbox.put(list.frame.clone()).is_err() {
+    /// Tells the open rooms, or what is different of them.
+    pub(super) fn tell_rooms(&mut self, list: &Summaries) {
+        let told = self.told_rooms.replace(list.number);
+        if self.outbox.put(list.frame_after(told).clone()).is_err() {
             self.outbox.close_slow();
         }
     }
@@ -186,6 +194,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Reads an offer to the SFU, which takes a while, and passes it on to the room.
+    async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
+        let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        seat.intend(Intent::Offer(Offer::read(offer).await)).await;
+        Ok(())
+    }
+
     /// Passes on to the room what is its matter.
     async fn intend(&self, message: ClientMessage) -> Result<(), ErrorCode> {
         let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
@@ -223,12 +238,12 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
         ClientMessage::LeaveCall => Intent::LeaveCall,
         ClientMessage::Devices { devices } => Intent::Devices(devices),
         ClientMessage::Signal { to, leg, signal } => Intent::Signal { to, leg, signal },
-        ClientMessage::Offer(offer) => Intent::Offer(offer),
         ClientMessage::HangUp { connection } => Intent::HangUp { connection },
         ClientMessage::Intent { tiles } => Intent::View(tiles),
         ClientMessage::Watch
         | ClientMessage::Join { .. }
         | ClientMessage::History { .. }
+        | ClientMessage::Offer(_)
         | ClientMessage::Ping => return Err(ErrorCode::BadMessage),
     })
 }

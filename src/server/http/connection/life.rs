@@ -62,6 +62,8 @@ pub struct Connection {
     pub(super) seat: Option<(RoomName, Seat)>,
     /// The list of open rooms, while it watches.
     pub(super) watching: Option<watch::Receiver<Summaries>>,
+    /// The number of the list it was told last.
+    pub(super) told_rooms: Option<u64>,
     /// Frames that were no message.
     pub(super) protocol_errors: u32,
 }
@@ -76,6 +78,7 @@ impl Connection {
             rates: Rates::new(),
             seat: None,
             watching: None,
+            told_rooms: None,
             protocol_errors: 0,
         }
     }

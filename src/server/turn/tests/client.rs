@@ -3,11 +3,7 @@
 use super::super::{Turn, frame::size_in_stream};
 use super::wire::{Login, Reply, UDP, Writer, channel_data};
 use bytes::{Buf, BytesMut};
-use std::{
-    collections::VecDeque,
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -76,7 +72,7 @@ impl Guest {
 
     /// With fresh credentials, on a socket.
     fn on(line: Line, turn: &Turn, user: &str, room: &str) -> Self {
-        let credentials = turn.credentials(user, room, SystemTime::now());
+        let credentials = turn.credentials(user, room).expect("a place");
         Self {
             line,
             packets: VecDeque::new(),

@@ -27,10 +27,10 @@ fn good_credentials_get_a_signed_answer() {
 }
 
 #[test]
-fn a_username_is_its_expiry_its_user_and_its_room() {
+fn a_username_is_its_expiry_its_stay_its_user_and_its_room() {
     let (bench, guest) = bench();
     let (expiry, rest) = guest.login.username.split_once(':').unwrap();
-    assert_eq!(rest, "ada:lobby");
+    assert_eq!(rest, "1:ada:lobby");
     let expires = bench.now.wall + Duration::from_secs(300);
     let expires = expires.duration_since(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(expiry, expires.as_secs().to_string());
@@ -70,6 +70,9 @@ fn a_wrong_password_or_a_made_up_name_is_401() {
         "x:ada:lobby",
         "-1:ada:lobby",
         "99999999999::lobby",
+        "99999999999:1::lobby",
+        "99999999999:1:ada:lobby",
+        "99999999999:x:ada:lobby",
     ] {
         let mut guest = bench.guest("192.0.2.1:5001", "ada", "lobby");
         guest.login.username = username.into();
@@ -84,7 +87,8 @@ fn a_wrong_password_or_a_made_up_name_is_401() {
 #[test]
 fn the_secret_of_another_process_proves_nothing() {
     let (bench, mut guest) = bench();
-    let foreign = Secret::random().credentials("ada", "lobby", bench.now.wall);
+    let holder = super::super::credentials::holder(&guest.login.username, bench.now.wall);
+    let foreign = Secret::random().credentials(&holder.unwrap(), bench.now.wall);
     (guest.login.username, guest.login.password) = (foreign.username, foreign.password);
     assert_eq!(bench.allocate(&guest).code, Some(401));
 }
@@ -94,9 +98,9 @@ fn a_username_in_a_name_does_not_become_another_users() {
     let bench = Bench::new(TurnLimits::default());
     let guest = bench.guest("192.0.2.1:5000", "ada:x", "lobby");
     assert_eq!(bench.allocate(&guest).code, None);
-    bench.engine.table().forget("ada");
+    bench.engine.table().forget("ada", "lobby");
     assert_eq!(bench.engine.table().count(bench.now.instant), 1);
-    bench.engine.table().forget("ada:x");
+    bench.engine.table().forget("ada:x", "lobby");
     assert_eq!(bench.engine.table().count(bench.now.instant), 0);
 }
 
@@ -181,10 +185,7 @@ fn a_changed_request_is_401() {
 fn an_allocation_answers_to_its_own_name_only() {
     let (bench, mut guest) = bench();
     assert_eq!(bench.allocate(&guest).code, None);
-    let other = bench
-        .engine
-        .secret
-        .credentials("eve", "lobby", bench.now.wall);
+    let other = bench.engine.credentials("eve", "lobby", bench.now).unwrap();
     (guest.login.username, guest.login.password) = (other.username, other.password);
     let reply = bench.ask(&guest, Writer::of(REFRESH_REQUEST));
     assert_eq!(reply.code, Some(441));

@@ -165,7 +165,7 @@ async fn what_was_relayed_is_counted_by_transport() {
         (stats.allocations, stats.allocated_total, stats.streams),
         (2, 2, 1)
     );
-    turn.forget("ada");
+    turn.forget("ada", "lobby");
     assert_eq!(turn.stats().allocations, 1);
 }
 

@@ -118,7 +118,8 @@ impl Bench {
     /// A client at this address, with fresh credentials and a nonce.
     pub fn guest(&self, source: &str, user: &str, room: &str) -> Guest {
         let (queue, inbox) = mpsc::channel(1024);
-        let credentials = self.engine.secret.credentials(user, room, self.now.wall);
+        let credentials = self.engine.credentials(user, room, self.now);
+        let credentials = credentials.expect("a place");
         let mut guest = Guest {
             client: Client {
                 transport: Transport::Tcp,

@@ -50,27 +50,6 @@ fn an_allocation_ends_by_itself() {
 }
 
 #[test]
-fn a_refresh_goes_on_with_expired_credentials_but_not_beyond_two_hours() {
-    let (mut bench, mut guest, _) = bench();
-    for minutes in (5..120).step_by(5) {
-        bench.wait(300);
-        let left = 600.min((120 - minutes) * 60);
-        assert_eq!(
-            refresh(&bench, &mut guest, 600),
-            (None, Some(left)),
-            "at {minutes} minutes"
-        );
-    }
-    bench.wait(300);
-    assert_eq!(bench.engine.table().count(bench.now.instant), 0);
-    assert_eq!(
-        refresh(&bench, &mut guest, 600).0,
-        Some(401),
-        "now the name counts"
-    );
-}
-
-#[test]
 fn a_refresh_to_zero_ends_it() {
     let (bench, mut guest, _) = bench();
     assert_eq!(refresh(&bench, &mut guest, 0), (None, Some(0)));
@@ -83,7 +62,7 @@ fn whoever_is_forgotten_loses_their_allocations_and_nobody_else_does() {
     let (bench, _, relayed) = bench();
     let other = bench.guest("192.0.2.2:5000", "bob", "lobby");
     let kept = bench.allocate(&other).relayed.unwrap();
-    bench.engine.table().forget("ada");
+    bench.engine.table().forget("ada", "lobby");
     let now = bench.now.instant;
     assert!(bench.engine.table().at(relayed, now).is_none());
     assert!(bench.engine.table().at(kept, now).is_some());
@@ -125,7 +104,7 @@ fn what_is_sent_to_an_allocation_that_ended_is_lost() {
     let other = bench.guest("192.0.2.2:5000", "bob", "lobby");
     let kept = bench.allocate(&other).relayed.unwrap();
     assert_eq!(bench.permit(&guest, &[kept]).code, None);
-    bench.engine.table().forget("bob");
+    bench.engine.table().forget("bob", "lobby");
     bench.send(&guest, kept, b"x");
     assert_eq!(bench.engine.stats.snapshot(0, 0).lost(Loss::NotWanted), 1);
 }

@@ -12,5 +12,6 @@ mod lifetimes;
 mod peers;
 mod quotas;
 mod refusals;
+mod stays;
 mod streams;
 mod wire;

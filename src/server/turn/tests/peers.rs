@@ -163,7 +163,7 @@ fn a_relay_address_counts_while_it_is_somebodys() {
             "the number is not enough"
         );
     }
-    bench.engine.table().forget("bob");
+    bench.engine.table().forget("bob", "lobby");
     assert_eq!(bench.permit(&ada, &[other]).code, Some(403));
 }
 

@@ -122,6 +122,43 @@ async fn a_frame_that_never_ends_is_silence_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_closed() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (near, far) = tokio::io::duplex(4096);
+    let (mut answers, mut slow) = tokio::io::split(near);
+    let (turn, _media) = start().await;
+    let client = super::super::path::Client {
+        transport: super::super::path::Transport::Tcp,
+        source: "192.0.2.1:5".parse().unwrap(),
+        connection: 1,
+    };
+    // A whole frame each nine seconds, answered each time: no silence.
+    let drip = tokio::spawn(async move {
+        while slow
+            .write_all(&Writer::of(BINDING_REQUEST).bytes())
+            .await
+            .is_ok()
+        {
+            tokio::time::sleep(9 * SECOND).await;
+        }
+    });
+    let answered = tokio::spawn(async move {
+        let mut all = Vec::new();
+        let _ = answers.read_to_end(&mut all).await;
+        all.len()
+    });
+    let begun = tokio::time::Instant::now();
+    super::super::stream::serve(turn.engine_for_tests(), far, client).await;
+    let lasted = begun.elapsed();
+    assert!(
+        (ALLOCATE_WITHIN..ALLOCATE_WITHIN + 2 * SECOND).contains(&lasted),
+        "{lasted:?}"
+    );
+    drip.abort();
+    assert!(answered.await.unwrap() > 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_with_an_allocation_may_be_silent() {
     let (near, far) = tokio::io::duplex(4096);
     let (turn, _media) = start().await;
@@ -137,8 +174,8 @@ async fn a_stream_with_an_allocation_may_be_silent() {
     tokio::time::sleep(3 * STREAM_PATIENCE).await;
     assert!(!serving.is_finished());
     assert_eq!(ada.permit(sfu()).await, None);
-    turn.forget("ada");
-    assert!(ada.is_closed_within(STREAM_PATIENCE + SECOND).await);
+    turn.forget("ada", "lobby");
+    assert!(ada.is_closed_within(ALLOCATE_WITHIN + SECOND).await);
 }
 
 #[test]

@@ -1,0 +1,361 @@
+//! What one member of a room may cost the others, in bytes and in messages.
+//!
+//! Sockets are limited by messages ([`crate::server::http`]); here is counted what those
+//! messages become for others: a message of 16 KB to a hundred people is not one of 20 bytes to
+//! one. The buckets belong to the member, not to the socket, so a new socket brings no new ones.
+//! Whoever spends too much is refused; nobody else notices. Pure: time comes in as `now`.
+
+use crate::{
+    protocol::ParticipantId,
+    server::limits::{
+        ANNOUNCE_RATE, ENVELOPE_BYTES, PAIR_BYTES, PAIR_DESCRIPTIONS, PAIR_DESCRIPTIONS_EVERY,
+        PERSON_OFFERS, ROOM_BYTES, ROOM_OF, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES,
+        SIGNAL_BYTES_PER_PERSON, SMALL_TALK_BYTES, TALK_BYTES, VIEW_EVERY,
+    },
+};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+/// A token bucket. It may be in debt: what a change costs is known only when it is stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bucket {
+    /// Tokens a second.
+    per_second: f64,
+    /// Tokens it holds at most.
+    burst: f64,
+    /// Tokens it holds, or owes.
+    level: f64,
+    /// When that was so; nothing before the first use.
+    at: Option<Instant>,
+}
+
+impl Bucket {
+    /// A full one.
+    pub fn new(rate: Rate) -> Self {
+        Self::of(f64::from(rate.per_second), f64::from(rate.burst))
+    }
+
+    /// A full one of a rate that is for [`ROOM_OF`] people, for as many as this.
+    pub fn for_people(rate: Rate, people: usize) -> Self {
+        let share = (people as f64 / ROOM_OF as f64).max(1.0);
+        Self::of(
+            f64::from(rate.per_second) * share,
+            f64::from(rate.burst) * share,
+        )
+    }
+
+    /// A full one of these numbers.
+    fn of(per_second: f64, burst: f64) -> Self {
+        Self {
+            per_second,
+            burst,
+            level: burst,
+            at: None,
+        }
+    }
+
+    /// Whether it holds this much beyond `reserve`.
+    pub fn holds(&mut self, cost: usize, reserve: usize, now: Instant) -> bool {
+        self.fill(now);
+        // More than it ever holds costs a full one.
+        let most = self.burst - reserve as f64;
+        self.level - reserve as f64 >= (cost as f64).min(most)
+    }
+
+    /// Takes this much out, whether it is there or not.
+    pub fn take(&mut self, cost: usize) {
+        self.level -= cost as f64;
+    }
+
+    /// Gives this much back.
+    pub fn give(&mut self, cost: usize) {
+        self.level = (self.level + cost as f64).min(self.burst);
+    }
+
+    /// Takes this much out, where it is there.
+    pub fn pay(&mut self, cost: usize, now: Instant) -> bool {
+        let holds = self.holds(cost, 0, now);
+        if holds {
+            self.take(cost);
+        }
+        holds
+    }
+
+    /// Lets pass what time has brought.
+    fn fill(&mut self, now: Instant) {
+        let since = self.at.replace(now).unwrap_or(now);
+        let passed = now.saturating_duration_since(since).as_secs_f64();
+        self.level = (self.level + passed * self.per_second).min(self.burst);
+    }
+}
+
+/// What everybody in a room may be told, together.
+#[derive(Debug)]
+pub(super) struct Fanout(Bucket);
+
+impl Fanout {
+    /// A full one of a room that holds so many people.
+    pub fn new(capacity: usize) -> Self {
+        Self(Bucket::for_people(ROOM_BYTES, capacity))
+    }
+
+    /// Whether the room can still be told this much of a form, which has no member's bucket.
+    pub fn pay(&mut self, cost: usize, now: Instant) -> bool {
+        let holds = self.0.holds(cost, ROOM_RESERVE_BYTES, now);
+        if holds {
+            self.0.take(cost);
+        }
+        holds
+    }
+
+    /// Gives back what was not spent.
+    pub fn give(&mut self, cost: usize) {
+        self.0.give(cost);
+    }
+}
+
+/// What one member may cost the others.
+#[derive(Debug)]
+pub(super) struct Budget {
+    /// Bytes of what they say.
+    talk: Bucket,
+    /// Bytes with which they may draw on the room's reserve.
+    small_talk: Bucket,
+    /// Changes of who they are and what they have switched on.
+    announcements: Bucket,
+    /// Bytes of signals, to everybody together.
+    signals: Bucket,
+    /// Towards each person they signal to.
+    pairs: HashMap<ParticipantId, Pair>,
+    /// Offers to the SFU.
+    offers: Bucket,
+    /// When the SFU was last told what is on their screen.
+    viewed: Option<Instant>,
+}
+
+/// What one member may signal to another.
+#[derive(Debug)]
+struct Pair {
+    /// Bytes.
+    bytes: Bucket,
+    /// Descriptions that the other has not answered.
+    descriptions: Bucket,
+}
+
+impl Budget {
+    /// Full buckets, in a room whose calls run browser to browser up to so many people.
+    pub fn new(p2p_max: usize) -> Self {
+        let people = u32::try_from(p2p_max).unwrap_or(u32::MAX);
+        let everybody = SIGNAL_BYTES_PER_PERSON.saturating_mul(people);
+        let signals = Rate {
+            burst: SIGNAL_BYTES.burst.max(everybody),
+            ..SIGNAL_BYTES
+        };
+        Self {
+            talk: Bucket::new(TALK_BYTES),
+            small_talk: Bucket::new(SMALL_TALK_BYTES),
+            announcements: Bucket::new(ANNOUNCE_RATE),
+            signals: Bucket::new(signals),
+            pairs: HashMap::new(),
+            offers: Bucket::new(PERSON_OFFERS),
+            viewed: None,
+        }
+    }
+
+    /// Whether everybody may be told this many bytes on their behalf. The last part of what a
+    /// room can be told is for those who have said little of late.
+    pub fn say(&mut self, fanout: &mut Fanout, cost: usize, now: Instant) -> bool {
+        if !self.talk.holds(cost, 0, now) {
+            return false;
+        }
+        let plenty = fanout.0.holds(cost, ROOM_RESERVE_BYTES, now);
+        let little = self.small_talk.holds(cost, 0, now);
+        let may = plenty || (little && fanout.0.holds(cost, 0, now));
+        if may {
+            self.talk.take(cost);
+            fanout.0.take(cost);
+            // What was said while there was plenty counts, too.
+            self.small_talk
+                .take(cost.min(SMALL_TALK_BYTES.burst as usize));
+            self.small_talk.level = self.small_talk.level.max(0.0);
+        }
+        may
+    }
+
+    /// Gives back what was not spent.
+    pub fn unsay(&mut self, cost: usize) {
+        self.talk.give(cost);
+    }
+
+    /// Whether everybody may be told of another change of theirs. It counts as told, so that
+    /// less is said meanwhile.
+    pub fn announce(&mut self, fanout: &mut Fanout, now: Instant) -> bool {
+        let may = self.announcements.pay(1, now);
+        if may {
+            fanout.0.take(ENVELOPE_BYTES);
+        }
+        may
+    }
+
+    /// Whether a signal of this many bytes may go to somebody.
+    pub fn signal(
+        &mut self,
+        to: &ParticipantId,
+        is_description: bool,
+        cost: usize,
+        now: Instant,
+    ) -> bool {
+        let pair = self.pairs.entry(to.clone()).or_insert_with(Pair::new);
+        let may = self.signals.holds(cost, 0, now)
+            && pair.bytes.holds(cost, 0, now)
+            && (!is_description || pair.descriptions.pay(1, now));
+        if may {
+            self.signals.take(cost);
+            pair.bytes.take(cost);
+        }
+        may
+    }
+
+    /// Whether another offer of theirs may go to the SFU.
+    pub fn offer(&mut self, now: Instant) -> bool {
+        self.offers.pay(1, now)
+    }
+
+    /// Somebody sent a description of theirs: one of ours to them is answered.
+    pub fn is_answered(&mut self, by: &ParticipantId) {
+        if let Some(pair) = self.pairs.get_mut(by) {
+            pair.descriptions.give(1);
+        }
+    }
+
+    /// Somebody is not in the room any more.
+    pub fn forget(&mut self, id: &ParticipantId) {
+        self.pairs.remove(id);
+    }
+
+    /// Whether the SFU may be told now what is on their screen, or when.
+    ///
+    /// # Errors
+    /// When it may; what is on the screen then is told then.
+    pub fn view(&mut self, now: Instant) -> Result<(), Instant> {
+        let next = self.viewed.map(|at| at + VIEW_EVERY);
+        if let Some(next) = next.filter(|next| *next > now) {
+            return Err(next);
+        }
+        self.viewed = Some(now);
+        Ok(())
+    }
+}
+
+impl Pair {
+    /// Nothing was said yet.
+    fn new() -> Self {
+        let per_second =
+            Duration::from_secs(1).as_secs_f64() / PAIR_DESCRIPTIONS_EVERY.as_secs_f64();
+        Self {
+            bytes: Bucket::new(PAIR_BYTES),
+            descriptions: Bucket::of(per_second, f64::from(PAIR_DESCRIPTIONS)),
+        }
+    }
+}
+
+/// Bytes of a text as JSON.
+pub(super) fn json_len(text: &str) -> usize {
+    let bytes = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
+        0..=31 => 6,
+        _ => 1,
+    });
+    bytes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(number: usize) -> ParticipantId {
+        ParticipantId::parse(&format!("p_{number}")).expect("valid")
+    }
+
+    #[test]
+    fn a_join_of_a_mesh_of_64_people_is_within_what_one_may_signal() {
+        let now = Instant::now();
+        let mut budget = Budget::new(64);
+        for person in 0..63 {
+            assert!(budget.signal(&id(person), true, 8 * 1024, now), "{person}");
+            for _ in 0..20 {
+                assert!(budget.signal(&id(person), false, 300, now), "{person}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_pair_has_three_descriptions_under_way_and_an_answer_frees_one() {
+        let mut now = Instant::now();
+        let mut budget = Budget::new(2);
+        let describe = |budget: &mut Budget, now| budget.signal(&id(1), true, 4_000, now);
+        for _ in 0..3 {
+            assert!(describe(&mut budget, now));
+        }
+        assert!(!describe(&mut budget, now));
+        assert!(budget.signal(&id(2), true, 4_000, now), "another pair");
+        budget.is_answered(&id(1));
+        assert!(describe(&mut budget, now));
+        assert!(!describe(&mut budget, now));
+        now += PAIR_DESCRIPTIONS_EVERY;
+        assert!(describe(&mut budget, now), "it may have been lost");
+    }
+
+    #[test]
+    fn somebody_who_says_little_is_heard_in_a_room_where_others_say_all_they_may() {
+        let now = Instant::now();
+        let mut fanout = Fanout::new(100);
+        let mut loud: Vec<_> = (0..20).map(|_| Budget::new(2)).collect();
+        for _ in 0..40 {
+            for budget in &mut loud {
+                budget.say(&mut fanout, 16 * 1024, now);
+            }
+        }
+        assert!(!loud[0].say(&mut fanout, 16 * 1024, now));
+        let mut quiet = Budget::new(2);
+        assert!(quiet.say(&mut fanout, 500, now));
+    }
+
+    #[test]
+    fn one_person_alone_says_forty_of_the_longest_messages_at_once() {
+        let now = Instant::now();
+        let (mut fanout, mut budget) = (Fanout::new(100), Budget::new(2));
+        let count = (0..60).filter(|_| budget.say(&mut fanout, 16 * 1024 + 256, now));
+        assert!(count.count() >= 40);
+    }
+
+    proptest! {
+        /// Whoever says what, everybody together is told no more than the room's rate.
+        #[test]
+        fn a_room_is_told_no_more_than_its_rate(
+            said in prop::collection::vec((0..20_usize, 1..17_000_usize, 0..20_u64), 1..400),
+        ) {
+            let start = Instant::now();
+            let mut now = start;
+            let mut fanout = Fanout::new(100);
+            let mut budgets: Vec<_> = (0..20).map(|_| Budget::new(2)).collect();
+            let mut told = 0;
+            for (who, cost, wait) in said {
+                now += Duration::from_millis(wait);
+                told += if budgets[who].say(&mut fanout, cost, now) { cost } else { 0 };
+            }
+            let seconds = (now - start).as_secs_f64();
+            let most = f64::from(ROOM_BYTES.burst) + f64::from(ROOM_BYTES.per_second) * seconds;
+            prop_assert!(told as f64 <= most + 1.0, "{told} of {most}");
+        }
+
+        #[test]
+        fn the_length_as_json_is_what_serde_writes(text in "\\PC{0,40}|[\u{0}-\u{7f}]{0,40}") {
+            let json = serde_json::to_string(&text).expect("serialises");
+            prop_assert_eq!(json_len(&text) + 2, json.len());
+        }
+    }
+}

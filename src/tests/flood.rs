@@ -1,0 +1,201 @@
+//! What members of a room do to each other: whoever reads is never closed for what others send.
+
+use super::harness::{Client, TestApp, new_id};
+use crate::protocol::{
+    Candidate, ClientMessage, Devices, ErrorCode, MessageId, ParticipantId, ServerMessage, Signal,
+};
+use futures::{SinkExt, StreamExt};
+use tokio_tungstenite::tungstenite::Message;
+
+/// How many attack at once.
+const ATTACKERS: usize = 20;
+
+/// A frame of a message.
+fn frame(message: &ClientMessage) -> Message {
+    Message::text(serde_json::to_string(message).expect("serialises"))
+}
+
+/// A candidate for somebody's first stay.
+fn candidate(to: &ParticipantId, bytes: usize) -> ClientMessage {
+    let candidate = Candidate {
+        candidate: "x".repeat(bytes),
+        mid: None,
+        line: None,
+    };
+    let connection = 1;
+    ClientMessage::Signal {
+        to: to.clone(),
+        leg: 1,
+        signal: Signal::Candidate {
+            connection,
+            candidate,
+        },
+    }
+}
+
+/// An offer to somebody's first stay.
+fn offer(to: &ParticipantId, bytes: usize) -> ClientMessage {
+    ClientMessage::Signal {
+        to: to.clone(),
+        leg: 1,
+        signal: Signal::Offer {
+            connection: 1,
+            sdp: "x".repeat(bytes),
+        },
+    }
+}
+
+/// The most of every message that one socket may send at once: all that is told to others.
+fn everything(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage> {
+    let longest = "😀".repeat(4_000);
+    let mut all = Vec::new();
+    for number in 0..40_u32 {
+        all.push(ClientMessage::Chat {
+            id: new_id(),
+            text: longest.clone(),
+            reply_to: None,
+        });
+        let id = known;
+        all.extend((number % 4 == 0).then(|| ClientMessage::Edit {
+            id,
+            text: longest.clone(),
+        }));
+        all.push(offer(victim, 40 * 1024));
+        all.extend((0..4).map(|_| candidate(victim, 2_000)));
+        let devices = Devices {
+            camera: number % 2 == 0,
+            ..Devices::default()
+        };
+        all.push(ClientMessage::Devices { devices });
+        all.push(match number % 3 {
+            0 => ClientMessage::Nickname {
+                nickname: format!("{}{number:02}", "😀".repeat(30)),
+            },
+            1 => ClientMessage::React {
+                id,
+                emoji: "👍".to_owned(),
+                on: number % 2 == 0,
+            },
+            _ => ClientMessage::Typing,
+        });
+        all.push(ClientMessage::LeaveCall);
+        all.push(ClientMessage::EnterCall { leg: 1, devices });
+    }
+    all
+}
+
+/// Sends all that while reading, until everything is sent and its end is answered.
+async fn attacks(attacker: Client, all: Vec<ClientMessage>) {
+    let (mut sink, mut stream) = attacker.socket.split();
+    let sending = async {
+        for message in &all {
+            if sink.feed(frame(message)).await.is_err() {
+                return;
+            }
+        }
+        let _ = sink.send(frame(&ClientMessage::Ping)).await;
+    };
+    let reading = async {
+        while let Some(Ok(heard)) = stream.next().await {
+            let text = heard.to_text().unwrap_or_default();
+            if text == r#"{"type":"pong"}"# {
+                return;
+            }
+        }
+    };
+    tokio::join!(sending, reading);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_who_do_the_worst_of_everything_do_not_close_somebody_who_reads() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    ann.enters_call(1).await;
+    let known = ann.says("hello").await.id;
+    let victim = ann.id();
+    let mut attackers = Vec::new();
+    for number in 0..ATTACKERS {
+        let mut eve = app.join("team", &format!("Eve {number}")).await;
+        eve.enters_call(1).await;
+        attackers.push(tokio::spawn(attacks(eve, everything(&victim, known))));
+    }
+    let attack = async {
+        for attacker in attackers {
+            attacker.await.expect("ends");
+        }
+        // Whoever said little is still heard, and Ann hears it at its place in the order.
+        let mut ben = app.join("team", "Ben").await;
+        ben.says("the end").await;
+    };
+    // As a browser reads: on a thread of its own, and what comes is not looked at long.
+    let reading = tokio::spawn(async move {
+        while let Some(Ok(frame)) = ann.socket.next().await {
+            assert!(!frame.is_close(), "{frame:?}");
+            if frame.to_text().is_ok_and(|text| text.contains("the end")) {
+                return true;
+            }
+        }
+        false
+    });
+    attack.await;
+    assert!(reading.await.expect("goes on"), "Ann is still there");
+}
+
+#[tokio::test]
+async fn whoever_signals_more_than_anybody_needs_is_refused_and_the_others_stay() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut eve = app.join("team", "Eve").await;
+    ann.enters_call(1).await;
+    eve.enters_call(1).await;
+    // A pong comes past the room, so some refusals may come after it.
+    // Ann does not read meanwhile: what Eve sends may wait for her, and no more than that.
+    let mut refused = 0;
+    for _ in 0..280 {
+        eve.sends(&offer(&ann.id(), 40 * 1024)).await;
+    }
+    eve.sends(&ClientMessage::Ping).await;
+    loop {
+        match eve.next().await {
+            ServerMessage::Error {
+                code: ErrorCode::TooManyMessages | ErrorCode::Busy,
+                ..
+            } => refused += 1,
+            ServerMessage::Pong => break,
+            _ => {}
+        }
+    }
+    assert!(refused > 200, "{refused} of 280");
+    let heard = ann.hears_until_now().await;
+    let signals = heard
+        .iter()
+        .filter(|message| matches!(message, ServerMessage::Signal { .. }));
+    assert!((1..=280 - refused).contains(&signals.count()));
+    ann.says("and on it goes").await;
+    eve.sees("and on it goes").await;
+}
+
+#[tokio::test]
+async fn a_reaction_tells_everybody_no_more_than_itself() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    let long = ann.says(&"x".repeat(4_000)).await;
+    ben.sends(&ClientMessage::React {
+        id: long.id,
+        emoji: "👍".to_owned(),
+        on: true,
+    })
+    .await;
+    let told = ann
+        .waits_for(|message| match message {
+            ServerMessage::Changed { .. } | ServerMessage::Reaction { .. } => Some(message),
+            _ => None,
+        })
+        .await;
+    let size = serde_json::to_string(&told).expect("serialises").len();
+    assert!(size < 250, "{size} bytes");
+    let late = app.join("team", "Late").await;
+    let whole = &late.joined().history[0];
+    assert_eq!(whole.reactions[0].by, [ben.id()]);
+}
