@@ -46,6 +46,12 @@ pub enum ApiError {
     /// The server keeps as many rooms as it may.
     #[error("too many rooms")]
     TooManyRooms,
+    /// A search took longer than the server allows.
+    #[error("the search took too long")]
+    SearchTimedOut,
+    /// More people search than the server has time for.
+    #[error("too many searches at once")]
+    SearchBusy,
     /// The server could not do it just now.
     #[error("not available just now")]
     Unavailable,

@@ -58,9 +58,8 @@ pub async fn sweep(context: &AppContext) -> Result<u64, StoreError> {
             break;
         }
     }
-    let mut more = deleted > 0 && context.store.wipe(true).await?;
-    while more {
-        more = context.store.wipe(false).await?;
+    if deleted > 0 {
+        context.store.clean_up().await?;
     }
     Ok(deleted)
 }

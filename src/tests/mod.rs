@@ -21,3 +21,4 @@ mod poll;
 mod poller;
 mod retention;
 mod rooms;
+mod search;

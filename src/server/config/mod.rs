@@ -23,6 +23,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// Everything an operator may set, checked.
@@ -64,6 +65,8 @@ pub struct Config {
     pub sockets_per_address: usize,
     /// How long messages are kept.
     pub retention: Retention,
+    /// Time a search may take.
+    pub search_within: Duration,
 }
 
 impl Config {
@@ -139,6 +142,7 @@ impl Config {
                 "a number of sockets from 1 to 20000",
             )?,
             retention: layers.retention(file)?,
+            search_within: layers.search_within()?,
         })
     }
 

@@ -57,7 +57,7 @@ fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 17] = [
+    let table: [Case; 18] = [
         (
             &["--p2p-max", "65"],
             &[],
@@ -124,6 +124,12 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &[],
             "p2p_max = 2",
             ["--config", "\"p2p_max\"", "p2p-max"],
+        ),
+        (
+            &["--search-ms", "9"],
+            &[],
+            "",
+            ["--search-ms", "9", "10 to 5000"],
         ),
         (
             &["--keep-days", "36501"],
@@ -215,5 +221,5 @@ fn help_names_every_setting_with_its_variable_and_default() {
             "{name}"
         );
     }
-    assert_eq!(help.matches("[default:").count(), 23);
+    assert_eq!(help.matches("[default:").count(), 24);
 }

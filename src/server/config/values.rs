@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     protocol::IceServer,
-    server::{http::Origin, relays::TurnTls},
+    server::{http::Origin, relays::TurnTls, store::SEARCH_WITHIN},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    time::Duration,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -209,6 +210,14 @@ impl Layers {
             everywhere,
             rooms: rooms.collect(),
         })
+    }
+
+    /// How long a search may take.
+    pub fn search_within(&self) -> Result<Duration, ConfigError> {
+        let default = u64::try_from(SEARCH_WITHIN.as_millis()).unwrap_or(u64::MAX);
+        let accepted = "a number of milliseconds from 10 to 5000";
+        let milliseconds = self.number("search-ms", default, 10..=5_000, accepted)?;
+        Ok(Duration::from_millis(milliseconds))
     }
 
     /// One node is all there is so far.

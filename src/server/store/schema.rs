@@ -32,7 +32,7 @@ pub(super) const FIRST_VERSION: &str = "
 
 /// Each step takes the database from the version of its index to the next one.
 /// Steps are only ever added.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     FIRST_VERSION,
     // A message has an id of its own for the index of words to point at, remembers what
     // became of it, and holds reactions.
@@ -75,6 +75,22 @@ const MIGRATIONS: [&str; 3] = [
     "
     INSERT OR REPLACE INTO meta (key, value)
         SELECT 'indexed', coalesce(max(rowid), 0) FROM words;
+",
+    // The index holds no positions any more, and is a quarter as large. The former one may be
+    // large, so it is only set aside here; `cleanup` deletes it in steps, while the new one
+    // follows the messages from the first on.
+    "
+    DROP TRIGGER messages_forget;
+    ALTER TABLE words_data RENAME TO former_words_data;
+    ALTER TABLE words_docsize RENAME TO former_words_docsize;
+    DROP TABLE words;
+    CREATE VIRTUAL TABLE words USING fts5 (
+        pairs, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
+    );
+    CREATE TRIGGER messages_forget AFTER DELETE ON messages BEGIN
+        DELETE FROM words WHERE rowid = old.id;
+    END;
+    INSERT OR REPLACE INTO meta (key, value) VALUES ('indexed', '0'), ('cleanup', 'requested');
 ",
 ];
 
@@ -130,8 +146,13 @@ pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// Brings the database to the newest version, one transaction a step.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_to(connection, newest())
+}
+
+/// Brings the database to a version that this binary knows.
+pub(super) fn migrate_to(connection: &mut Connection, wanted: i64) -> Result<(), StoreError> {
     let found = version(connection)?;
-    for (version, step) in (1_i64..).zip(MIGRATIONS) {
+    for (version, step) in (1_i64..=wanted).zip(MIGRATIONS) {
         if version > found {
             let transaction = connection.transaction()?;
             transaction.execute_batch(step)?;

@@ -3,7 +3,8 @@
 //! The group is what came in while the last one was committed, at most [`GROUP_ROWS`]. Where
 //! few speak at a time nobody waits for a group to fill, so a message is as fast as the disk;
 //! where many do, a group waits [`GROUP_WITHIN`] for more, because a commit costs as much as
-//! a dozen rows. Between groups the index of words follows ([`super::search`]). A commit that
+//! a dozen rows. Between groups the index of words follows ([`super::search`]), and what deleted
+//! text left behind is removed ([`super::cleanup`]). A commit that
 //! fails refuses every message of its group and nothing else: the thread goes on, and stores
 //! again as soon as the disk does. What is no message has a transaction of its own
 //! ([`super::upkeep`], [`super::sweep`]).
@@ -12,6 +13,7 @@ use super::{
     Appended, StoreError,
     append::append,
     change::{self, Changed},
+    cleanup::Cleanup,
     search, sweep,
     upkeep::{Upkeep, check},
     writer::{Job, Queue, Waited},
@@ -29,8 +31,8 @@ const FEW: usize = 4;
 const GROUP_WITHIN: Duration = Duration::from_millis(2);
 /// Messages put into the index of words at once. 64: a few milliseconds.
 const INDEX_ROWS: usize = 64;
-/// How far the index may be behind while the process is busy. 4096: a search waits for less
-/// than a second.
+/// How far the index may be behind while the process is busy. 4096: a search reads so many
+/// messages of its room in a few milliseconds.
 const INDEX_BEHIND: usize = 4096;
 /// How long after the last message the rest of them is put into the index. 200 ms.
 const INDEX_AFTER: Duration = Duration::from_millis(200);
@@ -53,6 +55,8 @@ pub struct Thread {
     unindexed: usize,
     /// When the next of them may be put in.
     index_at: Instant,
+    /// What deleted text left behind.
+    cleanup: Cleanup,
 }
 
 impl Thread {
@@ -60,12 +64,13 @@ impl Thread {
     pub fn new(connection: Connection, epoch: Epoch) -> Self {
         Self {
             upkeep: Upkeep::new(&connection),
+            cleanup: Cleanup::new(&connection),
+            // Whatever the last process left; all of it after a migration.
+            unindexed: search::behind(&connection).unwrap_or(1),
             connection,
             epoch,
             refused: 0,
             last_group: 0,
-            // Whatever the last process left.
-            unindexed: 1,
             index_at: Instant::now() + INDEX_AFTER,
         }
     }
@@ -83,9 +88,17 @@ impl Thread {
                 Job::Check(answer) => drop(answer.send(self.store(0, check))),
                 Job::Forget(rows, answer) => {
                     let done = self.store(0, |connection| sweep::forget(connection, &rows));
+                    self.cleanup.requested(Instant::now());
                     let _ = answer.send(done);
                 }
-                Job::Wipe(first, answer) => drop(answer.send(self.wipe(first))),
+                Job::CleanUp(first, answer) => {
+                    if first {
+                        self.cleanup.start_again();
+                    }
+                    let more = self.cleanup.step(&mut self.connection, &self.upkeep);
+                    let _ = answer.send(more);
+                }
+                #[cfg(test)]
                 Job::Index(answer) => drop(answer.send(self.index_all())),
                 #[cfg(test)]
                 Job::Test(work, answer) => {
@@ -106,6 +119,9 @@ impl Thread {
             if self.unindexed >= INDEX_BEHIND || self.unindexed >= INDEX_ROWS && is_calm() {
                 self.index();
             }
+            if self.cleanup.is_overdue(Instant::now()) {
+                self.clean_up();
+            }
             self.upkeep.after_commit(&self.connection);
         }
         self.upkeep.fold_at_the_end(&self.connection);
@@ -116,16 +132,28 @@ impl Thread {
         }
     }
 
-    /// The next job; meanwhile, the index of words catches up once it has been quiet.
+    /// The next job. Meanwhile, once it has been quiet, the index of words catches up and
+    /// deleted text is cleaned up.
     fn wait(&mut self, queue: &Queue) -> Option<Job> {
-        while self.unindexed > 0 {
-            match queue.wait_until(self.index_at) {
+        loop {
+            let index = (self.unindexed > 0).then_some(self.index_at);
+            let cleanup = self.cleanup.next_try();
+            let Some(next) = index.into_iter().chain(cleanup).min() else {
+                return queue.wait();
+            };
+            match queue.wait_until(next) {
                 Waited::Job(job) => return Some(job),
                 Waited::Ended => return None,
-                Waited::Nothing => self.index(),
+                Waited::Nothing if index == Some(next) => self.index(),
+                Waited::Nothing => self.clean_up(),
             }
         }
-        queue.wait()
+    }
+
+    /// Takes a step of the cleaning up.
+    fn clean_up(&mut self) {
+        self.cleanup
+            .step_if_calm(&mut self.connection, &self.upkeep);
     }
 
     /// Puts some messages into the index of words.
@@ -142,6 +170,7 @@ impl Thread {
     }
 
     /// Puts all messages into the index of words.
+    #[cfg(test)]
     fn index_all(&mut self) -> Result<(), StoreError> {
         while self.unindexed > 0
             && self.store(0, |connection| search::index_more(connection, INDEX_ROWS))? > 0
@@ -179,15 +208,6 @@ impl Thread {
                 _ => {}
             }
         }
-    }
-
-    /// Takes a step; after the last one the log is folded, which holds former pages too.
-    fn wipe(&mut self, first: bool) -> Result<bool, StoreError> {
-        let more = self.store(0, |connection| sweep::merge(connection, first))?;
-        if !more {
-            self.upkeep.fold_now(&self.connection);
-        }
-        Ok(more)
     }
 
     /// Does a piece of work; where there is no space for it, once more after folding the
