@@ -1,15 +1,23 @@
-//! Searching while others join and read.
+//! Searching while others join and read, and what stays of what was deleted.
 
 use super::harness::{TestApp, new_id, patient};
 use crate::{
-    protocol::{ChatText, Nickname, Person, RoomName},
+    protocol::{ChatText, ClientMessage, Nickname, Person, RoomName},
     server::{
         new_session_token, participant_id,
         store::{NewMessage, StoreError},
     },
 };
-use std::time::{Duration, Instant};
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, time::timeout};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 /// Stores short messages of every letter, a few hundred at a time.
 async fn fill(app: &TestApp, room: &str, count: usize) {
@@ -67,6 +75,56 @@ async fn searches_that_are_hung_up_keep_nobody_from_joining_or_reading() {
             .await
             .expect("joins and pages are answered at once");
     }
+}
+
+/// Whether a file of the database holds these bytes.
+fn holds(data: &Path, bytes: &[u8]) -> bool {
+    let files = ["noom.db", "noom.db-wal"].map(|file| data.join(file));
+    files.iter().any(|file| {
+        let content = std::fs::read(file).unwrap_or_default();
+        content.windows(bytes.len()).any(|part| part == bytes)
+    })
+}
+
+/// Letters that stand nowhere else.
+const DELETED: &str = "\u{a66e}\u{a66d}\u{a66e}";
+/// As above.
+const REPLACED: &str = "\u{a64b}\u{a64d}\u{a64b}";
+/// As above.
+const KEPT: &str = "\u{a680}\u{a682}\u{a680}";
+
+#[tokio::test]
+async fn deleted_and_edited_text_leaves_the_files_while_the_server_runs_on() {
+    let app = TestApp::start().await;
+    // A new database requests a cleanup itself; what follows needs one of its own.
+    app.context.store.clean_up().await.expect("cleaned");
+    let mut ann = app.join("team", "Ann").await;
+    let deleted = ann.says(DELETED).await.id;
+    let replaced = ann.says(REPLACED).await.id;
+    ann.says(KEPT).await;
+    app.context.store.index().await.expect("indexed");
+    assert!(holds(app.data(), DELETED.as_bytes()) && holds(app.data(), REPLACED.as_bytes()));
+    ann.sends(&ClientMessage::Delete { id: deleted }).await;
+    ann.sends(&ClientMessage::Edit {
+        id: replaced,
+        text: KEPT.to_owned(),
+    })
+    .await;
+    ann.hears_until_now().await;
+    let data = app.data().to_owned();
+    let (deleted, replaced) = (&DELETED.as_bytes()[..3], &REPLACED.as_bytes()[..3]);
+    let gone = async {
+        while holds(&data, deleted) || holds(&data, replaced) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), gone)
+        .await
+        .expect("gone from table, index and log");
+    assert!(holds(&data, &KEPT.as_bytes()[..3]), "the positive control");
+    let app = app.restart().await;
+    assert!(!holds(app.data(), deleted) && !holds(app.data(), replaced));
+    assert!(holds(app.data(), &KEPT.as_bytes()[..3]));
 }
 
 #[tokio::test]

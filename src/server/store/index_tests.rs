@@ -279,3 +279,189 @@ async fn a_search_that_is_stopped_anywhere_says_so_and_harms_nothing() {
     let store = store.with_search_within(HOUR);
     assert!(found(&store, "the").await > 0);
 }
+
+/// Which of these marks are somewhere in the files of the database.
+fn remaining<'a>(directory: &Path, marks: &'a [String]) -> Vec<&'a String> {
+    let files = ["noom.db", "noom.db-wal"].map(|file| directory.join(file));
+    let bytes = files.map(|file| std::fs::read(file).unwrap_or_default());
+    let found: std::collections::BTreeSet<&[u8]> = bytes
+        .iter()
+        .flat_map(|bytes| bytes.windows(12))
+        .filter(|part| part.starts_with(b"mark"))
+        .collect();
+    let is_there = |mark: &&String| found.contains(mark.as_bytes());
+    marks.iter().filter(is_there).collect()
+}
+
+#[tokio::test]
+async fn no_page_keeps_a_copy_of_text_that_was_deleted_or_replaced() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(&directory.path().join("noom.db")).expect("opens");
+    let mut dice = Dice(5);
+    let mut marks = 0..;
+    let mut text = move |dice: &mut Dice| {
+        let mark = format!("mark{:08}", marks.next().expect("endless"));
+        let most = [20, 200, 4_000][dice.below(3) as usize];
+        let filler = "x".repeat(dice.below(most - 15) as usize);
+        (
+            mark.clone(),
+            ChatText::parse(&format!("{mark}{filler}")).expect("valid"),
+        )
+    };
+    let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    for _ in 0..1_500 {
+        if dice.below(2) == 0 || kept.is_empty() {
+            let (mark, text) = text(&mut dice);
+            let new = message(text.as_str());
+            store.append(&room("a"), new.clone()).await.expect("stored");
+            kept.push((mark, new));
+            continue;
+        }
+        let chosen = dice.below(kept.len() as u32) as usize;
+        let (mark, new) = kept.swap_remove(chosen);
+        gone.push(mark);
+        let what = match dice.below(2) {
+            0 => What::Delete,
+            _ => {
+                let (mark, text) = text(&mut dice);
+                kept.push((mark, new.clone()));
+                What::Edit(text)
+            }
+        };
+        let (id, by) = (new.id, new.from.id);
+        let change = Change {
+            id,
+            by,
+            at: 9,
+            what,
+        };
+        store.change(&room("a"), change).await.expect("changed");
+    }
+    store.index().await.expect("indexed");
+    store.clean_up().await.expect("cleaned");
+    let kept: Vec<_> = kept.into_iter().map(|(mark, _)| mark).collect();
+    assert!(remaining(directory.path(), &gone).is_empty());
+    assert_eq!(remaining(directory.path(), &kept).len(), kept.len());
+    store.close().await;
+    assert!(remaining(directory.path(), &gone).is_empty());
+}
+
+/// The pages of the index, as bytes.
+async fn index_pages(store: &Store) -> Vec<Vec<u8>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let ask = move |connection: &rusqlite::Connection| {
+        // Below are the totals and the list of segments.
+        let query = "SELECT block FROM words_data WHERE id > 10 ORDER BY id";
+        let mut select = connection.prepare(query).expect("prepares");
+        let pages = select.query_map([], |row| row.get(0)).expect("selects");
+        let pages = pages.collect::<Result<Vec<Vec<u8>>, _>>().expect("read");
+        tell.send(pages).expect("awaited");
+    };
+    store.on_writer(ask).await;
+    told.await.expect("told")
+}
+
+/// Stores texts, deletes or replaces two of three, and cleans up; the texts are in the
+/// index before that, or not.
+async fn pages_after_changes(texts: &[String], index_first: bool) -> Vec<Vec<u8>> {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(&directory.path().join("noom.db")).expect("opens");
+    let a = room("a");
+    let messages: Vec<_> = texts.iter().map(|text| message(text)).collect();
+    for message in &messages {
+        store.append(&a, message.clone()).await.expect("stored");
+    }
+    if index_first {
+        store.index().await.expect("indexed");
+    }
+    for (number, message) in messages.iter().enumerate() {
+        let what = match number % 3 {
+            0 => What::Delete,
+            1 => What::Edit(ChatText::parse(&format!("changed {number}")).expect("valid")),
+            _ => continue,
+        };
+        let (id, by) = (message.id, message.from.id.clone());
+        let change = Change {
+            id,
+            by,
+            at: 9,
+            what,
+        };
+        store.change(&a, change).await.expect("changed");
+    }
+    store.index().await.expect("indexed");
+    store.clean_up().await.expect("cleaned");
+    index_pages(&store).await
+}
+
+#[tokio::test]
+async fn the_index_becomes_as_if_deleted_text_had_never_been_in_it() {
+    let mut writer = Writer::new(Language::Korean);
+    let texts: Vec<_> = (0..300).map(|_| writer.chat()).collect();
+    let pages = pages_after_changes(&texts, true).await;
+    assert!(pages.len() > 1);
+    assert!(pages == pages_after_changes(&texts, false).await);
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_does_not_merge_the_index() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(&directory.path().join("noom.db")).expect("opens");
+    store.clean_up().await.expect("cleaned");
+    let (first, second) = (message("first words"), message("second words"));
+    for message in [&first, &second] {
+        let stored = store.append(&room("a"), message.clone()).await;
+        stored.expect("stored");
+        store.index().await.expect("indexed");
+    }
+    let before = index_pages(&store).await;
+    for (by, is_refused) in [(&second, true), (&first, false)] {
+        let (id, by) = (first.id, by.from.id.clone());
+        let what = What::Delete;
+        let change = Change {
+            id,
+            by,
+            at: 9,
+            what,
+        };
+        let changed = store.change(&room("a"), change).await.expect("answered");
+        assert_eq!(matches!(changed, Changed::Refused(_)), is_refused);
+        store.clean_up().await.expect("cleaned");
+        assert_eq!(index_pages(&store).await == before, is_refused);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_the_cleanup_that_a_deletion_requested() {
+    let requests = "SELECT count(*) FROM meta WHERE key = 'cleanup'";
+    let directory = tempfile::tempdir().expect("tempdir");
+    let path = directory.path().join("noom.db");
+    let store = Store::open(&path).expect("opens");
+    store.clean_up().await.expect("cleaned");
+    assert_eq!(ask(&store, requests).await, 0);
+    let said = message("something to be deleted");
+    let stored = store.append(&room("a"), said.clone()).await;
+    stored.expect("stored");
+    store.index().await.expect("indexed");
+    assert!(!index_pages(&store).await.is_empty());
+    let (id, by) = (said.id, said.from.id);
+    let what = What::Delete;
+    let change = Change {
+        id,
+        by,
+        at: 9,
+        what,
+    };
+    store.change(&room("a"), change).await.expect("deleted");
+    assert_eq!(ask(&store, requests).await, 1);
+    store.close().await;
+    let store = Store::open(&path).expect("opens");
+    let cleaned = async {
+        while ask(&store, requests).await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let within = tokio::time::timeout(Duration::from_secs(30), cleaned);
+    within.await.expect("cleaned up by itself");
+    assert!(index_pages(&store).await.is_empty());
+}

@@ -14,7 +14,7 @@
 //! yet are read one by one ([`scan`]), and so is the whole room where a query has no pair:
 //! a single letter. Every search runs under a deadline ([`super::search_pool`]).
 
-use super::{Page, StoreError, reader};
+use super::{Page, StoreError, cleanup, reader};
 use crate::protocol::{RoomName, Seq};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -281,6 +281,7 @@ pub fn index_again(
     id: i64,
     text: &str,
 ) -> Result<(), StoreError> {
+    cleanup::request(transaction)?;
     if id > newest_indexed(transaction)? {
         return Ok(());
     }

@@ -12,7 +12,7 @@
 use super::{
     Appended, StoreError,
     append::append,
-    change::{self, Changed},
+    change::{self, Changed, What},
     cleanup::Cleanup,
     search, sweep,
     upkeep::{Upkeep, check},
@@ -191,6 +191,9 @@ impl Thread {
             self.unindexed += group.len();
             self.index_at = started + INDEX_AFTER;
         }
+        if outcome.iter().flatten().zip(&group).any(removed_text) {
+            self.cleanup.requested(Instant::now());
+        }
         let failed = outcome.as_ref().err().cloned();
         let mut done = outcome.unwrap_or_default().into_iter();
         for job in group {
@@ -239,6 +242,17 @@ impl Thread {
             self.refused = if failed { self.refused + jobs } else { 0 };
         }
         outcome
+    }
+}
+
+/// Whether a job of a committed group deleted or replaced text.
+fn removed_text((done, job): (&Done, &Job)) -> bool {
+    let (Done::Changed(Changed::Done(_)), Job::Change(_, change, _)) = (done, job) else {
+        return false;
+    };
+    match change.what {
+        What::Edit(_) | What::Delete => true,
+        What::React { .. } => false,
     }
 }
 
