@@ -49,6 +49,12 @@ pub enum ApiError {
     /// More of it than one address may ask for; try again in a moment.
     #[error("too much at once")]
     TooMany,
+    /// A search took longer than the server allows.
+    #[error("the search took too long")]
+    SearchTimedOut,
+    /// More people search than the server has time for.
+    #[error("too many searches at once")]
+    SearchBusy,
     /// The server could not do it just now.
     #[error("not available just now")]
     Unavailable,

@@ -141,8 +141,14 @@ pub(super) async fn around(room: &str, seq: Seq) -> Result<FoundMessages, ApiErr
 
 fn unreadable(error: StoreError) -> ApiError {
     static FAILED: RareWarning = RareWarning::new();
-    warning::failed(&FAILED, &error, "messages could not be read");
-    ApiError::Unavailable
+    match error {
+        StoreError::SearchTimedOut => ApiError::SearchTimedOut,
+        StoreError::SearchBusy => ApiError::SearchBusy,
+        error => {
+            warning::failed(&FAILED, &error, "messages could not be read");
+            ApiError::Unavailable
+        }
+    }
 }
 
 /// A guest with a four-digit number.

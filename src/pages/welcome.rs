@@ -161,8 +161,10 @@ fn server_problem(locale: Locale, problem: Option<ApiError>) -> Option<&'static 
     match problem? {
         ApiError::Invalid { .. } => None,
         ApiError::TooManyRooms => Some(td_string!(locale, welcome.too_many_rooms)),
-        ApiError::TooMany | ApiError::Unavailable | ApiError::Request => {
-            Some(td_string!(locale, welcome.unavailable))
-        }
+        ApiError::TooMany
+        | ApiError::SearchTimedOut
+        | ApiError::SearchBusy
+        | ApiError::Unavailable
+        | ApiError::Request => Some(td_string!(locale, welcome.unavailable)),
     }
 }

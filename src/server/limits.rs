@@ -58,6 +58,13 @@ pub const WRITER_QUEUE: usize = 4096;
 pub const GROUP_ROWS: usize = 64;
 /// Reading connections of the store. Reads are short; four keep two cores busy.
 pub const READERS: usize = 4;
+/// Reading connections for searches, apart from those. 2: one long search does not keep the
+/// next one waiting, and a machine of two cores has time left for everything else.
+pub const SEARCHERS: usize = 2;
+/// Searches that wait for one of these connections; the next one is refused.
+pub const SEARCH_QUEUE: usize = 64;
+/// How long a search waits for one of them before it is refused.
+pub const SEARCH_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of a request's body. The largest form holds one message of 4000 characters.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Frames that were no message before the socket is closed with 4400.

@@ -207,9 +207,8 @@ pub async fn sweep(context: &AppContext, now_ms: i64, by_age: bool) -> Result<u6
             }
         }
     }
-    let mut more = deleted > 0 && context.store.wipe(true).await?;
-    while more {
-        more = context.store.wipe(false).await?;
+    if deleted > 0 {
+        context.store.clean_up().await?;
     }
     Ok(deleted)
 }

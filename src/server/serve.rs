@@ -70,6 +70,7 @@ impl Server {
                 directory: config.data_dir.display().to_string(),
                 error,
             })?;
+        let store = store.with_search_within(config.search_within);
         let address = config.listen;
         let listener = TcpListener::bind(address)
             .await

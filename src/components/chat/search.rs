@@ -142,6 +142,12 @@ fn FoundView(
             view! { <Results words before found /> }.into_any()
         }
         (Some(Finding::At(seq)), Ok(found)) => view! { <Around seq found /> }.into_any(),
+        (_, Err(ApiError::SearchTimedOut)) => {
+            view! { <p role="alert">{words!(i18n, room.search_timed_out)}</p> }.into_any()
+        }
+        (_, Err(ApiError::SearchBusy)) => {
+            view! { <p role="alert">{words!(i18n, room.search_busy)}</p> }.into_any()
+        }
         _ => view! { <p role="alert">{words!(i18n, room.search_failed)}</p> }.into_any(),
     }
 }

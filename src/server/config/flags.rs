@@ -142,11 +142,15 @@ pub struct Flags {
     /// of single rooms, as above: keep_messages [env: NOOM_KEEP_MESSAGES] [default: 0]
     #[arg(long, value_name = "MESSAGES")]
     pub keep_messages: Option<String>,
+    /// Time a search may take before it is stopped, in milliseconds, 10 to 5000
+    /// [env: NOOM_SEARCH_MS] [default: 200]
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub search_ms: Option<String>,
 }
 
 impl Flags {
     /// Each setting's name and what the command line says of it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 31] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 32] {
         [
             ("listen", self.listen.as_ref()),
             ("data-dir", self.data_dir.as_ref()),
@@ -182,6 +186,7 @@ impl Flags {
             ("metrics-listen", self.metrics_listen.as_ref()),
             ("keep-days", self.keep_days.as_ref()),
             ("keep-messages", self.keep_messages.as_ref()),
+            ("search-ms", self.search_ms.as_ref()),
         ]
     }
 }

@@ -30,6 +30,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// Everything an operator may set, checked.
@@ -83,6 +84,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// How long messages are kept.
     pub retention: Retention,
+    /// Time a search may take.
+    pub search_within: Duration,
 }
 
 impl Config {
@@ -180,6 +183,7 @@ impl Config {
             metrics_listen: layers
                 .address_or_off("metrics-listen", ([127, 0, 0, 1], 9464).into())?,
             retention: layers.retention(file)?,
+            search_within: layers.search_within()?,
         })
     }
 

@@ -58,7 +58,7 @@ fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 23] = [
+    let table: [Case; 24] = [
         (
             &["--p2p-max", "65"],
             &[],
@@ -163,6 +163,12 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             ["--room-bytes", "1 GiB", "bytes"],
         ),
         (
+            &["--search-ms", "9"],
+            &[],
+            "",
+            ["--search-ms", "9", "10 to 5000"],
+        ),
+        (
             &["--keep-days", "36501"],
             &[],
             "",
@@ -252,5 +258,5 @@ fn help_names_every_setting_with_its_variable_and_default() {
             "{name}"
         );
     }
-    assert_eq!(help.matches("[default:").count(), 32);
+    assert_eq!(help.matches("[default:").count(), 33);
 }

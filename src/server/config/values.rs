@@ -11,7 +11,7 @@ use crate::{
         http::Origin,
         net::{RequestRateLimits, TrustedProxies},
         relays::TurnTls,
-        store::{Quota, Rights, StoreOptions},
+        store::{Quota, Rights, SEARCH_WITHIN, StoreOptions},
     },
 };
 use ipnet::IpNet;
@@ -21,6 +21,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    time::Duration,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -277,6 +278,14 @@ impl Layers {
             everywhere,
             rooms: rooms.collect(),
         })
+    }
+
+    /// How long a search may take.
+    pub fn search_within(&self) -> Result<Duration, ConfigError> {
+        let default = u64::try_from(SEARCH_WITHIN.as_millis()).unwrap_or(u64::MAX);
+        let accepted = "a number of milliseconds from 10 to 5000";
+        let milliseconds = self.number("search-ms", default, 10..=5_000, accepted)?;
+        Ok(Duration::from_millis(milliseconds))
     }
 
     /// One node is all there is so far.

@@ -107,8 +107,15 @@ pub async fn status_of_refusals(request: Request, next: Next) -> Response {
             head.status = StatusCode::BAD_REQUEST;
             head.headers.remove(header::LOCATION);
         }
-        ApiError::TooManyRooms | ApiError::Unavailable if is_form => {}
-        ApiError::TooManyRooms | ApiError::Unavailable => {
+        ApiError::TooManyRooms
+        | ApiError::SearchTimedOut
+        | ApiError::SearchBusy
+        | ApiError::Unavailable
+            if is_form => {}
+        ApiError::TooManyRooms
+        | ApiError::SearchTimedOut
+        | ApiError::SearchBusy
+        | ApiError::Unavailable => {
             head.status = StatusCode::SERVICE_UNAVAILABLE;
         }
     }

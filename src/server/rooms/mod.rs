@@ -115,6 +115,8 @@ impl From<StoreError> for RoomError {
             | StoreError::Rights(_)
             | StoreError::Closed
             | StoreError::BadRow(_)
+            | StoreError::SearchTimedOut
+            | StoreError::SearchBusy
             | StoreError::Foreign(_)
             | StoreError::TooNew { .. }
             | StoreError::Directory(_) => Self::Unavailable,

@@ -12,6 +12,12 @@ pub enum StoreError {
     /// More is waiting for the disk than the queue holds.
     #[error("the store is busy")]
     Busy,
+    /// More searches wait than may, or this one waited too long.
+    #[error("too many searches wait")]
+    SearchBusy,
+    /// A search took longer than it may.
+    #[error("the search took too long")]
+    SearchTimedOut,
     /// Another process holds the data directory.
     #[error("another Noom uses it")]
     InUse,
@@ -44,6 +50,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the progress handler of the connection ended it.
+    pub fn is_interrupted(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
+    }
+
     /// Whether there was no space for it on the disk.
     pub fn is_disk_full(&self) -> bool {
         let Self::Database(error) = self else {

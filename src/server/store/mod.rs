@@ -1,4 +1,4 @@
-//! What lasts: one SQLite database, one writer thread, a few readers.
+//! What lasts: one SQLite database, one writer thread, a few readers, and some more for searches.
 //!
 //! A message is acknowledged only after the commit that holds it: WAL with
 //! `synchronous=FULL` loses none on a crash of the process, nor on a power cut where
@@ -9,9 +9,14 @@
 mod append;
 mod backup;
 mod change;
+mod cleanup;
+#[cfg(test)]
+mod corpus;
 mod error;
 mod export;
 mod file;
+#[cfg(test)]
+mod index_tests;
 mod lock;
 mod observed;
 mod quota;
@@ -21,6 +26,7 @@ mod restore;
 mod rights;
 mod schema;
 mod search;
+mod search_pool;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -42,11 +48,17 @@ pub use rights::{Rights, RightsError};
 pub use sweep::{Expired, Expiry};
 
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
+use crate::server::limits::READERS;
 use lock::DataLock;
 use observed::Observed;
 use reader::Readers;
-use std::{path::Path, sync::Arc};
+use search_pool::SearchPool;
+use std::{path::Path, sync::Arc, time::Duration};
 use writer::Writer;
+
+/// How long a search may take, unless the operator says otherwise. 200 ms: forty times what
+/// one in a room of 30,000 messages takes.
+pub const SEARCH_WITHIN: Duration = Duration::from_millis(200);
 
 /// A message on its way to the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +109,10 @@ pub struct Store {
     writer: Writer,
     /// Those who read.
     readers: Readers,
+    /// Those who search.
+    searches: SearchPool,
+    /// How long a search may take.
+    search_within: Duration,
     /// The epoch of every room that has not stored anything yet.
     epoch: Epoch,
     /// What the writer tells.
@@ -116,16 +132,27 @@ impl Store {
         trust::check_schema(&connection)?;
         schema::migrate(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
-        let readers = Readers::open(path, lock)?;
+        let readers = Readers::open(path, READERS, Some(lock))?;
+        let searches = SearchPool::open(path)?;
         let observed = Arc::default();
         let quota = options.quota;
         let writer = Writer::start(connection, epoch.clone(), quota, Arc::clone(&observed))?;
         Ok(Self {
             writer,
             readers,
+            searches,
+            search_within: SEARCH_WITHIN,
             epoch,
             observed,
         })
+    }
+
+    /// The same store, whose searches take so long at most.
+    pub fn with_search_within(self, search_within: Duration) -> Self {
+        Self {
+            search_within,
+            ..self
+        }
     }
 
     /// Stores a message; durable when this returns. The same id again answers the first one.
@@ -152,7 +179,10 @@ impl Store {
     /// count.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// [`StoreError::SearchTimedOut`] and [`StoreError::SearchBusy`], or the database failed.
+    ///
+    /// # Cancel safety
+    /// The search ends soon after the future is dropped.
     pub async fn search(
         &self,
         room: &RoomName,
@@ -161,13 +191,8 @@ impl Store {
         limit: u32,
     ) -> Result<Page, StoreError> {
         let (room, query) = (room.clone(), query.to_owned());
-        // A disk that cannot take the index gives an older one to search in.
-        if let Err(error) = self.writer.index().await {
-            tracing::warn!(%error, "the newest messages are not searched");
-        }
-        self.readers
-            .run(move |connection| search::search(connection, &room, &query, before, limit))
-            .await
+        let search = move |connection: &_| search::search(connection, &room, &query, before, limit);
+        self.searches.run(self.search_within, search).await
     }
 
     /// The messages that changed last, in the order of their last change.
@@ -274,7 +299,9 @@ impl Store {
     /// # Errors
     /// The database failed; the asker asks again.
     pub async fn sweep_record(&self) -> Result<SweepRecord, StoreError> {
-        self.readers.run(record::read).await
+        self.readers
+            .run(|connection| record::read(connection))
+            .await
     }
 
     /// When the operator confirmed a sweep last, in milliseconds since the Unix epoch.
@@ -282,7 +309,9 @@ impl Store {
     /// # Errors
     /// The database failed; the asker asks again.
     pub async fn sweep_confirmed_at(&self) -> Result<Option<i64>, StoreError> {
-        self.readers.run(record::confirmed_at).await
+        self.readers
+            .run(|connection| record::confirmed_at(connection))
+            .await
     }
 
     /// Remembers the last sweeps.
@@ -303,13 +332,17 @@ impl Store {
         self.writer.forget(rows).await
     }
 
-    /// Takes what was deleted out of the index of words and the write-ahead log, a little
-    /// at a time; answers whether there may be more to do.
+    /// Removes what deleted text left in the index of words and in the write-ahead log, in
+    /// steps between messages, without waiting for a calm moment.
     ///
     /// # Errors
-    /// The database failed; it is done with the next deletion.
-    pub async fn wipe(&self, first: bool) -> Result<bool, StoreError> {
-        self.writer.wipe(first).await
+    /// The database failed; the store tries again by itself.
+    pub async fn clean_up(&self) -> Result<(), StoreError> {
+        let mut first = true;
+        while self.writer.clean_up(first).await? {
+            first = false;
+        }
+        Ok(())
     }
 
     /// How many bytes are stored, in all rooms and in the largest ones, at most `limit`.
@@ -343,8 +376,16 @@ impl Store {
     /// # Errors
     /// What is wrong with it.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.readers.run(reader::check).await?;
+        self.readers
+            .run(|connection| reader::check(connection))
+            .await?;
         self.writer.check().await
+    }
+
+    /// Puts every message into the index of words.
+    #[cfg(test)]
+    pub async fn index(&self) -> Result<(), StoreError> {
+        self.writer.index().await
     }
 
     /// Does something to the connection that writes.
@@ -357,6 +398,7 @@ impl Store {
     /// the data directory. Whoever asks afterwards gets [`StoreError::Closed`].
     pub async fn close(&self) {
         self.writer.close().await;
+        self.searches.close().await;
         self.readers.close().await;
     }
 }

@@ -1,12 +1,9 @@
 //! Reading: a few connections, each used by one blocking task at a time.
 
 use super::{Page, StoreError, lock::DataLock, schema};
-use crate::{
-    protocol::{
-        ChatMessage, ChatText, Emoji, Epoch, MessageId, Nickname, ParticipantId, Person, Reaction,
-        RoomName, Seq,
-    },
-    server::limits::READERS,
+use crate::protocol::{
+    ChatMessage, ChatText, Emoji, Epoch, MessageId, Nickname, ParticipantId, Person, Reaction,
+    RoomName, Seq,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use std::{
@@ -18,6 +15,10 @@ use tokio::sync::Semaphore;
 /// The columns of a message, in the order [`message`] reads them.
 pub const COLUMNS: &str = "messages.seq, client_id, author, nickname, messages.text, at, \
                            reply_to, edited_at, changed, messages.id";
+/// Where [`COLUMNS`] has the text.
+pub const TEXT: usize = 4;
+/// Where [`COLUMNS`] has the id of the row.
+pub const ROW: usize = 9;
 
 /// A message as its row has it, with the id of the row; its reactions are rows of their own.
 pub type MessageRow = (i64, ChatMessage);
@@ -27,6 +28,8 @@ pub type MessageRow = (i64, ChatMessage);
 pub struct Readers {
     /// One permit a connection.
     permits: Arc<Semaphore>,
+    /// How many connections there are.
+    count: usize,
     /// Those not in use. Locked for a push or a pop only.
     idle: Arc<Mutex<Idle>>,
 }
@@ -35,26 +38,27 @@ pub struct Readers {
 struct Idle {
     /// Open connections.
     connections: Vec<Connection>,
-    /// Held while the database is open; goes with the last connection.
+    /// Held by one pool while the database is open; goes with its last connection.
     _lock: Option<DataLock>,
 }
 
 impl Readers {
-    /// Opens all connections. The lock is kept until they are closed again.
-    pub fn open(path: &Path, lock: DataLock) -> Result<Self, StoreError> {
-        let connections = (0..READERS)
+    /// Opens so many connections. A lock is kept until they are closed again.
+    pub fn open(path: &Path, count: usize, lock: Option<DataLock>) -> Result<Self, StoreError> {
+        let connections = (0..count)
             .map(|_| schema::connect(path))
             .collect::<Result<Vec<_>, _>>()?;
-        let _lock = Some(lock);
+        let _lock = lock;
         Ok(Self {
-            permits: Arc::new(Semaphore::new(READERS)),
+            permits: Arc::new(Semaphore::new(count)),
+            count,
             idle: Arc::new(Mutex::new(Idle { connections, _lock })),
         })
     }
 
     /// Waits for whoever reads, then closes all connections and gives the lock back.
     pub async fn close(&self) {
-        let all = u32::try_from(READERS).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.count).unwrap_or(u32::MAX);
         let Ok(_everybody) = self.permits.acquire_many(all).await else {
             return;
         };
@@ -67,7 +71,7 @@ impl Readers {
     /// Runs a query on a blocking thread.
     pub async fn run<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        query: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let permits = self.permits.clone();
         let permit = permits
@@ -76,8 +80,8 @@ impl Readers {
             .map_err(|_| StoreError::Closed)?;
         let idle = self.idle.clone();
         let work = move || {
-            let connection = lock(&idle).connections.pop().ok_or(StoreError::Closed)?;
-            let answer = query(&connection);
+            let mut connection = lock(&idle).connections.pop().ok_or(StoreError::Closed)?;
+            let answer = query(&mut connection);
             lock(&idle).connections.push(connection);
             drop(permit);
             answer

@@ -83,7 +83,7 @@ const COUNT_BYTES: &str = "
 
 /// Each step takes the database from the version of its index to the next one.
 /// Steps are only ever added.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     FIRST_VERSION,
     // A message has an id of its own for the index of words to point at, remembers what
     // became of it, and holds reactions.
@@ -126,6 +126,22 @@ const MIGRATIONS: [&str; 4] = [
     "
     INSERT OR REPLACE INTO meta (key, value)
         SELECT 'indexed', coalesce(max(rowid), 0) FROM words;
+",
+    // The index holds no positions any more, and is a quarter as large. The former one may be
+    // large, so it is only set aside here; `cleanup` deletes it in steps, while the new one
+    // follows the messages from the first on.
+    "
+    DROP TRIGGER messages_forget;
+    ALTER TABLE words_data RENAME TO former_words_data;
+    ALTER TABLE words_docsize RENAME TO former_words_docsize;
+    DROP TABLE words;
+    CREATE VIRTUAL TABLE words USING fts5 (
+        pairs, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
+    );
+    CREATE TRIGGER messages_forget AFTER DELETE ON messages BEGIN
+        DELETE FROM words WHERE rowid = old.id;
+    END;
+    INSERT OR REPLACE INTO meta (key, value) VALUES ('indexed', '0'), ('cleanup', 'requested');
 ",
     COUNT_BYTES,
 ];
@@ -182,13 +198,10 @@ pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit()?)
 }
 
-/// Brings the database to the newest version, one transaction a step.
+/// Brings the database to the newest version.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found = version(connection)?;
-    // Our own steps may change the tables behind the index.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     migrate_to(connection, newest())?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     if found < newest() {
         let version = newest();
         tracing::info!(found, version, "the database is at version {version}");
@@ -196,9 +209,11 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Brings the database to this version, one transaction a step.
-pub fn migrate_to(connection: &mut Connection, wanted: i64) -> Result<(), StoreError> {
+/// Brings the database to a version that this binary knows, one transaction a step.
+pub(super) fn migrate_to(connection: &mut Connection, wanted: i64) -> Result<(), StoreError> {
     let found = version(connection)?;
+    // Our own steps may change the tables behind the index.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     for (version, step) in (1_i64..=wanted).zip(MIGRATIONS) {
         if version > found {
             let transaction = connection.transaction()?;
@@ -207,6 +222,7 @@ pub fn migrate_to(connection: &mut Connection, wanted: i64) -> Result<(), StoreE
             transaction.commit()?;
         }
     }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(())
 }
 

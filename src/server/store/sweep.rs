@@ -1,15 +1,11 @@
 //! Forgetting: which messages are not to be kept any more, and how they are deleted.
 //!
-//! A row that is deleted is overwritten (`secure_delete`). Its words leave the index with a
-//! merge of the index, because FTS5 only marks them; its former pages leave the write-ahead
-//! log when that is folded.
+//! A row that is deleted is overwritten (`secure_delete`). What it leaves in the index of words
+//! and in the write-ahead log is removed by [`super::cleanup`].
 
-use super::{StoreError, reader, search};
+use super::{StoreError, cleanup, reader, search};
 use crate::protocol::{RoomName, Seq};
 use rusqlite::{Connection, TransactionBehavior, params};
-
-/// Pages of the index merged in one step, 4 KiB each.
-const MERGE_PAGES: i32 = 64;
 
 /// Which messages of a room are not to be kept any more. One reason is enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,23 +110,6 @@ pub fn forget(connection: &mut Connection, rows: &[i64]) -> Result<(), StoreErro
     }
     drop(delete);
     search::forget_newest(&transaction)?;
+    cleanup::request(&transaction)?;
     Ok(transaction.commit()?)
-}
-
-/// Merges a piece of the index of words; what was marked as deleted is left out. Answers
-/// whether there may be more to merge.
-pub fn merge(connection: &mut Connection, first: bool) -> Result<bool, StoreError> {
-    // A negative number starts a merge of everything, a positive one goes on with it
-    // (https://sqlite.org/fts5.html#the_merge_command).
-    let pages = if first { -MERGE_PAGES } else { MERGE_PAGES };
-    let before = changes(connection)?;
-    let merge = "INSERT INTO words (words, rank) VALUES ('merge', ?1)";
-    connection.execute(merge, [pages])?;
-    // One change is the command itself.
-    Ok(changes(connection)? - before > 1)
-}
-
-/// Rows changed by this connection.
-fn changes(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection.query_row("SELECT total_changes()", [], |row| row.get(0))?)
 }

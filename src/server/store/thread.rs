@@ -3,7 +3,8 @@
 //! The group is what came in while the last one was committed, at most [`GROUP_ROWS`]. Where
 //! few speak at a time nobody waits for a group to fill, so a message is as fast as the disk;
 //! where many do, a group waits [`GROUP_WITHIN`] for more, because a commit costs as much as
-//! a dozen rows. Between groups the index of words follows ([`super::search`]). A commit that
+//! a dozen rows. Between groups the index of words follows ([`super::search`]), and what deleted
+//! text left behind is removed ([`super::cleanup`]). A commit that
 //! fails refuses every message of its group and nothing else: the thread goes on, and stores
 //! again as soon as the disk does. What is no message has a transaction of its own
 //! ([`super::upkeep`], [`super::sweep`]).
@@ -11,7 +12,8 @@
 use super::{
     Appended, StoreError,
     append::append,
-    change::{self, Changed},
+    change::{self, Changed, What},
+    cleanup::Cleanup,
     file::directory,
     observed::Observed,
     quota::{self, Allowance, Full, Quota, QuotaGuard},
@@ -36,8 +38,8 @@ const FEW: usize = 4;
 const GROUP_WITHIN: Duration = Duration::from_millis(2);
 /// Messages put into the index of words at once. 64: a few milliseconds.
 const INDEX_ROWS: usize = 64;
-/// How far the index may be behind while the process is busy. 4096: a search waits for less
-/// than a second.
+/// How far the index may be behind while the process is busy. 4096: a search reads so many
+/// messages of its room in a few milliseconds.
 const INDEX_BEHIND: usize = 4096;
 /// How long after the last message the rest of them is put into the index. 200 ms.
 const INDEX_AFTER: Duration = Duration::from_millis(200);
@@ -64,6 +66,8 @@ pub struct Thread {
     unindexed: usize,
     /// When the next of them may be put in.
     index_at: Instant,
+    /// What deleted text left behind.
+    cleanup: Cleanup,
 }
 
 impl Thread {
@@ -78,14 +82,15 @@ impl Thread {
         let database = PathBuf::from(connection.path().unwrap_or_default());
         let thread = Self {
             upkeep: Upkeep::new(&connection),
+            cleanup: Cleanup::new(&connection),
             quota: QuotaGuard::new(quota, directory(&database).to_owned()),
             observed,
+            // Whatever the last process left; all of it after a migration.
+            unindexed: search::behind(&connection).unwrap_or(1),
             connection,
             epoch,
             refused: 0,
             last_group: 0,
-            // Whatever the last process left.
-            unindexed: 1,
             index_at: Instant::now() + INDEX_AFTER,
         };
         thread.note_stored();
@@ -106,13 +111,21 @@ impl Thread {
                 Job::Forget(rows, answer) => {
                     let done = self.store(0, |connection| sweep::forget(connection, &rows));
                     self.note_stored();
+                    self.cleanup.requested(Instant::now());
                     let _ = answer.send(done);
                 }
                 Job::NoteSweep(note, answer) => {
                     let done = self.store(0, |connection| record::write(connection, note));
                     let _ = answer.send(done);
                 }
-                Job::Wipe(first, answer) => drop(answer.send(self.wipe(first))),
+                Job::CleanUp(first, answer) => {
+                    if first {
+                        self.cleanup.start_again();
+                    }
+                    let more = self.cleanup.step(&mut self.connection, &self.upkeep);
+                    let _ = answer.send(more);
+                }
+                #[cfg(test)]
                 Job::Index(answer) => drop(answer.send(self.index_all())),
                 #[cfg(test)]
                 Job::Test(work, answer) => {
@@ -133,6 +146,9 @@ impl Thread {
             if self.unindexed >= INDEX_BEHIND || self.unindexed >= INDEX_ROWS && is_calm() {
                 self.index();
             }
+            if self.cleanup.is_overdue(Instant::now()) {
+                self.clean_up();
+            }
             self.upkeep.after_commit(&self.connection);
         }
         self.upkeep.fold_at_the_end(&self.connection);
@@ -143,16 +159,28 @@ impl Thread {
         }
     }
 
-    /// The next job; meanwhile, the index of words catches up once it has been quiet.
+    /// The next job. Meanwhile, once it has been quiet, the index of words catches up and
+    /// deleted text is cleaned up.
     fn wait(&mut self, queue: &Queue) -> Option<Job> {
-        while self.unindexed > 0 {
-            match queue.wait_until(self.index_at) {
+        loop {
+            let index = (self.unindexed > 0).then_some(self.index_at);
+            let cleanup = self.cleanup.next_try();
+            let Some(next) = index.into_iter().chain(cleanup).min() else {
+                return queue.wait();
+            };
+            match queue.wait_until(next) {
                 Waited::Job(job) => return Some(job),
                 Waited::Ended => return None,
-                Waited::Nothing => self.index(),
+                Waited::Nothing if index == Some(next) => self.index(),
+                Waited::Nothing => self.clean_up(),
             }
         }
-        queue.wait()
+    }
+
+    /// Takes a step of the cleaning up.
+    fn clean_up(&mut self) {
+        self.cleanup
+            .step_if_calm(&mut self.connection, &self.upkeep);
     }
 
     /// Puts some messages into the index of words.
@@ -169,6 +197,7 @@ impl Thread {
     }
 
     /// Puts all messages into the index of words.
+    #[cfg(test)]
     fn index_all(&mut self) -> Result<(), StoreError> {
         while self.unindexed > 0
             && self.store(0, |connection| search::index_more(connection, INDEX_ROWS))? > 0
@@ -192,6 +221,9 @@ impl Thread {
             self.note_stored();
             self.unindexed += group.len();
             self.index_at = started + INDEX_AFTER;
+        }
+        if outcome.iter().flatten().zip(&group).any(removed_text) {
+            self.cleanup.requested(Instant::now());
         }
         let failed = outcome.as_ref().err().cloned();
         let mut done = outcome.unwrap_or_default().into_iter();
@@ -220,15 +252,6 @@ impl Thread {
         if let Ok(bytes) = quota::all_bytes(&self.connection) {
             self.observed.set_stored_bytes(bytes);
         }
-    }
-
-    /// Takes a step; after the last one the log is folded, which holds former pages too.
-    fn wipe(&mut self, first: bool) -> Result<bool, StoreError> {
-        let more = self.store(0, |connection| sweep::merge(connection, first))?;
-        if !more {
-            self.upkeep.fold_now(&self.connection);
-        }
-        Ok(more)
     }
 
     /// Does a piece of work; where there is no space for it, once more after folding the
@@ -261,6 +284,17 @@ impl Thread {
             self.refused = if failed { self.refused + jobs } else { 0 };
         }
         outcome
+    }
+}
+
+/// Whether a job of a committed group deleted or replaced text.
+fn removed_text((done, job): (&Done, &Job)) -> bool {
+    let (Done::Changed(Changed::Done(_)), Job::Change(_, change, _)) = (done, job) else {
+        return false;
+    };
+    match change.what {
+        What::Edit(_) | What::Delete => true,
+        What::React { .. } => false,
     }
 }
 

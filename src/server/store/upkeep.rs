@@ -61,11 +61,9 @@ impl Upkeep {
         self.may_try(SPACE_EVERY) && fold(connection)
     }
 
-    /// Folds the log where nobody reads what it holds.
-    pub fn fold_now(&self, connection: &Connection) {
-        if !fold(connection) {
-            tracing::debug!("somebody reads; the log is folded later");
-        }
+    /// Folds the log. Returns whether all of it was, which somebody who reads can prevent.
+    pub fn fold_now(&self, connection: &Connection) -> bool {
+        fold(connection)
     }
 
     /// Folds the log before the connection is closed.

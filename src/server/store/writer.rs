@@ -32,11 +32,13 @@ pub enum Job {
     Check(Answer<()>),
     /// Delete messages, by the ids of their rows.
     Forget(Vec<i64>, Answer<()>),
-    /// Take what was deleted out of index and log; whether this is the first step of it.
-    Wipe(bool, Answer<bool>),
     /// Remember the last sweeps.
     NoteSweep(SweepRecord, Answer<()>),
+    /// Take a step of removing what deleted text leaves behind, the first one if asked;
+    /// returns whether there is another one.
+    CleanUp(bool, Answer<bool>),
     /// Put every message into the index of words.
+    #[cfg(test)]
     Index(Answer<()>),
     /// Fold the WAL in and end.
     Close(oneshot::Sender<()>),
@@ -101,9 +103,9 @@ impl Writer {
         self.ask(|answer| Job::Forget(rows, answer)).await
     }
 
-    /// Waits for a step of taking what was deleted out of index and log.
-    pub async fn wipe(&self, first: bool) -> Result<bool, StoreError> {
-        self.ask(|answer| Job::Wipe(first, answer)).await
+    /// Waits for a step of removing what deleted text leaves behind.
+    pub async fn clean_up(&self, first: bool) -> Result<bool, StoreError> {
+        self.ask(|answer| Job::CleanUp(first, answer)).await
     }
 
     /// Waits until the last sweeps are remembered.
@@ -112,6 +114,7 @@ impl Writer {
     }
 
     /// Waits until every message is in the index of words.
+    #[cfg(test)]
     pub async fn index(&self) -> Result<(), StoreError> {
         self.ask(Job::Index).await
     }
