@@ -44,6 +44,8 @@ pub enum ErrorCode {
     NotInCall,
     /// The addressed participant is not in this call (any more).
     NoSuchPerson,
+    /// A signal from or to somebody whose address is hidden.
+    AddressesHidden,
     /// A description or candidate larger than the server routes.
     SignalTooLong,
     /// An offer the SFU cannot make sense of, or one out of turn.

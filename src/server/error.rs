@@ -85,6 +85,7 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::TooManyRooms => "The server keeps as many rooms as it may.",
         ErrorCode::NotInCall => "Enter the call first.",
         ErrorCode::NoSuchPerson => "This person is not in the call any more.",
+        ErrorCode::AddressesHidden => "Addresses are hidden in this call.",
         ErrorCode::SignalTooLong => "The description or candidate is too long.",
         ErrorCode::BadOffer => "The offer makes no sense to the server.",
         ErrorCode::Unavailable => "The room is not available now; try again.",

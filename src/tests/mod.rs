@@ -4,6 +4,7 @@
 //! real sockets. Nothing here sleeps: a test waits for what it claims, or for the answer
 //! to a `ping` that follows what must not have happened.
 
+mod addresses;
 mod architecture;
 mod backup;
 mod call;

@@ -5,7 +5,7 @@
 
 use super::{
     command::{Effect, Intent, LinkId, Now},
-    media::Connection,
+    media::{Connection, Kept},
     room::{Line, Room, everybody, others},
 };
 use crate::{
@@ -22,6 +22,8 @@ pub(super) struct Stay {
     pub devices: Devices,
     /// Their connection to the SFU.
     pub connection: Option<Connection>,
+    /// Whether no other client may learn their addresses.
+    pub hide_address: bool,
 }
 
 impl Room {
@@ -47,7 +49,19 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         match intent {
-            Intent::EnterCall { leg, devices } => self.enter_call(place, link, leg, devices, now),
+            Intent::EnterCall {
+                leg,
+                devices,
+                hide_address,
+            } => {
+                let entry = Stay {
+                    leg,
+                    devices,
+                    connection: None,
+                    hide_address,
+                };
+                self.enter_call(place, link, entry, now)
+            }
             Intent::LeaveCall => self.leave_call(place, now),
             Intent::Devices(devices) => self.switch(place, link, devices),
             Intent::Signal { to, leg, signal } => self.route(place, link, &to, leg, signal),
@@ -59,14 +73,8 @@ impl Room {
     }
 
     /// Enters, or goes on with the same leg. Another leg ends the former stay first.
-    fn enter_call(
-        &mut self,
-        place: usize,
-        link: LinkId,
-        leg: Leg,
-        devices: Devices,
-        now: Now,
-    ) -> Vec<Effect> {
+    fn enter_call(&mut self, place: usize, link: LinkId, entry: Stay, now: Now) -> Vec<Effect> {
+        let Stay { leg, devices, .. } = entry;
         let former = self.members[place].call;
         if former.is_none() && self.call().len() >= self.rules.call_capacity {
             return refuse(link, ErrorCode::CallFull);
@@ -81,9 +89,8 @@ impl Room {
         let id = self.members[place].person.id.clone();
         effects.extend(self.give_up(&id));
         self.members[place].call = Some(Stay {
-            leg,
-            devices,
             connection,
+            ..entry
         });
         effects.extend(self.review_mode(now));
         effects.push(self.call_answer(place, link));
@@ -131,7 +138,12 @@ impl Room {
         let mut effects = match stay.connection {
             Some(connection) if away => {
                 let former = self.give_up(&id);
-                self.keep(id.clone(), leg, connection);
+                self.keep(Kept {
+                    id: id.clone(),
+                    leg,
+                    connection,
+                    hide_address: stay.hide_address,
+                });
                 former
             }
             connection => connection.map(Connection::close).into_iter().collect(),
@@ -151,6 +163,12 @@ impl Room {
         vec![others(link, ServerMessage::Devices { id, devices })]
     }
 
+    /// Whether no other client may learn the addresses of a client in the call: that
+    /// person wants so, or the operator does.
+    fn hides_address(&self, stay: Stay) -> bool {
+        self.rules.hide_addresses || stay.hide_address
+    }
+
     /// Passes a signal on, stamped with whom it is from. Somebody whose line is broken
     /// just now misses it: both sides negotiate anew when they are back.
     fn route(
@@ -162,7 +180,7 @@ impl Room {
         signal: Signal,
     ) -> Vec<Effect> {
         let sender = &self.members[place];
-        let Some(Stay { leg: from_leg, .. }) = sender.call else {
+        let Some(from) = sender.call else {
             return refuse(link, ErrorCode::NotInCall);
         };
         if !signal.is_within_limits() {
@@ -176,12 +194,18 @@ impl Room {
         let Some(target) = found.filter(|target| target.person.id != sender.person.id) else {
             return refuse(link, ErrorCode::NoSuchPerson);
         };
+        // Descriptions and candidates hold addresses. The call runs through the SFU, so
+        // nothing is lost.
+        let target_hides = target.call.is_some_and(|stay| self.hides_address(stay));
+        if target_hides || self.hides_address(from) {
+            return refuse(link, ErrorCode::AddressesHidden);
+        }
         let Line::Up(target) = target.line else {
             return Vec::new();
         };
         let message = ServerMessage::Signal {
             from: sender.person.id.clone(),
-            leg: from_leg,
+            leg: from.leg,
             signal,
         };
         vec![Effect::Send {

@@ -1,9 +1,10 @@
 //! How media goes in a room's call: browser to browser for a few, through the SFU for more.
 //!
 //! The room passes on what its people say to the SFU and what the SFU says to them, and
-//! stamps whom it is from. It decides by numbers alone which way media goes: more people
-//! than the operator allows browser to browser move over at once, fewer move back after
-//! a while, so that somebody who comes and goes does not make everybody move.
+//! stamps whom it is from. It decides which way media goes. More people than the operator
+//! allows browser to browser move over at once, and so does a call in which anybody hides
+//! their address. Fewer move back after a while, so that somebody who comes and goes does
+//! not make everybody move.
 
 use super::{
     call::refuse,
@@ -40,11 +41,13 @@ impl Connection {
 #[derive(Debug)]
 pub(super) struct Kept {
     /// Whose.
-    id: ParticipantId,
+    pub id: ParticipantId,
     /// Which stay of theirs.
-    leg: Leg,
+    pub leg: Leg,
     /// Their connection.
-    connection: Connection,
+    pub connection: Connection,
+    /// Whether no other client may learn their addresses.
+    pub hide_address: bool,
 }
 
 impl Room {
@@ -145,7 +148,7 @@ impl Room {
         let present = self.members.iter().filter(|m| m.call.is_some()).count();
         // Whose line is down is in the call for as long as their media comes.
         let people = present + self.kept.len();
-        let few = people <= self.rules.p2p_max;
+        let few = people <= self.rules.p2p_max && !self.hides_addresses();
         match (self.mode, few) {
             (Mode::P2p, false) => self.move_to(Mode::Sfu),
             (Mode::Sfu, false) => {
@@ -169,6 +172,15 @@ impl Room {
         }
     }
 
+    /// Whether the call runs through the SFU however few people are in it, so that no
+    /// client learns the address of another.
+    fn hides_addresses(&self) -> bool {
+        let mut stays = self.members.iter().filter_map(|member| member.call);
+        self.rules.hide_addresses
+            || stays.any(|stay| stay.hide_address)
+            || self.kept.iter().any(|kept| kept.hide_address)
+    }
+
     /// Everybody moves over.
     fn move_to(&mut self, mode: Mode) -> Vec<Effect> {
         self.mode = mode;
@@ -177,12 +189,8 @@ impl Room {
     }
 
     /// Keeps the media of somebody whose line is down.
-    pub(super) fn keep(&mut self, id: ParticipantId, leg: Leg, connection: Connection) {
-        self.kept.push(Kept {
-            id,
-            leg,
-            connection,
-        });
+    pub(super) fn keep(&mut self, kept: Kept) {
+        self.kept.push(kept);
     }
 
     /// The media that was kept for a stay, for whoever comes back to it.

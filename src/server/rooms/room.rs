@@ -33,6 +33,9 @@ pub struct RoomRules {
     pub call_capacity: usize,
     /// People whose call runs browser to browser. Default 2.
     pub p2p_max: usize,
+    /// Whether every call runs through the SFU, so that no client learns the address of
+    /// another. Default false.
+    pub hide_addresses: bool,
     /// How long a call is that small before it moves back. Default 5 s.
     pub move_back_after: Duration,
     /// How long nobody hears that a person's line broke. Default 5 s.
@@ -104,9 +107,9 @@ impl Room {
             members: Vec::new(),
             away: Vec::new(),
             pending: 0,
-            mode: match rules.p2p_max {
-                0 => Mode::Sfu,
-                _ => Mode::P2p,
+            mode: match rules.p2p_max == 0 || rules.hide_addresses {
+                true => Mode::Sfu,
+                false => Mode::P2p,
             },
             move_back_at: None,
             kept: Vec::new(),

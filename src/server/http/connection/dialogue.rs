@@ -180,7 +180,15 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
         ClientMessage::Nickname { nickname } => {
             Intent::Rename(Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?)
         }
-        ClientMessage::EnterCall { leg, devices } => Intent::EnterCall { leg, devices },
+        ClientMessage::EnterCall {
+            leg,
+            devices,
+            hide_address,
+        } => Intent::EnterCall {
+            leg,
+            devices,
+            hide_address,
+        },
         ClientMessage::LeaveCall => Intent::LeaveCall,
         ClientMessage::Devices { devices } => Intent::Devices(devices),
         ClientMessage::Signal { to, leg, signal } => Intent::Signal { to, leg, signal },
