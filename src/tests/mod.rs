@@ -20,5 +20,6 @@ mod media;
 mod metrics;
 mod poll;
 mod poller;
+mod prejoin;
 mod retention;
 mod rooms;
