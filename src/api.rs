@@ -103,6 +103,10 @@ pub struct RoomStart {
     pub call: Vec<CallPerson>,
     /// What to be called here unless the tab knows better.
     pub nickname: Nickname,
+    /// Whether a page of this site led the browser to the document.
+    pub own_navigation: bool,
+    /// Whether the server hides everybody's address.
+    pub hide_addresses: bool,
 }
 
 /// Some messages of a room.

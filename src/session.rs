@@ -12,7 +12,9 @@ use leptos::prelude::*;
 use reactive_stores::Store;
 
 #[cfg(feature = "hydrate")]
-use {crate::browser::Driver, crate::protocol::Source, std::rc::Rc};
+use {
+    crate::browser::Driver, crate::protocol::Source, crate::state::prejoin::Arrival, std::rc::Rc,
+};
 
 /// What a component may read and ask.
 #[derive(Clone, Copy)]
@@ -23,6 +25,11 @@ pub struct Session {
     pub call: Store<CallState>,
     /// Which room this is.
     name: StoredValue<RoomName>,
+    /// Whether "Join call" was pressed and the call has not been entered since.
+    join_pressed: StoredValue<bool>,
+    /// Whether a page of this site led the browser to this document; false once it was
+    /// asked for.
+    own_navigation: StoredValue<bool>,
     #[cfg(feature = "hydrate")]
     driver: StoredValue<Driving, LocalStorage>,
 }
@@ -43,12 +50,15 @@ enum Driving {
 }
 
 impl Session {
-    /// A session over a room that is not connected yet.
-    pub fn new(name: RoomName, room: RoomState, call: CallState) -> Self {
+    /// A session over a room that is not connected yet. `own_navigation` says whether a
+    /// page of this site led the browser to this document.
+    pub fn new(name: RoomName, room: RoomState, call: CallState, own_navigation: bool) -> Self {
         Self {
             room: Store::new(room),
             call: Store::new(call),
             name: StoredValue::new(name),
+            join_pressed: StoredValue::new(false),
+            own_navigation: StoredValue::new(own_navigation),
             #[cfg(feature = "hydrate")]
             driver: StoredValue::new_local(Driving::NotYet(Vec::new())),
         }
@@ -76,6 +86,37 @@ impl Session {
     pub fn tag_of(self, id: ParticipantId) -> Memo<Option<String>> {
         let people = self.room.people();
         Memo::new(move |_| Namesakes::among(people.read().here.iter()).tag(&id))
+    }
+
+    /// "Join call" was pressed: the call may be entered without another press.
+    pub fn press_join(self) {
+        self.join_pressed.set_value(true);
+    }
+
+    /// Whether "Join call" was pressed; a press counts once.
+    pub fn take_join_press(self) -> bool {
+        let pressed = |pressed: &mut bool| std::mem::take(pressed);
+        self.join_pressed.try_update_value(pressed).unwrap_or(false)
+    }
+
+    /// Whether the document that was opened at this call may enter it without a press;
+    /// `asks_to_skip` is what its address says. Counts once. In an effect only.
+    pub fn enters_at_once(self, asks_to_skip: bool) -> bool {
+        let own = |own: &mut bool| std::mem::take(own);
+        let own_navigation = self.own_navigation.try_update_value(own).unwrap_or(false);
+        #[cfg(feature = "hydrate")]
+        return Arrival {
+            opening: crate::browser::navigation::opening(),
+            own_navigation,
+            asks_to_skip,
+            was_in_call: crate::browser::storage::take_in_call(&self.name()),
+        }
+        .enters_at_once();
+        #[cfg(not(feature = "hydrate"))]
+        {
+            let _ = (own_navigation, asks_to_skip);
+            false
+        }
     }
 
     /// Connects as `nickname`. In an effect only.
@@ -164,6 +205,8 @@ driver_methods! {
     enter_call(wanted: Devices);
     /// Leaves the call and frees its devices and connections.
     leave_call();
+    /// Hides one's address from now on, or not any more.
+    hide_address(hide: bool) => call;
     /// Keeps somebody in view whoever speaks, or not any more.
     pin(id: ParticipantId) => call;
     /// Looks at the figures of the connections from now on, or not any more.

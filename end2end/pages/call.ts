@@ -14,6 +14,9 @@ export class Call {
   readonly dialog: Locator;
   readonly cameraDevice: Locator;
   readonly retry: Locator;
+  /** What enters the call, on the page that asks before it. */
+  readonly joinNow: Locator;
+  readonly hideAddress: Locator;
 
   constructor(
     private readonly page: Page,
@@ -29,12 +32,27 @@ export class Call {
     this.participants = page.getByRole('list', { name: named.participants });
     this.dialog = page.getByRole('dialog', { name: named.settings });
     this.cameraDevice = this.dialog.getByRole('combobox', { name: named.cameraDevice });
+    this.joinNow = page.getByRole('button', { name: named.joinNow, exact: true });
+    this.hideAddress = page.getByRole('checkbox', { name: named.hideAddress });
     this.retry = page.getByRole('button', { name: named.retry }).or(page.getByRole('link', { name: named.retry }));
   }
 
   async open(room: string, query = ''): Promise<void> {
-    await this.page.goto(`${roomPath(room)}/call${query}`);
+    await this.visit(room, query);
+    await this.joinNow.click();
     await this.expectEntered();
+  }
+
+  /** Opens the page of the call, which asks before it enters. */
+  async visit(room: string, query = ''): Promise<void> {
+    await this.page.goto(`${roomPath(room)}/call${query}`);
+    await this.expectAsks();
+  }
+
+  /** The page asks, and hears the answer. */
+  async expectAsks(): Promise<void> {
+    await expect(this.joinNow).toBeEnabled();
+    await expect(this.controls).toHaveCount(0);
   }
 
   /** Entered: the tiles come with the answer of the server. */

@@ -48,7 +48,7 @@ export class Person {
   }
 
   async entersCall(room: string, more = ''): Promise<void> {
-    await this.call.open(room, `${this.query}&prejoin=0${more}`);
+    await this.call.open(room, `${this.query}${more}`);
   }
 }
 

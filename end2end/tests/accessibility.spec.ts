@@ -67,6 +67,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expect(cleo.page.getByText(WORDS[locale].roomFull).first()).toBeVisible();
       await expectNoViolations(cleo, 'room full');
 
+      await ann.call.visit(name, ann.query);
+      await expectNoViolations(ann, 'call, before it is joined');
       await ann.entersCall(name);
       await ben.entersCall(name, '&video=0');
       await ann.call.expectTiles(2);
@@ -107,6 +109,9 @@ test('every control is at least 24 by 24 pixels, also at 320', async ({ person, 
   expect(await sideways()).toBe(false);
   await ann.page.goto(roomPath(name) + ann.query);
   await expect(ann.room.message).toBeVisible();
+  expect(await small()).toEqual([]);
+  expect(await sideways()).toBe(false);
+  await ann.call.visit(name, ann.query);
   expect(await small()).toEqual([]);
   expect(await sideways()).toBe(false);
   await ann.entersCall(name);

@@ -2,7 +2,9 @@ import { expect, test, type Person } from '../support/test.ts';
 import {
   allowDevices, descriptions, devicesAsked, everythingFreed, expectFlow, inbound, pathOf, recoveries,
 } from '../support/rtc.ts';
+import { Call } from '../pages/call.ts';
 import { roomPath } from '../pages/room.ts';
+import { WORDS } from '../support/words.ts';
 
 const MUTED = /muted|microphone off/i;
 const DARK = /camera off/i;
@@ -61,7 +63,7 @@ test('a second tab of one browser is one more in the call', async ({ person, nam
   const ann = await person('Ann');
   await ann.entersCall(name);
   const tab = await ann.context.newPage();
-  await tab.goto(`${roomPath(name)}/call?name=Annex&prejoin=0`);
+  await new Call(tab, WORDS.en).open(name, '?name=Annex');
   await ann.call.expectTiles(2);
   await expectFlow(ann.page, 1);
   await expectFlow(tab, 1, { audio: false });
@@ -365,7 +367,8 @@ test('a full call says so, and a retry gets in once somebody has left', async ({
   await ann.entersCall(name);
   await ben.entersCall(name);
   await expectFlow(ann.page, 1);
-  await cleo.page.goto(`${roomPath(name)}/call${cleo.query}&prejoin=0`);
+  await cleo.call.visit(name, cleo.query);
+  await cleo.call.joinNow.click();
   await expect(cleo.page.getByText(/call is full/i).first()).toBeVisible();
   await ann.call.expectTiles(2);
   await expectFlow(ann.page, 1);

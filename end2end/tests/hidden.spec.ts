@@ -48,7 +48,8 @@ test('a page that is hidden takes no pictures, only voices, until it is shown ag
   await quality.watch(window.context, server.url);
   await observeCalls(window.context);
   await paintCamera(ann.page, COLOURS.Ann);
-  await ann.page.goto(`${server.url}${roomPath(name)}/call${ann.query}&prejoin=0`);
+  await ann.page.goto(`${server.url}${roomPath(name)}/call${ann.query}`);
+  await ann.call.joinNow.click();
   await ann.call.expectEntered();
   const ben = await person('Ben', { server });
   await paintCamera(ben.page, COLOURS.Ben);

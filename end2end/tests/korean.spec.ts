@@ -78,7 +78,7 @@ test('the address chooses the language, and a cookie keeps it', async ({ person 
 test('there is a language switch on every page, and it stays on the page', async ({ person, name }) => {
   const ann = await person('Ann');
   for (const path of ['/', roomPath(name), `${roomPath(name)}/call`]) {
-    await ann.page.goto(`${path}${path === '/' ? '' : `${ann.query}&prejoin=0`}`);
+    await ann.page.goto(`${path}${path === '/' ? '' : ann.query}`);
     await switchTo(ann, /한국어/).click();
     await expect(html(ann)).toHaveAttribute('lang', 'ko');
     expect(new URL(ann.page.url()).pathname).toBe(path);

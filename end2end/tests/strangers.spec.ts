@@ -130,7 +130,15 @@ async function paintFirefoxCamera(firefox: Firefox, [red, green, blue]: Colour):
 
 /** Opens the call in a Firefox. */
 async function firefoxEnters(firefox: Firefox, server: Server, room: string, nickname: string): Promise<void> {
-  await firefox.open(`${server.url}${roomPath(room)}/call?name=${nickname}&prejoin=0`);
+  await firefox.open(`${server.url}${roomPath(room)}/call?name=${nickname}`);
+  const press = () =>
+    firefox.evaluate(() => {
+      const button = [...document.querySelectorAll('button')].find(({ textContent }) => textContent?.includes('Join now'));
+      if (!button || button.disabled) return false;
+      button.click();
+      return true;
+    });
+  await expect.poll(press, { message: 'Firefox presses "Join now"', timeout: 30_000 }).toBe(true);
 }
 
 /** The colour of the picture in somebody's tile, in a Firefox. */

@@ -107,6 +107,8 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         position: Some(position),
         call: snapshot.call,
         nickname: remembered_nickname().unwrap_or_else(|| guest(rand::random())),
+        own_navigation: request::is_own_navigation(),
+        hide_addresses: context().config.hide_addresses,
     })
 }
 

@@ -14,6 +14,7 @@ pub mod js;
 pub mod language;
 mod link;
 pub mod lobby;
+pub mod navigation;
 mod polling;
 pub mod scroll;
 mod socket;

@@ -44,6 +44,42 @@ pub fn set_pending(room: &RoomName, pending: &[Pending]) {
     );
 }
 
+/// Whether this tab was in the call of a room when its former document ended. Forgotten
+/// as it is asked for.
+pub fn take_in_call(room: &RoomName) -> bool {
+    let was: Option<bool> = load(&in_call_key(room));
+    set_in_call(room, false);
+    was.unwrap_or_default()
+}
+
+/// Remembers that this tab is in the call of a room, or forgets it.
+pub fn set_in_call(room: &RoomName, is: bool) {
+    store(&in_call_key(room), is.then_some(&true));
+}
+
+fn in_call_key(room: &RoomName) -> String {
+    format!("noom:call:{room}")
+}
+
+/// The key of the choice to hide one's address; it is there while one does.
+const HIDE_ADDRESS: &str = "noom:hide-address";
+
+/// Whether one hides one's address on this device.
+pub fn hide_address() -> bool {
+    let chosen = local_storage().and_then(|storage| storage.get_item(HIDE_ADDRESS).ok()?);
+    chosen.is_some()
+}
+
+/// Remembers whether one hides one's address.
+pub fn set_hide_address(hide: bool) {
+    if let Some(storage) = local_storage() {
+        let _ = match hide {
+            true => storage.set_item(HIDE_ADDRESS, "1"),
+            false => storage.remove_item(HIDE_ADDRESS),
+        };
+    }
+}
+
 /// How far one had read in a room on this device.
 pub fn read(room: &RoomName) -> Option<Position> {
     let text = local_storage()?.get_item(&read_key(room)).ok().flatten()?;

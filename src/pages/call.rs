@@ -1,8 +1,13 @@
-//! `/room/{name}/call`: faces on the stage, the chat beside them.
+//! `/room/{name}/call`: the question before the call, then faces on the stage and the chat
+//! beside them.
+//!
+//! Opening this page enters no call and asks for no device: that takes a press of "Join
+//! now", or of "Join call" on the room's own page. [`crate::state::prejoin`] says when the
+//! question is left out.
 
-use crate::components::call::{CallControls, CallStage, DeviceProblems, DeviceSettings};
+use crate::components::call::{CallControls, CallStage, DeviceProblems, DeviceSettings, Prejoin};
 use crate::components::chat::Chat;
-use crate::components::{Banner, Icon, IconName, If, LanguageSwitch};
+use crate::components::{Banner, Hydration, Icon, IconName, If, LanguageSwitch};
 use crate::i18n::{people, *};
 use crate::protocol::Devices;
 use crate::session::Session;
@@ -11,11 +16,11 @@ use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// The call of the room in the context. Entering it is entering the page.
+/// The call of the room in the context, and the question before it.
 #[component]
 pub fn CallPage() -> impl IntoView {
-    let i18n = use_i18n();
     let session = expect_context::<Session>();
+    let hydration = expect_context::<Hydration>();
     let query = use_query_map().get_untracked();
     let on = |name: &str| query.get(name).as_deref() != Some("0");
     let wanted = Devices {
@@ -23,8 +28,42 @@ pub fn CallPage() -> impl IntoView {
         camera: on("video"),
         screen: false,
     };
-    Effect::new(move || session.enter_call(wanted));
+    let asks_to_skip = !on("prejoin");
+    let entering = RwSignal::new(session.take_join_press());
+    let ready = RwSignal::new(false);
+    // What the browser knows of how the page was opened; the server asks the question.
+    Effect::new(move || {
+        if hydration.is_over() {
+            if session.enters_at_once(asks_to_skip) {
+                entering.set(true);
+            }
+            ready.set(true);
+        }
+    });
+    Effect::new(move || {
+        if entering.get() {
+            session.enter_call(wanted);
+        }
+    });
     on_cleanup(move || session.leave_call());
+    view! {
+        <If when=Signal::derive(move || !entering.get())>
+            <Prejoin ready on_join=Callback::new(move |()| entering.set(true)) />
+        </If>
+        <If when=entering>
+            <EnteredCall wanted />
+        </If>
+    }
+}
+
+/// The call from the moment one enters it.
+#[component]
+fn EnteredCall(
+    /// What to enter with.
+    wanted: Devices,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
     let full = Memo::new(move |_| session.call.stage().get() == Stage::Full);
     let (settings, set_settings) = signal(0_u32);
     let chat_open = RwSignal::new(false);

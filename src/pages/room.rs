@@ -150,9 +150,10 @@ fn start_session(start: RoomStart) -> Session {
     };
     let call = CallState {
         people: start.call,
+        server_hides: start.hide_addresses,
         ..CallState::default()
     };
-    Session::new(start.name, room, call)
+    Session::new(start.name, room, call, start.own_navigation)
 }
 
 /// The room or its call, as the address says. Not an outlet: the routes would then
@@ -236,15 +237,29 @@ fn HeadCount() -> impl IntoView {
     view! { <span>{Signal::derive(move || session.room.people().read().here.len().to_string())}</span> }
 }
 
-/// The link into the call.
+/// The link into the call. To press it is to enter the call, without another question.
 #[component]
 pub fn JoinCall(
     /// Of which room.
     name: RoomName,
 ) -> impl IntoView {
     let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let rel = name.link_rel();
+    // Where the router leaves the link to the browser, the next document learns of the
+    // press by its address.
+    let href = match rel {
+        Some(_) => format!("{}?prejoin=0", name.call_path()),
+        None => name.call_path(),
+    };
+    let press = move |event: leptos::ev::MouseEvent| {
+        let elsewhere = event.ctrl_key() || event.meta_key() || event.shift_key();
+        if !elsewhere && !event.alt_key() {
+            session.press_join();
+        }
+    };
     view! {
-        <a class="button button--primary" href=name.call_path() rel=name.link_rel()>
+        <a class="button button--primary" href=href rel=rel on:click=press>
             <Icon name=IconName::Camera />
             <span>{words!(i18n, room.join_call)}</span>
         </a>

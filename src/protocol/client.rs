@@ -82,6 +82,10 @@ pub enum ClientMessage {
         leg: Leg,
         /// What is switched on.
         devices: Devices,
+        /// Whether no other client may learn this client's addresses: the call runs
+        /// through the SFU for as long.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        hide_address: bool,
     },
     /// Leave the call and stay in the room.
     LeaveCall,
@@ -252,7 +256,11 @@ mod tests {
                 before: 1,
                 limit: None,
             },
-            ClientMessage::EnterCall { leg: 1, devices },
+            ClientMessage::EnterCall {
+                leg: 1,
+                devices,
+                hide_address: false,
+            },
             ClientMessage::LeaveCall,
             ClientMessage::Devices { devices },
             ClientMessage::Signal {

@@ -48,6 +48,8 @@ pub enum ErrorCode {
     NoSuchPerson,
     /// Somebody else cannot take more just now; the refused signal may be sent again later.
     Busy,
+    /// A signal from or to somebody whose address is hidden.
+    AddressesHidden,
     /// A description or candidate larger than the server routes.
     SignalTooLong,
     /// An offer the SFU cannot make sense of, or one out of turn.

@@ -72,6 +72,7 @@ impl AppContext {
             capacity: config.room_capacity,
             call_capacity: config.call_capacity,
             p2p_max: config.p2p_max as usize,
+            hide_addresses: config.hide_addresses,
             move_back_after: timing.move_back_after,
             grace: timing.grace,
             away: timing.away,

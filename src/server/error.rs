@@ -95,6 +95,7 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::NotInCall => "Enter the call first.",
         ErrorCode::NoSuchPerson => "This person is not in the call any more.",
         ErrorCode::Busy => "This person cannot take more just now; send this again later.",
+        ErrorCode::AddressesHidden => "Addresses are hidden in this call.",
         ErrorCode::SignalTooLong => "The description or candidate is too long.",
         ErrorCode::BadOffer => "The offer makes no sense to the server.",
         ErrorCode::RoomStorageFull => {

@@ -105,6 +105,14 @@ pub fn query(name: &str) -> Option<String> {
         .map(|value| value.into_owned())
 }
 
+/// Whether a page of this site led the browser here (Fetch Metadata). What a script
+/// fetches is no navigation, and a redirect by another site is another site's. Without the
+/// headers nobody knows, so no.
+pub fn is_own_navigation() -> bool {
+    let says = |name, wanted| header(name).is_some_and(|value| value == wanted);
+    says("sec-fetch-site", "same-origin") && says("sec-fetch-mode", "navigate")
+}
+
 /// The language to answer in.
 pub fn locale() -> Locale {
     let (query, cookie) = (query("lang"), cookie(LANGUAGE_COOKIE));

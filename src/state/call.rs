@@ -49,6 +49,10 @@ pub struct CallState {
     pub problems: Vec<Problem>,
     /// What happened without anybody asking for it, until it is waved away.
     pub notice: Option<Notice>,
+    /// Whether one hides one's address: the call then runs through the SFU.
+    pub hide_address: bool,
+    /// Whether the server hides everybody's address, whatever they choose.
+    pub server_hides: bool,
     /// One's own camera looks away from oneself: its picture is not mirrored.
     pub rear: bool,
 }

@@ -16,6 +16,7 @@ pub mod log;
 pub mod namesakes;
 pub mod negotiation;
 pub mod outbox;
+pub mod prejoin;
 pub mod reading;
 pub mod rows;
 pub mod slim;

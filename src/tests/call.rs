@@ -154,8 +154,12 @@ async fn a_full_call_says_so_and_lets_one_in_when_there_is_a_place() {
     let mut ben = app.join("team", "Ben").await;
     ann.enters_call(1).await;
     let devices = Devices::default();
-    ben.sends(&ClientMessage::EnterCall { leg: 2, devices })
-        .await;
+    ben.sends(&ClientMessage::EnterCall {
+        leg: 2,
+        devices,
+        hide_address: false,
+    })
+    .await;
     assert_eq!(ben.is_refused().await.0, ErrorCode::CallFull);
     ann.sends(&ClientMessage::LeaveCall).await;
     ben.waits_for(|m| matches!(m, ServerMessage::CallLeft { leg: 1, .. }).then_some(()))
@@ -170,6 +174,7 @@ async fn whoever_enters_gets_the_ice_servers_of_the_settings() {
     ann.sends(&ClientMessage::EnterCall {
         leg: 1,
         devices: Devices::default(),
+        hide_address: false,
     })
     .await;
     let ServerMessage::Call { ice_servers, .. } = ann.next().await else {

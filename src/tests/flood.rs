@@ -79,7 +79,11 @@ fn everything(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage> {
             _ => ClientMessage::Typing,
         });
         all.push(ClientMessage::LeaveCall);
-        all.push(ClientMessage::EnterCall { leg: 1, devices });
+        all.push(ClientMessage::EnterCall {
+            leg: 1,
+            devices,
+            hide_address: false,
+        });
     }
     all
 }

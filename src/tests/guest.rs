@@ -179,6 +179,11 @@ impl Guest {
         self.client.sends(&ClientMessage::Offer(offer)).await;
     }
 
+    /// Waits until the connection is up.
+    pub async fn is_up(&mut self) {
+        self.until("connected", |guest| guest.connected).await;
+    }
+
     /// Who one is.
     pub fn id(&self) -> ParticipantId {
         self.me.clone()

@@ -358,15 +358,35 @@ impl Client {
 
     /// The next message.
     pub async fn next(&mut self) -> ServerMessage {
-        loop {
-            let frame = timeout(PATIENCE, self.socket.next())
-                .await
-                .expect("something comes");
-            match frame.expect("open").expect("read") {
-                Message::Text(text) => return serde_json::from_str(&text).expect("a message"),
-                Message::Close(frame) => panic!("closed: {frame:?}"),
-                _ => {}
+        serde_json::from_str(&self.next_text().await).expect("a message")
+    }
+
+    /// The next text frame as it came.
+    pub async fn next_text(&mut self) -> String {
+        // Around the loop: a ping of the server is nothing that was waited for.
+        let next = async {
+            loop {
+                let frame = self.socket.next().await;
+                match frame.expect("open").expect("read") {
+                    Message::Text(text) => return text.as_str().to_owned(),
+                    Message::Close(frame) => panic!("closed: {frame:?}"),
+                    _ => {}
+                }
             }
+        };
+        timeout(PATIENCE, next).await.expect("something comes")
+    }
+
+    /// Every text frame as it comes, up to and without the answer to a `ping` sent now.
+    pub async fn frames_until_now(&mut self) -> Vec<String> {
+        self.sends(&ClientMessage::Ping).await;
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.next_text().await;
+            if frame == r#"{"type":"pong"}"# {
+                return frames;
+            }
+            frames.push(frame);
         }
     }
 
@@ -504,7 +524,22 @@ impl Client {
             microphone: true,
             ..Devices::default()
         };
-        self.sends(&ClientMessage::EnterCall { leg, devices }).await;
+        self.enters_call_as(leg, devices, false).await
+    }
+
+    /// Enters the call, hiding one's address or not, and waits for the answer.
+    pub async fn enters_call_as(
+        &mut self,
+        leg: Leg,
+        devices: Devices,
+        hide_address: bool,
+    ) -> Vec<crate::protocol::CallPerson> {
+        self.sends(&ClientMessage::EnterCall {
+            leg,
+            devices,
+            hide_address,
+        })
+        .await;
         self.waits_for(|message| match message {
             ServerMessage::Call { people, .. } => Some(people),
             ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),

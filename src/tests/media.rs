@@ -342,7 +342,11 @@ async fn media_goes_on_while_the_socket_is_down_and_is_taken_up_again() {
     let devices = crate::protocol::Devices::default();
     let leg = 1;
     ann.client
-        .sends(&ClientMessage::EnterCall { leg, devices })
+        .sends(&ClientMessage::EnterCall {
+            leg,
+            devices,
+            hide_address: false,
+        })
         .await;
     let connection = ann.client.waits_for(|message| match message {
         ServerMessage::Call { connection, .. } => Some(connection),
@@ -364,7 +368,11 @@ async fn a_slot_that_became_free_while_the_socket_was_down_is_told_to_be_free() 
     ann.client.waits_for(left).await;
     ben.client = app.resume("team", "Ben", &was, 0).await;
     let devices = crate::protocol::Devices::default();
-    let enter = ClientMessage::EnterCall { leg: 1, devices };
+    let enter = ClientMessage::EnterCall {
+        leg: 1,
+        devices,
+        hide_address: false,
+    };
     ben.client.sends(&enter).await;
     let free = |ben: &mut Guest| ben.slots.values().all(|slot| slot.id.is_none());
     ben.until("every slot is free", free).await;

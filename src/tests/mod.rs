@@ -4,6 +4,7 @@
 //! real sockets. Nothing here sleeps: a test waits for what it claims, or for the answer
 //! to a `ping` that follows what must not have happened.
 
+mod addresses;
 mod architecture;
 mod backup;
 mod call;
@@ -22,6 +23,7 @@ mod media;
 mod metrics;
 mod poll;
 mod poller;
+mod prejoin;
 mod requests;
 mod retention;
 mod rooms;

@@ -10,6 +10,7 @@ use super::sfu::SfuLink;
 use super::view::View;
 use crate::browser::clock::steady_ms;
 use crate::browser::js::Listener;
+use crate::browser::storage;
 use crate::protocol::{
     CallPerson, ClientMessage, Devices, ErrorCode, IceServer, Leg, Mode, ParticipantId,
     ServerMessage, Signal, Source,
@@ -61,6 +62,7 @@ pub struct CallDriver {
 impl CallDriver {
     /// A driver outside the call. `send` passes messages to the server.
     pub fn new(state: Store<CallState>, send: Rc<dyn Fn(ClientMessage)>) -> Rc<Self> {
+        state.hide_address().set(storage::hide_address());
         let media = Media::new(state, send.clone());
         let context = Rc::new(Context {
             state,
@@ -169,6 +171,15 @@ impl CallDriver {
         }
     }
 
+    /// Hides one's address from now on, or not any more; remembered on this device. In the
+    /// call the server hears of it at once: entering again with the same leg changes
+    /// nothing else.
+    pub fn hide_address(&self, hide: bool) {
+        storage::set_hide_address(hide);
+        self.state.hide_address().set(hide);
+        self.knock();
+    }
+
     /// Keeps somebody in view whoever speaks, or not any more.
     pub fn pin(&self, id: ParticipantId) {
         self.state.pinned().update(|pinned| {
@@ -242,7 +253,12 @@ impl CallDriver {
             && self.live.get()
         {
             let devices = self.state.devices().get_untracked();
-            (self.context.send)(ClientMessage::EnterCall { leg, devices });
+            let hide_address = self.state.hide_address().get_untracked();
+            (self.context.send)(ClientMessage::EnterCall {
+                leg,
+                devices,
+                hide_address,
+            });
         }
     }
 

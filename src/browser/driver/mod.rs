@@ -122,7 +122,7 @@ impl Driver {
     /// Leaves the room for good and frees everything.
     pub fn stop(&self) {
         self.remember_read();
-        self.call.leave();
+        self.leave_call();
         self.listeners.borrow_mut().clear();
         *self.timers.borrow_mut() = Timers::default();
         storage::set_identity(&self.room, None);
@@ -141,11 +141,13 @@ impl Driver {
 
     /// Enters the call as soon as the line is live.
     pub fn enter_call(&self, wanted: Devices) {
+        storage::set_in_call(&self.room, true);
         self.call.enter(wanted);
     }
 
     /// Leaves the call and frees its devices and connections.
     pub fn leave_call(&self) {
+        storage::set_in_call(&self.room, false);
         self.call.leave();
     }
 

@@ -1,7 +1,9 @@
 //! What the call is drawn with.
 
+mod address;
 mod controls;
 mod figures;
+mod prejoin;
 mod problems;
 mod screens;
 mod settings;
@@ -9,7 +11,9 @@ mod stage;
 mod tile;
 mod voices;
 
+pub use address::HideAddress;
 pub use controls::CallControls;
+pub use prejoin::Prejoin;
 pub use problems::DeviceProblems;
 pub use settings::DeviceSettings;
 pub use stage::CallStage;

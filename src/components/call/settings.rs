@@ -1,6 +1,7 @@
-//! Which camera, microphone and speaker to use. A native dialog: Escape closes it and
+//! Which camera, microphone and speaker to use, and whether to hide one's address. A native dialog: Escape closes it and
 //! the focus goes back to where it came from.
 
+use super::HideAddress;
 use super::figures::ConnectionFigures;
 use crate::components::If;
 use crate::i18n::*;
@@ -60,6 +61,7 @@ pub fn DeviceSettings(
                     choose=Callback::new(move |id| session.choose_speaker(id))
                 />
             </If>
+            <HideAddress id="hide-address-setting" />
             <ConnectionFigures />
             <button class="button button--primary" type="button" on:click=close>
                 {words!(i18n, call.close)}

@@ -2,6 +2,33 @@
 
 use crate::protocol::text::links::{Piece, pieces};
 use leptos::prelude::*;
+use percent_encoding::percent_decode_str;
+
+/// Where a link leads: its address without the parameter `prejoin`. A link in a message is
+/// somebody else's word, on a page of ours; it must not lead into a call, with camera and
+/// microphone on, without a question.
+fn destination(address: &str) -> String {
+    let (rest, fragment) = match address.split_once('#') {
+        Some((rest, fragment)) => (rest, Some(fragment)),
+        None => (address, None),
+    };
+    let Some((path, query)) = rest.split_once('?') else {
+        return address.to_owned();
+    };
+    let is_prejoin = |pair: &str| {
+        let key = pair.split('=').next().unwrap_or_default();
+        percent_decode_str(key).eq(*b"prejoin")
+    };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_prejoin(pair)).collect();
+    let mut destination = path.to_owned();
+    if !kept.is_empty() {
+        destination = format!("{destination}?{}", kept.join("&"));
+    }
+    if let Some(fragment) = fragment {
+        destination = format!("{destination}#{fragment}");
+    }
+    destination
+}
 
 /// Draws a text: text nodes and links, never markup. Each paragraph has the direction of its
 /// own first letter (`style/chat.css`), and a link runs from left to right in it.
@@ -13,7 +40,7 @@ pub fn MessageText(
     let pieces = pieces(&text).into_iter().map(|piece| match piece {
         Piece::Words(words) => words.into_any(),
         Piece::Link(address) => {
-            let href = address.clone();
+            let href = destination(&address);
             view! {
                 <a href=href dir="ltr" target="_blank" rel="noopener noreferrer nofollow ugc">
                     {address}
@@ -26,5 +53,36 @@ pub fn MessageText(
         <p class="message__text" dir="auto">
             {pieces.collect_view()}
         </p>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_a_message_never_skips_the_question_before_a_call() {
+        let table = [
+            (
+                "https://a.b/room/x/call?prejoin=0",
+                "https://a.b/room/x/call",
+            ),
+            (
+                "https://a.b/c?prejoin=0&name=Ann#d",
+                "https://a.b/c?name=Ann#d",
+            ),
+            ("https://a.b/c?x=1&%70rejo%69n=0", "https://a.b/c?x=1"),
+            ("https://a.b/c?prejoin&prejoin=0", "https://a.b/c"),
+            (
+                "https://a.b/prejoin=0?a=prejoin",
+                "https://a.b/prejoin=0?a=prejoin",
+            ),
+            ("https://a.b/c#?prejoin=0", "https://a.b/c#?prejoin=0"),
+            ("https://a.b/c?", "https://a.b/c?"),
+            ("https://a.b/c?d=%20&&e", "https://a.b/c?d=%20&&e"),
+        ];
+        for (address, expected) in table {
+            assert_eq!(destination(address), expected);
+        }
     }
 }

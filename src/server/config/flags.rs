@@ -36,6 +36,11 @@ pub struct Flags {
     /// [default: 2]
     #[arg(long, value_name = "PEOPLE")]
     pub p2p_max: Option<String>,
+    /// Hide everybody's address from everybody else: true or false. Calls then run through
+    /// the SFU, however few people are in them; false leaves it to each person
+    /// [env: NOOM_HIDE_ADDRESSES] [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    pub hide_addresses: Option<String>,
     /// People a call holds, 1 to 2000 [env: NOOM_CALL_CAPACITY] [default: 100]
     #[arg(long, value_name = "PEOPLE")]
     pub call_capacity: Option<String>,
@@ -127,7 +132,7 @@ pub struct Flags {
     /// What one address may ask for, as kind=a-second/at-once, comma separated: joins, rooms
     /// (that nobody is in), posts (plain forms), chat-bytes, searches, pages, history; what is
     /// left out keeps its default; loopback is not limited [env: NOOM_ADDRESS_RATES]
-    /// [default: joins=5/200,rooms=1/60,posts=5/100,chat-bytes=81920/1048576,searches=2/20,pages=20/200,history=10/200]
+    /// [default: joins=5/200,rooms=1/60,posts=5/100,chat-bytes=81920/1048576,searches=2/20,pages=20/200,history=10/200,offers=5/100]
     #[arg(long, value_name = "KIND=RATE/BURST,…")]
     pub address_rates: Option<String>,
     /// Where /metrics is answered, IP:port, or off; nowhere else [env: NOOM_METRICS_LISTEN]
@@ -150,13 +155,14 @@ pub struct Flags {
 
 impl Flags {
     /// Each setting's name and what the command line says of it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 32] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 33] {
         [
             ("listen", self.listen.as_ref()),
             ("data-dir", self.data_dir.as_ref()),
             ("data-dir-rights", self.data_dir_rights.as_ref()),
             ("public-url", self.public_url.as_ref()),
             ("p2p-max", self.p2p_max.as_ref()),
+            ("hide-addresses", self.hide_addresses.as_ref()),
             ("call-capacity", self.call_capacity.as_ref()),
             ("media-listen", self.media_listen.as_ref()),
             ("media-ip", self.media_ip.as_ref()),

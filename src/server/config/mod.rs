@@ -46,6 +46,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Largest call that runs browser to browser.
     pub p2p_max: u32,
+    /// Whether every call runs through the SFU, so that nobody learns the address of another.
+    pub hide_addresses: bool,
     /// People a call holds.
     pub call_capacity: usize,
     /// First media port, UDP and TCP.
@@ -123,6 +125,7 @@ impl Config {
             store: layers.store()?,
             public_url: layers.public_url()?,
             p2p_max: layers.number("p2p-max", 2, 0..=64, "a number of people from 0 to 64")?,
+            hide_addresses: layers.switch("hide-addresses", false)?,
             call_capacity: layers.number(
                 "call-capacity",
                 100,

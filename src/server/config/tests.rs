@@ -25,6 +25,20 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     assert_eq!(p2p_max(resolve(&[], &[("NOOM_P2P_MAX", "")], file)), 3);
 }
 
+#[test]
+fn a_switch_is_on_by_its_name_alone_and_by_a_word_in_every_layer() {
+    let hides = |config: Result<Config, ConfigError>| config.expect("accepted").hide_addresses;
+    let (flag, env, file) = ("--hide-addresses", "NOOM_HIDE_ADDRESSES", "hide-addresses");
+    assert!(!hides(resolve(&[], &[], "")));
+    assert!(hides(resolve(&[flag], &[], "")));
+    assert!(hides(resolve(&[], &[(env, "true")], "")));
+    assert!(hides(resolve(&[], &[], &format!("{file} = true"))));
+    let both = resolve(&[flag, "false"], &[(env, "true")], "");
+    assert!(!hides(both), "a flag beats the environment");
+    let followed = resolve(&[flag, "--p2p-max", "5"], &[], "");
+    assert!(hides(followed));
+}
+
 /// Flags, environment, file, and what the refusal has to say.
 type Case<'a> = (
     &'a [&'a str],
@@ -58,7 +72,13 @@ fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 24] = [
+    let table: [Case; 25] = [
+        (
+            &[],
+            &[("NOOM_HIDE_ADDRESSES", "yes")],
+            "",
+            ["NOOM_HIDE_ADDRESSES", "yes", "true or false"],
+        ),
         (
             &["--p2p-max", "65"],
             &[],
@@ -258,5 +278,5 @@ fn help_names_every_setting_with_its_variable_and_default() {
             "{name}"
         );
     }
-    assert_eq!(help.matches("[default:").count(), 33);
+    assert_eq!(help.matches("[default:").count(), 34);
 }

@@ -106,6 +106,13 @@ impl Layers {
         Ok(self.parse(name, accepted, number)?.unwrap_or(default))
     }
 
+    /// Something that is on or off.
+    pub fn switch(&self, name: &str, default: bool) -> Result<bool, ConfigError> {
+        let switch = |text: &str| text.parse().ok();
+        let accepted = "true or false";
+        Ok(self.parse(name, accepted, switch)?.unwrap_or(default))
+    }
+
     /// An address with a port.
     pub fn address(&self, name: &str, default: SocketAddr) -> Result<SocketAddr, ConfigError> {
         let address = self.parse(name, ADDRESS, |text| text.parse().ok())?;

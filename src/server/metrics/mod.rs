@@ -49,7 +49,7 @@ pub static COMMIT_ROWS: Histogram<7> = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0,
 pub static COMMIT_FAILURES: Counter = Counter::zero();
 
 /// The codes that are counted each for itself.
-const CODES: [ErrorCode; 26] = [
+const CODES: [ErrorCode; 27] = [
     ErrorCode::BadMessage,
     ErrorCode::UnknownType,
     ErrorCode::NotJoined,
@@ -71,6 +71,7 @@ const CODES: [ErrorCode; 26] = [
     ErrorCode::NotInCall,
     ErrorCode::NoSuchPerson,
     ErrorCode::Busy,
+    ErrorCode::AddressesHidden,
     ErrorCode::SignalTooLong,
     ErrorCode::BadOffer,
     ErrorCode::RoomStorageFull,

@@ -24,10 +24,12 @@ pub enum RequestKind {
     Page,
     /// Pages of older messages.
     History,
+    /// Descriptions offered to the SFU.
+    Offer,
 }
 
 /// All kinds with the name and the default of each. Generous for a school behind one address.
-pub const KINDS: [(RequestKind, &str, Rate); 7] = [
+pub const KINDS: [(RequestKind, &str, Rate); 8] = [
     (RequestKind::Join, "joins", rate(5, 200)),
     (RequestKind::NewRoom, "rooms", rate(1, 60)),
     (RequestKind::Post, "posts", rate(5, 100)),
@@ -40,6 +42,7 @@ pub const KINDS: [(RequestKind, &str, Rate); 7] = [
     (RequestKind::Search, "searches", rate(2, 20)),
     (RequestKind::Page, "pages", rate(20, 200)),
     (RequestKind::History, "history", rate(10, 200)),
+    (RequestKind::Offer, "offers", rate(5, 100)),
 ];
 
 /// What a stored change costs beside its text, in bytes: its row and its indexes.

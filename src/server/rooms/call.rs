@@ -23,6 +23,8 @@ pub(super) struct Stay {
     pub devices: Devices,
     /// Their connection to the SFU.
     pub connection: Option<Connection>,
+    /// Whether no other client may learn their addresses.
+    pub hide_address: bool,
 }
 
 impl Room {
@@ -48,7 +50,19 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         match intent {
-            Intent::EnterCall { leg, devices } => self.enter_call(place, link, leg, devices, now),
+            Intent::EnterCall {
+                leg,
+                devices,
+                hide_address,
+            } => {
+                let entry = Stay {
+                    leg,
+                    devices,
+                    connection: None,
+                    hide_address,
+                };
+                self.enter_call(place, link, entry, now)
+            }
             Intent::LeaveCall => self.leave_call(place, now),
             Intent::Devices(devices) => self.switch(place, link, devices, now),
             Intent::Signal { to, leg, signal } => self.route(place, link, &to, leg, signal, now),
@@ -62,14 +76,8 @@ impl Room {
     }
 
     /// Enters, or goes on with the same leg. Another leg ends the former stay first.
-    fn enter_call(
-        &mut self,
-        place: usize,
-        link: LinkId,
-        leg: Leg,
-        devices: Devices,
-        now: Now,
-    ) -> Vec<Effect> {
+    fn enter_call(&mut self, place: usize, link: LinkId, entry: Stay, now: Now) -> Vec<Effect> {
+        let Stay { leg, devices, .. } = entry;
         let former = self.members[place].call;
         if former.is_none_or(|stay| (stay.leg, stay.devices) != (leg, devices))
             && !self.members[place]
@@ -88,9 +96,8 @@ impl Room {
         let connection = self.members[place].call.and_then(|stay| stay.connection);
         let id = self.members[place].person.id.clone();
         self.members[place].call = Some(Stay {
-            leg,
-            devices,
             connection,
+            ..entry
         });
         effects.extend(self.review_mode(now));
         effects.push(self.call_answer(place, link));
@@ -155,6 +162,12 @@ impl Room {
         vec![others(link, ServerMessage::Devices { id, devices })]
     }
 
+    /// Whether no other client may learn the addresses of a client in the call: that
+    /// person wants so, or the operator does.
+    fn hides_address(&self, stay: Stay) -> bool {
+        self.rules.hide_addresses || stay.hide_address
+    }
+
     /// Passes a signal on, stamped with whom it is from. Somebody whose line is broken
     /// just now misses it: both sides negotiate anew when they are back. Whoever signals more
     /// than anybody needs is refused.
@@ -168,7 +181,7 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         let sender = &self.members[place];
-        let Some(Stay { leg: from_leg, .. }) = sender.call else {
+        let Some(from) = sender.call else {
             return refuse(link, ErrorCode::NotInCall);
         };
         if !signal.is_within_limits() {
@@ -182,20 +195,27 @@ impl Room {
         let Some(target) = found.filter(|target| *target != place) else {
             return refuse(link, ErrorCode::NoSuchPerson);
         };
-        let from = sender.person.id.clone();
+        // Descriptions and candidates hold addresses. The call runs through the SFU, so
+        // nothing is lost.
+        let target_stay = self.members[target].call;
+        let target_hides = target_stay.is_some_and(|stay| self.hides_address(stay));
+        if target_hides || self.hides_address(from) {
+            return refuse(link, ErrorCode::AddressesHidden);
+        }
+        let (from_id, from_leg) = (sender.person.id.clone(), from.leg);
         let (is_description, cost) = weight(&signal);
         let budget = &mut self.members[place].budget;
         if !budget.signal(to, is_description, cost, now.instant) {
             return refuse(link, ErrorCode::TooManyMessages);
         }
         if is_description {
-            self.members[target].budget.is_answered(&from);
+            self.members[target].budget.is_answered(&from_id);
         }
         let Line::Up(target) = self.members[target].line else {
             return Vec::new();
         };
         let message = ServerMessage::Signal {
-            from,
+            from: from_id,
             leg: from_leg,
             signal,
         };

@@ -85,6 +85,8 @@ pub enum Intent {
         leg: Leg,
         /// What is on.
         devices: Devices,
+        /// Whether no other client may learn this client's addresses.
+        hide_address: bool,
     },
     /// Leave the call.
     LeaveCall,

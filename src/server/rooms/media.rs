@@ -1,9 +1,10 @@
 //! How media goes in a room's call: browser to browser for a few, through the SFU for more.
 //!
 //! The room passes on what its people say to the SFU and what the SFU says to them, and
-//! stamps whom it is from. It decides by numbers alone which way media goes: more people
-//! than the operator allows browser to browser move over at once, fewer move back after
-//! a while, so that somebody who comes and goes does not make everybody move.
+//! stamps whom it is from. It decides which way media goes. More people than the operator
+//! allows browser to browser move over at once, and so does a call in which anybody hides
+//! their address. Fewer move back after a while, so that somebody who comes and goes does
+//! not make everybody move.
 
 use super::{
     call::refuse,
@@ -173,7 +174,7 @@ impl Room {
     /// Decides which way media goes, now that somebody came, went, or time went on.
     pub(super) fn review_mode(&mut self, now: Now) -> Vec<Effect> {
         let people = self.members.iter().filter(|m| m.call.is_some()).count();
-        let few = people <= self.rules.p2p_max;
+        let few = people <= self.rules.p2p_max && !self.hides_addresses();
         match (self.mode, few) {
             (Mode::P2p, false) => self.move_to(Mode::Sfu),
             (Mode::Sfu, false) => {
@@ -195,6 +196,13 @@ impl Room {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether the call runs through the SFU however few people are in it, so that no
+    /// client learns the address of another.
+    fn hides_addresses(&self) -> bool {
+        let mut stays = self.members.iter().filter_map(|member| member.call);
+        self.rules.hide_addresses || stays.any(|stay| stay.hide_address)
     }
 
     /// Everybody moves over.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     protocol::{
-        ChatMessage, ChatText, Devices, Emoji, Epoch, ErrorCode, Leg, MessageId, Nickname,
+        ChatMessage, ChatText, Devices, Emoji, Epoch, ErrorCode, Leg, MessageId, Mode, Nickname,
         ParticipantId, Person, RoomName, Seq, ServerMessage, SessionToken, Signal,
     },
     server::{
@@ -76,6 +76,7 @@ enum Deed {
     EnterCall {
         socket: usize,
         leg: Leg,
+        hide_address: bool,
     },
     LeaveCall {
         socket: usize,
@@ -120,7 +121,9 @@ fn deed() -> impl Strategy<Value = Deed> {
             .prop_map(|(room, session, id)| Deed::Post { room, session, id }),
         1 => (socket.clone(), 0..3_u8)
             .prop_map(|(socket, nickname)| Deed::Rename { socket, nickname }),
-        2 => (socket.clone(), 0..3_u32).prop_map(|(socket, leg)| Deed::EnterCall { socket, leg }),
+        2 => (socket.clone(), 0..3_u32, prop::bool::weighted(0.3)).prop_map(
+            |(socket, leg, hide_address)| Deed::EnterCall { socket, leg, hide_address }
+        ),
         1 => socket.clone().prop_map(|socket| Deed::LeaveCall { socket }),
         1 => (socket.clone(), any::<bool>())
             .prop_map(|(socket, camera)| Deed::Devices { socket, camera }),
@@ -214,16 +217,25 @@ struct World {
     stores: Vec<Log>,
     pending: Vec<(usize, Waiting)>,
     clients: BTreeMap<LinkId, Client>,
+    /// Who asked to hide their address in which room, when they last entered the call.
+    hides: BTreeMap<(usize, ParticipantId), bool>,
+    /// Whether the operator hides everybody's.
+    all_hide: bool,
+    /// How media goes in each room, as its people were told.
+    modes: Vec<Mode>,
+    /// Signals that reached somebody.
+    signals: usize,
     links: u64,
     now: Instant,
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(all_hide: bool) -> Self {
         let rules = RoomRules {
             capacity: CAPACITY,
             call_capacity: CALL_CAPACITY,
             p2p_max: 2,
+            hide_addresses: all_hide,
             move_back_after: Duration::from_secs(5),
             grace: Duration::from_secs(5),
             away: Duration::from_secs(115),
@@ -241,6 +253,10 @@ impl World {
             stores: (0..ROOMS).map(|_| Log::default()).collect(),
             pending: Vec::new(),
             clients: BTreeMap::new(),
+            hides: BTreeMap::new(),
+            all_hide,
+            modes: vec![if all_hide { Mode::Sfu } else { Mode::P2p }; ROOMS],
+            signals: 0,
             links: 0,
             now: Instant::now(),
         }
@@ -322,9 +338,21 @@ impl World {
             } => {
                 self.intend(socket, Intent::Rename(nickname(number)));
             }
-            Deed::EnterCall { socket, leg } => {
-                let devices = Devices::default();
-                self.intend(socket, Intent::EnterCall { leg, devices });
+            Deed::EnterCall {
+                socket,
+                leg,
+                hide_address,
+            } => {
+                if let Some((link, room)) = self.socket(socket) {
+                    let id = self.client(link).id.clone();
+                    self.hides.insert((room, id), hide_address);
+                }
+                let intent = Intent::EnterCall {
+                    leg,
+                    devices: Devices::default(),
+                    hide_address,
+                };
+                self.intend(socket, intent);
             }
             Deed::LeaveCall { socket } => self.intend(socket, Intent::LeaveCall),
             Deed::Devices { socket, camera } => {
@@ -442,6 +470,9 @@ impl World {
                 }
                 Effect::Relay { to, message, .. } => self.tell(to, message),
                 Effect::Broadcast { message, except } => {
+                    if let ServerMessage::Moved { mode } = message {
+                        self.modes[room] = mode;
+                    }
                     let open = self
                         .clients
                         .iter()
@@ -539,11 +570,12 @@ impl World {
                 assert_eq!(found.nickname, was);
                 *found = person;
             }
-            ServerMessage::Call { people, .. } => {
+            ServerMessage::Call { people, mode, .. } => {
                 client.call = people
                     .into_iter()
                     .map(|p| (p.id, (p.leg, p.devices)))
                     .collect();
+                self.modes[room] = mode;
             }
             ServerMessage::CallEntered { person } => {
                 client.call.insert(person.id, (person.leg, person.devices));
@@ -560,6 +592,11 @@ impl World {
                     client.call.contains_key(&client.id),
                     "only who is in the call"
                 );
+                let to = client.id.clone();
+                for id in [from, to] {
+                    assert!(!self.hides(room, &id), "no signal of or to whoever hides");
+                }
+                self.signals += 1;
             }
             ServerMessage::Error { .. }
             | ServerMessage::Pong
@@ -569,6 +606,12 @@ impl World {
         }
     }
 
+    /// Whether the address of somebody in the call of a room is to be hidden.
+    fn hides(&self, room: usize, id: &ParticipantId) -> bool {
+        let asked = self.hides.get(&(room, id.clone()));
+        self.all_hide || asked.copied().unwrap_or_default()
+    }
+
     /// What the room is, every client in it believes.
     fn check(&self, number: usize) {
         let room = &self.rooms[number];
@@ -576,6 +619,11 @@ impl World {
         assert!(snapshot.people.len() <= CAPACITY && snapshot.call.len() <= CALL_CAPACITY);
         assert_eq!(room.summary().people as usize, snapshot.people.len());
         assert_eq!(snapshot.seq, self.stores[number].seq);
+        let hides = snapshot.call.iter().any(|p| self.hides(number, &p.id));
+        assert!(
+            !hides || self.modes[number] == Mode::Sfu,
+            "a call with somebody who hides runs through the SFU"
+        );
         let is_here = |id: &ParticipantId| snapshot.people.iter().any(|p| p.id == *id);
         assert!(
             snapshot.call.iter().all(|p| is_here(&p.id)),
@@ -617,11 +665,13 @@ proptest! {
     #[test]
     fn whatever_happens_everybody_believes_what_is(
         deeds in prop::collection::vec(deed(), 1..120),
+        all_hide in prop::bool::weighted(0.2),
     ) {
-        let mut world = World::new();
+        let mut world = World::new(all_hide);
         for deed in deeds {
             world.act(deed);
         }
+        prop_assert!(!all_hide || world.signals == 0);
         while !world.pending.is_empty() {
             world.answer(false);
         }
@@ -634,4 +684,35 @@ proptest! {
         world.act(Deed::Wait { seconds: 115 });
         prop_assert!(world.rooms.iter().all(Room::is_idle));
     }
+}
+
+/// Without this the property about signals could hold because none ever passes.
+#[test]
+fn signals_pass_between_two_who_do_not_hide_and_stop_when_one_does() {
+    let enter = |socket, hide_address| Deed::EnterCall {
+        socket,
+        leg: 1,
+        hide_address,
+    };
+    let join = |session| Deed::Join {
+        room: 0,
+        session,
+        nickname: 0,
+        resume: false,
+    };
+    let mut world = World::new(false);
+    for deed in [join(0), join(1), enter(0, false), enter(1, false)] {
+        world.act(deed);
+    }
+    let signal = |socket, to| Deed::Signal { socket, to, leg: 1 };
+    world.act(signal(0, 1));
+    world.act(signal(1, 0));
+    assert_eq!(world.signals, 2);
+    world.act(enter(0, true));
+    world.act(signal(0, 1));
+    world.act(signal(1, 0));
+    assert_eq!(world.signals, 2, "neither from nor to whoever hides");
+    world.act(enter(0, false));
+    world.act(signal(0, 1));
+    assert_eq!(world.signals, 3);
 }

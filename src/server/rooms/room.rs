@@ -37,6 +37,9 @@ pub struct RoomRules {
     pub call_capacity: usize,
     /// People whose call runs browser to browser. Default 2.
     pub p2p_max: usize,
+    /// Whether every call runs through the SFU, so that no client learns the address of
+    /// another. Default false.
+    pub hide_addresses: bool,
     /// How long a call is that small before it moves back. Default 5 s.
     pub move_back_after: Duration,
     /// How long nobody hears that a person's line broke. Default 5 s.
@@ -121,9 +124,9 @@ impl Room {
             pending: 0,
             fanout: Fanout::new(rules.capacity),
             offers: Bucket::for_people(ROOM_OFFERS, rules.call_capacity),
-            mode: match rules.p2p_max {
-                0 => Mode::Sfu,
-                _ => Mode::P2p,
+            mode: match rules.p2p_max == 0 || rules.hide_addresses {
+                true => Mode::Sfu,
+                false => Mode::P2p,
             },
             move_back_at: None,
             peers: 0,

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     protocol::{
-        ChatMessage, ChatText, Devices, Epoch, ErrorCode, MAX_FRAME_BYTES, MediaOffer, MessageId,
-        Mode, Nickname, Person, RoomName, Seq, ServerMessage, Source, Wanted,
+        ChatMessage, ChatText, Devices, Epoch, ErrorCode, Leg, MAX_FRAME_BYTES, MediaOffer,
+        MessageId, Mode, Nickname, Person, RoomName, Seq, ServerMessage, Source, Wanted,
     },
     server::{
         identity::{new_session_token, participant_id},
@@ -24,10 +24,17 @@ const GRACE: Duration = Duration::from_secs(5);
 const AWAY: Duration = Duration::from_secs(115);
 
 fn room() -> Room {
+    room_for(2, false)
+}
+
+/// A room whose calls run browser to browser for so many, and in which everybody hides
+/// their address or not.
+fn room_for(p2p_max: usize, hide_addresses: bool) -> Room {
     let rules = RoomRules {
         capacity: 9,
         call_capacity: 9,
-        p2p_max: 2,
+        p2p_max,
+        hide_addresses,
         move_back_after: Duration::from_secs(5),
         grace: GRACE,
         away: AWAY,
@@ -110,7 +117,11 @@ fn in_the_sfu(now: Now) -> (Room, PeerKey) {
     room.handle(join(1), now);
     room.handle(join(2), now);
     let (leg, devices, link) = (1, Devices::default(), LinkId(1));
-    let intent = Intent::EnterCall { leg, devices };
+    let intent = Intent::EnterCall {
+        leg,
+        devices,
+        hide_address: false,
+    };
     room.handle(Command::Member { link, intent }, now);
     let offer = Offer::new(MediaOffer {
         connection: 1,
@@ -436,4 +447,152 @@ fn what_the_retention_deleted_is_told_to_nobody_who_comes_later() {
     assert_eq!(recent.seq(), 11, "numbers go on");
     recent.push(message(12, "said"));
     assert_eq!(recent.newest(MAX_FRAME_BYTES).0.len(), 1);
+}
+
+/// Somebody enters the call by this socket.
+fn enter(link: u64, leg: Leg, hide_address: bool) -> Command {
+    let intent = Intent::EnterCall {
+        leg,
+        devices: Devices::default(),
+        hide_address,
+    };
+    let link = LinkId(link);
+    Command::Member { link, intent }
+}
+
+/// Where a room says that media goes from now on, where these effects hold it.
+fn moved(effects: &[Effect]) -> Option<Mode> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Broadcast {
+            message: ServerMessage::Moved { mode },
+            ..
+        } => Some(*mode),
+        _ => None,
+    })
+}
+
+/// How media goes, by the answer to `enter_call` among these effects.
+fn answered(effects: &[Effect]) -> Option<Mode> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Send {
+            message: ServerMessage::Call { mode, .. },
+            ..
+        } => Some(*mode),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address() {
+    let start = Instant::now();
+    let at = |seconds| Now {
+        instant: start + Duration::from_secs(seconds),
+        unix_ms: 0,
+    };
+    let mut room = room_for(64, false);
+    for link in 1..=3 {
+        room.handle(join(link), at(0));
+    }
+    assert_eq!(
+        answered(&room.handle(enter(1, 1, false), at(0))),
+        Some(Mode::P2p)
+    );
+    let effects = room.handle(enter(2, 2, true), at(0));
+    assert_eq!(moved(&effects), Some(Mode::Sfu), "before anybody meets");
+    assert_eq!(answered(&effects), Some(Mode::Sfu));
+    let is_entry = |effect: &Effect| {
+        let entered = |m: &ServerMessage| matches!(m, ServerMessage::CallEntered { .. });
+        matches!(effect, Effect::Broadcast { message, .. } if entered(message))
+    };
+    let told = |wanted: fn(&[Effect]) -> bool| {
+        effects.iter().position(|e| wanted(std::slice::from_ref(e)))
+    };
+    let (moves, entry) = (
+        told(|e| moved(e).is_some()),
+        effects.iter().position(is_entry),
+    );
+    assert!(
+        moves < entry,
+        "whoever hears of them knows already how media goes"
+    );
+
+    // The same stay, shown: the call moves back after a while, and at once over again.
+    assert_eq!(moved(&room.handle(enter(2, 2, false), at(1))), None);
+    assert_eq!(moved(&room.handle(Command::Tick, at(6))), Some(Mode::P2p));
+    assert_eq!(
+        moved(&room.handle(enter(2, 2, true), at(7))),
+        Some(Mode::Sfu)
+    );
+    assert_eq!(
+        moved(&room.handle(Command::Tick, at(100))),
+        None,
+        "they still hide"
+    );
+
+    let intent = Intent::LeaveCall;
+    let link = LinkId(2);
+    room.handle(Command::Member { link, intent }, at(101));
+    assert_eq!(moved(&room.handle(Command::Tick, at(106))), Some(Mode::P2p));
+}
+
+#[test]
+fn media_of_whoever_hides_keeps_the_call_at_the_sfu_while_their_line_is_down() {
+    let start = Instant::now();
+    let at = |seconds| Now {
+        instant: start + Duration::from_secs(seconds),
+        unix_ms: 0,
+    };
+    let mut room = room_for(64, false);
+    for link in 1..=2 {
+        room.handle(join(link), at(0));
+    }
+    room.handle(enter(1, 1, false), at(0));
+    room.handle(enter(2, 2, true), at(0));
+    let offer = MediaOffer {
+        connection: 1,
+        n: 1,
+        sdp: String::new(),
+        tracks: Vec::new(),
+    };
+    let (link, intent) = (LinkId(2), Intent::Offer(Offer::new(offer)));
+    room.handle(Command::Member { link, intent }, at(0));
+    let how = Departure::Lost;
+    room.handle(Command::Gone { link, how }, at(1));
+    room.handle(Command::Tick, at(6));
+    assert_eq!(
+        moved(&room.handle(Command::Tick, at(30))),
+        None,
+        "still expected"
+    );
+    room.handle(Command::Tick, at(1 + 5 + 115));
+    let later = room.handle(Command::Tick, at(1 + 5 + 115 + 5));
+    assert_eq!(moved(&later), Some(Mode::P2p), "gone for good");
+}
+
+#[test]
+fn an_operator_who_hides_addresses_never_has_a_call_go_browser_to_browser() {
+    let start = Instant::now();
+    let at = |seconds| Now {
+        instant: start + Duration::from_secs(seconds),
+        unix_ms: 0,
+    };
+    let mut room = room_for(64, true);
+    for link in 1..=2 {
+        room.handle(join(link), at(0));
+        let effects = room.handle(enter(link, 1, false), at(0));
+        assert_eq!(
+            (moved(&effects), answered(&effects)),
+            (None, Some(Mode::Sfu))
+        );
+    }
+    for (link, seconds) in [(1, 1), (2, 2)] {
+        let (link, intent) = (LinkId(link), Intent::LeaveCall);
+        room.handle(Command::Member { link, intent }, at(seconds));
+        assert_eq!(moved(&room.handle(Command::Tick, at(seconds + 60))), None);
+    }
+    let effects = room.handle(enter(1, 9, false), at(200));
+    assert_eq!(
+        (moved(&effects), answered(&effects)),
+        (None, Some(Mode::Sfu))
+    );
 }

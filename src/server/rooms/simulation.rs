@@ -192,6 +192,7 @@ impl World {
                 capacity: 9,
                 call_capacity: 2,
                 p2p_max: 2,
+                hide_addresses: false,
                 move_back_after: Duration::from_secs(5),
                 grace: Duration::from_secs(5),
                 away: Duration::from_secs(115),

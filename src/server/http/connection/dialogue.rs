@@ -109,6 +109,10 @@ impl Connection {
                 true => Ok(()),
                 false => Err(ErrorCode::TooManyMessages),
             },
+            ClientMessage::Offer(_) => match allow(RequestKind::Offer, 1) {
+                true => Ok(()),
+                false => Err(ErrorCode::TooManyMessages),
+            },
             ClientMessage::Join { .. } => match allow(RequestKind::Join, 1) {
                 true => Ok(()),
                 false => Err(ErrorCode::TooManyJoins),
@@ -120,7 +124,6 @@ impl Connection {
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
             | ClientMessage::Signal { .. }
-            | ClientMessage::Offer(_)
             | ClientMessage::HangUp { .. }
             | ClientMessage::Intent { .. }
             | ClientMessage::Ping => Ok(()),
@@ -234,7 +237,15 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
         ClientMessage::Nickname { nickname } => {
             Intent::Rename(Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?)
         }
-        ClientMessage::EnterCall { leg, devices } => Intent::EnterCall { leg, devices },
+        ClientMessage::EnterCall {
+            leg,
+            devices,
+            hide_address,
+        } => Intent::EnterCall {
+            leg,
+            devices,
+            hide_address,
+        },
         ClientMessage::LeaveCall => Intent::LeaveCall,
         ClientMessage::Devices { devices } => Intent::Devices(devices),
         ClientMessage::Signal { to, leg, signal } => Intent::Signal { to, leg, signal },

@@ -1,0 +1,44 @@
+//! "Hide my address": a choice of this device, before and in the call.
+
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::call::CallStateStoreFields;
+use crate::words;
+use leptos::prelude::*;
+
+/// The choice, and what it does. Made by the server where that hides everybody's address.
+#[component]
+pub fn HideAddress(
+    /// Its id.
+    id: &'static str,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let forced = session.call.server_hides().get_untracked();
+    let hidden = Signal::derive(move || forced || session.call.hide_address().get());
+    let sentence = Signal::derive(move || match forced {
+        true => t_string!(i18n, call.server_hides_addresses),
+        false => t_string!(i18n, call.hide_address_text),
+    });
+    let hint = format!("{id}-hint");
+    view! {
+        <div class="choice">
+            <input
+                class="choice__box"
+                type="checkbox"
+                id=id
+                disabled=forced
+                checked=forced
+                prop:checked=hidden
+                aria-describedby=hint.clone()
+                on:change=move |event| session.hide_address(event_target_checked(&event))
+            />
+            <label class="choice__label" for=id>
+                {words!(i18n, call.hide_address)}
+            </label>
+            <p class="choice__hint field__hint" id=hint>
+                {sentence}
+            </p>
+        </div>
+    }
+}

@@ -1,0 +1,121 @@
+//! Whose addresses whom reach: what a client that hides its own gives away to another.
+
+use super::{
+    guest::Guest,
+    harness::{Client, TestApp, hasty, patient},
+};
+use crate::protocol::{
+    Candidate, ClientMessage, Devices, ErrorCode, Mode, ParticipantId, ServerMessage, Signal,
+};
+
+/// An address of the documentation (RFC 5737) that nothing else in a test holds.
+const ADDRESS: &str = "203.0.113.7";
+
+/// Sends a candidate with [`ADDRESS`] to a stay of somebody.
+async fn sends_candidate(from: &mut Client, to: &ParticipantId, leg: u32) {
+    let candidate = format!("candidate:1 1 udp 2122260223 {ADDRESS} 50000 typ host");
+    from.sends(&ClientMessage::Signal {
+        to: to.clone(),
+        leg,
+        signal: Signal::Candidate {
+            connection: 1,
+            candidate: Candidate {
+                candidate,
+                mid: None,
+                line: Some(0),
+            },
+        },
+    })
+    .await;
+}
+
+/// Waits until media is to go this way.
+async fn moves(client: &mut Client, to: Mode) {
+    let moved = |message| match message {
+        ServerMessage::Moved { mode } if mode == to => Some(()),
+        _ => None,
+    };
+    client.waits_for(moved).await;
+}
+
+#[tokio::test]
+async fn no_frame_to_anybody_holds_a_candidate_of_whoever_hides_their_address() {
+    let app = TestApp::start_with(hasty(), &["--p2p-max", "64"]).await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    ben.enters_call(2).await;
+    let (ann_id, ben_id) = (ann.id(), ben.id());
+
+    // As text: a server that does not know the field would take it for an open entry.
+    let hidden = r#"{"type":"enter_call","leg":1,"devices":{"microphone":true,"camera":true},"hide_address":true}"#;
+    ann.sends_text(hidden).await;
+    ann.hears_until_now().await;
+    sends_candidate(&mut ann, &ben_id, 2).await;
+    ann.offers(&ben_id, 2, &format!("v=0\r\nc=IN IP4 {ADDRESS}\r\n"))
+        .await;
+    for _ in 0..2 {
+        assert_eq!(ann.is_refused().await.0, ErrorCode::AddressesHidden);
+    }
+    let frames = ben.frames_until_now().await;
+    assert!(
+        frames.iter().any(|frame| frame.contains(ann_id.as_str())),
+        "Ben heard of Ann: {frames:?}"
+    );
+    assert!(
+        !frames.iter().any(|frame| frame.contains(ADDRESS)),
+        "{frames:?}"
+    );
+
+    // The other way round nobody is asked for an answer that would hold addresses.
+    sends_candidate(&mut ben, &ann_id, 1).await;
+    assert_eq!(ben.is_refused().await.0, ErrorCode::AddressesHidden);
+    assert_eq!(ann.frames_until_now().await, Vec::<String>::new());
+
+    // In the open again, the call moves back and the same candidate passes.
+    ann.enters_call_as(1, Devices::default(), false).await;
+    moves(&mut ben, Mode::P2p).await;
+    sends_candidate(&mut ann, &ben_id, 2).await;
+    while !ben.next_text().await.contains(ADDRESS) {}
+}
+
+#[tokio::test]
+async fn whoever_hides_is_seen_through_the_sfu_and_their_description_reaches_nobody() {
+    let app = TestApp::start_with(patient(), &["--p2p-max", "64"]).await;
+    let mut watcher = app.join("team", "Watcher").await;
+    watcher.enters_call(9).await;
+    let mut ann = Guest::enters(&app, "team", "Ann").await;
+    let mut ben = Guest::enters(&app, "team", "Ben").await;
+    ann.client.enters_call_as(1, Devices::default(), true).await;
+    moves(&mut ben.client, Mode::Sfu).await;
+    for guest in [&mut ann, &mut ben] {
+        guest.offers(1).await;
+        guest.is_up().await;
+    }
+    ben.wants(&[&ann.id()]).await;
+    ben.sees(&mut ann, 1).await;
+
+    let port = ann.udp.local_addr().expect("bound").port();
+    let frames = watcher.frames_until_now().await;
+    assert!(!frames.is_empty());
+    let address = format!("127.0.0.1 {port}");
+    assert!(!frames.iter().any(|frame| frame.contains(&address)));
+    let heard = format!("{:?}", ben.heard);
+    assert!(
+        !heard.contains(&address) && !heard.contains("Signal"),
+        "{heard}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_hides_addresses_passes_no_signal_at_all() {
+    let flags = ["--p2p-max", "64", "--hide-addresses"];
+    let app = TestApp::start_with(hasty(), &flags).await;
+    let mut ann = app.join("team", "Ann").await;
+    let mut ben = app.join("team", "Ben").await;
+    ann.enters_call(1).await;
+    ben.enters_call(2).await;
+    ben.hears_until_now().await;
+    sends_candidate(&mut ann, &ben.id(), 2).await;
+    assert_eq!(ann.is_refused().await.0, ErrorCode::AddressesHidden);
+    assert_eq!(ben.frames_until_now().await, Vec::<String>::new());
+}

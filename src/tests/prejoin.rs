@@ -1,0 +1,49 @@
+//! The page before the call: what a browser may make of how it was led there.
+
+use super::harness::TestApp;
+
+/// What the page of a call says of the navigation that led to it, and whether it asks.
+async fn opens(app: &TestApp, headers: &str) -> (bool, bool) {
+    let request = format!(
+        "GET /room/team/call?prejoin=0 HTTP/1.1\r\nHost: test\r\n{headers}Connection: close\r\n\r\n"
+    );
+    let page = app.http(&request).await.replace('\\', "");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    let own = page.contains(r#""own_navigation":true"#);
+    assert_ne!(own, page.contains(r#""own_navigation":false"#));
+    (own, page.contains("Join now"))
+}
+
+#[tokio::test]
+async fn only_a_navigation_that_a_page_of_ours_started_counts_as_our_own() {
+    let app = TestApp::start().await;
+    let table = [
+        ("", false),
+        (
+            "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n",
+            false,
+        ),
+        (
+            "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\n",
+            false,
+        ),
+        (
+            "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\n",
+            false,
+        ),
+        (
+            "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\n",
+            false,
+        ),
+        ("Sec-Fetch-Site: same-origin\r\n", false),
+        ("Referer: http://test/room/team\r\n", false),
+        (
+            "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\n",
+            true,
+        ),
+    ];
+    for (headers, own) in table {
+        let asks = true;
+        assert_eq!(opens(&app, headers).await, (own, asks), "{headers:?}");
+    }
+}
