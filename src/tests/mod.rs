@@ -8,6 +8,7 @@ mod addresses;
 mod architecture;
 mod backup;
 mod call;
+mod documents;
 mod export;
 mod faults;
 mod files;
