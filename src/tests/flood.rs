@@ -5,6 +5,8 @@ use crate::protocol::{
     Candidate, ClientMessage, Devices, ErrorCode, MessageId, ParticipantId, ServerMessage, Signal,
 };
 use futures::{SinkExt, StreamExt};
+use std::sync::Arc;
+use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
 
 /// How many attack at once.
@@ -110,38 +112,60 @@ async fn attacks(attacker: Client, all: Vec<ClientMessage>) {
     tokio::join!(sending, reading);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_who_do_the_worst_of_everything_do_not_close_somebody_who_reads() {
-    let app = TestApp::start().await;
+/// Runs a person apart from the server and from everybody else, as another process would: the
+/// system, not the server's own queue of tasks, says whose turn it is.
+async fn apart<T, F>(work: impl FnOnce() -> F + Send + 'static) -> T
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let done = runtime.expect("a runtime").block_on(work());
+        let _ = tell.send(done);
+    });
+    told.await.expect("the thread ends")
+}
+
+/// Enters room and call, tells who that is and what was said first, then reads until the end
+/// is told; whether it was.
+async fn reads(app: Arc<TestApp>, known: oneshot::Sender<(ParticipantId, MessageId)>) -> bool {
     let mut ann = app.join("team", "Ann").await;
     ann.enters_call(1).await;
-    let known = ann.says("hello").await.id;
-    let victim = ann.id();
-    let mut attackers = Vec::new();
-    for number in 0..ATTACKERS {
-        let mut eve = app.join("team", &format!("Eve {number}")).await;
-        eve.enters_call(1).await;
-        attackers.push(tokio::spawn(attacks(eve, everything(&victim, known))));
+    let first = ann.says("hello").await.id;
+    let _ = known.send((ann.id(), first));
+    while let Some(Ok(frame)) = ann.socket.next().await {
+        assert!(!frame.is_close(), "{frame:?}");
+        if frame.to_text().is_ok_and(|text| text.contains("the end")) {
+            return true;
+        }
     }
-    let attack = async {
-        for attacker in attackers {
-            attacker.await.expect("ends");
-        }
-        // Whoever said little is still heard, and Ann hears it at its place in the order.
-        let mut ben = app.join("team", "Ben").await;
-        ben.says("the end").await;
-    };
-    // As a browser reads: on a thread of its own, and what comes is not looked at long.
-    let reading = tokio::spawn(async move {
-        while let Some(Ok(frame)) = ann.socket.next().await {
-            assert!(!frame.is_close(), "{frame:?}");
-            if frame.to_text().is_ok_and(|text| text.contains("the end")) {
-                return true;
-            }
-        }
-        false
+    false
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_who_do_the_worst_of_everything_do_not_close_somebody_who_reads() {
+    let app = Arc::new(TestApp::start().await);
+    let (tell, told) = oneshot::channel();
+    let reader = Arc::clone(&app);
+    let reading = tokio::spawn(apart(move || reads(reader, tell)));
+    let (victim, known) = told.await.expect("Ann is in");
+    let attacked = Arc::clone(&app);
+    let attack = apart(move || async move {
+        let attackers = (0..ATTACKERS).map(async |number| {
+            let mut eve = attacked.join("team", &format!("Eve {number}")).await;
+            eve.enters_call(1).await;
+            attacks(eve, everything(&victim, known)).await;
+        });
+        futures::future::join_all(attackers).await;
     });
     attack.await;
+    // Whoever said little is still heard, and Ann hears it at its place in the order.
+    let mut ben = app.join("team", "Ben").await;
+    ben.says("the end").await;
     assert!(reading.await.expect("goes on"), "Ann is still there");
 }
 

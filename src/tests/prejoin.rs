@@ -5,7 +5,7 @@ use super::harness::TestApp;
 /// What the page of a call says of the navigation that led to it, and whether it asks.
 async fn opens(app: &TestApp, headers: &str) -> (bool, bool) {
     let request = format!(
-        "GET /room/team/call?prejoin=0 HTTP/1.1\r\nHost: test\r\n{headers}Connection: close\r\n\r\n"
+        "GET /room/team/call?prejoin=0 HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"
     );
     let page = app.http(&request).await.replace('\\', "");
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
@@ -36,7 +36,7 @@ async fn only_a_navigation_that_a_page_of_ours_started_counts_as_our_own() {
             false,
         ),
         ("Sec-Fetch-Site: same-origin\r\n", false),
-        ("Referer: http://test/room/team\r\n", false),
+        ("Referer: http://localhost/room/team\r\n", false),
         (
             "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\n",
             true,

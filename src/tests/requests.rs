@@ -76,7 +76,7 @@ async fn metrics_are_on_a_listener_of_their_own() {
 async fn a_taken_port_of_metrics_is_told_by_its_setting() {
     let app = TestApp::start().await;
     let taken = app.metrics.expect("on").to_string();
-    let data = tempfile::tempdir().expect("tempdir");
+    let data = super::harness::data_directory();
     let directory = data.path().display().to_string();
     let words = [
         "noom",

@@ -112,6 +112,7 @@ async fn found(store: &Store, query: &str) -> usize {
 async fn an_index_of_the_former_form_is_replaced_in_steps_and_found_by_meanwhile() {
     let directory = data_directory();
     let path = directory.path().join("noom.db");
+    rights::make_file(&path).expect("made");
     let mut connection = schema::connect(&path).expect("opens");
     schema::migrate_to(&mut connection, 3).expect("migrates");
     let author = participant_id(&new_session_token());
