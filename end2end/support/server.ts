@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -133,13 +134,31 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(entries);
 }
 
+/** A port that is free for TCP and for UDP: media and relay take both. */
 export async function freePort(): Promise<number> {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  for (;;) {
+    const probe = createServer();
+    probe.listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const address = probe.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    const free = await isFreeForUdp(address.port);
+    probe.close();
+    await once(probe, 'close');
+    if (free) return address.port;
+  }
+}
+
+/** Whether nobody has this port for UDP. */
+async function isFreeForUdp(port: number): Promise<boolean> {
+  const probe = createSocket('udp4');
+  const free = await new Promise<boolean>((tell) => {
+    probe.once('error', () => tell(false));
+    probe.bind(port, '127.0.0.1', () => tell(true));
+  });
+  if (free) {
+    probe.close();
+    await once(probe, 'close');
+  }
+  return free;
 }

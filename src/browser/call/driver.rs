@@ -18,7 +18,9 @@ use crate::protocol::{
 use crate::state::call::{CallStage, CallState, CallStateStoreFields, LinkState};
 use crate::state::negotiation::Event;
 use gloo_timers::callback::Interval;
+use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use reactive_stores::Store;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -28,6 +30,9 @@ use web_sys::HtmlMediaElement;
 /// How long somebody whose media still arrives is kept while the server does not list
 /// them (it restarted, or their line to it is down), in milliseconds.
 const UNCONFIRMED_FOR_MS: f64 = 120_000.0;
+/// Before an offer that was refused for its rate is made again, in milliseconds. 1.5 s: the
+/// limits refill within a second.
+const OFFER_AGAIN_MS: u32 = 1_500;
 /// How often it is looked whether their media still arrives, in milliseconds.
 const LOOK_EVERY_MS: u32 = 1_000;
 
@@ -99,6 +104,7 @@ impl CallDriver {
         self.state.maybe_update(|state| state.apply(message));
         match message {
             ServerMessage::Joined(joined) => {
+                self.end_former_stay(&joined.call, &joined.me);
                 self.listed.set(self.lists_us(&joined.call));
                 self.keep_running(before);
             }
@@ -133,6 +139,11 @@ impl CallDriver {
                 code: ErrorCode::CallFull,
                 ..
             } => self.turned_away(),
+            ServerMessage::Error {
+                code: ErrorCode::TooManyMessages | ErrorCode::Busy,
+                id: None,
+                ..
+            } => self.offer_again_soon(),
             ServerMessage::Left {
                 person,
                 away: false,
@@ -142,6 +153,26 @@ impl CallDriver {
             ServerMessage::Signal { from, leg, signal } => self.hear(from, *leg, signal),
             _ => {}
         }
+    }
+
+    /// Leaves the call where the server still lists this person, but this page has not
+    /// entered it: a stay that a crashed page, or a goodbye that was lost, left behind.
+    fn end_former_stay(&self, call: &[CallPerson], me: &ParticipantId) {
+        if self.leg.get().is_none() && call.iter().any(|person| person.id == *me) {
+            (self.context.send)(ClientMessage::LeaveCall);
+        }
+    }
+
+    /// Repeats an offer that may have been refused, once the limit lets it pass. Nothing where
+    /// no answer is awaited.
+    fn offer_again_soon(&self) {
+        let me = self.me.clone();
+        spawn_local(async move {
+            TimeoutFuture::new(OFFER_AGAIN_MS).await;
+            if let Some(driver) = me.upgrade() {
+                driver.with_sfu(|sfu| sfu.handle(Event::Resumed));
+            }
+        });
     }
 
     /// The socket has joined: go on with the call where there was one.

@@ -11,6 +11,9 @@ use leptos::prelude::*;
 pub fn HideAddress(
     /// Its id.
     id: &'static str,
+    /// Whether the page is hydrated: a choice made before would be undone without a word.
+    #[prop(into)]
+    ready: Signal<bool>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
@@ -27,7 +30,7 @@ pub fn HideAddress(
                 class="choice__box"
                 type="checkbox"
                 id=id
-                disabled=forced
+                disabled=Signal::derive(move || forced || !ready.get())
                 checked=forced
                 prop:checked=hidden
                 aria-describedby=hint.clone()

@@ -61,7 +61,7 @@ pub fn Prejoin(
                     </h1>
                     <p class="prejoin__count">{count}</p>
                 </header>
-                <HideAddress id="hide-address" />
+                <HideAddress id="hide-address" ready=ready />
                 <button
                     class="button button--primary"
                     type="button"

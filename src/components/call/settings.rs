@@ -61,7 +61,7 @@ pub fn DeviceSettings(
                     choose=Callback::new(move |id| session.choose_speaker(id))
                 />
             </If>
-            <HideAddress id="hide-address-setting" />
+            <HideAddress id="hide-address-setting" ready=Signal::stored(true) />
             <ConnectionFigures />
             <button class="button button--primary" type="button" on:click=close>
                 {words!(i18n, call.close)}

@@ -64,7 +64,7 @@ fn address_length(text: &str) -> Option<usize> {
         Some(length) => length,
         None => part_length(text, "-._~%@:"),
     };
-    if !text[..host].contains(|c: char| c.is_alphanumeric()) {
+    if bracketed_length(text).is_none() && !is_authority(&text[..host]) {
         return None;
     }
     match bracketed_length(text) {
@@ -78,6 +78,24 @@ fn address_length(text: &str) -> Option<usize> {
         }
         None => Some(host + path_length(&text[host..])),
     }
+}
+
+/// Whether browsers take this for an authority (RFC 3986, section 3.2): perhaps somebody's
+/// name, a host, perhaps a port. A host whose last label is a number is an IPv4 address
+/// (WHATWG URL, section 3.5).
+fn is_authority(text: &str) -> bool {
+    let host_and_port = text.rsplit_once('@').map_or(text, |(_, behind)| behind);
+    let (host, port) = match host_and_port.split_once(':') {
+        Some((host, port)) => (host, port.parse::<u16>().is_ok()),
+        None => (host_and_port, true),
+    };
+    let of_host = |c: char| c.is_alphanumeric() || "-._".contains(c);
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    let is_number = last.is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    let is_ipv4 = || host.parse::<std::net::Ipv4Addr>().is_ok();
+    port && host.contains(char::is_alphanumeric)
+        && host.chars().all(of_host)
+        && (!is_number || is_ipv4())
 }
 
 /// Bytes of an IPv6 address in brackets (RFC 3986, section 3.2.2) at the beginning of `text`.
@@ -305,6 +323,27 @@ mod tests {
             links("https://ko.wikipedia.org/wiki/한국」。"),
             ["https://ko.wikipedia.org/wiki/한국"]
         );
+    }
+
+    #[test]
+    fn what_browsers_take_for_no_address_stays_words() {
+        for words in [
+            "http://a%b.example",
+            "http://1.2.3.4.5/",
+            "http://256.1.1.1",
+            "http://a.example:99999/",
+            "http://a.example:x",
+            "http://~@/",
+        ] {
+            assert_eq!(links(words), [""; 0], "{words}");
+        }
+        for link in [
+            "http://ann@a.example:8080/b",
+            "https://1.2.3.4:3000/",
+            "http://한국.example/",
+        ] {
+            assert_eq!(links(link), [link]);
+        }
     }
 
     #[test]

@@ -132,7 +132,7 @@ pub struct Flags {
     /// What one address may ask for, as kind=a-second/at-once, comma separated: joins, rooms
     /// (that nobody is in), posts (plain forms), chat-bytes, searches, pages, history; what is
     /// left out keeps its default; loopback is not limited [env: NOOM_ADDRESS_RATES]
-    /// [default: joins=5/200,rooms=1/60,posts=5/100,chat-bytes=81920/1048576,searches=2/20,pages=20/200,history=10/200,offers=5/100]
+    /// [default: joins=5/200,rooms=1/60,posts=5/100,chat-bytes=81920/1048576,searches=2/20,pages=20/200,history=10/200,offers=20/400]
     #[arg(long, value_name = "KIND=RATE/BURST,…")]
     pub address_rates: Option<String>,
     /// Where /metrics is answered, IP:port, or off; nowhere else [env: NOOM_METRICS_LISTEN]

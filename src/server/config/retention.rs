@@ -32,9 +32,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// How long a room keeps its messages.
+    /// How long a room keeps its messages. The names of the settings are as they would be typed
+    /// today; a room that is stored under an older rule is meant by the same words.
     pub fn of(&self, room: &RoomName) -> Keep {
-        self.rooms.get(room).copied().unwrap_or(self.everywhere)
+        let typed = || RoomName::parse(room.as_str()).ok();
+        let keep = self.rooms.get(room);
+        let keep = keep.or_else(|| self.rooms.get(&typed()?));
+        keep.copied().unwrap_or(self.everywhere)
     }
 
     /// Whether nothing is ever deleted.

@@ -42,7 +42,8 @@ pub const KINDS: [(RequestKind, &str, Rate); 8] = [
     (RequestKind::Search, "searches", rate(2, 20)),
     (RequestKind::Page, "pages", rate(20, 200)),
     (RequestKind::History, "history", rate(10, 200)),
-    (RequestKind::Offer, "offers", rate(5, 100)),
+    // A person who joins a call of many makes four.
+    (RequestKind::Offer, "offers", rate(20, 400)),
 ];
 
 /// What a stored change costs beside its text, in bytes: its row and its indexes.

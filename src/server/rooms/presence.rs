@@ -12,7 +12,7 @@ use super::{
     room::{Line, Member, Room, everybody, others},
 };
 use crate::protocol::{
-    CloseCode, Epoch, ErrorCode, Joined, MAX_FRAME_BYTES, Person, Seq, ServerMessage,
+    CloseCode, Epoch, ErrorCode, Joined, MAX_FRAME_BYTES, Mode, Person, Seq, ServerMessage,
 };
 use std::time::Instant;
 
@@ -190,7 +190,9 @@ impl Room {
     /// Somebody is gone: from the call first, then from the room. Whoever is only `away`
     /// is expected back for a while.
     pub(super) fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
-        let mut effects = self.hang_up(place, away);
+        // Only what runs browser to browser goes on without the server.
+        let goes_on = away && self.mode == Mode::P2p;
+        let mut effects = self.hang_up(place, goes_on);
         effects.extend(self.review_mode(now));
         let person = self.members.remove(place).person;
         for member in &mut self.members {

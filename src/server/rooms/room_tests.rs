@@ -150,6 +150,14 @@ fn left(effects: &[Effect]) -> Vec<bool> {
     told.collect()
 }
 
+/// Whether everybody is told something like this.
+fn everybody_hears(effects: &[Effect], wanted: impl Fn(&ServerMessage) -> bool) -> bool {
+    effects.iter().any(|effect| match effect {
+        Effect::Broadcast { message, .. } => wanted(message),
+        _ => false,
+    })
+}
+
 #[test]
 fn whose_media_comes_is_in_the_lists_until_it_ends_and_two_minutes_at_most() {
     let start = Instant::now();
@@ -168,6 +176,10 @@ fn whose_media_comes_is_in_the_lists_until_it_ends_and_two_minutes_at_most() {
         let event = sfu::Event::Closed { peer };
         let effects = room.handle(Command::Media(event), at(2 * GRACE));
         assert_eq!(left(&effects), [true]);
+        let out_of_call = everybody_hears(&effects, |message| {
+            matches!(message, ServerMessage::CallLeft { away: false, .. })
+        });
+        assert!(out_of_call, "nobody waits for pictures that cannot come");
         assert_eq!(room.snapshot().call.len(), 0);
 
         // A connection that never ends does not keep anybody for ever, and ends with them.

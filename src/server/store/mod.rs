@@ -24,6 +24,7 @@ mod reader;
 mod record;
 mod restore;
 mod rights;
+mod room_names;
 mod schema;
 mod search;
 mod search_pool;
@@ -131,6 +132,7 @@ impl Store {
         let mut connection = schema::connect(path)?;
         trust::check_schema(&connection)?;
         schema::migrate(&mut connection)?;
+        room_names::settle(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
         let readers = Readers::open(path, READERS, Some(lock))?;
         let searches = SearchPool::open(path)?;

@@ -3,10 +3,17 @@
 
 use super::StoreError;
 use crate::server::clock::Moment;
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
+
+/// How long a group of messages that failed says that the next one would. 60 s: a balancer
+/// that sends nobody here for it would otherwise never learn that the fault is over.
+const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(60);
 
 /// Why a commit failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +49,8 @@ pub struct Observed {
 struct Failures {
     /// The last one.
     last: Option<FailedCommit>,
-    /// Why the last group of messages was not stored; nothing once one was.
-    messages: Option<Cause>,
+    /// Why and when the last group of messages was not stored; nothing once one was.
+    messages: Option<(Cause, Instant)>,
 }
 
 impl Observed {
@@ -62,10 +69,18 @@ impl Observed {
         self.failures().last
     }
 
-    /// Why no message can be stored, as far as a probe would not see it: space and locks are
-    /// the same for both.
+    /// Whether no message could be stored within the last [`FAILURE_COUNTS_FOR`], for a reason
+    /// that a probe would not see: space and locks are the same for both.
     pub fn messages_fail(&self) -> bool {
-        self.failures().messages == Some(Cause::Database)
+        self.messages_fail_at(Instant::now())
+    }
+
+    /// The same at this time.
+    fn messages_fail_at(&self, now: Instant) -> bool {
+        let failed = self.failures().messages;
+        failed.is_some_and(|(cause, at)| {
+            cause == Cause::Database && now.saturating_duration_since(at) < FAILURE_COUNTS_FOR
+        })
     }
 
     /// Notes how a commit ended, and whether it was one of messages.
@@ -77,7 +92,7 @@ impl Observed {
             failures.last = Some(FailedCommit { at_ms, cause });
         }
         if messages {
-            failures.messages = cause;
+            failures.messages = cause.map(|cause| (cause, Instant::now()));
         }
     }
 
@@ -93,5 +108,26 @@ fn cause(error: &StoreError) -> Cause {
         error if error.is_disk_full() => Cause::Disk,
         error if error.is_locked() => Cause::Locked,
         _ => Cause::Database,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_fault_does_not_say_for_ever_that_messages_fail() {
+        let observed = Observed::default();
+        let failed: Result<(), _> = Err(StoreError::Closed);
+        observed.note(&failed, true);
+        observed.note(&Ok::<(), StoreError>(()), false);
+        let now = Instant::now();
+        assert!(
+            observed.messages_fail_at(now),
+            "a probe alone proves nothing"
+        );
+        assert!(!observed.messages_fail_at(now + FAILURE_COUNTS_FOR));
+        observed.note(&Ok::<(), StoreError>(()), true);
+        assert!(!observed.messages_fail_at(now));
     }
 }

@@ -16,7 +16,9 @@
 
 use super::{Page, StoreError, cleanup, reader};
 use crate::protocol::{RoomName, Seq};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OptionalExtension, Transaction, TransactionBehavior, params, types::ValueRef,
+};
 
 /// Characters of a query that count; the rest is ignored.
 const MAX_QUERY_CHARS: usize = 100;
@@ -152,7 +154,11 @@ struct Matches {
 impl Matches {
     /// Takes a row of [`reader::COLUMNS`] if its text holds every word.
     fn offer(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
-        if holds_all(row.get_ref(reader::TEXT)?.as_str()?, &self.needles) {
+        let text = match row.get_ref(reader::TEXT)? {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
+            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => return Ok(()),
+        };
+        if holds_all(&text, &self.needles) {
             self.rows.push(reader::message(row)?);
         }
         Ok(())

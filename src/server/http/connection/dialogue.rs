@@ -76,7 +76,8 @@ impl Connection {
         self.allow_of_address(&message).map_err(|code| (code, id))?;
         let done = match message {
             ClientMessage::Ping => {
-                self.outbox.tell(&ServerMessage::Pong);
+                // Where it finds no place, what waits is a sign of life itself.
+                let _ = self.outbox.put_answer(Frames::of(&ServerMessage::Pong));
                 Ok(())
             }
             ClientMessage::Watch => self.watch(),

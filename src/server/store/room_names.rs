@@ -1,0 +1,93 @@
+//! Rooms that are stored under a name that nobody can type any more.
+//!
+//! A later rule may read the same typed characters as another name: another normal form, one
+//! space for two. Such a room is renamed once, when the store is opened after an update, so
+//! that its address and its name on the welcome page lead to it as before. Where a room of
+//! the new name exists already, or no name is left, the room keeps its own: it can be
+//! exported, swept and restored, and the log says so.
+
+use super::{StoreError, reader, schema::read_meta};
+use crate::protocol::RoomName;
+use rusqlite::{Connection, TransactionBehavior, params};
+
+/// The version of the rule for names that rooms were last settled under. To be raised with
+/// each change of [`RoomName::parse`] that reads an accepted name as another one.
+const RULE: &str = "1";
+/// Where that is remembered.
+const KEY: &str = "name_rule";
+
+/// Gives each room the name that typing its stored name leads to.
+///
+/// # Errors
+/// The database failed; no room was renamed.
+pub fn settle(connection: &mut Connection) -> Result<(), StoreError> {
+    if read_meta(connection, KEY)?.as_deref() == Some(RULE) {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (mut renamed, mut left) = (0, 0);
+    for (id, stored) in stored_names(&transaction)? {
+        match RoomName::parse(&stored) {
+            Ok(typed) if typed.as_str() == stored => {}
+            Ok(typed) => {
+                let rename = "UPDATE OR IGNORE rooms SET name = ?1 WHERE id = ?2";
+                let changed = transaction.execute(rename, params![typed.as_str(), id])?;
+                renamed += changed;
+                left += 1 - changed;
+            }
+            Err(_) => left += 1,
+        }
+    }
+    let note = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
+    transaction.execute(note, params![KEY, RULE])?;
+    transaction.commit()?;
+    if renamed + left > 0 {
+        tracing::warn!(
+            renamed,
+            left,
+            "{renamed} rooms were given the name that is typed for them today; {left} can only be exported"
+        );
+    }
+    Ok(())
+}
+
+/// All rooms with their names.
+fn stored_names(connection: &Connection) -> Result<Vec<(i64, String)>, StoreError> {
+    let mut select = connection.prepare("SELECT id, name FROM rooms ORDER BY id")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, reader::stored_text(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    /// The names of a database with these rooms, after it was settled.
+    fn settled(names: &[&str]) -> Vec<String> {
+        let mut connection = Connection::open_in_memory().expect("opens");
+        schema::migrate(&mut connection).expect("migrates");
+        for name in names {
+            let insert = "INSERT INTO rooms (name, epoch, seq) VALUES (?1, 'e', 0)";
+            connection.execute(insert, [name]).expect("a room");
+        }
+        settle(&mut connection).expect("settled");
+        let names = stored_names(&connection).expect("names");
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn a_room_of_former_times_is_found_by_the_name_that_is_typed_today() {
+        let decomposed = "\u{1112}\u{116C}\u{110B}\u{1174}\u{1109}\u{1175}\u{11AF}";
+        assert_eq!(
+            settled(&["team", "a\u{a0}b  c", decomposed]),
+            ["team", "a b c", "회의실"]
+        );
+    }
+
+    #[test]
+    fn a_room_whose_new_name_is_taken_or_nothing_keeps_its_own() {
+        let names = ["a b", "a  b", "\u{200B}"];
+        assert_eq!(settled(&names), names);
+    }
+}
