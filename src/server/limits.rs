@@ -99,7 +99,7 @@ pub const TALK_RATE: Rate = Rate {
     per_second: 5,
     burst: 40,
 };
-/// What else one socket asks of its room: join, nickname, history, reactions, typing.
+/// What else one socket asks: join, nickname, history, reactions, typing, the list of rooms.
 pub const ASK_RATE: Rate = Rate {
     per_second: 5,
     burst: 20,

@@ -315,3 +315,22 @@ async fn behind_a_proxy_that_names_nobody_everybody_is_counted_together() {
         "the same /64"
     );
 }
+
+#[tokio::test]
+async fn the_list_of_rooms_is_asked_for_so_often_by_one_socket() {
+    let app = TestApp::start().await;
+    let mut eve = app.connect().await;
+    for _ in 0..100 {
+        eve.sends(&ClientMessage::Watch).await;
+    }
+    let heard = eve.hears_until_now().await;
+    let lists = heard
+        .iter()
+        .filter(|message| matches!(message, ServerMessage::Rooms(_)));
+    assert!((20..80).contains(&lists.count()));
+    let refused = heard.iter().filter(|message| {
+        let wanted = ErrorCode::TooManyMessages;
+        matches!(message, ServerMessage::Error { code, .. } if *code == wanted)
+    });
+    assert!(refused.count() > 20);
+}

@@ -138,12 +138,16 @@ impl Connection {
         let mut rooms = self.context.rooms.watch();
         let list = rooms.borrow_and_update().clone();
         self.watching = Some(rooms);
-        self.told_rooms = None;
-        self.tell_rooms(&list);
+        self.told_rooms = Some(list.number);
+        // An answer: whoever asks for the list again and again is to read it.
+        let answer = list.frame_after(None).clone();
+        if self.outbox.put_answer(answer).is_err() {
+            self.outbox.close_slow();
+        }
         Ok(())
     }
 
-    /// Tells the open rooms, or what is different of them.
+    /// Tells what is different of the open rooms, or all of them again.
     pub(super) fn tell_rooms(&mut self, list: &Summaries) {
         let told = self.told_rooms.replace(list.number);
         if self.outbox.put(list.frame_after(told).clone()).is_err() {
