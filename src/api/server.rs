@@ -168,14 +168,15 @@ pub(super) async fn post(room: &str, text: &str) -> Result<String, ApiError> {
         Err(_) => return Ok(format!("{}?refused={MAX_CHAT_CHARS}", name.path())),
     };
     allow(RequestKind::Post, 1)?;
-    allow(RequestKind::ChatBytes, stored_bytes(text.as_str().len()))?;
     let rooms = context().rooms;
+    let handle = rooms.open(&name).map_err(refused)?;
     if !rooms.is_open(&name) {
         allow(RequestKind::NewRoom, 1)?;
     }
+    // The last, because what is not stored costs no bytes.
+    allow(RequestKind::ChatBytes, stored_bytes(text.as_str().len()))?;
     let device = device();
     let nickname = remembered_nickname().unwrap_or_else(|| guest(number_of(&device)));
-    let handle = rooms.open(&name).map_err(refused)?;
     let id = MessageId(uuid::Uuid::from_u128(rand::random()));
     match handle.post(&device, nickname, id, text).await {
         Ok(_) => Ok(name.path()),

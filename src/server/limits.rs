@@ -32,6 +32,9 @@ pub const ANSWER_BYTES: usize = 64 * 1024;
 /// TCP connections beyond `--max-connections` that are served `/healthz`, `/readyz` and
 /// upgrades; the next one takes the place of the oldest. 200: each takes milliseconds.
 pub const RESERVED_CONNECTIONS: usize = 200;
+/// Of these, from one address (IPv6: one /64; a /48 has four times as many). 8: two probes and
+/// some people behind one address, each for milliseconds; the next one is closed at once.
+pub const RESERVED_PER_ADDRESS: usize = 8;
 /// Bytes a second a reader takes at least of an answer that waits for it. 1 KiB.
 pub const MIN_ANSWER_RATE: u32 = 1024;
 /// Bytes of a request's head, cookies included; the next one is answered 431.
@@ -96,7 +99,7 @@ pub const TALK_RATE: Rate = Rate {
     per_second: 5,
     burst: 40,
 };
-/// What else one socket asks of its room: join, nickname, history, reactions, typing.
+/// What else one socket asks: join, nickname, history, reactions, typing, the list of rooms.
 pub const ASK_RATE: Rate = Rate {
     per_second: 5,
     burst: 20,

@@ -6,18 +6,25 @@
 //! who does not take the answer; the body's deadline is a layer of the router. An address has
 //! so many connections, and further ones of it are closed at once.
 //!
-//! When all places are taken, a reserve still serves `/healthz`, `/readyz` and upgrades. Its
-//! connections are bounded by a ring: the newest takes the place of the oldest, so that
-//! nobody holds the reserve by saying nothing.
+//! When all places are taken, a reserve still serves `/healthz`, `/readyz` and upgrades. An
+//! address has [`RESERVED_PER_ADDRESS`] of its places, and where all of them are taken, the
+//! newest connection takes the place of the oldest: nobody holds the reserve by saying
+//! nothing, and one address puts nobody else out of it.
 
 use super::{
-    limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, TCP_USER_TIMEOUT, Timing},
+    limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
     metrics,
     net::{
-        BoundedWrites, PermitError, PermitLimits, Permits, RareWarning, TrustedProxies, warning,
+        BoundedWrites, Permit, PermitError, PermitLimits, Permits, RareWarning, TrustedProxies,
+        warning,
     },
 };
-use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::ConnectInfo,
+    response::Response,
+};
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -104,7 +111,7 @@ async fn accept_all(
     limits: ConnectionLimits,
 ) -> std::convert::Infallible {
     let permits = Permits::new(limits.permits);
-    let mut reserve: VecDeque<AbortHandle> = VecDeque::new();
+    let mut reserve = Reserve::new(limits.reserved);
     loop {
         let (stream, peer) = accept(listener).await;
         // An address without a limit of its own is bounded by the total.
@@ -124,17 +131,63 @@ async fn accept_all(
                 metrics::CONNECTIONS_REFUSED.add(1);
                 drop(stream);
             }
-            Err(PermitError::InAll) => {
-                metrics::CONNECTIONS_RESERVED.add(1);
-                let task = serving.clone().serve(stream, peer, Place::Reserved);
-                reserve.push_back(tokio::spawn(task).abort_handle());
-                if reserve.len() > limits.reserved
-                    && let Some(oldest) = reserve.pop_front()
-                {
-                    oldest.abort();
+            Err(PermitError::InAll) => match reserve.make_place(counted) {
+                Ok(permit) => {
+                    metrics::CONNECTIONS_RESERVED.add(1);
+                    let task = serving.clone().serve(stream, peer, Place::Reserved);
+                    reserve.take(permit, tokio::spawn(task).abort_handle());
                 }
+                Err(_) => {
+                    metrics::CONNECTIONS_REFUSED.add(1);
+                    drop(stream);
+                }
+            },
+        }
+    }
+}
+
+/// The connections that are served although all ordinary places are taken.
+struct Reserve {
+    /// Places, in all and for one address.
+    permits: Permits,
+    /// The connections that hold one, the oldest first; at most as many as there are places.
+    held: VecDeque<(Permit, AbortHandle)>,
+}
+
+impl Reserve {
+    /// All places are free.
+    fn new(total: usize) -> Self {
+        Self {
+            permits: Permits::new(PermitLimits {
+                total,
+                per_address: RESERVED_PER_ADDRESS,
+            }),
+            held: VecDeque::new(),
+        }
+    }
+
+    /// A place for a connection of this address; where all are taken, the oldest connection
+    /// is ended for it.
+    ///
+    /// # Errors
+    /// The address holds as many as it may, or there is no reserve.
+    fn make_place(&mut self, counted: IpAddr) -> Result<Permit, PermitError> {
+        self.held.retain(|(_, task)| !task.is_finished());
+        match self.permits.acquire(counted) {
+            Ok(permit) => Ok(permit),
+            Err(PermitError::OfAddress) => Err(PermitError::OfAddress),
+            Err(PermitError::InAll) => {
+                let (place, oldest) = self.held.pop_front().ok_or(PermitError::InAll)?;
+                oldest.abort();
+                drop(place);
+                self.permits.acquire(counted)
             }
         }
+    }
+
+    /// Notes who holds a place.
+    fn take(&mut self, permit: Permit, task: AbortHandle) {
+        self.held.push_back((permit, task));
     }
 }
 
@@ -215,8 +268,12 @@ impl Serving {
     }
 }
 
-/// Whether a request is one that places are kept free for.
-fn is_for_the_reserve<B>(request: &Request<B>) -> bool {
+/// Whether a request is one that places are kept free for: health and upgrades, without a
+/// body that could drip.
+pub(super) fn is_for_the_reserve(request: &Request<impl HttpBody>) -> bool {
+    if !request.body().is_end_stream() {
+        return false;
+    }
     match request.uri().path() {
         "/healthz" | "/readyz" => true,
         "/ws" => request.headers().contains_key(header::UPGRADE),

@@ -315,3 +315,67 @@ async fn behind_a_proxy_that_names_nobody_everybody_is_counted_together() {
         "the same /64"
     );
 }
+
+#[tokio::test]
+async fn the_list_of_rooms_is_asked_for_so_often_by_one_socket() {
+    let app = TestApp::start().await;
+    let mut eve = app.connect().await;
+    for _ in 0..100 {
+        eve.sends(&ClientMessage::Watch).await;
+    }
+    let heard = eve.hears_until_now().await;
+    let lists = heard
+        .iter()
+        .filter(|message| matches!(message, ServerMessage::Rooms(_)));
+    assert!((20..80).contains(&lists.count()));
+    let refused = heard.iter().filter(|message| {
+        let wanted = ErrorCode::TooManyMessages;
+        matches!(message, ServerMessage::Error { code, .. } if *code == wanted)
+    });
+    assert!(refused.count() > 20);
+}
+
+#[tokio::test]
+async fn a_form_that_is_refused_a_room_pays_no_bytes() {
+    let app = app_with("rooms=1/1,posts=100/1000,chat-bytes=1/4000").await;
+    let _ann = tries_to_join(&app, ANN, "team").await.expect("joined");
+    let posts = async |room: &str| {
+        let body = format!("room={room}&text={}", "x".repeat(500));
+        let request = form("/api/post_message", "", &body);
+        status(&app.http_from(EVE, &request).await)
+    };
+    let mut refused = 0;
+    for number in 0..20 {
+        refused += usize::from(posts(&format!("room-{number}")).await == 429);
+    }
+    assert!(refused > 10, "{refused} refused");
+    assert_eq!(posts("team").await, 200);
+}
+
+#[tokio::test]
+async fn what_is_never_stored_pays_no_bytes() {
+    let app = app_with("chat-bytes=1/3000,history=1/5,offers=1/5").await;
+    let mut eve = app.connect_from(EVE).await;
+    for _ in 0..10 {
+        eve.sends(&chat(&"x".repeat(1000))).await;
+        assert_eq!(eve.is_refused().await.0, ErrorCode::NotJoined);
+    }
+    let (before, limit) = (9, None);
+    for _ in 0..10 {
+        eve.sends(&ClientMessage::History { before, limit }).await;
+        assert_eq!(eve.is_refused().await.0, ErrorCode::NotJoined);
+    }
+    eve.joins("team", "Eve").await;
+    for _ in 0..3 {
+        eve.sends(&chat(&"x".repeat(4001))).await;
+        assert_eq!(eve.is_refused().await.0, ErrorCode::MessageTooLong);
+    }
+    eve.says(&"x".repeat(2000)).await;
+    eve.sends(&ClientMessage::History { before, limit }).await;
+    let page = eve.waits_for(|message| match message {
+        ServerMessage::History { .. } => Some(true),
+        ServerMessage::Error { .. } => Some(false),
+        _ => None,
+    });
+    assert!(page.await);
+}

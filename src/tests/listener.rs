@@ -1,6 +1,6 @@
 //! Connections: how many, how long, and what is served when all are taken.
 
-use super::harness::{PATIENCE, TestApp, answer, form, get, hasty, patient, status};
+use super::harness::{PATIENCE, TestApp, answer, form, get, hasty, patient, status, until};
 use crate::server::{limits::Timing, metrics};
 use std::time::Duration;
 use tokio::{
@@ -8,6 +8,7 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// Sends the beginning at once and then a byte every 20 ms, and answers what comes back
 /// before the server ends it.
@@ -73,6 +74,10 @@ fn slow() -> Timing {
     Timing {
         head_within: PATIENCE * 10,
         reserved_head_within: PATIENCE * 10,
+        body_within: PATIENCE * 10,
+        poll_wait: PATIENCE * 10,
+        dead_after: PATIENCE * 10,
+        first_message_within: PATIENCE * 10,
         ..patient()
     }
 }
@@ -126,6 +131,43 @@ async fn one_address_holds_so_many_connections_and_another_is_served() {
     drop((held, local));
 }
 
+/// Where the trusted proxy of the tests is.
+const PROXY: &str = "127.0.0.9";
+
+/// A request as a proxy forwards it for this address.
+fn forwarded(address: &str, request: &str) -> String {
+    request.replace(
+        "\r\n\r\n",
+        &format!("\r\nX-Forwarded-For: {address}\r\n\r\n"),
+    )
+}
+
+/// Opens a polling connection through the proxy; answers its secret.
+async fn opens_poll(app: &TestApp, address: &str) -> String {
+    let open = "POST /poll HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                Content-Length: 0\r\n\r\n";
+    let opened = app.http_from(PROXY, &forwarded(address, open)).await;
+    opened.split('"').nth(3).expect("a secret").to_owned()
+}
+
+/// A request through the proxy that waits for something to be told.
+async fn asks_poll(app: &TestApp, address: &str, secret: &str) -> TcpStream {
+    let ask = get("/poll?after=0").replace(
+        "\r\n\r\n",
+        &format!("\r\nNoom-Connection: {secret}\r\n\r\n"),
+    );
+    let mut stream = app.tcp_from(PROXY).await;
+    let ask = forwarded(address, &ask);
+    stream.write_all(ask.as_bytes()).await.expect("writes");
+    stream
+}
+
+/// Opens a polling connection through the proxy and waits on it.
+async fn polls(app: &TestApp, address: &str) -> TcpStream {
+    let secret = opens_poll(app, address).await;
+    asks_poll(app, address, &secret).await
+}
+
 #[tokio::test]
 async fn behind_a_trusted_proxy_requests_under_way_are_counted_by_the_address_it_names() {
     let flags = [
@@ -135,37 +177,79 @@ async fn behind_a_trusted_proxy_requests_under_way_are_counted_by_the_address_it
         "127.0.0.9",
     ];
     let app = TestApp::start_with(patient(), &flags).await;
-    let of = |address: &str, request: &str| {
-        request.replace(
-            "\r\n\r\n",
-            &format!("\r\nX-Forwarded-For: {address}\r\n\r\n"),
-        )
+    let polling = [polls(&app, "10.0.0.1").await, polls(&app, "10.0.0.1").await];
+    until("both are under way", || app.context.requests.count() == 2).await;
+    let asks = async |address: &str, path: &str| {
+        let request = forwarded(address, &get(path));
+        status(&app.http_from(PROXY, &request).await)
     };
-    let mut polling = Vec::new();
-    for _ in 0..2 {
-        let open = "POST /poll HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-                    Content-Length: 0\r\n\r\n";
-        let opened = app.http_from("127.0.0.9", &of("10.0.0.1", open)).await;
-        let secret = opened.split('"').nth(3).expect("a secret").to_owned();
-        let ask = get("/poll?after=0").replace(
-            "\r\n\r\n",
-            &format!("\r\nNoom-Connection: {secret}\r\n\r\n"),
-        );
-        let mut stream = app.tcp_from("127.0.0.9").await;
-        let ask = of("10.0.0.1", &ask);
-        stream.write_all(ask.as_bytes()).await.expect("writes");
-        polling.push(stream);
+    assert_eq!(asks("10.0.0.1", "/none").await, 429);
+    assert_eq!(asks("10.0.0.2", "/none").await, 404);
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(asks("10.0.0.1", path).await, 200, "a place is kept free");
     }
-    super::harness::until("both are under way", || app.context.requests.count() == 2).await;
-    let refused = app
-        .http_from("127.0.0.9", &of("10.0.0.1", &get("/healthz")))
-        .await;
-    assert_eq!(status(&refused), 429, "{refused}");
-    let other = app
-        .http_from("127.0.0.9", &of("10.0.0.2", &get("/healthz")))
-        .await;
-    assert_eq!(status(&other), 200, "{other}");
     drop(polling);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_health_with_a_body_counts_like_any_request() {
+    let app = TestApp::start_with(slow(), &["--trusted-proxies", PROXY]).await;
+    let whole = forwarded("10.0.0.1", &get("/healthz"));
+    let begun = whole.replace("Host:", "Content-Length: 9\r\nHost:");
+    let mut stream = app.tcp_from(PROXY).await;
+    stream.write_all(begun.as_bytes()).await.expect("writes");
+    until("it is counted", || app.context.requests.count() == 1).await;
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_health_and_sockets_are_served_when_all_places_are_taken() {
+    let flags = ["--max-connections", "8", "--trusted-proxies", PROXY];
+    let app = TestApp::start_with(slow(), &flags).await;
+    let mut secrets = Vec::new();
+    for number in 0..8 {
+        secrets.push(opens_poll(&app, &format!("10.0.0.{number}")).await);
+    }
+    // A place is free as soon as the server has seen the end of what came before.
+    let mut held = Vec::new();
+    for (number, secret) in secrets.iter().enumerate() {
+        held.push(asks_poll(&app, &format!("10.0.0.{number}"), secret).await);
+        let under_way = || app.context.requests.count() == number + 1;
+        until("it is under way", under_way).await;
+    }
+    let asks = async |path: &str| {
+        let request = forwarded("10.0.1.1", &get(path));
+        status(&app.http_from(PROXY, &request).await)
+    };
+    assert_eq!(asks("/").await, 503);
+    assert_eq!(asks("/healthz").await, 200);
+    assert_eq!(asks("/readyz").await, 200);
+    let url = format!("ws://{}/ws", app.address);
+    let mut request = url.into_client_request().expect("a request");
+    let headers = request.headers_mut();
+    headers.insert("x-forwarded-for", "10.0.1.1".parse().expect("a value"));
+    let upgraded = tokio_tungstenite::client_async(request, app.tcp_from(PROXY).await);
+    let (_, response) = upgraded.await.expect("upgrades");
+    assert_eq!(response.status(), 101);
+    drop(held);
+}
+
+#[tokio::test]
+async fn one_address_cannot_put_others_out_of_the_reserve() {
+    let app = TestApp::start_with(slow(), &["--max-connections", "8"]).await;
+    let held = silent(&app, "127.0.0.1", 8).await;
+    let probe = get("/healthz");
+    let (first, rest) = probe.split_at(10);
+    let mut ann = app.tcp_from("127.0.0.7").await;
+    ann.write_all(first.as_bytes()).await.expect("writes");
+    let silent_ones = silent(&app, "127.0.0.66", 300).await;
+    // Those that have ended take no place either.
+    for _ in 0..210 {
+        app.http_from("127.0.0.67", &probe).await;
+    }
+    assert_eq!(status(&answer(ann, rest).await), 200);
+    let refused = app.http_from("127.0.0.66", &probe).await;
+    assert_eq!(refused, "", "it holds as many as it may");
+    drop((held, silent_ones));
 }
 
 #[tokio::test]

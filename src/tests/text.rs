@@ -66,7 +66,7 @@ async fn a_rename_changes_the_look() {
     for (nickname, look) in [("\u{410}nn", Some("ann")), ("Ben", None)] {
         ann.sends(&names(nickname)).await;
         let renamed = ann.waits_for(|message| match message {
-            crate::protocol::ServerMessage::Renamed { person, .. } => Some(person),
+            ServerMessage::Renamed { person, .. } => Some(person),
             _ => None,
         });
         assert_eq!(renamed.await.look.as_deref(), look);

@@ -111,8 +111,8 @@ pub struct Flags {
     /// believed, comma separated [env: NOOM_TRUSTED_PROXIES] [default: none]
     #[arg(long, value_name = "IP[/BITS],…")]
     pub trusted_proxies: Option<String>,
-    /// WebSockets from one address (IPv6: one /64), 1 to 20000; loopback is not limited
-    /// [env: NOOM_SOCKETS_PER_ADDRESS] [default: 100]
+    /// WebSockets and polling connections from one address (IPv6: one /64), 1 to 20000; loopback
+    /// is not limited [env: NOOM_SOCKETS_PER_ADDRESS] [default: 100]
     #[arg(long, value_name = "SOCKETS")]
     pub sockets_per_address: Option<String>,
     /// HTTP connections at once, 1 to 1000000, WebSockets not counted; beyond them only
@@ -130,8 +130,9 @@ pub struct Flags {
     #[arg(long, value_name = "POLLS")]
     pub polls_per_address: Option<String>,
     /// What one address may ask for, as kind=a-second/at-once, comma separated: joins, rooms
-    /// (that nobody is in), posts (plain forms), chat-bytes, searches, pages, history; what is
-    /// left out keeps its default; loopback is not limited [env: NOOM_ADDRESS_RATES]
+    /// (that nobody is in), posts (plain forms), chat-bytes, searches, pages, history, offers
+    /// (to the SFU); what is left out keeps its default; loopback is not limited
+    /// [env: NOOM_ADDRESS_RATES]
     /// [default: joins=5/200,rooms=1/60,posts=5/100,chat-bytes=81920/1048576,searches=2/20,pages=20/200,history=10/200,offers=20/400]
     #[arg(long, value_name = "KIND=RATE/BURST,…")]
     pub address_rates: Option<String>,

@@ -280,3 +280,32 @@ fn help_names_every_setting_with_its_variable_and_default() {
     }
     assert_eq!(help.matches("[default:").count(), 34);
 }
+
+#[test]
+fn help_and_refusals_name_every_kind_of_address_rate_with_its_default() {
+    let help = Flags::command().render_long_help().to_string();
+    let words: Vec<&str> = help.split_whitespace().collect();
+    let help = words.join(" ");
+    let (_, help) = help
+        .split_once("kind=a-second/at-once, comma separated: ")
+        .expect("it says how");
+    let (kinds, rest) = help.split_once("; what is left out").expect("it ends");
+    let refusal = resolve(&["--address-rates", "x=1/1"], &[], "").expect_err("refused");
+    let refusal = refusal.to_string();
+    let mut defaults = Vec::new();
+    for (_, name, rate) in crate::server::net::request_rates::KINDS {
+        assert!(kinds.contains(name), "{kinds} lacks {name}");
+        assert!(refusal.contains(name), "{refusal} lacks {name}");
+        defaults.push(format!("{name}={}/{}", rate.per_second, rate.burst));
+    }
+    let defaults = format!("[default: {}]", defaults.join(","));
+    assert!(rest.contains(&defaults), "{rest} lacks {defaults}");
+}
+
+#[test]
+fn help_says_that_polls_count_as_sockets_of_an_address() {
+    let help = Flags::command().render_long_help().to_string();
+    let (_, help) = help.split_once("--sockets-per-address").expect("named");
+    let (help, _) = help.split_once("[env").expect("it ends");
+    assert!(help.contains("polling connections"), "{help}");
+}

@@ -9,7 +9,7 @@ use crate::{
     protocol::IceServer,
     server::{
         http::Origin,
-        net::{RequestRateLimits, TrustedProxies},
+        net::{RequestRateLimits, TrustedProxies, request_rates::KINDS},
         relays::TurnTls,
         store::{Quota, Rights, SEARCH_WITHIN, StoreOptions},
     },
@@ -169,9 +169,13 @@ impl Layers {
         let Some(found) = self.find("address-rates") else {
             return Ok(RequestRateLimits::default());
         };
-        let accepted = "kind=a-second/at-once, comma separated, of joins, rooms, posts, \
-                        chat-bytes, searches, pages and history, for example joins=5/200";
-        RequestRateLimits::parse(&found.value).map_err(|word| found.wrong_value(word, accepted))
+        RequestRateLimits::parse(&found.value).map_err(|word| {
+            let kinds = KINDS.map(|(_, name, _)| name).join(", ");
+            let accepted = format!(
+                "kind=a-second/at-once, comma separated, of {kinds}, for example joins=5/200"
+            );
+            found.wrong_value(word, &accepted)
+        })
     }
 
     /// The origin people use.

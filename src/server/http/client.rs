@@ -2,9 +2,11 @@
 //!
 //! Behind a trusted proxy all requests come over the proxy's connections, so that the limit of
 //! connections says nothing there; requests under way are counted by the address it names.
+//! Those that the listener keeps places free for are not counted here either.
 
 use crate::server::{
     context::AppContext,
+    listener::is_for_the_reserve,
     net::{RareWarning, client},
 };
 use axum::{
@@ -51,7 +53,7 @@ pub async fn identify(
     let extensions = request.extensions_mut();
     extensions.insert(address);
     extensions.insert(IsHttps(https));
-    if !trusted {
+    if !trusted || is_for_the_reserve(&request) {
         return next.run(request).await;
     }
     match context.requests.acquire(address.0) {

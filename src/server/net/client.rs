@@ -56,6 +56,8 @@ impl TrustedProxies {
         let client = match (by_list, by_standard) {
             (Some(client), None) | (None, Some(client)) => client,
             (Some(client), Some(same)) if client == same => client,
+            // A client may send `Forwarded` through a proxy that writes the other one only.
+            (Some(client), Some(_)) if forwarded_says_nothing(headers) => client,
             // One of them went through a proxy that does not know it: nobody knows which.
             (Some(_), Some(_)) | (None, None) => peer,
         };
@@ -109,13 +111,26 @@ fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
 /// The `for` of each element of `Forwarded`, in the same way.
 fn forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     headers.contains_key(FORWARDED).then(|| {
-        let lines = headers.get_all(FORWARDED).iter();
-        lines.flat_map(forwarded_line).collect()
+        let nodes = forwarded_nodes(headers);
+        nodes.map(|node| node.and_then(node_address)).collect()
     })
 }
 
+/// Whether `Forwarded` names no address, and hides none either: no proxy wrote that to say
+/// whose request it is.
+fn forwarded_says_nothing(headers: &HeaderMap) -> bool {
+    let mut nodes = forwarded_nodes(headers).flatten();
+    nodes.all(|node| node_address(node).is_none() && !is_hidden(node))
+}
+
+/// The `for` of each element of `Forwarded` as it is written, over all its lines.
+fn forwarded_nodes(headers: &HeaderMap) -> impl Iterator<Item = Option<&str>> {
+    let lines = headers.get_all(FORWARDED).iter();
+    lines.flat_map(forwarded_line)
+}
+
 /// The `for` of each element of one line; a line that is no text is one unknown element.
-fn forwarded_line(line: &HeaderValue) -> Vec<Option<IpAddr>> {
+fn forwarded_line(line: &HeaderValue) -> Vec<Option<&str>> {
     let Ok(line) = line.to_str() else {
         return vec![None];
     };
@@ -129,7 +144,7 @@ fn forwarded_line(line: &HeaderValue) -> Vec<Option<IpAddr>> {
             });
             // Twice is not allowed (RFC 7239, 4), and so nobody's word.
             match (named.next(), named.next()) {
-                (Some(value), None) => node_address(value),
+                (Some(value), None) => Some(value),
                 _ => None,
             }
         })
@@ -154,6 +169,12 @@ fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
     }
     parts.push(&text[start..]);
     parts
+}
+
+/// Whether a proxy keeps secret whom it forwards for (RFC 7239, 6.2 and 6.3).
+fn is_hidden(node: &str) -> bool {
+    let node = node.trim().trim_matches('"');
+    node.starts_with('_') || node.eq_ignore_ascii_case("unknown")
 }
 
 /// An address as proxies write it: with a port or without, an IPv6 one in brackets or bare,
@@ -292,6 +313,26 @@ mod tests {
         let both = |standard| [("x-forwarded-for", "2.2.2.2"), ("forwarded", standard)];
         assert_eq!(client("10.0.0.9", &both("for=2.2.2.2")), ip("2.2.2.2"));
         assert_eq!(client("10.0.0.9", &both("for=6.6.6.6")), ip("10.0.0.9"));
+    }
+
+    #[test]
+    fn a_forwarded_that_names_nobody_says_nothing_against_the_other_header() {
+        let both = |standard| [("x-forwarded-for", "2.2.2.2"), ("forwarded", standard)];
+        for nobody in [
+            "",
+            "proto=https",
+            "rubbish",
+            "for=",
+            "for=1.2.3.4;for=5.5.5.5",
+        ] {
+            let found = client("10.0.0.9", &both(nobody));
+            assert_eq!(found, ip("2.2.2.2"), "{nobody}");
+        }
+        // A proxy that keeps its clients secret in one header did not write the other.
+        for hidden in ["for=unknown", "For=\"_hidden\"", "for=x, for=_hidden"] {
+            let found = client("10.0.0.9", &both(hidden));
+            assert_eq!(found, ip("10.0.0.9"), "{hidden}");
+        }
     }
 
     #[test]

@@ -5,18 +5,23 @@
 //! ends. A network has a bucket in each of two tables, pays in both, and is refused only
 //! where both are empty: a stranger who shares one bucket with an attacker rarely shares
 //! both (a count-min sketch: Cormode and Muthukrishnan, 2005).
+//!
+//! A request that is refused costs nothing: what was taken out of the buckets of the
+//! subscriber is put back where its site or all together have nothing left. Otherwise a
+//! site that sends from each of its networks would empty the buckets of everybody, and a
+//! subscriber that goes on when it is refused would empty those of its neighbours.
 
 use super::networks::{SITE_FACTOR, is_exempt, site, subscriber};
 use crate::server::limits::Rate;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::{
     hash::{BuildHasher, Hash, RandomState},
     net::IpAddr,
-    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 /// Buckets in each of the two tables of subscribers. 2048: with 200 attackers at once, one
-/// stranger in a hundred shares both buckets with them. Some 130 KiB a table.
+/// stranger in a hundred shares both buckets with them. 16 KiB a table.
 const SUBSCRIBER_BUCKETS: usize = 2048;
 /// Buckets in each of the two tables of sites.
 const SITE_BUCKETS: usize = 512;
@@ -37,7 +42,9 @@ pub struct AddressRates {
     /// The buckets of sites.
     sites: Sketch,
     /// The bucket of all together.
-    in_all: Option<DefaultDirectRateLimiter>,
+    in_all: Option<(Measure, Bucket)>,
+    /// Since when time is counted.
+    start: Instant,
 }
 
 impl AddressRates {
@@ -52,9 +59,10 @@ impl AddressRates {
             burst: per_address.burst.saturating_mul(SITE_FACTOR),
         };
         Self {
-            subscribers: Sketch::new(quota(per_address), SUBSCRIBER_BUCKETS),
-            sites: Sketch::new(quota(of_site), SITE_BUCKETS),
-            in_all: in_all.map(|rate| RateLimiter::direct(quota(rate))),
+            subscribers: Sketch::new(per_address, SUBSCRIBER_BUCKETS),
+            sites: Sketch::new(of_site, SITE_BUCKETS),
+            in_all: in_all.map(|rate| (Measure::new(rate), Bucket::default())),
+            start: Instant::now(),
         }
     }
 
@@ -67,77 +75,167 @@ impl AddressRates {
     /// (see [`is_exempt`]) is bounded by the rate of all together only. An amount above the
     /// burst is paid as the whole burst.
     pub fn allow_many(&self, ip: IpAddr, amount: u32) -> bool {
-        let Some(amount) = NonZeroU32::new(amount) else {
+        if amount == 0 {
             return true;
+        }
+        let now = nanoseconds_since(self.start);
+        let (subscriber, site) = match is_exempt(ip) {
+            true => (None, None),
+            false => (Some(subscriber(ip)), site(ip)),
         };
-        let of_address = is_exempt(ip)
-            || (self.subscribers.allow(&subscriber(ip), amount)
-                && site(ip).is_none_or(|site| self.sites.allow(&site, amount)));
+        let pay = |sketch: &Sketch, network| sketch.pay(&network, amount, now);
+        let Some(paid) = subscriber.map_or(Some(Paid::NOTHING), |s| pay(&self.subscribers, s))
+        else {
+            return false;
+        };
+        let Some(site_paid) = site.map_or(Some(Paid::NOTHING), |s| pay(&self.sites, s)) else {
+            self.subscribers.put_back(&paid);
+            return false;
+        };
         let all = self.in_all.as_ref();
-        of_address && all.is_none_or(|bucket| pay(bucket, amount))
+        let of_all = all.is_none_or(|(measure, bucket)| bucket.pay(measure, amount, now));
+        if !of_all {
+            self.subscribers.put_back(&paid);
+            self.sites.put_back(&site_paid);
+        }
+        of_all
     }
 }
 
 /// Token buckets by anything that can be hashed, such as a room's name; in tables of fixed
 /// size like those of [`AddressRates`].
-pub struct KeyRates(Sketch);
+pub struct KeyRates {
+    /// The buckets.
+    keys: Sketch,
+    /// Since when time is counted.
+    start: Instant,
+}
 
 impl KeyRates {
     /// Full buckets.
     pub fn new(rate: Rate) -> Self {
-        Self(Sketch::new(quota(rate), SUBSCRIBER_BUCKETS))
+        Self {
+            keys: Sketch::new(rate, SUBSCRIBER_BUCKETS),
+            start: Instant::now(),
+        }
     }
 
     /// Whether one more is allowed under this key.
     pub fn allow(&self, key: &impl Hash) -> bool {
-        self.0.allow(key, NonZeroU32::MIN)
+        let now = nanoseconds_since(self.start);
+        self.keys.pay(key, 1, now).is_some()
     }
+}
+
+/// Nanoseconds since the buckets were made; enough for 580 years.
+fn nanoseconds_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Two tables of buckets.
 struct Sketch {
+    /// The size of each bucket.
+    measure: Measure,
     /// The tables, each with a hash key of its own.
-    tables: [(RandomState, Vec<DefaultDirectRateLimiter>); 2],
+    tables: [(RandomState, Vec<Bucket>); 2],
+}
+
+/// What was taken, and out of which bucket of each table.
+struct Paid([Option<(usize, u64)>; 2]);
+
+impl Paid {
+    /// For whoever has no bucket.
+    const NOTHING: Self = Self([None; 2]);
 }
 
 impl Sketch {
     /// Full buckets.
-    fn new(quota: Quota, buckets: usize) -> Self {
+    fn new(rate: Rate, buckets: usize) -> Self {
         let table = || {
-            let full = (0..buckets).map(|_| RateLimiter::direct(quota)).collect();
+            let full = (0..buckets).map(|_| Bucket::default()).collect();
             (RandomState::new(), full)
         };
         Self {
+            measure: Measure::new(rate),
             tables: [table(), table()],
         }
     }
 
     /// Pays in both tables; refuses where neither bucket holds enough.
-    fn allow(&self, key: &impl Hash, amount: NonZeroU32) -> bool {
+    fn pay(&self, key: &impl Hash, amount: u32, now: u64) -> Option<Paid> {
+        let cost = self.measure.cost(amount);
         let paid = self.tables.each_ref().map(|(hasher, buckets)| {
             let index = hasher.hash_one(key) as usize % buckets.len();
-            pay(&buckets[index], amount)
+            let paid = buckets[index].pay(&self.measure, amount, now);
+            paid.then_some((index, cost))
         });
-        paid.contains(&true)
+        paid.iter().any(Option::is_some).then_some(Paid(paid))
     }
-}
 
-/// Takes tokens out of a bucket, where it holds enough of them. More than a full bucket
-/// holds costs a full one.
-fn pay(bucket: &DefaultDirectRateLimiter, amount: NonZeroU32) -> bool {
-    match bucket.check_n(amount) {
-        Ok(paid) => paid.is_ok(),
-        Err(governor::InsufficientCapacity(burst)) => {
-            let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-            bucket.check_n(burst).is_ok_and(|paid| paid.is_ok())
+    /// Puts back what was taken for a request that was refused after all.
+    fn put_back(&self, paid: &Paid) {
+        for ((_, buckets), paid) in self.tables.iter().zip(paid.0) {
+            if let Some((index, cost)) = paid {
+                buckets[index].put_back(cost);
+            }
         }
     }
 }
 
-/// A rate as governor takes it.
-fn quota(rate: Rate) -> Quota {
-    let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-    Quota::per_second(at_least_one(rate.per_second)).allow_burst(at_least_one(rate.burst))
+/// The size of a bucket, in the time it takes to fill.
+struct Measure {
+    /// How much comes in a second.
+    per_second: u32,
+    /// The most a bucket holds.
+    burst: u32,
+}
+
+impl Measure {
+    /// Of a rate; at least one token a second, and one at once.
+    fn new(rate: Rate) -> Self {
+        Self {
+            per_second: rate.per_second.max(1),
+            burst: rate.burst.max(1),
+        }
+    }
+
+    /// Nanoseconds in which so many tokens come in. More than a full bucket holds costs a
+    /// full one.
+    fn cost(&self, amount: u32) -> u64 {
+        u64::from(amount.min(self.burst)) * 1_000_000_000 / u64::from(self.per_second)
+    }
+}
+
+/// A token bucket, as the time at which it is full again if nobody takes anything: the
+/// generic cell rate algorithm (ITU-T I.371). That one number can be put back, too.
+#[derive(Default)]
+struct Bucket {
+    /// Nanoseconds since the start; in the past, it is full.
+    full_at: AtomicU64,
+}
+
+impl Bucket {
+    /// Takes tokens out, where it holds enough of them.
+    fn pay(&self, measure: &Measure, amount: u32, now: u64) -> bool {
+        let latest = now.saturating_add(measure.cost(measure.burst));
+        let cost = measure.cost(amount);
+        let taken = |full_at: u64| {
+            let full_at = full_at.max(now).saturating_add(cost);
+            (full_at <= latest).then_some(full_at)
+        };
+        let paid = self
+            .full_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+        paid.is_ok()
+    }
+
+    /// Puts back what [`Self::pay`] took.
+    fn put_back(&self, cost: u64) {
+        let less = |full_at: u64| Some(full_at.saturating_sub(cost));
+        let _ = self
+            .full_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +293,27 @@ mod tests {
         assert!(rates.allow_many(ip("192.0.2.1"), 1_000_000));
         assert!(!rates.allow_many(ip("192.0.2.1"), 5));
         assert!(rates.allow_many(ip("192.0.2.1"), 0));
+    }
+
+    #[test]
+    fn a_site_that_is_refused_takes_nothing_from_anybody_else() {
+        let rates = rates(None);
+        allowed(&rates, 100_000, |n| {
+            ip(&format!("2001:db8:0:{:x}::1", n % 65_536))
+        });
+        let honest = 1000;
+        let count = allowed(&rates, honest, |n| {
+            ip(&format!("172.16.{}.{}", n / 250, n % 250))
+        });
+        assert_eq!(count, honest);
+    }
+
+    #[test]
+    fn a_subscriber_that_is_refused_takes_nothing_from_its_neighbours() {
+        let rates = rates(None);
+        allowed(&rates, 10_000, |_| ip("2001:db8:0:1::1"));
+        let count = allowed(&rates, 10, |_| ip("2001:db8:0:2::1"));
+        assert_eq!(count, 10);
     }
 
     #[test]

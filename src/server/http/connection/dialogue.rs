@@ -73,7 +73,6 @@ impl Connection {
         if !self.rates.allow(&message) {
             return Err((ErrorCode::TooManyMessages, id));
         }
-        self.allow_of_address(&message).map_err(|code| (code, id))?;
         let done = match message {
             ClientMessage::Ping => {
                 // Where it finds no place, what waits is a sign of life itself.
@@ -93,41 +92,23 @@ impl Connection {
         done.map_err(|code| (code, id))
     }
 
-    /// Whether this message is within what the address may ask for.
-    fn allow_of_address(&self, message: &ClientMessage) -> Result<(), ErrorCode> {
-        let allow = |kind, amount| self.context.rates.allow_many(kind, self.client.0, amount);
-        let written = |text: usize| match allow(RequestKind::ChatBytes, stored_bytes(text)) {
+    /// Takes so much of what the address may ask for; called where nothing else can refuse
+    /// the message any more but the room or the store.
+    ///
+    /// # Errors
+    /// The address has used it up.
+    fn pay(&self, kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
+        match self.context.rates.allow_many(kind, self.client.0, amount) {
             true => Ok(()),
-            false => Err(ErrorCode::TooManyMessages),
-        };
-        match message {
-            ClientMessage::Chat { text, .. } | ClientMessage::Edit { text, .. } => {
-                written(text.len())
-            }
-            ClientMessage::React { emoji, .. } => written(emoji.len()),
-            ClientMessage::Delete { .. } => written(0),
-            ClientMessage::History { .. } => match allow(RequestKind::History, 1) {
-                true => Ok(()),
-                false => Err(ErrorCode::TooManyMessages),
-            },
-            ClientMessage::Offer(_) => match allow(RequestKind::Offer, 1) {
-                true => Ok(()),
-                false => Err(ErrorCode::TooManyMessages),
-            },
-            ClientMessage::Join { .. } => match allow(RequestKind::Join, 1) {
-                true => Ok(()),
-                false => Err(ErrorCode::TooManyJoins),
-            },
-            ClientMessage::Watch
-            | ClientMessage::Nickname { .. }
-            | ClientMessage::Typing
-            | ClientMessage::EnterCall { .. }
-            | ClientMessage::LeaveCall
-            | ClientMessage::Devices { .. }
-            | ClientMessage::Signal { .. }
-            | ClientMessage::HangUp { .. }
-            | ClientMessage::Intent { .. }
-            | ClientMessage::Ping => Ok(()),
+            false => Err(match kind {
+                RequestKind::Join | RequestKind::NewRoom => ErrorCode::TooManyJoins,
+                RequestKind::Post
+                | RequestKind::ChatBytes
+                | RequestKind::Search
+                | RequestKind::Page
+                | RequestKind::History
+                | RequestKind::Offer => ErrorCode::TooManyMessages,
+            }),
         }
     }
 
@@ -139,12 +120,16 @@ impl Connection {
         let mut rooms = self.context.rooms.watch();
         let list = rooms.borrow_and_update().clone();
         self.watching = Some(rooms);
-        self.told_rooms = None;
-        self.tell_rooms(&list);
+        self.told_rooms = Some(list.number);
+        // An answer: whoever asks for the list again and again is to read it.
+        let answer = list.frame_after(None).clone();
+        if self.outbox.put_answer(answer).is_err() {
+            self.outbox.close_slow();
+        }
         Ok(())
     }
 
-    /// Tells the open rooms, or what is different of them.
+    /// Tells what is different of the open rooms, or all of them again.
     pub(super) fn tell_rooms(&mut self, list: &Summaries) {
         let told = self.told_rooms.replace(list.number);
         if self.outbox.put(list.frame_after(told).clone()).is_err() {
@@ -168,12 +153,11 @@ impl Connection {
             Some(resume) => (resume.session, Some((resume.epoch, resume.seq))),
             None => (new_session_token(), None),
         };
-        let context = &self.context;
-        let handle = context.rooms.open(&name).map_err(|error| error.code())?;
-        if !context.rooms.is_open(&name)
-            && !context.rates.allow(RequestKind::NewRoom, self.client.0)
-        {
-            return Err(ErrorCode::TooManyJoins);
+        let rooms = &self.context.rooms;
+        let handle = rooms.open(&name).map_err(|error| error.code())?;
+        self.pay(RequestKind::Join, 1)?;
+        if !rooms.is_open(&name) {
+            self.pay(RequestKind::NewRoom, 1)?;
         }
         let seat = handle
             .join(&session, &nickname, seen.as_ref(), &self.outbox)
@@ -186,6 +170,7 @@ impl Connection {
     /// Answers a page of history from the store, past the room.
     async fn history(&self, before: Seq, limit: Option<u32>) -> Result<(), ErrorCode> {
         let (name, _) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        self.pay(RequestKind::History, 1)?;
         let limit = limit.unwrap_or(HISTORY_PAGE).clamp(1, MAX_HISTORY_PAGE);
         let page = self.context.store.page(name, Some(before), limit).await;
         let page = page.map_err(|error| {
@@ -201,6 +186,7 @@ impl Connection {
     /// Reads an offer to the SFU, which takes a while, and passes it on to the room.
     async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
         let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        self.pay(RequestKind::Offer, 1)?;
         seat.intend(Intent::Offer(Offer::read(offer).await)).await;
         Ok(())
     }
@@ -208,8 +194,33 @@ impl Connection {
     /// Passes on to the room what is its matter.
     async fn intend(&self, message: ClientMessage) -> Result<(), ErrorCode> {
         let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
-        seat.intend(intent(message)?).await;
+        let intent = intent(message)?;
+        if let Some(text) = stored_text(&intent) {
+            self.pay(RequestKind::ChatBytes, stored_bytes(text))?;
+        }
+        seat.intend(intent).await;
         Ok(())
+    }
+}
+
+/// The bytes of text that are written down with it; nothing where nothing is written down.
+fn stored_text(intent: &Intent) -> Option<usize> {
+    match intent {
+        Intent::Chat { text, .. } => Some(text.as_str().len()),
+        Intent::Change { what, .. } => Some(match what {
+            What::Edit(text) => text.as_str().len(),
+            What::Delete => 0,
+            What::React { emoji, .. } => emoji.as_str().len(),
+        }),
+        Intent::Typing
+        | Intent::Rename(_)
+        | Intent::EnterCall { .. }
+        | Intent::LeaveCall
+        | Intent::Devices(_)
+        | Intent::Signal { .. }
+        | Intent::Offer(_)
+        | Intent::HangUp { .. }
+        | Intent::View(_) => None,
     }
 }
 

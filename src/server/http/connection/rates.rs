@@ -49,6 +49,7 @@ impl Rates {
             | ClientMessage::React { .. }
             | ClientMessage::Typing
             | ClientMessage::History { .. }
+            | ClientMessage::Watch
             | ClientMessage::Join { .. } => self.asks.check().is_ok(),
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall
@@ -57,7 +58,7 @@ impl Rates {
             | ClientMessage::HangUp { .. }
             | ClientMessage::Intent { .. } => self.signals.check().is_ok(),
             ClientMessage::Offer(_) => self.offers.check().is_ok(),
-            ClientMessage::Watch | ClientMessage::Ping => true,
+            ClientMessage::Ping => true,
         }
     }
 }
