@@ -78,12 +78,12 @@ e2e: build
 # Strangers from 200 addresses, in a network of its own: five minutes, and 40 s of it in
 # `make test`.
 attack: bench-build
-	$(BENCH) attack
+	target/release/noom-bench attack
 
 attack-short: build
 	@scripts/setup attack
 	cargo build -p noom-bench
-	taskset -c 1 target/debug/noom-bench attack --seconds 40
+	target/debug/noom-bench attack --seconds 40
 
 # The long form of the chaos tests: 30 kills under 200 clients. CHAOS_SEED plays one again.
 chaos: build

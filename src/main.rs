@@ -5,7 +5,7 @@ use noom::server::{
     commands::{self, Cli},
     config::{Config, Flags},
     error::ServeError,
-    serve, telemetry,
+    priority, serve, telemetry,
 };
 use std::{io::Write, process::ExitCode};
 use tokio::runtime::Builder;
@@ -38,6 +38,7 @@ fn run(flags: &Flags) -> Result<(), ServeError> {
     let pages = Builder::new_multi_thread()
         .worker_threads(cores.max(MIN_PAGE_THREADS))
         .thread_name("noom-pages")
+        .on_thread_start(priority::lower_for_pages)
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(config, pages.handle().clone()));

@@ -51,13 +51,27 @@ impl Server {
         Self::start_on(free_port()?, program, arguments).await
     }
 
+    /// The same on every core, as an operator runs it.
+    pub async fn start_unpinned(program: &str, arguments: &[String]) -> Result<Self> {
+        let port = free_port()?;
+        Self::spawn(port, Command::new(program), arguments).await
+    }
+
     /// The same on a port that the caller has to know beforehand.
     pub async fn start_on(port: u16, program: &str, arguments: &[String]) -> Result<Self> {
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", SERVER_CORE, program]);
+        Self::spawn(port, pinned, arguments)
+            .await
+            .with_context(|| format!("starting {program}"))
+    }
+
+    /// Starts a command with these arguments and waits until it answers.
+    async fn spawn(port: u16, mut command: Command, arguments: &[String]) -> Result<Self> {
         let arguments = arguments
             .iter()
             .map(|argument| argument.replace("{port}", &port.to_string()));
-        let child = Command::new("taskset")
-            .args(["-c", SERVER_CORE, program])
+        let child = command
             .args(arguments)
             .env("PORT", port.to_string())
             .env("NODE_ENV", "production")
@@ -65,7 +79,7 @@ impl Server {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {program}"))?;
+            .context("starting a server")?;
         let pid = child.id().context("it has ended already")?;
         let server = Self { child, pid, port };
         server.wait_until_ready().await?;

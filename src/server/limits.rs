@@ -120,6 +120,13 @@ pub const FRAME_RATE: Rate = Rate {
     per_second: 200,
     burst: 600,
 };
+/// Bytes of the frames of one socket; beyond it the socket is read more slowly, which slows
+/// its owner only. 2 MiB at once: forty of the longest messages, or the offers of a large
+/// call, twice over.
+pub const FRAME_BYTES_RATE: Rate = Rate {
+    per_second: 256 * 1024,
+    burst: 2 * 1024 * 1024,
+};
 /// Messages posted by plain forms into one room, by everybody together.
 pub const POST_RATE: Rate = Rate {
     per_second: 20,

@@ -10,7 +10,7 @@
 //! * [`sfu`] passes media on where a call does not run browser to browser.
 //! * [`turn`] relays for whoever cannot be reached otherwise; `relays` puts it together with the rest.
 //! * [`retention`] forgets what is old, where the operator wants that; [`clock`] tells it when.
-//! * `load` how busy it is. `listener` accepts connections and bounds them.
+//! * `load` how busy it is; [`priority`] which threads wait for which. `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
 pub mod clock;
@@ -26,6 +26,7 @@ mod listener;
 mod load;
 pub mod metrics;
 pub mod net;
+pub mod priority;
 mod relays;
 pub mod request;
 pub mod retention;

@@ -4,7 +4,7 @@ use super::{
     harness::{PATIENCE, TestApp, hasty, new_id, patient},
     poller::{JSON, Poller, chat, of_connection, request},
 };
-use crate::protocol::{ClientMessage, ErrorCode, ServerMessage};
+use crate::protocol::{ClientMessage, Devices, ErrorCode, ServerMessage};
 use futures::future::select;
 use std::{pin::pin, time::Duration};
 
@@ -188,8 +188,10 @@ async fn silence_is_the_end_and_asking_alone_is_no_silence() {
 async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
     let app = TestApp::start().await;
     let mut slow = Poller::join(&app, "team", "Slow").await;
-    let pings = vec![&ClientMessage::Ping; 300];
-    let body = serde_json::to_string(&pings).expect("serialises");
+    // Each is refused in a frame of its own: nobody here is in the call.
+    let devices = Devices::default();
+    let refused = vec![ClientMessage::Devices { devices }; 300];
+    let body = serde_json::to_string(&refused).expect("serialises");
     slow.hands_in(slow.batch + 1, &body).await;
     let end = slow.gets(slow.after).await;
     assert_eq!((end.frames.len(), end.close), (0, Some(4408)));
@@ -197,6 +199,17 @@ async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
     assert_eq!(slow.asks(slow.after).await.status, 404);
     slow = Poller::join(&app, "team", "Slow").await;
     slow.says("back again").await;
+}
+
+#[tokio::test]
+async fn pongs_that_find_no_place_close_nobody() {
+    let app = TestApp::start().await;
+    let mut slow = Poller::join(&app, "team", "Slow").await;
+    let pings = vec![&ClientMessage::Ping; 300];
+    let body = serde_json::to_string(&pings).expect("serialises");
+    slow.hands_in(slow.batch + 1, &body).await;
+    let end = slow.gets(slow.after).await;
+    assert_eq!((end.frames.len(), end.close), (256, None));
 }
 
 #[tokio::test]

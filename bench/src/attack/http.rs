@@ -111,7 +111,15 @@ impl Socket {
     /// # Errors
     /// The server has hung up.
     pub async fn say(&mut self, words: &Value) -> Result<()> {
-        Ok(timeout(PATIENCE, self.0.send(Message::text(words.to_string()))).await??)
+        self.say_text(words.to_string()).await
+    }
+
+    /// Says what was written down before.
+    ///
+    /// # Errors
+    /// The server has hung up.
+    pub async fn say_text(&mut self, text: String) -> Result<()> {
+        Ok(timeout(PATIENCE, self.0.send(Message::text(text))).await??)
     }
 
     /// Waits for a message of this type.

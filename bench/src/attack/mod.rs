@@ -181,7 +181,7 @@ fn udp_port() -> Result<u16> {
     Ok(UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Starts the server as it is, but for the ports, and with a call that begins in the SFU.
+/// Starts the server as an operator does, but for the ports, and with a call that begins in the SFU.
 async fn start(arguments: &Arguments, scratch: &media::Scratch, ports: &Ports) -> Result<Server> {
     let data = scratch.path().to_string_lossy().into_owned();
     let settings = [
@@ -205,7 +205,7 @@ async fn start(arguments: &Arguments, scratch: &media::Scratch, ports: &Ports) -
         "warn",
     ];
     let noom = arguments.noom.to_string_lossy();
-    Server::start(&noom, &settings.map(str::to_owned)).await
+    Server::start_unpinned(&noom, &settings.map(str::to_owned)).await
 }
 
 /// The bounds that were broken, each as a sentence.

@@ -19,10 +19,14 @@ use crate::{
         store::What,
     },
 };
+use tokio::time::sleep;
 
 impl Connection {
     /// Decodes a text frame and does what it says, or says why not.
     pub(super) async fn take_text(&mut self, text: &str) -> Result<(), End> {
+        while let Some(pause) = self.rates.pause_before(text.len()) {
+            sleep(pause).await;
+        }
         match decode(text) {
             Decoded::Message(message) => {
                 if let Err((code, id)) = self.obey(message).await {

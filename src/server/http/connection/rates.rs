@@ -3,16 +3,19 @@
 use crate::{
     protocol::ClientMessage,
     server::{
-        limits::{ASK_RATE, FRAME_RATE, OFFER_RATE, SIGNAL_RATE, TALK_RATE},
+        limits::{ASK_RATE, FRAME_BYTES_RATE, FRAME_RATE, OFFER_RATE, SIGNAL_RATE, TALK_RATE},
         rooms::limiter,
     },
 };
-use governor::DefaultDirectRateLimiter;
+use governor::{DefaultDirectRateLimiter, clock::Clock};
+use std::{num::NonZeroU32, time::Duration};
 
 /// The limiters of one connection.
 pub struct Rates {
     /// Frames of any kind: more closes it.
     frames: DefaultDirectRateLimiter,
+    /// Bytes of frames: more is read later.
+    bytes: DefaultDirectRateLimiter,
     /// What is said, edits included: more is refused.
     talk: DefaultDirectRateLimiter,
     /// Everything else one asks of the room: more is refused.
@@ -28,6 +31,7 @@ impl Rates {
     pub fn new() -> Self {
         Self {
             frames: limiter(FRAME_RATE),
+            bytes: limiter(FRAME_BYTES_RATE),
             talk: limiter(TALK_RATE),
             asks: limiter(ASK_RATE),
             signals: limiter(SIGNAL_RATE),
@@ -38,6 +42,14 @@ impl Rates {
     /// Whether another frame may come at all.
     pub fn allow_frame(&self) -> bool {
         self.frames.check().is_ok()
+    }
+
+    /// How long to wait before a frame of so many bytes is looked at; not at all where the
+    /// limit lets it pass, which is then paid. A frame is smaller than the burst.
+    pub fn pause_before(&self, bytes: usize) -> Option<Duration> {
+        let bytes = u32::try_from(bytes).ok().and_then(NonZeroU32::new)?;
+        let too_early = self.bytes.check_n(bytes).ok()?.err()?;
+        Some(too_early.wait_time_from(self.bytes.clock().now()))
     }
 
     /// Whether this message is within its limit.
@@ -60,5 +72,21 @@ impl Rates {
             ClientMessage::Offer(_) => self.offers.check().is_ok(),
             ClientMessage::Ping => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sends_much_is_read_more_slowly_and_loses_nothing() {
+        let rates = Rates::new();
+        let frame = 64 * 1024;
+        let at_once = (0..1000).find(|_| rates.pause_before(frame).is_some());
+        assert!((32..40).contains(&at_once.expect("a pause")));
+        let pause = rates.pause_before(frame).expect("a pause");
+        assert!(pause <= Duration::from_millis(250), "{pause:?}");
+        assert_eq!(rates.pause_before(0), None);
     }
 }
