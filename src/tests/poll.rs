@@ -204,7 +204,7 @@ async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
 #[tokio::test]
 async fn pongs_that_find_no_place_close_nobody() {
     let app = TestApp::start().await;
-    let mut slow = Poller::join(&app, "team", "Slow").await;
+    let slow = Poller::join(&app, "team", "Slow").await;
     let pings = vec![&ClientMessage::Ping; 300];
     let body = serde_json::to_string(&pings).expect("serialises");
     slow.hands_in(slow.batch + 1, &body).await;
