@@ -4,7 +4,8 @@ use super::{
     harness::{PATIENCE, TestApp, hasty, new_id, patient},
     poller::{JSON, Poller, chat, of_connection, request},
 };
-use crate::protocol::{ClientMessage, Devices, ErrorCode, ServerMessage};
+use crate::protocol::{ClientMessage, ErrorCode, ServerMessage};
+use crate::server::limits::Timing;
 use futures::future::select;
 use std::{pin::pin, time::Duration};
 
@@ -186,13 +187,26 @@ async fn silence_is_the_end_and_asking_alone_is_no_silence() {
 
 #[tokio::test]
 async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
-    let app = TestApp::start().await;
+    // In a large room two may say more than may wait for one who does not ask.
+    let timing = Timing {
+        grace: hasty().grace,
+        ..patient()
+    };
+    let app = TestApp::start_with(timing, &["--room-capacity", "2000"]).await;
     let mut slow = Poller::join(&app, "team", "Slow").await;
-    // Each is refused in a frame of its own: nobody here is in the call.
-    let devices = Devices::default();
-    let refused = vec![ClientMessage::Devices { devices }; 300];
-    let body = serde_json::to_string(&refused).expect("serialises");
-    slow.hands_in(slow.batch + 1, &body).await;
+    let mut talkers = [app.join("team", "Ann").await, app.join("team", "Ben").await];
+    let text = "😀".repeat(4_000);
+    let mut is_closed = false;
+    while !is_closed {
+        for talker in &mut talkers {
+            let (id, text, reply_to) = (new_id(), text.clone(), None);
+            let chat = ClientMessage::Chat { id, text, reply_to };
+            talker.sends(&chat).await;
+            let heard = talker.hears_until_now().await;
+            let left = |message: &ServerMessage| matches!(message, ServerMessage::Left { .. });
+            is_closed |= heard.iter().any(left);
+        }
+    }
     let end = slow.gets(slow.after).await;
     assert_eq!((end.frames.len(), end.close), (0, Some(4408)));
     nobody_polls(&app).await;
