@@ -160,8 +160,8 @@ async fn a_goodbye_says_whether_it_was_meant() {
 
 #[tokio::test]
 async fn silence_is_the_end_and_asking_alone_is_no_silence() {
-    let timing = crate::server::limits::Timing {
-        dead_after: Duration::from_millis(600),
+    let timing = Timing {
+        dead_after: Duration::from_millis(2_000),
         away: PATIENCE * 10,
         grace: PATIENCE * 10,
         ..hasty()
