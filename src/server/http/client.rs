@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Proxies that nobody trusts are told of once a minute.
 static UNTRUSTED_PROXY: RareWarning = RareWarning::new();
@@ -25,7 +26,7 @@ pub struct IsHttps(pub bool);
 
 /// The layer: adds [`ClientAddress`](crate::server::net::ClientAddress) and [`IsHttps`] to the request.
 pub async fn identify(
-    State(context): State<AppContext>,
+    State(context): State<Arc<AppContext>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
     next: Next,

@@ -13,6 +13,7 @@ use http::{
     },
 };
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// What frames and pages may use of the device.
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
@@ -21,7 +22,7 @@ const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(se
 
 /// The layer. A policy that a page has set for itself stays.
 pub async fn add_headers(
-    State(context): State<AppContext>,
+    State(context): State<Arc<AppContext>>,
     request: Request,
     next: Next,
 ) -> Response {
