@@ -119,7 +119,7 @@ pub(super) async fn find(
 ) -> Result<FoundMessages, ApiError> {
     let name = parse_room(room)?;
     allow(RequestKind::Search, 1)?;
-    let store = context().store;
+    let store = context().store.clone();
     // Messages are kept in this form, and the index compares letter by letter.
     let words = text::nfc(words);
     let page = store.search(&name, &words, before, FOUND_PAGE);
@@ -130,7 +130,7 @@ pub(super) async fn find(
 pub(super) async fn around(room: &str, seq: Seq) -> Result<FoundMessages, ApiError> {
     let name = parse_room(room)?;
     allow(RequestKind::History, 1)?;
-    let store = context().store;
+    let store = context().store.clone();
     let before = store.page(&name, Some(seq.saturating_add(1)), AROUND_EACH_SIDE + 1);
     let mut messages = before.await.map_err(unreadable)?.messages;
     let after = store.after(&name, seq, AROUND_EACH_SIDE);
@@ -168,7 +168,7 @@ pub(super) async fn post(room: &str, text: &str) -> Result<String, ApiError> {
         Err(_) => return Ok(format!("{}?refused={MAX_CHAT_CHARS}", name.path())),
     };
     allow(RequestKind::Post, 1)?;
-    let rooms = context().rooms;
+    let rooms = context().rooms.clone();
     let handle = rooms.open(&name).map_err(refused)?;
     if !rooms.is_open(&name) {
         allow(RequestKind::NewRoom, 1)?;

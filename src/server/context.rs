@@ -13,12 +13,19 @@ use super::{
 };
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 use tokio::{runtime::Handle, sync::watch};
 
-/// The state of the server; cloning it is cheap.
-#[derive(Clone, FromRef)]
+/// A handle to the state of the server. A clone is one pointer: the router clones its state
+/// for every layer and every request.
+#[derive(Clone)]
 pub struct AppContext {
+    shared: Arc<Shared>,
+}
+
+/// The state of the server.
+#[derive(Clone)]
+pub struct Shared {
     /// For rendering.
     pub leptos: LeptosOptions,
     /// What the operator set.
@@ -34,10 +41,8 @@ pub struct AppContext {
     /// How many sockets there are.
     pub gauges: Arc<Gauges>,
     /// Sockets and polling connections, by address.
-    #[from_ref(skip)]
     pub sockets: Permits,
     /// Requests under way that came through a trusted proxy, by address.
-    #[from_ref(skip)]
     pub requests: Permits,
     /// What each address may ask for over time.
     pub rates: Arc<RequestRates>,
@@ -48,19 +53,16 @@ pub struct AppContext {
     /// Whether a sweep of old messages waits.
     pub sweeps: SweepStatus,
     /// How long things may take.
-    #[from_ref(skip)]
     pub timing: Timing,
     /// Renders pages.
-    #[from_ref(skip)]
     pub pages: Handle,
     /// Turns true when the server stops.
-    #[from_ref(skip)]
     pub stopping: watch::Receiver<bool>,
 }
 
 impl AppContext {
     /// Puts the state together. Needs a Tokio runtime; rooms live on it, pages are rendered
-    /// on it unless [`AppContext::pages`] says otherwise.
+    /// on it unless [`Shared::pages`] says otherwise.
     pub fn new(
         config: Config,
         store: Store,
@@ -87,7 +89,7 @@ impl AppContext {
             config.max_rooms,
             timing.summaries_every,
         );
-        Self {
+        let shared = Shared {
             leptos: leptos_options(&config),
             rooms,
             sfu,
@@ -113,7 +115,31 @@ impl AppContext {
             pages: Handle::current(),
             stopping,
             config: Arc::new(config),
+        };
+        Self {
+            shared: Arc::new(shared),
         }
+    }
+
+    /// The same state but for what `change` changes; other handles keep what they have.
+    pub fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.shared));
+        self
+    }
+}
+
+impl Deref for AppContext {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// Leptos asks the router's state for its options.
+impl FromRef<AppContext> for LeptosOptions {
+    fn from_ref(context: &AppContext) -> Self {
+        context.leptos.clone()
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Server {
 /// It could not start: the operator mends the setting named.
 pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
     let mut server = Server::bind(config, Timing::default()).await?;
-    server.context.pages = pages;
+    server.context = server.context.with(|shared| shared.pages = pages);
     let address = server.address()?;
     tracing::info!(%address, "Noom listens on http://{address}");
     if let Some(address) = server.metrics_address()? {

@@ -50,10 +50,7 @@ fn keeping(app: &TestApp, everywhere: Keep, rooms: &[(&str, Keep)]) -> AppContex
         retention,
         ..config
     });
-    AppContext {
-        config,
-        ..app.context.clone()
-    }
+    app.context.clone().with(|shared| shared.config = config)
 }
 
 /// Deletes what is not to be kept now, without a doubt about the clock.

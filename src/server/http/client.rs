@@ -15,7 +15,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// Proxies that nobody trusts are told of once a minute.
 static UNTRUSTED_PROXY: RareWarning = RareWarning::new();
@@ -26,7 +25,7 @@ pub struct IsHttps(pub bool);
 
 /// The layer: adds [`ClientAddress`](crate::server::net::ClientAddress) and [`IsHttps`] to the request.
 pub async fn identify(
-    State(context): State<Arc<AppContext>>,
+    State(context): State<AppContext>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
     next: Next,

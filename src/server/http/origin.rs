@@ -14,7 +14,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, Method, StatusCode, Uri, header};
-use std::sync::Arc;
 
 /// Refusals are told of once a minute.
 static REFUSED: RareWarning = RareWarning::new();
@@ -86,11 +85,7 @@ fn normal(authority: &str, https: bool) -> Option<String> {
 }
 
 /// The layer.
-pub async fn guard(
-    State(context): State<Arc<AppContext>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub async fn guard(State(context): State<AppContext>, request: Request, next: Next) -> Response {
     let public = context.config.public_url.as_ref().map(|url| url.origin());
     if verdict(request.method(), request.headers(), request.uri(), public) {
         return next.run(request).await;

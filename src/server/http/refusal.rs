@@ -18,7 +18,6 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use hyper::body::Body as _;
-use std::sync::Arc;
 use tokio::time::timeout;
 
 /// Marks the answer of a server function that refused.
@@ -126,7 +125,7 @@ pub async fn status_of_refusals(request: Request, next: Next) -> Response {
 /// The layer that reads a request's body, all of it within a time however steadily it drips.
 /// A body is no larger than the largest form, so that it is whole before anybody looks at it.
 pub async fn whole_body(
-    State(context): State<Arc<AppContext>>,
+    State(context): State<AppContext>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -58,32 +58,24 @@ pub fn metrics_router(context: AppContext) -> Router {
     }
     router
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(
-            Arc::new(context.clone()),
-            security::add_headers,
-        ))
+        .layer(from_fn_with_state(context.clone(), security::add_headers))
         .with_state(context)
 }
 
 /// The rules for every route, outermost last.
 fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContext> {
-    // Each layer copies its state, and those of all layers within, for each request: a pointer.
-    let shared = Arc::new(context.clone());
     router
-        .layer(from_fn_with_state(Arc::clone(&shared), refusal::whole_body))
+        .layer(from_fn_with_state(context.clone(), refusal::whole_body))
         .layer(from_fn(forms_only))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::clone(&shared), origin::guard))
+        .layer(from_fn_with_state(context.clone(), origin::guard))
         .layer(from_fn_with_state(
             Arc::new(OurNames::new(&context.config)),
             host::guard,
         ))
-        .layer(from_fn_with_state(Arc::clone(&shared), client::identify))
-        .layer(from_fn_with_state(
-            Arc::clone(&shared),
-            security::add_headers,
-        ))
+        .layer(from_fn_with_state(context.clone(), client::identify))
+        .layer(from_fn_with_state(context.clone(), security::add_headers))
         .layer(from_fn(metrics::count))
 }
 

@@ -13,7 +13,6 @@ use http::{
     },
 };
 use std::fmt::Write;
-use std::sync::Arc;
 
 /// What frames and pages may use of the device.
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
@@ -22,7 +21,7 @@ const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(se
 
 /// The layer. A policy that a page has set for itself stays.
 pub async fn add_headers(
-    State(context): State<Arc<AppContext>>,
+    State(context): State<AppContext>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -13,7 +13,7 @@ use crate::{
         rooms::{Departure, Outbox, Seat, Summaries},
     },
 };
-use std::{future::Future, sync::Arc};
+use std::future::Future;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -51,7 +51,7 @@ pub trait Incoming {
 /// One connection.
 pub struct Connection {
     /// The state of the server.
-    pub(super) context: Arc<AppContext>,
+    pub(super) context: AppContext,
     /// Whose connection it is.
     pub(super) client: ClientAddress,
     /// Whatever is said to the client.
@@ -70,7 +70,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that has said nothing yet.
-    pub fn new(context: Arc<AppContext>, outbox: Outbox, client: ClientAddress) -> Self {
+    pub fn new(context: AppContext, outbox: Outbox, client: ClientAddress) -> Self {
         Self {
             context,
             client,

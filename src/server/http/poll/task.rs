@@ -11,7 +11,6 @@ use crate::server::{
     net::{ClientAddress, PermitError},
     rooms::{OutboxReader, outbox},
 };
-use std::sync::Arc;
 use tokio::{sync::mpsc, time::timeout};
 
 /// Requests that may wait for the task; the next one waits before its mailbox.
@@ -47,7 +46,7 @@ async fn run(
 ) {
     let timing = context.timing;
     let (outbox, queue): (_, OutboxReader) = outbox();
-    let mut connection = Connection::new(Arc::new(context), outbox, client);
+    let mut connection = Connection::new(context, outbox, client);
     let mut reader = Reader::new(letters);
     let mut desk = Desk::new(asks, queue, timing.poll_wait);
     let end = tokio::select! {

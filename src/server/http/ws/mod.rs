@@ -23,7 +23,6 @@ use axum::{
 use http::{StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use socket::Socket;
-use std::sync::Arc;
 use tungstenite::{error::ProtocolError, handshake::server::create_response_with_body};
 
 /// `/ws`: 101, the refusal of [`admit`], or what was wrong with the handshake.
@@ -43,7 +42,6 @@ pub async fn upgrade(
     let Some(upgrading) = request.extensions_mut().remove::<OnUpgrade>() else {
         return no_handshake(&ProtocolError::MissingConnectionUpgradeHeader.into());
     };
-    let context = Arc::new(context);
     tokio::spawn(async move {
         match upgrading.await {
             Ok(upgraded) => match Socket::open(context, upgraded, client).await {

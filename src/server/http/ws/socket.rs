@@ -17,7 +17,6 @@ use futures::{
 };
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use std::sync::Arc;
 use tokio::{
     net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     task::{AbortHandle, JoinHandle},
@@ -62,7 +61,7 @@ pub struct Socket {
 impl Socket {
     /// Takes over the line of a request that asked for it. Nothing where that is no TCP.
     pub async fn open(
-        context: Arc<AppContext>,
+        context: AppContext,
         upgraded: Upgraded,
         client: ClientAddress,
     ) -> Option<Self> {
