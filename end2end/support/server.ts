@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -134,19 +135,30 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(entries);
 }
 
-/** A port that is free for TCP and for UDP: media and relay take both. */
+/**
+ * A port that is free for TCP and for UDP: media and relay take both. Below those that the
+ * system gives to connections (from 32,768 on Linux), any of which may take it before the
+ * server does, and while a server is down between two runs.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const probe = createServer();
-    probe.listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const address = probe.address();
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    const free = await isFreeForUdp(address.port);
+    const port = randomInt(10_000, 32_000);
+    if ((await isFreeForTcp(port)) && (await isFreeForUdp(port))) return port;
+  }
+}
+
+/** Whether nobody has this port for TCP. */
+async function isFreeForTcp(port: number): Promise<boolean> {
+  const probe = createServer();
+  const free = await new Promise<boolean>((tell) => {
+    probe.once('error', () => tell(false));
+    probe.listen(port, '127.0.0.1', () => tell(true));
+  });
+  if (free) {
     probe.close();
     await once(probe, 'close');
-    if (free) return address.port;
   }
+  return free;
 }
 
 /** Whether nobody has this port for UDP. */

@@ -88,7 +88,8 @@ test('two talk browser to browser, a third moves them to the server, and two mov
   for (const gap of seen) {
     const longest = await gap.longest();
     note('longest gap', `${Math.round(longest)} ms`);
-    expect(longest).toBeLessThan(1_500);
+    // Some 300 ms on an idle machine. A browser that has lost its way asks after three seconds.
+    expect(longest).toBeLessThan(3_000);
   }
   await cleo.page.close();
 });
