@@ -8,11 +8,17 @@ use noom::server::{
     priority, serve, telemetry,
 };
 use std::{io::Write, process::ExitCode};
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Builder;
 
 /// Fewest threads that render pages. It can stall with one: a page's data and its stream
 /// wake each other.
 const MIN_PAGE_THREADS: usize = 4;
+
+/// A page is thousands of small allocations, some freed on another thread. What a crowd took
+/// goes back to the system within some ten seconds, by a thread of the allocator.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let Cli { flags, command } = Cli::parse();

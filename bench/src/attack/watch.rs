@@ -21,6 +21,9 @@ use tokio::{io::AsyncReadExt, io::AsyncWriteExt, time::sleep};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Files and threads that may come and go by themselves.
 const SLACK: u64 = 24;
+/// Memory that may stay at rest, beside that of before, in MiB: pages of the database in its
+/// cache, the tables of limits, and what the allocator keeps for the next crowd.
+const MEMORY_SLACK_MIB: u64 = 64;
 
 /// The highest use of memory and disk.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -48,6 +51,8 @@ pub struct Held {
     pub streams: u64,
     /// Open files of the process.
     pub files: u64,
+    /// Resident memory, in MiB.
+    pub memory_mib: u64,
 }
 
 impl Held {
@@ -61,6 +66,7 @@ impl Held {
             (self.allocations, before.allocations),
             (self.streams, before.streams),
             (self.files, before.files + SLACK),
+            (self.memory_mib, before.memory_mib + MEMORY_SLACK_MIB),
         ];
         pairs.iter().all(|(now, before)| now <= before)
     }
@@ -103,15 +109,18 @@ impl Watch {
 
 /// One look.
 fn look(status: &Path, data: &Path, start: u64, peak: &Mutex<Peak>) {
-    let resident = fs::read_to_string(status).ok();
-    let resident = resident.and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
-        line.split_whitespace().nth(1)?.parse::<f64>().ok()
-    });
     let grown = size_of(data).saturating_sub(start) as f64 / f64::from(1 << 20);
     let mut peak = peak.lock().unwrap_or_else(PoisonError::into_inner);
-    peak.memory_mib = peak.memory_mib.max(resident.unwrap_or(0.0) / 1024.0);
+    peak.memory_mib = peak.memory_mib.max(resident_mib(status).unwrap_or(0.0));
     peak.disk_mib = peak.disk_mib.max(grown);
+}
+
+/// Resident memory, from the `status` of a process, in MiB.
+fn resident_mib(status: &Path) -> Option<f64> {
+    let text = fs::read_to_string(status).ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
 }
 
 /// Bytes of all files of a directory.
@@ -141,7 +150,10 @@ pub async fn held(server: &Server, metrics: u16) -> Result<Held> {
         found.and_then(|value| Ok(value.parse::<f64>()? as u64))
     };
     let files = fs::read_dir(format!("/proc/{}/fd", server.pid))?.count();
+    let status = PathBuf::from(format!("/proc/{}/status", server.pid));
+    let memory = resident_mib(&status).context("the server has no memory")?;
     Ok(Held {
+        memory_mib: memory as u64,
         rooms: value("noom_rooms")?,
         sockets: value("noom_sockets")?,
         in_call: value("noom_people_in_call")?,
