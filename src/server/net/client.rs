@@ -9,8 +9,8 @@
 
 use super::networks::is_exempt;
 use http::{HeaderMap, HeaderValue};
-use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use ipnet::{IpNet, Ipv4Net};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The header most proxies write.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -36,7 +36,7 @@ pub struct TrustedProxies(Vec<IpNet>);
 impl TrustedProxies {
     /// Addresses and networks.
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self(networks.into_iter().map(unmapped).collect())
     }
 
     /// Whether this is a trusted proxy.
@@ -82,6 +82,17 @@ impl TrustedProxies {
     }
 }
 
+/// A network of mapped IPv4 addresses (`::ffff:10.0.0.0/104`) as the IPv4 network.
+fn unmapped(network: IpNet) -> IpNet {
+    let bits = network.prefix_len().checked_sub(96);
+    match (network.addr().to_canonical(), bits) {
+        (IpAddr::V4(four), Some(bits)) if network.addr().is_ipv6() => {
+            Ipv4Net::new(four, bits).map_or(network, IpNet::V4)
+        }
+        _ => network,
+    }
+}
+
 /// Whether a request says that it was forwarded.
 pub fn has_forwarding(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
@@ -101,11 +112,17 @@ fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     headers.contains_key(X_FORWARDED_FOR).then(|| {
         let lines = headers.get_all(X_FORWARDED_FOR).iter();
         let elements = lines.flat_map(|line| match line.to_str() {
-            Ok(line) => line.split(',').map(node_address).collect(),
+            Ok(line) => elements(line.split(',')).map(node_address).collect(),
             Err(_) => vec![None],
         });
         elements.collect()
     })
+}
+
+/// The elements of a list without the empty ones, which say nothing (RFC 9110 section 5.6.1.2).
+fn elements<'a>(list: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    let list = list.into_iter();
+    list.filter(|element| !element.trim().is_empty())
 }
 
 /// The `for` of each element of `Forwarded`, in the same way.
@@ -134,8 +151,7 @@ fn forwarded_line(line: &HeaderValue) -> Vec<Option<&str>> {
     let Ok(line) = line.to_str() else {
         return vec![None];
     };
-    let elements = split_unquoted(line, ',').into_iter();
-    elements
+    elements(split_unquoted(line, ','))
         .map(|element| {
             let pairs = split_unquoted(element, ';').into_iter();
             let mut named = pairs.filter_map(|pair| {
@@ -174,22 +190,47 @@ fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
 /// Whether a proxy keeps secret whom it forwards for (RFC 7239, 6.2 and 6.3).
 fn is_hidden(node: &str) -> bool {
     let node = node.trim().trim_matches('"');
-    node.starts_with('_') || node.eq_ignore_ascii_case("unknown")
+    let name = node.split_once(':').map_or(node, |(name, _)| name);
+    name.starts_with('_') || name.eq_ignore_ascii_case("unknown")
 }
 
-/// An address as proxies write it: with a port or without, an IPv6 one in brackets or bare,
-/// in quotation marks or not.
+/// An address as proxies write it: with a port or without, an IPv6 one in brackets or bare and
+/// with a zone or without, in quotation marks or not.
 fn node_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let unquoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
     let text = unquoted.unwrap_or(text).trim();
-    let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
-    let address = match bracketed {
-        Some(six) => six.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-        None => text.parse::<IpAddr>().ok(),
+    let address = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (six, port) = rest.split_once(']')?;
+            let fits = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+            ipv6(six).filter(|_| fits)
+        }
+        None => match text.split_once(':') {
+            Some((four, port)) if is_port(port) => four.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+            _ => text
+                .parse::<Ipv4Addr>()
+                .ok()
+                .map(IpAddr::V4)
+                .or_else(|| ipv6(text)),
+        },
     };
-    let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|with| with.ip()));
     address.map(|address| address.to_canonical())
+}
+
+/// An IPv6 address; a zone (RFC 4007 section 11) says which interface of the proxy it came by.
+fn ipv6(text: &str) -> Option<IpAddr> {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+}
+
+/// Whether this is a port, or one that a proxy keeps secret (RFC 7239, 6.3).
+fn is_port(text: &str) -> bool {
+    let secret = |name: &str| {
+        let letter = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        !name.is_empty() && name.chars().all(letter)
+    };
+    text.parse::<u16>().is_ok() || text.strip_prefix('_').is_some_and(secret)
 }
 
 #[cfg(test)]
@@ -265,6 +306,50 @@ mod tests {
     }
 
     #[test]
+    fn ports_may_be_secret_zones_are_passed_over_and_empty_elements_say_nothing() {
+        for (value, expected) in [
+            ("for=\"[2001:db8::1]:4711\"", "2001:db8::1"),
+            ("for=\"[2001:db8::1]:_obfuscated\"", "2001:db8::1"),
+            ("for=\"192.0.2.43:_p\"", "192.0.2.43"),
+            ("for=\"[::ffff:192.0.2.43]:1\"", "192.0.2.43"),
+            ("for=192.0.2.43, , for=10.0.0.8,", "192.0.2.43"),
+        ] {
+            let found = client("127.0.0.1", &[("forwarded", value)]);
+            assert_eq!(found, ip(expected), "{value}");
+        }
+        for (value, expected) in [
+            ("2.2.2.2, , 10.0.0.8", "2.2.2.2"),
+            ("2.2.2.2,", "2.2.2.2"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("[fe80::1%3]:80", "fe80::1"),
+            ("[::ffff:2.2.2.2]:80", "2.2.2.2"),
+        ] {
+            let found = client("127.0.0.1", &[("x-forwarded-for", value)]);
+            assert_eq!(found, ip(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn two_lines_of_a_header_are_one_list() {
+        for name in ["x-forwarded-for", "forwarded"] {
+            let lines = match name {
+                "forwarded" => [(name, "for=6.6.6.6, for=2.2.2.2"), (name, "for=10.0.0.8")],
+                _ => [(name, "6.6.6.6, 2.2.2.2"), (name, "10.0.0.8")],
+            };
+            assert_eq!(client("127.0.0.1", &lines), ip("2.2.2.2"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_network_of_mapped_addresses_is_the_ipv4_network() {
+        for network in ["::ffff:10.0.0.0/104", "::ffff:10.1.2.3/128", "10.1.2.3/32"] {
+            assert!(trusted(&[network]).contains(ip("10.1.2.3")), "{network}");
+        }
+        assert!(!trusted(&["::ffff:10.0.0.0/104"]).contains(ip("11.0.0.1")));
+        assert!(!trusted(&["::/0"]).contains(ip("11.0.0.1")), "IPv6 only");
+    }
+
+    #[test]
     fn what_cannot_be_read_counts_under_the_last_trusted_proxy_and_is_never_exempt() {
         for value in [
             "rubbish",
@@ -273,6 +358,10 @@ mod tests {
             "2.2.2.2:x",
             "_hidden",
             "1.2.3.4:99999",
+            "1.2.3.4:",
+            "[2001:db8::1]x",
+            "[1.2.3.4]",
+            "2001:db8::1:_p x",
         ] {
             let list = [("x-forwarded-for", value)];
             assert_eq!(client("10.0.0.9", &list), ip("10.0.0.9"), "{value}");
@@ -282,6 +371,8 @@ mod tests {
         assert_eq!(client("127.0.0.1", &behind_two), ip("10.0.0.8"));
         for value in [
             "for=unknown",
+            "for=\"unknown:1\"",
+            "for=\"_gazonk:_p\"",
             "proto=https",
             "for=1.2.3.4;for=2.2.2.2",
             "for=\"1.2.3.4",
@@ -329,7 +420,13 @@ mod tests {
             assert_eq!(found, ip("2.2.2.2"), "{nobody}");
         }
         // A proxy that keeps its clients secret in one header did not write the other.
-        for hidden in ["for=unknown", "For=\"_hidden\"", "for=x, for=_hidden"] {
+        for hidden in [
+            "for=unknown",
+            "For=\"_hidden\"",
+            "for=x, for=_hidden",
+            "for=\"unknown:80\"",
+            "for=\"_hidden:_p\"",
+        ] {
             let found = client("10.0.0.9", &both(hidden));
             assert_eq!(found, ip("10.0.0.9"), "{hidden}");
         }
