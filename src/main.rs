@@ -3,7 +3,7 @@
 use clap::Parser;
 use noom::server::{
     commands::{self, Cli},
-    config::{Config, Flags},
+    config::{Config, Flags, unknown_variables},
     error::ServeError,
     priority, serve, telemetry,
 };
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
 fn run(flags: &Flags) -> Result<(), ServeError> {
     let config = Config::load(flags)?;
     telemetry::init(&config);
+    warn_of_unknown_variables();
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pages = Builder::new_multi_thread()
@@ -52,4 +53,17 @@ fn run(flags: &Flags) -> Result<(), ServeError> {
     runtime.shutdown_background();
     pages.shutdown_background();
     served
+}
+
+/// A variable that is misspelt sets nothing: the operator is told, with the one they may mean.
+fn warn_of_unknown_variables() {
+    for unknown in unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
+        let name = unknown.name;
+        match unknown.nearest {
+            Some(nearest) => {
+                tracing::warn!("{name} is no setting and changes nothing; did you mean {nearest}?");
+            }
+            None => tracing::warn!("{name} is no setting and changes nothing"),
+        }
+    }
 }

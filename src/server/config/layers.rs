@@ -3,6 +3,7 @@
 use super::{
     Flags,
     retention::{self, RoomKeep},
+    spelling,
 };
 use crate::protocol::RoomName;
 use std::{collections::BTreeMap, path::Path};
@@ -21,10 +22,12 @@ pub enum ConfigError {
         accepted: String,
     },
     /// The file has a key that is no setting.
-    #[error("--config: unknown setting \"{key}\"; accepted are {accepted}")]
+    #[error("--config: unknown setting \"{key}\"; {nearest}accepted are {accepted}")]
     UnknownKey {
         /// The key.
         key: String,
+        /// The setting it may mean, as a question; empty where it is like none.
+        nearest: String,
         /// Every setting.
         accepted: String,
     },
@@ -37,6 +40,25 @@ pub enum ConfigError {
         reason: String,
     },
 }
+
+impl ConfigError {
+    /// The refusal of a key, which is spelled `plain` where the layout of names is set aside.
+    pub(super) fn unknown_key(key: &str, plain: &str, known: &[&str]) -> Self {
+        let nearest = spelling::nearest(plain, known.iter().copied());
+        Self::UnknownKey {
+            key: key
+                .chars()
+                .map(|letter| if letter.is_control() { '?' } else { letter })
+                .take(MAX_KEY)
+                .collect(),
+            nearest: nearest.map_or_else(String::new, |name| format!("did you mean \"{name}\"? ")),
+            accepted: known.join(", "),
+        }
+    }
+}
+
+/// Most characters of a wrong key in its refusal.
+const MAX_KEY: usize = 100;
 
 /// The TOML file.
 #[derive(Debug, Clone, Default)]
@@ -87,8 +109,9 @@ impl FileLayer {
             } else if names.contains(&key.as_str()) {
                 layer.settings.insert(key, text_of(&value));
             } else {
-                let accepted = format!("{}, rooms", names.join(", "));
-                return Err(ConfigError::UnknownKey { key, accepted });
+                let known = [&names[..], &["rooms"]].concat();
+                let plain = key.replace('_', "-");
+                return Err(ConfigError::unknown_key(&key, &plain, &known));
             }
         }
         Ok(layer)
@@ -139,7 +162,7 @@ impl Layers {
     /// as none: that is how compose files leave a setting out.
     pub fn new(flags: &Flags, env: &dyn Fn(&str) -> Option<String>, file: &FileLayer) -> Self {
         let found = flags.settings().into_iter().filter_map(|(name, flag)| {
-            let variable = format!("NOOM_{}", name.to_uppercase().replace('-', "_"));
+            let variable = spelling::variable(name);
             let of = |origin: String, value: String| Found { origin, value };
             let flag = flag.map(|value| of(format!("--{name}"), value.clone()));
             let env = || env(&variable).filter(|value| !value.trim().is_empty());

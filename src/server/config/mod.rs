@@ -8,6 +8,7 @@ mod flags;
 mod ice;
 mod layers;
 mod retention;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -15,6 +16,7 @@ mod values;
 pub use flags::Flags;
 pub use layers::{ConfigError, FileLayer};
 pub use retention::{Keep, Retention};
+pub use spelling::{UnknownVariable, unknown_variables};
 pub use values::{LogFormat, PublicUrl};
 
 use crate::{

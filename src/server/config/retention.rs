@@ -109,12 +109,10 @@ fn room_keep(name: &str, value: &toml::Value) -> Result<RoomKeep, ConfigError> {
             "keep-messages" => {
                 keep.messages = Some(number(&place, value, MAX_MESSAGES, MESSAGES)?);
             }
-            _ => {
-                let accepted = "keep_days, keep_messages".to_owned();
-                return Err(ConfigError::UnknownKey {
-                    key: place,
-                    accepted,
-                });
+            plain => {
+                let known = ["keep_days", "keep_messages"];
+                let plain = plain.replace('-', "_");
+                return Err(ConfigError::unknown_key(&place, &plain, &known));
             }
         }
     }

@@ -303,6 +303,12 @@ fn help_and_refusals_name_every_kind_of_address_rate_with_its_default() {
 }
 
 #[test]
+fn an_unknown_flag_is_refused_with_the_nearest_one() {
+    let refusal = Flags::try_parse_from(["noom", "--lisen", "[::1]:80"]).expect_err("refused");
+    assert!(refusal.to_string().contains("'--listen'"), "{refusal}");
+}
+
+#[test]
 fn help_says_that_polls_count_as_sockets_of_an_address() {
     let help = Flags::command().render_long_help().to_string();
     let (_, help) = help.split_once("--sockets-per-address").expect("named");

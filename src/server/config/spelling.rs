@@ -1,0 +1,145 @@
+//! Names that are no setting, and which setting each may mean.
+
+use super::Flags;
+use std::ffi::OsString;
+
+/// How variables of the settings begin.
+const PREFIX: &str = "NOOM_";
+/// Variables that are no settings: the file of settings, and what `make`, `scripts/` and the
+/// tests of the browser read.
+const OTHERS: [&str; 5] = [
+    "NOOM_CONFIG",
+    "NOOM_AIORTC",
+    "NOOM_BIN",
+    "NOOM_TEST_LOG",
+    "NOOM_TOOLS",
+];
+/// Unknown variables that are named. 16: an environment is not written by strangers, but may be
+/// long.
+const NAMED: usize = 16;
+/// Most characters of a name in a log line.
+const SHOWN: usize = 64;
+
+/// A variable that looks like a setting and is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownVariable {
+    /// Its name, cut to what a line holds.
+    pub name: String,
+    /// The variable it may mean.
+    pub nearest: Option<String>,
+}
+
+/// The variable of a setting.
+pub(super) fn variable(setting: &str) -> String {
+    format!("{PREFIX}{}", setting.to_uppercase().replace('-', "_"))
+}
+
+/// The variables among these that begin like a setting's and are none, [`NAMED`] at most.
+pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<UnknownVariable> {
+    let settings = Flags::default().settings().map(|(name, _)| variable(name));
+    let known = |name: &str| OTHERS.contains(&name) || settings.iter().any(|known| known == name);
+    let names = present.map(|name| name.to_string_lossy().into_owned());
+    let unknown = names.filter(|name| name.to_uppercase().starts_with(PREFIX) && !known(name));
+    let unknown = unknown.map(|name| UnknownVariable {
+        nearest: nearest(&name.to_uppercase(), settings.iter().map(String::as_str))
+            .map(str::to_owned),
+        name: name
+            .chars()
+            .take(SHOWN)
+            .map(|letter| {
+                if letter.is_ascii_graphic() {
+                    letter
+                } else {
+                    '?'
+                }
+            })
+            .collect(),
+    });
+    unknown.take(NAMED).collect()
+}
+
+/// The known name that a wrong one may mean: the one with the fewest letters changed, where
+/// that is a third of its letters at most.
+pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if wrong.len() > SHOWN {
+        return None;
+    }
+    let own = |name: &str| name.trim_start_matches(PREFIX).to_owned();
+    let wrong = own(wrong);
+    let distance = |name: &str| strsim::damerau_levenshtein(&wrong, &own(name));
+    let (best, changed) = known
+        .map(|name| (name, distance(name)))
+        .min_by_key(|(_, changed)| *changed)?;
+    (changed * 3 <= own(best).len()).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn unknown(names: &[&str]) -> Vec<(String, Option<String>)> {
+        let found = unknown_variables(names.iter().map(OsString::from));
+        found.into_iter().map(|v| (v.name, v.nearest)).collect()
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_named_with_the_nearest_setting() {
+        for (wrong, meant) in [
+            ("NOOM_LISTN", "NOOM_LISTEN"),
+            ("NOOM_LISTEN_", "NOOM_LISTEN"),
+            ("NOOM_DATADIR", "NOOM_DATA_DIR"),
+            ("NOOM_P2PMAX", "NOOM_P2P_MAX"),
+            ("NOOM_TRUSTED_PROXY", "NOOM_TRUSTED_PROXIES"),
+            ("NOOM_PUBLIC_URI", "NOOM_PUBLIC_URL"),
+            ("noom_listen", "NOOM_LISTEN"),
+        ] {
+            let expected = (wrong.to_owned(), Some(meant.to_owned()));
+            assert_eq!(unknown(&[wrong]), [expected]);
+        }
+        assert_eq!(unknown(&["NOOM_TEA"]), [("NOOM_TEA".to_owned(), None)]);
+    }
+
+    #[test]
+    fn settings_and_variables_of_others_are_passed_over() {
+        let settings = Flags::default().settings().map(|(name, _)| variable(name));
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        assert_eq!(unknown(&settings), []);
+        assert_eq!(unknown(&["NOOM_CONFIG", "PATH", "NOOMX", "MY_NOOM_X"]), []);
+    }
+
+    #[test]
+    fn an_environment_of_any_size_and_content_names_a_few_in_one_line_each() {
+        let long = format!("NOOM_{}", "X\n".repeat(5000));
+        let many = vec![long.as_str(); 1000];
+        let found = unknown(&many);
+        assert_eq!(found.len(), NAMED);
+        assert_eq!(found[0].0.len(), SHOWN);
+        assert!(!found[0].0.contains('\n'));
+    }
+
+    #[test]
+    fn no_variable_that_our_own_scripts_and_tests_read_is_unknown() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut files = vec![root.join("Makefile")];
+        for folder in [
+            "scripts",
+            "end2end/tests",
+            "end2end/support",
+            "end2end/measure",
+        ] {
+            let entries = std::fs::read_dir(root.join(folder)).expect("a folder");
+            files.extend(entries.map(|entry| entry.expect("readable").path()));
+        }
+        let mut read = 0;
+        for file in files.iter().filter(|file| file.is_file()) {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            for word in words.filter(|word| word.starts_with(PREFIX) && *word != PREFIX) {
+                read += 1;
+                assert_eq!(unknown(&[word]), [], "{}", file.display());
+            }
+        }
+        assert!(read > 5, "the files are read");
+    }
+}
