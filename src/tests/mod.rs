@@ -22,6 +22,7 @@ mod lines;
 mod listener;
 mod media;
 mod metrics;
+mod networks;
 mod poll;
 mod poller;
 mod prejoin;

@@ -17,6 +17,7 @@ mod connection;
 mod health;
 mod host;
 mod metrics;
+mod options;
 mod origin;
 mod pages;
 mod poll;

@@ -3,7 +3,7 @@
 use super::{
     assets, client, health,
     host::{self, OurNames},
-    metrics, origin, pages, poll, refusal, security, ws,
+    metrics, options, origin, pages, poll, refusal, security, ws,
 };
 use crate::{
     app::{App, shell},
@@ -67,6 +67,7 @@ fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContex
     router
         .layer(from_fn_with_state(context.clone(), refusal::whole_body))
         .layer(from_fn(forms_only))
+        .layer(from_fn(options::answer))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(context.clone(), origin::guard))
