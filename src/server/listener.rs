@@ -16,7 +16,7 @@ use super::{
     metrics,
     net::{
         BoundedWrites, Permit, PermitError, PermitLimits, Permits, RareWarning, TrustedProxies,
-        warning,
+        sockets, warning,
     },
 };
 use axum::{
@@ -30,6 +30,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     collections::VecDeque,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
     time::Duration,
@@ -58,6 +59,53 @@ pub(super) struct ConnectionLimits {
     pub proxies: TrustedProxies,
 }
 
+/// The sockets that serve one address: loopback, and every address, are one of each family.
+pub(super) struct Listeners {
+    /// The address that was asked for.
+    pub first: TcpListener,
+    /// Its counterpart in the other family.
+    second: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds an address, and its counterpart where that is free. `setting` is named in the log
+    /// where it is not.
+    ///
+    /// # Errors
+    /// The address itself cannot be had.
+    pub fn bind(setting: &'static str, address: SocketAddr) -> io::Result<Self> {
+        let (first, second) = sockets::tcp_pair(setting, address)?;
+        Ok(Self {
+            first: TcpListener::from_std(first)?,
+            second: second.map(TcpListener::from_std).transpose()?,
+        })
+    }
+
+    /// Where they listen.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let all = std::iter::once(&self.first).chain(&self.second);
+        all.map(TcpListener::local_addr).collect()
+    }
+
+    /// The next connection of either.
+    ///
+    /// # Cancel safety
+    /// No connection is lost when dropped.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = match &self.second {
+            None => self.first.accept().await?,
+            Some(second) => tokio::select! {
+                accepted = self.first.accept() => accepted?,
+                accepted = second.accept() => accepted?,
+            },
+        };
+        Ok((stream, sockets::canonical(peer)))
+    }
+}
+
 /// What every connection needs.
 #[derive(Clone)]
 struct Serving {
@@ -82,7 +130,7 @@ enum Place {
 
 /// Accepts and serves until `stopping` says so, then waits for what is under way.
 pub(super) async fn listen(
-    listener: TcpListener,
+    listeners: Listeners,
     router: Router,
     timing: Timing,
     limits: ConnectionLimits,
@@ -97,23 +145,23 @@ pub(super) async fn listen(
         alive,
     };
     tokio::select! {
-        never = accept_all(&listener, serving, limits) => match never {},
+        never = accept_all(&listeners, serving, limits) => match never {},
         _ = stop.wait_for(|stop| *stop) => {}
     }
-    drop(listener);
+    drop(listeners);
     let _ = all_gone.recv().await;
 }
 
 /// Accepts and serves for ever.
 async fn accept_all(
-    listener: &TcpListener,
+    listeners: &Listeners,
     serving: Serving,
     limits: ConnectionLimits,
 ) -> std::convert::Infallible {
     let permits = Permits::new(limits.permits);
     let mut reserve = Reserve::new(limits.reserved);
     loop {
-        let (stream, peer) = accept(listener).await;
+        let (stream, peer) = accept(listeners).await;
         // An address without a limit of its own is bounded by the total.
         let counted = match limits.proxies.contains(peer.ip()) {
             true => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -192,10 +240,10 @@ impl Reserve {
 }
 
 /// The next connection. One that broke while it waited is passed over.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listeners: &Listeners) -> (TcpStream, SocketAddr) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     loop {
-        match listener.accept().await {
+        match listeners.accept().await {
             Ok(accepted) => return accepted,
             Err(error)
                 if matches!(

@@ -4,15 +4,19 @@
 //! * [`commands`] what the binary does besides serving.
 //! * [`context`] the state every handler and page can reach.
 //! * [`http`] the routes, the socket, the files, the rules for every request.
-//! * [`net`] the limits per network address.
+//! * [`net`] the sockets of both address families, and the limits per network address.
+//! * [`addresses`] by which people reach media and TURN here.
 //! * [`rooms`] who is where and what is said; the thinking is pure.
 //! * [`store`] what lasts; [`disk`] how much space is left for it.
 //! * [`sfu`] passes media on where a call does not run browser to browser.
+//! * `certificate` reads TLS files, and again when they change.
 //! * [`turn`] relays for whoever cannot be reached otherwise; `relays` puts it together with the rest.
 //! * [`retention`] forgets what is old, where the operator wants that; [`clock`] tells it when.
 //! * `load` how busy it is; [`priority`] which threads wait for which. `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
+pub mod addresses;
+mod certificate;
 pub mod clock;
 pub mod commands;
 pub mod config;

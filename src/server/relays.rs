@@ -2,6 +2,8 @@
 //! relay, and what is relayed to the SFU stays inside the process.
 
 use super::{
+    addresses::Advertised,
+    certificate::{Certificate, CertificateFiles},
     config::Config,
     error::ServeError,
     metrics::describe,
@@ -16,11 +18,6 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
-use tokio_rustls::rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
-
 /// The realm of the credentials; short, because each answer to a stranger holds it.
 const REALM: &str = "noom";
 
@@ -29,83 +26,115 @@ const REALM: &str = "noom";
 pub struct TurnTls {
     /// Where it is served.
     pub listen: SocketAddr,
-    /// The certificate and what leads to its root, as PEM.
-    pub certificate: std::path::PathBuf,
-    /// Its key, as PEM.
-    pub key: std::path::PathBuf,
+    /// The certificate and its key.
+    pub files: CertificateFiles,
 }
+
+/// Addresses that TURN is offered at. 4: each is two URLs, and a browser makes an allocation by
+/// every URL on each of its networks.
+const OFFERED: usize = 4;
 
 /// The relay of this server.
-struct Embedded {
+pub struct Embedded {
     /// The server.
     turn: Turn,
-    /// What browsers are told, without credentials.
-    urls: Vec<String>,
+    /// Whether the operator named the addresses; those are offered whatever is bound, since a
+    /// NAT may lie in between.
+    named: bool,
+    /// The host that the certificate of TURN over TLS is for.
+    host: Option<String>,
+    /// The certificate of TURN over TLS.
+    certificate: Option<Arc<Certificate>>,
 }
 
-/// Starts the TURN server the settings ask for; none where they say off.
+/// Starts the TURN server the settings ask for, on a machine of these addresses; none where
+/// they say off.
 ///
 /// # Errors
 /// A port is taken, or a certificate cannot be read: the operator mends the setting named.
-pub async fn start(config: &Config, sfu: &Sfu) -> Result<Option<Arc<dyn Relays>>, ServeError> {
+pub async fn start(
+    config: &Config,
+    sfu: &Sfu,
+    addresses: &[Advertised],
+) -> Result<Option<Arc<Embedded>>, ServeError> {
     let Some(listen) = config.turn_listen else {
         return Ok(None);
     };
-    let mut external: Vec<IpAddr> = sfu.candidates().map(|address| address.ip()).collect();
-    external.dedup();
-    let tls = config.turn_tls.as_ref().map(read_tls).transpose()?;
+    let tls = config.turn_tls.as_ref();
+    let certificate = tls.map(|tls| Certificate::read(&tls.files)).transpose()?;
+    let certificate = certificate.map(Arc::new);
+    let offered = tls.map(|tls| tls.listen).zip(certificate.as_ref());
     let options = TurnOptions {
         listen,
-        tls,
-        external: external.clone(),
+        tls: offered.map(|(listen, certificate)| (listen, certificate.server_config())),
+        external: ips(addresses),
         realm: REALM.to_owned(),
         limits: TurnLimits::default(),
     };
     let turn = Turn::start(options, Arc::new(Port(sfu.clone()))).await?;
     sfu.set_relay(Arc::new(turn.relay()));
-    let host = config.public_url.as_ref().map(|url| url.host().to_owned());
-    let urls = urls(&external, &turn, host.as_deref());
-    Ok(Some(Arc::new(Embedded { turn, urls })))
+    Ok(Some(Arc::new(Embedded {
+        turn,
+        named: !config.media_ip.is_empty(),
+        host: config.public_url.as_ref().map(|url| url.host().to_owned()),
+        certificate,
+    })))
 }
 
-/// What browsers are told: each address by UDP and TCP, and TLS by the name it is for.
-fn urls(external: &[IpAddr], turn: &Turn, host: Option<&str>) -> Vec<String> {
-    let port = turn.address().port();
-    let mut urls = Vec::new();
-    let four = external.iter().find(|ip| ip.is_ipv4());
-    let six = external.iter().find(|ip| ip.is_ipv6());
-    for ip in [four, six].into_iter().flatten() {
-        let address = SocketAddr::new(*ip, port);
-        urls.push(format!("turn:{address}?transport=udp"));
-        urls.push(format!("turn:{address}?transport=tcp"));
-    }
-    if let (Some(tls), Some(host)) = (turn.tls_address(), host) {
-        urls.push(format!("turns:{host}:{}?transport=tcp", tls.port()));
-    }
-    urls
-}
-
-/// Reads the certificate.
-fn read_tls(tls: &TurnTls) -> Result<(SocketAddr, Arc<ServerConfig>), ServeError> {
-    let wrong = |setting: &'static str, file: &std::path::Path, error: String| {
-        let file = file.display().to_string();
-        ServeError::Certificate {
-            setting,
-            file,
-            error,
+/// The IP addresses of a list, each once.
+fn ips(addresses: &[Advertised]) -> Vec<IpAddr> {
+    let mut ips: Vec<IpAddr> = Vec::new();
+    for advertised in addresses {
+        if !ips.contains(&advertised.ip) {
+            ips.push(advertised.ip);
         }
+    }
+    ips
+}
+
+impl Embedded {
+    /// The machine has these addresses from now on.
+    pub fn advertise(&self, addresses: &[Advertised]) {
+        self.turn.set_external(ips(addresses));
+    }
+
+    /// The certificate of TURN over TLS, where there is one.
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.certificate.as_ref()
+    }
+
+    /// What browsers are told: each address by UDP and TCP, and TLS by the name it is for.
+    fn urls(&self) -> Vec<String> {
+        let mut offered = self.turn.external();
+        if !self.named {
+            offered = self.turn.reachable(&offered);
+        }
+        let port = self.turn.address().port();
+        let mut urls = Vec::new();
+        for ip in first_of_both(&offered) {
+            let address = SocketAddr::new(ip, port);
+            urls.push(format!("turn:{address}?transport=udp"));
+            urls.push(format!("turn:{address}?transport=tcp"));
+        }
+        if let (Some(tls), Some(host)) = (self.turn.tls_address(), &self.host) {
+            urls.push(format!("turns:{host}:{}?transport=tcp", tls.port()));
+        }
+        urls
+    }
+}
+
+/// The first [`OFFERED`] addresses, and the first of each family among them.
+fn first_of_both(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let (mut first, rest) = {
+        let (first, rest) = addresses.split_at(addresses.len().min(OFFERED));
+        (first.to_vec(), rest)
     };
-    let chain = CertificateDer::pem_file_iter(&tls.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| wrong("--turn-tls-cert", &tls.certificate, e.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
-        .map_err(|e| wrong("--turn-tls-key", &tls.key, e.to_string()))?;
-    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|e| wrong("--turn-tls-cert", &tls.certificate, e.to_string()))?;
-    Ok((tls.listen, Arc::new(config)))
+    let other = |ip: &&IpAddr| first.iter().all(|known| known.is_ipv4() != ip.is_ipv4());
+    if let Some(other) = rest.iter().find(other).copied() {
+        first.pop();
+        first.push(other);
+    }
+    first
 }
 
 /// A room's name in a user name: those have colons between their parts.
@@ -121,7 +150,7 @@ impl Relays for Embedded {
     fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer> {
         let credentials = self.turn.credentials(id.as_str(), &room_tag(room));
         let servers = credentials.map(|credentials| IceServer {
-            urls: self.urls.clone(),
+            urls: self.urls(),
             username: Some(credentials.username),
             credential: Some(credentials.password),
         });
@@ -189,7 +218,7 @@ struct Port(Sfu);
 
 impl MediaPort for Port {
     fn owns(&self, address: SocketAddr) -> bool {
-        self.0.candidates().any(|candidate| candidate == address)
+        self.0.owns(address)
     }
 
     fn deliver(&self, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
@@ -204,5 +233,102 @@ impl RelayPath for Relay {
 
     fn send(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> bool {
         Self::send(self, from, to, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::config::{FileLayer, Flags};
+    use clap::Parser;
+
+    fn at(ips: &[&str]) -> Vec<Advertised> {
+        let parsed = ips.iter().map(|ip| ip.parse().expect("an address"));
+        parsed.map(Advertised::at).collect()
+    }
+
+    /// A relay with these settings on a machine of these addresses.
+    async fn relay(flags: &[&str], addresses: &[&str]) -> Arc<Embedded> {
+        let own = [
+            "noom",
+            "--media-listen",
+            "127.0.0.1:0",
+            "--media-threads",
+            "1",
+        ];
+        let words = own.iter().chain(flags).map(|word| (*word).to_owned());
+        let flags = Flags::try_parse_from(words).expect("flags");
+        let config = Config::resolve(&flags, &|_| None, &FileLayer::default()).expect("config");
+        let sfu = Sfu::start(&crate::server::sfu::SfuOptions {
+            listen: config.media_listen,
+            shards: 1,
+        });
+        let started = start(&config, &sfu.expect("starts"), &at(addresses)).await;
+        started.expect("starts").expect("is on")
+    }
+
+    /// The addresses that are offered, in order.
+    fn offered(relay: &Embedded) -> Vec<String> {
+        let urls = relay.urls();
+        let udp = urls
+            .iter()
+            .filter_map(|url| url.strip_suffix("?transport=udp"));
+        let hosts = udp.filter_map(|url| Some(url.strip_prefix("turn:")?.rsplit_once(':')?.0));
+        hosts.map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn turn_is_offered_at_every_usable_address_by_udp_and_tcp_the_best_first() {
+        let machine = ["192.168.1.5", "172.17.0.1"];
+        let relay = relay(&["--turn-listen", "0.0.0.0:0"], &machine).await;
+        assert_eq!(offered(&relay), machine);
+        let port = relay.turn.address().port();
+        let by_tcp = format!("turn:192.168.1.5:{port}?transport=tcp");
+        assert!(relay.urls().contains(&by_tcp), "{:?}", relay.urls());
+    }
+
+    #[tokio::test]
+    async fn of_many_addresses_the_first_four_are_offered_with_one_of_each_family() {
+        let machine = [
+            "2001:db8::1",
+            "2001:db8::2",
+            "2001:db8::3",
+            "2001:db8::4",
+            "192.0.2.1",
+        ];
+        let relay = relay(
+            &["--turn-listen", "0.0.0.0:0", "--media-ip", "192.0.2.1"],
+            &machine,
+        );
+        let expected = [
+            "[2001:db8::1]",
+            "[2001:db8::2]",
+            "[2001:db8::3]",
+            "192.0.2.1",
+        ];
+        assert_eq!(offered(&*relay.await), expected);
+    }
+
+    #[tokio::test]
+    async fn turn_on_one_address_is_offered_there_and_behind_a_nat_at_the_named_one() {
+        let listen = ["--turn-listen", "127.0.0.1:0"];
+        let machine = ["172.17.0.1", "127.0.0.1"];
+        assert_eq!(offered(&*relay(&listen, &machine).await), ["127.0.0.1"]);
+        let behind = [&listen[..], &["--media-ip", "203.0.113.7"]].concat();
+        assert_eq!(
+            offered(&*relay(&behind, &["203.0.113.7"]).await),
+            ["203.0.113.7"]
+        );
+    }
+
+    #[tokio::test]
+    async fn who_asks_after_the_addresses_changed_is_told_the_new_ones() {
+        let relay = relay(&["--turn-listen", "0.0.0.0:0"], &["192.0.2.1"]).await;
+        let room = RoomName::parse("team").expect("valid");
+        let person = ParticipantId::parse("p_a").expect("valid");
+        let told = || relay.servers(&room, &person)[0].urls.join(" ");
+        assert!(told().contains("192.0.2.1"));
+        relay.advertise(&at(&["192.0.2.9"]));
+        assert!(told().contains("192.0.2.9") && !told().contains("192.0.2.1:"));
     }
 }

@@ -1,25 +1,28 @@
 //! The life of the process: open, listen, serve, stop.
 //!
+//! SIGHUP reloads certificates and addresses, which are looked at from time to time anyway.
 //! A stop is asked for once (SIGTERM, SIGINT) and takes less than 10 s even with stuck
 //! clients; asked for twice, it is at once. Order of a stop: no new connections, every
 //! socket is told 1012, the writer stores what is queued and folds its log in.
 
 use super::{
+    addresses::{self, AddressWatch, Advertised},
+    certificate,
     config::Config,
     context::AppContext,
     error::ServeError,
     http::{metrics_router, router},
     limits::{RESERVED_CONNECTIONS, STOP_WITHIN, Timing},
-    listener::{ConnectionLimits, listen},
+    listener::{ConnectionLimits, Listeners, listen},
     load,
     net::{PermitLimits, TrustedProxies},
-    relays, retention,
+    relays::{self, Embedded},
+    retention,
     sfu::{Sfu, SfuOptions},
     store::Store,
 };
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpListener,
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -35,11 +38,19 @@ const METRICS_CONNECTIONS: usize = 16;
 /// A server that listens and does not answer yet.
 pub struct Server {
     /// Where connections come in.
-    listener: TcpListener,
+    listeners: Listeners,
     /// Where the metrics are asked for, unless that is off.
-    metrics: Option<TcpListener>,
+    metrics: Option<Listeners>,
     /// The state.
     context: AppContext,
+    /// Looks for changes of this machine's addresses.
+    addresses: AddressWatch,
+    /// The addresses that are offered.
+    advertised: Vec<Advertised>,
+    /// The TURN server, unless that is off.
+    relay: Option<Arc<Embedded>>,
+    /// Counts how often it was asked to reload what can be reloaded.
+    reload: watch::Sender<u64>,
     /// Says that it stops.
     stop: watch::Sender<bool>,
 }
@@ -51,8 +62,10 @@ pub struct Server {
 pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
     let mut server = Server::bind(config, Timing::default()).await?;
     server.context = server.context.with(|shared| shared.pages = pages);
-    let address = server.address()?;
-    tracing::info!(%address, "Noom listens on http://{address}");
+    for address in server.listeners.addresses()? {
+        tracing::info!(%address, "Noom listens on http://{address}");
+    }
+    reload_on_hangup(server.reload.clone())?;
     if let Some(address) = server.metrics_address()? {
         tracing::info!(%address, "metrics are on http://{address}/metrics");
     }
@@ -72,28 +85,33 @@ impl Server {
             })?;
         let store = store.with_search_within(config.search_within);
         let address = config.listen;
-        let listener = TcpListener::bind(address)
-            .await
+        let listeners = Listeners::bind("--listen", address)
             .map_err(|error| ServeError::Listen { address, error })?;
-        let metrics = match config.metrics_listen {
-            Some(address) => Some(bind_metrics(address).await?),
-            None => None,
-        };
+        let metrics = config.metrics_listen.map(bind_metrics).transpose()?;
         let sfu = Sfu::start(&SfuOptions {
             listen: config.media_listen,
-            advertised: config.media_ip.clone(),
             shards: config.media_threads,
         })?;
-        let relays = relays::start(&config, &sfu).await?;
+        let mut addresses = AddressWatch::new(&config, sfu.families());
+        let advertised = addresses.look().await;
+        if advertised.is_empty() {
+            tracing::warn!("no address can be offered for media and TURN yet");
+        }
+        sfu.advertise(&advertised);
+        let relay = relays::start(&config, &sfu, &advertised).await?;
         let (stop, stopping) = watch::channel(false);
         let context = AppContext::new(config, store, sfu, timing, stopping);
-        if let Some(relays) = relays {
-            context.rooms.set_relays(relays);
+        if let Some(relay) = &relay {
+            context.rooms.set_relays(relay.clone());
         }
         Ok(Self {
-            listener,
+            listeners,
             metrics,
             context,
+            addresses,
+            advertised,
+            relay,
+            reload: watch::channel(0).0,
             stop,
         })
     }
@@ -103,7 +121,7 @@ impl Server {
     /// # Errors
     /// The operating system does not say.
     pub fn address(&self) -> Result<SocketAddr, ServeError> {
-        Ok(self.listener.local_addr()?)
+        Ok(self.listeners.first.local_addr()?)
     }
 
     /// Where it answers for its metrics; nothing where that is off.
@@ -111,7 +129,8 @@ impl Server {
     /// # Errors
     /// The operating system does not say.
     pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ServeError> {
-        let address = self.metrics.as_ref().map(TcpListener::local_addr);
+        let metrics = self.metrics.as_ref();
+        let address = metrics.map(|listeners| listeners.first.local_addr());
         Ok(address.transpose()?)
     }
 
@@ -129,11 +148,16 @@ impl Server {
         stopped: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
         let Self {
-            listener,
+            listeners,
             metrics,
             context,
+            addresses,
+            advertised,
+            relay,
+            reload,
             stop,
         } = self;
+        watch_changes(&context, addresses, advertised, relay, &reload);
         let mut stopping = stop.subscribe();
         tokio::spawn(retention::run(context.clone()));
         tokio::spawn(load::watch(stop.subscribe()));
@@ -142,7 +166,7 @@ impl Server {
             let _ = stop.send(true);
         });
         let serving = listen(
-            listener,
+            listeners,
             router(context.clone()),
             context.timing,
             connection_limits(&context.config),
@@ -166,10 +190,44 @@ impl Server {
     }
 }
 
+/// Looks for changes of addresses and certificates until `reload` is dropped.
+fn watch_changes(
+    context: &AppContext,
+    addresses: AddressWatch,
+    advertised: Vec<Advertised>,
+    relay: Option<Arc<Embedded>>,
+    reload: &watch::Sender<u64>,
+) {
+    if let Some(found) = relay.as_ref().and_then(|relay| relay.certificate()) {
+        tokio::spawn(certificate::watch(found.clone(), reload.subscribe()));
+    }
+    let sfu = context.sfu.clone();
+    let tell = move |addresses: &[Advertised]| {
+        sfu.advertise(addresses);
+        if let Some(relay) = &relay {
+            relay.advertise(addresses);
+        }
+    };
+    let reload = reload.subscribe();
+    tokio::spawn(addresses::watch(addresses, advertised, reload, tell));
+}
+
 /// Opens the listener for metrics.
-async fn bind_metrics(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let bound = TcpListener::bind(address).await;
+fn bind_metrics(address: SocketAddr) -> Result<Listeners, ServeError> {
+    let bound = Listeners::bind("--metrics-listen", address);
     bound.map_err(|error| ServeError::MetricsListen { address, error })
+}
+
+/// SIGHUP reloads certificates and addresses, and ends nothing.
+fn reload_on_hangup(reload: watch::Sender<u64>) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("SIGHUP: certificates and addresses are looked at again");
+            reload.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    });
+    Ok(())
 }
 
 /// How many connections people have.

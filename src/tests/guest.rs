@@ -100,9 +100,23 @@ impl Guest {
     }
 
     /// Whoever has joined enters the call with this leg and these codecs.
-    pub async fn enters_as(mut client: Client, leg: Leg, codecs: &[Codec]) -> Self {
+    pub async fn enters_as(client: Client, leg: Leg, codecs: &[Codec]) -> Self {
+        Self::enters_from("127.0.0.1:0", client, leg, codecs).await
+    }
+
+    /// Somebody who has joined, entered the call from this address, and is connected.
+    pub async fn connects_from(host: &str, app: &TestApp, room: &str, nickname: &str) -> Self {
+        let client = app.join(room, nickname).await;
+        let mut guest = Self::enters_from(host, client, 1, &[Codec::Vp8]).await;
+        guest.offers(1).await;
+        guest.until("connected", |guest| guest.connected).await;
+        guest
+    }
+
+    /// Whoever has joined enters the call from this address.
+    async fn enters_from(host: &str, mut client: Client, leg: Leg, codecs: &[Codec]) -> Self {
         client.enters_call(leg).await;
-        let udp = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
+        let udp = UdpSocket::bind(host).await.expect("binds");
         let has = |codec| codecs.contains(&codec);
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)

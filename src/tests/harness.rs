@@ -14,6 +14,7 @@ use crate::{
 use clap::Parser;
 use futures::{SinkExt, StreamExt};
 use std::{
+    io::Write,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -111,23 +112,20 @@ impl TestApp {
     async fn on(data: Arc<tempfile::TempDir>, timing: Timing, flags: Vec<String>) -> Self {
         let directory = data.path().display().to_string();
         let own = [
-            "noom",
-            "--listen",
-            "127.0.0.1:0",
-            "--data-dir",
-            &directory,
-            "--media-listen",
-            "127.0.0.1:0",
-            "--turn-listen",
-            "off",
+            ["--listen", "127.0.0.1:0"],
+            ["--data-dir", &directory],
+            ["--media-listen", "127.0.0.1:0"],
+            ["--turn-listen", "off"],
+            ["--metrics-listen", "127.0.0.1:0"],
         ];
-        // A test about metrics says for itself where they are.
-        let metrics = match flags.iter().any(|flag| flag == "--metrics-listen") {
-            true => &[][..],
-            false => &["--metrics-listen", "127.0.0.1:0"],
-        };
-        let own = own.iter().chain(metrics).map(|word| (*word).to_owned());
-        let words = own.chain(flags.clone());
+        // A test about one of these says it for itself.
+        let own = own
+            .iter()
+            .filter(|[name, _]| !flags.iter().any(|flag| flag == name));
+        let own = own.flatten().map(|word| (*word).to_owned());
+        let words = std::iter::once("noom".to_owned())
+            .chain(own)
+            .chain(flags.clone());
         let parsed = Flags::try_parse_from(words).expect("flags");
         let config = Config::resolve(&parsed, &|_| None, &FileLayer::default()).expect("config");
         let server = Server::bind(config, timing).await.expect("binds");
@@ -310,6 +308,11 @@ pub fn status(answer: &str) -> u16 {
         .nth(1)
         .and_then(|status| status.parse().ok());
     status.unwrap_or(0)
+}
+
+/// Says why a test does nothing on this machine.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// Waits until something holds that no event tells of.

@@ -526,7 +526,8 @@ async fn what_strangers_send_to_the_media_port_disturbs_nobody() {
         .context
         .sfu
         .candidates()
-        .next()
+        .first()
+        .copied()
         .expect("there is a port");
     let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
     for number in 0..2_000_u32 {
@@ -549,7 +550,8 @@ async fn a_handshake_from_an_address_that_proved_nothing_does_not_keep_the_real_
         .context
         .sfu
         .candidates()
-        .next()
+        .first()
+        .copied()
         .expect("there is a port");
     let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
     // The head of a DTLS 1.2 ClientHello record (RFC 6347 4.1) that offers nothing.

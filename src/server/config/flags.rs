@@ -48,10 +48,17 @@ pub struct Flags {
     /// [env: NOOM_MEDIA_LISTEN] [default: 0.0.0.0:7882]
     #[arg(long, value_name = "IP:PORT")]
     pub media_listen: Option<String>,
-    /// Addresses put into ICE candidates, comma separated: behind a NAT, the public one
-    /// [env: NOOM_MEDIA_IP] [default: those of this machine's interfaces]
-    #[arg(long, value_name = "IP,…")]
+    /// Addresses put into ICE candidates, comma separated, up to 8: behind a NAT, the public
+    /// one. A host name is looked up again each minute; a port, as in 203.0.113.7:40000, is the
+    /// outer one that a NAT maps to the first media port, and each further media thread takes
+    /// the next one [env: NOOM_MEDIA_IP] [default: those of this machine's interfaces]
+    #[arg(long, value_name = "IP|NAME[:PORT],…")]
     pub media_ip: Option<String>,
+    /// Interfaces whose addresses are offered for media and TURN, comma separated: names
+    /// (eth0, br-*), addresses and networks (10.0.0.0/8), a ! before those to leave out. Not
+    /// with --media-ip [env: NOOM_MEDIA_INTERFACES] [default: all, virtual ones last]
+    #[arg(long, value_name = "[!]NAME|NETWORK,…")]
+    pub media_interfaces: Option<String>,
     /// Threads that pass media on, 1 to 64; each has a port of its own
     /// [env: NOOM_MEDIA_THREADS] [default: one a core, less one]
     #[arg(long, value_name = "THREADS")]
@@ -156,7 +163,7 @@ pub struct Flags {
 
 impl Flags {
     /// Each setting's name and what the command line says of it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 33] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<&String>); 34] {
         [
             ("listen", self.listen.as_ref()),
             ("data-dir", self.data_dir.as_ref()),
@@ -167,6 +174,7 @@ impl Flags {
             ("call-capacity", self.call_capacity.as_ref()),
             ("media-listen", self.media_listen.as_ref()),
             ("media-ip", self.media_ip.as_ref()),
+            ("media-interfaces", self.media_interfaces.as_ref()),
             ("media-threads", self.media_threads.as_ref()),
             ("turn-listen", self.turn_listen.as_ref()),
             ("turn-tls-listen", self.turn_tls_listen.as_ref()),

@@ -139,6 +139,12 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The words of a list.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let words = self.value.split(',').map(str::trim);
+        words.filter(|word| !word.is_empty())
+    }
+
     /// Refuses the value.
     pub fn wrong(&self, accepted: &str) -> ConfigError {
         self.wrong_value(&self.value, accepted)

@@ -22,6 +22,7 @@ pub use values::{LogFormat, PublicUrl};
 use crate::{
     protocol::IceServer,
     server::{
+        addresses::{InterfaceFilter, MediaHost},
         net::{RequestRateLimits, TrustedProxies},
         relays::TurnTls,
         store::StoreOptions,
@@ -29,7 +30,7 @@ use crate::{
 };
 use layers::Layers;
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -55,7 +56,9 @@ pub struct Config {
     /// First media port, UDP and TCP.
     pub media_listen: SocketAddr,
     /// Addresses for ICE candidates; none where those of the interfaces are to be used.
-    pub media_ip: Vec<IpAddr>,
+    pub media_ip: Vec<MediaHost>,
+    /// Which interfaces' addresses are used, where `media_ip` names none.
+    pub media_interfaces: InterfaceFilter,
     /// Threads that pass media on.
     pub media_threads: usize,
     /// Where STUN and TURN are served; nothing when off.
@@ -135,7 +138,8 @@ impl Config {
                 "a number of people from 1 to 2000",
             )?,
             media_listen: layers.address("media-listen", ([0, 0, 0, 0], 7882).into())?,
-            media_ip: layers.addresses("media-ip")?,
+            media_ip: layers.media_ip()?,
+            media_interfaces: layers.media_interfaces()?,
             media_threads: layers.number(
                 "media-threads",
                 default_media_threads(),

@@ -72,7 +72,7 @@ fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 25] = [
+    let table: [Case; 28] = [
         (
             &[],
             &[("NOOM_HIDE_ADDRESSES", "yes")],
@@ -174,7 +174,25 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &[],
             &[],
             "p2p_max = 2",
-            ["--config", "\"p2p_max\"", "p2p-max"],
+            ["--config", "\"p2p_max\"", "did you mean \"p2p-max\"?"],
+        ),
+        (
+            &[],
+            &[],
+            "lisen = \"[::]:80\"",
+            ["--config", "\"lisen\"", "did you mean \"listen\"?"],
+        ),
+        (
+            &["--media-ip", "203.0.113.7,203.0.113.7:0"],
+            &[],
+            "",
+            ["--media-ip", "\"203.0.113.7:0\"", "host names"],
+        ),
+        (
+            &[],
+            &[],
+            "media-interfaces = [\"eth0\", \"!172.17.0.0/33\"]",
+            ["media-interfaces", "\"!172.17.0.0/33\"", "!docker0"],
         ),
         (
             &["--room-bytes", "1 GiB"],
@@ -278,7 +296,7 @@ fn help_names_every_setting_with_its_variable_and_default() {
             "{name}"
         );
     }
-    assert_eq!(help.matches("[default:").count(), 34);
+    assert_eq!(help.matches("[default:").count(), 35);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use super::{
 use crate::{
     protocol::IceServer,
     server::{
+        addresses::{InterfaceFilter, MAX_ADDRESSES, MAX_FILTER_WORDS, MediaHost},
+        certificate::CertificateFiles,
         http::Origin,
         net::{RequestRateLimits, TrustedProxies, request_rates::KINDS},
         relays::TurnTls,
@@ -131,20 +133,33 @@ impl Layers {
         found.value.trim().parse().map_err(|_| found.wrong(ADDRESS))
     }
 
-    /// A list of addresses.
-    pub fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ConfigError> {
-        let Some(found) = self.find(name) else {
+    /// The addresses by which browsers reach this machine.
+    pub fn media_ip(&self) -> Result<Vec<MediaHost>, ConfigError> {
+        let Some(found) = self.find("media-ip") else {
             return Ok(Vec::new());
         };
-        let words = found
-            .value
-            .split(',')
-            .map(str::trim)
-            .filter(|word| !word.is_empty());
-        let accepted = "IP addresses, comma separated";
-        words
-            .map(|word| word.parse().map_err(|_| found.wrong_value(word, accepted)))
-            .collect()
+        let accepted = format!(
+            "up to {MAX_ADDRESSES} IP addresses or host names, each with an outer port or \
+             without, comma separated, for example 203.0.113.7:40000"
+        );
+        let refused = |word| found.wrong_value(word, &accepted);
+        let hosts = found.words().enumerate().map(|(number, word)| {
+            let host = MediaHost::parse(word).filter(|_| number < MAX_ADDRESSES);
+            host.ok_or_else(|| refused(word))
+        });
+        hosts.collect()
+    }
+
+    /// The interfaces whose addresses are offered.
+    pub fn media_interfaces(&self) -> Result<InterfaceFilter, ConfigError> {
+        let Some(found) = self.find("media-interfaces") else {
+            return Ok(InterfaceFilter::default());
+        };
+        let accepted = format!(
+            "up to {MAX_FILTER_WORDS} interface names, addresses or networks, comma separated, \
+             a ! before those to leave out, for example eth0,!docker0,!172.17.0.0/16"
+        );
+        InterfaceFilter::parse(found.words()).map_err(|word| found.wrong_value(word, &accepted))
     }
 
     /// The proxies that are believed.
@@ -191,8 +206,10 @@ impl Layers {
         match (certificate, key) {
             (Some(certificate), Some(key)) => Ok(Some(TurnTls {
                 listen,
-                certificate: PathBuf::from(&certificate.value),
-                key: PathBuf::from(&key.value),
+                files: CertificateFiles {
+                    certificate: PathBuf::from(&certificate.value),
+                    key: PathBuf::from(&key.value),
+                },
             })),
             (None, None) => Ok(None),
             (Some(alone), None) => Err(alone.wrong("a certificate together with --turn-tls-key")),

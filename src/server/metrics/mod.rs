@@ -21,6 +21,8 @@ pub static HTTP_REFUSED: Counter = Counter::zero();
 pub static CONNECTIONS_REFUSED: Counter = Counter::zero();
 /// HTTP connections served from the reserve because all places were taken.
 pub static CONNECTIONS_RESERVED: Counter = Counter::zero();
+/// How often the addresses offered for media and TURN changed since the start.
+pub static ADDRESS_CHANGES: Counter = Counter::zero();
 /// Frames queued to clients: one a receiver.
 pub static FRAMES: Counter = Counter::zero();
 /// Clients closed with 4408 because they read too slowly.
@@ -118,6 +120,11 @@ pub fn write(text: &mut String) {
         text,
         "noom_http_connections_reserved_total",
         "HTTP connections served health and upgrades only, too many in all.",
+    );
+    ADDRESS_CHANGES.write(
+        text,
+        "noom_address_changes_total",
+        "Changes of the addresses offered for media and TURN.",
     );
     FRAMES.write(
         text,

@@ -1,10 +1,12 @@
-//! Limits per network address: how many at once, and how often.
+//! Network addresses: which are listened on, and the limits of each, how many at once and how
+//! often.
 //!
 //! * [`networks`] the networks an address counts under: an IPv4 address, an IPv6 /64, and
 //!   four times as loosely an IPv6 /48.
 //! * [`permits`] how many connections an address holds at once, and how many all hold.
 //! * [`rates`] how much an address may ask for over time, in tables of fixed size.
 //! * [`request_rates`] the rates of everything a client asks for, by kind.
+//! * [`sockets`] listeners for both address families.
 //! * [`client`] whose request it is, through trusted proxies.
 //! * [`bounded_writes`] streams whose readers have to take what is written.
 //! * [`warning`] log lines that strangers can cause.
@@ -18,6 +20,7 @@ pub mod networks;
 pub mod permits;
 pub mod rates;
 pub mod request_rates;
+pub mod sockets;
 pub mod warning;
 
 pub use bounded_writes::BoundedWrites;

@@ -41,7 +41,10 @@ impl Core {
             counts::DATAGRAMS_DROPPED.add(1);
             return;
         };
-        let way = self.way(&datagram);
+        let Some(peer) = self.peers.get(index) else {
+            return;
+        };
+        let way = way(&peer.candidates, &datagram);
         let (proto, source) = way.key();
         let Ok(receive) = Receive::new(proto, source, way.candidate, datagram.bytes) else {
             counts::DATAGRAMS_DROPPED.add(1);
@@ -120,24 +123,23 @@ impl Core {
         }
         self.demux.peer_at(datagram.proto, datagram.source)
     }
+}
 
-    /// The way a datagram came: to our candidate of this address, or behind a NAT to the
-    /// first of its family.
-    fn way(&self, datagram: &Incoming<'_>) -> Way {
-        let Incoming {
-            proto,
-            source,
-            local,
-            ..
-        } = *datagram;
-        let candidates = &self.terms.candidates;
-        let same = candidates.iter().find(|c| Some(c.ip()) == local);
-        let family = candidates.iter().find(|c| c.is_ipv4() == source.is_ipv4());
-        Way {
-            proto,
-            address: source,
-            local,
-            candidate: *same.or(family).or(candidates.first()).unwrap_or(&source),
-        }
+/// The way a datagram came: to our candidate of this address, or behind a NAT to the first of
+/// its family.
+fn way(candidates: &[SocketAddr], datagram: &Incoming<'_>) -> Way {
+    let Incoming {
+        proto,
+        source,
+        local,
+        ..
+    } = *datagram;
+    let same = candidates.iter().find(|c| Some(c.ip()) == local);
+    let family = candidates.iter().find(|c| c.is_ipv4() == source.is_ipv4());
+    Way {
+        proto,
+        address: source,
+        local,
+        candidate: *same.or(family).or(candidates.first()).unwrap_or(&source),
     }
 }

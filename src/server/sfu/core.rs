@@ -17,7 +17,7 @@ use crate::{protocol::MAX_WANTED, server::metrics::media as counts};
 use slab::Slab;
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     time::Instant,
 };
@@ -102,6 +102,17 @@ impl Core {
         }
         self.rooms.remove(&room);
         self.tick_distribution();
+    }
+
+    /// Browsers reach us by these addresses from now on. Connections that are there get them
+    /// beside their own: an ICE restart offers both, and finds the one that is left.
+    pub fn advertise(&mut self, candidates: Vec<SocketAddr>) {
+        let all: Vec<usize> = self.peers.iter().map(|(index, _)| index).collect();
+        for index in all {
+            self.peers[index].advertise(&candidates);
+            self.soil(index);
+        }
+        self.terms.candidates = candidates;
     }
 
     /// Does what a room says.

@@ -312,33 +312,117 @@ fn media_follows_a_peer_that_comes_from_another_address() {
     assert!(after.iter().all(|to| *to == browser.address), "{after:?}");
 }
 
+/// The first person's browser offers an ICE restart; what it is answered.
+fn restarts_ice(
+    browser: &mut Browser,
+    core: &mut Core,
+    events: &mut mpsc::Receiver<Event>,
+    n: u32,
+    now: Instant,
+) -> String {
+    let mut api = browser.rtc.sdp_api();
+    api.ice_restart(true);
+    let (offer, pending) = api.apply().expect("something to offer");
+    browser.pending = Some(pending);
+    let offer = Offer::new(MediaOffer {
+        connection: 1,
+        n,
+        sdp: offer.to_sdp_string(),
+        tracks: vec![],
+    });
+    let (peer, person) = (PeerKey(1), person());
+    let command = Command::Offer {
+        peer,
+        person,
+        offer,
+    };
+    core.command(RoomKey(1), command, now);
+    let answer = std::iter::from_fn(|| events.try_recv().ok()).find_map(|event| match event {
+        Event::Answer { sdp, .. } => Some(sdp),
+        _ => None,
+    });
+    answer.expect("an answer")
+}
+
+#[test]
+fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which_is_served() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    let new: SocketAddr = ([127, 0, 0, 7], 7882).into();
+    core.advertise(vec![new]);
+    core.settle(now);
+    for _ in 0..20 {
+        browser.passes(&mut core, &mut now);
+    }
+    assert!(browser.rtc.is_connected(), "the call goes on");
+    let answer = restarts_ice(&mut browser, &mut core, &mut events, 2, now);
+    let candidates: Vec<&str> = answer
+        .lines()
+        .filter(|line| line.starts_with("a=candidate:"))
+        .collect();
+    let names = |ip: &str| candidates.iter().any(|line| line.contains(ip));
+    assert!(names(" 127.0.0.7 7882 "), "{candidates:?}");
+    assert!(
+        names(" 127.0.0.1 7882 "),
+        "the one in use stays: {candidates:?}"
+    );
+    let pending = browser.pending.take().expect("offered");
+    let answer = str0m::change::SdpAnswer::from_sdp_string(&answer).expect("an answer");
+    let api = browser.rtc.sdp_api();
+    api.accept_answer(pending, answer).expect("accepts");
+    let mut answered_from = Vec::new();
+    for _ in 0..20 {
+        now += Duration::from_millis(10);
+        browser
+            .rtc
+            .handle_input(Input::Timeout(now))
+            .expect("goes on");
+        for bytes in browser.sends() {
+            let local = Some(new.ip());
+            core.receive(
+                Incoming {
+                    local,
+                    ..browser.datagram(&bytes)
+                },
+                now,
+            );
+            core.settle(now);
+        }
+        let sent = std::mem::take(core.outgoing());
+        answered_from.extend(sent.into_iter().map(|sent| sent.transmit.source));
+    }
+    assert!(answered_from.contains(&new), "{answered_from:?}");
+    // Who comes now is told the new one alone.
+    let mut other = Browser::enters(&mut core, &mut events, &mut now, PeerKey(2), numbered(2));
+    let _ = other.sends();
+    let (_, peer) = core
+        .peers
+        .iter()
+        .find(|(_, p)| p.key == PeerKey(2))
+        .expect("in");
+    assert_eq!(peer.candidates, [new]);
+}
+
+#[test]
+fn addresses_that_change_without_end_leave_a_connection_with_a_bounded_number() {
+    let (mut core, mut events, mut now) = core();
+    let _browser = Browser::inside(&mut core, &mut events, &mut now);
+    for number in 0..2000_u16 {
+        let [high, low] = number.to_be_bytes();
+        core.advertise(vec![([10, 0, high, low], 7882).into()]);
+        core.settle(now);
+    }
+    let (_, peer) = core.peers.iter().next().expect("still there");
+    assert!(peer.candidates.len() <= 24, "{}", peer.candidates.len());
+}
+
 #[test]
 fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
     let (mut core, mut events, mut now) = core();
     let mut browser = Browser::inside(&mut core, &mut events, &mut now);
     for n in 2..=40 {
-        let mut api = browser.rtc.sdp_api();
-        api.ice_restart(true);
-        let (offer, pending) = api.apply().expect("something to offer");
-        browser.pending = Some(pending);
-        let offer = Offer::new(MediaOffer {
-            connection: 1,
-            n,
-            sdp: offer.to_sdp_string(),
-            tracks: vec![],
-        });
-        let (peer, person) = (PeerKey(1), person());
-        let command = Command::Offer {
-            peer,
-            person,
-            offer,
-        };
-        core.command(RoomKey(1), command, now);
-        let answer = std::iter::from_fn(|| events.try_recv().ok()).find_map(|event| match event {
-            Event::Answer { sdp, .. } => Some(sdp),
-            _ => None,
-        });
-        browser.connects(&mut core, &answer.expect("an answer"), &mut now);
+        let answer = restarts_ice(&mut browser, &mut core, &mut events, n, now);
+        browser.connects(&mut core, &answer, &mut now);
     }
     let (index, peer) = core.peers.iter().next().expect("still there");
     assert_eq!(peer.ufrags.len(), 2);

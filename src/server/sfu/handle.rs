@@ -9,12 +9,13 @@ use super::{
     peer::Terms,
     shard::Shard,
 };
+use crate::server::{addresses::Advertised, net::sockets::Families};
 use mio::Waker;
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
         mpsc::{SyncSender, sync_channel},
     },
@@ -28,6 +29,8 @@ use tokio::sync::mpsc;
 const RELAYED: usize = 1024;
 /// Letters waiting for one shard; what has no place is refused.
 const LETTERS: usize = 4096;
+/// Former candidates that are known of one shard. 16: two changes of all of them.
+const FORMER: usize = 16;
 /// Events waiting for one room; what has no place is lost and counted.
 const EVENTS: usize = 1024;
 
@@ -37,9 +40,6 @@ pub struct SfuOptions {
     /// The first media port, UDP and TCP; each further shard takes the next one. With port
     /// 0 each takes any.
     pub listen: SocketAddr,
-    /// Addresses by which browsers reach this machine; none where the interfaces' are to
-    /// be used.
-    pub advertised: Vec<IpAddr>,
     /// Threads.
     pub shards: usize,
 }
@@ -89,6 +89,32 @@ struct Inner {
     rooms: AtomicU64,
 }
 
+/// Where browsers reach a shard, and did before.
+#[derive(Default)]
+struct Candidates {
+    /// Now.
+    current: Vec<SocketAddr>,
+    /// Before the addresses changed, the newest last; [`FORMER`] at most. Connections through
+    /// our own TURN server go on by them, since no packet of theirs leaves the process.
+    former: Vec<SocketAddr>,
+}
+
+impl Candidates {
+    /// Whether this is one of them.
+    fn contains(&self, address: SocketAddr) -> bool {
+        self.current.contains(&address) || self.former.contains(&address)
+    }
+
+    /// Others take their place.
+    fn replace(&mut self, current: Vec<SocketAddr>) {
+        let before = std::mem::replace(&mut self.current, current);
+        self.former.extend(before);
+        let Self { current, former } = self;
+        former.retain(|address| !current.contains(address));
+        former.drain(..former.len().saturating_sub(FORMER));
+    }
+}
+
 /// How a shard is reached.
 struct Handle {
     /// Its letters.
@@ -97,8 +123,12 @@ struct Handle {
     relayed: SyncSender<Relayed>,
     /// Tells it that there are some.
     waker: Waker,
-    /// Where browsers reach it.
-    candidates: Vec<SocketAddr>,
+    /// The port it has bound.
+    port: u16,
+    /// The address families its sockets serve.
+    families: Families,
+    /// Where browsers reach it. Held for a look or a change, never while anything is awaited.
+    candidates: RwLock<Candidates>,
     /// Rooms pinned to it.
     rooms: AtomicUsize,
     /// How busy it is, in thousandths.
@@ -128,10 +158,41 @@ impl Sfu {
         let _ = self.inner.relay.set(relay);
     }
 
+    /// The address families that every shard serves.
+    pub fn families(&self) -> Families {
+        let mut families = self.inner.shards.iter().map(|shard| shard.families);
+        let first = families.next().unwrap_or(Families::Both);
+        families.fold(
+            first,
+            |all, one| if all == Families::Both { one } else { all },
+        )
+    }
+
+    /// Browsers reach this machine by these addresses from now on: new connections get them as
+    /// candidates, and those there are with their next offer.
+    pub fn advertise(&self, addresses: &[Advertised]) {
+        for (number, shard) in (0..).zip(&self.inner.shards) {
+            let sockets = addresses.iter().map(|a| a.socket(number, shard.port));
+            let candidates: Vec<SocketAddr> = sockets.collect();
+            let known = shard.candidates.write();
+            let mut known = known.unwrap_or_else(PoisonError::into_inner);
+            known.replace(candidates.clone());
+            drop(known);
+            shard.post(Letter::Advertise { candidates });
+        }
+    }
+
+    /// Whether browsers reach the SFU by this address, or did before it changed.
+    pub fn owns(&self, address: SocketAddr) -> bool {
+        self.inner.shards.iter().any(|shard| shard.owns(address))
+    }
+
     /// Where browsers reach the SFU, one after the other of each shard.
-    pub fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+    #[cfg(test)]
+    pub fn candidates(&self) -> Vec<SocketAddr> {
         let shards = self.inner.shards.iter();
-        shards.flat_map(|shard| shard.candidates.iter().copied())
+        let candidates = shards.map(|shard| shard.candidates.read().expect("held").current.clone());
+        candidates.collect::<Vec<_>>().concat()
     }
 
     /// How busy each shard is, from 0 to 1.
@@ -166,7 +227,7 @@ impl Sfu {
     /// place.
     pub fn deliver(&self, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
         let mut shards = self.inner.shards.iter();
-        if let Some(shard) = shards.find(|shard| shard.candidates.contains(&local)) {
+        if let Some(shard) = shards.find(|shard| shard.owns(local)) {
             let relayed = Relayed {
                 source,
                 local,
@@ -187,6 +248,13 @@ impl Drop for Inner {
 }
 
 impl Handle {
+    /// Whether this is where browsers reach it, or did.
+    fn owns(&self, address: SocketAddr) -> bool {
+        let candidates = self.candidates.read();
+        let candidates = candidates.unwrap_or_else(PoisonError::into_inner);
+        candidates.contains(address)
+    }
+
     /// Sends a letter; false where the shard has no place for it, or is no more.
     fn post(&self, letter: Letter) -> bool {
         let posted = self.letters.try_send(letter).is_ok();
@@ -236,13 +304,11 @@ fn start(
     if address.port() != 0 {
         address.set_port(address.port().saturating_add(number as u16));
     }
-    let (udp, tcp, bound) =
-        Shard::bind(address).map_err(|error| SfuError::Listen { address, error })?;
-    let candidates = candidates(bound, &options.advertised);
+    let bound = Shard::bind(address).map_err(|error| SfuError::Listen { address, error })?;
     let crypto = from_feature_flags();
     let certificate = crypto.dtls_provider.generate_certificate();
     let terms = Terms {
-        candidates: candidates.clone(),
+        candidates: Vec::new(),
         certificate: certificate.ok_or(SfuError::Certificate)?,
     };
     let (letters, rooms) = sync_channel(LETTERS);
@@ -253,7 +319,14 @@ fn start(
     };
     let load = Arc::new(AtomicU32::new(0));
     let core = Core::new(terms, Instant::now());
-    let shard = Shard::new(core, udp, tcp, mail, relay.clone(), load.clone());
+    let shard = Shard::new(
+        core,
+        bound.udp,
+        bound.tcp,
+        mail,
+        relay.clone(),
+        load.clone(),
+    );
     let (shard, waker) = shard.map_err(SfuError::Thread)?;
     let name = format!("noom-media-{number}");
     let thread = thread::Builder::new().name(name);
@@ -264,35 +337,10 @@ fn start(
         letters,
         relayed,
         waker,
-        candidates,
+        port: bound.port,
+        families: bound.families,
+        candidates: RwLock::default(),
         rooms: AtomicUsize::new(0),
         load,
     })
-}
-
-/// Where browsers reach a port: at the addresses the operator named, at the one it is bound
-/// to, or at those of the interfaces.
-fn candidates(bound: SocketAddr, advertised: &[IpAddr]) -> Vec<SocketAddr> {
-    let port = bound.port();
-    let with_port = |ip: IpAddr| SocketAddr::new(ip, port);
-    if !advertised.is_empty() {
-        return advertised.iter().copied().map(with_port).collect();
-    }
-    if !bound.ip().is_unspecified() {
-        return vec![bound];
-    }
-    let found = if_addrs::get_if_addrs().unwrap_or_default();
-    let ours = |ip: &IpAddr| ip.is_ipv4() == bound.is_ipv4() && !is_link_local(*ip);
-    let all: Vec<IpAddr> = found.iter().map(|i| i.ip()).filter(ours).collect();
-    let outward: Vec<_> = all.iter().filter(|ip| !ip.is_loopback()).copied().collect();
-    let used = if outward.is_empty() { all } else { outward };
-    used.into_iter().take(8).map(with_port).collect()
-}
-
-/// Addresses that are of no use beyond one cable.
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }

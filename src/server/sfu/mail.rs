@@ -28,6 +28,11 @@ pub enum Letter {
         /// Which.
         room: RoomKey,
     },
+    /// The addresses of this machine changed.
+    Advertise {
+        /// Where browsers reach the shard now.
+        candidates: Vec<SocketAddr>,
+    },
     /// The server stops.
     Stop,
 }

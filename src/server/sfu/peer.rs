@@ -50,6 +50,8 @@ const STATS_EVERY: Duration = Duration::from_millis(250);
 /// How often reports of sound are sent, as of pictures. A browser plays both in step once it
 /// has two sender reports of each; str0m's own 5 s would be 10 s of a call.
 const SOUND_REPORTED_EVERY: Duration = Duration::from_secs(1);
+/// Candidates of ours that one connection is ever given. 24: three changes of all of them.
+const MAX_CANDIDATES: usize = 24;
 /// Streams one person may send: each source, each layer, and their resends.
 const MAX_STREAMS: usize = 32;
 
@@ -69,6 +71,8 @@ pub struct Peer {
     pub rtc: Rtc,
     /// Names by which connectivity checks ask for it: before the last ICE restart, and since.
     pub ufrags: Vec<String>,
+    /// Our candidates that it was given, those of now and before.
+    pub candidates: Vec<SocketAddr>,
     /// The way ICE found last.
     pub path: Path,
     /// Addresses it was heard from, oldest first.
@@ -146,13 +150,14 @@ impl Peer {
         terms: &Terms,
         now: Instant,
     ) -> Self {
-        Self {
+        let mut peer = Self {
             key,
             room,
             person,
             connection,
             n: 0,
             rtc: rtc(estimated, terms, now),
+            candidates: Vec::new(),
             ufrags: Vec::new(),
             path: Path::Failed,
             addresses: Vec::new(),
@@ -182,6 +187,26 @@ impl Peer {
             jitter_ms: 0.0,
             dirty: false,
             written: false,
+        };
+        peer.advertise(&terms.candidates);
+        peer
+    }
+
+    /// Browsers reach us by these, too, from now on: its next answer names them.
+    pub fn advertise(&mut self, candidates: &[SocketAddr]) {
+        for address in candidates {
+            if self.candidates.len() >= MAX_CANDIDATES || self.candidates.contains(address) {
+                continue;
+            }
+            self.candidates.push(*address);
+            let udp = Candidate::host(*address, "udp");
+            let tcp = Candidate::builder()
+                .tcp()
+                .host(*address)
+                .tcptype(TcpType::Passive);
+            for candidate in [udp, tcp.build()].into_iter().flatten() {
+                self.rtc.add_local_candidate(candidate);
+            }
         }
     }
 
@@ -364,16 +389,5 @@ fn rtc(estimated: bool, terms: &Terms, now: Instant) -> Rtc {
         // Or it would read numbers that nobody agreed on.
         false => config = config.set_extension_map(transport_seq::without()),
     }
-    let mut rtc = config.build(now);
-    for address in &terms.candidates {
-        let udp = Candidate::host(*address, "udp");
-        let tcp = Candidate::builder()
-            .tcp()
-            .host(*address)
-            .tcptype(TcpType::Passive);
-        for candidate in [udp, tcp.build()].into_iter().flatten() {
-            rtc.add_local_candidate(candidate);
-        }
-    }
-    rtc
+    config.build(now)
 }

@@ -13,7 +13,10 @@ use super::{
     tcp::Tcp,
     udp::Udp,
 };
-use crate::server::metrics::media as counts;
+use crate::server::{
+    metrics::media as counts,
+    net::sockets::{self, Families},
+};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::{
     io,
@@ -70,6 +73,34 @@ pub struct Shard {
     readable: bool,
 }
 
+/// The sockets of a shard.
+pub struct Bound {
+    /// UDP.
+    pub udp: Udp,
+    /// TCP, at the same port.
+    pub tcp: Tcp,
+    /// The port.
+    pub port: u16,
+    /// The address families that both serve.
+    pub families: Families,
+}
+
+/// Takes one port for UDP and TCP; with port 0, any that is free for both.
+fn bind_port(address: SocketAddr, families: Families) -> io::Result<(Udp, Tcp, u16)> {
+    /// With port 0: how often another port is tried.
+    const TRIES: usize = 20;
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..if address.port() == 0 { TRIES } else { 1 } {
+        let udp = Udp::bind(address, families)?;
+        let bound = udp.address()?;
+        match Tcp::bind(bound, families, STREAMS) {
+            Ok(tcp) => return Ok((udp, tcp, bound.port())),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 impl Shard {
     /// Puts a shard together; the waker tells it that there are letters.
     ///
@@ -107,19 +138,14 @@ impl Shard {
     ///
     /// # Errors
     /// The port is taken or not ours to take.
-    pub fn bind(address: SocketAddr) -> io::Result<(Udp, Tcp, SocketAddr)> {
-        /// With port 0: how often another port is tried.
-        const TRIES: usize = 20;
-        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-        for _ in 0..if address.port() == 0 { TRIES } else { 1 } {
-            let udp = Udp::bind(address)?;
-            let bound = udp.address()?;
-            match Tcp::bind(bound, STREAMS) {
-                Ok(tcp) => return Ok((udp, tcp, bound)),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+    pub fn bind(address: SocketAddr) -> io::Result<Bound> {
+        let ((udp, tcp, port), families) = sockets::bind("--media-listen", address, bind_port)?;
+        Ok(Bound {
+            udp,
+            tcp,
+            port,
+            families,
+        })
     }
 
     /// Runs until told to stop.
@@ -260,6 +286,10 @@ impl Shard {
                 Ok(Letter::Close { room }) => {
                     self.offers.close(room);
                     self.core.close(room);
+                }
+                Ok(Letter::Advertise { candidates }) => {
+                    self.core.advertise(candidates);
+                    self.core.settle(now);
                 }
                 Ok(Letter::Stop) => return false,
                 Err(_) => return true,

@@ -3,7 +3,10 @@
 
 use crate::server::{
     limits::{MEDIA_TCP_QUEUE_BYTES, MEDIA_TCP_STREAMS, MEDIA_TCP_STREAMS_OF_ADDRESS},
-    net::{Permit, PermitLimits, Permits},
+    net::{
+        Permit, PermitLimits, Permits,
+        sockets::{self, Families},
+    },
 };
 use mio::{
     Interest, Registry, Token,
@@ -67,9 +70,9 @@ impl Tcp {
     ///
     /// # Errors
     /// The port is taken or not ours to take.
-    pub fn bind(address: SocketAddr, first: usize) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, families: Families, first: usize) -> io::Result<Self> {
         Ok(Self {
-            listener: TcpListener::bind(address)?,
+            listener: TcpListener::from_std(sockets::tcp(address, families)?),
             streams: HashMap::new(),
             tokens: HashMap::new(),
             places: Permits::new(PermitLimits {
@@ -91,7 +94,7 @@ impl Tcp {
     pub fn accept(&mut self, registry: &Registry, now: Instant) {
         while let Ok((mut socket, source)) = self.listener.accept() {
             let token = Token(self.next);
-            let source = super::udp::canonical(source);
+            let source = sockets::canonical(source);
             let Ok(permit) = self.places.acquire(source.ip()) else {
                 continue;
             };

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 /// A port, one stream that came in to it, and its other end.
 fn one_stream() -> (Tcp, Token, std::net::TcpStream) {
-    let mut tcp = Tcp::bind("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+    let mut tcp = Tcp::bind("127.0.0.1:0".parse().unwrap(), Families::V4, 16).unwrap();
     let poll = mio::Poll::new().unwrap();
     let address = tcp.listener().local_addr().unwrap();
     let other = std::net::TcpStream::connect(address).unwrap();

@@ -4,6 +4,7 @@
 //! come in many at a time; where the system cannot, `quinn-udp` falls back by itself.
 
 use super::core::Outgoing;
+use crate::server::net::sockets::{self, Families, canonical};
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use std::{
@@ -50,13 +51,12 @@ impl Udp {
     ///
     /// # Errors
     /// The port is taken or not ours to take.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = std::net::UdpSocket::bind(address)?;
+    pub fn bind(address: SocketAddr, families: Families) -> io::Result<Self> {
+        let socket = sockets::udp(address, families)?;
         let state = UdpSocketState::new((&socket).into())?;
         // Smaller buffers still work: the kernel's own limit may be lower.
         let _ = state.set_recv_buffer_size((&socket).into(), BUFFER_BYTES);
         let _ = state.set_send_buffer_size((&socket).into(), BUFFER_BYTES);
-        socket.set_nonblocking(true)?;
         let size = DATAGRAM_BYTES * state.gro_segments().min(32);
         Ok(Self {
             six: socket.local_addr()?.is_ipv6(),
@@ -170,11 +170,6 @@ impl Udp {
     }
 }
 
-/// IPv4 as IPv4, also on a socket for both.
-pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +190,23 @@ mod tests {
 
     #[test]
     fn datagrams_of_any_sizes_arrive_whole_and_in_order() {
-        let mut udp = Udp::bind(([127, 0, 0, 1], 0).into()).expect("binds");
+        arrive_whole_and_in_order(
+            Udp::bind(([127, 0, 0, 1], 0).into(), Families::V4).expect("binds"),
+        );
+    }
+
+    #[test]
+    fn so_they_do_from_a_socket_for_both_families() {
+        let any = (std::net::Ipv6Addr::UNSPECIFIED, 0).into();
+        match Udp::bind(any, Families::Both) {
+            Ok(udp) => arrive_whole_and_in_order(udp),
+            Err(error) => {
+                crate::tests::harness::skipped(&format!("this machine has no IPv6: {error}"))
+            }
+        }
+    }
+
+    fn arrive_whole_and_in_order(mut udp: Udp) {
         let receivers = [(); 2].map(|()| {
             let receiver = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
             let timeout = Some(Duration::from_secs(5));

@@ -8,6 +8,7 @@
 use super::{
     answer::Answer,
     credentials::{Credentials, Secret, holder},
+    external::External,
     frame::{self, Frame, Malformed},
     media::MediaPort,
     nonce::Nonces,
@@ -20,7 +21,6 @@ use super::{
 use crate::server::net::AddressRates;
 use bytes::Bytes;
 use std::{
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Instant, SystemTime},
 };
@@ -61,7 +61,7 @@ pub struct Engine {
     /// Counts.
     pub stats: Stats,
     /// The addresses relay addresses are made of.
-    pub external: Vec<IpAddr>,
+    pub external: External,
     /// The SFU.
     pub(super) media: Arc<dyn MediaPort>,
     /// The realm of the credentials.
@@ -80,7 +80,7 @@ impl Engine {
         Self {
             secret: Secret::random(),
             stats: Stats::default(),
-            external: options.external.clone(),
+            external: External::new(options.external.clone()),
             media,
             realm: options.realm.clone(),
             nonces: Nonces::new(now),

@@ -10,8 +10,16 @@ use super::{
     tcp::{self, Host, stopped},
     udp::Udp,
 };
-use crate::server::net::{PermitLimits, Permits};
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use crate::server::net::{
+    PermitLimits, Permits,
+    sockets::{self, Families},
+};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
@@ -33,6 +41,8 @@ struct Inner {
     streams: Permits,
     /// Where UDP and TCP are served.
     address: SocketAddr,
+    /// The address families these serve.
+    families: Families,
     /// Where TLS is.
     tls_address: Option<SocketAddr>,
     /// Tells every task to end; each holds a receiver until it did.
@@ -46,9 +56,9 @@ impl Turn {
     /// See [`TurnError`]; the operator mends the setting named.
     pub async fn start(options: TurnOptions, media: Arc<dyn MediaPort>) -> Result<Self, TurnError> {
         options.check()?;
-        let (udp, tcp, address) = bind(options.listen).await?;
+        let (udp, tcp, address, families) = bind(options.listen)?;
         let tls = match &options.tls {
-            Some((address, config)) => Some(bind_tls(*address, config.clone()).await?),
+            Some((address, config)) => Some(bind_tls(*address, config.clone())?),
             None => None,
         };
         let engine = Arc::new(Engine::new(&options, media, Instant::now()));
@@ -65,6 +75,7 @@ impl Turn {
             engine,
             streams: host.streams.clone(),
             address,
+            families,
             tls_address: tls.as_ref().map(|(_, _, address)| *address),
             stopping,
         };
@@ -84,6 +95,29 @@ impl Turn {
     /// Where TLS is served, if it is.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.inner.tls_address
+    }
+
+    /// The addresses among these by which UDP and TCP are reached: those of the families that
+    /// are served, or the one that is bound.
+    pub fn reachable(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let bound = self.inner.address.ip().to_canonical();
+        if !bound.is_unspecified() {
+            return vec![bound];
+        }
+        let served = addresses
+            .iter()
+            .filter(|ip| self.inner.families.serve(**ip));
+        served.copied().collect()
+    }
+
+    /// The addresses relay addresses are made of, the best first.
+    pub fn external(&self) -> Vec<IpAddr> {
+        self.inner.engine.external.current()
+    }
+
+    /// Relay addresses are made of these from now on; allocations keep the ones they have.
+    pub fn set_external(&self, addresses: Vec<IpAddr>) {
+        self.inner.engine.external.replace(addresses);
     }
 
     /// Credentials for a user in a room's call. They start allocations for five minutes, and
@@ -163,12 +197,12 @@ async fn sweep(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
 }
 
 /// Takes the same port for UDP and TCP.
-async fn bind(listen: SocketAddr) -> Result<(Udp, TcpListener, SocketAddr), TurnError> {
+fn bind(listen: SocketAddr) -> Result<(Udp, TcpListener, SocketAddr, Families), TurnError> {
     let mut tries = TRIES;
     loop {
         tries -= 1;
-        match bind_once(listen).await {
-            Ok(bound) => return Ok(bound),
+        match sockets::bind("--turn-listen", listen, bind_once) {
+            Ok(((udp, tcp, address), families)) => return Ok((udp, tcp, address, families)),
             // A free port for UDP may be taken for TCP: another one then.
             Err(_) if listen.port() == 0 && tries > 0 => {}
             Err(source) => return Err(refused(listen, source)),
@@ -177,22 +211,22 @@ async fn bind(listen: SocketAddr) -> Result<(Udp, TcpListener, SocketAddr), Turn
 }
 
 /// Takes a port for UDP, then for TCP.
-async fn bind_once(listen: SocketAddr) -> io::Result<(Udp, TcpListener, SocketAddr)> {
-    let udp = Udp::bind(listen)?;
+fn bind_once(listen: SocketAddr, families: Families) -> io::Result<(Udp, TcpListener, SocketAddr)> {
+    let udp = Udp::bind(listen, families)?;
     let address = udp.address()?;
-    let tcp = TcpListener::bind(address).await?;
+    let tcp = TcpListener::from_std(sockets::tcp(address, families)?)?;
     Ok((udp, tcp, address))
 }
 
 /// Takes the port of TLS.
-async fn bind_tls(
+fn bind_tls(
     address: SocketAddr,
     config: Arc<ServerConfig>,
 ) -> Result<(TcpListener, TlsAcceptor, SocketAddr), TurnError> {
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|source| refused(address, source))?;
-    let bound = listener.local_addr();
-    let bound = bound.map_err(|source| refused(address, source))?;
+    let bound = sockets::bind("--turn-tls-listen", address, sockets::tcp)
+        .and_then(|(listener, _)| TcpListener::from_std(listener))
+        .and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (bound, listener) = bound.map_err(|source| refused(address, source))?;
     Ok((listener, TlsAcceptor::from(config), bound))
 }
 

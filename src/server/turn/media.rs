@@ -5,15 +5,15 @@ use super::{
     options::{MAX_FRAME_BYTES, RELAY_PORTS},
 };
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Weak},
     time::Instant,
 };
 
 /// The SFU, as the TURN server sees it.
 pub trait MediaPort: Send + Sync + 'static {
-    /// Whether this is one of the addresses the SFU is reached by. Answers at once and takes no
-    /// lock: it is asked while the table of allocations is held.
+    /// Whether this is one of the addresses the SFU is reached by. Answers at once and waits
+    /// for nothing: it is asked while the table of allocations is held.
     fn owns(&self, address: SocketAddr) -> bool;
 
     /// Hands over a packet of the client behind the relay address `from`. Never blocks; drops
@@ -27,8 +27,6 @@ pub struct Relay {
     /// The server, while there is one. Weak, since the server holds the SFU and the SFU holds
     /// this.
     engine: Weak<Engine>,
-    /// The addresses relay addresses are made of.
-    external: Arc<[IpAddr]>,
 }
 
 impl Relay {
@@ -36,13 +34,17 @@ impl Relay {
     pub(super) fn new(engine: &Arc<Engine>) -> Self {
         Self {
             engine: Arc::downgrade(engine),
-            external: engine.external.clone().into(),
         }
     }
 
     /// Whether this is a relay address of ours, given to somebody or not.
     pub fn owns(&self, address: SocketAddr) -> bool {
-        RELAY_PORTS.contains(&address.port()) && self.external.contains(&address.ip())
+        // Few real ports lie in this range, so the rest is seldom looked at.
+        RELAY_PORTS.contains(&address.port())
+            && self
+                .engine
+                .upgrade()
+                .is_some_and(|engine| engine.external.owns(address.ip()))
     }
 
     /// Sends a packet to the client behind a relay address. Never blocks: answers whether it

@@ -11,6 +11,7 @@
 mod answer;
 mod credentials;
 mod engine;
+mod external;
 mod forward;
 mod frame;
 mod handle;

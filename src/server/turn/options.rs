@@ -69,7 +69,8 @@ pub struct TurnOptions {
     pub listen: SocketAddr,
     /// Where TLS is served, and with which certificate.
     pub tls: Option<(SocketAddr, Arc<ServerConfig>)>,
-    /// The addresses relay addresses are made of; the first of each family is used.
+    /// The addresses relay addresses are made of; the first of each family is used. None yet
+    /// where they come later ([`super::Turn::set_external`]); nothing is allocated until then.
     pub external: Vec<IpAddr>,
     /// The realm of the credentials. Short is better: it is in each answer to a stranger.
     pub realm: String,
@@ -121,9 +122,6 @@ pub enum TurnError {
         /// Why not.
         source: io::Error,
     },
-    /// Nobody could be relayed to.
-    #[error("TURN needs an external address")]
-    NoExternal,
     /// This is no one's address.
     #[error("{0} cannot be an external address of TURN: it names no single machine")]
     External(IpAddr),
@@ -138,9 +136,6 @@ impl TurnOptions {
     /// # Errors
     /// See [`TurnError`]; the operator mends the setting.
     pub fn check(&self) -> Result<(), TurnError> {
-        if self.external.is_empty() {
-            return Err(TurnError::NoExternal);
-        }
         if let Some(wrong) = self.external.iter().find(|ip| !names_one_machine(**ip)) {
             return Err(TurnError::External(*wrong));
         }

@@ -1,9 +1,9 @@
 //! Who a client is, and how it is written to.
 
-use super::stats::Stats;
+use super::{stats::Stats, udp::UdpSender};
 use bytes::Bytes;
 use std::{
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 use tokio::sync::mpsc;
@@ -33,15 +33,28 @@ pub struct Client {
     pub transport: Transport,
     /// Its address, an IPv4 one in its own form.
     pub source: SocketAddr,
+    /// The address of this machine it talks to, where that can differ: over UDP. Browsers ask
+    /// every address of a server from one port.
+    pub local: Option<IpAddr>,
     /// Tells connections apart that come from the same address one after the other. 0: UDP.
     pub connection: u64,
+}
+
+/// The two ends of a client's datagrams.
+#[derive(Debug, Clone, Copy)]
+pub struct UdpPath {
+    /// The client's address, as the socket spells it.
+    pub client: SocketAddr,
+    /// The address of this machine that the client sent to: answers leave from it, since
+    /// clients take them from no other.
+    pub local: Option<IpAddr>,
 }
 
 /// The way to a client; never blocks, and needs no runtime around it.
 #[derive(Clone)]
 pub enum Path {
-    /// A socket and the address as the socket spells it.
-    Udp(Arc<UdpSocket>, SocketAddr),
+    /// A socket and the two ends of the path.
+    Udp(Arc<UdpSender>, UdpPath),
     /// The queue of a connection's writer.
     Stream(mpsc::Sender<Bytes>),
 }
@@ -50,7 +63,7 @@ impl Path {
     /// Sends a frame, or drops it where there is no place: answers which.
     pub fn send(&self, frame: Bytes) -> bool {
         match self {
-            Self::Udp(socket, address) => socket.send_to(&frame, address).is_ok(),
+            Self::Udp(socket, path) => socket.send(&frame, *path).is_ok(),
             Self::Stream(queue) => queue.try_send(frame).is_ok(),
         }
     }

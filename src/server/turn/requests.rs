@@ -84,14 +84,12 @@ impl Engine {
 
     /// The address of the family asked for; IPv4 where none is (RFC 8656, section 7.2).
     fn external_for(&self, request: &Request<'_>) -> Result<IpAddr, Refusal> {
-        let family = match request.has(AttributeType::RequestedAddressFamily) {
-            true => request
-                .get::<RequestedAddressFamily>()
-                .ok_or(Refusal::Family)?,
-            false => IpFamily::V4,
+        let of_family = |family| self.external.of_family(family);
+        let found = match request.has(AttributeType::RequestedAddressFamily) {
+            true => request.get::<RequestedAddressFamily>().and_then(of_family),
+            false => of_family(IpFamily::V4).or_else(|| of_family(IpFamily::V6)),
         };
-        let mut ours = self.external.iter().copied();
-        ours.find(|ip| ip.family() == family).ok_or(Refusal::Family)
+        found.ok_or(Refusal::Family)
     }
 
     /// Refresh: it lives on, or ends now.

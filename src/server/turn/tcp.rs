@@ -6,7 +6,7 @@ use super::{
     path::{Client, Transport},
     stream,
 };
-use crate::server::net::{Permit, Permits};
+use crate::server::net::{Permit, Permits, sockets::canonical};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -49,7 +49,7 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: Host) 
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+        let source = canonical(source);
         // Beyond the limits it is closed without a word.
         if let Ok(permit) = host.streams.acquire(source.ip()) {
             tokio::spawn(connection(
@@ -79,6 +79,7 @@ async fn connection(
             None => Transport::Tcp,
         },
         source,
+        local: None,
         connection: permit.number,
     };
     tokio::select! {

@@ -3,20 +3,24 @@
 use super::{
     engine::{Engine, Moment},
     options::{MAX_FRAME_BYTES, SOCKET_BUFFER_BYTES},
-    path::{Client, Path, Transport},
+    path::{Client, Path, Transport, UdpPath},
     tcp::stopped,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use crate::server::net::sockets::{self, Families, canonical};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use std::{
-    io,
+    io::{self, IoSliceMut},
     net::{self, SocketAddr},
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::UdpSocket, sync::watch};
+use tokio::{io::Interest, net::UdpSocket, sync::watch};
 
-/// Datagrams taken in before the stop is looked for again.
+/// Reads before the stop is looked for again.
 const BATCH: usize = 64;
+/// Bytes of the receive buffer: the largest run of datagrams that the kernel hands over as one
+/// (generic receive offload).
+const BUFFER_BYTES: usize = 65_535;
 /// Pause after the socket failed, so that a lasting failure does not spin. 10 ms.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -25,7 +29,32 @@ pub struct Udp {
     /// Reads, inside the runtime.
     reader: UdpSocket,
     /// Writes, from any thread and without the runtime.
-    writer: Arc<net::UdpSocket>,
+    sender: Arc<UdpSender>,
+}
+
+/// Sends from the address of this machine that a client talks to.
+pub struct UdpSender {
+    /// The socket.
+    socket: net::UdpSocket,
+    /// What it can do.
+    state: UdpSocketState,
+}
+
+impl UdpSender {
+    /// Sends a datagram.
+    ///
+    /// # Errors
+    /// The system has no room for it now, or no path to the client.
+    pub fn send(&self, datagram: &[u8], path: UdpPath) -> io::Result<()> {
+        let transmit = Transmit {
+            destination: path.client,
+            ecn: None,
+            contents: datagram,
+            segment_size: None,
+            src_ip: path.local,
+        };
+        self.state.try_send((&self.socket).into(), &transmit)
+    }
 }
 
 impl Udp {
@@ -33,18 +62,16 @@ impl Udp {
     ///
     /// # Errors
     /// It is taken, or the address is not ours.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let domain = Domain::for_address(address);
-        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    pub fn bind(address: SocketAddr, families: Families) -> io::Result<Self> {
+        let socket = sockets::udp(address, families)?;
+        let state = UdpSocketState::new((&socket).into())?;
         // The system may give less; nothing depends on it.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        let socket: net::UdpSocket = socket.into();
+        let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
+        let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
+        let reader = UdpSocket::from_std(socket.try_clone()?)?;
         Ok(Self {
-            writer: Arc::new(socket.try_clone()?),
-            reader: UdpSocket::from_std(socket)?,
+            reader,
+            sender: Arc::new(UdpSender { socket, state }),
         })
     }
 
@@ -58,8 +85,7 @@ impl Udp {
 
     /// Takes in datagrams until the server stops.
     pub async fn serve(self, engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
-        // A byte more than a frame may have tells what was cut off.
-        let mut buffer = vec![0; MAX_FRAME_BYTES + 1];
+        let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             tokio::select! {
                 () = stopped(&mut stopping) => return,
@@ -72,11 +98,17 @@ impl Udp {
         }
     }
 
-    /// Takes in what is there, up to [`BATCH`].
+    /// Takes in what is there, up to [`BATCH`] reads.
     fn drain(&self, engine: &Engine, buffer: &mut [u8]) -> io::Result<()> {
         for _ in 0..BATCH {
-            match self.reader.try_recv_from(buffer) {
-                Ok((size, source)) => self.take(engine, &buffer[..size], source),
+            let mut metas = [RecvMeta::default()];
+            let received = self.reader.try_io(Interest::READABLE, || {
+                let mut slices = [IoSliceMut::new(buffer)];
+                let socket = (&self.reader).into();
+                self.sender.state.recv(socket, &mut slices, &mut metas)
+            });
+            match received {
+                Ok(_) => self.take_all(engine, buffer, &metas[0]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -84,14 +116,31 @@ impl Udp {
         Ok(())
     }
 
+    /// Takes in the datagrams of one read, which are of one size and from one client; the last
+    /// one may be smaller.
+    fn take_all(&self, engine: &Engine, buffer: &[u8], meta: &RecvMeta) {
+        let path = UdpPath {
+            client: meta.addr,
+            local: meta.dst_ip.map(|ip| ip.to_canonical()),
+        };
+        let bytes = &buffer[..meta.len.min(buffer.len())];
+        if bytes.is_empty() {
+            return self.take(engine, bytes, path);
+        }
+        for datagram in bytes.chunks(meta.stride.max(1)) {
+            self.take(engine, datagram, path);
+        }
+    }
+
     /// Takes in one datagram and answers it. One that is no frame is forgotten.
-    fn take(&self, engine: &Engine, bytes: &[u8], source: SocketAddr) {
+    fn take(&self, engine: &Engine, bytes: &[u8], path: UdpPath) {
         let client = Client {
             transport: Transport::Udp,
-            source: SocketAddr::new(source.ip().to_canonical(), source.port()),
+            source: canonical(path.client),
+            local: path.local,
             connection: 0,
         };
-        let path = Path::Udp(self.writer.clone(), source);
+        let path = Path::Udp(self.sender.clone(), path);
         let frame = match bytes.len() > MAX_FRAME_BYTES {
             true => &[],
             false => bytes,

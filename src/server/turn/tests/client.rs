@@ -65,6 +65,18 @@ impl Guest {
         Self::stream(Box::new(socket), turn, user, room)
     }
 
+    /// At an address of the server, over UDP or TCP.
+    pub async fn at(turn: &Turn, to: SocketAddr, tcp: bool, user: &str) -> Self {
+        if tcp {
+            let socket = TcpStream::connect(to).await.unwrap();
+            return Self::stream(Box::new(socket), turn, user, "lobby");
+        }
+        let any = SocketAddr::new(to.ip(), 0);
+        let socket = UdpSocket::bind(any).await.unwrap();
+        socket.connect(to).await.unwrap();
+        Self::on(Line::Udp(socket), turn, user, "lobby")
+    }
+
     /// Over any stream.
     pub fn stream(stream: Box<dyn Stream>, turn: &Turn, user: &str, room: &str) -> Self {
         Self::on(Line::Stream(stream, BytesMut::new()), turn, user, room)

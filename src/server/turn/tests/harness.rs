@@ -124,6 +124,7 @@ impl Bench {
             client: Client {
                 transport: Transport::Tcp,
                 source: source.parse().unwrap(),
+                local: None,
                 connection: 1,
             },
             path: Path::Stream(queue),

@@ -4,6 +4,7 @@
 mod amplification;
 mod client;
 mod credentials;
+mod families;
 mod forwarding;
 mod frames;
 mod harness;

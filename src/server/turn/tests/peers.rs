@@ -283,8 +283,6 @@ fn the_server_refuses_to_be_told_nonsense() {
         nonsense.external = vec![ip.parse().unwrap()];
         assert!(nonsense.check().is_err(), "{ip}");
     }
-    nonsense.external.clear();
-    assert!(nonsense.check().is_err());
     for realm in [String::new(), "a\"b".into(), "a\nb".into(), "x".repeat(128)] {
         let nonsense = super::super::TurnOptions { realm, ..options() };
         assert!(nonsense.check().is_err());

@@ -85,6 +85,7 @@ async fn a_stream_that_says_nothing_is_closed_after_ten_seconds() {
     let client = super::super::path::Client {
         transport: super::super::path::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
+        local: None,
         connection: 1,
     };
     let begun = tokio::time::Instant::now();
@@ -105,6 +106,7 @@ async fn a_frame_that_never_ends_is_silence_too() {
     let client = super::super::path::Client {
         transport: super::super::path::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
+        local: None,
         connection: 1,
     };
     let drip = tokio::spawn(async move {
@@ -130,6 +132,7 @@ async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_clos
     let client = super::super::path::Client {
         transport: super::super::path::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
+        local: None,
         connection: 1,
     };
     // A whole frame each nine seconds, answered each time: no silence.
@@ -165,6 +168,7 @@ async fn a_stream_with_an_allocation_may_be_silent() {
     let client = super::super::path::Client {
         transport: super::super::path::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
+        local: None,
         connection: 1,
     };
     let serving = super::super::stream::serve(turn.engine_for_tests(), far, client);

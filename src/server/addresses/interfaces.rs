@@ -1,0 +1,346 @@
+//! The addresses of this machine's interfaces: which are of use, and which are best.
+
+use super::{MAX_ADDRESSES, host::names_one_machine};
+use if_addrs::{IfOperStatus, Interface};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Words of one `--media-interfaces`. 32: more networks than a machine has interfaces for.
+pub const MAX_FILTER_WORDS: usize = 32;
+/// Most characters of an interface's name, as in Linux (IFNAMSIZ).
+const MAX_NAME: usize = 15;
+/// How names of virtual interfaces begin: bridges and links of containers and virtual
+/// machines, tunnels and VPNs. Browsers elsewhere seldom reach the addresses of these.
+const VIRTUAL: [&str; 24] = [
+    "br-",
+    "cali",
+    "cilium",
+    "cni",
+    "docker",
+    "flannel",
+    "ipsec",
+    "kube",
+    "lxc",
+    "lxd",
+    "nebula",
+    "podman",
+    "tailscale",
+    "tap",
+    "tun",
+    "utun",
+    "vboxnet",
+    "veth",
+    "virbr",
+    "vmnet",
+    "vnet",
+    "vxlan",
+    "wg",
+    "zt",
+];
+
+/// An address and the interface that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The interface's name.
+    pub name: String,
+    /// The address.
+    pub ip: IpAddr,
+    /// Whether the interface has a carrier.
+    pub running: bool,
+}
+
+/// The addresses of all interfaces; none where the system does not say.
+pub fn all() -> Vec<InterfaceAddress> {
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    let address = |interface: Interface| InterfaceAddress {
+        ip: interface.ip().to_canonical(),
+        running: interface.oper_status == IfOperStatus::Up,
+        name: interface.name,
+    };
+    found.into_iter().map(address).collect()
+}
+
+/// How good an address is, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Reached from everywhere.
+    Global,
+    /// Reached on the same network: RFC 1918, RFC 6598, RFC 4193.
+    Private,
+    /// Of a virtual interface.
+    Virtual,
+    /// Reached on the same cable: RFC 3927.
+    LinkLocal,
+    /// Reached on this machine: taken only where there is nothing else.
+    Loopback,
+}
+
+impl InterfaceAddress {
+    /// How good it is; nothing where no candidate can be made of it. An IPv6 link-local address
+    /// needs a zone, which candidates cannot have (RFC 8839 section 5.1).
+    fn rank(&self) -> Option<Rank> {
+        let loopback = self.ip.is_loopback();
+        if !names_one_machine(self.ip) || !(self.running || loopback) {
+            return None;
+        }
+        Some(match self.ip {
+            _ if loopback => Rank::Loopback,
+            IpAddr::V6(ip) if ip.is_unicast_link_local() => return None,
+            IpAddr::V4(ip) if ip.is_link_local() => Rank::LinkLocal,
+            _ if self.is_virtual() => Rank::Virtual,
+            IpAddr::V4(ip) if ip.is_private() || is_shared(ip) => Rank::Private,
+            IpAddr::V6(ip) if is_unique_local(ip) => Rank::Private,
+            IpAddr::V4(_) | IpAddr::V6(_) => Rank::Global,
+        })
+    }
+
+    /// Whether it belongs to a virtual interface, by its name.
+    fn is_virtual(&self) -> bool {
+        VIRTUAL.iter().any(|start| self.name.starts_with(start))
+    }
+}
+
+/// Whether this is an address of a carrier's NAT (RFC 6598).
+fn is_shared(ip: std::net::Ipv4Addr) -> bool {
+    matches!(ip.octets(), [100, second, ..] if second & 0xC0 == 64)
+}
+
+/// Whether this is a unique local address (RFC 4193).
+fn is_unique_local(ip: Ipv6Addr) -> bool {
+    ip.octets()[0] & 0xFE == 0xFC
+}
+
+/// The addresses to offer, the best first, at most [`MAX_ADDRESSES`]; where there are more, the
+/// best of each family is among them.
+pub fn usable(all: &[InterfaceAddress], filter: &InterfaceFilter) -> Vec<IpAddr> {
+    let ranked = |filter: &InterfaceFilter| {
+        let mut ranked: Vec<(Rank, IpAddr)> = all
+            .iter()
+            .filter(|address| filter.takes(address))
+            .filter_map(|address| Some((address.rank()?, address.ip)))
+            .collect();
+        // Stable: within a rank the system's order, which is that of the interfaces.
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked
+    };
+    let mut found = ranked(filter);
+    if found.is_empty() {
+        // A filter that leaves nothing leaves loopback.
+        found = ranked(&InterfaceFilter::default());
+        found.retain(|(rank, _)| *rank == Rank::Loopback);
+    }
+    if found.iter().any(|(rank, _)| *rank < Rank::Loopback) {
+        found.retain(|(rank, _)| *rank < Rank::Loopback);
+    }
+    let mut ips: Vec<IpAddr> = Vec::new();
+    for (_, ip) in found {
+        if !ips.contains(&ip) {
+            ips.push(ip);
+        }
+    }
+    best_of_both(ips)
+}
+
+/// Cuts the list to its bound without losing a whole family.
+fn best_of_both(mut ips: Vec<IpAddr>) -> Vec<IpAddr> {
+    let beyond = ips.split_off(ips.len().min(MAX_ADDRESSES));
+    let missing = |ips: &[IpAddr], ip: &IpAddr| ips.iter().all(|o| o.is_ipv4() != ip.is_ipv4());
+    if let Some(other) = beyond.into_iter().find(|ip| missing(&ips, ip)) {
+        ips.pop();
+        ips.push(other);
+    }
+    ips
+}
+
+/// Which interfaces' addresses are offered: `--media-interfaces`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InterfaceFilter {
+    /// An address has to match one of these, where there are any.
+    only: Vec<Pattern>,
+    /// And none of these.
+    not: Vec<Pattern>,
+}
+
+/// A word of the filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    /// Addresses of a network.
+    Network(IpNet),
+    /// An interface of this name.
+    Name(String),
+    /// Interfaces whose names begin so.
+    Prefix(String),
+}
+
+impl InterfaceFilter {
+    /// Parses words: interface names (`eth0`, `br-*`), addresses and networks
+    /// (`172.17.0.0/16`); a `!` in front leaves them out.
+    ///
+    /// # Errors
+    /// The word that is none of these, or the first one too many.
+    pub fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, &'a str> {
+        let mut filter = Self::default();
+        for (number, word) in words.enumerate() {
+            let excluded = word.strip_prefix('!');
+            let pattern = Pattern::parse(excluded.unwrap_or(word).trim())
+                .filter(|_| number < MAX_FILTER_WORDS)
+                .ok_or(word)?;
+            match excluded {
+                Some(_) => filter.not.push(pattern),
+                None => filter.only.push(pattern),
+            }
+        }
+        Ok(filter)
+    }
+
+    /// Whether an address passes.
+    fn takes(&self, address: &InterfaceAddress) -> bool {
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(address));
+        (self.only.is_empty() || matches(&self.only)) && !matches(&self.not)
+    }
+}
+
+impl Pattern {
+    /// Parses one word.
+    fn parse(word: &str) -> Option<Self> {
+        if let Ok(network) = word.parse::<IpNet>() {
+            return Some(Self::Network(network));
+        }
+        if let Ok(ip) = word.parse::<IpAddr>() {
+            return Some(Self::Network(IpNet::from(ip.to_canonical())));
+        }
+        let start = word.strip_suffix('*');
+        let name = start.unwrap_or(word);
+        let letter = |c: char| c.is_ascii_alphanumeric() || "-_.:@".contains(c);
+        // Digits and dots, or a slash, are a misspelt address.
+        let named = name.chars().any(|c| c.is_ascii_alphabetic());
+        let fits = named && name.len() <= MAX_NAME && name.chars().all(letter);
+        fits.then(|| match start {
+            Some(start) => Self::Prefix(start.to_owned()),
+            None => Self::Name(name.to_owned()),
+        })
+    }
+
+    /// Whether it means this address.
+    fn matches(&self, address: &InterfaceAddress) -> bool {
+        match self {
+            Self::Network(network) => network.contains(&address.ip),
+            Self::Name(name) => address.name == *name,
+            Self::Prefix(start) => address.name.starts_with(start.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interfaces(list: &[(&str, &str)]) -> Vec<InterfaceAddress> {
+        let address = |(name, ip): &(&str, &str)| InterfaceAddress {
+            name: (*name).to_owned(),
+            ip: ip.parse().expect("an address"),
+            running: true,
+        };
+        list.iter().map(address).collect()
+    }
+
+    fn filter(text: &str) -> InterfaceFilter {
+        InterfaceFilter::parse(text.split(',').filter(|word| !word.is_empty())).expect("taken")
+    }
+
+    fn shown(all: &[InterfaceAddress], words: &str) -> Vec<String> {
+        let found = usable(all, &filter(words));
+        found.iter().map(IpAddr::to_string).collect()
+    }
+
+    #[test]
+    fn a_container_bridge_or_vpn_listed_first_is_offered_last() {
+        let all = interfaces(&[
+            ("lo", "127.0.0.1"),
+            ("lo", "::1"),
+            ("docker0", "172.17.0.1"),
+            ("br-3f2a", "172.18.0.1"),
+            ("wg0", "10.8.0.1"),
+            ("usb0", "169.254.3.4"),
+            ("eth0", "192.168.1.5"),
+            ("eth0", "2001:db8::5"),
+            ("eth0", "fd00::5"),
+            ("eth0", "fe80::5"),
+        ]);
+        let expected = [
+            "2001:db8::5",
+            "192.168.1.5",
+            "fd00::5",
+            "172.17.0.1",
+            "172.18.0.1",
+            "10.8.0.1",
+            "169.254.3.4",
+        ];
+        assert_eq!(shown(&all, ""), expected);
+    }
+
+    #[test]
+    fn loopback_is_offered_only_where_there_is_nothing_else() {
+        let alone = interfaces(&[("lo", "127.0.0.1"), ("lo", "::1"), ("eth0", "fe80::5")]);
+        assert_eq!(shown(&alone, ""), ["127.0.0.1", "::1"]);
+        let bridge = interfaces(&[("lo", "127.0.0.1"), ("docker0", "172.17.0.1")]);
+        assert_eq!(shown(&bridge, ""), ["172.17.0.1"]);
+        assert_eq!(shown(&bridge, "!docker0"), ["127.0.0.1"]);
+        assert_eq!(shown(&bridge, "eth9"), ["127.0.0.1"]);
+    }
+
+    #[test]
+    fn an_interface_without_a_carrier_is_not_offered() {
+        let mut all = interfaces(&[("eth0", "192.0.2.1"), ("eth1", "192.0.2.2")]);
+        all[0].running = false;
+        assert_eq!(shown(&all, ""), ["192.0.2.2"]);
+    }
+
+    #[test]
+    fn interfaces_and_networks_are_selected_and_excluded() {
+        let all = interfaces(&[
+            ("eth0", "192.0.2.1"),
+            ("eth0", "2001:db8::1"),
+            ("eth1", "10.0.0.1"),
+            ("docker0", "172.17.0.1"),
+            ("br-1", "172.18.0.1"),
+        ]);
+        for (words, expected) in [
+            ("eth0", &["192.0.2.1", "2001:db8::1"][..]),
+            ("eth0,!2001:db8::/32", &["192.0.2.1"]),
+            ("10.0.0.0/8", &["10.0.0.1"]),
+            ("!docker0,!br-*,!10.0.0.1", &["192.0.2.1", "2001:db8::1"]),
+            ("eth*,!eth0", &["10.0.0.1"]),
+            ("!172.16.0.0/12", &["192.0.2.1", "2001:db8::1", "10.0.0.1"]),
+        ] {
+            assert_eq!(shown(&all, words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn more_addresses_than_the_bound_keep_the_best_of_each_family() {
+        let mut all = Vec::new();
+        for number in 1..=20 {
+            all.extend(interfaces(&[("eth0", &format!("2001:db8::{number}"))]));
+        }
+        all.extend(interfaces(&[("eth0", "192.168.0.2"), ("eth0", "10.0.0.2")]));
+        let found = shown(&all, "");
+        assert_eq!(found.len(), MAX_ADDRESSES);
+        assert_eq!(found.first().map(String::as_str), Some("2001:db8::1"));
+        assert_eq!(found.last().map(String::as_str), Some("192.168.0.2"));
+    }
+
+    #[test]
+    fn words_that_are_neither_interface_nor_network_are_refused() {
+        let parse = |text: &'static str| InterfaceFilter::parse(text.split(','));
+        for word in ["172.17.0.0/33", "1.2.3", "!", "a b", "*", "eth0/24"] {
+            assert_eq!(parse(word), Err(word), "{word}");
+        }
+        assert_eq!(
+            parse("a-name-that-is-too-long"),
+            Err("a-name-that-is-too-long")
+        );
+        let many = vec!["eth0"; MAX_FILTER_WORDS + 1];
+        assert_eq!(InterfaceFilter::parse(many.into_iter()), Err("eth0"));
+    }
+}

@@ -1,0 +1,251 @@
+//! A certificate in PEM files that is renewed while the server runs.
+//!
+//! The files are looked at every minute and on SIGHUP. A renewed certificate serves the next
+//! handshakes; connections that are open keep theirs. Files that cannot be used change nothing:
+//! the certificate before goes on, and a log line says why.
+
+use super::error::ServeError;
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::{
+    sync::watch::Receiver,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_rustls::rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+/// How often the files are looked at. 60 s: certificates are renewed days before they end.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Where a certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate and what leads to its root, as PEM.
+    pub certificate: PathBuf,
+    /// Its key, as PEM.
+    pub key: PathBuf,
+}
+
+/// What tells a file from the one it was: a renewal changes one of these at least.
+type Stamp = (u64, u64, i64, i64);
+
+/// A certificate, and the files it was read from.
+pub struct Certificate {
+    /// The files.
+    files: CertificateFiles,
+    /// What handshakes are served with.
+    served: Arc<Served>,
+    /// What the files were when they were read last, well or not.
+    stamps: Mutex<Option<[Stamp; 2]>>,
+}
+
+/// The certificate in use. The lock is held to copy a pointer.
+#[derive(Debug)]
+struct Served(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Served {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let served = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Some(served.clone())
+    }
+}
+
+impl Certificate {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// They cannot be read, or do not belong together: the operator mends the setting named.
+    pub fn read(files: &CertificateFiles) -> Result<Self, ServeError> {
+        let stamps = files.stamps().ok();
+        let key = files.parse(&aws_lc_rs::default_provider())?;
+        Ok(Self {
+            files: files.clone(),
+            served: Arc::new(Served(RwLock::new(Arc::new(key)))),
+            stamps: Mutex::new(stamps),
+        })
+    }
+
+    /// TLS with this certificate, the renewed one included.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS 1.2 and 1.3: both features are on")
+            .with_no_client_auth()
+            .with_cert_resolver(self.served.clone());
+        Arc::new(config)
+    }
+
+    /// Reads the files again where they changed since the last time.
+    pub fn refresh(&self) {
+        let stamps = self.files.stamps().ok();
+        let mut last = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == stamps {
+            return;
+        }
+        *last = stamps;
+        match self.files.parse(&aws_lc_rs::default_provider()) {
+            Ok(key) => {
+                let served = self.served.0.write();
+                *served.unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                tracing::info!("the certificate was renewed");
+            }
+            Err(error) => tracing::warn!(
+                %error,
+                "the changed certificate cannot be used; the one before is served"
+            ),
+        }
+    }
+}
+
+/// Looks every [`LOOK_EVERY`], and whenever `reload` changes, until that is dropped.
+pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            changed = reload.changed() => if changed.is_err() {
+                return;
+            },
+        }
+        let certificate = certificate.clone();
+        // A directory on the network may be slow.
+        let looked = tokio::task::spawn_blocking(move || certificate.refresh()).await;
+        if let Err(error) = looked {
+            tracing::error!(%error, "the certificate cannot be looked at");
+        }
+    }
+}
+
+impl CertificateFiles {
+    /// What both files are now.
+    fn stamps(&self) -> io::Result<[Stamp; 2]> {
+        Ok([stamp(&self.certificate)?, stamp(&self.key)?])
+    }
+
+    /// The certificate and the key, which have to belong together.
+    fn parse(&self, provider: &CryptoProvider) -> Result<CertifiedKey, ServeError> {
+        let wrong = |setting: &'static str, file: &Path, error: String| ServeError::Certificate {
+            setting,
+            file: file.display().to_string(),
+            error,
+        };
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|e| wrong("--turn-tls-cert", &self.certificate, e.to_string()))?;
+        if chain.is_empty() {
+            let error = "it holds no certificate".to_owned();
+            return Err(wrong("--turn-tls-cert", &self.certificate, error));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|e| wrong("--turn-tls-key", &self.key, e.to_string()))?;
+        CertifiedKey::from_der(chain, key, provider)
+            .map_err(|e| wrong("--turn-tls-cert", &self.certificate, e.to_string()))
+    }
+}
+
+/// What a file is now; a link leads to the file it names.
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let file = fs::metadata(path)?;
+    Ok((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+
+    /// Writes a certificate for this name; answers its bytes.
+    fn write(files: &CertificateFiles, name: &str) -> Vec<u8> {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("made");
+        replace(&files.certificate, &pem("CERTIFICATE", made.cert.der()));
+        let key = made.signing_key.serialize_der();
+        replace(&files.key, &pem("PRIVATE KEY", &key));
+        made.cert.der().to_vec()
+    }
+
+    /// Bytes as PEM (RFC 7468).
+    fn pem(label: &str, der: &[u8]) -> String {
+        let base64 = base64::prelude::BASE64_STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
+    }
+
+    /// Puts a file in place as certbot does: a new one takes the name.
+    fn replace(path: &Path, text: &str) {
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, text).expect("written");
+        fs::rename(&fresh, path).expect("renamed");
+    }
+
+    fn served(certificate: &Certificate) -> Vec<u8> {
+        let served = certificate.served.0.read().expect("held for a moment");
+        served.cert[0].to_vec()
+    }
+
+    fn files(directory: &tempfile::TempDir) -> CertificateFiles {
+        CertificateFiles {
+            certificate: directory.path().join("cert.pem"),
+            key: directory.path().join("key.pem"),
+        }
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_served_and_a_broken_one_leaves_the_one_before() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = files(&directory);
+        let first = write(&files, "one.example");
+        let certificate = Certificate::read(&files).expect("readable");
+        assert_eq!(served(&certificate), first);
+        let second = write(&files, "two.example");
+        certificate.refresh();
+        assert_eq!(served(&certificate), second);
+        for broken in ["", "rubbish", "-----BEGIN CERTIFICATE-----\nx"] {
+            replace(&files.certificate, broken);
+            certificate.refresh();
+            assert_eq!(served(&certificate), second, "{broken}");
+        }
+        fs::remove_file(&files.certificate).expect("removed");
+        certificate.refresh();
+        assert_eq!(served(&certificate), second);
+        // A certificate whose key is not there yet, as between two writes.
+        let other = rcgen::generate_simple_self_signed(["x.example".to_owned()]).expect("made");
+        replace(&files.certificate, &pem("CERTIFICATE", other.cert.der()));
+        certificate.refresh();
+        assert_eq!(served(&certificate), second);
+        let third = write(&files, "three.example");
+        certificate.refresh();
+        assert_eq!(served(&certificate), third);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_are_looked_at_every_minute_and_when_asked() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = files(&directory);
+        write(&files, "one.example");
+        let certificate = Arc::new(Certificate::read(&files).expect("readable"));
+        let (asked, reload) = tokio::sync::watch::channel(0);
+        let watching = tokio::spawn(watch(certificate.clone(), reload));
+        let second = write(&files, "two.example");
+        while served(&certificate) != second {
+            tokio::time::sleep(LOOK_EVERY / 4).await;
+        }
+        let third = write(&files, "three.example");
+        asked.send_modify(|count| *count += 1);
+        while served(&certificate) != third {
+            tokio::task::yield_now().await;
+        }
+        drop(asked);
+        watching.await.expect("ends with the server");
+    }
+}

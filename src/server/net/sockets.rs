@@ -1,0 +1,252 @@
+//! Listening sockets that serve IPv4 and IPv6.
+//!
+//! An unspecified address (`0.0.0.0` or `::`) means every address of the machine, of both
+//! families. Media and TURN take one socket for both, where IPv4 sources show up mapped into
+//! IPv6 (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2) and are unmapped by whoever reads it.
+//! HTTP takes two sockets, because loopback has an address of its own in each family.
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+};
+
+/// Connections that wait to be accepted. 1024, as tokio has it; the kernel may allow fewer.
+const BACKLOG: i32 = 1024;
+
+/// Which address families a socket serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// IPv4 and IPv6, by one IPv6 socket.
+    Both,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl Families {
+    /// The family of one address.
+    pub fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// Whether clients of this address's family are served.
+    pub fn serve(self, ip: IpAddr) -> bool {
+        self == Self::Both || self == Self::of(ip)
+    }
+
+    /// The address that a socket of these families binds for `address`.
+    fn address(self, address: SocketAddr) -> SocketAddr {
+        match self {
+            Self::Both => (Ipv6Addr::UNSPECIFIED, address.port()).into(),
+            Self::V4 | Self::V6 => address,
+        }
+    }
+}
+
+/// Binds what serves `address`: both families where it is unspecified, else its own. Where only
+/// one of the two can be had, that one is served and a log line names `setting`.
+///
+/// # Errors
+/// The address itself cannot be bound.
+pub fn bind<T>(
+    setting: &'static str,
+    address: SocketAddr,
+    mut bind: impl FnMut(SocketAddr, Families) -> io::Result<T>,
+) -> io::Result<(T, Families)> {
+    let own = Families::of(address.ip());
+    let both = Families::Both;
+    if address.ip().is_unspecified() {
+        match bind(both.address(address), both) {
+            Ok(bound) => return Ok((bound, both)),
+            Err(error) => {
+                let bound = bind(address, own)?;
+                tell_of_one_family(setting, address, &error);
+                return Ok((bound, own));
+            }
+        }
+    }
+    Ok((bind(address, own)?, own))
+}
+
+/// Logs that one family is not served: a warning where another process has the port, since the
+/// operator can change that.
+fn tell_of_one_family(setting: &'static str, address: SocketAddr, error: &io::Error) {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => tracing::warn!(
+            setting,
+            port,
+            "another process has this port on the other address family; one family is served"
+        ),
+        _ => tracing::info!(setting, port, %error, "one address family is served"),
+    }
+}
+
+/// A UDP socket, not blocking.
+///
+/// # Errors
+/// The port is taken, or the address is not one of this machine.
+pub fn udp(address: SocketAddr, families: Families) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    restrict(&socket, address, families)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// A TCP listener, not blocking.
+///
+/// # Errors
+/// The port is taken, or the address is not one of this machine.
+pub fn tcp(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    restrict(&socket, address, families)?;
+    // A restart binds while connections of the last process are in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Says whether an IPv6 socket takes IPv4, too, whatever the system's default is.
+fn restrict(socket: &Socket, address: SocketAddr, families: Families) -> io::Result<()> {
+    match address {
+        SocketAddr::V6(_) => socket.set_only_v6(families != Families::Both),
+        SocketAddr::V4(_) => Ok(()),
+    }
+}
+
+/// The address of the other family that belongs to this one: every address, or loopback, which
+/// is what `localhost` resolves to.
+pub fn counterpart(address: SocketAddr) -> Option<SocketAddr> {
+    let ip: IpAddr = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv6Addr::UNSPECIFIED.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V4(Ipv4Addr::LOCALHOST) => Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V4(_) | IpAddr::V6(_) => return None,
+    };
+    Some(SocketAddr::new(ip, address.port()))
+}
+
+/// Listeners for `address` and its [`counterpart`]. The latter may fail, which a log line says.
+///
+/// # Errors
+/// The address itself cannot be bound.
+pub fn tcp_pair(
+    setting: &'static str,
+    address: SocketAddr,
+) -> io::Result<(TcpListener, Option<TcpListener>)> {
+    let listener = tcp(address, Families::of(address.ip()))?;
+    let bound = listener.local_addr()?;
+    let other = counterpart(bound).and_then(|other| {
+        let listener = tcp(other, Families::of(other.ip()));
+        listener
+            .inspect_err(|error| tell_of_one_family(setting, bound, error))
+            .ok()
+    });
+    Ok((listener, other))
+}
+
+/// An address in its own form: IPv4 as IPv4, also from a socket for both families.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    /// Whether this machine has IPv6 at all.
+    fn has_ipv6() -> bool {
+        UdpSocket::bind("[::1]:0").is_ok()
+    }
+
+    #[test]
+    fn an_unspecified_address_of_either_family_serves_both() {
+        if !has_ipv6() {
+            crate::tests::harness::skipped("this machine has no IPv6");
+            return;
+        }
+        for listen in ["0.0.0.0:0", "[::]:0"] {
+            let (socket, families) = bind("--test", address(listen), udp).expect("binds");
+            assert_eq!(families, Families::Both, "{listen}");
+            let port = socket.local_addr().expect("bound").port();
+            for client in ["127.0.0.1:0", "[::1]:0"] {
+                let client = UdpSocket::bind(client).expect("binds");
+                let own = client.local_addr().expect("bound");
+                let to = SocketAddr::new(own.ip(), port);
+                client.send_to(b"x", to).expect("sent");
+                socket.set_nonblocking(false).expect("blocks");
+                let timeout = Some(std::time::Duration::from_secs(5));
+                socket.set_read_timeout(timeout).expect("sets");
+                let (_, source) = socket.recv_from(&mut [0; 8]).expect("arrives");
+                assert_eq!(canonical(source), own, "{listen}");
+            }
+        }
+    }
+
+    /// A listener for IPv6 alone at this address, and its port, which IPv4 has free.
+    fn taken_by_another(ip: Ipv6Addr) -> (TcpListener, u16) {
+        for _ in 0..20 {
+            let others = tcp((ip, 0).into(), Families::V6).expect("binds");
+            let port = others.local_addr().expect("bound").port();
+            if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+                return (others, port);
+            }
+        }
+        panic!("no port is free in IPv4");
+    }
+
+    #[test]
+    fn a_port_that_another_process_has_on_one_family_is_served_on_the_other() {
+        if !has_ipv6() {
+            crate::tests::harness::skipped("this machine has no IPv6");
+            return;
+        }
+        let (_others, port) = taken_by_another(Ipv6Addr::UNSPECIFIED);
+        let listen = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+        let (_ours, families) = bind("--test", listen, tcp).expect("binds");
+        assert_eq!(families, Families::V4);
+        assert!(bind("--test", listen, tcp).is_err(), "taken on both");
+        let (_others, port) = taken_by_another(Ipv6Addr::LOCALHOST);
+        let listen = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+        let (_ours, six) = tcp_pair("--test", listen).expect("binds");
+        assert!(six.is_none());
+    }
+
+    #[test]
+    fn loopback_of_one_family_is_loopback_of_both_and_another_address_is_itself() {
+        let (four, six) = tcp_pair("--test", address("127.0.0.1:0")).expect("binds");
+        let port = four.local_addr().expect("bound").port();
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        if has_ipv6() {
+            let six = six.expect("a second listener");
+            let address = six.local_addr().expect("bound");
+            assert_eq!(address, SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
+            assert!(TcpStream::connect(address).is_ok());
+        }
+        for alone in ["127.0.0.2:1", "192.0.2.1:1", "[2001:db8::1]:1"] {
+            assert_eq!(counterpart(address(alone)), None, "{alone}");
+        }
+    }
+}

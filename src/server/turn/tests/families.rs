@@ -1,0 +1,130 @@
+//! Clients of both address families, several addresses of one machine, and addresses that
+//! change.
+
+use super::super::{MediaPort, Turn, TurnLimits, TurnOptions};
+use super::client::{Guest, Packet};
+use super::harness::{Bench, Notebook, options, sfu};
+use super::wire::{Reply, Writer};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::UdpSocket, time::timeout};
+use turn_server::codec::message::methods::*;
+
+/// A server on every address of this machine.
+async fn everywhere(listen: &str) -> Turn {
+    let options = TurnOptions {
+        listen: listen.parse().unwrap(),
+        ..options()
+    };
+    let media: Arc<dyn MediaPort> = Arc::new(Notebook::default());
+    Turn::start(options, media).await.unwrap()
+}
+
+/// Asks an address for the mapped address, from a socket that takes answers from there only.
+async fn mapped(from: &str, to: SocketAddr) -> (SocketAddr, Option<SocketAddr>) {
+    let socket = UdpSocket::bind(from).await.unwrap();
+    socket.connect(to).await.unwrap();
+    let question = Writer::of(BINDING_REQUEST).bytes();
+    socket.send(&question).await.unwrap();
+    let mut answer = [0; 512];
+    let size = timeout(Duration::from_secs(5), socket.recv(&mut answer)).await;
+    let size = size
+        .expect("an answer from the address that was asked")
+        .unwrap();
+    (
+        socket.local_addr().unwrap(),
+        Reply::read(&answer[..size]).mapped,
+    )
+}
+
+#[tokio::test]
+async fn every_address_of_both_families_answers_from_itself_and_tells_clients_their_own() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let turn = everywhere(listen).await;
+        let port = turn.address().port();
+        for (from, to) in [
+            ("127.0.0.1:0", "127.0.0.1"),
+            ("127.0.0.1:0", "127.0.0.2"),
+            ("127.0.0.3:0", "127.0.0.9"),
+            ("[::1]:0", "::1"),
+        ] {
+            let to = SocketAddr::new(to.parse().unwrap(), port);
+            if to.is_ipv6() && UdpSocket::bind("[::1]:0").await.is_err() {
+                crate::tests::harness::skipped("this machine has no IPv6");
+                continue;
+            }
+            let (own, told) = mapped(from, to).await;
+            assert_eq!(told, Some(own), "{listen}: {from} to {to}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_of_both_families_relay_to_each_other_by_udp_and_tcp() {
+    let turn = everywhere("0.0.0.0:0").await;
+    let port = turn.address().port();
+    let mut relayed = Vec::new();
+    for (user, to, tcp) in [
+        ("ada", "127.0.0.1", false),
+        ("bob", "127.0.0.1", true),
+        ("cat", "::1", false),
+        ("dan", "::1", true),
+    ] {
+        let to = SocketAddr::new(to.parse().unwrap(), port);
+        if to.is_ipv6() && UdpSocket::bind("[::1]:0").await.is_err() {
+            crate::tests::harness::skipped("this machine has no IPv6");
+            return;
+        }
+        let mut guest = Guest::at(&turn, to, tcp, user).await;
+        let address = guest.allocate().await;
+        assert!(address.is_ipv4(), "the default family, whoever asks");
+        relayed.push((guest, address));
+    }
+    let (mut ada, at_ada) = relayed.remove(0);
+    for (mut other, at_other) in relayed {
+        assert_eq!(ada.permit(at_other).await, None);
+        assert_eq!(other.permit(at_ada).await, None);
+        other.send(at_ada, b"up").await;
+        assert_eq!(ada.packet().await, Packet::Data(at_other, b"up".to_vec()));
+        ada.send(at_other, b"down").await;
+        assert_eq!(other.packet().await, Packet::Data(at_ada, b"down".to_vec()));
+    }
+}
+
+#[test]
+fn one_port_of_a_client_has_an_allocation_at_each_address_of_the_server() {
+    let bench = Bench::new(TurnLimits::default());
+    let mut guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    let mut relayed = Vec::new();
+    for local in ["198.51.100.1", "198.51.100.2"] {
+        guest.client.local = Some(local.parse().unwrap());
+        bench.introduce(&mut guest);
+        relayed.push(bench.allocate(&guest).relayed.expect("its own allocation"));
+    }
+    assert_ne!(relayed[0], relayed[1]);
+}
+
+#[test]
+fn allocations_outlive_a_change_of_addresses_and_new_ones_get_the_new_address() {
+    let bench = Bench::new(TurnLimits::default());
+    let ada = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    let before = bench.allocate(&ada).relayed.unwrap();
+    bench.permit(&ada, &[sfu()]);
+    bench
+        .engine
+        .external
+        .replace(vec!["127.0.0.7".parse().unwrap()]);
+    let bob = bench.guest("192.0.2.2:5000", "bob", "lobby");
+    let after = bench.allocate(&bob).relayed.unwrap();
+    assert_eq!(after.ip().to_string(), "127.0.0.7");
+    let now = bench.now.instant;
+    assert!(bench.engine.relay_media(sfu(), before, b"x", now));
+    assert!(
+        bench.engine.external.owns(before.ip()),
+        "never sent outside"
+    );
+    assert_eq!(
+        bench.permit(&bob, &[before]).code,
+        None,
+        "they reach each other"
+    );
+}

@@ -1,0 +1,274 @@
+//! The real binary as a process: signals, files that change, and its environment.
+
+use base64::Engine as _;
+use futures::{SinkExt, StreamExt};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, rustls};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
+
+/// How long a test waits for what it expects.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server.
+struct Server {
+    /// The process; ended when this is dropped.
+    process: Child,
+    /// What it logs.
+    log: UnboundedReceiver<String>,
+    /// Where it listens.
+    address: SocketAddr,
+    /// Its data.
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts it with these flags and variables, and waits until it listens; the lines it
+    /// logged before that.
+    async fn start(flags: &[&str], variables: &[(&str, &str)]) -> (Self, Vec<String>) {
+        let mut builder = tempfile::Builder::new();
+        let private = fs::Permissions::from_mode(0o700);
+        let data = builder.permissions(private).tempdir().expect("a directory");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_noom"));
+        command
+            .env_clear()
+            .args(["--listen", "127.0.0.1:0", "--metrics-listen", "off"])
+            .args([
+                "--media-listen",
+                "127.0.0.1:0",
+                "--turn-listen",
+                "127.0.0.1:0",
+            ])
+            .arg("--data-dir")
+            .arg(data.path())
+            .args(flags)
+            .envs(variables.iter().copied())
+            .stderr(Stdio::piped());
+        let mut process = command.spawn().expect("starts");
+        let stderr = process.stderr.take().expect("piped");
+        let (lines, log) = unbounded_channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        let mut server = Self {
+            process,
+            log,
+            address: ([127, 0, 0, 1], 0).into(),
+            _data: data,
+        };
+        let mut before = Vec::new();
+        loop {
+            let line = server.logs("").await;
+            if let Some((_, address)) = line.split_once("Noom listens on http://127.0.0.1:") {
+                let port = address.split_whitespace().next().expect("a port");
+                server.address.set_port(port.parse().expect("a number"));
+                return (server, before);
+            }
+            before.push(line);
+        }
+    }
+
+    /// The next log line with these words.
+    async fn logs(&mut self, words: &str) -> String {
+        let next = async {
+            loop {
+                let line = self.log.recv().await.expect("the server goes on");
+                if line.contains(words) {
+                    return line;
+                }
+            }
+        };
+        timeout(PATIENCE, next).await.expect(words)
+    }
+
+    /// Sends it a signal.
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).expect("sent");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Somebody in a room.
+struct Person(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Person {
+    /// Joins.
+    async fn joins(server: &Server) -> Self {
+        let url = format!("ws://{}/ws", server.address);
+        let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("101");
+        let mut person = Self(socket);
+        person
+            .sends(r#"{"type":"join","room":"team","nickname":"Ann"}"#)
+            .await;
+        person.hears(r#""type":"joined""#).await;
+        person
+    }
+
+    /// Sends a message.
+    async fn sends(&mut self, json: &str) {
+        self.0.send(Message::text(json)).await.expect("sent");
+    }
+
+    /// Waits for a message with these words.
+    async fn hears(&mut self, words: &str) {
+        let heard = async {
+            loop {
+                match self.0.next().await.expect("open").expect("readable") {
+                    Message::Text(text) if text.contains(words) => return,
+                    Message::Close(frame) => panic!("closed: {frame:?}"),
+                    _ => {}
+                }
+            }
+        };
+        timeout(PATIENCE, heard).await.expect(words);
+    }
+
+    /// Says something and waits for the acknowledgement.
+    async fn says(&mut self, number: u32) {
+        let id = format!("00000000-0000-4000-8000-{number:012}");
+        let chat = format!(r#"{{"type":"chat","id":"{id}","text":"hello"}}"#);
+        self.sends(&chat).await;
+        self.hears(&id).await;
+    }
+
+    /// The code that the socket is closed with.
+    async fn is_closed(&mut self) -> Option<u16> {
+        let closed = async {
+            loop {
+                match self.0.next().await? {
+                    Ok(Message::Close(frame)) => return frame.map(|frame| frame.code.into()),
+                    Ok(_) => {}
+                    Err(_) => return None,
+                }
+            }
+        };
+        timeout(PATIENCE, closed).await.expect("closed")
+    }
+}
+
+/// Writes a certificate and its key; answers the certificate.
+fn write_certificate(directory: &Path) -> rustls::pki_types::CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    let pem = |label: &str, der: &[u8]| {
+        let base64 = base64::prelude::BASE64_STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
+    };
+    let certificate = made.cert.der().clone();
+    let key = made.signing_key.serialize_der();
+    for (name, text) in [
+        ("key.pem", pem("PRIVATE KEY", &key)),
+        ("cert.pem", pem("CERTIFICATE", &certificate)),
+    ] {
+        let fresh = directory.join("fresh");
+        fs::write(&fresh, text).expect("written");
+        fs::rename(&fresh, directory.join(name)).expect("renamed");
+    }
+    certificate
+}
+
+/// Whether TURN over TLS serves this certificate now.
+async fn serves(port: u16, certificate: &rustls::pki_types::CertificateDer<'static>) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.clone()).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let socket = TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("connects");
+    let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, socket).await.is_ok()
+}
+
+/// A port that is free now.
+fn free_port() -> u16 {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    probe.local_addr().expect("bound").port()
+}
+
+#[tokio::test]
+async fn a_hangup_keeps_sockets_open_and_serves_the_renewed_certificate_and_a_stop_is_1012() {
+    let files = tempfile::tempdir().expect("a directory");
+    let first = write_certificate(files.path());
+    let port = free_port();
+    let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    let flags = [
+        "--turn-tls-listen",
+        &format!("127.0.0.1:{port}"),
+        "--turn-tls-cert",
+        &certificate.display().to_string(),
+        "--turn-tls-key",
+        &key.display().to_string(),
+    ];
+    let (mut server, _) = Server::start(&flags, &[]).await;
+    let mut ann = Person::joins(&server).await;
+    ann.says(1).await;
+    assert!(serves(port, &first).await);
+
+    let second = write_certificate(files.path());
+    assert!(serves(port, &first).await, "it was not asked yet");
+    server.signal(Signal::HUP);
+    server.logs("the certificate was renewed").await;
+    assert!(serves(port, &second).await && !serves(port, &first).await);
+    ann.says(2).await;
+
+    fs::write(&certificate, "rubbish").expect("written");
+    server.signal(Signal::HUP);
+    server.logs("the one before is served").await;
+    assert!(serves(port, &second).await);
+    ann.says(3).await;
+
+    server.signal(Signal::TERM);
+    assert_eq!(ann.is_closed().await, Some(1012));
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut server = server;
+        server.process.wait()
+    });
+    let ended = timeout(PATIENCE, ended).await.expect("ends");
+    assert!(ended.expect("waits").expect("waited for").success());
+}
+
+#[tokio::test]
+async fn a_misspelt_variable_is_named_in_the_log_with_the_one_it_may_mean() {
+    let variables = [("NOOM_TRUSTED_PROXY", "127.0.0.1"), ("NOOM_TOOLS", "/x")];
+    let (_server, lines) = Server::start(&[], &variables).await;
+    let line = lines
+        .iter()
+        .find(|line| line.contains("NOOM_TRUSTED_PROXY"));
+    let line = line.expect("it is named");
+    assert!(
+        line.contains("did you mean NOOM_TRUSTED_PROXIES?"),
+        "{line}"
+    );
+    assert!(
+        !lines.iter().any(|line| line.contains("NOOM_TOOLS")),
+        "{lines:?}"
+    );
+}
