@@ -17,7 +17,7 @@ use turn_server::codec::{
 /// courtesy.
 const MANDATORY: std::ops::Range<u16> = 0x0000..0x8000;
 /// Those we understand.
-const UNDERSTOOD: [AttributeType; 9] = [
+const UNDERSTOOD: [AttributeType; 12] = [
     AttributeType::UserName,
     AttributeType::MessageIntegrity,
     AttributeType::ChannelNumber,
@@ -27,6 +27,9 @@ const UNDERSTOOD: [AttributeType; 9] = [
     AttributeType::Realm,
     AttributeType::Nonce,
     AttributeType::RequestedAddressFamily,
+    AttributeType::EvenPort,
+    AttributeType::RequestedTransport,
+    AttributeType::ReservationToken,
 ];
 /// Types listed in one refusal. 16 are more than any client sends.
 const LISTED: usize = 16;
@@ -90,8 +93,7 @@ impl<'a> Request<'a> {
 
     /// What RFC 8489 obliges us to understand, and we do not.
     pub fn unknown(&self) -> Vec<u16> {
-        let transport = AttributeType::RequestedTransport as u16;
-        let understood = |kind| kind == transport || UNDERSTOOD.iter().any(|k| *k as u16 == kind);
+        let understood = |kind| UNDERSTOOD.iter().any(|k| *k as u16 == kind);
         frame::attributes(self.bytes)
             .map(|(kind, _)| kind)
             .filter(|kind| MANDATORY.contains(kind) && !understood(*kind))

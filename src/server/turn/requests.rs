@@ -7,7 +7,7 @@ use super::{
     path::{Client, Path},
     request::Request,
     stats::Refusal,
-    table::{Allocation, Owner, Table},
+    table::{Allocation, Owner, Parity, Table},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,7 +15,8 @@ use std::{
 };
 use turn_server::codec::message::{
     attributes::{
-        AttributeType, ChannelNumber, Lifetime, RequestedAddressFamily, RequestedTransport,
+        AttributeType, ChannelNumber, EvenPort, Lifetime, RequestedAddressFamily,
+        RequestedTransport,
         address::{IpAddrExt, IpFamily},
     },
     methods::{Method, MethodType::Request as Asked},
@@ -69,20 +70,24 @@ impl Engine {
             return answer.ok_or(Refusal::Mismatch);
         }
         check_transport(request)?;
+        check_reservation(request)?;
         let external = self.external_for(request)?;
+        let parity = parity(request)?;
         let taken = |address| self.media.owns(address);
         let allocation = table.allocate(
             (*client, path.clone()),
             owner,
             request.transaction(),
-            (external, &taken),
+            (external, parity, &taken),
             now,
         )?;
         self.stats.allocated();
         Ok(allocated(request, allocation, now))
     }
 
-    /// The address of the family asked for; IPv4 where none is (RFC 8656, section 7.2).
+    /// The address of the family asked for. Where none is, IPv4 (RFC 8656, section 7.2), and on
+    /// a machine without IPv4 the IPv6 one: browsers never name a family, and read it from the
+    /// relay address.
     fn external_for(&self, request: &Request<'_>) -> Result<IpAddr, Refusal> {
         let of_family = |family| self.external.of_family(family);
         let found = match request.has(AttributeType::RequestedAddressFamily) {
@@ -102,7 +107,9 @@ impl Engine {
         let mut table = self.table();
         let allocation = table.of(client, now).ok_or(Refusal::Mismatch)?;
         let family = request.get::<RequestedAddressFamily>();
-        if family.is_some_and(|family| family != allocation.relay.ip().family()) {
+        if request.has(AttributeType::RequestedAddressFamily)
+            && family != Some(allocation.relay.ip().family())
+        {
             return Err(Refusal::PeerFamily);
         }
         let answer = Answer::success(request);
@@ -182,6 +189,35 @@ fn check_transport(request: &Request<'_>) -> Result<(), Refusal> {
     match request.get::<RequestedTransport>() {
         Some(RequestedTransport::Udp) => Ok(()),
         _ => Err(Refusal::Transport),
+    }
+}
+
+/// Refuses a port that was reserved by an earlier request: none ever is, so no token is valid
+/// (RFC 8656, section 7.2, point 7). One beside EVEN-PORT or a family contradicts itself.
+fn check_reservation(request: &Request<'_>) -> Result<(), Refusal> {
+    if !request.has(AttributeType::ReservationToken) {
+        return Ok(());
+    }
+    let others = [
+        AttributeType::EvenPort,
+        AttributeType::RequestedAddressFamily,
+        AttributeType::AdditionalAddressFamily,
+    ];
+    Err(match others.into_iter().any(|kind| request.has(kind)) {
+        true => Refusal::BadRequest,
+        false => Refusal::Capacity,
+    })
+}
+
+/// Which port is asked for. An even one can be met; the next one beside it, kept for a second
+/// allocation, cannot (RFC 8656, section 7.2, point 9).
+fn parity(request: &Request<'_>) -> Result<Parity, Refusal> {
+    if !request.has(AttributeType::EvenPort) {
+        return Ok(Parity::Any);
+    }
+    match request.get::<EvenPort>().ok_or(Refusal::BadRequest)? {
+        true => Err(Refusal::Capacity),
+        false => Ok(Parity::Even),
     }
 }
 

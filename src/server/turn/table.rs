@@ -68,6 +68,15 @@ impl Allocation {
     }
 }
 
+/// Which numbers of relay addresses will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parity {
+    /// Every one.
+    Any,
+    /// Even ones: EVEN-PORT.
+    Even,
+}
+
 /// What a packet costs beside its bytes: IP, UDP and TURN's own headers, so that a flood of
 /// small ones is one too.
 const HEADERS_BYTES: usize = 64;
@@ -143,7 +152,7 @@ impl Table {
         (client, path): (Client, Path),
         owner: Owner,
         transaction: [u8; 12],
-        (external, taken): (IpAddr, &dyn Fn(SocketAddr) -> bool),
+        (external, parity, taken): (IpAddr, Parity, &dyn Fn(SocketAddr) -> bool),
         now: Instant,
     ) -> Result<&Allocation, Refusal> {
         self.remove_expired(now);
@@ -154,7 +163,7 @@ impl Table {
             PermitError::InAll => Refusal::Capacity,
         })?;
         let relay = self
-            .free_address(external, taken)
+            .free_address(external, parity, taken)
             .ok_or(Refusal::Capacity)?;
         self.by_port.insert(relay.port(), client);
         let allocation = Allocation {
@@ -252,15 +261,31 @@ impl Table {
         within.then_some(()).ok_or(Refusal::Quota)
     }
 
-    /// An address nobody has. Numbers that are taken stay out of the pool for good.
+    /// An address nobody has. Numbers that are taken stay out of the pool for good; odd ones
+    /// that came first where an even one is wanted go back, and there are at most as many of
+    /// these as the range has.
     fn free_address(
         &mut self,
         external: IpAddr,
+        parity: Parity,
         taken: &dyn Fn(SocketAddr) -> bool,
     ) -> Option<SocketAddr> {
-        std::iter::from_fn(|| self.ports.allocate(None))
-            .map(|port| SocketAddr::new(external, port))
-            .find(|address| !taken(*address))
+        let mut passed_over = Vec::new();
+        let found = loop {
+            let Some(port) = self.ports.allocate(None) else {
+                break None;
+            };
+            let address = SocketAddr::new(external, port);
+            if parity == Parity::Even && port % 2 == 1 {
+                passed_over.push(port);
+            } else if !taken(address) {
+                break Some(address);
+            }
+        };
+        for port in passed_over {
+            self.ports.deallocate(port);
+        }
+        found
     }
 }
 

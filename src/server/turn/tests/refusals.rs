@@ -50,9 +50,7 @@ fn tcp_allocations_have_no_methods_here() {
 fn what_must_be_understood_and_is_not_is_420_and_named() {
     let (bench, guest) = bench();
     let wishes = [
-        (Kind::EvenPort as u16, vec![0x80]),
         (Kind::DontFragment as u16, vec![]),
-        (Kind::ReservationToken as u16, vec![0; 8]),
         (Kind::ConnectionId as u16, vec![0; 4]),
         (Kind::AccessToken as u16, vec![0; 4]),
         (0x7FFF, vec![1, 2, 3]),
@@ -89,6 +87,101 @@ fn a_family_we_do_not_have_is_440() {
     assert!(reply.relayed.unwrap().is_ipv6());
     let refresh = Writer::of(REFRESH_REQUEST).raw(0x0017, &[1, 0, 0, 0]);
     assert_eq!(bench.ask(&guest, refresh).code, Some(443));
+}
+
+#[test]
+fn a_family_that_makes_no_sense_is_440_and_in_a_refresh_443() {
+    let (bench, guest) = bench();
+    for family in [&[0, 0, 0, 0][..], &[9, 0, 0, 0], &[]] {
+        assert_eq!(
+            bench.ask(&guest, allocate().raw(0x0017, family)).code,
+            Some(440)
+        );
+    }
+    assert_eq!(bench.allocate(&guest).code, None);
+    for family in [&[0, 0, 0, 0][..], &[9, 0, 0, 0], &[]] {
+        let refresh = Writer::of(REFRESH_REQUEST).raw(0x0017, family);
+        assert_eq!(bench.ask(&guest, refresh).code, Some(443));
+    }
+}
+
+#[test]
+fn who_names_no_family_gets_ipv4_and_on_a_machine_without_ipv4_gets_ipv6() {
+    let (dual, guest) = bench();
+    assert!(dual.allocate(&guest).relayed.unwrap().is_ipv4());
+    let six = Bench::new(TurnLimits::default());
+    six.engine
+        .external
+        .replace(vec!["2001:db8::1".parse().unwrap()]);
+    let guest = six.guest("[2001:db8:1::1]:5000", "ada", "lobby");
+    assert!(six.allocate(&guest).relayed.unwrap().is_ipv6());
+    let other = six.guest("[2001:db8:1::1]:5001", "ada", "lobby");
+    let four = allocate().raw(0x0017, &[1, 0, 0, 0]);
+    assert_eq!(
+        six.ask(&other, four).code,
+        Some(440),
+        "asked for, it is refused"
+    );
+    let none = Bench::new(TurnLimits::default());
+    none.engine.external.replace(Vec::new());
+    let guest = none.guest("192.0.2.1:5000", "ada", "lobby");
+    assert_eq!(none.allocate(&guest).code, Some(440));
+}
+
+#[test]
+fn an_even_port_is_given_and_a_pair_of_ports_is_508() {
+    let bench = Bench::new(TurnLimits {
+        user: 100,
+        room: 100,
+        address: 100,
+        ..TurnLimits::default()
+    });
+    for port in 1..=40 {
+        let guest = bench.guest(&format!("192.0.2.1:{port}"), "ada", "lobby");
+        let reply = bench.ask(&guest, allocate().with(Kind::EvenPort, &[0]));
+        assert_eq!(reply.relayed.unwrap().port() % 2, 0, "{port}");
+    }
+    // Numbers that were passed over are free again.
+    assert_eq!(bench.engine.table().held(), (40, 40));
+    let guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    let pair = allocate().with(Kind::EvenPort, &[0x80]);
+    assert_eq!(bench.ask(&guest, pair).code, Some(508));
+    let nonsense = allocate().with(Kind::EvenPort, &[]);
+    assert_eq!(bench.ask(&guest, nonsense).code, Some(400));
+}
+
+#[test]
+fn a_reservation_token_is_508_and_beside_a_family_or_an_even_port_400() {
+    let (bench, guest) = bench();
+    let token = || allocate().with(Kind::ReservationToken, &[7; 8]);
+    assert_eq!(bench.ask(&guest, token()).code, Some(508));
+    for other in [
+        token().with(Kind::EvenPort, &[0]),
+        token().raw(0x0017, &[1, 0, 0, 0]),
+        token().with(Kind::AdditionalAddressFamily, &[2, 0, 0, 0]),
+    ] {
+        assert_eq!(bench.ask(&guest, other).code, Some(400));
+    }
+    assert_eq!(bench.engine.table().held(), (0, 0));
+}
+
+#[test]
+fn an_additional_family_may_be_asked_for_and_is_not_given() {
+    let (bench, guest) = bench();
+    let both = allocate().with(Kind::AdditionalAddressFamily, &[2, 0, 0, 0]);
+    let reply = bench.ask(&guest, both);
+    assert!(reply.relayed.unwrap().is_ipv4());
+    let relayed = Kind::XorRelayedAddress as u16;
+    let mut rest = reply.bytes.as_slice();
+    let mut count = 0;
+    while let Some(at) = rest
+        .windows(4)
+        .position(|w| w[..2] == relayed.to_be_bytes() && w[2] == 0)
+    {
+        count += 1;
+        rest = &rest[at + 4..];
+    }
+    assert_eq!(count, 1);
 }
 
 #[test]
