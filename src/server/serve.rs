@@ -203,10 +203,10 @@ fn watch_changes(
     }
     let sfu = context.sfu.clone();
     let tell = move |addresses: &[Advertised]| {
-        sfu.advertise(addresses);
         if let Some(relay) = &relay {
             relay.advertise(addresses);
         }
+        sfu.advertise(addresses)
     };
     let reload = reload.subscribe();
     tokio::spawn(addresses::watch(addresses, advertised, reload, tell));

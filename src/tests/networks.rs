@@ -203,6 +203,17 @@ async fn people_of_both_families_see_each_other_through_the_default_listeners() 
     }
 }
 
+#[tokio::test]
+async fn a_name_and_an_outer_port_are_what_browsers_are_told_a_port_for_each_media_thread() {
+    let flags = ["--media-ip", "localhost:40000", "--media-threads", "2"];
+    let app = TestApp::start_with(patient(), &flags).await;
+    let candidates = app.context.sfu.candidates();
+    assert!(candidates.iter().all(|c| c.ip().is_loopback()));
+    let mut ports: Vec<u16> = candidates.iter().map(SocketAddr::port).collect();
+    ports.dedup();
+    assert_eq!(ports, [40_000, 40_001], "{candidates:?}");
+}
+
 #[test]
 fn a_machine_without_ipv4_is_offered_by_ipv6_for_media_and_turn() {
     in_a_network_of_its_own(

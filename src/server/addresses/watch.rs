@@ -121,13 +121,15 @@ impl Known {
 }
 
 /// Looks every [`LOOK_EVERY`], and whenever `reload` changes, until that is dropped; `tell` is
-/// given each new list, which a log line names once.
+/// given each new list, which a log line names once. Where it answers false, somebody had no
+/// place for the list, and gets it at the next look.
 pub async fn watch(
     mut addresses: AddressWatch,
     mut current: Vec<Advertised>,
     mut reload: Receiver<u64>,
-    tell: impl Fn(&[Advertised]) + Send,
+    tell: impl Fn(&[Advertised]) -> bool + Send,
 ) {
+    let mut is_told = true;
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -139,17 +141,19 @@ pub async fn watch(
             },
         }
         let found = addresses.look().await;
-        if found == current {
-            continue;
+        if found != current {
+            metrics::ADDRESS_CHANGES.add(1);
+            tracing::info!(
+                before = shown(&current),
+                now = shown(&found),
+                "the addresses offered for media and TURN changed"
+            );
+            current = found;
+            is_told = false;
         }
-        metrics::ADDRESS_CHANGES.add(1);
-        tracing::info!(
-            before = shown(&current),
-            now = shown(&found),
-            "the addresses offered for media and TURN changed"
-        );
-        tell(&found);
-        current = found;
+        if !is_told {
+            is_told = tell(&current);
+        }
     }
 }
 
@@ -204,7 +208,7 @@ mod tests {
         assert_eq!(first, at(&["192.0.2.1"]));
         let (_keep, reload) = tokio::sync::watch::channel(0);
         let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
-        let tell = move |list: &[Advertised]| told.send(list.to_vec()).expect("is listened to");
+        let tell = move |list: &[Advertised]| told.send(list.to_vec()).is_ok();
         let watching = tokio::spawn(watch(addresses, first, reload, tell));
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert!(tells.try_recv().is_err(), "nothing changed");
@@ -225,7 +229,7 @@ mod tests {
         let addresses = watching(Families::Both, &current);
         let (asked, reload) = tokio::sync::watch::channel(0);
         let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
-        let tell = move |list: &[Advertised]| told.send(list.to_vec()).expect("is listened to");
+        let tell = move |list: &[Advertised]| told.send(list.to_vec()).is_ok();
         let known = at(&["192.0.2.1"]);
         let watching = tokio::spawn(watch(addresses, known, reload, tell));
         // Past the look that a new interval begins with.
@@ -237,6 +241,31 @@ mod tests {
         assert_eq!(before.elapsed(), Duration::ZERO);
         drop(asked);
         watching.await.expect("ends");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_somebody_had_no_place_for_is_told_again() {
+        let current: Wires = Arc::new(Mutex::new(wires(&["192.0.2.1"])));
+        let addresses = watching(Families::Both, &current);
+        let (_keep, reload) = tokio::sync::watch::channel(0);
+        let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
+        let refusals = Mutex::new(2);
+        let tell = move |list: &[Advertised]| {
+            told.send(list.to_vec()).expect("is listened to");
+            let mut left = refusals.lock().expect("held for a moment");
+            *left -= 1;
+            *left < 0
+        };
+        let watching = tokio::spawn(watch(addresses, Vec::new(), reload, tell));
+        for _ in 0..3 {
+            assert_eq!(tells.recv().await, Some(at(&["192.0.2.1"])));
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(
+            tells.try_recv().is_err(),
+            "the third time there was a place"
+        );
+        watching.abort();
     }
 
     #[tokio::test]

@@ -169,8 +169,10 @@ impl Sfu {
     }
 
     /// Browsers reach this machine by these addresses from now on: new connections get them as
-    /// candidates, and those there are with their next offer.
-    pub fn advertise(&self, addresses: &[Advertised]) {
+    /// candidates, and those there are with their next offer. False where a shard has no place
+    /// for the news now; idempotent.
+    pub fn advertise(&self, addresses: &[Advertised]) -> bool {
+        let mut posted = true;
         for (number, shard) in (0..).zip(&self.inner.shards) {
             let sockets = addresses.iter().map(|a| a.socket(number, shard.port));
             let candidates: Vec<SocketAddr> = sockets.collect();
@@ -178,8 +180,9 @@ impl Sfu {
             let mut known = known.unwrap_or_else(PoisonError::into_inner);
             known.replace(candidates.clone());
             drop(known);
-            shard.post(Letter::Advertise { candidates });
+            posted &= shard.post(Letter::Advertise { candidates });
         }
+        posted
     }
 
     /// Whether browsers reach the SFU by this address, or did before it changed.
