@@ -1,5 +1,7 @@
 //! Requests to our own server that can be given up together.
 
+use crate::protocol::REFUSAL_HEADER;
+use crate::state::line::Refused;
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
@@ -12,8 +14,8 @@ const CONNECTION: &str = "noom-connection";
 pub enum Failure {
     /// It was lost, or something in between answered in place of the server.
     Lost,
-    /// The server refuses.
-    Refused,
+    /// The server refuses, or something in front of it; why, where that can be told.
+    Refused(Option<Refused>),
     /// [`Fetcher::stop`].
     Stopped,
 }
@@ -52,11 +54,12 @@ impl Fetcher {
             return Err(Failure::Stopped);
         }
         let answer = answer.map_err(|_| Failure::Lost)?;
+        let refused = refused(&answer);
         match answer.status() {
             204 => Ok(JsValue::UNDEFINED),
             200..300 => json(&answer).await.map_err(|_| Failure::Lost),
-            status if status >= 500 => Err(Failure::Lost),
-            _ => Err(Failure::Refused),
+            status if status >= 500 && refused.is_none() => Err(Failure::Lost),
+            _ => Err(Failure::Refused(refused)),
         }
     }
 
@@ -100,6 +103,23 @@ pub fn send_at_last(url: &str, connection: &str) {
     let sent = window.fetch_with_str_and_init(url, &request);
     // Whoever does not look at a failure is told of it in the console.
     wasm_bindgen_futures::spawn_local(async move { drop(JsFuture::from(sent).await) });
+}
+
+/// Why an answer refuses, where it says so.
+fn refused(answer: &Response) -> Option<Refused> {
+    let header = |name| answer.headers().get(name).ok().flatten();
+    let (refusal, retry_after) = (header(REFUSAL_HEADER), header("retry-after"));
+    Refused::read(answer.status(), refusal.as_deref(), retry_after.as_deref())
+}
+
+/// Asks why no WebSocket was opened: a browser does not say. Nothing where the server, or what
+/// is in front of it, refuses none, or where nobody answers.
+pub async fn ask_why() -> Option<Refused> {
+    let answer = Fetcher::new()?.fetch("POST", "/ws", None, None).await;
+    match answer {
+        Err(Failure::Refused(refused)) => refused,
+        Ok(_) | Err(Failure::Lost | Failure::Stopped) => None,
+    }
 }
 
 /// The JSON of an answer.

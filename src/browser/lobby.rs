@@ -72,7 +72,7 @@ impl Lobby {
     fn hear(&self, heard: Heard) {
         match heard {
             Heard::Open => self.send(WATCH),
-            Heard::Closed(_) => self.lost(),
+            Heard::Closed(_) | Heard::Refused(_) => self.lost(),
             Heard::Life => {}
             // The two messages of interest; decoding all others would be loaded with
             // the welcome page.

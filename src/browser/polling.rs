@@ -8,6 +8,7 @@ use super::fetch::{self, Failure, Fetcher};
 use super::js::Listener;
 use super::socket::{COMING_BACK, Heard};
 use crate::state::batch::next_batch;
+use crate::state::line::Refused;
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{Array, JSON, Reflect};
 use std::cell::{Cell, RefCell};
@@ -124,6 +125,9 @@ impl Inner {
     /// Opens the connection and listens to its end.
     async fn listen(self: Rc<Self>) {
         let opened = self.listening.fetch("POST", "/poll", None, None).await;
+        if let Err(Failure::Refused(Some(refused))) = opened {
+            return self.refuse(refused);
+        }
         let secret = opened.ok().and_then(|answer| text(&answer, "connection"));
         if self.over.get() || secret.is_none() {
             return self.end(ABNORMAL);
@@ -195,7 +199,7 @@ impl Inner {
         for _ in 0..TRIES {
             match fetcher.fetch(method, &url, Some(&secret), body).await {
                 Ok(answer) => return Some(answer),
-                Err(Failure::Refused | Failure::Stopped) => return None,
+                Err(Failure::Refused(_) | Failure::Stopped) => return None,
                 Err(Failure::Lost) => TimeoutFuture::new(TRY_AGAIN_MS).await,
             }
         }
@@ -214,6 +218,13 @@ impl Inner {
         if !self.over.replace(true) {
             self.connection.borrow_mut().take();
             (self.hear)(Heard::Closed(code));
+        }
+    }
+
+    /// There is no connection, and somebody says why.
+    fn refuse(&self, refused: Refused) {
+        if !self.over.replace(true) {
+            (self.hear)(Heard::Refused(refused));
         }
     }
 

@@ -1,6 +1,7 @@
 //! One WebSocket to the room service of this site.
 
 use super::js::Listener;
+use crate::state::line::Refused;
 use wasm_bindgen::JsCast;
 use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
 
@@ -17,6 +18,8 @@ pub enum Heard {
     Life,
     /// It is closed, with this code (RFC 6455 7.4).
     Closed(u16),
+    /// It was never opened, because somebody refuses it. A WebSocket does not say so.
+    Refused(Refused),
 }
 
 /// An open or opening socket; dropped, it closes and says nothing more.

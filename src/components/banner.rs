@@ -2,8 +2,10 @@
 
 use crate::components::If;
 use crate::i18n::*;
+use crate::protocol::{ErrorCode, Refusal};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
+use crate::state::line::Reason;
 use crate::words;
 use leptos::prelude::*;
 
@@ -13,11 +15,13 @@ pub fn Banner() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let down = Memo::new(move |_| session.room.line().read().banner);
+    let reason = Memo::new(move |_| session.room.line().read().reason);
+    let text = Signal::derive(move || sentence(i18n.get_locale(), reason.get()));
     view! {
         <div role="status" class="banner-place">
             <If when=down>
                 <div class="banner banner--warn">
-                    <span class="banner__text">{words!(i18n, room.lost)}</span>
+                    <span class="banner__text">{text}</span>
                     <button
                         class="button button--small"
                         type="button"
@@ -28,5 +32,34 @@ pub fn Banner() -> impl IntoView {
                 </div>
             </If>
         </div>
+    }
+}
+
+/// What there is to say about a line that is down.
+fn sentence(locale: Locale, reason: Option<Reason>) -> String {
+    match reason {
+        None => td_string!(locale, room.lost).to_owned(),
+        Some(Reason::Refused(Refusal::ForeignOrigin | Refusal::UnknownHost)) => {
+            td_string!(locale, room.refused_address).to_owned()
+        }
+        Some(Reason::Refused(Refusal::TooManyConnections)) => {
+            td_string!(locale, room.refused_connections).to_owned()
+        }
+        Some(Reason::Refused(Refusal::ServerFull)) => {
+            td_string!(locale, room.refused_server_full).to_owned()
+        }
+        Some(Reason::Status(status)) => {
+            td_string!(locale, room.refused_status, status = status).to_string()
+        }
+        Some(Reason::Join(ErrorCode::TooManyJoins)) => {
+            td_string!(locale, room.refused_joins).to_owned()
+        }
+        Some(Reason::Join(ErrorCode::TooManyRooms)) => {
+            td_string!(locale, room.refused_rooms).to_owned()
+        }
+        Some(Reason::Join(ErrorCode::BadNickname)) => {
+            td_string!(locale, room.refused_nickname).to_owned()
+        }
+        Some(Reason::Join(_)) => td_string!(locale, room.refused_join).to_owned(),
     }
 }

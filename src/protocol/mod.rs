@@ -14,6 +14,7 @@ mod ids;
 mod media;
 mod names;
 pub mod quality;
+mod refusal;
 mod server;
 pub mod text;
 
@@ -32,6 +33,7 @@ pub use names::{
     ChatText, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS, NameError, Nickname,
     RoomName,
 };
+pub use refusal::{REFUSAL_HEADER, Refusal};
 pub use server::{Joined, Person, RoomSummary, Rooms, RoomsChanged, ServerMessage};
 
 /// Largest frame and message in either direction, in bytes.

@@ -3,7 +3,7 @@
 //! A pure state machine. The driver feeds it what happened, with a random number
 //! where jitter is wanted, and does what [`Next`] says.
 
-use crate::protocol::{CloseCode, ErrorCode, ServerMessage};
+use crate::protocol::{CloseCode, ErrorCode, Refusal, ServerMessage};
 use std::time::Duration;
 
 /// The line may be down this long before a banner says so.
@@ -17,6 +17,83 @@ pub const JOIN_WITHIN: Duration = Duration::from_secs(10);
 /// The waits between attempts, in milliseconds, each times 0.5 to 1.5. The first is
 /// anything up to a second, so that a restarted server is not met by everybody at once.
 const BACK_OFF_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 10_000.0];
+
+/// Longest time a refusal may ask to wait. 5 min: it may come from a proxy that says anything,
+/// and nobody looks at a page for longer.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Why there is no line, where somebody said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The server refuses the connection.
+    Refused(Refusal),
+    /// Something in front of the server, or a newer server, refuses it with this status.
+    Status(u16),
+    /// The server refuses to let this person into the room.
+    Join(ErrorCode),
+}
+
+/// A refusal and when to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub reason: Reason,
+    /// How long to wait at least (RFC 9110, 10.2.3), where that was said.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refused {
+    /// Reads the answer to a request for a connection: its status, its `noom-refusal` and its
+    /// `Retry-After`. Nothing where it refuses nothing, or where a server is only away.
+    pub fn read(status: u16, refusal: Option<&str>, retry_after: Option<&str>) -> Option<Self> {
+        let known = refusal.and_then(Refusal::parse).map(Reason::Refused);
+        let reason = known.or(match status {
+            401 | 403 | 407 | 421 | 429 | 451 => Some(Reason::Status(status)),
+            _ => refusal.map(|_| Reason::Status(status)),
+        })?;
+        let seconds = retry_after.and_then(|seconds| seconds.trim().parse().ok());
+        Some(Self {
+            reason,
+            retry_after: seconds.map(Duration::from_secs),
+        })
+    }
+
+    /// The refusal of a `join`; nothing where the error is about something else.
+    pub fn of_join(code: ErrorCode) -> Option<Self> {
+        match code {
+            ErrorCode::TooManyJoins
+            | ErrorCode::TooManyRooms
+            | ErrorCode::BadRoomName
+            | ErrorCode::BadNickname
+            | ErrorCode::Unavailable => Some(Self {
+                reason: Reason::Join(code),
+                retry_after: None,
+            }),
+            ErrorCode::BadMessage
+            | ErrorCode::UnknownType
+            | ErrorCode::NotJoined
+            | ErrorCode::AlreadyJoined
+            | ErrorCode::MessageEmpty
+            | ErrorCode::MessageTooLong
+            | ErrorCode::MessageNotAllowed
+            | ErrorCode::NoSuchMessage
+            | ErrorCode::NotYours
+            | ErrorCode::BadEmoji
+            | ErrorCode::TooManyReactions
+            | ErrorCode::TooManyMessages
+            | ErrorCode::RoomFull
+            | ErrorCode::CallFull
+            | ErrorCode::NotInCall
+            | ErrorCode::NoSuchPerson
+            | ErrorCode::Busy
+            | ErrorCode::AddressesHidden
+            | ErrorCode::SignalTooLong
+            | ErrorCode::BadOffer
+            | ErrorCode::RoomStorageFull
+            | ErrorCode::ServerStorageFull => None,
+        }
+    }
+}
 
 /// How the line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +122,8 @@ pub struct Line {
     pub banner: bool,
     /// It has been live before on this page.
     pub was_live: bool,
+    /// Why it is down, where the server or a proxy said so.
+    pub reason: Option<Reason>,
 }
 
 /// What to do about a lost socket.
@@ -100,6 +179,34 @@ impl Line {
         Next::Retry(wait(if first { 0 } else { self.attempts }, jitter))
     }
 
+    /// An attempt was refused; `jitter` is random in 0..1. Answers when to try again: not
+    /// before the refusal allows it, and not when everybody else does who was refused.
+    pub fn refused(&mut self, refused: Refused, jitter: f64) -> Duration {
+        self.stage = Stage::Waiting;
+        self.banner = true;
+        self.reason = Some(refused.reason);
+        let at_least = refused.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        let at_least = at_least.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0);
+        wait(self.attempts, jitter).max(at_least)
+    }
+
+    /// It was asked why an attempt failed: it was refused, or nobody says so. Answers when to
+    /// try again, where an attempt is planned and has to be put off.
+    pub fn explained(&mut self, refused: Option<Refused>, jitter: f64) -> Option<Duration> {
+        match (self.stage, refused) {
+            (Stage::Waiting, Some(refused)) => Some(self.refused(refused, jitter)),
+            (Stage::Connecting, Some(refused)) => {
+                (self.banner, self.reason) = (true, Some(refused.reason));
+                None
+            }
+            (Stage::Waiting | Stage::Connecting, None) => {
+                self.reason = None;
+                None
+            }
+            (Stage::Idle | Stage::Live | Stage::Full, _) => None,
+        }
+    }
+
     /// It has been down for [`QUIET_AFTER_LOSS`]. True where that is news.
     pub fn still_lost(&mut self) -> bool {
         let news = self.stage != Stage::Live && self.stage != Stage::Full && !self.banner;
@@ -144,6 +251,71 @@ mod tests {
         }
         line.stage = Stage::Full;
         assert_eq!(line.lost(1000, 0.5), Next::Stay);
+    }
+
+    fn too_many(retry_after: &str) -> Refused {
+        Refused::read(429, Some("too_many_connections"), Some(retry_after)).expect("a refusal")
+    }
+
+    #[test]
+    fn a_refusal_is_said_at_once_and_waited_for_as_long_as_it_says() {
+        let mut line = Line::default();
+        line.connecting();
+        assert_eq!(line.refused(too_many("30"), 0.0), Duration::from_secs(30));
+        assert_eq!(line.refused(too_many("30"), 1.0), Duration::from_secs(45));
+        assert!(line.banner && line.stage == Stage::Waiting);
+        let reason = Reason::Refused(Refusal::TooManyConnections);
+        assert_eq!(line.reason, Some(reason));
+        // Nobody keeps a page waiting for a day, and a date is no number.
+        assert_eq!(
+            line.refused(too_many("86400"), 0.0),
+            Duration::from_secs(300)
+        );
+        let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+        assert_eq!(line.refused(too_many(date), 0.5), wait(1, 0.5));
+        // The next attempt may fail without a word and does not take the reason back.
+        line.connecting();
+        line.lost(1006, 0.5);
+        assert_eq!(line.reason, Some(reason));
+        line.explained(None, 0.5);
+        assert_eq!(line.reason, None);
+    }
+
+    #[test]
+    fn a_reason_that_comes_late_puts_off_what_is_planned_and_nothing_else() {
+        let mut line = Line::default();
+        line.connecting();
+        line.lost(1006, 0.5);
+        let put_off = line.explained(Some(too_many("10")), 0.0);
+        assert_eq!(put_off, Some(Duration::from_secs(10)));
+        line.connecting();
+        assert_eq!(line.explained(Some(too_many("10")), 0.0), None);
+        assert_eq!(line.stage, Stage::Connecting);
+        for stage in [Stage::Live, Stage::Full] {
+            let mut line = Line {
+                stage,
+                ..Line::default()
+            };
+            let before = line;
+            assert_eq!(line.explained(Some(too_many("10")), 0.0), None);
+            assert_eq!(line, before, "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn only_answers_that_refuse_are_read_as_refusals() {
+        let reason = |status, refusal| Refused::read(status, refusal, None).map(|r| r.reason);
+        let foreign = Reason::Refused(Refusal::ForeignOrigin);
+        assert_eq!(reason(403, Some("foreign_origin")), Some(foreign));
+        assert_eq!(
+            reason(503, Some("server_full")),
+            Some(Reason::Refused(Refusal::ServerFull))
+        );
+        assert_eq!(reason(403, None), Some(Reason::Status(403)));
+        assert_eq!(reason(429, Some("new_kind")), Some(Reason::Status(429)));
+        for away in [200, 204, 404, 405, 415, 500, 502, 503, 504] {
+            assert_eq!(reason(away, None), None, "{away}");
+        }
     }
 
     #[test]

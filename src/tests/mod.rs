@@ -26,6 +26,7 @@ mod networks;
 mod poll;
 mod poller;
 mod prejoin;
+mod refusals;
 mod requests;
 mod retention;
 mod rooms;

@@ -3,12 +3,13 @@
 
 use super::{Driver, millis};
 use crate::browser::clock::steady_ms;
+use crate::browser::fetch;
 use crate::browser::link::Link;
 use crate::browser::socket::{Heard, Socket};
 use crate::browser::storage;
 use crate::protocol::{ClientMessage, Resume};
 use crate::state::RoomStateStoreFields;
-use crate::state::line::{DEAD_AFTER, JOIN_WITHIN, Next, QUIET_AFTER_LOSS, Stage};
+use crate::state::line::{DEAD_AFTER, JOIN_WITHIN, Next, QUIET_AFTER_LOSS, Refused, Stage};
 use crate::state::ways::Way;
 use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
@@ -71,6 +72,10 @@ impl Driver {
                 }
             }
             Heard::Closed(code) => self.lost(code),
+            Heard::Refused(refused) => {
+                self.ways.borrow_mut().failed(LOST);
+                self.refused(refused);
+            }
         }
     }
 
@@ -101,7 +106,12 @@ impl Driver {
     pub(super) fn lost(&self, code: u16) {
         self.link.borrow_mut().take();
         self.give_trial_up();
-        let at_once = self.stage() == Stage::Connecting && self.ways.borrow_mut().failed(code);
+        let failed = self.stage() == Stage::Connecting;
+        let by_socket = self.ways.borrow().way() == Way::Socket;
+        let at_once = failed && self.ways.borrow_mut().failed(code);
+        if failed && by_socket && code == LOST && !at_once {
+            self.ask_why();
+        }
         let mut next = Next::Stay;
         self.state
             .line()
@@ -117,6 +127,38 @@ impl Driver {
             Next::Retry(_) if at_once => self.connect_in(Duration::ZERO),
             Next::Retry(wait) => self.connect_in(wait),
         }
+    }
+
+    /// An attempt was refused: says so, and plans the next one.
+    pub(super) fn refused(&self, refused: Refused) {
+        self.link.borrow_mut().take();
+        self.give_trial_up();
+        self.timers.borrow_mut().banner = None;
+        let mut wait = Duration::ZERO;
+        let jitter = js_sys::Math::random();
+        self.state
+            .line()
+            .update(|line| wait = line.refused(refused, jitter));
+        self.connect_in(wait);
+    }
+
+    /// A WebSocket was not opened: asks whether the server refuses it. The next attempt does
+    /// not wait for the answer; a refusal puts it off.
+    fn ask_why(&self) {
+        let me = self.me.clone();
+        leptos::task::spawn_local(async move {
+            let refused = fetch::ask_why().await;
+            let Some(driver) = me.upgrade() else { return };
+            let mut wait = None;
+            driver.state.line().maybe_update(|line| {
+                let before = *line;
+                wait = line.explained(refused, js_sys::Math::random());
+                *line != before
+            });
+            if let Some(wait) = wait {
+                driver.connect_in(wait);
+            }
+        });
     }
 
     fn connect_in(&self, wait: Duration) {
@@ -163,6 +205,8 @@ impl Driver {
     /// Something changed outside: connect now, or find out whether the line is alive.
     pub(super) fn probe(&self) {
         match self.stage() {
+            // Whoever was refused asks again when that is allowed.
+            Stage::Waiting if self.state.line().read_untracked().reason.is_some() => {}
             Stage::Waiting => self.connect(),
             Stage::Live => {
                 self.send(&ClientMessage::Ping);
@@ -228,7 +272,7 @@ impl Driver {
                 }
             }
             Heard::Frame(_) | Heard::Life => self.move_over(),
-            Heard::Closed(_) => drop(self.trial.borrow_mut().take()),
+            Heard::Closed(_) | Heard::Refused(_) => drop(self.trial.borrow_mut().take()),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::Driver;
 use crate::browser::storage::{self, Identity};
-use crate::protocol::{ClientMessage, Nickname};
+use crate::protocol::{ClientMessage, ErrorCode, Nickname};
+use crate::state::line::Reason;
 use crate::state::{Position, RoomStateStoreFields};
 use leptos::prelude::*;
 
@@ -15,6 +16,11 @@ impl Driver {
         });
         *self.nickname.borrow_mut() = nickname;
         self.remember_identity();
+        // Whoever was not let in under the former nickname need not wait with another one.
+        let reason = self.state.line().read_untracked().reason;
+        if reason == Some(Reason::Join(ErrorCode::BadNickname)) {
+            self.retry_now();
+        }
     }
 
     pub(super) fn restore_pending(&self) {

@@ -15,11 +15,11 @@ use super::js::Listener;
 use super::link::Link;
 use super::storage;
 use crate::protocol::{
-    ClientMessage, CloseCode, Devices, ErrorCode, Joined, Nickname, ParticipantId, RoomName, Seq,
+    ClientMessage, Devices, ErrorCode, Joined, Nickname, ParticipantId, RoomName, Seq,
     ServerMessage, SessionToken,
 };
 use crate::state::call::CallState;
-use crate::state::line::{PING_EVERY, Stage};
+use crate::state::line::{PING_EVERY, Refused, Stage};
 use crate::state::outbox::Outbox;
 use crate::state::ways::Ways;
 use crate::state::{RoomState, RoomStateStoreFields, apply_to_store};
@@ -177,12 +177,13 @@ impl Driver {
                 self.timers.borrow_mut().banner = None;
                 self.link.borrow_mut().take();
             }
-            // Too many from this network just now: back in a moment, as after a connection
-            // that was closed for it.
-            ServerMessage::Error {
-                code: ErrorCode::TooManyJoins,
-                ..
-            } => self.lost(CloseCode::TooManyMessages.code()),
+            ServerMessage::Error { code, id: None, .. }
+                if self.stage() == Stage::Connecting && Refused::of_join(*code).is_some() =>
+            {
+                Refused::of_join(*code)
+                    .into_iter()
+                    .for_each(|refused| self.refused(refused));
+            }
             ServerMessage::Error {
                 code: ErrorCode::TooManyMessages,
                 id: Some(id),

@@ -5,7 +5,10 @@
 //! is send another `Host` than its own name. So a name has to be one of ours; an address is
 //! always fine, because there is nothing to rebind about it.
 
-use crate::server::{config::Config, net::warning};
+use crate::{
+    protocol::{REFUSAL_HEADER, Refusal},
+    server::{config::Config, net::warning},
+};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -89,18 +92,22 @@ pub async fn guard(State(ours): State<Arc<OurNames>>, request: Request, next: Ne
     match verdict(&ours, &request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
-            if refusal.0 == StatusCode::MISDIRECTED_REQUEST
-                && let Some(count) = REFUSED.happened()
-            {
+            if refusal.0 != StatusCode::MISDIRECTED_REQUEST {
+                return refusal.into_response();
+            }
+            if let Some(count) = REFUSED.happened() {
+                let origin = warning::shown(request.headers().get(header::ORIGIN));
                 let host = warning::shown(request.headers().get(header::HOST));
                 tracing::warn!(
+                    origin,
                     host,
                     count,
                     "requests for a name that is not ours were refused; if it is, name it in \
                      --public-url"
                 );
             }
-            refusal.into_response()
+            let why = [(REFUSAL_HEADER, Refusal::UnknownHost.code())];
+            (refusal.0, why, refusal.1).into_response()
         }
     }
 }

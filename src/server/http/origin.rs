@@ -4,9 +4,12 @@
 //! their own. An unsafe method or an upgrade has to come from our own origin; programs
 //! that are no browser send neither `Origin` nor fetch metadata and pass.
 
-use crate::server::{
-    context::AppContext,
-    net::warning::{self, RareWarning},
+use crate::{
+    protocol::{REFUSAL_HEADER, Refusal},
+    server::{
+        context::AppContext,
+        net::warning::{self, RareWarning},
+    },
 };
 use axum::{
     extract::{Request, State},
@@ -101,7 +104,8 @@ pub async fn guard(State(context): State<AppContext>, request: Request, next: Ne
         );
     }
     let text = "this request came from another site";
-    (StatusCode::FORBIDDEN, text).into_response()
+    let why = [(REFUSAL_HEADER, Refusal::ForeignOrigin.code())];
+    (StatusCode::FORBIDDEN, why, text).into_response()
 }
 
 /// Whether the request may pass.

@@ -25,6 +25,8 @@ use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 
 /// Where the room protocol goes over HTTP.
 const POLL: &str = "/poll";
+/// Where a WebSocket is opened, and asked why none is.
+const WS: &str = "/ws";
 
 /// All routes. Pages and server functions come from the application's own list.
 pub fn router(context: AppContext) -> Router {
@@ -39,7 +41,7 @@ pub fn router(context: AppContext) -> Router {
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/ws", any(ws::upgrade))
+        .route(WS, any(ws::upgrade).post(ws::may_connect))
         .route(POLL, get(poll::listen).post(poll::say))
         .route("/pkg/{*path}", get(assets::serve))
         .merge(pages)
@@ -118,12 +120,13 @@ async fn not_found_page(context: AppContext, request: Request) -> Response {
 }
 
 /// Server functions are called by forms, and by the script as forms: any other kind of
-/// body is refused before it is read. Polling sends JSON, or nothing.
+/// body is refused before it is read. Polling sends JSON, or nothing; `/ws` is sent nothing.
 async fn forms_only(request: Request, next: Next) -> Response {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let fits = match request.uri().path() {
         POLL => kind.is_empty() || kind.starts_with("application/json"),
+        WS => kind.is_empty(),
         _ => kind.starts_with("application/x-www-form-urlencoded"),
     };
     match request.method() == Method::POST && !fits {

@@ -1,12 +1,18 @@
 //! Who gets a connection: so many of one address, so many in all.
 
-use crate::server::{
-    context::AppContext,
-    http::health::Place,
-    net::{ClientAddress, Permit, PermitError},
+use crate::{
+    protocol::{REFUSAL_HEADER, Refusal},
+    server::{
+        context::AppContext,
+        http::health::Place,
+        net::{ClientAddress, Permit, PermitError, RareWarning, warning},
+    },
 };
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
+
+/// Refusals are told of once a minute.
+static REFUSED: RareWarning = RareWarning::new();
 
 /// A counted connection; dropping it counts it out.
 pub struct Admission {
@@ -16,28 +22,59 @@ pub struct Admission {
     _place: Place,
 }
 
-/// Lets a connection in.
+/// Lets a connection in, which was asked for with these headers.
 ///
 /// # Errors
 /// The refusal to answer; the client tries again later.
-pub fn admit(context: &AppContext, client: ClientAddress) -> Result<Admission, PermitError> {
-    let _permit = context.sockets.acquire(client.0)?;
+pub fn admit(
+    context: &AppContext,
+    client: ClientAddress,
+    headers: &HeaderMap,
+) -> Result<Admission, PermitError> {
+    let permit = context.sockets.acquire(client.0);
+    let _permit = permit.inspect_err(|refusal| warn(*refusal, headers))?;
     let _place = context.gauges.clone().enter();
     Ok(Admission { _permit, _place })
 }
 
+/// Tells the operator of connections that were refused.
+pub fn warn(refusal: PermitError, headers: &HeaderMap) {
+    let Some(count) = REFUSED.happened() else {
+        return;
+    };
+    let origin = warning::shown(headers.get(header::ORIGIN));
+    let host = warning::shown(headers.get(header::HOST));
+    let limit = match refusal {
+        PermitError::OfAddress => "--sockets-per-address or --polls-per-address",
+        PermitError::InAll => "of the server",
+    };
+    tracing::warn!(
+        origin,
+        host,
+        count,
+        limit,
+        "connections were refused, because there were as many as the limit allows"
+    );
+}
+
 impl IntoResponse for PermitError {
     fn into_response(self) -> Response {
-        let (status, text) = match self {
+        let (status, why, text) = match self {
             Self::OfAddress => (
                 StatusCode::TOO_MANY_REQUESTS,
+                Refusal::TooManyConnections,
                 "too many connections from your address",
             ),
-            Self::InAll => (StatusCode::SERVICE_UNAVAILABLE, "too many connections"),
+            Self::InAll => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Refusal::ServerFull,
+                "too many connections",
+            ),
         };
         let headers = [
-            (header::RETRY_AFTER, "10"),
-            (header::CACHE_CONTROL, "no-store"),
+            (header::RETRY_AFTER.as_str(), "10"),
+            (header::CACHE_CONTROL.as_str(), "no-store"),
+            (REFUSAL_HEADER, why.code()),
         ];
         (status, headers, text).into_response()
     }

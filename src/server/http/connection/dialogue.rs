@@ -13,7 +13,7 @@ use crate::{
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
         metrics,
-        net::{RareWarning, RequestKind, stored_bytes, warning},
+        net::{RareWarning, RequestKind, request_rates::KINDS, stored_bytes, warning},
         rooms::{Departure, Frames, Intent, Summaries, fitting_page},
         sfu::Offer,
         store::What,
@@ -102,18 +102,27 @@ impl Connection {
     /// # Errors
     /// The address has used it up.
     fn pay(&self, kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
-        match self.context.rates.allow_many(kind, self.client.0, amount) {
-            true => Ok(()),
-            false => Err(match kind {
-                RequestKind::Join | RequestKind::NewRoom => ErrorCode::TooManyJoins,
-                RequestKind::Post
-                | RequestKind::ChatBytes
-                | RequestKind::Search
-                | RequestKind::Page
-                | RequestKind::History
-                | RequestKind::Offer => ErrorCode::TooManyMessages,
-            }),
+        if self.context.rates.allow_many(kind, self.client.0, amount) {
+            return Ok(());
         }
+        static REFUSED: RareWarning = RareWarning::new();
+        if let Some(count) = REFUSED.happened() {
+            let (_, kind, _) = KINDS[kind as usize];
+            tracing::warn!(
+                kind,
+                count,
+                "an address asked for more than --address-rates allows"
+            );
+        }
+        Err(match kind {
+            RequestKind::Join | RequestKind::NewRoom => ErrorCode::TooManyJoins,
+            RequestKind::Post
+            | RequestKind::ChatBytes
+            | RequestKind::Search
+            | RequestKind::Page
+            | RequestKind::History
+            | RequestKind::Offer => ErrorCode::TooManyMessages,
+        })
     }
 
     /// Starts to watch the open rooms.

@@ -9,5 +9,5 @@ mod dialogue;
 mod life;
 mod rates;
 
-pub(super) use admission::{Admission, admit};
+pub(super) use admission::{Admission, admit, warn};
 pub(super) use life::{Connection, End, Heard, Incoming, departure};

@@ -9,7 +9,7 @@ use super::{
     polls::Line,
     task,
 };
-use crate::server::{context::AppContext, http::connection::admit, net::ClientAddress};
+use crate::server::{context::AppContext, http::connection::{admit, warn}, net::ClientAddress};
 use axum::{
     Extension,
     extract::{Query, State},
@@ -48,7 +48,7 @@ pub async fn say(
     body: Bytes,
 ) -> Response {
     let Some(secret) = secret(&headers) else {
-        return open(context, client);
+        return open(context, client, &headers);
     };
     let line = context.polls.find(secret);
     match (line, query.close, query.batch) {
@@ -95,9 +95,11 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Opens a connection.
-fn open(context: AppContext, client: ClientAddress) -> Response {
-    let opened =
-        admit(&context, client).and_then(|admission| task::open(context, client, admission));
+fn open(context: AppContext, client: ClientAddress, headers: &HeaderMap) -> Response {
+    let opened = admit(&context, client, headers).and_then(|admission| {
+        let opened = task::open(context, client, admission);
+        opened.inspect_err(|refusal| warn(*refusal, headers))
+    });
     match opened {
         Ok(secret) => answer_json(
             StatusCode::CREATED,

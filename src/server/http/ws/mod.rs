@@ -1,6 +1,6 @@
 //! The WebSocket of the room protocol.
 //!
-//! [`upgrade`] answers who asks for one; [`socket`] reads it for its
+//! [`upgrade`] answers who asks for one, [`may_connect`] who asks why there is none; [`socket`] reads it for its
 //! [`Connection`](super::connection::Connection), [`writer`] is the only one that writes it,
 //! and [`ear`] brings it what reading asks to be answered.
 //!
@@ -20,7 +20,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use socket::Socket;
 use tungstenite::{error::ProtocolError, handshake::server::create_response_with_body};
@@ -35,7 +35,7 @@ pub async fn upgrade(
         Ok(answer) => answer,
         Err(error) => return no_handshake(&error),
     };
-    let admission = match admit(&context, client) {
+    let admission = match admit(&context, client, request.headers()) {
         Ok(admission) => admission,
         Err(refusal) => return refusal.into_response(),
     };
@@ -53,6 +53,24 @@ pub async fn upgrade(
         drop(admission);
     });
     answer
+}
+
+/// `POST /ws`: whether an upgrade would be answered 101. 204, or the refusal of the upgrade.
+///
+/// For pages: a browser tells them nothing of an upgrade that was refused. What other layers
+/// refuse (a foreign origin, an unknown host) does not come as far as this.
+pub async fn may_connect(
+    State(context): State<AppContext>,
+    Extension(client): Extension<ClientAddress>,
+    headers: HeaderMap,
+) -> Response {
+    match admit(&context, client, &headers) {
+        Ok(_) => {
+            let fresh = [(header::CACHE_CONTROL, "no-store")];
+            (StatusCode::NO_CONTENT, fresh).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 /// Says what a request lacks to become a socket (RFC 6455, 4.2.1): the upgrade as a whole is
