@@ -4,12 +4,21 @@ import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Server } from './server.ts';
 
+export interface ProxyOptions {
+  /** The address it comes from: only 127.0.0.1 itself is not limited. */
+  from?: string;
+  /** The `Host` it says in place of the one that was asked. */
+  host?: string;
+}
+
 /** A network between the browser and the server that may block WebSocket. */
 export class Proxy {
   /** Whether upgrades are refused. */
   blocked = false;
   /** Requests to `/poll` so far. */
   polls = 0;
+  /** When a connection was asked for: a WebSocket, or a polling one. In milliseconds. */
+  readonly attempts: number[] = [];
   /** Bodies posted so far whose answers are still to be lost. */
   losing = 0;
   private readonly upgraded = new Set<Duplex>();
@@ -18,18 +27,27 @@ export class Proxy {
   private constructor(
     private readonly server: Server,
     private readonly listener: HttpServer,
+    private readonly options: ProxyOptions,
   ) {}
 
-  static async before(server: Server): Promise<Proxy> {
+  static async before(server: Server, options: ProxyOptions = {}): Promise<Proxy> {
     const listener = createServer();
-    const proxy = new Proxy(server, listener);
+    const proxy = new Proxy(server, listener, options);
     listener.on('request', (asked, answer) => {
       const path = asked.url ?? '/';
       const loses = asked.method === 'POST' && path.startsWith('/poll?') && path.includes('batch=') && proxy.losing > 0;
       if (path.startsWith('/poll')) proxy.polls += 1;
+      if (path === '/poll' && asked.method === 'POST') proxy.attempts.push(Date.now());
       if (loses) proxy.losing -= 1;
       const onward = request(
-        { host: '127.0.0.1', port: server.port, method: asked.method, path, headers: asked.headers },
+        {
+          host: '127.0.0.1',
+          port: server.port,
+          localAddress: options.from,
+          method: asked.method,
+          path,
+          headers: { ...asked.headers, ...(options.host && { host: options.host }) },
+        },
         (answered) => {
           if (loses) {
             answered.resume();
@@ -80,9 +98,13 @@ export class Proxy {
       socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
       return;
     }
-    const onward: Socket = connect(this.server.port, '127.0.0.1');
+    this.attempts.push(Date.now());
+    const onward: Socket = connect({ port: this.server.port, host: '127.0.0.1', localAddress: this.options.from });
     const lines = [`${asked.method} ${asked.url} HTTP/1.1`];
-    for (let i = 0; i < asked.rawHeaders.length; i += 2) lines.push(`${asked.rawHeaders[i]}: ${asked.rawHeaders[i + 1]}`);
+    for (let i = 0; i < asked.rawHeaders.length; i += 2) {
+      const [name, value] = asked.rawHeaders.slice(i, i + 2);
+      lines.push(`${name}: ${(name.toLowerCase() === 'host' && this.options.host) || value}`);
+    }
     onward.write(`${lines.join('\r\n')}\r\n\r\n`);
     onward.write(head);
     onward.pipe(socket).pipe(onward);

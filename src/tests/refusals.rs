@@ -50,9 +50,7 @@ async fn a_page_asks_whether_it_may_connect_and_holds_no_connection_by_asking() 
     let other = app.http_from("127.0.0.3", &post("/ws", "")).await;
     assert_eq!(status(&other), 204, "{other}");
     socket.closes(Some(1000)).await;
-    let freed = async {
-        while status(&app.http_from(COUNTED, &post("/ws", "")).await) != 204 {}
-    };
+    let freed = async { while status(&app.http_from(COUNTED, &post("/ws", "")).await) != 204 {} };
     let freed = tokio::time::timeout(super::harness::PATIENCE, freed).await;
     freed.expect("the place is free again");
 }
@@ -61,7 +59,10 @@ async fn a_page_asks_whether_it_may_connect_and_holds_no_connection_by_asking() 
 async fn a_page_of_a_foreign_origin_or_an_unknown_host_is_told_so() {
     let app = TestApp::start().await;
     for path in ["/ws", "/poll"] {
-        for foreign in ["Origin: http://evil.com\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        for foreign in [
+            "Origin: http://evil.com\r\n",
+            "Sec-Fetch-Site: cross-site\r\n",
+        ] {
             let answer = app.http(&post(path, foreign)).await;
             assert_refused(&answer, 403, Refusal::ForeignOrigin);
         }

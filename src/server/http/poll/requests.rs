@@ -9,7 +9,11 @@ use super::{
     polls::Line,
     task,
 };
-use crate::server::{context::AppContext, http::connection::{admit, warn}, net::ClientAddress};
+use crate::server::{
+    context::AppContext,
+    http::connection::{admit, warn},
+    net::ClientAddress,
+};
 use axum::{
     Extension,
     extract::{Query, State},
