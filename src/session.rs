@@ -5,7 +5,7 @@
 //! once a room by `pages::room`, found by components through the context.
 
 use crate::protocol::{ChatText, Devices, Emoji, MessageId, Nickname, ParticipantId, RoomName};
-use crate::state::call::CallState;
+use crate::state::call::{CallState, DeviceKind};
 use crate::state::namesakes::Namesakes;
 use crate::state::{RoomState, RoomStateStoreFields};
 use leptos::prelude::*;
@@ -217,6 +217,8 @@ driver_methods! {
     toggle_microphone() => media;
     /// Switches the camera on or off.
     toggle_camera() => media;
+    /// Switches off for good what the system holds back.
+    keep_off(kind: DeviceKind) => media;
     /// Shares the screen, or stops sharing it.
     toggle_screen() => media;
     /// Uses another camera.

@@ -24,6 +24,8 @@ export interface ServerOptions {
   turn?: boolean | 'tls';
   /** Most people in one room. */
   roomCapacity?: number;
+  /** The address that its media is said to be at. */
+  mediaIp?: string;
   /** Variables of the process, beside those every process has. */
   env?: Record<string, string>;
 }
@@ -42,7 +44,7 @@ export class Server {
     readonly turnPort: number,
     readonly metricsPort: number,
     readonly dataDir: string,
-    private readonly options: ServerOptions,
+    readonly options: ServerOptions,
   ) {}
 
   static async start(options: ServerOptions = {}): Promise<Server> {
@@ -67,9 +69,9 @@ export class Server {
 
   /** Starts the process again after `kill`: same port, same data. */
   async run(): Promise<void> {
-    const { p2pMax = 64, roomCapacity = 100, callCapacity, turn, env = {} } = this.options;
+    const { p2pMax = 64, roomCapacity = 100, callCapacity, turn, mediaIp = '127.0.0.1', env = {} } = this.options;
     const args = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir];
-    args.push('--media-listen', `127.0.0.1:${this.mediaPort}`, '--media-ip', '127.0.0.1');
+    args.push('--media-listen', `127.0.0.1:${this.mediaPort}`, '--media-ip', mediaIp);
     args.push('--metrics-listen', `127.0.0.1:${this.metricsPort}`);
     if (callCapacity) args.push('--call-capacity', String(callCapacity));
     args.push('--turn-listen', turn ? `127.0.0.1:${this.turnPort}` : 'off');

@@ -22,5 +22,6 @@ pub mod storage;
 pub mod theme;
 pub mod title;
 pub mod toolbar;
+mod wake_lock;
 
 pub use driver::Driver;

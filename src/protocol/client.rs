@@ -1,8 +1,8 @@
 //! What a client may say.
 
 use super::{
-    Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId, ParticipantId, Seq, SessionToken,
-    Signal, Wanted,
+    Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId, Obstacle, ParticipantId, Seq,
+    SessionToken, Signal, Wanted,
 };
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,11 @@ pub enum ClientMessage {
         /// What, largest need first or not: the server orders it.
         tiles: Vec<Wanted>,
     },
+    /// Tell the operator that the media of the call does not get through.
+    MediaBlocked {
+        /// What is in the way.
+        obstacle: Obstacle,
+    },
     /// Are you there?
     Ping,
 }
@@ -150,7 +155,7 @@ struct Envelope {
 }
 
 /// Every `type` a client may send; holds the same names as [`ClientMessage`].
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 18] = [
     "watch",
     "join",
     "chat",
@@ -167,6 +172,7 @@ const KINDS: [&str; 17] = [
     "offer",
     "hang_up",
     "intent",
+    "media_blocked",
     "ping",
 ];
 
@@ -279,6 +285,9 @@ mod tests {
             }),
             ClientMessage::HangUp { connection: 1 },
             ClientMessage::Intent { tiles: vec![] },
+            ClientMessage::MediaBlocked {
+                obstacle: Obstacle::ServerIce,
+            },
             ClientMessage::Ping,
         ];
         let kinds = all.iter().map(|message| {
@@ -286,5 +295,14 @@ mod tests {
             value["type"].as_str().map(str::to_owned).expect("tagged")
         });
         assert_eq!(kinds.collect::<Vec<_>>(), KINDS);
+    }
+
+    #[test]
+    fn every_obstacle_has_its_name_on_the_wire_and_its_place() {
+        for (place, obstacle) in Obstacle::ALL.into_iter().enumerate() {
+            let name = serde_json::to_value(obstacle).expect("serialises");
+            assert_eq!(name, obstacle.name());
+            assert_eq!(obstacle as usize, place);
+        }
     }
 }

@@ -27,6 +27,50 @@ pub enum Mode {
     Sfu,
 }
 
+/// What keeps the media of a call from getting through, as the browser sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// No packets get through to the SFU (ICE).
+    ServerIce,
+    /// Packets get through to the SFU, and no keys were agreed on (DTLS).
+    ServerDtls,
+    /// No packets get through to somebody, browser to browser (ICE).
+    PersonIce,
+    /// Packets get through to somebody, and no keys were agreed on (DTLS).
+    PersonDtls,
+    /// The browser has no `RTCPeerConnection`.
+    #[serde(rename = "no_webrtc")]
+    NoWebRtc,
+}
+
+impl Obstacle {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [
+        Self::ServerIce,
+        Self::ServerDtls,
+        Self::PersonIce,
+        Self::PersonDtls,
+        Self::NoWebRtc,
+    ];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ServerIce => "server_ice",
+            Self::ServerDtls => "server_dtls",
+            Self::PersonIce => "person_ice",
+            Self::PersonDtls => "person_dtls",
+            Self::NoWebRtc => "no_webrtc",
+        }
+    }
+
+    /// Whether it keeps media from the server itself.
+    pub const fn is_of_server(self) -> bool {
+        matches!(self, Self::ServerIce | Self::ServerDtls)
+    }
+}
+
 /// What a track is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

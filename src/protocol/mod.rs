@@ -26,7 +26,7 @@ pub use client::{ClientMessage, Decoded, Resume, TYPING_EVERY_MS, TYPING_LASTS_M
 pub use errors::{CloseCode, ErrorCode};
 pub use ids::{Epoch, MessageId, ParticipantId, SessionToken};
 pub use media::{
-    Codec, MAX_MID_BYTES, MAX_OFFERED_TRACKS, MAX_WANTED, MediaOffer, Mode, OfferedTrack,
+    Codec, MAX_MID_BYTES, MAX_OFFERED_TRACKS, MAX_WANTED, MediaOffer, Mode, Obstacle, OfferedTrack,
     PersonQuality, Quality, Slot, Source, Speaker, Wanted,
 };
 pub use names::{

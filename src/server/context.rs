@@ -2,6 +2,7 @@
 //! also given to Leptos as a context of this type.
 
 use super::{
+    blocked_media::BlockedMedia,
     config::Config,
     http::{Assets, Gauges, Polls, Readiness},
     limits::{MAX_POLLS, MAX_SOCKETS, Timing},
@@ -52,6 +53,8 @@ pub struct Shared {
     pub readiness: Readiness,
     /// Whether a sweep of old messages waits.
     pub sweeps: SweepStatus,
+    /// What people report of media that does not get through.
+    pub blocked_media: Arc<BlockedMedia>,
     /// How long things may take.
     pub timing: Timing,
     /// Renders pages.
@@ -111,6 +114,7 @@ impl AppContext {
             }),
             readiness: Readiness::default(),
             sweeps: SweepStatus::default(),
+            blocked_media: Arc::default(),
             timing,
             pages: Handle::current(),
             stopping,

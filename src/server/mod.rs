@@ -10,12 +10,14 @@
 //! * [`store`] what lasts; [`disk`] how much space is left for it.
 //! * [`sfu`] passes media on where a call does not run browser to browser.
 //! * `certificate` reads TLS files, and again when they change.
+//! * [`blocked_media`] what people report of media that does not get through.
 //! * [`turn`] relays for whoever cannot be reached otherwise; `relays` puts it together with the rest.
 //! * [`retention`] forgets what is old, where the operator wants that; [`clock`] tells it when.
 //! * `load` how busy it is; [`priority`] which threads wait for which. `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
 
 pub mod addresses;
+pub mod blocked_media;
 mod certificate;
 pub mod clock;
 pub mod commands;

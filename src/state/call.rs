@@ -2,8 +2,11 @@
 //! connection is. Plain data; [`CallState::apply`] takes in what the server says, the
 //! browser's driver writes the rest.
 
-pub use super::devices::{Cause, Choices, DeviceChoice, DeviceKind, Problem, cause_of};
+pub use super::devices::{
+    Capture, Cause, Choices, DeviceChoice, DeviceKind, Notice, Problem, cause_of,
+};
 use super::figures::Figures;
+use super::reach::Blocked;
 use crate::protocol::{
     CallPerson, Devices, ErrorCode, Leg, Mode, ParticipantId, Quality, ServerMessage, Source,
 };
@@ -49,23 +52,14 @@ pub struct CallState {
     pub problems: Vec<Problem>,
     /// What happened without anybody asking for it, until it is waved away.
     pub notice: Option<Notice>,
+    /// What keeps media from getting through.
+    pub blocked: Option<Blocked>,
     /// Whether one hides one's address: the call then runs through the SFU.
     pub hide_address: bool,
     /// Whether the server hides everybody's address, whatever they choose.
     pub server_hides: bool,
     /// One's own camera looks away from oneself: its picture is not mirrored.
     pub rear: bool,
-}
-
-/// Something that happened without anybody asking for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Notice {
-    /// The device in use went away, another took its place.
-    Replaced(DeviceKind),
-    /// The chosen speaker went away, the default one plays.
-    SpeakerReplaced,
-    /// The browser plays nothing before the person touches the page.
-    SoundBlocked,
 }
 
 /// How many of those who had the floor last stay in front.

@@ -18,6 +18,44 @@ pub struct DeviceChoice {
     pub label: String,
 }
 
+/// What a device of one's own gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capture {
+    /// The person has it on.
+    pub wanted: bool,
+    /// The system holds it back (the `mute` event of W3C Media Capture 4.3.1).
+    pub held: bool,
+}
+
+impl Capture {
+    /// Whether the others get anything: that is what they are told.
+    pub fn gives(self) -> bool {
+        self.wanted && !self.held
+    }
+
+    /// What the person is told, where it was `before`.
+    pub fn notice(self, kind: DeviceKind, before: Option<Notice>) -> Option<Notice> {
+        match (self.wanted && self.held, before) {
+            (true, _) => Some(Notice::Held(kind)),
+            (false, Some(Notice::Held(told))) if told == kind => None,
+            (false, before) => before,
+        }
+    }
+}
+
+/// Something that happened without anybody asking for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Notice {
+    /// The device in use went away, another took its place.
+    Replaced(DeviceKind),
+    /// The system holds the device back, which is on.
+    Held(DeviceKind),
+    /// The chosen speaker went away, the default one plays.
+    SpeakerReplaced,
+    /// The browser plays nothing before the person touches the page.
+    SoundBlocked,
+}
+
 /// What there is to choose from, and what is chosen; an empty id is the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
@@ -130,6 +168,26 @@ mod tests {
         assert_eq!(cause_of("NotReadableError", ""), Cause::InUse);
         assert_eq!(cause_of("OverconstrainedError", ""), Cause::Gone);
         assert_eq!(cause_of("Whatever", ""), Cause::Unknown);
+    }
+
+    #[test]
+    fn what_the_system_holds_back_is_off_for_the_others_and_comes_back_by_itself() {
+        let kind = DeviceKind::Microphone;
+        let held = |wanted, held| Capture { wanted, held };
+        let told = held(true, true).notice(kind, None);
+        assert_eq!(
+            (held(true, true).gives(), told),
+            (false, Some(Notice::Held(kind)))
+        );
+        let back = held(true, false);
+        assert_eq!((back.gives(), back.notice(kind, told)), (true, None));
+        // Whoever has it off is told nothing, and it does not come on by itself.
+        let off = held(false, true);
+        assert_eq!((off.gives(), off.notice(kind, told)), (false, None));
+        assert!(!held(false, false).gives());
+        // What is said of something else stays.
+        let other = Some(Notice::Held(DeviceKind::Camera));
+        assert_eq!(back.notice(kind, other), other);
     }
 
     fn choices(ids: &[&str], camera: &str) -> Choices {

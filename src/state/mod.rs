@@ -17,6 +17,7 @@ pub mod namesakes;
 pub mod negotiation;
 pub mod outbox;
 pub mod prejoin;
+pub mod reach;
 pub mod reading;
 pub mod rows;
 pub mod slim;

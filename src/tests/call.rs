@@ -1,7 +1,7 @@
 //! The call of a room: who is in it, and who hears whom.
 
 use super::harness::{TestApp, patient};
-use crate::protocol::{ClientMessage, Devices, ErrorCode, ServerMessage, Signal};
+use crate::protocol::{ClientMessage, Devices, ErrorCode, Obstacle, ServerMessage, Signal};
 
 #[tokio::test]
 async fn a_signal_reaches_the_stay_it_names_and_nobody_else_stamped_by_the_server() {
@@ -182,4 +182,35 @@ async fn whoever_enters_gets_the_ice_servers_of_the_settings() {
     };
     assert_eq!(ice_servers[0].urls, ["turn:t.org"]);
     assert_eq!(ice_servers[0].credential.as_deref(), Some("p"));
+}
+
+#[tokio::test]
+async fn media_that_does_not_get_through_is_counted_and_noted_once_a_connection() {
+    let app = TestApp::start().await;
+    let count = |counts: String, obstacle: &str| {
+        let name = format!("noom_media_blocked_total{{obstacle=\"{obstacle}\"}} ");
+        let line = counts.lines().find_map(|line| line.strip_prefix(&name));
+        line.and_then(|value| value.parse::<u64>().ok())
+    };
+    let before = count(app.counts().await, "server_ice").expect("counted");
+    let report = |obstacle| ClientMessage::MediaBlocked { obstacle };
+
+    let mut outside = app.connect().await;
+    outside.sends(&report(Obstacle::ServerIce)).await;
+    assert_eq!(outside.is_refused().await.0, ErrorCode::NotJoined);
+    assert!(app.get("/readyz").await.contains("\"notes\":{}"));
+
+    let mut ann = app.join("team", "Ann").await;
+    for _ in 0..3 {
+        ann.sends(&report(Obstacle::ServerIce)).await;
+    }
+    ann.sends_text(r#"{"type":"media_blocked","obstacle":"gremlins"}"#)
+        .await;
+    assert_eq!(ann.is_refused().await.0, ErrorCode::BadMessage);
+    assert_eq!(ann.hears_until_now().await, []);
+    let after = count(app.counts().await, "server_ice").expect("counted");
+    assert!(after > before, "{before} {after}");
+    let ready = app.get("/readyz").await;
+    assert!(ready.contains("\"media\":\"1 reports"), "{ready}");
+    assert!(ready.contains("\"ready\":true"), "{ready}");
 }

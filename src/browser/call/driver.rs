@@ -6,11 +6,13 @@ use super::figures::FigureWatch;
 use super::lines::LineWatch;
 use super::media::Media;
 use super::peer::{Context, Peer};
+use super::reach::{ReachWatch, blocked_by_browser};
 use super::sfu::SfuLink;
 use super::view::View;
 use crate::browser::clock::steady_ms;
 use crate::browser::js::Listener;
 use crate::browser::storage;
+use crate::browser::wake_lock::WakeLock;
 use crate::protocol::{
     CallPerson, ClientMessage, Devices, ErrorCode, IceServer, Leg, Mode, ParticipantId,
     ServerMessage, Signal, Source,
@@ -52,6 +54,8 @@ pub struct CallDriver {
     pub(super) figures: FigureWatch,
     /// How good the lines to others are.
     pub(super) lines: LineWatch,
+    /// Whether media gets through.
+    pub(super) reach: ReachWatch,
     /// This stay's number; none while outside.
     leg: Cell<Option<Leg>>,
     /// Whether the socket has joined.
@@ -62,12 +66,15 @@ pub struct CallDriver {
     /// Runs out for people the server does not list at the moment.
     unconfirmed: RefCell<HashMap<ParticipantId, Interval>>,
     listeners: RefCell<Vec<Listener>>,
+    /// Keeps the screen on while one is in the call.
+    wake_lock: RefCell<Option<Rc<WakeLock>>>,
 }
 
 impl CallDriver {
     /// A driver outside the call. `send` passes messages to the server.
     pub fn new(state: Store<CallState>, send: Rc<dyn Fn(ClientMessage)>) -> Rc<Self> {
         state.hide_address().set(storage::hide_address());
+        state.blocked().set(blocked_by_browser());
         let media = Media::new(state, send.clone());
         let context = Rc::new(Context {
             state,
@@ -85,11 +92,13 @@ impl CallDriver {
             view: View::default(),
             figures: FigureWatch::default(),
             lines: LineWatch::default(),
+            reach: ReachWatch::default(),
             leg: Cell::new(None),
             live: Cell::new(false),
             listed: Cell::new(false),
             unconfirmed: RefCell::default(),
             listeners: RefCell::default(),
+            wake_lock: RefCell::default(),
         })
     }
 
@@ -181,6 +190,16 @@ impl CallDriver {
         self.knock();
     }
 
+    /// The socket is gone, or was never there.
+    pub fn on_lost(&self) {
+        self.live.set(false);
+    }
+
+    /// Whether the socket has joined.
+    pub(super) fn is_live(&self) -> bool {
+        self.live.get()
+    }
+
     /// Enters the call. What devices there are is found out meanwhile; nobody waits.
     pub fn enter(&self, wanted: Devices) {
         self.leave();
@@ -189,6 +208,7 @@ impl CallDriver {
         self.listed.set(false);
         self.state.stage().set(CallStage::Entering);
         self.listen();
+        *self.wake_lock.borrow_mut() = Some(WakeLock::hold());
         self.knock();
         self.context.media.start(wanted);
     }
@@ -231,9 +251,11 @@ impl CallDriver {
     fn free(&self) {
         self.leg.set(None);
         self.listeners.borrow_mut().clear();
+        self.wake_lock.borrow_mut().take();
         self.unconfirmed.borrow_mut().clear();
         self.crossing.stop();
         self.lines.stop();
+        self.forget_reach();
         self.peers.borrow_mut().clear();
         let sfu = self.sfu.borrow_mut().take();
         drop(sfu);
@@ -314,6 +336,7 @@ impl CallDriver {
         self.look_on();
         self.keep_fresh();
         self.watch_lines();
+        self.watch_reach();
         // Whoever entered later is polite. The list is no help, it is in order of arrival
         // in the room: but whom we find when we come in was there before us.
         let polite = !self.listed.replace(true);

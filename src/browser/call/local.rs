@@ -30,26 +30,25 @@ impl LocalTracks {
     }
 }
 
-/// A live track with its listener for an end that nobody here asked for.
+/// A live track with the listeners for what nobody here asked for.
 pub struct Track {
     /// The track.
     pub track: MediaStreamTrack,
-    /// Told when the device is pulled out or the browser's own bar ends it.
-    _ended: Listener,
+    /// Told when the device is pulled out or the browser's own bar ends it, and when the system
+    /// holds it back.
+    pub listeners: Vec<Listener>,
 }
 
 impl Track {
-    /// A live track; `ended` is told when it ends by itself.
-    pub fn new(track: MediaStreamTrack, ended: Listener) -> Self {
-        Self {
-            track,
-            _ended: ended,
-        }
+    /// A live track; `listeners` are told what becomes of it.
+    pub fn new(track: MediaStreamTrack, listeners: Vec<Listener>) -> Self {
+        Self { track, listeners }
     }
 }
 
 impl Drop for Track {
     fn drop(&mut self) {
+        self.listeners.clear();
         self.track.stop();
     }
 }

@@ -4,7 +4,8 @@
 //! [`CallDriver`] is told what the server says and what the person wants. What to
 //! negotiate is decided in [`crate::state::negotiation`]; [`connector`] carries it out,
 //! with another browser ([`peer`]) or with the server's SFU ([`sfu`]). [`view`] knows what
-//! is on the screen, [`stats`] what the browser counts, [`lines`] how good a line to somebody is.
+//! is on the screen, [`stats`] what the browser counts, [`lines`] how good a line to somebody is,
+//! [`reach`] whether media gets through.
 //! [`media`] owns cameras and microphones; [`devices`] asks the browser for them;
 //! [`playback`] plays what the others send.
 
@@ -19,6 +20,7 @@ mod local;
 mod media;
 mod peer;
 mod playback;
+mod reach;
 mod sfu;
 mod stats;
 mod view;

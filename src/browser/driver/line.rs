@@ -105,6 +105,7 @@ impl Driver {
     /// The connection is gone: plan what comes next.
     pub(super) fn lost(&self, code: u16) {
         self.link.borrow_mut().take();
+        self.call.on_lost();
         self.give_trial_up();
         let failed = self.stage() == Stage::Connecting;
         let by_socket = self.ways.borrow().way() == Way::Socket;
@@ -132,6 +133,7 @@ impl Driver {
     /// An attempt was refused: says so, and plans the next one.
     pub(super) fn refused(&self, refused: Refused) {
         self.link.borrow_mut().take();
+        self.call.on_lost();
         self.give_trial_up();
         self.timers.borrow_mut().banner = None;
         let mut wait = Duration::ZERO;

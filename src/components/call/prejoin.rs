@@ -1,6 +1,6 @@
 //! The question before the call: nothing of the call happens before "Join now" is pressed.
 
-use super::HideAddress;
+use super::{HideAddress, MediaBlocked};
 use crate::components::{Banner, Icon, IconName, Masthead};
 use crate::i18n::{people, *};
 use crate::session::Session;
@@ -61,6 +61,9 @@ pub fn Prejoin(
                     </h1>
                     <p class="prejoin__count">{count}</p>
                 </header>
+                <div role="status">
+                    <MediaBlocked />
+                </div>
                 <HideAddress id="hide-address" ready=ready />
                 <button
                     class="button button--primary"

@@ -1,6 +1,7 @@
 //! What is wrong with a device, what to do about it, and a way to try again; and what
 //! happened to the devices without anybody asking for it.
 
+use super::MediaBlocked;
 use crate::components::If;
 use crate::i18n::*;
 use crate::session::Session;
@@ -15,6 +16,7 @@ pub fn DeviceProblems() -> impl IntoView {
     let problems = Memo::new(move |_| session.call.problems().get());
     view! {
         <div class="problems" role="status">
+            <MediaBlocked />
             <For
                 each=move || problems.get()
                 key=|problem| *problem
@@ -34,15 +36,32 @@ fn NoticeCard() -> impl IntoView {
     let text = Signal::derive(move || match notice.get() {
         Some(Notice::Replaced(DeviceKind::Camera)) => t_string!(i18n, call.camera_replaced),
         Some(Notice::Replaced(DeviceKind::Microphone)) => t_string!(i18n, call.microphone_replaced),
+        Some(Notice::Held(DeviceKind::Camera)) => t_string!(i18n, call.camera_held),
+        Some(Notice::Held(DeviceKind::Microphone)) => t_string!(i18n, call.microphone_held),
         Some(Notice::SpeakerReplaced) => t_string!(i18n, call.speaker_replaced),
         Some(Notice::SoundBlocked) => t_string!(i18n, call.sound_blocked),
         None => "",
     });
+    let held = move || match notice.get_untracked() {
+        Some(Notice::Held(kind)) => Some(kind),
+        Some(Notice::Replaced(_) | Notice::SpeakerReplaced | Notice::SoundBlocked) | None => None,
+    };
+    let is_held = Memo::new(move |_| matches!(notice.get(), Some(Notice::Held(_))));
+    let keep_off = move |_| {
+        if let Some(kind) = held() {
+            session.keep_off(kind);
+        }
+    };
     view! {
         <If when=Signal::derive(move || notice.get().is_some())>
             <div class="problem">
                 <p class="problem__text">{text}</p>
                 <div class="problem__actions">
+                    <If when=is_held>
+                        <button class="button button--small" type="button" on:click=keep_off>
+                            {words!(i18n, call.keep_off)}
+                        </button>
+                    </If>
                     <button
                         class="button button--small button--quiet"
                         type="button"

@@ -13,6 +13,7 @@ use axum::{
 use http::{StatusCode, header};
 use serde_json::json;
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -161,10 +162,12 @@ const fn cause_name(cause: Cause) -> &'static str {
 }
 
 /// What an operator should know and what keeps nobody from using the server.
-fn notes(context: &AppContext) -> BTreeMap<&'static str, &'static str> {
+fn notes(context: &AppContext) -> BTreeMap<&'static str, Cow<'static, str>> {
     let waiting = context.sweeps.waiting();
-    let retention = waiting.map(|doubt| ("retention", doubt.sentence()));
-    retention.into_iter().collect()
+    let retention = waiting.map(|doubt| ("retention", doubt.sentence().into()));
+    let media = context.blocked_media.note();
+    let media = media.map(|note| ("media", note.into()));
+    retention.into_iter().chain(media).collect()
 }
 
 /// What is wrong: `disk` where there is no space, `database` for anything else.

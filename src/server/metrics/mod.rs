@@ -10,7 +10,7 @@ pub mod media;
 pub use kinds::{Counter, Gauge, Histogram, describe};
 
 use super::error::code_name;
-use crate::protocol::ErrorCode;
+use crate::protocol::{ErrorCode, Obstacle};
 use std::fmt::Write;
 
 /// HTTP requests.
@@ -49,6 +49,10 @@ pub static COMMIT_SECONDS: Histogram<14> = Histogram::new([
 pub static COMMIT_ROWS: Histogram<7> = Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
 /// Commits that failed.
 pub static COMMIT_FAILURES: Counter = Counter::zero();
+
+/// Reports of media that does not get through, in the order of [`Obstacle::ALL`].
+pub static MEDIA_BLOCKED: [Counter; Obstacle::ALL.len()] =
+    [const { Counter::zero() }; Obstacle::ALL.len()];
 
 /// The codes that are counted each for itself.
 const CODES: [ErrorCode; 27] = [
@@ -139,6 +143,7 @@ pub fn write(text: &mut String) {
     JOINS.write(text, "noom_joins_total", "People who came in or back.");
     write_resumes(text);
     write_errors(text);
+    write_blocked_media(text);
     MESSAGES_REFUSED.write(
         text,
         "noom_messages_refused_total",
@@ -174,6 +179,17 @@ fn write_resumes(text: &mut String) {
     describe(text, name, "counter", help);
     for (outcome, counter) in [("resumed", &RESUMED), ("snapshot", &SNAPSHOTS)] {
         let _ = writeln!(text, "{name}{{outcome=\"{outcome}\"}} {}", counter.get());
+    }
+}
+
+/// Reports of media that does not get through, by what is in the way.
+fn write_blocked_media(text: &mut String) {
+    let name = "noom_media_blocked_total";
+    let help = "Reports of calls whose media does not get through, by what is in the way.";
+    describe(text, name, "counter", help);
+    for (obstacle, counter) in Obstacle::ALL.iter().zip(&MEDIA_BLOCKED) {
+        let obstacle = obstacle.name();
+        let _ = writeln!(text, "{name}{{obstacle=\"{obstacle}\"}} {}", counter.get());
     }
 }
 

@@ -1,4 +1,5 @@
-//! Warnings that strangers can cause: one line a minute with a count, however many there are.
+//! Warnings that strangers can cause: one line a minute, or an hour, with a count, however many
+//! there are.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,9 +8,16 @@ use std::{
 
 /// Between two lines of one warning. 1 min: an operator sees it, a disk does not.
 const EVERY: Duration = Duration::from_secs(60);
+/// Between two lines of what people report again and again while it lasts. 1 h.
+pub const HOURLY: Duration = Duration::from_secs(60 * 60);
 
 /// One warning.
-pub struct RareWarning(Mutex<State>);
+pub struct RareWarning {
+    /// Between two lines.
+    every: Duration,
+    /// What happened so far.
+    state: Mutex<State>,
+}
 
 /// What is behind the lock.
 struct State {
@@ -28,10 +36,18 @@ impl Default for RareWarning {
 impl RareWarning {
     /// A warning that was never given.
     pub const fn new() -> Self {
-        Self(Mutex::new(State {
-            written: None,
-            silent: 0,
-        }))
+        Self::every(EVERY)
+    }
+
+    /// A warning that was never given, with so much time between two lines.
+    pub const fn every(every: Duration) -> Self {
+        Self {
+            every,
+            state: Mutex::new(State {
+                written: None,
+                silent: 0,
+            }),
+        }
     }
 
     /// It happened: answers how often it did since the last line, this time included, where
@@ -42,9 +58,11 @@ impl RareWarning {
 
     /// The same at a moment.
     fn happened_at(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.silent += 1;
-        let due = state.written.is_none_or(|written| now >= written + EVERY);
+        let due = state
+            .written
+            .is_none_or(|written| now >= written + self.every);
         due.then(|| {
             state.written = Some(now);
             std::mem::take(&mut state.silent)
@@ -90,6 +108,15 @@ mod tests {
         }
         assert_eq!(warning.happened_at(start + EVERY), Some(1001));
         assert_eq!(warning.happened_at(start + EVERY), None);
+    }
+
+    #[test]
+    fn a_warning_may_be_given_once_an_hour() {
+        let warning = RareWarning::every(HOURLY);
+        let start = Instant::now();
+        assert_eq!(warning.happened_at(start), Some(1));
+        assert_eq!(warning.happened_at(start + HOURLY / 2), None);
+        assert_eq!(warning.happened_at(start + HOURLY), Some(2));
     }
 
     #[test]

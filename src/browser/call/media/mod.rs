@@ -12,7 +12,7 @@ use super::playback::{Playback, settle};
 use super::sfu::fit;
 use crate::browser::js::Listener;
 use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId, Source};
-use crate::state::call::{CallStage, CallState, CallStateStoreFields};
+use crate::state::call::{CallStage, CallState, CallStateStoreFields, DeviceKind};
 use leptos::prelude::*;
 use questions::Asked;
 use reactive_stores::Store;
@@ -55,6 +55,8 @@ pub struct Media {
     microphone_asked: Asked,
     /// What went away by itself and is being replaced.
     unplugged: Cell<Devices>,
+    /// What the system holds back: it is on, and gives nothing.
+    held: Cell<Devices>,
     /// Counts the stays in the call: what was asked for in a former one is not wanted.
     stay: Cell<u32>,
 }
@@ -78,6 +80,7 @@ impl Media {
             camera_asked: Asked::default(),
             microphone_asked: Asked::default(),
             unplugged: Cell::default(),
+            held: Cell::default(),
             stay: Cell::new(0),
         })
     }
@@ -120,6 +123,7 @@ impl Media {
         self.camera_asked.no_more();
         self.microphone_asked.no_more();
         self.unplugged.set(Devices::default());
+        self.held.set(Devices::default());
         self.playback.stop();
         *self.tracks.borrow_mut() = LocalTracks::default();
         self.senders.borrow_mut().clear();
@@ -177,7 +181,26 @@ impl Media {
                 on_end(&media);
             }
         });
-        Track::new(track, ended)
+        Track::new(track, vec![ended])
+    }
+
+    /// The track of a camera or a microphone, which the system may hold back: by a switch of the
+    /// keyboard or the headset, by a call of the phone, by a lid that is closed.
+    fn device_track(&self, kind: DeviceKind, track: MediaStreamTrack) -> Track {
+        self.set_held(kind, track.muted());
+        let listen = |event, muted| {
+            let me = self.me.clone();
+            Listener::new(&track, event, move |_| {
+                if let Some(media) = me.upgrade() {
+                    media.set_held(kind, muted);
+                    media.tell_held(kind);
+                }
+            })
+        };
+        let held = [listen("mute", true), listen("unmute", false)];
+        let mut device = self.track(track, move |media| media.device_ended(kind));
+        device.listeners.extend(held);
+        device
     }
 
     /// Changes what is on, and tells the others.

@@ -3,7 +3,7 @@
 use super::Media;
 use crate::browser::call::devices;
 use crate::protocol::{Devices, Source};
-use crate::state::call::{CallStateStoreFields, Cause, DeviceKind, Notice};
+use crate::state::call::{CallStateStoreFields, Capture, Cause, DeviceKind, Notice};
 use leptos::prelude::*;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -171,12 +171,11 @@ impl Media {
             DeviceKind::Camera => {
                 let rear = devices::facing_of(&track).as_deref() == Some("environment");
                 self.state.rear().set(rear);
-                let camera = self.track(track, |media| media.device_ended(DeviceKind::Camera));
+                let camera = self.device_track(kind, track);
                 self.tracks.borrow_mut().camera = Some(camera);
                 self.state
                     .choices()
                     .update(|choices| choices.camera = device_id);
-                self.switch(|devices| devices.camera = true);
                 self.source_changed(Source::Camera);
             }
             DeviceKind::Microphone => {
@@ -186,14 +185,47 @@ impl Media {
                     .of(Source::Microphone)
                     .is_some_and(|sound| !sound.enabled());
                 track.set_enabled(!muted);
-                let microphone =
-                    self.track(track, |media| media.device_ended(DeviceKind::Microphone));
+                let microphone = self.device_track(kind, track);
                 self.tracks.borrow_mut().microphone = Some(microphone);
                 self.state
                     .choices()
                     .update(|choices| choices.microphone = device_id);
-                self.switch(|devices| devices.microphone = !muted);
                 self.source_changed(Source::Microphone);
+            }
+        }
+        self.tell_held(kind);
+    }
+
+    /// The system holds a device back, or does not any more.
+    pub(super) fn set_held(&self, kind: DeviceKind, is_held: bool) {
+        let mut held = self.held.get();
+        *flag(&mut held, kind) = is_held;
+        self.held.set(held);
+    }
+
+    /// Tells the others, and the person, what a device gives now.
+    pub(super) fn tell_held(&self, kind: DeviceKind) {
+        let mut held = self.held.get();
+        let capture = Capture {
+            wanted: self.is_wanted(kind),
+            held: *flag(&mut held, kind),
+        };
+        self.switch(|devices| *flag(devices, kind) = capture.gives());
+        self.state.notice().maybe_update(|notice| {
+            let before = *notice;
+            *notice = capture.notice(kind, before);
+            *notice != before
+        });
+    }
+
+    /// Whether the person has a device on, be it held back or not.
+    fn is_wanted(&self, kind: DeviceKind) -> bool {
+        let tracks = self.tracks.borrow();
+        match kind {
+            DeviceKind::Camera => tracks.camera.is_some(),
+            DeviceKind::Microphone => {
+                let sound = tracks.of(Source::Microphone);
+                sound.is_some_and(MediaStreamTrack::enabled)
             }
         }
     }
@@ -227,11 +259,7 @@ impl Media {
     pub(super) fn lost(&self, kind: DeviceKind) {
         self.was_unplugged(kind);
         match kind {
-            DeviceKind::Camera => {
-                self.tracks.borrow_mut().camera = None;
-                self.switch(|devices| devices.camera = false);
-                self.source_changed(Source::Camera);
-            }
+            DeviceKind::Camera => self.drop_camera(),
             DeviceKind::Microphone
                 if self
                     .tracks
@@ -240,7 +268,8 @@ impl Media {
                     .is_some_and(is_live) => {}
             DeviceKind::Microphone => {
                 self.tracks.borrow_mut().microphone = None;
-                self.switch(|devices| devices.microphone = false);
+                self.set_held(kind, false);
+                self.tell_held(kind);
                 self.source_changed(Source::Microphone);
             }
         }
@@ -279,7 +308,7 @@ pub(super) fn only(kind: DeviceKind) -> Devices {
     }
 }
 
-fn flag(devices: &mut Devices, kind: DeviceKind) -> &mut bool {
+pub(super) fn flag(devices: &mut Devices, kind: DeviceKind) -> &mut bool {
     match kind {
         DeviceKind::Camera => &mut devices.camera,
         DeviceKind::Microphone => &mut devices.microphone,

@@ -16,8 +16,10 @@ impl Media {
         let sound = self.tracks.borrow().of(Source::Microphone).cloned();
         match sound {
             Some(sound) => {
-                sound.set_enabled(!sound.enabled());
-                self.switch(|devices| devices.microphone = sound.enabled());
+                // One that is held back shows as off: pressing it can only mean on.
+                let held = self.held.get().microphone;
+                sound.set_enabled(held || !sound.enabled());
+                self.tell_held(DeviceKind::Microphone);
             }
             None if self.microphone_asked.open.get() => {}
             None => self.want(only(DeviceKind::Microphone)),
@@ -33,12 +35,35 @@ impl Media {
         if self.state.devices().read_untracked().camera {
             self.camera_asked.no_more();
             self.was_unplugged(DeviceKind::Camera);
-            self.tracks.borrow_mut().camera = None;
-            self.switch(|devices| devices.camera = false);
-            self.source_changed(Source::Camera);
+            self.drop_camera();
+        } else if self.held.get().camera && self.tracks.borrow().camera.is_some() {
+            // It is on, and comes back when the system lets it.
+            self.tell_held(DeviceKind::Camera);
         } else if !self.camera_asked.open.get() {
             self.want(only(DeviceKind::Camera));
         }
+    }
+
+    /// Switches off for good what the system holds back: it does not come back by itself.
+    pub fn keep_off(&self, kind: DeviceKind) {
+        match kind {
+            DeviceKind::Camera => self.drop_camera(),
+            DeviceKind::Microphone => {
+                let sound = self.tracks.borrow().of(Source::Microphone).cloned();
+                if let Some(sound) = sound {
+                    sound.set_enabled(false);
+                }
+                self.tell_held(kind);
+            }
+        }
+    }
+
+    /// The camera is off, its light too.
+    pub(super) fn drop_camera(&self) {
+        self.tracks.borrow_mut().camera = None;
+        self.set_held(DeviceKind::Camera, false);
+        self.tell_held(DeviceKind::Camera);
+        self.source_changed(Source::Camera);
     }
 
     /// Shares the screen beside the camera, with its sound where the browser gives that,

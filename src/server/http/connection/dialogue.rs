@@ -5,8 +5,8 @@ use super::life::{Connection, End};
 use crate::{
     protocol::{
         ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
-        MAX_HISTORY_PAGE, MediaOffer, MessageId, NameError, Nickname, Resume, RoomName, Seq,
-        ServerMessage, decode,
+        MAX_HISTORY_PAGE, MediaOffer, MessageId, NameError, Nickname, Obstacle, Resume, RoomName,
+        Seq, ServerMessage, decode,
     },
     server::{
         error::refusal,
@@ -91,6 +91,7 @@ impl Connection {
             } => self.join(&room, &nickname, resume).await,
             ClientMessage::History { before, limit } => self.history(before, limit).await,
             ClientMessage::Offer(offer) => self.offer(offer).await,
+            ClientMessage::MediaBlocked { obstacle } => self.media_blocked(obstacle),
             other => self.intend(other).await,
         };
         done.map_err(|code| (code, id))
@@ -204,6 +205,18 @@ impl Connection {
         Ok(())
     }
 
+    /// Takes in that media does not get through; each obstacle once a connection.
+    fn media_blocked(&mut self, obstacle: Obstacle) -> Result<(), ErrorCode> {
+        if self.seat.is_none() {
+            return Err(ErrorCode::NotJoined);
+        }
+        let reported = &mut self.reported[obstacle as usize];
+        if !std::mem::replace(reported, true) {
+            self.context.blocked_media.report(obstacle);
+        }
+        Ok(())
+    }
+
     /// Passes on to the room what is its matter.
     async fn intend(&self, message: ClientMessage) -> Result<(), ErrorCode> {
         let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
@@ -280,6 +293,7 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
         | ClientMessage::Join { .. }
         | ClientMessage::History { .. }
         | ClientMessage::Offer(_)
+        | ClientMessage::MediaBlocked { .. }
         | ClientMessage::Ping => return Err(ErrorCode::BadMessage),
     })
 }

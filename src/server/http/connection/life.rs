@@ -6,7 +6,7 @@
 
 use super::rates::Rates;
 use crate::{
-    protocol::{CloseCode, MAX_FRAME_BYTES, RoomName},
+    protocol::{CloseCode, MAX_FRAME_BYTES, Obstacle, RoomName},
     server::{
         context::AppContext,
         net::ClientAddress,
@@ -66,6 +66,8 @@ pub struct Connection {
     pub(super) told_rooms: Option<u64>,
     /// Frames that were no message.
     pub(super) protocol_errors: u32,
+    /// Which obstacles to media it has reported, in the order of [`Obstacle::ALL`].
+    pub(super) reported: [bool; Obstacle::ALL.len()],
 }
 
 impl Connection {
@@ -80,6 +82,7 @@ impl Connection {
             watching: None,
             told_rooms: None,
             protocol_errors: 0,
+            reported: Default::default(),
         }
     }
 

@@ -62,6 +62,7 @@ impl Rates {
             | ClientMessage::Typing
             | ClientMessage::History { .. }
             | ClientMessage::Watch
+            | ClientMessage::MediaBlocked { .. }
             | ClientMessage::Join { .. } => self.asks.check().is_ok(),
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall

@@ -1,0 +1,61 @@
+import { expect, test } from '../support/test.ts';
+import { LINE_IS_DOWN } from '../support/quality.ts';
+import { expectFlow } from '../support/rtc.ts';
+
+/** An address of the documentation (RFC 5737) that leads nowhere. */
+const NOWHERE = '192.0.2.1';
+
+test('media that does not reach the server is told to people and to the operator until it does', async ({
+  person, name, quality, startServer,
+}) => {
+  test.setTimeout(150_000);
+  quality.expects(LINE_IS_DOWN);
+  const server = await startServer({ p2pMax: 0, mediaIp: NOWHERE });
+  const ann = await person('Ann', { server });
+  const minji = await person('민지', { server, locale: 'ko' });
+  await ann.entersCall(name);
+  await minji.entersCall(name);
+  const told = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and the server/i });
+  await expect(told).toHaveCount(0);
+  await expect(told).toBeVisible({ timeout: 30_000 });
+  await expect(told).toContainText(/try another network/i);
+  const toldToo = minji.page.getByRole('status').filter({ hasText: /서버와 소리와 영상을 주고받지 못하고/ });
+  await expect(toldToo).toBeVisible({ timeout: 30_000 });
+
+  // The chat works meanwhile.
+  await ann.page.getByRole('textbox', { name: 'Message' }).fill('do you hear me?');
+  await ann.page.getByRole('textbox', { name: 'Message' }).press('Enter');
+  await minji.room.sees('do you hear me?');
+
+  expect(await server.metrics()).toMatch(/noom_media_blocked_total\{obstacle="server_ice"\} 2/);
+  const ready = await (await fetch(`${server.url}/readyz`)).json();
+  expect(ready.ready).toBe(true);
+  expect(ready.notes.media).toMatch(/^2 reports/);
+  expect(server.log.match(/media of calls does not reach this server/g)).toHaveLength(1);
+
+  // The operator mends it.
+  await server.kill('SIGTERM');
+  server.options.mediaIp = '127.0.0.1';
+  await server.run();
+  for (const somebody of [ann, minji]) await expectFlow(somebody.page, 1);
+  await expect(told).toHaveCount(0);
+  await expect(toldToo).toHaveCount(0);
+});
+
+test('a browser without WebRTC is told so at once, and its chat works', async ({ person, name, server }) => {
+  const ann = await person('Ann');
+  const ben = await person('Ben');
+  await ben.entersRoom(name);
+  await ann.context.addInitScript(() => Reflect.deleteProperty(window, 'RTCPeerConnection'));
+  await ann.call.visit(name, ann.query);
+  const told = ann.page.getByRole('status').filter({ hasText: /this browser cannot make calls/i });
+  await expect(told).toBeVisible();
+  const before = await server.metric('noom_media_blocked_total');
+  await ann.call.joinNow.click();
+  await ann.call.expectEntered();
+  await expect(told).toBeVisible();
+  await ann.page.getByRole('textbox', { name: 'Message' }).fill('I only write');
+  await ann.page.getByRole('textbox', { name: 'Message' }).press('Enter');
+  await ben.room.sees('I only write');
+  await expect.poll(() => server.metric('noom_media_blocked_total')).toBe(before + 1);
+});

@@ -1,0 +1,253 @@
+//! Whether media gets through, and what to say where it does not.
+//!
+//! Pure: the driver tells how each connection of the call is at a moment of its own clock, and
+//! is told what to show and what to report to the server. Nothing is said of a connection that
+//! comes up within [`BLOCKED_AFTER_MS`], nor while the line to the server is down: then nobody
+//! could agree on a connection, and that is said already.
+
+use crate::protocol::{Obstacle, ParticipantId};
+use std::collections::{HashMap, HashSet};
+
+/// How long a connection may take before something is said of it, in milliseconds. 10 s: ICE
+/// over a slow relay takes 5 s.
+pub const BLOCKED_AFTER_MS: f64 = 10_000.0;
+/// A longer pause between two looks means that the page was asleep, in milliseconds. Its
+/// connections are given [`BLOCKED_AFTER_MS`] from then on.
+const ASLEEP_MS: f64 = 5_000.0;
+
+/// The other end of a connection of the call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Remote {
+    /// The server's SFU.
+    Server,
+    /// Somebody, browser to browser.
+    Person(ParticipantId),
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// No packets get through (ICE, RFC 8445).
+    NoPath,
+    /// Packets get through, and no keys were agreed on (DTLS, RFC 5764).
+    NoKeys,
+    /// It is up.
+    Connected,
+}
+
+/// What keeps media from getting through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blocked {
+    /// The browser has no `RTCPeerConnection`.
+    NoWebRtc,
+    /// The connection to the server does not come up.
+    Server {
+        /// Packets get through, and no keys were agreed on.
+        keys: bool,
+    },
+    /// The connections to some of the others do not come up.
+    People {
+        /// To whom, in order of their ids.
+        ids: Vec<ParticipantId>,
+        /// Packets of all of them get through, and no keys were agreed on.
+        keys: bool,
+    },
+}
+
+impl Blocked {
+    /// What the server is told of it.
+    fn obstacle(&self) -> Obstacle {
+        match self {
+            Self::NoWebRtc => Obstacle::NoWebRtc,
+            Self::Server { keys: false } => Obstacle::ServerIce,
+            Self::Server { keys: true } => Obstacle::ServerDtls,
+            Self::People { keys: false, .. } => Obstacle::PersonIce,
+            Self::People { keys: true, .. } => Obstacle::PersonDtls,
+        }
+    }
+}
+
+/// A connection that is not up.
+#[derive(Debug, Clone, Copy)]
+struct Outage {
+    /// Since when.
+    since_ms: f64,
+    /// Whether packets got through meanwhile.
+    had_path: bool,
+}
+
+/// What is known of the connections of one stay in the call.
+#[derive(Debug, Default)]
+pub struct Reach {
+    /// Those that are not up.
+    outages: HashMap<Remote, Outage>,
+    /// When it was looked last.
+    looked_ms: Option<f64>,
+    /// What the server was told: once a stay of each.
+    reported: HashSet<Obstacle>,
+}
+
+/// What a look says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    /// What to show.
+    pub blocked: Option<Blocked>,
+    /// What to tell the server.
+    pub report: Option<Obstacle>,
+}
+
+impl Reach {
+    /// Takes in how the connections are that media is to go by now. `live` says whether the
+    /// line to the server is up.
+    pub fn look(&mut self, now_ms: f64, live: bool, connections: &[(Remote, Transport)]) -> Look {
+        let before_ms = self.looked_ms.replace(now_ms);
+        let slept = before_ms.is_some_and(|before_ms| now_ms - before_ms > ASLEEP_MS);
+        if slept || !live {
+            self.outages.clear();
+        }
+        self.outages.retain(|remote, _| {
+            let now = connections.iter().find(|(known, _)| known == remote);
+            now.is_some_and(|(_, transport)| *transport != Transport::Connected)
+        });
+        for (remote, transport) in connections {
+            if *transport != Transport::Connected {
+                let outage = self.outages.entry(remote.clone()).or_insert(Outage {
+                    since_ms: now_ms,
+                    had_path: false,
+                });
+                outage.had_path |= *transport == Transport::NoKeys;
+            }
+        }
+        self.say(self.blocked(now_ms))
+    }
+
+    /// The browser has no `RTCPeerConnection`: that does not change, and is said at once.
+    pub fn no_webrtc(&mut self) -> Look {
+        self.say(Some(Blocked::NoWebRtc))
+    }
+
+    /// What is shown, and told the server where it was not yet.
+    fn say(&mut self, blocked: Option<Blocked>) -> Look {
+        let obstacle = blocked.as_ref().map(Blocked::obstacle);
+        let report = obstacle.filter(|obstacle| self.reported.insert(*obstacle));
+        Look { blocked, report }
+    }
+
+    /// What has not been up for too long.
+    fn blocked(&self, now_ms: f64) -> Option<Blocked> {
+        let late = |outage: &Outage| now_ms - outage.since_ms >= BLOCKED_AFTER_MS;
+        let mut keys = true;
+        let mut ids = Vec::new();
+        for (remote, outage) in self.outages.iter().filter(|(_, outage)| late(outage)) {
+            match remote {
+                Remote::Server => {
+                    let keys = outage.had_path;
+                    return Some(Blocked::Server { keys });
+                }
+                Remote::Person(id) => {
+                    keys &= outage.had_path;
+                    ids.push(id.clone());
+                }
+            }
+        }
+        ids.sort();
+        (!ids.is_empty()).then_some(Blocked::People { ids, keys })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Transport::{Connected, NoKeys, NoPath};
+    use super::*;
+
+    fn id(name: &str) -> ParticipantId {
+        ParticipantId::parse(&format!("p_{name}")).expect("valid")
+    }
+
+    fn person(name: &str) -> Remote {
+        Remote::Person(id(name))
+    }
+
+    /// Looks every second from one moment to another; answers the last look and all reports.
+    fn look(
+        reach: &mut Reach,
+        seconds: std::ops::RangeInclusive<u32>,
+        connections: &[(Remote, Transport)],
+    ) -> (Option<Blocked>, Vec<Obstacle>) {
+        let (mut blocked, mut reports) = (None, Vec::new());
+        for second in seconds {
+            let look = reach.look(f64::from(second) * 1_000.0, true, connections);
+            blocked = look.blocked;
+            reports.extend(look.report);
+        }
+        (blocked, reports)
+    }
+
+    #[test]
+    fn a_server_that_is_not_reached_is_said_after_ten_seconds_and_reported_once() {
+        let mut reach = Reach::default();
+        let server = [(Remote::Server, NoPath)];
+        assert_eq!(look(&mut reach, 0..=9, &server), (None, vec![]));
+        let blocked = Some(Blocked::Server { keys: false });
+        let (shown, reports) = look(&mut reach, 10..=60, &server);
+        assert_eq!((shown, reports), (blocked, vec![Obstacle::ServerIce]));
+        // It comes up: nothing is shown any more. Another outage is shown after its own ten
+        // seconds, and was reported before.
+        let up = [(Remote::Server, Connected)];
+        assert_eq!(look(&mut reach, 61..=61, &up), (None, vec![]));
+        assert_eq!(look(&mut reach, 62..=71, &server), (None, vec![]));
+        let (shown, reports) = look(&mut reach, 72..=80, &server);
+        assert_eq!((shown.is_some(), reports), (true, vec![]));
+    }
+
+    #[test]
+    fn whoever_is_reached_is_not_counted_among_those_who_are_not() {
+        let mut reach = Reach::default();
+        let people = [
+            (person("Cem"), NoPath),
+            (person("Ann"), Connected),
+            (person("Ben"), NoKeys),
+        ];
+        let (shown, reports) = look(&mut reach, 0..=10, &people);
+        let ids = vec![id("Ben"), id("Cem")];
+        assert_eq!(shown, Some(Blocked::People { ids, keys: false }));
+        assert_eq!(reports, [Obstacle::PersonIce]);
+        // Cem left, and Dan has just come.
+        let people = [(person("Ben"), NoKeys), (person("Dan"), NoPath)];
+        let (shown, _) = look(&mut reach, 11..=12, &people);
+        let ids = vec![id("Ben")];
+        assert_eq!(shown, Some(Blocked::People { ids, keys: true }));
+    }
+
+    #[test]
+    fn keys_that_fail_are_told_from_packets_that_do_not_come_also_while_it_is_tried_again() {
+        let mut reach = Reach::default();
+        look(&mut reach, 0..=4, &[(Remote::Server, NoKeys)]);
+        let (shown, reports) = look(&mut reach, 5..=12, &[(Remote::Server, NoPath)]);
+        assert_eq!(shown, Some(Blocked::Server { keys: true }));
+        assert_eq!(reports, [Obstacle::ServerDtls]);
+    }
+
+    #[test]
+    fn nothing_is_said_where_the_page_slept_or_the_line_is_down() {
+        let mut reach = Reach::default();
+        let server = [(Remote::Server, NoPath)];
+        look(&mut reach, 0..=5, &server);
+        assert_eq!(reach.look(60_000.0, true, &server), Look::default());
+        for second in 61..=90 {
+            let down = reach.look(f64::from(second) * 1_000.0, false, &server);
+            assert_eq!(down, Look::default());
+        }
+        assert_eq!(look(&mut reach, 91..=99, &server), (None, vec![]));
+        assert!(look(&mut reach, 100..=101, &server).0.is_some());
+    }
+
+    #[test]
+    fn a_browser_without_webrtc_is_told_so_at_once() {
+        let mut reach = Reach::default();
+        let first = reach.no_webrtc();
+        assert_eq!(first.blocked, Some(Blocked::NoWebRtc));
+        assert_eq!(first.report, Some(Obstacle::NoWebRtc));
+        assert_eq!(reach.no_webrtc().report, None);
+    }
+}
