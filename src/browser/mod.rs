@@ -4,6 +4,7 @@
 //! to the server (a [`socket`], or [`polling`]), its timers and listeners, and the [`call`]. It feeds messages to the state and
 //! does what the pure machines in [`crate::state`] tell it to.
 
+pub mod announcer;
 pub mod call;
 pub mod clipboard;
 pub mod clock;

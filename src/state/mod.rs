@@ -4,6 +4,7 @@
 //! signal. In the browser the same parts sit in a store, and [`apply_to_store`]
 //! lets each part tell its own readers, so that a message never redraws the people.
 
+pub mod announce;
 pub mod batch;
 pub mod call;
 pub mod codecs;

@@ -1,5 +1,6 @@
 //! What messages do to what a person sees.
 
+use super::announce::{Announced, News};
 use super::log::{Entry, Notice};
 use super::rows::{Progress, Row, Window, rows};
 use super::*;
@@ -378,4 +379,95 @@ fn a_jump_to_the_end_draws_what_one_sees_first_and_the_rest_bit_by_bit() {
     }
     assert_eq!(window, Window::default());
     assert_eq!(Window::default().at_end().range(10), 0..10);
+}
+
+/// Announces all that is new of a room.
+fn news(announced: &mut Announced, state: &RoomState) -> Vec<News> {
+    announced.news(&state.log, &state.people)
+}
+
+/// What is announced of a message.
+fn words(seq: u64, name: &str) -> News {
+    News::Said(person(name).nickname, format!("text {seq}"))
+}
+
+#[test]
+fn others_words_are_announced_once_ones_own_and_older_ones_never() {
+    let mut state = in_room();
+    let mut announced = Announced::all_of(&state.log);
+    assert_eq!(news(&mut announced, &state), []);
+    state.apply(&ServerMessage::Chat(said(3, "Ben")));
+    assert_eq!(news(&mut announced, &state), [words(3, "Ben")]);
+    assert_eq!(news(&mut announced, &state), []);
+
+    // One's own: on its way, and confirmed.
+    state.log.say(id(4), text("text 4"), None);
+    assert_eq!(news(&mut announced, &state), []);
+    state.apply(&ServerMessage::Chat(said(4, "Ann")));
+    assert_eq!(news(&mut announced, &state), []);
+
+    // Older ones that were asked for, an edit and a reaction are no new words.
+    state.apply(&ServerMessage::History {
+        messages: vec![],
+        more: false,
+    });
+    let mut edited = said(3, "Ben");
+    edited.changed = 5;
+    state.apply(&ServerMessage::Changed {
+        seq: 5,
+        message: edited,
+    });
+    assert_eq!(news(&mut announced, &state), []);
+}
+
+#[test]
+fn older_messages_that_come_in_are_not_announced() {
+    let mut state = RoomState::default();
+    state.apply(&joined(false, 60, vec![said(60, "Ben")]));
+    let mut announced = Announced::all_of(&state.log);
+    state.apply(&ServerMessage::History {
+        messages: (10..60).map(|seq| said(seq, "Ben")).collect(),
+        more: true,
+    });
+    assert_eq!(state.log.messages().count(), 51);
+    assert_eq!(news(&mut announced, &state), []);
+}
+
+#[test]
+fn what_many_said_while_the_line_was_down_is_announced_by_number() {
+    let mut state = in_room();
+    let mut announced = Announced::all_of(&state.log);
+    let missed = (3..9).map(|seq| said(seq, if seq == 5 { "Ann" } else { "Ben" }));
+    state.apply(&joined(true, 8, missed.collect()));
+    assert_eq!(news(&mut announced, &state), [News::Messages(5)]);
+    state.apply(&joined(true, 10, vec![said(9, "Ben"), said(10, "Ben")]));
+    let both = [words(9, "Ben"), words(10, "Ben")];
+    assert_eq!(news(&mut announced, &state), both);
+}
+
+#[test]
+fn what_happens_to_others_is_announced_once_and_bounded() {
+    let mut state = in_room();
+    let mut announced = Announced::all_of(&state.log);
+    let renamed = |now: &str, id: &str| ServerMessage::Renamed {
+        person: Person::new(person(id).id, person(now).nickname),
+        was: person(id).nickname,
+    };
+    state.apply(&renamed("Annabel", "Ann"));
+    assert_eq!(news(&mut announced, &state), [], "one knows one's own");
+    for number in 0..100 {
+        state.apply(&renamed(&format!("Ben{number}"), "Ben"));
+        state.apply(&ServerMessage::Chat(said(10 + number, "Ben")));
+    }
+    let told = news(&mut announced, &state);
+    assert_eq!((told.len(), &told[0]), (3, &News::Messages(100)));
+    let long = ChatText::parse(&"가".repeat(4000)).expect("valid");
+    let message = ChatMessage::said(500, id(500), person("Ben"), long, 0);
+    state.apply(&ServerMessage::Chat(message));
+    let told = news(&mut announced, &state);
+    let [News::Said(_, short)] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(short.chars().count(), 401);
+    assert_eq!(news(&mut announced, &state), []);
 }

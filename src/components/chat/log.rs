@@ -163,6 +163,8 @@ pub fn MessageLog() -> impl IntoView {
             <div
                 class="chat__log"
                 role="log"
+                // Rows come into it that nobody has just said: `Announcements` says what is new.
+                aria-live="off"
                 tabindex="0"
                 aria-label=words!(i18n, room.messages)
                 node_ref=follow.log

@@ -1,6 +1,7 @@
 //! The chat: log above, composer below. The same beside the call.
 
 mod actions;
+mod announce;
 mod composer;
 mod log;
 mod message;
@@ -13,6 +14,7 @@ pub use search::SearchBox;
 
 use crate::components::{If, Later};
 use crate::protocol::MessageId;
+use announce::Announcements;
 use composer::Composer;
 use leptos::prelude::*;
 use log::MessageLog;
@@ -31,6 +33,8 @@ pub fn Chat() -> impl IntoView {
     let found = Memo::new(move |_| finding.read().is_some());
     view! {
         <section class="chat">
+            // Not in what is hidden while one searches.
+            <Announcements />
             <If when=found>
                 <Found />
             </If>

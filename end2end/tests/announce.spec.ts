@@ -1,0 +1,66 @@
+import { expect, test } from '../support/test.ts';
+import { Spoken } from '../support/live.ts';
+import { Wire } from '../support/wire.ts';
+
+/** A message of several lines: fifty of them fill many screens, so that older ones are asked for by scrolling only. */
+const older = (number: number) => [`older ${number}`, ...Array(9).fill('and more')].join('\n');
+
+test('a screen reader hears what others say once, ones own words and older ones never', async ({ person, name, server }) => {
+  // Each of them says no more than one may at once.
+  for (let from = 1; from <= 120; from += 30) {
+    const writer = await Wire.join(server, name, 'Dan');
+    for (let number = from; number < from + 30; number += 1) await writer.say(older(number));
+    writer.close();
+  }
+  const wire = await Wire.join(server, name, 'Ben');
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  const spoken = await Spoken.listen(ann.page);
+
+  await wire.say('hello from Ben');
+  await expect.poll(() => spoken.said()).toEqual(['Ben: hello from Ben']);
+
+  await ann.room.says('my own words');
+  await ann.room.sees('my own words');
+  const first = ann.room.said(older(1).replaceAll('\n', ' '));
+  await expect(first).toHaveCount(0);
+  for (let tries = 0; tries < 100 && (await first.count()) === 0; tries += 1) {
+    await ann.room.log.evaluate((log) => log.scrollBy({ top: -4_000, behavior: 'instant' }));
+    await ann.page.waitForTimeout(100);
+  }
+  await expect(first).toHaveCount(1);
+
+  const cem = await Wire.join(server, name, 'Cem');
+  await cem.say('hello from Cem');
+  const all = ['Ben: hello from Ben', 'Cem joined', 'Cem: hello from Cem'];
+  await expect.poll(() => spoken.said()).toEqual(all);
+  cem.close();
+  wire.close();
+});
+
+test('what many said while the line was down is told by its number', async ({ person, name, server }) => {
+  const wire = await Wire.join(server, name, 'Ben');
+  await wire.say('before');
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  const spoken = await Spoken.listen(ann.page);
+  for (let number = 1; number <= 12; number += 1) wire.send({ type: 'chat', id: crypto.randomUUID(), text: `quick ${number}` });
+  await ann.room.sees('quick 12');
+  await expect.poll(async () => (await spoken.said()).length).toBeGreaterThan(0);
+  const said = await spoken.said();
+  expect(said.length, 'a flood is not read out').toBeLessThan(12);
+  expect(said.join(' ')).toMatch(/\d+ new messages/);
+  wire.close();
+});
+
+test('the control: a log that were live itself would be heard, rows of older messages included', async ({ person, name, server }) => {
+  const wire = await Wire.join(server, name, 'Ben');
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  await ann.room.log.evaluate((log) => log.removeAttribute('aria-live'));
+  const spoken = await Spoken.listen(ann.page);
+  await ann.room.says('my own words');
+  await wire.say('hello from Ben');
+  await expect.poll(async () => (await spoken.said()).join(' ')).toMatch(/my own words.*hello from Ben.*Ben: hello from Ben/);
+  wire.close();
+});

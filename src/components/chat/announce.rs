@@ -1,0 +1,96 @@
+//! Announces what others say to a screen reader. The log is what one reads.
+
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::RoomStateStoreFields;
+use crate::state::announce::{Announced, News};
+use crate::state::log::Notice;
+use leptos::html::Div;
+use leptos::prelude::*;
+use std::time::Duration;
+
+/// How long news are gathered. 200 ms: several that come at once are announced together.
+const GATHER: Duration = Duration::from_millis(200);
+/// How long an announcement stands, in milliseconds. 3 s: a screen reader takes it when it comes,
+/// and nobody is to find it beside the log later.
+#[cfg(feature = "hydrate")]
+const STANDS_MS: u32 = 3_000;
+
+/// Where a screen reader is told what is new.
+#[component]
+pub fn Announcements() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let host = NodeRef::<Div>::new();
+    let announced = StoredValue::new(None);
+    let gathering = StoredValue::new(false);
+    let say = speaker(host);
+    let speak = move || {
+        gathering.try_set_value(false);
+        let news = announced.try_update_value(|announced: &mut Option<Announced>| {
+            let (log, people) = (session.room.log(), session.room.people());
+            let (log, people) = (log.read_untracked(), people.read_untracked());
+            announced
+                .as_mut()
+                .map(|announced| announced.news(&log, &people))
+        });
+        for news in news.flatten().unwrap_or_default() {
+            say(&sentence(i18n.get_locale_untracked(), news));
+        }
+    };
+    Effect::new(move || {
+        session.room.log().track();
+        let first = announced.with_value(Option::is_none);
+        if first {
+            let log = session.room.log();
+            announced.set_value(Some(Announced::all_of(&log.read_untracked())));
+        } else if !gathering.get_value() {
+            gathering.set_value(true);
+            set_timeout(speak, GATHER);
+        }
+    });
+    view! { <div class="visually-hidden" node_ref=host></div> }
+}
+
+/// What says a sentence in a region of `host`, in the browser.
+#[cfg(feature = "hydrate")]
+fn speaker(host: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
+    use crate::browser::announcer::Announcer;
+    let announcer = StoredValue::new_local(None);
+    Effect::new(move || {
+        if let Some(host) = host.get() {
+            announcer.set_value(Announcer::within(&host));
+        }
+    });
+    move |sentence| {
+        let announce = |announcer: &Option<Announcer>| announcer.as_ref()?.announce(sentence);
+        let spoken = announcer.try_with_value(announce).flatten();
+        leptos::task::spawn_local(async move {
+            gloo_timers::future::TimeoutFuture::new(STANDS_MS).await;
+            drop(spoken);
+        });
+    }
+}
+
+/// Nobody is told anything on the server.
+#[cfg(not(feature = "hydrate"))]
+fn speaker(_: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
+    |_| {}
+}
+
+/// What is announced.
+fn sentence(locale: Locale, news: News) -> String {
+    match news {
+        News::Said(nickname, text) => format!("{nickname}: {text}"),
+        News::Messages(count) => td_string!(locale, room.new_messages, count = count).to_string(),
+        News::Notice(Notice::Joined(_, nickname)) => {
+            td_string!(locale, room.joined, nickname = nickname.as_str()).to_string()
+        }
+        News::Notice(Notice::Left(_, nickname)) => {
+            td_string!(locale, room.left, nickname = nickname.as_str()).to_string()
+        }
+        News::Notice(Notice::Renamed { was, now, .. }) => {
+            td_string!(locale, room.renamed, was = was.as_str(), now = now.as_str()).to_string()
+        }
+    }
+}
