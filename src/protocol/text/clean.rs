@@ -8,6 +8,7 @@ use icu_properties::props::{
     Ideographic, JoiningType, Script,
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
+use std::borrow::Cow;
 
 /// How often a text is gone through until nothing changes any more. One pass can make
 /// another necessary, as what is dropped may have stood between a letter and its mark; more
@@ -27,9 +28,12 @@ const BLACK_FLAG: char = '\u{1F3F4}';
 
 /// The text in normal form NFC.
 pub fn nfc(text: &str) -> String {
-    ComposingNormalizerBorrowed::new_nfc()
-        .normalize(text)
-        .into_owned()
+    composed(text).into_owned()
+}
+
+/// The text in normal form NFC: itself where it is in that form.
+pub fn composed(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
 /// The text as it is kept. Idempotent.

@@ -32,4 +32,7 @@ pub use emoji::emoji;
 pub use input::{MAX_MARKS, message, name};
 pub use look::key;
 #[cfg(feature = "ssr")]
-pub use {clean::nfc, look::look};
+pub use {
+    clean::{composed, nfc},
+    look::look,
+};

@@ -472,3 +472,55 @@ async fn a_restart_goes_on_with_the_cleanup_that_a_deletion_requested() {
     within.await.expect("cleaned up by itself");
     assert!(index_pages(&store).await.is_empty());
 }
+
+#[tokio::test]
+async fn messages_stored_in_nfd_by_an_older_build_are_found_in_nfc_and_only_they_are_indexed_anew()
+{
+    let directory = data_directory();
+    let path = directory.path().join("noom.db");
+    rights::make_file(&path).expect("made");
+    let mut connection = schema::connect(&path).expect("opens");
+    schema::migrate_to(&mut connection, 5).expect("migrates");
+    let author = participant_id(&new_session_token());
+    // What the former build put into the index of a text in NFD were pairs of its jamo and marks;
+    // none of them is a pair of the same text in NFC. Each row stands under one such pair here.
+    let rows = format!(
+        "INSERT INTO rooms (id, name, epoch, seq) VALUES (1, 'a', 'e', 3000);
+         WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+         INSERT INTO messages (room_id, seq, client_id, author, nickname, text, at)
+         SELECT 1, i, CAST(printf('%016d', i) AS BLOB), '{}', 'Ann',
+             CASE i % 1000 WHEN 7 THEN '\u{1112}\u{116c}\u{110b}\u{1174}\u{1109}\u{1175}\u{11af}'
+                 WHEN 8 THEN 'cafe\u{301}' WHEN 9 THEN '커피 caf\u{e9}' ELSE 'x' END, 5 FROM n;
+         INSERT INTO words (rowid, pairs) SELECT id, 'room1 fffff' FROM messages;
+         INSERT OR REPLACE INTO meta VALUES ('indexed', '3000');",
+        author.as_str()
+    );
+    connection.execute_batch(&rows).expect("messages");
+    drop(connection);
+    let store = Store::open(&path, &StoreOptions::default())
+        .expect("migrates")
+        .with_search_within(HOUR);
+    store.index().await.expect("indexed");
+    for query in ["회의", "회의실", "의실", "CAFÉ"] {
+        assert_eq!(found(&store, query).await, 3, "{query}");
+    }
+    // Those that were in NFC stand where they stood: under a pair that nobody looks for.
+    assert_eq!(found(&store, "커피").await, 0);
+    let left = "SELECT count(*) FROM meta WHERE key IN ('composed', 'uncomposed')";
+    assert_eq!(ask(&store, left).await, 0, "done once");
+}
+
+#[tokio::test]
+async fn a_text_in_nfd_that_is_not_in_the_index_yet_is_found_in_nfc() {
+    let directory = data_directory();
+    let store =
+        Store::open(&directory.path().join("noom.db"), &StoreOptions::default()).expect("opens");
+    said(&store, &room("a"), &["first".to_owned()]).await;
+    let decompose = |connection: &rusqlite::Connection| {
+        let text = "UPDATE messages SET text = 'the \u{1112}\u{116c}\u{110b}\u{1174} begins'";
+        connection.execute(text, []).expect("changed");
+    };
+    store.on_writer(decompose).await;
+    assert_eq!(found(&store, "회의").await, 1);
+    assert_eq!(found(&store, "회").await, 1, "without an index");
+}

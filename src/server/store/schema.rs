@@ -83,7 +83,7 @@ const COUNT_BYTES: &str = "
 
 /// Each step takes the database from the version of its index to the next one.
 /// Steps are only ever added.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     FIRST_VERSION,
     // A message has an id of its own for the index of words to point at, remembers what
     // became of it, and holds reactions.
@@ -144,6 +144,12 @@ const MIGRATIONS: [&str; 5] = [
     INSERT OR REPLACE INTO meta (key, value) VALUES ('indexed', '0'), ('cleanup', 'requested');
 ",
     COUNT_BYTES,
+    // Texts are put into normal form NFC, and so is what is looked for. Which of the messages in
+    // the index are in another form is found out in steps, by `search::compose_more`.
+    "
+    INSERT OR REPLACE INTO meta (key, value)
+        SELECT 'uncomposed', value FROM meta WHERE key = 'indexed' AND CAST(value AS INTEGER) > 0;
+",
 ];
 
 /// Opens one connection with the settings all of them share.

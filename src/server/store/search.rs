@@ -14,11 +14,12 @@
 //! yet are read one by one ([`scan`]), and so is the whole room where a query has no pair:
 //! a single letter. Every search runs under a deadline ([`super::search_pool`]).
 
-use super::{Page, StoreError, cleanup, reader};
-use crate::protocol::{RoomName, Seq};
+use super::{Page, StoreError, cleanup, reader, schema::read_meta};
+use crate::protocol::{RoomName, Seq, text::composed};
 use rusqlite::{
     Connection, OptionalExtension, Transaction, TransactionBehavior, params, types::ValueRef,
 };
+use std::borrow::Cow;
 
 /// Characters of a query that count; the rest is ignored.
 const MAX_QUERY_CHARS: usize = 100;
@@ -59,9 +60,10 @@ fn lower_case(text: &str) -> String {
     lower
 }
 
-/// The words of a text: lower case, cut at everything that is no letter or digit.
+/// The words of a text: lower case, cut at everything that is no letter or digit. In normal
+/// form NFC, also where the text was stored before texts were put into that form.
 fn words(text: &str) -> Vec<Vec<char>> {
-    let lower = lower_case(text);
+    let lower = lower_case(&composed(text));
     let words = lower.split(|c: char| !c.is_alphanumeric());
     let words = words.filter(|word| !word.is_empty());
     words.map(|word| word.chars().collect()).collect()
@@ -130,8 +132,19 @@ struct Needle {
     has_no_case: bool,
 }
 
-/// Whether a text holds every one of these words.
+/// Whether a text holds every one of these words, as it is or in normal form NFC.
 fn holds_all(text: &str, needles: &[Needle]) -> bool {
+    if is_found_in(text, needles) {
+        return true;
+    }
+    match composed(text) {
+        Cow::Owned(text) => is_found_in(&text, needles),
+        Cow::Borrowed(_) => false,
+    }
+}
+
+/// Whether a text holds every one of these words as it is.
+fn is_found_in(text: &str, needles: &[Needle]) -> bool {
     let mut lower = None;
     needles.iter().all(|needle| match needle.has_no_case {
         true => text.contains(&needle.word),
@@ -337,6 +350,61 @@ pub fn index_more(connection: &mut Connection, limit: usize) -> Result<usize, St
     }
     transaction.commit()?;
     Ok(count)
+}
+
+/// Messages that are looked at in one step of [`compose_more`]. 500: a few milliseconds.
+const COMPOSED_AT_ONCE: usize = 500;
+
+/// Puts those messages into the index anew that were stored, and indexed, before texts were put
+/// into normal form NFC; looks at some of them, oldest first. Answers whether there are more.
+pub fn compose_more(connection: &mut Connection) -> Result<bool, StoreError> {
+    let Some((from, to)) = uncomposed(connection)? else {
+        return Ok(false);
+    };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let query = "SELECT id, room_id, text FROM messages WHERE id > ?1 AND id <= ?2
+                 ORDER BY id LIMIT ?3";
+    let (mut count, mut newest) = (0, from);
+    {
+        let mut select = transaction.prepare_cached(query)?;
+        let limit = i64::try_from(COMPOSED_AT_ONCE).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![from, to, limit])?;
+        while let Some(row) = rows.next()? {
+            let text = reader::stored_text(row, 2)?;
+            newest = row.get(0)?;
+            count += 1;
+            if matches!(composed(&text), Cow::Owned(_)) {
+                let delete = "DELETE FROM words WHERE rowid = ?1";
+                transaction.prepare_cached(delete)?.execute([newest])?;
+                index(&transaction, row.get(1)?, newest, &text)?;
+            }
+        }
+    }
+    let more = count == COMPOSED_AT_ONCE;
+    match more {
+        true => transaction.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('composed', ?1)",
+            [newest],
+        )?,
+        false => transaction.execute(
+            "DELETE FROM meta WHERE key IN ('composed', 'uncomposed')",
+            [],
+        )?,
+    };
+    transaction.commit()?;
+    Ok(more)
+}
+
+/// The rows that [`compose_more`] has not looked at: those after the first number, up to the
+/// second. Nothing where there are none.
+pub fn uncomposed(connection: &Connection) -> Result<Option<(i64, i64)>, StoreError> {
+    let number = |key| {
+        let value = read_meta(connection, key)?;
+        Ok::<_, StoreError>(value.and_then(|value| value.parse::<i64>().ok()))
+    };
+    let to = number("uncomposed")?;
+    let from = number("composed")?.unwrap_or(0);
+    Ok(to.map(|to| (from, to)))
 }
 
 /// Notes that the newest rows are gone: their numbers may be given again.

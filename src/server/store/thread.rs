@@ -64,6 +64,8 @@ pub struct Thread {
     last_group: usize,
     /// Messages that may not be in the index of words yet.
     unindexed: usize,
+    /// Whether messages may be in the index that were stored before texts were put into NFC.
+    uncomposed: bool,
     /// When the next of them may be put in.
     index_at: Instant,
     /// What deleted text left behind.
@@ -87,6 +89,7 @@ impl Thread {
             observed,
             // Whatever the last process left; all of it after a migration.
             unindexed: search::behind(&connection).unwrap_or(1),
+            uncomposed: search::uncomposed(&connection).is_ok_and(|rows| rows.is_some()),
             connection,
             epoch,
             refused: 0,
@@ -163,7 +166,7 @@ impl Thread {
     /// deleted text is cleaned up.
     fn wait(&mut self, queue: &Queue) -> Option<Job> {
         loop {
-            let index = (self.unindexed > 0).then_some(self.index_at);
+            let index = (self.unindexed > 0 || self.uncomposed).then_some(self.index_at);
             let cleanup = self.cleanup.next_try();
             let Some(next) = index.into_iter().chain(cleanup).min() else {
                 return queue.wait();
@@ -183,8 +186,11 @@ impl Thread {
             .step_if_calm(&mut self.connection, &self.upkeep);
     }
 
-    /// Puts some messages into the index of words.
+    /// Puts some messages into the index of words: those it lacks first.
     fn index(&mut self) {
+        if self.unindexed == 0 {
+            return self.compose();
+        }
         match self.store(0, |connection| search::index_more(connection, INDEX_ROWS)) {
             Ok(count) if count < INDEX_ROWS => self.unindexed = 0,
             Ok(count) => self.unindexed = self.unindexed.saturating_sub(count).max(1),
@@ -196,9 +202,23 @@ impl Thread {
         }
     }
 
+    /// Puts some messages of former times into the index anew.
+    fn compose(&mut self) {
+        match self.store(0, search::compose_more) {
+            Ok(more) => self.uncomposed = more,
+            Err(error) => {
+                tracing::debug!(%error, "messages of former times are indexed anew later");
+                self.index_at = Instant::now() + INDEX_AGAIN;
+            }
+        }
+    }
+
     /// Puts all messages into the index of words.
     #[cfg(test)]
     fn index_all(&mut self) -> Result<(), StoreError> {
+        while self.uncomposed {
+            self.uncomposed = self.store(0, search::compose_more)?;
+        }
         while self.unindexed > 0
             && self.store(0, |connection| search::index_more(connection, INDEX_ROWS))? > 0
         {}
