@@ -107,6 +107,8 @@ pub struct RoomStart {
     pub own_navigation: bool,
     /// Whether the server hides everybody's address.
     pub hide_addresses: bool,
+    /// An open room of this name in other letter case, where nobody has been in this one.
+    pub other_case: Option<RoomName>,
 }
 
 /// Some messages of a room.

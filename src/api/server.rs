@@ -95,6 +95,8 @@ pub(super) fn back_to_welcome(nickname: &str, room: &str, error: &ApiError) -> S
 pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
     let name = parse_room(room)?;
     let snapshot = context().rooms.snapshot(&name).await;
+    let is_new = snapshot.seq == 0 && snapshot.people.is_empty();
+    let other_case = is_new.then(|| open_in_other_case(&name)).flatten();
     let position = Position {
         epoch: snapshot.epoch,
         seq: snapshot.seq,
@@ -109,7 +111,18 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         nickname: remembered_nickname().unwrap_or_else(|| guest(rand::random())),
         own_navigation: request::is_own_navigation(),
         hide_addresses: context().config.hide_addresses,
+        other_case,
     })
+}
+
+/// The fullest open room whose name differs from this one in letter case only: phones write
+/// the first letter of a field in upper case. Only of those that the welcome page shows.
+fn open_in_other_case(name: &RoomName) -> Option<RoomName> {
+    let folded = name.as_str().to_lowercase();
+    let rooms = context().rooms.summaries();
+    let mut others = rooms.iter().map(|room| &room.name);
+    let other = others.find(|other| *other != name && other.as_str().to_lowercase() == folded);
+    other.cloned()
 }
 
 pub(super) async fn find(

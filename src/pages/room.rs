@@ -79,6 +79,7 @@ fn OpenRoom(
     let preset = preset.and_then(|name| Nickname::parse(&name).ok());
     let nickname = preset.unwrap_or_else(|| start.nickname.clone());
     let name = start.name.clone();
+    provide_context(OtherCase(start.other_case.clone()));
     let session = start_session(start);
     provide_context(session);
     let hydration = Hydration::provide();
@@ -107,6 +108,32 @@ fn OpenRoom(
             <RoomFull name=name.clone() on_retry=Callback::new(move |()| session.retry_now()) />
         </If>
     }
+}
+
+/// An open room whose name differs from this one in letter case only.
+#[derive(Clone)]
+struct OtherCase(Option<RoomName>);
+
+/// Says that such a room is open, until something is said in this one.
+#[component]
+fn OtherCaseHint() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let OtherCase(other) = expect_context::<OtherCase>();
+    let silent = Memo::new(move |_| session.room.log().read().messages().next().is_none());
+    other.map(|other| {
+        view! {
+            <If when=silent>
+                <p class="banner">
+                    <span class="banner__text">{words!(i18n, room.other_case)}</span>
+                    " "
+                    <a class="button button--small" href=other.path() rel=other.link_rel()>
+                        <bdi>{other.to_string()}</bdi>
+                    </a>
+                </p>
+            </If>
+        }
+    })
 }
 
 /// "(3)" before the title, while one looks elsewhere.
@@ -188,6 +215,7 @@ fn RoomPage() -> impl IntoView {
             </Later>
             <main id="content" class="room__main">
                 <Banner />
+                <OtherCaseHint />
                 <Later>
                     <SearchBox />
                 </Later>

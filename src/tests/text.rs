@@ -189,3 +189,206 @@ async fn keyboards_leave_the_letters_of_a_room_name_as_they_are() {
         assert!(!field("nickname").contains(attribute));
     }
 }
+
+#[tokio::test]
+async fn a_new_room_points_to_an_open_one_of_another_letter_case() {
+    let app = TestApp::start().await;
+    let hint = |page: &str| page.contains("differs only in upper and lower case");
+    let mut ann = app.join("garten Straße", "Ann").await;
+    // The list of open rooms is published a moment later.
+    let listed = async { while !app.get("/").await.contains("garten Stra") {} };
+    let listed = tokio::time::timeout(super::harness::PATIENCE, listed).await;
+    listed.expect("the room is listed");
+    let path = |name: &str| format!("/room/{}", encoded(name));
+    let page = app.get(&path("Garten Straße")).await;
+    assert!(hint(&page), "{page}");
+    let link = format!("href=\"{}\"", "/room/garten%20Stra%C3%9Fe");
+    assert!(page.contains(&link), "{link} in {page}");
+    assert!(!hint(&app.get(&path("garten Straße")).await), "itself");
+    assert!(!hint(&app.get(&path("garten Strasse")).await), "another");
+    // Where somebody has spoken, it is a room of its own.
+    let mut ben = app.join("GARTEN STRAßE", "Ben").await;
+    ben.says("hello").await;
+    assert!(!hint(&app.get(&path("GARTEN STRAßE")).await), "in use");
+    ann.says("hello").await;
+}
+
+#[test]
+fn others_of_each_kind_of_text_that_nobody_sees() {
+    use crate::protocol::{ChatText, Nickname, RoomName};
+    // Byte order mark, soft hyphen, grapheme joiner, fillers of Hangul and Khitan, vowels of
+    // Khmer, separators, tags, selectors, marks of music and shorthand, an empty notehead.
+    let unseen = [
+        '\u{FEFF}',
+        '\u{AD}',
+        '\u{34F}',
+        '\u{115F}',
+        '\u{1160}',
+        '\u{FFA0}',
+        '\u{3164}',
+        '\u{16FE4}',
+        '\u{17B4}',
+        '\u{17B5}',
+        '\u{180B}',
+        '\u{180E}',
+        '\u{2060}',
+        '\u{2064}',
+        '\u{2065}',
+        '\u{206A}',
+        '\u{2800}',
+        '\u{FE0F}',
+        '\u{FFF0}',
+        '\u{FFFC}',
+        '\u{1BCA0}',
+        '\u{1D159}',
+        '\u{1D173}',
+        '\u{E0001}',
+        '\u{E007F}',
+        '\u{E0100}',
+        '\u{E01F0}',
+        '\u{61C}',
+        '\u{200E}',
+        '\u{2067}',
+        '\u{3000}',
+        '\u{1680}',
+        '\u{A0}',
+        '\u{202F}',
+        '\u{205F}',
+        '\u{301}',
+        '\u{20DD}',
+    ];
+    for c in unseen {
+        let text = format!("{c} {c}{c}");
+        assert!(Nickname::parse(&text).is_err(), "U+{:04X}", u32::from(c));
+        assert!(RoomName::parse(&text).is_err(), "U+{:04X}", u32::from(c));
+        assert!(ChatText::parse(&text).is_err(), "U+{:04X}", u32::from(c));
+    }
+}
+
+#[test]
+fn others_of_each_kind_of_name_that_looks_the_same() {
+    use crate::protocol::{Nickname, ParticipantId, Person};
+    let person = |nickname: &str, id: &str| {
+        let id = ParticipantId::parse(id).expect("an id");
+        Person::new(id, Nickname::parse(nickname).expect("a nickname"))
+    };
+    let pairs = [
+        ("Ann", "Ann\u{FEFF}"),
+        ("Ann", "A\u{34F}nn"),
+        ("Ann Lee", "Ann\u{3000}\u{2009}Lee"),
+        ("Ann", "Ａｎｎ"),
+        ("Ann", "𝐀𝐧𝐧"),
+        ("Áine", "A\u{301}ine"),
+        ("Ệ", "E\u{302}\u{323}"),
+        ("Ångström", "\u{212B}ngstro\u{308}m"),
+        ("Pavel", "Раvеl"),
+        ("Olivia", "0livia"),
+        ("Ida", "lda"),
+        ("fiona", "\u{FB01}ona"),
+        ("Ann", "Ann\u{2800}"),
+        ("김철수", "\u{1100}\u{1175}\u{11B7}철수"),
+    ];
+    for (one, other) in pairs {
+        let people = [person(one, "p_one"), person(other, "p_other")];
+        let names = crate::state::namesakes::Namesakes::among(people.iter());
+        assert!(names.tag(&people[0].id).is_some(), "{one} {other:?}");
+    }
+}
+
+#[test]
+fn others_of_each_kind_of_link_in_a_sentence() {
+    use crate::protocol::text::links::{Piece, pieces};
+    let links = |text: &str| -> Vec<String> {
+        let pieces = pieces(text).into_iter();
+        let links = pieces.filter_map(|piece| match piece {
+            Piece::Link(url) => Some(url),
+            Piece::Words(_) => None,
+        });
+        links.collect()
+    };
+    for (text, link) in [
+        ("https://ex.example/abc입니다", "https://ex.example/abc"),
+        ("https://ex.example/abc를", "https://ex.example/abc"),
+        ("https://ex.example까지", "https://ex.example"),
+        ("「https://ex.example/a」と", "https://ex.example/a"),
+        ("『https://ex.example/a?b=c』", "https://ex.example/a?b=c"),
+        ("【https://ex.example/a】", "https://ex.example/a"),
+        ("《https://ex.example/a》", "https://ex.example/a"),
+        ("見てhttps://ex.example/aです。", "https://ex.example/a"),
+        ("请看https://ex.example/a，谢谢", "https://ex.example/a"),
+        ("https://ex.example/a！", "https://ex.example/a"),
+        ("https://ex.example/a；", "https://ex.example/a"),
+        ("https://ex.example/a？", "https://ex.example/a"),
+        ("https://ex.example/a…", "https://ex.example/a"),
+        ("https://ex.example/a‥", "https://ex.example/a"),
+        ("https://ex.example/a・", "https://ex.example/a"),
+        ("https://ex.example/a～", "https://ex.example/a"),
+        ("(https://ex.example/a_(b))", "https://ex.example/a_(b)"),
+        ("<https://ex.example/a>", "https://ex.example/a"),
+        ("“https://ex.example/a”", "https://ex.example/a"),
+        ("http://[2001:db8::1]:80/x", "http://[2001:db8::1]:80/x"),
+        ("http://[::ffff:192.0.2.1]/", "http://[::ffff:192.0.2.1]/"),
+        (
+            "https://ko.wikipedia.org/wiki/한국",
+            "https://ko.wikipedia.org/wiki/한국",
+        ),
+    ] {
+        assert_eq!(links(text), [link], "{text}");
+    }
+    for none in [
+        "http://[::1",
+        "http://[1:2]/",
+        "http://[::g]/",
+        "https://。",
+    ] {
+        assert_eq!(links(none), [""; 0], "{none}");
+    }
+}
+
+#[test]
+fn others_of_each_kind_of_emoji() {
+    use crate::protocol::Emoji;
+    for emoji in [
+        "#️⃣",
+        "0️⃣",
+        "©️",
+        "™️",
+        "㊗️",
+        "🈁",
+        "🏴󠁧󠁢󠁥󠁮󠁧󠁿",
+        "🇰🇷",
+        "👩‍❤️‍💋‍👨",
+        "👨🏽‍🦰",
+        "🧑‍🚀",
+        "☝🏿",
+        "🏳️‍🌈",
+        "♾️",
+        "〰️",
+        "🫨",
+    ] {
+        assert!(Emoji::parse(emoji).is_ok(), "{emoji}");
+    }
+    for none in [
+        "",
+        " ",
+        "\u{FE0F}",
+        "\u{200D}",
+        "\u{20E3}",
+        "#",
+        "*",
+        "9",
+        "🇰",
+        "👍👍",
+        "👍 ",
+        "a👍",
+        "🏴\u{E0067}",
+        "👩\u{200D}",
+        "\u{E0067}",
+        "…",
+        "—",
+        "가",
+        "\u{1F9FF}\u{1F9FF}",
+    ] {
+        assert!(Emoji::parse(none).is_err(), "{none:?}");
+    }
+}
