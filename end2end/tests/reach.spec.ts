@@ -1,6 +1,6 @@
 import { expect, test } from '../support/test.ts';
 import { LINE_IS_DOWN } from '../support/quality.ts';
-import { expectFlow } from '../support/rtc.ts';
+import { expectFlow, pathOf } from '../support/rtc.ts';
 
 /** An address of the documentation (RFC 5737) that leads nowhere. */
 const NOWHERE = '192.0.2.1';
@@ -40,6 +40,22 @@ test('media that does not reach the server is told to people and to the operator
   for (const somebody of [ann, minji]) await expectFlow(somebody.page, 1);
   await expect(told).toHaveCount(0);
   await expect(toldToo).toHaveCount(0);
+});
+
+test('two people who do not reach each other are told whom, until they do', async ({ person, name, server }) => {
+  test.setTimeout(120_000);
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  const path = await pathOf(ann.page);
+  await path.cut();
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  const told = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and Ben/i });
+  await expect(told).toBeVisible({ timeout: 40_000 });
+  await expect(told).toContainText(/hide my address/i);
+  await path.mend();
+  await expectFlow(ann.page, 1);
+  await expect(told).toHaveCount(0);
+  expect(await server.metric('noom_media_blocked_total')).toBeGreaterThan(0);
 });
 
 test('a browser without WebRTC is told so at once, and its chat works', async ({ person, name, server }) => {
