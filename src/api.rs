@@ -6,6 +6,8 @@
 
 #[cfg(feature = "ssr")]
 mod server;
+#[cfg(feature = "ssr")]
+pub use server::plain_path;
 
 use crate::protocol::{
     CallPerson, ChatMessage, NameError, Nickname, Person, RoomName, RoomSummary, Seq,
@@ -157,14 +159,18 @@ pub async fn join_room(
     nickname: String,
     /// Which room, as typed.
     room: String,
+    /// There where the form is on a page whose script failed.
+    #[server(default)]
+    plain: Option<String>,
 ) -> Result<Option<ApiError>, ApiError> {
+    let lead = |path| leptos_axum::redirect(&server::answer_path(path, plain.is_some()));
     match server::enter(&nickname, &room) {
         Ok(name) => {
-            leptos_axum::redirect(&name.path());
+            lead(name.path());
             Ok(None)
         }
         Err(error) if server::is_plain_form() => {
-            leptos_axum::redirect(&server::back_to_welcome(&nickname, &room, &error));
+            lead(server::back_to_welcome(&nickname, &room, &error));
             Ok(None)
         }
         Err(error) => Ok(Some(error)),
@@ -227,8 +233,11 @@ pub async fn post_message(
     room: String,
     /// What to say, as typed.
     text: String,
+    /// There where the form is on a page whose script failed.
+    #[server(default)]
+    plain: Option<String>,
 ) -> Result<(), ApiError> {
     let path = server::post(&room, &text).await?;
-    leptos_axum::redirect(&path);
+    leptos_axum::redirect(&server::answer_path(path, plain.is_some()));
     Ok(())
 }

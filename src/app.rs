@@ -2,6 +2,9 @@
 
 #[cfg(feature = "ssr")]
 use crate::api::THEME_COOKIE;
+use crate::components::in_plain;
+#[cfg(feature = "ssr")]
+use crate::components::{is_plain, provide_plain};
 use crate::i18n::*;
 use crate::pages::{NotFoundPage, RoomRoute, WelcomePage};
 use leptos::prelude::*;
@@ -23,7 +26,17 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
         secure,
         css,
         scripts,
+        again,
     } = page_facts();
+    let plain = again.is_some().then_some("is-plain");
+    // Where the script hydrates, nothing of ours may be before the application.
+    let (start, body) = match again {
+        Some(again) => (().into_any(), view! { <PlainBody again /> }.into_any()),
+        None => (
+            view! { <Hydration scripts /> }.into_any(),
+            view! { <App /> }.into_any(),
+        ),
+    };
     view! {
         <!DOCTYPE html>
         <html data-theme=theme data-secure=secure>
@@ -40,19 +53,56 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 <link rel="manifest" href="/manifest.webmanifest" />
                 <AutoReload options=options.clone() />
-                <Hydration scripts />
+                {start}
                 <MetaTags />
             </head>
-            <body>
-                <App />
-                // A log is read from its end, also before the script is there.
-                <script nonce=use_nonce()>
+            <body class=plain>
+                {body}
+                // A log is read from its end, also before the script is there. What is behind
+                // this script is not ours.
+                <script nonce=use_nonce() data-end="">
                     "document.querySelector('.chat__log')?.scrollTo(0,1e9)"
                 </script>
             </body>
         </html>
     }
 }
+
+/// The page without script: what it is, a way out of it, and what can be done meanwhile.
+#[component]
+fn PlainBody(
+    /// The address of the page with script.
+    again: String,
+) -> impl IntoView {
+    let locale = language_of_page();
+    let here = in_plain(again.clone());
+    view! {
+        <div class="plain" role="alert">
+            <div>
+                <h1 class="plain__title">{td_string!(locale, common.plain_title)}</h1>
+                <p>{td_string!(locale, common.plain_text)}</p>
+            </div>
+            <p class="plain__ways">
+                <a class="button button--primary button--small" href=again>
+                    {td_string!(locale, common.try_again)}
+                </a>
+                <a class="button button--quiet button--small" href=here>
+                    {td_string!(locale, common.plain_reload)}
+                </a>
+            </p>
+        </div>
+        <App />
+        // What was typed on the page that failed.
+        <script nonce=use_nonce()>{KEPT}</script>
+    }
+}
+
+/// Puts what was typed back into the fields of the page without script, once.
+const KEPT: &str = "(function(){var state=history.state,kept=state&&state.noom;if(!kept)return;\
+    for(var name in kept.fields){\
+    var field=document.querySelector('[name=\"'+name+'\"]:not([type=hidden])');\
+    if(field&&!field.value)field.value=kept.fields[name]}\
+    history.replaceState(null,'')})()";
 
 /// What the shell needs to know of the request and the build.
 struct PageFacts {
@@ -61,6 +111,8 @@ struct PageFacts {
     secure: Option<&'static str>,
     css: String,
     scripts: Scripts,
+    /// Where the page without script was asked for: the address of the page with it.
+    again: Option<String>,
 }
 
 /// Where the script and the modules of the page are.
@@ -69,6 +121,8 @@ struct Scripts {
     wasm: String,
     /// What draws a room, where this is one: its module, and the script that loads it.
     room: Option<[String; 2]>,
+    /// What is said while a page that failed waits for the server.
+    wait: &'static str,
 }
 
 #[cfg(feature = "ssr")]
@@ -77,6 +131,7 @@ fn page_facts() -> PageFacts {
     use crate::server::request;
 
     request::set_page_policy();
+    provide_plain();
     let locale = request::locale();
     if request::query("lang").is_some() {
         request::set_cookie(LANGUAGE_COOKIE, Some(locale.as_str()), false);
@@ -93,7 +148,9 @@ fn page_facts() -> PageFacts {
                 .room
                 .filter(|_| request::path().starts_with("/room/"))
                 .map(|files| files.map(|name| format!("/pkg/{name}"))),
+            wait: td_string!(locale, common.waits_for_server),
         },
+        again: is_plain().then(request::address_without_plain),
     }
 }
 
@@ -109,48 +166,72 @@ fn page_facts() -> PageFacts {
             js: none(),
             wasm: none(),
             room: None,
+            wait: "",
         },
+        again: None,
     }
 }
 
-/// Says when the page has been painted; at once where nobody looks, and not too late where
-/// the browser does not say.
-const PAINTED: &str = "const painted=new Promise(done=>{\
-    if(document.hidden)done();\
-    setTimeout(done,500);\
-    new PerformanceObserver(done).observe({type:\"paint\",buffered:true})});";
+/// Browsers that do not even read [`start_script`] get the page without script.
+const UNREAD: &str = "addEventListener('load',function(){\
+    self.noom||location.replace('?plain=1')})";
+
+/// `start.js` as it is sent.
+#[cfg(feature = "ssr")]
+fn start_script() -> &'static str {
+    static SENT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let lines = include_str!("start.js").lines().map(str::trim);
+        let code = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
+        code.collect::<Vec<_>>().join("\n")
+    });
+    &SENT
+}
+
+/// The shell is never rendered in the browser.
+#[cfg(not(feature = "ssr"))]
+fn start_script() -> &'static str {
+    ""
+}
 
 /// Loads the script and the wasm module, and hydrates what is on the screen by then.
 ///
 /// Our own, because the framework's puts the nonce into an attribute that scripts
-/// and styles can read; here it stands in `nonce` only.
+/// and styles can read; here it stands in `nonce` only. It checks that the page is the one we
+/// sent: `server/http/fingerprint.rs` writes over `data-page`.
 #[component]
 fn Hydration(
     /// Where everything is.
     scripts: Scripts,
 ) -> impl IntoView {
-    let nonce = use_nonce();
-    let Scripts { js, wasm, room } = scripts;
-    // What draws a room is asked for as soon as the page is there, before the script knows
-    // that it needs it.
-    let room = room.map_or_else(String::new, |[wasm, js]| {
-        format!(
-            "painted.then(()=>{{\
-            const link=facts=>document.head.prepend(\
-            Object.assign(document.createElement(\"link\"),facts));\
-            link({{rel:\"preload\",as:\"fetch\",crossOrigin:\"\",href:\"{wasm}\"}});\
-            link({{rel:\"modulepreload\",href:\"{js}\"}})}});"
-        )
-    });
-    let script = format!(
-        "{PAINTED}{room}\
-        import(\"{js}\").then(m=>m.default({{module_or_path:\"{wasm}\"}})\
-        .then(()=>painted).then(()=>m.hydrate()))"
-    );
+    let Scripts {
+        js,
+        wasm,
+        room,
+        wait,
+    } = scripts;
     view! {
-        <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="" />
-        <script type="module" nonce=nonce>
-            {script}
+        <link
+            rel="preload"
+            href=wasm.clone()
+            r#as="fetch"
+            r#type="application/wasm"
+            crossorigin=""
+        />
+        // `data-cfasync`: a proxy that loads scripts in its own way leaves these alone.
+        <script
+            type="module"
+            nonce=use_nonce()
+            data-page="????????"
+            data-cfasync="false"
+            data-js=js
+            data-wasm=wasm
+            data-room=room.map(|files| files.join(" "))
+            data-wait=wait
+        >
+            {start_script()}
+        </script>
+        <script nonce=use_nonce() data-cfasync="false">
+            {UNREAD}
         </script>
     }
 }

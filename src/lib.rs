@@ -35,10 +35,23 @@ pub mod state;
 #[cfg(all(test, feature = "ssr"))]
 mod tests;
 
-/// Takes over the page the server rendered; called by the hydration snippet.
+/// Takes over the page the server rendered; called by `start.js`.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
-    console_error_panic_hook::set_once();
-    leptos::mount::hydrate_lazy(app::App);
+    use leptos::mount::hydrate_from_async;
+    browser::page::report_panics();
+    wasm_bindgen_futures::spawn_local(components::hydrate_whole(async {
+        let body = leptos::tachys::dom::body();
+        hydrate_from_async(body, app::App).await.forget();
+    }));
+}
+
+/// Draws the page anew, after what is there; called by `start.js` where that is not what the
+/// server rendered.
+#[cfg(feature = "hydrate")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn render() {
+    browser::page::report_panics();
+    leptos::mount::mount_to_body(app::App);
 }

@@ -32,6 +32,21 @@ pub(super) fn is_plain_form() -> bool {
     request::header("accept").is_some_and(|accept| accept.contains("text/html"))
 }
 
+/// An address of ours as the page without script.
+pub fn plain_path(path: String) -> String {
+    let (path, fragment) = match path.split_once('#') {
+        Some((path, fragment)) => (path, format!("#{fragment}")),
+        None => (path.as_str(), String::new()),
+    };
+    let join = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{join}plain=1{fragment}")
+}
+
+/// Where a form leads: to a page of the kind that it is on.
+pub(super) fn answer_path(path: String, plain: bool) -> String {
+    if plain { plain_path(path) } else { path }
+}
+
 pub(super) fn remembered_nickname() -> Option<Nickname> {
     request::cookie(NICKNAME_COOKIE).and_then(|text| Nickname::parse(&text).ok())
 }

@@ -16,6 +16,7 @@ pub mod language;
 mod link;
 pub mod lobby;
 pub mod navigation;
+pub mod page;
 mod polling;
 pub mod scroll;
 mod socket;

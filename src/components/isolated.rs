@@ -16,7 +16,7 @@ pub fn isolated(sentence: &str, names: &[&str]) -> Vec<AnyView> {
         .into_iter()
         .map(|part| match part {
             Part::Words(words) => words.to_owned().into_any(),
-            Part::Name(name) => view! { <bdi>{name.to_owned()}</bdi> }.into_any(),
+            Part::Name(name) => view! { <bdi translate="no">{name.to_owned()}</bdi> }.into_any(),
         })
         .collect()
 }

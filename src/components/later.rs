@@ -13,7 +13,7 @@ use leptos::tachys::renderer::{CastFrom, Rndr, types};
 use leptos::tachys::ssr::StreamBuilder;
 use leptos::tachys::view::any_view::AnyViewState;
 use leptos::tachys::view::{Mountable, Position, PositionState};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// How much of the page is still to be hydrated.
@@ -145,6 +145,7 @@ fn hydrate_later(draw: Children, element: types::Element) -> PartState {
     if let Some(hydration) = hydration {
         hydration.parts.update(|parts| *parts += 1);
     }
+    let open = OpenPart::begin();
     let state = PartState::new(Inside::Waiting(element.clone()));
     let inside = Rc::downgrade(&state.0);
     leptos::task::spawn_local(async move {
@@ -154,11 +155,45 @@ fn hydrate_later(draw: Children, element: types::Element) -> PartState {
             let hydrated = owner.with(|| untrack(hydrate));
             *inside.borrow_mut() = Inside::Live(hydrated);
         }
+        // Before anything changes what the page shows.
+        drop(open);
         if let Some(hydration) = hydration {
             hydration.parts.try_update(|parts| *parts -= 1);
         }
     });
     state
+}
+
+/// Hydrates the page, and says when all of it is: what is done `later` included.
+pub async fn hydrate_whole(hydrating: impl Future<Output = ()>) {
+    let open = OpenPart::begin();
+    hydrating.await;
+    drop(open);
+}
+
+thread_local! {
+    /// How many parts of the document are still to be hydrated.
+    static OPEN_PARTS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A part of the document that is still to be hydrated. With the last one hydration is over.
+struct OpenPart;
+
+impl OpenPart {
+    fn begin() -> Self {
+        OPEN_PARTS.set(OPEN_PARTS.get() + 1);
+        Self
+    }
+}
+
+impl Drop for OpenPart {
+    fn drop(&mut self) {
+        OPEN_PARTS.set(OPEN_PARTS.get().saturating_sub(1));
+        #[cfg(feature = "hydrate")]
+        if OPEN_PARTS.get() == 0 {
+            crate::browser::page::hydrated();
+        }
+    }
 }
 
 /// Lets the browser do what else it has to do.

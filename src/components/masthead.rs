@@ -1,6 +1,6 @@
 //! The head of every page but the call: the name, the language, the theme.
 
-use crate::components::{Icon, IconName};
+use crate::components::{Icon, IconName, in_plain, is_plain};
 use crate::i18n::*;
 use crate::words;
 use leptos::prelude::*;
@@ -15,7 +15,7 @@ pub fn Masthead() -> impl IntoView {
             {words!(i18n, common.skip)}
         </a>
         <header class="masthead">
-            <a class="masthead__logo" href="/">
+            <a class="masthead__logo" href=in_plain("/".to_owned())>
                 "Noom"
             </a>
             <div class="masthead__tools">
@@ -31,6 +31,7 @@ pub fn Masthead() -> impl IntoView {
 pub fn LanguageSwitch() -> impl IntoView {
     let i18n = use_i18n();
     let tag = Signal::derive(move || i18n.get_locale().other().as_str());
+    let suffix = if is_plain() { "&plain=1" } else { "" };
     let name = Signal::derive(move || i18n.get_locale().other().own_name());
     let switch = move |event: leptos::ev::MouseEvent| {
         event.prevent_default();
@@ -42,7 +43,8 @@ pub fn LanguageSwitch() -> impl IntoView {
     view! {
         <a
             class="lang"
-            href=Signal::derive(move || format!("?lang={}", tag.get()))
+            translate="no"
+            href=Signal::derive(move || format!("?lang={}{suffix}", tag.get()))
             hreflang=tag
             lang=tag
             rel="external"

@@ -1,6 +1,6 @@
 //! The open rooms: rendered by the server, kept live by the script.
 
-use crate::components::If;
+use crate::components::{If, in_plain};
 use crate::i18n::{people, *};
 use crate::protocol::RoomSummary;
 use crate::words;
@@ -44,7 +44,7 @@ fn OpenRoom(
     } = room;
     view! {
         <li class="rooms__item">
-            <a class="rooms__link" href=name.path() rel=name.link_rel()>
+            <a class="rooms__link" href=in_plain(name.path()) rel=name.link_rel() translate="no">
                 <span class="rooms__dot" aria-hidden="true"></span>
                 <bdi class="rooms__name">{name.to_string()}</bdi>
                 " "

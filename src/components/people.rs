@@ -1,7 +1,7 @@
 //! Who is in the room, and what one may do about oneself.
 
 use crate::components::If;
-use crate::components::{Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch};
+use crate::components::{Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, in_plain};
 use crate::i18n::{people, *};
 use crate::protocol::{ParticipantId, Person};
 use crate::session::Session;
@@ -27,7 +27,7 @@ pub fn PeopleSide(
     view! {
         <aside id="people" class="room__side" class:is-open=open>
             <div class="room__tools">
-                <a class="back" href="/">
+                <a class="back" href=in_plain("/".to_owned())>
                     <Icon name=IconName::Back />
                     <span>{words!(i18n, room.back)}</span>
                 </a>
@@ -37,7 +37,9 @@ pub fn PeopleSide(
             <h1 class="room__name" dir="auto">
                 {name.to_string()}
             </h1>
-            <p class="room__count">{count}</p>
+            <p class="room__count" translate="no">
+                {count}
+            </p>
             <div class="room__actions">
                 <crate::pages::JoinCall name=name.clone() />
                 <Talking />
@@ -75,7 +77,7 @@ fn PeopleList() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     view! {
-        <ul class="people" aria-label=words!(i18n, room.people)>
+        <ul class="people" translate="no" aria-label=words!(i18n, room.people)>
             <For
                 each=move || session.room.people().read().here.clone()
                 key=|person| (person.id.clone(), person.nickname.clone())

@@ -118,8 +118,12 @@ fn CallBar() -> impl IntoView {
             >
                 <Icon name=IconName::Back />
             </a>
-            <h1 class="call__title">{name.to_string()}</h1>
-            <p class="call__count">{count}</p>
+            <h1 class="call__title" translate="no">
+                {name.to_string()}
+            </h1>
+            <p class="call__count" translate="no">
+                {count}
+            </p>
             <LanguageSwitch />
         </header>
     }

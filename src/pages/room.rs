@@ -6,8 +6,10 @@
 use crate::api::{ApiError, Packed, RoomStart, load_room};
 use crate::app::Zone;
 use crate::components::If;
-use crate::components::chat::{Chat, SearchBox};
-use crate::components::{Banner, Hydration, Icon, IconName, Later, Masthead, PeopleSide, RoomFull};
+use crate::components::chat::{Chat, SearchBox, is_search};
+use crate::components::{
+    Banner, Hydration, Icon, IconName, Later, Masthead, PeopleSide, RoomFull, in_plain, is_plain,
+};
 use crate::i18n::*;
 use crate::pages::CallPage;
 use crate::protocol::{Nickname, RoomName};
@@ -36,6 +38,8 @@ impl LazyRoute for RoomRoute {
     fn data() -> Self {
         // Not the router's parameter, which is decoded twice.
         let path = use_location().pathname;
+        #[cfg(feature = "hydrate")]
+        crate::browser::page::heading_for(path.get_untracked());
         let name = Memo::new(move |before: Option<&String>| {
             let name = RoomName::in_path(&path.read());
             name.or(before.cloned()).unwrap_or_default()
@@ -46,6 +50,8 @@ impl LazyRoute for RoomRoute {
     }
 
     fn view(this: Self) -> AnyView {
+        #[cfg(feature = "hydrate")]
+        crate::browser::page::arrived();
         view! { <RoomLayout start=this.start /> }.into_any()
     }
 }
@@ -188,7 +194,9 @@ fn start_session(start: RoomStart) -> Session {
 #[component]
 fn RoomOrCall() -> impl IntoView {
     let path = use_location().pathname;
-    let in_call = Memo::new(move |_| is_call_path(&path.read()));
+    // A call needs the script; the chat does not.
+    let plain = is_plain();
+    let in_call = Memo::new(move |_| is_call_path(&path.read()) && !plain);
     move || match in_call.get() {
         true => view! { <CallPage /> }.into_any(),
         false => view! { <RoomPage /> }.into_any(),
@@ -205,6 +213,17 @@ fn is_call_path(path: &str) -> bool {
 #[component]
 fn RoomPage() -> impl IntoView {
     let people_open = RwSignal::new(false);
+    // What was found comes with the page, and can be taken over only while all of it is: a
+    // later task would load it again, and find other nodes than it draws.
+    let chat = match is_search().get_untracked() {
+        true => view! { <Chat /> }.into_any(),
+        false => view! {
+            <Later>
+                <Chat />
+            </Later>
+        }
+        .into_any(),
+    };
     view! {
         <div class="room">
             <Later>
@@ -219,9 +238,7 @@ fn RoomPage() -> impl IntoView {
                 <Later>
                     <SearchBox />
                 </Later>
-                <Later>
-                    <Chat />
-                </Later>
+                {chat}
             </main>
         </div>
     }
@@ -237,8 +254,8 @@ fn RoomBar(
     let i18n = use_i18n();
     let name = session.name();
     view! {
-        <header class="room__bar">
-            <a class="back" href="/" aria-label=words!(i18n, room.back)>
+        <header class="room__bar" translate="no">
+            <a class="back" href=in_plain("/".to_owned()) aria-label=words!(i18n, room.back)>
                 <Icon name=IconName::Back />
             </a>
             <bdi class="room__bar-name">{name.to_string()}</bdi>
@@ -323,7 +340,8 @@ fn NoRoom(
         <main id="content" class="full">
             <h1>{title}</h1>
             <p>{text}</p>
-            <a class="button button--primary" href="/">
+            // A new document: a page of an older build may not understand this server.
+            <a class="button button--primary" href=in_plain("/".to_owned()) rel="external">
                 {words!(i18n, common.home)}
             </a>
         </main>

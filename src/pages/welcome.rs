@@ -1,7 +1,7 @@
 //! `/`: say who you are, pick a room.
 
 use crate::api::{ApiError, Field, JoinRoom, welcome};
-use crate::components::{Icon, IconName, Masthead, OpenRooms, PageTitle};
+use crate::components::{Icon, IconName, Masthead, OpenRooms, PageTitle, PlainField};
 use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
 use crate::words;
@@ -65,6 +65,7 @@ fn JoinForm(
     });
     view! {
         <ActionForm action attr:class="form" attr:novalidate=true attr:autocomplete="off">
+            <PlainField />
             <TextField
                 name="nickname"
                 label=words!(i18n, welcome.nickname)

@@ -89,6 +89,20 @@ pub fn path() -> String {
     use_context::<Parts>().map_or_else(String::new, |parts| parts.uri.path().to_owned())
 }
 
+/// The path and query of the request, without the parameter that asks for the page without
+/// script.
+pub fn address_without_plain() -> String {
+    let uri = use_context::<Parts>().map(|parts| parts.uri);
+    let query = uri.as_ref().and_then(|uri| uri.query()).unwrap_or_default();
+    let kept = query.split('&').filter(|pair| !pair.starts_with("plain="));
+    let kept = kept.collect::<Vec<_>>().join("&");
+    let path = uri.as_ref().map_or("/", |uri| uri.path());
+    match kept.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{kept}"),
+    }
+}
+
 /// One parameter of the query, percent-decoded.
 pub fn query(name: &str) -> Option<String> {
     let parts = use_context::<Parts>()?;
@@ -124,7 +138,7 @@ pub fn locale() -> Locale {
 }
 
 /// Gives the page being rendered its Content-Security-Policy, with the nonce of this
-/// response, and keeps it out of shared caches.
+/// response, keeps it out of shared caches, and asks proxies to leave its HTML as it is.
 pub fn set_page_policy() {
     let Some(response) = use_context::<ResponseOptions>() else {
         return;
@@ -134,5 +148,6 @@ pub fn set_page_policy() {
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
-    response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let caching = HeaderValue::from_static("no-store, no-transform");
+    response.insert_header(header::CACHE_CONTROL, caching);
 }

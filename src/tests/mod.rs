@@ -23,6 +23,7 @@ mod listener;
 mod media;
 mod metrics;
 mod networks;
+mod pages;
 mod poll;
 mod poller;
 mod prejoin;

@@ -74,7 +74,7 @@ fn SharedScreen(
             <If when=paused>
                 <p class="tile__link">{words!(i18n, call.picture_paused)}</p>
             </If>
-            <p class="tile__name">
+            <p class="tile__name" translate="no">
                 <span>{shown}</span>
             </p>
         </li>

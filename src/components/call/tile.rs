@@ -63,7 +63,7 @@ pub fn TileView(
             <If when=Signal::derive(move || !mine)>
                 <PinButton id=pin_id.clone() nickname now />
             </If>
-            <p class="tile__name">
+            <p class="tile__name" translate="no">
                 <Signs now /> <bdi>{nickname}</bdi>
                 {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
                 <MeSign mine />

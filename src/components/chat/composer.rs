@@ -6,7 +6,7 @@
 use super::Replying;
 use super::quote::QuoteView;
 use crate::api::PostMessage;
-use crate::components::{Icon, IconName};
+use crate::components::{Icon, IconName, PlainField};
 use crate::i18n::*;
 use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
 use crate::session::Session;
@@ -79,6 +79,7 @@ pub fn Composer() -> impl IntoView {
     view! {
         <form class="composer" method="post" action=PostMessage::url() on:submit=on_submit>
             <input type="hidden" name="room" value=session.name().to_string() />
+            <PlainField />
             <ReplyingTo />
             <p class="field__error composer__error" id="composer-error" role="alert">
                 {sentence}

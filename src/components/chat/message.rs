@@ -194,7 +194,9 @@ pub fn MessageHead(
     });
     view! {
         <div class="message__head">
-            <bdi class=format!("message__name hue-text-{hue}")>{name}</bdi>
+            <bdi class=format!("message__name hue-text-{hue}") translate="no">
+                {name}
+            </bdi>
             {tag.filter(|_| !mine).map(|tag| view! { <span class="tag">{tag}</span> })}
             {time}
         </div>

@@ -10,7 +10,7 @@ mod search;
 mod text;
 mod typing;
 
-pub use search::SearchBox;
+pub use search::{SearchBox, is_search};
 
 use crate::components::{If, Later};
 use crate::protocol::MessageId;
@@ -18,7 +18,7 @@ use announce::Announcements;
 use composer::Composer;
 use leptos::prelude::*;
 use log::MessageLog;
-use search::{Found, finding};
+use search::Found;
 use typing::TypingPeople;
 
 /// Which message the next one answers; shared by the log and the composer.
@@ -29,8 +29,7 @@ struct Replying(RwSignal<Option<MessageId>>);
 #[component]
 pub fn Chat() -> impl IntoView {
     provide_context(Replying(RwSignal::new(None)));
-    let finding = finding();
-    let found = Memo::new(move |_| finding.read().is_some());
+    let found = is_search();
     view! {
         <section class="chat">
             // Not in what is hidden while one searches.

@@ -6,7 +6,7 @@
 use super::message::MessageHead;
 use super::text::MessageText;
 use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around};
-use crate::components::{Icon, IconName, PLACES, isolated};
+use crate::components::{Icon, IconName, PLACES, PlainField, in_plain, isolated};
 use crate::i18n::*;
 use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
@@ -28,8 +28,14 @@ pub enum Finding {
     At(Seq),
 }
 
+/// Whether the address says that one looks for something.
+pub fn is_search() -> Memo<bool> {
+    let finding = finding();
+    Memo::new(move |_| finding.read().is_some())
+}
+
 /// What the address says one looks for.
-pub fn finding() -> Memo<Option<Finding>> {
+fn finding() -> Memo<Option<Finding>> {
     let query = use_query_map();
     Memo::new(move |_| {
         let query = query.read();
@@ -73,6 +79,7 @@ pub fn SearchBox() -> impl IntoView {
     };
     view! {
         <form class="search" role="search" method="get" action=action on:submit=on_submit>
+            <PlainField />
             <input
                 class="search__input"
                 type="search"
@@ -111,7 +118,7 @@ pub fn Found() -> impl IntoView {
             }
         },
     );
-    let (path, rel) = (name.path(), name.link_rel());
+    let (path, rel) = (in_plain(name.path()), name.link_rel());
     view! {
         <div class="found" role="region" aria-label=words!(i18n, room.search)>
             <a class="button button--quiet button--small" href=path rel=rel>
@@ -169,7 +176,8 @@ fn Results(
     let count = messages.len();
     let older = messages.last().map(|message| message.seq).filter(|_| more);
     let older = older.map(|seq| {
-        let (path, rel) = (search_path(&name, &words, Some(seq)), name.link_rel());
+        let path = in_plain(search_path(&name, &words, Some(seq)));
+        let rel = name.link_rel();
         view! {
             <a class="button button--quiet button--small" href=path rel=rel>
                 {words!(i18n, room.show_older_found)}
@@ -187,7 +195,7 @@ fn Results(
         isolated(&sentence, &[words.as_str()])
     };
     let rows = messages.into_iter().map(|message| {
-        let path = format!("{}?at={}#found", name.path(), message.seq);
+        let path = in_plain(format!("{}?at={}#found", name.path(), message.seq));
         let tag = namesakes.tag(&message.from.id);
         view! {
             <li class="found__item">

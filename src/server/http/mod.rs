@@ -1,7 +1,8 @@
 //! HTTP: the routes as a table, and the rules that hold for every one of them.
 //!
 //! * [`router`] which path is answered by what.
-//! * [`pages`] renders on threads of its own.
+//! * [`pages`] renders on threads of its own; [`fingerprint`] lets the browser see whether
+//!   somebody changed a page on its way.
 //! * [`client`] whose request it is; [`host`] refuses names that are not ours; [`origin`]
 //!   refuses requests made by other sites; [`security`] the headers.
 //! * [`refusal`] what is answered to whoever asks too much, or what makes no sense.
@@ -14,6 +15,7 @@ mod asset_names;
 mod assets;
 mod client;
 mod connection;
+mod fingerprint;
 mod health;
 mod host;
 mod metrics;

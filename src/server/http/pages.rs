@@ -4,6 +4,7 @@
 //! functions are run on threads of their own: whoever talks does not wait for whoever comes.
 //! How many an address may ask for is in [`super::refusal`].
 
+use super::fingerprint;
 use crate::server::context::AppContext;
 use axum::{
     body::{Body, to_bytes},
@@ -11,7 +12,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::StatusCode;
+use http::{StatusCode, header};
 use std::future::Future;
 use tokio::task::JoinSet;
 use tower_http::{
@@ -51,14 +52,39 @@ where
     }
 }
 
+/// Writes into each page what its body looks like, before it is packed.
+pub async fn fingerprinted(request: Request, next: Next) -> Response {
+    with_fingerprint(next.run(request).await).await
+}
+
+/// The same for one response.
+pub async fn with_fingerprint(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    match to_bytes(body, MAX_PAGE_BYTES).await {
+        Ok(bytes) => {
+            let mut page = Vec::from(bytes);
+            fingerprint::stamp(&mut page);
+            Response::from_parts(head, Body::from(page))
+        }
+        Err(error) => broke_off(&error),
+    }
+}
+
 /// The response with a body that is all there.
 async fn whole(response: Response) -> Response {
     let (head, body) = response.into_parts();
     match to_bytes(body, MAX_PAGE_BYTES).await {
         Ok(bytes) => Response::from_parts(head, Body::from(bytes)),
-        Err(error) => {
-            tracing::error!(%error, "a page broke off");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+        Err(error) => broke_off(&error),
     }
+}
+
+/// A page that could not be read to its end.
+fn broke_off(error: &axum::Error) -> Response {
+    tracing::error!(%error, "a page broke off");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

@@ -34,6 +34,7 @@ pub fn router(context: AppContext) -> Router {
     let options = context.leptos.clone();
     let pages = Router::new()
         .leptos_routes(&context, paths, move || shell(options.clone()))
+        .layer(from_fn(pages::fingerprinted))
         .layer(from_fn(refusal::status_of_refusals))
         .layer(pages::compression())
         .layer(from_fn_with_state(context.clone(), pages::render_apart))
@@ -111,7 +112,7 @@ async fn not_found_page(context: AppContext, request: Request) -> Response {
     let provided = context.clone();
     let provide = move || provide_context(provided.clone());
     let render = render_app_async_with_context(provide, move || shell(options.clone()));
-    let rendering = async move { render(request).await };
+    let rendering = async move { pages::with_fingerprint(render(request).await).await };
     let mut response = pages::apart(&context, rendering).await;
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;

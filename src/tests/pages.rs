@@ -1,0 +1,139 @@
+//! What pages are sent as, and the page for whom the script failed.
+
+use super::harness::{PATIENCE, TestApp, form, status};
+use tokio::time::timeout;
+
+/// A header of an answer; nothing where it has none.
+fn header<'a>(answer: &'a str, name: &str) -> &'a str {
+    let lines = answer.lines().take_while(|line| !line.is_empty());
+    let mut pairs = lines.filter_map(|line| line.split_once(": "));
+    let found = pairs.find(|(found, _)| found.eq_ignore_ascii_case(name));
+    found.map_or("", |(_, value)| value)
+}
+
+/// What a form of the browser says of itself.
+const BROWSER: &str = "Accept: text/html\r\n";
+
+#[tokio::test]
+async fn every_page_asks_proxies_to_leave_it_as_it_is_and_lets_the_browser_check() {
+    let app = TestApp::start().await;
+    for path in [
+        "/",
+        "/?lang=ko",
+        "/room/garden",
+        "/room/garden?q=x",
+        "/room/garden/call",
+        "/nowhere",
+    ] {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{BROWSER}Connection: close\r\n\r\n");
+        let page = app.http(&request).await;
+        assert_eq!(
+            header(&page, "cache-control"),
+            "no-store, no-transform",
+            "{path}"
+        );
+        let fingerprint = page.split("data-page=\"").nth(1).unwrap_or_default();
+        let fingerprint = fingerprint.split('"').next().unwrap_or_default();
+        assert_eq!(fingerprint.len(), 8, "{path}");
+        assert!(
+            fingerprint.chars().all(|c| c.is_ascii_hexdigit()),
+            "{path}: {fingerprint}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_page_as_large_as_rooms_get_has_a_fingerprint() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("garden", "Ann <i> & \"co\"").await;
+    for text in [
+        "a & b < c > \"d\" 'e'",
+        "한글\nlines\n\n`code`",
+        "https://example.org/?a=1&b='2' 👋🏽",
+    ] {
+        ann.says(text).await;
+    }
+    let page = app.get("/room/garden").await;
+    assert!(!page.contains("data-page=\"????????\""), "{page}");
+}
+
+#[tokio::test]
+async fn the_page_without_script_has_none_of_the_program_and_a_way_back() {
+    let app = TestApp::start().await;
+    for path in ["/", "/room/garden", "/room/garden/call"] {
+        let page = app.get(&format!("{path}?lang=en&plain=1")).await;
+        assert_eq!(status(&page), 200);
+        assert!(
+            !page.contains("type=\"module\"") && !page.contains(".wasm"),
+            "{page}"
+        );
+        assert!(page.contains("role=\"alert\" class=\"plain\""), "{page}");
+        assert!(
+            page.contains(&format!("<a href=\"{path}?lang=en\"")),
+            "{page}"
+        );
+    }
+    let page = app.get("/room/garden/call?plain=1").await;
+    assert!(
+        page.contains("/api/post_message"),
+        "a call needs the script, the chat does not"
+    );
+    let page = app.get("/room/garden").await;
+    assert!(
+        !page.contains("class=\"plain\"") && !page.contains("name=\"plain\""),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn forms_of_the_page_without_script_lead_to_pages_of_the_same_kind() {
+    let app = TestApp::start().await;
+    for (path, body, leads_to) in [
+        (
+            "/api/post_message",
+            "room=garden&text=hi&plain=1",
+            "/room/garden?plain=1",
+        ),
+        ("/api/post_message", "room=garden&text=hi", "/room/garden"),
+        (
+            "/api/post_message",
+            "room=garden&text=%01&plain=1",
+            "/room/garden?refused=4000&plain=1",
+        ),
+        (
+            "/api/join_room",
+            "nickname=Ann&room=garden&plain=1",
+            "/room/garden?plain=1",
+        ),
+        ("/api/join_room", "nickname=Ann&room=garden", "/room/garden"),
+    ] {
+        let answer = app.http(&form(path, BROWSER, body)).await;
+        assert_eq!(header(&answer, "location"), leads_to, "{body}");
+    }
+    let refused = app
+        .http(&form(
+            "/api/join_room",
+            BROWSER,
+            "nickname=Ann&room=&plain=1",
+        ))
+        .await;
+    let back = header(&refused, "location");
+    assert!(
+        back.starts_with("/?nickname=Ann") && back.ends_with("&plain=1"),
+        "{back}"
+    );
+    let _ann = app.join("garden", "Ann").await;
+    // The list of open rooms follows a moment later.
+    let listed = async {
+        loop {
+            let page = app.get("/?plain=1").await;
+            if page.contains("rooms__link") {
+                return page;
+            }
+        }
+    };
+    let page = timeout(PATIENCE, listed).await.expect("the room is listed");
+    assert!(page.contains("href=\"/room/garden?plain=1\""), "{page}");
+    assert!(page.contains("href=\"?lang=ko&amp;plain=1\""), "{page}");
+}
