@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, request, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { createServer, request, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Server } from './server.ts';
@@ -11,7 +11,7 @@ export interface ProxyOptions {
   host?: string;
 }
 
-/** A network between the browser and the server that may block WebSocket. */
+/** A network between the browser and the server that may block WebSocket and change pages. */
 export class Proxy {
   /** Whether upgrades are refused. */
   blocked = false;
@@ -21,6 +21,8 @@ export class Proxy {
   readonly attempts: number[] = [];
   /** Bodies posted so far whose answers are still to be lost. */
   losing = 0;
+  /** What becomes of each page on its way, while it is set. */
+  rewrite?: (html: string) => Promise<string>;
   private readonly upgraded = new Set<Duplex>();
   private port = 0;
 
@@ -39,6 +41,8 @@ export class Proxy {
       if (path.startsWith('/poll')) proxy.polls += 1;
       if (path === '/poll' && asked.method === 'POST') proxy.attempts.push(Date.now());
       if (loses) proxy.losing -= 1;
+      const headers = { ...asked.headers };
+      if (proxy.rewrite) delete headers['accept-encoding'];
       const onward = request(
         {
           host: '127.0.0.1',
@@ -46,9 +50,13 @@ export class Proxy {
           localAddress: options.from,
           method: asked.method,
           path,
-          headers: { ...asked.headers, ...(options.host && { host: options.host }) },
+          headers: { ...headers, ...(options.host && { host: options.host }) },
         },
         (answered) => {
+          if (proxy.rewrite && answered.headers['content-type']?.startsWith('text/html')) {
+            void proxy.changed(answered, answer, proxy.rewrite);
+            return;
+          }
           if (loses) {
             answered.resume();
             answer.writeHead(502).end();
@@ -91,6 +99,18 @@ export class Proxy {
     this.listener.closeAllConnections();
     this.listener.close();
     await once(this.listener, 'close');
+  }
+
+  private async changed(
+    answered: IncomingMessage,
+    answer: ServerResponse,
+    rewrite: (html: string) => Promise<string>,
+  ): Promise<void> {
+    const parts: Buffer[] = [];
+    for await (const part of answered) parts.push(part as Buffer);
+    const { 'content-length': _, ...headers } = answered.headers;
+    const html = await rewrite(Buffer.concat(parts).toString());
+    answer.writeHead(answered.statusCode ?? 502, headers).end(html);
   }
 
   private upgrade(asked: IncomingMessage, socket: Duplex, head: Buffer): void {

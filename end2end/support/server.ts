@@ -28,6 +28,8 @@ export interface ServerOptions {
   mediaIp?: string;
   /** Variables of the process, beside those every process has. */
   env?: Record<string, string>;
+  /** Another build than the one under test. */
+  binary?: string;
 }
 
 /** The real binary on a free port with an empty data folder of its own. */
@@ -36,6 +38,8 @@ export class Server {
   log = '';
   /** What it relays by TLS with. */
   certificate?: Certificate;
+  /** What runs from the next `run` on. */
+  binary = BINARY;
   private process?: ChildProcess;
 
   private constructor(
@@ -53,6 +57,7 @@ export class Server {
     }
     const dataDir = await mkdtemp(join(tmpdir(), 'noom-end2end-'));
     const server = new Server(await freePort(), await freePort(), await freePort(), await freePort(), dataDir, options);
+    if (options.binary) server.binary = options.binary;
     if (options.turn === 'tls') server.certificate = await certify(dataDir);
     await server.run();
     return server;
@@ -81,7 +86,7 @@ export class Server {
       args.push('--turn-tls-cert', this.certificate.chain, '--turn-tls-key', this.certificate.key);
     }
     args.push('--p2p-max', String(p2pMax), '--room-capacity', String(roomCapacity), '--log', process.env.NOOM_TEST_LOG ?? 'warn');
-    const child = spawn(BINARY, args, { env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(this.binary, args, { env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.process = child;
     child.stdout.on('data', (text) => (this.log += text));
     child.stderr.on('data', (text) => (this.log += text));

@@ -1,0 +1,60 @@
+import { expect, note, test } from '../support/test.ts';
+import { LINE_IS_DOWN } from '../support/quality.ts';
+import { roomPath } from '../pages/room.ts';
+import { Wire } from '../support/wire.ts';
+
+/** The build before the one under test. `page.spec.ts` has the same journeys with one build. */
+const BEFORE = process.env.NOOM_BIN_BEFORE;
+
+/** The files of a build that its welcome page names. */
+async function files(url: string): Promise<string[]> {
+  const html = await (await fetch(`${url}/room/x`)).text();
+  return [...new Set(html.match(/\/pkg\/[^"'\s]+/g))].sort();
+}
+
+test('tabs of the build before are served by the one that replaces it', async ({ person, name, startServer, quality }) => {
+  test.skip(!BEFORE, 'needs the binary of another build: NOOM_BIN_BEFORE');
+  quality.expects(LINE_IS_DOWN, /panicked at|unreachable|RuntimeError|Failed to load resource|split_|WebAssembly/);
+  const server = await startServer({ binary: BEFORE });
+  const under = process.env.NOOM_BIN;
+  const waits = await person('Ann', { server });
+  const links = await person('Lin', { server });
+  const talks = await person('Ben', { server });
+  await talks.entersRoom(name);
+  await talks.room.says('before');
+  await waits.welcome.open();
+  await links.welcome.open();
+  await expect(links.welcome.entry(name)).toBeVisible();
+  await waits.page.waitForLoadState('networkidle');
+  const [before] = [await files(server.url)];
+
+  await server.kill('SIGTERM');
+  server.binary = under ?? new URL('../../target/release/noom', import.meta.url).pathname;
+  await server.run();
+  const after = await files(server.url);
+  note('files', `${before.filter((file) => !after.includes(file)).length} of ${before.length} files are gone`);
+  expect(before.filter((file) => /split_.*wasm/.test(file)), 'another build').not.toEqual(after.filter((file) => /split_.*wasm/.test(file)));
+
+  // Who was in the room goes on, with the old script.
+  await talks.room.expectLive();
+  await talks.room.says('after');
+  const cem = await Wire.join(server, name, 'Cem');
+  await cem.say('hello');
+  await talks.room.sees('hello');
+  // Who had only seen the welcome page gets into the room.
+  const start = Date.now();
+  await waits.welcome.enters(name, 'Ann');
+  await waits.page.waitForURL((url) => url.pathname === roomPath(name));
+  await waits.room.expectLive();
+  await waits.room.sees('after');
+  note('form', `${Date.now() - start} ms`);
+  await links.welcome.entry(name).click();
+  await links.page.waitForURL((url) => url.pathname === roomPath(name));
+  await links.room.expectLive();
+  // And a search in the old tab, a server function of the new build.
+  await talks.room.search.fill('after');
+  await talks.room.search.press('Enter');
+  await expect(talks.page.getByRole('link', { name: /after/ })).toBeVisible();
+  console.log(test.info().annotations.map(({ type, description }) => `${type}: ${description}`).join('\n'));
+  cem.close();
+});

@@ -1,0 +1,337 @@
+import { AxeBuilder } from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+import { expect, test, type Person } from '../support/test.ts';
+import { LINE_IS_DOWN, STATUS_PAGE } from '../support/quality.ts';
+import { WORDS } from '../support/words.ts';
+import { roomPath } from '../pages/room.ts';
+import { Firefox } from '../support/firefox.ts';
+import { Proxy } from '../support/proxy.ts';
+import { Wire } from '../support/wire.ts';
+
+/** What a page whose module ends says; a test that wants it says so. */
+const PANIC = /panicked at|unreachable|RuntimeError|Failed to load resource|split___|WebAssembly|memory access/;
+
+/** Whether the page was drawn anew: what the server sent is gone then. */
+const drawnAnew = (page: Page) => page.evaluate(() => document.querySelector('script[data-end]') === null);
+
+/** Counts the documents that a page loads. */
+function documents(page: Page): { count: number } {
+  const seen = { count: 0 };
+  page.on('request', (request) => {
+    if (request.isNavigationRequest() && request.frame() === page.mainFrame()) seen.count += 1;
+  });
+  return seen;
+}
+
+/** The way out that the page without script shows. */
+const again = (somebody: Person) => somebody.page.getByRole('alert').getByRole('link', { name: WORDS[somebody.locale].retry });
+
+/** Counts what changes in the tree while it is hydrated. */
+async function countsChanges(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    let changes = 0;
+    const observer = new MutationObserver((records) => (changes += records.length));
+    let noom: any;
+    Object.defineProperty(window, 'noom', {
+      get: () => noom,
+      set: (value) => {
+        noom = new Proxy(value, {
+          set: (target, name, action) => {
+            observer.observe(document.body, { childList: true, subtree: true });
+            target[name] = () => {
+              changes += observer.takeRecords().length;
+              observer.disconnect();
+              (window as any).__changes = changes;
+              action();
+            };
+            return true;
+          },
+        });
+      },
+    });
+  });
+}
+
+for (const locale of ['en', 'ko'] as const) {
+  test(`a page that nobody changed is hydrated, and nothing in its tree changes meanwhile: ${locale}`, async ({ person, name, server, quality }) => {
+    quality.expects(STATUS_PAGE);
+    const ben = await Wire.join(server, name, 'Ben & <b>"B"</b> \'벤\'');
+    for (const text of ['a & b < c > d "e" \'f\' &amp; &#x27; &nbsp;', '한글 👋🏽 ℹ️\n\n\nthree lines', 'שלום עולם \u2067x\u2069', '<script>1</script><!-- x --> https://example.org/?a=1&b=2', 'ann@example.com', '\u00a0|\u3000']) {
+      await ben.say(text);
+    }
+    const odd = await Wire.join(server, `${name} & <i> 회의`, 'Cem');
+    await odd.say('here');
+    const ann = await person('Ann', { locale });
+    await countsChanges(ann.page);
+    for (const path of ['/', '/?problem=x&nickname=%3Ca%26%22', roomPath(name), roomPath(`${name} & <i> 회의`), `${roomPath(name)}/call`, `${roomPath(name)}?q=lines`, `${roomPath(name)}?at=2`, '/nowhere', `/room/${'x'.repeat(80)}`]) {
+      await ann.page.goto(path);
+      await ann.page.waitForFunction(() => (window as any).__changes !== undefined || !document.querySelector('script[data-end]'));
+      expect(await drawnAnew(ann.page), path).toBe(false);
+      expect(await ann.page.evaluate(() => (window as any).__changes), path).toBe(0);
+      expect(await ann.page.evaluate(() => document.querySelector<HTMLElement>('script[data-page]')?.dataset.page), path).toMatch(/^[0-9a-f]{8}$/);
+    }
+    ben.close();
+    odd.close();
+  });
+}
+
+test('nodes put beside text fields before and while the page is hydrated do no harm', async ({ person, name, server }) => {
+  const ben = await Wire.join(server, name, 'Ben');
+  const ann = await person('Ann');
+  await ann.page.addInitScript(() => {
+    const timer = setInterval(() => {
+      for (const field of document.querySelectorAll('textarea, input')) {
+        if (field.nextElementSibling?.localName !== 'lt-highlighter') field.after(document.createElement('lt-highlighter'));
+      }
+      document.querySelector('.page')?.prepend(document.createElement('lt-div'));
+    }, 3);
+    addEventListener('stop-extension', () => clearInterval(timer));
+  });
+  await ann.entersRoom(name);
+  await ann.page.evaluate(() => dispatchEvent(new Event('stop-extension')));
+  await ann.room.says('hello');
+  await ben.next((frame) => frame.type === 'chat' && frame.text === 'hello');
+  ben.close();
+});
+
+test('nodes put in between while the page is hydrated are taken out again', async ({ person, name, server }) => {
+  const ben = await Wire.join(server, name, 'Ben');
+  const ann = await person('Ann');
+  // From the moment the page is found as it was sent, until it is hydrated.
+  await ann.page.addInitScript(() => {
+    let noom: any;
+    let put = 0;
+    Object.defineProperty(window, 'noom', {
+      get: () => noom,
+      set: (value) => {
+        noom = new Proxy(value, {
+          set: (target, key, action) => {
+            const timer = setInterval(() => {
+              const field = document.querySelector('textarea');
+              field?.before(document.createElement('lt-div'));
+              const button = document.querySelector('.composer__send span');
+              if (button?.firstChild?.nodeType === 3) {
+                const font = document.createElement('font');
+                button.firstChild.replaceWith(font);
+                font.append('Senden');
+              }
+              put += 1;
+              (window as any).__put = put;
+            }, 0);
+            target[key] = () => {
+              clearInterval(timer);
+              action();
+            };
+            return true;
+          },
+        });
+      },
+    });
+  });
+  await ann.entersRoom(name);
+  expect(await ann.page.evaluate(() => (window as any).__put)).toBeGreaterThan(0);
+  expect(await drawnAnew(ann.page)).toBe(false);
+  await ann.room.says('hello');
+  await ben.next((frame) => frame.type === 'chat' && frame.text === 'hello');
+  ben.close();
+});
+
+test('a tab of an older build whose next module is gone comes to the room by itself', async ({ person, name, quality }) => {
+  quality.expects(PANIC);
+  const ann = await person('Ann');
+  let gone = true;
+  await ann.page.route('**/pkg/split_*.wasm', (route) => (gone ? route.fulfill({ status: 404, body: 'not found' }) : route.continue()));
+  await ann.welcome.open();
+  await ann.page.waitForLoadState('networkidle');
+  const loads = documents(ann.page);
+  ann.page.on('request', (request) => {
+    // The page that is loaded now is of the build of today.
+    if (request.isNavigationRequest()) gone = false;
+  });
+  await ann.welcome.enters(name, 'Ann');
+  await ann.room.expectLive();
+  expect(loads.count).toBe(1);
+  await ann.page.waitForURL((url) => url.pathname === roomPath(name));
+});
+
+test('a link in a tab of an older build leads where it points to', async ({ person, name, server, quality }) => {
+  quality.expects(PANIC);
+  const ben = await Wire.join(server, name, 'Ben');
+  const ann = await person('Ann');
+  let gone = true;
+  await ann.page.route('**/pkg/split_*.wasm', (route) => (gone ? route.fulfill({ status: 404, body: 'not found' }) : route.continue()));
+  await ann.welcome.open();
+  await ann.page.waitForLoadState('networkidle');
+  ann.page.on('request', (request) => {
+    if (request.isNavigationRequest()) gone = false;
+  });
+  await ann.welcome.entry(name).click();
+  await ann.page.waitForURL((url) => url.pathname === roomPath(name));
+  await ann.room.expectLive();
+  ben.close();
+});
+
+test('a module that never loads ends on a page that explains itself, after one reload, and keeps what was typed', async ({ person, name, server, quality }) => {
+  quality.expects(PANIC);
+  const ben = await Wire.join(server, name, 'Ben');
+  await ben.say('hello out there');
+  const ann = await person('Ann');
+  let release = () => {};
+  const held = new Promise<void>((done) => (release = done));
+  await ann.page.route('**/pkg/*.wasm', async (route) => {
+    await held;
+    await route.fulfill({ status: 404, body: 'not found' });
+  });
+  const loads = documents(ann.page);
+  await ann.page.goto(roomPath(name));
+  await ann.room.message.fill('half a sentence');
+  release();
+  await expect(again(ann)).toBeVisible();
+  expect(loads.count).toBe(3);
+  await expect(ann.room.message).toHaveValue('half a sentence');
+  await expect(ann.room.log).toContainText('hello out there');
+  // The chat goes on by plain forms, on pages of the same kind.
+  await ann.room.message.press('End');
+  await ann.room.send.click();
+  await ann.room.sees('half a sentence');
+  await expect(again(ann)).toBeVisible();
+  await expect(ann.room.message).toHaveValue('');
+  await ben.next((frame) => frame.type === 'chat' && frame.text === 'half a sentence');
+  // A second time: it does not go round in circles.
+  const before = loads.count;
+  await again(ann).click();
+  await ann.page.waitForURL((url) => !url.search.includes('plain'));
+  await expect(again(ann)).toBeVisible();
+  expect(loads.count - before).toBeLessThanOrEqual(3);
+  // And back where it works.
+  await ann.page.unroute('**/pkg/*.wasm');
+  await again(ann).click();
+  await ann.room.expectLive();
+  ben.close();
+});
+
+test('a page that fails while the server is away says so, and comes back with it', async ({ person, name, startServer, quality }) => {
+  quality.expects(PANIC, LINE_IS_DOWN, /not today|recursive|closure/);
+  const server = await startServer();
+  const ann = await person('Ann', { server });
+  await ann.entersRoom(name);
+  await ann.room.message.fill('half a sentence');
+  await server.kill();
+  await ann.page.evaluate(() => {
+    document.createElement = ((kind: string) => {
+      // The program draws no more; the script that started the page does.
+      if (kind === 'p') return document.createElementNS('http://www.w3.org/1999/xhtml', 'p');
+      throw new TypeError('not today');
+    }) as never;
+    Node.prototype.cloneNode = document.createElement as never;
+  });
+  await expect(ann.page.getByRole('alert').filter({ hasText: 'as soon as the server answers' })).toBeVisible({ timeout: 30_000 });
+  await server.run();
+  await ann.room.expectLive();
+  await expect(ann.room.message).toHaveValue('half a sentence');
+});
+
+test('where storage is blocked a failing page does not reload for ever', async ({ person, name, quality }) => {
+  quality.expects(PANIC);
+  const ann = await person('Ann');
+  await ann.page.addInitScript(() => {
+    for (const storage of ['localStorage', 'sessionStorage']) {
+      Object.defineProperty(window, storage, {
+        get: () => {
+          throw new DOMException('denied', 'SecurityError');
+        },
+      });
+    }
+  });
+  await ann.page.route('**/pkg/*.wasm', (route) => route.abort('blockedbyclient'));
+  quality.expects(/ERR_BLOCKED_BY_CLIENT|Failed to fetch/);
+  const loads = documents(ann.page);
+  await ann.page.goto(roomPath(name));
+  await expect(again(ann)).toBeVisible();
+  expect(loads.count).toBe(3);
+});
+
+test('without WebAssembly the page explains itself at once', async ({ person, name, quality }) => {
+  quality.expects(/./);
+  const ann = await person('Ann');
+  await ann.page.addInitScript(() => {
+    delete (window as any).WebAssembly;
+  });
+  const loads = documents(ann.page);
+  await ann.page.goto(roomPath(name));
+  await expect(again(ann)).toBeVisible();
+  expect(loads.count).toBe(2);
+  await ann.welcome.open('?plain=1');
+  await ann.welcome.enters(name, 'Ann');
+  await ann.page.waitForURL((url) => url.pathname === roomPath(name) && url.search === '?plain=1');
+  await expect(ann.room.message).toBeVisible();
+});
+
+test('Firefox hydrates a page that nobody changed, draws one anew that was changed, and explains one that failed', async ({ name, server }) => {
+  const ben = await Wire.join(server, name, 'Ben');
+  await ben.say('write to ann@example.com & <b>me</b> 한글');
+  const proxy = await Proxy.before(server);
+  const firefox = await Firefox.start();
+  const says = async (text: string) => {
+    await expect.poll(() => firefox.evaluate(() => document.querySelectorAll('.person--me').length)).toBe(1);
+    await firefox.evaluate((text) => {
+      document.querySelector<HTMLTextAreaElement>('textarea[name=text]')!.value = text;
+      document.querySelector<HTMLButtonElement>('.composer__send')!.click();
+    }, text);
+    await ben.next((frame) => frame.type === 'chat' && frame.text === text);
+  };
+  const anew = () => firefox.evaluate(() => document.querySelector('script[data-end]') === null);
+  try {
+    await firefox.open(`${proxy.url}${roomPath(name)}?name=Fox`);
+    await says('as it was sent');
+    expect(await anew()).toBe(false);
+    proxy.rewrite = async (html) => html.replaceAll(/<!-*>/g, '').replace('<body>', '<body><div>menu</div>');
+    await firefox.open(`${proxy.url}${roomPath(name)}?name=Fox`);
+    await says('changed on its way');
+    expect(await anew()).toBe(true);
+    proxy.rewrite = async (html) => html.replaceAll('.wasm"', '.gone"');
+    await firefox.open(`${proxy.url}${roomPath(name)}?name=Fox`);
+    await expect.poll(() => firefox.evaluate(() => document.querySelector('.plain a.button')?.textContent ?? '')).toBe('Try again');
+  } finally {
+    await firefox.close();
+    await proxy.stop();
+    ben.close();
+  }
+});
+
+test('a browser that cannot read the script gets the page without it', async ({ person, name }) => {
+  const ann = await person('Ann');
+  await ann.page.route((url) => url.pathname === roomPath(name) && !url.search, async (route) => {
+    const answer = await route.fetch();
+    const html = await answer.text();
+    await route.fulfill({ response: answer, body: html.replace('type="module"', 'type="unheard-of"') });
+  });
+  await ann.page.goto(roomPath(name));
+  await expect(again(ann)).toBeVisible();
+});
+
+for (const [locale, colorScheme] of [['en', 'light'], ['ko', 'dark']] as const) {
+  test(`the page without script reads well and axe finds nothing: ${locale}, ${colorScheme}`, async ({ person, name, server }) => {
+    const ben = await Wire.join(server, name, 'Ben');
+    await ben.say('안녕하세요, hello');
+    const ann = await person('Ann', { locale, context: { colorScheme, viewport: { width: 390, height: 780 } } });
+    for (const path of ['/', roomPath(name), `${roomPath(name)}/call`, `${roomPath(name)}?q=hello`]) {
+      await ann.page.goto(`${path}${path.includes('?') ? '&' : '?'}plain=1`);
+      await expect(again(ann)).toBeVisible();
+      const { violations } = await new AxeBuilder({ page: ann.page }).analyze();
+      expect.soft(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`), path).toEqual([]);
+      const wide = await ann.page.evaluate(() => document.documentElement.scrollWidth);
+      expect(wide, path).toBeLessThanOrEqual(390);
+      await ann.page.screenshot({ path: test.info().outputPath(`plain-${path.replace(/\W+/g, '-')}.png`) });
+    }
+    await ann.page.goto(`${roomPath(name)}?plain=1`);
+    await ann.page.keyboard.press('Tab');
+    await expect(again(ann)).toBeFocused();
+    await ann.room.message.fill('한글 & <b>');
+    await ann.room.send.click();
+    await ann.room.sees('한글 & <b>');
+    await expect(again(ann)).toBeVisible();
+    await expect(ann.room.message).toBeInViewport();
+    ben.close();
+  });
+}
