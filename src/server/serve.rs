@@ -60,8 +60,8 @@ pub struct Server {
 /// # Errors
 /// It could not start: the operator mends the setting named.
 pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
-    let mut server = Server::bind(config, Timing::default()).await?;
-    server.context = server.context.with(|shared| shared.pages = pages);
+    let server = Server::bind(config, Timing::default()).await?;
+    let server = server.with_pages_on(pages);
     for address in server.listeners.addresses()? {
         tracing::info!(%address, "Noom listens on http://{address}");
     }
@@ -132,6 +132,13 @@ impl Server {
         let metrics = self.metrics.as_ref();
         let address = metrics.map(|listeners| listeners.first.local_addr());
         Ok(address.transpose()?)
+    }
+
+    /// Renders pages on another runtime: one of several threads. With one, a page can stall,
+    /// because its data and its stream wake each other.
+    pub fn with_pages_on(mut self, pages: Handle) -> Self {
+        self.context = self.context.with(|shared| shared.pages = pages);
+        self
     }
 
     /// The state, for whoever lives in the same process.

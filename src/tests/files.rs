@@ -69,11 +69,14 @@ async fn every_answer_carries_the_headers_of_the_house() {
             "referrer-policy: no-referrer",
             "cross-origin-opener-policy: same-origin",
             "cross-origin-resource-policy: same-origin",
-            "permissions-policy: camera=(self)",
             "content-security-policy: default-src 'none'",
         ] {
             assert!(answer.contains(header), "{path} lacks {header}");
         }
+        // A page may use devices; what is no page may do nothing.
+        let is_page = answer.contains("permissions-policy: camera=(self)");
+        assert_eq!(is_page, path == "/", "{path}");
+        assert_eq!(is_page, answer.contains("script-src 'self'"), "{path}");
         assert!(
             !answer.contains("strict-transport-security"),
             "not over http"

@@ -18,10 +18,16 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
-use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpStream,
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Message, protocol::CloseFrame},
@@ -29,6 +35,16 @@ use tokio_tungstenite::{
 
 /// How long a test waits for what it expects before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Renders the pages of all tests, as the process does it.
+static PAGES: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut threads = Builder::new_multi_thread();
+    threads
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("threads")
+});
 
 /// A running server.
 pub struct TestApp {
@@ -129,6 +145,7 @@ impl TestApp {
         let parsed = Flags::try_parse_from(words).expect("flags");
         let config = Config::resolve(&parsed, &|_| None, &FileLayer::default()).expect("config");
         let server = Server::bind(config, timing).await.expect("binds");
+        let server = server.with_pages_on(PAGES.handle().clone());
         let (address, context) = (server.address().expect("address"), server.context().clone());
         let metrics = server.metrics_address().expect("address");
         let (stop, stopped) = oneshot::channel();

@@ -13,8 +13,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use std::future::Future;
-use tokio::task::JoinSet;
+use std::{future::Future, time::Duration};
+use tokio::{task::JoinSet, time::timeout};
 use tower_http::{
     CompressionLevel,
     compression::{CompressionLayer, DefaultPredicate},
@@ -22,6 +22,9 @@ use tower_http::{
 
 /// Bytes of a page at most. 16 MiB: a hundred times the largest history.
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a page may take, its data included. 15 s: browsers wait longer, people do not.
+const RENDERED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Packs pages for those who take it: a page of messages becomes a tenth. At the fastest
 /// level, because each is made for one person. What a page says twice is no secret (BREACH
@@ -46,9 +49,13 @@ where
 {
     let mut task = JoinSet::new();
     task.spawn_on(async move { whole(rendering.await).await }, &context.pages);
-    match task.join_next().await {
-        Some(Ok(response)) => response,
-        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    match timeout(RENDERED_WITHIN, task.join_next()).await {
+        Ok(Some(Ok(response))) => response,
+        Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(_) => {
+            tracing::error!(within = ?RENDERED_WITHIN, "a page was given up");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
     }
 }
 

@@ -14,12 +14,17 @@ use http::{
 };
 use std::fmt::Write;
 
-/// What frames and pages may use of the device.
+/// What a page may use of the device, and its frames.
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
                            autoplay=(self), picture-in-picture=(self), screen-wake-lock=(self), \
                            geolocation=(), usb=(), serial=(), payment=()";
 
-/// The layer. A policy that a page has set for itself stays.
+/// The policy of everything that is no page: opened by itself, it loads and runs nothing. Short,
+/// because a first load has five of them.
+const NO_PAGE: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
+                       frame-ancestors 'none'";
+
+/// The layer. A page has set its own policy; only a page uses devices.
 pub async fn add_headers(
     State(context): State<AppContext>,
     request: Request,
@@ -38,7 +43,6 @@ pub async fn add_headers(
             HeaderName::from_static("cross-origin-resource-policy"),
             "same-origin",
         ),
-        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
@@ -52,11 +56,12 @@ pub async fn add_headers(
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }
-    if !headers.contains_key(CONTENT_SECURITY_POLICY)
-        && let Ok(policy) = HeaderValue::from_str(&content_security_policy(None, None))
-    {
-        headers.insert(CONTENT_SECURITY_POLICY, policy);
-    }
+    let (name, value) = if headers.contains_key(CONTENT_SECURITY_POLICY) {
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS)
+    } else {
+        (CONTENT_SECURITY_POLICY, NO_PAGE)
+    };
+    headers.insert(name, HeaderValue::from_static(value));
     response
 }
 
