@@ -4,7 +4,10 @@
 //! handshakes; connections that are open keep theirs. Files that cannot be used change nothing:
 //! the certificate before goes on, and a log line says why.
 
-use super::error::ServeError;
+use super::{
+    error::ServeError,
+    net::{RareWarning, warning::HOURLY},
+};
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
@@ -14,7 +17,7 @@ use std::{
 };
 use tokio::{
     sync::watch::Receiver,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 use tokio_rustls::rustls::{
     ServerConfig,
@@ -36,8 +39,9 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// What tells a file from the one it was: a renewal changes one of these at least.
-type Stamp = (u64, u64, i64, i64);
+/// What tells a file from the one it was: its number, its length, and when its content and its
+/// rights were changed. A renewal changes one of these at least, and so does making it readable.
+type Stamp = (u64, u64, [i64; 4]);
 
 /// A certificate, and the files it was read from.
 pub struct Certificate {
@@ -45,8 +49,11 @@ pub struct Certificate {
     files: CertificateFiles,
     /// What handshakes are served with.
     served: Arc<Served>,
-    /// What the files were when they were read last, well or not.
+    /// What the files were when they were read well; nothing where the last reading failed, so
+    /// that the next look tries again.
     stamps: Mutex<Option<[Stamp; 2]>>,
+    /// Files that cannot be used are tried every minute, and told of every hour.
+    unusable: RareWarning,
 }
 
 /// The certificate in use. The lock is held to copy a pointer.
@@ -72,6 +79,7 @@ impl Certificate {
             files: files.clone(),
             served: Arc::new(Served(RwLock::new(Arc::new(key)))),
             stamps: Mutex::new(stamps),
+            unusable: RareWarning::every(HOURLY),
         })
     }
 
@@ -86,11 +94,11 @@ impl Certificate {
         Arc::new(config)
     }
 
-    /// Reads the files again where they changed since the last time.
+    /// Reads the files again where they changed since the last time, or could not be used then.
     pub fn refresh(&self) {
         let stamps = self.files.stamps().ok();
         let mut last = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last == stamps {
+        if last.is_some() && *last == stamps {
             return;
         }
         *last = stamps;
@@ -100,17 +108,24 @@ impl Certificate {
                 *served.unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
                 tracing::info!("the certificate was renewed");
             }
-            Err(error) => tracing::warn!(
-                %error,
-                "the changed certificate cannot be used; the one before is served"
-            ),
+            Err(error) => {
+                *last = None;
+                if let Some(count) = self.unusable.happened() {
+                    tracing::warn!(
+                        %error,
+                        count,
+                        "the changed certificate cannot be used; the one before is served"
+                    );
+                }
+            }
         }
     }
 }
 
-/// Looks every [`LOOK_EVERY`], and whenever `reload` changes, until that is dropped.
+/// Looks every [`LOOK_EVERY`], and whenever `reload` changes, until that is dropped. The files
+/// were read just before, so the first look is one period later.
 pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
-    let mut looks = interval(LOOK_EVERY);
+    let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -158,7 +173,13 @@ impl CertificateFiles {
 /// What a file is now; a link leads to the file it names.
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let file = fs::metadata(path)?;
-    Ok((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+    let times = [
+        file.mtime(),
+        file.mtime_nsec(),
+        file.ctime(),
+        file.ctime_nsec(),
+    ];
+    Ok((file.ino(), file.len(), times))
 }
 
 #[cfg(test)]
@@ -226,6 +247,32 @@ mod tests {
         let third = write(&files, "three.example");
         certificate.refresh();
         assert_eq!(served(&certificate), third);
+    }
+
+    #[test]
+    fn new_rights_change_what_a_file_is_known_by_and_a_failed_reading_is_tried_again() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().expect("a directory");
+        let files = files(&directory);
+        write(&files, "one.example");
+        let certificate = Certificate::read(&files).expect("readable");
+        let before = files.stamps().expect("there");
+        // The clock of a file system ticks every few milliseconds.
+        let changed = || {
+            let rights = fs::Permissions::from_mode(0o640);
+            fs::set_permissions(&files.key, rights).expect("ours");
+            files.stamps().expect("there") != before
+        };
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while !changed() {
+            assert!(std::time::Instant::now() < deadline, "the same stamp");
+        }
+        certificate.refresh();
+        let known = || *certificate.stamps.lock().expect("held for a moment");
+        assert!(known().is_some_and(|known| known != before));
+        replace(&files.certificate, "rubbish");
+        certificate.refresh();
+        assert_eq!(known(), None, "it is tried again");
     }
 
     #[tokio::test(start_paused = true)]
