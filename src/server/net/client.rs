@@ -34,9 +34,17 @@ impl ClientAddress {
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Addresses and networks.
+    /// Addresses and networks. Loopback is trusted in both families or in none: a proxy that
+    /// connects to `localhost` comes from either.
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks.into_iter().map(unmapped).collect())
+        let mut proxies = Self(networks.into_iter().map(unmapped).collect());
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        if loopback.into_iter().any(|ip| proxies.contains(ip)) {
+            let missing = loopback.into_iter().filter(|ip| !proxies.contains(*ip));
+            let missing: Vec<_> = missing.map(IpNet::from).collect();
+            proxies.0.extend(missing);
+        }
+        proxies
     }
 
     /// Whether this is a trusted proxy.
@@ -347,6 +355,26 @@ mod tests {
         }
         assert!(!trusted(&["::ffff:10.0.0.0/104"]).contains(ip("11.0.0.1")));
         assert!(!trusted(&["::/0"]).contains(ip("11.0.0.1")), "IPv6 only");
+    }
+
+    #[test]
+    fn loopback_of_one_family_is_trusted_in_both_and_no_other_address_of_it() {
+        for one in [
+            "127.0.0.1/32",
+            "127.0.0.0/8",
+            "::1/128",
+            "::ffff:127.0.0.1/128",
+        ] {
+            let proxies = trusted(&[one]);
+            let list = headers(&[("x-forwarded-for", "2.2.2.2")]);
+            for peer in ["127.0.0.1", "::1"] {
+                assert_eq!(proxies.client(ip(peer), &list).0, ip("2.2.2.2"), "{one}");
+            }
+            assert!(!proxies.contains(ip("::2")), "{one}");
+        }
+        assert!(!trusted(&["::1/128"]).contains(ip("127.0.0.2")));
+        let elsewhere = trusted(&["10.0.0.0/8", "127.0.0.2/32"]);
+        assert!(!elsewhere.contains(ip("127.0.0.1")) && !elsewhere.contains(ip("::1")));
     }
 
     #[test]
