@@ -49,7 +49,8 @@ impl Families {
 }
 
 /// Binds what serves `address`: both families where it is unspecified, else its own. Where only
-/// one of the two can be had, that one is served and a log line names `setting`.
+/// one of the two can be had, that one is served and a log line names `setting`: IPv4 also for
+/// `::` on a machine without IPv6.
 ///
 /// # Errors
 /// The address itself cannot be bound.
@@ -58,19 +59,48 @@ pub fn bind<T>(
     address: SocketAddr,
     mut bind: impl FnMut(SocketAddr, Families) -> io::Result<T>,
 ) -> io::Result<(T, Families)> {
+    let address = unmapped(address);
     let own = Families::of(address.ip());
     let both = Families::Both;
     if address.ip().is_unspecified() {
         match bind(both.address(address), both) {
             Ok(bound) => return Ok((bound, both)),
             Err(error) => {
-                let bound = bind(address, own)?;
+                let bound = bind_one(address, &mut bind)?;
                 tell_of_one_family(setting, address, &error);
-                return Ok((bound, own));
+                return Ok(bound);
             }
         }
     }
     Ok((bind(address, own)?, own))
+}
+
+/// Binds this address; where that is `::` and the machine has no IPv6, every IPv4 address.
+fn bind_one<T>(
+    address: SocketAddr,
+    bind: &mut impl FnMut(SocketAddr, Families) -> io::Result<T>,
+) -> io::Result<(T, Families)> {
+    let own = Families::of(address.ip());
+    match bind(address, own) {
+        Ok(bound) => Ok((bound, own)),
+        Err(error)
+            if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                && error.kind() != io::ErrorKind::AddrInUse =>
+        {
+            let four = (Ipv4Addr::UNSPECIFIED, address.port()).into();
+            Ok((bind(four, Families::V4)?, Families::V4))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A mapped IPv4 address as IPv4: a socket for IPv6 alone cannot have it. Another address as it
+/// is, its zone included.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => (ip, address.port()).into(),
+        IpAddr::V6(_) => address,
+    }
 }
 
 /// Logs that one family is not served: a warning where another process has the port, since the
@@ -151,10 +181,19 @@ pub fn tcp_pair(
     setting: &'static str,
     address: SocketAddr,
 ) -> io::Result<(TcpListener, Option<TcpListener>)> {
-    let listener = tcp(address, Families::of(address.ip()))?;
+    pair(setting, address, tcp)
+}
+
+/// The same with what binds one listener.
+fn pair(
+    setting: &'static str,
+    address: SocketAddr,
+    mut bind: impl FnMut(SocketAddr, Families) -> io::Result<TcpListener>,
+) -> io::Result<(TcpListener, Option<TcpListener>)> {
+    let (listener, _) = bind_one(unmapped(address), &mut bind)?;
     let bound = listener.local_addr()?;
     let other = counterpart(bound).and_then(|other| {
-        let listener = tcp(other, Families::of(other.ip()));
+        let listener = bind(other, Families::of(other.ip()));
         listener
             .inspect_err(|error| tell_of_one_family(setting, bound, error))
             .ok()
@@ -232,6 +271,37 @@ mod tests {
         let listen = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
         let (_ours, six) = tcp_pair("--test", listen).expect("binds");
         assert!(six.is_none());
+    }
+
+    #[test]
+    fn every_address_is_every_ipv4_address_on_a_machine_without_ipv6() {
+        let without_ipv6 = |address: SocketAddr, families| match address.is_ipv6() {
+            // What socket(2) answers there: EAFNOSUPPORT on Linux.
+            true => Err(io::Error::from_raw_os_error(97)),
+            false => tcp(address, families),
+        };
+        for listen in ["[::]:0", "0.0.0.0:0"] {
+            let (bound, families) = bind("--test", address(listen), without_ipv6).expect("binds");
+            assert_eq!(families, Families::V4, "{listen}");
+            assert!(bound.local_addr().expect("bound").is_ipv4(), "{listen}");
+            let (first, other) = pair("--test", address(listen), without_ipv6).expect("binds");
+            assert!(first.local_addr().expect("bound").is_ipv4(), "{listen}");
+            assert!(other.is_none(), "{listen}");
+        }
+        assert!(bind("--test", address("[::1]:0"), without_ipv6).is_err());
+        let taken = |_, _| Err::<(), _>(io::ErrorKind::AddrInUse.into());
+        assert!(bind("--test", address("[::]:0"), taken).is_err());
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_ipv4_address() {
+        let mapped = address("[::ffff:127.0.0.1]:0");
+        let (bound, families) = bind("--test", mapped, tcp).expect("binds");
+        assert_eq!(families, Families::V4);
+        assert!(bound.local_addr().expect("bound").is_ipv4());
+        let (first, _) = tcp_pair("--test", mapped).expect("binds");
+        let bound = first.local_addr().expect("bound");
+        assert_eq!(bound.ip(), IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
 
     #[test]
