@@ -94,11 +94,14 @@ pub fn path() -> String {
 pub fn address_without_plain() -> String {
     let uri = use_context::<Parts>().map(|parts| parts.uri);
     let query = uri.as_ref().and_then(|uri| uri.query()).unwrap_or_default();
-    let kept = query.split('&').filter(|pair| !pair.starts_with("plain="));
+    let is_plain = |pair: &str| pair == "plain" || pair.starts_with("plain=");
+    let kept = query.split('&').filter(|pair| !is_plain(pair));
     let kept = kept.collect::<Vec<_>>().join("&");
     let path = uri.as_ref().map_or("/", |uri| uri.path());
+    // Two slashes, or one and a backslash, would be the name of another site (URL Standard).
+    let path = format!("/{}", path.trim_start_matches(['/', '\\']));
     match kept.is_empty() {
-        true => path.to_owned(),
+        true => path,
         false => format!("{path}?{kept}"),
     }
 }

@@ -87,6 +87,21 @@ async fn the_page_without_script_has_none_of_the_program_and_a_way_back() {
 }
 
 #[tokio::test]
+async fn the_way_back_leads_to_no_other_site_and_to_no_page_without_script() {
+    let app = TestApp::start().await;
+    for target in ["//evil.example/?plain=1", "///evil.example/?plain=1&a=1"] {
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\n{BROWSER}Connection: close\r\n\r\n"
+        );
+        let page = app.http(&request).await;
+        assert!(page.contains("href=\"/evil.example/"), "{page}");
+        assert!(!page.contains("href=\"//evil.example"), "{page}");
+    }
+    let page = app.get("/room/garden?plain&lang=en&plain=1").await;
+    assert!(page.contains("<a href=\"/room/garden?lang=en\""), "{page}");
+}
+
+#[tokio::test]
 async fn forms_of_the_page_without_script_lead_to_pages_of_the_same_kind() {
     let app = TestApp::start().await;
     for (path, body, leads_to) in [
