@@ -111,13 +111,27 @@ fn is_unique_local(ip: Ipv6Addr) -> bool {
 }
 
 /// The addresses to offer, the best first, at most [`MAX_ADDRESSES`]; where there are more, the
-/// best of each family is among them.
+/// best of each family is among them. An interface has many IPv6 addresses of one network over a
+/// day (RFC 8981); one is as good as another, so the one listed first is taken.
 pub fn usable(all: &[InterfaceAddress], filter: &InterfaceFilter) -> Vec<IpAddr> {
     let ranked = |filter: &InterfaceFilter| {
+        let mut networks: Vec<(&str, u128)> = Vec::new();
         let mut ranked: Vec<(Rank, IpAddr)> = all
             .iter()
             .filter(|address| filter.takes(address))
-            .filter_map(|address| Some((address.rank()?, address.ip)))
+            .filter_map(|address| Some((address.rank()?, address)))
+            .filter(|(_, address)| match address.ip {
+                IpAddr::V4(_) => true,
+                IpAddr::V6(ip) => {
+                    let network = (address.name.as_str(), ip.to_bits() >> 64);
+                    let is_new = !networks.contains(&network);
+                    if is_new {
+                        networks.push(network);
+                    }
+                    is_new
+                }
+            })
+            .map(|(rank, address)| (rank, address.ip))
             .collect();
         // Stable: within a rank the system's order, which is that of the interfaces.
         ranked.sort_by_key(|(rank, _)| *rank);
@@ -321,13 +335,29 @@ mod tests {
     fn more_addresses_than_the_bound_keep_the_best_of_each_family() {
         let mut all = Vec::new();
         for number in 1..=20 {
-            all.extend(interfaces(&[("eth0", &format!("2001:db8::{number}"))]));
+            all.extend(interfaces(&[("eth0", &format!("2001:db8:0:{number}::1"))]));
         }
         all.extend(interfaces(&[("eth0", "192.168.0.2"), ("eth0", "10.0.0.2")]));
         let found = shown(&all, "");
         assert_eq!(found.len(), MAX_ADDRESSES);
-        assert_eq!(found.first().map(String::as_str), Some("2001:db8::1"));
+        assert_eq!(found.first().map(String::as_str), Some("2001:db8:0:1::1"));
         assert_eq!(found.last().map(String::as_str), Some("192.168.0.2"));
+    }
+
+    #[test]
+    fn temporary_addresses_of_one_network_leave_room_for_ipv4() {
+        let mut all = Vec::new();
+        for number in 1..=8 {
+            all.extend(interfaces(&[("eth0", &format!("2001:db8::{number}"))]));
+        }
+        all.extend(interfaces(&[
+            ("eth0", "192.168.0.2"),
+            ("eth1", "10.0.0.2"),
+            ("eth1", "2001:db8::9"),
+        ]));
+        let expected = ["2001:db8::1", "2001:db8::9", "192.168.0.2", "10.0.0.2"];
+        assert_eq!(shown(&all, ""), expected);
+        assert_eq!(shown(&all, "2001:db8::3"), ["2001:db8::3"]);
     }
 
     #[test]
