@@ -81,13 +81,16 @@ pub struct TurnOptions {
 /// How much one may have.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnLimits {
-    /// Allocations of one user. Default 12: a browser takes one by UDP, TCP and TLS on each
-    /// of its networks, and for a moment has two calls while it moves from one to the other.
+    /// Allocations of one user. Default 24: a browser takes one by UDP and one by TCP for each
+    /// address that is offered, of which there are up to four, and one by TLS. That is nine, and
+    /// twice as many for a moment while it moves from one call to another.
     pub user: usize,
-    /// Allocations of one room. Default 256: enough for a hundred people on one network each.
+    /// Allocations of one room. Default 320: enough for a hundred people where one address is
+    /// offered, and for thirty-five where four are.
     pub room: usize,
-    /// Allocations of one address, whoever asks; an IPv6 /48 has four times as many. Default 48:
-    /// a dozen people behind one address, each with all a browser takes at once.
+    /// Allocations of one address, whoever asks; an IPv6 /48 has four times as many. Default 64:
+    /// twenty people behind one address where one is offered, and seven where four are, each
+    /// with all a browser takes at once.
     pub address: usize,
     /// Allocations in all. Default 2000.
     pub server: usize,
@@ -101,9 +104,9 @@ pub struct TurnLimits {
 impl Default for TurnLimits {
     fn default() -> Self {
         Self {
-            user: 12,
-            room: 256,
-            address: 48,
+            user: 24,
+            room: 320,
+            address: 64,
             server: 2000,
             reserved: 250,
             bytes_per_second: NonZeroU32::new(1_000_000).expect("not zero"),

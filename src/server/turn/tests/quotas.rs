@@ -11,23 +11,23 @@ use std::{collections::HashSet, num::NonZeroU32};
 use turn_server::codec::message::methods::*;
 
 #[test]
-fn the_13th_allocation_of_a_user_is_486() {
+fn the_25th_allocation_of_a_user_is_486() {
     let bench = Bench::new(TurnLimits::default());
-    for port in 1..=13 {
+    for port in 1..=25 {
         let guest = bench.guest(&format!("192.0.2.1:{port}"), "ada", "lobby");
-        let expected = if port == 13 { Some(486) } else { None };
+        let expected = if port == 25 { Some(486) } else { None };
         assert_eq!(bench.allocate(&guest).code, expected);
     }
-    let other = bench.guest("192.0.2.1:14", "bob", "lobby");
+    let other = bench.guest("192.0.2.1:26", "bob", "lobby");
     assert_eq!(bench.allocate(&other).code, None, "others are not in this");
     bench.engine.table().forget("ada", "lobby");
-    let again = bench.guest("192.0.2.1:15", "ada", "lobby");
+    let again = bench.guest("192.0.2.1:27", "ada", "lobby");
     assert_eq!(bench.allocate(&again).code, None);
     assert_eq!(bench.engine.stats.snapshot(0, 0).refused(Refusal::Quota), 1);
 }
 
 #[test]
-fn the_257th_allocation_of_a_room_is_486_and_the_2001st_of_all_is_508() {
+fn the_321st_allocation_of_a_room_is_486_and_the_2001st_of_all_is_508() {
     // The limits of rooms and of all: those of addresses are another test's.
     let limits = TurnLimits {
         address: 1000,
@@ -40,12 +40,12 @@ fn the_257th_allocation_of_a_room_is_486_and_the_2001st_of_all_is_508() {
         let guest = bench.guest(&source, &format!("u{user}-{room}"), &format!("r{room}"));
         bench.allocate(&guest).code
     };
-    for user in 0..256 {
+    for user in 0..320 {
         assert_eq!(allocate(user, 0), None);
     }
-    assert_eq!(allocate(256, 0), Some(486));
-    for number in 256..2000 {
-        assert_eq!(allocate(number % 256, number / 256), None, "{number}");
+    assert_eq!(allocate(320, 0), Some(486));
+    for number in 320..2000 {
+        assert_eq!(allocate(number % 320, number / 320), None, "{number}");
     }
     assert_eq!(allocate(0, 99), Some(508));
     assert_eq!(bench.engine.table().held(), (2000, 2000));

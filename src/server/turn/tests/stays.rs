@@ -66,7 +66,7 @@ fn one_address_takes_no_more_than_its_share_however_many_people_it_is() {
         bench.allocate(&guest).code
     };
     let eve = (0..150).filter(|n| allocate(format!("127.0.0.2:{}", 1024 + n), *n).is_none());
-    assert_eq!(eve.count(), 48);
+    assert_eq!(eve.count(), 64);
     assert_eq!(
         allocate("192.0.2.7:5000".into(), 1000),
         None,
@@ -76,7 +76,7 @@ fn one_address_takes_no_more_than_its_share_however_many_people_it_is() {
         let source = format!("[2001:db8:0:{n:x}::1]:5000");
         allocate(source, 2000 + n).is_none()
     });
-    assert_eq!(site.count(), 4 * 48);
+    assert_eq!(site.count(), 4 * 64);
 }
 
 #[test]
