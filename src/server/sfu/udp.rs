@@ -10,6 +10,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use std::{
     io::{self, IoSliceMut},
     net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
 };
 
 /// Bytes the kernel may hold for us, each way. 8 MiB: a second of 64 Mbit/s.
@@ -18,6 +19,9 @@ const BUFFER_BYTES: usize = 8 * 1024 * 1024;
 const DATAGRAM_BYTES: usize = 2048;
 /// Most that leaves in one call: the largest payload of IPv4 (RFC 768, RFC 791).
 const MAX_SEND_BYTES: usize = 65_507;
+/// How often what the socket can do is found out anew, at most. 1 s: it costs some system calls,
+/// and a second of single datagrams is no harm.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// A datagram that has come in.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,10 @@ pub struct Udp {
     metas: [RecvMeta; BATCH_SIZE],
     /// A run of datagrams, one after the other.
     gathered: Vec<u8>,
+    /// Whether `state` holds a fault against the socket that was an address's.
+    misled: bool,
+    /// When `state` was made anew last.
+    renewed: Option<Instant>,
 }
 
 impl Udp {
@@ -65,6 +73,8 @@ impl Udp {
             buffers: vec![vec![0; size]; BATCH_SIZE],
             metas: [RecvMeta::default(); BATCH_SIZE],
             gathered: Vec::new(),
+            misled: false,
+            renewed: None,
         })
     }
 
@@ -141,6 +151,7 @@ impl Udp {
         let [first, others @ ..] = run else {
             return;
         };
+        self.renew();
         let segment = first.transmit.contents.len();
         self.gathered.clear();
         if !others.is_empty() {
@@ -158,7 +169,38 @@ impl Udp {
             segment_size: (!others.is_empty()).then_some(segment),
             src_ip: first.local,
         };
-        let _ = self.state.try_send((&self.socket).into(), &transmit);
+        let Err(error) = self.state.try_send((&self.socket).into(), &transmit) else {
+            return;
+        };
+        if first.local.is_none() || !is_invalid(&error) {
+            return;
+        }
+        // The address is gone, or the interface cannot segment: then the first one leaves alone.
+        let alone = Transmit {
+            contents: &first.transmit.contents,
+            segment_size: None,
+            ..transmit
+        };
+        self.misled = others.is_empty()
+            || self
+                .state
+                .try_send((&self.socket).into(), &alone)
+                .is_err_and(|error| is_invalid(&error));
+        self.renew();
+    }
+
+    /// Finds out anew what the socket can do. `quinn-udp` takes EINVAL for a system without
+    /// segmentation and does without from then on, but it is also the answer to a source address
+    /// that this machine has no more.
+    fn renew(&mut self) {
+        if !self.misled || self.renewed.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
+            return;
+        }
+        self.renewed = Some(Instant::now());
+        if let Ok(state) = UdpSocketState::new((&self.socket).into()) {
+            self.state = state;
+            self.misled = false;
+        }
     }
 
     /// An address as this socket's family writes it.
@@ -170,10 +212,14 @@ impl Udp {
     }
 }
 
+/// Whether this is EINVAL.
+fn is_invalid(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn outgoing(to: SocketAddr, bytes: Vec<u8>) -> Outgoing {
         let transmit = str0m::net::Transmit {
@@ -203,6 +249,36 @@ mod tests {
             Err(error) => {
                 crate::tests::harness::skipped(&format!("this machine has no IPv6: {error}"))
             }
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_gone_does_not_end_segmentation() {
+        for (any, to, gone) in [
+            // Newer kernels call this one unreachable, which misleads nobody.
+            ("0.0.0.0:0", "127.0.0.1:9", "203.0.113.9"),
+            ("[::]:0", "[::1]:9", "2001:db8::9"),
+        ] {
+            let any: SocketAddr = any.parse().expect("an address");
+            let Ok(mut udp) = Udp::bind(any, Families::of(any.ip())) else {
+                crate::tests::harness::skipped("this machine has no IPv6");
+                continue;
+            };
+            let before = udp.state.max_gso_segments();
+            let to: SocketAddr = to.parse().expect("an address");
+            let from_gone = || Outgoing {
+                local: Some(gone.parse().expect("an address")),
+                ..outgoing(to, vec![0; 100])
+            };
+            udp.send(&[from_gone(), from_gone()]);
+            assert_eq!(udp.state.max_gso_segments(), before, "{any}");
+            // The second time within a second waits for its turn and is not forgotten.
+            udp.send(&[from_gone()]);
+            assert!(udp.misled || any.is_ipv4());
+            udp.renewed = None;
+            udp.send(&[outgoing(to, vec![0; 100])]);
+            assert_eq!(udp.state.max_gso_segments(), before, "{any}");
+            assert!(!udp.misled);
         }
     }
 
