@@ -13,6 +13,7 @@
 //! This is no HTML parser: it reads what our renderer writes. Where it meets anything else,
 //! the page gets no fingerprint, and is hydrated unchecked as it would be without this.
 
+use crate::server::net::RareWarning;
 use std::borrow::Cow;
 
 /// Where the fingerprint is put: its attribute with a value of the same length, as
@@ -41,7 +42,13 @@ pub(super) fn stamp(page: &mut [u8]) {
         return;
     };
     let Some(fingerprint) = fingerprint(page) else {
-        tracing::warn!("a page holds HTML that cannot be checked in the browser");
+        static UNCHECKED: RareWarning = RareWarning::new();
+        if let Some(count) = UNCHECKED.happened() {
+            tracing::warn!(
+                count,
+                "a page holds HTML that cannot be checked in the browser"
+            );
+        }
         return;
     };
     let digits = format!("{fingerprint:0DIGITS$x}");

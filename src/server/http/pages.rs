@@ -5,7 +5,10 @@
 //! How many an address may ask for is in [`super::refusal`].
 
 use super::fingerprint;
-use crate::server::context::AppContext;
+use crate::server::{
+    context::AppContext,
+    net::{RareWarning, warning},
+};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
@@ -53,7 +56,10 @@ where
         Ok(Some(Ok(response))) => response,
         Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Err(_) => {
-            tracing::error!(within = ?RENDERED_WITHIN, "a page was given up");
+            static GIVEN_UP: RareWarning = RareWarning::new();
+            if let Some(count) = GIVEN_UP.happened() {
+                tracing::error!(within = ?RENDERED_WITHIN, count, "a page was given up");
+            }
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
@@ -92,6 +98,7 @@ async fn whole(response: Response) -> Response {
 
 /// A page that could not be read to its end.
 fn broke_off(error: &axum::Error) -> Response {
-    tracing::error!(%error, "a page broke off");
+    static BROKE_OFF: RareWarning = RareWarning::new();
+    warning::failed(&BROKE_OFF, error, "a page broke off");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
