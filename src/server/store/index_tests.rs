@@ -524,3 +524,30 @@ async fn a_text_in_nfd_that_is_not_in_the_index_yet_is_found_in_nfc() {
     assert_eq!(found(&store, "회의").await, 1);
     assert_eq!(found(&store, "회").await, 1, "without an index");
 }
+
+#[tokio::test]
+async fn putting_texts_in_nfd_into_the_index_anew_is_done_in_steps_of_64() {
+    let directory = data_directory();
+    let store =
+        Store::open(&directory.path().join("noom.db"), &StoreOptions::default()).expect("opens");
+    let texts: Vec<String> = (0..150).map(|number| format!("text {number}")).collect();
+    said(&store, &room("a"), &texts).await;
+    store.index().await.expect("indexed");
+    let steps = |connection: &mut rusqlite::Connection| {
+        let text = "UPDATE messages SET text = 'cafe\u{301}';
+             INSERT INTO meta SELECT 'uncomposed', max(id) FROM messages;";
+        connection.execute_batch(text).expect("changed");
+        let mut steps = Vec::new();
+        loop {
+            let more = search::compose_more(connection).expect("a step");
+            steps.push(search::uncomposed(connection).expect("readable"));
+            if !more {
+                return steps;
+            }
+        }
+    };
+    let path = directory.path().join("noom.db");
+    let steps = steps(&mut schema::connect(&path).expect("opens"));
+    assert_eq!(steps, [Some((64, 150)), Some((128, 150)), None]);
+    assert_eq!(found(&store, "CAFÉ").await, 100);
+}

@@ -354,6 +354,9 @@ pub fn index_more(connection: &mut Connection, limit: usize) -> Result<usize, St
 
 /// Messages that are looked at in one step of [`compose_more`]. 500: a few milliseconds.
 const COMPOSED_AT_ONCE: usize = 500;
+/// Messages that are put into the index anew in one step of [`compose_more`], which no other
+/// write comes between. 64: the longest ones take some ten milliseconds.
+const REWRITTEN_AT_ONCE: usize = 64;
 
 /// Puts those messages into the index anew that were stored, and indexed, before texts were put
 /// into normal form NFC; looks at some of them, oldest first. Answers whether there are more.
@@ -364,12 +367,14 @@ pub fn compose_more(connection: &mut Connection) -> Result<bool, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let query = "SELECT id, room_id, text FROM messages WHERE id > ?1 AND id <= ?2
                  ORDER BY id LIMIT ?3";
-    let (mut count, mut newest) = (0, from);
+    let (mut count, mut rewritten, mut newest) = (0, 0, from);
     {
         let mut select = transaction.prepare_cached(query)?;
         let limit = i64::try_from(COMPOSED_AT_ONCE).unwrap_or(i64::MAX);
         let mut rows = select.query(params![from, to, limit])?;
-        while let Some(row) = rows.next()? {
+        while rewritten < REWRITTEN_AT_ONCE
+            && let Some(row) = rows.next()?
+        {
             let text = reader::stored_text(row, 2)?;
             newest = row.get(0)?;
             count += 1;
@@ -377,10 +382,11 @@ pub fn compose_more(connection: &mut Connection) -> Result<bool, StoreError> {
                 let delete = "DELETE FROM words WHERE rowid = ?1";
                 transaction.prepare_cached(delete)?.execute([newest])?;
                 index(&transaction, row.get(1)?, newest, &text)?;
+                rewritten += 1;
             }
         }
     }
-    let more = count == COMPOSED_AT_ONCE;
+    let more = count == COMPOSED_AT_ONCE || rewritten == REWRITTEN_AT_ONCE;
     match more {
         true => transaction.execute(
             "INSERT OR REPLACE INTO meta (key, value) VALUES ('composed', ?1)",
