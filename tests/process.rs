@@ -5,7 +5,7 @@ use futures::{SinkExt, StreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -41,13 +41,20 @@ impl Server {
     /// Starts it with these flags and variables, and waits until it listens; the lines it
     /// logged before that.
     async fn start(flags: &[&str], variables: &[(&str, &str)]) -> (Self, Vec<String>) {
+        let mut server = Self::spawn("127.0.0.1:0", flags, variables);
+        let before = server.listens().await;
+        (server, before)
+    }
+
+    /// Starts it at this address with these flags and variables.
+    fn spawn(listen: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut builder = tempfile::Builder::new();
         let private = fs::Permissions::from_mode(0o700);
         let data = builder.permissions(private).tempdir().expect("a directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_noom"));
         command
             .env_clear()
-            .args(["--listen", "127.0.0.1:0", "--metrics-listen", "off"])
+            .args(["--listen", listen, "--metrics-listen", "off"])
             .args([
                 "--media-listen",
                 "127.0.0.1:0",
@@ -67,19 +74,23 @@ impl Server {
                 let _ = lines.send(line);
             }
         });
-        let mut server = Self {
+        Self {
             process,
             log,
             address: ([127, 0, 0, 1], 0).into(),
             _data: data,
-        };
+        }
+    }
+
+    /// Waits until it listens; the lines it logged before that.
+    async fn listens(&mut self) -> Vec<String> {
         let mut before = Vec::new();
         loop {
-            let line = server.logs("").await;
+            let line = self.logs("").await;
             if let Some((_, address)) = line.split_once("Noom listens on http://127.0.0.1:") {
                 let port = address.split_whitespace().next().expect("a port");
-                server.address.set_port(port.parse().expect("a number"));
-                return (server, before);
+                self.address.set_port(port.parse().expect("a number"));
+                return before;
             }
             before.push(line);
         }
@@ -207,10 +218,15 @@ async fn serves(port: u16, certificate: &rustls::pki_types::CertificateDer<'stat
     connector.connect(name, socket).await.is_ok()
 }
 
-/// A port that is free now.
+/// A port that is free now, by TCP and UDP, and that the system gives to nobody meanwhile: it lies
+/// below the ports of sockets that name none (Linux begins at 32768).
 fn free_port() -> u16 {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
-    probe.local_addr().expect("bound").port()
+    let mut ports = (0..1000).map(|_| rand::random_range(10_000..32_000));
+    let is_free = |port: &u16| {
+        let address = ("127.0.0.1", *port);
+        std::net::TcpListener::bind(address).is_ok() && std::net::UdpSocket::bind(address).is_ok()
+    };
+    ports.find(is_free).expect("a port is free")
 }
 
 #[tokio::test]
@@ -253,6 +269,22 @@ async fn a_hangup_keeps_sockets_open_and_serves_the_renewed_certificate_and_a_st
     });
     let ended = timeout(PATIENCE, ended).await.expect("ends");
     assert!(ended.expect("waits").expect("waited for").success());
+}
+
+#[tokio::test]
+async fn a_hangup_during_the_start_ends_nothing() {
+    let port = free_port();
+    let Ok(_others) = std::net::TcpListener::bind(("::1", port)) else {
+        let _ = writeln!(std::io::stderr(), "skipped: this machine has no IPv6");
+        return;
+    };
+    let mut server = Server::spawn(&format!("127.0.0.1:{port}"), &[], &[]);
+    // Told before media, addresses and TURN are started.
+    server.logs("another process has this port").await;
+    server.signal(Signal::HUP);
+    server.listens().await;
+    server.logs("looked at again").await;
+    Person::joins(&server).await.says(1).await;
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use super::{
     sfu::{Sfu, SfuOptions},
     store::Store,
 };
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
@@ -60,12 +60,14 @@ pub struct Server {
 /// # Errors
 /// It could not start: the operator mends the setting named.
 pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
+    // A SIGHUP during the start, which may take long, would end the process otherwise.
+    let hangup = signal(SignalKind::hangup())?;
     let server = Server::bind(config, Timing::default()).await?;
     let server = server.with_pages_on(pages);
     for address in server.listeners.addresses()? {
         tracing::info!(%address, "Noom listens on http://{address}");
     }
-    reload_on_hangup(server.reload.clone())?;
+    reload_on_hangup(hangup, server.reload.clone());
     if let Some(address) = server.metrics_address()? {
         tracing::info!(%address, "metrics are on http://{address}/metrics");
     }
@@ -226,15 +228,13 @@ fn bind_metrics(address: SocketAddr) -> Result<Listeners, ServeError> {
 }
 
 /// SIGHUP reloads certificates and addresses, and ends nothing.
-fn reload_on_hangup(reload: watch::Sender<u64>) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+fn reload_on_hangup(mut hangup: Signal, reload: watch::Sender<u64>) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             tracing::info!("SIGHUP: certificates and addresses are looked at again");
             reload.send_modify(|count| *count = count.wrapping_add(1));
         }
     });
-    Ok(())
 }
 
 /// How many connections people have.
