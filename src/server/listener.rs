@@ -19,13 +19,14 @@ use super::{
         sockets, warning,
     },
 };
+use crate::protocol::{REFUSAL_HEADER, Refusal};
 use axum::{
     Router,
     body::{Body, HttpBody},
     extract::ConnectInfo,
     response::Response,
 };
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
@@ -316,15 +317,17 @@ impl Serving {
     }
 }
 
-/// Whether a request is one that places are kept free for: health and upgrades, without a
-/// body that could drip.
+/// Whether a request is one that places are kept free for: health, upgrades and the question why
+/// one failed, without a body that could drip.
 pub(super) fn is_for_the_reserve(request: &Request<impl HttpBody>) -> bool {
     if !request.body().is_end_stream() {
         return false;
     }
     match request.uri().path() {
         "/healthz" | "/readyz" => true,
-        "/ws" => request.headers().contains_key(header::UPGRADE),
+        "/ws" => {
+            request.method() == Method::POST || request.headers().contains_key(header::UPGRADE)
+        }
         _ => false,
     }
 }
@@ -336,6 +339,8 @@ fn busy() -> Response {
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let why = HeaderValue::from_static(Refusal::ServerFull.code());
+    headers.insert(REFUSAL_HEADER, why);
     response
 }
 

@@ -92,11 +92,14 @@ async fn when_all_connections_are_taken_health_and_sockets_are_still_served() {
         page.contains("connection: close") && page.contains("retry-after"),
         "{page}"
     );
+    assert!(page.contains("noom-refusal: server_full\r"), "{page}");
     // More than the whole reserve, and none of it lets go by itself.
     let in_reserve = silent(&app, "127.0.0.2", 300).await;
     for _ in 0..5 {
         assert_eq!(status(&app.get("/healthz").await), 200);
         assert_eq!(status(&app.get("/readyz").await), 200);
+        let asked = get("/ws").replacen("GET", "POST", 1);
+        assert_eq!(status(&app.http(&asked).await), 204);
     }
     let mut ann = app.join("team", "Ann").await;
     ann.says("hello").await;

@@ -15,7 +15,7 @@ use axum::{
     extract::{Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::get,
 };
 use http::{Method, StatusCode, header};
 use leptos::prelude::provide_context;
@@ -42,7 +42,7 @@ pub fn router(context: AppContext) -> Router {
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route(WS, any(ws::upgrade).post(ws::may_connect))
+        .route(WS, get(ws::upgrade).post(ws::may_connect))
         .route(POLL, get(poll::listen).post(poll::say))
         .route("/pkg/{*path}", get(assets::serve))
         .merge(pages)
