@@ -11,8 +11,11 @@
 //    `history.state`: that works where storage is blocked.
 const facts = document.querySelector('script[data-page]')?.dataset ?? {};
 const before = history.state?.noom;
-const again = before && Date.now() - before.at < 3e5;
+const recent = () => before && Math.abs(Date.now() - before.at) < 3e5;
+const again = recent();
 let failed;
+// Ends what guards the tree while it is hydrated.
+let release = () => {};
 // Milliseconds. Browsers give up loads when a page is left; that is no failure, unless it stays.
 let patience = 0;
 addEventListener('beforeunload', () => (patience = 1e4));
@@ -48,18 +51,22 @@ const reachable = async () => {
   }
 };
 
+const save = () => keep(Date.now(), { ...before?.fields, ...typed() });
 const fail = async (path) => {
   if (failed) return;
   failed = true;
-  const here = location.pathname + location.search;
-  keep(Date.now(), { ...before?.fields, ...typed() });
+  release();
+  const second = recent();
+  save();
   await new Promise((done) => setTimeout(done, patience));
   await reachable();
-  if (again || !self.WebAssembly) {
+  // People go on typing meanwhile.
+  save();
+  if (second || !self.WebAssembly) {
     const url = new URL(location);
     url.searchParams.set('plain', 1);
     history.replaceState(history.state, '', url);
-  } else if (path && path != here) {
+  } else if (path && path != location.pathname) {
     return location.assign(path);
   }
   location.reload();
@@ -117,13 +124,15 @@ const guard = (last) => {
     observer.takeRecords();
   });
   observer.observe(body, { childList: true, subtree: true });
-  return () => observer.disconnect();
+  release = () => observer.disconnect();
+  // What is hydrated already answers, and changes the tree.
+  for (const type of ['click', 'submit', 'popstate']) addEventListener(type, release, { capture: true, once: true });
 };
 
 const hydrate = (app, last) => {
-  const done = guard(last);
+  guard(last);
   self.noom.hydrated = () => {
-    done();
+    release();
     up(document.body, before?.fields);
   };
   app.hydrate();
@@ -153,6 +162,8 @@ const draw = (app) => {
 const up = (root, fields) => {
   restore(fields, root);
   if (before?.fields) keep(before.at);
+  // It is in the fields now, and may be sent, or belong to another room, before the next failure.
+  if (before) delete before.fields;
 };
 
 const painted = new Promise((done) => {

@@ -100,6 +100,33 @@ test('a program that ends is started anew, and what was being typed is still the
   ben.close();
 });
 
+test('what was sent after a start anew does not come back, in this room or in another', async ({ person, name, server, quality }) => {
+  quality.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
+  const other = `${name} other`;
+  const ben = await Wire.join(server, name, 'Ben');
+  const cem = await Wire.join(server, other, 'Cem');
+  const ann = await person('Ann');
+  await ann.entersRoom(name);
+  await ann.room.message.fill('a secret of this room');
+  await ann.page.evaluate(breakDrawing);
+  await ben.say('the last straw');
+  await ann.room.sees('the last straw');
+  await expect(ann.room.message).toHaveValue('a secret of this room');
+  await ann.room.message.press('Enter');
+  await ben.next((frame) => frame.type === 'chat' && frame.text === 'a secret of this room');
+  // Into another room, without another document.
+  await ann.room.leave.click();
+  await ann.welcome.enters(other, 'Ann');
+  await ann.room.expectLive();
+  await ann.page.evaluate(breakDrawing);
+  await cem.say('once more');
+  await expect(ann.page.getByRole('alert').getByRole('link', { name: 'Try again' })).toBeVisible();
+  await expect(ann.room.log).toContainText('once more');
+  await expect(ann.room.message).toHaveValue('');
+  ben.close();
+  cem.close();
+});
+
 test('a call goes on after the program has ended', async ({ person, name, server, quality }) => {
   quality.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
   const ann = await person('Ann');

@@ -231,6 +231,55 @@ test('a page that fails while the server is away says so, and comes back with it
   await expect(ann.room.message).toHaveValue('half a sentence');
 });
 
+test('a room that cannot be drawn while the server is away says so, and keeps its address and what is typed meanwhile', async ({ person, name, startServer, quality }) => {
+  quality.expects(PANIC, LINE_IS_DOWN);
+  const server = await startServer();
+  const ben = await Wire.join(server, name, 'Ben');
+  await ben.say('one');
+  ben.close();
+  const ann = await person('Ann', { server });
+  let release = () => {};
+  const held = new Promise<void>((done) => (release = done));
+  await ann.page.route('**/pkg/split_*.wasm', async (route) => {
+    await held;
+    await route.abort();
+  });
+  await ann.page.goto(`${roomPath(name)}?at=1`);
+  await server.kill();
+  release();
+  await expect(ann.page.getByRole('alert').filter({ hasText: 'as soon as the server answers' })).toBeVisible({ timeout: 30_000 });
+  await ann.room.message.fill('typed while nobody answers');
+  await server.run();
+  await expect(again(ann)).toBeVisible({ timeout: 30_000 });
+  expect(new URL(ann.page.url()).searchParams.get('at')).toBe('1');
+  await expect(ann.room.message).toHaveValue('typed while nobody answers');
+});
+
+test('whoever goes into the call while the room is still being hydrated gets there', async ({ person, name }) => {
+  const ann = await person('Ann');
+  // As soon as the program begins to take the page over, in the next task.
+  await ann.page.addInitScript(() => {
+    let noom: any;
+    Object.defineProperty(window, 'noom', {
+      get: () => noom,
+      set: (value) => {
+        noom = new Proxy(value, {
+          set: (target, name, action) => {
+            target[name] = action;
+            if (location.pathname.endsWith('/call')) return true;
+            setTimeout(() => document.querySelector<HTMLAnchorElement>('.people a[href$="/call"]')!.click());
+            return true;
+          },
+        });
+      },
+    });
+  });
+  await ann.page.goto(`${roomPath(name)}${ann.query}`);
+  await ann.page.waitForURL((url) => url.pathname.endsWith('/call'));
+  await expect(ann.call.controls.or(ann.page.getByRole('button', { name: 'Join now' }))).toBeVisible();
+  await expect(ann.page.locator('.room__bar')).toHaveCount(0);
+});
+
 test('where storage is blocked a failing page does not reload for ever', async ({ person, name, quality }) => {
   quality.expects(PANIC);
   const ann = await person('Ann');
