@@ -6,7 +6,7 @@
 
 use super::People;
 use super::log::{Entry, Log, Notice};
-use crate::protocol::{Nickname, Seq};
+use crate::protocol::{Epoch, Nickname, Seq};
 
 /// Announced one by one at once; more are told by their number. 3: nobody listens to a page of
 /// text that was said while the line was down.
@@ -15,8 +15,10 @@ const MAX_AT_ONCE: usize = 3;
 const MAX_CHARS: usize = 400;
 
 /// Up to where the log was announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Announced {
+    /// Of which log; messages of another one are numbered anew.
+    epoch: Option<Epoch>,
     /// The newest message.
     seq: Seq,
     /// The newest notice.
@@ -37,7 +39,11 @@ pub enum News {
 impl Announced {
     /// Up to the end of a log: what is there is not new.
     pub fn all_of(log: &Log) -> Self {
-        Self::default().through(&log.entries)
+        let epoch = log.position.as_ref().map(|position| position.epoch.clone());
+        Self {
+            epoch,
+            ..Self::default().through(&log.entries)
+        }
     }
 
     /// With these entries announced.
@@ -57,8 +63,14 @@ impl Announced {
     /// What is new in a log, in its order; it counts as announced from now on. Nothing of one's
     /// own is.
     pub fn news(&mut self, log: &Log, people: &People) -> Vec<News> {
-        let before = *self;
-        *self = before.through(&log.entries);
+        let now = Self::all_of(log);
+        if now.epoch != self.epoch {
+            // What is in it was not said now.
+            *self = now;
+            return Vec::new();
+        }
+        let before = self.clone();
+        *self = before.clone().through(&log.entries);
         let mut news = Vec::new();
         for entry in &log.entries {
             match entry {

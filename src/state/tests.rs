@@ -434,6 +434,21 @@ fn older_messages_that_come_in_are_not_announced() {
 }
 
 #[test]
+fn a_log_that_starts_over_is_not_announced_and_what_is_said_in_it_then_is() {
+    let mut state = RoomState::default();
+    state.apply(&joined(false, 60, vec![said(60, "Ben")]));
+    let mut announced = Announced::all_of(&state.log);
+    let ServerMessage::Joined(mut anew) = joined(false, 1, vec![said(1, "Ben")]) else {
+        panic!("joined")
+    };
+    anew.epoch = Epoch::parse("f").expect("valid");
+    state.apply(&ServerMessage::Joined(anew));
+    assert_eq!(news(&mut announced, &state), []);
+    state.apply(&ServerMessage::Chat(said(2, "Ben")));
+    assert_eq!(news(&mut announced, &state), [words(2, "Ben")]);
+}
+
+#[test]
 fn what_many_said_while_the_line_was_down_is_announced_by_number() {
     let mut state = in_room();
     let mut announced = Announced::all_of(&state.log);
