@@ -9,6 +9,16 @@ pub enum DeviceKind {
     Microphone,
 }
 
+impl DeviceKind {
+    /// The kind that this one is not.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Camera => Self::Microphone,
+            Self::Microphone => Self::Camera,
+        }
+    }
+}
+
 /// A device to choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceChoice {
@@ -33,11 +43,20 @@ impl Capture {
         self.wanted && !self.held
     }
 
-    /// What the person is told, where it was `before`.
-    pub fn notice(self, kind: DeviceKind, before: Option<Notice>) -> Option<Notice> {
-        match (self.wanted && self.held, before) {
+    /// Whether it is on, and the system holds it back.
+    pub fn is_held_back(self) -> bool {
+        self.wanted && self.held
+    }
+
+    /// What the person is told of this device, of `kind`, where it was `before`; `other` is what
+    /// the other kind gives. Sound that is blocked is told first: a press mends it.
+    pub fn notice(self, kind: DeviceKind, other: Self, before: Option<Notice>) -> Option<Notice> {
+        match (self.is_held_back(), before) {
+            (true, Some(Notice::SoundBlocked)) => before,
             (true, _) => Some(Notice::Held(kind)),
-            (false, Some(Notice::Held(told))) if told == kind => None,
+            (false, Some(Notice::Held(told))) if told == kind => {
+                other.is_held_back().then_some(Notice::Held(kind.other()))
+            }
             (false, before) => before,
         }
     }
@@ -174,20 +193,43 @@ mod tests {
     fn what_the_system_holds_back_is_off_for_the_others_and_comes_back_by_itself() {
         let kind = DeviceKind::Microphone;
         let held = |wanted, held| Capture { wanted, held };
-        let told = held(true, true).notice(kind, None);
+        let on = held(true, false);
+        let told = held(true, true).notice(kind, on, None);
         assert_eq!(
             (held(true, true).gives(), told),
             (false, Some(Notice::Held(kind)))
         );
         let back = held(true, false);
-        assert_eq!((back.gives(), back.notice(kind, told)), (true, None));
+        assert_eq!((back.gives(), back.notice(kind, on, told)), (true, None));
         // Whoever has it off is told nothing, and it does not come on by itself.
         let off = held(false, true);
-        assert_eq!((off.gives(), off.notice(kind, told)), (false, None));
+        assert_eq!((off.gives(), off.notice(kind, on, told)), (false, None));
         assert!(!held(false, false).gives());
         // What is said of something else stays.
         let other = Some(Notice::Held(DeviceKind::Camera));
-        assert_eq!(back.notice(kind, other), other);
+        assert_eq!(back.notice(kind, on, other), other);
+    }
+
+    #[test]
+    fn of_two_devices_held_back_the_one_that_stays_so_is_still_told() {
+        let (camera, microphone) = (DeviceKind::Camera, DeviceKind::Microphone);
+        let held = Capture {
+            wanted: true,
+            held: true,
+        };
+        let back = Capture {
+            held: false,
+            ..held
+        };
+        let both = held.notice(camera, held, Some(Notice::Held(microphone)));
+        assert_eq!(both, Some(Notice::Held(camera)));
+        assert_eq!(
+            back.notice(camera, held, both),
+            Some(Notice::Held(microphone))
+        );
+        // Sound that nobody hears is still told.
+        let blocked = Some(Notice::SoundBlocked);
+        assert_eq!(held.notice(camera, back, blocked), blocked);
     }
 
     fn choices(ids: &[&str], camera: &str) -> Choices {

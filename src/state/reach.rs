@@ -2,7 +2,8 @@
 //!
 //! Pure: the driver tells how each connection of the call is at a moment of its own clock, and
 //! is told what to show and what to report to the server. Nothing is said of a connection that
-//! comes up within [`BLOCKED_AFTER_MS`], nor while the line to the server is down: then nobody
+//! comes up within [`BLOCKED_AFTER_MS`], of somebody who was reached before within
+//! [`GONE_AFTER_MS`], nor while the line to the server is down: then nobody
 //! could agree on a connection, and that is said already.
 
 use crate::protocol::{Obstacle, ParticipantId};
@@ -11,6 +12,9 @@ use std::collections::{HashMap, HashSet};
 /// How long a connection may take before something is said of it, in milliseconds. 10 s: ICE
 /// over a slow relay takes 5 s.
 pub const BLOCKED_AFTER_MS: f64 = 10_000.0;
+/// How long a connection to somebody may be down that was up, in milliseconds. 25 s: somebody
+/// whose device fell asleep is gone from the call after 20 s, and no network is in the way.
+pub const GONE_AFTER_MS: f64 = 25_000.0;
 /// A longer pause between two looks means that the page was asleep, in milliseconds. Its
 /// connections are given [`BLOCKED_AFTER_MS`] from then on.
 const ASLEEP_MS: f64 = 5_000.0;
@@ -74,6 +78,8 @@ struct Outage {
     since_ms: f64,
     /// Whether packets got through meanwhile.
     had_path: bool,
+    /// How long it may take, in milliseconds.
+    within_ms: f64,
 }
 
 /// What is known of the connections of one stay in the call.
@@ -81,6 +87,8 @@ struct Outage {
 pub struct Reach {
     /// Those that are not up.
     outages: HashMap<Remote, Outage>,
+    /// Those that have been up.
+    been_up: HashSet<Remote>,
     /// When it was looked last.
     looked_ms: Option<f64>,
     /// What the server was told: once a stay of each.
@@ -109,14 +117,23 @@ impl Reach {
             let now = connections.iter().find(|(known, _)| known == remote);
             now.is_some_and(|(_, transport)| *transport != Transport::Connected)
         });
+        self.been_up
+            .retain(|remote| connections.iter().any(|(known, _)| known == remote));
         for (remote, transport) in connections {
-            if *transport != Transport::Connected {
-                let outage = self.outages.entry(remote.clone()).or_insert(Outage {
-                    since_ms: now_ms,
-                    had_path: false,
-                });
-                outage.had_path |= *transport == Transport::NoKeys;
+            if *transport == Transport::Connected {
+                self.been_up.insert(remote.clone());
+                continue;
             }
+            let within_ms = match remote {
+                Remote::Person(_) if self.been_up.contains(remote) => GONE_AFTER_MS,
+                Remote::Person(_) | Remote::Server => BLOCKED_AFTER_MS,
+            };
+            let outage = self.outages.entry(remote.clone()).or_insert(Outage {
+                since_ms: now_ms,
+                had_path: false,
+                within_ms,
+            });
+            outage.had_path |= *transport == Transport::NoKeys;
         }
         self.say(self.blocked(now_ms))
     }
@@ -135,7 +152,7 @@ impl Reach {
 
     /// What has not been up for too long.
     fn blocked(&self, now_ms: f64) -> Option<Blocked> {
-        let late = |outage: &Outage| now_ms - outage.since_ms >= BLOCKED_AFTER_MS;
+        let late = |outage: &Outage| now_ms - outage.since_ms >= outage.within_ms;
         let mut keys = true;
         let mut ids = Vec::new();
         for (remote, outage) in self.outages.iter().filter(|(_, outage)| late(outage)) {
@@ -217,6 +234,18 @@ mod tests {
         let (shown, _) = look(&mut reach, 11..=12, &people);
         let ids = vec![id("Ben")];
         assert_eq!(shown, Some(Blocked::People { ids, keys: true }));
+    }
+
+    #[test]
+    fn somebody_whose_device_fell_asleep_is_no_network_in_the_way() {
+        let mut reach = Reach::default();
+        look(&mut reach, 0..=5, &[(person("Ann"), Connected)]);
+        let asleep = [(person("Ann"), NoPath)];
+        assert_eq!(look(&mut reach, 6..=30, &asleep), (None, vec![]));
+        // Gone from the call, and back: a new connection that does not come up.
+        look(&mut reach, 31..=31, &[]);
+        assert_eq!(look(&mut reach, 32..=41, &asleep), (None, vec![]));
+        assert!(look(&mut reach, 42..=42, &asleep).0.is_some());
     }
 
     #[test]

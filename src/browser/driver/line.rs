@@ -9,7 +9,7 @@ use crate::browser::socket::{Heard, Socket};
 use crate::browser::storage;
 use crate::protocol::{ClientMessage, Resume};
 use crate::state::RoomStateStoreFields;
-use crate::state::line::{DEAD_AFTER, JOIN_WITHIN, Next, QUIET_AFTER_LOSS, Refused, Stage};
+use crate::state::line::{DEAD_AFTER, JOIN_WITHIN, Next, QUIET_AFTER_LOSS, Reason, Refused, Stage};
 use crate::state::ways::Way;
 use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
@@ -230,6 +230,11 @@ impl Driver {
     /// The device is on a network again, perhaps on one that lets WebSockets through.
     pub(super) fn online(&self) {
         self.ways.borrow_mut().online();
+        // What stood before the server on the other network may not on this one.
+        let reason = self.state.line().read_untracked().reason;
+        if self.stage() == Stage::Waiting && matches!(reason, Some(Reason::Status(_))) {
+            self.connect();
+        }
         self.try_socket();
     }
 

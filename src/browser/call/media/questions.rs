@@ -205,17 +205,23 @@ impl Media {
 
     /// Tells the others, and the person, what a device gives now.
     pub(super) fn tell_held(&self, kind: DeviceKind) {
-        let mut held = self.held.get();
-        let capture = Capture {
-            wanted: self.is_wanted(kind),
-            held: *flag(&mut held, kind),
-        };
+        let capture = self.capture(kind);
+        let other = self.capture(kind.other());
         self.switch(|devices| *flag(devices, kind) = capture.gives());
         self.state.notice().maybe_update(|notice| {
             let before = *notice;
-            *notice = capture.notice(kind, before);
+            *notice = capture.notice(kind, other, before);
             *notice != before
         });
+    }
+
+    /// What a device gives now.
+    fn capture(&self, kind: DeviceKind) -> Capture {
+        let mut held = self.held.get();
+        Capture {
+            wanted: self.is_wanted(kind),
+            held: *flag(&mut held, kind),
+        }
     }
 
     /// Whether the person has a device on, be it held back or not.
