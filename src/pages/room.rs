@@ -133,7 +133,11 @@ fn OtherCaseHint() -> impl IntoView {
                 <p class="banner">
                     <span class="banner__text">{words!(i18n, room.other_case)}</span>
                     " "
-                    <a class="button button--small" href=other.path() rel=other.link_rel()>
+                    <a
+                        class="button button--small"
+                        href=in_plain(other.path())
+                        rel=other.link_rel()
+                    >
                         <bdi>{other.to_string()}</bdi>
                     </a>
                 </p>
@@ -303,12 +307,15 @@ pub fn JoinCall(
             session.press_join();
         }
     };
-    view! {
-        <a class="button button--primary" href=href rel=rel on:click=press>
-            <Icon name=IconName::Camera />
-            <span>{words!(i18n, room.join_call)}</span>
-        </a>
-    }
+    // A call needs the script.
+    (!is_plain()).then(|| {
+        view! {
+            <a class="button button--primary" href=href rel=rel on:click=press>
+                <Icon name=IconName::Camera />
+                <span>{words!(i18n, room.join_call)}</span>
+            </a>
+        }
+    })
 }
 
 /// A name that is none, or a server that cannot answer just now.
