@@ -125,14 +125,21 @@ const guard = (last) => {
   });
   observer.observe(body, { childList: true, subtree: true });
   release = () => observer.disconnect();
-  // What is hydrated already answers, and changes the tree.
-  for (const type of ['click', 'submit', 'popstate']) addEventListener(type, release, { capture: true, once: true });
+  // What is hydrated already answers, and changes the tree. Links are the browser's until all
+  // is: the router would take away what is still to be hydrated.
+  const follow = (event) => (event.target.closest?.('a[href]') ? event.stopImmediatePropagation() : release());
+  addEventListener('click', follow, true);
+  for (const type of ['submit', 'popstate']) addEventListener(type, release, { capture: true, once: true });
+  return () => {
+    release();
+    removeEventListener('click', follow, true);
+  };
 };
 
 const hydrate = (app, last) => {
-  guard(last);
+  const done = guard(last);
   self.noom.hydrated = () => {
-    release();
+    done();
     up(document.body, before?.fields);
   };
   app.hydrate();
