@@ -7,10 +7,11 @@ use std::ffi::OsString;
 const PREFIX: &str = "NOOM_";
 /// Variables that are no settings: the file of settings, and what `make`, `scripts/` and the
 /// tests of the browser read.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "NOOM_CONFIG",
     "NOOM_AIORTC",
     "NOOM_BIN",
+    "NOOM_BIN_BEFORE",
     "NOOM_TEST_LOG",
     "NOOM_TOOLS",
 ];
