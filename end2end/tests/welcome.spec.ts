@@ -37,9 +37,10 @@ test('the list of open rooms is live: a room appears, its count changes, it goes
 test('open rooms and their counts are in the HTML the server sends', async ({ person, name }) => {
   const ann = await person('Ann');
   await ann.entersRoom(name);
-  const html = await (await ann.context.request.get('/')).text();
-  expect(html).toContain(name);
-  expect(html).toContain(`href="${roomPath(name)}`);
+  // The list is made anew once a second.
+  const html = async () => (await ann.context.request.get('/')).text();
+  await expect.poll(html).toContain(name);
+  expect(await html()).toContain(`href="${roomPath(name)}`);
 });
 
 test('one click on an open room enters it', async ({ person, name }) => {
