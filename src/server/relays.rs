@@ -2,7 +2,7 @@
 //! relay, and what is relayed to the SFU stays inside the process.
 
 use super::{
-    addresses::Advertised,
+    addresses::{Advertised, first_of_both},
     certificate::{Certificate, CertificateFiles},
     config::Config,
     error::ServeError,
@@ -111,7 +111,7 @@ impl Embedded {
         }
         let port = self.turn.address().port();
         let mut urls = Vec::new();
-        for ip in first_of_both(&offered) {
+        for ip in first_of_both(&offered, OFFERED) {
             let address = SocketAddr::new(ip, port);
             urls.push(format!("turn:{address}?transport=udp"));
             urls.push(format!("turn:{address}?transport=tcp"));
@@ -121,20 +121,6 @@ impl Embedded {
         }
         urls
     }
-}
-
-/// The first [`OFFERED`] addresses, and the first of each family among them.
-fn first_of_both(addresses: &[IpAddr]) -> Vec<IpAddr> {
-    let (mut first, rest) = {
-        let (first, rest) = addresses.split_at(addresses.len().min(OFFERED));
-        (first.to_vec(), rest)
-    };
-    let other = |ip: &&IpAddr| first.iter().all(|known| known.is_ipv4() != ip.is_ipv4());
-    if let Some(other) = rest.iter().find(other).copied() {
-        first.pop();
-        first.push(other);
-    }
-    first
 }
 
 /// A room's name in a user name: those have colons between their parts.

@@ -1,6 +1,6 @@
 //! The addresses of this machine's interfaces: which are of use, and which are best.
 
-use super::{MAX_ADDRESSES, host::names_one_machine};
+use super::{MAX_ADDRESSES, first_of_both, host::names_one_machine};
 use if_addrs::{IfOperStatus, Interface};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
@@ -43,7 +43,7 @@ const VIRTUAL: [&str; 24] = [
 pub struct InterfaceAddress {
     /// The interface's name.
     pub name: String,
-    /// The address.
+    /// The address, an IPv4 one in its own form.
     pub ip: IpAddr,
     /// Whether the interface has a carrier.
     pub running: bool,
@@ -152,18 +152,7 @@ pub fn usable(all: &[InterfaceAddress], filter: &InterfaceFilter) -> Vec<IpAddr>
             ips.push(ip);
         }
     }
-    best_of_both(ips)
-}
-
-/// Cuts the list to its bound without losing a whole family.
-fn best_of_both(mut ips: Vec<IpAddr>) -> Vec<IpAddr> {
-    let beyond = ips.split_off(ips.len().min(MAX_ADDRESSES));
-    let missing = |ips: &[IpAddr], ip: &IpAddr| ips.iter().all(|o| o.is_ipv4() != ip.is_ipv4());
-    if let Some(other) = beyond.into_iter().find(|ip| missing(&ips, ip)) {
-        ips.pop();
-        ips.push(other);
-    }
-    ips
+    first_of_both(&ips, MAX_ADDRESSES)
 }
 
 /// Which interfaces' addresses are offered: `--media-interfaces`.

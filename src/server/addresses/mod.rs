@@ -41,3 +41,16 @@ impl Advertised {
         SocketAddr::new(self.ip, port.unwrap_or(bound))
     }
 }
+
+/// The first `most` addresses; where one family is missing among them, its first address takes
+/// the last place.
+pub fn first_of_both(addresses: &[IpAddr], most: usize) -> Vec<IpAddr> {
+    let (first, rest) = addresses.split_at(addresses.len().min(most));
+    let mut first = first.to_vec();
+    let missing = |ip: &&IpAddr| first.iter().all(|known| known.is_ipv4() != ip.is_ipv4());
+    if let Some(other) = rest.iter().find(missing).copied() {
+        first.pop();
+        first.push(other);
+    }
+    first
+}
