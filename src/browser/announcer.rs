@@ -9,7 +9,7 @@ use leptos::prelude::document;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Element;
 
-/// The region.
+/// The polite live region (WAI-ARIA 1.2) of one log; it lives as long as its host.
 pub struct Announcer(Element);
 
 impl Announcer {
@@ -21,7 +21,7 @@ impl Announcer {
         Some(Self(region))
     }
 
-    /// Announces a sentence; it is taken away when what is answered is dropped.
+    /// Announces a sentence. It leaves the region when the returned [`Spoken`] is dropped.
     pub fn announce(&self, sentence: &str) -> Option<Spoken> {
         let paragraph = document().create_element("p").ok()?;
         paragraph.set_text_content(Some(sentence));

@@ -45,7 +45,7 @@ type Stamp = (u64, u64, [i64; 4]);
 
 /// A certificate, and the files it was read from.
 pub struct Certificate {
-    /// The files.
+    /// Where it is read from, at the start and at each look.
     files: CertificateFiles,
     /// What handshakes are served with.
     served: Arc<Served>,

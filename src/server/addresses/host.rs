@@ -26,7 +26,7 @@ pub struct MediaHost {
 /// What is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Host {
-    /// An address.
+    /// An address of this machine or of a NAT before it, in canonical form.
     Address(IpAddr),
     /// A name to look up.
     Name(String),

@@ -36,7 +36,7 @@ pub struct AddressWatch {
 
 /// A host and what it resolved to last.
 struct Known {
-    /// The host.
+    /// The entry of `--media-ip`.
     host: MediaHost,
     /// Its last addresses.
     last: Vec<Advertised>,
