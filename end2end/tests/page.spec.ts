@@ -26,28 +26,39 @@ function documents(page: Page): { count: number } {
 /** The way out that the page without script shows. */
 const again = (somebody: Person) => somebody.page.getByRole('alert').getByRole('link', { name: WORDS[somebody.locale].retry });
 
-/** Counts what changes in the tree while it is hydrated. */
-async function countsChanges(page: Page): Promise<void> {
+/** Has the page say by events when its hydration begins (`hydrating`) and ends (`hydrated`). */
+async function tellsHydration(page: Page): Promise<void> {
   await page.addInitScript(() => {
-    let changes = 0;
-    const observer = new MutationObserver((records) => (changes += records.length));
     let noom: any;
     Object.defineProperty(window, 'noom', {
       get: () => noom,
       set: (value) => {
         noom = new Proxy(value, {
           set: (target, name, action) => {
-            observer.observe(document.body, { childList: true, subtree: true });
             target[name] = () => {
-              changes += observer.takeRecords().length;
-              observer.disconnect();
-              (window as any).__changes = changes;
+              dispatchEvent(new Event('hydrated'));
               action();
             };
+            dispatchEvent(new Event('hydrating'));
             return true;
           },
         });
       },
+    });
+  });
+}
+
+/** Counts what changes in the tree while it is hydrated. */
+async function countsChanges(page: Page): Promise<void> {
+  await tellsHydration(page);
+  await page.addInitScript(() => {
+    let changes = 0;
+    const observer = new MutationObserver((records) => (changes += records.length));
+    addEventListener('hydrating', () => observer.observe(document.body, { childList: true, subtree: true }));
+    addEventListener('hydrated', () => {
+      changes += observer.takeRecords().length;
+      observer.disconnect();
+      (window as any).__changes = changes;
     });
   });
 }
@@ -260,22 +271,11 @@ test('a room that cannot be drawn while the server is away says so, and keeps it
 
 test('whoever goes into the call while the room is still being hydrated gets there', async ({ person, name }) => {
   const ann = await person('Ann');
-  // As soon as the program begins to take the page over, in the next task.
+  await tellsHydration(ann.page);
   await ann.page.addInitScript(() => {
-    let noom: any;
-    Object.defineProperty(window, 'noom', {
-      get: () => noom,
-      set: (value) => {
-        noom = new Proxy(value, {
-          set: (target, name, action) => {
-            target[name] = action;
-            if (location.pathname.endsWith('/call')) return true;
-            setTimeout(() => document.querySelector<HTMLAnchorElement>('.room__actions a')!.click());
-            return true;
-          },
-        });
-      },
-    });
+    if (location.pathname.endsWith('/call')) return;
+    // In the task after the one in which it begins.
+    addEventListener('hydrating', () => setTimeout(() => document.querySelector<HTMLAnchorElement>('.room__actions a')!.click()));
   });
   // A name without a space: the router follows its links itself.
   await ann.page.goto(`${roomPath(name.replace(' ', '-'))}${ann.query}`);
