@@ -11,7 +11,7 @@
 //! * [`sfu`] passes media on where a call does not run browser to browser.
 //! * `certificate` reads TLS files, and again when they change.
 //! * [`blocked_media`] what people report of media that does not get through.
-//! * [`turn`] relays for whoever cannot be reached otherwise; `relays` puts it together with the rest.
+//! * [`turn`] relays for whoever cannot be reached otherwise; `turn_relay` puts it together with the rest.
 //! * [`retention`] forgets what is old, where the operator wants that; [`clock`] tells it when.
 //! * `load` how busy it is; [`priority`] which threads wait for which. `listener` accepts connections and bounds them.
 //! * [`serve`] puts them together and takes them down again.
@@ -33,7 +33,6 @@ mod load;
 pub mod metrics;
 pub mod net;
 pub mod priority;
-mod relays;
 pub mod request;
 pub mod retention;
 pub mod rooms;
@@ -42,6 +41,7 @@ pub mod sfu;
 pub mod store;
 pub mod telemetry;
 pub mod turn;
+mod turn_relay;
 
 pub use context::AppContext;
 pub use identity::{new_session_token, participant_id};

@@ -16,10 +16,10 @@ use super::{
     listener::{ConnectionLimits, Listeners, listen},
     load,
     net::{PermitLimits, TrustedProxies},
-    relays::{self, Embedded},
     retention,
     sfu::{Sfu, SfuOptions},
     store::Store,
+    turn_relay::{self, Embedded},
 };
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -100,7 +100,7 @@ impl Server {
             tracing::warn!("no address can be offered for media and TURN yet");
         }
         sfu.advertise(&advertised);
-        let relay = relays::start(&config, &sfu, &advertised).await?;
+        let relay = turn_relay::start(&config, &sfu, &advertised).await?;
         let (stop, stopping) = watch::channel(false);
         let context = AppContext::new(config, store, sfu, timing, stopping);
         if let Some(relay) = &relay {

@@ -24,8 +24,8 @@ use crate::{
     server::{
         addresses::{InterfaceFilter, MediaHost},
         net::{RequestRateLimits, TrustedProxies},
-        relays::TurnTls,
         store::StoreOptions,
+        turn_relay::TurnTls,
     },
 };
 use layers::Layers;

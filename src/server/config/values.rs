@@ -12,8 +12,8 @@ use crate::{
         certificate::CertificateFiles,
         http::Origin,
         net::{RequestRateLimits, TrustedProxies, request_rates::KINDS},
-        relays::TurnTls,
         store::{Quota, Rights, SEARCH_WITHIN, StoreOptions},
+        turn_relay::TurnTls,
     },
 };
 use ipnet::IpNet;

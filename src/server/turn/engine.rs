@@ -2,21 +2,21 @@
 //!
 //! Sans-IO but for the sending: a listener hands in a frame with the moment it came, and gets
 //! back what to answer. The lock is held for table look-ups only, never while something is
-//! sent or the SFU is called with a packet. Requests are answered in [`super::requests`],
+//! sent or the SFU is called with a packet. Requests are answered in [`super::methods`],
 //! packets are passed on in [`super::forward`].
 
 use super::{
-    answer::Answer,
+    allocations::{Owner, Table},
+    client::{Client, Path},
     credentials::{Credentials, Secret, holder},
     external::External,
     frame::{self, Frame, Malformed},
-    media::MediaPort,
+    local_peer::MediaPort,
     nonce::Nonces,
     options::{TurnOptions, UNPROVEN},
-    path::{Client, Path},
     request::Request,
+    response::Answer,
     stats::{Loss, Refusal, Stats},
-    table::{Owner, Table},
 };
 use crate::server::net::AddressRates;
 use bytes::Bytes;

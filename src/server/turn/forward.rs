@@ -4,13 +4,13 @@
 //! nobody gets what they did not ask for. Whoever may not is not told.
 
 use super::{
-    answer::{channel_data, data_indication},
+    allocations::{Allocation, Table},
+    client::{Client, Path, Transport},
     engine::Engine,
-    path::{Client, Path, Transport},
-    peers::Form,
+    permissions::Form,
     request::Request,
+    response::{channel_data, data_indication},
     stats::Loss,
-    table::{Allocation, Table},
 };
 use std::{net::SocketAddr, time::Instant};
 use turn_server::codec::message::attributes::{Data, XorPeerAddress};

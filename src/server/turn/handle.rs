@@ -1,11 +1,11 @@
 //! The server as the rest of the process holds it.
 
 use super::{
+    client::Client,
     credentials::Credentials,
     engine::{Engine, Moment},
-    media::{MediaPort, Relay},
+    local_peer::{MediaPort, Relay},
     options::{MAX_STREAMS, MAX_STREAMS_OF_ADDRESS, SWEEP_EVERY, TurnError, TurnOptions},
-    path::Client,
     stats::TurnStats,
     tcp::{self, Host, stopped},
     udp::Udp,

@@ -4,28 +4,28 @@
 //! Packets go between our own clients, or to the SFU and back inside the process. Nothing is
 //! ever sent to an address somebody names, so this is no open relay, whatever one asks for.
 //!
-//! A listener ([`udp`], [`tcp`]) hands frames to the [`engine`]; [`requests`] answers what
-//! proves itself by [`credentials`] of a stay in a call ([`stays`]), [`forward`] passes packets on by what [`table`] and
-//! [`peers`] say. The codec and the port numbers are those of the `turn-server` crate.
+//! A listener ([`udp`], [`tcp`]) hands frames to the [`engine`]; [`methods`] answers what
+//! proves itself by [`credentials`] of a stay in a call ([`sessions`]), [`forward`] passes packets on by what [`allocations`] and
+//! [`permissions`] say. The codec and the port numbers are those of the `turn-server` crate.
 
-mod answer;
+mod allocations;
+mod client;
 mod credentials;
 mod engine;
 mod external;
 mod forward;
 mod frame;
 mod handle;
-mod media;
+mod local_peer;
+mod methods;
 mod nonce;
 mod options;
-mod path;
-mod peers;
+mod permissions;
 mod request;
-mod requests;
+mod response;
+mod sessions;
 mod stats;
-mod stays;
 mod stream;
-mod table;
 mod tcp;
 mod udp;
 
@@ -34,6 +34,6 @@ mod tests;
 
 pub use credentials::Credentials;
 pub use handle::Turn;
-pub use media::{MediaPort, Relay};
+pub use local_peer::{MediaPort, Relay};
 pub use options::{TurnError, TurnLimits, TurnOptions};
 pub use stats::{Loss, Refusal, Traffic, TurnStats};

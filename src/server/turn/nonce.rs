@@ -4,7 +4,7 @@
 //! all. Short on purpose: it is in every answer to a stranger, who may have given a wrong
 //! address.
 
-use super::{credentials::Secret, path::Client};
+use super::{client::Client, credentials::Secret};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::Mac;
 use std::time::Instant;

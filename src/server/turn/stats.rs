@@ -1,6 +1,6 @@
 //! What is counted.
 
-use super::path::Transport;
+use super::client::Transport;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a request was refused.

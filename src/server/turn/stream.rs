@@ -5,10 +5,10 @@
 //! its allocation ends.
 
 use super::{
+    client::{Client, Path},
     engine::{Engine, Moment},
     frame::{Malformed, size_in_stream},
     options::{ALLOCATE_WITHIN, MAX_FRAME_BYTES, STREAM_PATIENCE, STREAM_QUEUE, WRITE_PATIENCE},
-    path::{Client, Path},
 };
 use bytes::{Bytes, BytesMut};
 use std::{io, sync::Arc, time::Duration};

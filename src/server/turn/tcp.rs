@@ -1,9 +1,9 @@
 //! The TCP and TLS listeners: who may connect, and as what.
 
 use super::{
+    client::{Client, Transport},
     engine::Engine,
     options::STREAM_PATIENCE,
-    path::{Client, Transport},
     stream,
 };
 use crate::server::net::{Permit, Permits, sockets::canonical};

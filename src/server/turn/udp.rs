@@ -1,9 +1,9 @@
 //! The UDP listener: a frame a datagram.
 
 use super::{
+    client::{Client, Path, Transport, UdpPath},
     engine::{Engine, Moment},
     options::{MAX_FRAME_BYTES, SOCKET_BUFFER_BYTES},
-    path::{Client, Path, Transport, UdpPath},
     tcp::stopped,
 };
 use crate::server::net::sockets::{self, Families, canonical};

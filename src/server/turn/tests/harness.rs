@@ -2,8 +2,8 @@
 
 use super::super::{
     MediaPort, Turn, TurnLimits, TurnOptions,
+    client::{Client, Path, Transport},
     engine::{Engine, Moment},
-    path::{Client, Path, Transport},
 };
 use super::wire::{Login, Reply, UDP, Writer};
 use bytes::Bytes;

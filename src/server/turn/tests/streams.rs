@@ -82,8 +82,8 @@ async fn a_stream_that_says_nothing_is_closed_after_ten_seconds() {
     let (silent, far) = tokio::io::duplex(1024);
     let (turn, _media) = start().await;
     let engine = turn.engine_for_tests();
-    let client = super::super::path::Client {
-        transport: super::super::path::Transport::Tcp,
+    let client = super::super::client::Client {
+        transport: super::super::client::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
         local: None,
         connection: 1,
@@ -103,8 +103,8 @@ async fn a_frame_that_never_ends_is_silence_too() {
     use tokio::io::AsyncWriteExt;
     let (mut slow, far) = tokio::io::duplex(1024);
     let (turn, _media) = start().await;
-    let client = super::super::path::Client {
-        transport: super::super::path::Transport::Tcp,
+    let client = super::super::client::Client {
+        transport: super::super::client::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
         local: None,
         connection: 1,
@@ -129,8 +129,8 @@ async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_clos
     let (near, far) = tokio::io::duplex(4096);
     let (mut answers, mut slow) = tokio::io::split(near);
     let (turn, _media) = start().await;
-    let client = super::super::path::Client {
-        transport: super::super::path::Transport::Tcp,
+    let client = super::super::client::Client {
+        transport: super::super::client::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
         local: None,
         connection: 1,
@@ -165,8 +165,8 @@ async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_clos
 async fn a_stream_with_an_allocation_may_be_silent() {
     let (near, far) = tokio::io::duplex(4096);
     let (turn, _media) = start().await;
-    let client = super::super::path::Client {
-        transport: super::super::path::Transport::Tcp,
+    let client = super::super::client::Client {
+        transport: super::super::client::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
         local: None,
         connection: 1,

@@ -1,13 +1,13 @@
 //! The four requests of a client that proved who it is.
 
 use super::{
-    answer::Answer,
+    allocations::{Allocation, Owner, Parity, Table},
+    client::{Client, Path},
     engine::Engine,
     frame::CHANNELS,
-    path::{Client, Path},
     request::Request,
+    response::Answer,
     stats::Refusal,
-    table::{Allocation, Owner, Parity, Table},
 };
 use std::{
     net::{IpAddr, SocketAddr},

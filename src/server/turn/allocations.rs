@@ -4,12 +4,12 @@
 //! Only whoever proved credentials gets in here, and only so many.
 
 use super::{
+    client::{Client, Path},
     credentials::Holder,
     options::{FEW, LIFETIME, RELAY_PORTS, TurnLimits},
-    path::{Client, Path},
-    peers::Peers,
+    permissions::Peers,
+    sessions::Stays,
     stats::Refusal,
-    stays::Stays,
 };
 use crate::server::net::{Permit, PermitError, PermitLimits, Permits};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
