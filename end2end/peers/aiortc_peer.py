@@ -239,7 +239,7 @@ class Peer:
     async def look(self):
         """Everybody's camera is on the screen."""
         tiles = [{"id": one, "source": "camera", "height": HEIGHT} for one in sorted(self.cameras)]
-        await self.send("intent", tiles=tiles)
+        await self.send("subscribe", tiles=tiles)
 
     async def offer(self):
         microphone = self.pc.addTransceiver(Tone(), direction="sendonly")
@@ -261,7 +261,7 @@ class Peer:
             {"mid": microphone.mid, "source": "microphone"},
             {"mid": camera.mid, "source": "camera"},
         ]
-        await self.send("offer", connection=1, n=1, sdp=sdp, tracks=tracks)
+        await self.send("offer", connection=1, offer_id=1, sdp=sdp, tracks=tracks)
         await self.look()
 
     async def report(self):

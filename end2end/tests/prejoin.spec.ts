@@ -253,7 +253,7 @@ test('whoever hides their address is reached through the server, until they show
 
   await ann.call.hideAddress.uncheck();
   await ann.call.closeSettings();
-  const modes = () => heard.filter(({ type }) => type === 'moved').map(({ mode }) => mode);
+  const modes = () => heard.filter(({ type }) => type === 'media_mode').map(({ mode }) => mode);
   await expect.poll(modes, { timeout: 30_000 }).toEqual(['sfu', 'p2p']);
   const direct = async () => (await remoteCandidates(ben.page)).some(({ port }) => port !== server.mediaPort);
   await expect.poll(direct, { message: 'they meet browser to browser', timeout: 30_000 }).toBe(true);

@@ -100,7 +100,7 @@ test('a third who goes and soon comes back moves nobody', async ({ person, name,
   const ann = await person('Ann', { server });
   await paintCamera(ann.page, COLOURS.Ann);
   const heard = told(ann.page);
-  const moves = () => heard.filter(({ type }) => type === 'moved').map(({ mode }) => mode);
+  const moves = () => heard.filter(({ type }) => type === 'media_mode').map(({ mode }) => mode);
   await ann.entersCall(name);
   const ben = await enters(person, server, name, 'Ben');
   await expectFace(ann, 'Ben');

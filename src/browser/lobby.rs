@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 
 // The two frames it sends, written out: the encoder of every message would be loaded
 // with the welcome page.
-const WATCH: &str = r#"{"type":"watch"}"#;
+const WATCH: &str = r#"{"type":"watch_rooms"}"#;
 const PING: &str = r#"{"type":"ping"}"#;
 
 /// `rooms`, or with `gone` `rooms_changed`.

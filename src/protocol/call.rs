@@ -78,7 +78,7 @@ pub struct Candidate {
     pub mid: Option<String>,
     /// The index of that description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub line: Option<u16>,
+    pub mline_index: Option<u16>,
 }
 
 /// What one browser tells another about their connection.

@@ -19,7 +19,7 @@ pub const TYPING_EVERY_MS: u32 = 3_000;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientMessage {
     /// Be told which rooms are open, now and whenever that changes. No room needed.
-    Watch,
+    WatchRooms,
     /// Enter a room. Once a socket.
     Join {
         /// Which room; it is made where there is none.
@@ -106,12 +106,12 @@ pub enum ClientMessage {
     /// Offer one's connection to the SFU; answered by `answer`.
     Offer(MediaOffer),
     /// Close one's connection to the SFU and stay in the call.
-    HangUp {
+    CloseMedia {
         /// Which.
         connection: u32,
     },
-    /// Tell the SFU what is on the screen; replaces the intent before it.
-    Intent {
+    /// Tell the SFU what is on the screen; replaces the subscription before it.
+    Subscribe {
         /// What, largest need first or not: the server orders it.
         tiles: Vec<Wanted>,
     },
@@ -156,7 +156,7 @@ struct Envelope {
 
 /// Every `type` a client may send; holds the same names as [`ClientMessage`].
 const KINDS: [&str; 18] = [
-    "watch",
+    "watch_rooms",
     "join",
     "chat",
     "edit",
@@ -170,8 +170,8 @@ const KINDS: [&str; 18] = [
     "devices",
     "signal",
     "offer",
-    "hang_up",
-    "intent",
+    "close_media",
+    "subscribe",
     "media_blocked",
     "ping",
 ];
@@ -231,7 +231,7 @@ mod tests {
     fn every_message_is_known_by_its_type() {
         let devices = Devices::default();
         let all = [
-            ClientMessage::Watch,
+            ClientMessage::WatchRooms,
             ClientMessage::Join {
                 room: "r".into(),
                 nickname: "n".into(),
@@ -279,12 +279,12 @@ mod tests {
             },
             ClientMessage::Offer(MediaOffer {
                 connection: 1,
-                n: 1,
+                offer_id: 1,
                 sdp: String::new(),
                 tracks: vec![],
             }),
-            ClientMessage::HangUp { connection: 1 },
-            ClientMessage::Intent { tiles: vec![] },
+            ClientMessage::CloseMedia { connection: 1 },
+            ClientMessage::Subscribe { tiles: vec![] },
             ClientMessage::MediaBlocked {
                 obstacle: Obstacle::ServerIce,
             },

@@ -2,7 +2,7 @@
 //!
 //! A call goes browser to browser ([`Mode::P2p`]) or through the server ([`Mode::Sfu`]).
 //! Through the server each person has one connection: they offer, the server answers.
-//! What they want to see is an intent ([`Wanted`]), what they get is told by [`Slot`]s,
+//! What they want to see is a subscription ([`Wanted`]), what they get is told by [`Slot`]s,
 //! and neither needs another description.
 
 use super::ParticipantId;
@@ -205,7 +205,7 @@ pub struct MediaOffer {
     /// Which of the person's connections: a higher number replaces the former one.
     pub connection: u32,
     /// Which offer of that connection, from 1 up; one at a time.
-    pub n: u32,
+    pub offer_id: u32,
     /// The description (RFC 8866).
     pub sdp: String,
     /// What the sending media descriptions carry.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
-    /// The open rooms, fullest first; the answer to `watch`.
+    /// The open rooms, fullest first; the answer to `watch_rooms`.
     Rooms(Rooms),
     /// What is different of the open rooms.
     RoomsChanged(RoomsChanged),
@@ -100,7 +100,7 @@ pub enum ServerMessage {
         connection: Option<u32>,
     },
     /// Media goes another way from now on.
-    Moved {
+    MediaMode {
         /// How.
         mode: Mode,
     },
@@ -109,7 +109,7 @@ pub enum ServerMessage {
         /// Which connection.
         connection: u32,
         /// Which offer of it.
-        n: u32,
+        offer_id: u32,
         /// The description (RFC 8866), candidates included.
         sdp: String,
     },

@@ -161,7 +161,7 @@ impl CallState {
             }
             | ServerMessage::Gone { person } => self.leave(&person.id, None),
             ServerMessage::Devices { id, devices } => self.switch(id, *devices),
-            ServerMessage::Moved { mode } => self.mode = *mode,
+            ServerMessage::MediaMode { mode } => self.mode = *mode,
             ServerMessage::Speakers { loudest, dominant } => {
                 self.speaking = loudest.iter().map(|speaker| speaker.id.clone()).collect();
                 self.takes_the_floor(dominant.as_ref());

@@ -211,7 +211,7 @@ impl Log {
             | ServerMessage::Typing { .. }
             | ServerMessage::Gone { .. }
             | ServerMessage::Call { .. }
-            | ServerMessage::Moved { .. }
+            | ServerMessage::MediaMode { .. }
             | ServerMessage::Answer { .. }
             | ServerMessage::MediaClosed { .. }
             | ServerMessage::Slots { .. }

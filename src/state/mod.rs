@@ -72,7 +72,7 @@ impl Typing {
             | ServerMessage::Gone { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
-            | ServerMessage::Moved { .. }
+            | ServerMessage::MediaMode { .. }
             | ServerMessage::Answer { .. }
             | ServerMessage::MediaClosed { .. }
             | ServerMessage::Slots { .. }
@@ -157,7 +157,7 @@ impl People {
             | ServerMessage::Gone { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
-            | ServerMessage::Moved { .. }
+            | ServerMessage::MediaMode { .. }
             | ServerMessage::Answer { .. }
             | ServerMessage::MediaClosed { .. }
             | ServerMessage::Slots { .. }

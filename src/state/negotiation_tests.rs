@@ -6,7 +6,7 @@ fn candidate(text: &str) -> Candidate {
     Candidate {
         candidate: text.into(),
         mid: Some("0".into()),
-        line: Some(0),
+        mline_index: Some(0),
     }
 }
 

@@ -22,7 +22,7 @@ async fn sends_candidate(from: &mut Client, to: &ParticipantId, leg: u32) {
             candidate: Candidate {
                 candidate,
                 mid: None,
-                line: Some(0),
+                mline_index: Some(0),
             },
         },
     })
@@ -32,7 +32,7 @@ async fn sends_candidate(from: &mut Client, to: &ParticipantId, leg: u32) {
 /// Waits until media is to go this way.
 async fn moves(client: &mut Client, to: Mode) {
     let moved = |message| match message {
-        ServerMessage::Moved { mode } if mode == to => Some(()),
+        ServerMessage::MediaMode { mode } if mode == to => Some(()),
         _ => None,
     };
     client.waits_for(moved).await;

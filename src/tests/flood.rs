@@ -25,7 +25,7 @@ fn candidate(to: &ParticipantId, bytes: usize) -> ClientMessage {
     let candidate = Candidate {
         candidate: "x".repeat(bytes),
         mid: None,
-        line: None,
+        mline_index: None,
     };
     let connection = 1;
     ClientMessage::Signal {

@@ -186,7 +186,7 @@ impl Guest {
         });
         let offer = MediaOffer {
             connection,
-            n: 1,
+            offer_id: 1,
             sdp,
             tracks: tracks.collect(),
         };
@@ -212,7 +212,7 @@ impl Guest {
             pinned: false,
         });
         let tiles = wanted.collect();
-        self.client.sends(&ClientMessage::Intent { tiles }).await;
+        self.client.sends(&ClientMessage::Subscribe { tiles }).await;
     }
 
     /// Sends one picture with this mark; it can be begun with.

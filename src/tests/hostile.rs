@@ -270,7 +270,7 @@ async fn one_byte_a_second_keeps_nobody_up_and_is_dead_by_the_silence() {
 async fn a_socket_that_neither_joins_nor_watches_is_closed_and_a_watcher_is_not() {
     let app = TestApp::start_with(hasty(), &[]).await;
     let mut watcher = app.connect().await;
-    watcher.sends(&ClientMessage::Watch).await;
+    watcher.sends(&ClientMessage::WatchRooms).await;
     let mut silent = app.connect().await;
     assert_eq!(silent.is_closed().await, Some(4400));
     watcher.hears_until_now().await;

@@ -321,7 +321,7 @@ async fn the_list_of_rooms_is_asked_for_so_often_by_one_socket() {
     let app = TestApp::start().await;
     let mut eve = app.connect().await;
     for _ in 0..100 {
-        eve.sends(&ClientMessage::Watch).await;
+        eve.sends(&ClientMessage::WatchRooms).await;
     }
     let heard = eve.hears_until_now().await;
     let lists = heard

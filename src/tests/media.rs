@@ -280,7 +280,7 @@ async fn a_third_person_moves_the_call_to_the_server_and_two_move_back() {
     ben.enters_call(1).await;
     cem.enters_call(1).await;
     let moved = |message| match message {
-        ServerMessage::Moved { mode } => Some(mode),
+        ServerMessage::MediaMode { mode } => Some(mode),
         _ => None,
     };
     assert_eq!(ann.waits_for(moved).await, Mode::Sfu);
@@ -297,7 +297,7 @@ async fn an_offer_that_makes_no_sense_is_refused_and_the_next_one_taken() {
     for (connection, sdp) in [(1, "v=0"), (2, ""), (3, "v=0\r\nm=audio 9 x y\r\n")] {
         let offer = MediaOffer {
             connection,
-            n: 1,
+            offer_id: 1,
             sdp: sdp.into(),
             tracks: vec![],
         };
@@ -316,14 +316,15 @@ async fn call_messages_of_the_sfu_are_only_for_those_in_the_call() {
     let mut ann = app.join("team", "Ann").await;
     let offer = MediaOffer {
         connection: 1,
-        n: 1,
+        offer_id: 1,
         sdp: "v=0".into(),
         tracks: vec![],
     };
     ann.sends(&ClientMessage::Offer(offer.clone())).await;
     assert_eq!(ann.is_refused().await.0, ErrorCode::NotInCall);
-    ann.sends(&ClientMessage::Intent { tiles: vec![] }).await;
-    ann.sends(&ClientMessage::HangUp { connection: 1 }).await;
+    ann.sends(&ClientMessage::Subscribe { tiles: vec![] }).await;
+    ann.sends(&ClientMessage::CloseMedia { connection: 1 })
+        .await;
     assert_eq!(ann.hears_until_now().await, []);
     ann.enters_call(1).await;
     let sdp = "x".repeat(49 * 1024);
@@ -424,7 +425,7 @@ async fn whoever_has_lost_their_line_only_is_in_the_lists_for_as_long_as_their_m
     ben.sees(&mut cem, 1).await;
     loses_their_line(&app, &mut cem).await;
     let back = |guest: &Guest| {
-        let back = ServerMessage::Moved { mode: Mode::P2p };
+        let back = ServerMessage::MediaMode { mode: Mode::P2p };
         guest.heard.contains(&back)
     };
     for mark in 2..8 {
@@ -457,7 +458,7 @@ async fn offers_without_end(app: &TestApp, room: &str, number: usize) -> usize {
     eve.enters_call(1).await;
     let offer = MediaOffer {
         connection: 0,
-        n: 1,
+        offer_id: 1,
         sdp: include_str!("corpus/offer.sdp").to_owned(),
         tracks: vec![],
     };

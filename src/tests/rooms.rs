@@ -218,7 +218,7 @@ async fn so_many_rooms_and_no_more() {
 async fn whoever_watches_is_told_the_open_rooms_fullest_first_until_they_are_empty() {
     let app = TestApp::start().await;
     let mut watcher = app.connect().await;
-    watcher.sends(&ClientMessage::Watch).await;
+    watcher.sends(&ClientMessage::WatchRooms).await;
     assert_eq!(watcher.next().await, ServerMessage::Rooms(Rooms::default()));
     let ann = app.join("b", "Ann").await;
     let ben = app.join("a", "Ben").await;

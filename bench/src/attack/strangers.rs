@@ -576,7 +576,7 @@ async fn enter_call(socket: &mut Socket, leg: u32) -> Result<Value> {
 
 /// An offer as the protocol has it.
 fn offer(number: u32, sdp: &str) -> Value {
-    json!({"type": "offer", "connection": number, "n": 1, "sdp": sdp, "tracks": []})
+    json!({"type": "offer", "connection": number, "offer_id": 1, "sdp": sdp, "tracks": []})
 }
 
 /// A description that is read to its end: many candidates of nothing.

@@ -256,7 +256,7 @@ impl Connector {
                 let candidate = Candidate {
                     candidate: found.candidate(),
                     mid: found.sdp_mid(),
-                    line: found.sdp_m_line_index(),
+                    mline_index: found.sdp_m_line_index(),
                 };
                 side.say(Signal::Candidate {
                     connection: number,

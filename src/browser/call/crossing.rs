@@ -231,7 +231,7 @@ impl CallDriver {
         }
         let pinned = self.state.pinned().get_untracked();
         if let Some(tiles) = self.view.news(pinned.as_ref()) {
-            (self.context.send)(ClientMessage::Intent { tiles });
+            (self.context.send)(ClientMessage::Subscribe { tiles });
         }
     }
 
@@ -344,7 +344,7 @@ impl CallDriver {
         if let Some(sfu) = sfu {
             let connection = sfu.number();
             self.crossing.connections.set(connection);
-            (self.context.send)(ClientMessage::HangUp { connection });
+            (self.context.send)(ClientMessage::CloseMedia { connection });
             self.forget_sfu();
         }
     }

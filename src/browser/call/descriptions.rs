@@ -68,7 +68,7 @@ pub async fn set_remote(
 pub async fn add(pc: &RtcPeerConnection, candidate: &Candidate) -> Result<(), JsValue> {
     let init = RtcIceCandidateInit::new(&candidate.candidate);
     init.set_sdp_mid(candidate.mid.as_deref());
-    init.set_sdp_m_line_index(candidate.line);
+    init.set_sdp_m_line_index(candidate.mline_index);
     let added = pc.add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
     JsFuture::from(added).await.map(|_| ())
 }

@@ -123,9 +123,13 @@ impl CallDriver {
                 connection,
                 ..
             } => self.entered(before, people, ice_servers, *connection),
-            ServerMessage::Moved { .. } => self.move_over(),
-            ServerMessage::Answer { connection, n, sdp } => {
-                self.with_sfu(|sfu| sfu.answered(*connection, *n, sdp));
+            ServerMessage::MediaMode { .. } => self.move_over(),
+            ServerMessage::Answer {
+                connection,
+                offer_id,
+                sdp,
+            } => {
+                self.with_sfu(|sfu| sfu.answered(*connection, *offer_id, sdp));
             }
             ServerMessage::MediaClosed { connection } => {
                 self.with_sfu(|sfu| sfu.lost(*connection));

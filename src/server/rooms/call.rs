@@ -67,8 +67,8 @@ impl Room {
             Intent::Devices(devices) => self.switch(place, link, devices, now),
             Intent::Signal { to, leg, signal } => self.route(place, link, &to, leg, signal, now),
             Intent::Offer(offer) => self.offer(place, link, offer, now),
-            Intent::HangUp { connection } => self.close_connection(place, connection),
-            Intent::View(wanted) => self.view(place, wanted, now),
+            Intent::CloseMedia { connection } => self.close_connection(place, connection),
+            Intent::Subscribe(wanted) => self.view(place, wanted, now),
             Intent::Chat { .. } | Intent::Change { .. } | Intent::Typing | Intent::Rename(_) => {
                 Vec::new()
             }

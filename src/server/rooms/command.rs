@@ -104,12 +104,12 @@ pub enum Intent {
     /// Offer one's connection to the SFU.
     Offer(sfu::Offer),
     /// End one's connection to the SFU.
-    HangUp {
+    CloseMedia {
         /// Which.
         connection: u32,
     },
     /// Tell the SFU what is on the screen.
-    View(Vec<Wanted>),
+    Subscribe(Vec<Wanted>),
 }
 
 /// Who waits for a message to become durable.

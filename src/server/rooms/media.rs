@@ -131,7 +131,7 @@ impl Room {
     fn tell_view(&self, place: usize, wanted: Vec<Wanted>) -> Vec<Effect> {
         let connection = self.members[place].call.and_then(|stay| stay.connection);
         let view = connection.map(|connection| {
-            Effect::Media(Media::Intent {
+            Effect::Media(Media::Subscribe {
                 peer: connection.key,
                 wanted,
             })
@@ -145,9 +145,16 @@ impl Room {
             Event::Answer {
                 peer,
                 connection,
-                n,
+                offer_id,
                 sdp,
-            } => self.pass_on(peer, ServerMessage::Answer { connection, n, sdp }),
+            } => self.pass_on(
+                peer,
+                ServerMessage::Answer {
+                    connection,
+                    offer_id,
+                    sdp,
+                },
+            ),
             Event::Slots { peer, slots } => self.pass_on(peer, ServerMessage::Slots { slots }),
             Event::Layers { peer, source, rids } => {
                 self.pass_on(peer, ServerMessage::Layers { source, rids })
@@ -209,7 +216,7 @@ impl Room {
     fn move_to(&mut self, mode: Mode) -> Vec<Effect> {
         self.mode = mode;
         self.move_back_at = None;
-        vec![everybody(ServerMessage::Moved { mode })]
+        vec![everybody(ServerMessage::MediaMode { mode })]
     }
 
     /// A connection is over: its person makes another. Whoever was in the room by their media

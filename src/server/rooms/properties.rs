@@ -470,7 +470,7 @@ impl World {
                 }
                 Effect::Relay { to, message, .. } => self.tell(to, message),
                 Effect::Broadcast { message, except } => {
-                    if let ServerMessage::Moved { mode } = message {
+                    if let ServerMessage::MediaMode { mode } = message {
                         self.modes[room] = mode;
                     }
                     let open = self
@@ -600,7 +600,7 @@ impl World {
             }
             ServerMessage::Error { .. }
             | ServerMessage::Pong
-            | ServerMessage::Moved { .. }
+            | ServerMessage::MediaMode { .. }
             | ServerMessage::MediaClosed { .. } => {}
             other => panic!("not for a room to say: {other:?}"),
         }

@@ -125,7 +125,7 @@ fn in_the_sfu(now: Now) -> (Room, PeerKey) {
     room.handle(Command::Member { link, intent }, now);
     let offer = Offer::new(MediaOffer {
         connection: 1,
-        n: 1,
+        offer_id: 1,
         sdp: "v=0".to_owned(),
         tracks: vec![],
     });
@@ -210,14 +210,14 @@ fn the_sfu_is_told_what_is_on_a_screen_ten_times_a_second_and_the_last_of_it() {
         }]
     };
     let told = |wanted| {
-        let command = sfu::Command::Intent { peer, wanted };
+        let command = sfu::Command::Subscribe { peer, wanted };
         vec![Effect::Media(command)]
     };
-    let intent = Intent::View(wanted(0));
+    let intent = Intent::Subscribe(wanted(0));
     let first = room.handle(Command::Member { link, intent }, at(0));
     assert_eq!(first, told(wanted(0)));
     for height in 1..=50 {
-        let intent = Intent::View(wanted(height));
+        let intent = Intent::Subscribe(wanted(height));
         assert_eq!(room.handle(Command::Member { link, intent }, at(1)), []);
     }
     assert_eq!(room.next_deadline(), Some(at(100).instant));
@@ -476,7 +476,7 @@ fn enter(link: u64, leg: Leg, hide_address: bool) -> Command {
 fn moved(effects: &[Effect]) -> Option<Mode> {
     effects.iter().find_map(|effect| match effect {
         Effect::Broadcast {
-            message: ServerMessage::Moved { mode },
+            message: ServerMessage::MediaMode { mode },
             ..
         } => Some(*mode),
         _ => None,
@@ -562,7 +562,7 @@ fn media_of_whoever_hides_keeps_the_call_at_the_sfu_while_their_line_is_down() {
     room.handle(enter(2, 2, true), at(0));
     let offer = MediaOffer {
         connection: 1,
-        n: 1,
+        offer_id: 1,
         sdp: String::new(),
         tracks: Vec::new(),
     };

@@ -71,18 +71,18 @@ impl Core {
     fn answer(&mut self, index: usize, offer: Offer, now: Instant) {
         let peer = &mut self.peers[index];
         let (key, room, connection) = (peer.key, peer.room, peer.connection);
-        let n = offer.n;
+        let offer_id = offer.offer_id;
         let answered = guarded(|| Ok(peer.answer(offer)));
         let Some(Ok(sdp)) = answered else {
             self.tell(room, Event::Refused { peer: key });
             return self.remove(index);
         };
-        peer.n = n;
+        peer.offer_id = offer_id;
         peer.take_name(index, &mut self.demux);
         let answer = Event::Answer {
             peer: key,
             connection,
-            n,
+            offer_id,
             sdp,
         };
         self.tell(room, answer);

@@ -50,7 +50,7 @@ fn heard_of(first: u64, slots: usize, pinned: bool) -> Vec<String> {
         height: 0,
         pinned,
     };
-    let command = Command::Intent {
+    let command = Command::Subscribe {
         peer: LISTENER,
         wanted: vec![wanted],
     };

@@ -20,7 +20,7 @@ pub enum Command {
         offer: Offer,
     },
     /// What somebody has on their screen.
-    Intent {
+    Subscribe {
         /// Which place.
         peer: PeerKey,
         /// What.
@@ -48,7 +48,7 @@ pub enum Event {
         /// Which connection.
         connection: u32,
         /// Which offer of it.
-        n: u32,
+        offer_id: u32,
         /// The description.
         sdp: String,
     },

@@ -123,7 +123,7 @@ impl Core {
                 person,
                 offer,
             } => self.offered(room, peer, person, offer, now),
-            Command::Intent { peer, mut wanted } => {
+            Command::Subscribe { peer, mut wanted } => {
                 wanted.truncate(MAX_WANTED);
                 if let Some(index) = self.keys.get(&(room, peer)).copied() {
                     self.peers[index].wanted = wanted;

@@ -40,7 +40,7 @@ proptest! {
     #[test]
     fn no_description_takes_the_room_down(text in "(v=0\r\n)?(m=(audio|video) 9 [A-Z/]{1,20} [0-9 ]{0,12}\r\n)?(a=[a-z-]{1,16}(:[ -~]{0,40})?\r\n){0,12}") {
         let (mut core, mut events, now) = core();
-        let offer = Offer::new(MediaOffer { connection: 1, n: 1, sdp: text, tracks: vec![] });
+        let offer = Offer::new(MediaOffer { connection: 1, offer_id: 1, sdp: text, tracks: vec![] });
         let command = Command::Offer { peer: PeerKey(1), person: person(), offer };
         core.command(RoomKey(1), command, now);
         prop_assert!(events.try_recv().is_ok(), "answered or refused");
@@ -55,7 +55,7 @@ fn a_room_may_speak_of_people_and_rooms_that_are_not_there() {
         core.command(room, Command::Close { peer }, now);
         core.command(room, Command::Remind { peer }, now);
         let wanted = vec![];
-        core.command(room, Command::Intent { peer, wanted }, now);
+        core.command(room, Command::Subscribe { peer, wanted }, now);
     }
     core.close(RoomKey(2));
     core.close(RoomKey(1));
@@ -77,7 +77,7 @@ fn a_connection_that_never_comes_up_is_given_up() {
     let (offer, _) = api.apply().expect("something to offer");
     let offer = Offer::new(MediaOffer {
         connection: 1,
-        n: 1,
+        offer_id: 1,
         sdp: offer.to_sdp_string(),
         tracks: vec![],
     });
@@ -149,7 +149,7 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
         pinned: false,
     };
     let wanted = vec![wanted];
-    core.command(RoomKey(1), Command::Intent { peer, wanted }, now);
+    core.command(RoomKey(1), Command::Subscribe { peer, wanted }, now);
     // First nothing for a while, and reports that say so.
     for _ in 0..300 {
         sends.passes(&mut core, &mut now);
@@ -317,7 +317,7 @@ fn restarts_ice(
     browser: &mut Browser,
     core: &mut Core,
     events: &mut mpsc::Receiver<Event>,
-    n: u32,
+    offer_id: u32,
     now: Instant,
 ) -> String {
     let mut api = browser.rtc.sdp_api();
@@ -326,7 +326,7 @@ fn restarts_ice(
     browser.pending = Some(pending);
     let offer = Offer::new(MediaOffer {
         connection: 1,
-        n,
+        offer_id,
         sdp: offer.to_sdp_string(),
         tracks: vec![],
     });

@@ -85,7 +85,7 @@ pub fn comes_in(
     let (offer, _) = api.apply().expect("something to offer");
     let offer = Offer::new(MediaOffer {
         connection: 1,
-        n: 1,
+        offer_id: 1,
         sdp: offer.to_sdp_string(),
         tracks,
     });
@@ -183,7 +183,7 @@ impl Browser {
         });
         let offer = Offer::new(MediaOffer {
             connection: 1,
-            n: 1,
+            offer_id: 1,
             sdp: offer.to_sdp_string(),
             tracks: tracks.into(),
         });

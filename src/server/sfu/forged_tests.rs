@@ -241,7 +241,7 @@ fn looks(core: &mut Core, peer: u64, at: u64, now: Instant) {
         pinned: false,
     }];
     let peer = PeerKey(peer);
-    core.command(RoomKey(1), Command::Intent { peer, wanted }, now);
+    core.command(RoomKey(1), Command::Subscribe { peer, wanted }, now);
 }
 
 /// Two in a room with one who forges, all sending and all seen.

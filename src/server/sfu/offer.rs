@@ -79,7 +79,7 @@ mod tests {
     fn offer(sdp: String) -> Offer {
         Offer::new(MediaOffer {
             connection: 1,
-            n: 1,
+            offer_id: 1,
             sdp,
             tracks: vec![],
         })
@@ -97,10 +97,10 @@ mod tests {
     #[tokio::test]
     async fn a_clone_of_an_offer_says_the_same() {
         let sdp = include_str!("../../tests/corpus/offer.sdp").to_owned();
-        let (connection, n, tracks) = (1, 1, vec![]);
+        let (connection, offer_id, tracks) = (1, 1, vec![]);
         let read = Offer::read(MediaOffer {
             connection,
-            n,
+            offer_id,
             sdp,
             tracks,
         });

@@ -26,7 +26,7 @@ struct Waiting {
     /// The offer.
     offer: Command,
     /// What is on their screen.
-    intent: Option<Command>,
+    subscription: Option<Command>,
 }
 
 impl OfferQueue {
@@ -45,14 +45,14 @@ impl OfferQueue {
                         room,
                         peer,
                         offer: command,
-                        intent: None,
+                        subscription: None,
                     }),
                 }
                 None
             }
-            Command::Intent { peer, .. } => match place(&self.waiting, peer) {
+            Command::Subscribe { peer, .. } => match place(&self.waiting, peer) {
                 Some(found) => {
-                    self.waiting[found].intent = Some(command);
+                    self.waiting[found].subscription = Some(command);
                     None
                 }
                 None => Some(command),
@@ -81,7 +81,7 @@ impl OfferQueue {
         let found = self.waiting.iter().position(of_another).unwrap_or(0);
         let next = self.waiting.remove(found)?;
         self.served = Some(next.room);
-        Some((next.room, next.offer, next.intent))
+        Some((next.room, next.offer, next.subscription))
     }
 
     /// Whether nobody waits.
@@ -96,13 +96,13 @@ mod tests {
     use super::*;
     use crate::protocol::MediaOffer;
 
-    fn offer(peer: u64, n: u32) -> Command {
+    fn offer(peer: u64, offer_id: u32) -> Command {
         Command::Offer {
             peer: PeerKey(peer),
             person: numbered(peer),
             offer: Offer::new(MediaOffer {
                 connection: 1,
-                n,
+                offer_id,
                 sdp: String::new(),
                 tracks: vec![],
             }),
@@ -113,7 +113,7 @@ mod tests {
     fn answered(queue: &mut OfferQueue) -> Vec<(u64, u64, u32)> {
         let all = std::iter::from_fn(|| queue.pop());
         let named = all.map(|(room, offer, _)| match offer {
-            Command::Offer { peer, offer, .. } => (room.0, peer.0, offer.n),
+            Command::Offer { peer, offer, .. } => (room.0, peer.0, offer.offer_id),
             other => panic!("{other:?}"),
         });
         named.collect()
@@ -137,16 +137,22 @@ mod tests {
     #[test]
     fn what_is_said_after_an_offer_is_done_after_it() {
         let mut queue = OfferQueue::default();
-        let intent = |peer| Command::Intent {
+        let subscription = |peer| Command::Subscribe {
             peer: PeerKey(peer),
             wanted: vec![],
         };
-        assert_eq!(queue.push(RoomKey(1), intent(1)), Some(intent(1)));
+        assert_eq!(
+            queue.push(RoomKey(1), subscription(1)),
+            Some(subscription(1))
+        );
         queue.push(RoomKey(1), offer(1, 1));
-        assert_eq!(queue.push(RoomKey(1), intent(1)), None);
-        assert_eq!(queue.push(RoomKey(2), intent(1)), Some(intent(1)));
+        assert_eq!(queue.push(RoomKey(1), subscription(1)), None);
+        assert_eq!(
+            queue.push(RoomKey(2), subscription(1)),
+            Some(subscription(1))
+        );
         let (_, _, after) = queue.pop().expect("waits");
-        assert_eq!(after, Some(intent(1)));
+        assert_eq!(after, Some(subscription(1)));
     }
 
     #[test]

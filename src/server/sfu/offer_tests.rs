@@ -108,7 +108,7 @@ fn tracks() -> Vec<OfferedTrack> {
 fn read(sdp: String) -> Offer {
     Offer::new(MediaOffer {
         connection: 1,
-        n: 1,
+        offer_id: 1,
         sdp,
         tracks: tracks(),
     })

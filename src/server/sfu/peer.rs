@@ -66,7 +66,7 @@ pub struct Peer {
     /// Which of the person's connections.
     pub connection: u32,
     /// The last offer that was answered.
-    pub n: u32,
+    pub offer_id: u32,
     /// The connection itself.
     pub rtc: Rtc,
     /// Names by which connectivity checks ask for it: before the last ICE restart, and since.
@@ -155,7 +155,7 @@ impl Peer {
             room,
             person,
             connection,
-            n: 0,
+            offer_id: 0,
             rtc: rtc(estimated, terms, now),
             candidates: Vec::new(),
             ufrags: Vec::new(),

@@ -303,10 +303,10 @@ impl Shard {
 
     /// Answers one offer: it takes a while, and packets wait.
     fn answer_one(&mut self, now: Instant) {
-        if let Some((room, offer, intent)) = self.offers.pop() {
+        if let Some((room, offer, subscription)) = self.offers.pop() {
             self.core.command(room, offer, now);
-            if let Some(intent) = intent {
-                self.core.command(room, intent, now);
+            if let Some(subscription) = subscription {
+                self.core.command(room, subscription, now);
             }
         }
     }

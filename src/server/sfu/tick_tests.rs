@@ -35,7 +35,7 @@ fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
         height: 360,
         pinned: number == 4,
     };
-    let command = Command::Intent {
+    let command = Command::Subscribe {
         peer: VIEWER,
         wanted: (1..=4).map(wanted).collect(),
     };

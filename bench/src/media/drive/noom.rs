@@ -1,4 +1,4 @@
-//! Clients of Noom: one socket, one connection, one offer each; what they see is an intent.
+//! Clients of Noom: one socket, one connection, one offer each; what they see is a subscription.
 
 use super::{
     Scratch, at_once,
@@ -133,13 +133,13 @@ pub async fn connect(
     for (person, line) in inside {
         lines.keep(person, line);
         if !shape.publishes(person) {
-            let wishes = [SMALL_HEIGHT, HEIGHT].map(|height| doorway.intent(person, height));
+            let wishes = [SMALL_HEIGHT, HEIGHT].map(|height| doorway.subscription(person, height));
             lines.prepare(person, person, wishes);
         }
     }
     // They could not know each other when they came in.
     for person in publishers {
-        lines.say(person, doorway.intent(person, HEIGHT));
+        lines.say(person, doorway.subscription(person, HEIGHT));
     }
     Ok(lines)
 }
@@ -184,7 +184,7 @@ impl Doorway<'_> {
         self.enter_call(person, &mut line).await?;
         self.negotiate(person, &mut line).await?;
         if !self.shape.publishes(person) {
-            line.say(&self.intent(person, HEIGHT)).await?;
+            line.say(&self.subscription(person, HEIGHT)).await?;
         }
         Ok(line)
     }
@@ -216,7 +216,8 @@ impl Doorway<'_> {
             .map(|(mid, kind)| json!({"mid": mid.to_string(), "source": source(*kind)}))
             .collect();
         tracks.dedup();
-        let offer = json!({"type": "offer", "connection": 1, "n": 1, "sdp": sdp, "tracks": tracks});
+        let offer =
+            json!({"type": "offer", "connection": 1, "offer_id": 1, "sdp": sdp, "tracks": tracks});
         line.say(&offer).await?;
         let answer = line.hear(|frame| find(frame, "answer")).await?;
         let sdp = answer["sdp"].as_str().context("an answer without sdp")?;
@@ -229,7 +230,7 @@ impl Doorway<'_> {
     }
 
     /// What a person wants to see, and how tall.
-    fn intent(&self, person: u32, height: u32) -> Value {
+    fn subscription(&self, person: u32, height: u32) -> Value {
         let ids = self.ids.borrow();
         let seen = self.shape.seen_by(person);
         let tiles: Vec<_> = seen
@@ -237,7 +238,7 @@ impl Doorway<'_> {
             .filter_map(|other| ids.get(other))
             .map(|id| json!({"id": id, "source": "camera", "height": height, "pinned": false}))
             .collect();
-        json!({"type": "intent", "tiles": tiles})
+        json!({"type": "subscribe", "tiles": tiles})
     }
 }
 

@@ -91,8 +91,8 @@ impl SfuLink {
     }
 
     /// The server answers an offer; only the last one counts.
-    pub fn answered(&self, connection: u32, n: u32, sdp: &str) {
-        if n == self.offers.get() {
+    pub fn answered(&self, connection: u32, offer_id: u32, sdp: &str) {
+        if offer_id == self.offers.get() {
             let connection = connection.saturating_sub(self.before);
             let sdp = sdp.to_owned();
             self.handle(Event::Heard(Signal::Answer { connection, sdp }));
@@ -196,7 +196,7 @@ impl Side for SfuLink {
         self.offers.set(self.offers.get() + 1);
         (self.context.send)(ClientMessage::Offer(MediaOffer {
             connection: self.before + connection,
-            n: self.offers.get(),
+            offer_id: self.offers.get(),
             sdp: slim(&sdp),
             tracks: self.tracks(),
         }));

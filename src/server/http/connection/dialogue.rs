@@ -83,7 +83,7 @@ impl Connection {
                 let _ = self.outbox.put_answer(Frames::of(&ServerMessage::Pong));
                 Ok(())
             }
-            ClientMessage::Watch => self.watch(),
+            ClientMessage::WatchRooms => self.watch(),
             ClientMessage::Join {
                 room,
                 nickname,
@@ -245,8 +245,8 @@ fn stored_text(intent: &Intent) -> Option<usize> {
         | Intent::Devices(_)
         | Intent::Signal { .. }
         | Intent::Offer(_)
-        | Intent::HangUp { .. }
-        | Intent::View(_) => None,
+        | Intent::CloseMedia { .. }
+        | Intent::Subscribe(_) => None,
     }
 }
 
@@ -287,9 +287,9 @@ fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
         ClientMessage::LeaveCall => Intent::LeaveCall,
         ClientMessage::Devices { devices } => Intent::Devices(devices),
         ClientMessage::Signal { to, leg, signal } => Intent::Signal { to, leg, signal },
-        ClientMessage::HangUp { connection } => Intent::HangUp { connection },
-        ClientMessage::Intent { tiles } => Intent::View(tiles),
-        ClientMessage::Watch
+        ClientMessage::CloseMedia { connection } => Intent::CloseMedia { connection },
+        ClientMessage::Subscribe { tiles } => Intent::Subscribe(tiles),
+        ClientMessage::WatchRooms
         | ClientMessage::Join { .. }
         | ClientMessage::History { .. }
         | ClientMessage::Offer(_)

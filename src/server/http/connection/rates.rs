@@ -61,15 +61,15 @@ impl Rates {
             | ClientMessage::React { .. }
             | ClientMessage::Typing
             | ClientMessage::History { .. }
-            | ClientMessage::Watch
+            | ClientMessage::WatchRooms
             | ClientMessage::MediaBlocked { .. }
             | ClientMessage::Join { .. } => self.asks.check().is_ok(),
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
             | ClientMessage::Signal { .. }
-            | ClientMessage::HangUp { .. }
-            | ClientMessage::Intent { .. } => self.signals.check().is_ok(),
+            | ClientMessage::CloseMedia { .. }
+            | ClientMessage::Subscribe { .. } => self.signals.check().is_ok(),
             ClientMessage::Offer(_) => self.offers.check().is_ok(),
             ClientMessage::Ping => true,
         }
