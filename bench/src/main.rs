@@ -8,7 +8,7 @@
 //! the server's process, which a busy machine stretches less than the clock.
 //!
 //! * [`server`] a process under test: its start, its CPU time, its memory.
-//! * [`contender`] which servers there are; [`dialect`] how each is spoken to.
+//! * [`implementation`] which servers there are; [`protocol`] how each is spoken to.
 //! * [`chat`] many connections in many rooms; [`pages`] many requests; [`media`] many
 //!   packets.
 //! * [`attack`] two hundred strangers.
@@ -16,10 +16,10 @@
 
 mod attack;
 mod chat;
-mod contender;
-mod dialect;
+mod implementation;
 mod media;
 mod pages;
+mod protocol;
 mod report;
 mod server;
 
@@ -55,15 +55,15 @@ enum What {
     Attack(attack::Choice),
     /// The bare forwarder, which `media` starts.
     #[command(hide = true)]
-    Mirror(media::mirror::Settings),
+    Mirror(media::servers::baseline::forwarder::Settings),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match &arguments.what {
-        What::Mirror(settings) => return media::mirror::run(settings),
-        What::Media(choice) => media::world::enter(choice.inside)?,
-        What::Attack(choice) => media::world::enter(choice.inside)?,
+        What::Mirror(settings) => return media::servers::baseline::forwarder::run(settings),
+        What::Media(choice) => media::net::netns::enter(choice.inside)?,
+        What::Attack(choice) => media::net::netns::enter(choice.inside)?,
         What::Chat(_) | What::Pages => {}
     }
     std::fs::create_dir_all(&arguments.out)?;

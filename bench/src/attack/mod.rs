@@ -1,29 +1,32 @@
 //! An attack round: two hundred strangers do the worst they may, and other people notice nothing.
 //!
 //! A call of three and a chat of twenty go on in rooms of their own while strangers from 200
-//! source addresses of 127.0.0.0/8 do all of [`strangers`] at once. The round fails where a
+//! source addresses of 127.0.0.0/8 do all of [`attackers`] at once. The round fails where a
 //! picture of the call stands for too long, a message comes too late or not at all, the
 //! server's memory or disk grows beyond a bound, or something is still held a minute after the
 //! strangers are gone.
 //!
-//! * [`strangers`] what each of them does, over and over; [`stun`] the words of a relay.
+//! * [`attackers`] what each of them does, over and over; [`stun`] the words of a relay.
 //! * [`http`] requests and sockets from a source address of one's own.
-//! * [`watch`] what is measured of the server meanwhile, and what it holds afterwards.
+//! * [`resources`] what is measured of the server meanwhile, and what it holds afterwards.
 
+mod attackers;
 mod http;
-mod strangers;
+mod resources;
 mod stun;
-mod watch;
 
 use crate::{
     Arguments,
     chat::{self, Step},
-    dialect::Dialect,
-    media, report,
+    media,
+    protocol::Dialect,
+    report,
     server::{Server, free_port},
 };
 use anyhow::{Context, Result, ensure};
+use attackers::{Crowd, Tally};
 use clap::Args;
+use resources::{Held, Peak};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -31,8 +34,6 @@ use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
-use strangers::{Crowd, Tally};
-use watch::{Held, Peak};
 
 /// People of the chat that goes on.
 const CHATTERS: usize = 20;
@@ -118,11 +119,11 @@ pub async fn run(arguments: &Arguments, choice: &Choice) -> Result<()> {
     let mut turn = 0;
     let quiet = SETTLE.as_secs_f64();
     let calm = talk(&mut fleet, &server, shape, quiet, &mut turn, began).await?;
-    let before = watch::held(&server, ports.metrics).await?;
+    let before = resources::held(&server, ports.metrics).await?;
 
     call.mark();
-    let watching = watch::Watch::start(&server, scratch.path());
-    let target = strangers::Target {
+    let watching = resources::Watch::start(&server, scratch.path());
+    let target = attackers::Target {
         port: server.port,
         media: ports.media,
         turn: ports.turn,
@@ -133,7 +134,8 @@ pub async fn run(arguments: &Arguments, choice: &Choice) -> Result<()> {
     let tally = crowd.stop();
     let gap_ms = call.longest_gap_ms().await?;
     let peak = watching.stop();
-    let (held, free_after) = watch::until_free(&server, ports.metrics, before, FREE_WITHIN).await?;
+    let (held, free_after) =
+        resources::until_free(&server, ports.metrics, before, FREE_WITHIN).await?;
     drop((fleet, call));
     server.stop().await?;
 
@@ -247,7 +249,7 @@ fn print(outcome: &Outcome, tally: &Tally) {
     println!(
         "attack round of {} s from {} addresses",
         outcome.seconds,
-        strangers::ADDRESSES
+        attackers::ADDRESSES
     );
     println!("{:<28} {:>10} {:>10}", "deed", "taken", "refused");
     for (deed, (taken, refused)) in tally.by_deed() {

@@ -5,19 +5,19 @@
 //! the other, each freshly started. The load goes up until 99 of 100 messages need more than
 //! 100 ms, or the generator cannot follow, or nobody may say more.
 
-mod fleet;
-mod guest;
-mod pace;
-mod tally;
+mod clients;
+mod counters;
+mod open_loop;
+mod user;
 
-pub use fleet::{Fleet, Shape};
-pub use guest::Guest;
-pub use pace::{Step, step};
-pub use tally::new_histogram;
+pub use clients::{Fleet, Shape};
+pub use counters::new_histogram;
+pub use open_loop::{Step, step};
+pub use user::Guest;
 
 use crate::{
     Arguments,
-    contender::{Contender, Running},
+    implementation::{Contender, Running},
     report,
 };
 use anyhow::Result;
@@ -228,7 +228,7 @@ async fn climb(
     let (mut again, mut last) = (false, plan.load.is_some());
     loop {
         let server = &running.server;
-        let step = pace::step(
+        let step = open_loop::step(
             fleet,
             server,
             shape,

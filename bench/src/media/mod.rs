@@ -4,47 +4,36 @@
 //! Each shape is played on every server in turn, freshly started, and that several times, so
 //! that what else a machine does falls on all of them. What counts is the ratio of medians.
 //!
-//! * [`world`] a network of its own; [`drive`] the servers and how clients come in.
-//! * [`engine`] the thread that is all clients, [`crew`] what it does; [`peer`] one of them,
-//!   [`packet`] what it sends and gets; [`lanes`] their sockets; [`weather`] a bad network.
-//! * [`traffic`] what is sent, [`vp8`] its pictures; [`stamp`], [`rtp`] how it is recognised;
-//!   [`tally`] how it is counted.
-//! * [`mirror`] the bare forwarder; [`bystanders`] a call that goes on while others attack.
-//! * [`shape`] what is played, [`shapes`] all of it; [`play`] a run; [`extra`] what some of them do besides;
-//!   [`outcome`] what came of it; [`table`] all of them.
+//! * [`net`] the network: a namespace of its own, the sockets of the clients, and impairments.
+//! * [`traffic`] what is sent, and how it is recognised.
+//! * [`client`] the clients and the thread they share.
+//! * [`scenario`] what is played; [`servers`] on which servers.
+//! * [`run`] one run; [`stress`] what some of them do besides; [`report`] what came of it.
+//! * [`background_call`] a call that goes on while others attack.
 
-mod bystanders;
-mod crew;
-mod drive;
-mod engine;
-mod extra;
-mod lanes;
-pub mod mirror;
-mod outcome;
-mod packet;
-mod peer;
-mod play;
-mod rtp;
-mod shape;
-mod shapes;
-mod stamp;
-mod table;
-mod tally;
+mod background_call;
+mod client;
+pub mod net;
+mod report;
+mod run;
+mod scenario;
+pub mod servers;
+mod stress;
 mod traffic;
-mod vp8;
-mod weather;
-pub mod world;
 
-pub use bystanders::Call;
-pub use drive::Scratch;
+pub use background_call::Call;
+pub use servers::Scratch;
 
-use crate::{Arguments, report};
+use crate::Arguments;
 use anyhow::Result;
 use clap::Args;
-use drive::Sfu;
-use play::Times;
-use shape::{Extra, Shape};
-use shapes::{ALL, QUICK};
+use report::table;
+use run::Times;
+use scenario::{
+    catalogue::{ALL, QUICK},
+    model::{Extra, Shape},
+};
+use servers::Sfu;
 use std::time::Duration;
 
 /// A part of it, for looking into one thing.
@@ -140,7 +129,7 @@ pub async fn run(arguments: &Arguments, choice: &Choice) -> Result<()> {
         for _ in 0..choice.repeats.unwrap_or(usual) {
             let all = Sfu::ALL.into_iter().filter(|sfu| choice.plays(*sfu));
             for sfu in all.filter(|sfu| shape.suits(*sfu)) {
-                match play::play(arguments, choice, sfu, shape).await {
+                match run::play(arguments, choice, sfu, shape).await {
                     Ok(outcome) => {
                         table::line(&outcome);
                         outcomes.push(outcome);
@@ -154,5 +143,5 @@ pub async fn run(arguments: &Arguments, choice: &Choice) -> Result<()> {
         }
     }
     table::compare(&outcomes);
-    report::write(&arguments.out, "media.json", &outcomes)
+    crate::report::write(&arguments.out, "media.json", &outcomes)
 }

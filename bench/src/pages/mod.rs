@@ -13,7 +13,7 @@ pub use load::Figures;
 use crate::{
     Arguments,
     chat::Guest,
-    contender::{Contender, Running, start_node},
+    implementation::{Contender, Running, start_node},
     report,
     server::Server,
 };

@@ -1,0 +1,105 @@
+//! Packets of clients, on the way in and on the way out.
+
+use super::generator::Surroundings;
+use crate::media::traffic::{
+    flow::{Kind, Packet},
+    rtp::{self, FIXED_BYTES, Header},
+    srtp::{Srtp, TAG_BYTES},
+    stamp::{Place, Stamp, nanos},
+};
+use std::time::Instant;
+use str0m::{
+    Rtc,
+    format::Codec,
+    media::{Mid, Rid},
+    rtp::{ExtensionValues, RtpWrite},
+};
+
+/// Payload type of sound where nobody negotiates one.
+pub const BARE_SOUND: u8 = 111;
+/// Payload type of pictures, likewise.
+const BARE_PICTURE: u8 = 96;
+
+/// The layer of a flow.
+pub fn rid_of(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Picture { rid, .. } => rid,
+        Kind::Sound { .. } => None,
+    }
+}
+
+/// Looks into an opened payload: whose and of which layer it is. One without any is padding.
+pub fn judge(
+    payload: Option<&[u8]>,
+    is_sound: bool,
+    around: &mut Surroundings<'_>,
+) -> Option<Stamp> {
+    let place = if is_sound {
+        Place::Sound
+    } else {
+        Place::Picture
+    };
+    let payload = payload.unwrap_or(&[0]);
+    if payload.is_empty() {
+        return None;
+    }
+    let stamp = Stamp::read(payload, place);
+    match stamp {
+        Some(stamp) => {
+            let age = nanos(around.now).saturating_sub(stamp.nanos) / 1_000;
+            around.tally.latency.saturating_record(age.max(1));
+        }
+        None => around.tally.broken += 1,
+    }
+    stamp
+}
+
+/// A packet of a client without WebRTC.
+pub fn protect(index: u32, flow: usize, kind: Kind, packet: &Packet, up: &Srtp) -> Vec<u8> {
+    let payload_type = match kind {
+        Kind::Sound { .. } => BARE_SOUND,
+        Kind::Picture { .. } => BARE_PICTURE,
+    };
+    let header = Header {
+        length: FIXED_BYTES,
+        payload_type,
+        seq: packet.seq as u16,
+        time: packet.time,
+        ssrc: index << 2 | flow as u32,
+    };
+    let mut bytes = rtp::fixed_header(payload_type, packet.marker, header).to_vec();
+    bytes.extend(&packet.payload);
+    bytes.resize(bytes.len() + TAG_BYTES, 0);
+    up.protect(&mut bytes, FIXED_BYTES);
+    bytes
+}
+
+/// Gives a packet to WebRTC.
+pub fn write(rtc: &mut Rtc, mid: Mid, kind: Kind, packet: Packet, now: Instant) {
+    let (codec, is_picture) = match kind {
+        Kind::Sound { .. } => (Codec::Opus, false),
+        Kind::Picture { .. } => (Codec::Vp8, true),
+    };
+    let found = rtc.codec_config().find(|p| p.spec().codec == codec);
+    let Some(pt) = found.map(|params| params.pt()) else {
+        return;
+    };
+    let mut extensions = ExtensionValues::default();
+    if let Kind::Sound { level } = kind {
+        extensions.audio_level = Some(level);
+        extensions.voice_activity = Some(level > -50);
+    }
+    let Packet {
+        seq, time, marker, ..
+    } = packet;
+    let mut direct = rtc.direct_api();
+    let Some(stream) = direct.stream_tx_by_mid(mid, rid_of(kind).map(Rid::from)) else {
+        return;
+    };
+    stream.write_rtp(
+        RtpWrite::new(pt, seq.into(), time, now, packet.payload)
+            .marker(marker)
+            .nackable(is_picture)
+            .ext_vals(extensions),
+    );
+}

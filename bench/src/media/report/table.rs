@@ -1,0 +1,114 @@
+//! Runs as lines, and all of them as ratios.
+
+use super::outcome::Outcome;
+use crate::{media::scenario::model::Extra, report::median};
+
+/// One run, as soon as it is known.
+pub fn line(outcome: &Outcome) {
+    let Outcome {
+        latency,
+        connected,
+        heard,
+        ..
+    } = outcome;
+    println!(
+        "{:<16} {:<20} {:>8.0} a CPU-s {:>8.0}/s {:>5.0} Mbit/s cpu {:>4.0} %  loss {:>6.3} % ({:>3.0} % sound)  \
+         p50 {:>5.2} p99 {:>6.2} p99.9 {:>6.2} ms  {:>5.0} KiB  join p50 {:>4.0} p99 {:>5.0}, \
+         heard p99 {:>5.0} ms, {:>4.1} ms CPU  generator {:>3.0} % {:>4.2} ms  {}",
+        outcome.title,
+        outcome.server,
+        outcome.per_cpu_second,
+        outcome.forwarded,
+        outcome.megabits,
+        outcome.cpu * 100.0,
+        outcome.loss * 100.0,
+        outcome.loss_of_sound * 100.0,
+        latency.p50,
+        latency.p99,
+        latency.p999,
+        outcome.memory,
+        connected.p50,
+        connected.p99,
+        heard.p99,
+        outcome.entry_cpu,
+        outcome.generator_cpu * 100.0,
+        outcome.generator_late,
+        outcome.verdict,
+    );
+    besides(outcome);
+}
+
+/// What happened besides packets.
+fn besides(outcome: &Outcome) {
+    let found = &outcome.found;
+    match outcome.shape.extra {
+        Extra::Nothing | Extra::Storm(_) => {}
+        Extra::Switching => {
+            let Some(switch) = found.switch else { return };
+            println!(
+                "    {} switches, p50 {:.0} p99 {:.0} ms, {} not granted, longest gap {:.0} ms, \
+                 {:.1} keyframes/s",
+                found.switches,
+                switch.p50,
+                switch.p99,
+                found.ungranted,
+                outcome.longest_gap,
+                outcome.keyframes,
+            );
+        }
+        Extra::Rough(weather) => println!(
+            "    {weather:?}: {:.3} % missing in the end, {:.0} sent again, longest gap {:.0} ms, \
+             {:.0} kbit/s a watcher",
+            outcome.loss * 100.0,
+            outcome.resent,
+            outcome.longest_gap,
+            outcome.megabits * 1_000.0 / f64::from(outcome.shape.everybody() - 1),
+        ),
+        Extra::Soak => println!(
+            "    {} visitors, memory grows {:.1} KiB a minute",
+            found.visitors,
+            found.growth.unwrap_or(f64::NAN),
+        ),
+    }
+}
+
+/// Each shape: medians of ours beside the others'.
+pub fn compare(outcomes: &[Outcome]) {
+    println!("\nMedians, and noom beside each");
+    let mut titles: Vec<&str> = outcomes.iter().map(|one| one.title.as_str()).collect();
+    titles.dedup();
+    for title in titles {
+        let played: Vec<_> = outcomes.iter().filter(|one| one.title == title).collect();
+        let mut servers: Vec<&str> = played.iter().map(|one| one.server.as_str()).collect();
+        servers.sort_unstable();
+        servers.dedup();
+        let of = |server: &str, figure: fn(&Outcome) -> f64| {
+            let runs = played.iter().filter(|one| one.server == server);
+            // Runs that do not meet the conditions count only where there are no others.
+            let (good, rest): (Vec<_>, Vec<_>) = runs.partition(|one| one.is_clean());
+            let runs = if good.is_empty() { rest } else { good };
+            median(runs.into_iter().map(figure).collect())
+        };
+        for server in servers {
+            let efficiency = of(server, |one| one.per_cpu_second);
+            let clean = |name: &str| {
+                played
+                    .iter()
+                    .any(|one| one.server == name && one.is_clean())
+            };
+            // A ratio to or of what does not meet the conditions is no result.
+            let remark = match clean(server) && clean("noom") {
+                true => "",
+                false => "  (not clean: no result)",
+            };
+            println!(
+                "{title:<16} {server:<20} {efficiency:>8.0} a CPU-s  p99 {:>6.2} ms  {:>5.0} KiB  \
+                 join p99 {:>5.0} ms  noom forwards {:>5.2} times as much{remark}",
+                of(server, |one| one.latency.p99),
+                of(server, |one| one.memory),
+                of(server, |one| one.connected.p99),
+                of("noom", |one| one.per_cpu_second) / efficiency,
+            );
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! A bare forwarder, the physical limit of the machine.
+//!
+//! * [`forwarder`] the server, which is this program.
+//! * [`send`] its ways to send.
+//! * [`clients`] how clients come in.
+
+pub mod clients;
+pub mod forwarder;
+mod send;
