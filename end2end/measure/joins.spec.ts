@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '../support/test.ts';
-import { COLOURS, expectFace, paintCamera } from '../support/faces.ts';
+import { COLOURS, expectFace, paintCamera } from '../support/media.ts';
 
 /** Joins of one run; JOINS says otherwise. */
 const JOINS = Number(process.env.JOINS ?? 50);

@@ -1,5 +1,5 @@
 import { expect, type Locator, type Page } from '@playwright/test';
-import type { Words } from '../support/words.ts';
+import type { Words } from '../support/labels.ts';
 
 export class Welcome {
   readonly nickname: Locator;

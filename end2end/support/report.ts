@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Figures } from './watch.ts';
+import type { Figures } from './call_stats.ts';
 
 /** What a figure should be; printed beside it, never asserted. */
 export interface Aim {

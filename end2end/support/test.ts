@@ -10,10 +10,10 @@ import {
 import { Call } from '../pages/call.ts';
 import { Room } from '../pages/room.ts';
 import { Welcome } from '../pages/welcome.ts';
-import { Quality } from './quality.ts';
+import { Quality } from './page_errors.ts';
 import { observeCalls, type Refusal } from './rtc.ts';
 import { Server, type ServerOptions } from './server.ts';
-import { WORDS, type Locale } from './words.ts';
+import { WORDS, type Locale } from './labels.ts';
 
 export { expect };
 

@@ -1,8 +1,8 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import { expect, test, type Person } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { STATUS_PAGE } from '../support/quality.ts';
-import { WORDS, type Locale } from '../support/words.ts';
+import { STATUS_PAGE } from '../support/page_errors.ts';
+import { WORDS, type Locale } from '../support/labels.ts';
 
 async function expectNoViolations(somebody: Person, where: string): Promise<void> {
   // What is still fading in has not its colours yet.

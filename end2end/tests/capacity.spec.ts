@@ -1,7 +1,7 @@
 import { expect, test } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { STATUS_PAGE } from '../support/quality.ts';
-import { WORDS } from '../support/words.ts';
+import { STATUS_PAGE } from '../support/page_errors.ts';
+import { WORDS } from '../support/labels.ts';
 
 test('a full room says so, and a retry gets in once somebody has left', async ({ person, name, quality, startServer }) => {
   quality.expects(STATUS_PAGE);

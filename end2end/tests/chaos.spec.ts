@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, test } from '../support/test.ts';
-import { Cutter } from '../support/cutter.ts';
-import { Resumer, verdict, wholeLog } from '../support/resumer.ts';
+import { Cutter } from '../support/tcp_proxy.ts';
+import { Resumer, verdict, wholeLog } from '../support/chat_client.ts';
 import type { Server } from '../support/server.ts';
 
 // A short round with every test run; `make chaos` sets CHAOS=long.

@@ -1,9 +1,9 @@
 import { expect, note, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/quality.ts';
+import { LINE_IS_DOWN } from '../support/page_errors.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/wire.ts';
+import { Wire } from '../support/protocol_client.ts';
 
-/** The build before the one under test. `page.spec.ts` has the same journeys with one build. */
+/** The build before the one under test. `hydration.spec.ts` has the same journeys with one build. */
 const BEFORE = process.env.NOOM_BIN_BEFORE;
 
 /** The files of a build that its welcome page names. */

@@ -1,5 +1,5 @@
 import { expect, test } from '../support/test.ts';
-import { COLOURS, expectScreen, paintScreen } from '../support/faces.ts';
+import { COLOURS, expectScreen, paintScreen } from '../support/media.ts';
 import type { Locator, Page } from '@playwright/test';
 import { roomPath } from '../pages/room.ts';
 

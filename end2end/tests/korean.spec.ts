@@ -1,7 +1,7 @@
 import { expect, test, type Person } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
 import { expectFlow } from '../support/rtc.ts';
-import { WORDS } from '../support/words.ts';
+import { WORDS } from '../support/labels.ts';
 
 const html = (somebody: Person) => somebody.page.locator('html');
 const switchTo = (somebody: Person, language: RegExp) =>

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Page } from '@playwright/test';
 import { expect, test as base, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, paintCamera } from '../support/faces.ts';
+import { COLOURS, expectFace, paintCamera } from '../support/media.ts';
 import { roomPath } from '../pages/room.ts';
 import { devicesAsked, expectFlow } from '../support/rtc.ts';
-import { told, Wire } from '../support/wire.ts';
+import { told, Wire } from '../support/protocol_client.ts';
 
 /** Another site. Its pages do what the test wants. */
 class Elsewhere {

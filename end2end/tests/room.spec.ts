@@ -1,7 +1,7 @@
 import { expect, test, type Person } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/wire.ts';
-import { WORDS } from '../support/words.ts';
+import { Wire } from '../support/protocol_client.ts';
+import { WORDS } from '../support/labels.ts';
 
 async function two(person: (nickname: string) => Promise<Person>, room: string): Promise<[Person, Person]> {
   const [ann, ben] = [await person('Ann'), await person('Ben')];

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { expect, test } from '../support/test.ts';
-import { Wire } from '../support/wire.ts';
+import { Wire } from '../support/protocol_client.ts';
 import type { Server } from '../support/server.ts';
 
 /** Coturn's prober; without it these are left out. */

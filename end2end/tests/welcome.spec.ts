@@ -1,6 +1,6 @@
 import { expect, test } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { WORDS } from '../support/words.ts';
+import { WORDS } from '../support/labels.ts';
 
 const { count, guest } = WORDS.en;
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/wire.ts';
+import { Wire } from '../support/protocol_client.ts';
 
 /** One attack a line; each must be shown as it was typed and do nothing. */
 const CORPUS: string[] = JSON.parse(readFileSync(new URL('../corpus/xss.json', import.meta.url), 'utf8'));

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test, type Person } from '../support/test.ts';
-import { portray, type Portrait } from '../support/portraits.ts';
+import { portray, type Portrait } from '../support/portrait.ts';
 
 const PICTURE = fileURLToPath(new URL('../../docs/pictures/call.png', import.meta.url));
 

@@ -2,8 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { expect, test, type Person } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/wire.ts';
-import { WORDS, type Locale } from '../support/words.ts';
+import { Wire } from '../support/protocol_client.ts';
+import { WORDS, type Locale } from '../support/labels.ts';
 
 const SHOTS = fileURLToPath(new URL('../test-results/shots/', import.meta.url));
 const WIDTHS: [number, number][] = [[320, 640], [390, 844], [768, 1024], [1280, 800], [1920, 1080]];

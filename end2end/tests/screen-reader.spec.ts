@@ -1,6 +1,6 @@
 import { expect, test } from '../support/test.ts';
-import { Spoken } from '../support/live.ts';
-import { Wire } from '../support/wire.ts';
+import { Spoken } from '../support/announcements.ts';
+import { Wire } from '../support/protocol_client.ts';
 
 /** A message of several lines: fifty of them fill many screens, so that older ones are asked for by scrolling only. */
 const older = (number: number) => [`older ${number}`, ...Array(9).fill('and more')].join('\n');

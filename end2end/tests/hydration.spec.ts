@@ -1,12 +1,12 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { expect, test, type Person } from '../support/test.ts';
-import { LINE_IS_DOWN, STATUS_PAGE } from '../support/quality.ts';
-import { WORDS } from '../support/words.ts';
+import { LINE_IS_DOWN, STATUS_PAGE } from '../support/page_errors.ts';
+import { WORDS } from '../support/labels.ts';
 import { roomPath } from '../pages/room.ts';
 import { Firefox } from '../support/firefox.ts';
-import { Proxy } from '../support/proxy.ts';
-import { Wire } from '../support/wire.ts';
+import { Proxy } from '../support/http_proxy.ts';
+import { Wire } from '../support/protocol_client.ts';
 
 /** What a page whose module ends says; a test that wants it says so. */
 const PANIC = /panicked at|unreachable|RuntimeError|Failed to load resource|split___|WebAssembly|memory access/;

@@ -1,11 +1,11 @@
 import { expect, note, test, type Person } from '../support/test.ts';
 import {
   COLOURS, endScreenByBrowser, expectFace, expectInStep, expectScreen, expectVoices, face, paintCamera, paintScreen, paths, watchGaps,
-} from '../support/faces.ts';
-import { Cutter } from '../support/cutter.ts';
+} from '../support/media.ts';
+import { Cutter } from '../support/tcp_proxy.ts';
 import { everythingFreed, recoveries } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
-import { told } from '../support/wire.ts';
+import { told } from '../support/protocol_client.ts';
 
 type Bring = (nickname: string, options?: { server?: Server }) => Promise<Person>;
 

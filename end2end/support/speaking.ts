@@ -1,5 +1,5 @@
 import { expect } from '@playwright/test';
-import { expectVoices } from './faces.ts';
+import { expectVoices } from './media.ts';
 import type { Person } from './test.ts';
 
 /** How long a cough is, and how long it is quiet before and after it, in seconds. */

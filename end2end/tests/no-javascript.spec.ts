@@ -1,6 +1,6 @@
 import { expect, test, type Person, type PersonOptions } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/wire.ts';
+import { Wire } from '../support/protocol_client.ts';
 
 const plain: PersonOptions = { context: { javaScriptEnabled: false } };
 

@@ -4,8 +4,8 @@ import { request } from 'node:http';
 import WebSocket from 'ws';
 import { expect, test } from '../support/test.ts';
 import type { Server } from '../support/server.ts';
-import { status, upgrade } from '../support/upgrade.ts';
-import { Wire } from '../support/wire.ts';
+import { status, upgrade } from '../support/http.ts';
+import { Wire } from '../support/protocol_client.ts';
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 

@@ -1,8 +1,8 @@
 import { expect, note, test } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Mutator } from '../support/mutate.ts';
-import { Proxy } from '../support/proxy.ts';
-import { Wire } from '../support/wire.ts';
+import { Mutator } from '../support/html_mutator.ts';
+import { Proxy } from '../support/http_proxy.ts';
+import { Wire } from '../support/protocol_client.ts';
 
 /** Mutations of each of the two pages. */
 const EACH = Number(process.env.MUTATIONS ?? 100);

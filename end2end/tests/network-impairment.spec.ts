@@ -2,10 +2,10 @@ import { createSocket } from 'node:dgram';
 import { expect, note, test, type Person } from '../support/test.ts';
 import { canCertify } from '../support/certificate.ts';
 import { launch } from '../support/chromium.ts';
-import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/faces.ts';
-import { BadLine } from '../support/impair.ts';
+import { COLOURS, expectFace, expectVoices, face, paintCamera, paths, watchGaps } from '../support/media.ts';
+import { BadLine } from '../support/udp_proxy.ts';
 import { recoveries } from '../support/rtc.ts';
-import { told } from '../support/wire.ts';
+import { told } from '../support/protocol_client.ts';
 
 /** Ann behind a line of her own, and Ben, in a call through the server. */
 async function pair(

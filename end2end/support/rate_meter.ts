@@ -1,5 +1,5 @@
-import type { BadLine } from './impair.ts';
-import { clock } from './watch.ts';
+import type { BadLine } from './udp_proxy.ts';
+import { clock } from './call_stats.ts';
 
 /** How often the line is read, and over how much of it a rate is taken, in ms. */
 const [READ_EVERY_MS, RATE_OVER_MS] = [100, 1_000];

@@ -1,5 +1,5 @@
 import { expect, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/quality.ts';
+import { LINE_IS_DOWN } from '../support/page_errors.ts';
 
 test('a killed server costs no message: typed text stays, the pending one goes out once', async ({
   person, name, quality, startServer,

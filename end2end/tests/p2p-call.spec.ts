@@ -4,7 +4,7 @@ import {
 } from '../support/rtc.ts';
 import { Call } from '../pages/call.ts';
 import { roomPath } from '../pages/room.ts';
-import { WORDS } from '../support/words.ts';
+import { WORDS } from '../support/labels.ts';
 
 const MUTED = /muted|microphone off/i;
 const DARK = /camera off/i;

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { BrowserContext } from '@playwright/test';
 import { roomPath } from '../pages/room.ts';
 import { expect, test as base, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, expectVoices, paintCamera, paths, type Colour } from '../support/faces.ts';
+import { COLOURS, expectFace, expectVoices, paintCamera, paths, type Colour } from '../support/media.ts';
 import { Firefox, firefoxPath } from '../support/firefox.ts';
 import { expectFlow, observeCalls } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/quality.ts';
+import { LINE_IS_DOWN } from '../support/page_errors.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/wire.ts';
+import { Wire } from '../support/protocol_client.ts';
 
 test('an edit, a reaction, an answer and a deletion reach everybody, live and from the HTML', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];

@@ -1,6 +1,6 @@
 import { expect, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/quality.ts';
-import { Proxy } from '../support/proxy.ts';
+import { LINE_IS_DOWN } from '../support/page_errors.ts';
+import { Proxy } from '../support/http_proxy.ts';
 import { roomPath } from '../pages/room.ts';
 
 const REFUSED = /status of (403|429)/;

@@ -13,7 +13,7 @@ export const COLOURS: Record<string, Colour> = {
 };
 
 /**
- * Gives a page a camera of one colour with a moving mark, and a microphone that hums, as loud as `voices.ts` says later.
+ * Gives a page a camera of one colour with a moving mark, and a microphone that hums, as loud as `speaking.ts` says later.
  * A busy picture flickers around that colour, so that it takes as many bits as a real one.
  * Call before it opens the page.
  */

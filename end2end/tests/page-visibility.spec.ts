@@ -1,7 +1,7 @@
 import { Person, expect, test as base } from '../support/test.ts';
-import { COLOURS, expectFace, expectVoices, paintCamera } from '../support/faces.ts';
+import { COLOURS, expectFace, expectVoices, paintCamera } from '../support/media.ts';
 import { observeCalls } from '../support/rtc.ts';
-import { Window } from '../support/window.ts';
+import { Window } from '../support/browser_window.ts';
 import { roomPath } from '../pages/room.ts';
 
 const test = base.extend<{ window: Window }>({

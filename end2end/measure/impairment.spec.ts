@@ -2,13 +2,13 @@ import { loadavg } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, expectVoices, paintCamera, paths } from '../support/faces.ts';
-import { Flow, MAY_NEVER } from '../support/flow.ts';
-import { BadLine, type Impairments } from '../support/impair.ts';
-import { LINE_IS_DOWN } from '../support/quality.ts';
+import { COLOURS, expectFace, expectVoices, paintCamera, paths } from '../support/media.ts';
+import { Flow, MAY_NEVER } from '../support/rate_meter.ts';
+import { BadLine, type Impairments } from '../support/udp_proxy.ts';
+import { LINE_IS_DOWN } from '../support/page_errors.ts';
 import { keep, table, type Aim, type Row } from '../support/report.ts';
 import { recoveries } from '../support/rtc.ts';
-import { clock, firstBy, heard, heightOf, Watch, type Figures } from '../support/watch.ts';
+import { clock, firstBy, heard, heightOf, Watch, type Figures } from '../support/call_stats.ts';
 import type { Server } from '../support/server.ts';
 
 /** How long each line is watched; LINE_SECONDS says otherwise. */

@@ -1,5 +1,5 @@
 import { expect, test, type Person } from '../support/test.ts';
-import { Wire } from '../support/wire.ts';
+import { Wire } from '../support/protocol_client.ts';
 
 /** Wraps every text of the page as Chrome's translator does, and every new one, too. */
 async function translates(somebody: Person): Promise<void> {

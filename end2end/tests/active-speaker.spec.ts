@@ -1,6 +1,6 @@
 import { expect, note, test, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, paintCamera } from '../support/faces.ts';
-import { SpeakingSign, coughs, hums } from '../support/voices.ts';
+import { COLOURS, expectFace, paintCamera } from '../support/media.ts';
+import { SpeakingSign, coughs, hums } from '../support/speaking.ts';
 import type { Server } from '../support/server.ts';
 
 type Bring = (nickname: string, options?: { server?: Server }) => Promise<Person>;

@@ -1,5 +1,5 @@
 import { expect, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/quality.ts';
+import { LINE_IS_DOWN } from '../support/page_errors.ts';
 import { expectFlow, pathOf } from '../support/rtc.ts';
 
 /** An address of the documentation (RFC 5737) that leads nowhere. */
