@@ -1,7 +1,7 @@
 //! What a room tells the SFU and what it hears back: commands and events, never a packet.
 
-use super::offer::Offer;
 use crate::protocol::{Codec, ParticipantId, PersonQuality, Slot, Source, Speaker, Wanted};
+use crate::server::sfu::peer::sdp::offer::Offer;
 
 /// One person's place in the media of one room; counted up by the room, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

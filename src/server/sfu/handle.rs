@@ -1,13 +1,15 @@
 //! How the rest of the server talks to the SFU: [`Sfu`] for the process, [`MediaHandle`]
 //! for one room.
 
-use super::{
+use crate::server::sfu::{
     RoomKey,
     command::{Command, Event},
-    core::Core,
-    mail::{Letter, Mail, Relayed},
     peer::Terms,
-    shard::Shard,
+    shard::{
+        core::Core,
+        message::{Letter, Mail, Relayed},
+        worker::Shard,
+    },
 };
 use crate::server::{addresses::Advertised, net::sockets::Families};
 use mio::Waker;

@@ -1,0 +1,231 @@
+//! The codecs that pass through: one table for all rooms.
+//!
+//! Whoever sends may send in any of them, and whoever negotiated it gets it; nothing is
+//! decoded here. A codec has another payload type with each person (RFC 8866 5.14), so a
+//! packet is read by its sender's and written by its receiver's.
+
+pub mod red;
+pub mod vp9;
+
+use red::Before;
+use str0m::{
+    Rtc,
+    format::{self, CodecConfig, FormatParams},
+    media::{Frequency, Mid, Pt},
+    rtp::RtpPacket,
+};
+use vp9::Vp9Descriptor;
+
+/// Constrained baseline, level 3.1 (RFC 6184 8.1): what every H264 endpoint of WebRTC has
+/// (RFC 7742 6.2).
+const H264_PROFILE: u32 = 0x0042_e01f;
+/// The type of the NAL unit that says how to decode what follows (H.264 7.4.1).
+const H264_SPS: u8 = 7;
+
+/// The clock rate of all pictures (RFC 7741 and its siblings).
+pub const VIDEO_CLOCK: u32 = 90_000;
+/// The clock rate of all sound (RFC 7587 4.1).
+pub const AUDIO_CLOCK: u32 = 48_000;
+
+/// How an answer asks for forward error correction of Opus.
+const FEC: &str = "useinbandfec=1";
+
+/// A codec that passes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Sound.
+    Opus,
+    /// Pictures: every camera of our own page, because every browser sends it in layers.
+    Vp8,
+    /// Pictures: screens, where everybody takes it.
+    Vp9,
+    /// Pictures of those who prefer it.
+    H264,
+    /// Pictures of those who prefer it.
+    Av1,
+}
+
+impl Codec {
+    /// Every codec.
+    pub const ALL: [Self; 5] = [Self::Opus, Self::Vp8, Self::Vp9, Self::H264, Self::Av1];
+
+    /// Ours of str0m's.
+    fn of(codec: format::Codec) -> Option<Self> {
+        match codec {
+            format::Codec::Opus => Some(Self::Opus),
+            format::Codec::Vp8 => Some(Self::Vp8),
+            format::Codec::Vp9 => Some(Self::Vp9),
+            format::Codec::H264 => Some(Self::H264),
+            format::Codec::Av1 => Some(Self::Av1),
+            _ => None,
+        }
+    }
+
+    /// Ticks of its media time a second.
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Self::Opus => AUDIO_CLOCK,
+            Self::Vp8 | Self::Vp9 | Self::H264 | Self::Av1 => VIDEO_CLOCK,
+        }
+    }
+
+    /// Whether a receiver can begin with this payload: any sound, the start of a keyframe.
+    pub fn starts(self, payload: &[u8]) -> bool {
+        match self {
+            Self::Opus => !payload.is_empty(),
+            Self::Vp8 => format::detect_vp8_keyframe(payload),
+            Self::Vp9 => Vp9Descriptor::parse(payload).is_some_and(|d| d.starts_keyframe()),
+            // A keyframe without its parameters cannot be decoded, and they come before it,
+            // often in a packet of their own.
+            Self::H264 => format::detect_h264_nalu(payload, H264_SPS),
+            Self::Av1 => format::detect_av1_keyframe(payload),
+        }
+    }
+}
+
+/// Has a connection take our codecs and no others, VP8 first. Each one costs a dozen lines
+/// in each description of an answer: one profile of each, and no feedback that is not used.
+pub fn enable(config: &mut CodecConfig) {
+    let profile_0 = FormatParams {
+        profile_id: Some(0),
+        ..FormatParams::default()
+    };
+    let (pt, resend) = (Pt::from(98), Some(Pt::from(99)));
+    config.clear();
+    config.enable_opus(true, true);
+    config.enable_vp8(true);
+    let clock = Frequency::NINETY_KHZ;
+    config.add_config(pt, resend, format::Codec::Vp9, clock, None, profile_0);
+    config.add_h264(108.into(), Some(109.into()), true, H264_PROFILE);
+    config.enable_av1(true);
+    for params in config.iter_mut() {
+        params.set_fb_remb(false);
+        params.set_fb_fir(false);
+    }
+}
+
+/// An answer that asks for silence not to be sent (DTX, RFC 7587 6.1): of thirty people few
+/// speak. str0m cannot be told to ask for it together with RED.
+pub fn with_dtx(answer: &str) -> String {
+    answer.replace(FEC, &format!("{FEC};usedtx=1"))
+}
+
+/// The codec of a packet, by what its sender negotiated; none where it makes no sense. Of
+/// sound that was sent twice the newest is left in it, and the one before comes beside.
+pub fn read(rtc: &Rtc, packet: &mut RtpPacket) -> Option<(Codec, Option<Before>)> {
+    let pt = packet.header.payload_type;
+    let wraps = |params: &format::PayloadParams| params.red() == Some(pt);
+    let known = rtc.codec_config().find(|p| p.pt() == pt || wraps(p))?;
+    let mut before = None;
+    if wraps(known) {
+        let blocks = red::blocks(&packet.payload, *known.pt())?;
+        packet.payload = blocks.newest;
+        before = blocks.before;
+    }
+    Some((Codec::of(known.spec().codec)?, before))
+}
+
+/// How a person numbers the codecs in one media description.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PayloadTypes {
+    /// By codec.
+    codecs: [Option<Pt>; Codec::ALL.len()],
+    /// Of sound that is sent twice (RED).
+    red: Option<Pt>,
+}
+
+impl PayloadTypes {
+    /// Those negotiated in a description.
+    pub fn negotiated(rtc: &Rtc, mid: Mid) -> Self {
+        let theirs = rtc.media(mid).map(|media| media.remote_pts());
+        let both = rtc.codec_config().iter().filter_map(|params| {
+            let negotiated = theirs?.contains(&params.pt());
+            let codec = Codec::of(params.spec().codec)?;
+            negotiated.then_some((codec, params))
+        });
+        let mut types = Self::default();
+        for (codec, params) in both {
+            types.codecs[codec as usize] = Some(params.pt());
+            types.red = types.red.or(params.red());
+        }
+        types
+    }
+
+    /// The one of a codec; none where it was not negotiated.
+    pub fn of(&self, codec: Codec) -> Option<Pt> {
+        self.codecs[codec as usize]
+    }
+
+    /// The same, where RED may be used, or without it.
+    pub fn with_red(self, red: bool) -> Self {
+        let red = self.red.filter(|_| red);
+        Self { red, ..self }
+    }
+
+    /// The one of sound that is sent twice; none where that was not negotiated.
+    pub fn red(&self) -> Option<Pt> {
+        self.red
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.codecs.iter().all(Option::is_none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_codec_is_offered_once_and_vp8_before_the_other_pictures() {
+        let mut config = CodecConfig::new_with_defaults();
+        enable(&mut config);
+        let codecs: Vec<_> = config.iter().map(|p| Codec::of(p.spec().codec)).collect();
+        assert_eq!(codecs, Codec::ALL.map(Some));
+        let resent = config.iter().filter(|p| p.resend().is_some()).count();
+        assert_eq!(resent, 4, "pictures are sent again, sound is not");
+        let twice = config.iter().filter(|p| p.red().is_some()).count();
+        assert_eq!(twice, 1, "sound is sent twice instead");
+    }
+
+    #[test]
+    fn a_receiver_begins_where_a_decoder_can() {
+        let cases: [(Codec, &[u8], bool); 14] = [
+            (Codec::Opus, &[1], true),
+            (Codec::Opus, &[], false),
+            (
+                Codec::Vp8,
+                &[0x10, 0, 0, 0, 0x9d, 1, 0x2a, 9, 0, 9, 0],
+                true,
+            ),
+            (Codec::Vp8, &[0x10, 1], false),
+            // The start of a key picture, of another one, and the middle of a key picture.
+            (Codec::Vp9, &[0x88, 5, 1], true),
+            (Codec::Vp9, &[0xc8, 5, 1], false),
+            (Codec::Vp9, &[0x80, 5, 1], false),
+            // Parameters alone; together with others; a slice of a keyframe; another slice.
+            (Codec::H264, &[0x67, 0x42], true),
+            (Codec::H264, &[24, 0, 1, 0x67, 0, 1, 0x68], true),
+            (Codec::H264, &[0x65, 1], false),
+            (Codec::H264, &[0x41, 1], false),
+            // A new sequence, and the rest of one.
+            (Codec::Av1, &[0x18, 1], true),
+            (Codec::Av1, &[0x10, 1], false),
+            (Codec::Av1, &[], false),
+        ];
+        for (codec, payload, starts) in cases {
+            assert_eq!(codec.starts(payload), starts, "{codec:?} {payload:x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_is_too_strange(payload in prop::collection::vec(any::<u8>(), 0..40)) {
+            for codec in Codec::ALL {
+                codec.starts(&payload);
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Offers, read where nobody waits for packets.
+//!
+//! To read a description takes as long as to forward hundreds of packets. So it is read by a
+//! thread for such work, a few at a time, before the offer comes to the shard at all.
+
+use crate::protocol::{MediaOffer, OfferedTrack};
+use std::{ops::Deref, sync::Arc};
+use str0m::change::SdpOffer;
+use tokio::sync::Semaphore;
+
+use super::msid::name_slots;
+
+/// Media descriptions of one offer. 64: four of one's own, six sounds, and more pictures than a
+/// screen shows.
+const MAX_DESCRIPTIONS: usize = 64;
+/// Offers that are read at the same moment; the next ones wait for their turn, one of each
+/// socket. 2: as many processors as the smallest server has.
+static READERS: Semaphore = Semaphore::const_new(2);
+
+/// An offer of a person, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// As it was made.
+    offer: MediaOffer,
+    /// Its description; nothing where it makes no sense. Shared by clones, taken by one.
+    description: Option<Arc<SdpOffer>>,
+}
+
+impl Offer {
+    /// Reads an offer.
+    pub fn new(offer: MediaOffer) -> Self {
+        let descriptions = offer.sdp.lines().filter(|line| line.starts_with("m="));
+        let fits = offer.is_within_limits() && descriptions.count() <= MAX_DESCRIPTIONS;
+        let description = fits.then(|| read(&offer.sdp)).flatten().map(Arc::new);
+        Self { offer, description }
+    }
+
+    /// Reads an offer on a thread for such work, when it is its turn. A description that str0m
+    /// cannot even refuse makes no sense.
+    pub async fn read(offer: MediaOffer) -> Self {
+        let empty = |offer| Self {
+            offer,
+            description: None,
+        };
+        let Ok(_turn) = READERS.acquire().await else {
+            return empty(offer);
+        };
+        let unread = offer.clone();
+        let read = tokio::task::spawn_blocking(move || Self::new(offer));
+        read.await.unwrap_or_else(|_| empty(unread))
+    }
+
+    /// Its text, what it carries, and its description where it makes sense.
+    pub(in crate::server::sfu) fn into_parts(
+        self,
+    ) -> (String, Vec<OfferedTrack>, Option<SdpOffer>) {
+        let Self { offer, description } = self;
+        // A clone still has it: it is read once more.
+        let description = description
+            .and_then(|shared| Arc::try_unwrap(shared).map_or_else(|_| read(&offer.sdp), Some));
+        (offer.sdp, offer.tracks, description)
+    }
+}
+
+impl Deref for Offer {
+    type Target = MediaOffer;
+    fn deref(&self) -> &MediaOffer {
+        &self.offer
+    }
+}
+
+/// Reads a description.
+fn read(sdp: &str) -> Option<SdpOffer> {
+    SdpOffer::from_sdp_string(&name_slots(sdp)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(sdp: String) -> Offer {
+        Offer::new(MediaOffer {
+            connection: 1,
+            offer_id: 1,
+            sdp,
+            tracks: vec![],
+        })
+    }
+
+    #[test]
+    fn an_offer_of_more_descriptions_than_anybody_needs_is_not_read() {
+        let chromium = include_str!("../../../../tests/corpus/offer.sdp");
+        assert!(offer(chromium.to_owned()).into_parts().2.is_some());
+        let many = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n".repeat(MAX_DESCRIPTIONS + 1);
+        assert!(offer(format!("{chromium}{many}")).description.is_none());
+        assert!(offer("v=0".to_owned()).into_parts().2.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_clone_of_an_offer_says_the_same() {
+        let sdp = include_str!("../../../../tests/corpus/offer.sdp").to_owned();
+        let (connection, offer_id, tracks) = (1, 1, vec![]);
+        let read = Offer::read(MediaOffer {
+            connection,
+            offer_id,
+            sdp,
+            tracks,
+        });
+        let read = read.await;
+        let again = read.clone();
+        let text = |offer: Offer| offer.into_parts().2.map(|sdp| sdp.to_sdp_string());
+        let first = text(again);
+        assert!(first.is_some());
+        assert_eq!(first, text(read));
+    }
+}

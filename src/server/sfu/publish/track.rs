@@ -1,0 +1,292 @@
+//! Something a person sends: a voice, a face, a screen; with its layers, and who gets it.
+
+use super::{capture_clock::Report, keyframes::Keyframes, layer_meter::LayerMeter};
+use crate::protocol::{self, ParticipantId, Source};
+use crate::server::sfu::{
+    codec::{Codec, VIDEO_CLOCK, red::Mender},
+    forward::packet::{Forwarded, Origin},
+};
+use std::time::{Duration, Instant};
+use str0m::media::{Mid, Rid};
+
+/// Layers nobody watches are switched off at the sender after this long: a glance away
+/// should not cost a keyframe.
+const UNWATCHED_FOR: Duration = Duration::from_secs(2);
+
+/// A track of a room.
+pub struct Track {
+    /// The peer that sends it.
+    pub owner: usize,
+    /// Whose it is.
+    pub person: ParticipantId,
+    /// What it is made of.
+    pub source: Source,
+    /// The media description it comes by.
+    pub mid: Mid,
+    /// Its layers, lowest first; one where it is no simulcast.
+    pub layers: Vec<Layer>,
+    /// The codec it comes in; none before anything came.
+    pub codec: Option<Codec>,
+    /// The codec its sender was told to send in, where they were.
+    pub codec_told: Option<protocol::Codec>,
+    /// Which packets of its sound have come.
+    pub mender: Mender,
+    /// The slots it goes to.
+    pub bound: Vec<Bound>,
+    /// What the sender was last told of who watches.
+    watched: Watched,
+}
+
+/// A slot of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Which peer.
+    pub peer: usize,
+    /// Which of its slots.
+    pub slot: usize,
+}
+
+/// One encoding of a track.
+pub struct Layer {
+    /// Its name (RFC 8852); none where it is no simulcast.
+    pub rid: Option<Rid>,
+    /// How much of it comes.
+    pub meter: LayerMeter,
+    /// When it is asked for a keyframe.
+    pub keyframes: Keyframes,
+    /// How tall its picture is; 0 where that is not known yet.
+    pub height: u32,
+    /// What its sender last reported.
+    pub report: Option<Report>,
+}
+
+/// Which layers the sender was told are watched.
+#[derive(Debug)]
+struct Watched {
+    /// One bit a layer, all of them at first; none of sound, which nobody switches off.
+    told: Option<u8>,
+    /// A smaller set, and since when nobody wants more.
+    smaller: Option<(u8, Instant)>,
+}
+
+impl Track {
+    /// A track nobody gets yet.
+    pub fn new(
+        owner: usize,
+        person: ParticipantId,
+        source: Source,
+        mid: Mid,
+        rids: Vec<Option<Rid>>,
+    ) -> Self {
+        let low = rids.len() > 1;
+        let all = (1_u8 << rids.len().min(3)) - 1;
+        let layer = |(place, rid)| Layer {
+            rid,
+            meter: LayerMeter::default(),
+            keyframes: Keyframes::new(low && place == 0),
+            height: 0,
+            report: None,
+        };
+        Self {
+            owner,
+            person,
+            source,
+            mid,
+            layers: rids.into_iter().enumerate().map(layer).collect(),
+            codec: None,
+            codec_told: None,
+            mender: Mender::default(),
+            bound: Vec::new(),
+            watched: Watched {
+                told: source.is_video().then_some(all),
+                smaller: None,
+            },
+        }
+    }
+
+    /// Whether there is something to hear: a voice may come at any moment, the sound of a
+    /// screen is there while it comes.
+    pub fn is_sound(&self, now: Instant) -> bool {
+        match self.source {
+            Source::Microphone => true,
+            Source::ScreenAudio => self.layers.iter().any(|layer| layer.meter.is_live(now)),
+            Source::Camera | Source::Screen => false,
+        }
+    }
+
+    /// Whether a layer comes: it was heard of late, and the smaller ones do not go on without
+    /// it.
+    pub fn is_live(&self, layer: usize, now: Instant) -> bool {
+        let (smaller, meter) = (&self.layers[..layer], &self.layers[layer].meter);
+        meter.is_live(now) && !smaller.iter().any(|s| meter.is_left_out(&s.meter))
+    }
+
+    /// The layer of this name.
+    pub fn layer_of(&self, rid: Option<Rid>) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.rid == rid)
+    }
+
+    /// A packet of a layer has come, and what its sender last reported.
+    pub fn came(&mut self, origin: Origin, packet: &mut Forwarded, report: Option<Report>) {
+        self.codec = Some(packet.codec);
+        // The traces that tests play were recorded by this.
+        tracing::trace!(
+            track = origin.track,
+            layer = origin.layer,
+            seq = packet.seq,
+            time = packet.time,
+            marker = packet.marker,
+            starts = packet.starts,
+            picture_id = ?packet.descriptor.picture_id(),
+            tl0 = ?packet.descriptor.tl0(),
+            "packet"
+        );
+        let layer = &mut self.layers[origin.layer];
+        layer.meter.packet(packet.payload.len(), packet.at);
+        if let Some(height) = packet.height() {
+            layer.height = height;
+        }
+        if packet.starts && self.source.is_video() {
+            layer.keyframes.arrived(packet.at);
+        }
+        layer.report = report.or(layer.report);
+        if packet.starts && self.layers.len() > 1 {
+            packet.offsets = self.offsets_from(origin.layer);
+        }
+    }
+
+    /// What is to be added to the media times of a layer to get those of each layer, as the
+    /// sender reports say (RFC 3550 6.4.1).
+    fn offsets_from(&self, layer: usize) -> [Option<u32>; 3] {
+        let mut offsets = [None; 3];
+        if let Some(Report { time, at }) = self.layers[layer].report {
+            for (offset, other) in offsets.iter_mut().zip(&self.layers) {
+                let there = other.report.map(|report| report.time_at(at, VIDEO_CLOCK));
+                *offset = there.map(|there| there.wrapping_sub(time));
+            }
+        }
+        offsets
+    }
+
+    /// Told which layers anybody wants now (one bit each), answers what the sender is to
+    /// be told: more at once, less after a while.
+    pub fn watch(&mut self, wanted: u8, now: Instant) -> Option<Vec<String>> {
+        let told = self.watched.told?;
+        if wanted & !told != 0 {
+            return Some(self.tell(wanted | told));
+        }
+        if wanted == told {
+            self.watched.smaller = None;
+            return None;
+        }
+        let since = match self.watched.smaller {
+            Some((before, since)) if before == wanted => since,
+            _ => now,
+        };
+        self.watched.smaller = Some((wanted, since));
+        (now >= since + UNWATCHED_FOR).then(|| self.tell(wanted))
+    }
+
+    /// What the sender was told last, or believes from the beginning; none of sound.
+    pub fn watched(&self) -> Option<Vec<String>> {
+        self.watched.told.map(|layers| self.named(layers))
+    }
+
+    /// The names of these layers, for the sender.
+    fn tell(&mut self, layers: u8) -> Vec<String> {
+        self.watched = Watched {
+            told: Some(layers),
+            smaller: None,
+        };
+        self.named(layers)
+    }
+
+    /// The names of these layers; one that is alone has an empty name.
+    fn named(&self, layers: u8) -> Vec<String> {
+        let named = self.layers.iter().enumerate();
+        named
+            .filter(|(place, _)| layers & (1 << place) != 0)
+            .map(|(_, layer)| layer.rid.map_or_else(String::new, |rid| rid.to_string()))
+            .collect()
+    }
+}
+
+/// Layers in the order of their size: `q`, `h`, `f` by their names, others as they come.
+pub fn by_size(mut rids: Vec<Rid>) -> Vec<Option<Rid>> {
+    let rank = |rid: &Rid| "qhf".find(&**rid).unwrap_or(3);
+    rids.sort_by_key(rank);
+    rids.truncate(3);
+    match rids.is_empty() {
+        true => vec![None],
+        false => rids.into_iter().map(Some).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn track() -> Track {
+        let id = ParticipantId::parse("p_a").expect("valid");
+        let rids = by_size(vec!["f".into(), "q".into(), "h".into()]);
+        Track::new(0, id, Source::Camera, "1".into(), rids)
+    }
+
+    #[test]
+    fn layers_are_in_the_order_of_their_size() {
+        let track = track();
+        let names: Vec<_> = track.layers.iter().filter_map(|l| l.rid).collect();
+        assert_eq!(names, ["q".into(), "h".into(), "f".into()]);
+        assert_eq!(by_size(vec![]), [None]);
+    }
+
+    #[test]
+    fn layers_are_put_on_one_clock_by_their_sender_reports() {
+        let (mut track, at) = (track(), std::time::SystemTime::UNIX_EPOCH);
+        let report = |time, at| Some(Report { time, at });
+        track.layers[0].report = report(1_000, at);
+        track.layers[2].report = report(50, at + Duration::from_secs(1));
+        assert_eq!(
+            track.offsets_from(0),
+            [Some(0), None, Some(50_u32.wrapping_sub(91_000))]
+        );
+        assert_eq!(track.offsets_from(2), [Some(90_950), None, Some(0)]);
+        assert_eq!(track.offsets_from(1), [None; 3]);
+    }
+
+    #[test]
+    fn more_is_asked_for_at_once_and_less_after_a_while() {
+        let (mut track, start) = (track(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        assert_eq!(track.watch(0b111, at(0)), None);
+        assert_eq!(track.watch(0b001, at(100)), None);
+        assert_eq!(
+            track.watch(0b011, at(1_000)),
+            None,
+            "another wish, another wait"
+        );
+        assert_eq!(track.watch(0b011, at(2_900)), None);
+        assert_eq!(track.watch(0b011, at(3_000)).expect("told"), ["q", "h"]);
+        assert_eq!(
+            track.watch(0b100, at(3_100)).expect("told"),
+            ["q", "h", "f"]
+        );
+        assert_eq!(track.watch(0, at(4_000)), None);
+        assert_eq!(track.watch(0, at(6_000)).expect("told"), [""; 0]);
+    }
+
+    #[test]
+    fn a_screen_nobody_watches_rests_and_a_voice_never_does() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let id = || ParticipantId::parse("p_a").expect("valid");
+        let mut screen = Track::new(0, id(), Source::Screen, "1".into(), by_size(vec![]));
+        assert_eq!(screen.watch(1, at(0)), None, "it runs from the beginning");
+        assert_eq!(screen.watch(0, at(1_000)), None);
+        assert_eq!(screen.watch(0, at(3_000)).expect("told"), [""; 0]);
+        assert_eq!(screen.watch(1, at(3_100)).expect("told"), [""]);
+        let mut voice = Track::new(0, id(), Source::Microphone, "2".into(), by_size(vec![]));
+        assert_eq!(voice.watch(0, at(0)), None);
+        assert_eq!(voice.watch(0, at(9_000)), None);
+    }
+}

@@ -1,0 +1,307 @@
+//! All peers and rooms of one shard. Sans IO: datagrams and commands come in with the
+//! time, datagrams and events go out; sockets, threads and clocks are [`super::worker`]'s.
+//!
+//! What comes in makes peers dirty; [`Core::settle`] drains them until none is. The path
+//! of a packet is in [`super::receive`] and [`super::forward`], who gets what in [`super::subscribe`], who comes and
+//! goes in [`super::lifecycle`], what happens by the clock in [`super::tick`].
+
+use super::{media_room::MediaRoom, timers::Timers};
+use crate::server::sfu::{
+    PeerKey, RoomKey,
+    command::{Command, Event},
+    ingress::demux::Demux,
+    peer::{Peer, Terms},
+};
+use crate::{protocol::MAX_WANTED, server::metrics::media as counts};
+use slab::Slab;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+use str0m::{Event as RtcEvent, Output, RtcError, net::Transmit};
+use tokio::sync::mpsc;
+
+/// How many moments of a peer pass in one drain. On an estimated line `str0m` lets a packet
+/// go and asks to be told the time before the next: one at a time, each would be a turn of
+/// the thread and a system call. A keyframe has up to a few hundred packets.
+const MOMENTS: usize = 512;
+
+/// A datagram to send.
+pub struct Outgoing {
+    /// From which address of this machine: the one the peer talks to.
+    pub local: Option<IpAddr>,
+    /// What, and where to.
+    pub transmit: Transmit,
+}
+
+/// Everything one shard looks after.
+pub struct Core {
+    /// The connections.
+    pub(in crate::server::sfu) peers: Slab<Peer>,
+    /// The rooms they are in.
+    pub(super) rooms: HashMap<RoomKey, MediaRoom>,
+    /// Which peer of a room is which.
+    pub(super) keys: HashMap<(RoomKey, PeerKey), usize>,
+    /// Whose datagram is whose.
+    pub(super) demux: Demux,
+    /// When peers want to be woken.
+    pub(super) timers: Timers,
+    /// Peers that have something to say.
+    pub(super) dirty: Vec<usize>,
+    /// Peers that are over.
+    pub(super) over: Vec<usize>,
+    /// Datagrams to send.
+    pub(super) out: Vec<Outgoing>,
+    /// What every connection has in common.
+    pub(super) terms: Terms,
+    /// When [`super::tick`] is due.
+    pub(super) next_tick: Instant,
+    /// Counts the ticks.
+    pub(super) ticks: u64,
+    /// Media packets that came in since that was asked last.
+    pub(super) passed: u32,
+    /// What receivers get, as it was counted last.
+    pub(super) distribution: counts::Distribution,
+}
+
+impl Core {
+    /// Nobody is here.
+    pub fn new(terms: Terms, now: Instant) -> Self {
+        Self {
+            peers: Slab::new(),
+            rooms: HashMap::new(),
+            keys: HashMap::new(),
+            demux: Demux::default(),
+            timers: Timers::default(),
+            dirty: Vec::new(),
+            over: Vec::new(),
+            out: Vec::new(),
+            terms,
+            next_tick: now,
+            ticks: 0,
+            passed: 0,
+            distribution: counts::Distribution::default(),
+        }
+    }
+
+    /// A room opens.
+    pub fn open(&mut self, room: RoomKey, events: mpsc::Sender<Event>) {
+        self.rooms.insert(room, MediaRoom::new(events));
+    }
+
+    /// A room closes, and every connection of it.
+    pub fn close(&mut self, room: RoomKey) {
+        let Some(closed) = self.rooms.get(&room) else {
+            return;
+        };
+        for peer in closed.peers.clone() {
+            self.remove(peer);
+        }
+        self.rooms.remove(&room);
+        self.tick_distribution();
+    }
+
+    /// Browsers reach us by these addresses from now on. Connections that are there get them
+    /// beside their own: an ICE restart offers both, and finds the one that is left.
+    pub fn advertise(&mut self, candidates: Vec<SocketAddr>) {
+        let all: Vec<usize> = self.peers.iter().map(|(index, _)| index).collect();
+        for index in all {
+            self.peers[index].advertise(&candidates);
+            self.soil(index);
+        }
+        self.terms.candidates = candidates;
+    }
+
+    /// Does what a room says.
+    pub fn command(&mut self, room: RoomKey, command: Command, now: Instant) {
+        match command {
+            Command::Offer {
+                peer,
+                person,
+                offer,
+            } => self.offered(room, peer, person, offer, now),
+            Command::Subscribe { peer, mut wanted } => {
+                wanted.truncate(MAX_WANTED);
+                if let Some(index) = self.keys.get(&(room, peer)).copied() {
+                    self.peers[index].wanted = wanted;
+                    self.bind(index, now);
+                    self.wake_layers(index, now);
+                }
+            }
+            Command::Remind { peer } => {
+                if let Some(index) = self.keys.get(&(room, peer)).copied() {
+                    self.remind(index);
+                }
+            }
+            Command::Close { peer } => {
+                if let Some(index) = self.keys.get(&(room, peer)).copied() {
+                    self.remove(index);
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Drains whoever has something to say, until nobody has.
+    pub fn settle(&mut self, now: Instant) {
+        loop {
+            if let Some(index) = self.over.pop() {
+                self.broke(index);
+            } else if let Some(index) = self.dirty.pop() {
+                self.drain(index, now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The moment something is to be done at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        let tick = (!self.rooms.is_empty()).then_some(self.next_tick);
+        [self.timers.next(), tick].into_iter().flatten().min()
+    }
+
+    /// Wakes whoever wanted to be woken by now.
+    pub fn wake(&mut self, now: Instant) {
+        let due: Vec<usize> = std::iter::from_fn(|| self.timers.pop(now)).collect();
+        for index in due {
+            if let Some(peer) = self.peers.get_mut(index) {
+                // Drained before the next one: str0m's reports take 46 kB while they wait,
+                // and everybody's are due at the same moment.
+                match peer.tick(now) {
+                    Some(()) => self.drain(index, now),
+                    None => self.over.push(index),
+                }
+            }
+        }
+        if now >= self.next_tick && !self.rooms.is_empty() {
+            self.tick(now);
+        }
+        self.settle(now);
+    }
+
+    /// The datagrams to send, in order.
+    pub fn outgoing(&mut self) -> &mut Vec<Outgoing> {
+        &mut self.out
+    }
+
+    /// How many media packets came in since this was asked last.
+    pub fn take_passed(&mut self) -> u32 {
+        std::mem::take(&mut self.passed)
+    }
+
+    /// A bug went through: every connection is over and everybody is told, so that they come
+    /// back to the rooms, which go on.
+    pub fn restart(&mut self, now: Instant) {
+        counts::PEERS_PANICKED.add(1);
+        for ((room, peer), _) in std::mem::take(&mut self.keys) {
+            counts::PEERS.down();
+            counts::PEERS_BROKEN.add(1);
+            self.tell(room, Event::Closed { peer });
+        }
+        self.rooms.values_mut().for_each(MediaRoom::empty);
+        self.peers = Slab::new();
+        self.demux = Demux::default();
+        self.timers = Timers::default();
+        self.dirty.clear();
+        self.over.clear();
+        self.out.clear();
+        self.next_tick = now;
+        self.tick_distribution();
+    }
+
+    /// A peer has something to say.
+    pub(super) fn soil(&mut self, index: usize) {
+        if let Some(peer) = self.peers.get_mut(index)
+            && !std::mem::replace(&mut peer.dirty, true)
+        {
+            self.dirty.push(index);
+        }
+    }
+
+    /// Tells a room.
+    pub(super) fn tell(&self, room: RoomKey, event: Event) {
+        if let Some(room) = self.rooms.get(&room) {
+            room.tell(event);
+        }
+    }
+
+    /// Takes out of a peer what it has to say.
+    pub(super) fn drain(&mut self, index: usize, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(index) {
+            peer.dirty = false;
+            if std::mem::take(&mut peer.written) && peer.tick(now).is_none() {
+                return self.over.push(index);
+            }
+        }
+        let mut moments = 0..MOMENTS;
+        loop {
+            let Some(peer) = self.peers.get_mut(index) else {
+                return;
+            };
+            match guarded(|| peer.rtc.poll_output()) {
+                Some(Output::Transmit(transmit)) => self.out.push(peer.outgoing(transmit)),
+                Some(Output::Event(event)) => {
+                    let happens = || {
+                        self.happened(index, event, now);
+                        Ok(())
+                    };
+                    if guarded(happens).is_none() {
+                        return self.over.push(index);
+                    }
+                }
+                Some(Output::Timeout(at)) if peer.is_due(at) && moments.next().is_some() => {
+                    if peer.tick(at).is_none() {
+                        return self.over.push(index);
+                    }
+                }
+                Some(Output::Timeout(at)) => {
+                    match peer.rtc.is_alive() {
+                        true => self.timers.set(index, at),
+                        false => self.over.push(index),
+                    }
+                    return;
+                }
+                None => return self.over.push(index),
+            }
+        }
+    }
+
+    /// Something happened on a connection.
+    fn happened(&mut self, index: usize, event: RtcEvent, now: Instant) {
+        match event {
+            RtcEvent::RtpPacket(packet) => self.forward(index, packet, now),
+            RtcEvent::Connected => self.connected(index, now),
+            RtcEvent::KeyframeRequest(request) => self.keyframe_asked(index, request.mid, now),
+            RtcEvent::EgressBitrateEstimate(estimate) => self.estimated(index, &estimate, now),
+            RtcEvent::PeerStats(stats) => self.looked_at(index, &stats),
+            RtcEvent::MediaEgressStats(stats) => self.peers[index].reported.add(&stats),
+            RtcEvent::MediaIngressStats(stats) => self.jittered(index, stats.mid, stats.jitter),
+            RtcEvent::Closed => self.over.push(index),
+            _ => {}
+        }
+    }
+}
+
+/// Does a step of a connection. An error or a bug in it ends that connection alone
+/// (trust P10); nothing then.
+pub(in crate::server::sfu) fn guarded<T>(step: impl FnOnce() -> Result<T, RtcError>) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(Ok(done)) => Some(done),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a media connection gives up");
+            None
+        }
+        Err(_) => {
+            counts::PEERS_PANICKED.add(1);
+            tracing::error!("a media connection failed by a bug and was ended");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

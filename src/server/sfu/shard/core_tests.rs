@@ -1,0 +1,461 @@
+//! What strangers send does nothing; what a room says of people it has not is ignored.
+
+use super::*;
+use crate::protocol::{MediaOffer, ParticipantId, Source, Wanted};
+use crate::server::sfu::shard::receive::Incoming;
+use crate::server::sfu::{
+    peer::sdp::offer::Offer,
+    publish::capture_clock::Report,
+    testing::browser::{Browser, core, numbered, person},
+};
+use proptest::prelude::*;
+use std::time::Duration;
+use str0m::{Input, net::Protocol};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn a_strangers_datagram_makes_nobody_answer(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        first in prop::sample::select(vec![0_u8, 1, 2, 20, 23, 63, 64, 127, 128, 191, 200, 255]),
+        tcp in any::<bool>(),
+    ) {
+        let (mut core, _events, now) = core();
+        let mut bytes = bytes;
+        if let Some(byte) = bytes.first_mut() {
+            *byte = first;
+        }
+        let incoming = Incoming {
+            proto: if tcp { Protocol::Tcp } else { Protocol::Udp },
+            relayed: false,
+            source: ([192, 0, 2, 1], 5000).into(),
+            local: None,
+            bytes: &bytes,
+        };
+        core.receive(incoming, now);
+        core.settle(now);
+        prop_assert!(core.outgoing().is_empty() && core.demux.peer_at(Protocol::Udp, incoming.source).is_none());
+    }
+
+    #[test]
+    fn no_description_takes_the_room_down(text in "(v=0\r\n)?(m=(audio|video) 9 [A-Z/]{1,20} [0-9 ]{0,12}\r\n)?(a=[a-z-]{1,16}(:[ -~]{0,40})?\r\n){0,12}") {
+        let (mut core, mut events, now) = core();
+        let offer = Offer::new(MediaOffer { connection: 1, offer_id: 1, sdp: text, tracks: vec![] });
+        let command = Command::Offer { peer: PeerKey(1), person: person(), offer };
+        core.command(RoomKey(1), command, now);
+        prop_assert!(events.try_recv().is_ok(), "answered or refused");
+    }
+}
+
+#[test]
+fn a_room_may_speak_of_people_and_rooms_that_are_not_there() {
+    let (mut core, mut events, now) = core();
+    let peer = PeerKey(9);
+    for room in [RoomKey(1), RoomKey(2)] {
+        core.command(room, Command::Close { peer }, now);
+        core.command(room, Command::Remind { peer }, now);
+        let wanted = vec![];
+        core.command(room, Command::Subscribe { peer, wanted }, now);
+    }
+    core.close(RoomKey(2));
+    core.close(RoomKey(1));
+    core.wake(now);
+    assert!(events.try_recv().is_err());
+    assert_eq!(core.deadline(), None, "nothing is left to be done");
+}
+
+#[test]
+fn a_connection_that_never_comes_up_is_given_up() {
+    let (mut core, mut events, now) = core();
+    let mut browser = str0m::Rtc::new(now);
+    let mut api = browser.sdp_api();
+    let (kind, direction) = (
+        str0m::media::MediaKind::Audio,
+        str0m::media::Direction::SendOnly,
+    );
+    api.add_media(kind, direction, None, None, None);
+    let (offer, _) = api.apply().expect("something to offer");
+    let offer = Offer::new(MediaOffer {
+        connection: 1,
+        offer_id: 1,
+        sdp: offer.to_sdp_string(),
+        tracks: vec![],
+    });
+    let peer = PeerKey(1);
+    let person = person();
+    core.command(
+        RoomKey(1),
+        Command::Offer {
+            peer,
+            person,
+            offer,
+        },
+        now,
+    );
+    assert!(matches!(events.try_recv(), Ok(Event::Answer { .. })));
+    let mut later = now;
+    for _ in 0..400 {
+        later += Duration::from_millis(100);
+        core.wake(later);
+    }
+    let told = std::iter::from_fn(|| events.try_recv().ok());
+    assert!(
+        told.into_iter()
+            .any(|event| event == Event::Closed { peer })
+    );
+    assert!(core.peers.is_empty() && core.keys.is_empty());
+    let mut metrics = String::new();
+    counts::write(&mut metrics, std::iter::empty());
+    assert!(!metrics.contains("path=\"failed\"} 0\n"), "it is counted");
+}
+
+#[test]
+fn packets_that_come_all_at_once_are_all_taken_in() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    for seq in 1..=5_u64 {
+        browser.films(seq, now);
+    }
+    browser
+        .rtc
+        .handle_input(Input::Timeout(now))
+        .expect("goes on");
+    let burst = browser.sends();
+    assert!(burst.len() >= 5);
+    for bytes in &burst {
+        core.receive(browser.datagram(bytes), now);
+    }
+    core.settle(now);
+    let (_, track) = core.rooms[&RoomKey(1)]
+        .tracks
+        .iter()
+        .next()
+        .expect("a track");
+    let bits = track.layers[0].meter.bitrate_bps(now);
+    assert_eq!(bits, 5 * 100 * 8 * 2, "five packets in half a second");
+}
+
+#[test]
+fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
+    let (mut core, mut events, mut now) = core();
+    let (ann, ben) = (person(), ParticipantId::parse("p_b").expect("valid"));
+    let mut sends = Browser::enters(&mut core, &mut events, &mut now, PeerKey(1), ann.clone());
+    let mut sees = Browser::enters(&mut core, &mut events, &mut now, PeerKey(2), ben);
+    let (peer, source) = (PeerKey(2), Source::Camera);
+    let wanted = Wanted {
+        id: ann,
+        source,
+        height: 360,
+        pinned: false,
+    };
+    let wanted = vec![wanted];
+    core.command(RoomKey(1), Command::Subscribe { peer, wanted }, now);
+    // First nothing for a while, and reports that say so.
+    for _ in 0..300 {
+        sends.passes(&mut core, &mut now);
+        sees.exchanges(&mut core, now);
+    }
+    let start = now;
+    // A picture each 100 ms, 80 ms late; sound each 20 ms.
+    for ms in (80..6_000_u32).step_by(10) {
+        now = start + Duration::from_millis(ms.into());
+        let packet = |mid, taken: u32, ticks: u32, first| {
+            let payload = [vec![first; 20], taken.to_be_bytes().to_vec()].concat();
+            let at = start + Duration::from_millis(taken.into());
+            (mid, u64::from(ms), taken * ticks, at, payload)
+        };
+        let voice = (ms % 20 == 0).then(|| packet(sends.voice, ms, 48, 0x78));
+        let face = (ms % 100 == 80).then(|| packet(sends.mid, ms - 80, 90, 0x10));
+        for (mid, seq, time, at, payload) in voice.into_iter().chain(face) {
+            sends.writes(mid, seq, time, at, payload);
+        }
+        sends.exchanges(&mut core, now);
+        sees.exchanges(&mut core, now);
+    }
+    let reports = |mid| {
+        let reports = sees.happened.iter().filter_map(move |event| match event {
+            str0m::Event::SenderFeedback(report) if report.mid == mid => {
+                Some(Report::from(&report.sender_info))
+            }
+            _ => None,
+        });
+        reports.collect::<Vec<_>>()
+    };
+    let began = |mid, clock_rate: u32| {
+        let reports = reports(mid);
+        let [first, .., last] = reports[..] else {
+            panic!("reports came");
+        };
+        let jump = first.time_at(last.at, clock_rate).wrapping_sub(last.time);
+        let jump = jump.cast_signed().unsigned_abs();
+        assert!(
+            jump < 2 * clock_rate,
+            "no jump, where the stream only began later"
+        );
+        let packet = sees.happened.iter().rev().find_map(|event| match event {
+            str0m::Event::RtpPacket(packet) if packet.header.ext_vals.mid == Some(mid) => {
+                let taken = packet.payload.last_chunk().copied().expect("four bytes");
+                Some((packet.header.timestamp, u32::from_be_bytes(taken)))
+            }
+            _ => None,
+        });
+        let (time, taken) = packet.expect("packets came");
+        let at = last.at(time, clock_rate);
+        at.expect("a time") - Duration::from_millis(taken.into())
+    };
+    let (voice, face) = (began(sees.ear, 48_000), began(sees.slot, 90_000));
+    let apart = voice.duration_since(face).unwrap_or_else(|e| e.duration());
+    assert!(apart < Duration::from_millis(10), "{apart:?}");
+}
+
+/// Six packets of pictures are written to a browser's slot.
+fn six_packets(core: &mut Core, index: usize, browser: &Browser, now: Instant) {
+    let peer = &mut core.peers[index];
+    assert!(peer.estimated);
+    let pt = peer.rtc.media(browser.slot).expect("there").remote_pts()[0];
+    let mut direct = peer.rtc.direct_api();
+    let stream = direct
+        .stream_tx_by_mid(browser.slot, None)
+        .expect("sends by it");
+    for seq in 1..=6_u64 {
+        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), 0, now, vec![0x10; 900]);
+        stream.write_rtp(write);
+    }
+    peer.written = true;
+    core.soil(index);
+}
+
+/// How many packets of pictures are to be sent.
+fn pictures(core: &mut Core) -> usize {
+    let sent = core.outgoing().iter();
+    sent.filter(|sent| sent.transmit.contents.len() > 900)
+        .count()
+}
+
+#[test]
+fn packets_that_are_written_together_leave_together() {
+    let (mut core, mut events, mut now) = core();
+    let browser = Browser::inside(&mut core, &mut events, &mut now);
+    six_packets(&mut core, 0, &browser, now);
+    core.settle(now);
+    assert_eq!(pictures(&mut core), 6);
+}
+
+/// Two browsers in one room.
+fn two(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> [Browser; 2] {
+    [1, 2].map(|number| Browser::enters(core, events, now, PeerKey(number), numbered(number)))
+}
+
+#[test]
+fn a_bug_met_by_ones_packet_ends_that_connection_alone() {
+    let (mut core, mut events, mut now) = core();
+    let [mut ann, mut ben] = two(&mut core, &mut events, &mut now);
+    ann.films(1, now);
+    for _ in 0..3 {
+        ann.passes(&mut core, &mut now);
+    }
+    // No such layer: what a bug would be.
+    core.peers[0].origins[0].1.layer = 9;
+    ann.films(2, now);
+    for _ in 0..3 {
+        ann.passes(&mut core, &mut now);
+    }
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    let (ended, stays) = (PeerKey(1), PeerKey(2));
+    assert!(told.contains(&Event::Closed { peer: ended }));
+    assert!(!told.contains(&Event::Closed { peer: stays }));
+    ben.films(1, now);
+    for _ in 0..3 {
+        ben.passes(&mut core, &mut now);
+    }
+    assert_eq!(core.peers.len(), 1);
+    let tracks = core.rooms[&RoomKey(1)].tracks.iter();
+    let came = tracks.filter(|(_, track)| track.layers[0].meter.is_live(now));
+    assert_eq!(came.count(), 1, "the other's pictures go on");
+}
+
+#[test]
+fn a_shard_that_failed_takes_everybody_in_anew() {
+    let (mut core, mut events, mut now) = core();
+    two(&mut core, &mut events, &mut now);
+    core.restart(now);
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    for peer in [PeerKey(1), PeerKey(2)] {
+        assert!(told.contains(&Event::Closed { peer }));
+    }
+    assert!(core.peers.is_empty() && core.keys.is_empty());
+    two(&mut core, &mut events, &mut now);
+    assert_eq!(core.peers.len(), 2);
+}
+
+#[test]
+fn media_follows_a_peer_that_comes_from_another_address() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    let mut seq = 0;
+    let mut plays = |browser: &mut Browser, seconds: u64| {
+        let mut reached = Vec::new();
+        for _ in 0..seconds * 100 {
+            seq += 1;
+            browser.films(seq, now);
+            reached.extend(browser.passes(&mut core, &mut now));
+        }
+        reached
+    };
+    let before = plays(&mut browser, 3);
+    assert!(!before.is_empty() && before.iter().all(|to| *to == browser.host));
+    browser.address = ([127, 0, 0, 1], 4001).into();
+    // Its next check comes within 3 s, and media is taken in from then on.
+    plays(&mut browser, 3);
+    let after = plays(&mut browser, 3);
+    assert!(!after.is_empty());
+    assert!(after.iter().all(|to| *to == browser.address), "{after:?}");
+}
+
+/// The first person's browser offers an ICE restart; what it is answered.
+fn restarts_ice(
+    browser: &mut Browser,
+    core: &mut Core,
+    events: &mut mpsc::Receiver<Event>,
+    offer_id: u32,
+    now: Instant,
+) -> String {
+    let mut api = browser.rtc.sdp_api();
+    api.ice_restart(true);
+    let (offer, pending) = api.apply().expect("something to offer");
+    browser.pending = Some(pending);
+    let offer = Offer::new(MediaOffer {
+        connection: 1,
+        offer_id,
+        sdp: offer.to_sdp_string(),
+        tracks: vec![],
+    });
+    let (peer, person) = (PeerKey(1), person());
+    let command = Command::Offer {
+        peer,
+        person,
+        offer,
+    };
+    core.command(RoomKey(1), command, now);
+    let answer = std::iter::from_fn(|| events.try_recv().ok()).find_map(|event| match event {
+        Event::Answer { sdp, .. } => Some(sdp),
+        _ => None,
+    });
+    answer.expect("an answer")
+}
+
+#[test]
+fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which_is_served() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    let new: SocketAddr = ([127, 0, 0, 7], 7882).into();
+    core.advertise(vec![new]);
+    core.settle(now);
+    for _ in 0..20 {
+        browser.passes(&mut core, &mut now);
+    }
+    assert!(browser.rtc.is_connected(), "the call goes on");
+    let answer = restarts_ice(&mut browser, &mut core, &mut events, 2, now);
+    let candidates: Vec<&str> = answer
+        .lines()
+        .filter(|line| line.starts_with("a=candidate:"))
+        .collect();
+    let names = |ip: &str| candidates.iter().any(|line| line.contains(ip));
+    assert!(names(" 127.0.0.7 7882 "), "{candidates:?}");
+    assert!(
+        names(" 127.0.0.1 7882 "),
+        "the one in use stays: {candidates:?}"
+    );
+    let pending = browser.pending.take().expect("offered");
+    let answer = str0m::change::SdpAnswer::from_sdp_string(&answer).expect("an answer");
+    let api = browser.rtc.sdp_api();
+    api.accept_answer(pending, answer).expect("accepts");
+    let mut answered_from = Vec::new();
+    for _ in 0..20 {
+        now += Duration::from_millis(10);
+        browser
+            .rtc
+            .handle_input(Input::Timeout(now))
+            .expect("goes on");
+        for bytes in browser.sends() {
+            let local = Some(new.ip());
+            core.receive(
+                Incoming {
+                    local,
+                    ..browser.datagram(&bytes)
+                },
+                now,
+            );
+            core.settle(now);
+        }
+        let sent = std::mem::take(core.outgoing());
+        answered_from.extend(sent.into_iter().map(|sent| sent.transmit.source));
+    }
+    assert!(answered_from.contains(&new), "{answered_from:?}");
+    // Who comes now is told the new one alone.
+    let mut other = Browser::enters(&mut core, &mut events, &mut now, PeerKey(2), numbered(2));
+    let _ = other.sends();
+    let (_, peer) = core
+        .peers
+        .iter()
+        .find(|(_, p)| p.key == PeerKey(2))
+        .expect("in");
+    assert_eq!(peer.candidates, [new]);
+}
+
+#[test]
+fn addresses_that_change_without_end_leave_a_connection_with_a_bounded_number() {
+    let (mut core, mut events, mut now) = core();
+    let _browser = Browser::inside(&mut core, &mut events, &mut now);
+    for number in 0..2000_u16 {
+        let [high, low] = number.to_be_bytes();
+        core.advertise(vec![([10, 0, high, low], 7882).into()]);
+        core.settle(now);
+    }
+    let (_, peer) = core.peers.iter().next().expect("still there");
+    assert!(peer.candidates.len() <= 24, "{}", peer.candidates.len());
+}
+
+#[test]
+fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    for n in 2..=40 {
+        let answer = restarts_ice(&mut browser, &mut core, &mut events, n, now);
+        browser.connects(&mut core, &answer, &mut now);
+    }
+    let (index, peer) = core.peers.iter().next().expect("still there");
+    assert_eq!(peer.ufrags.len(), 2);
+    let known = |name: &String| core.demux.by_ufrag(name) == Some(index);
+    assert!(peer.ufrags.iter().all(known));
+    assert_eq!(core.demux.names(), 2);
+}
+
+#[test]
+fn of_whoever_falls_silent_the_others_are_told_before_they_are_given_up() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    for _ in 0..200 {
+        browser.passes(&mut core, &mut now);
+    }
+    let told = |events: &mut mpsc::Receiver<Event>| -> Vec<Event> {
+        std::iter::from_fn(|| events.try_recv().ok()).collect()
+    };
+    told(&mut events);
+    let mut seconds = |core: &mut Core, seconds: u64| {
+        for _ in 0..seconds * 10 {
+            now += Duration::from_millis(100);
+            core.wake(now);
+        }
+        told(&mut events)
+    };
+    let people = vec![crate::protocol::PersonQuality {
+        id: person(),
+        quality: crate::protocol::Quality::Poor,
+    }];
+    let poor = Event::Qualities { people };
+    assert!(seconds(&mut core, 6).contains(&poor));
+    let closed = Event::Closed { peer: PeerKey(1) };
+    assert!(seconds(&mut core, 8).contains(&closed));
+    assert!(core.peers.is_empty());
+}

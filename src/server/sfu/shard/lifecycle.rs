@@ -1,0 +1,175 @@
+//! Coming and going: an offer makes a connection with its tracks and slots; its end takes
+//! all of that away, and whoever had something of it is told.
+
+use super::core::{Core, guarded};
+use crate::server::sfu::{
+    PeerKey, RoomKey,
+    command::Event,
+    ingress::twcc_guard,
+    peer::{Peer, sdp::offer::Offer},
+    publish::track::{Track, by_size},
+};
+use crate::{
+    protocol::{MediaOffer, ParticipantId, Source},
+    server::metrics::media as counts,
+};
+use std::time::Instant;
+use str0m::{Output, media::Rids};
+
+impl Core {
+    /// Answers an offer.
+    pub(super) fn offered(
+        &mut self,
+        room: RoomKey,
+        key: PeerKey,
+        person: ParticipantId,
+        offer: Offer,
+        now: Instant,
+    ) {
+        let known = self.keys.get(&(room, key)).copied();
+        let same = known.filter(|index| self.peers[*index].connection == offer.connection);
+        if let (Some(former), None) = (known, same) {
+            self.remove(former);
+        }
+        let index = match same {
+            Some(index) => index,
+            None => self.add(room, key, person, &offer, now),
+        };
+        self.answer(index, offer, now);
+    }
+
+    /// Makes the place for a connection.
+    fn add(
+        &mut self,
+        room: RoomKey,
+        key: PeerKey,
+        person: ParticipantId,
+        offer: &MediaOffer,
+        now: Instant,
+    ) -> usize {
+        let estimated = twcc_guard::is_offered(&offer.sdp);
+        let peer = Peer::new(
+            key,
+            room,
+            person,
+            offer.connection,
+            estimated,
+            &self.terms,
+            now,
+        );
+        let index = self.peers.insert(peer);
+        self.keys.insert((room, key), index);
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.peers.push(index);
+        }
+        counts::PEERS.up();
+        index
+    }
+
+    /// Answers an offer of a connection there is, and tells; a connection that cannot is over.
+    fn answer(&mut self, index: usize, offer: Offer, now: Instant) {
+        let peer = &mut self.peers[index];
+        let (key, room, connection) = (peer.key, peer.room, peer.connection);
+        let offer_id = offer.offer_id;
+        let answered = guarded(|| Ok(peer.answer(offer)));
+        let Some(Ok(sdp)) = answered else {
+            self.tell(room, Event::Refused { peer: key });
+            return self.remove(index);
+        };
+        peer.offer_id = offer_id;
+        peer.take_name(index, &mut self.demux);
+        let answer = Event::Answer {
+            peer: key,
+            connection,
+            offer_id,
+            sdp,
+        };
+        self.tell(room, answer);
+        self.publish(index);
+        self.bind_room(room, now);
+        // Somebody new may lack what others send in.
+        self.choose_codecs(room);
+        self.soil(index);
+    }
+
+    /// Makes tracks of what an offer names and the room does not have yet.
+    fn publish(&mut self, index: usize) {
+        let peer = &mut self.peers[index];
+        let Some(room) = self.rooms.get_mut(&peer.room) else {
+            return;
+        };
+        for (mid, source) in &peer.offered {
+            let ours = |track: &Track| track.owner == index && track.mid == *mid;
+            let double = room.tracks.iter().any(|(_, track)| {
+                ours(track) || (track.person == peer.person && track.source == *source)
+            });
+            if double {
+                continue;
+            }
+            let rids = match peer.rtc.media(*mid).map(|media| media.rids_rx()) {
+                Some(Rids::Specific(rids)) => by_size(rids.clone()),
+                _ => vec![None],
+            };
+            let track = Track::new(index, peer.person.clone(), *source, *mid, rids);
+            let key = room.tracks.insert(track);
+            if *source == Source::Microphone {
+                room.loudest.add(key as u32);
+            }
+        }
+    }
+
+    /// A connection ended by itself.
+    pub(super) fn broke(&mut self, index: usize) {
+        let Some(peer) = self.peers.get(index) else {
+            return;
+        };
+        let (room, key) = (peer.room, peer.key);
+        counts::PEERS_BROKEN.add(1);
+        self.tell(room, Event::Closed { peer: key });
+        self.remove(index);
+    }
+
+    /// Takes a connection down, with its tracks and its places in others' slots.
+    pub(super) fn remove(&mut self, index: usize) {
+        let Some(mut peer) = self.peers.try_remove(index) else {
+            return;
+        };
+        counts::PEERS.down();
+        self.timers.clear(index);
+        self.demux.forget(index, &peer.ufrags, &peer.addresses);
+        self.keys.remove(&(peer.room, peer.key));
+        // Says goodbye, so that the browser need not find out by silence.
+        let _ = guarded(|| peer.rtc.close());
+        while let Some(Output::Transmit(last)) = guarded(|| peer.rtc.poll_output()) {
+            self.out.push(peer.outgoing(last));
+        }
+        let Some(room) = self.rooms.get_mut(&peer.room) else {
+            return;
+        };
+        room.peers.retain(|other| *other != index);
+        let own = room.tracks.iter().filter(|(_, track)| track.owner == index);
+        let own: Vec<usize> = own.map(|(key, _)| key).collect();
+        for (_, track) in &mut room.tracks {
+            track.bound.retain(|bound| bound.peer != index);
+        }
+        for track in own {
+            self.unpublish(peer.room, track);
+        }
+    }
+
+    /// Takes a track out of the room; whoever had it is told.
+    fn unpublish(&mut self, key: RoomKey, track: usize) {
+        let Some(room) = self.rooms.get_mut(&key) else {
+            return;
+        };
+        let gone = room.tracks.remove(track);
+        room.speakers.remove(track as u32);
+        room.loudest.remove(track as u32);
+        for bound in gone.bound {
+            if let Some(peer) = self.peers.get_mut(bound.peer) {
+                peer.slots[bound.slot].free();
+                self.tell_slots(bound.peer);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The media of one room: who sends what, and who is heard.
+
+use crate::server::sfu::{
+    command::Event,
+    publish::track::Track,
+    speakers::{Loudest, Speakers},
+    subscribe::{allocator::Priority, load_shedding::Ceiling},
+};
+use crate::{
+    protocol::{ParticipantId, Source, Speaker, Wanted},
+    server::metrics::media as counts,
+};
+use slab::Slab;
+use std::time::Instant;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+/// Voices that are forwarded in a room, besides the pinned ones: three to each listener,
+/// and one more because nobody hears themselves.
+const LOUDEST: usize = 4;
+
+/// The media of a room.
+pub struct MediaRoom {
+    /// Where the room listens.
+    events: mpsc::Sender<Event>,
+    /// Its peers.
+    pub peers: Vec<usize>,
+    /// Its tracks.
+    pub tracks: Slab<Track>,
+    /// Who has the floor.
+    pub speakers: Speakers,
+    /// Whose voice goes through.
+    pub loudest: Loudest,
+    /// Screens that are heard at the moment.
+    sounding: Vec<usize>,
+    /// How many pictures each person gets at most.
+    pub ceiling: Ceiling,
+    /// Packets passed on since that was looked at last.
+    pub passed: u64,
+    /// What was told of who is heard.
+    told: (Vec<u32>, Option<u32>),
+}
+
+impl MediaRoom {
+    /// A room without anybody.
+    pub fn new(events: mpsc::Sender<Event>) -> Self {
+        Self {
+            events,
+            peers: Vec::new(),
+            tracks: Slab::new(),
+            speakers: Speakers::default(),
+            loudest: Loudest::new(LOUDEST),
+            sounding: Vec::new(),
+            ceiling: Ceiling::default(),
+            passed: 0,
+            told: (Vec::new(), None),
+        }
+    }
+
+    /// Nobody is in it any more.
+    pub fn empty(&mut self) {
+        *self = Self::new(self.events.clone());
+    }
+
+    /// Tells the room. What it has no place for is lost and counted: whoever needs it
+    /// asks again.
+    pub fn tell(&self, event: Event) {
+        if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
+            counts::EVENTS_LOST.add(1);
+        }
+    }
+
+    /// Somebody's track of this sort.
+    pub fn track_of(&self, person: &ParticipantId, source: Source) -> Option<usize> {
+        let wanted = |track: &Track| track.source == source && track.person == *person;
+        let mut tracks = self.tracks.iter();
+        tracks.find(|(_, track)| wanted(track)).map(|(key, _)| key)
+    }
+
+    /// What belongs to a track: the face of a voice, the sound of a screen, and back.
+    pub fn other_half(&self, track: usize) -> Option<usize> {
+        let track = self.tracks.get(track)?;
+        self.track_of(&track.person, track.source.other_half())
+    }
+
+    /// How much a picture matters to whoever wants it.
+    pub fn priority_of(&self, wanted: &Wanted) -> Priority {
+        let dominant = self.speakers.dominant().map(|key| key as usize);
+        let speaker = dominant.and_then(|key| Some(&self.tracks.get(key)?.person));
+        match () {
+            () if wanted.source == Source::Screen => Priority::Screen,
+            () if wanted.pinned => Priority::Pinned,
+            () if speaker == Some(&wanted.id) => Priority::Speaker,
+            () => Priority::Visible,
+        }
+    }
+
+    /// Looks which screens are heard; true where it is others than before.
+    pub fn tick_screens(&mut self, now: Instant) -> bool {
+        let sounds = |track: &Track| track.source == Source::ScreenAudio && track.is_sound(now);
+        let sounding = self.tracks.iter().filter(|(_, track)| sounds(track));
+        let sounding: Vec<usize> = sounding.map(|(key, _)| key).collect();
+        let changes = sounding != self.sounding;
+        self.sounding = sounding;
+        changes
+    }
+
+    /// Tells who is heard, where that changed since the last time.
+    pub fn tell_speakers(&mut self, now: Instant) {
+        let heard: Vec<u32> = self.speakers.active(now).collect();
+        let dominant = self.speakers.dominant();
+        if self.told == (heard.clone(), dominant) {
+            return;
+        }
+        let person = |key: u32| self.tracks.get(key as usize).map(|t| t.person.clone());
+        let loudest = heard.iter().filter_map(|key| {
+            let level = 127 - self.speakers.level_of(*key);
+            person(*key).map(|id| Speaker { id, level })
+        });
+        let event = Event::Speakers {
+            loudest: loudest.collect(),
+            dominant: dominant.and_then(person),
+        };
+        self.tell(event);
+        self.told = (heard, dominant);
+    }
+}

@@ -1,0 +1,57 @@
+//! What comes to a shard from other threads.
+
+use crate::server::sfu::{
+    RoomKey,
+    command::{Command, Event},
+};
+use std::{net::SocketAddr, sync::mpsc::Receiver};
+use tokio::sync::mpsc;
+
+/// What a shard is sent.
+pub enum Letter {
+    /// A room opens.
+    Open {
+        /// Which.
+        room: RoomKey,
+        /// Where it listens.
+        events: mpsc::Sender<Event>,
+    },
+    /// A room says something.
+    Command {
+        /// Which.
+        room: RoomKey,
+        /// What.
+        command: Command,
+    },
+    /// A room closes.
+    Close {
+        /// Which.
+        room: RoomKey,
+    },
+    /// The addresses of this machine changed.
+    Advertise {
+        /// Where browsers reach the shard now.
+        candidates: Vec<SocketAddr>,
+    },
+    /// The server stops.
+    Stop,
+}
+
+/// A datagram that came through our own TURN server.
+pub struct Relayed {
+    /// The relayed address of whoever sent it.
+    pub source: SocketAddr,
+    /// Our address.
+    pub local: SocketAddr,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+/// What comes to a shard from other threads. Each has its own queue, so that many datagrams
+/// leave room for what rooms say.
+pub struct Mail {
+    /// What rooms say.
+    pub letters: Receiver<Letter>,
+    /// What came through our own TURN server.
+    pub relayed: Receiver<Relayed>,
+}

@@ -1,0 +1,172 @@
+//! Offers that wait for the shard: one of each person, and of the rooms one after the other.
+//!
+//! To answer an offer takes a while, in which no packet is forwarded. So the shard answers one
+//! in each turn, between packets. Whoever offers again before the answer replaces their offer,
+//! so the queue holds no more than one for each person in a call, and a room whose people offer
+//! without end delays an offer of another room by one of its own.
+
+use crate::server::sfu::{
+    RoomKey,
+    command::{Command, PeerKey},
+};
+use std::collections::VecDeque;
+
+/// The offers that wait.
+#[derive(Default)]
+pub struct OfferQueue {
+    /// In the order they came.
+    waiting: VecDeque<Waiting>,
+    /// The room whose offer was answered last.
+    served: Option<RoomKey>,
+}
+
+/// An offer, and what its person said after it.
+struct Waiting {
+    /// In which room.
+    room: RoomKey,
+    /// Whose.
+    peer: PeerKey,
+    /// The offer.
+    offer: Command,
+    /// What is on their screen.
+    subscription: Option<Command>,
+}
+
+impl OfferQueue {
+    /// Takes in what a room says; gives back what is to be done at once.
+    pub fn push(&mut self, room: RoomKey, command: Command) -> Option<Command> {
+        let place = |waiting: &VecDeque<Waiting>, peer| {
+            waiting
+                .iter()
+                .position(|other| other.room == room && other.peer == peer)
+        };
+        match command {
+            Command::Offer { peer, .. } => {
+                match place(&self.waiting, peer) {
+                    Some(found) => self.waiting[found].offer = command,
+                    None => self.waiting.push_back(Waiting {
+                        room,
+                        peer,
+                        offer: command,
+                        subscription: None,
+                    }),
+                }
+                None
+            }
+            Command::Subscribe { peer, .. } => match place(&self.waiting, peer) {
+                Some(found) => {
+                    self.waiting[found].subscription = Some(command);
+                    None
+                }
+                None => Some(command),
+            },
+            Command::Close { peer } => {
+                // An offer before it may have been answered: that connection closes.
+                if let Some(found) = place(&self.waiting, peer) {
+                    self.waiting.remove(found);
+                }
+                Some(command)
+            }
+            // Whoever waits for an answer is told everything with it.
+            Command::Remind { .. } => Some(command),
+        }
+    }
+
+    /// A room closes.
+    pub fn close(&mut self, room: RoomKey) {
+        self.waiting.retain(|waiting| waiting.room != room);
+    }
+
+    /// The next offer to answer, with its room and what was said after it: the oldest one of
+    /// another room than the last, if there is one.
+    pub fn pop(&mut self) -> Option<(RoomKey, Command, Option<Command>)> {
+        let of_another = |waiting: &Waiting| Some(waiting.room) != self.served;
+        let found = self.waiting.iter().position(of_another).unwrap_or(0);
+        let next = self.waiting.remove(found)?;
+        self.served = Some(next.room);
+        Some((next.room, next.offer, next.subscription))
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::MediaOffer;
+    use crate::server::sfu::{peer::sdp::offer::Offer, testing::browser::numbered};
+
+    fn offer(peer: u64, offer_id: u32) -> Command {
+        Command::Offer {
+            peer: PeerKey(peer),
+            person: numbered(peer),
+            offer: Offer::new(MediaOffer {
+                connection: 1,
+                offer_id,
+                sdp: String::new(),
+                tracks: vec![],
+            }),
+        }
+    }
+
+    /// Which peers are answered, in order.
+    fn answered(queue: &mut OfferQueue) -> Vec<(u64, u64, u32)> {
+        let all = std::iter::from_fn(|| queue.pop());
+        let named = all.map(|(room, offer, _)| match offer {
+            Command::Offer { peer, offer, .. } => (room.0, peer.0, offer.offer_id),
+            other => panic!("{other:?}"),
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn an_offer_waits_for_one_of_a_room_that_floods_and_a_flood_of_one_person_is_one_offer() {
+        let mut queue = OfferQueue::default();
+        for n in 1..=100 {
+            for peer in 1..=50 {
+                assert_eq!(queue.push(RoomKey(1), offer(peer, n)), None);
+            }
+        }
+        queue.push(RoomKey(2), offer(1, 1));
+        let order = answered(&mut queue);
+        assert_eq!(order.len(), 51);
+        assert_eq!(order[..2], [(1, 1, 100), (2, 1, 1)]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_is_said_after_an_offer_is_done_after_it() {
+        let mut queue = OfferQueue::default();
+        let subscription = |peer| Command::Subscribe {
+            peer: PeerKey(peer),
+            wanted: vec![],
+        };
+        assert_eq!(
+            queue.push(RoomKey(1), subscription(1)),
+            Some(subscription(1))
+        );
+        queue.push(RoomKey(1), offer(1, 1));
+        assert_eq!(queue.push(RoomKey(1), subscription(1)), None);
+        assert_eq!(
+            queue.push(RoomKey(2), subscription(1)),
+            Some(subscription(1))
+        );
+        let (_, _, after) = queue.pop().expect("waits");
+        assert_eq!(after, Some(subscription(1)));
+    }
+
+    #[test]
+    fn an_offer_of_a_connection_that_closes_is_not_answered() {
+        let mut queue = OfferQueue::default();
+        queue.push(RoomKey(1), offer(1, 1));
+        queue.push(RoomKey(1), offer(2, 1));
+        queue.push(RoomKey(2), offer(1, 1));
+        let close = Command::Close { peer: PeerKey(1) };
+        assert_eq!(queue.push(RoomKey(1), close.clone()), Some(close));
+        queue.close(RoomKey(2));
+        assert_eq!(answered(&mut queue), [(1, 2, 1)]);
+    }
+}

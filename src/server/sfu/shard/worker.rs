@@ -1,0 +1,371 @@
+//! A shard: one thread with one media port, and the rooms pinned to it.
+//!
+//! The shell of [`super::core`]: it waits for sockets, commands and the clock, passes on
+//! what comes in, and sends what comes out. No packet crosses threads.
+
+use super::{
+    coalesce::{self, Gather},
+    core::{Core, Outgoing},
+    message::{Letter, Mail},
+    offer_queue::OfferQueue,
+    receive::Incoming,
+};
+use crate::server::sfu::{
+    RelayPath,
+    transport::{tcp::Tcp, udp::Udp},
+};
+use crate::server::{
+    metrics::media as counts,
+    net::sockets::{self, Families},
+};
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::{
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use str0m::net::{Protocol, Transmit};
+
+/// The UDP socket.
+const UDP: Token = Token(0);
+/// Where TCP streams come in.
+const TCP: Token = Token(1);
+/// Letters have come.
+const LETTERS: Token = Token(2);
+/// The first of the TCP streams.
+const STREAMS: usize = 16;
+/// Batches of datagrams taken in before the clock and the letters are looked at again.
+const BATCHES: usize = 8;
+/// How long letters are opened in one turn: packets wait.
+const LETTERS_FOR: Duration = Duration::from_millis(5);
+/// Datagrams through our own TURN server taken in in one turn.
+const RELAYED_AT_ONCE: usize = 256;
+/// The longest a turn waits, so that a clock that stood still is noticed.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Over which time the load is measured.
+const LOAD_OVER: Duration = Duration::from_secs(1);
+
+/// The thread's own.
+pub struct Shard {
+    /// The thinking.
+    core: Core,
+    /// Waits for all of them.
+    poll: Poll,
+    /// The UDP port.
+    udp: Udp,
+    /// The TCP port of the same number.
+    tcp: Tcp,
+    /// What others want.
+    mail: Mail,
+    /// Whether there may be more of it.
+    has_mail: bool,
+    /// Offers that wait for their turn.
+    offers: OfferQueue,
+    /// The way back to whoever comes through our own TURN server.
+    relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
+    /// How busy it is, in thousandths.
+    load: Arc<AtomicU32>,
+    /// Whether the UDP socket may hold more.
+    readable: bool,
+}
+
+/// The sockets of a shard.
+pub struct Bound {
+    /// UDP.
+    pub udp: Udp,
+    /// TCP, at the same port.
+    pub tcp: Tcp,
+    /// The port.
+    pub port: u16,
+    /// The address families that both serve.
+    pub families: Families,
+}
+
+/// Takes one port for UDP and TCP; with port 0, any that is free for both.
+fn bind_port(address: SocketAddr, families: Families) -> io::Result<(Udp, Tcp, u16)> {
+    /// With port 0: how often another port is tried.
+    const TRIES: usize = 20;
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..if address.port() == 0 { TRIES } else { 1 } {
+        let udp = Udp::bind(address, families)?;
+        let bound = udp.address()?;
+        match Tcp::bind(bound, families, STREAMS) {
+            Ok(tcp) => return Ok((udp, tcp, bound.port())),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+impl Shard {
+    /// Puts a shard together; the waker tells it that there are letters.
+    ///
+    /// # Errors
+    /// The system gives no poll or does not watch the sockets.
+    pub fn new(
+        core: Core,
+        mut udp: Udp,
+        mut tcp: Tcp,
+        mail: Mail,
+        relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
+        load: Arc<AtomicU32>,
+    ) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        registry.register(udp.socket(), UDP, Interest::READABLE)?;
+        registry.register(tcp.listener(), TCP, Interest::READABLE)?;
+        let waker = Waker::new(registry, LETTERS)?;
+        let shard = Self {
+            core,
+            poll,
+            udp,
+            tcp,
+            mail,
+            has_mail: false,
+            offers: OfferQueue::default(),
+            relay,
+            load,
+            readable: false,
+        };
+        Ok((shard, waker))
+    }
+
+    /// Binds the port of a shard, UDP and TCP; with port 0, any that is free for both.
+    ///
+    /// # Errors
+    /// The port is taken or not ours to take.
+    pub fn bind(address: SocketAddr) -> io::Result<Bound> {
+        let ((udp, tcp, port), families) = sockets::bind("--media-listen", address, bind_port)?;
+        Ok(Bound {
+            udp,
+            tcp,
+            port,
+            families,
+        })
+    }
+
+    /// Runs until told to stop.
+    pub fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        let (mut busy, mut since) = (Duration::ZERO, Instant::now());
+        let mut gather = Gather::new(since);
+        loop {
+            let wait = self.wait(Instant::now());
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "a media shard cannot wait for its sockets");
+                return;
+            }
+            let start = Instant::now();
+            if self.guarded(start, |shard| shard.turn(&events, start)) == Some(false) {
+                return;
+            }
+            let end = Instant::now();
+            busy += end - start;
+            let gathers = gather.took(self.core.take_passed(), end);
+            if gathers && self.is_idle() {
+                std::thread::sleep(coalesce::MOMENT);
+            }
+            if end - since >= LOAD_OVER {
+                let share = busy.as_secs_f64() / (end - since).as_secs_f64();
+                self.load.store((share * 1000.0) as u32, Ordering::Relaxed);
+                self.guarded(end, |shard| {
+                    shard.core.loaded(share, end);
+                    let core = &shard.core;
+                    shard.tcp.sweep(end, |source| core.has_stream(source));
+                });
+                (busy, since) = (Duration::ZERO, end);
+            }
+        }
+    }
+
+    /// Does something of its work. A bug that no peer's own guard caught ends its connections,
+    /// not the shard: everybody comes back to it.
+    fn guarded<T>(&mut self, now: Instant, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if done.is_err() {
+            tracing::error!("a media shard failed by a bug; its connections begin anew");
+            self.core.restart(now);
+        }
+        done.ok()
+    }
+
+    /// How long nothing is to be done.
+    fn wait(&self, now: Instant) -> Duration {
+        if !self.is_idle() {
+            return Duration::ZERO;
+        }
+        let deadline = self.core.deadline().unwrap_or(now + LONGEST_WAIT);
+        deadline.saturating_duration_since(now).min(LONGEST_WAIT)
+    }
+
+    /// Whether nothing is known to be there.
+    fn is_idle(&self) -> bool {
+        !(self.readable || self.has_mail || self.tcp.is_unread() || !self.offers.is_empty())
+    }
+
+    /// Does what there is to do; false where it is to stop.
+    fn turn(&mut self, events: &Events, now: Instant) -> bool {
+        let mut unread = self.tcp.unread();
+        for event in events {
+            match event.token() {
+                UDP => self.readable = true,
+                TCP => self.tcp.accept(self.poll.registry(), now),
+                LETTERS => {}
+                stream => {
+                    unread.retain(|other| *other != stream);
+                    self.stream(stream, now);
+                }
+            }
+        }
+        unread
+            .into_iter()
+            .for_each(|stream| self.stream(stream, now));
+        if !self.letters(now) {
+            return false;
+        }
+        self.relayed(now);
+        self.answer_one(now);
+        self.core.wake(now);
+        self.flush();
+        for _ in 0..BATCHES {
+            if !self.readable {
+                break;
+            }
+            let (core, now) = (&mut self.core, Instant::now());
+            self.readable = self.udp.receive(|arrival| {
+                let incoming = Incoming {
+                    proto: Protocol::Udp,
+                    relayed: false,
+                    source: arrival.source,
+                    local: arrival.local,
+                    bytes: arrival.bytes,
+                };
+                core.receive(incoming, now);
+            });
+            self.core.settle(now);
+            self.flush();
+        }
+        true
+    }
+
+    /// Takes in what came on a TCP stream.
+    fn stream(&mut self, token: Token, now: Instant) {
+        let core = &mut self.core;
+        self.tcp.ready(token, now, |source, local, bytes| {
+            let incoming = Incoming {
+                proto: Protocol::Tcp,
+                relayed: false,
+                source,
+                local: Some(local.ip().to_canonical()),
+                bytes,
+            };
+            core.receive(incoming, now);
+            // Each frame alone: a stream delivers many at once, and one may end the peer.
+            core.settle(now);
+        });
+    }
+
+    /// Opens letters for a moment; false where it is to stop.
+    fn letters(&mut self, now: Instant) -> bool {
+        self.has_mail = false;
+        let begun = Instant::now();
+        loop {
+            match self.mail.letters.try_recv() {
+                Ok(Letter::Open { room, events }) => self.core.open(room, events),
+                Ok(Letter::Command { room, command }) => {
+                    if let Some(command) = self.offers.push(room, command) {
+                        self.core.command(room, command, now);
+                    }
+                }
+                Ok(Letter::Close { room }) => {
+                    self.offers.close(room);
+                    self.core.close(room);
+                }
+                Ok(Letter::Advertise { candidates }) => {
+                    self.core.advertise(candidates);
+                    self.core.settle(now);
+                }
+                Ok(Letter::Stop) => return false,
+                Err(_) => return true,
+            }
+            if begun.elapsed() > LETTERS_FOR {
+                self.has_mail = true;
+                return true;
+            }
+        }
+    }
+
+    /// Answers one offer: it takes a while, and packets wait.
+    fn answer_one(&mut self, now: Instant) {
+        if let Some((room, offer, subscription)) = self.offers.pop() {
+            self.core.command(room, offer, now);
+            if let Some(subscription) = subscription {
+                self.core.command(room, subscription, now);
+            }
+        }
+    }
+
+    /// Takes in what came through our own TURN server.
+    fn relayed(&mut self, now: Instant) {
+        for _ in 0..RELAYED_AT_ONCE {
+            let Ok(relayed) = self.mail.relayed.try_recv() else {
+                return;
+            };
+            let incoming = Incoming {
+                proto: Protocol::Udp,
+                relayed: true,
+                source: relayed.source,
+                local: Some(relayed.local.ip()),
+                bytes: &relayed.bytes,
+            };
+            self.core.receive(incoming, now);
+            self.core.settle(now);
+        }
+        self.has_mail = true;
+    }
+
+    /// Sends what the core wants sent.
+    fn flush(&mut self) {
+        let mut out = std::mem::take(self.core.outgoing());
+        let bytes = out.iter().map(|datagram| datagram.transmit.contents.len());
+        counts::BYTES_OUT.add(bytes.sum::<usize>() as u64);
+        counts::DATAGRAMS_OUT.add(out.len() as u64);
+        let mut rest = &out[..];
+        while let Some(Outgoing { transmit, .. }) = rest.first() {
+            rest = match transmit.proto {
+                Protocol::Udp => self.send_udp(rest),
+                _ => {
+                    self.tcp.send(transmit.destination, &transmit.contents);
+                    &rest[1..]
+                }
+            };
+        }
+        out.clear();
+        *self.core.outgoing() = out;
+    }
+
+    /// Sends what leaves as one, by our own TURN server where its receiver is behind that;
+    /// what remains.
+    fn send_udp<'a>(&mut self, rest: &'a [Outgoing]) -> &'a [Outgoing] {
+        let Transmit {
+            source,
+            destination,
+            contents,
+            ..
+        } = &rest[0].transmit;
+        if let Some(relay) = self.relay.get().filter(|relay| relay.owns(*destination)) {
+            relay.send(*source, *destination, contents);
+            return &rest[1..];
+        }
+        let (run, others) = rest.split_at(self.udp.run(rest));
+        self.udp.send(run);
+        others
+    }
+}

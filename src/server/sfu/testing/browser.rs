@@ -1,0 +1,303 @@
+//! What the tests of a shard's core have in common: a core without a shard, and a browser
+//! without sockets.
+
+use crate::protocol::{MediaOffer, OfferedTrack, ParticipantId, Source};
+use crate::server::sfu::{
+    PeerKey, RoomKey,
+    command::{Command, Event},
+    ingress::demux::is_stun,
+    peer::{Terms, sdp::offer::Offer},
+    shard::{
+        core::{Core, Outgoing},
+        receive::Incoming,
+    },
+};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use str0m::{
+    Input, Output,
+    crypto::{CryptoProvider, from_feature_flags},
+    media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer},
+    net::{Protocol, Receive},
+};
+use tokio::sync::mpsc;
+
+/// A core with room 1, where its events come, and the time.
+pub fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
+    let (events, receiver) = mpsc::channel(64);
+    let now = Instant::now();
+    let mut core = Core::new(terms(), now);
+    core.open(RoomKey(1), events);
+    (core, receiver, now)
+}
+
+/// What every connection has in common.
+pub fn terms() -> Terms {
+    let certificate = from_feature_flags().dtls_provider.generate_certificate();
+    Terms {
+        candidates: vec![([127, 0, 0, 1], 7882).into()],
+        certificate: certificate.expect("a certificate"),
+    }
+}
+
+/// Somebody.
+pub fn person() -> ParticipantId {
+    ParticipantId::parse("p_a").expect("valid")
+}
+
+/// The name of somebody by number.
+pub fn numbered(number: u64) -> ParticipantId {
+    ParticipantId::parse(&format!("p_{number}")).expect("valid")
+}
+
+/// Somebody comes into room 1 who sends these, a camera in three sizes, and has so many slots
+/// of one kind.
+pub fn comes_in(
+    core: &mut Core,
+    number: u64,
+    sent: &[Source],
+    (kind, slots): (MediaKind, usize),
+    now: Instant,
+) {
+    let mut rtc = str0m::Rtc::new(now);
+    let mut api = rtc.sdp_api();
+    let mut tracks = Vec::new();
+    for source in sent {
+        let mut layers = Simulcast::new();
+        for rid in ["q", "h", "f"] {
+            layers.add_send_layer(SimulcastLayer::new(rid));
+        }
+        let layers = (*source == Source::Camera).then_some(layers);
+        let kind = match source.is_video() {
+            true => MediaKind::Video,
+            false => MediaKind::Audio,
+        };
+        let mid = api.add_media(kind, Direction::SendOnly, None, None, layers);
+        tracks.push(OfferedTrack {
+            mid: mid.to_string(),
+            source: *source,
+        });
+    }
+    for _ in 0..slots {
+        api.add_media(kind, Direction::RecvOnly, None, None, None);
+    }
+    let (offer, _) = api.apply().expect("something to offer");
+    let offer = Offer::new(MediaOffer {
+        connection: 1,
+        offer_id: 1,
+        sdp: offer.to_sdp_string(),
+        tracks,
+    });
+    let (peer, person) = (PeerKey(number), numbered(number));
+    let command = Command::Offer {
+        peer,
+        person,
+        offer,
+    };
+    core.command(RoomKey(1), command, now);
+}
+
+/// Somebody's browser, without sockets.
+pub struct Browser {
+    /// Its connection.
+    pub rtc: str0m::Rtc,
+    /// Its camera.
+    pub mid: Mid,
+    /// Where it takes pictures.
+    pub slot: Mid,
+    /// Its microphone.
+    pub voice: Mid,
+    /// Where it takes sound.
+    pub ear: Mid,
+    /// What happened.
+    pub happened: Vec<str0m::Event>,
+    /// The offer under way.
+    pub pending: Option<str0m::change::SdpPendingOffer>,
+    /// Where it is.
+    pub host: SocketAddr,
+    /// Where it seems to be.
+    pub address: SocketAddr,
+}
+
+impl Browser {
+    /// The first person's browser, connected.
+    pub fn inside(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> Self {
+        Self::enters(core, events, now, PeerKey(1), person())
+    }
+
+    /// Somebody's browser with a camera and a microphone, connected.
+    pub fn enters(
+        core: &mut Core,
+        events: &mut mpsc::Receiver<Event>,
+        now: &mut Instant,
+        peer: PeerKey,
+        person: ParticipantId,
+    ) -> Self {
+        Self::enters_by(from_feature_flags(), core, events, now, (peer, person))
+    }
+
+    /// The same by these ciphers.
+    pub fn enters_by(
+        ciphers: CryptoProvider,
+        core: &mut Core,
+        events: &mut mpsc::Receiver<Event>,
+        now: &mut Instant,
+        (peer, person): (PeerKey, ParticipantId),
+    ) -> Self {
+        let (mut browser, offer) = Self::offers(ciphers, *now, peer);
+        let command = Command::Offer {
+            peer,
+            person,
+            offer,
+        };
+        core.command(RoomKey(1), command, *now);
+        let told = std::iter::from_fn(|| events.try_recv().ok());
+        let answer = told.into_iter().find_map(|event| match event {
+            Event::Answer { sdp, .. } => Some(sdp),
+            _ => None,
+        });
+        browser.connects(core, &answer.expect("an answer"), now);
+        browser
+    }
+
+    /// A browser that offers a camera and a microphone, and takes one of each.
+    fn offers(ciphers: CryptoProvider, now: Instant, peer: PeerKey) -> (Self, Offer) {
+        let config = str0m::Rtc::builder().set_rtp_mode(true);
+        let mut rtc = config.set_crypto_provider(ciphers.into()).build(now);
+        let port = 4000 + 100 * peer.0 as u16;
+        let address = ([127, 0, 0, 1], port).into();
+        let candidate = str0m::Candidate::host(address, "udp").expect("valid");
+        rtc.add_local_candidate(candidate);
+        let mut api = rtc.sdp_api();
+        let mut add = |kind, direction| api.add_media(kind, direction, None, None, None);
+        let mid = add(MediaKind::Video, Direction::SendOnly);
+        let slot = add(MediaKind::Video, Direction::RecvOnly);
+        let voice = add(MediaKind::Audio, Direction::SendOnly);
+        let ear = add(MediaKind::Audio, Direction::RecvOnly);
+        let (offer, pending) = api.apply().expect("something to offer");
+        let tracks = [(mid, Source::Camera), (voice, Source::Microphone)];
+        let tracks = tracks.map(|(mid, source)| OfferedTrack {
+            mid: mid.to_string(),
+            source,
+        });
+        let offer = Offer::new(MediaOffer {
+            connection: 1,
+            offer_id: 1,
+            sdp: offer.to_sdp_string(),
+            tracks: tracks.into(),
+        });
+        let pending = Some(pending);
+        (
+            Self {
+                rtc,
+                mid,
+                slot,
+                voice,
+                ear,
+                happened: Vec::new(),
+                pending,
+                host: address,
+                address,
+            },
+            offer,
+        )
+    }
+
+    /// What it sends now.
+    pub fn sends(&mut self) -> Vec<Vec<u8>> {
+        let mut sent = Vec::new();
+        loop {
+            match self.rtc.poll_output().expect("goes on") {
+                Output::Transmit(transmit) => sent.push(transmit.contents.to_vec()),
+                Output::Event(event) => self.happened.push(event),
+                Output::Timeout(_) => return sent,
+            }
+        }
+    }
+
+    /// Connects to the core: datagrams there and back, until both are content.
+    pub fn connects(&mut self, core: &mut Core, answer: &str, now: &mut Instant) {
+        let answer = str0m::change::SdpAnswer::from_sdp_string(answer).expect("an answer");
+        let pending = self.pending.take().expect("offered");
+        self.rtc
+            .sdp_api()
+            .accept_answer(pending, answer)
+            .expect("accepts");
+        for _ in 0..200 {
+            self.passes(core, now);
+            if self.rtc.is_connected() && core.peers.iter().all(|(_, peer)| peer.connected) {
+                return;
+            }
+        }
+        panic!("does not connect");
+    }
+
+    /// Ten milliseconds pass, with datagrams there and back; to which addresses the core
+    /// sent media.
+    pub fn passes(&mut self, core: &mut Core, now: &mut Instant) -> Vec<SocketAddr> {
+        *now += Duration::from_millis(10);
+        self.exchanges(core, *now)
+    }
+
+    /// Datagrams go there and back; to which addresses the core sent media.
+    pub fn exchanges(&mut self, core: &mut Core, now: Instant) -> Vec<SocketAddr> {
+        for bytes in self.sends() {
+            core.receive(self.datagram(&bytes), now);
+            core.settle(now);
+        }
+        core.wake(now);
+        let mine = |to: SocketAddr| to == self.host || to == self.address;
+        let (mut media, sent) = (Vec::new(), std::mem::take(core.outgoing()));
+        let (mine, others): (Vec<_>, _) = sent
+            .into_iter()
+            .partition(|sent| mine(sent.transmit.destination));
+        *core.outgoing() = others;
+        for Outgoing { transmit, .. } in mine {
+            if !is_stun(&transmit.contents) {
+                media.push(transmit.destination);
+            }
+            let receive = Receive::new(
+                Protocol::Udp,
+                transmit.source,
+                self.host,
+                &transmit.contents,
+            );
+            let input = Input::Receive(now, receive.expect("known"));
+            self.rtc.handle_input(input).expect("takes it");
+            // str0m keeps one packet that was not taken out.
+            let answers = self.sends();
+            for bytes in answers {
+                core.receive(self.datagram(&bytes), now);
+            }
+        }
+        self.rtc.handle_input(Input::Timeout(now)).expect("goes on");
+        media
+    }
+
+    /// Sends a packet of its camera, a whole keyframe.
+    pub fn films(&mut self, seq: u64, now: Instant) {
+        self.writes(self.mid, seq, 0, now, vec![0x10; 100]);
+    }
+
+    /// Writes a packet of something it sends, taken then.
+    pub fn writes(&mut self, mid: Mid, seq: u64, time: u32, taken: Instant, payload: Vec<u8>) {
+        let pt = self.rtc.media(mid).expect("there").remote_pts()[0];
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None).expect("sends");
+        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), time, taken, payload);
+        stream.write_rtp(write);
+    }
+
+    /// A datagram of it.
+    pub fn datagram<'a>(&self, bytes: &'a [u8]) -> Incoming<'a> {
+        Incoming {
+            proto: Protocol::Udp,
+            relayed: false,
+            source: self.address,
+            local: None,
+            bytes,
+        }
+    }
+}

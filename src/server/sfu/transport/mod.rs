@@ -1,0 +1,8 @@
+//! The sockets of a shard and the datagrams that pass through them.
+//!
+//! [`udp`] batches system calls, [`tcp`] frames datagrams (RFC 4571), [`path`] is the verified
+//! address pair that a datagram takes. Nothing here knows a peer or a room.
+
+pub mod path;
+pub mod tcp;
+pub mod udp;
