@@ -1,6 +1,6 @@
 //! Which servers are measured, and how each is started.
 
-use crate::{protocol::Dialect, server::Server};
+use crate::{protocol::Protocol, server::Server};
 use anyhow::Result;
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ const MEMORY: &str = "/dev/shm";
 
 /// A server to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contender {
+pub enum Implementation {
     /// Noom, durable, on the disk of this machine.
     Noom,
     /// The same, with its database in memory: what the disk costs is what this saves.
@@ -25,7 +25,7 @@ pub enum Contender {
     Socketioxide,
 }
 
-impl Contender {
+impl Implementation {
     /// What it is called in tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -38,29 +38,29 @@ impl Contender {
     }
 
     /// How it is spoken to.
-    pub fn dialect(self) -> Dialect {
+    pub fn protocol(self) -> Protocol {
         match self {
-            Self::Noom | Self::NoomInMemory => Dialect::Noom,
-            Self::SocketIo | Self::Socketioxide => Dialect::SocketIo,
-            Self::Ws => Dialect::Ws,
+            Self::Noom | Self::NoomInMemory => Protocol::Noom,
+            Self::SocketIo | Self::Socketioxide => Protocol::SocketIo,
+            Self::Ws => Protocol::Ws,
         }
     }
 
     /// Starts it.
-    pub async fn start(self, noom: &Path) -> Result<Running> {
+    pub async fn start(self, noom: &Path) -> Result<RunningServer> {
         let data = match self {
             Self::Noom => Some(PathBuf::from("target")),
             Self::NoomInMemory => Some(PathBuf::from(MEMORY)),
             _ => None,
         };
-        let data = data.map(|folder| Scratch(folder.join(format!("noom-bench-{}", process::id()))));
+        let data = data.map(|folder| TempDir(folder.join(format!("noom-bench-{}", process::id()))));
         let server = match (self, &data) {
             (_, Some(data)) => start_noom(noom, &data.0).await?,
             (Self::SocketIo, _) => start_node("socketio.mjs").await?,
             (Self::Ws, _) => start_node("ws.mjs").await?,
             _ => start_sibling("noom-bench-socketioxide").await?,
         };
-        Ok(Running {
+        Ok(RunningServer {
             server,
             _data: data,
         })
@@ -68,17 +68,17 @@ impl Contender {
 }
 
 /// A server that runs, with its data.
-pub struct Running {
+pub struct RunningServer {
     /// The process.
     pub server: Server,
     /// Deleted when dropped.
-    _data: Option<Scratch>,
+    _data: Option<TempDir>,
 }
 
 /// A folder that is deleted when dropped.
-struct Scratch(PathBuf);
+struct TempDir(PathBuf);
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

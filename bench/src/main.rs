@@ -27,7 +27,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
-/// What to measure.
+/// Command to measure.
 #[derive(Parser)]
 struct Arguments {
     /// The Noom that is measured.
@@ -36,47 +36,47 @@ struct Arguments {
     /// Where the results go, as JSON.
     #[arg(long, default_value = "target/bench", global = true)]
     out: PathBuf,
-    /// Fewer shapes and shorter steps: whether it works, not how well.
+    /// Fewer scenarios and shorter steps: whether it works, not how well.
     #[arg(long, global = true)]
     quick: bool,
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum Command {
     /// Conversations, beside Socket.IO, ws and socketioxide.
-    Chat(chat::Choice),
+    Chat(chat::Options),
     /// Pages, beside Express and Pug.
     Pages,
     /// Calls, beside Janus and a bare forwarder.
-    Media(media::Choice),
+    Media(media::Options),
     /// Strangers at their worst, beside a call and a chat that must not notice.
-    Attack(attack::Choice),
+    Attack(attack::Options),
     /// The bare forwarder, which `media` starts.
     #[command(hide = true)]
-    Mirror(media::servers::baseline::forwarder::Settings),
+    Baseline(media::servers::baseline::forwarder::Settings),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    match &arguments.what {
-        What::Mirror(settings) => return media::servers::baseline::forwarder::run(settings),
-        What::Media(choice) => media::net::netns::enter(choice.inside)?,
-        What::Attack(choice) => media::net::netns::enter(choice.inside)?,
-        What::Chat(_) | What::Pages => {}
+    match &arguments.command {
+        Command::Baseline(settings) => return media::servers::baseline::forwarder::run(settings),
+        Command::Media(options) => media::net::netns::enter(options.inside)?,
+        Command::Attack(options) => media::net::netns::enter(options.inside)?,
+        Command::Chat(_) | Command::Pages => {}
     }
     std::fs::create_dir_all(&arguments.out)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let work = async {
-        match &arguments.what {
-            What::Chat(choice) => chat::run(&arguments, choice).await,
-            What::Pages => pages::run(&arguments).await,
-            What::Media(choice) => media::run(&arguments, choice).await,
-            What::Attack(choice) => attack::run(&arguments, choice).await,
-            What::Mirror(_) => unreachable!("it was run above and does not end"),
+        match &arguments.command {
+            Command::Chat(options) => chat::run(&arguments, options).await,
+            Command::Pages => pages::run(&arguments).await,
+            Command::Media(options) => media::run(&arguments, options).await,
+            Command::Attack(options) => attack::run(&arguments, options).await,
+            Command::Baseline(_) => unreachable!("it was run above and does not end"),
         }
     };
     tokio::task::LocalSet::new().block_on(&runtime, work)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// Characters of a message.
 pub const TEXT_LENGTH: usize = 120;
 /// Begins a stamp; no server says it by itself.
-const MARK: u8 = b'@';
+const MARKER: u8 = b'@';
 /// Characters of a stamp after its mark.
 const STAMP_LENGTH: usize = 6 + 8 + 16;
 
@@ -43,7 +43,7 @@ impl Stamp {
 
     /// Finds the stamp in a frame.
     pub fn find(frame: &str) -> Option<Self> {
-        let start = frame.bytes().position(|byte| byte == MARK)? + 1;
+        let start = frame.bytes().position(|byte| byte == MARKER)? + 1;
         let stamp = frame.get(start..start + STAMP_LENGTH)?;
         Some(Self {
             sender: u32::from_str_radix(&stamp[..6], 16).ok()?,
@@ -55,7 +55,7 @@ impl Stamp {
 
 /// A language on a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub enum Protocol {
     /// Noom's, `docs/protocol.md`.
     Noom,
     /// Engine.IO 4 and Socket.IO 5, with the course's events.
@@ -66,16 +66,16 @@ pub enum Dialect {
 
 /// What a frame is to somebody who is coming in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum JoinStep {
     /// Nothing to do.
     Wait,
     /// Say this.
-    Say(String),
+    Send(String),
     /// One is in the room.
-    In,
+    Joined,
 }
 
-impl Dialect {
+impl Protocol {
     /// The path of the socket.
     pub fn path(self) -> &'static str {
         match self {
@@ -86,25 +86,29 @@ impl Dialect {
     }
 
     /// What is said first, if the client begins.
-    pub fn opening(self, room: &str, nickname: &str) -> Option<String> {
+    pub fn first_frame(self, room: &str, nickname: &str) -> Option<String> {
         let join = json!({"type": "join", "room": room, "nickname": nickname});
         (self != Self::SocketIo).then(|| join.to_string())
     }
 
     /// What to do about a frame while one is coming in.
-    pub fn step(self, frame: &str, room: &str, nickname: &str) -> Step {
+    pub fn on_join_frame(self, frame: &str, room: &str, nickname: &str) -> JoinStep {
         if self != Self::SocketIo {
             let joined = frame.starts_with(r#"{"type":"joined""#);
-            return if joined { Step::In } else { Step::Wait };
+            return if joined {
+                JoinStep::Joined
+            } else {
+                JoinStep::Wait
+            };
         }
         match frame {
-            open if open.starts_with('0') => Step::Say("40".to_owned()),
+            open if open.starts_with('0') => JoinStep::Send("40".to_owned()),
             connected if connected.starts_with("40") => {
                 let event = json!(["enter_room", room, nickname]);
-                Step::Say(format!("420{event}"))
+                JoinStep::Send(format!("420{event}"))
             }
-            entered if entered.starts_with("430") => Step::In,
-            _ => Step::Wait,
+            entered if entered.starts_with("430") => JoinStep::Joined,
+            _ => JoinStep::Wait,
         }
     }
 
@@ -118,12 +122,12 @@ impl Dialect {
     }
 
     /// What has to be answered at once, where the protocol asks for it.
-    pub fn reply(self, frame: &str) -> Option<&'static str> {
+    pub fn heartbeat_reply(self, frame: &str) -> Option<&'static str> {
         (self == Self::SocketIo && frame == "2").then_some("3")
     }
 
     /// Whether a frame says that something was refused.
-    pub fn is_refusal(self, frame: &str) -> bool {
+    pub fn is_error(self, frame: &str) -> bool {
         frame.starts_with(r#"{"type":"error""#)
     }
 }
@@ -141,8 +145,8 @@ mod tests {
         };
         let text = stamp.text();
         assert_eq!(text.len(), TEXT_LENGTH);
-        for dialect in [Dialect::Noom, Dialect::SocketIo, Dialect::Ws] {
-            let frame = dialect.message("room 1", &text);
+        for protocol in [Protocol::Noom, Protocol::SocketIo, Protocol::Ws] {
+            let frame = protocol.message("room 1", &text);
             assert_eq!(Stamp::find(&frame), Some(stamp), "{frame}");
         }
         assert_eq!(Stamp::find(r#"{"type":"pong"}"#), None);
@@ -151,11 +155,11 @@ mod tests {
 
     #[test]
     fn socket_io_is_entered_in_three_steps() {
-        let step = |frame| Dialect::SocketIo.step(frame, "r", "n");
-        assert_eq!(step(r#"0{"sid":"x"}"#), Step::Say("40".to_owned()));
+        let step = |frame| Protocol::SocketIo.on_join_frame(frame, "r", "n");
+        assert_eq!(step(r#"0{"sid":"x"}"#), JoinStep::Send("40".to_owned()));
         let enter = r#"420["enter_room","r","n"]"#.to_owned();
-        assert_eq!(step(r#"40{"sid":"y"}"#), Step::Say(enter));
-        assert_eq!(step(r#"42["welcome","m",2]"#), Step::Wait);
-        assert_eq!(step("430[1]"), Step::In);
+        assert_eq!(step(r#"40{"sid":"y"}"#), JoinStep::Send(enter));
+        assert_eq!(step(r#"42["welcome","m",2]"#), JoinStep::Wait);
+        assert_eq!(step("430[1]"), JoinStep::Joined);
     }
 }

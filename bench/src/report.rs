@@ -1,7 +1,7 @@
 //! Tables for people and JSON for programs.
 
 use crate::{
-    chat::{Outcome, Step},
+    chat::{LoadStep, Outcome},
     pages::{Figures, Look, Rendered},
 };
 use anyhow::Result;
@@ -16,10 +16,10 @@ pub fn write(out: &Path, name: &str, results: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
-/// One server in one shape, as soon as it is known.
+/// One server in one scenario, as soon as it is known.
 pub fn chat_line(outcome: &Outcome) {
     let best = outcome.best();
-    let of = |figure: fn(&Step) -> f64| best.map_or(f64::NAN, figure);
+    let of = |figure: fn(&LoadStep) -> f64| best.map_or(f64::NAN, figure);
     println!(
         "{:>6} in rooms of {:<4} {:<16} {:>8.0} a CPU-s  {:>8.0}/s until {:<9} \
          p50 {:>6.1} p99 {:>6.1} p99.9 {:>6.1} ms  {:>5.1} KiB  {:>6.0} connects/s  idle {:>5.1} ms/s/1000",
@@ -28,7 +28,7 @@ pub fn chat_line(outcome: &Outcome) {
         outcome.server,
         of(|step| step.per_cpu_second),
         of(|step| step.deliveries),
-        outcome.end(),
+        outcome.stopped_by(),
         of(|step| step.p50),
         of(|step| step.p99),
         of(|step| step.p999),
@@ -38,21 +38,21 @@ pub fn chat_line(outcome: &Outcome) {
     );
 }
 
-/// What everything comes to: each server beside Socket.IO, shape by shape.
+/// What everything comes to: each server beside Socket.IO, scenario by scenario.
 pub fn chat(out: &Path, outcomes: &[Outcome]) -> Result<()> {
-    println!("\nNoom beside socket.io (medians where a shape was played more than once)");
-    let mut shapes: BTreeMap<(usize, usize), Vec<&Outcome>> = BTreeMap::new();
+    println!("\nNoom beside socket.io (medians where a scenario was played more than once)");
+    let mut scenarios: BTreeMap<(usize, usize), Vec<&Outcome>> = BTreeMap::new();
     for outcome in outcomes {
-        let shape = (outcome.people, outcome.room);
-        shapes.entry(shape).or_default().push(outcome);
+        let scenario = (outcome.people, outcome.room);
+        scenarios.entry(scenario).or_default().push(outcome);
     }
-    for ((people, room), played) in shapes {
+    for ((people, room), played) in scenarios {
         compare(people, room, &played);
     }
     write(out, "chat.json", &outcomes)
 }
 
-/// One shape: ratios of medians.
+/// One scenario: ratios of medians.
 fn compare(people: usize, room: usize, played: &[&Outcome]) {
     let of = |server: &str| -> Vec<&Outcome> {
         let found = played.iter().filter(|outcome| outcome.server == server);

@@ -138,7 +138,7 @@ impl Deed {
 
 /// What was done.
 #[derive(Default)]
-pub struct Tally {
+pub struct Counters {
     /// What the server took, by deed.
     taken: [AtomicU64; Deed::ALL.len()],
     /// What it refused, by deed.
@@ -149,7 +149,7 @@ pub struct Tally {
     chosen: Vec<Deed>,
 }
 
-impl Tally {
+impl Counters {
     /// Taken and refused, by deed.
     pub fn by_deed(&self) -> BTreeMap<&'static str, (u64, u64)> {
         let counts = |deed: &Deed| {
@@ -171,7 +171,7 @@ pub struct Crowd {
     /// Tells them to stop.
     stop: Arc<AtomicBool>,
     /// What they did.
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
     /// The thread.
     thread: JoinHandle<()>,
 }
@@ -191,11 +191,11 @@ impl Crowd {
             Deed::ALL.map(Deed::name)
         );
         let stop = Arc::new(AtomicBool::new(false));
-        let tally = Arc::new(Tally {
+        let counters = Arc::new(Counters {
             chosen: chosen.clone(),
-            ..Tally::default()
+            ..Counters::default()
         });
-        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&tally));
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&counters));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -209,21 +209,21 @@ impl Crowd {
             })?;
         Ok(Self {
             stop,
-            tally,
+            counters,
             thread,
         })
     }
 
     /// Ends all of them at once: what they hold is closed with their thread.
-    pub fn stop(self) -> Arc<Tally> {
+    pub fn stop(self) -> Arc<Counters> {
         self.stop.store(true, Relaxed);
         let _ = self.thread.join();
-        self.tally
+        self.counters
     }
 }
 
 /// Starts everybody and waits for the end.
-async fn attack(target: Target, chosen: Vec<Deed>, stop: &AtomicBool, tally: Arc<Tally>) {
+async fn attack(target: Target, chosen: Vec<Deed>, stop: &AtomicBool, counters: Arc<Counters>) {
     for number in 0..ADDRESSES {
         let deed = chosen[number as usize % chosen.len()];
         let source = Ipv4Addr::from(u32::from(BEFORE_FIRST) + 1 + number);
@@ -232,7 +232,7 @@ async fn attack(target: Target, chosen: Vec<Deed>, stop: &AtomicBool, tally: Arc
             source,
             target,
             deed,
-            tally: Arc::clone(&tally),
+            counters: Arc::clone(&counters),
         });
         spawn_local(stranger.run());
         sleep(BEGIN_WITHIN / ADDRESSES).await;
@@ -253,7 +253,7 @@ struct Stranger {
     /// What it does.
     deed: Deed,
     /// Where that is counted.
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
 }
 
 impl Stranger {
@@ -286,7 +286,7 @@ impl Stranger {
 
     /// Counts a deed and pauses.
     async fn count(&self, taken: bool) {
-        self.tally.count(self.deed, taken);
+        self.counters.count(self.deed, taken);
         sleep(if taken { PAUSE } else { REFUSED_PAUSE }).await;
     }
 
@@ -368,7 +368,7 @@ impl Stranger {
         loop {
             sleep(DRIP).await;
             stream.write_all(b"x").await?;
-            self.tally.count(self.deed, true);
+            self.counters.count(self.deed, true);
         }
     }
 
@@ -408,10 +408,10 @@ impl Stranger {
         enter_call(&mut victim, 1).await?;
         let (mut socket, _) = Socket::join(self.source, self.target.port, &room, "x").await?;
         enter_call(&mut socket, 2).await?;
-        let tally = Arc::clone(&self.tally);
+        let counters = Arc::clone(&self.counters);
         let reading = spawn_local(async move {
             while victim.next().await.is_ok() {}
-            tally.victims_closed.fetch_add(1, Relaxed);
+            counters.victims_closed.fetch_add(1, Relaxed);
         });
         let description = json!({"kind": "offer", "connection": 1, "sdp": "x".repeat(LONG_SIGNAL)});
         let throwing = async {
@@ -419,7 +419,7 @@ impl Stranger {
             let signal = signal.to_string();
             for _ in 0..400 {
                 socket.say_text(signal.clone()).await?;
-                self.tally.count(self.deed, socket.drain().await? == 0);
+                self.counters.count(self.deed, socket.drain().await? == 0);
                 sleep(Duration::from_millis(5)).await;
             }
             anyhow::Ok(())
@@ -434,10 +434,10 @@ impl Stranger {
         let room = self.own_room();
         let (mut victim, _) = Socket::join(self.source, self.target.port, &room, "victim").await?;
         let (mut socket, _) = Socket::join(self.source, self.target.port, &room, "x").await?;
-        let tally = Arc::clone(&self.tally);
+        let counters = Arc::clone(&self.counters);
         let reading = spawn_local(async move {
             while victim.next().await.is_ok() {}
-            tally.victims_closed.fetch_add(1, Relaxed);
+            counters.victims_closed.fetch_add(1, Relaxed);
         });
         let reacting = async {
             let id = uuid::Uuid::now_v7();

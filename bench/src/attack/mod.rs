@@ -17,14 +17,14 @@ mod stun;
 
 use crate::{
     Arguments,
-    chat::{self, Step},
+    chat::{self, LoadStep},
     media,
-    protocol::Dialect,
+    protocol::Protocol,
     report,
     server::{Server, free_port},
 };
 use anyhow::{Context, Result, ensure};
-use attackers::{Crowd, Tally};
+use attackers::{Counters, Crowd};
 use clap::Args;
 use resources::{Held, Peak};
 use serde::Serialize;
@@ -55,7 +55,7 @@ const FREE_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long it takes.
 #[derive(Debug, Args)]
-pub struct Choice {
+pub struct Options {
     /// How long the strangers stay, in seconds.
     #[arg(long, default_value_t = 240)]
     seconds: u64,
@@ -99,76 +99,76 @@ struct Outcome {
 ///
 /// # Errors
 /// Something did not start, or a bound was broken; the message names all that were.
-pub async fn run(arguments: &Arguments, choice: &Choice) -> Result<()> {
-    let scratch = media::Scratch::new();
+pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
+    let temp_dir = media::TempDir::new();
     let ports = Ports {
         media: udp_port()?,
         turn: udp_port()?,
         metrics: free_port()?,
     };
-    let server = start(arguments, &scratch, &ports).await?;
+    let server = start(arguments, &temp_dir, &ports).await?;
     let call = media::Call::start(&server)
         .await
         .context("the call of three")?;
     let began = Instant::now();
-    let shape = chat::Shape {
+    let scenario = chat::Scenario {
         people: CHATTERS,
         room: CHATTERS,
     };
-    let mut fleet = chat::Fleet::connect(&server, Dialect::Noom, shape, began).await?;
+    let mut clients = chat::ClientPool::connect(&server, Protocol::Noom, scenario, began).await?;
     let mut turn = 0;
     let quiet = SETTLE.as_secs_f64();
-    let calm = talk(&mut fleet, &server, shape, quiet, &mut turn, began).await?;
+    let calm = run_chat(&mut clients, &server, scenario, quiet, &mut turn, began).await?;
     let before = resources::held(&server, ports.metrics).await?;
 
     call.mark();
-    let watching = resources::Watch::start(&server, scratch.path());
+    let watching = resources::Watch::start(&server, temp_dir.path());
     let target = attackers::Target {
         port: server.port,
         media: ports.media,
         turn: ports.turn,
     };
-    let crowd = Crowd::start(target, &choice.only)?;
-    let seconds = choice.seconds as f64;
-    let step = talk(&mut fleet, &server, shape, seconds, &mut turn, began).await?;
-    let tally = crowd.stop();
+    let crowd = Crowd::start(target, &options.only)?;
+    let seconds = options.seconds as f64;
+    let step = run_chat(&mut clients, &server, scenario, seconds, &mut turn, began).await?;
+    let counters = crowd.stop();
     let gap_ms = call.longest_gap_ms().await?;
     let peak = watching.stop();
     let (held, free_after) =
         resources::until_free(&server, ports.metrics, before, FREE_WITHIN).await?;
-    drop((fleet, call));
+    drop((clients, call));
     server.stop().await?;
 
     let outcome = Outcome {
-        seconds: choice.seconds,
+        seconds: options.seconds,
         gap_ms,
         chat_p99_ms: step.p99,
         quiet_p99_ms: calm.p99,
         chat_faults: step.lost + step.disordered + step.refused + step.broken,
-        victims_closed: tally.victims_closed.load(Ordering::Relaxed),
+        victims_closed: counters.victims_closed.load(Ordering::Relaxed),
         peak,
         held: [before, held],
         free_after: free_after.as_secs_f64(),
-        strangers: tally.by_deed(),
+        strangers: counters.by_deed(),
     };
-    print(&outcome, &tally);
+    print(&outcome, &counters);
     report::write(&arguments.out, "attack.json", &[&outcome])?;
-    let broken = broken_bounds(&outcome, choice.slack);
+    let broken = broken_bounds(&outcome, options.slack);
     ensure!(broken.is_empty(), "bounds broken: {}", broken.join("; "));
     Ok(())
 }
 
 /// Lets the chat go on for so long.
-async fn talk(
-    fleet: &mut chat::Fleet,
+async fn run_chat(
+    clients: &mut chat::ClientPool,
     server: &Server,
-    shape: chat::Shape,
+    scenario: chat::Scenario,
     seconds: f64,
     turn: &mut usize,
     began: Instant,
-) -> Result<Step> {
+) -> Result<LoadStep> {
     let rate = DELIVERIES_A_SECOND;
-    chat::step(fleet, server, shape, rate, seconds, turn, began).await
+    chat::run_step(clients, server, scenario, rate, seconds, turn, began).await
 }
 
 /// The ports that strangers find besides that of HTTP.
@@ -187,8 +187,8 @@ fn udp_port() -> Result<u16> {
 }
 
 /// Starts the server as an operator does, but for the ports, and with a call that begins in the SFU.
-async fn start(arguments: &Arguments, scratch: &media::Scratch, ports: &Ports) -> Result<Server> {
-    let data = scratch.path().to_string_lossy().into_owned();
+async fn start(arguments: &Arguments, temp_dir: &media::TempDir, ports: &Ports) -> Result<Server> {
+    let data = temp_dir.path().to_string_lossy().into_owned();
     let settings = [
         "--listen",
         "127.0.0.1:{port}",
@@ -245,14 +245,14 @@ fn broken_bounds(outcome: &Outcome, slack: f64) -> Vec<String> {
 }
 
 /// The figures, for people.
-fn print(outcome: &Outcome, tally: &Tally) {
+fn print(outcome: &Outcome, counters: &Counters) {
     println!(
         "attack round of {} s from {} addresses",
         outcome.seconds,
         attackers::ADDRESSES
     );
     println!("{:<28} {:>10} {:>10}", "deed", "taken", "refused");
-    for (deed, (taken, refused)) in tally.by_deed() {
+    for (deed, (taken, refused)) in counters.by_deed() {
         println!("{deed:<28} {taken:>10} {refused:>10}");
     }
     println!(

@@ -1,8 +1,8 @@
 //! Many connections in many rooms, all of them listening.
 
-use super::counters::{Tally, new_histogram};
+use super::counters::{Counters, new_histogram};
 use crate::{
-    protocol::{Dialect, Stamp, Step},
+    protocol::{JoinStep, Protocol, Stamp},
     server::Server,
 };
 use anyhow::{Context, Result, bail};
@@ -30,17 +30,17 @@ use tokio_tungstenite::{
 /// Connections that are made at a time.
 const AT_ONCE: usize = 64;
 /// How long one may take to be in its room.
-const IN_WITHIN: Duration = Duration::from_secs(60);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection.
-pub type Line = WebSocketStream<TcpStream>;
+pub type Socket = WebSocketStream<TcpStream>;
 
 /// The way to the server, for whoever speaks and for answers to heartbeats.
-type Sink = Rc<Mutex<SplitSink<Line, Message>>>;
+type Sink = Rc<Mutex<SplitSink<Socket, Message>>>;
 
 /// How many people in rooms of which size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub struct Scenario {
     /// Connections.
     pub people: usize,
     /// People in each room.
@@ -48,7 +48,7 @@ pub struct Shape {
 }
 
 /// One person who can speak.
-pub struct Speaker {
+pub struct ChatSender {
     /// The way to the server.
     sink: Sink,
     /// The name of the room.
@@ -60,103 +60,103 @@ pub struct Speaker {
 }
 
 /// All connections to one server.
-pub struct Fleet {
+pub struct ClientPool {
     /// Those who speak, in the order in which they take turns: one of each room, then the
     /// next of each.
-    pub speakers: Vec<Speaker>,
+    pub senders: Vec<ChatSender>,
     /// What all of them hear.
-    pub tally: Rc<RefCell<Tally>>,
+    pub counters: Rc<RefCell<Counters>>,
     /// How long each took to be in, in microseconds.
-    pub entries: Histogram<u64>,
+    pub join_times: Histogram<u64>,
     /// How long all of them took.
     pub took: Duration,
     /// The tasks that listen.
-    listeners: Vec<AbortHandle>,
+    receivers: Vec<AbortHandle>,
     /// How the server is spoken to.
-    pub dialect: Dialect,
+    pub protocol: Protocol,
 }
 
-impl Fleet {
+impl ClientPool {
     /// Connects everybody.
     pub async fn connect(
         server: &Server,
-        dialect: Dialect,
-        shape: Shape,
+        protocol: Protocol,
+        scenario: Scenario,
         start: Instant,
     ) -> Result<Self> {
         let began = Instant::now();
         let port = server.port;
-        let mut entered: Vec<_> = stream::iter(0..shape.people)
-            .map(|number| enter(port, dialect, shape, number))
+        let mut joined: Vec<_> = stream::iter(0..scenario.people)
+            .map(|number| join_one(port, protocol, scenario, number))
             .buffer_unordered(AT_ONCE)
             .try_collect()
             .await?;
         let took = began.elapsed();
-        entered.sort_by_key(|entered| (entered.place, entered.number));
-        let tally = Rc::new(RefCell::new(Tally::new()));
-        let mut fleet = Self {
-            speakers: Vec::with_capacity(shape.people),
-            tally,
-            entries: new_histogram(),
+        joined.sort_by_key(|joined| (joined.place, joined.number));
+        let counters = Rc::new(RefCell::new(Counters::new()));
+        let mut clients = Self {
+            senders: Vec::with_capacity(scenario.people),
+            counters,
+            join_times: new_histogram(),
             took,
-            listeners: Vec::with_capacity(shape.people),
-            dialect,
+            receivers: Vec::with_capacity(scenario.people),
+            protocol,
         };
-        for entered in entered {
-            fleet.add(entered, shape, start);
+        for joined in joined {
+            clients.add(joined, scenario, start);
         }
-        Ok(fleet)
+        Ok(clients)
     }
 
     /// Lets somebody who is in listen and speak.
-    fn add(&mut self, entered: Entered, shape: Shape, start: Instant) {
-        let took = u64::try_from(entered.took.as_micros()).unwrap_or(u64::MAX);
-        self.entries.saturating_record(took);
-        let (sink, stream) = entered.line.split();
+    fn add(&mut self, joined: JoinedClient, scenario: Scenario, start: Instant) {
+        let took = u64::try_from(joined.took.as_micros()).unwrap_or(u64::MAX);
+        self.join_times.saturating_record(took);
+        let (sink, stream) = joined.socket.split();
         let sink = Rc::new(Mutex::new(sink));
-        self.speakers.push(Speaker {
+        self.senders.push(ChatSender {
             sink: sink.clone(),
-            room: room_name(entered.number, shape),
-            place: entered.place,
+            room: room_name(joined.number, scenario),
+            place: joined.place,
             sent: 0,
         });
-        let ear = Ear {
-            seen: vec![0; shape.room],
-            place: entered.place,
-            tally: self.tally.clone(),
+        let receiver = ChatReceiver {
+            seen: vec![0; scenario.room],
+            place: joined.place,
+            counters: self.counters.clone(),
             start,
-            dialect: self.dialect,
+            protocol: self.protocol,
             sink,
         };
-        let listener = spawn_local(ear.listen(stream));
-        self.listeners.push(listener.abort_handle());
+        let receiver_task = spawn_local(receiver.receive(stream));
+        self.receivers.push(receiver_task.abort_handle());
     }
 }
 
-impl Drop for Fleet {
+impl Drop for ClientPool {
     fn drop(&mut self) {
-        for listener in &self.listeners {
-            listener.abort();
+        for receiver_task in &self.receivers {
+            receiver_task.abort();
         }
     }
 }
 
-impl Speaker {
+impl ChatSender {
     /// Says something that was due at this time, in nanoseconds.
-    pub async fn say(&mut self, dialect: Dialect, due: u64) -> Result<()> {
+    pub async fn send(&mut self, protocol: Protocol, due: u64) -> Result<()> {
         self.sent += 1;
         let stamp = Stamp {
             sender: self.place,
             number: self.sent,
             due,
         };
-        let frame = dialect.message(&self.room, &stamp.text());
+        let frame = protocol.message(&self.room, &stamp.text());
         Ok(self.sink.lock().await.send(Message::text(frame)).await?)
     }
 }
 
 /// Somebody who has just come in.
-struct Entered {
+struct JoinedClient {
     /// Among all people.
     number: usize,
     /// In the room.
@@ -164,97 +164,107 @@ struct Entered {
     /// How long it took.
     took: Duration,
     /// The connection.
-    line: Line,
+    socket: Socket,
 }
 
 /// Connects one person and brings them into their room.
-async fn enter(port: u16, dialect: Dialect, shape: Shape, number: usize) -> Result<Entered> {
+async fn join_one(
+    port: u16,
+    protocol: Protocol,
+    scenario: Scenario,
+    number: usize,
+) -> Result<JoinedClient> {
     let began = Instant::now();
-    let (room, nickname) = (room_name(number, shape), format!("person {number}"));
-    let entering = timeout(IN_WITHIN, come_in(port, dialect, &room, &nickname)).await;
-    let line = entering.with_context(|| format!("person {number} is not let in"))??;
-    Ok(Entered {
+    let (room, nickname) = (room_name(number, scenario), format!("person {number}"));
+    let joining = timeout(JOIN_TIMEOUT, join_room(port, protocol, &room, &nickname)).await;
+    let socket = joining.with_context(|| format!("person {number} is not let in"))??;
+    Ok(JoinedClient {
         number,
-        place: u32::try_from(number % shape.room)?,
+        place: u32::try_from(number % scenario.room)?,
         took: began.elapsed(),
-        line,
+        socket,
     })
 }
 
-/// The handshakes of the socket and of the dialect.
-pub async fn come_in(port: u16, dialect: Dialect, room: &str, nickname: &str) -> Result<Line> {
+/// The handshakes of the socket and of the protocol.
+pub async fn join_room(
+    port: u16,
+    protocol: Protocol,
+    room: &str,
+    nickname: &str,
+) -> Result<Socket> {
     let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
     tcp.set_nodelay(true)?;
-    let url = format!("ws://127.0.0.1:{port}{}", dialect.path());
+    let url = format!("ws://127.0.0.1:{port}{}", protocol.path());
     // Small buffers: there are ten thousand of these.
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0);
-    let (mut line, _) = client_async_with_config(url, tcp, Some(config)).await?;
-    if let Some(opening) = dialect.opening(room, nickname) {
-        line.send(Message::text(opening)).await?;
+    let (mut socket, _) = client_async_with_config(url, tcp, Some(config)).await?;
+    if let Some(first_frame) = protocol.first_frame(room, nickname) {
+        socket.send(Message::text(first_frame)).await?;
     }
-    while let Some(frame) = line.next().await {
+    while let Some(frame) = socket.next().await {
         let Message::Text(frame) = frame? else {
             continue;
         };
-        match dialect.step(&frame, room, nickname) {
-            Step::Wait => {}
-            Step::Say(text) => line.send(Message::text(text)).await?,
-            Step::In => return Ok(line),
+        match protocol.on_join_frame(&frame, room, nickname) {
+            JoinStep::Wait => {}
+            JoinStep::Send(text) => socket.send(Message::text(text)).await?,
+            JoinStep::Joined => return Ok(socket),
         }
     }
     bail!("the server hung up on {nickname}")
 }
 
 /// The room of a person: the first so many are in the first one.
-fn room_name(number: usize, shape: Shape) -> String {
-    format!("bench {}", number / shape.room)
+fn room_name(number: usize, scenario: Scenario) -> String {
+    format!("bench {}", number / scenario.room)
 }
 
 /// One who listens.
-struct Ear {
+struct ChatReceiver {
     /// The last number heard of each sender, by their place in the room.
     seen: Vec<u32>,
     /// One's own place.
     place: u32,
     /// Where what is heard is counted.
-    tally: Rc<RefCell<Tally>>,
+    counters: Rc<RefCell<Counters>>,
     /// Since when time is counted.
     start: Instant,
     /// What is spoken.
-    dialect: Dialect,
+    protocol: Protocol,
     /// For answering heartbeats.
     sink: Sink,
 }
 
-impl Ear {
-    /// Listens until the line ends.
-    async fn listen(mut self, mut stream: SplitStream<Line>) {
+impl ChatReceiver {
+    /// Listens until the socket ends.
+    async fn receive(mut self, mut stream: SplitStream<Socket>) {
         while let Some(Ok(message)) = stream.next().await {
             let Message::Text(frame) = message else {
                 continue;
             };
             if let Some(stamp) = Stamp::find(&frame) {
-                self.hear(stamp);
-            } else if let Some(reply) = self.dialect.reply(&frame) {
+                self.on_message(stamp);
+            } else if let Some(reply) = self.protocol.heartbeat_reply(&frame) {
                 let _ = self.sink.lock().await.send(Message::text(reply)).await;
-            } else if self.dialect.is_refusal(&frame) {
-                self.tally.borrow_mut().refused += 1;
+            } else if self.protocol.is_error(&frame) {
+                self.counters.borrow_mut().refused += 1;
             }
         }
-        self.tally.borrow_mut().broken += 1;
+        self.counters.borrow_mut().broken += 1;
     }
 
     /// Counts a message, unless it is one's own that comes back.
-    fn hear(&mut self, stamp: Stamp) {
+    fn on_message(&mut self, stamp: Stamp) {
         let seen = usize::try_from(stamp.sender).ok();
         let seen = seen.and_then(|sender| self.seen.get_mut(sender));
         let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         if let Some(seen) = seen
             && stamp.sender != self.place
         {
-            self.tally.borrow_mut().count(stamp, seen, now);
+            self.counters.borrow_mut().count(stamp, seen, now);
         }
     }
 }

@@ -6,8 +6,8 @@ use hdrhistogram::Histogram;
 /// Latencies above this count as this. 60 s, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
 
-/// Everything that was delivered since the last [`Tally::begin`].
-pub struct Tally {
+/// Everything that was delivered since the last [`Counters::begin`].
+pub struct Counters {
     /// Deliveries to others than the sender.
     pub deliveries: u64,
     /// Messages that came twice or before an earlier one of the same sender.
@@ -22,7 +22,7 @@ pub struct Tally {
     pub latencies: Histogram<u64>,
 }
 
-impl Tally {
+impl Counters {
     /// Nothing yet.
     pub fn new() -> Self {
         Self {
@@ -74,12 +74,12 @@ mod tests {
 
     #[test]
     fn what_is_lost_doubled_or_out_of_order_is_noticed() {
-        let mut tally = Tally::new();
+        let mut counters = Counters::new();
         let mut seen = 0;
         for number in [1, 2, 5, 5, 4, 6] {
-            tally.count(stamp(number), &mut seen, 1_000);
+            counters.count(stamp(number), &mut seen, 1_000);
         }
-        assert_eq!((tally.deliveries, tally.skipped), (6, 2));
-        assert_eq!((tally.disordered, seen), (2, 6));
+        assert_eq!((counters.deliveries, counters.skipped), (6, 2));
+        assert_eq!((counters.disordered, seen), (2, 6));
     }
 }

@@ -5,7 +5,7 @@
 //! itself was is measured too: a run it spoiled says nothing about the server.
 
 use super::{
-    clients::{Fleet, Shape},
+    clients::{ClientPool, Scenario},
     counters::new_histogram,
 };
 use crate::server::{CpuTime, Server};
@@ -15,17 +15,17 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Between two looks at what is due: the best the timer can do.
-const BEAT: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(1);
 /// How long the last messages may take.
-const DRAIN_WITHIN: Duration = Duration::from_secs(3);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How late the sender may be for a run to count, at the 99th percentile.
-const LATE_US: u64 = 20_000;
+const MAX_LATENESS_US: u64 = 20_000;
 /// The share of its core above which the generator counts as the limit.
-const BUSY: f64 = 0.97;
+const MAX_GENERATOR_CPU: f64 = 0.97;
 
 /// What a step came to.
 #[derive(Debug, Clone, Serialize)]
-pub struct Step {
+pub struct LoadStep {
     /// Deliveries a second that were asked for.
     pub offered: f64,
     /// Deliveries a second that arrived while it lasted.
@@ -56,10 +56,11 @@ pub struct Step {
     pub broken: u64,
 }
 
-impl Step {
+impl LoadStep {
     /// Whether the generator, not the server, set the pace.
     pub fn is_void(&self) -> bool {
-        self.generator_p99 * 1_000.0 > LATE_US as f64 || self.generator_cpu > BUSY
+        self.generator_p99 * 1_000.0 > MAX_LATENESS_US as f64
+            || self.generator_cpu > MAX_GENERATOR_CPU
     }
 
     /// Whether the server kept up, and so did the generator.
@@ -74,56 +75,56 @@ impl Step {
 }
 
 /// Takes turns at speaking so that `offered` deliveries a second are due, for `seconds`.
-pub async fn step(
-    fleet: &mut Fleet,
+pub async fn run_step(
+    clients: &mut ClientPool,
     server: &Server,
-    shape: Shape,
+    scenario: Scenario,
     offered: f64,
     seconds: f64,
     turn: &mut usize,
     start: Instant,
-) -> Result<Step> {
-    let others = (shape.room - 1) as f64;
+) -> Result<LoadStep> {
+    let others = (scenario.room - 1) as f64;
     let gap = Duration::from_secs_f64(others / offered);
     let messages = (seconds / gap.as_secs_f64()).ceil() as u64;
     let mut lateness = new_histogram();
-    fleet.tally.borrow_mut().begin();
+    clients.counters.borrow_mut().begin();
     let (cpu, own, began) = (server.cpu_time()?, own_cpu_time()?, Instant::now());
     let mut sent = 0;
     while sent < messages {
         let due = began + gap.mul_f64(sent as f64);
         let now = Instant::now();
         if due > now {
-            sleep(BEAT.max(due - now)).await;
+            sleep(TICK.max(due - now)).await;
             continue;
         }
         let late = u64::try_from((now - due).as_micros()).unwrap_or(u64::MAX);
         lateness.saturating_record(late);
         let due = u64::try_from((due - start).as_nanos())?;
-        let speakers = fleet.speakers.len();
-        let speaker = &mut fleet.speakers[*turn % speakers];
-        if speaker.say(fleet.dialect, due).await.is_err() {
+        let senders = clients.senders.len();
+        let sender = &mut clients.senders[*turn % senders];
+        if sender.send(clients.protocol, due).await.is_err() {
             // The server has closed the line; what is not said on it counts as lost.
-            fleet.tally.borrow_mut().broken += 1;
+            clients.counters.borrow_mut().broken += 1;
         }
         *turn += 1;
         sent += 1;
         // Many that are due at once must not keep the listeners from listening.
         tokio::task::yield_now().await;
     }
-    let arrived = fleet.tally.borrow().deliveries;
+    let arrived = clients.counters.borrow().deliveries;
     let took = began.elapsed().as_secs_f64();
-    let expected = messages * (shape.room as u64 - 1);
-    drain(fleet, expected).await;
+    let expected = messages * (scenario.room as u64 - 1);
+    drain(clients, expected).await;
     let used = server.cpu_time()?.since(cpu);
     let own = own_cpu_time()?.since(own);
     let whole = began.elapsed().as_secs_f64();
-    let tally = fleet.tally.borrow();
-    let at = |quantile| tally.latencies.value_at_quantile(quantile) as f64 / 1_000.0;
-    Ok(Step {
+    let counters = clients.counters.borrow();
+    let at = |quantile| counters.latencies.value_at_quantile(quantile) as f64 / 1_000.0;
+    Ok(LoadStep {
         offered,
         deliveries: arrived as f64 / took,
-        per_cpu_second: tally.deliveries as f64 / used.all.max(0.01),
+        per_cpu_second: counters.deliveries as f64 / used.all.max(0.01),
         cpu: used.all / whole,
         store_share: used.store / used.all.max(0.01),
         p50: at(0.5),
@@ -131,18 +132,18 @@ pub async fn step(
         p999: at(0.999),
         generator_p99: lateness.value_at_quantile(0.99) as f64 / 1_000.0,
         generator_cpu: own.all / whole,
-        lost: expected.saturating_sub(tally.deliveries),
-        disordered: tally.disordered,
-        refused: tally.refused,
-        broken: tally.broken,
+        lost: expected.saturating_sub(counters.deliveries),
+        disordered: counters.disordered,
+        refused: counters.refused,
+        broken: counters.broken,
     })
 }
 
 /// Waits for the last messages.
-async fn drain(fleet: &Fleet, expected: u64) {
-    let end = Instant::now() + DRAIN_WITHIN;
-    while fleet.tally.borrow().deliveries < expected && Instant::now() < end {
-        sleep(BEAT).await;
+async fn drain(clients: &ClientPool, expected: u64) {
+    let end = Instant::now() + DRAIN_TIMEOUT;
+    while clients.counters.borrow().deliveries < expected && Instant::now() < end {
+        sleep(TICK).await;
     }
 }
 

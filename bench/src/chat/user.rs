@@ -1,34 +1,34 @@
 //! Somebody in one room of a Noom who says something now and then.
 
-use super::clients::{Line, come_in};
-use crate::{protocol::Dialect, server::Server};
+use super::clients::{Socket, join_room};
+use crate::{protocol::Protocol, server::Server};
 use anyhow::{Result, bail};
 use futures::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
 /// One person.
-pub struct Guest {
-    /// Their line.
-    line: Line,
+pub struct ChatUser {
+    /// Their socket.
+    socket: Socket,
     /// Their room.
     room: String,
 }
 
-impl Guest {
+impl ChatUser {
     /// Comes into a room.
     pub async fn join(server: &Server, room: &str) -> Result<Self> {
-        let line = come_in(server.port, Dialect::Noom, room, "person 0").await?;
+        let socket = join_room(server.port, Protocol::Noom, room, "person 0").await?;
         Ok(Self {
-            line,
+            socket,
             room: room.to_owned(),
         })
     }
 
     /// Says something and waits until it is acknowledged.
-    pub async fn says(&mut self, text: &str) -> Result<()> {
-        let frame = Dialect::Noom.message(&self.room, text);
-        self.line.send(Message::text(frame)).await?;
-        while let Some(frame) = self.line.next().await {
+    pub async fn send_chat(&mut self, text: &str) -> Result<()> {
+        let frame = Protocol::Noom.message(&self.room, text);
+        self.socket.send(Message::text(frame)).await?;
+        while let Some(frame) = self.socket.next().await {
             if let Message::Text(frame) = frame?
                 && frame.starts_with(r#"{"type":"chat""#)
             {

@@ -1,8 +1,8 @@
 //! Calls: how many packets a second of CPU time each server forwards, how late, and what a
 //! connection costs.
 //!
-//! Each shape is played on every server in turn, freshly started, and that several times, so
-//! that what else a machine does falls on all of them. What counts is the ratio of medians.
+//! Each scenario is played on every server in turn, freshly started, and that several times, so
+//! that what else a machine does falls on all of them. EventKind counts is the ratio of medians.
 //!
 //! * [`net`] the network: a namespace of its own, the sockets of the clients, and impairments.
 //! * [`traffic`] what is sent, and how it is recognised.
@@ -22,29 +22,29 @@ mod stress;
 mod traffic;
 
 pub use background_call::Call;
-pub use servers::Scratch;
+pub use servers::TempDir;
 
 use crate::Arguments;
 use anyhow::Result;
 use clap::Args;
 use report::table;
-use run::Times;
+use run::Timing;
 use scenario::{
     catalogue::{ALL, QUICK},
-    model::{Extra, Shape},
+    model::{Scenario, Stress},
 };
 use servers::Sfu;
 use std::time::Duration;
 
 /// A part of it, for looking into one thing.
 #[derive(Debug, Args)]
-pub struct Choice {
+pub struct Options {
     /// Only servers whose name begins so.
     #[arg(long)]
     only: Vec<String>,
-    /// Only shapes whose title begins so: B1, "B2 10".
+    /// Only scenarios whose title begins so: B1, "B2 10".
     #[arg(long)]
-    shape: Option<String>,
+    scenario: Option<String>,
     /// How often each is played.
     #[arg(long)]
     repeats: Option<usize>,
@@ -62,12 +62,12 @@ pub struct Choice {
     pub inside: bool,
 }
 
-impl Default for Choice {
+impl Default for Options {
     /// Everything, as often as usual, each packet alone.
     fn default() -> Self {
         Self {
             only: Vec::new(),
-            shape: None,
+            scenario: None,
             repeats: None,
             seconds: None,
             burst: 1,
@@ -77,65 +77,65 @@ impl Default for Choice {
     }
 }
 
-impl Choice {
+impl Options {
     /// How long things last.
-    fn times(&self, quick: bool, shape: Shape) -> Times {
-        let (settle, window) = match (quick, shape.extra) {
+    fn times(&self, quick: bool, scenario: Scenario) -> Timing {
+        let (settle, window) = match (quick, scenario.extra) {
             (true, _) => (1.0, 5.0),
-            (false, Extra::Soak) => (3.0, SOAK_SECONDS),
+            (false, Stress::Soak) => (3.0, SOAK_SECONDS),
             (false, _) => (3.0, 20.0),
         };
-        Times {
+        Timing {
             settle: Duration::from_secs_f64(settle),
             window: Duration::from_secs_f64(self.seconds.unwrap_or(window)),
         }
     }
 
     /// Whether a server is played.
-    fn plays(&self, sfu: Sfu) -> bool {
+    fn includes(&self, sfu: Sfu) -> bool {
         let begins = |only: &String| sfu.name().starts_with(only.as_str());
         self.only.is_empty() || self.only.iter().any(begins)
     }
 
-    /// The shapes that are played.
-    fn shapes(&self, quick: bool) -> Vec<Shape> {
+    /// The scenarios that are played.
+    fn scenarios(&self, quick: bool) -> Vec<Scenario> {
         let all = if quick { QUICK } else { ALL };
-        let Some(wanted) = &self.shape else {
+        let Some(wanted) = &self.scenario else {
             // A soak is played by who asks for it.
-            let short = all.iter().filter(|shape| shape.extra != Extra::Soak);
+            let short = all.iter().filter(|scenario| scenario.extra != Stress::Soak);
             return short.copied().collect();
         };
-        let shapes = ALL
+        let scenarios = ALL
             .iter()
-            .filter(|shape| shape.title().starts_with(wanted.as_str()));
-        shapes.copied().collect()
+            .filter(|scenario| scenario.title().starts_with(wanted.as_str()));
+        scenarios.copied().collect()
     }
 }
 
-/// How often the shapes that the targets name are played.
+/// How often the scenarios that the targets name are played.
 const REPEATS: usize = 5;
 /// How long a soak takes, in seconds.
 const SOAK_SECONDS: f64 = 1_800.0;
 
 /// Plays everything and reports it.
-pub async fn run(arguments: &Arguments, choice: &Choice) -> Result<()> {
+pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let mut outcomes = Vec::new();
-    for shape in choice.shapes(arguments.quick) {
-        let usual = if shape.is_headline() && !arguments.quick {
+    for scenario in options.scenarios(arguments.quick) {
+        let usual = if scenario.is_headline() && !arguments.quick {
             REPEATS
         } else {
             1
         };
-        for _ in 0..choice.repeats.unwrap_or(usual) {
-            let all = Sfu::ALL.into_iter().filter(|sfu| choice.plays(*sfu));
-            for sfu in all.filter(|sfu| shape.suits(*sfu)) {
-                match run::play(arguments, choice, sfu, shape).await {
+        for _ in 0..options.repeats.unwrap_or(usual) {
+            let all = Sfu::ALL.into_iter().filter(|sfu| options.includes(*sfu));
+            for sfu in all.filter(|sfu| scenario.suits(*sfu)) {
+                match run::play(arguments, options, sfu, scenario).await {
                     Ok(outcome) => {
                         table::line(&outcome);
                         outcomes.push(outcome);
                     }
-                    Err(error) if choice.lenient => {
-                        println!("{:<16} {:<20} {error:#}", shape.title(), sfu.name());
+                    Err(error) if options.lenient => {
+                        println!("{:<16} {:<20} {error:#}", scenario.title(), sfu.name());
                     }
                     Err(error) => return Err(error),
                 }

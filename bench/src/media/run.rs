@@ -1,10 +1,10 @@
 //! One run: a server, its clients, a window.
 
 use super::{
-    Choice,
-    client::generator::{Engine, Note, What},
-    report::outcome::{Cost, Entry, Outcome},
-    scenario::model::Shape,
+    Options,
+    client::generator::{ClientEvent, EventKind, LoadGenerator},
+    report::outcome::{JoinTimes, Outcome, ResourceUsage},
+    scenario::model::Scenario,
     servers::{self, Sfu},
     stress,
 };
@@ -20,60 +20,62 @@ use tokio::{
 };
 
 /// How long it may take until everybody has got a packet, once all words are said.
-const HEARD_WITHIN: Duration = Duration::from_secs(15);
+const FIRST_MEDIA_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Who came in when.
-pub type Entries = BTreeMap<u32, Entry>;
+pub type Joins = BTreeMap<u32, JoinTimes>;
 
 /// How long things last.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
+pub struct Timing {
     /// Between coming in and the window.
     pub settle: Duration,
     /// The window.
     pub window: Duration,
 }
 
-/// Plays one shape on one server.
+/// Plays one scenario on one server.
 pub async fn play(
     arguments: &Arguments,
-    choice: &Choice,
+    options: &Options,
     sfu: Sfu,
-    shape: Shape,
+    scenario: Scenario,
 ) -> Result<Outcome> {
-    let times = choice.times(arguments.quick, shape);
-    let (engine, mut notes) = Engine::start(shape.weather())?;
-    let scratch = servers::Scratch::new();
-    let server = sfu.start(arguments, shape, &engine, &scratch).await?;
+    let times = options.times(arguments.quick, scenario);
+    let (generator, mut notes) = LoadGenerator::start(scenario.impairment())?;
+    let temp_dir = servers::TempDir::new();
+    let server = sfu
+        .start(arguments, scenario, &generator, &temp_dir)
+        .await?;
     let pid = server.pid;
     let (empty, fresh) = (server.memory()?, cpu_time_of(pid)?);
-    let mut entries = Entries::new();
-    let lines = servers::connect(sfu, &server, &engine, shape, choice, &mut entries).await?;
-    let expected = servers::listeners(sfu, shape);
+    let mut entries = Joins::new();
+    let lines = servers::connect(sfu, &server, &generator, scenario, options, &mut entries).await?;
+    let expected = servers::listeners(sfu, scenario);
     // Some hear nothing if the server cannot cope: that is a finding.
     let all = follow(&mut notes, &mut entries, &expected);
-    let _ = timeout(HEARD_WITHIN, all).await;
+    let _ = timeout(FIRST_MEDIA_TIMEOUT, all).await;
     let entry = cpu_time_of(pid)?.since(fresh).all;
     sleep(times.settle).await;
-    stress::before(shape, &lines).await;
-    engine.mark();
+    stress::before(scenario, &lines).await;
+    generator.mark();
     let (began, me) = (Instant::now(), std::process::id());
     let before = (cpu_time_of(pid)?, cpu_time_of(me)?);
     let found = stress::during(
         sfu,
         &server,
-        &engine,
-        shape,
-        choice,
+        &generator,
+        scenario,
+        options,
         &lines,
         &mut notes,
         times.window,
     )
     .await?;
-    let tally = engine.report().await?;
+    let counters = generator.report().await?;
     let (spent, own) = (cpu_time_of(pid)?, cpu_time_of(me)?);
-    let people = f64::from(shape.everybody());
-    let cost = Cost {
+    let people = f64::from(scenario.everybody());
+    let cost = ResourceUsage {
         seconds: began.elapsed().as_secs_f64(),
         server: spent.since(before.0).all,
         generator: own.since(before.1).all,
@@ -84,12 +86,12 @@ pub async fn play(
         .iter()
         .filter_map(|index| entries.get(index).copied())
         .collect();
-    drop((lines, engine));
+    drop((lines, generator));
     server.stop().await.context("ending the server")?;
     Ok(Outcome::new(
-        shape,
+        scenario,
         sfu.name(),
-        &tally,
+        &counters,
         cost,
         &entries,
         found,
@@ -97,7 +99,7 @@ pub async fn play(
 }
 
 /// Notes what happens until everybody who should has heard something.
-async fn follow(notes: &mut UnboundedReceiver<Note>, entries: &mut Entries, expected: &[u32]) {
+async fn follow(notes: &mut UnboundedReceiver<ClientEvent>, entries: &mut Joins, expected: &[u32]) {
     let mut missing = expected.len();
     while missing > 0 {
         let Some(note) = notes.recv().await else {
@@ -107,12 +109,12 @@ async fn follow(notes: &mut UnboundedReceiver<Note>, entries: &mut Entries, expe
             continue;
         };
         match note.what {
-            What::Connected => entry.connected = entry.connected.or(Some(note.at)),
-            What::Heard => {
+            EventKind::Connected => entry.connected = entry.connected.or(Some(note.at)),
+            EventKind::FirstMedia => {
                 entry.heard = Some(note.at);
                 missing -= usize::from(expected.binary_search(&note.index).is_ok());
             }
-            What::Ended | What::Layer(_) => {}
+            EventKind::Closed | EventKind::LayerChanged(_) => {}
         }
     }
 }

@@ -2,14 +2,14 @@
 //! and go, memory grows or does not.
 
 use super::{
-    Choice,
+    Options,
     client::{
         counters::new_histogram,
-        generator::{Engine, Note, What},
+        generator::{ClientEvent, EventKind, LoadGenerator},
     },
-    report::outcome::Spread,
-    scenario::model::{Extra, Shape},
-    servers::{self, Lines, Sfu},
+    report::outcome::Percentiles,
+    scenario::model::{Scenario, Stress},
+    servers::{self, Sfu, SignallingSockets},
 };
 use crate::server::Server;
 use anyhow::Result;
@@ -43,10 +43,10 @@ const VISITOR_NUMBERS: u32 = 10_000;
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Found {
     /// From a wish to the first packet of the layer, in ms.
-    pub switch: Option<Spread>,
+    pub switch: Option<Percentiles>,
     /// Switches.
     pub switches: u64,
-    /// Wishes that were not granted before the next.
+    /// LayerRequests that were not granted before the next.
     pub ungranted: u64,
     /// Visitors who came and went.
     pub visitors: u32,
@@ -55,8 +55,8 @@ pub struct Found {
 }
 
 /// What has to be so before the window opens: who switches begins with the largest layer.
-pub async fn before(shape: Shape, lines: &Lines) {
-    if shape.extra == Extra::Switching {
+pub async fn before(scenario: Scenario, lines: &SignallingSockets) {
+    if scenario.extra == Stress::LayerSwitching {
         lines
             .watchers()
             .iter()
@@ -70,17 +70,17 @@ pub async fn before(shape: Shape, lines: &Lines) {
 pub async fn during(
     sfu: Sfu,
     server: &Server,
-    engine: &Engine,
-    shape: Shape,
-    choice: &Choice,
-    lines: &Lines,
-    notes: &mut UnboundedReceiver<Note>,
+    generator: &LoadGenerator,
+    scenario: Scenario,
+    options: &Options,
+    lines: &SignallingSockets,
+    notes: &mut UnboundedReceiver<ClientEvent>,
     window: Duration,
 ) -> Result<Found> {
     let end = Instant::now() + window;
-    match shape.extra {
-        Extra::Switching => Ok(switch(lines, notes, end).await),
-        Extra::Soak => soak(sfu, server, engine, shape, choice, end).await,
+    match scenario.extra {
+        Stress::LayerSwitching => Ok(switch(lines, notes, end).await),
+        Stress::Soak => soak(sfu, server, generator, scenario, options, end).await,
         _ => {
             sleep(window).await;
             Ok(Found::default())
@@ -96,9 +96,13 @@ fn beat(every: Duration) -> Interval {
 }
 
 /// One watcher after the other switches, until then.
-async fn switch(lines: &Lines, notes: &mut UnboundedReceiver<Note>, end: Instant) -> Found {
+async fn switch(
+    lines: &SignallingSockets,
+    notes: &mut UnboundedReceiver<ClientEvent>,
+    end: Instant,
+) -> Found {
     let watchers = lines.watchers();
-    let mut wishes = Wishes::default();
+    let mut requests = LayerRequests::default();
     let mut beat = beat(SWITCH_EVERY / watchers.len().max(1) as u32);
     let mut turns = watchers.iter().copied().cycle();
     // What happened before is not an answer.
@@ -106,28 +110,28 @@ async fn switch(lines: &Lines, notes: &mut UnboundedReceiver<Note>, end: Instant
     while Instant::now() < end {
         tokio::select! {
             _ = beat.tick() => if let Some(ear) = turns.next() {
-                lines.wish(ear, wishes.ask(ear));
+                lines.wish(ear, requests.ask(ear));
             },
             note = timeout_at(end.into(), notes.recv()) => match note {
-                Ok(Some(note)) => wishes.answer(note),
+                Ok(Some(note)) => requests.answer(note),
                 _ => break,
             },
         }
     }
-    wishes.found()
+    requests.found()
 }
 
 /// Who wished for which layer when.
-struct Wishes {
+struct LayerRequests {
     /// The last wish of each, and whether it is open.
     open: BTreeMap<u32, (u8, Instant, bool)>,
     /// How long the granted ones took, in microseconds.
     took: Histogram<u64>,
-    /// Wishes that came to nothing.
+    /// LayerRequests that came to nothing.
     ungranted: u64,
 }
 
-impl Default for Wishes {
+impl Default for LayerRequests {
     fn default() -> Self {
         Self {
             open: BTreeMap::new(),
@@ -137,8 +141,8 @@ impl Default for Wishes {
     }
 }
 
-impl Wishes {
-    /// Wishes for the other layer; everybody begins with the largest. Whether that is the
+impl LayerRequests {
+    /// LayerRequests for the other layer; everybody begins with the largest. Whether that is the
     /// large one.
     fn ask(&mut self, ear: u32) -> bool {
         let [small, large] = LAYERS;
@@ -153,11 +157,11 @@ impl Wishes {
     }
 
     /// Something happened to somebody.
-    fn answer(&mut self, note: Note) {
+    fn answer(&mut self, note: ClientEvent) {
         let Some((wanted, since, open)) = self.open.get_mut(&note.index) else {
             return;
         };
-        if *open && note.what == What::Layer(*wanted) {
+        if *open && note.what == EventKind::LayerChanged(*wanted) {
             *open = false;
             let took = note.at.saturating_duration_since(*since);
             self.took.saturating_record(took.as_micros() as u64);
@@ -167,7 +171,7 @@ impl Wishes {
     /// What it came to.
     fn found(&self) -> Found {
         Found {
-            switch: Some(Spread::of(&self.took)),
+            switch: Some(Percentiles::of(&self.took)),
             switches: self.took.len(),
             ungranted: self.ungranted,
             ..Found::default()
@@ -179,9 +183,9 @@ impl Wishes {
 async fn soak(
     sfu: Sfu,
     server: &Server,
-    engine: &Engine,
-    shape: Shape,
-    choice: &Choice,
+    generator: &LoadGenerator,
+    scenario: Scenario,
+    options: &Options,
     end: Instant,
 ) -> Result<Found> {
     let began = Instant::now();
@@ -193,19 +197,19 @@ async fn soak(
         let number = FIRST_VISITOR + found.visitors % VISITOR_NUMBERS;
         inside.push_back((
             number,
-            servers::visit(sfu, server, engine, shape, choice, number).await?,
+            servers::visit(sfu, server, generator, scenario, options, number).await?,
         ));
         found.visitors += 1;
         if inside.len() > VISITORS
             && let Some((number, line)) = inside.pop_front()
         {
-            engine.remove(number);
+            generator.remove(number);
             drop(line);
         }
         memory.push((began.elapsed().as_secs_f64() / 60.0, server.memory()?));
     }
     for (number, _) in &inside {
-        engine.remove(*number);
+        generator.remove(*number);
     }
     found.growth = Some(slope(&memory[memory.len() / 2..]));
     Ok(found)
@@ -230,18 +234,18 @@ mod tests {
 
     #[test]
     fn a_wish_is_granted_by_the_layer_it_was_for() {
-        let mut wishes = Wishes::default();
-        assert!(!wishes.ask(7));
-        let note = |layer| Note {
+        let mut requests = LayerRequests::default();
+        assert!(!requests.ask(7));
+        let note = |layer| ClientEvent {
             index: 7,
-            what: What::Layer(layer),
+            what: EventKind::LayerChanged(layer),
             at: Instant::now(),
         };
-        wishes.answer(note(2));
-        assert_eq!(wishes.found().switches, 0);
-        wishes.answer(note(0));
-        assert!(wishes.ask(7) && !wishes.ask(7));
-        let found = wishes.found();
+        requests.answer(note(2));
+        assert_eq!(requests.found().switches, 0);
+        requests.answer(note(0));
+        assert!(requests.ask(7) && !requests.ask(7));
+        let found = requests.found();
         assert_eq!((found.switches, found.ungranted), (1, 1));
     }
 

@@ -12,8 +12,8 @@ pub use load::Figures;
 
 use crate::{
     Arguments,
-    chat::Guest,
-    implementation::{Contender, Running, start_node},
+    chat::ChatUser,
+    implementation::{Implementation, RunningServer, start_node},
     report,
     server::Server,
 };
@@ -53,9 +53,9 @@ struct Results {
 /// Measures everything and reports it.
 pub async fn run(arguments: &Arguments) -> Result<()> {
     let (turns, seconds) = if arguments.quick { (1, 1) } else { (TURNS, 4) };
-    let noom = Contender::Noom.start(&arguments.noom).await?;
+    let noom = Implementation::Noom.start(&arguments.noom).await?;
     // Somebody is in the room while its page is asked for.
-    let _guest = populate(&noom).await?;
+    let _user = populate(&noom).await?;
     let pug = start_node("pug.mjs").await?;
     let servers = [("noom", &noom.server), ("express + pug", &pug)];
     let mut rendered = Vec::new();
@@ -82,16 +82,16 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Fills a room as the peer's is filled.
-async fn populate(noom: &Running) -> Result<Guest> {
-    let mut guest = Guest::join(&noom.server, ROOM).await?;
+async fn populate(noom: &RunningServer) -> Result<ChatUser> {
+    let mut user = ChatUser::join(&noom.server, ROOM).await?;
     for number in 0..MESSAGES {
         let text = format!(
             "Message {number} of a conversation about where to meet, \
              with a link to https://example.org/"
         );
-        guest.says(&text).await?;
+        user.send_chat(&text).await?;
     }
-    Ok(guest)
+    Ok(user)
 }
 
 /// Lighthouse on every page of every server.

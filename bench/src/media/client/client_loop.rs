@@ -1,13 +1,13 @@
 //! What the thread that is all clients does, over and over.
 
 use super::{
-    counters::Tally,
-    generator::{Command, Note, Surroundings},
+    counters::Counters,
+    generator::{ClientContext, ClientEvent, Command},
     peer::Peer,
 };
 use crate::media::net::{
-    impairment::{Sky, Way, Weather},
-    socket_pool::{Inbox, LANES, Lanes},
+    impairment::{Direction, Impairment, NetworkEmulator},
+    socket_pool::{ReceiveBuffers, SOCKETS, SocketPool},
 };
 use anyhow::Result;
 use std::{
@@ -24,13 +24,13 @@ const PATIENCE: Duration = Duration::from_millis(2);
 const TURNS: usize = 4;
 
 /// All clients, from inside.
-pub struct Crew {
+pub struct ClientLoop {
     /// The sockets.
-    lanes: Arc<Lanes>,
+    lanes: Arc<SocketPool>,
     /// What is to be done.
     orders: Receiver<Command>,
     /// Where notes go.
-    notes: mpsc::UnboundedSender<Note>,
+    notes: mpsc::UnboundedSender<ClientEvent>,
     /// The clients by number.
     peers: BTreeMap<u32, Peer>,
     /// Whose clock to look at when, the earliest first.
@@ -38,20 +38,20 @@ pub struct Crew {
     /// Whose flow is due when, the earliest first.
     sends: BinaryHeap<Reverse<(Instant, u32, usize)>>,
     /// What is counted.
-    tally: Tally,
+    counters: Counters,
     /// Where datagrams are read to.
-    inbox: Inbox,
+    buffers: ReceiveBuffers,
     /// What is between sockets and clients.
-    sky: Sky,
+    emulator: NetworkEmulator,
 }
 
-impl Crew {
+impl ClientLoop {
     /// Nobody yet.
     pub fn new(
-        lanes: Arc<Lanes>,
+        lanes: Arc<SocketPool>,
         orders: Receiver<Command>,
-        notes: mpsc::UnboundedSender<Note>,
-        weather: Weather,
+        notes: mpsc::UnboundedSender<ClientEvent>,
+        impairment: Impairment,
     ) -> Self {
         Self {
             lanes,
@@ -60,9 +60,9 @@ impl Crew {
             peers: BTreeMap::new(),
             alarms: BinaryHeap::new(),
             sends: BinaryHeap::new(),
-            tally: Tally::new(),
-            inbox: Inbox::new(),
-            sky: Sky::new(weather),
+            counters: Counters::new(),
+            buffers: ReceiveBuffers::new(),
+            emulator: NetworkEmulator::new(impairment),
         }
     }
 
@@ -70,30 +70,30 @@ impl Crew {
     pub fn run(mut self) -> Result<()> {
         loop {
             while let Ok(command) = self.orders.try_recv() {
-                if self.obey(command) {
+                if self.handle_command(command) {
                     return Ok(());
                 }
             }
             self.send_due();
-            self.ring();
-            self.let_fall();
+            self.fire_timeouts();
+            self.deliver_due();
             if !self.receive()? {
                 let until = Instant::now() + PATIENCE;
                 let send = self.sends.peek().map_or(until, |Reverse((at, ..))| *at);
                 let alarm = self.alarms.peek().map_or(until, |Reverse((at, _))| *at);
-                let rain = self.sky.next().unwrap_or(until);
+                let rain = self.emulator.next().unwrap_or(until);
                 self.lanes.wait(until.min(send).min(alarm).min(rain))?;
             }
         }
     }
 
     /// Does as told. Whether that is to stop.
-    fn obey(&mut self, command: Command) -> bool {
+    fn handle_command(&mut self, command: Command) -> bool {
         match command {
             Command::Add(peer) => {
                 let index = peer.index;
                 if peer.flows.is_empty() {
-                    self.sky.expose(index, Instant::now());
+                    self.emulator.expose(index, Instant::now());
                 }
                 self.peers.insert(index, *peer);
                 self.with(index, Instant::now(), Peer::wake);
@@ -102,7 +102,7 @@ impl Crew {
                 self.peers.remove(&index);
             }
             Command::Mark => {
-                self.tally = Tally::new();
+                self.counters = Counters::new();
                 self.peers.values_mut().for_each(|peer| peer.tracks.mark());
             }
             Command::Report(answer) => {
@@ -110,15 +110,15 @@ impl Crew {
                 for peer in self.peers.values() {
                     // A picture that has not come yet is late by that much already.
                     let silences = peer.silences(now);
-                    silences.for_each(|silence| self.tally.note_gap(silence));
+                    silences.for_each(|silence| self.counters.record_frame_gap(silence));
                     for (payload_type, lost) in peer.tracks.lost() {
-                        self.tally.lost += lost;
-                        if peer.is_sound(payload_type) {
-                            self.tally.lost_sounds += lost;
+                        self.counters.lost += lost;
+                        if peer.is_audio(payload_type) {
+                            self.counters.lost_audio += lost;
                         }
                     }
                 }
-                let _ = answer.send(self.tally.clone());
+                let _ = answer.send(self.counters.clone());
             }
             Command::Stop => return true,
         }
@@ -130,19 +130,19 @@ impl Crew {
         &mut self,
         index: u32,
         now: Instant,
-        action: impl FnOnce(&mut Peer, &mut Surroundings<'_>),
+        action: impl FnOnce(&mut Peer, &mut ClientContext<'_>),
     ) {
         let Some(peer) = self.peers.get_mut(&index).filter(|peer| !peer.ended) else {
             return;
         };
-        let mut around = Surroundings {
+        let mut context = ClientContext {
             lanes: &self.lanes,
-            sky: &mut self.sky,
-            tally: &mut self.tally,
+            emulator: &mut self.emulator,
+            counters: &mut self.counters,
             notes: &self.notes,
             now,
         };
-        action(peer, &mut around);
+        action(peer, &mut context);
         if peer.alarm.is_none_or(|alarm| peer.due < alarm) {
             peer.alarm = Some(peer.due);
             self.alarms.push(Reverse((peer.due, index)));
@@ -164,7 +164,7 @@ impl Crew {
                 return;
             }
             self.sends.pop();
-            self.with(index, now, |peer, around| peer.send(flow, around));
+            self.with(index, now, |peer, context| peer.send(flow, context));
             let peer = self.peers.get(&index).filter(|peer| !peer.ended);
             if let Some(outgoing) = peer.and_then(|peer| peer.flows.get(flow)) {
                 self.sends.push(Reverse((outgoing.flow.due, index, flow)));
@@ -173,7 +173,7 @@ impl Crew {
     }
 
     /// Looks at the clocks that want it.
-    fn ring(&mut self) {
+    fn fire_timeouts(&mut self) {
         let now = Instant::now();
         while let Some(Reverse((at, index))) = self.alarms.peek().copied() {
             if at > now {
@@ -189,22 +189,22 @@ impl Crew {
             }
             peer.alarm = None;
             let is_due = peer.due <= now;
-            self.with(index, now, |peer, around| {
+            self.with(index, now, |peer, context| {
                 if is_due {
-                    peer.wake(around);
+                    peer.wake(context);
                 }
             });
         }
     }
 
     /// Passes on what was held back long enough.
-    fn let_fall(&mut self) {
+    fn deliver_due(&mut self) {
         let now = Instant::now();
-        while let Some(drop) = self.sky.fall(now) {
+        while let Some(drop) = self.emulator.fall(now) {
             match drop.way {
-                Way::Up => self.lanes.send(drop.client, drop.other, &drop.bytes),
-                Way::Down => self.with(drop.client, now, |peer, around| {
-                    peer.receive(drop.other, &drop.bytes, around);
+                Direction::Up => self.lanes.send(drop.client, drop.other, &drop.bytes),
+                Direction::Down => self.with(drop.client, now, |peer, context| {
+                    peer.receive(drop.other, &drop.bytes, context);
                 }),
             }
         }
@@ -213,16 +213,19 @@ impl Crew {
     /// Takes in what has come. Whether there may be more.
     fn receive(&mut self) -> Result<bool> {
         let lanes = self.lanes.clone();
-        let mut inbox = std::mem::replace(&mut self.inbox, Inbox::none());
+        let mut buffers = std::mem::replace(&mut self.buffers, ReceiveBuffers::none());
         let mut more = false;
-        for lane in 0..LANES {
+        for lane in 0..SOCKETS {
             for turn in 1..=TURNS {
                 let mut now = None;
-                let full = lanes.receive(lane, &mut inbox, |index, from, datagram| {
+                let full = lanes.receive(lane, &mut buffers, |index, from, datagram| {
                     let now = *now.get_or_insert_with(Instant::now);
-                    if !self.sky.hold(Way::Down, index, from, datagram, now) {
-                        self.with(index, now, |peer, around| {
-                            peer.receive(from, datagram, around)
+                    if !self
+                        .emulator
+                        .hold(Direction::Down, index, from, datagram, now)
+                    {
+                        self.with(index, now, |peer, context| {
+                            peer.receive(from, datagram, context)
                         });
                     }
                 })?;
@@ -232,7 +235,7 @@ impl Crew {
                 }
             }
         }
-        self.inbox = inbox;
+        self.buffers = buffers;
         Ok(more)
     }
 }

@@ -16,7 +16,7 @@ pub fn new_histogram() -> Histogram<u64> {
 
 /// One stream that somebody receives.
 #[derive(Debug, Default)]
-pub struct Track {
+pub struct ReceivedStream {
     /// Whether anything was heard.
     begun: bool,
     /// What its payload is.
@@ -35,14 +35,14 @@ pub struct Track {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
     /// The next, or one after a gap.
-    Next,
+    InOrder,
     /// Later than its follower.
-    Late,
+    Reordered,
     /// Not for the first time, or from far back.
-    Again,
+    Duplicate,
 }
 
-impl Track {
+impl ReceivedStream {
     /// Takes in a packet.
     pub fn take(&mut self, seq: u16) -> Arrival {
         let ahead = i32::from(seq.wrapping_sub(self.highest) as i16);
@@ -51,7 +51,7 @@ impl Track {
             (self.highest, self.seen) = (seq, 1);
             self.expected += 1;
             self.received += 1;
-            return Arrival::Next;
+            return Arrival::InOrder;
         }
         if ahead > 0 {
             let ahead = ahead.unsigned_abs();
@@ -63,15 +63,15 @@ impl Track {
             self.highest = seq;
             self.expected += u64::from(ahead);
             self.received += 1;
-            return Arrival::Next;
+            return Arrival::InOrder;
         }
         let bit = 1_u64.checked_shl(ahead.unsigned_abs()).unwrap_or(0);
         if bit == 0 || self.seen & bit != 0 {
-            return Arrival::Again;
+            return Arrival::Duplicate;
         }
         self.seen |= bit;
         self.received += 1;
-        Arrival::Late
+        Arrival::Reordered
     }
 
     /// Counts from here.
@@ -82,7 +82,7 @@ impl Track {
 
 /// What one window came to.
 #[derive(Debug, Clone)]
-pub struct Tally {
+pub struct Counters {
     /// Media packets publishers sent.
     pub sent: u64,
     /// Media packets that arrived, each once, resent ones not among them.
@@ -92,7 +92,7 @@ pub struct Tally {
     /// Media packets missing between others.
     pub lost: u64,
     /// Of these, sound.
-    pub lost_sounds: u64,
+    pub lost_audio: u64,
     /// Packets that came later than their followers.
     pub late: u64,
     /// Packets that came again.
@@ -111,7 +111,7 @@ pub struct Tally {
     pub gaps: Histogram<u64>,
 }
 
-impl Tally {
+impl Counters {
     /// Nothing yet.
     pub fn new() -> Self {
         Self {
@@ -119,7 +119,7 @@ impl Tally {
             received: 0,
             bytes: 0,
             lost: 0,
-            lost_sounds: 0,
+            lost_audio: 0,
             late: 0,
             again: 0,
             resent: 0,
@@ -132,19 +132,19 @@ impl Tally {
     }
 
     /// Counts the time between two pictures.
-    pub fn note_gap(&mut self, gap: Duration) {
+    pub fn record_frame_gap(&mut self, gap: Duration) {
         self.gaps.saturating_record(gap.as_micros() as u64);
     }
 
     /// Counts what a packet was.
     pub fn count(&mut self, arrival: Arrival, bytes: usize) {
         match arrival {
-            Arrival::Again => {
+            Arrival::Duplicate => {
                 self.again += 1;
                 return;
             }
-            Arrival::Late => self.late += 1,
-            Arrival::Next => {}
+            Arrival::Reordered => self.late += 1,
+            Arrival::InOrder => {}
         }
         self.received += 1;
         self.bytes += bytes as u64;
@@ -153,16 +153,16 @@ impl Tally {
 
 /// The streams one client receives, by SSRC; few, so that a walk is the fastest search.
 #[derive(Debug, Default)]
-pub struct Tracks(Vec<(u32, Track)>);
+pub struct ReceivedStreams(Vec<(u32, ReceivedStream)>);
 
-impl Tracks {
+impl ReceivedStreams {
     /// The stream of a packet.
-    pub fn of(&mut self, header: &Header) -> &mut Track {
+    pub fn of(&mut self, header: &Header) -> &mut ReceivedStream {
         let known = self.0.iter().position(|(ssrc, _)| *ssrc == header.ssrc);
         let place = known.unwrap_or_else(|| {
-            let track = Track {
+            let track = ReceivedStream {
                 payload_type: header.payload_type,
-                ..Track::default()
+                ..ReceivedStream::default()
             };
             self.0.push((header.ssrc, track));
             self.0.len() - 1
@@ -191,16 +191,19 @@ mod tests {
 
     #[test]
     fn gaps_late_and_repeated_packets_are_told_apart() {
-        let mut track = Track::default();
+        let mut track = ReceivedStream::default();
         let arrivals = [65_534, 65_535, 1, 0, 0, 3].map(|seq| track.take(seq));
-        use Arrival::{Again, Late, Next};
-        assert_eq!(arrivals, [Next, Next, Next, Late, Again, Next]);
+        use Arrival::{Duplicate, InOrder, Reordered};
+        assert_eq!(
+            arrivals,
+            [InOrder, InOrder, InOrder, Reordered, Duplicate, InOrder]
+        );
         assert_eq!((track.expected, track.received), (6, 5));
     }
 
     #[test]
     fn a_new_beginning_is_no_loss() {
-        let mut track = Track::default();
+        let mut track = ReceivedStream::default();
         for seq in [10, 11, 40_000, 40_001] {
             track.take(seq);
         }

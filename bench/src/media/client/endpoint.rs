@@ -5,13 +5,13 @@
 //! that this is what protects media everywhere.
 
 use super::{
-    generator::Engine,
-    peer::{Link, Outgoing, Peer},
+    generator::LoadGenerator,
+    peer::{OutgoingFlow, Peer, Transport},
 };
 use crate::media::{
-    Choice,
-    net::socket_pool::home,
-    traffic::flow::{Flow, Kind},
+    Options,
+    net::socket_pool::client_address,
+    traffic::flow::{Flow, FlowKind},
 };
 use anyhow::{Context, Result};
 use std::{sync::OnceLock, time::Instant};
@@ -32,7 +32,7 @@ pub struct Endpoint {
     /// Its number.
     index: u32,
     /// What it sends.
-    outgoing: Vec<Outgoing>,
+    outgoing: Vec<OutgoingFlow>,
     /// Its offer, as long as it is unanswered.
     pending: Option<SdpPendingOffer>,
     /// Whether transport-cc is negotiated.
@@ -65,7 +65,7 @@ fn extensions(estimates: bool) -> ExtensionMap {
 
 impl Endpoint {
     /// A client that has said nothing.
-    pub fn new(index: u32, engine: &Engine, estimates: bool) -> Result<Self> {
+    pub fn new(index: u32, generator: &LoadGenerator, estimates: bool) -> Result<Self> {
         let mut rtc = Rtc::builder()
             .clear_codecs()
             .enable_opus(true, false)
@@ -74,7 +74,7 @@ impl Endpoint {
             .set_dtls_cert(certificate()?)
             .set_rtp_mode(true)
             .build(Instant::now());
-        let address = (home(index), engine.lanes.port_of(index)).into();
+        let address = (client_address(index), generator.lanes.port_of(index)).into();
         rtc.add_local_candidate(Candidate::host(address, Protocol::Udp)?);
         Ok(Self {
             rtc,
@@ -89,26 +89,26 @@ impl Endpoint {
     /// and what its sending parts carry.
     pub fn offer(
         &mut self,
-        choice: &Choice,
-        kinds: &[Kind],
+        options: &Options,
+        kinds: &[FlowKind],
         [sounds, pictures]: [u32; 2],
-    ) -> Result<(String, Vec<(Mid, Kind)>)> {
+    ) -> Result<(String, Vec<(Mid, FlowKind)>)> {
         let mut api = self.rtc.sdp_api();
-        let mut mids: Vec<(Mid, Kind)> = Vec::new();
+        let mut mids: Vec<(Mid, FlowKind)> = Vec::new();
         for kind in kinds {
             let media = match kind {
-                Kind::Sound { .. } => MediaKind::Audio,
-                Kind::Picture { .. } => MediaKind::Video,
+                FlowKind::Audio { .. } => MediaKind::Audio,
+                FlowKind::Video { .. } => MediaKind::Video,
             };
             // Layers of one picture share a description.
             let layers = layers(kinds);
             let known = mids
                 .iter()
-                .find(|(_, other)| layers.is_some() && is_picture(*kind) && is_picture(*other));
+                .find(|(_, other)| layers.is_some() && is_video(*kind) && is_video(*other));
             let mid = match known {
                 Some((mid, _)) => *mid,
                 None => {
-                    let simulcast = layers.filter(|_| is_picture(*kind));
+                    let simulcast = layers.filter(|_| is_video(*kind));
                     api.add_media(media, Direction::SendOnly, None, None, simulcast)
                 }
             };
@@ -122,9 +122,9 @@ impl Endpoint {
         let (offer, pending) = api.apply().context("an offer of nothing")?;
         self.pending = Some(pending);
         let now = Instant::now();
-        let flow = |(mid, kind): &(Mid, Kind)| Outgoing {
+        let flow = |(mid, kind): &(Mid, FlowKind)| OutgoingFlow {
             mid: Some(*mid),
-            flow: Flow::new(*kind, self.index, choice.burst, now),
+            flow: Flow::new(*kind, self.index, options.burst, now),
         };
         self.outgoing = mids.iter().map(flow).collect();
         Ok((self.spoken(offer.to_sdp_string()), mids))
@@ -154,22 +154,22 @@ impl Endpoint {
     }
 
     /// Lets it run.
-    pub fn run(self, engine: &Engine, samples: bool) {
-        let link = Link::Rtc(Box::new(self.rtc));
-        engine.add(Peer::new(self.index, link, self.outgoing, samples));
+    pub fn run(self, generator: &LoadGenerator, samples: bool) {
+        let link = Transport::WebRtc(Box::new(self.rtc));
+        generator.add(Peer::new(self.index, link, self.outgoing, samples));
     }
 }
 
 /// Whether something is a picture.
-fn is_picture(kind: Kind) -> bool {
-    matches!(kind, Kind::Picture { .. })
+fn is_video(kind: FlowKind) -> bool {
+    matches!(kind, FlowKind::Video { .. })
 }
 
 /// The layers among what is sent.
-fn layers(kinds: &[Kind]) -> Option<Simulcast> {
+fn layers(kinds: &[FlowKind]) -> Option<Simulcast> {
     let rids = kinds.iter().filter_map(|kind| match kind {
-        Kind::Picture { rid, .. } => *rid,
-        Kind::Sound { .. } => None,
+        FlowKind::Video { rid, .. } => *rid,
+        FlowKind::Audio { .. } => None,
     });
     let send: Vec<_> = rids.map(SimulcastLayer::new).collect();
     (!send.is_empty()).then(|| Simulcast {

@@ -1,12 +1,12 @@
 //! The thread that is all clients: it sends what is due, takes in what has come, and looks at
 //! the clocks. Nothing in it waits for anything else.
 //!
-//! Whoever signals for the clients runs elsewhere and talks to it by [`Engine`].
+//! Whoever signals for the clients runs elsewhere and talks to it by [`LoadGenerator`].
 
-use super::{client_loop::Crew, counters::Tally, peer::Peer};
+use super::{client_loop::ClientLoop, counters::Counters, peer::Peer};
 use crate::media::net::{
-    impairment::{Sky, Way, Weather},
-    socket_pool::Lanes,
+    impairment::{Direction, Impairment, NetworkEmulator},
+    socket_pool::SocketPool,
 };
 use anyhow::{Context, Result};
 use std::{
@@ -29,90 +29,93 @@ pub enum Command {
     /// A window opens.
     Mark,
     /// The window is over: what came of it?
-    Report(oneshot::Sender<Tally>),
+    Report(oneshot::Sender<Counters>),
     /// All go.
     Stop,
 }
 
 /// What happened to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum EventKind {
     /// ICE and DTLS are done.
     Connected,
     /// The first media packet came.
-    Heard,
+    FirstMedia,
     /// The first packet of another simulcast layer came.
-    Layer(u8),
+    LayerChanged(u8),
     /// The connection is over.
-    Ended,
+    Closed,
 }
 
 /// What happened to whom and when.
 #[derive(Debug, Clone, Copy)]
-pub struct Note {
+pub struct ClientEvent {
     /// The client.
     pub index: u32,
     /// What happened.
-    pub what: What,
+    pub what: EventKind,
     /// When.
     pub at: Instant,
 }
 
-/// What a client has around it.
-pub struct Surroundings<'a> {
+/// What a client has context it.
+pub struct ClientContext<'a> {
     /// The sockets.
-    pub lanes: &'a Lanes,
+    pub lanes: &'a SocketPool,
     /// What is between the sockets and the client.
-    pub sky: &'a mut Sky,
+    pub emulator: &'a mut NetworkEmulator,
     /// What is counted.
-    pub tally: &'a mut Tally,
+    pub counters: &'a mut Counters,
     /// Where notes go.
-    pub notes: &'a mpsc::UnboundedSender<Note>,
+    pub notes: &'a mpsc::UnboundedSender<ClientEvent>,
     /// The time.
     pub now: Instant,
 }
 
-impl Surroundings<'_> {
-    /// Sends a datagram of a client, through whatever weather there is.
+impl ClientContext<'_> {
+    /// Sends a datagram of a client, through whatever impairment there is.
     pub fn send(&mut self, client: u32, to: SocketAddr, bytes: &[u8]) {
-        if !self.sky.hold(Way::Up, client, to, bytes, self.now) {
+        if !self
+            .emulator
+            .hold(Direction::Up, client, to, bytes, self.now)
+        {
             self.lanes.send(client, to, bytes);
         }
     }
 
     /// Tells whoever started the client.
-    pub fn note(&self, index: u32, what: What) {
+    pub fn note(&self, index: u32, what: EventKind) {
         let at = self.now;
         // Nobody listens when it is over.
-        let _ = self.notes.send(Note { index, what, at });
+        let _ = self.notes.send(ClientEvent { index, what, at });
     }
 }
 
 /// All clients, from outside.
-pub struct Engine {
+pub struct LoadGenerator {
     /// Where commands go.
     commands: Sender<Command>,
     /// The sockets.
-    pub lanes: Arc<Lanes>,
+    pub lanes: Arc<SocketPool>,
     /// The thread.
     thread: Option<JoinHandle<Result<()>>>,
 }
 
-impl Engine {
+impl LoadGenerator {
     /// Starts the thread. Notes are as many as clients, times three.
-    pub fn start(weather: Weather) -> Result<(Self, mpsc::UnboundedReceiver<Note>)> {
-        let lanes = Arc::new(Lanes::open()?);
+    pub fn start(impairment: Impairment) -> Result<(Self, mpsc::UnboundedReceiver<ClientEvent>)> {
+        let lanes = Arc::new(SocketPool::open()?);
         let (commands, orders) = channel();
         let (notes, heard) = mpsc::unbounded_channel();
-        let crew = Crew::new(lanes.clone(), orders, notes, weather);
+        let client_loop = ClientLoop::new(lanes.clone(), orders, notes, impairment);
         let thread = std::thread::Builder::new().name("clients".to_owned());
-        let thread = thread.spawn(|| crew.run()).context("the thread")?;
-        let engine = Self {
+        let thread = thread.spawn(|| client_loop.run()).context("the thread")?;
+        let generator = Self {
             commands,
             lanes,
             thread: Some(thread),
         };
-        Ok((engine, heard))
+        Ok((generator, heard))
     }
 
     /// Adds a client.
@@ -131,7 +134,7 @@ impl Engine {
     }
 
     /// Closes it.
-    pub async fn report(&self) -> Result<Tally> {
+    pub async fn report(&self) -> Result<Counters> {
         let (answer, report) = oneshot::channel();
         self.command(Command::Report(answer));
         report.await.context("the clients' thread has ended")
@@ -143,7 +146,7 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
+impl Drop for LoadGenerator {
     fn drop(&mut self) {
         self.command(Command::Stop);
         if let Some(Ok(Err(error))) = self.thread.take().map(JoinHandle::join) {

@@ -1,8 +1,8 @@
 //! Packets of clients, on the way in and on the way out.
 
-use super::generator::Surroundings;
+use super::generator::ClientContext;
 use crate::media::traffic::{
-    flow::{Kind, Packet},
+    flow::{FlowKind, Packet},
     rtp::{self, FIXED_BYTES, Header},
     srtp::{Srtp, TAG_BYTES},
     stamp::{Place, Stamp, nanos},
@@ -16,29 +16,25 @@ use str0m::{
 };
 
 /// Payload type of sound where nobody negotiates one.
-pub const BARE_SOUND: u8 = 111;
+pub const PLAIN_AUDIO_PT: u8 = 111;
 /// Payload type of pictures, likewise.
-const BARE_PICTURE: u8 = 96;
+const PLAIN_VIDEO_PT: u8 = 96;
 
 /// The layer of a flow.
-pub fn rid_of(kind: Kind) -> Option<&'static str> {
+pub fn rid_of(kind: FlowKind) -> Option<&'static str> {
     match kind {
-        Kind::Picture { rid, .. } => rid,
-        Kind::Sound { .. } => None,
+        FlowKind::Video { rid, .. } => rid,
+        FlowKind::Audio { .. } => None,
     }
 }
 
 /// Looks into an opened payload: whose and of which layer it is. One without any is padding.
 pub fn judge(
     payload: Option<&[u8]>,
-    is_sound: bool,
-    around: &mut Surroundings<'_>,
+    is_audio: bool,
+    context: &mut ClientContext<'_>,
 ) -> Option<Stamp> {
-    let place = if is_sound {
-        Place::Sound
-    } else {
-        Place::Picture
-    };
+    let place = if is_audio { Place::Audio } else { Place::Video };
     let payload = payload.unwrap_or(&[0]);
     if payload.is_empty() {
         return None;
@@ -46,19 +42,19 @@ pub fn judge(
     let stamp = Stamp::read(payload, place);
     match stamp {
         Some(stamp) => {
-            let age = nanos(around.now).saturating_sub(stamp.nanos) / 1_000;
-            around.tally.latency.saturating_record(age.max(1));
+            let age = nanos(context.now).saturating_sub(stamp.nanos) / 1_000;
+            context.counters.latency.saturating_record(age.max(1));
         }
-        None => around.tally.broken += 1,
+        None => context.counters.broken += 1,
     }
     stamp
 }
 
 /// A packet of a client without WebRTC.
-pub fn protect(index: u32, flow: usize, kind: Kind, packet: &Packet, up: &Srtp) -> Vec<u8> {
+pub fn protect(index: u32, flow: usize, kind: FlowKind, packet: &Packet, up: &Srtp) -> Vec<u8> {
     let payload_type = match kind {
-        Kind::Sound { .. } => BARE_SOUND,
-        Kind::Picture { .. } => BARE_PICTURE,
+        FlowKind::Audio { .. } => PLAIN_AUDIO_PT,
+        FlowKind::Video { .. } => PLAIN_VIDEO_PT,
     };
     let header = Header {
         length: FIXED_BYTES,
@@ -75,17 +71,17 @@ pub fn protect(index: u32, flow: usize, kind: Kind, packet: &Packet, up: &Srtp) 
 }
 
 /// Gives a packet to WebRTC.
-pub fn write(rtc: &mut Rtc, mid: Mid, kind: Kind, packet: Packet, now: Instant) {
-    let (codec, is_picture) = match kind {
-        Kind::Sound { .. } => (Codec::Opus, false),
-        Kind::Picture { .. } => (Codec::Vp8, true),
+pub fn write(rtc: &mut Rtc, mid: Mid, kind: FlowKind, packet: Packet, now: Instant) {
+    let (codec, is_video) = match kind {
+        FlowKind::Audio { .. } => (Codec::Opus, false),
+        FlowKind::Video { .. } => (Codec::Vp8, true),
     };
     let found = rtc.codec_config().find(|p| p.spec().codec == codec);
     let Some(pt) = found.map(|params| params.pt()) else {
         return;
     };
     let mut extensions = ExtensionValues::default();
-    if let Kind::Sound { level } = kind {
+    if let FlowKind::Audio { level } = kind {
         extensions.audio_level = Some(level);
         extensions.voice_activity = Some(level > -50);
     }
@@ -99,7 +95,7 @@ pub fn write(rtc: &mut Rtc, mid: Mid, kind: Kind, packet: Packet, now: Instant) 
     stream.write_rtp(
         RtpWrite::new(pt, seq.into(), time, now, packet.payload)
             .marker(marker)
-            .nackable(is_picture)
+            .nackable(is_video)
             .ext_vals(extensions),
     );
 }

@@ -5,12 +5,12 @@
 //! bare forwarder has nothing but keys.
 
 use super::{
-    counters::Tracks,
-    generator::{Surroundings, What},
-    packet::{BARE_SOUND, judge, protect, rid_of, write},
+    counters::ReceivedStreams,
+    generator::{ClientContext, EventKind},
+    packet::{PLAIN_AUDIO_PT, judge, protect, rid_of, write},
 };
 use crate::media::{
-    net::socket_pool::home,
+    net::socket_pool::client_address,
     traffic::{
         flow::Flow,
         rtp::{self, Header},
@@ -41,11 +41,11 @@ const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 const SOONEST: Duration = Duration::from_micros(50);
 
 /// How a client is connected.
-pub enum Link {
+pub enum Transport {
     /// By WebRTC.
-    Rtc(Box<Rtc>),
+    WebRtc(Box<Rtc>),
     /// By nothing but keys that both sides know.
-    Bare {
+    PlainSrtp {
         /// Where the forwarder is.
         server: SocketAddr,
         /// The key of what is sent.
@@ -56,7 +56,7 @@ pub enum Link {
 }
 
 /// A flow and where it goes.
-pub struct Outgoing {
+pub struct OutgoingFlow {
     /// The media description; nothing where there is none.
     pub mid: Option<Mid>,
     /// What is sent.
@@ -68,13 +68,13 @@ pub struct Peer {
     /// Its number, which is its address.
     pub index: u32,
     /// How it is connected.
-    pub link: Link,
+    pub link: Transport,
     /// What it sends.
-    pub flows: Vec<Outgoing>,
+    pub flows: Vec<OutgoingFlow>,
     /// Whether it opens what it receives.
     pub samples: bool,
     /// What it receives.
-    pub tracks: Tracks,
+    pub tracks: ReceivedStreams,
     /// When its clock wants to be looked at.
     pub due: Instant,
     /// When that was last promised; a look may come too early, never too late.
@@ -93,15 +93,15 @@ pub struct Peer {
 
 impl Peer {
     /// A client that sends this.
-    pub fn new(index: u32, link: Link, flows: Vec<Outgoing>, samples: bool) -> Self {
-        let begins = matches!(link, Link::Bare { .. });
+    pub fn new(index: u32, link: Transport, flows: Vec<OutgoingFlow>, samples: bool) -> Self {
+        let begins = matches!(link, Transport::PlainSrtp { .. });
         let patience = if begins { NEVER } else { Duration::ZERO };
         Self {
             index,
             link,
             flows,
             samples,
-            tracks: Tracks::default(),
+            tracks: ReceivedStreams::default(),
             due: Instant::now() + patience,
             alarm: None,
             begins,
@@ -118,62 +118,65 @@ impl Peer {
     }
 
     /// Takes in a datagram.
-    pub fn receive(&mut self, from: SocketAddr, datagram: &[u8], around: &mut Surroundings<'_>) {
+    pub fn receive(&mut self, from: SocketAddr, datagram: &[u8], context: &mut ClientContext<'_>) {
         if rtp::is_media(datagram) && !rtp::is_rtcp(datagram) {
             let Some(header) = Header::read(datagram) else {
                 return;
             };
             if self.is_resent(header.payload_type) {
-                around.tally.resent += 1;
+                context.counters.resent += 1;
             } else if !self.opens() {
-                self.count(&header, datagram.len(), around);
+                self.count(&header, datagram.len(), context);
             }
             if !self.samples {
                 return;
             }
         }
         match &mut self.link {
-            Link::Bare { down, .. } => {
+            Transport::PlainSrtp { down, .. } => {
                 let Some(header) = Header::read(datagram) else {
                     return;
                 };
                 let mut packet = datagram.to_vec();
                 let payload = down.unprotect(&mut packet, header.length);
                 let payload = payload.and_then(|n| packet[header.length..].get(..n));
-                judge(payload, header.payload_type == BARE_SOUND, around);
+                judge(payload, header.payload_type == PLAIN_AUDIO_PT, context);
             }
-            Link::Rtc(rtc) => {
-                let to = SocketAddr::from((home(self.index), around.lanes.port_of(self.index)));
+            Transport::WebRtc(rtc) => {
+                let to = SocketAddr::from((
+                    client_address(self.index),
+                    context.lanes.port_of(self.index),
+                ));
                 // What is no datagram of WebRTC is dropped, as by every endpoint.
                 let Ok(receive) = Receive::new(Protocol::Udp, from, to, datagram) else {
                     return;
                 };
-                let input = Input::Receive(around.now, receive);
+                let input = Input::Receive(context.now, receive);
                 self.ended |= rtc.handle_input(input).is_err();
-                self.drain(around);
+                self.drain(context);
             }
         }
     }
 
     /// Whether media is counted when it is opened, retransmissions included, not before.
     fn opens(&self) -> bool {
-        self.samples && matches!(self.link, Link::Rtc(_))
+        self.samples && matches!(self.link, Transport::WebRtc(_))
     }
 
     /// Counts a media packet by its header.
-    fn count(&mut self, header: &Header, bytes: usize, around: &mut Surroundings<'_>) {
+    fn count(&mut self, header: &Header, bytes: usize, context: &mut ClientContext<'_>) {
         let arrival = self.tracks.of(header).take(header.seq);
-        around.tally.count(arrival, bytes);
+        context.counters.count(arrival, bytes);
         if !self.heard {
             self.heard = true;
-            around.note(self.index, What::Heard);
+            context.note(self.index, EventKind::FirstMedia);
         }
     }
 
     /// Whether packets of that type are sound.
-    pub fn is_sound(&self, payload_type: u8) -> bool {
-        let Link::Rtc(rtc) = &self.link else {
-            return payload_type == BARE_SOUND;
+    pub fn is_audio(&self, payload_type: u8) -> bool {
+        let Transport::WebRtc(rtc) = &self.link else {
+            return payload_type == PLAIN_AUDIO_PT;
         };
         let pt = Pt::from(payload_type);
         let params = rtc.codec_config().find(|params| params.pt() == pt);
@@ -182,7 +185,7 @@ impl Peer {
 
     /// Whether packets of that type were sent before as another.
     fn is_resent(&self, payload_type: u8) -> bool {
-        let Link::Rtc(rtc) = &self.link else {
+        let Transport::WebRtc(rtc) = &self.link else {
             return false;
         };
         let resend = Some(Pt::from(payload_type));
@@ -191,73 +194,73 @@ impl Peer {
     }
 
     /// Looks at the clock.
-    pub fn wake(&mut self, around: &mut Surroundings<'_>) {
-        if let Link::Rtc(rtc) = &mut self.link {
-            self.ended |= rtc.handle_input(Input::Timeout(around.now)).is_err();
-            self.drain(around);
+    pub fn wake(&mut self, context: &mut ClientContext<'_>) {
+        if let Transport::WebRtc(rtc) = &mut self.link {
+            self.ended |= rtc.handle_input(Input::Timeout(context.now)).is_err();
+            self.drain(context);
         }
     }
 
     /// Sends the packet of a flow that is due.
-    pub fn send(&mut self, flow: usize, around: &mut Surroundings<'_>) {
+    pub fn send(&mut self, flow: usize, context: &mut ClientContext<'_>) {
         let outgoing = &mut self.flows[flow];
-        let late = around.now.saturating_duration_since(outgoing.flow.due);
-        around
-            .tally
+        let late = context.now.saturating_duration_since(outgoing.flow.due);
+        context
+            .counters
             .lateness
             .saturating_record(late.as_micros() as u64);
-        around.tally.sent += 1;
+        context.counters.sent += 1;
         let kind = outgoing.flow.kind;
         let packet = outgoing.flow.next(nanos(Instant::now()));
         match &mut self.link {
-            Link::Bare { server, up, .. } => {
+            Transport::PlainSrtp { server, up, .. } => {
                 let bytes = protect(self.index, flow, kind, &packet, up);
-                around.send(self.index, *server, &bytes);
+                context.send(self.index, *server, &bytes);
             }
-            Link::Rtc(rtc) => {
+            Transport::WebRtc(rtc) => {
                 if let Some(mid) = outgoing.mid {
-                    write(rtc, mid, kind, packet, around.now);
+                    write(rtc, mid, kind, packet, context.now);
                 }
-                self.drain(around);
+                self.drain(context);
             }
         }
     }
 
     /// Sends and hears what there is until nothing is left to do before a certain time.
-    pub fn drain(&mut self, around: &mut Surroundings<'_>) {
+    pub fn drain(&mut self, context: &mut ClientContext<'_>) {
         while !self.ended {
-            let Link::Rtc(rtc) = &mut self.link else {
+            let Transport::WebRtc(rtc) = &mut self.link else {
                 return;
             };
             match rtc.poll_output() {
                 Ok(Output::Timeout(due)) => {
-                    self.due = due.max(around.now + SOONEST);
+                    self.due = due.max(context.now + SOONEST);
                     return;
                 }
                 Ok(Output::Transmit(out)) => {
-                    around
+                    context
                         .lanes
                         .send(self.index, out.destination, &out.contents);
                 }
-                Ok(Output::Event(event)) => self.hear(event, around),
+                Ok(Output::Event(event)) => self.hear(event, context),
                 Err(_) => self.ended = true,
             }
         }
-        around.note(self.index, What::Ended);
+        context.note(self.index, EventKind::Closed);
     }
 
     /// Something happened to the connection.
-    fn hear(&mut self, event: Event, around: &mut Surroundings<'_>) {
+    fn hear(&mut self, event: Event, context: &mut ClientContext<'_>) {
         match event {
             Event::Connected => {
                 self.begins = true;
-                around.note(self.index, What::Connected);
+                context.note(self.index, EventKind::Connected);
             }
-            Event::RtpPacket(packet) => self.open(&packet.header, &packet.payload, around),
+            Event::RtpPacket(packet) => self.open(&packet.header, &packet.payload, context),
             Event::KeyframeRequest(request) => {
-                around.tally.keyframes += 1;
+                context.counters.keyframes += 1;
                 let rid = request.rid.map(|rid| rid.to_string());
-                let wanted = |outgoing: &&mut Outgoing| {
+                let wanted = |outgoing: &&mut OutgoingFlow| {
                     outgoing.mid == Some(request.mid)
                         && rid_of(outgoing.flow.kind) == rid.as_deref()
                 };
@@ -272,8 +275,8 @@ impl Peer {
 
 impl Peer {
     /// Counts an opened packet and looks into it.
-    fn open(&mut self, header: &RtpHeader, payload: &[u8], around: &mut Surroundings<'_>) {
-        let is_sound = self.is_sound(*header.payload_type);
+    fn open(&mut self, header: &RtpHeader, payload: &[u8], context: &mut ClientContext<'_>) {
+        let is_audio = self.is_audio(*header.payload_type);
         let clear = Header {
             length: header.header_len,
             payload_type: *header.payload_type,
@@ -281,28 +284,28 @@ impl Peer {
             time: header.timestamp,
             ssrc: *header.ssrc,
         };
-        self.count(&clear, header.header_len + payload.len(), around);
-        let Some(stamp) = judge(Some(payload), is_sound, around).filter(|_| !is_sound) else {
+        self.count(&clear, header.header_len + payload.len(), context);
+        let Some(stamp) = judge(Some(payload), is_audio, context).filter(|_| !is_audio) else {
             return;
         };
         if self.layer.replace(stamp.layer) != Some(stamp.layer) {
-            around.note(self.index, What::Layer(stamp.layer));
+            context.note(self.index, EventKind::LayerChanged(stamp.layer));
         }
-        self.note_picture(&clear, around);
+        self.record_video_frame(&clear, context);
     }
 
     /// Notes how long after the picture before it one came, stream by stream.
-    fn note_picture(&mut self, header: &Header, around: &mut Surroundings<'_>) {
+    fn record_video_frame(&mut self, header: &Header, context: &mut ClientContext<'_>) {
         let of_stream = |(ssrc, ..): &&mut (u32, u32, Instant)| *ssrc == header.ssrc;
         match self.pictures.iter_mut().find(of_stream) {
             Some((_, time, _)) if *time == header.time => {}
             Some((_, time, at)) => {
-                around
-                    .tally
-                    .note_gap(around.now.saturating_duration_since(*at));
-                (*time, *at) = (header.time, around.now);
+                context
+                    .counters
+                    .record_frame_gap(context.now.saturating_duration_since(*at));
+                (*time, *at) = (header.time, context.now);
             }
-            None => self.pictures.push((header.ssrc, header.time, around.now)),
+            None => self.pictures.push((header.ssrc, header.time, context.now)),
         }
     }
 

@@ -15,7 +15,7 @@ const QUEUE: Duration = Duration::from_millis(200);
 
 /// How the network is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Weather {
+pub struct Impairment {
     /// Media packets to a client that are lost, of a thousand.
     pub loss_permille: u32,
     /// How long every datagram takes, each way, in ms.
@@ -28,7 +28,7 @@ pub struct Weather {
 
 /// Which way a datagram goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
+pub enum Direction {
     /// To the server.
     Up,
     /// From it.
@@ -37,13 +37,13 @@ pub enum Way {
 
 /// A datagram on its way.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Held {
+pub struct QueuedDatagram {
     /// When it arrives.
     at: Instant,
     /// Counts all of them: what left first arrives first.
     number: u64,
     /// Which way it goes.
-    pub way: Way,
+    pub way: Direction,
     /// The client.
     pub client: u32,
     /// The server's address.
@@ -53,13 +53,13 @@ pub struct Held {
 }
 
 /// Everything on its way.
-pub struct Sky {
+pub struct NetworkEmulator {
     /// How the network is.
-    weather: Weather,
+    impairment: Impairment,
     /// Clients it is bad for: those that do not publish.
-    outside: BTreeMap<u32, Lanes>,
+    outside: BTreeMap<u32, ClientQueues>,
     /// What is held, the next one first.
-    held: BinaryHeap<Reverse<Held>>,
+    held: BinaryHeap<Reverse<QueuedDatagram>>,
     /// Counts datagrams.
     number: u64,
     /// Chance: the same in every run.
@@ -68,18 +68,18 @@ pub struct Sky {
 
 /// When the last datagram of a client arrives, each way, and when the narrow place is free.
 #[derive(Debug)]
-struct Lanes {
+struct ClientQueues {
     /// Up and down.
     last: [Instant; 2],
     /// The narrow place.
     free: Instant,
 }
 
-impl Sky {
+impl NetworkEmulator {
     /// Nothing is on its way.
-    pub fn new(weather: Weather) -> Self {
+    pub fn new(impairment: Impairment) -> Self {
         Self {
-            weather,
+            impairment,
             outside: BTreeMap::new(),
             held: BinaryHeap::new(),
             number: 0,
@@ -89,19 +89,19 @@ impl Sky {
 
     /// The network is bad for this client, if it is for anybody.
     pub fn expose(&mut self, client: u32, now: Instant) {
-        if self.weather != Weather::default() {
-            let lanes = Lanes {
+        if self.impairment != Impairment::default() {
+            let queues = ClientQueues {
                 last: [now; 2],
                 free: now,
             };
-            self.outside.insert(client, lanes);
+            self.outside.insert(client, queues);
         }
     }
 
     /// Holds a datagram back, or loses it. Not if the network is good.
     pub fn hold(
         &mut self,
-        way: Way,
+        way: Direction,
         client: u32,
         other: SocketAddr,
         datagram: &[u8],
@@ -110,32 +110,33 @@ impl Sky {
         if self.outside.is_empty() || !self.outside.contains_key(&client) {
             return false;
         }
-        let is_lost = self.chance(1_000) < self.weather.loss_permille;
-        let jitter = self.chance(self.weather.jitter_ms * 1_000 + 1);
-        let Some(lanes) = self.outside.get_mut(&client) else {
+        let is_lost = self.chance(1_000) < self.impairment.loss_permille;
+        let jitter = self.chance(self.impairment.jitter_ms * 1_000 + 1);
+        let Some(queues) = self.outside.get_mut(&client) else {
             return false;
         };
         let mut at = now;
-        if way == Way::Down && rtp::is_media(datagram) {
+        if way == Direction::Down && rtp::is_media(datagram) {
             if is_lost {
                 return true;
             }
-            if self.weather.cap_kbps > 0 {
+            if self.impairment.cap_kbps > 0 {
                 let bits = datagram.len() as u64 * 8;
-                let takes = Duration::from_micros(bits * 1_000 / u64::from(self.weather.cap_kbps));
-                let free = lanes.free.max(now) + takes;
+                let takes =
+                    Duration::from_micros(bits * 1_000 / u64::from(self.impairment.cap_kbps));
+                let free = queues.free.max(now) + takes;
                 if free > now + QUEUE {
                     return true;
                 }
-                (lanes.free, at) = (free, free);
+                (queues.free, at) = (free, free);
             }
         }
-        at += Duration::from_millis(u64::from(self.weather.delay_ms));
+        at += Duration::from_millis(u64::from(self.impairment.delay_ms));
         at += Duration::from_micros(u64::from(jitter));
-        let last = &mut lanes.last[way as usize];
+        let last = &mut queues.last[way as usize];
         *last = at.max(*last);
         self.number += 1;
-        self.held.push(Reverse(Held {
+        self.held.push(Reverse(QueuedDatagram {
             at: *last,
             number: self.number,
             way,
@@ -152,7 +153,7 @@ impl Sky {
     }
 
     /// One that has arrived.
-    pub fn fall(&mut self, now: Instant) -> Option<Held> {
+    pub fn fall(&mut self, now: Instant) -> Option<QueuedDatagram> {
         if self.next()? > now {
             return None;
         }
@@ -173,31 +174,34 @@ mod tests {
     use super::*;
 
     /// Sends so many media packets of 1,000 bytes, one a millisecond, and says when each arrived.
-    fn arrivals(weather: Weather, count: u32) -> Vec<Duration> {
+    fn arrivals(impairment: Impairment, count: u32) -> Vec<Duration> {
         let start = Instant::now();
-        let (mut sky, server) = (Sky::new(weather), SocketAddr::from(([127, 0, 0, 1], 1)));
-        sky.expose(1, start);
+        let (mut emulator, server) = (
+            NetworkEmulator::new(impairment),
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+        );
+        emulator.expose(1, start);
         let packet = [0x80; 1_000];
         for number in 0..count {
             let now = start + Duration::from_millis(u64::from(number));
-            assert!(sky.hold(Way::Down, 1, server, &packet, now));
+            assert!(emulator.hold(Direction::Down, 1, server, &packet, now));
         }
-        assert!(!sky.hold(Way::Down, 2, server, &packet, start));
+        assert!(!emulator.hold(Direction::Down, 2, server, &packet, start));
         let end = start + Duration::from_secs(60);
-        std::iter::from_fn(|| sky.fall(end))
+        std::iter::from_fn(|| emulator.fall(end))
             .map(|held| held.at - start)
             .collect()
     }
 
     #[test]
     fn as_many_are_lost_as_the_weather_says_and_none_overtakes() {
-        let weather = Weather {
+        let impairment = Impairment {
             loss_permille: 20,
             delay_ms: 25,
             jitter_ms: 10,
             cap_kbps: 0,
         };
-        let arrived = arrivals(weather, 10_000);
+        let arrived = arrivals(impairment, 10_000);
         assert!((9_700..9_900).contains(&arrived.len()), "{}", arrived.len());
         assert!(arrived.is_sorted());
         assert!(arrived[0] >= Duration::from_millis(25) && arrived[0] < Duration::from_millis(45));
@@ -205,12 +209,12 @@ mod tests {
 
     #[test]
     fn a_narrow_place_lets_through_what_fits() {
-        let weather = Weather {
+        let impairment = Impairment {
             cap_kbps: 800,
-            ..Weather::default()
+            ..Impairment::default()
         };
         // 8 Mbit/s for 10 s: a tenth fits.
-        let arrived = arrivals(weather, 10_000);
+        let arrived = arrivals(impairment, 10_000);
         assert!((990..1_030).contains(&arrived.len()), "{}", arrived.len());
     }
 }

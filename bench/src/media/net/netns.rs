@@ -18,7 +18,7 @@ use std::{
 pub const ADDRESS: &str = "10.99.0.1";
 /// The net of the clients, a /16. Routed to the cable, because Janus answers by that only.
 pub const CLIENTS: [u8; 4] = [10, 98, 0, 0];
-/// The word that says that this is the second start.
+/// The cli_name that says that this is the second start.
 const INSIDE: &str = "--inside";
 
 /// Starts this program again inside, unless it is, then makes the network.

@@ -1,8 +1,8 @@
 //! The sockets of many clients: a few of them, shared.
 //!
 //! A server tells clients apart by where their datagrams come from. Every client has an
-//! address of its own ([`home`]) in the network of [`super::netns`] and shares one of a few
-//! sockets ([`Lane`]) with many, so that one system call takes in datagrams of many clients.
+//! address of its own ([`client_address`]) in the network of [`super::netns`] and shares one of a few
+//! sockets ([`PooledSocket`]) with many, so that one system call takes in datagrams of many clients.
 //! A thousand sockets would cost the generator more than its server.
 
 use super::netns::CLIENTS;
@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Sockets; each has a receive buffer of its own.
-pub const LANES: usize = 8;
+pub const SOCKETS: usize = 8;
 /// Receive buffer of each, in bytes. 16 MiB: some 5,000 packets, what a busy server sends
 /// to an eighth of the clients in 100 ms.
 const BUFFER_BYTES: usize = 16 << 20;
@@ -30,12 +30,12 @@ const BEFORE_FIRST: u32 = u32::from_be_bytes(CLIENTS);
 pub const MOST_CLIENTS: u32 = (1 << 16) - 2;
 
 /// The address of a client.
-pub fn home(index: u32) -> Ipv4Addr {
+pub fn client_address(index: u32) -> Ipv4Addr {
     Ipv4Addr::from(BEFORE_FIRST + 1 + index)
 }
 
 /// Whose address it is.
-pub fn index_of(address: IpAddr) -> Option<u32> {
+pub fn client_index(address: IpAddr) -> Option<u32> {
     let IpAddr::V4(address) = address else {
         return None;
     };
@@ -44,7 +44,7 @@ pub fn index_of(address: IpAddr) -> Option<u32> {
 }
 
 /// A socket of many clients.
-struct Lane {
+struct PooledSocket {
     /// The socket, bound to every address.
     socket: UdpSocket,
     /// What the kernel does for it.
@@ -53,7 +53,7 @@ struct Lane {
     port: u16,
 }
 
-impl Lane {
+impl PooledSocket {
     /// Opens one on a free port.
     fn open() -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
@@ -74,12 +74,12 @@ impl Lane {
 }
 
 /// All sockets of the clients.
-pub struct Lanes(Vec<Lane>);
+pub struct SocketPool(Vec<PooledSocket>);
 
 /// Where datagrams are read to.
-pub struct Inbox(Vec<Vec<u8>>);
+pub struct ReceiveBuffers(Vec<Vec<u8>>);
 
-impl Inbox {
+impl ReceiveBuffers {
     /// Room for one batch.
     pub fn new() -> Self {
         Self(vec![vec![0; LARGEST]; BATCH_SIZE])
@@ -91,32 +91,32 @@ impl Inbox {
     }
 }
 
-impl Lanes {
+impl SocketPool {
     /// Opens them.
     pub fn open() -> Result<Self> {
-        let lanes = (0..LANES).map(|_| Lane::open());
+        let lanes = (0..SOCKETS).map(|_| PooledSocket::open());
         Ok(Self(lanes.collect::<Result<_>>().context("the sockets")?))
     }
 
-    /// The ports, in order: client `n` is on the `n % LANES`th.
+    /// The ports, in order: client `n` is on the `n % SOCKETS`th.
     pub fn ports(&self) -> Vec<u16> {
         self.0.iter().map(|lane| lane.port).collect()
     }
 
     /// The port of a client.
     pub fn port_of(&self, index: u32) -> u16 {
-        self.0[index as usize % LANES].port
+        self.0[index as usize % SOCKETS].port
     }
 
     /// Sends a datagram of a client. Where the kernel has no room it is lost, as on any network.
     pub fn send(&self, from: u32, to: SocketAddr, contents: &[u8]) {
-        let lane = &self.0[from as usize % LANES];
+        let lane = &self.0[from as usize % SOCKETS];
         let transmit = Transmit {
             destination: to,
             ecn: None,
             contents,
             segment_size: None,
-            src_ip: Some(home(from).into()),
+            src_ip: Some(client_address(from).into()),
         };
         let _ = lane.state.try_send((&lane.socket).into(), &transmit);
     }
@@ -126,12 +126,12 @@ impl Lanes {
     pub fn receive(
         &self,
         lane: usize,
-        inbox: &mut Inbox,
+        buffers: &mut ReceiveBuffers,
         mut take: impl FnMut(u32, SocketAddr, &[u8]),
     ) -> Result<bool> {
         let lane = &self.0[lane];
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
-        let mut slices: Vec<_> = inbox.0.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+        let mut slices: Vec<_> = buffers.0.iter_mut().map(|b| IoSliceMut::new(b)).collect();
         let count = match lane
             .state
             .recv((&lane.socket).into(), &mut slices, &mut metas)
@@ -142,8 +142,8 @@ impl Lanes {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(true),
             Err(error) => return Err(error).context("reading a socket"),
         };
-        for (buffer, meta) in inbox.0.iter().zip(&metas).take(count) {
-            let Some(index) = meta.dst_ip.and_then(index_of) else {
+        for (buffer, meta) in buffers.0.iter().zip(&metas).take(count) {
+            let Some(index) = meta.dst_ip.and_then(client_index) else {
                 continue;
             };
             for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
@@ -178,11 +178,11 @@ mod tests {
 
     #[test]
     fn every_client_has_an_address_of_its_own() {
-        assert_eq!(home(0), Ipv4Addr::new(10, 98, 0, 1));
-        assert_eq!(home(300), Ipv4Addr::new(10, 98, 1, 45));
+        assert_eq!(client_address(0), Ipv4Addr::new(10, 98, 0, 1));
+        assert_eq!(client_address(300), Ipv4Addr::new(10, 98, 1, 45));
         for index in [0, 300, MOST_CLIENTS - 1] {
-            assert_eq!(index_of(home(index).into()), Some(index));
+            assert_eq!(client_index(client_address(index).into()), Some(index));
         }
-        assert_eq!(index_of([127, 0, 0, 1].into()), None);
+        assert_eq!(client_index([127, 0, 0, 1].into()), None);
     }
 }

@@ -1,8 +1,8 @@
-//! What one server did in one shape.
+//! What one server did in one scenario.
 
 use crate::media::{
-    client::counters::{Tally, new_histogram},
-    scenario::model::{Extra, Shape},
+    client::counters::{Counters, new_histogram},
+    scenario::model::{Scenario, Stress},
     stress::Found,
 };
 use hdrhistogram::Histogram;
@@ -20,8 +20,8 @@ const LIMIT_MS: f64 = 5.0;
 
 /// When a client began to come in, was connected, and got the first packet.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
-    /// When its first word was said.
+pub struct JoinTimes {
+    /// When its first cli_name was said.
     pub began: Instant,
     /// When ICE and DTLS were done.
     pub connected: Option<Instant>,
@@ -31,7 +31,7 @@ pub struct Entry {
 
 /// Three points of a distribution, in ms.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Spread {
+pub struct Percentiles {
     /// Half are below.
     pub p50: f64,
     /// 99 of 100.
@@ -40,7 +40,7 @@ pub struct Spread {
     pub p999: f64,
 }
 
-impl Spread {
+impl Percentiles {
     /// Of microseconds.
     pub fn of(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
@@ -63,7 +63,7 @@ impl Spread {
 
 /// CPU time and memory of a run.
 #[derive(Debug, Clone, Copy)]
-pub struct Cost {
+pub struct ResourceUsage {
     /// How long the window was open, in seconds.
     pub seconds: f64,
     /// The server's CPU time in it, in seconds.
@@ -79,8 +79,8 @@ pub struct Cost {
 /// What a run came to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
-    /// The shape.
-    pub shape: Shape,
+    /// The scenario.
+    pub scenario: Scenario,
     /// How it is called.
     pub title: String,
     /// The server.
@@ -98,23 +98,23 @@ pub struct Outcome {
     /// Of what should have come, how much did not.
     pub loss: f64,
     /// The share of sound in that.
-    pub loss_of_sound: f64,
+    pub audio_share_of_loss: f64,
     /// Packets that came out of order.
     pub late: u64,
     /// Packets that came twice.
     pub again: u64,
     /// Packets that were sent again.
     pub resent: u64,
-    /// Opened packets that were not what was sent.
+    /// DecryptedPacket packets that were not what was sent.
     pub broken: u64,
-    /// Opened packets.
+    /// DecryptedPacket packets.
     pub opened: u64,
     /// How old they were, in ms.
-    pub latency: Spread,
+    pub latency: Percentiles,
     /// How long it took a client to be connected, in ms.
-    pub connected: Spread,
+    pub connected: Percentiles,
     /// To get the first packet.
-    pub heard: Spread,
+    pub heard: Percentiles,
     /// Clients that got none.
     pub deaf: usize,
     /// CPU time of the server for a client to come in, in ms.
@@ -138,46 +138,46 @@ pub struct Outcome {
 impl Outcome {
     /// Puts everything together.
     pub fn new(
-        shape: Shape,
+        scenario: Scenario,
         server: &str,
-        tally: &Tally,
-        cost: Cost,
-        entries: &[Entry],
+        counters: &Counters,
+        cost: ResourceUsage,
+        entries: &[JoinTimes],
         found: Found,
     ) -> Self {
         let receivers = entries.len();
-        let since = |then: fn(&Entry) -> Option<Instant>| {
-            let took = move |entry: &Entry| Some(then(entry)? - entry.began);
-            Spread::of_durations(entries.iter().filter_map(took))
+        let since = |then: fn(&JoinTimes) -> Option<Instant>| {
+            let took = move |entry: &JoinTimes| Some(then(entry)? - entry.began);
+            Percentiles::of_durations(entries.iter().filter_map(took))
         };
         let heard = entries.iter().filter(|entry| entry.heard.is_some()).count();
         let second = |count: u64| count as f64 / cost.seconds;
         let mut outcome = Self {
-            shape,
-            title: shape.title(),
+            scenario,
+            title: scenario.title(),
             server: server.to_owned(),
-            sent: second(tally.sent),
-            forwarded: second(tally.received),
-            per_cpu_second: tally.received as f64 / cost.server,
-            megabits: second(tally.bytes) * 8.0 / 1e6,
+            sent: second(counters.sent),
+            forwarded: second(counters.received),
+            per_cpu_second: counters.received as f64 / cost.server,
+            megabits: second(counters.bytes) * 8.0 / 1e6,
             cpu: cost.server / cost.seconds,
-            loss: tally.lost as f64 / (tally.received + tally.lost).max(1) as f64,
-            loss_of_sound: tally.lost_sounds as f64 / tally.lost.max(1) as f64,
-            late: tally.late,
-            again: tally.again,
-            resent: tally.resent,
-            broken: tally.broken,
-            opened: tally.latency.len(),
-            latency: Spread::of(&tally.latency),
+            loss: counters.lost as f64 / (counters.received + counters.lost).max(1) as f64,
+            audio_share_of_loss: counters.lost_audio as f64 / counters.lost.max(1) as f64,
+            late: counters.late,
+            again: counters.again,
+            resent: counters.resent,
+            broken: counters.broken,
+            opened: counters.latency.len(),
+            latency: Percentiles::of(&counters.latency),
             connected: since(|entry| entry.connected),
             heard: since(|entry| entry.heard),
             deaf: receivers - heard,
             entry_cpu: cost.entry,
             memory: cost.memory,
-            generator_late: Spread::of(&tally.lateness).p99,
+            generator_late: Percentiles::of(&counters.lateness).p99,
             generator_cpu: cost.generator / cost.seconds,
-            keyframes: second(tally.keyframes),
-            longest_gap: tally.gaps.max() as f64 / 1_000.0,
+            keyframes: second(counters.keyframes),
+            longest_gap: counters.gaps.max() as f64 / 1_000.0,
             found,
             verdict: "",
         };
@@ -193,7 +193,7 @@ impl Outcome {
     /// What speaks against it: first of all the generator.
     fn judge(&self) -> &'static str {
         // A bad network loses and delays by itself.
-        let is_far = matches!(self.shape.extra, Extra::Rough(_));
+        let is_far = matches!(self.scenario.extra, Stress::Impaired(_));
         match self {
             _ if self.generator_cpu > BUSY => "void: generator busy",
             _ if self.generator_late > LATE_MS => "void: generator late",

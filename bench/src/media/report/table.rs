@@ -1,7 +1,7 @@
 //! Runs as lines, and all of them as ratios.
 
 use super::outcome::Outcome;
-use crate::{media::scenario::model::Extra, report::median};
+use crate::{media::scenario::model::Stress, report::median};
 
 /// One run, as soon as it is known.
 pub fn line(outcome: &Outcome) {
@@ -22,7 +22,7 @@ pub fn line(outcome: &Outcome) {
         outcome.megabits,
         outcome.cpu * 100.0,
         outcome.loss * 100.0,
-        outcome.loss_of_sound * 100.0,
+        outcome.audio_share_of_loss * 100.0,
         latency.p50,
         latency.p99,
         latency.p999,
@@ -41,9 +41,9 @@ pub fn line(outcome: &Outcome) {
 /// What happened besides packets.
 fn besides(outcome: &Outcome) {
     let found = &outcome.found;
-    match outcome.shape.extra {
-        Extra::Nothing | Extra::Storm(_) => {}
-        Extra::Switching => {
+    match outcome.scenario.extra {
+        Stress::None | Stress::JoinStorm(_) => {}
+        Stress::LayerSwitching => {
             let Some(switch) = found.switch else { return };
             println!(
                 "    {} switches, p50 {:.0} p99 {:.0} ms, {} not granted, longest gap {:.0} ms, \
@@ -56,15 +56,15 @@ fn besides(outcome: &Outcome) {
                 outcome.keyframes,
             );
         }
-        Extra::Rough(weather) => println!(
-            "    {weather:?}: {:.3} % missing in the end, {:.0} sent again, longest gap {:.0} ms, \
+        Stress::Impaired(impairment) => println!(
+            "    {impairment:?}: {:.3} % missing in the end, {:.0} sent again, longest gap {:.0} ms, \
              {:.0} kbit/s a watcher",
             outcome.loss * 100.0,
             outcome.resent,
             outcome.longest_gap,
-            outcome.megabits * 1_000.0 / f64::from(outcome.shape.everybody() - 1),
+            outcome.megabits * 1_000.0 / f64::from(outcome.scenario.everybody() - 1),
         ),
-        Extra::Soak => println!(
+        Stress::Soak => println!(
             "    {} visitors, memory grows {:.1} KiB a minute",
             found.visitors,
             found.growth.unwrap_or(f64::NAN),
@@ -72,7 +72,7 @@ fn besides(outcome: &Outcome) {
     }
 }
 
-/// Each shape: medians of ours beside the others'.
+/// Each scenario: medians of ours beside the others'.
 pub fn compare(outcomes: &[Outcome]) {
     println!("\nMedians, and noom beside each");
     let mut titles: Vec<&str> = outcomes.iter().map(|one| one.title.as_str()).collect();

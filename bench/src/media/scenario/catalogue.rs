@@ -1,43 +1,43 @@
-//! The shapes that are played: broadcasts, meetings, many rooms, audiences, and those that look
+//! The scenarios that are played: broadcasts, meetings, many rooms, audiences, and those that look
 //! at one thing.
 
-use super::model::{Extra, Shape};
-use crate::media::net::impairment::Weather;
+use super::model::{Scenario, Stress};
+use crate::media::net::impairment::Impairment;
 
 /// Bits a second of the picture in a broadcast.
 const MEGABIT: u32 = 1_000_000;
 /// Of one in a meeting.
 const HALF: u32 = 500_000;
 
-/// All shapes.
-pub const ALL: &[Shape] = &[
-    Shape::broadcast(50),
-    Shape::broadcast(100),
-    Shape::broadcast(200),
-    Shape::broadcast(400),
-    Shape::broadcast(800),
-    Shape::meeting(5, 4),
-    Shape::meeting(10, 9),
-    Shape::meeting(20, 9),
-    Shape::meeting(20, 19),
-    Shape::meeting(30, 9),
-    Shape::meeting(30, 29),
-    Shape::rooms(10),
-    Shape::rooms(25),
-    Shape::rooms(50),
-    Shape::audience(100),
-    Shape::audience(300),
-    Shape::audience(1_000),
-    Shape::switching(20),
-    Shape::storm(1_000, 100),
-    Shape::lossy(20),
-    Shape::narrow(10),
-    Shape::soak(10),
+/// All scenarios.
+pub const ALL: &[Scenario] = &[
+    Scenario::broadcast(50),
+    Scenario::broadcast(100),
+    Scenario::broadcast(200),
+    Scenario::broadcast(400),
+    Scenario::broadcast(800),
+    Scenario::meeting(5, 4),
+    Scenario::meeting(10, 9),
+    Scenario::meeting(20, 9),
+    Scenario::meeting(20, 19),
+    Scenario::meeting(30, 9),
+    Scenario::meeting(30, 29),
+    Scenario::rooms(10),
+    Scenario::rooms(25),
+    Scenario::rooms(50),
+    Scenario::audience(100),
+    Scenario::audience(300),
+    Scenario::audience(1_000),
+    Scenario::switching(20),
+    Scenario::storm(1_000, 100),
+    Scenario::lossy(20),
+    Scenario::narrow(10),
+    Scenario::soak(10),
 ];
 /// Those that show that it works.
-pub const QUICK: &[Shape] = &[Shape::broadcast(50), Shape::meeting(10, 9)];
+pub const QUICK: &[Scenario] = &[Scenario::broadcast(50), Scenario::meeting(10, 9)];
 
-impl Shape {
+impl Scenario {
     /// One sends, everybody else watches.
     pub const fn broadcast(watchers: u32) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Shape {
             publishers: 1,
             bitrate: MEGABIT,
             tiles: 1,
-            extra: Extra::Nothing,
+            extra: Stress::None,
         }
     }
 
@@ -60,7 +60,7 @@ impl Shape {
             publishers: people,
             bitrate: HALF,
             tiles,
-            extra: Extra::Nothing,
+            extra: Stress::None,
         }
     }
 
@@ -73,7 +73,7 @@ impl Shape {
             publishers: 4,
             bitrate: MEGABIT,
             tiles: 3,
-            extra: Extra::Nothing,
+            extra: Stress::None,
         }
     }
 
@@ -86,7 +86,7 @@ impl Shape {
             publishers: 10,
             bitrate: 0,
             tiles: 0,
-            extra: Extra::Nothing,
+            extra: Stress::None,
         }
     }
 
@@ -94,7 +94,7 @@ impl Shape {
     pub const fn switching(watchers: u32) -> Self {
         Self {
             id: "B5",
-            extra: Extra::Switching,
+            extra: Stress::LayerSwitching,
             ..Self::broadcast(watchers)
         }
     }
@@ -108,13 +108,13 @@ impl Shape {
             publishers: 1,
             bitrate: 0,
             tiles: 0,
-            extra: Extra::Storm(a_second),
+            extra: Stress::JoinStorm(a_second),
         }
     }
 
     /// One sends, everybody else loses 2 %, 50 ms away.
     pub const fn lossy(watchers: u32) -> Self {
-        let weather = Weather {
+        let impairment = Impairment {
             loss_permille: 20,
             delay_ms: 25,
             jitter_ms: 10,
@@ -122,14 +122,14 @@ impl Shape {
         };
         Self {
             id: "B7",
-            extra: Extra::Rough(weather),
+            extra: Stress::Impaired(impairment),
             ..Self::broadcast(watchers)
         }
     }
 
     /// One sends layers, everybody else can take 800 kbit/s.
     pub const fn narrow(watchers: u32) -> Self {
-        let weather = Weather {
+        let impairment = Impairment {
             loss_permille: 0,
             delay_ms: 25,
             jitter_ms: 0,
@@ -137,7 +137,7 @@ impl Shape {
         };
         Self {
             id: "B7",
-            extra: Extra::Rough(weather),
+            extra: Stress::Impaired(impairment),
             ..Self::broadcast(watchers)
         }
     }
@@ -146,7 +146,7 @@ impl Shape {
     pub const fn soak(people: u32) -> Self {
         Self {
             id: "B8",
-            extra: Extra::Soak,
+            extra: Stress::Soak,
             ..Self::meeting(people, people - 1)
         }
     }

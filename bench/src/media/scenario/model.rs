@@ -1,10 +1,10 @@
 //! What is played: how many people, who sends what, who sees whom.
 
 use crate::media::{
-    net::impairment::Weather,
+    net::impairment::Impairment,
     servers::{Sfu, baseline::forwarder::Variant},
     traffic::{
-        flow::{Kind, RIDS},
+        flow::{FlowKind, RIDS},
         srtp::Profile,
     },
 };
@@ -22,23 +22,23 @@ const LAYERS: [(u32, u32); 3] = [(150_000, 15), (500_000, 30), (1_500_000, 30)];
 
 /// What happens besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub enum Extra {
+pub enum Stress {
     /// Nothing.
     #[default]
-    Nothing,
+    None,
     /// Pictures have layers, and watchers switch between the smallest and the largest.
-    Switching,
+    LayerSwitching,
     /// So many come in a second.
-    Storm(u32),
+    JoinStorm(u32),
     /// The network of those who watch is bad.
-    Rough(Weather),
+    Impaired(Impairment),
     /// It takes long, and somebody comes and goes all the time.
     Soak,
 }
 
-/// A shape of the benchmark.
+/// A scenario of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Shape {
+pub struct Scenario {
     /// B1 and so on.
     pub id: &'static str,
     /// Rooms.
@@ -52,51 +52,51 @@ pub struct Shape {
     /// Other people's pictures each of them sees at most.
     pub tiles: u32,
     /// What happens besides.
-    pub extra: Extra,
+    pub extra: Stress,
 }
 
-impl Shape {
+impl Scenario {
     /// Whether it makes sense on a server.
     pub fn suits(&self, sfu: Sfu) -> bool {
         match sfu {
             // What only tells the ways of forwarding apart is told by broadcasts.
-            Sfu::Mirror(variant, profile) => {
+            Sfu::Baseline(variant, profile) => {
                 let is_main = variant != Variant::Sendmmsg && profile == Profile::Aes256;
-                self.extra == Extra::Nothing && (is_main || self.id == "B1")
+                self.extra == Stress::None && (is_main || self.id == "B1")
             }
             // Without an estimate nobody knows how narrow the place is.
-            Sfu::Noom { estimates: false } | Sfu::Janus { .. } => self.weather().cap_kbps == 0,
+            Sfu::Noom { estimates: false } | Sfu::Janus { .. } => self.impairment().cap_kbps == 0,
             Sfu::Noom { estimates: true } => true,
         }
     }
 
     /// Whether the targets name it: it is played several times.
     pub fn is_headline(&self) -> bool {
-        self.extra == Extra::Nothing && matches!((self.id, self.people), ("B1", 201) | ("B2", 10))
+        self.extra == Stress::None && matches!((self.id, self.people), ("B1", 201) | ("B2", 10))
     }
 
     /// The network of those who watch.
-    pub fn weather(&self) -> Weather {
+    pub fn impairment(&self) -> Impairment {
         match self.extra {
-            Extra::Rough(weather) => weather,
-            _ => Weather::default(),
+            Stress::Impaired(impairment) => impairment,
+            _ => Impairment::default(),
         }
     }
 
     /// Whether pictures have layers.
-    pub fn has_layers(&self) -> bool {
-        self.extra == Extra::Switching || self.weather().cap_kbps > 0
+    pub fn has_simulcast(&self) -> bool {
+        self.extra == Stress::LayerSwitching || self.impairment().cap_kbps > 0
     }
 
     /// Whether everybody has to open what they receive.
-    pub fn needs_all_opened(&self) -> bool {
-        matches!(self.extra, Extra::Switching | Extra::Rough(_))
+    pub fn decrypts_all(&self) -> bool {
+        matches!(self.extra, Stress::LayerSwitching | Stress::Impaired(_))
     }
 
     /// How many come in a second, where it matters.
     pub fn joins_a_second(&self) -> Option<u32> {
         match self.extra {
-            Extra::Storm(rate) => Some(rate),
+            Stress::JoinStorm(rate) => Some(rate),
             _ => None,
         }
     }
@@ -122,23 +122,23 @@ impl Shape {
     }
 
     /// What a person sends.
-    pub fn kinds(&self, person: u32) -> Vec<Kind> {
+    pub fn kinds(&self, person: u32) -> Vec<FlowKind> {
         if !self.publishes(person) {
             return Vec::new();
         }
         let [speaking, silent] = LEVELS;
         let speaks = person % self.people < SPEAKERS;
         let level = if speaks { speaking } else { silent };
-        let mut kinds = vec![Kind::Sound { level }];
-        if self.has_layers() {
+        let mut kinds = vec![FlowKind::Audio { level }];
+        if self.has_simulcast() {
             let layers = RIDS.into_iter().zip(LAYERS);
-            kinds.extend(layers.map(|(rid, (bitrate, rate))| Kind::Picture {
+            kinds.extend(layers.map(|(rid, (bitrate, rate))| FlowKind::Video {
                 rid: Some(rid),
                 bitrate,
                 rate,
             }));
         } else if self.bitrate > 0 {
-            kinds.push(Kind::Picture {
+            kinds.push(FlowKind::Video {
                 rid: None,
                 bitrate: self.bitrate,
                 rate: RATE,
@@ -173,7 +173,7 @@ impl Shape {
             "B4" => format!("B4 10 to {people}"),
             "B5" => format!("B5 1 to {}, switch", people - 1),
             "B6" => format!("B6 storm of {}", self.everybody()),
-            "B7" if self.weather().cap_kbps > 0 => format!("B7 1 to {}, narrow", people - 1),
+            "B7" if self.impairment().cap_kbps > 0 => format!("B7 1 to {}, narrow", people - 1),
             "B7" => format!("B7 1 to {}, loss", people - 1),
             _ => format!("{id} {people}, soak"),
         }
@@ -186,10 +186,10 @@ mod tests {
 
     #[test]
     fn everybody_in_a_meeting_is_seen_equally_often_and_nobody_sees_themselves() {
-        let shape = Shape::meeting(20, 9);
+        let scenario = Scenario::meeting(20, 9);
         let mut seen = [0; 20];
         for person in 0..20 {
-            for other in shape.seen_by(person) {
+            for other in scenario.seen_by(person) {
                 assert_ne!(other, person);
                 seen[other as usize] += 1;
             }
@@ -199,9 +199,9 @@ mod tests {
 
     #[test]
     fn a_broadcast_has_one_who_sends_and_sees_nobody() {
-        let shape = Shape::broadcast(50);
-        assert_eq!(shape.kinds(0).len(), 2);
-        assert!(shape.kinds(1).is_empty() && shape.seen_by(0).is_empty());
-        assert_eq!(shape.seen_by(50), [0]);
+        let scenario = Scenario::broadcast(50);
+        assert_eq!(scenario.kinds(0).len(), 2);
+        assert!(scenario.kinds(1).is_empty() && scenario.seen_by(0).is_empty());
+        assert_eq!(scenario.seen_by(50), [0]);
     }
 }

@@ -11,12 +11,13 @@ mod noom;
 mod signalling;
 
 use super::{
-    Choice, client::generator::Engine, run::Entries, scenario::model::Shape, traffic::srtp::Profile,
+    Options, client::generator::LoadGenerator, run::Joins, scenario::model::Scenario,
+    traffic::srtp::Profile,
 };
 use crate::{Arguments, server::Server};
 use anyhow::Result;
 use baseline::{clients, forwarder::Variant};
-pub use signalling::Lines;
+pub use signalling::SignallingSockets;
 
 use std::{
     path::{Path, PathBuf},
@@ -44,7 +45,7 @@ pub enum Sfu {
         loops: Option<u32>,
     },
     /// The bare forwarder.
-    Mirror(Variant, Profile),
+    Baseline(Variant, Profile),
 }
 
 impl Sfu {
@@ -54,10 +55,10 @@ impl Sfu {
         Self::Janus { loops: None },
         Self::Janus { loops: Some(1) },
         Self::Noom { estimates: true },
-        Self::Mirror(Variant::Sendto, Profile::Aes256),
-        Self::Mirror(Variant::Sendto, Profile::Aes128),
-        Self::Mirror(Variant::Sendmmsg, Profile::Aes256),
-        Self::Mirror(Variant::Gso, Profile::Aes256),
+        Self::Baseline(Variant::Sendto, Profile::Aes256),
+        Self::Baseline(Variant::Sendto, Profile::Aes128),
+        Self::Baseline(Variant::Sendmmsg, Profile::Aes256),
+        Self::Baseline(Variant::Gso, Profile::Aes256),
     ];
 
     /// What it is called in tables.
@@ -67,10 +68,10 @@ impl Sfu {
             Self::Noom { estimates: true } => "noom, estimating",
             Self::Janus { loops: None } => "janus",
             Self::Janus { loops: Some(_) } => "janus, 1 loop",
-            Self::Mirror(Variant::Sendto, Profile::Aes256) => "mirror sendto",
-            Self::Mirror(Variant::Sendto, Profile::Aes128) => "mirror sendto aes128",
-            Self::Mirror(Variant::Sendmmsg, _) => "mirror sendmmsg",
-            Self::Mirror(Variant::Gso, _) => "mirror gso",
+            Self::Baseline(Variant::Sendto, Profile::Aes256) => "baseline sendto",
+            Self::Baseline(Variant::Sendto, Profile::Aes128) => "baseline sendto aes128",
+            Self::Baseline(Variant::Sendmmsg, _) => "baseline sendmmsg",
+            Self::Baseline(Variant::Gso, _) => "baseline gso",
         }
     }
 
@@ -78,14 +79,16 @@ impl Sfu {
     pub async fn start(
         self,
         arguments: &Arguments,
-        shape: Shape,
-        engine: &Engine,
-        scratch: &Scratch,
+        scenario: Scenario,
+        generator: &LoadGenerator,
+        temp_dir: &TempDir,
     ) -> Result<Server> {
         match self {
-            Self::Noom { .. } => noom::start(arguments, scratch).await,
-            Self::Janus { loops } => janus::start(loops, scratch).await,
-            Self::Mirror(variant, profile) => clients::start(variant, profile, shape, engine).await,
+            Self::Noom { .. } => noom::start(arguments, temp_dir).await,
+            Self::Janus { loops } => janus::start(loops, temp_dir).await,
+            Self::Baseline(variant, profile) => {
+                clients::start(variant, profile, scenario, generator).await
+            }
         }
     }
 }
@@ -94,30 +97,30 @@ impl Sfu {
 pub async fn connect(
     sfu: Sfu,
     server: &Server,
-    engine: &Engine,
-    shape: Shape,
-    choice: &Choice,
-    entries: &mut Entries,
-) -> Result<Lines> {
+    generator: &LoadGenerator,
+    scenario: Scenario,
+    options: &Options,
+    entries: &mut Joins,
+) -> Result<SignallingSockets> {
     match sfu {
         Sfu::Noom { estimates } => {
-            noom::connect(estimates, server, engine, shape, choice, entries).await
+            noom::connect(estimates, server, generator, scenario, options, entries).await
         }
-        Sfu::Janus { .. } => janus::connect(server, engine, shape, choice, entries).await,
-        Sfu::Mirror(_, profile) => {
-            clients::connect(profile, server, engine, shape, choice, entries);
-            Ok(Lines::none())
+        Sfu::Janus { .. } => janus::connect(server, generator, scenario, options, entries).await,
+        Sfu::Baseline(_, profile) => {
+            clients::connect(profile, server, generator, scenario, options, entries);
+            Ok(SignallingSockets::none())
         }
     }
 }
 
 /// The clients that should hear something, in order.
-pub fn listeners(sfu: Sfu, shape: Shape) -> Vec<u32> {
-    let everybody = 0..shape.everybody();
-    let listens = |person: &u32| shape.publishers > 1 || !shape.publishes(*person);
+pub fn listeners(sfu: Sfu, scenario: Scenario) -> Vec<u32> {
+    let everybody = 0..scenario.everybody();
+    let listens = |person: &u32| scenario.publishers > 1 || !scenario.publishes(*person);
     let people = everybody.filter(listens);
     match sfu {
-        Sfu::Janus { .. } => people.map(|person| janus::ear(shape, person)).collect(),
+        Sfu::Janus { .. } => people.map(|person| janus::ear(scenario, person)).collect(),
         _ => people.collect(),
     }
 }
@@ -132,38 +135,38 @@ fn samples(person: u32, all: bool) -> bool {
 pub async fn visit(
     sfu: Sfu,
     server: &Server,
-    engine: &Engine,
-    shape: Shape,
-    choice: &Choice,
+    generator: &LoadGenerator,
+    scenario: Scenario,
+    options: &Options,
     number: u32,
-) -> Result<Lines> {
+) -> Result<SignallingSockets> {
     match sfu {
         Sfu::Noom { estimates } => {
-            noom::visit(estimates, server, engine, shape, choice, number).await
+            noom::visit(estimates, server, generator, scenario, options, number).await
         }
-        _ => Ok(Lines::none()),
+        _ => Ok(SignallingSockets::none()),
     }
 }
 
 /// Waits until it is the turn of the one with that place, where so many come in a second.
-async fn turn(shape: Shape, began: Instant, place: u32) {
-    if let Some(rate) = shape.joins_a_second() {
+async fn turn(scenario: Scenario, began: Instant, place: u32) {
+    if let Some(rate) = scenario.joins_a_second() {
         sleep_until(began + Duration::from_secs(place.into()) / rate).await;
     }
 }
 
 /// How many come in at a time: as many as are due, where so many come in a second.
-fn at_once(shape: Shape) -> usize {
-    match shape.joins_a_second() {
-        Some(_) => shape.everybody() as usize,
+fn at_once(scenario: Scenario) -> usize {
+    match scenario.joins_a_second() {
+        Some(_) => scenario.everybody() as usize,
         None => AT_ONCE,
     }
 }
 
 /// A folder that is deleted when dropped.
-pub struct Scratch(PathBuf);
+pub struct TempDir(PathBuf);
 
-impl Scratch {
+impl TempDir {
     /// A name for one; it is made by whoever needs it.
     pub fn new() -> Self {
         let name = format!("noom-bench-media-{}", std::process::id());
@@ -176,7 +179,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

@@ -1,19 +1,19 @@
 //! Clients of Noom: one socket, one connection, one offer each; what they see is a subscription.
 
 use super::{
-    Scratch, at_once, samples,
-    signalling::{Line, Lines},
+    TempDir, at_once, samples,
+    signalling::{SignallingSocket, SignallingSockets},
     turn,
 };
 use crate::{
     Arguments,
     media::{
-        Choice,
-        client::{endpoint::Endpoint, generator::Engine},
-        report::outcome::Entry,
-        run::Entries,
-        scenario::model::Shape,
-        traffic::flow::Kind,
+        Options,
+        client::{endpoint::Endpoint, generator::LoadGenerator},
+        report::outcome::JoinTimes,
+        run::Joins,
+        scenario::model::Scenario,
+        traffic::flow::FlowKind,
     },
     server::Server,
 };
@@ -31,13 +31,13 @@ const SMALL_HEIGHT: u32 = 180;
 
 /// Starts it with the settings that large rooms ask for, and one media thread, because it has
 /// one core.
-pub async fn start(arguments: &Arguments, scratch: &Scratch) -> Result<Server> {
+pub async fn start(arguments: &Arguments, temp_dir: &TempDir) -> Result<Server> {
     let media = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?;
     let settings = [
         "--listen",
         "127.0.0.1:{port}",
         "--data-dir",
-        &scratch.0.to_string_lossy(),
+        &temp_dir.0.to_string_lossy(),
         "--room-capacity",
         "2000",
         "--call-capacity",
@@ -70,115 +70,116 @@ pub async fn start(arguments: &Arguments, scratch: &Scratch) -> Result<Server> {
 pub async fn visit(
     estimates: bool,
     server: &Server,
-    engine: &Engine,
-    shape: Shape,
-    choice: &Choice,
+    generator: &LoadGenerator,
+    scenario: Scenario,
+    options: &Options,
     number: u32,
-) -> Result<Lines> {
-    let mut nobody = Entries::new();
-    let doorway = Doorway {
+) -> Result<SignallingSockets> {
+    let mut nobody = Joins::new();
+    let join_context = JoinContext {
         port: server.port,
         estimates,
-        engine,
-        shape: Shape {
+        generator,
+        scenario: Scenario {
             publishers: 0,
             rooms: number + 1,
             people: 1,
-            ..shape
+            ..scenario
         },
-        choice,
+        options,
         ids: RefCell::default(),
         entries: RefCell::new(&mut nobody),
     };
-    let mut lines = Lines::none();
-    lines.keep(number, doorway.enter(number).await?);
+    let mut lines = SignallingSockets::none();
+    lines.keep(number, join_context.enter(number).await?);
     Ok(lines)
 }
 
 /// What everybody's coming in has in common.
-struct Doorway<'a> {
+struct JoinContext<'a> {
     /// Where the server listens.
     port: u16,
     /// Whether transport-cc is offered.
     estimates: bool,
     /// Who runs the clients.
-    engine: &'a Engine,
-    /// The shape.
-    shape: Shape,
+    generator: &'a LoadGenerator,
+    /// The scenario.
+    scenario: Scenario,
     /// How it is played.
-    choice: &'a Choice,
+    options: &'a Options,
     /// Participant ids by number.
     ids: RefCell<BTreeMap<u32, String>>,
     /// Who began when.
-    entries: RefCell<&'a mut Entries>,
+    entries: RefCell<&'a mut Joins>,
 }
 
 /// Brings everybody in: those who publish first, because the others want to see them.
 pub async fn connect(
     estimates: bool,
     server: &Server,
-    engine: &Engine,
-    shape: Shape,
-    choice: &Choice,
-    entries: &mut Entries,
-) -> Result<Lines> {
-    let doorway = Doorway {
+    generator: &LoadGenerator,
+    scenario: Scenario,
+    options: &Options,
+    entries: &mut Joins,
+) -> Result<SignallingSockets> {
+    let join_context = JoinContext {
         port: server.port,
         estimates,
-        engine,
-        shape,
-        choice,
+        generator,
+        scenario,
+        options,
         ids: RefCell::default(),
         entries: RefCell::new(entries),
     };
-    let mut lines = Lines::none();
+    let mut lines = SignallingSockets::none();
     let (publishers, watchers): (Vec<_>, Vec<_>) =
-        (0..shape.everybody()).partition(|person| shape.publishes(*person));
-    let mut inside = doorway.enter_all(publishers.clone()).await?;
-    inside.extend(doorway.enter_all(watchers).await?);
+        (0..scenario.everybody()).partition(|person| scenario.publishes(*person));
+    let mut inside = join_context.enter_all(publishers.clone()).await?;
+    inside.extend(join_context.enter_all(watchers).await?);
     for (person, line) in inside {
         lines.keep(person, line);
-        if !shape.publishes(person) {
-            let wishes = [SMALL_HEIGHT, HEIGHT].map(|height| doorway.subscription(person, height));
-            lines.prepare(person, person, wishes);
+        if !scenario.publishes(person) {
+            let requests =
+                [SMALL_HEIGHT, HEIGHT].map(|height| join_context.subscription(person, height));
+            lines.prepare(person, person, requests);
         }
     }
     // They could not know each other when they came in.
     for person in publishers {
-        lines.say(person, doorway.subscription(person, HEIGHT));
+        lines.say(person, join_context.subscription(person, HEIGHT));
     }
     Ok(lines)
 }
 
-impl Doorway<'_> {
+impl JoinContext<'_> {
     /// Brings many in.
-    async fn enter_all(&self, people: Vec<u32>) -> Result<Vec<(u32, Line)>> {
+    async fn enter_all(&self, people: Vec<u32>) -> Result<Vec<(u32, SignallingSocket)>> {
         let began = tokio::time::Instant::now();
         let entering = (0..).zip(people).map(|(place, person)| async move {
-            turn(self.shape, began, place).await;
+            turn(self.scenario, began, place).await;
             let line = self.enter(person).await;
             let line = line.with_context(|| format!("client {person} is not let in"))?;
             anyhow::Ok((person, line))
         });
         stream::iter(entering)
-            .buffer_unordered(at_once(self.shape))
+            .buffer_unordered(at_once(self.scenario))
             .try_collect()
             .await
     }
 
     /// Brings one in.
-    async fn enter(&self, person: u32) -> Result<Line> {
-        let entry = Entry {
+    async fn enter(&self, person: u32) -> Result<SignallingSocket> {
+        let entry = JoinTimes {
             began: Instant::now(),
             connected: None,
             heard: None,
         };
         self.entries.borrow_mut().insert(person, entry);
-        let mut line = Line::open(self.port, "/ws", None).await?;
-        let room = match self.shape.publishers {
+        let mut line = SignallingSocket::open(self.port, "/ws", None).await?;
+        let room = match self.scenario.publishers {
             // A visitor of the first one.
             0 => 0,
-            _ => self.shape.room_of(person),
+            _ => self.scenario.room_of(person),
         };
         let room = format!("call {room}");
         let nickname = format!("person {person}");
@@ -189,16 +190,16 @@ impl Doorway<'_> {
         self.ids.borrow_mut().insert(person, id.to_owned());
         self.enter_call(person, &mut line).await?;
         self.negotiate(person, &mut line).await?;
-        if !self.shape.publishes(person) {
+        if !self.scenario.publishes(person) {
             line.say(&self.subscription(person, HEIGHT)).await?;
         }
         Ok(line)
     }
 
     /// Enters the call.
-    async fn enter_call(&self, person: u32, line: &mut Line) -> Result<()> {
-        let publishes = self.shape.publishes(person);
-        let camera = publishes && self.shape.bitrate > 0;
+    async fn enter_call(&self, person: u32, line: &mut SignallingSocket) -> Result<()> {
+        let publishes = self.scenario.publishes(person);
+        let camera = publishes && self.scenario.bitrate > 0;
         let devices = json!({"microphone": publishes, "camera": camera, "screen": false});
         line.say(&json!({"type": "enter_call", "leg": person + 1, "devices": devices}))
             .await?;
@@ -211,11 +212,11 @@ impl Doorway<'_> {
     }
 
     /// Offers and takes the answer.
-    async fn negotiate(&self, person: u32, line: &mut Line) -> Result<()> {
-        let mut endpoint = Endpoint::new(person, self.engine, self.estimates)?;
-        let kinds = self.shape.kinds(person);
-        let pictures = self.shape.seen_by(person).len() as u32;
-        let (sdp, mids) = endpoint.offer(self.choice, &kinds, [VOICES, pictures])?;
+    async fn negotiate(&self, person: u32, line: &mut SignallingSocket) -> Result<()> {
+        let mut endpoint = Endpoint::new(person, self.generator, self.estimates)?;
+        let kinds = self.scenario.kinds(person);
+        let pictures = self.scenario.seen_by(person).len() as u32;
+        let (sdp, mids) = endpoint.offer(self.options, &kinds, [VOICES, pictures])?;
         // Layers share a description.
         let mut tracks: Vec<_> = mids
             .iter()
@@ -229,8 +230,8 @@ impl Doorway<'_> {
         let sdp = answer["sdp"].as_str().context("an answer without sdp")?;
         endpoint.accept(sdp)?;
         endpoint.run(
-            self.engine,
-            samples(person, self.estimates || self.shape.needs_all_opened()),
+            self.generator,
+            samples(person, self.estimates || self.scenario.decrypts_all()),
         );
         Ok(())
     }
@@ -238,7 +239,7 @@ impl Doorway<'_> {
     /// What a person wants to see, and how tall.
     fn subscription(&self, person: u32, height: u32) -> Value {
         let ids = self.ids.borrow();
-        let seen = self.shape.seen_by(person);
+        let seen = self.scenario.seen_by(person);
         let tiles: Vec<_> = seen
             .iter()
             .filter_map(|other| ids.get(other))
@@ -249,10 +250,10 @@ impl Doorway<'_> {
 }
 
 /// What a track is made of, as the protocol calls it.
-fn source(kind: Kind) -> &'static str {
+fn source(kind: FlowKind) -> &'static str {
     match kind {
-        Kind::Sound { .. } => "microphone",
-        Kind::Picture { .. } => "camera",
+        FlowKind::Audio { .. } => "microphone",
+        FlowKind::Video { .. } => "camera",
     }
 }
 

@@ -19,9 +19,9 @@ use tokio_tungstenite::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// A line on which somebody waits for answers.
-pub struct Line(WebSocketStream<TcpStream>);
+pub struct SignallingSocket(WebSocketStream<TcpStream>);
 
-impl Line {
+impl SignallingSocket {
     /// Opens one.
     pub async fn open(port: u16, path: &str, protocol: Option<&str>) -> Result<Self> {
         let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -80,28 +80,28 @@ impl Line {
 }
 
 /// The lines of everybody who is in, on which nobody waits for anything any more.
-pub struct Lines {
+pub struct SignallingSockets {
     /// The tasks that keep them alive.
     tasks: Vec<AbortHandle>,
     /// The way to each.
     voices: BTreeMap<u32, UnboundedSender<Value>>,
     /// What watchers say to see the smallest layer and the largest, by the number of the
     /// connection on which they see, with their own.
-    wishes: BTreeMap<u32, (u32, [Value; 2])>,
+    requests: BTreeMap<u32, (u32, [Value; 2])>,
 }
 
-impl Lines {
+impl SignallingSockets {
     /// None yet.
     pub fn none() -> Self {
         Self {
             tasks: Vec::new(),
             voices: BTreeMap::new(),
-            wishes: BTreeMap::new(),
+            requests: BTreeMap::new(),
         }
     }
 
     /// Keeps a line.
-    pub fn keep(&mut self, person: u32, line: Line) {
+    pub fn keep(&mut self, person: u32, line: SignallingSocket) {
         let (voice, words) = unbounded_channel();
         let task = spawn_local(async move {
             if let Err(error) = line.go_on(words).await {
@@ -113,19 +113,19 @@ impl Lines {
     }
 
     /// Notes what somebody says to see the smallest layer and the largest.
-    pub fn prepare(&mut self, ear: u32, person: u32, wishes: [Value; 2]) {
-        self.wishes.insert(ear, (person, wishes));
+    pub fn prepare(&mut self, ear: u32, person: u32, requests: [Value; 2]) {
+        self.requests.insert(ear, (person, requests));
     }
 
     /// Those who can switch.
     pub fn watchers(&self) -> Vec<u32> {
-        self.wishes.keys().copied().collect()
+        self.requests.keys().copied().collect()
     }
 
     /// Lets somebody switch.
     pub fn wish(&self, ear: u32, large: bool) {
-        if let Some((person, wishes)) = self.wishes.get(&ear) {
-            self.say(*person, wishes[usize::from(large)].clone());
+        if let Some((person, requests)) = self.requests.get(&ear) {
+            self.say(*person, requests[usize::from(large)].clone());
         }
     }
 
@@ -137,7 +137,7 @@ impl Lines {
     }
 }
 
-impl Drop for Lines {
+impl Drop for SignallingSockets {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
     }

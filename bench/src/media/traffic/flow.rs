@@ -14,19 +14,19 @@ const PACKET_BYTES: usize = 1_100;
 /// Payload of the last packet of a frame at least.
 const LEAST_BYTES: usize = 64;
 /// Payload of a sound packet: 32 kbit/s at 20 ms.
-const SOUND_BYTES: usize = 80;
+const AUDIO_BYTES: usize = 80;
 /// Between two sound packets.
-const SOUND_EVERY: Duration = Duration::from_millis(20);
+const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two keyframes nobody asked for.
-const KEYFRAME_EVERY: Duration = Duration::from_secs(3);
+const KEYFRAME_INTERVAL: Duration = Duration::from_secs(3);
 /// How much larger a keyframe is than another frame.
 const KEYFRAME_FACTOR: usize = 5;
 /// How much faster than the bitrate packets of a frame leave (libwebrtc's pacing factor).
 const PACE: f64 = 2.5;
 /// Ticks of a picture's clock a second.
-const PICTURE_CLOCK: u64 = 90_000;
+const VIDEO_CLOCK: u64 = 90_000;
 /// Ticks of a sound's clock a second.
-const SOUND_CLOCK: u64 = 48_000;
+const AUDIO_CLOCK: u64 = 48_000;
 
 /// Simulcast layers, the smallest first.
 pub const RIDS: [&str; 3] = ["q", "h", "f"];
@@ -36,14 +36,14 @@ const SIZES: [[u16; 2]; 3] = [[320, 180], [640, 360], [1_280, 720]];
 
 /// What a flow is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum FlowKind {
     /// Opus, so loud: 0 (loudest) to -127 dBov, speech above -50.
-    Sound {
+    Audio {
         /// In dBov.
         level: i8,
     },
     /// VP8.
-    Picture {
+    Video {
         /// Which simulcast layer, where there are several.
         rid: Option<&'static str>,
         /// Bits a second.
@@ -70,7 +70,7 @@ pub struct Packet {
 #[derive(Debug)]
 pub struct Flow {
     /// What it is made of.
-    pub kind: Kind,
+    pub kind: FlowKind,
     /// When the next packet is due.
     pub due: Instant,
     /// Whose it is.
@@ -97,7 +97,7 @@ pub struct Flow {
 
 impl Flow {
     /// A flow that begins then.
-    pub fn new(kind: Kind, publisher: u32, burst: u32, start: Instant) -> Self {
+    pub fn new(kind: FlowKind, publisher: u32, burst: u32, start: Instant) -> Self {
         Self {
             kind,
             due: start,
@@ -128,18 +128,18 @@ impl Flow {
     /// The packet that is due, and moves on to the next. `nanos` is what its stamp says.
     pub fn next(&mut self, nanos: u64) -> Packet {
         match self.kind {
-            Kind::Sound { .. } => self.next_sound(nanos),
-            Kind::Picture { bitrate, rate, .. } => self.next_picture(bitrate, rate, nanos),
+            FlowKind::Audio { .. } => self.next_audio(nanos),
+            FlowKind::Video { bitrate, rate, .. } => self.next_video(bitrate, rate, nanos),
         }
     }
 
     /// The next packet of a sound.
-    fn next_sound(&mut self, nanos: u64) -> Packet {
-        let mut payload = vec![0; SOUND_BYTES];
+    fn next_audio(&mut self, nanos: u64) -> Packet {
+        let mut payload = vec![0; AUDIO_BYTES];
         // Opus, CELT, fullband, 20 ms, one frame (RFC 6716, 3.1).
         payload[0] = 0xf8;
-        self.stamp(nanos).write(&mut payload, Place::Sound);
-        let ticks = self.frames * SOUND_CLOCK * SOUND_EVERY.as_millis() as u64 / 1_000;
+        self.stamp(nanos).write(&mut payload, Place::Audio);
+        let ticks = self.frames * AUDIO_CLOCK * AUDIO_INTERVAL.as_millis() as u64 / 1_000;
         let packet = Packet {
             seq: self.seq,
             time: ticks as u32,
@@ -148,19 +148,19 @@ impl Flow {
         };
         self.seq += 1;
         self.frames += 1;
-        self.due += SOUND_EVERY;
+        self.due += AUDIO_INTERVAL;
         packet
     }
 
     /// The next packet of a picture.
-    fn next_picture(&mut self, bitrate: u32, rate: u32, nanos: u64) -> Packet {
+    fn next_video(&mut self, bitrate: u32, rate: u32, nanos: u64) -> Packet {
         if self.frame.left == 0 {
             self.begin_frame(bitrate, rate);
         }
         let length = self.frame.left.min(PACKET_BYTES);
         let mut payload = vec![0; length];
         vp8::describe(&mut payload, self.frame, self.frames, self.base_layer);
-        self.stamp(nanos).write(&mut payload, Place::Picture);
+        self.stamp(nanos).write(&mut payload, Place::Video);
         self.frame.left -= length;
         self.frame.fresh = false;
         let packet = Packet {
@@ -177,7 +177,9 @@ impl Flow {
     /// Decides what the next frame is.
     fn begin_frame(&mut self, bitrate: u32, rate: u32) {
         let now = self.due;
-        let old = self.keyframe_at.is_none_or(|at| now >= at + KEYFRAME_EVERY);
+        let old = self
+            .keyframe_at
+            .is_none_or(|at| now >= at + KEYFRAME_INTERVAL);
         let key = self.wants_keyframe || old;
         if key {
             self.keyframe_at = Some(now);
@@ -190,17 +192,17 @@ impl Flow {
             fresh: true,
             key,
             layer,
-            time: (self.frames * PICTURE_CLOCK / u64::from(rate)) as u32,
+            time: (self.frames * VIDEO_CLOCK / u64::from(rate)) as u32,
             size: SIZES[self.layer().unwrap_or(SIZES.len() - 1)],
         };
         self.in_burst = 0;
     }
 
-    /// Bytes of a frame: the bitrate is met with a keyframe every [`KEYFRAME_EVERY`], and
+    /// Bytes of a frame: the bitrate is met with a keyframe every [`KEYFRAME_INTERVAL`], and
     /// other frames differ from each other by a quarter.
     fn size(&self, bitrate: u32, rate: u32, key: bool) -> usize {
-        let frames = rate as usize * KEYFRAME_EVERY.as_secs() as usize;
-        let bytes = bitrate as usize / 8 * KEYFRAME_EVERY.as_secs() as usize;
+        let frames = rate as usize * KEYFRAME_INTERVAL.as_secs() as usize;
+        let bytes = bitrate as usize / 8 * KEYFRAME_INTERVAL.as_secs() as usize;
         let usual = bytes / (frames + KEYFRAME_FACTOR - 1);
         // Golden ratio steps: even spread, no period.
         let wobble = (self.frames * 618 % 1_000) as usize;
@@ -228,7 +230,7 @@ impl Flow {
 
     /// Which simulcast layer it is, where there are several.
     fn layer(&self) -> Option<usize> {
-        let Kind::Picture { rid, .. } = self.kind else {
+        let FlowKind::Video { rid, .. } = self.kind else {
             return None;
         };
         RIDS.iter().position(|one| rid == Some(*one))
@@ -250,14 +252,14 @@ mod tests {
     use super::*;
 
     /// A megabit a second.
-    const PICTURE: Kind = Kind::Picture {
+    const VIDEO: FlowKind = FlowKind::Video {
         rid: None,
         bitrate: 1_000_000,
         rate: 30,
     };
 
     /// All packets of so many seconds.
-    fn play(kind: Kind, seconds: u64) -> Vec<Packet> {
+    fn play(kind: FlowKind, seconds: u64) -> Vec<Packet> {
         let start = Instant::now();
         let mut flow = Flow::new(kind, 1, 1, start);
         let end = start + Duration::from_secs(seconds);
@@ -270,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_picture_keeps_its_bitrate() {
-        let packets = play(PICTURE, 30);
+        let packets = play(VIDEO, 30);
         let bytes: usize = packets.iter().map(|packet| packet.payload.len()).sum();
         let bitrate = bytes as f64 * 8.0 / 30.0;
         assert!((900_000.0..1_100_000.0).contains(&bitrate), "{bitrate}");
@@ -281,10 +283,10 @@ mod tests {
     #[test]
     fn a_keyframe_comes_every_three_seconds_and_when_asked_for() {
         let is_key = |p: &&Packet| p.payload[0] & 0x10 != 0 && p.payload[6] & 1 == 0;
-        let packets = play(PICTURE, 30);
+        let packets = play(VIDEO, 30);
         let keys = packets.iter().filter(is_key).count();
         assert!((10..=11).contains(&keys), "{keys}");
-        let mut flow = Flow::new(PICTURE, 1, 4, Instant::now());
+        let mut flow = Flow::new(VIDEO, 1, 4, Instant::now());
         while !flow.next(0).marker {}
         flow.request_keyframe();
         assert!(is_key(&&flow.next(0)));
@@ -292,7 +294,7 @@ mod tests {
 
     #[test]
     fn sound_comes_every_twenty_milliseconds() {
-        let packets = play(Kind::Sound { level: -20 }, 1);
+        let packets = play(FlowKind::Audio { level: -20 }, 1);
         assert_eq!(packets.len(), 50);
         assert_eq!(packets[1].time - packets[0].time, 960);
     }

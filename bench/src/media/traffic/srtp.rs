@@ -18,7 +18,7 @@ pub enum Profile {
 
 impl Profile {
     /// What it is called on a command line.
-    pub fn word(self) -> &'static str {
+    pub fn cli_name(self) -> &'static str {
         match self {
             Self::Aes128 => "aes128",
             Self::Aes256 => "aes256",
@@ -28,7 +28,7 @@ impl Profile {
 
 /// Which way a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From the client to the server.
     Up,
     /// From the server to the client.
@@ -45,7 +45,7 @@ pub struct Srtp {
 
 impl Srtp {
     /// The key of a client, which is no secret.
-    pub fn new(profile: Profile, client: u32, way: Way) -> Self {
+    pub fn new(profile: Profile, client: u32, way: Direction) -> Self {
         let algorithm = match profile {
             Profile::Aes128 => &AES_128_GCM,
             Profile::Aes256 => &AES_256_GCM,
@@ -103,11 +103,11 @@ mod tests {
     fn what_was_protected_opens_with_the_same_key_only() {
         for profile in [Profile::Aes128, Profile::Aes256] {
             let mut packet = vec![7; 12 + 100 + TAG_BYTES];
-            Srtp::new(profile, 1, Way::Up).protect(&mut packet, 12);
+            Srtp::new(profile, 1, Direction::Up).protect(&mut packet, 12);
             assert_ne!(packet[12..112], [7; 100]);
-            let other = Srtp::new(profile, 1, Way::Down);
+            let other = Srtp::new(profile, 1, Direction::Down);
             assert_eq!(other.unprotect(&mut packet.clone(), 12), None);
-            let same = Srtp::new(profile, 1, Way::Up);
+            let same = Srtp::new(profile, 1, Direction::Up);
             assert_eq!(same.unprotect(&mut packet, 12), Some(100));
             assert_eq!(packet[12..112], [7; 100]);
         }

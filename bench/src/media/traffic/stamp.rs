@@ -23,17 +23,17 @@ pub fn nanos(at: Instant) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Behind the first byte, which is Opus's.
-    Sound,
+    Audio,
     /// Behind payload descriptor and frame header of VP8.
-    Picture,
+    Video,
 }
 
 impl Place {
     /// The first byte of the stamp.
     fn start(self) -> usize {
         match self {
-            Self::Sound => 1,
-            Self::Picture => 16,
+            Self::Audio => 1,
+            Self::Video => 16,
         }
     }
 }
@@ -70,14 +70,14 @@ impl Stamp {
     pub fn read(payload: &[u8], place: Place) -> Option<Self> {
         let stamp = payload.get(place.start()..)?;
         let (stamp, filling) = stamp.split_at_checked(STAMP_BYTES)?;
-        let word = |at: usize| -> Option<u32> {
+        let cli_name = |at: usize| -> Option<u32> {
             Some(u32::from_be_bytes(stamp.get(at..at + 4)?.try_into().ok()?))
         };
         let read = Self {
-            publisher: word(4)? & ((1 << LAYER_SHIFT) - 1),
-            layer: (word(4)? >> LAYER_SHIFT) as u8,
-            number: word(8)?,
-            nanos: u64::from(word(12)?) << 32 | u64::from(word(16)?),
+            publisher: cli_name(4)? & ((1 << LAYER_SHIFT) - 1),
+            layer: (cli_name(4)? >> LAYER_SHIFT) as u8,
+            number: cli_name(8)?,
+            nanos: u64::from(cli_name(12)?) << 32 | u64::from(cli_name(16)?),
         };
         let mut filling = filling.iter().rev().take(COMPARED_BYTES);
         let whole = stamp[..4] == MAGIC && filling.all(|byte| *byte == read.number as u8);
@@ -97,7 +97,7 @@ mod tests {
             number: 70_000,
             nanos: u64::MAX / 3,
         };
-        for place in [Place::Sound, Place::Picture] {
+        for place in [Place::Audio, Place::Video] {
             let mut payload = vec![0; 80];
             stamp.write(&mut payload, place);
             assert_eq!(Stamp::read(&payload, place), Some(stamp));

@@ -3,18 +3,18 @@
 use super::forwarder::Variant;
 use crate::{
     media::{
-        Choice,
+        Options,
         client::{
-            generator::Engine,
-            peer::{Link, Outgoing, Peer},
+            generator::LoadGenerator,
+            peer::{OutgoingFlow, Peer, Transport},
         },
-        report::outcome::Entry,
-        run::Entries,
-        scenario::model::Shape,
+        report::outcome::JoinTimes,
+        run::Joins,
+        scenario::model::Scenario,
         servers::samples,
         traffic::{
             flow::Flow,
-            srtp::{Profile, Srtp, Way},
+            srtp::{Direction, Profile, Srtp},
         },
     },
     server::Server,
@@ -26,25 +26,25 @@ use std::time::Instant;
 pub async fn start(
     variant: Variant,
     profile: Profile,
-    shape: Shape,
-    engine: &Engine,
+    scenario: Scenario,
+    generator: &LoadGenerator,
 ) -> Result<Server> {
-    let ports = engine.lanes.ports();
+    let ports = generator.lanes.ports();
     let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
     let arguments = [
-        "mirror",
+        "baseline",
         "--listen",
         "127.0.0.1:{port}",
         "--clients",
-        &shape.everybody().to_string(),
+        &scenario.everybody().to_string(),
         "--room",
-        &shape.people.to_string(),
+        &scenario.people.to_string(),
         "--ports",
         &ports.join(","),
         "--variant",
-        variant.word(),
+        variant.cli_name(),
         "--profile",
-        profile.word(),
+        profile.cli_name(),
     ];
     let program = std::env::current_exe()?;
     Server::start(&program.to_string_lossy(), &arguments.map(str::to_owned)).await
@@ -54,29 +54,29 @@ pub async fn start(
 pub fn connect(
     profile: Profile,
     server: &Server,
-    engine: &Engine,
-    shape: Shape,
-    choice: &Choice,
-    entries: &mut Entries,
+    generator: &LoadGenerator,
+    scenario: Scenario,
+    options: &Options,
+    entries: &mut Joins,
 ) {
-    for person in 0..shape.everybody() {
+    for person in 0..scenario.everybody() {
         let now = Instant::now();
-        let link = Link::Bare {
+        let link = Transport::PlainSrtp {
             server: ([127, 0, 0, 1], server.port).into(),
-            up: Srtp::new(profile, person, Way::Up),
-            down: Srtp::new(profile, person, Way::Down),
+            up: Srtp::new(profile, person, Direction::Up),
+            down: Srtp::new(profile, person, Direction::Down),
         };
-        let flows = shape.kinds(person).into_iter().map(|kind| Outgoing {
+        let flows = scenario.kinds(person).into_iter().map(|kind| OutgoingFlow {
             mid: None,
-            flow: Flow::new(kind, person, choice.burst, now),
+            flow: Flow::new(kind, person, options.burst, now),
         });
-        let entry = Entry {
+        let entry = JoinTimes {
             began: now,
             connected: Some(now),
             heard: None,
         };
         entries.insert(person, entry);
-        engine.add(Peer::new(
+        generator.add(Peer::new(
             person,
             link,
             flows.collect(),

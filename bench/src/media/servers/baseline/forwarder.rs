@@ -7,10 +7,10 @@
 
 use super::send::Sender;
 use crate::media::{
-    net::socket_pool::{LANES, home, index_of},
+    net::socket_pool::{SOCKETS, client_address, client_index},
     traffic::{
         rtp::Header,
-        srtp::{Profile, Srtp, TAG_BYTES, Way},
+        srtp::{Direction, Profile, Srtp, TAG_BYTES},
     },
 };
 use anyhow::{Context, Result};
@@ -42,7 +42,7 @@ pub enum Variant {
 
 impl Variant {
     /// What it is called on a command line.
-    pub fn word(self) -> &'static str {
+    pub fn cli_name(self) -> &'static str {
         match self {
             Self::Sendto => "sendto",
             Self::Sendmmsg => "sendmmsg",
@@ -85,7 +85,7 @@ struct Destination {
 }
 
 /// A packet that was opened.
-struct Opened {
+struct DecryptedPacket {
     /// Header and payload.
     bytes: Vec<u8>,
     /// What the header says.
@@ -98,9 +98,13 @@ struct Opened {
 pub fn run(settings: &Settings) -> Result<()> {
     let destinations: Vec<_> = (0..settings.clients)
         .map(|index| Destination {
-            address: (home(index), settings.ports[index as usize % LANES]).into(),
-            up: Srtp::new(settings.profile, index, Way::Up),
-            down: Srtp::new(settings.profile, index, Way::Down),
+            address: (
+                client_address(index),
+                settings.ports[index as usize % SOCKETS],
+            )
+                .into(),
+            up: Srtp::new(settings.profile, index, Direction::Up),
+            down: Srtp::new(settings.profile, index, Direction::Down),
         })
         .collect();
     let socket = UdpSocket::bind(settings.listen).context("the socket")?;
@@ -131,7 +135,7 @@ fn receive(
     state: &UdpSocketState,
     buffers: &mut [Vec<u8>],
     destinations: &[Destination],
-    opened: &mut Vec<Opened>,
+    opened: &mut Vec<DecryptedPacket>,
 ) -> Result<()> {
     let mut metas = [RecvMeta::default(); BATCH_SIZE];
     let mut slices: Vec<_> = buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
@@ -147,7 +151,7 @@ fn receive(
         Err(error) => return Err(error).context("reading the socket"),
     };
     for (buffer, meta) in buffers.iter_mut().zip(&metas).take(count) {
-        let Some(from) = index_of(meta.addr.ip()) else {
+        let Some(from) = client_index(meta.addr.ip()) else {
             continue;
         };
         for datagram in buffer[..meta.len].chunks_mut(meta.stride.max(1)) {
@@ -158,12 +162,12 @@ fn receive(
 }
 
 /// Opens a packet.
-fn open(destinations: &[Destination], from: u32, datagram: &mut [u8]) -> Option<Opened> {
+fn open(destinations: &[Destination], from: u32, datagram: &mut [u8]) -> Option<DecryptedPacket> {
     let header = Header::read(datagram)?;
     let sender = destinations.get(from as usize)?;
     let payload = sender.up.unprotect(datagram, header.length)?;
     let bytes = datagram[..header.length + payload].to_vec();
-    Some(Opened {
+    Some(DecryptedPacket {
         bytes,
         header,
         from,
@@ -177,7 +181,12 @@ fn room_of(client: u32, room: u32, destinations: &[Destination]) -> std::ops::Ra
 }
 
 /// Every packet to everybody else.
-fn by_packet(destinations: &[Destination], room: u32, opened: &[Opened], sender: &mut Sender<'_>) {
+fn by_packet(
+    destinations: &[Destination],
+    room: u32,
+    opened: &[DecryptedPacket],
+    sender: &mut Sender<'_>,
+) {
     for packet in opened {
         for to in room_of(packet.from, room, destinations).filter(|to| *to != packet.from) {
             forward(packet, to, &destinations[to as usize], sender);
@@ -189,14 +198,14 @@ fn by_packet(destinations: &[Destination], room: u32, opened: &[Opened], sender:
 fn by_destination(
     destinations: &[Destination],
     room: u32,
-    opened: &[Opened],
+    opened: &[DecryptedPacket],
     sender: &mut Sender<'_>,
 ) {
     let mut rooms: Vec<u32> = opened.iter().map(|packet| packet.from / room).collect();
     rooms.sort_unstable();
     rooms.dedup();
     for number in rooms {
-        let inside = |packet: &&Opened| packet.from / room == number;
+        let inside = |packet: &&DecryptedPacket| packet.from / room == number;
         for to in room_of(number * room, room, destinations) {
             let packets = opened.iter().filter(inside);
             for packet in packets.filter(|packet| packet.from != to) {
@@ -207,7 +216,7 @@ fn by_destination(
 }
 
 /// One packet to one client.
-fn forward(packet: &Opened, to: u32, destination: &Destination, sender: &mut Sender<'_>) {
+fn forward(packet: &DecryptedPacket, to: u32, destination: &Destination, sender: &mut Sender<'_>) {
     let header = Header {
         seq: packet.header.seq.wrapping_add(to as u16 & 0xff),
         time: packet.header.time.wrapping_add(to),

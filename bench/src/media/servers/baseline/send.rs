@@ -87,7 +87,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Sends what is gathered. What the kernel has no room for is lost.
+    /// Sends what is gathered. EventKind the kernel has no room for is lost.
     pub fn flush(&mut self) {
         let Some((_, to)) = self.packets.first() else {
             return;

@@ -2,15 +2,15 @@
 
 mod session;
 
-use super::{Scratch, at_once, samples, signalling::Lines, turn};
+use super::{TempDir, at_once, samples, signalling::SignallingSockets, turn};
 use crate::{
     media::{
-        Choice,
-        client::{endpoint::Endpoint, generator::Engine},
+        Options,
+        client::{endpoint::Endpoint, generator::LoadGenerator},
         net::netns::ADDRESS,
-        report::outcome::Entry,
-        run::Entries,
-        scenario::model::Shape,
+        report::outcome::JoinTimes,
+        run::Joins,
+        scenario::model::Scenario,
     },
     server::{Server, free_port},
 };
@@ -38,8 +38,8 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 /// Starts it with our settings in place of the distribution's.
-pub async fn start(loops: Option<u32>, scratch: &Scratch) -> Result<Server> {
-    fs::create_dir_all(&scratch.0)?;
+pub async fn start(loops: Option<u32>, temp_dir: &TempDir) -> Result<Server> {
+    fs::create_dir_all(&temp_dir.0)?;
     let port = free_port()?;
     let loops = loops.map_or_else(String::new, |loops| format!("event_loops = {loops}"));
     for (name, text) in FILES {
@@ -47,9 +47,9 @@ pub async fn start(loops: Option<u32>, scratch: &Scratch) -> Result<Server> {
         let text = text
             .replace("{address}", ADDRESS)
             .replace("{loops}", &loops);
-        fs::write(scratch.0.join(name), text)?;
+        fs::write(temp_dir.0.join(name), text)?;
     }
-    let folder = scratch.0.to_string_lossy().into_owned();
+    let folder = temp_dir.0.to_string_lossy().into_owned();
     let arguments = [
         "--configs-folder".to_owned(),
         folder.clone(),
@@ -61,98 +61,98 @@ pub async fn start(loops: Option<u32>, scratch: &Scratch) -> Result<Server> {
 }
 
 /// The number of the connection on which a person hears and sees.
-pub fn ear(shape: Shape, person: u32) -> u32 {
-    shape.everybody() + person
+pub fn ear(scenario: Scenario, person: u32) -> u32 {
+    scenario.everybody() + person
 }
 
 /// The session of somebody and the handle by which they watch.
 type Seen = (Session, Value);
 
 /// What everybody's coming in has in common.
-struct Doorway<'a> {
+struct JoinContext<'a> {
     /// Where the server listens.
     port: u16,
     /// Who runs the clients.
-    engine: &'a Engine,
-    /// The shape.
-    shape: Shape,
+    generator: &'a LoadGenerator,
+    /// The scenario.
+    scenario: Scenario,
     /// How it is played.
-    choice: &'a Choice,
+    options: &'a Options,
     /// What publishers are called by the plugin, by number, and their sound.
     feeds: RefCell<BTreeMap<u32, (Value, String)>>,
     /// Who began when.
-    entries: RefCell<&'a mut Entries>,
+    entries: RefCell<&'a mut Joins>,
 }
 
 /// Brings everybody in: first those who publish, then those who watch, which all who
 /// publish do, too.
 pub async fn connect(
     server: &Server,
-    engine: &Engine,
-    shape: Shape,
-    choice: &Choice,
-    entries: &mut Entries,
-) -> Result<Lines> {
-    let doorway = Doorway {
+    generator: &LoadGenerator,
+    scenario: Scenario,
+    options: &Options,
+    entries: &mut Joins,
+) -> Result<SignallingSockets> {
+    let join_context = JoinContext {
         port: server.port,
-        engine,
-        shape,
-        choice,
+        generator,
+        scenario,
+        options,
         feeds: RefCell::default(),
         entries: RefCell::new(entries),
     };
-    doorway.make_rooms().await?;
-    let doorway = &doorway;
-    let publishers = (0..shape.everybody()).filter(|person| shape.publishes(*person));
+    join_context.make_rooms().await?;
+    let join_context = &join_context;
+    let publishers = (0..scenario.everybody()).filter(|person| scenario.publishes(*person));
     let began = Instant::now();
     let publishing = (0..).zip(publishers).map(|(place, person)| async move {
-        turn(shape, began, place).await;
-        let session = doorway.publish(person).await;
+        turn(scenario, began, place).await;
+        let session = join_context.publish(person).await;
         let session = session.with_context(|| format!("client {person} cannot publish"))?;
         anyhow::Ok((person, session))
     });
     let mut inside: BTreeMap<_, _> = stream::iter(publishing)
-        .buffer_unordered(at_once(shape))
+        .buffer_unordered(at_once(scenario))
         .try_collect()
         .await?;
-    let everybody = (0..shape.everybody()).map(|person| (person, inside.remove(&person)));
+    let everybody = (0..scenario.everybody()).map(|person| (person, inside.remove(&person)));
     let everybody: Vec<_> = everybody.collect();
     let began = Instant::now();
     let watching = (0..)
         .zip(everybody)
         .map(|(place, (person, session))| async move {
-            turn(shape, began, place).await;
-            let session = doorway.watch(person, session).await;
+            turn(scenario, began, place).await;
+            let session = join_context.watch(person, session).await;
             let session = session.with_context(|| format!("client {person} cannot watch"))?;
             anyhow::Ok((person, session))
         });
     let inside: Vec<_> = stream::iter(watching)
-        .buffer_unordered(at_once(shape))
+        .buffer_unordered(at_once(scenario))
         .try_collect()
         .await?;
-    let mut lines = Lines::none();
+    let mut lines = SignallingSockets::none();
     for (person, seen) in inside {
         let Some((session, handle)) = seen else {
             continue;
         };
-        if shape.has_layers() && !handle.is_null() {
+        if scenario.has_simulcast() && !handle.is_null() {
             // It counts layers from the end of the list, which begins with the smallest.
-            let wishes = [2, 0].map(|layer| session.layer(&handle, layer));
-            lines.prepare(ear(shape, person), person, wishes);
+            let requests = [2, 0].map(|layer| session.layer(&handle, layer));
+            lines.prepare(ear(scenario, person), person, requests);
         }
         lines.keep(person, session.line);
     }
     Ok(lines)
 }
 
-impl Doorway<'_> {
+impl JoinContext<'_> {
     /// Makes the rooms.
     async fn make_rooms(&self) -> Result<()> {
         let mut session = Session::open(self.port).await?;
         let handle = session.attach().await?;
-        for room in 0..self.shape.rooms {
+        for room in 0..self.scenario.rooms {
             let body = json!({
-                "request": "create", "room": room + 1, "publishers": self.shape.publishers,
+                "request": "create", "room": room + 1, "publishers": self.scenario.publishers,
                 "bitrate": 0, "fir_freq": 0, "audiocodec": "opus", "videocodec": "vp8",
                 "audiolevel_event": false, "notify_joining": false,
             });
@@ -166,12 +166,12 @@ impl Doorway<'_> {
 
     /// The room of a person, as the plugin counts them.
     fn room(&self, person: u32) -> u32 {
-        self.shape.room_of(person) + 1
+        self.scenario.room_of(person) + 1
     }
 
     /// Notes that somebody begins.
     fn begin(&self, index: u32) {
-        let entry = Entry {
+        let entry = JoinTimes {
             began: std::time::Instant::now(),
             connected: None,
             heard: None,
@@ -184,8 +184,8 @@ impl Doorway<'_> {
         self.begin(person);
         let mut session = Session::open(self.port).await?;
         let handle = session.attach().await?;
-        let mut endpoint = Endpoint::new(person, self.engine, false)?;
-        let (sdp, _) = endpoint.offer(self.choice, &self.shape.kinds(person), [0, 0])?;
+        let mut endpoint = Endpoint::new(person, self.generator, false)?;
+        let (sdp, _) = endpoint.offer(self.options, &self.scenario.kinds(person), [0, 0])?;
         let body = json!({
             "request": "joinandconfigure", "ptype": "publisher", "room": self.room(person),
             "display": format!("person {person}"),
@@ -198,7 +198,7 @@ impl Doorway<'_> {
             .insert(person, (feed, sound_of(&sdp)));
         endpoint.accept(description(&joined)?)?;
         session.gathered(&handle).await?;
-        endpoint.run(self.engine, false);
+        endpoint.run(self.generator, false);
         // Nobody can watch who is not connected.
         let up = |event: &Value| Ok((event["janus"] == "webrtcup").then_some(()));
         session.line.hear(up).await?;
@@ -211,7 +211,7 @@ impl Doorway<'_> {
         if streams.is_empty() {
             return Ok(session.map(|session| (session, Value::Null)));
         }
-        let index = ear(self.shape, person);
+        let index = ear(self.scenario, person);
         self.begin(index);
         let mut session = match session {
             Some(session) => session,
@@ -223,25 +223,25 @@ impl Doorway<'_> {
             "streams": streams,
         });
         let attached = session.ask(&handle, &body, None).await?;
-        let mut endpoint = Endpoint::new(index, self.engine, false)?;
+        let mut endpoint = Endpoint::new(index, self.generator, false)?;
         let sdp = endpoint.answer(description(&attached)?)?;
         let jsep = json!({"type": "answer", "sdp": sdp});
         let body = json!({"request": "start"});
         session.ask(&handle, &body, Some(&jsep)).await?;
         session.gathered(&handle).await?;
-        let opens = samples(person, self.shape.needs_all_opened());
-        endpoint.run(self.engine, opens);
+        let opens = samples(person, self.scenario.decrypts_all());
+        endpoint.run(self.generator, opens);
         Ok(Some((session, handle)))
     }
 
     /// Everybody else's sound, and the pictures a person sees.
     fn streams(&self, person: u32) -> Vec<Value> {
         let feeds = self.feeds.borrow();
-        let seen = self.shape.seen_by(person);
-        let room = self.shape.room(self.shape.room_of(person));
+        let seen = self.scenario.seen_by(person);
+        let room = self.scenario.room(self.scenario.room_of(person));
         let mut streams = Vec::new();
         for (other, (feed, sound)) in feeds.range(room).filter(|(other, _)| **other != person) {
-            if self.shape.bitrate == 0 || seen.contains(other) {
+            if self.scenario.bitrate == 0 || seen.contains(other) {
                 streams.push(json!({"feed": feed}));
             } else {
                 streams.push(json!({"feed": feed, "mid": sound}));

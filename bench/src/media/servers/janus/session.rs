@@ -1,6 +1,6 @@
 //! Janus's own protocol, as far as a video room needs it: sessions, handles, questions.
 
-use crate::media::servers::signalling::Line;
+use crate::media::servers::signalling::SignallingSocket;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const PLUGIN: &str = "janus.plugin.videoroom";
 /// A session of somebody.
 pub struct Session {
     /// The way to the server.
-    pub line: Line,
+    pub line: SignallingSocket,
     /// Its id.
     pub id: Value,
     /// Counts questions.
@@ -21,7 +21,7 @@ impl Session {
     /// Opens one.
     pub async fn open(port: u16) -> Result<Self> {
         let mut session = Self {
-            line: Line::open(port, "/", Some("janus-protocol")).await?,
+            line: SignallingSocket::open(port, "/", Some("janus-protocol")).await?,
             id: Value::Null,
             asked: 0,
         };
