@@ -2,13 +2,13 @@ import { loadavg } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, expectVoices, paintCamera, paths } from '../support/media.ts';
-import { Flow, MAY_NEVER } from '../support/rate_meter.ts';
-import { BadLine, type Impairments } from '../support/udp_proxy.ts';
-import { LINE_IS_DOWN } from '../support/page_errors.ts';
-import { keep, table, type Aim, type Row } from '../support/report.ts';
+import { COLOURS, expectVideo, expectAudio, paintCamera, selectedTransports } from '../support/media.ts';
+import { RateMeter, OPTIONAL } from '../support/rate_meter.ts';
+import { UdpProxy, type Impairments } from '../support/udp_proxy.ts';
+import { CONNECTION_LOST } from '../support/page_errors.ts';
+import { keep, table, type Target, type Row } from '../support/report.ts';
 import { recoveries } from '../support/rtc.ts';
-import { clock, firstBy, heard, heightOf, Watch, type Figures } from '../support/call_stats.ts';
+import { clock, firstBy, heard, heightOf, StatsRecorder, type CallStats } from '../support/call_stats.ts';
 import type { Server } from '../support/server.ts';
 
 /** How long each line is watched; LINE_SECONDS says otherwise. */
@@ -26,7 +26,7 @@ const NEVER_MS = 45_000;
 const [SIZE, LARGE]: [number, number][] = [[960, 540], [1280, 720]];
 
 /** A line, and what is to hold at it: share of sound made up, video gap and buffer. */
-type Line = [name: string, impairments: Impairments, aims?: { concealed?: number; videoGapS?: number; bufferMs?: number }];
+type Line = [name: string, impairments: Impairments, targets?: { concealed?: number; videoGapS?: number; bufferMs?: number }];
 
 const LINES: Line[] = [
   ['good', {}],
@@ -48,10 +48,10 @@ const LINES: Line[] = [
 interface Pair {
   ann: Person;
   ben: Person;
-  line: BadLine;
+  line: UdpProxy;
   server: Server;
   /** What Ann and Ben receive. */
-  at: { ann: Watch; ben: Watch };
+  at: { ann: StatsRecorder; ben: StatsRecorder };
 }
 
 interface Means {
@@ -63,7 +63,7 @@ interface Means {
 /** What is measured in a call of its own; it ends whatever comes of that. */
 async function inCall(means: Means, measure: (call: Pair) => Promise<Row[]>, options: CallOptions = {}): Promise<Row[]> {
   const server = await means.startServer({ p2pMax: 0 });
-  const line = await BadLine.to(server.mediaPort);
+  const line = await UdpProxy.to(server.mediaPort);
   const ann = await means.person('Ann', { server });
   const ben = await means.person('Ben', { server });
   try {
@@ -83,24 +83,24 @@ interface CallOptions {
 }
 
 /** Both enter, see and hear each other, and are watched. */
-async function meet(name: string, ann: Person, ben: Person, line: BadLine, { large, tcp }: CallOptions): Promise<Omit<Pair, 'server'>> {
+async function meet(name: string, ann: Person, ben: Person, line: UdpProxy, { large, tcp }: CallOptions): Promise<Omit<Pair, 'server'>> {
   await paintCamera(ann.page, COLOURS.Ann, large ? LARGE : SIZE, true);
   await paintCamera(ben.page, COLOURS.Ben, SIZE, !large);
-  await line.lead(ben.page, { tcp });
+  await line.route(ben.page, { tcp });
   for (const { page } of [ann, ben]) await page.setViewportSize({ width: 1900, height: 1060 });
   await ann.entersCall(name);
   await ben.entersCall(name);
-  await expectFace(ann, 'Ben');
-  await expectFace(ben, 'Ann');
-  for (const { page } of [ann, ben]) await expectVoices(page, 1);
-  return { ann, ben, line, at: { ann: await Watch.over(ann.page), ben: await Watch.over(ben.page) } };
+  await expectVideo(ann, 'Ben');
+  await expectVideo(ben, 'Ann');
+  for (const { page } of [ann, ben]) await expectAudio(page, 1);
+  return { ann, ben, line, at: { ann: await StatsRecorder.over(ann.page), ben: await StatsRecorder.over(ben.page) } };
 }
 
 const BEN = 'Ben, behind it';
 const ANN = 'Ann, beside it';
 
 /** A line that is bad for a while. */
-async function badLine(call: Pair, [line, impairments, aims = {}]: Line): Promise<Row[]> {
+async function badLine(call: Pair, [line, impairments, targets = {}]: Line): Promise<Row[]> {
   // Where this machine is too busy for the largest layer, the call is measured as it is.
   await until(async () => (await heightNow(call.at.ben)) >= SIZE[1] && (await heightNow(call.at.ann)) >= SIZE[1], 15_000);
   call.line.set(impairments);
@@ -112,17 +112,17 @@ async function badLine(call: Pair, [line, impairments, aims = {}]: Line): Promis
   const more = { 'lost %': (gone * 100) / (gone + call.line.passed - passed) };
   if (line === 'good') expectGood(figures);
   return figures.map((figures, place) => ({
-    line, at: place === 0 ? BEN : ANN, figures, more: place === 0 ? more : {}, aims: aimsOf(figures, aims),
+    line, at: place === 0 ? BEN : ANN, figures, more: place === 0 ? more : {}, targets: targetsOf(figures, targets),
   }));
 }
 
-const heightNow = async (watch: Watch) => {
+const heightNow = async (watch: StatsRecorder) => {
   const { samples } = await watch.since(clock() - 1_000);
   return samples.length > 0 ? heightOf(samples.at(-1)!) : 0;
 };
 
 /** Without a call on a good line nothing else that is measured means anything. */
-function expectGood(figures: Figures[]): void {
+function expectGood(figures: CallStats[]): void {
   for (const { fps, concealed, roundTrips, audioBufferMs, videoBufferMs } of figures) {
     expect(fps, 'frames are decoded on a good line').toBeGreaterThan(1);
     expect(concealed, 'sound comes on a good line').toBeLessThan(0.5);
@@ -132,15 +132,15 @@ function expectGood(figures: Figures[]): void {
   }
 }
 
-function aimsOf(figures: Figures, { concealed, videoGapS, bufferMs }: NonNullable<Line[2]>): Aim[] {
-  const aims: Aim[] = [];
-  if (concealed) aims.push({ what: 'concealed', found: figures.concealed * 100, below: concealed, unit: '%' });
-  if (videoGapS) aims.push({ what: 'video gap', found: figures.videoGapMs / 1_000, below: videoGapS, unit: 's' });
+function targetsOf(figures: CallStats, { concealed, videoGapS, bufferMs }: NonNullable<Line[2]>): Target[] {
+  const targets: Target[] = [];
+  if (concealed) targets.push({ what: 'concealed', found: figures.concealed * 100, below: concealed, unit: '%' });
+  if (videoGapS) targets.push({ what: 'video gap', found: figures.videoGapMs / 1_000, below: videoGapS, unit: 's' });
   if (bufferMs) {
-    aims.push({ what: 'audio buffer', found: figures.audioBufferMs, below: bufferMs, unit: 'ms' });
-    aims.push({ what: 'video buffer', found: figures.videoBufferMs, below: bufferMs, unit: 'ms' });
+    targets.push({ what: 'audio buffer', found: figures.audioBufferMs, below: bufferMs, unit: 'ms' });
+    targets.push({ what: 'video buffer', found: figures.videoBufferMs, below: bufferMs, unit: 'ms' });
   }
-  return aims;
+  return targets;
 }
 
 /** The rate towards Ben falls to where only the smallest layer fits, and comes back. */
@@ -159,7 +159,7 @@ const largeNow = ({ at }: Pair) =>
 
 /** One rate, until the layer is as it should be and has been for a while, and as long as every line. */
 async function step({ at, ben, line }: Pair, name: string, rateDown: number, wanted?: (height: number) => boolean): Promise<Row> {
-  const flow = new Flow(line);
+  const flow = new RateMeter(line);
   const from = clock();
   line.set({ rateDown });
   let changed: number | undefined;
@@ -172,13 +172,13 @@ async function step({ at, ben, line }: Pair, name: string, rateDown: number, wan
   flow.end();
   const [figures, flowed] = [await at.ben.figures(from), flow.figures(rateDown)];
   const pictureS = changed ? (changed - from) / 1_000 : null;
-  return { line: `rate ${name}`, at: BEN, figures, more: flowed, aims: wanted ? stepAims(figures, rateDown, pictureS, flowed['sends less after s']) : [] };
+  return { line: `rate ${name}`, at: BEN, figures, more: flowed, targets: wanted ? stepTargets(figures, rateDown, pictureS, flowed['sends less after s']) : [] };
 }
 
 const narrow = (rateDown: number) => rateDown < 1_000_000;
 
 /** `pictureS`: when another layer was seen; `sendsS`: when the server sent less than the line carries. */
-function stepAims({ audioGapMs }: Figures, rateDown: number, pictureS: number | null, sendsS: number | null): Aim[] {
+function stepTargets({ audioGapMs }: CallStats, rateDown: number, pictureS: number | null, sendsS: number | null): Target[] {
   if (!narrow(rateDown)) return [{ what: 'layer up', found: pictureS, below: 15, unit: 's' }];
   return [
     { what: 'smaller picture', found: pictureS, below: 3, unit: 's' },
@@ -203,7 +203,7 @@ async function cut(call: Pair, seconds: number): Promise<Row[]> {
   const rows = await Promise.all(
     ([[BEN, call.at.ben], [ANN, call.at.ann]] as const).map(async ([at, watch]) => {
       const first = await comesBack(watch, back);
-      return { line: `cut for ${seconds} s`, at, figures: await watch.figures(from), more: first, aims: [] };
+      return { line: `cut for ${seconds} s`, at, figures: await watch.figures(from), more: first, targets: [] };
     }),
   );
   Object.assign(rows[0].more, { 'restarts and connections': (await recoveries(call.ben.page)) - made });
@@ -211,7 +211,7 @@ async function cut(call: Pair, seconds: number): Promise<Row[]> {
 }
 
 /** Seconds from a moment to the first frame on the screen and the first sound after it. */
-async function comesBack(watch: Watch, since: number): Promise<Record<string, number | null>> {
+async function comesBack(watch: StatsRecorder, since: number): Promise<Record<string, number | null>> {
   const found: { frame?: number; sound?: number } = {};
   await until(async () => {
     const { frames, samples } = await watch.since(since);
@@ -235,7 +235,7 @@ async function newPort(call: Pair): Promise<Row[]> {
   const rows = await change(call, 'another port', () => call.line.rebind());
   const anew = (await recoveries(call.ben.page)) - made;
   for (const row of rows) {
-    row.aims.push({ what: 'without frames', found: row.more['without frames s'], below: anew > 1 ? 10 : 4, unit: 's' });
+    row.targets.push({ what: 'without frames', found: row.more['without frames s'], below: anew > 1 ? 10 : 4, unit: 's' });
   }
   rows[0].more['restarts and connections'] = anew;
   return rows;
@@ -243,11 +243,11 @@ async function newPort(call: Pair): Promise<Row[]> {
 
 /** UDP is dead for good, and TCP is left. */
 async function onlyTcp(call: Pair): Promise<Row[]> {
-  expect(await paths(call.ben.page), 'the call begins by UDP').toEqual(['udp']);
+  expect(await selectedTransports(call.ben.page), 'the call begins by UDP').toEqual(['udp']);
   const made = await recoveries(call.ben.page);
   const rows = await change(call, 'UDP dead, TCP left', () => call.line.set({ loss: 1 }));
-  for (const row of rows) row.aims.push({ what: 'without frames', found: row.more['without frames s'], below: 10, unit: 's' });
-  rows[0].more['by TCP'] = (await paths(call.ben.page)).filter((path) => path === 'tcp').length;
+  for (const row of rows) row.targets.push({ what: 'without frames', found: row.more['without frames s'], below: 10, unit: 's' });
+  rows[0].more['by TCP'] = (await selectedTransports(call.ben.page)).filter((path) => path === 'tcp').length;
   rows[0].more['restarts and connections'] = (await recoveries(call.ben.page)) - made;
   return rows;
 }
@@ -262,13 +262,13 @@ async function change({ at }: Pair, line: string, happens: () => void): Promise<
       const goesOn = await flows(watch, from);
       const figures = await watch.figures(from);
       const more = { 'without frames s': goesOn ? figures.videoGapMs / 1_000 : null, 'without sound s': goesOn ? figures.audioGapMs / 1_000 : null };
-      return { line, at: who, figures, more, aims: [] as Aim[] };
+      return { line, at: who, figures, more, targets: [] as Target[] };
     }),
   );
 }
 
 /** Whether frames and sound came within the last second, at the latest in a while. */
-async function flows(watch: Watch, from: number): Promise<boolean> {
+async function flows(watch: StatsRecorder, from: number): Promise<boolean> {
   let flowing = false;
   await until(async () => {
     const { frames, samples } = await watch.since(Math.max(from, clock() - 1_000));
@@ -295,7 +295,7 @@ async function restarts(call: Pair): Promise<Row[]> {
   return [{
     line: `server killed, ${times.length} times`, at: 'both',
     more: { 'p50 s': share(0.5), 'tracks back': tracks, 'tracks of': times.length * 4, 'start of the process s': starts / times.length },
-    aims: [
+    targets: [
       { what: 'all back, p95', found: share(0.95), below: 5, unit: 's' },
       { what: 'worst', found: share(1), below: 10, unit: 's' },
     ],
@@ -316,7 +316,7 @@ async function restart({ at, server }: Pair): Promise<{ back: (number | null)[];
   return { back: back.flat(), startS };
 }
 
-async function byNewConnection(watch: Watch, place: number, from: number): Promise<(number | null)[]> {
+async function byNewConnection(watch: StatsRecorder, place: number, from: number): Promise<(number | null)[]> {
   let found: ReturnType<typeof firstBy> = {};
   await until(async () => {
     found = firstBy((await watch.since(from)).samples, place);
@@ -336,10 +336,10 @@ const MEASURED: [name: string, measure: (call: Pair) => Promise<Row[]>, options?
   ['restart', restarts],
 ];
 
-test('what bad lines and restarts do to a call through the server', async ({ person, name, startServer, quality }) => {
+test('what bad lines and restarts do to a call through the server', async ({ person, name, startServer, pageErrors }) => {
   const chosen = MEASURED.filter(([what]) => CHOSEN.test(what));
   test.setTimeout((chosen.length * (SECONDS + 150) + RESTARTS * 60 + 240) * 1_000);
-  quality.expects(LINE_IS_DOWN);
+  pageErrors.expects(CONNECTION_LOST);
   const rows: Row[] = [];
   const untaken: string[] = [];
   for (const [what, measure, options] of chosen) {
@@ -364,7 +364,7 @@ function firstLines({ message }: Error): string {
 }
 
 /** What never came. */
-function nothings({ at, aims, more }: Row): string[] {
-  const found = [...aims.map(({ what, found }) => [what, found] as const), ...Object.entries(more)];
-  return found.filter(([what, value]) => value === null && !MAY_NEVER.includes(what)).map(([what]) => `${what} never came at ${at}`);
+function nothings({ at, targets, more }: Row): string[] {
+  const found = [...targets.map(({ what, found }) => [what, found] as const), ...Object.entries(more)];
+  return found.filter(([what, value]) => value === null && !OPTIONAL.includes(what)).map(([what]) => `${what} never came at ${at}`);
 }

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from '../support/test.ts';
-import { COLOURS, expectFace, paintCamera } from '../support/media.ts';
+import { COLOURS, expectVideo, paintCamera } from '../support/media.ts';
 
 /** Joins of one run; JOINS says otherwise. */
 const JOINS = Number(process.env.JOINS ?? 50);
@@ -34,7 +34,7 @@ for (const [way, p2pMax] of [['through the server', 0], ['browser to browser', 2
         .poll(() => ben.page.evaluate(() => (window as any).__first.frame as number), { timeout: 30_000, intervals: [50] })
         .toBeGreaterThan(0);
       times.push(await ben.page.evaluate(() => (window as any).__first.frame - (window as any).__first.clicked));
-      if (turn === 0) await expectFace(ben, 'Ann');
+      if (turn === 0) await expectVideo(ben, 'Ann');
       await ben.call.leave.click();
       await ann.call.expectTiles(1);
       await ben.room.expectLive();

@@ -1,5 +1,5 @@
 import { expect, type Locator, type Page } from '@playwright/test';
-import type { Words } from '../support/labels.ts';
+import type { Labels } from '../support/labels.ts';
 import { roomPath } from './room.ts';
 
 export class Call {
@@ -20,7 +20,7 @@ export class Call {
 
   constructor(
     private readonly page: Page,
-    private readonly named: Words,
+    private readonly named: Labels,
   ) {
     this.controls = page.getByRole('toolbar', { name: named.controls });
     this.microphone = this.controls.getByRole('button', { name: named.microphone });

@@ -1,5 +1,5 @@
 import { expect, type Locator, type Page } from '@playwright/test';
-import type { Words } from '../support/labels.ts';
+import type { Labels } from '../support/labels.ts';
 
 /** The path of a room's page, as the server writes it. */
 export function roomPath(name: string): string {
@@ -26,7 +26,7 @@ export class Room {
 
   constructor(
     private readonly page: Page,
-    private readonly words: Words,
+    private readonly words: Labels,
   ) {
     this.heading = page.getByRole('heading', { level: 1 });
     this.log = page.getByRole('log', { name: words.messages });

@@ -1,5 +1,5 @@
 import { expect, type Locator, type Page } from '@playwright/test';
-import type { Words } from '../support/labels.ts';
+import type { Labels } from '../support/labels.ts';
 
 export class Welcome {
   readonly nickname: Locator;
@@ -9,7 +9,7 @@ export class Welcome {
 
   constructor(
     private readonly page: Page,
-    words: Words,
+    words: Labels,
   ) {
     this.nickname = page.getByRole('textbox', { name: words.nickname });
     this.roomName = page.getByRole('textbox', { name: words.roomName });

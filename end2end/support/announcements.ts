@@ -1,7 +1,7 @@
 import type { CDPSession, Page } from '@playwright/test';
 
 /** What the browser's accessibility tree says of a node. */
-interface Node {
+interface AxNode {
   backendDOMNodeId?: number;
   ignored: boolean;
   properties?: { name: string; value: { value?: unknown } }[];
@@ -13,10 +13,10 @@ interface Node {
  * Which nodes are live is asked of the browser's accessibility tree, where roles and attributes
  * have been put together (a log is live unless it says otherwise); of attributes nothing is read.
  */
-export class Spoken {
+export class Announcements {
   private constructor(private readonly page: Page) {}
 
-  static async listen(page: Page): Promise<Spoken> {
+  static async listen(page: Page): Promise<Announcements> {
     await page.evaluate(() => {
       window.__spoken = [];
       window.__hear = (root: Element) => {
@@ -35,7 +35,7 @@ export class Spoken {
     const session = await page.context().newCDPSession(page);
     for (const root of await liveRoots(session)) await hear(session, root);
     await session.detach();
-    return new Spoken(page);
+    return new Announcements(page);
   }
 
   /** All that was said so far. */
@@ -54,8 +54,8 @@ declare global {
 /** The nodes that the accessibility tree holds to be live. */
 async function liveRoots(session: CDPSession): Promise<number[]> {
   await session.send('Accessibility.enable');
-  const { nodes } = (await session.send('Accessibility.getFullAXTree')) as { nodes: Node[] };
-  const isLive = ({ properties = [] }: Node) =>
+  const { nodes } = (await session.send('Accessibility.getFullAXTree')) as { nodes: AxNode[] };
+  const isLive = ({ properties = [] }: AxNode) =>
     properties.some(({ name, value }) => name === 'live' && (value.value === 'polite' || value.value === 'assertive'));
   return nodes.filter(isLive).flatMap(({ backendDOMNodeId }) => backendDOMNodeId ?? []);
 }

@@ -3,7 +3,7 @@ import { launch } from './chromium.ts';
 import { freePort } from './server.ts';
 
 /** A page in a window that can be minimized: Playwright holds all pages of its own in sight. */
-export class Window {
+export class BrowserWindow {
   private constructor(
     private readonly browser: Browser,
     readonly context: BrowserContext,
@@ -11,12 +11,12 @@ export class Window {
     private readonly session: CDPSession,
   ) {}
 
-  static async open({ chromium }: PlaywrightWorkerArgs['playwright']): Promise<Window> {
+  static async open({ chromium }: PlaywrightWorkerArgs['playwright']): Promise<BrowserWindow> {
     const port = await freePort();
     const browser = await chromium.launch(launch([`--remote-debugging-port=${port}`]));
     const [context] = (await chromium.connectOverCDP(`http://127.0.0.1:${port}`, { noDefaults: true })).contexts();
     const page = await context.newPage();
-    return new Window(browser, context, page, await context.newCDPSession(page));
+    return new BrowserWindow(browser, context, page, await context.newCDPSession(page));
   }
 
   /** Takes it out of sight, or brings it back; returns when the page knows. */

@@ -18,13 +18,13 @@ export interface Sample {
 }
 
 /** What a page saw since some moment: the times of the frames it showed, and its statistics. */
-export interface Seen {
+export interface Recording {
   frames: number[];
   samples: Sample[];
 }
 
 /** What somebody had of a call for a while. */
-export interface Figures {
+export interface CallStats {
   seconds: number;
   /** Share of the sound that was made up, silence not counted. */
   concealed: number;
@@ -59,26 +59,26 @@ export interface Figures {
 export const clock = () => performance.timeOrigin + performance.now();
 
 /** Watches what one page receives from now on. */
-export class Watch {
+export class StatsRecorder {
   private constructor(private readonly page: Page) {}
 
-  static async over(page: Page): Promise<Watch> {
+  static async over(page: Page): Promise<StatsRecorder> {
     await page.evaluate(collect, LOOK_EVERY_MS);
-    return new Watch(page);
+    return new StatsRecorder(page);
   }
 
   /** What was seen from then on. */
-  since(from: number): Promise<Seen> {
+  since(from: number): Promise<Recording> {
     return this.page.evaluate((from) => {
-      const { frames, samples } = (window as any).__watch as Seen;
+      const { frames, samples } = (window as any).__watch as Recording;
       return { frames: frames.filter((at) => at >= from), samples: samples.filter(({ at }) => at >= from) };
     }, from);
   }
 
   /** What happened from then to now. */
-  async figures(from: number): Promise<Figures> {
+  async figures(from: number): Promise<CallStats> {
     const to = clock();
-    return figures(await this.since(from), from, to);
+    return summarise(await this.since(from), from, to);
   }
 
   /** How many connections the page has made; the next one gets this place. */
@@ -89,7 +89,7 @@ export class Watch {
 
 /** Runs in the page: keeps when frames were shown, and all numbers of what comes in. */
 function collect(every: number): void {
-  const seen: Seen = { frames: [], samples: [] };
+  const seen: Recording = { frames: [], samples: [] };
   (window as any).__watch = seen;
   const clock = () => performance.timeOrigin + performance.now();
   const numbers = (report: object = {}) =>
@@ -132,7 +132,7 @@ function collect(every: number): void {
  *
  * Throws where too little was seen to say anything: no statistics, or no sound played at all.
  */
-export function figures({ frames, samples }: Seen, from: number, to: number): Figures {
+export function summarise({ frames, samples }: Recording, from: number, to: number): CallStats {
   const seconds = (to - from) / 1_000;
   if (samples.length < seconds * 2) throw new Error(`only ${samples.length} looks in ${seconds} s`);
   const grown = (kind: string, field: string) => growth(samples, kind, field);

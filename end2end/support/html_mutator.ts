@@ -9,11 +9,11 @@ export interface Mutation {
 }
 
 /** Changes HTML as extensions, translators and proxies do, by a seed. */
-export class Mutator {
+export class HtmlMutator {
   private constructor(private readonly page: Page) {}
 
-  static async in(context: BrowserContext): Promise<Mutator> {
-    return new Mutator(await context.newPage());
+  static async in(context: BrowserContext): Promise<HtmlMutator> {
+    return new HtmlMutator(await context.newPage());
   }
 
   /** The page of this seed: the first ones are known troubles, the others are drawn. */

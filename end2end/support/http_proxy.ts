@@ -12,7 +12,7 @@ export interface ProxyOptions {
 }
 
 /** A network between the browser and the server that may block WebSocket and change pages. */
-export class Proxy {
+export class HttpProxy {
   /** Whether upgrades are refused. */
   blocked = false;
   /** Requests to `/poll` so far. */
@@ -32,9 +32,9 @@ export class Proxy {
     private readonly options: ProxyOptions,
   ) {}
 
-  static async before(server: Server, options: ProxyOptions = {}): Promise<Proxy> {
+  static async before(server: Server, options: ProxyOptions = {}): Promise<HttpProxy> {
     const listener = createServer();
-    const proxy = new Proxy(server, listener, options);
+    const proxy = new HttpProxy(server, listener, options);
     listener.on('request', (asked, answer) => {
       const path = asked.url ?? '/';
       const loses = asked.method === 'POST' && path.startsWith('/poll?') && path.includes('batch=') && proxy.losing > 0;

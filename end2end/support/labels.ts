@@ -2,7 +2,7 @@
  * The accessible names, in one place for each language. The English ones are
  * promised to people and programs; the Korean ones are matched by their core.
  */
-export const WORDS = {
+export const LABELS = {
   en: {
     nickname: 'Nickname',
     roomName: 'Room name',
@@ -71,5 +71,5 @@ export const WORDS = {
   },
 } as const;
 
-export type Locale = keyof typeof WORDS;
-export type Words = (typeof WORDS)[Locale];
+export type Locale = keyof typeof LABELS;
+export type Labels = (typeof LABELS)[Locale];

@@ -13,7 +13,7 @@ export const COLOURS: Record<string, Colour> = {
 };
 
 /**
- * Gives a page a camera of one colour with a moving mark, and a microphone that hums, as loud as `speaking.ts` says later.
+ * Gives a page a camera of one colour with a moving mark, and a microphone that setVolume, as loud as `speaking.ts` says later.
  * A busy picture flickers around that colour, so that it takes as many bits as a real one.
  * Call before it opens the page.
  */
@@ -107,7 +107,7 @@ export async function endScreenByBrowser(page: Page): Promise<void> {
 }
 
 /** How the picture in somebody's tile is: its colour, its height, and how many frames it has shown. */
-export async function face(viewer: Person, of: string): Promise<{ colour: Colour; height: number; frames: number }> {
+export async function videoOf(viewer: Person, of: string): Promise<{ colour: Colour; height: number; frames: number }> {
   return {
     colour: await viewer.call.colour(of),
     ...(await viewer.call.video(of).evaluate((element) => {
@@ -118,19 +118,19 @@ export async function face(viewer: Person, of: string): Promise<{ colour: Colour
 }
 
 /** Waits until somebody's tile shows their colour, and new frames of it. */
-export async function expectFace(viewer: Person, of: string): Promise<void> {
+export async function expectVideo(viewer: Person, of: string): Promise<void> {
   const wanted = COLOURS[of];
   await expect(viewer.call.video(of), `${viewer.name} has a picture of ${of}`).toBeVisible({ timeout: 30_000 });
   const far = (a: Colour, b: Colour) => Math.max(...a.map((value, place) => Math.abs(value - b[place])));
   await expect
-    .poll(async () => far((await face(viewer, of)).colour, wanted), {
+    .poll(async () => far((await videoOf(viewer, of)).colour, wanted), {
       message: `${viewer.name} sees the colour of ${of}`,
       timeout: 40_000,
     })
     .toBeLessThan(60);
-  const { frames } = await face(viewer, of);
+  const { frames } = await videoOf(viewer, of);
   await expect
-    .poll(async () => (await face(viewer, of)).frames, { message: `${viewer.name} sees ${of} move`, timeout: 30_000 })
+    .poll(async () => (await videoOf(viewer, of)).frames, { message: `${viewer.name} sees ${of} move`, timeout: 30_000 })
     .toBeGreaterThan(frames + 5);
 }
 
@@ -147,7 +147,7 @@ export async function expectScreen(viewer: Person, of: string): Promise<void> {
 const VOICE_ENERGY = 1e-6;
 
 /** Waits until so many voices arrive: their audio energy grows. */
-export async function expectVoices(page: Page, count: number): Promise<void> {
+export async function expectAudio(page: Page, count: number): Promise<void> {
   const energies = () =>
     page.evaluate(async () => {
       const found: Record<string, number> = {};
@@ -174,7 +174,7 @@ export async function expectVoices(page: Page, count: number): Promise<void> {
  * Waits until a page plays the voice and the face of each stream in step: by their sender reports
  * both are of one moment, but for what a person does not notice.
  */
-export async function expectInStep(page: Page): Promise<void> {
+export async function expectLipSync(page: Page): Promise<void> {
   /** How far sound and picture of each stream that has both are apart, in milliseconds. */
   const apart = () =>
     page.evaluate(async () => {
@@ -209,7 +209,7 @@ export async function expectInStep(page: Page): Promise<void> {
 }
 
 /** Watches the longest time without a new frame in somebody's tile, in milliseconds. */
-export async function watchGaps(viewer: Person, of: string): Promise<{ longest(): Promise<number> }> {
+export async function watchFrameGaps(viewer: Person, of: string): Promise<{ longest(): Promise<number> }> {
   const tile = await viewer.call.tile(of).elementHandle();
   await viewer.page.evaluate(
     ({ tile, of }) => {
@@ -230,7 +230,7 @@ export async function watchGaps(viewer: Person, of: string): Promise<{ longest()
 }
 
 /** By which path the media of a page goes: `udp`, `tcp`, or `relay` and how that is reached; one a live connection. */
-export function paths(page: Page): Promise<string[]> {
+export function selectedTransports(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
     const found: string[] = [];
     for (const { pc } of window.__rtc.connections) {

@@ -5,7 +5,7 @@ import { expect, type BrowserContext } from '@playwright/test';
  * one), uncaught exceptions, violations of the content security policy, dialogs,
  * and failed requests to our own server.
  */
-export class Quality {
+export class PageErrors {
   private readonly problems: string[] = [];
   private readonly expected: RegExp[] = [];
 
@@ -56,6 +56,6 @@ export class Quality {
 }
 
 /** What Chromium says while the server is gone or the network is cut. */
-export const LINE_IS_DOWN = /WebSocket connection to|net::ERR_(CONNECTION|INTERNET|NETWORK|EMPTY|SOCKET)/;
+export const CONNECTION_LOST = /WebSocket connection to|net::ERR_(CONNECTION|INTERNET|NETWORK|EMPTY|SOCKET)/;
 /** What Chromium says about a page whose status is 4xx or 503. */
-export const STATUS_PAGE = /Failed to load resource: the server responded with a status of (404|409|503)|^answer 503/;
+export const ERROR_STATUS = /Failed to load resource: the server responded with a status of (404|409|503)|^answer 503/;

@@ -3,26 +3,26 @@ import type { Page } from '@playwright/test';
 import WebSocket from 'ws';
 import type { Server } from './server.ts';
 
-type Frame = { type: string } & Record<string, any>;
+type Message = { type: string } & Record<string, any>;
 
 /** What the server tells a page by the sockets it opens from now on; it grows. */
-export function told(page: Page): Frame[] {
-  const frames: Frame[] = [];
+export function receivedMessages(page: Page): Message[] {
+  const messages: Message[] = [];
   page.on('websocket', (socket) =>
-    socket.on('framereceived', ({ payload }) => frames.push(JSON.parse(String(payload)))),
+    socket.on('framereceived', ({ payload }) => messages.push(JSON.parse(String(payload)))),
   );
-  return frames;
+  return messages;
 }
 
-/** A client without a page: the room protocol, frame by frame. */
-export class Wire {
-  readonly frames: Frame[] = [];
+/** A client without a page: the room protocol, message by message. */
+export class ProtocolClient {
+  readonly messages: Message[] = [];
   private waiting: (() => void)[] = [];
   closed: number | null = null;
 
   private constructor(private readonly socket: WebSocket) {
     socket.on('message', (data) => {
-      this.frames.push(JSON.parse(String(data)));
+      this.messages.push(JSON.parse(String(data)));
       this.wake();
     });
     socket.on('close', (code) => {
@@ -32,53 +32,53 @@ export class Wire {
     socket.on('error', () => this.wake());
   }
 
-  static async open(server: Server): Promise<Wire> {
+  static async open(server: Server): Promise<ProtocolClient> {
     const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`, {
       origin: server.url,
       perMessageDeflate: false,
     });
-    const wire = new Wire(socket);
+    const client = new ProtocolClient(socket);
     await new Promise<void>((done, failed) => {
       socket.once('open', () => done());
       socket.once('error', failed);
     });
-    return wire;
+    return client;
   }
 
-  static async join(server: Server, room: string, nickname: string): Promise<Wire> {
-    const wire = await Wire.open(server);
-    wire.send({ type: 'join', room, nickname });
-    await wire.next((frame) => frame.type === 'joined' || frame.type === 'error');
-    return wire;
+  static async join(server: Server, room: string, nickname: string): Promise<ProtocolClient> {
+    const client = await ProtocolClient.open(server);
+    client.send({ type: 'join', room, nickname });
+    await client.next((message) => message.type === 'joined' || message.type === 'error');
+    return client;
   }
 
-  send(frame: Frame): void {
-    this.socket.send(JSON.stringify(frame));
+  send(message: Message): void {
+    this.socket.send(JSON.stringify(message));
   }
 
   /** Says something and returns the room's copy of it, or the refusal. */
-  async say(text: string): Promise<Frame> {
+  async sendChat(text: string): Promise<Message> {
     const id = randomUUID();
     this.send({ type: 'chat', id, text });
-    return this.next((frame) => frame.id === id);
+    return this.next((message) => message.id === id);
   }
 
-  async rename(nickname: string): Promise<Frame> {
-    const from = this.frames.length;
+  async rename(nickname: string): Promise<Message> {
+    const from = this.messages.length;
     this.send({ type: 'nickname', nickname });
     return this.next(
-      (frame, i) => i >= from && (frame.type === 'error' || (frame.type === 'renamed' && frame.person.nickname === nickname)),
+      (message, i) => i >= from && (message.type === 'error' || (message.type === 'renamed' && message.person.nickname === nickname)),
     );
   }
 
-  /** The first frame, come or coming, that fits. */
-  async next(fits: (frame: Frame, index: number) => boolean, within = 15_000): Promise<Frame> {
+  /** The first message, come or coming, that fits. */
+  async next(fits: (message: Message, index: number) => boolean, within = 15_000): Promise<Message> {
     const deadline = Date.now() + within;
     for (;;) {
-      const found = this.frames.find(fits);
+      const found = this.messages.find(fits);
       if (found) return found;
       if (this.closed !== null) throw new Error(`the socket was closed with ${this.closed}`);
-      if (Date.now() > deadline) throw new Error(`no such frame among ${JSON.stringify(this.frames.slice(-5))}`);
+      if (Date.now() > deadline) throw new Error(`no such message among ${JSON.stringify(this.messages.slice(-5))}`);
       await new Promise<void>((done) => {
         const timer = setTimeout(done, 200);
         this.waiting.push(() => (clearTimeout(timer), done()));

@@ -1,4 +1,4 @@
-import type { BadLine } from './udp_proxy.ts';
+import type { UdpProxy } from './udp_proxy.ts';
 import { clock } from './call_stats.ts';
 
 /** How often the line is read, and over how much of it a rate is taken, in ms. */
@@ -7,15 +7,15 @@ const [READ_EVERY_MS, RATE_OVER_MS] = [100, 1_000];
 const STEADY = 0.2;
 
 /** What need not happen: a rate may go up and down to the end. */
-export const MAY_NEVER = ['sends less after s', 'steady after s'];
+export const OPTIONAL = ['sends less after s', 'steady after s'];
 
 /** What the line towards a page was asked to carry since it began, and what it carried. */
-export class Flow {
+export class RateMeter {
   private readonly began = clock();
-  private readonly readings: { at: number; sent: number; kept: number }[] = [];
+  private readonly readings: { at: number; sent: number; delivered: number }[] = [];
   private readonly timer: NodeJS.Timeout;
 
-  constructor(private readonly line: BadLine) {
+  constructor(private readonly line: UdpProxy) {
     this.read();
     this.timer = setInterval(() => this.read(), READ_EVERY_MS);
   }
@@ -29,13 +29,13 @@ export class Flow {
    * steady until the end (never where it was not), and how much of the line that is.
    */
   figures(rate: number): Record<string, number | null> {
-    const kept = this.rates('kept');
-    const last = kept.slice(-Math.ceil(kept.length / 3)).map(({ bps }) => bps).sort((a, b) => a - b);
+    const delivered = this.rates('delivered');
+    const last = delivered.slice(-Math.ceil(delivered.length / 3)).map(({ bps }) => bps).sort((a, b) => a - b);
     const ends = last[Math.floor(last.length / 2)];
-    const unsteady = kept.findLastIndex(({ bps }) => Math.abs(bps - ends) > STEADY * ends);
+    const unsteady = delivered.findLastIndex(({ bps }) => Math.abs(bps - ends) > STEADY * ends);
     return {
       'sends less after s': this.rates('sent').find(({ bps }) => bps <= rate)?.after ?? null,
-      'steady after s': kept[unsteady + 1]?.after ?? null,
+      'steady after s': delivered[unsteady + 1]?.after ?? null,
       'then % of it': (ends * 100) / rate,
     };
   }
@@ -45,7 +45,7 @@ export class Flow {
   }
 
   /** The rate of each second that ends at a reading, and when that is, in s from the beginning. */
-  private rates(of: 'sent' | 'kept'): { after: number; bps: number }[] {
+  private rates(of: 'sent' | 'delivered'): { after: number; bps: number }[] {
     return this.readings.flatMap((now) => {
       const before = this.readings.findLast(({ at }) => at <= now.at - RATE_OVER_MS);
       if (!before) return [];

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Figures } from './call_stats.ts';
+import type { CallStats } from './call_stats.ts';
 
 /** What a figure should be; printed beside it, never asserted. */
-export interface Aim {
+export interface Target {
   what: string;
   found: number | null;
   below: number;
@@ -15,10 +15,10 @@ export interface Row {
   line: string;
   /** Who looked. */
   at: string;
-  figures?: Figures;
+  figures?: CallStats;
   /** Times and counts of this line alone; null is what never came. */
   more: Record<string, number | null>;
-  aims: Aim[];
+  targets: Target[];
   /** How busy the machine was in that minute. */
   load?: number;
 }
@@ -26,7 +26,7 @@ export interface Row {
 const whole = (value: number | null) => (value === null ? '–' : String(Math.round(value)));
 
 /** The columns of the table, and how each is written. */
-const COLUMNS: [name: string, write: (figures: Figures) => string][] = [
+const COLUMNS: [name: string, write: (figures: CallStats) => string][] = [
   ['concealed %', ({ concealed }) => (concealed * 100).toFixed(2)],
   ['audio gap', ({ audioGapMs }) => whole(audioGapMs)],
   ['video gap', ({ videoGapMs }) => whole(videoGapMs)],
@@ -46,20 +46,20 @@ const COLUMNS: [name: string, write: (figures: Figures) => string][] = [
 /** Two digits after the point are as much as any of it means. */
 const short = (value: number) => String(Math.round(value * 100) / 100);
 
-function writeAim({ what, found, below, unit }: Aim): string {
+function writeAim({ what, found, below, unit }: Target): string {
   const verdict = found === null ? 'never' : found < below ? 'met' : `MISSED: ${short(found)}`;
   return `${what} < ${below} ${unit} ${verdict}`;
 }
 
 /** The rows as a table; times in ms where nothing else is said. */
 export function table(rows: Row[]): string {
-  const head = ['line', 'at', ...COLUMNS.map(([name]) => name), 'load', 'aims, and what else was seen'];
-  const cells = rows.map(({ line, at, figures, more, aims, load = 0 }) => [
+  const head = ['line', 'at', ...COLUMNS.map(([name]) => name), 'load', 'targets, and what else was seen'];
+  const cells = rows.map(({ line, at, figures, more, targets, load = 0 }) => [
     line,
     at,
     ...COLUMNS.map(([, write]) => (figures ? write(figures) : '')),
     load.toFixed(1),
-    [...aims.map(writeAim), ...Object.entries(more).map(([name, value]) => `${name} ${value === null ? 'never' : short(value)}`)].join('; '),
+    [...targets.map(writeAim), ...Object.entries(more).map(([name, value]) => `${name} ${value === null ? 'never' : short(value)}`)].join('; '),
   ]);
   const widths = head.map((_, place) => Math.max(...[head, ...cells].map((row) => row[place].length)));
   return [head, ...cells].map((row) => row.map((cell, place) => cell.padEnd(widths[place])).join('  ').trimEnd()).join('\n');

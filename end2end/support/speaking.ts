@@ -1,12 +1,12 @@
 import { expect } from '@playwright/test';
-import { expectVoices } from './media.ts';
+import { expectAudio } from './media.ts';
 import type { Person } from './test.ts';
 
 /** How long a cough is, and how long it is quiet before and after it, in seconds. */
 const [COUGH_S, QUIET_S] = [0.1, 1];
 
-/** Sets how loud somebody with a painted camera hums from now on, 0 to 1; returns when that was, in ms since 1970. */
-export function hums(somebody: Person, volume: number): Promise<number> {
+/** Sets how loud somebody with a painted camera setVolume from now on, 0 to 1; returns when that was, in ms since 1970. */
+export function setVolume(somebody: Person, volume: number): Promise<number> {
   return somebody.page.evaluate((volume) => {
     const voice = (window as any).__voice as GainNode;
     voice.gain.setValueAtTime(volume, voice.context.currentTime);
@@ -14,9 +14,9 @@ export function hums(somebody: Person, volume: number): Promise<number> {
   }, volume);
 }
 
-/** Somebody who is silent coughs once, and a listener hears that beside so many others; returns when it is long over. */
-export async function coughs(somebody: Person, listener: Person, others: number): Promise<void> {
-  const heard = expectVoices(listener.page, others + 1);
+/** Somebody who is silent cough once, and a listener hears that beside so many others; returns when it is long over. */
+export async function cough(somebody: Person, listener: Person, others: number): Promise<void> {
+  const heard = expectAudio(listener.page, others + 1);
   const over = somebody.page.evaluate(
     async ([cough, quiet]) => {
       const { gain, context } = (window as any).__voice as GainNode;
@@ -37,13 +37,13 @@ export async function coughs(somebody: Person, listener: Person, others: number)
 type Turn = { at: number; speaks: boolean };
 
 /** Watches the speaking sign in somebody's tile. */
-export class SpeakingSign {
+export class SpeakingIndicator {
   private constructor(
     private readonly viewer: Person,
     private readonly of: string,
   ) {}
 
-  static async over(viewer: Person, of: string): Promise<SpeakingSign> {
+  static async over(viewer: Person, of: string): Promise<SpeakingIndicator> {
     const tile = await viewer.call.tile(of).elementHandle();
     await viewer.page.evaluate(
       ({ tile, of }) => {
@@ -58,7 +58,7 @@ export class SpeakingSign {
       },
       { tile, of },
     );
-    return new SpeakingSign(viewer, of);
+    return new SpeakingIndicator(viewer, of);
   }
 
   /** Each time it came or went so far. */

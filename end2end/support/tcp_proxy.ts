@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 
 /** A line to the server that breaks: every so often, in the middle of whatever is under way. */
-export class Cutter {
+export class TcpProxy {
   private readonly pairs = new Set<[Socket, Socket]>();
   private port = 0;
-  cuts = 0;
+  resets = 0;
   /** While true, bytes vanish both ways and nobody is told. */
-  swallows = false;
+  blackhole = false;
   /** Bytes a second that clients read, on lines made from now on. */
   bytesPerSecond = Infinity;
   private readonly listener = createServer((near) => {
@@ -22,8 +22,8 @@ export class Cutter {
     };
     const pace = this.bytesPerSecond;
     for (const [from, to] of [[near, far], [far, near]] as const) {
-      if (from === far && pace < Infinity) trickle(from, to, pace).catch(end);
-      else from.on('data', (bytes) => this.swallows || to.write(bytes));
+      if (from === far && pace < Infinity) throttle(from, to, pace).catch(end);
+      else from.on('data', (bytes) => this.blackhole || to.write(bytes));
       from.on('close', end);
       from.on('error', end);
     }
@@ -31,8 +31,8 @@ export class Cutter {
 
   private constructor(private readonly target: number) {}
 
-  static async before(target: number): Promise<Cutter> {
-    const cutter = new Cutter(target);
+  static async before(target: number): Promise<TcpProxy> {
+    const cutter = new TcpProxy(target);
     cutter.listener.listen(0, '127.0.0.1');
     await once(cutter.listener, 'listening');
     cutter.port = (cutter.listener.address() as { port: number }).port;
@@ -44,18 +44,18 @@ export class Cutter {
   }
 
   /** Breaks every line: half of them by a reset, half after a piece of a frame. */
-  cut(): void {
+  resetMidFrame(): void {
     for (const [near, far] of [...this.pairs]) {
-      this.cuts += 1;
+      this.resets += 1;
       // A text frame that announces 100 bytes and brings three of them.
-      if (this.cuts % 2) far.write(Buffer.from([0x81, 0x80 | 100, 1, 2, 3, 4, 0x7a, 0x7a, 0x7a]));
+      if (this.resets % 2) far.write(Buffer.from([0x81, 0x80 | 100, 1, 2, 3, 4, 0x7a, 0x7a, 0x7a]));
       else near.resetAndDestroy();
       far.end();
     }
   }
 
   /** Ends every line at once, whatever is still on its way. */
-  reset(): void {
+  resetAll(): void {
     for (const [near, far] of [...this.pairs]) {
       near.resetAndDestroy();
       far.resetAndDestroy();
@@ -64,12 +64,12 @@ export class Cutter {
 
   close(): void {
     this.listener.close();
-    this.reset();
+    this.resetAll();
   }
 }
 
 /** Passes on so many bytes a second, and leaves the rest where it is. */
-async function trickle(from: Socket, to: Socket, bytesPerSecond: number): Promise<void> {
+async function throttle(from: Socket, to: Socket, bytesPerSecond: number): Promise<void> {
   const slice = Math.ceil(bytesPerSecond / 10);
   for await (const bytes of from.iterator({ destroyOnReturn: false })) {
     for (let at = 0; at < bytes.length && !to.destroyed; at += slice) {

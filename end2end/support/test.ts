@@ -10,10 +10,10 @@ import {
 import { Call } from '../pages/call.ts';
 import { Room } from '../pages/room.ts';
 import { Welcome } from '../pages/welcome.ts';
-import { Quality } from './page_errors.ts';
+import { PageErrors } from './page_errors.ts';
 import { observeCalls, type Refusal } from './rtc.ts';
 import { Server, type ServerOptions } from './server.ts';
-import { WORDS, type Locale } from './labels.ts';
+import { LABELS, type Locale } from './labels.ts';
 
 export { expect };
 
@@ -32,7 +32,7 @@ export class Person {
     readonly page: Page,
     readonly locale: Locale,
   ) {
-    const words = WORDS[locale];
+    const words = LABELS[locale];
     this.welcome = new Welcome(page, words);
     this.room = new Room(page, words);
     this.call = new Call(page, words);
@@ -64,7 +64,7 @@ export interface PersonOptions {
 interface TestFixtures {
   /** A room name no other test uses. */
   name: string;
-  quality: Quality;
+  pageErrors: PageErrors;
   /** Brings somebody with a fresh browser profile. */
   person: (nickname: string, options?: PersonOptions) => Promise<Person>;
   /** A server of this test alone. */
@@ -92,12 +92,12 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
     await use(`team ${randomUUID().slice(0, 8)}`);
   },
 
-  quality: [
+  pageErrors: [
     async ({ server }, use) => {
-      const quality = new Quality();
+      const pageErrors = new PageErrors();
       const from = server.log.length;
-      await use(quality);
-      quality.check();
+      await use(pageErrors);
+      pageErrors.check();
       expect(server.log.slice(from), 'nothing panics in the server').not.toMatch(/panicked at/);
     },
     { auto: true },
@@ -117,7 +117,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
   },
 
   // Depends on `startServer` so that the pages close before their servers do.
-  person: async ({ browser, server, quality, startServer: _ }, use) => {
+  person: async ({ browser, server, pageErrors, startServer: _ }, use) => {
     const contexts: BrowserContext[] = [];
     await use(async (nickname, options = {}) => {
       const locale = options.locale ?? 'en';
@@ -128,7 +128,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
         ...options.context,
       });
       contexts.push(context);
-      await quality.watch(context, url);
+      await pageErrors.watch(context, url);
       await observeCalls(context, options.refusal);
       return new Person(nickname, context, await context.newPage(), locale);
     });

@@ -9,7 +9,7 @@ export interface Impairments {
   burst?: number;
   /** Milliseconds each datagram takes. */
   delayMs?: number;
-  /** Up to so many milliseconds more, by chance: later ones overtake, unless they are kept in order. */
+  /** Up to so many milliseconds more, by chance: later ones overtake, unless they are delivered in order. */
   jitterMs?: number;
   /** Whether none overtakes another: whatever comes after a late one is as late. */
   inOrder?: boolean;
@@ -25,16 +25,16 @@ export interface Impairments {
 const OVERTAKEN_MS = 30;
 
 /** A line between a page and the server's media port that can be made bad, and cut. */
-export class BadLine {
+export class UdpProxy {
   /** Datagrams passed on and lost so far. */
   passed = 0;
   lost = 0;
   /** Bytes the server sent towards the page so far, and those of them that were not lost. */
-  down = { sent: 0, kept: 0 };
+  down = { sent: 0, delivered: 0 };
   private impairments: Impairments = {};
   private upstream = new Map<string, Socket>();
   /** What is still to be lost of a burst, each way. */
-  private burstLeft = { up: 0, down: 0 };
+  private burstRemaining = { up: 0, down: 0 };
   /** What waits in order, oldest first, and until when the last of it waits, in ms; each way. */
   private waiting = { up: { sends: [] as (() => void)[], until: 0 }, down: { sends: [] as (() => void)[], until: 0 } };
   /** When the line towards the page is free again, in ms. */
@@ -47,11 +47,11 @@ export class BadLine {
   ) {}
 
   /** A line to a port of this machine. */
-  static async to(target: number): Promise<BadLine> {
+  static async to(target: number): Promise<UdpProxy> {
     const socket = createSocket('udp4');
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
-    const line = new BadLine(socket, target);
+    const line = new UdpProxy(socket, target);
     socket.on('message', (bytes, from) => line.up(bytes, from));
     return line;
   }
@@ -103,7 +103,7 @@ export class BadLine {
     const overtaken = Math.random() < reorder ? OVERTAKEN_MS : 0;
     const wait = delayMs + Math.random() * jitterMs + overtaken + queued;
     this.passed += 1;
-    if (down) this.down.kept += bytes.length;
+    if (down) this.down.delivered += bytes.length;
     const times = Math.random() < duplicate ? 2 : 1;
     for (let time = 0; time < times; time += 1) {
       if (this.impairments.inOrder) this.sendInOrder(this.waiting[down ? 'down' : 'up'], send, wait);
@@ -124,13 +124,13 @@ export class BadLine {
   /** Whether the next datagram of this way is lost by chance. */
   private loses(way: 'up' | 'down'): boolean {
     const { loss = 0, burst = 1 } = this.impairments;
-    if (this.burstLeft[way] > 0) {
-      this.burstLeft[way] -= 1;
+    if (this.burstRemaining[way] > 0) {
+      this.burstRemaining[way] -= 1;
       return true;
     }
     // A burst counts as many losses as it is long, so that the share stays the same.
     if (Math.random() >= loss / burst) return false;
-    this.burstLeft[way] = burst - 1;
+    this.burstRemaining[way] = burst - 1;
     return true;
   }
 
@@ -147,20 +147,21 @@ export class BadLine {
 
   /** Sends a page's media by this line: it is told this port instead of the server's. TCP goes
    * past it, where it is let. */
-  async lead(page: Page, { tcp = false } = {}): Promise<void> {
+  async route(page: Page, { tcp = false } = {}): Promise<void> {
     await page.addInitScript(
       ({ from, to, tcp }) => {
         if (typeof RTCPeerConnection === 'undefined') return;
-        const set = RTCPeerConnection.prototype.setRemoteDescription;
-        RTCPeerConnection.prototype.setRemoteDescription = function (description: RTCSessionDescriptionInit) {
+        const set: (this: RTCPeerConnection, description: RTCSessionDescriptionInit) => Promise<void> =
+          RTCPeerConnection.prototype.setRemoteDescription;
+        RTCPeerConnection.prototype.setRemoteDescription = function (this: RTCPeerConnection, description: RTCSessionDescriptionInit) {
           const lines = description.sdp?.split('\r\n').flatMap((line) => {
             if (!line.startsWith('a=candidate:')) return [line];
             // Usually UDP alone: a way around would be taken.
             if (/ tcp /i.test(line)) return tcp ? [line] : [];
             return [line.replace(` ${from} typ`, ` ${to} typ`)];
           });
-          return set.call(this, { ...description, sdp: lines?.join('\r\n') } as any) as any;
-        } as any;
+          return set.call(this, { ...description, sdp: lines?.join('\r\n') });
+        } as typeof set;
       },
       { from: this.target, to: this.port, tcp },
     );

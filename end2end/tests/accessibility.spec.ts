@@ -1,8 +1,8 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import { expect, test, type Person } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { STATUS_PAGE } from '../support/page_errors.ts';
-import { WORDS, type Locale } from '../support/labels.ts';
+import { ERROR_STATUS } from '../support/page_errors.ts';
+import { LABELS, type Locale } from '../support/labels.ts';
 
 async function expectNoViolations(somebody: Person, where: string): Promise<void> {
   // What is still fading in has not its colours yet.
@@ -16,9 +16,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
   for (const locale of ['en', 'ko'] as Locale[]) {
     const context = { colorScheme, reducedMotion: 'reduce' as const };
 
-    test(`axe finds nothing on any page: ${colorScheme}, ${locale}`, async ({ person, name, quality, startServer }) => {
+    test(`axe finds nothing on any page: ${colorScheme}, ${locale}`, async ({ person, name, pageErrors, startServer }) => {
       test.setTimeout(180_000);
-      quality.expects(STATUS_PAGE);
+      pageErrors.expects(ERROR_STATUS);
       const server = await startServer({ roomCapacity: 2 });
       const ann = await person('Ann', { server, locale, context });
       const ben = await person('Ben', { server, locale, context });
@@ -52,7 +52,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expectNoViolations(ben, 'room, answering, with a reaction');
       await ben.room.search.fill('morning');
       await ben.room.search.press('Enter');
-      const found = ben.page.getByRole('region', { name: WORDS[locale].search });
+      const found = ben.page.getByRole('region', { name: LABELS[locale].search });
       await expect(found.getByRole('link', { name: /morning/ })).toBeVisible();
       await expectNoViolations(ben, 'room, results of a search');
       await found.getByRole('link', { name: /morning/ }).click();
@@ -64,7 +64,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expect(cleo.welcome.entry(name)).toBeVisible();
       await expectNoViolations(cleo, 'welcome, with rooms');
       await cleo.page.goto(roomPath(name) + cleo.query);
-      await expect(cleo.page.getByText(WORDS[locale].roomFull).first()).toBeVisible();
+      await expect(cleo.page.getByText(LABELS[locale].roomFull).first()).toBeVisible();
       await expectNoViolations(cleo, 'room full');
 
       await ann.call.visit(name, ann.query);

@@ -1,10 +1,10 @@
 import { expect, test } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { STATUS_PAGE } from '../support/page_errors.ts';
-import { WORDS } from '../support/labels.ts';
+import { ERROR_STATUS } from '../support/page_errors.ts';
+import { LABELS } from '../support/labels.ts';
 
-test('a full room says so, and a retry gets in once somebody has left', async ({ person, name, quality, startServer }) => {
-  quality.expects(STATUS_PAGE);
+test('a full room says so, and a retry gets in once somebody has left', async ({ person, name, pageErrors, startServer }) => {
+  pageErrors.expects(ERROR_STATUS);
   const server = await startServer({ roomCapacity: 2 });
   const [ann, ben, cleo] = [
     await person('Ann', { server }), await person('Ben', { server }), await person('Cleo', { server }),
@@ -12,12 +12,12 @@ test('a full room says so, and a retry gets in once somebody has left', async ({
   await ann.entersRoom(name);
   await ben.entersRoom(name);
   await cleo.page.goto(roomPath(name) + cleo.query);
-  await expect(cleo.page.getByText(WORDS.en.roomFull).first()).toBeVisible();
+  await expect(cleo.page.getByText(LABELS.en.roomFull).first()).toBeVisible();
   await expect(cleo.call.retry.first()).toBeVisible();
 
   // Still full: the retry says so again and breaks nothing.
   await cleo.call.retry.first().click();
-  await expect(cleo.page.getByText(WORDS.en.roomFull).first()).toBeVisible();
+  await expect(cleo.page.getByText(LABELS.en.roomFull).first()).toBeVisible();
   await ann.room.says('just us two');
   await ben.room.sees('just us two');
 
@@ -25,16 +25,16 @@ test('a full room says so, and a retry gets in once somebody has left', async ({
   await ann.room.expectPeople(1);
   await cleo.call.retry.first().click();
   await cleo.room.expectLive();
-  await expect(cleo.page.getByText(WORDS.en.roomFull)).toHaveCount(0);
+  await expect(cleo.page.getByText(LABELS.en.roomFull)).toHaveCount(0);
   await ann.room.expectPeople(2);
 });
 
-test('another room of the same server is not full', async ({ person, name, quality, startServer }) => {
-  quality.expects(STATUS_PAGE);
+test('another room of the same server is not full', async ({ person, name, pageErrors, startServer }) => {
+  pageErrors.expects(ERROR_STATUS);
   const server = await startServer({ roomCapacity: 1 });
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
   await ann.entersRoom(name);
   await ben.page.goto(roomPath(name) + ben.query);
-  await expect(ben.page.getByText(WORDS.en.roomFull).first()).toBeVisible();
+  await expect(ben.page.getByText(LABELS.en.roomFull).first()).toBeVisible();
   await ben.entersRoom(`${name} b`);
 });

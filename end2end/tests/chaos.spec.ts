@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, test } from '../support/test.ts';
-import { Cutter } from '../support/tcp_proxy.ts';
-import { Resumer, verdict, wholeLog } from '../support/chat_client.ts';
+import { TcpProxy } from '../support/tcp_proxy.ts';
+import { ChatClient, verify, wholeLog } from '../support/chat_client.ts';
 import type { Server } from '../support/server.ts';
 
 // A short round with every test run; `make chaos` sets CHAOS=long.
@@ -38,14 +38,14 @@ async function until(holds: () => boolean, what: string, within = 120_000): Prom
 }
 
 /** Everybody has said everything, and what they know is the log. */
-async function expectKept(server: Server, clients: Resumer[]): Promise<number> {
-  await until(() => clients.every(({ live, waiting }) => live && waiting.size === 0), 'everything is acknowledged');
+async function expectKept(server: Server, clients: ChatClient[]): Promise<number> {
+  await until(() => clients.every(({ live, unacknowledged }) => live && unacknowledged.size === 0), 'everything is acknowledged');
   let messages = 0;
   for (const room of new Set(clients.map((client) => client.room))) {
     const log = await wholeLog(server.url, room);
     const inRoom = clients.filter((client) => client.room === room);
     await until(() => inRoom.every((client) => client.log.size >= log.length), 'everybody has caught up');
-    expect(verdict(inRoom, log), room).toEqual([]);
+    expect(verify(inRoom, log), room).toEqual([]);
     messages += log.length;
   }
   return messages;
@@ -54,7 +54,7 @@ async function expectKept(server: Server, clients: Resumer[]): Promise<number> {
 test('kill -9 at any moment loses nothing, doubles nothing and keeps one order', async ({ startServer }) => {
   test.setTimeout(LONG ? 1_800_000 : 180_000);
   const server = await startServer();
-  const clients = Array.from({ length: CLIENTS }, (_, i) => new Resumer(() => server.url, `room ${i % ROOMS}`, `C${i}`));
+  const clients = Array.from({ length: CLIENTS }, (_, i) => new ChatClient(() => server.url, `room ${i % ROOMS}`, `C${i}`));
   await until(() => clients.every(({ live }) => live), 'everybody is in');
   const back: number[] = [];
   let peak = 0;
@@ -67,7 +67,7 @@ test('kill -9 at any moment loses nothing, doubles nothing and keeps one order',
     back.push(await until(() => clients.every(({ live }) => live), 'everybody is back'));
   }
   const messages = await expectKept(server, clients);
-  const sum = (of: (client: Resumer) => number) => clients.reduce((sum, client) => sum + of(client), 0);
+  const sum = (of: (client: ChatClient) => number) => clients.reduce((sum, client) => sum + of(client), 0);
   const acknowledged = sum(({ acknowledged }) => acknowledged.size);
   expect(acknowledged).toBe(CLIENTS * A_ROUND * ROUNDS);
   expect(messages).toBe(acknowledged);
@@ -84,43 +84,43 @@ test('kill -9 at any moment loses nothing, doubles nothing and keeps one order',
 test('lines cut in the middle of a frame lose nothing', async ({ startServer }) => {
   test.setTimeout(LONG ? 600_000 : 120_000);
   const server = await startServer();
-  const cutter = await Cutter.before(server.port);
-  const clients = Array.from({ length: 20 }, (_, i) => new Resumer(() => cutter.url, 'cut', `C${i}`));
+  const proxy = await TcpProxy.before(server.port);
+  const clients = Array.from({ length: 20 }, (_, i) => new ChatClient(() => proxy.url, 'cut', `C${i}`));
   await until(() => clients.every(({ live }) => live), 'everybody is in');
   for (let round = 0; round < (LONG ? 60 : 6); round += 1) {
     for (const client of clients) for (let i = 0; i < 10; i += 1) client.say(`round ${round}, ${i}`);
     await wait(random() * 1_000);
-    cutter.cut();
+    proxy.resetMidFrame();
   }
   const messages = await expectKept(server, clients);
-  console.log(`seed ${seed}: ${cutter.cuts} lines cut, ${messages} messages, 0 lost, 0 doubled`);
+  console.log(`seed ${seed}: ${proxy.resets} lines cut, ${messages} messages, 0 lost, 0 doubled`);
   for (const client of clients) client.stop();
-  cutter.close();
+  proxy.close();
 });
 
 test('a line that swallows everything is noticed, and whoever was on it comes back whole', async ({ startServer }) => {
   test.setTimeout(120_000);
   const server = await startServer();
-  const cutter = await Cutter.before(server.port);
-  const ann = new Resumer(() => cutter.url, 'half-open', 'Ann');
-  const ben = new Resumer(() => server.url, 'half-open', 'Ben');
+  const proxy = await TcpProxy.before(server.port);
+  const ann = new ChatClient(() => proxy.url, 'half-open', 'Ann');
+  const ben = new ChatClient(() => server.url, 'half-open', 'Ben');
   await until(() => ann.live && ben.live, 'both are in');
-  cutter.swallows = true;
+  proxy.blackhole = true;
   ann.say('into the void');
   for (let i = 0; i < 30; i += 1) ben.say(`meanwhile ${i}`);
   const noticed = await until(() => ann.closed.length > 0, 'Ann notices', 25_000);
-  cutter.swallows = false;
+  proxy.blackhole = false;
   await expectKept(server, [ann, ben]);
   console.log(`a half-open line was noticed after ${noticed} ms`);
   ann.stop();
   ben.stop();
-  cutter.close();
+  proxy.close();
 });
 
 test('a server that stands still for seconds goes on where it stood', async ({ startServer }) => {
   test.setTimeout(120_000);
   const server = await startServer();
-  const clients = Array.from({ length: 10 }, (_, i) => new Resumer(() => server.url, 'still', `C${i}`));
+  const clients = Array.from({ length: 10 }, (_, i) => new ChatClient(() => server.url, 'still', `C${i}`));
   await until(() => clients.every(({ live }) => live), 'everybody is in');
   process.kill(server.pid!, 'SIGSTOP');
   for (const client of clients) for (let i = 0; i < 20; i += 1) client.say(`still ${i}`);
@@ -139,29 +139,29 @@ async function metric(server: Server, name: string): Promise<number> {
 test('whoever reads a kilobyte a second holds nobody up, costs little, and catches up in the end', async ({ startServer }) => {
   test.setTimeout(180_000);
   const server = await startServer();
-  const cutter = await Cutter.before(server.port);
-  cutter.bytesPerSecond = 1_000;
-  const slow = new Resumer(() => cutter.url, 'slow', 'Slow');
+  const proxy = await TcpProxy.before(server.port);
+  proxy.bytesPerSecond = 1_000;
+  const slow = new ChatClient(() => proxy.url, 'slow', 'Slow');
   await until(() => slow.live, 'the slow one is in');
-  const quick = Array.from({ length: 30 }, (_, i) => new Resumer(() => server.url, 'slow', `Q${i}`));
+  const quick = Array.from({ length: 30 }, (_, i) => new ChatClient(() => server.url, 'slow', `Q${i}`));
   await until(() => quick.every(({ live }) => live), 'the others are in');
   const start = Date.now();
   // More than the kernel keeps on both ends of a line, and our queue; never more at a time
   // than whoever reads well has read.
   for (let round = 0; round < 18; round += 1) {
     for (const client of quick) for (let i = 0; i < 2; i += 1) client.say('가'.repeat(4_000));
-    await until(() => quick.every(({ waiting }) => waiting.size === 0), 'the others are heard');
+    await until(() => quick.every(({ unacknowledged }) => unacknowledged.size === 0), 'the others are heard');
   }
   const said = Date.now() - start;
   while ((await metric(server, 'noom_slow_sockets_total')) < 1) await wait(100);
   expect(quick.flatMap(({ closed }) => closed)).toEqual([]);
   expect(memory(server)).toBeLessThan(MEMORY_KIB);
-  cutter.bytesPerSecond = Infinity;
-  cutter.reset();
+  proxy.bytesPerSecond = Infinity;
+  proxy.resetAll();
   const messages = await expectKept(server, [slow, ...quick]);
   console.log(`${messages} messages of 12 kB said in ${said} ms beside a slow reader; peak ${Math.round(memory(server) / 1024)} MiB`);
   for (const client of [slow, ...quick]) client.stop();
-  cutter.close();
+  proxy.close();
 });
 
 const FAKETIME = ['x86_64', 'aarch64']
@@ -176,12 +176,12 @@ test('a clock that jumps by an hour and a day, both ways, changes no order and e
   const server = await startServer({
     env: { LD_PRELOAD: FAKETIME!, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
   });
-  const clients = Array.from({ length: 6 }, (_, i) => new Resumer(() => server.url, 'clock', `C${i}`));
+  const clients = Array.from({ length: 6 }, (_, i) => new ChatClient(() => server.url, 'clock', `C${i}`));
   await until(() => clients.every(({ live }) => live), 'everybody is in');
   for (const jump of ['+3600', '-3600', '+86400', '-86400', '+0']) {
     await writeFile(clock, `${jump}\n`);
     for (const client of clients) for (let i = 0; i < 5; i += 1) client.say(`${jump}, ${i}`);
-    await until(() => clients.every(({ waiting }) => waiting.size === 0), `all is said at ${jump}`);
+    await until(() => clients.every(({ unacknowledged }) => unacknowledged.size === 0), `all is said at ${jump}`);
   }
   // Long enough for a line that is thought dead to be closed.
   await wait(17_000);
@@ -195,17 +195,17 @@ test('a clock that jumps by an hour and a day, both ways, changes no order and e
 test('a harness that could not fail would show nothing: loss, doubling and another order are seen', () => {
   const log = [{ seq: 1, id: 'a' }, { seq: 2, id: 'b' }];
   const client = () => {
-    const client = new Resumer(() => 'http://127.0.0.1:1', 'r', 'C');
+    const client = new ChatClient(() => 'http://127.0.0.1:1', 'r', 'C');
     client.stop();
     for (const { seq, id } of log) client.log.set(seq, id);
     client.acknowledged.set('a', 1);
     return client;
   };
-  expect(verdict([client()], log)).toEqual([]);
-  expect(verdict([client()], log.slice(1)).join()).toContain('acknowledged');
-  expect(verdict([client()], [...log, { seq: 3, id: 'a' }]).join()).toContain('twice');
-  expect(verdict([client()], [{ seq: 1, id: 'b' }, { seq: 2, id: 'a' }]).join()).toContain('was told');
+  expect(verify([client()], log)).toEqual([]);
+  expect(verify([client()], log.slice(1)).join()).toContain('acknowledged');
+  expect(verify([client()], [...log, { seq: 3, id: 'a' }]).join()).toContain('twice');
+  expect(verify([client()], [{ seq: 1, id: 'b' }, { seq: 2, id: 'a' }]).join()).toContain('was told');
   const short = client();
   short.log.delete(2);
-  expect(verdict([short], log).join()).toContain('knows 1 of 2');
+  expect(verify([short], log).join()).toContain('knows 1 of 2');
 });

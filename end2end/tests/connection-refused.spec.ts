@@ -1,13 +1,13 @@
 import { expect, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/page_errors.ts';
-import { Proxy } from '../support/http_proxy.ts';
+import { CONNECTION_LOST } from '../support/page_errors.ts';
+import { HttpProxy } from '../support/http_proxy.ts';
 import { roomPath } from '../pages/room.ts';
 
 const REFUSED = /status of (403|429)/;
 /** What the server asks to wait, in milliseconds. */
 const RETRY_AFTER_MS = 10_000;
 
-let proxies: Proxy[] = [];
+let proxies: HttpProxy[] = [];
 
 test.afterEach(async () => {
   for (const proxy of proxies) await proxy.stop();
@@ -15,11 +15,11 @@ test.afterEach(async () => {
 });
 
 test('a page beyond the limit of its network is told so, waits as long as it is asked to, and comes in', async ({
-  person, name, quality, startServer,
+  person, name, pageErrors, startServer,
 }) => {
-  quality.expects(LINE_IS_DOWN, REFUSED);
+  pageErrors.expects(CONNECTION_LOST, REFUSED);
   const server = await startServer({ env: { NOOM_SOCKETS_PER_ADDRESS: '1' } });
-  const proxy = await Proxy.before(server, { from: '127.0.0.2' });
+  const proxy = await HttpProxy.before(server, { from: '127.0.0.2' });
   proxies.push(proxy);
   const ann = await person('Ann', { server: proxy });
   await ann.entersRoom(name);
@@ -27,8 +27,8 @@ test('a page beyond the limit of its network is told so, waits as long as it is 
   const before = proxy.attempts.length;
   const ben = await person('Ben', { server: proxy });
   await ben.page.goto(roomPath(name) + ben.query);
-  const told = ben.page.getByRole('status').filter({ hasText: /as many connections .* as it may/ });
-  await expect(told).toBeVisible();
+  const banner = ben.page.getByRole('status').filter({ hasText: /as many connections .* as it may/ });
+  await expect(banner).toBeVisible();
   await expect(ben.room.banner).toHaveCount(0);
   // A WebSocket, and polling at once, which says why not. Looking elsewhere and back asks no more.
   await expect.poll(() => proxy.attempts.length - before).toBe(2);
@@ -36,24 +36,24 @@ test('a page beyond the limit of its network is told so, waits as long as it is 
   const refused = proxy.attempts.at(-1)!;
   await expect.poll(() => proxy.attempts.length - before, { timeout: 30_000 }).toBeGreaterThan(2);
   expect(proxy.attempts[before + 2] - refused).toBeGreaterThanOrEqual(RETRY_AFTER_MS - 500);
-  await expect(told).toBeVisible();
+  await expect(banner).toBeVisible();
 
   await ann.page.close();
   await expect.poll(() => server.metric('noom_sockets')).toBe(0);
   await ben.page.getByRole('button', { name: /retry now/i }).click();
   await ben.room.expectLive();
-  await expect(told).toHaveCount(0);
+  await expect(banner).toHaveCount(0);
   expect(server.log).toMatch(/connections were refused/);
   expect(server.log).toContain(`host="127.0.0.1:`);
 });
 
 for (const [locale, words] of [['en', /does not accept connections from the address/], ['ko', /이 페이지를 연 주소로는/]] as const) {
   test(`a page that was opened at a foreign address says whom to ask: ${locale}`, async ({
-    person, name, quality, startServer,
+    person, name, pageErrors, startServer,
   }) => {
-    quality.expects(LINE_IS_DOWN, REFUSED);
+    pageErrors.expects(CONNECTION_LOST, REFUSED);
     const server = await startServer();
-    const proxy = await Proxy.before(server, { host: '127.0.0.1:1' });
+    const proxy = await HttpProxy.before(server, { host: '127.0.0.1:1' });
     proxies.push(proxy);
     const ann = await person('Ann', { server: proxy, locale });
     await ann.page.goto(roomPath(name) + ann.query);

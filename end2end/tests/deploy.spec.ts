@@ -1,7 +1,7 @@
 import { expect, note, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/page_errors.ts';
+import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 /** The build before the one under test. `hydration.spec.ts` has the same journeys with one build. */
 const BEFORE = process.env.NOOM_BIN_BEFORE;
@@ -12,9 +12,9 @@ async function files(url: string): Promise<string[]> {
   return [...new Set(html.match(/\/pkg\/[^"'\s]+/g))].sort();
 }
 
-test('tabs of the build before are served by the one that replaces it', async ({ person, name, startServer, quality }) => {
+test('tabs of the build before are served by the one that replaces it', async ({ person, name, startServer, pageErrors }) => {
   test.skip(!BEFORE, 'needs the binary of another build: NOOM_BIN_BEFORE');
-  quality.expects(LINE_IS_DOWN, /panicked at|unreachable|RuntimeError|Failed to load resource|split_|WebAssembly/);
+  pageErrors.expects(CONNECTION_LOST, /panicked at|unreachable|RuntimeError|Failed to load resource|split_|WebAssembly/);
   const server = await startServer({ binary: BEFORE });
   const under = process.env.NOOM_BIN;
   const waits = await person('Ann', { server });
@@ -38,8 +38,8 @@ test('tabs of the build before are served by the one that replaces it', async ({
   // Who was in the room goes on, with the old script.
   await talks.room.expectLive();
   await talks.room.says('after');
-  const cem = await Wire.join(server, name, 'Cem');
-  await cem.say('hello');
+  const cem = await ProtocolClient.join(server, name, 'Cem');
+  await cem.sendChat('hello');
   await talks.room.sees('hello');
   // Who had only seen the welcome page gets into the room.
   const start = Date.now();

@@ -1,5 +1,5 @@
 import { expect, test, type Person } from '../support/test.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 /** Wraps every text of the page as Chrome's translator does, and every new one, too. */
 async function translates(somebody: Person): Promise<void> {
@@ -26,8 +26,8 @@ async function translates(somebody: Person): Promise<void> {
 }
 
 /** Does with a room what people do with it. */
-async function lives(ann: Person, ben: Wire, others: () => Promise<Wire>): Promise<void> {
-  await ben.say('hello from Ben');
+async function lives(ann: Person, ben: ProtocolClient, others: () => Promise<ProtocolClient>): Promise<void> {
+  await ben.sendChat('hello from Ben');
   await ann.room.sees('hello from Ben');
   await ann.room.says('hello from Ann');
   await ben.next((frame) => frame.type === 'chat' && frame.text === 'hello from Ann');
@@ -38,7 +38,7 @@ async function lives(ann: Person, ben: Wire, others: () => Promise<Wire>): Promi
   cem.close();
   await ben.rename('Benjamin');
   await expect(ann.room.person('Benjamin')).toBeVisible();
-  for (let i = 0; i < 30; i += 1) await ben.say(`line ${i}`);
+  for (let i = 0; i < 30; i += 1) await ben.sendChat(`line ${i}`);
   await ann.room.sees('line 29');
   await ann.room.log.evaluate((log) => log.scrollTo(0, 0));
   await ann.page.getByRole('link', { name: /한국어/ }).first().click();
@@ -51,12 +51,12 @@ async function lives(ann: Person, ben: Wire, others: () => Promise<Wire>): Promi
 }
 
 test('a room that is being translated goes on', async ({ person, name, server }) => {
-  const ben = await Wire.join(server, name, 'Ben');
-  await ben.say('one');
+  const ben = await ProtocolClient.join(server, name, 'Ben');
+  await ben.sendChat('one');
   const ann = await person('Ann');
   await ann.entersRoom(name);
   await translates(ann);
-  await lives(ann, ben, () => Wire.join(server, name, 'Cem'));
+  await lives(ann, ben, () => ProtocolClient.join(server, name, 'Cem'));
   await ann.page.goto('/');
   await translates(ann);
   await ann.welcome.enters(name, 'Ann');
@@ -72,16 +72,16 @@ const breakDrawing = () => {
   Node.prototype.cloneNode = document.createElement as never;
 };
 
-test('a program that ends is started anew, and what was being typed is still there', async ({ person, name, server, quality }) => {
-  quality.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
-  const ben = await Wire.join(server, name, 'Ben');
+test('a program that ends is started anew, and what was being typed is still there', async ({ person, name, server, pageErrors }) => {
+  pageErrors.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
+  const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
   await ann.entersRoom(name);
   await ann.room.message.fill('half a sentence');
   let loads = 0;
   ann.page.on('request', (request) => { if (request.isNavigationRequest()) loads += 1; });
   await ann.page.evaluate(breakDrawing);
-  await ben.say('the last straw');
+  await ben.sendChat('the last straw');
   await ann.room.sees('the last straw');
   await ann.room.expectLive();
   await expect(ann.room.message).toHaveValue('half a sentence');
@@ -94,22 +94,22 @@ test('a program that ends is started anew, and what was being typed is still the
   await expect(ann.room.message).toHaveValue('');
   // A second time within a few minutes: the page without script, which says so.
   await ann.page.evaluate(breakDrawing);
-  await ben.say('once more');
+  await ben.sendChat('once more');
   await expect(ann.page.getByRole('alert').getByRole('link', { name: 'Try again' })).toBeVisible();
   await expect(ann.room.log).toContainText('once more');
   ben.close();
 });
 
-test('what was sent after a start anew does not come back, in this room or in another', async ({ person, name, server, quality }) => {
-  quality.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
+test('what was sent after a start anew does not come back, in this room or in another', async ({ person, name, server, pageErrors }) => {
+  pageErrors.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
   const other = `${name} other`;
-  const ben = await Wire.join(server, name, 'Ben');
-  const cem = await Wire.join(server, other, 'Cem');
+  const ben = await ProtocolClient.join(server, name, 'Ben');
+  const cem = await ProtocolClient.join(server, other, 'Cem');
   const ann = await person('Ann');
   await ann.entersRoom(name);
   await ann.room.message.fill('a secret of this room');
   await ann.page.evaluate(breakDrawing);
-  await ben.say('the last straw');
+  await ben.sendChat('the last straw');
   await ann.room.sees('the last straw');
   await expect(ann.room.message).toHaveValue('a secret of this room');
   await ann.room.message.press('Enter');
@@ -119,7 +119,7 @@ test('what was sent after a start anew does not come back, in this room or in an
   await ann.welcome.enters(other, 'Ann');
   await ann.room.expectLive();
   await ann.page.evaluate(breakDrawing);
-  await cem.say('once more');
+  await cem.sendChat('once more');
   await expect(ann.page.getByRole('alert').getByRole('link', { name: 'Try again' })).toBeVisible();
   await expect(ann.room.log).toContainText('once more');
   await expect(ann.room.message).toHaveValue('');
@@ -127,14 +127,14 @@ test('what was sent after a start anew does not come back, in this room or in an
   cem.close();
 });
 
-test('a call goes on after the program has ended', async ({ person, name, server, quality }) => {
-  quality.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
+test('a call goes on after the program has ended', async ({ person, name, server, pageErrors }) => {
+  pageErrors.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
   const ann = await person('Ann');
   await ann.entersCall(name);
-  const ben = await Wire.join(server, name, 'Ben');
+  const ben = await ProtocolClient.join(server, name, 'Ben');
   await ann.page.evaluate(breakDrawing);
   const anew = ann.page.waitForEvent('load');
-  await ben.say('the last straw');
+  await ben.sendChat('the last straw');
   await anew;
   await ann.call.expectTiles(1);
   await expect(ann.call.controls).toBeVisible();
@@ -159,20 +159,20 @@ for (const [what, disturb] of [
   })],
   ['the list of people emptied', () => document.querySelector('.people')!.replaceChildren()],
 ] as const) {
-  test(`whoever changes the tree afterwards does not end the conversation: ${what}`, async ({ person, name, server, quality }) => {
-    quality.expects(/panicked at|unreachable|RuntimeError|NotFoundError/);
-    const ben = await Wire.join(server, name, 'Ben');
-    await ben.say('one');
-    await ben.say('two');
+  test(`whoever changes the tree afterwards does not end the conversation: ${what}`, async ({ person, name, server, pageErrors }) => {
+    pageErrors.expects(/panicked at|unreachable|RuntimeError|NotFoundError/);
+    const ben = await ProtocolClient.join(server, name, 'Ben');
+    await ben.sendChat('one');
+    await ben.sendChat('two');
     const ann = await person('Ann');
     await ann.entersRoom(name);
     let reloads = 0;
     ann.page.on('request', (request) => { if (request.isNavigationRequest()) reloads += 1; });
     await ann.page.evaluate(disturb);
-    await ben.say('three');
+    await ben.sendChat('three');
     await ben.rename('Benno');
-    const cem = await Wire.join(server, name, 'Cem');
-    await ben.say('four');
+    const cem = await ProtocolClient.join(server, name, 'Cem');
+    await ben.sendChat('four');
     cem.close();
     // Either nothing happened, or the page was drawn anew by itself.
     await expect(async () => {

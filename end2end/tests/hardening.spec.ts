@@ -5,7 +5,7 @@ import WebSocket from 'ws';
 import { expect, test } from '../support/test.ts';
 import type { Server } from '../support/server.ts';
 import { status, upgrade } from '../support/http.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
@@ -91,8 +91,8 @@ test.describe('what each page is sent with', () => {
     expect(seen.size).toBe(5);
   });
 
-  test('an injected inline script does not run', async ({ person, quality }) => {
-    quality.expects(/Content Security Policy|CSP violation/);
+  test('an injected inline script does not run', async ({ person, pageErrors }) => {
+    pageErrors.expects(/Content Security Policy|CSP violation/);
     const ann = await person('Ann');
     await ann.welcome.open();
     const ran = await ann.page.evaluate(() => {
@@ -212,7 +212,7 @@ test.describe('health', () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     test(`${signal} tells every socket 1012 and ends within ten seconds`, async ({ name, startServer }) => {
       const server = await startServer();
-      const ann = await Wire.join(server, name, 'Ann');
+      const ann = await ProtocolClient.join(server, name, 'Ann');
       const start = Date.now();
       await server.kill(signal);
       expect(Date.now() - start).toBeLessThan(10_000);
@@ -243,7 +243,7 @@ test.describe('frames nobody would send', () => {
   }
 
   test('each gets the documented answer, and the chat of others goes on', async ({ name, server }) => {
-    const [ann, ben] = [await Wire.join(server, name, 'Ann'), await Wire.join(server, name, 'Ben')];
+    const [ann, ben] = [await ProtocolClient.join(server, name, 'Ann'), await ProtocolClient.join(server, name, 'Ben')];
     const join = JSON.stringify({ type: 'join', room: `${name} x`, nickname: 'Mallory' });
     const chat = (text: string) => JSON.stringify({ type: 'chat', id: randomUUID(), text });
     expect(await answers(server, 'not json')).toBe('bad_message');
@@ -265,7 +265,7 @@ test.describe('frames nobody would send', () => {
     expect([1007, 4400]).toContain(await answers(server, Buffer.from([0x22, 0xc3, 0x28, 0x22])));
     const flood = Array.from({ length: 10_000 }, () => chat('flood'));
     expect(['too_many_messages', 4429]).toContain(await answers(server, join, ...flood));
-    await ann.say('still here');
+    await ann.sendChat('still here');
     const heard = await ben.next((frame) => frame.type === 'chat');
     expect(heard.text, 'nothing from elsewhere came first').toBe('still here');
     ann.close();
@@ -273,8 +273,8 @@ test.describe('frames nobody would send', () => {
   });
 
   test('a forged sender, another room and another person change nothing', async ({ name, server }) => {
-    const [ann, mallory] = [await Wire.join(server, name, 'Ann'), await Wire.join(server, `${name} x`, 'Mallory')];
-    const self = ann.frames.find(({ type }) => type === 'joined')!.self;
+    const [ann, mallory] = [await ProtocolClient.join(server, name, 'Ann'), await ProtocolClient.join(server, `${name} x`, 'Mallory')];
+    const self = ann.messages.find(({ type }) => type === 'joined')!.self;
     mallory.send({ type: 'chat', id: randomUUID(), text: 'hi', from: { id: self, nickname: 'Ann' }, room: name });
     const copy = await mallory.next(({ type }) => type === 'chat');
     expect(copy.from.nickname).toBe('Mallory');
@@ -283,23 +283,23 @@ test.describe('frames nobody would send', () => {
     await mallory.next(({ type }) => type === 'call');
     mallory.send({ type: 'signal', to: self, leg: 1, signal: { kind: 'offer', connection: 0, sdp: 'v=0' } });
     expect((await mallory.next(({ type }) => type === 'error')).code).toBe('no_such_person');
-    await ann.say('alone here');
-    expect(ann.frames.filter(({ type }) => type === 'signal' || type === 'call_entered')).toEqual([]);
-    expect(ann.frames.filter(({ type }) => type === 'chat').map(({ text }) => text)).toEqual(['alone here']);
+    await ann.sendChat('alone here');
+    expect(ann.messages.filter(({ type }) => type === 'signal' || type === 'call_entered')).toEqual([]);
+    expect(ann.messages.filter(({ type }) => type === 'chat').map(({ text }) => text)).toEqual(['alone here']);
     ann.close();
     mallory.close();
   });
 
   test('the same id again is the same message', async ({ name, server }) => {
-    const ann = await Wire.join(server, name, 'Ann');
+    const ann = await ProtocolClient.join(server, name, 'Ann');
     const id = randomUUID();
     ann.send({ type: 'chat', id, text: 'once' });
     ann.send({ type: 'chat', id, text: 'once' });
-    await ann.say('after');
-    const copies = ann.frames.filter((frame) => frame.type === 'chat' && frame.id === id);
+    await ann.sendChat('after');
+    const copies = ann.messages.filter((frame) => frame.type === 'chat' && frame.id === id);
     expect(new Set(copies.map(({ seq }) => seq)).size).toBe(1);
-    const late = await Wire.join(server, name, 'Ben');
-    const { history } = late.frames.find(({ type }) => type === 'joined')!;
+    const late = await ProtocolClient.join(server, name, 'Ben');
+    const { history } = late.messages.find(({ type }) => type === 'joined')!;
     expect(history.map(({ text }: { text: string }) => text)).toEqual(['once', 'after']);
     ann.close();
     late.close();

@@ -1,8 +1,8 @@
 import { expect, note, test } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Mutator } from '../support/html_mutator.ts';
-import { Proxy } from '../support/http_proxy.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { HtmlMutator } from '../support/html_mutator.ts';
+import { HttpProxy } from '../support/http_proxy.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 /** Mutations of each of the two pages. */
 const EACH = Number(process.env.MUTATIONS ?? 100);
@@ -11,16 +11,16 @@ const WITHIN_MS = Number(process.env.MUTATIONS_WITHIN_MS ?? 10_000);
 
 const EXPLAINED = '.plain[role=alert] a.button--primary';
 
-test('whatever is changed in a page on its way, it works or explains itself', async ({ person, name, server, quality }) => {
+test('whatever is changed in a page on its way, it works or explains itself', async ({ person, name, server, pageErrors }) => {
   test.setTimeout(20 * 60_000);
   // Foreign scripts and fields of the mutations.
-  quality.expects(/cdn-cgi|console warning/, ...(process.env.MUTATIONS_WITHIN_MS ? [/./] : []));
-  const ben = await Wire.join(server, name, 'Ben');
-  await ben.say('write to ann@example.com & <b>me</b>');
-  await ben.say('한글도 있어요');
-  const proxy = await Proxy.before(server);
+  pageErrors.expects(/cdn-cgi|console warning/, ...(process.env.MUTATIONS_WITHIN_MS ? [/./] : []));
+  const ben = await ProtocolClient.join(server, name, 'Ben');
+  await ben.sendChat('write to ann@example.com & <b>me</b>');
+  await ben.sendChat('한글도 있어요');
+  const proxy = await HttpProxy.before(server);
   const ann = await person('Ann', { server: proxy });
-  const mutator = await Mutator.in(ann.context);
+  const mutator = await HtmlMutator.in(ann.context);
   await ann.page.bringToFront();
   let seed = 0;
   let what = '';

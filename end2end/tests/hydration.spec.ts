@@ -1,12 +1,12 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { expect, test, type Person } from '../support/test.ts';
-import { LINE_IS_DOWN, STATUS_PAGE } from '../support/page_errors.ts';
-import { WORDS } from '../support/labels.ts';
+import { CONNECTION_LOST, ERROR_STATUS } from '../support/page_errors.ts';
+import { LABELS } from '../support/labels.ts';
 import { roomPath } from '../pages/room.ts';
 import { Firefox } from '../support/firefox.ts';
-import { Proxy } from '../support/http_proxy.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { HttpProxy } from '../support/http_proxy.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 /** What a page whose module ends says; a test that wants it says so. */
 const PANIC = /panicked at|unreachable|RuntimeError|Failed to load resource|split___|WebAssembly|memory access/;
@@ -24,7 +24,7 @@ function documents(page: Page): { count: number } {
 }
 
 /** The way out that the page without script shows. */
-const again = (somebody: Person) => somebody.page.getByRole('alert').getByRole('link', { name: WORDS[somebody.locale].retry });
+const again = (somebody: Person) => somebody.page.getByRole('alert').getByRole('link', { name: LABELS[somebody.locale].retry });
 
 /** Has the page say by events when its hydration begins (`hydrating`) and ends (`hydrated`). */
 async function tellsHydration(page: Page): Promise<void> {
@@ -64,14 +64,14 @@ async function countsChanges(page: Page): Promise<void> {
 }
 
 for (const locale of ['en', 'ko'] as const) {
-  test(`a page that nobody changed is hydrated, and nothing in its tree changes meanwhile: ${locale}`, async ({ person, name, server, quality }) => {
-    quality.expects(STATUS_PAGE);
-    const ben = await Wire.join(server, name, 'Ben & <b>"B"</b> \'벤\'');
+  test(`a page that nobody changed is hydrated, and nothing in its tree changes meanwhile: ${locale}`, async ({ person, name, server, pageErrors }) => {
+    pageErrors.expects(ERROR_STATUS);
+    const ben = await ProtocolClient.join(server, name, 'Ben & <b>"B"</b> \'벤\'');
     for (const text of ['a & b < c > d "e" \'f\' &amp; &#x27; &nbsp;', '한글 👋🏽 ℹ️\n\n\nthree lines', 'שלום עולם \u2067x\u2069', '<script>1</script><!-- x --> https://example.org/?a=1&b=2', 'ann@example.com', '\u00a0|\u3000']) {
-      await ben.say(text);
+      await ben.sendChat(text);
     }
-    const odd = await Wire.join(server, `${name} & <i> 회의`, 'Cem');
-    await odd.say('here');
+    const odd = await ProtocolClient.join(server, `${name} & <i> 회의`, 'Cem');
+    await odd.sendChat('here');
     const ann = await person('Ann', { locale });
     await countsChanges(ann.page);
     for (const path of ['/', '/?problem=x&nickname=%3Ca%26%22', roomPath(name), roomPath(`${name} & <i> 회의`), `${roomPath(name)}/call`, `${roomPath(name)}?q=lines`, `${roomPath(name)}?at=2`, '/nowhere', `/room/${'x'.repeat(80)}`]) {
@@ -87,7 +87,7 @@ for (const locale of ['en', 'ko'] as const) {
 }
 
 test('nodes put beside text fields before and while the page is hydrated do no harm', async ({ person, name, server }) => {
-  const ben = await Wire.join(server, name, 'Ben');
+  const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
   await ann.page.addInitScript(() => {
     const timer = setInterval(() => {
@@ -106,7 +106,7 @@ test('nodes put beside text fields before and while the page is hydrated do no h
 });
 
 test('nodes put in between while the page is hydrated are taken out again', async ({ person, name, server }) => {
-  const ben = await Wire.join(server, name, 'Ben');
+  const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
   // From the moment the page is found as it was sent, until it is hydrated.
   await ann.page.addInitScript(() => {
@@ -147,8 +147,8 @@ test('nodes put in between while the page is hydrated are taken out again', asyn
   ben.close();
 });
 
-test('a tab of an older build whose next module is gone comes to the room by itself', async ({ person, name, quality }) => {
-  quality.expects(PANIC);
+test('a tab of an older build whose next module is gone comes to the room by itself', async ({ person, name, pageErrors }) => {
+  pageErrors.expects(PANIC);
   const ann = await person('Ann');
   let gone = true;
   await ann.page.route('**/pkg/split_*.wasm', (route) => (gone ? route.fulfill({ status: 404, body: 'not found' }) : route.continue()));
@@ -165,9 +165,9 @@ test('a tab of an older build whose next module is gone comes to the room by its
   await ann.page.waitForURL((url) => url.pathname === roomPath(name));
 });
 
-test('a link in a tab of an older build leads where it points to', async ({ person, name, server, quality }) => {
-  quality.expects(PANIC);
-  const ben = await Wire.join(server, name, 'Ben');
+test('a link in a tab of an older build leads where it points to', async ({ person, name, server, pageErrors }) => {
+  pageErrors.expects(PANIC);
+  const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
   let gone = true;
   await ann.page.route('**/pkg/split_*.wasm', (route) => (gone ? route.fulfill({ status: 404, body: 'not found' }) : route.continue()));
@@ -182,10 +182,10 @@ test('a link in a tab of an older build leads where it points to', async ({ pers
   ben.close();
 });
 
-test('a module that never loads ends on a page that explains itself, after one reload, and keeps what was typed', async ({ person, name, server, quality }) => {
-  quality.expects(PANIC);
-  const ben = await Wire.join(server, name, 'Ben');
-  await ben.say('hello out there');
+test('a module that never loads ends on a page that explains itself, after one reload, and keeps what was typed', async ({ person, name, server, pageErrors }) => {
+  pageErrors.expects(PANIC);
+  const ben = await ProtocolClient.join(server, name, 'Ben');
+  await ben.sendChat('hello out there');
   const ann = await person('Ann');
   let release = () => {};
   const held = new Promise<void>((done) => (release = done));
@@ -221,8 +221,8 @@ test('a module that never loads ends on a page that explains itself, after one r
   ben.close();
 });
 
-test('a page that fails while the server is away says so, and comes back with it', async ({ person, name, startServer, quality }) => {
-  quality.expects(PANIC, LINE_IS_DOWN, /not today|recursive|closure/);
+test('a page that fails while the server is away says so, and comes back with it', async ({ person, name, startServer, pageErrors }) => {
+  pageErrors.expects(PANIC, CONNECTION_LOST, /not today|recursive|closure/);
   const server = await startServer();
   const ann = await person('Ann', { server });
   await ann.entersRoom(name);
@@ -242,11 +242,11 @@ test('a page that fails while the server is away says so, and comes back with it
   await expect(ann.room.message).toHaveValue('half a sentence');
 });
 
-test('a room that cannot be drawn while the server is away says so, and keeps its address and what is typed meanwhile', async ({ person, name, startServer, quality }) => {
-  quality.expects(PANIC, LINE_IS_DOWN, /Failed to fetch|console warning/);
+test('a room that cannot be drawn while the server is away says so, and keeps its address and what is typed meanwhile', async ({ person, name, startServer, pageErrors }) => {
+  pageErrors.expects(PANIC, CONNECTION_LOST, /Failed to fetch|console warning/);
   const server = await startServer();
-  const ben = await Wire.join(server, name, 'Ben');
-  await ben.say('one');
+  const ben = await ProtocolClient.join(server, name, 'Ben');
+  await ben.sendChat('one');
   ben.close();
   const ann = await person('Ann', { server });
   let release = () => {};
@@ -284,8 +284,8 @@ test('whoever goes into the call while the room is still being hydrated gets the
   await expect(ann.page.locator('.room__bar')).toHaveCount(0);
 });
 
-test('where storage is blocked a failing page does not reload for ever', async ({ person, name, quality }) => {
-  quality.expects(PANIC);
+test('where storage is blocked a failing page does not reload for ever', async ({ person, name, pageErrors }) => {
+  pageErrors.expects(PANIC);
   const ann = await person('Ann');
   await ann.page.addInitScript(() => {
     for (const storage of ['localStorage', 'sessionStorage']) {
@@ -297,15 +297,15 @@ test('where storage is blocked a failing page does not reload for ever', async (
     }
   });
   await ann.page.route('**/pkg/*.wasm', (route) => route.abort('blockedbyclient'));
-  quality.expects(/ERR_BLOCKED_BY_CLIENT|Failed to fetch/);
+  pageErrors.expects(/ERR_BLOCKED_BY_CLIENT|Failed to fetch/);
   const loads = documents(ann.page);
   await ann.page.goto(roomPath(name));
   await expect(again(ann)).toBeVisible();
   expect(loads.count).toBe(3);
 });
 
-test('without WebAssembly the page explains itself at once', async ({ person, name, quality }) => {
-  quality.expects(/./);
+test('without WebAssembly the page explains itself at once', async ({ person, name, pageErrors }) => {
+  pageErrors.expects(/./);
   const ann = await person('Ann');
   await ann.page.addInitScript(() => {
     delete (window as any).WebAssembly;
@@ -321,9 +321,9 @@ test('without WebAssembly the page explains itself at once', async ({ person, na
 });
 
 test('Firefox hydrates a page that nobody changed, draws one anew that was changed, and explains one that failed', async ({ name, server }) => {
-  const ben = await Wire.join(server, name, 'Ben');
-  await ben.say('write to ann@example.com & <b>me</b> 한글');
-  const proxy = await Proxy.before(server);
+  const ben = await ProtocolClient.join(server, name, 'Ben');
+  await ben.sendChat('write to ann@example.com & <b>me</b> 한글');
+  const proxy = await HttpProxy.before(server);
   const firefox = await Firefox.start();
   const says = async (text: string) => {
     await expect.poll(() => firefox.evaluate(() => document.querySelectorAll('.person--me').length)).toBe(1);
@@ -365,8 +365,8 @@ test('a browser that cannot read the script gets the page without it', async ({ 
 
 for (const [locale, colorScheme] of [['en', 'light'], ['ko', 'dark']] as const) {
   test(`the page without script reads well and axe finds nothing: ${locale}, ${colorScheme}`, async ({ person, name, server }) => {
-    const ben = await Wire.join(server, name, 'Ben');
-    await ben.say('안녕하세요, hello');
+    const ben = await ProtocolClient.join(server, name, 'Ben');
+    await ben.sendChat('안녕하세요, hello');
     const ann = await person('Ann', { locale, context: { colorScheme, viewport: { width: 390, height: 780 } } });
     for (const path of ['/', roomPath(name), `${roomPath(name)}/call`, `${roomPath(name)}?q=hello`]) {
       await ann.page.goto(`${path}${path.includes('?') ? '&' : '?'}plain=1`);

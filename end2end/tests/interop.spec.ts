@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { BrowserContext } from '@playwright/test';
 import { roomPath } from '../pages/room.ts';
 import { expect, test as base, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, expectVoices, paintCamera, paths, type Colour } from '../support/media.ts';
+import { COLOURS, expectVideo, expectAudio, paintCamera, selectedTransports, type Colour } from '../support/media.ts';
 import { Firefox, firefoxPath } from '../support/firefox.ts';
 import { expectFlow, observeCalls } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
@@ -177,8 +177,8 @@ test.describe('aiortc', () => {
     const server = await startServer({ p2pMax: 0 });
     const ann = await enters(await person('Ann', { server }), name);
     const ben = stranger(server, name, 'Ben');
-    await expectFace(ann, 'Ben');
-    await expectVoices(ann.page, 1);
+    await expectVideo(ann, 'Ben');
+    await expectAudio(ann.page, 1);
     const seen = () => ben.said.filter(({ event }) => event === 'video').at(-1);
     await expect.poll(() => away(seen()?.colour, 'Ann'), { message: 'aiortc sees Ann', timeout: 30_000 }).toBeLessThan(60);
     const { id, frames } = seen()!;
@@ -191,7 +191,7 @@ test.describe('aiortc', () => {
     const server = await startServer({ p2pMax: 0 });
     const eve = stranger(server, name, 'Eve');
     const ann = await enters(await person('Ann', { server }), name);
-    await expectFace(ann, 'Eve');
+    await expectVideo(ann, 'Eve');
     const dan = stranger(server, name, 'Dan');
     const sees = (of: string) => {
       const recent = eve.said.filter(({ event }) => event === 'video').slice(-4);
@@ -205,7 +205,7 @@ test.describe('aiortc', () => {
     const cleo = await enters(await person('Cleo', { server }), name);
     await expect.poll(() => sees('Cleo')?.frames, { message: 'Eve sees Cleo', timeout: 40_000 }).toBeGreaterThan(5);
     await expect.poll(() => sees('Ann')?.frames, { message: 'Eve still sees Ann' }).toBeGreaterThan(5);
-    await expectFace(cleo, 'Eve');
+    await expectVideo(cleo, 'Eve');
   });
 
   test('what piles up while the server is held up comes through whole', async ({ stranger, name, startServer }) => {
@@ -234,11 +234,11 @@ test.describe('Firefox', () => {
     const fox = await firefox();
     await paintFirefoxCamera(fox, COLOURS.Ben);
     await firefoxEnters(fox, server, name, 'Ben');
-    await expectFace(ann, 'Ben');
+    await expectVideo(ann, 'Ben');
     await expectTile(fox, 'Ann');
-    await expectVoices(ann.page, 1);
+    await expectAudio(ann.page, 1);
     await expectFlow(fox.page, 1);
-    expect(await paths(ann.page)).toEqual(['udp']);
+    expect(await selectedTransports(ann.page)).toEqual(['udp']);
   });
 
   test('Firefox and Chromium see and hear each other browser to browser', async ({ person, firefox, name, startServer }) => {

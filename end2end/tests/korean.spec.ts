@@ -1,7 +1,7 @@
 import { expect, test, type Person } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
 import { expectFlow } from '../support/rtc.ts';
-import { WORDS } from '../support/labels.ts';
+import { LABELS } from '../support/labels.ts';
 
 const html = (somebody: Person) => somebody.page.locator('html');
 const switchTo = (somebody: Person, language: RegExp) =>
@@ -17,7 +17,7 @@ test('a Korean browser is greeted, talked to and called in Korean', async ({ per
     await expect(somebody.room.heading).toContainText(name);
   }
   await minji.room.expectPeople(2);
-  await expect(minji.page.getByText(WORDS.ko.count(2)).first()).toBeVisible();
+  await expect(minji.page.getByText(LABELS.ko.count(2)).first()).toBeVisible();
   await expect(minji.room.log).toContainText(/하준.*(들어|입장|참여)/);
   await minji.room.says('안녕하세요');
   await hajun.room.sees('안녕하세요');
@@ -67,7 +67,7 @@ test('the address chooses the language, and a cookie keeps it', async ({ person 
   await expect(html(ann)).toHaveAttribute('lang', 'en');
   await ann.page.goto('/?lang=ko');
   await expect(html(ann)).toHaveAttribute('lang', 'ko');
-  await expect(ann.page.getByRole('textbox', { name: WORDS.ko.roomName })).toBeVisible();
+  await expect(ann.page.getByRole('textbox', { name: LABELS.ko.roomName })).toBeVisible();
   await ann.page.goto('/');
   await expect(html(ann)).toHaveAttribute('lang', 'ko');
   await ann.page.goto('/?lang=en');

@@ -1,14 +1,14 @@
 import { expect, test, type Person } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/page_errors.ts';
-import { Proxy } from '../support/http_proxy.ts';
+import { CONNECTION_LOST } from '../support/page_errors.ts';
+import { HttpProxy } from '../support/http_proxy.ts';
 import { expectFlow } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
 
-let proxies: Proxy[] = [];
+let proxies: HttpProxy[] = [];
 
 /** A network of one person. */
-async function network(server: Server): Promise<Proxy> {
-  const proxy = await Proxy.before(server);
+async function network(server: Server): Promise<HttpProxy> {
+  const proxy = await HttpProxy.before(server);
   proxies.push(proxy);
   return proxy;
 }
@@ -31,8 +31,8 @@ async function talk(one: Person, other: Person, texts: string[]): Promise<void> 
   }
 }
 
-test('where WebSocket is blocked two people talk all the same', async ({ person, name, quality, server }) => {
-  quality.expects(LINE_IS_DOWN);
+test('where WebSocket is blocked two people talk all the same', async ({ person, name, pageErrors, server }) => {
+  pageErrors.expects(CONNECTION_LOST);
   const blocked = await network(server);
   blocked.block();
   const ann = await person('Ann', { server: blocked });
@@ -51,8 +51,8 @@ test('where WebSocket is blocked two people talk all the same', async ({ person,
   await ben.room.expectPeople(1);
 });
 
-test('a call runs where WebSocket is blocked', async ({ person, name, quality, server }) => {
-  quality.expects(LINE_IS_DOWN);
+test('a call runs where WebSocket is blocked', async ({ person, name, pageErrors, server }) => {
+  pageErrors.expects(CONNECTION_LOST);
   const blocked = await network(server);
   blocked.block();
   const [ann, ben] = [await person('Ann', { server: blocked }), await person('Ben')];
@@ -68,9 +68,9 @@ test('a call runs where WebSocket is blocked', async ({ person, name, quality, s
 });
 
 test('both may be where it is blocked, and nothing is said twice when answers get lost', async ({
-  person, name, quality, server,
+  person, name, pageErrors, server,
 }) => {
-  quality.expects(LINE_IS_DOWN, /status of 502/, /^answer 502/);
+  pageErrors.expects(CONNECTION_LOST, /status of 502/, /^answer 502/);
   const blocked = await network(server);
   blocked.block();
   const [ann, ben] = [await person('Ann', { server: blocked }), await person('Ben', { server: blocked })];
@@ -84,9 +84,9 @@ test('both may be where it is blocked, and nothing is said twice when answers ge
 });
 
 test('a WebSocket that is cut in the middle is replaced, and comes back when it can', async ({
-  person, name, quality, server,
+  person, name, pageErrors, server,
 }) => {
-  quality.expects(LINE_IS_DOWN);
+  pageErrors.expects(CONNECTION_LOST);
   const proxy = await network(server);
   const ann = await person('Ann', { server: proxy });
   const ben = await person('Ben');
@@ -115,8 +115,8 @@ test('a WebSocket that is cut in the middle is replaced, and comes back when it 
   await expect(ben.room.notice('Ann left')).toHaveCount(0);
 });
 
-test('a WebSocket is tried again without anybody asking', async ({ person, name, quality, server }) => {
-  quality.expects(LINE_IS_DOWN);
+test('a WebSocket is tried again without anybody asking', async ({ person, name, pageErrors, server }) => {
+  pageErrors.expects(CONNECTION_LOST);
   const proxy = await network(server);
   proxy.block();
   const ann = await person('Ann', { server: proxy });
@@ -135,9 +135,9 @@ test('a WebSocket is tried again without anybody asking', async ({ person, name,
 });
 
 test('closing the tab while polling keeps the place for a reload and then gives it up', async ({
-  person, name, quality, server,
+  person, name, pageErrors, server,
 }) => {
-  quality.expects(LINE_IS_DOWN);
+  pageErrors.expects(CONNECTION_LOST);
   const blocked = await network(server);
   blocked.block();
   const ann = await person('Ann', { server: blocked });
@@ -154,7 +154,7 @@ test('closing the tab while polling keeps the place for a reload and then gives 
 });
 
 /** How many requests to `/poll` come within so many milliseconds. */
-async function pollsWithin(proxy: Proxy, milliseconds: number): Promise<number> {
+async function pollsWithin(proxy: HttpProxy, milliseconds: number): Promise<number> {
   const before = proxy.polls;
   await new Promise((done) => setTimeout(done, milliseconds));
   return proxy.polls - before;

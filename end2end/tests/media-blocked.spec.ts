@@ -1,26 +1,26 @@
 import { expect, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/page_errors.ts';
+import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { expectFlow, pathOf } from '../support/rtc.ts';
 
 /** An address of the documentation (RFC 5737) that leads nowhere. */
 const NOWHERE = '192.0.2.1';
 
 test('media that does not reach the server is told to people and to the operator until it does', async ({
-  person, name, quality, startServer,
+  person, name, pageErrors, startServer,
 }) => {
   test.setTimeout(150_000);
-  quality.expects(LINE_IS_DOWN);
+  pageErrors.expects(CONNECTION_LOST);
   const server = await startServer({ p2pMax: 0, mediaIp: NOWHERE });
   const ann = await person('Ann', { server });
   const minji = await person('민지', { server, locale: 'ko' });
   await ann.entersCall(name);
   await minji.entersCall(name);
-  const told = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and the server/i });
-  await expect(told).toHaveCount(0);
-  await expect(told).toBeVisible({ timeout: 30_000 });
-  await expect(told).toContainText(/try another network/i);
-  const toldToo = minji.page.getByRole('status').filter({ hasText: /서버와 소리와 영상을 주고받지 못하고/ });
-  await expect(toldToo).toBeVisible({ timeout: 30_000 });
+  const banner = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and the server/i });
+  await expect(banner).toHaveCount(0);
+  await expect(banner).toBeVisible({ timeout: 30_000 });
+  await expect(banner).toContainText(/try another network/i);
+  const koreanBanner = minji.page.getByRole('status').filter({ hasText: /서버와 소리와 영상을 주고받지 못하고/ });
+  await expect(koreanBanner).toBeVisible({ timeout: 30_000 });
 
   // The chat works meanwhile.
   await ann.page.getByRole('textbox', { name: 'Message' }).fill('do you hear me?');
@@ -38,8 +38,8 @@ test('media that does not reach the server is told to people and to the operator
   server.options.mediaIp = '127.0.0.1';
   await server.run();
   for (const somebody of [ann, minji]) await expectFlow(somebody.page, 1);
-  await expect(told).toHaveCount(0);
-  await expect(toldToo).toHaveCount(0);
+  await expect(banner).toHaveCount(0);
+  await expect(koreanBanner).toHaveCount(0);
 });
 
 test('two people who do not reach each other are told whom, until they do', async ({ person, name, server }) => {
@@ -49,12 +49,12 @@ test('two people who do not reach each other are told whom, until they do', asyn
   await path.cut();
   await ann.entersCall(name);
   await ben.entersCall(name);
-  const told = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and Ben/i });
-  await expect(told).toBeVisible({ timeout: 40_000 });
-  await expect(told).toContainText(/hide my address/i);
+  const banner = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and Ben/i });
+  await expect(banner).toBeVisible({ timeout: 40_000 });
+  await expect(banner).toContainText(/hide my address/i);
   await path.mend();
   await expectFlow(ann.page, 1);
-  await expect(told).toHaveCount(0);
+  await expect(banner).toHaveCount(0);
   expect(await server.metric('noom_media_blocked_total')).toBeGreaterThan(0);
 });
 
@@ -64,12 +64,12 @@ test('a browser without WebRTC is told so at once, and its chat works', async ({
   await ben.entersRoom(name);
   await ann.context.addInitScript(() => Reflect.deleteProperty(window, 'RTCPeerConnection'));
   await ann.call.visit(name, ann.query);
-  const told = ann.page.getByRole('status').filter({ hasText: /this browser cannot make calls/i });
-  await expect(told).toBeVisible();
+  const banner = ann.page.getByRole('status').filter({ hasText: /this browser cannot make calls/i });
+  await expect(banner).toBeVisible();
   const before = await server.metric('noom_media_blocked_total');
   await ann.call.joinNow.click();
   await ann.call.expectEntered();
-  await expect(told).toBeVisible();
+  await expect(banner).toBeVisible();
   await ann.page.getByRole('textbox', { name: 'Message' }).fill('I only write');
   await ann.page.getByRole('textbox', { name: 'Message' }).press('Enter');
   await ben.room.sees('I only write');

@@ -1,7 +1,7 @@
 import { expect, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/page_errors.ts';
+import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 test('an edit, a reaction, an answer and a deletion reach everybody, live and from the HTML', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
@@ -54,8 +54,8 @@ test('nobody changes what others said', async ({ person, name }) => {
   }
 });
 
-test('what changed while the line was down is there afterwards', async ({ person, name, quality }) => {
-  quality.expects(LINE_IS_DOWN);
+test('what changed while the line was down is there afterwards', async ({ person, name, pageErrors }) => {
+  pageErrors.expects(CONNECTION_LOST);
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersRoom(name);
   await ben.entersRoom(name);
@@ -87,10 +87,10 @@ test('typing shows to the others and ends with the message', async ({ person, na
 for (const [said, part] of [['내일 회의록을 공유할게요', '회의'], ['The quarterly numbers are in', 'quart']] as const) {
   test(`a part of a word finds its message and leads to it in its context: ${part}`, async ({ person, name, server }) => {
     const ann = await person('Ann');
-    const wire = await Wire.join(server, name, 'Ben');
-    await wire.say('long before');
-    await wire.say(said);
-    for (let i = 0; i < 30; i += 1) await wire.say(`later ${i}`);
+    const wire = await ProtocolClient.join(server, name, 'Ben');
+    await wire.sendChat('long before');
+    await wire.sendChat(said);
+    for (let i = 0; i < 30; i += 1) await wire.sendChat(`later ${i}`);
     await ann.entersRoom(name);
     await ann.room.search.fill(part);
     await ann.room.search.press('Enter');
@@ -102,7 +102,7 @@ for (const [said, part] of [['내일 회의록을 공유할게요', '회의'], [
     await expect(results.getByText('later 3', { exact: true })).toBeVisible();
 
     // What is said meanwhile is there when one comes back.
-    await wire.say('said meanwhile');
+    await wire.sendChat('said meanwhile');
     await results.getByRole('link', { name: /newest messages/ }).click();
     await ann.room.sees('said meanwhile');
     wire.close();
@@ -110,8 +110,8 @@ for (const [said, part] of [['내일 회의록을 공유할게요', '회의'], [
 }
 
 test('a search works with JavaScript off', async ({ person, name, server }) => {
-  const wire = await Wire.join(server, name, 'Ben');
-  await wire.say('스터디는 일곱 시에 시작해요');
+  const wire = await ProtocolClient.join(server, name, 'Ben');
+  await wire.sendChat('스터디는 일곱 시에 시작해요');
   const ann = await person('Ann', { context: { javaScriptEnabled: false } });
   await ann.page.goto(roomPath(name));
   await ann.room.search.fill('일곱');
@@ -125,8 +125,8 @@ test('a search works with JavaScript off', async ({ person, name, server }) => {
 
 test('what comes while one looks elsewhere is counted in the title and marked in the log', async ({ person, name, server }) => {
   const ann = await person('Ann');
-  const wire = await Wire.join(server, name, 'Ben');
-  await wire.say('read');
+  const wire = await ProtocolClient.join(server, name, 'Ben');
+  await wire.sendChat('read');
   await ann.entersRoom(name);
   await ann.room.sees('read');
   const hide = (hidden: boolean) =>
@@ -135,8 +135,8 @@ test('what comes while one looks elsewhere is counted in the title and marked in
       document.dispatchEvent(new Event('visibilitychange'));
     }, hidden);
   await hide(true);
-  await wire.say('unread one');
-  await wire.say('unread two');
+  await wire.sendChat('unread one');
+  await wire.sendChat('unread two');
   await expect(ann.page).toHaveTitle(/^\(2\) /);
   await hide(false);
   await expect(ann.page).toHaveTitle(new RegExp(`^${name}`));
@@ -149,8 +149,8 @@ test('what comes while one looks elsewhere is counted in the title and marked in
   wire.close();
 });
 
-test('whoever is back after a lost line or a restart is no news', async ({ person, name, quality, startServer }) => {
-  quality.expects(LINE_IS_DOWN);
+test('whoever is back after a lost line or a restart is no news', async ({ person, name, pageErrors, startServer }) => {
+  pageErrors.expects(CONNECTION_LOST);
   const server = await startServer();
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
   await ann.entersRoom(name);
@@ -192,14 +192,14 @@ test('ten thousand messages can be scrolled through, and only a window of them i
   test.setTimeout(240_000);
   // A socket takes forty at once and five a second after that.
   const [SOCKETS, TOTAL] = [90, 10_000];
-  const wires = await Promise.all(Array.from({ length: SOCKETS }, (_, i) => Wire.join(server, name, `W${i}`)));
+  const wires = await Promise.all(Array.from({ length: SOCKETS }, (_, i) => ProtocolClient.join(server, name, `W${i}`)));
   let sent = 0;
   const start = Date.now();
   while (sent < TOTAL) {
     const allowed = SOCKETS * (38 + Math.floor(((Date.now() - start) / 1000) * 4.5));
     const batch: Promise<unknown>[] = [];
     while (sent < Math.min(allowed, TOTAL) && batch.length < SOCKETS) {
-      batch.push(wires[sent % SOCKETS].say(`line ${sent}`));
+      batch.push(wires[sent % SOCKETS].sendChat(`line ${sent}`));
       sent += 1;
     }
     const answers = (await Promise.all(batch)) as { type: string }[];
@@ -228,7 +228,7 @@ test('ten thousand messages can be scrolled through, and only a window of them i
   }).toPass({ timeout: 60_000, intervals: [30] });
   expect(await ann.room.log.locator('li').count()).toBeLessThan(700);
   const scrolling = await longTasks();
-  await wires[0].say('one more');
+  await wires[0].sendChat('one more');
   await expect(ann.room.newMessages).toBeVisible();
   await ann.room.newMessages.click();
   await ann.room.sees('one more');

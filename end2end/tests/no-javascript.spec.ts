@@ -1,6 +1,6 @@
 import { expect, test, type Person, type PersonOptions } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 const plain: PersonOptions = { context: { javaScriptEnabled: false } };
 
@@ -24,8 +24,8 @@ test('without a script a bad name is explained and stays in its field', async ({
 });
 
 test('without a script the history can be read and a message be posted', async ({ person, name, server }) => {
-  const ben = await Wire.join(server, name, 'Ben');
-  await ben.say('hello out there');
+  const ben = await ProtocolClient.join(server, name, 'Ben');
+  await ben.sendChat('hello out there');
   const ann = await person('Ann', plain);
   await enters(ann, name);
   await expect(ann.room.log).toContainText('hello out there');

@@ -4,7 +4,7 @@ import {
 } from '../support/rtc.ts';
 import { Call } from '../pages/call.ts';
 import { roomPath } from '../pages/room.ts';
-import { WORDS } from '../support/labels.ts';
+import { LABELS } from '../support/labels.ts';
 
 const MUTED = /muted|microphone off/i;
 const DARK = /camera off/i;
@@ -63,7 +63,7 @@ test('a second tab of one browser is one more in the call', async ({ person, nam
   const ann = await person('Ann');
   await ann.entersCall(name);
   const tab = await ann.context.newPage();
-  await new Call(tab, WORDS.en).open(name, '?name=Annex');
+  await new Call(tab, LABELS.en).open(name, '?name=Annex');
   await ann.call.expectTiles(2);
   await expectFlow(ann.page, 1);
   await expectFlow(tab, 1, { audio: false });
@@ -213,10 +213,10 @@ test('a path that is cut is found again without anybody leaving', async ({ perso
 });
 
 test('a server that restarts does not freeze the call, and a broken path is mended after it', async ({
-  person, name, quality, startServer,
+  person, name, pageErrors, startServer,
 }) => {
   test.setTimeout(150_000);
-  quality.expects(/WebSocket connection to|net::ERR_/);
+  pageErrors.expects(/WebSocket connection to|net::ERR_/);
   const server = await startServer();
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
   await ann.page.goto('/');

@@ -1,13 +1,13 @@
 import { Person, expect, test as base } from '../support/test.ts';
-import { COLOURS, expectFace, expectVoices, paintCamera } from '../support/media.ts';
+import { COLOURS, expectVideo, expectAudio, paintCamera } from '../support/media.ts';
 import { observeCalls } from '../support/rtc.ts';
-import { Window } from '../support/browser_window.ts';
+import { BrowserWindow } from '../support/browser_window.ts';
 import { roomPath } from '../pages/room.ts';
 
-const test = base.extend<{ window: Window }>({
+const test = base.extend<{ window: BrowserWindow }>({
   // Depends on `startServer`, so that it closes before its server does.
   window: async ({ playwright, startServer: _ }, use) => {
-    const window = await Window.open(playwright);
+    const window = await BrowserWindow.open(playwright);
     await use(window);
     await window.close();
   },
@@ -40,12 +40,12 @@ async function expectSoundAlone(somebody: Person): Promise<void> {
 }
 
 test('a page that is hidden takes no pictures, only voices, until it is shown again', async ({
-  name, person, quality, startServer, window,
+  name, person, pageErrors, startServer, window,
 }) => {
   test.setTimeout(150_000);
   const server = await startServer({ p2pMax: 0 });
   const ann = new Person('Ann', window.context, window.page, 'en');
-  await quality.watch(window.context, server.url);
+  await pageErrors.watch(window.context, server.url);
   await observeCalls(window.context);
   await paintCamera(ann.page, COLOURS.Ann);
   await ann.page.goto(`${server.url}${roomPath(name)}/call${ann.query}`);
@@ -54,12 +54,12 @@ test('a page that is hidden takes no pictures, only voices, until it is shown ag
   const ben = await person('Ben', { server });
   await paintCamera(ben.page, COLOURS.Ben);
   await ben.entersCall(name);
-  await expectFace(ann, 'Ben');
+  await expectVideo(ann, 'Ben');
 
   await window.set('minimized');
   await expectSoundAlone(ann);
-  for (const { page } of [ann, ben]) await expectVoices(page, 1);
+  for (const { page } of [ann, ben]) await expectAudio(page, 1);
   await expectSoundAlone(ann);
   await window.set('normal');
-  await expectFace(ann, 'Ben');
+  await expectVideo(ann, 'Ben');
 });

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Page } from '@playwright/test';
 import { expect, test as base, type Person } from '../support/test.ts';
-import { COLOURS, expectFace, paintCamera } from '../support/media.ts';
+import { COLOURS, expectVideo, paintCamera } from '../support/media.ts';
 import { roomPath } from '../pages/room.ts';
 import { devicesAsked, expectFlow } from '../support/rtc.ts';
-import { told, Wire } from '../support/protocol_client.ts';
+import { receivedMessages, ProtocolClient } from '../support/protocol_client.ts';
 
 /** Another site. Its pages do what the test wants. */
 class Elsewhere {
@@ -50,14 +50,14 @@ function sends(page: Page): string[] {
 }
 
 /** The page asks, although it has joined the room: no device, no connection, no place in the call. */
-async function expectNothingYet(somebody: Person, sent: string[], room: Wire): Promise<void> {
+async function expectNothingYet(somebody: Person, sent: string[], room: ProtocolClient): Promise<void> {
   await somebody.call.expectAsks();
   await room.next(({ type, person }) => type === 'entered' && person.nickname === somebody.name);
   expect(await devicesAsked(somebody.page), 'no device is asked for').toEqual([]);
   expect(await somebody.page.evaluate(() => window.__rtc.connections.length), 'no connection is made').toBe(0);
   expect(sent).toContain('join');
   expect(sent, 'the call is not entered').not.toContain('enter_call');
-  expect(room.frames.filter(({ type }) => type === 'call_entered')).toEqual([]);
+  expect(room.messages.filter(({ type }) => type === 'call_entered')).toEqual([]);
 }
 
 for (const [how, script] of [
@@ -65,7 +65,7 @@ for (const [how, script] of [
   ['redirects', () => "location.href = '/hop'"],
 ] as const) {
   test(`another site that ${how} into a call gets neither camera nor microphone`, async ({ elsewhere, name, person, server }) => {
-    const ben = await Wire.join(server, name, 'Ben');
+    const ben = await ProtocolClient.join(server, name, 'Ben');
     const ann = await person('Ann');
     const sent = sends(ann.page);
     elsewhere.target = `${server.url}${roomPath(name)}/call${ann.query}&prejoin=0`;
@@ -190,7 +190,7 @@ test('without a script the question says that a call needs one', async ({ name, 
 /** Every candidate of others that a page has learnt of, in all its connections. */
 function remoteCandidates(page: Page): Promise<{ address: string; port: number }[]> {
   return page.evaluate(async () => {
-    const found = [];
+    const found: { address: string; port: number }[] = [];
     for (const { pc } of window.__rtc.connections) {
       for (const report of (await pc.getStats()).values()) {
         if (report.type === 'remote-candidate') found.push({ address: report.address, port: report.port });
@@ -203,7 +203,7 @@ function remoteCandidates(page: Page): Promise<{ address: string; port: number }
 /** What tells where a page can be reached: the ports of its candidates, and the names of its ICE agents. */
 function ownTraces(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
-    const found = [];
+    const found: string[] = [];
     for (const { pc, fragments } of window.__rtc.connections) {
       found.push(...fragments);
       for (const report of (await pc.getStats()).values()) {
@@ -215,20 +215,20 @@ function ownTraces(page: Page): Promise<string[]> {
 }
 
 /** Two who see each other, and neither learns of another address than the server's. */
-async function expectOnlyTheServer(server: { mediaPort: number }, ann: Person, ben: Person, heard: object[]): Promise<void> {
-  await expectFace(ann, 'Ben');
-  await expectFace(ben, 'Ann');
+async function expectOnlyTheServer(server: { mediaPort: number }, ann: Person, ben: Person, received: object[]): Promise<void> {
+  await expectVideo(ann, 'Ben');
+  await expectVideo(ben, 'Ann');
   for (const { page } of [ann, ben]) {
     const candidates = await remoteCandidates(page);
     expect(candidates.length).toBeGreaterThan(0);
     for (const { port } of candidates) expect(port).toBe(server.mediaPort);
   }
-  const frames = JSON.stringify(heard);
+  const frames = JSON.stringify(received);
   expect(frames).toContain('call_entered');
   const traces = await ownTraces(ann.page);
   expect(traces.length).toBeGreaterThan(0);
   expect(traces.filter((trace) => frames.includes(trace)), 'no trace of Ann reaches Ben').toEqual([]);
-  expect(heard.filter((frame) => (frame as { type: string }).type === 'signal')).toEqual([]);
+  expect(received.filter((frame) => (frame as { type: string }).type === 'signal')).toEqual([]);
 }
 
 test('whoever hides their address is reached through the server, until they show it', async ({ name, person, startServer }) => {
@@ -236,46 +236,46 @@ test('whoever hides their address is reached through the server, until they show
   const server = await startServer({ p2pMax: 64 });
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
   for (const somebody of [ann, ben]) await paintCamera(somebody.page, COLOURS[somebody.name]);
-  const heard = told(ben.page);
+  const received = receivedMessages(ben.page);
   await ben.entersCall(name);
   await ann.call.visit(name, ann.query);
   await ann.call.hideAddress.check();
   await ann.call.joinNow.click();
   await ann.call.expectEntered();
-  await expectOnlyTheServer(server, ann, ben, heard);
+  await expectOnlyTheServer(server, ann, ben, received);
 
   // The choice is this device's, and shows in the settings.
   await ann.page.reload();
   await ann.call.expectEntered();
   await ann.call.openSettings();
   await expect(ann.call.hideAddress).toBeChecked();
-  await expectOnlyTheServer(server, ann, ben, heard);
+  await expectOnlyTheServer(server, ann, ben, received);
 
   await ann.call.hideAddress.uncheck();
   await ann.call.closeSettings();
-  const modes = () => heard.filter(({ type }) => type === 'media_mode').map(({ mode }) => mode);
+  const modes = () => received.filter(({ type }) => type === 'media_mode').map(({ mode }) => mode);
   await expect.poll(modes, { timeout: 30_000 }).toEqual(['sfu', 'p2p']);
   const direct = async () => (await remoteCandidates(ben.page)).some(({ port }) => port !== server.mediaPort);
   await expect.poll(direct, { message: 'they meet browser to browser', timeout: 30_000 }).toBe(true);
-  await expectFace(ben, 'Ann');
+  await expectVideo(ben, 'Ann');
 
   await ann.call.openSettings();
   await ann.call.hideAddress.check();
   await ann.call.closeSettings();
   await expect.poll(modes, { timeout: 30_000 }).toEqual(['sfu', 'p2p', 'sfu']);
-  await expectFace(ben, 'Ann');
+  await expectVideo(ben, 'Ann');
 });
 
 test('a server that hides addresses leaves no choice', async ({ name, person, startServer }) => {
   const server = await startServer({ p2pMax: 64, env: { NOOM_HIDE_ADDRESSES: 'true' } });
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
   for (const somebody of [ann, ben]) await paintCamera(somebody.page, COLOURS[somebody.name]);
-  const heard = told(ben.page);
+  const received = receivedMessages(ben.page);
   await ben.entersCall(name);
   await ann.call.visit(name, ann.query);
   await expect(ann.call.hideAddress).toBeChecked();
   await expect(ann.call.hideAddress).toBeDisabled();
   await ann.call.joinNow.click();
   await ann.call.expectEntered();
-  await expectOnlyTheServer(server, ann, ben, heard);
+  await expectOnlyTheServer(server, ann, ben, received);
 });

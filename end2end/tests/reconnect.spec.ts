@@ -1,10 +1,10 @@
 import { expect, test } from '../support/test.ts';
-import { LINE_IS_DOWN } from '../support/page_errors.ts';
+import { CONNECTION_LOST } from '../support/page_errors.ts';
 
 test('a killed server costs no message: typed text stays, the pending one goes out once', async ({
-  person, name, quality, startServer,
+  person, name, pageErrors, startServer,
 }) => {
-  quality.expects(LINE_IS_DOWN);
+  pageErrors.expects(CONNECTION_LOST);
   const server = await startServer();
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
   await ann.entersRoom(name);
@@ -37,8 +37,8 @@ test('a killed server costs no message: typed text stays, the pending one goes o
   }
 });
 
-test('the banner waits three seconds, so that a short gap disturbs nobody', async ({ person, name, quality, startServer }) => {
-  quality.expects(LINE_IS_DOWN);
+test('the banner waits three seconds, so that a short gap disturbs nobody', async ({ person, name, pageErrors, startServer }) => {
+  pageErrors.expects(CONNECTION_LOST);
   const server = await startServer();
   const ann = await person('Ann', { server });
   await ann.entersRoom(name);
@@ -51,8 +51,8 @@ test('the banner waits three seconds, so that a short gap disturbs nobody', asyn
   await expect(ann.page.getByRole('button', { name: /retry now|try now/i })).toBeVisible();
 });
 
-test('a network that goes and comes back is taken up at once', async ({ person, name, quality }) => {
-  quality.expects(LINE_IS_DOWN);
+test('a network that goes and comes back is taken up at once', async ({ person, name, pageErrors }) => {
+  pageErrors.expects(CONNECTION_LOST);
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersRoom(name);
   await ben.entersRoom(name);

@@ -1,7 +1,7 @@
 import { expect, test, type Person } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/protocol_client.ts';
-import { WORDS } from '../support/labels.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
+import { LABELS } from '../support/labels.ts';
 
 async function two(person: (nickname: string) => Promise<Person>, room: string): Promise<[Person, Person]> {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
@@ -39,8 +39,8 @@ test('a late joiner is given what was said before, in order', async ({ person, n
 });
 
 test('what was said is in the HTML the server sends', async ({ person, name, server }) => {
-  const ann = await Wire.join(server, name, 'Ann');
-  await ann.say('written before you came');
+  const ann = await ProtocolClient.join(server, name, 'Ann');
+  await ann.sendChat('written before you came');
   const ben = await person('Ben');
   const html = await (await ben.context.request.get(roomPath(name))).text();
   expect(html).toContain('written before you came');
@@ -65,8 +65,8 @@ test('messages carry the time of day and the log the day', async ({ person, name
 });
 
 test('times are those of the device, from the first visit on', async ({ person, name, server }) => {
-  const ann = await Wire.join(server, name, 'Ann');
-  await ann.say('what time is it where you are');
+  const ann = await ProtocolClient.join(server, name, 'Ann');
+  await ann.sendChat('what time is it where you are');
   // Half an hour off the full one, so that it is no other zone by chance.
   const timezoneId = 'Asia/Kolkata';
   const ben = await person('Ben', { context: { timezoneId } });
@@ -80,11 +80,11 @@ test('times are those of the device, from the first visit on', async ({ person, 
 });
 
 test('the end of the log is in view before any script of the page has come', async ({
-  person, name, quality, server,
+  person, name, pageErrors, server,
 }) => {
-  quality.expects(/net::ERR_FAILED|dynamically imported module/);
-  const ann = await Wire.join(server, name, 'Ann');
-  for (let i = 0; i < 30; i += 1) await ann.say(`line ${i}`);
+  pageErrors.expects(/net::ERR_FAILED|dynamically imported module/);
+  const ann = await ProtocolClient.join(server, name, 'Ann');
+  for (let i = 0; i < 30; i += 1) await ann.sendChat(`line ${i}`);
   const ben = await person('Ben');
   await ben.page.route('**/*.{js,wasm}', (route) => route.abort());
   await ben.page.goto(roomPath(name));
@@ -96,7 +96,7 @@ test('the end of the log is in view before any script of the page has come', asy
 test('who joins, leaves and renames is noticed, and the head count is live', async ({ person, name }) => {
   const [ann, ben] = await two(person, name);
   await expect(ann.room.notice('Ben joined')).toBeVisible();
-  await expect(ann.page.getByText(WORDS.en.count(2)).first()).toBeVisible();
+  await expect(ann.page.getByText(LABELS.en.count(2)).first()).toBeVisible();
   await ben.room.renames('Benjamin');
   await expect(ann.room.notice('Ben is now Benjamin')).toBeVisible();
   await expect(ann.room.person('Benjamin')).toBeVisible();
@@ -104,7 +104,7 @@ test('who joins, leaves and renames is noticed, and the head count is live', asy
   await ben.page.waitForURL((url) => url.pathname === '/');
   await expect(ann.room.notice('Benjamin left')).toBeVisible();
   await ann.room.expectPeople(1);
-  await expect(ann.page.getByText(WORDS.en.count(1)).first()).toBeVisible();
+  await expect(ann.page.getByText(LABELS.en.count(1)).first()).toBeVisible();
 });
 
 test('a new nickname stays for the next visit', async ({ person, name }) => {
@@ -178,33 +178,33 @@ test('Enter while Korean is being composed never sends', async ({ person, name }
 });
 
 test('the log follows the newest, and offers new messages while one reads above', async ({ person, name, server }) => {
-  const writer = await Wire.join(server, name, 'Writer');
-  for (let i = 1; i <= 35; i += 1) await writer.say(`line ${i}\nand a second line`);
+  const writer = await ProtocolClient.join(server, name, 'Writer');
+  for (let i = 1; i <= 35; i += 1) await writer.sendChat(`line ${i}\nand a second line`);
   const ann = await person('Ann');
   await ann.entersRoom(name);
   await expect(ann.room.log.getByText('line 35')).toBeInViewport();
   await ann.room.log.hover();
   await ann.page.mouse.wheel(0, -3000);
   await expect(ann.room.log.getByText('line 35')).not.toBeInViewport();
-  await writer.say('news one');
-  await writer.say('news two');
+  await writer.sendChat('news one');
+  await writer.sendChat('news two');
   await expect(ann.room.newMessages).toHaveText(/2 new messages/);
   await ann.room.newMessages.click();
   await expect(ann.room.said('news two')).toBeInViewport();
   await expect(ann.room.newMessages).toBeHidden();
-  await writer.say('followed again');
+  await writer.sendChat('followed again');
   await expect(ann.room.said('followed again')).toBeInViewport();
   writer.close();
 });
 
 test('older messages than the first page can be reached', async ({ person, name, server }) => {
   test.slow();
-  const writer = await Wire.join(server, name, 'Writer');
+  const writer = await ProtocolClient.join(server, name, 'Writer');
   // Thirty at once are within the burst; the rest come at the pace of the limit.
   for (let i = 1; i <= 70; i += 1) {
-    const copy = await writer.say(`entry ${i}.`);
+    const copy = await writer.sendChat(`entry ${i}.`);
     if (copy.type === 'error') {
-      await expect.poll(async () => (await writer.say(`entry ${i}.`)).type, { timeout: 10_000 }).toBe('chat');
+      await expect.poll(async () => (await writer.sendChat(`entry ${i}.`)).type, { timeout: 10_000 }).toBe('chat');
     }
   }
   const ann = await person('Ann');
@@ -262,8 +262,8 @@ test('a message never becomes a nickname', async ({ person, name }) => {
   await expect(ben.room.log.locator('.message__text', { hasText: 'Antonia' })).toHaveCount(0);
 });
 
-test('a page that does not exist says so with status 404', async ({ person, quality }) => {
-  quality.expects(/status of 404/);
+test('a page that does not exist says so with status 404', async ({ person, pageErrors }) => {
+  pageErrors.expects(/status of 404/);
   const ann = await person('Ann');
   const answer = await ann.page.goto('/nowhere');
   expect(answer?.status()).toBe(404);

@@ -1,6 +1,6 @@
 import { expect, test } from '../support/test.ts';
-import { Spoken } from '../support/announcements.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { Announcements } from '../support/announcements.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 /** A message of several lines: fifty of them fill many screens, so that older ones are asked for by scrolling only. */
 const older = (number: number) => [`older ${number}`, ...Array(9).fill('and more')].join('\n');
@@ -8,16 +8,16 @@ const older = (number: number) => [`older ${number}`, ...Array(9).fill('and more
 test('a screen reader hears what others say once, ones own words and older ones never', async ({ person, name, server }) => {
   // Each of them says no more than one may at once.
   for (let from = 1; from <= 120; from += 30) {
-    const writer = await Wire.join(server, name, 'Dan');
-    for (let number = from; number < from + 30; number += 1) await writer.say(older(number));
+    const writer = await ProtocolClient.join(server, name, 'Dan');
+    for (let number = from; number < from + 30; number += 1) await writer.sendChat(older(number));
     writer.close();
   }
-  const wire = await Wire.join(server, name, 'Ben');
+  const wire = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
   await ann.entersRoom(name);
-  const spoken = await Spoken.listen(ann.page);
+  const spoken = await Announcements.listen(ann.page);
 
-  await wire.say('hello from Ben');
+  await wire.sendChat('hello from Ben');
   await expect.poll(() => spoken.said()).toEqual(['Ben: hello from Ben']);
 
   await ann.room.says('my own words');
@@ -29,8 +29,8 @@ test('a screen reader hears what others say once, ones own words and older ones 
     expect(await first.count()).toBe(1);
   }).toPass();
 
-  const cem = await Wire.join(server, name, 'Cem');
-  await cem.say('hello from Cem');
+  const cem = await ProtocolClient.join(server, name, 'Cem');
+  await cem.sendChat('hello from Cem');
   const all = ['Ben: hello from Ben', 'Cem joined', 'Cem: hello from Cem'];
   await expect.poll(() => spoken.said()).toEqual(all);
   cem.close();
@@ -38,11 +38,11 @@ test('a screen reader hears what others say once, ones own words and older ones 
 });
 
 test('what many said while the line was down is told by its number', async ({ person, name, server }) => {
-  const wire = await Wire.join(server, name, 'Ben');
-  await wire.say('before');
+  const wire = await ProtocolClient.join(server, name, 'Ben');
+  await wire.sendChat('before');
   const ann = await person('Ann');
   await ann.entersRoom(name);
-  const spoken = await Spoken.listen(ann.page);
+  const spoken = await Announcements.listen(ann.page);
   for (let number = 1; number <= 12; number += 1) wire.send({ type: 'chat', id: crypto.randomUUID(), text: `quick ${number}` });
   await ann.room.sees('quick 12');
   await expect.poll(async () => (await spoken.said()).length).toBeGreaterThan(0);
@@ -53,13 +53,13 @@ test('what many said while the line was down is told by its number', async ({ pe
 });
 
 test('the control: a log that were live itself would be heard, rows of older messages included', async ({ person, name, server }) => {
-  const wire = await Wire.join(server, name, 'Ben');
+  const wire = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
   await ann.entersRoom(name);
   await ann.room.log.evaluate((log) => log.removeAttribute('aria-live'));
-  const spoken = await Spoken.listen(ann.page);
+  const spoken = await Announcements.listen(ann.page);
   await ann.room.says('my own words');
-  await wire.say('hello from Ben');
+  await wire.sendChat('hello from Ben');
   await expect.poll(async () => (await spoken.said()).join(' ')).toMatch(/my own words.*hello from Ben.*Ben: hello from Ben/);
   wire.close();
 });

@@ -1,11 +1,11 @@
 import { expect, note, test, type Person } from '../support/test.ts';
 import {
-  COLOURS, endScreenByBrowser, expectFace, expectInStep, expectScreen, expectVoices, face, paintCamera, paintScreen, paths, watchGaps,
+  COLOURS, endScreenByBrowser, expectVideo, expectLipSync, expectScreen, expectAudio, paintCamera, paintScreen, selectedTransports, videoOf, watchFrameGaps,
 } from '../support/media.ts';
-import { Cutter } from '../support/tcp_proxy.ts';
+import { TcpProxy } from '../support/tcp_proxy.ts';
 import { everythingFreed, recoveries } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
-import { told } from '../support/protocol_client.ts';
+import { receivedMessages } from '../support/protocol_client.ts';
 
 type Bring = (nickname: string, options?: { server?: Server }) => Promise<Person>;
 
@@ -65,26 +65,26 @@ test('two talk browser to browser, a third moves them to the server, and two mov
   const server = await startServer({ p2pMax: 2 });
   const ann = await enters(person, server, name, 'Ann');
   const ben = await enters(person, server, name, 'Ben');
-  await expectFace(ann, 'Ben');
-  await expectFace(ben, 'Ann');
-  const seen = [await watchGaps(ann, 'Ben'), await watchGaps(ben, 'Ann')];
+  await expectVideo(ann, 'Ben');
+  await expectVideo(ben, 'Ann');
+  const seen = [await watchFrameGaps(ann, 'Ben'), await watchFrameGaps(ben, 'Ann')];
 
   const cleo = await enters(person, server, name, 'Cleo');
   for (const [viewer, others] of [[ann, ['Ben', 'Cleo']], [ben, ['Ann', 'Cleo']], [cleo, ['Ann', 'Ben']]] as const) {
-    for (const other of others) await expectFace(viewer, other);
-    await expectVoices(viewer.page, 2);
+    for (const other of others) await expectVideo(viewer, other);
+    await expectAudio(viewer.page, 2);
   }
   for (const { page } of [ann, ben]) {
-    await expect.poll(() => paths(page), { message: 'one connection, to the server' }).toHaveLength(1);
+    await expect.poll(() => selectedTransports(page), { message: 'one connection, to the server' }).toHaveLength(1);
   }
   await cleo.call.leave.click();
   await ann.call.expectTiles(2);
   await expect
     .poll(async () => (await server.metric('noom_media_connections')), { message: 'nobody is left at the server', timeout: 30_000 })
     .toBe(0);
-  await expectFace(ann, 'Ben');
-  await expectFace(ben, 'Ann');
-  await expectVoices(ann.page, 1);
+  await expectVideo(ann, 'Ben');
+  await expectVideo(ben, 'Ann');
+  await expectAudio(ann.page, 1);
   for (const gap of seen) {
     const longest = await gap.longest();
     note('longest gap', `${Math.round(longest)} ms`);
@@ -99,35 +99,35 @@ test('a third who goes and soon comes back moves nobody', async ({ person, name,
   const server = await startServer({ p2pMax: 2 });
   const ann = await person('Ann', { server });
   await paintCamera(ann.page, COLOURS.Ann);
-  const heard = told(ann.page);
-  const moves = () => heard.filter(({ type }) => type === 'media_mode').map(({ mode }) => mode);
+  const received = receivedMessages(ann.page);
+  const moves = () => received.filter(({ type }) => type === 'media_mode').map(({ mode }) => mode);
   await ann.entersCall(name);
   const ben = await enters(person, server, name, 'Ben');
-  await expectFace(ann, 'Ben');
-  const moving = await watchGaps(ann, 'Ben');
+  await expectVideo(ann, 'Ben');
+  const moving = await watchFrameGaps(ann, 'Ben');
   const cleo = await enters(person, server, name, 'Cleo');
-  await expectFace(ann, 'Cleo');
-  await expect.poll(() => paths(ann.page), { message: 'one connection, to the server' }).toHaveLength(1);
+  await expectVideo(ann, 'Cleo');
+  await expect.poll(() => selectedTransports(ann.page), { message: 'one connection, to the server' }).toHaveLength(1);
   note('longest gap when all move', `${Math.round(await moving.longest())} ms`);
-  const gap = await watchGaps(ann, 'Ben');
+  const gap = await watchFrameGaps(ann, 'Ben');
   for (let round = 0; round < 2; round += 1) {
     await cleo.call.leave.click();
     await ann.call.expectTiles(2);
     await cleo.room.joinCall.click();
     await ann.call.expectTiles(3);
-    for (const other of ['Ben', 'Cleo']) await expectFace(ann, other);
+    for (const other of ['Ben', 'Cleo']) await expectVideo(ann, other);
   }
   // Of twenty a second: until it is too late for a move that was only put off.
-  const { frames } = await face(ann, 'Ben');
+  const { frames } = await videoOf(ann, 'Ben');
   await expect
-    .poll(async () => (await face(ann, 'Ben')).frames, { message: 'Ben moves for six seconds', timeout: 60_000 })
+    .poll(async () => (await videoOf(ann, 'Ben')).frames, { message: 'Ben moves for six seconds', timeout: 60_000 })
     .toBeGreaterThan(frames + 120);
   expect(moves()).toEqual(['sfu']);
   note('longest gap when one goes and comes', `${Math.round(await gap.longest())} ms`);
   await cleo.call.leave.click();
   await expect.poll(moves, { message: 'whoever stays away is not waited for', timeout: 30_000 }).toEqual(['sfu', 'p2p']);
-  await expectFace(ann, 'Ben');
-  await expectFace(ben, 'Ann');
+  await expectVideo(ann, 'Ben');
+  await expectVideo(ben, 'Ann');
 });
 
 test('five people through the server all see the right faces and hear three voices', async ({
@@ -139,18 +139,18 @@ test('five people through the server all see the right faces and hear three voic
   for (const nickname of Object.keys(COLOURS)) people.push(await enters(person, server, name, nickname));
   for (const viewer of people) {
     await viewer.call.expectTiles(5);
-    for (const other of people.filter((other) => other !== viewer)) await expectFace(viewer, other.name);
-    await expectVoices(viewer.page, 3);
+    for (const other of people.filter((other) => other !== viewer)) await expectVideo(viewer, other.name);
+    await expectAudio(viewer.page, 3);
   }
-  await expectInStep(people[4].page);
+  await expectLipSync(people[4].page);
   await people[0].call.leave.click();
   await expect.poll(() => everythingFreed(people[0].page)).toBe(true);
   await people[1].call.expectTiles(4);
 });
 
-test('everybody comes back after the server was killed in mid-call', async ({ person, name, quality, startServer }) => {
+test('everybody comes back after the server was killed in mid-call', async ({ person, name, pageErrors, startServer }) => {
   test.setTimeout(300_000);
-  quality.expects(/WebSocket connection to|net::ERR_/);
+  pageErrors.expects(/WebSocket connection to|net::ERR_/);
   const server = await startServer({ p2pMax: 0 });
   const people = [
     await enters(person, server, name, 'Ann'),
@@ -159,8 +159,8 @@ test('everybody comes back after the server was killed in mid-call', async ({ pe
   ];
   const all = async () => {
     for (const viewer of people) {
-      for (const other of people.filter((other) => other !== viewer)) await expectFace(viewer, other.name);
-      await expectVoices(viewer.page, 2);
+      for (const other of people.filter((other) => other !== viewer)) await expectVideo(viewer, other.name);
+      await expectAudio(viewer.page, 2);
     }
   };
   await all();
@@ -180,8 +180,8 @@ test('whoever closes the page is gone at once, and a crashed tab within fifteen 
   const ann = await enters(person, server, name, 'Ann');
   const ben = await enters(person, server, name, 'Ben');
   const cleo = await enters(person, server, name, 'Cleo');
-  await expectFace(ann, 'Ben');
-  await expectFace(ann, 'Cleo');
+  await expectVideo(ann, 'Ben');
+  await expectVideo(ann, 'Cleo');
   await ben.page.goto('about:blank');
   // Sooner than silence is noticed.
   await expect(ann.call.tile('Ben')).toHaveCount(0, { timeout: 8_000 });
@@ -192,23 +192,23 @@ test('whoever closes the page is gone at once, and a crashed tab within fifteen 
   await crashed;
   await expect(ann.call.tile('Cleo')).toHaveCount(0, { timeout: 20_000 });
   await ben.entersCall(name);
-  await expectFace(ann, 'Ben');
-  await expectFace(ben, 'Ann');
+  await expectVideo(ann, 'Ben');
+  await expectVideo(ben, 'Ann');
 });
 
 test('a line to the room that breaks changes nothing in a call through the server', async ({
-  person, name, quality, startServer,
+  person, name, pageErrors, startServer,
 }) => {
   test.setTimeout(150_000);
-  quality.expects(/WebSocket connection to/);
+  pageErrors.expects(/WebSocket connection to/);
   const server = await startServer({ p2pMax: 0 });
-  const cutter = await Cutter.before(server.port);
-  const ann = await person('Ann', { server: cutter });
+  const proxy = await TcpProxy.before(server.port);
+  const ann = await person('Ann', { server: proxy });
   await paintCamera(ann.page, COLOURS.Ann);
   await ann.entersCall(name);
   const ben = await enters(person, server, name, 'Ben', [1280, 720]);
-  await expectFace(ann, 'Ben');
-  await expectFace(ben, 'Ann');
+  await expectVideo(ann, 'Ben');
+  await expectVideo(ben, 'Ann');
   await ann.page.evaluate(() => {
     const said = ((window as any).__said = [] as string[]);
     const look = () => said.push(...[...document.querySelectorAll('.tile__link')].map((sign) => sign.textContent ?? ''));
@@ -217,18 +217,18 @@ test('a line to the room that breaks changes nothing in a call through the serve
   const made = await recoveries(ann.page);
   for (let round = 0; round < 3; round += 1) {
     const answered = answersHeard(ann);
-    cutter.cut();
+    proxy.resetMidFrame();
     // What is asked for while nobody listens is asked for again.
     await ann.page.setViewportSize(round % 2 ? { width: 420, height: 420 } : { width: 1900, height: 1060 });
     await answered;
-    await expectFace(ann, 'Ben');
+    await expectVideo(ann, 'Ben');
   }
-  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
+  await expect.poll(async () => (await videoOf(ann, 'Ben')).height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
   const said: string[] = await ann.page.evaluate(() => (window as any).__said);
   expect(said.filter((sign) => /connecting/i.test(sign))).toEqual([]);
   expect(await recoveries(ann.page), 'the connection is the same one').toBe(made);
   await ann.call.expectTiles(2);
-  cutter.close();
+  proxy.close();
 });
 
 test('a tile that grows gets a larger layer, and a smaller one when it shrinks', async ({ person, name, startServer }) => {
@@ -237,13 +237,13 @@ test('a tile that grows gets a larger layer, and a smaller one when it shrinks',
   const ann = await enters(person, server, name, 'Ann');
   const ben = await enters(person, server, name, 'Ben', [1280, 720]);
   await ann.page.setViewportSize({ width: 420, height: 420 });
-  await expectFace(ann, 'Ben');
-  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'a small layer', timeout: 40_000 }).toBeLessThan(400);
+  await expectVideo(ann, 'Ben');
+  await expect.poll(async () => (await videoOf(ann, 'Ben')).height, { message: 'a small layer', timeout: 40_000 }).toBeLessThan(400);
   await ann.page.setViewportSize({ width: 1900, height: 1060 });
-  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
+  await expect.poll(async () => (await videoOf(ann, 'Ben')).height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
   await ann.page.setViewportSize({ width: 420, height: 420 });
-  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'a small layer again', timeout: 40_000 }).toBeLessThan(400);
-  await expectFace(ben, 'Ann');
+  await expect.poll(async () => (await videoOf(ann, 'Ben')).height, { message: 'a small layer again', timeout: 40_000 }).toBeLessThan(400);
+  await expectVideo(ben, 'Ann');
 });
 
 test('a layer that a busy browser stops sending is soon replaced by a smaller one, and back when it comes again', async ({
@@ -254,9 +254,9 @@ test('a layer that a busy browser stops sending is soon replaced by a smaller on
   const ann = await enters(person, server, name, 'Ann');
   const ben = await enters(person, server, name, 'Ben', [1280, 720]);
   await ann.page.setViewportSize({ width: 1900, height: 1060 });
-  const height = async () => (await face(ann, 'Ben')).height;
+  const height = async () => (await videoOf(ann, 'Ben')).height;
   await expect.poll(height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
-  const gap = await watchGaps(ann, 'Ben');
+  const gap = await watchFrameGaps(ann, 'Ben');
   await sendsLargest(ben, false);
   await expect.poll(height, { message: 'a smaller layer', timeout: 10_000 }).toBeLessThan(600);
   note('longest gap when a layer is left out', `${Math.round(await gap.longest())} ms`);
@@ -270,7 +270,7 @@ test('a small camera is seen in its full size', async ({ person, name, startServ
   const ann = await enters(person, server, name, 'Ann');
   await enters(person, server, name, 'Ben', [640, 360]);
   await ann.page.setViewportSize({ width: 1900, height: 1060 });
-  await expect.poll(async () => (await face(ann, 'Ben')).height, { message: 'all of its lines', timeout: 40_000 }).toBe(360);
+  await expect.poll(async () => (await videoOf(ann, 'Ben')).height, { message: 'all of its lines', timeout: 40_000 }).toBe(360);
 });
 
 test('whoever comes late is shown a face although nobody watched it before', async ({ person, name, startServer }) => {
@@ -281,7 +281,7 @@ test('whoever comes late is shown a face although nobody watched it before', asy
     .poll(() => layersOn(ann), { message: 'nothing is encoded for nobody', timeout: 20_000 })
     .toEqual([]);
   const ben = await enters(person, server, name, 'Ben');
-  await expectFace(ben, 'Ann');
+  await expectVideo(ben, 'Ann');
   await expect.poll(() => layersOn(ann), { message: 'what is seen is encoded' }).toContain('q');
 });
 
@@ -290,13 +290,13 @@ test('a shared screen is seen beside the face, and goes when it ends', async ({ 
   const server = await startServer({ p2pMax: 0 });
   const ann = await enters(person, server, name, 'Ann');
   const ben = await enters(person, server, name, 'Ben');
-  await expectFace(ben, 'Ann');
+  await expectVideo(ben, 'Ann');
   await ann.call.shareScreen.click();
   await expectScreen(ben, 'Ann');
-  await expectFace(ben, 'Ann');
+  await expectVideo(ben, 'Ann');
   await ann.call.shareScreen.click();
   await expect(ben.call.screen('Ann')).toHaveCount(0);
-  await expectFace(ben, 'Ann');
+  await expectVideo(ben, 'Ann');
 });
 
 test('a screen nobody watches is not encoded, and whoever comes sees it', async ({ person, name, startServer }) => {
@@ -310,7 +310,7 @@ test('a screen nobody watches is not encoded, and whoever comes sees it', async 
   expect(await screenEncoded(ann)).toBe(true);
 });
 
-test('two screens are seen and heard at once, and go when the browser ends them', async ({ person, name, startServer }) => {
+test('two screens are seen and received at once, and go when the browser ends them', async ({ person, name, startServer }) => {
   test.setTimeout(180_000);
   const server = await startServer({ p2pMax: 0 });
   const people: Person[] = [];
@@ -322,17 +322,17 @@ test('two screens are seen and heard at once, and go when the browser ends them'
     people.push(somebody);
   }
   const [ann, ben, cleo] = people;
-  await expectVoices(cleo.page, 2);
+  await expectAudio(cleo.page, 2);
   for (const somebody of [ann, ben]) await somebody.call.shareScreen.click();
   for (const { name } of [ann, ben]) await expectScreen(cleo, name);
-  await expectVoices(cleo.page, 4);
+  await expectAudio(cleo.page, 4);
   for (const somebody of [ann, ben]) {
     await endScreenByBrowser(somebody.page);
     await expect(cleo.call.screen(somebody.name)).toHaveCount(0);
     await expect(somebody.call.shareScreen).toHaveAttribute('aria-pressed', 'false');
   }
   await expect(cleo.page.locator('audio'), 'two voices are left').toHaveCount(2);
-  await expectFace(cleo, 'Ann');
+  await expectVideo(cleo, 'Ann');
 });
 
 test('the figures of a connection are shown, and copied as JSON', async ({ person, name, startServer }) => {
@@ -340,7 +340,7 @@ test('the figures of a connection are shown, and copied as JSON', async ({ perso
   const server = await startServer({ p2pMax: 0 });
   const ann = await enters(person, server, name, 'Ann');
   const ben = await enters(person, server, name, 'Ben');
-  await expectFace(ann, 'Ben');
+  await expectVideo(ann, 'Ben');
   await ann.page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
   await ann.call.settings.click();
   const dialog = ann.page.getByRole('dialog');
@@ -356,7 +356,7 @@ test('the figures of a connection are shown, and copied as JSON', async ({ perso
   await ben.call.leave.click();
 });
 
-test('whoever is pinned is seen larger, and heard beside the loudest three', async ({ person, name, startServer }) => {
+test('whoever is pinned is seen larger, and received beside the loudest three', async ({ person, name, startServer }) => {
   test.setTimeout(240_000);
   const server = await startServer({ p2pMax: 0 });
   const people: Person[] = [];
@@ -367,13 +367,13 @@ test('whoever is pinned is seen larger, and heard beside the loudest three', asy
     people.push(somebody);
   }
   const [ann] = people;
-  await expectFace(ann, 'Eve');
-  await expectVoices(ann.page, 3);
+  await expectVideo(ann, 'Eve');
+  await expectAudio(ann.page, 3);
   const tile = ann.call.tile('Eve');
   const before = (await tile.boundingBox())!;
   await tile.hover();
   await tile.getByRole('button', { name: 'Keep Eve in view' }).click();
-  await expectVoices(ann.page, 4);
+  await expectAudio(ann.page, 4);
   const after = (await tile.boundingBox())!;
   expect(after.height).toBeGreaterThan(before.height);
 });

@@ -22,22 +22,22 @@ test('a microphone that the system mutes shows as off, says why, and comes back 
   await ben.call.expectTiles(2);
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'true');
   await ben.call.expectSaysNot('Ann', /muted/i);
-  const told = ann.page.getByRole('status').filter({ hasText: /has muted your microphone/i });
+  const banner = ann.page.getByRole('status').filter({ hasText: /has muted your microphone/i });
 
   await hold(ann.page, 'audio', true);
   await ben.call.expectSays('Ann', /muted/i);
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
-  await expect(told).toBeVisible();
+  await expect(banner).toBeVisible();
 
   await hold(ann.page, 'audio', false);
   await ben.call.expectSaysNot('Ann', /muted/i);
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'true');
-  await expect(told).toHaveCount(0);
+  await expect(banner).toHaveCount(0);
 
   // Whoever does not want it back by itself says so.
   await hold(ann.page, 'audio', true);
-  await told.getByRole('button', { name: 'Keep it off' }).click();
-  await expect(told).toHaveCount(0);
+  await banner.getByRole('button', { name: 'Keep it off' }).click();
+  await expect(banner).toHaveCount(0);
   await hold(ann.page, 'audio', false);
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
   await ann.call.microphone.click();

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { expect, test } from '../support/test.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 import type { Server } from '../support/server.ts';
 
 /** Coturn's prober; without it these are left out. */
@@ -18,7 +18,7 @@ let logins = 0;
 
 /** What the server gives somebody in a call to reach its relay by. */
 async function login(server: Server, room: string): Promise<Login> {
-  const wire = await Wire.join(server, room, 'Ann');
+  const wire = await ProtocolClient.join(server, room, 'Ann');
   wire.send({ type: 'enter_call', leg: 7, devices: { microphone: true, camera: true } });
   const call = await wire.next(({ type }) => type === 'call');
   return call.ice_servers.find(({ username }: Login) => username);

@@ -1,8 +1,8 @@
 import { expect, test } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { WORDS } from '../support/labels.ts';
+import { LABELS } from '../support/labels.ts';
 
-const { count, guest } = WORDS.en;
+const { count, guest } = LABELS.en;
 
 test('the form leads into the room under the chosen nickname', async ({ person, name }) => {
   const ann = await person('Ann');

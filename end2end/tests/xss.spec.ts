@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/protocol_client.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
 
 /** One attack a line; each must be shown as it was typed and do nothing. */
 const CORPUS: string[] = JSON.parse(readFileSync(new URL('../corpus/xss.json', import.meta.url), 'utf8'));
@@ -23,12 +23,12 @@ test('every attack in a message is shown as typed, live and from the HTML, and r
   const reader = await person('Ann');
   await reader.entersRoom(name);
   // Two writers, each within its own limit.
-  const writers = [await Wire.join(server, name, 'Mallory'), await Wire.join(server, name, 'Trudy')];
+  const writers = [await ProtocolClient.join(server, name, 'Mallory'), await ProtocolClient.join(server, name, 'Trudy')];
   const start = Date.now();
   for (const [i, text] of CORPUS.entries()) {
     const due = start + Math.max(0, i - 60) * A_MESSAGE_EVERY_MS;
     await expect.poll(() => Date.now() >= due, { intervals: [50] }).toBe(true);
-    const copy = await writers[i % 2].say(text);
+    const copy = await writers[i % 2].sendChat(text);
     expect(copy.type, text).toBe('chat');
     expect(copy.text).toBe(text);
   }
@@ -63,9 +63,9 @@ test('every attack as a nickname is shown as typed and runs nothing', async ({ p
   const reader = await person('Ann');
   await reader.entersRoom(name);
   for (const nickname of NICKNAMES) {
-    const mallory = await Wire.join(server, name, nickname);
-    expect(mallory.frames.map(({ type }) => type), nickname).toContain('joined');
-    await mallory.say('hello');
+    const mallory = await ProtocolClient.join(server, name, nickname);
+    expect(mallory.messages.map(({ type }) => type), nickname).toContain('joined');
+    await mallory.sendChat('hello');
     await expect(reader.room.people).toContainText(nickname);
     mallory.close();
   }
@@ -98,8 +98,8 @@ test('every attack as a room name is shown as typed, in the room and in the list
     await expect(ann.room.heading).toContainText(room);
   }
   expect(await untouched(ann.page)).toBeUndefined();
-  const sockets = [];
-  for (const room of ROOMS.slice(0, 20)) sockets.push(await Wire.join(server, room, 'Mallory'));
+  const sockets: ProtocolClient[] = [];
+  for (const room of ROOMS.slice(0, 20)) sockets.push(await ProtocolClient.join(server, room, 'Mallory'));
   for (const room of ROOMS.slice(0, 20)) await expect(watcher.welcome.openRooms).toContainText(room);
   await watcher.page.reload();
   for (const room of ROOMS.slice(0, 20)) await expect(watcher.welcome.openRooms).toContainText(room);

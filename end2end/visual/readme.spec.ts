@@ -17,8 +17,8 @@ const LINES: [number, string][] = [
   [3, 'Me. See https://example.org/lake for the way.'],
 ];
 
-test('the picture of a call in the README', async ({ person, startServer, quality }) => {
-  quality.expects(/./);
+test('the picture of a call in the README', async ({ person, startServer, pageErrors }) => {
+  pageErrors.expects(/./);
   const server = await startServer({ p2pMax: 2 });
   const people: Person[] = [];
   for (const [place, [name, portrait]] of PEOPLE.entries()) {

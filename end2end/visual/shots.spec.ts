@@ -2,8 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { expect, test, type Person } from '../support/test.ts';
 import { roomPath } from '../pages/room.ts';
-import { Wire } from '../support/protocol_client.ts';
-import { WORDS, type Locale } from '../support/labels.ts';
+import { ProtocolClient } from '../support/protocol_client.ts';
+import { LABELS, type Locale } from '../support/labels.ts';
 
 const SHOTS = fileURLToPath(new URL('../test-results/shots/', import.meta.url));
 const WIDTHS: [number, number][] = [[320, 640], [390, 844], [768, 1024], [1280, 800], [1920, 1080]];
@@ -15,9 +15,9 @@ const TALK = {
 
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const locale of ['en', 'ko'] as Locale[]) {
-    test(`pages in ${colorScheme}, ${locale}`, async ({ person, quality, startServer }) => {
+    test(`pages in ${colorScheme}, ${locale}`, async ({ person, pageErrors, startServer }) => {
       test.setTimeout(600_000);
-      quality.expects(/./);
+      pageErrors.expects(/./);
       const { room, names, lines } = TALK[locale];
       const options = { locale, context: { colorScheme, reducedMotion: 'reduce' as const } };
 
@@ -43,21 +43,21 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await ann.entersRoom(room);
       await shoot(ann, 'room-empty');
 
-      const others = await Promise.all(names.slice(1).map((name) => Wire.join(server, room, name)));
+      const others = await Promise.all(names.slice(1).map((name) => ProtocolClient.join(server, room, name)));
       for (const [i, line] of lines.entries()) {
         if (i === 2) await ann.room.says(line);
-        else await others[i % 3].say(line);
+        else await others[i % 3].sendChat(line);
       }
       await ann.room.sees(lines[3]);
       await shoot(ann, 'room-talking');
 
       const eve = await person('Eve', { server, ...options });
-      for (const other of ['book club', '스터디', 'standup']) await Wire.join(server, other, 'Kim');
+      for (const other of ['book club', '스터디', 'standup']) await ProtocolClient.join(server, other, 'Kim');
       await eve.welcome.open();
-      await expect(eve.welcome.entry(room)).toContainText(WORDS[locale].count(4));
+      await expect(eve.welcome.entry(room)).toContainText(LABELS[locale].count(4));
       await shoot(eve, 'welcome-rooms');
       await eve.page.goto(roomPath(room) + eve.query);
-      await expect(eve.page.getByText(WORDS[locale].roomFull).first()).toBeVisible();
+      await expect(eve.page.getByText(LABELS[locale].roomFull).first()).toBeVisible();
       await shoot(eve, 'room-full');
       for (const other of others) other.close();
       await ann.room.expectPeople(1);
