@@ -7,10 +7,13 @@ use crate::protocol::{
 };
 use crate::server::context::AppContext;
 use crate::server::error::code_name;
-use crate::server::net::{RareWarning, RequestKind, stored_bytes, warning};
 use crate::server::request;
 use crate::server::rooms::RoomError;
 use crate::server::store::{Page, StoreError};
+use crate::server::{
+    log_throttle::{self, RareWarning},
+    net::{RequestKind, stored_bytes},
+};
 use crate::server::{new_session_token, participant_id};
 use crate::state::Position;
 use leptos::prelude::*;
@@ -175,7 +178,7 @@ fn unreadable(error: StoreError) -> ApiError {
         StoreError::SearchTimedOut => ApiError::SearchTimedOut,
         StoreError::SearchBusy => ApiError::SearchBusy,
         error => {
-            warning::failed(&FAILED, &error, "messages could not be read");
+            log_throttle::failed(&FAILED, &error, "messages could not be read");
             ApiError::Unavailable
         }
     }

@@ -2,8 +2,8 @@
 //! `/readyz`, because the server itself sees nothing of packets that never come.
 
 use super::{
+    log_throttle::{HOURLY, RareWarning},
     metrics,
-    net::{RareWarning, warning::HOURLY},
 };
 use crate::protocol::Obstacle;
 use std::{

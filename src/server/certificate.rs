@@ -6,7 +6,7 @@
 
 use super::{
     error::ServeError,
-    net::{RareWarning, warning::HOURLY},
+    log_throttle::{HOURLY, RareWarning},
 };
 use std::{
     fs, io,

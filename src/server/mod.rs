@@ -4,7 +4,7 @@
 //! * [`commands`] what the binary does besides serving.
 //! * [`context`] the state every handler and page can reach.
 //! * [`http`] the routes, the socket, the files, the rules for every request.
-//! * [`net`] the sockets of both address families, and the limits per network address.
+//! * [`net`] the sockets of both address families, the listener, and the limits per network address.
 //! * [`addresses`] by which people reach media and TURN here.
 //! * [`rooms`] who is where and what is said; the thinking is pure.
 //! * [`store`] what lasts; [`disk`] how much space is left for it.
@@ -13,7 +13,7 @@
 //! * [`blocked_media`] what people report of media that does not get through.
 //! * [`turn`] relays for whoever cannot be reached otherwise; `turn_relay` puts it together with the rest.
 //! * [`retention`] forgets what is old, where the operator wants that; [`clock`] tells it when.
-//! * `load` how busy it is; [`priority`] which threads wait for which. `listener` accepts connections and bounds them.
+//! * `load` how busy it is; [`priority`] which threads wait for which. [`log_throttle`] bounds the log lines that clients can cause.
 //! * [`serve`] puts them together and takes them down again.
 
 pub mod addresses;
@@ -28,8 +28,8 @@ pub mod error;
 pub mod http;
 mod identity;
 pub mod limits;
-mod listener;
 mod load;
+pub mod log_throttle;
 pub mod metrics;
 pub mod net;
 pub mod priority;

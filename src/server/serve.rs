@@ -13,9 +13,11 @@ use super::{
     error::ServeError,
     http::{metrics_router, router},
     limits::{RESERVED_CONNECTIONS, STOP_WITHIN, Timing},
-    listener::{ConnectionLimits, Listeners, listen},
     load,
-    net::{PermitLimits, TrustedProxies},
+    net::{
+        PermitLimits, TrustedProxies,
+        listener::{ConnectionLimits, Listeners, listen},
+    },
     retention,
     sfu::{Sfu, SfuOptions},
     store::Store,

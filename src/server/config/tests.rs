@@ -311,7 +311,7 @@ fn help_and_refusals_name_every_kind_of_address_rate_with_its_default() {
     let refusal = resolve(&["--address-rates", "x=1/1"], &[], "").expect_err("refused");
     let refusal = refusal.to_string();
     let mut defaults = Vec::new();
-    for (_, name, rate) in crate::server::net::request_rates::KINDS {
+    for (_, name, rate) in crate::server::net::permits::requests::KINDS {
         assert!(kinds.contains(name), "{kinds} lacks {name}");
         assert!(refusal.contains(name), "{refusal} lacks {name}");
         defaults.push(format!("{name}={}/{}", rate.per_second, rate.burst));

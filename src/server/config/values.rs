@@ -11,7 +11,7 @@ use crate::{
         addresses::{InterfaceFilter, MAX_ADDRESSES, MAX_FILTER_WORDS, MediaHost},
         certificate::CertificateFiles,
         http::Origin,
-        net::{RequestRateLimits, TrustedProxies, request_rates::KINDS},
+        net::{RequestRateLimits, TrustedProxies, permits::requests::KINDS},
         store::{Quota, Rights, SEARCH_WITHIN, StoreOptions},
         turn_relay::TurnTls,
     },

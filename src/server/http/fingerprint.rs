@@ -13,7 +13,7 @@
 //! This is no HTML parser: it reads what our renderer writes. Where it meets anything else,
 //! the page gets no fingerprint, and is hydrated unchecked as it would be without this.
 
-use crate::server::net::RareWarning;
+use crate::server::log_throttle::RareWarning;
 use std::borrow::Cow;
 
 /// Where the fingerprint is put: its attribute with a value of the same length, as

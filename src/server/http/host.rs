@@ -7,7 +7,7 @@
 
 use crate::{
     protocol::{REFUSAL_HEADER, Refusal},
-    server::{config::Config, net::warning},
+    server::{config::Config, log_throttle},
 };
 use axum::{
     extract::{Request, State},
@@ -18,7 +18,7 @@ use http::{StatusCode, Version, header};
 use std::{net::Ipv6Addr, sync::Arc};
 
 /// Refusals are told of once a minute.
-static REFUSED: warning::RareWarning = warning::RareWarning::new();
+static REFUSED: log_throttle::RareWarning = log_throttle::RareWarning::new();
 
 /// Answered whatever name is asked: what orchestrators ask by names of their own, and which
 /// holds no secret.
@@ -96,8 +96,8 @@ pub async fn guard(State(ours): State<Arc<OurNames>>, request: Request, next: Ne
                 return refusal.into_response();
             }
             if let Some(count) = REFUSED.happened() {
-                let origin = warning::shown(request.headers().get(header::ORIGIN));
-                let host = warning::shown(request.headers().get(header::HOST));
+                let origin = log_throttle::shown(request.headers().get(header::ORIGIN));
+                let host = log_throttle::shown(request.headers().get(header::HOST));
                 tracing::warn!(
                     origin,
                     host,

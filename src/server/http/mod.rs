@@ -3,26 +3,26 @@
 //! * [`router`] which path is answered by what.
 //! * [`pages`] renders on threads of its own; [`fingerprint`] lets the browser see whether
 //!   somebody changed a page on its way.
-//! * [`client`] whose request it is; [`host`] refuses names that are not ours; [`origin`]
+//! * [`client_address`] whose request it is; [`host`] refuses names that are not ours; [`cross_origin`]
 //!   refuses requests made by other sites; [`security`] the headers.
 //! * [`refusal`] what is answered to whoever asks too much, or what makes no sense.
 //! * [`assets`] the files the pages load, from inside the binary; [`asset_names`] what they
 //!   are called.
 //! * [`health`] whether it lives, whether it can serve; [`metrics`] what it counts.
-//! * [`connection`] the room protocol with one client, carried by [`ws`] or [`poll`].
+//! * [`connection`] the room protocol with one client, carried by [`ws`] or [`long_poll`].
 
 mod asset_names;
 mod assets;
-mod client;
+mod client_address;
 mod connection;
+mod cross_origin;
 mod fingerprint;
 mod health;
 mod host;
+mod long_poll;
 mod metrics;
 mod options;
-mod origin;
 mod pages;
-mod poll;
 mod refusal;
 mod router;
 mod security;
@@ -30,9 +30,9 @@ mod ws;
 
 pub use asset_names::AssetNames;
 pub use assets::Assets;
-pub use client::IsHttps;
+pub use client_address::IsHttps;
+pub use cross_origin::Origin;
 pub use health::{Gauges, Readiness};
-pub use origin::Origin;
-pub use poll::Polls;
+pub use long_poll::Polls;
 pub use router::{metrics_router, router};
 pub use security::content_security_policy;

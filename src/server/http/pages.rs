@@ -7,7 +7,7 @@
 use super::fingerprint;
 use crate::server::{
     context::AppContext,
-    net::{RareWarning, warning},
+    log_throttle::{self, RareWarning},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -99,6 +99,6 @@ async fn whole(response: Response) -> Response {
 /// A page that could not be read to its end.
 fn broke_off(error: &axum::Error) -> Response {
     static BROKE_OFF: RareWarning = RareWarning::new();
-    warning::failed(&BROKE_OFF, error, "a page broke off");
+    log_throttle::failed(&BROKE_OFF, error, "a page broke off");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

@@ -1,9 +1,9 @@
 //! Which path is answered by what.
 
 use super::{
-    assets, client, health,
+    assets, client_address, cross_origin, health,
     host::{self, OurNames},
-    metrics, options, origin, pages, poll, refusal, security, ws,
+    long_poll, metrics, options, pages, refusal, security, ws,
 };
 use crate::{
     app::{App, shell},
@@ -43,7 +43,7 @@ pub fn router(context: AppContext) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route(WS, get(ws::upgrade).post(ws::may_connect))
-        .route(POLL, get(poll::listen).post(poll::say))
+        .route(POLL, get(long_poll::listen).post(long_poll::say))
         .route("/pkg/{*path}", get(assets::serve))
         .merge(pages)
         .fallback(fallback);
@@ -73,12 +73,15 @@ fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContex
         .layer(from_fn(options::answer))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(context.clone(), origin::guard))
+        .layer(from_fn_with_state(context.clone(), cross_origin::guard))
         .layer(from_fn_with_state(
             Arc::new(OurNames::new(&context.config)),
             host::guard,
         ))
-        .layer(from_fn_with_state(context.clone(), client::identify))
+        .layer(from_fn_with_state(
+            context.clone(),
+            client_address::identify,
+        ))
         .layer(from_fn_with_state(context.clone(), security::add_headers))
         .layer(from_fn(metrics::count))
 }

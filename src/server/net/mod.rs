@@ -1,32 +1,24 @@
 //! Network addresses: which are listened on, and the limits of each, how many at once and how
 //! often.
 //!
-//! * [`networks`] the networks an address counts under: an IPv4 address, an IPv6 /64, and
-//!   four times as loosely an IPv6 /48.
-//! * [`permits`] how many connections an address holds at once, and how many all hold.
-//! * [`rates`] how much an address may ask for over time, in tables of fixed size.
-//! * [`request_rates`] the rates of everything a client asks for, by kind.
+//! * [`permits`] the limits of each network address: how many connections, how often.
+//! * [`listener`] accepts HTTP connections.
 //! * [`sockets`] listeners for both address families.
-//! * [`client`] whose request it is, through trusted proxies.
-//! * [`bounded_writes`] streams whose readers have to take what is written.
-//! * [`warning`] log lines that strangers can cause.
+//! * [`forwarded`] whose request it is, through trusted proxies.
+//! * [`write_timeout`] streams whose readers have to take what is written.
 //!
 //! Every limit per address goes through this folder. `127.0.0.1` and `::1` themselves have no
 //! limit of their own: behind them is a proxy for everybody.
 
-pub mod bounded_writes;
-pub mod client;
-pub mod networks;
+pub mod forwarded;
+pub mod listener;
 pub mod permits;
-pub mod rates;
-pub mod request_rates;
 pub mod sockets;
-pub mod warning;
+pub mod write_timeout;
 
-pub use bounded_writes::BoundedWrites;
-pub use client::{ClientAddress, TrustedProxies};
-pub use networks::{Network, is_exempt, site, subscriber};
-pub use permits::{Permit, PermitError, PermitLimits, Permits};
-pub use rates::{AddressRateLimits, AddressRates, KeyRates};
-pub use request_rates::{RequestKind, RequestRateLimits, RequestRates, stored_bytes};
-pub use warning::RareWarning;
+pub use forwarded::{ClientAddress, TrustedProxies};
+pub use permits::{
+    AddressRateLimits, AddressRates, KeyRates, Network, Permit, PermitError, PermitLimits, Permits,
+    RequestKind, RequestRateLimits, RequestRates, is_exempt, site, stored_bytes, subscriber,
+};
+pub use write_timeout::BoundedWrites;

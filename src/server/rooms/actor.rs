@@ -17,8 +17,8 @@ use crate::{
     protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person, RoomName, ServerMessage},
     server::{
         error::refusal,
+        log_throttle::{self, RareWarning},
         metrics,
-        net::{RareWarning, warning},
         sfu::{self, MediaHandle},
         store::{Change, NewMessage, StoreError},
     },
@@ -77,7 +77,7 @@ fn refuse_all(
     error: &StoreError,
 ) {
     static FAILED: RareWarning = RareWarning::new();
-    warning::failed(&FAILED, error, "a room could not be read from the store");
+    log_throttle::failed(&FAILED, error, "a room could not be read from the store");
     rooms.retire(name, key);
     mailbox.close();
     while let Ok(letter) = mailbox.try_recv() {

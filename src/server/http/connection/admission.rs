@@ -5,7 +5,8 @@ use crate::{
     server::{
         context::AppContext,
         http::health::Place,
-        net::{ClientAddress, Permit, PermitError, RareWarning, warning},
+        log_throttle::{self, RareWarning},
+        net::{ClientAddress, Permit, PermitError},
     },
 };
 use axum::response::{IntoResponse, Response};
@@ -42,8 +43,8 @@ pub fn warn(refusal: PermitError, headers: &HeaderMap) {
     let Some(count) = REFUSED.happened() else {
         return;
     };
-    let origin = warning::shown(headers.get(header::ORIGIN));
-    let host = warning::shown(headers.get(header::HOST));
+    let origin = log_throttle::shown(headers.get(header::ORIGIN));
+    let host = log_throttle::shown(headers.get(header::HOST));
     let limit = match refusal {
         PermitError::OfAddress => "--sockets-per-address or --polls-per-address",
         PermitError::InAll => "of the server",

@@ -2,13 +2,13 @@
 //!
 //! [`upgrade`] answers who asks for one, [`may_connect`] who asks why there is none; [`socket`] reads it for its
 //! [`Connection`](super::connection::Connection), [`writer`] is the only one that writes it,
-//! and [`ear`] brings it what reading asks to be answered.
+//! and [`read_half`] brings it what reading asks to be answered.
 //!
 //! Frames are read by tungstenite. They are written as they are: whatever a room tells is one
 //! run of bytes for all its sockets ([`Frames`](crate::server::rooms::Frames)), which a
 //! library that frames each message for each socket could not share.
 
-mod ear;
+mod read_half;
 mod socket;
 mod writer;
 

@@ -1,6 +1,6 @@
 //! One WebSocket: a task reads, another writes ([`super::writer`]).
 
-use super::{ear::Ear, writer};
+use super::{read_half::Ear, writer};
 use crate::{
     protocol::{CloseCode, MAX_FRAME_BYTES},
     server::{

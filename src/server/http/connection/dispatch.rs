@@ -1,7 +1,7 @@
 //! What a client says and what it is answered: each message to its place, each refusal
 //! with its code.
 
-use super::life::{Connection, End};
+use super::lifecycle::{Connection, End};
 use crate::{
     protocol::{
         ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
@@ -12,8 +12,9 @@ use crate::{
         error::refusal,
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
+        log_throttle::{self, RareWarning},
         metrics,
-        net::{RareWarning, RequestKind, request_rates::KINDS, stored_bytes, warning},
+        net::{RequestKind, permits::requests::KINDS, stored_bytes},
         rooms::{Departure, Frames, Intent, Summaries, fitting_page},
         sfu::Offer,
         store::What,
@@ -189,7 +190,7 @@ impl Connection {
         let page = self.context.store.page(name, Some(before), limit).await;
         let page = page.map_err(|error| {
             static FAILED: RareWarning = RareWarning::new();
-            warning::failed(&FAILED, &error, "a page of history could not be read");
+            log_throttle::failed(&FAILED, &error, "a page of history could not be read");
             ErrorCode::Unavailable
         })?;
         let (messages, more) = fitting_page(page);

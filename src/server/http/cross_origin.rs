@@ -8,7 +8,7 @@ use crate::{
     protocol::{REFUSAL_HEADER, Refusal},
     server::{
         context::AppContext,
-        net::warning::{self, RareWarning},
+        log_throttle::{self, RareWarning},
     },
 };
 use axum::{
@@ -94,8 +94,8 @@ pub async fn guard(State(context): State<AppContext>, request: Request, next: Ne
         return next.run(request).await;
     }
     if let Some(count) = REFUSED.happened() {
-        let origin = warning::shown(request.headers().get(header::ORIGIN));
-        let host = warning::shown(request.headers().get(header::HOST));
+        let origin = log_throttle::shown(request.headers().get(header::ORIGIN));
+        let host = log_throttle::shown(request.headers().get(header::HOST));
         tracing::warn!(
             origin,
             host,

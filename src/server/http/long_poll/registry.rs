@@ -1,6 +1,6 @@
 //! Which polling connections there are.
 
-use super::{desk::Ask, incoming::Letter};
+use super::{inbound::Letter, responder::Ask};
 use crate::server::{
     identity::random_letters,
     net::{ClientAddress, Permit, PermitError, PermitLimits, Permits},

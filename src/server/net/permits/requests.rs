@@ -3,7 +3,7 @@
 //! The buckets outlive sockets and rooms: whoever comes back finds them as they were left.
 //! `127.0.0.1` and `::1` themselves are not limited (see [`super::networks::is_exempt`]).
 
-use super::rates::{AddressRateLimits, AddressRates};
+use super::addresses::{AddressRateLimits, AddressRates};
 use crate::server::limits::Rate;
 use std::net::IpAddr;
 

@@ -11,15 +11,13 @@
 //! newest connection takes the place of the oldest: nobody holds the reserve by saying
 //! nothing, and one address puts nobody else out of it.
 
-use super::{
-    limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
-    metrics,
-    net::{
-        BoundedWrites, Permit, PermitError, PermitLimits, Permits, RareWarning, TrustedProxies,
-        sockets, warning,
-    },
-};
 use crate::protocol::{REFUSAL_HEADER, Refusal};
+use crate::server::{
+    limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
+    log_throttle::{self, RareWarning},
+    metrics,
+    net::{BoundedWrites, Permit, PermitError, PermitLimits, Permits, TrustedProxies, sockets},
+};
 use axum::{
     Router,
     body::{Body, HttpBody},
@@ -50,7 +48,7 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
 /// How many connections there may be, and whose.
 #[derive(Debug, Clone)]
-pub(super) struct ConnectionLimits {
+pub(in crate::server) struct ConnectionLimits {
     /// In all, and from one address.
     pub permits: PermitLimits,
     /// Beyond these, for health and upgrades.
@@ -61,7 +59,7 @@ pub(super) struct ConnectionLimits {
 }
 
 /// The sockets that serve one address: loopback, and every address, are one of each family.
-pub(super) struct Listeners {
+pub(in crate::server) struct Listeners {
     /// The address that was asked for.
     pub first: TcpListener,
     /// Its counterpart in the other family.
@@ -130,7 +128,7 @@ enum Place {
 }
 
 /// Accepts and serves until `stopping` says so, then waits for what is under way.
-pub(super) async fn listen(
+pub(in crate::server) async fn listen(
     listeners: Listeners,
     router: Router,
     timing: Timing,
@@ -253,7 +251,7 @@ async fn accept(listeners: &Listeners) -> (TcpStream, SocketAddr) {
                 ) => {}
             Err(error) => {
                 static FAILED: RareWarning = RareWarning::new();
-                warning::failed(&FAILED, &error, "no connection can be accepted");
+                log_throttle::failed(&FAILED, &error, "no connection can be accepted");
                 sleep(OUT_OF_FILES).await;
             }
         }
@@ -319,7 +317,7 @@ impl Serving {
 
 /// Whether a request is one that places are kept free for: health, upgrades and the question why
 /// one failed, without a body that could drip.
-pub(super) fn is_for_the_reserve(request: &Request<impl HttpBody>) -> bool {
+pub(in crate::server) fn is_for_the_reserve(request: &Request<impl HttpBody>) -> bool {
     if !request.body().is_end_stream() {
         return false;
     }

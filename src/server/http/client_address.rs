@@ -6,8 +6,8 @@
 
 use crate::server::{
     context::AppContext,
-    listener::is_for_the_reserve,
-    net::{RareWarning, client},
+    log_throttle::RareWarning,
+    net::{forwarded, listener::is_for_the_reserve},
 };
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -37,10 +37,10 @@ pub async fn identify(
     let public = context.config.public_url.as_ref();
     let https = match public {
         Some(url) => url.is_https(),
-        None => trusted && client::is_forwarded_https(headers),
+        None => trusted && forwarded::is_forwarded_https(headers),
     };
     if !trusted
-        && client::has_forwarding(headers)
+        && forwarded::has_forwarding(headers)
         && let Some(count) = UNTRUSTED_PROXY.happened()
     {
         // Without the address: it may be a stranger's as well as a proxy's.

@@ -4,9 +4,9 @@
 //! written into the logs of proxies, and whoever reads the secret there would be that person.
 
 use super::{
-    desk::Ask,
-    incoming::{Batch, Letter, frames},
-    polls::Line,
+    inbound::{Batch, Letter, frames},
+    registry::Line,
+    responder::Ask,
     task,
 };
 use crate::server::{

@@ -7,7 +7,7 @@
 //!
 //! Whatever a header says is counted: only a peer itself can be an address without limits.
 
-use super::networks::is_exempt;
+use super::permits::is_exempt;
 use http::{HeaderMap, HeaderValue};
 use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -2,9 +2,9 @@
 //!
 //! Everything that is said to the client goes through its outbox, so this never waits for
 //! a slow reader; a full mailbox of the room makes it wait, which slows this connection
-//! only. The transport reads and writes: `ws::socket` and `poll::task`.
+//! only. The transport reads and writes: `ws::socket` and `long_poll::task`.
 
-use super::rates::Rates;
+use super::message_rates::Rates;
 use crate::{
     protocol::{CloseCode, MAX_FRAME_BYTES, Obstacle, RoomName},
     server::{

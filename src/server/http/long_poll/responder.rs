@@ -1,6 +1,6 @@
 //! Hands out what the client is told: one request waits here at a time.
 
-use super::shelf::{NotHere, Shelf};
+use super::unacked_frames::{NotHere, Shelf};
 use crate::{
     protocol::CloseCode,
     server::{

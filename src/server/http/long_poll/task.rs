@@ -1,9 +1,9 @@
 //! The task of one polling connection, from its opening to its last answer.
 
 use super::{
-    desk::{Ask, Desk},
-    incoming::{Letter, Reader},
-    polls::{Line, Polls},
+    inbound::{Letter, Reader},
+    registry::{Line, Polls},
+    responder::{Ask, Desk},
 };
 use crate::server::{
     context::AppContext,
