@@ -1,50 +1,24 @@
 //! The rooms: who is here, what is said, who is in the call.
 //!
-//! * [`room`], [`presence`], [`talk`], [`call`] and [`media`] the thinking: a value that is told [`command`]s and answers
-//!   with effects. Reads no clock, no socket, no chance.
-//! * [`budget`] what one member may cost the others.
-//! * [`recent`] the newest messages of a room, as many as fit one frame.
-//! * [`actor`] the task that owns one room, runs its effects and is the only one to
-//!   touch it; [`links`] the sockets of one room,
-//!   [`pace`] how often they are written to,
-//!   [`frames`] what they share, [`outbox`] the bounded queue towards each.
-//! * [`registry`] finds and makes rooms, [`log`] reads them from the store; [`handle`] is how everybody else talks to one.
+//! * [`core`] the thinking: a value that is told commands and answers with effects.
+//! * [`actor`] the task that owns one room, the registry that finds and makes rooms, and the
+//!   handles by which everybody else talks to them.
+//! * [`fanout`] from a room to its sockets: shared frames and a bounded queue towards each.
 
 mod actor;
-mod budget;
-mod call;
-mod command;
-mod frames;
-mod handle;
-mod letter;
+mod core;
+mod fanout;
 mod limiter;
-mod links;
-mod log;
-mod media;
-mod outbox;
-mod pace;
-mod presence;
-#[cfg(test)]
-mod properties;
-mod recent;
-mod registry;
-mod room;
-#[cfg(test)]
-mod room_tests;
-#[cfg(test)]
-mod simulation;
-mod summaries;
-mod talk;
 
-pub use command::{Departure, Intent};
-pub use frames::Frames;
-pub use handle::{RoomHandle, Seat};
+pub use actor::handle::{RoomHandle, Seat};
+pub use actor::registry::{Relays, Rooms, Totals};
+pub use actor::summaries::Summaries;
+pub use core::command::{Departure, Intent};
+pub use core::history::fitting_page;
+pub use core::room::RoomRules;
+pub use fanout::frames::Frames;
+pub use fanout::outbox::{Outbox, OutboxReader, outbox, wait_for_verdict};
 pub use limiter::limiter;
-pub use outbox::{Outbox, OutboxReader, outbox, wait_for_verdict};
-pub use recent::fitting_page;
-pub use registry::{Relays, Rooms, Totals};
-pub use room::RoomRules;
-pub use summaries::Summaries;
 
 use crate::{
     protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, Person, RoomName, Seq},

@@ -1,11 +1,10 @@
 //! How everybody else talks to a room: [`RoomHandle`] from outside, [`Seat`] from inside.
 
-use super::{
+use super::{message::Letter, registry::Rooms};
+use crate::server::rooms::{
     RoomError, RoomSnapshot,
-    command::{Command, Departure, Intent, Join, LinkId},
-    letter::Letter,
-    outbox::Outbox,
-    registry::Rooms,
+    core::command::{Command, Departure, Intent, Join, LinkId},
+    fanout::outbox::Outbox,
 };
 use crate::{
     protocol::{

@@ -1,7 +1,8 @@
 //! The rooms and their logs: the end of a log is read when its room opens, and what the
 //! retention has deleted from a log is deleted from its open room too.
 
-use super::{command::Command, letter::Letter, recent::Recent, registry::Rooms, room::Room};
+use super::{message::Letter, registry::Rooms};
+use crate::server::rooms::{core::command::Command, core::history::Recent, core::room::Room};
 use crate::{
     protocol::{Epoch, MAX_HISTORY_PAGE, RoomName, Seq},
     server::store::{Appended, Change, Changed, NewMessage, StoreError},

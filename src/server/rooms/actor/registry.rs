@@ -9,12 +9,15 @@
 //! again, and one more makes the one that has been so for the longest time give its people up.
 
 use super::{
-    RoomError, RoomSnapshot, actor,
-    command::{Command, LinkId},
     handle::RoomHandle,
-    letter::Letter,
-    room::RoomRules,
+    message::Letter,
     summaries::{Summaries, publish},
+    task,
+};
+use crate::server::rooms::{
+    RoomError, RoomSnapshot,
+    core::command::{Command, LinkId},
+    core::room::RoomRules,
 };
 use crate::{
     protocol::{HISTORY_PAGE, IceServer, MAX_HISTORY_PAGE, ParticipantId, RoomName, RoomSummary},
@@ -314,7 +317,7 @@ impl Rooms {
         let (mailbox, letters) = mpsc::channel(ROOM_MAILBOX);
         let key = self.next_number();
         let runtime = &self.inner.runtime;
-        let actor = runtime.spawn(actor::run(self.clone(), name.clone(), key, letters));
+        let actor = runtime.spawn(task::run(self.clone(), name.clone(), key, letters));
         let (rooms, name) = (self.clone(), name.clone());
         runtime.spawn(async move {
             // A bug in one room ends that room; its sockets come back to a new one.

@@ -1,11 +1,11 @@
 //! What an actor is sent.
 
-use super::{
-    RoomError, RoomSnapshot,
-    command::{Command, Join},
-    outbox::Outbox,
-};
 use crate::protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person};
+use crate::server::rooms::{
+    RoomError, RoomSnapshot,
+    core::command::{Command, Join},
+    fanout::outbox::Outbox,
+};
 use tokio::sync::oneshot;
 
 /// What an actor is sent. A letter it cannot take any more is dropped with its answer,

@@ -8,7 +8,7 @@
 use super::{
     budget::Budget,
     command::{Departure, Effect, Join, LinkId, Now},
-    recent::Missed,
+    history::Missed,
     room::{Line, Member, Room, everybody, others},
 };
 use crate::protocol::{

@@ -4,14 +4,13 @@
 //! mailbox, frames go into bounded queues. A room that is empty and has nothing on its
 //! way to the disk retires; [`super::registry`] makes it anew when somebody comes.
 
-use super::{
+use super::{message::Letter, registry::Rooms};
+use crate::server::rooms::{
     RoomError,
-    command::{Asker, Command, Departure, Effect, Join, LinkId, Now, Ticket},
-    letter::Letter,
-    links::Links,
-    outbox::Outbox,
-    registry::Rooms,
-    room::Room,
+    core::command::{Asker, Command, Departure, Effect, Join, LinkId, Now, Ticket},
+    core::room::Room,
+    fanout::connections::Links,
+    fanout::outbox::Outbox,
 };
 use crate::{
     protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person, RoomName, ServerMessage},

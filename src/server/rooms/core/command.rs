@@ -1,6 +1,6 @@
 //! What a room is told and what it wants done: the two sides of [`super::room::Room`].
 
-use super::RoomError;
+use crate::server::rooms::RoomError;
 use crate::{
     protocol::{
         ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,

@@ -9,11 +9,11 @@
 //! A [`Sabotage`] breaks one promise on purpose; the simulation has to notice each.
 
 use super::{
-    RoomRules,
     command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now},
-    recent::Recent,
+    history::Recent,
     room::Room,
 };
+use crate::server::rooms::RoomRules;
 use crate::{
     protocol::{
         ChatMessage, ChatText, ClientMessage, Epoch, MessageId, Nickname, Resume, RoomName, Seq,

@@ -7,11 +7,11 @@
 //! whoever told it hears which ones these were.
 
 use super::{
-    command::LinkId,
     frames::Frames,
     outbox::{Full, Outbox},
-    pace::Pace,
+    throttle::Pace,
 };
+use crate::server::rooms::core::command::LinkId;
 use crate::{
     protocol::{CloseCode, ServerMessage},
     server::{

@@ -1,11 +1,11 @@
 //! Single claims about [`Room`] and [`Recent`] that need an exact moment or an exact size.
 
 use super::{
-    RoomError, RoomRules,
     command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now, Ticket},
-    recent::{Missed, Recent},
+    history::{Missed, Recent},
     room::Room,
 };
+use crate::server::rooms::{RoomError, RoomRules};
 use crate::{
     protocol::{
         ChatMessage, ChatText, Devices, Epoch, ErrorCode, Leg, MAX_FRAME_BYTES, MediaOffer,

@@ -5,11 +5,11 @@
 //! for each socket a client that believes only what it is told.
 
 use super::{
-    RoomError, RoomRules,
     command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now, Ticket},
-    recent::Recent,
+    history::Recent,
     room::Room,
 };
+use crate::server::rooms::{RoomError, RoomRules};
 use crate::{
     protocol::{
         ChatMessage, ChatText, Devices, Emoji, Epoch, ErrorCode, Leg, MessageId, Mode, Nickname,

@@ -4,11 +4,9 @@
 //! names cost a watcher little ([`LIST_CHANGES`], once in `summaries_every`). What has no place
 //! in one message comes with the next.
 
-use super::{
-    frames::Frames,
-    registry::{Inner, Rooms},
-};
+use super::registry::{Inner, Rooms};
 use crate::protocol::{self, RoomName, RoomSummary, RoomsChanged, ServerMessage};
+use crate::server::rooms::fanout::frames::Frames;
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -36,7 +34,7 @@ pub struct Summaries {
 
 /// Publishes the list when it has changed, then rests, so that a storm of joins is a few
 /// lists only. Ends with the registry.
-pub async fn publish(registry: Weak<Inner>, changed: Arc<Notify>, every: Duration) {
+pub(super) async fn publish(registry: Weak<Inner>, changed: Arc<Notify>, every: Duration) {
     loop {
         // The registry wakes nobody when it ends, so look after it now and then.
         let _ = tokio::time::timeout(Duration::from_secs(60), changed.notified()).await;

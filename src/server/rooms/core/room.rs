@@ -1,17 +1,17 @@
 //! A room: who is here and what is said.
 //!
 //! Pure: time comes in as [`Now`], work goes out as [`Effect`]. Driven by
-//! [`super::actor`], the only task that holds a `Room`. Coming and going is in
-//! [`super::presence`], what is said in [`super::talk`], the call in [`super::call`].
+//! [`crate::server::rooms::actor::task`], the only task that holds a `Room`. Coming and going is in
+//! [`super::presence`], what is said in [`super::chat`], the call in [`super::call`].
 
 use super::{
-    RoomError, RoomSnapshot,
     budget::{Bucket, Budget, Fanout, json_len},
     call::{Stay, refuse},
     command::{Asker, Command, Effect, Intent, LinkId, Now},
+    history::Recent,
     presence::Away,
-    recent::Recent,
 };
+use crate::server::rooms::{RoomError, RoomSnapshot};
 use crate::{
     protocol::{
         Epoch, ErrorCode, IceServer, MAX_FRAME_BYTES, MessageId, Mode, Nickname, ParticipantId,
@@ -235,7 +235,7 @@ impl Room {
     }
 
     /// Who holds this socket.
-    pub(super) fn who(&self, link: LinkId) -> Option<&ParticipantId> {
+    pub fn who(&self, link: LinkId) -> Option<&ParticipantId> {
         let found = self.members.iter().find(|m| m.line == Line::Up(link));
         found.map(|member| &member.person.id)
     }

@@ -1,11 +1,11 @@
 //! What is said in a room: to the disk first, then to everybody, its author too.
 
 use super::{
-    RoomError,
     command::{Asker, Effect, LinkId},
-    recent::json_bytes,
+    history::json_bytes,
     room::{Room, change_cost, everybody},
 };
+use crate::server::rooms::RoomError;
 use crate::{
     protocol::{ErrorCode, MessageId, ServerMessage},
     server::{
