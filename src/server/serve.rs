@@ -21,7 +21,7 @@ use super::{
     retention,
     sfu::{Sfu, SfuOptions},
     store::Store,
-    turn_relay::{self, Embedded},
+    turn_relay::{self, TurnRelay},
 };
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -50,7 +50,7 @@ pub struct Server {
     /// The addresses that are offered.
     advertised: Vec<Advertised>,
     /// The TURN server, unless that is off.
-    relay: Option<Arc<Embedded>>,
+    relay: Option<Arc<TurnRelay>>,
     /// Counts how often it was asked to reload what can be reloaded.
     reload: watch::Sender<u64>,
     /// Says that it stops.
@@ -206,7 +206,7 @@ fn watch_changes(
     context: &AppContext,
     addresses: AddressWatch,
     advertised: Vec<Advertised>,
-    relay: Option<Arc<Embedded>>,
+    relay: Option<Arc<TurnRelay>>,
     reload: &watch::Sender<u64>,
 ) {
     if let Some(found) = relay.as_ref().and_then(|relay| relay.certificate()) {

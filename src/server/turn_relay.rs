@@ -9,7 +9,7 @@ use super::{
     metrics::describe,
     rooms::Relays,
     sfu::{RelayPath, Sfu},
-    turn::{MediaPort, Relay, Turn, TurnLimits, TurnOptions},
+    turn::{LocalPeer, RelaySender, Turn, TurnLimits, TurnOptions},
 };
 use crate::protocol::{IceServer, ParticipantId, RoomName};
 use sha2::{Digest, Sha256};
@@ -32,15 +32,15 @@ pub struct TurnTls {
 
 /// Addresses that TURN is offered at. 4: each is two URLs, and a browser makes an allocation by
 /// every URL on each of its networks.
-const OFFERED: usize = 4;
+const MAX_OFFERED_ADDRESSES: usize = 4;
 
 /// The relay of this server.
-pub struct Embedded {
+pub struct TurnRelay {
     /// The server.
     turn: Turn,
     /// Whether the operator named the addresses; those are offered whatever is bound, since a
     /// NAT may lie in between.
-    named: bool,
+    addresses_configured: bool,
     /// The host that the certificate of TURN over TLS is for.
     host: Option<String>,
     /// The certificate of TURN over TLS.
@@ -56,7 +56,7 @@ pub async fn start(
     config: &Config,
     sfu: &Sfu,
     addresses: &[Advertised],
-) -> Result<Option<Arc<Embedded>>, ServeError> {
+) -> Result<Option<Arc<TurnRelay>>, ServeError> {
     let Some(listen) = config.turn_listen else {
         return Ok(None);
     };
@@ -71,11 +71,11 @@ pub async fn start(
         realm: REALM.to_owned(),
         limits: TurnLimits::default(),
     };
-    let turn = Turn::start(options, Arc::new(Port(sfu.clone()))).await?;
+    let turn = Turn::start(options, Arc::new(SfuPeer(sfu.clone()))).await?;
     sfu.set_relay(Arc::new(turn.relay()));
-    Ok(Some(Arc::new(Embedded {
+    Ok(Some(Arc::new(TurnRelay {
         turn,
-        named: !config.media_ip.is_empty(),
+        addresses_configured: !config.media_ip.is_empty(),
         host: config.public_url.as_ref().map(|url| url.host().to_owned()),
         certificate,
     })))
@@ -92,7 +92,7 @@ fn ips(addresses: &[Advertised]) -> Vec<IpAddr> {
     ips
 }
 
-impl Embedded {
+impl TurnRelay {
     /// The machine has these addresses from now on.
     pub fn advertise(&self, addresses: &[Advertised]) {
         self.turn.set_external(ips(addresses));
@@ -106,12 +106,12 @@ impl Embedded {
     /// What browsers are told: each address by UDP and TCP, and TLS by the name it is for.
     fn urls(&self) -> Vec<String> {
         let mut offered = self.turn.external();
-        if !self.named {
+        if !self.addresses_configured {
             offered = self.turn.reachable(&offered);
         }
         let port = self.turn.address().port();
         let mut urls = Vec::new();
-        for ip in first_of_both(&offered, OFFERED) {
+        for ip in first_of_both(&offered, MAX_OFFERED_ADDRESSES) {
             let address = SocketAddr::new(ip, port);
             urls.push(format!("turn:{address}?transport=udp"));
             urls.push(format!("turn:{address}?transport=tcp"));
@@ -124,7 +124,7 @@ impl Embedded {
 }
 
 /// A room's name in a user name: those have colons between their parts.
-fn room_tag(room: &RoomName) -> String {
+fn room_hash(room: &RoomName) -> String {
     let hash = Sha256::digest(room.as_str().as_bytes());
     hash.iter()
         .take(8)
@@ -132,9 +132,9 @@ fn room_tag(room: &RoomName) -> String {
         .collect()
 }
 
-impl Relays for Embedded {
+impl Relays for TurnRelay {
     fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer> {
-        let credentials = self.turn.credentials(id.as_str(), &room_tag(room));
+        let credentials = self.turn.credentials(id.as_str(), &room_hash(room));
         let servers = credentials.map(|credentials| IceServer {
             urls: self.urls(),
             username: Some(credentials.username),
@@ -144,7 +144,7 @@ impl Relays for Embedded {
     }
 
     fn forget(&self, room: &RoomName, id: &ParticipantId) {
-        self.turn.forget(id.as_str(), &room_tag(room));
+        self.turn.end_session(id.as_str(), &room_hash(room));
     }
 
     fn write_metrics(&self, text: &mut String) {
@@ -153,7 +153,7 @@ impl Relays for Embedded {
             (
                 "allocations",
                 "gauge",
-                "Relay addresses given out.",
+                "RelaySender addresses given out.",
                 stats.allocations as u64,
             ),
             (
@@ -165,7 +165,7 @@ impl Relays for Embedded {
             (
                 "allocated_total",
                 "counter",
-                "Relay addresses ever given out.",
+                "RelaySender addresses ever given out.",
                 stats.allocated_total,
             ),
         ];
@@ -193,16 +193,16 @@ impl Relays for Embedded {
             "counter",
             "Requests to the relay that were refused.",
         );
-        for (why, count) in stats.refused.iter().filter(|(_, count)| *count > 0) {
+        for (why, count) in stats.refusals.iter().filter(|(_, count)| *count > 0) {
             let _ = writeln!(text, "{name}{{why=\"{why:?}\"}} {count}");
         }
     }
 }
 
 /// The SFU, as the TURN server sees it.
-struct Port(Sfu);
+struct SfuPeer(Sfu);
 
-impl MediaPort for Port {
+impl LocalPeer for SfuPeer {
     fn owns(&self, address: SocketAddr) -> bool {
         self.0.owns(address)
     }
@@ -212,7 +212,7 @@ impl MediaPort for Port {
     }
 }
 
-impl RelayPath for Relay {
+impl RelayPath for RelaySender {
     fn owns(&self, address: SocketAddr) -> bool {
         Self::owns(self, address)
     }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     /// A relay with these settings on a machine of these addresses.
-    async fn relay(flags: &[&str], addresses: &[&str]) -> Arc<Embedded> {
+    async fn relay(flags: &[&str], addresses: &[&str]) -> Arc<TurnRelay> {
         let own = [
             "noom",
             "--media-listen",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     /// The addresses that are offered, in order.
-    fn offered(relay: &Embedded) -> Vec<String> {
+    fn offered(relay: &TurnRelay) -> Vec<String> {
         let urls = relay.urls();
         let udp = urls
             .iter()

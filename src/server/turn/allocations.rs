@@ -4,11 +4,11 @@
 //! Only whoever proved credentials gets in here, and only so many.
 
 use super::{
-    client::{Client, Path},
-    credentials::Holder,
-    options::{FEW, LIFETIME, RELAY_PORTS, TurnLimits},
-    permissions::Peers,
-    sessions::Stays,
+    client::{ClientWriter, FiveTuple},
+    credentials::CallSession,
+    options::{ALLOCATION_LIFETIME, RELAY_PORTS, SMALL_ROOM_ALLOCATIONS, TurnLimits},
+    permissions::Permissions,
+    sessions::CallSessions,
     stats::Refusal,
 };
 use crate::server::net::{Permit, PermitError, PermitLimits, Permits};
@@ -27,7 +27,7 @@ pub struct Owner {
     /// The name that was proven.
     pub username: String,
     /// Whose it is.
-    pub holder: Holder,
+    pub session: CallSession,
     /// Signs requests and answers.
     pub key: Password,
 }
@@ -37,19 +37,19 @@ pub struct Allocation {
     /// Whose it is.
     pub owner: Owner,
     /// Its client.
-    pub client: Client,
+    pub client: FiveTuple,
     /// The way to the client.
-    pub path: Path,
+    pub writer: ClientWriter,
     /// The virtual address others reach it by.
     pub relay: SocketAddr,
     /// The question that made it: asked again, it is answered again.
     pub transaction: [u8; 12],
     /// Whom it exchanges packets with.
-    pub peers: Peers,
+    pub permissions: Permissions,
     /// What it may send.
-    pub sends: Budget,
+    pub send_limiter: ByteLimiter,
     /// What it may receive.
-    pub receives: Budget,
+    pub receive_limiter: ByteLimiter,
     /// When it ends.
     expires: Instant,
     /// Its place among those of its address.
@@ -58,8 +58,8 @@ pub struct Allocation {
 
 impl Allocation {
     /// Lives on. How often is not bounded here: it ends with the stay it was made in.
-    pub fn renew(&mut self, now: Instant) {
-        self.expires = now + LIFETIME;
+    pub fn refresh(&mut self, now: Instant) {
+        self.expires = now + ALLOCATION_LIFETIME;
     }
 
     /// What is left of its life.
@@ -79,12 +79,12 @@ pub enum Parity {
 
 /// What a packet costs beside its bytes: IP, UDP and TURN's own headers, so that a flood of
 /// small ones is one too.
-const HEADERS_BYTES: usize = 64;
+const PACKET_OVERHEAD_BYTES: usize = 64;
 
 /// Bytes a second, and a second's worth at once.
-pub struct Budget(DefaultDirectRateLimiter);
+pub struct ByteLimiter(DefaultDirectRateLimiter);
 
-impl Budget {
+impl ByteLimiter {
     /// A full one.
     fn new(bytes_per_second: NonZeroU32) -> Self {
         Self(RateLimiter::direct(Quota::per_second(bytes_per_second)))
@@ -92,18 +92,18 @@ impl Budget {
 
     /// Whether a packet of these bytes is within it; they are spent then, with its headers.
     pub fn allows(&self, bytes: usize) -> bool {
-        let cost = u32::try_from(bytes + HEADERS_BYTES);
+        let cost = u32::try_from(bytes + PACKET_OVERHEAD_BYTES);
         let cost = cost.ok().and_then(NonZeroU32::new);
         cost.is_some_and(|cost| matches!(self.0.check_n(cost), Ok(Ok(()))))
     }
 }
 
 /// All allocations.
-pub struct Table {
+pub struct Allocations {
     /// By client.
-    allocations: HashMap<Client, Allocation>,
+    allocations: HashMap<FiveTuple, Allocation>,
     /// By the number of the relay address.
-    by_port: HashMap<u16, Client>,
+    by_port: HashMap<u16, FiveTuple>,
     /// The numbers left.
     ports: PortAllocator,
     /// How many there may be.
@@ -111,10 +111,10 @@ pub struct Table {
     /// Counts them by address.
     permits: Permits,
     /// Who may have any.
-    stays: Stays,
+    sessions: CallSessions,
 }
 
-impl Table {
+impl Allocations {
     /// An empty one.
     pub fn new(limits: TurnLimits) -> Self {
         // The codec's own range includes its end when it is made of one that does not.
@@ -125,22 +125,22 @@ impl Table {
             ports: PortAllocator::new(range.into()),
             limits,
             permits: Permits::new(PermitLimits {
-                total: limits.server,
-                per_address: limits.address,
+                total: limits.total,
+                per_address: limits.per_address,
             }),
-            stays: Stays::default(),
+            sessions: CallSessions::default(),
         }
     }
 
     /// Somebody is in a call: whose credentials they get. Nothing where there are as many
     /// people in calls as there may be.
-    pub fn enter(&mut self, user: &str, room: &str, now: Instant) -> Option<Holder> {
-        self.stays.enter(user, room, now)
+    pub fn start_session(&mut self, user: &str, room: &str, now: Instant) -> Option<CallSession> {
+        self.sessions.start(user, room, now)
     }
 
     /// Whether the stay that credentials are for still lasts.
-    pub fn is_live(&self, holder: &Holder) -> bool {
-        self.stays.is_live(holder)
+    pub fn is_active(&self, session: &CallSession) -> bool {
+        self.sessions.is_active(session)
     }
 
     /// Makes an allocation. `taken` are addresses that must not become relay addresses.
@@ -149,33 +149,33 @@ impl Table {
     /// The user, the room, the address or the server has all it may; the client waits or goes elsewhere.
     pub fn allocate(
         &mut self,
-        (client, path): (Client, Path),
+        (client, writer): (FiveTuple, ClientWriter),
         owner: Owner,
         transaction: [u8; 12],
         (external, parity, taken): (IpAddr, Parity, &dyn Fn(SocketAddr) -> bool),
         now: Instant,
     ) -> Result<&Allocation, Refusal> {
         self.remove_expired(now);
-        self.check_limits(&owner.holder)?;
+        self.check_limits(&owner.session)?;
         let permit = self.permits.acquire(client.source.ip());
         let permit = permit.map_err(|error| match error {
-            PermitError::OfAddress => Refusal::Quota,
-            PermitError::InAll => Refusal::Capacity,
+            PermitError::OfAddress => Refusal::AllocationQuota,
+            PermitError::InAll => Refusal::InsufficientCapacity,
         })?;
         let relay = self
-            .free_address(external, parity, taken)
-            .ok_or(Refusal::Capacity)?;
+            .free_relay_address(external, parity, taken)
+            .ok_or(Refusal::InsufficientCapacity)?;
         self.by_port.insert(relay.port(), client);
         let allocation = Allocation {
             owner,
             client,
-            path,
+            writer,
             relay,
             transaction,
-            peers: Peers::default(),
-            sends: Budget::new(self.limits.bytes_per_second),
-            receives: Budget::new(self.limits.bytes_per_second),
-            expires: now + LIFETIME,
+            permissions: Permissions::default(),
+            send_limiter: ByteLimiter::new(self.limits.bytes_per_second),
+            receive_limiter: ByteLimiter::new(self.limits.bytes_per_second),
+            expires: now + ALLOCATION_LIFETIME,
             _permit: permit,
         };
         Ok(self
@@ -186,15 +186,16 @@ impl Table {
     }
 
     /// The allocation of a client.
-    pub fn of(&mut self, client: &Client, now: Instant) -> Option<&mut Allocation> {
+    pub fn by_client(&mut self, client: &FiveTuple, now: Instant) -> Option<&mut Allocation> {
         let found = self.allocations.get_mut(client);
         found.filter(|found| found.expires > now)
     }
 
     /// The allocation behind a relay address.
-    pub fn at(&mut self, relay: SocketAddr, now: Instant) -> Option<&mut Allocation> {
+    pub fn by_relay_address(&mut self, relay: SocketAddr, now: Instant) -> Option<&mut Allocation> {
         let client = *self.by_port.get(&relay.port())?;
-        self.of(&client, now).filter(|found| found.relay == relay)
+        self.by_client(&client, now)
+            .filter(|found| found.relay == relay)
     }
 
     /// How many there are.
@@ -204,17 +205,17 @@ impl Table {
     }
 
     /// Ends the allocation of a client.
-    pub fn remove(&mut self, client: &Client) {
+    pub fn remove(&mut self, client: &FiveTuple) {
         self.remove_where(|found| found.client == *client);
     }
 
     /// Ends a user's stay in a room's call, and with it their allocations there.
-    pub fn forget(&mut self, user: &str, room: &str) {
-        if self.stays.leave(user, room) {
-            let Self { stays, .. } = self;
-            let stays = std::mem::take(stays);
-            self.remove_where(|found| !stays.is_live(&found.owner.holder));
-            self.stays = stays;
+    pub fn end_session(&mut self, user: &str, room: &str) {
+        if self.sessions.end(user, room) {
+            let Self { sessions, .. } = self;
+            let sessions = std::mem::take(sessions);
+            self.remove_where(|found| !sessions.is_active(&found.owner.session));
+            self.sessions = sessions;
         }
     }
 
@@ -227,11 +228,11 @@ impl Table {
     pub fn sweep(&mut self, now: Instant) {
         self.remove_expired(now);
         for allocation in self.allocations.values_mut() {
-            allocation.peers.sweep(now);
+            allocation.permissions.sweep(now);
         }
-        let holders = self.allocations.values().map(|found| &found.owner.holder);
-        let used: HashSet<&Holder> = holders.collect();
-        self.stays.sweep(now, |holder| used.contains(holder));
+        let sessions = self.allocations.values().map(|found| &found.owner.session);
+        let used: HashSet<&CallSession> = sessions.collect();
+        self.sessions.sweep(now, |session| used.contains(session));
     }
 
     /// Forgets the allocations that have expired.
@@ -248,23 +249,25 @@ impl Table {
     }
 
     /// Whether one more is within the limits.
-    fn check_limits(&self, holder: &Holder) -> Result<(), Refusal> {
-        let all = || self.allocations.values().map(|found| &found.owner.holder);
-        let of_user = all().filter(|other| other.user == holder.user).count();
-        let of_room = all().filter(|other| other.room == holder.room).count();
-        let left = self.limits.server.saturating_sub(self.allocations.len());
+    fn check_limits(&self, session: &CallSession) -> Result<(), Refusal> {
+        let all = || self.allocations.values().map(|found| &found.owner.session);
+        let of_user = all().filter(|other| other.user == session.user).count();
+        let of_room = all().filter(|other| other.room == session.room).count();
+        let left = self.limits.total.saturating_sub(self.allocations.len());
         // The last places are for those who have next to nothing.
-        if left == 0 || (left <= self.limits.reserved && of_room >= FEW) {
-            return Err(Refusal::Capacity);
+        if left == 0
+            || (left <= self.limits.reserved_for_small_rooms && of_room >= SMALL_ROOM_ALLOCATIONS)
+        {
+            return Err(Refusal::InsufficientCapacity);
         }
-        let within = of_user < self.limits.user && of_room < self.limits.room;
-        within.then_some(()).ok_or(Refusal::Quota)
+        let within = of_user < self.limits.per_user && of_room < self.limits.per_room;
+        within.then_some(()).ok_or(Refusal::AllocationQuota)
     }
 
     /// An address nobody has. Numbers that are taken stay out of the pool for good; odd ones
     /// that came first where an even one is wanted go back, and there are at most as many of
     /// these as the range has.
-    fn free_address(
+    fn free_relay_address(
         &mut self,
         external: IpAddr,
         parity: Parity,
@@ -290,15 +293,15 @@ impl Table {
 }
 
 #[cfg(test)]
-impl Table {
+impl Allocations {
     /// Entries held, expired or not: allocations and numbers.
-    pub fn held(&self) -> (usize, usize) {
+    pub fn entry_counts(&self) -> (usize, usize) {
         assert_eq!(self.ports.len(), self.by_port.len());
         (self.allocations.len(), self.by_port.len())
     }
 
     /// How many stays last.
-    pub fn stays(&self) -> usize {
-        self.stays.count()
+    pub fn session_count(&self) -> usize {
+        self.sessions.count()
     }
 }

@@ -1,6 +1,6 @@
 //! Who a client is, and how it is written to.
 
-use super::{stats::Stats, udp::UdpSender};
+use super::{stats::Counters, udp::UdpSender};
 use bytes::Bytes;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -28,7 +28,7 @@ impl Transport {
 
 /// A client: what RFC 8656 calls the 5-tuple.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Client {
+pub struct FiveTuple {
     /// What carries it. There is one listener for each.
     pub transport: Transport,
     /// Its address, an IPv4 one in its own form.
@@ -42,7 +42,7 @@ pub struct Client {
 
 /// The two ends of a client's datagrams.
 #[derive(Debug, Clone, Copy)]
-pub struct UdpPath {
+pub struct UdpEndpoints {
     /// The client's address, as the socket spells it.
     pub client: SocketAddr,
     /// The address of this machine that the client sent to: answers leave from it, since
@@ -52,27 +52,27 @@ pub struct UdpPath {
 
 /// The way to a client; never blocks, and needs no runtime around it.
 #[derive(Clone)]
-pub enum Path {
+pub enum ClientWriter {
     /// A socket and the two ends of the path.
-    Udp(Arc<UdpSender>, UdpPath),
+    Udp(Arc<UdpSender>, UdpEndpoints),
     /// The queue of a connection's writer.
     Stream(mpsc::Sender<Bytes>),
 }
 
-impl Path {
+impl ClientWriter {
     /// Sends a frame, or drops it where there is no place: answers which.
     pub fn send(&self, frame: Bytes) -> bool {
         match self {
-            Self::Udp(socket, path) => socket.send(&frame, *path).is_ok(),
+            Self::Udp(socket, endpoints) => socket.send(&frame, *endpoints).is_ok(),
             Self::Stream(queue) => queue.try_send(frame).is_ok(),
         }
     }
 
     /// Sends a frame and counts it when it is lost.
-    pub fn send_counted(&self, frame: Bytes, stats: &Stats) -> bool {
+    pub fn send_or_count(&self, frame: Bytes, stats: &Counters) -> bool {
         let sent = self.send(frame);
         if !sent {
-            stats.lost(super::stats::Loss::QueueFull);
+            stats.count_dropped(super::stats::DropReason::QueueFull);
         }
         sent
     }

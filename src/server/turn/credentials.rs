@@ -4,7 +4,7 @@
 //! scheme browsers' services use), so whoever knows our secret made it. The expiry is enforced
 //! here; long-term credentials of RFC 8489 do the rest.
 
-use super::options::CREDENTIALS_LIVE;
+use super::options::CREDENTIALS_LIFETIME;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -33,9 +33,9 @@ pub struct Credentials {
 
 /// Whose credentials they are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Holder {
+pub struct CallSession {
     /// Which stay in a call.
-    pub stay: u64,
+    pub number: u64,
     /// The user.
     pub user: String,
     /// The room.
@@ -57,11 +57,11 @@ impl Secret {
         HmacSha1::new_from_slice(&self.0).expect("HMAC takes keys of any length")
     }
 
-    /// Makes credentials that live for [`CREDENTIALS_LIVE`].
-    pub fn credentials(&self, holder: &Holder, now: SystemTime) -> Credentials {
-        let expires = now + CREDENTIALS_LIVE;
-        let Holder { stay, user, room } = holder;
-        let username = format!("{}:{stay}:{user}:{room}", unix(expires).as_secs());
+    /// Makes credentials that live for [`CREDENTIALS_LIFETIME`].
+    pub fn credentials(&self, session: &CallSession, now: SystemTime) -> Credentials {
+        let expires = now + CREDENTIALS_LIFETIME;
+        let CallSession { number, user, room } = session;
+        let username = format!("{}:{number}:{user}:{room}", unix_time(expires).as_secs());
         let password = self.password(&username);
         Credentials {
             username,
@@ -84,28 +84,28 @@ impl Secret {
 }
 
 /// Reads a username; nothing where it is none of ours in form, or has expired.
-pub fn holder(username: &str, now: SystemTime) -> Option<Holder> {
+pub fn parse_username(username: &str, now: SystemTime) -> Option<CallSession> {
     if username.len() > MAX_USERNAME_BYTES {
         return None;
     }
     let mut parts = username.splitn(4, ':');
     let expiry: u64 = parts.next()?.parse().ok()?;
-    let stay: u64 = parts.next()?.parse().ok()?;
+    let number: u64 = parts.next()?.parse().ok()?;
     let (user, room) = (parts.next()?, parts.next()?);
-    let live = expiry > unix(now).as_secs();
-    (live && !user.is_empty()).then(|| Holder {
-        stay,
+    let live = expiry > unix_time(now).as_secs();
+    (live && !user.is_empty()).then(|| CallSession {
+        number,
         user: user.to_owned(),
         room: room.to_owned(),
     })
 }
 
 /// A user as usernames spell it: the colon is taken.
-pub fn plain(user: &str) -> String {
+pub fn escape_colons(user: &str) -> String {
     user.replace(':', "_")
 }
 
 /// Unix time; a clock before 1970 counts as 1970.
-fn unix(time: SystemTime) -> Duration {
+fn unix_time(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -6,17 +6,17 @@
 //! packets are passed on in [`super::forward`].
 
 use super::{
-    allocations::{Owner, Table},
-    client::{Client, Path},
-    credentials::{Credentials, Secret, holder},
-    external::External,
+    allocations::{Allocations, Owner},
+    client::{ClientWriter, FiveTuple},
+    credentials::{Credentials, Secret, parse_username},
+    external::ExternalAddresses,
     frame::{self, Frame, Malformed},
-    local_peer::MediaPort,
+    local_peer::LocalPeer,
     nonce::Nonces,
-    options::{TurnOptions, UNPROVEN},
+    options::{TurnOptions, UNAUTHENTICATED_RATE},
     request::Request,
-    response::Answer,
-    stats::{Loss, Refusal, Stats},
+    response::Response,
+    stats::{Counters, DropReason, Refusal},
 };
 use crate::server::net::AddressRates;
 use bytes::Bytes;
@@ -28,12 +28,12 @@ use turn_server::codec::{
     Attributes,
     message::{
         attributes::{AttributeType, MessageIntegrity, Nonce, Realm, UserName},
-        methods::{Method, MethodType::Request as Asked},
+        methods::{Method, MethodType},
     },
 };
 
 /// Bytes of the smallest request a client begins with: Allocate with REQUESTED-TRANSPORT.
-const SMALLEST_BEGINNING: usize = frame::HEADER_BYTES + 8;
+const MIN_CHALLENGED_BYTES: usize = frame::HEADER_BYTES + 8;
 
 /// When something came, by both clocks: spans by one, credentials by the other.
 #[derive(Debug, Clone, Copy)]
@@ -59,135 +59,147 @@ pub struct Engine {
     /// Makes and checks credentials.
     pub secret: Secret,
     /// Counts.
-    pub stats: Stats,
+    pub stats: Counters,
     /// The addresses relay addresses are made of.
-    pub external: External,
+    pub external: ExternalAddresses,
     /// The SFU.
-    pub(super) media: Arc<dyn MediaPort>,
+    pub(super) local_peer: Arc<dyn LocalPeer>,
     /// The realm of the credentials.
     realm: String,
     /// Makes and checks nonces.
     nonces: Nonces,
     /// How often strangers are answered.
-    strangers: AddressRates,
+    unauthenticated_limiter: AddressRates,
     /// The allocations.
-    table: Mutex<Table>,
+    allocations: Mutex<Allocations>,
 }
 
 impl Engine {
     /// A server nobody uses yet.
-    pub fn new(options: &TurnOptions, media: Arc<dyn MediaPort>, now: Instant) -> Self {
+    pub fn new(options: &TurnOptions, local_peer: Arc<dyn LocalPeer>, now: Instant) -> Self {
         Self {
             secret: Secret::random(),
-            stats: Stats::default(),
-            external: External::new(options.external.clone()),
-            media,
+            stats: Counters::default(),
+            external: ExternalAddresses::new(options.external.clone()),
+            local_peer,
             realm: options.realm.clone(),
             nonces: Nonces::new(now),
-            strangers: AddressRates::new(UNPROVEN),
-            table: Mutex::new(Table::new(options.limits)),
+            unauthenticated_limiter: AddressRates::new(UNAUTHENTICATED_RATE),
+            allocations: Mutex::new(Allocations::new(options.limits)),
         }
     }
 
     /// Credentials for somebody who is in a room's call; none where there are as many people in
     /// calls as there may be.
     pub fn credentials(&self, user: &str, room: &str, now: Moment) -> Option<Credentials> {
-        let holder = self.table().enter(user, room, now.instant)?;
-        Some(self.secret.credentials(&holder, now.wall))
+        let session = self.allocations().start_session(user, room, now.instant)?;
+        Some(self.secret.credentials(&session, now.wall))
     }
 
     /// Takes in a frame and gives the answer, if there is one.
     ///
     /// # Errors
     /// It is no frame; a stream is to be closed then.
-    pub fn handle(
+    pub fn on_frame(
         &self,
-        (client, path): (&Client, &Path),
+        (client, writer): (&FiveTuple, &ClientWriter),
         bytes: &[u8],
         now: Moment,
     ) -> Result<Option<Bytes>, Malformed> {
         match frame::parse(bytes) {
             Ok(Frame::Channel { number, payload }) => {
-                self.forward_channel(client, number, payload, now.instant);
+                self.forward_channel_data(client, number, payload, now.instant);
                 Ok(None)
             }
-            Ok(Frame::Stun(message)) => Ok(self.message((client, path), message, now)),
+            Ok(Frame::Stun(message)) => Ok(self.on_message((client, writer), message, now)),
             Err(malformed) => {
-                self.stats.lost(Loss::Malformed);
+                self.stats.count_dropped(DropReason::Malformed);
                 Err(malformed)
             }
         }
     }
 
     /// Takes in a STUN message.
-    fn message(&self, from: (&Client, &Path), message: &[u8], now: Moment) -> Option<Bytes> {
+    fn on_message(
+        &self,
+        from: (&FiveTuple, &ClientWriter),
+        message: &[u8],
+        now: Moment,
+    ) -> Option<Bytes> {
         let mut attributes = Attributes::default();
         let request = Request::read(message, &mut attributes)?;
         match request.method() {
-            Method::Binding(Asked) => self.binding(from.0, &request),
+            Method::Binding(MethodType::Request) => self.on_binding(from.0, &request),
             Method::SendIndication => {
-                self.forward_indication(from.0, &request, now.instant);
+                self.forward_send_indication(from.0, &request, now.instant);
                 None
             }
-            Method::Allocate(Asked)
-            | Method::Refresh(Asked)
-            | Method::CreatePermission(Asked)
-            | Method::ChannelBind(Asked) => self.question(from, &request, now),
+            Method::Allocate(MethodType::Request)
+            | Method::Refresh(MethodType::Request)
+            | Method::CreatePermission(MethodType::Request)
+            | Method::ChannelBind(MethodType::Request) => {
+                self.on_authenticated_request(from, &request, now)
+            }
             _ => None,
         }
     }
 
     /// Tells a client its address as we see it.
-    fn binding(&self, client: &Client, request: &Request<'_>) -> Option<Bytes> {
+    fn on_binding(&self, client: &FiveTuple, request: &Request<'_>) -> Option<Bytes> {
         let unknown = request.unknown();
         if !unknown.is_empty() {
-            self.stats.refused(Refusal::UnknownAttribute);
-            let refusal = Answer::refusal(request, Refusal::UnknownAttribute);
-            return self.to_stranger(client, refusal.unknown(&unknown));
+            self.stats.count_refusal(Refusal::UnknownAttribute);
+            let response = Response::refusal(request, Refusal::UnknownAttribute);
+            return self.limit_unauthenticated(client, response.unknown(&unknown));
         }
         let mapped = AttributeType::XorMappedAddress;
-        self.to_stranger(
+        self.limit_unauthenticated(
             client,
-            Answer::success(request).address(mapped, client.source),
+            Response::success(request).address(mapped, client.source),
         )
     }
 
     /// Takes in a request that needs credentials.
-    fn question(
+    fn on_authenticated_request(
         &self,
-        from: (&Client, &Path),
+        from: (&FiveTuple, &ClientWriter),
         request: &Request<'_>,
         now: Moment,
     ) -> Option<Bytes> {
-        let owner = match self.prove(from.0, request, now) {
+        let owner = match self.authenticate(from.0, request, now) {
             Ok(owner) => owner,
-            Err(why) => return self.turn_away(from.0, request, why, now.instant),
+            Err(why) => return self.refuse_unauthenticated(from.0, request, why, now.instant),
         };
         let unknown = request.unknown();
-        let answer = match unknown.is_empty() {
+        let response = match unknown.is_empty() {
             true => self.ask(from, owner.clone(), request, now.instant),
             false => Err(Refusal::UnknownAttribute),
         };
-        let answer = answer.unwrap_or_else(|why| {
-            self.stats.refused(why);
-            let refusal = Answer::refusal(request, why);
+        let response = response.unwrap_or_else(|why| {
+            self.stats.count_refusal(why);
+            let response = Response::refusal(request, why);
             match why {
-                Refusal::UnknownAttribute => refusal.unknown(&unknown),
-                _ => refusal,
+                Refusal::UnknownAttribute => response.unknown(&unknown),
+                _ => response,
             }
         });
-        Some(answer.signed(&owner.key))
+        Some(response.signed(&owner.key))
     }
 
     /// Who signed a request, by long-term credentials (RFC 8489, section 9.2.4).
     ///
     /// An allocation's own username goes on beyond its expiry: browsers keep it for as long as
     /// they keep the allocation, and that ends with the stay it was made in.
-    fn prove(&self, client: &Client, request: &Request<'_>, now: Moment) -> Result<Owner, Refusal> {
+    fn authenticate(
+        &self,
+        client: &FiveTuple,
+        request: &Request<'_>,
+        now: Moment,
+    ) -> Result<Owner, Refusal> {
         if request.get::<MessageIntegrity>().is_none() {
             // A challenge is larger than the smallest question a client begins with. Whoever
             // asks less is no client, and gets less.
-            let begins = request.size() >= SMALLEST_BEGINNING;
+            let begins = request.size() >= MIN_CHALLENGED_BYTES;
             return Err(if begins {
                 Refusal::Unauthorized
             } else {
@@ -197,69 +209,76 @@ impl Engine {
         let username = request.get::<UserName>().ok_or(Refusal::BadRequest)?;
         let realm = request.get::<Realm>().ok_or(Refusal::BadRequest)?;
         let nonce = request.get::<Nonce>().ok_or(Refusal::BadRequest)?;
-        if !self.nonces.accepts(client, nonce, now.instant) {
+        if !self.nonces.verify(client, nonce, now.instant) {
             return Err(Refusal::StaleNonce);
         }
-        let known = self.owner(client, username, now.instant);
-        let owner = known.or_else(|| self.newcomer(username, now.wall));
+        let owner = self.owner_of_allocation(client, username, now.instant);
+        let owner = owner.or_else(|| self.owner_of_credentials(username, now.wall));
         let proven =
-            owner.filter(|owner| realm == self.realm && request.is_signed_with(&owner.key));
+            owner.filter(|owner| realm == self.realm && request.verify_integrity(&owner.key));
         proven.ok_or(Refusal::Unauthorized)
     }
 
     /// The owner of the client's allocation, if that is the name.
-    fn owner(&self, client: &Client, username: &str, now: Instant) -> Option<Owner> {
-        let mut table = self.table();
-        let owner = &table.of(client, now)?.owner;
+    fn owner_of_allocation(
+        &self,
+        client: &FiveTuple,
+        username: &str,
+        now: Instant,
+    ) -> Option<Owner> {
+        let mut allocations = self.allocations();
+        let owner = &allocations.by_client(client, now)?.owner;
         (owner.username == username).then(|| owner.clone())
     }
 
     /// Who a username says it is, where that stay still lasts; the signature is still to be
     /// checked.
-    fn newcomer(&self, username: &str, now: SystemTime) -> Option<Owner> {
-        let holder = holder(username, now)?;
-        let is_live = self.table().is_live(&holder);
-        is_live.then(|| Owner {
+    fn owner_of_credentials(&self, username: &str, now: SystemTime) -> Option<Owner> {
+        let session = parse_username(username, now)?;
+        let is_active = self.allocations().is_active(&session);
+        is_active.then(|| Owner {
             username: username.to_owned(),
-            holder,
+            session,
             key: self.secret.key(username, &self.realm),
         })
     }
 
     /// Answers whoever proved nothing, with what is needed to try again.
-    fn turn_away(
+    fn refuse_unauthenticated(
         &self,
-        client: &Client,
+        client: &FiveTuple,
         request: &Request<'_>,
         why: Refusal,
         now: Instant,
     ) -> Option<Bytes> {
-        self.stats.refused(why);
-        let answer = Answer::refusal(request, why);
-        let answer = match why {
-            Refusal::BadRequest => answer,
-            _ => answer
+        self.stats.count_refusal(why);
+        let response = Response::refusal(request, why);
+        let response = match why {
+            Refusal::BadRequest => response,
+            _ => response
                 .attribute(AttributeType::Realm as u16, self.realm.as_bytes())
                 .attribute(
                     AttributeType::Nonce as u16,
-                    self.nonces.make(client, now).as_bytes(),
+                    self.nonces.issue(client, now).as_bytes(),
                 ),
         };
-        self.to_stranger(client, answer)
+        self.limit_unauthenticated(client, response)
     }
 
     /// Answers a stranger, unless its address got enough.
-    fn to_stranger(&self, client: &Client, answer: Answer) -> Option<Bytes> {
-        if !self.strangers.allow(client.source.ip()) {
-            self.stats.lost(Loss::Unproven);
+    fn limit_unauthenticated(&self, client: &FiveTuple, response: Response) -> Option<Bytes> {
+        if !self.unauthenticated_limiter.allow(client.source.ip()) {
+            self.stats.count_dropped(DropReason::UnauthenticatedRate);
             return None;
         }
-        Some(answer.unsigned())
+        Some(response.unsigned())
     }
 
     /// The table, for a few lines. A panic while it was held left no half-done change that
     /// matters: it goes on.
-    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn allocations(&self) -> MutexGuard<'_, Allocations> {
+        self.allocations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

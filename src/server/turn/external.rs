@@ -8,26 +8,26 @@ use turn_server::codec::message::attributes::address::{IpAddrExt, IpFamily};
 
 /// Former addresses that are remembered. 16: allocations live longer than an address of a
 /// dial-up line, and what is sent to them must not leave the process.
-const FORMER: usize = 16;
+const MAX_FORMER_ADDRESSES: usize = 16;
 
 /// The external addresses. The lock is held for a look or a change only.
 #[derive(Default)]
-pub struct External(RwLock<Known>);
+pub struct ExternalAddresses(RwLock<AddressLists>);
 
 /// What is behind the lock.
 #[derive(Default)]
-struct Known {
+struct AddressLists {
     /// Now, the best first.
     current: Vec<IpAddr>,
     /// Before the addresses changed, the newest last.
     former: Vec<IpAddr>,
 }
 
-impl External {
+impl ExternalAddresses {
     /// These, and none before.
     pub fn new(current: Vec<IpAddr>) -> Self {
         let former = Vec::new();
-        Self(RwLock::new(Known { current, former }))
+        Self(RwLock::new(AddressLists { current, former }))
     }
 
     /// Others take their place; allocations keep the addresses they have.
@@ -35,9 +35,9 @@ impl External {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut known.current, current);
         known.former.extend(before);
-        let Known { current, former } = &mut *known;
+        let AddressLists { current, former } = &mut *known;
         former.retain(|ip| !current.contains(ip));
-        former.drain(..former.len().saturating_sub(FORMER));
+        former.drain(..former.len().saturating_sub(MAX_FORMER_ADDRESSES));
     }
 
     /// The addresses now, the best first.
@@ -62,7 +62,7 @@ impl External {
     }
 
     /// What is known.
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
+    fn read(&self) -> RwLockReadGuard<'_, AddressLists> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn former_addresses_stay_ours_up_to_a_bound() {
         let ip = |last: u8| IpAddr::from([192, 0, 2, last]);
-        let external = External::new(vec![ip(0)]);
+        let external = ExternalAddresses::new(vec![ip(0)]);
         for last in 1..=40 {
             external.replace(vec![ip(last)]);
         }

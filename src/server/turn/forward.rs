@@ -4,58 +4,64 @@
 //! nobody gets what they did not ask for. Whoever may not is not told.
 
 use super::{
-    allocations::{Allocation, Table},
-    client::{Client, Path, Transport},
+    allocations::{Allocation, Allocations},
+    client::{ClientWriter, FiveTuple, Transport},
     engine::Engine,
-    permissions::Form,
+    permissions::Encapsulation,
     request::Request,
     response::{channel_data, data_indication},
-    stats::Loss,
+    stats::DropReason,
 };
 use std::{net::SocketAddr, time::Instant};
 use turn_server::codec::message::attributes::{Data, XorPeerAddress};
 
 /// Where a packet goes, found while the table was held.
-enum Way {
+enum Destination {
     /// To a client.
-    Client(Receiver),
+    Client(Recipient),
     /// To the SFU.
-    Media(SocketAddr),
+    LocalPeer(SocketAddr),
 }
 
 /// A client about to get a packet.
-struct Receiver {
+struct Recipient {
     /// The way to it.
-    path: Path,
+    writer: ClientWriter,
     /// What carries it.
     transport: Transport,
     /// How it wants it.
-    form: Form,
+    encapsulation: Encapsulation,
 }
 
 impl Engine {
     /// A Send indication.
-    pub(super) fn forward_indication(&self, client: &Client, request: &Request<'_>, now: Instant) {
+    pub(super) fn forward_send_indication(
+        &self,
+        client: &FiveTuple,
+        request: &Request<'_>,
+        now: Instant,
+    ) {
         let (Some(peer), Some(payload)) = (request.get::<XorPeerAddress>(), request.get::<Data>())
         else {
-            return self.stats.lost(Loss::Malformed);
+            return self.stats.count_dropped(DropReason::Malformed);
         };
         if !request.unknown().is_empty() {
-            return self.stats.lost(Loss::Malformed);
+            return self.stats.count_dropped(DropReason::Malformed);
         }
-        let permitted = |found: &Allocation| found.peers.form(peer, now).map(|_| peer);
+        let permitted =
+            |found: &Allocation| found.permissions.encapsulation(peer, now).map(|_| peer);
         self.forward(client, permitted, payload, now);
     }
 
     /// ChannelData.
-    pub(super) fn forward_channel(
+    pub(super) fn forward_channel_data(
         &self,
-        client: &Client,
+        client: &FiveTuple,
         number: u16,
         payload: &[u8],
         now: Instant,
     ) {
-        let bound = |found: &Allocation| found.peers.on_channel(number, now);
+        let bound = |found: &Allocation| found.permissions.channel_peer(number, now);
         self.forward(client, bound, payload, now);
     }
 
@@ -67,11 +73,11 @@ impl Engine {
         payload: &[u8],
         now: Instant,
     ) -> bool {
-        let receiver = receiver(&mut self.table(), from, to, payload, now);
-        match receiver {
-            Ok(receiver) => self.give(&receiver, from, payload),
-            Err(loss) => {
-                self.stats.lost(loss);
+        let recipient = find_recipient(&mut self.allocations(), from, to, payload, now);
+        match recipient {
+            Ok(recipient) => self.send_to_client(&recipient, from, payload),
+            Err(reason) => {
+                self.stats.count_dropped(reason);
                 false
             }
         }
@@ -80,77 +86,89 @@ impl Engine {
     /// Passes a client's packet on to the peer `peer` names, or loses it.
     fn forward(
         &self,
-        client: &Client,
+        client: &FiveTuple,
         peer: impl Fn(&Allocation) -> Option<SocketAddr>,
         payload: &[u8],
         now: Instant,
     ) {
-        let found = self.find_way(client, peer, payload, now);
+        let found = self.find_destination(client, peer, payload, now);
         match found {
-            Ok((from, Way::Client(receiver))) => {
-                self.stats.came(client.transport, payload.len());
-                self.give(&receiver, from, payload);
+            Ok((from, Destination::Client(recipient))) => {
+                self.stats.count_received(client.transport, payload.len());
+                self.send_to_client(&recipient, from, payload);
             }
-            Ok((from, Way::Media(to))) => {
-                self.stats.came(client.transport, payload.len());
-                self.media.deliver(from, to, payload);
+            Ok((from, Destination::LocalPeer(to))) => {
+                self.stats.count_received(client.transport, payload.len());
+                self.local_peer.deliver(from, to, payload);
             }
-            Err(loss) => self.stats.lost(loss),
+            Err(reason) => self.stats.count_dropped(reason),
         }
     }
 
     /// Finds where a client's packet goes, and the relay address it comes from.
-    fn find_way(
+    fn find_destination(
         &self,
-        client: &Client,
+        client: &FiveTuple,
         peer: impl Fn(&Allocation) -> Option<SocketAddr>,
         payload: &[u8],
         now: Instant,
-    ) -> Result<(SocketAddr, Way), Loss> {
-        let mut table = self.table();
-        let sender = table.of(client, now).ok_or(Loss::NotAllowed)?;
-        let (from, to) = (sender.relay, peer(sender).ok_or(Loss::NotAllowed)?);
-        if !sender.sends.allows(payload.len()) {
-            return Err(Loss::Bandwidth);
+    ) -> Result<(SocketAddr, Destination), DropReason> {
+        let mut allocations = self.allocations();
+        let sender = allocations
+            .by_client(client, now)
+            .ok_or(DropReason::NoSenderPermission)?;
+        let (from, to) = (
+            sender.relay,
+            peer(sender).ok_or(DropReason::NoSenderPermission)?,
+        );
+        if !sender.send_limiter.allows(payload.len()) {
+            return Err(DropReason::Bandwidth);
         }
         // A permission outlives the peer's allocation, so it is looked for at every packet.
-        let way = match self.media.owns(to) {
-            true => Way::Media(to),
-            false => Way::Client(receiver(&mut table, from, to, payload, now)?),
+        let destination = match self.local_peer.owns(to) {
+            true => Destination::LocalPeer(to),
+            false => Destination::Client(find_recipient(&mut allocations, from, to, payload, now)?),
         };
-        Ok((from, way))
+        Ok((from, destination))
     }
 
     /// Gives a client a packet in the form it wants.
-    fn give(&self, receiver: &Receiver, from: SocketAddr, payload: &[u8]) -> bool {
-        let frame = match receiver.form {
-            Form::Channel(number) => channel_data(number, payload, receiver.transport.is_stream()),
-            Form::Indication => data_indication(from, payload),
+    fn send_to_client(&self, recipient: &Recipient, from: SocketAddr, payload: &[u8]) -> bool {
+        let frame = match recipient.encapsulation {
+            Encapsulation::Channel(number) => {
+                channel_data(number, payload, recipient.transport.is_stream())
+            }
+            Encapsulation::Indication => data_indication(from, payload),
         };
-        let sent = receiver.path.send_counted(frame, &self.stats);
+        let sent = recipient.writer.send_or_count(frame, &self.stats);
         if sent {
-            self.stats.went(receiver.transport, payload.len());
+            self.stats.count_sent(recipient.transport, payload.len());
         }
         sent
     }
 }
 
 /// The client behind a relay address, if it wants packets from there.
-fn receiver(
-    table: &mut Table,
+fn find_recipient(
+    allocations: &mut Allocations,
     from: SocketAddr,
     to: SocketAddr,
     payload: &[u8],
     now: Instant,
-) -> Result<Receiver, Loss> {
-    let found = table.at(to, now).ok_or(Loss::NotWanted)?;
-    let form = found.peers.form(from, now).ok_or(Loss::NotWanted)?;
-    if !found.receives.allows(payload.len()) {
-        return Err(Loss::Bandwidth);
+) -> Result<Recipient, DropReason> {
+    let found = allocations
+        .by_relay_address(to, now)
+        .ok_or(DropReason::NoReceiverPermission)?;
+    let encapsulation = found
+        .permissions
+        .encapsulation(from, now)
+        .ok_or(DropReason::NoReceiverPermission)?;
+    if !found.receive_limiter.allows(payload.len()) {
+        return Err(DropReason::Bandwidth);
     }
-    Ok(Receiver {
-        path: found.path.clone(),
+    Ok(Recipient {
+        writer: found.writer.clone(),
         transport: found.client.transport,
-        form,
+        encapsulation,
     })
 }

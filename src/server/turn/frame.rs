@@ -9,17 +9,17 @@ use turn_server::codec::crypto::fingerprint;
 /// Bytes of a STUN header.
 pub const HEADER_BYTES: usize = 20;
 /// Bytes of a ChannelData header, and of an attribute's.
-const SHORT_HEADER_BYTES: usize = 4;
+const CHANNEL_DATA_HEADER_BYTES: usize = 4;
 /// What every STUN message since RFC 5389 says.
 const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 /// Numbers of channels. RFC 8656 ends at 0x4FFF; clients of RFC 5766 still use all of these.
-pub const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7FFF;
-/// MESSAGE-INTEGRITY.
-const INTEGRITY: u16 = 0x0008;
+pub const CHANNEL_NUMBERS: std::ops::RangeInclusive<u16> = 0x4000..=0x7FFF;
+/// MESSAGE-MESSAGE_INTEGRITY.
+const MESSAGE_INTEGRITY: u16 = 0x0008;
 /// CHANNEL-NUMBER.
 const CHANNEL_NUMBER: u16 = 0x000C;
-/// MESSAGE-INTEGRITY-SHA256.
-const INTEGRITY_SHA256: u16 = 0x001C;
+/// MESSAGE-MESSAGE_INTEGRITY-SHA256.
+const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
 /// FINGERPRINT.
 const FINGERPRINT: u16 = 0x8028;
 
@@ -48,13 +48,13 @@ pub enum Frame<'a> {
 /// [`Malformed`]; whoever reads the socket recovers.
 pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, Malformed> {
     let (head, rest) = bytes
-        .split_first_chunk::<SHORT_HEADER_BYTES>()
+        .split_first_chunk::<CHANNEL_DATA_HEADER_BYTES>()
         .ok_or(Malformed)?;
     let first = u16::from_be_bytes([head[0], head[1]]);
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-    if CHANNELS.contains(&first) {
+    if CHANNEL_NUMBERS.contains(&first) {
         // Padding may follow, even in a datagram.
-        let padded = rest.len() < length + SHORT_HEADER_BYTES;
+        let padded = rest.len() < length + CHANNEL_DATA_HEADER_BYTES;
         let payload = rest.get(..length).filter(|_| padded).ok_or(Malformed)?;
         return Ok(Frame::Channel {
             number: first,
@@ -62,7 +62,7 @@ pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, Malformed> {
         });
     }
     let whole = first < 0x4000 && bytes.len() == HEADER_BYTES + length;
-    match whole && bytes[4..8] == MAGIC_COOKIE && is_in_order(bytes) {
+    match whole && bytes[4..8] == MAGIC_COOKIE && has_valid_attributes(bytes) {
         true => Ok(Frame::Stun(bytes)),
         false => Err(Malformed),
     }
@@ -72,15 +72,17 @@ pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, Malformed> {
 ///
 /// # Errors
 /// [`Malformed`], also where it is larger than [`MAX_FRAME_BYTES`]; the stream ends.
-pub fn size_in_stream(buffered: &[u8]) -> Result<Option<usize>, Malformed> {
-    let Some(head) = buffered.first_chunk::<SHORT_HEADER_BYTES>() else {
+pub fn stream_frame_size(buffered: &[u8]) -> Result<Option<usize>, Malformed> {
+    let Some(head) = buffered.first_chunk::<CHANNEL_DATA_HEADER_BYTES>() else {
         return Ok(None);
     };
     let first = u16::from_be_bytes([head[0], head[1]]);
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     let size = match first {
         0x0000..=0x3FFF if length.is_multiple_of(4) => HEADER_BYTES + length,
-        _ if CHANNELS.contains(&first) => SHORT_HEADER_BYTES + length.next_multiple_of(4),
+        _ if CHANNEL_NUMBERS.contains(&first) => {
+            CHANNEL_DATA_HEADER_BYTES + length.next_multiple_of(4)
+        }
         _ => return Err(Malformed),
     };
     (size <= MAX_FRAME_BYTES)
@@ -94,26 +96,26 @@ pub fn attributes(message: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 }
 
 /// Whether all attributes are whole, and nothing follows a signature that it does not cover.
-fn is_in_order(message: &[u8]) -> bool {
+fn has_valid_attributes(message: &[u8]) -> bool {
     let mut signed = false;
     let mut marked = false;
     for attribute in Attributes(&message[HEADER_BYTES..]) {
         let Ok((kind, value)) = attribute else {
             return false;
         };
-        let after_signature = kind == FINGERPRINT || kind == INTEGRITY_SHA256;
+        let after_signature = kind == FINGERPRINT || kind == MESSAGE_INTEGRITY_SHA256;
         let short = kind == CHANNEL_NUMBER && value.len() != 4;
         if marked || short || (signed && !after_signature) {
             return false;
         }
-        signed |= kind == INTEGRITY;
+        signed |= kind == MESSAGE_INTEGRITY;
         marked = kind == FINGERPRINT;
     }
-    !marked || has_right_mark(message)
+    !marked || has_valid_fingerprint(message)
 }
 
 /// Whether the fingerprint at the end is right.
-fn has_right_mark(message: &[u8]) -> bool {
+fn has_valid_fingerprint(message: &[u8]) -> bool {
     let Some((covered, mark)) = message.split_last_chunk::<8>() else {
         return false;
     };
@@ -130,15 +132,15 @@ impl<'a> Iterator for Attributes<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let next = cut(self.0);
+        let next = split_attribute(self.0);
         self.0 = next.map_or(&[], |(_, _, rest)| rest);
         Some(next.map(|(kind, value, _)| (kind, value)).ok_or(Malformed))
     }
 }
 
 /// Cuts off the first attribute: its type, its value, and what follows.
-fn cut(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let (head, body) = bytes.split_first_chunk::<SHORT_HEADER_BYTES>()?;
+fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let (head, body) = bytes.split_first_chunk::<CHANNEL_DATA_HEADER_BYTES>()?;
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     let rest = body.get(length.next_multiple_of(4)..)?;
     Some((

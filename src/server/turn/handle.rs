@@ -1,13 +1,13 @@
 //! The server as the rest of the process holds it.
 
 use super::{
-    client::Client,
+    client::FiveTuple,
     credentials::Credentials,
     engine::{Engine, Moment},
-    local_peer::{MediaPort, Relay},
-    options::{MAX_STREAMS, MAX_STREAMS_OF_ADDRESS, SWEEP_EVERY, TurnError, TurnOptions},
+    local_peer::{LocalPeer, RelaySender},
+    options::{MAX_STREAMS, MAX_STREAMS_PER_ADDRESS, SWEEP_INTERVAL, TurnError, TurnOptions},
     stats::TurnStats,
-    tcp::{self, Host, stopped},
+    tcp::{self, ListenerContext, stopped},
     udp::Udp,
 };
 use crate::server::net::{
@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 /// Tries for a free port that is free for UDP and TCP alike.
-const TRIES: usize = 16;
+const MAX_BIND_ATTEMPTS: usize = 16;
 
 /// The TURN server; cloning it is cheap. It stops when the last handle is dropped.
 #[derive(Clone)]
@@ -54,20 +54,23 @@ impl Turn {
     ///
     /// # Errors
     /// See [`TurnError`]; the operator mends the setting named.
-    pub async fn start(options: TurnOptions, media: Arc<dyn MediaPort>) -> Result<Self, TurnError> {
+    pub async fn start(
+        options: TurnOptions,
+        local_peer: Arc<dyn LocalPeer>,
+    ) -> Result<Self, TurnError> {
         options.check()?;
         let (udp, tcp, address, families) = bind(options.listen)?;
         let tls = match &options.tls {
             Some((address, config)) => Some(bind_tls(*address, config.clone())?),
             None => None,
         };
-        let engine = Arc::new(Engine::new(&options, media, Instant::now()));
+        let engine = Arc::new(Engine::new(&options, local_peer, Instant::now()));
         let stopping = watch::Sender::new(false);
-        let host = Host {
+        let host = ListenerContext {
             engine: engine.clone(),
             streams: Permits::new(PermitLimits {
                 total: MAX_STREAMS,
-                per_address: MAX_STREAMS_OF_ADDRESS,
+                per_address: MAX_STREAMS_PER_ADDRESS,
             }),
             stopping: stopping.subscribe(),
         };
@@ -128,19 +131,19 @@ impl Turn {
     }
 
     /// The SFU's way to clients.
-    pub fn relay(&self) -> Relay {
-        Relay::new(&self.inner.engine)
+    pub fn relay(&self) -> RelaySender {
+        RelaySender::new(&self.inner.engine)
     }
 
     /// Ends the stay of a user who left a room's call: their allocations end, and their
     /// credentials are of no use any more.
-    pub fn forget(&self, user: &str, room: &str) {
-        self.inner.engine.table().forget(user, room);
+    pub fn end_session(&self, user: &str, room: &str) {
+        self.inner.engine.allocations().end_session(user, room);
     }
 
     /// A look at the counters.
     pub fn stats(&self) -> TurnStats {
-        let allocations = self.inner.engine.table().count(Instant::now());
+        let allocations = self.inner.engine.allocations().count(Instant::now());
         let streams = self.inner.streams.count();
         self.inner.engine.stats.snapshot(allocations, streams)
     }
@@ -152,31 +155,37 @@ impl Turn {
     pub async fn stop(&self) {
         self.inner.stopping.send_replace(true);
         self.inner.stopping.closed().await;
-        self.inner.engine.table().clear();
+        self.inner.engine.allocations().clear();
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stopping.send_replace(true);
-        self.engine.table().clear();
+        self.engine.allocations().clear();
     }
 }
 
 impl Engine {
     /// Whether this client has an allocation.
-    pub(super) fn has_allocation(&self, client: &Client) -> bool {
-        self.table().of(client, Moment::now().instant).is_some()
+    pub(super) fn has_allocation(&self, client: &FiveTuple) -> bool {
+        self.allocations()
+            .by_client(client, Moment::now().instant)
+            .is_some()
     }
 
     /// Ends the allocation of a client that is gone.
-    pub(super) fn end(&self, client: &Client) {
-        self.table().remove(client);
+    pub(super) fn end_allocation(&self, client: &FiveTuple) {
+        self.allocations().remove(client);
     }
 }
 
 /// Starts the tasks.
-fn spawn((udp, tcp): (Udp, TcpListener), tls: Option<(TcpListener, TlsAcceptor)>, host: Host) {
+fn spawn(
+    (udp, tcp): (Udp, TcpListener),
+    tls: Option<(TcpListener, TlsAcceptor)>,
+    host: ListenerContext,
+) {
     tokio::spawn(udp.serve(host.engine.clone(), host.stopping.clone()));
     tokio::spawn(sweep(host.engine.clone(), host.stopping.clone()));
     if let Some((listener, acceptor)) = tls {
@@ -187,18 +196,18 @@ fn spawn((udp, tcp): (Udp, TcpListener), tls: Option<(TcpListener, TlsAcceptor)>
 
 /// Forgets what has expired, from time to time.
 async fn sweep(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
             () = stopped(&mut stopping) => return,
-            _ = ticks.tick() => engine.table().sweep(Instant::now()),
+            _ = ticks.tick() => engine.allocations().sweep(Instant::now()),
         }
     }
 }
 
 /// Takes the same port for UDP and TCP.
 fn bind(listen: SocketAddr) -> Result<(Udp, TcpListener, SocketAddr, Families), TurnError> {
-    let mut tries = TRIES;
+    let mut tries = MAX_BIND_ATTEMPTS;
     loop {
         tries -= 1;
         match sockets::bind("--turn-listen", listen, bind_once) {
@@ -238,7 +247,7 @@ fn refused(address: SocketAddr, source: io::Error) -> TurnError {
 #[cfg(test)]
 impl Turn {
     /// The server without its sockets.
-    pub fn engine_for_tests(&self) -> Arc<Engine> {
+    pub fn engine(&self) -> Arc<Engine> {
         self.inner.engine.clone()
     }
 }

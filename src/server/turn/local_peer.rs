@@ -11,7 +11,7 @@ use std::{
 };
 
 /// The SFU, as the TURN server sees it.
-pub trait MediaPort: Send + Sync + 'static {
+pub trait LocalPeer: Send + Sync + 'static {
     /// Whether this is one of the addresses the SFU is reached by. Answers at once and waits
     /// for nothing: it is asked while the table of allocations is held.
     fn owns(&self, address: SocketAddr) -> bool;
@@ -23,13 +23,13 @@ pub trait MediaPort: Send + Sync + 'static {
 
 /// The SFU's way to clients; cloning it is cheap, and any thread may use it.
 #[derive(Clone)]
-pub struct Relay {
+pub struct RelaySender {
     /// The server, while there is one. Weak, since the server holds the SFU and the SFU holds
     /// this.
     engine: Weak<Engine>,
 }
 
-impl Relay {
+impl RelaySender {
     /// The way into this server.
     pub(super) fn new(engine: &Arc<Engine>) -> Self {
         Self {

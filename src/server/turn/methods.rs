@@ -1,12 +1,12 @@
 //! The four requests of a client that proved who it is.
 
 use super::{
-    allocations::{Allocation, Owner, Parity, Table},
-    client::{Client, Path},
+    allocations::{Allocation, Allocations, Owner, Parity},
+    client::{ClientWriter, FiveTuple},
     engine::Engine,
-    frame::CHANNELS,
+    frame::CHANNEL_NUMBERS,
     request::Request,
-    response::Answer,
+    response::Response,
     stats::Refusal,
 };
 use std::{
@@ -19,7 +19,7 @@ use turn_server::codec::message::{
         RequestedTransport,
         address::{IpAddrExt, IpFamily},
     },
-    methods::{Method, MethodType::Request as Asked},
+    methods::{Method, MethodType},
 };
 
 impl Engine {
@@ -29,25 +29,32 @@ impl Engine {
     /// The refusal the client is answered with.
     pub(super) fn ask(
         &self,
-        from: (&Client, &Path),
+        from: (&FiveTuple, &ClientWriter),
         owner: Owner,
         request: &Request<'_>,
         now: Instant,
-    ) -> Result<Answer, Refusal> {
-        self.check_owner(from.0, &owner, now)?;
+    ) -> Result<Response, Refusal> {
+        self.check_ownership(from.0, &owner, now)?;
         match request.method() {
-            Method::Allocate(Asked) => self.allocate(from, owner, request, now),
-            Method::Refresh(Asked) => self.refresh(from.0, request, now),
-            Method::CreatePermission(Asked) => self.create_permission(from.0, request, now),
-            Method::ChannelBind(Asked) => self.channel_bind(from.0, request, now),
+            Method::Allocate(MethodType::Request) => self.allocate(from, owner, request, now),
+            Method::Refresh(MethodType::Request) => self.refresh(from.0, request, now),
+            Method::CreatePermission(MethodType::Request) => {
+                self.create_permission(from.0, request, now)
+            }
+            Method::ChannelBind(MethodType::Request) => self.channel_bind(from.0, request, now),
             _ => Err(Refusal::BadRequest),
         }
     }
 
     /// Whether the client's allocation, if it has one, belongs to whoever asks.
-    fn check_owner(&self, client: &Client, owner: &Owner, now: Instant) -> Result<(), Refusal> {
-        let mut table = self.table();
-        let Some(allocation) = table.of(client, now) else {
+    fn check_ownership(
+        &self,
+        client: &FiveTuple,
+        owner: &Owner,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let mut allocations = self.allocations();
+        let Some(allocation) = allocations.by_client(client, now) else {
             return Ok(());
         };
         let same = allocation.owner.username == owner.username;
@@ -57,126 +64,135 @@ impl Engine {
     /// Allocate: a relay address for whoever asks.
     fn allocate(
         &self,
-        (client, path): (&Client, &Path),
+        (client, writer): (&FiveTuple, &ClientWriter),
         owner: Owner,
         request: &Request<'_>,
         now: Instant,
-    ) -> Result<Answer, Refusal> {
-        let mut table = self.table();
-        if let Some(allocation) = table.of(client, now) {
+    ) -> Result<Response, Refusal> {
+        let mut allocations = self.allocations();
+        if let Some(allocation) = allocations.by_client(client, now) {
             // Over UDP the first answer may have been lost: the same question has the same one.
-            let again = allocation.transaction == request.transaction();
-            let answer = again.then(|| allocated(request, allocation, now));
-            return answer.ok_or(Refusal::Mismatch);
+            let again = allocation.transaction == request.transaction_id();
+            let response = again.then(|| allocate_response(request, allocation, now));
+            return response.ok_or(Refusal::AllocationMismatch);
         }
         check_transport(request)?;
-        check_reservation(request)?;
-        let external = self.external_for(request)?;
+        check_reservation_token(request)?;
+        let external = self.external_address(request)?;
         let parity = parity(request)?;
-        let taken = |address| self.media.owns(address);
-        let allocation = table.allocate(
-            (*client, path.clone()),
+        let is_taken = |address| self.local_peer.owns(address);
+        let allocation = allocations.allocate(
+            (*client, writer.clone()),
             owner,
-            request.transaction(),
-            (external, parity, &taken),
+            request.transaction_id(),
+            (external, parity, &is_taken),
             now,
         )?;
-        self.stats.allocated();
-        Ok(allocated(request, allocation, now))
+        self.stats.count_allocation();
+        Ok(allocate_response(request, allocation, now))
     }
 
     /// The address of the family asked for. Where none is, IPv4 (RFC 8656, section 7.2), and on
     /// a machine without IPv4 the IPv6 one: browsers never name a family, and read it from the
     /// relay address.
-    fn external_for(&self, request: &Request<'_>) -> Result<IpAddr, Refusal> {
+    fn external_address(&self, request: &Request<'_>) -> Result<IpAddr, Refusal> {
         let of_family = |family| self.external.of_family(family);
         let found = match request.has(AttributeType::RequestedAddressFamily) {
             true => request.get::<RequestedAddressFamily>().and_then(of_family),
             false => of_family(IpFamily::V4).or_else(|| of_family(IpFamily::V6)),
         };
-        found.ok_or(Refusal::Family)
+        found.ok_or(Refusal::UnsupportedAddressFamily)
     }
 
     /// Refresh: it lives on, or ends now.
     fn refresh(
         &self,
-        client: &Client,
+        client: &FiveTuple,
         request: &Request<'_>,
         now: Instant,
-    ) -> Result<Answer, Refusal> {
-        let mut table = self.table();
-        let allocation = table.of(client, now).ok_or(Refusal::Mismatch)?;
+    ) -> Result<Response, Refusal> {
+        let mut allocations = self.allocations();
+        let allocation = allocations
+            .by_client(client, now)
+            .ok_or(Refusal::AllocationMismatch)?;
         let family = request.get::<RequestedAddressFamily>();
         if request.has(AttributeType::RequestedAddressFamily)
             && family != Some(allocation.relay.ip().family())
         {
-            return Err(Refusal::PeerFamily);
+            return Err(Refusal::PeerFamilyMismatch);
         }
-        let answer = Answer::success(request);
+        let response = Response::success(request);
         if request.get::<Lifetime>() == Some(0) {
-            table.remove(client);
-            return Ok(lifetime(answer, Duration::ZERO));
+            allocations.remove(client);
+            return Ok(with_lifetime(response, Duration::ZERO));
         }
-        allocation.renew(now);
-        Ok(lifetime(answer, allocation.remaining(now)))
+        allocation.refresh(now);
+        Ok(with_lifetime(response, allocation.remaining(now)))
     }
 
     /// CreatePermission: all the peers named, or none.
     fn create_permission(
         &self,
-        client: &Client,
+        client: &FiveTuple,
         request: &Request<'_>,
         now: Instant,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Response, Refusal> {
         let peers = request.peers().map_err(|_| Refusal::BadRequest)?;
         if peers.is_empty() {
             return Err(Refusal::BadRequest);
         }
-        let mut table = self.table();
+        let mut allocations = self.allocations();
         for peer in &peers {
-            self.check_peer(&mut table, client, *peer, now)?;
+            self.check_peer(&mut allocations, client, *peer, now)?;
         }
-        let allocation = table.of(client, now).ok_or(Refusal::Mismatch)?;
-        allocation.peers.permit(&peers, now)?;
-        Ok(Answer::success(request))
+        let allocation = allocations
+            .by_client(client, now)
+            .ok_or(Refusal::AllocationMismatch)?;
+        allocation.permissions.permit(&peers, now)?;
+        Ok(Response::success(request))
     }
 
     /// ChannelBind: a short way to one peer.
     fn channel_bind(
         &self,
-        client: &Client,
+        client: &FiveTuple,
         request: &Request<'_>,
         now: Instant,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Response, Refusal> {
         let peers = request.peers().map_err(|_| Refusal::BadRequest)?;
         let [peer] = peers[..] else {
             return Err(Refusal::BadRequest);
         };
         let number = request.get::<ChannelNumber>();
-        let number = number.filter(|number| CHANNELS.contains(number));
+        let number = number.filter(|number| CHANNEL_NUMBERS.contains(number));
         let number = number.ok_or(Refusal::BadRequest)?;
-        let mut table = self.table();
-        self.check_peer(&mut table, client, peer, now)?;
-        let allocation = table.of(client, now).ok_or(Refusal::Mismatch)?;
-        allocation.peers.bind(number, peer, now)?;
-        Ok(Answer::success(request))
+        let mut allocations = self.allocations();
+        self.check_peer(&mut allocations, client, peer, now)?;
+        let allocation = allocations
+            .by_client(client, now)
+            .ok_or(Refusal::AllocationMismatch)?;
+        allocation.permissions.bind(number, peer, now)?;
+        Ok(Response::success(request))
     }
 
     /// The whole rule about peers: somebody else's live relay address, or the SFU. There is no
     /// list of what is forbidden, because everything else is.
     fn check_peer(
         &self,
-        table: &mut Table,
-        client: &Client,
+        allocations: &mut Allocations,
+        client: &FiveTuple,
         peer: SocketAddr,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let own = table.of(client, now).ok_or(Refusal::Mismatch)?.relay;
+        let own = allocations
+            .by_client(client, now)
+            .ok_or(Refusal::AllocationMismatch)?
+            .relay;
         if own.ip().family() != peer.ip().family() {
-            return Err(Refusal::PeerFamily);
+            return Err(Refusal::PeerFamilyMismatch);
         }
-        let others = peer != own && table.at(peer, now).is_some();
-        let allowed = others || self.media.owns(peer);
+        let is_relay = peer != own && allocations.by_relay_address(peer, now).is_some();
+        let allowed = is_relay || self.local_peer.owns(peer);
         allowed.then_some(()).ok_or(Refusal::Forbidden)
     }
 }
@@ -188,24 +204,24 @@ fn check_transport(request: &Request<'_>) -> Result<(), Refusal> {
     }
     match request.get::<RequestedTransport>() {
         Some(RequestedTransport::Udp) => Ok(()),
-        _ => Err(Refusal::Transport),
+        _ => Err(Refusal::UnsupportedTransport),
     }
 }
 
 /// Refuses a port that was reserved by an earlier request: none ever is, so no token is valid
 /// (RFC 8656, section 7.2, point 7). One beside EVEN-PORT or a family contradicts itself.
-fn check_reservation(request: &Request<'_>) -> Result<(), Refusal> {
+fn check_reservation_token(request: &Request<'_>) -> Result<(), Refusal> {
     if !request.has(AttributeType::ReservationToken) {
         return Ok(());
     }
-    let others = [
+    let is_relay = [
         AttributeType::EvenPort,
         AttributeType::RequestedAddressFamily,
         AttributeType::AdditionalAddressFamily,
     ];
-    Err(match others.into_iter().any(|kind| request.has(kind)) {
+    Err(match is_relay.into_iter().any(|kind| request.has(kind)) {
         true => Refusal::BadRequest,
-        false => Refusal::Capacity,
+        false => Refusal::InsufficientCapacity,
     })
 }
 
@@ -216,21 +232,21 @@ fn parity(request: &Request<'_>) -> Result<Parity, Refusal> {
         return Ok(Parity::Any);
     }
     match request.get::<EvenPort>().ok_or(Refusal::BadRequest)? {
-        true => Err(Refusal::Capacity),
+        true => Err(Refusal::InsufficientCapacity),
         false => Ok(Parity::Even),
     }
 }
 
 /// What an allocation is answered with.
-fn allocated(request: &Request<'_>, allocation: &Allocation, now: Instant) -> Answer {
-    let answer = Answer::success(request)
+fn allocate_response(request: &Request<'_>, allocation: &Allocation, now: Instant) -> Response {
+    let response = Response::success(request)
         .address(AttributeType::XorRelayedAddress, allocation.relay)
         .address(AttributeType::XorMappedAddress, allocation.client.source);
-    lifetime(answer, allocation.remaining(now))
+    with_lifetime(response, allocation.remaining(now))
 }
 
 /// With what is left of a life.
-fn lifetime(answer: Answer, left: Duration) -> Answer {
+fn with_lifetime(response: Response, left: Duration) -> Response {
     let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
-    answer.attribute(AttributeType::Lifetime as u16, &seconds.to_be_bytes())
+    response.attribute(AttributeType::Lifetime as u16, &seconds.to_be_bytes())
 }

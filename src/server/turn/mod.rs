@@ -34,6 +34,6 @@ mod tests;
 
 pub use credentials::Credentials;
 pub use handle::Turn;
-pub use local_peer::{MediaPort, Relay};
+pub use local_peer::{LocalPeer, RelaySender};
 pub use options::{TurnError, TurnLimits, TurnOptions};
-pub use stats::{Loss, Refusal, Traffic, TurnStats};
+pub use stats::{DropReason, Refusal, Traffic, TurnStats};

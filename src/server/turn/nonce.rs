@@ -4,13 +4,13 @@
 //! all. Short on purpose: it is in every answer to a stranger, who may have given a wrong
 //! address.
 
-use super::{client::Client, credentials::Secret};
+use super::{client::FiveTuple, credentials::Secret};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::Mac;
 use std::time::Instant;
 
 /// Minutes a nonce is good for. RFC 8489 leaves it open; an hour as clients expect it.
-const MINUTES: u32 = 60;
+const NONCE_LIFETIME_MINUTES: u32 = 60;
 /// Bytes of the MAC. 48 bits, guessed over the network one request a guess.
 const MAC_BYTES: usize = 6;
 /// Bytes of the minute: enough for thirty years.
@@ -34,12 +34,12 @@ impl Nonces {
     }
 
     /// A nonce for this client.
-    pub fn make(&self, client: &Client, now: Instant) -> String {
-        self.at(client, self.minute(now))
+    pub fn issue(&self, client: &FiveTuple, now: Instant) -> String {
+        self.for_minute(client, self.minute(now))
     }
 
     /// Whether this is a nonce of ours, for this client and not too old.
-    pub fn accepts(&self, client: &Client, nonce: &str, now: Instant) -> bool {
+    pub fn verify(&self, client: &FiveTuple, nonce: &str, now: Instant) -> bool {
         let Ok(bytes) = BASE64_URL_SAFE_NO_PAD.decode(nonce) else {
             return false;
         };
@@ -50,14 +50,14 @@ impl Nonces {
         let fresh = self
             .minute(now)
             .checked_sub(made)
-            .is_some_and(|age| age <= MINUTES);
+            .is_some_and(|age| age <= NONCE_LIFETIME_MINUTES);
         // Truncated on both sides, so the length is checked apart.
         let ours = self.mac(client, made).verify_truncated_left(mac).is_ok();
         fresh && ours && mac.len() == MAC_BYTES
     }
 
     /// The nonce of a minute.
-    fn at(&self, client: &Client, minute: u32) -> String {
+    fn for_minute(&self, client: &FiveTuple, minute: u32) -> String {
         let mac = self.mac(client, minute).finalize().into_bytes();
         let mut bytes = minute.to_be_bytes()[1..].to_vec();
         bytes.extend_from_slice(&mac[..MAC_BYTES]);
@@ -65,7 +65,7 @@ impl Nonces {
     }
 
     /// The MAC over a minute and a client.
-    fn mac(&self, client: &Client, minute: u32) -> super::credentials::HmacSha1 {
+    fn mac(&self, client: &FiveTuple, minute: u32) -> super::credentials::HmacSha1 {
         // Any writing of the two does, as long as no two are written alike.
         let who = format!("{:?}", (client, minute));
         self.secret.mac().chain_update(who)

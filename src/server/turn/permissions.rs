@@ -4,14 +4,14 @@
 //! address and port. Ours share a few addresses among everybody, so an IP says nothing.
 
 use super::{
-    options::{CHANNEL_LIVES, PEERS, PERMISSION_LIVES},
+    options::{CHANNEL_LIFETIME, MAX_PEERS, PERMISSION_LIFETIME},
     stats::Refusal,
 };
 use std::{collections::HashMap, net::SocketAddr, time::Instant};
 
 /// How a packet from a peer reaches the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum Encapsulation {
     /// In a Data indication.
     Indication,
     /// On this channel.
@@ -19,33 +19,31 @@ pub enum Form {
 }
 
 /// One peer.
-struct Peer {
+struct Permission {
     /// The permission ends here.
-    permitted_until: Instant,
+    expires_at: Instant,
     /// Its channel, and when that ends.
     channel: Option<(u16, Instant)>,
 }
 
-impl Peer {
+impl Permission {
     /// When the last of it ends.
-    fn ends(&self) -> Instant {
+    fn expires(&self) -> Instant {
         let channel = self.channel.map(|(_, until)| until);
-        channel.map_or(self.permitted_until, |until| {
-            until.max(self.permitted_until)
-        })
+        channel.map_or(self.expires_at, |until| until.max(self.expires_at))
     }
 }
 
-/// The peers of one allocation, [`PEERS`] at most.
+/// The peers of one allocation, [`MAX_PEERS`] at most.
 #[derive(Default)]
-pub struct Peers {
+pub struct Permissions {
     /// By address.
-    by_address: HashMap<SocketAddr, Peer>,
+    by_address: HashMap<SocketAddr, Permission>,
     /// By channel: the address.
     by_channel: HashMap<u16, SocketAddr>,
 }
 
-impl Peers {
+impl Permissions {
     /// Permits peers, or renews their permissions: all or none.
     ///
     /// # Errors
@@ -58,16 +56,16 @@ impl Peers {
             .collect();
         new.sort_unstable();
         new.dedup();
-        if self.by_address.len() + new.len() > PEERS {
-            return Err(Refusal::Capacity);
+        if self.by_address.len() + new.len() > MAX_PEERS {
+            return Err(Refusal::InsufficientCapacity);
         }
-        let permitted_until = now + PERMISSION_LIVES;
+        let expires_at = now + PERMISSION_LIFETIME;
         for peer in peers {
-            let place = self.by_address.entry(*peer).or_insert(Peer {
-                permitted_until,
+            let permission = self.by_address.entry(*peer).or_insert(Permission {
+                expires_at,
                 channel: None,
             });
-            place.permitted_until = permitted_until;
+            permission.expires_at = expires_at;
         }
         Ok(())
     }
@@ -78,35 +76,37 @@ impl Peers {
     /// The channel has another peer or the peer another channel: 400. Too many: 508.
     pub fn bind(&mut self, number: u16, peer: SocketAddr, now: Instant) -> Result<(), Refusal> {
         self.sweep(now);
-        let others = self
+        let bound_elsewhere = self
             .by_channel
             .get(&number)
             .is_some_and(|other| *other != peer);
         let bound = self.by_address.get(&peer).and_then(|peer| peer.channel);
-        if others || bound.is_some_and(|(other, _)| other != number) {
+        if bound_elsewhere || bound.is_some_and(|(other, _)| other != number) {
             return Err(Refusal::BadRequest);
         }
         self.permit(&[peer], now)?;
         self.by_channel.insert(number, peer);
-        if let Some(place) = self.by_address.get_mut(&peer) {
-            place.channel = Some((number, now + CHANNEL_LIVES));
+        if let Some(permission) = self.by_address.get_mut(&peer) {
+            permission.channel = Some((number, now + CHANNEL_LIFETIME));
         }
         Ok(())
     }
 
     /// The peer a channel is bound to.
-    pub fn on_channel(&self, number: u16, now: Instant) -> Option<SocketAddr> {
+    pub fn channel_peer(&self, number: u16, now: Instant) -> Option<SocketAddr> {
         let address = self.by_channel.get(&number)?;
         let (_, until) = self.by_address.get(address)?.channel?;
         (until > now).then_some(*address)
     }
 
     /// How packets from this peer come, if they are permitted at all.
-    pub fn form(&self, peer: SocketAddr, now: Instant) -> Option<Form> {
+    pub fn encapsulation(&self, peer: SocketAddr, now: Instant) -> Option<Encapsulation> {
         let peer = self.by_address.get(&peer)?;
         let channel = peer.channel.filter(|(_, until)| *until > now);
-        let form = channel.map_or(Form::Indication, |(number, _)| Form::Channel(number));
-        (peer.permitted_until > now).then_some(form)
+        let form = channel.map_or(Encapsulation::Indication, |(number, _)| {
+            Encapsulation::Channel(number)
+        });
+        (peer.expires_at > now).then_some(form)
     }
 
     /// Forgets what has ended.
@@ -119,7 +119,7 @@ impl Peers {
                 by_channel.remove(&number);
                 peer.channel = None;
             }
-            peer.ends() > now
+            peer.expires() > now
         });
     }
 }

@@ -15,7 +15,7 @@ use turn_server::codec::{
 
 /// The attributes a client must understand to answer for them; types from 0x8000 are a
 /// courtesy.
-const MANDATORY: std::ops::Range<u16> = 0x0000..0x8000;
+const COMPREHENSION_REQUIRED: std::ops::Range<u16> = 0x0000..0x8000;
 /// Those we understand.
 const UNDERSTOOD: [AttributeType; 12] = [
     AttributeType::UserName,
@@ -32,9 +32,9 @@ const UNDERSTOOD: [AttributeType; 12] = [
     AttributeType::ReservationToken,
 ];
 /// Types listed in one refusal. 16 are more than any client sends.
-const LISTED: usize = 16;
+const MAX_LISTED_ATTRIBUTES: usize = 16;
 /// Bytes a signature takes behind what it covers, without header: what the length says then.
-const SIGNATURE_BYTES: usize = 24;
+const MESSAGE_INTEGRITY_BYTES: usize = 24;
 
 /// A message [`frame::parse`] let pass, of a method we know.
 pub struct Request<'a> {
@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
     }
 
     /// Which question it is; the answer carries it.
-    pub fn transaction(&self) -> [u8; 12] {
+    pub fn transaction_id(&self) -> [u8; 12] {
         let bytes = self.bytes.get(8..frame::HEADER_BYTES);
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
         bytes.expect("a header is whole: the frame was checked")
@@ -83,7 +83,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// A part of the message is not to be read: answered 400.
     pub fn peers(&self) -> Result<Vec<SocketAddr>, frame::Malformed> {
-        let transaction = self.transaction();
+        let transaction = self.transaction_id();
         frame::attributes(self.bytes)
             .filter(|(kind, _)| *kind == AttributeType::XorPeerAddress as u16)
             .map(|(_, value)| XorPeerAddress::deserialize(value, &transaction))
@@ -96,13 +96,13 @@ impl<'a> Request<'a> {
         let understood = |kind| UNDERSTOOD.iter().any(|k| *k as u16 == kind);
         frame::attributes(self.bytes)
             .map(|(kind, _)| kind)
-            .filter(|kind| MANDATORY.contains(kind) && !understood(*kind))
-            .take(LISTED)
+            .filter(|kind| COMPREHENSION_REQUIRED.contains(kind) && !understood(*kind))
+            .take(MAX_LISTED_ATTRIBUTES)
             .collect()
     }
 
     /// Whether it is signed with this key.
-    pub fn is_signed_with(&self, key: &Password) -> bool {
+    pub fn verify_integrity(&self, key: &Password) -> bool {
         let Some(signature) = self.get::<MessageIntegrity>() else {
             return false;
         };
@@ -111,7 +111,7 @@ impl<'a> Request<'a> {
         let Some(covered) = self.bytes.get(4..value - 4) else {
             return false;
         };
-        let length = (covered.len() + 4 - frame::HEADER_BYTES + SIGNATURE_BYTES) as u16;
+        let length = (covered.len() + 4 - frame::HEADER_BYTES + MESSAGE_INTEGRITY_BYTES) as u16;
         let mac = HmacSha1::new_from_slice(key).expect("HMAC takes keys of any length");
         let mac = mac
             .chain_update(&self.bytes[..2])

@@ -20,10 +20,10 @@ use turn_server::codec::{
 const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
 /// Room for an answer. None is longer than this but for the longest realms.
 const CAPACITY: usize = 160;
-/// Bytes of MESSAGE-INTEGRITY with its header.
-const SIGNATURE_BYTES: usize = 24;
+/// Bytes of MESSAGE-MESSAGE_INTEGRITY with its header.
+const MESSAGE_INTEGRITY_BYTES: usize = 24;
 /// Bytes of FINGERPRINT with its header.
-const MARK_BYTES: usize = 8;
+const FINGERPRINT_BYTES: usize = 8;
 
 impl Refusal {
     /// As the protocol says it.
@@ -33,27 +33,27 @@ impl Refusal {
             Self::Unauthorized => ErrorType::Unauthorized,
             Self::Forbidden => ErrorType::Forbidden,
             Self::UnknownAttribute => ErrorType::UnknownAttribute,
-            Self::Mismatch => ErrorType::AllocationMismatch,
+            Self::AllocationMismatch => ErrorType::AllocationMismatch,
             Self::StaleNonce => ErrorType::StaleNonce,
-            Self::Family => ErrorType::AddressFamilyNotSupported,
+            Self::UnsupportedAddressFamily => ErrorType::AddressFamilyNotSupported,
             Self::WrongCredentials => ErrorType::WrongCredentials,
-            Self::Transport => ErrorType::UnsupportedTransportAddress,
-            Self::PeerFamily => ErrorType::PeerAddressFamilyMismatch,
-            Self::Quota => ErrorType::AllocationQuotaReached,
-            Self::Capacity => ErrorType::InsufficientCapacity,
+            Self::UnsupportedTransport => ErrorType::UnsupportedTransportAddress,
+            Self::PeerFamilyMismatch => ErrorType::PeerAddressFamilyMismatch,
+            Self::AllocationQuota => ErrorType::AllocationQuotaReached,
+            Self::InsufficientCapacity => ErrorType::InsufficientCapacity,
         }
     }
 }
 
 /// An answer while it is written.
-pub struct Answer {
+pub struct Response {
     /// Header and attributes so far; the length is written last.
     bytes: BytesMut,
     /// Of the question.
     transaction: [u8; 12],
 }
 
-impl Answer {
+impl Response {
     /// A message with nothing in it.
     pub fn new(method: Method, transaction: [u8; 12]) -> Self {
         let mut bytes = BytesMut::with_capacity(CAPACITY);
@@ -68,7 +68,7 @@ impl Answer {
     pub fn success(request: &Request<'_>) -> Self {
         Self::new(
             with(request.method(), MethodType::Response),
-            request.transaction(),
+            request.transaction_id(),
         )
     }
 
@@ -78,7 +78,7 @@ impl Answer {
         let code = why.error() as u16;
         Self::new(
             with(request.method(), MethodType::Error),
-            request.transaction(),
+            request.transaction_id(),
         )
         .attribute(
             AttributeType::ErrorCode as u16,
@@ -117,13 +117,13 @@ impl Answer {
 
     /// Done, signed and marked.
     pub fn signed(mut self, key: &Password) -> Bytes {
-        self.set_length(SIGNATURE_BYTES);
+        self.set_length(MESSAGE_INTEGRITY_BYTES);
         let mac = HmacSha1::new_from_slice(key).expect("HMAC takes keys of any length");
         let mac = mac.chain_update(&self.bytes).finalize().into_bytes();
         self = self.attribute(AttributeType::MessageIntegrity as u16, &mac);
-        self.set_length(MARK_BYTES);
-        let mark = fingerprint(&self.bytes).to_be_bytes();
-        self = self.attribute(AttributeType::Fingerprint as u16, &mark);
+        self.set_length(FINGERPRINT_BYTES);
+        let fingerprint_value = fingerprint(&self.bytes).to_be_bytes();
+        self = self.attribute(AttributeType::Fingerprint as u16, &fingerprint_value);
         self.bytes.freeze()
     }
 
@@ -136,9 +136,9 @@ impl Answer {
 
 /// A datagram for a client, as a Data indication.
 pub fn data_indication(from: SocketAddr, payload: &[u8]) -> Bytes {
-    let mut answer = Answer::new(Method::DataIndication, rand::random());
-    answer.bytes.reserve(payload.len() + CAPACITY);
-    answer
+    let mut response = Response::new(Method::DataIndication, rand::random());
+    response.bytes.reserve(payload.len() + CAPACITY);
+    response
         .address(AttributeType::XorPeerAddress, from)
         .attribute(AttributeType::Data as u16, payload)
         .unsigned()

@@ -4,81 +4,81 @@
 //! however long their expiry is away. Pure: time comes in as `now`.
 
 use super::{
-    credentials::{Holder, plain},
-    options::{CREDENTIALS_LIVE, MAX_STAYS},
+    credentials::{CallSession, escape_colons},
+    options::{CREDENTIALS_LIFETIME, MAX_CALL_SESSIONS},
 };
 use std::{collections::HashMap, time::Instant};
 
 /// A user in a room.
-type Place = (String, String);
+type SessionKey = (String, String);
 
 /// The stays that last.
 #[derive(Default)]
-pub struct Stays {
+pub struct CallSessions {
     /// By user and room, as usernames spell them.
-    by_place: HashMap<Place, Stay>,
+    by_key: HashMap<SessionKey, SessionRecord>,
     /// Stays so far, which numbers them.
-    begun: u64,
+    last_number: u64,
 }
 
 /// One stay.
-struct Stay {
+struct SessionRecord {
     /// Which.
     number: u64,
     /// When the last credentials for it expire.
-    credentials_until: Instant,
+    credentials_expire: Instant,
 }
 
-impl Stays {
+impl CallSessions {
     /// Somebody is in a call and gets credentials; the stay goes on where it lasts already.
     /// Nothing where there are as many stays as there may be.
-    pub fn enter(&mut self, user: &str, room: &str, now: Instant) -> Option<Holder> {
-        let place = (plain(user), room.to_owned());
-        if self.by_place.len() >= MAX_STAYS && !self.by_place.contains_key(&place) {
+    pub fn start(&mut self, user: &str, room: &str, now: Instant) -> Option<CallSession> {
+        let key = (escape_colons(user), room.to_owned());
+        if self.by_key.len() >= MAX_CALL_SESSIONS && !self.by_key.contains_key(&key) {
             return None;
         }
-        let holder = |number, (user, room): &Place| Holder {
-            stay: number,
+        let session = |number, (user, room): &SessionKey| CallSession {
+            number,
             user: user.clone(),
             room: room.clone(),
         };
-        let credentials_until = now + CREDENTIALS_LIVE;
-        if let Some(stay) = self.by_place.get_mut(&place) {
-            stay.credentials_until = credentials_until;
-            return Some(holder(stay.number, &place));
+        let credentials_expire = now + CREDENTIALS_LIFETIME;
+        if let Some(record) = self.by_key.get_mut(&key) {
+            record.credentials_expire = credentials_expire;
+            return Some(session(record.number, &key));
         }
-        self.begun += 1;
-        let number = self.begun;
-        let entered = holder(number, &place);
-        let stay = Stay {
+        self.last_number += 1;
+        let number = self.last_number;
+        let entered = session(number, &key);
+        let record = SessionRecord {
             number,
-            credentials_until,
+            credentials_expire,
         };
-        self.by_place.insert(place, stay);
+        self.by_key.insert(key, record);
         Some(entered)
     }
 
     /// Whether a stay lasts.
-    pub fn is_live(&self, holder: &Holder) -> bool {
-        let place = (holder.user.clone(), holder.room.clone());
-        let stay = self.by_place.get(&place);
-        stay.is_some_and(|stay| stay.number == holder.stay)
+    pub fn is_active(&self, session: &CallSession) -> bool {
+        let key = (session.user.clone(), session.room.clone());
+        let record = self.by_key.get(&key);
+        record.is_some_and(|record| record.number == session.number)
     }
 
     /// Somebody's stay is over. False where there was none.
-    pub fn leave(&mut self, user: &str, room: &str) -> bool {
-        self.by_place
-            .remove(&(plain(user), room.to_owned()))
+    pub fn end(&mut self, user: &str, room: &str) -> bool {
+        self.by_key
+            .remove(&(escape_colons(user), room.to_owned()))
             .is_some()
     }
 
     /// Forgets stays whose credentials have expired, unless somebody still has something by
     /// them: the next credentials begin another.
-    pub fn sweep(&mut self, now: Instant, is_used: impl Fn(&Holder) -> bool) {
-        self.by_place.retain(|(user, room), stay| {
-            stay.credentials_until > now
-                || is_used(&Holder {
-                    stay: stay.number,
+    pub fn sweep(&mut self, now: Instant, is_used: impl Fn(&CallSession) -> bool) {
+        self.by_key.retain(|(user, room), record| {
+            record.credentials_expire > now
+                || is_used(&CallSession {
+                    number: record.number,
                     user: user.clone(),
                     room: room.clone(),
                 })
@@ -88,6 +88,6 @@ impl Stays {
     /// How many there are.
     #[cfg(test)]
     pub fn count(&self) -> usize {
-        self.by_place.len()
+        self.by_key.len()
     }
 }

@@ -15,34 +15,34 @@ pub enum Refusal {
     /// 420: it asks for what we do not know.
     UnknownAttribute,
     /// 437: there is no allocation, or one already.
-    Mismatch,
+    AllocationMismatch,
     /// 438: the nonce is old or not ours.
     StaleNonce,
     /// 440: no address of this family here.
-    Family,
+    UnsupportedAddressFamily,
     /// 441: not whoever made the allocation.
     WrongCredentials,
     /// 442: we relay UDP only.
-    Transport,
+    UnsupportedTransport,
     /// 443: the peer is of another family than the allocation.
-    PeerFamily,
+    PeerFamilyMismatch,
     /// 486: the user or the room has all it may.
-    Quota,
+    AllocationQuota,
     /// 508: the server has all it may.
-    Capacity,
+    InsufficientCapacity,
 }
 
 /// Why a frame was lost without a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub enum DropReason {
     /// It is no STUN and no ChannelData.
     Malformed,
     /// Its sender asks too often without credentials.
-    Unproven,
+    UnauthenticatedRate,
     /// Its sender has no allocation, or no permission or channel for the peer.
-    NotAllowed,
+    NoSenderPermission,
     /// The receiver has no permission for the sender, or has gone.
-    NotWanted,
+    NoReceiverPermission,
     /// Beyond what an allocation may send or receive.
     Bandwidth,
     /// The receiver's queue was full.
@@ -55,23 +55,23 @@ const REFUSALS: [Refusal; 12] = [
     Refusal::Unauthorized,
     Refusal::Forbidden,
     Refusal::UnknownAttribute,
-    Refusal::Mismatch,
+    Refusal::AllocationMismatch,
     Refusal::StaleNonce,
-    Refusal::Family,
+    Refusal::UnsupportedAddressFamily,
     Refusal::WrongCredentials,
-    Refusal::Transport,
-    Refusal::PeerFamily,
-    Refusal::Quota,
-    Refusal::Capacity,
+    Refusal::UnsupportedTransport,
+    Refusal::PeerFamilyMismatch,
+    Refusal::AllocationQuota,
+    Refusal::InsufficientCapacity,
 ];
 /// All losses, in their order.
-const LOSSES: [Loss; 6] = [
-    Loss::Malformed,
-    Loss::Unproven,
-    Loss::NotAllowed,
-    Loss::NotWanted,
-    Loss::Bandwidth,
-    Loss::QueueFull,
+const DROP_REASONS: [DropReason; 6] = [
+    DropReason::Malformed,
+    DropReason::UnauthenticatedRate,
+    DropReason::NoSenderPermission,
+    DropReason::NoReceiverPermission,
+    DropReason::Bandwidth,
+    DropReason::QueueFull,
 ];
 
 /// What one transport carried.
@@ -93,9 +93,9 @@ pub struct TurnStats {
     /// TCP connections now, TLS included.
     pub streams: usize,
     /// Requests refused, by reason.
-    pub refused: [(Refusal, u64); REFUSALS.len()],
+    pub refusals: [(Refusal, u64); REFUSALS.len()],
     /// Frames lost, by reason.
-    pub lost: [(Loss, u64); LOSSES.len()],
+    pub dropped: [(DropReason, u64); DROP_REASONS.len()],
     /// Carried over UDP.
     pub udp: Traffic,
     /// Carried over TCP.
@@ -106,54 +106,54 @@ pub struct TurnStats {
 
 impl TurnStats {
     /// Requests refused for this reason.
-    pub fn refused(&self, why: Refusal) -> u64 {
-        self.refused[why as usize].1
+    pub fn refusals(&self, why: Refusal) -> u64 {
+        self.refusals[why as usize].1
     }
 
     /// Frames lost for this reason.
-    pub fn lost(&self, why: Loss) -> u64 {
-        self.lost[why as usize].1
+    pub fn dropped(&self, why: DropReason) -> u64 {
+        self.dropped[why as usize].1
     }
 }
 
 /// The counters; they only grow.
 #[derive(Default)]
-pub struct Stats {
+pub struct Counters {
     /// Allocations since the start.
     allocated: AtomicU64,
     /// By [`Refusal`].
-    refused: [AtomicU64; REFUSALS.len()],
-    /// By [`Loss`].
-    lost: [AtomicU64; LOSSES.len()],
+    refusals: [AtomicU64; REFUSALS.len()],
+    /// By [`DropReason`].
+    dropped: [AtomicU64; DROP_REASONS.len()],
     /// By [`Transport`]: bytes in.
     bytes_in: [AtomicU64; 3],
     /// By [`Transport`]: bytes out.
     bytes_out: [AtomicU64; 3],
 }
 
-impl Stats {
+impl Counters {
     /// Counts an allocation.
-    pub fn allocated(&self) {
+    pub fn count_allocation(&self) {
         self.allocated.fetch_add(1, Relaxed);
     }
 
     /// Counts a refusal.
-    pub fn refused(&self, why: Refusal) {
-        self.refused[why as usize].fetch_add(1, Relaxed);
+    pub fn count_refusal(&self, why: Refusal) {
+        self.refusals[why as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts a loss.
-    pub fn lost(&self, why: Loss) {
-        self.lost[why as usize].fetch_add(1, Relaxed);
+    pub fn count_dropped(&self, why: DropReason) {
+        self.dropped[why as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts bytes from a client.
-    pub fn came(&self, transport: Transport, bytes: usize) {
+    pub fn count_received(&self, transport: Transport, bytes: usize) {
         self.bytes_in[transport as usize].fetch_add(bytes as u64, Relaxed);
     }
 
     /// Counts bytes to a client.
-    pub fn went(&self, transport: Transport, bytes: usize) {
+    pub fn count_sent(&self, transport: Transport, bytes: usize) {
         self.bytes_out[transport as usize].fetch_add(bytes as u64, Relaxed);
     }
 
@@ -167,8 +167,8 @@ impl Stats {
             allocations,
             allocated_total: self.allocated.load(Relaxed),
             streams,
-            refused: REFUSALS.map(|why| (why, self.refused[why as usize].load(Relaxed))),
-            lost: LOSSES.map(|why| (why, self.lost[why as usize].load(Relaxed))),
+            refusals: REFUSALS.map(|why| (why, self.refusals[why as usize].load(Relaxed))),
+            dropped: DROP_REASONS.map(|why| (why, self.dropped[why as usize].load(Relaxed))),
             udp: traffic(Transport::Udp),
             tcp: traffic(Transport::Tcp),
             tls: traffic(Transport::Tls),

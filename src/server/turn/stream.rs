@@ -5,10 +5,13 @@
 //! its allocation ends.
 
 use super::{
-    client::{Client, Path},
+    client::{ClientWriter, FiveTuple},
     engine::{Engine, Moment},
-    frame::{Malformed, size_in_stream},
-    options::{ALLOCATE_WITHIN, MAX_FRAME_BYTES, STREAM_PATIENCE, STREAM_QUEUE, WRITE_PATIENCE},
+    frame::{Malformed, stream_frame_size},
+    options::{
+        ALLOCATION_TIMEOUT, MAX_FRAME_BYTES, STREAM_IDLE_TIMEOUT, STREAM_QUEUE_FRAMES,
+        WRITE_TIMEOUT,
+    },
 };
 use bytes::{Bytes, BytesMut};
 use std::{io, sync::Arc, time::Duration};
@@ -19,31 +22,31 @@ use tokio::{
 };
 
 /// Frames written before the stream is flushed.
-const GATHERED: usize = 32;
+const WRITE_BATCH_FRAMES: usize = 32;
 /// Time for the last answers of a stream that ends. 1 s.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a connection until one of the two ends has enough.
 ///
 /// # Cancel safety
 /// When dropped the connection is closed; its allocation ends by the guard inside.
-pub async fn serve<S>(engine: Arc<Engine>, stream: S, client: Client)
+pub async fn serve<S>(engine: Arc<Engine>, stream: S, client: FiveTuple)
 where
     S: AsyncRead + AsyncWrite,
 {
     let (reader, writer) = tokio::io::split(stream);
-    let (queue, frames) = mpsc::channel(STREAM_QUEUE);
+    let (queue, frames) = mpsc::channel(STREAM_QUEUE_FRAMES);
     let guard = Guard { engine, client };
     let writing = write(writer, frames);
     tokio::pin!(writing);
     let ended = tokio::select! {
-        () = read(&guard, reader, Path::Stream(queue)) => true,
+        () = read(&guard, reader, ClientWriter::Stream(queue)) => true,
         _ = &mut writing => false,
     };
     // The allocation holds an end of the queue: without it the writer finishes.
     drop(guard);
     if ended {
-        let _ = timeout(FAREWELL, writing).await;
+        let _ = timeout(FLUSH_TIMEOUT, writing).await;
     }
 }
 
@@ -52,60 +55,64 @@ struct Guard {
     /// The server.
     engine: Arc<Engine>,
     /// The connection's client.
-    client: Client,
+    client: FiveTuple,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.engine.end(&self.client);
+        self.engine.end_allocation(&self.client);
     }
 }
 
 /// Takes in frames until the stream ends, is silent for too long, has no allocation for too long
 /// or brings garbage.
-async fn read(guard: &Guard, mut reader: impl AsyncRead + Unpin, path: Path) {
+async fn read(guard: &Guard, mut reader: impl AsyncRead + Unpin, writer: ClientWriter) {
     let mut buffer = BytesMut::with_capacity(MAX_FRAME_BYTES);
-    let mut speaks_by = Instant::now() + STREAM_PATIENCE;
-    let mut allocates_by = Instant::now() + ALLOCATE_WITHIN;
+    let mut idle_deadline = Instant::now() + STREAM_IDLE_TIMEOUT;
+    let mut allocation_deadline = Instant::now() + ALLOCATION_TIMEOUT;
     loop {
-        let deadline = speaks_by.min(allocates_by);
+        let deadline = idle_deadline.min(allocation_deadline);
         match timeout_at(deadline, reader.read_buf(&mut buffer)).await {
             Ok(Ok(0) | Err(_)) => return,
-            Ok(Ok(_)) => match take_frames(guard, &mut buffer, &path) {
+            Ok(Ok(_)) => match read_frames(guard, &mut buffer, &writer) {
                 Ok(0) => {}
-                Ok(_) => speaks_by = Instant::now() + STREAM_PATIENCE,
+                Ok(_) => idle_deadline = Instant::now() + STREAM_IDLE_TIMEOUT,
                 Err(Malformed) => return,
             },
             Err(_) => {}
         }
         // Asked only when it matters. An allocation has its own end of life.
         let now = Instant::now();
-        if now >= speaks_by.min(allocates_by) {
+        if now >= idle_deadline.min(allocation_deadline) {
             if !guard.engine.has_allocation(&guard.client) {
                 return;
             }
-            speaks_by = now + STREAM_PATIENCE;
-            allocates_by = now + ALLOCATE_WITHIN;
+            idle_deadline = now + STREAM_IDLE_TIMEOUT;
+            allocation_deadline = now + ALLOCATION_TIMEOUT;
         }
     }
 }
 
 /// Takes in the frames that are there, and counts them.
-fn take_frames(guard: &Guard, buffer: &mut BytesMut, path: &Path) -> Result<usize, Malformed> {
-    let mut taken = 0;
-    while let Some(size) = size_in_stream(buffer)? {
+fn read_frames(
+    guard: &Guard,
+    buffer: &mut BytesMut,
+    writer: &ClientWriter,
+) -> Result<usize, Malformed> {
+    let mut count = 0;
+    while let Some(size) = stream_frame_size(buffer)? {
         if buffer.len() < size {
             buffer.reserve(size - buffer.len());
             break;
         }
         let frame = buffer.split_to(size);
-        let from = (&guard.client, path);
-        if let Some(answer) = guard.engine.handle(from, &frame, Moment::now())? {
-            path.send_counted(answer, &guard.engine.stats);
+        let from = (&guard.client, writer);
+        if let Some(response) = guard.engine.on_frame(from, &frame, Moment::now())? {
+            writer.send_or_count(response, &guard.engine.stats);
         }
-        taken += 1;
+        count += 1;
     }
-    Ok(taken)
+    Ok(count)
 }
 
 /// Writes what is queued until nobody can queue any more, or the client stopped reading.
@@ -114,11 +121,11 @@ async fn write(
     mut frames: mpsc::Receiver<Bytes>,
 ) -> io::Result<()> {
     let mut writer = BufWriter::new(writer);
-    let mut gathered = Vec::with_capacity(GATHERED);
-    while frames.recv_many(&mut gathered, GATHERED).await > 0 {
-        timeout(WRITE_PATIENCE, write_all(&mut writer, &mut gathered)).await??;
+    let mut batch = Vec::with_capacity(WRITE_BATCH_FRAMES);
+    while frames.recv_many(&mut batch, WRITE_BATCH_FRAMES).await > 0 {
+        timeout(WRITE_TIMEOUT, write_all(&mut writer, &mut batch)).await??;
     }
-    timeout(WRITE_PATIENCE, writer.shutdown()).await?
+    timeout(WRITE_TIMEOUT, writer.shutdown()).await?
 }
 
 /// Writes some frames and flushes.

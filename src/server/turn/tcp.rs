@@ -1,9 +1,9 @@
 //! The TCP and TLS listeners: who may connect, and as what.
 
 use super::{
-    client::{Client, Transport},
+    client::{FiveTuple, Transport},
     engine::Engine,
-    options::STREAM_PATIENCE,
+    options::STREAM_IDLE_TIMEOUT,
     stream,
 };
 use crate::server::net::{Permit, Permits, sockets::canonical};
@@ -16,11 +16,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 /// Pause after a connection could not be taken in, as when the process is out of files. 50 ms.
-const PAUSE: Duration = Duration::from_millis(50);
+const ERROR_BACKOFF: Duration = Duration::from_millis(50);
 
 /// What every connection needs; cloning it is cheap.
 #[derive(Clone)]
-pub struct Host {
+pub struct ListenerContext {
     /// The server.
     pub engine: Arc<Engine>,
     /// The connections, of both listeners.
@@ -38,7 +38,7 @@ pub async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 /// Takes in connections until the server stops; TLS where there is a certificate.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: Host) {
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: ListenerContext) {
     let mut stopping = host.stopping.clone();
     loop {
         let accepted = tokio::select! {
@@ -46,7 +46,7 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: Host) 
             accepted = listener.accept() => accepted,
         };
         let Ok((socket, source)) = accepted else {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(ERROR_BACKOFF).await;
             continue;
         };
         let source = canonical(source);
@@ -68,12 +68,12 @@ async fn connection(
     socket: TcpStream,
     source: SocketAddr,
     tls: Option<TlsAcceptor>,
-    mut host: Host,
+    mut host: ListenerContext,
     permit: Permit,
 ) {
     // Media wait for nothing; without it they would come late, no worse.
     let _ = socket.set_nodelay(true);
-    let client = Client {
+    let client = FiveTuple {
         transport: match tls {
             Some(_) => Transport::Tls,
             None => Transport::Tcp,
@@ -84,16 +84,21 @@ async fn connection(
     };
     tokio::select! {
         () = stopped(&mut host.stopping) => {}
-        () = speak(socket, tls, host.engine, client) => {}
+        () = serve_connection(socket, tls, host.engine, client) => {}
     }
 }
 
 /// Speaks TURN on a connection, after the handshake where there is one.
-async fn speak(socket: TcpStream, tls: Option<TlsAcceptor>, engine: Arc<Engine>, client: Client) {
+async fn serve_connection(
+    socket: TcpStream,
+    tls: Option<TlsAcceptor>,
+    engine: Arc<Engine>,
+    client: FiveTuple,
+) {
     let Some(tls) = tls else {
         return stream::serve(engine, socket, client).await;
     };
-    if let Ok(Ok(socket)) = timeout(STREAM_PATIENCE, tls.accept(socket)).await {
+    if let Ok(Ok(socket)) = timeout(STREAM_IDLE_TIMEOUT, tls.accept(socket)).await {
         stream::serve(engine, socket, client).await;
     }
 }

@@ -1,7 +1,7 @@
 //! The UDP listener: a frame a datagram.
 
 use super::{
-    client::{Client, Path, Transport, UdpPath},
+    client::{ClientWriter, FiveTuple, Transport, UdpEndpoints},
     engine::{Engine, Moment},
     options::{MAX_FRAME_BYTES, SOCKET_BUFFER_BYTES},
     tcp::stopped,
@@ -17,12 +17,12 @@ use std::{
 use tokio::{io::Interest, net::UdpSocket, sync::watch};
 
 /// Reads before the stop is looked for again.
-const BATCH: usize = 64;
+const MAX_READS_PER_WAKE: usize = 64;
 /// Bytes of the receive buffer: the largest run of datagrams that the kernel hands over as one
 /// (generic receive offload).
-const BUFFER_BYTES: usize = 65_535;
+const RECEIVE_BUFFER_BYTES: usize = 65_535;
 /// Pause after the socket failed, so that a lasting failure does not spin. 10 ms.
-const PAUSE: Duration = Duration::from_millis(10);
+const ERROR_BACKOFF: Duration = Duration::from_millis(10);
 
 /// The two ends of one socket.
 pub struct Udp {
@@ -45,13 +45,13 @@ impl UdpSender {
     ///
     /// # Errors
     /// The system has no room for it now, or no path to the client.
-    pub fn send(&self, datagram: &[u8], path: UdpPath) -> io::Result<()> {
+    pub fn send(&self, datagram: &[u8], endpoints: UdpEndpoints) -> io::Result<()> {
         let transmit = Transmit {
-            destination: path.client,
+            destination: endpoints.client,
             ecn: None,
             contents: datagram,
             segment_size: None,
-            src_ip: path.local,
+            src_ip: endpoints.local,
         };
         self.state.try_send((&self.socket).into(), &transmit)
     }
@@ -85,22 +85,22 @@ impl Udp {
 
     /// Takes in datagrams until the server stops.
     pub async fn serve(self, engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
-        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut buffer = vec![0; RECEIVE_BUFFER_BYTES];
         loop {
             tokio::select! {
                 () = stopped(&mut stopping) => return,
                 ready = self.reader.readable() => {
-                    if ready.and_then(|()| self.drain(&engine, &mut buffer)).is_err() {
-                        tokio::time::sleep(PAUSE).await;
+                    if ready.and_then(|()| self.read_datagrams(&engine, &mut buffer)).is_err() {
+                        tokio::time::sleep(ERROR_BACKOFF).await;
                     }
                 }
             }
         }
     }
 
-    /// Takes in what is there, up to [`BATCH`] reads.
-    fn drain(&self, engine: &Engine, buffer: &mut [u8]) -> io::Result<()> {
-        for _ in 0..BATCH {
+    /// Takes in what is there, up to [`MAX_READS_PER_WAKE`] reads.
+    fn read_datagrams(&self, engine: &Engine, buffer: &mut [u8]) -> io::Result<()> {
+        for _ in 0..MAX_READS_PER_WAKE {
             let mut metas = [RecvMeta::default()];
             let received = self.reader.try_io(Interest::READABLE, || {
                 let mut slices = [IoSliceMut::new(buffer)];
@@ -108,7 +108,7 @@ impl Udp {
                 self.sender.state.recv(socket, &mut slices, &mut metas)
             });
             match received {
-                Ok(_) => self.take_all(engine, buffer, &metas[0]),
+                Ok(_) => self.on_read(engine, buffer, &metas[0]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -118,35 +118,35 @@ impl Udp {
 
     /// Takes in the datagrams of one read, which are of one size and from one client; the last
     /// one may be smaller.
-    fn take_all(&self, engine: &Engine, buffer: &[u8], meta: &RecvMeta) {
-        let path = UdpPath {
+    fn on_read(&self, engine: &Engine, buffer: &[u8], meta: &RecvMeta) {
+        let endpoints = UdpEndpoints {
             client: meta.addr,
             local: meta.dst_ip.map(|ip| ip.to_canonical()),
         };
         let bytes = &buffer[..meta.len.min(buffer.len())];
         if bytes.is_empty() {
-            return self.take(engine, bytes, path);
+            return self.on_datagram(engine, bytes, endpoints);
         }
         for datagram in bytes.chunks(meta.stride.max(1)) {
-            self.take(engine, datagram, path);
+            self.on_datagram(engine, datagram, endpoints);
         }
     }
 
     /// Takes in one datagram and answers it. One that is no frame is forgotten.
-    fn take(&self, engine: &Engine, bytes: &[u8], path: UdpPath) {
-        let client = Client {
+    fn on_datagram(&self, engine: &Engine, bytes: &[u8], endpoints: UdpEndpoints) {
+        let client = FiveTuple {
             transport: Transport::Udp,
-            source: canonical(path.client),
-            local: path.local,
+            source: canonical(endpoints.client),
+            local: endpoints.local,
             connection: 0,
         };
-        let path = Path::Udp(self.sender.clone(), path);
+        let writer = ClientWriter::Udp(self.sender.clone(), endpoints);
         let frame = match bytes.len() > MAX_FRAME_BYTES {
             true => &[],
             false => bytes,
         };
-        if let Ok(Some(answer)) = engine.handle((&client, &path), frame, Moment::now()) {
-            path.send_counted(answer, &engine.stats);
+        if let Ok(Some(response)) = engine.on_frame((&client, &writer), frame, Moment::now()) {
+            writer.send_or_count(response, &engine.stats);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a stranger gets out of us for what they put in.
 
 use super::super::TurnLimits;
-use super::harness::{Bench, Guest};
+use super::harness::{TestClient, TestEngine};
 use super::wire::{UDP, Writer};
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
@@ -11,15 +11,15 @@ const HEADERS_V4: usize = 28;
 const HEADERS_V6: usize = 48;
 
 /// A server and a stranger at this address.
-fn bench(source: &str) -> (Bench, Guest) {
-    let bench = Bench::new(TurnLimits::default());
-    let guest = bench.guest(source, "ada", "lobby");
-    (bench, guest)
+fn server(source: &str) -> (TestEngine, TestClient) {
+    let server = TestEngine::new(TurnLimits::default());
+    let client = server.client(source, "ada", "lobby");
+    (server, client)
 }
 
 /// What a stranger may ask, the smallest first.
-fn questions(guest: &Guest) -> Vec<(&'static str, Vec<u8>)> {
-    let mut wrong = guest.login.clone();
+fn questions(client: &TestClient) -> Vec<(&'static str, Vec<u8>)> {
+    let mut wrong = client.credentials.clone();
     wrong.password.push('x');
     let mut stale = wrong.clone();
     stale.nonce = "x".into();
@@ -40,12 +40,12 @@ fn questions(guest: &Guest) -> Vec<(&'static str, Vec<u8>)> {
 
 /// Asks all of them, and gives the sizes.
 fn sizes(source: &str) -> Vec<(&'static str, usize, usize)> {
-    let (bench, guest) = bench(source);
+    let (server, client) = server(source);
     let ask = |(name, question): (&'static str, Vec<u8>)| {
-        let answer = bench.say(&guest, &question).expect("an answer");
+        let answer = server.send_frame(&client, &question).expect("an answer");
         (name, question.len(), answer.bytes.len())
     };
-    questions(&guest).into_iter().map(ask).collect()
+    questions(&client).into_iter().map(ask).collect()
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn the_answers_are_as_small_as_the_protocol_lets_them_be() {
 
 #[test]
 fn what_is_no_request_is_not_answered() {
-    let (bench, guest) = bench("192.0.2.1:5000");
+    let (server, client) = server("192.0.2.1:5000");
     let silent = [
         Writer::of(BINDING_RESPONSE),
         Writer::of(BINDING_ERROR),
@@ -98,6 +98,6 @@ fn what_is_no_request_is_not_answered() {
         Writer::new(0x0FFF),
     ];
     for message in silent {
-        assert!(bench.say(&guest, &message.bytes()).is_none());
+        assert!(server.send_frame(&client, &message.bytes()).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! A client with a real socket.
 
-use super::super::{Turn, frame::size_in_stream};
-use super::wire::{Login, Reply, UDP, Writer, channel_data};
+use super::super::{Turn, frame::stream_frame_size};
+use super::wire::{Reply, TestCredentials, UDP, Writer, channel_data};
 use bytes::{Buf, BytesMut};
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 use tokio::{
@@ -16,16 +16,16 @@ use turn_server::codec::message::{
 use turn_server::codec::{DecodeResult, Decoder};
 
 /// How long an answer may take; none is awaited for so long unless something is wrong.
-const PATIENCE: Duration = Duration::from_secs(2);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long silence is listened to.
-const SILENCE: Duration = Duration::from_millis(150);
+const QUIET_PERIOD: Duration = Duration::from_millis(150);
 
 /// Both ways of a connection.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// What carries the frames.
-enum Line {
+enum Carrier {
     /// A datagram a frame.
     Udp(UdpSocket),
     /// One after the other.
@@ -42,21 +42,21 @@ pub enum Packet {
 }
 
 /// A client.
-pub struct Guest {
+pub struct TestClient {
     /// Its socket.
-    line: Line,
+    carrier: Carrier,
     /// Packets that came while an answer was awaited.
     packets: VecDeque<Packet>,
     /// What it signs with.
-    pub login: Login,
+    pub credentials: TestCredentials,
 }
 
-impl Guest {
+impl TestClient {
     /// Over UDP.
     pub async fn udp(turn: &Turn, user: &str, room: &str) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(turn.address()).await.unwrap();
-        Self::on(Line::Udp(socket), turn, user, room)
+        Self::on(Carrier::Udp(socket), turn, user, room)
     }
 
     /// Over TCP.
@@ -74,21 +74,21 @@ impl Guest {
         let any = SocketAddr::new(to.ip(), 0);
         let socket = UdpSocket::bind(any).await.unwrap();
         socket.connect(to).await.unwrap();
-        Self::on(Line::Udp(socket), turn, user, "lobby")
+        Self::on(Carrier::Udp(socket), turn, user, "lobby")
     }
 
     /// Over any stream.
     pub fn stream(stream: Box<dyn Stream>, turn: &Turn, user: &str, room: &str) -> Self {
-        Self::on(Line::Stream(stream, BytesMut::new()), turn, user, room)
+        Self::on(Carrier::Stream(stream, BytesMut::new()), turn, user, room)
     }
 
     /// With fresh credentials, on a socket.
-    fn on(line: Line, turn: &Turn, user: &str, room: &str) -> Self {
+    fn on(carrier: Carrier, turn: &Turn, user: &str, room: &str) -> Self {
         let credentials = turn.credentials(user, room).expect("a place");
         Self {
-            line,
+            carrier,
             packets: VecDeque::new(),
-            login: Login {
+            credentials: TestCredentials {
                 username: credentials.username,
                 realm: String::new(),
                 nonce: String::new(),
@@ -98,22 +98,25 @@ impl Guest {
     }
 
     /// Sends bytes as they are.
-    pub async fn throw(&mut self, bytes: &[u8]) {
-        match &mut self.line {
-            Line::Udp(socket) => drop(socket.send(bytes).await.unwrap()),
-            Line::Stream(stream, _) => stream.write_all(bytes).await.unwrap(),
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        match &mut self.carrier {
+            Carrier::Udp(socket) => drop(socket.send(bytes).await.unwrap()),
+            Carrier::Stream(stream, _) => stream.write_all(bytes).await.unwrap(),
         }
     }
 
     /// The next frame; nothing where the stream ended or nothing came in time.
-    async fn frame(&mut self, patience: Duration) -> Option<Vec<u8>> {
-        timeout(patience, self.line.frame()).await.ok().flatten()
+    async fn frame(&mut self, timeout_after: Duration) -> Option<Vec<u8>> {
+        timeout(timeout_after, self.carrier.frame())
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Sends a message and waits for its answer.
     pub async fn exchange(&mut self, message: Vec<u8>) -> Option<Reply> {
-        self.throw(&message).await;
-        while let Some(frame) = self.frame(PATIENCE).await {
+        self.send_raw(&message).await;
+        while let Some(frame) = self.frame(RESPONSE_TIMEOUT).await {
             if frame[0] < 0x40 && frame[8..20] == message[8..20] {
                 return Some(Reply::read(&frame));
             }
@@ -123,29 +126,29 @@ impl Guest {
     }
 
     /// Asks something, signed; introduces itself first.
-    pub async fn ask(&mut self, writer: Writer) -> Reply {
-        if self.login.nonce.is_empty() {
+    pub async fn request(&mut self, writer: Writer) -> Reply {
+        if self.credentials.nonce.is_empty() {
             let question = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
             let challenge = self.exchange(question.bytes()).await;
             let challenge = challenge.expect("a challenge");
-            self.login.realm = challenge.realm.expect("a realm");
-            self.login.nonce = challenge.nonce.expect("a nonce");
+            self.credentials.realm = challenge.realm.expect("a realm");
+            self.credentials.nonce = challenge.nonce.expect("a nonce");
         }
-        let message = writer.sign(&self.login).bytes();
+        let message = writer.sign(&self.credentials).bytes();
         self.exchange(message).await.expect("an answer")
     }
 
     /// Asks for an allocation.
     pub async fn allocate(&mut self) -> SocketAddr {
         let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
-        let reply = self.ask(request).await;
-        assert!(reply.is_signed(&self.login.key()), "{reply:?}");
+        let reply = self.request(request).await;
+        assert!(reply.is_signed(&self.credentials.key()), "{reply:?}");
         reply.relayed.expect("a relay address")
     }
 
     /// Asks for a permission; answers the error.
     pub async fn permit(&mut self, peer: SocketAddr) -> Option<u16> {
-        self.ask(Writer::of(CREATE_PERMISSION_REQUEST).peer(peer))
+        self.request(Writer::of(CREATE_PERMISSION_REQUEST).peer(peer))
             .await
             .code
     }
@@ -153,7 +156,7 @@ impl Guest {
     /// Asks for a channel; answers the error.
     pub async fn bind(&mut self, number: u16, peer: SocketAddr) -> Option<u16> {
         let request = Writer::of(CHANNEL_BIND_REQUEST).channel(number).peer(peer);
-        self.ask(request).await.code
+        self.request(request).await.code
     }
 
     /// Sends a packet by a Send indication.
@@ -161,13 +164,13 @@ impl Guest {
         let message = Writer::of(SEND_INDICATION)
             .peer(peer)
             .with(Kind::Data, payload);
-        self.throw(&message.bytes()).await;
+        self.send_raw(&message.bytes()).await;
     }
 
     /// Sends a packet on a channel.
     pub async fn send_on(&mut self, number: u16, payload: &[u8]) {
-        let padded = matches!(self.line, Line::Stream(..));
-        self.throw(&channel_data(number, payload, padded)).await;
+        let padded = matches!(self.carrier, Carrier::Stream(..));
+        self.send_raw(&channel_data(number, payload, padded)).await;
     }
 
     /// The next packet.
@@ -175,27 +178,27 @@ impl Guest {
         if let Some(packet) = self.packets.pop_front() {
             return packet;
         }
-        let frame = self.frame(PATIENCE).await.expect("a packet");
+        let frame = self.frame(RESPONSE_TIMEOUT).await.expect("a packet");
         packet(&frame).expect("a packet")
     }
 
     /// Whether nothing comes for a moment.
-    pub async fn hears_nothing(&mut self) -> bool {
-        self.packets.is_empty() && self.frame(SILENCE).await.is_none()
+    pub async fn receives_nothing(&mut self) -> bool {
+        self.packets.is_empty() && self.frame(QUIET_PERIOD).await.is_none()
     }
 
     /// Whether the stream was ended by the server, within this time.
-    pub async fn is_closed_within(&mut self, patience: Duration) -> bool {
-        let Line::Stream(stream, _) = &mut self.line else {
+    pub async fn is_closed_within(&mut self, timeout_after: Duration) -> bool {
+        let Carrier::Stream(stream, _) = &mut self.carrier else {
             return false;
         };
         let mut scrap = [0; 1024];
         let ends = async { while !matches!(stream.read(&mut scrap).await, Ok(0) | Err(_)) {} };
-        timeout(patience, ends).await.is_ok()
+        timeout(timeout_after, ends).await.is_ok()
     }
 }
 
-impl Line {
+impl Carrier {
     /// The next frame, without what pads it in a stream.
     async fn frame(&mut self) -> Option<Vec<u8>> {
         match self {
@@ -206,7 +209,7 @@ impl Line {
                 Some(buffer)
             }
             Self::Stream(stream, buffer) => loop {
-                let size = size_in_stream(buffer)
+                let size = stream_frame_size(buffer)
                     .expect("frames")
                     .unwrap_or(usize::MAX);
                 if buffer.len() >= size {

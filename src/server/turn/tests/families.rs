@@ -1,9 +1,9 @@
 //! Clients of both address families, several addresses of one machine, and addresses that
 //! change.
 
-use super::super::{MediaPort, Turn, TurnLimits, TurnOptions};
-use super::client::{Guest, Packet};
-use super::harness::{Bench, Notebook, options, sfu};
+use super::super::{LocalPeer, Turn, TurnLimits, TurnOptions};
+use super::client::{Packet, TestClient};
+use super::harness::{RecordingPeer, TestEngine, options, sfu};
 use super::wire::{Reply, Writer};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::UdpSocket, time::timeout};
@@ -15,7 +15,7 @@ async fn everywhere(listen: &str) -> Turn {
         listen: listen.parse().unwrap(),
         ..options()
     };
-    let media: Arc<dyn MediaPort> = Arc::new(Notebook::default());
+    let media: Arc<dyn LocalPeer> = Arc::new(RecordingPeer::default());
     Turn::start(options, media).await.unwrap()
 }
 
@@ -74,10 +74,10 @@ async fn clients_of_both_families_relay_to_each_other_by_udp_and_tcp() {
             crate::tests::harness::skipped("this machine has no IPv6");
             return;
         }
-        let mut guest = Guest::at(&turn, to, tcp, user).await;
-        let address = guest.allocate().await;
+        let mut client = TestClient::at(&turn, to, tcp, user).await;
+        let address = client.allocate().await;
         assert!(address.is_ipv4(), "the default family, whoever asks");
-        relayed.push((guest, address));
+        relayed.push((client, address));
     }
     let (mut ada, at_ada) = relayed.remove(0);
     for (mut other, at_other) in relayed {
@@ -92,38 +92,43 @@ async fn clients_of_both_families_relay_to_each_other_by_udp_and_tcp() {
 
 #[test]
 fn one_port_of_a_client_has_an_allocation_at_each_address_of_the_server() {
-    let bench = Bench::new(TurnLimits::default());
-    let mut guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    let server = TestEngine::new(TurnLimits::default());
+    let mut client = server.client("192.0.2.1:5000", "ada", "lobby");
     let mut relayed = Vec::new();
     for local in ["198.51.100.1", "198.51.100.2"] {
-        guest.client.local = Some(local.parse().unwrap());
-        bench.introduce(&mut guest);
-        relayed.push(bench.allocate(&guest).relayed.expect("its own allocation"));
+        client.five_tuple.local = Some(local.parse().unwrap());
+        server.fetch_challenge(&mut client);
+        relayed.push(
+            server
+                .allocate(&client)
+                .relayed
+                .expect("its own allocation"),
+        );
     }
     assert_ne!(relayed[0], relayed[1]);
 }
 
 #[test]
 fn allocations_outlive_a_change_of_addresses_and_new_ones_get_the_new_address() {
-    let bench = Bench::new(TurnLimits::default());
-    let ada = bench.guest("192.0.2.1:5000", "ada", "lobby");
-    let before = bench.allocate(&ada).relayed.unwrap();
-    bench.permit(&ada, &[sfu()]);
-    bench
+    let server = TestEngine::new(TurnLimits::default());
+    let ada = server.client("192.0.2.1:5000", "ada", "lobby");
+    let before = server.allocate(&ada).relayed.unwrap();
+    server.permit(&ada, &[sfu()]);
+    server
         .engine
         .external
         .replace(vec!["127.0.0.7".parse().unwrap()]);
-    let bob = bench.guest("192.0.2.2:5000", "bob", "lobby");
-    let after = bench.allocate(&bob).relayed.unwrap();
+    let bob = server.client("192.0.2.2:5000", "bob", "lobby");
+    let after = server.allocate(&bob).relayed.unwrap();
     assert_eq!(after.ip().to_string(), "127.0.0.7");
-    let now = bench.now.instant;
-    assert!(bench.engine.relay_media(sfu(), before, b"x", now));
+    let now = server.now.instant;
+    assert!(server.engine.relay_media(sfu(), before, b"x", now));
     assert!(
-        bench.engine.external.owns(before.ip()),
+        server.engine.external.owns(before.ip()),
         "never sent outside"
     );
     assert_eq!(
-        bench.permit(&bob, &[before]).code,
+        server.permit(&bob, &[before]).code,
         None,
         "they reach each other"
     );

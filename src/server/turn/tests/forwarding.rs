@@ -1,20 +1,20 @@
 //! Packets between clients, and between clients and the SFU.
 
-use super::super::{Loss, Turn};
-use super::client::{Guest, Packet};
+use super::super::{DropReason, Turn};
+use super::client::{Packet, TestClient};
 use super::harness::{sfu, start};
 use std::net::SocketAddr;
 
 /// Two clients with allocations, each over UDP or TCP.
-async fn pair(turn: &Turn, tcp: [bool; 2]) -> [(Guest, SocketAddr); 2] {
+async fn pair(turn: &Turn, tcp: [bool; 2]) -> [(TestClient, SocketAddr); 2] {
     let mut guests = Vec::new();
     for (user, tcp) in ["ada", "bob"].into_iter().zip(tcp) {
-        let mut guest = match tcp {
-            true => Guest::tcp(turn, user, "lobby").await,
-            false => Guest::udp(turn, user, "lobby").await,
+        let mut client = match tcp {
+            true => TestClient::tcp(turn, user, "lobby").await,
+            false => TestClient::udp(turn, user, "lobby").await,
         };
-        let relayed = guest.allocate().await;
-        guests.push((guest, relayed));
+        let relayed = client.allocate().await;
+        guests.push((client, relayed));
     }
     guests.try_into().ok().expect("two of them")
 }
@@ -77,8 +77,8 @@ async fn nobody_gets_packets_they_did_not_ask_for() {
     let [(mut ada, at_ada), (mut bob, at_bob)] = pair(&turn, [false, false]).await;
     assert_eq!(ada.permit(at_bob).await, None);
     ada.send(at_bob, b"unwanted").await;
-    assert!(bob.hears_nothing().await);
-    assert_eq!(turn.stats().lost(Loss::NotWanted), 1);
+    assert!(bob.receives_nothing().await);
+    assert_eq!(turn.stats().dropped(DropReason::NoReceiverPermission), 1);
     assert_eq!(bob.permit(at_ada).await, None);
     ada.send(at_bob, b"wanted").await;
     assert_eq!(bob.packet().await, Packet::Data(at_ada, b"wanted".to_vec()));
@@ -130,7 +130,7 @@ async fn the_relay_knows_its_addresses_and_sends_nowhere_else() {
         assert!(!relay.owns(at(other)), "{other}");
         assert!(!relay.send(sfu(), at(other), b"x"), "{other}");
     }
-    let mut ada = Guest::udp(&turn, "ada", "lobby").await;
+    let mut ada = TestClient::udp(&turn, "ada", "lobby").await;
     let at_ada = ada.allocate().await;
     assert_eq!(ada.permit(sfu()).await, None);
     let other_port = SocketAddr::new(sfu().ip(), 10_001);
@@ -165,7 +165,7 @@ async fn what_was_relayed_is_counted_by_transport() {
         (stats.allocations, stats.allocated_total, stats.streams),
         (2, 2, 1)
     );
-    turn.forget("ada", "lobby");
+    turn.end_session("ada", "lobby");
     assert_eq!(turn.stats().allocations, 1);
 }
 
@@ -174,11 +174,11 @@ async fn plain_stun_tells_a_client_its_address() {
     use super::wire::Writer;
     use turn_server::codec::message::methods::*;
     let (turn, _media) = start().await;
-    for mut guest in [
-        Guest::udp(&turn, "ada", "lobby").await,
-        Guest::tcp(&turn, "ada", "lobby").await,
+    for mut client in [
+        TestClient::udp(&turn, "ada", "lobby").await,
+        TestClient::tcp(&turn, "ada", "lobby").await,
     ] {
-        let reply = guest
+        let reply = client
             .exchange(Writer::of(BINDING_REQUEST).bytes())
             .await
             .unwrap();
@@ -197,7 +197,7 @@ async fn after_the_stop_nobody_is_served() {
         ada.is_closed_within(std::time::Duration::from_secs(1))
             .await
     );
-    assert!(bob.hears_nothing().await);
+    assert!(bob.receives_nothing().await);
     assert_eq!(turn.stats().allocations, 0);
     tokio::net::TcpListener::bind(address)
         .await

@@ -2,9 +2,9 @@
 
 use super::super::{
     TurnLimits,
-    frame::{Frame, Malformed, parse, size_in_stream},
+    frame::{Frame, Malformed, parse, stream_frame_size},
 };
-use super::harness::Bench;
+use super::harness::TestEngine;
 use super::wire::{Writer, channel_data};
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
@@ -28,18 +28,18 @@ fn channel_data_comes_with_padding_or_without() {
 
 #[test]
 fn every_prefix_and_every_flipped_bit_is_survived() {
-    let bench = Bench::new(TurnLimits::default());
-    let guest = bench.guest("127.0.0.1:5000", "ada", "lobby");
+    let server = TestEngine::new(TurnLimits::default());
+    let client = server.client("127.0.0.1:5000", "ada", "lobby");
     let frames = [
         Writer::of(BINDING_REQUEST).bytes(),
         Writer::of(ALLOCATE_REQUEST)
             .with(Kind::RequestedTransport, &[17, 0, 0, 0])
-            .sign(&guest.login)
+            .sign(&client.credentials)
             .bytes(),
         Writer::of(CHANNEL_BIND_REQUEST)
             .channel(0x4000)
             .peer(super::harness::sfu())
-            .sign(&guest.login)
+            .sign(&client.credentials)
             .bytes(),
         Writer::of(SEND_INDICATION)
             .peer(super::harness::sfu())
@@ -47,23 +47,23 @@ fn every_prefix_and_every_flipped_bit_is_survived() {
             .bytes(),
         channel_data(0x4000, b"abcdefg", true),
     ];
-    let from = (&guest.client, &guest.path);
+    let from = (&client.five_tuple, &client.writer);
     for frame in &frames {
         for end in 0..frame.len() {
-            let _ = bench.engine.handle(from, &frame[..end], bench.now);
+            let _ = server.engine.on_frame(from, &frame[..end], server.now);
         }
         for bit in 0..frame.len() * 8 {
             let mut broken = frame.clone();
             broken[bit / 8] ^= 1 << (bit % 8);
-            let _ = bench.engine.handle(from, &broken, bench.now);
+            let _ = server.engine.on_frame(from, &broken, server.now);
         }
     }
 }
 
 #[test]
 fn random_bytes_are_survived() {
-    let bench = Bench::new(TurnLimits::default());
-    let guest = bench.guest("127.0.0.1:5000", "ada", "lobby");
+    let server = TestEngine::new(TurnLimits::default());
+    let client = server.client("127.0.0.1:5000", "ada", "lobby");
     for round in 0..50_000_usize {
         let mut bytes: Vec<u8> = (0..round % 120).map(|_| rand::random()).collect();
         // Most of them with a header that looks right, so that the rest is looked at.
@@ -79,11 +79,11 @@ fn random_bytes_are_survived() {
                 (bytes[21], bytes[23]) = (bytes[21] % 0x28, bytes[23] % 40);
             }
         }
-        let _ = bench
+        let _ = server
             .engine
-            .handle((&guest.client, &guest.path), &bytes, bench.now);
+            .on_frame((&client.five_tuple, &client.writer), &bytes, server.now);
     }
-    assert_eq!(bench.engine.table().held(), (0, 0));
+    assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
 }
 
 #[test]
@@ -96,16 +96,16 @@ fn what_breaks_the_codec_does_not_reach_it() {
         .bytes();
     assert_eq!(parse(&short), Err(Malformed));
     // What follows a signature is not covered by it.
-    let bench = Bench::new(TurnLimits::default());
-    let guest = bench.guest("127.0.0.1:5000", "ada", "lobby");
-    let key = guest.login.key();
-    let signed = Writer::of(REFRESH_REQUEST).seal_unmarked(&key);
+    let server = TestEngine::new(TurnLimits::default());
+    let client = server.client("127.0.0.1:5000", "ada", "lobby");
+    let key = client.credentials.key();
+    let signed = Writer::of(REFRESH_REQUEST).sign_without_fingerprint(&key);
     assert_eq!(
         parse(&signed.with(Kind::Lifetime, &[0; 4]).bytes()),
         Err(Malformed)
     );
     // A mark that is wrong.
-    let mut marked = Writer::of(REFRESH_REQUEST).seal(&key).bytes();
+    let mut marked = Writer::of(REFRESH_REQUEST).sign_with_key(&key).bytes();
     assert!(parse(&marked).is_ok());
     *marked.last_mut().unwrap() ^= 1;
     assert_eq!(parse(&marked), Err(Malformed));
@@ -114,21 +114,21 @@ fn what_breaks_the_codec_does_not_reach_it() {
 #[test]
 fn a_stream_tells_sizes_as_soon_as_it_can() {
     let frame = channel_data(0x4000, b"abcde", true);
-    assert_eq!(size_in_stream(&frame[..3]), Ok(None));
-    assert_eq!(size_in_stream(&frame[..4]), Ok(Some(12)));
+    assert_eq!(stream_frame_size(&frame[..3]), Ok(None));
+    assert_eq!(stream_frame_size(&frame[..4]), Ok(Some(12)));
     assert_eq!(
-        size_in_stream(&Writer::of(BINDING_REQUEST).bytes()),
+        stream_frame_size(&Writer::of(BINDING_REQUEST).bytes()),
         Ok(Some(20))
     );
-    assert_eq!(size_in_stream(&[0x40, 0, 0x0F, 0xFC]), Ok(Some(4096)));
+    assert_eq!(stream_frame_size(&[0x40, 0, 0x0F, 0xFC]), Ok(Some(4096)));
     for wrong in [
         [0x40, 0, 0x0F, 0xFD],
         [0x40, 0, 0xFF, 0xFF],
         [0, 1, 0xFF, 0xFC],
     ] {
-        assert_eq!(size_in_stream(&wrong), Err(Malformed), "too large");
+        assert_eq!(stream_frame_size(&wrong), Err(Malformed), "too large");
     }
     for wrong in [*b"GET ", [0x16, 3, 1, 1], [0xFF; 4], [0x80, 0, 0, 4]] {
-        assert_eq!(size_in_stream(&wrong), Err(Malformed), "{wrong:?}");
+        assert_eq!(stream_frame_size(&wrong), Err(Malformed), "{wrong:?}");
     }
 }

@@ -1,11 +1,11 @@
 //! The server under test and an SFU that writes down what it gets.
 
 use super::super::{
-    MediaPort, Turn, TurnLimits, TurnOptions,
-    client::{Client, Path, Transport},
+    LocalPeer, Turn, TurnLimits, TurnOptions,
+    client::{ClientWriter, FiveTuple, Transport},
     engine::{Engine, Moment},
 };
-use super::wire::{Login, Reply, UDP, Writer};
+use super::wire::{Reply, TestCredentials, UDP, Writer};
 use bytes::Bytes;
 use std::{
     net::SocketAddr,
@@ -23,9 +23,9 @@ pub type Delivered = (SocketAddr, SocketAddr, Vec<u8>);
 
 /// An SFU that writes down what it gets.
 #[derive(Default)]
-pub struct Notebook(Mutex<Vec<Delivered>>);
+pub struct RecordingPeer(Mutex<Vec<Delivered>>);
 
-impl Notebook {
+impl RecordingPeer {
     /// What came, once that is so many; waits a second at most.
     pub async fn wait_for(&self, count: usize) -> Vec<Delivered> {
         for _ in 0..100 {
@@ -38,7 +38,7 @@ impl Notebook {
     }
 }
 
-impl MediaPort for Notebook {
+impl LocalPeer for RecordingPeer {
     fn owns(&self, address: SocketAddr) -> bool {
         address == sfu()
     }
@@ -65,14 +65,14 @@ pub fn options() -> TurnOptions {
 }
 
 /// A server on a port of its own, and its SFU.
-pub async fn start() -> (Turn, Arc<Notebook>) {
-    let media = Arc::new(Notebook::default());
+pub async fn start() -> (Turn, Arc<RecordingPeer>) {
+    let media = Arc::new(RecordingPeer::default());
     let turn = Turn::start(options(), media.clone()).await.unwrap();
     (turn, media)
 }
 
 /// A server without sockets, at a time the test makes up.
-pub struct Bench {
+pub struct TestEngine {
     /// The server.
     pub engine: Engine,
     /// The time.
@@ -80,21 +80,21 @@ pub struct Bench {
 }
 
 /// A client of it.
-pub struct Guest {
+pub struct TestClient {
     /// Who.
-    pub client: Client,
+    pub five_tuple: FiveTuple,
     /// The way to it.
-    pub path: Path,
+    pub writer: ClientWriter,
     /// What it got.
     pub inbox: mpsc::Receiver<Bytes>,
     /// What it signs with.
-    pub login: Login,
+    pub credentials: TestCredentials,
 }
 
-impl Bench {
+impl TestEngine {
     /// A server with these limits.
     pub fn new(limits: TurnLimits) -> Self {
-        let media = Arc::new(Notebook::default());
+        let media = Arc::new(RecordingPeer::default());
         let now = Moment {
             instant: Instant::now(),
             wall: SystemTime::now(),
@@ -116,65 +116,65 @@ impl Bench {
     }
 
     /// A client at this address, with fresh credentials and a nonce.
-    pub fn guest(&self, source: &str, user: &str, room: &str) -> Guest {
+    pub fn client(&self, source: &str, user: &str, room: &str) -> TestClient {
         let (queue, inbox) = mpsc::channel(1024);
         let credentials = self.engine.credentials(user, room, self.now);
         let credentials = credentials.expect("a place");
-        let mut guest = Guest {
-            client: Client {
+        let mut client = TestClient {
+            five_tuple: FiveTuple {
                 transport: Transport::Tcp,
                 source: source.parse().unwrap(),
                 local: None,
                 connection: 1,
             },
-            path: Path::Stream(queue),
+            writer: ClientWriter::Stream(queue),
             inbox,
-            login: Login {
+            credentials: TestCredentials {
                 username: credentials.username,
                 realm: String::new(),
                 nonce: String::new(),
                 password: credentials.password,
             },
         };
-        self.introduce(&mut guest);
-        guest
+        self.fetch_challenge(&mut client);
+        client
     }
 
     /// Asks for realm and nonce.
-    pub fn introduce(&self, guest: &mut Guest) {
+    pub fn fetch_challenge(&self, client: &mut TestClient) {
         let question = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
-        let reply = self.say(guest, &question.bytes());
+        let reply = self.send_frame(client, &question.bytes());
         let reply = reply.expect("a challenge");
         assert_eq!(reply.code, Some(401));
-        guest.login.realm = reply.realm.unwrap();
-        guest.login.nonce = reply.nonce.unwrap();
+        client.credentials.realm = reply.realm.unwrap();
+        client.credentials.nonce = reply.nonce.unwrap();
     }
 
     /// Says something.
-    pub fn say(&self, guest: &Guest, bytes: &[u8]) -> Option<Reply> {
+    pub fn send_frame(&self, client: &TestClient, bytes: &[u8]) -> Option<Reply> {
         let answer = self
             .engine
-            .handle((&guest.client, &guest.path), bytes, self.now);
+            .on_frame((&client.five_tuple, &client.writer), bytes, self.now);
         answer.expect("a frame").map(|bytes| Reply::read(&bytes))
     }
 
     /// Says something signed.
-    pub fn ask(&self, guest: &Guest, writer: Writer) -> Reply {
-        let reply = self.say(guest, &writer.sign(&guest.login).bytes());
+    pub fn request(&self, client: &TestClient, writer: Writer) -> Reply {
+        let reply = self.send_frame(client, &writer.sign(&client.credentials).bytes());
         reply.expect("an answer")
     }
 
     /// Asks for an allocation.
-    pub fn allocate(&self, guest: &Guest) -> Reply {
+    pub fn allocate(&self, client: &TestClient) -> Reply {
         let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
-        self.ask(guest, request)
+        self.request(client, request)
     }
 
     /// Asks for permissions.
-    pub fn permit(&self, guest: &Guest, peers: &[SocketAddr]) -> Reply {
+    pub fn permit(&self, client: &TestClient, peers: &[SocketAddr]) -> Reply {
         let request = Writer::of(CREATE_PERMISSION_REQUEST);
-        self.ask(
-            guest,
+        self.request(
+            client,
             peers
                 .iter()
                 .fold(request, |request, peer| request.peer(*peer)),
@@ -182,12 +182,12 @@ impl Bench {
     }
 
     /// Sends a packet by a Send indication.
-    pub fn send(&self, guest: &Guest, peer: SocketAddr, payload: &[u8]) {
+    pub fn send(&self, client: &TestClient, peer: SocketAddr, payload: &[u8]) {
         let message = Writer::of(SEND_INDICATION)
             .peer(peer)
             .with(Kind::Data, payload);
         assert!(
-            self.say(guest, &message.bytes()).is_none(),
+            self.send_frame(client, &message.bytes()).is_none(),
             "indications are not answered"
         );
     }

@@ -1,7 +1,7 @@
 //! Frames nobody's client makes, of strangers and of somebody with a password.
 
 use super::super::TurnLimits;
-use super::harness::{Bench, Guest, sfu};
+use super::harness::{TestClient, TestEngine, sfu};
 use super::wire::{UDP, Writer, channel_data};
 use proptest::prelude::*;
 use turn_server::codec::message::attributes::AttributeType as Kind;
@@ -24,7 +24,7 @@ enum Frame {
 
 impl Frame {
     /// As this client would send it.
-    fn bytes(&self, guest: &Guest) -> Vec<u8> {
+    fn bytes(&self, client: &TestClient) -> Vec<u8> {
         match self {
             Self::Message {
                 method,
@@ -39,7 +39,7 @@ impl Frame {
                 };
                 let writer = attributes.iter().fold(writer, attribute);
                 let writer = match signed {
-                    true => writer.sign(&guest.login),
+                    true => writer.sign(&client.credentials),
                     false => writer,
                 };
                 let mut bytes = writer.bytes();
@@ -120,18 +120,18 @@ proptest! {
     /// Each is answered, dropped or refused, and who behaves is served afterwards.
     #[test]
     fn no_frame_breaks_the_relay(frames in prop::collection::vec((frame(), 0_u64..90), 1..80)) {
-        let mut bench = Bench::new(TurnLimits::default());
-        let mut hostile = bench.guest("192.0.2.1:5000", "eve", "lobby");
-        bench.allocate(&hostile);
+        let mut server = TestEngine::new(TurnLimits::default());
+        let mut hostile = server.client("192.0.2.1:5000", "eve", "lobby");
+        server.allocate(&hostile);
         for (frame, seconds) in frames {
             let bytes = frame.bytes(&hostile);
-            let from = (&hostile.client, &hostile.path);
-            let _ = bench.engine.handle(from, &bytes, bench.now);
+            let from = (&hostile.five_tuple, &hostile.writer);
+            let _ = server.engine.on_frame(from, &bytes, server.now);
             while hostile.inbox.try_recv().is_ok() {}
-            bench.wait(seconds / 60 * seconds);
+            server.wait(seconds / 60 * seconds);
         }
-        let guest = bench.guest("192.0.2.2:5000", "ada", "hall");
-        prop_assert_eq!(bench.allocate(&guest).code, None);
-        prop_assert_eq!(bench.permit(&guest, &[sfu()]).code, None);
+        let client = server.client("192.0.2.2:5000", "ada", "hall");
+        prop_assert_eq!(server.allocate(&client).code, None);
+        prop_assert_eq!(server.permit(&client, &[sfu()]).code, None);
     }
 }

@@ -1,123 +1,153 @@
 //! When things end.
 
-use super::super::{Loss, TurnLimits};
-use super::harness::{Bench, Guest, sfu};
+use super::super::{DropReason, TurnLimits};
+use super::harness::{TestClient, TestEngine, sfu};
 use super::wire::{UDP, Writer, channel_data};
 use std::net::SocketAddr;
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
 /// A server and a guest with an allocation.
-fn bench() -> (Bench, Guest, SocketAddr) {
-    let bench = Bench::new(TurnLimits::default());
-    let guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
-    let relayed = bench.allocate(&guest).relayed.unwrap();
-    (bench, guest, relayed)
+fn server() -> (TestEngine, TestClient, SocketAddr) {
+    let server = TestEngine::new(TurnLimits::default());
+    let client = server.client("192.0.2.1:5000", "ada", "lobby");
+    let relayed = server.allocate(&client).relayed.unwrap();
+    (server, client, relayed)
 }
 
 /// Asks for a lifetime.
-fn refresh(bench: &Bench, guest: &mut Guest, seconds: u32) -> (Option<u16>, Option<u32>) {
+fn refresh(
+    server: &TestEngine,
+    client: &mut TestClient,
+    seconds: u32,
+) -> (Option<u16>, Option<u32>) {
     let request = || Writer::of(REFRESH_REQUEST).with(Kind::Lifetime, &seconds.to_be_bytes());
-    let mut reply = bench.ask(guest, request());
+    let mut reply = server.request(client, request());
     if reply.code == Some(438) {
-        guest.login.nonce = reply.nonce.unwrap();
-        reply = bench.ask(guest, request());
+        client.credentials.nonce = reply.nonce.unwrap();
+        reply = server.request(client, request());
     }
     (reply.code, reply.lifetime)
 }
 
 #[test]
 fn nobody_gets_more_than_ten_minutes_at_once() {
-    let bench = Bench::new(TurnLimits::default());
-    let mut guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    let server = TestEngine::new(TurnLimits::default());
+    let mut client = server.client("192.0.2.1:5000", "ada", "lobby");
     let request = Writer::of(ALLOCATE_REQUEST)
         .with(Kind::RequestedTransport, &UDP)
         .with(Kind::Lifetime, &u32::MAX.to_be_bytes());
-    assert_eq!(bench.ask(&guest, request).lifetime, Some(600));
-    assert_eq!(refresh(&bench, &mut guest, u32::MAX), (None, Some(600)));
+    assert_eq!(server.request(&client, request).lifetime, Some(600));
+    assert_eq!(refresh(&server, &mut client, u32::MAX), (None, Some(600)));
 }
 
 #[test]
 fn an_allocation_ends_by_itself() {
-    let (mut bench, mut guest, _) = bench();
-    bench.wait(599);
-    assert_eq!(bench.engine.table().count(bench.now.instant), 1);
-    bench.wait(1);
-    assert_eq!(bench.engine.table().count(bench.now.instant), 0);
-    bench.engine.table().sweep(bench.now.instant);
-    assert_eq!(bench.engine.table().held(), (0, 0));
-    guest.login = bench.guest("192.0.2.1:5000", "ada", "lobby").login;
-    assert_eq!(refresh(&bench, &mut guest, 600), (Some(437), None));
+    let (mut server, mut client, _) = server();
+    server.wait(599);
+    assert_eq!(server.engine.allocations().count(server.now.instant), 1);
+    server.wait(1);
+    assert_eq!(server.engine.allocations().count(server.now.instant), 0);
+    server.engine.allocations().sweep(server.now.instant);
+    assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
+    client.credentials = server.client("192.0.2.1:5000", "ada", "lobby").credentials;
+    assert_eq!(refresh(&server, &mut client, 600), (Some(437), None));
 }
 
 #[test]
 fn a_refresh_to_zero_ends_it() {
-    let (bench, mut guest, _) = bench();
-    assert_eq!(refresh(&bench, &mut guest, 0), (None, Some(0)));
-    assert_eq!(bench.engine.table().held(), (0, 0));
-    assert_eq!(refresh(&bench, &mut guest, 0).0, Some(437));
+    let (server, mut client, _) = server();
+    assert_eq!(refresh(&server, &mut client, 0), (None, Some(0)));
+    assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
+    assert_eq!(refresh(&server, &mut client, 0).0, Some(437));
 }
 
 #[test]
 fn whoever_is_forgotten_loses_their_allocations_and_nobody_else_does() {
-    let (bench, _, relayed) = bench();
-    let other = bench.guest("192.0.2.2:5000", "bob", "lobby");
-    let kept = bench.allocate(&other).relayed.unwrap();
-    bench.engine.table().forget("ada", "lobby");
-    let now = bench.now.instant;
-    assert!(bench.engine.table().at(relayed, now).is_none());
-    assert!(bench.engine.table().at(kept, now).is_some());
+    let (server, _, relayed) = server();
+    let other = server.client("192.0.2.2:5000", "bob", "lobby");
+    let kept = server.allocate(&other).relayed.unwrap();
+    server.engine.allocations().end_session("ada", "lobby");
+    let now = server.now.instant;
+    assert!(
+        server
+            .engine
+            .allocations()
+            .by_relay_address(relayed, now)
+            .is_none()
+    );
+    assert!(
+        server
+            .engine
+            .allocations()
+            .by_relay_address(kept, now)
+            .is_some()
+    );
 }
 
 #[test]
 fn a_permission_lasts_five_minutes_and_a_channel_ten() {
-    let (mut bench, guest, relayed) = bench();
-    assert_eq!(bench.permit(&guest, &[sfu()]).code, None);
-    let send = |bench: &Bench| {
-        bench
+    let (mut server, client, relayed) = server();
+    assert_eq!(server.permit(&client, &[sfu()]).code, None);
+    let send = |server: &TestEngine| {
+        server
             .engine
-            .relay_media(sfu(), relayed, b"x", bench.now.instant)
+            .relay_media(sfu(), relayed, b"x", server.now.instant)
     };
-    bench.wait(299);
-    assert!(send(&bench));
-    bench.wait(1);
-    assert!(!send(&bench));
+    server.wait(299);
+    assert!(send(&server));
+    server.wait(1);
+    assert!(!send(&server));
     let bind = || Writer::of(CHANNEL_BIND_REQUEST).channel(0x4001).peer(sfu());
-    assert_eq!(bench.ask(&guest, bind()).code, None);
-    assert!(send(&bench), "a channel brings a permission along");
-    let on_channel = |bench: &Bench| {
-        bench.say(&guest, &channel_data(0x4001, b"up", false));
-        bench.engine.stats.snapshot(0, 0).lost(Loss::NotAllowed)
+    assert_eq!(server.request(&client, bind()).code, None);
+    assert!(send(&server), "a channel brings a permission along");
+    let channel_drops = |server: &TestEngine| {
+        server.send_frame(&client, &channel_data(0x4001, b"up", false));
+        server
+            .engine
+            .stats
+            .snapshot(0, 0)
+            .dropped(DropReason::NoSenderPermission)
     };
-    bench.wait(298);
-    assert_eq!(on_channel(&bench), 0);
-    assert_eq!(bench.ask(&guest, Writer::of(REFRESH_REQUEST)).code, None);
-    bench.wait(301);
-    assert_eq!(on_channel(&bench), 0, "still bound");
-    assert!(!send(&bench), "but the permission has ended");
-    bench.wait(1);
-    assert_eq!(on_channel(&bench), 1);
+    server.wait(298);
+    assert_eq!(channel_drops(&server), 0);
+    assert_eq!(
+        server.request(&client, Writer::of(REFRESH_REQUEST)).code,
+        None
+    );
+    server.wait(301);
+    assert_eq!(channel_drops(&server), 0, "still bound");
+    assert!(!send(&server), "but the permission has ended");
+    server.wait(1);
+    assert_eq!(channel_drops(&server), 1);
 }
 
 #[test]
 fn what_is_sent_to_an_allocation_that_ended_is_lost() {
-    let (bench, guest, _) = bench();
-    let other = bench.guest("192.0.2.2:5000", "bob", "lobby");
-    let kept = bench.allocate(&other).relayed.unwrap();
-    assert_eq!(bench.permit(&guest, &[kept]).code, None);
-    bench.engine.table().forget("bob", "lobby");
-    bench.send(&guest, kept, b"x");
-    assert_eq!(bench.engine.stats.snapshot(0, 0).lost(Loss::NotWanted), 1);
+    let (server, client, _) = server();
+    let other = server.client("192.0.2.2:5000", "bob", "lobby");
+    let kept = server.allocate(&other).relayed.unwrap();
+    assert_eq!(server.permit(&client, &[kept]).code, None);
+    server.engine.allocations().end_session("bob", "lobby");
+    server.send(&client, kept, b"x");
+    assert_eq!(
+        server
+            .engine
+            .stats
+            .snapshot(0, 0)
+            .dropped(DropReason::NoReceiverPermission),
+        1
+    );
 }
 
 #[test]
 fn a_lost_answer_is_given_again_and_a_second_allocation_is_not() {
-    let bench = Bench::new(TurnLimits::default());
-    let guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    let server = TestEngine::new(TurnLimits::default());
+    let client = server.client("192.0.2.1:5000", "ada", "lobby");
     let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
-    let request = request.sign(&guest.login).bytes();
-    let first = bench.say(&guest, &request).unwrap();
-    let again = bench.say(&guest, &request).unwrap();
+    let request = request.sign(&client.credentials).bytes();
+    let first = server.send_frame(&client, &request).unwrap();
+    let again = server.send_frame(&client, &request).unwrap();
     assert_eq!(first.relayed, again.relayed);
-    assert_eq!(bench.allocate(&guest).code, Some(437));
-    assert_eq!(bench.engine.stats.snapshot(0, 0).allocated_total, 1);
+    assert_eq!(server.allocate(&client).code, Some(437));
+    assert_eq!(server.engine.stats.snapshot(0, 0).allocated_total, 1);
 }

@@ -1,8 +1,8 @@
 //! Whom one may reach: the SFU and other clients, and nobody else in the world.
 
 use super::super::TurnLimits;
-use super::client::Guest as Caller;
-use super::harness::{Bench, Guest, options, sfu, start};
+use super::client::TestClient as Caller;
+use super::harness::{TestClient, TestEngine, options, sfu, start};
 use super::wire::Writer;
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, UdpSocket};
@@ -88,26 +88,26 @@ const FORBIDDEN_V6: [&str; 31] = [
 ];
 
 /// A guest with an allocation of this family.
-fn guest(bench: &Bench, family: u8, source: &str, user: &str) -> (Guest, SocketAddr) {
-    let guest = bench.guest(source, user, "lobby");
+fn client(server: &TestEngine, family: u8, source: &str, user: &str) -> (TestClient, SocketAddr) {
+    let client = server.client(source, user, "lobby");
     let request = Writer::of(ALLOCATE_REQUEST)
         .with(Kind::RequestedTransport, &super::wire::UDP)
         .with(Kind::RequestedAddressFamily, &[family, 0, 0, 0]);
-    let relayed = bench.ask(&guest, request).relayed.unwrap();
-    (guest, relayed)
+    let relayed = server.request(&client, request).relayed.unwrap();
+    (client, relayed)
 }
 
 /// Asks for a channel to this peer.
-fn bind(bench: &Bench, guest: &Guest, peer: SocketAddr) -> Option<u16> {
+fn bind(server: &TestEngine, client: &TestClient, peer: SocketAddr) -> Option<u16> {
     let request = Writer::of(CHANNEL_BIND_REQUEST).channel(0x4000).peer(peer);
-    bench.ask(guest, request).code
+    server.request(client, request).code
 }
 
 #[test]
 fn special_addresses_are_403_and_of_the_wrong_family_443() {
-    let bench = Bench::new(TurnLimits::default());
-    let (four, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
-    let (six, _) = guest(&bench, 2, "192.0.2.2:5000", "bob");
+    let server = TestEngine::new(TurnLimits::default());
+    let (four, _) = client(&server, 1, "192.0.2.1:5000", "ada");
+    let (six, _) = client(&server, 2, "192.0.2.2:5000", "bob");
     let all = FORBIDDEN_V4.iter().chain(&FORBIDDEN_V6);
     for ip in all {
         // The SFU's own port and a relay port make no difference where the address is another.
@@ -118,14 +118,14 @@ fn special_addresses_are_403_and_of_the_wrong_family_443() {
             } else {
                 [443, 403]
             };
-            for (guest, code) in [&four, &six].into_iter().zip(codes) {
-                assert_eq!(bench.permit(guest, &[peer]).code, Some(code), "{peer}");
-                assert_eq!(bind(&bench, guest, peer), Some(code), "{peer}");
+            for (client, code) in [&four, &six].into_iter().zip(codes) {
+                assert_eq!(server.permit(client, &[peer]).code, Some(code), "{peer}");
+                assert_eq!(bind(&server, client, peer), Some(code), "{peer}");
             }
         }
     }
     assert_eq!(
-        bench.permit(&four, &[sfu()]).code,
+        server.permit(&four, &[sfu()]).code,
         None,
         "and yet the SFU is reached"
     );
@@ -133,101 +133,104 @@ fn special_addresses_are_403_and_of_the_wrong_family_443() {
 
 #[test]
 fn the_sfus_address_is_its_port_too() {
-    let bench = Bench::new(TurnLimits::default());
-    let (guest, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
+    let server = TestEngine::new(TurnLimits::default());
+    let (client, _) = client(&server, 1, "192.0.2.1:5000", "ada");
     assert_eq!(
-        bench
-            .permit(&guest, &[SocketAddr::new(sfu().ip(), 10_001)])
+        server
+            .permit(&client, &[SocketAddr::new(sfu().ip(), 10_001)])
             .code,
         Some(403)
     );
     let mapped: SocketAddr = "[::ffff:127.0.0.1]:10000".parse().unwrap();
-    assert_eq!(bench.permit(&guest, &[mapped]).code, Some(443));
-    assert_eq!(bind(&bench, &guest, sfu()), None);
+    assert_eq!(server.permit(&client, &[mapped]).code, Some(443));
+    assert_eq!(bind(&server, &client, sfu()), None);
 }
 
 #[test]
 fn a_relay_address_counts_while_it_is_somebodys() {
-    let bench = Bench::new(TurnLimits::default());
-    let (ada, own) = guest(&bench, 1, "192.0.2.1:5000", "ada");
-    let (_, other) = guest(&bench, 1, "192.0.2.2:5000", "bob");
-    let (_, six) = guest(&bench, 2, "192.0.2.3:5000", "eve");
-    assert_eq!(bench.permit(&ada, &[other]).code, None);
-    assert_eq!(bench.permit(&ada, &[own]).code, Some(403), "not oneself");
-    assert_eq!(bench.permit(&ada, &[six]).code, Some(443));
+    let server = TestEngine::new(TurnLimits::default());
+    let (ada, own) = client(&server, 1, "192.0.2.1:5000", "ada");
+    let (_, other) = client(&server, 1, "192.0.2.2:5000", "bob");
+    let (_, six) = client(&server, 2, "192.0.2.3:5000", "eve");
+    assert_eq!(server.permit(&ada, &[other]).code, None);
+    assert_eq!(server.permit(&ada, &[own]).code, Some(403), "not oneself");
+    assert_eq!(server.permit(&ada, &[six]).code, Some(443));
     let crossed = SocketAddr::new(own.ip(), six.port());
     if crossed.port() != other.port() {
         assert_eq!(
-            bench.permit(&ada, &[crossed]).code,
+            server.permit(&ada, &[crossed]).code,
             Some(403),
             "the number is not enough"
         );
     }
-    bench.engine.table().forget("bob", "lobby");
-    assert_eq!(bench.permit(&ada, &[other]).code, Some(403));
+    server.engine.allocations().end_session("bob", "lobby");
+    assert_eq!(server.permit(&ada, &[other]).code, Some(403));
 }
 
 #[test]
 fn one_bad_peer_among_several_spoils_the_request() {
-    let bench = Bench::new(TurnLimits::default());
-    let (ada, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
-    let (_, other) = guest(&bench, 1, "192.0.2.2:5000", "bob");
+    let server = TestEngine::new(TurnLimits::default());
+    let (ada, _) = client(&server, 1, "192.0.2.1:5000", "ada");
+    let (_, other) = client(&server, 1, "192.0.2.2:5000", "bob");
     let bad: SocketAddr = "169.254.169.254:80".parse().unwrap();
-    let now = bench.now.instant;
+    let now = server.now.instant;
     for peers in [
         [sfu(), other, bad],
         [bad, sfu(), other],
         [sfu(), bad, other],
     ] {
-        assert_eq!(bench.permit(&ada, &peers).code, Some(403));
+        assert_eq!(server.permit(&ada, &peers).code, Some(403));
     }
     let form = |peer| {
-        bench
+        server
             .engine
-            .table()
-            .of(&ada.client, now)
+            .allocations()
+            .by_client(&ada.five_tuple, now)
             .unwrap()
-            .peers
-            .form(peer, now)
+            .permissions
+            .encapsulation(peer, now)
     };
     assert!(
         form(sfu()).is_none() && form(other).is_none(),
         "none of them was let in"
     );
-    assert_eq!(bench.permit(&ada, &[sfu(), other]).code, None);
+    assert_eq!(server.permit(&ada, &[sfu(), other]).code, None);
     assert!(form(sfu()).is_some() && form(other).is_some());
 }
 
 #[test]
 fn one_allocation_has_so_many_peers() {
     let limits = TurnLimits {
-        user: 100,
-        room: 100,
+        per_user: 100,
+        per_room: 100,
         ..TurnLimits::default()
     };
-    let bench = Bench::new(limits);
-    let (ada, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
+    let server = TestEngine::new(limits);
+    let (ada, _) = client(&server, 1, "192.0.2.1:5000", "ada");
     let others: Vec<_> = (1..=65)
-        .map(|port| guest(&bench, 1, &format!("127.0.0.1:{port}"), "bob").1)
+        .map(|port| client(&server, 1, &format!("127.0.0.1:{port}"), "bob").1)
         .collect();
-    assert_eq!(bench.permit(&ada, &others[..64]).code, None);
+    assert_eq!(server.permit(&ada, &others[..64]).code, None);
     assert_eq!(
-        bench.permit(&ada, &others[..64]).code,
+        server.permit(&ada, &others[..64]).code,
         None,
         "again is a renewal"
     );
-    assert_eq!(bench.permit(&ada, &others[64..]).code, Some(508));
+    assert_eq!(server.permit(&ada, &others[64..]).code, Some(508));
 }
 
 #[test]
 fn a_send_indication_without_permission_goes_nowhere() {
-    let bench = Bench::new(TurnLimits::default());
-    let (ada, _) = guest(&bench, 1, "192.0.2.1:5000", "ada");
-    bench.send(&ada, sfu(), b"x");
-    bench.send(&ada, "127.0.0.1:9".parse().unwrap(), b"x");
-    let stats = bench.engine.stats.snapshot(0, 0);
+    let server = TestEngine::new(TurnLimits::default());
+    let (ada, _) = client(&server, 1, "192.0.2.1:5000", "ada");
+    server.send(&ada, sfu(), b"x");
+    server.send(&ada, "127.0.0.1:9".parse().unwrap(), b"x");
+    let stats = server.engine.stats.snapshot(0, 0);
     assert_eq!(stats.tcp.bytes_in, 0);
-    assert_eq!(stats.lost(super::super::Loss::NotAllowed), 2);
+    assert_eq!(
+        stats.dropped(super::super::DropReason::NoSenderPermission),
+        2
+    );
 }
 
 #[tokio::test]
@@ -244,20 +247,20 @@ async fn a_canary_next_door_hears_nothing() {
     let mut buffer = [0; 64];
     assert_eq!(udp.recv(&mut buffer).await.unwrap(), 5);
 
-    for mut guest in [
+    for mut client in [
         Caller::udp(&turn, "ada", "lobby").await,
         Caller::tcp(&turn, "ada", "lobby").await,
     ] {
-        guest.allocate().await;
+        client.allocate().await;
         for canary in [udp.local_addr().unwrap(), tcp.local_addr().unwrap()] {
-            assert_eq!(guest.permit(canary).await, Some(403));
-            assert_eq!(guest.bind(0x4000, canary).await, Some(403));
-            guest.send(canary, b"x").await;
-            guest.send_on(0x4000, b"x").await;
+            assert_eq!(client.permit(canary).await, Some(403));
+            assert_eq!(client.bind(0x4000, canary).await, Some(403));
+            client.send(canary, b"x").await;
+            client.send_on(0x4000, b"x").await;
         }
         // The rule lets the same guest reach the SFU.
-        assert_eq!(guest.permit(sfu()).await, None);
-        guest.send(sfu(), b"heard").await;
+        assert_eq!(client.permit(sfu()).await, None);
+        client.send(sfu(), b"heard").await;
     }
     assert_eq!(media.wait_for(2).await.len(), 2);
     let silence = Duration::from_millis(200);

@@ -1,7 +1,7 @@
 //! What is asked for and not given.
 
 use super::super::{Refusal, TurnLimits};
-use super::harness::{Bench, Guest, sfu};
+use super::harness::{TestClient, TestEngine, sfu};
 use super::wire::{UDP, Writer};
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
@@ -9,10 +9,10 @@ use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*}
 const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
 
 /// A server and a guest of it.
-fn bench() -> (Bench, Guest) {
-    let bench = Bench::new(TurnLimits::default());
-    let guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
-    (bench, guest)
+fn server() -> (TestEngine, TestClient) {
+    let server = TestEngine::new(TurnLimits::default());
+    let client = server.client("192.0.2.1:5000", "ada", "lobby");
+    (server, client)
 }
 
 /// An allocation over UDP is asked for, and more.
@@ -22,33 +22,37 @@ fn allocate() -> Writer {
 
 #[test]
 fn only_udp_is_relayed() {
-    let (bench, guest) = bench();
+    let (server, client) = server();
     for transport in [6, 1, 0, 132, 255] {
         let request = Writer::of(ALLOCATE_REQUEST);
         let request = request.with(Kind::RequestedTransport, &[transport, 0, 0, 0]);
-        assert_eq!(bench.ask(&guest, request).code, Some(442), "{transport}");
+        assert_eq!(
+            server.request(&client, request).code,
+            Some(442),
+            "{transport}"
+        );
     }
     assert_eq!(
-        bench.ask(&guest, Writer::of(ALLOCATE_REQUEST)).code,
+        server.request(&client, Writer::of(ALLOCATE_REQUEST)).code,
         Some(400)
     );
-    assert_eq!(bench.engine.table().held(), (0, 0));
+    assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
 }
 
 #[test]
 fn tcp_allocations_have_no_methods_here() {
-    let (bench, guest) = bench();
-    bench.allocate(&guest);
+    let (server, client) = server();
+    server.allocate(&client);
     // Connect, ConnectionBind and ConnectionAttempt of RFC 6062.
     for method in [0x000A, 0x000B, 0x001C] {
-        let request = Writer::new(method).peer(sfu()).sign(&guest.login);
-        assert!(bench.say(&guest, &request.bytes()).is_none());
+        let request = Writer::new(method).peer(sfu()).sign(&client.credentials);
+        assert!(server.send_frame(&client, &request.bytes()).is_none());
     }
 }
 
 #[test]
 fn what_must_be_understood_and_is_not_is_420_and_named() {
-    let (bench, guest) = bench();
+    let (server, client) = server();
     let wishes = [
         (Kind::DontFragment as u16, vec![]),
         (Kind::ConnectionId as u16, vec![0; 4]),
@@ -56,120 +60,120 @@ fn what_must_be_understood_and_is_not_is_420_and_named() {
         (0x7FFF, vec![1, 2, 3]),
     ];
     for (kind, value) in wishes {
-        let reply = bench.ask(&guest, allocate().raw(kind, &value));
+        let reply = server.request(&client, allocate().raw(kind, &value));
         assert_eq!(reply.code, Some(420), "{kind:#x}");
         assert_eq!(
             reply.value(UNKNOWN_ATTRIBUTES),
             Some(kind.to_be_bytes().to_vec())
         );
-        assert!(reply.is_signed(&guest.login.key()));
+        assert!(reply.is_signed(&client.credentials.key()));
     }
-    assert_eq!(bench.engine.table().held(), (0, 0));
+    assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
     let courtesy = allocate().raw(0x8022, b"a browser").raw(0xC057, &[0; 4]);
-    assert_eq!(bench.ask(&guest, courtesy).code, None);
+    assert_eq!(server.request(&client, courtesy).code, None);
 }
 
 #[test]
 fn a_binding_request_with_unknown_wishes_is_420_too() {
-    let (bench, guest) = bench();
+    let (server, client) = server();
     let request = Writer::of(BINDING_REQUEST).raw(0x0003, &[0, 0, 0, 6]);
-    let reply = bench.say(&guest, &request.bytes()).unwrap();
+    let reply = server.send_frame(&client, &request.bytes()).unwrap();
     assert_eq!((reply.code, reply.method), (Some(420), BINDING_ERROR));
     assert_eq!(reply.value(UNKNOWN_ATTRIBUTES), Some(vec![0, 3]));
 }
 
 #[test]
 fn a_family_we_do_not_have_is_440() {
-    let (bench, guest) = bench();
+    let (server, client) = server();
     let with_family = |family: u8| allocate().raw(0x0017, &[family, 0, 0, 0]);
-    assert_eq!(bench.ask(&guest, with_family(3)).code, Some(440));
-    let reply = bench.ask(&guest, with_family(2));
+    assert_eq!(server.request(&client, with_family(3)).code, Some(440));
+    let reply = server.request(&client, with_family(2));
     assert!(reply.relayed.unwrap().is_ipv6());
     let refresh = Writer::of(REFRESH_REQUEST).raw(0x0017, &[1, 0, 0, 0]);
-    assert_eq!(bench.ask(&guest, refresh).code, Some(443));
+    assert_eq!(server.request(&client, refresh).code, Some(443));
 }
 
 #[test]
 fn a_family_that_makes_no_sense_is_440_and_in_a_refresh_443() {
-    let (bench, guest) = bench();
+    let (server, client) = server();
     for family in [&[0, 0, 0, 0][..], &[9, 0, 0, 0], &[]] {
         assert_eq!(
-            bench.ask(&guest, allocate().raw(0x0017, family)).code,
+            server.request(&client, allocate().raw(0x0017, family)).code,
             Some(440)
         );
     }
-    assert_eq!(bench.allocate(&guest).code, None);
+    assert_eq!(server.allocate(&client).code, None);
     for family in [&[0, 0, 0, 0][..], &[9, 0, 0, 0], &[]] {
         let refresh = Writer::of(REFRESH_REQUEST).raw(0x0017, family);
-        assert_eq!(bench.ask(&guest, refresh).code, Some(443));
+        assert_eq!(server.request(&client, refresh).code, Some(443));
     }
 }
 
 #[test]
 fn who_names_no_family_gets_ipv4_and_on_a_machine_without_ipv4_gets_ipv6() {
-    let (dual, guest) = bench();
-    assert!(dual.allocate(&guest).relayed.unwrap().is_ipv4());
-    let six = Bench::new(TurnLimits::default());
+    let (dual, client) = server();
+    assert!(dual.allocate(&client).relayed.unwrap().is_ipv4());
+    let six = TestEngine::new(TurnLimits::default());
     six.engine
         .external
         .replace(vec!["2001:db8::1".parse().unwrap()]);
-    let guest = six.guest("[2001:db8:1::1]:5000", "ada", "lobby");
-    assert!(six.allocate(&guest).relayed.unwrap().is_ipv6());
-    let other = six.guest("[2001:db8:1::1]:5001", "ada", "lobby");
+    let client = six.client("[2001:db8:1::1]:5000", "ada", "lobby");
+    assert!(six.allocate(&client).relayed.unwrap().is_ipv6());
+    let other = six.client("[2001:db8:1::1]:5001", "ada", "lobby");
     let four = allocate().raw(0x0017, &[1, 0, 0, 0]);
     assert_eq!(
-        six.ask(&other, four).code,
+        six.request(&other, four).code,
         Some(440),
         "asked for, it is refused"
     );
-    let none = Bench::new(TurnLimits::default());
+    let none = TestEngine::new(TurnLimits::default());
     none.engine.external.replace(Vec::new());
-    let guest = none.guest("192.0.2.1:5000", "ada", "lobby");
-    assert_eq!(none.allocate(&guest).code, Some(440));
+    let client = none.client("192.0.2.1:5000", "ada", "lobby");
+    assert_eq!(none.allocate(&client).code, Some(440));
 }
 
 #[test]
 fn an_even_port_is_given_and_a_pair_of_ports_is_508() {
-    let bench = Bench::new(TurnLimits {
-        user: 100,
-        room: 100,
-        address: 100,
+    let server = TestEngine::new(TurnLimits {
+        per_user: 100,
+        per_room: 100,
+        per_address: 100,
         ..TurnLimits::default()
     });
     for port in 1..=40 {
-        let guest = bench.guest(&format!("192.0.2.1:{port}"), "ada", "lobby");
-        let reply = bench.ask(&guest, allocate().with(Kind::EvenPort, &[0]));
+        let client = server.client(&format!("192.0.2.1:{port}"), "ada", "lobby");
+        let reply = server.request(&client, allocate().with(Kind::EvenPort, &[0]));
         assert_eq!(reply.relayed.unwrap().port() % 2, 0, "{port}");
     }
     // Numbers that were passed over are free again.
-    assert_eq!(bench.engine.table().held(), (40, 40));
-    let guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    assert_eq!(server.engine.allocations().entry_counts(), (40, 40));
+    let client = server.client("192.0.2.1:5000", "ada", "lobby");
     let pair = allocate().with(Kind::EvenPort, &[0x80]);
-    assert_eq!(bench.ask(&guest, pair).code, Some(508));
+    assert_eq!(server.request(&client, pair).code, Some(508));
     let nonsense = allocate().with(Kind::EvenPort, &[]);
-    assert_eq!(bench.ask(&guest, nonsense).code, Some(400));
+    assert_eq!(server.request(&client, nonsense).code, Some(400));
 }
 
 #[test]
 fn a_reservation_token_is_508_and_beside_a_family_or_an_even_port_400() {
-    let (bench, guest) = bench();
+    let (server, client) = server();
     let token = || allocate().with(Kind::ReservationToken, &[7; 8]);
-    assert_eq!(bench.ask(&guest, token()).code, Some(508));
+    assert_eq!(server.request(&client, token()).code, Some(508));
     for other in [
         token().with(Kind::EvenPort, &[0]),
         token().raw(0x0017, &[1, 0, 0, 0]),
         token().with(Kind::AdditionalAddressFamily, &[2, 0, 0, 0]),
     ] {
-        assert_eq!(bench.ask(&guest, other).code, Some(400));
+        assert_eq!(server.request(&client, other).code, Some(400));
     }
-    assert_eq!(bench.engine.table().held(), (0, 0));
+    assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
 }
 
 #[test]
 fn an_additional_family_may_be_asked_for_and_is_not_given() {
-    let (bench, guest) = bench();
+    let (server, client) = server();
     let both = allocate().with(Kind::AdditionalAddressFamily, &[2, 0, 0, 0]);
-    let reply = bench.ask(&guest, both);
+    let reply = server.request(&client, both);
     assert!(reply.relayed.unwrap().is_ipv4());
     let relayed = Kind::XorRelayedAddress as u16;
     let mut rest = reply.bytes.as_slice();
@@ -186,21 +190,21 @@ fn an_additional_family_may_be_asked_for_and_is_not_given() {
 
 #[test]
 fn requests_without_an_allocation_are_437() {
-    let (bench, guest) = bench();
+    let (server, client) = server();
     let requests = [
         Writer::of(REFRESH_REQUEST),
         Writer::of(CREATE_PERMISSION_REQUEST).peer(sfu()),
         Writer::of(CHANNEL_BIND_REQUEST).channel(0x4000).peer(sfu()),
     ];
     for request in requests {
-        assert_eq!(bench.ask(&guest, request).code, Some(437));
+        assert_eq!(server.request(&client, request).code, Some(437));
     }
 }
 
 #[test]
 fn permissions_and_channels_that_make_no_sense_are_400() {
-    let (bench, guest) = bench();
-    bench.allocate(&guest);
+    let (server, client) = server();
+    server.allocate(&client);
     let requests = [
         Writer::of(CREATE_PERMISSION_REQUEST),
         Writer::of(CREATE_PERMISSION_REQUEST)
@@ -216,19 +220,19 @@ fn permissions_and_channels_that_make_no_sense_are_400() {
             .peer(sfu()),
     ];
     for (number, request) in requests.into_iter().enumerate() {
-        assert_eq!(bench.ask(&guest, request).code, Some(400), "{number}");
+        assert_eq!(server.request(&client, request).code, Some(400), "{number}");
     }
 }
 
 #[test]
 fn a_channel_keeps_its_peer_and_a_peer_its_channel() {
-    let (bench, guest) = bench();
-    bench.allocate(&guest);
-    let other = bench.guest("192.0.2.2:5000", "bob", "lobby");
-    let other = bench.allocate(&other).relayed.unwrap();
+    let (server, client) = server();
+    server.allocate(&client);
+    let other = server.client("192.0.2.2:5000", "bob", "lobby");
+    let other = server.allocate(&other).relayed.unwrap();
     let bind = |number, peer| {
         let request = Writer::of(CHANNEL_BIND_REQUEST).channel(number).peer(peer);
-        bench.ask(&guest, request).code
+        server.request(&client, request).code
     };
     assert_eq!(bind(0x4000, sfu()), None);
     assert_eq!(bind(0x4000, sfu()), None, "again is a renewal");
@@ -236,11 +240,11 @@ fn a_channel_keeps_its_peer_and_a_peer_its_channel() {
     assert_eq!(bind(0x4001, sfu()), Some(400));
     assert_eq!(bind(0x4001, other), None);
     assert_eq!(
-        bench
+        server
             .engine
             .stats
             .snapshot(0, 0)
-            .refused(Refusal::BadRequest),
+            .refusals(Refusal::BadRequest),
         2
     );
 }

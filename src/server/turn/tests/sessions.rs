@@ -1,32 +1,32 @@
 //! Credentials are worth what a stay in a call is: nothing once it has ended.
 
-use super::super::{TurnLimits, options::CREDENTIALS_LIVE};
-use super::harness::Bench;
+use super::super::{TurnLimits, options::CREDENTIALS_LIFETIME};
+use super::harness::TestEngine;
 use super::wire::{UDP, Writer};
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
 #[test]
 fn join_take_credentials_leave_allocate_gets_nothing() {
-    let bench = Bench::new(TurnLimits::default());
+    let server = TestEngine::new(TurnLimits::default());
     for number in 0..200 {
-        let guest = bench.guest(&format!("127.0.0.1:{}", 1024 + number), "eve", "lobby");
-        bench.engine.table().forget("eve", "lobby");
-        assert_eq!(bench.allocate(&guest).code, Some(401), "{number}");
+        let client = server.client(&format!("127.0.0.1:{}", 1024 + number), "eve", "lobby");
+        server.engine.allocations().end_session("eve", "lobby");
+        assert_eq!(server.allocate(&client).code, Some(401), "{number}");
     }
-    assert_eq!(bench.engine.table().held(), (0, 0));
+    assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
 }
 
 #[test]
 fn the_end_of_a_stay_ends_its_allocations_and_no_others() {
-    let bench = Bench::new(TurnLimits::default());
-    let here = bench.guest("192.0.2.1:5000", "ada", "lobby");
-    let elsewhere = bench.guest("192.0.2.1:5001", "ada", "garden");
-    let other = bench.guest("192.0.2.2:5000", "bob", "lobby");
-    for guest in [&here, &elsewhere, &other] {
-        assert_eq!(bench.allocate(guest).code, None);
+    let server = TestEngine::new(TurnLimits::default());
+    let here = server.client("192.0.2.1:5000", "ada", "lobby");
+    let elsewhere = server.client("192.0.2.1:5001", "ada", "garden");
+    let other = server.client("192.0.2.2:5000", "bob", "lobby");
+    for client in [&here, &elsewhere, &other] {
+        assert_eq!(server.allocate(client).code, None);
     }
-    bench.engine.table().forget("ada", "lobby");
-    let refresh = |guest| bench.ask(guest, Writer::of(REFRESH_REQUEST)).code;
+    server.engine.allocations().end_session("ada", "lobby");
+    let refresh = |client| server.request(client, Writer::of(REFRESH_REQUEST)).code;
     assert_eq!(refresh(&here), Some(401));
     assert_eq!(refresh(&elsewhere), None);
     assert_eq!(refresh(&other), None);
@@ -34,36 +34,43 @@ fn the_end_of_a_stay_ends_its_allocations_and_no_others() {
 
 #[test]
 fn credentials_of_a_former_stay_prove_nothing_in_the_next_one() {
-    let bench = Bench::new(TurnLimits::default());
-    let former = bench.guest("192.0.2.1:5000", "ada", "lobby");
-    bench.engine.table().forget("ada", "lobby");
-    let next = bench.guest("192.0.2.1:5001", "ada", "lobby");
-    assert_eq!(bench.allocate(&former).code, Some(401));
-    assert_eq!(bench.allocate(&next).code, None);
+    let server = TestEngine::new(TurnLimits::default());
+    let former = server.client("192.0.2.1:5000", "ada", "lobby");
+    server.engine.allocations().end_session("ada", "lobby");
+    let next = server.client("192.0.2.1:5001", "ada", "lobby");
+    assert_eq!(server.allocate(&former).code, Some(401));
+    assert_eq!(server.allocate(&next).code, None);
 }
 
 #[test]
 fn a_stay_is_forgotten_when_nothing_can_come_of_it_any_more() {
-    let mut bench = Bench::new(TurnLimits::default());
-    let guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
-    bench.guest("192.0.2.2:5000", "bob", "lobby");
-    assert_eq!(bench.allocate(&guest).code, None);
-    bench.wait(CREDENTIALS_LIVE.as_secs());
-    bench.engine.table().sweep(bench.now.instant);
-    assert_eq!(bench.engine.table().stays(), 1, "who has an allocation");
-    assert_eq!(bench.ask(&guest, Writer::of(REFRESH_REQUEST)).code, None);
+    let mut server = TestEngine::new(TurnLimits::default());
+    let client = server.client("192.0.2.1:5000", "ada", "lobby");
+    server.client("192.0.2.2:5000", "bob", "lobby");
+    assert_eq!(server.allocate(&client).code, None);
+    server.wait(CREDENTIALS_LIFETIME.as_secs());
+    server.engine.allocations().sweep(server.now.instant);
+    assert_eq!(
+        server.engine.allocations().session_count(),
+        1,
+        "who has an allocation"
+    );
+    assert_eq!(
+        server.request(&client, Writer::of(REFRESH_REQUEST)).code,
+        None
+    );
     let end = Writer::of(REFRESH_REQUEST).with(Kind::Lifetime, &0_u32.to_be_bytes());
-    assert_eq!(bench.ask(&guest, end).code, None);
-    bench.engine.table().sweep(bench.now.instant);
-    assert_eq!(bench.engine.table().stays(), 0);
+    assert_eq!(server.request(&client, end).code, None);
+    server.engine.allocations().sweep(server.now.instant);
+    assert_eq!(server.engine.allocations().session_count(), 0);
 }
 
 #[test]
 fn one_address_takes_no_more_than_its_share_however_many_people_it_is() {
-    let bench = Bench::new(TurnLimits::default());
+    let server = TestEngine::new(TurnLimits::default());
     let allocate = |source: String, number: usize| {
-        let guest = bench.guest(&source, &format!("u{number}"), &format!("r{}", number / 4));
-        bench.allocate(&guest).code
+        let client = server.client(&source, &format!("u{number}"), &format!("r{}", number / 4));
+        server.allocate(&client).code
     };
     let eve = (0..150).filter(|n| allocate(format!("127.0.0.2:{}", 1024 + n), *n).is_none());
     assert_eq!(eve.count(), 64);
@@ -82,15 +89,15 @@ fn one_address_takes_no_more_than_its_share_however_many_people_it_is() {
 #[test]
 fn the_last_places_are_for_rooms_that_have_few() {
     let limits = TurnLimits {
-        server: 20,
-        reserved: 8,
+        total: 20,
+        reserved_for_small_rooms: 8,
         ..TurnLimits::default()
     };
-    let bench = Bench::new(limits);
+    let server = TestEngine::new(limits);
     let allocate = |number: usize, room: &str| {
         let source = format!("127.0.0.1:{}", 1024 + number);
-        let guest = bench.guest(&source, &format!("u{number}"), room);
-        bench.allocate(&guest).code
+        let client = server.client(&source, &format!("u{number}"), room);
+        server.allocate(&client).code
     };
     let large = (0..20).filter(|number| allocate(*number, "large").is_none());
     assert_eq!(large.count(), 12);
@@ -104,21 +111,21 @@ fn the_last_places_are_for_rooms_that_have_few() {
 
 #[test]
 fn a_refresh_goes_on_for_as_long_as_the_stay_lasts() {
-    let mut bench = Bench::new(TurnLimits::default());
-    let mut guest = bench.guest("192.0.2.1:5000", "ada", "lobby");
+    let mut server = TestEngine::new(TurnLimits::default());
+    let mut client = server.client("192.0.2.1:5000", "ada", "lobby");
     let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
-    assert_eq!(bench.ask(&guest, request).code, None);
+    assert_eq!(server.request(&client, request).code, None);
     for minutes in (5..300).step_by(5) {
-        bench.wait(300);
-        bench.engine.table().sweep(bench.now.instant);
-        let mut reply = bench.ask(&guest, Writer::of(REFRESH_REQUEST));
+        server.wait(300);
+        server.engine.allocations().sweep(server.now.instant);
+        let mut reply = server.request(&client, Writer::of(REFRESH_REQUEST));
         if reply.code == Some(438) {
-            guest.login.nonce = reply.nonce.unwrap();
-            reply = bench.ask(&guest, Writer::of(REFRESH_REQUEST));
+            client.credentials.nonce = reply.nonce.unwrap();
+            reply = server.request(&client, Writer::of(REFRESH_REQUEST));
         }
         assert_eq!(reply.lifetime, Some(600), "at {minutes} minutes");
     }
-    bench.engine.table().forget("ada", "lobby");
-    let reply = bench.ask(&guest, Writer::of(REFRESH_REQUEST));
+    server.engine.allocations().end_session("ada", "lobby");
+    let reply = server.request(&client, Writer::of(REFRESH_REQUEST));
     assert_eq!(reply.code, Some(401));
 }

@@ -1,8 +1,8 @@
 //! Connections: in pieces, too many, too slow, encrypted.
 
 use super::super::{Turn, options::*};
-use super::client::{Guest, Packet};
-use super::harness::{Notebook, options, sfu, start};
+use super::client::{Packet, TestClient};
+use super::harness::{RecordingPeer, options, sfu, start};
 use super::wire::{Writer, channel_data};
 use crate::server::net::{PermitLimits, Permits};
 use std::{sync::Arc, time::Duration};
@@ -16,17 +16,17 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn a_frame_may_come_in_pieces_and_several_at_once() {
     let (turn, media) = start().await;
-    let mut ada = Guest::tcp(&turn, "ada", "lobby").await;
+    let mut ada = TestClient::tcp(&turn, "ada", "lobby").await;
     ada.allocate().await;
     assert_eq!(ada.bind(0x4000, sfu()).await, None);
     for byte in channel_data(0x4000, b"in pieces", true) {
-        ada.throw(&[byte]).await;
+        ada.send_raw(&[byte]).await;
         tokio::task::yield_now().await;
     }
     let several: Vec<u8> = (0..20)
         .flat_map(|n| channel_data(0x4000, &[n; 5], true))
         .collect();
-    ada.throw(&several).await;
+    ada.send_raw(&several).await;
     let delivered = media.wait_for(21).await;
     assert_eq!(delivered[0].2, b"in pieces");
     assert!(
@@ -40,7 +40,7 @@ async fn a_frame_may_come_in_pieces_and_several_at_once() {
 #[tokio::test]
 async fn garbage_ends_its_own_connection_only() {
     let (turn, _media) = start().await;
-    let mut good = Guest::tcp(&turn, "ada", "lobby").await;
+    let mut good = TestClient::tcp(&turn, "ada", "lobby").await;
     good.allocate().await;
     let oversized = [0x40, 0, 0xFF, 0xFF];
     let broken = [
@@ -52,9 +52,9 @@ async fn garbage_ends_its_own_connection_only() {
         &broken,
         &[0xFF; 64],
     ] {
-        let mut bad = Guest::tcp(&turn, "eve", "lobby").await;
+        let mut bad = TestClient::tcp(&turn, "eve", "lobby").await;
         bad.allocate().await;
-        bad.throw(garbage).await;
+        bad.send_raw(garbage).await;
         assert!(bad.is_closed_within(SECOND).await, "{garbage:?}");
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -69,11 +69,11 @@ async fn garbage_ends_its_own_connection_only() {
 #[tokio::test]
 async fn garbage_over_udp_is_forgotten() {
     let (turn, _media) = start().await;
-    let mut ada = Guest::udp(&turn, "ada", "lobby").await;
+    let mut ada = TestClient::udp(&turn, "ada", "lobby").await;
     for garbage in [b"x".as_slice(), &[], &[0; 3], &[0xFF; 1500], &[0; 9000]] {
-        ada.throw(garbage).await;
+        ada.send_raw(garbage).await;
     }
-    assert!(ada.hears_nothing().await);
+    assert!(ada.receives_nothing().await);
     ada.allocate().await;
 }
 
@@ -81,8 +81,8 @@ async fn garbage_over_udp_is_forgotten() {
 async fn a_stream_that_says_nothing_is_closed_after_ten_seconds() {
     let (silent, far) = tokio::io::duplex(1024);
     let (turn, _media) = start().await;
-    let engine = turn.engine_for_tests();
-    let client = super::super::client::Client {
+    let engine = turn.engine();
+    let client = super::super::client::FiveTuple {
         transport: super::super::client::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
         local: None,
@@ -92,7 +92,7 @@ async fn a_stream_that_says_nothing_is_closed_after_ten_seconds() {
     super::super::stream::serve(engine, far, client).await;
     let lasted = begun.elapsed();
     assert!(
-        (STREAM_PATIENCE..STREAM_PATIENCE + SECOND).contains(&lasted),
+        (STREAM_IDLE_TIMEOUT..STREAM_IDLE_TIMEOUT + SECOND).contains(&lasted),
         "{lasted:?}"
     );
     drop(silent);
@@ -103,7 +103,7 @@ async fn a_frame_that_never_ends_is_silence_too() {
     use tokio::io::AsyncWriteExt;
     let (mut slow, far) = tokio::io::duplex(1024);
     let (turn, _media) = start().await;
-    let client = super::super::client::Client {
+    let client = super::super::client::FiveTuple {
         transport: super::super::client::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
         local: None,
@@ -118,8 +118,8 @@ async fn a_frame_that_never_ends_is_silence_too() {
         }
     });
     let begun = tokio::time::Instant::now();
-    super::super::stream::serve(turn.engine_for_tests(), far, client).await;
-    assert!(begun.elapsed() < STREAM_PATIENCE + SECOND);
+    super::super::stream::serve(turn.engine(), far, client).await;
+    assert!(begun.elapsed() < STREAM_IDLE_TIMEOUT + SECOND);
     drip.abort();
 }
 
@@ -129,7 +129,7 @@ async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_clos
     let (near, far) = tokio::io::duplex(4096);
     let (mut answers, mut slow) = tokio::io::split(near);
     let (turn, _media) = start().await;
-    let client = super::super::client::Client {
+    let client = super::super::client::FiveTuple {
         transport: super::super::client::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
         local: None,
@@ -151,10 +151,10 @@ async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_clos
         all.len()
     });
     let begun = tokio::time::Instant::now();
-    super::super::stream::serve(turn.engine_for_tests(), far, client).await;
+    super::super::stream::serve(turn.engine(), far, client).await;
     let lasted = begun.elapsed();
     assert!(
-        (ALLOCATE_WITHIN..ALLOCATE_WITHIN + 2 * SECOND).contains(&lasted),
+        (ALLOCATION_TIMEOUT..ALLOCATION_TIMEOUT + 2 * SECOND).contains(&lasted),
         "{lasted:?}"
     );
     drip.abort();
@@ -165,28 +165,28 @@ async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_clos
 async fn a_stream_with_an_allocation_may_be_silent() {
     let (near, far) = tokio::io::duplex(4096);
     let (turn, _media) = start().await;
-    let client = super::super::client::Client {
+    let client = super::super::client::FiveTuple {
         transport: super::super::client::Transport::Tcp,
         source: "192.0.2.1:5".parse().unwrap(),
         local: None,
         connection: 1,
     };
-    let serving = super::super::stream::serve(turn.engine_for_tests(), far, client);
+    let serving = super::super::stream::serve(turn.engine(), far, client);
     let serving = tokio::spawn(serving);
-    let mut ada = Guest::stream(Box::new(near), &turn, "ada", "lobby");
+    let mut ada = TestClient::stream(Box::new(near), &turn, "ada", "lobby");
     ada.allocate().await;
-    tokio::time::sleep(3 * STREAM_PATIENCE).await;
+    tokio::time::sleep(3 * STREAM_IDLE_TIMEOUT).await;
     assert!(!serving.is_finished());
     assert_eq!(ada.permit(sfu()).await, None);
-    turn.forget("ada", "lobby");
-    assert!(ada.is_closed_within(ALLOCATE_WITHIN + SECOND).await);
+    turn.end_session("ada", "lobby");
+    assert!(ada.is_closed_within(ALLOCATION_TIMEOUT + SECOND).await);
 }
 
 #[test]
 fn so_many_streams_and_so_many_of_one_address() {
     let streams = Permits::new(PermitLimits {
         total: MAX_STREAMS,
-        per_address: MAX_STREAMS_OF_ADDRESS,
+        per_address: MAX_STREAMS_PER_ADDRESS,
     });
     let admit = |ip: &str| streams.acquire(ip.parse().unwrap()).ok();
     let held: Vec<_> = (0..32).map(|_| admit("192.0.2.1").unwrap()).collect();
@@ -199,7 +199,7 @@ fn so_many_streams_and_so_many_of_one_address() {
         .collect();
     assert!(admit("127.0.0.1").is_none());
     assert!(admit("192.0.2.1").is_none());
-    assert_eq!((MAX_STREAMS, MAX_STREAMS_OF_ADDRESS), (1024, 32));
+    assert_eq!((MAX_STREAMS, MAX_STREAMS_PER_ADDRESS), (1024, 32));
     drop(of_loopback);
     assert!(admit("192.0.2.1").is_some());
 }
@@ -207,10 +207,10 @@ fn so_many_streams_and_so_many_of_one_address() {
 #[tokio::test]
 async fn a_client_that_does_not_read_loses_packets_and_holds_up_nobody() {
     let (turn, _media) = start().await;
-    let mut slow = Guest::tcp(&turn, "ada", "lobby").await;
+    let mut slow = TestClient::tcp(&turn, "ada", "lobby").await;
     let at_slow = slow.allocate().await;
     assert_eq!(slow.permit(sfu()).await, None);
-    let mut quick = Guest::udp(&turn, "bob", "lobby").await;
+    let mut quick = TestClient::udp(&turn, "bob", "lobby").await;
     let at_quick = quick.allocate().await;
     assert_eq!(quick.permit(sfu()).await, None);
     let relay = turn.relay();
@@ -218,10 +218,10 @@ async fn a_client_that_does_not_read_loses_packets_and_holds_up_nobody() {
     let sent = (0..500)
         .filter(|_| relay.send(sfu(), at_slow, &[0; 1200]))
         .count();
-    assert_eq!(sent, STREAM_QUEUE);
+    assert_eq!(sent, STREAM_QUEUE_FRAMES);
     assert_eq!(
-        turn.stats().lost(super::super::Loss::QueueFull),
-        500 - STREAM_QUEUE as u64
+        turn.stats().dropped(super::super::DropReason::QueueFull),
+        500 - STREAM_QUEUE_FRAMES as u64
     );
     assert!(relay.send(sfu(), at_quick, b"quick"));
     assert_eq!(quick.packet().await, Packet::Data(sfu(), b"quick".to_vec()));
@@ -252,7 +252,7 @@ fn certificate() -> (rustls::ServerConfig, rustls::ClientConfig) {
 }
 
 /// A client over TLS.
-async fn tls_guest(turn: &Turn, config: rustls::ClientConfig) -> Guest {
+async fn tls_guest(turn: &Turn, config: rustls::ClientConfig) -> TestClient {
     let socket = TcpStream::connect(turn.tls_address().unwrap())
         .await
         .unwrap();
@@ -261,7 +261,7 @@ async fn tls_guest(turn: &Turn, config: rustls::ClientConfig) -> Guest {
         .connect(name, socket)
         .await
         .unwrap();
-    Guest::stream(Box::new(stream), turn, "ada", "lobby")
+    TestClient::stream(Box::new(stream), turn, "ada", "lobby")
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn over_tls_it_is_the_same() {
     let (server, client) = certificate();
     let mut options = options();
     options.tls = Some(("127.0.0.1:0".parse().unwrap(), Arc::new(server)));
-    let media = Arc::new(Notebook::default());
+    let media = Arc::new(RecordingPeer::default());
     let turn = Turn::start(options, media.clone()).await.unwrap();
     let mut ada = tls_guest(&turn, client).await;
     assert!(
@@ -300,6 +300,6 @@ async fn over_tls_it_is_the_same() {
     tokio::io::AsyncWriteExt::write_all(&mut plain, &[0; 64])
         .await
         .unwrap();
-    let mut plain = Guest::stream(Box::new(plain), &turn, "eve", "lobby");
+    let mut plain = TestClient::stream(Box::new(plain), &turn, "eve", "lobby");
     assert!(plain.is_closed_within(SECOND).await);
 }

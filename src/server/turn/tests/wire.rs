@@ -20,7 +20,7 @@ pub const UDP: [u8; 4] = [17, 0, 0, 0];
 
 /// What signs a request.
 #[derive(Clone)]
-pub struct Login {
+pub struct TestCredentials {
     /// The name.
     pub username: String,
     /// The realm, as told.
@@ -31,7 +31,7 @@ pub struct Login {
     pub password: String,
 }
 
-impl Login {
+impl TestCredentials {
     /// The key of it.
     pub fn key(&self) -> Password {
         let algorithm = PasswordAlgorithm::Md5;
@@ -92,22 +92,22 @@ impl Writer {
     }
 
     /// Signed with this key, and marked.
-    pub fn sign(self, login: &Login) -> Self {
-        self.with(Kind::UserName, login.username.as_bytes())
-            .with(Kind::Realm, login.realm.as_bytes())
-            .with(Kind::Nonce, login.nonce.as_bytes())
-            .seal(&login.key())
+    pub fn sign(self, credentials: &TestCredentials) -> Self {
+        self.with(Kind::UserName, credentials.username.as_bytes())
+            .with(Kind::Realm, credentials.realm.as_bytes())
+            .with(Kind::Nonce, credentials.nonce.as_bytes())
+            .sign_with_key(&credentials.key())
     }
 
     /// The signature and the mark alone.
-    pub fn seal(self, key: &Password) -> Self {
-        let signed = self.seal_unmarked(key).fit(8);
+    pub fn sign_with_key(self, key: &Password) -> Self {
+        let signed = self.sign_without_fingerprint(key).fit(8);
         let mark = fingerprint(&signed.bytes).to_be_bytes();
         signed.with(Kind::Fingerprint, &mark)
     }
 
     /// The signature alone.
-    pub fn seal_unmarked(mut self, key: &Password) -> Self {
+    pub fn sign_without_fingerprint(mut self, key: &Password) -> Self {
         self = self.fit(24);
         let mac = hmac_sha1(key, &[&self.bytes]);
         self.with(Kind::MessageIntegrity, &mac)
@@ -147,7 +147,7 @@ pub struct Reply {
     pub relayed: Option<SocketAddr>,
     /// XOR-MAPPED-ADDRESS.
     pub mapped: Option<SocketAddr>,
-    /// LIFETIME.
+    /// ALLOCATION_LIFETIME.
     pub lifetime: Option<u32>,
     /// REALM.
     pub realm: Option<String>,
