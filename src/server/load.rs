@@ -2,7 +2,7 @@
 //!
 //! The runtime counts how long each of its threads had something to do. A share of that is
 //! the load, looked up ten times a second and smoothed; whatever can be cheaper at the
-//! price of a little patience asks [`patience`] how much.
+//! price of a little coalescing_delay asks [`coalescing_delay`] how much.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -18,7 +18,7 @@ use tokio::{
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What is counted as one.
 const WHOLE: f64 = 1_000_000.0;
-/// The share of the time above which patience grows.
+/// The share of the time above which coalescing_delay grows.
 const CALM: f64 = 0.45;
 /// The share at which it has grown to the most.
 const FULL: f64 = 0.75;
@@ -72,8 +72,8 @@ pub fn load() -> f64 {
 }
 
 /// How long what is told to many may wait for more of it.
-pub fn patience() -> Duration {
-    patience_at(load())
+pub fn coalescing_delay() -> Duration {
+    coalescing_delay_at(load())
 }
 
 /// Whether there is time for what can wait.
@@ -82,7 +82,7 @@ pub fn is_calm() -> bool {
 }
 
 /// From none to the most as the load grows.
-fn patience_at(load: f64) -> Duration {
+fn coalescing_delay_at(load: f64) -> Duration {
     let share = ((load - CALM) / (FULL - CALM)).clamp(0.0, 1.0);
     MOST.mul_f64(share)
 }
@@ -94,11 +94,11 @@ mod tests {
     const NONE: Duration = Duration::ZERO;
 
     #[test]
-    fn patience_grows_with_the_load_and_stays_within_bounds() {
-        for (load, patience) in [(0.0, NONE), (CALM, NONE), (FULL, MOST), (1.0, MOST)] {
-            assert_eq!(patience_at(load), patience, "{load}");
+    fn coalescing_delay_grows_with_the_load_and_stays_within_bounds() {
+        for (load, coalescing_delay) in [(0.0, NONE), (CALM, NONE), (FULL, MOST), (1.0, MOST)] {
+            assert_eq!(coalescing_delay_at(load), coalescing_delay, "{load}");
         }
-        let between = patience_at(f64::midpoint(CALM, FULL));
+        let between = coalescing_delay_at(f64::midpoint(CALM, FULL));
         assert!(NONE < between && between < MOST);
     }
 }

@@ -10,14 +10,14 @@ mod core;
 mod fanout;
 mod limiter;
 
-pub use actor::handle::{RoomHandle, Seat};
+pub use actor::handle::{Membership, RoomHandle};
 pub use actor::registry::{Relays, Rooms, Totals};
 pub use actor::summaries::Summaries;
-pub use core::command::{Departure, Intent};
-pub use core::history::fitting_page;
+pub use core::command::{Departure, RoomRequest};
+pub use core::history::trim_to_frame;
 pub use core::room::RoomRules;
 pub use fanout::frames::Frames;
-pub use fanout::outbox::{Outbox, OutboxReader, outbox, wait_for_verdict};
+pub use fanout::outbox::{Outbox, OutboxReader, outbox, wait_for_close_code};
 pub use limiter::limiter;
 
 use crate::{

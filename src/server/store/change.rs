@@ -22,14 +22,14 @@ pub struct Change {
     /// When the server took it, in milliseconds since the Unix epoch.
     pub at: i64,
     /// What is to become of it.
-    pub what: What,
+    pub edit: Edit,
 }
 
 /// What is to become of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum Edit {
     /// It says something else. Its author only.
-    Edit(ChatText),
+    Text(ChatText),
     /// It is taken back. Its author only.
     Delete,
     /// Somebody gives it an emoji, or takes it back.
@@ -108,14 +108,14 @@ fn find(
 /// Why a change may not be.
 fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
     let reactions: usize = before.reactions.iter().map(|r| r.by.len()).sum();
-    match &change.what {
-        What::Edit(_) | What::Delete if !change.by.is_author(&before.from.id) => {
+    match &change.edit {
+        Edit::Text(_) | Edit::Delete if !change.by.is_author(&before.from.id) => {
             Some(ErrorCode::NotYours)
         }
-        What::Edit(_) | What::React { on: true, .. } if before.text.is_none() => {
+        Edit::Text(_) | Edit::React { on: true, .. } if before.text.is_none() => {
             Some(ErrorCode::NoSuchMessage)
         }
-        What::React { on: true, .. } if reactions >= MAX_REACTIONS && !is_so(before, change) => {
+        Edit::React { on: true, .. } if reactions >= MAX_REACTIONS && !is_so(before, change) => {
             Some(ErrorCode::TooManyReactions)
         }
         _ => None,
@@ -124,10 +124,10 @@ fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
 
 /// Whether the message is as the change would have it.
 fn is_so(before: &ChatMessage, change: &Change) -> bool {
-    match &change.what {
-        What::Edit(text) => before.text.as_ref() == Some(text),
-        What::Delete => before.text.is_none(),
-        What::React { emoji, on } => {
+    match &change.edit {
+        Edit::Text(text) => before.text.as_ref() == Some(text),
+        Edit::Delete => before.text.is_none(),
+        Edit::React { emoji, on } => {
             let given = before.reactions.iter().find(|r| r.emoji == *emoji);
             given.is_some_and(|r| r.by.iter().any(|by| change.by.is_author(by))) == *on
         }
@@ -136,12 +136,12 @@ fn is_so(before: &ChatMessage, change: &Change) -> bool {
 
 /// Bytes by which the room grows with a change; 0 where it does not.
 fn growth(before: &ChatMessage, change: &Change) -> u64 {
-    match &change.what {
-        What::Edit(text) => {
+    match &change.edit {
+        Edit::Text(text) => {
             quota::bytes(text.as_str()).saturating_sub(quota::bytes(before.words()))
         }
-        What::React { emoji, on: true } => quota::reaction_bytes(emoji, &change.by),
-        What::Delete | What::React { on: false, .. } => 0,
+        Edit::React { emoji, on: true } => quota::reaction_bytes(emoji, &change.by),
+        Edit::Delete | Edit::React { on: false, .. } => 0,
     }
 }
 
@@ -153,22 +153,22 @@ fn write(
     seq: i64,
     change: &Change,
 ) -> Result<(), StoreError> {
-    match &change.what {
-        What::Edit(text) => {
+    match &change.edit {
+        Edit::Text(text) => {
             let query = "UPDATE messages SET text = ?2, edited_at = ?3 WHERE id = ?1";
             transaction
                 .prepare_cached(query)?
                 .execute(params![id, text.as_str(), change.at])?;
             search::index_again(transaction, room_id, id, text.as_str())
         }
-        What::Delete => {
+        Edit::Delete => {
             let query = "UPDATE messages SET text = '', edited_at = NULL WHERE id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
             let query = "DELETE FROM reactions WHERE message_id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
             search::index_again(transaction, room_id, id, "")
         }
-        What::React { emoji, on } => {
+        Edit::React { emoji, on } => {
             let (emoji, by) = (emoji.as_str(), change.by.as_str());
             if *on {
                 let query = "INSERT OR IGNORE INTO reactions (message_id, emoji, author, place)

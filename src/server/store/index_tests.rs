@@ -207,20 +207,20 @@ async fn a_search_finds_what_reading_every_message_finds_newest_first() {
             0 if !kept.is_empty() => {
                 let chosen = dice.below(kept.len() as u32) as usize;
                 let (_, message) = &mut kept[chosen];
-                let what = match ChatText::parse(&dice.text(12)) {
+                let edit = match ChatText::parse(&dice.text(12)) {
                     Ok(text) => {
                         message.text = text.clone();
-                        What::Edit(text)
+                        Edit::Text(text)
                     }
-                    Err(_) => What::Delete,
+                    Err(_) => Edit::Delete,
                 };
-                let deleted = what == What::Delete;
+                let deleted = edit == Edit::Delete;
                 let (id, by) = (message.id, message.from.id.clone());
                 let change = Change {
                     id,
                     by,
                     at: 9,
-                    what,
+                    edit,
                 };
                 store.change(&name, change).await.expect("changed");
                 if deleted {
@@ -325,12 +325,12 @@ async fn no_page_keeps_a_copy_of_text_that_was_deleted_or_replaced() {
         let chosen = dice.below(kept.len() as u32) as usize;
         let (mark, new) = kept.swap_remove(chosen);
         gone.push(mark);
-        let what = match dice.below(2) {
-            0 => What::Delete,
+        let edit = match dice.below(2) {
+            0 => Edit::Delete,
             _ => {
                 let (mark, text) = text(&mut dice);
                 kept.push((mark, new.clone()));
-                What::Edit(text)
+                Edit::Text(text)
             }
         };
         let (id, by) = (new.id, new.from.id);
@@ -338,7 +338,7 @@ async fn no_page_keeps_a_copy_of_text_that_was_deleted_or_replaced() {
             id,
             by,
             at: 9,
-            what,
+            edit,
         };
         store.change(&room("a"), change).await.expect("changed");
     }
@@ -381,9 +381,9 @@ async fn pages_after_changes(texts: &[String], index_first: bool) -> Vec<Vec<u8>
         store.index().await.expect("indexed");
     }
     for (number, message) in messages.iter().enumerate() {
-        let what = match number % 3 {
-            0 => What::Delete,
-            1 => What::Edit(ChatText::parse(&format!("changed {number}")).expect("valid")),
+        let edit = match number % 3 {
+            0 => Edit::Delete,
+            1 => Edit::Text(ChatText::parse(&format!("changed {number}")).expect("valid")),
             _ => continue,
         };
         let (id, by) = (message.id, message.from.id.clone());
@@ -391,7 +391,7 @@ async fn pages_after_changes(texts: &[String], index_first: bool) -> Vec<Vec<u8>
             id,
             by,
             at: 9,
-            what,
+            edit,
         };
         store.change(&a, change).await.expect("changed");
     }
@@ -424,12 +424,12 @@ async fn a_change_that_is_refused_does_not_merge_the_index() {
     let before = index_pages(&store).await;
     for (by, is_refused) in [(&second, true), (&first, false)] {
         let (id, by) = (first.id, by.from.id.clone());
-        let what = What::Delete;
+        let edit = Edit::Delete;
         let change = Change {
             id,
             by,
             at: 9,
-            what,
+            edit,
         };
         let changed = store.change(&room("a"), change).await.expect("answered");
         assert_eq!(matches!(changed, Changed::Refused(_)), is_refused);
@@ -452,12 +452,12 @@ async fn a_restart_goes_on_with_the_cleanup_that_a_deletion_requested() {
     store.index().await.expect("indexed");
     assert!(!index_pages(&store).await.is_empty());
     let (id, by) = (said.id, said.from.id);
-    let what = What::Delete;
+    let edit = Edit::Delete;
     let change = Change {
         id,
         by,
         at: 9,
-        what,
+        edit,
     };
     store.change(&room("a"), change).await.expect("deleted");
     assert_eq!(ask(&store, requests).await, 1);

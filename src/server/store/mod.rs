@@ -37,7 +37,7 @@ mod upkeep;
 mod writer;
 
 pub use backup::backup;
-pub use change::{Change, Changed, What};
+pub use change::{Change, Changed, Edit};
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};

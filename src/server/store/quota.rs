@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::{
         protocol::ChatText,
-        server::store::{Change, Changed, Expiry, Store, StoreOptions, What, tests::message},
+        server::store::{Change, Changed, Edit, Expiry, Store, StoreOptions, tests::message},
     };
     use proptest::prelude::*;
 
@@ -254,12 +254,12 @@ mod tests {
     /// Makes it happen.
     async fn happen(store: &Store, event: &Event) {
         let text = |letters: usize| ChatText::parse(&"가a".repeat(letters)).expect("valid");
-        let change = async |id: u128, by: ParticipantId, what: What| {
+        let change = async |id: u128, by: ParticipantId, edit: Edit| {
             let change = Change {
                 id: crate::protocol::MessageId(uuid::Uuid::from_u128(id)),
                 by,
                 at: 1,
-                what,
+                edit,
             };
             let changed = store.change(&room(id), change).await;
             assert!(matches!(
@@ -273,11 +273,11 @@ mod tests {
                 (new.from.id, new.text) = (somebody(0), text(*letters));
                 store.append(&room(*id), new).await.expect("stored");
             }
-            Event::Edit(id, letters) => change(*id, somebody(0), What::Edit(text(*letters))).await,
-            Event::Delete(id) => change(*id, somebody(0), What::Delete).await,
+            Event::Edit(id, letters) => change(*id, somebody(0), Edit::Text(text(*letters))).await,
+            Event::Delete(id) => change(*id, somebody(0), Edit::Delete).await,
             Event::React(id, by, on) => {
                 let emoji = Emoji::parse("👍").expect("valid");
-                change(*id, somebody(*by), What::React { emoji, on: *on }).await;
+                change(*id, somebody(*by), Edit::React { emoji, on: *on }).await;
             }
             Event::Forget(newest) => {
                 let expiry = Expiry {

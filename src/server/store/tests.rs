@@ -124,22 +124,22 @@ async fn a_crowd_of_writers_gets_every_place_in_the_order_once() {
     assert_eq!(seqs, (1..=300).collect::<Vec<_>>());
 }
 
-fn change(id: u128, by: &ParticipantId, what: What) -> Change {
+fn change(id: u128, by: &ParticipantId, edit: Edit) -> Change {
     Change {
         id: MessageId(uuid::Uuid::from_u128(id)),
         by: by.clone(),
         at: 9,
-        what,
+        edit,
     }
 }
 
-fn edit(text: &str) -> What {
-    What::Edit(ChatText::parse(text).expect("valid"))
+fn edit(text: &str) -> Edit {
+    Edit::Text(ChatText::parse(text).expect("valid"))
 }
 
-fn thumb(on: bool) -> What {
+fn thumb(on: bool) -> Edit {
     let emoji = Emoji::parse("👍").expect("valid");
-    What::React { emoji, on }
+    Edit::React { emoji, on }
 }
 
 #[tokio::test]
@@ -149,8 +149,8 @@ async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_
     let (a, new) = (room("a"), message(1, "one"));
     let (ann, eve) = (new.from.id.clone(), message(9, "x").from.id);
     store.append(&a, new).await.expect("stored");
-    let ask = async |id, by: &ParticipantId, what| {
-        let answer = store.change(&a, change(id, by, what)).await;
+    let ask = async |id, by: &ParticipantId, edit| {
+        let answer = store.change(&a, change(id, by, edit)).await;
         answer.expect("the store works")
     };
     let done = |changed: Changed| match changed {
@@ -163,11 +163,11 @@ async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_
         refused(ErrorCode::NotYours)
     );
     assert_eq!(
-        ask(1, &eve, What::Delete).await,
+        ask(1, &eve, Edit::Delete).await,
         refused(ErrorCode::NotYours)
     );
     assert_eq!(
-        ask(7, &ann, What::Delete).await,
+        ask(7, &ann, Edit::Delete).await,
         refused(ErrorCode::NoSuchMessage)
     );
     let edited = done(ask(1, &ann, edit("two")).await);
@@ -181,7 +181,7 @@ async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_
     done(ask(1, &ann, thumb(true)).await);
     let left = done(ask(1, &eve, thumb(false)).await);
     assert_eq!(left.reactions[0].by, std::slice::from_ref(&ann));
-    let deleted = done(ask(1, &ann, What::Delete).await);
+    let deleted = done(ask(1, &ann, Edit::Delete).await);
     assert_eq!((deleted.text.as_ref(), deleted.reactions.len()), (None, 0));
     assert_eq!(
         ask(1, &ann, thumb(true)).await,
@@ -211,8 +211,8 @@ async fn who_wrote_under_the_shorter_id_of_a_former_version_is_still_its_author(
         .append(&a, NewMessage { from, ..new })
         .await
         .expect("stored");
-    let ask = async |by: &ParticipantId, what| {
-        let answer = store.change(&a, change(1, by, what)).await;
+    let ask = async |by: &ParticipantId, edit| {
+        let answer = store.change(&a, change(1, by, edit)).await;
         answer.expect("the store works")
     };
     assert!(matches!(ask(&former, thumb(true)).await, Changed::Done(_)));
@@ -305,7 +305,7 @@ async fn words_are_found_by_any_part_in_any_script_and_only_where_they_are() {
     assert_eq!(find("회의").await, [0; 0]);
     assert_eq!(find("모레").await, [1]);
     store
-        .change(&a, change(1, &author, What::Delete))
+        .change(&a, change(1, &author, Edit::Delete))
         .await
         .expect("stored");
     assert_eq!(find("모레").await, [0; 0]);
@@ -336,7 +336,7 @@ async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
     let found = store.search(&room("a"), "이야", None, 9).await;
     let found = found.expect("searches").messages;
     assert_eq!((found.len(), found[0].words()), (1, "옛날 이야기"));
-    // What was there before anything was counted is counted, too.
+    // Edit was there before anything was counted is counted, too.
     let bytes = 160 + author.as_str().len() + "Ann".len() + "옛날 이야기".len();
     let bytes = u64::try_from(bytes).expect("few");
     let usage = store.usage(9).await.expect("read");

@@ -12,7 +12,7 @@
 use super::{
     Appended, StoreError,
     append::append,
-    change::{self, Changed, What},
+    change::{self, Changed, Edit},
     cleanup::Cleanup,
     file::directory,
     observed::Observed,
@@ -258,8 +258,8 @@ impl Thread {
                     drop(answer.send(Err(full.into())));
                 }
                 (Job::Append(_, _, answer), _) => drop(answer.send(Err(failed()))),
-                (Job::Change(_, _, answer), Some(Done::Changed(what))) => {
-                    drop(answer.send(Ok(what)));
+                (Job::Change(_, _, answer), Some(Done::Changed(outcome))) => {
+                    drop(answer.send(Ok(outcome)));
                 }
                 (Job::Change(_, _, answer), _) => drop(answer.send(Err(failed()))),
                 _ => {}
@@ -312,9 +312,9 @@ fn removed_text((done, job): (&Done, &Job)) -> bool {
     let (Done::Changed(Changed::Done(_)), Job::Change(_, change, _)) = (done, job) else {
         return false;
     };
-    match change.what {
-        What::Edit(_) | What::Delete => true,
-        What::React { .. } => false,
+    match change.edit {
+        Edit::Text(_) | Edit::Delete => true,
+        Edit::React { .. } => false,
     }
 }
 

@@ -15,9 +15,9 @@ use crate::{
         log_throttle::{self, RareWarning},
         metrics,
         net::{RequestKind, permits::requests::KINDS, stored_bytes},
-        rooms::{Departure, Frames, Intent, Summaries, fitting_page},
+        rooms::{Departure, Frames, RoomRequest, Summaries, trim_to_frame},
         sfu::Offer,
-        store::What,
+        store::Edit,
     },
 };
 use tokio::time::sleep;
@@ -93,7 +93,7 @@ impl Connection {
             ClientMessage::History { before, limit } => self.history(before, limit).await,
             ClientMessage::Offer(offer) => self.offer(offer).await,
             ClientMessage::MediaBlocked { obstacle } => self.media_blocked(obstacle),
-            other => self.intend(other).await,
+            other => self.request(other).await,
         };
         done.map_err(|code| (code, id))
     }
@@ -129,7 +129,7 @@ impl Connection {
 
     /// Starts to watch the open rooms.
     fn watch(&mut self) -> Result<(), ErrorCode> {
-        if self.seat.is_some() {
+        if self.membership.is_some() {
             return Err(ErrorCode::AlreadyJoined);
         }
         let mut rooms = self.context.rooms.watch();
@@ -159,7 +159,7 @@ impl Connection {
         nickname: &str,
         resume: Option<Resume>,
     ) -> Result<(), ErrorCode> {
-        if self.seat.is_some() {
+        if self.membership.is_some() {
             return Err(ErrorCode::AlreadyJoined);
         }
         let name = RoomName::parse(room).map_err(|_| ErrorCode::BadRoomName)?;
@@ -174,17 +174,17 @@ impl Connection {
         if !rooms.is_open(&name) {
             self.pay(RequestKind::NewRoom, 1)?;
         }
-        let seat = handle
+        let membership = handle
             .join(&session, &nickname, seen.as_ref(), &self.outbox)
             .await?;
-        self.seat = Some((name, seat));
+        self.membership = Some((name, membership));
         self.watching = None;
         Ok(())
     }
 
     /// Answers a page of history from the store, past the room.
     async fn history(&self, before: Seq, limit: Option<u32>) -> Result<(), ErrorCode> {
-        let (name, _) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        let (name, _) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         self.pay(RequestKind::History, 1)?;
         let limit = limit.unwrap_or(HISTORY_PAGE).clamp(1, MAX_HISTORY_PAGE);
         let page = self.context.store.page(name, Some(before), limit).await;
@@ -193,22 +193,24 @@ impl Connection {
             log_throttle::failed(&FAILED, &error, "a page of history could not be read");
             ErrorCode::Unavailable
         })?;
-        let (messages, more) = fitting_page(page);
-        self.outbox.tell(&ServerMessage::History { messages, more });
+        let (messages, more) = trim_to_frame(page);
+        self.outbox.send(&ServerMessage::History { messages, more });
         Ok(())
     }
 
     /// Reads an offer to the SFU, which takes a while, and passes it on to the room.
     async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
-        let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
+        let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         self.pay(RequestKind::Offer, 1)?;
-        seat.intend(Intent::Offer(Offer::read(offer).await)).await;
+        membership
+            .request(RoomRequest::Offer(Offer::read(offer).await))
+            .await;
         Ok(())
     }
 
     /// Takes in that media does not get through; each obstacle once a connection.
     fn media_blocked(&mut self, obstacle: Obstacle) -> Result<(), ErrorCode> {
-        if self.seat.is_none() {
+        if self.membership.is_none() {
             return Err(ErrorCode::NotJoined);
         }
         let reported = &mut self.reported[obstacle as usize];
@@ -219,77 +221,77 @@ impl Connection {
     }
 
     /// Passes on to the room what is its matter.
-    async fn intend(&self, message: ClientMessage) -> Result<(), ErrorCode> {
-        let (_, seat) = self.seat.as_ref().ok_or(ErrorCode::NotJoined)?;
-        let intent = intent(message)?;
-        if let Some(text) = stored_text(&intent) {
+    async fn request(&self, message: ClientMessage) -> Result<(), ErrorCode> {
+        let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
+        let request = request(message)?;
+        if let Some(text) = stored_text(&request) {
             self.pay(RequestKind::ChatBytes, stored_bytes(text))?;
         }
-        seat.intend(intent).await;
+        membership.request(request).await;
         Ok(())
     }
 }
 
 /// The bytes of text that are written down with it; nothing where nothing is written down.
-fn stored_text(intent: &Intent) -> Option<usize> {
-    match intent {
-        Intent::Chat { text, .. } => Some(text.as_str().len()),
-        Intent::Change { what, .. } => Some(match what {
-            What::Edit(text) => text.as_str().len(),
-            What::Delete => 0,
-            What::React { emoji, .. } => emoji.as_str().len(),
+fn stored_text(request: &RoomRequest) -> Option<usize> {
+    match request {
+        RoomRequest::Chat { text, .. } => Some(text.as_str().len()),
+        RoomRequest::Change { edit, .. } => Some(match edit {
+            Edit::Text(text) => text.as_str().len(),
+            Edit::Delete => 0,
+            Edit::React { emoji, .. } => emoji.as_str().len(),
         }),
-        Intent::Typing
-        | Intent::Rename(_)
-        | Intent::EnterCall { .. }
-        | Intent::LeaveCall
-        | Intent::Devices(_)
-        | Intent::Signal { .. }
-        | Intent::Offer(_)
-        | Intent::CloseMedia { .. }
-        | Intent::Subscribe(_) => None,
+        RoomRequest::Typing
+        | RoomRequest::Rename(_)
+        | RoomRequest::EnterCall { .. }
+        | RoomRequest::LeaveCall
+        | RoomRequest::Devices(_)
+        | RoomRequest::Signal { .. }
+        | RoomRequest::Offer(_)
+        | RoomRequest::CloseMedia { .. }
+        | RoomRequest::Subscribe(_) => None,
     }
 }
 
 /// A message as the room understands it, its texts parsed.
-fn intent(message: ClientMessage) -> Result<Intent, ErrorCode> {
+fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
     Ok(match message {
         ClientMessage::Chat { id, text, reply_to } => {
             let text = ChatText::parse(&text).map_err(chat_error)?;
-            Intent::Chat { id, text, reply_to }
+            RoomRequest::Chat { id, text, reply_to }
         }
         ClientMessage::Edit { id, text } => {
             let text = ChatText::parse(&text).map_err(chat_error)?;
-            let what = What::Edit(text);
-            Intent::Change { id, what }
+            let edit = Edit::Text(text);
+            RoomRequest::Change { id, edit }
         }
         ClientMessage::Delete { id } => {
-            let what = What::Delete;
-            Intent::Change { id, what }
+            let edit = Edit::Delete;
+            RoomRequest::Change { id, edit }
         }
         ClientMessage::React { id, emoji, on } => {
             let emoji = Emoji::parse(&emoji).map_err(|_| ErrorCode::BadEmoji)?;
-            let what = What::React { emoji, on };
-            Intent::Change { id, what }
+            let edit = Edit::React { emoji, on };
+            RoomRequest::Change { id, edit }
         }
-        ClientMessage::Typing => Intent::Typing,
+        ClientMessage::Typing => RoomRequest::Typing,
         ClientMessage::Nickname { nickname } => {
-            Intent::Rename(Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?)
+            RoomRequest::Rename(Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?)
         }
         ClientMessage::EnterCall {
             leg,
             devices,
             hide_address,
-        } => Intent::EnterCall {
+        } => RoomRequest::EnterCall {
             leg,
             devices,
             hide_address,
         },
-        ClientMessage::LeaveCall => Intent::LeaveCall,
-        ClientMessage::Devices { devices } => Intent::Devices(devices),
-        ClientMessage::Signal { to, leg, signal } => Intent::Signal { to, leg, signal },
-        ClientMessage::CloseMedia { connection } => Intent::CloseMedia { connection },
-        ClientMessage::Subscribe { tiles } => Intent::Subscribe(tiles),
+        ClientMessage::LeaveCall => RoomRequest::LeaveCall,
+        ClientMessage::Devices { devices } => RoomRequest::Devices(devices),
+        ClientMessage::Signal { to, leg, signal } => RoomRequest::Signal { to, leg, signal },
+        ClientMessage::CloseMedia { connection } => RoomRequest::CloseMedia { connection },
+        ClientMessage::Subscribe { tiles } => RoomRequest::Subscribe(tiles),
         ClientMessage::WatchRooms
         | ClientMessage::Join { .. }
         | ClientMessage::History { .. }

@@ -10,7 +10,7 @@ use crate::{
     server::{
         context::AppContext,
         net::ClientAddress,
-        rooms::{Departure, Outbox, Seat, Summaries},
+        rooms::{Departure, Membership, Outbox, Summaries},
     },
 };
 use std::future::Future;
@@ -59,7 +59,7 @@ pub struct Connection {
     /// What it may send.
     pub(super) rates: Rates,
     /// Its place in a room, once it has joined.
-    pub(super) seat: Option<(RoomName, Seat)>,
+    pub(super) membership: Option<(RoomName, Membership)>,
     /// The list of open rooms, while it watches.
     pub(super) watching: Option<watch::Receiver<Summaries>>,
     /// The number of the list it was told last.
@@ -78,7 +78,7 @@ impl Connection {
             client,
             outbox,
             rates: Rates::new(),
-            seat: None,
+            membership: None,
             watching: None,
             told_rooms: None,
             protocol_errors: 0,
@@ -95,7 +95,7 @@ impl Connection {
         let first_message_by = Instant::now() + timing.first_message_within;
         let mut heard_at = Instant::now();
         loop {
-            let idle = self.seat.is_none() && self.watching.is_none();
+            let idle = self.membership.is_none() && self.watching.is_none();
             tokio::select! {
                 heard = incoming.next() => {
                     heard_at = Instant::now();
@@ -104,15 +104,15 @@ impl Connection {
                     }
                 }
                 list = next_list(self.watching.as_mut()) => self.tell_rooms(&list),
-                code = outbox.condemned() => return End::Ours(code, Departure::Lost),
-                () = room_ended(self.seat.as_ref()) => {
+                code = outbox.closed() => return End::Ours(code, Departure::Lost),
+                () = room_ended(self.membership.as_ref()) => {
                     return End::Ours(CloseCode::Restarting, Departure::Lost);
                 }
                 () = stop_asked(&mut stopping) => {
                     return End::Ours(CloseCode::Restarting, Departure::Lost);
                 }
                 () = sleep_until(heard_at + timing.dead_after) => {
-                    return End::Ours(CloseCode::TooSlow, Departure::Dead);
+                    return End::Ours(CloseCode::TooSlow, Departure::TimedOut);
                 }
                 () = sleep_until(first_message_by), if idle => {
                     return End::Ours(CloseCode::ProtocolBroken, Departure::Lost);
@@ -143,8 +143,8 @@ impl Connection {
             End::Theirs(departure) => (None, departure),
             End::Ours(code, departure) => (Some(code), departure),
         };
-        if let Some((_, seat)) = self.seat.take() {
-            seat.leave(departure).await;
+        if let Some((_, membership)) = self.membership.take() {
+            membership.leave(departure).await;
         }
         code
     }
@@ -174,9 +174,9 @@ async fn next_list(watching: Option<&mut watch::Receiver<Summaries>>) -> Summari
 }
 
 /// Waits for the end of the room one is in.
-async fn room_ended(seat: Option<&(RoomName, Seat)>) {
-    match seat {
-        Some((_, seat)) => seat.ended().await,
+async fn room_ended(membership: Option<&(RoomName, Membership)>) {
+    match membership {
+        Some((_, membership)) => membership.ended().await,
         None => std::future::pending().await,
     }
 }

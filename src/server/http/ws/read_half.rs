@@ -44,7 +44,7 @@ impl AsyncWrite for Ear {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.outbox.answer(bytes);
+        self.outbox.send_transport(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

@@ -4,7 +4,7 @@ use crate::{
     protocol::CloseCode,
     server::{
         limits::Timing,
-        rooms::{Frames, OutboxReader, wait_for_verdict},
+        rooms::{Frames, OutboxReader, wait_for_close_code},
     },
 };
 use bytes::{Buf, Bytes};
@@ -28,7 +28,7 @@ const PING: Bytes = Bytes::from_static(b"\x89\x00");
 /// written does not keep the verdict from being carried out: a line that does not take the
 /// goodbye in time is reset.
 pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timing) {
-    let mut verdict = queue.verdict();
+    let mut close_code = queue.close_code();
     let mut pings = interval_at(Instant::now() + timing.ping_every, timing.ping_every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut unwritten = VecDeque::new();
@@ -49,7 +49,7 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
     };
     let code = tokio::select! {
         biased;
-        code = wait_for_verdict(&mut verdict) => code,
+        code = wait_for_close_code(&mut close_code) => code,
         () = writing => return,
     };
     if code == CloseCode::TooSlow {

@@ -1,9 +1,9 @@
-//! How everybody else talks to a room: [`RoomHandle`] from outside, [`Seat`] from inside.
+//! How everybody else talks to a room: [`RoomHandle`] from outside, [`Membership`] from inside.
 
-use super::{message::Letter, registry::Rooms};
+use super::{message::RoomMessage, registry::Rooms};
 use crate::server::rooms::{
     RoomError, RoomSnapshot,
-    core::command::{Command, Departure, Intent, Join, LinkId},
+    core::command::{Command, ConnectionId, Departure, Join, RoomRequest},
     fanout::outbox::Outbox,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 use tokio::sync::{mpsc, oneshot};
 
 /// How often one knocks at a room that retires just then before giving up.
-const KNOCKS: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// A room by its name; cloning it is cheap. A room that has retired is made anew.
 #[derive(Clone)]
@@ -59,13 +59,13 @@ impl RoomHandle {
         text: ChatText,
     ) -> Result<ChatMessage, RoomError> {
         let from = Person::new(participant_id(author), nickname);
-        let letter = |answer| Letter::Post {
+        let message = |answer| RoomMessage::Post {
             from: from.clone(),
             id,
             text: text.clone(),
             answer,
         };
-        self.ask(letter).await?.0
+        self.ask(message).await?.0
     }
 
     /// Takes a seat in the room for a socket. `joined` comes through the outbox.
@@ -78,22 +78,22 @@ impl RoomHandle {
         nickname: &Nickname,
         seen: Option<&(Epoch, Seq)>,
         outbox: &Outbox,
-    ) -> Result<Seat, ErrorCode> {
+    ) -> Result<Membership, ErrorCode> {
         let join = Join {
-            link: self.rooms.next_link(),
+            connection: self.rooms.next_connection_id(),
             session: session.clone(),
             id: participant_id(session),
             nickname: nickname.clone(),
             seen: seen.cloned(),
         };
-        let letter = |answer| Letter::Join {
+        let message = |answer| RoomMessage::Join {
             join: join.clone(),
             outbox: outbox.clone(),
             answer,
         };
-        let (answer, mailbox) = self.ask(letter).await.map_err(RoomError::code)?;
-        answer.map(|()| Seat {
-            link: join.link,
+        let (answer, mailbox) = self.ask(message).await.map_err(RoomError::code)?;
+        answer.map(|()| Membership {
+            connection: join.connection,
             mailbox,
             left: false,
         })
@@ -103,12 +103,12 @@ impl RoomHandle {
     /// between finding it and its opening the letter.
     async fn ask<T>(
         &self,
-        letter: impl Fn(oneshot::Sender<T>) -> Letter,
-    ) -> Result<(T, mpsc::Sender<Letter>), RoomError> {
-        for _ in 0..KNOCKS {
+        message: impl Fn(oneshot::Sender<T>) -> RoomMessage,
+    ) -> Result<(T, mpsc::Sender<RoomMessage>), RoomError> {
+        for _ in 0..MAX_ATTEMPTS {
             let mailbox = self.rooms.mailbox(&self.name)?;
             let (answer, answered) = oneshot::channel();
-            if mailbox.send(letter(answer)).await.is_ok()
+            if mailbox.send(message(answer)).await.is_ok()
                 && let Ok(answer) = answered.await
             {
                 return Ok((answer, mailbox));
@@ -120,46 +120,57 @@ impl RoomHandle {
     }
 }
 
-/// A socket's place in a room. Whoever holds it reports its end with [`Seat::leave`]; a
+/// A socket's place in a room. Whoever holds it reports its end with [`Membership::leave`]; a
 /// seat that is just dropped (a bug unwound its task) counts as a lost line.
-pub struct Seat {
+pub struct Membership {
     /// Which socket.
-    link: LinkId,
+    connection: ConnectionId,
     /// The room's actor; full means waiting, which slows this socket only.
-    mailbox: mpsc::Sender<Letter>,
+    mailbox: mpsc::Sender<RoomMessage>,
     /// Whether the end has been reported.
     left: bool,
 }
 
-impl Drop for Seat {
+impl Drop for Membership {
     fn drop(&mut self) {
         if self.left {
             return;
         }
-        let (link, how) = (self.link, Departure::Lost);
+        let (connection, departure) = (self.connection, Departure::Lost);
         let mailbox = self.mailbox.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let letter = Letter::Command(Command::Gone { link, how });
-            runtime.spawn(async move { drop(mailbox.send(letter).await) });
+            let message = RoomMessage::Command(Command::Disconnected {
+                connection,
+                departure,
+            });
+            runtime.spawn(async move { drop(mailbox.send(message).await) });
         }
     }
 }
 
-impl Seat {
+impl Membership {
     /// Passes on what the socket wants.
-    pub async fn intend(&self, intent: Intent) {
-        let link = self.link;
-        self.send(Command::Member { link, intent }).await;
+    pub async fn request(&self, request: RoomRequest) {
+        let connection = self.connection;
+        self.send(Command::Member {
+            connection,
+            request,
+        })
+        .await;
     }
 
     /// Reports the end of the socket.
-    pub async fn leave(mut self, how: Departure) {
-        let link = self.link;
+    pub async fn leave(mut self, departure: Departure) {
+        let connection = self.connection;
         self.left = true;
-        self.send(Command::Gone { link, how }).await;
+        self.send(Command::Disconnected {
+            connection,
+            departure,
+        })
+        .await;
     }
 
-    /// Waits until the room has ended, which it does under a seated socket only by a bug
+    /// Waits until the room has ended, which it does under a joined socket only by a bug
     /// or because the server stops.
     pub async fn ended(&self) {
         self.mailbox.closed().await;
@@ -167,6 +178,6 @@ impl Seat {
 
     /// Sends a command; a room that has ended needs none.
     async fn send(&self, command: Command) {
-        let _ = self.mailbox.send(Letter::Command(command)).await;
+        let _ = self.mailbox.send(RoomMessage::Command(command)).await;
     }
 }

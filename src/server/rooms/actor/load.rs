@@ -1,8 +1,8 @@
 //! The rooms and their logs: the end of a log is read when its room opens, and what the
 //! retention has deleted from a log is deleted from its open room too.
 
-use super::{message::Letter, registry::Rooms};
-use crate::server::rooms::{core::command::Command, core::history::Recent, core::room::Room};
+use super::{message::RoomMessage, registry::Rooms};
+use crate::server::rooms::{core::command::Command, core::history::History, core::room::Room};
 use crate::{
     protocol::{Epoch, MAX_HISTORY_PAGE, RoomName, Seq},
     server::store::{Appended, Change, Changed, NewMessage, StoreError},
@@ -24,18 +24,18 @@ impl Rooms {
         let changed = changes.messages.first().filter(|_| changes.more);
         let floor = said.map_or(0, |message| message.seq - 1);
         let floor = changed.map_or(floor, |message| floor.max(message.changed - 1));
-        let recent = Recent::new(seq, floor, newest, changes.messages);
-        Ok(self.with_log(name, epoch, recent))
+        let history = History::new(seq, floor, newest, changes.messages);
+        Ok(self.with_log(name, epoch, history))
     }
 
     /// A room in which nothing was ever said.
     pub(super) fn new_room(&self, name: &RoomName) -> Room {
-        self.with_log(name, self.inner.store.fresh_epoch(), Recent::default())
+        self.with_log(name, self.inner.store.fresh_epoch(), History::default())
     }
 
     /// A room that nobody is in.
-    fn with_log(&self, name: &RoomName, epoch: Epoch, recent: Recent) -> Room {
-        Room::new(name.clone(), epoch, recent, self.inner.rules.clone())
+    fn with_log(&self, name: &RoomName, epoch: Epoch, history: History) -> Room {
+        Room::new(name.clone(), epoch, history, self.inner.rules.clone())
     }
 
     /// Changes a message.
@@ -68,7 +68,9 @@ impl Rooms {
             .get(name)
             .map(|entry| entry.mailbox.clone());
         if let Some(mailbox) = mailbox {
-            let _ = mailbox.send(Letter::Command(Command::Forget(gone))).await;
+            let _ = mailbox
+                .send(RoomMessage::Command(Command::Forget(gone)))
+                .await;
         }
     }
 }

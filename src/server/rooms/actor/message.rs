@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 /// What an actor is sent. A letter it cannot take any more is dropped with its answer,
 /// and the sender knocks again.
-pub enum Letter {
+pub enum RoomMessage {
     /// Somebody comes in.
     Join {
         /// Who.
@@ -20,7 +20,7 @@ pub enum Letter {
         /// Whether they may.
         answer: oneshot::Sender<Result<(), ErrorCode>>,
     },
-    /// Something a seated socket wants, or its end.
+    /// Something a joined socket wants, or its end.
     Command(Command),
     /// A plain form says something.
     Post {

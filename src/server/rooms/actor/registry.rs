@@ -10,13 +10,13 @@
 
 use super::{
     handle::RoomHandle,
-    message::Letter,
+    message::RoomMessage,
     summaries::{Summaries, publish},
     task,
 };
 use crate::server::rooms::{
     RoomError, RoomSnapshot,
-    core::command::{Command, LinkId},
+    core::command::{Command, ConnectionId},
     core::room::RoomRules,
 };
 use crate::{
@@ -102,7 +102,7 @@ pub(super) struct Entry {
     /// Which actor of this name.
     key: u64,
     /// How it is reached.
-    pub(super) mailbox: mpsc::Sender<Letter>,
+    pub(super) mailbox: mpsc::Sender<RoomMessage>,
     /// What the welcome page shows.
     pub(super) summary: Option<RoomSummary>,
     /// Its number in [`Open::vacant`], where it is there.
@@ -266,7 +266,7 @@ impl Rooms {
     #[cfg(test)]
     pub async fn fail(&self, name: &RoomName) {
         let mailbox = self.mailbox(name).expect("opens");
-        drop(mailbox.send(Letter::Fail).await);
+        drop(mailbox.send(RoomMessage::Fail).await);
     }
 
     /// Any room as a page shows it.
@@ -278,7 +278,7 @@ impl Rooms {
             .map(|entry| entry.mailbox.clone());
         if let Some(mailbox) = mailbox {
             let (answer, answered) = tokio::sync::oneshot::channel();
-            let _ = mailbox.send(Letter::Snapshot(answer)).await;
+            let _ = mailbox.send(RoomMessage::Snapshot(answer)).await;
             if let Ok(snapshot) = answered.await {
                 return Ok(snapshot);
             }
@@ -289,7 +289,7 @@ impl Rooms {
     }
 
     /// The actor of this name, made where there is none.
-    pub(super) fn mailbox(&self, name: &RoomName) -> Result<mpsc::Sender<Letter>, RoomError> {
+    pub(super) fn mailbox(&self, name: &RoomName) -> Result<mpsc::Sender<RoomMessage>, RoomError> {
         let mut open = self.lock();
         if let Some(entry) = open.rooms.get(name) {
             return Ok(entry.mailbox.clone());
@@ -314,10 +314,10 @@ impl Rooms {
 
     /// Starts an actor and the task that watches over it.
     fn start(&self, name: &RoomName) -> Entry {
-        let (mailbox, letters) = mpsc::channel(ROOM_MAILBOX);
+        let (mailbox, messages) = mpsc::channel(ROOM_MAILBOX);
         let key = self.next_number();
         let runtime = &self.inner.runtime;
-        let actor = runtime.spawn(task::run(self.clone(), name.clone(), key, letters));
+        let actor = runtime.spawn(task::run(self.clone(), name.clone(), key, messages));
         let (rooms, name) = (self.clone(), name.clone());
         runtime.spawn(async move {
             // A bug in one room ends that room; its sockets come back to a new one.
@@ -368,14 +368,14 @@ impl Rooms {
         drop(open);
         if let Some(mailbox) = longest {
             // A full mailbox has somebody about to come in.
-            let _ = mailbox.try_send(Letter::Command(Command::GiveUpAway));
+            let _ = mailbox.try_send(RoomMessage::Command(Command::ForgetAway));
         }
         self.inner.changed.notify_one();
     }
 
     /// The room whose people have been away for the longest time, where there are too many
     /// such rooms. It counts until it has retired, so it is asked once.
-    fn too_many_vacant(&self, open: &mut Open) -> Option<mpsc::Sender<Letter>> {
+    fn too_many_vacant(&self, open: &mut Open) -> Option<mpsc::Sender<RoomMessage>> {
         if open.vacant.len() <= self.inner.max_rooms {
             return None;
         }
@@ -386,8 +386,8 @@ impl Rooms {
     }
 
     /// A number for a socket.
-    pub(super) fn next_link(&self) -> LinkId {
-        LinkId(self.next_number())
+    pub(super) fn next_connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_number())
     }
 
     /// A number nobody has had.

@@ -4,12 +4,12 @@
 //! mailbox, frames go into bounded queues. A room that is empty and has nothing on its
 //! way to the disk retires; [`super::registry`] makes it anew when somebody comes.
 
-use super::{message::Letter, registry::Rooms};
+use super::{message::RoomMessage, registry::Rooms};
 use crate::server::rooms::{
     RoomError,
-    core::command::{Asker, Command, Departure, Effect, Join, LinkId, Now, Ticket},
+    core::command::{Command, ConnectionId, Departure, Effect, Join, Now, RequestId, Requester},
     core::room::Room,
-    fanout::connections::Links,
+    fanout::connections::Connections,
     fanout::outbox::Outbox,
 };
 use crate::{
@@ -33,7 +33,7 @@ use tokio::{
 };
 
 /// Where a plain form waits for its answer.
-type PostAnswer = oneshot::Sender<Result<ChatMessage, RoomError>>;
+type FormAnswer = oneshot::Sender<Result<ChatMessage, RoomError>>;
 
 /// One room and everything it needs of the outside.
 pub struct Actor {
@@ -44,13 +44,13 @@ pub struct Actor {
     /// The thinking.
     room: Room,
     /// What others want.
-    mailbox: mpsc::Receiver<Letter>,
+    mailbox: mpsc::Receiver<RoomMessage>,
     /// The sockets of those who are here.
-    links: Links,
+    connections: Connections,
     /// The forms that wait for the disk.
-    posts: HashMap<Ticket, PostAnswer>,
+    forms: HashMap<RequestId, FormAnswer>,
     /// The next ticket.
-    tickets: u64,
+    last_request_id: u64,
     /// Commits that are not answered yet, in the order they were asked for.
     commits: FuturesOrdered<BoxFuture<'static, Command>>,
     /// The room's media, once somebody sent any.
@@ -60,7 +60,7 @@ pub struct Actor {
 }
 
 /// Reads the room from the store and runs it until it retires.
-pub async fn run(rooms: Rooms, name: RoomName, key: u64, mailbox: mpsc::Receiver<Letter>) {
+pub async fn run(rooms: Rooms, name: RoomName, key: u64, mailbox: mpsc::Receiver<RoomMessage>) {
     match rooms.load(&name).await {
         Ok(room) => Actor::new(rooms, name, key, room, mailbox).run().await,
         Err(error) => refuse_all(&rooms, &name, key, mailbox, &error),
@@ -72,17 +72,17 @@ fn refuse_all(
     rooms: &Rooms,
     name: &RoomName,
     key: u64,
-    mut mailbox: mpsc::Receiver<Letter>,
+    mut mailbox: mpsc::Receiver<RoomMessage>,
     error: &StoreError,
 ) {
     static FAILED: RareWarning = RareWarning::new();
     log_throttle::failed(&FAILED, error, "a room could not be read from the store");
     rooms.retire(name, key);
     mailbox.close();
-    while let Ok(letter) = mailbox.try_recv() {
-        match letter {
-            Letter::Join { answer, .. } => drop(answer.send(Err(ErrorCode::Unavailable))),
-            Letter::Post { answer, .. } => drop(answer.send(Err(RoomError::Unavailable))),
+    while let Ok(message) = mailbox.try_recv() {
+        match message {
+            RoomMessage::Join { answer, .. } => drop(answer.send(Err(ErrorCode::Unavailable))),
+            RoomMessage::Post { answer, .. } => drop(answer.send(Err(RoomError::Unavailable))),
             _ => {}
         }
     }
@@ -95,16 +95,16 @@ impl Actor {
         name: RoomName,
         key: u64,
         room: Room,
-        mailbox: mpsc::Receiver<Letter>,
+        mailbox: mpsc::Receiver<RoomMessage>,
     ) -> Self {
         Self {
             name,
             key,
             room,
             mailbox,
-            links: Links::default(),
-            posts: HashMap::new(),
-            tickets: 0,
+            connections: Connections::default(),
+            forms: HashMap::new(),
+            last_request_id: 0,
             commits: FuturesOrdered::new(),
             media: None,
             rooms,
@@ -114,21 +114,21 @@ impl Actor {
     /// Runs until the room is idle or the registry has let it go.
     async fn run(mut self) {
         // Whoever had it made may be gone before their letter is here.
-        let nobody_came = Instant::now() + self.rooms.inner.rules.empty_within;
+        let first_deadline = Instant::now() + self.rooms.inner.rules.empty_within;
         loop {
             let idle = self.room.is_idle();
-            let tick = until(self.room.next_deadline().map(Instant::from_std));
-            let telling = until(self.links.due());
+            let tick = sleep_until_some(self.room.next_deadline().map(Instant::from_std));
+            let flush = sleep_until_some(self.connections.due());
             tokio::select! {
                 Some(command) = self.commits.next() => self.handle(command),
-                letter = self.mailbox.recv() => match letter {
-                    Some(letter) => self.take(letter),
+                message = self.mailbox.recv() => match message {
+                    Some(message) => self.handle_message(message),
                     None => return self.finish().await,
                 },
-                Some(event) = said(&mut self.media) => self.handle(Command::Media(event)),
+                Some(event) = next_media_event(&mut self.media) => self.handle(Command::Media(event)),
                 () = tick => self.handle(Command::Tick),
-                () = telling => self.tell_gathered(),
-                () = sleep_until(nobody_came), if idle => {}
+                () = flush => self.flush_broadcasts(),
+                () = sleep_until(first_deadline), if idle => {}
             }
             if self.room.is_idle() && self.mailbox.is_empty() {
                 self.rooms.retire(&self.name, self.key);
@@ -142,64 +142,69 @@ impl Actor {
         while let Some(command) = self.commits.next().await {
             self.handle(command);
         }
-        self.tell_gathered();
+        self.flush_broadcasts();
     }
 
     /// Opens a letter.
-    fn take(&mut self, letter: Letter) {
-        match letter {
-            Letter::Join {
+    fn handle_message(&mut self, message: RoomMessage) {
+        match message {
+            RoomMessage::Join {
                 join,
                 outbox,
                 answer,
-            } => self.seat(join, outbox, answer),
-            Letter::Command(command) => self.handle(command),
-            Letter::Post {
+            } => self.join_connection(join, outbox, answer),
+            RoomMessage::Command(command) => self.handle(command),
+            RoomMessage::Post {
                 from,
                 id,
                 text,
                 answer,
             } => self.post(from, id, text, answer),
-            Letter::Snapshot(answer) => drop(answer.send(self.room.snapshot())),
+            RoomMessage::Snapshot(answer) => drop(answer.send(self.room.snapshot())),
             #[cfg(test)]
-            Letter::Fail => panic!("a test asked for this"),
+            RoomMessage::Fail => panic!("a test asked for this"),
         }
     }
 
     /// Lets a socket in, or says why not.
-    fn seat(&mut self, join: Join, outbox: Outbox, answer: oneshot::Sender<Result<(), ErrorCode>>) {
-        let (link, came_back) = (join.link, join.seen.is_some());
-        let slow = self.links.add(link, outbox);
-        self.forget_slow(slow);
+    fn join_connection(
+        &mut self,
+        join: Join,
+        outbox: Outbox,
+        answer: oneshot::Sender<Result<(), ErrorCode>>,
+    ) {
+        let (connection, came_back) = (join.connection, join.seen.is_some());
+        let slow = self.connections.add(connection, outbox);
+        self.drop_slow(slow);
         let effects = self.room.handle(Command::Join(join), now());
         let refused = effects.iter().find_map(|effect| match effect {
             Effect::Refuse { code, .. } => Some(*code),
             _ => None,
         });
-        if let Some(resumed) = effects.iter().find_map(welcome) {
+        if let Some(resumed) = effects.iter().find_map(resumed_by) {
             metrics::joined(came_back, resumed);
         }
         if answer.send(refused.map_or(Ok(()), Err)).is_err() && refused.is_none() {
             // The socket ended while it knocked; nobody else will report that.
             self.run_effects(effects);
-            return self.handle(Command::Gone {
-                link,
-                how: Departure::Lost,
+            return self.handle(Command::Disconnected {
+                connection,
+                departure: Departure::Lost,
             });
         }
         self.run_effects(effects);
     }
 
     /// Takes what a plain form says, within the limit.
-    fn post(&mut self, from: Person, id: MessageId, text: ChatText, answer: PostAnswer) {
+    fn post(&mut self, from: Person, id: MessageId, text: ChatText, answer: FormAnswer) {
         if !self.rooms.inner.post_rates.allow(&self.name) {
             return respond(answer, Err(RoomError::TooManyMessages));
         }
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.posts.insert(ticket, answer);
+        self.last_request_id += 1;
+        let request_id = RequestId(self.last_request_id);
+        self.forms.insert(request_id, answer);
         self.handle(Command::Post {
-            ticket,
+            request_id,
             from,
             id,
             text,
@@ -208,17 +213,17 @@ impl Actor {
 
     /// Runs the room, its effects, and the room again for whoever turned out too slow.
     fn handle(&mut self, command: Command) {
-        if let Command::Gone { link, .. } = command {
-            self.links.forget(link);
+        if let Command::Disconnected { connection, .. } = command {
+            self.connections.forget(connection);
         }
         let effects = self.room.handle(command, now());
         self.run_effects(effects);
     }
 
     /// Tells everybody what was gathered for them.
-    fn tell_gathered(&mut self) {
-        let slow = self.links.flush();
-        self.forget_slow(slow);
+    fn flush_broadcasts(&mut self) {
+        let slow = self.connections.flush();
+        self.drop_slow(slow);
     }
 
     /// Runs effects in order.
@@ -227,16 +232,22 @@ impl Actor {
         for effect in effects {
             self.run_effect(effect, &mut slow);
         }
-        self.forget_slow(slow);
+        self.drop_slow(slow);
     }
 
     /// Runs the room for those whose sockets were closed as too slow, and for whoever turns
     /// out too slow by that.
-    fn forget_slow(&mut self, slow: Vec<LinkId>) {
+    fn drop_slow(&mut self, slow: Vec<ConnectionId>) {
         let mut slow = VecDeque::from(slow);
-        while let Some(link) = slow.pop_front() {
-            let how = Departure::Lost;
-            let effects = self.room.handle(Command::Gone { link, how }, now());
+        while let Some(connection) = slow.pop_front() {
+            let departure = Departure::Lost;
+            let effects = self.room.handle(
+                Command::Disconnected {
+                    connection,
+                    departure,
+                },
+                now(),
+            );
             let mut slower = Vec::new();
             for effect in effects {
                 self.run_effect(effect, &mut slower);
@@ -246,53 +257,63 @@ impl Actor {
     }
 
     /// Runs one effect; sockets that cannot take what they are told are added to `slow`.
-    fn run_effect(&mut self, effect: Effect, slow: &mut Vec<LinkId>) {
+    fn run_effect(&mut self, effect: Effect, slow: &mut Vec<ConnectionId>) {
         match effect {
-            Effect::Persist { asker, message } => self.persist(asker, message),
-            Effect::Change { link, change } => self.change(link, change),
-            Effect::Send { link, mut message } => {
-                self.add_relays(link, &mut message);
-                slow.extend(self.links.send(link, &message));
+            Effect::Persist { requester, message } => self.persist(requester, message),
+            Effect::Change { connection, change } => self.change(connection, change),
+            Effect::Send {
+                connection,
+                mut message,
+            } => {
+                self.add_relays(connection, &mut message);
+                slow.extend(self.connections.send(connection, &message));
             }
             Effect::Broadcast { message, except } => {
-                self.forget_relays(&message);
-                slow.extend(self.links.broadcast(&message, except));
+                self.revoke_relays(&message);
+                slow.extend(self.connections.broadcast(&message, except));
             }
             Effect::Relay { from, to, message } => {
-                let (behind, relayed) = self.links.relay(to, &message);
+                let (behind, relayed) = self.connections.relay(to, &message);
                 slow.extend(behind);
                 if relayed.is_err() {
-                    slow.extend(self.links.send(from, &refusal(ErrorCode::Busy, None)));
+                    slow.extend(self.connections.send(from, &refusal(ErrorCode::Busy, None)));
                 }
             }
-            Effect::Whisper { message, except } => {
-                slow.extend(self.links.whisper(&message, except));
+            Effect::SendIfIdle { message, except } => {
+                slow.extend(self.connections.send_if_idle(&message, except));
             }
-            Effect::Refuse { link, .. } => self.links.forget(link),
-            Effect::Close { link, code } => slow.extend(self.links.close(link, code)),
-            Effect::Answer { ticket, answer } => {
-                if let Some(waiting) = self.posts.remove(&ticket) {
+            Effect::Refuse { connection, .. } => self.connections.forget(connection),
+            Effect::Close { connection, code } => {
+                slow.extend(self.connections.close(connection, code))
+            }
+            Effect::Answer { request_id, answer } => {
+                if let Some(waiting) = self.forms.remove(&request_id) {
                     respond(waiting, answer);
                 }
             }
-            Effect::Media(command) => self.tell_media(command),
+            Effect::Media(command) => self.send_media(command),
             Effect::SummaryChanged => self.rooms.summarise(self.key, &self.room.summary()),
         }
     }
 
     /// Hands a message to the writer without waiting for it.
-    fn persist(&mut self, asker: Asker, message: NewMessage) {
+    fn persist(&mut self, requester: Requester, message: NewMessage) {
         let (rooms, name, id) = (self.rooms.clone(), self.name.clone(), message.id);
         self.commits.push_back(Box::pin(async move {
             let answer = rooms.append(&name, message).await.map_err(RoomError::from);
-            Command::Stored { asker, id, answer }
+            Command::Stored {
+                requester,
+                id,
+                answer,
+            }
         }));
     }
 
     /// Whoever enters the call gets credentials for our own relay, too.
-    fn add_relays(&self, link: LinkId, message: &mut ServerMessage) {
+    fn add_relays(&self, connection: ConnectionId, message: &mut ServerMessage) {
         if let ServerMessage::Call { ice_servers, .. } = message
-            && let (Some(relays), Some(id)) = (self.rooms.relays(), self.room.who(link))
+            && let (Some(relays), Some(id)) =
+                (self.rooms.relays(), self.room.participant_of(connection))
         {
             ice_servers.extend(relays.servers(&self.name, id));
         }
@@ -300,7 +321,7 @@ impl Actor {
 
     /// Nothing is relayed any more for whoever has left the call, or is not expected back.
     /// Whoever is only away may still talk browser to browser.
-    fn forget_relays(&self, message: &ServerMessage) {
+    fn revoke_relays(&self, message: &ServerMessage) {
         if let ServerMessage::CallLeft {
             id, away: false, ..
         }
@@ -319,7 +340,7 @@ impl Actor {
     }
 
     /// Tells the SFU. Where it has no place for an offer, whoever made it makes another.
-    fn tell_media(&mut self, command: sfu::Command) {
+    fn send_media(&mut self, command: sfu::Command) {
         let refused = match &command {
             sfu::Command::Offer { peer, .. } => Some(*peer),
             _ => None,
@@ -338,12 +359,12 @@ impl Actor {
     }
 
     /// Hands a change to the writer without waiting for it.
-    fn change(&mut self, link: LinkId, change: Change) {
+    fn change(&mut self, connection: ConnectionId, change: Change) {
         let (rooms, name) = (self.rooms.clone(), self.name.clone());
         self.commits.push_back(Box::pin(async move {
             let answer = rooms.change(&name, change.clone()).await.ok();
             Command::Changed {
-                link,
+                connection,
                 change,
                 answer,
             }
@@ -352,7 +373,9 @@ impl Actor {
 }
 
 /// What the SFU says next; nothing where there is no media.
-async fn said(media: &mut Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>) -> Option<sfu::Event> {
+async fn next_media_event(
+    media: &mut Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>,
+) -> Option<sfu::Event> {
     match media {
         Some((_, events)) => events.recv().await,
         None => None,
@@ -360,7 +383,7 @@ async fn said(media: &mut Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>) -> 
 }
 
 /// Answers a plain form.
-fn respond(waiting: PostAnswer, answer: Result<ChatMessage, RoomError>) {
+fn respond(waiting: FormAnswer, answer: Result<ChatMessage, RoomError>) {
     if let Err(error) = &answer {
         metrics::refused(error.code(), true);
     }
@@ -369,7 +392,7 @@ fn respond(waiting: PostAnswer, answer: Result<ChatMessage, RoomError>) {
 
 /// Whether somebody who is let in goes on where they were; nothing where the effect is
 /// another one.
-fn welcome(effect: &Effect) -> Option<bool> {
+fn resumed_by(effect: &Effect) -> Option<bool> {
     match effect {
         Effect::Send {
             message: ServerMessage::Joined(joined),
@@ -380,7 +403,7 @@ fn welcome(effect: &Effect) -> Option<bool> {
 }
 
 /// Waits for a moment; for ever where there is none.
-async fn until(moment: Option<Instant>) {
+async fn sleep_until_some(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,

@@ -20,7 +20,7 @@ use std::{
 
 /// A token bucket. It may be in debt: what a change costs is known only when it is stored.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     /// Tokens a second.
     per_second: f64,
     /// Tokens it holds at most.
@@ -31,7 +31,7 @@ pub(super) struct Bucket {
     at: Option<Instant>,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full one.
     pub fn new(rate: Rate) -> Self {
         Self::of(f64::from(rate.per_second), f64::from(rate.burst))
@@ -57,8 +57,8 @@ impl Bucket {
     }
 
     /// Whether it holds this much beyond `reserve`.
-    pub fn holds(&mut self, cost: usize, reserve: usize, now: Instant) -> bool {
-        self.fill(now);
+    pub fn has(&mut self, cost: usize, reserve: usize, now: Instant) -> bool {
+        self.refill(now);
         // More than it ever holds costs a full one.
         let most = self.burst - reserve as f64;
         self.level - reserve as f64 >= (cost as f64).min(most)
@@ -70,21 +70,21 @@ impl Bucket {
     }
 
     /// Gives this much back.
-    pub fn give(&mut self, cost: usize) {
+    pub fn refund(&mut self, cost: usize) {
         self.level = (self.level + cost as f64).min(self.burst);
     }
 
     /// Takes this much out, where it is there.
-    pub fn pay(&mut self, cost: usize, now: Instant) -> bool {
-        let holds = self.holds(cost, 0, now);
-        if holds {
+    pub fn try_take(&mut self, cost: usize, now: Instant) -> bool {
+        let has = self.has(cost, 0, now);
+        if has {
             self.take(cost);
         }
-        holds
+        has
     }
 
     /// Lets pass what time has brought.
-    fn fill(&mut self, now: Instant) {
+    fn refill(&mut self, now: Instant) {
         let since = self.at.replace(now).unwrap_or(now);
         let passed = now.saturating_duration_since(since).as_secs_f64();
         self.level = (self.level + passed * self.per_second).min(self.burst);
@@ -93,124 +93,129 @@ impl Bucket {
 
 /// What everybody in a room may be told, together.
 #[derive(Debug)]
-pub(super) struct Fanout(Bucket);
+pub(super) struct BroadcastBudget(TokenBucket);
 
-impl Fanout {
+impl BroadcastBudget {
     /// A full one of a room that holds so many people.
     pub fn new(capacity: usize) -> Self {
-        Self(Bucket::for_people(ROOM_BYTES, capacity))
+        Self(TokenBucket::for_people(ROOM_BYTES, capacity))
     }
 
     /// Whether the room can still be told this much of a form, which has no member's bucket.
-    pub fn pay(&mut self, cost: usize, now: Instant) -> bool {
-        let holds = self.0.holds(cost, ROOM_RESERVE_BYTES, now);
-        if holds {
+    pub fn try_take(&mut self, cost: usize, now: Instant) -> bool {
+        let has = self.0.has(cost, ROOM_RESERVE_BYTES, now);
+        if has {
             self.0.take(cost);
         }
-        holds
+        has
     }
 
     /// Gives back what was not spent.
-    pub fn give(&mut self, cost: usize) {
-        self.0.give(cost);
+    pub fn refund(&mut self, cost: usize) {
+        self.0.refund(cost);
     }
 }
 
 /// What one member may cost the others.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct MemberBudget {
     /// Bytes of what they say.
-    talk: Bucket,
+    messages: TokenBucket,
     /// Bytes with which they may draw on the room's reserve.
-    small_talk: Bucket,
+    reserve_share: TokenBucket,
     /// Changes of who they are and what they have switched on.
-    announcements: Bucket,
+    announcements: TokenBucket,
     /// Bytes of signals, to everybody together.
-    signals: Bucket,
+    signals: TokenBucket,
     /// Towards each person they signal to.
-    pairs: HashMap<ParticipantId, Pair>,
+    pairs: HashMap<ParticipantId, PeerBudget>,
     /// Offers to the SFU.
-    offers: Bucket,
+    offers: TokenBucket,
     /// When the SFU was last told what is on their screen.
-    viewed: Option<Instant>,
+    subscribed_at: Option<Instant>,
 }
 
 /// What one member may signal to another.
 #[derive(Debug)]
-struct Pair {
+struct PeerBudget {
     /// Bytes.
-    bytes: Bucket,
+    bytes: TokenBucket,
     /// Descriptions that the other has not answered.
-    descriptions: Bucket,
+    descriptions: TokenBucket,
 }
 
-impl Budget {
+impl MemberBudget {
     /// Full buckets, in a room whose calls run browser to browser up to so many people.
     pub fn new(p2p_max: usize) -> Self {
         let people = u32::try_from(p2p_max).unwrap_or(u32::MAX);
-        let everybody = SIGNAL_BYTES_PER_PERSON.saturating_mul(people);
+        let broadcast = SIGNAL_BYTES_PER_PERSON.saturating_mul(people);
         let signals = Rate {
-            burst: SIGNAL_BYTES.burst.max(everybody),
+            burst: SIGNAL_BYTES.burst.max(broadcast),
             ..SIGNAL_BYTES
         };
         Self {
-            talk: Bucket::new(TALK_BYTES),
-            small_talk: Bucket::new(SMALL_TALK_BYTES),
-            announcements: Bucket::new(ANNOUNCE_RATE),
-            signals: Bucket::new(signals),
+            messages: TokenBucket::new(TALK_BYTES),
+            reserve_share: TokenBucket::new(SMALL_TALK_BYTES),
+            announcements: TokenBucket::new(ANNOUNCE_RATE),
+            signals: TokenBucket::new(signals),
             pairs: HashMap::new(),
-            offers: Bucket::new(PERSON_OFFERS),
-            viewed: None,
+            offers: TokenBucket::new(PERSON_OFFERS),
+            subscribed_at: None,
         }
     }
 
     /// Whether everybody may be told this many bytes on their behalf. The last part of what a
     /// room can be told is for those who have said little of late.
-    pub fn say(&mut self, fanout: &mut Fanout, cost: usize, now: Instant) -> bool {
-        if !self.talk.holds(cost, 0, now) {
+    pub fn try_broadcast(
+        &mut self,
+        broadcast_budget: &mut BroadcastBudget,
+        cost: usize,
+        now: Instant,
+    ) -> bool {
+        if !self.messages.has(cost, 0, now) {
             return false;
         }
-        let plenty = fanout.0.holds(cost, ROOM_RESERVE_BYTES, now);
-        let little = self.small_talk.holds(cost, 0, now);
-        let may = plenty || (little && fanout.0.holds(cost, 0, now));
+        let plenty = broadcast_budget.0.has(cost, ROOM_RESERVE_BYTES, now);
+        let little = self.reserve_share.has(cost, 0, now);
+        let may = plenty || (little && broadcast_budget.0.has(cost, 0, now));
         if may {
-            self.talk.take(cost);
-            fanout.0.take(cost);
+            self.messages.take(cost);
+            broadcast_budget.0.take(cost);
             // What was said while there was plenty counts, too.
-            self.small_talk
+            self.reserve_share
                 .take(cost.min(SMALL_TALK_BYTES.burst as usize));
-            self.small_talk.level = self.small_talk.level.max(0.0);
+            self.reserve_share.level = self.reserve_share.level.max(0.0);
         }
         may
     }
 
     /// Gives back what was not spent.
-    pub fn unsay(&mut self, cost: usize) {
-        self.talk.give(cost);
+    pub fn refund_message(&mut self, cost: usize) {
+        self.messages.refund(cost);
     }
 
     /// Whether everybody may be told of another change of theirs. It counts as told, so that
     /// less is said meanwhile.
-    pub fn announce(&mut self, fanout: &mut Fanout, now: Instant) -> bool {
-        let may = self.announcements.pay(1, now);
+    pub fn try_announce(&mut self, broadcast_budget: &mut BroadcastBudget, now: Instant) -> bool {
+        let may = self.announcements.try_take(1, now);
         if may {
-            fanout.0.take(ENVELOPE_BYTES);
+            broadcast_budget.0.take(ENVELOPE_BYTES);
         }
         may
     }
 
     /// Whether a signal of this many bytes may go to somebody.
-    pub fn signal(
+    pub fn try_signal(
         &mut self,
         to: &ParticipantId,
         is_description: bool,
         cost: usize,
         now: Instant,
     ) -> bool {
-        let pair = self.pairs.entry(to.clone()).or_insert_with(Pair::new);
-        let may = self.signals.holds(cost, 0, now)
-            && pair.bytes.holds(cost, 0, now)
-            && (!is_description || pair.descriptions.pay(1, now));
+        let pair = self.pairs.entry(to.clone()).or_insert_with(PeerBudget::new);
+        let may = self.signals.has(cost, 0, now)
+            && pair.bytes.has(cost, 0, now)
+            && (!is_description || pair.descriptions.try_take(1, now));
         if may {
             self.signals.take(cost);
             pair.bytes.take(cost);
@@ -219,19 +224,19 @@ impl Budget {
     }
 
     /// Whether another offer of theirs may go to the SFU.
-    pub fn offer(&mut self, now: Instant) -> bool {
-        self.offers.pay(1, now)
+    pub fn try_offer(&mut self, now: Instant) -> bool {
+        self.offers.try_take(1, now)
     }
 
     /// Somebody sent a description of theirs: one of ours to them is answered.
-    pub fn is_answered(&mut self, by: &ParticipantId) {
+    pub fn on_answer(&mut self, by: &ParticipantId) {
         if let Some(pair) = self.pairs.get_mut(by) {
-            pair.descriptions.give(1);
+            pair.descriptions.refund(1);
         }
     }
 
     /// Somebody is not in the room any more.
-    pub fn forget(&mut self, id: &ParticipantId) {
+    pub fn remove_peer(&mut self, id: &ParticipantId) {
         self.pairs.remove(id);
     }
 
@@ -239,24 +244,24 @@ impl Budget {
     ///
     /// # Errors
     /// When it may; what is on the screen then is told then.
-    pub fn view(&mut self, now: Instant) -> Result<(), Instant> {
-        let next = self.viewed.map(|at| at + VIEW_EVERY);
+    pub fn try_subscribe(&mut self, now: Instant) -> Result<(), Instant> {
+        let next = self.subscribed_at.map(|at| at + VIEW_EVERY);
         if let Some(next) = next.filter(|next| *next > now) {
             return Err(next);
         }
-        self.viewed = Some(now);
+        self.subscribed_at = Some(now);
         Ok(())
     }
 }
 
-impl Pair {
+impl PeerBudget {
     /// Nothing was said yet.
     fn new() -> Self {
         let per_second =
             Duration::from_secs(1).as_secs_f64() / PAIR_DESCRIPTIONS_EVERY.as_secs_f64();
         Self {
-            bytes: Bucket::new(PAIR_BYTES),
-            descriptions: Bucket::of(per_second, f64::from(PAIR_DESCRIPTIONS)),
+            bytes: TokenBucket::new(PAIR_BYTES),
+            descriptions: TokenBucket::of(per_second, f64::from(PAIR_DESCRIPTIONS)),
         }
     }
 }
@@ -283,11 +288,14 @@ mod tests {
     #[test]
     fn a_join_of_a_mesh_of_64_people_is_within_what_one_may_signal() {
         let now = Instant::now();
-        let mut budget = Budget::new(64);
+        let mut budget = MemberBudget::new(64);
         for person in 0..63 {
-            assert!(budget.signal(&id(person), true, 8 * 1024, now), "{person}");
+            assert!(
+                budget.try_signal(&id(person), true, 8 * 1024, now),
+                "{person}"
+            );
             for _ in 0..20 {
-                assert!(budget.signal(&id(person), false, 300, now), "{person}");
+                assert!(budget.try_signal(&id(person), false, 300, now), "{person}");
             }
         }
     }
@@ -295,14 +303,14 @@ mod tests {
     #[test]
     fn one_pair_has_three_descriptions_under_way_and_an_answer_frees_one() {
         let mut now = Instant::now();
-        let mut budget = Budget::new(2);
-        let describe = |budget: &mut Budget, now| budget.signal(&id(1), true, 4_000, now);
+        let mut budget = MemberBudget::new(2);
+        let describe = |budget: &mut MemberBudget, now| budget.try_signal(&id(1), true, 4_000, now);
         for _ in 0..3 {
             assert!(describe(&mut budget, now));
         }
         assert!(!describe(&mut budget, now));
-        assert!(budget.signal(&id(2), true, 4_000, now), "another pair");
-        budget.is_answered(&id(1));
+        assert!(budget.try_signal(&id(2), true, 4_000, now), "another pair");
+        budget.on_answer(&id(1));
         assert!(describe(&mut budget, now));
         assert!(!describe(&mut budget, now));
         now += PAIR_DESCRIPTIONS_EVERY;
@@ -312,23 +320,24 @@ mod tests {
     #[test]
     fn somebody_who_says_little_is_heard_in_a_room_where_others_say_all_they_may() {
         let now = Instant::now();
-        let mut fanout = Fanout::new(100);
-        let mut loud: Vec<_> = (0..20).map(|_| Budget::new(2)).collect();
+        let mut broadcast_budget = BroadcastBudget::new(100);
+        let mut loud: Vec<_> = (0..20).map(|_| MemberBudget::new(2)).collect();
         for _ in 0..40 {
             for budget in &mut loud {
-                budget.say(&mut fanout, 16 * 1024, now);
+                budget.try_broadcast(&mut broadcast_budget, 16 * 1024, now);
             }
         }
-        assert!(!loud[0].say(&mut fanout, 16 * 1024, now));
-        let mut quiet = Budget::new(2);
-        assert!(quiet.say(&mut fanout, 500, now));
+        assert!(!loud[0].try_broadcast(&mut broadcast_budget, 16 * 1024, now));
+        let mut quiet = MemberBudget::new(2);
+        assert!(quiet.try_broadcast(&mut broadcast_budget, 500, now));
     }
 
     #[test]
     fn one_person_alone_says_forty_of_the_longest_messages_at_once() {
         let now = Instant::now();
-        let (mut fanout, mut budget) = (Fanout::new(100), Budget::new(2));
-        let count = (0..60).filter(|_| budget.say(&mut fanout, 16 * 1024 + 256, now));
+        let (mut broadcast_budget, mut budget) = (BroadcastBudget::new(100), MemberBudget::new(2));
+        let count =
+            (0..60).filter(|_| budget.try_broadcast(&mut broadcast_budget, 16 * 1024 + 256, now));
         assert!(count.count() >= 40);
     }
 
@@ -340,12 +349,12 @@ mod tests {
         ) {
             let start = Instant::now();
             let mut now = start;
-            let mut fanout = Fanout::new(100);
-            let mut budgets: Vec<_> = (0..20).map(|_| Budget::new(2)).collect();
+            let mut broadcast_budget = BroadcastBudget::new(100);
+            let mut budgets: Vec<_> = (0..20).map(|_| MemberBudget::new(2)).collect();
             let mut told = 0;
             for (who, cost, wait) in said {
                 now += Duration::from_millis(wait);
-                told += if budgets[who].say(&mut fanout, cost, now) { cost } else { 0 };
+                told += if budgets[who].try_broadcast(&mut broadcast_budget, cost, now) { cost } else { 0 };
             }
             let seconds = (now - start).as_secs_f64();
             let most = f64::from(ROOM_BYTES.burst) + f64::from(ROOM_BYTES.per_second) * seconds;

@@ -1,9 +1,9 @@
 //! What is said in a room: to the disk first, then to everybody, its author too.
 
 use super::{
-    command::{Asker, Effect, LinkId},
+    command::{ConnectionId, Effect, Requester},
     history::json_bytes,
-    room::{Room, change_cost, everybody},
+    room::{Room, broadcast, edit_cost},
 };
 use crate::server::rooms::RoomError;
 use crate::{
@@ -11,48 +11,52 @@ use crate::{
     server::{
         error::refusal,
         limits::ROOM_PENDING,
-        store::{Appended, Change, Changed, NewMessage, What},
+        store::{Appended, Change, Changed, Edit, NewMessage},
     },
 };
 
 impl Room {
     /// Somebody says something: to the disk first.
-    pub(super) fn say(&mut self, asker: Asker, message: NewMessage) -> Vec<Effect> {
+    pub(super) fn store_message(
+        &mut self,
+        requester: Requester,
+        message: NewMessage,
+    ) -> Vec<Effect> {
         if self.pending >= ROOM_PENDING {
-            return vec![not_stored(asker, message.id, RoomError::Unavailable)];
+            return vec![not_stored(requester, message.id, RoomError::Unavailable)];
         }
         self.pending += 1;
-        vec![Effect::Persist { asker, message }]
+        vec![Effect::Persist { requester, message }]
     }
 
     /// Somebody changes what was said: to the disk first, too.
-    pub(super) fn change(&mut self, link: LinkId, change: Change) -> Vec<Effect> {
+    pub(super) fn change(&mut self, connection: ConnectionId, change: Change) -> Vec<Effect> {
         if self.pending >= ROOM_PENDING {
-            return vec![not_changed(link, change.id)];
+            return vec![not_changed(connection, change.id)];
         }
         self.pending += 1;
-        vec![Effect::Change { link, change }]
+        vec![Effect::Change { connection, change }]
     }
 
     /// The store answered a change: everybody hears it. One that changes nothing is news
     /// to nobody but its asker.
-    pub(super) fn changed(
+    pub(super) fn on_changed(
         &mut self,
-        link: LinkId,
+        connection: ConnectionId,
         change: Change,
         answer: Option<Changed>,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
-        self.settle(link, &change, answer.as_ref());
-        let Change { id, by, what, .. } = change;
+        self.refund_edit(connection, &change, answer.as_ref());
+        let Change { id, by, edit, .. } = change;
         match answer {
-            None => vec![not_changed(link, id)],
+            None => vec![not_changed(connection, id)],
             Some(Changed::Refused(code)) => vec![Effect::Send {
-                link,
+                connection,
                 message: refusal(code, Some(id)),
             }],
             Some(Changed::Same(message)) => vec![Effect::Send {
-                link,
+                connection,
                 message: ServerMessage::Changed {
                     seq: message.changed,
                     message,
@@ -60,89 +64,89 @@ impl Room {
             }],
             Some(Changed::Done(message)) => {
                 let seq = message.changed;
-                self.recent.change(message.clone());
-                let told = match what {
+                self.history.apply_change(message.clone());
+                let told = match edit {
                     // The change alone: the message may be five hundred times as long.
-                    What::React { emoji, on } => ServerMessage::Reaction {
+                    Edit::React { emoji, on } => ServerMessage::Reaction {
                         seq,
                         id,
                         emoji,
                         from: by,
                         on,
                     },
-                    What::Edit(_) | What::Delete => ServerMessage::Changed { seq, message },
+                    Edit::Text(_) | Edit::Delete => ServerMessage::Changed { seq, message },
                 };
-                vec![everybody(told)]
+                vec![broadcast(told)]
             }
         }
     }
 
     /// Gives back what a change was expected to cost, and did not.
-    fn settle(&mut self, link: LinkId, change: &Change, answer: Option<&Changed>) {
-        let expected = change_cost(&change.what);
-        let spent = match (answer, &change.what) {
-            (Some(Changed::Done(message)), What::Edit(_)) => json_bytes(message),
-            (Some(Changed::Done(_)), What::Delete | What::React { .. }) => expected,
+    fn refund_edit(&mut self, connection: ConnectionId, change: &Change, answer: Option<&Changed>) {
+        let expected = edit_cost(&change.edit);
+        let spent = match (answer, &change.edit) {
+            (Some(Changed::Done(message)), Edit::Text(_)) => json_bytes(message),
+            (Some(Changed::Done(_)), Edit::Delete | Edit::React { .. }) => expected,
             (Some(Changed::Same(_) | Changed::Refused(_)) | None, _) => 0,
         };
         let rest = expected.saturating_sub(spent);
-        self.fanout.give(rest);
-        if let Some(member) = self.by_link(link) {
-            member.budget.unsay(rest);
+        self.broadcast_budget.refund(rest);
+        if let Some(member) = self.member_by_connection(connection) {
+            member.budget.refund_message(rest);
         }
     }
 
     /// The store answered: everybody hears it, its author too. A message sent again is
     /// news to nobody but its asker.
-    pub(super) fn stored(
+    pub(super) fn on_stored(
         &mut self,
-        asker: Asker,
+        requester: Requester,
         id: MessageId,
         answer: Result<Appended, RoomError>,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
         let Appended { message, duplicate } = match answer {
             Ok(appended) => appended,
-            Err(error) => return vec![not_stored(asker, id, error)],
+            Err(error) => return vec![not_stored(requester, id, error)],
         };
         let chat = ServerMessage::Chat(message.clone());
-        let told = match asker {
-            Asker::Post(ticket) => Some(Effect::Answer {
-                ticket,
+        let told = match requester {
+            Requester::Form(request_id) => Some(Effect::Answer {
+                request_id,
                 answer: Ok(message.clone()),
             }),
-            Asker::Link(link) if duplicate => Some(Effect::Send {
-                link,
+            Requester::Connection(connection) if duplicate => Some(Effect::Send {
+                connection,
                 message: chat.clone(),
             }),
-            Asker::Link(_) => None,
+            Requester::Connection(_) => None,
         };
         let news = (!duplicate).then(|| {
-            self.recent.push(message);
-            everybody(chat)
+            self.history.push(message);
+            broadcast(chat)
         });
         news.into_iter().chain(told).collect()
     }
 }
 
 /// Refuses a message that could not be stored.
-fn not_stored(asker: Asker, id: MessageId, error: RoomError) -> Effect {
-    match asker {
-        Asker::Link(link) => Effect::Send {
-            link,
+fn not_stored(requester: Requester, id: MessageId, error: RoomError) -> Effect {
+    match requester {
+        Requester::Connection(connection) => Effect::Send {
+            connection,
             message: refusal(error.code(), Some(id)),
         },
-        Asker::Post(ticket) => Effect::Answer {
-            ticket,
+        Requester::Form(request_id) => Effect::Answer {
+            request_id,
             answer: Err(error),
         },
     }
 }
 
 /// Refuses a change that could not be stored.
-fn not_changed(link: LinkId, id: MessageId) -> Effect {
+fn not_changed(connection: ConnectionId, id: MessageId) -> Effect {
     Effect::Send {
-        link,
+        connection,
         message: refusal(ErrorCode::Unavailable, Some(id)),
     }
 }

@@ -8,18 +8,18 @@ use crate::{
     },
     server::{
         sfu,
-        store::{Appended, Change, Changed, NewMessage, What},
+        store::{Appended, Change, Changed, Edit, NewMessage},
     },
 };
 use std::time::Instant;
 
 /// One socket that has sent `join`; counted up by the process, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LinkId(pub u64);
+pub struct ConnectionId(pub u64);
 
 /// One waiting plain-form post; counted up by the room's actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket(pub u64);
+pub struct RequestId(pub u64);
 
 /// The time, read once by the shell.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ pub struct Now {
 #[derive(Debug, Clone)]
 pub struct Join {
     /// By which socket.
-    pub link: LinkId,
+    pub connection: ConnectionId,
     /// The secret, handed back in `joined`.
     pub session: SessionToken,
     /// Derived from `session`.
@@ -53,12 +53,12 @@ pub enum Departure {
     /// Any other way. The person keeps their place for the grace time.
     Lost,
     /// Nothing was heard for too long. The person is gone.
-    Dead,
+    TimedOut,
 }
 
 /// What somebody in the room wants.
 #[derive(Debug, Clone)]
-pub enum Intent {
+pub enum RoomRequest {
     /// Say something.
     Chat {
         /// The id their client made.
@@ -73,7 +73,7 @@ pub enum Intent {
         /// Which.
         id: MessageId,
         /// How.
-        what: What,
+        edit: Edit,
     },
     /// Tell the others that one is typing.
     Typing,
@@ -114,11 +114,11 @@ pub enum Intent {
 
 /// Who waits for a message to become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
+pub enum Requester {
     /// A socket.
-    Link(LinkId),
+    Connection(ConnectionId),
     /// A plain form.
-    Post(Ticket),
+    Form(RequestId),
 }
 
 /// What a room is told.
@@ -127,23 +127,23 @@ pub enum Command {
     /// Somebody comes in.
     Join(Join),
     /// A socket ended.
-    Gone {
+    Disconnected {
         /// Which.
-        link: LinkId,
+        connection: ConnectionId,
         /// How.
-        how: Departure,
+        departure: Departure,
     },
     /// Somebody in the room wants something.
     Member {
         /// By which socket.
-        link: LinkId,
+        connection: ConnectionId,
         /// What.
-        intent: Intent,
+        request: RoomRequest,
     },
     /// Somebody says something by a plain form.
     Post {
         /// Who waits.
-        ticket: Ticket,
+        request_id: RequestId,
         /// Who says it.
         from: Person,
         /// The id made for it.
@@ -154,7 +154,7 @@ pub enum Command {
     /// The store answered an [`Effect::Persist`].
     Stored {
         /// Who waits.
-        asker: Asker,
+        requester: Requester,
         /// Which message.
         id: MessageId,
         /// The durable message, or why it was not stored.
@@ -163,7 +163,7 @@ pub enum Command {
     /// The store answered an [`Effect::Change`].
     Changed {
         /// Who waits.
-        link: LinkId,
+        connection: ConnectionId,
         /// What was asked for.
         change: Change,
         /// What became of it, or nothing where the store failed.
@@ -173,7 +173,7 @@ pub enum Command {
     Forget(Vec<Seq>),
     /// There are too many rooms whose people are all away: where this is one still, nobody
     /// is expected back any more.
-    GiveUpAway,
+    ForgetAway,
     /// The SFU says something.
     Media(sfu::Event),
     /// Time went on.
@@ -186,21 +186,21 @@ pub enum Effect {
     /// Store it and come back with [`Command::Stored`].
     Persist {
         /// Who waits.
-        asker: Asker,
+        requester: Requester,
         /// What.
         message: NewMessage,
     },
     /// Store a change and come back with [`Command::Changed`].
     Change {
         /// Who waits.
-        link: LinkId,
+        connection: ConnectionId,
         /// What.
         change: Change,
     },
     /// Tell one socket.
     Send {
         /// Which.
-        link: LinkId,
+        connection: ConnectionId,
         /// What.
         message: ServerMessage,
     },
@@ -208,9 +208,9 @@ pub enum Effect {
     /// one is told so. Nobody is closed for what somebody else sends them.
     Relay {
         /// Whose doing it is.
-        from: LinkId,
+        from: ConnectionId,
         /// To which.
-        to: LinkId,
+        to: ConnectionId,
         /// What.
         message: ServerMessage,
     },
@@ -219,34 +219,34 @@ pub enum Effect {
         /// What.
         message: ServerMessage,
         /// All but this one.
-        except: Option<LinkId>,
+        except: Option<ConnectionId>,
     },
     /// Tell every other socket that has nothing waiting for it: what is not worth a
     /// place in a queue.
-    Whisper {
+    SendIfIdle {
         /// What.
         message: ServerMessage,
         /// Whose doing it is.
-        except: LinkId,
+        except: ConnectionId,
     },
     /// The join was refused; forget the socket.
     Refuse {
         /// Which.
-        link: LinkId,
+        connection: ConnectionId,
         /// Why.
         code: ErrorCode,
     },
     /// Close a socket.
     Close {
         /// Which.
-        link: LinkId,
+        connection: ConnectionId,
         /// Why.
         code: CloseCode,
     },
     /// Answer a plain form.
     Answer {
         /// Which.
-        ticket: Ticket,
+        request_id: RequestId,
         /// The durable message.
         answer: Result<ChatMessage, RoomError>,
     },

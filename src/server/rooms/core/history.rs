@@ -13,9 +13,9 @@ const MAX_CHANGES: usize = 100;
 
 /// The log's end.
 #[derive(Debug, Default)]
-pub struct Recent {
+pub struct History {
     /// Oldest first, each as it is now, with its size as JSON.
-    kept: VecDeque<(ChatMessage, usize)>,
+    messages: VecDeque<(ChatMessage, usize)>,
     /// Sizes of all kept.
     bytes: usize,
     /// Messages that changed, each as it is now, in order of their last change.
@@ -25,35 +25,35 @@ pub struct Recent {
     /// The newest event.
     seq: Seq,
     /// Whether there is certainly nothing older than `kept`.
-    whole: bool,
+    is_complete: bool,
 }
 
 /// What somebody missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missed {
+pub struct MissedEvents {
     /// What was said since, oldest first.
-    pub said: Vec<ChatMessage>,
+    pub messages: Vec<ChatMessage>,
     /// What was said before that and changed since.
     pub changed: Vec<ChatMessage>,
 }
 
-impl Recent {
+impl History {
     /// Starts from what the store holds: the newest page, and `changes`, what changed last,
     /// in the order of it. `floor` is the last event that neither tells of.
     pub fn new(seq: Seq, floor: Seq, newest: Page, changes: Vec<ChatMessage>) -> Self {
-        let mut recent = Self {
+        let mut history = Self {
             floor,
-            whole: !newest.more,
+            is_complete: !newest.more,
             ..Self::default()
         };
         for message in newest.messages {
-            recent.push(message);
+            history.push(message);
         }
         for message in changes {
-            recent.change(message);
+            history.apply_change(message);
         }
-        recent.seq = recent.seq.max(seq);
-        recent
+        history.seq = history.seq.max(seq);
+        history
     }
 
     /// The newest event.
@@ -66,14 +66,14 @@ impl Recent {
         let size = json_bytes(&message);
         self.seq = self.seq.max(message.seq);
         self.bytes += size;
-        self.kept.push_back((message, size));
-        self.forget_oldest();
+        self.messages.push_back((message, size));
+        self.evict_oldest();
     }
 
     /// Takes in what became of a message.
-    pub fn change(&mut self, message: ChatMessage) {
+    pub fn apply_change(&mut self, message: ChatMessage) {
         self.seq = self.seq.max(message.changed);
-        if let Some((known, size)) = self.kept.iter_mut().find(|(m, _)| m.id == message.id) {
+        if let Some((known, size)) = self.messages.iter_mut().find(|(m, _)| m.id == message.id) {
             let now = json_bytes(&message);
             self.bytes = self.bytes - *size + now;
             (*known, *size) = (message.clone(), now);
@@ -85,45 +85,48 @@ impl Recent {
             let oldest = self.changes.pop_front();
             self.floor = self.floor.max(oldest.map_or(0, |oldest| oldest.changed));
         }
-        self.forget_oldest();
+        self.evict_oldest();
     }
 
     /// Keeps no more than one frame holds.
-    fn forget_oldest(&mut self) {
-        while self.kept.len() > MAX_HISTORY_PAGE as usize || self.bytes > MAX_FRAME_BYTES {
-            let Some((oldest, size)) = self.kept.pop_front() else {
+    fn evict_oldest(&mut self) {
+        while self.messages.len() > MAX_HISTORY_PAGE as usize || self.bytes > MAX_FRAME_BYTES {
+            let Some((oldest, size)) = self.messages.pop_front() else {
                 break;
             };
             self.bytes -= size;
             self.floor = self.floor.max(oldest.seq);
-            self.whole = false;
+            self.is_complete = false;
         }
     }
 
     /// Gives up messages that are not in the log any more; `gone` is in order.
-    pub fn forget(&mut self, gone: &[Seq]) {
+    pub fn remove(&mut self, gone: &[Seq]) {
         let had_older = self.has_older();
         let stays = |message: &ChatMessage| gone.binary_search(&message.seq).is_err();
-        self.kept.retain(|(message, _)| stays(message));
+        self.messages.retain(|(message, _)| stays(message));
         self.changes.retain(stays);
-        self.bytes = self.kept.iter().map(|(_, size)| size).sum();
+        self.bytes = self.messages.iter().map(|(_, size)| size).sum();
         // The oldest go first: where none of ours is left, no older one is.
-        self.whole = !had_older || self.kept.is_empty();
+        self.is_complete = !had_older || self.messages.is_empty();
     }
 
     /// Whether there may be messages older than those kept.
     fn has_older(&self) -> bool {
-        let oldest = self.kept.front();
-        !self.whole && oldest.map_or(self.seq > 0, |(oldest, _)| oldest.seq > 1)
+        let oldest = self.messages.front();
+        !self.is_complete && oldest.map_or(self.seq > 0, |(oldest, _)| oldest.seq > 1)
     }
 
     /// The newest messages that fit into `room_bytes`, at most 50, and whether there are
     /// older ones.
     pub fn newest(&self, room_bytes: usize) -> (Vec<ChatMessage>, bool) {
-        let count = fitting(self.kept.iter().rev().map(|(_, size)| *size), room_bytes);
-        let skip = self.kept.len() - count.min(HISTORY_PAGE as usize);
+        let count = count_fitting(
+            self.messages.iter().rev().map(|(_, size)| *size),
+            room_bytes,
+        );
+        let skip = self.messages.len() - count.min(HISTORY_PAGE as usize);
         let messages: Vec<_> = self
-            .kept
+            .messages
             .iter()
             .skip(skip)
             .map(|(m, _)| m.clone())
@@ -132,28 +135,31 @@ impl Recent {
     }
 
     /// Everything after `seen`, where that is known here and fits into `room_bytes`.
-    pub fn since(&self, seen: Seq, room_bytes: usize) -> Option<Missed> {
+    pub fn since(&self, seen: Seq, room_bytes: usize) -> Option<MissedEvents> {
         if seen > self.seq || seen < self.floor {
             return None;
         }
-        let said = self.kept.iter().filter(|(message, _)| message.seq > seen);
+        let messages = self
+            .messages
+            .iter()
+            .filter(|(message, _)| message.seq > seen);
         let changed = self
             .changes
             .iter()
             .filter(|message| message.changed > seen && message.seq <= seen);
-        let size: usize = said.clone().map(|(_, size)| size).sum();
+        let size: usize = messages.clone().map(|(_, size)| size).sum();
         let size = size + changed.clone().map(json_bytes).sum::<usize>();
-        (size <= room_bytes).then(|| Missed {
-            said: said.map(|(message, _)| message.clone()).collect(),
+        (size <= room_bytes).then(|| MissedEvents {
+            messages: messages.map(|(message, _)| message.clone()).collect(),
             changed: changed.cloned().collect(),
         })
     }
 }
 
 /// As much of the newest end of a page as fits one frame, and whether there is more.
-pub fn fitting_page(page: Page) -> (Vec<ChatMessage>, bool) {
+pub fn trim_to_frame(page: Page) -> (Vec<ChatMessage>, bool) {
     let mut messages = page.messages;
-    let fits = fitting(messages.iter().rev().map(json_bytes), MAX_FRAME_BYTES - 64);
+    let fits = count_fitting(messages.iter().rev().map(json_bytes), MAX_FRAME_BYTES - 64);
     let cut = messages.len() - fits;
     (messages.split_off(cut), page.more || cut > 0)
 }
@@ -164,7 +170,7 @@ pub fn json_bytes(message: &ChatMessage) -> usize {
 }
 
 /// How many of these sizes, in order, fit into `room_bytes`.
-pub fn fitting(sizes: impl Iterator<Item = usize>, room_bytes: usize) -> usize {
+pub fn count_fitting(sizes: impl Iterator<Item = usize>, room_bytes: usize) -> usize {
     let sums = sizes.scan(0, |sum, size| {
         *sum += size;
         Some(*sum)

@@ -6,10 +6,10 @@
 //! heard, so they stay in the lists until it ends (trust P7: removed is who is silent on both).
 
 use super::{
-    budget::Budget,
-    command::{Departure, Effect, Join, LinkId, Now},
-    history::Missed,
-    room::{Line, Member, Room, everybody, others},
+    budget::MemberBudget,
+    command::{ConnectionId, Departure, Effect, Join, Now},
+    history::MissedEvents,
+    room::{ConnectionState, Member, Room, broadcast, broadcast_except},
 };
 use crate::protocol::{
     CloseCode, Epoch, ErrorCode, Joined, MAX_FRAME_BYTES, Mode, Person, Seq, ServerMessage,
@@ -24,7 +24,7 @@ const MIN_HISTORY_BYTES: usize = 20 * 1024;
 
 /// Somebody whose line has been down for longer than the grace.
 #[derive(Debug)]
-pub(super) struct Away {
+pub(super) struct AwayMember {
     /// Who.
     pub person: Person,
     /// Until when they are expected back.
@@ -34,27 +34,27 @@ pub(super) struct Away {
 impl Room {
     /// Somebody comes in, or comes back to the place they kept.
     pub(super) fn join(&mut self, join: Join, now: Now) -> Vec<Effect> {
-        match self.place(&join.id) {
-            Some(place) => self.take_over(place, join, now),
+        match self.index_of(&join.id) {
+            Some(index) => self.replace_connection(index, join, now),
             None if self.members.len() >= self.rules.capacity => vec![Effect::Refuse {
-                link: join.link,
+                connection: join.connection,
                 code: ErrorCode::RoomFull,
             }],
-            None => self.come_in(join, now),
+            None => self.admit(join, now),
         }
     }
 
     /// Somebody comes in: the others are told, and whether it is news.
-    fn come_in(&mut self, join: Join, now: Now) -> Vec<Effect> {
-        let back = self.is_back(&join, now);
+    fn admit(&mut self, join: Join, now: Now) -> Vec<Effect> {
+        let back = self.is_returning(&join, now);
         self.away.retain(|away| away.person.id != join.id);
         let person = Person::new(join.id.clone(), join.nickname.clone());
         self.members.push(Member {
             person: person.clone(),
-            line: Line::Up(join.link),
+            connection_state: ConnectionState::Connected(join.connection),
             call: None,
-            typing_told: None,
-            budget: Budget::new(self.rules.p2p_max),
+            typing_sent_at: None,
+            budget: MemberBudget::new(self.rules.p2p_max),
             view: None,
         });
         let entered = ServerMessage::Entered {
@@ -63,14 +63,14 @@ impl Room {
             back,
         };
         vec![
-            self.welcome(&join),
-            others(join.link, entered),
+            self.join_answer(&join),
+            broadcast_except(join.connection, entered),
             Effect::SummaryChanged,
         ]
     }
 
     /// Whether somebody was here a moment ago: away, or before the server restarted.
-    fn is_back(&self, join: &Join, now: Now) -> bool {
+    fn is_returning(&self, join: &Join, now: Now) -> bool {
         let away = self.away.iter().any(|away| away.person.id == join.id);
         let restarted = now.instant < self.rules.started + self.rules.away;
         let seen = join.seen.as_ref();
@@ -79,38 +79,41 @@ impl Room {
 
     /// The same session again: it takes its place over, and the others hear nothing of it
     /// but a new nickname.
-    fn take_over(&mut self, place: usize, join: Join, now: Now) -> Vec<Effect> {
-        let former = std::mem::replace(&mut self.members[place].line, Line::Up(join.link));
+    fn replace_connection(&mut self, index: usize, join: Join, now: Now) -> Vec<Effect> {
+        let former = std::mem::replace(
+            &mut self.members[index].connection_state,
+            ConnectionState::Connected(join.connection),
+        );
         // Whoever comes in by one socket after the other has only so many names told.
-        let is_same = self.members[place].person.nickname == join.nickname;
+        let is_same = self.members[index].person.nickname == join.nickname;
         let may = is_same
-            || self.members[place]
+            || self.members[index]
                 .budget
-                .announce(&mut self.fanout, now.instant);
-        let renamed = may.then(|| self.rename(place, join.nickname.clone()));
+                .try_announce(&mut self.broadcast_budget, now.instant);
+        let renamed = may.then(|| self.rename(index, join.nickname.clone()));
         let renamed = renamed.flatten();
         let mut effects = Vec::new();
-        if let Line::Up(link) = former {
+        if let ConnectionState::Connected(connection) = former {
             effects.push(Effect::Close {
-                link,
+                connection,
                 code: CloseCode::Replaced,
             });
         }
-        effects.push(self.welcome(&join));
-        effects.extend(renamed.map(|message| others(join.link, message)));
+        effects.push(self.join_answer(&join));
+        effects.extend(renamed.map(|message| broadcast_except(join.connection, message)));
         effects
     }
 
     /// The answer to `join`.
-    fn welcome(&self, join: &Join) -> Effect {
+    fn join_answer(&self, join: &Join) -> Effect {
         let (people, call) = (self.people(), self.call());
         let bytes = history_bytes(&people, call.len());
         let missed = self.missed(join, bytes);
         let resumed = missed.is_some();
         let (history, changed, more) = match missed {
-            Some(Missed { said, changed }) => (said, changed, false),
+            Some(MissedEvents { messages, changed }) => (messages, changed, false),
             None => {
-                let (newest, more) = self.recent.newest(bytes);
+                let (newest, more) = self.history.newest(bytes);
                 (newest, Vec::new(), more)
             }
         };
@@ -118,7 +121,7 @@ impl Room {
             me: join.id.clone(),
             session: join.session.clone(),
             epoch: self.epoch.clone(),
-            seq: self.recent.seq(),
+            seq: self.history.seq(),
             resumed,
             people,
             history,
@@ -127,84 +130,89 @@ impl Room {
             call,
         };
         Effect::Send {
-            link: join.link,
+            connection: join.connection,
             message: ServerMessage::Joined(joined),
         }
     }
 
     /// What was said since, where that can be told whole.
-    fn missed(&self, join: &Join, bytes: usize) -> Option<Missed> {
+    fn missed(&self, join: &Join, bytes: usize) -> Option<MissedEvents> {
         let (epoch, seen): &(Epoch, Seq) = join.seen.as_ref()?;
         let known = *epoch == self.epoch;
-        known.then(|| self.recent.since(*seen, bytes)).flatten()
+        known.then(|| self.history.since(*seen, bytes)).flatten()
     }
 
     /// A socket ended. One that was taken over is nobody's any more.
-    pub(super) fn gone(&mut self, link: LinkId, how: Departure, now: Now) -> Vec<Effect> {
+    pub(super) fn on_disconnected(
+        &mut self,
+        connection: ConnectionId,
+        departure: Departure,
+        now: Now,
+    ) -> Vec<Effect> {
         let lost_until = now.instant + self.rules.grace;
-        let Some(member) = self.by_link(link) else {
+        let Some(member) = self.member_by_connection(connection) else {
             return Vec::new();
         };
-        if how == Departure::Lost {
-            member.line = Line::Lost(lost_until);
+        if departure == Departure::Lost {
+            member.connection_state = ConnectionState::Lost(lost_until);
             return Vec::new();
         }
         let id = member.person.id.clone();
-        let Some(place) = self.place(&id) else {
+        let Some(index) = self.index_of(&id) else {
             return Vec::new();
         };
-        match how == Departure::Dead {
-            true => self.give_up(place, now),
-            false => self.leave(place, false, now),
+        match departure == Departure::TimedOut {
+            true => self.expire_connection(index, now),
+            false => self.remove_member(index, false, now),
         }
     }
 
     /// Nobody expects somebody's socket any more: they are away, unless their media comes.
-    fn give_up(&mut self, place: usize, now: Now) -> Vec<Effect> {
-        let member = &mut self.members[place];
-        if member.call.and_then(|stay| stay.connection).is_none() {
-            return self.leave(place, true, now);
+    fn expire_connection(&mut self, index: usize, now: Now) -> Vec<Effect> {
+        let member = &mut self.members[index];
+        if member.call.and_then(|session| session.media).is_none() {
+            return self.remove_member(index, true, now);
         }
-        member.line = Line::MediaOnly(now.instant + self.rules.away);
+        member.connection_state = ConnectionState::MediaOnly(now.instant + self.rules.away);
         Vec::new()
     }
 
     /// Lets go of everybody whose grace is over, and of whoever did not come back.
     pub(super) fn tick(&mut self, now: Now) -> Vec<Effect> {
-        let silent = |m: &Member| matches!(m.line, Line::Lost(until) if until <= now.instant);
+        let silent = |m: &Member| matches!(m.connection_state, ConnectionState::Lost(until) if until <= now.instant);
         let mut effects = Vec::new();
-        while let Some(place) = self.members.iter().position(silent) {
-            effects.extend(self.give_up(place, now));
+        while let Some(index) = self.members.iter().position(silent) {
+            effects.extend(self.expire_connection(index, now));
         }
-        let over = |m: &Member| matches!(m.line, Line::MediaOnly(until) if until <= now.instant);
-        while let Some(place) = self.members.iter().position(over) {
-            effects.extend(self.leave(place, false, now));
+        let over = |m: &Member| matches!(m.connection_state, ConnectionState::MediaOnly(until) if until <= now.instant);
+        while let Some(index) = self.members.iter().position(over) {
+            effects.extend(self.remove_member(index, false, now));
         }
-        let expected = |away: &Away| away.until > now.instant;
-        effects.extend(self.forget(expected));
-        effects.extend(self.view_waiting(now));
-        effects.extend(self.review_mode(now));
+        let expected = |away: &AwayMember| away.until > now.instant;
+        effects.extend(self.expire_away(expected));
+        effects.extend(self.send_due_subscriptions(now));
+        effects.extend(self.update_mode(now));
         effects
     }
 
     /// Somebody is gone: from the call first, then from the room. Whoever is only `away`
     /// is expected back for a while.
-    pub(super) fn leave(&mut self, place: usize, away: bool, now: Now) -> Vec<Effect> {
+    pub(super) fn remove_member(&mut self, index: usize, away: bool, now: Now) -> Vec<Effect> {
         // Only what runs browser to browser goes on without the server.
         let goes_on = away && self.mode == Mode::P2p;
-        let mut effects = self.hang_up(place, goes_on);
-        effects.extend(self.review_mode(now));
-        let person = self.members.remove(place).person;
+        let mut effects = self.end_session(index, goes_on);
+        effects.extend(self.update_mode(now));
+        let person = self.members.remove(index).person;
         for member in &mut self.members {
-            member.budget.forget(&person.id);
+            member.budget.remove_peer(&person.id);
         }
         if away {
             let until = now.instant + self.rules.away;
             let person = person.clone();
-            self.away.push(Away { person, until });
+            self.away.push(AwayMember { person, until });
         }
         let count = self.count();
-        effects.push(everybody(ServerMessage::Left {
+        effects.push(broadcast(ServerMessage::Left {
             person,
             count,
             away,
@@ -212,28 +220,28 @@ impl Room {
         effects.push(Effect::SummaryChanged);
         if self.away.len() > self.rules.capacity {
             let longest = self.away[0].person.id.clone();
-            effects.extend(self.forget(|away| away.person.id != longest));
+            effects.extend(self.expire_away(|away| away.person.id != longest));
         }
         effects
     }
 
     /// Stops expecting anybody back, where nobody is here.
-    pub(super) fn give_up_away(&mut self) -> Vec<Effect> {
+    pub(super) fn forget_away(&mut self) -> Vec<Effect> {
         match self.members.is_empty() {
-            true => self.forget(|_| false),
+            true => self.expire_away(|_| false),
             false => Vec::new(),
         }
     }
 
     /// Stops expecting whoever is not `expected`; the others are told.
-    fn forget(&mut self, expected: impl Fn(&Away) -> bool) -> Vec<Effect> {
-        let (stay, gone) = std::mem::take(&mut self.away)
+    fn expire_away(&mut self, expected: impl Fn(&AwayMember) -> bool) -> Vec<Effect> {
+        let (expected, gone) = std::mem::take(&mut self.away)
             .into_iter()
             .partition(expected);
-        self.away = stay;
-        let gone: Vec<Away> = gone;
+        self.away = expected;
+        let gone: Vec<AwayMember> = gone;
         let told = gone.into_iter().map(|away| {
-            everybody(ServerMessage::Gone {
+            broadcast(ServerMessage::Gone {
                 person: away.person,
             })
         });

@@ -5,8 +5,10 @@
 //! for each socket a client that believes only what it is told.
 
 use super::{
-    command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now, Ticket},
-    history::Recent,
+    command::{
+        Command, ConnectionId, Departure, Effect, Join, Now, RequestId, Requester, RoomRequest,
+    },
+    history::History,
     room::Room,
 };
 use crate::server::rooms::{RoomError, RoomRules};
@@ -17,7 +19,7 @@ use crate::{
     },
     server::{
         identity::participant_id,
-        store::{Appended, Change, Changed, NewMessage, What},
+        store::{Appended, Change, Changed, Edit, NewMessage},
     },
 };
 use proptest::prelude::*;
@@ -44,7 +46,7 @@ enum Deed {
     },
     Gone {
         socket: usize,
-        how: Departure,
+        departure: Departure,
     },
     Chat {
         socket: usize,
@@ -99,10 +101,10 @@ enum Deed {
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    let how = prop_oneof![
+    let departure = prop_oneof![
         Just(Departure::Left),
         Just(Departure::Lost),
-        Just(Departure::Dead)
+        Just(Departure::TimedOut)
     ];
     let socket = 0..8_usize;
     let (room, session) = (0..ROOMS, 0..SESSIONS);
@@ -110,7 +112,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => (room.clone(), session.clone(), 0..3_u8, any::<bool>()).prop_map(
             |(room, session, nickname, resume)| Deed::Join { room, session, nickname, resume }
         ),
-        2 => (socket.clone(), how).prop_map(|(socket, how)| Deed::Gone { socket, how }),
+        2 => (socket.clone(), departure).prop_map(|(socket, departure)| Deed::Gone { socket, departure }),
         4 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Deed::Chat { socket, id }),
         2 => (socket.clone(), 0..20_u8, 0..3_u8)
             .prop_map(|(socket, id, text)| Deed::Edit { socket, id, text }),
@@ -182,10 +184,10 @@ impl Log {
             return Changed::Refused(ErrorCode::NoSuchMessage);
         };
         let before = message.clone();
-        match change.what {
-            What::Edit(text) => message.text = Some(text),
-            What::Delete => message.text = None,
-            What::React { emoji, on } => message.react(&emoji, &change.by, on, before.changed),
+        match change.edit {
+            Edit::Text(text) => message.text = Some(text),
+            Edit::Delete => message.text = None,
+            Edit::React { emoji, on } => message.react(&emoji, &change.by, on, before.changed),
         }
         if *message == before {
             return Changed::Same(before);
@@ -198,8 +200,8 @@ impl Log {
 
 /// What waits for the store.
 enum Waiting {
-    Append(Asker, NewMessage),
-    Change(LinkId, Change),
+    Append(Requester, NewMessage),
+    Change(ConnectionId, Change),
 }
 
 impl Client {
@@ -216,7 +218,7 @@ struct World {
     rooms: Vec<Room>,
     stores: Vec<Log>,
     pending: Vec<(usize, Waiting)>,
-    clients: BTreeMap<LinkId, Client>,
+    clients: BTreeMap<ConnectionId, Client>,
     /// Who asked to hide their address in which room, when they last entered the call.
     hides: BTreeMap<(usize, ParticipantId), bool>,
     /// Whether the operator hides everybody's.
@@ -225,7 +227,7 @@ struct World {
     modes: Vec<Mode>,
     /// Signals that reached somebody.
     signals: usize,
-    links: u64,
+    connections: u64,
     now: Instant,
 }
 
@@ -246,7 +248,7 @@ impl World {
         let room = |number: usize| {
             let name = RoomName::parse(&format!("room {number}")).expect("valid");
             let epoch = Epoch::parse(&format!("epoch {number}")).expect("valid");
-            Room::new(name, epoch, Recent::default(), rules.clone())
+            Room::new(name, epoch, History::default(), rules.clone())
         };
         Self {
             rooms: (0..ROOMS).map(room).collect(),
@@ -257,25 +259,31 @@ impl World {
             all_hide,
             modes: vec![if all_hide { Mode::Sfu } else { Mode::P2p }; ROOMS],
             signals: 0,
-            links: 0,
+            connections: 0,
             now: Instant::now(),
         }
     }
 
     /// An open socket by a number that may be anything.
-    fn socket(&self, number: usize) -> Option<(LinkId, usize)> {
+    fn socket(&self, number: usize) -> Option<(ConnectionId, usize)> {
         let open: Vec<_> = self
             .clients
             .iter()
             .filter(|(_, client)| client.open)
             .collect();
-        let (link, client) = open.get(number % open.len().max(1))?;
-        Some((**link, client.room))
+        let (connection, client) = open.get(number % open.len().max(1))?;
+        Some((**connection, client.room))
     }
 
-    fn intend(&mut self, socket: usize, intent: Intent) {
-        if let Some((link, room)) = self.socket(socket) {
-            self.command(room, Command::Member { link, intent });
+    fn handle_request(&mut self, socket: usize, request: RoomRequest) {
+        if let Some((connection, room)) = self.socket(socket) {
+            self.command(
+                room,
+                Command::Member {
+                    connection,
+                    request,
+                },
+            );
         }
     }
 
@@ -289,30 +297,36 @@ impl World {
             } => {
                 self.join(room, session, nickname, resume);
             }
-            Deed::Gone { socket, how } => {
-                if let Some((link, room)) = self.socket(socket) {
-                    self.client(link).open = false;
-                    self.command(room, Command::Gone { link, how });
+            Deed::Gone { socket, departure } => {
+                if let Some((connection, room)) = self.socket(socket) {
+                    self.client(connection).open = false;
+                    self.command(
+                        room,
+                        Command::Disconnected {
+                            connection,
+                            departure,
+                        },
+                    );
                 }
             }
             Deed::Chat { socket, id } => {
                 let (id, text) = message(id);
                 let reply_to = None;
-                self.intend(socket, Intent::Chat { id, text, reply_to });
+                self.handle_request(socket, RoomRequest::Chat { id, text, reply_to });
             }
             Deed::Edit { socket, id, text } => {
-                let what = What::Edit(message(text).1);
+                let edit = Edit::Text(message(text).1);
                 let (id, _) = message(id);
-                self.intend(socket, Intent::Change { id, what });
+                self.handle_request(socket, RoomRequest::Change { id, edit });
             }
             Deed::Delete { socket, id } => {
-                let ((id, _), what) = (message(id), What::Delete);
-                self.intend(socket, Intent::Change { id, what });
+                let ((id, _), edit) = (message(id), Edit::Delete);
+                self.handle_request(socket, RoomRequest::Change { id, edit });
             }
             Deed::React { socket, id, on } => {
                 let emoji = Emoji::parse("👍").expect("valid");
-                let ((id, _), what) = (message(id), What::React { emoji, on });
-                self.intend(socket, Intent::Change { id, what });
+                let ((id, _), edit) = (message(id), Edit::React { emoji, on });
+                self.handle_request(socket, RoomRequest::Change { id, edit });
             }
             Deed::Post {
                 room,
@@ -321,11 +335,11 @@ impl World {
             } => {
                 let (id, text) = message(id);
                 let from = Person::new(participant_id(&session(number)), nickname(0));
-                let ticket = Ticket(0);
+                let request_id = RequestId(0);
                 self.command(
                     room,
                     Command::Post {
-                        ticket,
+                        request_id,
                         from,
                         id,
                         text,
@@ -336,31 +350,31 @@ impl World {
                 socket,
                 nickname: number,
             } => {
-                self.intend(socket, Intent::Rename(nickname(number)));
+                self.handle_request(socket, RoomRequest::Rename(nickname(number)));
             }
             Deed::EnterCall {
                 socket,
                 leg,
                 hide_address,
             } => {
-                if let Some((link, room)) = self.socket(socket) {
-                    let id = self.client(link).id.clone();
+                if let Some((connection, room)) = self.socket(socket) {
+                    let id = self.client(connection).id.clone();
                     self.hides.insert((room, id), hide_address);
                 }
-                let intent = Intent::EnterCall {
+                let request = RoomRequest::EnterCall {
                     leg,
                     devices: Devices::default(),
                     hide_address,
                 };
-                self.intend(socket, intent);
+                self.handle_request(socket, request);
             }
-            Deed::LeaveCall { socket } => self.intend(socket, Intent::LeaveCall),
+            Deed::LeaveCall { socket } => self.handle_request(socket, RoomRequest::LeaveCall),
             Deed::Devices { socket, camera } => {
                 let devices = Devices {
                     camera,
                     ..Devices::default()
                 };
-                self.intend(socket, Intent::Devices(devices));
+                self.handle_request(socket, RoomRequest::Devices(devices));
             }
             Deed::Signal { socket, to, leg } => {
                 let to = participant_id(&session(to));
@@ -368,7 +382,7 @@ impl World {
                     connection: 0,
                     sdp: String::new(),
                 };
-                self.intend(socket, Intent::Signal { to, leg, signal });
+                self.handle_request(socket, RoomRequest::Signal { to, leg, signal });
             }
             Deed::Wait { seconds } => {
                 self.now += Duration::from_secs(seconds);
@@ -381,8 +395,8 @@ impl World {
     }
 
     fn join(&mut self, room: usize, number: usize, name: u8, resume: bool) {
-        self.links += 1;
-        let (link, session) = (LinkId(self.links), session(number));
+        self.connections += 1;
+        let (connection, session) = (ConnectionId(self.connections), session(number));
         let id = participant_id(&session);
         let former = self
             .clients
@@ -403,13 +417,13 @@ impl World {
             seq,
             log,
         };
-        self.clients.insert(link, client);
+        self.clients.insert(connection, client);
         let seen = seen.map(|(seq, _)| (epoch, seq));
         let nickname = nickname(name);
         self.command(
             room,
             Command::Join(Join {
-                link,
+                connection,
                 session,
                 id,
                 nickname,
@@ -426,17 +440,21 @@ impl World {
         let (room, waiting) = self.pending.remove(0);
         let store = &mut self.stores[room];
         let command = match waiting {
-            Waiting::Append(asker, new) => {
+            Waiting::Append(requester, new) => {
                 let id = new.id;
                 let known = store.messages.iter().any(|message| message.id == id);
                 let stored = (known || !fails).then(|| store.append(new));
                 let answer = stored.ok_or(RoomError::Unavailable);
-                Command::Stored { asker, id, answer }
+                Command::Stored {
+                    requester,
+                    id,
+                    answer,
+                }
             }
-            Waiting::Change(link, change) => {
+            Waiting::Change(connection, change) => {
                 let answer = (!fails).then(|| store.change(change.clone()));
                 Command::Changed {
-                    link,
+                    connection,
                     change,
                     answer,
                 }
@@ -445,8 +463,10 @@ impl World {
         self.command(room, command);
     }
 
-    fn client(&mut self, link: LinkId) -> &mut Client {
-        self.clients.get_mut(&link).expect("a link the world made")
+    fn client(&mut self, connection: ConnectionId) -> &mut Client {
+        self.clients
+            .get_mut(&connection)
+            .expect("a connection the world made")
     }
 
     /// Runs a command and its effects, and checks the room afterwards.
@@ -457,16 +477,21 @@ impl World {
         };
         for effect in self.rooms[room].handle(command, now) {
             match effect {
-                Effect::Persist { asker, message } => {
-                    self.pending.push((room, Waiting::Append(asker, message)));
+                Effect::Persist { requester, message } => {
+                    self.pending
+                        .push((room, Waiting::Append(requester, message)));
                 }
                 Effect::Media(_) => {}
-                Effect::Change { link, change } => {
-                    self.pending.push((room, Waiting::Change(link, change)));
+                Effect::Change { connection, change } => {
+                    self.pending
+                        .push((room, Waiting::Change(connection, change)));
                 }
-                Effect::Send { link, message } => {
-                    assert_eq!(self.client(link).room, room, "rooms are apart");
-                    self.tell(link, message);
+                Effect::Send {
+                    connection,
+                    message,
+                } => {
+                    assert_eq!(self.client(connection).room, room, "rooms are apart");
+                    self.tell(connection, message);
                 }
                 Effect::Relay { to, message, .. } => self.tell(to, message),
                 Effect::Broadcast { message, except } => {
@@ -477,25 +502,28 @@ impl World {
                         .clients
                         .iter()
                         .filter(|(_, c)| c.open && c.room == room);
-                    let links: Vec<_> = open.map(|(link, _)| *link).collect();
-                    for link in links.into_iter().filter(|link| Some(*link) != except) {
-                        self.tell(link, message.clone());
+                    let connections: Vec<_> = open.map(|(connection, _)| *connection).collect();
+                    for connection in connections
+                        .into_iter()
+                        .filter(|connection| Some(*connection) != except)
+                    {
+                        self.tell(connection, message.clone());
                     }
                 }
-                Effect::Refuse { link, .. } | Effect::Close { link, .. } => {
-                    self.client(link).open = false;
+                Effect::Refuse { connection, .. } | Effect::Close { connection, .. } => {
+                    self.client(connection).open = false;
                 }
-                Effect::Answer { .. } | Effect::Whisper { .. } | Effect::SummaryChanged => {}
+                Effect::Answer { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
             }
         }
         self.check(room);
     }
 
     /// A client believes what it is told.
-    fn tell(&mut self, link: LinkId, message: ServerMessage) {
-        let room = self.client(link).room;
+    fn tell(&mut self, connection: ConnectionId, message: ServerMessage) {
+        let room = self.client(connection).room;
         let stored = self.stores[room].messages.len();
-        let client = self.client(link);
+        let client = self.client(connection);
         if !client.open {
             return;
         }
@@ -602,7 +630,7 @@ impl World {
             | ServerMessage::Pong
             | ServerMessage::MediaMode { .. }
             | ServerMessage::MediaClosed { .. } => {}
-            other => panic!("not for a room to say: {other:?}"),
+            other => panic!("not for a room to store_message: {other:?}"),
         }
     }
 
@@ -678,7 +706,7 @@ proptest! {
         // Everybody goes, and the rooms are as empty as they were.
         world.act(Deed::Wait { seconds: 9 });
         while world.socket(0).is_some() {
-            world.act(Deed::Gone { socket: 0, how: Departure::Lost });
+            world.act(Deed::Gone { socket: 0, departure: Departure::Lost });
         }
         world.act(Deed::Wait { seconds: 5 });
         world.act(Deed::Wait { seconds: 115 });

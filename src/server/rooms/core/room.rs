@@ -5,11 +5,11 @@
 //! [`super::presence`], what is said in [`super::chat`], the call in [`super::call`].
 
 use super::{
-    budget::{Bucket, Budget, Fanout, json_len},
-    call::{Stay, refuse},
-    command::{Asker, Command, Effect, Intent, LinkId, Now},
-    history::Recent,
-    presence::Away,
+    budget::{BroadcastBudget, MemberBudget, TokenBucket, json_len},
+    call::{CallSession, refuse},
+    command::{Command, ConnectionId, Effect, Now, Requester, RoomRequest},
+    history::History,
+    presence::AwayMember,
 };
 use crate::server::rooms::{RoomError, RoomSnapshot};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     server::{
         error::refusal,
         limits::{ENVELOPE_BYTES, REACTIONS_BYTES, ROOM_OFFERS},
-        store::{Change, NewMessage, What},
+        store::{Change, Edit, NewMessage},
     },
 };
 use std::{sync::Arc, time::Duration, time::Instant};
@@ -56,9 +56,9 @@ pub struct RoomRules {
 
 /// How a person is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum ConnectionState {
     /// By this socket.
-    Up(LinkId),
+    Connected(ConnectionId),
     /// By none just now; at this time they are away.
     Lost(Instant),
     /// By none for longer than the grace, and the SFU still gets media from them, so the others
@@ -72,13 +72,13 @@ pub(super) struct Member {
     /// Who.
     pub person: Person,
     /// How they are reached.
-    pub line: Line,
+    pub connection_state: ConnectionState,
     /// Their stay in the call.
-    pub call: Option<Stay>,
+    pub call: Option<CallSession>,
     /// When the others were last told that they type.
-    pub typing_told: Option<Instant>,
+    pub typing_sent_at: Option<Instant>,
     /// What they may cost the others.
-    pub budget: Budget,
+    pub budget: MemberBudget,
     /// What is on their screen, where the SFU is to be told of it later, and when.
     pub view: Option<(Instant, Vec<Wanted>)>,
 }
@@ -91,44 +91,44 @@ pub struct Room {
     /// The log `seq` counts in.
     pub(super) epoch: Epoch,
     /// The end of the log.
-    pub(super) recent: Recent,
+    pub(super) history: History,
     /// Everybody here, in order of arrival.
     pub(super) members: Vec<Member>,
     /// Whoever may come back without being news, longest away first.
-    pub(super) away: Vec<Away>,
+    pub(super) away: Vec<AwayMember>,
     /// Messages on their way to the disk.
     pub(super) pending: usize,
     /// What everybody may be told.
-    pub(super) fanout: Fanout,
+    pub(super) broadcast_budget: BroadcastBudget,
     /// Offers to the SFU.
-    pub(super) offers: Bucket,
+    pub(super) offers: TokenBucket,
     /// What the operator set.
     pub(super) rules: RoomRules,
     /// How media goes.
     pub(super) mode: Mode,
     /// When it goes browser to browser again.
-    pub(super) move_back_at: Option<Instant>,
+    pub(super) p2p_at: Option<Instant>,
     /// Counts places at the SFU.
     pub(super) peers: u64,
 }
 
 impl Room {
     /// An empty room whose log ends as the store says.
-    pub fn new(name: RoomName, epoch: Epoch, recent: Recent, rules: RoomRules) -> Self {
+    pub fn new(name: RoomName, epoch: Epoch, history: History, rules: RoomRules) -> Self {
         Self {
             name,
             epoch,
-            recent,
+            history,
             members: Vec::new(),
             away: Vec::new(),
             pending: 0,
-            fanout: Fanout::new(rules.capacity),
-            offers: Bucket::for_people(ROOM_OFFERS, rules.call_capacity),
+            broadcast_budget: BroadcastBudget::new(rules.capacity),
+            offers: TokenBucket::for_people(ROOM_OFFERS, rules.call_capacity),
             mode: match rules.p2p_max == 0 || rules.hide_addresses {
                 true => Mode::Sfu,
                 false => Mode::P2p,
             },
-            move_back_at: None,
+            p2p_at: None,
             peers: 0,
             rules,
         }
@@ -138,17 +138,26 @@ impl Room {
     pub fn handle(&mut self, command: Command, now: Now) -> Vec<Effect> {
         match command {
             Command::Join(join) => self.join(join, now),
-            Command::Gone { link, how } => self.gone(link, how, now),
-            Command::Member { link, intent } => self.intend(link, intent, now),
+            Command::Disconnected {
+                connection,
+                departure,
+            } => self.on_disconnected(connection, departure, now),
+            Command::Member {
+                connection,
+                request,
+            } => self.handle_request(connection, request, now),
             Command::Post {
-                ticket,
+                request_id,
                 from,
                 id,
                 text,
             } => {
-                if !self.fanout.pay(cost(text.as_str()), now.instant) {
+                if !self
+                    .broadcast_budget
+                    .try_take(cost(text.as_str()), now.instant)
+                {
                     let answer = Err(RoomError::TooManyMessages);
-                    return vec![Effect::Answer { ticket, answer }];
+                    return vec![Effect::Answer { request_id, answer }];
                 }
                 let message = NewMessage {
                     id,
@@ -157,37 +166,44 @@ impl Room {
                     at: now.unix_ms,
                     reply_to: None,
                 };
-                self.say(Asker::Post(ticket), message)
+                self.store_message(Requester::Form(request_id), message)
             }
-            Command::Stored { asker, id, answer } => self.stored(asker, id, answer),
+            Command::Stored {
+                requester,
+                id,
+                answer,
+            } => self.on_stored(requester, id, answer),
             Command::Changed {
-                link,
+                connection,
                 change,
                 answer,
-            } => self.changed(link, change, answer),
+            } => self.on_changed(connection, change, answer),
             Command::Forget(gone) => {
-                self.recent.forget(&gone);
+                self.history.remove(&gone);
                 Vec::new()
             }
-            Command::GiveUpAway => self.give_up_away(),
-            Command::Media(event) => self.media_said(event, now),
+            Command::ForgetAway => self.forget_away(),
+            Command::Media(event) => self.on_media_event(event, now),
             Command::Tick => self.tick(now),
         }
     }
 
     /// When the next [`Command::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let lost = self.members.iter().filter_map(|member| match member.line {
-            Line::Lost(until) | Line::MediaOnly(until) => Some(until),
-            Line::Up(_) => None,
-        });
+        let lost = self
+            .members
+            .iter()
+            .filter_map(|member| match member.connection_state {
+                ConnectionState::Lost(until) | ConnectionState::MediaOnly(until) => Some(until),
+                ConnectionState::Connected(_) => None,
+            });
         let away = self.away.iter().map(|away| away.until);
         let views = self
             .members
             .iter()
             .filter_map(|member| member.view.as_ref());
         let views = views.map(|(at, _)| *at);
-        lost.chain(away).chain(views).chain(self.move_back_at).min()
+        lost.chain(away).chain(views).chain(self.p2p_at).min()
     }
 
     /// Whether nobody is here or expected back, and nothing is on its way to the disk.
@@ -206,14 +222,14 @@ impl Room {
 
     /// What the room's page shows before its socket is open.
     pub fn snapshot(&self) -> RoomSnapshot {
-        let (messages, more) = self.recent.newest(MAX_FRAME_BYTES);
+        let (messages, more) = self.history.newest(MAX_FRAME_BYTES);
         RoomSnapshot {
             name: self.name.clone(),
             people: self.people(),
             messages,
             more,
             epoch: self.epoch.clone(),
-            seq: self.recent.seq(),
+            seq: self.history.seq(),
             call: self.call(),
             full: self.members.len() >= self.rules.capacity,
         }
@@ -230,33 +246,43 @@ impl Room {
     }
 
     /// Whoever holds this socket.
-    pub(super) fn by_link(&mut self, link: LinkId) -> Option<&mut Member> {
-        self.members.iter_mut().find(|m| m.line == Line::Up(link))
+    pub(super) fn member_by_connection(&mut self, connection: ConnectionId) -> Option<&mut Member> {
+        self.members
+            .iter_mut()
+            .find(|m| m.connection_state == ConnectionState::Connected(connection))
     }
 
     /// Who holds this socket.
-    pub fn who(&self, link: LinkId) -> Option<&ParticipantId> {
-        let found = self.members.iter().find(|m| m.line == Line::Up(link));
+    pub fn participant_of(&self, connection: ConnectionId) -> Option<&ParticipantId> {
+        let found = self
+            .members
+            .iter()
+            .find(|m| m.connection_state == ConnectionState::Connected(connection));
         found.map(|member| &member.person.id)
     }
 
     /// The place of a person in the list.
-    pub(super) fn place(&self, id: &ParticipantId) -> Option<usize> {
+    pub(super) fn index_of(&self, id: &ParticipantId) -> Option<usize> {
         self.members.iter().position(|m| m.person.id == *id)
     }
 
     /// Somebody here wants something.
-    fn intend(&mut self, link: LinkId, intent: Intent, now: Now) -> Vec<Effect> {
-        let at_link = |m: &Member| m.line == Line::Up(link);
-        let Some(place) = self.members.iter().position(at_link) else {
+    fn handle_request(
+        &mut self,
+        connection: ConnectionId,
+        request: RoomRequest,
+        now: Now,
+    ) -> Vec<Effect> {
+        let at_link = |m: &Member| m.connection_state == ConnectionState::Connected(connection);
+        let Some(index) = self.members.iter().position(at_link) else {
             return Vec::new();
         };
-        match intent {
-            Intent::Chat { id, text, reply_to } => {
-                if !self.afford(place, cost(text.as_str()), now) {
-                    return refuse_message(link, id);
+        match request {
+            RoomRequest::Chat { id, text, reply_to } => {
+                if !self.try_spend(index, cost(text.as_str()), now) {
+                    return refuse_message(connection, id);
                 }
-                let from = self.members[place].person.clone();
+                let from = self.members[index].person.clone();
                 let message = NewMessage {
                     id,
                     from,
@@ -264,57 +290,63 @@ impl Room {
                     at: now.unix_ms,
                     reply_to,
                 };
-                self.say(Asker::Link(link), message)
+                self.store_message(Requester::Connection(connection), message)
             }
-            Intent::Change { id, what } => {
-                if !self.afford(place, change_cost(&what), now) {
-                    return refuse_message(link, id);
+            RoomRequest::Change { id, edit } => {
+                if !self.try_spend(index, edit_cost(&edit), now) {
+                    return refuse_message(connection, id);
                 }
-                let by = self.members[place].person.id.clone();
+                let by = self.members[index].person.id.clone();
                 let at = now.unix_ms;
-                self.change(link, Change { id, by, at, what })
+                self.change(connection, Change { id, by, at, edit })
             }
-            Intent::Typing => {
-                let id = self.members[place].person.id.clone();
-                self.type_on(place, link, id, now)
+            RoomRequest::Typing => {
+                let id = self.members[index].person.id.clone();
+                self.typing(index, connection, id, now)
             }
-            Intent::Rename(nickname) => {
-                if !self.members[place]
+            RoomRequest::Rename(nickname) => {
+                if !self.members[index]
                     .budget
-                    .announce(&mut self.fanout, now.instant)
+                    .try_announce(&mut self.broadcast_budget, now.instant)
                 {
-                    return refuse(link, ErrorCode::TooManyMessages);
+                    return refuse(connection, ErrorCode::TooManyMessages);
                 }
-                let renamed = self.rename(place, nickname);
-                renamed.map(everybody).into_iter().collect()
+                let renamed = self.rename(index, nickname);
+                renamed.map(broadcast).into_iter().collect()
             }
-            call => self.intend_in_call(place, link, call, now),
+            call => self.handle_call_request(index, connection, call, now),
         }
     }
 
     /// Whether everybody may be told this many bytes on behalf of somebody here; they are
     /// spent then.
-    fn afford(&mut self, place: usize, cost: usize, now: Now) -> bool {
-        let budget = &mut self.members[place].budget;
-        budget.say(&mut self.fanout, cost, now.instant)
+    fn try_spend(&mut self, index: usize, cost: usize, now: Now) -> bool {
+        let budget = &mut self.members[index].budget;
+        budget.try_broadcast(&mut self.broadcast_budget, cost, now.instant)
     }
 
     /// Somebody types: told to the others now and then.
-    fn type_on(&mut self, place: usize, link: LinkId, id: ParticipantId, now: Now) -> Vec<Effect> {
-        let told = &mut self.members[place].typing_told;
+    fn typing(
+        &mut self,
+        index: usize,
+        connection: ConnectionId,
+        id: ParticipantId,
+        now: Now,
+    ) -> Vec<Effect> {
+        let told = &mut self.members[index].typing_sent_at;
         if told.is_some_and(|told| now.instant < told + TYPING_PAUSE) {
             return Vec::new();
         }
         *told = Some(now.instant);
-        vec![Effect::Whisper {
+        vec![Effect::SendIfIdle {
             message: ServerMessage::Typing { id },
-            except: link,
+            except: connection,
         }]
     }
 
     /// Gives somebody a new nickname; nothing where it is the old one.
-    pub(super) fn rename(&mut self, place: usize, nickname: Nickname) -> Option<ServerMessage> {
-        let person = &mut self.members[place].person;
+    pub(super) fn rename(&mut self, index: usize, nickname: Nickname) -> Option<ServerMessage> {
+        let person = &mut self.members[index].person;
         if person.nickname == nickname {
             return None;
         }
@@ -332,21 +364,24 @@ pub(super) fn cost(text: &str) -> usize {
 
 /// Bytes that everybody is told of a change, at most: an edit is told with the message's
 /// reactions, and what these take is known only once it is stored.
-pub(super) fn change_cost(what: &What) -> usize {
-    match what {
-        What::Edit(text) => cost(text.as_str()) + REACTIONS_BYTES,
-        What::Delete | What::React { .. } => ENVELOPE_BYTES,
+pub(super) fn edit_cost(edit: &Edit) -> usize {
+    match edit {
+        Edit::Text(text) => cost(text.as_str()) + REACTIONS_BYTES,
+        Edit::Delete | Edit::React { .. } => ENVELOPE_BYTES,
     }
 }
 
 /// Refuses what is more than everybody can be told now.
-fn refuse_message(link: LinkId, id: MessageId) -> Vec<Effect> {
+fn refuse_message(connection: ConnectionId, id: MessageId) -> Vec<Effect> {
     let message = refusal(ErrorCode::TooManyMessages, Some(id));
-    vec![Effect::Send { link, message }]
+    vec![Effect::Send {
+        connection,
+        message,
+    }]
 }
 
 /// Tells everybody.
-pub(super) fn everybody(message: ServerMessage) -> Effect {
+pub(super) fn broadcast(message: ServerMessage) -> Effect {
     Effect::Broadcast {
         message,
         except: None,
@@ -354,9 +389,9 @@ pub(super) fn everybody(message: ServerMessage) -> Effect {
 }
 
 /// Tells everybody but one.
-pub(super) fn others(link: LinkId, message: ServerMessage) -> Effect {
+pub(super) fn broadcast_except(connection: ConnectionId, message: ServerMessage) -> Effect {
     Effect::Broadcast {
         message,
-        except: Some(link),
+        except: Some(connection),
     }
 }

@@ -1,8 +1,10 @@
-//! Single claims about [`Room`] and [`Recent`] that need an exact moment or an exact size.
+//! Single claims about [`Room`] and [`History`] that need an exact moment or an exact size.
 
 use super::{
-    command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now, Ticket},
-    history::{Missed, Recent},
+    command::{
+        Command, ConnectionId, Departure, Effect, Join, Now, RequestId, Requester, RoomRequest,
+    },
+    history::{History, MissedEvents},
     room::Room,
 };
 use crate::server::rooms::{RoomError, RoomRules};
@@ -46,15 +48,15 @@ fn room_for(p2p_max: usize, hide_addresses: bool) -> Room {
     Room::new(
         name,
         Epoch::parse("e").expect("valid"),
-        Recent::default(),
+        History::default(),
         rules,
     )
 }
 
-fn join(link: u64) -> Command {
+fn join(connection: u64) -> Command {
     let session = new_session_token();
     Command::Join(Join {
-        link: LinkId(link),
+        connection: ConnectionId(connection),
         id: participant_id(&session),
         session,
         nickname: Nickname::parse("Ann").expect("valid"),
@@ -81,11 +83,11 @@ fn the_grace_ends_at_its_moment_and_not_before() {
     let mut room = room();
     room.handle(join(1), at(Duration::ZERO));
     assert_eq!(room.next_deadline(), None);
-    let how = Departure::Lost;
+    let departure = Departure::Lost;
     let effects = room.handle(
-        Command::Gone {
-            link: LinkId(1),
-            how,
+        Command::Disconnected {
+            connection: ConnectionId(1),
+            departure,
         },
         at(Duration::ZERO),
     );
@@ -116,21 +118,33 @@ fn in_the_sfu(now: Now) -> (Room, PeerKey) {
     (room.rules.p2p_max, room.mode) = (0, Mode::Sfu);
     room.handle(join(1), now);
     room.handle(join(2), now);
-    let (leg, devices, link) = (1, Devices::default(), LinkId(1));
-    let intent = Intent::EnterCall {
+    let (leg, devices, connection) = (1, Devices::default(), ConnectionId(1));
+    let request = RoomRequest::EnterCall {
         leg,
         devices,
         hide_address: false,
     };
-    room.handle(Command::Member { link, intent }, now);
+    room.handle(
+        Command::Member {
+            connection,
+            request,
+        },
+        now,
+    );
     let offer = Offer::new(MediaOffer {
         connection: 1,
         offer_id: 1,
         sdp: "v=0".to_owned(),
         tracks: vec![],
     });
-    let intent = Intent::Offer(offer);
-    let effects = room.handle(Command::Member { link, intent }, now);
+    let request = RoomRequest::Offer(offer);
+    let effects = room.handle(
+        Command::Member {
+            connection,
+            request,
+        },
+        now,
+    );
     let peer = effects.iter().find_map(|effect| match effect {
         Effect::Media(sfu::Command::Offer { peer, .. }) => Some(*peer),
         _ => None,
@@ -165,10 +179,16 @@ fn whose_media_comes_is_in_the_lists_until_it_ends_and_two_minutes_at_most() {
         instant: start + after,
         unix_ms: 0,
     };
-    for how in [Departure::Lost, Departure::Dead] {
+    for departure in [Departure::Lost, Departure::TimedOut] {
         let (mut room, peer) = in_the_sfu(at(Duration::ZERO));
-        let link = LinkId(1);
-        let gone = room.handle(Command::Gone { link, how }, at(Duration::ZERO));
+        let connection = ConnectionId(1);
+        let gone = room.handle(
+            Command::Disconnected {
+                connection,
+                departure,
+            },
+            at(Duration::ZERO),
+        );
         assert_eq!(gone, [], "they are seen and heard");
         assert_eq!(room.handle(Command::Tick, at(GRACE)), []);
         let shown = room.snapshot();
@@ -184,7 +204,13 @@ fn whose_media_comes_is_in_the_lists_until_it_ends_and_two_minutes_at_most() {
 
         // A connection that never ends does not keep anybody for ever, and ends with them.
         let (mut room, peer) = in_the_sfu(at(Duration::ZERO));
-        room.handle(Command::Gone { link, how }, at(Duration::ZERO));
+        room.handle(
+            Command::Disconnected {
+                connection,
+                departure,
+            },
+            at(Duration::ZERO),
+        );
         room.handle(Command::Tick, at(GRACE));
         let effects = room.handle(Command::Tick, at(GRACE + AWAY));
         assert_eq!(left(&effects), [false]);
@@ -200,7 +226,7 @@ fn the_sfu_is_told_what_is_on_a_screen_ten_times_a_second_and_the_last_of_it() {
         unix_ms: 0,
     };
     let (mut room, peer) = in_the_sfu(at(0));
-    let (link, id) = (LinkId(1), participant_id(&new_session_token()));
+    let (connection, id) = (ConnectionId(1), participant_id(&new_session_token()));
     let wanted = |height: u32| {
         vec![Wanted {
             id: id.clone(),
@@ -213,12 +239,27 @@ fn the_sfu_is_told_what_is_on_a_screen_ten_times_a_second_and_the_last_of_it() {
         let command = sfu::Command::Subscribe { peer, wanted };
         vec![Effect::Media(command)]
     };
-    let intent = Intent::Subscribe(wanted(0));
-    let first = room.handle(Command::Member { link, intent }, at(0));
+    let request = RoomRequest::Subscribe(wanted(0));
+    let first = room.handle(
+        Command::Member {
+            connection,
+            request,
+        },
+        at(0),
+    );
     assert_eq!(first, told(wanted(0)));
     for height in 1..=50 {
-        let intent = Intent::Subscribe(wanted(height));
-        assert_eq!(room.handle(Command::Member { link, intent }, at(1)), []);
+        let request = RoomRequest::Subscribe(wanted(height));
+        assert_eq!(
+            room.handle(
+                Command::Member {
+                    connection,
+                    request
+                },
+                at(1)
+            ),
+            []
+        );
     }
     assert_eq!(room.next_deadline(), Some(at(100).instant));
     assert_eq!(room.handle(Command::Tick, at(99)), []);
@@ -227,10 +268,10 @@ fn the_sfu_is_told_what_is_on_a_screen_ten_times_a_second_and_the_last_of_it() {
 }
 
 /// What the others hear when somebody joins by this socket.
-fn entered(room: &mut Room, join: &Join, link: u64, now: Now) -> Option<bool> {
-    let link = LinkId(link);
+fn entered(room: &mut Room, join: &Join, connection: u64, now: Now) -> Option<bool> {
+    let connection = ConnectionId(connection);
     let join = Join {
-        link,
+        connection,
         ..join.clone()
     };
     let effects = room.handle(Command::Join(join), now);
@@ -254,16 +295,16 @@ fn who_comes_back_within_two_minutes_or_after_a_restart_is_no_news() {
     let Command::Join(ann) = join(1) else {
         unreachable!("join makes a join")
     };
-    let gone = |link: u64, how| Command::Gone {
-        link: LinkId(link),
-        how,
+    let gone = |connection: u64, departure| Command::Disconnected {
+        connection: ConnectionId(connection),
+        departure,
     };
     assert_eq!(entered(&mut room, &ann, 1, at(0)), Some(false));
-    room.handle(gone(1, Departure::Dead), at(0));
+    room.handle(gone(1, Departure::TimedOut), at(0));
     assert_eq!(entered(&mut room, &ann, 2, at(114)), Some(true));
     room.handle(gone(2, Departure::Left), at(114));
     assert_eq!(entered(&mut room, &ann, 3, at(115)), Some(false));
-    room.handle(gone(3, Departure::Dead), at(115));
+    room.handle(gone(3, Departure::TimedOut), at(115));
     room.handle(Command::Tick, at(230));
     assert_eq!(entered(&mut room, &ann, 4, at(231)), Some(false));
 
@@ -284,28 +325,36 @@ fn who_comes_back_within_two_minutes_or_after_a_restart_is_no_news() {
 
 #[test]
 fn a_change_is_told_to_whoever_missed_it_and_no_further_back_than_is_known() {
-    let mut recent = Recent::default();
+    let mut history = History::default();
     for seq in 1..=3 {
-        recent.push(message(seq, "x"));
+        history.push(message(seq, "x"));
     }
     let edited = ChatMessage {
         changed: 4,
         ..message(2, "y")
     };
-    recent.change(edited.clone());
-    let missed = |recent: &Recent, seen| recent.since(seen, MAX_FRAME_BYTES);
-    let changed = |missed: Option<Missed>| missed.map(|missed| (missed.said.len(), missed.changed));
-    assert_eq!(changed(missed(&recent, 3)), Some((0, vec![edited.clone()])));
-    assert_eq!(changed(missed(&recent, 1)), Some((2, vec![])));
-    assert_eq!(recent.newest(MAX_FRAME_BYTES).0[1], edited);
+    history.apply_change(edited.clone());
+    let missed = |history: &History, seen| history.since(seen, MAX_FRAME_BYTES);
+    let changed =
+        |missed: Option<MissedEvents>| missed.map(|missed| (missed.messages.len(), missed.changed));
+    assert_eq!(
+        changed(missed(&history, 3)),
+        Some((0, vec![edited.clone()]))
+    );
+    assert_eq!(changed(missed(&history, 1)), Some((2, vec![])));
+    assert_eq!(history.newest(MAX_FRAME_BYTES).0[1], edited);
     for seq in 5..=105 {
-        recent.change(ChatMessage {
+        history.apply_change(ChatMessage {
             changed: seq,
             ..message(1_000 + seq, "z")
         });
     }
-    assert_eq!(missed(&recent, 3), None, "the oldest changes are forgotten");
-    assert!(missed(&recent, 100).is_some());
+    assert_eq!(
+        missed(&history, 3),
+        None,
+        "the oldest changes are forgotten"
+    );
+    assert!(missed(&history, 100).is_some());
 }
 
 #[test]
@@ -319,10 +368,10 @@ fn more_than_the_disk_can_follow_is_refused_by_id() {
     let say = |number: usize| {
         let id = MessageId(uuid::Uuid::from_u128(number as u128));
         let text = ChatText::parse("x").expect("valid");
-        let link = LinkId(1);
+        let connection = ConnectionId(1);
         Command::Member {
-            link,
-            intent: Intent::Chat {
+            connection,
+            request: RoomRequest::Chat {
                 id,
                 text,
                 reply_to: None,
@@ -347,10 +396,10 @@ fn more_than_the_disk_can_follow_is_refused_by_id() {
     };
     assert_eq!(*code, ErrorCode::Unavailable);
     let id = id.expect("named");
-    let asker = Asker::Link(LinkId(1));
+    let requester = Requester::Connection(ConnectionId(1));
     room.handle(
         Command::Stored {
-            asker,
+            requester,
             id,
             answer: Err(RoomError::Unavailable),
         },
@@ -358,7 +407,7 @@ fn more_than_the_disk_can_follow_is_refused_by_id() {
     );
     assert!(
         matches!(room.handle(say(0), now)[..], [Effect::Persist { .. }]),
-        "one place is free"
+        "one index is free"
     );
 }
 
@@ -369,10 +418,10 @@ fn a_post_that_cannot_be_stored_is_answered_so() {
         unix_ms: 0,
     };
     let mut room = room();
-    let (asker, id) = (Asker::Post(Ticket(1)), MessageId(uuid::Uuid::nil()));
+    let (requester, id) = (Requester::Form(RequestId(1)), MessageId(uuid::Uuid::nil()));
     let effects = room.handle(
         Command::Stored {
-            asker,
+            requester,
             id,
             answer: Err(RoomError::Unavailable),
         },
@@ -382,7 +431,7 @@ fn a_post_that_cannot_be_stored_is_answered_so() {
     assert_eq!(
         effects,
         [Effect::Answer {
-            ticket: Ticket(1),
+            request_id: RequestId(1),
             answer
         }]
     );
@@ -390,35 +439,40 @@ fn a_post_that_cannot_be_stored_is_answered_so() {
 
 #[test]
 fn recent_keeps_what_fits_a_frame_and_tells_only_what_it_knows_whole() {
-    let mut recent = Recent::default();
+    let mut history = History::default();
     assert!(
-        recent
+        history
             .since(0, MAX_FRAME_BYTES)
-            .is_some_and(|missed| missed.said.is_empty())
+            .is_some_and(|missed| missed.messages.is_empty())
     );
-    assert_eq!(recent.since(1, MAX_FRAME_BYTES), None, "ahead of the log");
+    assert_eq!(history.since(1, MAX_FRAME_BYTES), None, "ahead of the log");
     for seq in 1..=300 {
-        recent.push(message(seq, "short"));
+        history.push(message(seq, "short"));
     }
-    let seqs = |missed: Missed| missed.said.first().map(|m| (m.seq, missed.said.len()));
+    let seqs = |missed: MissedEvents| {
+        missed
+            .messages
+            .first()
+            .map(|m| (m.seq, missed.messages.len()))
+    };
     assert_eq!(
-        recent.since(250, MAX_FRAME_BYTES).and_then(seqs),
+        history.since(250, MAX_FRAME_BYTES).and_then(seqs),
         Some((251, 50))
     );
     assert_eq!(
-        recent.since(100, MAX_FRAME_BYTES).and_then(seqs),
+        history.since(100, MAX_FRAME_BYTES).and_then(seqs),
         Some((101, 200))
     );
     assert_eq!(
-        recent.since(99, MAX_FRAME_BYTES),
+        history.since(99, MAX_FRAME_BYTES),
         None,
         "one is not kept any more"
     );
-    assert_eq!(recent.since(250, 1000), None, "does not fit");
+    assert_eq!(history.since(250, 1000), None, "does not fit");
     for seq in 301..=310 {
-        recent.push(message(seq, &"x".repeat(4000)));
+        history.push(message(seq, &"x".repeat(4000)));
     }
-    let (newest, more) = recent.newest(20 * 1024);
+    let (newest, more) = history.newest(20 * 1024);
     assert_eq!(
         (newest.len(), newest.last().map(|m| m.seq), more),
         (4, Some(310), true)
@@ -431,9 +485,9 @@ fn a_log_that_ends_beyond_what_is_kept_is_not_taken_for_whole() {
         messages: Vec::new(),
         more: true,
     };
-    let recent = Recent::new(7, 7, beyond, Vec::new());
-    assert_eq!(recent.since(5, MAX_FRAME_BYTES), None);
-    assert_eq!(recent.newest(MAX_FRAME_BYTES), (Vec::new(), true));
+    let history = History::new(7, 7, beyond, Vec::new());
+    assert_eq!(history.since(5, MAX_FRAME_BYTES), None);
+    assert_eq!(history.newest(MAX_FRAME_BYTES), (Vec::new(), true));
 }
 
 #[test]
@@ -446,30 +500,33 @@ fn what_the_retention_deleted_is_told_to_nobody_who_comes_later() {
         changed: 11,
         ..message(2, "changed")
     };
-    let mut recent = Recent::new(11, 0, page, vec![changed]);
+    let mut history = History::new(11, 0, page, vec![changed]);
     let seqs = |messages: Vec<ChatMessage>| messages.iter().map(|m| m.seq).collect::<Vec<_>>();
-    recent.forget(&[1, 2, 3, 4]);
-    let (newest, more) = recent.newest(MAX_FRAME_BYTES);
+    history.remove(&[1, 2, 3, 4]);
+    let (newest, more) = history.newest(MAX_FRAME_BYTES);
     assert_eq!((seqs(newest), more), (vec![5, 6, 7, 8, 9, 10], false));
-    let missed = recent.since(3, MAX_FRAME_BYTES).expect("known");
-    assert_eq!(seqs(missed.said), [5, 6, 7, 8, 9, 10]);
+    let missed = history.since(3, MAX_FRAME_BYTES).expect("known");
+    assert_eq!(seqs(missed.messages), [5, 6, 7, 8, 9, 10]);
     assert_eq!(missed.changed, []);
-    recent.forget(&[5, 6, 7, 8, 9, 10]);
-    assert_eq!(recent.newest(MAX_FRAME_BYTES), (Vec::new(), false));
-    assert_eq!(recent.seq(), 11, "numbers go on");
-    recent.push(message(12, "said"));
-    assert_eq!(recent.newest(MAX_FRAME_BYTES).0.len(), 1);
+    history.remove(&[5, 6, 7, 8, 9, 10]);
+    assert_eq!(history.newest(MAX_FRAME_BYTES), (Vec::new(), false));
+    assert_eq!(history.seq(), 11, "numbers go on");
+    history.push(message(12, "said"));
+    assert_eq!(history.newest(MAX_FRAME_BYTES).0.len(), 1);
 }
 
 /// Somebody enters the call by this socket.
-fn enter(link: u64, leg: Leg, hide_address: bool) -> Command {
-    let intent = Intent::EnterCall {
+fn enter(connection: u64, leg: Leg, hide_address: bool) -> Command {
+    let request = RoomRequest::EnterCall {
         leg,
         devices: Devices::default(),
         hide_address,
     };
-    let link = LinkId(link);
-    Command::Member { link, intent }
+    let connection = ConnectionId(connection);
+    Command::Member {
+        connection,
+        request,
+    }
 }
 
 /// Where a room says that media goes from now on, where these effects hold it.
@@ -502,8 +559,8 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
         unix_ms: 0,
     };
     let mut room = room_for(64, false);
-    for link in 1..=3 {
-        room.handle(join(link), at(0));
+    for connection in 1..=3 {
+        room.handle(join(connection), at(0));
     }
     assert_eq!(
         answered(&room.handle(enter(1, 1, false), at(0))),
@@ -525,7 +582,7 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
     );
     assert!(
         moves < entry,
-        "whoever hears of them knows already how media goes"
+        "whoever hears of them knows already departure media goes"
     );
 
     // The same stay, shown: the call moves back after a while, and at once over again.
@@ -541,9 +598,15 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
         "they still hide"
     );
 
-    let intent = Intent::LeaveCall;
-    let link = LinkId(2);
-    room.handle(Command::Member { link, intent }, at(101));
+    let request = RoomRequest::LeaveCall;
+    let connection = ConnectionId(2);
+    room.handle(
+        Command::Member {
+            connection,
+            request,
+        },
+        at(101),
+    );
     assert_eq!(moved(&room.handle(Command::Tick, at(106))), Some(Mode::P2p));
 }
 
@@ -555,8 +618,8 @@ fn media_of_whoever_hides_keeps_the_call_at_the_sfu_while_their_line_is_down() {
         unix_ms: 0,
     };
     let mut room = room_for(64, false);
-    for link in 1..=2 {
-        room.handle(join(link), at(0));
+    for connection in 1..=2 {
+        room.handle(join(connection), at(0));
     }
     room.handle(enter(1, 1, false), at(0));
     room.handle(enter(2, 2, true), at(0));
@@ -566,10 +629,22 @@ fn media_of_whoever_hides_keeps_the_call_at_the_sfu_while_their_line_is_down() {
         sdp: String::new(),
         tracks: Vec::new(),
     };
-    let (link, intent) = (LinkId(2), Intent::Offer(Offer::new(offer)));
-    room.handle(Command::Member { link, intent }, at(0));
-    let how = Departure::Lost;
-    room.handle(Command::Gone { link, how }, at(1));
+    let (connection, request) = (ConnectionId(2), RoomRequest::Offer(Offer::new(offer)));
+    room.handle(
+        Command::Member {
+            connection,
+            request,
+        },
+        at(0),
+    );
+    let departure = Departure::Lost;
+    room.handle(
+        Command::Disconnected {
+            connection,
+            departure,
+        },
+        at(1),
+    );
     room.handle(Command::Tick, at(6));
     assert_eq!(
         moved(&room.handle(Command::Tick, at(30))),
@@ -589,17 +664,23 @@ fn an_operator_who_hides_addresses_never_has_a_call_go_browser_to_browser() {
         unix_ms: 0,
     };
     let mut room = room_for(64, true);
-    for link in 1..=2 {
-        room.handle(join(link), at(0));
-        let effects = room.handle(enter(link, 1, false), at(0));
+    for connection in 1..=2 {
+        room.handle(join(connection), at(0));
+        let effects = room.handle(enter(connection, 1, false), at(0));
         assert_eq!(
             (moved(&effects), answered(&effects)),
             (None, Some(Mode::Sfu))
         );
     }
-    for (link, seconds) in [(1, 1), (2, 2)] {
-        let (link, intent) = (LinkId(link), Intent::LeaveCall);
-        room.handle(Command::Member { link, intent }, at(seconds));
+    for (connection, seconds) in [(1, 1), (2, 2)] {
+        let (connection, request) = (ConnectionId(connection), RoomRequest::LeaveCall);
+        room.handle(
+            Command::Member {
+                connection,
+                request,
+            },
+            at(seconds),
+        );
         assert_eq!(moved(&room.handle(Command::Tick, at(seconds + 60))), None);
     }
     let effects = room.handle(enter(1, 9, false), at(200));

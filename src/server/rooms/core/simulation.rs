@@ -9,8 +9,8 @@
 //! A [`Sabotage`] breaks one promise on purpose; the simulation has to notice each.
 
 use super::{
-    command::{Asker, Command, Departure, Effect, Intent, Join, LinkId, Now},
-    history::Recent,
+    command::{Command, ConnectionId, Departure, Effect, Join, Now, Requester, RoomRequest},
+    history::History,
     room::Room,
 };
 use crate::server::rooms::RoomRules;
@@ -21,7 +21,7 @@ use crate::{
     },
     server::{
         identity::participant_id,
-        store::{Appended, Change, Changed, NewMessage, Page, What},
+        store::{Appended, Change, Changed, Edit, NewMessage, Page},
     },
     state::{RoomState, outbox::Outbox},
 };
@@ -76,7 +76,7 @@ impl Disk {
 
     fn change(&mut self, change: &Change) -> Option<Changed> {
         let message = self.messages.iter_mut().find(|m| m.id == change.id)?;
-        let What::Edit(text) = &change.what else {
+        let Edit::Text(text) = &change.edit else {
             return None;
         };
         self.seq += 1;
@@ -94,9 +94,9 @@ impl Disk {
             messages: self.messages.clone(),
             more: false,
         };
-        let recent = Recent::new(self.seq, 0, newest, changes);
+        let history = History::new(self.seq, 0, newest, changes);
         let name = RoomName::parse("team").expect("valid");
-        Room::new(name, epoch(), recent, rules)
+        Room::new(name, epoch(), history, rules)
     }
 }
 
@@ -106,8 +106,8 @@ fn epoch() -> Epoch {
 
 /// A job of the writer.
 enum Job {
-    Append(Asker, NewMessage),
-    Change(LinkId, Change),
+    Append(Requester, NewMessage),
+    Change(ConnectionId, Change),
 }
 
 /// A browser.
@@ -123,7 +123,7 @@ struct Client {
 
 /// A connection and what is under way on it.
 struct Line {
-    link: LinkId,
+    connection: ConnectionId,
     up: VecDeque<ClientMessage>,
     down: VecDeque<ServerMessage>,
     joined: bool,
@@ -138,7 +138,7 @@ struct World {
     jobs: VecDeque<Job>,
     clients: Vec<Client>,
     said: u128,
-    links: u64,
+    connections: u64,
     now: Instant,
     ms: f64,
 }
@@ -161,7 +161,7 @@ impl World {
             jobs: VecDeque::new(),
             clients: (0..CLIENTS).map(client).collect(),
             said: 0,
-            links: 0,
+            connections: 0,
             now: Instant::now(),
             ms: 0.0,
         }
@@ -216,8 +216,11 @@ impl World {
     /// A line breaks, with whatever is under way on it.
     fn cut(&mut self, who: usize) {
         if let Some(line) = self.clients[who].line.take() {
-            let (link, how) = (line.link, Departure::Lost);
-            self.command(Command::Gone { link, how });
+            let (connection, departure) = (line.connection, Departure::Lost);
+            self.command(Command::Disconnected {
+                connection,
+                departure,
+            });
         }
     }
 
@@ -235,7 +238,7 @@ impl World {
         if self.room.is_none() || self.clients[who].line.is_some() {
             return;
         }
-        self.links += 1;
+        self.connections += 1;
         let client = &mut self.clients[who];
         let resume = client.state.log.position.as_ref().map(|at| Resume {
             session: client.session.clone(),
@@ -248,7 +251,7 @@ impl World {
             resume,
         };
         client.line = Some(Line {
-            link: LinkId(self.links),
+            connection: ConnectionId(self.connections),
             up: [join].into(),
             down: VecDeque::new(),
             joined: false,
@@ -286,7 +289,7 @@ impl World {
         let Some(line) = &mut self.clients[who].line else {
             return;
         };
-        let (link, Some(message)) = (line.link, line.up.pop_front()) else {
+        let (connection, Some(message)) = (line.connection, line.up.pop_front()) else {
             return;
         };
         let session = self.clients[who].session.clone();
@@ -294,7 +297,7 @@ impl World {
             ClientMessage::Join {
                 nickname, resume, ..
             } => Command::Join(Join {
-                link,
+                connection,
                 id: participant_id(&session),
                 session,
                 nickname: Nickname::parse(&nickname).expect("valid"),
@@ -302,13 +305,19 @@ impl World {
             }),
             ClientMessage::Chat { id, text, reply_to } => {
                 let text = ChatText::parse(&text).expect("valid");
-                let intent = Intent::Chat { id, text, reply_to };
-                Command::Member { link, intent }
+                let request = RoomRequest::Chat { id, text, reply_to };
+                Command::Member {
+                    connection,
+                    request,
+                }
             }
             ClientMessage::Edit { id, text } => {
-                let what = What::Edit(ChatText::parse(&text).expect("valid"));
-                let intent = Intent::Change { id, what };
-                Command::Member { link, intent }
+                let edit = Edit::Text(ChatText::parse(&text).expect("valid"));
+                let request = RoomRequest::Change { id, edit };
+                Command::Member {
+                    connection,
+                    request,
+                }
             }
             other => panic!("no client of this world says {other:?}"),
         };
@@ -353,13 +362,13 @@ impl World {
         let mut answers: Vec<Command> = due
             .into_iter()
             .map(|job| match job {
-                Job::Append(asker, new) => Command::Stored {
-                    asker,
+                Job::Append(requester, new) => Command::Stored {
+                    requester,
                     id: new.id,
                     answer: Ok(self.disk.append(&new, sabotage)),
                 },
-                Job::Change(link, change) => Command::Changed {
-                    link,
+                Job::Change(connection, change) => Command::Changed {
+                    connection,
                     answer: self.disk.change(&change),
                     change,
                 },
@@ -387,49 +396,63 @@ impl World {
     fn run(&mut self, effect: Effect) {
         match effect {
             Effect::Media(_) => {}
-            Effect::Persist { asker, message } if self.sabotage == Some(Sabotage::EarlyAck) => {
+            Effect::Persist { requester, message } if self.sabotage == Some(Sabotage::EarlyAck) => {
                 // Told as stored; on the disk only if nothing happens before the commit.
                 let seq = self.disk.seq + 1 + self.jobs.len() as Seq;
                 let (id, from, text) = (message.id, message.from.clone(), message.text.clone());
                 let message_told = ChatMessage::said(seq, id, from, text, message.at);
-                self.jobs.push_back(Job::Append(asker, message));
+                self.jobs.push_back(Job::Append(requester, message));
                 let answer = Ok(Appended {
                     message: message_told,
                     duplicate: false,
                 });
-                self.command(Command::Stored { asker, id, answer });
+                self.command(Command::Stored {
+                    requester,
+                    id,
+                    answer,
+                });
             }
-            Effect::Persist { asker, message } => self.jobs.push_back(Job::Append(asker, message)),
-            Effect::Change { link, change } => self.jobs.push_back(Job::Change(link, change)),
-            Effect::Send { link, message } => self.tell(link, message),
+            Effect::Persist { requester, message } => {
+                self.jobs.push_back(Job::Append(requester, message))
+            }
+            Effect::Change { connection, change } => {
+                self.jobs.push_back(Job::Change(connection, change))
+            }
+            Effect::Send {
+                connection,
+                message,
+            } => self.tell(connection, message),
             Effect::Relay { to, message, .. } => self.tell(to, message),
             Effect::Broadcast { message, except } => {
                 let lines = self.clients.iter().filter_map(|c| c.line.as_ref());
-                let links: Vec<_> = lines.map(|line| line.link).collect();
-                for link in links.into_iter().filter(|link| Some(*link) != except) {
-                    let seated = self.is_seated(link);
-                    if seated {
-                        self.tell(link, message.clone());
+                let connections: Vec<_> = lines.map(|line| line.connection).collect();
+                for connection in connections
+                    .into_iter()
+                    .filter(|connection| Some(*connection) != except)
+                {
+                    let joined = self.is_joined(connection);
+                    if joined {
+                        self.tell(connection, message.clone());
                     }
                 }
             }
-            Effect::Close { link, .. } | Effect::Refuse { link, .. } => {
+            Effect::Close { connection, .. } | Effect::Refuse { connection, .. } => {
                 for client in &mut self.clients {
-                    client.line.take_if(|line| line.link == link);
+                    client.line.take_if(|line| line.connection == connection);
                 }
             }
-            Effect::Answer { .. } | Effect::Whisper { .. } | Effect::SummaryChanged => {}
+            Effect::Answer { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
         }
     }
 
     /// Whether the room has let this line in.
-    fn is_seated(&mut self, link: LinkId) -> bool {
+    fn is_joined(&mut self, connection: ConnectionId) -> bool {
         self.room
             .as_mut()
-            .is_some_and(|room| room.by_link(link).is_some())
+            .is_some_and(|room| room.member_by_connection(connection).is_some())
     }
 
-    fn tell(&mut self, link: LinkId, mut message: ServerMessage) {
+    fn tell(&mut self, connection: ConnectionId, mut message: ServerMessage) {
         if let ServerMessage::Joined(joined) = &mut message {
             match self.sabotage {
                 Some(Sabotage::ShortReplay) if joined.resumed && !joined.history.is_empty() => {
@@ -440,7 +463,7 @@ impl World {
             }
         }
         let lines = self.clients.iter_mut().filter_map(|c| c.line.as_mut());
-        if let Some(line) = lines.into_iter().find(|line| line.link == link) {
+        if let Some(line) = lines.into_iter().find(|line| line.connection == connection) {
             line.down.push_back(message);
         }
     }
@@ -461,7 +484,7 @@ impl World {
     }
 
     /// What is wrong at the end, if anything.
-    fn verdict(&self) -> Result<(), String> {
+    fn close_code(&self) -> Result<(), String> {
         let stored: Vec<MessageId> = self.disk.messages.iter().map(|m| m.id).collect();
         let unique: BTreeSet<_> = stored.iter().collect();
         if unique.len() != stored.len() {
@@ -508,15 +531,15 @@ fn run(seed: u64, sabotage: Option<Sabotage>) -> (Result<(), String>, usize, Seq
     }
     world.mend();
     let acknowledged = world.clients.iter().map(|c| c.acknowledged.len()).sum();
-    (world.verdict(), acknowledged, world.disk.seq)
+    (world.close_code(), acknowledged, world.disk.seq)
 }
 
 #[test]
 fn whatever_breaks_no_promise_is_broken() {
     let mut acknowledged = 0;
     for seed in 0..SEEDS {
-        let (verdict, count, _) = run(seed, None);
-        assert_eq!(verdict, Ok(()), "seed {seed}");
+        let (close_code, count, _) = run(seed, None);
+        assert_eq!(close_code, Ok(()), "seed {seed}");
         acknowledged += count;
     }
     assert!(acknowledged > 5_000, "the world does something");

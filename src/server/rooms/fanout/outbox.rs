@@ -37,9 +37,9 @@ pub struct Outbox {
     /// Finished frames.
     frames: mpsc::Sender<Frames>,
     /// How much waits, and since when.
-    level: Arc<Level>,
+    level: Arc<QueueLevel>,
     /// Why the socket is to be closed, once it is.
-    verdict: watch::Sender<Option<CloseCode>>,
+    close_code: watch::Sender<Option<CloseCode>>,
 }
 
 /// The far end, held by the socket's writer.
@@ -47,13 +47,13 @@ pub struct OutboxReader {
     /// Finished frames.
     frames: mpsc::Receiver<Frames>,
     /// How much waits, and since when.
-    level: Arc<Level>,
+    level: Arc<QueueLevel>,
     /// Why the socket is to be closed, once it is.
-    verdict: watch::Receiver<Option<CloseCode>>,
+    close_code: watch::Receiver<Option<CloseCode>>,
 }
 
 /// How much waits, and when some of it was taken last.
-struct Level {
+struct QueueLevel {
     /// Bytes in the queue and in the writer's hand.
     bytes: AtomicUsize,
     /// When the queue was made.
@@ -62,7 +62,7 @@ struct Level {
     written_at_ms: AtomicU64,
 }
 
-impl Level {
+impl QueueLevel {
     /// Milliseconds since the queue was made.
     fn age_ms(&self) -> u64 {
         u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -79,8 +79,8 @@ impl Level {
 /// Makes a queue.
 pub fn outbox() -> (Outbox, OutboxReader) {
     let (frames, far_frames) = mpsc::channel(READER_FRAMES);
-    let (verdict, far_verdict) = watch::channel(None);
-    let level = Arc::new(Level {
+    let (close_code, far_close_code) = watch::channel(None);
+    let level = Arc::new(QueueLevel {
         bytes: AtomicUsize::new(0),
         made: Instant::now(),
         written_at_ms: AtomicU64::new(0),
@@ -88,12 +88,12 @@ pub fn outbox() -> (Outbox, OutboxReader) {
     let near = Outbox {
         frames,
         level: level.clone(),
-        verdict,
+        close_code,
     };
     let far = OutboxReader {
         frames: far_frames,
         level,
-        verdict: far_verdict,
+        close_code: far_close_code,
     };
     (near, far)
 }
@@ -167,24 +167,24 @@ impl Outbox {
     }
 
     /// Queues a message, or condemns the socket as too slow.
-    pub fn tell(&self, message: &ServerMessage) {
+    pub fn send(&self, message: &ServerMessage) {
         if self.put_answer(Frames::of(message)).is_err() {
             self.close_slow();
         }
     }
 
     /// Queues an answer to a frame of the transport itself, or condemns the socket as too slow.
-    pub fn answer(&self, bytes: &[u8]) {
+    pub fn send_transport(&self, bytes: &[u8]) {
         if self.put_answer(Frames::of_transport(bytes)).is_err() {
             self.close_slow();
         }
     }
 
-    /// Condemns the socket. The first verdict stays; answers whether this is it.
+    /// Condemns the socket. The first close_code stays; answers whether this is it.
     pub fn close(&self, code: CloseCode) -> bool {
-        self.verdict.send_if_modified(|verdict| {
-            let first = verdict.is_none();
-            verdict.get_or_insert(code);
+        self.close_code.send_if_modified(|close_code| {
+            let first = close_code.is_none();
+            close_code.get_or_insert(code);
             first
         })
     }
@@ -199,8 +199,8 @@ impl Outbox {
     ///
     /// # Cancel safety
     /// Nothing is lost when dropped.
-    pub async fn condemned(&self) -> CloseCode {
-        wait_for_verdict(&mut self.verdict.subscribe()).await
+    pub async fn closed(&self) -> CloseCode {
+        wait_for_close_code(&mut self.close_code.subscribe()).await
     }
 }
 
@@ -234,15 +234,15 @@ impl OutboxReader {
         self.level.written_at_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// A watch on the verdict, apart from the queue.
-    pub fn verdict(&self) -> watch::Receiver<Option<CloseCode>> {
-        self.verdict.clone()
+    /// A watch on the close_code, apart from the queue.
+    pub fn close_code(&self) -> watch::Receiver<Option<CloseCode>> {
+        self.close_code.clone()
     }
 }
 
-/// Waits for a verdict; for ever where none can come any more.
-pub async fn wait_for_verdict(verdict: &mut watch::Receiver<Option<CloseCode>>) -> CloseCode {
-    let found = verdict
+/// Waits for a close_code; for ever where none can come any more.
+pub async fn wait_for_close_code(close_code: &mut watch::Receiver<Option<CloseCode>>) -> CloseCode {
+    let found = close_code
         .wait_for(Option::is_some)
         .await
         .ok()
