@@ -265,7 +265,7 @@ fn language_of_page() -> Locale {
     #[cfg(feature = "ssr")]
     return crate::server::request::locale();
     #[cfg(feature = "hydrate")]
-    return crate::browser::language::of_document();
+    return crate::browser::dom::language::of_document();
     #[cfg(not(any(feature = "ssr", feature = "hydrate")))]
     Locale::default()
 }
@@ -299,7 +299,7 @@ impl Zone {
     pub fn offset_minutes(self, at_ms: i64) -> i32 {
         #[cfg(feature = "hydrate")]
         if self.ask_browser.get() {
-            return crate::browser::clock::offset_minutes(at_ms);
+            return crate::browser::dom::clock::offset_minutes(at_ms);
         }
         let _ = (at_ms, self.ask_browser);
         self.rendered.get_value()
@@ -317,9 +317,9 @@ fn provide_zone() {
     provide_context(zone);
     #[cfg(feature = "hydrate")]
     Effect::new(move || {
-        let now = crate::browser::clock::now_ms();
-        let offset = crate::browser::clock::offset_minutes(now);
-        crate::browser::storage::set_cookie(ZONE_COOKIE, &offset.to_string());
+        let now = crate::browser::dom::clock::now_ms();
+        let offset = crate::browser::dom::clock::offset_minutes(now);
+        crate::browser::dom::storage::set_cookie(ZONE_COOKIE, &offset.to_string());
     });
 }
 

@@ -40,7 +40,7 @@ mod tests;
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     use leptos::mount::hydrate_from_async;
-    browser::page::report_panics();
+    browser::dom::page::report_panics();
     wasm_bindgen_futures::spawn_local(components::hydrate_whole(async {
         let body = leptos::tachys::dom::body();
         hydrate_from_async(body, app::App).await.forget();
@@ -52,6 +52,6 @@ pub fn hydrate() {
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn render() {
-    browser::page::report_panics();
+    browser::dom::page::report_panics();
     leptos::mount::mount_to_body(app::App);
 }

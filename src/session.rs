@@ -6,7 +6,7 @@
 
 use crate::protocol::{ChatText, Devices, Emoji, MessageId, Nickname, ParticipantId, RoomName};
 use crate::state::call::{CallState, DeviceKind};
-use crate::state::namesakes::Namesakes;
+use crate::state::duplicate_names::Namesakes;
 use crate::state::{RoomState, RoomStateStoreFields};
 use leptos::prelude::*;
 use reactive_stores::Store;
@@ -106,10 +106,10 @@ impl Session {
         let own_navigation = self.own_navigation.try_update_value(own).unwrap_or(false);
         #[cfg(feature = "hydrate")]
         return Arrival {
-            opening: crate::browser::navigation::opening(),
+            opening: crate::browser::dom::navigation::opening(),
             own_navigation,
             asks_to_skip,
-            was_in_call: crate::browser::storage::take_in_call(&self.name()),
+            was_in_call: crate::browser::dom::storage::take_in_call(&self.name()),
         }
         .enters_at_once();
         #[cfg(not(feature = "hydrate"))]

@@ -1,9 +1,9 @@
 //! The list of open rooms, kept live on the welcome page.
 
-use super::js::Listener;
-use super::socket::{Heard, Socket};
+use crate::browser::dom::js::Listener;
+use crate::browser::net::websocket::{Heard, Socket};
 use crate::protocol::{RoomName, RoomSummary, RoomsChanged};
-use crate::state::line;
+use crate::state::connection;
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
 use std::cell::{Cell, RefCell};
@@ -92,7 +92,7 @@ impl Lobby {
 
     fn lost(&self) {
         self.socket.borrow_mut().take();
-        let wait = line::wait(self.attempts.get(), js_sys::Math::random());
+        let wait = connection::wait(self.attempts.get(), js_sys::Math::random());
         self.attempts.set(self.attempts.get().saturating_add(1));
         let me = self.me.clone();
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
@@ -105,7 +105,7 @@ impl Lobby {
 
     fn keep_alive(&self) {
         let me = self.me.clone();
-        let every_ms = u32::try_from(line::PING_EVERY.as_millis()).unwrap_or(u32::MAX);
+        let every_ms = u32::try_from(connection::PING_EVERY.as_millis()).unwrap_or(u32::MAX);
         *self.ping.borrow_mut() = Some(Interval::new(every_ms, move || {
             if let Some(lobby) = me.upgrade() {
                 lobby.send(PING);

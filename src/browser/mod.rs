@@ -1,29 +1,17 @@
 //! The browser's side: the only place that names `web_sys`.
 //!
-//! [`Driver`] owns everything of one room that is not plain data: the [`link`]
-//! to the server (a [`socket`], or [`polling`]), its timers and listeners, and the [`call`]. It feeds messages to the state and
-//! does what the pure machines in [`crate::state`] tell it to.
+//! * [`room`] runs one room: its connection, messages, timers and what the device remembers.
+//! * [`net`] carries frames to the server: a WebSocket or long-polling.
+//! * [`call`] runs the call: devices, peer connections, playback.
+//! * [`dom`] wraps single features of the page: clipboard, clock, storage, title, ….
+//! * [`lobby`] keeps the list of open rooms on the welcome page.
+//!
+//! What to do is decided by the pure machines in [`crate::state`].
 
-pub mod announcer;
 pub mod call;
-pub mod clipboard;
-pub mod clock;
-mod driver;
-mod fetch;
-pub mod fullscreen;
-pub mod js;
-pub mod language;
-mod link;
+pub mod dom;
 pub mod lobby;
-pub mod navigation;
-pub mod page;
-mod polling;
-pub mod scroll;
-mod socket;
-pub mod storage;
-pub mod theme;
-pub mod title;
-pub mod toolbar;
-mod wake_lock;
+mod net;
+mod room;
 
-pub use driver::Driver;
+pub use room::Driver;

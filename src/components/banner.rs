@@ -5,7 +5,7 @@ use crate::i18n::*;
 use crate::protocol::{ErrorCode, Refusal};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::line::Reason;
+use crate::state::connection::Reason;
 use crate::words;
 use leptos::prelude::*;
 

@@ -37,7 +37,7 @@ pub fn LanguageSwitch() -> impl IntoView {
         event.prevent_default();
         let language = i18n.get_locale_untracked().other();
         #[cfg(feature = "hydrate")]
-        crate::browser::storage::set_cookie(LANGUAGE_COOKIE, language.as_str());
+        crate::browser::dom::storage::set_cookie(LANGUAGE_COOKIE, language.as_str());
         i18n.set_locale(language);
     };
     view! {
@@ -62,12 +62,12 @@ pub fn ThemeSwitch() -> impl IntoView {
     let dark = RwSignal::new(false);
     Effect::new(move || {
         #[cfg(feature = "hydrate")]
-        dark.set(crate::browser::theme::is_dark());
+        dark.set(crate::browser::dom::theme::is_dark());
     });
     let switch = move |_| {
         dark.update(|dark| *dark = !*dark);
         #[cfg(feature = "hydrate")]
-        crate::browser::theme::set_dark(dark.get_untracked());
+        crate::browser::dom::theme::set_dark(dark.get_untracked());
     };
     view! {
         <button

@@ -141,7 +141,7 @@ fn CopyLink() -> impl IntoView {
         #[cfg(feature = "hydrate")]
         {
             let path = expect_context::<Session>().name().path();
-            crate::browser::clipboard::copy_address(&path, move || copied.set(true));
+            crate::browser::dom::clipboard::copy_address(&path, move || copied.set(true));
         }
         #[cfg(not(feature = "hydrate"))]
         copied.set(false);

@@ -15,7 +15,7 @@ use crate::pages::CallPage;
 use crate::protocol::{Nickname, RoomName};
 use crate::session::Session;
 use crate::state::call::CallState;
-use crate::state::line::Stage;
+use crate::state::connection::Stage;
 use crate::state::log::Log;
 use crate::state::{People, RoomState, RoomStateStoreFields};
 use crate::words;
@@ -39,7 +39,7 @@ impl LazyRoute for RoomRoute {
         // Not the router's parameter, which is decoded twice.
         let path = use_location().pathname;
         #[cfg(feature = "hydrate")]
-        crate::browser::page::heading_for(path.get_untracked());
+        crate::browser::dom::page::heading_for(path.get_untracked());
         let name = Memo::new(move |before: Option<&String>| {
             let name = RoomName::in_path(&path.read());
             name.or(before.cloned()).unwrap_or_default()
@@ -51,7 +51,7 @@ impl LazyRoute for RoomRoute {
 
     fn view(this: Self) -> AnyView {
         #[cfg(feature = "hydrate")]
-        crate::browser::page::arrived();
+        crate::browser::dom::page::arrived();
         view! { <RoomLayout start=this.start /> }.into_any()
     }
 }
@@ -159,7 +159,7 @@ fn count_unread_in_title(session: Session) {
     Effect::new(move || {
         let unread = unread.get();
         #[cfg(feature = "hydrate")]
-        crate::browser::title::set_unread(unread);
+        crate::browser::dom::title::set_unread(unread);
         #[cfg(not(feature = "hydrate"))]
         let _ = unread;
     });

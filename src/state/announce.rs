@@ -4,9 +4,9 @@
 //! messages, and because one's own message is confirmed. So what is new is found by number, not
 //! by what is drawn.
 
-use super::People;
-use super::log::{Entry, Log, Notice};
 use crate::protocol::{Epoch, Nickname, Seq};
+use crate::state::People;
+use crate::state::log::{Entry, Log, Notice};
 
 /// Announced one by one at once; more are told by their number. 3: nobody listens to a page of
 /// text that was said while the line was down.

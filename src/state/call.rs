@@ -2,14 +2,14 @@
 //! connection is. Plain data; [`CallState::apply`] takes in what the server says, the
 //! browser's driver writes the rest.
 
-pub use super::devices::{
-    Capture, Cause, Choices, DeviceChoice, DeviceKind, Notice, Problem, cause_of,
-};
-use super::figures::Figures;
-use super::reach::Blocked;
 use crate::protocol::{
     CallPerson, Devices, ErrorCode, Leg, Mode, ParticipantId, Quality, ServerMessage, Source,
 };
+pub use crate::state::devices::{
+    Capture, Cause, Choices, DeviceChoice, DeviceKind, Notice, Problem, cause_of,
+};
+use crate::state::reachability::Blocked;
+use crate::state::statistics::Figures;
 use reactive_stores::Store;
 use std::collections::HashMap;
 

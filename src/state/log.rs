@@ -4,11 +4,11 @@
 //! renamed) stand where they were heard and are not kept by the server. A message
 //! of one's own is pending until the server's copy of it arrives under the same id.
 
-use super::Position;
 use crate::protocol::{
     ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Person,
     Seq, ServerMessage,
 };
+use crate::state::Position;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

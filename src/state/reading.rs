@@ -1,8 +1,8 @@
 //! How far one has read: a mark in the log, and a count while one looks elsewhere.
 
-use super::People;
-use super::log::Log;
 use crate::protocol::Seq;
+use crate::state::People;
+use crate::state::log::Log;
 
 /// What one has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,11 +3,11 @@
 //! Pure: the time zone comes in as a function. A row's key changes exactly when it
 //! looks different, so the keyed list redraws that row and no other.
 
-use super::People;
-use super::log::{Entry, Log, Notice, Pending};
-use super::namesakes::Namesakes;
-use super::reading::Reading;
 use crate::protocol::{ChatMessage, Emoji, ErrorCode, MessageId, Person, Reaction, Seq};
+use crate::state::People;
+use crate::state::duplicate_names::Namesakes;
+use crate::state::log::{Entry, Log, Notice, Pending};
+use crate::state::reading::Reading;
 use time::{Date, OffsetDateTime, UtcOffset};
 
 /// One author's messages within this time stand together, in milliseconds.

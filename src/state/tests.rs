@@ -1,10 +1,10 @@
 //! What messages do to what a person sees.
 
-use super::announce::{Announced, News};
-use super::log::{Entry, Notice};
-use super::rows::{Progress, Row, Window, rows};
 use super::*;
 use crate::protocol::{ChatMessage, ChatText, ErrorCode, MessageId, SessionToken};
+use crate::state::announce::{Announced, News};
+use crate::state::log::{Entry, Notice};
+use crate::state::rows::{Progress, Row, Window, rows};
 
 const UTC: &dyn Fn(i64) -> i32 = &|_| 0;
 
@@ -66,7 +66,7 @@ fn joining_shows_people_and_history() {
         Some("Ann")
     );
     assert_eq!(seqs(&state), [1, 2]);
-    assert_eq!(state.line.stage, line::Stage::Live);
+    assert_eq!(state.line.stage, connection::Stage::Live);
 }
 
 #[test]

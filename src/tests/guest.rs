@@ -6,7 +6,7 @@ use crate::protocol::{
     ClientMessage, Leg, MediaOffer, OfferedTrack, ParticipantId, ServerMessage, Slot, Source,
     Wanted,
 };
-use crate::state::slim::slim;
+use crate::state::minify_sdp::slim;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},

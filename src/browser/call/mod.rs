@@ -9,21 +9,16 @@
 //! [`media`] owns cameras and microphones; [`devices`] asks the browser for them;
 //! [`playback`] plays what the others send.
 
-mod connector;
-mod crossing;
-mod descriptions;
-mod devices;
-mod driver;
-mod figures;
-mod lines;
-mod local;
+mod controller;
 mod media;
-mod peer;
-mod playback;
-mod reach;
+mod migration;
+mod p2p;
+mod quality;
+mod reachability;
+mod rtc;
 mod sfu;
-mod stats;
-mod view;
+mod statistics;
+mod viewport;
 
-pub use driver::CallDriver;
+pub use controller::CallDriver;
 pub use media::Media;

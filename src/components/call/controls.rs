@@ -172,7 +172,7 @@ fn LeaveCall() -> impl IntoView {
 fn move_focus(event: &KeyboardEvent, bar: NodeRef<Div>) {
     #[cfg(feature = "hydrate")]
     if let Some(bar) = bar.get_untracked()
-        && crate::browser::toolbar::move_focus(&bar, &event.key())
+        && crate::browser::dom::toolbar::move_focus(&bar, &event.key())
     {
         event.prevent_default();
     }

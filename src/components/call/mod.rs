@@ -1,21 +1,21 @@
 //! What the call is drawn with.
 
-mod address;
 mod controls;
-mod figures;
+mod device_problems;
+mod device_settings;
+mod hide_address;
+mod media_blocked;
 mod prejoin;
-mod problems;
-mod reach;
 mod screens;
-mod settings;
 mod stage;
+mod statistics;
 mod tile;
 mod voices;
 
-pub use address::HideAddress;
 pub use controls::CallControls;
+pub use device_problems::DeviceProblems;
+pub use device_settings::DeviceSettings;
+pub use hide_address::HideAddress;
+pub use media_blocked::MediaBlocked;
 pub use prejoin::Prejoin;
-pub use problems::DeviceProblems;
-pub use reach::MediaBlocked;
-pub use settings::DeviceSettings;
 pub use stage::CallStage;

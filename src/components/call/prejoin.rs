@@ -1,6 +1,6 @@
 //! The question before the call: nothing of the call happens before "Join now" is pressed.
 
-use super::{HideAddress, MediaBlocked};
+use crate::components::call::{HideAddress, MediaBlocked};
 use crate::components::{Banner, Icon, IconName, Masthead};
 use crate::i18n::{people, *};
 use crate::session::Session;

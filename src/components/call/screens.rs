@@ -1,6 +1,6 @@
 //! The screens that are shared: larger than faces, and not mirrored.
 
-use super::tile::Picture;
+use crate::components::call::tile::Picture;
 use crate::components::{Icon, IconName, If, PLACES, isolated};
 use crate::i18n::*;
 use crate::protocol::Source;
@@ -90,7 +90,7 @@ fn FullScreen() -> impl IntoView {
     let fill = move || {
         #[cfg(feature = "hydrate")]
         if let Some(screen) = button.get_untracked().and_then(|b| b.parent_element()) {
-            crate::browser::fullscreen::toggle(&screen);
+            crate::browser::dom::fullscreen::toggle(&screen);
         }
     };
     view! {
@@ -112,7 +112,7 @@ fn FullScreen() -> impl IntoView {
 /// Whether the browser can put something onto the whole screen.
 fn can_fill() -> bool {
     #[cfg(feature = "hydrate")]
-    return crate::browser::fullscreen::is_there();
+    return crate::browser::dom::fullscreen::is_there();
     #[cfg(not(feature = "hydrate"))]
     false
 }

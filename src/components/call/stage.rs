@@ -1,7 +1,7 @@
 //! Everybody in the call, in a grid that `style/` lays out by their number.
 
-use super::{screens::Screens, tile::TileView, voices::Voices};
 use crate::components::If;
+use crate::components::call::{screens::Screens, tile::TileView, voices::Voices};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::call::{CallStage as Stage, CallState, CallStateStoreFields, Tile};

@@ -1,6 +1,6 @@
 //! What one may do with a message: answer it, react to it, change it, take it back.
 
-use super::Replying;
+use crate::components::chat::Replying;
 use crate::components::{Icon, IconName};
 use crate::i18n::*;
 use crate::protocol::{ChatText, Emoji, MessageId};
@@ -193,7 +193,7 @@ pub fn Editor(
         }
     };
     let on_key = move |event: KeyboardEvent| {
-        if super::composer::sends(&event) {
+        if crate::components::chat::composer::sends(&event) {
             event.prevent_default();
             save();
         } else if event.key() == "Escape" {

@@ -55,7 +55,7 @@ pub fn Announcements() -> impl IntoView {
 /// What says a sentence in a region of `host`, in the browser.
 #[cfg(feature = "hydrate")]
 fn speaker(host: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
-    use crate::browser::announcer::Announcer;
+    use crate::browser::dom::announcer::Announcer;
     let announcer = StoredValue::new_local(None);
     Effect::new(move || {
         if let Some(host) = host.get() {

@@ -3,15 +3,15 @@
 //!
 //! Without the script it is a plain form that posts one message.
 
-use super::Replying;
-use super::quote::QuoteView;
 use crate::api::PostMessage;
+use crate::components::chat::Replying;
+use crate::components::chat::quote::QuoteView;
 use crate::components::{Icon, IconName, PlainField};
 use crate::i18n::*;
 use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::namesakes::Namesakes;
+use crate::state::duplicate_names::Namesakes;
 use crate::state::rows::Quote;
 use crate::words;
 use leptos::ev::{KeyboardEvent, SubmitEvent};

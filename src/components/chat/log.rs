@@ -1,8 +1,8 @@
 //! The message log: follows the newest message unless one has scrolled up.
 
-use super::message::LogRow;
 use crate::app::Zone;
 use crate::components::If;
+use crate::components::chat::message::LogRow;
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;

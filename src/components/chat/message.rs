@@ -1,9 +1,9 @@
 //! The rows of the log.
 
-use super::actions::{Actions, Doing, Editor, Reactions};
-use super::quote::QuoteView;
-use super::text::MessageText;
 use crate::app::Zone;
+use crate::components::chat::actions::{Actions, Doing, Editor, Reactions};
+use crate::components::chat::quote::QuoteView;
+use crate::components::chat::text::MessageText;
 use crate::components::{Avatar, PLACES, isolated};
 use crate::i18n::{day, time_of_day, *};
 use crate::protocol::{ErrorCode, MessageId, Person};

@@ -3,15 +3,15 @@
 //! Plain links and a plain form, rendered on the server: `?q=` are the words, `?at=` is
 //! the `seq` of a chosen message.
 
-use super::message::MessageHead;
-use super::text::MessageText;
 use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around};
+use crate::components::chat::message::MessageHead;
+use crate::components::chat::text::MessageText;
 use crate::components::{Icon, IconName, PLACES, PlainField, in_plain, isolated};
 use crate::i18n::*;
 use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::namesakes::Namesakes;
+use crate::state::duplicate_names::Namesakes;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -226,7 +226,7 @@ fn Around(
     let i18n = use_i18n();
     Effect::new(move || {
         #[cfg(feature = "hydrate")]
-        crate::browser::scroll::into_view("found");
+        crate::browser::dom::scroll::into_view("found");
     });
     let namesakes = namesakes(&found.messages);
     let rows = found.messages.into_iter().map(move |message| {

@@ -3,18 +3,21 @@
 //! Joining never waits for a device: the call is entered at once and the tracks are
 //! handed to every sender when they come. Everything after that is `replaceTrack`.
 
-mod questions;
-mod switches;
+mod acquire;
+mod controls;
+pub mod devices;
+pub mod local_tracks;
+mod playback;
 
-use super::devices::Wish;
-use super::local::{LocalTracks, Track, show_only};
-use super::playback::{Playback, settle};
-use super::sfu::fit;
-use crate::browser::js::Listener;
+use crate::browser::call::media::devices::Wish;
+use crate::browser::call::media::local_tracks::{LocalTracks, Track, show_only};
+use crate::browser::call::media::playback::{Playback, settle};
+use crate::browser::call::sfu::fit;
+use crate::browser::dom::js::Listener;
 use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId, Source};
 use crate::state::call::{CallStage, CallState, CallStateStoreFields, DeviceKind};
+use acquire::Asked;
 use leptos::prelude::*;
-use questions::Asked;
 use reactive_stores::Store;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! The camera in three sizes.
 
-use super::offer::{change, put, set, text};
+use crate::browser::call::sfu::offer::{change, put, set, text};
 use crate::state::layers::scales;
 use js_sys::{Array, Object, Reflect};
 use web_sys::{MediaStreamTrack, RtcRtpSender};

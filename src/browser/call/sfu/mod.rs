@@ -9,17 +9,17 @@ mod layers;
 mod offer;
 mod slots;
 
-use super::connector::{Connector, Side, Step};
-use super::descriptions::{ice_servers, transceivers};
-use super::media::Outlet;
-use super::peer::Context;
-use super::stats::flows;
+use crate::browser::call::media::Outlet;
+use crate::browser::call::p2p::Context;
+use crate::browser::call::rtc::connector::{Connector, Side, Step};
+use crate::browser::call::rtc::peer_connection::{ice_servers, transceivers};
+use crate::browser::call::rtc::stats::flows;
 use crate::protocol::{
     ClientMessage, Codec, Devices, MediaOffer, OfferedTrack, ParticipantId, Signal, Source,
 };
 use crate::state::call::LinkState;
+use crate::state::minify_sdp::slim;
 use crate::state::negotiation::{Event, Negotiation};
-use crate::state::slim::slim;
 pub use layers::fit;
 use slots::Slots;
 use std::cell::{Cell, OnceCell};

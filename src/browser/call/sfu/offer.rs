@@ -1,9 +1,9 @@
 //! What an offer to the SFU carries: one's own sources, the camera in three sizes, and
 //! slots for what the others send.
 
-use super::layers;
-use crate::browser::call::descriptions::{add_transceiver, transceivers};
 use crate::browser::call::media::{Media, Outlet};
+use crate::browser::call::rtc::peer_connection::{add_transceiver, transceivers};
+use crate::browser::call::sfu::layers;
 use crate::protocol::{Codec, Source};
 use crate::state::codecs::{Purpose, rank};
 use js_sys::{Array, Object, Promise, Reflect};

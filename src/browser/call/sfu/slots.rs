@@ -1,7 +1,7 @@
 //! Whose media each slot carries, and the streams the page plays.
 
-use crate::browser::call::descriptions::transceivers;
-use crate::browser::call::local::show_only;
+use crate::browser::call::media::local_tracks::show_only;
+use crate::browser::call::rtc::peer_connection::transceivers;
 use crate::protocol::{ParticipantId, Slot, Source};
 use crate::state::call::{CallState, CallStateStoreFields};
 use leptos::prelude::*;

@@ -1,0 +1,322 @@
+//! What the browser is asked for, what it answers, and what comes and goes by itself.
+
+use crate::browser::call::media::Media;
+use crate::browser::call::media::devices;
+use crate::protocol::{Devices, Source};
+use crate::state::call::{CallStateStoreFields, Capture, Cause, DeviceKind, Notice};
+use leptos::prelude::*;
+use std::cell::Cell;
+use std::rc::Rc;
+use web_sys::MediaStreamTrack;
+
+/// The questions put to the browser for one kind of device. Only the answer to the
+/// last one counts; asking no more makes every answer count for nothing.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) times: Cell<u32>,
+    pub(super) open: Cell<bool>,
+}
+
+impl Asked {
+    pub(super) fn again(&self) -> u32 {
+        self.open.set(true);
+        self.times.set(self.times.get() + 1);
+        self.times.get()
+    }
+
+    pub(super) fn no_more(&self) {
+        self.open.set(false);
+        self.times.set(self.times.get() + 1);
+    }
+}
+
+impl Media {
+    /// A device was plugged in or pulled out.
+    pub fn devices_changed(&self) {
+        self.spawn(|media| async move {
+            media.list().await;
+            media.replace_lost();
+        });
+    }
+
+    /// Whatever is in use and has gone is replaced by another.
+    pub(super) fn replace_lost(&self) {
+        let choices = self.state.choices().get_untracked();
+        let (camera, microphone) = {
+            let tracks = self.tracks.borrow();
+            (tracks.camera.is_some(), tracks.microphone.is_some())
+        };
+        if camera && choices.has_lost(DeviceKind::Camera) {
+            self.device_ended(DeviceKind::Camera);
+        }
+        if microphone && choices.has_lost(DeviceKind::Microphone) {
+            self.device_ended(DeviceKind::Microphone);
+        }
+        if choices.has_lost_speaker() {
+            self.choose_speaker(String::new());
+            self.state.notice().set(Some(Notice::SpeakerReplaced));
+        }
+    }
+
+    pub(super) fn want(&self, wanted: Devices) {
+        self.spawn(move |media| async move { media.acquire(wanted).await });
+    }
+
+    /// Asks for what is wanted: together, so that the browser asks once; where that
+    /// fails, each alone, so that one joins with what there is.
+    pub(super) async fn acquire(self: Rc<Self>, wanted: Devices) {
+        let camera = wanted.camera.then(|| self.camera_wish.borrow().clone());
+        let microphone = wanted
+            .microphone
+            .then(|| self.microphone_wish.borrow().clone());
+        let questions = [
+            (DeviceKind::Microphone, wanted.microphone),
+            (DeviceKind::Camera, wanted.camera),
+        ];
+        let questions = questions.into_iter().filter(|(_, wanted)| *wanted);
+        let questions: Vec<_> = questions
+            .map(|(kind, _)| (kind, self.asked(kind).again()))
+            .collect();
+        let answered = Rc::new(Cell::new(false));
+        self.say_if_unanswered(wanted, answered.clone());
+        let together = devices::ask(camera.as_ref(), microphone.as_ref()).await;
+        let alone = together.is_err() && questions.len() > 1;
+        for (kind, question) in questions {
+            let answer = match kind {
+                // Nobody waits for it any more: the light need not flash.
+                _ if alone && !self.is_open(kind, question) => continue,
+                DeviceKind::Camera if alone => devices::ask(camera.as_ref(), None).await,
+                DeviceKind::Microphone if alone => devices::ask(None, microphone.as_ref()).await,
+                _ => together.clone(),
+            };
+            self.take(question, kind, answer);
+        }
+        answered.set(true);
+        self.list().await;
+    }
+
+    pub(super) fn asked(&self, kind: DeviceKind) -> &Asked {
+        match kind {
+            DeviceKind::Camera => &self.camera_asked,
+            DeviceKind::Microphone => &self.microphone_asked,
+        }
+    }
+
+    /// Whether this question is the last one and still wants an answer.
+    pub(super) fn is_open(&self, kind: DeviceKind, question: u32) -> bool {
+        let asked = self.asked(kind);
+        asked.open.get() && asked.times.get() == question
+    }
+
+    /// Says so where the browser takes long; the answer still counts when it comes.
+    pub(super) fn say_if_unanswered(&self, wanted: Devices, answered: Rc<Cell<bool>>) {
+        let stay = self.stay.get();
+        self.spawn(move |media| async move {
+            devices::patience().await;
+            if !answered.get() && stay == media.stay.get() {
+                let kind = if wanted.camera {
+                    DeviceKind::Camera
+                } else {
+                    DeviceKind::Microphone
+                };
+                media.state.problems().update(|problems| {
+                    problems.retain(|problem| problem.kind != kind);
+                    problems.push(crate::state::call::Problem {
+                        kind,
+                        cause: Cause::NoAnswer,
+                    });
+                });
+            }
+        });
+    }
+
+    /// Puts an answer of the browser to use.
+    pub(super) fn take(
+        &self,
+        question: u32,
+        kind: DeviceKind,
+        answer: Result<Vec<MediaStreamTrack>, Cause>,
+    ) {
+        let sort = match kind {
+            DeviceKind::Camera => "video",
+            DeviceKind::Microphone => "audio",
+        };
+        let found = answer.map(|tracks| tracks.into_iter().find(|track| track.kind() == sort));
+        if !self.is_open(kind, question) {
+            if let Ok(Some(track)) = found {
+                track.stop();
+            }
+            return;
+        }
+        self.asked(kind).open.set(false);
+        match found {
+            Ok(Some(track)) => self.use_track(kind, track),
+            Ok(None) => self.has_problem(kind, Some(Cause::NotFound)),
+            // The chosen one is gone: any other will do.
+            Err(Cause::Gone) if self.forget_choice(kind) => self.want(only(kind)),
+            Err(cause) => {
+                self.has_problem(kind, Some(cause));
+                self.lost(kind);
+            }
+        }
+    }
+
+    pub(super) fn use_track(&self, kind: DeviceKind, track: MediaStreamTrack) {
+        let device_id = devices::device_of(&track);
+        self.has_problem(kind, None);
+        if self.was_unplugged(kind) {
+            self.state.notice().set(Some(Notice::Replaced(kind)));
+        }
+        match kind {
+            DeviceKind::Camera => {
+                let rear = devices::facing_of(&track).as_deref() == Some("environment");
+                self.state.rear().set(rear);
+                let camera = self.device_track(kind, track);
+                self.tracks.borrow_mut().camera = Some(camera);
+                self.state
+                    .choices()
+                    .update(|choices| choices.camera = device_id);
+                self.source_changed(Source::Camera);
+            }
+            DeviceKind::Microphone => {
+                let muted = self
+                    .tracks
+                    .borrow()
+                    .of(Source::Microphone)
+                    .is_some_and(|sound| !sound.enabled());
+                track.set_enabled(!muted);
+                let microphone = self.device_track(kind, track);
+                self.tracks.borrow_mut().microphone = Some(microphone);
+                self.state
+                    .choices()
+                    .update(|choices| choices.microphone = device_id);
+                self.source_changed(Source::Microphone);
+            }
+        }
+        self.tell_held(kind);
+    }
+
+    /// The system holds a device back, or does not any more.
+    pub(super) fn set_held(&self, kind: DeviceKind, is_held: bool) {
+        let mut held = self.held.get();
+        *flag(&mut held, kind) = is_held;
+        self.held.set(held);
+    }
+
+    /// Tells the others, and the person, what a device gives now.
+    pub(super) fn tell_held(&self, kind: DeviceKind) {
+        let capture = self.capture(kind);
+        let other = self.capture(kind.other());
+        self.switch(|devices| *flag(devices, kind) = capture.gives());
+        self.state.notice().maybe_update(|notice| {
+            let before = *notice;
+            *notice = capture.notice(kind, other, before);
+            *notice != before
+        });
+    }
+
+    /// What a device gives now.
+    fn capture(&self, kind: DeviceKind) -> Capture {
+        let mut held = self.held.get();
+        Capture {
+            wanted: self.is_wanted(kind),
+            held: *flag(&mut held, kind),
+        }
+    }
+
+    /// Whether the person has a device on, be it held back or not.
+    fn is_wanted(&self, kind: DeviceKind) -> bool {
+        let tracks = self.tracks.borrow();
+        match kind {
+            DeviceKind::Camera => tracks.camera.is_some(),
+            DeviceKind::Microphone => {
+                let sound = tracks.of(Source::Microphone);
+                sound.is_some_and(MediaStreamTrack::enabled)
+            }
+        }
+    }
+
+    /// A device that ended by itself was pulled out: another takes its place.
+    pub(super) fn device_ended(&self, kind: DeviceKind) {
+        self.forget_choice(kind);
+        let mut unplugged = self.unplugged.get();
+        *flag(&mut unplugged, kind) = true;
+        self.unplugged.set(unplugged);
+        self.want(only(kind));
+    }
+
+    /// Whether this kind went away by itself; asked once.
+    pub(super) fn was_unplugged(&self, kind: DeviceKind) -> bool {
+        let mut unplugged = self.unplugged.get();
+        let was = std::mem::take(flag(&mut unplugged, kind));
+        self.unplugged.set(unplugged);
+        was
+    }
+
+    pub(super) fn forget_choice(&self, kind: DeviceKind) -> bool {
+        let wish = match kind {
+            DeviceKind::Camera => &self.camera_wish,
+            DeviceKind::Microphone => &self.microphone_wish,
+        };
+        !std::mem::take(&mut wish.borrow_mut().device_id).is_empty()
+    }
+
+    /// There is no such device any more.
+    pub(super) fn lost(&self, kind: DeviceKind) {
+        self.was_unplugged(kind);
+        match kind {
+            DeviceKind::Camera => self.drop_camera(),
+            DeviceKind::Microphone
+                if self
+                    .tracks
+                    .borrow()
+                    .of(Source::Microphone)
+                    .is_some_and(is_live) => {}
+            DeviceKind::Microphone => {
+                self.tracks.borrow_mut().microphone = None;
+                self.set_held(kind, false);
+                self.tell_held(kind);
+                self.source_changed(Source::Microphone);
+            }
+        }
+    }
+
+    pub(super) fn has_problem(&self, kind: DeviceKind, cause: Option<Cause>) {
+        self.state.update(|state| state.set_problem(kind, cause));
+    }
+
+    pub(super) fn list_devices(&self) {
+        self.spawn(|media| async move { media.list().await });
+    }
+
+    pub(super) async fn list(&self) {
+        let [cameras, microphones, speakers] = devices::list().await;
+        self.state.choices().update(|choices| {
+            choices.cameras = cameras;
+            choices.microphones = microphones;
+            choices.speakers = speakers;
+            choices.speaker_can_change = devices::speaker_can_change();
+            choices.screen_cannot_be_shared = !devices::screen_can_be_shared();
+        });
+    }
+}
+
+fn is_live(track: &MediaStreamTrack) -> bool {
+    track.ready_state() == web_sys::MediaStreamTrackState::Live
+}
+
+pub(super) fn only(kind: DeviceKind) -> Devices {
+    let (camera, microphone) = (kind == DeviceKind::Camera, kind == DeviceKind::Microphone);
+    Devices {
+        camera,
+        microphone,
+        screen: false,
+    }
+}
+
+pub(super) fn flag(devices: &mut Devices, kind: DeviceKind) -> &mut bool {
+    match kind {
+        DeviceKind::Camera => &mut devices.camera,
+        DeviceKind::Microphone => &mut devices.microphone,
+    }
+}

@@ -1,0 +1,8 @@
+//! `RTCPeerConnection`, whoever is at its other end.
+//!
+//! [`connector`] carries out what [`crate::state::negotiation`] decides; [`peer_connection`]
+//! has the calls it makes; [`stats`] reads `getStats`.
+
+pub mod connector;
+pub mod peer_connection;
+pub mod stats;

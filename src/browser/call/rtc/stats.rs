@@ -1,0 +1,131 @@
+//! What the browser counts about a connection.
+
+use crate::state::statistics::{Figures, StreamFigures};
+use js_sys::{Array, Object, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{RtcPeerConnection, RtcRtpReceiver};
+
+/// How loud somebody is, from 0 to 1, before they count as speaking.
+const SPEAKING_LEVEL: f64 = 0.02;
+
+/// The reports of `getStats` (W3C WebRTC Stats 8): of a connection or of one receiver.
+pub async fn reports(of: &JsValue) -> Vec<JsValue> {
+    let method = Reflect::get(of, &"getStats".into()).ok();
+    let method = method.and_then(|m| m.dyn_into::<js_sys::Function>().ok());
+    let promise = method.and_then(|m| m.call0(of).ok());
+    let Some(Ok(promise)) = promise.map(|p| p.dyn_into::<js_sys::Promise>()) else {
+        return Vec::new();
+    };
+    let Ok(report) = JsFuture::from(promise).await else {
+        return Vec::new();
+    };
+    // A report is a map: its entries are pairs of an id and a dictionary.
+    let entries = Array::from(&report);
+    let values = entries.iter().map(|pair| Array::from(&pair).get(1));
+    values.collect()
+}
+
+/// A field of a report.
+pub fn field(report: &JsValue, name: &str) -> JsValue {
+    Reflect::get(report, &name.into()).unwrap_or_default()
+}
+
+/// Whether something of a receiver has arrived: a decoded picture, or any sound.
+pub async fn flows(receiver: &RtcRtpReceiver, video: bool) -> bool {
+    let name = match video {
+        true => "framesDecoded",
+        false => "bytesReceived",
+    };
+    let reports = reports(receiver).await;
+    reports.iter().any(|report| {
+        let inbound = field(report, "type").as_string().as_deref() == Some("inbound-rtp");
+        inbound && field(report, name).as_f64().unwrap_or(0.0) > 0.0
+    })
+}
+
+/// Whether somebody is heard at this moment (W3C WebRTC 5.3, synchronization sources).
+pub fn is_speaking(receiver: &RtcRtpReceiver) -> bool {
+    let method = Reflect::get(receiver, &"getSynchronizationSources".into()).ok();
+    let method = method.and_then(|m| m.dyn_into::<js_sys::Function>().ok());
+    let sources = method
+        .and_then(|m| m.call0(receiver).ok())
+        .unwrap_or_default();
+    Array::from(&sources)
+        .iter()
+        .any(|source| field(&source, "audioLevel").as_f64().unwrap_or(0.0) > SPEAKING_LEVEL)
+}
+
+/// Every report of a connection as plain objects, for whoever wants to copy them.
+pub async fn copies(pc: &RtcPeerConnection) -> Array {
+    let copies = reports(pc).await;
+    let copy = |report: JsValue| Object::assign(&Object::new(), report.unchecked_ref());
+    copies.into_iter().map(copy).map(JsValue::from).collect()
+}
+
+/// The figures of a connection; rates are for [`Figures::since`] to work out.
+pub async fn figures(pc: &RtcPeerConnection) -> Figures {
+    let reports = reports(pc).await;
+    let by_id = |id: String| {
+        let same = |report: &&JsValue| text(report, "id") == id;
+        reports.iter().find(same)
+    };
+    let transport = reports.iter().find(|r| text(r, "type") == "transport");
+    let pair = transport.and_then(|t| by_id(text(t, "selectedCandidatePairId")));
+    // Firefox has no report of the transport: its pair says that it is the one.
+    let selected = |r: &&JsValue| field(r, "selected").as_bool() == Some(true);
+    let pair = pair.or_else(|| reports.iter().find(selected));
+    let local = pair.and_then(|pair| by_id(text(pair, "localCandidateId")));
+    let streams = reports.iter().filter_map(|report| {
+        let kind = text(report, "type");
+        let codec = by_id(text(report, "codecId")).map(|codec| text(codec, "mimeType"));
+        matches!(kind.as_str(), "inbound-rtp" | "outbound-rtp")
+            .then(|| stream(report, kind == "outbound-rtp", &codec.unwrap_or_default()))
+    });
+    Figures {
+        path: local.map(path).unwrap_or_default(),
+        rtt_ms: pair
+            .and_then(|p| field(p, "currentRoundTripTime").as_f64())
+            .map(|s| s * 1e3),
+        available_kbps: pair
+            .and_then(|p| field(p, "availableOutgoingBitrate").as_f64())
+            .map(|bps| bps / 1e3),
+        streams: streams.filter(|stream| stream.bytes > 0.0).collect(),
+    }
+}
+
+/// By which path a candidate goes.
+fn path(candidate: &JsValue) -> String {
+    let protocol = text(candidate, "protocol");
+    match text(candidate, "candidateType").as_str() {
+        "relay" => format!("relay ({})", text(candidate, "relayProtocol")),
+        _ => protocol,
+    }
+}
+
+/// The figures of one stream.
+fn stream(report: &JsValue, sent: bool, codec: &str) -> StreamFigures {
+    let number = |name: &str| field(report, name).as_f64().unwrap_or(0.0);
+    let (packets, bytes) = match sent {
+        true => ("packetsSent", "bytesSent"),
+        false => ("packetsReceived", "bytesReceived"),
+    };
+    StreamFigures {
+        key: text(report, "id"),
+        sent,
+        video: text(report, "kind") == "video",
+        codec: codec.rsplit('/').next().unwrap_or_default().to_owned(),
+        layer: text(report, "rid"),
+        packets: number(packets),
+        bytes: number(bytes),
+        kbps: 0.0,
+        size: (number("frameWidth") as u32, number("frameHeight") as u32),
+        fps: number("framesPerSecond"),
+        lost: number("packetsLost"),
+        jitter_ms: number("jitter") * 1e3,
+    }
+}
+
+fn text(report: &JsValue, name: &str) -> String {
+    field(report, name).as_string().unwrap_or_default()
+}

@@ -1,0 +1,16 @@
+//! Features of the page and the device, one file each; none of them knows a room or a call.
+
+pub mod announcer;
+pub mod clipboard;
+pub mod clock;
+pub mod fullscreen;
+pub mod js;
+pub mod language;
+pub mod navigation;
+pub mod page;
+pub mod scroll;
+pub mod storage;
+pub mod theme;
+pub mod title;
+pub mod toolbar;
+pub mod wake_lock;

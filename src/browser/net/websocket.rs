@@ -1,0 +1,89 @@
+//! One WebSocket to the room service of this site.
+
+use crate::browser::dom::js::Listener;
+use crate::state::connection::Refused;
+use wasm_bindgen::JsCast;
+use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
+
+/// The close code of a socket given up for a new one (RFC 6455 7.4.2, for applications).
+pub const COMING_BACK: u16 = 3000;
+
+/// What came out of a socket.
+pub enum Heard {
+    /// It is open.
+    Open,
+    /// The server said something: one frame, not decoded yet.
+    Frame(String),
+    /// The server lives and says nothing.
+    Life,
+    /// It is closed, with this code (RFC 6455 7.4).
+    Closed(u16),
+    /// It was never opened, because somebody refuses it. A WebSocket does not say so.
+    Refused(Refused),
+}
+
+/// An open or opening socket; dropped, it closes and says nothing more.
+pub struct Socket {
+    socket: WebSocket,
+    listeners: Vec<Listener>,
+}
+
+impl Socket {
+    /// Opens a socket; `hear` is told what comes out of it. None where the browser
+    /// refuses to make one.
+    pub fn open(hear: impl Fn(Heard) + Clone + 'static) -> Option<Self> {
+        let location = web_sys::window()?.location();
+        let secure = location.protocol().ok()? == "https:";
+        let scheme = if secure { "wss" } else { "ws" };
+        let socket = WebSocket::new(&format!("{scheme}://{}/ws", location.host().ok()?)).ok()?;
+        let listeners = listen(&socket, hear);
+        Some(Self { socket, listeners })
+    }
+
+    /// Sends a frame. False where the socket is not open (any more).
+    pub fn send(&self, frame: &str) -> bool {
+        self.socket.ready_state() == WebSocket::OPEN && self.socket.send_with_str(frame).is_ok()
+    }
+}
+
+impl Socket {
+    /// Closes on purpose: the others are told at once.
+    pub fn leave(mut self) {
+        self.close(1000);
+    }
+
+    fn close(&mut self, code: u16) {
+        self.listeners.clear();
+        let _ = self.socket.close_with_code(code);
+    }
+}
+
+impl Drop for Socket {
+    /// Closes to come back by another socket: the server keeps the place for a while.
+    fn drop(&mut self) {
+        self.close(COMING_BACK);
+    }
+}
+
+fn listen(socket: &WebSocket, hear: impl Fn(Heard) + Clone + 'static) -> Vec<Listener> {
+    let target: &EventTarget = socket;
+    let (opened, said, closed) = (hear.clone(), hear.clone(), hear);
+    vec![
+        Listener::new(target, "open", move |_| opened(Heard::Open)),
+        Listener::new(target, "message", move |event| {
+            said(Heard::Frame(frame(&event)))
+        }),
+        Listener::new(target, "close", move |event: Event| {
+            let code = event.dyn_ref::<CloseEvent>().map_or(1006, CloseEvent::code);
+            closed(Heard::Closed(code));
+        }),
+    ]
+}
+
+/// The text of a frame; the server sends no other kind.
+fn frame(event: &Event) -> String {
+    let text = event
+        .dyn_ref::<MessageEvent>()
+        .and_then(|event| event.data().as_string());
+    text.unwrap_or_default()
+}

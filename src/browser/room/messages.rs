@@ -1,0 +1,119 @@
+//! What is said and changed, and how it gets to the server.
+
+use crate::browser::dom::clock::steady_ms;
+use crate::browser::dom::storage;
+use crate::browser::room::controller::{Driver, millis};
+use crate::protocol::{
+    ChatText, ClientMessage, Emoji, MessageId, ParticipantId, TYPING_EVERY_MS, TYPING_LASTS_MS,
+};
+use crate::state::RoomStateStoreFields;
+use crate::state::connection::Stage;
+use gloo_timers::callback::Timeout;
+use leptos::prelude::*;
+use std::time::Duration;
+
+/// Older messages asked for at once.
+const OLDER_PAGE: u32 = 50;
+/// How long to wait before handing over more of a flood of messages.
+const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
+
+impl Driver {
+    /// Says something.
+    pub fn say(&self, text: ChatText, reply_to: Option<MessageId>) {
+        let id = MessageId(uuid::Uuid::now_v7());
+        self.state.log().update(|log| log.say(id, text, reply_to));
+        self.state.reading().update(|reading| reading.mark = None);
+        self.typing_told.set(f64::NEG_INFINITY);
+        self.pending_changed();
+    }
+
+    /// Changes what a message of one's own says.
+    pub fn edit(&self, id: MessageId, text: ChatText) {
+        let text = text.to_string();
+        self.send(&ClientMessage::Edit { id, text });
+    }
+
+    /// Takes a message of one's own back.
+    pub fn delete(&self, id: MessageId) {
+        self.send(&ClientMessage::Delete { id });
+    }
+
+    /// Gives a message an emoji, or takes it back.
+    pub fn react(&self, id: MessageId, emoji: Emoji, on: bool) {
+        let emoji = emoji.into();
+        self.send(&ClientMessage::React { id, emoji, on });
+    }
+
+    /// Tells the others that one is typing, unless they were told a moment ago.
+    pub fn typing(&self) {
+        let now = steady_ms();
+        if now - self.typing_told.get() >= f64::from(TYPING_EVERY_MS) && self.stage() == Stage::Live
+        {
+            self.typing_told.set(now);
+            self.send(&ClientMessage::Typing);
+        }
+    }
+
+    /// Sends a refused message again.
+    pub fn retry(&self, id: MessageId) {
+        self.outbox.borrow_mut().hand_back(id);
+        self.state.log().update(|log| log.retry(id));
+        self.pending_changed();
+    }
+
+    /// Gives a refused message up.
+    pub fn discard(&self, id: MessageId) {
+        self.state.log().update(|log| log.discard(id));
+        self.pending_changed();
+    }
+
+    /// Asks for older messages.
+    pub fn load_older(&self) {
+        let oldest = self.state.log().read_untracked().oldest();
+        if let Some(before) = oldest.filter(|oldest| self.asked_before.get() != Some(*oldest)) {
+            let asked = self.send(&ClientMessage::History {
+                before,
+                limit: Some(OLDER_PAGE),
+            });
+            self.asked_before.set(asked.then_some(before));
+        }
+    }
+
+    /// Whoever does not go on typing has stopped.
+    pub(super) fn forget_typing_later(&self, id: &ParticipantId) {
+        let (me, who) = (self.me.clone(), id.clone());
+        let stop = Timeout::new(TYPING_LASTS_MS, move || {
+            if let Some(driver) = me.upgrade() {
+                driver
+                    .state
+                    .typing()
+                    .maybe_update(|typing| typing.stop(&who));
+                let over = driver.timers.borrow_mut().typing.remove(&who);
+                drop(over);
+            }
+        });
+        let former = self.timers.borrow_mut().typing.insert(id.clone(), stop);
+        drop(former);
+    }
+
+    /// Hands over what the outbox allows; comes back for the rest.
+    pub(super) fn pending_changed(&self) {
+        let pending = self.state.log().read_untracked().pending.clone();
+        storage::set_pending(&self.room, &pending);
+        if self.stage() != Stage::Live {
+            return;
+        }
+        let (due, more) = self.outbox.borrow_mut().due(&pending, steady_ms());
+        for message in &due {
+            self.send(message);
+        }
+        let me = self.me.clone();
+        self.timers.borrow_mut().outbox = more.then(|| {
+            Timeout::new(millis(OUTBOX_PAUSE), move || {
+                if let Some(driver) = me.upgrade() {
+                    driver.pending_changed();
+                }
+            })
+        });
+    }
+}

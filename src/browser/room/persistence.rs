@@ -1,0 +1,78 @@
+//! What the device remembers of a room: who one is, what waits to be sent, how far one has read.
+
+use crate::browser::dom::storage::{self, Identity};
+use crate::browser::room::controller::Driver;
+use crate::protocol::{ClientMessage, ErrorCode, Nickname};
+use crate::state::connection::Reason;
+use crate::state::{Position, RoomStateStoreFields};
+use leptos::prelude::*;
+
+impl Driver {
+    /// Asks to be called something else; remembered for the next room, too.
+    pub fn rename(&self, nickname: Nickname) {
+        storage::set_cookie(crate::api::NICKNAME_COOKIE, nickname.as_str());
+        self.send(&ClientMessage::Nickname {
+            nickname: nickname.to_string(),
+        });
+        *self.nickname.borrow_mut() = nickname;
+        self.remember_identity();
+        // Whoever was not let in under the former nickname need not wait with another one.
+        let reason = self.state.line().read_untracked().reason;
+        if reason == Some(Reason::Join(ErrorCode::BadNickname)) {
+            self.retry_now();
+        }
+    }
+
+    pub(super) fn restore_pending(&self) {
+        let pending = storage::pending(&self.room);
+        if !pending.is_empty() {
+            self.state.log().update(|log| log.pending = pending);
+        }
+    }
+
+    pub(super) fn remember_identity(&self) {
+        if let Some(session) = self.session.borrow().clone() {
+            let nickname = self.nickname.borrow().clone();
+            storage::set_identity(&self.room, Some(&Identity { session, nickname }));
+        }
+    }
+
+    /// One looks here, or elsewhere.
+    pub(super) fn looks(&self, here: bool) {
+        let newest = self.state.log().read_untracked().newest();
+        let reading = self.state.reading();
+        match here {
+            true => {
+                reading.maybe_update(|reading| reading.look_back(newest));
+                self.probe();
+            }
+            false => {
+                reading.maybe_update(|reading| reading.look_away(newest));
+                self.remember_read();
+            }
+        }
+    }
+
+    /// Remembers how far one has read.
+    pub(super) fn remember_read(&self) {
+        let log = self.state.log();
+        let log = log.read_untracked();
+        if let (Some(position), Some(seq)) = (&log.position, log.newest()) {
+            let epoch = position.epoch.clone();
+            storage::set_read(&self.room, &Position { epoch, seq });
+        }
+    }
+
+    /// Goes on reading where one stopped on a former visit.
+    pub(super) fn restore_read(&self) {
+        let log = self.state.log();
+        let log = log.read_untracked();
+        let epoch = log.position.as_ref().map(|position| &position.epoch);
+        if let Some(read) = storage::read(&self.room).filter(|read| Some(&read.epoch) == epoch) {
+            let newest = log.newest();
+            self.state
+                .reading()
+                .update(|reading| reading.resume(read.seq, newest));
+        }
+    }
+}

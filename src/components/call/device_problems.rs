@@ -1,0 +1,130 @@
+//! What is wrong with a device, what to do about it, and a way to try again; and what
+//! happened to the devices without anybody asking for it.
+
+use crate::components::If;
+use crate::components::call::MediaBlocked;
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::call::{CallStateStoreFields, Cause, DeviceKind, Notice, Problem};
+use crate::words;
+use leptos::prelude::*;
+
+/// One card for each device that cannot be used.
+#[component]
+pub fn DeviceProblems() -> impl IntoView {
+    let session = expect_context::<Session>();
+    let problems = Memo::new(move |_| session.call.problems().get());
+    view! {
+        <div class="problems" role="status">
+            <MediaBlocked />
+            <For
+                each=move || problems.get()
+                key=|problem| *problem
+                children=|problem| view! { <ProblemCard problem /> }
+            />
+            <NoticeCard />
+        </div>
+    }
+}
+
+/// Something that happened by itself, until it is waved away.
+#[component]
+fn NoticeCard() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let notice = Memo::new(move |_| session.call.notice().get());
+    let text = Signal::derive(move || match notice.get() {
+        Some(Notice::Replaced(DeviceKind::Camera)) => t_string!(i18n, call.camera_replaced),
+        Some(Notice::Replaced(DeviceKind::Microphone)) => t_string!(i18n, call.microphone_replaced),
+        Some(Notice::Held(DeviceKind::Camera)) => t_string!(i18n, call.camera_held),
+        Some(Notice::Held(DeviceKind::Microphone)) => t_string!(i18n, call.microphone_held),
+        Some(Notice::SpeakerReplaced) => t_string!(i18n, call.speaker_replaced),
+        Some(Notice::SoundBlocked) => t_string!(i18n, call.sound_blocked),
+        None => "",
+    });
+    let held = move || match notice.get_untracked() {
+        Some(Notice::Held(kind)) => Some(kind),
+        Some(Notice::Replaced(_) | Notice::SpeakerReplaced | Notice::SoundBlocked) | None => None,
+    };
+    let is_held = Memo::new(move |_| matches!(notice.get(), Some(Notice::Held(_))));
+    let keep_off = move |_| {
+        if let Some(kind) = held() {
+            session.keep_off(kind);
+        }
+    };
+    view! {
+        <If when=Signal::derive(move || notice.get().is_some())>
+            <div class="problem">
+                <p class="problem__text">{text}</p>
+                <div class="problem__actions">
+                    <If when=is_held>
+                        <button class="button button--small" type="button" on:click=keep_off>
+                            {words!(i18n, call.keep_off)}
+                        </button>
+                    </If>
+                    <button
+                        class="button button--small button--quiet"
+                        type="button"
+                        on:click=move |_| session.call.notice().set(None)
+                    >
+                        {words!(i18n, call.close)}
+                    </button>
+                </div>
+            </div>
+        </If>
+    }
+}
+
+/// One device's problem.
+#[component]
+fn ProblemCard(
+    /// What is wrong.
+    problem: Problem,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let title = Signal::derive(move || match problem.kind {
+        DeviceKind::Camera => t_string!(i18n, call.no_camera),
+        DeviceKind::Microphone => t_string!(i18n, call.no_microphone),
+    });
+    let text = Signal::derive(move || explanation(i18n.get_locale(), problem));
+    let dismiss = move |_| {
+        session
+            .call
+            .problems()
+            .update(|problems| problems.retain(|known| *known != problem));
+    };
+    view! {
+        <div class="problem">
+            <p class="problem__title">{title}</p>
+            <p class="problem__text">{text}</p>
+            <div class="problem__actions">
+                <button
+                    class="button button--small button--primary"
+                    type="button"
+                    on:click=move |_| session.retry_devices()
+                >
+                    {words!(i18n, common.try_again)}
+                </button>
+                <button class="button button--small button--quiet" type="button" on:click=dismiss>
+                    {words!(i18n, call.go_on_without)}
+                </button>
+            </div>
+        </div>
+    }
+}
+
+/// Each cause has its own words.
+fn explanation(locale: Locale, problem: Problem) -> &'static str {
+    match (problem.cause, problem.kind) {
+        (Cause::Refused, _) => td_string!(locale, call.refused),
+        (Cause::RefusedBySystem, _) => td_string!(locale, call.refused_by_system),
+        (Cause::NotFound, DeviceKind::Camera) => td_string!(locale, call.camera_not_found),
+        (Cause::NotFound, DeviceKind::Microphone) => td_string!(locale, call.microphone_not_found),
+        (Cause::InUse, _) => td_string!(locale, call.in_use),
+        (Cause::Gone, _) => td_string!(locale, call.gone),
+        (Cause::NoAnswer, _) => td_string!(locale, call.no_answer),
+        (Cause::Insecure, _) => td_string!(locale, call.insecure),
+        (Cause::Unknown, _) => td_string!(locale, call.unknown_problem),
+    }
+}

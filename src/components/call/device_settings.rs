@@ -1,0 +1,130 @@
+//! Which camera, microphone and speaker to use, and whether to hide one's address. A native dialog: Escape closes it and
+//! the focus goes back to where it came from.
+
+use crate::components::If;
+use crate::components::call::HideAddress;
+use crate::components::call::statistics::ConnectionFigures;
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::call::{CallStateStoreFields, Choices, DeviceChoice};
+use crate::words;
+use leptos::html::Dialog;
+use leptos::prelude::*;
+
+/// The dialog; `open` counts the wishes to see it.
+#[component]
+pub fn DeviceSettings(
+    /// Shown whenever this grows.
+    open: ReadSignal<u32>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let dialog = NodeRef::<Dialog>::new();
+    Effect::new(move || {
+        if let (true, Some(dialog)) = (open.get() > 0, dialog.get_untracked()) {
+            let _ = dialog.show_modal();
+        }
+    });
+    let close = move |_| {
+        if let Some(dialog) = dialog.get_untracked() {
+            dialog.close();
+        }
+    };
+    let choices = Memo::new(move |_| session.call.choices().get());
+    let speaker = Memo::new(move |_| choices.read().speaker_can_change);
+    view! {
+        <dialog class="dialog" aria-labelledby="settings-title" node_ref=dialog>
+            <h2 class="dialog__title" id="settings-title">
+                {words!(i18n, call.settings)}
+            </h2>
+            <DeviceSelect
+                id="camera-device"
+                label=words!(i18n, call.camera_device)
+                list=Signal::derive(move || pick(&choices.read(), |c| (&c.cameras, &c.camera)))
+                choose=Callback::new(move |id| session.choose_camera(id))
+            />
+            <DeviceSelect
+                id="microphone-device"
+                label=words!(i18n, call.microphone_device)
+                list=Signal::derive(move || {
+                    pick(&choices.read(), |c| (&c.microphones, &c.microphone))
+                })
+                choose=Callback::new(move |id| session.choose_microphone(id))
+            />
+            <If when=speaker>
+                <DeviceSelect
+                    id="speaker-device"
+                    label=words!(i18n, call.speaker_device)
+                    list=Signal::derive(move || {
+                        pick(&choices.read(), |c| (&c.speakers, &c.speaker))
+                    })
+                    choose=Callback::new(move |id| session.choose_speaker(id))
+                />
+            </If>
+            <HideAddress id="hide-address-setting" ready=Signal::stored(true) />
+            <ConnectionFigures />
+            <button class="button button--primary" type="button" on:click=close>
+                {words!(i18n, call.close)}
+            </button>
+        </dialog>
+    }
+}
+
+/// A list of devices and the chosen one.
+type Offer = (Vec<DeviceChoice>, String);
+
+fn pick(choices: &Choices, of: impl Fn(&Choices) -> (&Vec<DeviceChoice>, &String)) -> Offer {
+    let (list, chosen) = of(choices);
+    (list.clone(), chosen.clone())
+}
+
+/// One choice of device.
+#[component]
+fn DeviceSelect(
+    /// Its id.
+    id: &'static str,
+    /// Its label.
+    label: Signal<&'static str>,
+    /// What there is, and what is chosen.
+    list: Signal<Offer>,
+    /// Uses another.
+    choose: Callback<String>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let options = move || {
+        let (devices, chosen) = list.get();
+        let none = devices.is_empty().then(|| DeviceChoice {
+            id: String::new(),
+            label: t_string!(i18n, call.none_found).to_owned(),
+        });
+        let devices = devices.into_iter().chain(none).enumerate();
+        devices
+            .map(|(number, device)| {
+                let label = match device.label.is_empty() {
+                    true => format!("{} {}", t_string!(i18n, call.device), number + 1),
+                    false => device.label,
+                };
+                let selected = device.id == chosen;
+                view! {
+                    <option value=device.id prop:selected=selected>
+                        {label}
+                    </option>
+                }
+            })
+            .collect_view()
+    };
+    view! {
+        <div class="field">
+            <label class="field__label" for=id>
+                {label}
+            </label>
+            <select
+                class="select"
+                id=id
+                on:change=move |event| choose.run(event_target_value(&event))
+            >
+                {options}
+            </select>
+        </div>
+    }
+}

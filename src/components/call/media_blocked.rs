@@ -1,0 +1,87 @@
+//! Says that no sound or picture gets through, where that is so, and what to try.
+
+use crate::components::{If, PLACES, isolated};
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::call::CallStateStoreFields;
+use crate::state::reachability::Blocked;
+use crate::words;
+use leptos::prelude::*;
+
+/// A card about what does not get through; nothing where everything does. Stands in a live
+/// region of whoever shows it. It may be waved away until something else is in the way.
+#[component]
+pub fn MediaBlocked() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let blocked = Memo::new(move |_| session.call.blocked().get());
+    let waved = RwSignal::new(None);
+    let shown = Memo::new(move |_| {
+        let blocked = blocked.get();
+        blocked.filter(|blocked| waved.read().as_ref() != Some(blocked))
+    });
+    // A sentence that is on its way out keeps its words.
+    let said = Memo::new(move |before: Option<&Option<Blocked>>| {
+        shown.get().or_else(|| before.cloned().flatten())
+    });
+    let title = move || {
+        let said = said.get();
+        let name = match &said {
+            Some(Blocked::People { ids, .. }) => ids.first().map(|id| session.nickname_of(id)),
+            Some(Blocked::NoWebRtc | Blocked::Server { .. }) | None => None,
+        };
+        let title = title(i18n.get_locale(), said.as_ref());
+        isolated(&title, &[&name.unwrap_or_default()])
+    };
+    let text = Signal::derive(move || advice(i18n.get_locale(), said.read().as_ref()));
+    view! {
+        <If when=Signal::derive(move || shown.read().is_some())>
+            <div class="problem">
+                <p class="problem__title">{title}</p>
+                <p class="problem__text">{text}</p>
+                <div class="problem__actions">
+                    <button
+                        class="button button--small button--quiet"
+                        type="button"
+                        on:click=move |_| waved.set(blocked.get_untracked())
+                    >
+                        {words!(i18n, call.close)}
+                    </button>
+                </div>
+            </div>
+        </If>
+    }
+}
+
+/// What does not get through.
+fn title(locale: Locale, blocked: Option<&Blocked>) -> String {
+    let [one, _] = PLACES;
+    match blocked {
+        None => String::new(),
+        Some(Blocked::NoWebRtc) => td_string!(locale, call.no_webrtc).to_owned(),
+        Some(Blocked::Server { .. }) => td_string!(locale, call.blocked_server).to_owned(),
+        Some(Blocked::People { ids, .. }) => match ids.len() {
+            0 | 1 => td_string!(locale, call.blocked_person, name = one).to_string(),
+            count => td_string!(
+                locale,
+                call.blocked_people,
+                name = one,
+                count = count.saturating_sub(1)
+            )
+            .to_string(),
+        },
+    }
+}
+
+/// What to try.
+fn advice(locale: Locale, blocked: Option<&Blocked>) -> &'static str {
+    match blocked {
+        None => "",
+        Some(Blocked::NoWebRtc) => td_string!(locale, call.no_webrtc_text),
+        Some(Blocked::Server { keys: false }) => td_string!(locale, call.blocked_server_text),
+        Some(Blocked::People { keys: false, .. }) => td_string!(locale, call.blocked_people_text),
+        Some(Blocked::Server { keys: true } | Blocked::People { keys: true, .. }) => {
+            td_string!(locale, call.blocked_keys_text)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The figures of one's connections: why a picture is as it is.
+
+use crate::components::If;
+use crate::i18n::*;
+use crate::session::Session;
+use crate::state::call::CallStateStoreFields;
+use crate::state::statistics::{Figures, StreamFigures};
+use crate::words;
+use leptos::ev::Event;
+use leptos::prelude::*;
+
+/// A part of the settings that looks at the figures while it is open.
+#[component]
+pub fn ConnectionFigures() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let open = RwSignal::new(false);
+    let figures = Memo::new(move |_| session.call.figures().get());
+    let none = Memo::new(move |_| figures.read().is_empty());
+    let toggled = move |event: Event| {
+        let now = !open.get_untracked();
+        let _ = event;
+        open.set(now);
+        session.watch_figures(now);
+    };
+    on_cleanup(move || session.watch_figures(false));
+    view! {
+        <details class="figures" on:toggle=toggled>
+            <summary class="figures__title">{words!(i18n, call.connection)}</summary>
+            <If when=none>
+                <p>{words!(i18n, call.no_figures)}</p>
+            </If>
+            {move || {
+                figures.get().into_iter().map(|one| view! { <Connection one /> }).collect_view()
+            }}
+            <button
+                class="button button--small button--quiet"
+                type="button"
+                on:click=move |_| session.copy_figures()
+            >
+                {words!(i18n, call.copy_figures)}
+            </button>
+        </details>
+    }
+}
+
+/// One connection.
+#[component]
+fn Connection(
+    /// Its figures.
+    one: Figures,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let number = |value: Option<f64>, unit: &str| {
+        value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0} {unit}"))
+    };
+    let path = match one.path.is_empty() {
+        true => "–".to_owned(),
+        false => one.path.to_uppercase(),
+    };
+    let (sent, received): (Vec<_>, Vec<_>) = one.streams.into_iter().partition(|s| s.sent);
+    view! {
+        <dl class="figures__list">
+            <dt>{words!(i18n, call.path)}</dt>
+            <dd>{path}</dd>
+            <dt>{words!(i18n, call.round_trip)}</dt>
+            <dd>{number(one.rtt_ms, "ms")}</dd>
+            <dt>{words!(i18n, call.available)}</dt>
+            <dd>{number(one.available_kbps, "kbit/s")}</dd>
+            <dt>{words!(i18n, call.sent)}</dt>
+            <dd>{lines(sent)}</dd>
+            <dt>{words!(i18n, call.received)}</dt>
+            <dd>{lines(received)}</dd>
+        </dl>
+    }
+}
+
+/// One line a stream.
+fn lines(streams: Vec<StreamFigures>) -> impl IntoView {
+    let lines = streams
+        .into_iter()
+        .map(|stream| view! { <p>{stream.line()}</p> });
+    lines.collect_view()
+}

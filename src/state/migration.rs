@@ -1,0 +1,113 @@
+//! Moving over from one way of media to the other: how the way through the SFU is.
+//!
+//! Pure: moments come in as milliseconds of a steady clock. The browser's call driver
+//! builds the ways and closes them, and asks here whether the one through the SFU is up.
+//! Only what happens to the connection changes that: the server says every few minutes,
+//! and after each lost line, which way media goes, and nothing need follow from it.
+
+use crate::protocol::Mode;
+use crate::state::call::LinkState;
+
+/// How long somebody may take to arrive by the SFU once it is up, in milliseconds;
+/// then they are played by it all the same.
+pub const ARRIVE_WITHIN_MS: f64 = 8_000.0;
+
+/// The way through the SFU, for one browser.
+#[derive(Debug, Default)]
+pub struct SfuWay {
+    /// Which way media goes, as was heard last.
+    mode: Mode,
+    /// How the connection is.
+    link: LinkState,
+    /// While it is up: since when people may be arriving by it.
+    since_ms: Option<f64>,
+}
+
+impl SfuWay {
+    /// A connection is being made where there was none.
+    pub fn open(&mut self) {
+        self.link = LinkState::Connecting;
+        self.since_ms = None;
+    }
+
+    /// The connection is like this now.
+    pub fn link_changed(&mut self, link: LinkState, now_ms: f64) {
+        self.link = link;
+        self.since_ms = match link {
+            LinkState::Connected => self.since_ms.or(Some(now_ms)),
+            LinkState::Connecting | LinkState::Reconnecting => None,
+        };
+    }
+
+    /// Media goes this way now, perhaps as before. Nobody has been arriving by a
+    /// connection that was left over from an earlier move.
+    pub fn mode_told(&mut self, mode: Mode, now_ms: f64) {
+        if std::mem::replace(&mut self.mode, mode) != mode {
+            self.since_ms = self.since_ms.map(|_| now_ms);
+        }
+    }
+
+    /// How the connection is.
+    pub fn link(&self) -> LinkState {
+        self.link
+    }
+
+    /// How long people have had to arrive by it, in milliseconds; none while it is not up.
+    pub fn up_for_ms(&self, now_ms: f64) -> Option<f64> {
+        self.since_ms.map(|since_ms| now_ms - since_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A way that came up at 1,000 ms.
+    fn up() -> SfuWay {
+        let mut way = SfuWay::default();
+        way.mode_told(Mode::Sfu, 0.0);
+        way.open();
+        way.link_changed(LinkState::Connecting, 10.0);
+        assert_eq!(way.up_for_ms(500.0), None);
+        way.link_changed(LinkState::Connected, 1_000.0);
+        way
+    }
+
+    #[test]
+    fn a_connection_that_is_up_stays_up_however_often_the_mode_is_told() {
+        let mut way = up();
+        for renewal in 1..=3 {
+            way.mode_told(Mode::Sfu, f64::from(renewal) * 120_000.0);
+        }
+        assert_eq!(way.link(), LinkState::Connected);
+        assert_eq!(way.up_for_ms(721_000.0), Some(720_000.0));
+    }
+
+    #[test]
+    fn a_fresh_connection_is_not_up_before_it_says_so() {
+        let mut way = up();
+        way.open();
+        assert_eq!(way.link(), LinkState::Connecting);
+        assert_eq!(way.up_for_ms(2_000.0), None);
+    }
+
+    #[test]
+    fn a_connection_being_mended_stays_so_when_the_mode_is_told() {
+        let mut way = up();
+        way.link_changed(LinkState::Reconnecting, 2_000.0);
+        way.mode_told(Mode::Sfu, 3_000.0);
+        assert_eq!(way.link(), LinkState::Reconnecting);
+        assert_eq!(way.up_for_ms(3_000.0), None);
+        way.link_changed(LinkState::Connected, 4_000.0);
+        assert_eq!(way.up_for_ms(5_000.0), Some(1_000.0));
+    }
+
+    #[test]
+    fn whoever_moves_back_to_a_connection_left_over_is_given_time_to_arrive() {
+        let mut way = up();
+        way.mode_told(Mode::P2p, 60_000.0);
+        way.mode_told(Mode::Sfu, 61_000.0);
+        assert_eq!(way.link(), LinkState::Connected);
+        assert_eq!(way.up_for_ms(61_500.0), Some(500.0));
+    }
+}
