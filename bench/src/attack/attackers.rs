@@ -1,12 +1,11 @@
-//! What strangers do: each has a source address of its own and does one thing over and over.
+//! The attackers: each has its own source address and repeats one [`AttackKind`].
 //!
-//! All of them run on a thread of their own, so that the chat that is measured does not wait
-//! for them. A deed is counted as taken or as refused; a stranger who is refused pauses, as one
-//! who has other servers to attack would not. Their rates are those of a script on one machine:
-//! what counts is that the server's limits are reached, not that its core is.
+//! All attackers share one thread, apart from the chat that is measured. Every attempt counts as
+//! accepted or refused. An attacker pauses after a refusal. The rates are those of a script on one
+//! machine: they reach the server's limits without taking its core.
 
 use super::{
-    http::{PATIENCE, Socket, connect, form, get, read_status, status},
+    http::{RoomSocket, TIMEOUT, connect, empty_post, form, get, read_status, status},
     stun,
 };
 use anyhow::{Context, Result, ensure};
@@ -30,80 +29,95 @@ use tokio::{
 
 /// Source addresses.
 pub const ADDRESSES: u32 = 200;
-/// The address before the first of them.
+/// The address before the first attacker's.
 const BEFORE_FIRST: Ipv4Addr = Ipv4Addr::new(127, 7, 0, 0);
-/// Pause after a deed.
+/// Pause after an accepted attempt.
 const PAUSE: Duration = Duration::from_millis(40);
-/// Pause after a refusal.
-const REFUSED_PAUSE: Duration = Duration::from_millis(250);
-/// Within which all strangers have begun: a script starts its tasks one after the other.
-const BEGIN_WITHIN: Duration = Duration::from_secs(5);
-/// Between two bytes of those who send slowly.
-const DRIP: Duration = Duration::from_secs(4);
-/// How long a stranger who holds something holds it.
-const HOLD: Duration = Duration::from_secs(29);
-/// Characters of the Korean messages that fill the disk.
+/// Pause after a refused attempt.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(250);
+/// Time in which all attackers start, one after the other.
+const RAMP_UP: Duration = Duration::from_secs(5);
+/// Interval between two bytes of a slow request.
+const SLOW_INTERVAL: Duration = Duration::from_secs(4);
+/// How long an attacker holds what it has acquired.
+const HOLD_TIME: Duration = Duration::from_secs(29);
+/// Characters of a message that fills the disk.
 const LONG_TEXT: usize = 4_000;
-/// Bytes of the largest description and signal.
+/// Bytes of a large session description or signal.
 const LONG_SIGNAL: usize = 47 * 1024;
-/// Connections that one address holds with slow requests.
+/// Slow requests of one address at a time.
 const SLOW_CONNECTIONS: usize = 24;
 
-/// The nice value of their thread: whatever is measured goes first.
+/// WebSockets that one address tries to hold: more than the server's limit per address.
+const SOCKETS_TO_HOLD: usize = 110;
+/// Every obstacle of a `media_blocked` message.
+const OBSTACLES: [&str; 5] = [
+    "server_ice",
+    "server_dtls",
+    "person_ice",
+    "person_dtls",
+    "no_webrtc",
+];
+
+/// Nice value of the attackers' thread: what is measured runs first.
 const LOWEST_PRIORITY: i32 = 19;
 
-/// Where everything is.
+/// The ports of the server under attack.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// HTTP.
+    /// TCP port of HTTP.
     pub port: u16,
-    /// Media.
+    /// UDP and TCP port of media.
     pub media: u16,
-    /// The relay.
+    /// UDP and TCP port of STUN and TURN.
     pub turn: u16,
 }
 
-/// What there is to do, in the order in which addresses take it up.
+/// What an attacker does. Addresses take the kinds in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Deed {
-    /// Searches for many letters, and hangs up before the answer.
+enum AttackKind {
+    /// Searches for many one-letter words and closes before the answer.
     Search,
-    /// Opens rooms by the form of the welcome page.
+    /// Opens rooms with the form of the welcome page.
     OpenRooms,
-    /// Joins a room of its own and resets the connection.
+    /// Joins a new room and resets the connection.
     JoinAndReset,
-    /// Sends heads a byte at a time.
-    DripHead,
-    /// Sends bodies a byte at a time.
-    DripBody,
-    /// Fills the disk by a socket.
+    /// Sends a request head one byte at a time.
+    SlowHead,
+    /// Sends a request body one byte at a time.
+    SlowBody,
+    /// Fills the disk with messages over a WebSocket.
     FillDisk,
-    /// Fills the disk by plain forms.
+    /// Fills the disk with plain forms.
     PostForms,
-    /// Throws signals at somebody who reads.
+    /// Floods a reading member with signals.
     Signals,
-    /// Reacts to a long message, renames itself and types.
+    /// Reacts to a long message, changes its nickname and reports typing.
     React,
-    /// Takes relay addresses.
+    /// Allocates relay addresses.
     Relay,
-    /// Sends large offers.
+    /// Sends large SDP offers.
     Offers,
-    /// Holds polls.
+    /// Holds long polls.
     Poll,
-    /// Holds TCP streams of media and relay.
+    /// Holds TCP streams of the media and relay ports.
     Streams,
-    /// Sends what nobody understands.
+    /// Sends malformed requests and datagrams.
     Garbage,
+    /// Holds every WebSocket it may and asks by `POST /ws` why the next one is refused.
+    AskRefusal,
+    /// Reports blocked media with every obstacle, over and over.
+    ReportBlockedMedia,
 }
 
-impl Deed {
-    /// All of them.
-    const ALL: [Self; 14] = [
+impl AttackKind {
+    /// Every kind.
+    const ALL: [Self; 16] = [
         Self::Search,
         Self::OpenRooms,
         Self::JoinAndReset,
-        Self::DripHead,
-        Self::DripBody,
+        Self::SlowHead,
+        Self::SlowBody,
         Self::FillDisk,
         Self::PostForms,
         Self::Signals,
@@ -113,16 +127,18 @@ impl Deed {
         Self::Poll,
         Self::Streams,
         Self::Garbage,
+        Self::AskRefusal,
+        Self::ReportBlockedMedia,
     ];
 
-    /// How it is called in the table and by `--only`.
+    /// The name in the table and for `--only`.
     const fn name(self) -> &'static str {
         match self {
             Self::Search => "search",
             Self::OpenRooms => "open-rooms",
             Self::JoinAndReset => "join-and-reset",
-            Self::DripHead => "drip-head",
-            Self::DripBody => "drip-body",
+            Self::SlowHead => "send_slowly-head",
+            Self::SlowBody => "send_slowly-body",
             Self::FillDisk => "fill-disk",
             Self::PostForms => "post-forms",
             Self::Signals => "signals",
@@ -132,63 +148,72 @@ impl Deed {
             Self::Poll => "poll",
             Self::Streams => "streams",
             Self::Garbage => "garbage",
+            Self::AskRefusal => "ask-refusal",
+            Self::ReportBlockedMedia => "report-blocked-media",
         }
     }
 }
 
-/// What was done.
+/// What the attackers attempted.
 #[derive(Default)]
 pub struct Counters {
-    /// What the server took, by deed.
-    taken: [AtomicU64; Deed::ALL.len()],
-    /// What it refused, by deed.
-    refused: [AtomicU64; Deed::ALL.len()],
-    /// Readers that were closed because of what somebody else sent.
+    /// Accepted attempts, by kind.
+    accepted: [AtomicU64; AttackKind::ALL.len()],
+    /// Refused attempts, by kind.
+    refused: [AtomicU64; AttackKind::ALL.len()],
+    /// Reading members whose connection the server closed because of another's messages.
     pub victims_closed: AtomicU64,
-    /// Which deeds were chosen.
-    chosen: Vec<Deed>,
+    /// The kinds that are played.
+    chosen: Vec<AttackKind>,
 }
 
 impl Counters {
-    /// Taken and refused, by deed.
-    pub fn by_deed(&self) -> BTreeMap<&'static str, (u64, u64)> {
-        let counts = |deed: &Deed| {
-            let (taken, refused) = (&self.taken[*deed as usize], &self.refused[*deed as usize]);
-            (deed.name(), (taken.load(Relaxed), refused.load(Relaxed)))
+    /// Accepted and refused attempts, by kind.
+    pub fn by_kind(&self) -> BTreeMap<&'static str, (u64, u64)> {
+        let counts = |kind: &AttackKind| {
+            let (accepted, refused) = (
+                &self.accepted[*kind as usize],
+                &self.refused[*kind as usize],
+            );
+            (kind.name(), (accepted.load(Relaxed), refused.load(Relaxed)))
         };
         self.chosen.iter().map(counts).collect()
     }
 
-    /// Counts a deed.
-    fn count(&self, deed: Deed, taken: bool) {
-        let counts = if taken { &self.taken } else { &self.refused };
-        counts[deed as usize].fetch_add(1, Relaxed);
+    /// Counts an attempt.
+    fn count(&self, kind: AttackKind, accepted: bool) {
+        let counts = if accepted {
+            &self.accepted
+        } else {
+            &self.refused
+        };
+        counts[kind as usize].fetch_add(1, Relaxed);
     }
 }
 
-/// All strangers, on their thread.
-pub struct Crowd {
-    /// Tells them to stop.
+/// The attackers' thread; [`Self::stop`] ends it.
+pub struct AttackerPool {
+    /// Set to end the thread.
     stop: Arc<AtomicBool>,
-    /// What they did.
+    /// What the attackers attempted.
     counters: Arc<Counters>,
     /// The thread.
     thread: JoinHandle<()>,
 }
 
-impl Crowd {
-    /// Lets them begin; only those who do one of `only`, where it names any.
+impl AttackerPool {
+    /// Starts the attackers; only the kinds that `only` names, where it names any.
     ///
     /// # Errors
-    /// `only` names no deed, or there is no thread.
+    /// `only` names no known kind, or the thread does not start.
     pub fn start(target: Target, only: &[String]) -> Result<Self> {
         let is_chosen =
-            |deed: &Deed| only.is_empty() || only.iter().any(|name| name == deed.name());
-        let chosen: Vec<Deed> = Deed::ALL.into_iter().filter(is_chosen).collect();
+            |kind: &AttackKind| only.is_empty() || only.iter().any(|name| name == kind.name());
+        let chosen: Vec<AttackKind> = AttackKind::ALL.into_iter().filter(is_chosen).collect();
         ensure!(
             !chosen.is_empty(),
             "--only names none of {:?}",
-            Deed::ALL.map(Deed::name)
+            AttackKind::ALL.map(AttackKind::name)
         );
         let stop = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Counters {
@@ -200,9 +225,9 @@ impl Crowd {
             .enable_all()
             .build()?;
         let thread = thread::Builder::new()
-            .name("strangers".to_owned())
+            .name("attackers".to_owned())
             .spawn(move || {
-                // The chat and the call that are measured share a core with this thread.
+                // The measured chat and call share a core with this thread.
                 let thread = rustix::thread::gettid();
                 let _ = rustix::process::setpriority_process(Some(thread), LOWEST_PRIORITY);
                 LocalSet::new().block_on(&runtime, attack(target, chosen, &stopped, counted));
@@ -214,7 +239,7 @@ impl Crowd {
         })
     }
 
-    /// Ends all of them at once: what they hold is closed with their thread.
+    /// Ends the thread, which closes everything the attackers hold.
     pub fn stop(self) -> Arc<Counters> {
         self.stop.store(true, Relaxed);
         let _ = self.thread.join();
@@ -222,60 +247,67 @@ impl Crowd {
     }
 }
 
-/// Starts everybody and waits for the end.
-async fn attack(target: Target, chosen: Vec<Deed>, stop: &AtomicBool, counters: Arc<Counters>) {
+/// Starts all attackers and waits for the end.
+async fn attack(
+    target: Target,
+    chosen: Vec<AttackKind>,
+    stop: &AtomicBool,
+    counters: Arc<Counters>,
+) {
     for number in 0..ADDRESSES {
-        let deed = chosen[number as usize % chosen.len()];
+        let kind = chosen[number as usize % chosen.len()];
         let source = Ipv4Addr::from(u32::from(BEFORE_FIRST) + 1 + number);
-        let stranger = Rc::new(Stranger {
+        let attacker = Rc::new(Attacker {
             number,
             source,
             target,
-            deed,
+            kind,
             counters: Arc::clone(&counters),
         });
-        spawn_local(stranger.run());
-        sleep(BEGIN_WITHIN / ADDRESSES).await;
+        spawn_local(attacker.run());
+        sleep(RAMP_UP / ADDRESSES).await;
     }
     while !stop.load(Relaxed) {
         sleep(PAUSE).await;
     }
 }
 
-/// One of them.
-struct Stranger {
-    /// Which, from 0.
+/// One attacker.
+struct Attacker {
+    /// Index, from 0.
     number: u32,
-    /// From where.
+    /// Source address.
     source: Ipv4Addr,
-    /// Against what.
+    /// Ports of the server.
     target: Target,
-    /// What it does.
-    deed: Deed,
-    /// Where that is counted.
+    /// What it repeats.
+    kind: AttackKind,
+    /// Counts its attempts.
     counters: Arc<Counters>,
 }
 
-impl Stranger {
-    /// Does its deed until the thread ends. A series that breaks off begins again.
+impl Attacker {
+    /// Repeats its kind until the thread ends; starts again after an error.
     async fn run(self: Rc<Self>) {
         loop {
             let series = async {
-                match self.deed {
-                    Deed::Search => self.search().await,
-                    Deed::OpenRooms => self.open_rooms().await,
-                    Deed::JoinAndReset => self.join_and_reset().await,
-                    Deed::DripHead => self.drip(&self.slow_head()).await,
-                    Deed::DripBody => self.drip(&self.slow_body()).await,
-                    Deed::FillDisk => self.fill_disk().await,
-                    Deed::PostForms => self.post_forms().await,
-                    Deed::Signals => self.signals().await,
-                    Deed::React => self.react().await,
-                    Deed::Relay => self.relay().await,
-                    Deed::Offers => self.offers().await,
-                    Deed::Poll => self.poll().await,
-                    Deed::Streams => self.streams().await,
-                    Deed::Garbage => self.garbage().await,
+                match self.kind {
+                    AttackKind::Search => self.search().await,
+                    AttackKind::OpenRooms => self.open_rooms().await,
+                    AttackKind::JoinAndReset => self.join_and_reset().await,
+                    AttackKind::SlowHead => self.send_slowly(&self.slow_head()).await,
+                    AttackKind::SlowBody => self.send_slowly(&self.slow_body()).await,
+                    AttackKind::FillDisk => self.fill_disk().await,
+                    AttackKind::PostForms => self.post_forms().await,
+                    AttackKind::Signals => self.signals().await,
+                    AttackKind::React => self.react().await,
+                    AttackKind::Relay => self.relay().await,
+                    AttackKind::Offers => self.offers().await,
+                    AttackKind::Poll => self.poll().await,
+                    AttackKind::Streams => self.streams().await,
+                    AttackKind::Garbage => self.garbage().await,
+                    AttackKind::AskRefusal => self.ask_refusal().await,
+                    AttackKind::ReportBlockedMedia => self.report_blocked_media().await,
                 }
             };
             if series.await.is_err() {
@@ -284,18 +316,18 @@ impl Stranger {
         }
     }
 
-    /// Counts a deed and pauses.
-    async fn count(&self, taken: bool) {
-        self.counters.count(self.deed, taken);
-        sleep(if taken { PAUSE } else { REFUSED_PAUSE }).await;
+    /// Counts an attempt and pauses.
+    async fn count(&self, accepted: bool) {
+        self.counters.count(self.kind, accepted);
+        sleep(if accepted { PAUSE } else { PAUSE_AFTER_REFUSAL }).await;
     }
 
-    /// A room that nobody else has.
+    /// A room of this attacker only.
     fn own_room(&self) -> String {
         format!("room of {}", self.number)
     }
 
-    /// Searches the room of the chat for words of one letter each, four at a time.
+    /// Searches the chat's room for one-letter words, four searches at a time.
     async fn search(&self) -> Result<()> {
         let letters: Vec<_> = ('a'..='z').chain('a'..='v').map(String::from).collect();
         let path = format!("/room/bench%200?q={}", letters.join("+"));
@@ -315,7 +347,7 @@ impl Stranger {
         Ok(())
     }
 
-    /// Opens a room that nobody enters.
+    /// Opens rooms that nobody enters.
     async fn open_rooms(&self) -> Result<()> {
         for round in 0..u64::MAX {
             let body = format!("nickname=x&room=unused+{}+{round}", self.number);
@@ -326,18 +358,18 @@ impl Stranger {
         Ok(())
     }
 
-    /// Joins a new room and breaks the connection, so that somebody stays away in it.
+    /// Joins a new room and resets the connection: the room keeps an absent member.
     async fn join_and_reset(&self) -> Result<()> {
         for round in 0..u64::MAX {
             let room = format!("left {} {round}", self.number);
-            let (socket, _) = Socket::join(self.source, self.target.port, &room, "x").await?;
+            let (socket, _) = RoomSocket::join(self.source, self.target.port, &room, "x").await?;
             socket.reset();
             self.count(true).await;
         }
         Ok(())
     }
 
-    /// A request whose head does not end.
+    /// A request head without an end.
     fn slow_head(&self) -> String {
         format!(
             "GET / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Slow: ",
@@ -345,48 +377,47 @@ impl Stranger {
         )
     }
 
-    /// A request whose body does not come.
+    /// A request without its body.
     fn slow_body(&self) -> String {
         let request = form(self.target.port, "/api/join_room", &"x".repeat(1_000));
         request[..request.len() - 1_000].to_owned()
     }
 
-    /// Holds connections whose requests come a byte at a time after this beginning.
-    async fn drip(&self, start: &str) -> Result<()> {
-        let dripping = (0..SLOW_CONNECTIONS).map(|_| self.drip_once(start));
-        for held in futures::future::join_all(dripping).await {
+    /// Holds connections that continue `start` one byte at a time.
+    async fn send_slowly(&self, start: &str) -> Result<()> {
+        let sending = (0..SLOW_CONNECTIONS).map(|_| self.send_slowly_once(start));
+        for held in futures::future::join_all(sending).await {
             self.count(held.is_ok()).await;
         }
         Ok(())
     }
 
-    /// One such connection, until the server closes it: that it is held for another
-    /// [`DRIP`] counts as taken.
-    async fn drip_once(&self, start: &str) -> Result<()> {
+    /// One such connection, until the server closes it. Each [`SLOW_INTERVAL`] counts as accepted.
+    async fn send_slowly_once(&self, start: &str) -> Result<()> {
         let mut stream = connect(self.source, self.target.port).await?;
         stream.write_all(start.as_bytes()).await?;
         loop {
-            sleep(DRIP).await;
+            sleep(SLOW_INTERVAL).await;
             stream.write_all(b"x").await?;
-            self.counters.count(self.deed, true);
+            self.counters.count(self.kind, true);
         }
     }
 
-    /// Says long Korean texts as fast as they are taken.
+    /// Sends long Korean messages as fast as the server accepts them.
     async fn fill_disk(&self) -> Result<()> {
         let (mut socket, _) =
-            Socket::join(self.source, self.target.port, &self.own_room(), "x").await?;
+            RoomSocket::join(self.source, self.target.port, &self.own_room(), "x").await?;
         let text = korean(self.number, LONG_TEXT);
         loop {
             let id = uuid::Uuid::now_v7();
             let chat = json!({"type": "chat", "id": id, "text": text});
-            socket.say(&chat).await?;
+            socket.send(&chat).await?;
             let refused = socket.drain().await?;
             self.count(refused == 0).await;
         }
     }
 
-    /// Posts into rooms that are empty.
+    /// Posts messages into empty rooms.
     async fn post_forms(&self) -> Result<()> {
         for round in 0..u64::MAX {
             let text = korean(self.number, 500);
@@ -399,14 +430,14 @@ impl Stranger {
         Ok(())
     }
 
-    /// Throws descriptions and candidates at a victim in the same call, who reads all the time.
+    /// Sends large session descriptions to a member of the same call who reads all the time.
     async fn signals(&self) -> Result<()> {
         let room = self.own_room();
         let (mut victim, joined) =
-            Socket::join(self.source, self.target.port, &room, "victim").await?;
+            RoomSocket::join(self.source, self.target.port, &room, "victim").await?;
         let to = joined["self"].clone();
         enter_call(&mut victim, 1).await?;
-        let (mut socket, _) = Socket::join(self.source, self.target.port, &room, "x").await?;
+        let (mut socket, _) = RoomSocket::join(self.source, self.target.port, &room, "x").await?;
         enter_call(&mut socket, 2).await?;
         let counters = Arc::clone(&self.counters);
         let reading = spawn_local(async move {
@@ -418,8 +449,8 @@ impl Stranger {
             let signal = json!({"type": "signal", "to": to, "leg": 1, "signal": description});
             let signal = signal.to_string();
             for _ in 0..400 {
-                socket.say_text(signal.clone()).await?;
-                self.counters.count(self.deed, socket.drain().await? == 0);
+                socket.send_text(signal.clone()).await?;
+                self.counters.count(self.kind, socket.drain().await? == 0);
                 sleep(Duration::from_millis(5)).await;
             }
             anyhow::Ok(())
@@ -429,11 +460,12 @@ impl Stranger {
         thrown
     }
 
-    /// Reacts to the longest message there is, over and over.
+    /// Reacts to a message of the largest size, over and over.
     async fn react(&self) -> Result<()> {
         let room = self.own_room();
-        let (mut victim, _) = Socket::join(self.source, self.target.port, &room, "victim").await?;
-        let (mut socket, _) = Socket::join(self.source, self.target.port, &room, "x").await?;
+        let (mut victim, _) =
+            RoomSocket::join(self.source, self.target.port, &room, "victim").await?;
+        let (mut socket, _) = RoomSocket::join(self.source, self.target.port, &room, "x").await?;
         let counters = Arc::clone(&self.counters);
         let reading = spawn_local(async move {
             while victim.next().await.is_ok() {}
@@ -443,18 +475,18 @@ impl Stranger {
             let id = uuid::Uuid::now_v7();
             let text = korean(self.number, LONG_TEXT);
             socket
-                .say(&json!({"type": "chat", "id": id, "text": text}))
+                .send(&json!({"type": "chat", "id": id, "text": text}))
                 .await?;
-            socket.hear("chat").await?;
+            socket.wait_for("chat").await?;
             for round in 0..500 {
                 let on = round % 2 == 0;
                 socket
-                    .say(&json!({"type": "react", "id": id, "emoji": "👍", "on": on}))
+                    .send(&json!({"type": "react", "id": id, "emoji": "👍", "on": on}))
                     .await?;
                 socket
-                    .say(&json!({"type": "nickname", "nickname": format!("x{round}")}))
+                    .send(&json!({"type": "nickname", "nickname": format!("x{round}")}))
                     .await?;
-                socket.say(&json!({"type": "typing"})).await?;
+                socket.send(&json!({"type": "typing"})).await?;
                 self.count(socket.drain().await? == 0).await;
             }
             anyhow::Ok(())
@@ -464,10 +496,10 @@ impl Stranger {
         done
     }
 
-    /// Takes credentials, leaves, and takes relay addresses with them.
+    /// Gets credentials, leaves the call, and allocates relay addresses with them.
     async fn relay(&self) -> Result<()> {
         let room = self.own_room();
-        let (mut socket, _) = Socket::join(self.source, self.target.port, &room, "x").await?;
+        let (mut socket, _) = RoomSocket::join(self.source, self.target.port, &room, "x").await?;
         let mut held = Vec::new();
         for leg in 1..=4_u32 {
             let call = enter_call(&mut socket, leg).await?;
@@ -476,31 +508,31 @@ impl Stranger {
             let own = own.context("no relay")?;
             let name = own["username"].as_str().unwrap_or_default();
             let password = own["credential"].as_str().unwrap_or_default();
-            socket.say(&json!({"type": "leave_call"})).await?;
+            socket.send(&json!({"type": "leave_call"})).await?;
             for _ in 0..12 {
                 let got = stun::allocate(self.source, self.target.turn, name, password).await;
                 self.count(got.is_ok()).await;
                 held.extend(got);
             }
         }
-        sleep(HOLD).await;
+        sleep(HOLD_TIME).await;
         Ok(())
     }
 
-    /// Sends the largest offers there may be.
+    /// Sends SDP offers of the largest size.
     async fn offers(&self) -> Result<()> {
         let room = self.own_room();
-        let (mut socket, _) = Socket::join(self.source, self.target.port, &room, "x").await?;
+        let (mut socket, _) = RoomSocket::join(self.source, self.target.port, &room, "x").await?;
         enter_call(&mut socket, 1).await?;
         let sdp = large_offer();
         for number in 1..=200_u32 {
-            socket.say(&offer(number, &sdp)).await?;
+            socket.send(&offer(number, &sdp)).await?;
             self.count(socket.drain().await? == 0).await;
         }
         Ok(())
     }
 
-    /// Opens as many polls as it gets, and holds them.
+    /// Opens and holds as many long polls as the server allows.
     async fn poll(&self) -> Result<()> {
         let request = form(self.target.port, "/poll", "")
             .replace("application/x-www-form-urlencoded", "application/json");
@@ -508,11 +540,11 @@ impl Stranger {
             let answer = status(self.source, self.target.port, &request).await?;
             self.count(answer < 400).await;
         }
-        sleep(HOLD).await;
+        sleep(HOLD_TIME).await;
         Ok(())
     }
 
-    /// Holds TCP streams of media and relay with a frame each [`HOLD`].
+    /// Holds TCP streams of media and relay with one frame per [`HOLD_TIME`].
     async fn streams(&self) -> Result<()> {
         let mut held = Vec::new();
         for port in [self.target.media, self.target.turn] {
@@ -531,13 +563,13 @@ impl Stranger {
                 &binding,
             ]
             .concat();
-            let _ = timeout(PATIENCE, stream.write_all(&bytes)).await;
+            let _ = timeout(TIMEOUT, stream.write_all(&bytes)).await;
         }
-        sleep(HOLD).await;
+        sleep(HOLD_TIME).await;
         Ok(())
     }
 
-    /// Forms, hosts, upgrades and datagrams that make no sense.
+    /// Malformed forms, hosts, upgrades and datagrams.
     async fn garbage(&self) -> Result<()> {
         let port = self.target.port;
         let requests = [
@@ -559,27 +591,62 @@ impl Stranger {
             .collect();
         for port in [self.target.media, self.target.turn] {
             for start in 0..20 {
-                stun::throw(self.source, port, &bytes[start * 16..]).await?;
+                stun::send_datagram(self.source, port, &bytes[start * 16..]).await?;
             }
         }
         Ok(())
     }
+
+    /// Holds as many WebSockets as the server allows and asks by `POST /ws` why it refuses more.
+    async fn ask_refusal(&self) -> Result<()> {
+        let mut held = Vec::new();
+        while held.len() < SOCKETS_TO_HOLD {
+            match RoomSocket::open(self.source, self.target.port).await {
+                Ok(socket) => held.push(socket),
+                Err(_) => break,
+            }
+        }
+        let request = empty_post(self.target.port, "/ws");
+        for _ in 0..200 {
+            let answer = status(self.source, self.target.port, &request).await?;
+            ensure!(
+                matches!(answer, 204 | 429 | 503),
+                "{answer} to POST /ws with an empty body"
+            );
+            self.count(answer == 204).await;
+        }
+        Ok(())
+    }
+
+    /// Reports blocked media from many sockets: each obstacle counts once a socket.
+    async fn report_blocked_media(&self) -> Result<()> {
+        loop {
+            let (mut socket, _) =
+                RoomSocket::join(self.source, self.target.port, &self.own_room(), "x").await?;
+            for obstacle in OBSTACLES.iter().cycle().take(60) {
+                socket
+                    .send(&json!({"type": "media_blocked", "obstacle": obstacle}))
+                    .await?;
+                self.count(socket.drain().await? == 0).await;
+            }
+        }
+    }
 }
 
-/// Enters the call; gives the answer.
-async fn enter_call(socket: &mut Socket, leg: u32) -> Result<Value> {
+/// Enters the call; returns the server's `call` message.
+async fn enter_call(socket: &mut RoomSocket, leg: u32) -> Result<Value> {
     let devices = json!({"microphone": false, "camera": false, "screen": false});
     let enter = json!({"type": "enter_call", "leg": leg, "devices": devices});
-    socket.say(&enter).await?;
-    socket.hear("call").await
+    socket.send(&enter).await?;
+    socket.wait_for("call").await
 }
 
-/// An offer as the protocol has it.
+/// An `offer` message of the room protocol.
 fn offer(number: u32, sdp: &str) -> Value {
     json!({"type": "offer", "connection": number, "offer_id": 1, "sdp": sdp, "tracks": []})
 }
 
-/// A description that is read to its end: many candidates of nothing.
+/// A session description that parses to its end: many unreachable candidates.
 fn large_offer() -> String {
     let mut sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=ice-ufrag:abcd\r\n\
@@ -596,7 +663,7 @@ fn large_offer() -> String {
     sdp
 }
 
-/// A Korean text of so many characters, another one for each number.
+/// A Korean text of `length` characters; each `number` gets another one.
 fn korean(number: u32, length: usize) -> String {
     let syllable = |place: usize| {
         let code = 0xAC00 + (place as u32 * 7919 + number * 104_729) % 11_172;
@@ -607,7 +674,7 @@ fn korean(number: u32, length: usize) -> String {
         .collect()
 }
 
-/// A text as a form holds it.
+/// Percent-encodes a text for a form.
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

@@ -1,4 +1,4 @@
-//! Requests and sockets from a source address of one's own.
+//! HTTP requests and WebSockets from a chosen source address.
 
 use anyhow::{Context, Result, bail};
 use futures::{SinkExt, StreamExt};
@@ -17,23 +17,23 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-/// How long a stranger waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait of an attacker for an answer.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A TCP connection from this address.
+/// Opens a TCP connection from a source address.
 ///
 /// # Errors
-/// The server does not accept it in time.
+/// The server does not accept it within [`TIMEOUT`].
 pub async fn connect(source: Ipv4Addr, port: u16) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((source, 0)))?;
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let stream = timeout(PATIENCE, socket.connect(target)).await??;
+    let stream = timeout(TIMEOUT, socket.connect(target)).await??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Sends a request as it is and gives the status of the answer.
+/// Sends a request unchanged and returns the status of the answer.
 ///
 /// # Errors
 /// There is no answer.
@@ -43,26 +43,34 @@ pub async fn status(source: Ipv4Addr, port: u16, request: &str) -> Result<u16> {
     read_status(&mut stream).await
 }
 
-/// Reads the status line of an answer.
+/// Reads the status line of an answer and returns its code.
 ///
 /// # Errors
-/// The connection ended, or nothing came in time.
+/// The connection ended, or no answer came within [`TIMEOUT`].
 pub async fn read_status(stream: &mut TcpStream) -> Result<u16> {
     let mut head = [0; 16];
-    timeout(PATIENCE, stream.read_exact(&mut head)).await??;
+    timeout(TIMEOUT, stream.read_exact(&mut head)).await??;
     let line = String::from_utf8_lossy(&head);
     let code = line.split(' ').nth(1).context("no status line")?;
     Ok(code.parse()?)
 }
 
-/// A GET of this path.
+/// A GET request for a path.
 pub fn get(port: u16, path: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
     )
 }
 
-/// A plain form.
+/// A POST request without a body and without `Content-Type`.
+pub fn empty_post(port: u16, path: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n\
+         Content-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+}
+
+/// A POST request with an urlencoded form.
 pub fn form(port: u16, path: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -71,11 +79,11 @@ pub fn form(port: u16, path: &str, body: &str) -> String {
     )
 }
 
-/// A socket of the room protocol.
-pub struct Socket(WebSocketStream<TcpStream>);
+/// A WebSocket that speaks the room protocol.
+pub struct RoomSocket(WebSocketStream<TcpStream>);
 
-impl Socket {
-    /// Opens one.
+impl RoomSocket {
+    /// Opens a WebSocket.
     ///
     /// # Errors
     /// The server refuses.
@@ -86,10 +94,10 @@ impl Socket {
             .read_buffer_size(4 * 1024)
             .write_buffer_size(0);
         let opening = client_async_with_config(url, tcp, Some(config));
-        Ok(Self(timeout(PATIENCE, opening).await??.0))
+        Ok(Self(timeout(TIMEOUT, opening).await??.0))
     }
 
-    /// Opens one and joins a room. Gives the answer `joined`, too.
+    /// Opens a WebSocket and joins a room; also returns the `joined` message.
     ///
     /// # Errors
     /// The server refuses.
@@ -101,33 +109,33 @@ impl Socket {
     ) -> Result<(Self, Value)> {
         let mut socket = Self::open(source, port).await?;
         let join = serde_json::json!({"type": "join", "room": room, "nickname": nickname});
-        socket.say(&join).await?;
-        let joined = socket.hear("joined").await?;
+        socket.send(&join).await?;
+        let joined = socket.wait_for("joined").await?;
         Ok((socket, joined))
     }
 
-    /// Says something.
+    /// Sends a message.
     ///
     /// # Errors
-    /// The server has hung up.
-    pub async fn say(&mut self, words: &Value) -> Result<()> {
-        self.say_text(words.to_string()).await
+    /// The server has closed the connection.
+    pub async fn send(&mut self, message: &Value) -> Result<()> {
+        self.send_text(message.to_string()).await
     }
 
-    /// Says what was written down before.
+    /// Sends an already serialized message.
     ///
     /// # Errors
-    /// The server has hung up.
-    pub async fn say_text(&mut self, text: String) -> Result<()> {
-        Ok(timeout(PATIENCE, self.0.send(Message::text(text))).await??)
+    /// The server has closed the connection.
+    pub async fn send_text(&mut self, text: String) -> Result<()> {
+        Ok(timeout(TIMEOUT, self.0.send(Message::text(text))).await??)
     }
 
-    /// Waits for a message of this type.
+    /// Waits for a message of a type.
     ///
     /// # Errors
-    /// The server says `error`, hangs up, or says nothing in time.
-    pub async fn hear(&mut self, wanted: &str) -> Result<Value> {
-        let hearing = async {
+    /// The server sends `error`, closes, or sends nothing within [`TIMEOUT`].
+    pub async fn wait_for(&mut self, wanted: &str) -> Result<Value> {
+        let waiting = async {
             loop {
                 let frame = self.next().await?;
                 match frame["type"].as_str() {
@@ -137,26 +145,26 @@ impl Socket {
                 }
             }
         };
-        timeout(PATIENCE, hearing).await?
+        timeout(TIMEOUT, waiting).await?
     }
 
-    /// The next message.
+    /// Returns the next message.
     ///
     /// # Errors
-    /// The server has hung up.
+    /// The server has closed the connection.
     pub async fn next(&mut self) -> Result<Value> {
         while let Some(message) = self.0.next().await {
             if let Message::Text(text) = message? {
                 return Ok(serde_json::from_str(&text)?);
             }
         }
-        bail!("the server hung up")
+        bail!("the server closed the connection")
     }
 
-    /// Takes in what is there already; how many refusals that were.
+    /// Reads what has already arrived; returns the number of `error` messages.
     ///
     /// # Errors
-    /// The server has hung up.
+    /// The server has closed the connection.
     pub async fn drain(&mut self) -> Result<u64> {
         let mut refused = 0;
         while let Ok(frame) = timeout(Duration::from_millis(1), self.next()).await {
@@ -165,7 +173,7 @@ impl Socket {
         Ok(refused)
     }
 
-    /// Ends the connection by a reset, as a stranger who does not care.
+    /// Closes the connection with a TCP reset.
     pub fn reset(self) {
         let _ = socket2::SockRef::from(self.0.get_ref()).set_linger(Some(Duration::ZERO));
     }

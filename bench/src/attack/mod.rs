@@ -1,14 +1,13 @@
-//! An attack round: two hundred strangers do the worst they may, and other people notice nothing.
+//! An attack round: 200 attackers use every limit, and other people must not be affected.
 //!
-//! A call of three and a chat of twenty go on in rooms of their own while strangers from 200
-//! source addresses of 127.0.0.0/8 do all of [`attackers`] at once. The round fails where a
-//! picture of the call stands for too long, a message comes too late or not at all, the
-//! server's memory or disk grows beyond a bound, or something is still held a minute after the
-//! strangers are gone.
+//! A call of three and a chat of twenty run in their own rooms while attackers from 200 source
+//! addresses of 127.0.0.0/8 do everything in [`attackers`] at once. The round fails if a video of
+//! the call freezes for too long, a chat message is late or lost, the server's memory or disk grows
+//! beyond a bound, or the server still holds resources a minute after the attack.
 //!
-//! * [`attackers`] what each of them does, over and over; [`stun`] the words of a relay.
-//! * [`http`] requests and sockets from a source address of one's own.
-//! * [`resources`] what is measured of the server meanwhile, and what it holds afterwards.
+//! * [`attackers`] what each attacker does; [`stun`] STUN and TURN messages.
+//! * [`http`] HTTP requests and WebSockets from a chosen source address.
+//! * [`resources`] resource use of the server.
 
 mod attackers;
 mod http;
@@ -24,9 +23,9 @@ use crate::{
     server::{Server, free_port},
 };
 use anyhow::{Context, Result, ensure};
-use attackers::{Counters, Crowd};
+use attackers::{AttackerPool, Counters};
 use clap::Args;
-use resources::{Held, Peak};
+use resources::{HeldResources, PeakUsage};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -35,70 +34,70 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// People of the chat that goes on.
+/// People in the measured chat.
 const CHATTERS: usize = 20;
-/// Messages delivered a second in that chat: ten said by all together, each to nineteen.
+/// Deliveries a second in the measured chat: ten messages, each to 19 others.
 const DELIVERIES_A_SECOND: f64 = 190.0;
-/// How long the call and the chat go on before the first stranger comes.
+/// Time of call and chat before the first attacker.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// The longest time between two pictures of one person at another, in ms.
+/// Largest allowed gap between two video frames, in ms.
 const GAP_LIMIT_MS: f64 = 500.0;
-/// The latency of a message at the 99th percentile, in ms.
+/// Largest allowed chat latency at the 99th percentile, in ms.
 const CHAT_LIMIT_MS: f64 = 100.0;
-/// Resident memory of the server, in MiB. An idle server takes some 40.
+/// Largest allowed resident memory, in MiB. An idle server takes about 40.
 const MEMORY_LIMIT_MIB: f64 = 512.0;
-/// Growth of the data directory a minute, in MiB: 20 addresses that write as much as one may.
+/// Largest allowed growth of the data directory, in MiB a minute: 20 addresses at their limit.
 const DISK_LIMIT_MIB_A_MINUTE: f64 = 160.0;
-/// Within which everything that strangers held is free again.
-const FREE_WITHIN: Duration = Duration::from_secs(60);
+/// Time within which the server must release what attackers held.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long it takes.
+/// Options of `noom-bench attack`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// How long the strangers stay, in seconds.
+    /// Duration of the attack, in seconds.
     #[arg(long, default_value_t = 240)]
     seconds: u64,
-    /// By how much the bounds of time are wider; for a machine that does other things, too.
+    /// Factor on the time bounds, for a machine that also does other work.
     #[arg(long, default_value_t = 1.0)]
     slack: f64,
-    /// Only strangers who do this, by name; for looking into one thing.
+    /// Only these kinds of attack, by name.
     #[arg(long)]
     only: Vec<String>,
-    /// This is the start inside the network of its own.
+    /// Set when this program has restarted itself inside its network namespace.
     #[arg(long, hide = true)]
     pub inside: bool,
 }
 
-/// What came of a round.
+/// The result of a round.
 #[derive(Debug, Serialize)]
 struct Outcome {
-    /// How long the strangers stayed, in seconds.
+    /// Duration of the attack, in seconds.
     seconds: u64,
-    /// The longest time between two pictures, in ms.
+    /// Largest gap between two video frames, in ms.
     gap_ms: f64,
-    /// Latency of the chat at the 99th percentile, in ms.
+    /// Chat latency during the attack at the 99th percentile, in ms.
     chat_p99_ms: f64,
-    /// The same before the strangers came.
+    /// Chat latency before the attack at the 99th percentile, in ms.
     quiet_p99_ms: f64,
-    /// Messages of the chat that were lost, doubled, refused or met a broken socket.
+    /// Chat messages that were lost, duplicated, refused, or failed with their socket.
     chat_faults: u64,
-    /// Readers closed because of what another member sent.
+    /// Reading members whose connection the server closed because of another's messages.
     victims_closed: u64,
-    /// The highest use of memory and disk.
-    peak: Peak,
-    /// What the server holds before, and what it still held in the end.
-    held: [Held; 2],
-    /// How long that took, in seconds.
-    free_after: f64,
-    /// What strangers did and how often it was taken or refused.
-    strangers: BTreeMap<&'static str, (u64, u64)>,
+    /// Highest use of memory and disk.
+    peak: PeakUsage,
+    /// What the server held before the attack, and after it.
+    held: [HeldResources; 2],
+    /// Time from the end of the attack to the release of its resources, in seconds.
+    released_after: f64,
+    /// Accepted and refused attempts, by kind.
+    attackers: BTreeMap<&'static str, (u64, u64)>,
 }
 
-/// Plays one round and reports it.
+/// Runs one attack round and reports it.
 ///
 /// # Errors
-/// Something did not start, or a bound was broken; the message names all that were.
+/// Something did not start, or a bound was exceeded; the message names every such bound.
 pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let temp_dir = media::TempDir::new();
     let ports = Ports {
@@ -119,23 +118,23 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let mut turn = 0;
     let quiet = SETTLE.as_secs_f64();
     let calm = run_chat(&mut clients, &server, scenario, quiet, &mut turn, began).await?;
-    let before = resources::held(&server, ports.metrics).await?;
+    let before = resources::held_resources(&server, ports.metrics).await?;
 
     call.mark();
-    let watching = resources::Watch::start(&server, temp_dir.path());
+    let watching = resources::ResourceMonitor::start(&server, temp_dir.path());
     let target = attackers::Target {
         port: server.port,
         media: ports.media,
         turn: ports.turn,
     };
-    let crowd = Crowd::start(target, &options.only)?;
+    let attackers = AttackerPool::start(target, &options.only)?;
     let seconds = options.seconds as f64;
     let step = run_chat(&mut clients, &server, scenario, seconds, &mut turn, began).await?;
-    let counters = crowd.stop();
+    let counters = attackers.stop();
     let gap_ms = call.longest_gap_ms().await?;
     let peak = watching.stop();
-    let (held, free_after) =
-        resources::until_free(&server, ports.metrics, before, FREE_WITHIN).await?;
+    let (held, released_after) =
+        resources::wait_until_released(&server, ports.metrics, before, RELEASE_TIMEOUT).await?;
     drop((clients, call));
     server.stop().await?;
 
@@ -148,8 +147,8 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
         victims_closed: counters.victims_closed.load(Ordering::Relaxed),
         peak,
         held: [before, held],
-        free_after: free_after.as_secs_f64(),
-        strangers: counters.by_deed(),
+        released_after: released_after.as_secs_f64(),
+        attackers: counters.by_kind(),
     };
     print(&outcome, &counters);
     report::write(&arguments.out, "attack.json", &[&outcome])?;
@@ -158,7 +157,7 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Lets the chat go on for so long.
+/// Runs the measured chat for `seconds`.
 async fn run_chat(
     clients: &mut chat::ClientPool,
     server: &Server,
@@ -171,7 +170,7 @@ async fn run_chat(
     chat::run_step(clients, server, scenario, rate, seconds, turn, began).await
 }
 
-/// The ports that strangers find besides that of HTTP.
+/// The ports of the server besides HTTP.
 struct Ports {
     /// Media, UDP and TCP.
     media: u16,
@@ -181,12 +180,12 @@ struct Ports {
     metrics: u16,
 }
 
-/// A port that is free for UDP on loopback.
+/// Returns a free UDP port on loopback.
 fn udp_port() -> Result<u16> {
     Ok(UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Starts the server as an operator does, but for the ports, and with a call that begins in the SFU.
+/// Starts the server with an operator's settings, its own ports, and every call through the SFU.
 async fn start(arguments: &Arguments, temp_dir: &media::TempDir, ports: &Ports) -> Result<Server> {
     let data = temp_dir.path().to_string_lossy().into_owned();
     let settings = [
@@ -213,7 +212,7 @@ async fn start(arguments: &Arguments, temp_dir: &media::TempDir, ports: &Ports) 
     Server::start_unpinned(&noom, &settings.map(str::to_owned)).await
 }
 
-/// The bounds that were broken, each as a sentence; those of time are `slack` times as wide.
+/// The exceeded bounds, each as a sentence. Time bounds are multiplied by `slack`.
 fn broken_bounds(outcome: &Outcome, slack: f64) -> Vec<String> {
     let minutes = outcome.seconds as f64 / 60.0;
     let disk_limit = DISK_LIMIT_MIB_A_MINUTE * minutes.max(1.0);
@@ -232,28 +231,28 @@ fn broken_bounds(outcome: &Outcome, slack: f64) -> Vec<String> {
         .collect();
     let [before, after] = &outcome.held;
     if !after.is_within(before) {
-        broken.push(format!("still held: {after:?}, before: {before:?}"));
+        broken.push(format!("not released: {after:?}, before: {before:?}"));
     }
     broken.extend(
         outcome
-            .strangers
+            .attackers
             .iter()
-            .filter(|(_, (taken, refused))| taken + refused == 0)
-            .map(|(deed, _)| format!("{deed}: nothing was attempted")),
+            .filter(|(_, (accepted, refused))| accepted + refused == 0)
+            .map(|(kind, _)| format!("{kind}: no attempt")),
     );
     broken
 }
 
-/// The figures, for people.
+/// Prints the figures.
 fn print(outcome: &Outcome, counters: &Counters) {
     println!(
-        "attack round of {} s from {} addresses",
+        "attack of {} s from {} addresses",
         outcome.seconds,
         attackers::ADDRESSES
     );
-    println!("{:<28} {:>10} {:>10}", "deed", "taken", "refused");
-    for (deed, (taken, refused)) in counters.by_deed() {
-        println!("{deed:<28} {taken:>10} {refused:>10}");
+    println!("{:<28} {:>10} {:>10}", "attack", "accepted", "refused");
+    for (kind, (accepted, refused)) in counters.by_kind() {
+        println!("{kind:<28} {accepted:>10} {refused:>10}");
     }
     println!(
         "longest gap {:.0} ms, chat p99 {:.1} ms (quiet {:.1}), chat faults {}, victims closed {}",
@@ -264,7 +263,7 @@ fn print(outcome: &Outcome, counters: &Counters) {
         outcome.victims_closed
     );
     println!(
-        "memory {:.0} MiB at most, disk {:.0} MiB more, everything free after {:.0} s: {:?}",
-        outcome.peak.memory_mib, outcome.peak.disk_mib, outcome.free_after, outcome.held[1]
+        "memory at most {:.0} MiB, disk +{:.0} MiB, resources released after {:.0} s: {:?}",
+        outcome.peak.memory_mib, outcome.peak.disk_mib, outcome.released_after, outcome.held[1]
     );
 }

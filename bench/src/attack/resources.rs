@@ -1,4 +1,4 @@
-//! What is measured of the server: memory and disk meanwhile, and what it holds.
+//! Resource use of the server: memory and disk during the attack, and what it still holds after.
 
 use super::http::{connect, get};
 use crate::server::Server;
@@ -17,9 +17,9 @@ use std::{
 };
 use tokio::{io::AsyncReadExt, io::AsyncWriteExt, time::sleep};
 
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Files and threads that may come and go by themselves.
+/// Interval between two samples.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
+/// Open files that may differ without an attack.
 const SLACK: u64 = 24;
 /// Memory that may stay at rest, beside that of before, in MiB: pages of the database in its
 /// cache, the tables of limits, and what the allocator keeps for the next crowd.
@@ -27,16 +27,16 @@ const MEMORY_SLACK_MIB: u64 = 64;
 
 /// The highest use of memory and disk.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Peak {
+pub struct PeakUsage {
     /// Resident memory, in MiB.
     pub memory_mib: f64,
     /// Bytes of the data directory beyond those at the start, in MiB.
     pub disk_mib: f64,
 }
 
-/// What the server holds for people and strangers alike.
+/// What the server holds for all its clients.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Held {
+pub struct HeldResources {
     /// Rooms with somebody in them.
     pub rooms: u64,
     /// WebSockets and polls.
@@ -55,8 +55,8 @@ pub struct Held {
     pub memory_mib: u64,
 }
 
-impl Held {
-    /// Whether nothing is held that was not held before.
+impl HeldResources {
+    /// Whether nothing is held beyond `before`.
     pub fn is_within(&self, before: &Self) -> bool {
         let pairs = [
             (self.rooms, before.rooms),
@@ -72,18 +72,18 @@ impl Held {
     }
 }
 
-/// Looks at memory and disk now and then, on a thread of its own.
-pub struct Watch {
-    /// Tells the thread to end.
+/// Samples memory and disk on its own thread.
+pub struct ResourceMonitor {
+    /// Set to end the thread.
     stop: Arc<AtomicBool>,
-    /// What was seen so far.
-    peak: Arc<Mutex<Peak>>,
+    /// The highest values so far.
+    peak: Arc<Mutex<PeakUsage>>,
     /// The thread.
     thread: JoinHandle<()>,
 }
 
-impl Watch {
-    /// Begins to look.
+impl ResourceMonitor {
+    /// Starts sampling.
     pub fn start(server: &Server, data: &Path) -> Self {
         let (stop, peak) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let status = PathBuf::from(format!("/proc/{}/status", server.pid));
@@ -92,30 +92,30 @@ impl Watch {
         let thread = thread::spawn(move || {
             let start = size_of(&data);
             while !stopped.load(Ordering::Relaxed) {
-                look(&status, &data, start, &seen);
-                thread::sleep(LOOK_EVERY);
+                sample(&status, &data, start, &seen);
+                thread::sleep(SAMPLE_INTERVAL);
             }
         });
         Self { stop, peak, thread }
     }
 
-    /// Ends; gives the highest that was seen.
-    pub fn stop(self) -> Peak {
+    /// Ends the thread; returns the highest values.
+    pub fn stop(self) -> PeakUsage {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.thread.join();
         *self.peak.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One look.
-fn look(status: &Path, data: &Path, start: u64, peak: &Mutex<Peak>) {
+/// Takes one sample.
+fn sample(status: &Path, data: &Path, start: u64, peak: &Mutex<PeakUsage>) {
     let grown = size_of(data).saturating_sub(start) as f64 / f64::from(1 << 20);
     let mut peak = peak.lock().unwrap_or_else(PoisonError::into_inner);
     peak.memory_mib = peak.memory_mib.max(resident_mib(status).unwrap_or(0.0));
     peak.disk_mib = peak.disk_mib.max(grown);
 }
 
-/// Resident memory, from the `status` of a process, in MiB.
+/// Resident memory in MiB, from the `status` file of a process (proc(5)).
 fn resident_mib(status: &Path) -> Option<f64> {
     let text = fs::read_to_string(status).ok()?;
     let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
@@ -123,18 +123,18 @@ fn resident_mib(status: &Path) -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// Bytes of all files of a directory.
+/// Total size of the files in a directory, in bytes.
 fn size_of(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let sizes = entries.filter_map(|entry| entry.metadata().ok().map(|meta| meta.len()));
     sizes.sum()
 }
 
-/// What the server holds now.
+/// Reads from the metrics what the server holds now.
 ///
 /// # Errors
-/// It does not answer.
-pub async fn held(server: &Server, metrics: u16) -> Result<Held> {
+/// The server does not answer.
+pub async fn held_resources(server: &Server, metrics: u16) -> Result<HeldResources> {
     let mut stream = connect(Ipv4Addr::LOCALHOST, metrics).await?;
     stream
         .write_all(get(metrics, "/metrics").as_bytes())
@@ -152,7 +152,7 @@ pub async fn held(server: &Server, metrics: u16) -> Result<Held> {
     let files = fs::read_dir(format!("/proc/{}/fd", server.pid))?.count();
     let status = PathBuf::from(format!("/proc/{}/status", server.pid));
     let memory = resident_mib(&status).context("the server has no memory")?;
-    Ok(Held {
+    Ok(HeldResources {
         memory_mib: memory as u64,
         rooms: value("noom_rooms")?,
         sockets: value("noom_sockets")?,
@@ -164,25 +164,25 @@ pub async fn held(server: &Server, metrics: u16) -> Result<Held> {
     })
 }
 
-/// Waits until nothing more is held than before, at most so long; gives what is held then and
-/// how long that took.
+/// Waits until the server holds nothing beyond `before`, for at most `within`. Returns what it
+/// holds then, and the time that took.
 ///
 /// # Errors
 /// The server does not answer.
-pub async fn until_free(
+pub async fn wait_until_released(
     server: &Server,
     metrics: u16,
-    before: Held,
+    before: HeldResources,
     within: Duration,
-) -> Result<(Held, Duration)> {
+) -> Result<(HeldResources, Duration)> {
     let began = Instant::now();
     loop {
-        let now = held(server, metrics).await?;
+        let now = held_resources(server, metrics).await?;
         let took = began.elapsed();
         if now.is_within(&before) || took > within {
             return Ok((now, took));
         }
-        // The server tells nobody when it lets go.
-        sleep(LOOK_EVERY).await;
+        // The server sends no event when it releases resources.
+        sleep(SAMPLE_INTERVAL).await;
     }
 }

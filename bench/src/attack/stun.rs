@@ -1,4 +1,4 @@
-//! The few messages of STUN and TURN that a stranger needs (RFC 8489, RFC 8656).
+//! The STUN and TURN messages of an attacker (RFC 8489, RFC 8656).
 
 use anyhow::{Context, Result, bail};
 use std::{
@@ -9,23 +9,23 @@ use tokio::{net::UdpSocket, time::timeout};
 use turn_server::codec::crypto::{generate_password, hmac_sha1};
 use turn_server::codec::message::attributes::PasswordAlgorithm;
 
-/// The type of an Allocate request.
+/// Message type: Allocate request.
 const ALLOCATE: u16 = 0x0003;
-/// The type of its success.
+/// Message type: Allocate success response.
 const ALLOCATED: u16 = 0x0103;
 /// USERNAME, MESSAGE-INTEGRITY, REALM, NONCE, REQUESTED-TRANSPORT.
 const ATTRIBUTES: [u16; 5] = [0x0006, 0x0008, 0x0014, 0x0015, 0x0019];
-/// The magic cookie.
+/// The magic cookie of RFC 8489, section 5.
 const COOKIE: u32 = 0x2112_A442;
-/// Bytes of a message's header.
+/// Bytes of the message header.
 const HEADER: usize = 20;
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// Longest wait for a response.
+const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Asks for a relay address, from a socket of its own that stays open.
+/// Allocates a relay address. The returned socket keeps the allocation.
 ///
 /// # Errors
-/// It is refused, or there is no answer.
+/// The server refuses, or does not respond.
 pub async fn allocate(
     source: Ipv4Addr,
     turn: u16,
@@ -47,7 +47,7 @@ pub async fn allocate(
         (realm, realm_text),
         (nonce, nonce_text),
     ]);
-    // The length counts the integrity that is still to come (RFC 8489, 14.5).
+    // The length includes MESSAGE-INTEGRITY, which follows (RFC 8489, section 14.5).
     set_length(&mut request, 24);
     let mac = hmac_sha1(key.as_ref(), &[&request]);
     request.extend(integrity.to_be_bytes());
@@ -60,21 +60,21 @@ pub async fn allocate(
     }
 }
 
-/// A datagram to a port, whatever it is.
-pub async fn throw(source: Ipv4Addr, port: u16, bytes: &[u8]) -> Result<()> {
+/// Sends one datagram.
+pub async fn send_datagram(source: Ipv4Addr, port: u16, bytes: &[u8]) -> Result<()> {
     let socket = UdpSocket::bind(SocketAddr::from((source, 0))).await?;
     socket.send_to(bytes, (Ipv4Addr::LOCALHOST, port)).await?;
     Ok(())
 }
 
-/// A binding request as a stream carries it.
+/// A Binding request.
 pub fn binding() -> Vec<u8> {
     let mut bytes = message(&[]);
     bytes[..2].copy_from_slice(&1_u16.to_be_bytes());
     bytes
 }
 
-/// An Allocate request with these attributes.
+/// An Allocate request with the given attributes.
 fn message(attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     bytes.extend(ALLOCATE.to_be_bytes());
@@ -91,23 +91,23 @@ fn message(attributes: &[(u16, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// Writes the length of what is there and of so many bytes more.
+/// Writes the length field: the bytes so far and `more`.
 fn set_length(bytes: &mut [u8], more: usize) {
     let length = (bytes.len() - HEADER + more) as u16;
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Sends a message and waits for an answer.
+/// Sends a message and waits for the response.
 async fn ask(socket: &UdpSocket, message: Vec<u8>) -> Result<Vec<u8>> {
     socket.send(&message).await?;
     let mut answer = vec![0; 1500];
-    let size = timeout(PATIENCE, socket.recv(&mut answer)).await??;
+    let size = timeout(TIMEOUT, socket.recv(&mut answer)).await??;
     answer.truncate(size);
     anyhow::ensure!(size >= HEADER, "a short answer");
     Ok(answer)
 }
 
-/// An attribute of an answer.
+/// The value of an attribute of a response.
 fn attribute(answer: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut rest = answer.get(HEADER..)?;
     while rest.len() >= 4 {
