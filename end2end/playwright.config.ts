@@ -1,18 +1,29 @@
 import { defineConfig } from '@playwright/test';
 import { launch } from './support/chromium.ts';
 
-// One worker: a call of four decodes twelve streams, and two such calls on a small
-// machine would test the machine. No retries: a test that fails sometimes is a bug.
+/** Calls through the server, impaired networks and other browsers: each test takes a core or more. */
+const CALLS = /(active-speaker|interop|network-impairment|page-visibility|sfu-call)\.spec\.ts$/;
+/** Clients without a browser, which mostly wait. */
+const CHAOS = /chaos\.spec\.ts$/;
+
+// Measured on two cores: calls decode video in software, so they run one at a time; the chaos
+// tests wait most of their time; everything else shares the rest. No retries: a test that
+// fails sometimes is a bug.
 export default defineConfig({
   testDir: 'tests',
   outputDir: 'test-results/run',
-  workers: 1,
-  fullyParallel: false,
+  workers: 3,
+  fullyParallel: true,
   retries: 0,
   forbidOnly: true,
   timeout: 90_000,
   expect: { timeout: 15_000 },
   reporter: [['list']],
+  projects: [
+    { name: 'calls', testMatch: CALLS, workers: 1 },
+    { name: 'chaos', testMatch: CHAOS, workers: 1 },
+    { name: 'pages', testIgnore: [CALLS, CHAOS], workers: 2 },
+  ],
   use: {
     browserName: 'chromium',
     headless: true,

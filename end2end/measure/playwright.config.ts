@@ -1,5 +1,13 @@
 import { defineConfig } from '@playwright/test';
 import tests from '../playwright.config.ts';
 
-// What is measured, not what must hold: `npm run measure`.
-export default defineConfig({ ...tests, testDir: '.', outputDir: '../test-results/measure', timeout: 900_000 });
+// Figures, which no test asserts: `npm run measure`. One worker, or tests would measure each other.
+export default defineConfig({
+  ...tests,
+  projects: undefined,
+  workers: 1,
+  fullyParallel: false,
+  testDir: '.',
+  outputDir: '../test-results/measure',
+  timeout: 900_000,
+});

@@ -1,5 +1,6 @@
 import { expect, type Locator, type Page } from '@playwright/test';
 import type { Labels } from '../support/labels.ts';
+import { OFTEN } from '../support/poll.ts';
 import { roomPath } from './room.ts';
 
 export class Call {
@@ -104,11 +105,11 @@ export class Call {
   }
 
   async expectSays(nickname: string, sign: RegExp): Promise<void> {
-    await expect.poll(() => this.words(nickname), { message: `${nickname}'s tile says ${sign}` }).toMatch(sign);
+    await expect.poll(() => this.words(nickname), { ...OFTEN, message: `${nickname}'s tile says ${sign}` }).toMatch(sign);
   }
 
   async expectSaysNot(nickname: string, sign: RegExp): Promise<void> {
-    await expect.poll(() => this.words(nickname), { message: `${nickname}'s tile no longer says ${sign}` }).not.toMatch(sign);
+    await expect.poll(() => this.words(nickname), { ...OFTEN, message: `${nickname}'s tile no longer says ${sign}` }).not.toMatch(sign);
   }
 
   /** Whether left and right are exchanged on screen, by the video or what it lies in. */

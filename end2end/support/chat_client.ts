@@ -203,7 +203,7 @@ export function verify(clients: ChatClient[], log: { seq: number; id: string }[]
       if (stored.get(id) !== seq) wrong.push(`${client.nickname}: ${id} was acknowledged as ${seq} and is ${stored.get(id)}`);
     }
     for (const [seq, id] of client.log) {
-      if (stored.get(id) !== seq) wrong.push(`${client.nickname}: was told ${id} as ${seq}, it is ${stored.get(id)}`);
+      if (stored.get(id) !== seq) wrong.push(`${client.nickname}: received ${id} as ${seq}, it is ${stored.get(id)}`);
     }
     if (client.log.size !== log.length) wrong.push(`${client.nickname}: knows ${client.log.size} of ${log.length}`);
   }

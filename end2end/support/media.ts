@@ -1,4 +1,5 @@
 import { expect, type Page } from '@playwright/test';
+import { OFTEN } from './poll.ts';
 import type { Person } from './test.ts';
 
 export type Colour = [red: number, green: number, blue: number];
@@ -124,13 +125,14 @@ export async function expectVideo(viewer: Person, of: string): Promise<void> {
   const far = (a: Colour, b: Colour) => Math.max(...a.map((value, place) => Math.abs(value - b[place])));
   await expect
     .poll(async () => far((await videoOf(viewer, of)).colour, wanted), {
+      ...OFTEN,
       message: `${viewer.name} sees the colour of ${of}`,
       timeout: 40_000,
     })
     .toBeLessThan(60);
   const { frames } = await videoOf(viewer, of);
   await expect
-    .poll(async () => (await videoOf(viewer, of)).frames, { message: `${viewer.name} sees ${of} move`, timeout: 30_000 })
+    .poll(async () => (await videoOf(viewer, of)).frames, { ...OFTEN, message: `${viewer.name} sees ${of} move`, timeout: 30_000 })
     .toBeGreaterThan(frames + 5);
 }
 
@@ -140,7 +142,7 @@ export async function expectScreen(viewer: Person, of: string): Promise<void> {
   await expect(screen).toBeVisible();
   const shown = () => screen.evaluate((video) => (video as HTMLVideoElement).getVideoPlaybackQuality().totalVideoFrames);
   const before = await shown();
-  await expect.poll(shown, { message: `frames of ${of}'s screen`, timeout: 30_000 }).toBeGreaterThan(before + 2);
+  await expect.poll(shown, { ...OFTEN, message: `frames of ${of}'s screen`, timeout: 30_000 }).toBeGreaterThan(before + 2);
 }
 
 /** Audio energy that a voice brings at once; the noise a browser makes of silence brings less in a minute. */
@@ -165,7 +167,7 @@ export async function expectAudio(page: Page, count: number): Promise<void> {
   await expect
     .poll(
       async () => Object.entries(await energies()).filter(([key, now]) => now > (before[key] ?? 0) + VOICE_ENERGY).length,
-      { message: `${count} voices`, timeout: 30_000 },
+      { ...OFTEN, message: `${count} voices`, timeout: 30_000 },
     )
     .toBe(count);
 }
@@ -203,7 +205,7 @@ export async function expectLipSync(page: Page): Promise<void> {
         const all = await apart();
         return all.length > 0 && all.every((ms) => ms < 150);
       },
-      { message: 'sound and pictures are played in step', timeout: 30_000 },
+      { ...OFTEN, message: 'sound and pictures are played in step', timeout: 30_000 },
     )
     .toBe(true);
 }

@@ -1,4 +1,6 @@
+import type { Person } from './test.ts';
 import { expect, type BrowserContext, type Page } from '@playwright/test';
+import { OFTEN } from './poll.ts';
 
 /** What a page's calls look like from inside; kept by `observeCalls`. */
 export interface Observed {
@@ -148,6 +150,7 @@ export async function expectFlow(
   };
   await expect
     .poll(async () => (await inbound(page)).filter(grows).length, {
+      ...OFTEN,
       message: `${[video && 'pictures', audio && 'sound'].filter(Boolean).join(' and ')} from ${from}`,
       timeout: 40_000,
     })
@@ -176,10 +179,10 @@ export function everythingFreed(page: Page): Promise<boolean> {
 }
 
 /**
- * A path of this page's calls that can be cut and mended. Acts on connections made
+ * A path of this page's calls that can be cut and restored. Acts on connections made
  * after this call only, so make it before the page enters a call.
  */
-export async function pathOf(page: Page): Promise<{ cut(): Promise<void>; mend(): Promise<void> }> {
+export async function pathOf(page: Page): Promise<{ cut(): Promise<void>; restore(): Promise<void> }> {
   const session = await page.context().newCDPSession(page);
   const lose = async (packetLoss: number) => {
     await session.send('Network.emulateNetworkConditionsByRule' as any, {
@@ -191,9 +194,21 @@ export async function pathOf(page: Page): Promise<{ cut(): Promise<void>; mend()
   };
   await session.send('Network.enable');
   await lose(0);
-  return { cut: () => lose(100), mend: () => lose(0) };
+  return { cut: () => lose(100), restore: () => lose(0) };
 }
 
 export function devicesAsked(page: Page): Promise<Observed['asked']> {
   return page.evaluate(() => window.__rtc.asked);
+}
+
+/** Stops or resumes a browser's largest simulcast layer, as a busy encoder does. */
+export function sendsLargest(somebody: Person, sends: boolean): Promise<void> {
+  return somebody.page.evaluate(async (sends) => {
+    for (const sender of window.__rtc.connections.flatMap(({ pc }) => pc.getSenders())) {
+      const parameters = sender.getParameters();
+      const largest = parameters.encodings?.find(({ rid }: any) => rid === 'f');
+      if (largest) largest.active = sends;
+      if (largest) await sender.setParameters(parameters);
+    }
+  }, sends);
 }

@@ -1,5 +1,6 @@
 import { expect } from '@playwright/test';
 import { expectAudio } from './media.ts';
+import { OFTEN } from './poll.ts';
 import type { Person } from './test.ts';
 
 /** How long a cough is, and how long it is quiet before and after it, in seconds. */
@@ -74,7 +75,7 @@ export class SpeakingIndicator {
   /** Waits until it is there, or gone; returns when it came or went, in ms since 1970. */
   async expectTurn(speaks: boolean): Promise<number> {
     const message = `${this.viewer.name} sees ${this.of} ${speaks ? 'speak' : 'fall silent'}`;
-    await expect.poll(() => this.speaks(), { message }).toBe(speaks);
+    await expect.poll(() => this.speaks(), { ...OFTEN, message }).toBe(speaks);
     return (await this.turns()).at(-1)!.at;
   }
 }

@@ -1,5 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Page } from '@playwright/test';
 
 export interface Impairments {
@@ -166,4 +167,20 @@ export class UdpProxy {
       { from: this.target, to: this.port, tcp },
     );
   }
+}
+
+/** Sends datagrams for `seconds` and closes the socket: STUN, DTLS, RTP, RTCP and junk by their first byte (RFC 7983). */
+export async function flood(socket: Socket, port: number, perSecond: number, seconds: number): Promise<void> {
+  const firstBytes = [0, 22, 128, 200, 77];
+  const started = performance.now();
+  for (let sent = 0; sent < perSecond * seconds; ) {
+    const due = Math.min(((performance.now() - started) * perSecond) / 1_000, perSecond * seconds);
+    for (; sent < due; sent += 1) {
+      const junk = Buffer.alloc(20 + (sent % 900), sent);
+      junk[0] = firstBytes[sent % firstBytes.length];
+      socket.send(junk, port, '127.0.0.1');
+    }
+    await wait(2);
+  }
+  socket.close();
 }

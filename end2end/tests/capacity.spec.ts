@@ -3,7 +3,7 @@ import { roomPath } from '../pages/room.ts';
 import { ERROR_STATUS } from '../support/page_errors.ts';
 import { LABELS } from '../support/labels.ts';
 
-test('a full room says so, and a retry gets in once somebody has left', async ({ person, name, pageErrors, startServer }) => {
+test('a full room shows an error, and a retry joins once somebody has left', async ({ person, name, pageErrors, startServer }) => {
   pageErrors.expects(ERROR_STATUS);
   const server = await startServer({ roomCapacity: 2 });
   const [ann, ben, cleo] = [
@@ -15,7 +15,7 @@ test('a full room says so, and a retry gets in once somebody has left', async ({
   await expect(cleo.page.getByText(LABELS.en.roomFull).first()).toBeVisible();
   await expect(cleo.call.retry.first()).toBeVisible();
 
-  // Still full: the retry says so again and breaks nothing.
+  // Still full: the retry shows the same error.
   await cleo.call.retry.first().click();
   await expect(cleo.page.getByText(LABELS.en.roomFull).first()).toBeVisible();
   await ann.room.says('just us two');
@@ -29,7 +29,7 @@ test('a full room says so, and a retry gets in once somebody has left', async ({
   await ann.room.expectPeople(2);
 });
 
-test('another room of the same server is not full', async ({ person, name, pageErrors, startServer }) => {
+test('a full room does not affect another room', async ({ person, name, pageErrors, startServer }) => {
   pageErrors.expects(ERROR_STATUS);
   const server = await startServer({ roomCapacity: 1 });
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];

@@ -4,7 +4,7 @@ import { HttpProxy } from '../support/http_proxy.ts';
 import { roomPath } from '../pages/room.ts';
 
 const REFUSED = /status of (403|429)/;
-/** What the server asks to wait, in milliseconds. */
+/** The server's `Retry-After`, in ms. */
 const RETRY_AFTER_MS = 10_000;
 
 let proxies: HttpProxy[] = [];
@@ -14,7 +14,7 @@ test.afterEach(async () => {
   proxies = [];
 });
 
-test('a page beyond the limit of its network is told so, waits as long as it is asked to, and comes in', async ({
+test('a page above the connection limit of its address says so, waits for Retry-After, and joins', async ({
   person, name, pageErrors, startServer,
 }) => {
   pageErrors.expects(CONNECTION_LOST, REFUSED);
@@ -30,7 +30,7 @@ test('a page beyond the limit of its network is told so, waits as long as it is 
   const banner = ben.page.getByRole('status').filter({ hasText: /as many connections .* as it may/ });
   await expect(banner).toBeVisible();
   await expect(ben.room.banner).toHaveCount(0);
-  // A WebSocket, and polling at once, which says why not. Looking elsewhere and back asks no more.
+  // One WebSocket and one long poll, whose answer gives the reason. A focus event makes no further attempt.
   await expect.poll(() => proxy.attempts.length - before).toBe(2);
   await ben.page.evaluate(() => window.dispatchEvent(new Event('focus')));
   const refused = proxy.attempts.at(-1)!;
@@ -48,7 +48,7 @@ test('a page beyond the limit of its network is told so, waits as long as it is 
 });
 
 for (const [locale, words] of [['en', /does not accept connections from the address/], ['ko', /이 페이지를 연 주소로는/]] as const) {
-  test(`a page that was opened at a foreign address says whom to ask: ${locale}`, async ({
+  test(`a page opened at an address that the server refuses says whom to ask: ${locale}`, async ({
     person, name, pageErrors, startServer,
   }) => {
     pageErrors.expects(CONNECTION_LOST, REFUSED);

@@ -3,16 +3,16 @@ import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { roomPath } from '../pages/room.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 
-/** The build before the one under test. `hydration.spec.ts` has the same journeys with one build. */
+/** Path of the previous build. `hydration.spec.ts` has the same journeys with one build. */
 const BEFORE = process.env.NOOM_BIN_BEFORE;
 
-/** The files of a build that its welcome page names. */
+/** The asset paths in a page of the server. */
 async function files(url: string): Promise<string[]> {
   const html = await (await fetch(`${url}/room/x`)).text();
   return [...new Set(html.match(/\/pkg\/[^"'\s]+/g))].sort();
 }
 
-test('tabs of the build before are served by the one that replaces it', async ({ person, name, startServer, pageErrors }) => {
+test('open tabs of the previous build work with the build that replaces it', async ({ person, name, startServer, pageErrors }) => {
   test.skip(!BEFORE, 'needs the binary of another build: NOOM_BIN_BEFORE');
   pageErrors.expects(CONNECTION_LOST, /panicked at|unreachable|RuntimeError|Failed to load resource|split_|WebAssembly/);
   const server = await startServer({ binary: BEFORE });
@@ -35,13 +35,13 @@ test('tabs of the build before are served by the one that replaces it', async ({
   note('files', `${before.filter((file) => !after.includes(file)).length} of ${before.length} files are gone`);
   expect(before.filter((file) => /split_.*wasm/.test(file)), 'another build').not.toEqual(after.filter((file) => /split_.*wasm/.test(file)));
 
-  // Who was in the room goes on, with the old script.
+  // A tab in the room continues with the old script.
   await talks.room.expectLive();
   await talks.room.says('after');
   const cem = await ProtocolClient.join(server, name, 'Cem');
   await cem.sendChat('hello');
   await talks.room.sees('hello');
-  // Who had only seen the welcome page gets into the room.
+  // A tab on the welcome page joins the room.
   const start = Date.now();
   await waits.welcome.enters(name, 'Ann');
   await waits.page.waitForURL((url) => url.pathname === roomPath(name));
@@ -51,7 +51,7 @@ test('tabs of the build before are served by the one that replaces it', async ({
   await links.welcome.entry(name).click();
   await links.page.waitForURL((url) => url.pathname === roomPath(name));
   await links.room.expectLive();
-  // And a search in the old tab, a server function of the new build.
+  // A search in the old tab calls a server function of the new build.
   await talks.room.search.fill('after');
   await talks.room.search.press('Enter');
   await expect(talks.page.getByRole('link', { name: /after/ })).toBeVisible();

@@ -1,7 +1,7 @@
 import { expect, test, type Person } from '../support/test.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 
-/** Wraps every text of the page as Chrome's translator does, and every new one, too. */
+/** Wraps every present and future text node in `font` elements, as Chrome's translator does. */
 async function translates(somebody: Person): Promise<void> {
   await somebody.page.evaluate(() => {
     const page = document.querySelector('.page')!;
@@ -25,8 +25,8 @@ async function translates(somebody: Person): Promise<void> {
   });
 }
 
-/** Does with a room what people do with it. */
-async function lives(ann: Person, ben: ProtocolClient, others: () => Promise<ProtocolClient>): Promise<void> {
+/** Uses the room: chat, join, rename, scroll, change the language. */
+async function usesRoom(ann: Person, ben: ProtocolClient, others: () => Promise<ProtocolClient>): Promise<void> {
   await ben.sendChat('hello from Ben');
   await ann.room.sees('hello from Ben');
   await ann.room.says('hello from Ann');
@@ -50,13 +50,13 @@ async function lives(ann: Person, ben: ProtocolClient, others: () => Promise<Pro
   await ben.next((frame) => frame.type === 'chat' && frame.text === 'still here');
 }
 
-test('a room that is being translated goes on', async ({ person, name, server }) => {
+test('a translated room keeps working', async ({ person, name, server }) => {
   const ben = await ProtocolClient.join(server, name, 'Ben');
   await ben.sendChat('one');
   const ann = await person('Ann');
   await ann.entersRoom(name);
   await translates(ann);
-  await lives(ann, ben, () => ProtocolClient.join(server, name, 'Cem'));
+  await usesRoom(ann, ben, () => ProtocolClient.join(server, name, 'Cem'));
   await ann.page.goto('/');
   await translates(ann);
   await ann.welcome.enters(name, 'Ann');
@@ -64,15 +64,15 @@ test('a room that is being translated goes on', async ({ person, name, server })
   ben.close();
 });
 
-/** Breaks what the program draws with: the next thing it draws ends it. */
-const breakDrawing = () => {
+/** Breaks the DOM functions of the program, so that its next rendering panics. */
+const breakRendering = () => {
   document.createElement = () => {
     throw new TypeError('not today');
   };
   Node.prototype.cloneNode = document.createElement as never;
 };
 
-test('a program that ends is started anew, and what was being typed is still there', async ({ person, name, server, pageErrors }) => {
+test('a page that panics reloads once and keeps the typed text', async ({ person, name, server, pageErrors }) => {
   pageErrors.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
   const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
@@ -80,7 +80,7 @@ test('a program that ends is started anew, and what was being typed is still the
   await ann.room.message.fill('half a sentence');
   let loads = 0;
   ann.page.on('request', (request) => { if (request.isNavigationRequest()) loads += 1; });
-  await ann.page.evaluate(breakDrawing);
+  await ann.page.evaluate(breakRendering);
   await ben.sendChat('the last straw');
   await ann.room.sees('the last straw');
   await ann.room.expectLive();
@@ -88,19 +88,19 @@ test('a program that ends is started anew, and what was being typed is still the
   expect(loads).toBe(1);
   await ann.room.message.press('Enter');
   await ben.next((frame) => frame.type === 'chat' && frame.text === 'half a sentence');
-  // Sent is sent: it does not come back with the next load.
+  // A sent message does not return to the field with the next load.
   await ann.page.reload();
   await ann.room.expectLive();
   await expect(ann.room.message).toHaveValue('');
-  // A second time within a few minutes: the page without script, which says so.
-  await ann.page.evaluate(breakDrawing);
+  // A second panic within a few minutes leads to the page without script.
+  await ann.page.evaluate(breakRendering);
   await ben.sendChat('once more');
   await expect(ann.page.getByRole('alert').getByRole('link', { name: 'Try again' })).toBeVisible();
   await expect(ann.room.log).toContainText('once more');
   ben.close();
 });
 
-test('what was sent after a start anew does not come back, in this room or in another', async ({ person, name, server, pageErrors }) => {
+test('a message sent after a reload does not return to the field, in this room or in another', async ({ person, name, server, pageErrors }) => {
   pageErrors.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
   const other = `${name} other`;
   const ben = await ProtocolClient.join(server, name, 'Ben');
@@ -108,17 +108,17 @@ test('what was sent after a start anew does not come back, in this room or in an
   const ann = await person('Ann');
   await ann.entersRoom(name);
   await ann.room.message.fill('a secret of this room');
-  await ann.page.evaluate(breakDrawing);
+  await ann.page.evaluate(breakRendering);
   await ben.sendChat('the last straw');
   await ann.room.sees('the last straw');
   await expect(ann.room.message).toHaveValue('a secret of this room');
   await ann.room.message.press('Enter');
   await ben.next((frame) => frame.type === 'chat' && frame.text === 'a secret of this room');
-  // Into another room, without another document.
+  // Another room by client-side navigation.
   await ann.room.leave.click();
   await ann.welcome.enters(other, 'Ann');
   await ann.room.expectLive();
-  await ann.page.evaluate(breakDrawing);
+  await ann.page.evaluate(breakRendering);
   await cem.sendChat('once more');
   await expect(ann.page.getByRole('alert').getByRole('link', { name: 'Try again' })).toBeVisible();
   await expect(ann.room.log).toContainText('once more');
@@ -127,12 +127,12 @@ test('what was sent after a start anew does not come back, in this room or in an
   cem.close();
 });
 
-test('a call goes on after the program has ended', async ({ person, name, server, pageErrors }) => {
+test('a call continues after the page has panicked and reloaded', async ({ person, name, server, pageErrors }) => {
   pageErrors.expects(/panicked at|unreachable|RuntimeError|not today|recursive|closure/);
   const ann = await person('Ann');
   await ann.entersCall(name);
   const ben = await ProtocolClient.join(server, name, 'Ben');
-  await ann.page.evaluate(breakDrawing);
+  await ann.page.evaluate(breakRendering);
   const anew = ann.page.waitForEvent('load');
   await ben.sendChat('the last straw');
   await anew;
@@ -142,16 +142,16 @@ test('a call goes on after the program has ended', async ({ person, name, server
 });
 
 for (const [what, disturb] of [
-  ['comments taken out', () => {
+  ['comments removed', () => {
     const walker = document.createTreeWalker(document.querySelector('.page')!, NodeFilter.SHOW_COMMENT);
     const found: Comment[] = [];
     while (walker.nextNode()) found.push(walker.currentNode as Comment);
     for (const comment of found) comment.remove();
   }],
-  ['rows taken out', () => document.querySelectorAll('.chat__log li').forEach((row) => row.remove())],
+  ['rows removed', () => document.querySelectorAll('.chat__log li').forEach((row) => row.remove())],
   ['the log emptied', () => document.querySelector('.chat__log')!.replaceChildren()],
   ['rows reordered', () => document.querySelectorAll('.chat__log li').forEach((row) => row.parentElement!.prepend(row))],
-  ['nodes in between', () => document.querySelectorAll('.page *').forEach((node) => node.after(document.createElement('x-foreign')))],
+  ['nodes inserted', () => document.querySelectorAll('.page *').forEach((node) => node.after(document.createElement('x-foreign')))],
   ['everything wrapped', () => document.querySelectorAll('.chat *, .people *').forEach((node) => {
     const wrap = document.createElement('font');
     node.replaceWith(wrap);
@@ -159,7 +159,7 @@ for (const [what, disturb] of [
   })],
   ['the list of people emptied', () => document.querySelector('.people')!.replaceChildren()],
 ] as const) {
-  test(`whoever changes the tree afterwards does not end the conversation: ${what}`, async ({ person, name, server, pageErrors }) => {
+  test(`DOM changes by other scripts do not end the conversation: ${what}`, async ({ person, name, server, pageErrors }) => {
     pageErrors.expects(/panicked at|unreachable|RuntimeError|NotFoundError/);
     const ben = await ProtocolClient.join(server, name, 'Ben');
     await ben.sendChat('one');
@@ -174,7 +174,7 @@ for (const [what, disturb] of [
     const cem = await ProtocolClient.join(server, name, 'Cem');
     await ben.sendChat('four');
     cem.close();
-    // Either nothing happened, or the page was drawn anew by itself.
+    // Either the page kept working, or it reloaded once.
     await expect(async () => {
       await ann.room.message.fill('still here', { timeout: 1000 });
       await ann.room.message.press('Enter', { timeout: 1000 });

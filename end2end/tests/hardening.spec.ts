@@ -9,8 +9,8 @@ import { ProtocolClient } from '../support/protocol_client.ts';
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
-test.describe('who may speak to the server', () => {
-  test('an upgrade is for pages of this origin only', async ({ server }) => {
+test.describe('origin checks', () => {
+  test('a WebSocket upgrade is refused to other origins', async ({ server }) => {
     expect(await upgrade(server, { origin: server.url })).toBe(101);
     expect(await upgrade(server, {}), 'a program sends no Origin').toBe(101);
     for (const origin of [
@@ -28,7 +28,7 @@ test.describe('who may speak to the server', () => {
     expect(await upgrade(server, { origin: server.url, 'sec-fetch-site': 'same-origin' })).toBe(101);
   });
 
-  test('an unsafe method is for pages of this origin only, whatever the path', async ({ server }) => {
+  test('unsafe methods are refused to other origins on every path', async ({ server }) => {
     for (const path of ['/', '/room/team', '/room/team/call', '/api/join_room', '/nowhere']) {
       for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
         const what = `${method} ${path}`;
@@ -38,10 +38,10 @@ test.describe('who may speak to the server', () => {
         expect(await status(server, method, path, { ...FORM, origin: server.url }), what).not.toBe(403);
       }
     }
-    expect(await status(server, 'GET', '/', { 'sec-fetch-site': 'cross-site' }), 'a link may lead here').toBe(200);
+    expect(await status(server, 'GET', '/', { 'sec-fetch-site': 'cross-site' }), 'a cross-site link may lead here').toBe(200);
   });
 
-  test('wrong content types are refused without a fault', async ({ server }) => {
+  test('wrong content types are refused with 4xx', async ({ server }) => {
     for (const type of ['text/plain', 'application/xml', 'multipart/form-data; boundary=x', 'application/json; charset=utf-16']) {
       const answer = await status(server, 'POST', '/api/join_room', { origin: server.url, 'content-type': type }, '\u0000{"x":');
       expect(answer, type).toBeGreaterThanOrEqual(400);
@@ -50,8 +50,8 @@ test.describe('who may speak to the server', () => {
   });
 });
 
-test.describe('what each page is sent with', () => {
-  test('the security headers are these', async ({ server }) => {
+test.describe('response headers', () => {
+  test('every page has the security headers', async ({ server }) => {
     const answer = await fetch(`${server.url}/`);
     const header = (name: string) => answer.headers.get(name) ?? '';
     const policy = Object.fromEntries(
@@ -76,7 +76,7 @@ test.describe('what each page is sent with', () => {
     expect(header('permissions-policy')).toMatch(/geolocation=\(\)/);
   });
 
-  test('the nonce is new for each answer and stands in nonce attributes only', async ({ server }) => {
+  test('the nonce is new in every response and appears in nonce attributes only', async ({ server }) => {
     const seen = new Set<string>();
     for (const path of ['/', '/room/team', '/room/team/call', '/nowhere', '/']) {
       const answer = await fetch(server.url + path);
@@ -123,7 +123,7 @@ function get(server: Server, path: string, headers: Record<string, string> = {})
   });
 }
 
-/** What the first load of the welcome page may weigh in all, compressed. */
+/** Largest allowed transfer of the first load of the welcome page, in bytes. */
 const BUDGET = 250 * 1024;
 
 test.describe('assets', () => {
@@ -160,7 +160,7 @@ test.describe('assets', () => {
     }
   });
 
-  test('outside the site nothing is served', async ({ server }) => {
+  test('nothing outside the site is served', async ({ server }) => {
     for (const path of ['/pkg/../Cargo.toml', '/pkg/%2e%2e/Cargo.toml', '/pkg/..%2f..%2fCargo.toml', '/pkg/none.js', '/pkg/']) {
       expect((await get(server, path)).status, path).toBe(404);
     }
@@ -184,8 +184,8 @@ test.describe('assets', () => {
   });
 });
 
-test.describe('many at once', () => {
-  test('pages asked for by many at once are all answered, and nothing panics', async ({ server, name }) => {
+test.describe('concurrent requests', () => {
+  test('concurrent page requests are all answered', async ({ server, name }) => {
     const paths = ['/', `/room/${name}`, `/room/${name}/call`, '/nowhere'];
     const asks = Array.from({ length: 24 }, async (_, i) => {
       for (let turn = 0; turn < 25; turn += 1) {
@@ -201,7 +201,7 @@ test.describe('many at once', () => {
 });
 
 test.describe('health', () => {
-  test('the server says that it lives and that it is ready', async ({ server }) => {
+  test('/healthz and /readyz report health', async ({ server }) => {
     const alive = await fetch(`${server.url}/healthz`);
     expect([alive.status, (await alive.text()).trim()]).toEqual([200, 'ok']);
     const ready = await fetch(`${server.url}/readyz`);
@@ -210,7 +210,7 @@ test.describe('health', () => {
   });
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    test(`${signal} tells every socket 1012 and ends within ten seconds`, async ({ name, startServer }) => {
+    test(`${signal} closes every socket with 1012 and ends within ten seconds`, async ({ name, startServer }) => {
       const server = await startServer();
       const ann = await ProtocolClient.join(server, name, 'Ann');
       const start = Date.now();
@@ -221,8 +221,8 @@ test.describe('health', () => {
   }
 });
 
-test.describe('frames nobody would send', () => {
-  /** Sends raw frames and returns the first answer's code or the close code. */
+test.describe('invalid frames', () => {
+  /** Sends raw frames; returns the first error code or the close code. */
   async function answers(server: Server, ...frames: (string | Buffer)[]): Promise<string | number> {
     const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`, { origin: server.url, perMessageDeflate: false });
     return new Promise((done, failed) => {
@@ -242,7 +242,7 @@ test.describe('frames nobody would send', () => {
     });
   }
 
-  test('each gets the documented answer, and the chat of others goes on', async ({ name, server }) => {
+  test('each gets the documented answer, and the chat of others continues', async ({ name, server }) => {
     const [ann, ben] = [await ProtocolClient.join(server, name, 'Ann'), await ProtocolClient.join(server, name, 'Ben')];
     const join = JSON.stringify({ type: 'join', room: `${name} x`, nickname: 'Mallory' });
     const chat = (text: string) => JSON.stringify({ type: 'chat', id: randomUUID(), text });
@@ -267,12 +267,12 @@ test.describe('frames nobody would send', () => {
     expect(['too_many_messages', 4429]).toContain(await answers(server, join, ...flood));
     await ann.sendChat('still here');
     const heard = await ben.next((frame) => frame.type === 'chat');
-    expect(heard.text, 'nothing from elsewhere came first').toBe('still here');
+    expect(heard.text, 'no other message came first').toBe('still here');
     ann.close();
     ben.close();
   });
 
-  test('a forged sender, another room and another person change nothing', async ({ name, server }) => {
+  test('forged senders and other rooms change nothing', async ({ name, server }) => {
     const [ann, mallory] = [await ProtocolClient.join(server, name, 'Ann'), await ProtocolClient.join(server, `${name} x`, 'Mallory')];
     const self = ann.messages.find(({ type }) => type === 'joined')!.self;
     mallory.send({ type: 'chat', id: randomUUID(), text: 'hi', from: { id: self, nickname: 'Ann' }, room: name });
@@ -290,7 +290,7 @@ test.describe('frames nobody would send', () => {
     mallory.close();
   });
 
-  test('the same id again is the same message', async ({ name, server }) => {
+  test('a repeated id is the same message', async ({ name, server }) => {
     const ann = await ProtocolClient.join(server, name, 'Ann');
     const id = randomUUID();
     ann.send({ type: 'chat', id, text: 'once' });

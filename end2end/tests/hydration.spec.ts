@@ -8,11 +8,11 @@ import { Firefox } from '../support/firefox.ts';
 import { HttpProxy } from '../support/http_proxy.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 
-/** What a page whose module ends says; a test that wants it says so. */
+/** Console output of a page whose module panics or does not load. */
 const PANIC = /panicked at|unreachable|RuntimeError|Failed to load resource|split___|WebAssembly|memory access/;
 
-/** Whether the page was drawn anew: what the server sent is gone then. */
-const drawnAnew = (page: Page) => page.evaluate(() => document.querySelector('script[data-end]') === null);
+/** Whether the page was rendered by the client instead of hydrated: the server's end marker is gone then. */
+const clientRendered = (page: Page) => page.evaluate(() => document.querySelector('script[data-end]') === null);
 
 /** Counts the documents that a page loads. */
 function documents(page: Page): { count: number } {
@@ -23,11 +23,11 @@ function documents(page: Page): { count: number } {
   return seen;
 }
 
-/** The way out that the page without script shows. */
+/** The link of the page without script that tries the page with script again. */
 const again = (somebody: Person) => somebody.page.getByRole('alert').getByRole('link', { name: LABELS[somebody.locale].retry });
 
-/** Has the page say by events when its hydration begins (`hydrating`) and ends (`hydrated`). */
-async function tellsHydration(page: Page): Promise<void> {
+/** Makes the page dispatch the events `hydrating` and `hydrated` when its hydration begins and ends. */
+async function observeHydration(page: Page): Promise<void> {
   await page.addInitScript(() => {
     let noom: any;
     Object.defineProperty(window, 'noom', {
@@ -48,9 +48,9 @@ async function tellsHydration(page: Page): Promise<void> {
   });
 }
 
-/** Counts what changes in the tree while it is hydrated. */
-async function countsChanges(page: Page): Promise<void> {
-  await tellsHydration(page);
+/** Counts the DOM changes during hydration. */
+async function countHydrationChanges(page: Page): Promise<void> {
+  await observeHydration(page);
   await page.addInitScript(() => {
     let changes = 0;
     const observer = new MutationObserver((records) => (changes += records.length));
@@ -64,7 +64,7 @@ async function countsChanges(page: Page): Promise<void> {
 }
 
 for (const locale of ['en', 'ko'] as const) {
-  test(`a page that nobody changed is hydrated, and nothing in its tree changes meanwhile: ${locale}`, async ({ person, name, server, pageErrors }) => {
+  test(`an unmodified page is hydrated without a DOM change: ${locale}`, async ({ person, name, server, pageErrors }) => {
     pageErrors.expects(ERROR_STATUS);
     const ben = await ProtocolClient.join(server, name, 'Ben & <b>"B"</b> \'벤\'');
     for (const text of ['a & b < c > d "e" \'f\' &amp; &#x27; &nbsp;', '한글 👋🏽 ℹ️\n\n\nthree lines', 'שלום עולם \u2067x\u2069', '<script>1</script><!-- x --> https://example.org/?a=1&b=2', 'ann@example.com', '\u00a0|\u3000']) {
@@ -73,11 +73,11 @@ for (const locale of ['en', 'ko'] as const) {
     const odd = await ProtocolClient.join(server, `${name} & <i> 회의`, 'Cem');
     await odd.sendChat('here');
     const ann = await person('Ann', { locale });
-    await countsChanges(ann.page);
+    await countHydrationChanges(ann.page);
     for (const path of ['/', '/?problem=x&nickname=%3Ca%26%22', roomPath(name), roomPath(`${name} & <i> 회의`), `${roomPath(name)}/call`, `${roomPath(name)}?q=lines`, `${roomPath(name)}?at=2`, '/nowhere', `/room/${'x'.repeat(80)}`]) {
       await ann.page.goto(path);
       await ann.page.waitForFunction(() => (window as any).__changes !== undefined || !document.querySelector('script[data-end]'));
-      expect(await drawnAnew(ann.page), path).toBe(false);
+      expect(await clientRendered(ann.page), path).toBe(false);
       expect(await ann.page.evaluate(() => (window as any).__changes), path).toBe(0);
       expect(await ann.page.evaluate(() => document.querySelector<HTMLElement>('script[data-page]')?.dataset.page), path).toMatch(/^[0-9a-f]{8}$/);
     }
@@ -86,7 +86,7 @@ for (const locale of ['en', 'ko'] as const) {
   });
 }
 
-test('nodes put beside text fields before and while the page is hydrated do no harm', async ({ person, name, server }) => {
+test('nodes inserted beside text fields before and during hydration do no harm', async ({ person, name, server }) => {
   const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
   await ann.page.addInitScript(() => {
@@ -105,10 +105,10 @@ test('nodes put beside text fields before and while the page is hydrated do no h
   ben.close();
 });
 
-test('nodes put in between while the page is hydrated are taken out again', async ({ person, name, server }) => {
+test('nodes inserted during hydration are removed', async ({ person, name, server }) => {
   const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
-  // From the moment the page is found as it was sent, until it is hydrated.
+  // From the check of the HTML to the end of hydration.
   await ann.page.addInitScript(() => {
     let noom: any;
     let put = 0;
@@ -141,13 +141,13 @@ test('nodes put in between while the page is hydrated are taken out again', asyn
   });
   await ann.entersRoom(name);
   expect(await ann.page.evaluate(() => (window as any).__put)).toBeGreaterThan(0);
-  expect(await drawnAnew(ann.page)).toBe(false);
+  expect(await clientRendered(ann.page)).toBe(false);
   await ann.room.says('hello');
   await ben.next((frame) => frame.type === 'chat' && frame.text === 'hello');
   ben.close();
 });
 
-test('a tab of an older build whose next module is gone comes to the room by itself', async ({ person, name, pageErrors }) => {
+test('a tab of an older build whose next module is gone reaches the room by itself', async ({ person, name, pageErrors }) => {
   pageErrors.expects(PANIC);
   const ann = await person('Ann');
   let gone = true;
@@ -156,7 +156,7 @@ test('a tab of an older build whose next module is gone comes to the room by its
   await ann.page.waitForLoadState('networkidle');
   const loads = documents(ann.page);
   ann.page.on('request', (request) => {
-    // The page that is loaded now is of the build of today.
+    // The next document is of the current build.
     if (request.isNavigationRequest()) gone = false;
   });
   await ann.welcome.enters(name, 'Ann');
@@ -165,7 +165,7 @@ test('a tab of an older build whose next module is gone comes to the room by its
   await ann.page.waitForURL((url) => url.pathname === roomPath(name));
 });
 
-test('a link in a tab of an older build leads where it points to', async ({ person, name, server, pageErrors }) => {
+test('a link in a tab of an older build leads to its target', async ({ person, name, server, pageErrors }) => {
   pageErrors.expects(PANIC);
   const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
@@ -182,7 +182,7 @@ test('a link in a tab of an older build leads where it points to', async ({ pers
   ben.close();
 });
 
-test('a module that never loads ends on a page that explains itself, after one reload, and keeps what was typed', async ({ person, name, server, pageErrors }) => {
+test('a module that never loads leads to the page without script after one reload, with the typed text', async ({ person, name, server, pageErrors }) => {
   pageErrors.expects(PANIC);
   const ben = await ProtocolClient.join(server, name, 'Ben');
   await ben.sendChat('hello out there');
@@ -201,27 +201,27 @@ test('a module that never loads ends on a page that explains itself, after one r
   expect(loads.count).toBe(3);
   await expect(ann.room.message).toHaveValue('half a sentence');
   await expect(ann.room.log).toContainText('hello out there');
-  // The chat goes on by plain forms, on pages of the same kind.
+  // Chat works by plain forms, and stays on pages without script.
   await ann.room.message.press('End');
   await ann.room.send.click();
   await ann.room.sees('half a sentence');
   await expect(again(ann)).toBeVisible();
   await expect(ann.room.message).toHaveValue('');
   await ben.next((frame) => frame.type === 'chat' && frame.text === 'half a sentence');
-  // A second time: it does not go round in circles.
+  // A second failure does not loop.
   const before = loads.count;
   await again(ann).click();
   await ann.page.waitForURL((url) => !url.search.includes('plain'));
   await expect(again(ann)).toBeVisible();
   expect(loads.count - before).toBeLessThanOrEqual(3);
-  // And back where it works.
+  // Back to the page with script once the module loads.
   await ann.page.unroute('**/pkg/*.wasm');
   await again(ann).click();
   await ann.room.expectLive();
   ben.close();
 });
 
-test('a page that fails while the server is away says so, and comes back with it', async ({ person, name, startServer, pageErrors }) => {
+test('a page that panics while the server is down says so, and reloads when the server is back', async ({ person, name, startServer, pageErrors }) => {
   pageErrors.expects(PANIC, CONNECTION_LOST, /not today|recursive|closure/);
   const server = await startServer();
   const ann = await person('Ann', { server });
@@ -230,7 +230,7 @@ test('a page that fails while the server is away says so, and comes back with it
   await server.kill();
   await ann.page.evaluate(() => {
     document.createElement = ((kind: string) => {
-      // The program draws no more; the script that started the page does.
+      // The program can no longer render; the start-up script can.
       if (kind === 'p') return document.createElementNS('http://www.w3.org/1999/xhtml', 'p');
       throw new TypeError('not today');
     }) as never;
@@ -242,7 +242,7 @@ test('a page that fails while the server is away says so, and comes back with it
   await expect(ann.room.message).toHaveValue('half a sentence');
 });
 
-test('a room that cannot be drawn while the server is away says so, and keeps its address and what is typed meanwhile', async ({ person, name, startServer, pageErrors }) => {
+test('a room that cannot load while the server is down says so, and keeps its address and the typed text', async ({ person, name, startServer, pageErrors }) => {
   pageErrors.expects(PANIC, CONNECTION_LOST, /Failed to fetch|console warning/);
   const server = await startServer();
   const ben = await ProtocolClient.join(server, name, 'Ben');
@@ -269,22 +269,22 @@ test('a room that cannot be drawn while the server is away says so, and keeps it
   await expect(ann.room.message).toHaveValue('typed while nobody answers');
 });
 
-test('whoever goes into the call while the room is still being hydrated gets there', async ({ person, name }) => {
+test('a click on "Join call" during hydration leads to the call', async ({ person, name }) => {
   const ann = await person('Ann');
-  await tellsHydration(ann.page);
+  await observeHydration(ann.page);
   await ann.page.addInitScript(() => {
     if (location.pathname.endsWith('/call')) return;
-    // In the task after the one in which it begins.
+    // In the task after the start of hydration.
     addEventListener('hydrating', () => setTimeout(() => document.querySelector<HTMLAnchorElement>('.room__actions a')!.click()));
   });
-  // A name without a space: the router follows its links itself.
+  // The client-side router handles links to names without a space.
   await ann.page.goto(`${roomPath(name.replace(' ', '-'))}${ann.query}`);
   await ann.page.waitForURL((url) => url.pathname.endsWith('/call'));
   await expect(ann.call.controls.or(ann.page.getByRole('button', { name: 'Join now' }))).toBeVisible();
   await expect(ann.page.locator('.room__bar')).toHaveCount(0);
 });
 
-test('where storage is blocked a failing page does not reload for ever', async ({ person, name, pageErrors }) => {
+test('a failing page does not reload forever where storage is blocked', async ({ person, name, pageErrors }) => {
   pageErrors.expects(PANIC);
   const ann = await person('Ann');
   await ann.page.addInitScript(() => {
@@ -304,7 +304,7 @@ test('where storage is blocked a failing page does not reload for ever', async (
   expect(loads.count).toBe(3);
 });
 
-test('without WebAssembly the page explains itself at once', async ({ person, name, pageErrors }) => {
+test('without WebAssembly the page without script is shown at once', async ({ person, name, pageErrors }) => {
   pageErrors.expects(/./);
   const ann = await person('Ann');
   await ann.page.addInitScript(() => {
@@ -320,7 +320,7 @@ test('without WebAssembly the page explains itself at once', async ({ person, na
   await expect(ann.room.message).toBeVisible();
 });
 
-test('Firefox hydrates a page that nobody changed, draws one anew that was changed, and explains one that failed', async ({ name, server }) => {
+test('Firefox hydrates an unmodified page, renders a modified one, and explains a failed one', async ({ name, server }) => {
   const ben = await ProtocolClient.join(server, name, 'Ben');
   await ben.sendChat('write to ann@example.com & <b>me</b> 한글');
   const proxy = await HttpProxy.before(server);
@@ -333,15 +333,15 @@ test('Firefox hydrates a page that nobody changed, draws one anew that was chang
     }, text);
     await ben.next((frame) => frame.type === 'chat' && frame.text === text);
   };
-  const anew = () => firefox.evaluate(() => document.querySelector('script[data-end]') === null);
+  const rendered = () => firefox.evaluate(() => document.querySelector('script[data-end]') === null);
   try {
     await firefox.open(`${proxy.url}${roomPath(name)}?name=Fox`);
-    await says('as it was sent');
-    expect(await anew()).toBe(false);
+    await says('unmodified');
+    expect(await rendered()).toBe(false);
     proxy.rewrite = async (html) => html.replaceAll(/<!-*>/g, '').replace('<body>', '<body><div>menu</div>');
     await firefox.open(`${proxy.url}${roomPath(name)}?name=Fox`);
-    await says('changed on its way');
-    expect(await anew()).toBe(true);
+    await says('modified in transit');
+    expect(await rendered()).toBe(true);
     proxy.rewrite = async (html) => html.replaceAll('.wasm"', '.gone"');
     await firefox.open(`${proxy.url}${roomPath(name)}?name=Fox`);
     await expect.poll(() => firefox.evaluate(() => document.querySelector('.plain a.button')?.textContent ?? '')).toBe('Try again');
@@ -352,7 +352,7 @@ test('Firefox hydrates a page that nobody changed, draws one anew that was chang
   }
 });
 
-test('a browser that cannot read the script gets the page without it', async ({ person, name }) => {
+test('a browser that does not know module scripts gets the page without script', async ({ person, name }) => {
   const ann = await person('Ann');
   await ann.page.route((url) => url.pathname === roomPath(name) && !url.search, async (route) => {
     const answer = await route.fetch();

@@ -18,28 +18,28 @@ const PEER = join(dirname(fileURLToPath(import.meta.url)), '../peers/aiortc_peer
 const TOOLS = process.env.NOOM_TOOLS ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'noom');
 const PYTHON = process.env.NOOM_AIORTC ?? join(TOOLS, 'aiortc/bin/python');
 
-type Said = { event: string } & Record<string, any>;
+type Report = { event: string } & Record<string, any>;
 
-/** Somebody whose WebRTC is aiortc's, and what it says it decodes. */
-class Stranger {
-  readonly said: Said[] = [];
-  /** What it complains of. */
-  complaints = '';
+/** A person in the call by aiortc, as a child process. */
+class AiortcPeer {
+  readonly reports: Report[] = [];
+  /** Its standard error. */
+  errors = '';
 
   private constructor(private readonly process: ChildProcess) {
-    createInterface({ input: process.stdout! }).on('line', (line) => this.said.push(JSON.parse(line)));
-    process.stderr!.on('data', (text) => (this.complaints += text));
+    createInterface({ input: process.stdout! }).on('line', (line) => this.reports.push(JSON.parse(line)));
+    process.stderr!.on('data', (text) => (this.errors += text));
   }
 
-  static enters(server: Server, room: string, nickname: string): Stranger {
+  static enters(server: Server, room: string, nickname: string): AiortcPeer {
     const args = [PEER, `ws://127.0.0.1:${server.port}/ws`, room, nickname];
     const colour = ['--colour', COLOURS[nickname].join(',')];
-    return new Stranger(spawn(PYTHON, [...args, ...colour], { stdio: ['pipe', 'pipe', 'pipe'] }));
+    return new AiortcPeer(spawn(PYTHON, [...args, ...colour], { stdio: ['pipe', 'pipe', 'pipe'] }));
   }
 
-  /** The last it said of somebody. */
-  last(event: 'audio' | 'video', id: string): Said | undefined {
-    return this.said.filter((one) => one.event === event && one.id === id).at(-1);
+  /** The last report about a person. */
+  last(event: 'audio' | 'video', id: string): Report | undefined {
+    return this.reports.filter((one) => one.event === event && one.id === id).at(-1);
   }
 
   async leaves(): Promise<void> {
@@ -53,24 +53,24 @@ class Stranger {
 }
 
 interface Fixtures {
-  /** Brings somebody by aiortc. */
-  stranger: (server: Server, room: string, nickname: string) => Stranger;
-  /** Brings a Firefox. */
+  /** Starts a person by aiortc. */
+  aiortc: (server: Server, room: string, nickname: string) => AiortcPeer;
+  /** Starts a Firefox. */
   firefox: () => Promise<Firefox>;
 }
 
 const test = base.extend<Fixtures>({
-  // Both depend on `startServer`, so that they leave before their server does.
-  stranger: async ({ startServer: _ }, use) => {
-    const all: Stranger[] = [];
+  // Both depend on `startServer`, so that they end before their server.
+  aiortc: async ({ startServer: _ }, use) => {
+    const all: AiortcPeer[] = [];
     await use((server, room, nickname) => {
-      const stranger = Stranger.enters(server, room, nickname);
-      all.push(stranger);
-      return stranger;
+      const peer = AiortcPeer.enters(server, room, nickname);
+      all.push(peer);
+      return peer;
     });
-    for (const stranger of all) {
-      await stranger.leaves();
-      expect(stranger.complaints, 'nothing fails in the peer').not.toMatch(/Traceback|exception/i);
+    for (const peer of all) {
+      await peer.leaves();
+      expect(peer.errors, 'nothing fails in the peer').not.toMatch(/Traceback|exception/i);
     }
   },
 
@@ -89,12 +89,12 @@ const test = base.extend<Fixtures>({
   },
 });
 
-/** Whether a line of Firefox's console is about the page and not about Firefox. */
+/** Whether a line of Firefox's console comes from the page. */
 function isOurs(line: string): boolean {
   return !/^\w+: WebRTC:/.test(line);
 }
 
-/** A person with a painted camera, in the call. */
+/** Enters the call with a painted camera. */
 async function enters(person: Person, room: string): Promise<Person> {
   await paintCamera(person.page, COLOURS[person.name], [640, 360]);
   await person.entersCall(room);
@@ -102,8 +102,8 @@ async function enters(person: Person, room: string): Promise<Person> {
 }
 
 /**
- * Gives a Firefox a camera of one colour with a moving mark. The microphone stays its own
- * fake one: without a sound card its AudioContext never begins.
+ * Gives a Firefox a camera of one colour with a moving mark. The microphone stays Firefox's
+ * fake one: without a sound card an AudioContext does not start.
  */
 async function paintFirefoxCamera(firefox: Firefox, [red, green, blue]: Colour): Promise<void> {
   await firefox.addInitScript((fill) => {
@@ -128,7 +128,7 @@ async function paintFirefoxCamera(firefox: Firefox, [red, green, blue]: Colour):
   }, `rgb(${red} ${green} ${blue})`);
 }
 
-/** Opens the call in a Firefox. */
+/** Enters the call in a Firefox. */
 async function firefoxEnters(firefox: Firefox, server: Server, room: string, nickname: string): Promise<void> {
   await firefox.open(`${server.url}${roomPath(room)}/call?name=${nickname}`);
   const press = () =>
@@ -141,7 +141,7 @@ async function firefoxEnters(firefox: Firefox, server: Server, room: string, nic
   await expect.poll(press, { message: 'Firefox presses "Join now"', timeout: 30_000 }).toBe(true);
 }
 
-/** The colour of the picture in somebody's tile, in a Firefox. */
+/** The mean colour of the video in a person's tile, in a Firefox. */
 function tileColour(firefox: Firefox, of: string): Promise<Colour | null> {
   return firefox.evaluate((of) => {
     const tiles = [...document.querySelectorAll('li, [role=listitem]')];
@@ -157,12 +157,12 @@ function tileColour(firefox: Firefox, of: string): Promise<Colour | null> {
   }, of);
 }
 
-/** How far a colour is from somebody's. */
+/** Largest difference of a channel between a colour and a person's colour. */
 function away(colour: Colour | undefined, from: string): number {
   return Math.max(...COLOURS[from].map((value, place) => Math.abs(value - (colour?.[place] ?? -255))));
 }
 
-/** Waits until a Firefox shows somebody's colour. Frames are counted by `expectFlow`: a headless Firefox paints none. */
+/** Waits until a Firefox shows a person's colour. `expectFlow` counts frames, because a headless Firefox paints none. */
 async function expectTile(firefox: Firefox, of: string): Promise<void> {
   await expect
     .poll(async () => away((await tileColour(firefox, of)) ?? undefined, of), { message: `Firefox sees the colour of ${of}`, timeout: 40_000 })
@@ -172,29 +172,29 @@ async function expectTile(firefox: Firefox, of: string): Promise<void> {
 test.describe('aiortc', () => {
   test.skip(!existsSync(PYTHON), 'aiortc is not installed: make setup');
 
-  test('aiortc and Chromium see and hear each other through the server', async ({ person, stranger, name, startServer }) => {
+  test('aiortc and Chromium see and hear each other through the server', async ({ person, aiortc, name, startServer }) => {
     test.setTimeout(120_000);
     const server = await startServer({ p2pMax: 0 });
     const ann = await enters(await person('Ann', { server }), name);
-    const ben = stranger(server, name, 'Ben');
+    const ben = aiortc(server, name, 'Ben');
     await expectVideo(ann, 'Ben');
     await expectAudio(ann.page, 1);
-    const seen = () => ben.said.filter(({ event }) => event === 'video').at(-1);
+    const seen = () => ben.reports.filter(({ event }) => event === 'video').at(-1);
     await expect.poll(() => away(seen()?.colour, 'Ann'), { message: 'aiortc sees Ann', timeout: 30_000 }).toBeLessThan(60);
     const { id, frames } = seen()!;
     await expect.poll(() => ben.last('video', id)?.frames, { message: 'aiortc sees Ann move' }).toBeGreaterThan(frames + 5);
     await expect.poll(() => ben.last('audio', id)?.energy, { message: 'aiortc hears Ann' }).toBeGreaterThan(10_000);
   });
 
-  test('aiortc is told by slots whose picture is whose when people come and go', async ({ person, stranger, name, startServer }) => {
+  test('slots tell aiortc whose video is whose when people join and leave', async ({ person, aiortc, name, startServer }) => {
     test.setTimeout(180_000);
     const server = await startServer({ p2pMax: 0 });
-    const eve = stranger(server, name, 'Eve');
+    const eve = aiortc(server, name, 'Eve');
     const ann = await enters(await person('Ann', { server }), name);
     await expectVideo(ann, 'Eve');
-    const dan = stranger(server, name, 'Dan');
+    const dan = aiortc(server, name, 'Dan');
     const sees = (of: string) => {
-      const recent = eve.said.filter(({ event }) => event === 'video').slice(-4);
+      const recent = eve.reports.filter(({ event }) => event === 'video').slice(-4);
       return recent.find(({ colour }) => away(colour, of) < 60);
     };
     for (const other of ['Ann', 'Dan']) {
@@ -208,17 +208,17 @@ test.describe('aiortc', () => {
     await expectVideo(cleo, 'Eve');
   });
 
-  test('what piles up while the server is held up comes through whole', async ({ stranger, name, startServer }) => {
+  test('datagrams that queue up while the server is stopped are all forwarded', async ({ aiortc, name, startServer }) => {
     const server = await startServer({ p2pMax: 0 });
-    const ben = stranger(server, name, 'Ben');
+    const ben = aiortc(server, name, 'Ben');
     const packets = () => server.metric('noom_media_packets_in_total');
-    await expect.poll(() => ben.said.some(({ state }) => state === 'connected')).toBe(true);
+    await expect.poll(() => ben.reports.some(({ state }) => state === 'connected')).toBe(true);
     await expect.poll(packets, { message: 'media comes' }).toBeGreaterThan(100);
     const before = await packets();
     process.kill(server.pid!, 'SIGSTOP');
     await wait(1_000);
     process.kill(server.pid!, 'SIGCONT');
-    // 50 packets of sound and 15 pictures a second; they are all there in the first batches.
+    // 50 audio packets and 15 video frames a second are in the socket's buffer.
     await wait(100);
     expect((await packets()) - before).toBeGreaterThan(45);
   });

@@ -13,8 +13,8 @@ async function tabTo(page: Page, target: Locator, key = 'Tab'): Promise<void> {
   throw new Error(`${key} never reaches ${target}`);
 }
 
-/** What has the focus shows it: an outline or a shadow it has not without. */
-async function expectFocusSeen(target: Locator): Promise<void> {
+/** Expects a visible focus: an outline or a shadow. */
+async function expectFocusVisible(target: Locator): Promise<void> {
   const ring = await target.evaluate((element) => {
     const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(element);
     return (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1) || boxShadow !== 'none';
@@ -22,23 +22,23 @@ async function expectFocusSeen(target: Locator): Promise<void> {
   expect(ring, `${target} shows its focus`).toBe(true);
 }
 
-test('welcome, room, message, call and leaving need no mouse', async ({ person, name }) => {
+test('joining a room, chatting, calling and leaving work with the keyboard alone', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ben.entersRoom(name);
   const { page } = ann;
   await ann.welcome.open();
   await tabTo(page, ann.welcome.nickname);
-  await expectFocusSeen(ann.welcome.nickname);
+  await expectFocusVisible(ann.welcome.nickname);
   await page.keyboard.type('Ann');
   await tabTo(page, ann.welcome.roomName);
   await page.keyboard.type(name);
   await tabTo(page, ann.welcome.join);
-  await expectFocusSeen(ann.welcome.join);
+  await expectFocusVisible(ann.welcome.join);
   await page.keyboard.press('Enter');
   await ann.room.expectLive();
 
   await tabTo(page, ann.room.message);
-  await expectFocusSeen(ann.room.message);
+  await expectFocusVisible(ann.room.message);
   await page.keyboard.type('no mouse here');
   await page.keyboard.press('Enter');
   await ben.room.sees('no mouse here');
@@ -52,12 +52,12 @@ test('welcome, room, message, call and leaving need no mouse', async ({ person, 
   await expect(ben.room.person('Anna')).toBeVisible();
 
   await tabTo(page, ann.room.joinCall);
-  await expectFocusSeen(ann.room.joinCall);
+  await expectFocusVisible(ann.room.joinCall);
   await page.keyboard.press('Enter');
   await ann.call.expectEntered();
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'true');
   await tabTo(page, ann.call.microphone);
-  await expectFocusSeen(ann.call.microphone);
+  await expectFocusVisible(ann.call.microphone);
   await page.keyboard.press('Space');
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
   await page.keyboard.press('End');
@@ -74,7 +74,7 @@ test('welcome, room, message, call and leaving need no mouse', async ({ person, 
   await ben.room.expectPeople(1);
 });
 
-test('the call controls are one stop of Tab, and arrow keys walk them', async ({ person, name }) => {
+test('the call controls are one tab stop with arrow-key navigation', async ({ person, name }) => {
   const ann = await person('Ann');
   await ann.entersCall(name);
   const buttons = ann.call.controls.getByRole('button');
@@ -93,7 +93,7 @@ test('the call controls are one stop of Tab, and arrow keys walk them', async ({
   expect(await ann.call.controls.evaluate((bar) => bar.contains(document.activeElement))).toBe(false);
 });
 
-test('Escape closes the settings and the focus is where it was', async ({ person, name }) => {
+test('Escape closes the settings and restores the focus', async ({ person, name }) => {
   const ann = await person('Ann');
   await ann.entersCall(name);
   await ann.call.settings.focus();
@@ -105,7 +105,7 @@ test('Escape closes the settings and the focus is where it was', async ({ person
   await expect(ann.call.settings).toBeFocused();
 });
 
-test('a shared screen fills the whole screen and goes back to its place by keys', async ({ person, name }) => {
+test('keys put a shared screen into full screen and back', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await paintScreen(ann.page, COLOURS.Ann);
   await ann.entersCall(name);
@@ -119,15 +119,15 @@ test('a shared screen fills the whole screen and goes back to its place by keys'
 
   const button = ben.call.fullScreen('Ann');
   await tabTo(page, button);
-  await expectFocusSeen(button);
-  // Escape is the browser's own, and a headless one has it not.
+  await expectFocusVisible(button);
+  // Escape belongs to the browser; a headless one does not handle it.
   for (const key of ['Enter', 'Space']) {
     await page.keyboard.press(key);
-    await expect.poll(fills, { message: 'it fills the screen' }).toBe(true);
+    await expect.poll(fills, { message: 'full screen' }).toBe(true);
     expect((await screen.boundingBox())!.height).toBeGreaterThan(before.height);
     await expectScreen(ben, 'Ann');
     await page.keyboard.press(key);
-    await expect.poll(fills, { message: `${key} puts it back` }).toBe(false);
+    await expect.poll(fills, { message: `${key} leaves full screen` }).toBe(false);
     expect(await screen.boundingBox()).toEqual(before);
     await expect(button).toBeFocused();
   }

@@ -7,7 +7,7 @@ const html = (somebody: Person) => somebody.page.locator('html');
 const switchTo = (somebody: Person, language: RegExp) =>
   somebody.page.getByRole('link', { name: language }).or(somebody.page.getByRole('button', { name: language })).first();
 
-test('a Korean browser is greeted, talked to and called in Korean', async ({ person, name }) => {
+test('a Korean browser gets Korean pages, notices and calls', async ({ person, name }) => {
   const people = [await person('민지', { locale: 'ko' }), await person('하준', { locale: 'ko' })];
   const [minji, hajun] = people;
   for (const somebody of people) {
@@ -34,7 +34,7 @@ test('a Korean browser is greeted, talked to and called in Korean', async ({ per
   await hajun.call.expectTiles(1);
 });
 
-test('nothing on a Korean page is left in English', async ({ person, name }) => {
+test('Korean pages contain no English text', async ({ person, name }) => {
   const minji = await person('민지', { locale: 'ko' });
   const english = /\b(nickname|room|join|leave|people|person|message|send|call|settings|camera|microphone|open|today|you|share|screen|retry|search)\b/i;
   const shown = () => minji.page.evaluate(() => {
@@ -52,7 +52,7 @@ test('nothing on a Korean page is left in English', async ({ person, name }) => 
   expect(await shown()).not.toMatch(english);
 });
 
-test('whoever gives no nickname is 손님 with a number', async ({ person, name }) => {
+test('a person without a nickname is 손님 with a number', async ({ person, name }) => {
   const [guest, minji] = [await person('', { locale: 'ko' }), await person('민지', { locale: 'ko' })];
   await guest.welcome.open();
   await guest.welcome.enters(name);
@@ -61,7 +61,7 @@ test('whoever gives no nickname is 손님 with a number', async ({ person, name 
   await expect(minji.room.people).toContainText(/손님 \d{1,4}/);
 });
 
-test('the address chooses the language, and a cookie keeps it', async ({ person }) => {
+test('the URL selects the language, and a cookie keeps it', async ({ person }) => {
   const ann = await person('Ann');
   await ann.welcome.open();
   await expect(html(ann)).toHaveAttribute('lang', 'en');
@@ -75,7 +75,7 @@ test('the address chooses the language, and a cookie keeps it', async ({ person 
   await expect(html(ann)).toHaveAttribute('lang', 'en');
 });
 
-test('there is a language switch on every page, and it stays on the page', async ({ person, name }) => {
+test('every page has a language switch that stays on the page', async ({ person, name }) => {
   const ann = await person('Ann');
   for (const path of ['/', roomPath(name), `${roomPath(name)}/call`]) {
     await ann.page.goto(`${path}${path === '/' ? '' : ann.query}`);

@@ -6,7 +6,7 @@ import type { Server } from '../support/server.ts';
 
 let proxies: HttpProxy[] = [];
 
-/** A network of one person. */
+/** The network of one person, as a proxy. */
 async function network(server: Server): Promise<HttpProxy> {
   const proxy = await HttpProxy.before(server);
   proxies.push(proxy);
@@ -18,7 +18,7 @@ test.afterEach(async () => {
   proxies = [];
 });
 
-/** They say these in turn, and each sees all of them, in order and once. */
+/** Two people send these texts in turn; each sees every text exactly once. */
 async function talk(one: Person, other: Person, texts: string[]): Promise<void> {
   for (const [index, text] of texts.entries()) {
     const [speaker, listener] = index % 2 === 0 ? [one, other] : [other, one];
@@ -31,7 +31,7 @@ async function talk(one: Person, other: Person, texts: string[]): Promise<void> 
   }
 }
 
-test('where WebSocket is blocked two people talk all the same', async ({ person, name, pageErrors, server }) => {
+test('two people chat where WebSocket is blocked', async ({ person, name, pageErrors, server }) => {
   pageErrors.expects(CONNECTION_LOST);
   const blocked = await network(server);
   blocked.block();
@@ -40,18 +40,18 @@ test('where WebSocket is blocked two people talk all the same', async ({ person,
   await ben.entersRoom(name);
   const start = Date.now();
   await ann.entersRoom(name);
-  expect(Date.now() - start, 'nobody waits for a socket that does not come').toBeLessThan(8_000);
+  expect(Date.now() - start, 'long polling starts without waiting for a WebSocket').toBeLessThan(8_000);
   await expect(ann.room.banner).toBeHidden();
   await talk(ann, ben, ['안녕하세요', 'hello', 'one', 'two', 'three', 'four']);
   expect(blocked.sockets).toBe(0);
   expect(blocked.polls).toBeGreaterThan(0);
 
-  // Leaving is seen at once.
+  // Leaving shows at once.
   await ann.room.leave.click();
   await ben.room.expectPeople(1);
 });
 
-test('a call runs where WebSocket is blocked', async ({ person, name, pageErrors, server }) => {
+test('a call works where WebSocket is blocked', async ({ person, name, pageErrors, server }) => {
   pageErrors.expects(CONNECTION_LOST);
   const blocked = await network(server);
   blocked.block();
@@ -67,7 +67,7 @@ test('a call runs where WebSocket is blocked', async ({ person, name, pageErrors
   expect(blocked.sockets).toBe(0);
 });
 
-test('both may be where it is blocked, and nothing is said twice when answers get lost', async ({
+test('both may use long polling, and lost responses duplicate no message', async ({
   person, name, pageErrors, server,
 }) => {
   pageErrors.expects(CONNECTION_LOST, /status of 502/, /^answer 502/);
@@ -83,7 +83,7 @@ test('both may be where it is blocked, and nothing is said twice when answers ge
   await expect(ben.room.person('Annabel')).toBeVisible();
 });
 
-test('a WebSocket that is cut in the middle is replaced, and comes back when it can', async ({
+test('a broken WebSocket is replaced by long polling, and used again when it works', async ({
   person, name, pageErrors, server,
 }) => {
   pageErrors.expects(CONNECTION_LOST);
@@ -96,9 +96,9 @@ test('a WebSocket that is cut in the middle is replaced, and comes back when it 
   expect(proxy.polls).toBe(0);
 
   proxy.block();
-  await ann.room.says('said into the gap');
+  await ann.room.says('sent into the gap');
   await ben.room.says('and from outside');
-  await ben.room.sees('said into the gap');
+  await ben.room.sees('sent into the gap');
   await ann.room.sees('and from outside');
   await expect(ann.room.banner).toBeHidden();
   await talk(ann, ben, ['by polling', 'heard by polling']);
@@ -109,13 +109,13 @@ test('a WebSocket that is cut in the middle is replaced, and comes back when it 
   await expect.poll(() => proxy.sockets).toBe(1);
   await talk(ann, ben, ['by socket again', 'heard by socket again']);
   await expect.poll(() => pollsWithin(proxy, 2_000)).toBe(0);
-  for (const text of ['said into the gap', 'and from outside']) {
+  for (const text of ['sent into the gap', 'and from outside']) {
     for (const somebody of [ann, ben]) await expect(somebody.room.said(text)).toHaveCount(1);
   }
   await expect(ben.room.notice('Ann left')).toHaveCount(0);
 });
 
-test('a WebSocket is tried again without anybody asking', async ({ person, name, pageErrors, server }) => {
+test('a WebSocket is retried without a user action', async ({ person, name, pageErrors, server }) => {
   pageErrors.expects(CONNECTION_LOST);
   const proxy = await network(server);
   proxy.block();
@@ -124,7 +124,7 @@ test('a WebSocket is tried again without anybody asking', async ({ person, name,
   await ann.entersRoom(name);
   await ben.entersRoom(name);
   proxy.blocked = false;
-  // The first trial comes within 7.5 s. Both talk all the while.
+  // The first retry comes within 7.5 s. Both chat meanwhile.
   for (let n = 0; proxy.sockets === 0 && n < 40; n += 1) {
     await talk(ann, ben, [`from Ann ${n}`, `from Ben ${n}`]);
     await ann.page.waitForTimeout(300);
@@ -134,7 +134,7 @@ test('a WebSocket is tried again without anybody asking', async ({ person, name,
   await expect(ann.room.banner).toBeHidden();
 });
 
-test('closing the tab while polling keeps the place for a reload and then gives it up', async ({
+test('a tab on long polling keeps its membership over a reload and loses it when closed', async ({
   person, name, pageErrors, server,
 }) => {
   pageErrors.expects(CONNECTION_LOST);
@@ -153,7 +153,7 @@ test('closing the tab while polling keeps the place for a reload and then gives 
   await ben.room.expectPeople(1);
 });
 
-/** How many requests to `/poll` come within so many milliseconds. */
+/** Counts the requests to `/poll` within a time, in ms. */
 async function pollsWithin(proxy: HttpProxy, milliseconds: number): Promise<number> {
   const before = proxy.polls;
   await new Promise((done) => setTimeout(done, milliseconds));

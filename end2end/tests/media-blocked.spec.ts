@@ -2,15 +2,15 @@ import { expect, test } from '../support/test.ts';
 import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { expectFlow, pathOf } from '../support/rtc.ts';
 
-/** An address of the documentation (RFC 5737) that leads nowhere. */
-const NOWHERE = '192.0.2.1';
+/** An unreachable address (RFC 5737). */
+const UNREACHABLE = '192.0.2.1';
 
-test('media that does not reach the server is told to people and to the operator until it does', async ({
+test('media that does not reach the server is reported to users and operator until it does', async ({
   person, name, pageErrors, startServer,
 }) => {
   test.setTimeout(150_000);
   pageErrors.expects(CONNECTION_LOST);
-  const server = await startServer({ p2pMax: 0, mediaIp: NOWHERE });
+  const server = await startServer({ p2pMax: 0, mediaIp: UNREACHABLE });
   const ann = await person('Ann', { server });
   const minji = await person('민지', { server, locale: 'ko' });
   await ann.entersCall(name);
@@ -22,7 +22,7 @@ test('media that does not reach the server is told to people and to the operator
   const koreanBanner = minji.page.getByRole('status').filter({ hasText: /서버와 소리와 영상을 주고받지 못하고/ });
   await expect(koreanBanner).toBeVisible({ timeout: 30_000 });
 
-  // The chat works meanwhile.
+  // Chat works meanwhile.
   await ann.page.getByRole('textbox', { name: 'Message' }).fill('do you hear me?');
   await ann.page.getByRole('textbox', { name: 'Message' }).press('Enter');
   await minji.room.sees('do you hear me?');
@@ -33,7 +33,7 @@ test('media that does not reach the server is told to people and to the operator
   expect(ready.notes.media).toMatch(/^2 reports/);
   expect(server.log.match(/media of calls does not reach this server/g)).toHaveLength(1);
 
-  // The operator mends it.
+  // The operator corrects the setting.
   await server.kill('SIGTERM');
   server.options.mediaIp = '127.0.0.1';
   await server.run();
@@ -42,7 +42,7 @@ test('media that does not reach the server is told to people and to the operator
   await expect(koreanBanner).toHaveCount(0);
 });
 
-test('two people who do not reach each other are told whom, until they do', async ({ person, name, server }) => {
+test('two people whose media does not connect see whom it concerns, until it connects', async ({ person, name, server }) => {
   test.setTimeout(120_000);
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   const path = await pathOf(ann.page);
@@ -52,13 +52,13 @@ test('two people who do not reach each other are told whom, until they do', asyn
   const banner = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and Ben/i });
   await expect(banner).toBeVisible({ timeout: 40_000 });
   await expect(banner).toContainText(/hide my address/i);
-  await path.mend();
+  await path.restore();
   await expectFlow(ann.page, 1);
   await expect(banner).toHaveCount(0);
   expect(await server.metric('noom_media_blocked_total')).toBeGreaterThan(0);
 });
 
-test('a browser without WebRTC is told so at once, and its chat works', async ({ person, name, server }) => {
+test('a browser without WebRTC shows so at once, and its chat works', async ({ person, name, server }) => {
   const ann = await person('Ann');
   const ben = await person('Ben');
   await ben.entersRoom(name);

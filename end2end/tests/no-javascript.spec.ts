@@ -9,21 +9,21 @@ async function enters(somebody: Person, room: string): Promise<void> {
   await somebody.welcome.enters(room, somebody.name);
 }
 
-test('without a script the form joins the room', async ({ person, name }) => {
+test('without JavaScript the form joins the room', async ({ person, name }) => {
   const ann = await person('Ann', plain);
   await enters(ann, name);
   await ann.page.waitForURL((url) => url.pathname === roomPath(name));
   await expect(ann.room.heading).toContainText(name);
 });
 
-test('without a script a bad name is explained and stays in its field', async ({ person }) => {
+test('without JavaScript an invalid name is explained and stays in its field', async ({ person }) => {
   const ann = await person('Ann', plain);
   await enters(ann, 'x'.repeat(65));
   await ann.welcome.expectRefused(ann.welcome.roomName, 'x'.repeat(65));
   await expect(ann.welcome.nickname).toHaveValue('Ann');
 });
 
-test('without a script the history can be read and a message be posted', async ({ person, name, server }) => {
+test('without JavaScript one reads the history and posts a message', async ({ person, name, server }) => {
   const ben = await ProtocolClient.join(server, name, 'Ben');
   await ben.sendChat('hello out there');
   const ann = await person('Ann', plain);
@@ -38,7 +38,7 @@ test('without a script the history can be read and a message be posted', async (
   ben.close();
 });
 
-test('without a script a reload after posting does not post again', async ({ person, name }) => {
+test('without JavaScript a reload after posting does not post again', async ({ person, name }) => {
   const ann = await person('Ann', plain);
   await enters(ann, name);
   await ann.room.message.fill('just once');
@@ -48,14 +48,14 @@ test('without a script a reload after posting does not post again', async ({ per
   await expect(ann.room.said('just once')).toHaveCount(1);
 });
 
-test('without a script the language can be changed', async ({ person }) => {
+test('without JavaScript the language can be changed', async ({ person }) => {
   const ann = await person('Ann', plain);
   await ann.page.goto('/');
   await ann.page.getByRole('link', { name: '한국어' }).or(ann.page.getByRole('button', { name: '한국어' })).click();
   await expect(ann.page.locator('html')).toHaveAttribute('lang', 'ko');
 });
 
-test('without a script the call page says what it needs', async ({ person, name }) => {
+test('without JavaScript the call page says that it needs it', async ({ person, name }) => {
   const ann = await person('Ann', plain);
   await ann.page.goto(`${roomPath(name)}/call`);
   await expect(ann.page.getByText(/javascript/i).first()).toBeVisible();

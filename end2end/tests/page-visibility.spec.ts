@@ -5,7 +5,7 @@ import { BrowserWindow } from '../support/browser_window.ts';
 import { roomPath } from '../pages/room.ts';
 
 const test = base.extend<{ window: BrowserWindow }>({
-  // Depends on `startServer`, so that it closes before its server does.
+  // Depends on `startServer`, so that it closes before its server.
   window: async ({ playwright, startServer: _ }, use) => {
     const window = await BrowserWindow.open(playwright);
     await use(window);
@@ -13,14 +13,14 @@ const test = base.extend<{ window: BrowserWindow }>({
   },
 });
 
-/** What has come in so far: bytes and frames of pictures, and packets of sound. */
-function received({ page }: Person): Promise<{ bytes: number; frames: number; sounds: number }> {
+/** What a page has received so far: bytes and frames of video, packets of audio. */
+function received({ page }: Person): Promise<{ bytes: number; frames: number; audioPackets: number }> {
   return page.evaluate(async () => {
-    const sum = { bytes: 0, frames: 0, sounds: 0 };
+    const sum = { bytes: 0, frames: 0, audioPackets: 0 };
     for (const { pc } of window.__rtc.connections) {
       for (const report of (await pc.getStats()).values()) {
         if (report.type !== 'inbound-rtp') continue;
-        if (report.kind === 'audio') sum.sounds += report.packetsReceived;
+        if (report.kind === 'audio') sum.audioPackets += report.packetsReceived;
         else [sum.bytes, sum.frames] = [sum.bytes + report.bytesReceived, sum.frames + report.framesReceived];
       }
     }
@@ -28,18 +28,18 @@ function received({ page }: Person): Promise<{ bytes: number; frames: number; so
   });
 }
 
-/** Waits until a second's worth of sound, and more, has come without a byte of a picture. */
-async function expectSoundAlone(somebody: Person): Promise<void> {
+/** Waits until 1.5 s of audio have arrived without a byte of video. */
+async function expectAudioOnly(somebody: Person): Promise<void> {
   let since = await received(somebody);
   const alone = async () => {
     const now = await received(somebody);
     if (now.bytes !== since.bytes || now.frames !== since.frames) since = now;
-    return now.sounds - since.sounds;
+    return now.audioPackets - since.audioPackets;
   };
-  await expect.poll(alone, { message: 'sound comes and no picture', timeout: 30_000 }).toBeGreaterThan(75);
+  await expect.poll(alone, { message: 'audio and no video', timeout: 30_000 }).toBeGreaterThan(75);
 }
 
-test('a page that is hidden takes no pictures, only voices, until it is shown again', async ({
+test('a hidden page receives audio and no video until it is visible again', async ({
   name, person, pageErrors, startServer, window,
 }) => {
   test.setTimeout(150_000);
@@ -57,9 +57,9 @@ test('a page that is hidden takes no pictures, only voices, until it is shown ag
   await expectVideo(ann, 'Ben');
 
   await window.set('minimized');
-  await expectSoundAlone(ann);
+  await expectAudioOnly(ann);
   for (const { page } of [ann, ben]) await expectAudio(page, 1);
-  await expectSoundAlone(ann);
+  await expectAudioOnly(ann);
   await window.set('normal');
   await expectVideo(ann, 'Ben');
 });

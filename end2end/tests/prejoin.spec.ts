@@ -8,11 +8,11 @@ import { roomPath } from '../pages/room.ts';
 import { devicesAsked, expectFlow } from '../support/rtc.ts';
 import { receivedMessages, ProtocolClient } from '../support/protocol_client.ts';
 
-/** Another site. Its pages do what the test wants. */
+/** Another site with pages that the test defines. */
 class Elsewhere {
-  /** What `/` does. */
+  /** HTML of `/`. */
   page = '';
-  /** Where `/hop` redirects to. */
+  /** Redirect target of `/hop`. */
   target = '';
 
   constructor(private readonly site: Site) {
@@ -23,7 +23,7 @@ class Elsewhere {
     });
   }
 
-  /** By another name than the server under test has: another site, and not only another port. */
+  /** Another host name than the server under test: another site, not only another port. */
   get url(): string {
     return `http://localhost:${(this.site.address() as AddressInfo).port}/`;
   }
@@ -40,8 +40,8 @@ const test = base.extend<{ elsewhere: Elsewhere }>({
   },
 });
 
-/** The types of what a page sends from now on; it grows. */
-function sends(page: Page): string[] {
+/** The types of the messages that a page sends from now on; the list grows. */
+function sentTypes(page: Page): string[] {
   const types: string[] = [];
   page.on('websocket', (socket) =>
     socket.on('framesent', ({ payload }) => types.push(JSON.parse(String(payload)).type)),
@@ -49,12 +49,12 @@ function sends(page: Page): string[] {
   return types;
 }
 
-/** The page asks, although it has joined the room: no device, no connection, no place in the call. */
-async function expectNothingYet(somebody: Person, sent: string[], room: ProtocolClient): Promise<void> {
+/** The page has joined the room and asks before the call: no device, no connection, not in the call. */
+async function expectOnlyAsks(somebody: Person, sent: string[], room: ProtocolClient): Promise<void> {
   await somebody.call.expectAsks();
   await room.next(({ type, person }) => type === 'entered' && person.nickname === somebody.name);
-  expect(await devicesAsked(somebody.page), 'no device is asked for').toEqual([]);
-  expect(await somebody.page.evaluate(() => window.__rtc.connections.length), 'no connection is made').toBe(0);
+  expect(await devicesAsked(somebody.page), 'no device is requested').toEqual([]);
+  expect(await somebody.page.evaluate(() => window.__rtc.connections.length), 'no peer connection').toBe(0);
   expect(sent).toContain('join');
   expect(sent, 'the call is not entered').not.toContain('enter_call');
   expect(room.messages.filter(({ type }) => type === 'call_entered')).toEqual([]);
@@ -64,16 +64,16 @@ for (const [how, script] of [
   ['leads', (target: string) => `location.href = ${JSON.stringify(target)}`],
   ['redirects', () => "location.href = '/hop'"],
 ] as const) {
-  test(`another site that ${how} into a call gets neither camera nor microphone`, async ({ elsewhere, name, person, server }) => {
+  test(`another site that ${how} into a call opens neither camera nor microphone`, async ({ elsewhere, name, person, server }) => {
     const ben = await ProtocolClient.join(server, name, 'Ben');
     const ann = await person('Ann');
-    const sent = sends(ann.page);
+    const sent = sentTypes(ann.page);
     elsewhere.target = `${server.url}${roomPath(name)}/call${ann.query}&prejoin=0`;
     elsewhere.page = `<script>${script(elsewhere.target)}</script>`;
     await ann.page.goto(elsewhere.url);
     await ann.page.waitForURL(elsewhere.target);
-    await expectNothingYet(ann, sent, ben);
-    // The same page enters by a press.
+    await expectOnlyAsks(ann, sent, ben);
+    // A press on the same page enters.
     await ann.call.joinNow.click();
     await ann.call.expectEntered();
     await ben.next(({ type }) => type === 'call_entered');
@@ -82,7 +82,7 @@ for (const [how, script] of [
   });
 }
 
-test('a link of our own skips the question, and going back in the history does not', async ({ elsewhere, name, person, server }) => {
+test('a link of our own pages skips the prejoin page, and history navigation does not', async ({ elsewhere, name, person, server }) => {
   const ann = await person('Ann');
   await ann.entersRoom(name);
   const call = `${roomPath(name)}/call${ann.query}&prejoin=0`;
@@ -91,7 +91,7 @@ test('a link of our own skips the question, and going back in the history does n
 
   elsewhere.page = "<button onclick='history.back()'>Back</button>";
   await ann.page.goto(elsewhere.url);
-  const sent = sends(ann.page);
+  const sent = sentTypes(ann.page);
   await ann.page.getByRole('button', { name: 'Back' }).click();
   await ann.page.waitForURL((url) => url.href === server.url + call);
   await ann.call.expectAsks();
@@ -100,7 +100,7 @@ test('a link of our own skips the question, and going back in the history does n
   expect(sent).not.toContain('enter_call');
 });
 
-test('the address bar asks, whatever the address says', async ({ name, person }) => {
+test('the address bar leads to the prejoin page, whatever the query says', async ({ name, person }) => {
   const ann = await person('Ann');
   await ann.call.visit(name, `${ann.query}&prejoin=0&audio=0`);
   await expect(ann.page.getByRole('heading', { level: 1 })).toHaveText(name);
@@ -111,7 +111,7 @@ test('the address bar asks, whatever the address says', async ({ name, person })
   await expect(ann.call.camera).toHaveAttribute('aria-pressed', 'true');
 });
 
-test('a reload goes back into the call, and asks again once it was left', async ({ name, person }) => {
+test('a reload re-enters the call, and asks again after leaving', async ({ name, person }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ben.entersCall(name);
   await ann.entersCall(name);
@@ -121,7 +121,7 @@ test('a reload goes back into the call, and asks again once it was left', async 
   await expectFlow(ben.page, 1);
   await ann.call.leave.click();
   await ben.call.expectTiles(1);
-  // By the history of one page, too.
+  // Also with history navigation within one document.
   await ann.page.goBack();
   await ann.call.expectAsks();
   await ann.page.reload();
@@ -130,7 +130,7 @@ test('a reload goes back into the call, and asks again once it was left', async 
   await ben.call.expectTiles(1);
 });
 
-test('whoever presses "Join call" is not asked again, also where the browser follows the link', async ({ name, person }) => {
+test('"Join call" skips the prejoin page, also where the browser follows the link', async ({ name, person }) => {
   for (const room of [name, `${name} 50%41`]) {
     const ann = await person('Ann');
     await ann.entersRoom(room);
@@ -139,7 +139,7 @@ test('whoever presses "Join call" is not asked again, also where the browser fol
   }
 });
 
-test('the question needs no mouse', async ({ name, person }) => {
+test('the prejoin page works with the keyboard alone', async ({ name, person }) => {
   const ann = await person('Ann');
   await ann.call.visit(name, ann.query);
   await expect(ann.call.joinNow).toBeFocused();
@@ -154,7 +154,7 @@ test('the question needs no mouse', async ({ name, person }) => {
   await ann.call.expectEntered();
 });
 
-test('a key that was pressed on another site and is held down enters nothing', async ({ elsewhere, name, person, server }) => {
+test('a key held down since another site enters no call', async ({ elsewhere, name, person, server }) => {
   const ann = await person('Ann');
   elsewhere.page = `<script>addEventListener('keydown', () => (location.href = '/hop'))</script>`;
   elsewhere.target = `${server.url}${roomPath(name)}/call${ann.query}`;
@@ -162,7 +162,7 @@ test('a key that was pressed on another site and is held down enters nothing', a
   await ann.page.keyboard.down('Enter');
   await ann.page.waitForURL(elsewhere.target);
   await expect(ann.call.joinNow).toBeFocused();
-  // As often as a keyboard repeats it.
+  // Key repeats.
   for (let turn = 0; turn < 5; turn += 1) await ann.page.keyboard.down('Enter');
   await ann.call.expectAsks();
   expect(await devicesAsked(ann.page)).toEqual([]);
@@ -171,7 +171,7 @@ test('a key that was pressed on another site and is held down enters nothing', a
   await ann.call.expectEntered();
 });
 
-test('the question is put in Korean, too', async ({ name, person }) => {
+test('the prejoin page works in Korean on a phone', async ({ name, person }) => {
   const context = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
   const ann = await person('안나', { locale: 'ko', context });
   await ann.call.visit(name, ann.query);
@@ -180,14 +180,14 @@ test('the question is put in Korean, too', async ({ name, person }) => {
   await ann.call.expectEntered();
 });
 
-test('without a script the question says that a call needs one', async ({ name, person }) => {
+test('without JavaScript the prejoin page says that a call needs it', async ({ name, person }) => {
   const ann = await person('Ann', { context: { javaScriptEnabled: false } });
   await ann.page.goto(`${roomPath(name)}/call`);
   await expect(ann.call.joinNow).toBeDisabled();
   await expect(ann.page.getByText(/need JavaScript/)).toBeVisible();
 });
 
-/** Every candidate of others that a page has learnt of, in all its connections. */
+/** The remote candidates of all peer connections of a page. */
 function remoteCandidates(page: Page): Promise<{ address: string; port: number }[]> {
   return page.evaluate(async () => {
     const found: { address: string; port: number }[] = [];
@@ -200,8 +200,8 @@ function remoteCandidates(page: Page): Promise<{ address: string; port: number }
   });
 }
 
-/** What tells where a page can be reached: the ports of its candidates, and the names of its ICE agents. */
-function ownTraces(page: Page): Promise<string[]> {
+/** What reveals a page's address: the ports of its candidates and its ICE user name fragments. */
+function addressTraces(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
     const found: string[] = [];
     for (const { pc, fragments } of window.__rtc.connections) {
@@ -214,7 +214,7 @@ function ownTraces(page: Page): Promise<string[]> {
   });
 }
 
-/** Two who see each other, and neither learns of another address than the server's. */
+/** Two people see each other, and neither page learns an address other than the server's. */
 async function expectOnlyTheServer(server: { mediaPort: number }, ann: Person, ben: Person, received: object[]): Promise<void> {
   await expectVideo(ann, 'Ben');
   await expectVideo(ben, 'Ann');
@@ -225,13 +225,13 @@ async function expectOnlyTheServer(server: { mediaPort: number }, ann: Person, b
   }
   const frames = JSON.stringify(received);
   expect(frames).toContain('call_entered');
-  const traces = await ownTraces(ann.page);
+  const traces = await addressTraces(ann.page);
   expect(traces.length).toBeGreaterThan(0);
   expect(traces.filter((trace) => frames.includes(trace)), 'no trace of Ann reaches Ben').toEqual([]);
   expect(received.filter((frame) => (frame as { type: string }).type === 'signal')).toEqual([]);
 }
 
-test('whoever hides their address is reached through the server, until they show it', async ({ name, person, startServer }) => {
+test('a hidden address keeps the call on the server until it is shown', async ({ name, person, startServer }) => {
   test.setTimeout(180_000);
   const server = await startServer({ p2pMax: 64 });
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
@@ -244,7 +244,7 @@ test('whoever hides their address is reached through the server, until they show
   await ann.call.expectEntered();
   await expectOnlyTheServer(server, ann, ben, received);
 
-  // The choice is this device's, and shows in the settings.
+  // The device remembers the choice, and the settings show it.
   await ann.page.reload();
   await ann.call.expectEntered();
   await ann.call.openSettings();
@@ -266,7 +266,7 @@ test('whoever hides their address is reached through the server, until they show
   await expectVideo(ben, 'Ann');
 });
 
-test('a server that hides addresses leaves no choice', async ({ name, person, startServer }) => {
+test('a server that hides all addresses disables the choice', async ({ name, person, startServer }) => {
   const server = await startServer({ p2pMax: 64, env: { NOOM_HIDE_ADDRESSES: 'true' } });
   const [ann, ben] = [await person('Ann', { server }), await person('Ben', { server })];
   for (const somebody of [ann, ben]) await paintCamera(somebody.page, COLOURS[somebody.name]);

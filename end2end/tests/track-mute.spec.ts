@@ -1,8 +1,8 @@
 import type { Page } from '@playwright/test';
 import { expect, test } from '../support/test.ts';
 
-/** The system holds the track back, or does not any more: as a browser says it. */
-async function hold(page: Page, kind: 'audio' | 'video', muted: boolean): Promise<void> {
+/** Mutes or unmutes a local track as the system does (W3C Media Capture: `muted`). */
+async function setMuted(page: Page, kind: 'audio' | 'video', muted: boolean): Promise<void> {
   await page.evaluate(
     ([kind, muted]) => {
       const live = window.__rtc.tracks.filter((track) => track.kind === kind && track.readyState === 'live');
@@ -15,7 +15,7 @@ async function hold(page: Page, kind: 'audio' | 'video', muted: boolean): Promis
   );
 }
 
-test('a microphone that the system mutes shows as off, says why, and comes back by itself', async ({ person, name }) => {
+test('a microphone that the system mutes shows as off with a reason, and returns by itself', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersCall(name);
   await ben.entersCall(name);
@@ -24,49 +24,49 @@ test('a microphone that the system mutes shows as off, says why, and comes back 
   await ben.call.expectSaysNot('Ann', /muted/i);
   const banner = ann.page.getByRole('status').filter({ hasText: /has muted your microphone/i });
 
-  await hold(ann.page, 'audio', true);
+  await setMuted(ann.page, 'audio', true);
   await ben.call.expectSays('Ann', /muted/i);
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
   await expect(banner).toBeVisible();
 
-  await hold(ann.page, 'audio', false);
+  await setMuted(ann.page, 'audio', false);
   await ben.call.expectSaysNot('Ann', /muted/i);
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'true');
   await expect(banner).toHaveCount(0);
 
-  // Whoever does not want it back by itself says so.
-  await hold(ann.page, 'audio', true);
+  // "Keep it off" prevents the return.
+  await setMuted(ann.page, 'audio', true);
   await banner.getByRole('button', { name: 'Keep it off' }).click();
   await expect(banner).toHaveCount(0);
-  await hold(ann.page, 'audio', false);
+  await setMuted(ann.page, 'audio', false);
   await expect(ann.call.microphone).toHaveAttribute('aria-pressed', 'false');
   await ann.call.microphone.click();
   await ben.call.expectSaysNot('Ann', /muted/i);
 });
 
-test('a camera that the system stops shows as off and comes back with the same track', async ({ person, name }) => {
+test('a camera that the system stops shows as off, and returns with the same track', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersCall(name);
   await ben.entersCall(name);
   await expect(ben.call.video('Ann')).toBeVisible();
   const asked = await ann.page.evaluate(() => window.__rtc.asked.length);
-  await hold(ann.page, 'video', true);
+  await setMuted(ann.page, 'video', true);
   await expect(ben.call.video('Ann')).toHaveCount(0);
   await expect(ann.page.getByRole('status').filter({ hasText: /has stopped|stopped your camera/i })).toBeVisible();
   await ann.call.camera.click();
-  await hold(ann.page, 'video', false);
+  await setMuted(ann.page, 'video', false);
   await expect(ben.call.video('Ann')).toBeVisible();
-  expect(await ann.page.evaluate(() => window.__rtc.asked.length), 'no other camera is asked for').toBe(asked);
+  expect(await ann.page.evaluate(() => window.__rtc.asked.length), 'no other camera is requested').toBe(asked);
 });
 
 declare global {
   interface Window {
-    /** Locks of the screen that were asked for; the browser may take them back. */
+    /** Requested screen wake locks; the browser may release them. */
     __locks: { kind: string; released: boolean }[];
   }
 }
 
-test('the screen stays on in a call, also after the page was hidden, and not longer', async ({ person, name }) => {
+test('a screen wake lock is held during a call, also after the page was hidden', async ({ person, name }) => {
   const ann = await person('Ann');
   await ann.context.addInitScript(() => {
     window.__locks = [];
@@ -85,7 +85,7 @@ test('the screen stays on in a call, also after the page was hidden, and not lon
   await expect.poll(locks).toEqual(['screen on']);
   const seen = () => ann.page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   await seen();
-  expect(await locks(), 'one that holds is not asked for again').toEqual(['screen on']);
+  expect(await locks(), 'a held lock is not requested again').toEqual(['screen on']);
   await ann.page.evaluate(() => (window.__locks[0].released = true));
   await seen();
   await expect.poll(locks).toEqual(['screen off', 'screen on']);
@@ -93,7 +93,7 @@ test('the screen stays on in a call, also after the page was hidden, and not lon
   await expect.poll(locks).toEqual(['screen off', 'screen off']);
 });
 
-test('a browser that keeps no screen on loses nothing by it', async ({ person, name }) => {
+test('a browser without wake locks enters the call', async ({ person, name }) => {
   const ann = await person('Ann');
   await ann.context.addInitScript(() => {
     Object.defineProperty(navigator, 'wakeLock', { configurable: true, value: undefined });

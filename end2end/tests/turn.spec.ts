@@ -4,7 +4,7 @@ import { expect, test } from '../support/test.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 import type { Server } from '../support/server.ts';
 
-/** Coturn's prober; without it these are left out. */
+/** The test client of coturn; these tests are skipped without it. */
 const UCLIENT = '/usr/bin/turnutils_uclient';
 test.skip(!existsSync(UCLIENT), 'turnutils_uclient is not installed');
 
@@ -13,10 +13,10 @@ interface Login {
   credential: string;
 }
 
-/** Each probe is of a room of its own. */
+/** Counts probes: each has its own room. */
 let logins = 0;
 
-/** What the server gives somebody in a call to reach its relay by. */
+/** Gets TURN credentials from the server, which it gives to people in a call. */
 async function login(server: Server, room: string): Promise<Login> {
   const wire = await ProtocolClient.join(server, room, 'Ann');
   wire.send({ type: 'enter_call', leg: 7, devices: { microphone: true, camera: true } });
@@ -25,33 +25,33 @@ async function login(server: Server, room: string): Promise<Login> {
 }
 
 /**
- * Runs the prober and returns what it said. It throws dice whether to ask for an even port (RFC 8656 18.7), which
- * the server does not give (420); it is started again then, as somebody else: what it had begun counts.
+ * Runs the client and returns its output. By chance it requests an even port (RFC 8656, section 18.7), which
+ * the server refuses (420); it then runs again with new credentials, because its allocations count.
  */
 async function probe(server: Server, room: string, options: string[], password?: string): Promise<string> {
   for (let left = 30; ; left -= 1) {
     const { username, credential: real } = await login(server, `${room} ${(logins += 1)}`);
     const credential = password ?? real;
-    const said = await new Promise<string>((done) => {
+    const output = await new Promise<string>((done) => {
       const words = [...options, '-c', '-n', '10', '-p', String(server.turnPort), '-u', username, '-w', credential, '127.0.0.1'];
       execFile(UCLIENT, words, { timeout: 30_000 }, (_, out, errors) => done(out + errors));
     });
-    const refused = /error 420/.test(said) && !/error 403|Total lost packets/.test(said);
-    if (!refused || left === 0) return said;
+    const refused = /error 420/.test(output) && !/error 403|Total lost packets/.test(output);
+    if (!refused || left === 0) return output;
   }
 }
 
 for (const [by, options] of [['UDP', []], ['TCP', ['-t']]] as const) {
-  test(`a stranger's prober relays from client to client by ${by}`, async ({ name, startServer }) => {
+  test(`coturn's client relays from client to client by ${by}`, async ({ name, startServer }) => {
     test.setTimeout(240_000);
     const server = await startServer({ turn: true });
-    const said = await probe(server, name, ['-y', ...options]);
-    expect(said).toMatch(/tot_send_msgs=20, tot_recv_msgs=20/);
-    expect(said).toMatch(/Total lost packets 0 /);
+    const output = await probe(server, name, ['-y', ...options]);
+    expect(output).toMatch(/tot_send_msgs=20, tot_recv_msgs=20/);
+    expect(output).toMatch(/Total lost packets 0 /);
   });
 }
 
-test('a stranger\'s prober reaches nobody else by the relay, and nobody at all without the password', async ({ name, startServer }) => {
+test('coturn\'s client reaches no other address by the relay, and none without the password', async ({ name, startServer }) => {
   test.setTimeout(240_000);
   const server = await startServer({ turn: true });
   for (const peer of ['127.0.0.1', '10.0.0.1', '169.254.169.254', '0.0.0.0', '192.0.2.1', '8.8.8.8']) {

@@ -4,7 +4,7 @@ import { LABELS } from '../support/labels.ts';
 
 const { count, guest } = LABELS.en;
 
-test('the form leads into the room under the chosen nickname', async ({ person, name }) => {
+test('the form joins the room with the chosen nickname', async ({ person, name }) => {
   const ann = await person('Ann');
   await ann.welcome.open();
   await ann.welcome.enters(name, 'Ann');
@@ -17,7 +17,7 @@ test('the form leads into the room under the chosen nickname', async ({ person, 
   await expect(ben.room.person('Ann')).toBeVisible();
 });
 
-test('the list of open rooms is live: a room appears, its count changes, it goes', async ({ person, name }) => {
+test('the list of open rooms is live: a room appears, changes its count, and disappears', async ({ person, name }) => {
   const [watcher, ann, ben] = [await person('Eve'), await person('Ann'), await person('Ben')];
   await watcher.welcome.open();
   await watcher.page.evaluate(() => ((window as any).__same = true));
@@ -31,19 +31,19 @@ test('the list of open rooms is live: a room appears, its count changes, it goes
   await expect(watcher.welcome.entry(name)).toContainText(count(1));
   await ann.page.close();
   await expect(watcher.welcome.entry(name)).toHaveCount(0, { timeout: 20_000 });
-  expect(await watcher.page.evaluate(() => (window as any).__same), 'nothing was reloaded').toBe(true);
+  expect(await watcher.page.evaluate(() => (window as any).__same), 'no reload').toBe(true);
 });
 
-test('open rooms and their counts are in the HTML the server sends', async ({ person, name }) => {
+test('open rooms and their counts are in the HTML that the server sends', async ({ person, name }) => {
   const ann = await person('Ann');
   await ann.entersRoom(name);
-  // The list is made anew once a second.
+  // The server updates the list once a second.
   const html = async () => (await ann.context.request.get('/')).text();
   await expect.poll(html).toContain(name);
   expect(await html()).toContain(`href="${roomPath(name)}`);
 });
 
-test('one click on an open room enters it', async ({ person, name }) => {
+test('a click on an open room joins it', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersRoom(name);
   await ben.welcome.open();
@@ -62,7 +62,7 @@ test('the nickname is remembered on the device', async ({ person, name }) => {
   await expect(ann.welcome.nickname).toHaveValue('Annabel');
 });
 
-test('two who give no nickname are guests with different names', async ({ person, name }) => {
+test('two people without a nickname are guests with different names', async ({ person, name }) => {
   const [one, two, ann] = [await person(''), await person(''), await person('Ann')];
   for (const nobody of [one, two]) {
     await nobody.welcome.open();
@@ -81,7 +81,7 @@ for (const [what, room, nickname, wrong] of [
   ['a room name of 65 characters', '가'.repeat(65), 'Ann', 'roomName'],
   ['a nickname of 33 characters', 'team', 'n'.repeat(33), 'nickname'],
 ] as const) {
-  test(`${what} gets a message beside the field and what was typed stays`, async ({ person }) => {
+  test(`${what} shows an error beside the field and keeps the input`, async ({ person }) => {
     const ann = await person('Ann');
     await ann.welcome.open();
     await ann.welcome.enters(room, nickname);
@@ -92,7 +92,7 @@ for (const [what, room, nickname, wrong] of [
   });
 }
 
-test('64 characters of room name and 32 of nickname are welcome', async ({ person }) => {
+test('64 characters of room name and 32 of nickname are accepted', async ({ person }) => {
   const ann = await person('Ann');
   const room = `${'방'.repeat(60)}${Math.random().toString(36).slice(2, 6)}`;
   await ann.welcome.open();
@@ -101,7 +101,7 @@ test('64 characters of room name and 32 of nickname are welcome', async ({ perso
   await ann.room.expectLive();
 });
 
-test('a room may be called in Korean, with spaces, emoji and signs', async ({ person, name }) => {
+test('a room name may contain Korean, spaces, emoji and punctuation', async ({ person, name }) => {
   const room = `스터디 👋 a/b?c#d 100% ${name}`;
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.welcome.open();

@@ -1,5 +1,12 @@
 import { defineConfig } from '@playwright/test';
-import main from '../playwright.config.ts';
+import tests from '../playwright.config.ts';
 
 // Pictures for people to look at: `npm run shots`. Not part of the tests.
-export default defineConfig({ ...main, testDir: '.', outputDir: '../test-results/visual' });
+export default defineConfig({
+  ...tests,
+  projects: undefined,
+  workers: 1,
+  fullyParallel: false,
+  testDir: '.',
+  outputDir: '../test-results/visual',
+});
