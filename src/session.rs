@@ -31,22 +31,22 @@ pub struct Session {
     /// asked for.
     own_navigation: StoredValue<bool>,
     #[cfg(feature = "hydrate")]
-    driver: StoredValue<Driving, LocalStorage>,
+    driver: StoredValue<DriverState, LocalStorage>,
 }
 
 /// What somebody wants of the driver.
 #[cfg(feature = "hydrate")]
-type Wish = Box<dyn FnOnce(&Rc<Driver>)>;
+type DriverCommand = Box<dyn FnOnce(&Rc<Driver>)>;
 
 /// Who does what is asked.
 #[cfg(feature = "hydrate")]
-enum Driving {
+enum DriverState {
     /// Nobody yet: the page is being hydrated. What was asked meanwhile is done then.
-    NotYet(Vec<Wish>),
+    Pending(Vec<DriverCommand>),
     /// The driver.
-    By(Rc<Driver>),
+    Running(Rc<Driver>),
     /// Nobody any more.
-    Over,
+    Stopped,
 }
 
 impl Session {
@@ -60,7 +60,7 @@ impl Session {
             join_pressed: StoredValue::new(false),
             own_navigation: StoredValue::new(own_navigation),
             #[cfg(feature = "hydrate")]
-            driver: StoredValue::new_local(Driving::NotYet(Vec::new())),
+            driver: StoredValue::new_local(DriverState::Pending(Vec::new())),
         }
     }
 
@@ -124,9 +124,9 @@ impl Session {
         #[cfg(feature = "hydrate")]
         {
             let driver = Driver::start(self.room, self.call, self.name(), nickname);
-            let before = self.replace_driving(Driving::By(driver.clone()));
-            if let Some(Driving::NotYet(wishes)) = before {
-                wishes.into_iter().for_each(|wish| wish(&driver));
+            let before = self.replace_driver_state(DriverState::Running(driver.clone()));
+            if let Some(DriverState::Pending(commands)) = before {
+                commands.into_iter().for_each(|command| command(&driver));
             }
         }
         #[cfg(not(feature = "hydrate"))]
@@ -136,31 +136,32 @@ impl Session {
     /// Leaves the room: the others are told at once.
     pub fn disconnect(self) {
         #[cfg(feature = "hydrate")]
-        if let Some(Driving::By(driver)) = self.replace_driving(Driving::Over) {
+        if let Some(DriverState::Running(driver)) = self.replace_driver_state(DriverState::Stopped)
+        {
             driver.stop();
         }
     }
 
     #[cfg(feature = "hydrate")]
-    fn replace_driving(self, driving: Driving) -> Option<Driving> {
+    fn replace_driver_state(self, state: DriverState) -> Option<DriverState> {
         self.driver
-            .try_update_value(|before| std::mem::replace(before, driving))
+            .try_update_value(|before| std::mem::replace(before, state))
     }
 
     /// Has it done by the driver, as soon as there is one; nothing happens on the server.
     #[cfg(feature = "hydrate")]
-    fn ask(self, wish: impl FnOnce(&Rc<Driver>) + 'static) {
-        let mut wish: Option<Wish> = Some(Box::new(wish));
-        let driver = self.driver.try_update_value(|driving| match driving {
-            Driving::NotYet(wishes) => {
-                wishes.extend(wish.take());
+    fn ask(self, command: impl FnOnce(&Rc<Driver>) + 'static) {
+        let mut command: Option<DriverCommand> = Some(Box::new(command));
+        let driver = self.driver.try_update_value(|state| match state {
+            DriverState::Pending(commands) => {
+                commands.extend(command.take());
                 None
             }
-            Driving::By(driver) => Some(driver.clone()),
-            Driving::Over => None,
+            DriverState::Running(driver) => Some(driver.clone()),
+            DriverState::Stopped => None,
         });
-        if let (Some(driver), Some(wish)) = (driver.flatten(), wish) {
-            wish(&driver);
+        if let (Some(driver), Some(command)) = (driver.flatten(), command) {
+            command(&driver);
         }
     }
 }

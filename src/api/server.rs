@@ -11,7 +11,7 @@ use crate::server::request;
 use crate::server::rooms::RoomError;
 use crate::server::store::{Page, StoreError};
 use crate::server::{
-    log_throttle::{self, RareWarning},
+    log_throttle::{self, LogThrottle},
     net::{RequestKind, stored_bytes},
 };
 use crate::server::{new_session_token, participant_id};
@@ -75,7 +75,7 @@ pub(super) fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
 /// Whether whoever asks may have this much more of this kind.
 fn allow(kind: RequestKind, amount: u32) -> Result<(), ApiError> {
     let ip = request::client_address().0;
-    match context().rates.allow_many(kind, ip, amount) {
+    match context().request_rates.allow_many(kind, ip, amount) {
         true => Ok(()),
         false => Err(ApiError::TooMany),
     }
@@ -173,12 +173,12 @@ pub(super) async fn around(room: &str, seq: Seq) -> Result<FoundMessages, ApiErr
 }
 
 fn unreadable(error: StoreError) -> ApiError {
-    static FAILED: RareWarning = RareWarning::new();
+    static FAILED: LogThrottle = LogThrottle::new();
     match error {
         StoreError::SearchTimedOut => ApiError::SearchTimedOut,
         StoreError::SearchBusy => ApiError::SearchBusy,
         error => {
-            log_throttle::failed(&FAILED, &error, "messages could not be read");
+            log_throttle::error(&FAILED, &error, "messages could not be read");
             ApiError::Unavailable
         }
     }

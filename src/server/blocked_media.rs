@@ -2,7 +2,7 @@
 //! `/readyz`, because the server itself sees nothing of packets that never come.
 
 use super::{
-    log_throttle::{HOURLY, RareWarning},
+    log_throttle::{HOURLY, LogThrottle},
     metrics,
 };
 use crate::protocol::Obstacle;
@@ -75,11 +75,11 @@ impl BlockedMedia {
 
 /// One line an hour of each kind. What a browser lacks is nothing that an operator can mend.
 fn warn(obstacle: Obstacle) {
-    static SERVER: RareWarning = RareWarning::every(HOURLY);
-    static PEOPLE: RareWarning = RareWarning::every(HOURLY);
+    static SERVER: LogThrottle = LogThrottle::with_interval(HOURLY);
+    static PEOPLE: LogThrottle = LogThrottle::with_interval(HOURLY);
     match obstacle {
         Obstacle::ServerIce | Obstacle::ServerDtls => {
-            if let Some(count) = SERVER.happened() {
+            if let Some(count) = SERVER.record() {
                 tracing::warn!(
                     obstacle = obstacle.name(),
                     count,
@@ -89,7 +89,7 @@ fn warn(obstacle: Obstacle) {
             }
         }
         Obstacle::PersonIce | Obstacle::PersonDtls => {
-            if let Some(count) = PEOPLE.happened() {
+            if let Some(count) = PEOPLE.record() {
                 tracing::warn!(
                     obstacle = obstacle.name(),
                     count,

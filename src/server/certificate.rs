@@ -6,7 +6,7 @@
 
 use super::{
     error::ServeError,
-    log_throttle::{HOURLY, RareWarning},
+    log_throttle::{HOURLY, LogThrottle},
 };
 use std::{
     fs, io,
@@ -53,7 +53,7 @@ pub struct Certificate {
     /// that the next look tries again.
     stamps: Mutex<Option<[Stamp; 2]>>,
     /// Files that cannot be used are tried every minute, and told of every hour.
-    unusable: RareWarning,
+    unusable: LogThrottle,
 }
 
 /// The certificate in use. The lock is held to copy a pointer.
@@ -79,7 +79,7 @@ impl Certificate {
             files: files.clone(),
             served: Arc::new(Served(RwLock::new(Arc::new(key)))),
             stamps: Mutex::new(stamps),
-            unusable: RareWarning::every(HOURLY),
+            unusable: LogThrottle::with_interval(HOURLY),
         })
     }
 
@@ -110,7 +110,7 @@ impl Certificate {
             }
             Err(error) => {
                 *last = None;
-                if let Some(count) = self.unusable.happened() {
+                if let Some(count) = self.unusable.record() {
                     tracing::warn!(
                         %error,
                         count,

@@ -4,9 +4,9 @@
 use super::{
     blocked_media::BlockedMedia,
     config::Config,
-    http::{Assets, Gauges, Polls, Readiness},
+    http::{Assets, OpenSockets, PollRegistry, Readiness},
     limits::{MAX_POLLS, MAX_SOCKETS, Timing},
-    net::{PermitLimits, Permits, RequestRates},
+    net::{PermitLimits, Permits, RequestRateLimiter},
     retention::SweepStatus,
     rooms::{RoomRules, Rooms},
     sfu::Sfu,
@@ -40,15 +40,15 @@ pub struct Shared {
     /// The files the pages load.
     pub assets: &'static Assets,
     /// How many sockets there are.
-    pub gauges: Arc<Gauges>,
+    pub open_sockets: Arc<OpenSockets>,
     /// Sockets and polling connections, by address.
-    pub sockets: Permits,
+    pub socket_permits: Permits,
     /// Requests under way that came through a trusted proxy, by address.
-    pub requests: Permits,
+    pub request_permits: Permits,
     /// What each address may ask for over time.
-    pub rates: Arc<RequestRates>,
+    pub request_rates: Arc<RequestRateLimiter>,
     /// The connections that poll.
-    pub polls: Polls,
+    pub polls: PollRegistry,
     /// Whether messages can be stored, as far as it was last looked.
     pub readiness: Readiness,
     /// Whether a sweep of old messages waits.
@@ -81,7 +81,7 @@ impl AppContext {
             move_back_after: timing.move_back_after,
             grace: timing.grace,
             away: timing.away,
-            empty_within: timing.empty_room_within,
+            empty_within: timing.empty_room_timeout,
             started: std::time::Instant::now(),
             ice_servers: config.ice_servers.clone(),
         };
@@ -90,7 +90,7 @@ impl AppContext {
             sfu.clone(),
             rules,
             config.max_rooms,
-            timing.summaries_every,
+            timing.summaries_interval,
         );
         let shared = Shared {
             leptos: leptos_options(&config),
@@ -98,17 +98,17 @@ impl AppContext {
             sfu,
             store,
             assets: Assets::embedded(),
-            gauges: Arc::default(),
-            sockets: Permits::new(PermitLimits {
+            open_sockets: Arc::default(),
+            socket_permits: Permits::new(PermitLimits {
                 total: MAX_SOCKETS,
                 per_address: config.sockets_per_address,
             }),
-            requests: Permits::new(PermitLimits {
+            request_permits: Permits::new(PermitLimits {
                 total: config.max_connections,
                 per_address: config.connections_per_address,
             }),
-            rates: Arc::new(RequestRates::new(config.request_rates)),
-            polls: Polls::new(PermitLimits {
+            request_rates: Arc::new(RequestRateLimiter::new(config.request_rates)),
+            polls: PollRegistry::new(PermitLimits {
                 total: MAX_POLLS,
                 per_address: config.polls_per_address,
             }),

@@ -14,7 +14,7 @@ pub const READER_FRAMES: usize = 4096;
 /// reason. What rooms are told is shared by all their sockets, so this is memory of a room.
 pub const READER_BYTES: usize = 4 * 1024 * 1024;
 /// Within which a socket has taken something, where it counts as one that reads. 2 s.
-pub const READS_WITHIN: Duration = Duration::from_secs(2);
+pub const READER_ACTIVE_WITHIN: Duration = Duration::from_secs(2);
 /// Frames waiting for one socket beyond which no signal of others is put beside them.
 pub const RELAYED_FRAMES: usize = 128;
 /// Bytes waiting for one socket beyond which no signal of others is put beside them. 256 KiB.
@@ -40,17 +40,17 @@ pub const MIN_ANSWER_RATE: u32 = 1024;
 /// Bytes of a request's head, cookies included; the next one is answered 431.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Writes to everybody in a room that do not wait for more to write, one after the other.
-pub const GATHER_BURST: f64 = 8.0;
+pub const BROADCAST_BURST: f64 = 8.0;
 /// Messages a second beyond which nobody can read a room.
 pub const CROWDED_RATE: f64 = 200.0;
 /// How long what such a room is told may wait for more of it. 30 ms: shorter than a glance.
-pub const CROWDED_PATIENCE: Duration = Duration::from_millis(30);
+pub const CROWDED_DELAY: Duration = Duration::from_millis(30);
 /// Bytes for everybody in a room that do not wait for more. 16 KiB: a small part of what a socket's
 /// queue holds.
-pub const GATHER_BYTES: usize = 16 * 1024;
+pub const BROADCAST_BATCH_BYTES: usize = 16 * 1024;
 /// How long a reaction waits for more of them, unless something else is told meanwhile. 250 ms:
 /// nobody waits for a reaction.
-pub const REACTIONS_GATHER: Duration = Duration::from_millis(250);
+pub const REACTION_DELAY: Duration = Duration::from_millis(250);
 /// Letters waiting for one room. Whoever writes the next one waits.
 pub const ROOM_MAILBOX: usize = 1024;
 /// Messages of one room on their way to the disk; the next one is refused.
@@ -83,7 +83,7 @@ pub const MEDIA_TCP_STREAMS_OF_ADDRESS: usize = 128;
 /// 256 KiB: a second of 2 Mbit/s.
 pub const MEDIA_TCP_QUEUE_BYTES: usize = 256 * 1024;
 /// Time for the whole of a graceful stop; the contract says 10 s.
-pub const STOP_WITHIN: Duration = Duration::from_secs(8);
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A rate: so many a second, and so many at once after a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,12 +95,12 @@ pub struct Rate {
 }
 
 /// Chat messages of one socket. The contract promises 5 and 40.
-pub const TALK_RATE: Rate = Rate {
+pub const CHAT_RATE: Rate = Rate {
     per_second: 5,
     burst: 40,
 };
 /// What else one socket asks: join, nickname, history, reactions, typing, the list of rooms.
-pub const ASK_RATE: Rate = Rate {
+pub const REQUEST_RATE: Rate = Rate {
     per_second: 5,
     burst: 20,
 };
@@ -135,25 +135,25 @@ pub const POST_RATE: Rate = Rate {
 
 /// Bytes one member of a room may have everybody told. At once 656 KiB: forty messages of the
 /// longest text with their envelopes; a second 82 KiB: five of them, as the contract promises.
-pub const TALK_BYTES: Rate = Rate {
+pub const MEMBER_BROADCAST_BYTES: Rate = Rate {
     per_second: 82 * 1024,
     burst: 656 * 1024,
 };
-/// Bytes everybody in a room of [`ROOM_OF`] people may be told of what is said, by all members
+/// Bytes everybody in a room of [`ROOM_RATE_PEOPLE`] people may be told of what is said, by all members
 /// together: half of what a line of 8 Mbit/s takes, and at once what leaves room in a queue of
 /// [`OUTBOX_BYTES`]. A larger room may be told more in proportion: who allows one wants it used.
-pub const ROOM_BYTES: Rate = Rate {
+pub const ROOM_BROADCAST_BYTES: Rate = Rate {
     per_second: 512 * 1024,
     burst: 720 * 1024,
 };
-/// The room that [`ROOM_BYTES`] and [`ROOM_OFFERS`] are for: 100 people, the default capacity of
+/// The room that [`ROOM_BROADCAST_BYTES`] and [`ROOM_OFFERS`] are for: 100 people, the default capacity of
 /// rooms and of calls.
-pub const ROOM_OF: usize = 100;
-/// Of [`ROOM_BYTES`] at once, bytes for members who have said little of late, so that a few who say all
+pub const ROOM_RATE_PEOPLE: usize = 100;
+/// Of [`ROOM_BROADCAST_BYTES`] at once, bytes for members who have said little of late, so that a few who say all
 /// they may leave the others their words. 64 KiB.
 pub const ROOM_RESERVE_BYTES: usize = 64 * 1024;
 /// What "little" is: bytes at once, and a second.
-pub const SMALL_TALK_BYTES: Rate = Rate {
+pub const QUIET_MEMBER_BYTES: Rate = Rate {
     per_second: 2 * 1024,
     burst: 16 * 1024,
 };
@@ -191,7 +191,7 @@ pub const PERSON_OFFERS: Rate = Rate {
     per_second: 1,
     burst: 12,
 };
-/// Offers of everybody in a call of [`ROOM_OF`] people; in a larger one more in proportion. At once
+/// Offers of everybody in a call of [`ROOM_RATE_PEOPLE`] people; in a larger one more in proportion. At once
 /// two of each, because all move over together.
 pub const ROOM_OFFERS: Rate = Rate {
     per_second: 20,
@@ -199,13 +199,13 @@ pub const ROOM_OFFERS: Rate = Rate {
 };
 /// How often the SFU is told what is on one person's screen. 100 ms: what comes in between is
 /// told then.
-pub const VIEW_EVERY: Duration = Duration::from_millis(100);
+pub const SUBSCRIBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The durations a test shortens. Everybody else takes the default.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// Between two WebSocket pings. Default 5 s: trust P6.
-    pub ping_every: Duration,
+    pub ping_interval: Duration,
     /// Silence after which a socket is dead and its person gone. Default 15 s: trust P6.
     pub dead_after: Duration,
     /// How long a person whose line broke keeps their place. Default 5 s: a reload takes less.
@@ -214,57 +214,57 @@ pub struct Timing {
     /// both are the 120 s of trust P4.
     pub away: Duration,
     /// How long a room waits for whoever had it made and has not come in yet. Default 10 s.
-    pub empty_room_within: Duration,
+    pub empty_room_timeout: Duration,
     /// How long a poll waits for something to answer. Default 10 s: shorter than any proxy's
     /// patience, and enough below `dead_after` that the next poll is in time.
-    pub poll_wait: Duration,
+    pub poll_timeout: Duration,
     /// Within which a socket joins or watches. Default 15 s.
-    pub first_message_within: Duration,
+    pub first_message_timeout: Duration,
     /// For the whole head of a request, and for the next request of a kept connection.
     /// Default 10 s: a browser sends its head in one piece.
-    pub head_within: Duration,
+    pub head_timeout: Duration,
     /// For the whole head on one of the [`RESERVED_CONNECTIONS`]. Default 3 s: a probe sends
     /// its head at once.
-    pub reserved_head_within: Duration,
+    pub reserved_head_timeout: Duration,
     /// For the whole body of a request, however steadily it drips. Default 30 s: 64 KiB
     /// take that long at 17 kbit/s.
-    pub body_within: Duration,
+    pub body_timeout: Duration,
     /// How long an answer may wait for a reader who takes nothing; whoever takes less than
     /// [`MIN_ANSWER_RATE`] uses that up. Default 30 s.
-    pub answer_within: Duration,
+    pub write_timeout: Duration,
     /// Between two lists of open rooms. Default 1 s.
-    pub summaries_every: Duration,
+    pub summaries_interval: Duration,
     /// For telling a socket why it is closed. Default 2 s.
-    pub close_within: Duration,
+    pub close_timeout: Duration,
     /// How long a call is small enough before it goes browser to browser again. Default 5 s:
     /// somebody who reloads is back by then.
     pub move_back_after: Duration,
     /// Between two sweeps of messages that are not to be kept. Default 1 h.
-    pub sweep_every: Duration,
+    pub sweep_interval: Duration,
     /// Between two looks whether messages can be stored, for `/readyz`. Default 1 s: each
     /// writes to the disk.
-    pub probe_every: Duration,
+    pub probe_interval: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            ping_every: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(5),
             dead_after: Duration::from_secs(15),
             grace: Duration::from_secs(5),
             away: Duration::from_secs(115),
-            empty_room_within: Duration::from_secs(10),
-            poll_wait: Duration::from_secs(10),
-            first_message_within: Duration::from_secs(15),
-            head_within: Duration::from_secs(10),
-            reserved_head_within: Duration::from_secs(3),
-            body_within: Duration::from_secs(30),
-            answer_within: Duration::from_secs(30),
-            summaries_every: Duration::from_secs(1),
-            close_within: Duration::from_secs(2),
+            empty_room_timeout: Duration::from_secs(10),
+            poll_timeout: Duration::from_secs(10),
+            first_message_timeout: Duration::from_secs(15),
+            head_timeout: Duration::from_secs(10),
+            reserved_head_timeout: Duration::from_secs(3),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            summaries_interval: Duration::from_secs(1),
+            close_timeout: Duration::from_secs(2),
             move_back_after: Duration::from_secs(5),
-            sweep_every: Duration::from_secs(60 * 60),
-            probe_every: Duration::from_secs(1),
+            sweep_interval: Duration::from_secs(60 * 60),
+            probe_interval: Duration::from_secs(1),
         }
     }
 }

@@ -15,39 +15,39 @@ use tokio::{
 };
 
 /// Between two looks. 100 ms: a rush hour builds up more slowly.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 /// What is counted as one.
-const WHOLE: f64 = 1_000_000.0;
+const SCALE: f64 = 1_000_000.0;
 /// The share of the time above which coalescing_delay grows.
-const CALM: f64 = 0.45;
+const CALM_LOAD: f64 = 0.45;
 /// The share at which it has grown to the most.
-const FULL: f64 = 0.75;
+const FULL_LOAD: f64 = 0.75;
 /// Patience of a full process; a calm one has none. 25 ms: still too short to be seen.
-const MOST: Duration = Duration::from_millis(25);
+const MAX_DELAY: Duration = Duration::from_millis(25);
 
 /// The load, in millionths; one process, one number.
 static LOAD: AtomicU32 = AtomicU32::new(0);
 
 /// Looks at the load until the server stops.
 pub async fn watch(mut stopping: watch::Receiver<bool>) {
-    let looking = async {
-        let (mut busy, mut at) = (busy_time(), Instant::now());
+    let sampling = async {
+        let (mut busy, mut at) = (total_busy_time(), Instant::now());
         loop {
-            sleep(LOOK_EVERY).await;
-            let (later_busy, later) = (busy_time(), Instant::now());
+            sleep(SAMPLE_INTERVAL).await;
+            let (later_busy, later) = (total_busy_time(), Instant::now());
             let all = (later - at).mul_f64(Handle::current().metrics().num_workers() as f64);
-            note(later_busy.saturating_sub(busy).div_duration_f64(all));
+            record(later_busy.saturating_sub(busy).div_duration_f64(all));
             (busy, at) = (later_busy, later);
         }
     };
     tokio::select! {
-        () = looking => {}
+        () = sampling => {}
         _ = stopping.wait_for(|stop| *stop) => {}
     }
 }
 
 /// How long the threads of the runtime have had something to do, all together.
-fn busy_time() -> Duration {
+fn total_busy_time() -> Duration {
     let metrics = Handle::current().metrics();
     let workers = 0..metrics.num_workers();
     workers
@@ -56,19 +56,19 @@ fn busy_time() -> Duration {
 }
 
 /// Takes a look in: half of what is known is what was known before.
-fn note(share: f64) {
+fn record(share: f64) {
     let smooth = f64::midpoint(load(), share.clamp(0.0, 1.0));
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "between 0 and a million"
     )]
-    LOAD.store((smooth * WHOLE) as u32, Relaxed);
+    LOAD.store((smooth * SCALE) as u32, Relaxed);
 }
 
 /// The share of its time in which the process has something to do, 0 to 1.
 pub fn load() -> f64 {
-    f64::from(LOAD.load(Relaxed)) / WHOLE
+    f64::from(LOAD.load(Relaxed)) / SCALE
 }
 
 /// How long what is told to many may wait for more of it.
@@ -78,13 +78,13 @@ pub fn coalescing_delay() -> Duration {
 
 /// Whether there is time for what can wait.
 pub fn is_calm() -> bool {
-    load() < CALM
+    load() < CALM_LOAD
 }
 
 /// From none to the most as the load grows.
 fn coalescing_delay_at(load: f64) -> Duration {
-    let share = ((load - CALM) / (FULL - CALM)).clamp(0.0, 1.0);
-    MOST.mul_f64(share)
+    let share = ((load - CALM_LOAD) / (FULL_LOAD - CALM_LOAD)).clamp(0.0, 1.0);
+    MAX_DELAY.mul_f64(share)
 }
 
 #[cfg(test)]
@@ -95,10 +95,15 @@ mod tests {
 
     #[test]
     fn coalescing_delay_grows_with_the_load_and_stays_within_bounds() {
-        for (load, coalescing_delay) in [(0.0, NONE), (CALM, NONE), (FULL, MOST), (1.0, MOST)] {
+        for (load, coalescing_delay) in [
+            (0.0, NONE),
+            (CALM_LOAD, NONE),
+            (FULL_LOAD, MAX_DELAY),
+            (1.0, MAX_DELAY),
+        ] {
             assert_eq!(coalescing_delay_at(load), coalescing_delay, "{load}");
         }
-        let between = coalescing_delay_at(f64::midpoint(CALM, FULL));
-        assert!(NONE < between && between < MOST);
+        let between = coalescing_delay_at(f64::midpoint(CALM_LOAD, FULL_LOAD));
+        assert!(NONE < between && between < MAX_DELAY);
     }
 }

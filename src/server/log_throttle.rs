@@ -7,14 +7,14 @@ use std::{
 };
 
 /// Between two lines of one warning. 1 min: an operator sees it, a disk does not.
-const EVERY: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_secs(60);
 /// Between two lines of what people report again and again while it lasts. 1 h.
 pub const HOURLY: Duration = Duration::from_secs(60 * 60);
 
 /// One warning.
-pub struct RareWarning {
+pub struct LogThrottle {
     /// Between two lines.
-    every: Duration,
+    interval: Duration,
     /// What happened so far.
     state: Mutex<State>,
 }
@@ -22,64 +22,64 @@ pub struct RareWarning {
 /// What is behind the lock.
 struct State {
     /// When the last line was written.
-    written: Option<Instant>,
+    logged_at: Option<Instant>,
     /// What happened since, without a line.
-    silent: u64,
+    suppressed: u64,
 }
 
-impl Default for RareWarning {
+impl Default for LogThrottle {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl RareWarning {
+impl LogThrottle {
     /// A warning that was never given.
     pub const fn new() -> Self {
-        Self::every(EVERY)
+        Self::with_interval(INTERVAL)
     }
 
     /// A warning that was never given, with so much time between two lines.
-    pub const fn every(every: Duration) -> Self {
+    pub const fn with_interval(interval: Duration) -> Self {
         Self {
-            every,
+            interval,
             state: Mutex::new(State {
-                written: None,
-                silent: 0,
+                logged_at: None,
+                suppressed: 0,
             }),
         }
     }
 
     /// It happened: answers how often it did since the last line, this time included, where
     /// a line is due.
-    pub fn happened(&self) -> Option<u64> {
-        self.happened_at(Instant::now())
+    pub fn record(&self) -> Option<u64> {
+        self.record_at(Instant::now())
     }
 
     /// The same at a moment.
-    fn happened_at(&self, now: Instant) -> Option<u64> {
+    fn record_at(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.silent += 1;
+        state.suppressed += 1;
         let due = state
-            .written
-            .is_none_or(|written| now >= written + self.every);
+            .logged_at
+            .is_none_or(|logged_at| now >= logged_at + self.interval);
         due.then(|| {
-            state.written = Some(now);
-            std::mem::take(&mut state.silent)
+            state.logged_at = Some(now);
+            std::mem::take(&mut state.suppressed)
         })
     }
 }
 
 /// Tells that something of ours failed, at most once a minute for each of these `warning`s:
 /// requests of strangers may run into it as often as they like.
-pub fn failed(warning: &RareWarning, error: &dyn std::error::Error, what: &'static str) {
-    if let Some(count) = warning.happened() {
+pub fn error(warning: &LogThrottle, error: &dyn std::error::Error, what: &'static str) {
+    if let Some(count) = warning.record() {
         tracing::error!(%error, count, "{what}");
     }
 }
 
 /// Text of a request for a log line: so many letters of it, nothing that is not printable.
-pub fn shown(text: Option<&http::HeaderValue>) -> String {
+pub fn printable(text: Option<&http::HeaderValue>) -> String {
     /// Letters of a header that a log line shows.
     const LETTERS: usize = 100;
     let Some(text) = text else {
@@ -100,31 +100,31 @@ mod tests {
 
     #[test]
     fn a_thousand_refusals_are_one_line_a_minute_with_their_number() {
-        let warning = RareWarning::new();
+        let warning = LogThrottle::new();
         let start = Instant::now();
-        assert_eq!(warning.happened_at(start), Some(1));
+        assert_eq!(warning.record_at(start), Some(1));
         for _ in 0..1000 {
-            assert_eq!(warning.happened_at(start + EVERY / 2), None);
+            assert_eq!(warning.record_at(start + INTERVAL / 2), None);
         }
-        assert_eq!(warning.happened_at(start + EVERY), Some(1001));
-        assert_eq!(warning.happened_at(start + EVERY), None);
+        assert_eq!(warning.record_at(start + INTERVAL), Some(1001));
+        assert_eq!(warning.record_at(start + INTERVAL), None);
     }
 
     #[test]
     fn a_warning_may_be_given_once_an_hour() {
-        let warning = RareWarning::every(HOURLY);
+        let warning = LogThrottle::with_interval(HOURLY);
         let start = Instant::now();
-        assert_eq!(warning.happened_at(start), Some(1));
-        assert_eq!(warning.happened_at(start + HOURLY / 2), None);
-        assert_eq!(warning.happened_at(start + HOURLY), Some(2));
+        assert_eq!(warning.record_at(start), Some(1));
+        assert_eq!(warning.record_at(start + HOURLY / 2), None);
+        assert_eq!(warning.record_at(start + HOURLY), Some(2));
     }
 
     #[test]
     fn what_a_stranger_wrote_is_shown_short_and_on_one_line() {
         let value = http::HeaderValue::from_bytes(b"a\tb\xff").expect("a value");
-        assert_eq!(shown(Some(&value)), "a?b?");
+        assert_eq!(printable(Some(&value)), "a?b?");
         let long = "x".repeat(5000).parse().expect("a value");
-        assert_eq!(shown(Some(&long)).len(), 100);
-        assert_eq!(shown(None), "none");
+        assert_eq!(printable(Some(&long)).len(), 100);
+        assert_eq!(printable(None), "none");
     }
 }

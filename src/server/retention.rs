@@ -76,7 +76,7 @@ pub async fn run(context: AppContext) {
 
 /// Waits for the time of the next sweep, or for the confirmation of one that waits.
 async fn next_sweep(context: &AppContext) {
-    let every = context.timing.sweep_every;
+    let every = context.timing.sweep_interval;
     let until = tokio::time::Instant::now() + every;
     while tokio::time::Instant::now() < until {
         let pause = tokio::time::Instant::now() + CONFIRMED_WITHIN.min(every);
@@ -142,7 +142,7 @@ impl Sweeper {
             Some(guard) => guard,
             None => {
                 let record = self.context.store.sweep_record().await?;
-                SweepGuard::new(record, self.context.timing.sweep_every)
+                SweepGuard::new(record, self.context.timing.sweep_interval)
             }
         };
         Ok(self.guard.insert(guard))

@@ -12,7 +12,7 @@ use super::{
     context::AppContext,
     error::ServeError,
     http::{metrics_router, router},
-    limits::{RESERVED_CONNECTIONS, STOP_WITHIN, Timing},
+    limits::{RESERVED_CONNECTIONS, STOP_TIMEOUT, Timing},
     load,
     net::{
         PermitLimits, TrustedProxies,
@@ -31,8 +31,8 @@ use tokio::{
     time::timeout,
 };
 
-/// Of [`STOP_WITHIN`], how long sockets and requests may take; the rest is the store's.
-const SOCKETS_WITHIN: Duration = Duration::from_secs(4);
+/// Of [`STOP_TIMEOUT`], how long sockets and requests may take; the rest is the store's.
+const SOCKETS_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Connections to the listener for metrics. 16: a collector has one or two.
 const METRICS_CONNECTIONS: usize = 16;
@@ -263,18 +263,18 @@ fn metrics_limits() -> ConnectionLimits {
     }
 }
 
-/// Takes everything down, in order, within [`STOP_WITHIN`].
+/// Takes everything down, in order, within [`STOP_TIMEOUT`].
 async fn shut_down(context: &AppContext, mut serving: tokio::task::JoinHandle<()>) {
-    tracing::info!(sockets = context.gauges.sockets(), "the server stops");
+    tracing::info!(sockets = context.open_sockets.count(), "the server stops");
     let steps = async {
         context.rooms.close();
-        let _ = timeout(SOCKETS_WITHIN, context.gauges.no_sockets()).await;
+        let _ = timeout(SOCKETS_TIMEOUT, context.open_sockets.wait_for_none()).await;
         if timeout(Duration::from_secs(1), &mut serving).await.is_err() {
             serving.abort();
         }
         context.store.close().await;
     };
-    if timeout(STOP_WITHIN, steps).await.is_err() {
+    if timeout(STOP_TIMEOUT, steps).await.is_err() {
         tracing::warn!("the server stops without having waited for everything");
     }
 }
@@ -284,9 +284,9 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, ServeError
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        either(&mut terminate, &mut interrupt).await;
+        either_signal(&mut terminate, &mut interrupt).await;
         tokio::spawn(async move {
-            either(&mut terminate, &mut interrupt).await;
+            either_signal(&mut terminate, &mut interrupt).await;
             tracing::warn!("asked to stop a second time, ending at once");
             std::process::exit(1);
         });
@@ -294,7 +294,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, ServeError
 }
 
 /// Waits for one of two signals.
-async fn either(one: &mut Signal, other: &mut Signal) {
+async fn either_signal(one: &mut Signal, other: &mut Signal) {
     tokio::select! {
         _ = one.recv() => {}
         _ = other.recv() => {}

@@ -261,7 +261,7 @@ async fn the_probe_of_readiness_writes_another_value_each_time_and_at_most_one_a
     assert_eq!(probes(&app), first + 1);
     assert_ne!(bytes(), before, "it is on the disk");
     let rare = Timing {
-        probe_every: Duration::from_secs(60 * 60),
+        probe_interval: Duration::from_secs(60 * 60),
         ..patient()
     };
     let app = TestApp::start_with(rare, &[]).await;

@@ -70,8 +70,8 @@ pub struct TestApp {
 pub fn patient() -> Timing {
     Timing {
         grace: Duration::from_secs(60),
-        summaries_every: Duration::from_millis(5),
-        probe_every: Duration::ZERO,
+        summaries_interval: Duration::from_millis(5),
+        probe_interval: Duration::ZERO,
         ..Timing::default()
     }
 }
@@ -79,22 +79,22 @@ pub fn patient() -> Timing {
 /// Short enough that a test sees broken lines go.
 pub fn hasty() -> Timing {
     Timing {
-        ping_every: Duration::from_millis(100),
+        ping_interval: Duration::from_millis(100),
         dead_after: Duration::from_secs(2),
         grace: Duration::from_millis(50),
         away: Duration::from_millis(300),
-        poll_wait: Duration::from_millis(200),
-        first_message_within: Duration::from_millis(500),
-        empty_room_within: Duration::from_millis(300),
-        head_within: Duration::from_millis(500),
-        reserved_head_within: Duration::from_millis(300),
-        body_within: Duration::from_millis(500),
-        answer_within: Duration::from_millis(500),
-        summaries_every: Duration::from_millis(5),
-        close_within: Duration::from_millis(500),
+        poll_timeout: Duration::from_millis(200),
+        first_message_timeout: Duration::from_millis(500),
+        empty_room_timeout: Duration::from_millis(300),
+        head_timeout: Duration::from_millis(500),
+        reserved_head_timeout: Duration::from_millis(300),
+        body_timeout: Duration::from_millis(500),
+        write_timeout: Duration::from_millis(500),
+        summaries_interval: Duration::from_millis(5),
+        close_timeout: Duration::from_millis(500),
         move_back_after: Duration::from_millis(200),
-        sweep_every: Duration::from_millis(50),
-        probe_every: Duration::ZERO,
+        sweep_interval: Duration::from_millis(50),
+        probe_interval: Duration::ZERO,
     }
 }
 

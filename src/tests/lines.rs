@@ -203,7 +203,7 @@ async fn overwhelm(app: &TestApp, slow: &mut Client) {
 #[tokio::test]
 async fn who_reads_too_slowly_is_closed_with_4408_and_the_others_go_on() {
     let mut timing = patient();
-    (timing.grace, timing.close_within) = (hasty().grace, super::harness::PATIENCE);
+    (timing.grace, timing.close_timeout) = (hasty().grace, super::harness::PATIENCE);
     let app = TestApp::start_with(timing, &[]).await;
     let mut slow = app.join("team", "Slow").await;
     overwhelm(&app, &mut slow).await;
@@ -215,11 +215,11 @@ async fn who_reads_too_slowly_is_closed_with_4408_and_the_others_go_on() {
 #[tokio::test]
 async fn who_does_not_even_read_that_it_is_over_is_reset() {
     let mut timing = patient();
-    (timing.grace, timing.close_within) = (hasty().grace, hasty().close_within);
+    (timing.grace, timing.close_timeout) = (hasty().grace, hasty().close_timeout);
     let app = TestApp::start_with(timing, &[]).await;
     let mut slow = app.join("team", "Slow").await;
     overwhelm(&app, &mut slow).await;
-    app.context.gauges.no_sockets().await;
+    app.context.open_sockets.wait_for_none().await;
     // What the kernel held for it is dropped: a minute of old news would come first.
     let reset = loop {
         match slow.socket.next().await {

@@ -72,12 +72,12 @@ async fn silent(app: &TestApp, source: &str, count: usize) -> Vec<TcpStream> {
 /// Long deadlines: nobody is helped by them.
 fn slow() -> Timing {
     Timing {
-        head_within: PATIENCE * 10,
-        reserved_head_within: PATIENCE * 10,
-        body_within: PATIENCE * 10,
-        poll_wait: PATIENCE * 10,
+        head_timeout: PATIENCE * 10,
+        reserved_head_timeout: PATIENCE * 10,
+        body_timeout: PATIENCE * 10,
+        poll_timeout: PATIENCE * 10,
         dead_after: PATIENCE * 10,
-        first_message_within: PATIENCE * 10,
+        first_message_timeout: PATIENCE * 10,
         ..patient()
     }
 }
@@ -181,7 +181,10 @@ async fn behind_a_trusted_proxy_requests_under_way_are_counted_by_the_address_it
     ];
     let app = TestApp::start_with(patient(), &flags).await;
     let polling = [polls(&app, "10.0.0.1").await, polls(&app, "10.0.0.1").await];
-    until("both are under way", || app.context.requests.count() == 2).await;
+    until("both are under way", || {
+        app.context.request_permits.count() == 2
+    })
+    .await;
     let asks = async |address: &str, path: &str| {
         let request = forwarded(address, &get(path));
         status(&app.http_from(PROXY, &request).await)
@@ -201,7 +204,7 @@ async fn behind_a_trusted_proxy_health_with_a_body_counts_like_any_request() {
     let begun = whole.replace("Host:", "Content-Length: 9\r\nHost:");
     let mut stream = app.tcp_from(PROXY).await;
     stream.write_all(begun.as_bytes()).await.expect("writes");
-    until("it is counted", || app.context.requests.count() == 1).await;
+    until("it is counted", || app.context.request_permits.count() == 1).await;
 }
 
 #[tokio::test]
@@ -216,7 +219,7 @@ async fn behind_a_trusted_proxy_health_and_sockets_are_served_when_all_places_ar
     let mut held = Vec::new();
     for (number, secret) in secrets.iter().enumerate() {
         held.push(asks_poll(&app, &format!("10.0.0.{number}"), secret).await);
-        let under_way = || app.context.requests.count() == number + 1;
+        let under_way = || app.context.request_permits.count() == number + 1;
         until("it is under way", under_way).await;
     }
     let asks = async |path: &str| {

@@ -11,7 +11,7 @@ use std::{pin::pin, time::Duration};
 
 /// Waits until no connection polls any more.
 async fn nobody_polls(app: &TestApp) {
-    let none = tokio::time::timeout(PATIENCE, app.context.gauges.no_sockets());
+    let none = tokio::time::timeout(PATIENCE, app.context.open_sockets.wait_for_none());
     none.await.expect("they end");
     assert_eq!(app.context.polls.count(), 0);
 }
@@ -369,7 +369,7 @@ async fn an_address_holds_so_many_whichever_way_they_came() {
     for (address, status) in table.into_iter().chain([("10.0.0.2", 201)]) {
         assert_eq!(opens(address).await, status, "{address}");
     }
-    assert_eq!(app.context.gauges.sockets(), 3);
+    assert_eq!(app.context.open_sockets.count(), 3);
 }
 
 #[tokio::test]

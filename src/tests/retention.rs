@@ -201,7 +201,7 @@ async fn a_server_sweeps_by_itself_and_does_not_by_default() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let timing = crate::server::limits::Timing {
-        sweep_every: Duration::from_millis(10),
+        sweep_interval: Duration::from_millis(10),
         ..patient()
     };
     let app = TestApp::start_with(timing, &[]).await;

@@ -2,7 +2,7 @@
 
 use super::{
     Flags,
-    retention::{self, RoomKeep},
+    retention::{self, RoomRetention},
     spelling,
 };
 use crate::protocol::RoomName;
@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, path::Path};
 pub enum ConfigError {
     /// A value that is not accepted.
     #[error("{origin}: \"{value}\" is not accepted; give {accepted}")]
-    Wrong {
+    InvalidValue {
         /// The setting, as the operator wrote it.
         origin: String,
         /// What they gave.
@@ -66,7 +66,7 @@ pub struct FileLayer {
     /// Each setting as the text a flag would have.
     settings: BTreeMap<String, String>,
     /// What single rooms have of their own.
-    pub(super) rooms: BTreeMap<RoomName, RoomKeep>,
+    pub(super) rooms: BTreeMap<RoomName, RoomRetention>,
 }
 
 impl FileLayer {
@@ -107,7 +107,7 @@ impl FileLayer {
             if key == "rooms" {
                 layer.rooms = retention::rooms(&value)?;
             } else if names.contains(&key.as_str()) {
-                layer.settings.insert(key, text_of(&value));
+                layer.settings.insert(key, flag_text(&value));
             } else {
                 let known = [&names[..], &["rooms"]].concat();
                 let plain = key.replace('_', "-");
@@ -119,11 +119,11 @@ impl FileLayer {
 }
 
 /// A TOML value as a flag would have it: lists of words by commas, lists of tables as JSON.
-fn text_of(value: &toml::Value) -> String {
+fn flag_text(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Array(items) if items.iter().all(|item| !item.is_table()) => {
-            items.iter().map(text_of).collect::<Vec<_>>().join(",")
+            items.iter().map(flag_text).collect::<Vec<_>>().join(",")
         }
         toml::Value::Array(items) => serde_json::to_string(items).unwrap_or_default(),
         other => other.to_string(),
@@ -131,14 +131,14 @@ fn text_of(value: &toml::Value) -> String {
 }
 
 /// A setting as it was found.
-pub(super) struct Found {
+pub(super) struct Setting {
     /// The setting, as the operator wrote it.
     pub origin: String,
     /// What they gave.
     pub value: String,
 }
 
-impl Found {
+impl Setting {
     /// The words of a list.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         let words = self.value.split(',').map(str::trim);
@@ -146,13 +146,13 @@ impl Found {
     }
 
     /// Refuses the value.
-    pub fn wrong(&self, accepted: &str) -> ConfigError {
-        self.wrong_value(&self.value, accepted)
+    pub fn reject(&self, accepted: &str) -> ConfigError {
+        self.reject_part(&self.value, accepted)
     }
 
     /// Refuses a part of the value.
-    pub fn wrong_value(&self, value: &str, accepted: &str) -> ConfigError {
-        ConfigError::Wrong {
+    pub fn reject_part(&self, value: &str, accepted: &str) -> ConfigError {
+        ConfigError::InvalidValue {
             origin: self.origin.clone(),
             value: value.to_owned(),
             accepted: accepted.to_owned(),
@@ -161,15 +161,15 @@ impl Found {
 }
 
 /// All settings that were given, the strongest layer only.
-pub(super) struct Layers(BTreeMap<&'static str, Found>);
+pub(super) struct Layers(BTreeMap<&'static str, Setting>);
 
 impl Layers {
     /// Lays flags over environment over file. An empty value in the environment counts
     /// as none: that is how compose files leave a setting out.
     pub fn new(flags: &Flags, env: &dyn Fn(&str) -> Option<String>, file: &FileLayer) -> Self {
-        let found = flags.settings().into_iter().filter_map(|(name, flag)| {
+        let settings = flags.settings().into_iter().filter_map(|(name, flag)| {
             let variable = spelling::variable(name);
-            let of = |origin: String, value: String| Found { origin, value };
+            let of = |origin: String, value: String| Setting { origin, value };
             let flag = flag.map(|value| of(format!("--{name}"), value.clone()));
             let env = || env(&variable).filter(|value| !value.trim().is_empty());
             let env = || env().map(|value| of(variable.clone(), value));
@@ -178,13 +178,15 @@ impl Layers {
                     .get(name)
                     .map(|v| of(format!("{name} in --config"), v.clone()))
             };
-            flag.or_else(env).or_else(file).map(|found| (name, found))
+            flag.or_else(env)
+                .or_else(file)
+                .map(|setting| (name, setting))
         });
-        Self(found.collect())
+        Self(settings.collect())
     }
 
     /// What was given for a setting.
-    pub fn find(&self, name: &str) -> Option<&Found> {
+    pub fn find(&self, name: &str) -> Option<&Setting> {
         self.0.get(name)
     }
 }

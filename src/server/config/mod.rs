@@ -130,7 +130,7 @@ impl Config {
             store: layers.store()?,
             public_url: layers.public_url()?,
             p2p_max: layers.number("p2p-max", 2, 0..=64, "a number of people from 0 to 64")?,
-            hide_addresses: layers.switch("hide-addresses", false)?,
+            hide_addresses: layers.boolean("hide-addresses", false)?,
             call_capacity: layers.number(
                 "call-capacity",
                 100,

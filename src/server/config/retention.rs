@@ -56,14 +56,14 @@ impl Retention {
 
 /// What the file says of one room; what it leaves out is as everywhere.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct RoomKeep {
+pub(super) struct RoomRetention {
     /// Days.
     days: Option<u32>,
     /// Messages.
     messages: Option<u32>,
 }
 
-impl RoomKeep {
+impl RoomRetention {
     /// The rule of the room.
     pub fn over(self, everywhere: Keep) -> Keep {
         Keep {
@@ -77,31 +77,31 @@ impl RoomKeep {
 ///
 /// # Errors
 /// A name, a key or a value that is not accepted.
-pub(super) fn rooms(value: &toml::Value) -> Result<BTreeMap<RoomName, RoomKeep>, ConfigError> {
+pub(super) fn rooms(value: &toml::Value) -> Result<BTreeMap<RoomName, RoomRetention>, ConfigError> {
     let Some(table) = value.as_table() else {
-        return Err(wrong("rooms", value, "tables such as [rooms.\"team\"]"));
+        return Err(reject("rooms", value, "tables such as [rooms.\"team\"]"));
     };
     let mut rooms = BTreeMap::new();
     for (name, room) in table {
         let accepted = "a room name of 1 to 64 characters, no control characters";
         let parsed = RoomName::parse(name)
-            .map_err(|_| wrong("rooms", &toml::Value::from(name.as_str()), accepted))?;
+            .map_err(|_| reject("rooms", &toml::Value::from(name.as_str()), accepted))?;
         rooms.insert(parsed, room_keep(name, room)?);
     }
     Ok(rooms)
 }
 
 /// Reads one room's table.
-fn room_keep(name: &str, value: &toml::Value) -> Result<RoomKeep, ConfigError> {
+fn room_keep(name: &str, value: &toml::Value) -> Result<RoomRetention, ConfigError> {
     let place = format!("rooms.{name:?}");
     let Some(table) = value.as_table() else {
-        return Err(wrong(
+        return Err(reject(
             &place,
             value,
             "a table of keep_days and keep_messages",
         ));
     };
-    let mut keep = RoomKeep::default();
+    let mut keep = RoomRetention::default();
     for (key, value) in table {
         let place = format!("{place}.{key}");
         match key.replace('_', "-").as_str() {
@@ -123,14 +123,14 @@ fn room_keep(name: &str, value: &toml::Value) -> Result<RoomKeep, ConfigError> {
 fn number(place: &str, value: &toml::Value, most: u32, accepted: &str) -> Result<u32, ConfigError> {
     let number = value.as_integer().and_then(|n| u32::try_from(n).ok());
     let number = number.filter(|number| *number <= most);
-    number.ok_or_else(|| wrong(place, value, accepted))
+    number.ok_or_else(|| reject(place, value, accepted))
 }
 
 /// Refuses a value of the file.
-fn wrong(place: &str, value: &toml::Value, accepted: &str) -> ConfigError {
+fn reject(place: &str, value: &toml::Value, accepted: &str) -> ConfigError {
     let text = value.as_str().map(str::to_owned);
     let value = text.unwrap_or_else(|| value.to_string().replace('\n', " "));
-    ConfigError::Wrong {
+    ConfigError::InvalidValue {
         origin: format!("{place} in --config"),
         value,
         accepted: accepted.to_owned(),

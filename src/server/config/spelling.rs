@@ -7,7 +7,7 @@ use std::ffi::OsString;
 const PREFIX: &str = "NOOM_";
 /// Variables that are no settings: the file of settings, and what `make`, `scripts/` and the
 /// tests of the browser read.
-const OTHERS: [&str; 6] = [
+const NON_SETTINGS: [&str; 6] = [
     "NOOM_CONFIG",
     "NOOM_AIORTC",
     "NOOM_BIN",
@@ -17,9 +17,9 @@ const OTHERS: [&str; 6] = [
 ];
 /// Unknown variables that are named. 16: an environment is not written by strangers, but may be
 /// long.
-const NAMED: usize = 16;
+const MAX_REPORTED: usize = 16;
 /// Most characters of a name in a log line.
-const SHOWN: usize = 64;
+const MAX_NAME_LETTERS: usize = 64;
 
 /// A variable that looks like a setting and is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +35,11 @@ pub(super) fn variable(setting: &str) -> String {
     format!("{PREFIX}{}", setting.to_uppercase().replace('-', "_"))
 }
 
-/// The variables among these that begin like a setting's and are none, [`NAMED`] at most.
+/// The variables among these that begin like a setting's and are none, [`MAX_REPORTED`] at most.
 pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<UnknownVariable> {
     let settings = Flags::default().settings().map(|(name, _)| variable(name));
-    let known = |name: &str| OTHERS.contains(&name) || settings.iter().any(|known| known == name);
+    let known =
+        |name: &str| NON_SETTINGS.contains(&name) || settings.iter().any(|known| known == name);
     let names = present.map(|name| name.to_string_lossy().into_owned());
     let unknown = names.filter(|name| name.to_uppercase().starts_with(PREFIX) && !known(name));
     let unknown = unknown.map(|name| UnknownVariable {
@@ -46,7 +47,7 @@ pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<Unknown
             .map(str::to_owned),
         name: name
             .chars()
-            .take(SHOWN)
+            .take(MAX_NAME_LETTERS)
             .map(|letter| {
                 if letter.is_ascii_graphic() {
                     letter
@@ -56,13 +57,13 @@ pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<Unknown
             })
             .collect(),
     });
-    unknown.take(NAMED).collect()
+    unknown.take(MAX_REPORTED).collect()
 }
 
 /// The known name that a wrong one may mean: the one with the fewest letters changed, where
 /// that is a third of its letters at most.
 pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if wrong.len() > SHOWN {
+    if wrong.len() > MAX_NAME_LETTERS {
         return None;
     }
     let own = |name: &str| name.trim_start_matches(PREFIX).to_owned();
@@ -114,8 +115,8 @@ mod tests {
         let long = format!("NOOM_{}", "X\n".repeat(5000));
         let many = vec![long.as_str(); 1000];
         let found = unknown(&many);
-        assert_eq!(found.len(), NAMED);
-        assert_eq!(found[0].0.len(), SHOWN);
+        assert_eq!(found.len(), MAX_REPORTED);
+        assert_eq!(found[0].0.len(), MAX_NAME_LETTERS);
         assert!(!found[0].0.contains('\n'));
     }
 

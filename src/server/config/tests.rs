@@ -257,8 +257,8 @@ fn ice_servers_are_taken_in_both_forms_and_a_password_is_never_shown() {
     assert_eq!(json.expect("accepted")[0].username.as_deref(), Some("u"));
     let file = resolve(&[], &[], "[[ice-servers]]\nurls = [\"stun:d.org\"]").expect("accepted");
     assert_eq!(file.ice_servers[0].urls, ["stun:d.org"]);
-    for wrong in ["http://a.org", "turn:secret@", "turn:u:secret@a b", "[{}]"] {
-        let line = servers(wrong).expect_err("refused").to_string();
+    for invalid in ["http://a.org", "turn:secret@", "turn:u:secret@a b", "[{}]"] {
+        let line = servers(invalid).expect_err("refused").to_string();
         assert!(
             line.contains("--ice-servers") && !line.contains("secret"),
             "{line}"

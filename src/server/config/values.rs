@@ -2,7 +2,7 @@
 
 use super::{
     ConfigError, FileLayer, Keep, Retention, ice,
-    layers::{Found, Layers},
+    layers::{Layers, Setting},
     retention,
 };
 use crate::{
@@ -83,17 +83,19 @@ impl Layers {
         accepted: &str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some(found) = self.find(name) else {
+        let Some(setting) = self.find(name) else {
             return Ok(None);
         };
-        let parsed = parse(found.value.trim());
-        parsed.map(Some).ok_or_else(|| found.wrong(accepted))
+        let parsed = parse(setting.value.trim());
+        parsed.map(Some).ok_or_else(|| setting.reject(accepted))
     }
 
     /// A directory.
     pub fn path(&self, name: &str, default: &Path) -> PathBuf {
-        self.find(name)
-            .map_or_else(|| default.to_owned(), |found| PathBuf::from(&found.value))
+        self.find(name).map_or_else(
+            || default.to_owned(),
+            |setting| PathBuf::from(&setting.value),
+        )
     }
 
     /// A number within a range.
@@ -109,10 +111,10 @@ impl Layers {
     }
 
     /// Something that is on or off.
-    pub fn switch(&self, name: &str, default: bool) -> Result<bool, ConfigError> {
-        let switch = |text: &str| text.parse().ok();
+    pub fn boolean(&self, name: &str, default: bool) -> Result<bool, ConfigError> {
+        let boolean = |text: &str| text.parse().ok();
         let accepted = "true or false";
-        Ok(self.parse(name, accepted, switch)?.unwrap_or(default))
+        Ok(self.parse(name, accepted, boolean)?.unwrap_or(default))
     }
 
     /// An address with a port.
@@ -129,21 +131,25 @@ impl Layers {
             return self.address("listen", default);
         };
         let origin = "LEPTOS_SITE_ADDR".to_owned();
-        let found = Found { origin, value };
-        found.value.trim().parse().map_err(|_| found.wrong(ADDRESS))
+        let setting = Setting { origin, value };
+        setting
+            .value
+            .trim()
+            .parse()
+            .map_err(|_| setting.reject(ADDRESS))
     }
 
     /// The addresses by which browsers reach this machine.
     pub fn media_ip(&self) -> Result<Vec<MediaHost>, ConfigError> {
-        let Some(found) = self.find("media-ip") else {
+        let Some(setting) = self.find("media-ip") else {
             return Ok(Vec::new());
         };
         let accepted = format!(
             "up to {MAX_ADDRESSES} IP addresses or host names, each with an outer port or \
              without, comma separated, for example 203.0.113.7:40000"
         );
-        let refused = |word| found.wrong_value(word, &accepted);
-        let hosts = found.words().enumerate().map(|(number, word)| {
+        let refused = |word| setting.reject_part(word, &accepted);
+        let hosts = setting.words().enumerate().map(|(number, word)| {
             let host = MediaHost::parse(word).filter(|_| number < MAX_ADDRESSES);
             host.ok_or_else(|| refused(word))
         });
@@ -152,19 +158,19 @@ impl Layers {
 
     /// The interfaces whose addresses are offered.
     pub fn media_interfaces(&self) -> Result<InterfaceFilter, ConfigError> {
-        let Some(found) = self.find("media-interfaces") else {
+        let Some(setting) = self.find("media-interfaces") else {
             return Ok(InterfaceFilter::default());
         };
         let accepted = format!(
             "up to {MAX_FILTER_WORDS} interface names, addresses or networks, comma separated, \
              a ! before those to leave out, for example eth0,!docker0,!172.17.0.0/16"
         );
-        InterfaceFilter::parse(found.words()).map_err(|word| found.wrong_value(word, &accepted))
+        InterfaceFilter::parse(setting.words()).map_err(|word| setting.reject_part(word, &accepted))
     }
 
     /// The proxies that are believed.
     pub fn trusted_proxies(&self) -> Result<TrustedProxies, ConfigError> {
-        let Some(found) = self.find("trusted-proxies") else {
+        let Some(setting) = self.find("trusted-proxies") else {
             return Ok(TrustedProxies::default());
         };
         let accepted = "IP addresses or networks such as 10.0.0.0/8, comma separated";
@@ -172,24 +178,24 @@ impl Layers {
             Ok(address) => Some(IpNet::from(address.to_canonical())),
             Err(_) => word.parse().ok(),
         };
-        let words = found.value.split(',').map(str::trim);
+        let words = setting.value.split(',').map(str::trim);
         let networks = words
             .filter(|word| !word.is_empty())
-            .map(|word| network(word).ok_or_else(|| found.wrong_value(word, accepted)));
+            .map(|word| network(word).ok_or_else(|| setting.reject_part(word, accepted)));
         Ok(TrustedProxies::new(networks.collect::<Result<_, _>>()?))
     }
 
     /// What one address may ask for over time.
     pub fn address_rates(&self) -> Result<RequestRateLimits, ConfigError> {
-        let Some(found) = self.find("address-rates") else {
+        let Some(setting) = self.find("address-rates") else {
             return Ok(RequestRateLimits::default());
         };
-        RequestRateLimits::parse(&found.value).map_err(|word| {
+        RequestRateLimits::parse(&setting.value).map_err(|word| {
             let kinds = KINDS.map(|(_, name, _)| name).join(", ");
             let accepted = format!(
                 "kind=a-second/at-once, comma separated, of {kinds}, for example joins=5/200"
             );
-            found.wrong_value(word, &accepted)
+            setting.reject_part(word, &accepted)
         })
     }
 
@@ -212,8 +218,8 @@ impl Layers {
                 },
             })),
             (None, None) => Ok(None),
-            (Some(alone), None) => Err(alone.wrong("a certificate together with --turn-tls-key")),
-            (None, Some(alone)) => Err(alone.wrong("a key together with --turn-tls-cert")),
+            (Some(alone), None) => Err(alone.reject("a certificate together with --turn-tls-key")),
+            (None, Some(alone)) => Err(alone.reject("a key together with --turn-tls-cert")),
         }
     }
 
@@ -233,13 +239,13 @@ impl Layers {
 
     /// STUN and TURN servers. A password never shows in the refusal.
     pub fn ice_servers(&self) -> Result<Arc<[IceServer]>, ConfigError> {
-        let Some(found) = self.find("ice-servers") else {
+        let Some(setting) = self.find("ice-servers") else {
             return Ok(Arc::default());
         };
-        let servers = ice::parse(&found.value);
+        let servers = ice::parse(&setting.value);
         servers
             .map(Into::into)
-            .map_err(|part| found.wrong_value(&part, ice::ACCEPTED))
+            .map_err(|part| setting.reject_part(&part, ice::ACCEPTED))
     }
 
     /// The log filter.

@@ -6,8 +6,8 @@
 
 use crate::server::{
     context::AppContext,
-    log_throttle::RareWarning,
-    net::{forwarded, listener::is_for_the_reserve},
+    log_throttle::LogThrottle,
+    net::{forwarded, listener::uses_reserve},
 };
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -17,7 +17,7 @@ use axum::{
 use std::net::SocketAddr;
 
 /// Proxies that nobody trusts are told of once a minute.
-static UNTRUSTED_PROXY: RareWarning = RareWarning::new();
+static UNTRUSTED_PROXY: LogThrottle = LogThrottle::new();
 
 /// Whether the person's browser speaks TLS, as far as we know. An extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub async fn identify(
     };
     if !trusted
         && forwarded::has_forwarding(headers)
-        && let Some(count) = UNTRUSTED_PROXY.happened()
+        && let Some(count) = UNTRUSTED_PROXY.record()
     {
         // Without the address: it may be a stranger's as well as a proxy's.
         tracing::warn!(
@@ -53,10 +53,10 @@ pub async fn identify(
     let extensions = request.extensions_mut();
     extensions.insert(address);
     extensions.insert(IsHttps(https));
-    if !trusted || is_for_the_reserve(&request) {
+    if !trusted || uses_reserve(&request) {
         return next.run(request).await;
     }
-    match context.requests.acquire(address.0) {
+    match context.request_permits.acquire(address.0) {
         Ok(_until_it_is_answered) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }

@@ -8,7 +8,7 @@ use crate::{
     protocol::{REFUSAL_HEADER, Refusal},
     server::{
         context::AppContext,
-        log_throttle::{self, RareWarning},
+        log_throttle::{self, LogThrottle},
     },
 };
 use axum::{
@@ -19,7 +19,7 @@ use axum::{
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 
 /// Refusals are told of once a minute.
-static REFUSED: RareWarning = RareWarning::new();
+static REFUSED: LogThrottle = LogThrottle::new();
 
 /// Scheme, host and port of a site (RFC 6454), in lower case, the default port left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,12 +90,12 @@ fn normal(authority: &str, https: bool) -> Option<String> {
 /// The layer.
 pub async fn guard(State(context): State<AppContext>, request: Request, next: Next) -> Response {
     let public = context.config.public_url.as_ref().map(|url| url.origin());
-    if verdict(request.method(), request.headers(), request.uri(), public) {
+    if check(request.method(), request.headers(), request.uri(), public) {
         return next.run(request).await;
     }
-    if let Some(count) = REFUSED.happened() {
-        let origin = log_throttle::shown(request.headers().get(header::ORIGIN));
-        let host = log_throttle::shown(request.headers().get(header::HOST));
+    if let Some(count) = REFUSED.record() {
+        let origin = log_throttle::printable(request.headers().get(header::ORIGIN));
+        let host = log_throttle::printable(request.headers().get(header::HOST));
         tracing::warn!(
             origin,
             host,
@@ -109,7 +109,7 @@ pub async fn guard(State(context): State<AppContext>, request: Request, next: Ne
 }
 
 /// Whether the request may pass.
-fn verdict(method: &Method, headers: &HeaderMap, uri: &Uri, public: Option<&Origin>) -> bool {
+fn check(method: &Method, headers: &HeaderMap, uri: &Uri, public: Option<&Origin>) -> bool {
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     // HTTP/2 upgrades by an extended CONNECT, which is no safe method.
     if safe && !headers.contains_key(header::UPGRADE) {
@@ -121,14 +121,14 @@ fn verdict(method: &Method, headers: &HeaderMap, uri: &Uri, public: Option<&Orig
             .to_str()
             .ok()
             .and_then(Origin::parse)
-            .is_some_and(|origin| is_ours(&origin, headers, uri, public)),
+            .is_some_and(|origin| is_own_origin(&origin, headers, uri, public)),
         (Some(_), Some(_)) => false,
         (None, _) => fetch_metadata_allows(headers),
     }
 }
 
 /// Whether the origin is the one people use, or, where that is not set, the host asked.
-fn is_ours(origin: &Origin, headers: &HeaderMap, uri: &Uri, public: Option<&Origin>) -> bool {
+fn is_own_origin(origin: &Origin, headers: &HeaderMap, uri: &Uri, public: Option<&Origin>) -> bool {
     if let Some(public) = public {
         return origin == public;
     }
@@ -156,7 +156,7 @@ mod tests {
             map.append(*name, value.parse().expect("value"));
         }
         let public = public.map(|text| Origin::parse(text).expect("origin"));
-        verdict(&method, &map, &Uri::from_static("/"), public.as_ref())
+        check(&method, &map, &Uri::from_static("/"), public.as_ref())
     }
 
     #[test]
@@ -178,11 +178,11 @@ mod tests {
             ("null", false),
             ("", false),
         ];
-        for (origin, ours) in table {
+        for (origin, own) in table {
             let headers = [host, ("origin", origin)];
-            assert_eq!(allowed("POST", &headers, None), ours, "{origin}");
+            assert_eq!(allowed("POST", &headers, None), own, "{origin}");
             let upgrade = [host, ("origin", origin), ("upgrade", "websocket")];
-            assert_eq!(allowed("GET", &upgrade, None), ours, "{origin}");
+            assert_eq!(allowed("GET", &upgrade, None), own, "{origin}");
             assert!(allowed("GET", &headers, None), "reading is free: {origin}");
         }
         let twice = [

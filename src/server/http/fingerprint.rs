@@ -13,7 +13,7 @@
 //! This is no HTML parser: it reads what our renderer writes. Where it meets anything else,
 //! the page gets no fingerprint, and is hydrated unchecked as it would be without this.
 
-use crate::server::log_throttle::RareWarning;
+use crate::server::log_throttle::LogThrottle;
 use std::borrow::Cow;
 
 /// Where the fingerprint is put: its attribute with a value of the same length, as
@@ -42,8 +42,8 @@ pub(super) fn stamp(page: &mut [u8]) {
         return;
     };
     let Some(fingerprint) = fingerprint(page) else {
-        static UNCHECKED: RareWarning = RareWarning::new();
-        if let Some(count) = UNCHECKED.happened() {
+        static UNCHECKED: LogThrottle = LogThrottle::new();
+        if let Some(count) = UNCHECKED.record() {
             tracing::warn!(
                 count,
                 "a page holds HTML that cannot be checked in the browser"

@@ -22,42 +22,42 @@ use tokio::sync::watch;
 
 /// How long the database may take to say that it is well. 1.5 s, and half of it for the
 /// disk: orchestrators ask every few seconds.
-const CHECK_WITHIN: Duration = Duration::from_millis(1500);
+const CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Bytes free below which the disk counts as full, where no larger reserve is set. 2 MiB: the
 /// write-ahead log needs room to grow before it is folded.
 const MIN_FREE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// How many sockets are open, and a way to wait for none.
-pub struct Gauges {
+pub struct OpenSockets {
     /// Open sockets.
     sockets: watch::Sender<usize>,
 }
 
-impl Default for Gauges {
+impl Default for OpenSockets {
     fn default() -> Self {
         let sockets = watch::channel(0).0;
         Self { sockets }
     }
 }
 
-impl Gauges {
+impl OpenSockets {
     /// How many sockets are open.
-    pub fn sockets(&self) -> usize {
+    pub fn count(&self) -> usize {
         *self.sockets.borrow()
     }
 
     /// Counts one socket in until its place is dropped.
-    pub(super) fn enter(self: Arc<Self>) -> Place {
+    pub(super) fn enter(self: Arc<Self>) -> SocketGuard {
         self.sockets.send_modify(|sockets| *sockets += 1);
-        Place(self)
+        SocketGuard(self)
     }
 
     /// Waits until no socket is open.
     ///
     /// # Cancel safety
     /// Nothing is lost when dropped.
-    pub async fn no_sockets(&self) {
+    pub async fn wait_for_none(&self) {
         let _ = self
             .sockets
             .subscribe()
@@ -67,9 +67,9 @@ impl Gauges {
 }
 
 /// One counted socket.
-pub(super) struct Place(Arc<Gauges>);
+pub(super) struct SocketGuard(Arc<OpenSockets>);
 
-impl Drop for Place {
+impl Drop for SocketGuard {
     fn drop(&mut self) {
         let sockets = &self.0.sockets;
         sockets.send_modify(|sockets| *sockets = sockets.saturating_sub(1));
@@ -85,14 +85,14 @@ pub async fn alive() -> &'static str {
 type Problems = BTreeMap<&'static str, &'static str>;
 
 /// The last look at what is wrong. Each look writes to the disk, so there is at most one a
-/// second ([`Timing::probe_every`]) and one at a time, however many ask.
+/// second ([`Timing::probe_interval`]) and one at a time, however many ask.
 ///
-/// [`Timing::probe_every`]: crate::server::limits::Timing::probe_every
+/// [`Timing::probe_interval`]: crate::server::limits::Timing::probe_interval
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<Option<Look>>>);
+pub struct Readiness(Arc<Mutex<Option<Probe>>>);
 
 /// One look.
-struct Look {
+struct Probe {
     /// When it began.
     began: Instant,
     /// What it found; nothing while it looks.
@@ -102,12 +102,12 @@ struct Look {
 impl Readiness {
     /// What is wrong now, or was within the last second.
     async fn problems(&self, context: &AppContext) -> Problems {
-        let every = context.timing.probe_every;
+        let every = context.timing.probe_interval;
         let mut found = {
             let mut look = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let current = look.take();
-            let current = current.filter(|look| look.goes_on() || look.began.elapsed() < every);
-            let current = current.unwrap_or_else(|| Look::begin(context.clone()));
+            let current = current.filter(|look| look.is_running() || look.began.elapsed() < every);
+            let current = current.unwrap_or_else(|| Probe::begin(context.clone()));
             look.insert(current).found.clone()
         };
         let found = found.wait_for(Option::is_some).await;
@@ -116,7 +116,7 @@ impl Readiness {
     }
 }
 
-impl Look {
+impl Probe {
     /// Begins to look, whether somebody waits for it or not.
     fn begin(context: AppContext) -> Self {
         let (tell, found) = watch::channel(None);
@@ -126,7 +126,7 @@ impl Look {
     }
 
     /// Whether it has found nothing yet. It ends: everything in it has a time limit.
-    fn goes_on(&self) -> bool {
+    fn is_running(&self) -> bool {
         self.found.has_changed().is_ok() && self.found.borrow().is_none()
     }
 }
@@ -176,12 +176,12 @@ async fn problems(context: &AppContext) -> Problems {
     // A disk that cannot be asked, or does not answer, shows in the database.
     let config = context.config.clone();
     let free = tokio::task::spawn_blocking(move || disk::free_bytes(&config.data_dir));
-    let free = tokio::time::timeout(CHECK_WITHIN / 2, free).await;
+    let free = tokio::time::timeout(CHECK_TIMEOUT / 2, free).await;
     let least = MIN_FREE_BYTES.max(context.config.store.quota.disk_reserve);
     if matches!(free, Ok(Ok(Ok(free))) if free < least) {
         problems.insert("disk", "is full or nearly so");
     }
-    let check = tokio::time::timeout(CHECK_WITHIN, context.store.check());
+    let check = tokio::time::timeout(CHECK_TIMEOUT, context.store.check());
     let wrong = match check.await {
         Ok(Ok(())) if context.store.messages_fail() => ("database", "stores no messages"),
         Ok(Ok(())) => return problems,

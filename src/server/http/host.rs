@@ -18,7 +18,7 @@ use http::{StatusCode, Version, header};
 use std::{net::Ipv6Addr, sync::Arc};
 
 /// Refusals are told of once a minute.
-static REFUSED: log_throttle::RareWarning = log_throttle::RareWarning::new();
+static REFUSED: log_throttle::LogThrottle = log_throttle::LogThrottle::new();
 
 /// Answered whatever name is asked: what orchestrators ask by names of their own, and which
 /// holds no secret.
@@ -26,18 +26,18 @@ const ANY_NAME: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The names that are ours, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OurNames(Vec<String>);
+pub struct HostNames(Vec<String>);
 
 /// What a `Host` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Named {
+enum HostKind {
     /// An IP address.
     Address,
     /// A name, in lower case, without a dot at its end.
     Name(String),
 }
 
-impl OurNames {
+impl HostNames {
     /// The host of the public URL, and what this machine is called.
     pub fn new(config: &Config) -> Self {
         let public = config.public_url.as_ref().map(|url| url.host().to_owned());
@@ -56,9 +56,9 @@ impl OurNames {
 
     /// Whether a `Host`, or the authority of a request's target, is ours.
     fn allow(&self, host: &str) -> bool {
-        match named(host) {
-            Some(Named::Address) => true,
-            Some(Named::Name(name)) => {
+        match parse_host(host) {
+            Some(HostKind::Address) => true,
+            Some(HostKind::Name(name)) => {
                 name == "localhost" || name.ends_with(".localhost") || self.0.contains(&name)
             }
             None => false,
@@ -67,14 +67,14 @@ impl OurNames {
 }
 
 /// Takes the port off; nothing where it is no host.
-fn named(host: &str) -> Option<Named> {
+fn parse_host(host: &str) -> Option<HostKind> {
     let port_is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(rest) = host.strip_prefix('[') {
         let (six, port) = rest.split_once(']')?;
         let port = port
             .strip_prefix(':')
             .map_or(port.is_empty(), port_is_number);
-        return (port && six.parse::<Ipv6Addr>().is_ok()).then_some(Named::Address);
+        return (port && six.parse::<Ipv6Addr>().is_ok()).then_some(HostKind::Address);
     }
     let (name, port) = host.split_once(':').unwrap_or((host, ""));
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -82,22 +82,22 @@ fn named(host: &str) -> Option<Named> {
         return None;
     }
     Some(match name.parse::<std::net::Ipv4Addr>() {
-        Ok(_) => Named::Address,
-        Err(_) => Named::Name(name.to_ascii_lowercase()),
+        Ok(_) => HostKind::Address,
+        Err(_) => HostKind::Name(name.to_ascii_lowercase()),
     })
 }
 
 /// The layer.
-pub async fn guard(State(ours): State<Arc<OurNames>>, request: Request, next: Next) -> Response {
-    match verdict(&ours, &request) {
+pub async fn guard(State(names): State<Arc<HostNames>>, request: Request, next: Next) -> Response {
+    match check(&names, &request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             if refusal.0 != StatusCode::MISDIRECTED_REQUEST {
                 return refusal.into_response();
             }
-            if let Some(count) = REFUSED.happened() {
-                let origin = log_throttle::shown(request.headers().get(header::ORIGIN));
-                let host = log_throttle::shown(request.headers().get(header::HOST));
+            if let Some(count) = REFUSED.record() {
+                let origin = log_throttle::printable(request.headers().get(header::ORIGIN));
+                let host = log_throttle::printable(request.headers().get(header::HOST));
                 tracing::warn!(
                     origin,
                     host,
@@ -113,8 +113,8 @@ pub async fn guard(State(ours): State<Arc<OurNames>>, request: Request, next: Ne
 }
 
 /// Whether the request may pass, or what it is answered.
-fn verdict<B>(
-    ours: &OurNames,
+fn check<B>(
+    names: &HostNames,
     request: &http::Request<B>,
 ) -> Result<(), (StatusCode, &'static str)> {
     if ANY_NAME.contains(&request.uri().path()) {
@@ -137,7 +137,7 @@ fn verdict<B>(
     match [host, authority]
         .into_iter()
         .flatten()
-        .all(|name| ours.allow(name))
+        .all(|name| names.allow(name))
     {
         true => Ok(()),
         false => Err((
@@ -152,8 +152,8 @@ fn verdict<B>(
 mod tests {
     use super::*;
 
-    fn ours() -> OurNames {
-        OurNames::of(Some("meet.org".to_owned()), "Box.lan.example")
+    fn names() -> HostNames {
+        HostNames::of(Some("meet.org".to_owned()), "Box.lan.example")
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
             "box.local:3000",
             "box.lan.example",
         ] {
-            assert!(ours().allow(host), "{host}");
+            assert!(names().allow(host), "{host}");
         }
         for host in [
             "evil.com",
@@ -192,7 +192,7 @@ mod tests {
             "meet.org/",
             "1.2.3",
         ] {
-            assert!(!ours().allow(host), "{host}");
+            assert!(!names().allow(host), "{host}");
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
                 request = request.header("host", *host);
             }
             let request = request.body(()).expect("a request");
-            verdict(&ours(), &request).map_or_else(|(status, _)| status.as_u16(), |()| 200)
+            check(&names(), &request).map_or_else(|(status, _)| status.as_u16(), |()| 200)
         };
         let (one, ten) = (Version::HTTP_11, Version::HTTP_10);
         assert_eq!(status("/", &["meet.org"], one), 200);

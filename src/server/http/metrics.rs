@@ -29,7 +29,7 @@ pub async fn serve(State(context): State<AppContext>) -> Response {
 /// Writes what there is at the moment, and what the registry counts itself.
 fn write_present(text: &mut String, context: &AppContext) {
     let totals = context.rooms.totals();
-    let sockets = context.gauges.sockets() as u64;
+    let sockets = context.open_sockets.count() as u64;
     let mut gauges = vec![
         ("noom_rooms", "Rooms with somebody in them.", totals.rooms),
         ("noom_people", "People in rooms.", totals.people),

@@ -7,7 +7,7 @@
 use super::fingerprint;
 use crate::server::{
     context::AppContext,
-    log_throttle::{self, RareWarning},
+    log_throttle::{self, LogThrottle},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -27,7 +27,7 @@ use tower_http::{
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long a page may take, its data included. 15 s: browsers wait longer, people do not.
-const RENDERED_WITHIN: Duration = Duration::from_secs(15);
+const RENDER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Packs pages for those who take it: a page of messages becomes a tenth. At the fastest
 /// level, because each is made for one person. What a page says twice is no secret (BREACH
@@ -37,28 +37,31 @@ pub fn compression() -> CompressionLayer<DefaultPredicate> {
 }
 
 /// Runs what is left of a request on the threads for pages. Given up with the request.
-pub async fn render_apart(
+pub async fn on_page_runtime(
     State(context): State<AppContext>,
     request: Request,
     next: Next,
 ) -> Response {
-    apart(&context, next.run(request)).await
+    render_on_page_runtime(&context, next.run(request)).await
 }
 
 /// Makes a response, its whole body included, on the threads for pages.
-pub async fn apart<R>(context: &AppContext, rendering: R) -> Response
+pub async fn render_on_page_runtime<R>(context: &AppContext, rendering: R) -> Response
 where
     R: Future<Output = Response> + Send + 'static,
 {
     let mut task = JoinSet::new();
-    task.spawn_on(async move { whole(rendering.await).await }, &context.pages);
-    match timeout(RENDERED_WITHIN, task.join_next()).await {
+    task.spawn_on(
+        async move { collect_body(rendering.await).await },
+        &context.pages,
+    );
+    match timeout(RENDER_TIMEOUT, task.join_next()).await {
         Ok(Some(Ok(response))) => response,
         Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Err(_) => {
-            static GIVEN_UP: RareWarning = RareWarning::new();
-            if let Some(count) = GIVEN_UP.happened() {
-                tracing::error!(within = ?RENDERED_WITHIN, count, "a page was given up");
+            static GIVEN_UP: LogThrottle = LogThrottle::new();
+            if let Some(count) = GIVEN_UP.record() {
+                tracing::error!(within = ?RENDER_TIMEOUT, count, "a page was given up");
             }
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
@@ -66,7 +69,7 @@ where
 }
 
 /// Writes into each page what its body looks like, before it is packed.
-pub async fn fingerprinted(request: Request, next: Next) -> Response {
+pub async fn stamp_fingerprint(request: Request, next: Next) -> Response {
     with_fingerprint(next.run(request).await).await
 }
 
@@ -83,22 +86,22 @@ pub async fn with_fingerprint(response: Response) -> Response {
             fingerprint::stamp(&mut page);
             Response::from_parts(head, Body::from(page))
         }
-        Err(error) => broke_off(&error),
+        Err(error) => interrupted_page(&error),
     }
 }
 
 /// The response with a body that is all there.
-async fn whole(response: Response) -> Response {
+async fn collect_body(response: Response) -> Response {
     let (head, body) = response.into_parts();
     match to_bytes(body, MAX_PAGE_BYTES).await {
         Ok(bytes) => Response::from_parts(head, Body::from(bytes)),
-        Err(error) => broke_off(&error),
+        Err(error) => interrupted_page(&error),
     }
 }
 
 /// A page that could not be read to its end.
-fn broke_off(error: &axum::Error) -> Response {
-    static BROKE_OFF: RareWarning = RareWarning::new();
-    log_throttle::failed(&BROKE_OFF, error, "a page broke off");
+fn interrupted_page(error: &axum::Error) -> Response {
+    static BROKE_OFF: LogThrottle = LogThrottle::new();
+    log_throttle::error(&BROKE_OFF, error, "a page broke off");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

@@ -28,15 +28,15 @@ const RETRY_AFTER_S: &str = "10";
 const MAX_REFUSAL_BYTES: usize = 4 * 1024;
 
 /// The layer of what costs most: so many pages and server functions an address.
-pub async fn limit_pages(
+pub async fn limit_page_rate(
     State(context): State<AppContext>,
     request: Request,
     next: Next,
 ) -> Response {
-    match allows_page(&context, &request) {
+    match page_is_allowed(&context, &request) {
         true => next.run(request).await,
-        false if is_called_by_script(&request) => too_many_for_script(),
-        false => too_many(request.headers()),
+        false if is_called_by_script(&request) => too_many_requests_json(),
+        false => too_many_requests(request.headers()),
     }
 }
 
@@ -49,7 +49,7 @@ fn is_called_by_script(request: &Request) -> bool {
 }
 
 /// 429, as a server function refuses.
-fn too_many_for_script() -> Response {
+fn too_many_requests_json() -> Response {
     let json = serde_json::to_string(&ApiError::TooMany).unwrap_or_default();
     let headers = [
         (header::RETRY_AFTER, RETRY_AFTER_S),
@@ -60,14 +60,14 @@ fn too_many_for_script() -> Response {
 }
 
 /// Whether the address of this request may have one more page.
-pub fn allows_page(context: &AppContext, request: &Request) -> bool {
+pub fn page_is_allowed(context: &AppContext, request: &Request) -> bool {
     let client = request.extensions().get().copied();
     let ClientAddress(ip) = client.unwrap_or(ClientAddress::UNKNOWN);
-    context.rates.allow(RequestKind::Page, ip)
+    context.request_rates.allow(RequestKind::Page, ip)
 }
 
 /// 429, with a sentence for people. Going back in the browser brings back what was typed.
-pub fn too_many(headers: &HeaderMap) -> Response {
+pub fn too_many_requests(headers: &HeaderMap) -> Response {
     let mut schemes = [false, true].into_iter();
     let language = schemes.find_map(|https| cookie_of(headers, https, LANGUAGE_COOKIE));
     let accepted = headers.get(header::ACCEPT_LANGUAGE);
@@ -84,7 +84,7 @@ pub fn too_many(headers: &HeaderMap) -> Response {
 
 /// The layer that gives refusals of server functions their status: the framework answers each
 /// with 500, as if we had failed.
-pub async fn status_of_refusals(request: Request, next: Next) -> Response {
+pub async fn set_error_status(request: Request, next: Next) -> Response {
     let asked = request.headers().clone();
     let response = next.run(request).await;
     if !response.headers().contains_key(SERVER_FUNCTION_ERROR) {
@@ -97,7 +97,7 @@ pub async fn status_of_refusals(request: Request, next: Next) -> Response {
     let error = serde_json::from_slice(&bytes).unwrap_or(ApiError::Unavailable);
     let is_form = head.status.is_redirection();
     match error {
-        ApiError::TooMany if is_form => return too_many(&asked),
+        ApiError::TooMany if is_form => return too_many_requests(&asked),
         ApiError::TooMany => {
             head.status = StatusCode::TOO_MANY_REQUESTS;
             let seconds = http::HeaderValue::from_static(RETRY_AFTER_S);
@@ -124,7 +124,7 @@ pub async fn status_of_refusals(request: Request, next: Next) -> Response {
 
 /// The layer that reads a request's body, all of it within a time however steadily it drips.
 /// A body is no larger than the largest form, so that it is whole before anybody looks at it.
-pub async fn whole_body(
+pub async fn read_body(
     State(context): State<AppContext>,
     request: Request,
     next: Next,
@@ -134,7 +134,7 @@ pub async fn whole_body(
     }
     let (head, body) = request.into_parts();
     let reading = Bytes::from_request(Request::new(body), &());
-    match timeout(context.timing.body_within, reading).await {
+    match timeout(context.timing.body_timeout, reading).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
         Ok(Err(refusal)) => refusal.into_response(),
         Err(_) => {

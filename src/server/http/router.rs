@@ -2,7 +2,7 @@
 
 use super::{
     assets, client_address, cross_origin, health,
-    host::{self, OurNames},
+    host::{self, HostNames},
     long_poll, metrics, options, pages, refusal, security, ws,
 };
 use crate::{
@@ -34,16 +34,19 @@ pub fn router(context: AppContext) -> Router {
     let options = context.leptos.clone();
     let pages = Router::new()
         .leptos_routes(&context, paths, move || shell(options.clone()))
-        .layer(from_fn(pages::fingerprinted))
-        .layer(from_fn(refusal::status_of_refusals))
+        .layer(from_fn(pages::stamp_fingerprint))
+        .layer(from_fn(refusal::set_error_status))
         .layer(pages::compression())
-        .layer(from_fn_with_state(context.clone(), pages::render_apart))
-        .layer(from_fn_with_state(context.clone(), refusal::limit_pages));
+        .layer(from_fn_with_state(context.clone(), pages::on_page_runtime))
+        .layer(from_fn_with_state(
+            context.clone(),
+            refusal::limit_page_rate,
+        ));
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route(WS, get(ws::upgrade).post(ws::may_connect))
-        .route(POLL, get(long_poll::listen).post(long_poll::say))
+        .route(WS, get(ws::upgrade).post(ws::check_upgrade))
+        .route(POLL, get(long_poll::get).post(long_poll::post))
         .route("/pkg/{*path}", get(assets::serve))
         .merge(pages)
         .fallback(fallback);
@@ -56,8 +59,8 @@ pub fn metrics_router(context: AppContext) -> Router {
     // A page on a rebound name would reach what only this machine reaches.
     let listen = context.config.metrics_listen;
     if listen.is_some_and(|address| address.ip().is_loopback()) {
-        let ours = Arc::new(OurNames::new(&context.config));
-        router = router.layer(from_fn_with_state(ours, host::guard));
+        let names = Arc::new(HostNames::new(&context.config));
+        router = router.layer(from_fn_with_state(names, host::guard));
     }
     router
         .layer(CatchPanicLayer::custom(panicked))
@@ -68,14 +71,14 @@ pub fn metrics_router(context: AppContext) -> Router {
 /// The rules for every route, outermost last.
 fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContext> {
     router
-        .layer(from_fn_with_state(context.clone(), refusal::whole_body))
-        .layer(from_fn(forms_only))
+        .layer(from_fn_with_state(context.clone(), refusal::read_body))
+        .layer(from_fn(check_content_type))
         .layer(from_fn(options::answer))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(context.clone(), cross_origin::guard))
         .layer(from_fn_with_state(
-            Arc::new(OurNames::new(&context.config)),
+            Arc::new(HostNames::new(&context.config)),
             host::guard,
         ))
         .layer(from_fn_with_state(
@@ -93,8 +96,8 @@ async fn fallback(State(context): State<AppContext>, request: Request) -> Respon
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads && accepts_html(&request) {
-        if !refusal::allows_page(&context, &request) {
-            return refusal::too_many(request.headers());
+        if !refusal::page_is_allowed(&context, &request) {
+            return refusal::too_many_requests(request.headers());
         }
         return not_found_page(context, request).await;
     }
@@ -116,7 +119,7 @@ async fn not_found_page(context: AppContext, request: Request) -> Response {
     let provide = move || provide_context(provided.clone());
     let render = render_app_async_with_context(provide, move || shell(options.clone()));
     let rendering = async move { pages::with_fingerprint(render(request).await).await };
-    let mut response = pages::apart(&context, rendering).await;
+    let mut response = pages::render_on_page_runtime(&context, rendering).await;
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
@@ -125,7 +128,7 @@ async fn not_found_page(context: AppContext, request: Request) -> Response {
 
 /// Server functions are called by forms, and by the script as forms: any other kind of
 /// body is refused before it is read. Polling sends JSON, or nothing; `/ws` is sent nothing.
-async fn forms_only(request: Request, next: Next) -> Response {
+async fn check_content_type(request: Request, next: Next) -> Response {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let fits = match request.uri().path() {

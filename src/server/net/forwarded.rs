@@ -59,13 +59,13 @@ impl TrustedProxies {
         if !self.contains(peer) || !has_forwarding(headers) {
             return ClientAddress(peer);
         }
-        let by_list = self.walk(peer, x_forwarded_for(headers));
-        let by_standard = self.walk(peer, forwarded_for(headers));
-        let client = match (by_list, by_standard) {
+        let by_x_forwarded_for = self.rightmost_untrusted(peer, x_forwarded_for(headers));
+        let by_forwarded = self.rightmost_untrusted(peer, forwarded_for(headers));
+        let client = match (by_x_forwarded_for, by_forwarded) {
             (Some(client), None) | (None, Some(client)) => client,
             (Some(client), Some(same)) if client == same => client,
             // A client may send `Forwarded` through a proxy that writes the other one only.
-            (Some(client), Some(_)) if forwarded_says_nothing(headers) => client,
+            (Some(client), Some(_)) if forwarded_names_nobody(headers) => client,
             // One of them went through a proxy that does not know it: nobody knows which.
             (Some(_), Some(_)) | (None, None) => peer,
         };
@@ -77,7 +77,11 @@ impl TrustedProxies {
 
     /// The first address from the right that is no trusted proxy, or the last trusted one
     /// before something that is no address. Nothing where there is no element at all.
-    fn walk(&self, peer: IpAddr, elements: Option<Vec<Option<IpAddr>>>) -> Option<IpAddr> {
+    fn rightmost_untrusted(
+        &self,
+        peer: IpAddr,
+        elements: Option<Vec<Option<IpAddr>>>,
+    ) -> Option<IpAddr> {
         let mut client = peer;
         for element in elements?.into_iter().rev() {
             let Some(address) = element else { break };
@@ -143,7 +147,7 @@ fn forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
 
 /// Whether `Forwarded` names no address, and hides none either: no proxy wrote that to say
 /// whose request it is.
-fn forwarded_says_nothing(headers: &HeaderMap) -> bool {
+fn forwarded_names_nobody(headers: &HeaderMap) -> bool {
     let mut nodes = forwarded_nodes(headers).flatten();
     nodes.all(|node| node_address(node).is_none() && !is_hidden(node))
 }

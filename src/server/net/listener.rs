@@ -1,8 +1,8 @@
 //! Connections: accepting them, how many there are, how long they may take, ending them
 //! together.
 //!
-//! Each connection is served by a task with deadlines: [`Timing::head_within`] for the whole
-//! head of a request (and for an idle kept connection), [`Timing::answer_within`] for a reader
+//! Each connection is served by a task with deadlines: [`Timing::head_timeout`] for the whole
+//! head of a request (and for an idle kept connection), [`Timing::write_timeout`] for a reader
 //! who does not take the answer; the body's deadline is a layer of the router. An address has
 //! so many connections, and further ones of it are closed at once.
 //!
@@ -14,9 +14,11 @@
 use crate::protocol::{REFUSAL_HEADER, Refusal};
 use crate::server::{
     limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
-    log_throttle::{self, RareWarning},
+    log_throttle::{self, LogThrottle},
     metrics,
-    net::{BoundedWrites, Permit, PermitError, PermitLimits, Permits, TrustedProxies, sockets},
+    net::{
+        Permit, PermitError, PermitLimits, Permits, TrustedProxies, WriteTimeoutStream, sockets,
+    },
 };
 use axum::{
     Router,
@@ -44,7 +46,7 @@ use tower::ServiceExt;
 
 /// Before accepting again after the process ran out of files. No event tells when
 /// there are some again.
-const OUT_OF_FILES: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// How many connections there may be, and whose.
 #[derive(Debug, Clone)]
@@ -107,7 +109,7 @@ impl Listeners {
 
 /// What every connection needs.
 #[derive(Clone)]
-struct Serving {
+struct ConnectionServer {
     /// Answers.
     router: Router,
     /// How long things may take.
@@ -120,7 +122,7 @@ struct Serving {
 
 /// What a connection is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ConnectionClass {
     /// Everything.
     Ordinary,
     /// Health and upgrades, one request.
@@ -137,14 +139,14 @@ pub(in crate::server) async fn listen(
 ) {
     let (alive, mut all_gone) = mpsc::channel(1);
     let mut stop = stopping.clone();
-    let serving = Serving {
+    let server = ConnectionServer {
         router,
         timing,
         stopping,
         alive,
     };
     tokio::select! {
-        never = accept_all(&listeners, serving, limits) => match never {},
+        never = accept_all(&listeners, server, limits) => match never {},
         _ = stop.wait_for(|stop| *stop) => {}
     }
     drop(listeners);
@@ -154,7 +156,7 @@ pub(in crate::server) async fn listen(
 /// Accepts and serves for ever.
 async fn accept_all(
     listeners: &Listeners,
-    serving: Serving,
+    server: ConnectionServer,
     limits: ConnectionLimits,
 ) -> std::convert::Infallible {
     let permits = Permits::new(limits.permits);
@@ -168,20 +170,24 @@ async fn accept_all(
         };
         match permits.acquire(counted) {
             Ok(permit) => {
-                let task = serving.clone().serve(stream, peer, Place::Ordinary);
+                let task = server
+                    .clone()
+                    .serve(stream, peer, ConnectionClass::Ordinary);
                 tokio::spawn(async move {
                     task.await;
                     drop(permit);
                 });
             }
-            Err(PermitError::OfAddress) => {
+            Err(PermitError::PerAddress) => {
                 metrics::CONNECTIONS_REFUSED.add(1);
                 drop(stream);
             }
-            Err(PermitError::InAll) => match reserve.make_place(counted) {
+            Err(PermitError::Total) => match reserve.acquire(counted) {
                 Ok(permit) => {
                     metrics::CONNECTIONS_RESERVED.add(1);
-                    let task = serving.clone().serve(stream, peer, Place::Reserved);
+                    let task = server
+                        .clone()
+                        .serve(stream, peer, ConnectionClass::Reserved);
                     reserve.take(permit, tokio::spawn(task).abort_handle());
                 }
                 Err(_) => {
@@ -218,15 +224,15 @@ impl Reserve {
     ///
     /// # Errors
     /// The address holds as many as it may, or there is no reserve.
-    fn make_place(&mut self, counted: IpAddr) -> Result<Permit, PermitError> {
+    fn acquire(&mut self, counted: IpAddr) -> Result<Permit, PermitError> {
         self.held.retain(|(_, task)| !task.is_finished());
         match self.permits.acquire(counted) {
             Ok(permit) => Ok(permit),
-            Err(PermitError::OfAddress) => Err(PermitError::OfAddress),
-            Err(PermitError::InAll) => {
-                let (place, oldest) = self.held.pop_front().ok_or(PermitError::InAll)?;
+            Err(PermitError::PerAddress) => Err(PermitError::PerAddress),
+            Err(PermitError::Total) => {
+                let (class, oldest) = self.held.pop_front().ok_or(PermitError::Total)?;
                 oldest.abort();
-                drop(place);
+                drop(class);
                 self.permits.acquire(counted)
             }
         }
@@ -250,19 +256,19 @@ async fn accept(listeners: &Listeners) -> (TcpStream, SocketAddr) {
                     ConnectionAborted | ConnectionReset | Interrupted
                 ) => {}
             Err(error) => {
-                static FAILED: RareWarning = RareWarning::new();
-                log_throttle::failed(&FAILED, &error, "no connection can be accepted");
-                sleep(OUT_OF_FILES).await;
+                static FAILED: LogThrottle = LogThrottle::new();
+                log_throttle::error(&FAILED, &error, "no connection can be accepted");
+                sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-impl Serving {
+impl ConnectionServer {
     /// Serves one connection to its end, or until it becomes a socket.
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, place: Place) {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, class: ConnectionClass) {
         let _alive = self.alive.clone();
-        if let Err(error) = self.requests(stream, peer, place).await {
+        if let Err(error) = self.requests(stream, peer, class).await {
             tracing::debug!(%error, "a connection ended");
         }
     }
@@ -272,9 +278,9 @@ impl Serving {
         self,
         stream: TcpStream,
         peer: SocketAddr,
-        place: Place,
+        class: ConnectionClass,
     ) -> hyper::Result<()> {
-        tune(&stream);
+        set_socket_options(&stream);
         let Self {
             router,
             timing,
@@ -285,23 +291,23 @@ impl Serving {
             request.extensions_mut().insert(ConnectInfo(peer));
             let router = router.clone();
             async move {
-                if place == Place::Ordinary {
+                if class == ConnectionClass::Ordinary {
                     return router.oneshot(request).await;
                 }
-                match is_for_the_reserve(&request) {
-                    true => router.oneshot(request).await.map(close_after),
-                    false => Ok(close_after(busy())),
+                match uses_reserve(&request) {
+                    true => router.oneshot(request).await.map(with_connection_close),
+                    false => Ok(with_connection_close(too_many_connections())),
                 }
             }
         });
-        let head_within = match place {
-            Place::Ordinary => timing.head_within,
-            Place::Reserved => timing.reserved_head_within,
+        let head_timeout = match class {
+            ConnectionClass::Ordinary => timing.head_timeout,
+            ConnectionClass::Reserved => timing.reserved_head_timeout,
         };
-        let stream = BoundedWrites::new(stream, timing.answer_within, MIN_ANSWER_RATE);
+        let stream = WriteTimeoutStream::new(stream, timing.write_timeout, MIN_ANSWER_RATE);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(head_within)
+            .header_read_timeout(head_timeout)
             .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
@@ -317,7 +323,7 @@ impl Serving {
 
 /// Whether a request is one that places are kept free for: health, upgrades and the question why
 /// one failed, without a body that could drip.
-pub(in crate::server) fn is_for_the_reserve(request: &Request<impl HttpBody>) -> bool {
+pub(in crate::server) fn uses_reserve(request: &Request<impl HttpBody>) -> bool {
     if !request.body().is_end_stream() {
         return false;
     }
@@ -331,7 +337,7 @@ pub(in crate::server) fn is_for_the_reserve(request: &Request<impl HttpBody>) ->
 }
 
 /// All ordinary places are taken.
-fn busy() -> Response {
+fn too_many_connections() -> Response {
     let mut response = Response::new(Body::from("too many connections; try again in a moment"));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
@@ -343,7 +349,7 @@ fn busy() -> Response {
 }
 
 /// The connection ends with this response, unless it becomes a socket by it.
-fn close_after(mut response: Response) -> Response {
+fn with_connection_close(mut response: Response) -> Response {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
@@ -352,7 +358,7 @@ fn close_after(mut response: Response) -> Response {
 }
 
 /// Sets a fresh connection up: small frames leave at once, a vanished line is noticed.
-fn tune(stream: &TcpStream) {
+fn set_socket_options(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));

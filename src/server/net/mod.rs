@@ -18,7 +18,8 @@ pub mod write_timeout;
 
 pub use forwarded::{ClientAddress, TrustedProxies};
 pub use permits::{
-    AddressRateLimits, AddressRates, KeyRates, Network, Permit, PermitError, PermitLimits, Permits,
-    RequestKind, RequestRateLimits, RequestRates, is_exempt, site, stored_bytes, subscriber,
+    AddressRateLimiter, AddressRateLimits, KeyedRateLimiter, Network, Permit, PermitError,
+    PermitLimits, Permits, RequestKind, RequestRateLimiter, RequestRateLimits, is_exempt, site,
+    stored_bytes, subscriber,
 };
-pub use write_timeout::BoundedWrites;
+pub use write_timeout::WriteTimeoutStream;

@@ -67,7 +67,7 @@ pub fn bind<T>(
             Ok(bound) => return Ok((bound, both)),
             Err(error) => {
                 let bound = bind_one(address, &mut bind)?;
-                tell_of_one_family(setting, address, &error);
+                log_single_family(setting, address, &error);
                 return Ok(bound);
             }
         }
@@ -105,7 +105,7 @@ fn unmapped(address: SocketAddr) -> SocketAddr {
 
 /// Logs that one family is not served: a warning where another process has the port, since the
 /// operator can change that.
-fn tell_of_one_family(setting: &'static str, address: SocketAddr, error: &io::Error) {
+fn log_single_family(setting: &'static str, address: SocketAddr, error: &io::Error) {
     let port = address.port();
     match error.kind() {
         io::ErrorKind::AddrInUse => tracing::warn!(
@@ -195,7 +195,7 @@ fn pair(
     let other = counterpart(bound).and_then(|other| {
         let listener = bind(other, Families::of(other.ip()));
         listener
-            .inspect_err(|error| tell_of_one_family(setting, bound, error))
+            .inspect_err(|error| log_single_family(setting, bound, error))
             .ok()
     });
     Ok((listener, other))

@@ -17,25 +17,25 @@ use tokio::{
 };
 
 /// The stream.
-pub struct BoundedWrites {
+pub struct WriteTimeoutStream {
     /// What is read and written.
     stream: TcpStream,
     /// How long a write may wait while nothing is taken.
-    within: Duration,
+    timeout: Duration,
     /// Bytes a second that keep it from being used up.
     bytes_per_second: u32,
     /// When it is used up; only while an answer has had to wait.
-    used_up: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl BoundedWrites {
+impl WriteTimeoutStream {
     /// A stream on which nothing waits.
-    pub fn new(stream: TcpStream, within: Duration, bytes_per_second: u32) -> Self {
+    pub fn new(stream: TcpStream, timeout: Duration, bytes_per_second: u32) -> Self {
         Self {
             stream,
-            within,
+            timeout,
             bytes_per_second,
-            used_up: None,
+            deadline: None,
         }
     }
 
@@ -50,22 +50,22 @@ impl BoundedWrites {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let latest = Instant::now() + self.within;
+        let latest = Instant::now() + self.timeout;
         match &written {
             Poll::Ready(Ok(bytes)) => {
-                if let Some(used_up) = &mut self.used_up {
+                if let Some(deadline) = &mut self.deadline {
                     let bytes = u32::try_from(*bytes).unwrap_or(u32::MAX);
                     let earned = Duration::from_secs(1) * bytes / self.bytes_per_second.max(1);
-                    let until = (used_up.deadline() + earned).min(latest);
-                    used_up.as_mut().reset(until);
+                    let until = (deadline.deadline() + earned).min(latest);
+                    deadline.as_mut().reset(until);
                 }
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                let used_up = self
-                    .used_up
+                let deadline = self
+                    .deadline
                     .get_or_insert_with(|| Box::pin(sleep_until(latest)));
-                if used_up.as_mut().poll(context).is_ready() {
+                if deadline.as_mut().poll(context).is_ready() {
                     // What the kernel still holds of the answer is thrown away too.
                     let _ = self.stream.set_zero_linger();
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -76,7 +76,7 @@ impl BoundedWrites {
     }
 }
 
-impl AsyncRead for BoundedWrites {
+impl AsyncRead for WriteTimeoutStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -86,13 +86,13 @@ impl AsyncRead for BoundedWrites {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
             // The next request: the answer before it has been written.
-            self.used_up = None;
+            self.deadline = None;
         }
         read
     }
 }
 
-impl AsyncWrite for BoundedWrites {
+impl AsyncWrite for WriteTimeoutStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -145,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_who_takes_nothing_is_given_up() {
         let (client, server) = pair().await;
-        let mut bounded = BoundedWrites::new(server, Duration::from_millis(200), 1024);
+        let mut bounded = WriteTimeoutStream::new(server, Duration::from_millis(200), 1024);
         let written = bounded.write_all(&vec![0; ANSWER_BYTES]).await;
         let error = written.expect_err("it is given up");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -155,8 +155,8 @@ mod tests {
     #[tokio::test]
     async fn a_reader_who_takes_a_little_now_and_then_is_given_up_too() {
         let (mut client, server) = pair().await;
-        let within = Duration::from_millis(300);
-        let mut bounded = BoundedWrites::new(server, within, 1024 * 1024 * 1024);
+        let timeout = Duration::from_millis(300);
+        let mut bounded = WriteTimeoutStream::new(server, timeout, 1024 * 1024 * 1024);
         let slow_reader = tokio::spawn(async move {
             let mut buffer = vec![0; 256 * 1024];
             while client.read(&mut buffer).await.is_ok_and(|read| read > 0) {
@@ -175,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_who_takes_it_steadily_gets_all_of_it_however_long_it_takes() {
         let (mut client, server) = pair().await;
-        let mut bounded = BoundedWrites::new(server, Duration::from_millis(300), 1024);
+        let mut bounded = WriteTimeoutStream::new(server, Duration::from_millis(300), 1024);
         let reader = tokio::spawn(async move {
             let (mut buffer, mut read) = (vec![0; 1024 * 1024], 0);
             while read < ANSWER_BYTES {

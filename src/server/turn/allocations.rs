@@ -159,8 +159,8 @@ impl Allocations {
         self.check_limits(&owner.session)?;
         let permit = self.permits.acquire(client.source.ip());
         let permit = permit.map_err(|error| match error {
-            PermitError::OfAddress => Refusal::AllocationQuota,
-            PermitError::InAll => Refusal::InsufficientCapacity,
+            PermitError::PerAddress => Refusal::AllocationQuota,
+            PermitError::Total => Refusal::InsufficientCapacity,
         })?;
         let relay = self
             .free_relay_address(external, parity, taken)

@@ -18,7 +18,7 @@ use super::{
     response::Response,
     stats::{Counters, DropReason, Refusal},
 };
-use crate::server::net::AddressRates;
+use crate::server::net::AddressRateLimiter;
 use bytes::Bytes;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -69,7 +69,7 @@ pub struct Engine {
     /// Makes and checks nonces.
     nonces: Nonces,
     /// How often strangers are answered.
-    unauthenticated_limiter: AddressRates,
+    unauthenticated_limiter: AddressRateLimiter,
     /// The allocations.
     allocations: Mutex<Allocations>,
 }
@@ -84,7 +84,7 @@ impl Engine {
             local_peer,
             realm: options.realm.clone(),
             nonces: Nonces::new(now),
-            unauthenticated_limiter: AddressRates::new(UNAUTHENTICATED_RATE),
+            unauthenticated_limiter: AddressRateLimiter::new(UNAUTHENTICATED_RATE),
             allocations: Mutex::new(Allocations::new(options.limits)),
         }
     }

@@ -57,7 +57,7 @@ pub const UNAUTHENTICATED_RATE: AddressRateLimits = AddressRateLimits {
         per_second: 50,
         burst: 200,
     },
-    in_all: None,
+    total: None,
 };
 /// Bytes of the UDP socket's queues in the system. 1 MiB: a second of 8 Mbit/s.
 pub const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;

@@ -4,8 +4,8 @@ use crate::{
     protocol::{REFUSAL_HEADER, Refusal},
     server::{
         context::AppContext,
-        http::health::Place,
-        log_throttle::{self, RareWarning},
+        http::health::SocketGuard,
+        log_throttle::{self, LogThrottle},
         net::{ClientAddress, Permit, PermitError},
     },
 };
@@ -13,14 +13,14 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 
 /// Refusals are told of once a minute.
-static REFUSED: RareWarning = RareWarning::new();
+static REFUSED: LogThrottle = LogThrottle::new();
 
 /// A counted connection; dropping it counts it out.
-pub struct Admission {
+pub struct ConnectionPermit {
     /// Among those of its address, and among all.
     _permit: Permit,
     /// Holds up the end of a graceful stop.
-    _place: Place,
+    _guard: SocketGuard,
 }
 
 /// Lets a connection in, which was asked for with these headers.
@@ -31,23 +31,23 @@ pub fn admit(
     context: &AppContext,
     client: ClientAddress,
     headers: &HeaderMap,
-) -> Result<Admission, PermitError> {
-    let permit = context.sockets.acquire(client.0);
+) -> Result<ConnectionPermit, PermitError> {
+    let permit = context.socket_permits.acquire(client.0);
     let _permit = permit.inspect_err(|refusal| warn(*refusal, headers))?;
-    let _place = context.gauges.clone().enter();
-    Ok(Admission { _permit, _place })
+    let _guard = context.open_sockets.clone().enter();
+    Ok(ConnectionPermit { _permit, _guard })
 }
 
 /// Tells the operator of connections that were refused.
 pub fn warn(refusal: PermitError, headers: &HeaderMap) {
-    let Some(count) = REFUSED.happened() else {
+    let Some(count) = REFUSED.record() else {
         return;
     };
-    let origin = log_throttle::shown(headers.get(header::ORIGIN));
-    let host = log_throttle::shown(headers.get(header::HOST));
+    let origin = log_throttle::printable(headers.get(header::ORIGIN));
+    let host = log_throttle::printable(headers.get(header::HOST));
     let limit = match refusal {
-        PermitError::OfAddress => "--sockets-per-address or --polls-per-address",
-        PermitError::InAll => "of the server",
+        PermitError::PerAddress => "--sockets-per-address or --polls-per-address",
+        PermitError::Total => "of the server",
     };
     tracing::warn!(
         origin,
@@ -61,12 +61,12 @@ pub fn warn(refusal: PermitError, headers: &HeaderMap) {
 impl IntoResponse for PermitError {
     fn into_response(self) -> Response {
         let (status, why, text) = match self {
-            Self::OfAddress => (
+            Self::PerAddress => (
                 StatusCode::TOO_MANY_REQUESTS,
                 Refusal::TooManyConnections,
                 "too many connections from your address",
             ),
-            Self::InAll => (
+            Self::Total => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Refusal::ServerFull,
                 "too many connections",

@@ -1,7 +1,7 @@
 //! What a client says and what it is answered: each message to its place, each refusal
 //! with its code.
 
-use super::lifecycle::{Connection, End};
+use super::lifecycle::{Connection, Disconnect};
 use crate::{
     protocol::{
         ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
@@ -12,7 +12,7 @@ use crate::{
         error::refusal,
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
-        log_throttle::{self, RareWarning},
+        log_throttle::{self, LogThrottle},
         metrics,
         net::{RequestKind, permits::requests::KINDS, stored_bytes},
         rooms::{Departure, Frames, RoomRequest, Summaries, trim_to_frame},
@@ -24,13 +24,13 @@ use tokio::time::sleep;
 
 impl Connection {
     /// Decodes a text frame and does what it says, or says why not.
-    pub(super) async fn take_text(&mut self, text: &str) -> Result<(), End> {
-        while let Some(pause) = self.rates.pause_before(text.len()) {
+    pub(super) async fn on_text(&mut self, text: &str) -> Result<(), Disconnect> {
+        while let Some(pause) = self.rates.delay_before(text.len()) {
             sleep(pause).await;
         }
         match decode(text) {
             Decoded::Message(message) => {
-                if let Err((code, id)) = self.obey(message).await {
+                if let Err((code, id)) = self.dispatch(message).await {
                     self.refuse(code, id);
                 }
                 Ok(())
@@ -39,7 +39,10 @@ impl Connection {
                 self.refuse(code, id);
                 self.protocol_errors += 1;
                 match self.protocol_errors >= MAX_PROTOCOL_ERRORS {
-                    true => Err(End::Ours(CloseCode::ProtocolBroken, Departure::Lost)),
+                    true => Err(Disconnect::ByServer(
+                        CloseCode::ProtocolBroken,
+                        Departure::Lost,
+                    )),
                     false => Ok(()),
                 }
             }
@@ -67,7 +70,10 @@ impl Connection {
     ///
     /// # Errors
     /// The refusal to answer, with the id of the chat message it is about.
-    async fn obey(&mut self, message: ClientMessage) -> Result<(), (ErrorCode, Option<MessageId>)> {
+    async fn dispatch(
+        &mut self,
+        message: ClientMessage,
+    ) -> Result<(), (ErrorCode, Option<MessageId>)> {
         let id = match &message {
             ClientMessage::Chat { id, .. }
             | ClientMessage::Edit { id, .. }
@@ -103,12 +109,16 @@ impl Connection {
     ///
     /// # Errors
     /// The address has used it up.
-    fn pay(&self, kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
-        if self.context.rates.allow_many(kind, self.client.0, amount) {
+    fn charge(&self, kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
+        if self
+            .context
+            .request_rates
+            .allow_many(kind, self.client.0, amount)
+        {
             return Ok(());
         }
-        static REFUSED: RareWarning = RareWarning::new();
-        if let Some(count) = REFUSED.happened() {
+        static REFUSED: LogThrottle = LogThrottle::new();
+        if let Some(count) = REFUSED.record() {
             let (_, kind, _) = KINDS[kind as usize];
             tracing::warn!(
                 kind,
@@ -135,7 +145,7 @@ impl Connection {
         let mut rooms = self.context.rooms.watch();
         let list = rooms.borrow_and_update().clone();
         self.watching = Some(rooms);
-        self.told_rooms = Some(list.number);
+        self.sent_rooms = Some(list.number);
         // An answer: whoever asks for the list again and again is to read it.
         let answer = list.frame_after(None).clone();
         if self.outbox.put_answer(answer).is_err() {
@@ -145,8 +155,8 @@ impl Connection {
     }
 
     /// Tells what is different of the open rooms, or all of them again.
-    pub(super) fn tell_rooms(&mut self, list: &Summaries) {
-        let told = self.told_rooms.replace(list.number);
+    pub(super) fn send_rooms(&mut self, list: &Summaries) {
+        let told = self.sent_rooms.replace(list.number);
         if self.outbox.put(list.frame_after(told).clone()).is_err() {
             self.outbox.close_slow();
         }
@@ -170,9 +180,9 @@ impl Connection {
         };
         let rooms = &self.context.rooms;
         let handle = rooms.open(&name).map_err(|error| error.code())?;
-        self.pay(RequestKind::Join, 1)?;
+        self.charge(RequestKind::Join, 1)?;
         if !rooms.is_open(&name) {
-            self.pay(RequestKind::NewRoom, 1)?;
+            self.charge(RequestKind::NewRoom, 1)?;
         }
         let membership = handle
             .join(&session, &nickname, seen.as_ref(), &self.outbox)
@@ -185,12 +195,12 @@ impl Connection {
     /// Answers a page of history from the store, past the room.
     async fn history(&self, before: Seq, limit: Option<u32>) -> Result<(), ErrorCode> {
         let (name, _) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
-        self.pay(RequestKind::History, 1)?;
+        self.charge(RequestKind::History, 1)?;
         let limit = limit.unwrap_or(HISTORY_PAGE).clamp(1, MAX_HISTORY_PAGE);
         let page = self.context.store.page(name, Some(before), limit).await;
         let page = page.map_err(|error| {
-            static FAILED: RareWarning = RareWarning::new();
-            log_throttle::failed(&FAILED, &error, "a page of history could not be read");
+            static FAILED: LogThrottle = LogThrottle::new();
+            log_throttle::error(&FAILED, &error, "a page of history could not be read");
             ErrorCode::Unavailable
         })?;
         let (messages, more) = trim_to_frame(page);
@@ -201,7 +211,7 @@ impl Connection {
     /// Reads an offer to the SFU, which takes a while, and passes it on to the room.
     async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
         let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
-        self.pay(RequestKind::Offer, 1)?;
+        self.charge(RequestKind::Offer, 1)?;
         membership
             .request(RoomRequest::Offer(Offer::read(offer).await))
             .await;
@@ -213,8 +223,8 @@ impl Connection {
         if self.membership.is_none() {
             return Err(ErrorCode::NotJoined);
         }
-        let reported = &mut self.reported[obstacle as usize];
-        if !std::mem::replace(reported, true) {
+        let reported_obstacles = &mut self.reported_obstacles[obstacle as usize];
+        if !std::mem::replace(reported_obstacles, true) {
             self.context.blocked_media.report(obstacle);
         }
         Ok(())
@@ -225,7 +235,7 @@ impl Connection {
         let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         let request = request(message)?;
         if let Some(text) = stored_text(&request) {
-            self.pay(RequestKind::ChatBytes, stored_bytes(text))?;
+            self.charge(RequestKind::ChatBytes, stored_bytes(text))?;
         }
         membership.request(request).await;
         Ok(())

@@ -3,7 +3,7 @@
 use crate::{
     protocol::ClientMessage,
     server::{
-        limits::{ASK_RATE, FRAME_BYTES_RATE, FRAME_RATE, OFFER_RATE, SIGNAL_RATE, TALK_RATE},
+        limits::{CHAT_RATE, FRAME_BYTES_RATE, FRAME_RATE, OFFER_RATE, REQUEST_RATE, SIGNAL_RATE},
         rooms::limiter,
     },
 };
@@ -11,29 +11,29 @@ use governor::{DefaultDirectRateLimiter, clock::Clock};
 use std::{num::NonZeroU32, time::Duration};
 
 /// The limiters of one connection.
-pub struct Rates {
+pub struct MessageRates {
     /// Frames of any kind: more closes it.
     frames: DefaultDirectRateLimiter,
     /// Bytes of frames: more is read later.
     bytes: DefaultDirectRateLimiter,
     /// What is said, edits included: more is refused.
-    talk: DefaultDirectRateLimiter,
+    chat: DefaultDirectRateLimiter,
     /// Everything else one asks of the room: more is refused.
-    asks: DefaultDirectRateLimiter,
+    requests: DefaultDirectRateLimiter,
     /// Call messages: more is refused.
     signals: DefaultDirectRateLimiter,
     /// Offers to the SFU: more is refused.
     offers: DefaultDirectRateLimiter,
 }
 
-impl Rates {
+impl MessageRates {
     /// Full buckets.
     pub fn new() -> Self {
         Self {
             frames: limiter(FRAME_RATE),
             bytes: limiter(FRAME_BYTES_RATE),
-            talk: limiter(TALK_RATE),
-            asks: limiter(ASK_RATE),
+            chat: limiter(CHAT_RATE),
+            requests: limiter(REQUEST_RATE),
             signals: limiter(SIGNAL_RATE),
             offers: limiter(OFFER_RATE),
         }
@@ -46,7 +46,7 @@ impl Rates {
 
     /// How long to wait before a frame of so many bytes is looked at; not at all where the
     /// limit lets it pass, which is then paid. A frame is smaller than the burst.
-    pub fn pause_before(&self, bytes: usize) -> Option<Duration> {
+    pub fn delay_before(&self, bytes: usize) -> Option<Duration> {
         let bytes = u32::try_from(bytes).ok().and_then(NonZeroU32::new)?;
         let too_early = self.bytes.check_n(bytes).ok()?.err()?;
         Some(too_early.wait_time_from(self.bytes.clock().now()))
@@ -55,7 +55,7 @@ impl Rates {
     /// Whether this message is within its limit.
     pub fn allow(&self, message: &ClientMessage) -> bool {
         match message {
-            ClientMessage::Chat { .. } | ClientMessage::Edit { .. } => self.talk.check().is_ok(),
+            ClientMessage::Chat { .. } | ClientMessage::Edit { .. } => self.chat.check().is_ok(),
             ClientMessage::Nickname { .. }
             | ClientMessage::Delete { .. }
             | ClientMessage::React { .. }
@@ -63,7 +63,7 @@ impl Rates {
             | ClientMessage::History { .. }
             | ClientMessage::WatchRooms
             | ClientMessage::MediaBlocked { .. }
-            | ClientMessage::Join { .. } => self.asks.check().is_ok(),
+            | ClientMessage::Join { .. } => self.requests.check().is_ok(),
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
@@ -82,12 +82,12 @@ mod tests {
 
     #[test]
     fn who_sends_much_is_read_more_slowly_and_loses_nothing() {
-        let rates = Rates::new();
+        let rates = MessageRates::new();
         let frame = 64 * 1024;
-        let at_once = (0..1000).find(|_| rates.pause_before(frame).is_some());
+        let at_once = (0..1000).find(|_| rates.delay_before(frame).is_some());
         assert!((32..40).contains(&at_once.expect("a pause")));
-        let pause = rates.pause_before(frame).expect("a pause");
+        let pause = rates.delay_before(frame).expect("a pause");
         assert!(pause <= Duration::from_millis(250), "{pause:?}");
-        assert_eq!(rates.pause_before(0), None);
+        assert_eq!(rates.delay_before(0), None);
     }
 }

@@ -1,6 +1,6 @@
 //! One client's connection, whatever carries it: [`super::ws`] or [`super::long_poll`].
 //!
-//! Text frames come in through [`Incoming`], what is said to the client goes out through
+//! Text frames come in through [`InboundSource`], what is said to the client goes out through
 //! an outbox. [`admission`] decides who gets a connection, [`lifecycle`] is its course,
 //! [`dispatch`] answers what it says; [`message_rates`] holds what one connection may send. Every refusal is in `docs/protocol.md`.
 
@@ -9,5 +9,5 @@ mod dispatch;
 mod lifecycle;
 mod message_rates;
 
-pub(super) use admission::{Admission, admit, warn};
-pub(super) use lifecycle::{Connection, End, Heard, Incoming, departure};
+pub(super) use admission::{ConnectionPermit, admit, warn};
+pub(super) use lifecycle::{Connection, Disconnect, Inbound, InboundSource, departure_of};

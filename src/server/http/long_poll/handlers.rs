@@ -4,9 +4,9 @@
 //! written into the logs of proxies, and whoever reads the secret there would be that person.
 
 use super::{
-    inbound::{Batch, Letter, frames},
-    registry::Line,
-    responder::Ask,
+    inbound::{Batch, ClientInput, frames},
+    registry::PollHandle,
+    responder::PollRequest,
     task,
 };
 use crate::server::{
@@ -29,7 +29,7 @@ const CONNECTION: &str = "noom-connection";
 
 /// The query of a POST.
 #[derive(Deserialize)]
-pub struct Saying {
+pub struct PostQuery {
     /// The number of this batch.
     batch: Option<u64>,
     /// Ends the connection with this code.
@@ -38,35 +38,35 @@ pub struct Saying {
 
 /// The query of a GET.
 #[derive(Deserialize)]
-pub struct Listening {
+pub struct GetQuery {
     /// Up to where the client has everything.
     after: u64,
 }
 
 /// `POST /poll`: opens a connection, says something, or says goodbye.
-pub async fn say(
+pub async fn post(
     State(context): State<AppContext>,
     Extension(client): Extension<ClientAddress>,
-    Query(query): Query<Saying>,
+    Query(query): Query<PostQuery>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let Some(secret) = secret(&headers) else {
         return open(context, client, &headers);
     };
-    let line = context.polls.find(secret);
-    match (line, query.close, query.batch) {
-        (line, Some(code), _) => close(line, code).await,
-        (None, None, _) => gone(),
-        (Some(line), None, Some(number)) => hand_in(&line, number, &body).await,
+    let handle = context.polls.find(secret);
+    match (handle, query.close, query.batch) {
+        (handle, Some(code), _) => close(handle, code).await,
+        (None, None, _) => unknown_connection(),
+        (Some(handle), None, Some(number)) => submit_batch(&handle, number, &body).await,
         (Some(_), None, None) => refuse(StatusCode::BAD_REQUEST, "batch or close is missing"),
     }
 }
 
 /// `GET /poll`: waits for what the connection is told.
-pub async fn listen(
+pub async fn get(
     State(context): State<AppContext>,
-    Query(query): Query<Listening>,
+    Query(query): Query<GetQuery>,
     headers: HeaderMap,
 ) -> Response {
     let Some(secret) = secret(&headers) else {
@@ -75,20 +75,25 @@ pub async fn listen(
             "the header noom-connection is missing",
         );
     };
-    let Some(line) = context.polls.find(secret) else {
-        return gone();
+    let Some(handle) = context.polls.find(secret) else {
+        return unknown_connection();
     };
     // A full mailbox has other signs of life in it.
-    let _ = line.letters.try_send(Letter::Life);
+    let _ = handle.inputs.try_send(ClientInput::KeepAlive);
     let (answer, answered) = oneshot::channel();
     let after = query.after;
-    if line.asks.send(Ask { after, answer }).await.is_err() {
-        return gone();
+    if handle
+        .requests
+        .send(PollRequest { after, answer })
+        .await
+        .is_err()
+    {
+        return unknown_connection();
     }
     match answered.await {
         Ok(Ok(json)) => answer_json(StatusCode::OK, json),
         Ok(Err(_)) => refuse(StatusCode::CONFLICT, "these frames are not here"),
-        Err(_) => gone(),
+        Err(_) => unknown_connection(),
     }
 }
 
@@ -114,7 +119,7 @@ fn open(context: AppContext, client: ClientAddress, headers: &HeaderMap) -> Resp
 }
 
 /// Hands frames in, and answers when all of them have been taken in.
-async fn hand_in(line: &Line, number: u64, body: &[u8]) -> Response {
+async fn submit_batch(handle: &PollHandle, number: u64, body: &[u8]) -> Response {
     let Some(frames) = frames(body) else {
         return refuse(StatusCode::BAD_REQUEST, "the body is no JSON array");
     };
@@ -124,20 +129,20 @@ async fn hand_in(line: &Line, number: u64, body: &[u8]) -> Response {
         frames,
         done,
     };
-    if line.letters.send(Letter::Batch(batch)).await.is_err() {
-        return gone();
+    if handle.inputs.send(ClientInput::Batch(batch)).await.is_err() {
+        return unknown_connection();
     }
     match all_taken.await {
         Ok(Ok(())) => no_content(),
         Ok(Err(_)) => refuse(StatusCode::CONFLICT, "a batch before this one is missing"),
-        Err(_) => gone(),
+        Err(_) => unknown_connection(),
     }
 }
 
 /// Says goodbye. That a connection is over already is as good.
-async fn close(line: Option<Line>, code: u16) -> Response {
-    if let Some(line) = line {
-        let _ = line.letters.send(Letter::Close(code)).await;
+async fn close(handle: Option<PollHandle>, code: u16) -> Response {
+    if let Some(handle) = handle {
+        let _ = handle.inputs.send(ClientInput::Close(code)).await;
     }
     no_content()
 }
@@ -152,7 +157,7 @@ fn no_content() -> Response {
 }
 
 /// There is no such connection, or not any more.
-fn gone() -> Response {
+fn unknown_connection() -> Response {
     refuse(StatusCode::NOT_FOUND, "no such connection")
 }
 

@@ -1,17 +1,17 @@
 //! What the client of a polling connection says, in order and once.
 
-use crate::server::http::connection::{End, Heard, Incoming, departure};
+use crate::server::http::connection::{Disconnect, Inbound, InboundSource, departure_of};
 use serde_json::value::RawValue;
 use std::vec;
 use tokio::sync::{mpsc, oneshot};
 use tungstenite::Utf8Bytes;
 
 /// What a request brings to the task.
-pub enum Letter {
+pub enum ClientInput {
     /// Frames.
     Batch(Batch),
     /// A sign of life.
-    Life,
+    KeepAlive,
     /// A goodbye with this code.
     Close(u16),
 }
@@ -23,30 +23,30 @@ pub struct Batch {
     /// The frames in order.
     pub frames: Vec<Utf8Bytes>,
     /// Told when all of them have been taken in, now or before.
-    pub done: oneshot::Sender<Result<(), OutOfStep>>,
+    pub done: oneshot::Sender<Result<(), MissingBatch>>,
 }
 
 /// A number was left out; only a broken client does that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutOfStep;
+pub struct MissingBatch;
 
 /// Takes the letters apart.
-pub struct Reader {
+pub struct BatchReader {
     /// What the requests bring.
-    letters: mpsc::Receiver<Letter>,
+    inputs: mpsc::Receiver<ClientInput>,
     /// The frames of the present batch that are still to be heard.
     frames: vec::IntoIter<Utf8Bytes>,
     /// Who waits for the present batch.
-    done: Option<oneshot::Sender<Result<(), OutOfStep>>>,
+    done: Option<oneshot::Sender<Result<(), MissingBatch>>>,
     /// The number of the present batch.
     number: u64,
 }
 
-impl Reader {
+impl BatchReader {
     /// A reader that has heard nothing yet.
-    pub fn new(letters: mpsc::Receiver<Letter>) -> Self {
+    pub fn new(inputs: mpsc::Receiver<ClientInput>) -> Self {
         Self {
-            letters,
+            inputs,
             frames: Vec::new().into_iter(),
             done: None,
             number: 0,
@@ -55,34 +55,36 @@ impl Reader {
 
     /// Starts on a batch. One that came before is a sign of life and nothing else: its
     /// answer was lost and its client asks again.
-    fn start(&mut self, batch: Batch) -> Heard {
+    fn start(&mut self, batch: Batch) -> Inbound {
         let step = match batch.number {
             number if number <= self.number => Ok(()),
             number if number == self.number + 1 => {
                 self.number = number;
                 self.frames = batch.frames.into_iter();
                 self.done = Some(batch.done);
-                return self.frames.next().map_or(Heard::Life, Heard::Text);
+                return self.frames.next().map_or(Inbound::KeepAlive, Inbound::Text);
             }
-            _ => Err(OutOfStep),
+            _ => Err(MissingBatch),
         };
         let _ = batch.done.send(step);
-        Heard::Life
+        Inbound::KeepAlive
     }
 }
 
-impl Incoming for Reader {
-    async fn next(&mut self) -> Heard {
+impl InboundSource for BatchReader {
+    async fn next(&mut self) -> Inbound {
         if let Some(frame) = self.frames.next() {
-            return Heard::Text(frame);
+            return Inbound::Text(frame);
         }
         if let Some(done) = self.done.take() {
             let _ = done.send(Ok(()));
         }
-        match self.letters.recv().await {
-            Some(Letter::Batch(batch)) => self.start(batch),
-            Some(Letter::Life) => Heard::Life,
-            Some(Letter::Close(code)) => Heard::Ended(End::Theirs(departure(Some(code)))),
+        match self.inputs.recv().await {
+            Some(ClientInput::Batch(batch)) => self.start(batch),
+            Some(ClientInput::KeepAlive) => Inbound::KeepAlive,
+            Some(ClientInput::Close(code)) => {
+                Inbound::Disconnected(Disconnect::ByClient(departure_of(Some(code))))
+            }
             // The list holds the other end for as long as the task runs.
             None => std::future::pending().await,
         }

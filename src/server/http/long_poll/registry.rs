@@ -1,6 +1,6 @@
 //! Which polling connections there are.
 
-use super::{inbound::Letter, responder::Ask};
+use super::{inbound::ClientInput, responder::PollRequest};
 use crate::server::{
     identity::random_letters,
     net::{ClientAddress, Permit, PermitError, PermitLimits, Permits},
@@ -13,37 +13,37 @@ use tokio::sync::mpsc;
 
 /// The polling connections by their secret; cloning it is cheap.
 #[derive(Clone)]
-pub struct Polls {
+pub struct PollRegistry {
     /// The list.
-    lines: Arc<Mutex<HashMap<String, Line>>>,
+    handles: Arc<Mutex<HashMap<String, PollHandle>>>,
     /// How many there are, by address.
     permits: Permits,
 }
 
 /// How requests reach the task of a connection. A full mailbox makes the request wait.
 #[derive(Clone)]
-pub struct Line {
+pub struct PollHandle {
     /// What the client says.
-    pub letters: mpsc::Sender<Letter>,
+    pub inputs: mpsc::Sender<ClientInput>,
     /// Where it asks what it is told.
-    pub asks: mpsc::Sender<Ask>,
+    pub requests: mpsc::Sender<PollRequest>,
 }
 
 /// One listed connection; dropping it takes it off the list.
-pub struct Listed {
+pub struct Registration {
     /// The list.
-    polls: Polls,
+    polls: PollRegistry,
     /// Its secret.
     pub secret: String,
     /// Counts it.
     _permit: Permit,
 }
 
-impl Polls {
+impl PollRegistry {
     /// No connection yet.
     pub fn new(limits: PermitLimits) -> Self {
         Self {
-            lines: Arc::default(),
+            handles: Arc::default(),
             permits: Permits::new(limits),
         }
     }
@@ -52,11 +52,15 @@ impl Polls {
     ///
     /// # Errors
     /// The address, or all together, have as many as they may.
-    pub fn list(&self, client: ClientAddress, line: Line) -> Result<Listed, PermitError> {
+    pub fn list(
+        &self,
+        client: ClientAddress,
+        handle: PollHandle,
+    ) -> Result<Registration, PermitError> {
         let _permit = self.permits.acquire(client.0)?;
         let secret = random_letters();
-        self.lines().insert(secret.clone(), line);
-        Ok(Listed {
+        self.handles().insert(secret.clone(), handle);
+        Ok(Registration {
             polls: self.clone(),
             secret,
             _permit,
@@ -64,24 +68,24 @@ impl Polls {
     }
 
     /// The connection of this secret.
-    pub fn find(&self, secret: &str) -> Option<Line> {
-        self.lines().get(secret).cloned()
+    pub fn find(&self, secret: &str) -> Option<PollHandle> {
+        self.handles().get(secret).cloned()
     }
 
     /// How many there are.
     #[cfg(test)]
     pub fn count(&self) -> usize {
-        self.lines().len()
+        self.handles().len()
     }
 
     /// The list, for a few lines without waiting.
-    fn lines(&self) -> MutexGuard<'_, HashMap<String, Line>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn handles(&self) -> MutexGuard<'_, HashMap<String, PollHandle>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Listed {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.polls.lines().remove(&self.secret);
+        self.polls.handles().remove(&self.secret);
     }
 }

@@ -1,6 +1,6 @@
 //! Hands out what the client is told: one request waits here at a time.
 
-use super::unacked_frames::{NotHere, Shelf};
+use super::unacked_frames::{InvalidAck, UnackedFrames};
 use crate::{
     protocol::CloseCode,
     server::{
@@ -15,36 +15,40 @@ use tokio::{
 };
 
 /// A request that asks what there is.
-pub struct Ask {
+pub struct PollRequest {
     /// Up to where the client has everything.
     pub after: u64,
     /// Takes the JSON to answer. Dropped: the connection is no more.
-    pub answer: oneshot::Sender<Result<String, NotHere>>,
+    pub answer: oneshot::Sender<Result<String, InvalidAck>>,
 }
 
 /// Where requests wait for what the connection is told.
-pub struct Desk {
+pub struct LongPollResponder {
     /// The requests.
-    asks: mpsc::Receiver<Ask>,
+    requests: mpsc::Receiver<PollRequest>,
     /// What the client is told. What is on the shelf still counts as waiting in it.
     queue: OutboxReader,
     /// What was handed out and not acknowledged.
-    shelf: Shelf,
+    unacked: UnackedFrames,
     /// The request that waits, and until when.
-    waiting: Option<(oneshot::Sender<Result<String, NotHere>>, Instant)>,
+    pending: Option<(oneshot::Sender<Result<String, InvalidAck>>, Instant)>,
     /// How long a request waits.
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl Desk {
+impl LongPollResponder {
     /// A desk without anybody before it.
-    pub fn new(asks: mpsc::Receiver<Ask>, queue: OutboxReader, patience: Duration) -> Self {
+    pub fn new(
+        requests: mpsc::Receiver<PollRequest>,
+        queue: OutboxReader,
+        timeout: Duration,
+    ) -> Self {
         Self {
-            asks,
+            requests,
             queue,
-            shelf: Shelf::default(),
-            waiting: None,
-            patience,
+            unacked: UnackedFrames::default(),
+            pending: None,
+            timeout,
         }
     }
 
@@ -54,12 +58,12 @@ impl Desk {
     /// Nothing is lost when dropped: what was begun is in `self`.
     pub async fn serve(&mut self) -> Infallible {
         loop {
-            let until = self.waiting.as_ref().map(|(_, until)| *until);
+            let until = self.pending.as_ref().map(|(_, until)| *until);
             tokio::select! {
-                Some(ask) = self.asks.recv() => self.take(ask),
+                Some(request) = self.requests.recv() => self.take(request),
                 Some(frame) = self.queue.next(), if until.is_some() => {
-                    self.shelf.put(frame);
-                    self.hand_out();
+                    self.unacked.push(frame);
+                    self.respond_if_ready();
                 }
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                     self.answer(None);
@@ -71,58 +75,58 @@ impl Desk {
 
     /// Answers the request that waits, or the next one, with the end. Whoever reads too
     /// slowly gets nothing but that.
-    pub async fn say_goodbye(&mut self, code: CloseCode) {
+    pub async fn close(&mut self, code: CloseCode) {
         match code {
-            CloseCode::TooSlow => self.shelf.clear(),
+            CloseCode::TooSlow => self.unacked.clear(),
             _ => self.fill(usize::MAX, usize::MAX),
         }
         while !self.answer(Some(code)) {
-            let Some(ask) = self.asks.recv().await else {
+            let Some(request) = self.requests.recv().await else {
                 return;
             };
-            if self.shelf.acknowledge(ask.after).is_err() {
-                self.shelf.clear();
+            if self.unacked.acknowledge(request.after).is_err() {
+                self.unacked.clear();
             }
-            self.waiting = Some((ask.answer, Instant::now()));
+            self.pending = Some((request.answer, Instant::now()));
         }
     }
 
     /// Takes a request in. It takes the place of one that waits.
-    fn take(&mut self, ask: Ask) {
-        match self.shelf.acknowledge(ask.after) {
-            Err(gone) => drop(ask.answer.send(Err(gone))),
+    fn take(&mut self, request: PollRequest) {
+        match self.unacked.acknowledge(request.after) {
+            Err(unknown_connection) => drop(request.answer.send(Err(unknown_connection))),
             Ok(bytes) => {
                 self.queue.written(bytes);
                 self.answer(None);
-                self.waiting = Some((ask.answer, Instant::now() + self.patience));
-                self.hand_out();
+                self.pending = Some((request.answer, Instant::now() + self.timeout));
+                self.respond_if_ready();
             }
         }
     }
 
     /// Answers the request that waits, if there is anything to answer.
-    fn hand_out(&mut self) {
+    fn respond_if_ready(&mut self) {
         self.fill(ANSWER_BYTES, OUTBOX_FRAMES);
-        if self.shelf.len() > 0 {
+        if self.unacked.len() > 0 {
             self.answer(None);
         }
     }
 
     /// Puts on the shelf what is there, until so much is on it.
     fn fill(&mut self, bytes: usize, frames: usize) {
-        while self.shelf.bytes() < bytes
-            && self.shelf.len() < frames
+        while self.unacked.bytes() < bytes
+            && self.unacked.len() < frames
             && let Some(frame) = self.queue.ready()
         {
-            self.shelf.put(frame);
+            self.unacked.push(frame);
         }
     }
 
     /// Answers the request that waits. False where there is none, or it has hung up.
     fn answer(&mut self, close: Option<CloseCode>) -> bool {
-        let Some((answer, _)) = self.waiting.take() else {
+        let Some((answer, _)) = self.pending.take() else {
             return false;
         };
-        answer.send(Ok(self.shelf.answer(close))).is_ok()
+        answer.send(Ok(self.unacked.answer(close))).is_ok()
     }
 }

@@ -1,13 +1,13 @@
 //! The task of one polling connection, from its opening to its last answer.
 
 use super::{
-    inbound::{Letter, Reader},
-    registry::{Line, Polls},
-    responder::{Ask, Desk},
+    inbound::{BatchReader, ClientInput},
+    registry::{PollHandle, PollRegistry},
+    responder::{LongPollResponder, PollRequest},
 };
 use crate::server::{
     context::AppContext,
-    http::connection::{Admission, Connection},
+    http::connection::{Connection, ConnectionPermit},
     net::{ClientAddress, PermitError},
     rooms::{OutboxReader, outbox},
 };
@@ -23,16 +23,16 @@ const MAILBOX: usize = 4;
 pub fn open(
     context: AppContext,
     client: ClientAddress,
-    admission: Admission,
+    admission: ConnectionPermit,
 ) -> Result<String, PermitError> {
-    let (letters, far_letters) = mpsc::channel(MAILBOX);
-    let (asks, far_asks) = mpsc::channel(MAILBOX);
-    let polls: &Polls = &context.polls;
-    let listed = polls.list(client, Line { letters, asks })?;
-    let secret = listed.secret.clone();
+    let (inputs, input_queue) = mpsc::channel(MAILBOX);
+    let (requests, request_queue) = mpsc::channel(MAILBOX);
+    let polls: &PollRegistry = &context.polls;
+    let registration = polls.list(client, PollHandle { inputs, requests })?;
+    let secret = registration.secret.clone();
     tokio::spawn(async move {
-        run(context, client, far_letters, far_asks).await;
-        drop((listed, admission));
+        run(context, client, input_queue, request_queue).await;
+        drop((registration, admission));
     });
     Ok(secret)
 }
@@ -41,21 +41,21 @@ pub fn open(
 async fn run(
     context: AppContext,
     client: ClientAddress,
-    letters: mpsc::Receiver<Letter>,
-    asks: mpsc::Receiver<Ask>,
+    inputs: mpsc::Receiver<ClientInput>,
+    requests: mpsc::Receiver<PollRequest>,
 ) {
     let timing = context.timing;
     let (outbox, queue): (_, OutboxReader) = outbox();
     let mut connection = Connection::new(context, outbox, client);
-    let mut reader = Reader::new(letters);
-    let mut desk = Desk::new(asks, queue, timing.poll_wait);
+    let mut reader = BatchReader::new(inputs);
+    let mut responder = LongPollResponder::new(requests, queue, timing.poll_timeout);
     let end = tokio::select! {
         end = connection.run(&mut reader) => end,
-        never = desk.serve() => match never {},
+        never = responder.serve() => match never {},
     };
     // Who says something now is told that there is nobody any more.
     drop(reader);
     if let Some(code) = connection.leave(end).await {
-        let _ = timeout(timing.close_within, desk.say_goodbye(code)).await;
+        let _ = timeout(timing.close_timeout, responder.close(code)).await;
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// Frames in order, each with a number: the first one ever is 1.
 #[derive(Default)]
-pub struct Shelf {
+pub struct UnackedFrames {
     /// Those not acknowledged.
     frames: VecDeque<Frames>,
     /// How many were acknowledged.
@@ -16,11 +16,11 @@ pub struct Shelf {
 
 /// What is asked for is gone, or was never there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotHere;
+pub struct InvalidAck;
 
-impl Shelf {
+impl UnackedFrames {
     /// Puts the next frames on.
-    pub fn put(&mut self, frames: Frames) {
+    pub fn push(&mut self, frames: Frames) {
         self.bytes += frames.size();
         self.frames.extend(frames.split());
     }
@@ -28,12 +28,12 @@ impl Shelf {
     /// Takes everything up to frame number `after` off; answers how many bytes that was.
     ///
     /// # Errors
-    /// [`NotHere`]; the shelf stays as it is.
-    pub fn acknowledge(&mut self, after: u64) -> Result<usize, NotHere> {
-        let count = after.checked_sub(self.acknowledged).ok_or(NotHere)?;
-        let count = usize::try_from(count).map_err(|_| NotHere)?;
+    /// [`InvalidAck`]; the shelf stays as it is.
+    pub fn acknowledge(&mut self, after: u64) -> Result<usize, InvalidAck> {
+        let count = after.checked_sub(self.acknowledged).ok_or(InvalidAck)?;
+        let count = usize::try_from(count).map_err(|_| InvalidAck)?;
         if count > self.frames.len() {
-            return Err(NotHere);
+            return Err(InvalidAck);
         }
         let bytes = self.frames.drain(..count).map(|frame| frame.size()).sum();
         self.acknowledged = after;
@@ -83,28 +83,28 @@ mod tests {
 
     #[test]
     fn a_frame_is_handed_out_until_it_is_acknowledged() {
-        let mut shelf = Shelf::default();
-        assert_eq!(shelf.answer(None), r#"{"frames":[],"next":0}"#);
-        shelf.put(Frames::of_json("{}".to_owned()));
-        shelf.put(Frames::of_json("[1]".to_owned()));
+        let mut unacked = UnackedFrames::default();
+        assert_eq!(unacked.answer(None), r#"{"frames":[],"next":0}"#);
+        unacked.push(Frames::of_json("{}".to_owned()));
+        unacked.push(Frames::of_json("[1]".to_owned()));
         for _ in 0..2 {
-            assert_eq!(shelf.acknowledge(0), Ok(0));
-            assert_eq!(shelf.answer(None), r#"{"frames":[{},[1]],"next":2}"#);
+            assert_eq!(unacked.acknowledge(0), Ok(0));
+            assert_eq!(unacked.answer(None), r#"{"frames":[{},[1]],"next":2}"#);
         }
-        assert_eq!(shelf.acknowledge(1), Ok(4));
-        assert_eq!((shelf.len(), shelf.bytes()), (1, 5));
-        let last = shelf.answer(Some(CloseCode::Restarting));
+        assert_eq!(unacked.acknowledge(1), Ok(4));
+        assert_eq!((unacked.len(), unacked.bytes()), (1, 5));
+        let last = unacked.answer(Some(CloseCode::Restarting));
         assert_eq!(last, r#"{"frames":[[1]],"next":2,"close":1012}"#);
     }
 
     #[test]
     fn what_is_gone_or_was_never_there_is_not_handed_out() {
-        let mut shelf = Shelf::default();
-        shelf.put(Frames::of_json("{}".to_owned()));
-        assert_eq!(shelf.acknowledge(2), Err(NotHere));
-        assert_eq!(shelf.acknowledge(u64::MAX), Err(NotHere));
-        assert_eq!(shelf.acknowledge(1), Ok(4));
-        assert_eq!(shelf.acknowledge(0), Err(NotHere));
-        assert_eq!(shelf.acknowledge(1), Ok(0));
+        let mut unacked = UnackedFrames::default();
+        unacked.push(Frames::of_json("{}".to_owned()));
+        assert_eq!(unacked.acknowledge(2), Err(InvalidAck));
+        assert_eq!(unacked.acknowledge(u64::MAX), Err(InvalidAck));
+        assert_eq!(unacked.acknowledge(1), Ok(4));
+        assert_eq!(unacked.acknowledge(0), Err(InvalidAck));
+        assert_eq!(unacked.acknowledge(1), Ok(0));
     }
 }

@@ -1,6 +1,6 @@
 //! The WebSocket of the room protocol.
 //!
-//! [`upgrade`] answers who asks for one, [`may_connect`] who asks why there is none; [`socket`] reads it for its
+//! [`upgrade`] answers who asks for one, [`check_upgrade`] who asks why there is none; [`socket`] reads it for its
 //! [`Connection`](super::connection::Connection), [`writer`] is the only one that writes it,
 //! and [`read_half`] brings it what reading asks to be answered.
 //!
@@ -33,14 +33,14 @@ pub async fn upgrade(
 ) -> Response {
     let answer = match create_response_with_body(&request, Body::empty) {
         Ok(answer) => answer,
-        Err(error) => return no_handshake(&error),
+        Err(error) => return reject_handshake(&error),
     };
     let admission = match admit(&context, client, request.headers()) {
         Ok(admission) => admission,
         Err(refusal) => return refusal.into_response(),
     };
     let Some(upgrading) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return no_handshake(&ProtocolError::MissingConnectionUpgradeHeader.into());
+        return reject_handshake(&ProtocolError::MissingConnectionUpgradeHeader.into());
     };
     tokio::spawn(async move {
         match upgrading.await {
@@ -59,7 +59,7 @@ pub async fn upgrade(
 ///
 /// For pages: a browser tells them nothing of an upgrade that was refused. What other layers
 /// refuse (a foreign origin, an unknown host) does not come as far as this.
-pub async fn may_connect(
+pub async fn check_upgrade(
     State(context): State<AppContext>,
     Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
@@ -75,7 +75,7 @@ pub async fn may_connect(
 
 /// Says what a request lacks to become a socket (RFC 6455, 4.2.1): the upgrade as a whole is
 /// 426, a part of it 400.
-fn no_handshake(error: &tungstenite::Error) -> Response {
+fn reject_handshake(error: &tungstenite::Error) -> Response {
     use ProtocolError::{MissingConnectionUpgradeHeader, MissingUpgradeWebSocketHeader};
     let asks_for_none = matches!(
         error,

@@ -13,21 +13,21 @@ use tokio::{
 };
 
 /// The reading half of a line, and the way to its writer.
-pub struct Ear {
+pub struct ReadHalf {
     /// What is read.
     half: OwnedReadHalf,
     /// What is answered.
     outbox: Outbox,
 }
 
-impl Ear {
+impl ReadHalf {
     /// Reads this half, answers there.
     pub fn new(half: OwnedReadHalf, outbox: Outbox) -> Self {
         Self { half, outbox }
     }
 }
 
-impl AsyncRead for Ear {
+impl AsyncRead for ReadHalf {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -37,7 +37,7 @@ impl AsyncRead for Ear {
     }
 }
 
-impl AsyncWrite for Ear {
+impl AsyncWrite for ReadHalf {
     /// Never waits: whoever asks for answers and does not read them is closed as too slow.
     fn poll_write(
         self: Pin<&mut Self>,

@@ -1,13 +1,13 @@
 //! One WebSocket: a task reads, another writes ([`super::writer`]).
 
-use super::{read_half::Ear, writer};
+use super::{read_half::ReadHalf, writer};
 use crate::{
     protocol::{CloseCode, MAX_FRAME_BYTES},
     server::{
         context::AppContext,
-        http::connection::{Connection, End, Heard, Incoming, departure},
+        http::connection::{Connection, Disconnect, Inbound, InboundSource, departure_of},
         limits::Timing,
-        net::{BoundedWrites, ClientAddress},
+        net::{ClientAddress, WriteTimeoutStream},
         rooms::{Departure, Outbox, outbox},
     },
 };
@@ -37,7 +37,7 @@ const TRANSPORT_BYTES: usize = 2 * MAX_FRAME_BYTES;
 const READ_BUFFER_BYTES: usize = 1024;
 
 /// What is read.
-type Stream = WebSocketStream<Ear>;
+type Stream = WebSocketStream<ReadHalf>;
 
 /// A socket that is served.
 ///
@@ -65,9 +65,9 @@ impl Socket {
         upgraded: Upgraded,
         client: ClientAddress,
     ) -> Option<Self> {
-        let (reading, line, read_already) = take_apart(upgraded)?;
+        let (reading, line, read_already) = split_upgraded(upgraded)?;
         let (outbox, queue) = outbox();
-        let ear = Ear::new(reading, outbox.clone());
+        let read_half = ReadHalf::new(reading, outbox.clone());
         let config = WebSocketConfig::default()
             .max_message_size(Some(TRANSPORT_BYTES))
             .max_frame_size(Some(TRANSPORT_BYTES))
@@ -78,8 +78,13 @@ impl Socket {
         let writing = tokio::spawn(writer::run(line, queue, timing));
         Some(Self {
             connection: Connection::new(context, outbox.clone(), client),
-            stream: Stream::from_partially_read(ear, read_already, Role::Server, Some(config))
-                .await,
+            stream: Stream::from_partially_read(
+                read_half,
+                read_already,
+                Role::Server,
+                Some(config),
+            )
+            .await,
             outbox,
             stop_writing: writing.abort_handle(),
             writing: writing.fuse(),
@@ -97,14 +102,14 @@ impl Socket {
     }
 
     /// Leaves the room and closes the line; without an `end`, because it cannot be written.
-    async fn close(mut self, end: Option<End>) {
-        let within = self.timing.close_within;
+    async fn close(mut self, end: Option<Disconnect>) {
+        let within = self.timing.close_timeout;
         let end = match end {
             Some(end) => end,
             // A goodbye may wait to be read.
             None => timeout(within, self.connection.run(&mut self.stream))
                 .await
-                .unwrap_or(End::Theirs(Departure::Lost)),
+                .unwrap_or(Disconnect::ByClient(Departure::Lost)),
         };
         let verdict = self.connection.leave(end).await;
         if let Some(code) = verdict.filter(|_| !self.writing.is_terminated()) {
@@ -128,45 +133,50 @@ impl Socket {
 
 /// The halves of the line, and what was read of it with the request. Nothing else is kept:
 /// the buffer of the request is larger than all that a socket needs.
-fn take_apart(upgraded: Upgraded) -> Option<(OwnedReadHalf, OwnedWriteHalf, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<BoundedWrites>>().ok()?;
+fn split_upgraded(upgraded: Upgraded) -> Option<(OwnedReadHalf, OwnedWriteHalf, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<WriteTimeoutStream>>().ok()?;
     // From here on the queue towards the socket says who reads too slowly.
     let (reading, writing) = parts.io.into_inner().into_inner().into_split();
     Some((reading, writing, parts.read_buf.to_vec()))
 }
 
-impl Incoming for Stream {
-    async fn next(&mut self) -> Heard {
+impl InboundSource for Stream {
+    async fn next(&mut self) -> Inbound {
         match StreamExt::next(self).await {
-            None => Heard::Ended(End::Theirs(Departure::Lost)),
-            Some(Err(error)) => Heard::Ended(broken(&error)),
-            Some(Ok(frame)) => heard(frame),
+            None => Inbound::Disconnected(Disconnect::ByClient(Departure::Lost)),
+            Some(Err(error)) => Inbound::Disconnected(disconnect_of_error(&error)),
+            Some(Ok(frame)) => inbound_of(frame),
         }
     }
 }
 
 /// What a frame says.
-fn heard(frame: Message) -> Heard {
+fn inbound_of(frame: Message) -> Inbound {
     match frame {
-        Message::Text(text) => Heard::Text(text),
-        Message::Binary(bytes) if bytes.len() > MAX_FRAME_BYTES => Heard::Ended(End::TOO_LARGE),
-        Message::Binary(_) => Heard::Ended(End::Ours(CloseCode::ProtocolBroken, Departure::Lost)),
-        Message::Close(frame) => Heard::Ended(End::Theirs(departure(
+        Message::Text(text) => Inbound::Text(text),
+        Message::Binary(bytes) if bytes.len() > MAX_FRAME_BYTES => {
+            Inbound::Disconnected(Disconnect::TOO_LARGE)
+        }
+        Message::Binary(_) => Inbound::Disconnected(Disconnect::ByServer(
+            CloseCode::ProtocolBroken,
+            Departure::Lost,
+        )),
+        Message::Close(frame) => Inbound::Disconnected(Disconnect::ByClient(departure_of(
             frame.map(|frame| u16::from(frame.code)),
         ))),
-        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Heard::Life,
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Inbound::KeepAlive,
     }
 }
 
 /// What a broken stream means: too large, no protocol, or just a vanished line.
-fn broken(error: &Error) -> End {
+fn disconnect_of_error(error: &Error) -> Disconnect {
     match error {
-        Error::Capacity(_) => End::TOO_LARGE,
-        Error::Utf8(_) => End::Ours(CloseCode::ProtocolBroken, Departure::Lost),
+        Error::Capacity(_) => Disconnect::TOO_LARGE,
+        Error::Utf8(_) => Disconnect::ByServer(CloseCode::ProtocolBroken, Departure::Lost),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            End::Theirs(Departure::Lost)
+            Disconnect::ByClient(Departure::Lost)
         }
-        Error::Protocol(_) => End::Ours(CloseCode::ProtocolBroken, Departure::Lost),
-        _ => End::Theirs(Departure::Lost),
+        Error::Protocol(_) => Disconnect::ByServer(CloseCode::ProtocolBroken, Departure::Lost),
+        _ => Disconnect::ByClient(Departure::Lost),
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
 use tungstenite::protocol::{CloseFrame, frame::Frame};
 
 /// Puts taken out of the queue at once: what has come while the last write waited.
-const AT_ONCE: usize = 8;
+const MAX_WRITE_BATCH: usize = 8;
 /// A ping without a text (RFC 6455, 5.5.2).
 const PING: Bytes = Bytes::from_static(b"\x89\x00");
 
@@ -29,14 +29,14 @@ const PING: Bytes = Bytes::from_static(b"\x89\x00");
 /// goodbye in time is reset.
 pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timing) {
     let mut close_code = queue.close_code();
-    let mut pings = interval_at(Instant::now() + timing.ping_every, timing.ping_every);
+    let mut pings = interval_at(Instant::now() + timing.ping_interval, timing.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut unwritten = VecDeque::new();
     let writing = async {
         let mut taken = Vec::new();
         loop {
             tokio::select! {
-                count = queue.next_many(&mut taken, AT_ONCE) => if count == 0 { return },
+                count = queue.next_many(&mut taken, MAX_WRITE_BATCH) => if count == 0 { return },
                 _ = pings.tick() => unwritten.push_back(PING),
             }
             let size = taken.iter().map(Frames::size).sum();
@@ -60,9 +60,9 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
             unwritten.push_back(frames.bytes());
         }
     }
-    unwritten.push_back(goodbye(code));
-    let goodbye = write_all(&mut line, &mut unwritten);
-    if timeout(timing.close_within, goodbye).await.is_err() {
+    unwritten.push_back(close_frame(code));
+    let close_frame = write_all(&mut line, &mut unwritten);
+    if timeout(timing.close_timeout, close_frame).await.is_err() {
         // The kernel would go on for minutes with what nobody needs any more. A reset is
         // noticed at once, and coming back brings the newest.
         let _ = line.as_ref().set_zero_linger();
@@ -75,8 +75,8 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
 /// What is not written stays, what is written in part included.
 async fn write_all(line: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>) -> io::Result<()> {
     while !unwritten.is_empty() {
-        let mut slices = [IoSlice::new(&[]); AT_ONCE];
-        let count = unwritten.len().min(AT_ONCE);
+        let mut slices = [IoSlice::new(&[]); MAX_WRITE_BATCH];
+        let count = unwritten.len().min(MAX_WRITE_BATCH);
         for (slice, bytes) in slices.iter_mut().zip(unwritten.iter()) {
             *slice = IoSlice::new(bytes);
         }
@@ -103,7 +103,7 @@ fn advance(unwritten: &mut VecDeque<Bytes>, mut written: usize) {
 }
 
 /// Why it is over, as a frame.
-fn goodbye(code: CloseCode) -> Bytes {
+fn close_frame(code: CloseCode) -> Bytes {
     let frame = Frame::close(Some(CloseFrame {
         code: code.code().into(),
         reason: code.reason().into(),
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_goodbye_is_a_whole_frame() {
-        let bytes = goodbye(CloseCode::Restarting);
+        let bytes = close_frame(CloseCode::Restarting);
         assert_eq!(bytes[0], 0x88);
         assert_eq!(bytes[2..4], 1012u16.to_be_bytes());
     }

@@ -32,28 +32,25 @@ pub struct AddressRateLimits {
     /// For one subscriber; a site (IPv6 /48) has [`SITE_FACTOR`] times as much.
     pub per_address: Rate,
     /// For all together, exempt addresses included. `None` where something else bounds it.
-    pub in_all: Option<Rate>,
+    pub total: Option<Rate>,
 }
 
 /// Token buckets by address. Sharing it among threads needs no lock.
-pub struct AddressRates {
+pub struct AddressRateLimiter {
     /// The buckets of subscribers.
     subscribers: Sketch,
     /// The buckets of sites.
     sites: Sketch,
     /// The bucket of all together.
-    in_all: Option<(Measure, Bucket)>,
+    total: Option<(Measure, Bucket)>,
     /// Since when time is counted.
     start: Instant,
 }
 
-impl AddressRates {
+impl AddressRateLimiter {
     /// Full buckets.
     pub fn new(limits: AddressRateLimits) -> Self {
-        let AddressRateLimits {
-            per_address,
-            in_all,
-        } = limits;
+        let AddressRateLimits { per_address, total } = limits;
         let of_site = Rate {
             per_second: per_address.per_second.saturating_mul(SITE_FACTOR),
             burst: per_address.burst.saturating_mul(SITE_FACTOR),
@@ -61,7 +58,7 @@ impl AddressRates {
         Self {
             subscribers: Sketch::new(per_address, SUBSCRIBER_BUCKETS),
             sites: Sketch::new(of_site, SITE_BUCKETS),
-            in_all: in_all.map(|rate| (Measure::new(rate), Bucket::default())),
+            total: total.map(|rate| (Measure::new(rate), Bucket::default())),
             start: Instant::now(),
         }
     }
@@ -92,7 +89,7 @@ impl AddressRates {
             self.subscribers.put_back(&paid);
             return false;
         };
-        let all = self.in_all.as_ref();
+        let all = self.total.as_ref();
         let of_all = all.is_none_or(|(measure, bucket)| bucket.pay(measure, amount, now));
         if !of_all {
             self.subscribers.put_back(&paid);
@@ -103,15 +100,15 @@ impl AddressRates {
 }
 
 /// Token buckets by anything that can be hashed, such as a room's name; in tables of fixed
-/// size like those of [`AddressRates`].
-pub struct KeyRates {
+/// size like those of [`AddressRateLimiter`].
+pub struct KeyedRateLimiter {
     /// The buckets.
     keys: Sketch,
     /// Since when time is counted.
     start: Instant,
 }
 
-impl KeyRates {
+impl KeyedRateLimiter {
     /// Full buckets.
     pub fn new(rate: Rate) -> Self {
         Self {
@@ -247,10 +244,10 @@ mod tests {
         burst: 10,
     };
 
-    fn rates(in_all: Option<Rate>) -> AddressRates {
-        AddressRates::new(AddressRateLimits {
+    fn rates(total: Option<Rate>) -> AddressRateLimiter {
+        AddressRateLimiter::new(AddressRateLimits {
             per_address: RATE,
-            in_all,
+            total,
         })
     }
 
@@ -259,7 +256,7 @@ mod tests {
     }
 
     /// How many of so many requests are allowed.
-    fn allowed(rates: &AddressRates, tries: usize, ip: impl Fn(usize) -> IpAddr) -> usize {
+    fn allowed(rates: &AddressRateLimiter, tries: usize, ip: impl Fn(usize) -> IpAddr) -> usize {
         (0..tries).filter(|number| rates.allow(ip(*number))).count()
     }
 

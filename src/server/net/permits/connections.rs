@@ -20,9 +20,9 @@ pub struct PermitLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PermitError {
     /// The address, or its site, holds as many as it may.
-    OfAddress,
+    PerAddress,
     /// All together hold as many as they may.
-    InAll,
+    Total,
 }
 
 /// Hands out permits; cloning it is cheap, and clones share the counts. Its memory is
@@ -82,10 +82,10 @@ impl Permits {
         let held = |network: &Network| counts.by_network.get(network).copied().unwrap_or(0);
         let mut limited = networks.iter().zip(most);
         if limited.any(|(network, most)| network.as_ref().is_some_and(|n| held(n) >= most)) {
-            return Err(PermitError::OfAddress);
+            return Err(PermitError::PerAddress);
         }
         if counts.total >= self.limits.total {
-            return Err(PermitError::InAll);
+            return Err(PermitError::Total);
         }
         counts.total += 1;
         counts.issued += 1;
@@ -145,7 +145,7 @@ mod tests {
         let first = permits.acquire(ip("10.0.0.1"));
         assert!(first.is_ok());
         let again = permits.acquire(ip("::ffff:10.0.0.1"));
-        assert_eq!(again.err(), Some(PermitError::OfAddress));
+        assert_eq!(again.err(), Some(PermitError::PerAddress));
         assert!(permits.acquire(ip("10.0.0.2")).is_ok());
         drop(first);
         assert!(permits.acquire(ip("10.0.0.1")).is_ok());
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(held.len(), 5);
         assert_eq!(
             permits.acquire(ip("10.0.0.1")).err(),
-            Some(PermitError::InAll)
+            Some(PermitError::Total)
         );
     }
 

@@ -11,7 +11,7 @@ pub mod connections;
 pub mod networks;
 pub mod requests;
 
-pub use addresses::{AddressRateLimits, AddressRates, KeyRates};
+pub use addresses::{AddressRateLimiter, AddressRateLimits, KeyedRateLimiter};
 pub use connections::{Permit, PermitError, PermitLimits, Permits};
 pub use networks::{Network, is_exempt, site, subscriber};
-pub use requests::{RequestKind, RequestRateLimits, RequestRates, stored_bytes};
+pub use requests::{RequestKind, RequestRateLimiter, RequestRateLimits, stored_bytes};

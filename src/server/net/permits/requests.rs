@@ -3,7 +3,7 @@
 //! The buckets outlive sockets and rooms: whoever comes back finds them as they were left.
 //! `127.0.0.1` and `::1` themselves are not limited (see [`super::networks::is_exempt`]).
 
-use super::addresses::{AddressRateLimits, AddressRates};
+use super::addresses::{AddressRateLimiter, AddressRateLimits};
 use crate::server::limits::Rate;
 use std::net::IpAddr;
 
@@ -97,15 +97,15 @@ fn parse_word(word: &str) -> Option<(usize, Rate)> {
 }
 
 /// The buckets of all kinds.
-pub struct RequestRates([AddressRates; KINDS.len()]);
+pub struct RequestRateLimiter([AddressRateLimiter; KINDS.len()]);
 
-impl RequestRates {
+impl RequestRateLimiter {
     /// Full buckets.
     pub fn new(limits: RequestRateLimits) -> Self {
         Self(limits.0.map(|per_address| {
-            AddressRates::new(AddressRateLimits {
+            AddressRateLimiter::new(AddressRateLimits {
                 per_address,
-                in_all: None,
+                total: None,
             })
         }))
     }
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_setting_changes_what_it_names_and_nothing_else() {
         let limits = RequestRateLimits::parse("searches=1/3, rooms=2/2").expect("accepted");
-        let rates = RequestRates::new(limits);
+        let rates = RequestRateLimiter::new(limits);
         let allowed = |kind| {
             (0..10)
                 .filter(|_| rates.allow(kind, ip("192.0.2.1")))

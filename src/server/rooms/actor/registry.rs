@@ -23,7 +23,7 @@ use crate::{
     protocol::{HISTORY_PAGE, IceServer, MAX_HISTORY_PAGE, ParticipantId, RoomName, RoomSummary},
     server::{
         limits::{POST_RATE, ROOM_MAILBOX},
-        net::KeyRates,
+        net::KeyedRateLimiter,
         sfu::{self, MediaHandle, Sfu},
         store::Store,
     },
@@ -69,7 +69,7 @@ pub(super) struct Inner {
     /// How many rooms may be open at once, those whose people are all away not counted.
     max_rooms: usize,
     /// Limits what comes into each room by plain forms; outlives the room's actor.
-    pub(super) post_rates: KeyRates,
+    pub(super) post_rates: KeyedRateLimiter,
     /// The list for the welcome page.
     pub(super) summaries: watch::Sender<Summaries>,
     /// Where media goes that does not go browser to browser.
@@ -154,7 +154,7 @@ impl Rooms {
             relays: OnceLock::new(),
             rules,
             max_rooms,
-            post_rates: KeyRates::new(POST_RATE),
+            post_rates: KeyedRateLimiter::new(POST_RATE),
             summaries: watch::channel(Summaries::empty()).0,
             changed: changed.clone(),
             numbers: AtomicU64::new(1),

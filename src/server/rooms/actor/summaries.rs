@@ -1,7 +1,7 @@
 //! The list of open rooms, as the welcome page shows it and as watchers are told it.
 //!
 //! Watchers are told what is different, and so much of it at once that many rooms with long
-//! names cost a watcher little ([`LIST_CHANGES`], once in `summaries_every`). What has no place
+//! names cost a watcher little ([`LIST_CHANGES`], once in `summaries_interval`). What has no place
 //! in one message comes with the next.
 
 use super::registry::{Inner, Rooms};

@@ -16,7 +16,7 @@ use crate::{
     protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person, RoomName, ServerMessage},
     server::{
         error::refusal,
-        log_throttle::{self, RareWarning},
+        log_throttle::{self, LogThrottle},
         metrics,
         sfu::{self, MediaHandle},
         store::{Change, NewMessage, StoreError},
@@ -75,8 +75,8 @@ fn refuse_all(
     mut mailbox: mpsc::Receiver<RoomMessage>,
     error: &StoreError,
 ) {
-    static FAILED: RareWarning = RareWarning::new();
-    log_throttle::failed(&FAILED, error, "a room could not be read from the store");
+    static FAILED: LogThrottle = LogThrottle::new();
+    log_throttle::error(&FAILED, error, "a room could not be read from the store");
     rooms.retire(name, key);
     mailbox.close();
     while let Ok(message) = mailbox.try_recv() {

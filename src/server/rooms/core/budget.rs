@@ -8,9 +8,10 @@
 use crate::{
     protocol::ParticipantId,
     server::limits::{
-        ANNOUNCE_RATE, ENVELOPE_BYTES, PAIR_BYTES, PAIR_DESCRIPTIONS, PAIR_DESCRIPTIONS_EVERY,
-        PERSON_OFFERS, ROOM_BYTES, ROOM_OF, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES,
-        SIGNAL_BYTES_PER_PERSON, SMALL_TALK_BYTES, TALK_BYTES, VIEW_EVERY,
+        ANNOUNCE_RATE, ENVELOPE_BYTES, MEMBER_BROADCAST_BYTES, PAIR_BYTES, PAIR_DESCRIPTIONS,
+        PAIR_DESCRIPTIONS_EVERY, PERSON_OFFERS, QUIET_MEMBER_BYTES, ROOM_BROADCAST_BYTES,
+        ROOM_RATE_PEOPLE, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES, SIGNAL_BYTES_PER_PERSON,
+        SUBSCRIBE_INTERVAL,
     },
 };
 use std::{
@@ -37,9 +38,9 @@ impl TokenBucket {
         Self::of(f64::from(rate.per_second), f64::from(rate.burst))
     }
 
-    /// A full one of a rate that is for [`ROOM_OF`] people, for as many as this.
+    /// A full one of a rate that is for [`ROOM_RATE_PEOPLE`] people, for as many as this.
     pub fn for_people(rate: Rate, people: usize) -> Self {
-        let share = (people as f64 / ROOM_OF as f64).max(1.0);
+        let share = (people as f64 / ROOM_RATE_PEOPLE as f64).max(1.0);
         Self::of(
             f64::from(rate.per_second) * share,
             f64::from(rate.burst) * share,
@@ -98,7 +99,7 @@ pub(super) struct BroadcastBudget(TokenBucket);
 impl BroadcastBudget {
     /// A full one of a room that holds so many people.
     pub fn new(capacity: usize) -> Self {
-        Self(TokenBucket::for_people(ROOM_BYTES, capacity))
+        Self(TokenBucket::for_people(ROOM_BROADCAST_BYTES, capacity))
     }
 
     /// Whether the room can still be told this much of a form, which has no member's bucket.
@@ -154,8 +155,8 @@ impl MemberBudget {
             ..SIGNAL_BYTES
         };
         Self {
-            messages: TokenBucket::new(TALK_BYTES),
-            reserve_share: TokenBucket::new(SMALL_TALK_BYTES),
+            messages: TokenBucket::new(MEMBER_BROADCAST_BYTES),
+            reserve_share: TokenBucket::new(QUIET_MEMBER_BYTES),
             announcements: TokenBucket::new(ANNOUNCE_RATE),
             signals: TokenBucket::new(signals),
             pairs: HashMap::new(),
@@ -183,7 +184,7 @@ impl MemberBudget {
             broadcast_budget.0.take(cost);
             // What was said while there was plenty counts, too.
             self.reserve_share
-                .take(cost.min(SMALL_TALK_BYTES.burst as usize));
+                .take(cost.min(QUIET_MEMBER_BYTES.burst as usize));
             self.reserve_share.level = self.reserve_share.level.max(0.0);
         }
         may
@@ -245,7 +246,7 @@ impl MemberBudget {
     /// # Errors
     /// When it may; what is on the screen then is told then.
     pub fn try_subscribe(&mut self, now: Instant) -> Result<(), Instant> {
-        let next = self.subscribed_at.map(|at| at + VIEW_EVERY);
+        let next = self.subscribed_at.map(|at| at + SUBSCRIBE_INTERVAL);
         if let Some(next) = next.filter(|next| *next > now) {
             return Err(next);
         }
@@ -357,7 +358,7 @@ mod tests {
                 told += if budgets[who].try_broadcast(&mut broadcast_budget, cost, now) { cost } else { 0 };
             }
             let seconds = (now - start).as_secs_f64();
-            let most = f64::from(ROOM_BYTES.burst) + f64::from(ROOM_BYTES.per_second) * seconds;
+            let most = f64::from(ROOM_BROADCAST_BYTES.burst) + f64::from(ROOM_BROADCAST_BYTES.per_second) * seconds;
             prop_assert!(told as f64 <= most + 1.0, "{told} of {most}");
         }
 

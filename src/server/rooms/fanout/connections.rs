@@ -15,7 +15,7 @@ use crate::server::rooms::core::command::ConnectionId;
 use crate::{
     protocol::{CloseCode, ServerMessage},
     server::{
-        limits::{GATHER_BYTES, REACTIONS_GATHER},
+        limits::{BROADCAST_BATCH_BYTES, REACTION_DELAY},
         load::coalescing_delay,
         metrics,
     },
@@ -107,7 +107,7 @@ impl Connections {
         let now = Instant::now();
         let is_reaction = matches!(message, ServerMessage::Reaction { .. });
         self.reactions_until = match is_reaction {
-            true if self.pending.is_empty() => Some(now + REACTIONS_GATHER),
+            true if self.pending.is_empty() => Some(now + REACTION_DELAY),
             true => self.reactions_until,
             false => None,
         };
@@ -115,7 +115,7 @@ impl Connections {
         self.pending.push((frame, except));
         self.throttle.record_message(now);
         let wait = self.due().is_some_and(|due| now < due);
-        match wait && self.pending_bytes < GATHER_BYTES {
+        match wait && self.pending_bytes < BROADCAST_BATCH_BYTES {
             true => Vec::new(),
             false => self.flush(),
         }

@@ -9,8 +9,8 @@ use crate::{
     protocol::{CloseCode, ServerMessage},
     server::{
         limits::{
-            OUTBOX_BYTES, OUTBOX_FRAMES, READER_BYTES, READER_FRAMES, READS_WITHIN, RELAYED_BYTES,
-            RELAYED_FRAMES,
+            OUTBOX_BYTES, OUTBOX_FRAMES, READER_ACTIVE_WITHIN, READER_BYTES, READER_FRAMES,
+            RELAYED_BYTES, RELAYED_FRAMES,
         },
         metrics,
     },
@@ -72,7 +72,7 @@ impl QueueLevel {
     fn is_read(&self) -> bool {
         let written_at_ms = self.written_at_ms.load(Ordering::Relaxed);
         let since_ms = self.age_ms().saturating_sub(written_at_ms);
-        u128::from(since_ms) < READS_WITHIN.as_millis()
+        u128::from(since_ms) < READER_ACTIVE_WITHIN.as_millis()
     }
 }
 
@@ -267,20 +267,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn somebody_who_does_not_read_has_less_waiting_than_somebody_who_does() {
         let (outbox, reader) = outbox();
-        tokio::time::advance(READS_WITHIN).await;
+        tokio::time::advance(READER_ACTIVE_WITHIN).await;
         let silent = takes(&outbox, 16_000, Outbox::put);
         assert_eq!(silent, OUTBOX_BYTES / 16_004);
         reader.written(16_004);
         let more = takes(&outbox, 16_000, Outbox::put);
         assert_eq!(silent - 1 + more, READER_BYTES / 16_004);
-        tokio::time::advance(READS_WITHIN).await;
+        tokio::time::advance(READER_ACTIVE_WITHIN).await;
         assert_eq!(outbox.put(Frames::of_json(String::new())), Err(Full));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_others_send_leaves_room_for_what_the_room_says() {
         let (outbox, _reader) = outbox();
-        tokio::time::advance(READS_WITHIN).await;
+        tokio::time::advance(READER_ACTIVE_WITHIN).await;
         let relayed = takes(&outbox, 40_000, Outbox::put_relayed);
         assert_eq!(relayed, RELAYED_BYTES / 40_004);
         assert!(takes(&outbox, 16_000, Outbox::put) * 16_004 > 700 * 1024);

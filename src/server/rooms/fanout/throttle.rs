@@ -6,7 +6,7 @@
 //! anybody can read, where a thirtieth of a second is lost on nobody. Pure: the time and the
 //! patience of the process come from outside.
 
-use crate::server::limits::{CROWDED_PATIENCE, CROWDED_RATE, GATHER_BURST};
+use crate::server::limits::{BROADCAST_BURST, CROWDED_DELAY, CROWDED_RATE};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ pub struct BroadcastThrottle {
     /// When everybody was last written to.
     written_at: Option<Instant>,
     /// How many writes may be close together, for not having been made before: at most
-    /// [`GATHER_BURST`].
+    /// [`BROADCAST_BURST`].
     credit: f64,
     /// When the present span began.
     span_at: Instant,
@@ -34,7 +34,7 @@ impl BroadcastThrottle {
     pub fn new(now: Instant) -> Self {
         Self {
             written_at: None,
-            credit: GATHER_BURST,
+            credit: BROADCAST_BURST,
             span_at: now,
             messages: 0,
             crowded: false,
@@ -76,7 +76,7 @@ impl BroadcastThrottle {
     /// How long this room waits in a process of this patience.
     fn coalescing_delay(&self, process: Duration) -> Duration {
         match self.crowded {
-            true => process.max(CROWDED_PATIENCE),
+            true => process.max(CROWDED_DELAY),
             false => process,
         }
     }
@@ -85,7 +85,7 @@ impl BroadcastThrottle {
     fn credit_at(&self, now: Instant, coalescing_delay: Duration) -> f64 {
         let quiet = self.written_at.map_or(Duration::ZERO, |at| now - at);
         let earned = quiet.as_secs_f64() / coalescing_delay.as_secs_f64().max(f64::MIN_POSITIVE);
-        (self.credit + earned).min(GATHER_BURST)
+        (self.credit + earned).min(BROADCAST_BURST)
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(second_of(Duration::from_millis(10), CALM), (100, CALM));
         let (writes, longest) = second_of(Duration::from_millis(2), CALM);
         assert!(writes < 100, "{writes}");
-        assert!(longest <= CROWDED_PATIENCE, "{longest:?}");
+        assert!(longest <= CROWDED_DELAY, "{longest:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::super::{
 };
 use super::harness::{TestEngine, sfu};
 use super::wire::Writer;
-use crate::server::net::AddressRates;
+use crate::server::net::AddressRateLimiter;
 use std::{collections::HashSet, num::NonZeroU32};
 use turn_server::codec::message::methods::*;
 
@@ -110,7 +110,7 @@ fn what_is_beyond_an_allocations_bandwidth_is_lost_both_ways() {
 
 #[test]
 fn an_address_without_credentials_is_answered_so_often_and_loopback_always() {
-    let throttle = AddressRates::new(UNAUTHENTICATED_RATE);
+    let throttle = AddressRateLimiter::new(UNAUTHENTICATED_RATE);
     let count = |ip: &str| {
         (0..1000)
             .filter(|_| throttle.allow(ip.parse().unwrap()))
