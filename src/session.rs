@@ -181,9 +181,9 @@ macro_rules! driver_methods {
     };
 }
 driver_methods! {
-    /// Says something, in answer to a message where one is named; it is shown as pending
-    /// until the server confirms it.
-    say(text: ChatText, reply_to: Option<MessageId>);
+    /// Sends a message, in answer to another where `reply_to` names one. It is shown as
+    /// pending until the server confirms it.
+    send_chat(text: ChatText, reply_to: Option<MessageId>);
     /// Changes what a message of one's own says.
     edit(id: MessageId, text: ChatText);
     /// Takes a message of one's own back.

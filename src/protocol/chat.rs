@@ -14,6 +14,34 @@ pub const MAX_HISTORY_PAGE: u32 = 200;
 /// Reactions one message holds: pairs of a person and an emoji.
 pub const MAX_REACTIONS: usize = 200;
 
+/// A message as its author writes it. The composer, the outbox, the room and the store pass
+/// on this one value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatDraft {
+    /// A UUID made by the author's client. The same id never makes a second message.
+    pub id: MessageId,
+    /// The checked text.
+    pub text: ChatText,
+    /// The message it answers.
+    #[serde(default)]
+    pub reply_to: Option<MessageId>,
+}
+
+impl ChatDraft {
+    /// Checks the text of a message.
+    ///
+    /// # Errors
+    /// [`NameError`] names the rule that the text breaks.
+    pub fn parse(
+        id: MessageId,
+        text: &str,
+        reply_to: Option<MessageId>,
+    ) -> Result<Self, NameError> {
+        let text = ChatText::parse(text)?;
+        Ok(Self { id, text, reply_to })
+    }
+}
+
 /// One durable chat message, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {

@@ -1,7 +1,7 @@
 //! What a client may say.
 
 use super::{
-    Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId, Obstacle, ParticipantId, Seq,
+    ChatDraft, Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId, Obstacle, ParticipantId, Seq,
     SessionToken, Signal, Wanted,
 };
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,16 @@ pub enum ClientMessage {
     },
     /// Are you there?
     Ping,
+}
+
+impl From<&ChatDraft> for ClientMessage {
+    fn from(draft: &ChatDraft) -> Self {
+        Self::Chat {
+            id: draft.id,
+            text: draft.text.to_string(),
+            reply_to: draft.reply_to,
+        }
+    }
 }
 
 /// How to go on where a former connection ended.

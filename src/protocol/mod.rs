@@ -21,7 +21,9 @@ pub mod text;
 pub use call::{
     CallPerson, Candidate, Devices, IceServer, Leg, MAX_CANDIDATE_BYTES, MAX_SDP_BYTES, Signal,
 };
-pub use chat::{ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_REACTIONS, Reaction, Seq};
+pub use chat::{
+    ChatDraft, ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_REACTIONS, Reaction, Seq,
+};
 pub use client::{ClientMessage, Decoded, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS, decode};
 pub use errors::{CloseCode, ErrorCode};
 pub use ids::{Epoch, MessageId, ParticipantId, SessionToken};

@@ -5,7 +5,7 @@
 //! of one's own is pending until the server's copy of it arrives under the same id.
 
 use crate::protocol::{
-    ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Person,
+    ChatDraft, ChatMessage, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Person,
     Seq, ServerMessage,
 };
 use crate::state::Position;
@@ -23,7 +23,7 @@ pub struct Log {
     /// Messages and notices, oldest first.
     pub entries: Vec<Entry>,
     /// One's own messages that the server has not confirmed, oldest first.
-    pub pending: Vec<Pending>,
+    pub pending: Vec<PendingMessage>,
     /// Whether the server has older messages than the first.
     pub more: bool,
     /// Where the log stands, once the server has said so.
@@ -100,15 +100,10 @@ pub enum Notice {
 
 /// A message of one's own that the server has not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
-    /// The id it is, and will be, known by.
-    pub id: MessageId,
-    /// What it says.
-    pub text: ChatText,
-    /// The message it answers.
-    #[serde(default)]
-    pub reply_to: Option<MessageId>,
-    /// Why it was refused, if it was; otherwise it is on its way.
+pub struct PendingMessage {
+    /// The message, under the id it will be known by.
+    pub draft: ChatDraft,
+    /// Why the server refused it; none while it is on its way.
     pub refused: Option<ErrorCode>,
 }
 
@@ -147,25 +142,25 @@ impl Log {
     }
 
     /// Adds a message of one's own that is about to be sent.
-    pub fn say(&mut self, id: MessageId, text: ChatText, reply_to: Option<MessageId>) {
-        self.pending.push(Pending {
-            id,
-            text,
-            reply_to,
-            refused: None,
-        });
+    pub fn send(&mut self, draft: ChatDraft) {
+        let refused = None;
+        self.pending.push(PendingMessage { draft, refused });
     }
 
     /// Puts a refused message on its way again.
     pub fn retry(&mut self, id: MessageId) {
-        if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {
+        if let Some(pending) = self
+            .pending
+            .iter_mut()
+            .find(|pending| pending.draft.id == id)
+        {
             pending.refused = None;
         }
     }
 
     /// Gives up a refused message.
     pub fn discard(&mut self, id: MessageId) {
-        self.pending.retain(|pending| pending.id != id);
+        self.pending.retain(|pending| pending.draft.id != id);
     }
 
     /// Takes in what a message says of the log. True where anything changed.
@@ -252,7 +247,8 @@ impl Log {
 
     /// Adds a message in its place; one that is there already is not added again.
     fn hear(&mut self, message: &ChatMessage) -> bool {
-        self.pending.retain(|pending| pending.id != message.id);
+        self.pending
+            .retain(|pending| pending.draft.id != message.id);
         self.reach(message.seq);
         // A page that was read before a change does not undo it.
         let newer = self.late.iter().find(|late| late.id == message.id);
@@ -390,7 +386,10 @@ impl Log {
         if code == ErrorCode::TooManyMessages {
             return false;
         }
-        let pending = self.pending.iter_mut().find(|pending| pending.id == id);
+        let pending = self
+            .pending
+            .iter_mut()
+            .find(|pending| pending.draft.id == id);
         pending.is_some_and(|pending| pending.refused.replace(code) != Some(code))
     }
 }

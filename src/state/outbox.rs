@@ -5,7 +5,7 @@
 //! was lost; the server knows each message by its id and keeps one of each.
 
 use crate::protocol::{ClientMessage, MessageId};
-use crate::state::log::Pending;
+use crate::state::log::PendingMessage;
 use std::collections::HashSet;
 
 /// Messages that may go at once.
@@ -38,27 +38,24 @@ impl Outbox {
     }
 
     /// What to send now, and whether more is waiting for its turn.
-    pub fn due(&mut self, pending: &[Pending], now_ms: f64) -> (Vec<ClientMessage>, bool) {
+    pub fn due(&mut self, pending: &[PendingMessage], now_ms: f64) -> (Vec<ClientMessage>, bool) {
         let passed_s = ((now_ms - self.at_ms) / 1_000.0).max(0.0);
         self.tokens = (self.tokens + passed_s * PER_SECOND).min(BURST);
         self.at_ms = now_ms;
         self.handed_over
-            .retain(|id| pending.iter().any(|p| p.id == *id));
+            .retain(|id| pending.iter().any(|p| p.draft.id == *id));
         let mut due = Vec::new();
         for message in pending.iter().filter(|p| p.refused.is_none()) {
-            if self.handed_over.contains(&message.id) {
+            let draft = &message.draft;
+            if self.handed_over.contains(&draft.id) {
                 continue;
             }
             if self.tokens < 1.0 {
                 return (due, true);
             }
             self.tokens -= 1.0;
-            self.handed_over.insert(message.id);
-            due.push(ClientMessage::Chat {
-                id: message.id,
-                text: message.text.to_string(),
-                reply_to: message.reply_to,
-            });
+            self.handed_over.insert(draft.id);
+            due.push(draft.into());
         }
         (due, false)
     }
@@ -67,15 +64,17 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ChatText;
+    use crate::protocol::{ChatDraft, ChatText};
 
-    fn pending(count: u128) -> Vec<Pending> {
+    fn pending(count: u128) -> Vec<PendingMessage> {
         let text = ChatText::parse("hello").expect("valid");
         (0..count)
-            .map(|n| Pending {
-                id: MessageId(uuid::Uuid::from_u128(n)),
-                text: text.clone(),
-                reply_to: None,
+            .map(|n| PendingMessage {
+                draft: ChatDraft {
+                    id: MessageId(uuid::Uuid::from_u128(n)),
+                    text: text.clone(),
+                    reply_to: None,
+                },
                 refused: None,
             })
             .collect()
@@ -102,7 +101,7 @@ mod tests {
         let (mut outbox, waiting) = (Outbox::new(0.0), pending(1));
         assert_eq!(outbox.due(&waiting, 0.0).0.len(), 1);
         assert_eq!(outbox.due(&waiting, 9_000.0).0.len(), 0);
-        outbox.hand_back(waiting[0].id);
+        outbox.hand_back(waiting[0].draft.id);
         assert_eq!(outbox.due(&waiting, 9_000.0), (vec![], true));
         assert_eq!(outbox.due(&waiting, 9_300.0).0.len(), 1);
     }

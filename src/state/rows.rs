@@ -6,7 +6,7 @@
 use crate::protocol::{ChatMessage, Emoji, ErrorCode, MessageId, Person, Reaction, Seq};
 use crate::state::People;
 use crate::state::duplicate_names::Namesakes;
-use crate::state::log::{Entry, Log, Notice, Pending};
+use crate::state::log::{Entry, Log, Notice, PendingMessage};
 use crate::state::reading::Reading;
 use time::{Date, OffsetDateTime, UtcOffset};
 
@@ -303,19 +303,19 @@ impl Draw<'_> {
         }
     }
 
-    fn on_its_way(&self, pending: &Pending, above: Option<&Row>) -> MessageRow {
+    fn on_its_way(&self, pending: &PendingMessage, above: Option<&Row>) -> MessageRow {
         MessageRow {
-            id: pending.id,
+            id: pending.draft.id,
             seq: None,
             from: self.people.myself().cloned(),
             tag: None,
-            text: Some(pending.text.to_string()),
+            text: Some(pending.draft.text.to_string()),
             at: None,
             mine: true,
             follows: matches!(above, Some(Row::Message(row)) if row.mine)
-                && pending.reply_to.is_none(),
+                && pending.draft.reply_to.is_none(),
             edited: false,
-            quote: pending.reply_to.map(|id| self.quote(id)),
+            quote: pending.draft.reply_to.map(|id| self.quote(id)),
             reactions: Vec::new(),
             changed: 0,
             progress: pending.refused.map_or(Progress::Sending, Progress::Refused),

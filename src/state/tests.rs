@@ -1,7 +1,7 @@
 //! What messages do to what a person sees.
 
 use super::*;
-use crate::protocol::{ChatMessage, ChatText, ErrorCode, MessageId, SessionToken};
+use crate::protocol::{ChatDraft, ChatMessage, ChatText, ErrorCode, MessageId, SessionToken};
 use crate::state::announce::{Announced, News};
 use crate::state::log::{Entry, Notice};
 use crate::state::rows::{Progress, Row, Window, rows};
@@ -17,6 +17,11 @@ fn person(name: &str) -> Person {
 
 fn id(number: u64) -> MessageId {
     MessageId(uuid::Uuid::from_u128(u128::from(number)))
+}
+
+fn draft(id: MessageId, text: ChatText) -> ChatDraft {
+    let reply_to = None;
+    ChatDraft { id, text, reply_to }
 }
 
 fn text(text: &str) -> ChatText {
@@ -85,7 +90,7 @@ fn a_message_is_shown_once_and_in_order_however_often_it_comes() {
 #[test]
 fn a_pending_message_becomes_real_by_its_id() {
     let mut state = in_room();
-    state.log.say(id(3), text("hello"), None);
+    state.log.send(draft(id(3), text("hello")));
     let before = drawn(&state, UTC);
     assert!(
         matches!(before.last(), Some(Row::Message(row)) if row.progress == Progress::Sending && row.mine)
@@ -102,14 +107,19 @@ fn a_pending_message_becomes_real_by_its_id() {
 #[test]
 fn what_is_pending_outlives_a_lost_line_and_a_fresh_snapshot() {
     let mut state = in_room();
-    state.log.say(id(8), text("one"), None);
-    state.log.say(id(9), text("two"), None);
+    state.log.send(draft(id(8), text("one")));
+    state.log.send(draft(id(9), text("two")));
     let mut confirmed = said(3, "Ann");
     confirmed.id = id(8);
     state.apply(&joined(false, 3, vec![said(2, "Ben"), confirmed]));
     assert_eq!(seqs(&state), [2, 3]);
     assert_eq!(
-        state.log.pending.iter().map(|p| p.id).collect::<Vec<_>>(),
+        state
+            .log
+            .pending
+            .iter()
+            .map(|p| p.draft.id)
+            .collect::<Vec<_>>(),
         [id(9)]
     );
 }
@@ -177,7 +187,7 @@ fn people_come_go_and_are_renamed() {
 #[test]
 fn a_refusal_stays_with_its_message_and_too_many_is_none() {
     let mut state = in_room();
-    state.log.say(id(3), text("hello"), None);
+    state.log.send(draft(id(3), text("hello")));
     let error = |code| ServerMessage::Error {
         code,
         message: String::new(),
@@ -401,7 +411,7 @@ fn others_words_are_announced_once_ones_own_and_older_ones_never() {
     assert_eq!(news(&mut announced, &state), []);
 
     // One's own: on its way, and confirmed.
-    state.log.say(id(4), text("text 4"), None);
+    state.log.send(draft(id(4), text("text 4")));
     assert_eq!(news(&mut announced, &state), []);
     state.apply(&ServerMessage::Chat(said(4, "Ann")));
     assert_eq!(news(&mut announced, &state), []);

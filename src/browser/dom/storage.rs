@@ -4,7 +4,7 @@
 
 use crate::protocol::{Nickname, RoomName, SessionToken};
 use crate::state::Position;
-use crate::state::log::Pending;
+use crate::state::log::PendingMessage;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlDocument, Storage};
@@ -32,12 +32,12 @@ pub fn set_identity(room: &RoomName, identity: Option<&Identity>) {
 }
 
 /// What this tab had not sent before it was reloaded.
-pub fn pending(room: &RoomName) -> Vec<Pending> {
+pub fn pending(room: &RoomName) -> Vec<PendingMessage> {
     load(&format!("noom:outbox:{room}")).unwrap_or_default()
 }
 
 /// Remembers what has not been sent.
-pub fn set_pending(room: &RoomName, pending: &[Pending]) {
+pub fn set_pending(room: &RoomName, pending: &[PendingMessage]) {
     store(
         &format!("noom:outbox:{room}"),
         (!pending.is_empty()).then_some(pending),

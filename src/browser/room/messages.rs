@@ -4,7 +4,8 @@ use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::storage;
 use crate::browser::room::controller::{Driver, millis};
 use crate::protocol::{
-    ChatText, ClientMessage, Emoji, MessageId, ParticipantId, TYPING_EVERY_MS, TYPING_LASTS_MS,
+    ChatDraft, ChatText, ClientMessage, Emoji, MessageId, ParticipantId, TYPING_EVERY_MS,
+    TYPING_LASTS_MS,
 };
 use crate::state::RoomStateStoreFields;
 use crate::state::connection::Stage;
@@ -18,10 +19,11 @@ const OLDER_PAGE: u32 = 50;
 const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 
 impl Driver {
-    /// Says something.
-    pub fn say(&self, text: ChatText, reply_to: Option<MessageId>) {
+    /// Sends a message: it is shown as pending until the server confirms it.
+    pub fn send_chat(&self, text: ChatText, reply_to: Option<MessageId>) {
         let id = MessageId(uuid::Uuid::now_v7());
-        self.state.log().update(|log| log.say(id, text, reply_to));
+        let draft = ChatDraft { id, text, reply_to };
+        self.state.log().update(|log| log.send(draft));
         self.state.reading().update(|reading| reading.mark = None);
         self.typing_told.set(f64::NEG_INFINITY);
         self.pending_changed();

@@ -46,7 +46,7 @@ pub fn Composer() -> impl IntoView {
         let typed = area.value();
         match ChatText::parse(&typed) {
             Ok(text) => {
-                session.say(text, replying.get_untracked());
+                session.send_chat(text, replying.get_untracked());
                 replying.set(None);
                 area.set_value("");
                 problem.set(None);

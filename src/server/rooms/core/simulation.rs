@@ -262,7 +262,14 @@ impl World {
         self.said += 1;
         let id = MessageId(uuid::Uuid::from_u128(self.said));
         let text = ChatText::parse(&format!("message {}", self.said)).expect("valid");
-        self.clients[who].state.log.say(id, text, None);
+        self.clients[who]
+            .state
+            .log
+            .send(crate::protocol::ChatDraft {
+                id,
+                text,
+                reply_to: None,
+            });
         self.send_pending(who);
     }
 
