@@ -101,7 +101,7 @@ impl Server {
         if advertised.is_empty() {
             tracing::warn!("no address can be offered for media and TURN yet");
         }
-        sfu.advertise(&advertised);
+        sfu.set_addresses(&advertised);
         let relay = turn_relay::start(&config, &sfu, &advertised).await?;
         let (stop, stopping) = watch::channel(false);
         let context = AppContext::new(config, store, sfu, timing, stopping);
@@ -217,7 +217,7 @@ fn watch_changes(
         if let Some(relay) = &relay {
             relay.advertise(addresses);
         }
-        sfu.advertise(addresses)
+        sfu.set_addresses(addresses)
     };
     let reload = reload.subscribe();
     tokio::spawn(addresses::watch(addresses, advertised, reload, tell));

@@ -208,7 +208,7 @@ impl LocalPeer for SfuPeer {
     }
 
     fn deliver(&self, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
-        self.0.deliver(from, to, payload);
+        self.0.deliver_relayed(from, to, payload);
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// Connections there are.
 pub static PEERS: Level = Level(Gauge::zero());
 /// Connections that ended by themselves.
-pub static PEERS_BROKEN: Counter = Counter::zero();
+pub static PEERS_DISCONNECTED: Counter = Counter::zero();
 /// Connections ended because of a bug in a step of theirs.
 pub static PEERS_PANICKED: Counter = Counter::zero();
 /// Datagrams that came in.
@@ -24,13 +24,13 @@ pub static PACKETS_IN: Counter = Counter::zero();
 /// Media packets passed on: one a receiver.
 pub static PACKETS_OUT: Counter = Counter::zero();
 /// Media packets of streams no offer named.
-pub static PACKETS_HOMELESS: Counter = Counter::zero();
+pub static PACKETS_UNKNOWN_SSRC: Counter = Counter::zero();
 /// Media packets that are too large to be passed on.
 pub static PACKETS_TOO_LARGE: Counter = Counter::zero();
 /// Packets of sound that were lost on the way here and taken from the one after.
-pub static PACKETS_MENDED: Counter = Counter::zero();
+pub static PACKETS_RED_RECOVERED: Counter = Counter::zero();
 /// Keyframes receivers asked us for.
-pub static KEYFRAMES_ASKED: Counter = Counter::zero();
+pub static KEYFRAMES_REQUESTED: Counter = Counter::zero();
 /// Keyframes we asked senders for.
 pub static KEYFRAMES_SENT: Counter = Counter::zero();
 /// Events a room had no place for.
@@ -38,14 +38,14 @@ pub static EVENTS_LOST: Counter = Counter::zero();
 /// From an offer to the first picture passed on to whoever made it.
 pub static FIRST_FRAME_SECONDS: Histogram<9> =
     Histogram::new([0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0]);
-/// Connections by their [`Path`], in its order.
+/// Connections by their [`IcePath`], in its order.
 static CONNECTED: [Counter; 4] = [const { Counter::zero() }; 4];
 /// Slots of pictures by [`Carried`], in its order.
 static SLOTS: [Gauge; 6] = [const { Gauge::zero() }; 6];
 
 /// The way ICE found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
+pub enum IcePath {
     /// UDP, to the media port.
     Udp,
     /// TCP, to the media port.
@@ -94,7 +94,7 @@ impl Distribution {
     }
 }
 
-/// Names of [`Path`], in its order.
+/// Names of [`IcePath`], in its order.
 const PATHS: [&str; 4] = ["udp", "tcp", "relay", "failed"];
 /// Names of [`Carried`], in its order.
 const LAYERS: [&str; 6] = ["low", "middle", "high", "single", "paused", "waiting"];
@@ -115,7 +115,7 @@ impl Level {
 }
 
 /// Counts what ICE came to.
-pub fn connected(path: Path) {
+pub fn ice_result(path: IcePath) {
     CONNECTED[path as usize].add(1);
 }
 
@@ -123,7 +123,7 @@ pub fn connected(path: Path) {
 pub fn write(text: &mut String, loads: impl Iterator<Item = f64>) {
     let counters: [(&Counter, &str, &str); 15] = [
         (
-            &PEERS_BROKEN,
+            &PEERS_DISCONNECTED,
             "connections_broken",
             "Media connections that ended by themselves.",
         ),
@@ -152,8 +152,8 @@ pub fn write(text: &mut String, loads: impl Iterator<Item = f64>) {
             "Media packets passed on, one a receiver.",
         ),
         (
-            &PACKETS_HOMELESS,
-            "packets_homeless",
+            &PACKETS_UNKNOWN_SSRC,
+            "packets_unknown_ssrc",
             "Media packets no offer named.",
         ),
         (
@@ -162,12 +162,12 @@ pub fn write(text: &mut String, loads: impl Iterator<Item = f64>) {
             "Media packets too large to be passed on.",
         ),
         (
-            &PACKETS_MENDED,
-            "packets_mended",
+            &PACKETS_RED_RECOVERED,
+            "packets_red_recovered",
             "Lost packets of sound taken from the one after (RED).",
         ),
         (
-            &KEYFRAMES_ASKED,
+            &KEYFRAMES_REQUESTED,
             "keyframes_asked",
             "Keyframes receivers asked for.",
         ),

@@ -27,7 +27,7 @@ pub enum Command {
         wanted: Vec<Wanted>,
     },
     /// Somebody may have missed what their slots carry: tell all of it again.
-    Remind {
+    Resync {
         /// Which place.
         peer: PeerKey,
     },

@@ -4,11 +4,11 @@
 use crate::server::sfu::{
     RoomKey,
     command::{Command, Event},
-    peer::Terms,
+    peer::SharedRtcConfig,
     shard::{
         core::Core,
-        message::{Letter, Mail, Relayed},
-        worker::Shard,
+        message::{RelayedDatagram, ShardInbox, ShardMessage},
+        worker::Worker,
     },
 };
 use crate::server::{addresses::Advertised, net::sockets::Families};
@@ -28,13 +28,13 @@ use str0m::crypto::from_feature_flags;
 use tokio::sync::mpsc;
 
 /// Datagrams through our own TURN server waiting for one shard; what has no place is lost.
-const RELAYED: usize = 1024;
+const RELAYED_QUEUE: usize = 1024;
 /// Letters waiting for one shard; what has no place is refused.
-const LETTERS: usize = 4096;
+const MESSAGE_QUEUE: usize = 4096;
 /// Former candidates that are known of one shard. 16: two changes of all of them.
-const FORMER: usize = 16;
+const MAX_FORMER: usize = 16;
 /// Events waiting for one room; what has no place is lost and counted.
-const EVENTS: usize = 1024;
+const EVENT_QUEUE: usize = 1024;
 
 /// Where the SFU listens, and what it says of itself.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ pub struct Sfu {
 /// The shards.
 struct Inner {
     /// One a thread.
-    shards: Vec<Handle>,
+    shards: Vec<ShardHandle>,
     /// The way through our own TURN server, once there is one.
     relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
     /// Counts rooms.
@@ -96,7 +96,7 @@ struct Inner {
 struct Candidates {
     /// Now.
     current: Vec<SocketAddr>,
-    /// Before the addresses changed, the newest last; [`FORMER`] at most. Connections through
+    /// Before the addresses changed, the newest last; [`MAX_FORMER`] at most. Connections through
     /// our own TURN server go on by them, since no packet of theirs leaves the process.
     former: Vec<SocketAddr>,
 }
@@ -113,16 +113,16 @@ impl Candidates {
         self.former.extend(before);
         let Self { current, former } = self;
         former.retain(|address| !current.contains(address));
-        former.drain(..former.len().saturating_sub(FORMER));
+        former.drain(..former.len().saturating_sub(MAX_FORMER));
     }
 }
 
 /// How a shard is reached.
-struct Handle {
-    /// Its letters.
-    letters: SyncSender<Letter>,
+struct ShardHandle {
+    /// Its messages.
+    messages: SyncSender<ShardMessage>,
     /// What comes to it through our own TURN server.
-    relayed: SyncSender<Relayed>,
+    relayed: SyncSender<RelayedDatagram>,
     /// Tells it that there are some.
     waker: Waker,
     /// The port it has bound.
@@ -173,7 +173,7 @@ impl Sfu {
     /// Browsers reach this machine by these addresses from now on: new connections get them as
     /// candidates, and those there are with their next offer. False where a shard has no place
     /// for the news now; idempotent.
-    pub fn advertise(&self, addresses: &[Advertised]) -> bool {
+    pub fn set_addresses(&self, addresses: &[Advertised]) -> bool {
         let mut posted = true;
         for (number, shard) in (0..).zip(&self.inner.shards) {
             let sockets = addresses.iter().map(|a| a.socket(number, shard.port));
@@ -182,7 +182,7 @@ impl Sfu {
             let mut known = known.unwrap_or_else(PoisonError::into_inner);
             known.replace(candidates.clone());
             drop(known);
-            posted &= shard.post(Letter::Advertise { candidates });
+            posted &= shard.send(ShardMessage::SetCandidates { candidates });
         }
         posted
     }
@@ -207,10 +207,10 @@ impl Sfu {
     }
 
     /// Opens a room on the shard with the most to spare; events come by the receiver.
-    pub fn open(&self) -> (MediaHandle, mpsc::Receiver<Event>) {
+    pub fn open_room(&self) -> (MediaHandle, mpsc::Receiver<Event>) {
         let room = RoomKey(self.inner.rooms.fetch_add(1, Ordering::Relaxed));
-        let (events, receiver) = mpsc::channel(EVENTS);
-        let burden = |shard: &Handle| {
+        let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+        let burden = |shard: &ShardHandle| {
             let rooms = shard.rooms.load(Ordering::Relaxed) as u32;
             (shard.load.load(Ordering::Relaxed) / 100, rooms)
         };
@@ -219,7 +219,7 @@ impl Sfu {
             .min_by_key(|(_, shard)| burden(shard))
             .expect("there is a shard: `start` made one at least");
         handle.rooms.fetch_add(1, Ordering::Relaxed);
-        handle.post(Letter::Open { room, events });
+        handle.send(ShardMessage::OpenRoom { room, events });
         let media = MediaHandle {
             sfu: self.clone(),
             shard,
@@ -230,10 +230,10 @@ impl Sfu {
 
     /// Hands over a datagram that came through our own TURN server; lost where there is no
     /// place.
-    pub fn deliver(&self, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
+    pub fn deliver_relayed(&self, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
         let mut shards = self.inner.shards.iter();
         if let Some(shard) = shards.find(|shard| shard.owns(local)) {
-            let relayed = Relayed {
+            let relayed = RelayedDatagram {
                 source,
                 local,
                 bytes: bytes.to_vec(),
@@ -247,12 +247,12 @@ impl Sfu {
 impl Drop for Inner {
     fn drop(&mut self) {
         for shard in &self.shards {
-            shard.post(Letter::Stop);
+            shard.send(ShardMessage::Stop);
         }
     }
 }
 
-impl Handle {
+impl ShardHandle {
     /// Whether this is where browsers reach it, or did.
     fn owns(&self, address: SocketAddr) -> bool {
         let candidates = self.candidates.read();
@@ -261,8 +261,8 @@ impl Handle {
     }
 
     /// Sends a letter; false where the shard has no place for it, or is no more.
-    fn post(&self, letter: Letter) -> bool {
-        let posted = self.letters.try_send(letter).is_ok();
+    fn send(&self, letter: ShardMessage) -> bool {
+        let posted = self.messages.try_send(letter).is_ok();
         let _ = self.waker.wake();
         posted
     }
@@ -282,11 +282,11 @@ impl MediaHandle {
     /// Tells the SFU something; false where it has no place for it, or is no more.
     pub fn send(&self, command: Command) -> bool {
         let room = self.room;
-        self.handle().post(Letter::Command { room, command })
+        self.handle().send(ShardMessage::Command { room, command })
     }
 
     /// The room's shard.
-    fn handle(&self) -> &Handle {
+    fn handle(&self) -> &ShardHandle {
         &self.sfu.inner.shards[self.shard]
     }
 }
@@ -295,7 +295,7 @@ impl Drop for MediaHandle {
     fn drop(&mut self) {
         let handle = self.handle();
         handle.rooms.fetch_sub(1, Ordering::Relaxed);
-        handle.post(Letter::Close { room: self.room });
+        handle.send(ShardMessage::CloseRoom { room: self.room });
     }
 }
 
@@ -304,27 +304,27 @@ fn start(
     options: &SfuOptions,
     number: usize,
     relay: &Arc<OnceLock<Arc<dyn RelayPath>>>,
-) -> Result<Handle, SfuError> {
+) -> Result<ShardHandle, SfuError> {
     let mut address = options.listen;
     if address.port() != 0 {
         address.set_port(address.port().saturating_add(number as u16));
     }
-    let bound = Shard::bind(address).map_err(|error| SfuError::Listen { address, error })?;
+    let bound = Worker::bind(address).map_err(|error| SfuError::Listen { address, error })?;
     let crypto = from_feature_flags();
     let certificate = crypto.dtls_provider.generate_certificate();
-    let terms = Terms {
+    let terms = SharedRtcConfig {
         candidates: Vec::new(),
         certificate: certificate.ok_or(SfuError::Certificate)?,
     };
-    let (letters, rooms) = sync_channel(LETTERS);
-    let (relayed, turn) = sync_channel(RELAYED);
-    let mail = Mail {
-        letters: rooms,
+    let (messages, rooms) = sync_channel(MESSAGE_QUEUE);
+    let (relayed, turn) = sync_channel(RELAYED_QUEUE);
+    let mail = ShardInbox {
+        messages: rooms,
         relayed: turn,
     };
     let load = Arc::new(AtomicU32::new(0));
     let core = Core::new(terms, Instant::now());
-    let shard = Shard::new(
+    let shard = Worker::new(
         core,
         bound.udp,
         bound.tcp,
@@ -338,8 +338,8 @@ fn start(
     thread
         .spawn(move || shard.run())
         .map_err(SfuError::Thread)?;
-    Ok(Handle {
-        letters,
+    Ok(ShardHandle {
+        messages,
         relayed,
         waker,
         port: bound.port,

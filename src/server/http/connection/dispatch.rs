@@ -213,7 +213,7 @@ impl Connection {
         let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         self.charge(RequestKind::Offer, 1)?;
         membership
-            .request(RoomRequest::Offer(Offer::read(offer).await))
+            .request(RoomRequest::Offer(Offer::parse(offer).await))
             .await;
         Ok(())
     }

@@ -245,7 +245,7 @@ impl Rooms {
 
     /// Opens the media of a room.
     pub(super) fn open_media(&self) -> (MediaHandle, mpsc::Receiver<sfu::Event>) {
-        self.inner.sfu.open()
+        self.inner.sfu.open_room()
     }
 
     /// Lets every room go; none is made any more. Rooms end with their last socket.

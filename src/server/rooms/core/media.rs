@@ -33,7 +33,7 @@ impl MediaConnection {
 
     /// Has everything told again that it may have missed.
     pub(super) fn resync(self) -> Effect {
-        Effect::Media(Media::Remind { peer: self.key })
+        Effect::Media(Media::Resync { peer: self.key })
     }
 }
 

@@ -8,69 +8,71 @@ use str0m::bwe::Bitrate;
 
 /// Of an estimate, below how much another one is of a line that has become narrow, in percent:
 /// a receiver that is busy for a moment tells of packets late, and less is thought then, too.
-const FALLEN_PERCENT: u64 = 60;
+const DROP_PERCENT: u64 = 60;
 /// How many looks it takes, four a second: a large keyframe is a queue for a moment.
-const LOOKS: u32 = 2;
+const LOW_SAMPLES: u32 = 2;
 /// The share of packets lost from which anything less counts, and at once.
-const LOST: f32 = 0.2;
+const HEAVY_LOSS: f32 = 0.2;
 
 /// What a line is estimated to carry, in bit/s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
     /// What was told.
-    told: u64,
+    average_bps: u64,
     /// What was thought when it was looked at.
-    thought: u64,
+    instant_bps: u64,
     /// Looks in a row at much less.
-    fallen: u32,
+    low_samples: u32,
     /// Whether many packets were lost at the last one.
-    lost: bool,
+    has_heavy_loss: bool,
 }
 
 impl Estimate {
     /// This much was told first.
-    pub fn told(bps: Bitrate) -> Self {
-        let told = bps.as_u64();
+    pub fn new(bps: Bitrate) -> Self {
+        let average_bps = bps.as_u64();
         Self {
-            told,
-            thought: told,
-            fallen: 0,
-            lost: false,
+            average_bps,
+            instant_bps: average_bps,
+            low_samples: 0,
+            has_heavy_loss: false,
         }
     }
 
     /// This much is told since.
-    pub fn tells(&mut self, bps: Bitrate) {
-        self.told = bps.as_u64();
+    pub fn on_estimate(&mut self, bps: Bitrate) {
+        self.average_bps = bps.as_u64();
     }
 
     /// So much is thought now, while this share of packets is lost.
-    pub fn thinks(&mut self, bps: Bitrate, lost: f32) {
-        self.thought = bps.as_u64();
-        self.lost = lost >= LOST;
-        self.fallen = match self.is_less() {
-            true => self.fallen.saturating_add(1),
+    pub fn on_instant_estimate(&mut self, bps: Bitrate, lost: f32) {
+        self.instant_bps = bps.as_u64();
+        self.has_heavy_loss = lost >= HEAVY_LOSS;
+        self.low_samples = match self.is_instant_much_less() {
+            true => self.low_samples.saturating_add(1),
             false => 0,
         };
     }
 
     /// What it carries.
     pub fn bps(&self) -> u64 {
-        match self.lost || (self.fallen >= LOOKS && self.is_less()) {
-            true => self.told.min(self.thought),
-            false => self.told.max(self.thought),
+        match self.has_heavy_loss
+            || (self.low_samples >= LOW_SAMPLES && self.is_instant_much_less())
+        {
+            true => self.average_bps.min(self.instant_bps),
+            false => self.average_bps.max(self.instant_bps),
         }
     }
 
     /// Whether much less is thought than was told.
-    fn is_less(&self) -> bool {
-        is_much_less(self.thought, self.told)
+    fn is_instant_much_less(&self) -> bool {
+        is_much_less(self.instant_bps, self.average_bps)
     }
 }
 
 /// Whether an estimate is so much less than one before that the line has become narrow.
 pub fn is_much_less(bps: u64, before: u64) -> bool {
-    bps.saturating_mul(100) < before.saturating_mul(FALLEN_PERCENT)
+    bps.saturating_mul(100) < before.saturating_mul(DROP_PERCENT)
 }
 
 #[cfg(test)]
@@ -79,9 +81,9 @@ mod tests {
 
     /// What a line is estimated to carry after looks at these thoughts and shares lost.
     fn seen(told: u64, looks: &[(u64, f32)]) -> Vec<u64> {
-        let mut estimate = Estimate::told(Bitrate::bps(told));
+        let mut estimate = Estimate::new(Bitrate::bps(told));
         let seen = looks.iter().map(|(thought, lost)| {
-            estimate.thinks(Bitrate::bps(*thought), *lost);
+            estimate.on_instant_estimate(Bitrate::bps(*thought), *lost);
             estimate.bps()
         });
         seen.collect()
@@ -100,20 +102,20 @@ mod tests {
 
     #[test]
     fn more_counts_at_once_and_the_average_follows() {
-        let mut estimate = Estimate::told(Bitrate::bps(300));
-        estimate.thinks(Bitrate::bps(1_800), 0.0);
+        let mut estimate = Estimate::new(Bitrate::bps(300));
+        estimate.on_instant_estimate(Bitrate::bps(1_800), 0.0);
         assert_eq!(estimate.bps(), 1_800);
-        estimate.tells(Bitrate::bps(500));
+        estimate.on_estimate(Bitrate::bps(500));
         assert_eq!(estimate.bps(), 1_800);
     }
 
     #[test]
     fn an_average_that_has_come_down_is_not_much_more_any_longer() {
-        let mut estimate = Estimate::told(Bitrate::bps(1_000));
-        estimate.thinks(Bitrate::bps(300), 0.0);
-        estimate.thinks(Bitrate::bps(300), 0.0);
+        let mut estimate = Estimate::new(Bitrate::bps(1_000));
+        estimate.on_instant_estimate(Bitrate::bps(300), 0.0);
+        estimate.on_instant_estimate(Bitrate::bps(300), 0.0);
         assert_eq!(estimate.bps(), 300);
-        estimate.tells(Bitrate::bps(400));
+        estimate.on_estimate(Bitrate::bps(400));
         assert_eq!(estimate.bps(), 400);
     }
 }

@@ -6,41 +6,41 @@
 use std::time::{Duration, Instant};
 
 /// Above this share of packets lost, a line is lossy. 3 %: Opus hides less.
-const ENTER: f64 = 0.03;
+const ENTER_LOSS: f64 = 0.03;
 /// Below this share a second counts as good.
-const LEAVE: f64 = 0.01;
+const LEAVE_LOSS: f64 = 0.01;
 /// Good for so long, a line is not lossy any more.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 
 /// What is known of one line. The default loses nothing.
 #[derive(Debug, Default)]
-pub struct Lossy {
+pub struct LossDetector {
     /// Whether it loses packets.
-    lossy: bool,
+    is_lossy: bool,
     /// Since when it is good, while it counts as lossy.
     good_since: Option<Instant>,
 }
 
-impl Lossy {
+impl LossDetector {
     /// Takes in the share of packets lost of late; answers whether the line is lossy.
-    pub fn sample(&mut self, loss: f64, now: Instant) -> bool {
-        if loss > ENTER {
-            self.lossy = true;
+    pub fn on_sample(&mut self, loss: f64, now: Instant) -> bool {
+        if loss > ENTER_LOSS {
+            self.is_lossy = true;
         }
-        self.good_since = match loss < LEAVE {
-            true => self.good_since.filter(|_| self.lossy).or(Some(now)),
+        self.good_since = match loss < LEAVE_LOSS {
+            true => self.good_since.filter(|_| self.is_lossy).or(Some(now)),
             false => None,
         };
         let good = |since| now.saturating_duration_since(since) >= GOOD_FOR;
         if self.good_since.is_some_and(good) {
-            self.lossy = false;
+            self.is_lossy = false;
         }
-        self.lossy
+        self.is_lossy
     }
 
     /// Whether it is lossy.
     pub fn is_lossy(&self) -> bool {
-        self.lossy
+        self.is_lossy
     }
 }
 
@@ -51,9 +51,9 @@ mod tests {
 
     /// What is answered to these samples, one a second.
     fn answers(losses: &[f64]) -> Vec<bool> {
-        let (mut line, start) = (Lossy::default(), Instant::now());
+        let (mut line, start) = (LossDetector::default(), Instant::now());
         let each = losses.iter().zip(0..);
-        each.map(|(loss, s)| line.sample(*loss, start + Duration::from_secs(s)))
+        each.map(|(loss, s)| line.on_sample(*loss, start + Duration::from_secs(s)))
             .collect()
     }
 
@@ -86,8 +86,8 @@ mod tests {
             let lossy = answers(&losses);
             for (second, pair) in lossy.windows(2).enumerate() {
                 match pair {
-                    [false, true] => prop_assert!(losses[second + 1] > ENTER),
-                    [true, false] => prop_assert!(losses[second - 9..=second + 1].iter().all(|l| *l < LEAVE)),
+                    [false, true] => prop_assert!(losses[second + 1] > ENTER_LOSS),
+                    [true, false] => prop_assert!(losses[second - 9..=second + 1].iter().all(|l| *l < LEAVE_LOSS)),
                     _ => {}
                 }
             }

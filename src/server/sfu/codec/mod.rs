@@ -7,7 +7,7 @@
 pub mod red;
 pub mod vp9;
 
-use red::Before;
+use red::PreviousPayload;
 use str0m::{
     Rtc,
     format::{self, CodecConfig, FormatParams},
@@ -50,7 +50,7 @@ impl Codec {
     pub const ALL: [Self; 5] = [Self::Opus, Self::Vp8, Self::Vp9, Self::H264, Self::Av1];
 
     /// Ours of str0m's.
-    fn of(codec: format::Codec) -> Option<Self> {
+    fn from_str0m(codec: format::Codec) -> Option<Self> {
         match codec {
             format::Codec::Opus => Some(Self::Opus),
             format::Codec::Vp8 => Some(Self::Vp8),
@@ -70,11 +70,11 @@ impl Codec {
     }
 
     /// Whether a receiver can begin with this payload: any sound, the start of a keyframe.
-    pub fn starts(self, payload: &[u8]) -> bool {
+    pub fn is_decodable_start(self, payload: &[u8]) -> bool {
         match self {
             Self::Opus => !payload.is_empty(),
             Self::Vp8 => format::detect_vp8_keyframe(payload),
-            Self::Vp9 => Vp9Descriptor::parse(payload).is_some_and(|d| d.starts_keyframe()),
+            Self::Vp9 => Vp9Descriptor::parse(payload).is_some_and(|d| d.is_keyframe_start()),
             // A keyframe without its parameters cannot be decoded, and they come before it,
             // often in a packet of their own.
             Self::H264 => format::detect_h264_nalu(payload, H264_SPS),
@@ -85,7 +85,7 @@ impl Codec {
 
 /// Has a connection take our codecs and no others, VP8 first. Each one costs a dozen lines
 /// in each description of an answer: one profile of each, and no feedback that is not used.
-pub fn enable(config: &mut CodecConfig) {
+pub fn enable_codecs(config: &mut CodecConfig) {
     let profile_0 = FormatParams {
         profile_id: Some(0),
         ..FormatParams::default()
@@ -112,17 +112,20 @@ pub fn with_dtx(answer: &str) -> String {
 
 /// The codec of a packet, by what its sender negotiated; none where it makes no sense. Of
 /// sound that was sent twice the newest is left in it, and the one before comes beside.
-pub fn read(rtc: &Rtc, packet: &mut RtpPacket) -> Option<(Codec, Option<Before>)> {
+pub fn unwrap_packet(
+    rtc: &Rtc,
+    packet: &mut RtpPacket,
+) -> Option<(Codec, Option<PreviousPayload>)> {
     let pt = packet.header.payload_type;
     let wraps = |params: &format::PayloadParams| params.red() == Some(pt);
     let known = rtc.codec_config().find(|p| p.pt() == pt || wraps(p))?;
     let mut before = None;
     if wraps(known) {
-        let blocks = red::blocks(&packet.payload, *known.pt())?;
-        packet.payload = blocks.newest;
-        before = blocks.before;
+        let blocks = red::parse(&packet.payload, *known.pt())?;
+        packet.payload = blocks.primary;
+        before = blocks.previous;
     }
-    Some((Codec::of(known.spec().codec)?, before))
+    Some((Codec::from_str0m(known.spec().codec)?, before))
 }
 
 /// How a person numbers the codecs in one media description.
@@ -140,7 +143,7 @@ impl PayloadTypes {
         let theirs = rtc.media(mid).map(|media| media.remote_pts());
         let both = rtc.codec_config().iter().filter_map(|params| {
             let negotiated = theirs?.contains(&params.pt());
-            let codec = Codec::of(params.spec().codec)?;
+            let codec = Codec::from_str0m(params.spec().codec)?;
             negotiated.then_some((codec, params))
         });
         let mut types = Self::default();
@@ -181,8 +184,11 @@ mod tests {
     #[test]
     fn each_codec_is_offered_once_and_vp8_before_the_other_pictures() {
         let mut config = CodecConfig::new_with_defaults();
-        enable(&mut config);
-        let codecs: Vec<_> = config.iter().map(|p| Codec::of(p.spec().codec)).collect();
+        enable_codecs(&mut config);
+        let codecs: Vec<_> = config
+            .iter()
+            .map(|p| Codec::from_str0m(p.spec().codec))
+            .collect();
         assert_eq!(codecs, Codec::ALL.map(Some));
         let resent = config.iter().filter(|p| p.resend().is_some()).count();
         assert_eq!(resent, 4, "pictures are sent again, sound is not");
@@ -216,7 +222,11 @@ mod tests {
             (Codec::Av1, &[], false),
         ];
         for (codec, payload, starts) in cases {
-            assert_eq!(codec.starts(payload), starts, "{codec:?} {payload:x?}");
+            assert_eq!(
+                codec.is_decodable_start(payload),
+                starts,
+                "{codec:?} {payload:x?}"
+            );
         }
     }
 
@@ -224,7 +234,7 @@ mod tests {
         #[test]
         fn no_payload_is_too_strange(payload in prop::collection::vec(any::<u8>(), 0..40)) {
             for codec in Codec::ALL {
-                codec.starts(&payload);
+                codec.is_decodable_start(&payload);
             }
         }
     }

@@ -17,68 +17,68 @@ const HEADERS_BYTES: usize = 5;
 
 /// What a payload holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocks {
+pub struct RedPayload {
     /// The newest.
-    pub newest: Arc<[u8]>,
+    pub primary: Arc<[u8]>,
     /// The one before.
-    pub before: Option<Before>,
+    pub previous: Option<PreviousPayload>,
 }
 
 /// What was sent one packet earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Before {
+pub struct PreviousPayload {
     /// How much earlier, in units of the media time.
-    pub earlier: u32,
+    pub time_offset: u32,
     /// The payload.
     pub payload: Arc<[u8]>,
 }
 
 /// The newest block of a payload and the one before, where they are of this payload type.
-pub fn blocks(payload: &[u8], pt: u8) -> Option<Blocks> {
+pub fn parse(payload: &[u8], pt: u8) -> Option<RedPayload> {
     let mut blocks = RedDecoder::decode(payload).ok()?;
     let newest = blocks
         .pop()
         .filter(|block| block.is_primary && block.pt == pt)?;
-    let before = blocks.pop().filter(|b| b.pt == pt && !b.payload.is_empty());
-    Some(Blocks {
-        newest: newest.payload.into(),
-        before: before.map(|block| Before {
-            earlier: block.timestamp_offset,
+    let previous = blocks.pop().filter(|b| b.pt == pt && !b.payload.is_empty());
+    Some(RedPayload {
+        primary: newest.payload.into(),
+        previous: previous.map(|block| PreviousPayload {
+            time_offset: block.timestamp_offset,
             payload: block.payload.into(),
         }),
     })
 }
 
 /// Packets that are remembered as mended. 8: nothing overtakes more.
-const MENDED: usize = 8;
+const MAX_RECOVERED: usize = 8;
 
 /// Which packets of a stream of sound have come. The default waits for the first.
 #[derive(Debug, Default)]
-pub struct Mender {
+pub struct RedRecovery {
     /// The newest.
     newest: Option<u64>,
     /// Packets that were lost and taken from the one after, newest last.
-    mended: VecDeque<u64>,
+    recovered: VecDeque<u64>,
 }
 
-impl Mender {
+impl RedRecovery {
     /// A packet has come that may hold the one before: true where that one is missing, and
     /// is taken from here.
-    pub fn mends(&mut self, seq: u64) -> bool {
+    pub fn recovers_previous(&mut self, seq: u64) -> bool {
         let missing = self.newest.is_some_and(|newest| seq > newest + 1);
         if missing {
-            self.mended.push_back(seq - 1);
-            if self.mended.len() > MENDED {
-                self.mended.pop_front();
+            self.recovered.push_back(seq - 1);
+            if self.recovered.len() > MAX_RECOVERED {
+                self.recovered.pop_front();
             }
         }
         missing
     }
 
     /// A packet has come: false where it was lost, and has been mended since.
-    pub fn takes(&mut self, seq: u64) -> bool {
+    pub fn accepts(&mut self, seq: u64) -> bool {
         self.newest = self.newest.max(Some(seq));
-        !self.mended.contains(&seq)
+        !self.recovered.contains(&seq)
     }
 }
 
@@ -94,12 +94,12 @@ pub fn is_offered(offer: &str, mid: &str) -> bool {
 
 /// What a stream of sound remembers to be sent again. The default remembers nothing.
 #[derive(Debug, Default)]
-pub struct Redundancy {
+pub struct RedSender {
     /// The newest payload sent, and its media time.
     before: Option<(u32, Arc<[u8]>)>,
 }
 
-impl Redundancy {
+impl RedSender {
     /// A payload together with the one before; `pt` is the payload type of both. None where
     /// there is none before, it is too long ago or too large, or this packet is late: then it
     /// is to be sent as it is.
@@ -139,21 +139,21 @@ mod tests {
 
     #[test]
     fn a_payload_comes_with_the_one_before() {
-        let mut sound = Redundancy::default();
+        let mut sound = RedSender::default();
         assert_eq!(sound.wrap(OPUS, 0, &[1, 2].into()), None, "the first");
         let wrapped = sound.wrap(OPUS, 960, &[3].into()).expect("two");
         // 960 is 0b1111_000000: 14 bits, then 10 bits of length.
         assert_eq!(wrapped, [0x80 | OPUS, 15, 0, 2, OPUS, 1, 2, 3]);
-        let before = Before {
-            earlier: 960,
+        let before = PreviousPayload {
+            time_offset: 960,
             payload: [1, 2].into(),
         };
-        let both = Blocks {
-            newest: [3].into(),
-            before: Some(before),
+        let both = RedPayload {
+            primary: [3].into(),
+            previous: Some(before),
         };
-        assert_eq!(blocks(&wrapped, OPUS), Some(both));
-        assert_eq!(blocks(&wrapped, 96), None, "of another codec");
+        assert_eq!(parse(&wrapped, OPUS), Some(both));
+        assert_eq!(parse(&wrapped, 96), None, "of another codec");
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
             (600, 600, 960, false),
         ];
         for (before, now, passed, both) in cases {
-            let (mut sound, start) = (Redundancy::default(), u32::MAX - 100);
+            let (mut sound, start) = (RedSender::default(), u32::MAX - 100);
             sound.wrap(OPUS, start, &bytes(before));
             let wrapped = sound.wrap(OPUS, start.wrapping_add(passed), &bytes(now));
             assert_eq!(wrapped.is_some(), both, "{before} {now} {passed}");
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_late_packet_does_not_take_the_newest_ones_place() {
-        let mut sound = Redundancy::default();
+        let mut sound = RedSender::default();
         sound.wrap(OPUS, 1_920, &[2].into());
         assert_eq!(sound.wrap(OPUS, 960, &[1].into()), None);
         let wrapped = sound.wrap(OPUS, 2_880, &[3].into()).expect("two");
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_lost_packet_is_taken_from_the_next_one_and_not_twice() {
-        let mut mender = Mender::default();
+        let mut mender = RedRecovery::default();
         // A packet, whether the one before is taken from it, whether it is passed on itself.
         let cases = [
             (10, false, true),
@@ -209,13 +209,13 @@ mod tests {
             (18, false, true),
         ];
         for (seq, mends, takes) in cases {
-            assert_eq!(mender.mends(seq), mends, "{seq}");
-            assert_eq!(mender.takes(seq), takes, "{seq}");
+            assert_eq!(mender.recovers_previous(seq), mends, "{seq}");
+            assert_eq!(mender.accepts(seq), takes, "{seq}");
         }
         (20..1_000).step_by(2).for_each(|seq| {
-            assert!(mender.mends(seq) && mender.takes(seq));
+            assert!(mender.recovers_previous(seq) && mender.accepts(seq));
         });
-        assert_eq!(mender.mended.len(), MENDED);
+        assert_eq!(mender.recovered.len(), MAX_RECOVERED);
     }
 
     proptest! {
@@ -224,9 +224,9 @@ mod tests {
             junk in prop::collection::vec(any::<u8>(), 0..300),
             pt in 0_u8..128,
         ) {
-            if let Some(Blocks { newest, before }) = blocks(&junk, pt) {
-                let before = before.map_or(0, |before| before.payload.len());
-                prop_assert!(junk.ends_with(&newest) && before + newest.len() < junk.len());
+            if let Some(RedPayload { primary, previous }) = parse(&junk, pt) {
+                let before = previous.map_or(0, |previous| previous.payload.len());
+                prop_assert!(junk.ends_with(&primary) && before + primary.len() < junk.len());
             }
         }
 
@@ -234,15 +234,15 @@ mod tests {
         fn what_is_wrapped_is_unwrapped(
             payloads in prop::collection::vec((1_u32..20_000, 0_usize..1_200), 1..30),
         ) {
-            let (mut sound, mut time) = (Redundancy::default(), 0_u32);
+            let (mut sound, mut time) = (RedSender::default(), 0_u32);
             for (passed, count) in payloads {
                 time = time.wrapping_add(passed);
                 let payload = bytes(count);
                 if let Some(wrapped) = sound.wrap(OPUS, time, &payload) {
                     prop_assert!(wrapped.len() <= MAX_BYTES);
-                    let blocks = blocks(&wrapped, OPUS).expect("two");
-                    prop_assert_eq!(&blocks.newest, &payload);
-                    prop_assert!(blocks.before.is_none_or(|before| before.earlier == passed));
+                    let blocks = parse(&wrapped, OPUS).expect("two");
+                    prop_assert_eq!(&blocks.primary, &payload);
+                    prop_assert!(blocks.previous.is_none_or(|before| before.time_offset == passed));
                 }
             }
         }

@@ -32,7 +32,7 @@ pub struct Vp9Descriptor {
     /// The index of base-layer pictures (TL0PICIDX), and where it is.
     tl0: Option<(u8, usize)>,
     /// Whether a picture that needs no other begins here.
-    starts_keyframe: bool,
+    is_keyframe_start: bool,
 }
 
 impl Vp9Descriptor {
@@ -63,13 +63,13 @@ impl Vp9Descriptor {
         Some(Self {
             picture_id,
             tl0,
-            starts_keyframe: begins && detect_vp9_keyframe(payload),
+            is_keyframe_start: begins && detect_vp9_keyframe(payload),
         })
     }
 
     /// Whether a receiver can begin with this packet.
-    pub fn starts_keyframe(&self) -> bool {
-        self.starts_keyframe
+    pub fn is_keyframe_start(&self) -> bool {
+        self.is_keyframe_start
     }
 
     /// The picture id, where there is one.
@@ -195,7 +195,7 @@ mod tests {
             (&[0x00, 0, 0], false),
         ] {
             let read = Vp9Descriptor::parse(payload).expect("whole");
-            assert_eq!(read.starts_keyframe(), starts, "{payload:x?}");
+            assert_eq!(read.is_keyframe_start(), starts, "{payload:x?}");
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
             let patched = read.patch(&payload, id, tl0);
             prop_assert_eq!(patched.len(), payload.len());
             let again = Vp9Descriptor::parse(&patched).expect("as whole as before");
-            prop_assert_eq!(again.starts_keyframe(), read.starts_keyframe());
+            prop_assert_eq!(again.is_keyframe_start(), read.is_keyframe_start());
             prop_assert_eq!(again.tl0(), read.tl0().map(|was| tl0.unwrap_or(was)));
             let mask = if read.picture_id.is_some_and(|(_, wide)| wide) { 0x7fff } else { 0x7f };
             prop_assert_eq!(again.picture_id(), read.picture_id().map(|was| id.map_or(was, |id| id & mask)));

@@ -1,6 +1,6 @@
 //! A packet of a publisher, read once for everybody who gets it.
 
-use crate::server::sfu::codec::{AUDIO_CLOCK, Codec, red::Before, vp9::Vp9Descriptor};
+use crate::server::sfu::codec::{AUDIO_CLOCK, Codec, red::PreviousPayload, vp9::Vp9Descriptor};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use str0m::{
 };
 
 /// A packet on its way to the slots bound to its track.
-pub struct Forwarded {
+pub struct MediaPacket {
     /// Its place in the source's order, extended beyond 16 bits.
     pub seq: u64,
     /// Its media time.
@@ -27,14 +27,14 @@ pub struct Forwarded {
     /// What its payload says of its place among other pictures.
     pub descriptor: Descriptor,
     /// Whether a receiver can begin with it: the start of a keyframe, or any sound.
-    pub starts: bool,
+    pub is_decodable_start: bool,
     /// What is to be added to its media time to get that of each layer of its track; told
     /// of packets a receiver can begin with.
-    pub offsets: [Option<u32>; 3],
+    pub layer_time_offsets: [Option<u32>; 3],
     /// When it came.
-    pub at: Instant,
+    pub received_at: Instant,
     /// When it was taken, as far as that is known; else when it came.
-    pub taken: Instant,
+    pub capture_time: Instant,
 }
 
 /// The descriptor before a payload, where its numbers are to go on from source to source.
@@ -77,11 +77,11 @@ impl Descriptor {
     }
 }
 
-impl Forwarded {
+impl MediaPacket {
     /// Reads a packet of this codec.
-    pub fn read(packet: RtpPacket, codec: Codec, now: Instant) -> Self {
+    pub fn parse(packet: RtpPacket, codec: Codec, now: Instant) -> Self {
         let descriptor = Descriptor::parse(codec, &packet.payload);
-        let starts = codec.starts(&packet.payload);
+        let is_decodable_start = codec.is_decodable_start(&packet.payload);
         let extensions = ExtensionValues {
             audio_level: packet.header.ext_vals.audio_level,
             voice_activity: packet.header.ext_vals.voice_activity,
@@ -96,44 +96,44 @@ impl Forwarded {
             payload: packet.payload,
             codec,
             descriptor,
-            starts,
-            offsets: [None; 3],
-            at: now,
-            taken: now,
+            is_decodable_start,
+            layer_time_offsets: [None; 3],
+            received_at: now,
+            capture_time: now,
         }
     }
 
     /// The packet of sound before this one, where that came with it.
-    pub fn mended(&self, before: Before) -> Self {
-        let ticks = u64::from(before.earlier);
+    pub fn recover_previous(&self, before: PreviousPayload) -> Self {
+        let ticks = u64::from(before.time_offset);
         let earlier = Duration::from_micros(ticks * 1_000_000 / u64::from(AUDIO_CLOCK));
         Self {
             seq: self.seq - 1,
-            time: self.time.wrapping_sub(before.earlier),
+            time: self.time.wrapping_sub(before.time_offset),
             marker: false,
             extensions: self.extensions.clone(),
             payload: before.payload,
             codec: self.codec,
             descriptor: self.descriptor,
-            starts: true,
-            offsets: self.offsets,
-            at: self.at,
-            taken: self.taken - earlier,
+            is_decodable_start: true,
+            layer_time_offsets: self.layer_time_offsets,
+            received_at: self.received_at,
+            capture_time: self.capture_time - earlier,
         }
     }
 
     /// How loud it is, in -dBov (RFC 6464), and whether it is a voice.
-    pub fn level(&self) -> Option<(u8, bool)> {
+    pub fn audio_level(&self) -> Option<(u8, bool)> {
         let level = self.extensions.audio_level?;
         let voice = self.extensions.voice_activity.unwrap_or(true);
         Some((level.unsigned_abs().min(127), voice))
     }
 
     /// How tall the picture of a VP8 keyframe is (RFC 6386 9.1), where this packet says so.
-    pub fn height(&self) -> Option<u32> {
+    pub fn keyframe_height(&self) -> Option<u32> {
         /// The tag of a frame, 3 bytes, then the start code.
         const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
-        if !self.starts || self.codec != Codec::Vp8 {
+        if !self.is_decodable_start || self.codec != Codec::Vp8 {
             return None;
         }
         let code = self.payload.iter().take(16).collect::<Vec<_>>();
@@ -148,7 +148,7 @@ impl Forwarded {
 
 /// Which of a peer's media descriptions a stream belongs to, and which layer of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
+pub struct PacketOrigin {
     /// The description.
     pub mid: Mid,
     /// The track of the room.

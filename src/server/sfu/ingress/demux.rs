@@ -4,7 +4,7 @@
 //! has verified (RFC 8445 7.3), so that a stranger's packet never reaches DTLS or SRTP
 //! (trust T17).
 
-use crate::server::sfu::transport::path::Way;
+use crate::server::sfu::transport::path::NetworkPath;
 use std::{collections::HashMap, net::SocketAddr};
 use str0m::net::Protocol;
 
@@ -22,33 +22,33 @@ pub struct Demux {
 
 impl Demux {
     /// A peer can be asked for by this name.
-    pub fn name(&mut self, ufrag: String, peer: usize) {
+    pub fn add_ufrag(&mut self, ufrag: String, peer: usize) {
         self.ufrags.insert(ufrag, peer);
     }
 
     /// Nobody can be asked for by this name any more.
-    pub fn unname(&mut self, ufrag: &str) {
+    pub fn remove_ufrag(&mut self, ufrag: &str) {
         self.ufrags.remove(ufrag);
     }
 
     /// Whom a connectivity check names.
-    pub fn by_ufrag(&self, ufrag: &str) -> Option<usize> {
+    pub fn peer_by_ufrag(&self, ufrag: &str) -> Option<usize> {
         self.ufrags.get(ufrag).copied()
     }
 
     /// Who is behind an address.
-    pub fn peer_at(&self, proto: Protocol, address: SocketAddr) -> Option<usize> {
+    pub fn peer_by_address(&self, proto: Protocol, address: SocketAddr) -> Option<usize> {
         self.peers.get(&(proto, address)).copied()
     }
 
     /// How many names there are.
     #[cfg(test)]
-    pub fn names(&self) -> usize {
+    pub fn ufrag_count(&self) -> usize {
         self.ufrags.len()
     }
 
     /// Takes in a verified address of a peer; `known` are the peer's own, oldest first.
-    pub fn learn(&mut self, from: Way, peer: usize, known: &mut Vec<Way>) {
+    pub fn add_address(&mut self, from: NetworkPath, peer: usize, known: &mut Vec<NetworkPath>) {
         let before = self.peers.insert(from.key(), peer);
         if before == Some(peer)
             && let Some(present) = known.iter_mut().find(|other| other.key() == from.key())
@@ -59,24 +59,24 @@ impl Demux {
         known.retain(|other| other.key() != from.key());
         known.push(from);
         if known.len() > MAX_ADDRESSES {
-            self.lose(&known.remove(0), peer);
+            self.remove_address(&known.remove(0), peer);
         }
     }
 
     /// An address leads to a peer no more, unless it leads to somebody else by now.
-    fn lose(&mut self, from: &Way, peer: usize) {
+    fn remove_address(&mut self, from: &NetworkPath, peer: usize) {
         if self.peers.get(&from.key()) == Some(&peer) {
             self.peers.remove(&from.key());
         }
     }
 
     /// Forgets a peer and everything that leads to it.
-    pub fn forget(&mut self, peer: usize, ufrags: &[String], known: &[Way]) {
+    pub fn remove_peer(&mut self, peer: usize, ufrags: &[String], known: &[NetworkPath]) {
         for ufrag in ufrags {
             self.ufrags.remove(ufrag);
         }
         for from in known {
-            self.lose(from, peer);
+            self.remove_address(from, peer);
         }
     }
 }
@@ -90,12 +90,12 @@ pub fn is_stun(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn from(port: u16) -> Way {
-        Way {
+    fn from(port: u16) -> NetworkPath {
+        NetworkPath {
             proto: Protocol::Udp,
-            address: address(port),
-            local: None,
-            candidate: ([192, 0, 2, 9], 7882).into(),
+            remote: address(port),
+            local_ip: None,
+            local_candidate: ([192, 0, 2, 9], 7882).into(),
         }
     }
 
@@ -107,38 +107,51 @@ mod tests {
     fn a_peer_keeps_its_newest_addresses_and_takes_all_with_it() {
         let (mut demux, mut known) = (Demux::default(), Vec::new());
         for port in 0..40 {
-            demux.learn(from(port), 3, &mut known);
+            demux.add_address(from(port), 3, &mut known);
         }
         assert_eq!(known.len(), MAX_ADDRESSES);
-        assert_eq!(demux.peer_at(Protocol::Udp, address(0)), None);
-        assert_eq!(demux.peer_at(Protocol::Tcp, address(39)), None);
-        assert_eq!(demux.peer_at(Protocol::Udp, address(39)), Some(3));
-        demux.name("abcd".into(), 3);
-        demux.forget(3, &["abcd".into()], &known);
-        assert!(demux.by_ufrag("abcd").is_none() && demux.peers.is_empty());
+        assert_eq!(demux.peer_by_address(Protocol::Udp, address(0)), None);
+        assert_eq!(demux.peer_by_address(Protocol::Tcp, address(39)), None);
+        assert_eq!(demux.peer_by_address(Protocol::Udp, address(39)), Some(3));
+        demux.add_ufrag("abcd".into(), 3);
+        demux.remove_peer(3, &["abcd".into()], &known);
+        assert!(demux.peer_by_ufrag("abcd").is_none() && demux.peers.is_empty());
     }
 
     #[test]
     fn an_address_that_came_to_another_peer_stays_with_it() {
         let mut demux = Demux::default();
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        demux.learn(from(1), 1, &mut ours);
-        demux.learn(from(1), 2, &mut theirs);
+        demux.add_address(from(1), 1, &mut ours);
+        demux.add_address(from(1), 2, &mut theirs);
         // It has many others, and forgets the oldest.
         for port in 2..40 {
-            demux.learn(from(port), 1, &mut ours);
+            demux.add_address(from(port), 1, &mut ours);
         }
-        assert_eq!(demux.peer_at(Protocol::Udp, address(1)), Some(2));
-        demux.forget(1, &[], &ours);
-        assert_eq!(demux.peer_at(Protocol::Udp, address(1)), Some(2));
+        assert_eq!(demux.peer_by_address(Protocol::Udp, address(1)), Some(2));
+        demux.remove_peer(1, &[], &ours);
+        assert_eq!(demux.peer_by_address(Protocol::Udp, address(1)), Some(2));
     }
 
     #[test]
     fn the_way_back_is_the_one_a_peer_took_last() {
         let (mut demux, mut known) = (Demux::default(), Vec::new());
-        demux.learn(from(1), 1, &mut known);
+        demux.add_address(from(1), 1, &mut known);
         let local = Some([198, 51, 100, 7].into());
-        demux.learn(Way { local, ..from(1) }, 1, &mut known);
-        assert_eq!(known, [Way { local, ..from(1) }]);
+        demux.add_address(
+            NetworkPath {
+                local_ip: local,
+                ..from(1)
+            },
+            1,
+            &mut known,
+        );
+        assert_eq!(
+            known,
+            [NetworkPath {
+                local_ip: local,
+                ..from(1)
+            }]
+        );
     }
 }

@@ -6,44 +6,46 @@
 use std::time::{Duration, Instant};
 
 /// Packets a second, and how many at once.
-const PACKETS: f64 = 5_000.0;
+const PACKETS_PER_SECOND: f64 = 5_000.0;
 /// Bytes a second, and how many at once: 40 Mbit/s.
-const BYTES: f64 = 5_000_000.0;
+const BYTES_PER_SECOND: f64 = 5_000_000.0;
 
 /// What one peer may still send.
 #[derive(Debug)]
-pub struct Flood {
+pub struct IngressLimiter {
     /// Packets.
-    packets: f64,
+    packet_tokens: f64,
     /// Bytes.
-    bytes: f64,
+    byte_tokens: f64,
     /// When they were filled last.
-    filled: Instant,
+    refilled_at: Instant,
 }
 
-impl Flood {
+impl IngressLimiter {
     /// Full buckets: as much as a second gives.
     pub fn new(now: Instant) -> Self {
         Self {
-            packets: PACKETS,
-            bytes: BYTES,
-            filled: now,
+            packet_tokens: PACKETS_PER_SECOND,
+            byte_tokens: BYTES_PER_SECOND,
+            refilled_at: now,
         }
     }
 
     /// Whether another packet of this many bytes may come in.
     pub fn allows(&mut self, bytes: usize, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled);
+        let passed = now.saturating_duration_since(self.refilled_at);
         if passed > Duration::ZERO {
             let seconds = passed.as_secs_f64();
-            self.packets = (self.packets + PACKETS * seconds).min(PACKETS);
-            self.bytes = (self.bytes + BYTES * seconds).min(BYTES);
-            self.filled = now;
+            self.packet_tokens =
+                (self.packet_tokens + PACKETS_PER_SECOND * seconds).min(PACKETS_PER_SECOND);
+            self.byte_tokens =
+                (self.byte_tokens + BYTES_PER_SECOND * seconds).min(BYTES_PER_SECOND);
+            self.refilled_at = now;
         }
-        let allowed = self.packets >= 1.0 && self.bytes >= bytes as f64;
+        let allowed = self.packet_tokens >= 1.0 && self.byte_tokens >= bytes as f64;
         if allowed {
-            self.packets -= 1.0;
-            self.bytes -= bytes as f64;
+            self.packet_tokens -= 1.0;
+            self.byte_tokens -= bytes as f64;
         }
         allowed
     }
@@ -57,7 +59,7 @@ mod tests {
     /// How many packets of this size go through in so many seconds at a rate.
     fn passed(bytes: usize, a_second: u64, seconds: u64) -> u64 {
         let start = Instant::now();
-        let mut flood = Flood::new(start);
+        let mut flood = IngressLimiter::new(start);
         let gap = Duration::from_secs(1).div_f64(a_second as f64);
         let sent = a_second * seconds;
         (0..sent)
@@ -77,13 +79,13 @@ mod tests {
         #[test]
         fn the_most_is_bounded(packets in prop::collection::vec((1_usize..65_536, 0_u64..2_000), 1..2_000)) {
             let start = Instant::now();
-            let (mut flood, mut now, mut bytes) = (Flood::new(start), start, 0);
+            let (mut flood, mut now, mut bytes) = (IngressLimiter::new(start), start, 0);
             for (size, micros) in packets {
                 now += Duration::from_micros(micros);
                 bytes += if flood.allows(size, now) { size } else { 0 };
             }
             let seconds = (now - start).as_secs_f64();
-            prop_assert!(bytes as f64 <= BYTES * (1.0 + seconds) + 1.0);
+            prop_assert!(bytes as f64 <= BYTES_PER_SECOND * (1.0 + seconds) + 1.0);
         }
     }
 }

@@ -9,48 +9,48 @@ use std::{
 };
 
 /// Streams known at a time, and how many may begin at once.
-const STREAMS: usize = 64;
+const MAX_SSRCS: usize = 64;
 /// How often another one may begin.
-const ANOTHER: Duration = Duration::from_secs(10);
+const NEW_SSRC_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The streams one peer sends.
 #[derive(Debug)]
-pub struct Newcomers {
+pub struct SsrcLimiter {
     /// Those there are, the newest last.
-    known: VecDeque<u32>,
+    known_ssrcs: VecDeque<u32>,
     /// How many may begin now.
-    left: f64,
+    tokens: f64,
     /// When that was counted.
-    counted: Instant,
+    refilled_at: Instant,
 }
 
-impl Newcomers {
+impl SsrcLimiter {
     /// None yet.
     pub fn new(now: Instant) -> Self {
         Self {
-            known: VecDeque::new(),
-            left: STREAMS as f64,
-            counted: now,
+            known_ssrcs: VecDeque::new(),
+            tokens: MAX_SSRCS as f64,
+            refilled_at: now,
         }
     }
 
     /// Whether a datagram may come in: one of a known stream, or of another that may begin.
     pub fn allows(&mut self, datagram: &[u8], now: Instant) -> bool {
-        let Some(ssrc) = ssrc(datagram).filter(|ssrc| !self.known.contains(ssrc)) else {
+        let Some(ssrc) = ssrc(datagram).filter(|ssrc| !self.known_ssrcs.contains(ssrc)) else {
             return true;
         };
-        let passed = now.saturating_duration_since(self.counted);
-        let more = passed.as_secs_f64() / ANOTHER.as_secs_f64();
-        self.left = (self.left + more).min(STREAMS as f64);
-        self.counted = self.counted.max(now);
-        if self.left < 1.0 {
+        let passed = now.saturating_duration_since(self.refilled_at);
+        let more = passed.as_secs_f64() / NEW_SSRC_INTERVAL.as_secs_f64();
+        self.tokens = (self.tokens + more).min(MAX_SSRCS as f64);
+        self.refilled_at = self.refilled_at.max(now);
+        if self.tokens < 1.0 {
             return false;
         }
-        self.left -= 1.0;
-        if self.known.len() == STREAMS {
-            self.known.pop_front();
+        self.tokens -= 1.0;
+        if self.known_ssrcs.len() == MAX_SSRCS {
+            self.known_ssrcs.pop_front();
         }
-        self.known.push_back(ssrc);
+        self.known_ssrcs.push_back(ssrc);
         true
     }
 }
@@ -78,23 +78,23 @@ mod tests {
     #[test]
     fn streams_go_on_and_not_for_ever_another_begins() {
         let start = Instant::now();
-        let mut streams = Newcomers::new(start);
-        let begun = |streams: &mut Newcomers, from: u32, now| {
+        let mut streams = SsrcLimiter::new(start);
+        let begun = |streams: &mut SsrcLimiter, from: u32, now| {
             let packets = (from..from + 1_000).map(packet);
             packets.filter(|packet| streams.allows(packet, now)).count()
         };
-        assert_eq!(begun(&mut streams, 0, start), STREAMS);
+        assert_eq!(begun(&mut streams, 0, start), MAX_SSRCS);
         assert!((0..64).all(|ssrc| streams.allows(&packet(ssrc), start)));
         let hour = start + Duration::from_secs(3_600);
-        assert_eq!(begun(&mut streams, 2_000, hour), STREAMS);
-        assert_eq!(begun(&mut streams, 4_000, hour + ANOTHER * 3), 3);
+        assert_eq!(begun(&mut streams, 2_000, hour), MAX_SSRCS);
+        assert_eq!(begun(&mut streams, 4_000, hour + NEW_SSRC_INTERVAL * 3), 3);
         assert!(streams.allows(&packet(4_000), hour));
     }
 
     #[test]
     fn what_is_no_stream_comes_in() {
         let start = Instant::now();
-        let mut streams = Newcomers::new(start);
+        let mut streams = SsrcLimiter::new(start);
         for number in 0..1_000_u32 {
             let [a, b, c, d] = number.to_be_bytes();
             let report = [0x81, 206, 0, 2, 0, 0, 0, 0, a, b, c, d];

@@ -12,7 +12,7 @@ use str0m::rtp::{Extension, ExtensionMap};
 
 /// How far a number may be ahead of the one before: less than half of 16 bits, where
 /// `str0m` would go backwards instead.
-const REACH: u16 = 30_000;
+const MAX_FORWARD_JUMP: u16 = 30_000;
 
 /// Whether an offer asks for packets to be counted, and for reports of them.
 pub fn is_offered(sdp: &str) -> bool {
@@ -20,12 +20,12 @@ pub fn is_offered(sdp: &str) -> bool {
 }
 
 /// The number of the header extension among others.
-pub fn id(extensions: &ExtensionMap) -> Option<u8> {
+pub fn extension_id(extensions: &ExtensionMap) -> Option<u8> {
     extensions.id_of(Extension::TransportSequenceNumber)
 }
 
 /// All header extensions but this one.
-pub fn without() -> ExtensionMap {
+pub fn extensions_without_twcc() -> ExtensionMap {
     let mut others = ExtensionMap::empty();
     for (id, extension) in ExtensionMap::standard().iter() {
         if *extension != Extension::TransportSequenceNumber {
@@ -37,80 +37,80 @@ pub fn without() -> ExtensionMap {
 
 /// How far a peer has counted.
 #[derive(Debug, Default)]
-pub struct TransportSeq {
+pub struct TwccGuard {
     /// The number of the header extension, where it was agreed on.
-    id: Option<u8>,
+    extension_id: Option<u8>,
     /// How far.
-    count: Count,
+    progress: Progress,
 }
 
 /// How far a peer has counted, at least.
 #[derive(Debug)]
-enum Count {
+enum Progress {
     /// The least that came, none of it known to be real.
-    Claimed(Option<u16>),
+    Unverified(Option<u16>),
     /// The largest that was real.
-    Real(u16),
+    Verified(u16),
     /// So far that nothing reaches below zero any more.
-    Past,
+    Unrestricted,
 }
 
-impl Default for Count {
+impl Default for Progress {
     fn default() -> Self {
-        Self::Claimed(None)
+        Self::Unverified(None)
     }
 }
 
-impl TransportSeq {
+impl TwccGuard {
     /// The extension has this number.
-    pub fn agree(&mut self, id: Option<u8>) {
-        self.id = id;
+    pub fn set_extension_id(&mut self, id: Option<u8>) {
+        self.extension_id = id;
     }
 
     /// Whether a datagram may be read.
     pub fn allows(&mut self, datagram: &[u8]) -> bool {
-        match (self.id, &self.count) {
-            (Some(id), Count::Claimed(_) | Count::Real(_)) => {
-                let extensions = extensions(datagram).unwrap_or_default();
-                numbers(id, extensions).all(|seq| self.reaches(seq))
+        match (self.extension_id, &self.progress) {
+            (Some(id), Progress::Unverified(_) | Progress::Verified(_)) => {
+                let extensions = header_extensions(datagram).unwrap_or_default();
+                sequence_numbers(id, extensions).all(|seq| self.is_reachable(seq))
             }
             _ => true,
         }
     }
 
     /// Whether a number is not below zero, whatever of those before it counted.
-    fn reaches(&mut self, seq: u16) -> bool {
-        let from = match self.count {
-            Count::Claimed(least) => least.unwrap_or(seq),
-            Count::Real(largest) => largest,
-            Count::Past => return true,
+    fn is_reachable(&mut self, seq: u16) -> bool {
+        let from = match self.progress {
+            Progress::Unverified(least) => least.unwrap_or(seq),
+            Progress::Verified(largest) => largest,
+            Progress::Unrestricted => return true,
         };
-        if seq.saturating_sub(from) > REACH {
+        if seq.saturating_sub(from) > MAX_FORWARD_JUMP {
             return false;
         }
-        if let Count::Claimed(least) = &mut self.count {
+        if let Progress::Unverified(least) = &mut self.progress {
             *least = Some(from.min(seq));
         }
         true
     }
 
     /// A packet of this number was real.
-    pub fn came(&mut self, seq: u16) {
-        let largest = match self.count {
-            Count::Claimed(_) => seq,
-            Count::Real(largest) => largest.max(seq),
-            Count::Past => return,
+    pub fn on_packet(&mut self, seq: u16) {
+        let largest = match self.progress {
+            Progress::Unverified(_) => seq,
+            Progress::Verified(largest) => largest.max(seq),
+            Progress::Unrestricted => return,
         };
-        self.count = match u16::MAX - largest > REACH {
-            true => Count::Real(largest),
-            false => Count::Past,
+        self.progress = match u16::MAX - largest > MAX_FORWARD_JUMP {
+            true => Progress::Verified(largest),
+            false => Progress::Unrestricted,
         };
     }
 }
 
 /// The header extensions of an RTP packet (RFC 3550 5.3.1) and whether they are of two bytes
 /// (RFC 8285 4.3).
-fn extensions(datagram: &[u8]) -> Option<(&[u8], bool)> {
+fn header_extensions(datagram: &[u8]) -> Option<(&[u8], bool)> {
     let (first, _) = datagram.split_first()?;
     let is_extended = first >> 6 == 2 && first & 0x10 != 0;
     let sources = usize::from(first & 0x0f);
@@ -126,7 +126,7 @@ fn extensions(datagram: &[u8]) -> Option<(&[u8], bool)> {
 }
 
 /// What extensions of this number say.
-fn numbers(id: u8, (mut rest, two_bytes): (&[u8], bool)) -> impl Iterator<Item = u16> {
+fn sequence_numbers(id: u8, (mut rest, two_bytes): (&[u8], bool)) -> impl Iterator<Item = u16> {
     std::iter::from_fn(move || {
         loop {
             let (&first, after) = rest.split_first()?;
@@ -166,15 +166,17 @@ mod tests {
     }
 
     /// One that was agreed to be 3.
-    fn agreed() -> TransportSeq {
-        let mut seq = TransportSeq::default();
-        seq.agree(Some(3));
+    fn agreed() -> TwccGuard {
+        let mut seq = TwccGuard::default();
+        seq.set_extension_id(Some(3));
         seq
     }
 
     #[test]
     fn numbers_are_found_in_both_forms() {
-        let read = |bytes: &[u8]| numbers(3, extensions(bytes).unwrap_or_default()).collect();
+        let read = |bytes: &[u8]| {
+            sequence_numbers(3, header_extensions(bytes).unwrap_or_default()).collect()
+        };
         let cases: [(&[u8], Vec<u16>); 6] = [
             (&packet(0x1234), vec![0x1234]),
             // A source, two bytes, an empty one, two of them.
@@ -217,14 +219,14 @@ mod tests {
         let mut seq = agreed();
         assert!(seq.allows(&packet(3)));
         assert!(!seq.allows(&packet(65_000)), "whether 3 was real or not");
-        seq.came(3);
+        seq.on_packet(3);
         assert!(!seq.allows(&packet(65_000)));
         assert!(seq.allows(&packet(1)));
     }
 
     #[test]
     fn nothing_is_looked_at_where_nothing_was_agreed() {
-        let mut seq = TransportSeq::default();
+        let mut seq = TwccGuard::default();
         assert!(seq.allows(&packet(3)) && seq.allows(&packet(65_000)));
     }
 
@@ -234,7 +236,7 @@ mod tests {
             let mut seq = agreed();
             for number in (0..200_000_u32).map(|n| first.wrapping_add(n as u16)) {
                 assert!(seq.allows(&packet(number)), "{first} {number}");
-                seq.came(number);
+                seq.on_packet(number);
             }
         }
     }
@@ -261,14 +263,14 @@ mod tests {
                 prop_assert!(counted >= 0);
                 largest = largest.max(Some(counted));
                 if is_seen {
-                    seq.came(number);
+                    seq.on_packet(number);
                 }
             }
         }
 
         #[test]
         fn any_datagram_is_read(id in any::<u8>(), bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let all = numbers(id, extensions(&bytes).unwrap_or_default());
+            let all = sequence_numbers(id, header_extensions(&bytes).unwrap_or_default());
             prop_assert!(all.count() < 40);
         }
     }

@@ -4,7 +4,7 @@ use super::{Peer, sdp::offer::Offer};
 use crate::protocol::{MediaOffer, OfferedTrack, Source};
 use crate::server::sfu::{
     PeerKey, RoomKey,
-    testing::browser::{person, terms},
+    testing::browser::{first_participant, rtc_config},
 };
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -89,7 +89,15 @@ fn edited(edits: &[Edit]) -> String {
 /// A connection of somebody new, and the time.
 fn peer() -> (Peer, Instant) {
     let now = Instant::now();
-    let peer = Peer::new(PeerKey(1), RoomKey(1), person(), 1, true, &terms(), now);
+    let peer = Peer::new(
+        PeerKey(1),
+        RoomKey(1),
+        first_participant(),
+        1,
+        true,
+        &rtc_config(),
+        now,
+    );
     (peer, now)
 }
 
@@ -116,9 +124,9 @@ fn read(sdp: String) -> Offer {
 #[test]
 fn what_chromium_offers_is_answered() {
     let (mut peer, _) = peer();
-    let answer = peer.answer(read(edited(&[]))).expect("an answer");
+    let answer = peer.accept_offer(read(edited(&[]))).expect("an answer");
     assert_eq!(answer.matches("m=").count(), OFFER.matches("m=").count());
-    assert_eq!(peer.offered.len(), Source::ALL.len());
+    assert_eq!(peer.offered_tracks.len(), Source::ALL.len());
 }
 
 #[test]
@@ -133,7 +141,7 @@ fn what_is_counted_and_never_reported_is_refused() {
     let unnumbered = edited(&[]).replace("a=extmap:3 ", "a=extmap:77 ");
     for offer in [unreported, unnumbered] {
         let (mut peer, _) = peer();
-        assert!(peer.answer(read(offer)).is_err());
+        assert!(peer.accept_offer(read(offer)).is_err());
     }
 }
 
@@ -147,7 +155,7 @@ proptest! {
     ) {
         let (mut peer, mut now) = peer();
         for offer in offers {
-            if peer.answer(read(edited(&offer))).is_err() {
+            if peer.accept_offer(read(edited(&offer))).is_err() {
                 break;
             }
             for _ in 0..5 {

@@ -10,49 +10,49 @@ use std::time::{Duration, Instant, SystemTime};
 use str0m::rtp::rtcp::SenderInfo;
 
 /// How much two computers' clocks differ in a second at most: one in ten thousand.
-const DRIFT: u32 = 10_000;
+const MAX_DRIFT_RECIPROCAL: u32 = 10_000;
 
 /// The longest anything is on its way. More than that, and their clock was set anew, or their
 /// report is of before a pause.
-const LATEST: Duration = Duration::from_secs(5);
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
 /// Which media time was when, by the sender's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
+pub struct SenderReport {
     /// The media time.
-    pub time: u32,
+    pub rtp_time: u32,
     /// When that was.
-    pub at: SystemTime,
+    pub ntp_time: SystemTime,
 }
 
-impl From<&SenderInfo> for Report {
+impl From<&SenderInfo> for SenderReport {
     fn from(info: &SenderInfo) -> Self {
         Self {
-            time: info.rtp_time.numer() as u32,
-            at: info.ntp_time,
+            rtp_time: info.rtp_time.numer() as u32,
+            ntp_time: info.ntp_time,
         }
     }
 }
 
-impl Report {
+impl SenderReport {
     /// When a media time of this clock rate was, by the sender's clock: up to half of what
     /// 32 bits count before or after the report. Nothing where no clock goes there.
-    pub fn at(&self, time: u32, clock_rate: u32) -> Option<SystemTime> {
-        let ticks = time.wrapping_sub(self.time).cast_signed();
+    pub fn ntp_time_of(&self, time: u32, clock_rate: u32) -> Option<SystemTime> {
+        let ticks = time.wrapping_sub(self.rtp_time).cast_signed();
         let away = Duration::from_secs_f64(f64::from(ticks.unsigned_abs()) / f64::from(clock_rate));
         match ticks.is_negative() {
-            false => self.at.checked_add(away),
-            true => self.at.checked_sub(away),
+            false => self.ntp_time.checked_add(away),
+            true => self.ntp_time.checked_sub(away),
         }
     }
 
     /// The media time of this clock rate at a moment of the sender's clock, wrapping.
-    pub fn time_at(&self, at: SystemTime, clock_rate: u32) -> u32 {
+    pub fn rtp_time_at(&self, at: SystemTime, clock_rate: u32) -> u32 {
         let ticks =
             |passed: Duration| (passed.as_micros() * u128::from(clock_rate) / 1_000_000) as u32;
-        match at.duration_since(self.at) {
-            Ok(later) => self.time.wrapping_add(ticks(later)),
-            Err(earlier) => self.time.wrapping_sub(ticks(earlier.duration())),
+        match at.duration_since(self.ntp_time) {
+            Ok(later) => self.rtp_time.wrapping_add(ticks(later)),
+            Err(earlier) => self.rtp_time.wrapping_sub(ticks(earlier.duration())),
         }
     }
 }
@@ -62,34 +62,37 @@ impl Report {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CaptureClock {
     /// A moment by their clock, and by ours.
-    same: Option<(SystemTime, Instant)>,
+    reference: Option<(SystemTime, Instant)>,
     /// When the last packet came.
-    last: Option<Instant>,
+    last_packet: Option<Instant>,
 }
 
 impl CaptureClock {
     /// When something was taken, by our clock, that was taken then by theirs and came now:
     /// never later than it came.
-    pub fn taken(&mut self, theirs: SystemTime, came: Instant) -> Instant {
-        let since = self.last.replace(came).map(|last| came - last.min(came));
-        let believable = |ours: &Instant| *ours <= came && came - *ours <= LATEST;
-        let ours = self.ours(theirs).filter(believable);
+    pub fn capture_time(&mut self, theirs: SystemTime, came: Instant) -> Instant {
+        let since = self
+            .last_packet
+            .replace(came)
+            .map(|last| came - last.min(came));
+        let believable = |ours: &Instant| *ours <= came && came - *ours <= MAX_DELAY;
+        let ours = self.to_local(theirs).filter(believable);
         let Some(ours) = ours else {
-            self.same = Some((theirs, came));
+            self.reference = Some((theirs, came));
             return came;
         };
         // Their clock may be slower than ours: what came in no time is looked for anew, a
         // little at a time.
-        let later = (since.unwrap_or_default() / DRIFT).min(came - ours);
-        if let Some((_, same)) = &mut self.same {
+        let later = (since.unwrap_or_default() / MAX_DRIFT_RECIPROCAL).min(came - ours);
+        if let Some((_, same)) = &mut self.reference {
             *same += later;
         }
         ours + later
     }
 
     /// A moment of their clock by ours.
-    fn ours(&self, theirs: SystemTime) -> Option<Instant> {
-        let (there, here) = self.same?;
+    fn to_local(&self, theirs: SystemTime) -> Option<Instant> {
+        let (there, here) = self.reference?;
         match theirs.duration_since(there) {
             Ok(after) => here.checked_add(after),
             Err(before) => here.checked_sub(before.duration()),
@@ -121,12 +124,12 @@ mod tests {
         let mut clock = CaptureClock::default();
         for ms in (0..2_000).step_by(20) {
             let (theirs, came) = at(start, ms, 10);
-            clock.taken(theirs, came);
+            clock.capture_time(theirs, came);
         }
         let (theirs, came) = at(start, 2_000, 10);
-        let voice = clock.taken(theirs, came);
+        let voice = clock.capture_time(theirs, came);
         let (theirs, came) = at(start, 2_000, 90);
-        let face = clock.taken(theirs, came);
+        let face = clock.capture_time(theirs, came);
         assert!(
             face - voice < Duration::from_millis(1),
             "{:?}",
@@ -143,7 +146,7 @@ mod tests {
         while since < hour {
             since += Duration::from_millis(20);
             let came = start.1 + since;
-            let taken = clock.taken(start.0 + since - since / 20_000, came);
+            let taken = clock.capture_time(start.0 + since - since / 20_000, came);
             assert!(came - taken < Duration::from_millis(1));
         }
     }
@@ -155,10 +158,10 @@ mod tests {
         let mut clock = CaptureClock::default();
         for (set, ms) in [(hour * 2, 0), (Duration::ZERO, 20), (hour, 40)] {
             let (theirs, came) = at(start, ms, 10);
-            assert_eq!(clock.taken(theirs - hour + set, came), came);
+            assert_eq!(clock.capture_time(theirs - hour + set, came), came);
         }
         let (theirs, came) = at(start, 60, 30);
-        let late = came - clock.taken(theirs, came);
+        let late = came - clock.capture_time(theirs, came);
         assert!(late > Duration::from_millis(19), "measured again: {late:?}");
     }
 
@@ -166,10 +169,13 @@ mod tests {
     fn media_times_are_counted_from_the_report_in_both_directions() {
         let second = Duration::from_secs(1);
         let at = SystemTime::UNIX_EPOCH + second * 100;
-        let report = Report { time: 5, at };
-        assert_eq!(report.at(90_005, 90_000), Some(at + second));
+        let report = SenderReport {
+            rtp_time: 5,
+            ntp_time: at,
+        };
+        assert_eq!(report.ntp_time_of(90_005, 90_000), Some(at + second));
         assert_eq!(
-            report.at(5_u32.wrapping_sub(90_000), 90_000),
+            report.ntp_time_of(5_u32.wrapping_sub(90_000), 90_000),
             Some(at - second)
         );
     }
@@ -185,9 +191,9 @@ mod tests {
             for (time, reported, after) in packets {
                 came += Duration::from_millis(after);
                 let at = SystemTime::UNIX_EPOCH + Duration::from_secs(ntp + u64::from(reported));
-                let report = Report { time: reported, at };
-                let theirs = report.at(time, 90_000).expect("a time");
-                prop_assert!(clock.taken(theirs, came) <= came);
+                let report = SenderReport { rtp_time: reported, ntp_time: at };
+                let theirs = report.ntp_time_of(time, 90_000).expect("a time");
+                prop_assert!(clock.capture_time(theirs, came) <= came);
             }
         }
     }

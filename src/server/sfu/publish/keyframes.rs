@@ -12,79 +12,79 @@ pub const MIN_INTERVAL_LOW: Duration = Duration::from_millis(500);
 /// Between two answered questions to any other layer.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Until an open question is asked again for the first time: more than most round trips.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
+const FIRST_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// Between the next [`RETRIES`] times.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is asked again each second.
 const RETRIES: u32 = 5;
 /// From then on: whoever does not answer six times is busy or gone.
-const LAST_RETRY: Duration = Duration::from_secs(10);
+const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The questions to one layer.
 #[derive(Debug)]
-pub struct Keyframes {
+pub struct KeyframeRequester {
     /// Between two answered questions.
     min_interval: Duration,
     /// Since when a keyframe is wanted that has not come.
-    wanted: Option<Instant>,
+    wanted_since: Option<Instant>,
     /// How often it was asked for since it is wanted.
-    asked: u32,
+    request_count: u32,
     /// The last time it was.
-    last: Option<Instant>,
+    last_request: Option<Instant>,
 }
 
-impl Keyframes {
+impl KeyframeRequester {
     /// Nothing asked yet. `low`: the smallest of several layers.
     pub fn new(low: bool) -> Self {
         Self {
             min_interval: if low { MIN_INTERVAL_LOW } else { MIN_INTERVAL },
-            wanted: None,
-            asked: 0,
-            last: None,
+            wanted_since: None,
+            request_count: 0,
+            last_request: None,
         }
     }
 
     /// Somebody cannot go on without a keyframe. May be said as often as is true: one
     /// question is open at a time.
-    pub fn want(&mut self, now: Instant) {
-        if self.wanted.is_none() {
-            self.wanted = Some(now);
-            self.asked = 0;
+    pub fn request(&mut self, now: Instant) {
+        if self.wanted_since.is_none() {
+            self.wanted_since = Some(now);
+            self.request_count = 0;
         }
     }
 
     /// A keyframe has come: nobody waits any more.
-    pub fn arrived(&mut self, _now: Instant) {
-        self.wanted = None;
+    pub fn on_keyframe(&mut self, _now: Instant) {
+        self.wanted_since = None;
     }
 
     /// Whether the sender is to be asked now; true once for each question.
-    pub fn due(&mut self, now: Instant) -> bool {
+    pub fn take_due(&mut self, now: Instant) -> bool {
         if self.next_deadline().is_none_or(|at| now < at) {
             return false;
         }
-        self.last = Some(now);
-        self.asked = self.asked.saturating_add(1);
+        self.last_request = Some(now);
+        self.request_count = self.request_count.saturating_add(1);
         true
     }
 
-    /// When [`Self::due`] is true next; none while nobody waits.
+    /// When [`Self::take_due`] is true next; none while nobody waits.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let wanted = self.wanted?;
+        let wanted = self.wanted_since?;
         Some(
-            self.last
-                .map_or(wanted, |last| wanted.max(last + self.pause())),
+            self.last_request
+                .map_or(wanted, |last| wanted.max(last + self.retry_interval())),
         )
     }
 
     /// From the last question to the next.
-    fn pause(&self) -> Duration {
+    fn retry_interval(&self) -> Duration {
         const LAST_QUICK: u32 = 1 + RETRIES;
-        match self.asked {
+        match self.request_count {
             0 => self.min_interval,
-            1 => FIRST_RETRY,
-            2..=LAST_QUICK => RETRY,
-            _ => LAST_RETRY,
+            1 => FIRST_RETRY_INTERVAL,
+            2..=LAST_QUICK => RETRY_INTERVAL,
+            _ => LAST_RETRY_INTERVAL,
         }
     }
 }
@@ -95,19 +95,19 @@ mod tests {
     use proptest::prelude::*;
 
     /// Asks each 10 ms from `from` to `to`; when it was due, in ms.
-    fn questions(keyframes: &mut Keyframes, start: Instant, from: u64, to: u64) -> Vec<u64> {
+    fn requests(keyframes: &mut KeyframeRequester, start: Instant, from: u64, to: u64) -> Vec<u64> {
         let times = (from..to).step_by(10);
         times
-            .filter(|ms| keyframes.due(start + Duration::from_millis(*ms)))
+            .filter(|ms| keyframes.take_due(start + Duration::from_millis(*ms)))
             .collect()
     }
 
     #[test]
     fn the_first_wish_goes_out_at_once_and_an_open_one_again_and_again() {
-        let (mut keyframes, start) = (Keyframes::new(true), Instant::now());
-        assert_eq!(questions(&mut keyframes, start, 0, 1_000), [0; 0]);
-        keyframes.want(start + Duration::from_secs(1));
-        let asked = questions(&mut keyframes, start, 1_000, 30_000);
+        let (mut keyframes, start) = (KeyframeRequester::new(true), Instant::now());
+        assert_eq!(requests(&mut keyframes, start, 0, 1_000), [0; 0]);
+        keyframes.request(start + Duration::from_secs(1));
+        let asked = requests(&mut keyframes, start, 1_000, 30_000);
         assert_eq!(
             asked,
             [
@@ -118,12 +118,12 @@ mod tests {
 
     #[test]
     fn wishes_while_one_is_open_add_nothing() {
-        let (mut keyframes, start) = (Keyframes::new(true), Instant::now());
+        let (mut keyframes, start) = (KeyframeRequester::new(true), Instant::now());
         let mut asked = 0;
         for ms in (0..200).step_by(10) {
             let now = start + Duration::from_millis(ms);
-            keyframes.want(now);
-            asked += u32::from(keyframes.due(now));
+            keyframes.request(now);
+            asked += u32::from(keyframes.take_due(now));
         }
         assert_eq!(asked, 1);
     }
@@ -131,16 +131,16 @@ mod tests {
     #[test]
     fn answered_questions_are_an_interval_apart() {
         for (low, interval) in [(true, 500), (false, 1_000)] {
-            let (mut keyframes, start) = (Keyframes::new(low), Instant::now());
-            keyframes.want(start);
-            assert!(keyframes.due(start));
-            keyframes.arrived(start + Duration::from_millis(80));
+            let (mut keyframes, start) = (KeyframeRequester::new(low), Instant::now());
+            keyframes.request(start);
+            assert!(keyframes.take_due(start));
+            keyframes.on_keyframe(start + Duration::from_millis(80));
             assert_eq!(keyframes.next_deadline(), None);
-            keyframes.want(start + Duration::from_millis(100));
+            keyframes.request(start + Duration::from_millis(100));
             let at = start + Duration::from_millis(interval);
             assert_eq!(keyframes.next_deadline(), Some(at));
             assert_eq!(
-                questions(&mut keyframes, start, 100, interval + 200),
+                requests(&mut keyframes, start, 100, interval + 200),
                 [interval]
             );
         }
@@ -148,23 +148,23 @@ mod tests {
 
     #[test]
     fn a_wish_after_a_long_time_is_due_when_it_is_made() {
-        let (mut keyframes, start) = (Keyframes::new(false), Instant::now());
-        keyframes.want(start);
+        let (mut keyframes, start) = (KeyframeRequester::new(false), Instant::now());
+        keyframes.request(start);
         assert_eq!(keyframes.next_deadline(), Some(start));
-        assert!(keyframes.due(start));
-        keyframes.arrived(start);
+        assert!(keyframes.take_due(start));
+        keyframes.on_keyframe(start);
         let later = start + Duration::from_secs(60);
-        keyframes.want(later);
+        keyframes.request(later);
         assert_eq!(keyframes.next_deadline(), Some(later));
     }
 
     #[test]
     fn an_answer_ends_the_questions() {
-        let (mut keyframes, start) = (Keyframes::new(false), Instant::now());
-        keyframes.want(start);
-        assert!(keyframes.due(start));
-        keyframes.arrived(start);
-        assert_eq!(questions(&mut keyframes, start, 10, 30_000), [0; 0]);
+        let (mut keyframes, start) = (KeyframeRequester::new(false), Instant::now());
+        keyframes.request(start);
+        assert!(keyframes.take_due(start));
+        keyframes.on_keyframe(start);
+        assert_eq!(requests(&mut keyframes, start, 10, 30_000), [0; 0]);
     }
 
     proptest! {
@@ -174,18 +174,18 @@ mod tests {
             steps in prop::collection::vec((0_u8..4, 1_u64..400), 1..200),
             low in any::<bool>(),
         ) {
-            let (mut keyframes, mut now) = (Keyframes::new(low), Instant::now());
+            let (mut keyframes, mut now) = (KeyframeRequester::new(low), Instant::now());
             let mut asked = Vec::new();
             for (step, pause) in steps {
                 match step {
-                    0 => keyframes.want(now),
-                    1 => keyframes.arrived(now),
+                    0 => keyframes.request(now),
+                    1 => keyframes.on_keyframe(now),
                     _ => {
                         let expected = keyframes.next_deadline().is_some_and(|at| at <= now);
-                        let due = keyframes.due(now);
+                        let due = keyframes.take_due(now);
                         prop_assert_eq!(due, expected);
                         asked.extend(due.then_some(now));
-                        prop_assert!(!keyframes.due(now), "once for each question");
+                        prop_assert!(!keyframes.take_due(now), "once for each question");
                     }
                 }
                 now += Duration::from_millis(pause);
@@ -194,7 +194,7 @@ mod tests {
                 prop_assert!(six[5] - six[0] >= Duration::from_secs(1));
             }
             for two in asked.windows(2) {
-                prop_assert!(two[1] - two[0] >= FIRST_RETRY);
+                prop_assert!(two[1] - two[0] >= FIRST_RETRY_INTERVAL);
             }
         }
     }

@@ -12,39 +12,39 @@ const WINDOW: Duration = Duration::from_millis(500);
 const WEIGHT: f64 = 0.3;
 /// Silence after which a layer is not live. 1.5 s: a still screen is sent at 1 frame a
 /// second or so.
-const LIVE_FOR: Duration = Duration::from_millis(1500);
+const LIVE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Silence of a layer while a smaller one of the same picture goes on, after which its sender
 /// leaves it out. 400 ms: a busy browser keeps five frames a second or more of what it sends.
-const LEFT_OUT_AFTER: Duration = Duration::from_millis(400);
+const SUSPENDED_AFTER: Duration = Duration::from_millis(400);
 
 /// The meter of one layer. The default has heard nothing.
 #[derive(Debug, Default)]
 pub struct LayerMeter {
     /// When the current window began; nothing before any packet.
-    since: Option<Instant>,
+    window_start: Option<Instant>,
     /// Bytes in the current window.
     bytes: u64,
     /// The average of the windows before, in bit/s; nothing during the first.
     average: Option<f64>,
     /// When it was last heard.
-    heard: Option<Instant>,
+    last_packet: Option<Instant>,
 }
 
 impl LayerMeter {
     /// Counts a packet of this many bytes.
-    pub fn packet(&mut self, bytes: usize, now: Instant) {
+    pub fn on_packet(&mut self, bytes: usize, now: Instant) {
         if !self.is_live(now) {
             // What was measured before a pause says nothing about now.
-            (self.since, self.bytes, self.average) = (Some(now), 0, None);
+            (self.window_start, self.bytes, self.average) = (Some(now), 0, None);
         }
         self.close_windows(now);
         self.bytes = self.bytes.saturating_add(bytes as u64);
-        self.heard = Some(now);
+        self.last_packet = Some(now);
     }
 
     /// What it takes at present, in bit/s; 0 where it is not live.
     pub fn bitrate_bps(&self, now: Instant) -> u64 {
-        let Some(since) = self.since.filter(|_| self.is_live(now)) else {
+        let Some(since) = self.window_start.filter(|_| self.is_live(now)) else {
             return 0;
         };
         let passed = now.saturating_duration_since(since);
@@ -53,29 +53,29 @@ impl LayerMeter {
             // look like a flood, and everybody's pictures were paused for it.
             None => rate(self.bytes, passed.max(WINDOW)),
             Some(average) if passed < WINDOW => average,
-            Some(average) => self.settled(average, whole_windows(passed)),
+            Some(average) => self.average_after(average, whole_windows(passed)),
         };
         rate as u64
     }
 
     /// Whether it was heard within the last 1.5 s.
     pub fn is_live(&self, now: Instant) -> bool {
-        self.heard
-            .is_some_and(|heard| now.saturating_duration_since(heard) < LIVE_FOR)
+        self.last_packet
+            .is_some_and(|heard| now.saturating_duration_since(heard) < LIVE_TIMEOUT)
     }
 
     /// Whether a smaller layer went on for so long without this one that its sender leaves
     /// this one out.
-    pub fn is_left_out(&self, smaller: &Self) -> bool {
-        match (self.heard, smaller.heard) {
-            (Some(heard), Some(smaller)) => smaller > heard + LEFT_OUT_AFTER,
+    pub fn is_suspended_beside(&self, smaller: &Self) -> bool {
+        match (self.last_packet, smaller.last_packet) {
+            (Some(heard), Some(smaller)) => smaller > heard + SUSPENDED_AFTER,
             _ => false,
         }
     }
 
     /// Takes what is complete into the average.
     fn close_windows(&mut self, now: Instant) {
-        let Some(since) = self.since else {
+        let Some(since) = self.window_start else {
             return;
         };
         let passed = now.saturating_duration_since(since);
@@ -84,13 +84,13 @@ impl LayerMeter {
             return;
         }
         let first = rate(self.bytes, WINDOW);
-        self.average = Some(self.settled(self.average.unwrap_or(first), windows));
+        self.average = Some(self.average_after(self.average.unwrap_or(first), windows));
         self.bytes = 0;
-        self.since = Some(since + WINDOW * windows);
+        self.window_start = Some(since + WINDOW * windows);
     }
 
     /// The average once the current window and the empty ones after it are over.
-    fn settled(&self, average: f64, windows: u32) -> f64 {
+    fn average_after(&self, average: f64, windows: u32) -> f64 {
         let with_this = average + WEIGHT * (rate(self.bytes, WINDOW) - average);
         // Live means heard 1.5 s ago at most: three empty windows, whatever the clock says.
         with_this * (1.0 - WEIGHT).powi(windows.saturating_sub(1).min(3) as i32)
@@ -115,7 +115,7 @@ mod tests {
     /// Sends `bps` in packets each 10 ms, from `from` to `to` (ms).
     fn feed(meter: &mut LayerMeter, start: Instant, from: u64, to: u64, bps: u64) {
         for ms in (from..to).step_by(10) {
-            meter.packet((bps / 800) as usize, start + Duration::from_millis(ms));
+            meter.on_packet((bps / 800) as usize, start + Duration::from_millis(ms));
         }
     }
 
@@ -149,12 +149,12 @@ mod tests {
         let (mut meter, start) = (LayerMeter::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         // A keyframe of 50,000 bytes within 50 ms, and little after it.
-        (0..50).for_each(|ms| meter.packet(1_000, at(ms)));
+        (0..50).for_each(|ms| meter.on_packet(1_000, at(ms)));
         feed(&mut meter, start, 50, 2_000, 80_000);
         assert!(meter.bitrate_bps(at(2_000)) < 400_000);
         let (mut meter, mut most) = (LayerMeter::default(), 0);
         (0..50).for_each(|ms| {
-            meter.packet(1_000, at(ms));
+            meter.on_packet(1_000, at(ms));
             most = most.max(meter.bitrate_bps(at(ms)));
         });
         assert_eq!(most, 800_000);
@@ -165,7 +165,7 @@ mod tests {
         let (mut meter, start) = (LayerMeter::default(), Instant::now());
         feed(&mut meter, start, 0, 2_000, 800_000);
         // 50,000 bytes: as much as the half second before.
-        meter.packet(50_000, start + Duration::from_millis(2_000));
+        meter.on_packet(50_000, start + Duration::from_millis(2_000));
         feed(&mut meter, start, 2_000, 2_510, 800_000);
         assert_near(
             meter.bitrate_bps(start + Duration::from_millis(2_510)),
@@ -209,17 +209,17 @@ mod tests {
     fn a_layer_is_left_out_while_a_smaller_one_goes_on_without_it() {
         let (mut small, mut large) = (LayerMeter::default(), LayerMeter::default());
         let start = Instant::now();
-        assert!(!large.is_left_out(&small), "nothing came of either");
+        assert!(!large.is_suspended_beside(&small), "nothing came of either");
         feed(&mut small, start, 0, 1_000, 100_000);
-        assert!(!large.is_left_out(&small), "it never came");
+        assert!(!large.is_suspended_beside(&small), "it never came");
         feed(&mut large, start, 0, 1_000, 400_000);
         feed(&mut small, start, 1_000, 1_400, 100_000);
-        assert!(!large.is_left_out(&small));
+        assert!(!large.is_suspended_beside(&small));
         feed(&mut small, start, 1_400, 1_410, 100_000);
-        assert!(large.is_left_out(&small));
-        assert!(!small.is_left_out(&large));
-        large.packet(1_000, start + Duration::from_millis(1_410));
-        assert!(!large.is_left_out(&small), "it is back");
+        assert!(large.is_suspended_beside(&small));
+        assert!(!small.is_suspended_beside(&large));
+        large.on_packet(1_000, start + Duration::from_millis(1_410));
+        assert!(!large.is_suspended_beside(&small), "it is back");
     }
 
     proptest! {
@@ -231,7 +231,7 @@ mod tests {
             let (mut meter, mut now) = (LayerMeter::default(), Instant::now());
             let mut bytes = 0_u64;
             for (size, pause) in packets {
-                meter.packet(size, now);
+                meter.on_packet(size, now);
                 bytes += size as u64;
                 now += Duration::from_millis(pause);
                 prop_assert!(meter.bitrate_bps(now) <= bytes * 80);

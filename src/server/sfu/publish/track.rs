@@ -1,17 +1,17 @@
 //! Something a person sends: a voice, a face, a screen; with its layers, and who gets it.
 
-use super::{capture_clock::Report, keyframes::Keyframes, layer_meter::LayerMeter};
+use super::{capture_clock::SenderReport, keyframes::KeyframeRequester, layer_meter::LayerMeter};
 use crate::protocol::{self, ParticipantId, Source};
 use crate::server::sfu::{
-    codec::{Codec, VIDEO_CLOCK, red::Mender},
-    forward::packet::{Forwarded, Origin},
+    codec::{Codec, VIDEO_CLOCK, red::RedRecovery},
+    forward::packet::{MediaPacket, PacketOrigin},
 };
 use std::time::{Duration, Instant};
 use str0m::media::{Mid, Rid};
 
 /// Layers nobody watches are switched off at the sender after this long: a glance away
 /// should not cost a keyframe.
-const UNWATCHED_FOR: Duration = Duration::from_secs(2);
+const UNWATCHED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A track of a room.
 pub struct Track {
@@ -28,22 +28,22 @@ pub struct Track {
     /// The codec it comes in; none before anything came.
     pub codec: Option<Codec>,
     /// The codec its sender was told to send in, where they were.
-    pub codec_told: Option<protocol::Codec>,
+    pub requested_codec: Option<protocol::Codec>,
     /// Which packets of its sound have come.
-    pub mender: Mender,
+    pub red_recovery: RedRecovery,
     /// The slots it goes to.
-    pub bound: Vec<Bound>,
+    pub subscriptions: Vec<Subscription>,
     /// What the sender was last told of who watches.
-    watched: Watched,
+    layer_demand: LayerDemand,
 }
 
 /// A slot of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bound {
+pub struct Subscription {
     /// Which peer.
     pub peer: usize,
     /// Which of its slots.
-    pub slot: usize,
+    pub down_track: usize,
 }
 
 /// One encoding of a track.
@@ -53,20 +53,20 @@ pub struct Layer {
     /// How much of it comes.
     pub meter: LayerMeter,
     /// When it is asked for a keyframe.
-    pub keyframes: Keyframes,
+    pub keyframes: KeyframeRequester,
     /// How tall its picture is; 0 where that is not known yet.
     pub height: u32,
     /// What its sender last reported.
-    pub report: Option<Report>,
+    pub sender_report: Option<SenderReport>,
 }
 
 /// Which layers the sender was told are watched.
 #[derive(Debug)]
-struct Watched {
+struct LayerDemand {
     /// One bit a layer, all of them at first; none of sound, which nobody switches off.
-    told: Option<u8>,
+    announced: Option<u8>,
     /// A smaller set, and since when nobody wants more.
-    smaller: Option<(u8, Instant)>,
+    pending_decrease: Option<(u8, Instant)>,
 }
 
 impl Track {
@@ -83,9 +83,9 @@ impl Track {
         let layer = |(place, rid)| Layer {
             rid,
             meter: LayerMeter::default(),
-            keyframes: Keyframes::new(low && place == 0),
+            keyframes: KeyframeRequester::new(low && place == 0),
             height: 0,
-            report: None,
+            sender_report: None,
         };
         Self {
             owner,
@@ -94,19 +94,19 @@ impl Track {
             mid,
             layers: rids.into_iter().enumerate().map(layer).collect(),
             codec: None,
-            codec_told: None,
-            mender: Mender::default(),
-            bound: Vec::new(),
-            watched: Watched {
-                told: source.is_video().then_some(all),
-                smaller: None,
+            requested_codec: None,
+            red_recovery: RedRecovery::default(),
+            subscriptions: Vec::new(),
+            layer_demand: LayerDemand {
+                announced: source.is_video().then_some(all),
+                pending_decrease: None,
             },
         }
     }
 
     /// Whether there is something to hear: a voice may come at any moment, the sound of a
     /// screen is there while it comes.
-    pub fn is_sound(&self, now: Instant) -> bool {
+    pub fn has_audio(&self, now: Instant) -> bool {
         match self.source {
             Source::Microphone => true,
             Source::ScreenAudio => self.layers.iter().any(|layer| layer.meter.is_live(now)),
@@ -116,18 +116,23 @@ impl Track {
 
     /// Whether a layer comes: it was heard of late, and the smaller ones do not go on without
     /// it.
-    pub fn is_live(&self, layer: usize, now: Instant) -> bool {
+    pub fn is_layer_live(&self, layer: usize, now: Instant) -> bool {
         let (smaller, meter) = (&self.layers[..layer], &self.layers[layer].meter);
-        meter.is_live(now) && !smaller.iter().any(|s| meter.is_left_out(&s.meter))
+        meter.is_live(now) && !smaller.iter().any(|s| meter.is_suspended_beside(&s.meter))
     }
 
     /// The layer of this name.
-    pub fn layer_of(&self, rid: Option<Rid>) -> Option<usize> {
+    pub fn layer_by_rid(&self, rid: Option<Rid>) -> Option<usize> {
         self.layers.iter().position(|layer| layer.rid == rid)
     }
 
     /// A packet of a layer has come, and what its sender last reported.
-    pub fn came(&mut self, origin: Origin, packet: &mut Forwarded, report: Option<Report>) {
+    pub fn on_packet(
+        &mut self,
+        origin: PacketOrigin,
+        packet: &mut MediaPacket,
+        report: Option<SenderReport>,
+    ) {
         self.codec = Some(packet.codec);
         // The traces that tests play were recorded by this.
         tracing::trace!(
@@ -136,32 +141,40 @@ impl Track {
             seq = packet.seq,
             time = packet.time,
             marker = packet.marker,
-            starts = packet.starts,
+            starts = packet.is_decodable_start,
             picture_id = ?packet.descriptor.picture_id(),
             tl0 = ?packet.descriptor.tl0(),
             "packet"
         );
         let layer = &mut self.layers[origin.layer];
-        layer.meter.packet(packet.payload.len(), packet.at);
-        if let Some(height) = packet.height() {
+        layer
+            .meter
+            .on_packet(packet.payload.len(), packet.received_at);
+        if let Some(height) = packet.keyframe_height() {
             layer.height = height;
         }
-        if packet.starts && self.source.is_video() {
-            layer.keyframes.arrived(packet.at);
+        if packet.is_decodable_start && self.source.is_video() {
+            layer.keyframes.on_keyframe(packet.received_at);
         }
-        layer.report = report.or(layer.report);
-        if packet.starts && self.layers.len() > 1 {
-            packet.offsets = self.offsets_from(origin.layer);
+        layer.sender_report = report.or(layer.sender_report);
+        if packet.is_decodable_start && self.layers.len() > 1 {
+            packet.layer_time_offsets = self.layer_time_offsets(origin.layer);
         }
     }
 
     /// What is to be added to the media times of a layer to get those of each layer, as the
     /// sender reports say (RFC 3550 6.4.1).
-    fn offsets_from(&self, layer: usize) -> [Option<u32>; 3] {
+    fn layer_time_offsets(&self, layer: usize) -> [Option<u32>; 3] {
         let mut offsets = [None; 3];
-        if let Some(Report { time, at }) = self.layers[layer].report {
+        if let Some(SenderReport {
+            rtp_time: time,
+            ntp_time: at,
+        }) = self.layers[layer].sender_report
+        {
             for (offset, other) in offsets.iter_mut().zip(&self.layers) {
-                let there = other.report.map(|report| report.time_at(at, VIDEO_CLOCK));
+                let there = other
+                    .sender_report
+                    .map(|report| report.rtp_time_at(at, VIDEO_CLOCK));
                 *offset = there.map(|there| there.wrapping_sub(time));
             }
         }
@@ -170,39 +183,41 @@ impl Track {
 
     /// Told which layers anybody wants now (one bit each), answers what the sender is to
     /// be told: more at once, less after a while.
-    pub fn watch(&mut self, wanted: u8, now: Instant) -> Option<Vec<String>> {
-        let told = self.watched.told?;
+    pub fn update_watched_layers(&mut self, wanted: u8, now: Instant) -> Option<Vec<String>> {
+        let told = self.layer_demand.announced?;
         if wanted & !told != 0 {
-            return Some(self.tell(wanted | told));
+            return Some(self.announce(wanted | told));
         }
         if wanted == told {
-            self.watched.smaller = None;
+            self.layer_demand.pending_decrease = None;
             return None;
         }
-        let since = match self.watched.smaller {
+        let since = match self.layer_demand.pending_decrease {
             Some((before, since)) if before == wanted => since,
             _ => now,
         };
-        self.watched.smaller = Some((wanted, since));
-        (now >= since + UNWATCHED_FOR).then(|| self.tell(wanted))
+        self.layer_demand.pending_decrease = Some((wanted, since));
+        (now >= since + UNWATCHED_TIMEOUT).then(|| self.announce(wanted))
     }
 
     /// What the sender was told last, or believes from the beginning; none of sound.
-    pub fn watched(&self) -> Option<Vec<String>> {
-        self.watched.told.map(|layers| self.named(layers))
+    pub fn watched_rids(&self) -> Option<Vec<String>> {
+        self.layer_demand
+            .announced
+            .map(|layers| self.rids_of(layers))
     }
 
     /// The names of these layers, for the sender.
-    fn tell(&mut self, layers: u8) -> Vec<String> {
-        self.watched = Watched {
-            told: Some(layers),
-            smaller: None,
+    fn announce(&mut self, layers: u8) -> Vec<String> {
+        self.layer_demand = LayerDemand {
+            announced: Some(layers),
+            pending_decrease: None,
         };
-        self.named(layers)
+        self.rids_of(layers)
     }
 
     /// The names of these layers; one that is alone has an empty name.
-    fn named(&self, layers: u8) -> Vec<String> {
+    fn rids_of(&self, layers: u8) -> Vec<String> {
         let named = self.layers.iter().enumerate();
         named
             .filter(|(place, _)| layers & (1 << place) != 0)
@@ -212,7 +227,7 @@ impl Track {
 }
 
 /// Layers in the order of their size: `q`, `h`, `f` by their names, others as they come.
-pub fn by_size(mut rids: Vec<Rid>) -> Vec<Option<Rid>> {
+pub fn order_layers(mut rids: Vec<Rid>) -> Vec<Option<Rid>> {
     let rank = |rid: &Rid| "qhf".find(&**rid).unwrap_or(3);
     rids.sort_by_key(rank);
     rids.truncate(3);
@@ -228,7 +243,7 @@ mod tests {
 
     fn track() -> Track {
         let id = ParticipantId::parse("p_a").expect("valid");
-        let rids = by_size(vec!["f".into(), "q".into(), "h".into()]);
+        let rids = order_layers(vec!["f".into(), "q".into(), "h".into()]);
         Track::new(0, id, Source::Camera, "1".into(), rids)
     }
 
@@ -237,42 +252,53 @@ mod tests {
         let track = track();
         let names: Vec<_> = track.layers.iter().filter_map(|l| l.rid).collect();
         assert_eq!(names, ["q".into(), "h".into(), "f".into()]);
-        assert_eq!(by_size(vec![]), [None]);
+        assert_eq!(order_layers(vec![]), [None]);
     }
 
     #[test]
     fn layers_are_put_on_one_clock_by_their_sender_reports() {
         let (mut track, at) = (track(), std::time::SystemTime::UNIX_EPOCH);
-        let report = |time, at| Some(Report { time, at });
-        track.layers[0].report = report(1_000, at);
-        track.layers[2].report = report(50, at + Duration::from_secs(1));
+        let report = |time, at| {
+            Some(SenderReport {
+                rtp_time: time,
+                ntp_time: at,
+            })
+        };
+        track.layers[0].sender_report = report(1_000, at);
+        track.layers[2].sender_report = report(50, at + Duration::from_secs(1));
         assert_eq!(
-            track.offsets_from(0),
+            track.layer_time_offsets(0),
             [Some(0), None, Some(50_u32.wrapping_sub(91_000))]
         );
-        assert_eq!(track.offsets_from(2), [Some(90_950), None, Some(0)]);
-        assert_eq!(track.offsets_from(1), [None; 3]);
+        assert_eq!(track.layer_time_offsets(2), [Some(90_950), None, Some(0)]);
+        assert_eq!(track.layer_time_offsets(1), [None; 3]);
     }
 
     #[test]
     fn more_is_asked_for_at_once_and_less_after_a_while() {
         let (mut track, start) = (track(), Instant::now());
         let at = |ms: u64| start + Duration::from_millis(ms);
-        assert_eq!(track.watch(0b111, at(0)), None);
-        assert_eq!(track.watch(0b001, at(100)), None);
+        assert_eq!(track.update_watched_layers(0b111, at(0)), None);
+        assert_eq!(track.update_watched_layers(0b001, at(100)), None);
         assert_eq!(
-            track.watch(0b011, at(1_000)),
+            track.update_watched_layers(0b011, at(1_000)),
             None,
             "another wish, another wait"
         );
-        assert_eq!(track.watch(0b011, at(2_900)), None);
-        assert_eq!(track.watch(0b011, at(3_000)).expect("told"), ["q", "h"]);
+        assert_eq!(track.update_watched_layers(0b011, at(2_900)), None);
         assert_eq!(
-            track.watch(0b100, at(3_100)).expect("told"),
+            track.update_watched_layers(0b011, at(3_000)).expect("told"),
+            ["q", "h"]
+        );
+        assert_eq!(
+            track.update_watched_layers(0b100, at(3_100)).expect("told"),
             ["q", "h", "f"]
         );
-        assert_eq!(track.watch(0, at(4_000)), None);
-        assert_eq!(track.watch(0, at(6_000)).expect("told"), [""; 0]);
+        assert_eq!(track.update_watched_layers(0, at(4_000)), None);
+        assert_eq!(
+            track.update_watched_layers(0, at(6_000)).expect("told"),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -280,13 +306,29 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let id = || ParticipantId::parse("p_a").expect("valid");
-        let mut screen = Track::new(0, id(), Source::Screen, "1".into(), by_size(vec![]));
-        assert_eq!(screen.watch(1, at(0)), None, "it runs from the beginning");
-        assert_eq!(screen.watch(0, at(1_000)), None);
-        assert_eq!(screen.watch(0, at(3_000)).expect("told"), [""; 0]);
-        assert_eq!(screen.watch(1, at(3_100)).expect("told"), [""]);
-        let mut voice = Track::new(0, id(), Source::Microphone, "2".into(), by_size(vec![]));
-        assert_eq!(voice.watch(0, at(0)), None);
-        assert_eq!(voice.watch(0, at(9_000)), None);
+        let mut screen = Track::new(0, id(), Source::Screen, "1".into(), order_layers(vec![]));
+        assert_eq!(
+            screen.update_watched_layers(1, at(0)),
+            None,
+            "it runs from the beginning"
+        );
+        assert_eq!(screen.update_watched_layers(0, at(1_000)), None);
+        assert_eq!(
+            screen.update_watched_layers(0, at(3_000)).expect("told"),
+            [""; 0]
+        );
+        assert_eq!(
+            screen.update_watched_layers(1, at(3_100)).expect("told"),
+            [""]
+        );
+        let mut voice = Track::new(
+            0,
+            id(),
+            Source::Microphone,
+            "2".into(),
+            order_layers(vec![]),
+        );
+        assert_eq!(voice.update_watched_layers(0, at(0)), None);
+        assert_eq!(voice.update_watched_layers(0, at(9_000)), None);
     }
 }

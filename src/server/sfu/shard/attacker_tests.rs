@@ -7,8 +7,8 @@ use crate::server::sfu::{
     command::{Command, Event},
     ingress::twcc_guard,
     testing::{
-        attacker::{Forger, keeping},
-        browser::{Browser, core, numbered},
+        attacker::{KeyedAttacker, key_logging_provider},
+        browser::{FakeBrowser, core, participant},
     },
 };
 use proptest::prelude::*;
@@ -88,7 +88,7 @@ struct Part {
 
 impl Forged {
     /// As bytes.
-    fn sealed(&self, forger: &mut Forger, known: &Known) -> Vec<u8> {
+    fn sealed(&self, forger: &mut KeyedAttacker, known: &Known) -> Vec<u8> {
         match self {
             Self::Rtp(packet) => packet.sealed(forger, known),
             Self::Rtcp(parts) => {
@@ -118,7 +118,7 @@ impl Rtp {
     }
 
     /// As bytes.
-    fn sealed(&self, forger: &Forger, known: &Known) -> Vec<u8> {
+    fn sealed(&self, forger: &KeyedAttacker, known: &Known) -> Vec<u8> {
         let named = self.names.then(|| (0xbede, known.name.clone()));
         let extension = named.as_ref().or(self.extension.as_ref());
         let extended = u8::from(extension.is_some());
@@ -237,13 +237,13 @@ fn forged() -> impl Strategy<Value = Forged> {
 /// Somebody is to be seen by somebody else.
 fn looks(core: &mut Core, peer: u64, at: u64, now: Instant) {
     let wanted = vec![Wanted {
-        id: numbered(at),
+        id: participant(at),
         source: Source::Camera,
         height: 360,
         pinned: false,
     }];
     let peer = PeerKey(peer);
-    core.command(RoomKey(1), Command::Subscribe { peer, wanted }, now);
+    core.handle_command(RoomKey(1), Command::Subscribe { peer, wanted }, now);
 }
 
 /// Two in a room with one who forges, all sending and all seen.
@@ -252,7 +252,7 @@ struct Room {
     events: mpsc::Receiver<Event>,
     now: Instant,
     /// The one who forges is the last.
-    people: [Browser; 3],
+    people: [FakeBrowser; 3],
     sent: u64,
 }
 
@@ -261,11 +261,11 @@ impl Room {
         let (mut core, mut events, mut now) = core();
         let people = [1, 2, 3].map(|number| {
             let ciphers = match number {
-                3 => keeping(),
+                3 => key_logging_provider(),
                 _ => from_feature_flags(),
             };
-            let who = (PeerKey(number), numbered(number));
-            Browser::enters_by(ciphers, &mut core, &mut events, &mut now, who)
+            let who = (PeerKey(number), participant(number));
+            FakeBrowser::join_with_crypto(ciphers, &mut core, &mut events, &mut now, who)
         });
         for (peer, at) in [(1, 3), (2, 1), (3, 1)] {
             looks(&mut core, peer, at, now);
@@ -279,22 +279,28 @@ impl Room {
         };
         // Until there were reports of everybody.
         for _ in 0..150 {
-            room.passes(&[0, 1, 2]);
+            room.advance(&[0, 1, 2]);
         }
         room
     }
 
     /// 20 ms pass, in which these people send a picture and sound.
-    fn passes(&mut self, who: &[usize]) {
+    fn advance(&mut self, who: &[usize]) {
         self.sent += 1;
         self.now += Duration::from_millis(20);
         for (place, somebody) in self.people.iter_mut().enumerate() {
             if who.contains(&place) {
                 let time = 960 * self.sent as u32;
-                somebody.films(self.sent, self.now);
-                somebody.writes(somebody.voice, self.sent, time, self.now, vec![0x78; 20]);
+                somebody.send_keyframe(self.sent, self.now);
+                somebody.send_packet(
+                    somebody.microphone,
+                    self.sent,
+                    time,
+                    self.now,
+                    vec![0x78; 20],
+                );
             }
-            somebody.exchanges(&mut self.core, self.now);
+            somebody.exchange(&mut self.core, self.now);
         }
     }
 
@@ -307,9 +313,9 @@ impl Room {
     /// What there is between the server and the one who forges.
     fn known(&mut self) -> Known {
         let forges = &mut self.people[2];
-        let mut ends = vec![(&mut forges.rtc, [forges.mid, forges.voice])];
+        let mut ends = vec![(&mut forges.rtc, [forges.camera, forges.microphone])];
         let served = self.core.peers.iter_mut().map(|(_, peer)| &mut peer.rtc);
-        let slots = [forges.slot, forges.ear];
+        let slots = [forges.video_receiver, forges.audio_receiver];
         ends.extend(served.last().map(|rtc| (rtc, slots)));
         let mut streams = Vec::new();
         for (rtc, mids) in ends {
@@ -320,7 +326,7 @@ impl Room {
                 streams.extend(stream.rtx().map(|ssrc| *ssrc));
             }
         }
-        let mid = self.people[2].mid.to_string();
+        let mid = self.people[2].camera.to_string();
         let first = 4 << 4 | (mid.len() as u8 - 1);
         let mut name = [&[first], mid.as_bytes()].concat();
         name.resize(name.len().next_multiple_of(4), 0);
@@ -330,7 +336,7 @@ impl Room {
     /// How many packets somebody has got.
     fn got(&self, place: usize) -> usize {
         let packets = |event: &&str0m::Event| matches!(event, str0m::Event::RtpPacket(_));
-        self.people[place].happened.iter().filter(packets).count()
+        self.people[place].events.iter().filter(packets).count()
     }
 }
 
@@ -338,12 +344,12 @@ impl Room {
 fn what_is_forged_is_taken_for_real() {
     let mut room = Room::new();
     let known = room.known();
-    let mut forger = Forger::new().expect("it has sent both kinds");
+    let mut forger = KeyedAttacker::new().expect("it has sent both kinds");
     let picture = Rtp::of_camera(1_000);
     let bytes = picture.sealed(&forger, &known);
     room.takes(&bytes);
-    room.passes(&[]);
-    let forged = room.people[0].happened.iter().any(|event| {
+    room.advance(&[]);
+    let forged = room.people[0].events.iter().any(|event| {
         matches!(event, str0m::Event::RtpPacket(packet) if packet.payload.ends_with(b"forged"))
     });
     assert!(forged, "it is passed on");
@@ -355,7 +361,7 @@ fn what_is_forged_is_taken_for_real() {
         words: vec![Word::Stream(0), Word::Stream(3)],
     }]);
     let asked = |room: &Room| {
-        let happened = room.people[0].happened.iter();
+        let happened = room.people[0].events.iter();
         happened
             .filter(|event| matches!(event, str0m::Event::KeyframeRequest(_)))
             .count()
@@ -365,7 +371,7 @@ fn what_is_forged_is_taken_for_real() {
     room.takes(&bytes);
     // Whoever was asked a moment ago is asked again a second later.
     for _ in 0..60 {
-        room.passes(&[]);
+        room.advance(&[]);
     }
     assert!(asked(&room) > before, "and heard");
 }
@@ -374,9 +380,9 @@ fn what_is_forged_is_taken_for_real() {
 fn packets_counted_from_before_the_first_take_no_memory() {
     let mut room = Room::new();
     let known = room.known();
-    let forger = Forger::new().expect("it has sent both kinds");
-    let before = room.core.peers[2].rtc.media(room.people[2].mid);
-    let id = before.and_then(|media| twcc_guard::id(media.remote_extmap()));
+    let forger = KeyedAttacker::new().expect("it has sent both kinds");
+    let before = room.core.peers[2].rtc.media(room.people[2].camera);
+    let id = before.and_then(|media| twcc_guard::extension_id(media.remote_extmap()));
     let counted = |seq: u16, counts: u16| {
         let [high, low] = counts.to_be_bytes();
         Rtp {
@@ -387,11 +393,11 @@ fn packets_counted_from_before_the_first_take_no_memory() {
     for packet in [counted(1_000, 50_000), counted(1_001, 60_000)] {
         let bytes = packet.sealed(&forger, &known);
         room.takes(&bytes);
-        room.passes(&[0, 1]);
+        room.advance(&[0, 1]);
     }
     // It would not come this far.
     for _ in 0..20 {
-        room.passes(&[0, 1, 2]);
+        room.advance(&[0, 1, 2]);
     }
     assert_eq!(room.core.peers.len(), 3);
 }
@@ -405,17 +411,17 @@ proptest! {
     ) {
         let mut room = Room::new();
         let known = room.known();
-        let mut forger = Forger::new().expect("it has sent both kinds");
+        let mut forger = KeyedAttacker::new().expect("it has sent both kinds");
         for (number, packet) in packets.iter().enumerate() {
             let bytes = packet.sealed(&mut forger, &known);
             room.takes(&bytes);
             if number % 10 == 0 {
-                room.passes(&[0, 1]);
+                room.advance(&[0, 1]);
             }
         }
         let before = room.got(1);
         for _ in 0..10 {
-            room.passes(&[0, 1]);
+            room.advance(&[0, 1]);
         }
         prop_assert!(room.got(1) > before, "the others go on");
         let told: Vec<_> = std::iter::from_fn(|| room.events.try_recv().ok()).collect();

@@ -8,43 +8,43 @@
 use std::time::{Duration, Instant};
 
 /// How long datagrams are gathered.
-pub const MOMENT: Duration = Duration::from_millis(1);
+pub const COALESCE_DELAY: Duration = Duration::from_millis(1);
 /// Media packets a second from which on they are: below, hardly two come within a moment.
-const MANY: u32 = 1_500;
+const MIN_PACKETS_PER_SECOND: u32 = 1_500;
 /// Over how long they are counted.
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// How many media packets come.
 #[derive(Debug)]
-pub struct Gather {
+pub struct ReceiveCoalescer {
     /// When the window began.
-    since: Instant,
+    window_start: Instant,
     /// Packets in it so far.
     count: u32,
     /// Whether there were many in the one before.
-    many: bool,
+    is_busy: bool,
 }
 
-impl Gather {
+impl ReceiveCoalescer {
     /// None have come yet.
     pub fn new(now: Instant) -> Self {
         Self {
-            since: now,
+            window_start: now,
             count: 0,
-            many: false,
+            is_busy: false,
         }
     }
 
     /// So many came in a turn; whether the next ones are gathered.
-    pub fn took(&mut self, count: u32, now: Instant) -> bool {
+    pub fn on_packets(&mut self, count: u32, now: Instant) -> bool {
         self.count = self.count.saturating_add(count);
-        let passed = now.saturating_duration_since(self.since);
+        let passed = now.saturating_duration_since(self.window_start);
         if passed >= WINDOW {
             let second = f64::from(self.count) / passed.as_secs_f64();
-            self.many = second >= f64::from(MANY);
-            (self.since, self.count) = (now, 0);
+            self.is_busy = second >= f64::from(MIN_PACKETS_PER_SECOND);
+            (self.window_start, self.count) = (now, 0);
         }
-        self.many
+        self.is_busy
     }
 }
 
@@ -53,9 +53,9 @@ mod tests {
     use super::*;
 
     /// Whether datagrams are gathered after a second of so many each ten milliseconds.
-    fn after(gather: &mut Gather, start: Instant, second: u64, each: u32) -> bool {
+    fn after(gather: &mut ReceiveCoalescer, start: Instant, second: u64, each: u32) -> bool {
         (0..100).fold(false, |_, turn| {
-            gather.took(
+            gather.on_packets(
                 each,
                 start + Duration::from_millis(second * 1000 + turn * 10),
             )
@@ -65,12 +65,12 @@ mod tests {
     #[test]
     fn many_datagrams_are_gathered_and_few_are_taken_in_at_once() {
         let start = Instant::now();
-        let mut gather = Gather::new(start);
+        let mut gather = ReceiveCoalescer::new(start);
         assert!(!after(&mut gather, start, 0, 5));
         assert!(after(&mut gather, start, 1, 30));
         assert!(!after(&mut gather, start, 2, 5));
         assert!(
-            !gather.took(0, start + Duration::from_secs(60)),
+            !gather.on_packets(0, start + Duration::from_secs(60)),
             "after a pause"
         );
     }

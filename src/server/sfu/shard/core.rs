@@ -10,7 +10,7 @@ use crate::server::sfu::{
     PeerKey, RoomKey,
     command::{Command, Event},
     ingress::demux::Demux,
-    peer::{Peer, Terms},
+    peer::{Peer, SharedRtcConfig},
 };
 use crate::{protocol::MAX_WANTED, server::metrics::media as counts};
 use slab::Slab;
@@ -26,12 +26,12 @@ use tokio::sync::mpsc;
 /// How many moments of a peer pass in one drain. On an estimated line `str0m` lets a packet
 /// go and asks to be told the time before the next: one at a time, each would be a turn of
 /// the thread and a system call. A keyframe has up to a few hundred packets.
-const MOMENTS: usize = 512;
+const MAX_TIMEOUTS_PER_DRAIN: usize = 512;
 
 /// A datagram to send.
-pub struct Outgoing {
+pub struct OutgoingDatagram {
     /// From which address of this machine: the one the peer talks to.
-    pub local: Option<IpAddr>,
+    pub local_ip: Option<IpAddr>,
     /// What, and where to.
     pub transmit: Transmit,
 }
@@ -51,24 +51,24 @@ pub struct Core {
     /// Peers that have something to say.
     pub(super) dirty: Vec<usize>,
     /// Peers that are over.
-    pub(super) over: Vec<usize>,
+    pub(super) closing: Vec<usize>,
     /// Datagrams to send.
-    pub(super) out: Vec<Outgoing>,
+    pub(super) outgoing: Vec<OutgoingDatagram>,
     /// What every connection has in common.
-    pub(super) terms: Terms,
+    pub(super) rtc_config: SharedRtcConfig,
     /// When [`super::tick`] is due.
     pub(super) next_tick: Instant,
     /// Counts the ticks.
     pub(super) ticks: u64,
     /// Media packets that came in since that was asked last.
-    pub(super) passed: u32,
+    pub(super) media_packets_received: u32,
     /// What receivers get, as it was counted last.
     pub(super) distribution: counts::Distribution,
 }
 
 impl Core {
     /// Nobody is here.
-    pub fn new(terms: Terms, now: Instant) -> Self {
+    pub fn new(rtc_config: SharedRtcConfig, now: Instant) -> Self {
         Self {
             peers: Slab::new(),
             rooms: HashMap::new(),
@@ -76,68 +76,68 @@ impl Core {
             demux: Demux::default(),
             timers: Timers::default(),
             dirty: Vec::new(),
-            over: Vec::new(),
-            out: Vec::new(),
-            terms,
+            closing: Vec::new(),
+            outgoing: Vec::new(),
+            rtc_config,
             next_tick: now,
             ticks: 0,
-            passed: 0,
+            media_packets_received: 0,
             distribution: counts::Distribution::default(),
         }
     }
 
     /// A room opens.
-    pub fn open(&mut self, room: RoomKey, events: mpsc::Sender<Event>) {
+    pub fn open_room(&mut self, room: RoomKey, events: mpsc::Sender<Event>) {
         self.rooms.insert(room, MediaRoom::new(events));
     }
 
     /// A room closes, and every connection of it.
-    pub fn close(&mut self, room: RoomKey) {
+    pub fn close_room(&mut self, room: RoomKey) {
         let Some(closed) = self.rooms.get(&room) else {
             return;
         };
         for peer in closed.peers.clone() {
-            self.remove(peer);
+            self.remove_peer(peer);
         }
         self.rooms.remove(&room);
-        self.tick_distribution();
+        self.update_distribution();
     }
 
     /// Browsers reach us by these addresses from now on. Connections that are there get them
     /// beside their own: an ICE restart offers both, and finds the one that is left.
-    pub fn advertise(&mut self, candidates: Vec<SocketAddr>) {
+    pub fn set_candidates(&mut self, candidates: Vec<SocketAddr>) {
         let all: Vec<usize> = self.peers.iter().map(|(index, _)| index).collect();
         for index in all {
-            self.peers[index].advertise(&candidates);
-            self.soil(index);
+            self.peers[index].add_candidates(&candidates);
+            self.mark_dirty(index);
         }
-        self.terms.candidates = candidates;
+        self.rtc_config.candidates = candidates;
     }
 
     /// Does what a room says.
-    pub fn command(&mut self, room: RoomKey, command: Command, now: Instant) {
+    pub fn handle_command(&mut self, room: RoomKey, command: Command, now: Instant) {
         match command {
             Command::Offer {
                 peer,
                 person,
                 offer,
-            } => self.offered(room, peer, person, offer, now),
+            } => self.handle_offer(room, peer, person, offer, now),
             Command::Subscribe { peer, mut wanted } => {
                 wanted.truncate(MAX_WANTED);
                 if let Some(index) = self.keys.get(&(room, peer)).copied() {
                     self.peers[index].wanted = wanted;
-                    self.bind(index, now);
-                    self.wake_layers(index, now);
+                    self.update_subscriptions(index, now);
+                    self.send_wanted_layers(index, now);
                 }
             }
-            Command::Remind { peer } => {
+            Command::Resync { peer } => {
                 if let Some(index) = self.keys.get(&(room, peer)).copied() {
-                    self.remind(index);
+                    self.resync(index);
                 }
             }
             Command::Close { peer } => {
                 if let Some(index) = self.keys.get(&(room, peer)).copied() {
-                    self.remove(index);
+                    self.remove_peer(index);
                 }
             }
         }
@@ -147,8 +147,8 @@ impl Core {
     /// Drains whoever has something to say, until nobody has.
     pub fn settle(&mut self, now: Instant) {
         loop {
-            if let Some(index) = self.over.pop() {
-                self.broke(index);
+            if let Some(index) = self.closing.pop() {
+                self.on_disconnected(index);
             } else if let Some(index) = self.dirty.pop() {
                 self.drain(index, now);
             } else {
@@ -164,15 +164,15 @@ impl Core {
     }
 
     /// Wakes whoever wanted to be woken by now.
-    pub fn wake(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         let due: Vec<usize> = std::iter::from_fn(|| self.timers.pop(now)).collect();
         for index in due {
             if let Some(peer) = self.peers.get_mut(index) {
                 // Drained before the next one: str0m's reports take 46 kB while they wait,
                 // and everybody's are due at the same moment.
-                match peer.tick(now) {
+                match peer.handle_timeout(now) {
                     Some(()) => self.drain(index, now),
-                    None => self.over.push(index),
+                    None => self.closing.push(index),
                 }
             }
         }
@@ -183,13 +183,13 @@ impl Core {
     }
 
     /// The datagrams to send, in order.
-    pub fn outgoing(&mut self) -> &mut Vec<Outgoing> {
-        &mut self.out
+    pub fn outgoing(&mut self) -> &mut Vec<OutgoingDatagram> {
+        &mut self.outgoing
     }
 
     /// How many media packets came in since this was asked last.
-    pub fn take_passed(&mut self) -> u32 {
-        std::mem::take(&mut self.passed)
+    pub fn take_media_packets_received(&mut self) -> u32 {
+        std::mem::take(&mut self.media_packets_received)
     }
 
     /// A bug went through: every connection is over and everybody is told, so that they come
@@ -198,22 +198,22 @@ impl Core {
         counts::PEERS_PANICKED.add(1);
         for ((room, peer), _) in std::mem::take(&mut self.keys) {
             counts::PEERS.down();
-            counts::PEERS_BROKEN.add(1);
-            self.tell(room, Event::Closed { peer });
+            counts::PEERS_DISCONNECTED.add(1);
+            self.send_event(room, Event::Closed { peer });
         }
-        self.rooms.values_mut().for_each(MediaRoom::empty);
+        self.rooms.values_mut().for_each(MediaRoom::clear);
         self.peers = Slab::new();
         self.demux = Demux::default();
         self.timers = Timers::default();
         self.dirty.clear();
-        self.over.clear();
-        self.out.clear();
+        self.closing.clear();
+        self.outgoing.clear();
         self.next_tick = now;
-        self.tick_distribution();
+        self.update_distribution();
     }
 
     /// A peer has something to say.
-    pub(super) fn soil(&mut self, index: usize) {
+    pub(super) fn mark_dirty(&mut self, index: usize) {
         if let Some(peer) = self.peers.get_mut(index)
             && !std::mem::replace(&mut peer.dirty, true)
         {
@@ -222,9 +222,9 @@ impl Core {
     }
 
     /// Tells a room.
-    pub(super) fn tell(&self, room: RoomKey, event: Event) {
+    pub(super) fn send_event(&self, room: RoomKey, event: Event) {
         if let Some(room) = self.rooms.get(&room) {
-            room.tell(event);
+            room.send_event(event);
         }
     }
 
@@ -232,54 +232,58 @@ impl Core {
     pub(super) fn drain(&mut self, index: usize, now: Instant) {
         if let Some(peer) = self.peers.get_mut(index) {
             peer.dirty = false;
-            if std::mem::take(&mut peer.written) && peer.tick(now).is_none() {
-                return self.over.push(index);
+            if std::mem::take(&mut peer.has_writes) && peer.handle_timeout(now).is_none() {
+                return self.closing.push(index);
             }
         }
-        let mut moments = 0..MOMENTS;
+        let mut moments = 0..MAX_TIMEOUTS_PER_DRAIN;
         loop {
             let Some(peer) = self.peers.get_mut(index) else {
                 return;
             };
             match guarded(|| peer.rtc.poll_output()) {
-                Some(Output::Transmit(transmit)) => self.out.push(peer.outgoing(transmit)),
+                Some(Output::Transmit(transmit)) => self.outgoing.push(peer.address(transmit)),
                 Some(Output::Event(event)) => {
                     let happens = || {
-                        self.happened(index, event, now);
+                        self.handle_rtc_event(index, event, now);
                         Ok(())
                     };
                     if guarded(happens).is_none() {
-                        return self.over.push(index);
+                        return self.closing.push(index);
                     }
                 }
                 Some(Output::Timeout(at)) if peer.is_due(at) && moments.next().is_some() => {
-                    if peer.tick(at).is_none() {
-                        return self.over.push(index);
+                    if peer.handle_timeout(at).is_none() {
+                        return self.closing.push(index);
                     }
                 }
                 Some(Output::Timeout(at)) => {
                     match peer.rtc.is_alive() {
                         true => self.timers.set(index, at),
-                        false => self.over.push(index),
+                        false => self.closing.push(index),
                     }
                     return;
                 }
-                None => return self.over.push(index),
+                None => return self.closing.push(index),
             }
         }
     }
 
     /// Something happened on a connection.
-    fn happened(&mut self, index: usize, event: RtcEvent, now: Instant) {
+    fn handle_rtc_event(&mut self, index: usize, event: RtcEvent, now: Instant) {
         match event {
-            RtcEvent::RtpPacket(packet) => self.forward(index, packet, now),
-            RtcEvent::Connected => self.connected(index, now),
-            RtcEvent::KeyframeRequest(request) => self.keyframe_asked(index, request.mid, now),
-            RtcEvent::EgressBitrateEstimate(estimate) => self.estimated(index, &estimate, now),
-            RtcEvent::PeerStats(stats) => self.looked_at(index, &stats),
-            RtcEvent::MediaEgressStats(stats) => self.peers[index].reported.add(&stats),
-            RtcEvent::MediaIngressStats(stats) => self.jittered(index, stats.mid, stats.jitter),
-            RtcEvent::Closed => self.over.push(index),
+            RtcEvent::RtpPacket(packet) => self.on_rtp_packet(index, packet, now),
+            RtcEvent::Connected => self.on_connected(index, now),
+            RtcEvent::KeyframeRequest(request) => self.on_keyframe_request(index, request.mid, now),
+            RtcEvent::EgressBitrateEstimate(estimate) => {
+                self.on_bandwidth_estimate(index, &estimate, now)
+            }
+            RtcEvent::PeerStats(stats) => self.on_peer_stats(index, &stats),
+            RtcEvent::MediaEgressStats(stats) => {
+                self.peers[index].stats_window.on_media_stats(&stats)
+            }
+            RtcEvent::MediaIngressStats(stats) => self.on_jitter(index, stats.mid, stats.jitter),
+            RtcEvent::Closed => self.closing.push(index),
             _ => {}
         }
     }

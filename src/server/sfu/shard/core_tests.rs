@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::protocol::{MediaOffer, ParticipantId, Source, Wanted};
-use crate::server::sfu::shard::receive::Incoming;
+use crate::server::sfu::shard::receive::ReceivedDatagram;
 use crate::server::sfu::{
     peer::sdp::offer::Offer,
-    publish::capture_clock::Report,
-    testing::browser::{Browser, core, numbered, person},
+    publish::capture_clock::SenderReport,
+    testing::browser::{FakeBrowser, core, first_participant, participant},
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -25,24 +25,24 @@ proptest! {
         if let Some(byte) = bytes.first_mut() {
             *byte = first;
         }
-        let incoming = Incoming {
+        let incoming = ReceivedDatagram {
             proto: if tcp { Protocol::Tcp } else { Protocol::Udp },
-            relayed: false,
+            is_relayed: false,
             source: ([192, 0, 2, 1], 5000).into(),
-            local: None,
+            local_ip: None,
             bytes: &bytes,
         };
         core.receive(incoming, now);
         core.settle(now);
-        prop_assert!(core.outgoing().is_empty() && core.demux.peer_at(Protocol::Udp, incoming.source).is_none());
+        prop_assert!(core.outgoing().is_empty() && core.demux.peer_by_address(Protocol::Udp, incoming.source).is_none());
     }
 
     #[test]
     fn no_description_takes_the_room_down(text in "(v=0\r\n)?(m=(audio|video) 9 [A-Z/]{1,20} [0-9 ]{0,12}\r\n)?(a=[a-z-]{1,16}(:[ -~]{0,40})?\r\n){0,12}") {
         let (mut core, mut events, now) = core();
         let offer = Offer::new(MediaOffer { connection: 1, offer_id: 1, sdp: text, tracks: vec![] });
-        let command = Command::Offer { peer: PeerKey(1), person: person(), offer };
-        core.command(RoomKey(1), command, now);
+        let command = Command::Offer { peer: PeerKey(1), person: first_participant(), offer };
+        core.handle_command(RoomKey(1), command, now);
         prop_assert!(events.try_recv().is_ok(), "answered or refused");
     }
 }
@@ -52,14 +52,14 @@ fn a_room_may_speak_of_people_and_rooms_that_are_not_there() {
     let (mut core, mut events, now) = core();
     let peer = PeerKey(9);
     for room in [RoomKey(1), RoomKey(2)] {
-        core.command(room, Command::Close { peer }, now);
-        core.command(room, Command::Remind { peer }, now);
+        core.handle_command(room, Command::Close { peer }, now);
+        core.handle_command(room, Command::Resync { peer }, now);
         let wanted = vec![];
-        core.command(room, Command::Subscribe { peer, wanted }, now);
+        core.handle_command(room, Command::Subscribe { peer, wanted }, now);
     }
-    core.close(RoomKey(2));
-    core.close(RoomKey(1));
-    core.wake(now);
+    core.close_room(RoomKey(2));
+    core.close_room(RoomKey(1));
+    core.handle_timeout(now);
     assert!(events.try_recv().is_err());
     assert_eq!(core.deadline(), None, "nothing is left to be done");
 }
@@ -82,8 +82,8 @@ fn a_connection_that_never_comes_up_is_given_up() {
         tracks: vec![],
     });
     let peer = PeerKey(1);
-    let person = person();
-    core.command(
+    let person = first_participant();
+    core.handle_command(
         RoomKey(1),
         Command::Offer {
             peer,
@@ -96,7 +96,7 @@ fn a_connection_that_never_comes_up_is_given_up() {
     let mut later = now;
     for _ in 0..400 {
         later += Duration::from_millis(100);
-        core.wake(later);
+        core.handle_timeout(later);
     }
     let told = std::iter::from_fn(|| events.try_recv().ok());
     assert!(
@@ -112,15 +112,15 @@ fn a_connection_that_never_comes_up_is_given_up() {
 #[test]
 fn packets_that_come_all_at_once_are_all_taken_in() {
     let (mut core, mut events, mut now) = core();
-    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     for seq in 1..=5_u64 {
-        browser.films(seq, now);
+        browser.send_keyframe(seq, now);
     }
     browser
         .rtc
         .handle_input(Input::Timeout(now))
         .expect("goes on");
-    let burst = browser.sends();
+    let burst = browser.take_outgoing();
     assert!(burst.len() >= 5);
     for bytes in &burst {
         core.receive(browser.datagram(bytes), now);
@@ -138,9 +138,12 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
 #[test]
 fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
     let (mut core, mut events, mut now) = core();
-    let (ann, ben) = (person(), ParticipantId::parse("p_b").expect("valid"));
-    let mut sends = Browser::enters(&mut core, &mut events, &mut now, PeerKey(1), ann.clone());
-    let mut sees = Browser::enters(&mut core, &mut events, &mut now, PeerKey(2), ben);
+    let (ann, ben) = (
+        first_participant(),
+        ParticipantId::parse("p_b").expect("valid"),
+    );
+    let mut sends = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(1), ann.clone());
+    let mut sees = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(2), ben);
     let (peer, source) = (PeerKey(2), Source::Camera);
     let wanted = Wanted {
         id: ann,
@@ -149,11 +152,11 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
         pinned: false,
     };
     let wanted = vec![wanted];
-    core.command(RoomKey(1), Command::Subscribe { peer, wanted }, now);
+    core.handle_command(RoomKey(1), Command::Subscribe { peer, wanted }, now);
     // First nothing for a while, and reports that say so.
     for _ in 0..300 {
-        sends.passes(&mut core, &mut now);
-        sees.exchanges(&mut core, now);
+        sends.advance(&mut core, &mut now);
+        sees.exchange(&mut core, now);
     }
     let start = now;
     // A picture each 100 ms, 80 ms late; sound each 20 ms.
@@ -164,18 +167,18 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
             let at = start + Duration::from_millis(taken.into());
             (mid, u64::from(ms), taken * ticks, at, payload)
         };
-        let voice = (ms % 20 == 0).then(|| packet(sends.voice, ms, 48, 0x78));
-        let face = (ms % 100 == 80).then(|| packet(sends.mid, ms - 80, 90, 0x10));
+        let voice = (ms % 20 == 0).then(|| packet(sends.microphone, ms, 48, 0x78));
+        let face = (ms % 100 == 80).then(|| packet(sends.camera, ms - 80, 90, 0x10));
         for (mid, seq, time, at, payload) in voice.into_iter().chain(face) {
-            sends.writes(mid, seq, time, at, payload);
+            sends.send_packet(mid, seq, time, at, payload);
         }
-        sends.exchanges(&mut core, now);
-        sees.exchanges(&mut core, now);
+        sends.exchange(&mut core, now);
+        sees.exchange(&mut core, now);
     }
     let reports = |mid| {
-        let reports = sees.happened.iter().filter_map(move |event| match event {
+        let reports = sees.events.iter().filter_map(move |event| match event {
             str0m::Event::SenderFeedback(report) if report.mid == mid => {
-                Some(Report::from(&report.sender_info))
+                Some(SenderReport::from(&report.sender_info))
             }
             _ => None,
         });
@@ -186,13 +189,15 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
         let [first, .., last] = reports[..] else {
             panic!("reports came");
         };
-        let jump = first.time_at(last.at, clock_rate).wrapping_sub(last.time);
+        let jump = first
+            .rtp_time_at(last.ntp_time, clock_rate)
+            .wrapping_sub(last.rtp_time);
         let jump = jump.cast_signed().unsigned_abs();
         assert!(
             jump < 2 * clock_rate,
             "no jump, where the stream only began later"
         );
-        let packet = sees.happened.iter().rev().find_map(|event| match event {
+        let packet = sees.events.iter().rev().find_map(|event| match event {
             str0m::Event::RtpPacket(packet) if packet.header.ext_vals.mid == Some(mid) => {
                 let taken = packet.payload.last_chunk().copied().expect("four bytes");
                 Some((packet.header.timestamp, u32::from_be_bytes(taken)))
@@ -200,29 +205,36 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
             _ => None,
         });
         let (time, taken) = packet.expect("packets came");
-        let at = last.at(time, clock_rate);
+        let at = last.ntp_time_of(time, clock_rate);
         at.expect("a time") - Duration::from_millis(taken.into())
     };
-    let (voice, face) = (began(sees.ear, 48_000), began(sees.slot, 90_000));
+    let (voice, face) = (
+        began(sees.audio_receiver, 48_000),
+        began(sees.video_receiver, 90_000),
+    );
     let apart = voice.duration_since(face).unwrap_or_else(|e| e.duration());
     assert!(apart < Duration::from_millis(10), "{apart:?}");
 }
 
 /// Six packets of pictures are written to a browser's slot.
-fn six_packets(core: &mut Core, index: usize, browser: &Browser, now: Instant) {
+fn six_packets(core: &mut Core, index: usize, browser: &FakeBrowser, now: Instant) {
     let peer = &mut core.peers[index];
-    assert!(peer.estimated);
-    let pt = peer.rtc.media(browser.slot).expect("there").remote_pts()[0];
+    assert!(peer.uses_bwe);
+    let pt = peer
+        .rtc
+        .media(browser.video_receiver)
+        .expect("there")
+        .remote_pts()[0];
     let mut direct = peer.rtc.direct_api();
     let stream = direct
-        .stream_tx_by_mid(browser.slot, None)
+        .stream_tx_by_mid(browser.video_receiver, None)
         .expect("sends by it");
     for seq in 1..=6_u64 {
         let write = str0m::rtp::RtpWrite::new(pt, seq.into(), 0, now, vec![0x10; 900]);
         stream.write_rtp(write);
     }
-    peer.written = true;
-    core.soil(index);
+    peer.has_writes = true;
+    core.mark_dirty(index);
 }
 
 /// How many packets of pictures are to be sent.
@@ -235,38 +247,38 @@ fn pictures(core: &mut Core) -> usize {
 #[test]
 fn packets_that_are_written_together_leave_together() {
     let (mut core, mut events, mut now) = core();
-    let browser = Browser::inside(&mut core, &mut events, &mut now);
+    let browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     six_packets(&mut core, 0, &browser, now);
     core.settle(now);
     assert_eq!(pictures(&mut core), 6);
 }
 
 /// Two browsers in one room.
-fn two(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> [Browser; 2] {
-    [1, 2].map(|number| Browser::enters(core, events, now, PeerKey(number), numbered(number)))
+fn two(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> [FakeBrowser; 2] {
+    [1, 2].map(|number| FakeBrowser::join(core, events, now, PeerKey(number), participant(number)))
 }
 
 #[test]
 fn a_bug_met_by_ones_packet_ends_that_connection_alone() {
     let (mut core, mut events, mut now) = core();
     let [mut ann, mut ben] = two(&mut core, &mut events, &mut now);
-    ann.films(1, now);
+    ann.send_keyframe(1, now);
     for _ in 0..3 {
-        ann.passes(&mut core, &mut now);
+        ann.advance(&mut core, &mut now);
     }
     // No such layer: what a bug would be.
-    core.peers[0].origins[0].1.layer = 9;
-    ann.films(2, now);
+    core.peers[0].ssrc_origins[0].1.layer = 9;
+    ann.send_keyframe(2, now);
     for _ in 0..3 {
-        ann.passes(&mut core, &mut now);
+        ann.advance(&mut core, &mut now);
     }
     let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
     let (ended, stays) = (PeerKey(1), PeerKey(2));
     assert!(told.contains(&Event::Closed { peer: ended }));
     assert!(!told.contains(&Event::Closed { peer: stays }));
-    ben.films(1, now);
+    ben.send_keyframe(1, now);
     for _ in 0..3 {
-        ben.passes(&mut core, &mut now);
+        ben.advance(&mut core, &mut now);
     }
     assert_eq!(core.peers.len(), 1);
     let tracks = core.rooms[&RoomKey(1)].tracks.iter();
@@ -291,14 +303,14 @@ fn a_shard_that_failed_takes_everybody_in_anew() {
 #[test]
 fn media_follows_a_peer_that_comes_from_another_address() {
     let (mut core, mut events, mut now) = core();
-    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     let mut seq = 0;
-    let mut plays = |browser: &mut Browser, seconds: u64| {
+    let mut plays = |browser: &mut FakeBrowser, seconds: u64| {
         let mut reached = Vec::new();
         for _ in 0..seconds * 100 {
             seq += 1;
-            browser.films(seq, now);
-            reached.extend(browser.passes(&mut core, &mut now));
+            browser.send_keyframe(seq, now);
+            reached.extend(browser.advance(&mut core, &mut now));
         }
         reached
     };
@@ -314,7 +326,7 @@ fn media_follows_a_peer_that_comes_from_another_address() {
 
 /// The first person's browser offers an ICE restart; what it is answered.
 fn restarts_ice(
-    browser: &mut Browser,
+    browser: &mut FakeBrowser,
     core: &mut Core,
     events: &mut mpsc::Receiver<Event>,
     offer_id: u32,
@@ -330,13 +342,13 @@ fn restarts_ice(
         sdp: offer.to_sdp_string(),
         tracks: vec![],
     });
-    let (peer, person) = (PeerKey(1), person());
+    let (peer, person) = (PeerKey(1), first_participant());
     let command = Command::Offer {
         peer,
         person,
         offer,
     };
-    core.command(RoomKey(1), command, now);
+    core.handle_command(RoomKey(1), command, now);
     let answer = std::iter::from_fn(|| events.try_recv().ok()).find_map(|event| match event {
         Event::Answer { sdp, .. } => Some(sdp),
         _ => None,
@@ -347,12 +359,12 @@ fn restarts_ice(
 #[test]
 fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which_is_served() {
     let (mut core, mut events, mut now) = core();
-    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     let new: SocketAddr = ([127, 0, 0, 7], 7882).into();
-    core.advertise(vec![new]);
+    core.set_candidates(vec![new]);
     core.settle(now);
     for _ in 0..20 {
-        browser.passes(&mut core, &mut now);
+        browser.advance(&mut core, &mut now);
     }
     assert!(browser.rtc.is_connected(), "the call goes on");
     let answer = restarts_ice(&mut browser, &mut core, &mut events, 2, now);
@@ -377,11 +389,11 @@ fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which
             .rtc
             .handle_input(Input::Timeout(now))
             .expect("goes on");
-        for bytes in browser.sends() {
+        for bytes in browser.take_outgoing() {
             let local = Some(new.ip());
             core.receive(
-                Incoming {
-                    local,
+                ReceivedDatagram {
+                    local_ip: local,
                     ..browser.datagram(&bytes)
                 },
                 now,
@@ -393,8 +405,8 @@ fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which
     }
     assert!(answered_from.contains(&new), "{answered_from:?}");
     // Who comes now is told the new one alone.
-    let mut other = Browser::enters(&mut core, &mut events, &mut now, PeerKey(2), numbered(2));
-    let _ = other.sends();
+    let mut other = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(2), participant(2));
+    let _ = other.take_outgoing();
     let (_, peer) = core
         .peers
         .iter()
@@ -406,10 +418,10 @@ fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which
 #[test]
 fn addresses_that_change_without_end_leave_a_connection_with_a_bounded_number() {
     let (mut core, mut events, mut now) = core();
-    let _browser = Browser::inside(&mut core, &mut events, &mut now);
+    let _browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     for number in 0..2000_u16 {
         let [high, low] = number.to_be_bytes();
-        core.advertise(vec![([10, 0, high, low], 7882).into()]);
+        core.set_candidates(vec![([10, 0, high, low], 7882).into()]);
         core.settle(now);
     }
     let (_, peer) = core.peers.iter().next().expect("still there");
@@ -419,24 +431,24 @@ fn addresses_that_change_without_end_leave_a_connection_with_a_bounded_number() 
 #[test]
 fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
     let (mut core, mut events, mut now) = core();
-    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     for n in 2..=40 {
         let answer = restarts_ice(&mut browser, &mut core, &mut events, n, now);
-        browser.connects(&mut core, &answer, &mut now);
+        browser.connect(&mut core, &answer, &mut now);
     }
     let (index, peer) = core.peers.iter().next().expect("still there");
     assert_eq!(peer.ufrags.len(), 2);
-    let known = |name: &String| core.demux.by_ufrag(name) == Some(index);
+    let known = |name: &String| core.demux.peer_by_ufrag(name) == Some(index);
     assert!(peer.ufrags.iter().all(known));
-    assert_eq!(core.demux.names(), 2);
+    assert_eq!(core.demux.ufrag_count(), 2);
 }
 
 #[test]
 fn of_whoever_falls_silent_the_others_are_told_before_they_are_given_up() {
     let (mut core, mut events, mut now) = core();
-    let mut browser = Browser::inside(&mut core, &mut events, &mut now);
+    let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     for _ in 0..200 {
-        browser.passes(&mut core, &mut now);
+        browser.advance(&mut core, &mut now);
     }
     let told = |events: &mut mpsc::Receiver<Event>| -> Vec<Event> {
         std::iter::from_fn(|| events.try_recv().ok()).collect()
@@ -445,12 +457,12 @@ fn of_whoever_falls_silent_the_others_are_told_before_they_are_given_up() {
     let mut seconds = |core: &mut Core, seconds: u64| {
         for _ in 0..seconds * 10 {
             now += Duration::from_millis(100);
-            core.wake(now);
+            core.handle_timeout(now);
         }
         told(&mut events)
     };
     let people = vec![crate::protocol::PersonQuality {
-        id: person(),
+        id: first_participant(),
         quality: crate::protocol::Quality::Poor,
     }];
     let poor = Event::Qualities { people };

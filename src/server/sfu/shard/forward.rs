@@ -3,9 +3,9 @@
 use super::core::{Core, guarded};
 use crate::server::sfu::{
     RoomKey,
-    codec::{self, red::Before},
-    forward::packet::{Forwarded, Origin},
-    publish::capture_clock::Report,
+    codec::{self, red::PreviousPayload},
+    forward::packet::{MediaPacket, PacketOrigin},
+    publish::capture_clock::SenderReport,
     publish::track::Track,
 };
 use crate::{protocol::Source, server::metrics::media as counts};
@@ -21,65 +21,65 @@ const MAX_PAYLOAD: usize = 1_450;
 
 impl Core {
     /// Passes a packet on.
-    pub(super) fn forward(&mut self, index: usize, packet: RtpPacket, now: Instant) {
+    pub(super) fn on_rtp_packet(&mut self, index: usize, packet: RtpPacket, now: Instant) {
         if let Some(seq) = packet.header.ext_vals.transport_cc {
-            self.peers[index].transport_seq.came(seq);
+            self.peers[index].twcc_guard.on_packet(seq);
         }
-        let Some(origin) = self.origin(index, &packet) else {
-            counts::PACKETS_HOMELESS.add(1);
+        let Some(origin) = self.find_origin(index, &packet) else {
+            counts::PACKETS_UNKNOWN_SSRC.add(1);
             return;
         };
-        let report = packet.last_sender_info.as_ref().map(Report::from);
-        let Some((mut packet, before)) = self.read(index, packet, report, now) else {
+        let report = packet.last_sender_info.as_ref().map(SenderReport::from);
+        let Some((mut packet, before)) = self.parse_packet(index, packet, report, now) else {
             return;
         };
         let room = self.peers[index].room;
         let Some(track) = self.track(room, origin.track) else {
             return;
         };
-        track.came(origin, &mut packet, report);
+        track.on_packet(origin, &mut packet, report);
         let (source, seq) = (track.source, packet.seq);
-        let before = before.filter(|_| track.mender.mends(seq));
-        let is_new = source.is_video() || track.mender.takes(seq);
-        if let (Source::Microphone, Some(level)) = (source, packet.level()) {
-            self.hears(room, origin.track, level, now);
+        let before = before.filter(|_| track.red_recovery.recovers_previous(seq));
+        let is_new = source.is_video() || track.red_recovery.accepts(seq);
+        if let (Source::Microphone, Some(level)) = (source, packet.audio_level()) {
+            self.on_audio_level(room, origin.track, level, now);
         }
         counts::PACKETS_IN.add(1);
-        self.passed = self.passed.saturating_add(1);
+        self.media_packets_received = self.media_packets_received.saturating_add(1);
         if !is_new {
             return;
         }
         if let Some(before) = before {
-            counts::PACKETS_MENDED.add(1);
-            self.pass(origin, &packet.mended(before), index);
+            counts::PACKETS_RED_RECOVERED.add(1);
+            self.forward_to_subscribers(origin, &packet.recover_previous(before), index);
         }
-        self.pass(origin, &packet, index);
+        self.forward_to_subscribers(origin, &packet, index);
     }
 
     /// Reads a packet, with the sound before it where that came along; nothing where it makes
     /// no sense or is too large.
-    fn read(
+    fn parse_packet(
         &mut self,
         index: usize,
         mut packet: RtpPacket,
-        report: Option<Report>,
+        report: Option<SenderReport>,
         now: Instant,
-    ) -> Option<(Forwarded, Option<Before>)> {
+    ) -> Option<(MediaPacket, Option<PreviousPayload>)> {
         let peer = &mut self.peers[index];
-        let (codec, before) = codec::read(&peer.rtc, &mut packet)?;
+        let (codec, before) = codec::unwrap_packet(&peer.rtc, &mut packet)?;
         if packet.payload.len() > MAX_PAYLOAD {
             counts::PACKETS_TOO_LARGE.add(1);
             return None;
         }
-        let mut packet = Forwarded::read(packet, codec, now);
-        if let Some(theirs) = report.and_then(|r| r.at(packet.time, codec.clock_rate())) {
-            packet.taken = peer.capture.taken(theirs, now);
+        let mut packet = MediaPacket::parse(packet, codec, now);
+        if let Some(theirs) = report.and_then(|r| r.ntp_time_of(packet.time, codec.clock_rate())) {
+            packet.capture_time = peer.capture_clock.capture_time(theirs, now);
         }
         Some((packet, before))
     }
 
     /// Somebody's voice is so loud, and may be one.
-    fn hears(&mut self, room: RoomKey, track: usize, level: (u8, bool), now: Instant) {
+    fn on_audio_level(&mut self, room: RoomKey, track: usize, level: (u8, bool), now: Instant) {
         if let Some(room) = self.rooms.get_mut(&room) {
             let (level, voice) = level;
             room.speakers.level(track as u32, level, voice, now);
@@ -88,13 +88,13 @@ impl Core {
     }
 
     /// Gives a packet to every slot bound to its track.
-    fn pass(&mut self, origin: Origin, packet: &Forwarded, index: usize) {
+    fn forward_to_subscribers(&mut self, origin: PacketOrigin, packet: &MediaPacket, index: usize) {
         let room = self.peers[index].room;
         let Some(track) = self.track(room, origin.track) else {
             return;
         };
         // Taken out for the while: peers are written to as it is read.
-        let bound = std::mem::take(&mut track.bound);
+        let bound = std::mem::take(&mut track.subscriptions);
         let mut passed = 0;
         for place in &bound {
             // A keyframe for somebody who cannot be reached yet would be lost, and the next
@@ -102,30 +102,32 @@ impl Core {
             let Some(peer) = self.peers.get_mut(place.peer).filter(|peer| peer.connected) else {
                 continue;
             };
-            let Some(slot) = peer.slots.get_mut(place.slot) else {
+            let Some(slot) = peer.down_tracks.get_mut(place.down_track) else {
                 continue;
             };
-            let passes = guarded(|| Ok(slot.pass(&mut peer.rtc, packet, origin.layer)));
+            let passes = guarded(|| Ok(slot.forward(&mut peer.rtc, packet, origin.layer)));
             if passes.is_none() {
-                self.over.push(place.peer);
+                self.closing.push(place.peer);
             }
             if passes == Some(true) {
                 passed += 1;
-                peer.written = true;
+                peer.has_writes = true;
                 if !std::mem::replace(&mut peer.dirty, true) {
                     self.dirty.push(place.peer);
                 }
-                if slot.video && !std::mem::replace(&mut peer.served, true) {
-                    let waited = packet.at.saturating_duration_since(peer.waits_since());
+                if slot.video && !std::mem::replace(&mut peer.received_video, true) {
+                    let waited = packet
+                        .received_at
+                        .saturating_duration_since(peer.waiting_for_video_since());
                     counts::FIRST_FRAME_SECONDS.observe(waited.as_secs_f64());
                 }
             }
         }
         counts::PACKETS_OUT.add(passed);
         if let Some(room) = self.rooms.get_mut(&room) {
-            room.passed += passed;
+            room.packets_forwarded += passed;
             if let Some(track) = room.tracks.get_mut(origin.track) {
-                track.bound = bound;
+                track.subscriptions = bound;
             }
         }
     }
@@ -136,10 +138,10 @@ impl Core {
     }
 
     /// Which track and layer a packet belongs to.
-    fn origin(&mut self, index: usize, packet: &RtpPacket) -> Option<Origin> {
+    fn find_origin(&mut self, index: usize, packet: &RtpPacket) -> Option<PacketOrigin> {
         let ssrc = packet.header.ssrc;
         let peer = self.peers.get_mut(index)?;
-        if let Some(origin) = peer.origin(ssrc) {
+        if let Some(origin) = peer.origin_of(ssrc) {
             return Some(origin);
         }
         let mut direct = peer.rtc.direct_api();
@@ -150,27 +152,28 @@ impl Core {
         let (track, found) = ours
             .filter(|(_, track)| track.owner == index)
             .find(|(_, track)| track.mid == mid)?;
-        let layer = found.layer_of(rid)?;
-        let origin = Origin { mid, track, layer };
-        peer.meet(ssrc, origin);
+        let layer = found.layer_by_rid(rid)?;
+        let origin = PacketOrigin { mid, track, layer };
+        peer.register_ssrc(ssrc, origin);
         Some(origin)
     }
 
     /// Somebody cannot decode what a slot carries: its source is asked for a keyframe.
-    pub(super) fn keyframe_asked(&mut self, index: usize, mid: Mid, now: Instant) {
-        counts::KEYFRAMES_ASKED.add(1);
+    pub(super) fn on_keyframe_request(&mut self, index: usize, mid: Mid, now: Instant) {
+        counts::KEYFRAMES_REQUESTED.add(1);
         let peer = &self.peers[index];
-        let slot = peer.slots.iter().find(|slot| slot.mid == mid);
-        let Some((track, layer)) = slot.and_then(|s| Some((s.track?, s.current.or(s.target)?)))
+        let slot = peer.down_tracks.iter().find(|slot| slot.mid == mid);
+        let Some((track, layer)) =
+            slot.and_then(|s| Some((s.track?, s.current_layer.or(s.target_layer)?)))
         else {
             return;
         };
-        self.want_keyframe(peer.room, track, layer, now);
+        self.request_keyframe(peer.room, track, layer, now);
     }
 
     /// A keyframe of a layer is wanted; its sender is asked as often as is fit. True where
     /// it was asked now.
-    pub(super) fn want_keyframe(
+    pub(super) fn request_keyframe(
         &mut self,
         room: RoomKey,
         track: usize,
@@ -183,17 +186,17 @@ impl Core {
         let Some(wanted) = track.layers.get_mut(layer) else {
             return false;
         };
-        wanted.keyframes.want(now);
-        let due = wanted.keyframes.due(now);
+        wanted.keyframes.request(now);
+        let due = wanted.keyframes.take_due(now);
         if due {
             let (owner, mid, rid) = (track.owner, track.mid, wanted.rid);
-            self.ask_keyframe(owner, mid, rid);
+            self.send_pli(owner, mid, rid);
         }
         due
     }
 
     /// Sends a picture loss indication (RFC 4585 6.3.1).
-    pub(super) fn ask_keyframe(&mut self, owner: usize, mid: Mid, rid: Option<str0m::media::Rid>) {
+    pub(super) fn send_pli(&mut self, owner: usize, mid: Mid, rid: Option<str0m::media::Rid>) {
         let Some(peer) = self.peers.get_mut(owner) else {
             return;
         };
@@ -201,7 +204,7 @@ impl Core {
         if let Some(stream) = direct.stream_rx_by_mid(mid, rid) {
             stream.request_keyframe(KeyframeRequestKind::Pli);
             counts::KEYFRAMES_SENT.add(1);
-            self.soil(owner);
+            self.mark_dirty(owner);
         }
     }
 }

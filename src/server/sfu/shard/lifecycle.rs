@@ -7,7 +7,7 @@ use crate::server::sfu::{
     command::Event,
     ingress::twcc_guard,
     peer::{Peer, sdp::offer::Offer},
-    publish::track::{Track, by_size},
+    publish::track::{Track, order_layers},
 };
 use crate::{
     protocol::{MediaOffer, ParticipantId, Source},
@@ -18,7 +18,7 @@ use str0m::{Output, media::Rids};
 
 impl Core {
     /// Answers an offer.
-    pub(super) fn offered(
+    pub(super) fn handle_offer(
         &mut self,
         room: RoomKey,
         key: PeerKey,
@@ -29,17 +29,17 @@ impl Core {
         let known = self.keys.get(&(room, key)).copied();
         let same = known.filter(|index| self.peers[*index].connection == offer.connection);
         if let (Some(former), None) = (known, same) {
-            self.remove(former);
+            self.remove_peer(former);
         }
         let index = match same {
             Some(index) => index,
-            None => self.add(room, key, person, &offer, now),
+            None => self.add_peer(room, key, person, &offer, now),
         };
-        self.answer(index, offer, now);
+        self.answer_offer(index, offer, now);
     }
 
     /// Makes the place for a connection.
-    fn add(
+    fn add_peer(
         &mut self,
         room: RoomKey,
         key: PeerKey,
@@ -54,7 +54,7 @@ impl Core {
             person,
             offer.connection,
             estimated,
-            &self.terms,
+            &self.rtc_config,
             now,
         );
         let index = self.peers.insert(peer);
@@ -67,38 +67,38 @@ impl Core {
     }
 
     /// Answers an offer of a connection there is, and tells; a connection that cannot is over.
-    fn answer(&mut self, index: usize, offer: Offer, now: Instant) {
+    fn answer_offer(&mut self, index: usize, offer: Offer, now: Instant) {
         let peer = &mut self.peers[index];
         let (key, room, connection) = (peer.key, peer.room, peer.connection);
         let offer_id = offer.offer_id;
-        let answered = guarded(|| Ok(peer.answer(offer)));
+        let answered = guarded(|| Ok(peer.accept_offer(offer)));
         let Some(Ok(sdp)) = answered else {
-            self.tell(room, Event::Refused { peer: key });
-            return self.remove(index);
+            self.send_event(room, Event::Refused { peer: key });
+            return self.remove_peer(index);
         };
         peer.offer_id = offer_id;
-        peer.take_name(index, &mut self.demux);
+        peer.register_ufrag(index, &mut self.demux);
         let answer = Event::Answer {
             peer: key,
             connection,
             offer_id,
             sdp,
         };
-        self.tell(room, answer);
-        self.publish(index);
-        self.bind_room(room, now);
+        self.send_event(room, answer);
+        self.add_tracks(index);
+        self.update_room_subscriptions(room, now);
         // Somebody new may lack what others send in.
-        self.choose_codecs(room);
-        self.soil(index);
+        self.choose_screen_codecs(room);
+        self.mark_dirty(index);
     }
 
     /// Makes tracks of what an offer names and the room does not have yet.
-    fn publish(&mut self, index: usize) {
+    fn add_tracks(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         let Some(room) = self.rooms.get_mut(&peer.room) else {
             return;
         };
-        for (mid, source) in &peer.offered {
+        for (mid, source) in &peer.offered_tracks {
             let ours = |track: &Track| track.owner == index && track.mid == *mid;
             let double = room.tracks.iter().any(|(_, track)| {
                 ours(track) || (track.person == peer.person && track.source == *source)
@@ -107,7 +107,7 @@ impl Core {
                 continue;
             }
             let rids = match peer.rtc.media(*mid).map(|media| media.rids_rx()) {
-                Some(Rids::Specific(rids)) => by_size(rids.clone()),
+                Some(Rids::Specific(rids)) => order_layers(rids.clone()),
                 _ => vec![None],
             };
             let track = Track::new(index, peer.person.clone(), *source, *mid, rids);
@@ -119,29 +119,30 @@ impl Core {
     }
 
     /// A connection ended by itself.
-    pub(super) fn broke(&mut self, index: usize) {
+    pub(super) fn on_disconnected(&mut self, index: usize) {
         let Some(peer) = self.peers.get(index) else {
             return;
         };
         let (room, key) = (peer.room, peer.key);
-        counts::PEERS_BROKEN.add(1);
-        self.tell(room, Event::Closed { peer: key });
-        self.remove(index);
+        counts::PEERS_DISCONNECTED.add(1);
+        self.send_event(room, Event::Closed { peer: key });
+        self.remove_peer(index);
     }
 
     /// Takes a connection down, with its tracks and its places in others' slots.
-    pub(super) fn remove(&mut self, index: usize) {
+    pub(super) fn remove_peer(&mut self, index: usize) {
         let Some(mut peer) = self.peers.try_remove(index) else {
             return;
         };
         counts::PEERS.down();
         self.timers.clear(index);
-        self.demux.forget(index, &peer.ufrags, &peer.addresses);
+        self.demux
+            .remove_peer(index, &peer.ufrags, &peer.verified_paths);
         self.keys.remove(&(peer.room, peer.key));
         // Says goodbye, so that the browser need not find out by silence.
         let _ = guarded(|| peer.rtc.close());
         while let Some(Output::Transmit(last)) = guarded(|| peer.rtc.poll_output()) {
-            self.out.push(peer.outgoing(last));
+            self.outgoing.push(peer.address(last));
         }
         let Some(room) = self.rooms.get_mut(&peer.room) else {
             return;
@@ -150,25 +151,25 @@ impl Core {
         let own = room.tracks.iter().filter(|(_, track)| track.owner == index);
         let own: Vec<usize> = own.map(|(key, _)| key).collect();
         for (_, track) in &mut room.tracks {
-            track.bound.retain(|bound| bound.peer != index);
+            track.subscriptions.retain(|bound| bound.peer != index);
         }
         for track in own {
-            self.unpublish(peer.room, track);
+            self.remove_track(peer.room, track);
         }
     }
 
     /// Takes a track out of the room; whoever had it is told.
-    fn unpublish(&mut self, key: RoomKey, track: usize) {
+    fn remove_track(&mut self, key: RoomKey, track: usize) {
         let Some(room) = self.rooms.get_mut(&key) else {
             return;
         };
         let gone = room.tracks.remove(track);
         room.speakers.remove(track as u32);
         room.loudest.remove(track as u32);
-        for bound in gone.bound {
+        for bound in gone.subscriptions {
             if let Some(peer) = self.peers.get_mut(bound.peer) {
-                peer.slots[bound.slot].free();
-                self.tell_slots(bound.peer);
+                peer.down_tracks[bound.down_track].unbind();
+                self.send_slots(bound.peer);
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::server::sfu::{
     command::Event,
     publish::track::Track,
     speakers::{Loudest, Speakers},
-    subscribe::{allocator::Priority, load_shedding::Ceiling},
+    subscribe::{allocator::Priority, load_shedding::VideoLimit},
 };
 use crate::{
     protocol::{ParticipantId, Source, Speaker, Wanted},
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Voices that are forwarded in a room, besides the pinned ones: three to each listener,
 /// and one more because nobody hears themselves.
-const LOUDEST: usize = 4;
+const FORWARDED_VOICES: usize = 4;
 
 /// The media of a room.
 pub struct MediaRoom {
@@ -31,13 +31,13 @@ pub struct MediaRoom {
     /// Whose voice goes through.
     pub loudest: Loudest,
     /// Screens that are heard at the moment.
-    sounding: Vec<usize>,
+    audible_screens: Vec<usize>,
     /// How many pictures each person gets at most.
-    pub ceiling: Ceiling,
+    pub video_limit: VideoLimit,
     /// Packets passed on since that was looked at last.
-    pub passed: u64,
+    pub packets_forwarded: u64,
     /// What was told of who is heard.
-    told: (Vec<u32>, Option<u32>),
+    announced_speakers: (Vec<u32>, Option<u32>),
 }
 
 impl MediaRoom {
@@ -48,22 +48,22 @@ impl MediaRoom {
             peers: Vec::new(),
             tracks: Slab::new(),
             speakers: Speakers::default(),
-            loudest: Loudest::new(LOUDEST),
-            sounding: Vec::new(),
-            ceiling: Ceiling::default(),
-            passed: 0,
-            told: (Vec::new(), None),
+            loudest: Loudest::new(FORWARDED_VOICES),
+            audible_screens: Vec::new(),
+            video_limit: VideoLimit::default(),
+            packets_forwarded: 0,
+            announced_speakers: (Vec::new(), None),
         }
     }
 
     /// Nobody is in it any more.
-    pub fn empty(&mut self) {
+    pub fn clear(&mut self) {
         *self = Self::new(self.events.clone());
     }
 
     /// Tells the room. What it has no place for is lost and counted: whoever needs it
     /// asks again.
-    pub fn tell(&self, event: Event) {
+    pub fn send_event(&self, event: Event) {
         if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
             counts::EVENTS_LOST.add(1);
         }
@@ -77,7 +77,7 @@ impl MediaRoom {
     }
 
     /// What belongs to a track: the face of a voice, the sound of a screen, and back.
-    pub fn other_half(&self, track: usize) -> Option<usize> {
+    pub fn counterpart(&self, track: usize) -> Option<usize> {
         let track = self.tracks.get(track)?;
         self.track_of(&track.person, track.source.other_half())
     }
@@ -95,20 +95,20 @@ impl MediaRoom {
     }
 
     /// Looks which screens are heard; true where it is others than before.
-    pub fn tick_screens(&mut self, now: Instant) -> bool {
-        let sounds = |track: &Track| track.source == Source::ScreenAudio && track.is_sound(now);
-        let sounding = self.tracks.iter().filter(|(_, track)| sounds(track));
-        let sounding: Vec<usize> = sounding.map(|(key, _)| key).collect();
-        let changes = sounding != self.sounding;
-        self.sounding = sounding;
+    pub fn update_audible_screens(&mut self, now: Instant) -> bool {
+        let sounds = |track: &Track| track.source == Source::ScreenAudio && track.has_audio(now);
+        let audible_screens = self.tracks.iter().filter(|(_, track)| sounds(track));
+        let audible_screens: Vec<usize> = audible_screens.map(|(key, _)| key).collect();
+        let changes = audible_screens != self.audible_screens;
+        self.audible_screens = audible_screens;
         changes
     }
 
     /// Tells who is heard, where that changed since the last time.
-    pub fn tell_speakers(&mut self, now: Instant) {
+    pub fn send_speakers(&mut self, now: Instant) {
         let heard: Vec<u32> = self.speakers.active(now).collect();
         let dominant = self.speakers.dominant();
-        if self.told == (heard.clone(), dominant) {
+        if self.announced_speakers == (heard.clone(), dominant) {
             return;
         }
         let person = |key: u32| self.tracks.get(key as usize).map(|t| t.person.clone());
@@ -120,7 +120,7 @@ impl MediaRoom {
             loudest: loudest.collect(),
             dominant: dominant.and_then(person),
         };
-        self.tell(event);
-        self.told = (heard, dominant);
+        self.send_event(event);
+        self.announced_speakers = (heard, dominant);
     }
 }

@@ -8,9 +8,9 @@ use std::{net::SocketAddr, sync::mpsc::Receiver};
 use tokio::sync::mpsc;
 
 /// What a shard is sent.
-pub enum Letter {
+pub enum ShardMessage {
     /// A room opens.
-    Open {
+    OpenRoom {
         /// Which.
         room: RoomKey,
         /// Where it listens.
@@ -24,12 +24,12 @@ pub enum Letter {
         command: Command,
     },
     /// A room closes.
-    Close {
+    CloseRoom {
         /// Which.
         room: RoomKey,
     },
     /// The addresses of this machine changed.
-    Advertise {
+    SetCandidates {
         /// Where browsers reach the shard now.
         candidates: Vec<SocketAddr>,
     },
@@ -38,7 +38,7 @@ pub enum Letter {
 }
 
 /// A datagram that came through our own TURN server.
-pub struct Relayed {
+pub struct RelayedDatagram {
     /// The relayed address of whoever sent it.
     pub source: SocketAddr,
     /// Our address.
@@ -49,9 +49,9 @@ pub struct Relayed {
 
 /// What comes to a shard from other threads. Each has its own queue, so that many datagrams
 /// leave room for what rooms say.
-pub struct Mail {
+pub struct ShardInbox {
     /// What rooms say.
-    pub letters: Receiver<Letter>,
+    pub messages: Receiver<ShardMessage>,
     /// What came through our own TURN server.
-    pub relayed: Receiver<Relayed>,
+    pub relayed: Receiver<RelayedDatagram>,
 }

@@ -15,13 +15,13 @@ use std::collections::VecDeque;
 #[derive(Default)]
 pub struct OfferQueue {
     /// In the order they came.
-    waiting: VecDeque<Waiting>,
+    queue: VecDeque<QueuedOffer>,
     /// The room whose offer was answered last.
-    served: Option<RoomKey>,
+    last_room: Option<RoomKey>,
 }
 
 /// An offer, and what its person said after it.
-struct Waiting {
+struct QueuedOffer {
     /// In which room.
     room: RoomKey,
     /// Whose.
@@ -35,16 +35,16 @@ struct Waiting {
 impl OfferQueue {
     /// Takes in what a room says; gives back what is to be done at once.
     pub fn push(&mut self, room: RoomKey, command: Command) -> Option<Command> {
-        let place = |waiting: &VecDeque<Waiting>, peer| {
+        let place = |waiting: &VecDeque<QueuedOffer>, peer| {
             waiting
                 .iter()
                 .position(|other| other.room == room && other.peer == peer)
         };
         match command {
             Command::Offer { peer, .. } => {
-                match place(&self.waiting, peer) {
-                    Some(found) => self.waiting[found].offer = command,
-                    None => self.waiting.push_back(Waiting {
+                match place(&self.queue, peer) {
+                    Some(found) => self.queue[found].offer = command,
+                    None => self.queue.push_back(QueuedOffer {
                         room,
                         peer,
                         offer: command,
@@ -53,43 +53,43 @@ impl OfferQueue {
                 }
                 None
             }
-            Command::Subscribe { peer, .. } => match place(&self.waiting, peer) {
+            Command::Subscribe { peer, .. } => match place(&self.queue, peer) {
                 Some(found) => {
-                    self.waiting[found].subscription = Some(command);
+                    self.queue[found].subscription = Some(command);
                     None
                 }
                 None => Some(command),
             },
             Command::Close { peer } => {
                 // An offer before it may have been answered: that connection closes.
-                if let Some(found) = place(&self.waiting, peer) {
-                    self.waiting.remove(found);
+                if let Some(found) = place(&self.queue, peer) {
+                    self.queue.remove(found);
                 }
                 Some(command)
             }
             // Whoever waits for an answer is told everything with it.
-            Command::Remind { .. } => Some(command),
+            Command::Resync { .. } => Some(command),
         }
     }
 
     /// A room closes.
-    pub fn close(&mut self, room: RoomKey) {
-        self.waiting.retain(|waiting| waiting.room != room);
+    pub fn close_room(&mut self, room: RoomKey) {
+        self.queue.retain(|waiting| waiting.room != room);
     }
 
     /// The next offer to answer, with its room and what was said after it: the oldest one of
     /// another room than the last, if there is one.
     pub fn pop(&mut self) -> Option<(RoomKey, Command, Option<Command>)> {
-        let of_another = |waiting: &Waiting| Some(waiting.room) != self.served;
-        let found = self.waiting.iter().position(of_another).unwrap_or(0);
-        let next = self.waiting.remove(found)?;
-        self.served = Some(next.room);
+        let of_another = |waiting: &QueuedOffer| Some(waiting.room) != self.last_room;
+        let found = self.queue.iter().position(of_another).unwrap_or(0);
+        let next = self.queue.remove(found)?;
+        self.last_room = Some(next.room);
         Some((next.room, next.offer, next.subscription))
     }
 
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.queue.is_empty()
     }
 }
 
@@ -97,12 +97,12 @@ impl OfferQueue {
 mod tests {
     use super::*;
     use crate::protocol::MediaOffer;
-    use crate::server::sfu::{peer::sdp::offer::Offer, testing::browser::numbered};
+    use crate::server::sfu::{peer::sdp::offer::Offer, testing::browser::participant};
 
     fn offer(peer: u64, offer_id: u32) -> Command {
         Command::Offer {
             peer: PeerKey(peer),
-            person: numbered(peer),
+            person: participant(peer),
             offer: Offer::new(MediaOffer {
                 connection: 1,
                 offer_id,
@@ -166,7 +166,7 @@ mod tests {
         queue.push(RoomKey(2), offer(1, 1));
         let close = Command::Close { peer: PeerKey(1) };
         assert_eq!(queue.push(RoomKey(1), close.clone()), Some(close));
-        queue.close(RoomKey(2));
+        queue.close_room(RoomKey(2));
         assert_eq!(answered(&mut queue), [(1, 2, 1)]);
     }
 }

@@ -1,8 +1,8 @@
 //! Datagrams that come in: whose each is, and what it says of the way it came.
 
 use super::core::{Core, guarded};
-use crate::server::metrics::media::{self as counts, Path};
-use crate::server::sfu::{ingress::demux::is_stun, transport::path::Way};
+use crate::server::metrics::media::{self as counts, IcePath};
+use crate::server::sfu::{ingress::demux::is_stun, transport::path::NetworkPath};
 use std::{
     net::{IpAddr, SocketAddr},
     time::Instant,
@@ -15,25 +15,25 @@ use str0m::{
 
 /// A datagram that has come in.
 #[derive(Debug, Clone, Copy)]
-pub struct Incoming<'a> {
+pub struct ReceivedDatagram<'a> {
     /// How.
     pub proto: Protocol,
     /// Whether it came through our own TURN server.
-    pub relayed: bool,
+    pub is_relayed: bool,
     /// From where.
     pub source: SocketAddr,
     /// At which address of this machine, where the system says so.
-    pub local: Option<IpAddr>,
+    pub local_ip: Option<IpAddr>,
     /// What.
     pub bytes: &'a [u8],
 }
 
 impl Core {
     /// Takes in a datagram. One of a stranger is dropped.
-    pub fn receive(&mut self, datagram: Incoming<'_>, now: Instant) {
+    pub fn receive(&mut self, datagram: ReceivedDatagram<'_>, now: Instant) {
         counts::BYTES_IN.add(datagram.bytes.len() as u64);
         counts::DATAGRAMS_IN.add(1);
-        let recipient = self.recipient(&datagram);
+        let recipient = self.find_peer(&datagram);
         let Some(index) = recipient.filter(|index| self.allows(*index, &datagram, now)) else {
             counts::DATAGRAMS_DROPPED.add(1);
             return;
@@ -41,9 +41,9 @@ impl Core {
         let Some(peer) = self.peers.get(index) else {
             return;
         };
-        let way = way(&peer.candidates, &datagram);
+        let way = path_of(&peer.candidates, &datagram);
         let (proto, source) = way.key();
-        let Ok(receive) = Receive::new(proto, source, way.candidate, datagram.bytes) else {
+        let Ok(receive) = Receive::new(proto, source, way.local_candidate, datagram.bytes) else {
             counts::DATAGRAMS_DROPPED.add(1);
             return;
         };
@@ -55,88 +55,94 @@ impl Core {
         let Some(peer) = self.peers.get_mut(index) else {
             return;
         };
-        let input = Input::Receive(peer.moves_to(now), receive);
+        let input = Input::Receive(peer.advance_clock(now), receive);
         let welcome = match is_stun(datagram.bytes) {
-            true => self.check(index, way, datagram.relayed, &input),
-            false => self.follow(index, way),
+            true => self.on_connectivity_check(index, way, datagram.is_relayed, &input),
+            false => self.on_media_path(index, way),
         };
         let Some(peer) = self.peers.get_mut(index).filter(|_| welcome) else {
             counts::DATAGRAMS_DROPPED.add(1);
             return;
         };
-        peer.heard = now;
+        peer.last_received = now;
         match guarded(|| peer.rtc.handle_input(input)) {
-            Some(()) => self.soil(index),
-            None => self.over.push(index),
+            Some(()) => self.mark_dirty(index),
+            None => self.closing.push(index),
         }
     }
 
     /// Whether a stream from there is some connection's: its connectivity check was verified.
     pub fn has_stream(&self, source: SocketAddr) -> bool {
-        self.demux.peer_at(Protocol::Tcp, source).is_some()
+        self.demux.peer_by_address(Protocol::Tcp, source).is_some()
     }
 
     /// Whether a peer may send that, and as much as that.
-    fn allows(&mut self, index: usize, datagram: &Incoming<'_>, now: Instant) -> bool {
+    fn allows(&mut self, index: usize, datagram: &ReceivedDatagram<'_>, now: Instant) -> bool {
         let peer = self.peers.get_mut(index);
         peer.is_some_and(|peer| {
-            peer.flood.allows(datagram.bytes.len(), now)
-                && peer.newcomers.allows(datagram.bytes, now)
-                && peer.transport_seq.allows(datagram.bytes)
+            peer.ingress_limiter.allows(datagram.bytes.len(), now)
+                && peer.ssrc_limiter.allows(datagram.bytes, now)
+                && peer.twcc_guard.allows(datagram.bytes)
         })
     }
 
     /// Takes note of where a connectivity check came from; false where the peer does not
     /// recognise it.
-    fn check(&mut self, index: usize, way: Way, relayed: bool, input: &Input<'_>) -> bool {
+    fn on_connectivity_check(
+        &mut self,
+        index: usize,
+        way: NetworkPath,
+        relayed: bool,
+        input: &Input<'_>,
+    ) -> bool {
         let Some(peer) = self.peers.get_mut(index) else {
             return false;
         };
         if guarded(|| Ok(peer.rtc.accepts(input))) != Some(true) {
             return false;
         }
-        self.demux.learn(way, index, &mut peer.addresses);
-        peer.path = match way.proto {
-            Protocol::Udp if relayed => Path::Relay,
-            Protocol::Udp => Path::Udp,
-            _ => Path::Tcp,
+        self.demux.add_address(way, index, &mut peer.verified_paths);
+        peer.ice_path = match way.proto {
+            Protocol::Udp if relayed => IcePath::Relay,
+            Protocol::Udp => IcePath::Udp,
+            _ => IcePath::Tcp,
         };
         true
     }
 
     /// Takes note of the way media came by; false where there is no such peer any more.
-    fn follow(&mut self, index: usize, way: Way) -> bool {
+    fn on_media_path(&mut self, index: usize, way: NetworkPath) -> bool {
         let peer = self.peers.get_mut(index);
-        peer.map(|peer| peer.comes_by(way)).is_some()
+        peer.map(|peer| peer.on_media_path(way)).is_some()
     }
 
     /// Whom a datagram is for: a check by the name in it, everything else by where it
     /// comes from.
-    fn recipient(&self, datagram: &Incoming<'_>) -> Option<usize> {
+    fn find_peer(&self, datagram: &ReceivedDatagram<'_>) -> Option<usize> {
         if is_stun(datagram.bytes) {
             let message = StunMessage::parse(datagram.bytes).ok()?;
             let (ufrag, _) = message.split_username()?;
-            return self.demux.by_ufrag(ufrag);
+            return self.demux.peer_by_ufrag(ufrag);
         }
-        self.demux.peer_at(datagram.proto, datagram.source)
+        self.demux.peer_by_address(datagram.proto, datagram.source)
     }
 }
 
 /// The way a datagram came: to our candidate of this address, or behind a NAT to the first of
 /// its family.
-fn way(candidates: &[SocketAddr], datagram: &Incoming<'_>) -> Way {
-    let Incoming {
+fn path_of(candidates: &[SocketAddr], datagram: &ReceivedDatagram<'_>) -> NetworkPath {
+    let ReceivedDatagram {
         proto,
         source,
-        local,
+        local_ip: local,
         ..
     } = *datagram;
     let same = candidates.iter().find(|c| Some(c.ip()) == local);
     let family = candidates.iter().find(|c| c.is_ipv4() == source.is_ipv4());
-    Way {
+    NetworkPath {
         proto,
-        address: source,
-        local,
-        candidate: *same.or(family).or(candidates.first()).unwrap_or(&source),
+        remote: source,
+        local_ip: local,
+        local_candidate: *same.or(family).or(candidates.first()).unwrap_or(&source),
     }
 }

@@ -12,13 +12,14 @@ use crate::server::sfu::{
 
 impl Core {
     /// Tells whoever shares a screen in which codec, where that changes.
-    pub(super) fn choose_codecs(&mut self, key: RoomKey) {
+    pub(super) fn choose_screen_codecs(&mut self, key: RoomKey) {
         let Self { peers, rooms, .. } = self;
         let Some(room) = rooms.get_mut(&key) else {
             return;
         };
         let others = |owner| room.peers.iter().filter(move |index| **index != owner);
-        let taken = |owner| others(owner).all(|index| peers[*index].takes(Codec::Vp9));
+        let taken =
+            |owner| others(owner).all(|index| peers[*index].accepts_video_codec(Codec::Vp9));
         let mut told = Vec::new();
         let screens = room.tracks.iter_mut().map(|(_, track)| track);
         for track in screens.filter(|track| track.source == Source::Screen) {
@@ -28,24 +29,24 @@ impl Core {
             let sends = PayloadTypes::negotiated(&owner.rtc, track.mid);
             let vp9 = sends.of(Codec::Vp9).is_some() && taken(track.owner);
             let codec = if vp9 { Told::Vp9 } else { Told::Vp8 };
-            if track.codec_told.unwrap_or_default() != codec {
-                track.codec_told = Some(codec);
+            if track.requested_codec.unwrap_or_default() != codec {
+                track.requested_codec = Some(codec);
                 told.push(codec_event(owner, track.source, codec));
             }
         }
-        told.into_iter().for_each(|event| room.tell(event));
+        told.into_iter().for_each(|event| room.send_event(event));
     }
 
     /// Tells a peer again in which codec its screen is to be sent: it may have missed that.
-    pub(super) fn remind_of_codecs(&self, index: usize) {
+    pub(super) fn resync_screen_codecs(&self, index: usize) {
         let peer = &self.peers[index];
         let Some(room) = self.rooms.get(&peer.room) else {
             return;
         };
         let own = room.tracks.iter().filter(|(_, track)| track.owner == index);
         for (_, track) in own {
-            if let Some(codec) = track.codec_told {
-                room.tell(codec_event(peer, track.source, codec));
+            if let Some(codec) = track.requested_codec {
+                room.send_event(codec_event(peer, track.source, codec));
             }
         }
     }

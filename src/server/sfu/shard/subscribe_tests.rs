@@ -6,7 +6,7 @@ use crate::{
     server::sfu::{
         PeerKey,
         command::Command,
-        testing::browser::{comes_in, core, numbered as person},
+        testing::browser::{core, join_without_media, participant},
     },
 };
 use std::time::Duration;
@@ -26,26 +26,26 @@ fn heard(slots: usize, pinned: bool) -> Vec<String> {
 fn heard_of(first: u64, slots: usize, pinned: bool) -> Vec<String> {
     let (mut core, _events, now) = core();
     for number in (first..=5).rev() {
-        comes_in(&mut core, number, &[Source::Microphone], NO_SLOTS, now);
+        join_without_media(&mut core, number, &[Source::Microphone], NO_SLOTS, now);
     }
     for number in 6..=7 {
-        comes_in(&mut core, number, &[Source::ScreenAudio], NO_SLOTS, now);
+        join_without_media(&mut core, number, &[Source::ScreenAudio], NO_SLOTS, now);
     }
-    comes_in(&mut core, LISTENER.0, &[], (MediaKind::Audio, slots), now);
+    join_without_media(&mut core, LISTENER.0, &[], (MediaKind::Audio, slots), now);
     let mut later = now;
     for _ in 0..50 {
         later += Duration::from_millis(20);
         let room = core.rooms.get_mut(&ROOM).expect("open");
         for (key, track) in &mut room.tracks {
-            track.layers[0].meter.packet(100, later);
-            let talks = track.source == Source::Microphone && track.person != person(5);
+            track.layers[0].meter.on_packet(100, later);
+            let talks = track.source == Source::Microphone && track.person != participant(5);
             let level = if talks { 20 } else { 120 };
             room.loudest.level(key as u32, level, talks, later);
         }
         room.loudest.tick(later);
     }
     let wanted = Wanted {
-        id: person(5),
+        id: participant(5),
         source: Source::Microphone,
         height: 0,
         pinned,
@@ -54,10 +54,10 @@ fn heard_of(first: u64, slots: usize, pinned: bool) -> Vec<String> {
         peer: LISTENER,
         wanted: vec![wanted],
     };
-    core.command(ROOM, command, later);
+    core.handle_command(ROOM, command, later);
     let listener = core.keys[&(ROOM, LISTENER)];
     let bound = core.peers[listener]
-        .slots
+        .down_tracks
         .iter()
         .filter_map(|slot| slot.track);
     let tracks = &core.rooms[&ROOM].tracks;
@@ -102,14 +102,19 @@ fn screens_never_silence_the_loudest_voice() {
 #[test]
 fn a_screen_is_heard_from_when_it_sounds_until_it_is_silent() {
     let (mut core, _events, now) = core();
-    comes_in(&mut core, 1, &[Source::ScreenAudio], NO_SLOTS, now);
-    comes_in(&mut core, LISTENER.0, &[], (MediaKind::Audio, 3), now);
+    join_without_media(&mut core, 1, &[Source::ScreenAudio], NO_SLOTS, now);
+    join_without_media(&mut core, LISTENER.0, &[], (MediaKind::Audio, 3), now);
     let listener = core.keys[&(ROOM, LISTENER)];
-    let bound = |core: &Core| core.peers[listener].slots.iter().any(|s| s.track.is_some());
+    let bound = |core: &Core| {
+        core.peers[listener]
+            .down_tracks
+            .iter()
+            .any(|s| s.track.is_some())
+    };
     core.tick(now);
     assert!(!bound(&core), "nothing is shared");
     let room = core.rooms.get_mut(&ROOM).expect("open");
-    room.tracks[0].layers[0].meter.packet(100, now);
+    room.tracks[0].layers[0].meter.on_packet(100, now);
     core.tick(now + Duration::from_millis(50));
     assert!(bound(&core));
     core.tick(now + Duration::from_secs(10));

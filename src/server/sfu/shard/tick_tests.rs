@@ -7,7 +7,7 @@ use crate::{
     server::sfu::{
         PeerKey,
         command::Command,
-        testing::browser::{comes_in, core, numbered as person},
+        testing::browser::{core, join_without_media, participant},
     },
 };
 use str0m::media::MediaKind;
@@ -20,7 +20,7 @@ const VIEWER: PeerKey = PeerKey(100);
 fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
     let (mut core, events, now) = core();
     (1..=4).for_each(|number| {
-        comes_in(
+        join_without_media(
             &mut core,
             number,
             &[Source::Camera],
@@ -28,9 +28,9 @@ fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
             now,
         )
     });
-    comes_in(&mut core, VIEWER.0, &[], (MediaKind::Video, 4), now);
+    join_without_media(&mut core, VIEWER.0, &[], (MediaKind::Video, 4), now);
     let wanted = |number| Wanted {
-        id: person(number),
+        id: participant(number),
         source: Source::Camera,
         height: 360,
         pinned: number == 4,
@@ -39,7 +39,7 @@ fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
         peer: VIEWER,
         wanted: (1..=4).map(wanted).collect(),
     };
-    core.command(ROOM, command, now);
+    core.handle_command(ROOM, command, now);
     (core, events, now)
 }
 
@@ -67,8 +67,8 @@ fn an_overloaded_shard_pauses_the_least_important_pictures_and_brings_them_back(
     let mut passes = |core: &mut Core, load: f64, seconds: u64| {
         for _ in 0..seconds {
             now += Duration::from_secs(1);
-            core.loaded(load, now);
-            core.tick_shares(ROOM, now);
+            core.on_load(load, now);
+            core.tick_allocations(ROOM, now);
         }
         running(&mut events, &mut slots)
     };
@@ -76,12 +76,12 @@ fn an_overloaded_shard_pauses_the_least_important_pictures_and_brings_them_back(
     assert_eq!(passes(&mut core, 0.95, 1).len(), 3);
     assert_eq!(
         passes(&mut core, 0.95, 10),
-        [person(4)],
+        [participant(4)],
         "the pinned one stays"
     );
-    assert_eq!(passes(&mut core, 0.7, 10), [person(4)]);
+    assert_eq!(passes(&mut core, 0.7, 10), [participant(4)]);
     assert_eq!(passes(&mut core, 0.2, 30).len(), 4, "all are back");
-    assert_eq!(core.rooms[&ROOM].ceiling.most(), None);
+    assert_eq!(core.rooms[&ROOM].video_limit.limit(), None);
 }
 
 #[test]
@@ -103,6 +103,6 @@ fn who_may_have_missed_it_is_told_again_which_layers_are_watched() {
     assert!(!told.is_empty() && told.len() < 3, "{told:?}");
     core.tick_layers(ROOM, now);
     assert_eq!(layers(&mut events, 1), None, "nothing new");
-    core.command(ROOM, Command::Remind { peer: PeerKey(1) }, now);
+    core.handle_command(ROOM, Command::Resync { peer: PeerKey(1) }, now);
     assert_eq!(layers(&mut events, 1), Some(told));
 }

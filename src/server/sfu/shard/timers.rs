@@ -8,16 +8,16 @@ pub struct Timers {
     /// Earliest first; entries of peers that changed their mind are skipped when they come.
     heap: BinaryHeap<Reverse<(Instant, usize)>>,
     /// What each peer waits for now, and the earliest entry it has in the heap.
-    wanted: Vec<Option<(Instant, Instant)>>,
+    deadlines: Vec<Option<(Instant, Instant)>>,
 }
 
 impl Timers {
     /// A peer waits for this moment, instead of the one before.
     pub fn set(&mut self, peer: usize, at: Instant) {
-        if self.wanted.len() <= peer {
-            self.wanted.resize(peer + 1, None);
+        if self.deadlines.len() <= peer {
+            self.deadlines.resize(peer + 1, None);
         }
-        match &mut self.wanted[peer] {
+        match &mut self.deadlines[peer] {
             // The entry there is comes first; it is looked at anew then.
             Some((wanted, queued)) if *queued <= at => *wanted = at,
             place => {
@@ -29,7 +29,7 @@ impl Timers {
 
     /// A peer waits for nothing any more.
     pub fn clear(&mut self, peer: usize) {
-        if let Some(place) = self.wanted.get_mut(peer) {
+        if let Some(place) = self.deadlines.get_mut(peer) {
             *place = None;
         }
     }
@@ -46,14 +46,14 @@ impl Timers {
                 return None;
             }
             self.heap.pop();
-            match self.wanted[peer] {
+            match self.deadlines[peer] {
                 Some((_, queued)) if queued != at => {}
                 Some((wanted, _)) if wanted > now => {
-                    self.wanted[peer] = Some((wanted, wanted));
+                    self.deadlines[peer] = Some((wanted, wanted));
                     self.heap.push(Reverse((wanted, peer)));
                 }
                 Some(_) => {
-                    self.wanted[peer] = None;
+                    self.deadlines[peer] = None;
                     return Some(peer);
                 }
                 None => {}

@@ -4,15 +4,15 @@
 //! what comes in, and sends what comes out. No packet crosses threads.
 
 use super::{
-    coalesce::{self, Gather},
-    core::{Core, Outgoing},
-    message::{Letter, Mail},
+    coalesce::{self, ReceiveCoalescer},
+    core::{Core, OutgoingDatagram},
+    message::{ShardInbox, ShardMessage},
     offer_queue::OfferQueue,
-    receive::Incoming,
+    receive::ReceivedDatagram,
 };
 use crate::server::sfu::{
     RelayPath,
-    transport::{tcp::Tcp, udp::Udp},
+    transport::{tcp::TcpTransport, udp::UdpTransport},
 };
 use crate::server::{
     metrics::media as counts,
@@ -36,34 +36,34 @@ const UDP: Token = Token(0);
 /// Where TCP streams come in.
 const TCP: Token = Token(1);
 /// Letters have come.
-const LETTERS: Token = Token(2);
+const WAKER: Token = Token(2);
 /// The first of the TCP streams.
-const STREAMS: usize = 16;
+const FIRST_STREAM: usize = 16;
 /// Batches of datagrams taken in before the clock and the letters are looked at again.
-const BATCHES: usize = 8;
+const MAX_UDP_BATCHES: usize = 8;
 /// How long letters are opened in one turn: packets wait.
-const LETTERS_FOR: Duration = Duration::from_millis(5);
+const MESSAGE_TIME: Duration = Duration::from_millis(5);
 /// Datagrams through our own TURN server taken in in one turn.
-const RELAYED_AT_ONCE: usize = 256;
+const MAX_RELAYED: usize = 256;
 /// The longest a turn waits, so that a clock that stood still is noticed.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Over which time the load is measured.
-const LOAD_OVER: Duration = Duration::from_secs(1);
+const LOAD_WINDOW: Duration = Duration::from_secs(1);
 
 /// The thread's own.
-pub struct Shard {
+pub struct Worker {
     /// The thinking.
     core: Core,
     /// Waits for all of them.
     poll: Poll,
     /// The UDP port.
-    udp: Udp,
+    udp: UdpTransport,
     /// The TCP port of the same number.
-    tcp: Tcp,
+    tcp: TcpTransport,
     /// What others want.
-    mail: Mail,
+    inbox: ShardInbox,
     /// Whether there may be more of it.
-    has_mail: bool,
+    has_messages: bool,
     /// Offers that wait for their turn.
     offers: OfferQueue,
     /// The way back to whoever comes through our own TURN server.
@@ -71,15 +71,15 @@ pub struct Shard {
     /// How busy it is, in thousandths.
     load: Arc<AtomicU32>,
     /// Whether the UDP socket may hold more.
-    readable: bool,
+    is_udp_readable: bool,
 }
 
 /// The sockets of a shard.
-pub struct Bound {
+pub struct ShardSockets {
     /// UDP.
-    pub udp: Udp,
+    pub udp: UdpTransport,
     /// TCP, at the same port.
-    pub tcp: Tcp,
+    pub tcp: TcpTransport,
     /// The port.
     pub port: u16,
     /// The address families that both serve.
@@ -87,14 +87,17 @@ pub struct Bound {
 }
 
 /// Takes one port for UDP and TCP; with port 0, any that is free for both.
-fn bind_port(address: SocketAddr, families: Families) -> io::Result<(Udp, Tcp, u16)> {
+fn bind_port(
+    address: SocketAddr,
+    families: Families,
+) -> io::Result<(UdpTransport, TcpTransport, u16)> {
     /// With port 0: how often another port is tried.
     const TRIES: usize = 20;
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..if address.port() == 0 { TRIES } else { 1 } {
-        let udp = Udp::bind(address, families)?;
+        let udp = UdpTransport::bind(address, families)?;
         let bound = udp.address()?;
-        match Tcp::bind(bound, families, STREAMS) {
+        match TcpTransport::bind(bound, families, FIRST_STREAM) {
             Ok(tcp) => return Ok((udp, tcp, bound.port())),
             Err(error) => last = error,
         }
@@ -102,16 +105,16 @@ fn bind_port(address: SocketAddr, families: Families) -> io::Result<(Udp, Tcp, u
     Err(last)
 }
 
-impl Shard {
+impl Worker {
     /// Puts a shard together; the waker tells it that there are letters.
     ///
     /// # Errors
     /// The system gives no poll or does not watch the sockets.
     pub fn new(
         core: Core,
-        mut udp: Udp,
-        mut tcp: Tcp,
-        mail: Mail,
+        mut udp: UdpTransport,
+        mut tcp: TcpTransport,
+        mail: ShardInbox,
         relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
         load: Arc<AtomicU32>,
     ) -> io::Result<(Self, Waker)> {
@@ -119,18 +122,18 @@ impl Shard {
         let registry = poll.registry();
         registry.register(udp.socket(), UDP, Interest::READABLE)?;
         registry.register(tcp.listener(), TCP, Interest::READABLE)?;
-        let waker = Waker::new(registry, LETTERS)?;
+        let waker = Waker::new(registry, WAKER)?;
         let shard = Self {
             core,
             poll,
             udp,
             tcp,
-            mail,
-            has_mail: false,
+            inbox: mail,
+            has_messages: false,
             offers: OfferQueue::default(),
             relay,
             load,
-            readable: false,
+            is_udp_readable: false,
         };
         Ok((shard, waker))
     }
@@ -139,9 +142,9 @@ impl Shard {
     ///
     /// # Errors
     /// The port is taken or not ours to take.
-    pub fn bind(address: SocketAddr) -> io::Result<Bound> {
+    pub fn bind(address: SocketAddr) -> io::Result<ShardSockets> {
         let ((udp, tcp, port), families) = sockets::bind("--media-listen", address, bind_port)?;
-        Ok(Bound {
+        Ok(ShardSockets {
             udp,
             tcp,
             port,
@@ -153,7 +156,7 @@ impl Shard {
     pub fn run(mut self) {
         let mut events = Events::with_capacity(256);
         let (mut busy, mut since) = (Duration::ZERO, Instant::now());
-        let mut gather = Gather::new(since);
+        let mut gather = ReceiveCoalescer::new(since);
         loop {
             let wait = self.wait(Instant::now());
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
@@ -163,20 +166,20 @@ impl Shard {
                 return;
             }
             let start = Instant::now();
-            if self.guarded(start, |shard| shard.turn(&events, start)) == Some(false) {
+            if self.guarded(start, |shard| shard.poll_once(&events, start)) == Some(false) {
                 return;
             }
             let end = Instant::now();
             busy += end - start;
-            let gathers = gather.took(self.core.take_passed(), end);
+            let gathers = gather.on_packets(self.core.take_media_packets_received(), end);
             if gathers && self.is_idle() {
-                std::thread::sleep(coalesce::MOMENT);
+                std::thread::sleep(coalesce::COALESCE_DELAY);
             }
-            if end - since >= LOAD_OVER {
+            if end - since >= LOAD_WINDOW {
                 let share = busy.as_secs_f64() / (end - since).as_secs_f64();
                 self.load.store((share * 1000.0) as u32, Ordering::Relaxed);
                 self.guarded(end, |shard| {
-                    shard.core.loaded(share, end);
+                    shard.core.on_load(share, end);
                     let core = &shard.core;
                     shard.tcp.sweep(end, |source| core.has_stream(source));
                 });
@@ -201,50 +204,53 @@ impl Shard {
         if !self.is_idle() {
             return Duration::ZERO;
         }
-        let deadline = self.core.deadline().unwrap_or(now + LONGEST_WAIT);
-        deadline.saturating_duration_since(now).min(LONGEST_WAIT)
+        let deadline = self.core.deadline().unwrap_or(now + MAX_WAIT);
+        deadline.saturating_duration_since(now).min(MAX_WAIT)
     }
 
     /// Whether nothing is known to be there.
     fn is_idle(&self) -> bool {
-        !(self.readable || self.has_mail || self.tcp.is_unread() || !self.offers.is_empty())
+        !(self.is_udp_readable
+            || self.has_messages
+            || self.tcp.is_unread()
+            || !self.offers.is_empty())
     }
 
     /// Does what there is to do; false where it is to stop.
-    fn turn(&mut self, events: &Events, now: Instant) -> bool {
+    fn poll_once(&mut self, events: &Events, now: Instant) -> bool {
         let mut unread = self.tcp.unread();
         for event in events {
             match event.token() {
-                UDP => self.readable = true,
+                UDP => self.is_udp_readable = true,
                 TCP => self.tcp.accept(self.poll.registry(), now),
-                LETTERS => {}
+                WAKER => {}
                 stream => {
                     unread.retain(|other| *other != stream);
-                    self.stream(stream, now);
+                    self.read_stream(stream, now);
                 }
             }
         }
         unread
             .into_iter()
-            .for_each(|stream| self.stream(stream, now));
-        if !self.letters(now) {
+            .for_each(|stream| self.read_stream(stream, now));
+        if !self.handle_messages(now) {
             return false;
         }
-        self.relayed(now);
-        self.answer_one(now);
-        self.core.wake(now);
+        self.receive_relayed(now);
+        self.answer_next_offer(now);
+        self.core.handle_timeout(now);
         self.flush();
-        for _ in 0..BATCHES {
-            if !self.readable {
+        for _ in 0..MAX_UDP_BATCHES {
+            if !self.is_udp_readable {
                 break;
             }
             let (core, now) = (&mut self.core, Instant::now());
-            self.readable = self.udp.receive(|arrival| {
-                let incoming = Incoming {
+            self.is_udp_readable = self.udp.receive(|arrival| {
+                let incoming = ReceivedDatagram {
                     proto: Protocol::Udp,
-                    relayed: false,
+                    is_relayed: false,
                     source: arrival.source,
-                    local: arrival.local,
+                    local_ip: arrival.local,
                     bytes: arrival.bytes,
                 };
                 core.receive(incoming, now);
@@ -256,14 +262,14 @@ impl Shard {
     }
 
     /// Takes in what came on a TCP stream.
-    fn stream(&mut self, token: Token, now: Instant) {
+    fn read_stream(&mut self, token: Token, now: Instant) {
         let core = &mut self.core;
-        self.tcp.ready(token, now, |source, local, bytes| {
-            let incoming = Incoming {
+        self.tcp.on_ready(token, now, |source, local, bytes| {
+            let incoming = ReceivedDatagram {
                 proto: Protocol::Tcp,
-                relayed: false,
+                is_relayed: false,
                 source,
-                local: Some(local.ip().to_canonical()),
+                local_ip: Some(local.ip().to_canonical()),
                 bytes,
             };
             core.receive(incoming, now);
@@ -273,62 +279,62 @@ impl Shard {
     }
 
     /// Opens letters for a moment; false where it is to stop.
-    fn letters(&mut self, now: Instant) -> bool {
-        self.has_mail = false;
+    fn handle_messages(&mut self, now: Instant) -> bool {
+        self.has_messages = false;
         let begun = Instant::now();
         loop {
-            match self.mail.letters.try_recv() {
-                Ok(Letter::Open { room, events }) => self.core.open(room, events),
-                Ok(Letter::Command { room, command }) => {
+            match self.inbox.messages.try_recv() {
+                Ok(ShardMessage::OpenRoom { room, events }) => self.core.open_room(room, events),
+                Ok(ShardMessage::Command { room, command }) => {
                     if let Some(command) = self.offers.push(room, command) {
-                        self.core.command(room, command, now);
+                        self.core.handle_command(room, command, now);
                     }
                 }
-                Ok(Letter::Close { room }) => {
-                    self.offers.close(room);
-                    self.core.close(room);
+                Ok(ShardMessage::CloseRoom { room }) => {
+                    self.offers.close_room(room);
+                    self.core.close_room(room);
                 }
-                Ok(Letter::Advertise { candidates }) => {
-                    self.core.advertise(candidates);
+                Ok(ShardMessage::SetCandidates { candidates }) => {
+                    self.core.set_candidates(candidates);
                     self.core.settle(now);
                 }
-                Ok(Letter::Stop) => return false,
+                Ok(ShardMessage::Stop) => return false,
                 Err(_) => return true,
             }
-            if begun.elapsed() > LETTERS_FOR {
-                self.has_mail = true;
+            if begun.elapsed() > MESSAGE_TIME {
+                self.has_messages = true;
                 return true;
             }
         }
     }
 
     /// Answers one offer: it takes a while, and packets wait.
-    fn answer_one(&mut self, now: Instant) {
+    fn answer_next_offer(&mut self, now: Instant) {
         if let Some((room, offer, subscription)) = self.offers.pop() {
-            self.core.command(room, offer, now);
+            self.core.handle_command(room, offer, now);
             if let Some(subscription) = subscription {
-                self.core.command(room, subscription, now);
+                self.core.handle_command(room, subscription, now);
             }
         }
     }
 
     /// Takes in what came through our own TURN server.
-    fn relayed(&mut self, now: Instant) {
-        for _ in 0..RELAYED_AT_ONCE {
-            let Ok(relayed) = self.mail.relayed.try_recv() else {
+    fn receive_relayed(&mut self, now: Instant) {
+        for _ in 0..MAX_RELAYED {
+            let Ok(relayed) = self.inbox.relayed.try_recv() else {
                 return;
             };
-            let incoming = Incoming {
+            let incoming = ReceivedDatagram {
                 proto: Protocol::Udp,
-                relayed: true,
+                is_relayed: true,
                 source: relayed.source,
-                local: Some(relayed.local.ip()),
+                local_ip: Some(relayed.local.ip()),
                 bytes: &relayed.bytes,
             };
             self.core.receive(incoming, now);
             self.core.settle(now);
         }
-        self.has_mail = true;
+        self.has_messages = true;
     }
 
     /// Sends what the core wants sent.
@@ -338,7 +344,7 @@ impl Shard {
         counts::BYTES_OUT.add(bytes.sum::<usize>() as u64);
         counts::DATAGRAMS_OUT.add(out.len() as u64);
         let mut rest = &out[..];
-        while let Some(Outgoing { transmit, .. }) = rest.first() {
+        while let Some(OutgoingDatagram { transmit, .. }) = rest.first() {
             rest = match transmit.proto {
                 Protocol::Udp => self.send_udp(rest),
                 _ => {
@@ -353,7 +359,7 @@ impl Shard {
 
     /// Sends what leaves as one, by our own TURN server where its receiver is behind that;
     /// what remains.
-    fn send_udp<'a>(&mut self, rest: &'a [Outgoing]) -> &'a [Outgoing] {
+    fn send_udp<'a>(&mut self, rest: &'a [OutgoingDatagram]) -> &'a [OutgoingDatagram] {
         let Transmit {
             source,
             destination,
@@ -364,7 +370,7 @@ impl Shard {
             relay.send(*source, *destination, contents);
             return &rest[1..];
         }
-        let (run, others) = rest.split_at(self.udp.run(rest));
+        let (run, others) = rest.split_at(self.udp.gso_run(rest));
         self.udp.send(run);
         others
     }

@@ -48,7 +48,7 @@ pub struct Speakers {
     /// Who has the floor.
     dominant: Option<u32>,
     /// Who had it when [`Self::tick`] last answered.
-    told: Option<u32>,
+    announced: Option<u32>,
     /// When it last changed hands.
     changed: Option<Instant>,
     /// Who is heard, loudest first.
@@ -97,7 +97,7 @@ impl Speakers {
             self.dominant = Some(next);
             self.changed = Some(now);
         }
-        std::mem::replace(&mut self.told, self.dominant) != self.dominant
+        std::mem::replace(&mut self.announced, self.dominant) != self.dominant
     }
 
     /// Who has the floor; whoever had it last keeps it through silence.

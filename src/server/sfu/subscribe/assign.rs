@@ -6,9 +6,9 @@
 
 /// A slot, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct DownTrackState<'a> {
     /// The stream it belongs to.
-    pub stream: &'a str,
+    pub stream_id: &'a str,
     /// Whether it is for pictures.
     pub video: bool,
     /// The track it is bound to.
@@ -17,18 +17,22 @@ pub struct Place<'a> {
 
 /// How well a free slot suits; the least is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Neighbour {
+enum StreamNeighbour {
     /// The same person's other half is there.
-    OtherHalf,
+    Counterpart,
     /// Nobody is there; the other half may come.
-    Nobody,
+    Unassigned,
     /// Somebody else is there.
-    Stranger,
+    OtherParticipant,
 }
 
 /// The free slot of one kind that suits a track best, the first of equal ones.
 /// `other_half` is the face of a voice, the voice of a face, and so on.
-pub fn choose(places: &[Place<'_>], video: bool, other_half: Option<usize>) -> Option<usize> {
+pub fn best_down_track(
+    places: &[DownTrackState<'_>],
+    video: bool,
+    other_half: Option<usize>,
+) -> Option<usize> {
     let free = places
         .iter()
         .enumerate()
@@ -38,13 +42,19 @@ pub fn choose(places: &[Place<'_>], video: bool, other_half: Option<usize>) -> O
 }
 
 /// Who is beside a slot.
-fn neighbour(places: &[Place<'_>], place: &Place<'_>, other_half: Option<usize>) -> Neighbour {
-    let beside = |other: &&Place<'_>| other.video != place.video && other.stream == place.stream;
+fn neighbour(
+    places: &[DownTrackState<'_>],
+    place: &DownTrackState<'_>,
+    other_half: Option<usize>,
+) -> StreamNeighbour {
+    let beside = |other: &&DownTrackState<'_>| {
+        other.video != place.video && other.stream_id == place.stream_id
+    };
     let track = places.iter().find(beside).and_then(|other| other.track);
     match track {
-        None => Neighbour::Nobody,
-        track if track == other_half => Neighbour::OtherHalf,
-        Some(_) => Neighbour::Stranger,
+        None => StreamNeighbour::Unassigned,
+        track if track == other_half => StreamNeighbour::Counterpart,
+        Some(_) => StreamNeighbour::OtherParticipant,
     }
 }
 
@@ -53,12 +63,15 @@ mod tests {
     use super::*;
 
     /// Slots of sound and of pictures, by their stream: what each carries.
-    fn places(sounds: &[Option<usize>], pictures: &[Option<usize>]) -> Vec<Place<'static>> {
+    fn places(
+        sounds: &[Option<usize>],
+        pictures: &[Option<usize>],
+    ) -> Vec<DownTrackState<'static>> {
         const STREAMS: [&str; 4] = ["slot0", "slot1", "slot2", "slot3"];
         let kind = |video: bool, tracks: &[Option<usize>]| {
             let each = STREAMS.into_iter().zip(tracks.to_vec());
-            let each = each.map(move |(stream, track)| Place {
-                stream,
+            let each = each.map(move |(stream, track)| DownTrackState {
+                stream_id: stream,
                 video,
                 track,
             });
@@ -87,20 +100,32 @@ mod tests {
         ];
         for (sounds, pictures, face, place) in cases {
             let places = places(sounds, pictures);
-            assert_eq!(choose(&places, false, face), place, "{places:?} {face:?}");
+            assert_eq!(
+                best_down_track(&places, false, face),
+                place,
+                "{places:?} {face:?}"
+            );
         }
     }
 
     #[test]
     fn a_face_leaves_the_place_beside_a_strangers_voice_free() {
         let places = places(&[Some(7), None, Some(9)], &[None, None, None]);
-        assert_eq!(choose(&places, true, Some(9)), Some(5), "beside its voice");
-        assert_eq!(choose(&places, true, Some(4)), Some(4), "beside nobody");
+        assert_eq!(
+            best_down_track(&places, true, Some(9)),
+            Some(5),
+            "beside its voice"
+        );
+        assert_eq!(
+            best_down_track(&places, true, Some(4)),
+            Some(4),
+            "beside nobody"
+        );
     }
 
     #[test]
     fn a_slot_without_a_neighbour_is_as_good_as_one_beside_nobody() {
         let places = places(&[], &[None, None]);
-        assert_eq!(choose(&places, true, Some(1)), Some(0));
+        assert_eq!(best_down_track(&places, true, Some(1)), Some(0));
     }
 }

@@ -12,78 +12,78 @@ use std::time::Duration;
 
 /// Measures in a row, one a second, that ask for something else until that is kept. What is
 /// kept is lost then, and a line that has just become bad is no moment for it.
-const CHANGES_AFTER: u32 = 10;
+const CHANGE_AFTER_SAMPLES: u32 = 10;
 
 /// What is kept of each stream of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resend {
+pub enum RtxCacheSize {
     /// 400 ms: three round trips of 100 ms and what a browser waits before it asks, or a
     /// hole of a third of a second.
-    Usual,
+    Short,
     /// 1 s: three times on a line of 300 ms.
     Long,
 }
 
-impl Resend {
+impl RtxCacheSize {
     /// The longest that a packet is kept.
-    pub fn age(self) -> Duration {
+    pub fn max_age(self) -> Duration {
         Duration::from_millis(match self {
-            Self::Usual => 400,
+            Self::Short => 400,
             Self::Long => 1000,
         })
     }
 
     /// How many packets are kept at most. Enough for 3 Mbit/s of 1,100 bytes each, and a
     /// keyframe of 80 more.
-    pub fn packets(self) -> usize {
+    pub fn max_packets(self) -> usize {
         match self {
-            Self::Usual => 256,
+            Self::Short => 256,
             Self::Long => 512,
         }
     }
 
     /// What a line asks for, by its round trip in ms.
-    fn fit(rtt_ms: f64) -> Self {
+    fn for_rtt(rtt_ms: f64) -> Self {
         match rtt_ms >= GOOD_RTT_MS {
             true => Self::Long,
-            false => Self::Usual,
+            false => Self::Short,
         }
     }
 }
 
 /// Which it is for one line. The default knows nothing of the line yet.
 #[derive(Debug, Default)]
-pub struct Keeper {
+pub struct RtxCachePolicy {
     /// What is kept; none before the line is known.
-    kept: Option<Resend>,
+    size: Option<RtxCacheSize>,
     /// What the last measures asked for instead, and how many of them.
-    other: Option<(Resend, u32)>,
+    pending: Option<(RtxCacheSize, u32)>,
 }
 
-impl Keeper {
+impl RtxCachePolicy {
     /// What is kept now.
-    pub fn kept(&self) -> Resend {
-        self.kept.unwrap_or(Resend::Usual)
+    pub fn size(&self) -> RtxCacheSize {
+        self.size.unwrap_or(RtxCacheSize::Short)
     }
 
     /// Takes in a measure, one a second: the round trip in ms. True where something else is
     /// to be kept.
-    pub fn measure(&mut self, rtt_ms: f64) -> bool {
-        let fit = Resend::fit(rtt_ms);
-        if self.kept == Some(fit) {
-            self.other = None;
+    pub fn on_rtt_sample(&mut self, rtt_ms: f64) -> bool {
+        let fit = RtxCacheSize::for_rtt(rtt_ms);
+        if self.size == Some(fit) {
+            self.pending = None;
             return false;
         }
-        let run = match self.other {
+        let run = match self.pending {
             Some((other, run)) if other == fit => run + 1,
             _ => 1,
         };
-        if self.kept.is_some() && run < CHANGES_AFTER {
-            self.other = Some((fit, run));
+        if self.size.is_some() && run < CHANGE_AFTER_SAMPLES {
+            self.pending = Some((fit, run));
             return false;
         }
-        let before = self.kept();
-        (self.kept, self.other) = (Some(fit), None);
+        let before = self.size();
+        (self.size, self.pending) = (Some(fit), None);
         fit != before
     }
 }
@@ -96,23 +96,23 @@ mod tests {
     #[test]
     fn a_line_with_a_long_round_trip_keeps_more() {
         for (rtt, expected) in [
-            (1.0, Resend::Usual),
-            (149.0, Resend::Usual),
-            (150.0, Resend::Long),
-            (f64::NAN, Resend::Usual),
-            (f64::INFINITY, Resend::Long),
+            (1.0, RtxCacheSize::Short),
+            (149.0, RtxCacheSize::Short),
+            (150.0, RtxCacheSize::Long),
+            (f64::NAN, RtxCacheSize::Short),
+            (f64::INFINITY, RtxCacheSize::Long),
         ] {
-            assert_eq!(Resend::fit(rtt), expected, "{rtt} ms");
+            assert_eq!(RtxCacheSize::for_rtt(rtt), expected, "{rtt} ms");
         }
     }
 
     /// The moments at which something else is kept, of measures with these round trips.
-    fn changes(rtts: &[f64]) -> Vec<(usize, Resend)> {
-        let mut keeper = Keeper::default();
+    fn changes(rtts: &[f64]) -> Vec<(usize, RtxCacheSize)> {
+        let mut keeper = RtxCachePolicy::default();
         let mut changes = Vec::new();
         for (moment, rtt) in rtts.iter().enumerate() {
-            if keeper.measure(*rtt) {
-                changes.push((moment, keeper.kept()));
+            if keeper.on_rtt_sample(*rtt) {
+                changes.push((moment, keeper.size()));
             }
         }
         changes
@@ -120,16 +120,16 @@ mod tests {
 
     #[test]
     fn a_first_measure_decides_at_once_and_later_ones_when_ten_agree() {
-        assert_eq!(changes(&[300.0]), [(0, Resend::Long)]);
+        assert_eq!(changes(&[300.0]), [(0, RtxCacheSize::Long)]);
         assert_eq!(changes(&[5.0; 30]), []);
         let mut rtts = [5.0; 30];
         rtts[10..19].fill(300.0);
         assert_eq!(changes(&rtts), [], "nine are a bad moment");
         rtts[20..].fill(300.0);
-        assert_eq!(changes(&rtts), [(29, Resend::Long)]);
+        assert_eq!(changes(&rtts), [(29, RtxCacheSize::Long)]);
         let mut rtts = [300.0; 30];
         rtts[5..15].fill(100.0);
-        let (long, usual) = (Resend::Long, Resend::Usual);
+        let (long, usual) = (RtxCacheSize::Long, RtxCacheSize::Short);
         assert_eq!(changes(&rtts), [(0, long), (14, usual), (24, long)]);
     }
 
@@ -137,12 +137,12 @@ mod tests {
         /// What is kept is not lost more often than once in ten measures.
         #[test]
         fn it_changes_rarely(measures in prop::collection::vec(0.0..500.0, 1..200)) {
-            let mut keeper = Keeper::default();
-            let mut since = CHANGES_AFTER;
+            let mut keeper = RtxCachePolicy::default();
+            let mut since = CHANGE_AFTER_SAMPLES;
             for rtt in measures {
                 since += 1;
-                if keeper.measure(rtt) {
-                    prop_assert!(since >= CHANGES_AFTER, "after {since}");
+                if keeper.on_rtt_sample(rtt) {
+                    prop_assert!(since >= CHANGE_AFTER_SAMPLES, "after {since}");
                     since = 0;
                 }
             }

@@ -11,12 +11,12 @@ use str0m::crypto::{
 
 thread_local! {
     /// The keys by which connections of this thread have sent.
-    static KEPT: RefCell<Vec<Key>> = const { RefCell::new(Vec::new()) };
+    static LOGGED_KEYS: RefCell<Vec<SessionKey>> = const { RefCell::new(Vec::new()) };
 }
 
 /// By what one kind of packet is encrypted.
 #[derive(Debug, Clone, Copy)]
-struct Key {
+struct SessionKey {
     /// The session key.
     key: [u8; 32],
     /// The session salt.
@@ -25,11 +25,13 @@ struct Key {
     control: bool,
 }
 
-impl Key {
+impl SessionKey {
     /// Encrypts.
     fn seal(&self, nonce: [u8; 12], header: &[u8], body: &[u8]) -> Vec<u8> {
         let mut sealed = vec![0; body.len() + AeadAes256Gcm::TAG_LEN];
-        let mut cipher = usual().aead_aes_256_gcm().create_cipher(self.key, true);
+        let mut cipher = default_provider()
+            .aead_aes_256_gcm()
+            .create_cipher(self.key, true);
         let done = cipher.encrypt(&nonce, header, body, &mut sealed);
         done.expect("short enough");
         sealed
@@ -37,48 +39,50 @@ impl Key {
 }
 
 /// The ciphers as they always are.
-fn usual() -> &'static dyn SrtpProvider {
+fn default_provider() -> &'static dyn SrtpProvider {
     from_feature_flags().srtp_provider
 }
 
-/// Ciphers that keep their keys in [`KEPT`].
-pub fn keeping() -> CryptoProvider {
+/// Ciphers that keep their keys in [`LOGGED_KEYS`].
+pub fn key_logging_provider() -> CryptoProvider {
     CryptoProvider {
-        srtp_provider: &Keeping,
+        srtp_provider: &KeyLoggingProvider,
         ..from_feature_flags()
     }
 }
 
 /// Makes them.
 #[derive(Debug)]
-struct Keeping;
+struct KeyLoggingProvider;
 
-impl SrtpProvider for Keeping {
+impl SrtpProvider for KeyLoggingProvider {
     fn aes_128_cm_sha1_80(&self) -> &'static dyn SupportedAes128CmSha1_80 {
-        usual().aes_128_cm_sha1_80()
+        default_provider().aes_128_cm_sha1_80()
     }
 
     fn aead_aes_128_gcm(&self) -> &'static dyn SupportedAeadAes128Gcm {
-        usual().aead_aes_128_gcm()
+        default_provider().aead_aes_128_gcm()
     }
 
     fn aead_aes_256_gcm(&self) -> &'static dyn SupportedAeadAes256Gcm {
-        &Keeping
+        &KeyLoggingProvider
     }
 
     fn srtp_aes_128_ecb_round(&self, key: &[u8], input: &[u8], output: &mut [u8]) {
-        usual().srtp_aes_128_ecb_round(key, input, output);
+        default_provider().srtp_aes_128_ecb_round(key, input, output);
     }
 
     fn srtp_aes_256_ecb_round(&self, key: &[u8], input: &[u8], output: &mut [u8]) {
-        usual().srtp_aes_256_ecb_round(key, input, output);
+        default_provider().srtp_aes_256_ecb_round(key, input, output);
     }
 }
 
-impl SupportedAeadAes256Gcm for Keeping {
+impl SupportedAeadAes256Gcm for KeyLoggingProvider {
     fn create_cipher(&self, key: [u8; 32], encrypt: bool) -> Box<dyn AeadAes256GcmCipher> {
-        let inner = usual().aead_aes_256_gcm().create_cipher(key, encrypt);
-        Box::new(Cipher {
+        let inner = default_provider()
+            .aead_aes_256_gcm()
+            .create_cipher(key, encrypt);
+        Box::new(KeyLoggingCipher {
             inner,
             key: Some(key),
         })
@@ -87,14 +91,14 @@ impl SupportedAeadAes256Gcm for Keeping {
 
 /// One of them.
 #[derive(Debug)]
-struct Cipher {
+struct KeyLoggingCipher {
     /// What it does.
     inner: Box<dyn AeadAes256GcmCipher>,
     /// The key, until it is kept.
     key: Option<[u8; 32]>,
 }
 
-impl AeadAes256GcmCipher for Cipher {
+impl AeadAes256GcmCipher for KeyLoggingCipher {
     fn encrypt(
         &mut self,
         nonce: &[u8; 12],
@@ -109,8 +113,8 @@ impl AeadAes256GcmCipher for Cipher {
                 true => AeadAes256Gcm::rtcp_iv(*nonce, word(header, 4), word(header, 8) & INDEX),
                 false => AeadAes256Gcm::rtp_iv(*nonce, word(header, 8), 0, half(header, 2)),
             };
-            let key = Key { key, salt, control };
-            KEPT.with_borrow_mut(|kept| kept.push(key));
+            let key = SessionKey { key, salt, control };
+            LOGGED_KEYS.with_borrow_mut(|kept| kept.push(key));
         }
         self.inner.encrypt(nonce, header, input, output)
     }
@@ -145,21 +149,21 @@ fn half(header: &[u8], at: usize) -> u16 {
 }
 
 /// Who has the keys of a connection.
-pub struct Forger {
+pub struct KeyedAttacker {
     /// Those of RTP.
-    media: Key,
+    media: SessionKey,
     /// Those of RTCP.
-    control: Key,
+    control: SessionKey,
     /// The index of the next RTCP packet.
     index: u32,
 }
 
-impl Forger {
-    /// With the keys of the last connection of this thread that was given [`keeping`], once it has
+impl KeyedAttacker {
+    /// With the keys of the last connection of this thread that was given [`key_logging_provider`], once it has
     /// sent both kinds.
     pub fn new() -> Option<Self> {
         let kept = |control| {
-            KEPT.with_borrow(|kept| kept.iter().copied().rfind(|key| key.control == control))
+            LOGGED_KEYS.with_borrow(|kept| kept.iter().copied().rfind(|key| key.control == control))
         };
         Some(Self {
             media: kept(false)?,

@@ -6,10 +6,10 @@ use crate::server::sfu::{
     PeerKey, RoomKey,
     command::{Command, Event},
     ingress::demux::is_stun,
-    peer::{Terms, sdp::offer::Offer},
+    peer::{SharedRtcConfig, sdp::offer::Offer},
     shard::{
-        core::{Core, Outgoing},
-        receive::Incoming,
+        core::{Core, OutgoingDatagram},
+        receive::ReceivedDatagram,
     },
 };
 use std::{
@@ -28,33 +28,33 @@ use tokio::sync::mpsc;
 pub fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
     let (events, receiver) = mpsc::channel(64);
     let now = Instant::now();
-    let mut core = Core::new(terms(), now);
-    core.open(RoomKey(1), events);
+    let mut core = Core::new(rtc_config(), now);
+    core.open_room(RoomKey(1), events);
     (core, receiver, now)
 }
 
 /// What every connection has in common.
-pub fn terms() -> Terms {
+pub fn rtc_config() -> SharedRtcConfig {
     let certificate = from_feature_flags().dtls_provider.generate_certificate();
-    Terms {
+    SharedRtcConfig {
         candidates: vec![([127, 0, 0, 1], 7882).into()],
         certificate: certificate.expect("a certificate"),
     }
 }
 
 /// Somebody.
-pub fn person() -> ParticipantId {
+pub fn first_participant() -> ParticipantId {
     ParticipantId::parse("p_a").expect("valid")
 }
 
 /// The name of somebody by number.
-pub fn numbered(number: u64) -> ParticipantId {
+pub fn participant(number: u64) -> ParticipantId {
     ParticipantId::parse(&format!("p_{number}")).expect("valid")
 }
 
 /// Somebody comes into room 1 who sends these, a camera in three sizes, and has so many slots
 /// of one kind.
-pub fn comes_in(
+pub fn join_without_media(
     core: &mut Core,
     number: u64,
     sent: &[Source],
@@ -90,29 +90,29 @@ pub fn comes_in(
         sdp: offer.to_sdp_string(),
         tracks,
     });
-    let (peer, person) = (PeerKey(number), numbered(number));
+    let (peer, person) = (PeerKey(number), participant(number));
     let command = Command::Offer {
         peer,
         person,
         offer,
     };
-    core.command(RoomKey(1), command, now);
+    core.handle_command(RoomKey(1), command, now);
 }
 
 /// Somebody's browser, without sockets.
-pub struct Browser {
+pub struct FakeBrowser {
     /// Its connection.
     pub rtc: str0m::Rtc,
     /// Its camera.
-    pub mid: Mid,
+    pub camera: Mid,
     /// Where it takes pictures.
-    pub slot: Mid,
+    pub video_receiver: Mid,
     /// Its microphone.
-    pub voice: Mid,
+    pub microphone: Mid,
     /// Where it takes sound.
-    pub ear: Mid,
+    pub audio_receiver: Mid,
     /// What happened.
-    pub happened: Vec<str0m::Event>,
+    pub events: Vec<str0m::Event>,
     /// The offer under way.
     pub pending: Option<str0m::change::SdpPendingOffer>,
     /// Where it is.
@@ -121,49 +121,53 @@ pub struct Browser {
     pub address: SocketAddr,
 }
 
-impl Browser {
+impl FakeBrowser {
     /// The first person's browser, connected.
-    pub fn inside(core: &mut Core, events: &mut mpsc::Receiver<Event>, now: &mut Instant) -> Self {
-        Self::enters(core, events, now, PeerKey(1), person())
+    pub fn join_first(
+        core: &mut Core,
+        events: &mut mpsc::Receiver<Event>,
+        now: &mut Instant,
+    ) -> Self {
+        Self::join(core, events, now, PeerKey(1), first_participant())
     }
 
     /// Somebody's browser with a camera and a microphone, connected.
-    pub fn enters(
+    pub fn join(
         core: &mut Core,
         events: &mut mpsc::Receiver<Event>,
         now: &mut Instant,
         peer: PeerKey,
         person: ParticipantId,
     ) -> Self {
-        Self::enters_by(from_feature_flags(), core, events, now, (peer, person))
+        Self::join_with_crypto(from_feature_flags(), core, events, now, (peer, person))
     }
 
     /// The same by these ciphers.
-    pub fn enters_by(
+    pub fn join_with_crypto(
         ciphers: CryptoProvider,
         core: &mut Core,
         events: &mut mpsc::Receiver<Event>,
         now: &mut Instant,
         (peer, person): (PeerKey, ParticipantId),
     ) -> Self {
-        let (mut browser, offer) = Self::offers(ciphers, *now, peer);
+        let (mut browser, offer) = Self::with_offer(ciphers, *now, peer);
         let command = Command::Offer {
             peer,
             person,
             offer,
         };
-        core.command(RoomKey(1), command, *now);
+        core.handle_command(RoomKey(1), command, *now);
         let told = std::iter::from_fn(|| events.try_recv().ok());
         let answer = told.into_iter().find_map(|event| match event {
             Event::Answer { sdp, .. } => Some(sdp),
             _ => None,
         });
-        browser.connects(core, &answer.expect("an answer"), now);
+        browser.connect(core, &answer.expect("an answer"), now);
         browser
     }
 
     /// A browser that offers a camera and a microphone, and takes one of each.
-    fn offers(ciphers: CryptoProvider, now: Instant, peer: PeerKey) -> (Self, Offer) {
+    fn with_offer(ciphers: CryptoProvider, now: Instant, peer: PeerKey) -> (Self, Offer) {
         let config = str0m::Rtc::builder().set_rtp_mode(true);
         let mut rtc = config.set_crypto_provider(ciphers.into()).build(now);
         let port = 4000 + 100 * peer.0 as u16;
@@ -192,11 +196,11 @@ impl Browser {
         (
             Self {
                 rtc,
-                mid,
-                slot,
-                voice,
-                ear,
-                happened: Vec::new(),
+                camera: mid,
+                video_receiver: slot,
+                microphone: voice,
+                audio_receiver: ear,
+                events: Vec::new(),
                 pending,
                 host: address,
                 address,
@@ -206,19 +210,19 @@ impl Browser {
     }
 
     /// What it sends now.
-    pub fn sends(&mut self) -> Vec<Vec<u8>> {
+    pub fn take_outgoing(&mut self) -> Vec<Vec<u8>> {
         let mut sent = Vec::new();
         loop {
             match self.rtc.poll_output().expect("goes on") {
                 Output::Transmit(transmit) => sent.push(transmit.contents.to_vec()),
-                Output::Event(event) => self.happened.push(event),
+                Output::Event(event) => self.events.push(event),
                 Output::Timeout(_) => return sent,
             }
         }
     }
 
     /// Connects to the core: datagrams there and back, until both are content.
-    pub fn connects(&mut self, core: &mut Core, answer: &str, now: &mut Instant) {
+    pub fn connect(&mut self, core: &mut Core, answer: &str, now: &mut Instant) {
         let answer = str0m::change::SdpAnswer::from_sdp_string(answer).expect("an answer");
         let pending = self.pending.take().expect("offered");
         self.rtc
@@ -226,7 +230,7 @@ impl Browser {
             .accept_answer(pending, answer)
             .expect("accepts");
         for _ in 0..200 {
-            self.passes(core, now);
+            self.advance(core, now);
             if self.rtc.is_connected() && core.peers.iter().all(|(_, peer)| peer.connected) {
                 return;
             }
@@ -236,25 +240,25 @@ impl Browser {
 
     /// Ten milliseconds pass, with datagrams there and back; to which addresses the core
     /// sent media.
-    pub fn passes(&mut self, core: &mut Core, now: &mut Instant) -> Vec<SocketAddr> {
+    pub fn advance(&mut self, core: &mut Core, now: &mut Instant) -> Vec<SocketAddr> {
         *now += Duration::from_millis(10);
-        self.exchanges(core, *now)
+        self.exchange(core, *now)
     }
 
     /// Datagrams go there and back; to which addresses the core sent media.
-    pub fn exchanges(&mut self, core: &mut Core, now: Instant) -> Vec<SocketAddr> {
-        for bytes in self.sends() {
+    pub fn exchange(&mut self, core: &mut Core, now: Instant) -> Vec<SocketAddr> {
+        for bytes in self.take_outgoing() {
             core.receive(self.datagram(&bytes), now);
             core.settle(now);
         }
-        core.wake(now);
+        core.handle_timeout(now);
         let mine = |to: SocketAddr| to == self.host || to == self.address;
         let (mut media, sent) = (Vec::new(), std::mem::take(core.outgoing()));
         let (mine, others): (Vec<_>, _) = sent
             .into_iter()
             .partition(|sent| mine(sent.transmit.destination));
         *core.outgoing() = others;
-        for Outgoing { transmit, .. } in mine {
+        for OutgoingDatagram { transmit, .. } in mine {
             if !is_stun(&transmit.contents) {
                 media.push(transmit.destination);
             }
@@ -267,7 +271,7 @@ impl Browser {
             let input = Input::Receive(now, receive.expect("known"));
             self.rtc.handle_input(input).expect("takes it");
             // str0m keeps one packet that was not taken out.
-            let answers = self.sends();
+            let answers = self.take_outgoing();
             for bytes in answers {
                 core.receive(self.datagram(&bytes), now);
             }
@@ -277,12 +281,12 @@ impl Browser {
     }
 
     /// Sends a packet of its camera, a whole keyframe.
-    pub fn films(&mut self, seq: u64, now: Instant) {
-        self.writes(self.mid, seq, 0, now, vec![0x10; 100]);
+    pub fn send_keyframe(&mut self, seq: u64, now: Instant) {
+        self.send_packet(self.camera, seq, 0, now, vec![0x10; 100]);
     }
 
     /// Writes a packet of something it sends, taken then.
-    pub fn writes(&mut self, mid: Mid, seq: u64, time: u32, taken: Instant, payload: Vec<u8>) {
+    pub fn send_packet(&mut self, mid: Mid, seq: u64, time: u32, taken: Instant, payload: Vec<u8>) {
         let pt = self.rtc.media(mid).expect("there").remote_pts()[0];
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None).expect("sends");
@@ -291,12 +295,12 @@ impl Browser {
     }
 
     /// A datagram of it.
-    pub fn datagram<'a>(&self, bytes: &'a [u8]) -> Incoming<'a> {
-        Incoming {
+    pub fn datagram<'a>(&self, bytes: &'a [u8]) -> ReceivedDatagram<'a> {
+        ReceivedDatagram {
             proto: Protocol::Udp,
-            relayed: false,
+            is_relayed: false,
             source: self.address,
-            local: None,
+            local_ip: None,
             bytes,
         }
     }

@@ -6,37 +6,37 @@
 //! The browser has chosen by then: what it sends comes by the pair it has selected. Nothing
 //! is trusted that ICE has not verified: media is let in from verified addresses only.
 
-use crate::server::sfu::shard::core::Outgoing;
+use crate::server::sfu::shard::core::OutgoingDatagram;
 use std::net::{IpAddr, SocketAddr};
 use str0m::net::{Protocol, Transmit};
 
 /// A verified address of a peer, and our side of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Way {
+pub struct NetworkPath {
     /// By which protocol.
     pub proto: Protocol,
     /// The peer's address.
-    pub address: SocketAddr,
+    pub remote: SocketAddr,
     /// The address of this machine it came to, where the system says so.
-    pub local: Option<IpAddr>,
+    pub local_ip: Option<IpAddr>,
     /// Our candidate it came to.
-    pub candidate: SocketAddr,
+    pub local_candidate: SocketAddr,
 }
 
-impl Way {
+impl NetworkPath {
     /// What tells it from a peer's other ways.
     pub fn key(&self) -> (Protocol, SocketAddr) {
-        (self.proto, self.address)
+        (self.proto, self.remote)
     }
 
     /// Sends a datagram by it.
-    pub fn outgoing(self, transmit: Transmit) -> Outgoing {
-        Outgoing {
-            local: self.local,
+    pub fn address(self, transmit: Transmit) -> OutgoingDatagram {
+        OutgoingDatagram {
+            local_ip: self.local_ip,
             transmit: Transmit {
                 proto: self.proto,
-                source: self.candidate,
-                destination: self.address,
+                source: self.local_candidate,
+                destination: self.remote,
                 contents: transmit.contents,
             },
         }

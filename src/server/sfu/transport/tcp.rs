@@ -20,17 +20,17 @@ use std::{
 };
 
 /// How long a stream may be silent.
-const SILENT_FOR: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stream may belong to no connection, whatever comes on it: a browser's first frame is
 /// the connectivity check that proves whose it is. 10 s.
-const PROVES_WITHIN: Duration = Duration::from_secs(10);
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes read from one stream in one turn, so that one does not starve the others.
-const READ_BYTES: usize = 64 * 1024;
+const MAX_READ_BYTES: usize = 64 * 1024;
 /// The longest frame with its length.
-const LONGEST_FRAME: usize = 2 + u16::MAX as usize;
+const MAX_FRAME_BYTES: usize = 2 + u16::MAX as usize;
 
 /// The listener and its streams.
-pub struct Tcp {
+pub struct TcpTransport {
     /// Where they come in.
     listener: TcpListener,
     /// By token.
@@ -38,11 +38,11 @@ pub struct Tcp {
     /// By the address they come from.
     tokens: HashMap<SocketAddr, Token>,
     /// How many there may be.
-    places: Permits,
+    permits: Permits,
     /// Streams that may hold more than was read in their turn.
     unread: Vec<Token>,
     /// The next token.
-    next: usize,
+    next_token: usize,
 }
 
 /// One connection.
@@ -54,18 +54,18 @@ struct Stream {
     /// At which address of this machine.
     local: SocketAddr,
     /// The start of a frame whose end has not come.
-    partial: Vec<u8>,
+    read_buffer: Vec<u8>,
     /// What the socket could not take yet.
-    queue: Vec<u8>,
+    write_buffer: Vec<u8>,
     /// When something came last.
-    heard: Instant,
+    last_received: Instant,
     /// When it was last known whose it is; at first, when it came in.
-    known: Instant,
+    last_verified: Instant,
     /// Its place among the streams.
     _permit: Permit,
 }
 
-impl Tcp {
+impl TcpTransport {
     /// Binds the port; streams get tokens from `first` up.
     ///
     /// # Errors
@@ -75,12 +75,12 @@ impl Tcp {
             listener: TcpListener::from_std(sockets::tcp(address, families)?),
             streams: HashMap::new(),
             tokens: HashMap::new(),
-            places: Permits::new(PermitLimits {
+            permits: Permits::new(PermitLimits {
                 total: MEDIA_TCP_STREAMS,
                 per_address: MEDIA_TCP_STREAMS_OF_ADDRESS,
             }),
             unread: Vec::new(),
-            next: first,
+            next_token: first,
         })
     }
 
@@ -93,9 +93,9 @@ impl Tcp {
     /// [`MEDIA_TCP_STREAMS_OF_ADDRESS`] they are turned away.
     pub fn accept(&mut self, registry: &Registry, now: Instant) {
         while let Ok((mut socket, source)) = self.listener.accept() {
-            let token = Token(self.next);
+            let token = Token(self.next_token);
             let source = sockets::canonical(source);
-            let Ok(permit) = self.places.acquire(source.ip()) else {
+            let Ok(permit) = self.permits.acquire(source.ip()) else {
                 continue;
             };
             let watched = registry
@@ -105,16 +105,16 @@ impl Tcp {
                 continue;
             };
             let _ = socket.set_nodelay(true);
-            self.next += 1;
+            self.next_token += 1;
             self.tokens.insert(source, token);
             let stream = Stream {
                 socket,
                 source,
                 local,
-                partial: Vec::new(),
-                queue: Vec::new(),
-                heard: now,
-                known: now,
+                read_buffer: Vec::new(),
+                write_buffer: Vec::new(),
+                last_received: now,
+                last_verified: now,
                 _permit: permit,
             };
             self.streams.insert(token, stream);
@@ -131,9 +131,9 @@ impl Tcp {
         !self.unread.is_empty()
     }
 
-    /// Reads what has come on a stream, [`READ_BYTES`] at most; `take` is told each frame
+    /// Reads what has come on a stream, [`MAX_READ_BYTES`] at most; `take` is told each frame
     /// with its source and the local address. A stream that ends is dropped.
-    pub fn ready(
+    pub fn on_ready(
         &mut self,
         token: Token,
         now: Instant,
@@ -145,13 +145,13 @@ impl Tcp {
         let (source, local) = (stream.source, stream.local);
         let read = match stream.flush() {
             true => stream.read(now, |frame| take(source, local, frame)),
-            false => Read::Over,
+            false => ReadOutcome::Closed,
         };
         match read {
-            Read::All => {}
-            Read::Part if self.unread.contains(&token) => {}
-            Read::Part => self.unread.push(token),
-            Read::Over => self.drop_stream(token),
+            ReadOutcome::Drained => {}
+            ReadOutcome::Partial if self.unread.contains(&token) => {}
+            ReadOutcome::Partial => self.unread.push(token),
+            ReadOutcome::Closed => self.close(token),
         }
     }
 
@@ -165,7 +165,7 @@ impl Tcp {
             .get_mut(&token)
             .is_some_and(|stream| stream.send(bytes));
         if !open {
-            self.drop_stream(token);
+            self.close(token);
         }
     }
 
@@ -174,20 +174,19 @@ impl Tcp {
     pub fn sweep(&mut self, now: Instant, is_known: impl Fn(SocketAddr) -> bool) {
         for stream in self.streams.values_mut() {
             if is_known(stream.source) {
-                stream.known = now;
+                stream.last_verified = now;
             }
         }
-        let over =
-            |stream: &Stream| now > stream.heard + SILENT_FOR || now > stream.known + PROVES_WITHIN;
+        let over = |stream: &Stream| {
+            now > stream.last_received + IDLE_TIMEOUT || now > stream.last_verified + VERIFY_TIMEOUT
+        };
         let streams = self.streams.iter().filter(|(_, stream)| over(stream));
         let streams: Vec<_> = streams.map(|(token, _)| *token).collect();
-        streams
-            .into_iter()
-            .for_each(|token| self.drop_stream(token));
+        streams.into_iter().for_each(|token| self.close(token));
     }
 
     /// Ends a stream.
-    fn drop_stream(&mut self, token: Token) {
+    fn close(&mut self, token: Token) {
         if let Some(stream) = self.streams.remove(&token)
             && self.tokens.get(&stream.source) == Some(&token)
         {
@@ -198,37 +197,39 @@ impl Tcp {
 
 /// What was read of a stream.
 #[derive(Debug, PartialEq, Eq)]
-enum Read {
+enum ReadOutcome {
     /// All that is there.
-    All,
+    Drained,
     /// As much as one turn may take.
-    Part,
+    Partial,
     /// It is over.
-    Over,
+    Closed,
 }
 
 impl Stream {
     /// Reads until nothing more is there, or enough for one turn.
-    fn read(&mut self, now: Instant, mut take: impl FnMut(&[u8])) -> Read {
+    fn read(&mut self, now: Instant, mut take: impl FnMut(&[u8])) -> ReadOutcome {
         let mut buffer = [0; 16 * 1024];
         let mut total = 0;
-        while total < READ_BYTES {
+        while total < MAX_READ_BYTES {
             match self.socket.read(&mut buffer) {
-                Ok(0) => return Read::Over,
+                Ok(0) => return ReadOutcome::Closed,
                 Ok(read) => {
                     total += read;
-                    self.heard = now;
-                    self.partial.extend_from_slice(&buffer[..read]);
-                    let taken = frames(&self.partial, &mut take);
-                    self.partial.drain(..taken);
-                    debug_assert!(self.partial.len() < LONGEST_FRAME);
+                    self.last_received = now;
+                    self.read_buffer.extend_from_slice(&buffer[..read]);
+                    let taken = take_frames(&self.read_buffer, &mut take);
+                    self.read_buffer.drain(..taken);
+                    debug_assert!(self.read_buffer.len() < MAX_FRAME_BYTES);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::All,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return ReadOutcome::Drained;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Read::Over,
+                Err(_) => return ReadOutcome::Closed,
             }
         }
-        Read::Part
+        ReadOutcome::Partial
     }
 
     /// Queues a frame and writes what the socket takes.
@@ -236,11 +237,11 @@ impl Stream {
         let Ok(length) = u16::try_from(bytes.len()) else {
             return true;
         };
-        if self.queue.len() + bytes.len() > MEDIA_TCP_QUEUE_BYTES {
+        if self.write_buffer.len() + bytes.len() > MEDIA_TCP_QUEUE_BYTES {
             return true;
         }
-        self.queue.extend_from_slice(&length.to_be_bytes());
-        self.queue.extend_from_slice(bytes);
+        self.write_buffer.extend_from_slice(&length.to_be_bytes());
+        self.write_buffer.extend_from_slice(bytes);
         self.flush()
     }
 
@@ -248,10 +249,10 @@ impl Stream {
     fn flush(&mut self) -> bool {
         let mut written = 0;
         let open = loop {
-            if written == self.queue.len() {
+            if written == self.write_buffer.len() {
                 break true;
             }
-            match self.socket.write(&self.queue[written..]) {
+            match self.socket.write(&self.write_buffer[written..]) {
                 Ok(0) => break false,
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break true,
@@ -259,14 +260,14 @@ impl Stream {
                 Err(_) => break false,
             }
         };
-        self.queue.drain(..written);
+        self.write_buffer.drain(..written);
         open
     }
 }
 
 /// Tells every whole frame at the start of `bytes` (RFC 4571 2); answers how many bytes
 /// they were.
-fn frames(bytes: &[u8], take: &mut impl FnMut(&[u8])) -> usize {
+fn take_frames(bytes: &[u8], take: &mut impl FnMut(&[u8])) -> usize {
     let mut start = 0;
     while let Some(head) = bytes.get(start..start + 2) {
         let length = usize::from(u16::from_be_bytes([head[0], head[1]]));

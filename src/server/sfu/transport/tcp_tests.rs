@@ -4,8 +4,8 @@ use super::*;
 use proptest::prelude::*;
 
 /// A port, one stream that came in to it, and its other end.
-fn one_stream() -> (Tcp, Token, std::net::TcpStream) {
-    let mut tcp = Tcp::bind("127.0.0.1:0".parse().unwrap(), Families::V4, 16).unwrap();
+fn accepted_stream() -> (TcpTransport, Token, std::net::TcpStream) {
+    let mut tcp = TcpTransport::bind("127.0.0.1:0".parse().unwrap(), Families::V4, 16).unwrap();
     let poll = mio::Poll::new().unwrap();
     let address = tcp.listener().local_addr().unwrap();
     let other = std::net::TcpStream::connect(address).unwrap();
@@ -17,14 +17,14 @@ fn one_stream() -> (Tcp, Token, std::net::TcpStream) {
 
 #[test]
 fn who_reads_slowly_loses_whole_frames_and_fills_no_memory() {
-    let (mut tcp, token, mut other) = one_stream();
+    let (mut tcp, token, mut other) = accepted_stream();
     let to = other.local_addr().unwrap();
     let frames_sent = 20_000_u32;
     for number in 0..frames_sent {
         let mut frame = [0; 1100];
         frame[..4].copy_from_slice(&number.to_be_bytes());
         tcp.send(to, &frame);
-        assert!(tcp.streams[&token].queue.len() <= MEDIA_TCP_QUEUE_BYTES + 2);
+        assert!(tcp.streams[&token].write_buffer.len() <= MEDIA_TCP_QUEUE_BYTES + 2);
     }
     // Read again, it goes on with the rest of the frame it stopped in.
     let reader = std::thread::spawn(move || {
@@ -36,13 +36,13 @@ fn who_reads_slowly_loses_whole_frames_and_fills_no_memory() {
             }
         }
     });
-    while !tcp.streams[&token].queue.is_empty() {
-        tcp.ready(token, Instant::now(), |_, _, _| {});
+    while !tcp.streams[&token].write_buffer.is_empty() {
+        tcp.on_ready(token, Instant::now(), |_, _, _| {});
         std::thread::yield_now();
     }
-    tcp.drop_stream(token);
+    tcp.close(token);
     let (bytes, mut numbers) = (reader.join().unwrap(), Vec::new());
-    let whole = frames(&bytes, &mut |frame: &[u8]| {
+    let whole = take_frames(&bytes, &mut |frame: &[u8]| {
         assert_eq!(frame.len(), 1100);
         numbers.push(u32::from_be_bytes(frame[..4].try_into().unwrap()));
     });
@@ -53,18 +53,18 @@ fn who_reads_slowly_loses_whole_frames_and_fills_no_memory() {
 
 #[test]
 fn a_stream_that_drips_and_proves_nothing_is_closed_and_a_proven_one_is_not() {
-    let (mut tcp, token, mut other) = one_stream();
-    let begun = tcp.streams[&token].heard;
+    let (mut tcp, token, mut other) = accepted_stream();
+    let begun = tcp.streams[&token].last_received;
     let proven = std::cell::Cell::new(true);
     // A frame of one byte each second, for four minutes: never silent.
-    let drip = |tcp: &mut Tcp, other: &mut std::net::TcpStream, second: u64| {
+    let drip = |tcp: &mut TcpTransport, other: &mut std::net::TcpStream, second: u64| {
         let now = begun + Duration::from_secs(second);
         if other.write_all(&[0, 1, 7]).is_err() {
             return false;
         }
         let mut taken = 0;
         while taken == 0 && tcp.streams.contains_key(&token) {
-            tcp.ready(token, now, |_, _, _| taken += 1);
+            tcp.on_ready(token, now, |_, _, _| taken += 1);
         }
         tcp.sweep(now, |_| proven.get());
         tcp.streams.contains_key(&token)
@@ -78,8 +78,8 @@ fn a_stream_that_drips_and_proves_nothing_is_closed_and_a_proven_one_is_not() {
 
 #[test]
 fn who_sends_without_end_does_not_keep_the_others_waiting() {
-    let (mut tcp, token, mut other) = one_stream();
-    let sent = 10 * READ_BYTES;
+    let (mut tcp, token, mut other) = accepted_stream();
+    let sent = 10 * MAX_READ_BYTES;
     let sender = std::thread::spawn(move || {
         let frame = [&1000_u16.to_be_bytes()[..], &[7; 1000]].concat();
         let bytes: Vec<u8> = frame.into_iter().cycle().take(sent).collect();
@@ -89,10 +89,10 @@ fn who_sends_without_end_does_not_keep_the_others_waiting() {
     let (mut taken, mut turns) = (0, 0);
     while taken < sent / 1002 {
         let before = taken;
-        tcp.ready(token, Instant::now(), |_, _, _| taken += 1);
+        tcp.on_ready(token, Instant::now(), |_, _, _| taken += 1);
         let one_turn = (taken - before) * 1002;
         assert!(
-            one_turn <= READ_BYTES + 16 * 1024 + LONGEST_FRAME,
+            one_turn <= MAX_READ_BYTES + 16 * 1024 + MAX_FRAME_BYTES,
             "{one_turn}"
         );
         turns += 1;
@@ -120,7 +120,7 @@ proptest! {
             let (piece, later) = rest.split_at(cuts.next().unwrap_or(1).min(rest.len()));
             rest = later;
             partial.extend_from_slice(piece);
-            let taken = frames(&partial, &mut |frame: &[u8]| got.push(frame.to_vec()));
+            let taken = take_frames(&partial, &mut |frame: &[u8]| got.push(frame.to_vec()));
             partial.drain(..taken);
         }
         prop_assert_eq!(got, sent);

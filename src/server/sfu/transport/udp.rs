@@ -4,7 +4,7 @@
 //! come in many at a time; where the system cannot, `quinn-udp` falls back by itself.
 
 use crate::server::net::sockets::{self, Families, canonical};
-use crate::server::sfu::shard::core::Outgoing;
+use crate::server::sfu::shard::core::OutgoingDatagram;
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use std::{
@@ -21,7 +21,7 @@ const DATAGRAM_BYTES: usize = 2048;
 const MAX_SEND_BYTES: usize = 65_507;
 /// How often what the socket can do is found out anew, at most. 1 s: it costs some system calls,
 /// and a second of single datagrams is no harm.
-const RENEW_EVERY: Duration = Duration::from_secs(1);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A datagram that has come in.
 #[derive(Debug, Clone, Copy)]
@@ -35,26 +35,26 @@ pub struct Arrival<'a> {
 }
 
 /// The socket and its buffers.
-pub struct Udp {
+pub struct UdpTransport {
     /// The socket.
     socket: UdpSocket,
     /// What it can do.
     state: UdpSocketState,
     /// Whether it is an IPv6 socket, for both families.
-    six: bool,
+    is_ipv6: bool,
     /// Room for one batch.
     buffers: Vec<Vec<u8>>,
     /// Where each buffer's datagrams are from.
-    metas: [RecvMeta; BATCH_SIZE],
+    metadata: [RecvMeta; BATCH_SIZE],
     /// A run of datagrams, one after the other.
-    gathered: Vec<u8>,
+    gso_buffer: Vec<u8>,
     /// Whether `state` holds a fault against the socket that was an address's.
-    misled: bool,
+    is_state_stale: bool,
     /// When `state` was made anew last.
-    renewed: Option<Instant>,
+    refreshed_at: Option<Instant>,
 }
 
-impl Udp {
+impl UdpTransport {
     /// Binds the port.
     ///
     /// # Errors
@@ -67,14 +67,14 @@ impl Udp {
         let _ = state.set_send_buffer_size((&socket).into(), BUFFER_BYTES);
         let size = DATAGRAM_BYTES * state.gro_segments().min(32);
         Ok(Self {
-            six: socket.local_addr()?.is_ipv6(),
+            is_ipv6: socket.local_addr()?.is_ipv6(),
             socket: UdpSocket::from_std(socket),
             state,
             buffers: vec![vec![0; size]; BATCH_SIZE],
-            metas: [RecvMeta::default(); BATCH_SIZE],
-            gathered: Vec::new(),
-            misled: false,
-            renewed: None,
+            metadata: [RecvMeta::default(); BATCH_SIZE],
+            gso_buffer: Vec::new(),
+            is_state_stale: false,
+            refreshed_at: None,
         })
     }
 
@@ -98,14 +98,14 @@ impl Udp {
             std::array::from_fn(|_| slices.next().expect("as many buffers as slices"));
         let received = self
             .state
-            .recv((&self.socket).into(), &mut slices, &mut self.metas);
+            .recv((&self.socket).into(), &mut slices, &mut self.metadata);
         let count = match received {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             // What ICMP says of an earlier datagram; the next one may be fine.
             Err(_) => return true,
         };
-        for (meta, buffer) in self.metas.iter().zip(&self.buffers).take(count) {
+        for (meta, buffer) in self.metadata.iter().zip(&self.buffers).take(count) {
             let bytes = &buffer[..meta.len.min(buffer.len())];
             for bytes in bytes.chunks(meta.stride.max(1)) {
                 take(Arrival {
@@ -120,7 +120,7 @@ impl Udp {
 
     /// How many of these, from the first on, leave as one: of one size, to one address; the
     /// last may be smaller.
-    pub fn run(&self, datagrams: &[Outgoing]) -> usize {
+    pub fn gso_run(&self, datagrams: &[OutgoingDatagram]) -> usize {
         let Some(first) = datagrams.first() else {
             return 0;
         };
@@ -132,7 +132,7 @@ impl Udp {
         let mut count = 1;
         for pair in datagrams.windows(2).take(most.saturating_sub(1)) {
             let (before, next) = (&pair[0].transmit, &pair[1].transmit);
-            let follows = pair[1].local == first.local
+            let follows = pair[1].local_ip == first.local_ip
                 && next.proto == before.proto
                 && next.destination == before.destination
                 && before.contents.len() == segment
@@ -147,32 +147,33 @@ impl Udp {
 
     /// Sends a run of datagrams. What the kernel has no room for is lost, as on the way: the
     /// receiver asks for it again.
-    pub fn send(&mut self, run: &[Outgoing]) {
+    pub fn send(&mut self, run: &[OutgoingDatagram]) {
         let [first, others @ ..] = run else {
             return;
         };
-        self.renew();
+        self.refresh_state();
         let segment = first.transmit.contents.len();
-        self.gathered.clear();
+        self.gso_buffer.clear();
         if !others.is_empty() {
             for datagram in run {
-                self.gathered.extend_from_slice(&datagram.transmit.contents);
+                self.gso_buffer
+                    .extend_from_slice(&datagram.transmit.contents);
             }
         }
         let transmit = Transmit {
-            destination: self.mapped(first.transmit.destination),
+            destination: self.to_socket_family(first.transmit.destination),
             ecn: None,
             contents: match others {
                 [] => &first.transmit.contents,
-                _ => &self.gathered,
+                _ => &self.gso_buffer,
             },
             segment_size: (!others.is_empty()).then_some(segment),
-            src_ip: first.local,
+            src_ip: first.local_ip,
         };
         let Err(error) = self.state.try_send((&self.socket).into(), &transmit) else {
             return;
         };
-        if first.local.is_none() || !is_invalid(&error) {
+        if first.local_ip.is_none() || !is_invalid_input(&error) {
             return;
         }
         // The address is gone, or the interface cannot segment: then the first one leaves alone.
@@ -181,39 +182,45 @@ impl Udp {
             segment_size: None,
             ..transmit
         };
-        self.misled = others.is_empty()
+        self.is_state_stale = others.is_empty()
             || self
                 .state
                 .try_send((&self.socket).into(), &alone)
-                .is_err_and(|error| is_invalid(&error));
-        self.renew();
+                .is_err_and(|error| is_invalid_input(&error));
+        self.refresh_state();
     }
 
     /// Finds out anew what the socket can do. `quinn-udp` takes EINVAL for a system without
     /// segmentation and does without from then on, but it is also the answer to a source address
     /// that this machine has no more.
-    fn renew(&mut self) {
-        if !self.misled || self.renewed.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
+    fn refresh_state(&mut self) {
+        if !self.is_state_stale
+            || self
+                .refreshed_at
+                .is_some_and(|at| at.elapsed() < REFRESH_INTERVAL)
+        {
             return;
         }
-        self.renewed = Some(Instant::now());
+        self.refreshed_at = Some(Instant::now());
         if let Ok(state) = UdpSocketState::new((&self.socket).into()) {
             self.state = state;
-            self.misled = false;
+            self.is_state_stale = false;
         }
     }
 
     /// An address as this socket's family writes it.
-    fn mapped(&self, to: SocketAddr) -> SocketAddr {
+    fn to_socket_family(&self, to: SocketAddr) -> SocketAddr {
         match to.ip() {
-            IpAddr::V4(ip) if self.six => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
+            IpAddr::V4(ip) if self.is_ipv6 => {
+                SocketAddr::new(ip.to_ipv6_mapped().into(), to.port())
+            }
             _ => to,
         }
     }
 }
 
 /// Whether this is EINVAL.
-fn is_invalid(error: &io::Error) -> bool {
+fn is_invalid_input(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput
 }
 
@@ -221,15 +228,15 @@ fn is_invalid(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    fn outgoing(to: SocketAddr, bytes: Vec<u8>) -> Outgoing {
+    fn outgoing(to: SocketAddr, bytes: Vec<u8>) -> OutgoingDatagram {
         let transmit = str0m::net::Transmit {
             proto: str0m::net::Protocol::Udp,
             source: ([127, 0, 0, 1], 1).into(),
             destination: to,
             contents: bytes.into(),
         };
-        Outgoing {
-            local: None,
+        OutgoingDatagram {
+            local_ip: None,
             transmit,
         }
     }
@@ -237,14 +244,14 @@ mod tests {
     #[test]
     fn datagrams_of_any_sizes_arrive_whole_and_in_order() {
         arrive_whole_and_in_order(
-            Udp::bind(([127, 0, 0, 1], 0).into(), Families::V4).expect("binds"),
+            UdpTransport::bind(([127, 0, 0, 1], 0).into(), Families::V4).expect("binds"),
         );
     }
 
     #[test]
     fn so_they_do_from_a_socket_for_both_families() {
         let any = (std::net::Ipv6Addr::UNSPECIFIED, 0).into();
-        match Udp::bind(any, Families::Both) {
+        match UdpTransport::bind(any, Families::Both) {
             Ok(udp) => arrive_whole_and_in_order(udp),
             Err(error) => {
                 crate::tests::harness::skipped(&format!("this machine has no IPv6: {error}"))
@@ -260,29 +267,29 @@ mod tests {
             ("[::]:0", "[::1]:9", "2001:db8::9"),
         ] {
             let any: SocketAddr = any.parse().expect("an address");
-            let Ok(mut udp) = Udp::bind(any, Families::of(any.ip())) else {
+            let Ok(mut udp) = UdpTransport::bind(any, Families::of(any.ip())) else {
                 crate::tests::harness::skipped("this machine has no IPv6");
                 continue;
             };
             let before = udp.state.max_gso_segments();
             let to: SocketAddr = to.parse().expect("an address");
-            let from_gone = || Outgoing {
-                local: Some(gone.parse().expect("an address")),
+            let from_gone = || OutgoingDatagram {
+                local_ip: Some(gone.parse().expect("an address")),
                 ..outgoing(to, vec![0; 100])
             };
             udp.send(&[from_gone(), from_gone()]);
             assert_eq!(udp.state.max_gso_segments(), before, "{any}");
             // The second time within a second waits for its turn and is not forgotten.
             udp.send(&[from_gone()]);
-            assert!(udp.misled || any.is_ipv4());
-            udp.renewed = None;
+            assert!(udp.is_state_stale || any.is_ipv4());
+            udp.refreshed_at = None;
             udp.send(&[outgoing(to, vec![0; 100])]);
             assert_eq!(udp.state.max_gso_segments(), before, "{any}");
-            assert!(!udp.misled);
+            assert!(!udp.is_state_stale);
         }
     }
 
-    fn arrive_whole_and_in_order(mut udp: Udp) {
+    fn arrive_whole_and_in_order(mut udp: UdpTransport) {
         let receivers = [(); 2].map(|()| {
             let receiver = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
             let timeout = Some(Duration::from_secs(5));
@@ -310,7 +317,7 @@ mod tests {
             .collect();
         let (mut rest, mut runs) = (&all[..], Vec::new());
         while !rest.is_empty() {
-            let (run, others) = rest.split_at(udp.run(rest));
+            let (run, others) = rest.split_at(udp.gso_run(rest));
             udp.send(run);
             runs.push(run.len());
             rest = others;

@@ -12,7 +12,7 @@ mod numbers;
 mod tests;
 
 use crate::server::sfu::codec::VIDEO_CLOCK;
-use numbers::Numbers;
+use numbers::SequenceMunger;
 use std::time::Instant;
 
 /// A jump of media time that no two layers of one person are apart by. 5 s: encoders of
@@ -23,13 +23,13 @@ const PICTURE_ID_MASK: u16 = 0x7fff;
 
 /// What is read of a packet of the source.
 #[derive(Debug, Clone, Copy)]
-pub struct Packet {
+pub struct SourceHeader {
     /// Its place in the source's order, extended beyond 16 bits.
     pub seq: u64,
     /// Its media time.
     pub time: u32,
     /// When it came.
-    pub at: Instant,
+    pub received_at: Instant,
     /// The VP8 picture id, where it has one.
     pub picture_id: Option<u16>,
     /// The VP8 index of base-layer pictures (TL0PICIDX), where it has one.
@@ -38,7 +38,7 @@ pub struct Packet {
 
 /// What is written into the packet as it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rewritten {
+pub struct MungedHeader {
     /// Its place in the outgoing order, extended beyond 16 bits.
     pub seq: u64,
     /// Its media time.
@@ -60,7 +60,7 @@ enum Switch {
 
 /// The newest packet that left.
 #[derive(Debug, Clone, Copy)]
-struct Sent {
+struct LastSent {
     /// Its media time as sent; before any packet, the first one's to be.
     time: u32,
     /// When it came; before any packet, since when the stream runs, where it does.
@@ -84,22 +84,22 @@ struct Offsets {
 
 /// One outgoing stream.
 #[derive(Debug)]
-pub struct Rewriter {
+pub struct RtpMunger {
     /// Sequence numbers.
-    numbers: Numbers,
+    numbers: SequenceMunger,
     /// Ticks a second.
     clock_rate: u32,
     /// Set while the next packet begins a source.
     switch: Option<Switch>,
     /// Set while the next packet begins a source whose picture ids stay as they are.
-    keep_ids: bool,
+    keeps_picture_ids: bool,
     /// What the current source's values are moved by.
     offsets: Offsets,
     /// Where the stream has got to.
-    sent: Sent,
+    last_sent: LastSent,
 }
 
-impl Rewriter {
+impl RtpMunger {
     /// A stream that begins with these values. `first_seq` is to be below 32,768, so that
     /// a first packet lost on the way cannot confuse the receiver's count of roll-overs
     /// (RFC 3711 3.3.1); a higher one is folded.
@@ -111,12 +111,12 @@ impl Rewriter {
         first_tl0: u8,
     ) -> Self {
         Self {
-            numbers: Numbers::new(u64::from(first_seq & 0x7fff)),
+            numbers: SequenceMunger::new(u64::from(first_seq & 0x7fff)),
             clock_rate,
             switch: Some(Switch::ByClock),
-            keep_ids: false,
+            keeps_picture_ids: false,
             offsets: Offsets::default(),
-            sent: Sent {
+            last_sent: LastSent {
                 time: first_time,
                 at: None,
                 picture_id: first_picture_id.wrapping_sub(1) & PICTURE_ID_MASK,
@@ -128,8 +128,8 @@ impl Rewriter {
     /// Its media time runs from this moment on, also before its first packet. `str0m` reports 0
     /// until then, and browsers take a report that jumps by more than 2^25 ticks, six minutes
     /// of a picture, for a mistake.
-    pub fn runs_since(&mut self, at: Instant) {
-        self.sent.at = Some(at);
+    pub fn set_start_time(&mut self, at: Instant) {
+        self.last_sent.at = Some(at);
     }
 
     /// The next packet given begins a new source: the first of a keyframe, or sound.
@@ -147,7 +147,7 @@ impl Rewriter {
     /// The source that begins with the next packet is to have its own picture ids: nothing
     /// was decoded before, or something of another codec.
     pub fn keep_picture_ids(&mut self) {
-        self.keep_ids = true;
+        self.keeps_picture_ids = true;
     }
 
     /// This packet of the source is left out on purpose: those after it close the gap. Has
@@ -158,65 +158,67 @@ impl Rewriter {
 
     /// The values a packet leaves with; none where it is from before the source began, too
     /// late to have a place, or left out. The same packet given twice gets the same values.
-    pub fn rewrite(&mut self, packet: &Packet) -> Option<Rewritten> {
+    pub fn munge(&mut self, packet: &SourceHeader) -> Option<MungedHeader> {
         if let Some(switch) = self.switch.take() {
-            self.begin(packet, switch);
+            self.begin_source(packet, switch);
         }
-        let number = self.numbers.number(packet.seq)?;
-        let rewritten = Rewritten {
-            seq: number.out,
+        let number = self.numbers.munge(packet.seq)?;
+        let rewritten = MungedHeader {
+            seq: number.sequence,
             time: packet.time.wrapping_add(self.offsets.time),
             picture_id: packet.picture_id.map(|id| self.picture_id(id)),
             tl0: packet.tl0.map(|index| self.tl0(index)),
         };
-        if number.newest {
-            self.note(&rewritten, packet.at);
+        if number.is_newest {
+            self.remember(&rewritten, packet.received_at);
         }
         Some(rewritten)
     }
 
     /// Begins a source with its first packet.
-    fn begin(&mut self, packet: &Packet, switch: Switch) {
+    fn begin_source(&mut self, packet: &SourceHeader, switch: Switch) {
         let by_offset = match switch {
             Switch::ByClock => None,
-            Switch::ByOffset(offset) => self.time_by_offset(packet, offset),
+            Switch::ByOffset(offset) => self.start_time_by_offset(packet, offset),
         };
-        let time = by_offset.unwrap_or_else(|| self.time_by_clock(packet.at));
-        self.numbers.restart(packet.seq);
+        let time = by_offset.unwrap_or_else(|| self.start_time_by_clock(packet.received_at));
+        self.numbers.begin_source(packet.seq);
         self.offsets = Offsets {
             time: time.wrapping_sub(packet.time),
-            picture_id: self.keep_ids.then_some(0),
-            tl0: self.keep_ids.then_some(0),
+            picture_id: self.keeps_picture_ids.then_some(0),
+            tl0: self.keeps_picture_ids.then_some(0),
         };
-        self.keep_ids = false;
+        self.keeps_picture_ids = false;
     }
 
     /// The time a source begins at by what passed since the last packet: a frame at least,
     /// because two pictures of one time would be one picture.
-    fn time_by_clock(&self, now: Instant) -> u32 {
-        let Some(before) = self.sent.at else {
-            return self.sent.time;
+    fn start_time_by_clock(&self, now: Instant) -> u32 {
+        let Some(before) = self.last_sent.at else {
+            return self.last_sent.time;
         };
         let passed = now.saturating_duration_since(before).as_micros();
         let ticks = passed * u128::from(self.clock_rate) / 1_000_000;
         // Half the range at most: more would look like a step back.
         let ticks = ticks.min(i32::MAX as u128) as u32;
-        self.sent.time.wrapping_add(ticks.max(self.least_step()))
+        self.last_sent
+            .time
+            .wrapping_add(ticks.max(self.min_time_step()))
     }
 
     /// The time a source begins at by its distance to the one before; none where it makes
     /// no sense.
-    fn time_by_offset(&self, packet: &Packet, offset: u32) -> Option<u32> {
-        self.sent.at?;
+    fn start_time_by_offset(&self, packet: &SourceHeader, offset: u32) -> Option<u32> {
+        self.last_sent.at?;
         let moved = self.offsets.time.wrapping_add(offset);
         let time = packet.time.wrapping_add(moved);
-        let ahead = time.wrapping_sub(self.sent.time);
+        let ahead = time.wrapping_sub(self.last_sent.time);
         let most = self.clock_rate.saturating_mul(LARGEST_JUMP_S);
         (1..=most).contains(&ahead).then_some(time)
     }
 
     /// The least that media time moves on by at a switch: a frame of 1/30 s, or 20 ms of sound.
-    fn least_step(&self) -> u32 {
+    fn min_time_step(&self) -> u32 {
         match self.clock_rate {
             VIDEO_CLOCK => VIDEO_CLOCK / 30,
             clock => clock / 50,
@@ -225,7 +227,7 @@ impl Rewriter {
 
     /// The picture id as it leaves.
     fn picture_id(&mut self, id: u16) -> u16 {
-        let next = self.sent.picture_id.wrapping_add(1);
+        let next = self.last_sent.picture_id.wrapping_add(1);
         let offset = self.offsets.picture_id;
         let offset = *self
             .offsets
@@ -236,7 +238,7 @@ impl Rewriter {
 
     /// The base-layer index as it leaves.
     fn tl0(&mut self, index: u8) -> u8 {
-        let next = self.sent.tl0.wrapping_add(1);
+        let next = self.last_sent.tl0.wrapping_add(1);
         let offset = self.offsets.tl0;
         let offset = *self
             .offsets
@@ -246,12 +248,12 @@ impl Rewriter {
     }
 
     /// Remembers the newest packet.
-    fn note(&mut self, newest: &Rewritten, at: Instant) {
-        self.sent = Sent {
+    fn remember(&mut self, newest: &MungedHeader, at: Instant) {
+        self.last_sent = LastSent {
             time: newest.time,
             at: Some(at),
-            picture_id: newest.picture_id.unwrap_or(self.sent.picture_id),
-            tl0: newest.tl0.unwrap_or(self.sent.tl0),
+            picture_id: newest.picture_id.unwrap_or(self.last_sent.picture_id),
+            tl0: newest.tl0.unwrap_or(self.last_sent.tl0),
         };
     }
 }

@@ -12,16 +12,16 @@ const WORDS: usize = (WINDOW / 64) as usize;
 
 /// The number of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Number {
+pub struct MungedSequence {
     /// Its place in the outgoing order.
-    pub out: u64,
+    pub sequence: u64,
     /// Whether it is the furthest so far.
-    pub newest: bool,
+    pub is_newest: bool,
 }
 
 /// Numbers the packets of one outgoing stream.
 #[derive(Debug)]
-pub struct Numbers {
+pub struct SequenceMunger {
     /// The lowest number that no packet has had.
     next: u64,
     /// Where the source begins, in its own order.
@@ -39,7 +39,7 @@ pub struct Numbers {
     bits: [u64; WORDS],
 }
 
-impl Numbers {
+impl SequenceMunger {
     /// Begins with this number.
     pub fn new(first: u64) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Numbers {
     }
 
     /// A source begins with this packet; nothing before it has a place any more.
-    pub fn restart(&mut self, seq: u64) {
+    pub fn begin_source(&mut self, seq: u64) {
         self.start = seq;
         self.base = self.next;
         self.front = None;
@@ -77,7 +77,7 @@ impl Numbers {
     }
 
     /// The number of a packet; none where it has no place.
-    pub fn number(&mut self, seq: u64) -> Option<Number> {
+    pub fn munge(&mut self, seq: u64) -> Option<MungedSequence> {
         if seq < self.start {
             return None;
         }
@@ -96,14 +96,17 @@ impl Numbers {
             self.front = Some(seq);
             self.next = out + 1;
         }
-        Some(Number { out, newest })
+        Some(MungedSequence {
+            sequence: out,
+            is_newest: newest,
+        })
     }
 
     /// Goes on far ahead: whatever is between will not come any more. One number stays free,
     /// so that the receiver notices.
     fn jump(&mut self, seq: u64) -> u64 {
         self.next += 1;
-        self.restart(seq);
+        self.begin_source(seq);
         self.base
     }
 

@@ -10,11 +10,11 @@ const KINDS: [(&str, &str); 2] = [("m=audio", "a"), ("m=video", "v")];
 
 /// The offer with a stream for each slot that names none. Any text will do: what is no slot
 /// stays as it is.
-pub fn name_slots(offer: &str) -> String {
+pub fn add_stream_ids(offer: &str) -> String {
     let mut named = String::with_capacity(offer.len() + 512);
     let mut slots = [0, 0];
     for section in sections(offer) {
-        match insertion(section) {
+        match msid_position(section) {
             Some((kind, place)) => {
                 let stream = format!("slot{}", slots[kind]);
                 slots[kind] += 1;
@@ -46,7 +46,7 @@ pub fn sections(sdp: &str) -> Vec<&str> {
 }
 
 /// Of a slot: its kind, and where its stream is named, just before its direction.
-fn insertion(section: &str) -> Option<(usize, usize)> {
+fn msid_position(section: &str) -> Option<(usize, usize)> {
     let is = |kind: &(&str, &str)| {
         section
             .strip_prefix(kind.0)
@@ -118,7 +118,7 @@ mod tests {
             Some("slot1 slot1-a"),
         ];
         for end in ["\r\n", "\n"] {
-            let sdp = name_slots(&offer(&sections, end));
+            let sdp = add_stream_ids(&offer(&sections, end));
             assert_eq!(named(&sdp), streams);
             let bare = sdp.matches('\n').count() != sdp.matches("\r\n").count();
             assert_eq!(bare, end == "\n", "line ends are as they were");
@@ -137,7 +137,7 @@ mod tests {
         ];
         for case in cases {
             let sdp = offer(case, "\r\n");
-            assert_eq!(name_slots(&sdp), sdp);
+            assert_eq!(add_stream_ids(&sdp), sdp);
         }
         for junk in [
             "",
@@ -147,20 +147,20 @@ mod tests {
             "a=recvonly",
             "m=audio \na=recvonly:x",
         ] {
-            assert_eq!(name_slots(junk), junk);
+            assert_eq!(add_stream_ids(junk), junk);
         }
     }
 
     #[test]
     fn a_slot_that_names_its_own_stream_keeps_its_place_in_the_count() {
         let sections = [("audio", "recvonly msid:theirs"), ("audio", "recvonly")];
-        let sdp = name_slots(&offer(&sections, "\n"));
+        let sdp = add_stream_ids(&offer(&sections, "\n"));
         assert_eq!(named(&sdp), [Some("theirs"), Some("slot1 slot1-a")]);
     }
 
     #[test]
     fn a_last_line_without_an_end_is_no_trouble() {
-        let sdp = name_slots("m=audio 9 x 0\r\na=recvonly");
+        let sdp = add_stream_ids("m=audio 9 x 0\r\na=recvonly");
         assert_eq!(sdp, "m=audio 9 x 0\r\na=msid:slot0 slot0-a\r\na=recvonly");
     }
 
@@ -170,11 +170,11 @@ mod tests {
         fn nothing_is_taken_away(
             sdp in "((m=(audio|video) 9 x|a=recvonly|a=msid:q|a=[a-z]{0,4}|[\\PC]{0,6})(\r\n|\n|)){0,20}",
         ) {
-            let once = name_slots(&sdp);
+            let once = add_stream_ids(&sdp);
             let ours = |line: &&str| !line.starts_with("a=msid:slot");
             let without: String = once.split_inclusive('\n').filter(ours).collect();
             prop_assert_eq!(without, sdp);
-            prop_assert_eq!(name_slots(&once), once);
+            prop_assert_eq!(add_stream_ids(&once), once);
         }
     }
 }

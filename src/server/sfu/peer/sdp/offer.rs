@@ -8,14 +8,14 @@ use std::{ops::Deref, sync::Arc};
 use str0m::change::SdpOffer;
 use tokio::sync::Semaphore;
 
-use super::msid::name_slots;
+use super::msid::add_stream_ids;
 
 /// Media descriptions of one offer. 64: four of one's own, six sounds, and more pictures than a
 /// screen shows.
-const MAX_DESCRIPTIONS: usize = 64;
+const MAX_MEDIA_SECTIONS: usize = 64;
 /// Offers that are read at the same moment; the next ones wait for their turn, one of each
 /// socket. 2: as many processors as the smallest server has.
-static READERS: Semaphore = Semaphore::const_new(2);
+static PARSER_PERMITS: Semaphore = Semaphore::const_new(2);
 
 /// An offer of a person, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,19 +30,19 @@ impl Offer {
     /// Reads an offer.
     pub fn new(offer: MediaOffer) -> Self {
         let descriptions = offer.sdp.lines().filter(|line| line.starts_with("m="));
-        let fits = offer.is_within_limits() && descriptions.count() <= MAX_DESCRIPTIONS;
-        let description = fits.then(|| read(&offer.sdp)).flatten().map(Arc::new);
+        let fits = offer.is_within_limits() && descriptions.count() <= MAX_MEDIA_SECTIONS;
+        let description = fits.then(|| parse_sdp(&offer.sdp)).flatten().map(Arc::new);
         Self { offer, description }
     }
 
     /// Reads an offer on a thread for such work, when it is its turn. A description that str0m
     /// cannot even refuse makes no sense.
-    pub async fn read(offer: MediaOffer) -> Self {
+    pub async fn parse(offer: MediaOffer) -> Self {
         let empty = |offer| Self {
             offer,
             description: None,
         };
-        let Ok(_turn) = READERS.acquire().await else {
+        let Ok(_turn) = PARSER_PERMITS.acquire().await else {
             return empty(offer);
         };
         let unread = offer.clone();
@@ -56,8 +56,9 @@ impl Offer {
     ) -> (String, Vec<OfferedTrack>, Option<SdpOffer>) {
         let Self { offer, description } = self;
         // A clone still has it: it is read once more.
-        let description = description
-            .and_then(|shared| Arc::try_unwrap(shared).map_or_else(|_| read(&offer.sdp), Some));
+        let description = description.and_then(|shared| {
+            Arc::try_unwrap(shared).map_or_else(|_| parse_sdp(&offer.sdp), Some)
+        });
         (offer.sdp, offer.tracks, description)
     }
 }
@@ -70,8 +71,8 @@ impl Deref for Offer {
 }
 
 /// Reads a description.
-fn read(sdp: &str) -> Option<SdpOffer> {
-    SdpOffer::from_sdp_string(&name_slots(sdp)).ok()
+fn parse_sdp(sdp: &str) -> Option<SdpOffer> {
+    SdpOffer::from_sdp_string(&add_stream_ids(sdp)).ok()
 }
 
 #[cfg(test)]
@@ -91,7 +92,7 @@ mod tests {
     fn an_offer_of_more_descriptions_than_anybody_needs_is_not_read() {
         let chromium = include_str!("../../../../tests/corpus/offer.sdp");
         assert!(offer(chromium.to_owned()).into_parts().2.is_some());
-        let many = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n".repeat(MAX_DESCRIPTIONS + 1);
+        let many = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n".repeat(MAX_MEDIA_SECTIONS + 1);
         assert!(offer(format!("{chromium}{many}")).description.is_none());
         assert!(offer("v=0".to_owned()).into_parts().2.is_none());
     }
@@ -100,7 +101,7 @@ mod tests {
     async fn a_clone_of_an_offer_says_the_same() {
         let sdp = include_str!("../../../../tests/corpus/offer.sdp").to_owned();
         let (connection, offer_id, tracks) = (1, 1, vec![]);
-        let read = Offer::read(MediaOffer {
+        let read = Offer::parse(MediaOffer {
             connection,
             offer_id,
             sdp,

@@ -1,7 +1,8 @@
 //! Fills a budget: the lowest of everybody first, then a step each, round by round.
 
 use super::{
-    SCREEN_BPS, SHARED_PERCENT, SOUND_ONLY_BELOW_BPS, SPARE_PERCENT, Shares, layer_options::Wish,
+    ALLOCATED_PERCENT, AUDIO_ONLY_BELOW_BPS, Allocation, RESUME_HEADROOM_PERCENT, SCREEN_BPS,
+    layer_options::LayerOptions,
 };
 
 /// The level of each wish, in order of priority; 0 is paused.
@@ -20,22 +21,22 @@ pub struct Budget {
 
 impl Budget {
     /// For the pictures that run already, and no others.
-    pub fn without_spare(estimate: u64, places: usize) -> Self {
+    pub fn without_headroom(estimate: u64, places: usize) -> Self {
         Self {
-            bps: (estimate >= SOUND_ONLY_BELOW_BPS).then(|| shared(estimate)),
+            bps: (estimate >= AUDIO_ONLY_BELOW_BPS).then(|| allocated(estimate)),
             running: places,
             places,
         }
     }
 
     /// For as many as fit; those beyond `running` come back, and need something to spare.
-    pub fn with_spare(estimate: u64, running: usize) -> Self {
+    pub fn with_headroom(estimate: u64, running: usize) -> Self {
         let least = match running {
-            0 => with_spare(SOUND_ONLY_BELOW_BPS),
-            _ => SOUND_ONLY_BELOW_BPS,
+            0 => add_headroom(AUDIO_ONLY_BELOW_BPS),
+            _ => AUDIO_ONLY_BELOW_BPS,
         };
         Self {
-            bps: (estimate >= least).then(|| shared(estimate)),
+            bps: (estimate >= least).then(|| allocated(estimate)),
             running,
             places: usize::MAX,
         }
@@ -43,7 +44,7 @@ impl Budget {
 
     /// Whether the lowest layer of another picture fits, as number `count` from 0, on top
     /// of what is spent.
-    fn takes_in(&self, count: usize, spent: u64, wish: &Wish) -> bool {
+    fn admits(&self, count: usize, spent: u64, wish: &LayerOptions) -> bool {
         let (Some(bps), lowest) = (self.bps, wish.bps(1)) else {
             return false;
         };
@@ -51,7 +52,7 @@ impl Budget {
         let needed = if count < self.running {
             sum
         } else {
-            with_spare(sum)
+            add_headroom(sum)
         };
         let screen = count == 0 && wish.is_screen() && lowest <= SCREEN_BPS;
         count < self.places && (needed <= bps || screen)
@@ -64,11 +65,11 @@ impl Budget {
 }
 
 /// The levels that fit a budget, none above its cap. Whoever is paused, all after them are.
-pub fn fill(wishes: &[Wish], caps: &[usize], budget: &Budget) -> Levels {
+pub fn fill(wishes: &[LayerOptions], caps: &[usize], budget: &Budget) -> Levels {
     let mut levels = vec![0; wishes.len()];
     let mut spent = 0_u64;
     for (index, wish) in wishes.iter().enumerate() {
-        if !budget.takes_in(index, spent, wish) {
+        if !budget.admits(index, spent, wish) {
             return levels;
         }
         levels[index] = 1;
@@ -77,7 +78,7 @@ pub fn fill(wishes: &[Wish], caps: &[usize], budget: &Budget) -> Levels {
     let highest = caps.iter().copied().max().unwrap_or(0);
     for level in 2..=highest {
         for (index, wish) in wishes.iter().enumerate() {
-            if levels[index] != level - 1 || caps[index].min(wish.most()) < level {
+            if levels[index] != level - 1 || caps[index].min(wish.max_level()) < level {
                 continue;
             }
             let improved = (spent - wish.bps(level - 1)).saturating_add(wish.bps(level));
@@ -105,17 +106,17 @@ pub fn is_better(levels: &[usize], than: &[usize]) -> bool {
 }
 
 /// The shares at these levels, in order of priority.
-pub fn shares(wishes: &[Wish], levels: &[usize]) -> Shares {
+pub fn allocation(wishes: &[LayerOptions], levels: &[usize]) -> Allocation {
     let both = || wishes.iter().zip(levels);
     let sum = both()
         .map(|(wish, level)| wish.bps(*level))
         .fold(0, u64::saturating_add);
-    let steps = both().filter(|(wish, level)| **level < wish.most());
+    let steps = both().filter(|(wish, level)| **level < wish.max_level());
     let cheapest = steps
         .map(|(wish, level)| wish.bps(level + 1) - wish.bps(*level))
         .min();
-    let desired = wishes.iter().map(Wish::desired_bps);
-    Shares {
+    let desired = wishes.iter().map(LayerOptions::desired_bps);
+    Allocation {
         choices: both().map(|(wish, level)| wish.choice(*level)).collect(),
         chosen_bps: sum,
         minimum_bps: cheapest.map_or(0, |step| sum.saturating_add(step)),
@@ -124,13 +125,13 @@ pub fn shares(wishes: &[Wish], levels: &[usize]) -> Shares {
 }
 
 /// What of an estimate is shared out.
-fn shared(estimate: u64) -> u64 {
-    percent(estimate, SHARED_PERCENT)
+fn allocated(estimate: u64) -> u64 {
+    percent(estimate, ALLOCATED_PERCENT)
 }
 
 /// What is needed for this much to leave something to spare.
-fn with_spare(bps: u64) -> u64 {
-    percent(bps, 100 + SPARE_PERCENT)
+fn add_headroom(bps: u64) -> u64 {
+    percent(bps, 100 + RESUME_HEADROOM_PERCENT)
 }
 
 /// So many percent.

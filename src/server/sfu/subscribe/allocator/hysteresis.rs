@@ -8,81 +8,81 @@ use std::time::{Duration, Instant};
 /// One tick of the allocator.
 const TICK: Duration = Duration::from_millis(100);
 /// Ticks in a row for which more must fit.
-const TICKS: usize = 3;
+const SUSTAINED_TICKS: usize = 3;
 /// Wait after less was chosen.
 const WAIT: Duration = Duration::from_secs(2);
 /// The longest that the wait grows to.
-const LONGEST_WAIT: Duration = Duration::from_secs(16);
+const MAX_WAIT: Duration = Duration::from_secs(16);
 /// How long a step up must last to have been right.
 const PROVEN_AFTER: Duration = Duration::from_secs(10);
 
 /// The patience of one line.
 #[derive(Debug)]
-pub struct Patience {
+pub struct UpgradeHysteresis {
     /// The lowest estimate of each of the last ticks, newest first.
-    lows: [Option<u64>; TICKS],
+    tick_minimums: [Option<u64>; SUSTAINED_TICKS],
     /// When the newest tick began.
-    tick: Option<Instant>,
+    tick_start: Option<Instant>,
     /// Until when nothing more is chosen.
-    quiet_until: Option<Instant>,
+    blocked_until: Option<Instant>,
     /// How long that is next time.
     wait: Duration,
     /// When more was chosen last, where that has not been taken back.
-    raised: Option<Instant>,
+    last_upgrade: Option<Instant>,
 }
 
-impl Default for Patience {
+impl Default for UpgradeHysteresis {
     fn default() -> Self {
         Self {
-            lows: [None; TICKS],
-            tick: None,
-            quiet_until: None,
+            tick_minimums: [None; SUSTAINED_TICKS],
+            tick_start: None,
+            blocked_until: None,
             wait: WAIT,
-            raised: None,
+            last_upgrade: None,
         }
     }
 }
 
-impl Patience {
+impl UpgradeHysteresis {
     /// Takes note of an estimate, however often in a tick.
     pub fn observe(&mut self, now: Instant, estimate: u64) {
-        let fresh = self.tick.is_none_or(|tick| now >= tick + TICK);
+        let fresh = self.tick_start.is_none_or(|tick| now >= tick + TICK);
         if fresh {
-            self.lows.rotate_right(1);
-            self.lows[0] = Some(estimate);
-            self.tick = Some(now);
+            self.tick_minimums.rotate_right(1);
+            self.tick_minimums[0] = Some(estimate);
+            self.tick_start = Some(now);
         } else {
-            self.lows[0] = self.lows[0].map(|low| low.min(estimate));
+            self.tick_minimums[0] = self.tick_minimums[0].map(|low| low.min(estimate));
         }
     }
 
     /// The estimate that held for long enough to choose more by; none while it is too soon.
-    pub fn steady(&self, now: Instant) -> Option<u64> {
-        if self.quiet_until.is_some_and(|until| now < until) {
+    pub fn sustained_estimate(&self, now: Instant) -> Option<u64> {
+        if self.blocked_until.is_some_and(|until| now < until) {
             return None;
         }
-        let lows: Option<Vec<u64>> = self.lows.iter().copied().collect();
+        let lows: Option<Vec<u64>> = self.tick_minimums.iter().copied().collect();
         lows?.into_iter().min()
     }
 
     /// Less was chosen.
-    pub fn lowered(&mut self, now: Instant) {
-        if let Some(raised) = self.raised.take() {
+    pub fn on_downgrade(&mut self, now: Instant) {
+        if let Some(raised) = self.last_upgrade.take() {
             let proven = now.saturating_duration_since(raised) >= PROVEN_AFTER;
             self.wait = if proven {
                 WAIT
             } else {
-                (self.wait * 2).min(LONGEST_WAIT)
+                (self.wait * 2).min(MAX_WAIT)
             };
         }
-        self.quiet_until = Some(now + self.wait);
+        self.blocked_until = Some(now + self.wait);
     }
 
     /// More was chosen; `swapped`: at somebody else's cost, which is a change to rest after.
-    pub fn raised(&mut self, now: Instant, swapped: bool) {
-        self.raised = Some(now);
+    pub fn on_upgrade(&mut self, now: Instant, swapped: bool) {
+        self.last_upgrade = Some(now);
         if swapped {
-            self.quiet_until = Some(now + WAIT);
+            self.blocked_until = Some(now + WAIT);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a picture could carry: the layers up to the one that its size asks for.
 
-use super::{Choice, Priority, Wanted};
+use super::{Choice, Priority, VideoRequest};
 
 /// Of the height shown, how much a layer must have, in percent: a picture stretched by a
 /// third still looks sharp.
@@ -21,22 +21,22 @@ struct Step {
 
 /// A picture and its steps. Level 0 is paused, level 1 the first step, and so on.
 #[derive(Debug)]
-pub struct Wish {
+pub struct LayerOptions {
     /// The caller's name for it.
     key: u32,
     /// How much it matters.
     priority: Priority,
     /// The layer its size asks for.
-    wanted: usize,
+    desired_layer: usize,
     /// Its steps, lowest first; one at least.
     steps: Vec<Step>,
     /// What it would take to have all that is wanted, in bit/s.
     desired_bps: u64,
 }
 
-impl Wish {
+impl LayerOptions {
     /// What is wanted, as steps.
-    pub fn of(wanted: &Wanted) -> Self {
+    pub fn of(wanted: &VideoRequest) -> Self {
         let layer = wanted_layer(wanted);
         let live = |layers: std::ops::RangeInclusive<usize>| {
             let layers = layers.filter_map(|layer| Some((layer, wanted.layers[layer]?.bps)));
@@ -56,7 +56,7 @@ impl Wish {
         Self {
             key: wanted.key,
             priority: wanted.priority,
-            wanted: layer,
+            desired_layer: layer,
             steps: rising(&layers),
             desired_bps,
         }
@@ -73,7 +73,7 @@ impl Wish {
     }
 
     /// Its highest level.
-    pub fn most(&self) -> usize {
+    pub fn max_level(&self) -> usize {
         self.steps.len()
     }
 
@@ -103,13 +103,13 @@ impl Wish {
         Choice {
             key: self.key,
             layer: self.layer_at(level),
-            wanted_layer: Some(self.wanted),
+            desired_layer: Some(self.desired_layer),
         }
     }
 }
 
 /// The smallest layer that is tall enough.
-fn wanted_layer(wanted: &Wanted) -> usize {
+fn wanted_layer(wanted: &VideoRequest) -> usize {
     if wanted.single {
         return 0;
     }

@@ -15,16 +15,16 @@ mod layer_options;
 mod tests;
 
 use fill::{Budget, Levels};
-use hysteresis::Patience;
-use layer_options::Wish;
+use hysteresis::UpgradeHysteresis;
+use layer_options::LayerOptions;
 use std::time::Instant;
 
 /// Below this only sound goes. 80 kbit/s: the smallest picture with sound does not fit.
-pub const SOUND_ONLY_BELOW_BPS: u64 = 80_000;
+pub const AUDIO_ONLY_BELOW_BPS: u64 = 80_000;
 /// Of an estimate, how much is shared out, in percent.
-pub const SHARED_PERCENT: u64 = 95;
+pub const ALLOCATED_PERCENT: u64 = 95;
 /// What must be to spare for a paused picture to come back, in percent.
-pub const SPARE_PERCENT: u64 = 10;
+pub const RESUME_HEADROOM_PERCENT: u64 = 10;
 /// How much the lowest layer of a shared screen may take beyond the estimate's share:
 /// reading is why people share it.
 pub const SCREEN_BPS: u64 = 500_000;
@@ -53,7 +53,7 @@ pub struct LayerRate {
 
 /// A picture that somebody wants.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct VideoRequest {
     /// The caller's name for it, no two alike.
     pub key: u32,
     /// How much it matters; among equals the order of the list counts.
@@ -75,12 +75,12 @@ pub struct Choice {
     /// which costs nothing until it comes.
     pub layer: Option<usize>,
     /// The layer its size asks for, whether or not it fits or is live.
-    pub wanted_layer: Option<usize>,
+    pub desired_layer: Option<usize>,
 }
 
 /// The shares of one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shares {
+pub struct Allocation {
     /// What becomes of each picture, in the order they were asked for.
     pub choices: Vec<Choice>,
     /// What is chosen, in bit/s.
@@ -94,7 +94,7 @@ pub struct Shares {
 
 /// The state of a picture between two looks.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct PreviousChoice {
     /// Which one.
     key: u32,
     /// The layer that was chosen.
@@ -105,9 +105,9 @@ struct Held {
 #[derive(Debug, Default)]
 pub struct Allocator {
     /// What was chosen for each picture of the last look.
-    held: Vec<Held>,
+    previous: Vec<PreviousChoice>,
     /// When more may be chosen.
-    patience: Patience,
+    hysteresis: UpgradeHysteresis,
 }
 
 impl Allocator {
@@ -117,23 +117,23 @@ impl Allocator {
         &mut self,
         now: Instant,
         estimate_bps: Option<u64>,
-        wanted: &[Wanted],
-    ) -> Shares {
+        wanted: &[VideoRequest],
+    ) -> Allocation {
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         order.sort_by_key(|index| std::cmp::Reverse(wanted[*index].priority));
-        let wishes: Vec<Wish> = order
+        let wishes: Vec<LayerOptions> = order
             .iter()
-            .map(|index| Wish::of(&wanted[*index]))
+            .map(|index| LayerOptions::of(&wanted[*index]))
             .collect();
         let levels = match estimate_bps {
             None => {
-                self.patience = Patience::default();
-                wishes.iter().map(Wish::most).collect()
+                self.hysteresis = UpgradeHysteresis::default();
+                wishes.iter().map(LayerOptions::max_level).collect()
             }
             Some(estimate) => self.choose(now, estimate, &wishes),
         };
         self.remember(&wishes, &levels);
-        let mut shares = fill::shares(&wishes, &levels);
+        let mut shares = fill::allocation(&wishes, &levels);
         // Back from the order of priority to the order of the list.
         let mut places: Vec<_> = order.into_iter().zip(shares.choices).collect();
         places.sort_unstable_by_key(|(index, _)| *index);
@@ -142,28 +142,28 @@ impl Allocator {
     }
 
     /// The level of each wish: less at once, more with patience.
-    fn choose(&mut self, now: Instant, estimate: u64, wishes: &[Wish]) -> Levels {
-        self.patience.observe(now, estimate);
+    fn choose(&mut self, now: Instant, estimate: u64, wishes: &[LayerOptions]) -> Levels {
+        self.hysteresis.observe(now, estimate);
         let before: Vec<Option<usize>> =
             wishes.iter().map(|wish| self.level_before(wish)).collect();
-        let least = self.least(estimate, wishes, &before);
+        let least = self.levels_without_upgrade(estimate, wishes, &before);
         if before
             .iter()
             .zip(&least)
             .any(|(before, now)| before.is_some_and(|level| *now < level))
         {
-            self.patience.lowered(now);
+            self.hysteresis.on_downgrade(now);
         }
-        let more = self.patience.steady(now).map(|steady| {
+        let more = self.hysteresis.sustained_estimate(now).map(|steady| {
             let running = least.iter().filter(|level| **level > 0).count();
-            let budget = Budget::with_spare(steady, running);
-            let most: Levels = wishes.iter().map(Wish::most).collect();
+            let budget = Budget::with_headroom(steady, running);
+            let most: Levels = wishes.iter().map(LayerOptions::max_level).collect();
             fill::fill(wishes, &most, &budget)
         });
         let Some(more) = more.filter(|more| fill::is_better(more, &least)) else {
             return least;
         };
-        self.patience.raised(
+        self.hysteresis.on_upgrade(
             now,
             more.iter().zip(&least).any(|(more, least)| more < least),
         );
@@ -172,28 +172,36 @@ impl Allocator {
 
     /// What of the levels before still fits, no level higher. Whoever is new takes a place,
     /// and places go by priority.
-    fn least(&self, estimate: u64, wishes: &[Wish], before: &[Option<usize>]) -> Levels {
+    fn levels_without_upgrade(
+        &self,
+        estimate: u64,
+        wishes: &[LayerOptions],
+        before: &[Option<usize>],
+    ) -> Levels {
         let places = before.iter().filter(|level| **level != Some(0)).count();
         let caps: Levels = before
             .iter()
             .map(|level| level.unwrap_or(1).max(1))
             .collect();
-        fill::fill(wishes, &caps, &Budget::without_spare(estimate, places))
+        fill::fill(wishes, &caps, &Budget::without_headroom(estimate, places))
     }
 
     /// The level a wish had, among the steps that it has now: 0 where it was paused, none
     /// where it is new.
-    fn level_before(&self, wish: &Wish) -> Option<usize> {
-        let held = self.held.iter().find(|held| held.key == wish.key())?;
+    fn level_before(&self, wish: &LayerOptions) -> Option<usize> {
+        let held = self.previous.iter().find(|held| held.key == wish.key())?;
         Some(held.layer.map_or(0, |layer| wish.level_of(layer)))
     }
 
     /// Remembers what was chosen; what is not wanted any more is forgotten.
-    fn remember(&mut self, wishes: &[Wish], levels: &[usize]) {
-        let held = wishes.iter().zip(levels).map(|(wish, level)| Held {
-            key: wish.key(),
-            layer: wish.layer_at(*level),
-        });
-        self.held = held.collect();
+    fn remember(&mut self, wishes: &[LayerOptions], levels: &[usize]) {
+        let held = wishes
+            .iter()
+            .zip(levels)
+            .map(|(wish, level)| PreviousChoice {
+                key: wish.key(),
+                layer: wish.layer_at(*level),
+            });
+        self.previous = held.collect();
     }
 }

@@ -7,60 +7,60 @@ use super::*;
 use std::time::Duration;
 
 /// A stream of pictures that begins at small, known values.
-fn pictures() -> Rewriter {
-    Rewriter::new(100, 1_000, VIDEO_CLOCK, 50, 7)
+fn pictures() -> RtpMunger {
+    RtpMunger::new(100, 1_000, VIDEO_CLOCK, 50, 7)
 }
 
 /// A packet without picture ids.
-fn packet(seq: u64, time: u32, at: Instant) -> Packet {
-    Packet {
+fn packet(seq: u64, time: u32, at: Instant) -> SourceHeader {
+    SourceHeader {
         seq,
         time,
-        at,
+        received_at: at,
         picture_id: None,
         tl0: None,
     }
 }
 
 /// The number that a packet leaves with.
-fn seq(rewriter: &mut Rewriter, seq: u64, at: Instant) -> Option<u64> {
-    rewriter.rewrite(&packet(seq, 0, at)).map(|r| r.seq)
+fn seq(rewriter: &mut RtpMunger, seq: u64, at: Instant) -> Option<u64> {
+    rewriter.munge(&packet(seq, 0, at)).map(|r| r.seq)
 }
 
 #[test]
 fn a_stream_begins_at_its_first_values() {
-    let first = Packet {
+    let first = SourceHeader {
         picture_id: Some(32_000),
         tl0: Some(200),
         ..packet(70_000, 123, Instant::now())
     };
     let mut stream = pictures();
-    let expected = Rewritten {
+    let expected = MungedHeader {
         seq: 100,
         time: 1_000,
         picture_id: Some(50),
         tl0: Some(7),
     };
-    assert_eq!(stream.rewrite(&first), Some(expected));
-    assert_eq!(stream.rewrite(&first), Some(expected), "twice the same");
+    assert_eq!(stream.munge(&first), Some(expected));
+    assert_eq!(stream.munge(&first), Some(expected), "twice the same");
 }
 
 #[test]
 fn a_source_may_begin_with_its_own_picture_ids_and_the_next_goes_on_from_there() {
     let (mut stream, at) = (pictures(), Instant::now());
-    let numbered = |seq, id, tl0| Packet {
+    let numbered = |seq, id, tl0| SourceHeader {
         picture_id: Some(id),
         tl0: Some(tl0),
         ..packet(seq, 0, at)
     };
-    let ids = |out: Option<Rewritten>| out.map(|out| (out.picture_id, out.tl0));
+    let ids = |out: Option<MungedHeader>| out.map(|out| (out.picture_id, out.tl0));
     stream.keep_picture_ids();
     for (seq, id, tl0) in [(1, 900, 30), (2, 901, 31)] {
-        let out = ids(stream.rewrite(&numbered(seq, id, tl0)));
+        let out = ids(stream.munge(&numbered(seq, id, tl0)));
         assert_eq!(out, Some((Some(id), Some(tl0))));
     }
     stream.switch_source();
-    let out = ids(stream.rewrite(&numbered(7, 5, 5)));
+    let out = ids(stream.munge(&numbered(7, 5, 5)));
     assert_eq!(out, Some((Some(902), Some(32))));
 }
 
@@ -124,43 +124,43 @@ fn a_jump_too_far_to_repair_leaves_one_gap() {
 #[test]
 fn a_switch_goes_on_where_the_stream_was() {
     let (mut stream, start) = (pictures(), Instant::now());
-    let first = Packet {
+    let first = SourceHeader {
         picture_id: Some(0x7ffe),
         tl0: Some(254),
         ..packet(10, 500, start)
     };
-    stream.rewrite(&first);
+    stream.munge(&first);
     stream.switch_source();
     stream.skip(4); // Of the source before: no matter.
-    let next = Packet {
+    let next = SourceHeader {
         picture_id: Some(3),
         tl0: Some(9),
         ..packet(5, 4_000_000_000, start + Duration::from_millis(250))
     };
-    let expected = Rewritten {
+    let expected = MungedHeader {
         seq: 101,
         time: 1_000 + 22_500,
         picture_id: Some(51),
         tl0: Some(8),
     };
-    assert_eq!(stream.rewrite(&next), Some(expected));
+    assert_eq!(stream.munge(&next), Some(expected));
     assert_eq!(seq(&mut stream, 4, start), None);
 }
 
 #[test]
 fn picture_ids_wrap_at_their_widths() {
     let (mut stream, at) = (
-        Rewriter::new(0, 0, VIDEO_CLOCK, 0x7fff, 255),
+        RtpMunger::new(0, 0, VIDEO_CLOCK, 0x7fff, 255),
         Instant::now(),
     );
     let mut ids = |seq: u64, picture_id: u16, tl0: u8| {
         let (picture_id, tl0) = (Some(picture_id), Some(tl0));
-        let packet = Packet {
+        let packet = SourceHeader {
             picture_id,
             tl0,
             ..packet(seq, 0, at)
         };
-        stream.rewrite(&packet).map(|r| (r.picture_id, r.tl0))
+        stream.munge(&packet).map(|r| (r.picture_id, r.tl0))
     };
     assert_eq!(ids(1, 5, 5), Some((Some(0x7fff), Some(255))));
     assert_eq!(ids(2, 6, 6), Some((Some(0), Some(0))));
@@ -170,10 +170,10 @@ fn picture_ids_wrap_at_their_widths() {
 #[test]
 fn media_time_moves_on_by_a_frame_at_least() {
     for (clock, step) in [(90_000, 3_000), (48_000, 960)] {
-        let (mut stream, at) = (Rewriter::new(0, u32::MAX, clock, 0, 0), Instant::now());
-        let first = stream.rewrite(&packet(1, 77, at)).expect("first").time;
+        let (mut stream, at) = (RtpMunger::new(0, u32::MAX, clock, 0, 0), Instant::now());
+        let first = stream.munge(&packet(1, 77, at)).expect("first").time;
         stream.switch_source();
-        let second = stream.rewrite(&packet(1, 3, at)).expect("second").time;
+        let second = stream.munge(&packet(1, 3, at)).expect("second").time;
         assert_eq!(second.wrapping_sub(first), step);
     }
 }
@@ -181,10 +181,10 @@ fn media_time_moves_on_by_a_frame_at_least() {
 #[test]
 fn media_time_after_days_of_silence_does_not_run_backwards() {
     let (mut stream, at) = (pictures(), Instant::now());
-    let first = stream.rewrite(&packet(1, 0, at)).expect("first").time;
+    let first = stream.munge(&packet(1, 0, at)).expect("first").time;
     stream.switch_source();
     let later = at + Duration::from_secs(3 * 86_400);
-    let second = stream.rewrite(&packet(1, 0, later)).expect("second").time;
+    let second = stream.munge(&packet(1, 0, later)).expect("second").time;
     assert!(second.wrapping_sub(first) as i32 > 0);
 }
 
@@ -201,11 +201,11 @@ fn a_known_offset_is_used_where_it_is_plausible() {
         (i64::from(i32::MAX), 3_000),
     ] {
         let (mut stream, at) = (pictures(), Instant::now());
-        let first = stream.rewrite(&packet(1, 10_000, at)).expect("first").time;
+        let first = stream.munge(&packet(1, 10_000, at)).expect("first").time;
         stream.switch_source_with_offset(10_000_u32.wrapping_sub(777));
         let time = (777 + apart) as u32;
         let second = stream
-            .rewrite(&packet(1, time, at + frame))
+            .munge(&packet(1, time, at + frame))
             .expect("second")
             .time;
         assert_eq!(second.wrapping_sub(first), expected, "{apart}");

@@ -37,13 +37,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Drives a stream as a sender and a network would, and remembers who got which number.
 struct World {
     /// The stream.
-    stream: Rewriter,
+    stream: RtpMunger,
     /// Which source it is, how far that is, and where it began.
     source: (u32, u64, u64),
     /// Packets on their way: at which step they come, and their place.
     late: Vec<(usize, u64)>,
     /// What came of each packet of each source.
-    given: HashMap<(u32, u64), Rewritten>,
+    given: HashMap<(u32, u64), MungedHeader>,
     /// Packets of the current source that were neither left out nor are before it.
     sent: Vec<u64>,
     /// The time.
@@ -54,7 +54,7 @@ impl World {
     /// A world before its first packet.
     fn new(first: u16) -> Self {
         Self {
-            stream: Rewriter::new(first, u32::MAX - 5_000, VIDEO_CLOCK, 0x7ff0, 250),
+            stream: RtpMunger::new(first, u32::MAX - 5_000, VIDEO_CLOCK, 0x7ff0, 250),
             source: (0, 1_000, 1_000),
             late: Vec::new(),
             given: HashMap::new(),
@@ -64,16 +64,16 @@ impl World {
     }
 
     /// Gives a packet of the current source to the stream.
-    fn give(&mut self, seq: u64) -> Option<Rewritten> {
+    fn give(&mut self, seq: u64) -> Option<MungedHeader> {
         let from_start = seq.wrapping_sub(self.source.2);
-        let packet = Packet {
+        let packet = SourceHeader {
             seq,
             time: (seq as u32).wrapping_mul(3_000),
-            at: self.now,
+            received_at: self.now,
             picture_id: Some((seq & 0x7fff) as u16),
             tl0: Some(seq as u8),
         };
-        let out = self.stream.rewrite(&packet);
+        let out = self.stream.munge(&packet);
         if let Some(out) = out {
             let before = self.given.insert((self.source.0, seq), out);
             assert!(before.is_none_or(|before| before == out), "the same again");
@@ -191,7 +191,7 @@ proptest! {
                 }
                 _ => {
                     let at = start + Duration::from_millis(wild % 10_000);
-                    let out = stream.rewrite(&packet(seq, time, at));
+                    let out = stream.munge(&packet(seq, time, at));
                     if let Some(out) = out {
                         let owner = *given.entry(out.seq).or_insert((source, seq));
                         prop_assert_eq!(owner, (source, seq));

@@ -14,7 +14,7 @@ struct Recorded {
     layer: u8,
     starts: bool,
     marker: bool,
-    packet: Packet,
+    packet: SourceHeader,
 }
 
 fn recorded() -> Vec<Recorded> {
@@ -31,10 +31,10 @@ fn recorded() -> Vec<Recorded> {
             layer: layer as u8,
             starts: starts == 1,
             marker: marker == 1,
-            packet: Packet {
+            packet: SourceHeader {
                 seq,
                 time: time as u32,
-                at: start + Duration::from_millis(ms),
+                received_at: start + Duration::from_millis(ms),
                 picture_id: Some(picture_id as u16),
                 tl0: Some(tl0 as u8),
             },
@@ -48,13 +48,13 @@ const WANTED: [u8; 4] = [0, 2, 1, 0];
 
 /// What a receiver gets that is moved to another layer by its next keyframe, of a line that
 /// loses each `lose`th packet on its way here; 0 loses none.
-fn received(lose: usize) -> Vec<(Recorded, Rewritten)> {
+fn received(lose: usize) -> Vec<(Recorded, MungedHeader)> {
     let (mut stream, mut current, mut out) = (pictures(), None, Vec::new());
     let (mut asked, mut last): (usize, Option<Instant>) = (0, None);
     for (place, came) in recorded().into_iter().enumerate() {
         // Chromium answers one request with keyframes of all layers at once.
         if came.starts {
-            let at = came.packet.at;
+            let at = came.packet.received_at;
             let anew = last.is_some_and(|last| at > last + Duration::from_millis(500));
             asked += usize::from(anew);
             last = Some(at);
@@ -66,7 +66,7 @@ fn received(lose: usize) -> Vec<(Recorded, Rewritten)> {
         }
         let lost = lose > 0 && place % lose == lose - 1 && !came.starts;
         if current == Some(came.layer) && !lost {
-            out.extend(stream.rewrite(&came.packet).map(|new| (came, new)));
+            out.extend(stream.munge(&came.packet).map(|new| (came, new)));
         }
     }
     out

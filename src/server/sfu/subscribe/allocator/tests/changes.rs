@@ -42,7 +42,7 @@ fn pictures_are_paused_from_the_tail_and_sound_alone_is_left() {
         shares
             .choices
             .iter()
-            .all(|choice| choice.wanted_layer == Some(0))
+            .all(|choice| choice.desired_layer == Some(0))
     );
 }
 

@@ -21,7 +21,7 @@ fn the_layer_wanted_is_the_smallest_that_is_tall_enough() {
         let mut wanted = camera(1, Priority::Visible, height);
         wanted.layers = layers.map(|height| Some(LayerRate { height, bps: 1 }));
         let shares = Allocator::default().allocate(Instant::now(), None, &[wanted]);
-        shares.choices[0].wanted_layer.expect("wanted")
+        shares.choices[0].desired_layer.expect("wanted")
     };
     for (height, expected) in [
         (0, 0),
@@ -49,7 +49,7 @@ fn a_layer_that_is_not_live_is_replaced_by_the_next_below_or_else_above() {
         }
         let shares = Allocator::default().allocate(Instant::now(), None, &[wanted]);
         let choice = shares.choices[0];
-        (choice.layer, choice.wanted_layer, shares.desired_bps)
+        (choice.layer, choice.desired_layer, shares.desired_bps)
     };
     assert_eq!(
         chosen([true, true, false], 720),

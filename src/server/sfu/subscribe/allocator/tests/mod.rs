@@ -11,8 +11,8 @@ use std::time::Duration;
 const CAMERA: [(u32, u64); 3] = [(180, 150_000), (360, 500_000), (720, 1_500_000)];
 
 /// A camera with all its layers.
-fn camera(key: u32, priority: Priority, height: u32) -> Wanted {
-    Wanted {
+fn camera(key: u32, priority: Priority, height: u32) -> VideoRequest {
+    VideoRequest {
         key,
         priority,
         height,
@@ -22,8 +22,8 @@ fn camera(key: u32, priority: Priority, height: u32) -> Wanted {
 }
 
 /// A shared screen of one layer.
-fn screen(key: u32, bps: u64) -> Wanted {
-    Wanted {
+fn screen(key: u32, bps: u64) -> VideoRequest {
+    VideoRequest {
         key,
         priority: Priority::Screen,
         height: 1_080,
@@ -42,19 +42,24 @@ impl Line {
     }
 
     /// One tick.
-    fn tick(&mut self, estimate: u64, wanted: &[Wanted]) -> Shares {
+    fn tick(&mut self, estimate: u64, wanted: &[VideoRequest]) -> Allocation {
         self.1 += Duration::from_millis(100);
         self.0.allocate(self.1, Some(estimate), wanted)
     }
 
     /// As many ticks; the layers of the last.
-    fn ticks(&mut self, count: usize, estimate: u64, wanted: &[Wanted]) -> Vec<Option<usize>> {
+    fn ticks(
+        &mut self,
+        count: usize,
+        estimate: u64,
+        wanted: &[VideoRequest],
+    ) -> Vec<Option<usize>> {
         let last = (0..count).map(|_| self.tick(estimate, wanted)).last();
         layers(&last.expect("a tick at least"))
     }
 }
 
 /// The layers chosen.
-fn layers(shares: &Shares) -> Vec<Option<usize>> {
+fn layers(shares: &Allocation) -> Vec<Option<usize>> {
     shares.choices.iter().map(|choice| choice.layer).collect()
 }

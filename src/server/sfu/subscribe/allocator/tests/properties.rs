@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 
 /// What the chosen layers take.
-fn sum(shares: &Shares, wanted: &[Wanted]) -> u64 {
+fn sum(shares: &Allocation, wanted: &[VideoRequest]) -> u64 {
     let both = shares.choices.iter().zip(wanted);
     both.map(|(choice, wanted)| {
         choice
@@ -17,7 +17,7 @@ fn sum(shares: &Shares, wanted: &[Wanted]) -> u64 {
 }
 
 /// Pictures of any sort.
-fn pictures() -> impl Strategy<Value = Vec<Wanted>> {
+fn pictures() -> impl Strategy<Value = Vec<VideoRequest>> {
     let layer = prop::option::weighted(
         0.8,
         (
@@ -41,7 +41,7 @@ fn pictures() -> impl Strategy<Value = Vec<Wanted>> {
     );
     prop::collection::vec(picture, 1..10).prop_map(|pictures| {
         let pictures = pictures.into_iter().enumerate();
-        let wanted = |(key, (priority, height, layers, single)): (usize, _)| Wanted {
+        let wanted = |(key, (priority, height, layers, single)): (usize, _)| VideoRequest {
             key: key as u32,
             priority,
             height,
@@ -53,7 +53,7 @@ fn pictures() -> impl Strategy<Value = Vec<Wanted>> {
 }
 
 /// Asserts what is true of any shares.
-fn assert_sound(shares: &Shares, estimate: u64, wanted: &[Wanted]) {
+fn assert_sound(shares: &Allocation, estimate: u64, wanted: &[VideoRequest]) {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(wanted[*index].priority));
     let running: Vec<bool> = order
