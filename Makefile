@@ -17,7 +17,17 @@ unexport $(filter-out LEPTOS_SITE_ADDR,$(filter LEPTOS_% CARGO_TERM_%,$(.VARIABL
 
 WASM := --no-default-features --features hydrate --target wasm32-unknown-unknown
 
-.PHONY: help run test watch setup build check unit e2e attack attack-short chaos bench bench-build bench-chat bench-pages bench-media
+# Lints, tests and the release share one compilation of every dependency: the same profile and
+# the flags that cargo-leptos sets. Our own crates are tested with checks that a release omits.
+check unit unit-build: export RUSTFLAGS := --cfg erase_components
+check unit unit-build: export LEPTOS_OUTPUT_NAME := noom
+CHECKED := $(foreach crate,noom noom-bench,$(foreach setting,opt-level=0 debug-assertions=true \
+	overflow-checks=true codegen-units=16,--config profile.release.package.$(crate).$(setting)))
+# Their binaries stay out of target/release, where the one to be run belongs.
+TESTS := --release --workspace --features ssr,rust-embed/debug-embed $(CHECKED) \
+	--target-dir target/checked --config build.build-dir='"target"'
+
+.PHONY: help run test watch setup build check unit-build unit e2e attack attack-short chaos bench bench-build bench-chat bench-pages bench-media
 
 help:
 	@echo "make run     build the release and serve it on http://127.0.0.1:3000"
@@ -31,10 +41,12 @@ help:
 run: build
 	@exec target/release/noom
 
-# One after the other, fastest verdict first, however make was called.
+# One after the other, however make was called. The site is built before the tests, whose
+# server embeds it: later it would compile them again.
 test:
 	@scripts/setup build check end2end
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory attack-short
@@ -60,16 +72,18 @@ check:
 	@mkdir -p target/site
 	cargo fmt --check
 	leptosfmt --quiet --check src
-	cargo clippy --all-targets --features ssr -- -D warnings
-	cargo clippy --lib $(WASM) -- -D warnings
-	cargo clippy --all-targets -p noom-bench -- -D warnings
+	cargo clippy --release --workspace --all-targets --features ssr -- -D warnings
+	cargo clippy --profile wasm-release --target-dir target/front --lib $(WASM) -- -D warnings
 	cargo deny --log-level error check licenses bans sources
 
-unit:
+# The tests, compiled; an attack round uses the generator among them.
+unit-build:
 	@scripts/setup check
 	@mkdir -p target/site
-	cargo test --features ssr
-	cargo test -p noom-bench
+	cargo test $(TESTS) --no-run
+
+unit: unit-build
+	cargo test $(TESTS)
 
 e2e: build
 	@scripts/setup end2end
@@ -80,10 +94,9 @@ e2e: build
 attack: bench-build
 	target/release/noom-bench attack
 
-attack-short: build
+attack-short: build unit-build
 	@scripts/setup attack
-	cargo build -p noom-bench
-	target/debug/noom-bench attack --seconds 40 --slack 10
+	target/checked/release/noom-bench attack --seconds 40 --slack 10
 
 # The long form of the chaos tests: 30 kills under 200 clients. CHAOS_SEED plays one again.
 chaos: build

@@ -292,6 +292,11 @@ impl TestApp {
     }
 }
 
+/// A page without the markers `<!>`, which some builds put between neighbouring texts.
+pub fn without_markers(page: &str) -> String {
+    page.replace("<!>", "")
+}
+
 /// What is answered to a request that closes its connection; nothing where it is hung up on.
 pub async fn answer(mut stream: TcpStream, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

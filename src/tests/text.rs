@@ -1,6 +1,6 @@
 //! Text as people see it: what comes out of the server of what was typed into it.
 
-use super::harness::TestApp;
+use super::harness::{TestApp, without_markers};
 use crate::protocol::{ClientMessage, ErrorCode, ServerMessage};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -81,7 +81,7 @@ async fn composed_and_decomposed_korean_are_one_room_and_one_search() {
     assert_eq!(ben.joined().people.len(), 2);
     assert_eq!(ann.says(DECOMPOSED).await.words(), "회의실");
     let path = format!("/room/{}", encoded(DECOMPOSED));
-    assert!(app.get(&path).await.contains("회의실</h1>"));
+    assert!(without_markers(&app.get(&path).await).contains("회의실</h1>"));
     let found = app.get(&format!("{path}?q={}", encoded(DECOMPOSED))).await;
     assert_eq!(found.matches("class=\"found__item\"").count(), 1, "{found}");
 }
@@ -145,7 +145,7 @@ async fn names_and_messages_have_a_direction_of_their_own_on_the_page() {
     let app = TestApp::start().await;
     let mut ann = app.join("חדר", "עדי").await;
     ann.says("שלום https://ex.example/abc에서").await;
-    let page = app.get(&format!("/room/{}", encoded("חדר"))).await;
+    let page = without_markers(&app.get(&format!("/room/{}", encoded("חדר"))).await);
     for isolated in [
         "<bdi class=\"person__name\">עדי</bdi>",
         "<h1 dir=\"auto\" class=\"room__name\">חדר</h1>",
@@ -163,7 +163,7 @@ async fn names_and_messages_have_a_direction_of_their_own_on_the_page() {
     assert!(element("message__text").contains("dir=\"auto\""));
     assert!(element("\"https://ex.example/abc\"").contains("dir=\"ltr\""));
     assert!(element("textarea ").contains("dir=\"auto\""));
-    let welcome = app.get("/").await;
+    let welcome = without_markers(&app.get("/").await);
     assert!(
         welcome.contains("<bdi class=\"rooms__name\">חדר</bdi>"),
         "{welcome}"
