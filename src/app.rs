@@ -2,9 +2,9 @@
 
 #[cfg(feature = "ssr")]
 use crate::api::THEME_COOKIE;
-use crate::components::in_plain;
+use crate::components::keep_without_script;
 #[cfg(feature = "ssr")]
-use crate::components::{is_plain, provide_plain};
+use crate::components::{is_without_script, provide_without_script};
 use crate::i18n::*;
 use crate::pages::{NotFoundPage, RoomRoute, WelcomePage};
 use leptos::prelude::*;
@@ -31,7 +31,10 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     let plain = again.is_some().then_some("is-plain");
     // Where the script hydrates, nothing of ours may be before the application.
     let (start, body) = match again {
-        Some(again) => (().into_any(), view! { <PlainBody again /> }.into_any()),
+        Some(again) => (
+            ().into_any(),
+            view! { <WithoutScriptBody again /> }.into_any(),
+        ),
         None => (
             view! { <Hydration scripts /> }.into_any(),
             view! { <App /> }.into_any(),
@@ -70,12 +73,12 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 
 /// The page without script: what it is, a way out of it, and what can be done meanwhile.
 #[component]
-fn PlainBody(
+fn WithoutScriptBody(
     /// The address of the page with script.
     again: String,
 ) -> impl IntoView {
     let locale = language_of_page();
-    let here = in_plain(again.clone());
+    let here = keep_without_script(again.clone());
     view! {
         <div class="plain" role="alert">
             <div>
@@ -131,7 +134,7 @@ fn page_facts() -> PageFacts {
     use crate::server::request;
 
     request::set_page_policy();
-    provide_plain();
+    provide_without_script();
     let locale = request::locale();
     if request::query("lang").is_some() {
         request::set_cookie(LANGUAGE_COOKIE, Some(locale.as_str()), false);
@@ -150,7 +153,7 @@ fn page_facts() -> PageFacts {
                 .map(|files| files.map(|name| format!("/pkg/{name}"))),
             wait: td_string!(locale, common.waits_for_server),
         },
-        again: is_plain().then(request::address_without_plain),
+        again: is_without_script().then(request::address_without_plain),
     }
 }
 

@@ -1,19 +1,20 @@
 //! The handle components talk to: the state they draw and the things they may ask.
 //!
 //! Cheap to copy. On the server it only carries the state; in the browser it also
-//! holds the [`crate::browser::Driver`], which owns the socket and the call. Made
+//! holds the [`crate::browser::RoomController`], which owns the socket and the call. Made
 //! once a room by `pages::room`, found by components through the context.
 
 use crate::protocol::{ChatText, Devices, Emoji, MessageId, Nickname, ParticipantId, RoomName};
 use crate::state::call::{CallState, DeviceKind};
-use crate::state::duplicate_names::Namesakes;
+use crate::state::duplicate_names::DuplicateNames;
 use crate::state::{RoomState, RoomStateStoreFields};
 use leptos::prelude::*;
 use reactive_stores::Store;
 
 #[cfg(feature = "hydrate")]
 use {
-    crate::browser::Driver, crate::protocol::Source, crate::state::prejoin::Arrival, std::rc::Rc,
+    crate::browser::RoomController, crate::protocol::Source, crate::state::prejoin::Arrival,
+    std::rc::Rc,
 };
 
 /// What a component may read and ask.
@@ -31,21 +32,21 @@ pub struct Session {
     /// asked for.
     own_navigation: StoredValue<bool>,
     #[cfg(feature = "hydrate")]
-    driver: StoredValue<DriverState, LocalStorage>,
+    controller: StoredValue<DriverState, LocalStorage>,
 }
 
-/// What somebody wants of the driver.
+/// A request that waits for the controller.
 #[cfg(feature = "hydrate")]
-type DriverCommand = Box<dyn FnOnce(&Rc<Driver>)>;
+type DriverCommand = Box<dyn FnOnce(&Rc<RoomController>)>;
 
-/// Who does what is asked.
+/// The controller of the room, from hydration to the end of the session.
 #[cfg(feature = "hydrate")]
 enum DriverState {
-    /// Nobody yet: the page is being hydrated. What was asked meanwhile is done then.
+    /// Not started: the page is being hydrated. Holds the requests made meanwhile.
     Pending(Vec<DriverCommand>),
-    /// The driver.
-    Running(Rc<Driver>),
-    /// Nobody any more.
+    /// The controller.
+    Running(Rc<RoomController>),
+    /// The session has ended.
     Stopped,
 }
 
@@ -60,7 +61,7 @@ impl Session {
             join_pressed: StoredValue::new(false),
             own_navigation: StoredValue::new(own_navigation),
             #[cfg(feature = "hydrate")]
-            driver: StoredValue::new_local(DriverState::Pending(Vec::new())),
+            controller: StoredValue::new_local(DriverState::Pending(Vec::new())),
         }
     }
 
@@ -85,7 +86,7 @@ impl Session {
     /// nobody shares it.
     pub fn tag_of(self, id: ParticipantId) -> Memo<Option<String>> {
         let people = self.room.people();
-        Memo::new(move |_| Namesakes::among(people.read().here.iter()).tag(&id))
+        Memo::new(move |_| DuplicateNames::among(people.read().here.iter()).tag(&id))
     }
 
     /// "Join call" was pressed: the call may be entered without another press.
@@ -123,10 +124,12 @@ impl Session {
     pub fn connect(self, nickname: Nickname) {
         #[cfg(feature = "hydrate")]
         {
-            let driver = Driver::start(self.room, self.call, self.name(), nickname);
-            let before = self.replace_driver_state(DriverState::Running(driver.clone()));
+            let controller = RoomController::start(self.room, self.call, self.name(), nickname);
+            let before = self.replace_driver_state(DriverState::Running(controller.clone()));
             if let Some(DriverState::Pending(commands)) = before {
-                commands.into_iter().for_each(|command| command(&driver));
+                commands
+                    .into_iter()
+                    .for_each(|command| command(&controller));
             }
         }
         #[cfg(not(feature = "hydrate"))]
@@ -136,51 +139,52 @@ impl Session {
     /// Leaves the room: the others are told at once.
     pub fn disconnect(self) {
         #[cfg(feature = "hydrate")]
-        if let Some(DriverState::Running(driver)) = self.replace_driver_state(DriverState::Stopped)
+        if let Some(DriverState::Running(controller)) =
+            self.replace_driver_state(DriverState::Stopped)
         {
-            driver.stop();
+            controller.stop();
         }
     }
 
     #[cfg(feature = "hydrate")]
     fn replace_driver_state(self, state: DriverState) -> Option<DriverState> {
-        self.driver
+        self.controller
             .try_update_value(|before| std::mem::replace(before, state))
     }
 
-    /// Has it done by the driver, as soon as there is one; nothing happens on the server.
+    /// Passes a request to the controller, or keeps it until there is one.
     #[cfg(feature = "hydrate")]
-    fn ask(self, command: impl FnOnce(&Rc<Driver>) + 'static) {
+    fn ask(self, command: impl FnOnce(&Rc<RoomController>) + 'static) {
         let mut command: Option<DriverCommand> = Some(Box::new(command));
-        let driver = self.driver.try_update_value(|state| match state {
+        let controller = self.controller.try_update_value(|state| match state {
             DriverState::Pending(commands) => {
                 commands.extend(command.take());
                 None
             }
-            DriverState::Running(driver) => Some(driver.clone()),
+            DriverState::Running(controller) => Some(controller.clone()),
             DriverState::Stopped => None,
         });
-        if let (Some(driver), Some(command)) = (driver.flatten(), command) {
-            command(&driver);
+        if let (Some(controller), Some(command)) = (controller.flatten(), command) {
+            command(&controller);
         }
     }
 }
 
-/// Writes methods that go to the driver in the browser and do nothing on the server.
-macro_rules! driver_methods {
+/// Writes methods that call the controller in the browser and do nothing on the server.
+macro_rules! controller_methods {
     ($($(#[$doc:meta])* $name:ident ( $($arg:ident : $kind:ty),* ) $(=> $part:ident)? ;)*) => {
         impl Session {$(
             $(#[$doc])*
             pub fn $name(self, $($arg: $kind),*) {
                 #[cfg(feature = "hydrate")]
-                self.ask(move |driver| driver$(.$part())?.$name($($arg),*));
+                self.ask(move |controller| controller$(.$part())?.$name($($arg),*));
                 #[cfg(not(feature = "hydrate"))]
                 { $(let _ = $arg;)* }
             }
         )*}
     };
 }
-driver_methods! {
+controller_methods! {
     /// Sends a message, in answer to another where `reply_to` names one. It is shown as
     /// pending until the server confirms it.
     send_chat(text: ChatText, reply_to: Option<MessageId>);
@@ -211,9 +215,9 @@ driver_methods! {
     /// Keeps somebody in view whoever speaks, or not any more.
     pin(id: ParticipantId) => call;
     /// Looks at the figures of the connections from now on, or not any more.
-    watch_figures(on: bool) => call;
+    watch_stats(on: bool) => call;
     /// Copies everything the browser counts, as JSON.
-    copy_figures() => call;
+    copy_stats() => call;
     /// Switches the microphone on or off.
     toggle_microphone() => media;
     /// Switches the camera on or off.
@@ -239,12 +243,12 @@ impl Session {
     /// Plays what somebody sends in `element`.
     pub fn attach(self, element: &web_sys::HtmlMediaElement, id: &ParticipantId, source: Source) {
         let (element, id) = (Clone::clone(element), id.clone());
-        self.ask(move |driver| driver.call().attach(&element, &id, source));
+        self.ask(move |controller| controller.call().attach(&element, &id, source));
     }
 
     /// Plays the voice in a slot of the SFU's.
     pub fn attach_voice(self, element: &web_sys::HtmlMediaElement, mid: &str) {
         let (element, mid) = (Clone::clone(element), mid.to_owned());
-        self.ask(move |driver| driver.call().attach_voice(&element, &mid));
+        self.ask(move |controller| controller.call().attach_voice(&element, &mid));
     }
 }

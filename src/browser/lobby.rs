@@ -1,7 +1,7 @@
 //! The list of open rooms, kept live on the welcome page.
 
 use crate::browser::dom::js::Listener;
-use crate::browser::net::websocket::{Heard, Socket};
+use crate::browser::net::websocket::{Socket, TransportEvent};
 use crate::protocol::{RoomName, RoomSummary, RoomsChanged};
 use crate::state::connection;
 use gloo_timers::callback::{Interval, Timeout};
@@ -53,13 +53,13 @@ impl Lobby {
 
     fn connect(&self) {
         let me = self.me.clone();
-        let hear = move |heard| {
+        let on_event = move |event| {
             if let Some(lobby) = me.upgrade() {
-                lobby.hear(heard);
+                lobby.on_event(event);
             }
         };
         self.socket.borrow_mut().take();
-        let socket = Socket::open(hear);
+        let socket = Socket::open(on_event);
         *self.socket.borrow_mut() = socket;
     }
 
@@ -69,14 +69,14 @@ impl Lobby {
         }
     }
 
-    fn hear(&self, heard: Heard) {
-        match heard {
-            Heard::Open => self.send(WATCH),
-            Heard::Closed(_) | Heard::Refused(_) => self.lost(),
-            Heard::Life => {}
+    fn on_event(&self, event: TransportEvent) {
+        match event {
+            TransportEvent::Open => self.send(WATCH),
+            TransportEvent::Closed(_) | TransportEvent::Refused(_) => self.lost(),
+            TransportEvent::Alive => {}
             // The two messages of interest; decoding all others would be loaded with
             // the welcome page.
-            Heard::Frame(frame) => {
+            TransportEvent::Frame(frame) => {
                 if let Ok(Told { rooms, gone }) = serde_json::from_str(&frame) {
                     self.attempts.set(0);
                     let _ = self.rooms.try_update(|list| match gone {
@@ -92,7 +92,7 @@ impl Lobby {
 
     fn lost(&self) {
         self.socket.borrow_mut().take();
-        let wait = connection::wait(self.attempts.get(), js_sys::Math::random());
+        let wait = connection::backoff(self.attempts.get(), js_sys::Math::random());
         self.attempts.set(self.attempts.get().saturating_add(1));
         let me = self.me.clone();
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
@@ -105,7 +105,7 @@ impl Lobby {
 
     fn keep_alive(&self) {
         let me = self.me.clone();
-        let every_ms = u32::try_from(connection::PING_EVERY.as_millis()).unwrap_or(u32::MAX);
+        let every_ms = u32::try_from(connection::PING_INTERVAL.as_millis()).unwrap_or(u32::MAX);
         *self.ping.borrow_mut() = Some(Interval::new(every_ms, move || {
             if let Some(lobby) = me.upgrade() {
                 lobby.send(PING);

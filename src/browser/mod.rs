@@ -14,4 +14,4 @@ pub mod lobby;
 mod net;
 mod room;
 
-pub use room::Driver;
+pub use room::RoomController;

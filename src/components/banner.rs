@@ -1,6 +1,6 @@
 //! Says that the line is down, once it has been for a while.
 
-use crate::components::If;
+use crate::components::ErasedShow;
 use crate::i18n::*;
 use crate::protocol::{ErrorCode, Refusal};
 use crate::session::Session;
@@ -14,12 +14,12 @@ use leptos::prelude::*;
 pub fn Banner() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let down = Memo::new(move |_| session.room.line().read().banner);
-    let reason = Memo::new(move |_| session.room.line().read().reason);
+    let down = Memo::new(move |_| session.room.connection().read().banner);
+    let reason = Memo::new(move |_| session.room.connection().read().reason);
     let text = Signal::derive(move || sentence(i18n.get_locale(), reason.get()));
     view! {
         <div role="status" class="banner-place">
-            <If when=down>
+            <ErasedShow when=down>
                 <div class="banner banner--warn">
                     <span class="banner__text">{text}</span>
                     <button
@@ -30,7 +30,7 @@ pub fn Banner() -> impl IntoView {
                         {words!(i18n, room.retry_now)}
                     </button>
                 </div>
-            </If>
+            </ErasedShow>
         </div>
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Browsers compile each function of a module when it is called first, so a page that is
 //! hydrated in one go keeps them busy for one long task in which no tap is answered. What is
-//! inside [`Later`] is skipped at first and hydrated in a task of its own. Until all of it is,
+//! inside [`DeferredHydration`] is skipped at first and hydrated in a task of its own. Until all of it is,
 //! nothing may change what the page shows: [`Hydration`] says when.
 
 use leptos::prelude::*;
@@ -38,7 +38,7 @@ impl Hydration {
 
 /// Draws its children, which are one element; where that is hydrated, in a task of its own.
 #[component]
-pub fn Later(
+pub fn DeferredHydration(
     /// What to draw.
     children: Children,
 ) -> impl IntoView {

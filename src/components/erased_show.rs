@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 /// Draws its children while `when` holds.
 #[component]
-pub fn If(
+pub fn ErasedShow(
     /// The condition.
     #[prop(into)]
     when: Signal<bool>,

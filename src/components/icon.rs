@@ -47,7 +47,7 @@ pub enum IconName {
     /// Waves of a sound.
     Sound,
     /// A telephone receiver, laid down.
-    HangUp,
+    LeaveCall,
     /// A screen with an arrow.
     Screen,
     /// A paper plane.
@@ -93,7 +93,7 @@ impl IconName {
             Self::People => {
                 "M7.500 9.500a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM2 16.500c0-3 2.500-4.500 5.500-4.500s5.500 1.500 5.500 4.500M13 9.300a2.700 2.700 0 0 0 0-5.300M15 12.300c1.900.6 3 2 3 4.200"
             }
-            Self::HangUp => {
+            Self::LeaveCall => {
                 "M2.500 12.500c-.8-3 2.700-5.500 7.500-5.500s8.300 2.500 7.500 5.500c-.2.800-.8 1-1.500.8l-2.500-.6c-.7-.2-1-.6-1-1.300V10a8.500 8.500 0 0 0-5 0v1.400c0 .7-.3 1.100-1 1.300l-2.500.6c-.7.2-1.300 0-1.500-.8z"
             }
             Self::Screen => {

@@ -1,17 +1,17 @@
 //! Names inside sentences, each in a direction of its own.
 //!
 //! A name from right to left would else take the words and the punctuation around it along.
-//! The sentences of `locales/` are plain strings: they are made with the [`PLACES`] where the
-//! names go, and [`isolated`] puts the names there.
+//! The sentences of `locales/` are plain strings: they are made with the [`NAME_PLACEHOLDERS`] where the
+//! names go, and [`isolate_names`] puts the names there.
 
 use leptos::prelude::*;
 
 /// What stands in a sentence for its first and its second name. Control characters: no name
 /// holds them.
-pub const PLACES: [&str; 2] = ["\u{1}", "\u{2}"];
+pub const NAME_PLACEHOLDERS: [&str; 2] = ["\u{1}", "\u{2}"];
 
 /// A sentence with its names, each in a `<bdi>`.
-pub fn isolated(sentence: &str, names: &[&str]) -> Vec<AnyView> {
+pub fn isolate_names(sentence: &str, names: &[&str]) -> Vec<AnyView> {
     parts(sentence, names)
         .into_iter()
         .map(|part| match part {
@@ -34,13 +34,13 @@ enum Part<'a> {
 fn parts<'a>(sentence: &'a str, names: &[&'a str]) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     let mut rest = sentence;
-    while let Some(at) = rest.find(|c| PLACES.iter().any(|place| place.starts_with(c))) {
+    while let Some(at) = rest.find(|c| NAME_PLACEHOLDERS.iter().any(|place| place.starts_with(c))) {
         let (words, place) = rest.split_at(at);
         let (place, after) = place.split_at(1);
         if !words.is_empty() {
             parts.push(Part::Words(words));
         }
-        let name = PLACES.iter().position(|known| *known == place);
+        let name = NAME_PLACEHOLDERS.iter().position(|known| *known == place);
         let name = name.and_then(|number| names.get(number).copied());
         parts.extend(name.map(Part::Name));
         rest = after;
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn each_name_stands_in_its_place_of_the_sentence() {
-        let [one, other] = PLACES;
+        let [one, other] = NAME_PLACEHOLDERS;
         assert_eq!(
             parts(&format!("{other} was {one}."), &["Ann", "Ben"]),
             [

@@ -1,6 +1,6 @@
 //! The head of every page but the call: the name, the language, the theme.
 
-use crate::components::{Icon, IconName, in_plain, is_plain};
+use crate::components::{Icon, IconName, is_without_script, keep_without_script};
 use crate::i18n::*;
 use crate::words;
 use leptos::prelude::*;
@@ -15,7 +15,7 @@ pub fn Masthead() -> impl IntoView {
             {words!(i18n, common.skip)}
         </a>
         <header class="masthead">
-            <a class="masthead__logo" href=in_plain("/".to_owned())>
+            <a class="masthead__logo" href=keep_without_script("/".to_owned())>
                 "Noom"
             </a>
             <div class="masthead__tools">
@@ -31,7 +31,7 @@ pub fn Masthead() -> impl IntoView {
 pub fn LanguageSwitch() -> impl IntoView {
     let i18n = use_i18n();
     let tag = Signal::derive(move || i18n.get_locale().other().as_str());
-    let suffix = if is_plain() { "&plain=1" } else { "" };
+    let suffix = if is_without_script() { "&plain=1" } else { "" };
     let name = Signal::derive(move || i18n.get_locale().other().own_name());
     let switch = move |event: leptos::ev::MouseEvent| {
         event.prevent_default();

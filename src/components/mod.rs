@@ -18,16 +18,16 @@ mod without_script;
 
 pub use avatar::{Avatar, hue_of};
 pub use banner::Banner;
-pub use deferred_hydration::{Hydration, Later, hydrate_whole};
-pub use erased_show::If;
+pub use deferred_hydration::{DeferredHydration, Hydration, hydrate_whole};
+pub use erased_show::ErasedShow;
 pub use icon::{Icon, IconName};
-pub use isolated_names::{PLACES, isolated};
+pub use isolated_names::{NAME_PLACEHOLDERS, isolate_names};
 pub use masthead::{LanguageSwitch, Masthead, ThemeSwitch};
 pub use open_rooms::OpenRooms;
-pub use people::PeopleSide;
+pub use people::PeopleSidebar;
 pub use rename::Rename;
 pub use room_full::RoomFull;
 pub use title::PageTitle;
 #[cfg(feature = "ssr")]
-pub use without_script::provide_plain;
-pub use without_script::{PlainField, in_plain, is_plain};
+pub use without_script::provide_without_script;
+pub use without_script::{WithoutScriptField, is_without_script, keep_without_script};

@@ -1,6 +1,6 @@
 //! The open rooms: rendered by the server, kept live by the script.
 
-use crate::components::{If, in_plain};
+use crate::components::{ErasedShow, keep_without_script};
 use crate::i18n::{people, *};
 use crate::protocol::RoomSummary;
 use crate::words;
@@ -24,9 +24,9 @@ pub fn OpenRooms(
                 children=|room| view! { <OpenRoom room /> }
             />
         </ul>
-        <If when=Signal::derive(move || rooms.read().is_empty())>
+        <ErasedShow when=Signal::derive(move || rooms.read().is_empty())>
             <p class="empty">{words!(i18n, welcome.nobody)}</p>
-        </If>
+        </ErasedShow>
     }
 }
 
@@ -44,7 +44,7 @@ fn OpenRoom(
     } = room;
     view! {
         <li class="rooms__item">
-            <a class="rooms__link" href=in_plain(name.path()) rel=name.link_rel() translate="no">
+            <a class="rooms__link" href=keep_without_script(name.path()) rel=name.link_rel() translate="no">
                 <span class="rooms__dot" aria-hidden="true"></span>
                 <bdi class="rooms__name">{name.to_string()}</bdi>
                 " "

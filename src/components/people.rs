@@ -1,7 +1,9 @@
 //! Who is in the room, and what one may do about oneself.
 
-use crate::components::If;
-use crate::components::{Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, in_plain};
+use crate::components::ErasedShow;
+use crate::components::{
+    Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, keep_without_script,
+};
 use crate::i18n::{people, *};
 use crate::protocol::{ParticipantId, Person};
 use crate::session::Session;
@@ -13,7 +15,7 @@ use leptos_router::hooks::use_navigate;
 
 /// The side of the room: its name, the people, the way in and out. A sheet on phones.
 #[component]
-pub fn PeopleSide(
+pub fn PeopleSidebar(
     /// Whether the sheet is open.
     open: RwSignal<bool>,
 ) -> impl IntoView {
@@ -27,7 +29,7 @@ pub fn PeopleSide(
     view! {
         <aside id="people" class="room__side" class:is-open=open>
             <div class="room__tools">
-                <a class="back" href=in_plain("/".to_owned())>
+                <a class="back" href=keep_without_script("/".to_owned())>
                     <Icon name=IconName::Back />
                     <span>{words!(i18n, room.back)}</span>
                 </a>
@@ -42,7 +44,7 @@ pub fn PeopleSide(
             </p>
             <div class="room__actions">
                 <crate::pages::JoinCall name=name.clone() />
-                <Talking />
+                <CallCount />
             </div>
             <PeopleList />
             <Rename />
@@ -56,18 +58,18 @@ pub fn PeopleSide(
 
 /// "2 in the call", while there is one.
 #[component]
-fn Talking() -> impl IntoView {
+fn CallCount() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let count = Memo::new(move |_| session.call.people().read().len());
     view! {
-        <If when=Signal::derive(move || { count.get() > 0 })>
+        <ErasedShow when=Signal::derive(move || { count.get() > 0 })>
             <p class="room__talking">
                 {Signal::derive(move || {
                     t_string!(i18n, room.talking, count = count.get()).to_string()
                 })}
             </p>
-        </If>
+        </ErasedShow>
     }
 }
 
@@ -108,15 +110,15 @@ fn PersonRow(
             <Avatar id nickname=nickname.clone() />
             <bdi class="person__name">{nickname}</bdi>
             {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
-            <If when=mine>
+            <ErasedShow when=mine>
                 <span class="person__note">{words!(i18n, common.you)}</span>
-            </If>
-            <If when=in_call>
+            </ErasedShow>
+            <ErasedShow when=in_call>
                 <span class="person__call">
                     <Icon name=IconName::Camera />
                     <span class="visually-hidden">{words!(i18n, room.in_the_call)}</span>
                 </span>
-            </If>
+            </ErasedShow>
         </li>
     }
 }

@@ -1,6 +1,6 @@
 //! Changing one's nickname, in place.
 
-use crate::components::If;
+use crate::components::ErasedShow;
 use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, Nickname};
 use crate::session::Session;
@@ -17,7 +17,7 @@ pub fn Rename() -> impl IntoView {
     let editing = RwSignal::new(false);
     view! {
         <div class="room__you">
-            <If when=Signal::derive(move || !editing.get())>
+            <ErasedShow when=Signal::derive(move || !editing.get())>
                 <button
                     class="button button--quiet"
                     type="button"
@@ -25,10 +25,10 @@ pub fn Rename() -> impl IntoView {
                 >
                     {words!(i18n, room.change_nickname)}
                 </button>
-            </If>
-            <If when=editing>
+            </ErasedShow>
+            <ErasedShow when=editing>
                 <RenameForm editing />
-            </If>
+            </ErasedShow>
         </div>
     }
 }

@@ -1,6 +1,6 @@
 //! The page of a room that holds as many people as it may.
 
-use crate::components::{Masthead, PLACES, isolated};
+use crate::components::{Masthead, NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::*;
 use crate::protocol::RoomName;
 use crate::words;
@@ -21,8 +21,8 @@ pub fn RoomFull(
             <h1>{words!(i18n, room.full_title)}</h1>
             <p role="status">
                 {move || {
-                    let sentence = t_string!(i18n, room.full_text, room = PLACES[0]).to_string();
-                    isolated(&sentence, &[name.as_str()])
+                    let sentence = t_string!(i18n, room.full_text, room = NAME_PLACEHOLDERS[0]).to_string();
+                    isolate_names(&sentence, &[name.as_str()])
                 }}
             </p>
             <div class="full__actions">

@@ -10,14 +10,14 @@ struct Plain;
 
 /// Reads off the request whether its page is of this kind; once, around everything.
 #[cfg(feature = "ssr")]
-pub fn provide_plain() {
+pub fn provide_without_script() {
     if crate::server::request::query("plain").is_some() {
         provide_context(Plain);
     }
 }
 
 /// Whether this page is rendered for a browser whose script failed.
-pub fn is_plain() -> bool {
+pub fn is_without_script() -> bool {
     #[cfg(feature = "ssr")]
     return use_context::<Plain>().is_some();
     #[cfg(not(feature = "ssr"))]
@@ -25,9 +25,9 @@ pub fn is_plain() -> bool {
 }
 
 /// An address of ours as a page of this kind links it.
-pub fn in_plain(path: String) -> String {
+pub fn keep_without_script(path: String) -> String {
     #[cfg(feature = "ssr")]
-    if is_plain() {
+    if is_without_script() {
         return crate::api::plain_path(path);
     }
     path
@@ -35,6 +35,6 @@ pub fn in_plain(path: String) -> String {
 
 /// Tells a form's server function that it answers such a page.
 #[component]
-pub fn PlainField() -> impl IntoView {
-    is_plain().then(|| view! { <input type="hidden" name="plain" value="1" /> })
+pub fn WithoutScriptField() -> impl IntoView {
+    is_without_script().then(|| view! { <input type="hidden" name="plain" value="1" /> })
 }

@@ -7,7 +7,7 @@
 
 use crate::components::call::{CallControls, CallStage, DeviceProblems, DeviceSettings, Prejoin};
 use crate::components::chat::Chat;
-use crate::components::{Banner, Hydration, Icon, IconName, If, LanguageSwitch};
+use crate::components::{Banner, ErasedShow, Hydration, Icon, IconName, LanguageSwitch};
 use crate::i18n::{people, *};
 use crate::protocol::Devices;
 use crate::session::Session;
@@ -47,12 +47,12 @@ pub fn CallPage() -> impl IntoView {
     });
     on_cleanup(move || session.leave_call());
     view! {
-        <If when=Signal::derive(move || !entering.get())>
+        <ErasedShow when=Signal::derive(move || !entering.get())>
             <Prejoin ready on_join=Callback::new(move |()| entering.set(true)) />
-        </If>
-        <If when=entering>
+        </ErasedShow>
+        <ErasedShow when=entering>
             <EnteredCall wanted />
-        </If>
+        </ErasedShow>
     }
 }
 
@@ -73,12 +73,12 @@ fn EnteredCall(
             <Banner />
             <div class="call__main">
                 <main id="content" class="call__stage">
-                    <If when=full>
+                    <ErasedShow when=full>
                         <CallFull wanted />
-                    </If>
-                    <If when=Signal::derive(move || !full.get())>
+                    </ErasedShow>
+                    <ErasedShow when=Signal::derive(move || !full.get())>
                         <CallStage />
-                    </If>
+                    </ErasedShow>
                     <DeviceProblems />
                     <CallControls
                         on_settings=Callback::new(move |()| set_settings.update(|n| *n += 1))

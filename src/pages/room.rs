@@ -5,17 +5,18 @@
 
 use crate::api::{ApiError, Packed, RoomStart, load_room};
 use crate::app::Zone;
-use crate::components::If;
+use crate::components::ErasedShow;
 use crate::components::chat::{Chat, SearchBox, is_search};
 use crate::components::{
-    Banner, Hydration, Icon, IconName, Later, Masthead, PeopleSide, RoomFull, in_plain, is_plain,
+    Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, PeopleSidebar, RoomFull,
+    is_without_script, keep_without_script,
 };
 use crate::i18n::*;
 use crate::pages::CallPage;
 use crate::protocol::{Nickname, RoomName};
 use crate::session::Session;
 use crate::state::call::CallState;
-use crate::state::connection::Stage;
+use crate::state::connection::Phase;
 use crate::state::log::Log;
 use crate::state::{People, RoomState, RoomStateStoreFields};
 use crate::words;
@@ -98,7 +99,7 @@ fn OpenRoom(
     });
     on_cleanup(move || session.disconnect());
     count_unread_in_title(session);
-    let full = Memo::new(move |_| session.room.line().read().stage == Stage::Full);
+    let full = Memo::new(move |_| session.room.connection().read().phase == Phase::Full);
     // A plain string: the head is written after this view's signals are gone, and the
     // title reads the same in both languages.
     let title = title_text(&name);
@@ -107,12 +108,12 @@ fn OpenRoom(
         <Title text=title />
         // Draws nothing; the router waits for it before it changes the address.
         <Outlet />
-        <If when=Signal::derive(move || !full.get())>
+        <ErasedShow when=Signal::derive(move || !full.get())>
             <RoomOrCall />
-        </If>
-        <If when=full>
+        </ErasedShow>
+        <ErasedShow when=full>
             <RoomFull name=name.clone() on_retry=Callback::new(move |()| session.retry_now()) />
-        </If>
+        </ErasedShow>
     }
 }
 
@@ -129,19 +130,19 @@ fn OtherCaseHint() -> impl IntoView {
     let silent = Memo::new(move |_| session.room.log().read().messages().next().is_none());
     other.map(|other| {
         view! {
-            <If when=silent>
+            <ErasedShow when=silent>
                 <p class="banner">
                     <span class="banner__text">{words!(i18n, room.other_case)}</span>
                     " "
                     <a
                         class="button button--small"
-                        href=in_plain(other.path())
+                        href=keep_without_script(other.path())
                         rel=other.link_rel()
                     >
                         <bdi>{other.to_string()}</bdi>
                     </a>
                 </p>
-            </If>
+            </ErasedShow>
         }
     })
 }
@@ -152,7 +153,7 @@ fn count_unread_in_title(session: Session) {
         let (log, people) = (session.room.log(), session.room.people());
         session
             .room
-            .reading()
+            .read_marker()
             .read()
             .unread(&log.read(), &people.read())
     });
@@ -199,7 +200,7 @@ fn start_session(start: RoomStart) -> Session {
 fn RoomOrCall() -> impl IntoView {
     let path = use_location().pathname;
     // A call needs the script; the chat does not.
-    let plain = is_plain();
+    let plain = is_without_script();
     let in_call = Memo::new(move |_| is_call_path(&path.read()) && !plain);
     move || match in_call.get() {
         true => view! { <CallPage /> }.into_any(),
@@ -222,26 +223,26 @@ fn RoomPage() -> impl IntoView {
     let chat = match is_search().get_untracked() {
         true => view! { <Chat /> }.into_any(),
         false => view! {
-            <Later>
+            <DeferredHydration>
                 <Chat />
-            </Later>
+            </DeferredHydration>
         }
         .into_any(),
     };
     view! {
         <div class="room">
-            <Later>
+            <DeferredHydration>
                 <RoomBar people_open />
-            </Later>
-            <Later>
-                <PeopleSide open=people_open />
-            </Later>
+            </DeferredHydration>
+            <DeferredHydration>
+                <PeopleSidebar open=people_open />
+            </DeferredHydration>
             <main id="content" class="room__main">
                 <Banner />
                 <OtherCaseHint />
-                <Later>
+                <DeferredHydration>
                     <SearchBox />
-                </Later>
+                </DeferredHydration>
                 {chat}
             </main>
         </div>
@@ -259,7 +260,7 @@ fn RoomBar(
     let name = session.name();
     view! {
         <header class="room__bar" translate="no">
-            <a class="back" href=in_plain("/".to_owned()) aria-label=words!(i18n, room.back)>
+            <a class="back" href=keep_without_script("/".to_owned()) aria-label=words!(i18n, room.back)>
                 <Icon name=IconName::Back />
             </a>
             <bdi class="room__bar-name">{name.to_string()}</bdi>
@@ -308,7 +309,7 @@ pub fn JoinCall(
         }
     };
     // A call needs the script.
-    (!is_plain()).then(|| {
+    (!is_without_script()).then(|| {
         view! {
             <a class="button button--primary" href=href rel=rel on:click=press>
                 <Icon name=IconName::Camera />
@@ -348,7 +349,7 @@ fn NoRoom(
             <h1>{title}</h1>
             <p>{text}</p>
             // A new document: a page of an older build may not understand this server.
-            <a class="button button--primary" href=in_plain("/".to_owned()) rel="external">
+            <a class="button button--primary" href=keep_without_script("/".to_owned()) rel="external">
                 {words!(i18n, common.home)}
             </a>
         </main>

@@ -1,7 +1,7 @@
 //! `/`: say who you are, pick a room.
 
 use crate::api::{ApiError, Field, JoinRoom, welcome};
-use crate::components::{Icon, IconName, Masthead, OpenRooms, PageTitle, PlainField};
+use crate::components::{Icon, IconName, Masthead, OpenRooms, PageTitle, WithoutScriptField};
 use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
 use crate::words;
@@ -65,7 +65,7 @@ fn JoinForm(
     });
     view! {
         <ActionForm action attr:class="form" attr:novalidate=true attr:autocomplete="off">
-            <PlainField />
+            <WithoutScriptField />
             <TextField
                 name="nickname"
                 label=words!(i18n, welcome.nickname)

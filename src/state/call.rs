@@ -9,7 +9,7 @@ pub use crate::state::devices::{
     Capture, Cause, Choices, DeviceChoice, DeviceKind, Notice, Problem, cause_of,
 };
 use crate::state::reachability::Blocked;
-use crate::state::statistics::Figures;
+use crate::state::statistics::ConnectionStats;
 use reactive_stores::Store;
 use std::collections::HashMap;
 
@@ -45,7 +45,7 @@ pub struct CallState {
     /// Who is kept in view whoever speaks.
     pub pinned: Option<ParticipantId>,
     /// The figures of the connections, while somebody looks at them.
-    pub figures: Vec<Figures>,
+    pub stats: Vec<ConnectionStats>,
     /// What there is to choose from.
     pub choices: Choices,
     /// What is wrong with a device, at most one for each kind.

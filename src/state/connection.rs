@@ -1,28 +1,28 @@
-//! The line to the server: whether it is up, and when to try again.
+//! The connection to the server: whether it is up, and when to try again.
 //!
 //! A pure state machine. The driver feeds it what happened, with a random number
-//! where jitter is wanted, and does what [`Next`] says.
+//! where jitter is wanted, and does what [`ReconnectPlan`] says.
 
 use crate::protocol::{CloseCode, ErrorCode, Refusal, ServerMessage};
 use std::time::Duration;
 
-/// The line may be down this long before a banner says so.
-pub const QUIET_AFTER_LOSS: Duration = Duration::from_secs(3);
+/// The connection may be down this long before a banner says so.
+pub const BANNER_DELAY: Duration = Duration::from_secs(3);
 /// How often to ask the server for a sign of life.
-pub const PING_EVERY: Duration = Duration::from_secs(5);
-/// Silence after which the line counts as lost; the server pings every 5 s and so do we.
-pub const DEAD_AFTER: Duration = Duration::from_secs(15);
+pub const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Silence after which the connection counts as lost; the server pings every 5 s and so do we.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a new socket may take until it has joined.
-pub const JOIN_WITHIN: Duration = Duration::from_secs(10);
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The waits between attempts, in milliseconds, each times 0.5 to 1.5. The first is
 /// anything up to a second, so that a restarted server is not met by everybody at once.
-const BACK_OFF_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 10_000.0];
+const BACKOFF_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 10_000.0];
 
 /// Longest time a refusal may ask to wait. 5 min: it may come from a proxy that says anything,
 /// and nobody looks at a page for longer.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// Why there is no line, where somebody said so.
+/// Why there is no connection, where somebody said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// The server refuses the connection.
@@ -95,9 +95,9 @@ impl Refused {
     }
 }
 
-/// How the line is.
+/// How the connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Stage {
+pub enum Phase {
     /// Not asked for yet (and always so on the server).
     #[default]
     Idle,
@@ -111,11 +111,11 @@ pub enum Stage {
     Full,
 }
 
-/// The line as a person sees it.
+/// The connection as a person sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Line {
+pub struct ConnectionState {
     /// How it is.
-    pub stage: Stage,
+    pub phase: Phase,
     /// Attempts since it was last live.
     pub attempts: u32,
     /// It has been down long enough to say so.
@@ -128,7 +128,7 @@ pub struct Line {
 
 /// What to do about a lost socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum ReconnectPlan {
     /// Try again after so long.
     Retry(Duration),
     /// Come in as somebody new at once: another tab goes on with this session.
@@ -137,19 +137,19 @@ pub enum Next {
     Stay,
 }
 
-impl Line {
+impl ConnectionState {
     /// A socket is being opened.
-    pub fn connecting(&mut self) {
-        self.stage = Stage::Connecting;
+    pub fn on_connecting(&mut self) {
+        self.phase = Phase::Connecting;
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// Takes in what a message says of the line. True where anything changed.
+    /// Takes in what a message says of the connection. True where anything changed.
     pub fn apply(&mut self, message: &ServerMessage) -> bool {
         match message {
             ServerMessage::Joined(_) => {
                 *self = Self {
-                    stage: Stage::Live,
+                    phase: Phase::Live,
                     was_live: true,
                     ..Self::default()
                 };
@@ -159,7 +159,7 @@ impl Line {
                 code: ErrorCode::RoomFull,
                 ..
             } => {
-                self.stage = Stage::Full;
+                self.phase = Phase::Full;
                 true
             }
             _ => false,
@@ -167,49 +167,49 @@ impl Line {
     }
 
     /// The socket is gone; `jitter` is random in 0..1.
-    pub fn lost(&mut self, code: u16, jitter: f64) -> Next {
-        if self.stage == Stage::Full {
-            return Next::Stay;
+    pub fn on_lost(&mut self, code: u16, jitter: f64) -> ReconnectPlan {
+        if self.phase == Phase::Full {
+            return ReconnectPlan::Stay;
         }
-        let first = self.stage == Stage::Live;
-        self.stage = Stage::Waiting;
+        let first = self.phase == Phase::Live;
+        self.phase = Phase::Waiting;
         if code == CloseCode::Replaced.code() {
-            return Next::StartOver;
+            return ReconnectPlan::StartOver;
         }
-        Next::Retry(wait(if first { 0 } else { self.attempts }, jitter))
+        ReconnectPlan::Retry(backoff(if first { 0 } else { self.attempts }, jitter))
     }
 
     /// An attempt was refused; `jitter` is random in 0..1. Answers when to try again: not
     /// before the refusal allows it, and not when everybody else does who was refused.
-    pub fn refused(&mut self, refused: Refused, jitter: f64) -> Duration {
-        self.stage = Stage::Waiting;
+    pub fn on_refused(&mut self, refused: Refused, jitter: f64) -> Duration {
+        self.phase = Phase::Waiting;
         self.banner = true;
         self.reason = Some(refused.reason);
         let at_least = refused.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
         let at_least = at_least.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0);
-        wait(self.attempts, jitter).max(at_least)
+        backoff(self.attempts, jitter).max(at_least)
     }
 
     /// It was asked why an attempt failed: it was refused, or nobody says so. Answers when to
     /// try again, where an attempt is planned and has to be put off.
-    pub fn explained(&mut self, refused: Option<Refused>, jitter: f64) -> Option<Duration> {
-        match (self.stage, refused) {
-            (Stage::Waiting, Some(refused)) => Some(self.refused(refused, jitter)),
-            (Stage::Connecting, Some(refused)) => {
+    pub fn on_explanation(&mut self, refused: Option<Refused>, jitter: f64) -> Option<Duration> {
+        match (self.phase, refused) {
+            (Phase::Waiting, Some(refused)) => Some(self.on_refused(refused, jitter)),
+            (Phase::Connecting, Some(refused)) => {
                 (self.banner, self.reason) = (true, Some(refused.reason));
                 None
             }
-            (Stage::Waiting | Stage::Connecting, None) => {
+            (Phase::Waiting | Phase::Connecting, None) => {
                 self.reason = None;
                 None
             }
-            (Stage::Idle | Stage::Live | Stage::Full, _) => None,
+            (Phase::Idle | Phase::Live | Phase::Full, _) => None,
         }
     }
 
-    /// It has been down for [`QUIET_AFTER_LOSS`]. True where that is news.
-    pub fn still_lost(&mut self) -> bool {
-        let news = self.stage != Stage::Live && self.stage != Stage::Full && !self.banner;
+    /// It has been down for [`BANNER_DELAY`]. True where that is news.
+    pub fn show_banner(&mut self) -> bool {
+        let news = self.phase != Phase::Live && self.phase != Phase::Full && !self.banner;
         self.banner |= news;
         news
     }
@@ -217,15 +217,15 @@ impl Line {
 
 /// How long to wait before attempt number `attempts` (0 is the first); `jitter` is
 /// random in 0..1.
-pub fn wait(attempts: u32, jitter: f64) -> Duration {
+pub fn backoff(attempts: u32, jitter: f64) -> Duration {
     let jitter = jitter.clamp(0.0, 1.0);
     let Some(step) = attempts.checked_sub(1) else {
         return Duration::from_secs_f64(jitter);
     };
     let step = usize::try_from(step)
         .unwrap_or(usize::MAX)
-        .min(BACK_OFF_MS.len() - 1);
-    Duration::from_secs_f64(BACK_OFF_MS[step] * (0.5 + jitter) / 1_000.0)
+        .min(BACKOFF_MS.len() - 1);
+    Duration::from_secs_f64(BACKOFF_MS[step] * (0.5 + jitter) / 1_000.0)
 }
 
 #[cfg(test)]
@@ -234,23 +234,26 @@ mod tests {
 
     #[test]
     fn the_first_attempt_comes_within_a_second_and_the_later_ones_back_off() {
-        assert_eq!(wait(0, 0.0), Duration::ZERO);
-        assert_eq!(wait(0, 1.0), Duration::from_secs(1));
-        let middles: Vec<u64> = (1..=7).map(|n| wait(n, 0.5).as_secs()).collect();
+        assert_eq!(backoff(0, 0.0), Duration::ZERO);
+        assert_eq!(backoff(0, 1.0), Duration::from_secs(1));
+        let middles: Vec<u64> = (1..=7).map(|n| backoff(n, 0.5).as_secs()).collect();
         assert_eq!(middles, [1, 2, 4, 8, 10, 10, 10]);
-        assert_eq!(wait(4, 0.0), Duration::from_secs(4));
-        assert_eq!(wait(4, 1.0), Duration::from_secs(12));
+        assert_eq!(backoff(4, 0.0), Duration::from_secs(4));
+        assert_eq!(backoff(4, 1.0), Duration::from_secs(12));
     }
 
     #[test]
     fn it_never_gives_up_but_waits_to_be_asked_where_the_room_is_full() {
-        let mut line = Line::default();
+        let mut connection = ConnectionState::default();
         for _ in 0..1000 {
-            line.connecting();
-            assert!(matches!(line.lost(1006, 0.5), Next::Retry(_)));
+            connection.on_connecting();
+            assert!(matches!(
+                connection.on_lost(1006, 0.5),
+                ReconnectPlan::Retry(_)
+            ));
         }
-        line.stage = Stage::Full;
-        assert_eq!(line.lost(1000, 0.5), Next::Stay);
+        connection.phase = Phase::Full;
+        assert_eq!(connection.on_lost(1000, 0.5), ReconnectPlan::Stay);
     }
 
     fn too_many(retry_after: &str) -> Refused {
@@ -259,46 +262,52 @@ mod tests {
 
     #[test]
     fn a_refusal_is_said_at_once_and_waited_for_as_long_as_it_says() {
-        let mut line = Line::default();
-        line.connecting();
-        assert_eq!(line.refused(too_many("30"), 0.0), Duration::from_secs(30));
-        assert_eq!(line.refused(too_many("30"), 1.0), Duration::from_secs(45));
-        assert!(line.banner && line.stage == Stage::Waiting);
+        let mut connection = ConnectionState::default();
+        connection.on_connecting();
+        assert_eq!(
+            connection.on_refused(too_many("30"), 0.0),
+            Duration::from_secs(30)
+        );
+        assert_eq!(
+            connection.on_refused(too_many("30"), 1.0),
+            Duration::from_secs(45)
+        );
+        assert!(connection.banner && connection.phase == Phase::Waiting);
         let reason = Reason::Refused(Refusal::TooManyConnections);
-        assert_eq!(line.reason, Some(reason));
+        assert_eq!(connection.reason, Some(reason));
         // Nobody keeps a page waiting for a day, and a date is no number.
         assert_eq!(
-            line.refused(too_many("86400"), 0.0),
+            connection.on_refused(too_many("86400"), 0.0),
             Duration::from_secs(300)
         );
         let date = "Wed, 21 Oct 2015 07:28:00 GMT";
-        assert_eq!(line.refused(too_many(date), 0.5), wait(1, 0.5));
+        assert_eq!(connection.on_refused(too_many(date), 0.5), backoff(1, 0.5));
         // The next attempt may fail without a word and does not take the reason back.
-        line.connecting();
-        line.lost(1006, 0.5);
-        assert_eq!(line.reason, Some(reason));
-        line.explained(None, 0.5);
-        assert_eq!(line.reason, None);
+        connection.on_connecting();
+        connection.on_lost(1006, 0.5);
+        assert_eq!(connection.reason, Some(reason));
+        connection.on_explanation(None, 0.5);
+        assert_eq!(connection.reason, None);
     }
 
     #[test]
     fn a_reason_that_comes_late_puts_off_what_is_planned_and_nothing_else() {
-        let mut line = Line::default();
-        line.connecting();
-        line.lost(1006, 0.5);
-        let put_off = line.explained(Some(too_many("10")), 0.0);
+        let mut connection = ConnectionState::default();
+        connection.on_connecting();
+        connection.on_lost(1006, 0.5);
+        let put_off = connection.on_explanation(Some(too_many("10")), 0.0);
         assert_eq!(put_off, Some(Duration::from_secs(10)));
-        line.connecting();
-        assert_eq!(line.explained(Some(too_many("10")), 0.0), None);
-        assert_eq!(line.stage, Stage::Connecting);
-        for stage in [Stage::Live, Stage::Full] {
-            let mut line = Line {
-                stage,
-                ..Line::default()
+        connection.on_connecting();
+        assert_eq!(connection.on_explanation(Some(too_many("10")), 0.0), None);
+        assert_eq!(connection.phase, Phase::Connecting);
+        for phase in [Phase::Live, Phase::Full] {
+            let mut connection = ConnectionState {
+                phase,
+                ..ConnectionState::default()
             };
-            let before = line;
-            assert_eq!(line.explained(Some(too_many("10")), 0.0), None);
-            assert_eq!(line, before, "{stage:?}");
+            let before = connection;
+            assert_eq!(connection.on_explanation(Some(too_many("10")), 0.0), None);
+            assert_eq!(connection, before, "{phase:?}");
         }
     }
 
@@ -320,10 +329,13 @@ mod tests {
 
     #[test]
     fn a_session_taken_over_by_another_tab_starts_over_here() {
-        let mut line = Line {
-            stage: Stage::Live,
-            ..Line::default()
+        let mut connection = ConnectionState {
+            phase: Phase::Live,
+            ..ConnectionState::default()
         };
-        assert_eq!(line.lost(CloseCode::Replaced.code(), 0.5), Next::StartOver);
+        assert_eq!(
+            connection.on_lost(CloseCode::Replaced.code(), 0.5),
+            ReconnectPlan::StartOver
+        );
     }
 }

@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 /// Who is called the same as somebody else, among the people it was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Namesakes(HashSet<ParticipantId>);
+pub struct DuplicateNames(HashSet<ParticipantId>);
 
-impl Namesakes {
+impl DuplicateNames {
     /// Finds them: those whose nicknames are the same but for upper and lower case, and
     /// those whose nicknames look the same ([`text`]).
     pub fn among<'a>(people: impl Iterator<Item = &'a Person>) -> Self {
@@ -52,8 +52,8 @@ mod tests {
             person("p_aaaa0003", "Lee"),
             person("p_aaaa0003", "Lee"),
         ];
-        let namesakes = Namesakes::among(people.iter());
-        let tags: Vec<_> = people.iter().map(|p| namesakes.tag(&p.id)).collect();
+        let duplicate_names = DuplicateNames::among(people.iter());
+        let tags: Vec<_> = people.iter().map(|p| duplicate_names.tag(&p.id)).collect();
         assert_eq!(
             tags,
             [Some("#0001".into()), Some("#0002".into()), None, None]
@@ -69,10 +69,10 @@ mod tests {
             person("p_aaaa0004", "Lee\u{A0} One"),
             person("p_aaaa0005", "Anna"),
         ];
-        let namesakes = Namesakes::among(people.iter());
+        let duplicate_names = DuplicateNames::among(people.iter());
         let tagged: Vec<_> = people
             .iter()
-            .map(|person| namesakes.tag(&person.id).is_some())
+            .map(|person| duplicate_names.tag(&person.id).is_some())
             .collect();
         assert_eq!(tagged, [true, true, true, true, false]);
     }
@@ -84,7 +84,7 @@ mod tests {
         let received: Person = serde_json::from_value(sent).expect("decodes");
         let plain = person("p_aaaa0001", "ANN");
         assert_eq!(plain.look, None);
-        let namesakes = Namesakes::among([&received, &plain].into_iter());
-        assert_eq!(namesakes.tag(&plain.id).as_deref(), Some("#0001"));
+        let duplicate_names = DuplicateNames::among([&received, &plain].into_iter());
+        assert_eq!(duplicate_names.tag(&plain.id).as_deref(), Some("#0001"));
     }
 }

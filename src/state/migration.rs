@@ -10,11 +10,11 @@ use crate::state::call::LinkState;
 
 /// How long somebody may take to arrive by the SFU once it is up, in milliseconds;
 /// then they are played by it all the same.
-pub const ARRIVE_WITHIN_MS: f64 = 8_000.0;
+pub const ARRIVAL_TIMEOUT_MS: f64 = 8_000.0;
 
 /// The way through the SFU, for one browser.
 #[derive(Debug, Default)]
-pub struct SfuWay {
+pub struct SfuPath {
     /// Which way media goes, as was heard last.
     mode: Mode,
     /// How the connection is.
@@ -23,7 +23,7 @@ pub struct SfuWay {
     since_ms: Option<f64>,
 }
 
-impl SfuWay {
+impl SfuPath {
     /// A connection is being made where there was none.
     pub fn open(&mut self) {
         self.link = LinkState::Connecting;
@@ -31,7 +31,7 @@ impl SfuWay {
     }
 
     /// The connection is like this now.
-    pub fn link_changed(&mut self, link: LinkState, now_ms: f64) {
+    pub fn on_link_state(&mut self, link: LinkState, now_ms: f64) {
         self.link = link;
         self.since_ms = match link {
             LinkState::Connected => self.since_ms.or(Some(now_ms)),
@@ -41,7 +41,7 @@ impl SfuWay {
 
     /// Media goes this way now, perhaps as before. Nobody has been arriving by a
     /// connection that was left over from an earlier move.
-    pub fn mode_told(&mut self, mode: Mode, now_ms: f64) {
+    pub fn on_mode(&mut self, mode: Mode, now_ms: f64) {
         if std::mem::replace(&mut self.mode, mode) != mode {
             self.since_ms = self.since_ms.map(|_| now_ms);
         }
@@ -63,51 +63,51 @@ mod tests {
     use super::*;
 
     /// A way that came up at 1,000 ms.
-    fn up() -> SfuWay {
-        let mut way = SfuWay::default();
-        way.mode_told(Mode::Sfu, 0.0);
-        way.open();
-        way.link_changed(LinkState::Connecting, 10.0);
-        assert_eq!(way.up_for_ms(500.0), None);
-        way.link_changed(LinkState::Connected, 1_000.0);
-        way
+    fn up() -> SfuPath {
+        let mut path = SfuPath::default();
+        path.on_mode(Mode::Sfu, 0.0);
+        path.open();
+        path.on_link_state(LinkState::Connecting, 10.0);
+        assert_eq!(path.up_for_ms(500.0), None);
+        path.on_link_state(LinkState::Connected, 1_000.0);
+        path
     }
 
     #[test]
     fn a_connection_that_is_up_stays_up_however_often_the_mode_is_told() {
-        let mut way = up();
+        let mut path = up();
         for renewal in 1..=3 {
-            way.mode_told(Mode::Sfu, f64::from(renewal) * 120_000.0);
+            path.on_mode(Mode::Sfu, f64::from(renewal) * 120_000.0);
         }
-        assert_eq!(way.link(), LinkState::Connected);
-        assert_eq!(way.up_for_ms(721_000.0), Some(720_000.0));
+        assert_eq!(path.link(), LinkState::Connected);
+        assert_eq!(path.up_for_ms(721_000.0), Some(720_000.0));
     }
 
     #[test]
     fn a_fresh_connection_is_not_up_before_it_says_so() {
-        let mut way = up();
-        way.open();
-        assert_eq!(way.link(), LinkState::Connecting);
-        assert_eq!(way.up_for_ms(2_000.0), None);
+        let mut path = up();
+        path.open();
+        assert_eq!(path.link(), LinkState::Connecting);
+        assert_eq!(path.up_for_ms(2_000.0), None);
     }
 
     #[test]
     fn a_connection_being_mended_stays_so_when_the_mode_is_told() {
-        let mut way = up();
-        way.link_changed(LinkState::Reconnecting, 2_000.0);
-        way.mode_told(Mode::Sfu, 3_000.0);
-        assert_eq!(way.link(), LinkState::Reconnecting);
-        assert_eq!(way.up_for_ms(3_000.0), None);
-        way.link_changed(LinkState::Connected, 4_000.0);
-        assert_eq!(way.up_for_ms(5_000.0), Some(1_000.0));
+        let mut path = up();
+        path.on_link_state(LinkState::Reconnecting, 2_000.0);
+        path.on_mode(Mode::Sfu, 3_000.0);
+        assert_eq!(path.link(), LinkState::Reconnecting);
+        assert_eq!(path.up_for_ms(3_000.0), None);
+        path.on_link_state(LinkState::Connected, 4_000.0);
+        assert_eq!(path.up_for_ms(5_000.0), Some(1_000.0));
     }
 
     #[test]
     fn whoever_moves_back_to_a_connection_left_over_is_given_time_to_arrive() {
-        let mut way = up();
-        way.mode_told(Mode::P2p, 60_000.0);
-        way.mode_told(Mode::Sfu, 61_000.0);
-        assert_eq!(way.link(), LinkState::Connected);
-        assert_eq!(way.up_for_ms(61_500.0), Some(500.0));
+        let mut path = up();
+        path.on_mode(Mode::P2p, 60_000.0);
+        path.on_mode(Mode::Sfu, 61_000.0);
+        assert_eq!(path.link(), LinkState::Connected);
+        assert_eq!(path.up_for_ms(61_500.0), Some(500.0));
     }
 }

@@ -27,7 +27,7 @@ const TRANSPORT: [&str; 5] = [
 ];
 
 /// The offer without unused lines.
-pub fn slim(offer: &str) -> String {
+pub fn minify_sdp(offer: &str) -> String {
     let bundled = offer.contains("a=group:BUNDLE ");
     let mut sections = 0;
     let kept = offer.split_inclusive('\n').filter(|line| {
@@ -123,7 +123,7 @@ mod tests {
         let sections: String = (0..27).map(picture).chain((27..35).map(sound)).collect();
         let offer = format!("v=0\r\na=group:BUNDLE 0\r\n{sections}");
         assert!(offer.len() > MAX_SDP_BYTES);
-        let slim = slim(&offer);
+        let slim = minify_sdp(&offer);
         assert!(slim.len() < MAX_SDP_BYTES, "{}", slim.len());
         let json = serde_json::to_string(&slim).expect("text").len();
         assert!(json < 60 * 1024, "a frame is 64 KiB at most: {json}");
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays() {
-        let offer = slim(&format!(
+        let offer = minify_sdp(&format!(
             "v=0\r\na=group:BUNDLE 0 1\r\n{}{}",
             picture(0),
             picture(1)
@@ -155,14 +155,14 @@ mod tests {
 
     #[test]
     fn an_offer_without_a_bundle_keeps_its_transports() {
-        let offer = slim(&format!("v=0\r\n{}{}", picture(0), picture(1)));
+        let offer = minify_sdp(&format!("v=0\r\n{}{}", picture(0), picture(1)));
         assert_eq!(offer.matches("a=ice-ufrag:").count(), 2);
     }
 
     proptest! {
         #[test]
         fn any_text_only_loses_lines(text in "(a=extmap:|a=rtcp-fb:|a=rtcp:|m=|[\\PC]{0,6}|\r|\n){0,30}") {
-            let slim = slim(&text);
+            let slim = minify_sdp(&text);
             let mut lines = text.split_inclusive('\n');
             prop_assert!(slim.split_inclusive('\n').all(|line| lines.any(|other| other == line)));
         }

@@ -19,17 +19,17 @@ pub mod negotiation;
 pub mod outbox;
 pub mod prejoin;
 pub mod reachability;
-pub mod reading;
+pub mod read_marker;
 pub mod rows;
 pub mod statistics;
 pub mod transport;
 
 use crate::protocol::{Epoch, Joined, Nickname, ParticipantId, Person, Seq, ServerMessage};
-use connection::Line;
+use connection::ConnectionState;
 use leptos::prelude::*;
 use log::Log;
 use reactive_stores::Store;
-use reading::Reading;
+use read_marker::ReadMarker;
 use serde::{Deserialize, Serialize};
 
 /// A room as one person sees it; the call is in [`call::CallState`].
@@ -39,12 +39,12 @@ pub struct RoomState {
     pub people: People,
     /// What was said and what happened.
     pub log: Log,
-    /// How the line to the server is.
-    pub line: Line,
+    /// State of the connection to the server.
+    pub connection: ConnectionState,
     /// Who is typing, oneself excepted; the driver lets them go after a while.
     pub typing: Typing,
     /// How far one has read.
-    pub reading: Reading,
+    pub read_marker: ReadMarker,
 }
 
 /// Who is typing, in order of when they began.
@@ -215,7 +215,7 @@ impl RoomState {
     pub fn apply(&mut self, message: &ServerMessage) {
         self.people.apply(message);
         self.log.apply(message);
-        self.line.apply(message);
+        self.connection.apply(message);
         self.typing.apply(message);
     }
 }
@@ -224,7 +224,9 @@ impl RoomState {
 pub fn apply_to_store(state: Store<RoomState>, message: &ServerMessage) {
     state.people().maybe_update(|people| people.apply(message));
     state.log().maybe_update(|log| log.apply(message));
-    state.line().maybe_update(|line| line.apply(message));
+    state
+        .connection()
+        .maybe_update(|connection| connection.apply(message));
     state.typing().maybe_update(|typing| typing.apply(message));
 }
 

@@ -17,11 +17,11 @@ pub const BLOCKED_AFTER_MS: f64 = 10_000.0;
 pub const GONE_AFTER_MS: f64 = 25_000.0;
 /// A longer pause between two looks means that the page was asleep, in milliseconds. Its
 /// connections are given [`BLOCKED_AFTER_MS`] from then on.
-const ASLEEP_MS: f64 = 5_000.0;
+const SLEEP_GAP_MS: f64 = 5_000.0;
 
 /// The other end of a connection of the call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Remote {
+pub enum Endpoint {
     /// The server's SFU.
     Server,
     /// Somebody, browser to browser.
@@ -30,11 +30,11 @@ pub enum Remote {
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
+pub enum TransportState {
     /// No packets get through (ICE, RFC 8445).
-    NoPath,
+    NoIcePath,
     /// Packets get through, and no keys were agreed on (DTLS, RFC 5764).
-    NoKeys,
+    NoDtls,
     /// It is up.
     Connected,
 }
@@ -47,14 +47,14 @@ pub enum Blocked {
     /// The connection to the server does not come up.
     Server {
         /// Packets get through, and no keys were agreed on.
-        keys: bool,
+        dtls_failed: bool,
     },
     /// The connections to some of the others do not come up.
     People {
         /// To whom, in order of their ids.
         ids: Vec<ParticipantId>,
         /// Packets of all of them get through, and no keys were agreed on.
-        keys: bool,
+        dtls_failed: bool,
     },
 }
 
@@ -63,10 +63,14 @@ impl Blocked {
     fn obstacle(&self) -> Obstacle {
         match self {
             Self::NoWebRtc => Obstacle::NoWebRtc,
-            Self::Server { keys: false } => Obstacle::ServerIce,
-            Self::Server { keys: true } => Obstacle::ServerDtls,
-            Self::People { keys: false, .. } => Obstacle::PersonIce,
-            Self::People { keys: true, .. } => Obstacle::PersonDtls,
+            Self::Server { dtls_failed: false } => Obstacle::ServerIce,
+            Self::Server { dtls_failed: true } => Obstacle::ServerDtls,
+            Self::People {
+                dtls_failed: false, ..
+            } => Obstacle::PersonIce,
+            Self::People {
+                dtls_failed: true, ..
+            } => Obstacle::PersonDtls,
         }
     }
 }
@@ -77,123 +81,128 @@ struct Outage {
     /// Since when.
     since_ms: f64,
     /// Whether packets got through meanwhile.
-    had_path: bool,
+    had_ice_path: bool,
     /// How long it may take, in milliseconds.
-    within_ms: f64,
+    timeout_ms: f64,
 }
 
 /// What is known of the connections of one stay in the call.
 #[derive(Debug, Default)]
-pub struct Reach {
+pub struct Reachability {
     /// Those that are not up.
-    outages: HashMap<Remote, Outage>,
+    outages: HashMap<Endpoint, Outage>,
     /// Those that have been up.
-    been_up: HashSet<Remote>,
+    ever_connected: HashSet<Endpoint>,
     /// When it was looked last.
-    looked_ms: Option<f64>,
+    checked_ms: Option<f64>,
     /// What the server was told: once a stay of each.
     reported: HashSet<Obstacle>,
 }
 
 /// What a look says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Look {
+pub struct ReachabilityReport {
     /// What to show.
     pub blocked: Option<Blocked>,
     /// What to tell the server.
     pub report: Option<Obstacle>,
 }
 
-impl Reach {
+impl Reachability {
     /// Takes in how the connections are that media is to go by now. `live` says whether the
     /// line to the server is up.
-    pub fn look(&mut self, now_ms: f64, live: bool, connections: &[(Remote, Transport)]) -> Look {
-        let before_ms = self.looked_ms.replace(now_ms);
-        let slept = before_ms.is_some_and(|before_ms| now_ms - before_ms > ASLEEP_MS);
+    pub fn check(
+        &mut self,
+        now_ms: f64,
+        live: bool,
+        connections: &[(Endpoint, TransportState)],
+    ) -> ReachabilityReport {
+        let before_ms = self.checked_ms.replace(now_ms);
+        let slept = before_ms.is_some_and(|before_ms| now_ms - before_ms > SLEEP_GAP_MS);
         if slept || !live {
             self.outages.clear();
         }
-        self.outages.retain(|remote, _| {
-            let now = connections.iter().find(|(known, _)| known == remote);
-            now.is_some_and(|(_, transport)| *transport != Transport::Connected)
+        self.outages.retain(|endpoint, _| {
+            let now = connections.iter().find(|(known, _)| known == endpoint);
+            now.is_some_and(|(_, transport)| *transport != TransportState::Connected)
         });
-        self.been_up
-            .retain(|remote| connections.iter().any(|(known, _)| known == remote));
-        for (remote, transport) in connections {
-            if *transport == Transport::Connected {
-                self.been_up.insert(remote.clone());
+        self.ever_connected
+            .retain(|endpoint| connections.iter().any(|(known, _)| known == endpoint));
+        for (endpoint, transport) in connections {
+            if *transport == TransportState::Connected {
+                self.ever_connected.insert(endpoint.clone());
                 continue;
             }
-            let within_ms = match remote {
-                Remote::Person(_) if self.been_up.contains(remote) => GONE_AFTER_MS,
-                Remote::Person(_) | Remote::Server => BLOCKED_AFTER_MS,
+            let timeout_ms = match endpoint {
+                Endpoint::Person(_) if self.ever_connected.contains(endpoint) => GONE_AFTER_MS,
+                Endpoint::Person(_) | Endpoint::Server => BLOCKED_AFTER_MS,
             };
-            let outage = self.outages.entry(remote.clone()).or_insert(Outage {
+            let outage = self.outages.entry(endpoint.clone()).or_insert(Outage {
                 since_ms: now_ms,
-                had_path: false,
-                within_ms,
+                had_ice_path: false,
+                timeout_ms,
             });
-            outage.had_path |= *transport == Transport::NoKeys;
+            outage.had_ice_path |= *transport == TransportState::NoDtls;
         }
-        self.say(self.blocked(now_ms))
+        self.report(self.blocked(now_ms))
     }
 
     /// The browser has no `RTCPeerConnection`: that does not change, and is said at once.
-    pub fn no_webrtc(&mut self) -> Look {
-        self.say(Some(Blocked::NoWebRtc))
+    pub fn no_webrtc(&mut self) -> ReachabilityReport {
+        self.report(Some(Blocked::NoWebRtc))
     }
 
     /// What is shown, and told the server where it was not yet.
-    fn say(&mut self, blocked: Option<Blocked>) -> Look {
+    fn report(&mut self, blocked: Option<Blocked>) -> ReachabilityReport {
         let obstacle = blocked.as_ref().map(Blocked::obstacle);
         let report = obstacle.filter(|obstacle| self.reported.insert(*obstacle));
-        Look { blocked, report }
+        ReachabilityReport { blocked, report }
     }
 
     /// What has not been up for too long.
     fn blocked(&self, now_ms: f64) -> Option<Blocked> {
-        let late = |outage: &Outage| now_ms - outage.since_ms >= outage.within_ms;
-        let mut keys = true;
+        let late = |outage: &Outage| now_ms - outage.since_ms >= outage.timeout_ms;
+        let mut dtls_failed = true;
         let mut ids = Vec::new();
-        for (remote, outage) in self.outages.iter().filter(|(_, outage)| late(outage)) {
-            match remote {
-                Remote::Server => {
-                    let keys = outage.had_path;
-                    return Some(Blocked::Server { keys });
+        for (endpoint, outage) in self.outages.iter().filter(|(_, outage)| late(outage)) {
+            match endpoint {
+                Endpoint::Server => {
+                    let dtls_failed = outage.had_ice_path;
+                    return Some(Blocked::Server { dtls_failed });
                 }
-                Remote::Person(id) => {
-                    keys &= outage.had_path;
+                Endpoint::Person(id) => {
+                    dtls_failed &= outage.had_ice_path;
                     ids.push(id.clone());
                 }
             }
         }
         ids.sort();
-        (!ids.is_empty()).then_some(Blocked::People { ids, keys })
+        (!ids.is_empty()).then_some(Blocked::People { ids, dtls_failed })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Transport::{Connected, NoKeys, NoPath};
+    use super::TransportState::{Connected, NoDtls, NoIcePath};
     use super::*;
 
     fn id(name: &str) -> ParticipantId {
         ParticipantId::parse(&format!("p_{name}")).expect("valid")
     }
 
-    fn person(name: &str) -> Remote {
-        Remote::Person(id(name))
+    fn person(name: &str) -> Endpoint {
+        Endpoint::Person(id(name))
     }
 
     /// Looks every second from one moment to another; answers the last look and all reports.
-    fn look(
-        reach: &mut Reach,
+    fn check(
+        reach: &mut Reachability,
         seconds: std::ops::RangeInclusive<u32>,
-        connections: &[(Remote, Transport)],
+        connections: &[(Endpoint, TransportState)],
     ) -> (Option<Blocked>, Vec<Obstacle>) {
         let (mut blocked, mut reports) = (None, Vec::new());
         for second in seconds {
-            let look = reach.look(f64::from(second) * 1_000.0, true, connections);
+            let look = reach.check(f64::from(second) * 1_000.0, true, connections);
             blocked = look.blocked;
             reports.extend(look.report);
         }
@@ -202,78 +211,93 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_reached_is_said_after_ten_seconds_and_reported_once() {
-        let mut reach = Reach::default();
-        let server = [(Remote::Server, NoPath)];
-        assert_eq!(look(&mut reach, 0..=9, &server), (None, vec![]));
-        let blocked = Some(Blocked::Server { keys: false });
-        let (shown, reports) = look(&mut reach, 10..=60, &server);
+        let mut reach = Reachability::default();
+        let server = [(Endpoint::Server, NoIcePath)];
+        assert_eq!(check(&mut reach, 0..=9, &server), (None, vec![]));
+        let blocked = Some(Blocked::Server { dtls_failed: false });
+        let (shown, reports) = check(&mut reach, 10..=60, &server);
         assert_eq!((shown, reports), (blocked, vec![Obstacle::ServerIce]));
         // It comes up: nothing is shown any more. Another outage is shown after its own ten
         // seconds, and was reported before.
-        let up = [(Remote::Server, Connected)];
-        assert_eq!(look(&mut reach, 61..=61, &up), (None, vec![]));
-        assert_eq!(look(&mut reach, 62..=71, &server), (None, vec![]));
-        let (shown, reports) = look(&mut reach, 72..=80, &server);
+        let up = [(Endpoint::Server, Connected)];
+        assert_eq!(check(&mut reach, 61..=61, &up), (None, vec![]));
+        assert_eq!(check(&mut reach, 62..=71, &server), (None, vec![]));
+        let (shown, reports) = check(&mut reach, 72..=80, &server);
         assert_eq!((shown.is_some(), reports), (true, vec![]));
     }
 
     #[test]
     fn whoever_is_reached_is_not_counted_among_those_who_are_not() {
-        let mut reach = Reach::default();
+        let mut reach = Reachability::default();
         let people = [
-            (person("Cem"), NoPath),
+            (person("Cem"), NoIcePath),
             (person("Ann"), Connected),
-            (person("Ben"), NoKeys),
+            (person("Ben"), NoDtls),
         ];
-        let (shown, reports) = look(&mut reach, 0..=10, &people);
+        let (shown, reports) = check(&mut reach, 0..=10, &people);
         let ids = vec![id("Ben"), id("Cem")];
-        assert_eq!(shown, Some(Blocked::People { ids, keys: false }));
+        assert_eq!(
+            shown,
+            Some(Blocked::People {
+                ids,
+                dtls_failed: false
+            })
+        );
         assert_eq!(reports, [Obstacle::PersonIce]);
         // Cem left, and Dan has just come.
-        let people = [(person("Ben"), NoKeys), (person("Dan"), NoPath)];
-        let (shown, _) = look(&mut reach, 11..=12, &people);
+        let people = [(person("Ben"), NoDtls), (person("Dan"), NoIcePath)];
+        let (shown, _) = check(&mut reach, 11..=12, &people);
         let ids = vec![id("Ben")];
-        assert_eq!(shown, Some(Blocked::People { ids, keys: true }));
+        assert_eq!(
+            shown,
+            Some(Blocked::People {
+                ids,
+                dtls_failed: true
+            })
+        );
     }
 
     #[test]
     fn somebody_whose_device_fell_asleep_is_no_network_in_the_way() {
-        let mut reach = Reach::default();
-        look(&mut reach, 0..=5, &[(person("Ann"), Connected)]);
-        let asleep = [(person("Ann"), NoPath)];
-        assert_eq!(look(&mut reach, 6..=30, &asleep), (None, vec![]));
+        let mut reach = Reachability::default();
+        check(&mut reach, 0..=5, &[(person("Ann"), Connected)]);
+        let asleep = [(person("Ann"), NoIcePath)];
+        assert_eq!(check(&mut reach, 6..=30, &asleep), (None, vec![]));
         // Gone from the call, and back: a new connection that does not come up.
-        look(&mut reach, 31..=31, &[]);
-        assert_eq!(look(&mut reach, 32..=41, &asleep), (None, vec![]));
-        assert!(look(&mut reach, 42..=42, &asleep).0.is_some());
+        check(&mut reach, 31..=31, &[]);
+        assert_eq!(check(&mut reach, 32..=41, &asleep), (None, vec![]));
+        assert!(check(&mut reach, 42..=42, &asleep).0.is_some());
     }
 
     #[test]
     fn keys_that_fail_are_told_from_packets_that_do_not_come_also_while_it_is_tried_again() {
-        let mut reach = Reach::default();
-        look(&mut reach, 0..=4, &[(Remote::Server, NoKeys)]);
-        let (shown, reports) = look(&mut reach, 5..=12, &[(Remote::Server, NoPath)]);
-        assert_eq!(shown, Some(Blocked::Server { keys: true }));
+        let mut reach = Reachability::default();
+        check(&mut reach, 0..=4, &[(Endpoint::Server, NoDtls)]);
+        let (shown, reports) = check(&mut reach, 5..=12, &[(Endpoint::Server, NoIcePath)]);
+        assert_eq!(shown, Some(Blocked::Server { dtls_failed: true }));
         assert_eq!(reports, [Obstacle::ServerDtls]);
     }
 
     #[test]
     fn nothing_is_said_where_the_page_slept_or_the_line_is_down() {
-        let mut reach = Reach::default();
-        let server = [(Remote::Server, NoPath)];
-        look(&mut reach, 0..=5, &server);
-        assert_eq!(reach.look(60_000.0, true, &server), Look::default());
+        let mut reach = Reachability::default();
+        let server = [(Endpoint::Server, NoIcePath)];
+        check(&mut reach, 0..=5, &server);
+        assert_eq!(
+            reach.check(60_000.0, true, &server),
+            ReachabilityReport::default()
+        );
         for second in 61..=90 {
-            let down = reach.look(f64::from(second) * 1_000.0, false, &server);
-            assert_eq!(down, Look::default());
+            let down = reach.check(f64::from(second) * 1_000.0, false, &server);
+            assert_eq!(down, ReachabilityReport::default());
         }
-        assert_eq!(look(&mut reach, 91..=99, &server), (None, vec![]));
-        assert!(look(&mut reach, 100..=101, &server).0.is_some());
+        assert_eq!(check(&mut reach, 91..=99, &server), (None, vec![]));
+        assert!(check(&mut reach, 100..=101, &server).0.is_some());
     }
 
     #[test]
     fn a_browser_without_webrtc_is_told_so_at_once() {
-        let mut reach = Reach::default();
+        let mut reach = Reachability::default();
         let first = reach.no_webrtc();
         assert_eq!(first.blocked, Some(Blocked::NoWebRtc));
         assert_eq!(first.report, Some(Obstacle::NoWebRtc));

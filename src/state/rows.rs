@@ -5,9 +5,9 @@
 
 use crate::protocol::{ChatMessage, Emoji, ErrorCode, MessageId, Person, Reaction, Seq};
 use crate::state::People;
-use crate::state::duplicate_names::Namesakes;
+use crate::state::duplicate_names::DuplicateNames;
 use crate::state::log::{Entry, Log, Notice, PendingMessage};
-use crate::state::reading::Reading;
+use crate::state::read_marker::ReadMarker;
 use time::{Date, OffsetDateTime, UtcOffset};
 
 /// One author's messages within this time stand together, in milliseconds.
@@ -77,11 +77,11 @@ pub enum Quote {
 }
 
 impl Quote {
-    /// The quote of a message, among those who are told apart by `namesakes`.
-    pub fn of(message: &ChatMessage, namesakes: &Namesakes) -> Self {
+    /// The quote of a message, among those who are told apart by `duplicate_names`.
+    pub fn of(message: &ChatMessage, duplicate_names: &DuplicateNames) -> Self {
         Self::Known {
             from: message.from.clone(),
-            tag: namesakes.tag(&message.from.id),
+            tag: duplicate_names.tag(&message.from.id),
             text: message.text.as_ref().map(ToString::to_string),
         }
     }
@@ -102,7 +102,7 @@ pub struct ReactionRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// In the log.
-    Said,
+    Stored,
     /// On its way.
     Sending,
     /// Refused.
@@ -225,7 +225,7 @@ impl Window {
 pub fn rows(
     log: &Log,
     people: &People,
-    reading: &Reading,
+    marker: &ReadMarker,
     window: Window,
     offset: OffsetMinutes,
 ) -> Vec<Row> {
@@ -238,9 +238,9 @@ pub fn rows(
     let draw = Draw {
         log,
         people,
-        namesakes: Namesakes::among(people.here.iter().chain(said_by)),
+        duplicate_names: DuplicateNames::among(people.here.iter().chain(said_by)),
     };
-    let mut mark = reading.mark;
+    let mut mark = marker.mark;
     for entry in entries {
         match entry {
             Entry::Notice(number, notice) => rows.push(Row::Notice(*number, notice.clone())),
@@ -273,7 +273,7 @@ pub fn rows(
 struct Draw<'a> {
     log: &'a Log,
     people: &'a People,
-    namesakes: Namesakes,
+    duplicate_names: DuplicateNames,
 }
 
 impl Draw<'_> {
@@ -290,7 +290,7 @@ impl Draw<'_> {
             id: message.id,
             seq: Some(message.seq),
             from: Some(message.from.clone()),
-            tag: self.namesakes.tag(&message.from.id),
+            tag: self.duplicate_names.tag(&message.from.id),
             text: message.text.as_ref().map(ToString::to_string),
             at: Some(message.at),
             mine: self.people.is_me(&message.from.id),
@@ -299,7 +299,7 @@ impl Draw<'_> {
             quote: message.reply_to.map(|id| self.quote(id)),
             reactions: message.reactions.iter().map(|r| self.reaction(r)).collect(),
             changed: message.changed,
-            progress: Progress::Said,
+            progress: Progress::Stored,
         }
     }
 
@@ -324,7 +324,7 @@ impl Draw<'_> {
 
     fn quote(&self, id: MessageId) -> Quote {
         match self.log.message(id) {
-            Some(message) => Quote::of(message, &self.namesakes),
+            Some(message) => Quote::of(message, &self.duplicate_names),
             None => Quote::Earlier,
         }
     }

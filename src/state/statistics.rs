@@ -2,7 +2,7 @@
 
 /// What a connection does at the moment.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Figures {
+pub struct ConnectionStats {
     /// By which path: `udp`, `tcp`, or `relay` with the protocol to the relay.
     pub path: String,
     /// The round trip, in milliseconds, where it is known.
@@ -10,12 +10,12 @@ pub struct Figures {
     /// What the line carries, in kbit/s, where it is estimated.
     pub available_kbps: Option<f64>,
     /// One line a stream.
-    pub streams: Vec<StreamFigures>,
+    pub streams: Vec<StreamStats>,
 }
 
 /// What one stream does.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct StreamFigures {
+pub struct StreamStats {
     /// Tells it from the others, from one look to the next.
     pub key: String,
     /// Whether it is sent; otherwise it is received.
@@ -42,7 +42,7 @@ pub struct StreamFigures {
     pub jitter_ms: f64,
 }
 
-impl Figures {
+impl ConnectionStats {
     /// Works out the rates against the look before, `passed_ms` ago.
     pub fn since(mut self, before: &Self, passed_ms: f64) -> Self {
         for stream in &mut self.streams {
@@ -79,7 +79,7 @@ impl Figures {
     }
 }
 
-impl StreamFigures {
+impl StreamStats {
     /// One line for people: `VP8 h · 640×360 · 25 fps · 480 kbit/s`.
     pub fn line(&self) -> String {
         let mut parts = vec![format!("{} {}", self.codec, self.layer).trim().to_owned()];
@@ -99,8 +99,8 @@ impl StreamFigures {
 mod tests {
     use super::*;
 
-    fn stream(key: &str, bytes: f64) -> StreamFigures {
-        StreamFigures {
+    fn stream(key: &str, bytes: f64) -> StreamStats {
+        StreamStats {
             key: key.into(),
             codec: "VP8".into(),
             layer: "h".into(),
@@ -109,14 +109,14 @@ mod tests {
             size: (640, 360),
             fps: 25.4,
             bytes,
-            ..StreamFigures::default()
+            ..StreamStats::default()
         }
     }
 
-    fn figures(bytes: f64) -> Figures {
-        Figures {
+    fn figures(bytes: f64) -> ConnectionStats {
+        ConnectionStats {
             streams: vec![stream("a", bytes)],
-            ..Figures::default()
+            ..ConnectionStats::default()
         }
     }
 
@@ -128,7 +128,7 @@ mod tests {
             now.streams[0].line(),
             "VP8 h · 640×360 · 25 fps · 480 kbit/s"
         );
-        let other = figures(5.0).since(&Figures::default(), 1_000.0);
+        let other = figures(5.0).since(&ConnectionStats::default(), 1_000.0);
         assert_eq!(other.streams[0].kbps, 0.0);
         let reset = figures(5.0).since(&figures(1_000.0), 1_000.0);
         assert_eq!(reset.streams[0].kbps, 0.0);
@@ -136,10 +136,10 @@ mod tests {
 
     #[test]
     fn a_line_is_what_was_lost_since_the_look_before() {
-        let look = |packets: f64, lost: f64, jitter_ms: f64| Figures {
+        let look = |packets: f64, lost: f64, jitter_ms: f64| ConnectionStats {
             rtt_ms: Some(20.0),
             streams: vec![
-                StreamFigures {
+                StreamStats {
                     sent: false,
                     video: false,
                     packets,
@@ -147,21 +147,21 @@ mod tests {
                     jitter_ms,
                     ..stream("voice", 0.0)
                 },
-                StreamFigures {
+                StreamStats {
                     packets: 1_000.0,
                     lost: 500.0,
                     jitter_ms: 90.0,
                     ..stream("my face", 0.0)
                 },
             ],
-            ..Figures::default()
+            ..ConnectionStats::default()
         };
         let line = look(190.0, 15.0, 8.0).line_since(&look(100.0, 5.0, 7.0));
         assert_eq!(line, [20.0, 0.1, 8.0], "of what is received");
         let quiet = look(100.0, 5.0, 8.0).line_since(&look(100.0, 5.0, 8.0));
         assert_eq!(quiet, [20.0, 0.0, 8.0]);
         assert_eq!(
-            Figures::default().line_since(&look(1.0, 1.0, 1.0)),
+            ConnectionStats::default().line_since(&look(1.0, 1.0, 1.0)),
             [0.0; 3]
         );
     }

@@ -56,7 +56,13 @@ fn in_room() -> RoomState {
 
 fn drawn(state: &RoomState, offset: &dyn Fn(i64) -> i32) -> Vec<Row> {
     let window = Window::default();
-    rows(&state.log, &state.people, &state.reading, window, offset)
+    rows(
+        &state.log,
+        &state.people,
+        &state.read_marker,
+        window,
+        offset,
+    )
 }
 
 fn seqs(state: &RoomState) -> Vec<u64> {
@@ -71,7 +77,7 @@ fn joining_shows_people_and_history() {
         Some("Ann")
     );
     assert_eq!(seqs(&state), [1, 2]);
-    assert_eq!(state.line.stage, connection::Stage::Live);
+    assert_eq!(state.connection.phase, connection::Phase::Live);
 }
 
 #[test]
@@ -100,7 +106,7 @@ fn a_pending_message_becomes_real_by_its_id() {
     let after = drawn(&state, UTC);
     assert_eq!(after.len(), before.len());
     assert!(
-        matches!(after.last(), Some(Row::Message(row)) if row.progress == Progress::Said && row.mine)
+        matches!(after.last(), Some(Row::Message(row)) if row.progress == Progress::Stored && row.mine)
     );
 }
 

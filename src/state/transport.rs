@@ -9,73 +9,75 @@ use std::time::Duration;
 
 /// Attempts in a row that fail before the other way is tried, once a line was live: a
 /// server that restarts fails them too.
-const FAILURES: u32 = 2;
+const MAX_FAILURES: u32 = 2;
 /// The waits between trials of a WebSocket while polling, in seconds, each times 0.5 to
 /// 1.5. The first is short for those whom a restarting server has led here.
-const TRIALS_S: [f64; 5] = [5.0, 30.0, 60.0, 120.0, 300.0];
+const UPGRADE_WAITS_S: [f64; 5] = [5.0, 30.0, 60.0, 120.0, 300.0];
 
 /// A way to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Way {
+pub enum TransportKind {
     /// A WebSocket.
     #[default]
-    Socket,
+    WebSocket,
     /// Requests that wait for what is said.
-    Polling,
+    LongPoll,
 }
 
 /// Which way is taken, and what is known of both.
 #[derive(Debug, Clone, Default)]
-pub struct Ways {
+pub struct TransportChoice {
     /// The way of this attempt, or of the next one.
-    way: Way,
+    kind: TransportKind,
     /// Attempts that failed since the line was last live.
     failures: u32,
     /// Whether the line was ever live.
     was_live: bool,
     /// Trials of a WebSocket since the last one that got through.
-    trials: usize,
+    upgrades: usize,
 }
 
-impl Ways {
+impl TransportChoice {
     /// The way of this attempt, or of the next one.
-    pub fn way(&self) -> Way {
-        self.way
+    pub fn kind(&self) -> TransportKind {
+        self.kind
     }
 
     /// The line is live.
-    pub fn live(&mut self) {
+    pub fn on_live(&mut self) {
         self.failures = 0;
         self.was_live = true;
-        if self.way == Way::Socket {
-            self.trials = 0;
+        if self.kind == TransportKind::WebSocket {
+            self.upgrades = 0;
         }
     }
 
     /// An attempt ended with `code` before the line was live. True where the next one
     /// need not wait: the page has just come by HTTP, so that works.
-    pub fn failed(&mut self, code: u16) -> bool {
+    pub fn on_failed(&mut self, code: u16) -> bool {
         if is_from_server(code) {
             return false;
         }
         self.failures = self.failures.saturating_add(1);
         let at_once = !self.was_live && self.failures == 1;
-        self.way = match self.way {
-            Way::Polling => Way::Socket,
-            Way::Socket if at_once || self.failures >= FAILURES => Way::Polling,
-            Way::Socket => Way::Socket,
+        self.kind = match self.kind {
+            TransportKind::LongPoll => TransportKind::WebSocket,
+            TransportKind::WebSocket if at_once || self.failures >= MAX_FAILURES => {
+                TransportKind::LongPoll
+            }
+            TransportKind::WebSocket => TransportKind::WebSocket,
         };
         at_once
     }
 
     /// When to try a WebSocket beside the polling; `jitter` is random in 0..1. Nothing
     /// where one is in use.
-    pub fn trial_in(&mut self, jitter: f64) -> Option<Duration> {
-        if self.way == Way::Socket {
+    pub fn next_upgrade_in(&mut self, jitter: f64) -> Option<Duration> {
+        if self.kind == TransportKind::WebSocket {
             return None;
         }
-        let step = TRIALS_S[self.trials.min(TRIALS_S.len() - 1)];
-        self.trials = self.trials.saturating_add(1);
+        let step = UPGRADE_WAITS_S[self.upgrades.min(UPGRADE_WAITS_S.len() - 1)];
+        self.upgrades = self.upgrades.saturating_add(1);
         Some(Duration::from_secs_f64(
             step * (0.5 + jitter.clamp(0.0, 1.0)),
         ))
@@ -83,15 +85,15 @@ impl Ways {
 
     /// The device is on a network, perhaps another one: what was learnt of the former one
     /// says little.
-    pub fn online(&mut self) {
-        self.trials = 0;
+    pub fn on_online(&mut self) {
+        self.upgrades = 0;
     }
 
     /// A trial got through: the line moves over. If that fails, it was polling that
     /// worked, so one failure leads back.
-    pub fn moved(&mut self) {
-        self.way = Way::Socket;
-        self.failures = FAILURES - 1;
+    pub fn on_upgraded(&mut self) {
+        self.kind = TransportKind::WebSocket;
+        self.failures = MAX_FAILURES - 1;
     }
 }
 
@@ -105,82 +107,107 @@ mod tests {
     use super::*;
 
     /// The ways of the next attempts, each of which fails with `code`.
-    fn fails(ways: &mut Ways, code: u16, times: usize) -> Vec<Way> {
+    fn fails(choice: &mut TransportChoice, code: u16, times: usize) -> Vec<TransportKind> {
         let fail = |_| {
-            ways.failed(code);
-            ways.way()
+            choice.on_failed(code);
+            choice.kind()
         };
         (0..times).map(fail).collect()
     }
 
     #[test]
     fn a_page_whose_first_socket_fails_polls_at_once() {
-        let mut ways = Ways::default();
-        assert_eq!(ways.way(), Way::Socket);
-        assert!(ways.failed(1006));
-        assert_eq!(ways.way(), Way::Polling);
-        ways.live();
-        assert_eq!(ways.way(), Way::Polling);
+        let mut choice = TransportChoice::default();
+        assert_eq!(choice.kind(), TransportKind::WebSocket);
+        assert!(choice.on_failed(1006));
+        assert_eq!(choice.kind(), TransportKind::LongPoll);
+        choice.on_live();
+        assert_eq!(choice.kind(), TransportKind::LongPoll);
     }
 
     #[test]
     fn a_line_that_was_live_polls_after_two_sockets_and_then_takes_turns() {
-        use Way::{Polling, Socket};
-        let mut ways = Ways::default();
-        ways.live();
-        let next = fails(&mut ways, 1006, 6);
-        assert_eq!(next, [Socket, Polling, Socket, Polling, Socket, Polling]);
-        assert!(!ways.failed(1006), "a server that is away is not stormed");
-        ways.live();
-        assert_eq!(fails(&mut ways, 1006, 1), [Socket]);
+        use TransportKind::{LongPoll, WebSocket};
+        let mut choice = TransportChoice::default();
+        choice.on_live();
+        let next = fails(&mut choice, 1006, 6);
+        assert_eq!(
+            next,
+            [
+                WebSocket, LongPoll, WebSocket, LongPoll, WebSocket, LongPoll
+            ]
+        );
+        assert!(
+            !choice.on_failed(1006),
+            "a server that is away is not stormed"
+        );
+        choice.on_live();
+        assert_eq!(fails(&mut choice, 1006, 1), [WebSocket]);
     }
 
     #[test]
     fn polling_that_broke_is_polling_again() {
-        let mut ways = Ways::default();
-        ways.failed(1006);
-        ways.live();
+        let mut choice = TransportChoice::default();
+        choice.on_failed(1006);
+        choice.on_live();
         // Its loss while live is nothing to report; the next attempt polls.
-        assert_eq!(ways.way(), Way::Polling);
-        assert_eq!(fails(&mut ways, 1006, 2), [Way::Socket, Way::Polling]);
+        assert_eq!(choice.kind(), TransportKind::LongPoll);
+        assert_eq!(
+            fails(&mut choice, 1006, 2),
+            [TransportKind::WebSocket, TransportKind::LongPoll]
+        );
     }
 
     #[test]
     fn what_the_server_refuses_was_not_blocked() {
-        let mut ways = Ways::default();
+        let mut choice = TransportChoice::default();
         for code in [1012, 4400, 4408, 4409, 4429] {
-            assert_eq!(fails(&mut ways, code, 5), [Way::Socket; 5], "{code}");
+            assert_eq!(
+                fails(&mut choice, code, 5),
+                [TransportKind::WebSocket; 5],
+                "{code}"
+            );
         }
-        assert!(ways.failed(1006));
+        assert!(choice.on_failed(1006));
     }
 
     #[test]
     fn trials_become_rare_and_start_over_on_another_network() {
-        let mut ways = Ways::default();
-        assert_eq!(ways.trial_in(0.5), None, "there is a socket");
-        ways.failed(1006);
-        ways.live();
+        let mut choice = TransportChoice::default();
+        assert_eq!(choice.next_upgrade_in(0.5), None, "there is a socket");
+        choice.on_failed(1006);
+        choice.on_live();
         let mut waits = |count: usize| {
-            let waits = (0..count).filter_map(|_| ways.trial_in(0.5));
+            let waits = (0..count).filter_map(|_| choice.next_upgrade_in(0.5));
             waits.map(|wait| wait.as_secs()).collect::<Vec<_>>()
         };
         assert_eq!(waits(7), [5, 30, 60, 120, 300, 300, 300]);
-        ways.online();
-        assert_eq!(ways.trial_in(0.0), Some(Duration::from_millis(2_500)));
-        assert_eq!(ways.trial_in(1.0), Some(Duration::from_secs(45)));
+        choice.on_online();
+        assert_eq!(
+            choice.next_upgrade_in(0.0),
+            Some(Duration::from_millis(2_500))
+        );
+        assert_eq!(choice.next_upgrade_in(1.0), Some(Duration::from_secs(45)));
     }
 
     #[test]
     fn a_move_that_fails_leads_back_at_the_first_failure() {
-        let mut ways = Ways::default();
-        ways.failed(1006);
-        ways.live();
-        ways.moved();
-        assert_eq!((ways.way(), ways.trial_in(0.5)), (Way::Socket, None));
-        assert_eq!(fails(&mut ways, 1006, 1), [Way::Polling]);
-        ways.live();
-        ways.moved();
-        ways.live();
-        assert_eq!(fails(&mut ways, 1006, 1), [Way::Socket], "it worked");
+        let mut choice = TransportChoice::default();
+        choice.on_failed(1006);
+        choice.on_live();
+        choice.on_upgraded();
+        assert_eq!(
+            (choice.kind(), choice.next_upgrade_in(0.5)),
+            (TransportKind::WebSocket, None)
+        );
+        assert_eq!(fails(&mut choice, 1006, 1), [TransportKind::LongPoll]);
+        choice.on_live();
+        choice.on_upgraded();
+        choice.on_live();
+        assert_eq!(
+            fails(&mut choice, 1006, 1),
+            [TransportKind::WebSocket],
+            "it worked"
+        );
     }
 }

@@ -75,7 +75,7 @@ fn components_and_pages_touch_neither_socket_nor_store() {
         "wasm_bindgen",
         "tokio",
         "rusqlite",
-        "browser::Driver",
+        "browser::RoomController",
     ];
     assert_eq!(naming("components", &shells), [""; 0]);
     assert_eq!(naming("pages", &shells), [""; 0]);

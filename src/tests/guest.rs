@@ -6,7 +6,7 @@ use crate::protocol::{
     ClientMessage, Leg, MediaOffer, OfferedTrack, ParticipantId, ServerMessage, Slot, Source,
     Wanted,
 };
-use crate::state::minify_sdp::slim;
+use crate::state::minify_sdp::minify_sdp;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -436,7 +436,7 @@ fn as_browsers_do(sdp: &str) -> String {
         let kept = |line: &&str| !(receives && line.starts_with("a=msid:"));
         section.split_inclusive('\n').filter(kept).collect()
     });
-    slim(&sections.collect::<Vec<String>>().join("m="))
+    minify_sdp(&sections.collect::<Vec<String>>().join("m="))
 }
 
 /// The stream of each media description.

@@ -290,7 +290,7 @@ fn others_of_each_kind_of_name_that_looks_the_same() {
     ];
     for (one, other) in pairs {
         let people = [person(one, "p_one"), person(other, "p_other")];
-        let names = crate::state::duplicate_names::Namesakes::among(people.iter());
+        let names = crate::state::duplicate_names::DuplicateNames::among(people.iter());
         assert!(names.tag(&people[0].id).is_some(), "{one} {other:?}");
     }
 }

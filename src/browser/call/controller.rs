@@ -2,13 +2,13 @@
 
 use crate::browser::call::media::Media;
 use crate::browser::call::media::devices::watch_devices;
-use crate::browser::call::migration::Crossing;
-use crate::browser::call::p2p::{Context, Peer};
-use crate::browser::call::quality::LineWatch;
-use crate::browser::call::reachability::{ReachWatch, blocked_by_browser};
-use crate::browser::call::sfu::SfuLink;
-use crate::browser::call::statistics::FigureWatch;
-use crate::browser::call::viewport::View;
+use crate::browser::call::migration::MediaMigration;
+use crate::browser::call::p2p::{Context, P2pConnection};
+use crate::browser::call::quality::QualityMonitor;
+use crate::browser::call::reachability::{ReachabilityMonitor, blocked_by_browser};
+use crate::browser::call::sfu::SfuConnection;
+use crate::browser::call::statistics::StatsPoller;
+use crate::browser::call::viewport::Viewport;
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::js::Listener;
 use crate::browser::dom::storage;
@@ -39,23 +39,23 @@ const OFFER_AGAIN_MS: u32 = 1_500;
 const LOOK_EVERY_MS: u32 = 1_000;
 
 /// Runs the call of one room for one tab.
-pub struct CallDriver {
+pub struct CallController {
     pub(super) me: Weak<Self>,
     pub(super) state: Store<CallState>,
     pub(super) context: Rc<Context>,
-    pub(super) peers: RefCell<HashMap<ParticipantId, Rc<Peer>>>,
+    pub(super) peers: RefCell<HashMap<ParticipantId, Rc<P2pConnection>>>,
     /// The connection to the SFU, where there is one.
-    pub(super) sfu: RefCell<Option<Rc<SfuLink>>>,
+    pub(super) sfu: RefCell<Option<Rc<SfuConnection>>>,
     /// Who comes by which way, and who is moving over.
-    pub(super) crossing: Crossing,
+    pub(super) migration: MediaMigration,
     /// What is on the screen.
-    pub(super) view: View,
+    pub(super) viewport: Viewport,
     /// The figures somebody looks at.
-    pub(super) figures: FigureWatch,
+    pub(super) figures: StatsPoller,
     /// How good the lines to others are.
-    pub(super) lines: LineWatch,
+    pub(super) lines: QualityMonitor,
     /// Whether media gets through.
-    pub(super) reach: ReachWatch,
+    pub(super) reach: ReachabilityMonitor,
     /// This stay's number; none while outside.
     leg: Cell<Option<Leg>>,
     /// Whether the socket has joined.
@@ -70,7 +70,7 @@ pub struct CallDriver {
     wake_lock: RefCell<Option<Rc<WakeLock>>>,
 }
 
-impl CallDriver {
+impl CallController {
     /// A driver outside the call. `send` passes messages to the server.
     pub fn new(state: Store<CallState>, send: Rc<dyn Fn(ClientMessage)>) -> Rc<Self> {
         state.hide_address().set(storage::hide_address());
@@ -88,11 +88,11 @@ impl CallDriver {
             context,
             peers: RefCell::default(),
             sfu: RefCell::default(),
-            crossing: Crossing::default(),
-            view: View::default(),
-            figures: FigureWatch::default(),
-            lines: LineWatch::default(),
-            reach: ReachWatch::default(),
+            migration: MediaMigration::default(),
+            viewport: Viewport::default(),
+            figures: StatsPoller::default(),
+            lines: QualityMonitor::default(),
+            reach: ReachabilityMonitor::default(),
             leg: Cell::new(None),
             live: Cell::new(false),
             listed: Cell::new(false),
@@ -123,7 +123,7 @@ impl CallDriver {
                 connection,
                 ..
             } => self.entered(before, people, ice_servers, *connection),
-            ServerMessage::MediaMode { .. } => self.move_over(),
+            ServerMessage::MediaMode { .. } => self.migrate(),
             ServerMessage::Answer {
                 connection,
                 offer_id,
@@ -182,8 +182,8 @@ impl CallDriver {
         let me = self.me.clone();
         spawn_local(async move {
             TimeoutFuture::new(OFFER_AGAIN_MS).await;
-            if let Some(driver) = me.upgrade() {
-                driver.with_sfu(|sfu| sfu.handle(Event::Resumed));
+            if let Some(controller) = me.upgrade() {
+                controller.with_sfu(|sfu| sfu.handle(Event::Resumed));
             }
         });
     }
@@ -191,7 +191,7 @@ impl CallDriver {
     /// The socket has joined: go on with the call where there was one.
     pub fn on_live(&self) {
         self.live.set(true);
-        self.knock();
+        self.send_enter_call();
     }
 
     /// The socket is gone, or was never there.
@@ -213,7 +213,7 @@ impl CallDriver {
         self.state.stage().set(CallStage::Entering);
         self.listen();
         *self.wake_lock.borrow_mut() = Some(WakeLock::hold());
-        self.knock();
+        self.send_enter_call();
         self.context.media.start(wanted);
     }
 
@@ -232,7 +232,7 @@ impl CallDriver {
     pub fn hide_address(&self, hide: bool) {
         storage::set_hide_address(hide);
         self.state.hide_address().set(hide);
-        self.knock();
+        self.send_enter_call();
     }
 
     /// Keeps somebody in view whoever speaks, or not any more.
@@ -257,7 +257,7 @@ impl CallDriver {
         self.listeners.borrow_mut().clear();
         self.wake_lock.borrow_mut().take();
         self.unconfirmed.borrow_mut().clear();
-        self.crossing.stop();
+        self.migration.stop();
         self.lines.stop();
         self.forget_reach();
         self.peers.borrow_mut().clear();
@@ -279,7 +279,7 @@ impl CallDriver {
         };
         self.context.media.play(element, stream.as_ref(), mine);
         if !mine && source.is_video() {
-            self.view.add(id, source, element);
+            self.viewport.add(id, source, element);
             self.look_soon();
         }
     }
@@ -296,7 +296,7 @@ impl CallDriver {
 
     /// What somebody sends, by the way they come at the moment.
     fn stream_of(&self, id: &ParticipantId, source: Source) -> Option<web_sys::MediaStream> {
-        if self.crossing.way_of(id) == Mode::Sfu {
+        if self.migration.way_of(id) == Mode::Sfu {
             let sfu = self.sfu.borrow();
             return sfu.as_ref().map(|sfu| sfu.stream(id, source));
         }
@@ -305,7 +305,7 @@ impl CallDriver {
     }
 
     /// Asks the server to be in the call, once it can be asked.
-    pub(super) fn knock(&self) {
+    pub(super) fn send_enter_call(&self) {
         if let Some(leg) = self.leg.get()
             && self.live.get()
         {
@@ -329,13 +329,13 @@ impl CallDriver {
         *self.context.ice_servers.borrow_mut() = ice.to_vec();
         self.keep_running(before);
         // What was said of the screen while the line was down is lost.
-        self.view.forget_told();
+        self.viewport.forget_told();
         let by_sfu = self.state.mode().get_untracked() == Mode::Sfu;
         if by_sfu {
             self.with_sfu(|sfu| sfu.resumed(kept));
         }
         if by_sfu || self.sfu.borrow().is_some() {
-            self.move_over();
+            self.migrate();
         }
         self.look_on();
         self.keep_fresh();
@@ -394,7 +394,7 @@ impl CallDriver {
         if !known {
             self.part(&person.id);
             let (id, context) = (person.id.clone(), self.context.clone());
-            let peer = Peer::new(id, person.leg, polite, own_leg, context);
+            let peer = P2pConnection::new(id, person.leg, polite, own_leg, context);
             let former = self.peers.borrow_mut().insert(person.id.clone(), peer);
             drop(former);
         }
@@ -402,7 +402,7 @@ impl CallDriver {
 
     pub(super) fn part(&self, id: &ParticipantId) {
         self.unconfirmed.borrow_mut().remove(id);
-        self.crossing.forget(id);
+        self.migration.forget(id);
         let gone = self.peers.borrow_mut().remove(id);
         drop(gone);
         self.state.links().update(|links| {
@@ -448,13 +448,15 @@ impl CallDriver {
     fn await_return(&self, id: &ParticipantId) {
         let (me, away, since) = (self.me.clone(), id.clone(), steady_ms());
         let look = Interval::new(LOOK_EVERY_MS, move || {
-            let Some(driver) = me.upgrade() else { return };
-            if !driver.is_connected(&away) || steady_ms() - since > UNCONFIRMED_FOR_MS {
-                driver
+            let Some(controller) = me.upgrade() else {
+                return;
+            };
+            if !controller.is_connected(&away) || steady_ms() - since > UNCONFIRMED_FOR_MS {
+                controller
                     .state
                     .people()
                     .update(|people| people.retain(|person| person.id != away));
-                driver.part(&away);
+                controller.part(&away);
             }
         });
         self.unconfirmed.borrow_mut().insert(id.clone(), look);
@@ -466,19 +468,19 @@ impl CallDriver {
         };
         let me = self.me.clone();
         let online = Listener::new(&window, "online", move |_| {
-            if let Some(driver) = me.upgrade() {
-                let peers: Vec<_> = driver.peers.borrow().values().cloned().collect();
+            if let Some(controller) = me.upgrade() {
+                let peers: Vec<_> = controller.peers.borrow().values().cloned().collect();
                 peers
                     .iter()
                     .for_each(|peer| peer.handle(Event::NetworkChanged));
-                driver.with_sfu(|sfu| sfu.handle(Event::NetworkChanged));
+                controller.with_sfu(|sfu| sfu.handle(Event::NetworkChanged));
             }
         });
         // Closed or loaded anew: media ends here, and the others need not find out by silence.
         let me = self.me.clone();
         let hides = Listener::new(&window, "pagehide", move |_| {
-            if let Some(driver) = me.upgrade() {
-                driver.leave();
+            if let Some(controller) = me.upgrade() {
+                controller.leave();
             }
         });
         let media = self.context.media.clone();

@@ -4,12 +4,12 @@
 //! whoever has begun to arrive by it is played by it from then on, and the old way closes
 //! when nobody comes by it any more.
 
-use crate::browser::call::controller::CallDriver;
-use crate::browser::call::sfu::SfuLink;
+use crate::browser::call::controller::CallController;
+use crate::browser::call::sfu::SfuConnection;
 use crate::browser::dom::clock::steady_ms;
 use crate::protocol::{ClientMessage, Devices, Mode, ParticipantId};
 use crate::state::call::{CallStateStoreFields, LinkState};
-use crate::state::migration::{ARRIVE_WITHIN_MS, SfuWay};
+use crate::state::migration::{ARRIVAL_TIMEOUT_MS, SfuPath};
 use crate::state::negotiation::Event;
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
@@ -29,11 +29,11 @@ const PICTURES: [usize; 4] = [4, 9, 16, 25];
 
 /// Who comes by which way.
 #[derive(Default)]
-pub struct Crossing {
+pub struct MediaMigration {
     /// The way each person is played by.
     ways: RefCell<HashMap<ParticipantId, Mode>>,
     /// How the way through the SFU is.
-    sfu: RefCell<SfuWay>,
+    sfu: RefCell<SfuPath>,
     /// Connections to the SFU so far.
     connections: Cell<u32>,
     /// Looks now and then.
@@ -46,7 +46,7 @@ pub struct Crossing {
     renew: RefCell<Option<Interval>>,
 }
 
-impl Crossing {
+impl MediaMigration {
     /// By which way somebody is played.
     pub fn way_of(&self, id: &ParticipantId) -> Mode {
         self.ways.borrow().get(id).copied().unwrap_or_default()
@@ -60,16 +60,16 @@ impl Crossing {
     /// Nobody comes any more.
     pub fn stop(&self) {
         self.ways.borrow_mut().clear();
-        *self.sfu.borrow_mut() = SfuWay::default();
+        *self.sfu.borrow_mut() = SfuPath::default();
         *self.look.borrow_mut() = None;
         *self.soon.borrow_mut() = None;
         *self.renew.borrow_mut() = None;
     }
 }
 
-impl CallDriver {
+impl CallController {
     /// Does something with the connection to the SFU, where there is one.
-    pub(super) fn with_sfu(&self, act: impl FnOnce(&SfuLink)) {
+    pub(super) fn with_sfu(&self, act: impl FnOnce(&SfuConnection)) {
         let sfu = self.sfu.borrow().clone();
         if let Some(sfu) = sfu {
             act(&sfu);
@@ -77,12 +77,12 @@ impl CallDriver {
     }
 
     /// Builds the way media is to go, where it is not there.
-    pub(super) fn move_over(&self) {
+    pub(super) fn migrate(&self) {
         if self.state.stage().get_untracked() != crate::state::call::CallStage::In {
             return;
         }
         let mode = self.state.mode().get_untracked();
-        self.crossing.sfu.borrow_mut().mode_told(mode, steady_ms());
+        self.migration.sfu.borrow_mut().on_mode(mode, steady_ms());
         match mode {
             Mode::Sfu => self.connect_sfu(),
             Mode::P2p => self.connect_peers(),
@@ -93,23 +93,23 @@ impl CallDriver {
 
     fn connect_sfu(&self) {
         if self.sfu.borrow().is_none() {
-            self.crossing.sfu.borrow_mut().open();
-            let before = self.crossing.connections.get();
+            self.migration.sfu.borrow_mut().open();
+            let before = self.migration.connections.get();
             let (me, other) = (self.me.clone(), self.me.clone());
             let on_link = Box::new(move |state| {
-                if let Some(driver) = me.upgrade() {
-                    driver.sfu_link_changed(state);
+                if let Some(controller) = me.upgrade() {
+                    controller.sfu_link_changed(state);
                 }
             });
             let on_offer = Box::new(move || {
-                if let Some(driver) = other.upgrade() {
-                    driver.view.forget_told();
-                    driver.tell_view();
+                if let Some(controller) = other.upgrade() {
+                    controller.viewport.forget_told();
+                    controller.tell_view();
                 }
             });
             let pictures = self.pictures_wanted();
             let context = self.context.clone();
-            let sfu = SfuLink::start(context, before, pictures, on_link, on_offer);
+            let sfu = SfuConnection::start(context, before, pictures, on_link, on_offer);
             *self.sfu.borrow_mut() = Some(sfu);
         }
         for person in self.state.people().get_untracked() {
@@ -124,11 +124,11 @@ impl CallDriver {
         }
         let by_peer = self.peers.borrow().contains_key(id);
         if !by_peer {
-            self.crossing
+            self.migration
                 .ways
                 .borrow_mut()
                 .insert(id.clone(), Mode::Sfu);
-            let state = self.crossing.sfu.borrow().link();
+            let state = self.migration.sfu.borrow().link();
             self.state.links().update(|links| {
                 links.entry(id.clone()).or_default().state = state;
             });
@@ -163,8 +163,8 @@ impl CallDriver {
 
     fn sfu_link_changed(&self, state: LinkState) {
         let now_ms = steady_ms();
-        self.crossing.sfu.borrow_mut().link_changed(state, now_ms);
-        let ways = self.crossing.ways.borrow();
+        self.migration.sfu.borrow_mut().on_link_state(state, now_ms);
+        let ways = self.migration.ways.borrow();
         let by_sfu = ways.iter().filter(|(_, way)| **way == Mode::Sfu);
         self.state.links().update(|links| {
             for (id, _) in by_sfu {
@@ -176,10 +176,10 @@ impl CallDriver {
     /// Looks now and then for as long as one is in the call.
     pub(super) fn look_on(&self) {
         let me = self.me.clone();
-        self.crossing.look.borrow_mut().get_or_insert_with(|| {
+        self.migration.look.borrow_mut().get_or_insert_with(|| {
             Interval::new(LOOK_EVERY_MS, move || {
-                if let Some(driver) = me.upgrade() {
-                    driver.look();
+                if let Some(controller) = me.upgrade() {
+                    controller.look();
                 }
             })
         });
@@ -189,10 +189,10 @@ impl CallDriver {
     /// nothing else.
     pub(super) fn keep_fresh(&self) {
         let me = self.me.clone();
-        self.crossing.renew.borrow_mut().get_or_insert_with(|| {
+        self.migration.renew.borrow_mut().get_or_insert_with(|| {
             Interval::new(RENEW_EVERY_MS, move || {
-                if let Some(driver) = me.upgrade() {
-                    driver.knock();
+                if let Some(controller) = me.upgrade() {
+                    controller.send_enter_call();
                 }
             })
         });
@@ -201,9 +201,9 @@ impl CallDriver {
     /// Looks as soon as the page has been laid out.
     pub(super) fn look_soon(&self) {
         let me = self.me.clone();
-        *self.crossing.soon.borrow_mut() = Some(Timeout::new(0, move || {
-            if let Some(driver) = me.upgrade() {
-                driver.tell_view();
+        *self.migration.soon.borrow_mut() = Some(Timeout::new(0, move || {
+            if let Some(controller) = me.upgrade() {
+                controller.tell_view();
             }
         }));
     }
@@ -212,14 +212,14 @@ impl CallDriver {
     fn look(&self) {
         self.tell_view();
         self.hear_peers();
-        if self.crossing.looking.replace(true) {
+        if self.migration.looking.replace(true) {
             return;
         }
         let me = self.me.clone();
         spawn_local(async move {
-            if let Some(driver) = me.upgrade() {
-                Rc::clone(&driver).cross().await;
-                driver.crossing.looking.set(false);
+            if let Some(controller) = me.upgrade() {
+                Rc::clone(&controller).cross().await;
+                controller.migration.looking.set(false);
             }
         });
     }
@@ -230,7 +230,7 @@ impl CallDriver {
             return;
         }
         let pinned = self.state.pinned().get_untracked();
-        if let Some(tiles) = self.view.news(pinned.as_ref()) {
+        if let Some(tiles) = self.viewport.news(pinned.as_ref()) {
             (self.context.send)(ClientMessage::Subscribe { tiles });
         }
     }
@@ -271,18 +271,18 @@ impl CallDriver {
         let me = self.state.me().get_untracked();
         let people = self.state.people().get_untracked();
         let others = people.into_iter().filter(|p| Some(&p.id) != me.as_ref());
-        let others = others.filter(|person| self.crossing.way_of(&person.id) != mode);
+        let others = others.filter(|person| self.migration.way_of(&person.id) != mode);
         others.map(|person| (person.id, person.devices)).collect()
     }
 
     async fn has_arrived(&self, mode: Mode, id: &ParticipantId, devices: Devices) -> bool {
         match mode {
             Mode::Sfu => {
-                let Some(up_for_ms) = self.crossing.sfu.borrow().up_for_ms(steady_ms()) else {
+                let Some(up_for_ms) = self.migration.sfu.borrow().up_for_ms(steady_ms()) else {
                     return false;
                 };
                 let sfu = self.sfu.borrow().clone();
-                let late = up_for_ms > ARRIVE_WITHIN_MS;
+                let late = up_for_ms > ARRIVAL_TIMEOUT_MS;
                 late || match sfu {
                     Some(sfu) => sfu.is_flowing(id, devices).await,
                     None => false,
@@ -301,7 +301,7 @@ impl CallDriver {
     }
 
     fn take_way(&self, id: &ParticipantId, mode: Mode) {
-        self.crossing.ways.borrow_mut().insert(id.clone(), mode);
+        self.migration.ways.borrow_mut().insert(id.clone(), mode);
         self.state.links().update(|links| {
             let link = links.entry(id.clone()).or_default();
             link.version += 1;
@@ -314,7 +314,7 @@ impl CallDriver {
 
     /// Lets go of every peer that is played by the SFU.
     fn close_peers(&self) {
-        let ways = self.crossing.ways.borrow().clone();
+        let ways = self.migration.ways.borrow().clone();
         let by_sfu = |id: &ParticipantId| ways.get(id) == Some(&Mode::Sfu);
         let gone: HashSet<_> = self
             .peers
@@ -332,7 +332,7 @@ impl CallDriver {
     /// Lets go of the SFU once nobody is played by it.
     fn close_sfu(&self) {
         let used = self
-            .crossing
+            .migration
             .ways
             .borrow()
             .values()
@@ -343,7 +343,7 @@ impl CallDriver {
         let sfu = self.sfu.borrow_mut().take();
         if let Some(sfu) = sfu {
             let connection = sfu.number();
-            self.crossing.connections.set(connection);
+            self.migration.connections.set(connection);
             (self.context.send)(ClientMessage::CloseMedia { connection });
             self.forget_sfu();
         }
@@ -360,6 +360,6 @@ impl CallDriver {
     /// Whether a voice of the SFU is to be heard: not while its person is still heard
     /// browser to browser.
     pub(super) fn is_heard_by_sfu(&self, id: &ParticipantId) -> bool {
-        self.crossing.way_of(id) == Mode::Sfu
+        self.migration.way_of(id) == Mode::Sfu
     }
 }

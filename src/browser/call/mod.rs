@@ -1,7 +1,7 @@
 //! The call in the browser: one's own devices, and a peer connection to each of the
 //! others.
 //!
-//! [`CallDriver`] is told what the server says and what the person wants. What to
+//! [`CallController`] is told what the server says and what the person wants. What to
 //! negotiate is decided in [`crate::state::negotiation`]; [`connector`] carries it out,
 //! with another browser ([`peer`]) or with the server's SFU ([`sfu`]). [`view`] knows what
 //! is on the screen, [`stats`] what the browser counts, [`lines`] how good a line to somebody is,
@@ -20,5 +20,5 @@ mod sfu;
 mod statistics;
 mod viewport;
 
-pub use controller::CallDriver;
+pub use controller::CallController;
 pub use media::Media;

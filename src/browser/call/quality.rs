@@ -1,11 +1,11 @@
 //! How good the lines to others are while the call goes browser to browser: through the
 //! server, the server says.
 
-use crate::browser::call::controller::CallDriver;
-use crate::browser::call::rtc::stats::figures;
+use crate::browser::call::controller::CallController;
+use crate::browser::call::rtc::stats::connection_stats;
 use crate::protocol::{Mode, ParticipantId, quality::QualityMeter};
 use crate::state::call::CallStateStoreFields;
-use crate::state::statistics::Figures;
+use crate::state::statistics::ConnectionStats;
 use gloo_timers::callback::Interval;
 use leptos::prelude::*;
 use std::cell::RefCell;
@@ -18,12 +18,12 @@ const LOOK_EVERY_MS: u32 = 1_000;
 
 /// The lines, and what was seen of each last.
 #[derive(Default)]
-pub struct LineWatch {
+pub struct QualityMonitor {
     look: RefCell<Option<Interval>>,
-    seen: RefCell<HashMap<ParticipantId, (QualityMeter, Figures)>>,
+    seen: RefCell<HashMap<ParticipantId, (QualityMeter, ConnectionStats)>>,
 }
 
-impl LineWatch {
+impl QualityMonitor {
     /// Looks no more.
     pub fn stop(&self) {
         *self.look.borrow_mut() = None;
@@ -31,14 +31,14 @@ impl LineWatch {
     }
 }
 
-impl CallDriver {
+impl CallController {
     /// Looks at the lines from now on.
     pub(super) fn watch_lines(&self) {
         let me = self.me.clone();
         self.lines.look.borrow_mut().get_or_insert_with(|| {
             Interval::new(LOOK_EVERY_MS, move || {
-                if let Some(driver) = me.upgrade() {
-                    spawn_local(driver.look_at_lines());
+                if let Some(controller) = me.upgrade() {
+                    spawn_local(controller.look_at_lines());
                 }
             })
         });
@@ -58,7 +58,7 @@ impl CallDriver {
             connected.collect()
         };
         for (id, pc) in peers {
-            let now = figures(&pc).await;
+            let now = connection_stats(&pc).await;
             if !self.is_by_peers() {
                 return;
             }

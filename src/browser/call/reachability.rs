@@ -1,10 +1,12 @@
 //! Looks whether media gets through; [`crate::state::reachability`] says what that means.
 
-use crate::browser::call::controller::CallDriver;
+use crate::browser::call::controller::CallController;
 use crate::browser::dom::clock::steady_ms;
 use crate::protocol::{ClientMessage, Mode};
 use crate::state::call::{CallStage, CallStateStoreFields};
-use crate::state::reachability::{Blocked, Look, Reach, Remote, Transport};
+use crate::state::reachability::{
+    Blocked, Endpoint, Reachability, ReachabilityReport, TransportState,
+};
 use gloo_timers::callback::Interval;
 use js_sys::Reflect;
 use leptos::prelude::*;
@@ -16,9 +18,9 @@ const LOOK_EVERY_MS: u32 = 1_000;
 
 /// Looks while one is in the call.
 #[derive(Default)]
-pub struct ReachWatch {
+pub struct ReachabilityMonitor {
     look: RefCell<Option<Interval>>,
-    reach: RefCell<Reach>,
+    reach: RefCell<Reachability>,
 }
 
 /// What is in the way before any connection is tried; nothing in most browsers.
@@ -30,14 +32,14 @@ pub fn blocked_by_browser() -> Option<Blocked> {
 }
 
 /// How far a connection has come.
-fn transport(pc: Option<RtcPeerConnection>) -> Transport {
+fn transport(pc: Option<RtcPeerConnection>) -> TransportState {
     let Some(pc) = pc else {
-        return Transport::NoPath;
+        return TransportState::NoIcePath;
     };
     match pc.connection_state() {
-        RtcPeerConnectionState::Connected => Transport::Connected,
-        _ if has_path(&pc) => Transport::NoKeys,
-        _ => Transport::NoPath,
+        RtcPeerConnectionState::Connected => TransportState::Connected,
+        _ if has_path(&pc) => TransportState::NoDtls,
+        _ => TransportState::NoIcePath,
     }
 }
 
@@ -49,7 +51,7 @@ fn has_path(pc: &RtcPeerConnection) -> bool {
     matches!(ice.as_deref(), Some("connected" | "completed"))
 }
 
-impl CallDriver {
+impl CallController {
     /// Looks from now on, for as long as one is in the call.
     pub(super) fn watch_reach(&self) {
         if self.state.blocked().get_untracked() == Some(Blocked::NoWebRtc) {
@@ -59,8 +61,8 @@ impl CallDriver {
         let me = self.me.clone();
         self.reach.look.borrow_mut().get_or_insert_with(|| {
             Interval::new(LOOK_EVERY_MS, move || {
-                if let Some(driver) = me.upgrade() {
-                    driver.look_at_reach();
+                if let Some(controller) = me.upgrade() {
+                    controller.look_at_reach();
                 }
             })
         });
@@ -69,7 +71,7 @@ impl CallDriver {
     /// Looks no more: the stay is over.
     pub(super) fn forget_reach(&self) {
         *self.reach.look.borrow_mut() = None;
-        *self.reach.reach.borrow_mut() = Reach::default();
+        *self.reach.reach.borrow_mut() = Reachability::default();
         self.state.blocked().set(blocked_by_browser());
     }
 
@@ -82,23 +84,23 @@ impl CallDriver {
                 let sfu = self.sfu.borrow();
                 let server = sfu
                     .as_ref()
-                    .map(|sfu| (Remote::Server, transport(sfu.pc())));
+                    .map(|sfu| (Endpoint::Server, transport(sfu.pc())));
                 server.into_iter().collect()
             }
             Mode::P2p => {
                 let peers = self.peers.borrow();
                 let each = peers.iter();
-                each.map(|(id, peer)| (Remote::Person(id.clone()), transport(peer.pc())))
+                each.map(|(id, peer)| (Endpoint::Person(id.clone()), transport(peer.pc())))
                     .collect()
             }
         };
         let mut reach = self.reach.reach.borrow_mut();
-        let look = reach.look(steady_ms(), self.is_live(), &connections);
+        let look = reach.check(steady_ms(), self.is_live(), &connections);
         drop(reach);
         self.show_reach(look);
     }
 
-    fn show_reach(&self, look: Look) {
+    fn show_reach(&self, look: ReachabilityReport) {
         self.state.blocked().maybe_update(|blocked| {
             let differs = *blocked != look.blocked;
             *blocked = look.blocked;

@@ -1,7 +1,7 @@
 //! Looks at the figures of every connection while somebody wants to see them.
 
-use crate::browser::call::controller::CallDriver;
-use crate::browser::call::rtc::stats::{copies, figures};
+use crate::browser::call::controller::CallController;
+use crate::browser::call::rtc::stats::{connection_stats, copies};
 use crate::browser::dom::clock::steady_ms;
 use crate::state::call::CallStateStoreFields;
 use gloo_timers::callback::Interval;
@@ -17,30 +17,30 @@ const LOOK_EVERY_MS: u32 = 1_000;
 
 /// The looks.
 #[derive(Default)]
-pub struct FigureWatch {
+pub struct StatsPoller {
     look: RefCell<Option<Interval>>,
     looked_at: Cell<f64>,
 }
 
-impl CallDriver {
+impl CallController {
     /// Looks at the figures from now on, or not any more.
-    pub fn watch_figures(&self, on: bool) {
+    pub fn watch_stats(&self, on: bool) {
         let me = self.me.clone();
         let look = on.then(|| {
             Interval::new(LOOK_EVERY_MS, move || {
-                if let Some(driver) = me.upgrade() {
-                    spawn_local(driver.look_at_figures());
+                if let Some(controller) = me.upgrade() {
+                    spawn_local(controller.poll_stats());
                 }
             })
         });
         *self.figures.look.borrow_mut() = look;
-        if let (true, Some(driver)) = (on, self.me.upgrade()) {
-            spawn_local(driver.look_at_figures());
+        if let (true, Some(controller)) = (on, self.me.upgrade()) {
+            spawn_local(controller.poll_stats());
         }
     }
 
     /// Copies everything the browser counts, as JSON.
-    pub fn copy_figures(&self) {
+    pub fn copy_stats(&self) {
         let connections = self.connections();
         spawn_local(async move {
             let all: Array = Array::new();
@@ -58,20 +58,20 @@ impl CallDriver {
         });
     }
 
-    async fn look_at_figures(self: Rc<Self>) {
+    async fn poll_stats(self: Rc<Self>) {
         let mut all = Vec::new();
         for pc in self.connections() {
-            all.push(figures(&pc).await);
+            all.push(connection_stats(&pc).await);
         }
         let now = steady_ms();
         let passed = now - self.figures.looked_at.replace(now);
-        let before = self.state.figures().get_untracked();
-        let none = crate::state::statistics::Figures::default();
+        let before = self.state.stats().get_untracked();
+        let none = crate::state::statistics::ConnectionStats::default();
         let looked = all
             .into_iter()
             .enumerate()
             .map(|(place, figures)| figures.since(before.get(place).unwrap_or(&none), passed));
-        self.state.figures().set(looked.collect());
+        self.state.stats().set(looked.collect());
     }
 
     fn connections(&self) -> Vec<RtcPeerConnection> {

@@ -11,13 +11,13 @@ const STEP_PX: f64 = 20.0;
 
 /// The elements that play others' pictures.
 #[derive(Default)]
-pub struct View {
+pub struct Viewport {
     elements: RefCell<Vec<(ParticipantId, Source, HtmlMediaElement)>>,
     /// What the server was told last; none where it may know nothing.
     told: RefCell<Option<Vec<Wanted>>>,
 }
 
-impl View {
+impl Viewport {
     /// An element plays somebody's picture from now on.
     pub fn add(&self, id: &ParticipantId, source: Source, element: &HtmlMediaElement) {
         let mut elements = self.elements.borrow_mut();

@@ -114,7 +114,7 @@ fn refused(answer: &Response) -> Option<Refused> {
 
 /// Asks why no WebSocket was opened: a browser does not say. Nothing where the server, or what
 /// is in front of it, refuses none, or where nobody answers.
-pub async fn ask_why() -> Option<Refused> {
+pub async fn ask_refusal() -> Option<Refused> {
     let answer = Fetcher::new()?.fetch("POST", "/ws", None, None).await;
     match answer {
         Err(Failure::Refused(refused)) => refused,

@@ -6,7 +6,7 @@
 
 use crate::browser::dom::js::Listener;
 use crate::browser::net::fetch::{self, Failure, Fetcher};
-use crate::browser::net::websocket::{COMING_BACK, Heard};
+use crate::browser::net::websocket::{RECONNECTING, TransportEvent};
 use crate::state::batch::next_batch;
 use crate::state::connection::Refused;
 use gloo_timers::future::TimeoutFuture;
@@ -29,7 +29,7 @@ const NORMAL: u16 = 1000;
 const ABNORMAL: u16 = 1006;
 
 /// An open or opening connection; dropped, it closes and says nothing more.
-pub struct Polling {
+pub struct LongPoll {
     inner: Rc<Inner>,
     _page_hides: Option<Listener>,
 }
@@ -37,7 +37,7 @@ pub struct Polling {
 /// What the requests share.
 struct Inner {
     /// Told what comes out of the connection.
-    hear: Box<dyn Fn(Heard)>,
+    on_event: Box<dyn Fn(TransportEvent)>,
     /// Asks what the server says; stopped once nobody listens.
     listening: Fetcher,
     /// Brings what the page says.
@@ -54,12 +54,12 @@ struct Inner {
     over: Cell<bool>,
 }
 
-impl Polling {
+impl LongPoll {
     /// Opens a connection; `hear` is told what comes out of it. None where the browser
     /// cannot.
-    pub fn open(hear: impl Fn(Heard) + 'static) -> Option<Self> {
+    pub fn open(on_event: impl Fn(TransportEvent) + 'static) -> Option<Self> {
         let inner = Rc::new(Inner {
-            hear: Box::new(hear),
+            on_event: Box::new(on_event),
             listening: Fetcher::new()?,
             saying: Fetcher::new()?,
             connection: RefCell::default(),
@@ -110,13 +110,13 @@ impl Polling {
     }
 }
 
-impl Drop for Polling {
+impl Drop for LongPoll {
     /// Closes to come back by another connection: the server keeps the place for a while.
     fn drop(&mut self) {
         if !self.inner.over.replace(true) {
             self.inner.listening.stop();
             self.inner.saying.stop();
-            self.inner.say_goodbye(COMING_BACK);
+            self.inner.say_goodbye(RECONNECTING);
         }
     }
 }
@@ -133,7 +133,7 @@ impl Inner {
             return self.end(ABNORMAL);
         }
         *self.connection.borrow_mut() = secret;
-        (self.hear)(Heard::Open);
+        (self.on_event)(TransportEvent::Open);
         let mut after = 0.0;
         while !self.over.get() {
             let query = format!("after={after}");
@@ -146,11 +146,11 @@ impl Inner {
 
     /// Tells what an answer holds; answers what to ask for next.
     fn take_in(&self, answer: &JsValue) -> Option<f64> {
-        self.tell(Heard::Life);
+        self.tell(TransportEvent::Alive);
         let frames = Reflect::get(answer, &"frames".into()).ok()?;
         for frame in Array::from(&frames) {
             if let Some(frame) = JSON::stringify(&frame).ok().and_then(|f| f.as_string()) {
-                self.tell(Heard::Frame(frame));
+                self.tell(TransportEvent::Frame(frame));
             }
         }
         if let Some(code) = number(answer, "close") {
@@ -207,9 +207,9 @@ impl Inner {
     }
 
     /// Tells whoever still listens.
-    fn tell(&self, heard: Heard) {
+    fn tell(&self, event: TransportEvent) {
         if !self.over.get() {
-            (self.hear)(heard);
+            (self.on_event)(event);
         }
     }
 
@@ -217,14 +217,14 @@ impl Inner {
     fn end(&self, code: u16) {
         if !self.over.replace(true) {
             self.connection.borrow_mut().take();
-            (self.hear)(Heard::Closed(code));
+            (self.on_event)(TransportEvent::Closed(code));
         }
     }
 
     /// There is no connection, and somebody says why.
     fn refuse(&self, refused: Refused) {
         if !self.over.replace(true) {
-            (self.hear)(Heard::Refused(refused));
+            (self.on_event)(TransportEvent::Refused(refused));
         }
     }
 

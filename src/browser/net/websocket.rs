@@ -6,16 +6,16 @@ use wasm_bindgen::JsCast;
 use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
 
 /// The close code of a socket given up for a new one (RFC 6455 7.4.2, for applications).
-pub const COMING_BACK: u16 = 3000;
+pub const RECONNECTING: u16 = 3000;
 
 /// What came out of a socket.
-pub enum Heard {
+pub enum TransportEvent {
     /// It is open.
     Open,
     /// The server said something: one frame, not decoded yet.
     Frame(String),
     /// The server lives and says nothing.
-    Life,
+    Alive,
     /// It is closed, with this code (RFC 6455 7.4).
     Closed(u16),
     /// It was never opened, because somebody refuses it. A WebSocket does not say so.
@@ -31,12 +31,12 @@ pub struct Socket {
 impl Socket {
     /// Opens a socket; `hear` is told what comes out of it. None where the browser
     /// refuses to make one.
-    pub fn open(hear: impl Fn(Heard) + Clone + 'static) -> Option<Self> {
+    pub fn open(on_event: impl Fn(TransportEvent) + Clone + 'static) -> Option<Self> {
         let location = web_sys::window()?.location();
         let secure = location.protocol().ok()? == "https:";
         let scheme = if secure { "wss" } else { "ws" };
         let socket = WebSocket::new(&format!("{scheme}://{}/ws", location.host().ok()?)).ok()?;
-        let listeners = listen(&socket, hear);
+        let listeners = listen(&socket, on_event);
         Some(Self { socket, listeners })
     }
 
@@ -61,21 +61,24 @@ impl Socket {
 impl Drop for Socket {
     /// Closes to come back by another socket: the server keeps the place for a while.
     fn drop(&mut self) {
-        self.close(COMING_BACK);
+        self.close(RECONNECTING);
     }
 }
 
-fn listen(socket: &WebSocket, hear: impl Fn(Heard) + Clone + 'static) -> Vec<Listener> {
+fn listen(
+    socket: &WebSocket,
+    on_event: impl Fn(TransportEvent) + Clone + 'static,
+) -> Vec<Listener> {
     let target: &EventTarget = socket;
-    let (opened, said, closed) = (hear.clone(), hear.clone(), hear);
+    let (opened, said, closed) = (on_event.clone(), on_event.clone(), on_event);
     vec![
-        Listener::new(target, "open", move |_| opened(Heard::Open)),
+        Listener::new(target, "open", move |_| opened(TransportEvent::Open)),
         Listener::new(target, "message", move |event| {
-            said(Heard::Frame(frame(&event)))
+            said(TransportEvent::Frame(frame(&event)))
         }),
         Listener::new(target, "close", move |event: Event| {
             let code = event.dyn_ref::<CloseEvent>().map_or(1006, CloseEvent::code);
-            closed(Heard::Closed(code));
+            closed(TransportEvent::Closed(code));
         }),
     ]
 }

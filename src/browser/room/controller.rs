@@ -5,20 +5,20 @@
 //! messages mean in [`crate::state::apply_to_store`]. This only owns the timers and the
 //! connection, which is looked after in [`line`].
 
-use super::connection::Trial;
-use crate::browser::call::{CallDriver, Media};
+use super::connection::UpgradeAttempt;
+use crate::browser::call::{CallController, Media};
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::js::Listener;
 use crate::browser::dom::storage;
-use crate::browser::net::transport::Link;
+use crate::browser::net::transport::Transport;
 use crate::protocol::{
     ClientMessage, Devices, ErrorCode, Joined, Nickname, ParticipantId, RoomName, Seq,
     ServerMessage, SessionToken,
 };
 use crate::state::call::CallState;
-use crate::state::connection::{PING_EVERY, Refused, Stage};
+use crate::state::connection::{PING_INTERVAL, Phase, Refused};
 use crate::state::outbox::Outbox;
-use crate::state::transport::Ways;
+use crate::state::transport::TransportChoice;
 use crate::state::{RoomState, RoomStateStoreFields, apply_to_store};
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
@@ -29,25 +29,25 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// Runs one room for one tab.
-pub struct Driver {
+pub struct RoomController {
     pub(super) me: Weak<Self>,
     pub(super) state: Store<RoomState>,
-    pub(super) call: Rc<CallDriver>,
+    pub(super) call: Rc<CallController>,
     pub(super) room: RoomName,
     pub(super) nickname: RefCell<Nickname>,
     pub(super) session: RefCell<Option<SessionToken>>,
-    pub(super) link: RefCell<Option<Link>>,
+    pub(super) transport: RefCell<Option<Transport>>,
     /// Which way the line goes.
-    pub(super) ways: RefCell<Ways>,
+    pub(super) transport_choice: RefCell<TransportChoice>,
     /// A WebSocket that is tried beside the polling.
-    pub(super) trial: RefCell<Option<Trial>>,
+    pub(super) upgrade: RefCell<Option<UpgradeAttempt>>,
     pub(super) outbox: RefCell<Outbox>,
     /// When anything was last heard, or the connection was opened.
-    pub(super) heard_at_ms: Cell<f64>,
+    pub(super) last_event_ms: Cell<f64>,
     /// When the others were last told that one is typing.
-    pub(super) typing_told: Cell<f64>,
+    pub(super) typing_sent_ms: Cell<f64>,
     /// The page of older messages that was asked for last: asked for once.
-    pub(super) asked_before: Cell<Option<Seq>>,
+    pub(super) requested_before: Cell<Option<Seq>>,
     pub(super) timers: RefCell<Timers>,
     pub(super) listeners: RefCell<Vec<Listener>>,
 }
@@ -59,8 +59,8 @@ pub(super) struct Timers {
     pub(super) banner: Option<Timeout>,
     pub(super) outbox: Option<Timeout>,
     pub(super) probe: Option<Timeout>,
-    pub(super) trial: Option<Timeout>,
-    pub(super) moving: Option<Timeout>,
+    pub(super) upgrade: Option<Timeout>,
+    pub(super) promotion: Option<Timeout>,
     pub(super) heartbeat: Option<Interval>,
     /// Who is typing, until they are forgotten.
     pub(super) typing: HashMap<ParticipantId, Timeout>,
@@ -70,7 +70,7 @@ pub(super) fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
-impl Driver {
+impl RoomController {
     /// Starts connecting to `room`, as who this tab was there before, if it was.
     pub fn start(
         state: Store<RoomState>,
@@ -82,32 +82,32 @@ impl Driver {
         let nickname = identity
             .as_ref()
             .map_or(nickname, |known| known.nickname.clone());
-        let driver = Rc::new_cyclic(|me: &Weak<Self>| Self {
+        let controller = Rc::new_cyclic(|me: &Weak<Self>| Self {
             me: me.clone(),
             state,
-            call: CallDriver::new(call, sender(me.clone())),
+            call: CallController::new(call, sender(me.clone())),
             nickname: RefCell::new(nickname),
             session: RefCell::new(identity.map(|known| known.session)),
             room,
-            link: RefCell::new(None),
-            ways: RefCell::default(),
-            trial: RefCell::default(),
+            transport: RefCell::new(None),
+            transport_choice: RefCell::default(),
+            upgrade: RefCell::default(),
             outbox: RefCell::new(Outbox::new(steady_ms())),
-            heard_at_ms: Cell::new(steady_ms()),
-            typing_told: Cell::new(f64::NEG_INFINITY),
-            asked_before: Cell::new(None),
+            last_event_ms: Cell::new(steady_ms()),
+            typing_sent_ms: Cell::new(f64::NEG_INFINITY),
+            requested_before: Cell::new(None),
             timers: RefCell::default(),
             listeners: RefCell::default(),
         });
-        driver.restore_pending();
-        driver.restore_read();
-        driver.listen();
-        driver.connect();
-        driver
+        controller.restore_pending();
+        controller.restore_read();
+        controller.listen();
+        controller.connect();
+        controller
     }
 
     /// The call's own driver.
-    pub fn call(&self) -> &Rc<CallDriver> {
+    pub fn call(&self) -> &Rc<CallController> {
         &self.call
     }
 
@@ -123,15 +123,15 @@ impl Driver {
         self.listeners.borrow_mut().clear();
         *self.timers.borrow_mut() = Timers::default();
         storage::set_identity(&self.room, None);
-        self.trial.borrow_mut().take();
-        if let Some(link) = self.link.borrow_mut().take() {
-            link.leave();
+        self.upgrade.borrow_mut().take();
+        if let Some(transport) = self.transport.borrow_mut().take() {
+            transport.leave();
         }
     }
 
     /// Tries to connect at once.
     pub fn retry_now(&self) {
-        if matches!(self.stage(), Stage::Waiting | Stage::Full) {
+        if matches!(self.phase(), Phase::Waiting | Phase::Full) {
             self.connect();
         }
     }
@@ -148,38 +148,38 @@ impl Driver {
         self.call.leave();
     }
 
-    pub(super) fn stage(&self) -> Stage {
-        self.state.line().read_untracked().stage
+    pub(super) fn phase(&self) -> Phase {
+        self.state.connection().read_untracked().phase
     }
 
     pub(super) fn send(&self, message: &ClientMessage) -> bool {
         let Ok(frame) = serde_json::to_string(message) else {
             return false;
         };
-        self.link
+        self.transport
             .borrow()
             .as_ref()
-            .is_some_and(|link| link.send(&frame))
+            .is_some_and(|transport| transport.send(&frame))
     }
 
-    pub(super) fn take_in(&self, message: &ServerMessage) {
+    pub(super) fn on_message(&self, message: &ServerMessage) {
         apply_to_store(self.state, message);
         self.call.on_message(message);
         match message {
-            ServerMessage::Joined(joined) => self.joined(joined),
+            ServerMessage::Joined(joined) => self.on_joined(joined),
             ServerMessage::Error {
                 code: ErrorCode::RoomFull,
                 ..
             } => {
                 self.timers.borrow_mut().banner = None;
-                self.link.borrow_mut().take();
+                self.transport.borrow_mut().take();
             }
             ServerMessage::Error { code, id: None, .. }
-                if self.stage() == Stage::Connecting && Refused::of_join(*code).is_some() =>
+                if self.phase() == Phase::Connecting && Refused::of_join(*code).is_some() =>
             {
                 Refused::of_join(*code)
                     .into_iter()
-                    .for_each(|refused| self.refused(refused));
+                    .for_each(|refused| self.on_refused(refused));
             }
             ServerMessage::Error {
                 code: ErrorCode::TooManyMessages,
@@ -194,7 +194,7 @@ impl Driver {
                 code: ErrorCode::TooManyMessages,
                 id: None,
                 ..
-            } => self.asked_before.set(None),
+            } => self.requested_before.set(None),
             ServerMessage::Typing { id } => self.forget_typing_later(id),
             ServerMessage::Chat(_) | ServerMessage::Error { id: Some(_), .. } => {
                 self.pending_changed();
@@ -203,9 +203,9 @@ impl Driver {
         }
     }
 
-    fn joined(&self, joined: &Joined) {
-        self.asked_before.set(None);
-        self.line_is_live();
+    fn on_joined(&self, joined: &Joined) {
+        self.requested_before.set(None);
+        self.on_live();
         *self.session.borrow_mut() = Some(joined.session.clone());
         self.remember_identity();
         *self.outbox.borrow_mut() = Outbox::new(steady_ms());
@@ -221,10 +221,10 @@ impl Driver {
         for event in ["online", "offline", "pageshow", "focus"] {
             let me = self.me.clone();
             listeners.push(Listener::new(&window, event, move |_| {
-                if let Some(driver) = me.upgrade() {
-                    driver.probe();
+                if let Some(controller) = me.upgrade() {
+                    controller.probe();
                     if event == "online" {
-                        driver.online();
+                        controller.on_online();
                     }
                 }
             }));
@@ -235,26 +235,27 @@ impl Driver {
                 &document.clone(),
                 "visibilitychange",
                 move |_| {
-                    if let Some(driver) = me.upgrade() {
-                        driver.looks(!document.hidden());
+                    if let Some(controller) = me.upgrade() {
+                        controller.on_visibility(!document.hidden());
                     }
                 },
             ));
         }
         let me = self.me.clone();
-        self.timers.borrow_mut().heartbeat = Some(Interval::new(millis(PING_EVERY), move || {
-            if let Some(driver) = me.upgrade() {
-                driver.beat();
-            }
-        }));
+        self.timers.borrow_mut().heartbeat =
+            Some(Interval::new(millis(PING_INTERVAL), move || {
+                if let Some(controller) = me.upgrade() {
+                    controller.on_heartbeat();
+                }
+            }));
     }
 }
 
 /// How the call sends: through whatever connection there is.
-fn sender(me: Weak<Driver>) -> Rc<dyn Fn(ClientMessage)> {
+fn sender(me: Weak<RoomController>) -> Rc<dyn Fn(ClientMessage)> {
     Rc::new(move |message| {
-        if let Some(driver) = me.upgrade() {
-            driver.send(&message);
+        if let Some(controller) = me.upgrade() {
+            controller.send(&message);
         }
     })
 }

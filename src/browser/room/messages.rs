@@ -2,13 +2,13 @@
 
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::storage;
-use crate::browser::room::controller::{Driver, millis};
+use crate::browser::room::controller::{RoomController, millis};
 use crate::protocol::{
     ChatDraft, ChatText, ClientMessage, Emoji, MessageId, ParticipantId, TYPING_EVERY_MS,
     TYPING_LASTS_MS,
 };
 use crate::state::RoomStateStoreFields;
-use crate::state::connection::Stage;
+use crate::state::connection::Phase;
 use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
 use std::time::Duration;
@@ -18,14 +18,14 @@ const OLDER_PAGE: u32 = 50;
 /// How long to wait before handing over more of a flood of messages.
 const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 
-impl Driver {
+impl RoomController {
     /// Sends a message: it is shown as pending until the server confirms it.
     pub fn send_chat(&self, text: ChatText, reply_to: Option<MessageId>) {
         let id = MessageId(uuid::Uuid::now_v7());
         let draft = ChatDraft { id, text, reply_to };
         self.state.log().update(|log| log.send(draft));
-        self.state.reading().update(|reading| reading.mark = None);
-        self.typing_told.set(f64::NEG_INFINITY);
+        self.state.read_marker().update(|marker| marker.mark = None);
+        self.typing_sent_ms.set(f64::NEG_INFINITY);
         self.pending_changed();
     }
 
@@ -49,9 +49,10 @@ impl Driver {
     /// Tells the others that one is typing, unless they were told a moment ago.
     pub fn typing(&self) {
         let now = steady_ms();
-        if now - self.typing_told.get() >= f64::from(TYPING_EVERY_MS) && self.stage() == Stage::Live
+        if now - self.typing_sent_ms.get() >= f64::from(TYPING_EVERY_MS)
+            && self.phase() == Phase::Live
         {
-            self.typing_told.set(now);
+            self.typing_sent_ms.set(now);
             self.send(&ClientMessage::Typing);
         }
     }
@@ -72,12 +73,12 @@ impl Driver {
     /// Asks for older messages.
     pub fn load_older(&self) {
         let oldest = self.state.log().read_untracked().oldest();
-        if let Some(before) = oldest.filter(|oldest| self.asked_before.get() != Some(*oldest)) {
+        if let Some(before) = oldest.filter(|oldest| self.requested_before.get() != Some(*oldest)) {
             let asked = self.send(&ClientMessage::History {
                 before,
                 limit: Some(OLDER_PAGE),
             });
-            self.asked_before.set(asked.then_some(before));
+            self.requested_before.set(asked.then_some(before));
         }
     }
 
@@ -85,12 +86,12 @@ impl Driver {
     pub(super) fn forget_typing_later(&self, id: &ParticipantId) {
         let (me, who) = (self.me.clone(), id.clone());
         let stop = Timeout::new(TYPING_LASTS_MS, move || {
-            if let Some(driver) = me.upgrade() {
-                driver
+            if let Some(controller) = me.upgrade() {
+                controller
                     .state
                     .typing()
                     .maybe_update(|typing| typing.stop(&who));
-                let over = driver.timers.borrow_mut().typing.remove(&who);
+                let over = controller.timers.borrow_mut().typing.remove(&who);
                 drop(over);
             }
         });
@@ -102,7 +103,7 @@ impl Driver {
     pub(super) fn pending_changed(&self) {
         let pending = self.state.log().read_untracked().pending.clone();
         storage::set_pending(&self.room, &pending);
-        if self.stage() != Stage::Live {
+        if self.phase() != Phase::Live {
             return;
         }
         let (due, more) = self.outbox.borrow_mut().due(&pending, steady_ms());
@@ -112,8 +113,8 @@ impl Driver {
         let me = self.me.clone();
         self.timers.borrow_mut().outbox = more.then(|| {
             Timeout::new(millis(OUTBOX_PAUSE), move || {
-                if let Some(driver) = me.upgrade() {
-                    driver.pending_changed();
+                if let Some(controller) = me.upgrade() {
+                    controller.pending_changed();
                 }
             })
         });

@@ -12,4 +12,4 @@ mod controller;
 mod messages;
 mod persistence;
 
-pub use controller::Driver;
+pub use controller::RoomController;

@@ -1,13 +1,13 @@
 //! What the device remembers of a room: who one is, what waits to be sent, how far one has read.
 
 use crate::browser::dom::storage::{self, Identity};
-use crate::browser::room::controller::Driver;
+use crate::browser::room::controller::RoomController;
 use crate::protocol::{ClientMessage, ErrorCode, Nickname};
 use crate::state::connection::Reason;
 use crate::state::{Position, RoomStateStoreFields};
 use leptos::prelude::*;
 
-impl Driver {
+impl RoomController {
     /// Asks to be called something else; remembered for the next room, too.
     pub fn rename(&self, nickname: Nickname) {
         storage::set_cookie(crate::api::NICKNAME_COOKIE, nickname.as_str());
@@ -17,7 +17,7 @@ impl Driver {
         *self.nickname.borrow_mut() = nickname;
         self.remember_identity();
         // Whoever was not let in under the former nickname need not wait with another one.
-        let reason = self.state.line().read_untracked().reason;
+        let reason = self.state.connection().read_untracked().reason;
         if reason == Some(Reason::Join(ErrorCode::BadNickname)) {
             self.retry_now();
         }
@@ -38,16 +38,16 @@ impl Driver {
     }
 
     /// One looks here, or elsewhere.
-    pub(super) fn looks(&self, here: bool) {
+    pub(super) fn on_visibility(&self, here: bool) {
         let newest = self.state.log().read_untracked().newest();
-        let reading = self.state.reading();
+        let marker = self.state.read_marker();
         match here {
             true => {
-                reading.maybe_update(|reading| reading.look_back(newest));
+                marker.maybe_update(|marker| marker.look_back(newest));
                 self.probe();
             }
             false => {
-                reading.maybe_update(|reading| reading.look_away(newest));
+                marker.maybe_update(|marker| marker.look_away(newest));
                 self.remember_read();
             }
         }
@@ -71,8 +71,8 @@ impl Driver {
         if let Some(read) = storage::read(&self.room).filter(|read| Some(&read.epoch) == epoch) {
             let newest = log.newest();
             self.state
-                .reading()
-                .update(|reading| reading.resume(read.seq, newest));
+                .read_marker()
+                .update(|marker| marker.resume(read.seq, newest));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The toolbar of the call: one stop of the Tab key, arrows within (WAI-ARIA APG,
 //! toolbar pattern). Ctrl+D and Ctrl+E switch microphone and camera from anywhere.
 
-use crate::components::{Icon, IconName, If};
+use crate::components::{ErasedShow, Icon, IconName};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::call::CallStateStoreFields;
@@ -37,7 +37,7 @@ pub fn CallControls(
             node_ref=bar
             on:keydown=move |event| move_focus(&event, bar)
         >
-            <Toggle
+            <ToggleButton
                 label=words!(i18n, call.microphone)
                 on=microphone
                 icons=(IconName::Microphone, IconName::MicrophoneOff)
@@ -45,7 +45,7 @@ pub fn CallControls(
                 first=true
                 action=Callback::new(move |()| session.toggle_microphone())
             />
-            <Toggle
+            <ToggleButton
                 label=words!(i18n, call.camera)
                 on=camera
                 icons=(IconName::Camera, IconName::CameraOff)
@@ -53,17 +53,17 @@ pub fn CallControls(
                 action=Callback::new(move |()| session.toggle_camera())
             />
             <FlipCamera />
-            <If when=can_share>
-                <Toggle
+            <ErasedShow when=can_share>
+                <ToggleButton
                     label=words!(i18n, call.share_screen)
                     on=screen
                     icons=(IconName::Screen, IconName::Screen)
                     action=Callback::new(move |()| session.toggle_screen())
                 />
-            </If>
-            <Plain label=words!(i18n, call.settings) icon=IconName::Settings action=on_settings />
+            </ErasedShow>
+            <ActionButton label=words!(i18n, call.settings) icon=IconName::Settings action=on_settings />
             <div class="controls__narrow">
-                <Plain label=words!(i18n, call.chat) icon=IconName::Chat action=on_chat />
+                <ActionButton label=words!(i18n, call.chat) icon=IconName::Chat action=on_chat />
             </div>
             <LeaveCall />
         </div>
@@ -72,7 +72,7 @@ pub fn CallControls(
 
 /// A button that switches something on and off; pressed means on.
 #[component]
-fn Toggle(
+fn ToggleButton(
     /// Its name, the same for on and off.
     label: Signal<&'static str>,
     /// Whether it is on.
@@ -110,7 +110,7 @@ fn Toggle(
 
 /// A button that does one thing.
 #[component]
-fn Plain(
+fn ActionButton(
     /// Its name.
     label: Signal<&'static str>,
     /// Its icon.
@@ -136,15 +136,15 @@ fn FlipCamera() -> impl IntoView {
     let several = Memo::new(move |_| session.call.choices().read().cameras.len() > 1);
     let on = Memo::new(move |_| session.call.devices().read().camera);
     view! {
-        <If when=Signal::derive(move || several.get() && on.get())>
+        <ErasedShow when=Signal::derive(move || several.get() && on.get())>
             <div class="controls__flip">
-                <Plain
+                <ActionButton
                     label=words!(i18n, call.flip_camera)
                     icon=IconName::Flip
                     action=Callback::new(move |()| session.flip_camera())
                 />
             </div>
-        </If>
+        </ErasedShow>
     }
 }
 
@@ -161,7 +161,7 @@ fn LeaveCall() -> impl IntoView {
     view! {
         <button class="control control--leave" type="button" tabindex="-1" on:click=leave>
             <span class="control__icon">
-                <Icon name=IconName::HangUp />
+                <Icon name=IconName::LeaveCall />
             </span>
             <span class="control__label">{words!(i18n, call.leave_call)}</span>
         </button>

@@ -1,7 +1,7 @@
 //! What is wrong with a device, what to do about it, and a way to try again; and what
 //! happened to the devices without anybody asking for it.
 
-use crate::components::If;
+use crate::components::ErasedShow;
 use crate::components::call::MediaBlocked;
 use crate::i18n::*;
 use crate::session::Session;
@@ -53,15 +53,15 @@ fn NoticeCard() -> impl IntoView {
         }
     };
     view! {
-        <If when=Signal::derive(move || notice.get().is_some())>
+        <ErasedShow when=Signal::derive(move || notice.get().is_some())>
             <div class="problem">
                 <p class="problem__text">{text}</p>
                 <div class="problem__actions">
-                    <If when=is_held>
+                    <ErasedShow when=is_held>
                         <button class="button button--small" type="button" on:click=keep_off>
                             {words!(i18n, call.keep_off)}
                         </button>
-                    </If>
+                    </ErasedShow>
                     <button
                         class="button button--small button--quiet"
                         type="button"
@@ -71,7 +71,7 @@ fn NoticeCard() -> impl IntoView {
                     </button>
                 </div>
             </div>
-        </If>
+        </ErasedShow>
     }
 }
 

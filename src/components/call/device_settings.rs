@@ -1,9 +1,9 @@
 //! Which camera, microphone and speaker to use, and whether to hide one's address. A native dialog: Escape closes it and
 //! the focus goes back to where it came from.
 
-use crate::components::If;
+use crate::components::ErasedShow;
 use crate::components::call::HideAddress;
-use crate::components::call::statistics::ConnectionFigures;
+use crate::components::call::statistics::ConnectionStatistics;
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::call::{CallStateStoreFields, Choices, DeviceChoice};
@@ -51,7 +51,7 @@ pub fn DeviceSettings(
                 })
                 choose=Callback::new(move |id| session.choose_microphone(id))
             />
-            <If when=speaker>
+            <ErasedShow when=speaker>
                 <DeviceSelect
                     id="speaker-device"
                     label=words!(i18n, call.speaker_device)
@@ -60,9 +60,9 @@ pub fn DeviceSettings(
                     })
                     choose=Callback::new(move |id| session.choose_speaker(id))
                 />
-            </If>
+            </ErasedShow>
             <HideAddress id="hide-address-setting" ready=Signal::stored(true) />
-            <ConnectionFigures />
+            <ConnectionStatistics />
             <button class="button button--primary" type="button" on:click=close>
                 {words!(i18n, call.close)}
             </button>

@@ -1,6 +1,6 @@
 //! Says that no sound or picture gets through, where that is so, and what to try.
 
-use crate::components::{If, PLACES, isolated};
+use crate::components::{ErasedShow, NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::call::CallStateStoreFields;
@@ -31,11 +31,11 @@ pub fn MediaBlocked() -> impl IntoView {
             Some(Blocked::NoWebRtc | Blocked::Server { .. }) | None => None,
         };
         let title = title(i18n.get_locale(), said.as_ref());
-        isolated(&title, &[&name.unwrap_or_default()])
+        isolate_names(&title, &[&name.unwrap_or_default()])
     };
     let text = Signal::derive(move || advice(i18n.get_locale(), said.read().as_ref()));
     view! {
-        <If when=Signal::derive(move || shown.read().is_some())>
+        <ErasedShow when=Signal::derive(move || shown.read().is_some())>
             <div class="problem">
                 <p class="problem__title">{title}</p>
                 <p class="problem__text">{text}</p>
@@ -49,13 +49,13 @@ pub fn MediaBlocked() -> impl IntoView {
                     </button>
                 </div>
             </div>
-        </If>
+        </ErasedShow>
     }
 }
 
 /// What does not get through.
 fn title(locale: Locale, blocked: Option<&Blocked>) -> String {
-    let [one, _] = PLACES;
+    let [one, _] = NAME_PLACEHOLDERS;
     match blocked {
         None => String::new(),
         Some(Blocked::NoWebRtc) => td_string!(locale, call.no_webrtc).to_owned(),
@@ -78,9 +78,18 @@ fn advice(locale: Locale, blocked: Option<&Blocked>) -> &'static str {
     match blocked {
         None => "",
         Some(Blocked::NoWebRtc) => td_string!(locale, call.no_webrtc_text),
-        Some(Blocked::Server { keys: false }) => td_string!(locale, call.blocked_server_text),
-        Some(Blocked::People { keys: false, .. }) => td_string!(locale, call.blocked_people_text),
-        Some(Blocked::Server { keys: true } | Blocked::People { keys: true, .. }) => {
+        Some(Blocked::Server { dtls_failed: false }) => {
+            td_string!(locale, call.blocked_server_text)
+        }
+        Some(Blocked::People {
+            dtls_failed: false, ..
+        }) => td_string!(locale, call.blocked_people_text),
+        Some(
+            Blocked::Server { dtls_failed: true }
+            | Blocked::People {
+                dtls_failed: true, ..
+            },
+        ) => {
             td_string!(locale, call.blocked_keys_text)
         }
     }

@@ -1,7 +1,7 @@
 //! The screens that are shared: larger than faces, and not mirrored.
 
 use crate::components::call::tile::Picture;
-use crate::components::{Icon, IconName, If, PLACES, isolated};
+use crate::components::{ErasedShow, Icon, IconName, NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::*;
 use crate::protocol::Source;
 use crate::session::Session;
@@ -19,7 +19,7 @@ pub fn Screens(
     let i18n = use_i18n();
     let any = Memo::new(move |_| !screens.read().is_empty());
     view! {
-        <If when=any>
+        <ErasedShow when=any>
             <ul class="screens" aria-label=words!(i18n, call.shared_screens)>
                 <For
                     each=move || screens.get()
@@ -27,7 +27,7 @@ pub fn Screens(
                     children=move |screen| view! { <SharedScreen screen=screen.clone() screens /> }
                 />
             </ul>
-        </If>
+        </ErasedShow>
     }
 }
 
@@ -49,11 +49,11 @@ fn SharedScreen(
         false => t_string!(i18n, call.screen_of).replace("{name}", &name.read()),
     });
     let shown = move || match mine {
-        true => isolated(t_string!(i18n, call.your_screen), &[]),
+        true => isolate_names(t_string!(i18n, call.your_screen), &[]),
         false => {
-            let [whose, _] = PLACES;
+            let [whose, _] = NAME_PLACEHOLDERS;
             let sentence = t_string!(i18n, call.screen_of).replace("{name}", whose);
-            isolated(&sentence, &[name.read().as_str()])
+            isolate_names(&sentence, &[name.read().as_str()])
         }
     };
     let now = move |screens: &[Screen]| {
@@ -71,9 +71,9 @@ fn SharedScreen(
         <li class="tile tile--screen" aria-label=title>
             <Picture id source=Source::Screen mine version />
             <FullScreen />
-            <If when=paused>
+            <ErasedShow when=paused>
                 <p class="tile__link">{words!(i18n, call.picture_paused)}</p>
-            </If>
+            </ErasedShow>
             <p class="tile__name" translate="no">
                 <span>{shown}</span>
             </p>
@@ -94,7 +94,7 @@ fn FullScreen() -> impl IntoView {
         }
     };
     view! {
-        <If when=Signal::stored(can_fill())>
+        <ErasedShow when=Signal::stored(can_fill())>
             <button
                 class="tile__button"
                 type="button"
@@ -105,7 +105,7 @@ fn FullScreen() -> impl IntoView {
             >
                 <Icon name=IconName::FullScreen />
             </button>
-        </If>
+        </ErasedShow>
     }
 }
 

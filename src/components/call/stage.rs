@@ -1,6 +1,6 @@
 //! Everybody in the call, in a grid that `style/` lays out by their number.
 
-use crate::components::If;
+use crate::components::ErasedShow;
 use crate::components::call::{screens::Screens, tile::TileView, voices::Voices};
 use crate::i18n::*;
 use crate::session::Session;
@@ -31,14 +31,14 @@ pub fn CallStage() -> impl IntoView {
             />
         </ul>
         <Voices />
-        <If when=outside>
+        <ErasedShow when=outside>
             <p class="call__nojs" role="status">
                 {words!(i18n, call.entering)}
             </p>
-        </If>
-        <If when=alone>
+        </ErasedShow>
+        <ErasedShow when=alone>
             <p class="call__empty">{words!(i18n, call.alone)}</p>
-        </If>
+        </ErasedShow>
     }
 }
 

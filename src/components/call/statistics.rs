@@ -1,44 +1,44 @@
 //! The figures of one's connections: why a picture is as it is.
 
-use crate::components::If;
+use crate::components::ErasedShow;
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::call::CallStateStoreFields;
-use crate::state::statistics::{Figures, StreamFigures};
+use crate::state::statistics::{ConnectionStats, StreamStats};
 use crate::words;
 use leptos::ev::Event;
 use leptos::prelude::*;
 
 /// A part of the settings that looks at the figures while it is open.
 #[component]
-pub fn ConnectionFigures() -> impl IntoView {
+pub fn ConnectionStatistics() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let open = RwSignal::new(false);
-    let figures = Memo::new(move |_| session.call.figures().get());
+    let figures = Memo::new(move |_| session.call.stats().get());
     let none = Memo::new(move |_| figures.read().is_empty());
     let toggled = move |event: Event| {
         let now = !open.get_untracked();
         let _ = event;
         open.set(now);
-        session.watch_figures(now);
+        session.watch_stats(now);
     };
-    on_cleanup(move || session.watch_figures(false));
+    on_cleanup(move || session.watch_stats(false));
     view! {
-        <details class="figures" on:toggle=toggled>
-            <summary class="figures__title">{words!(i18n, call.connection)}</summary>
-            <If when=none>
-                <p>{words!(i18n, call.no_figures)}</p>
-            </If>
+        <details class="stats" on:toggle=toggled>
+            <summary class="stats__title">{words!(i18n, call.connection)}</summary>
+            <ErasedShow when=none>
+                <p>{words!(i18n, call.no_stats)}</p>
+            </ErasedShow>
             {move || {
                 figures.get().into_iter().map(|one| view! { <Connection one /> }).collect_view()
             }}
             <button
                 class="button button--small button--quiet"
                 type="button"
-                on:click=move |_| session.copy_figures()
+                on:click=move |_| session.copy_stats()
             >
-                {words!(i18n, call.copy_figures)}
+                {words!(i18n, call.copy_stats)}
             </button>
         </details>
     }
@@ -48,7 +48,7 @@ pub fn ConnectionFigures() -> impl IntoView {
 #[component]
 fn Connection(
     /// Its figures.
-    one: Figures,
+    one: ConnectionStats,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let number = |value: Option<f64>, unit: &str| {
@@ -60,7 +60,7 @@ fn Connection(
     };
     let (sent, received): (Vec<_>, Vec<_>) = one.streams.into_iter().partition(|s| s.sent);
     view! {
-        <dl class="figures__list">
+        <dl class="stats__list">
             <dt>{words!(i18n, call.path)}</dt>
             <dd>{path}</dd>
             <dt>{words!(i18n, call.round_trip)}</dt>
@@ -76,7 +76,7 @@ fn Connection(
 }
 
 /// One line a stream.
-fn lines(streams: Vec<StreamFigures>) -> impl IntoView {
+fn lines(streams: Vec<StreamStats>) -> impl IntoView {
     let lines = streams
         .into_iter()
         .map(|stream| view! { <p>{stream.line()}</p> });

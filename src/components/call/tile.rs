@@ -1,6 +1,6 @@
 //! One person on the stage: their picture or their sign, their name, and what is off.
 
-use crate::components::{Avatar, Icon, IconName, If};
+use crate::components::{Avatar, ErasedShow, Icon, IconName};
 use crate::i18n::*;
 use crate::protocol::{ParticipantId, Quality, Source};
 use crate::session::Session;
@@ -35,8 +35,8 @@ pub fn TileView(
     let speaking = Memo::new(move |_| now.read().speaking);
     let pinned = Memo::new(move |_| now.read().pinned);
     let in_front = Memo::new(move |_| now.read().in_front);
-    let dark = Memo::new(move |_| !pictured.get());
-    let silent = Memo::new(move |_| !mine && dark.get());
+    let camera_off = Memo::new(move |_| !pictured.get());
+    let silent = Memo::new(move |_| !mine && camera_off.get());
     let tag = session.tag_of(id.clone());
     let (video_id, audio_id, pin_id) = (id.clone(), id.clone(), id.clone());
     view! {
@@ -44,7 +44,7 @@ pub fn TileView(
             class="tile"
             class:tile--me=mine
             class:tile--mirrored=mirrored
-            class:tile--dark=dark
+            class:tile--camera-off=camera_off
             class:tile--speaking=speaking
             class:tile--pinned=pinned
             class:tile--front=in_front
@@ -53,20 +53,20 @@ pub fn TileView(
             <div class="tile__avatar">
                 <Avatar id=id.clone() nickname />
             </div>
-            <If when=pictured>
+            <ErasedShow when=pictured>
                 <Picture id=video_id.clone() source=Source::Camera mine version=version(now) />
-            </If>
-            <If when=silent>
+            </ErasedShow>
+            <ErasedShow when=silent>
                 <Sound id=audio_id.clone() now />
-            </If>
-            <LinkSign now />
-            <If when=Signal::derive(move || !mine)>
+            </ErasedShow>
+            <ConnectionBadge now />
+            <ErasedShow when=Signal::derive(move || !mine)>
                 <PinButton id=pin_id.clone() nickname now />
-            </If>
+            </ErasedShow>
             <p class="tile__name" translate="no">
-                <Signs now /> <bdi>{nickname}</bdi>
+                <StatusBadges now /> <bdi>{nickname}</bdi>
                 {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
-                <MeSign mine />
+                <YouBadge mine />
             </p>
         </li>
     }
@@ -138,13 +138,13 @@ fn Sound(
 
 /// What is off, as signs with words.
 #[component]
-fn Signs(
+fn StatusBadges(
     /// The tile as it is now.
     now: Memo<Tile>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let muted = Memo::new(move |_| !now.read().devices.microphone);
-    let dark = Memo::new(move |_| !now.read().devices.camera);
+    let camera_off = Memo::new(move |_| !now.read().devices.camera);
     let speaking = Memo::new(move |_| now.read().speaking);
     let quality = Memo::new(move |_| now.read().quality);
     let weak = Memo::new(move |_| quality.get() != Quality::Good);
@@ -153,38 +153,38 @@ fn Signs(
         _ => t_string!(i18n, call.connection_fair),
     });
     view! {
-        <span class="tile__signs">
-            <If when=speaking>
-                <span class="tile__sign tile__sign--live">
+        <span class="tile__badges">
+            <ErasedShow when=speaking>
+                <span class="tile__badge tile__badge--live">
                     <Icon name=IconName::Sound />
                     <span class="visually-hidden">{words!(i18n, call.speaking)}</span>
                 </span>
-            </If>
-            <If when=weak>
-                <span class="tile__sign tile__sign--weak">
+            </ErasedShow>
+            <ErasedShow when=weak>
+                <span class="tile__badge tile__badge--weak">
                     <Icon name=IconName::Signal />
                     <span class="visually-hidden">{connection}</span>
                 </span>
-            </If>
-            <If when=muted>
-                <span class="tile__sign">
+            </ErasedShow>
+            <ErasedShow when=muted>
+                <span class="tile__badge">
                     <Icon name=IconName::MicrophoneOff />
                     <span class="visually-hidden">{words!(i18n, call.muted)}</span>
                 </span>
-            </If>
-            <If when=dark>
-                <span class="tile__sign">
+            </ErasedShow>
+            <ErasedShow when=camera_off>
+                <span class="tile__badge">
                     <Icon name=IconName::CameraOff />
                     <span class="visually-hidden">{words!(i18n, call.camera_off)}</span>
                 </span>
-            </If>
+            </ErasedShow>
         </span>
     }
 }
 
 /// "You", on one's own tile.
 #[component]
-fn MeSign(
+fn YouBadge(
     /// Whether it is one's own.
     mine: bool,
 ) -> impl IntoView {
@@ -222,7 +222,7 @@ fn PinButton(
 
 /// How the connection is while it is not up, or that the picture waits for a better line.
 #[component]
-fn LinkSign(
+fn ConnectionBadge(
     /// The tile as it is now.
     now: Memo<Tile>,
 ) -> impl IntoView {
@@ -240,11 +240,11 @@ fn LinkSign(
         _ => sentence.get(),
     });
     view! {
-        <If when=down>
+        <ErasedShow when=down>
             <p class="tile__link" title=sentence>
                 <span class="tile__long">{sentence}</span>
                 <span class="tile__short">{short}</span>
             </p>
-        </If>
+        </ErasedShow>
     }
 }

@@ -1,6 +1,6 @@
 //! What one may do with a message: answer it, react to it, change it, take it back.
 
-use crate::components::chat::Replying;
+use crate::components::chat::ReplyTarget;
 use crate::components::{Icon, IconName};
 use crate::i18n::*;
 use crate::protocol::{ChatText, Emoji, MessageId};
@@ -16,16 +16,16 @@ const OFFERED: [&str; 6] = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 
 /// What is going on with one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Doing {
+pub enum ActionMenu {
     /// Nothing.
     #[default]
-    Nothing,
+    Closed,
     /// Its actions are shown.
-    Choosing,
+    Open,
     /// It is being edited.
     Editing,
     /// Its author is asked whether it is really to go.
-    Deleting,
+    ConfirmingDelete,
 }
 
 /// The button that opens the actions of a message, and the actions.
@@ -36,34 +36,34 @@ pub fn Actions(
     /// One's own.
     mine: bool,
     /// What is going on with it.
-    doing: RwSignal<Doing>,
+    menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let toggle = move |_| {
-        doing.update(|doing| {
-            *doing = match *doing {
-                Doing::Nothing => Doing::Choosing,
-                _ => Doing::Nothing,
+        menu.update(|menu| {
+            *menu = match *menu {
+                ActionMenu::Closed => ActionMenu::Open,
+                _ => ActionMenu::Closed,
             };
         });
     };
     let on_key = move |event: KeyboardEvent| {
         if event.key() == "Escape" {
-            doing.set(Doing::Nothing);
+            menu.set(ActionMenu::Closed);
         }
     };
     view! {
         <div class="actions" on:keydown=on_key>
-            {move || match doing.get() {
-                Doing::Choosing => Some(view! { <Choices id mine doing /> }.into_any()),
-                Doing::Deleting => Some(view! { <ReallyDelete id doing /> }.into_any()),
-                Doing::Nothing | Doing::Editing => None,
+            {move || match menu.get() {
+                ActionMenu::Open => Some(view! { <ActionList id mine menu /> }.into_any()),
+                ActionMenu::ConfirmingDelete => Some(view! { <ConfirmDelete id menu /> }.into_any()),
+                ActionMenu::Closed | ActionMenu::Editing => None,
             }}
             <button
                 class="actions__more"
                 type="button"
                 aria-label=words!(i18n, room.actions)
-                aria-expanded=Signal::derive(move || (doing.get() == Doing::Choosing).to_string())
+                aria-expanded=Signal::derive(move || (menu.get() == ActionMenu::Open).to_string())
                 on:click=toggle
             >
                 <Icon name=IconName::More />
@@ -74,23 +74,23 @@ pub fn Actions(
 
 /// The actions themselves.
 #[component]
-fn Choices(
+fn ActionList(
     /// Which message.
     id: MessageId,
     /// One's own.
     mine: bool,
     /// What is going on with it.
-    doing: RwSignal<Doing>,
+    menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let Replying(replying) = expect_context();
+    let ReplyTarget(replying) = expect_context();
     let react = OFFERED.map(|emoji| {
         let give = move |_| {
             if let Ok(emoji) = Emoji::parse(emoji) {
                 session.react(id, emoji, true);
             }
-            doing.set(Doing::Nothing);
+            menu.set(ActionMenu::Closed);
         };
         let name =
             Signal::derive(move || t_string!(i18n, room.react_with, emoji = emoji).to_string());
@@ -103,21 +103,21 @@ fn Choices(
     });
     let reply = move |_| {
         replying.set(Some(id));
-        doing.set(Doing::Nothing);
+        menu.set(ActionMenu::Closed);
     };
     let own = mine.then(|| {
         view! {
             <button
                 class="actions__choice"
                 type="button"
-                on:click=move |_| doing.set(Doing::Editing)
+                on:click=move |_| menu.set(ActionMenu::Editing)
             >
                 {words!(i18n, room.edit)}
             </button>
             <button
                 class="actions__choice"
                 type="button"
-                on:click=move |_| doing.set(Doing::Deleting)
+                on:click=move |_| menu.set(ActionMenu::ConfirmingDelete)
             >
                 {words!(i18n, room.delete)}
             </button>
@@ -137,17 +137,17 @@ fn Choices(
 
 /// Asks once more.
 #[component]
-fn ReallyDelete(
+fn ConfirmDelete(
     /// Which message.
     id: MessageId,
     /// What is going on with it.
-    doing: RwSignal<Doing>,
+    menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let delete = move |_| {
         session.delete(id);
-        doing.set(Doing::Nothing);
+        menu.set(ActionMenu::Closed);
     };
     view! {
         <div class="actions__list" role="group" aria-label=words!(i18n, room.actions)>
@@ -157,7 +157,7 @@ fn ReallyDelete(
             <button
                 class="actions__choice"
                 type="button"
-                on:click=move |_| doing.set(Doing::Nothing)
+                on:click=move |_| menu.set(ActionMenu::Closed)
             >
                 {words!(i18n, room.cancel)}
             </button>
@@ -173,7 +173,7 @@ pub fn Editor(
     /// What it says.
     text: String,
     /// What is going on with it.
-    doing: RwSignal<Doing>,
+    menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
@@ -189,7 +189,7 @@ pub fn Editor(
         };
         if let Ok(text) = ChatText::parse(&area.value()) {
             session.edit(id, text);
-            doing.set(Doing::Nothing);
+            menu.set(ActionMenu::Closed);
         }
     };
     let on_key = move |event: KeyboardEvent| {
@@ -197,7 +197,7 @@ pub fn Editor(
             event.prevent_default();
             save();
         } else if event.key() == "Escape" {
-            doing.set(Doing::Nothing);
+            menu.set(ActionMenu::Closed);
         }
     };
     view! {
@@ -217,7 +217,7 @@ pub fn Editor(
             <button
                 class="button button--small button--quiet"
                 type="button"
-                on:click=move |_| doing.set(Doing::Nothing)
+                on:click=move |_| menu.set(ActionMenu::Closed)
             >
                 {words!(i18n, room.cancel)}
             </button>

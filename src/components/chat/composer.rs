@@ -4,14 +4,14 @@
 //! Without the script it is a plain form that posts one message.
 
 use crate::api::PostMessage;
-use crate::components::chat::Replying;
+use crate::components::chat::ReplyTarget;
 use crate::components::chat::quote::QuoteView;
-use crate::components::{Icon, IconName, PlainField};
+use crate::components::{Icon, IconName, WithoutScriptField};
 use crate::i18n::*;
 use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::duplicate_names::Namesakes;
+use crate::state::duplicate_names::DuplicateNames;
 use crate::state::rows::Quote;
 use crate::words;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
@@ -29,7 +29,7 @@ pub fn Composer() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let area = NodeRef::<Textarea>::new();
-    let Replying(replying) = expect_context();
+    let ReplyTarget(replying) = expect_context();
     Effect::new(move || {
         if replying.get().is_some()
             && let Some(area) = area.get_untracked()
@@ -79,7 +79,7 @@ pub fn Composer() -> impl IntoView {
     view! {
         <form class="composer" method="post" action=PostMessage::url() on:submit=on_submit>
             <input type="hidden" name="room" value=session.name().to_string() />
-            <PlainField />
+            <WithoutScriptField />
             <ReplyingTo />
             <p class="field__error composer__error" id="composer-error" role="alert">
                 {sentence}
@@ -115,7 +115,7 @@ pub fn Composer() -> impl IntoView {
 fn ReplyingTo() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let Replying(replying) = expect_context();
+    let ReplyTarget(replying) = expect_context();
     move || {
         let log = session.room.log();
         let quoted = replying.get()?;
@@ -123,7 +123,7 @@ fn ReplyingTo() -> impl IntoView {
         let quote = log.read_untracked().message(quoted).map(|message| {
             let people = people.read_untracked();
             let shown = people.here.iter().chain([&message.from]);
-            Quote::of(message, &Namesakes::among(shown))
+            Quote::of(message, &DuplicateNames::among(shown))
         });
         let quote = quote.unwrap_or(Quote::Earlier);
         let cancel = view! {

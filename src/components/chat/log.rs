@@ -1,7 +1,7 @@
 //! The message log: follows the newest message unless one has scrolled up.
 
 use crate::app::Zone;
-use crate::components::If;
+use crate::components::ErasedShow;
 use crate::components::chat::message::LogRow;
 use crate::i18n::*;
 use crate::session::Session;
@@ -145,12 +145,12 @@ pub fn MessageLog() -> impl IntoView {
     let follow = Follow::new();
     let rows = Memo::new(move |_| {
         let (log, people) = (session.room.log(), session.room.people());
-        let reading = session.room.reading().get();
+        let marker = session.room.read_marker().get();
         let offset = |at| zone.offset_minutes(at);
         rows(
             &log.read(),
             &people.read(),
-            &reading,
+            &marker,
             follow.window.get(),
             &offset,
         )
@@ -171,7 +171,7 @@ pub fn MessageLog() -> impl IntoView {
                 on:scroll=move |_| follow.scrolled(session)
             >
                 <ol>
-                    <If when=more>
+                    <ErasedShow when=more>
                         <li class="history-more">
                             <button
                                 class="button button--quiet button--small"
@@ -181,10 +181,10 @@ pub fn MessageLog() -> impl IntoView {
                                 {words!(i18n, room.load_older)}
                             </button>
                         </li>
-                    </If>
-                    <If when=empty>
+                    </ErasedShow>
+                    <ErasedShow when=empty>
                         <li class="chat__empty">{words!(i18n, room.empty)}</li>
-                    </If>
+                    </ErasedShow>
                     <For
                         each=move || rows.get()
                         key=Row::key
@@ -242,10 +242,10 @@ fn NewMessages(
         count => t_string!(i18n, room.new_messages, count = count).to_string(),
     });
     view! {
-        <If when=Signal::derive(move || { follow.unseen.get() > 0 })>
+        <ErasedShow when=Signal::derive(move || { follow.unseen.get() > 0 })>
             <button class="chat__new" type="button" on:click=move |_| follow.to_end()>
                 {words}
             </button>
-        </If>
+        </ErasedShow>
     }
 }

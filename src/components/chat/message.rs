@@ -1,10 +1,10 @@
 //! The rows of the log.
 
 use crate::app::Zone;
-use crate::components::chat::actions::{Actions, Doing, Editor, Reactions};
+use crate::components::chat::actions::{ActionMenu, Actions, Editor, Reactions};
 use crate::components::chat::quote::QuoteView;
 use crate::components::chat::text::MessageText;
-use crate::components::{Avatar, PLACES, isolated};
+use crate::components::{Avatar, NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::{day, time_of_day, *};
 use crate::protocol::{ErrorCode, MessageId, Person};
 use crate::session::Session;
@@ -57,19 +57,19 @@ fn NoticeRow(
     notice: Notice,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let [one, other] = PLACES;
+    let [one, other] = NAME_PLACEHOLDERS;
     let sentence = move || match &notice {
         Notice::Joined(_, name) => {
             let sentence = t_string!(i18n, room.joined, nickname = one).to_string();
-            isolated(&sentence, &[name.as_str()])
+            isolate_names(&sentence, &[name.as_str()])
         }
         Notice::Left(_, name) => {
             let sentence = t_string!(i18n, room.left, nickname = one).to_string();
-            isolated(&sentence, &[name.as_str()])
+            isolate_names(&sentence, &[name.as_str()])
         }
         Notice::Renamed { was, now, .. } => {
             let sentence = t_string!(i18n, room.renamed, was = one, now = other).to_string();
-            isolated(&sentence, &[was.as_str(), now.as_str()])
+            isolate_names(&sentence, &[was.as_str(), now.as_str()])
         }
     };
     view! { <li class="notice">{sentence}</li> }
@@ -105,14 +105,14 @@ pub fn Message(
     let class = class_of(mine, follows, progress);
     let busy = (progress == Progress::Sending).then_some("true");
     let quote = quote.map(|quote| view! { <QuoteView quote /> });
-    let doing = RwSignal::new(Doing::Nothing);
-    let actions =
-        (progress == Progress::Said && text.is_some()).then(|| view! { <Actions id mine doing /> });
+    let menu = RwSignal::new(ActionMenu::Closed);
+    let actions = (progress == Progress::Stored && text.is_some())
+        .then(|| view! { <Actions id mine menu /> });
     view! {
         <li class=class aria-busy=busy id=seq.map(|seq| format!("m-{seq}"))>
             {avatar}
             <div class="message__body">
-                {head} {quote} <Said id text edited doing /> <Reactions id reactions />
+                {head} {quote} <MessageBody id text edited menu /> <Reactions id reactions />
                 <MessageState id progress />
             </div>
             {actions}
@@ -122,7 +122,7 @@ pub fn Message(
 
 /// The words of a message, their editor, or that they were deleted.
 #[component]
-fn Said(
+fn MessageBody(
     /// Of which message.
     id: MessageId,
     /// What was said; nothing once it was deleted.
@@ -130,13 +130,13 @@ fn Said(
     /// Its author changed it.
     edited: bool,
     /// What is going on with it.
-    doing: RwSignal<Doing>,
+    menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let editing = Memo::new(move |_| doing.get() == Doing::Editing);
+    let editing = Memo::new(move |_| menu.get() == ActionMenu::Editing);
     move || match text.clone() {
         None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
-        Some(text) if editing.get() => view! { <Editor id text doing /> }.into_any(),
+        Some(text) if editing.get() => view! { <Editor id text menu /> }.into_any(),
         Some(text) => {
             let sign = edited.then(
                 || view! { <span class="message__edited">{words!(i18n, room.edited)}</span> },
@@ -213,7 +213,7 @@ fn MessageState(
 ) -> impl IntoView {
     let i18n = use_i18n();
     match progress {
-        Progress::Said => ().into_any(),
+        Progress::Stored => ().into_any(),
         Progress::Sending => {
             view! { <p class="message__state">{words!(i18n, room.sending)}</p> }.into_any()
         }

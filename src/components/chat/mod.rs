@@ -12,40 +12,40 @@ mod typing;
 
 pub use search::{SearchBox, is_search};
 
-use crate::components::{If, Later};
+use crate::components::{DeferredHydration, ErasedShow};
 use crate::protocol::MessageId;
 use announce::Announcements;
 use composer::Composer;
 use leptos::prelude::*;
 use log::MessageLog;
-use search::Found;
+use search::SearchResults;
 use typing::TypingPeople;
 
 /// Which message the next one answers; shared by the log and the composer.
 #[derive(Clone, Copy)]
-struct Replying(RwSignal<Option<MessageId>>);
+struct ReplyTarget(RwSignal<Option<MessageId>>);
 
 /// Log and composer of the room in the context; what was searched for in their place.
 #[component]
 pub fn Chat() -> impl IntoView {
-    provide_context(Replying(RwSignal::new(None)));
+    provide_context(ReplyTarget(RwSignal::new(None)));
     let found = is_search();
     view! {
         <section class="chat">
             // Not in what is hidden while one searches.
             <Announcements />
-            <If when=found>
-                <Found />
-            </If>
+            <ErasedShow when=found>
+                <SearchResults />
+            </ErasedShow>
             // Kept while one searches: it goes on where one was.
             <div class="chat__live" hidden=found>
-                <Later>
+                <DeferredHydration>
                     <MessageLog />
-                </Later>
+                </DeferredHydration>
                 <TypingPeople />
-                <Later>
+                <DeferredHydration>
                     <Composer />
-                </Later>
+                </DeferredHydration>
             </div>
         </section>
     }

@@ -6,12 +6,14 @@
 use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around};
 use crate::components::chat::message::MessageHead;
 use crate::components::chat::text::MessageText;
-use crate::components::{Icon, IconName, PLACES, PlainField, in_plain, isolated};
+use crate::components::{
+    Icon, IconName, NAME_PLACEHOLDERS, WithoutScriptField, isolate_names, keep_without_script,
+};
 use crate::i18n::*;
 use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::duplicate_names::Namesakes;
+use crate::state::duplicate_names::DuplicateNames;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -79,7 +81,7 @@ pub fn SearchBox() -> impl IntoView {
     };
     view! {
         <form class="search" role="search" method="get" action=action on:submit=on_submit>
-            <PlainField />
+            <WithoutScriptField />
             <input
                 class="search__input"
                 type="search"
@@ -100,7 +102,7 @@ pub fn SearchBox() -> impl IntoView {
 
 /// What was found, in place of the log.
 #[component]
-pub fn Found() -> impl IntoView {
+pub fn SearchResults() -> impl IntoView {
     let i18n = use_i18n();
     let name = expect_context::<Session>().name();
     let finding = finding();
@@ -118,7 +120,7 @@ pub fn Found() -> impl IntoView {
             }
         },
     );
-    let (path, rel) = (in_plain(name.path()), name.link_rel());
+    let (path, rel) = (keep_without_script(name.path()), name.link_rel());
     view! {
         <div class="found" role="region" aria-label=words!(i18n, room.search)>
             <a class="button button--quiet button--small" href=path rel=rel>
@@ -172,11 +174,11 @@ fn Results(
     let i18n = use_i18n();
     let name = expect_context::<Session>().name();
     let FoundMessages { messages, more } = found;
-    let namesakes = namesakes(&messages);
+    let duplicate_names = duplicate_names(&messages);
     let count = messages.len();
     let older = messages.last().map(|message| message.seq).filter(|_| more);
     let older = older.map(|seq| {
-        let path = in_plain(search_path(&name, &words, Some(seq)));
+        let path = keep_without_script(search_path(&name, &words, Some(seq)));
         let rel = name.link_rel();
         view! {
             <a class="button button--quiet button--small" href=path rel=rel>
@@ -185,18 +187,18 @@ fn Results(
         }
     });
     let sentence = move || {
-        let [query, _] = PLACES;
+        let [query, _] = NAME_PLACEHOLDERS;
         let sentence = match (count, more || before.is_some()) {
             (0, _) => t_string!(i18n, room.found_none, query = query).to_string(),
             (1, false) => t_string!(i18n, room.found_one, count = 1, query = query).to_string(),
             (_, false) => t_string!(i18n, room.found, count = count, query = query).to_string(),
             (_, true) => t_string!(i18n, room.found_more, count = count, query = query).to_string(),
         };
-        isolated(&sentence, &[words.as_str()])
+        isolate_names(&sentence, &[words.as_str()])
     };
     let rows = messages.into_iter().map(|message| {
-        let path = in_plain(format!("{}?at={}#found", name.path(), message.seq));
-        let tag = namesakes.tag(&message.from.id);
+        let path = keep_without_script(format!("{}?at={}#found", name.path(), message.seq));
+        let tag = duplicate_names.tag(&message.from.id);
         view! {
             <li class="found__item">
                 <a class="found__link" href=path rel=name.link_rel()>
@@ -228,10 +230,10 @@ fn Around(
         #[cfg(feature = "hydrate")]
         crate::browser::dom::scroll::into_view("found");
     });
-    let namesakes = namesakes(&found.messages);
+    let duplicate_names = duplicate_names(&found.messages);
     let rows = found.messages.into_iter().map(move |message| {
         let chosen = message.seq == seq;
-        let tag = namesakes.tag(&message.from.id);
+        let tag = duplicate_names.tag(&message.from.id);
         view! {
             <li
                 class="found__item"
@@ -252,11 +254,11 @@ fn Around(
 }
 
 /// Whose nicknames look the same, among the people here and the authors of messages.
-fn namesakes(messages: &[ChatMessage]) -> Namesakes {
+fn duplicate_names(messages: &[ChatMessage]) -> DuplicateNames {
     let people = expect_context::<Session>().room.people();
     let people = people.read_untracked();
     let authors = messages.iter().map(|message| &message.from);
-    Namesakes::among(people.here.iter().chain(authors))
+    DuplicateNames::among(people.here.iter().chain(authors))
 }
 
 /// A message to read only.

@@ -1,6 +1,6 @@
 //! Who is typing.
 
-use crate::components::{PLACES, isolated};
+use crate::components::{NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
@@ -11,7 +11,7 @@ use leptos::prelude::*;
 pub fn TypingPeople() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let [one, other] = PLACES;
+    let [one, other] = NAME_PLACEHOLDERS;
     let sentence = move || {
         let typing = session.room.typing().get().0;
         let names: Vec<String> = typing.iter().map(|id| session.nickname_of(id)).collect();
@@ -22,7 +22,7 @@ pub fn TypingPeople() -> impl IntoView {
             2 => t_string!(i18n, room.typing_two, one = one, other = other).to_string(),
             _ => t_string!(i18n, room.typing_many).to_owned(),
         };
-        isolated(&sentence, &names)
+        isolate_names(&sentence, &names)
     };
     view! {
         <p class="chat__typing" aria-live="polite">

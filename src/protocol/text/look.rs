@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Whether two nicknames are taken for the same, as `state::namesakes` does it.
+    /// Whether two nicknames are taken for the same, as `state::duplicate_names` does it.
     fn alike(one: &str, other: &str) -> bool {
         let keys = |name: &str| [key(name), look(name).unwrap_or_else(|| key(name))];
         keys(one).iter().any(|key| keys(other).contains(key))

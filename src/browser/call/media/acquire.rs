@@ -12,21 +12,21 @@ use web_sys::MediaStreamTrack;
 /// The questions put to the browser for one kind of device. Only the answer to the
 /// last one counts; asking no more makes every answer count for nothing.
 #[derive(Default)]
-pub(super) struct Asked {
-    pub(super) times: Cell<u32>,
-    pub(super) open: Cell<bool>,
+pub(super) struct PendingRequest {
+    pub(super) generation: Cell<u32>,
+    pub(super) pending: Cell<bool>,
 }
 
-impl Asked {
-    pub(super) fn again(&self) -> u32 {
-        self.open.set(true);
-        self.times.set(self.times.get() + 1);
-        self.times.get()
+impl PendingRequest {
+    pub(super) fn start(&self) -> u32 {
+        self.pending.set(true);
+        self.generation.set(self.generation.get() + 1);
+        self.generation.get()
     }
 
-    pub(super) fn no_more(&self) {
-        self.open.set(false);
-        self.times.set(self.times.get() + 1);
+    pub(super) fn cancel(&self) {
+        self.pending.set(false);
+        self.generation.set(self.generation.get() + 1);
     }
 }
 
@@ -65,17 +65,19 @@ impl Media {
     /// Asks for what is wanted: together, so that the browser asks once; where that
     /// fails, each alone, so that one joins with what there is.
     pub(super) async fn acquire(self: Rc<Self>, wanted: Devices) {
-        let camera = wanted.camera.then(|| self.camera_wish.borrow().clone());
+        let camera = wanted
+            .camera
+            .then(|| self.camera_preference.borrow().clone());
         let microphone = wanted
             .microphone
-            .then(|| self.microphone_wish.borrow().clone());
+            .then(|| self.microphone_preference.borrow().clone());
         let questions = [
             (DeviceKind::Microphone, wanted.microphone),
             (DeviceKind::Camera, wanted.camera),
         ];
         let questions = questions.into_iter().filter(|(_, wanted)| *wanted);
         let questions: Vec<_> = questions
-            .map(|(kind, _)| (kind, self.asked(kind).again()))
+            .map(|(kind, _)| (kind, self.request_of(kind).start()))
             .collect();
         let answered = Rc::new(Cell::new(false));
         self.say_if_unanswered(wanted, answered.clone());
@@ -95,17 +97,17 @@ impl Media {
         self.list().await;
     }
 
-    pub(super) fn asked(&self, kind: DeviceKind) -> &Asked {
+    pub(super) fn request_of(&self, kind: DeviceKind) -> &PendingRequest {
         match kind {
-            DeviceKind::Camera => &self.camera_asked,
-            DeviceKind::Microphone => &self.microphone_asked,
+            DeviceKind::Camera => &self.camera_request,
+            DeviceKind::Microphone => &self.microphone_request,
         }
     }
 
     /// Whether this question is the last one and still wants an answer.
     pub(super) fn is_open(&self, kind: DeviceKind, question: u32) -> bool {
-        let asked = self.asked(kind);
-        asked.open.get() && asked.times.get() == question
+        let request = self.request_of(kind);
+        request.pending.get() && request.generation.get() == question
     }
 
     /// Says so where the browser takes long; the answer still counts when it comes.
@@ -148,7 +150,7 @@ impl Media {
             }
             return;
         }
-        self.asked(kind).open.set(false);
+        self.request_of(kind).pending.set(false);
         match found {
             Ok(Some(track)) => self.use_track(kind, track),
             Ok(None) => self.has_problem(kind, Some(Cause::NotFound)),
@@ -254,11 +256,11 @@ impl Media {
     }
 
     pub(super) fn forget_choice(&self, kind: DeviceKind) -> bool {
-        let wish = match kind {
-            DeviceKind::Camera => &self.camera_wish,
-            DeviceKind::Microphone => &self.microphone_wish,
+        let preference = match kind {
+            DeviceKind::Camera => &self.camera_preference,
+            DeviceKind::Microphone => &self.microphone_preference,
         };
-        !std::mem::take(&mut wish.borrow_mut().device_id).is_empty()
+        !std::mem::take(&mut preference.borrow_mut().device_id).is_empty()
     }
 
     /// There is no such device any more.

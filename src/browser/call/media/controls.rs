@@ -1,6 +1,6 @@
 //! What a person switches and chooses while in the call.
 
-use crate::browser::call::media::devices::{self, Wish};
+use crate::browser::call::media::devices::{self, DevicePreference};
 use crate::browser::call::media::{Media, acquire::only};
 use crate::protocol::{Devices, Source};
 use crate::state::call::{CallStateStoreFields, DeviceKind};
@@ -21,7 +21,7 @@ impl Media {
                 sound.set_enabled(held || !sound.enabled());
                 self.tell_held(DeviceKind::Microphone);
             }
-            None if self.microphone_asked.open.get() => {}
+            None if self.microphone_request.pending.get() => {}
             None => self.want(only(DeviceKind::Microphone)),
         }
     }
@@ -33,13 +33,13 @@ impl Media {
             return;
         }
         if self.state.devices().read_untracked().camera {
-            self.camera_asked.no_more();
+            self.camera_request.cancel();
             self.was_unplugged(DeviceKind::Camera);
             self.drop_camera();
         } else if self.held.get().camera && self.tracks.borrow().camera.is_some() {
             // It is on, and comes back when the system lets it.
             self.tell_held(DeviceKind::Camera);
-        } else if !self.camera_asked.open.get() {
+        } else if !self.camera_request.pending.get() {
             self.want(only(DeviceKind::Camera));
         }
     }
@@ -124,14 +124,14 @@ impl Media {
 
     /// Uses another camera; one that is off stays off.
     pub fn choose_camera(&self, device_id: String) {
-        *self.camera_wish.borrow_mut() = Wish {
+        *self.camera_preference.borrow_mut() = DevicePreference {
             device_id: device_id.clone(),
             rear: false,
         };
         self.state
             .choices()
             .update(|choices| choices.camera = device_id);
-        self.renew_camera();
+        self.reopen_camera();
     }
 
     /// Changes between the front and the rear camera; where cameras do not say which
@@ -151,16 +151,16 @@ impl Media {
     }
 
     pub(super) fn turn_camera(&self) {
-        let rear = !self.camera_wish.borrow().rear;
-        *self.camera_wish.borrow_mut() = Wish {
+        let rear = !self.camera_preference.borrow().rear;
+        *self.camera_preference.borrow_mut() = DevicePreference {
             device_id: String::new(),
             rear,
         };
-        self.renew_camera();
+        self.reopen_camera();
     }
 
-    pub(super) fn renew_camera(&self) {
-        if self.tracks.borrow().camera.is_some() || self.camera_asked.open.get() {
+    pub(super) fn reopen_camera(&self) {
+        if self.tracks.borrow().camera.is_some() || self.camera_request.pending.get() {
             // Some phones cannot open the second camera before the first is closed.
             self.tracks.borrow_mut().camera = None;
             self.want(only(DeviceKind::Camera));
@@ -169,14 +169,14 @@ impl Media {
 
     /// Uses another microphone; one that is muted stays muted.
     pub fn choose_microphone(&self, device_id: String) {
-        *self.microphone_wish.borrow_mut() = Wish {
+        *self.microphone_preference.borrow_mut() = DevicePreference {
             device_id: device_id.clone(),
             rear: false,
         };
         self.state
             .choices()
             .update(|choices| choices.microphone = device_id);
-        if self.tracks.borrow().microphone.is_some() || self.microphone_asked.open.get() {
+        if self.tracks.borrow().microphone.is_some() || self.microphone_request.pending.get() {
             self.want(only(DeviceKind::Microphone));
         }
     }

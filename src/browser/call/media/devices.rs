@@ -17,7 +17,7 @@ pub const ANSWER_WITHIN_MS: u32 = 8_000;
 
 /// Which camera or microphone to ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct DevicePreference {
     /// A certain one; empty for the default.
     pub device_id: String,
     /// The camera that looks away from the person, on phones.
@@ -38,20 +38,24 @@ pub fn watch_devices(action: impl Fn() + 'static) -> Option<Listener> {
 }
 
 /// The constraints for one device.
-fn constraint(kind: DeviceKind, wish: &Wish) -> JsValue {
+fn constraint(kind: DeviceKind, preference: &DevicePreference) -> JsValue {
     let wanted = Object::new();
     let set = |object: &Object, key: &str, value: &JsValue| {
         let _ = Reflect::set(object, &key.into(), value);
     };
-    if !wish.device_id.is_empty() {
+    if !preference.device_id.is_empty() {
         let exact = Object::new();
-        set(&exact, "exact", &wish.device_id.as_str().into());
+        set(&exact, "exact", &preference.device_id.as_str().into());
         set(&wanted, "deviceId", &exact);
     }
     match kind {
         DeviceKind::Camera => {
-            if wish.device_id.is_empty() {
-                let facing = if wish.rear { "environment" } else { "user" };
+            if preference.device_id.is_empty() {
+                let facing = if preference.rear {
+                    "environment"
+                } else {
+                    "user"
+                };
                 set(&wanted, "facingMode", &facing.into());
             }
             set(&wanted, "width", &ideal(1280));
@@ -77,16 +81,16 @@ fn ideal(pixels: u32) -> JsValue {
 /// # Errors
 /// Why not, for everything that was asked for together.
 pub async fn ask(
-    camera: Option<&Wish>,
-    microphone: Option<&Wish>,
+    camera: Option<&DevicePreference>,
+    microphone: Option<&DevicePreference>,
 ) -> Result<Vec<MediaStreamTrack>, Cause> {
     let devices = media_devices().ok_or(Cause::Insecure)?;
     let constraints = MediaStreamConstraints::new();
-    if let Some(wish) = camera {
-        constraints.set_video(&constraint(DeviceKind::Camera, wish));
+    if let Some(preference) = camera {
+        constraints.set_video(&constraint(DeviceKind::Camera, preference));
     }
-    if let Some(wish) = microphone {
-        constraints.set_audio(&constraint(DeviceKind::Microphone, wish));
+    if let Some(preference) = microphone {
+        constraints.set_audio(&constraint(DeviceKind::Microphone, preference));
     }
     let promise = devices
         .get_user_media_with_constraints(&constraints)

@@ -9,14 +9,14 @@ pub mod devices;
 pub mod local_tracks;
 mod playback;
 
-use crate::browser::call::media::devices::Wish;
+use crate::browser::call::media::devices::DevicePreference;
 use crate::browser::call::media::local_tracks::{LocalTracks, Track, show_only};
 use crate::browser::call::media::playback::{Playback, settle};
 use crate::browser::call::sfu::fit;
 use crate::browser::dom::js::Listener;
 use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId, Source};
 use crate::state::call::{CallStage, CallState, CallStateStoreFields, DeviceKind};
-use acquire::Asked;
+use acquire::PendingRequest;
 use leptos::prelude::*;
 use reactive_stores::Store;
 use std::cell::{Cell, RefCell};
@@ -28,7 +28,7 @@ use web_sys::{HtmlMediaElement, MediaStream, MediaStreamTrack, RtcRtpSender};
 
 /// A connection by which one's own tracks are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Outlet {
+pub enum Destination {
     /// To one person, and which stay of theirs: a new stay may begin before the connection
     /// of the former one is quite gone.
     Person(ParticipantId, Leg),
@@ -51,11 +51,11 @@ pub struct Media {
     outgoing: [MediaStream; 2],
     playback: Rc<Playback>,
     /// Of each connection, one a source.
-    senders: RefCell<HashMap<Outlet, Vec<RtcRtpSender>>>,
-    camera_wish: RefCell<Wish>,
-    microphone_wish: RefCell<Wish>,
-    camera_asked: Asked,
-    microphone_asked: Asked,
+    senders: RefCell<HashMap<Destination, Vec<RtcRtpSender>>>,
+    camera_preference: RefCell<DevicePreference>,
+    microphone_preference: RefCell<DevicePreference>,
+    camera_request: PendingRequest,
+    microphone_request: PendingRequest,
     /// What went away by itself and is being replaced.
     unplugged: Cell<Devices>,
     /// What the system holds back: it is on, and gives nothing.
@@ -78,10 +78,10 @@ impl Media {
             outgoing: [empty(), empty()],
             playback: Playback::new(state),
             senders: RefCell::default(),
-            camera_wish: RefCell::default(),
-            microphone_wish: RefCell::default(),
-            camera_asked: Asked::default(),
-            microphone_asked: Asked::default(),
+            camera_preference: RefCell::default(),
+            microphone_preference: RefCell::default(),
+            camera_request: PendingRequest::default(),
+            microphone_request: PendingRequest::default(),
             unplugged: Cell::default(),
             held: Cell::default(),
             stay: Cell::new(0),
@@ -123,8 +123,8 @@ impl Media {
     /// The stay ends: every device is freed.
     pub fn stop(&self) {
         self.stay.set(self.stay.get() + 1);
-        self.camera_asked.no_more();
-        self.microphone_asked.no_more();
+        self.camera_request.cancel();
+        self.microphone_request.cancel();
         self.unplugged.set(Devices::default());
         self.held.set(Devices::default());
         self.playback.stop();
@@ -149,7 +149,7 @@ impl Media {
     /// What the browser says; the connection is being replaced then.
     pub async fn send_through(
         &self,
-        outlet: Outlet,
+        destination: Destination,
         senders: Vec<RtcRtpSender>,
     ) -> Result<(), JsValue> {
         let sent: Vec<_> = {
@@ -158,7 +158,7 @@ impl Media {
             each.map(|(sender, source)| sender.replace_track(tracks.of(source)))
                 .collect()
         };
-        self.senders.borrow_mut().insert(outlet, senders);
+        self.senders.borrow_mut().insert(destination, senders);
         for promise in sent {
             JsFuture::from(promise).await?;
         }
@@ -167,8 +167,8 @@ impl Media {
     }
 
     /// Nothing is sent by this connection any more.
-    pub fn forget(&self, outlet: &Outlet) {
-        self.senders.borrow_mut().remove(outlet);
+    pub fn forget(&self, destination: &Destination) {
+        self.senders.borrow_mut().remove(destination);
     }
 
     fn spawn<F: Future<Output = ()> + 'static>(&self, task: impl FnOnce(Rc<Self>) -> F + 'static) {
@@ -239,7 +239,7 @@ impl Media {
         let place = Source::ALL.iter().position(|s| *s == Source::Camera);
         let tracks = self.tracks.borrow();
         let senders = self.senders.borrow();
-        let sender = senders.get(&Outlet::Sfu).zip(place);
+        let sender = senders.get(&Destination::Sfu).zip(place);
         let sender = sender.and_then(|(senders, place)| senders.get(place));
         if let (Some(sender), Some(camera)) = (sender, tracks.of(Source::Camera)) {
             fit(sender, camera);

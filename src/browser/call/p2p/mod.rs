@@ -5,8 +5,8 @@
 //! nothing of that is ever negotiated.
 
 use crate::browser::call::media::local_tracks::show_only;
-use crate::browser::call::media::{Media, Outlet};
-use crate::browser::call::rtc::connector::{Connector, Side, Step};
+use crate::browser::call::media::{Destination, Media};
+use crate::browser::call::rtc::connector::{Connector, RemoteEnd, Step};
 use crate::browser::call::rtc::peer_connection::{
     add_transceiver, ice_servers, set_stream, transceivers,
 };
@@ -41,7 +41,7 @@ pub struct Context {
 }
 
 /// One other person in the call. Dropped, the connection closes.
-pub struct Peer {
+pub struct P2pConnection {
     id: ParticipantId,
     leg: Leg,
     context: Rc<Context>,
@@ -53,14 +53,14 @@ pub struct Peer {
     screen: MediaStream,
 }
 
-impl Drop for Peer {
+impl Drop for P2pConnection {
     fn drop(&mut self) {
-        let outlet = Outlet::Person(self.id.clone(), self.leg);
-        self.context.media.forget(&outlet);
+        let destination = Destination::Person(self.id.clone(), self.leg);
+        self.context.media.forget(&destination);
     }
 }
 
-impl Peer {
+impl P2pConnection {
     /// Somebody to be connected to; nothing happens before [`Event::Start`] or their offer.
     /// `own_leg` is random and sets our alarms a little apart from theirs.
     pub fn new(
@@ -79,11 +79,11 @@ impl Peer {
             face: empty(),
             screen: empty(),
         });
-        let side: Rc<dyn Side> = peer.clone();
+        let remote_end: Rc<dyn RemoteEnd> = peer.clone();
         let spread_ms = f64::from(own_leg % SPREAD_MS);
         let negotiation = Negotiation::new(polite).spread_by(spread_ms);
-        let side: Weak<dyn Side> = Rc::downgrade(&side);
-        let _ = peer.connector.set(Connector::new(side, negotiation));
+        let remote_end: Weak<dyn RemoteEnd> = Rc::downgrade(&remote_end);
+        let _ = peer.connector.set(Connector::new(remote_end, negotiation));
         peer
     }
 
@@ -145,8 +145,8 @@ impl Peer {
             .iter()
             .map(RtcRtpTransceiver::sender)
             .collect();
-        let outlet = Outlet::Person(self.id.clone(), self.leg);
-        self.context.media.send_through(outlet, senders).await
+        let destination = Destination::Person(self.id.clone(), self.leg);
+        self.context.media.send_through(destination, senders).await
     }
 
     async fn offer(&self, pc: &RtcPeerConnection) -> Result<(), JsValue> {
@@ -170,7 +170,7 @@ impl Peer {
     }
 }
 
-impl Side for Peer {
+impl RemoteEnd for P2pConnection {
     fn say(&self, signal: Signal) {
         (self.context.send)(ClientMessage::Signal {
             to: self.id.clone(),
@@ -208,7 +208,7 @@ impl Side for Peer {
         }
     }
 
-    fn link_changed(&self, state: LinkState) {
+    fn on_link_state(&self, state: LinkState) {
         self.context.state.links().update(|links| {
             links.entry(self.id.clone()).or_default().state = state;
         });

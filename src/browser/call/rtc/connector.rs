@@ -1,7 +1,7 @@
 //! Runs one negotiation on peer connections of the browser: what [`Negotiation`] wants
 //! done is done here, in order, one thing at a time.
 //!
-//! Who is on the other side is [`Side`]'s: another browser ([`crate::browser::call::p2p`]) or the SFU
+//! Who is on the other side is [`RemoteEnd`]'s: another browser ([`crate::browser::call::p2p`]) or the SFU
 //! ([`crate::browser::call::sfu`]). Either says how descriptions travel and what a connection carries.
 
 use crate::browser::call::rtc::peer_connection::{add, configuration, renew, set_remote};
@@ -26,7 +26,7 @@ use web_sys::{
 pub type Step<'a> = Pin<Box<dyn Future<Output = Result<(), JsValue>> + 'a>>;
 
 /// The other side of a connection.
-pub trait Side {
+pub trait RemoteEnd {
     /// Passes something on to it.
     fn say(&self, signal: Signal);
     /// The ICE servers for whatever is gathered next.
@@ -40,13 +40,13 @@ pub trait Side {
     /// A track of theirs has come.
     fn received(&self, pc: &RtcPeerConnection, event: &RtcTrackEvent);
     /// How the connection is now.
-    fn link_changed(&self, state: LinkState);
+    fn on_link_state(&self, state: LinkState);
 }
 
 /// The connections to one other side, one after the other. Dropped, the last one closes.
 pub struct Connector {
     me: Weak<Self>,
-    side: Weak<dyn Side>,
+    remote_end: Weak<dyn RemoteEnd>,
     negotiation: RefCell<Negotiation>,
     connection: RefCell<Option<Connection>>,
     /// What the negotiation wants done, in order; one thing at a time.
@@ -73,10 +73,10 @@ impl Drop for Connection {
 
 impl Connector {
     /// Nothing is connected before [`Event::Start`] or their offer.
-    pub fn new(side: Weak<dyn Side>, negotiation: Negotiation) -> Rc<Self> {
+    pub fn new(remote_end: Weak<dyn RemoteEnd>, negotiation: Negotiation) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
-            side,
+            remote_end,
             negotiation: RefCell::new(negotiation),
             connection: RefCell::default(),
             to_do: RefCell::default(),
@@ -114,8 +114,8 @@ impl Connector {
     }
 
     fn say(&self, signal: Signal) {
-        if let Some(side) = self.side.upgrade() {
-            side.say(signal);
+        if let Some(remote_end) = self.remote_end.upgrade() {
+            remote_end.say(signal);
         }
     }
 
@@ -173,19 +173,19 @@ impl Connector {
     }
 
     async fn perform(&self, action: Action) -> Result<(), JsValue> {
-        let Some(side) = self.side.upgrade() else {
+        let Some(remote_end) = self.remote_end.upgrade() else {
             return Ok(());
         };
         if let Action::Open { connection } = action {
-            return self.open(connection, &*side);
+            return self.open(connection, &*remote_end);
         }
         let Some(pc) = self.pc() else { return Ok(()) };
         match action {
             Action::Offer { restart_ice } => {
                 if restart_ice {
-                    renew(&pc, &side.ice_servers());
+                    renew(&pc, &remote_end.ice_servers());
                 }
-                side.prepare_offer(&pc).await?;
+                remote_end.prepare_offer(&pc).await?;
                 let options = RtcOfferOptions::new();
                 options.set_ice_restart(restart_ice);
                 let made = pc.create_offer_with_rtc_offer_options(&options);
@@ -193,9 +193,9 @@ impl Connector {
             }
             Action::Answer { sdp } => {
                 // Where theirs gathers anew, ours does, too.
-                renew(&pc, &side.ice_servers());
+                renew(&pc, &remote_end.ice_servers());
                 set_remote(&pc, RtcSdpType::Offer, &sdp).await?;
-                side.prepare_answer(&pc).await?;
+                remote_end.prepare_answer(&pc).await?;
                 let made = JsFuture::from(pc.create_answer()).await?;
                 self.describe(&pc, &made, false).await
             }
@@ -224,17 +224,17 @@ impl Connector {
         Ok(())
     }
 
-    fn open(&self, number: u32, side: &dyn Side) -> Result<(), JsValue> {
-        let configuration = configuration(&side.ice_servers());
+    fn open(&self, number: u32, remote_end: &dyn RemoteEnd) -> Result<(), JsValue> {
+        let configuration = configuration(&remote_end.ice_servers());
         let pc = RtcPeerConnection::new_with_configuration(&configuration)?;
-        side.opened();
+        remote_end.opened();
         let listeners = self.listen(&pc, number);
         *self.connection.borrow_mut() = Some(Connection {
             number,
             pc,
             listeners,
         });
-        side.link_changed(match self.was_connected.get() {
+        remote_end.on_link_state(match self.was_connected.get() {
             true => LinkState::Reconnecting,
             false => LinkState::Connecting,
         });
@@ -242,23 +242,25 @@ impl Connector {
     }
 
     fn listen(&self, pc: &RtcPeerConnection, number: u32) -> Vec<Listener> {
-        let (side, of) = (self.side.clone(), pc.clone());
+        let (remote_end, of) = (self.remote_end.clone(), pc.clone());
         let track = Listener::new(pc, "track", move |event| {
-            if let (Some(side), Some(event)) = (side.upgrade(), event.dyn_ref::<RtcTrackEvent>()) {
-                side.received(&of, event);
+            if let (Some(remote_end), Some(event)) =
+                (remote_end.upgrade(), event.dyn_ref::<RtcTrackEvent>())
+            {
+                remote_end.received(&of, event);
             }
         });
-        let side = self.side.clone();
+        let remote_end = self.remote_end.clone();
         let candidate = Listener::new(pc, "icecandidate", move |event| {
             let event = event.dyn_ref::<RtcPeerConnectionIceEvent>();
             let found = event.and_then(RtcPeerConnectionIceEvent::candidate);
-            if let (Some(side), Some(found)) = (side.upgrade(), found) {
+            if let (Some(remote_end), Some(found)) = (remote_end.upgrade(), found) {
                 let candidate = Candidate {
                     candidate: found.candidate(),
                     mid: found.sdp_mid(),
                     mline_index: found.sdp_m_line_index(),
                 };
-                side.say(Signal::Candidate {
+                remote_end.say(Signal::Candidate {
                     connection: number,
                     candidate,
                 });
@@ -290,8 +292,8 @@ impl Connector {
         if link == LinkState::Connected {
             self.was_connected.set(true);
         }
-        if let Some(side) = self.side.upgrade() {
-            side.link_changed(link);
+        if let Some(remote_end) = self.remote_end.upgrade() {
+            remote_end.on_link_state(link);
         }
         self.handle(event);
     }

@@ -1,6 +1,6 @@
 //! What the browser counts about a connection.
 
-use crate::state::statistics::{Figures, StreamFigures};
+use crate::state::statistics::{ConnectionStats, StreamStats};
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -63,8 +63,8 @@ pub async fn copies(pc: &RtcPeerConnection) -> Array {
     copies.into_iter().map(copy).map(JsValue::from).collect()
 }
 
-/// The figures of a connection; rates are for [`Figures::since`] to work out.
-pub async fn figures(pc: &RtcPeerConnection) -> Figures {
+/// The figures of a connection; rates are for [`ConnectionStats::since`] to work out.
+pub async fn connection_stats(pc: &RtcPeerConnection) -> ConnectionStats {
     let reports = reports(pc).await;
     let by_id = |id: String| {
         let same = |report: &&JsValue| text(report, "id") == id;
@@ -82,7 +82,7 @@ pub async fn figures(pc: &RtcPeerConnection) -> Figures {
         matches!(kind.as_str(), "inbound-rtp" | "outbound-rtp")
             .then(|| stream(report, kind == "outbound-rtp", &codec.unwrap_or_default()))
     });
-    Figures {
+    ConnectionStats {
         path: local.map(path).unwrap_or_default(),
         rtt_ms: pair
             .and_then(|p| field(p, "currentRoundTripTime").as_f64())
@@ -104,13 +104,13 @@ fn path(candidate: &JsValue) -> String {
 }
 
 /// The figures of one stream.
-fn stream(report: &JsValue, sent: bool, codec: &str) -> StreamFigures {
+fn stream(report: &JsValue, sent: bool, codec: &str) -> StreamStats {
     let number = |name: &str| field(report, name).as_f64().unwrap_or(0.0);
     let (packets, bytes) = match sent {
         true => ("packetsSent", "bytesSent"),
         false => ("packetsReceived", "bytesReceived"),
     };
-    StreamFigures {
+    StreamStats {
         key: text(report, "id"),
         sent,
         video: text(report, "kind") == "video",

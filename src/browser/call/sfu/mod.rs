@@ -9,16 +9,16 @@ mod layers;
 mod offer;
 mod slots;
 
-use crate::browser::call::media::Outlet;
+use crate::browser::call::media::Destination;
 use crate::browser::call::p2p::Context;
-use crate::browser::call::rtc::connector::{Connector, Side, Step};
+use crate::browser::call::rtc::connector::{Connector, RemoteEnd, Step};
 use crate::browser::call::rtc::peer_connection::{ice_servers, transceivers};
 use crate::browser::call::rtc::stats::flows;
 use crate::protocol::{
     ClientMessage, Codec, Devices, MediaOffer, OfferedTrack, ParticipantId, Signal, Source,
 };
 use crate::state::call::LinkState;
-use crate::state::minify_sdp::slim;
+use crate::state::minify_sdp::minify_sdp;
 use crate::state::negotiation::{Event, Negotiation};
 pub use layers::fit;
 use slots::Slots;
@@ -28,7 +28,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{MediaStream, RtcPeerConnection, RtcRtpReceiver, RtcTrackEvent};
 
 /// The connection to the SFU. Dropped, it closes.
-pub struct SfuLink {
+pub struct SfuConnection {
     context: Rc<Context>,
     connector: OnceCell<Rc<Connector>>,
     /// Connections of this tab before this one: numbers on the wire go on from there.
@@ -44,13 +44,13 @@ pub struct SfuLink {
     on_offer: Box<dyn Fn()>,
 }
 
-impl Drop for SfuLink {
+impl Drop for SfuConnection {
     fn drop(&mut self) {
-        self.context.media.forget(&Outlet::Sfu);
+        self.context.media.forget(&Destination::Sfu);
     }
 }
 
-impl SfuLink {
+impl SfuConnection {
     /// A connection that begins at once. `before` counts those before it.
     pub fn start(
         context: Rc<Context>,
@@ -69,9 +69,9 @@ impl SfuLink {
             on_link,
             on_offer,
         });
-        let side: Rc<dyn Side> = link.clone();
-        let side: Weak<dyn Side> = Rc::downgrade(&side);
-        let connector = Connector::new(side, Negotiation::new(true));
+        let remote_end: Rc<dyn RemoteEnd> = link.clone();
+        let remote_end: Weak<dyn RemoteEnd> = Rc::downgrade(&remote_end);
+        let connector = Connector::new(remote_end, Negotiation::new(true));
         let _ = link.connector.set(connector);
         link.handle(Event::Start);
         link
@@ -187,7 +187,7 @@ impl SfuLink {
     }
 }
 
-impl Side for SfuLink {
+impl RemoteEnd for SfuConnection {
     fn say(&self, signal: Signal) {
         // The server finds the way back by itself: it is told no candidates.
         let Signal::Offer { connection, sdp } = signal else {
@@ -197,7 +197,7 @@ impl Side for SfuLink {
         (self.context.send)(ClientMessage::Offer(MediaOffer {
             connection: self.before + connection,
             offer_id: self.offers.get(),
-            sdp: slim(&sdp),
+            sdp: minify_sdp(&sdp),
             tracks: self.tracks(),
         }));
         (self.on_offer)();
@@ -225,7 +225,7 @@ impl Side for SfuLink {
         // Tracks are there with their transceivers; `slots` says whose they are.
     }
 
-    fn link_changed(&self, state: LinkState) {
+    fn on_link_state(&self, state: LinkState) {
         (self.on_link)(state);
     }
 }

@@ -1,7 +1,7 @@
 //! What an offer to the SFU carries: one's own sources, the camera in three sizes, and
 //! slots for what the others send.
 
-use crate::browser::call::media::{Media, Outlet};
+use crate::browser::call::media::{Destination, Media};
 use crate::browser::call::rtc::peer_connection::{add_transceiver, transceivers};
 use crate::browser::call::sfu::layers;
 use crate::protocol::{Codec, Source};
@@ -34,7 +34,7 @@ pub async fn prepare(
         for _ in 0..SOUNDS {
             receive(pc, "audio", Purpose::Sound);
         }
-        media.send_through(Outlet::Sfu, senders.into()).await?;
+        media.send_through(Destination::Sfu, senders.into()).await?;
     }
     let slots = known.len().saturating_sub(Source::ALL.len() + SOUNDS);
     for _ in slots..pictures {

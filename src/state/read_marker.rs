@@ -6,14 +6,14 @@ use crate::state::log::Log;
 
 /// What one has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reading {
+pub struct ReadMarker {
     /// The newest message that was there when one stopped reading; what follows is new.
     pub mark: Option<Seq>,
     /// Whether one looks elsewhere.
     pub away: bool,
 }
 
-impl Reading {
+impl ReadMarker {
     /// One looks elsewhere; `newest` is the newest message. True where that is news.
     pub fn look_away(&mut self, newest: Option<Seq>) -> bool {
         let news = !self.away;
@@ -54,16 +54,16 @@ mod tests {
 
     #[test]
     fn the_mark_stands_where_one_stopped_and_only_if_something_came() {
-        let mut reading = Reading::default();
-        assert!(reading.look_away(Some(7)) && !reading.look_away(Some(8)));
-        assert!(reading.look_back(Some(9)) && !reading.look_back(Some(9)));
-        assert_eq!(reading.mark, Some(7));
-        reading.look_away(Some(9));
-        reading.look_back(Some(9));
-        assert_eq!(reading.mark, None);
-        reading.resume(3, Some(3));
-        assert_eq!(reading.mark, None);
-        reading.resume(3, Some(5));
-        assert_eq!(reading.mark, Some(3));
+        let mut marker = ReadMarker::default();
+        assert!(marker.look_away(Some(7)) && !marker.look_away(Some(8)));
+        assert!(marker.look_back(Some(9)) && !marker.look_back(Some(9)));
+        assert_eq!(marker.mark, Some(7));
+        marker.look_away(Some(9));
+        marker.look_back(Some(9));
+        assert_eq!(marker.mark, None);
+        marker.resume(3, Some(3));
+        assert_eq!(marker.mark, None);
+        marker.resume(3, Some(5));
+        assert_eq!(marker.mark, Some(3));
     }
 }
