@@ -1,21 +1,21 @@
-//! Which servers are measured, and how each is started.
+//! The chat and page servers under test, and how each is started.
 
-use crate::{protocol::Protocol, server::Server};
-use anyhow::Result;
-use std::{
-    path::{Path, PathBuf},
-    process,
+use crate::{
+    protocol::Protocol,
+    server::{Server, TempDir},
 };
+use anyhow::Result;
+use std::path::Path;
 
-/// Somewhere in memory, for a store without a disk.
+/// A directory in memory.
 const MEMORY: &str = "/dev/shm";
 
-/// A server to measure.
+/// A server under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Implementation {
-    /// Noom, durable, on the disk of this machine.
+    /// Noom with its database on disk.
     Noom,
-    /// The same, with its database in memory: what the disk costs is what this saves.
+    /// Noom with its database in memory, which shows the cost of the disk.
     NoomInMemory,
     /// Express and Socket.IO, as the course builds it.
     SocketIo,
@@ -26,7 +26,7 @@ pub enum Implementation {
 }
 
 impl Implementation {
-    /// What it is called in tables.
+    /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Noom => "noom",
@@ -37,7 +37,7 @@ impl Implementation {
         }
     }
 
-    /// How it is spoken to.
+    /// The protocol of its sockets.
     pub fn protocol(self) -> Protocol {
         match self {
             Self::Noom | Self::NoomInMemory => Protocol::Noom,
@@ -46,16 +46,16 @@ impl Implementation {
         }
     }
 
-    /// Starts it.
+    /// Starts the server.
     pub async fn start(self, noom: &Path) -> Result<RunningServer> {
         let data = match self {
-            Self::Noom => Some(PathBuf::from("target")),
-            Self::NoomInMemory => Some(PathBuf::from(MEMORY)),
-            _ => None,
+            Self::Noom => Some("target"),
+            Self::NoomInMemory => Some(MEMORY),
+            Self::SocketIo | Self::Ws | Self::Socketioxide => None,
         };
-        let data = data.map(|folder| TempDir(folder.join(format!("noom-bench-{}", process::id()))));
+        let data = data.map(|parent| TempDir::within(Path::new(parent), "chat"));
         let server = match (self, &data) {
-            (_, Some(data)) => start_noom(noom, &data.0).await?,
+            (_, Some(data)) => start_noom(noom, data.path()).await?,
             (Self::SocketIo, _) => start_node("socketio.mjs").await?,
             (Self::Ws, _) => start_node("ws.mjs").await?,
             _ => start_sibling("noom-bench-socketioxide").await?,
@@ -67,7 +67,7 @@ impl Implementation {
     }
 }
 
-/// A server that runs, with its data.
+/// A running server with its data directory.
 pub struct RunningServer {
     /// The process.
     pub server: Server,
@@ -75,17 +75,8 @@ pub struct RunningServer {
     _data: Option<TempDir>,
 }
 
-/// A folder that is deleted when dropped.
-struct TempDir(PathBuf);
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Noom with the settings that ten thousand connections and rooms of a thousand ask for;
-/// everything else is as it comes.
+/// Starts Noom with limits for ten thousand connections and rooms of a thousand; other settings are
+/// the defaults.
 pub async fn start_noom(noom: &Path, data: &Path) -> Result<Server> {
     let arguments = [
         "--listen",
@@ -109,12 +100,12 @@ pub async fn start_noom(noom: &Path, data: &Path) -> Result<Server> {
     Server::start(&noom.to_string_lossy(), &arguments).await
 }
 
-/// A peer in `bench/peers/`.
+/// Starts a Node.js server in `bench/peers/`.
 pub async fn start_node(file: &str) -> Result<Server> {
     Server::start("node", &[format!("bench/peers/{file}")]).await
 }
 
-/// A peer that was built with this program and lies beside it.
+/// Starts a server binary that was built next to this program.
 async fn start_sibling(name: &str) -> Result<Server> {
     let program = std::env::current_exe()?.with_file_name(name);
     Server::start(&program.to_string_lossy(), &[]).await

@@ -1,18 +1,16 @@
-//! Noom from outside, beside its peers.
+//! Benchmarks of Noom and comparable servers, from outside.
 //!
-//! Nothing here knows the server's code: it speaks the documented protocol to the real
-//! binary, as a stranger's client would. `noom-bench chat` compares conversations,
-//! `noom-bench pages` compares pages, `noom-bench media` compares calls; `noom-bench attack`
-//! shows that strangers at their worst disturb nobody. The servers run on the first core and this process
-//! on the second, so that neither takes the other's time; what is compared is CPU time of
-//! the server's process, which a busy machine stretches less than the clock.
+//! This program shares no code with Noom: it speaks the documented protocol to the release binary.
+//! `noom-bench chat` compares chat, `noom-bench pages` pages and `noom-bench media` calls;
+//! `noom-bench attack` checks that attackers do not affect other people. Servers run on the first
+//! core and this process on the second. Results are relative to CPU time of the server process,
+//! which depends less on other load than wall-clock time.
 //!
-//! * [`server`] a process under test: its start, its CPU time, its memory.
-//! * [`implementation`] which servers there are; [`protocol`] how each is spoken to.
-//! * [`chat`] many connections in many rooms; [`pages`] many requests; [`media`] many
-//!   packets.
-//! * [`attack`] two hundred strangers.
-//! * [`report`] tables and JSON.
+//! * [`server`] a server process: start, CPU time, memory.
+//! * [`implementation`] the chat and page servers; [`protocol`] their protocols.
+//! * [`chat`] many connections in many rooms; [`pages`] many requests; [`media`] many packets.
+//! * [`attack`] 200 attackers.
+//! * [`results`] JSON files.
 
 mod attack;
 mod chat;
@@ -20,7 +18,7 @@ mod implementation;
 mod media;
 mod pages;
 mod protocol;
-mod report;
+mod results;
 mod server;
 
 use anyhow::Result;
@@ -30,13 +28,13 @@ use std::path::PathBuf;
 /// Command to measure.
 #[derive(Parser)]
 struct Arguments {
-    /// The Noom that is measured.
+    /// Path of the Noom binary.
     #[arg(long, default_value = "target/release/noom", global = true)]
     noom: PathBuf,
-    /// Where the results go, as JSON.
+    /// Directory of the JSON results.
     #[arg(long, default_value = "target/bench", global = true)]
     out: PathBuf,
-    /// Fewer scenarios and shorter steps: whether it works, not how well.
+    /// Fewer scenarios and shorter runs, to check that the benchmark works.
     #[arg(long, global = true)]
     quick: bool,
     #[command(subcommand)]
@@ -45,15 +43,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Conversations, beside Socket.IO, ws and socketioxide.
+    /// Compares chat with Socket.IO, ws and socketioxide.
     Chat(chat::Options),
-    /// Pages, beside Express and Pug.
+    /// Compares pages with Express and Pug.
     Pages,
-    /// Calls, beside Janus and a bare forwarder.
+    /// Compares calls with Janus and a bare forwarder.
     Media(media::Options),
-    /// Strangers at their worst, beside a call and a chat that must not notice.
+    /// Attacks the server beside a call and a chat that must not be affected.
     Attack(attack::Options),
-    /// The bare forwarder, which `media` starts.
+    /// The baseline forwarder, which `media` starts.
     #[command(hide = true)]
     Baseline(media::servers::baseline::forwarder::Settings),
 }
@@ -76,7 +74,7 @@ fn main() -> Result<()> {
             Command::Pages => pages::run(&arguments).await,
             Command::Media(options) => media::run(&arguments, options).await,
             Command::Attack(options) => attack::run(&arguments, options).await,
-            Command::Baseline(_) => unreachable!("it was run above and does not end"),
+            Command::Baseline(_) => unreachable!("it ran above and does not return"),
         }
     };
     tokio::task::LocalSet::new().block_on(&runtime, work)

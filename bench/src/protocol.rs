@@ -1,31 +1,31 @@
-//! How each server is spoken to: the few frames a benchmark needs.
+//! The chat protocols of the servers: the frames that a benchmark needs.
 //!
-//! Every message carries a [`Stamp`] in its text, which each server passes on unread, so
-//! that what arrives is recognised in the same way whatever is around it.
+//! Every message has a [`Stamp`] in its text, which servers forward unchanged. A receiver finds it
+//! without parsing the frame.
 
 use serde_json::json;
 use uuid::Uuid;
 
-/// Characters of a message.
+/// Length of a message, in characters.
 pub const TEXT_LENGTH: usize = 120;
-/// Begins a stamp; no server says it by itself.
+/// First character of a stamp; no server uses it elsewhere.
 const MARKER: u8 = b'@';
-/// Characters of a stamp after its mark.
+/// Length of a stamp after its marker.
 const STAMP_LENGTH: usize = 6 + 8 + 16;
 
-/// Who sent a message, as which of theirs, and when that was due.
+/// Sender, number and due time of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// The sender's place in the room, from 0.
     pub sender: u32,
-    /// Counts the sender's messages, from 1.
+    /// Number among the sender's messages, from 1.
     pub number: u32,
-    /// Nanoseconds since the start of this program.
+    /// Due time, in nanoseconds since the start of the run.
     pub due: u64,
 }
 
 impl Stamp {
-    /// A text of [`TEXT_LENGTH`] with the stamp in it.
+    /// A text of [`TEXT_LENGTH`] that contains the stamp.
     pub fn text(self) -> String {
         let Self {
             sender,
@@ -53,25 +53,25 @@ impl Stamp {
     }
 }
 
-/// A language on a WebSocket.
+/// A chat protocol on a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// Noom's, `docs/protocol.md`.
     Noom,
-    /// Engine.IO 4 and Socket.IO 5, with the course's events.
+    /// Engine.IO 4 and Socket.IO 5, with the events of the course's server.
     SocketIo,
     /// Plain JSON.
     Ws,
 }
 
-/// What a frame is to somebody who is coming in.
+/// What a joining client does about a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JoinStep {
-    /// Nothing to do.
+    /// Wait for the next frame.
     Wait,
-    /// Say this.
+    /// Send this frame.
     Send(String),
-    /// One is in the room.
+    /// The client has joined.
     Joined,
 }
 
@@ -85,13 +85,13 @@ impl Protocol {
         }
     }
 
-    /// What is said first, if the client begins.
+    /// The first frame, if the client sends it.
     pub fn first_frame(self, room: &str, nickname: &str) -> Option<String> {
         let join = json!({"type": "join", "room": room, "nickname": nickname});
         (self != Self::SocketIo).then(|| join.to_string())
     }
 
-    /// What to do about a frame while one is coming in.
+    /// Handles a frame while joining.
     pub fn on_join_frame(self, frame: &str, room: &str, nickname: &str) -> JoinStep {
         if self != Self::SocketIo {
             let joined = frame.starts_with(r#"{"type":"joined""#);
@@ -112,7 +112,7 @@ impl Protocol {
         }
     }
 
-    /// A message.
+    /// A chat message.
     pub fn message(self, room: &str, text: &str) -> String {
         match self {
             Self::Noom => json!({"type": "chat", "id": Uuid::now_v7(), "text": text}).to_string(),
@@ -121,12 +121,12 @@ impl Protocol {
         }
     }
 
-    /// What has to be answered at once, where the protocol asks for it.
+    /// The answer to a heartbeat, if the frame is one.
     pub fn heartbeat_reply(self, frame: &str) -> Option<&'static str> {
         (self == Self::SocketIo && frame == "2").then_some("3")
     }
 
-    /// Whether a frame says that something was refused.
+    /// Whether a frame is an error.
     pub fn is_error(self, frame: &str) -> bool {
         frame.starts_with(r#"{"type":"error""#)
     }
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_found_in_whatever_is_around_it() {
+    fn a_stamp_is_found_in_every_protocol() {
         let stamp = Stamp {
             sender: 999,
             number: 70_000,
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn socket_io_is_entered_in_three_steps() {
+    fn joining_socket_io_takes_three_steps() {
         let step = |frame| Protocol::SocketIo.on_join_frame(frame, "r", "n");
         assert_eq!(step(r#"0{"sid":"x"}"#), JoinStep::Send("40".to_owned()));
         let enter = r#"420["enter_room","r","n"]"#.to_owned();

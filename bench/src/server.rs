@@ -1,41 +1,47 @@
-//! A process under test: its start, its CPU time, its memory, its end.
+//! A server process under test: start, CPU time, memory, end.
 
 use anyhow::{Context, Result, bail};
-use std::{fs, net::TcpListener, process::Stdio, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
     time::{Instant, sleep, timeout},
 };
 
-/// The core servers run on.
+/// The core on which servers run.
 const SERVER_CORE: &str = "0";
-/// Ticks of CPU time a second (`getconf CLK_TCK`; 100 on every Linux).
+/// Ticks of CPU time per second (`getconf CLK_TCK`, 100 on Linux).
 const TICKS: f64 = 100.0;
-/// How long a server may take to answer.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Longest wait for a server to start or to end.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A running server; ends when dropped.
+/// A running server. It ends when this is dropped.
 pub struct Server {
-    /// What was started.
+    /// The child process.
     child: Child,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// Where it listens, on loopback.
+    /// Its TCP port on loopback.
     pub port: u16,
 }
 
-/// CPU time a process has used, in seconds.
+/// CPU time of a process, in seconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CpuTime {
-    /// All of it, in its own code and in the kernel's.
+    /// User and system time of all threads.
     pub all: f64,
-    /// That of the thread which stores messages, where there is one.
+    /// Time of the thread that stores messages, where there is one.
     pub store: f64,
 }
 
 impl CpuTime {
-    /// What was used since then.
+    /// The difference to an earlier time.
     pub fn since(self, then: Self) -> Self {
         Self {
             all: self.all - then.all,
@@ -45,19 +51,19 @@ impl CpuTime {
 }
 
 impl Server {
-    /// Starts a server on a port of its own and waits until it answers. The command is
-    /// told the port as `PORT` and, with `{port}` in an argument, there.
+    /// Starts a server on a free port and waits until it accepts connections. The port is in the
+    /// environment as `PORT` and replaces `{port}` in arguments.
     pub async fn start(program: &str, arguments: &[String]) -> Result<Self> {
         Self::start_on(free_port()?, program, arguments).await
     }
 
-    /// The same on every core, as an operator runs it.
+    /// Starts a server on every core, as an operator runs it.
     pub async fn start_unpinned(program: &str, arguments: &[String]) -> Result<Self> {
         let port = free_port()?;
         Self::spawn(port, Command::new(program), arguments).await
     }
 
-    /// The same on a port that the caller has to know beforehand.
+    /// Starts a server on a given port.
     pub async fn start_on(port: u16, program: &str, arguments: &[String]) -> Result<Self> {
         let mut pinned = Command::new("taskset");
         pinned.args(["-c", SERVER_CORE, program]);
@@ -66,7 +72,7 @@ impl Server {
             .with_context(|| format!("starting {program}"))
     }
 
-    /// Starts a command with these arguments and waits until it answers.
+    /// Starts a command with arguments and waits until it accepts connections.
     async fn spawn(port: u16, mut command: Command, arguments: &[String]) -> Result<Self> {
         let arguments = arguments
             .iter()
@@ -88,23 +94,23 @@ impl Server {
 
     /// Waits until the port is open.
     async fn wait_until_ready(&self) -> Result<()> {
-        let end = Instant::now() + READY_WITHIN;
+        let end = Instant::now() + READY_TIMEOUT;
         while Instant::now() < end {
             if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
                 return Ok(());
             }
-            // There is no event to wait for: the server is a stranger.
+            // A foreign server sends no event when it is ready.
             sleep(Duration::from_millis(20)).await;
         }
         bail!("the server on port {} does not answer", self.port)
     }
 
-    /// CPU time so far.
+    /// Returns its CPU time so far.
     pub fn cpu_time(&self) -> Result<CpuTime> {
         cpu_time_of(self.pid)
     }
 
-    /// Resident memory, in KiB.
+    /// Returns its resident memory, in KiB.
     pub fn memory(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -112,21 +118,21 @@ impl Server {
         Ok(value.context("no VmRSS")?.parse()?)
     }
 
-    /// Ends it and waits for that. Killed first, clients later: what waits for late packets
-    /// then is the server's port, which is not used again.
+    /// Kills the process and waits for its end. Clients close later, so that TIME_WAIT is on the
+    /// server's port, which is not used again.
     pub async fn stop(mut self) -> Result<()> {
         self.child.start_kill()?;
-        timeout(READY_WITHIN, self.child.wait()).await??;
+        timeout(READY_TIMEOUT, self.child.wait()).await??;
         Ok(())
     }
 }
 
-/// A port that is free on loopback.
+/// Returns a free TCP port on loopback.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// CPU time of a process so far.
+/// Returns the CPU time of a process so far.
 pub fn cpu_time_of(pid: u32) -> Result<CpuTime> {
     let all = ticks(&format!("/proc/{pid}/stat"))? / TICKS;
     let mut store = 0.0;
@@ -141,7 +147,7 @@ pub fn cpu_time_of(pid: u32) -> Result<CpuTime> {
     Ok(CpuTime { all, store })
 }
 
-/// User and system time in a `stat` file (proc(5), fields 14 and 15).
+/// User and system time in a `stat` file (proc(5), fields 14 and 15), in ticks.
 fn ticks(path: &str) -> Result<f64> {
     let stat = fs::read_to_string(path)?;
     let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
@@ -149,4 +155,32 @@ fn ticks(path: &str) -> Result<f64> {
     let [user, system] = [11, 12].map(|field| fields.get(field).and_then(|f| f.parse().ok()));
     let (user, system): (f64, f64) = user.zip(system).context("no times in stat")?;
     Ok(user + system)
+}
+
+/// A temporary directory that is deleted when dropped.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    /// A path in the system's temporary directory. Its user creates the directory.
+    pub fn new(purpose: &str) -> Self {
+        Self::within(&std::env::temp_dir(), purpose)
+    }
+
+    /// A path in a directory.
+    pub fn within(parent: &Path, purpose: &str) -> Self {
+        let name = format!("noom-bench-{purpose}-{}", std::process::id());
+        Self(parent.join(name))
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        // It may never have been created.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

@@ -599,6 +599,12 @@ impl Attacker {
 
     /// Holds as many WebSockets as the server allows and asks by `POST /ws` why it refuses more.
     async fn ask_refusal(&self) -> Result<()> {
+        let request = empty_post(self.target.port, "/ws");
+        // Before the limit is reached the answer is 204.
+        for _ in 0..10 {
+            let answer = status(self.source, self.target.port, &request).await?;
+            self.count(answer == 204).await;
+        }
         let mut held = Vec::new();
         while held.len() < SOCKETS_TO_HOLD {
             match RoomSocket::open(self.source, self.target.port).await {
@@ -606,7 +612,6 @@ impl Attacker {
                 Err(_) => break,
             }
         }
-        let request = empty_post(self.target.port, "/ws");
         for _ in 0..200 {
             let answer = status(self.source, self.target.port, &request).await?;
             ensure!(

@@ -19,8 +19,8 @@ use crate::{
     chat::{self, LoadStep},
     media,
     protocol::Protocol,
-    report,
-    server::{Server, free_port},
+    results,
+    server::{Server, TempDir, free_port},
 };
 use anyhow::{Context, Result, ensure};
 use attackers::{AttackerPool, Counters};
@@ -99,14 +99,14 @@ struct Outcome {
 /// # Errors
 /// Something did not start, or a bound was exceeded; the message names every such bound.
 pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
-    let temp_dir = media::TempDir::new();
+    let temp_dir = TempDir::new("attack");
     let ports = Ports {
         media: udp_port()?,
         turn: udp_port()?,
         metrics: free_port()?,
     };
     let server = start(arguments, &temp_dir, &ports).await?;
-    let call = media::Call::start(&server)
+    let call = media::BackgroundCall::start(&server)
         .await
         .context("the call of three")?;
     let began = Instant::now();
@@ -120,7 +120,7 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let calm = run_chat(&mut clients, &server, scenario, quiet, &mut turn, began).await?;
     let before = resources::held_resources(&server, ports.metrics).await?;
 
-    call.mark();
+    call.reset_counters();
     let watching = resources::ResourceMonitor::start(&server, temp_dir.path());
     let target = attackers::Target {
         port: server.port,
@@ -131,7 +131,7 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let seconds = options.seconds as f64;
     let step = run_chat(&mut clients, &server, scenario, seconds, &mut turn, began).await?;
     let counters = attackers.stop();
-    let gap_ms = call.longest_gap_ms().await?;
+    let gap_ms = call.largest_gap_ms().await?;
     let peak = watching.stop();
     let (held, released_after) =
         resources::wait_until_released(&server, ports.metrics, before, RELEASE_TIMEOUT).await?;
@@ -143,7 +143,7 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
         gap_ms,
         chat_p99_ms: step.p99,
         quiet_p99_ms: calm.p99,
-        chat_faults: step.lost + step.disordered + step.refused + step.broken,
+        chat_faults: step.lost + step.disordered + step.refused + step.closed,
         victims_closed: counters.victims_closed.load(Ordering::Relaxed),
         peak,
         held: [before, held],
@@ -151,7 +151,7 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
         attackers: counters.by_kind(),
     };
     print(&outcome, &counters);
-    report::write(&arguments.out, "attack.json", &[&outcome])?;
+    results::write(&arguments.out, "attack.json", &[&outcome])?;
     let broken = broken_bounds(&outcome, options.slack);
     ensure!(broken.is_empty(), "bounds broken: {}", broken.join("; "));
     Ok(())
@@ -186,7 +186,7 @@ fn udp_port() -> Result<u16> {
 }
 
 /// Starts the server with an operator's settings, its own ports, and every call through the SFU.
-async fn start(arguments: &Arguments, temp_dir: &media::TempDir, ports: &Ports) -> Result<Server> {
+async fn start(arguments: &Arguments, temp_dir: &TempDir, ports: &Ports) -> Result<Server> {
     let data = temp_dir.path().to_string_lossy().into_owned();
     let settings = [
         "--listen",
@@ -217,7 +217,7 @@ fn broken_bounds(outcome: &Outcome, slack: f64) -> Vec<String> {
     let minutes = outcome.seconds as f64 / 60.0;
     let disk_limit = DISK_LIMIT_MIB_A_MINUTE * minutes.max(1.0);
     let bounds = [
-        ("longest gap, ms", outcome.gap_ms, GAP_LIMIT_MS * slack),
+        ("largest gap, ms", outcome.gap_ms, GAP_LIMIT_MS * slack),
         ("chat p99, ms", outcome.chat_p99_ms, CHAT_LIMIT_MS * slack),
         ("chat faults", outcome.chat_faults as f64, 0.0),
         ("victims closed", outcome.victims_closed as f64, 0.0),
@@ -255,7 +255,7 @@ fn print(outcome: &Outcome, counters: &Counters) {
         println!("{kind:<28} {accepted:>10} {refused:>10}");
     }
     println!(
-        "longest gap {:.0} ms, chat p99 {:.1} ms (quiet {:.1}), chat faults {}, victims closed {}",
+        "largest gap {:.0} ms, chat p99 {:.1} ms (quiet {:.1}), chat faults {}, victims closed {}",
         outcome.gap_ms,
         outcome.chat_p99_ms,
         outcome.quiet_p99_ms,

@@ -37,7 +37,7 @@ pub struct PeakUsage {
 /// What the server holds for all its clients.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct HeldResources {
-    /// Rooms with somebody in them.
+    /// Occupied rooms.
     pub rooms: u64,
     /// WebSockets and polls.
     pub sockets: u64,

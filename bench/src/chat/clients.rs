@@ -1,4 +1,4 @@
-//! Many connections in many rooms, all of them listening.
+//! Many connections in many rooms, all of which receive.
 
 use super::counters::{Counters, new_histogram};
 use crate::{
@@ -27,57 +27,56 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-/// Connections that are made at a time.
-const AT_ONCE: usize = 64;
-/// How long one may take to be in its room.
+/// Concurrent joins.
+const CONCURRENT_JOINS: usize = 64;
+/// Longest time to join a room.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A connection.
+/// The WebSocket of a client.
 pub type Socket = WebSocketStream<TcpStream>;
 
-/// The way to the server, for whoever speaks and for answers to heartbeats.
+/// The sending half, shared by messages and heartbeat answers.
 type Sink = Rc<Mutex<SplitSink<Socket, Message>>>;
 
-/// How many people in rooms of which size.
+/// A number of people in rooms of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scenario {
-    /// Connections.
+    /// Number of connections.
     pub people: usize,
-    /// People in each room.
+    /// People per room.
     pub room: usize,
 }
 
-/// One person who can speak.
+/// The sending side of a client.
 pub struct ChatSender {
-    /// The way to the server.
+    /// The sending half.
     sink: Sink,
-    /// The name of the room.
+    /// Name of the room.
     room: String,
-    /// The place in it.
+    /// Place in the room.
     place: u32,
-    /// Messages sent.
+    /// Number of sent messages.
     sent: u32,
 }
 
 /// All connections to one server.
 pub struct ClientPool {
-    /// Those who speak, in the order in which they take turns: one of each room, then the
-    /// next of each.
+    /// The senders in the order of their turns: the first of each room, then the second of each.
     pub senders: Vec<ChatSender>,
-    /// What all of them hear.
+    /// Counts what all clients receive.
     pub counters: Rc<RefCell<Counters>>,
-    /// How long each took to be in, in microseconds.
+    /// Time to join, in microseconds.
     pub join_times: Histogram<u64>,
-    /// How long all of them took.
+    /// Time of all joins together.
     pub took: Duration,
-    /// The tasks that listen.
+    /// The receiving tasks.
     receivers: Vec<AbortHandle>,
-    /// How the server is spoken to.
+    /// The protocol of the server.
     pub protocol: Protocol,
 }
 
 impl ClientPool {
-    /// Connects everybody.
+    /// Connects all clients and lets them join.
     pub async fn connect(
         server: &Server,
         protocol: Protocol,
@@ -88,7 +87,7 @@ impl ClientPool {
         let port = server.port;
         let mut joined: Vec<_> = stream::iter(0..scenario.people)
             .map(|number| join_one(port, protocol, scenario, number))
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENT_JOINS)
             .try_collect()
             .await?;
         let took = began.elapsed();
@@ -108,7 +107,7 @@ impl ClientPool {
         Ok(clients)
     }
 
-    /// Lets somebody who is in listen and speak.
+    /// Adds a joined client.
     fn add(&mut self, joined: JoinedClient, scenario: Scenario, start: Instant) {
         let took = u64::try_from(joined.took.as_micros()).unwrap_or(u64::MAX);
         self.join_times.saturating_record(took);
@@ -142,7 +141,7 @@ impl Drop for ClientPool {
 }
 
 impl ChatSender {
-    /// Says something that was due at this time, in nanoseconds.
+    /// Sends a message that was due at `due`, in nanoseconds.
     pub async fn send(&mut self, protocol: Protocol, due: u64) -> Result<()> {
         self.sent += 1;
         let stamp = Stamp {
@@ -155,19 +154,19 @@ impl ChatSender {
     }
 }
 
-/// Somebody who has just come in.
+/// A client that has joined.
 struct JoinedClient {
-    /// Among all people.
+    /// Index among all clients.
     number: usize,
-    /// In the room.
+    /// Place in the room.
     place: u32,
-    /// How long it took.
+    /// Time to join.
     took: Duration,
-    /// The connection.
+    /// Its WebSocket.
     socket: Socket,
 }
 
-/// Connects one person and brings them into their room.
+/// Connects one client and joins its room.
 async fn join_one(
     port: u16,
     protocol: Protocol,
@@ -177,7 +176,7 @@ async fn join_one(
     let began = Instant::now();
     let (room, nickname) = (room_name(number, scenario), format!("person {number}"));
     let joining = timeout(JOIN_TIMEOUT, join_room(port, protocol, &room, &nickname)).await;
-    let socket = joining.with_context(|| format!("person {number} is not let in"))??;
+    let socket = joining.with_context(|| format!("client {number} cannot join"))??;
     Ok(JoinedClient {
         number,
         place: u32::try_from(number % scenario.room)?,
@@ -186,7 +185,7 @@ async fn join_one(
     })
 }
 
-/// The handshakes of the socket and of the protocol.
+/// Opens a WebSocket and joins a room.
 pub async fn join_room(
     port: u16,
     protocol: Protocol,
@@ -196,7 +195,7 @@ pub async fn join_room(
     let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
     tcp.set_nodelay(true)?;
     let url = format!("ws://127.0.0.1:{port}{}", protocol.path());
-    // Small buffers: there are ten thousand of these.
+    // Small buffers: there are ten thousand sockets.
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0);
@@ -214,7 +213,7 @@ pub async fn join_room(
             JoinStep::Joined => return Ok(socket),
         }
     }
-    bail!("the server hung up on {nickname}")
+    bail!("the server closed the connection of {nickname}")
 }
 
 /// The room of a person: the first so many are in the first one.
@@ -232,9 +231,9 @@ struct ChatReceiver {
     counters: Rc<RefCell<Counters>>,
     /// Since when time is counted.
     start: Instant,
-    /// What is spoken.
+    /// The protocol of the server.
     protocol: Protocol,
-    /// For answering heartbeats.
+    /// Sends answers to heartbeats.
     sink: Sink,
 }
 
@@ -253,10 +252,10 @@ impl ChatReceiver {
                 self.counters.borrow_mut().refused += 1;
             }
         }
-        self.counters.borrow_mut().broken += 1;
+        self.counters.borrow_mut().closed += 1;
     }
 
-    /// Counts a message, unless it is one's own that comes back.
+    /// Counts a message, except the client's own.
     fn on_message(&mut self, stamp: Stamp) {
         let seen = usize::try_from(stamp.sender).ok();
         let seen = seen.and_then(|sender| self.seen.get_mut(sender));

@@ -1,47 +1,46 @@
-//! What arrived: whether it is all of it, once and in order, and how late.
+//! Counters of deliveries: completeness, order and latency.
 
 use crate::protocol::Stamp;
 use hdrhistogram::Histogram;
 
-/// Latencies above this count as this. 60 s, in microseconds.
-const LONGEST_US: u64 = 60_000_000;
+/// Largest recorded latency: 60 s, in microseconds.
+const MAX_LATENCY_US: u64 = 60_000_000;
 
-/// Everything that was delivered since the last [`Counters::begin`].
+/// The counters since the last [`Counters::reset`].
 pub struct Counters {
-    /// Deliveries to others than the sender.
+    /// Messages delivered to others than the sender.
     pub deliveries: u64,
-    /// Messages that came twice or before an earlier one of the same sender.
+    /// Messages that arrived twice or out of order.
     pub disordered: u64,
-    /// Messages that were skipped.
+    /// Messages missing before a later one.
     pub skipped: u64,
-    /// Messages the server refused.
+    /// Messages that the server refused.
     pub refused: u64,
     /// Lines that ended.
-    pub broken: u64,
-    /// From when a message was due until it arrived, in microseconds.
+    pub closed: u64,
+    /// Latency from the due time to the arrival, in microseconds.
     pub latencies: Histogram<u64>,
 }
 
 impl Counters {
-    /// Nothing yet.
+    /// Empty counters.
     pub fn new() -> Self {
         Self {
             deliveries: 0,
             disordered: 0,
             skipped: 0,
             refused: 0,
-            broken: 0,
+            closed: 0,
             latencies: new_histogram(),
         }
     }
 
-    /// Counts from here.
-    pub fn begin(&mut self) {
+    /// Sets all counters to zero.
+    pub fn reset(&mut self) {
         *self = Self::new();
     }
 
-    /// Counts a message that arrived; `seen` is the last number of that sender which
-    /// arrived at this receiver.
+    /// Counts a received message. `seen` is the last number of its sender at this receiver.
     pub fn count(&mut self, stamp: Stamp, seen: &mut u32, now: u64) {
         self.deliveries += 1;
         let late = now.saturating_sub(stamp.due) / 1_000;
@@ -55,9 +54,9 @@ impl Counters {
     }
 }
 
-/// A histogram of microseconds, to three digits.
+/// A histogram of microseconds with three significant digits.
 pub fn new_histogram() -> Histogram<u64> {
-    Histogram::new_with_max(LONGEST_US, 3).expect("the bounds are in order")
+    Histogram::new_with_max(MAX_LATENCY_US, 3).expect("the bounds are in order")
 }
 
 #[cfg(test)]
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_or_out_of_order_is_noticed() {
+    fn lost_duplicate_and_reordered_messages_are_counted() {
         let mut counters = Counters::new();
         let mut seen = 0;
         for number in [1, 2, 5, 5, 4, 6] {

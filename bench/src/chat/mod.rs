@@ -1,13 +1,16 @@
-//! Conversations: how many deliveries a second of CPU time each server gives, how late they
-//! are, and what an idle connection costs.
+//! Chat: deliveries per second of CPU time, their latency, and the cost of an idle connection.
 //!
-//! Each scenario (so many people in rooms of such a size) is played on every server, one after
-//! the other, each freshly started. The load goes up until 99 of 100 messages need more than
-//! 100 ms, or the generator cannot follow, or nobody may say more.
+//! Each scenario (a number of people in rooms of one size) runs on every server in turn, freshly
+//! started. The load rises until the 99th percentile of latency exceeds 100 ms, the generator is at
+//! its limit, or everybody sends at the highest allowed rate.
+//!
+//! * [`clients`] the connections; [`user`] a single one.
+//! * [`open_loop`] sending at a fixed rate; [`counters`] what arrived; [`report`] tables.
 
 mod clients;
 mod counters;
 mod open_loop;
+mod report;
 mod user;
 
 pub use clients::{ClientPool, Scenario};
@@ -18,7 +21,6 @@ pub use user::ChatUser;
 use crate::{
     Arguments,
     implementation::{Implementation, RunningServer},
-    report,
 };
 use anyhow::Result;
 use clap::Args;
@@ -27,102 +29,104 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Latency at the 99th percentile at which a server counts as overloaded, in ms.
-const LIMIT_MS: f64 = 100.0;
-/// Messages a second which each person may offer; Noom allows 5.
+const MAX_P99_MS: f64 = 100.0;
+/// Largest rate of a sender, in messages per second; Noom allows 5.
 const MAX_RATE_PER_PERSON: f64 = 4.5;
-/// The first load, in deliveries a second.
+/// First load, in deliveries per second.
 const FIRST_LOAD: f64 = 5_000.0;
-/// The last.
+/// Last load, in deliveries per second.
 const LAST_LOAD: f64 = 640_000.0;
 
-/// What one server did in one scenario.
+/// The result of one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
-    /// The server.
+    /// Name of the server.
     pub server: &'static str,
-    /// Connections.
+    /// Number of connections.
     pub people: usize,
-    /// People a room.
+    /// People per room.
     pub room: usize,
-    /// Connections a second, join included.
+    /// Joined connections per second.
     pub connects: f64,
-    /// How long 99 of 100 took to be in, in ms, 64 at a time.
+    /// Time to join at the 99th percentile, 64 at a time, in ms.
     pub join_p99: f64,
-    /// Resident memory of an idle connection, in KiB.
+    /// Resident memory per idle connection, in KiB.
     pub memory: f64,
-    /// CPU time without a message, in ms a second for 1,000 connections.
+    /// CPU time without messages, in ms per second and 1,000 connections.
     pub idle: f64,
-    /// The load, from low to high.
+    /// The loads, in order.
     pub steps: Vec<LoadStep>,
 }
 
 impl Outcome {
-    /// The steps that count: the server kept up, and so did the generator.
-    pub fn kept_up(&self) -> impl Iterator<Item = &LoadStep> {
-        self.steps.iter().filter(|step| step.keeps_up(LIMIT_MS))
+    /// The valid steps that the server sustained.
+    pub fn sustained(&self) -> impl Iterator<Item = &LoadStep> {
+        self.steps
+            .iter()
+            .filter(|step| step.is_sustained(MAX_P99_MS))
     }
 
-    /// The highest load it kept up with.
+    /// The highest sustained load.
     pub fn best(&self) -> Option<&LoadStep> {
-        self.kept_up()
+        self.sustained()
             .max_by(|one, other| one.deliveries.total_cmp(&other.deliveries))
     }
 
-    /// What stopped it.
+    /// What ended the run.
     pub fn stopped_by(&self) -> &'static str {
         match self.steps.last() {
             Some(step) if step.is_void() => "generator",
             Some(step) if !step.is_clean() => "loss",
-            Some(step) if step.p99 > LIMIT_MS => "p99",
+            Some(step) if step.p99 > MAX_P99_MS => "p99",
             _ => "rate",
         }
     }
 }
 
-/// A part of it, for looking into one thing.
+/// Options of `noom-bench chat`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Only this server.
     #[arg(long)]
     only: Option<String>,
-    /// Only this many people.
+    /// Only this number of people.
     #[arg(long)]
     people: Option<usize>,
     /// Only rooms of this size.
     #[arg(long)]
     room: Option<usize>,
-    /// Only this load, in deliveries a second.
+    /// Only this load, in deliveries per second.
     #[arg(long)]
     load: Option<f64>,
-    /// How long a load lasts, in seconds.
+    /// Duration of a load, in seconds.
     #[arg(long)]
     seconds: Option<f64>,
 }
 
-/// How thoroughly.
+/// What to run.
 struct Plan {
-    /// What is played.
+    /// The scenarios.
     scenarios: Vec<Scenario>,
-    /// The only server, if there is to be but one.
+    /// The only server, if one is selected.
     only: Option<String>,
-    /// The only load, likewise, in deliveries a second.
+    /// The only load, if one is selected, in deliveries per second.
     load: Option<f64>,
-    /// How long a load lasts, in seconds.
+    /// Duration of a load, in seconds.
     seconds: f64,
-    /// How long nobody says anything, for memory and idle CPU time.
+    /// Duration without messages, for memory and idle CPU time.
     quiet: Duration,
-    /// How often the scenario that the targets name is played: the figures are medians.
+    /// Runs of the scenario that has a target.
     repeats: usize,
 }
 
-/// The scenario that the targets name.
+/// The scenario that has a target.
 const HEADLINE: Scenario = Scenario {
     people: 1_000,
     room: 100,
 };
 
 impl Plan {
-    /// All of it, just enough to see that it works, or what was chosen.
+    /// All scenarios, the headline only, or the selected ones.
     fn new(quick: bool, options: &Options) -> Self {
         let rooms = [2, 10, 100, 1_000];
         let scenarios = [1_000, 5_000, 10_000].into_iter();
@@ -146,14 +150,14 @@ impl Plan {
         }
     }
 
-    /// Whether a server is played.
+    /// Whether a server is selected.
     fn includes(&self, implementation: Implementation) -> bool {
         let only = self.only.as_deref();
         only.is_none_or(|only| only == implementation.name())
     }
 }
 
-/// Plays everything and reports it.
+/// Runs all selected scenarios and reports them.
 pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let plan = Plan::new(arguments.quick, options);
     let mut outcomes = Vec::new();
@@ -167,15 +171,15 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
             let all = implementations(*scenario).into_iter();
             for implementation in all.filter(|one| plan.includes(*one)) {
                 let outcome = run_scenario(arguments, &plan, implementation, *scenario).await?;
-                report::chat_line(&outcome);
+                report::print_run(&outcome);
                 outcomes.push(outcome);
             }
         }
     }
-    report::chat(&arguments.out, &outcomes)
+    report::finish(&arguments.out, &outcomes)
 }
 
-/// Who plays a scenario. What the disk costs is seen in the smallest number of people.
+/// The servers of a scenario. The smallest one also shows the cost of the disk.
 fn implementations(scenario: Scenario) -> Vec<Implementation> {
     let mut implementations = vec![Implementation::Noom];
     if scenario.people == HEADLINE.people {
@@ -189,7 +193,7 @@ fn implementations(scenario: Scenario) -> Vec<Implementation> {
     implementations
 }
 
-/// Plays one scenario on one server.
+/// Runs one scenario on one server.
 async fn run_scenario(
     arguments: &Arguments,
     plan: &Plan,
@@ -203,7 +207,7 @@ async fn run_scenario(
     let mut clients =
         ClientPool::connect(server, implementation.protocol(), scenario, start).await?;
     let people = scenario.people as f64;
-    // What coming in left to do is not idleness.
+    // Work that the joins left is not idle time.
     sleep(plan.quiet).await;
     let before = server.cpu_time()?;
     sleep(plan.quiet).await;
@@ -224,8 +228,8 @@ async fn run_scenario(
     Ok(outcome)
 }
 
-/// Doubles the load until it is too much, then tries three quarters of that. A load that was
-/// too much is tried once more before it counts: the machine may have been busy elsewhere.
+/// Doubles the load until the server does not sustain it, then tries three quarters of that. A load
+/// that fails is tried once more, because the machine may have been busy.
 async fn raise_load(
     running: &RunningServer,
     clients: &mut ClientPool,
@@ -250,7 +254,7 @@ async fn raise_load(
             start,
         );
         let step = step.await?;
-        let (too_much, is_bottom) = (!step.keeps_up(LIMIT_MS), steps.is_empty());
+        let (too_much, is_bottom) = (!step.is_sustained(MAX_P99_MS), steps.is_empty());
         steps.push(step);
         if too_much && !again {
             again = true;

@@ -1,8 +1,7 @@
-//! Speaking at a steady pace, whatever becomes of it.
+//! An open-loop load: messages are due at fixed times.
 //!
-//! Messages are due at fixed times (an open loop): a server that falls behind does not slow
-//! the sender down, and a message's latency counts from when it was due. How late the sender
-//! itself was is measured too: a run it spoiled says nothing about the server.
+//! A slow server does not slow the generator down, and latency counts from the due time. The
+//! lateness of the generator is measured too, because a late generator invalidates a step.
 
 use super::{
     clients::{ClientPool, Scenario},
@@ -14,67 +13,67 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// Between two looks at what is due: the best the timer can do.
+/// Timer resolution.
 const TICK: Duration = Duration::from_millis(1);
-/// How long the last messages may take.
+/// Longest wait for the last messages.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
-/// How late the sender may be for a run to count, at the 99th percentile.
+/// Largest lateness of the generator at the 99th percentile for a valid step, in microseconds.
 const MAX_LATENESS_US: u64 = 20_000;
-/// The share of its core above which the generator counts as the limit.
+/// Largest CPU share of the generator for a valid step.
 const MAX_GENERATOR_CPU: f64 = 0.97;
 
-/// What a step came to.
+/// The result of one load.
 #[derive(Debug, Clone, Serialize)]
 pub struct LoadStep {
-    /// Deliveries a second that were asked for.
+    /// Offered load, in deliveries per second.
     pub offered: f64,
-    /// Deliveries a second that arrived while it lasted.
+    /// Deliveries per second during the step.
     pub deliveries: f64,
-    /// Deliveries a second of the server's CPU time.
+    /// Deliveries per second of the server's CPU time.
     pub per_cpu_second: f64,
-    /// The server's CPU time, as a share of a core.
+    /// CPU share of the server, of one core.
     pub cpu: f64,
-    /// Of that, the thread that stores, as a share of the server's.
+    /// Share of the storing thread in the server's CPU time.
     pub store_share: f64,
-    /// Latency in ms: half are faster, 99 of 100, 999 of 1,000.
+    /// Median latency, in ms.
     pub p50: f64,
-    /// 99 of 100.
+    /// Latency at the 99th percentile, in ms.
     pub p99: f64,
-    /// 999 of 1,000.
+    /// Latency at the 99.9th percentile, in ms.
     pub p999: f64,
-    /// How late the generator was, in ms, at the 99th percentile.
+    /// Lateness of the generator at the 99th percentile, in ms.
     pub generator_p99: f64,
-    /// The generator's CPU time, as a share of a core.
+    /// CPU share of the generator, of one core.
     pub generator_cpu: f64,
-    /// Messages not delivered to everybody within 3 s after the end.
+    /// Deliveries missing 3 s after the end.
     pub lost: u64,
-    /// Messages that came twice or out of order.
+    /// Messages that arrived twice or out of order.
     pub disordered: u64,
-    /// Messages that were refused.
+    /// Messages that the server refused.
     pub refused: u64,
-    /// Connections that broke, and attempts to speak on one that had.
-    pub broken: u64,
+    /// Connections that ended, and failed sends on them.
+    pub closed: u64,
 }
 
 impl LoadStep {
-    /// Whether the generator, not the server, set the pace.
+    /// Whether the generator was the limit, which makes the step invalid.
     pub fn is_void(&self) -> bool {
         self.generator_p99 * 1_000.0 > MAX_LATENESS_US as f64
             || self.generator_cpu > MAX_GENERATOR_CPU
     }
 
-    /// Whether the server kept up, and so did the generator.
-    pub fn keeps_up(&self, limit_ms: f64) -> bool {
+    /// Whether the step is valid and the server sustained it.
+    pub fn is_sustained(&self, limit_ms: f64) -> bool {
         self.is_clean() && !self.is_void() && self.p99 <= limit_ms
     }
 
     /// Whether every message arrived once and in order.
     pub fn is_clean(&self) -> bool {
-        self.lost + self.disordered + self.refused + self.broken == 0
+        self.lost + self.disordered + self.refused + self.closed == 0
     }
 }
 
-/// Takes turns at speaking so that `offered` deliveries a second are due, for `seconds`.
+/// Lets the senders send in turn so that `offered` deliveries per second are due, for `seconds`.
 pub async fn run_step(
     clients: &mut ClientPool,
     server: &Server,
@@ -88,7 +87,7 @@ pub async fn run_step(
     let gap = Duration::from_secs_f64(others / offered);
     let messages = (seconds / gap.as_secs_f64()).ceil() as u64;
     let mut lateness = new_histogram();
-    clients.counters.borrow_mut().begin();
+    clients.counters.borrow_mut().reset();
     let (cpu, own, began) = (server.cpu_time()?, own_cpu_time()?, Instant::now());
     let mut sent = 0;
     while sent < messages {
@@ -104,12 +103,12 @@ pub async fn run_step(
         let senders = clients.senders.len();
         let sender = &mut clients.senders[*turn % senders];
         if sender.send(clients.protocol, due).await.is_err() {
-            // The server has closed the line; what is not said on it counts as lost.
-            clients.counters.borrow_mut().broken += 1;
+            // The server has closed the connection; the message counts as lost.
+            clients.counters.borrow_mut().closed += 1;
         }
         *turn += 1;
         sent += 1;
-        // Many that are due at once must not keep the listeners from listening.
+        // Many due messages must not starve the receiving tasks.
         tokio::task::yield_now().await;
     }
     let arrived = clients.counters.borrow().deliveries;
@@ -135,11 +134,11 @@ pub async fn run_step(
         lost: expected.saturating_sub(counters.deliveries),
         disordered: counters.disordered,
         refused: counters.refused,
-        broken: counters.broken,
+        closed: counters.closed,
     })
 }
 
-/// Waits for the last messages.
+/// Waits for the last deliveries.
 async fn drain(clients: &ClientPool, expected: u64) {
     let end = Instant::now() + DRAIN_TIMEOUT;
     while clients.counters.borrow().deliveries < expected && Instant::now() < end {
@@ -147,7 +146,7 @@ async fn drain(clients: &ClientPool, expected: u64) {
     }
 }
 
-/// What this program has used.
+/// CPU time of this process.
 fn own_cpu_time() -> Result<CpuTime> {
     crate::server::cpu_time_of(std::process::id())
 }

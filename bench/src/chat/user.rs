@@ -1,4 +1,4 @@
-//! Somebody in one room of a Noom who says something now and then.
+//! One user of Noom in one room.
 
 use super::clients::{Socket, join_room};
 use crate::{protocol::Protocol, server::Server};
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use futures::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
-/// One person.
+/// A user.
 pub struct ChatUser {
     /// Their socket.
     socket: Socket,
@@ -15,7 +15,7 @@ pub struct ChatUser {
 }
 
 impl ChatUser {
-    /// Comes into a room.
+    /// Joins a room.
     pub async fn join(server: &Server, room: &str) -> Result<Self> {
         let socket = join_room(server.port, Protocol::Noom, room, "person 0").await?;
         Ok(Self {
@@ -24,7 +24,7 @@ impl ChatUser {
         })
     }
 
-    /// Says something and waits until it is acknowledged.
+    /// Sends a message and waits for its acknowledgement.
     pub async fn send_chat(&mut self, text: &str) -> Result<()> {
         let frame = Protocol::Noom.message(&self.room, text);
         self.socket.send(Message::text(frame)).await?;
@@ -35,6 +35,6 @@ impl ChatUser {
                 return Ok(());
             }
         }
-        bail!("the server hung up")
+        bail!("the server closed the connection")
     }
 }

@@ -1,12 +1,13 @@
-//! A call of three that goes on while others attack the server.
+//! A call of three that runs while the server is attacked.
 
 use super::{
-    Options,
-    client::generator::{ClientEvent, EventKind, LoadGenerator},
+    client::{
+        context::{ClientEvent, EventKind, Joins},
+        generator::LoadGenerator,
+    },
     net::impairment::Impairment,
-    run::Joins,
     scenario::model::{Scenario, Stress},
-    servers::{self, Sfu, SignallingSockets},
+    servers::{Load, Sfu, SignallingSockets},
 };
 use crate::server::Server;
 use anyhow::{Context, Result, ensure};
@@ -14,74 +15,76 @@ use std::time::Duration;
 use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
 
 /// Three people who see and hear each other.
-const SHAPE: Scenario = Scenario {
+const SCENARIO: Scenario = Scenario {
     id: "call",
     rooms: 1,
     people: 3,
     publishers: 3,
     bitrate: 500_000,
     tiles: 2,
-    extra: Stress::None,
+    stress: Stress::None,
 };
-/// As browsers do it.
+/// Noom with transport-cc, as browsers negotiate it.
 const NOOM: Sfu = Sfu::Noom { estimates: true };
-/// Within which everybody has got a packet.
+/// Longest wait for everybody's first packet.
 const FIRST_MEDIA_TIMEOUT: Duration = Duration::from_secs(15);
+/// Fewest video frames in a window for its gaps to mean something.
+const MIN_FRAMES: u64 = 100;
 
-/// The call; it ends when dropped.
-pub struct Call {
+/// The call. It ends when this is dropped.
+pub struct BackgroundCall {
     /// The thread of its clients.
     generator: LoadGenerator,
-    /// Their sockets.
-    _lines: SignallingSockets,
+    /// Their signalling.
+    _sockets: SignallingSockets,
 }
 
-impl Call {
-    /// Brings three people in and waits until each of them receives media.
+impl BackgroundCall {
+    /// Lets three people join and waits until each receives media.
     ///
     /// # Errors
-    /// Somebody is not let in, or receives nothing.
+    /// A client cannot join, or receives no media.
     pub async fn start(server: &Server) -> Result<Self> {
-        let (generator, mut notes) = LoadGenerator::start(Impairment::default())?;
-        let (options, mut entries) = (Options::default(), Joins::new());
-        let lines =
-            servers::connect(NOOM, server, &generator, SHAPE, &options, &mut entries).await?;
-        timeout(FIRST_MEDIA_TIMEOUT, all_received_media(&mut notes))
+        let (generator, mut events) = LoadGenerator::start(Impairment::default())?;
+        let load = Load {
+            generator: &generator,
+            scenario: SCENARIO,
+            burst: 1,
+        };
+        let sockets = NOOM.join_all(server, load, &mut Joins::new()).await?;
+        timeout(FIRST_MEDIA_TIMEOUT, wait_for_media(&mut events))
             .await
-            .context("somebody receives nothing")??;
+            .context("a client receives no media")??;
         Ok(Self {
             generator,
-            _lines: lines,
+            _sockets: sockets,
         })
     }
 
-    /// Measures from here.
-    pub fn mark(&self) {
-        self.generator.mark();
+    /// Opens a measurement window.
+    pub fn reset_counters(&self) {
+        self.generator.reset_counters();
     }
 
-    /// The longest time between two pictures since the mark, of any stream at anybody, in ms;
-    /// a stream that has stopped counts until now.
+    /// Returns the largest gap between two video frames of any stream at any client since the
+    /// reset, in ms. A stream that has stopped counts until now.
     ///
     /// # Errors
-    /// The clients have ended, or no picture came at all.
-    pub async fn longest_gap_ms(&self) -> Result<f64> {
+    /// The clients have ended, or there were too few frames.
+    pub async fn largest_gap_ms(&self) -> Result<f64> {
         let counters = self.generator.report().await?;
-        ensure!(
-            counters.gaps.len() > 100,
-            "there were {} pictures",
-            counters.gaps.len()
-        );
-        Ok(counters.gaps.max() as f64 / 1_000.0)
+        let frames = counters.frame_gaps.len();
+        ensure!(frames > MIN_FRAMES, "there were {frames} video frames");
+        Ok(counters.frame_gaps.max() as f64 / 1_000.0)
     }
 }
 
-/// Waits until each client has got a packet.
-async fn all_received_media(notes: &mut UnboundedReceiver<ClientEvent>) -> Result<()> {
-    let mut heard = 0;
-    while heard < SHAPE.everybody() {
-        let note = notes.recv().await.context("the clients have ended")?;
-        heard += u32::from(note.what == EventKind::FirstMedia);
+/// Waits until each client has received a media packet.
+async fn wait_for_media(events: &mut UnboundedReceiver<ClientEvent>) -> Result<()> {
+    let mut receiving = 0;
+    while receiving < SCENARIO.everybody() {
+        let event = events.recv().await.context("the clients have ended")?;
+        receiving += u32::from(event.what == EventKind::FirstMedia);
     }
     Ok(())
 }

@@ -1,15 +1,15 @@
-//! Calls: how many packets a second of CPU time each server forwards, how late, and what a
-//! connection costs.
+//! Calls: packets per second of CPU time that each server forwards, their latency, and the cost of
+//! a connection.
 //!
-//! Each scenario is played on every server in turn, freshly started, and that several times, so
-//! that what else a machine does falls on all of them. EventKind counts is the ratio of medians.
+//! Each scenario runs on every server in turn, freshly started, several times, so that other load
+//! of the machine affects all of them. The result is a ratio of medians.
 //!
-//! * [`net`] the network: a namespace of its own, the sockets of the clients, and impairments.
-//! * [`traffic`] what is sent, and how it is recognised.
+//! * [`net`] the network: a namespace, the clients' sockets, and impairments.
+//! * [`traffic`] what publishers send.
 //! * [`client`] the clients and the thread they share.
-//! * [`scenario`] what is played; [`servers`] on which servers.
-//! * [`run`] one run; [`stress`] what some of them do besides; [`report`] what came of it.
-//! * [`background_call`] a call that goes on while others attack.
+//! * [`scenario`] what runs; [`servers`] on which servers.
+//! * [`run`] one run; [`stress`] what some scenarios do in addition; [`report`] results.
+//! * [`background_call`] a call that runs during an attack.
 
 mod background_call;
 mod client;
@@ -21,10 +21,9 @@ pub mod servers;
 mod stress;
 mod traffic;
 
-pub use background_call::Call;
-pub use servers::TempDir;
+pub use background_call::BackgroundCall;
 
-use crate::Arguments;
+use crate::{Arguments, results};
 use anyhow::Result;
 use clap::Args;
 use report::table;
@@ -36,54 +35,45 @@ use scenario::{
 use servers::Sfu;
 use std::time::Duration;
 
-/// A part of it, for looking into one thing.
+/// Runs of a scenario that has a target.
+const REPEATS: usize = 5;
+/// Window of a soak, in seconds.
+const SOAK_SECONDS: f64 = 1_800.0;
+
+/// Options of `noom-bench media`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Only servers whose name begins so.
+    /// Only servers whose name starts with this.
     #[arg(long)]
     only: Vec<String>,
-    /// Only scenarios whose title begins so: B1, "B2 10".
+    /// Only scenarios whose name starts with this: B1, "B2 10".
     #[arg(long)]
     scenario: Option<String>,
-    /// How often each is played.
+    /// Runs of each scenario on each server.
     #[arg(long)]
     repeats: Option<usize>,
-    /// How long a window is open, in seconds.
+    /// Measurement window, in seconds.
     #[arg(long)]
     seconds: Option<f64>,
-    /// Packets of a frame that leave together.
+    /// Packets of a frame that are sent back to back.
     #[arg(long, default_value_t = 1)]
     burst: u32,
-    /// Go on although a server cannot be played.
+    /// Continue after a failed run.
     #[arg(long)]
     lenient: bool,
-    /// This is the start inside the network of its own.
+    /// Set when this program has restarted itself inside its network namespace.
     #[arg(long, hide = true)]
     pub inside: bool,
 }
 
-impl Default for Options {
-    /// Everything, as often as usual, each packet alone.
-    fn default() -> Self {
-        Self {
-            only: Vec::new(),
-            scenario: None,
-            repeats: None,
-            seconds: None,
-            burst: 1,
-            lenient: false,
-            inside: false,
-        }
-    }
-}
-
 impl Options {
-    /// How long things last.
-    fn times(&self, quick: bool, scenario: Scenario) -> Timing {
-        let (settle, window) = match (quick, scenario.extra) {
+    /// The durations of a run.
+    fn timing(&self, quick: bool, scenario: Scenario) -> Timing {
+        let is_soak = scenario.stress == Stress::Soak;
+        let (settle, window) = match (quick, is_soak) {
             (true, _) => (1.0, 5.0),
-            (false, Stress::Soak) => (3.0, SOAK_SECONDS),
-            (false, _) => (3.0, 20.0),
+            (false, true) => (3.0, SOAK_SECONDS),
+            (false, false) => (3.0, 20.0),
         };
         Timing {
             settle: Duration::from_secs_f64(settle),
@@ -91,18 +81,20 @@ impl Options {
         }
     }
 
-    /// Whether a server is played.
+    /// Whether a server is selected.
     fn includes(&self, sfu: Sfu) -> bool {
-        let begins = |only: &String| sfu.name().starts_with(only.as_str());
-        self.only.is_empty() || self.only.iter().any(begins)
+        let starts = |only: &String| sfu.name().starts_with(only.as_str());
+        self.only.is_empty() || self.only.iter().any(starts)
     }
 
-    /// The scenarios that are played.
+    /// The selected scenarios.
     fn scenarios(&self, quick: bool) -> Vec<Scenario> {
         let all = if quick { QUICK } else { ALL };
         let Some(wanted) = &self.scenario else {
-            // A soak is played by who asks for it.
-            let short = all.iter().filter(|scenario| scenario.extra != Stress::Soak);
+            // A soak runs on request only.
+            let short = all
+                .iter()
+                .filter(|scenario| scenario.stress != Stress::Soak);
             return short.copied().collect();
         };
         let scenarios = ALL
@@ -112,12 +104,10 @@ impl Options {
     }
 }
 
-/// How often the scenarios that the targets name are played.
-const REPEATS: usize = 5;
-/// How long a soak takes, in seconds.
-const SOAK_SECONDS: f64 = 1_800.0;
-
-/// Plays everything and reports it.
+/// Runs all selected scenarios and reports them.
+///
+/// # Errors
+/// A run fails, unless `--lenient` is set.
 pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let mut outcomes = Vec::new();
     for scenario in options.scenarios(arguments.quick) {
@@ -128,10 +118,10 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
         };
         for _ in 0..options.repeats.unwrap_or(usual) {
             let all = Sfu::ALL.into_iter().filter(|sfu| options.includes(*sfu));
-            for sfu in all.filter(|sfu| scenario.suits(*sfu)) {
-                match run::play(arguments, options, sfu, scenario).await {
+            for sfu in all.filter(|sfu| sfu.supports(&scenario)) {
+                match run::run(arguments, options, sfu, scenario).await {
                     Ok(outcome) => {
-                        table::line(&outcome);
+                        table::print_run(&outcome);
                         outcomes.push(outcome);
                     }
                     Err(error) if options.lenient => {
@@ -143,5 +133,5 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
         }
     }
     table::compare(&outcomes);
-    crate::report::write(&arguments.out, "media.json", &outcomes)
+    results::write(&arguments.out, "media.json", &outcomes)
 }

@@ -1,77 +1,80 @@
-//! One run: a server, its clients, a window.
+//! One run: a server, its clients, a measurement window.
 
 use super::{
     Options,
-    client::generator::{ClientEvent, EventKind, LoadGenerator},
-    report::outcome::{JoinTimes, Outcome, ResourceUsage},
+    client::{
+        context::{ClientEvent, EventKind, Joins},
+        generator::LoadGenerator,
+    },
+    report::outcome::{Outcome, ResourceUsage},
     scenario::model::Scenario,
-    servers::{self, Sfu},
+    servers::{Load, Sfu},
     stress,
 };
-use crate::{Arguments, server::cpu_time_of};
-use anyhow::{Context, Result};
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
+use crate::{
+    Arguments,
+    server::{TempDir, cpu_time_of},
 };
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     time::{sleep, timeout},
 };
 
-/// How long it may take until everybody has got a packet, once all words are said.
+/// Longest wait for everybody's first packet, once all clients have joined.
 const FIRST_MEDIA_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Who came in when.
-pub type Joins = BTreeMap<u32, JoinTimes>;
-
-/// How long things last.
+/// The durations of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// Between coming in and the window.
+    /// Between the joins and the window.
     pub settle: Duration,
-    /// The window.
+    /// The measurement window.
     pub window: Duration,
 }
 
-/// Plays one scenario on one server.
-pub async fn play(
+/// Runs one scenario on one server.
+///
+/// # Errors
+/// The server or a client fails.
+pub async fn run(
     arguments: &Arguments,
     options: &Options,
     sfu: Sfu,
     scenario: Scenario,
 ) -> Result<Outcome> {
-    let times = options.times(arguments.quick, scenario);
-    let (generator, mut notes) = LoadGenerator::start(scenario.impairment())?;
-    let temp_dir = servers::TempDir::new();
-    let server = sfu
-        .start(arguments, scenario, &generator, &temp_dir)
-        .await?;
+    let timing = options.timing(arguments.quick, scenario);
+    let (generator, mut events) = LoadGenerator::start(scenario.impairment())?;
+    let load = Load {
+        generator: &generator,
+        scenario,
+        burst: options.burst,
+    };
+    let temp_dir = TempDir::new("media");
+    let server = sfu.start(arguments, load, &temp_dir).await?;
     let pid = server.pid;
-    let (empty, fresh) = (server.memory()?, cpu_time_of(pid)?);
-    let mut entries = Joins::new();
-    let lines = servers::connect(sfu, &server, &generator, scenario, options, &mut entries).await?;
-    let expected = servers::listeners(sfu, scenario);
-    // Some hear nothing if the server cannot cope: that is a finding.
-    let all = follow(&mut notes, &mut entries, &expected);
+    let (empty, at_start) = (server.memory()?, cpu_time_of(pid)?);
+    let mut joins = Joins::new();
+    let sockets = sfu.join_all(&server, load, &mut joins).await?;
+    let receivers = sfu.receivers(scenario);
+    // An overloaded server leaves clients without media, which is a result.
+    let all = record_joins(&mut events, &mut joins, &receivers);
     let _ = timeout(FIRST_MEDIA_TIMEOUT, all).await;
-    let entry = cpu_time_of(pid)?.since(fresh).all;
-    sleep(times.settle).await;
-    stress::before(scenario, &lines).await;
-    generator.mark();
+    let join_cpu = cpu_time_of(pid)?.since(at_start).all;
+    sleep(timing.settle).await;
+    stress::prepare(scenario, &sockets).await;
+    generator.reset_counters();
     let (began, me) = (Instant::now(), std::process::id());
     let before = (cpu_time_of(pid)?, cpu_time_of(me)?);
-    let found = stress::during(
+    let during = stress::Window {
         sfu,
-        &server,
-        &generator,
-        scenario,
-        options,
-        &lines,
-        &mut notes,
-        times.window,
-    )
-    .await?;
+        server: &server,
+        load,
+        sockets: &sockets,
+        length: timing.window,
+    };
+    let result = during.run(&mut events).await?;
     let counters = generator.report().await?;
     let (spent, own) = (cpu_time_of(pid)?, cpu_time_of(me)?);
     let people = f64::from(scenario.everybody());
@@ -80,39 +83,43 @@ pub async fn play(
         server: spent.since(before.0).all,
         generator: own.since(before.1).all,
         memory: (server.memory()? - empty) / people,
-        entry: entry * 1_000.0 / people,
+        join: join_cpu * 1_000.0 / people,
     };
-    let entries: Vec<_> = expected
+    let joins: Vec<_> = receivers
         .iter()
-        .filter_map(|index| entries.get(index).copied())
+        .filter_map(|index| joins.get(index).copied())
         .collect();
-    drop((lines, generator));
+    drop((sockets, generator));
     server.stop().await.context("ending the server")?;
     Ok(Outcome::new(
         scenario,
         sfu.name(),
         &counters,
         cost,
-        &entries,
-        found,
+        &joins,
+        result,
     ))
 }
 
-/// Notes what happens until everybody who should has heard something.
-async fn follow(notes: &mut UnboundedReceiver<ClientEvent>, entries: &mut Joins, expected: &[u32]) {
-    let mut missing = expected.len();
+/// Records join times until every receiver has media.
+async fn record_joins(
+    events: &mut UnboundedReceiver<ClientEvent>,
+    joins: &mut Joins,
+    receivers: &[u32],
+) {
+    let mut missing = receivers.len();
     while missing > 0 {
-        let Some(note) = notes.recv().await else {
+        let Some(event) = events.recv().await else {
             return;
         };
-        let Some(entry) = entries.get_mut(&note.index) else {
+        let Some(join) = joins.get_mut(&event.index) else {
             continue;
         };
-        match note.what {
-            EventKind::Connected => entry.connected = entry.connected.or(Some(note.at)),
+        match event.what {
+            EventKind::Connected => join.connected = join.connected.or(Some(event.at)),
             EventKind::FirstMedia => {
-                entry.heard = Some(note.at);
-                missing -= usize::from(expected.binary_search(&note.index).is_ok());
+                join.first_media = Some(event.at);
+                missing -= usize::from(receivers.binary_search(&event.index).is_ok());
             }
             EventKind::Closed | EventKind::LayerChanged(_) => {}
         }

@@ -1,20 +1,18 @@
-//! What happens while a window is open, besides packets: watchers switch layers, visitors come
-//! and go, memory grows or does not.
+//! What happens during a window in addition to the traffic: layer switches, visitors, and memory
+//! samples.
 
 use super::{
-    Options,
     client::{
+        context::{ClientEvent, EventKind},
         counters::new_histogram,
-        generator::{ClientEvent, EventKind, LoadGenerator},
     },
-    report::outcome::Percentiles,
+    report::outcome::{Percentiles, StressResult},
     scenario::model::{Scenario, Stress},
-    servers::{self, Sfu, SignallingSockets},
+    servers::{Load, Sfu, SignallingSockets},
 };
 use crate::server::Server;
 use anyhow::Result;
 use hdrhistogram::Histogram;
-use serde::Serialize;
 use std::{
     collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
@@ -24,198 +22,184 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep, timeout_at},
 };
 
-/// How often each watcher switches.
-const SWITCH_EVERY: Duration = Duration::from_secs(2);
-/// How long they may take to have what they begin with: a keyframe comes by itself until then.
-const BEGUN_WITHIN: Duration = Duration::from_millis(3_500);
-/// The layers they switch between.
+/// Interval of the layer switches of one receiver.
+const SWITCH_INTERVAL: Duration = Duration::from_secs(2);
+/// Time to get the first layer: a keyframe comes without a request in that time.
+const FIRST_LAYER_TIME: Duration = Duration::from_millis(3_500);
+/// The layers that receivers switch between.
 const LAYERS: [u8; 2] = [0, 2];
-/// How often somebody comes in a soak.
-const VISIT_EVERY: Duration = Duration::from_secs(1);
-/// How many of them are there at a time.
+/// Interval between visitors in a soak.
+const VISIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Visitors at a time.
 const VISITORS: usize = 5;
-/// The first visitor's number, above everybody's.
+/// Index of the first visitor, above every client.
 const FIRST_VISITOR: u32 = 10_000;
-/// How many numbers they take turns at.
-const VISITOR_NUMBERS: u32 = 10_000;
+/// Number of visitor indices, which are reused in turn.
+const VISITOR_INDICES: u32 = 10_000;
 
-/// What it came to.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Found {
-    /// From a wish to the first packet of the layer, in ms.
-    pub switch: Option<Percentiles>,
-    /// Switches.
-    pub switches: u64,
-    /// LayerRequests that were not granted before the next.
-    pub ungranted: u64,
-    /// Visitors who came and went.
-    pub visitors: u32,
-    /// Growth of memory over the second half of the window, in KiB a minute.
-    pub growth: Option<f64>,
-}
-
-/// What has to be so before the window opens: who switches begins with the largest layer.
-pub async fn before(scenario: Scenario, lines: &SignallingSockets) {
-    if scenario.extra == Stress::LayerSwitching {
-        lines
-            .watchers()
+/// Prepares a window: receivers that will switch request the largest layer.
+pub async fn prepare(scenario: Scenario, sockets: &SignallingSockets) {
+    if scenario.stress == Stress::LayerSwitching {
+        let receivers = sockets.layer_receivers();
+        receivers
             .iter()
-            .for_each(|ear| lines.wish(*ear, true));
-        sleep(BEGUN_WITHIN).await;
+            .for_each(|receiver| sockets.request_layer(*receiver, true));
+        sleep(FIRST_LAYER_TIME).await;
     }
 }
 
-/// Lets it happen for as long as the window is open.
-#[expect(clippy::too_many_arguments, reason = "a run is all of these")]
-pub async fn during(
-    sfu: Sfu,
-    server: &Server,
-    generator: &LoadGenerator,
-    scenario: Scenario,
-    options: &Options,
-    lines: &SignallingSockets,
-    notes: &mut UnboundedReceiver<ClientEvent>,
-    window: Duration,
-) -> Result<Found> {
-    let end = Instant::now() + window;
-    match scenario.extra {
-        Stress::LayerSwitching => Ok(switch(lines, notes, end).await),
-        Stress::Soak => soak(sfu, server, generator, scenario, options, end).await,
-        _ => {
-            sleep(window).await;
-            Ok(Found::default())
+/// A measurement window of a run.
+pub struct Window<'a> {
+    /// The kind of server.
+    pub sfu: Sfu,
+    /// The server.
+    pub server: &'a Server,
+    /// Clients and scenario.
+    pub load: Load<'a>,
+    /// The signalling of the clients.
+    pub sockets: &'a SignallingSockets,
+    /// Duration of the window.
+    pub length: Duration,
+}
+
+impl Window<'_> {
+    /// Runs the scenario's stress until the window ends.
+    ///
+    /// # Errors
+    /// A visitor cannot join, or the server has ended.
+    pub async fn run(&self, events: &mut UnboundedReceiver<ClientEvent>) -> Result<StressResult> {
+        let end = Instant::now() + self.length;
+        match self.load.scenario.stress {
+            Stress::LayerSwitching => Ok(switch_layers(self.sockets, events, end).await),
+            Stress::Soak => self.soak(end).await,
+            Stress::None | Stress::JoinStorm(_) | Stress::Impaired(_) => {
+                sleep(self.length).await;
+                Ok(StressResult::default())
+            }
         }
     }
+
+    /// Lets visitors join and leave, and samples memory.
+    async fn soak(&self, end: Instant) -> Result<StressResult> {
+        let began = Instant::now();
+        let (mut result, mut inside) = (StressResult::default(), VecDeque::new());
+        let mut memory = Vec::new();
+        let mut ticks = ticker(VISIT_INTERVAL);
+        while Instant::now() < end {
+            ticks.tick().await;
+            let index = FIRST_VISITOR + result.visitors % VISITOR_INDICES;
+            let sockets = self.sfu.join_visitor(self.server, self.load, index).await?;
+            inside.push_back((index, sockets));
+            result.visitors += 1;
+            if inside.len() > VISITORS
+                && let Some((index, sockets)) = inside.pop_front()
+            {
+                self.load.generator.remove(index);
+                drop(sockets);
+            }
+            memory.push((began.elapsed().as_secs_f64() / 60.0, self.server.memory()?));
+        }
+        for (index, _) in &inside {
+            self.load.generator.remove(*index);
+        }
+        result.growth = Some(slope(&memory[memory.len() / 2..]));
+        Ok(result)
+    }
 }
 
-/// A beat that does not catch up.
-fn beat(every: Duration) -> Interval {
-    let mut beat = interval(every);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beat
+/// An interval that does not catch up after a delay.
+fn ticker(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
-/// One watcher after the other switches, until then.
-async fn switch(
-    lines: &SignallingSockets,
-    notes: &mut UnboundedReceiver<ClientEvent>,
+/// One receiver after the other switches its layer, until `end`.
+async fn switch_layers(
+    sockets: &SignallingSockets,
+    events: &mut UnboundedReceiver<ClientEvent>,
     end: Instant,
-) -> Found {
-    let watchers = lines.watchers();
+) -> StressResult {
+    let receivers = sockets.layer_receivers();
     let mut requests = LayerRequests::default();
-    let mut beat = beat(SWITCH_EVERY / watchers.len().max(1) as u32);
-    let mut turns = watchers.iter().copied().cycle();
-    // What happened before is not an answer.
-    while notes.try_recv().is_ok() {}
+    let mut ticks = ticker(SWITCH_INTERVAL / receivers.len().max(1) as u32);
+    let mut turns = receivers.iter().copied().cycle();
+    // Earlier events answer no request.
+    while events.try_recv().is_ok() {}
     while Instant::now() < end {
         tokio::select! {
-            _ = beat.tick() => if let Some(ear) = turns.next() {
-                lines.wish(ear, requests.ask(ear));
+            _ = ticks.tick() => if let Some(receiver) = turns.next() {
+                sockets.request_layer(receiver, requests.next_is_largest(receiver));
             },
-            note = timeout_at(end.into(), notes.recv()) => match note {
-                Ok(Some(note)) => requests.answer(note),
+            event = timeout_at(end.into(), events.recv()) => match event {
+                Ok(Some(event)) => requests.on_event(event),
                 _ => break,
             },
         }
     }
-    requests.found()
+    requests.result()
 }
 
-/// Who wished for which layer when.
+/// The layer requests of all receivers.
 struct LayerRequests {
-    /// The last wish of each, and whether it is open.
-    open: BTreeMap<u32, (u8, Instant, bool)>,
-    /// How long the granted ones took, in microseconds.
+    /// The last request of each receiver, and whether it is unanswered.
+    last: BTreeMap<u32, (u8, Instant, bool)>,
+    /// Time to the first packet of the requested layer, in microseconds.
     took: Histogram<u64>,
-    /// LayerRequests that came to nothing.
-    ungranted: u64,
+    /// Requests without an answer before the next request.
+    unanswered: u64,
 }
 
 impl Default for LayerRequests {
     fn default() -> Self {
         Self {
-            open: BTreeMap::new(),
+            last: BTreeMap::new(),
             took: new_histogram(),
-            ungranted: 0,
+            unanswered: 0,
         }
     }
 }
 
 impl LayerRequests {
-    /// LayerRequests for the other layer; everybody begins with the largest. Whether that is the
-    /// large one.
-    fn ask(&mut self, ear: u32) -> bool {
-        let [small, large] = LAYERS;
-        let last = self.open.get(&ear);
-        self.ungranted += u64::from(last.is_some_and(|(_, _, open)| *open));
-        let wanted = match last {
-            Some((layer, ..)) if *layer == small => large,
-            _ => small,
+    /// Records a request for the other layer, where everybody begins with the largest. Returns
+    /// whether the new request is for the largest.
+    fn next_is_largest(&mut self, receiver: u32) -> bool {
+        let [smallest, largest] = LAYERS;
+        let last = self.last.get(&receiver);
+        self.unanswered += u64::from(last.is_some_and(|(_, _, unanswered)| *unanswered));
+        let requested = match last {
+            Some((layer, ..)) if *layer == smallest => largest,
+            _ => smallest,
         };
-        self.open.insert(ear, (wanted, Instant::now(), true));
-        wanted == large
+        self.last
+            .insert(receiver, (requested, Instant::now(), true));
+        requested == largest
     }
 
-    /// Something happened to somebody.
-    fn answer(&mut self, note: ClientEvent) {
-        let Some((wanted, since, open)) = self.open.get_mut(&note.index) else {
+    /// Completes a request when its layer arrives.
+    fn on_event(&mut self, event: ClientEvent) {
+        let Some((requested, since, unanswered)) = self.last.get_mut(&event.index) else {
             return;
         };
-        if *open && note.what == EventKind::LayerChanged(*wanted) {
-            *open = false;
-            let took = note.at.saturating_duration_since(*since);
+        if *unanswered && event.what == EventKind::LayerChanged(*requested) {
+            *unanswered = false;
+            let took = event.at.saturating_duration_since(*since);
             self.took.saturating_record(took.as_micros() as u64);
         }
     }
 
-    /// What it came to.
-    fn found(&self) -> Found {
-        Found {
+    /// The figures of all requests.
+    fn result(&self) -> StressResult {
+        StressResult {
             switch: Some(Percentiles::of(&self.took)),
             switches: self.took.len(),
-            ungranted: self.ungranted,
-            ..Found::default()
+            unanswered: self.unanswered,
+            ..StressResult::default()
         }
     }
 }
 
-/// Visitors come and go and memory is looked at, until then.
-async fn soak(
-    sfu: Sfu,
-    server: &Server,
-    generator: &LoadGenerator,
-    scenario: Scenario,
-    options: &Options,
-    end: Instant,
-) -> Result<Found> {
-    let began = Instant::now();
-    let (mut found, mut inside) = (Found::default(), VecDeque::new());
-    let mut memory = Vec::new();
-    let mut beat = beat(VISIT_EVERY);
-    while Instant::now() < end {
-        beat.tick().await;
-        let number = FIRST_VISITOR + found.visitors % VISITOR_NUMBERS;
-        inside.push_back((
-            number,
-            servers::visit(sfu, server, generator, scenario, options, number).await?,
-        ));
-        found.visitors += 1;
-        if inside.len() > VISITORS
-            && let Some((number, line)) = inside.pop_front()
-        {
-            generator.remove(number);
-            drop(line);
-        }
-        memory.push((began.elapsed().as_secs_f64() / 60.0, server.memory()?));
-    }
-    for (number, _) in &inside {
-        generator.remove(*number);
-    }
-    found.growth = Some(slope(&memory[memory.len() / 2..]));
-    Ok(found)
-}
-
-/// The slope of the line that is nearest to all points.
+/// The slope of the least-squares line through all points.
 fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len().max(1) as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
@@ -233,24 +217,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_is_granted_by_the_layer_it_was_for() {
+    fn a_request_is_answered_by_its_own_layer() {
         let mut requests = LayerRequests::default();
-        assert!(!requests.ask(7));
-        let note = |layer| ClientEvent {
+        assert!(!requests.next_is_largest(7));
+        let event = |layer| ClientEvent {
             index: 7,
             what: EventKind::LayerChanged(layer),
             at: Instant::now(),
         };
-        requests.answer(note(2));
-        assert_eq!(requests.found().switches, 0);
-        requests.answer(note(0));
-        assert!(requests.ask(7) && !requests.ask(7));
-        let found = requests.found();
-        assert_eq!((found.switches, found.ungranted), (1, 1));
+        requests.on_event(event(2));
+        assert_eq!(requests.result().switches, 0);
+        requests.on_event(event(0));
+        assert!(requests.next_is_largest(7) && !requests.next_is_largest(7));
+        let result = requests.result();
+        assert_eq!((result.switches, result.unanswered), (1, 1));
     }
 
     #[test]
-    fn the_slope_is_what_is_added_a_step() {
+    fn the_slope_of_a_line_is_its_increment() {
         assert_eq!(slope(&[(0.0, 5.0), (1.0, 7.0), (2.0, 9.0)]), 2.0);
         assert_eq!(slope(&[(1.0, 1.0)]), 0.0);
     }

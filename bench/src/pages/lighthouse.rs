@@ -1,57 +1,62 @@
-//! What Lighthouse says of a page, through its own program in Node.
+//! Lighthouse scores of a page, from its Node.js program.
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-/// What is looked at.
+/// The scores of one page of one server.
 #[derive(Debug, Clone, Serialize)]
-pub struct Look {
-    /// The server.
+pub struct LighthouseResult {
+    /// Name of the server.
     pub server: &'static str,
-    /// The page.
+    /// Name of the page.
     pub page: &'static str,
-    /// What was found.
+    /// The scores per device.
     #[serde(flatten)]
-    pub found: Found,
+    pub audits: Audits,
 }
 
-/// On a slow phone, and on a desktop.
+/// Scores on a slow phone and on a desktop.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Found {
-    /// A phone at 1.6 Mbit/s with a quarter of this CPU, as Lighthouse imagines it.
+pub struct Audits {
+    /// A simulated phone at 1.6 Mbit/s with a quarter of this CPU.
     pub phone: Scores,
     /// A desktop.
     pub desktop: Scores,
 }
 
-/// Scores of 0 to 100, and what they are made of.
+/// Scores from 0 to 100, and their main metrics.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scores {
-    /// How soon it is there and answers.
+    /// Loading and responsiveness.
     pub performance: u32,
-    /// What a machine can check of it.
+    /// Automatic accessibility checks.
     pub accessibility: u32,
-    /// Whether it is well built.
+    /// Best practices.
     pub best_practices: u32,
-    /// Until something is seen, in ms.
+    /// First contentful paint, in ms.
     pub first_paint_ms: u32,
-    /// Until the most is seen, in ms.
+    /// Largest contentful paint, in ms.
     pub largest_paint_ms: u32,
-    /// How long it does not answer, in ms.
+    /// Total blocking time, in ms.
     pub blocked_ms: u32,
-    /// Bytes over the line, headers included.
+    /// Transferred bytes, with headers.
     pub bytes: u32,
-    /// Audits that did not pass.
+    /// Failed audits.
     pub failed: Vec<String>,
 }
 
-/// Looks at a page.
-pub async fn look(server: &'static str, page: &'static str, port: u16, path: &str) -> Result<Look> {
+/// Runs Lighthouse on a page.
+pub async fn audit(
+    server: &'static str,
+    page: &'static str,
+    port: u16,
+    path: &str,
+) -> Result<LighthouseResult> {
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
     let which = Command::new("which").arg(&chromium).output().await?;
     let chromium = String::from_utf8(which.stdout)?;
-    // A browser needs more than the one core that the generator was given.
+    // A browser needs more than the generator's core.
     let output = Command::new("taskset")
         .args(["--cpu-list", "0-1023", "node"])
         .arg("bench/peers/lighthouse.mjs")
@@ -61,10 +66,10 @@ pub async fn look(server: &'static str, page: &'static str, port: u16, path: &st
         .await?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "lighthouse: {errors}");
-    let found = serde_json::from_slice(&output.stdout).context("what lighthouse found")?;
-    Ok(Look {
+    let audits = serde_json::from_slice(&output.stdout).context("the output of lighthouse")?;
+    Ok(LighthouseResult {
         server,
         page,
-        found,
+        audits,
     })
 }

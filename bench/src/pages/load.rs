@@ -1,4 +1,4 @@
-//! Asking for one page again and again, over several connections that stay open.
+//! Requests for one page over several persistent connections.
 
 use crate::{chat::new_histogram, server::Server};
 use anyhow::{Result, ensure};
@@ -10,35 +10,35 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 use tokio::{net::TcpStream, task::spawn_local};
 
-/// Connections. Each asks for the next page when it has the last.
+/// Number of connections. Each requests the next page when it has the last.
 const CONNECTIONS: usize = 16;
-/// Asked for before it counts, so that what is compiled or cached late is.
+/// Time before the measurement, for caches and compilers.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// What was measured.
+/// The measured values of a page.
 #[derive(Debug, Clone, Serialize)]
-pub struct Figures {
-    /// Pages a second of the server's CPU time.
+pub struct PageTimings {
+    /// Pages per second of the server's CPU time.
     pub per_cpu_second: f64,
-    /// Pages a second.
+    /// Pages per second.
     pub pages: f64,
-    /// Latency in ms: half are faster.
+    /// Median latency, in ms.
     pub p50: f64,
-    /// 99 of 100.
+    /// Latency at the 99th percentile, in ms.
     pub p99: f64,
-    /// Bytes of the page as sent.
+    /// Size of the page, in bytes.
     pub bytes: usize,
 }
 
-/// Loads a page for so long.
-pub async fn load(server: &Server, path: &'static str, time: Duration) -> Result<Figures> {
-    ask_for(server.port, path, WARM_UP).await?;
+/// Requests a page for `time`.
+pub async fn load(server: &Server, path: &'static str, time: Duration) -> Result<PageTimings> {
+    request_all(server.port, path, WARM_UP).await?;
     let (cpu, began) = (server.cpu_time()?, Instant::now());
-    let (latencies, bytes) = ask_for(server.port, path, time).await?;
+    let (latencies, bytes) = request_all(server.port, path, time).await?;
     let used = server.cpu_time()?.since(cpu).all;
     let at = |quantile| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
     let count = latencies.len() as f64;
-    Ok(Figures {
+    Ok(PageTimings {
         per_cpu_second: count / used.max(0.01),
         pages: count / began.elapsed().as_secs_f64(),
         p50: at(0.5),
@@ -47,24 +47,28 @@ pub async fn load(server: &Server, path: &'static str, time: Duration) -> Result
     })
 }
 
-/// Asks on all connections; latencies in microseconds, and the bytes of the last page.
-async fn ask_for(port: u16, path: &'static str, time: Duration) -> Result<(Histogram<u64>, usize)> {
+/// Requests on all connections. Returns latencies in microseconds, and the size of the last page.
+async fn request_all(
+    port: u16,
+    path: &'static str,
+    time: Duration,
+) -> Result<(Histogram<u64>, usize)> {
     let until = Instant::now() + time;
-    let askers: Vec<_> = (0..CONNECTIONS)
-        .map(|_| spawn_local(ask(port, path, until)))
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|_| spawn_local(request_one(port, path, until)))
         .collect();
     let mut all = new_histogram();
     let mut bytes = 0;
-    for asker in askers {
-        let (latencies, length) = asker.await??;
+    for task in tasks {
+        let (latencies, length) = task.await??;
         all.add(latencies)?;
         bytes = length;
     }
     Ok((all, bytes))
 }
 
-/// One connection.
-async fn ask(port: u16, path: &str, until: Instant) -> Result<(Histogram<u64>, usize)> {
+/// Requests on one connection.
+async fn request_one(port: u16, path: &str, until: Instant) -> Result<(Histogram<u64>, usize)> {
     let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
     tcp.set_nodelay(true)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await?;

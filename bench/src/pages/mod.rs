@@ -1,20 +1,20 @@
-//! Pages: how many a server renders in a second of its CPU time, how late they are, and what
-//! Lighthouse says of them.
+//! Pages: rendered pages per second of CPU time, their latency, and their Lighthouse scores.
 //!
-//! The same content comes from Noom and from Express with Pug: a form and the list of open
-//! rooms; a room with its people and its last messages.
+//! Noom and Express with Pug render the same content: a form and the list of open rooms; a room with
+//! its people and last messages.
 
 mod lighthouse;
 mod load;
+mod report;
 
-pub use lighthouse::Look;
-pub use load::Figures;
+pub use lighthouse::LighthouseResult;
+pub use load::PageTimings;
 
 use crate::{
     Arguments,
     chat::ChatUser,
     implementation::{Implementation, RunningServer, start_node},
-    report,
+    results,
     server::Server,
 };
 use anyhow::Result;
@@ -22,66 +22,66 @@ use load::load;
 use serde::Serialize;
 use std::time::Duration;
 
-/// The room whose page is asked for, and how many messages it shows.
+/// The requested room.
 const ROOM: &str = "bench";
-/// Messages said in it before: the burst that Noom allows one person.
+/// Messages in the room: the burst that Noom allows one person.
 const MESSAGES: u32 = 40;
-/// Pages asked for, by name and path.
+/// Name and path of the requested pages.
 const PAGES: [(&str, &str); 2] = [("welcome", "/"), ("room", "/room/bench")];
-/// Turns of each server, one after the other: the figures are medians of them.
-const TURNS: usize = 5;
+/// Rounds over all servers; the results are medians.
+const ROUNDS: usize = 5;
 
-/// What one server did with one page, in one turn.
+/// The result of one page of one server in one round.
 #[derive(Debug, Clone, Serialize)]
-pub struct Rendered {
-    /// The server.
+pub struct PageResult {
+    /// Name of the server.
     pub server: &'static str,
-    /// The page.
+    /// Name of the page.
     pub page: &'static str,
-    /// What was measured.
+    /// The measured values.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub timings: PageTimings,
 }
 
-/// Everything that is written down.
+/// The content of the JSON file.
 #[derive(Debug, Serialize)]
 struct Results {
-    rendered: Vec<Rendered>,
-    lighthouse: Vec<Look>,
+    rendered: Vec<PageResult>,
+    lighthouse: Vec<LighthouseResult>,
 }
 
-/// Measures everything and reports it.
+/// Measures all pages and reports them.
 pub async fn run(arguments: &Arguments) -> Result<()> {
-    let (turns, seconds) = if arguments.quick { (1, 1) } else { (TURNS, 4) };
+    let (rounds, seconds) = if arguments.quick { (1, 1) } else { (ROUNDS, 4) };
     let noom = Implementation::Noom.start(&arguments.noom).await?;
-    // Somebody is in the room while its page is asked for.
+    // A user is in the room while its page is requested.
     let _user = populate(&noom).await?;
     let pug = start_node("pug.mjs").await?;
     let servers = [("noom", &noom.server), ("express + pug", &pug)];
     let mut rendered = Vec::new();
-    for _ in 0..turns {
+    for _ in 0..rounds {
         for (server, process) in servers {
             for (page, path) in PAGES {
-                let figures = load(process, path, Duration::from_secs(seconds)).await?;
-                rendered.push(Rendered {
+                let timings = load(process, path, Duration::from_secs(seconds)).await?;
+                rendered.push(PageResult {
                     server,
                     page,
-                    figures,
+                    timings,
                 });
             }
         }
     }
-    report::pages(&rendered);
-    let lighthouse = look(&servers).await?;
-    report::lighthouse(&lighthouse);
+    report::print_pages(&rendered);
+    let lighthouse = audit_all(&servers).await?;
+    report::print_lighthouse(&lighthouse);
     let results = Results {
         rendered,
         lighthouse,
     };
-    report::write(&arguments.out, "pages.json", &results)
+    results::write(&arguments.out, "pages.json", &results)
 }
 
-/// Fills a room as the peer's is filled.
+/// Fills a room with the content of the Express server's room.
 async fn populate(noom: &RunningServer) -> Result<ChatUser> {
     let mut user = ChatUser::join(&noom.server, ROOM).await?;
     for number in 0..MESSAGES {
@@ -94,13 +94,13 @@ async fn populate(noom: &RunningServer) -> Result<ChatUser> {
     Ok(user)
 }
 
-/// Lighthouse on every page of every server.
-async fn look(servers: &[(&'static str, &Server); 2]) -> Result<Vec<Look>> {
-    let mut looks = Vec::new();
+/// Runs Lighthouse on every page of every server.
+async fn audit_all(servers: &[(&'static str, &Server); 2]) -> Result<Vec<LighthouseResult>> {
+    let mut results = Vec::new();
     for (server, process) in servers {
         for (page, path) in PAGES {
-            looks.push(lighthouse::look(server, page, process.port, path).await?);
+            results.push(lighthouse::audit(server, page, process.port, path).await?);
         }
     }
-    Ok(looks)
+    Ok(results)
 }

@@ -1,4 +1,4 @@
-//! The peer in our own language: the course's chat on socketioxide and axum, in memory.
+//! The course's chat server on socketioxide and axum, in memory.
 
 use axum::{Router, routing::get};
 use socketioxide::{
@@ -6,11 +6,11 @@ use socketioxide::{
     extract::{AckSender, Data, Extension, SocketRef},
 };
 
-/// What somebody is called.
+/// Nickname of a socket.
 #[derive(Clone)]
 struct Nickname(String);
 
-/// Enters a room: the first argument, under the name that is the second.
+/// Joins the room that is the first argument, with the nickname that is the second.
 async fn enter(
     socket: SocketRef,
     Data((room, nickname)): Data<(String, String)>,
@@ -24,8 +24,8 @@ async fn enter(
     let _ = socket.to(room).emit("welcome", &(nickname, count)).await;
 }
 
-/// Passes a message on to everybody else of the room.
-async fn pass_on(
+/// Forwards a message to the others in the room.
+async fn forward(
     socket: SocketRef,
     Data((message, room)): Data<(String, String)>,
     Extension(Nickname(nickname)): Extension<Nickname>,
@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
     let (layer, io) = SocketIo::new_layer();
     io.ns("/", async |socket: SocketRef| {
         socket.on("enter_room", enter);
-        socket.on("new_message", pass_on);
+        socket.on("new_message", forward);
     });
     let app = Router::new()
         .route("/healthz", get(async || "ok"))

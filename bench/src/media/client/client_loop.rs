@@ -1,8 +1,9 @@
-//! What the thread that is all clients does, over and over.
+//! The loop of all clients on one thread. It sends due packets, fires timeouts, and reads the
+//! sockets; nothing in it blocks on anything else.
 
 use super::{
+    context::{ClientContext, ClientEvent},
     counters::Counters,
-    generator::{ClientContext, ClientEvent, Command},
     peer::Peer,
 };
 use crate::media::net::{
@@ -16,49 +17,63 @@ use std::{
     sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-/// The longest pause between two looks at commands.
-const PATIENCE: Duration = Duration::from_millis(2);
-/// Batches taken from one socket before it is another's turn.
-const TURNS: usize = 4;
+/// Longest pause between two checks for commands.
+const MAX_WAIT: Duration = Duration::from_millis(2);
+/// Batches read from one socket before the next socket's turn.
+const BATCHES_PER_TURN: usize = 4;
 
-/// All clients, from inside.
+/// A command to the clients.
+pub enum Command {
+    /// Adds a client.
+    Add(Box<Peer>),
+    /// Removes a client.
+    Remove(u32),
+    /// Sets all counters to zero.
+    ResetCounters,
+    /// Requests the counters.
+    Report(oneshot::Sender<Counters>),
+    /// Ends the loop.
+    Stop,
+}
+
+/// All clients.
 pub struct ClientLoop {
-    /// The sockets.
-    lanes: Arc<SocketPool>,
-    /// What is to be done.
-    orders: Receiver<Command>,
-    /// Where notes go.
-    notes: mpsc::UnboundedSender<ClientEvent>,
-    /// The clients by number.
+    /// Their sockets.
+    sockets: Arc<SocketPool>,
+    /// Receives commands.
+    commands: Receiver<Command>,
+    /// Receives the clients' events.
+    events: mpsc::UnboundedSender<ClientEvent>,
+    /// The clients by index.
     peers: BTreeMap<u32, Peer>,
-    /// Whose clock to look at when, the earliest first.
-    alarms: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// Whose flow is due when, the earliest first.
+    /// Timeouts of clients, the earliest first.
+    timeouts: BinaryHeap<Reverse<(Instant, u32)>>,
+    /// Due packets by client and flow, the earliest first.
     sends: BinaryHeap<Reverse<(Instant, u32, usize)>>,
-    /// What is counted.
+    /// The counters of the current window.
     counters: Counters,
-    /// Where datagrams are read to.
+    /// Buffers for received datagrams.
     buffers: ReceiveBuffers,
-    /// What is between sockets and clients.
+    /// The emulated network between sockets and clients.
     emulator: NetworkEmulator,
 }
 
 impl ClientLoop {
-    /// Nobody yet.
+    /// A loop without clients.
     pub fn new(
-        lanes: Arc<SocketPool>,
-        orders: Receiver<Command>,
-        notes: mpsc::UnboundedSender<ClientEvent>,
+        sockets: Arc<SocketPool>,
+        commands: Receiver<Command>,
+        events: mpsc::UnboundedSender<ClientEvent>,
         impairment: Impairment,
     ) -> Self {
         Self {
-            lanes,
-            orders,
-            notes,
+            sockets,
+            commands,
+            events,
             peers: BTreeMap::new(),
-            alarms: BinaryHeap::new(),
+            timeouts: BinaryHeap::new(),
             sends: BinaryHeap::new(),
             counters: Counters::new(),
             buffers: ReceiveBuffers::new(),
@@ -66,10 +81,13 @@ impl ClientLoop {
         }
     }
 
-    /// Works until told to stop.
+    /// Runs until [`Command::Stop`].
+    ///
+    /// # Errors
+    /// A socket fails.
     pub fn run(mut self) -> Result<()> {
         loop {
-            while let Ok(command) = self.orders.try_recv() {
+            while let Ok(command) = self.commands.try_recv() {
                 if self.handle_command(command) {
                     return Ok(());
                 }
@@ -78,46 +96,43 @@ impl ClientLoop {
             self.fire_timeouts();
             self.deliver_due();
             if !self.receive()? {
-                let until = Instant::now() + PATIENCE;
-                let send = self.sends.peek().map_or(until, |Reverse((at, ..))| *at);
-                let alarm = self.alarms.peek().map_or(until, |Reverse((at, _))| *at);
-                let rain = self.emulator.next().unwrap_or(until);
-                self.lanes.wait(until.min(send).min(alarm).min(rain))?;
+                self.sockets.wait(self.next_deadline())?;
             }
         }
     }
 
-    /// Does as told. Whether that is to stop.
+    /// When the loop has to continue at the latest.
+    fn next_deadline(&self) -> Instant {
+        let latest = Instant::now() + MAX_WAIT;
+        let send = self.sends.peek().map(|Reverse((at, ..))| *at);
+        let timeout = self.timeouts.peek().map(|Reverse((at, _))| *at);
+        let delivery = self.emulator.next();
+        let deadlines = [send, timeout, delivery];
+        deadlines.into_iter().flatten().fold(latest, Instant::min)
+    }
+
+    /// Executes a command. Returns whether it ends the loop.
     fn handle_command(&mut self, command: Command) -> bool {
         match command {
             Command::Add(peer) => {
                 let index = peer.index;
                 if peer.flows.is_empty() {
-                    self.emulator.expose(index, Instant::now());
+                    self.emulator.impair(index, Instant::now());
                 }
                 self.peers.insert(index, *peer);
-                self.with(index, Instant::now(), Peer::wake);
+                self.with_peer(index, Instant::now(), Peer::on_timeout);
             }
             Command::Remove(index) => {
                 self.peers.remove(&index);
             }
-            Command::Mark => {
+            Command::ResetCounters => {
                 self.counters = Counters::new();
-                self.peers.values_mut().for_each(|peer| peer.tracks.mark());
+                self.peers
+                    .values_mut()
+                    .for_each(|peer| peer.streams.reset());
             }
             Command::Report(answer) => {
-                let now = Instant::now();
-                for peer in self.peers.values() {
-                    // A picture that has not come yet is late by that much already.
-                    let silences = peer.silences(now);
-                    silences.for_each(|silence| self.counters.record_frame_gap(silence));
-                    for (payload_type, lost) in peer.tracks.lost() {
-                        self.counters.lost += lost;
-                        if peer.is_audio(payload_type) {
-                            self.counters.lost_audio += lost;
-                        }
-                    }
-                }
+                self.count_window_end(Instant::now());
                 let _ = answer.send(self.counters.clone());
             }
             Command::Stop => return true,
@@ -125,38 +140,52 @@ impl ClientLoop {
         false
     }
 
-    /// Lets a client do something, and keeps its appointments.
-    fn with(
+    /// Adds what is known only at the end of a window: lost packets, and frames that are overdue.
+    fn count_window_end(&mut self, now: Instant) {
+        for peer in self.peers.values() {
+            let gaps = peer.open_frame_gaps(now);
+            gaps.for_each(|gap| self.counters.record_frame_gap(gap));
+            for (payload_type, lost) in peer.streams.lost() {
+                self.counters.lost += lost;
+                if peer.is_audio(payload_type) {
+                    self.counters.lost_audio += lost;
+                }
+            }
+        }
+    }
+
+    /// Runs an action of a client, then schedules its timeout and new flows.
+    fn with_peer(
         &mut self,
         index: u32,
         now: Instant,
         action: impl FnOnce(&mut Peer, &mut ClientContext<'_>),
     ) {
-        let Some(peer) = self.peers.get_mut(&index).filter(|peer| !peer.ended) else {
+        let Some(peer) = self.peers.get_mut(&index).filter(|peer| !peer.closed) else {
             return;
         };
         let mut context = ClientContext {
-            lanes: &self.lanes,
+            sockets: &self.sockets,
             emulator: &mut self.emulator,
             counters: &mut self.counters,
-            notes: &self.notes,
+            events: &self.events,
             now,
         };
         action(peer, &mut context);
-        if peer.alarm.is_none_or(|alarm| peer.due < alarm) {
-            peer.alarm = Some(peer.due);
-            self.alarms.push(Reverse((peer.due, index)));
+        if peer.scheduled.is_none_or(|at| peer.next_timeout < at) {
+            peer.scheduled = Some(peer.next_timeout);
+            self.timeouts.push(Reverse((peer.next_timeout, index)));
         }
-        if std::mem::take(&mut peer.begins) {
+        if std::mem::take(&mut peer.starts_flows) {
             let start = peer.start_of_flows(now);
             for (number, outgoing) in peer.flows.iter_mut().enumerate() {
-                outgoing.flow.begin(start);
+                outgoing.flow.start_at(start);
                 self.sends.push(Reverse((start, index, number)));
             }
         }
     }
 
-    /// Sends what is due.
+    /// Sends due packets.
     fn send_due(&mut self) {
         let now = Instant::now();
         while let Some(Reverse((at, index, flow))) = self.sends.peek().copied() {
@@ -164,72 +193,73 @@ impl ClientLoop {
                 return;
             }
             self.sends.pop();
-            self.with(index, now, |peer, context| peer.send(flow, context));
-            let peer = self.peers.get(&index).filter(|peer| !peer.ended);
+            self.with_peer(index, now, |peer, context| peer.send(flow, context));
+            let peer = self.peers.get(&index).filter(|peer| !peer.closed);
             if let Some(outgoing) = peer.and_then(|peer| peer.flows.get(flow)) {
                 self.sends.push(Reverse((outgoing.flow.due, index, flow)));
             }
         }
     }
 
-    /// Looks at the clocks that want it.
+    /// Fires the timeouts of clients.
     fn fire_timeouts(&mut self) {
         let now = Instant::now();
-        while let Some(Reverse((at, index))) = self.alarms.peek().copied() {
+        while let Some(Reverse((at, index))) = self.timeouts.peek().copied() {
             if at > now {
                 return;
             }
-            self.alarms.pop();
+            self.timeouts.pop();
             let Some(peer) = self.peers.get_mut(&index) else {
                 continue;
             };
-            // Another alarm was set for an earlier time and has been answered.
-            if peer.alarm != Some(at) {
+            // An earlier timeout has replaced this entry and has fired already.
+            if peer.scheduled != Some(at) {
                 continue;
             }
-            peer.alarm = None;
-            let is_due = peer.due <= now;
-            self.with(index, now, |peer, context| {
+            peer.scheduled = None;
+            let is_due = peer.next_timeout <= now;
+            self.with_peer(index, now, |peer, context| {
                 if is_due {
-                    peer.wake(context);
+                    peer.on_timeout(context);
                 }
             });
         }
     }
 
-    /// Passes on what was held back long enough.
+    /// Delivers the datagrams whose emulated delay is over.
     fn deliver_due(&mut self) {
         let now = Instant::now();
-        while let Some(drop) = self.emulator.fall(now) {
-            match drop.way {
-                Direction::Up => self.lanes.send(drop.client, drop.other, &drop.bytes),
-                Direction::Down => self.with(drop.client, now, |peer, context| {
-                    peer.receive(drop.other, &drop.bytes, context);
+        while let Some(datagram) = self.emulator.pop_due(now) {
+            let (client, server) = (datagram.client, datagram.server);
+            match datagram.direction {
+                Direction::Up => self.sockets.send(client, server, &datagram.bytes),
+                Direction::Down => self.with_peer(client, now, |peer, context| {
+                    peer.on_datagram(server, &datagram.bytes, context);
                 }),
             }
         }
     }
 
-    /// Takes in what has come. Whether there may be more.
+    /// Reads the sockets. Returns whether there may be more to read.
     fn receive(&mut self) -> Result<bool> {
-        let lanes = self.lanes.clone();
+        let sockets = self.sockets.clone();
         let mut buffers = std::mem::replace(&mut self.buffers, ReceiveBuffers::none());
         let mut more = false;
-        for lane in 0..SOCKETS {
-            for turn in 1..=TURNS {
+        for socket in 0..SOCKETS {
+            for batch in 1..=BATCHES_PER_TURN {
                 let mut now = None;
-                let full = lanes.receive(lane, &mut buffers, |index, from, datagram| {
+                let full = sockets.receive(socket, &mut buffers, |index, from, datagram| {
                     let now = *now.get_or_insert_with(Instant::now);
                     if !self
                         .emulator
                         .hold(Direction::Down, index, from, datagram, now)
                     {
-                        self.with(index, now, |peer, context| {
-                            peer.receive(from, datagram, context)
+                        self.with_peer(index, now, |peer, context| {
+                            peer.on_datagram(from, datagram, context)
                         });
                     }
                 })?;
-                more |= full && turn == TURNS;
+                more |= full && batch == BATCHES_PER_TURN;
                 if !full {
                     break;
                 }

@@ -1,53 +1,53 @@
-//! What is counted while a window is open.
+//! Counters of a measurement window.
 
 use crate::media::traffic::rtp::Header;
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// Packets of a stream that are looked back at to tell a late one from a repeated one.
-const LOOK_BACK: u32 = 64;
-/// A jump of the sequence number that is a new beginning, not a loss.
-const JUMP: i32 = 3_000;
+/// Sequence numbers that are remembered to distinguish reordered from duplicate packets.
+const HISTORY: u32 = 64;
+/// Largest step of the sequence number that counts as loss; a larger one restarts the stream.
+const MAX_STEP: i32 = 3_000;
 
-/// A histogram of microseconds, up to a minute, exact to two digits.
+/// A histogram of microseconds up to one minute, with two significant digits.
 pub fn new_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000, 2).expect("the bounds are in order")
 }
 
-/// One stream that somebody receives.
+/// One received RTP stream.
 #[derive(Debug, Default)]
 pub struct ReceivedStream {
-    /// Whether anything was heard.
-    begun: bool,
-    /// What its payload is.
+    /// Whether a packet has arrived.
+    started: bool,
+    /// Its payload type.
     payload_type: u8,
-    /// The highest sequence number.
+    /// Highest sequence number.
     highest: u16,
-    /// Of the [`LOOK_BACK`] numbers up to the highest, which came: bit 0 is the highest.
+    /// Which of the last [`HISTORY`] sequence numbers arrived; bit 0 is the highest.
     seen: u64,
-    /// Packets that should have come.
+    /// Packets expected by their sequence numbers.
     pub expected: u64,
-    /// Packets that came, each once.
+    /// Packets that arrived, without duplicates.
     pub received: u64,
 }
 
-/// What a packet was to a stream.
+/// The place of a packet in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// The next, or one after a gap.
+    /// The next packet, or one after a gap.
     InOrder,
-    /// Later than its follower.
+    /// Arrived after a later packet.
     Reordered,
-    /// Not for the first time, or from far back.
+    /// Arrived before, or too old to tell.
     Duplicate,
 }
 
 impl ReceivedStream {
-    /// Takes in a packet.
-    pub fn take(&mut self, seq: u16) -> Arrival {
+    /// Counts a packet.
+    pub fn on_packet(&mut self, seq: u16) -> Arrival {
         let ahead = i32::from(seq.wrapping_sub(self.highest) as i16);
-        if !self.begun || ahead.abs() > JUMP {
-            self.begun = true;
+        if !self.started || ahead.abs() > MAX_STEP {
+            self.started = true;
             (self.highest, self.seen) = (seq, 1);
             self.expected += 1;
             self.received += 1;
@@ -55,7 +55,7 @@ impl ReceivedStream {
         }
         if ahead > 0 {
             let ahead = ahead.unsigned_abs();
-            self.seen = if ahead < LOOK_BACK {
+            self.seen = if ahead < HISTORY {
                 self.seen << ahead
             } else {
                 0
@@ -74,45 +74,45 @@ impl ReceivedStream {
         Arrival::Reordered
     }
 
-    /// Counts from here.
-    pub fn mark(&mut self) {
+    /// Sets the counts to zero.
+    pub fn reset(&mut self) {
         (self.expected, self.received) = (0, 0);
     }
 }
 
-/// What one window came to.
+/// The counters of one window.
 #[derive(Debug, Clone)]
 pub struct Counters {
-    /// Media packets publishers sent.
+    /// Media packets sent by publishers.
     pub sent: u64,
-    /// Media packets that arrived, each once, resent ones not among them.
+    /// Media packets received, without duplicates and retransmissions.
     pub received: u64,
-    /// Their bytes, without IP and UDP.
+    /// Their bytes, without IP and UDP headers.
     pub bytes: u64,
-    /// Media packets missing between others.
+    /// Media packets lost, by gaps in sequence numbers.
     pub lost: u64,
-    /// Of these, sound.
+    /// Lost audio packets.
     pub lost_audio: u64,
-    /// Packets that came later than their followers.
-    pub late: u64,
-    /// Packets that came again.
-    pub again: u64,
-    /// Packets that were sent again on request.
-    pub resent: u64,
-    /// Packets that were opened and were not what was sent.
-    pub broken: u64,
-    /// How old opened packets were, in microseconds.
+    /// Packets that arrived after a later packet.
+    pub reordered: u64,
+    /// Packets that arrived more than once.
+    pub duplicates: u64,
+    /// Retransmitted packets (RTX).
+    pub retransmitted: u64,
+    /// Decrypted packets whose payload differs from what was sent.
+    pub corrupt: u64,
+    /// Latency of decrypted packets, in microseconds.
     pub latency: Histogram<u64>,
-    /// How late packets were sent, in microseconds.
+    /// Delay of the generator behind its schedule, in microseconds.
     pub lateness: Histogram<u64>,
-    /// Keyframes that were asked for.
+    /// Keyframe requests.
     pub keyframes: u64,
-    /// Between two pictures at who opens them, in microseconds.
-    pub gaps: Histogram<u64>,
+    /// Gaps between video frames at decrypting clients, in microseconds.
+    pub frame_gaps: Histogram<u64>,
 }
 
 impl Counters {
-    /// Nothing yet.
+    /// Empty counters.
     pub fn new() -> Self {
         Self {
             sent: 0,
@@ -120,30 +120,30 @@ impl Counters {
             bytes: 0,
             lost: 0,
             lost_audio: 0,
-            late: 0,
-            again: 0,
-            resent: 0,
-            broken: 0,
+            reordered: 0,
+            duplicates: 0,
+            retransmitted: 0,
+            corrupt: 0,
             latency: new_histogram(),
             lateness: new_histogram(),
             keyframes: 0,
-            gaps: new_histogram(),
+            frame_gaps: new_histogram(),
         }
     }
 
-    /// Counts the time between two pictures.
+    /// Records the gap between two video frames.
     pub fn record_frame_gap(&mut self, gap: Duration) {
-        self.gaps.saturating_record(gap.as_micros() as u64);
+        self.frame_gaps.saturating_record(gap.as_micros() as u64);
     }
 
-    /// Counts what a packet was.
+    /// Counts a media packet.
     pub fn count(&mut self, arrival: Arrival, bytes: usize) {
         match arrival {
             Arrival::Duplicate => {
-                self.again += 1;
+                self.duplicates += 1;
                 return;
             }
-            Arrival::Reordered => self.late += 1,
+            Arrival::Reordered => self.reordered += 1,
             Arrival::InOrder => {}
         }
         self.received += 1;
@@ -151,36 +151,36 @@ impl Counters {
     }
 }
 
-/// The streams one client receives, by SSRC; few, so that a walk is the fastest search.
+/// The streams of one client by SSRC. There are few, so a linear search is fastest.
 #[derive(Debug, Default)]
 pub struct ReceivedStreams(Vec<(u32, ReceivedStream)>);
 
 impl ReceivedStreams {
-    /// The stream of a packet.
+    /// Returns the stream of a packet, new if its SSRC is.
     pub fn of(&mut self, header: &Header) -> &mut ReceivedStream {
         let known = self.0.iter().position(|(ssrc, _)| *ssrc == header.ssrc);
         let place = known.unwrap_or_else(|| {
-            let track = ReceivedStream {
+            let stream = ReceivedStream {
                 payload_type: header.payload_type,
                 ..ReceivedStream::default()
             };
-            self.0.push((header.ssrc, track));
+            self.0.push((header.ssrc, stream));
             self.0.len() - 1
         });
         &mut self.0[place].1
     }
 
-    /// Counts from here.
-    pub fn mark(&mut self) {
-        self.0.iter_mut().for_each(|(_, track)| track.mark());
+    /// Sets the counts to zero.
+    pub fn reset(&mut self) {
+        self.0.iter_mut().for_each(|(_, stream)| stream.reset());
     }
 
-    /// Packets missing since the mark, stream by stream, with its payload type.
+    /// Payload type and lost packets of each stream since the reset.
     pub fn lost(&self) -> impl Iterator<Item = (u8, u64)> {
-        let tracks = self.0.iter().map(|(_, track)| track);
-        tracks.map(|track| {
-            let lost = track.expected.saturating_sub(track.received);
-            (track.payload_type, lost)
+        let streams = self.0.iter().map(|(_, stream)| stream);
+        streams.map(|stream| {
+            let lost = stream.expected.saturating_sub(stream.received);
+            (stream.payload_type, lost)
         })
     }
 }
@@ -190,23 +190,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_late_and_repeated_packets_are_told_apart() {
-        let mut track = ReceivedStream::default();
-        let arrivals = [65_534, 65_535, 1, 0, 0, 3].map(|seq| track.take(seq));
+    fn lost_reordered_and_duplicate_packets_are_distinguished() {
+        let mut stream = ReceivedStream::default();
+        let arrivals = [65_534, 65_535, 1, 0, 0, 3].map(|seq| stream.on_packet(seq));
         use Arrival::{Duplicate, InOrder, Reordered};
         assert_eq!(
             arrivals,
             [InOrder, InOrder, InOrder, Reordered, Duplicate, InOrder]
         );
-        assert_eq!((track.expected, track.received), (6, 5));
+        assert_eq!((stream.expected, stream.received), (6, 5));
     }
 
     #[test]
-    fn a_new_beginning_is_no_loss() {
-        let mut track = ReceivedStream::default();
+    fn a_restarted_stream_counts_no_loss() {
+        let mut stream = ReceivedStream::default();
         for seq in [10, 11, 40_000, 40_001] {
-            track.take(seq);
+            stream.on_packet(seq);
         }
-        assert_eq!((track.expected, track.received), (4, 4));
+        assert_eq!((stream.expected, stream.received), (4, 4));
     }
 }

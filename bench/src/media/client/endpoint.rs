@@ -1,15 +1,13 @@
-//! What a client offers and answers: the same codecs and extensions to every server.
+//! Offer and answer of a client: the same codecs and extensions for every server.
 //!
-//! Opus and VP8 with retransmission; mid, rid, audio level and abs-send-time; transport-cc only
-//! where the server is to estimate. All servers prefer AEAD_AES_256_GCM, as the clients do, so
-//! that this is what protects media everywhere.
+//! Opus and VP8 with RTX; mid, rid, audio level and abs-send-time; transport-cc only where the
+//! server estimates bandwidth. Clients and all servers prefer AEAD_AES_256_GCM.
 
 use super::{
     generator::LoadGenerator,
     peer::{OutgoingFlow, Peer, Transport},
 };
 use crate::media::{
-    Options,
     net::socket_pool::client_address,
     traffic::flow::{Flow, FlowKind},
 };
@@ -25,21 +23,21 @@ use str0m::{
     rtp::{Extension, ExtensionMap},
 };
 
-/// A client that is coming in.
+/// A client that is joining.
 pub struct Endpoint {
-    /// Its WebRTC.
+    /// Its WebRTC endpoint.
     rtc: Rtc,
-    /// Its number.
+    /// Its index.
     index: u32,
-    /// What it sends.
+    /// The flows it sends.
     outgoing: Vec<OutgoingFlow>,
-    /// Its offer, as long as it is unanswered.
+    /// Its unanswered offer.
     pending: Option<SdpPendingOffer>,
     /// Whether transport-cc is negotiated.
     estimates: bool,
 }
 
-/// One certificate for all clients: making them is not what is measured.
+/// One DTLS certificate for all clients: generating them is not measured.
 fn certificate() -> Result<DtlsCert> {
     static CERTIFICATE: OnceLock<Option<DtlsCert>> = OnceLock::new();
     let made = CERTIFICATE.get_or_init(|| {
@@ -49,7 +47,7 @@ fn certificate() -> Result<DtlsCert> {
     made.clone().context("there is no certificate")
 }
 
-/// The header extensions.
+/// The RTP header extensions.
 fn extensions(estimates: bool) -> ExtensionMap {
     let mut map = ExtensionMap::empty();
     map.set(1, Extension::AudioLevel);
@@ -64,7 +62,7 @@ fn extensions(estimates: bool) -> ExtensionMap {
 }
 
 impl Endpoint {
-    /// A client that has said nothing.
+    /// A client without an offer.
     pub fn new(index: u32, generator: &LoadGenerator, estimates: bool) -> Result<Self> {
         let mut rtc = Rtc::builder()
             .clear_codecs()
@@ -74,7 +72,7 @@ impl Endpoint {
             .set_dtls_cert(certificate()?)
             .set_rtp_mode(true)
             .build(Instant::now());
-        let address = (client_address(index), generator.lanes.port_of(index)).into();
+        let address = (client_address(index), generator.sockets.port_of(index)).into();
         rtc.add_local_candidate(Candidate::host(address, Protocol::Udp)?);
         Ok(Self {
             rtc,
@@ -85,13 +83,13 @@ impl Endpoint {
         })
     }
 
-    /// Offers to send this and to receive so many sounds and pictures. Gives the description
-    /// and what its sending parts carry.
+    /// Offers to send `kinds` and to receive a number of audio and video streams. Returns the SDP,
+    /// and the media descriptions of what is sent.
     pub fn offer(
         &mut self,
-        options: &Options,
+        burst: u32,
         kinds: &[FlowKind],
-        [sounds, pictures]: [u32; 2],
+        [audio, video]: [u32; 2],
     ) -> Result<(String, Vec<(Mid, FlowKind)>)> {
         let mut api = self.rtc.sdp_api();
         let mut mids: Vec<(Mid, FlowKind)> = Vec::new();
@@ -100,7 +98,7 @@ impl Endpoint {
                 FlowKind::Audio { .. } => MediaKind::Audio,
                 FlowKind::Video { .. } => MediaKind::Video,
             };
-            // Layers of one picture share a description.
+            // The layers of one video share a media description.
             let layers = layers(kinds);
             let known = mids
                 .iter()
@@ -114,58 +112,57 @@ impl Endpoint {
             };
             mids.push((mid, *kind));
         }
-        for (count, kind) in [(sounds, MediaKind::Audio), (pictures, MediaKind::Video)] {
+        for (count, kind) in [(audio, MediaKind::Audio), (video, MediaKind::Video)] {
             for _ in 0..count {
                 api.add_media(kind, Direction::RecvOnly, None, None, None);
             }
         }
-        let (offer, pending) = api.apply().context("an offer of nothing")?;
+        let (offer, pending) = api.apply().context("an empty offer")?;
         self.pending = Some(pending);
         let now = Instant::now();
         let flow = |(mid, kind): &(Mid, FlowKind)| OutgoingFlow {
             mid: Some(*mid),
-            flow: Flow::new(*kind, self.index, options.burst, now),
+            flow: Flow::new(*kind, self.index, burst, now),
         };
         self.outgoing = mids.iter().map(flow).collect();
-        Ok((self.spoken(offer.to_sdp_string()), mids))
+        Ok((self.to_wire(offer.to_sdp_string()), mids))
     }
 
-    /// Takes the answer to the offer.
+    /// Applies the answer to the offer.
     pub fn accept(&mut self, answer: &str) -> Result<()> {
         let answer = SdpAnswer::from_sdp_string(answer).context("reading the answer")?;
         let pending = self.pending.take().context("nothing was offered")?;
         let accepted = self.rtc.sdp_api().accept_answer(pending, answer);
-        accepted.context("taking the answer")
+        accepted.context("applying the answer")
     }
 
     /// Answers an offer.
     pub fn answer(&mut self, offer: &str) -> Result<String> {
         let offer = SdpOffer::from_sdp_string(offer).context("reading the offer")?;
         let answer = self.rtc.sdp_api().accept_offer(offer);
-        Ok(self.spoken(answer.context("taking the offer")?.to_sdp_string()))
+        Ok(self.to_wire(answer.context("applying the offer")?.to_sdp_string()))
     }
 
-    /// A description as it is sent: str0m names transport-cc feedback even where the header
-    /// extension it needs is not offered.
-    fn spoken(&self, sdp: String) -> String {
+    /// The SDP as it is sent: str0m lists transport-cc feedback even without its header extension.
+    fn to_wire(&self, sdp: String) -> String {
         let dropped = |line: &&str| !self.estimates && line.ends_with(" transport-cc");
         let lines = sdp.split_inclusive("\r\n");
         lines.filter(|line| !dropped(&line.trim_end())).collect()
     }
 
-    /// Lets it run.
-    pub fn run(self, generator: &LoadGenerator, samples: bool) {
-        let link = Transport::WebRtc(Box::new(self.rtc));
-        generator.add(Peer::new(self.index, link, self.outgoing, samples));
+    /// Hands the client to the load generator.
+    pub fn run(self, generator: &LoadGenerator, decrypts: bool) {
+        let transport = Transport::WebRtc(Box::new(self.rtc));
+        generator.add(Peer::new(self.index, transport, self.outgoing, decrypts));
     }
 }
 
-/// Whether something is a picture.
+/// Whether a flow is video.
 fn is_video(kind: FlowKind) -> bool {
     matches!(kind, FlowKind::Video { .. })
 }
 
-/// The layers among what is sent.
+/// The simulcast layers of the flows.
 fn layers(kinds: &[FlowKind]) -> Option<Simulcast> {
     let rids = kinds.iter().filter_map(|kind| match kind {
         FlowKind::Video { rid, .. } => *rid,

@@ -1,10 +1,12 @@
 //! The clients: WebRTC endpoints that share one thread.
 //!
 //! * [`generator`] the thread from outside, [`client_loop`] from inside.
-//! * [`peer`] one client; [`endpoint`] its SDP; [`packet`] what it sends and receives.
+//! * [`peer`] one client; [`context`] what it uses and reports.
+//! * [`endpoint`] its SDP; [`packet`] its media packets.
 //! * [`counters`] what is counted.
 
 pub mod client_loop;
+pub mod context;
 pub mod counters;
 pub mod endpoint;
 pub mod generator;

@@ -1,6 +1,6 @@
-//! Packets of clients, on the way in and on the way out.
+//! Building and verifying the media packets of clients.
 
-use super::generator::ClientContext;
+use super::context::ClientContext;
 use crate::media::traffic::{
     flow::{FlowKind, Packet},
     rtp::{self, FIXED_BYTES, Header},
@@ -15,12 +15,12 @@ use str0m::{
     rtp::{ExtensionValues, RtpWrite},
 };
 
-/// Payload type of sound where nobody negotiates one.
+/// Audio payload type without negotiation.
 pub const PLAIN_AUDIO_PT: u8 = 111;
-/// Payload type of pictures, likewise.
+/// Video payload type without negotiation.
 const PLAIN_VIDEO_PT: u8 = 96;
 
-/// The layer of a flow.
+/// The RID of a flow (RFC 8852).
 pub fn rid_of(kind: FlowKind) -> Option<&'static str> {
     match kind {
         FlowKind::Video { rid, .. } => rid,
@@ -28,8 +28,9 @@ pub fn rid_of(kind: FlowKind) -> Option<&'static str> {
     }
 }
 
-/// Looks into an opened payload: whose and of which layer it is. One without any is padding.
-pub fn judge(
+/// Verifies a decrypted payload and records its latency. `None` counts as corrupt, and an empty
+/// payload is padding.
+pub fn verify_payload(
     payload: Option<&[u8]>,
     is_audio: bool,
     context: &mut ClientContext<'_>,
@@ -45,12 +46,12 @@ pub fn judge(
             let age = nanos(context.now).saturating_sub(stamp.nanos) / 1_000;
             context.counters.latency.saturating_record(age.max(1));
         }
-        None => context.counters.broken += 1,
+        None => context.counters.corrupt += 1,
     }
     stamp
 }
 
-/// A packet of a client without WebRTC.
+/// Builds the SRTP packet of a client without WebRTC.
 pub fn protect(index: u32, flow: usize, kind: FlowKind, packet: &Packet, up: &Srtp) -> Vec<u8> {
     let payload_type = match kind {
         FlowKind::Audio { .. } => PLAIN_AUDIO_PT,
@@ -70,7 +71,7 @@ pub fn protect(index: u32, flow: usize, kind: FlowKind, packet: &Packet, up: &Sr
     bytes
 }
 
-/// Gives a packet to WebRTC.
+/// Passes a packet to the WebRTC endpoint.
 pub fn write(rtc: &mut Rtc, mid: Mid, kind: FlowKind, packet: Packet, now: Instant) {
     let (codec, is_video) = match kind {
         FlowKind::Audio { .. } => (Codec::Opus, false),

@@ -1,13 +1,13 @@
-//! One client: what it sends, what it receives, how it is connected.
+//! One client.
 //!
-//! A client is a whole WebRTC endpoint for ICE, DTLS and RTCP, but only one in ten opens the
-//! media it receives ([`Peer::samples`]); the others read the clear headers. A client of the
-//! bare forwarder has nothing but keys.
+//! A client is a complete WebRTC endpoint for ICE, DTLS and RTCP, but only one in ten decrypts the
+//! media it receives ([`Peer::decrypts`]); the others read the clear RTP headers. A client of the
+//! baseline forwarder has keys and no WebRTC.
 
 use super::{
+    context::{ClientContext, EventKind},
     counters::ReceivedStreams,
-    generator::{ClientContext, EventKind},
-    packet::{PLAIN_AUDIO_PT, judge, protect, rid_of, write},
+    packet::{PLAIN_AUDIO_PT, protect, rid_of, verify_payload, write},
 };
 use crate::media::{
     net::socket_pool::client_address,
@@ -30,109 +30,114 @@ use str0m::{
     rtp::RtpHeader,
 };
 
-/// Publishers begin so much after each other, that not all frames are due at once.
+/// Offset between the starts of two publishers, so that their frames are not due at once.
 const STAGGER: Duration = Duration::from_micros(7_300);
-/// After so many publishers from the beginning.
-const STAGGERED: u32 = 97;
+/// Number of different offsets.
+const STAGGER_STEPS: u32 = 97;
 
-/// When a client without a clock is looked at: not while this runs.
+/// Timeout of a client without WebRTC: longer than any run.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
-/// The shortest pause between two looks at a clock.
-const SOONEST: Duration = Duration::from_micros(50);
+/// Shortest time between two timeouts of a client.
+const MIN_TIMEOUT: Duration = Duration::from_micros(50);
 
-/// How a client is connected.
+/// The transport of a client.
 pub enum Transport {
-    /// By WebRTC.
+    /// ICE, DTLS and SRTP.
     WebRtc(Box<Rtc>),
-    /// By nothing but keys that both sides know.
+    /// SRTP with keys that both sides know.
     PlainSrtp {
-        /// Where the forwarder is.
+        /// Address of the forwarder.
         server: SocketAddr,
-        /// The key of what is sent.
+        /// Encrypts what the client sends.
         up: Srtp,
-        /// The key of what is received.
+        /// Decrypts what the client receives.
         down: Srtp,
     },
 }
 
-/// A flow and where it goes.
+/// A flow and the media description that carries it.
 pub struct OutgoingFlow {
-    /// The media description; nothing where there is none.
+    /// `None` without WebRTC.
     pub mid: Option<Mid>,
-    /// What is sent.
+    /// Produces the packets.
     pub flow: Flow,
 }
 
 /// One client.
 pub struct Peer {
-    /// Its number, which is its address.
+    /// Index, from which its address follows.
     pub index: u32,
-    /// How it is connected.
-    pub link: Transport,
-    /// What it sends.
+    /// Its transport.
+    pub transport: Transport,
+    /// The flows it sends.
     pub flows: Vec<OutgoingFlow>,
-    /// Whether it opens what it receives.
-    pub samples: bool,
-    /// What it receives.
-    pub tracks: ReceivedStreams,
-    /// When its clock wants to be looked at.
-    pub due: Instant,
-    /// When that was last promised; a look may come too early, never too late.
-    pub alarm: Option<Instant>,
-    /// Whether flows are to begin.
-    pub begins: bool,
+    /// Whether it decrypts what it receives.
+    pub decrypts: bool,
+    /// The streams it receives.
+    pub streams: ReceivedStreams,
+    /// When it next needs a timeout.
+    pub next_timeout: Instant,
+    /// The earliest timeout in the loop's queue for it.
+    pub scheduled: Option<Instant>,
+    /// Set when its flows may start.
+    pub starts_flows: bool,
     /// Whether it has received media.
-    heard: bool,
-    /// The simulcast layer of the last picture packet.
+    has_media: bool,
+    /// The simulcast layer of the last video packet.
     layer: Option<u8>,
-    /// The last picture of each stream: its SSRC, its time, and when it came.
-    pictures: Vec<(u32, u32, Instant)>,
-    /// Whether it ended.
-    pub ended: bool,
+    /// The last video frame of each stream: SSRC, RTP timestamp, arrival.
+    last_frames: Vec<(u32, u32, Instant)>,
+    /// Whether its connection has closed.
+    pub closed: bool,
 }
 
 impl Peer {
-    /// A client that sends this.
-    pub fn new(index: u32, link: Transport, flows: Vec<OutgoingFlow>, samples: bool) -> Self {
-        let begins = matches!(link, Transport::PlainSrtp { .. });
-        let patience = if begins { NEVER } else { Duration::ZERO };
+    /// A client that sends `flows`.
+    pub fn new(index: u32, transport: Transport, flows: Vec<OutgoingFlow>, decrypts: bool) -> Self {
+        let starts_flows = matches!(transport, Transport::PlainSrtp { .. });
+        let delay = if starts_flows { NEVER } else { Duration::ZERO };
         Self {
             index,
-            link,
+            transport,
             flows,
-            samples,
-            tracks: ReceivedStreams::default(),
-            due: Instant::now() + patience,
-            alarm: None,
-            begins,
-            heard: false,
+            decrypts,
+            streams: ReceivedStreams::default(),
+            next_timeout: Instant::now() + delay,
+            scheduled: None,
+            starts_flows,
+            has_media: false,
             layer: None,
-            pictures: Vec::new(),
-            ended: false,
+            last_frames: Vec::new(),
+            closed: false,
         }
     }
 
-    /// When a flow of this client begins, if it may from now on.
+    /// When the flows of this client start, at or after `now`.
     pub fn start_of_flows(&self, now: Instant) -> Instant {
-        now + STAGGER * (self.index * 13 % STAGGERED)
+        now + STAGGER * (self.index * 13 % STAGGER_STEPS)
     }
 
-    /// Takes in a datagram.
-    pub fn receive(&mut self, from: SocketAddr, datagram: &[u8], context: &mut ClientContext<'_>) {
+    /// Handles a received datagram.
+    pub fn on_datagram(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        context: &mut ClientContext<'_>,
+    ) {
         if rtp::is_media(datagram) && !rtp::is_rtcp(datagram) {
             let Some(header) = Header::read(datagram) else {
                 return;
             };
-            if self.is_resent(header.payload_type) {
-                context.counters.resent += 1;
-            } else if !self.opens() {
+            if self.is_retransmission(header.payload_type) {
+                context.counters.retransmitted += 1;
+            } else if !self.counts_decrypted() {
                 self.count(&header, datagram.len(), context);
             }
-            if !self.samples {
+            if !self.decrypts {
                 return;
             }
         }
-        match &mut self.link {
+        match &mut self.transport {
             Transport::PlainSrtp { down, .. } => {
                 let Some(header) = Header::read(datagram) else {
                     return;
@@ -140,42 +145,42 @@ impl Peer {
                 let mut packet = datagram.to_vec();
                 let payload = down.unprotect(&mut packet, header.length);
                 let payload = payload.and_then(|n| packet[header.length..].get(..n));
-                judge(payload, header.payload_type == PLAIN_AUDIO_PT, context);
+                verify_payload(payload, header.payload_type == PLAIN_AUDIO_PT, context);
             }
             Transport::WebRtc(rtc) => {
                 let to = SocketAddr::from((
                     client_address(self.index),
-                    context.lanes.port_of(self.index),
+                    context.sockets.port_of(self.index),
                 ));
-                // What is no datagram of WebRTC is dropped, as by every endpoint.
+                // Every endpoint drops what is not a WebRTC datagram.
                 let Ok(receive) = Receive::new(Protocol::Udp, from, to, datagram) else {
                     return;
                 };
                 let input = Input::Receive(context.now, receive);
-                self.ended |= rtc.handle_input(input).is_err();
-                self.drain(context);
+                self.closed |= rtc.handle_input(input).is_err();
+                self.poll(context);
             }
         }
     }
 
-    /// Whether media is counted when it is opened, retransmissions included, not before.
-    fn opens(&self) -> bool {
-        self.samples && matches!(self.link, Transport::WebRtc(_))
+    /// Whether packets are counted after decryption, retransmissions included.
+    fn counts_decrypted(&self) -> bool {
+        self.decrypts && matches!(self.transport, Transport::WebRtc(_))
     }
 
     /// Counts a media packet by its header.
     fn count(&mut self, header: &Header, bytes: usize, context: &mut ClientContext<'_>) {
-        let arrival = self.tracks.of(header).take(header.seq);
+        let arrival = self.streams.of(header).on_packet(header.seq);
         context.counters.count(arrival, bytes);
-        if !self.heard {
-            self.heard = true;
-            context.note(self.index, EventKind::FirstMedia);
+        if !self.has_media {
+            self.has_media = true;
+            context.report(self.index, EventKind::FirstMedia);
         }
     }
 
-    /// Whether packets of that type are sound.
+    /// Whether a payload type is audio.
     pub fn is_audio(&self, payload_type: u8) -> bool {
-        let Transport::WebRtc(rtc) = &self.link else {
+        let Transport::WebRtc(rtc) = &self.transport else {
             return payload_type == PLAIN_AUDIO_PT;
         };
         let pt = Pt::from(payload_type);
@@ -183,25 +188,25 @@ impl Peer {
         params.is_some_and(|params| params.spec().codec == Codec::Opus)
     }
 
-    /// Whether packets of that type were sent before as another.
-    fn is_resent(&self, payload_type: u8) -> bool {
-        let Transport::WebRtc(rtc) = &self.link else {
+    /// Whether a payload type is RTX (RFC 4588).
+    fn is_retransmission(&self, payload_type: u8) -> bool {
+        let Transport::WebRtc(rtc) = &self.transport else {
             return false;
         };
-        let resend = Some(Pt::from(payload_type));
+        let rtx = Some(Pt::from(payload_type));
         let mut all = rtc.codec_config().params().iter();
-        all.any(|params| params.resend() == resend)
+        all.any(|params| params.resend() == rtx)
     }
 
-    /// Looks at the clock.
-    pub fn wake(&mut self, context: &mut ClientContext<'_>) {
-        if let Transport::WebRtc(rtc) = &mut self.link {
-            self.ended |= rtc.handle_input(Input::Timeout(context.now)).is_err();
-            self.drain(context);
+    /// Handles the timeout of the WebRTC endpoint.
+    pub fn on_timeout(&mut self, context: &mut ClientContext<'_>) {
+        if let Transport::WebRtc(rtc) = &mut self.transport {
+            self.closed |= rtc.handle_input(Input::Timeout(context.now)).is_err();
+            self.poll(context);
         }
     }
 
-    /// Sends the packet of a flow that is due.
+    /// Sends the due packet of a flow.
     pub fn send(&mut self, flow: usize, context: &mut ClientContext<'_>) {
         let outgoing = &mut self.flows[flow];
         let late = context.now.saturating_duration_since(outgoing.flow.due);
@@ -212,7 +217,7 @@ impl Peer {
         context.counters.sent += 1;
         let kind = outgoing.flow.kind;
         let packet = outgoing.flow.next(nanos(Instant::now()));
-        match &mut self.link {
+        match &mut self.transport {
             Transport::PlainSrtp { server, up, .. } => {
                 let bytes = protect(self.index, flow, kind, &packet, up);
                 context.send(self.index, *server, &bytes);
@@ -221,42 +226,42 @@ impl Peer {
                 if let Some(mid) = outgoing.mid {
                     write(rtc, mid, kind, packet, context.now);
                 }
-                self.drain(context);
+                self.poll(context);
             }
         }
     }
 
-    /// Sends and hears what there is until nothing is left to do before a certain time.
-    pub fn drain(&mut self, context: &mut ClientContext<'_>) {
-        while !self.ended {
-            let Transport::WebRtc(rtc) = &mut self.link else {
+    /// Sends and handles everything that the WebRTC endpoint has, until its next timeout.
+    pub fn poll(&mut self, context: &mut ClientContext<'_>) {
+        while !self.closed {
+            let Transport::WebRtc(rtc) = &mut self.transport else {
                 return;
             };
             match rtc.poll_output() {
-                Ok(Output::Timeout(due)) => {
-                    self.due = due.max(context.now + SOONEST);
+                Ok(Output::Timeout(at)) => {
+                    self.next_timeout = at.max(context.now + MIN_TIMEOUT);
                     return;
                 }
                 Ok(Output::Transmit(out)) => {
                     context
-                        .lanes
+                        .sockets
                         .send(self.index, out.destination, &out.contents);
                 }
-                Ok(Output::Event(event)) => self.hear(event, context),
-                Err(_) => self.ended = true,
+                Ok(Output::Event(event)) => self.on_event(event, context),
+                Err(_) => self.closed = true,
             }
         }
-        context.note(self.index, EventKind::Closed);
+        context.report(self.index, EventKind::Closed);
     }
 
-    /// Something happened to the connection.
-    fn hear(&mut self, event: Event, context: &mut ClientContext<'_>) {
+    /// Handles an event of the WebRTC endpoint.
+    fn on_event(&mut self, event: Event, context: &mut ClientContext<'_>) {
         match event {
             Event::Connected => {
-                self.begins = true;
-                context.note(self.index, EventKind::Connected);
+                self.starts_flows = true;
+                context.report(self.index, EventKind::Connected);
             }
-            Event::RtpPacket(packet) => self.open(&packet.header, &packet.payload, context),
+            Event::RtpPacket(packet) => self.on_rtp(&packet.header, &packet.payload, context),
             Event::KeyframeRequest(request) => {
                 context.counters.keyframes += 1;
                 let rid = request.rid.map(|rid| rid.to_string());
@@ -267,15 +272,14 @@ impl Peer {
                 let flows = self.flows.iter_mut().filter(wanted);
                 flows.for_each(|outgoing| outgoing.flow.request_keyframe());
             }
-            Event::Closed => self.ended = true,
+            Event::Closed => self.closed = true,
+            // str0m has many more events; a benchmark client needs none of them.
             _ => {}
         }
     }
-}
 
-impl Peer {
-    /// Counts an opened packet and looks into it.
-    fn open(&mut self, header: &RtpHeader, payload: &[u8], context: &mut ClientContext<'_>) {
+    /// Counts a decrypted packet and verifies its payload.
+    fn on_rtp(&mut self, header: &RtpHeader, payload: &[u8], context: &mut ClientContext<'_>) {
         let is_audio = self.is_audio(*header.payload_type);
         let clear = Header {
             length: header.header_len,
@@ -285,19 +289,20 @@ impl Peer {
             ssrc: *header.ssrc,
         };
         self.count(&clear, header.header_len + payload.len(), context);
-        let Some(stamp) = judge(Some(payload), is_audio, context).filter(|_| !is_audio) else {
+        let Some(stamp) = verify_payload(Some(payload), is_audio, context).filter(|_| !is_audio)
+        else {
             return;
         };
         if self.layer.replace(stamp.layer) != Some(stamp.layer) {
-            context.note(self.index, EventKind::LayerChanged(stamp.layer));
+            context.report(self.index, EventKind::LayerChanged(stamp.layer));
         }
         self.record_video_frame(&clear, context);
     }
 
-    /// Notes how long after the picture before it one came, stream by stream.
+    /// Records the gap to the previous video frame of the stream.
     fn record_video_frame(&mut self, header: &Header, context: &mut ClientContext<'_>) {
-        let of_stream = |(ssrc, ..): &&mut (u32, u32, Instant)| *ssrc == header.ssrc;
-        match self.pictures.iter_mut().find(of_stream) {
+        let is_stream = |(ssrc, ..): &&mut (u32, u32, Instant)| *ssrc == header.ssrc;
+        match self.last_frames.iter_mut().find(is_stream) {
             Some((_, time, _)) if *time == header.time => {}
             Some((_, time, at)) => {
                 context
@@ -305,13 +310,15 @@ impl Peer {
                     .record_frame_gap(context.now.saturating_duration_since(*at));
                 (*time, *at) = (header.time, context.now);
             }
-            None => self.pictures.push((header.ssrc, header.time, context.now)),
+            None => self
+                .last_frames
+                .push((header.ssrc, header.time, context.now)),
         }
     }
 
-    /// How long ago the last picture of each stream came.
-    pub fn silences(&self, now: Instant) -> impl Iterator<Item = Duration> {
-        let pictures = self.pictures.iter();
-        pictures.map(move |(.., at)| now.saturating_duration_since(*at))
+    /// The time since the last video frame of each stream.
+    pub fn open_frame_gaps(&self, now: Instant) -> impl Iterator<Item = Duration> {
+        let frames = self.last_frames.iter();
+        frames.map(move |(.., at)| now.saturating_duration_since(*at))
     }
 }

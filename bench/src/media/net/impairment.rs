@@ -1,5 +1,5 @@
-//! A worse network than this machine's: loss, delay, jitter and a narrow place, between the
-//! sockets and those clients that only watch.
+//! An emulated network with loss, delay, jitter and a rate limit, between the sockets and the
+//! clients that only receive.
 
 use crate::media::traffic::rtp;
 use serde::Serialize;
@@ -10,113 +10,113 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What waits longer than that in front of the narrow place is dropped, as routers do.
-const QUEUE: Duration = Duration::from_millis(200);
+/// Longest queueing delay at the rate limit. A datagram that would wait longer is dropped.
+const MAX_QUEUE: Duration = Duration::from_millis(200);
 
-/// How the network is.
+/// The properties of an impaired network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Impairment {
-    /// Media packets to a client that are lost, of a thousand.
+    /// Lost media packets towards a client, per thousand.
     pub loss_permille: u32,
-    /// How long every datagram takes, each way, in ms.
+    /// Delay of every datagram, each way, in ms.
     pub delay_ms: u32,
-    /// How much longer it may take, in ms.
+    /// Largest additional random delay, in ms.
     pub jitter_ms: u32,
-    /// What goes to a client, in kbit/s; 0 is everything.
+    /// Rate limit towards a client, in kbit/s; 0 is no limit.
     pub cap_kbps: u32,
 }
 
-/// Which way a datagram goes.
+/// The direction of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
-    /// To the server.
+    /// Client to server.
     Up,
-    /// From it.
+    /// Server to client.
     Down,
 }
 
-/// A datagram on its way.
+/// A delayed datagram.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueuedDatagram {
-    /// When it arrives.
+    /// Delivery time.
     at: Instant,
-    /// Counts all of them: what left first arrives first.
+    /// Breaks ties of equal delivery times: first in, first out.
     number: u64,
-    /// Which way it goes.
-    pub way: Direction,
+    /// Its direction.
+    pub direction: Direction,
     /// The client.
     pub client: u32,
     /// The server's address.
-    pub other: SocketAddr,
+    pub server: SocketAddr,
     /// The datagram.
     pub bytes: Vec<u8>,
 }
 
-/// Everything on its way.
+/// Delays and drops datagrams of impaired clients.
 pub struct NetworkEmulator {
-    /// How the network is.
+    /// Properties of the network.
     impairment: Impairment,
-    /// Clients it is bad for: those that do not publish.
-    outside: BTreeMap<u32, ClientQueues>,
-    /// What is held, the next one first.
-    held: BinaryHeap<Reverse<QueuedDatagram>>,
-    /// Counts datagrams.
+    /// The impaired clients: those that do not publish.
+    queues: BTreeMap<u32, ClientQueues>,
+    /// Delayed datagrams, the next delivery first.
+    delayed: BinaryHeap<Reverse<QueuedDatagram>>,
+    /// Number of delayed datagrams so far.
     number: u64,
-    /// Chance: the same in every run.
-    chance: u64,
+    /// State of the pseudo-random numbers, the same in every run.
+    random: u64,
 }
 
-/// When the last datagram of a client arrives, each way, and when the narrow place is free.
+/// The queues of one client.
 #[derive(Debug)]
 struct ClientQueues {
-    /// Up and down.
+    /// Latest delivery time, up and down.
     last: [Instant; 2],
-    /// The narrow place.
+    /// When the rate limit has passed everything so far.
     free: Instant,
 }
 
 impl NetworkEmulator {
-    /// Nothing is on its way.
+    /// An emulator without delayed datagrams.
     pub fn new(impairment: Impairment) -> Self {
         Self {
             impairment,
-            outside: BTreeMap::new(),
-            held: BinaryHeap::new(),
+            queues: BTreeMap::new(),
+            delayed: BinaryHeap::new(),
             number: 0,
-            chance: 0x9e37_79b9_7f4a_7c15,
+            random: 0x9e37_79b9_7f4a_7c15,
         }
     }
 
-    /// The network is bad for this client, if it is for anybody.
-    pub fn expose(&mut self, client: u32, now: Instant) {
+    /// Impairs the network of a client.
+    pub fn impair(&mut self, client: u32, now: Instant) {
         if self.impairment != Impairment::default() {
             let queues = ClientQueues {
                 last: [now; 2],
                 free: now,
             };
-            self.outside.insert(client, queues);
+            self.queues.insert(client, queues);
         }
     }
 
-    /// Holds a datagram back, or loses it. Not if the network is good.
+    /// Delays or drops a datagram. Returns `false` for a client whose network is not impaired.
     pub fn hold(
         &mut self,
-        way: Direction,
+        direction: Direction,
         client: u32,
-        other: SocketAddr,
+        server: SocketAddr,
         datagram: &[u8],
         now: Instant,
     ) -> bool {
-        if self.outside.is_empty() || !self.outside.contains_key(&client) {
+        if !self.queues.contains_key(&client) {
             return false;
         }
-        let is_lost = self.chance(1_000) < self.impairment.loss_permille;
-        let jitter = self.chance(self.impairment.jitter_ms * 1_000 + 1);
-        let Some(queues) = self.outside.get_mut(&client) else {
+        let is_lost = self.random(1_000) < self.impairment.loss_permille;
+        let jitter = self.random(self.impairment.jitter_ms * 1_000 + 1);
+        let Some(queues) = self.queues.get_mut(&client) else {
             return false;
         };
         let mut at = now;
-        if way == Direction::Down && rtp::is_media(datagram) {
+        if direction == Direction::Down && rtp::is_media(datagram) {
             if is_lost {
                 return true;
             }
@@ -125,7 +125,7 @@ impl NetworkEmulator {
                 let takes =
                     Duration::from_micros(bits * 1_000 / u64::from(self.impairment.cap_kbps));
                 let free = queues.free.max(now) + takes;
-                if free > now + QUEUE {
+                if free > now + MAX_QUEUE {
                     return true;
                 }
                 (queues.free, at) = (free, free);
@@ -133,39 +133,39 @@ impl NetworkEmulator {
         }
         at += Duration::from_millis(u64::from(self.impairment.delay_ms));
         at += Duration::from_micros(u64::from(jitter));
-        let last = &mut queues.last[way as usize];
+        let last = &mut queues.last[direction as usize];
         *last = at.max(*last);
         self.number += 1;
-        self.held.push(Reverse(QueuedDatagram {
+        self.delayed.push(Reverse(QueuedDatagram {
             at: *last,
             number: self.number,
-            way,
+            direction,
             client,
-            other,
+            server,
             bytes: datagram.to_vec(),
         }));
         true
     }
 
-    /// When the next one arrives.
+    /// The next delivery time.
     pub fn next(&self) -> Option<Instant> {
-        self.held.peek().map(|Reverse(held)| held.at)
+        self.delayed.peek().map(|Reverse(datagram)| datagram.at)
     }
 
-    /// One that has arrived.
-    pub fn fall(&mut self, now: Instant) -> Option<QueuedDatagram> {
+    /// Returns a datagram whose delivery time has come.
+    pub fn pop_due(&mut self, now: Instant) -> Option<QueuedDatagram> {
         if self.next()? > now {
             return None;
         }
-        self.held.pop().map(|Reverse(held)| held)
+        self.delayed.pop().map(|Reverse(datagram)| datagram)
     }
 
-    /// A number below that (xorshift64).
-    fn chance(&mut self, below: u32) -> u32 {
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        (self.chance >> 32) as u32 % below.max(1)
+    /// A pseudo-random number below a bound (xorshift64).
+    fn random(&mut self, below: u32) -> u32 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 32) as u32 % below.max(1)
     }
 }
 
@@ -173,14 +173,14 @@ impl NetworkEmulator {
 mod tests {
     use super::*;
 
-    /// Sends so many media packets of 1,000 bytes, one a millisecond, and says when each arrived.
+    /// Sends media packets of 1,000 bytes, one a millisecond, and returns their delivery times.
     fn arrivals(impairment: Impairment, count: u32) -> Vec<Duration> {
         let start = Instant::now();
         let (mut emulator, server) = (
             NetworkEmulator::new(impairment),
             SocketAddr::from(([127, 0, 0, 1], 1)),
         );
-        emulator.expose(1, start);
+        emulator.impair(1, start);
         let packet = [0x80; 1_000];
         for number in 0..count {
             let now = start + Duration::from_millis(u64::from(number));
@@ -188,13 +188,13 @@ mod tests {
         }
         assert!(!emulator.hold(Direction::Down, 2, server, &packet, start));
         let end = start + Duration::from_secs(60);
-        std::iter::from_fn(|| emulator.fall(end))
-            .map(|held| held.at - start)
+        std::iter::from_fn(|| emulator.pop_due(end))
+            .map(|datagram| datagram.at - start)
             .collect()
     }
 
     #[test]
-    fn as_many_are_lost_as_the_weather_says_and_none_overtakes() {
+    fn the_configured_share_is_lost_and_the_order_is_kept() {
         let impairment = Impairment {
             loss_permille: 20,
             delay_ms: 25,
@@ -208,12 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_place_lets_through_what_fits() {
+    fn the_rate_limit_passes_its_share() {
         let impairment = Impairment {
             cap_kbps: 800,
             ..Impairment::default()
         };
-        // 8 Mbit/s for 10 s: a tenth fits.
+        // 8 Mbit/s for 10 s: a tenth passes.
         let arrived = arrivals(impairment, 10_000);
         assert!((990..1_030).contains(&arrived.len()), "{}", arrived.len());
     }

@@ -1,11 +1,10 @@
-//! A network of this program's own.
+//! The network namespace of this program.
 //!
-//! Janus offers no candidate on loopback, so it needs another address; and who binds to every
-//! address should not be reachable from outside. So the program starts itself again in a
-//! network namespace that has a loopback and one address of a virtual cable whose ends are
-//! both inside, and in which a whole net of addresses is this machine, one for each client.
-//! All of that goes through the loopback device, so that all servers are measured on the same
-//! way. The namespace ends with the program.
+//! Janus offers no candidates on loopback, so it needs another address, and sockets that bind to
+//! every address must not be reachable from outside. The program therefore restarts itself in a
+//! network namespace with loopback, a veth pair whose ends are both inside, and a local /16 with
+//! an address for each client. All traffic passes the loopback device, so every server is measured
+//! on the same path. The namespace ends with the program.
 
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -14,17 +13,17 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The address for servers that take no loopback.
+/// Address of servers that do not use loopback.
 pub const ADDRESS: &str = "10.99.0.1";
-/// The net of the clients, a /16. Routed to the cable, because Janus answers by that only.
+/// The clients' network, a /16. It is routed to the veth, the only interface that Janus uses.
 pub const CLIENTS: [u8; 4] = [10, 98, 0, 0];
-/// The cli_name that says that this is the second start.
+/// Marks the restart inside the namespace.
 const INSIDE: &str = "--inside";
 
-/// Starts this program again inside, unless it is, then makes the network.
+/// Restarts this program inside a new namespace, or sets up the network if it is inside already.
 pub fn enter(inside: bool) -> Result<()> {
     if inside {
-        return furnish();
+        return set_up();
     }
     let mut unshare = Command::new("unshare");
     unshare.arg("--net");
@@ -40,8 +39,8 @@ pub fn enter(inside: bool) -> Result<()> {
     Err(error).context("starting in a network of its own (is there `unshare`, of util-linux?)")
 }
 
-/// Loopback, and a cable.
-fn furnish() -> Result<()> {
+/// Sets up loopback, the veth pair and the clients' addresses.
+fn set_up() -> Result<()> {
     ip("link set lo up")?;
     ip("link add bench0 type veth peer name bench1")?;
     ip(&format!("address add {ADDRESS}/24 dev bench0"))?;
@@ -51,7 +50,7 @@ fn furnish() -> Result<()> {
     ip(&format!("route add local {clients}/16 dev bench0"))
 }
 
-/// Runs `ip`.
+/// Runs `ip` with arguments.
 fn ip(words: &str) -> Result<()> {
     let mut ip = Command::new("ip");
     ip.args(words.split(' ')).stdin(Stdio::null());

@@ -1,9 +1,9 @@
-//! The sockets of many clients: a few of them, shared.
+//! A few sockets, shared by many clients.
 //!
-//! A server tells clients apart by where their datagrams come from. Every client has an
-//! address of its own ([`client_address`]) in the network of [`super::netns`] and shares one of a few
-//! sockets ([`PooledSocket`]) with many, so that one system call takes in datagrams of many clients.
-//! A thousand sockets would cost the generator more than its server.
+//! A server identifies clients by their source address. Every client has its own address
+//! ([`client_address`]) in the network of [`super::netns`] and shares one of a few sockets
+//! ([`PooledSocket`]), so that one system call reads datagrams of many clients. A thousand sockets
+//! would cost the generator more CPU than the server.
 
 use super::netns::CLIENTS;
 use anyhow::{Context, Result};
@@ -17,47 +17,47 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Sockets; each has a receive buffer of its own.
+/// Number of sockets, each with its own receive buffer.
 pub const SOCKETS: usize = 8;
-/// Receive buffer of each, in bytes. 16 MiB: some 5,000 packets, what a busy server sends
+/// Receive buffer of a socket, in bytes. 16 MiB hold about 5,000 packets, which a busy server sends
 /// to an eighth of the clients in 100 ms.
 const BUFFER_BYTES: usize = 16 << 20;
-/// The largest datagram, or several joined ones (GRO), in bytes.
+/// Largest datagram, or several coalesced ones (GRO), in bytes.
 const LARGEST: usize = 65_536;
 /// The address before the first client's.
 const BEFORE_FIRST: u32 = u32::from_be_bytes(CLIENTS);
-/// Clients there can be.
-pub const MOST_CLIENTS: u32 = (1 << 16) - 2;
+/// Largest number of clients.
+pub const MAX_CLIENTS: u32 = (1 << 16) - 2;
 
 /// The address of a client.
 pub fn client_address(index: u32) -> Ipv4Addr {
     Ipv4Addr::from(BEFORE_FIRST + 1 + index)
 }
 
-/// Whose address it is.
+/// The client of an address.
 pub fn client_index(address: IpAddr) -> Option<u32> {
     let IpAddr::V4(address) = address else {
         return None;
     };
     let index = u32::from(address).checked_sub(BEFORE_FIRST + 1)?;
-    (index < MOST_CLIENTS).then_some(index)
+    (index < MAX_CLIENTS).then_some(index)
 }
 
 /// A socket of many clients.
 struct PooledSocket {
-    /// The socket, bound to every address.
+    /// Bound to every address.
     socket: UdpSocket,
-    /// What the kernel does for it.
+    /// Kernel features of the socket (GSO, GRO).
     state: UdpSocketState,
-    /// Its port.
+    /// Its UDP port.
     port: u16,
 }
 
 impl PooledSocket {
-    /// Opens one on a free port.
+    /// Opens a socket on a free port.
     fn open() -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-        // Beyond `net.core.rmem_max` for those who may; the rest get what there is.
+        // A privileged process may exceed `net.core.rmem_max`.
         if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER_BYTES).is_err() {
             socket.set_recv_buffer_size(BUFFER_BYTES)?;
         }
@@ -76,31 +76,31 @@ impl PooledSocket {
 /// All sockets of the clients.
 pub struct SocketPool(Vec<PooledSocket>);
 
-/// Where datagrams are read to.
+/// Buffers for one batch of received datagrams.
 pub struct ReceiveBuffers(Vec<Vec<u8>>);
 
 impl ReceiveBuffers {
-    /// Room for one batch.
+    /// Allocates buffers for one batch.
     pub fn new() -> Self {
         Self(vec![vec![0; LARGEST]; BATCH_SIZE])
     }
 
-    /// No room.
+    /// No buffers.
     pub fn none() -> Self {
         Self(Vec::new())
     }
 }
 
 impl SocketPool {
-    /// Opens them.
+    /// Opens all sockets.
     pub fn open() -> Result<Self> {
-        let lanes = (0..SOCKETS).map(|_| PooledSocket::open());
-        Ok(Self(lanes.collect::<Result<_>>().context("the sockets")?))
+        let sockets = (0..SOCKETS).map(|_| PooledSocket::open());
+        Ok(Self(sockets.collect::<Result<_>>().context("the sockets")?))
     }
 
-    /// The ports, in order: client `n` is on the `n % SOCKETS`th.
+    /// The ports in order: client `n` uses the `n % SOCKETS`th.
     pub fn ports(&self) -> Vec<u16> {
-        self.0.iter().map(|lane| lane.port).collect()
+        self.0.iter().map(|socket| socket.port).collect()
     }
 
     /// The port of a client.
@@ -108,9 +108,9 @@ impl SocketPool {
         self.0[index as usize % SOCKETS].port
     }
 
-    /// Sends a datagram of a client. Where the kernel has no room it is lost, as on any network.
+    /// Sends a datagram of a client. It is lost if the kernel has no buffer, as on any network.
     pub fn send(&self, from: u32, to: SocketAddr, contents: &[u8]) {
-        let lane = &self.0[from as usize % SOCKETS];
+        let socket = &self.0[from as usize % SOCKETS];
         let transmit = Transmit {
             destination: to,
             ecn: None,
@@ -118,27 +118,27 @@ impl SocketPool {
             segment_size: None,
             src_ip: Some(client_address(from).into()),
         };
-        let _ = lane.state.try_send((&lane.socket).into(), &transmit);
+        let _ = socket.state.try_send((&socket.socket).into(), &transmit);
     }
 
-    /// Takes in what one socket has, a batch at most, and hands out each datagram with its
-    /// client and where it came from. Whether there may be more.
+    /// Reads at most one batch from a socket and passes each datagram with its client and source to
+    /// `take`. Returns whether there may be more.
     pub fn receive(
         &self,
-        lane: usize,
+        socket: usize,
         buffers: &mut ReceiveBuffers,
         mut take: impl FnMut(u32, SocketAddr, &[u8]),
     ) -> Result<bool> {
-        let lane = &self.0[lane];
+        let socket = &self.0[socket];
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let mut slices: Vec<_> = buffers.0.iter_mut().map(|b| IoSliceMut::new(b)).collect();
-        let count = match lane
+        let count = match socket
             .state
-            .recv((&lane.socket).into(), &mut slices, &mut metas)
+            .recv((&socket.socket).into(), &mut slices, &mut metas)
         {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-            // A server that has ended answers with "port unreachable".
+            // "Port unreachable", from a server that has ended.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(true),
             Err(error) => return Err(error).context("reading a socket"),
         };
@@ -153,19 +153,19 @@ impl SocketPool {
         Ok(count == BATCH_SIZE)
     }
 
-    /// Waits until there is something to read, but no longer than until then.
+    /// Waits until a socket is readable, or until the deadline.
     pub fn wait(&self, until: Instant) -> Result<()> {
-        let patience = until.saturating_duration_since(Instant::now());
-        if patience < Duration::from_micros(20) {
+        let timeout = until.saturating_duration_since(Instant::now());
+        if timeout < Duration::from_micros(20) {
             return Ok(());
         }
         let mut fds: Vec<_> = self
             .0
             .iter()
-            .map(|lane| PollFd::from_borrowed_fd(lane.socket.as_fd(), PollFlags::IN))
+            .map(|socket| PollFd::from_borrowed_fd(socket.socket.as_fd(), PollFlags::IN))
             .collect();
-        let patience = Timespec::try_from(patience).context("a short time")?;
-        match poll(&mut fds, Some(&patience)) {
+        let timeout = Timespec::try_from(timeout).context("a short time")?;
+        match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error).context("waiting for sockets"),
         }
@@ -177,10 +177,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_client_has_an_address_of_its_own() {
+    fn every_client_has_its_own_address() {
         assert_eq!(client_address(0), Ipv4Addr::new(10, 98, 0, 1));
         assert_eq!(client_address(300), Ipv4Addr::new(10, 98, 1, 45));
-        for index in [0, 300, MOST_CLIENTS - 1] {
+        for index in [0, 300, MAX_CLIENTS - 1] {
             assert_eq!(client_index(client_address(index).into()), Some(index));
         }
         assert_eq!(client_index([127, 0, 0, 1].into()), None);

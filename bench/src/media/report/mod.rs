@@ -1,6 +1,6 @@
-//! What came of a run.
+//! Results of runs.
 //!
-//! * [`outcome`] the figures of one run; [`table`] all of them.
+//! * [`outcome`] one run; [`table`] printing runs and comparing servers.
 
 pub mod outcome;
 pub mod table;

@@ -1,47 +1,38 @@
-//! What one server did in one scenario.
+//! The result of one run.
 
 use crate::media::{
-    client::counters::{Counters, new_histogram},
+    client::{
+        context::JoinTimes,
+        counters::{Counters, new_histogram},
+    },
     scenario::model::{Scenario, Stress},
-    stress::Found,
 };
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// The generator's share of its core above which a run says nothing about the server.
-const BUSY: f64 = 0.90;
-/// How late the generator may be at the 99th percentile, in ms.
-const LATE_MS: f64 = 2.0;
-/// Packets that may be lost.
-const LOSS: f64 = 0.001;
-/// How old 99 of 100 packets may be at most, in ms.
-const LIMIT_MS: f64 = 5.0;
+/// Largest CPU share of the generator for a valid run.
+const MAX_GENERATOR_CPU: f64 = 0.90;
+/// Largest lateness of the generator at the 99th percentile for a valid run, in ms.
+const MAX_LATENESS_MS: f64 = 2.0;
+/// Largest share of lost packets.
+const MAX_LOSS: f64 = 0.001;
+/// Largest latency at the 99th percentile, in ms.
+const MAX_LATENCY_MS: f64 = 5.0;
 
-/// When a client began to come in, was connected, and got the first packet.
-#[derive(Debug, Clone, Copy)]
-pub struct JoinTimes {
-    /// When its first cli_name was said.
-    pub began: Instant,
-    /// When ICE and DTLS were done.
-    pub connected: Option<Instant>,
-    /// When the first media packet came.
-    pub heard: Option<Instant>,
-}
-
-/// Three points of a distribution, in ms.
+/// Percentiles of a distribution, in ms.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Percentiles {
-    /// Half are below.
+    /// The median.
     pub p50: f64,
-    /// 99 of 100.
+    /// The 99th percentile.
     pub p99: f64,
-    /// 999 of 1,000.
+    /// The 99.9th percentile.
     pub p999: f64,
 }
 
 impl Percentiles {
-    /// Of microseconds.
+    /// The percentiles of a histogram of microseconds.
     pub fn of(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
         Self {
@@ -51,7 +42,7 @@ impl Percentiles {
         }
     }
 
-    /// Of durations.
+    /// The percentiles of durations.
     pub fn of_durations(durations: impl Iterator<Item = Duration>) -> Self {
         let mut histogram = new_histogram();
         for duration in durations {
@@ -64,93 +55,111 @@ impl Percentiles {
 /// CPU time and memory of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct ResourceUsage {
-    /// How long the window was open, in seconds.
+    /// Duration of the window, in seconds.
     pub seconds: f64,
-    /// The server's CPU time in it, in seconds.
+    /// CPU time of the server in the window, in seconds.
     pub server: f64,
-    /// The generator's.
+    /// CPU time of the generator in the window, in seconds.
     pub generator: f64,
-    /// Resident memory of a client, in KiB.
+    /// Resident memory of the server per client, in KiB.
     pub memory: f64,
-    /// CPU time of the server for a client to come in, in ms.
-    pub entry: f64,
+    /// CPU time of the server per join, in ms.
+    pub join: f64,
 }
 
-/// What a run came to.
+/// What happened in addition to the traffic.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StressResult {
+    /// From the request of a layer to its first packet, in ms.
+    pub switch: Option<Percentiles>,
+    /// Number of completed layer switches.
+    pub switches: u64,
+    /// Layer requests without an effect before the next request.
+    pub unanswered: u64,
+    /// Visitors who joined and left.
+    pub visitors: u32,
+    /// Growth of resident memory over the second half of the window, in KiB per minute.
+    pub growth: Option<f64>,
+}
+
+/// The result of one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// The scenario.
     pub scenario: Scenario,
-    /// How it is called.
+    /// The name of the scenario.
     pub title: String,
     /// The server.
     pub server: String,
-    /// Packets a second that publishers sent.
+    /// Packets per second sent by publishers.
     pub sent: f64,
-    /// Packets a second that were forwarded.
+    /// Packets per second forwarded by the server.
     pub forwarded: f64,
-    /// Packets forwarded in a second of the server's CPU time.
+    /// Packets forwarded per second of the server's CPU time.
     pub per_cpu_second: f64,
-    /// Megabits a second that were forwarded.
+    /// Megabits per second forwarded.
     pub megabits: f64,
-    /// The server's CPU time, as a share of a core.
+    /// CPU share of the server, of one core.
     pub cpu: f64,
-    /// Of what should have come, how much did not.
+    /// Share of expected packets that were lost.
     pub loss: f64,
-    /// The share of sound in that.
+    /// Share of audio among the lost packets.
     pub audio_share_of_loss: f64,
-    /// Packets that came out of order.
-    pub late: u64,
-    /// Packets that came twice.
-    pub again: u64,
-    /// Packets that were sent again.
-    pub resent: u64,
-    /// DecryptedPacket packets that were not what was sent.
-    pub broken: u64,
-    /// DecryptedPacket packets.
-    pub opened: u64,
-    /// How old they were, in ms.
+    /// Packets received out of order.
+    pub reordered: u64,
+    /// Packets received more than once.
+    pub duplicates: u64,
+    /// Retransmitted packets.
+    pub retransmitted: u64,
+    /// Decrypted packets with a wrong payload.
+    pub corrupt: u64,
+    /// Decrypted packets.
+    pub decrypted: u64,
+    /// Latency of decrypted packets, in ms.
     pub latency: Percentiles,
-    /// How long it took a client to be connected, in ms.
+    /// Time from the start of a join to the connection, in ms.
     pub connected: Percentiles,
-    /// To get the first packet.
-    pub heard: Percentiles,
-    /// Clients that got none.
-    pub deaf: usize,
-    /// CPU time of the server for a client to come in, in ms.
-    pub entry_cpu: f64,
-    /// Memory of a client, in KiB.
+    /// Time from the start of a join to the first media packet, in ms.
+    pub first_media: Percentiles,
+    /// Clients without any media.
+    pub without_media: usize,
+    /// CPU time of the server per join, in ms.
+    pub join_cpu: f64,
+    /// Resident memory of the server per client, in KiB.
     pub memory: f64,
-    /// How late the generator was, in ms, at the 99th percentile.
+    /// Lateness of the generator at the 99th percentile, in ms.
     pub generator_late: f64,
-    /// The generator's CPU time, as a share of a core.
+    /// CPU share of the generator, of one core.
     pub generator_cpu: f64,
-    /// Keyframes that were asked for, a second.
+    /// Keyframe requests per second.
     pub keyframes: f64,
-    /// The longest time between two pictures, in ms, of those who open what they receive.
+    /// Largest gap between video frames at decrypting clients, in ms.
     pub longest_gap: f64,
-    /// What happened besides.
-    pub found: Found,
-    /// What speaks against the run.
-    pub verdict: &'static str,
+    /// What happened in addition.
+    pub stress: StressResult,
+    /// "ok", or why the run does not count.
+    pub status: &'static str,
 }
 
 impl Outcome {
-    /// Puts everything together.
+    /// Combines the figures of a run.
     pub fn new(
         scenario: Scenario,
         server: &str,
         counters: &Counters,
         cost: ResourceUsage,
-        entries: &[JoinTimes],
-        found: Found,
+        joins: &[JoinTimes],
+        stress: StressResult,
     ) -> Self {
-        let receivers = entries.len();
+        let receivers = joins.len();
         let since = |then: fn(&JoinTimes) -> Option<Instant>| {
-            let took = move |entry: &JoinTimes| Some(then(entry)? - entry.began);
-            Percentiles::of_durations(entries.iter().filter_map(took))
+            let took = move |join: &JoinTimes| Some(then(join)? - join.started);
+            Percentiles::of_durations(joins.iter().filter_map(took))
         };
-        let heard = entries.iter().filter(|entry| entry.heard.is_some()).count();
+        let with_media = joins
+            .iter()
+            .filter(|join| join.first_media.is_some())
+            .count();
         let second = |count: u64| count as f64 / cost.seconds;
         let mut outcome = Self {
             scenario,
@@ -163,44 +172,44 @@ impl Outcome {
             cpu: cost.server / cost.seconds,
             loss: counters.lost as f64 / (counters.received + counters.lost).max(1) as f64,
             audio_share_of_loss: counters.lost_audio as f64 / counters.lost.max(1) as f64,
-            late: counters.late,
-            again: counters.again,
-            resent: counters.resent,
-            broken: counters.broken,
-            opened: counters.latency.len(),
+            reordered: counters.reordered,
+            duplicates: counters.duplicates,
+            retransmitted: counters.retransmitted,
+            corrupt: counters.corrupt,
+            decrypted: counters.latency.len(),
             latency: Percentiles::of(&counters.latency),
-            connected: since(|entry| entry.connected),
-            heard: since(|entry| entry.heard),
-            deaf: receivers - heard,
-            entry_cpu: cost.entry,
+            connected: since(|join| join.connected),
+            first_media: since(|join| join.first_media),
+            without_media: receivers - with_media,
+            join_cpu: cost.join,
             memory: cost.memory,
             generator_late: Percentiles::of(&counters.lateness).p99,
             generator_cpu: cost.generator / cost.seconds,
             keyframes: second(counters.keyframes),
-            longest_gap: counters.gaps.max() as f64 / 1_000.0,
-            found,
-            verdict: "",
+            longest_gap: counters.frame_gaps.max() as f64 / 1_000.0,
+            stress,
+            status: "",
         };
-        outcome.verdict = outcome.judge();
+        outcome.status = outcome.verify();
         outcome
     }
 
-    /// Whether generator and server met all conditions.
+    /// Whether the run counts.
     pub fn is_clean(&self) -> bool {
-        self.verdict == "ok"
+        self.status == "ok"
     }
 
-    /// What speaks against it: first of all the generator.
-    fn judge(&self) -> &'static str {
-        // A bad network loses and delays by itself.
-        let is_far = matches!(self.scenario.extra, Stress::Impaired(_));
+    /// Checks the conditions of a valid run, those of the generator first.
+    fn verify(&self) -> &'static str {
+        // An impaired network loses and delays by itself.
+        let is_impaired = matches!(self.scenario.stress, Stress::Impaired(_));
         match self {
-            _ if self.generator_cpu > BUSY => "void: generator busy",
-            _ if self.generator_late > LATE_MS => "void: generator late",
-            _ if self.forwarded == 0.0 || self.broken > 0 => "broken",
-            _ if self.deaf > 0 => "deaf",
-            _ if self.loss > LOSS && !is_far => "loss",
-            _ if self.latency.p99 > LIMIT_MS && !is_far => "late",
+            _ if self.generator_cpu > MAX_GENERATOR_CPU => "void: generator busy",
+            _ if self.generator_late > MAX_LATENESS_MS => "void: generator late",
+            _ if self.forwarded == 0.0 || self.corrupt > 0 => "corrupt",
+            _ if self.without_media > 0 => "no media",
+            _ if self.loss > MAX_LOSS && !is_impaired => "loss",
+            _ if self.latency.p99 > MAX_LATENCY_MS && !is_impaired => "latency",
             _ => "ok",
         }
     }

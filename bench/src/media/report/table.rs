@@ -1,20 +1,20 @@
-//! Runs as lines, and all of them as ratios.
+//! Prints runs as lines, and their medians as ratios.
 
 use super::outcome::Outcome;
-use crate::{media::scenario::model::Stress, report::median};
+use crate::{media::scenario::model::Stress, results::median};
 
-/// One run, as soon as it is known.
-pub fn line(outcome: &Outcome) {
+/// Prints one run.
+pub fn print_run(outcome: &Outcome) {
     let Outcome {
         latency,
         connected,
-        heard,
+        first_media,
         ..
     } = outcome;
     println!(
-        "{:<16} {:<20} {:>8.0} a CPU-s {:>8.0}/s {:>5.0} Mbit/s cpu {:>4.0} %  loss {:>6.3} % ({:>3.0} % sound)  \
+        "{:<16} {:<20} {:>8.0} per CPU-s {:>8.0}/s {:>5.0} Mbit/s cpu {:>4.0} %  loss {:>6.3} % ({:>3.0} % audio)  \
          p50 {:>5.2} p99 {:>6.2} p99.9 {:>6.2} ms  {:>5.0} KiB  join p50 {:>4.0} p99 {:>5.0}, \
-         heard p99 {:>5.0} ms, {:>4.1} ms CPU  generator {:>3.0} % {:>4.2} ms  {}",
+         first media p99 {:>5.0} ms, {:>4.1} ms CPU  generator {:>3.0} % {:>4.2} ms  {}",
         outcome.title,
         outcome.server,
         outcome.per_cpu_second,
@@ -29,52 +29,52 @@ pub fn line(outcome: &Outcome) {
         outcome.memory,
         connected.p50,
         connected.p99,
-        heard.p99,
-        outcome.entry_cpu,
+        first_media.p99,
+        outcome.join_cpu,
         outcome.generator_cpu * 100.0,
         outcome.generator_late,
-        outcome.verdict,
+        outcome.status,
     );
-    besides(outcome);
+    print_stress(outcome);
 }
 
-/// What happened besides packets.
-fn besides(outcome: &Outcome) {
-    let found = &outcome.found;
-    match outcome.scenario.extra {
+/// Prints what happened in addition to the traffic.
+fn print_stress(outcome: &Outcome) {
+    let result = &outcome.stress;
+    match outcome.scenario.stress {
         Stress::None | Stress::JoinStorm(_) => {}
         Stress::LayerSwitching => {
-            let Some(switch) = found.switch else { return };
+            let Some(switch) = result.switch else { return };
             println!(
-                "    {} switches, p50 {:.0} p99 {:.0} ms, {} not granted, longest gap {:.0} ms, \
+                "    {} switches, p50 {:.0} p99 {:.0} ms, {} unanswered, largest gap {:.0} ms, \
                  {:.1} keyframes/s",
-                found.switches,
+                result.switches,
                 switch.p50,
                 switch.p99,
-                found.ungranted,
+                result.unanswered,
                 outcome.longest_gap,
                 outcome.keyframes,
             );
         }
         Stress::Impaired(impairment) => println!(
-            "    {impairment:?}: {:.3} % missing in the end, {:.0} sent again, longest gap {:.0} ms, \
-             {:.0} kbit/s a watcher",
+            "    {impairment:?}: {:.3} % lost in the end, {:.0} retransmitted, largest gap {:.0} ms, \
+             {:.0} kbit/s per receiver",
             outcome.loss * 100.0,
-            outcome.resent,
+            outcome.retransmitted,
             outcome.longest_gap,
             outcome.megabits * 1_000.0 / f64::from(outcome.scenario.everybody() - 1),
         ),
         Stress::Soak => println!(
-            "    {} visitors, memory grows {:.1} KiB a minute",
-            found.visitors,
-            found.growth.unwrap_or(f64::NAN),
+            "    {} visitors, memory grows by {:.1} KiB per minute",
+            result.visitors,
+            result.growth.unwrap_or(f64::NAN),
         ),
     }
 }
 
-/// Each scenario: medians of ours beside the others'.
+/// Prints for each scenario the medians of all servers, and Noom relative to each.
 pub fn compare(outcomes: &[Outcome]) {
-    println!("\nMedians, and noom beside each");
+    println!("\nMedians, and Noom relative to each");
     let mut titles: Vec<&str> = outcomes.iter().map(|one| one.title.as_str()).collect();
     titles.dedup();
     for title in titles {
@@ -84,7 +84,7 @@ pub fn compare(outcomes: &[Outcome]) {
         servers.dedup();
         let of = |server: &str, figure: fn(&Outcome) -> f64| {
             let runs = played.iter().filter(|one| one.server == server);
-            // Runs that do not meet the conditions count only where there are no others.
+            // Invalid runs count only where there are no valid ones.
             let (good, rest): (Vec<_>, Vec<_>) = runs.partition(|one| one.is_clean());
             let runs = if good.is_empty() { rest } else { good };
             median(runs.into_iter().map(figure).collect())
@@ -96,13 +96,13 @@ pub fn compare(outcomes: &[Outcome]) {
                     .iter()
                     .any(|one| one.server == name && one.is_clean())
             };
-            // A ratio to or of what does not meet the conditions is no result.
+            // A ratio with an invalid run is no result.
             let remark = match clean(server) && clean("noom") {
                 true => "",
-                false => "  (not clean: no result)",
+                false => "  (invalid run: no result)",
             };
             println!(
-                "{title:<16} {server:<20} {efficiency:>8.0} a CPU-s  p99 {:>6.2} ms  {:>5.0} KiB  \
+                "{title:<16} {server:<20} {efficiency:>8.0} per CPU-s  p99 {:>6.2} ms  {:>5.0} KiB  \
                  join p99 {:>5.0} ms  noom forwards {:>5.2} times as much{remark}",
                 of(server, |one| one.latency.p99),
                 of(server, |one| one.memory),

@@ -1,13 +1,12 @@
-//! The scenarios that are played: broadcasts, meetings, many rooms, audiences, and those that look
-//! at one thing.
+//! All scenarios: broadcasts, meetings, many rooms, audiences, and stress.
 
 use super::model::{Scenario, Stress};
 use crate::media::net::impairment::Impairment;
 
-/// Bits a second of the picture in a broadcast.
-const MEGABIT: u32 = 1_000_000;
-/// Of one in a meeting.
-const HALF: u32 = 500_000;
+/// Bits per second of a video in a broadcast.
+const BROADCAST_BITRATE: u32 = 1_000_000;
+/// Bits per second of a video in a meeting.
+const MEETING_BITRATE: u32 = 500_000;
 
 /// All scenarios.
 pub const ALL: &[Scenario] = &[
@@ -31,53 +30,53 @@ pub const ALL: &[Scenario] = &[
     Scenario::switching(20),
     Scenario::storm(1_000, 100),
     Scenario::lossy(20),
-    Scenario::narrow(10),
+    Scenario::rate_limited(10),
     Scenario::soak(10),
 ];
-/// Those that show that it works.
+/// The scenarios of `--quick`.
 pub const QUICK: &[Scenario] = &[Scenario::broadcast(50), Scenario::meeting(10, 9)];
 
 impl Scenario {
-    /// One sends, everybody else watches.
+    /// One publisher, everybody else receives.
     pub const fn broadcast(watchers: u32) -> Self {
         Self {
             id: "B1",
             rooms: 1,
             people: watchers + 1,
             publishers: 1,
-            bitrate: MEGABIT,
+            bitrate: BROADCAST_BITRATE,
             tiles: 1,
-            extra: Stress::None,
+            stress: Stress::None,
         }
     }
 
-    /// Everybody sends and sees so many.
+    /// Everybody publishes and receives up to `tiles` videos.
     pub const fn meeting(people: u32, tiles: u32) -> Self {
         Self {
             id: "B2",
             rooms: 1,
             people,
             publishers: people,
-            bitrate: HALF,
+            bitrate: MEETING_BITRATE,
             tiles,
-            extra: Stress::None,
+            stress: Stress::None,
         }
     }
 
-    /// Many rooms of four.
+    /// Many rooms of four people.
     pub const fn rooms(rooms: u32) -> Self {
         Self {
             id: "B3",
             rooms,
             people: 4,
             publishers: 4,
-            bitrate: MEGABIT,
+            bitrate: BROADCAST_BITRATE,
             tiles: 3,
-            extra: Stress::None,
+            stress: Stress::None,
         }
     }
 
-    /// Ten speak, everybody listens.
+    /// Ten publish audio, everybody receives.
     pub const fn audience(people: u32) -> Self {
         Self {
             id: "B4",
@@ -86,21 +85,21 @@ impl Scenario {
             publishers: 10,
             bitrate: 0,
             tiles: 0,
-            extra: Stress::None,
+            stress: Stress::None,
         }
     }
 
-    /// One sends layers, everybody else switches between them.
+    /// One publishes simulcast, everybody else switches layers.
     pub const fn switching(watchers: u32) -> Self {
         Self {
             id: "B5",
-            extra: Stress::LayerSwitching,
+            stress: Stress::LayerSwitching,
             ..Self::broadcast(watchers)
         }
     }
 
-    /// So many come in, so many a second, into rooms of a hundred where one speaks.
-    pub const fn storm(people: u32, a_second: u32) -> Self {
+    /// People join at `rate` per second, into rooms of a hundred with one audio publisher.
+    pub const fn storm(people: u32, rate: u32) -> Self {
         Self {
             id: "B6",
             rooms: people / 100,
@@ -108,11 +107,11 @@ impl Scenario {
             publishers: 1,
             bitrate: 0,
             tiles: 0,
-            extra: Stress::JoinStorm(a_second),
+            stress: Stress::JoinStorm(rate),
         }
     }
 
-    /// One sends, everybody else loses 2 %, 50 ms away.
+    /// One publishes, the receivers lose 2 % at a round trip of 50 ms.
     pub const fn lossy(watchers: u32) -> Self {
         let impairment = Impairment {
             loss_permille: 20,
@@ -122,13 +121,13 @@ impl Scenario {
         };
         Self {
             id: "B7",
-            extra: Stress::Impaired(impairment),
+            stress: Stress::Impaired(impairment),
             ..Self::broadcast(watchers)
         }
     }
 
-    /// One sends layers, everybody else can take 800 kbit/s.
-    pub const fn narrow(watchers: u32) -> Self {
+    /// One publishes simulcast, the receivers have 800 kbit/s.
+    pub const fn rate_limited(watchers: u32) -> Self {
         let impairment = Impairment {
             loss_permille: 0,
             delay_ms: 25,
@@ -137,16 +136,16 @@ impl Scenario {
         };
         Self {
             id: "B7",
-            extra: Stress::Impaired(impairment),
+            stress: Stress::Impaired(impairment),
             ..Self::broadcast(watchers)
         }
     }
 
-    /// A meeting that takes long.
+    /// A long meeting with visitors.
     pub const fn soak(people: u32) -> Self {
         Self {
             id: "B8",
-            extra: Stress::Soak,
+            stress: Stress::Soak,
             ..Self::meeting(people, people - 1)
         }
     }

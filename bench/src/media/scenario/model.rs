@@ -1,112 +1,96 @@
-//! What is played: how many people, who sends what, who sees whom.
+//! A scenario: how many people, who sends what, who receives whose video.
 
 use crate::media::{
     net::impairment::Impairment,
-    servers::{Sfu, baseline::forwarder::Variant},
-    traffic::{
-        flow::{FlowKind, RIDS},
-        srtp::Profile,
-    },
+    traffic::flow::{FlowKind, RIDS},
 };
 use serde::Serialize;
 
-/// Frames a second.
+/// Frames per second of a video without simulcast.
 const RATE: u32 = 30;
-/// People of each room who are heard: the rest are silent.
+/// Speaking publishers of each room; the others are silent.
 const SPEAKERS: u32 = 3;
-/// How loud those are, and how loud the rest, in dBov.
+/// Audio level of a speaking and of a silent publisher, in dBov.
 const LEVELS: [i8; 2] = [-20, -80];
 
-/// Bits a second and frames a second of each simulcast layer.
+/// Bits and frames per second of each simulcast layer.
 const LAYERS: [(u32, u32); 3] = [(150_000, 15), (500_000, 30), (1_500_000, 30)];
 
-/// What happens besides.
+/// What happens in addition to the traffic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum Stress {
     /// Nothing.
     #[default]
     None,
-    /// Pictures have layers, and watchers switch between the smallest and the largest.
+    /// Receivers switch between the smallest and the largest simulcast layer.
     LayerSwitching,
-    /// So many come in a second.
+    /// Clients join at this rate per second.
     JoinStorm(u32),
-    /// The network of those who watch is bad.
+    /// The receivers' network is impaired.
     Impaired(Impairment),
-    /// It takes long, and somebody comes and goes all the time.
+    /// A long run in which visitors join and leave.
     Soak,
 }
 
-/// A scenario of the benchmark.
+/// One scenario of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Scenario {
-    /// B1 and so on.
+    /// Its family: B1 to B8.
     pub id: &'static str,
-    /// Rooms.
+    /// Number of rooms.
     pub rooms: u32,
-    /// People of each.
+    /// People per room.
     pub people: u32,
-    /// Of these, who publish: the first ones.
+    /// Publishers per room: the first people.
     pub publishers: u32,
-    /// Bits a second of a picture; 0 where there is none.
+    /// Bits per second of a video; 0 without video.
     pub bitrate: u32,
-    /// Other people's pictures each of them sees at most.
+    /// Largest number of videos that a person receives.
     pub tiles: u32,
-    /// What happens besides.
-    pub extra: Stress,
+    /// What happens in addition.
+    pub stress: Stress,
 }
 
 impl Scenario {
-    /// Whether it makes sense on a server.
-    pub fn suits(&self, sfu: Sfu) -> bool {
-        match sfu {
-            // What only tells the ways of forwarding apart is told by broadcasts.
-            Sfu::Baseline(variant, profile) => {
-                let is_main = variant != Variant::Sendmmsg && profile == Profile::Aes256;
-                self.extra == Stress::None && (is_main || self.id == "B1")
-            }
-            // Without an estimate nobody knows how narrow the place is.
-            Sfu::Noom { estimates: false } | Sfu::Janus { .. } => self.impairment().cap_kbps == 0,
-            Sfu::Noom { estimates: true } => true,
-        }
-    }
-
-    /// Whether the targets name it: it is played several times.
+    /// Whether it has a target and is played several times.
     pub fn is_headline(&self) -> bool {
-        self.extra == Stress::None && matches!((self.id, self.people), ("B1", 201) | ("B2", 10))
+        self.stress == Stress::None && matches!((self.id, self.people), ("B1", 201) | ("B2", 10))
     }
 
-    /// The network of those who watch.
+    /// The network of the receivers.
     pub fn impairment(&self) -> Impairment {
-        match self.extra {
+        match self.stress {
             Stress::Impaired(impairment) => impairment,
-            _ => Impairment::default(),
+            Stress::None | Stress::LayerSwitching | Stress::JoinStorm(_) | Stress::Soak => {
+                Impairment::default()
+            }
         }
     }
 
-    /// Whether pictures have layers.
+    /// Whether video is simulcast.
     pub fn has_simulcast(&self) -> bool {
-        self.extra == Stress::LayerSwitching || self.impairment().cap_kbps > 0
+        self.stress == Stress::LayerSwitching || self.impairment().cap_kbps > 0
     }
 
-    /// Whether everybody has to open what they receive.
+    /// Whether all clients decrypt what they receive.
     pub fn decrypts_all(&self) -> bool {
-        matches!(self.extra, Stress::LayerSwitching | Stress::Impaired(_))
+        matches!(self.stress, Stress::LayerSwitching | Stress::Impaired(_))
     }
 
-    /// How many come in a second, where it matters.
-    pub fn joins_a_second(&self) -> Option<u32> {
-        match self.extra {
+    /// Joins per second, if limited.
+    pub fn joins_per_second(&self) -> Option<u32> {
+        match self.stress {
             Stress::JoinStorm(rate) => Some(rate),
-            _ => None,
+            Stress::None | Stress::LayerSwitching | Stress::Impaired(_) | Stress::Soak => None,
         }
     }
 
-    /// People in all rooms.
+    /// Number of people in all rooms.
     pub const fn everybody(&self) -> u32 {
         self.rooms * self.people
     }
 
-    /// Those of a room, by number.
+    /// The people of a room.
     pub fn room(&self, room: u32) -> std::ops::Range<u32> {
         room * self.people..(room + 1) * self.people
     }
@@ -121,7 +105,7 @@ impl Scenario {
         person % self.people < self.publishers
     }
 
-    /// What a person sends.
+    /// The flows of a person.
     pub fn kinds(&self, person: u32) -> Vec<FlowKind> {
         if !self.publishes(person) {
             return Vec::new();
@@ -147,20 +131,20 @@ impl Scenario {
         kinds
     }
 
-    /// Whose pictures a person sees.
+    /// The people whose video a person receives.
     pub fn seen_by(&self, person: u32) -> Vec<u32> {
         if self.bitrate == 0 {
             return Vec::new();
         }
         let room = self.room(self.room_of(person));
-        // Each begins with their neighbour, so that everybody is seen equally often.
+        // Each begins with the next person, so that everybody is seen equally often.
         let after = person + 1..room.end;
         let others = after.chain(room.start..person);
         let others = others.filter(|other| self.publishes(*other));
         others.take(self.tiles as usize).collect()
     }
 
-    /// How it is called in tables.
+    /// The name in tables.
     pub fn title(&self) -> String {
         let Self {
             id, people, rooms, ..
@@ -173,7 +157,7 @@ impl Scenario {
             "B4" => format!("B4 10 to {people}"),
             "B5" => format!("B5 1 to {}, switch", people - 1),
             "B6" => format!("B6 storm of {}", self.everybody()),
-            "B7" if self.impairment().cap_kbps > 0 => format!("B7 1 to {}, narrow", people - 1),
+            "B7" if self.impairment().cap_kbps > 0 => format!("B7 1 to {}, 800 kbit/s", people - 1),
             "B7" => format!("B7 1 to {}, loss", people - 1),
             _ => format!("{id} {people}, soak"),
         }
@@ -185,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_in_a_meeting_is_seen_equally_often_and_nobody_sees_themselves() {
+    fn everybody_in_a_meeting_is_seen_equally_often_and_never_by_themselves() {
         let scenario = Scenario::meeting(20, 9);
         let mut seen = [0; 20];
         for person in 0..20 {
@@ -198,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broadcast_has_one_who_sends_and_sees_nobody() {
+    fn a_broadcast_has_one_publisher_who_receives_nothing() {
         let scenario = Scenario::broadcast(50);
         assert_eq!(scenario.kinds(0).len(), 2);
         assert!(scenario.kinds(1).is_empty() && scenario.seen_by(0).is_empty());

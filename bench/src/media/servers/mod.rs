@@ -1,55 +1,65 @@
-//! The servers that are measured, and how clients come in.
+//! The servers under test, and how clients join them.
 //!
-//! * [`baseline`] the bare forwarder, which knows its clients beforehand.
-//! * [`noom`] ours: the room protocol.
-//! * [`janus`] Janus with its video room.
-//! * [`signalling`] the way to the server.
+//! * [`noom`] the room protocol. [`janus`] Janus with its video room plugin.
+//! * [`baseline`] a bare forwarder, the physical limit.
+//! * [`signalling`] the WebSockets of the clients.
 
 pub mod baseline;
 mod janus;
 mod noom;
 mod signalling;
 
-use super::{
-    Options, client::generator::LoadGenerator, run::Joins, scenario::model::Scenario,
-    traffic::srtp::Profile,
-};
-use crate::{Arguments, server::Server};
-use anyhow::Result;
-use baseline::{clients, forwarder::Variant};
 pub use signalling::SignallingSockets;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
+use super::{
+    client::{context::Joins, generator::LoadGenerator},
+    scenario::model::{Scenario, Stress},
+    traffic::srtp::Profile,
 };
+use crate::{
+    Arguments,
+    server::{Server, TempDir},
+};
+use anyhow::Result;
+use baseline::{clients, forwarder::Variant};
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// One of how many clients opens what it receives, where not all have to.
-const SAMPLED: u32 = 10;
+/// One of so many clients decrypts what it receives, where not all have to.
+const DECRYPTING_SHARE: u32 = 10;
+/// Concurrent joins, where the scenario sets no join rate.
+const CONCURRENT_JOINS: usize = 16;
 
-/// People who come in at a time.
-const AT_ONCE: usize = 16;
-
-/// A server to measure.
+/// A server under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sfu {
-    /// Ours.
+    /// Noom.
     Noom {
-        /// Whether clients negotiate transport-cc, so that it estimates and paces.
+        /// Whether clients negotiate transport-cc, so that the server estimates and paces.
         estimates: bool,
     },
     /// Janus.
     Janus {
-        /// Event loops; nothing leaves a thread to each connection, as installed.
+        /// Event loops; `None` is one thread per connection, the default.
         loops: Option<u32>,
     },
     /// The bare forwarder.
     Baseline(Variant, Profile),
 }
 
+/// What the servers' clients have in common in one run.
+#[derive(Clone, Copy)]
+pub struct Load<'a> {
+    /// The thread of the clients.
+    pub generator: &'a LoadGenerator,
+    /// The scenario.
+    pub scenario: Scenario,
+    /// Packets of a frame that leave together.
+    pub burst: u32,
+}
+
 impl Sfu {
-    /// All of them, in the order in which they take turns.
+    /// Every server, in the order of a round.
     pub const ALL: [Self; 8] = [
         Self::Noom { estimates: false },
         Self::Janus { loops: None },
@@ -61,7 +71,7 @@ impl Sfu {
         Self::Baseline(Variant::Gso, Profile::Aes256),
     ];
 
-    /// What it is called in tables.
+    /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Noom { estimates: false } => "noom",
@@ -75,112 +85,105 @@ impl Sfu {
         }
     }
 
-    /// Starts it.
+    /// Whether a scenario makes sense on this server.
+    pub fn supports(self, scenario: &Scenario) -> bool {
+        match self {
+            // Broadcasts suffice to compare the ways to send and to encrypt.
+            Self::Baseline(variant, profile) => {
+                let is_main = variant != Variant::Sendmmsg && profile == Profile::Aes256;
+                scenario.stress == Stress::None && (is_main || scenario.id == "B1")
+            }
+            // A rate limit needs a bandwidth estimate.
+            Self::Noom { estimates: false } | Self::Janus { .. } => {
+                scenario.impairment().cap_kbps == 0
+            }
+            Self::Noom { estimates: true } => true,
+        }
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// It does not start.
     pub async fn start(
         self,
         arguments: &Arguments,
-        scenario: Scenario,
-        generator: &LoadGenerator,
+        load: Load<'_>,
         temp_dir: &TempDir,
     ) -> Result<Server> {
         match self {
             Self::Noom { .. } => noom::start(arguments, temp_dir).await,
             Self::Janus { loops } => janus::start(loops, temp_dir).await,
-            Self::Baseline(variant, profile) => {
-                clients::start(variant, profile, scenario, generator).await
+            Self::Baseline(variant, profile) => clients::start(variant, profile, load).await,
+        }
+    }
+
+    /// Lets all clients join.
+    ///
+    /// # Errors
+    /// A client cannot join.
+    pub async fn join_all(
+        self,
+        server: &Server,
+        load: Load<'_>,
+        joins: &mut Joins,
+    ) -> Result<SignallingSockets> {
+        match self {
+            Self::Noom { estimates } => noom::join_all(estimates, server, load, joins).await,
+            Self::Janus { .. } => janus::join_all(server, load, joins).await,
+            Self::Baseline(_, profile) => {
+                clients::join_all(profile, server, load, joins);
+                Ok(SignallingSockets::new())
             }
         }
     }
-}
 
-/// Brings everybody in.
-pub async fn connect(
-    sfu: Sfu,
-    server: &Server,
-    generator: &LoadGenerator,
-    scenario: Scenario,
-    options: &Options,
-    entries: &mut Joins,
-) -> Result<SignallingSockets> {
-    match sfu {
-        Sfu::Noom { estimates } => {
-            noom::connect(estimates, server, generator, scenario, options, entries).await
+    /// Lets a visitor join who only receives, where the server supports that. A visitor's index is
+    /// above every client's.
+    ///
+    /// # Errors
+    /// The visitor cannot join.
+    pub async fn join_visitor(
+        self,
+        server: &Server,
+        load: Load<'_>,
+        index: u32,
+    ) -> Result<SignallingSockets> {
+        match self {
+            Self::Noom { estimates } => noom::join_visitor(estimates, server, load, index).await,
+            Self::Janus { .. } | Self::Baseline(..) => Ok(SignallingSockets::new()),
         }
-        Sfu::Janus { .. } => janus::connect(server, generator, scenario, options, entries).await,
-        Sfu::Baseline(_, profile) => {
-            clients::connect(profile, server, generator, scenario, options, entries);
-            Ok(SignallingSockets::none())
+    }
+
+    /// The clients that receive media, in order.
+    pub fn receivers(self, scenario: Scenario) -> Vec<u32> {
+        let receives = |person: &u32| scenario.publishers > 1 || !scenario.publishes(*person);
+        let people = (0..scenario.everybody()).filter(receives);
+        match self {
+            Self::Janus { .. } => people
+                .map(|person| janus::receiver(scenario, person))
+                .collect(),
+            Self::Noom { .. } | Self::Baseline(..) => people.collect(),
         }
     }
 }
 
-/// The clients that should hear something, in order.
-pub fn listeners(sfu: Sfu, scenario: Scenario) -> Vec<u32> {
-    let everybody = 0..scenario.everybody();
-    let listens = |person: &u32| scenario.publishers > 1 || !scenario.publishes(*person);
-    let people = everybody.filter(listens);
-    match sfu {
-        Sfu::Janus { .. } => people.map(|person| janus::ear(scenario, person)).collect(),
-        _ => people.collect(),
-    }
+/// Whether a client decrypts what it receives.
+fn decrypts(person: u32, all: bool) -> bool {
+    all || person % DECRYPTING_SHARE == 1
 }
 
-/// Whether a client opens what it receives.
-fn samples(person: u32, all: bool) -> bool {
-    all || person % SAMPLED == 1
-}
-
-/// Lets somebody come who only listens, where that can be done. They are in nobody's way: their
-/// number is above everybody's.
-pub async fn visit(
-    sfu: Sfu,
-    server: &Server,
-    generator: &LoadGenerator,
-    scenario: Scenario,
-    options: &Options,
-    number: u32,
-) -> Result<SignallingSockets> {
-    match sfu {
-        Sfu::Noom { estimates } => {
-            noom::visit(estimates, server, generator, scenario, options, number).await
-        }
-        _ => Ok(SignallingSockets::none()),
-    }
-}
-
-/// Waits until it is the turn of the one with that place, where so many come in a second.
-async fn turn(scenario: Scenario, began: Instant, place: u32) {
-    if let Some(rate) = scenario.joins_a_second() {
+/// Waits for the turn of the client at `place`, where the scenario sets a join rate.
+async fn wait_for_turn(scenario: Scenario, began: Instant, place: u32) {
+    if let Some(rate) = scenario.joins_per_second() {
         sleep_until(began + Duration::from_secs(place.into()) / rate).await;
     }
 }
 
-/// How many come in at a time: as many as are due, where so many come in a second.
-fn at_once(scenario: Scenario) -> usize {
-    match scenario.joins_a_second() {
+/// Number of concurrent joins: unlimited, where the scenario sets a join rate.
+fn concurrent_joins(scenario: Scenario) -> usize {
+    match scenario.joins_per_second() {
         Some(_) => scenario.everybody() as usize,
-        None => AT_ONCE,
-    }
-}
-
-/// A folder that is deleted when dropped.
-pub struct TempDir(PathBuf);
-
-impl TempDir {
-    /// A name for one; it is made by whoever needs it.
-    pub fn new() -> Self {
-        let name = format!("noom-bench-media-{}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        None => CONCURRENT_JOINS,
     }
 }

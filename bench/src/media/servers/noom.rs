@@ -1,43 +1,42 @@
-//! Clients of Noom: one socket, one connection, one offer each; what they see is a subscription.
+//! Clients of Noom: one WebSocket, one peer connection and one offer each.
 
 use super::{
-    TempDir, at_once, samples,
+    Load, concurrent_joins, decrypts,
     signalling::{SignallingSocket, SignallingSockets},
-    turn,
+    wait_for_turn,
 };
 use crate::{
     Arguments,
     media::{
-        Options,
-        client::{endpoint::Endpoint, generator::LoadGenerator},
-        report::outcome::JoinTimes,
-        run::Joins,
+        client::{
+            context::{JoinTimes, Joins},
+            endpoint::Endpoint,
+        },
         scenario::model::Scenario,
         traffic::flow::FlowKind,
     },
-    server::Server,
+    server::{Server, TempDir},
 };
 use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
-use std::{cell::RefCell, collections::BTreeMap, net::UdpSocket, time::Instant};
+use std::{cell::RefCell, collections::BTreeMap, net::UdpSocket};
 
-/// Slots for voices: as many as are passed on at a time.
-const VOICES: u32 = 3;
-/// How tall a picture is wanted, in pixels.
+/// Audio slots: the server forwards this many voices at once.
+const AUDIO_SLOTS: u32 = 3;
+/// Requested height of a video, in pixels.
 const HEIGHT: u32 = 720;
-/// And where the smallest layer is to be seen.
+/// Requested height for the smallest layer, in pixels.
 const SMALL_HEIGHT: u32 = 180;
 
-/// Starts it with the settings that large rooms ask for, and one media thread, because it has
-/// one core.
+/// Starts Noom with settings for large rooms and one media thread, because it has one core.
 pub async fn start(arguments: &Arguments, temp_dir: &TempDir) -> Result<Server> {
     let media = UdpSocket::bind(("127.0.0.1", 0))?.local_addr()?;
     let settings = [
         "--listen",
         "127.0.0.1:{port}",
         "--data-dir",
-        &temp_dir.0.to_string_lossy(),
+        &temp_dir.path().to_string_lossy(),
         "--room-capacity",
         "2000",
         "--call-capacity",
@@ -66,144 +65,131 @@ pub async fn start(arguments: &Arguments, temp_dir: &TempDir) -> Result<Server> 
     .await
 }
 
-/// Lets somebody come who only listens.
-pub async fn visit(
+/// Lets a visitor join who only receives.
+pub async fn join_visitor(
     estimates: bool,
     server: &Server,
-    generator: &LoadGenerator,
-    scenario: Scenario,
-    options: &Options,
-    number: u32,
+    load: Load<'_>,
+    index: u32,
 ) -> Result<SignallingSockets> {
-    let mut nobody = Joins::new();
-    let join_context = JoinContext {
-        port: server.port,
-        estimates,
-        generator,
-        scenario: Scenario {
-            publishers: 0,
-            rooms: number + 1,
-            people: 1,
-            ..scenario
-        },
-        options,
-        ids: RefCell::default(),
-        entries: RefCell::new(&mut nobody),
+    let mut joins = Joins::new();
+    let scenario = Scenario {
+        publishers: 0,
+        rooms: index + 1,
+        people: 1,
+        ..load.scenario
     };
-    let mut lines = SignallingSockets::none();
-    lines.keep(number, join_context.enter(number).await?);
-    Ok(lines)
+    let load = Load { scenario, ..load };
+    let joining = JoinContext::new(estimates, server, load, &mut joins);
+    let mut sockets = SignallingSockets::new();
+    sockets.keep(index, joining.join(index).await?);
+    Ok(sockets)
 }
 
-/// What everybody's coming in has in common.
+/// Lets all clients join: publishers first, because the others subscribe to them.
+pub async fn join_all(
+    estimates: bool,
+    server: &Server,
+    load: Load<'_>,
+    joins: &mut Joins,
+) -> Result<SignallingSockets> {
+    let scenario = load.scenario;
+    let joining = JoinContext::new(estimates, server, load, joins);
+    let (publishers, receivers): (Vec<_>, Vec<_>) =
+        (0..scenario.everybody()).partition(|person| scenario.publishes(*person));
+    let mut joined = joining.join_many(publishers.clone()).await?;
+    joined.extend(joining.join_many(receivers).await?);
+    let mut sockets = SignallingSockets::new();
+    for (person, socket) in joined {
+        sockets.keep(person, socket);
+        if !scenario.publishes(person) {
+            let requests =
+                [SMALL_HEIGHT, HEIGHT].map(|height| joining.subscription(person, height));
+            sockets.set_layer_requests(person, person, requests);
+        }
+    }
+    // Publishers subscribe last: not all of them were known when each joined.
+    for person in publishers {
+        sockets.send(person, joining.subscription(person, HEIGHT));
+    }
+    Ok(sockets)
+}
+
+/// What the joins of one run share.
 struct JoinContext<'a> {
-    /// Where the server listens.
+    /// HTTP port of the server.
     port: u16,
     /// Whether transport-cc is offered.
     estimates: bool,
-    /// Who runs the clients.
-    generator: &'a LoadGenerator,
-    /// The scenario.
-    scenario: Scenario,
-    /// How it is played.
-    options: &'a Options,
-    /// Participant ids by number.
+    /// Clients and scenario.
+    load: Load<'a>,
+    /// Participant ids by client.
     ids: RefCell<BTreeMap<u32, String>>,
-    /// Who began when.
-    entries: RefCell<&'a mut Joins>,
+    /// The times of the joins.
+    joins: RefCell<&'a mut Joins>,
 }
 
-/// Brings everybody in: those who publish first, because the others want to see them.
-pub async fn connect(
-    estimates: bool,
-    server: &Server,
-    generator: &LoadGenerator,
-    scenario: Scenario,
-    options: &Options,
-    entries: &mut Joins,
-) -> Result<SignallingSockets> {
-    let join_context = JoinContext {
-        port: server.port,
-        estimates,
-        generator,
-        scenario,
-        options,
-        ids: RefCell::default(),
-        entries: RefCell::new(entries),
-    };
-    let mut lines = SignallingSockets::none();
-    let (publishers, watchers): (Vec<_>, Vec<_>) =
-        (0..scenario.everybody()).partition(|person| scenario.publishes(*person));
-    let mut inside = join_context.enter_all(publishers.clone()).await?;
-    inside.extend(join_context.enter_all(watchers).await?);
-    for (person, line) in inside {
-        lines.keep(person, line);
-        if !scenario.publishes(person) {
-            let requests =
-                [SMALL_HEIGHT, HEIGHT].map(|height| join_context.subscription(person, height));
-            lines.prepare(person, person, requests);
+impl<'a> JoinContext<'a> {
+    /// A context without joins.
+    fn new(estimates: bool, server: &Server, load: Load<'a>, joins: &'a mut Joins) -> Self {
+        Self {
+            port: server.port,
+            estimates,
+            load,
+            ids: RefCell::default(),
+            joins: RefCell::new(joins),
         }
     }
-    // They could not know each other when they came in.
-    for person in publishers {
-        lines.say(person, join_context.subscription(person, HEIGHT));
-    }
-    Ok(lines)
-}
 
-impl JoinContext<'_> {
-    /// Brings many in.
-    async fn enter_all(&self, people: Vec<u32>) -> Result<Vec<(u32, SignallingSocket)>> {
+    /// Lets many clients join.
+    async fn join_many(&self, people: Vec<u32>) -> Result<Vec<(u32, SignallingSocket)>> {
         let began = tokio::time::Instant::now();
-        let entering = (0..).zip(people).map(|(place, person)| async move {
-            turn(self.scenario, began, place).await;
-            let line = self.enter(person).await;
-            let line = line.with_context(|| format!("client {person} is not let in"))?;
-            anyhow::Ok((person, line))
+        let joining = (0..).zip(people).map(|(place, person)| async move {
+            wait_for_turn(self.load.scenario, began, place).await;
+            let socket = self.join(person).await;
+            let socket = socket.with_context(|| format!("client {person} cannot join"))?;
+            anyhow::Ok((person, socket))
         });
-        stream::iter(entering)
-            .buffer_unordered(at_once(self.scenario))
+        stream::iter(joining)
+            .buffer_unordered(concurrent_joins(self.load.scenario))
             .try_collect()
             .await
     }
 
-    /// Brings one in.
-    async fn enter(&self, person: u32) -> Result<SignallingSocket> {
-        let entry = JoinTimes {
-            began: Instant::now(),
-            connected: None,
-            heard: None,
-        };
-        self.entries.borrow_mut().insert(person, entry);
-        let mut line = SignallingSocket::open(self.port, "/ws", None).await?;
-        let room = match self.scenario.publishers {
-            // A visitor of the first one.
+    /// Lets one client join the room and the call.
+    async fn join(&self, person: u32) -> Result<SignallingSocket> {
+        self.joins.borrow_mut().insert(person, JoinTimes::start());
+        let mut socket = SignallingSocket::open(self.port, "/ws", None).await?;
+        let room = match self.load.scenario.publishers {
+            // A visitor joins the first room.
             0 => 0,
-            _ => self.scenario.room_of(person),
+            _ => self.load.scenario.room_of(person),
         };
         let room = format!("call {room}");
         let nickname = format!("person {person}");
-        line.say(&json!({"type": "join", "room": room, "nickname": nickname}))
+        socket
+            .send(&json!({"type": "join", "room": room, "nickname": nickname}))
             .await?;
-        let joined = line.hear(|frame| find(frame, "joined")).await?;
+        let joined = socket.wait_for(|frame| find(frame, "joined")).await?;
         let id = joined["self"].as_str().context("joined without an id")?;
         self.ids.borrow_mut().insert(person, id.to_owned());
-        self.enter_call(person, &mut line).await?;
-        self.negotiate(person, &mut line).await?;
-        if !self.scenario.publishes(person) {
-            line.say(&self.subscription(person, HEIGHT)).await?;
+        self.enter_call(person, &mut socket).await?;
+        self.negotiate(person, &mut socket).await?;
+        if !self.load.scenario.publishes(person) {
+            socket.send(&self.subscription(person, HEIGHT)).await?;
         }
-        Ok(line)
+        Ok(socket)
     }
 
     /// Enters the call.
-    async fn enter_call(&self, person: u32, line: &mut SignallingSocket) -> Result<()> {
-        let publishes = self.scenario.publishes(person);
-        let camera = publishes && self.scenario.bitrate > 0;
+    async fn enter_call(&self, person: u32, socket: &mut SignallingSocket) -> Result<()> {
+        let publishes = self.load.scenario.publishes(person);
+        let camera = publishes && self.load.scenario.bitrate > 0;
         let devices = json!({"microphone": publishes, "camera": camera, "screen": false});
-        line.say(&json!({"type": "enter_call", "leg": person + 1, "devices": devices}))
+        socket
+            .send(&json!({"type": "enter_call", "leg": person + 1, "devices": devices}))
             .await?;
-        let call = line.hear(|frame| find(frame, "call")).await?;
+        let call = socket.wait_for(|frame| find(frame, "call")).await?;
         ensure!(
             call["mode"] == "sfu",
             "the call does not go through the server"
@@ -211,13 +197,14 @@ impl JoinContext<'_> {
         Ok(())
     }
 
-    /// Offers and takes the answer.
-    async fn negotiate(&self, person: u32, line: &mut SignallingSocket) -> Result<()> {
-        let mut endpoint = Endpoint::new(person, self.generator, self.estimates)?;
-        let kinds = self.scenario.kinds(person);
-        let pictures = self.scenario.seen_by(person).len() as u32;
-        let (sdp, mids) = endpoint.offer(self.options, &kinds, [VOICES, pictures])?;
-        // Layers share a description.
+    /// Sends the offer and applies the answer.
+    async fn negotiate(&self, person: u32, socket: &mut SignallingSocket) -> Result<()> {
+        let scenario = self.load.scenario;
+        let mut endpoint = Endpoint::new(person, self.load.generator, self.estimates)?;
+        let video_slots = scenario.seen_by(person).len() as u32;
+        let slots = [AUDIO_SLOTS, video_slots];
+        let (sdp, mids) = endpoint.offer(self.load.burst, &scenario.kinds(person), slots)?;
+        // Simulcast layers share a media description.
         let mut tracks: Vec<_> = mids
             .iter()
             .map(|(mid, kind)| json!({"mid": mid.to_string(), "source": source(*kind)}))
@@ -225,21 +212,21 @@ impl JoinContext<'_> {
         tracks.dedup();
         let offer =
             json!({"type": "offer", "connection": 1, "offer_id": 1, "sdp": sdp, "tracks": tracks});
-        line.say(&offer).await?;
-        let answer = line.hear(|frame| find(frame, "answer")).await?;
+        socket.send(&offer).await?;
+        let answer = socket.wait_for(|frame| find(frame, "answer")).await?;
         let sdp = answer["sdp"].as_str().context("an answer without sdp")?;
         endpoint.accept(sdp)?;
         endpoint.run(
-            self.generator,
-            samples(person, self.estimates || self.scenario.decrypts_all()),
+            self.load.generator,
+            decrypts(person, self.estimates || scenario.decrypts_all()),
         );
         Ok(())
     }
 
-    /// What a person wants to see, and how tall.
+    /// The `subscribe` message of a client.
     fn subscription(&self, person: u32, height: u32) -> Value {
         let ids = self.ids.borrow();
-        let seen = self.scenario.seen_by(person);
+        let seen = self.load.scenario.seen_by(person);
         let tiles: Vec<_> = seen
             .iter()
             .filter_map(|other| ids.get(other))
@@ -249,7 +236,7 @@ impl JoinContext<'_> {
     }
 }
 
-/// What a track is made of, as the protocol calls it.
+/// The protocol's name for the source of a track.
 fn source(kind: FlowKind) -> &'static str {
     match kind {
         FlowKind::Audio { .. } => "microphone",
@@ -257,7 +244,7 @@ fn source(kind: FlowKind) -> &'static str {
     }
 }
 
-/// A frame of that type; an error is one of everybody's.
+/// Selects a message of a type; fails on an error message.
 fn find(frame: &Value, wanted: &str) -> Result<Option<Value>> {
     match frame["type"].as_str() {
         Some(kind) if kind == wanted => Ok(Some(frame.clone())),

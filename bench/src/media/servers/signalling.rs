@@ -1,4 +1,4 @@
-//! The way of one client to its server: JSON over a WebSocket.
+//! The signalling of a client: JSON over a WebSocket.
 
 use anyhow::{Context, Result, bail};
 use futures::{SinkExt, StreamExt};
@@ -15,14 +15,14 @@ use tokio_tungstenite::{
     tungstenite::{ClientRequestBuilder, Message, http::Uri, protocol::WebSocketConfig},
 };
 
-/// How long a server may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Longest wait for an answer of a server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A line on which somebody waits for answers.
+/// The WebSocket of a client that is joining.
 pub struct SignallingSocket(WebSocketStream<TcpStream>);
 
 impl SignallingSocket {
-    /// Opens one.
+    /// Opens a WebSocket.
     pub async fn open(port: u16, path: &str, protocol: Option<&str>) -> Result<Self> {
         let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
         tcp.set_nodelay(true)?;
@@ -31,7 +31,7 @@ impl SignallingSocket {
         if let Some(protocol) = protocol {
             request = request.with_sub_protocol(protocol);
         }
-        // Small buffers: there may be thousands of these.
+        // Small buffers: there may be thousands of sockets.
         let config = WebSocketConfig::default()
             .read_buffer_size(4 * 1024)
             .write_buffer_size(0);
@@ -39,39 +39,42 @@ impl SignallingSocket {
         Ok(Self(socket))
     }
 
-    /// Says something.
-    pub async fn say(&mut self, words: &Value) -> Result<()> {
-        Ok(self.0.send(Message::text(words.to_string())).await?)
+    /// Sends a message.
+    pub async fn send(&mut self, message: &Value) -> Result<()> {
+        Ok(self.0.send(Message::text(message.to_string())).await?)
     }
 
-    /// Waits for what `wanted` takes; an error of it is an answer, too.
-    pub async fn hear<T>(&mut self, wanted: impl Fn(&Value) -> Result<Option<T>>) -> Result<T> {
-        let hearing = async {
+    /// Waits for the message that `select` accepts.
+    ///
+    /// # Errors
+    /// `select` fails, the server closes, or sends no such message within [`ANSWER_TIMEOUT`].
+    pub async fn wait_for<T>(&mut self, select: impl Fn(&Value) -> Result<Option<T>>) -> Result<T> {
+        let waiting = async {
             while let Some(message) = self.0.next().await {
                 let Message::Text(text) = message? else {
                     continue;
                 };
-                if let Some(answer) = wanted(&serde_json::from_str(&text)?)? {
+                if let Some(answer) = select(&serde_json::from_str(&text)?)? {
                     return Ok(answer);
                 }
             }
-            bail!("the server hung up")
+            bail!("the server closed the connection")
         };
-        timeout(ANSWER_WITHIN, hearing)
+        timeout(ANSWER_TIMEOUT, waiting)
             .await
             .context("the server does not answer")?
     }
 
-    /// Goes on saying what it is given and hearing whatever comes.
-    async fn go_on(mut self, mut words: UnboundedReceiver<Value>) -> Result<()> {
+    /// Sends queued messages and discards received ones until either side ends.
+    async fn keep_open(mut self, mut queue: UnboundedReceiver<Value>) -> Result<()> {
         loop {
             tokio::select! {
                 message = self.0.next() => match message {
                     Some(message) => drop(message?),
                     None => return Ok(()),
                 },
-                said = words.recv() => match said {
-                    Some(said) => self.say(&said).await?,
+                queued = queue.recv() => match queued {
+                    Some(queued) => self.send(&queued).await?,
                     None => return Ok(()),
                 },
             }
@@ -79,60 +82,61 @@ impl SignallingSocket {
     }
 }
 
-/// The lines of everybody who is in, on which nobody waits for anything any more.
+/// The WebSockets of all joined clients. They close when this is dropped.
 pub struct SignallingSockets {
-    /// The tasks that keep them alive.
+    /// The tasks that keep them open.
     tasks: Vec<AbortHandle>,
-    /// The way to each.
-    voices: BTreeMap<u32, UnboundedSender<Value>>,
-    /// What watchers say to see the smallest layer and the largest, by the number of the
-    /// connection on which they see, with their own.
-    requests: BTreeMap<u32, (u32, [Value; 2])>,
+    /// Queues of messages to send, by client.
+    queues: BTreeMap<u32, UnboundedSender<Value>>,
+    /// The sending client, and its requests for the smallest and the largest layer; by the client
+    /// that receives the video.
+    layer_requests: BTreeMap<u32, (u32, [Value; 2])>,
 }
 
 impl SignallingSockets {
-    /// None yet.
-    pub fn none() -> Self {
+    /// No sockets.
+    pub fn new() -> Self {
         Self {
             tasks: Vec::new(),
-            voices: BTreeMap::new(),
-            requests: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            layer_requests: BTreeMap::new(),
         }
     }
 
-    /// Keeps a line.
-    pub fn keep(&mut self, person: u32, line: SignallingSocket) {
-        let (voice, words) = unbounded_channel();
+    /// Keeps a socket open.
+    pub fn keep(&mut self, person: u32, socket: SignallingSocket) {
+        let (sender, queue) = unbounded_channel();
         let task = spawn_local(async move {
-            if let Err(error) = line.go_on(words).await {
-                eprintln!("the line of client {person}: {error:#}");
+            if let Err(error) = socket.keep_open(queue).await {
+                eprintln!("signalling of client {person}: {error:#}");
             }
         });
         self.tasks.push(task.abort_handle());
-        self.voices.insert(person, voice);
+        self.queues.insert(person, sender);
     }
 
-    /// Notes what somebody says to see the smallest layer and the largest.
-    pub fn prepare(&mut self, ear: u32, person: u32, requests: [Value; 2]) {
-        self.requests.insert(ear, (person, requests));
+    /// Stores the requests of a client for the smallest and the largest layer.
+    pub fn set_layer_requests(&mut self, receiver: u32, person: u32, requests: [Value; 2]) {
+        self.layer_requests.insert(receiver, (person, requests));
     }
 
-    /// Those who can switch.
-    pub fn watchers(&self) -> Vec<u32> {
-        self.requests.keys().copied().collect()
+    /// The clients that can switch layers.
+    pub fn layer_receivers(&self) -> Vec<u32> {
+        self.layer_requests.keys().copied().collect()
     }
 
-    /// Lets somebody switch.
-    pub fn wish(&self, ear: u32, large: bool) {
-        if let Some((person, requests)) = self.requests.get(&ear) {
-            self.say(*person, requests[usize::from(large)].clone());
+    /// Requests the largest or the smallest layer.
+    pub fn request_layer(&self, receiver: u32, largest: bool) {
+        if let Some((person, requests)) = self.layer_requests.get(&receiver) {
+            self.send(*person, requests[usize::from(largest)].clone());
         }
     }
 
-    /// Says something for somebody.
-    pub fn say(&self, person: u32, words: Value) {
-        if let Some(voice) = self.voices.get(&person) {
-            let _ = voice.send(words);
+    /// Sends a message of a client.
+    pub fn send(&self, person: u32, message: Value) {
+        if let Some(queue) = self.queues.get(&person) {
+            // A closed socket shows as missing media.
+            let _ = queue.send(message);
         }
     }
 }

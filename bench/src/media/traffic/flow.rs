@@ -1,7 +1,7 @@
-//! What publishers send: pictures and sound that no camera made, the same in every run.
+//! The synthetic audio and video of publishers, the same in every run.
 //!
-//! A picture is [`vp8`] with two temporal layers, then a [`Stamp`] and filling. Packets of a frame leave in bursts at two and a half
-//! times the bitrate, as browsers pace theirs.
+//! Video is [`vp8`] with two temporal layers, a [`Stamp`] and filler. Packets of a frame leave at
+//! 2.5 times the bitrate, as browsers pace theirs.
 
 use super::{
     stamp::{Place, Stamp},
@@ -9,58 +9,58 @@ use super::{
 };
 use std::time::{Duration, Instant};
 
-/// Payload of a full picture packet, in bytes.
+/// Payload of a full video packet, in bytes.
 const PACKET_BYTES: usize = 1_100;
-/// Payload of the last packet of a frame at least.
-const LEAST_BYTES: usize = 64;
-/// Payload of a sound packet: 32 kbit/s at 20 ms.
+/// Smallest payload of the last packet of a frame, in bytes.
+const MIN_BYTES: usize = 64;
+/// Payload of an audio packet, in bytes: 32 kbit/s at 20 ms.
 const AUDIO_BYTES: usize = 80;
-/// Between two sound packets.
+/// Interval between audio packets.
 const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
-/// Between two keyframes nobody asked for.
+/// Interval between keyframes without a request.
 const KEYFRAME_INTERVAL: Duration = Duration::from_secs(3);
-/// How much larger a keyframe is than another frame.
+/// Size of a keyframe relative to other frames.
 const KEYFRAME_FACTOR: usize = 5;
-/// How much faster than the bitrate packets of a frame leave (libwebrtc's pacing factor).
-const PACE: f64 = 2.5;
-/// Ticks of a picture's clock a second.
+/// Rate at which packets of a frame leave, relative to the bitrate (libwebrtc's pacing factor).
+const PACING_FACTOR: f64 = 2.5;
+/// RTP clock rate of video, in Hz.
 const VIDEO_CLOCK: u64 = 90_000;
-/// Ticks of a sound's clock a second.
+/// RTP clock rate of audio, in Hz.
 const AUDIO_CLOCK: u64 = 48_000;
 
-/// Simulcast layers, the smallest first.
+/// RIDs of the simulcast layers, the smallest first.
 pub const RIDS: [&str; 3] = ["q", "h", "f"];
 
-/// How large each is, in pixels; a picture without layers is as large as the last.
+/// Width and height of each layer in pixels; video without simulcast has the last size.
 const SIZES: [[u16; 2]; 3] = [[320, 180], [640, 360], [1_280, 720]];
 
-/// What a flow is made of.
+/// The kind of a flow.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FlowKind {
-    /// Opus, so loud: 0 (loudest) to -127 dBov, speech above -50.
+    /// Opus.
     Audio {
-        /// In dBov.
+        /// Audio level from 0 (loudest) to -127 dBov; above -50 is speech.
         level: i8,
     },
     /// VP8.
     Video {
-        /// Which simulcast layer, where there are several.
+        /// The simulcast layer, if any.
         rid: Option<&'static str>,
-        /// Bits a second.
+        /// Bits per second.
         bitrate: u32,
-        /// Frames a second.
+        /// Frames per second.
         rate: u32,
     },
 }
 
-/// One packet to be sent.
+/// One packet to send.
 #[derive(Debug)]
 pub struct Packet {
-    /// The place in the stream, without wrapping.
+    /// Sequence number without wrapping.
     pub seq: u64,
-    /// When it was sampled, in ticks.
+    /// RTP timestamp.
     pub time: u32,
-    /// Whether a frame ends with it.
+    /// RTP marker: the last packet of a frame.
     pub marker: bool,
     /// The payload.
     pub payload: Vec<u8>,
@@ -69,34 +69,34 @@ pub struct Packet {
 /// An endless stream of packets.
 #[derive(Debug)]
 pub struct Flow {
-    /// What it is made of.
+    /// Its kind.
     pub kind: FlowKind,
     /// When the next packet is due.
     pub due: Instant,
-    /// Whose it is.
+    /// Index of the publisher.
     publisher: u32,
-    /// Packets so far.
+    /// Next sequence number.
     seq: u64,
-    /// When it began.
+    /// When it started.
     start: Instant,
-    /// Frames so far.
+    /// Number of frames so far.
     frames: u64,
-    /// The frame that is leaving.
+    /// The frame that is being sent.
     frame: Frame,
-    /// Packets that leave together.
+    /// Packets that are sent back to back.
     burst: u32,
-    /// Of these, how many have left.
+    /// Packets of the current burst so far.
     in_burst: u32,
-    /// When the last keyframe began.
+    /// When the last keyframe started.
     keyframe_at: Option<Instant>,
-    /// Whether one was asked for.
+    /// Whether a keyframe is requested.
     wants_keyframe: bool,
     /// TL0PICIDX of the last frame.
     base_layer: u8,
 }
 
 impl Flow {
-    /// A flow that begins then.
+    /// A flow that starts at `start`.
     pub fn new(kind: FlowKind, publisher: u32, burst: u32, start: Instant) -> Self {
         Self {
             kind,
@@ -114,18 +114,18 @@ impl Flow {
         }
     }
 
-    /// Begins then instead.
-    pub fn begin(&mut self, start: Instant) {
+    /// Changes the start.
+    pub fn start_at(&mut self, start: Instant) {
         self.start = start;
         self.due = start;
     }
 
-    /// Somebody needs a keyframe.
+    /// Makes the next frame a keyframe.
     pub fn request_keyframe(&mut self) {
         self.wants_keyframe = true;
     }
 
-    /// The packet that is due, and moves on to the next. `nanos` is what its stamp says.
+    /// Returns the due packet and schedules the next. `nanos` is the time in its stamp.
     pub fn next(&mut self, nanos: u64) -> Packet {
         match self.kind {
             FlowKind::Audio { .. } => self.next_audio(nanos),
@@ -133,10 +133,10 @@ impl Flow {
         }
     }
 
-    /// The next packet of a sound.
+    /// The next audio packet.
     fn next_audio(&mut self, nanos: u64) -> Packet {
         let mut payload = vec![0; AUDIO_BYTES];
-        // Opus, CELT, fullband, 20 ms, one frame (RFC 6716, 3.1).
+        // TOC byte: CELT, fullband, 20 ms, one frame (RFC 6716, section 3.1).
         payload[0] = 0xf8;
         self.stamp(nanos).write(&mut payload, Place::Audio);
         let ticks = self.frames * AUDIO_CLOCK * AUDIO_INTERVAL.as_millis() as u64 / 1_000;
@@ -152,7 +152,7 @@ impl Flow {
         packet
     }
 
-    /// The next packet of a picture.
+    /// The next video packet.
     fn next_video(&mut self, bitrate: u32, rate: u32, nanos: u64) -> Packet {
         if self.frame.left == 0 {
             self.begin_frame(bitrate, rate);
@@ -174,7 +174,7 @@ impl Flow {
         packet
     }
 
-    /// Decides what the next frame is.
+    /// Starts the next frame.
     fn begin_frame(&mut self, bitrate: u32, rate: u32) {
         let now = self.due;
         let old = self
@@ -198,23 +198,23 @@ impl Flow {
         self.in_burst = 0;
     }
 
-    /// Bytes of a frame: the bitrate is met with a keyframe every [`KEYFRAME_INTERVAL`], and
-    /// other frames differ from each other by a quarter.
+    /// Size of a frame in bytes. With a keyframe every [`KEYFRAME_INTERVAL`] the flow has its
+    /// bitrate; other frames vary by a quarter.
     fn size(&self, bitrate: u32, rate: u32, key: bool) -> usize {
         let frames = rate as usize * KEYFRAME_INTERVAL.as_secs() as usize;
         let bytes = bitrate as usize / 8 * KEYFRAME_INTERVAL.as_secs() as usize;
         let usual = bytes / (frames + KEYFRAME_FACTOR - 1);
-        // Golden ratio steps: even spread, no period.
-        let wobble = (self.frames * 618 % 1_000) as usize;
+        // Golden-ratio steps are evenly spread and have no period.
+        let variation = (self.frames * 618 % 1_000) as usize;
         let size = match key {
             true => usual * KEYFRAME_FACTOR,
-            false => usual * 3 / 4 + usual * wobble / 2_000,
+            false => usual * 3 / 4 + usual * variation / 2_000,
         };
-        // The last packet, too, holds a stamp.
-        size + LEAST_BYTES.saturating_sub(size % PACKET_BYTES)
+        // The last packet holds a stamp too.
+        size + MIN_BYTES.saturating_sub(size % PACKET_BYTES)
     }
 
-    /// When the next packet is due.
+    /// Schedules the next packet.
     fn pace(&mut self, bitrate: u32, rate: u32) {
         self.in_burst += 1;
         if self.frame.left == 0 {
@@ -224,11 +224,11 @@ impl Flow {
         } else if self.in_burst == self.burst {
             self.in_burst = 0;
             let bits = f64::from(self.burst) * PACKET_BYTES as f64 * 8.0;
-            self.due += Duration::from_secs_f64(bits / (PACE * f64::from(bitrate)));
+            self.due += Duration::from_secs_f64(bits / (PACING_FACTOR * f64::from(bitrate)));
         }
     }
 
-    /// Which simulcast layer it is, where there are several.
+    /// Index of the simulcast layer, if any.
     fn layer(&self) -> Option<usize> {
         let FlowKind::Video { rid, .. } = self.kind else {
             return None;
@@ -236,7 +236,7 @@ impl Flow {
         RIDS.iter().position(|one| rid == Some(*one))
     }
 
-    /// Who sends this when.
+    /// The stamp of the next packet.
     fn stamp(&self, nanos: u64) -> Stamp {
         Stamp {
             publisher: self.publisher,
@@ -251,14 +251,14 @@ impl Flow {
 mod tests {
     use super::*;
 
-    /// A megabit a second.
+    /// 1 Mbit/s.
     const VIDEO: FlowKind = FlowKind::Video {
         rid: None,
         bitrate: 1_000_000,
         rate: 30,
     };
 
-    /// All packets of so many seconds.
+    /// All packets of `seconds`.
     fn play(kind: FlowKind, seconds: u64) -> Vec<Packet> {
         let start = Instant::now();
         let mut flow = Flow::new(kind, 1, 1, start);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_keeps_its_bitrate() {
+    fn video_keeps_its_bitrate() {
         let packets = play(VIDEO, 30);
         let bytes: usize = packets.iter().map(|packet| packet.payload.len()).sum();
         let bitrate = bytes as f64 * 8.0 / 30.0;
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyframe_comes_every_three_seconds_and_when_asked_for() {
+    fn a_keyframe_comes_every_three_seconds_and_on_request() {
         let is_key = |p: &&Packet| p.payload[0] & 0x10 != 0 && p.payload[6] & 1 == 0;
         let packets = play(VIDEO, 30);
         let keys = packets.iter().filter(is_key).count();
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_comes_every_twenty_milliseconds() {
+    fn audio_packets_come_every_twenty_milliseconds() {
         let packets = play(FlowKind::Audio { level: -20 }, 1);
         assert_eq!(packets.len(), 50);
         assert_eq!(packets[1].time - packets[0].time, 960);

@@ -1,24 +1,24 @@
-//! The clear part of RTP: what can be read and written without a key.
+//! The clear part of RTP, which needs no key (RFC 3550).
 
-/// Bytes of the fixed header.
+/// Size of the fixed header, in bytes.
 pub const FIXED_BYTES: usize = 12;
 
-/// What a header says.
+/// The fields of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Bytes of all of it: contributing sources and extensions included.
+    /// Size in bytes, with contributing sources and extensions.
     pub length: usize,
-    /// What the payload is.
+    /// Payload type.
     pub payload_type: u8,
-    /// The place in the stream.
+    /// Sequence number.
     pub seq: u16,
-    /// When it was sampled, in units of the clock.
+    /// RTP timestamp.
     pub time: u32,
-    /// The stream.
+    /// Synchronization source.
     pub ssrc: u32,
 }
 
-/// Whether a datagram is RTCP (RFC 5761, 4), given that it is not STUN or DTLS.
+/// Whether a datagram is RTCP, given that it is not STUN or DTLS (RFC 5761, section 4).
 pub fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, 192..=223, ..])
 }
@@ -29,7 +29,7 @@ pub fn is_media(datagram: &[u8]) -> bool {
 }
 
 impl Header {
-    /// Reads the header of a packet.
+    /// Parses the header of a packet.
     pub fn read(packet: &[u8]) -> Option<Self> {
         let fixed = packet.get(..FIXED_BYTES)?;
         let mut length = FIXED_BYTES + usize::from(fixed[0] & 0x0f) * 4;
@@ -46,7 +46,7 @@ impl Header {
         })
     }
 
-    /// Writes the fields that a forwarder changes into a packet.
+    /// Writes sequence number, timestamp and SSRC into a packet.
     pub fn write(&self, packet: &mut [u8]) {
         packet[2..4].copy_from_slice(&self.seq.to_be_bytes());
         packet[4..8].copy_from_slice(&self.time.to_be_bytes());
@@ -54,7 +54,7 @@ impl Header {
     }
 }
 
-/// A fixed header of a new packet.
+/// Builds the fixed header of a new packet.
 pub fn fixed_header(payload_type: u8, marker: bool, header: Header) -> [u8; FIXED_BYTES] {
     let mut fixed = [0; FIXED_BYTES];
     fixed[0] = 0x80;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_read_as_it_was_written() {
+    fn a_header_round_trips() {
         let header = Header {
             length: FIXED_BYTES,
             payload_type: 96,

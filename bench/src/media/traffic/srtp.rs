@@ -1,23 +1,23 @@
-//! SRTP (RFC 3711 with RFC 7714) as far as a benchmark needs it: AES-GCM with keys that both
-//! sides know beforehand, and no rollover (65,536 packets of a stream take ten minutes).
+//! SRTP with AES-GCM (RFC 3711, RFC 7714), with keys that both sides know and without rollover:
+//! 65,536 packets of a stream last ten minutes.
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use clap::ValueEnum;
 
-/// Bytes that protection adds.
+/// Size of the authentication tag, in bytes.
 pub const TAG_BYTES: usize = 16;
 
-/// How packets are protected.
+/// The protection profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
     /// AEAD_AES_128_GCM.
     Aes128,
-    /// AEAD_AES_256_GCM, which str0m and Janus agree on.
+    /// AEAD_AES_256_GCM, which str0m and Janus negotiate.
     Aes256,
 }
 
 impl Profile {
-    /// What it is called on a command line.
+    /// The value on the command line.
     pub fn cli_name(self) -> &'static str {
         match self {
             Self::Aes128 => "aes128",
@@ -26,16 +26,16 @@ impl Profile {
     }
 }
 
-/// Which way a key is for.
+/// The direction of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From the client to the server.
+    /// Client to server.
     Up,
-    /// From the server to the client.
+    /// Server to client.
     Down,
 }
 
-/// One client's key for one way.
+/// The key of a client for one direction.
 pub struct Srtp {
     /// The session key.
     key: LessSafeKey,
@@ -44,13 +44,13 @@ pub struct Srtp {
 }
 
 impl Srtp {
-    /// The key of a client, which is no secret.
-    pub fn new(profile: Profile, client: u32, way: Direction) -> Self {
+    /// The key of a client, which is not secret.
+    pub fn new(profile: Profile, client: u32, direction: Direction) -> Self {
         let algorithm = match profile {
             Profile::Aes128 => &AES_128_GCM,
             Profile::Aes256 => &AES_256_GCM,
         };
-        let mut bytes = [way as u8 + 1; 32];
+        let mut bytes = [direction as u8 + 1; 32];
         bytes[..4].copy_from_slice(&client.to_be_bytes());
         let key = UnboundKey::new(algorithm, &bytes[..algorithm.key_len()]);
         let mut salt = [0x5a; NONCE_LEN];
@@ -61,7 +61,7 @@ impl Srtp {
         }
     }
 
-    /// The nonce of a packet (RFC 7714, 8.1), with a rollover counter of 0.
+    /// The nonce of a packet with rollover counter 0 (RFC 7714, section 8.1).
     fn nonce(&self, packet: &[u8]) -> Nonce {
         let mut nonce = [0; NONCE_LEN];
         nonce[2..6].copy_from_slice(&packet[8..12]);
@@ -72,8 +72,7 @@ impl Srtp {
         Nonce::assume_unique_for_key(nonce)
     }
 
-    /// Protects a packet with a header of that length, which must hold 12 bytes at least, in
-    /// place: the last [`TAG_BYTES`] are room for the tag.
+    /// Encrypts a packet in place. `header` is at least 12; the last [`TAG_BYTES`] take the tag.
     pub fn protect(&self, packet: &mut [u8], header: usize) {
         let nonce = self.nonce(packet);
         let (head, rest) = packet.split_at_mut(header);
@@ -85,8 +84,8 @@ impl Srtp {
         room.copy_from_slice(tag.as_ref());
     }
 
-    /// Opens a packet with a header of that length, which must hold 12 bytes at least, in
-    /// place. How long the payload is, unless it was forged.
+    /// Decrypts a packet in place. `header` is at least 12. Returns the size of the payload, or
+    /// `None` if the tag does not match.
     pub fn unprotect(&self, packet: &mut [u8], header: usize) -> Option<usize> {
         let nonce = self.nonce(packet);
         let (head, rest) = packet.split_at_mut(header);
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_protected_opens_with_the_same_key_only() {
+    fn a_packet_decrypts_with_its_own_key_only() {
         for profile in [Profile::Aes128, Profile::Aes256] {
             let mut packet = vec![7; 12 + 100 + TAG_BYTES];
             Srtp::new(profile, 1, Direction::Up).protect(&mut packet, 12);

@@ -1,35 +1,34 @@
-//! What a packet says about itself, so that who receives it knows how old it is and whether it
-//! is whole.
+//! The stamp in every payload, by which a receiver measures latency and detects corruption.
 
 use std::{sync::OnceLock, time::Instant};
 
-/// Begins a stamp.
+/// First bytes of a stamp.
 const MAGIC: [u8; 4] = *b"noom";
-/// Bytes of one.
+/// Size of a stamp, in bytes.
 pub const STAMP_BYTES: usize = 20;
-/// The layer is above the publisher's number.
+/// Bit position of the layer above the publisher's index.
 const LAYER_SHIFT: u32 = 24;
-/// Filling behind a stamp that is compared, in bytes at most.
+/// Filler that a receiver compares, in bytes at most.
 const COMPARED_BYTES: usize = 32;
 
-/// Nanoseconds from the first time this was asked to then.
+/// Nanoseconds from the first call to `at`.
 pub fn nanos(at: Instant) -> u64 {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     let origin = *ORIGIN.get_or_init(Instant::now);
     at.saturating_duration_since(origin).as_nanos() as u64
 }
 
-/// Where in a payload a stamp is.
+/// The position of a stamp in a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Behind the first byte, which is Opus's.
+    /// After the TOC byte of Opus.
     Audio,
-    /// Behind payload descriptor and frame header of VP8.
+    /// After payload descriptor and frame header of VP8.
     Video,
 }
 
 impl Place {
-    /// The first byte of the stamp.
+    /// Offset of the stamp, in bytes.
     fn start(self) -> usize {
         match self {
             Self::Audio => 1,
@@ -38,21 +37,21 @@ impl Place {
     }
 }
 
-/// Who sent a packet, as which of theirs, and when.
+/// Sender, number and time of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// The publisher's index.
     pub publisher: u32,
     /// The simulcast layer, from 0.
     pub layer: u8,
-    /// Counts the packets of a flow.
+    /// Number of the packet in its flow.
     pub number: u32,
-    /// When it left, in [`nanos`].
+    /// When it was sent, in [`nanos`].
     pub nanos: u64,
 }
 
 impl Stamp {
-    /// Writes it into a payload and fills what is behind.
+    /// Writes the stamp into a payload and fills the rest.
     pub fn write(self, payload: &mut [u8], place: Place) {
         let start = place.start();
         let Some(room) = payload.get_mut(start..start + STAMP_BYTES) else {
@@ -66,18 +65,18 @@ impl Stamp {
         payload[start + STAMP_BYTES..].fill(self.number as u8);
     }
 
-    /// Reads it; nothing where there is none, or what is behind it is not what was written.
+    /// Reads a stamp; `None` if it is missing or the filler differs.
     pub fn read(payload: &[u8], place: Place) -> Option<Self> {
         let stamp = payload.get(place.start()..)?;
         let (stamp, filling) = stamp.split_at_checked(STAMP_BYTES)?;
-        let cli_name = |at: usize| -> Option<u32> {
+        let word = |at: usize| -> Option<u32> {
             Some(u32::from_be_bytes(stamp.get(at..at + 4)?.try_into().ok()?))
         };
         let read = Self {
-            publisher: cli_name(4)? & ((1 << LAYER_SHIFT) - 1),
-            layer: (cli_name(4)? >> LAYER_SHIFT) as u8,
-            number: cli_name(8)?,
-            nanos: u64::from(cli_name(12)?) << 32 | u64::from(cli_name(16)?),
+            publisher: word(4)? & ((1 << LAYER_SHIFT) - 1),
+            layer: (word(4)? >> LAYER_SHIFT) as u8,
+            number: word(8)?,
+            nanos: u64::from(word(12)?) << 32 | u64::from(word(16)?),
         };
         let mut filling = filling.iter().rev().take(COMPARED_BYTES);
         let whole = stamp[..4] == MAGIC && filling.all(|byte| *byte == read.number as u8);
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_read_where_it_was_written_unless_something_changed() {
+    fn a_stamp_is_read_unless_the_payload_changed() {
         let stamp = Stamp {
             publisher: 7,
             layer: 2,

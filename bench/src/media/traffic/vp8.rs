@@ -1,30 +1,30 @@
-//! VP8 as far as a server looks: payload descriptor (RFC 7741) with picture id, TL0PICIDX and
-//! temporal layer, then a frame header (RFC 6386) that says whether it is a keyframe.
+//! The part of VP8 that a server reads: the payload descriptor (RFC 7741) with picture id,
+//! TL0PICIDX and temporal layer, and the frame header (RFC 6386) with the keyframe bit.
 
-/// The frame that is leaving.
+/// The frame that is being sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Frame {
-    /// Bytes that have not left.
+    /// Bytes still to send.
     pub left: usize,
-    /// Whether nothing of it has left.
+    /// Whether nothing of it has been sent.
     pub fresh: bool,
-    /// Whether it can be decoded without another.
+    /// Whether it is a keyframe.
     pub key: bool,
     /// Its temporal layer.
     pub layer: u8,
-    /// Its time, in ticks.
+    /// Its RTP timestamp.
     pub time: u32,
     /// Width and height, in pixels.
     pub size: [u16; 2],
 }
 
-/// Writes payload descriptor and frame header of a packet of the frame with that number.
+/// Writes the payload descriptor and the frame header of a packet of frame `number`.
 pub fn describe(payload: &mut [u8], frame: Frame, number: u64, base_layer: u8) {
     let Frame {
         fresh, key, layer, ..
     } = frame;
     let picture = (number & 0x7fff) as u16;
-    // X; N where no other frame needs it; S where the frame begins.
+    // X; N for a frame without dependants; S at the start of a frame.
     payload[0] = 0x80 | u8::from(layer == 1) << 5 | u8::from(fresh) << 4;
     // I, L, T.
     payload[1] = 0xe0;
@@ -33,7 +33,7 @@ pub fn describe(payload: &mut [u8], frame: Frame, number: u64, base_layer: u8) {
     payload[4] = base_layer;
     payload[5] = layer << 6;
     if fresh {
-        // Frame tag: shown, and whether it depends on another.
+        // Frame tag: show_frame, and the inverse keyframe bit.
         payload[6] = 0x10 | u8::from(!key);
     }
     if fresh && key {

@@ -1,17 +1,13 @@
-//! Clients of the bare forwarder.
+//! Clients of the baseline forwarder, which have keys and no WebRTC.
 
 use super::forwarder::Variant;
 use crate::{
     media::{
-        Options,
         client::{
-            generator::LoadGenerator,
+            context::{JoinTimes, Joins},
             peer::{OutgoingFlow, Peer, Transport},
         },
-        report::outcome::JoinTimes,
-        run::Joins,
-        scenario::model::Scenario,
-        servers::samples,
+        servers::{Load, decrypts},
         traffic::{
             flow::Flow,
             srtp::{Direction, Profile, Srtp},
@@ -23,22 +19,17 @@ use anyhow::Result;
 use std::time::Instant;
 
 /// Starts the forwarder, which is this program.
-pub async fn start(
-    variant: Variant,
-    profile: Profile,
-    scenario: Scenario,
-    generator: &LoadGenerator,
-) -> Result<Server> {
-    let ports = generator.lanes.ports();
+pub async fn start(variant: Variant, profile: Profile, load: Load<'_>) -> Result<Server> {
+    let ports = load.generator.sockets.ports();
     let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
     let arguments = [
         "baseline",
         "--listen",
         "127.0.0.1:{port}",
         "--clients",
-        &scenario.everybody().to_string(),
+        &load.scenario.everybody().to_string(),
         "--room",
-        &scenario.people.to_string(),
+        &load.scenario.people.to_string(),
         "--ports",
         &ports.join(","),
         "--variant",
@@ -50,37 +41,26 @@ pub async fn start(
     Server::start(&program.to_string_lossy(), &arguments.map(str::to_owned)).await
 }
 
-/// Everybody is there at once.
-pub fn connect(
-    profile: Profile,
-    server: &Server,
-    generator: &LoadGenerator,
-    scenario: Scenario,
-    options: &Options,
-    entries: &mut Joins,
-) {
-    for person in 0..scenario.everybody() {
+/// Adds all clients at once: nothing is negotiated.
+pub fn join_all(profile: Profile, server: &Server, load: Load<'_>, joins: &mut Joins) {
+    for person in 0..load.scenario.everybody() {
         let now = Instant::now();
-        let link = Transport::PlainSrtp {
+        let transport = Transport::PlainSrtp {
             server: ([127, 0, 0, 1], server.port).into(),
             up: Srtp::new(profile, person, Direction::Up),
             down: Srtp::new(profile, person, Direction::Down),
         };
-        let flows = scenario.kinds(person).into_iter().map(|kind| OutgoingFlow {
+        let flows = load.scenario.kinds(person).into_iter();
+        let flows = flows.map(|kind| OutgoingFlow {
             mid: None,
-            flow: Flow::new(kind, person, options.burst, now),
+            flow: Flow::new(kind, person, load.burst, now),
         });
-        let entry = JoinTimes {
-            began: now,
+        let join = JoinTimes {
             connected: Some(now),
-            heard: None,
+            ..JoinTimes::start()
         };
-        entries.insert(person, entry);
-        generator.add(Peer::new(
-            person,
-            link,
-            flows.collect(),
-            samples(person, false),
-        ));
+        joins.insert(person, join);
+        let peer = Peer::new(person, transport, flows.collect(), decrypts(person, false));
+        load.generator.add(peer);
     }
 }

@@ -1,9 +1,9 @@
-//! The bare forwarder: what a machine could do at most.
+//! The baseline forwarder, the upper bound on this machine.
 //!
-//! One thread takes in packets, opens each once, and for every other client of the sender's
-//! room copies it, gives it another number, time and stream, protects it with that client's
-//! key and sends it. There is no ICE, no DTLS, no RTCP, no retransmission and no decision:
-//! whoever comes close to it wastes little. The three [`Variant`]s differ in how they send.
+//! One thread decrypts each packet once. For every other client of the sender's room it copies the
+//! packet, rewrites sequence number, timestamp and SSRC, encrypts it with that client's key and
+//! sends it. There is no ICE, DTLS, RTCP, RTX or decision. The three [`Variant`]s differ in how they
+//! send.
 
 use super::send::Sender;
 use crate::media::{
@@ -23,25 +23,25 @@ use std::{
     os::fd::AsFd,
 };
 
-/// The largest datagram, or several joined ones, in bytes.
+/// Largest datagram, or several coalesced ones (GRO), in bytes.
 const LARGEST: usize = 65_536;
 
-/// What the kernel may hold, each way, in bytes.
+/// Socket buffer, each way, in bytes.
 const BUFFER_BYTES: usize = 8 << 20;
 
-/// How packets are sent.
+/// How the forwarder sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Variant {
-    /// One system call for each.
+    /// One system call per packet.
     Sendto,
-    /// One for 32.
+    /// One system call per 32 packets.
     Sendmmsg,
-    /// One for all that go to the same client and are equally long.
+    /// One system call for packets of equal size to one client (GSO).
     Gso,
 }
 
 impl Variant {
-    /// What it is called on a command line.
+    /// The value on the command line.
     pub fn cli_name(self) -> &'static str {
         match self {
             Self::Sendto => "sendto",
@@ -51,46 +51,46 @@ impl Variant {
     }
 }
 
-/// Everything it has to know beforehand.
+/// The forwarder's options.
 #[derive(Debug, Args)]
 pub struct Settings {
-    /// Where it listens.
+    /// Address to listen on.
     #[arg(long)]
     listen: SocketAddr,
-    /// Clients.
+    /// Number of clients.
     #[arg(long)]
     clients: u32,
-    /// Clients of a room.
+    /// Clients per room.
     #[arg(long)]
     room: u32,
     /// Ports of the clients' sockets.
     #[arg(long, value_delimiter = ',')]
     ports: Vec<u16>,
-    /// How it sends.
+    /// How to send.
     #[arg(long, value_enum)]
     variant: Variant,
-    /// How packets are protected.
+    /// Protection profile.
     #[arg(long, value_enum, default_value = "aes256")]
     profile: Profile,
 }
 
-/// A client.
+/// A client of the forwarder.
 struct Destination {
-    /// Where its datagrams go.
+    /// Its address.
     address: SocketAddr,
-    /// The key of what it sends.
+    /// Decrypts what it sends.
     up: Srtp,
-    /// The key of what it gets.
+    /// Encrypts what it receives.
     down: Srtp,
 }
 
-/// A packet that was opened.
+/// A decrypted packet.
 struct DecryptedPacket {
     /// Header and payload.
     bytes: Vec<u8>,
-    /// What the header says.
+    /// Its header.
     header: Header,
-    /// Who sent it.
+    /// Index of the sender.
     from: u32,
 }
 
@@ -108,34 +108,34 @@ pub fn run(settings: &Settings) -> Result<()> {
         })
         .collect();
     let socket = UdpSocket::bind(settings.listen).context("the socket")?;
-    // Whoever started this waits for it by TCP, as for every server.
+    // The benchmark waits for an open TCP port, as with every server.
     let _ready = TcpListener::bind(settings.listen).context("the listener")?;
     let state = UdpSocketState::new((&socket).into())?;
-    // As the servers that are compared ask for; less works, too.
+    // The size that the compared servers request; a smaller buffer works too.
     let _ = state.set_recv_buffer_size((&socket).into(), BUFFER_BYTES);
     let _ = state.set_send_buffer_size((&socket).into(), BUFFER_BYTES);
     let mut buffers = vec![vec![0; LARGEST]; BATCH_SIZE];
-    let mut opened = Vec::new();
+    let mut packets = Vec::new();
     let mut sender = Sender::new(&socket, &state, settings.variant);
     loop {
-        receive(&socket, &state, &mut buffers, &destinations, &mut opened)?;
+        receive(&socket, &state, &mut buffers, &destinations, &mut packets)?;
         match settings.variant {
-            // Destination by destination: what goes to one may go together.
-            Variant::Gso => by_destination(&destinations, settings.room, &opened, &mut sender),
-            _ => by_packet(&destinations, settings.room, &opened, &mut sender),
+            // By destination, so that packets to one client can be segmented together.
+            Variant::Gso => by_destination(&destinations, settings.room, &packets, &mut sender),
+            _ => by_packet(&destinations, settings.room, &packets, &mut sender),
         }
         sender.flush();
-        opened.clear();
+        packets.clear();
     }
 }
 
-/// Takes in what there is, waiting for the first.
+/// Reads what has arrived; waits for the first packet.
 fn receive(
     socket: &UdpSocket,
     state: &UdpSocketState,
     buffers: &mut [Vec<u8>],
     destinations: &[Destination],
-    opened: &mut Vec<DecryptedPacket>,
+    packets: &mut Vec<DecryptedPacket>,
 ) -> Result<()> {
     let mut metas = [RecvMeta::default(); BATCH_SIZE];
     let mut slices: Vec<_> = buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
@@ -146,7 +146,7 @@ fn receive(
             poll(&mut fds, None)?;
             return Ok(());
         }
-        // A client that has gone; the next datagram is another's.
+        // "Port unreachable", from a client that has ended.
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(()),
         Err(error) => return Err(error).context("reading the socket"),
     };
@@ -155,13 +155,13 @@ fn receive(
             continue;
         };
         for datagram in buffer[..meta.len].chunks_mut(meta.stride.max(1)) {
-            opened.extend(open(destinations, from, datagram));
+            packets.extend(open(destinations, from, datagram));
         }
     }
     Ok(())
 }
 
-/// Opens a packet.
+/// Decrypts a packet.
 fn open(destinations: &[Destination], from: u32, datagram: &mut [u8]) -> Option<DecryptedPacket> {
     let header = Header::read(datagram)?;
     let sender = destinations.get(from as usize)?;
@@ -174,40 +174,40 @@ fn open(destinations: &[Destination], from: u32, datagram: &mut [u8]) -> Option<
     })
 }
 
-/// The clients in the room of one, as far as there are.
+/// The clients in the room of a client.
 fn room_of(client: u32, room: u32, destinations: &[Destination]) -> std::ops::Range<u32> {
     let first = client / room * room;
     first..(first + room).min(destinations.len() as u32)
 }
 
-/// Every packet to everybody else.
+/// Forwards packet by packet to all others of the room.
 fn by_packet(
     destinations: &[Destination],
     room: u32,
-    opened: &[DecryptedPacket],
+    packets: &[DecryptedPacket],
     sender: &mut Sender<'_>,
 ) {
-    for packet in opened {
+    for packet in packets {
         for to in room_of(packet.from, room, destinations).filter(|to| *to != packet.from) {
             forward(packet, to, &destinations[to as usize], sender);
         }
     }
 }
 
-/// To everybody all packets of the others.
+/// Forwards to each client all packets of the others.
 fn by_destination(
     destinations: &[Destination],
     room: u32,
-    opened: &[DecryptedPacket],
+    packets: &[DecryptedPacket],
     sender: &mut Sender<'_>,
 ) {
-    let mut rooms: Vec<u32> = opened.iter().map(|packet| packet.from / room).collect();
+    let mut rooms: Vec<u32> = packets.iter().map(|packet| packet.from / room).collect();
     rooms.sort_unstable();
     rooms.dedup();
     for number in rooms {
         let inside = |packet: &&DecryptedPacket| packet.from / room == number;
         for to in room_of(number * room, room, destinations) {
-            let packets = opened.iter().filter(inside);
+            let packets = packets.iter().filter(inside);
             for packet in packets.filter(|packet| packet.from != to) {
                 forward(packet, to, &destinations[to as usize], sender);
             }
@@ -215,7 +215,7 @@ fn by_destination(
     }
 }
 
-/// One packet to one client.
+/// Forwards one packet to one client.
 fn forward(packet: &DecryptedPacket, to: u32, destination: &Destination, sender: &mut Sender<'_>) {
     let header = Header {
         seq: packet.header.seq.wrapping_add(to as u16 & 0xff),
@@ -224,9 +224,9 @@ fn forward(packet: &DecryptedPacket, to: u32, destination: &Destination, sender:
         ..packet.header
     };
     let length = packet.bytes.len();
-    let room = sender.room(destination.address, length + TAG_BYTES);
-    room[..length].copy_from_slice(&packet.bytes);
-    header.write(room);
-    destination.down.protect(room, header.length);
-    sender.written();
+    let buffer = sender.reserve(destination.address, length + TAG_BYTES);
+    buffer[..length].copy_from_slice(&packet.bytes);
+    header.write(buffer);
+    destination.down.protect(buffer, header.length);
+    sender.commit();
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`forwarder`] the server, which is this program.
 //! * [`send`] its ways to send.
-//! * [`clients`] how clients come in.
+//! * [`clients`] how clients join.
 
 pub mod clients;
 pub mod forwarder;

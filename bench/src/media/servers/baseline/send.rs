@@ -1,4 +1,4 @@
-//! The three ways out of the bare forwarder.
+//! The three ways to send of the baseline forwarder.
 
 use super::forwarder::Variant;
 use quinn_udp::{Transmit, UdpSocketState};
@@ -10,29 +10,29 @@ use std::{
     net::{SocketAddr, UdpSocket},
 };
 
-/// Packets of one `sendmmsg`.
+/// Packets per `sendmmsg`.
 const BATCH: usize = 32;
-/// Segments of one datagram at most; the kernel takes 64 to 128.
+/// Largest number of GSO segments; the kernel allows 64 to 128.
 const SEGMENTS: usize = 32;
-/// Bytes of one datagram at most, which is what UDP can say.
+/// Largest GSO send, in bytes, below the limit of the UDP length field.
 const LARGEST: usize = 65_000;
 
-/// Gathers packets and sends them.
+/// Collects packets and sends them.
 pub struct Sender<'a> {
     /// The socket.
     socket: &'a UdpSocket,
-    /// What the kernel does for it.
+    /// Kernel features of the socket (GSO).
     state: &'a UdpSocketState,
-    /// How it sends.
+    /// How to send.
     variant: Variant,
-    /// Gathered packets, one behind the other.
+    /// The collected packets, back to back.
     bytes: Vec<u8>,
-    /// Where each begins and goes.
+    /// Start and destination of each packet.
     packets: Vec<(usize, SocketAddr)>,
 }
 
 impl<'a> Sender<'a> {
-    /// Nothing gathered.
+    /// A sender without packets.
     pub fn new(socket: &'a UdpSocket, state: &'a UdpSocketState, variant: Variant) -> Self {
         Self {
             socket,
@@ -43,8 +43,8 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Room for a packet to somebody; say [`Self::written`] when it is filled.
-    pub fn room(&mut self, to: SocketAddr, length: usize) -> &mut [u8] {
+    /// Reserves a buffer for a packet; call [`Self::commit`] when it is filled.
+    pub fn reserve(&mut self, to: SocketAddr, length: usize) -> &mut [u8] {
         if !self.joins(to, length) {
             self.flush();
         }
@@ -54,7 +54,7 @@ impl<'a> Sender<'a> {
         &mut self.bytes[start..]
     }
 
-    /// Whether a packet may go with those gathered.
+    /// Whether a packet can be sent together with the collected ones.
     fn joins(&self, to: SocketAddr, length: usize) -> bool {
         let Some((last, their)) = self.packets.last() else {
             return true;
@@ -62,7 +62,7 @@ impl<'a> Sender<'a> {
         match self.variant {
             Variant::Sendto => false,
             Variant::Sendmmsg => self.packets.len() < BATCH,
-            // Equally long all, but the last may be shorter.
+            // All segments have one size; the last may be shorter.
             Variant::Gso => {
                 let segment = self.segment();
                 *their == to
@@ -74,14 +74,14 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// How long the first packet is.
+    /// Size of the first packet, in bytes.
     fn segment(&self) -> usize {
         let second = self.packets.get(1).map(|(start, _)| *start);
         second.unwrap_or(self.bytes.len())
     }
 
-    /// A packet is filled.
-    pub fn written(&mut self) {
+    /// Marks the reserved packet as filled.
+    pub fn commit(&mut self) {
         if self.variant == Variant::Sendto {
             self.flush();
         }
@@ -113,7 +113,7 @@ impl<'a> Sender<'a> {
         self.packets.clear();
     }
 
-    /// Sends what is gathered in one system call.
+    /// Sends the collected packets in one system call.
     fn send_many(&self) {
         let ends = self.packets.iter().skip(1).map(|(start, _)| *start);
         let ends = ends.chain([self.bytes.len()]);

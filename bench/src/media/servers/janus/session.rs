@@ -1,4 +1,4 @@
-//! Janus's own protocol, as far as a video room needs it: sessions, handles, questions.
+//! The part of Janus's WebSocket API that a video room needs: sessions, handles and transactions.
 
 use crate::media::servers::signalling::SignallingSocket;
 use anyhow::{Context, Result, bail};
@@ -7,37 +7,37 @@ use serde_json::{Value, json};
 /// The plugin.
 const PLUGIN: &str = "janus.plugin.videoroom";
 
-/// A session of somebody.
+/// A session of a client.
 pub struct Session {
-    /// The way to the server.
-    pub line: SignallingSocket,
-    /// Its id.
+    /// The WebSocket to the server.
+    pub socket: SignallingSocket,
+    /// The session id.
     pub id: Value,
-    /// Counts questions.
-    asked: u64,
+    /// Number of transactions so far.
+    transactions: u64,
 }
 
 impl Session {
-    /// Opens one.
+    /// Opens a session.
     pub async fn open(port: u16) -> Result<Self> {
         let mut session = Self {
-            line: SignallingSocket::open(port, "/", Some("janus-protocol")).await?,
+            socket: SignallingSocket::open(port, "/", Some("janus-protocol")).await?,
             id: Value::Null,
-            asked: 0,
+            transactions: 0,
         };
         let made = session.call(json!({"janus": "create"})).await?;
         session.id = made["data"]["id"].clone();
         Ok(session)
     }
 
-    /// Attaches to the plugin: a connection.
+    /// Attaches to the plugin, which creates a connection.
     pub async fn attach(&mut self) -> Result<Value> {
         let attach = json!({"janus": "attach", "plugin": PLUGIN, "session_id": self.id});
         Ok(self.call(attach).await?["data"]["id"].clone())
     }
 
-    /// Asks the plugin something.
-    pub async fn ask(
+    /// Sends a request to the plugin.
+    pub async fn request(
         &mut self,
         handle: &Value,
         body: &Value,
@@ -56,8 +56,8 @@ impl Session {
         }
     }
 
-    /// What is said to see a layer of every picture.
-    pub fn layer(&self, handle: &Value, layer: u32) -> Value {
+    /// The message that requests a layer of every video.
+    pub fn layer_request(&self, handle: &Value, layer: u32) -> Value {
         let body = json!({"request": "configure", "streams": [
             {"mid": "1", "substream": layer, "temporal": 2},
         ]});
@@ -67,21 +67,21 @@ impl Session {
         })
     }
 
-    /// Says that there are no further candidates.
-    pub async fn gathered(&mut self, handle: &Value) -> Result<()> {
+    /// Signals the end of candidates.
+    pub async fn end_candidates(&mut self, handle: &Value) -> Result<()> {
         let message = json!({
             "janus": "trickle", "session_id": self.id, "handle_id": handle,
-            "candidate": {"completed": true}, "transaction": "gathered",
+            "candidate": {"completed": true}, "transaction": "end of candidates",
         });
-        self.line.say(&message).await
+        self.socket.send(&message).await
     }
 
-    /// Says something and waits for the answer, which is not the acknowledgement.
+    /// Sends a message and waits for its answer, which follows the acknowledgement.
     async fn call(&mut self, mut message: Value) -> Result<Value> {
-        self.asked += 1;
-        let transaction = self.asked.to_string();
+        self.transactions += 1;
+        let transaction = self.transactions.to_string();
         message["transaction"] = json!(transaction);
-        self.line.say(&message).await?;
+        self.socket.send(&message).await?;
         let answer = |answer: &Value| {
             if answer["transaction"] != transaction.as_str() {
                 return Ok(None);
@@ -92,11 +92,11 @@ impl Session {
                 _ => Ok(Some(answer.clone())),
             }
         };
-        self.line.hear(answer).await
+        self.socket.wait_for(answer).await
     }
 }
 
-/// The description that came with an answer.
+/// The SDP in an answer.
 pub fn description(answer: &Value) -> Result<&str> {
     let sdp = answer["jsep"]["sdp"].as_str();
     sdp.with_context(|| format!("no description in {answer}"))
