@@ -2,7 +2,7 @@
 
 #[cfg(feature = "ssr")]
 use crate::api::THEME_COOKIE;
-use crate::components::keep_without_script;
+use crate::components::{TimeZone, keep_without_script};
 #[cfg(feature = "ssr")]
 use crate::components::{is_without_script, provide_without_script};
 use crate::i18n::*;
@@ -13,9 +13,6 @@ use leptos_i18n::Locale as _;
 use leptos_meta::{Html, MetaTags, provide_meta_context};
 use leptos_router::components::{ParentRoute, Route, Router, Routes};
 use leptos_router::{Lazy, SsrMode, path};
-
-/// The cookie by which the server knows the device's zone, in minutes east of UTC.
-pub const ZONE_COOKIE: &str = "noom_zone";
 
 /// The document around the application, rendered on the server only.
 ///
@@ -243,7 +240,7 @@ fn Hydration(
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    provide_zone();
+    TimeZone::provide();
     let i18n = I18n::provide(language_of_page());
     let room = Lazy::<RoomRoute>::new();
     view! {
@@ -280,60 +277,4 @@ fn language_attribute(i18n: I18n) -> TextProp {
         true => TextProp::from(i18n.get_locale_untracked().as_str()),
         false => TextProp::from(move || i18n.get_locale().as_str()),
     }
-}
-
-/// How times are shown: the zone the server was told of until the browser is asked.
-#[derive(Clone, Copy)]
-pub struct Zone {
-    /// Minutes east of UTC that the page was rendered with.
-    rendered: StoredValue<i32>,
-    /// Whether to ask the browser, moment by moment.
-    ask_browser: RwSignal<bool>,
-}
-
-impl Zone {
-    /// From now on times are those of the browser. Called when the page is hydrated: before
-    /// that it says what the server wrote.
-    pub fn ask_browser(self) {
-        self.ask_browser.set(true);
-    }
-
-    /// The offset from UTC at a moment, in minutes; tracked.
-    pub fn offset_minutes(self, at_ms: i64) -> i32 {
-        #[cfg(feature = "hydrate")]
-        if self.ask_browser.get() {
-            return crate::browser::dom::clock::offset_minutes(at_ms);
-        }
-        let _ = (at_ms, self.ask_browser);
-        self.rendered.get_value()
-    }
-}
-
-/// Provides [`Zone`]. The browser starts with the offset the page was rendered with,
-/// so that hydration finds what it expects, and asks the device afterwards.
-fn provide_zone() {
-    let rendered = SharedValue::new(rendered_offset).into_inner();
-    let zone = Zone {
-        rendered: StoredValue::new(rendered),
-        ask_browser: RwSignal::new(false),
-    };
-    provide_context(zone);
-    #[cfg(feature = "hydrate")]
-    Effect::new(move || {
-        let now = crate::browser::dom::clock::now_ms();
-        let offset = crate::browser::dom::clock::offset_minutes(now);
-        crate::browser::dom::storage::set_cookie(ZONE_COOKIE, &offset.to_string());
-    });
-}
-
-/// The zone of the request's cookie, in minutes east of UTC; UTC where there is none.
-fn rendered_offset() -> i32 {
-    #[cfg(feature = "ssr")]
-    let cookie = crate::server::request::cookie(ZONE_COOKIE);
-    #[cfg(not(feature = "ssr"))]
-    let cookie: Option<String> = None;
-    let offset = cookie.and_then(|text| text.parse().ok());
-    offset
-        .filter(|minutes: &i32| minutes.abs() <= 14 * 60)
-        .unwrap_or(0)
 }

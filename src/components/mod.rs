@@ -13,6 +13,7 @@ mod open_rooms;
 mod people;
 mod rename;
 mod room_full;
+mod time_zone;
 mod title;
 mod without_script;
 
@@ -27,6 +28,7 @@ pub use open_rooms::OpenRooms;
 pub use people::PeopleSidebar;
 pub use rename::Rename;
 pub use room_full::RoomFull;
+pub use time_zone::TimeZone;
 pub use title::PageTitle;
 #[cfg(feature = "ssr")]
 pub use without_script::provide_without_script;

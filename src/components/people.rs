@@ -1,6 +1,7 @@
 //! Who is in the room, and what one may do about oneself.
 
 use crate::components::ErasedShow;
+use crate::components::call::JoinCall;
 use crate::components::{
     Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, keep_without_script,
 };
@@ -43,7 +44,7 @@ pub fn PeopleSidebar(
                 {count}
             </p>
             <div class="room__actions">
-                <crate::pages::JoinCall name=name.clone() />
+                <JoinCall name=name.clone() />
                 <CallCount />
             </div>
             <PeopleList />

@@ -7,5 +7,5 @@ mod welcome;
 
 pub use call::CallPage;
 pub use not_found::NotFoundPage;
-pub use room::{JoinCall, RoomRoute};
+pub use room::RoomRoute;
 pub use welcome::WelcomePage;

@@ -4,12 +4,12 @@
 //! with, makes the [`Session`] and keeps it while one moves between the two.
 
 use crate::api::{ApiError, Packed, RoomStart, load_room};
-use crate::app::Zone;
 use crate::components::ErasedShow;
+use crate::components::call::JoinCall;
 use crate::components::chat::{Chat, SearchBox, is_search};
 use crate::components::{
     Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, PeopleSidebar, RoomFull,
-    is_without_script, keep_without_script,
+    TimeZone, is_without_script, keep_without_script,
 };
 use crate::i18n::*;
 use crate::pages::CallPage;
@@ -90,7 +90,7 @@ fn OpenRoom(
     let session = start_session(start);
     provide_context(session);
     let hydration = Hydration::provide();
-    let zone = expect_context::<Zone>();
+    let zone = expect_context::<TimeZone>();
     Effect::new(move || {
         if hydration.is_over() {
             zone.ask_browser();
@@ -285,38 +285,6 @@ fn RoomBar(
 fn HeadCount() -> impl IntoView {
     let session = expect_context::<Session>();
     view! { <span>{Signal::derive(move || session.room.people().read().here.len().to_string())}</span> }
-}
-
-/// The link into the call. To press it is to enter the call, without another question.
-#[component]
-pub fn JoinCall(
-    /// Of which room.
-    name: RoomName,
-) -> impl IntoView {
-    let i18n = use_i18n();
-    let session = expect_context::<Session>();
-    let rel = name.link_rel();
-    // Where the router leaves the link to the browser, the next document learns of the
-    // press by its address.
-    let href = match rel {
-        Some(_) => format!("{}?prejoin=0", name.call_path()),
-        None => name.call_path(),
-    };
-    let press = move |event: leptos::ev::MouseEvent| {
-        let elsewhere = event.ctrl_key() || event.meta_key() || event.shift_key();
-        if !elsewhere && !event.alt_key() {
-            session.press_join();
-        }
-    };
-    // A call needs the script.
-    (!is_without_script()).then(|| {
-        view! {
-            <a class="button button--primary" href=href rel=rel on:click=press>
-                <Icon name=IconName::Camera />
-                <span>{words!(i18n, room.join_call)}</span>
-            </a>
-        }
-    })
 }
 
 /// A name that is none, or a server that cannot answer just now.

@@ -1,263 +1,267 @@
-//! Moving over: from browser to browser to the SFU and back, without a gap.
+//! Migration of media between browser to browser and the SFU, without a gap.
 //!
-//! Each person is played by one way at a time. The new way is built beside the old one;
-//! whoever has begun to arrive by it is played by it from then on, and the old way closes
-//! when nobody comes by it any more.
+//! Each person is played from one connection at a time. The new connection is built beside
+//! the old one; a person is played from it once their media arrives there. The old connection
+//! closes when nobody is played from it.
 
-use crate::browser::call::controller::CallController;
+use crate::browser::call::connections::Connections;
+use crate::browser::call::context::Context;
+use crate::browser::call::p2p::P2pConnection;
 use crate::browser::call::sfu::SfuConnection;
+use crate::browser::call::viewport::Viewport;
 use crate::browser::dom::clock::steady_ms;
-use crate::protocol::{ClientMessage, Devices, Mode, ParticipantId};
-use crate::state::call::{CallStateStoreFields, LinkState};
+use crate::protocol::{CallPerson, ClientMessage, Devices, Mode, ParticipantId};
+use crate::state::call::{CallStage, CallState, CallStateStoreFields, LinkState};
 use crate::state::migration::{ARRIVAL_TIMEOUT_MS, SfuPath};
 use crate::state::negotiation::Event;
-use gloo_timers::callback::{Interval, Timeout};
+use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
+use reactive_stores::Store;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
 use wasm_bindgen_futures::spawn_local;
 
-/// How often it is looked what is on the screen, who has arrived, and who speaks, in
-/// milliseconds.
-const LOOK_EVERY_MS: u32 = 200;
-/// How often the credentials of the relay are renewed, in milliseconds: they last 5 min, and a
-/// page in the background looks at its clocks once a minute.
-const RENEW_EVERY_MS: u32 = 120_000;
-/// Slots of pictures, in steps: not every newcomer needs another description.
+/// Numbers of picture slots that are offered: a newcomer seldom needs another description.
 const PICTURES: [usize; 4] = [4, 9, 16, 25];
 
-/// Who comes by which way.
-#[derive(Default)]
+/// Opens and closes the connections of a call, and knows from which each person is played.
 pub struct MediaMigration {
-    /// The way each person is played by.
-    ways: RefCell<HashMap<ParticipantId, Mode>>,
-    /// How the way through the SFU is.
-    sfu: RefCell<SfuPath>,
+    me: Weak<Self>,
+    connections: Rc<Connections>,
+    /// What is on the screen.
+    pub viewport: Viewport,
+    /// From which kind of connection each person is played.
+    modes: RefCell<HashMap<ParticipantId, Mode>>,
+    /// State of the connection to the SFU.
+    sfu_path: RefCell<SfuPath>,
     /// Connections to the SFU so far.
-    connections: Cell<u32>,
-    /// Looks now and then.
-    look: RefCell<Option<Interval>>,
-    /// Looks at once.
-    soon: RefCell<Option<Timeout>>,
-    /// Whether a look is under way.
-    looking: Cell<bool>,
-    /// Asks for fresh credentials now and then.
-    renew: RefCell<Option<Interval>>,
+    sfu_connections: Cell<u32>,
+    /// Sends the subscription once the page has been laid out.
+    subscribe: RefCell<Option<Timeout>>,
+    /// Whether a poll is waiting for statistics.
+    polling: Cell<bool>,
 }
 
 impl MediaMigration {
-    /// By which way somebody is played.
-    pub fn way_of(&self, id: &ParticipantId) -> Mode {
-        self.ways.borrow().get(id).copied().unwrap_or_default()
+    /// Nobody is played yet.
+    pub fn new(connections: Rc<Connections>) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            connections,
+            viewport: Viewport::default(),
+            modes: RefCell::default(),
+            sfu_path: RefCell::default(),
+            sfu_connections: Cell::default(),
+            subscribe: RefCell::default(),
+            polling: Cell::default(),
+        })
     }
 
-    /// Forgets somebody who has left.
-    pub fn forget(&self, id: &ParticipantId) {
-        self.ways.borrow_mut().remove(id);
+    fn context(&self) -> &Rc<Context> {
+        &self.connections.context
     }
 
-    /// Nobody comes any more.
+    fn state(&self) -> Store<CallState> {
+        self.context().state
+    }
+
+    /// From which kind of connection somebody is played.
+    pub fn mode_of(&self, id: &ParticipantId) -> Mode {
+        self.modes.borrow().get(id).copied().unwrap_or_default()
+    }
+
+    /// Closes every connection.
     pub fn stop(&self) {
-        self.ways.borrow_mut().clear();
-        *self.sfu.borrow_mut() = SfuPath::default();
-        *self.look.borrow_mut() = None;
-        *self.soon.borrow_mut() = None;
-        *self.renew.borrow_mut() = None;
+        self.modes.borrow_mut().clear();
+        *self.sfu_path.borrow_mut() = SfuPath::default();
+        *self.subscribe.borrow_mut() = None;
+        self.connections.close_all();
+        self.state().links().update(HashMap::clear);
+        self.forget_sfu();
     }
-}
 
-impl CallController {
-    /// Does something with the connection to the SFU, where there is one.
-    pub(super) fn with_sfu(&self, act: impl FnOnce(&SfuConnection)) {
-        let sfu = self.sfu.borrow().clone();
-        if let Some(sfu) = sfu {
-            act(&sfu);
+    /// Connects to somebody in the call, unless they are connected for this stay of theirs.
+    /// `polite` is the role in perfect negotiation.
+    pub fn connect(&self, person: &CallPerson, polite: bool) {
+        let mine = self.state().me().read_untracked().as_ref() == Some(&person.id);
+        let Some(own_leg) = self.context().leg.get().filter(|_| !mine) else {
+            return;
+        };
+        if self.context().mode() == Mode::Sfu {
+            return self.connect_by_sfu(&person.id);
+        }
+        let known = self.connections.peer(&person.id);
+        if known.is_none_or(|peer| peer.leg() != person.leg) {
+            self.disconnect(&person.id);
+            let (id, context) = (person.id.clone(), self.context().clone());
+            let peer = P2pConnection::new(id, person.leg, polite, own_leg, context);
+            let mut peers = self.connections.peers.borrow_mut();
+            peers.insert(person.id.clone(), peer);
         }
     }
 
-    /// Builds the way media is to go, where it is not there.
-    pub(super) fn migrate(&self) {
-        if self.state.stage().get_untracked() != crate::state::call::CallStage::In {
+    /// Closes the connection to somebody who has left.
+    pub fn disconnect(&self, id: &ParticipantId) {
+        self.modes.borrow_mut().remove(id);
+        self.connections.close_peer(id);
+        self.state().links().update(|links| {
+            links.remove(id);
+        });
+    }
+
+    /// Opens the connections of the present mode, where they are missing.
+    pub fn migrate(&self) {
+        if self.state().stage().get_untracked() != CallStage::In {
             return;
         }
-        let mode = self.state.mode().get_untracked();
-        self.migration.sfu.borrow_mut().on_mode(mode, steady_ms());
+        let mode = self.context().mode();
+        self.sfu_path.borrow_mut().on_mode(mode, steady_ms());
         match mode {
-            Mode::Sfu => self.connect_sfu(),
-            Mode::P2p => self.connect_peers(),
+            Mode::Sfu => self.open_sfu(),
+            Mode::P2p => self.open_peers(),
         }
-        self.look_on();
-        self.look();
+        self.poll();
     }
 
-    fn connect_sfu(&self) {
-        if self.sfu.borrow().is_none() {
-            self.migration.sfu.borrow_mut().open();
-            let before = self.migration.connections.get();
+    fn open_sfu(&self) {
+        if self.connections.sfu.borrow().is_none() {
+            self.sfu_path.borrow_mut().open();
             let (me, other) = (self.me.clone(), self.me.clone());
             let on_link = Box::new(move |state| {
-                if let Some(controller) = me.upgrade() {
-                    controller.sfu_link_changed(state);
+                if let Some(migration) = me.upgrade() {
+                    migration.on_sfu_link_state(state);
                 }
             });
             let on_offer = Box::new(move || {
-                if let Some(controller) = other.upgrade() {
-                    controller.viewport.forget_told();
-                    controller.tell_view();
+                if let Some(migration) = other.upgrade() {
+                    migration.viewport.forget_sent();
+                    migration.subscribe();
                 }
             });
-            let pictures = self.pictures_wanted();
-            let context = self.context.clone();
+            let (before, pictures) = (self.sfu_connections.get(), self.pictures_wanted());
+            let context = self.context().clone();
             let sfu = SfuConnection::start(context, before, pictures, on_link, on_offer);
-            *self.sfu.borrow_mut() = Some(sfu);
+            *self.connections.sfu.borrow_mut() = Some(sfu);
         }
-        for person in self.state.people().get_untracked() {
-            self.met_by_sfu(&person.id);
+        let me = self.state().me().get_untracked();
+        for person in self.state().people().get_untracked() {
+            if Some(&person.id) != me.as_ref() {
+                self.connect_by_sfu(&person.id);
+            }
         }
     }
 
-    /// Somebody is in a call that goes by the SFU.
-    pub(super) fn met_by_sfu(&self, id: &ParticipantId) {
-        if self.state.me().read_untracked().as_ref() == Some(id) {
-            return;
-        }
-        let by_peer = self.peers.borrow().contains_key(id);
-        if !by_peer {
-            self.migration
-                .ways
-                .borrow_mut()
-                .insert(id.clone(), Mode::Sfu);
-            let state = self.migration.sfu.borrow().link();
-            self.state.links().update(|links| {
+    /// Plays somebody from the SFU, unless they are still connected browser to browser.
+    fn connect_by_sfu(&self, id: &ParticipantId) {
+        if self.connections.peer(id).is_none() {
+            self.modes.borrow_mut().insert(id.clone(), Mode::Sfu);
+            let state = self.sfu_path.borrow().link();
+            self.state().links().update(|links| {
                 links.entry(id.clone()).or_default().state = state;
             });
         }
         let pictures = self.pictures_wanted();
-        self.with_sfu(|sfu| sfu.make_room(pictures));
+        self.connections.with_sfu(|sfu| sfu.make_room(pictures));
     }
 
     /// How many pictures may be on the screen at once.
     fn pictures_wanted(&self) -> usize {
-        let people = self.state.people().read_untracked();
+        let people = self.state().people();
+        let people = people.read_untracked();
         let screens = people.iter().filter(|person| person.devices.screen).count();
         let wanted = people.len().saturating_sub(1) + screens;
         let step = PICTURES.iter().find(|step| **step >= wanted);
         *step.or(PICTURES.last()).unwrap_or(&wanted)
     }
 
-    fn connect_peers(&self) {
-        // Nobody is played by a way that is not there yet.
-        let people = self.state.people().get_untracked();
-        for person in &people {
-            // Both are here already: whoever has the smaller id makes the first offer.
-            let me = self.state.me().get_untracked();
+    fn open_peers(&self) {
+        let me = self.state().me().get_untracked();
+        let from_sfu = self.connections.sfu.borrow().is_some();
+        for person in &self.state().people().get_untracked() {
+            // Both are in the call already: the smaller id is polite and makes the offer.
             let polite = me.as_ref().is_some_and(|me| *me < person.id);
-            self.meet(person, polite);
-            let peer = self.peers.borrow().get(&person.id).cloned();
-            if let Some(peer) = peer.filter(|_| polite && self.sfu.borrow().is_some()) {
+            self.connect(person, polite);
+            let peer = self.connections.peer(&person.id);
+            if let Some(peer) = peer.filter(|_| polite && from_sfu) {
                 peer.handle(Event::Start);
             }
         }
     }
 
-    fn sfu_link_changed(&self, state: LinkState) {
+    fn on_sfu_link_state(&self, state: LinkState) {
         let now_ms = steady_ms();
-        self.migration.sfu.borrow_mut().on_link_state(state, now_ms);
-        let ways = self.migration.ways.borrow();
-        let by_sfu = ways.iter().filter(|(_, way)| **way == Mode::Sfu);
-        self.state.links().update(|links| {
+        self.sfu_path.borrow_mut().on_link_state(state, now_ms);
+        let modes = self.modes.borrow();
+        let by_sfu = modes.iter().filter(|(_, mode)| **mode == Mode::Sfu);
+        self.state().links().update(|links| {
             for (id, _) in by_sfu {
                 links.entry(id.clone()).or_default().state = state;
             }
         });
     }
 
-    /// Looks now and then for as long as one is in the call.
-    pub(super) fn look_on(&self) {
+    /// Sends the subscription as soon as the page has been laid out.
+    pub fn subscribe_soon(&self) {
         let me = self.me.clone();
-        self.migration.look.borrow_mut().get_or_insert_with(|| {
-            Interval::new(LOOK_EVERY_MS, move || {
-                if let Some(controller) = me.upgrade() {
-                    controller.look();
-                }
-            })
-        });
-    }
-
-    /// Keeps the credentials of the relay fresh: entering again with the same leg changes
-    /// nothing else.
-    pub(super) fn keep_fresh(&self) {
-        let me = self.me.clone();
-        self.migration.renew.borrow_mut().get_or_insert_with(|| {
-            Interval::new(RENEW_EVERY_MS, move || {
-                if let Some(controller) = me.upgrade() {
-                    controller.send_enter_call();
-                }
-            })
-        });
-    }
-
-    /// Looks as soon as the page has been laid out.
-    pub(super) fn look_soon(&self) {
-        let me = self.me.clone();
-        *self.migration.soon.borrow_mut() = Some(Timeout::new(0, move || {
-            if let Some(controller) = me.upgrade() {
-                controller.tell_view();
+        *self.subscribe.borrow_mut() = Some(Timeout::new(0, move || {
+            if let Some(migration) = me.upgrade() {
+                migration.subscribe();
             }
         }));
     }
 
-    /// Looks what is on the screen, who speaks, and who has arrived by the new way.
-    fn look(&self) {
-        self.tell_view();
-        self.hear_peers();
-        if self.migration.looking.replace(true) {
+    /// Tells the SFU what is on the screen, where that changed.
+    fn subscribe(&self) {
+        if self.connections.sfu.borrow().is_none() {
+            return;
+        }
+        let pinned = self.state().pinned().get_untracked();
+        if let Some(tiles) = self.viewport.changes(pinned.as_ref()) {
+            (self.context().send)(ClientMessage::Subscribe { tiles });
+        }
+    }
+
+    /// Updates the subscription and who speaks, and plays those who have arrived by the
+    /// connection of the present mode.
+    pub fn poll(&self) {
+        self.subscribe();
+        self.detect_speakers();
+        if self.polling.replace(true) {
             return;
         }
         let me = self.me.clone();
         spawn_local(async move {
-            if let Some(controller) = me.upgrade() {
-                Rc::clone(&controller).cross().await;
-                controller.migration.looking.set(false);
+            if let Some(migration) = me.upgrade() {
+                migration.play_arrivals().await;
+                migration.polling.set(false);
             }
         });
     }
 
-    /// Tells the SFU what is on the screen, where that changed.
-    pub(super) fn tell_view(&self) {
-        if self.sfu.borrow().is_none() {
+    /// Browser to browser the audio levels say who speaks. Through the SFU the server does.
+    fn detect_speakers(&self) {
+        if self.context().mode() != Mode::P2p {
             return;
         }
-        let pinned = self.state.pinned().get_untracked();
-        if let Some(tiles) = self.viewport.news(pinned.as_ref()) {
-            (self.context.send)(ClientMessage::Subscribe { tiles });
-        }
-    }
-
-    /// Browser to browser nobody says who speaks: one hears it.
-    fn hear_peers(&self) {
-        if self.state.mode().get_untracked() != Mode::P2p {
-            return;
-        }
-        let peers = self.peers.borrow();
+        let peers = self.connections.peers.borrow();
         let speaking = peers.iter().filter(|(_, peer)| peer.is_speaking());
         let mut speaking: Vec<_> = speaking.map(|(id, _)| id.clone()).collect();
         speaking.sort();
-        self.state.speaking().maybe_update(|before| {
+        self.state().speaking().maybe_update(|before| {
             let differs = *before != speaking;
             *before = speaking;
             differs
         });
     }
 
-    /// Plays whoever has arrived by the new way by it, and closes the old one when it is
-    /// not used any more.
-    async fn cross(self: Rc<Self>) {
-        let mode = self.state.mode().get_untracked();
-        for (id, devices) in self.elsewhere(mode) {
+    /// Plays each person whose media has arrived by the connection of the present mode, and
+    /// closes the connections from which nobody is played.
+    async fn play_arrivals(&self) {
+        let mode = self.context().mode();
+        for (id, devices) in self.still_in_other_mode(mode) {
             if self.has_arrived(mode, &id, devices).await {
-                self.take_way(&id, mode);
+                self.play_from(&id, mode);
             }
         }
         match mode {
@@ -266,22 +270,22 @@ impl CallController {
         }
     }
 
-    /// Whoever is still played by the other way.
-    fn elsewhere(&self, mode: Mode) -> Vec<(ParticipantId, Devices)> {
-        let me = self.state.me().get_untracked();
-        let people = self.state.people().get_untracked();
+    /// Those who are played from a connection of the other mode.
+    fn still_in_other_mode(&self, mode: Mode) -> Vec<(ParticipantId, Devices)> {
+        let me = self.state().me().get_untracked();
+        let people = self.state().people().get_untracked();
         let others = people.into_iter().filter(|p| Some(&p.id) != me.as_ref());
-        let others = others.filter(|person| self.migration.way_of(&person.id) != mode);
+        let others = others.filter(|person| self.mode_of(&person.id) != mode);
         others.map(|person| (person.id, person.devices)).collect()
     }
 
     async fn has_arrived(&self, mode: Mode, id: &ParticipantId, devices: Devices) -> bool {
         match mode {
             Mode::Sfu => {
-                let Some(up_for_ms) = self.migration.sfu.borrow().up_for_ms(steady_ms()) else {
+                let Some(up_for_ms) = self.sfu_path.borrow().up_for_ms(steady_ms()) else {
                     return false;
                 };
-                let sfu = self.sfu.borrow().clone();
+                let sfu = self.connections.sfu.borrow().clone();
                 let late = up_for_ms > ARRIVAL_TIMEOUT_MS;
                 late || match sfu {
                     Some(sfu) => sfu.is_flowing(id, devices).await,
@@ -289,10 +293,8 @@ impl CallController {
                 }
             }
             Mode::P2p => {
-                let peer = self.peers.borrow().get(id).cloned();
-                let up = self.state.links().read_untracked().get(id).copied();
-                let up = up.is_some_and(|link| link.state == LinkState::Connected);
-                match peer.filter(|_| up) {
+                let peer = self.connections.peer(id);
+                match peer.filter(|_| self.is_connected(id)) {
                     Some(peer) => peer.is_flowing(devices).await,
                     None => false,
                 }
@@ -300,66 +302,56 @@ impl CallController {
         }
     }
 
-    fn take_way(&self, id: &ParticipantId, mode: Mode) {
-        self.migration.ways.borrow_mut().insert(id.clone(), mode);
-        self.state.links().update(|links| {
+    /// Whether the connection by which somebody's media comes is up.
+    pub fn is_connected(&self, id: &ParticipantId) -> bool {
+        let links = self.state().links();
+        let link = links.read_untracked().get(id).copied();
+        link.is_some_and(|link| link.state == LinkState::Connected)
+    }
+
+    fn play_from(&self, id: &ParticipantId, mode: Mode) {
+        self.modes.borrow_mut().insert(id.clone(), mode);
+        self.state().links().update(|links| {
             let link = links.entry(id.clone()).or_default();
             link.version += 1;
             if mode == Mode::Sfu {
                 link.state = LinkState::Connected;
             }
         });
-        self.state.slots_version().update(|version| *version += 1);
+        self.state().slots_version().update(|version| *version += 1);
     }
 
-    /// Lets go of every peer that is played by the SFU.
+    /// Closes the connection to each person who is played from the SFU.
     fn close_peers(&self) {
-        let ways = self.migration.ways.borrow().clone();
-        let by_sfu = |id: &ParticipantId| ways.get(id) == Some(&Mode::Sfu);
-        let gone: HashSet<_> = self
-            .peers
-            .borrow()
-            .keys()
-            .filter(|id| by_sfu(id))
-            .cloned()
-            .collect();
-        for id in gone {
-            let peer = self.peers.borrow_mut().remove(&id);
-            drop(peer);
-        }
+        let modes = self.modes.borrow().clone();
+        let mut peers = self.connections.peers.borrow_mut();
+        let (closed, open) = std::mem::take(&mut *peers)
+            .into_iter()
+            .partition(|(id, _)| modes.get(id) == Some(&Mode::Sfu));
+        *peers = open;
+        drop(peers);
+        let closed: HashMap<_, _> = closed;
+        drop(closed);
     }
 
-    /// Lets go of the SFU once nobody is played by it.
+    /// Closes the connection to the SFU once nobody is played from it.
     fn close_sfu(&self) {
-        let used = self
-            .migration
-            .ways
-            .borrow()
-            .values()
-            .any(|way| *way == Mode::Sfu);
-        if used {
-            return;
-        }
-        let sfu = self.sfu.borrow_mut().take();
+        let used = self.modes.borrow().values().any(|m| *m == Mode::Sfu);
+        let sfu = self.connections.sfu.borrow_mut().take_if(|_| !used);
         if let Some(sfu) = sfu {
             let connection = sfu.number();
-            self.migration.connections.set(connection);
-            (self.context.send)(ClientMessage::CloseMedia { connection });
+            self.sfu_connections.set(connection);
+            (self.context().send)(ClientMessage::CloseMedia { connection });
             self.forget_sfu();
         }
     }
 
-    /// Nothing the SFU said of people holds any more.
-    pub(super) fn forget_sfu(&self) {
-        self.state.voices().update(Vec::clear);
-        self.state.paused().update(Vec::clear);
-        self.state.floor().update(Vec::clear);
-        self.state.qualities().update(HashMap::clear);
-    }
-
-    /// Whether a voice of the SFU is to be heard: not while its person is still heard
-    /// browser to browser.
-    pub(super) fn is_heard_by_sfu(&self, id: &ParticipantId) -> bool {
-        self.migration.way_of(id) == Mode::Sfu
+    /// Forgets what the SFU said of people.
+    fn forget_sfu(&self) {
+        let state = self.state();
+        state.voices().update(Vec::clear);
+        state.paused().update(Vec::clear);
+        state.floor().update(Vec::clear);
+        state.qualities().update(HashMap::clear);
     }
 }

@@ -1,14 +1,16 @@
-//! The call in the browser: one's own devices, and a peer connection to each of the
-//! others.
+//! The call in the browser: one's own devices, and the connections to the others.
 //!
-//! [`CallController`] is told what the server says and what the person wants. What to
-//! negotiate is decided in [`crate::state::negotiation`]; [`connector`] carries it out,
-//! with another browser ([`peer`]) or with the server's SFU ([`sfu`]). [`view`] knows what
-//! is on the screen, [`stats`] what the browser counts, [`lines`] how good a line to somebody is,
-//! [`reach`] whether media gets through.
-//! [`media`] owns cameras and microphones; [`devices`] asks the browser for them;
-//! [`playback`] plays what the others send.
+//! [`controller`] takes in messages and the person's wishes. [`connections`] holds a peer
+//! connection to each person ([`p2p`]) or one to the server's SFU ([`sfu`]); [`migration`]
+//! opens them and moves media from one kind to the other. Both are [`rtc`] connections, whose
+//! negotiation is decided in [`crate::state::negotiation`]. [`media`] owns cameras,
+//! microphones and playback. [`viewport`] knows what is on the screen; [`quality`],
+//! [`reachability`] and [`statistics`] watch the connections. [`context`] is what all share.
+//!
+//! Imports between these modules have no circle; `src/tests/architecture.rs` checks it.
 
+mod connections;
+mod context;
 mod controller;
 mod media;
 mod migration;

@@ -1,84 +1,76 @@
-//! How good the lines to others are while the call goes browser to browser: through the
-//! server, the server says.
+//! The quality of the connections to others while media goes browser to browser. Through the
+//! SFU the server measures it.
 
-use crate::browser::call::controller::CallController;
+use crate::browser::call::connections::Connections;
 use crate::browser::call::rtc::stats::connection_stats;
 use crate::protocol::{Mode, ParticipantId, quality::QualityMeter};
 use crate::state::call::CallStateStoreFields;
 use crate::state::statistics::ConnectionStats;
-use gloo_timers::callback::Interval;
 use leptos::prelude::*;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use wasm_bindgen_futures::spawn_local;
 
-/// Between two looks, in milliseconds.
-const LOOK_EVERY_MS: u32 = 1_000;
-
-/// The lines, and what was seen of each last.
-#[derive(Default)]
+/// Samples each connection once a second and rates it.
 pub struct QualityMonitor {
-    look: RefCell<Option<Interval>>,
-    seen: RefCell<HashMap<ParticipantId, (QualityMeter, ConnectionStats)>>,
+    connections: Rc<Connections>,
+    /// Of each connection, its meter and its last statistics.
+    samples: RefCell<HashMap<ParticipantId, (QualityMeter, ConnectionStats)>>,
 }
 
 impl QualityMonitor {
-    /// Looks no more.
+    /// No samples yet.
+    pub fn new(connections: Rc<Connections>) -> Rc<Self> {
+        Rc::new(Self {
+            connections,
+            samples: RefCell::default(),
+        })
+    }
+
+    /// Forgets every sample.
     pub fn stop(&self) {
-        *self.look.borrow_mut() = None;
-        self.seen.borrow_mut().clear();
-    }
-}
-
-impl CallController {
-    /// Looks at the lines from now on.
-    pub(super) fn watch_lines(&self) {
-        let me = self.me.clone();
-        self.lines.look.borrow_mut().get_or_insert_with(|| {
-            Interval::new(LOOK_EVERY_MS, move || {
-                if let Some(controller) = me.upgrade() {
-                    spawn_local(controller.look_at_lines());
-                }
-            })
-        });
+        self.samples.borrow_mut().clear();
     }
 
-    async fn look_at_lines(self: Rc<Self>) {
-        if !self.is_by_peers() {
-            return self.lines.seen.borrow_mut().clear();
+    /// Takes one sample of each connection.
+    pub async fn poll(self: Rc<Self>) {
+        if !self.is_p2p() {
+            return self.stop();
         }
         let peers: Vec<_> = {
-            let peers = self.peers.borrow();
-            let mut seen = self.lines.seen.borrow_mut();
-            seen.retain(|id, _| peers.contains_key(id));
+            let peers = self.connections.peers.borrow();
+            let mut samples = self.samples.borrow_mut();
+            samples.retain(|id, _| peers.contains_key(id));
             let connected = peers
                 .iter()
-                .filter_map(|(id, p)| Some((id.clone(), p.pc()?)));
+                .filter_map(|(id, peer)| Some((id.clone(), peer.pc()?)));
             connected.collect()
         };
         for (id, pc) in peers {
             let now = connection_stats(&pc).await;
-            if !self.is_by_peers() {
+            if !self.is_p2p() {
                 return;
             }
             let quality = {
-                let mut seen = self.lines.seen.borrow_mut();
-                let (meter, before) = seen.entry(id.clone()).or_default();
+                let mut samples = self.samples.borrow_mut();
+                let (meter, before) = samples.entry(id.clone()).or_default();
                 let [rtt_ms, loss, jitter_ms] = now.line_since(before);
                 *before = now;
                 meter.sample(rtt_ms, loss, jitter_ms)
             };
             if let Some(quality) = quality {
-                self.state.qualities().update(|qualities| {
-                    qualities.insert(id, quality);
-                });
+                self.connections
+                    .context
+                    .state
+                    .qualities()
+                    .update(|qualities| {
+                        qualities.insert(id, quality);
+                    });
             }
         }
     }
 
-    /// Whether the call goes browser to browser.
-    fn is_by_peers(&self) -> bool {
-        self.state.mode().get_untracked() == Mode::P2p
+    fn is_p2p(&self) -> bool {
+        self.connections.context.mode() == Mode::P2p
     }
 }

@@ -1,47 +1,58 @@
-//! Looks at the figures of every connection while somebody wants to see them.
+//! Polls the statistics of every connection while the settings show them.
 
-use crate::browser::call::controller::CallController;
+use crate::browser::call::connections::Connections;
 use crate::browser::call::rtc::stats::{connection_stats, copies};
+use crate::browser::dom::clipboard;
 use crate::browser::dom::clock::steady_ms;
 use crate::state::call::CallStateStoreFields;
+use crate::state::statistics::ConnectionStats;
 use gloo_timers::callback::Interval;
 use js_sys::{Array, JSON};
 use leptos::prelude::*;
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::RtcPeerConnection;
 
-/// Between two looks, in milliseconds.
-const LOOK_EVERY_MS: u32 = 1_000;
+/// Between two polls, in milliseconds.
+const POLL_INTERVAL_MS: u32 = 1_000;
 
-/// The looks.
-#[derive(Default)]
+/// Polls from `watch(true)` to `watch(false)`.
 pub struct StatsPoller {
-    look: RefCell<Option<Interval>>,
-    looked_at: Cell<f64>,
+    me: Weak<Self>,
+    connections: Rc<Connections>,
+    timer: RefCell<Option<Interval>>,
+    polled_ms: Cell<f64>,
 }
 
-impl CallController {
-    /// Looks at the figures from now on, or not any more.
-    pub fn watch_stats(&self, on: bool) {
+impl StatsPoller {
+    /// Polls nothing yet.
+    pub fn new(connections: Rc<Connections>) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            connections,
+            timer: RefCell::default(),
+            polled_ms: Cell::default(),
+        })
+    }
+
+    /// Starts polling, at once and then every second, or stops it.
+    pub fn watch(&self, on: bool) {
         let me = self.me.clone();
-        let look = on.then(|| {
-            Interval::new(LOOK_EVERY_MS, move || {
-                if let Some(controller) = me.upgrade() {
-                    spawn_local(controller.poll_stats());
+        *self.timer.borrow_mut() = on.then(|| {
+            Interval::new(POLL_INTERVAL_MS, move || {
+                if let Some(poller) = me.upgrade() {
+                    spawn_local(poller.poll());
                 }
             })
         });
-        *self.figures.look.borrow_mut() = look;
-        if let (true, Some(controller)) = (on, self.me.upgrade()) {
-            spawn_local(controller.poll_stats());
+        if let (true, Some(poller)) = (on, self.me.upgrade()) {
+            spawn_local(poller.poll());
         }
     }
 
-    /// Copies everything the browser counts, as JSON.
-    pub fn copy_stats(&self) {
-        let connections = self.connections();
+    /// Copies every report of `getStats` as JSON.
+    pub fn copy(&self) {
+        let connections = self.connections.all();
         spawn_local(async move {
             let all: Array = Array::new();
             for pc in connections {
@@ -53,31 +64,25 @@ impl CallController {
                 &2.into(),
             );
             if let Ok(text) = text {
-                crate::browser::dom::clipboard::copy(String::from(text), || ());
+                clipboard::copy(String::from(text), || ());
             }
         });
     }
 
-    async fn poll_stats(self: Rc<Self>) {
+    async fn poll(self: Rc<Self>) {
         let mut all = Vec::new();
-        for pc in self.connections() {
+        for pc in self.connections.all() {
             all.push(connection_stats(&pc).await);
         }
         let now = steady_ms();
-        let passed = now - self.figures.looked_at.replace(now);
-        let before = self.state.stats().get_untracked();
-        let none = crate::state::statistics::ConnectionStats::default();
-        let looked = all
+        let passed = now - self.polled_ms.replace(now);
+        let state = self.connections.context.state;
+        let before = state.stats().get_untracked();
+        let none = ConnectionStats::default();
+        let rated = all
             .into_iter()
             .enumerate()
-            .map(|(place, figures)| figures.since(before.get(place).unwrap_or(&none), passed));
-        self.state.stats().set(looked.collect());
-    }
-
-    fn connections(&self) -> Vec<RtcPeerConnection> {
-        let sfu = self.sfu.borrow().as_ref().and_then(|sfu| sfu.pc());
-        let peers = self.peers.borrow();
-        let peers = peers.values().filter_map(|peer| peer.pc());
-        sfu.into_iter().chain(peers).collect()
+            .map(|(index, stats)| stats.since(before.get(index).unwrap_or(&none), passed));
+        state.stats().set(rated.collect());
     }
 }

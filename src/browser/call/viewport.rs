@@ -13,8 +13,8 @@ const STEP_PX: f64 = 20.0;
 #[derive(Default)]
 pub struct Viewport {
     elements: RefCell<Vec<(ParticipantId, Source, HtmlMediaElement)>>,
-    /// What the server was told last; none where it may know nothing.
-    told: RefCell<Option<Vec<Wanted>>>,
+    /// The subscription that was sent last; none where the server may know nothing.
+    sent: RefCell<Option<Vec<Wanted>>>,
 }
 
 impl Viewport {
@@ -58,15 +58,15 @@ impl Viewport {
     }
 
     /// What the server is to be told, where it does not know it yet.
-    pub fn news(&self, pinned: Option<&ParticipantId>) -> Option<Vec<Wanted>> {
+    pub fn changes(&self, pinned: Option<&ParticipantId>) -> Option<Vec<Wanted>> {
         let now = self.now(pinned);
-        let before = self.told.replace(Some(now.clone()));
+        let before = self.sent.replace(Some(now.clone()));
         (before.as_ref() != Some(&now)).then_some(now)
     }
 
     /// The server may know nothing: the connection is a fresh one, or the line was lost.
-    pub fn forget_told(&self) {
-        *self.told.borrow_mut() = None;
+    pub fn forget_sent(&self) {
+        *self.sent.borrow_mut() = None;
     }
 }
 

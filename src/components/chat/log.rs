@@ -1,7 +1,7 @@
 //! The message log: follows the newest message unless one has scrolled up.
 
-use crate::app::Zone;
 use crate::components::ErasedShow;
+use crate::components::TimeZone;
 use crate::components::chat::message::LogRow;
 use crate::i18n::*;
 use crate::session::Session;
@@ -141,7 +141,7 @@ impl Follow {
 pub fn MessageLog() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let zone = expect_context::<Zone>();
+    let zone = expect_context::<TimeZone>();
     let follow = Follow::new();
     let rows = Memo::new(move |_| {
         let (log, people) = (session.room.log(), session.room.people());

@@ -1,6 +1,6 @@
 //! The rows of the log.
 
-use crate::app::Zone;
+use crate::components::TimeZone;
 use crate::components::chat::actions::{ActionMenu, Actions, Editor, Reactions};
 use crate::components::chat::quote::QuoteView;
 use crate::components::chat::text::MessageText;
@@ -179,7 +179,7 @@ pub fn MessageHead(
     at: Option<i64>,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let zone = expect_context::<Zone>();
+    let zone = expect_context::<TimeZone>();
     let hue = from
         .as_ref()
         .map_or(0, |from| crate::components::hue_of(&from.id));

@@ -6,17 +6,18 @@
 mod acquire;
 mod controls;
 pub mod devices;
+pub mod encodings;
 pub mod local_tracks;
 mod playback;
 
 use crate::browser::call::media::devices::DevicePreference;
 use crate::browser::call::media::local_tracks::{LocalTracks, Track, show_only};
 use crate::browser::call::media::playback::{Playback, settle};
-use crate::browser::call::sfu::fit;
 use crate::browser::dom::js::Listener;
 use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId, Source};
 use crate::state::call::{CallStage, CallState, CallStateStoreFields, DeviceKind};
 use acquire::PendingRequest;
+use encodings::fit;
 use leptos::prelude::*;
 use reactive_stores::Store;
 use std::cell::{Cell, RefCell};

@@ -4,19 +4,19 @@
 //! whatever tracks there are. Muting, another camera or a screen replace a sender's track;
 //! nothing of that is ever negotiated.
 
+use crate::browser::call::context::Context;
+use crate::browser::call::media::Destination;
 use crate::browser::call::media::local_tracks::show_only;
-use crate::browser::call::media::{Destination, Media};
 use crate::browser::call::rtc::connector::{Connector, RemoteEnd, Step};
 use crate::browser::call::rtc::peer_connection::{
     add_transceiver, ice_servers, set_stream, transceivers,
 };
 use crate::browser::call::rtc::stats::{flows, is_speaking};
-use crate::protocol::{ClientMessage, Devices, IceServer, Leg, ParticipantId, Signal, Source};
-use crate::state::call::{CallState, CallStateStoreFields, LinkState};
+use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId, Signal, Source};
+use crate::state::call::{CallStateStoreFields, LinkState};
 use crate::state::negotiation::{Event, Negotiation};
 use leptos::prelude::*;
-use reactive_stores::Store;
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::rc::{Rc, Weak};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
@@ -27,18 +27,6 @@ use web_sys::{
 /// Two sides' alarms are apart by up to this, in milliseconds: longer than a message
 /// takes, so that the second hears of the first in time.
 const SPREAD_MS: u32 = 1_500;
-
-/// What every connection of a call shares.
-pub struct Context {
-    /// The call as this person sees it.
-    pub state: Store<CallState>,
-    /// Passes messages to the server.
-    pub send: Rc<dyn Fn(ClientMessage)>,
-    /// One's own devices.
-    pub media: Rc<Media>,
-    /// For whatever connections gather next.
-    pub ice_servers: RefCell<Vec<IceServer>>,
-}
 
 /// One other person in the call. Dropped, the connection closes.
 pub struct P2pConnection {

@@ -5,12 +5,12 @@
 //! transceivers of which the server says whose media each carries. Another picture in a
 //! slot, another layer, another speaker: nothing of that is negotiated.
 
-mod layers;
 mod offer;
 mod slots;
 
+use crate::browser::call::context::Context;
 use crate::browser::call::media::Destination;
-use crate::browser::call::p2p::Context;
+use crate::browser::call::media::encodings::{set_active, set_codec};
 use crate::browser::call::rtc::connector::{Connector, RemoteEnd, Step};
 use crate::browser::call::rtc::peer_connection::{ice_servers, transceivers};
 use crate::browser::call::rtc::stats::flows;
@@ -20,7 +20,6 @@ use crate::protocol::{
 use crate::state::call::LinkState;
 use crate::state::minify_sdp::minify_sdp;
 use crate::state::negotiation::{Event, Negotiation};
-pub use layers::fit;
 use slots::Slots;
 use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
@@ -91,7 +90,7 @@ impl SfuConnection {
     }
 
     /// The server answers an offer; only the last one counts.
-    pub fn answered(&self, connection: u32, offer_id: u32, sdp: &str) {
+    pub fn on_answer(&self, connection: u32, offer_id: u32, sdp: &str) {
         if offer_id == self.offers.get() {
             let connection = connection.saturating_sub(self.before);
             let sdp = sdp.to_owned();
@@ -100,7 +99,7 @@ impl SfuConnection {
     }
 
     /// The server has no such connection any more.
-    pub fn lost(&self, connection: u32) {
+    pub fn on_closed(&self, connection: u32) {
         let connection = connection.saturating_sub(self.before);
         self.handle(Event::Lost { connection });
     }
@@ -109,12 +108,12 @@ impl SfuConnection {
     pub fn resumed(&self, kept: Option<u32>) {
         match kept == Some(self.number()) {
             true => self.handle(Event::Resumed),
-            false => self.lost(self.number()),
+            false => self.on_closed(self.number()),
         }
     }
 
     /// The server says what some slots carry.
-    pub fn slots_changed(&self, told: &[crate::protocol::Slot]) {
+    pub fn on_slots(&self, told: &[crate::protocol::Slot]) {
         if let Some(pc) = self.pc() {
             self.slots.take(&pc, told);
         }
@@ -129,16 +128,16 @@ impl SfuConnection {
     }
 
     /// Switches those layers of one's own pictures off that nobody watches.
-    pub fn watch_layers(&self, source: Source, rids: &[String]) {
+    pub fn set_layers(&self, source: Source, rids: &[String]) {
         if let (Some(pc), true) = (self.pc(), source.is_video()) {
-            offer::set_active(&pc, source, rids);
+            set_active(&pc, source, rids);
         }
     }
 
     /// Sends a source in another codec, where the browser can change it.
-    pub fn send_in(&self, source: Source, codec: Codec) {
+    pub fn set_codec(&self, source: Source, codec: Codec) {
         if let Some(pc) = self.pc() {
-            offer::set_codec(&pc, source, codec);
+            set_codec(&pc, source, codec);
         }
     }
 

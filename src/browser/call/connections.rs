@@ -1,0 +1,74 @@
+//! The peer connections of one call: one to each person, or one to the SFU, and both while
+//! media migrates.
+
+use crate::browser::call::context::Context;
+use crate::browser::call::p2p::P2pConnection;
+use crate::browser::call::sfu::SfuConnection;
+use crate::protocol::ParticipantId;
+use crate::state::negotiation::Event;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use web_sys::RtcPeerConnection;
+
+/// Every connection there is. Dropped connections close.
+pub struct Connections {
+    /// What they share.
+    pub context: Rc<Context>,
+    /// Browser to browser, by the person at the other end.
+    pub peers: RefCell<HashMap<ParticipantId, Rc<P2pConnection>>>,
+    /// To the SFU.
+    pub sfu: RefCell<Option<Rc<SfuConnection>>>,
+}
+
+impl Connections {
+    /// No connection yet.
+    pub fn new(context: Rc<Context>) -> Rc<Self> {
+        Rc::new(Self {
+            context,
+            peers: RefCell::default(),
+            sfu: RefCell::default(),
+        })
+    }
+
+    /// The connection to somebody.
+    pub fn peer(&self, id: &ParticipantId) -> Option<Rc<P2pConnection>> {
+        self.peers.borrow().get(id).cloned()
+    }
+
+    /// Closes the connection to somebody.
+    pub fn close_peer(&self, id: &ParticipantId) {
+        let closed = self.peers.borrow_mut().remove(id);
+        drop(closed);
+    }
+
+    /// Calls `action` with the connection to the SFU, where there is one.
+    pub fn with_sfu(&self, action: impl FnOnce(&SfuConnection)) {
+        let sfu = self.sfu.borrow().clone();
+        if let Some(sfu) = sfu {
+            action(&sfu);
+        }
+    }
+
+    /// Passes an event to every negotiation.
+    pub fn handle_all(&self, event: &Event) {
+        let peers: Vec<_> = self.peers.borrow().values().cloned().collect();
+        peers.iter().for_each(|peer| peer.handle(event.clone()));
+        self.with_sfu(|sfu| sfu.handle(event.clone()));
+    }
+
+    /// Every `RTCPeerConnection`, the SFU's first.
+    pub fn all(&self) -> Vec<RtcPeerConnection> {
+        let sfu = self.sfu.borrow().as_ref().and_then(|sfu| sfu.pc());
+        let peers = self.peers.borrow();
+        let peers = peers.values().filter_map(|peer| peer.pc());
+        sfu.into_iter().chain(peers).collect()
+    }
+
+    /// Closes every connection.
+    pub fn close_all(&self) {
+        self.peers.borrow_mut().clear();
+        let sfu = self.sfu.borrow_mut().take();
+        drop(sfu);
+    }
+}
