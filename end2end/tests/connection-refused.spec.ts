@@ -27,7 +27,7 @@ test('a page above the connection limit of its address says so, waits for Retry-
   const before = proxy.attempts.length;
   const ben = await person('Ben', { server: proxy });
   await ben.page.goto(roomPath(name) + ben.query);
-  const banner = ben.page.getByRole('status').filter({ hasText: /as many connections .* as it may/ });
+  const banner = ben.page.getByRole('status').filter({ hasText: /reached the connection limit/ });
   await expect(banner).toBeVisible();
   await expect(ben.room.banner).toHaveCount(0);
   // One WebSocket and one long poll, whose answer gives the reason. A focus event makes no further attempt.

@@ -11,7 +11,7 @@ test('an edit, a reaction, a reply and a deletion reach everybody, live and in t
   await ben.room.sees('helo');
 
   await ann.room.does('helo', 'Edit');
-  const editor = ann.page.getByRole('textbox', { name: 'New wording' });
+  const editor = ann.page.getByRole('textbox', { name: 'Edit message' });
   await expect(editor).toBeFocused();
   await editor.fill('hello');
   await editor.press('Enter');
@@ -63,8 +63,8 @@ test('edits made during a disconnection appear after it', async ({ person, name,
   await ben.room.sees('wrng');
   await ben.page.goto('about:blank');
   await ann.room.does('wrng', 'Edit');
-  await ann.page.getByRole('textbox', { name: 'New wording' }).fill('right');
-  await ann.page.getByRole('textbox', { name: 'New wording' }).press('Enter');
+  await ann.page.getByRole('textbox', { name: 'Edit message' }).fill('right');
+  await ann.page.getByRole('textbox', { name: 'Edit message' }).press('Enter');
   await ann.room.sees('right');
   await ben.page.goBack();
   await ben.room.sees('right');
