@@ -26,7 +26,7 @@ pub fn CallPage() -> impl IntoView {
     let wanted = Devices {
         microphone: on("audio"),
         camera: on("video"),
-        screen: false,
+        ..Devices::default()
     };
     let asks_to_skip = !on("prejoin");
     let entering = RwSignal::new(session.take_join_press());

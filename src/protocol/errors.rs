@@ -10,9 +10,9 @@ pub enum ErrorCode {
     BadMessage,
     /// `type` names nothing the server knows.
     UnknownType,
-    /// Something other than `join`, `watch` or `ping` came before `join`.
+    /// Something other than `join`, `watch_rooms` or `ping` came before `join`.
     NotJoined,
-    /// `join` came a second time on one socket, or `watch` after it.
+    /// `join` came a second time on one socket, or `watch_rooms` after it.
     AlreadyJoined,
     /// The room name breaks a rule.
     BadRoomName,

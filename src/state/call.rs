@@ -429,8 +429,7 @@ mod tests {
         let mut state = in_call();
         let devices = Devices {
             microphone: true,
-            camera: false,
-            screen: false,
+            ..Devices::default()
         };
         state.apply(&ServerMessage::Devices {
             id: id("Ben"),

@@ -162,7 +162,32 @@ impl ConnectionState {
                 self.phase = Phase::Full;
                 true
             }
-            _ => false,
+            ServerMessage::Rooms(_)
+            | ServerMessage::RoomsChanged(_)
+            | ServerMessage::Chat(_)
+            | ServerMessage::Changed { .. }
+            | ServerMessage::Reaction { .. }
+            | ServerMessage::Typing { .. }
+            | ServerMessage::Entered { .. }
+            | ServerMessage::Renamed { .. }
+            | ServerMessage::Left { .. }
+            | ServerMessage::Gone { .. }
+            | ServerMessage::History { .. }
+            | ServerMessage::Call { .. }
+            | ServerMessage::MediaMode { .. }
+            | ServerMessage::Answer { .. }
+            | ServerMessage::MediaClosed { .. }
+            | ServerMessage::Slots { .. }
+            | ServerMessage::Layers { .. }
+            | ServerMessage::Codec { .. }
+            | ServerMessage::Speakers { .. }
+            | ServerMessage::Qualities { .. }
+            | ServerMessage::CallEntered { .. }
+            | ServerMessage::CallLeft { .. }
+            | ServerMessage::Devices { .. }
+            | ServerMessage::Signal { .. }
+            | ServerMessage::Error { .. }
+            | ServerMessage::Pong => false,
         }
     }
 

@@ -284,8 +284,8 @@ impl Log {
     fn change(&mut self, message: &ChatMessage) -> bool {
         self.reach(message.changed);
         let known = self.entries.iter_mut().rev().find_map(|entry| match entry {
-            Entry::Message(known) if known.id == message.id => Some(known),
-            _ => None,
+            Entry::Message(known) => (known.id == message.id).then_some(known),
+            Entry::Notice(..) => None,
         });
         match known {
             Some(known) if known.changed < message.changed => *known = message.clone(),
@@ -305,8 +305,8 @@ impl Log {
     fn react(&mut self, reaction: LateReaction) -> bool {
         self.reach(reaction.seq);
         let known = self.entries.iter_mut().rev().find_map(|entry| match entry {
-            Entry::Message(known) if known.id == reaction.id => Some(known),
-            _ => None,
+            Entry::Message(known) => (known.id == reaction.id).then_some(known),
+            Entry::Notice(..) => None,
         });
         match known {
             Some(known) => reaction.add_to(known),
@@ -355,7 +355,7 @@ impl Log {
     fn take_back_left(&mut self, id: &ParticipantId) -> bool {
         let about = |entry: &Entry| match entry {
             Entry::Notice(_, Notice::Left(who, _) | Notice::Joined(who, _)) => who == id,
-            _ => false,
+            Entry::Notice(_, Notice::Renamed { .. }) | Entry::Message(_) => false,
         };
         let last = self.entries.iter().rposition(about);
         let left = |entry: &Entry| matches!(entry, Entry::Notice(_, Notice::Left(..)));

@@ -149,7 +149,7 @@ impl Pair {
                 }
                 return;
             }
-            _ => return,
+            Action::Add(_) | Action::Send(_) | Action::Repeat | Action::WakeAt(_) => return,
         };
         let description = Description {
             connection,

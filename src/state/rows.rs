@@ -284,7 +284,7 @@ impl Draw<'_> {
                     && row.at.is_some_and(|at| message.at - at < TOGETHER_MS)
                     && message.reply_to.is_none()
             }
-            _ => false,
+            Some(Row::Day(_) | Row::New | Row::Notice(..)) | None => false,
         };
         MessageRow {
             id: message.id,

@@ -1,5 +1,6 @@
 //! The rules of the house, held against the source: where what may be named.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every source file under a folder of `src/`, with its text.
@@ -85,4 +86,84 @@ fn components_and_pages_touch_neither_socket_nor_store() {
 fn the_rules_look_at_real_code() {
     assert!(naming("browser", &["web_sys"]).len() > 10);
     assert!(naming("server", &["tokio"]).len() > 5);
+}
+
+#[test]
+fn components_import_neither_pages_nor_the_shell() {
+    assert_eq!(
+        naming("components", &["crate::pages", "crate::app"]),
+        [""; 0]
+    );
+}
+
+/// The imports between the modules of a folder: a file or a folder of its own is one module.
+fn imports(under: &str, files: &[(PathBuf, String)]) -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src")
+        .join(under);
+    let prefix = format!("crate::{}::", under.replace('/', "::"));
+    let mut imports = BTreeMap::<String, BTreeSet<String>>::new();
+    for (path, text) in files {
+        let inside = path.strip_prefix(&root).expect("under the folder");
+        let module = inside.components().next().expect("a file").as_os_str();
+        let module = module.to_str().expect("UTF-8").trim_end_matches(".rs");
+        let code = text.lines().filter(|l| !l.trim_start().starts_with("//"));
+        let named = code.flat_map(|line| line.split(&prefix).skip(1));
+        let named = named.map(|rest| {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            rest[..end.unwrap_or(rest.len())].to_owned()
+        });
+        let known = imports.entry(module.to_owned()).or_default();
+        known.extend(named.filter(|other| other != module));
+    }
+    imports
+}
+
+/// The modules of a circle and those that lead into it; empty without a circle.
+fn circle(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let before = imports.len();
+        let modules: BTreeSet<_> = imports.keys().cloned().collect();
+        imports.retain(|_, imported| !imported.is_disjoint(&modules));
+        if imports.len() == before {
+            return imports.into_keys().collect();
+        }
+    }
+}
+
+#[test]
+fn modules_of_the_browser_import_each_other_in_no_circle() {
+    for folder in ["browser", "browser/call"] {
+        let imports = imports(folder, &sources(folder));
+        assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 4);
+        assert_eq!(circle(imports), [""; 0], "{folder}");
+    }
+}
+
+#[test]
+fn a_circle_of_imports_is_found() {
+    let file = |name: &str, text: &str| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/browser/call");
+        (root.join(name), text.to_owned())
+    };
+    let files = [
+        file(
+            "controller.rs",
+            "use crate::browser::call::migration::MediaMigration;",
+        ),
+        file(
+            "migration.rs",
+            "use crate::browser::call::rtc::stats::field;",
+        ),
+        file(
+            "rtc/stats.rs",
+            "    crate::browser::call::migration::stop();",
+        ),
+        file(
+            "media/mod.rs",
+            "// use crate::browser::call::controller::CallController;",
+        ),
+    ];
+    let found = circle(imports("browser/call", &files));
+    assert_eq!(found, ["controller", "migration", "rtc"]);
 }

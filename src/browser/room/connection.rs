@@ -203,7 +203,7 @@ impl RoomController {
         let limit = match self.phase() {
             Phase::Live => SILENCE_TIMEOUT,
             Phase::Connecting => JOIN_TIMEOUT,
-            _ => return,
+            Phase::Idle | Phase::Waiting | Phase::Full => return,
         };
         if silent_ms > millis_f64(limit) {
             self.on_lost(LOST);
@@ -234,7 +234,7 @@ impl RoomController {
                 });
                 self.timers.borrow_mut().probe = Some(probe);
             }
-            _ => {}
+            Phase::Idle | Phase::Connecting | Phase::Full => {}
         }
     }
 

@@ -199,7 +199,30 @@ impl RoomController {
             ServerMessage::Chat(_) | ServerMessage::Error { id: Some(_), .. } => {
                 self.pending_changed();
             }
-            _ => {}
+            ServerMessage::Rooms(_)
+            | ServerMessage::RoomsChanged(_)
+            | ServerMessage::Changed { .. }
+            | ServerMessage::Reaction { .. }
+            | ServerMessage::Entered { .. }
+            | ServerMessage::Renamed { .. }
+            | ServerMessage::Left { .. }
+            | ServerMessage::Gone { .. }
+            | ServerMessage::History { .. }
+            | ServerMessage::Call { .. }
+            | ServerMessage::MediaMode { .. }
+            | ServerMessage::Answer { .. }
+            | ServerMessage::MediaClosed { .. }
+            | ServerMessage::Slots { .. }
+            | ServerMessage::Layers { .. }
+            | ServerMessage::Codec { .. }
+            | ServerMessage::Speakers { .. }
+            | ServerMessage::Qualities { .. }
+            | ServerMessage::CallEntered { .. }
+            | ServerMessage::CallLeft { .. }
+            | ServerMessage::Devices { .. }
+            | ServerMessage::Signal { .. }
+            | ServerMessage::Error { .. }
+            | ServerMessage::Pong => {}
         }
     }
 

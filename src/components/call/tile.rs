@@ -150,7 +150,7 @@ fn StatusBadges(
     let weak = Memo::new(move |_| quality.get() != Quality::Good);
     let connection = Signal::derive(move || match quality.get() {
         Quality::Poor => t_string!(i18n, call.connection_poor),
-        _ => t_string!(i18n, call.connection_fair),
+        Quality::Fair | Quality::Good => t_string!(i18n, call.connection_fair),
     });
     view! {
         <span class="tile__badges">
@@ -237,7 +237,7 @@ fn ConnectionBadge(
     });
     let short = Signal::derive(move || match state.get() {
         LinkState::Connected => t_string!(i18n, call.picture_paused_short),
-        _ => sentence.get(),
+        LinkState::Connecting | LinkState::Reconnecting => sentence.get(),
     });
     view! {
         <ErasedShow when=down>

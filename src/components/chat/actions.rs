@@ -43,7 +43,9 @@ pub fn Actions(
         menu.update(|menu| {
             *menu = match *menu {
                 ActionMenu::Closed => ActionMenu::Open,
-                _ => ActionMenu::Closed,
+                ActionMenu::Open | ActionMenu::Editing | ActionMenu::ConfirmingDelete => {
+                    ActionMenu::Closed
+                }
             };
         });
     };

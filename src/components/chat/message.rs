@@ -237,7 +237,28 @@ fn Refused(
         ErrorCode::ServerStorageFull => t_string!(i18n, room.refused_server_storage),
         ErrorCode::MessageTooLong => t_string!(i18n, room.refused_too_long),
         ErrorCode::MessageNotAllowed => t_string!(i18n, room.refused_not_allowed),
-        _ => t_string!(i18n, room.refused),
+        ErrorCode::BadMessage
+        | ErrorCode::UnknownType
+        | ErrorCode::NotJoined
+        | ErrorCode::AlreadyJoined
+        | ErrorCode::BadRoomName
+        | ErrorCode::BadNickname
+        | ErrorCode::MessageEmpty
+        | ErrorCode::NoSuchMessage
+        | ErrorCode::NotYours
+        | ErrorCode::BadEmoji
+        | ErrorCode::TooManyReactions
+        | ErrorCode::TooManyMessages
+        | ErrorCode::TooManyJoins
+        | ErrorCode::RoomFull
+        | ErrorCode::CallFull
+        | ErrorCode::TooManyRooms
+        | ErrorCode::NotInCall
+        | ErrorCode::NoSuchPerson
+        | ErrorCode::Busy
+        | ErrorCode::AddressesHidden
+        | ErrorCode::SignalTooLong
+        | ErrorCode::BadOffer => t_string!(i18n, room.refused),
     });
     view! {
         <div class="message__state" role="alert">

@@ -312,7 +312,7 @@ pub(super) fn only(kind: DeviceKind) -> Devices {
     Devices {
         camera,
         microphone,
-        screen: false,
+        ..Devices::default()
     }
 }
 

@@ -200,7 +200,7 @@ impl Media {
         self.want(Devices {
             camera,
             microphone,
-            screen: false,
+            ..Devices::default()
         });
     }
 }

@@ -162,7 +162,13 @@ impl Connector {
         let matters = !matches!(action, Action::Add(_));
         let number = match action {
             Action::Open { connection } => connection,
-            _ => self.number(),
+            Action::Offer { .. }
+            | Action::Answer { .. }
+            | Action::Accept { .. }
+            | Action::Add(_)
+            | Action::Send(_)
+            | Action::Repeat
+            | Action::WakeAt(_) => self.number(),
         };
         if let Err(error) = self.perform(action).await
             && matters
@@ -279,15 +285,11 @@ impl Connector {
     }
 
     fn transport_changed(&self, state: RtcPeerConnectionState) {
-        let event = match state {
-            RtcPeerConnectionState::Connected => Event::Connected,
-            RtcPeerConnectionState::Disconnected => Event::Disconnected,
-            RtcPeerConnectionState::Failed => Event::Failed,
+        let (event, link) = match state {
+            RtcPeerConnectionState::Connected => (Event::Connected, LinkState::Connected),
+            RtcPeerConnectionState::Disconnected => (Event::Disconnected, LinkState::Reconnecting),
+            RtcPeerConnectionState::Failed => (Event::Failed, LinkState::Reconnecting),
             _ => return,
-        };
-        let link = match event {
-            Event::Connected => LinkState::Connected,
-            _ => LinkState::Reconnecting,
         };
         if link == LinkState::Connected {
             self.was_connected.set(true);
