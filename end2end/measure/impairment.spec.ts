@@ -11,21 +11,21 @@ import { recoveries } from '../support/rtc.ts';
 import { clock, firstBy, heard, heightOf, StatsRecorder, type CallStats } from '../support/call_stats.ts';
 import type { Server } from '../support/server.ts';
 
-/** How long each line is watched; LINE_SECONDS says otherwise. */
+/** Duration of each measurement, in s; LINE_SECONDS overrides it. */
 const SECONDS = Number(process.env.LINE_SECONDS ?? 20);
-/** How often the server is killed; RESTARTS says otherwise. */
+/** Number of server kills; RESTARTS overrides it. */
 const RESTARTS = Number(process.env.RESTARTS ?? 10);
-/** Which of what is here is measured: a pattern, in LINES. */
+/** Pattern that selects measurements: LINES. */
 const CHOSEN = new RegExp(process.env.LINES ?? '');
-/** A line that has become bad is watched from then on: buffers and estimates have found their size. */
+/** Time for buffers and estimates to adapt to an impairment, in ms. */
 const SETTLE_MS = 3_000;
-/** What has not come back after so long counts as never. */
+/** Longest wait for a recovery, in ms. */
 const NEVER_MS = 45_000;
 
-/** The cameras: of less than 540 lines Chromium sends two sizes only. */
+/** Camera sizes: below 540 lines Chromium sends two simulcast layers only. */
 const [SIZE, LARGE]: [number, number][] = [[960, 540], [1280, 720]];
 
-/** A line, and what is to hold at it: share of sound made up, video gap and buffer. */
+/** An impairment, and its targets: concealed audio in %, video gap, jitter buffer. */
 type Line = [name: string, impairments: Impairments, targets?: { concealed?: number; videoGapS?: number; bufferMs?: number }];
 
 const LINES: Line[] = [
@@ -37,20 +37,20 @@ const LINES: Line[] = [
   ['loss 5 % in fives', { loss: 0.05, burst: 5 }],
   ['delay 50 ms ± 25', { delayMs: 25, jitterMs: 50 }],
   ['delay 200 ms ± 100', { delayMs: 100, jitterMs: 200 }, { bufferMs: 400 }],
-  // Tells what jitter does from what its overtaking does.
+  // Separates the effect of jitter from that of reordering.
   ['delay 200 ms ± 100 in order', { delayMs: 100, jitterMs: 200, inOrder: true }, { bufferMs: 400 }],
   ['delay 400 ms ± 200', { delayMs: 200, jitterMs: 400 }],
   ['reorder 5 %', { reorder: 0.05 }],
   ['duplicate 1 %', { duplicate: 0.01 }],
 ];
 
-/** Two in a call through the server: Ben at a line of his own, Ann beside it. */
+/** A call through the server: the media of Ben passes a proxy, that of Ann does not. */
 interface Pair {
   ann: Person;
   ben: Person;
   line: UdpProxy;
   server: Server;
-  /** What Ann and Ben receive. */
+  /** Recorders of what Ann and Ben receive. */
   at: { ann: StatsRecorder; ben: StatsRecorder };
 }
 
@@ -60,7 +60,7 @@ interface Means {
   name: string;
 }
 
-/** What is measured in a call of its own; it ends whatever comes of that. */
+/** Measures in a new call, which ends in any case. */
 async function inCall(means: Means, measure: (call: Pair) => Promise<Row[]>, options: CallOptions = {}): Promise<Row[]> {
   const server = await means.startServer({ p2pMax: 0 });
   const line = await UdpProxy.to(server.mediaPort);
@@ -76,13 +76,13 @@ async function inCall(means: Means, measure: (call: Pair) => Promise<Row[]>, opt
 }
 
 interface CallOptions {
-  /** Whether Ann's camera is a large one. */
+  /** Whether Ann has the large camera. */
   large?: boolean;
-  /** Whether TCP is left beside the line. */
+  /** Whether TCP candidates are kept. */
   tcp?: boolean;
 }
 
-/** Both enter, see and hear each other, and are watched. */
+/** Both enter, see and hear each other, and are recorded. */
 async function meet(name: string, ann: Person, ben: Person, line: UdpProxy, { large, tcp }: CallOptions): Promise<Omit<Pair, 'server'>> {
   await paintCamera(ann.page, COLOURS.Ann, large ? LARGE : SIZE, true);
   await paintCamera(ben.page, COLOURS.Ben, SIZE, !large);
@@ -96,12 +96,12 @@ async function meet(name: string, ann: Person, ben: Person, line: UdpProxy, { la
   return { ann, ben, line, at: { ann: await StatsRecorder.over(ann.page), ben: await StatsRecorder.over(ben.page) } };
 }
 
-const BEN = 'Ben, behind it';
-const ANN = 'Ann, beside it';
+const BEN = 'Ben, impaired';
+const ANN = 'Ann, not impaired';
 
-/** A line that is bad for a while. */
+/** Measures one impairment. */
 async function badLine(call: Pair, [line, impairments, targets = {}]: Line): Promise<Row[]> {
-  // Where this machine is too busy for the largest layer, the call is measured as it is.
+  // A busy machine may not send the largest layer; the call is measured as it is.
   await until(async () => (await heightNow(call.at.ben)) >= SIZE[1] && (await heightNow(call.at.ann)) >= SIZE[1], 15_000);
   call.line.set(impairments);
   await wait(SETTLE_MS);
@@ -121,7 +121,7 @@ const heightNow = async (watch: StatsRecorder) => {
   return samples.length > 0 ? heightOf(samples.at(-1)!) : 0;
 };
 
-/** Without a call on a good line nothing else that is measured means anything. */
+/** Checks the unimpaired call, without which the other figures mean nothing. */
 function expectGood(figures: CallStats[]): void {
   for (const { fps, concealed, roundTrips, audioBufferMs, videoBufferMs } of figures) {
     expect(fps, 'frames are decoded on a good line').toBeGreaterThan(1);
@@ -143,11 +143,11 @@ function targetsOf(figures: CallStats, { concealed, videoGapS, bufferMs }: NonNu
   return targets;
 }
 
-/** The rate towards Ben falls to where only the smallest layer fits, and comes back. */
+/** The rate towards Ben falls below the second layer, and recovers. */
 async function rateSteps(call: Pair): Promise<Row[]> {
   await largeNow(call);
   const rows = [await step(call, '2 M', 2_000_000)];
-  // What fell already could not be seen to fall.
+  // The fall shows only from the largest layer.
   await largeNow(call);
   rows.push(await step(call, '2 M → 300 k', 300_000, (height) => height < 600));
   rows.push(await step(call, '300 k → 2 M', 2_000_000, (height) => height > 600));
@@ -157,7 +157,7 @@ async function rateSteps(call: Pair): Promise<Row[]> {
 const largeNow = ({ at }: Pair) =>
   expect.poll(() => heightNow(at.ben), { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
 
-/** One rate, until the layer is as it should be and has been for a while, and as long as every line. */
+/** Measures one rate until the layer has changed and stayed, and at least for SECONDS. */
 async function step({ at, ben, line }: Pair, name: string, rateDown: number, wanted?: (height: number) => boolean): Promise<Row> {
   const flow = new RateMeter(line);
   const from = clock();
@@ -177,7 +177,7 @@ async function step({ at, ben, line }: Pair, name: string, rateDown: number, wan
 
 const narrow = (rateDown: number) => rateDown < 1_000_000;
 
-/** `pictureS`: when another layer was seen; `sendsS`: when the server sent less than the line carries. */
+/** `pictureS`: time of the layer change; `sendsS`: time when the server sent less than the limit. */
 function stepTargets({ audioGapMs }: CallStats, rateDown: number, pictureS: number | null, sendsS: number | null): Target[] {
   if (!narrow(rateDown)) return [{ what: 'layer up', found: pictureS, below: 15, unit: 's' }];
   return [
@@ -187,12 +187,12 @@ function stepTargets({ audioGapMs }: CallStats, rateDown: number, pictureS: numb
   ];
 }
 
-/** Now, where the tile says that the line has no place for a picture. */
+/** The current time, if the tile says that video is paused. */
 async function paused(ben: Person, rateDown: number): Promise<number | undefined> {
   return narrow(rateDown) && /paused/i.test(await ben.call.words('Ann')) ? clock() : undefined;
 }
 
-/** The line is cut for a while; what counts begins when it is back. */
+/** Cuts the path for a while and measures the recovery after it. */
 async function cut(call: Pair, seconds: number): Promise<Row[]> {
   const made = await recoveries(call.ben.page);
   const from = clock();
@@ -210,7 +210,7 @@ async function cut(call: Pair, seconds: number): Promise<Row[]> {
   return rows;
 }
 
-/** Seconds from a moment to the first frame on the screen and the first sound after it. */
+/** Seconds from a time to the first shown frame and the first audio after it. */
 async function comesBack(watch: StatsRecorder, since: number): Promise<Record<string, number | null>> {
   const found: { frame?: number; sound?: number } = {};
   await until(async () => {
@@ -223,13 +223,13 @@ async function comesBack(watch: StatsRecorder, since: number): Promise<Record<st
   return { 'frame after s': after(found.frame), 'sound after s': after(found.sound) };
 }
 
-/** Asks until it is so, or has taken too long. */
+/** Polls until a condition holds, or for at most `within`. */
 async function until(holds: () => Promise<boolean>, within = NEVER_MS): Promise<void> {
   const deadline = clock() + within;
   while (!(await holds()) && clock() < deadline) await wait(200);
 }
 
-/** Ben comes from another port all of a sudden. */
+/** Changes the source port of Ben. */
 async function newPort(call: Pair): Promise<Row[]> {
   const made = await recoveries(call.ben.page);
   const rows = await change(call, 'another port', () => call.line.rebind());
@@ -241,7 +241,7 @@ async function newPort(call: Pair): Promise<Row[]> {
   return rows;
 }
 
-/** UDP is dead for good, and TCP is left. */
+/** Blocks UDP and keeps TCP. */
 async function onlyTcp(call: Pair): Promise<Row[]> {
   expect(await selectedTransports(call.ben.page), 'the call begins by UDP').toEqual(['udp']);
   const made = await recoveries(call.ben.page);
@@ -252,7 +252,7 @@ async function onlyTcp(call: Pair): Promise<Row[]> {
   return rows;
 }
 
-/** Something happens to the line: the longest time without frames and sound from then until both go on. */
+/** Measures the longest time without frames and audio after an event. */
 async function change({ at }: Pair, line: string, happens: () => void): Promise<Row[]> {
   const from = clock();
   happens();
@@ -267,7 +267,7 @@ async function change({ at }: Pair, line: string, happens: () => void): Promise<
   );
 }
 
-/** Whether frames and sound came within the last second, at the latest in a while. */
+/** Waits until frames and audio have arrived within the last second. */
 async function flows(watch: StatsRecorder, from: number): Promise<boolean> {
   let flowing = false;
   await until(async () => {
@@ -278,7 +278,7 @@ async function flows(watch: StatsRecorder, from: number): Promise<boolean> {
   return flowing;
 }
 
-/** The server is killed in the middle of a call and starts again, over and over. */
+/** Kills and restarts the server during a call, repeatedly. */
 async function restarts(call: Pair): Promise<Row[]> {
   const times: (number | null)[] = [];
   let [tracks, starts] = [0, 0];
@@ -304,7 +304,7 @@ async function restarts(call: Pair): Promise<Row[]> {
 
 const finite = (value: number) => (Number.isFinite(value) ? value : null);
 
-/** Seconds from the kill to the first picture and the first sound at each page by a new connection. */
+/** Seconds from the kill to the first video and audio of a new connection at each page. */
 async function restart({ at, server }: Pair): Promise<{ back: (number | null)[]; startS: number }> {
   const watches = [at.ben, at.ann];
   const places = await Promise.all(watches.map((watch) => watch.connections()));
@@ -325,7 +325,7 @@ async function byNewConnection(watch: StatsRecorder, place: number, from: number
   return [found.picture, found.sound].map((moment) => (moment ? (moment - from) / 1_000 : null));
 }
 
-/** Everything that is measured, by name. */
+/** All measurements, by name. */
 const MEASURED: [name: string, measure: (call: Pair) => Promise<Row[]>, options?: CallOptions][] = [
   ...LINES.map((line): (typeof MEASURED)[number] => [line[0], (call) => badLine(call, line)]),
   ['rate', rateSteps, { large: true }],
@@ -336,14 +336,14 @@ const MEASURED: [name: string, measure: (call: Pair) => Promise<Row[]>, options?
   ['restart', restarts],
 ];
 
-test('what bad lines and restarts do to a call through the server', async ({ person, name, startServer, pageErrors }) => {
+test('a call through the server with impaired networks and restarts', async ({ person, name, startServer, pageErrors }) => {
   const chosen = MEASURED.filter(([what]) => CHOSEN.test(what));
   test.setTimeout((chosen.length * (SECONDS + 150) + RESTARTS * 60 + 240) * 1_000);
   pageErrors.expects(CONNECTION_LOST);
   const rows: Row[] = [];
   const untaken: string[] = [];
   for (const [what, measure, options] of chosen) {
-    // What could not be taken does not keep the others from being taken; it fails in the end.
+    // A failed measurement does not stop the others; it fails the run in the end.
     const found = await inCall({ person, name: `${name} ${what}`, startServer }, measure, options).catch((error: Error) => {
       untaken.push(`${what}: ${firstLines(error)}`);
       return [];
@@ -358,12 +358,12 @@ test('what bad lines and restarts do to a call through the server', async ({ per
   expect(untaken, 'everything was measured, and everything came back').toEqual([]);
 });
 
-/** What an error says, without colours and the browser's own log. */
+/** The first lines of an error, without colours. */
 function firstLines({ message }: Error): string {
   return stripVTControlCharacters(message).split('\n').filter(Boolean).slice(0, 5).join(' ');
 }
 
-/** What never came. */
+/** The figures that are missing. */
 function nothings({ at, targets, more }: Row): string[] {
   const found = [...targets.map(({ what, found }) => [what, found] as const), ...Object.entries(more)];
   return found.filter(([what, value]) => value === null && !OPTIONAL.includes(what)).map(([what]) => `${what} never came at ${at}`);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from '../support/test.ts';
 import { COLOURS, expectVideo, paintCamera } from '../support/media.ts';
 
-/** Joins of one run; JOINS says otherwise. */
+/** Number of joins; JOINS overrides it. */
 const JOINS = Number(process.env.JOINS ?? 50);
 
 for (const [way, p2pMax] of [['through the server', 0], ['browser to browser', 2]] as const) {
@@ -21,7 +21,7 @@ for (const [way, p2pMax] of [['through the server', 0], ['browser to browser', 2
         const seen = ((window as any).__first = { clicked: 0, frame: 0 });
         addEventListener('click', () => (seen.clicked ||= performance.now()), { capture: true, once: true });
         const watch = () => {
-          // One's own tile comes first; the second face is the other one's.
+          // Not one's own tile.
           const video = document.querySelectorAll<HTMLVideoElement>('.stage .tile:not(.tile--me) video')[0];
           if (video && video.videoWidth > 0 && video.getVideoPlaybackQuality().totalVideoFrames > 0) {
             seen.frame = performance.now();

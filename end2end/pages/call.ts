@@ -15,7 +15,7 @@ export class Call {
   readonly dialog: Locator;
   readonly cameraDevice: Locator;
   readonly retry: Locator;
-  /** What enters the call, on the page that asks before it. */
+  /** The button that enters the call, on the prejoin page. */
   readonly joinNow: Locator;
   readonly hideAddress: Locator;
 
@@ -44,25 +44,25 @@ export class Call {
     await this.expectEntered();
   }
 
-  /** Opens the page of the call, which asks before it enters. */
+  /** Opens the prejoin page. */
   async visit(room: string, query = ''): Promise<void> {
     await this.page.goto(`${roomPath(room)}/call${query}`);
     await this.expectAsks();
   }
 
-  /** The page asks, and hears the answer. */
+  /** Expects the prejoin page, ready to enter. */
   async expectAsks(): Promise<void> {
     await expect(this.joinNow).toBeEnabled();
     await expect(this.controls).toHaveCount(0);
   }
 
-  /** Entered: the tiles come with the answer of the server. */
+  /** Expects the entered call: tiles come with the answer of the server. */
   async expectEntered(): Promise<void> {
     await expect(this.controls).toBeVisible();
     await expect(this.participants.getByRole('listitem')).not.toHaveCount(0);
   }
 
-  /** The tile of a person, by its name or by the nickname written on it. */
+  /** The tile of a person, by accessible name or visible nickname. */
   tile(nickname: string): Locator {
     const tiles = this.participants.getByRole('listitem');
     return tiles
@@ -74,17 +74,17 @@ export class Call {
     return this.tile(nickname).locator('video');
   }
 
-  /** The sign that somebody's picture waits for a better line. */
+  /** The sign that a person's video is paused for lack of bandwidth. */
   paused(nickname: string): Locator {
     return this.tile(nickname).getByText(/^(paused|picture paused)/i).locator('visible=true');
   }
 
-  /** The screen somebody shares. */
+  /** The shared screen of a person. */
   screen(nickname: string): Locator {
     return this.page.getByRole('listitem', { name: new RegExp(`^${nickname}('s screen|님의 화면)$`) });
   }
 
-  /** What puts the screen somebody shares onto the whole screen, and back. */
+  /** The full-screen button of a shared screen. */
   fullScreen(nickname: string): Locator {
     return this.screen(nickname).getByRole('button', { name: this.named.fullScreen });
   }
@@ -93,7 +93,7 @@ export class Call {
     await expect(this.participants.getByRole('listitem')).toHaveCount(count);
   }
 
-  /** Everything a tile says, to eyes and to assistive technology. */
+  /** All text of a tile, with accessible names and titles. */
   words(nickname: string): Promise<string> {
     return this.tile(nickname).evaluate((tile) => {
       const parts = [tile, ...tile.querySelectorAll('*')].flatMap((element) => [
@@ -112,7 +112,7 @@ export class Call {
     await expect.poll(() => this.words(nickname), { ...OFTEN, message: `${nickname}'s tile no longer says ${sign}` }).not.toMatch(sign);
   }
 
-  /** Whether left and right are exchanged on screen, by the video or what it lies in. */
+  /** Whether a video is mirrored, by itself or an ancestor. */
   mirrored(nickname: string): Promise<boolean> {
     return this.video(nickname).evaluate((video) => {
       let sign = 1;
@@ -125,7 +125,7 @@ export class Call {
     });
   }
 
-  /** The mean colour of the picture now: red, green, blue, each 0 to 255. */
+  /** The mean colour of the current frame: red, green, blue, each 0 to 255. */
   colour(nickname: string): Promise<[number, number, number]> {
     return this.video(nickname).evaluate((element) => {
       const video = element as HTMLVideoElement;

@@ -19,7 +19,7 @@ export class Room {
   readonly changeNickname: Locator;
   readonly joinCall: Locator;
   readonly leave: Locator;
-  /** What stands over the room while the line is down. */
+  /** The banner of a disconnected room. */
   readonly banner: Locator;
   readonly newMessages: Locator;
   readonly search: Locator;
@@ -53,7 +53,7 @@ export class Room {
     await this.expectLive();
   }
 
-  /** In the room: one's own entry comes with the answer to `join`, not with the HTML. */
+  /** Expects a joined room: one's own entry comes with the answer to `join`, not with the HTML. */
   async expectLive(): Promise<void> {
     await expect(this.message).toBeVisible();
     await expect(this.people.getByRole('listitem').filter({ hasText: this.words.you })).not.toHaveCount(0);
@@ -65,7 +65,7 @@ export class Room {
     await expect(this.message).toHaveValue('');
   }
 
-  /** The entry of the log that holds exactly this text. */
+  /** The log entry with exactly this text. */
   said(text: string): Locator {
     return this.log.locator('li').filter({ has: this.page.getByText(text, { exact: true }) });
   }
@@ -78,7 +78,7 @@ export class Room {
     return this.log.getByText(text, { exact: true });
   }
 
-  /** Opens what one may do with a message. */
+  /** Opens the actions of a message. */
   async opens(text: string): Promise<Locator> {
     const message = this.said(text).first();
     await message.hover();
@@ -86,7 +86,7 @@ export class Room {
     return message;
   }
 
-  /** Does one of those: the button of this name. */
+  /** Performs an action on a message, by the name of its button. */
   async does(text: string, action: string): Promise<void> {
     await (await this.opens(text)).getByRole('button', { name: action, exact: true }).click();
   }

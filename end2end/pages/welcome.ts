@@ -22,19 +22,19 @@ export class Welcome {
     await expect(this.join).toBeVisible();
   }
 
-  /** Fills in the form and presses the button. */
+  /** Fills in and submits the form. */
   async enters(room: string, nickname?: string): Promise<void> {
     if (nickname !== undefined) await this.nickname.fill(nickname);
     await this.roomName.fill(room);
     await this.join.click();
   }
 
-  /** The link of an open room. */
+  /** The link to an open room. */
   entry(room: string): Locator {
     return this.openRooms.getByRole('link').filter({ hasText: room });
   }
 
-  /** The field is marked, and the words that explain it are tied to it and in view. */
+  /** Expects an invalid field with a visible description. */
   async expectRefused(field: Locator, kept: string): Promise<void> {
     await expect(field).toHaveAttribute('aria-invalid', 'true');
     await expect(field).toHaveValue(kept);

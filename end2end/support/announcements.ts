@@ -8,50 +8,50 @@ interface AxNode {
 }
 
 /**
- * What a screen reader is made to say by itself, in order: the text that comes into live regions.
+ * The announcements of a screen reader, in order: the text that enters live regions.
  *
- * Which nodes are live is asked of the browser's accessibility tree, where roles and attributes
- * have been put together (a log is live unless it says otherwise); of attributes nothing is read.
+ * The browser's accessibility tree says which nodes are live: it combines roles and attributes (a
+ * log is live by default).
  */
 export class Announcements {
   private constructor(private readonly page: Page) {}
 
   static async listen(page: Page): Promise<Announcements> {
     await page.evaluate(() => {
-      window.__spoken = [];
-      window.__hear = (root: Element) => {
-        const said = (node: Node) => {
+      window.__announcements = [];
+      window.__observe = (root: Element) => {
+        const announce = (node: Node) => {
           const text = node.textContent?.replace(/\s+/g, ' ').trim();
-          if (text) window.__spoken.push(text);
+          if (text) window.__announcements.push(text);
         };
         new MutationObserver((changes) => {
           for (const { type, target, addedNodes } of changes) {
-            if (type === 'characterData') said(target);
-            else addedNodes.forEach(said);
+            if (type === 'characterData') announce(target);
+            else addedNodes.forEach(announce);
           }
         }).observe(root, { childList: true, characterData: true, subtree: true });
       };
     });
     const session = await page.context().newCDPSession(page);
-    for (const root of await liveRoots(session)) await hear(session, root);
+    for (const root of await liveRoots(session)) await observe(session, root);
     await session.detach();
     return new Announcements(page);
   }
 
-  /** All that was said so far. */
-  said(): Promise<string[]> {
-    return this.page.evaluate(() => window.__spoken);
+  /** All announcements so far. */
+  all(): Promise<string[]> {
+    return this.page.evaluate(() => window.__announcements);
   }
 }
 
 declare global {
   interface Window {
-    __spoken: string[];
-    __hear: (root: Element) => void;
+    __announcements: string[];
+    __observe: (root: Element) => void;
   }
 }
 
-/** The nodes that the accessibility tree holds to be live. */
+/** The live nodes of the accessibility tree. */
 async function liveRoots(session: CDPSession): Promise<number[]> {
   await session.send('Accessibility.enable');
   const { nodes } = (await session.send('Accessibility.getFullAXTree')) as { nodes: AxNode[] };
@@ -60,11 +60,11 @@ async function liveRoots(session: CDPSession): Promise<number[]> {
   return nodes.filter(isLive).flatMap(({ backendDOMNodeId }) => backendDOMNodeId ?? []);
 }
 
-/** Hears what comes into a node from now on. */
-async function hear(session: CDPSession, backendNodeId: number): Promise<void> {
+/** Observes a node from now on. */
+async function observe(session: CDPSession, backendNodeId: number): Promise<void> {
   const { object } = await session.send('DOM.resolveNode', { backendNodeId });
   await session.send('Runtime.callFunctionOn', {
     objectId: object.objectId,
-    functionDeclaration: 'function () { if (this instanceof Element) window.__hear(this); }',
+    functionDeclaration: 'function () { if (this instanceof Element) window.__observe(this); }',
   });
 }

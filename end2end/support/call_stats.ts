@@ -1,73 +1,73 @@
 import type { Page } from '@playwright/test';
 
-/** How often a page looks at its statistics, in ms. */
-const LOOK_EVERY_MS = 100;
-/** Sound counts as new once there is more of it than 10 ms, in samples of 48 kHz: NetEq corrects its counts by less. */
+/** Interval between samples of the statistics, in ms. */
+const SAMPLE_INTERVAL_MS = 100;
+/** Audio counts as new above 10 ms, in samples of 48 kHz: NetEq corrects its counts by less. */
 const NEW_SAMPLES = 480;
 
 type Numbers = Record<string, number>;
 
-/** What the statistics of a page's calls said at one moment. */
+/** The statistics of a page's calls at one moment. */
 export interface Sample {
-  /** When, in ms since 1970, as everywhere here: pages and tests share this clock. */
+  /** Time in ms since 1970: pages and tests share this clock. */
   at: number;
-  /** What comes in: `audio` or `video`, the place of its connection, and its SSRC, to all its numbers. */
+  /** Numbers of each received stream, by kind, index of the connection and SSRC. */
   streams: Record<string, Numbers>;
-  /** The path that is used. */
+  /** Numbers of the selected candidate pair. */
   pair: Numbers;
 }
 
-/** What a page saw since some moment: the times of the frames it showed, and its statistics. */
+/** Times of shown frames, and samples of the statistics. */
 export interface Recording {
   frames: number[];
   samples: Sample[];
 }
 
-/** What somebody had of a call for a while. */
+/** Quality of a call at one person for a while. */
 export interface CallStats {
   seconds: number;
-  /** Share of the sound that was made up, silence not counted. */
+  /** Share of concealed audio samples, without silence. */
   concealed: number;
-  /** Longest time without new sound that was not made up; looked at each 100 ms. */
+  /** Longest time without received audio, at a resolution of 100 ms. */
   audioGapMs: number;
-  /** Longest time without another frame on the screen. */
+  /** Longest time without a new frame on the screen. */
   videoGapMs: number;
-  /** Frames decoded a second. */
+  /** Decoded frames per second. */
   fps: number;
   freezes: number;
   frozenMs: number;
-  /** How long sound and pictures wait before they are played, on average. */
+  /** Average jitter buffer delay. */
   audioBufferMs: number | null;
   videoBufferMs: number | null;
   nacks: number;
   plis: number;
-  /** Packets that came again: what was asked for, and what fills a probe. */
-  again: number;
-  /** Packets of sound repaired from the ones after them. */
+  /** Retransmitted packets: requested ones, and padding of probes. */
+  retransmitted: number;
+  /** Audio packets recovered by FEC. */
   fec: number;
-  /** The mean of the STUN round trips there were, and how many. */
+  /** Mean STUN round-trip time, and the number of round trips. */
   rttMs: number | null;
   roundTrips: number;
-  /** What came in of sound and pictures, and with everything else on the path, in kbit/s. */
+  /** Received media, and everything received on the path, in kbit/s. */
   kbps: number;
   pathKbps: number;
-  /** Lines of the last picture. */
+  /** Height of the last video frame. */
   height: number;
 }
 
-/** The clock of `Sample.at`, here. */
+/** The clock of `Sample.at`. */
 export const clock = () => performance.timeOrigin + performance.now();
 
-/** Watches what one page receives from now on. */
+/** Records what a page receives from now on. */
 export class StatsRecorder {
   private constructor(private readonly page: Page) {}
 
   static async over(page: Page): Promise<StatsRecorder> {
-    await page.evaluate(collect, LOOK_EVERY_MS);
+    await page.evaluate(collect, SAMPLE_INTERVAL_MS);
     return new StatsRecorder(page);
   }
 
-  /** What was seen from then on. */
+  /** The recording since a time. */
   since(from: number): Promise<Recording> {
     return this.page.evaluate((from) => {
       const { frames, samples } = (window as any).__watch as Recording;
@@ -75,19 +75,19 @@ export class StatsRecorder {
     }, from);
   }
 
-  /** What happened from then to now. */
+  /** The quality since a time. */
   async figures(from: number): Promise<CallStats> {
     const to = clock();
     return summarise(await this.since(from), from, to);
   }
 
-  /** How many connections the page has made; the next one gets this place. */
+  /** Number of connections so far, which is the index of the next. */
   connections(): Promise<number> {
     return this.page.evaluate(() => window.__rtc.connections.length);
   }
 }
 
-/** Runs in the page: keeps when frames were shown, and all numbers of what comes in. */
+/** Runs in the page: records shown frames and the statistics of received streams. */
 function collect(every: number): void {
   const seen: Recording = { frames: [], samples: [] };
   (window as any).__watch = seen;
@@ -120,7 +120,7 @@ function collect(every: number): void {
   };
   const again = async () => {
     const began = performance.now();
-    // A connection closed while it was asked says nothing; the next look is soon.
+    // A connection that closes meanwhile has no statistics; the next sample follows soon.
     await look().catch(() => undefined);
     setTimeout(again, Math.max(0, every - (performance.now() - began)));
   };
@@ -128,16 +128,14 @@ function collect(every: number): void {
 }
 
 /**
- * What was seen, in figures.
- *
- * Throws where too little was seen to say anything: no statistics, or no sound played at all.
+ * Summarises a recording. Throws if it has too few samples, or no played audio.
  */
 export function summarise({ frames, samples }: Recording, from: number, to: number): CallStats {
   const seconds = (to - from) / 1_000;
-  if (samples.length < seconds * 2) throw new Error(`only ${samples.length} looks in ${seconds} s`);
+  if (samples.length < seconds * 2) throw new Error(`only ${samples.length} samples in ${seconds} s`);
   const grown = (kind: string, field: string) => growth(samples, kind, field);
   const played = grown('audio', 'totalSamplesReceived');
-  if (played === 0) throw new Error('no sound was played, not even a made up one');
+  if (played === 0) throw new Error('no audio was played, not even concealment');
   const share = (part: number, whole: number) => (whole > 0 ? part / whole : null);
   const buffer = (kind: string) => share(grown(kind, 'jitterBufferDelay') * 1_000, grown(kind, 'jitterBufferEmittedCount'));
   const roundTrips = pairGrowth(samples, 'responsesReceived');
@@ -153,7 +151,7 @@ export function summarise({ frames, samples }: Recording, from: number, to: numb
     videoBufferMs: buffer('video'),
     nacks: grown('', 'nackCount'),
     plis: grown('video', 'pliCount'),
-    again: grown('', 'retransmittedPacketsReceived'),
+    retransmitted: grown('', 'retransmittedPacketsReceived'),
     fec: grown('audio', 'fecPacketsReceived'),
     rttMs: share(pairGrowth(samples, 'totalRoundTripTime') * 1_000, roundTrips),
     roundTrips,
@@ -163,13 +161,13 @@ export function summarise({ frames, samples }: Recording, from: number, to: numb
   };
 }
 
-/** How much a number grew, over all streams of a kind that brought packets. */
+/** Growth of a number over all streams of a kind that received packets. */
 function growth(samples: Sample[], kind: string, field: string): number {
   const last = new Map<string, Numbers>();
   for (const { streams } of samples) for (const [key, numbers] of Object.entries(streams)) last.set(key, numbers);
   let sum = 0;
   for (const [key, numbers] of last) {
-    // A stream that was not there at first began from nothing.
+    // A new stream started from zero.
     const first = samples[0].streams[key] ?? {};
     const grew = (name: string) => (numbers[name] ?? 0) - (first[name] ?? 0);
     if (key.startsWith(kind) && grew('packetsReceived') > 0) sum += grew(field);
@@ -177,7 +175,7 @@ function growth(samples: Sample[], kind: string, field: string): number {
   return sum;
 }
 
-/** How much a number of the path grew; where another path was taken, from nothing. */
+/** Growth of a number of the selected pair; a new pair starts from zero. */
 function pairGrowth(samples: Sample[], field: string): number {
   let [sum, before] = [0, samples[0].pair[field] ?? 0];
   for (const { pair } of samples) {
@@ -188,7 +186,7 @@ function pairGrowth(samples: Sample[], field: string): number {
   return sum;
 }
 
-/** When sound came that was not made up: the moments of the looks that found some. */
+/** Times of samples with new received audio. */
 export function heard(samples: Sample[]): number[] {
   const counted: Record<string, { real: number; energy: number }> = {};
   const found: number[] = [];
@@ -199,7 +197,7 @@ export function heard(samples: Sample[]): number[] {
       const real = (numbers.totalSamplesReceived ?? 0) - (numbers.concealedSamples ?? 0);
       const energy = numbers.totalAudioEnergy ?? 0;
       const was = (counted[key] ??= turn === 0 ? { real, energy } : { real: 0, energy: 0 });
-      // An idle stream plays silence, which has no energy.
+      // An idle stream plays silence without energy.
       if (real - was.real <= NEW_SAMPLES || energy - was.energy < 1e-6) continue;
       counted[key] = { real, energy };
       news = true;
@@ -209,19 +207,19 @@ export function heard(samples: Sample[]): number[] {
   return found;
 }
 
-/** The longest time in which nothing happened, in ms. */
+/** Longest interval without an event, in ms. */
 export function longestGap(moments: number[], from: number, to: number): number {
   const all = [from, ...moments.filter((at) => at >= from && at <= to), to];
   return Math.max(...all.slice(1).map((at, place) => at - all[place]));
 }
 
-/** Lines of the largest picture that comes in. */
+/** Largest height of the received videos. */
 export function heightOf({ streams }: Sample): number {
   const heights = Object.entries(streams).map(([key, numbers]) => (key.startsWith('video') ? (numbers.frameHeight ?? 0) : 0));
   return Math.max(0, ...heights);
 }
 
-/** When pictures and sound first came by a connection with this place or a later one. */
+/** Times of the first video and audio of a connection with this index or a later one. */
 export function firstBy(samples: Sample[], place: number): { picture?: number; sound?: number } {
   const fresh = samples.map(({ at, streams, pair }) => ({
     at,

@@ -4,14 +4,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** Whether certificates can be made here. */
+/** Whether openssl is installed. */
 export const canCertify = () => spawnSync('openssl', ['version']).status === 0;
 
-/** A certificate for this machine's own address that nobody has signed but itself, and its key: PEM files. */
+/** A self-signed certificate for 127.0.0.1 and its key, as PEM files. */
 export interface Certificate {
   chain: string;
   key: string;
-  /** What a Chromium can be told to take it by. */
+  /** SPKI hash, by which Chromium can accept it. */
   fingerprint: string;
 }
 

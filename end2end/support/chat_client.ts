@@ -4,19 +4,16 @@ import WebSocket from 'ws';
 
 type Message = { type: string } & Record<string, any>;
 
-/** How many messages a new socket may send at once, and a second after that: the server allows 40 and 5. */
+/** Messages that a new socket sends at once, and per second after that: the server allows 40 and 5. */
 const [BURST, PER_SECOND] = [38, 4.5];
 
-/** Something a promise forbids. */
-export class Broken extends Error {}
-
 /**
- * A client of the documented protocol that never gives up: it comes back with `resume`,
- * sends again what is not acknowledged, and asks for what it missed. It keeps the order
- * it was told, and notices at once when that changes.
+ * A client of the documented protocol that reconnects forever: it resumes its session, sends
+ * unacknowledged messages again and requests missed ones. It records violations of the order
+ * that the server has sent before.
  */
 export class ChatClient {
-  /** `seq` to id, as this client was told. */
+  /** Received messages: `seq` to id. */
   readonly log = new Map<number, string>();
   readonly acknowledged = new Map<string, number>();
   readonly unacknowledged = new Map<string, string>();
@@ -46,7 +43,7 @@ export class ChatClient {
     void this.run();
   }
 
-  /** Says something, now or as soon as it may. */
+  /** Sends a message now, or as soon as the rate limit allows. */
   say(text: string): void {
     this.unacknowledged.set(randomUUID(), text);
     this.sendUnacknowledged();
@@ -65,18 +62,18 @@ export class ChatClient {
     }
   }
 
-  /** One socket, to its end. */
+  /** Runs one connection to its end. */
   private connection(): Promise<void> {
     return new Promise((done) => {
       const url = this.url();
       const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { perMessageDeflate: false, handshakeTimeout: 5_000 });
       this.socket = socket;
-      // What is silent for 15 s is dead, for a server as for a client.
+      // 15 s of silence mean a dead connection (docs/protocol.md, signs of life).
       let lastReceivedAt = Date.now();
       const heartbeat = setInterval(() => {
         if (Date.now() - lastReceivedAt > 15_000) socket.terminate();
         else this.sendUnacknowledged();
-        // A page that was refused, or lost with its line, is requested again.
+        // A history page that was refused or lost is requested again.
         if (this.historyPages === pagesAtLastTick) this.requestMissing();
         pagesAtLastTick = this.historyPages;
       }, 500);
@@ -130,7 +127,7 @@ export class ChatClient {
     this.sendUnacknowledged();
   }
 
-  /** Asks for the newest of what is missing. */
+  /** Requests the newest missing page of history. */
   private requestMissing(): void {
     if (!this.live || this.log.size >= this.seq) return;
     let missing = this.seq;
@@ -143,7 +140,7 @@ export class ChatClient {
     const known = this.log.get(seq);
     if (known !== undefined && known !== id) this.violations.push(`${seq} was ${known} and is ${id}`);
     const place = this.seqById.get(id);
-    if (place !== undefined && place !== seq) this.violations.push(`${id} was told as ${place} and as ${seq}`);
+    if (place !== undefined && place !== seq) this.violations.push(`${id} was received as ${place} and as ${seq}`);
     this.log.set(seq, id);
     this.seqById.set(id, seq);
     if (advancesSeq) this.seq = Math.max(this.seq, seq);
@@ -165,7 +162,7 @@ export class ChatClient {
   }
 }
 
-/** The whole log of a room, oldest first, as somebody new is told it. */
+/** The whole log of a room, oldest first, as a new client receives it. */
 export async function wholeLog(url: string, room: string): Promise<{ seq: number; id: string; at: number }[]> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { perMessageDeflate: false });
   const log: { seq: number; id: string; at: number }[] = [];
@@ -191,7 +188,7 @@ export async function wholeLog(url: string, room: string): Promise<{ seq: number
   return log;
 }
 
-/** What is wrong with what these clients were told, held against the log as it is. */
+/** Compares what the clients received with the stored log; returns the differences. */
 export function verify(clients: ChatClient[], log: { seq: number; id: string }[]): string[] {
   const stored = new Map(log.map(({ seq, id }) => [id, seq]));
   const wrong: string[] = [];

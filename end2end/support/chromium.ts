@@ -4,7 +4,7 @@ import type { LaunchOptions } from '@playwright/test';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
-/** The browser of this machine: the variable CHROMIUM, else the first found on PATH. */
+/** Path of Chromium: the variable CHROMIUM, or the first on PATH. */
 export function chromiumPath(): string {
   if (process.env.CHROMIUM) return process.env.CHROMIUM;
   for (const name of NAMES) {
@@ -21,8 +21,7 @@ export function chromiumPath(): string {
   throw new Error('No Chromium on PATH. Run `make setup`, or set CHROMIUM to one.');
 }
 
-/** Two fake cameras, so that one can be switched for the other, and nothing that
- * phones home. */
+/** Launch options: two fake cameras, no permission prompts, no background requests. */
 export function launch(extra: string[] = []): LaunchOptions {
   return {
     executablePath: chromiumPath(),

@@ -8,14 +8,14 @@ import type { Page } from '@playwright/test';
 import WebSocket from 'ws';
 
 const NAMES = ['firefox-esr', 'firefox'];
-/** How long a start may take until Firefox says where it listens. */
+/** Longest wait until Firefox prints where it listens. */
 const READY_WITHIN_MS = 60_000;
-/** How long an answer of Firefox may take. */
+/** Longest wait for a response of Firefox. */
 const ANSWER_WITHIN_MS = 45_000;
-/** How long Firefox may take to end when it is asked to. */
+/** Longest wait for the end of Firefox. */
 const GONE_WITHIN_MS = 5_000;
 
-/** What a fresh profile says: fake devices, nobody is asked, and a call within one machine. */
+/** Preferences of the profile: fake devices, no permission prompts, ICE on loopback. */
 const PREFERENCES: Record<string, boolean | number | string> = {
   'media.navigator.streams.fake': true,
   'media.navigator.permission.disabled': true,
@@ -23,12 +23,12 @@ const PREFERENCES: Record<string, boolean | number | string> = {
   'media.devices.insecure.enabled': true,
   'media.autoplay.default': 0,
   'media.peerconnection.ice.loopback': true,
-  // Who may capture shows every address of the machine (RFC 8828 5.2, mode 1). Others show the
-  // one of the default route, and from that Firefox does not go to a server on the loopback.
+  // With capture permission Firefox uses every address (RFC 8828, section 5.2, mode 1). Without, it
+  // uses the default route only, from which it does not reach a server on loopback.
   'permissions.default.camera': 1,
   'permissions.default.microphone': 1,
   'media.peerconnection.ice.obfuscate_host_addresses': false,
-  // Nothing that phones home: it would take the processor from the test.
+  // No background requests, which would take CPU time from the test.
   'app.update.enabled': false,
   'app.normandy.enabled': false,
   'browser.safebrowsing.update.enabled': false,
@@ -63,11 +63,11 @@ export function firefoxPath(): string | undefined {
 type Answer = { done: (result: any) => void; failed: (error: Error) => void };
 
 /**
- * A Firefox with one page, driven by WebDriver BiDi: Playwright drives only a Firefox of
- * its own making. It takes scripts as a Playwright page does, see `page`.
+ * A Firefox with one page, controlled by WebDriver BiDi, because Playwright controls only its own
+ * Firefox build. It runs scripts like a Playwright page, see `page`.
  */
 export class Firefox {
-  /** What the console of the page said: warnings and errors. */
+  /** Console warnings and errors of the page. */
   readonly console: string[] = [];
   private readonly waiting = new Map<number, Answer>();
   private sent = 0;
@@ -79,7 +79,7 @@ export class Firefox {
     private readonly socket: WebSocket,
   ) {
     socket.on('message', (data) => this.heard(JSON.parse(String(data))));
-    socket.on('close', () => this.fail(new Error('Firefox has hung up')));
+    socket.on('close', () => this.fail(new Error('Firefox has closed the connection')));
     socket.on('error', (error) => this.fail(error));
   }
 
@@ -111,17 +111,17 @@ export class Firefox {
     this.context = contexts[0].context;
   }
 
-  /** Opens a page, and waits until it is loaded. */
+  /** Opens a page and waits until it has loaded. */
   async open(url: string): Promise<void> {
     await this.ask('browsingContext.navigate', { context: this.context, url, wait: 'complete' });
   }
 
-  /** Has every page opened from now on run this before anything of its own. */
+  /** Runs a script in every new page before its own scripts. */
   async addInitScript<Arg>(script: (arg: Arg) => unknown, arg?: Arg): Promise<void> {
     await this.ask('script.addPreloadScript', { functionDeclaration: `() => { ${call(script, arg)}; }` });
   }
 
-  /** What a function says in the page. It and what it says have to be plain: they travel as text. */
+  /** Runs a function in the page. Function, argument and result are sent as text. */
   async evaluate<Result, Arg>(script: (arg: Arg) => Result | Promise<Result>, arg?: Arg): Promise<Result> {
     const answer = await this.ask('script.evaluate', {
       expression: `(async () => JSON.stringify((await ${call(script, arg)}) ?? null))()`,
@@ -132,7 +132,7 @@ export class Firefox {
     return JSON.parse(answer.result.value);
   }
 
-  /** For what takes a page and only runs scripts in it: `paintCamera`, `expectFlow`, `paths` … */
+  /** For helpers that only run scripts in a page: `paintCamera`, `expectFlow`, `selectedTransports`. */
   get page(): Page {
     return this as unknown as Page;
   }
@@ -172,12 +172,12 @@ export class Firefox {
   }
 }
 
-/** The text that calls a function with an argument. */
+/** Source text that calls a function with an argument. */
 function call(script: Function, arg: unknown): string {
   return `(${script})(${arg === undefined ? '' : JSON.stringify(arg)})`;
 }
 
-/** Where a Firefox that has just been started listens. */
+/** Waits for the address on which a new Firefox listens. */
 function listens(child: ChildProcess): Promise<string> {
   return new Promise((done, failed) => {
     let said = '';
@@ -192,7 +192,7 @@ function listens(child: ChildProcess): Promise<string> {
   });
 }
 
-/** Waits until a Firefox is gone, or makes it go; its profile goes with it. */
+/** Waits until a Firefox has ended, or kills it; deletes its profile. */
 async function end(child: ChildProcess, profile: string): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) {
     const timer = setTimeout(() => child.kill('SIGKILL'), GONE_WITHIN_MS);

@@ -1,14 +1,14 @@
 import type { BrowserContext, Page } from '@playwright/test';
 
-/** What somebody between the server and the script did to a page. */
+/** A page that was changed between server and browser. */
 export interface Mutation {
-  /** What was done, for the report. */
+  /** The change, for the report. */
   what: string;
-  /** The page as it arrives. */
+  /** The changed page. */
   html: string;
 }
 
-/** Changes HTML as extensions, translators and proxies do, by a seed. */
+/** Changes HTML as extensions, translators and proxies do, selected by a seed. */
 export class HtmlMutator {
   private constructor(private readonly page: Page) {}
 
@@ -16,7 +16,7 @@ export class HtmlMutator {
     return new HtmlMutator(await context.newPage());
   }
 
-  /** The page of this seed: the first ones are known troubles, the others are drawn. */
+  /** Returns the page of a seed: the first are known problems, the others are random. */
   mutate(html: string, seed: number): Promise<Mutation> {
     return this.page.evaluate(
       ({ html, seed }) => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import type { Server } from './server.ts';
 
-/** What an upgrade to `/ws` with these headers is answered: 101, or the refusal. */
+/** Returns the status of an upgrade of `/ws` with these headers: 101 or the refusal. */
 export function upgrade(server: Server, headers: Record<string, string>): Promise<number> {
   return new Promise((done, failed) => {
     const asked = request(`${server.url}/ws`, {
@@ -27,7 +27,7 @@ export function upgrade(server: Server, headers: Record<string, string>): Promis
   });
 }
 
-/** Status of a raw request: browsers' forbidden headers can be forged here. */
+/** Returns the status of a raw request, which may have headers that browsers forbid. */
 export function status(
   server: Server,
   method: string,

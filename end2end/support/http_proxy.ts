@@ -5,23 +5,23 @@ import type { Duplex } from 'node:stream';
 import type { Server } from './server.ts';
 
 export interface ProxyOptions {
-  /** The address it comes from: only 127.0.0.1 itself is not limited. */
+  /** Source address of its requests: the server does not limit 127.0.0.1. */
   from?: string;
-  /** The `Host` it says in place of the one that was asked. */
+  /** `Host` header that replaces the requested one. */
   host?: string;
 }
 
-/** A network between the browser and the server that may block WebSocket and change pages. */
+/** An HTTP proxy that can block WebSocket, lose responses and rewrite pages. */
 export class HttpProxy {
-  /** Whether upgrades are refused. */
+  /** Whether it refuses upgrades. */
   blocked = false;
   /** Requests to `/poll` so far. */
   polls = 0;
-  /** When a connection was asked for: a WebSocket, or a polling one. In milliseconds. */
+  /** Times of connection attempts, by WebSocket or long polling, in ms. */
   readonly attempts: number[] = [];
-  /** Bodies posted so far whose answers are still to be lost. */
+  /** Number of posted batches whose responses it will lose. */
   losing = 0;
-  /** What becomes of each page on its way, while it is set. */
+  /** Rewrites each HTML page, while set. */
   rewrite?: (html: string) => Promise<string>;
   private readonly upgraded = new Set<Duplex>();
   private port = 0;
@@ -83,12 +83,12 @@ export class HttpProxy {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** WebSockets that are open. */
+  /** Number of open WebSockets. */
   get sockets(): number {
     return this.upgraded.size;
   }
 
-  /** Refuses upgrades from now on, and cuts the sockets that are open. */
+  /** Refuses upgrades from now on and closes open WebSockets. */
   block(): void {
     this.blocked = true;
     for (const socket of this.upgraded) socket.destroy();

@@ -1,6 +1,6 @@
 /**
- * The accessible names, in one place for each language. The English ones are
- * promised to people and programs; the Korean ones are matched by their core.
+ * The accessible names in each language. The English names are part of the interface; Korean names
+ * are matched by their essential part.
  */
 export const LABELS = {
   en: {

@@ -4,7 +4,7 @@ import type { Person } from './test.ts';
 
 export type Colour = [red: number, green: number, blue: number];
 
-/** Colours far enough apart to be told from each other after any encoder. */
+/** Colours far enough apart to be distinguished after any encoder. */
 export const COLOURS: Record<string, Colour> = {
   Ann: [220, 40, 40],
   Ben: [40, 200, 40],
@@ -14,9 +14,9 @@ export const COLOURS: Record<string, Colour> = {
 };
 
 /**
- * Gives a page a camera of one colour with a moving mark, and a microphone that setVolume, as loud as `speaking.ts` says later.
- * A busy picture flickers around that colour, so that it takes as many bits as a real one.
- * Call before it opens the page.
+ * Gives a page a camera of one colour with a moving mark, and a microphone with a tone whose volume
+ * `speaking.ts` changes. A busy video flickers around the colour, so that it takes as many bits as a
+ * real one. Call before the page loads.
  */
 export async function paintCamera(
   page: Page, colour: Colour, size: [number, number] = [640, 360], busy = false, volume = 1,
@@ -47,7 +47,7 @@ export async function paintCamera(
         const tracks: MediaStreamTrack[] = [];
         if (video) tracks.push(...canvas.captureStream(20).getTracks());
         if (audio) {
-          // One for all: browsers give a page only a few.
+          // One for all tracks: browsers limit the number of audio contexts.
           sound ??= new AudioContext();
           if (!voice) {
             const hum = sound.createOscillator();
@@ -67,7 +67,7 @@ export async function paintCamera(
   );
 }
 
-/** Gives a page a screen of one colour with sound, as `getDisplayMedia` does. Call before it opens the page. */
+/** Gives a page a screen of one colour with audio from `getDisplayMedia`. Call before the page loads. */
 export async function paintScreen(page: Page, [red, green, blue]: Colour): Promise<void> {
   await page.addInitScript(
     ({ colour }) => {
@@ -97,7 +97,7 @@ export async function paintScreen(page: Page, [red, green, blue]: Colour): Promi
   );
 }
 
-/** Ends what a page shares as the browser's own bar does: its tracks end, and the page is told. */
+/** Ends a screen share as the browser's own bar does: the tracks end with an `ended` event. */
 export async function endScreenByBrowser(page: Page): Promise<void> {
   await page.evaluate(() => {
     for (const track of ((window as any).__given as MediaStream).getTracks()) {
@@ -118,10 +118,10 @@ export async function videoOf(viewer: Person, of: string): Promise<{ colour: Col
   };
 }
 
-/** Waits until somebody's tile shows their colour, and new frames of it. */
+/** Waits until a person's tile shows their colour and new frames. */
 export async function expectVideo(viewer: Person, of: string): Promise<void> {
   const wanted = COLOURS[of];
-  await expect(viewer.call.video(of), `${viewer.name} has a picture of ${of}`).toBeVisible({ timeout: 30_000 });
+  await expect(viewer.call.video(of), `${viewer.name} has video of ${of}`).toBeVisible({ timeout: 30_000 });
   const far = (a: Colour, b: Colour) => Math.max(...a.map((value, place) => Math.abs(value - b[place])));
   await expect
     .poll(async () => far((await videoOf(viewer, of)).colour, wanted), {
@@ -136,7 +136,7 @@ export async function expectVideo(viewer: Person, of: string): Promise<void> {
     .toBeGreaterThan(frames + 5);
 }
 
-/** Waits until somebody's screen is there and moves. */
+/** Waits until a person's screen shows new frames. */
 export async function expectScreen(viewer: Person, of: string): Promise<void> {
   const screen = viewer.call.screen(of).locator('video');
   await expect(screen).toBeVisible();
@@ -145,10 +145,10 @@ export async function expectScreen(viewer: Person, of: string): Promise<void> {
   await expect.poll(shown, { ...OFTEN, message: `frames of ${of}'s screen`, timeout: 30_000 }).toBeGreaterThan(before + 2);
 }
 
-/** Audio energy that a voice brings at once; the noise a browser makes of silence brings less in a minute. */
+/** Audio energy of a voice; decoded silence has less in a minute. */
 const VOICE_ENERGY = 1e-6;
 
-/** Waits until so many voices arrive: their audio energy grows. */
+/** Waits until the audio energy of `count` streams grows. */
 export async function expectAudio(page: Page, count: number): Promise<void> {
   const energies = () =>
     page.evaluate(async () => {
@@ -173,11 +173,11 @@ export async function expectAudio(page: Page, count: number): Promise<void> {
 }
 
 /**
- * Waits until a page plays the voice and the face of each stream in step: by their sender reports
- * both are of one moment, but for what a person does not notice.
+ * Waits until audio and video of each stream are played in sync: their estimated playout
+ * timestamps, from sender reports, differ by less than a person notices.
  */
 export async function expectLipSync(page: Page): Promise<void> {
-  /** How far sound and picture of each stream that has both are apart, in milliseconds. */
+  /** Difference of audio and video of each stream with both, in ms. */
   const apart = () =>
     page.evaluate(async () => {
       const found: number[] = [];
@@ -205,12 +205,12 @@ export async function expectLipSync(page: Page): Promise<void> {
         const all = await apart();
         return all.length > 0 && all.every((ms) => ms < 150);
       },
-      { ...OFTEN, message: 'sound and pictures are played in step', timeout: 30_000 },
+      { ...OFTEN, message: 'audio and video are in sync', timeout: 30_000 },
     )
     .toBe(true);
 }
 
-/** Watches the longest time without a new frame in somebody's tile, in milliseconds. */
+/** Measures the longest time without a new frame in a person's tile, in ms. */
 export async function watchFrameGaps(viewer: Person, of: string): Promise<{ longest(): Promise<number> }> {
   const tile = await viewer.call.tile(of).elementHandle();
   await viewer.page.evaluate(
@@ -220,7 +220,7 @@ export async function watchFrameGaps(viewer: Person, of: string): Promise<{ long
       gaps[of] = 0;
       setInterval(() => {
         const video = tile!.querySelector('video');
-        // The current time goes on without pictures.
+        // `currentTime` advances without frames.
         const now = `${video?.getVideoPlaybackQuality().totalVideoFrames}`;
         if (now !== last) [last, at] = [now, performance.now()];
         else gaps[of] = Math.max(gaps[of], performance.now() - at);
@@ -231,7 +231,7 @@ export async function watchFrameGaps(viewer: Person, of: string): Promise<{ long
   return { longest: () => viewer.page.evaluate((of) => (window as any).__gaps[of] as number, of) };
 }
 
-/** By which path the media of a page goes: `udp`, `tcp`, or `relay` and how that is reached; one a live connection. */
+/** The transport of each connected peer connection: `udp`, `tcp`, or `relay` with its protocol. */
 export function selectedTransports(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
     const found: string[] = [];

@@ -1,15 +1,14 @@
 import { expect, type BrowserContext } from '@playwright/test';
 
 /**
- * What no journey may cause: console errors and warnings (a hydration mismatch is
- * one), uncaught exceptions, violations of the content security policy, dialogs,
- * and failed requests to our own server.
+ * Errors that fail a test: console errors and warnings (a hydration mismatch is one), uncaught
+ * exceptions, violations of the content security policy, dialogs, and failed requests to the server.
  */
 export class PageErrors {
   private readonly problems: string[] = [];
   private readonly expected: RegExp[] = [];
 
-  /** Says that this test causes such problems on purpose. */
+  /** Allows errors that this test causes on purpose. */
   expects(...patterns: RegExp[]): void {
     this.expected.push(...patterns);
   }
@@ -35,7 +34,7 @@ export class PageErrors {
     });
     context.on('requestfailed', (request) => {
       const reason = request.failure()?.errorText ?? '';
-      // A page that is left gives up what it was still loading; that is no failure.
+      // Navigation aborts the requests of the previous page.
       if (reason === 'net::ERR_ABORTED' || !request.url().startsWith(origin)) return;
       this.note(`request failed: ${request.method()} ${request.url()} ${reason}`);
     });
@@ -48,14 +47,14 @@ export class PageErrors {
     this.problems.push(problem);
   }
 
-  /** Fails the test if anything happened that it did not announce. */
+  /** Fails the test on an error that it does not allow. */
   check(): void {
     const surprises = this.problems.filter((problem) => !this.expected.some((one) => one.test(problem)));
     expect(surprises, 'console, exceptions, CSP and requests stay clean').toEqual([]);
   }
 }
 
-/** What Chromium says while the server is gone or the network is cut. */
+/** Console output of Chromium while the server or the network is down. */
 export const CONNECTION_LOST = /WebSocket connection to|net::ERR_(CONNECTION|INTERNET|NETWORK|EMPTY|SOCKET)/;
-/** What Chromium says about a page whose status is 4xx or 503. */
+/** Console output of Chromium about a page with status 4xx or 503. */
 export const ERROR_STATUS = /Failed to load resource: the server responded with a status of (404|409|503)|^answer 503/;

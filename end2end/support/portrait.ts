@@ -1,9 +1,9 @@
 import type { Page } from '@playwright/test';
 
-/** Somebody to look at: the wall behind them, their clothes, their hair. */
+/** Colours of a drawn person: background, clothes, hair. */
 export type Portrait = [wall: string, clothes: string, hair: string];
 
-/** A drawn person for a camera, whose mouth moves where they speak, and a page of slides for a screen. */
+/** Gives a page a drawn person as its camera, whose mouth moves with `speaks`, and slides as its screen. */
 export async function portray(page: Page, portrait: Portrait, speaks = false): Promise<void> {
   await page.addInitScript(
     ({ portrait: [wall, clothes, hair], speaks }) => {

@@ -5,7 +5,7 @@ import type { Server } from './server.ts';
 
 type Message = { type: string } & Record<string, any>;
 
-/** What the server tells a page by the sockets it opens from now on; it grows. */
+/** The messages that a page receives by WebSockets opened from now on; the list grows. */
 export function receivedMessages(page: Page): Message[] {
   const messages: Message[] = [];
   page.on('websocket', (socket) =>
@@ -14,7 +14,7 @@ export function receivedMessages(page: Page): Message[] {
   return messages;
 }
 
-/** A client without a page: the room protocol, message by message. */
+/** A client of the room protocol without a browser. */
 export class ProtocolClient {
   readonly messages: Message[] = [];
   private waiting: (() => void)[] = [];
@@ -56,7 +56,7 @@ export class ProtocolClient {
     this.socket.send(JSON.stringify(message));
   }
 
-  /** Says something and returns the room's copy of it, or the refusal. */
+  /** Sends a chat message; returns the room's copy of it, or the refusal. */
   async sendChat(text: string): Promise<Message> {
     const id = randomUUID();
     this.send({ type: 'chat', id, text });
@@ -71,7 +71,7 @@ export class ProtocolClient {
     );
   }
 
-  /** The first message, come or coming, that fits. */
+  /** Waits for the first message that fits, received before or after the call. */
   async next(fits: (message: Message, index: number) => boolean, within = 15_000): Promise<Message> {
     const deadline = Date.now() + within;
     for (;;) {

@@ -1,15 +1,15 @@
 import type { UdpProxy } from './udp_proxy.ts';
 import { clock } from './call_stats.ts';
 
-/** How often the line is read, and over how much of it a rate is taken, in ms. */
+/** Sampling interval, and the window of a rate, in ms. */
 const [READ_EVERY_MS, RATE_OVER_MS] = [100, 1_000];
-/** A rate is steady while it stays within a fifth of what it ends at. */
+/** Largest deviation of a steady rate from its final value. */
 const STEADY = 0.2;
 
-/** What need not happen: a rate may go up and down to the end. */
+/** Figures that may be missing: a rate need not become steady. */
 export const OPTIONAL = ['sends less after s', 'steady after s'];
 
-/** What the line towards a page was asked to carry since it began, and what it carried. */
+/** Rates that were sent and delivered towards a page. */
 export class RateMeter {
   private readonly began = clock();
   private readonly readings: { at: number; sent: number; delivered: number }[] = [];
@@ -25,8 +25,8 @@ export class RateMeter {
   }
 
   /**
-   * When the server first sent no more than the line carries; from when what came through was
-   * steady until the end (never where it was not), and how much of the line that is.
+   * When the server first sent no more than the limit; when the delivered rate became steady until
+   * the end, null if it did not; and that rate as a share of the limit.
    */
   figures(rate: number): Record<string, number | null> {
     const delivered = this.rates('delivered');
@@ -44,7 +44,7 @@ export class RateMeter {
     this.readings.push({ at: clock(), ...this.line.down });
   }
 
-  /** The rate of each second that ends at a reading, and when that is, in s from the beginning. */
+  /** The rate of the second before each reading, with its time in s since the start. */
   private rates(of: 'sent' | 'delivered'): { after: number; bps: number }[] {
     return this.readings.flatMap((now) => {
       const before = this.readings.findLast(({ at }) => at <= now.at - RATE_OVER_MS);

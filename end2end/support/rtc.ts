@@ -2,23 +2,23 @@ import type { Person } from './test.ts';
 import { expect, type BrowserContext, type Page } from '@playwright/test';
 import { OFTEN } from './poll.ts';
 
-/** What a page's calls look like from inside; kept by `observeCalls`. */
+/** The WebRTC state of a page, recorded by `observeCalls`. */
 export interface Observed {
   connections: {
     pc: RTCPeerConnection;
     /** Calls of setLocalDescription. */
     descriptions: number;
     negotiations: number;
-    /** ICE user name fragments used; each one after the first is a restart. */
+    /** ICE user name fragments; each after the first is a restart. */
     fragments: string[];
   }[];
-  /** Every getUserMedia asked for. */
+  /** Every getUserMedia request. */
   asked: { audio: boolean; video: boolean }[];
-  /** Every track getUserMedia gave. */
+  /** Every track from getUserMedia. */
   tracks: MediaStreamTrack[];
-  /** The name of the error getUserMedia answers with, while one is set. */
+  /** Error with which getUserMedia fails, while set. */
   refuse: string | null;
-  /** Whether the refusal is for requests with video only. */
+  /** Whether only requests with video fail. */
   refuseVideoOnly: boolean;
 }
 
@@ -33,7 +33,7 @@ export interface Refusal {
   videoOnly?: boolean;
 }
 
-/** Watches RTCPeerConnection and getUserMedia without changing what they do. */
+/** Records the use of RTCPeerConnection and getUserMedia. */
 export async function observeCalls(context: BrowserContext, refusal?: Refusal): Promise<void> {
   await context.addInitScript((refused: Refusal | undefined) => {
     if (typeof RTCPeerConnection === 'undefined' || typeof MediaDevices === 'undefined') return;
@@ -63,8 +63,8 @@ export async function observeCalls(context: BrowserContext, refusal?: Refusal): 
     }
     Object.defineProperty(Watched, 'name', { value: 'RTCPeerConnection' });
     window.RTCPeerConnection = Watched as unknown as typeof RTCPeerConnection;
-    // The second fake camera of Chromium gives depth pictures that nothing encodes,
-    // so it looks at a red wall instead: that can be told from the first one's green.
+    // No encoder takes the depth images of Chromium's second fake camera, so it shows a red wall
+    // instead, which differs from the green of the first.
     const redWall = (real: MediaStream): MediaStream => {
       const camera = real.getVideoTracks()[0];
       const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 480 });
@@ -97,7 +97,7 @@ export async function observeCalls(context: BrowserContext, refusal?: Refusal): 
   }, refusal);
 }
 
-/** From now on getUserMedia works. */
+/** Lets getUserMedia succeed from now on. */
 export async function allowDevices(page: Page): Promise<void> {
   await page.evaluate(() => {
     window.__rtc.refuse = null;
@@ -105,14 +105,14 @@ export async function allowDevices(page: Page): Promise<void> {
 }
 
 export interface Inbound {
-  /** Which connection of the page, in order of making. */
+  /** Index of the connection, in order of creation. */
   connection: number;
   frames: number;
   energy: number;
   bytes: number;
 }
 
-/** What has come in so far, for each live connection. */
+/** What each open connection has received so far. */
 export function inbound(page: Page): Promise<Inbound[]> {
   return page.evaluate(async () => {
     const all = window.__rtc.connections.map(({ pc }, connection) => ({ pc, connection }));
@@ -133,43 +133,42 @@ export function inbound(page: Page): Promise<Inbound[]> {
   });
 }
 
-/** Waits until each of so many people is seen and heard anew: decoded frames and audio energy grow. */
+/** Waits until `from` connections receive media: decoded frames and audio energy grow. */
 export async function expectFlow(
   page: Page,
   from: number,
   { video = true, audio = true }: { video?: boolean; audio?: boolean } = {},
 ): Promise<void> {
-  // Where each connection stood when it was first looked at, by number, so that one
-  // made meanwhile in place of another counts as well.
+  // The first values of each connection, so that a replacement counts as well.
   const first = new Map<number, Inbound>();
   const grows = (now: Inbound) => {
     const was = first.get(now.connection) ?? now;
     first.set(now.connection, was);
-    // Ten frames: one or two could have been on the way since before.
+    // One or two frames may have been in flight before.
     return (!video || now.frames >= was.frames + 10) && (!audio || now.energy > was.energy);
   };
   await expect
     .poll(async () => (await inbound(page)).filter(grows).length, {
       ...OFTEN,
-      message: `${[video && 'pictures', audio && 'sound'].filter(Boolean).join(' and ')} from ${from}`,
+      message: `${[video && 'video', audio && 'audio'].filter(Boolean).join(' and ')} from ${from}`,
       timeout: 40_000,
     })
     .toBe(from);
 }
 
-/** How many descriptions were made in all: it stands still while nothing is renegotiated. */
+/** Number of local descriptions so far: constant while nothing is renegotiated. */
 export function descriptions(page: Page): Promise<number> {
   return page.evaluate(() => window.__rtc.connections.reduce((sum, one) => sum + one.descriptions, 0));
 }
 
-/** ICE restarts and fresh connections so far. */
+/** ICE restarts and new connections so far. */
 export function recoveries(page: Page): Promise<number> {
   return page.evaluate(() =>
     window.__rtc.connections.reduce((sum, one) => sum + Math.max(one.fragments.length, 1), 0),
   );
 }
 
-/** Whether nothing of a call is left: each connection closed, each device released. */
+/** Whether every connection is closed and every device released. */
 export function everythingFreed(page: Page): Promise<boolean> {
   return page.evaluate(
     () =>
@@ -179,8 +178,8 @@ export function everythingFreed(page: Page): Promise<boolean> {
 }
 
 /**
- * A path of this page's calls that can be cut and restored. Acts on connections made
- * after this call only, so make it before the page enters a call.
+ * The media path of a page, which can be cut and restored. Affects connections created after
+ * this call only, so call it before the page enters a call.
  */
 export async function pathOf(page: Page): Promise<{ cut(): Promise<void>; restore(): Promise<void> }> {
   const session = await page.context().newCDPSession(page);

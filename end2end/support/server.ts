@@ -12,33 +12,33 @@ import { certify, type Certificate } from './certificate.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const BINARY = resolve(process.env.NOOM_BIN ?? join(HERE, '../../target/release/noom'));
-/** How long a start may take until the server says it is ready. */
+/** Longest wait until a started server is ready. */
 const READY_WITHIN_MS = 20_000;
 
 export interface ServerOptions {
-  /** Largest call browser to browser. */
+  /** Largest browser-to-browser call. */
   p2pMax?: number;
   /** Most people in one call. */
   callCapacity?: number;
-  /** Whether it relays, and by TLS, too. */
+  /** Whether TURN is on, and with TLS. */
   turn?: boolean | 'tls';
   /** Most people in one room. */
   roomCapacity?: number;
-  /** The address that its media is said to be at. */
+  /** Address of its media candidates. */
   mediaIp?: string;
-  /** Variables of the process, beside those every process has. */
+  /** Additional environment variables. */
   env?: Record<string, string>;
   /** Another build than the one under test. */
   binary?: string;
 }
 
-/** The real binary on a free port with an empty data folder of its own. */
+/** The release binary on free ports with its own empty data directory. */
 export class Server {
-  /** Everything it has written so far. */
+  /** Its output so far. */
   log = '';
-  /** What it relays by TLS with. */
+  /** Its certificate for TURN over TLS. */
   certificate?: Certificate;
-  /** What runs from the next `run` on. */
+  /** The binary of the next `run`. */
   binary = BINARY;
   private process?: ChildProcess;
 
@@ -67,12 +67,12 @@ export class Server {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** The number of the process, while it runs. */
+  /** Its process id, while it runs. */
   get pid(): number | undefined {
     return this.process?.pid;
   }
 
-  /** Starts the process again after `kill`: same port, same data. */
+  /** Starts the process, also again after `kill`: same ports, same data. */
   async run(): Promise<void> {
     const { p2pMax = 64, roomCapacity = 100, callCapacity, turn, mediaIp = '127.0.0.1', env = {} } = this.options;
     const args = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir];
@@ -81,7 +81,7 @@ export class Server {
     if (callCapacity) args.push('--call-capacity', String(callCapacity));
     args.push('--turn-listen', turn ? `127.0.0.1:${this.turnPort}` : 'off');
     if (this.certificate) {
-      // The host of the URL is the one that the relay is reached by.
+      // Clients reach the relay at the host of this URL.
       args.push('--public-url', this.url, '--turn-tls-listen', '127.0.0.1:0');
       args.push('--turn-tls-cert', this.certificate.chain, '--turn-tls-key', this.certificate.key);
     }
@@ -113,14 +113,14 @@ export class Server {
     return (await fetch(`http://127.0.0.1:${this.metricsPort}/metrics`)).text();
   }
 
-  /** The sum of a metric over its labels, now. */
+  /** The current sum of a metric over its labels. */
   async metric(name: string): Promise<number> {
     const text = await this.metrics();
     const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
-  /** Ends the process as a power cut would. */
+  /** Kills the process, by default as a power failure would. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const child = this.process;
     this.process = undefined;
@@ -136,16 +136,15 @@ export class Server {
   }
 }
 
-/** The settings of whoever runs the tests are not the settings under test. */
+/** The environment without settings of Noom and Leptos. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(([name]) => !/^(NOOM|LEPTOS)_/.test(name));
   return Object.fromEntries(entries);
 }
 
 /**
- * A port that is free for TCP and for UDP: media and relay take both. Below those that the
- * system gives to connections (from 32,768 on Linux), any of which may take it before the
- * server does, and while a server is down between two runs.
+ * A port that is free for TCP and UDP: media and relay use both. It is below the ephemeral ports
+ * (from 32,768 on Linux), which a connection could take before the server does.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -154,7 +153,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Whether nobody has this port for TCP. */
+/** Whether a TCP port is free. */
 async function isFreeForTcp(port: number): Promise<boolean> {
   const probe = createServer();
   const free = await new Promise<boolean>((tell) => {
@@ -168,7 +167,7 @@ async function isFreeForTcp(port: number): Promise<boolean> {
   return free;
 }
 
-/** Whether nobody has this port for UDP. */
+/** Whether a UDP port is free. */
 async function isFreeForUdp(port: number): Promise<boolean> {
   const probe = createSocket('udp4');
   const free = await new Promise<boolean>((tell) => {

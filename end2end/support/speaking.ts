@@ -3,10 +3,10 @@ import { expectAudio } from './media.ts';
 import { OFTEN } from './poll.ts';
 import type { Person } from './test.ts';
 
-/** How long a cough is, and how long it is quiet before and after it, in seconds. */
+/** Duration of a cough, and of the silence before and after it, in seconds. */
 const [COUGH_S, QUIET_S] = [0.1, 1];
 
-/** Sets how loud somebody with a painted camera setVolume from now on, 0 to 1; returns when that was, in ms since 1970. */
+/** Sets the microphone volume of a person with a painted camera, 0 to 1; returns the time, in ms since 1970. */
 export function setVolume(somebody: Person, volume: number): Promise<number> {
   return somebody.page.evaluate((volume) => {
     const voice = (window as any).__voice as GainNode;
@@ -15,7 +15,7 @@ export function setVolume(somebody: Person, volume: number): Promise<number> {
   }, volume);
 }
 
-/** Somebody who is silent cough once, and a listener hears that beside so many others; returns when it is long over. */
+/** A silent person coughs once, which a listener hears beside `others`; returns after the cough. */
 export async function cough(somebody: Person, listener: Person, others: number): Promise<void> {
   const heard = expectAudio(listener.page, others + 1);
   const over = somebody.page.evaluate(
@@ -34,10 +34,10 @@ export async function cough(somebody: Person, listener: Person, others: number):
   await Promise.all([heard, over]);
 }
 
-/** When a sign came or went. */
+/** When the indicator appeared or disappeared. */
 type Turn = { at: number; speaks: boolean };
 
-/** Watches the speaking sign in somebody's tile. */
+/** Records the speaking indicator in a person's tile. */
 export class SpeakingIndicator {
   private constructor(
     private readonly viewer: Person,
@@ -62,17 +62,17 @@ export class SpeakingIndicator {
     return new SpeakingIndicator(viewer, of);
   }
 
-  /** Each time it came or went so far. */
+  /** Every appearance and disappearance so far. */
   turns(): Promise<Turn[]> {
     return this.viewer.page.evaluate((of) => (window as any).__speaking[of], this.of);
   }
 
-  /** Whether it is there. */
+  /** Whether it is visible. */
   async speaks(): Promise<boolean> {
     return (await this.turns()).at(-1)?.speaks ?? false;
   }
 
-  /** Waits until it is there, or gone; returns when it came or went, in ms since 1970. */
+  /** Waits until it is visible or gone; returns when that happened, in ms since 1970. */
   async expectTurn(speaks: boolean): Promise<number> {
     const message = `${this.viewer.name} sees ${this.of} ${speaks ? 'speak' : 'fall silent'}`;
     await expect.poll(() => this.speaks(), { ...OFTEN, message }).toBe(speaks);

@@ -2,14 +2,14 @@ import { createServer, connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** A line to the server that breaks: every so often, in the middle of whatever is under way. */
+/** A TCP proxy that can break, swallow or throttle connections. */
 export class TcpProxy {
   private readonly pairs = new Set<[Socket, Socket]>();
   private port = 0;
   resets = 0;
-  /** While true, bytes vanish both ways and nobody is told. */
+  /** While true, bytes of both directions are dropped and the connections stay open. */
   blackhole = false;
-  /** Bytes a second that clients read, on lines made from now on. */
+  /** Bytes per second towards clients, for connections accepted from now on. */
   bytesPerSecond = Infinity;
   private readonly listener = createServer((near) => {
     const far = connect(this.target, '127.0.0.1');
@@ -32,29 +32,29 @@ export class TcpProxy {
   private constructor(private readonly target: number) {}
 
   static async before(target: number): Promise<TcpProxy> {
-    const cutter = new TcpProxy(target);
-    cutter.listener.listen(0, '127.0.0.1');
-    await once(cutter.listener, 'listening');
-    cutter.port = (cutter.listener.address() as { port: number }).port;
-    return cutter;
+    const proxy = new TcpProxy(target);
+    proxy.listener.listen(0, '127.0.0.1');
+    await once(proxy.listener, 'listening');
+    proxy.port = (proxy.listener.address() as { port: number }).port;
+    return proxy;
   }
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Breaks every line: half of them by a reset, half after a piece of a frame. */
+  /** Breaks every connection: half with a reset, half after a part of a WebSocket frame. */
   resetMidFrame(): void {
     for (const [near, far] of [...this.pairs]) {
       this.resets += 1;
-      // A text frame that announces 100 bytes and brings three of them.
+      // A text frame of 100 bytes with three of them.
       if (this.resets % 2) far.write(Buffer.from([0x81, 0x80 | 100, 1, 2, 3, 4, 0x7a, 0x7a, 0x7a]));
       else near.resetAndDestroy();
       far.end();
     }
   }
 
-  /** Ends every line at once, whatever is still on its way. */
+  /** Resets every connection at once. */
   resetAll(): void {
     for (const [near, far] of [...this.pairs]) {
       near.resetAndDestroy();
@@ -68,7 +68,7 @@ export class TcpProxy {
   }
 }
 
-/** Passes on so many bytes a second, and leaves the rest where it is. */
+/** Forwards a number of bytes per second; the rest stays in the socket's buffers. */
 async function throttle(from: Socket, to: Socket, bytesPerSecond: number): Promise<void> {
   const slice = Math.ceil(bytesPerSecond / 10);
   for await (const bytes of from.iterator({ destroyOnReturn: false })) {

@@ -17,10 +17,10 @@ import { LABELS, type Locale } from './labels.ts';
 
 export { expect };
 
-/** Writes a figure into the report of the test that runs. */
+/** Adds a figure to the report of the running test. */
 export const note = (type: string, description: string) => test.info().annotations.push({ type, description });
 
-/** Somebody with a browser of their own. */
+/** A person with their own browser context. */
 export class Person {
   readonly welcome: Welcome;
   readonly room: Room;
@@ -38,7 +38,7 @@ export class Person {
     this.call = new Call(page, words);
   }
 
-  /** What presets the nickname of this person in a room's URL. */
+  /** The query that presets the nickname. */
   get query(): string {
     return `?name=${encodeURIComponent(this.name)}`;
   }
@@ -53,7 +53,7 @@ export class Person {
 }
 
 export interface PersonOptions {
-  /** Where they open pages: a server, or what stands before it. */
+  /** Base of their pages: a server or a proxy. */
   server?: { readonly url: string };
   locale?: Locale;
   refusal?: Refusal;
@@ -62,17 +62,17 @@ export interface PersonOptions {
 }
 
 interface TestFixtures {
-  /** A room name no other test uses. */
+  /** A unique room name. */
   name: string;
   pageErrors: PageErrors;
-  /** Brings somebody with a fresh browser profile. */
+  /** Creates a person with a new browser context. */
   person: (nickname: string, options?: PersonOptions) => Promise<Person>;
-  /** A server of this test alone. */
+  /** Starts a server for this test. */
   startServer: (options?: ServerOptions) => Promise<Server>;
 }
 
 interface WorkerFixtures {
-  /** The server the tests of a worker share. */
+  /** The server that the tests of a worker share. */
   server: Server;
 }
 
@@ -116,7 +116,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
     }
   },
 
-  // Depends on `startServer` so that the pages close before their servers do.
+  // Depends on `startServer`, so that pages close before their servers.
   person: async ({ browser, server, pageErrors, startServer: _ }, use) => {
     const contexts: BrowserContext[] = [];
     await use(async (nickname, options = {}) => {
@@ -132,7 +132,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
       await observeCalls(context, options.refusal);
       return new Person(nickname, context, await context.newPage(), locale);
     });
-    // Closing all at once: what the others would see of it is no part of the test.
+    // Closes all at once: what the others see of it is not part of the test.
     await Promise.all(contexts.map((context) => context.close()));
   },
 });

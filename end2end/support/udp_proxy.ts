@@ -4,41 +4,41 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Page } from '@playwright/test';
 
 export interface Impairments {
-  /** Share of datagrams lost, 0 to 1, each way. */
+  /** Share of lost datagrams, 0 to 1, each way. */
   loss?: number;
-  /** How many are lost in a row once one is. */
+  /** Number of datagrams lost in a row. */
   burst?: number;
-  /** Milliseconds each datagram takes. */
+  /** Delay of each datagram, in ms. */
   delayMs?: number;
-  /** Up to so many milliseconds more, by chance: later ones overtake, unless they are delivered in order. */
+  /** Largest additional random delay, in ms; reorders unless `inOrder` is set. */
   jitterMs?: number;
-  /** Whether none overtakes another: whatever comes after a late one is as late. */
+  /** Whether the order is kept: a datagram after a late one is as late. */
   inOrder?: boolean;
-  /** Share of datagrams that come twice. */
+  /** Share of duplicated datagrams. */
   duplicate?: number;
-  /** Share of datagrams that take 30 ms more than the others, and are overtaken. */
+  /** Share of datagrams that take 30 ms more, and are reordered by that. */
   reorder?: number;
-  /** Bits a second towards the page; what does not fit a quarter of a second of it is lost. */
+  /** Rate limit towards the page in bit/s, with a queue of 250 ms. */
   rateDown?: number;
 }
 
-/** What an overtaken datagram takes beside what each takes, in ms: a few packets of a voice or picture. */
-const OVERTAKEN_MS = 30;
+/** Additional delay of a reordered datagram, in ms: a few packets of audio or video. */
+const REORDER_DELAY_MS = 30;
 
-/** A line between a page and the server's media port that can be made bad, and cut. */
+/** A UDP proxy between a page and the server's media port, with impairments. */
 export class UdpProxy {
-  /** Datagrams passed on and lost so far. */
+  /** Datagrams forwarded and lost so far. */
   passed = 0;
   lost = 0;
-  /** Bytes the server sent towards the page so far, and those of them that were not lost. */
+  /** Bytes sent towards the page so far, and bytes of them that were delivered. */
   down = { sent: 0, delivered: 0 };
   private impairments: Impairments = {};
   private upstream = new Map<string, Socket>();
-  /** What is still to be lost of a burst, each way. */
+  /** Datagrams still to lose of a burst, each way. */
   private burstRemaining = { up: 0, down: 0 };
-  /** What waits in order, oldest first, and until when the last of it waits, in ms; each way. */
+  /** Datagrams that wait in order, oldest first, and the latest delivery time, in ms; each way. */
   private waiting = { up: { sends: [] as (() => void)[], until: 0 }, down: { sends: [] as (() => void)[], until: 0 } };
-  /** When the line towards the page is free again, in ms. */
+  /** When the rate limit has passed everything so far, in ms. */
   private freeAt = 0;
   private closed = false;
 
@@ -47,14 +47,14 @@ export class UdpProxy {
     private readonly target: number,
   ) {}
 
-  /** A line to a port of this machine. */
+  /** Opens a proxy to a port of this machine. */
   static async to(target: number): Promise<UdpProxy> {
     const socket = createSocket('udp4');
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
-    const line = new UdpProxy(socket, target);
-    socket.on('message', (bytes, from) => line.up(bytes, from));
-    return line;
+    const proxy = new UdpProxy(socket, target);
+    socket.on('message', (bytes, from) => proxy.up(bytes, from));
+    return proxy;
   }
 
   get port(): number {
@@ -65,7 +65,7 @@ export class UdpProxy {
     this.impairments = impairments;
   }
 
-  /** From now on the server sees the page come from other ports, as behind a NAT that forgot it. */
+  /** Changes the source ports that the server sees, as a NAT with an expired binding does. */
   rebind(): void {
     for (const socket of this.upstream.values()) socket.close();
     this.upstream.clear();
@@ -101,7 +101,7 @@ export class UdpProxy {
       this.lost += 1;
       return;
     }
-    const overtaken = Math.random() < reorder ? OVERTAKEN_MS : 0;
+    const overtaken = Math.random() < reorder ? REORDER_DELAY_MS : 0;
     const wait = delayMs + Math.random() * jitterMs + overtaken + queued;
     this.passed += 1;
     if (down) this.down.delivered += bytes.length;
@@ -113,29 +113,29 @@ export class UdpProxy {
     }
   }
 
-  /** Sends after a time, and after everything that waits. */
+  /** Sends after a delay and after everything that waits. */
   private sendInOrder(waiting: { sends: (() => void)[]; until: number }, send: () => void, wait: number): void {
     const now = performance.now();
     waiting.until = Math.max(waiting.until, now + wait);
     waiting.sends.push(send);
-    // Whichever timer fires first sends the oldest: timers of one millisecond have no order.
+    // Timers of the same millisecond fire in any order, so each sends the oldest datagram.
     setTimeout(() => this.closed || waiting.sends.shift()?.(), waiting.until - now);
   }
 
-  /** Whether the next datagram of this way is lost by chance. */
-  private loses(way: 'up' | 'down'): boolean {
+  /** Whether the next datagram of a direction is lost. */
+  private loses(direction: 'up' | 'down'): boolean {
     const { loss = 0, burst = 1 } = this.impairments;
-    if (this.burstRemaining[way] > 0) {
-      this.burstRemaining[way] -= 1;
+    if (this.burstRemaining[direction] > 0) {
+      this.burstRemaining[direction] -= 1;
       return true;
     }
-    // A burst counts as many losses as it is long, so that the share stays the same.
+    // A burst counts as its length, so that the share stays the same.
     if (Math.random() >= loss / burst) return false;
-    this.burstRemaining[way] = burst - 1;
+    this.burstRemaining[direction] = burst - 1;
     return true;
   }
 
-  /** How long so many bytes wait for the line towards the page, in ms; undefined where they do not fit. */
+  /** Queueing delay of a datagram at the rate limit, in ms; undefined if the queue is full. */
   private queue(bytes: number): number | undefined {
     const { rateDown } = this.impairments;
     if (!rateDown) return 0;
@@ -146,8 +146,8 @@ export class UdpProxy {
     return this.freeAt - now;
   }
 
-  /** Sends a page's media by this line: it is told this port instead of the server's. TCP goes
-   * past it, where it is let. */
+  /** Routes a page's UDP media through this proxy by replacing the port in remote candidates.
+   * TCP candidates are kept only with `tcp`. */
   async route(page: Page, { tcp = false } = {}): Promise<void> {
     await page.addInitScript(
       ({ from, to, tcp }) => {
@@ -157,7 +157,7 @@ export class UdpProxy {
         RTCPeerConnection.prototype.setRemoteDescription = function (this: RTCPeerConnection, description: RTCSessionDescriptionInit) {
           const lines = description.sdp?.split('\r\n').flatMap((line) => {
             if (!line.startsWith('a=candidate:')) return [line];
-            // Usually UDP alone: a way around would be taken.
+            // A TCP candidate would bypass the proxy.
             if (/ tcp /i.test(line)) return tcp ? [line] : [];
             return [line.replace(` ${from} typ`, ` ${to} typ`)];
           });

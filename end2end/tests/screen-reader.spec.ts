@@ -18,7 +18,7 @@ test('live regions announce messages of others once, and own and older messages 
   const announcements = await Announcements.listen(ann.page);
 
   await wire.sendChat('hello from Ben');
-  await expect.poll(() => announcements.said()).toEqual(['Ben: hello from Ben']);
+  await expect.poll(() => announcements.all()).toEqual(['Ben: hello from Ben']);
 
   await ann.room.says('my own words');
   await ann.room.sees('my own words');
@@ -32,7 +32,7 @@ test('live regions announce messages of others once, and own and older messages 
   const cem = await ProtocolClient.join(server, name, 'Cem');
   await cem.sendChat('hello from Cem');
   const all = ['Ben: hello from Ben', 'Cem joined', 'Cem: hello from Cem'];
-  await expect.poll(() => announcements.said()).toEqual(all);
+  await expect.poll(() => announcements.all()).toEqual(all);
   cem.close();
   wire.close();
 });
@@ -45,8 +45,8 @@ test('many messages at once are announced as a count', async ({ person, name, se
   const announcements = await Announcements.listen(ann.page);
   for (let number = 1; number <= 12; number += 1) wire.send({ type: 'chat', id: crypto.randomUUID(), text: `quick ${number}` });
   await ann.room.sees('quick 12');
-  await expect.poll(async () => (await announcements.said()).length).toBeGreaterThan(0);
-  const said = await announcements.said();
+  await expect.poll(async () => (await announcements.all()).length).toBeGreaterThan(0);
+  const said = await announcements.all();
   expect(said.length, 'not every message is announced').toBeLessThan(12);
   expect(said.join(' ')).toMatch(/\d+ new messages/);
   wire.close();
@@ -60,6 +60,6 @@ test('control: a log that is itself a live region would announce every row', asy
   const announcements = await Announcements.listen(ann.page);
   await ann.room.says('my own words');
   await wire.sendChat('hello from Ben');
-  await expect.poll(async () => (await announcements.said()).join(' ')).toMatch(/my own words.*hello from Ben.*Ben: hello from Ben/);
+  await expect.poll(async () => (await announcements.all()).join(' ')).toMatch(/my own words.*hello from Ben.*Ben: hello from Ben/);
   wire.close();
 });
