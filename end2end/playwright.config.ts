@@ -6,13 +6,13 @@ const CALLS = /(active-speaker|interop|network-impairment|page-visibility|sfu-ca
 /** Clients without a browser, which mostly wait. */
 const CHAOS = /chaos\.spec\.ts$/;
 
-// Measured on two cores: calls decode video in software, so they run one at a time; the chaos
-// tests wait most of their time; everything else shares the rest. No retries: a test that
-// fails sometimes is a bug.
+// Two workers for two cores. Calls decode video in software, so only one call runs at a time,
+// beside chaos or pages; pages take both workers when the calls are done. No retries: a test
+// that fails sometimes is a bug.
 export default defineConfig({
   testDir: 'tests',
   outputDir: 'test-results/run',
-  workers: 3,
+  workers: 2,
   fullyParallel: true,
   retries: 0,
   forbidOnly: true,
