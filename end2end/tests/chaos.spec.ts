@@ -147,7 +147,7 @@ test('a client that reads one kilobyte a second delays nobody, costs little memo
     await until(() => quick.every(({ unacknowledged }) => unacknowledged.size === 0), 'the quick clients are acknowledged');
   }
   const said = Date.now() - start;
-  while ((await server.metric('noom_slow_sockets_total')) < 1) await wait(100);
+  while ((await server.metric('noom_slow_clients_total')) < 1) await wait(100);
   expect(quick.flatMap(({ closed }) => closed)).toEqual([]);
   expect(memory(server)).toBeLessThan(MEMORY_KIB);
   proxy.bytesPerSecond = Infinity;

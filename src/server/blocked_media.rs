@@ -3,10 +3,12 @@
 
 use super::{
     log_throttle::{HOURLY, LogThrottle},
-    metrics,
+    metrics::Labelled,
 };
 use crate::protocol::Obstacle;
+use prometheus_client::registry::Registry;
 use std::{
+    borrow::Cow,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -17,7 +19,12 @@ const NOTED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The reports of the server's clients.
 #[derive(Debug, Default)]
-pub struct BlockedMedia(Mutex<Reports>);
+pub struct BlockedMedia {
+    /// Those of a server that was not reached, for `/readyz`.
+    of_server: Mutex<Reports>,
+    /// All of them, by `obstacle`.
+    counters: Labelled,
+}
 
 /// Reports of the server that was not reached.
 #[derive(Debug, Default)]
@@ -40,11 +47,23 @@ impl Reports {
 impl BlockedMedia {
     /// Somebody reports this. A connection reports each obstacle once.
     pub fn report(&self, obstacle: Obstacle) {
-        metrics::MEDIA_BLOCKED[obstacle as usize].add(1);
+        self.counters.get_or_create(&label(obstacle)).inc();
         warn(obstacle);
         if obstacle.is_of_server() {
             self.report_server_at(Instant::now());
         }
+    }
+
+    /// Adds the counters to a registry, also those of obstacles that nobody reported.
+    pub fn register(&self, registry: &mut Registry) {
+        for obstacle in Obstacle::ALL {
+            drop(self.counters.get_or_create(&label(obstacle)));
+        }
+        registry.register(
+            "media_blocked",
+            "Reports of calls whose media does not get through, by obstacle",
+            self.counters.clone(),
+        );
     }
 
     /// What `/readyz` notes, where something was reported within [`NOTED_FOR`].
@@ -54,7 +73,10 @@ impl BlockedMedia {
 
     /// The server was not reached.
     fn report_server_at(&self, now: Instant) {
-        let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reports = self
+            .of_server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         reports.expire(now);
         reports.count = reports.count.saturating_add(1);
         reports.last = Some(now);
@@ -62,7 +84,10 @@ impl BlockedMedia {
 
     /// What is noted at a moment.
     fn note_at(&self, now: Instant) -> Option<String> {
-        let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reports = self
+            .of_server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         reports.expire(now);
         let minutes = now.saturating_duration_since(reports.last?).as_secs() / 60;
         Some(format!(
@@ -71,6 +96,11 @@ impl BlockedMedia {
             reports.count
         ))
     }
+}
+
+/// The label of an obstacle's counter.
+fn label(obstacle: Obstacle) -> [(&'static str, Cow<'static, str>); 1] {
+    [("obstacle", obstacle.name().into())]
 }
 
 /// One line an hour of each kind. What a browser lacks is nothing that an operator can mend.

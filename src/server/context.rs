@@ -6,6 +6,7 @@ use super::{
     config::Config,
     http::{Assets, OpenSockets, PollRegistry, Readiness},
     limits::{MAX_POLLS, MAX_SOCKETS, Timing},
+    metrics::{Counter, HttpMetrics},
     net::{PermitLimits, Permits, RequestRateLimiter},
     retention::SweepStatus,
     rooms::{RoomRules, Rooms},
@@ -39,6 +40,10 @@ pub struct Shared {
     pub store: Store,
     /// The files the pages load.
     pub assets: &'static Assets,
+    /// Counters of the HTTP listeners.
+    pub http_metrics: HttpMetrics,
+    /// How often the addresses offered for media and TURN changed since the start.
+    pub address_changes: Counter,
     /// How many sockets there are.
     pub open_sockets: Arc<OpenSockets>,
     /// Sockets and polling connections, by address.
@@ -98,6 +103,8 @@ impl AppContext {
             sfu,
             store,
             assets: Assets::embedded(),
+            http_metrics: HttpMetrics::default(),
+            address_changes: Counter::default(),
             open_sockets: Arc::default(),
             socket_permits: Permits::new(PermitLimits {
                 total: MAX_SOCKETS,

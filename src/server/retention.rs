@@ -15,7 +15,6 @@ use super::{
     clock::Moment,
     config::Keep,
     context::AppContext,
-    metrics,
     store::{Expiry, StoreError},
 };
 use crate::protocol::RoomName;
@@ -227,7 +226,11 @@ async fn sweep_room(
         }
         context.store.forget(&expired).await?;
         deleted += expired.len() as u64;
-        metrics::MESSAGES_EXPIRED.add(expired.len() as u64);
+        context
+            .store
+            .metrics()
+            .messages_expired
+            .inc_by(expired.len() as u64);
         let gone = expired.iter().map(|expired| expired.seq).collect();
         context.rooms.forget(name, gone).await;
     }

@@ -14,6 +14,7 @@ use super::{
     http::{metrics_router, router},
     limits::{RESERVED_CONNECTIONS, STOP_TIMEOUT, Timing},
     load,
+    metrics::HttpMetrics,
     net::{
         PermitLimits, TrustedProxies,
         listener::{ConnectionLimits, Listeners, listen},
@@ -178,7 +179,7 @@ impl Server {
         });
         let serving = listen(
             listeners,
-            router(context.clone()),
+            (router(context.clone()), context.http_metrics.clone()),
             context.timing,
             connection_limits(&context.config),
             stopping.clone(),
@@ -189,7 +190,7 @@ impl Server {
             let limits = metrics_limits();
             tokio::spawn(listen(
                 metrics,
-                router,
+                (router, HttpMetrics::default()),
                 context.timing,
                 limits,
                 stopping.clone(),
@@ -219,8 +220,11 @@ fn watch_changes(
         }
         sfu.set_addresses(addresses)
     };
+    let changes = context.address_changes.clone();
     let reload = reload.subscribe();
-    tokio::spawn(addresses::watch(addresses, advertised, reload, tell));
+    tokio::spawn(addresses::watch(
+        addresses, advertised, reload, changes, tell,
+    ));
 }
 
 /// Opens the listener for metrics.

@@ -6,15 +6,18 @@ use super::{
     certificate::{Certificate, CertificateFiles},
     config::Config,
     error::ServeError,
-    metrics::describe,
+    metrics::Counter,
     rooms::Relays,
     sfu::{RelayPath, Sfu},
     turn::{LocalPeer, RelaySender, Turn, TurnLimits, TurnOptions},
 };
 use crate::protocol::{IceServer, ParticipantId, RoomName};
+use prometheus_client::{
+    metrics::{counter::ConstCounter, family::Family, gauge::ConstGauge},
+    registry::Registry,
+};
 use sha2::{Digest, Sha256};
 use std::{
-    fmt::Write,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -147,55 +150,42 @@ impl Relays for TurnRelay {
         self.turn.end_session(id.as_str(), &room_hash(room));
     }
 
-    fn write_metrics(&self, text: &mut String) {
+    fn register_metrics(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("turn");
         let stats = self.turn.stats();
-        let present = [
+        for (name, help, value) in [
+            ("allocations", "TURN allocations now", stats.allocations),
             (
-                "allocations",
-                "gauge",
-                "RelaySender addresses given out.",
-                stats.allocations as u64,
+                "connections",
+                "TCP and TLS connections to the TURN server now",
+                stats.streams,
             ),
-            (
-                "streams",
-                "gauge",
-                "TCP connections of the relay.",
-                stats.streams as u64,
-            ),
-            (
-                "allocated_total",
-                "counter",
-                "RelaySender addresses ever given out.",
-                stats.allocated_total,
-            ),
-        ];
-        for (name, kind, help, value) in present {
-            let name = format!("noom_turn_{name}");
-            describe(text, &name, kind, help);
-            let _ = writeln!(text, "{name} {value}");
+        ] {
+            registry.register(name, help, ConstGauge::new(value));
         }
-        let name = "noom_turn_bytes_total";
-        describe(
-            text,
-            name,
-            "counter",
-            "Bytes relayed, from clients and to them.",
+        registry.register(
+            "allocated",
+            "TURN allocations since the start",
+            ConstCounter::new(stats.allocated_total),
         );
-        for (path, traffic) in [("udp", stats.udp), ("tcp", stats.tcp), ("tls", stats.tls)] {
-            let (came, went) = (traffic.bytes_in, traffic.bytes_out);
-            let _ = writeln!(text, "{name}{{path=\"{path}\",way=\"in\"}} {came}");
-            let _ = writeln!(text, "{name}{{path=\"{path}\",way=\"out\"}} {went}");
+        let bytes = Family::<[(&str, &str); 2], Counter>::default();
+        for (transport, traffic) in [("udp", stats.udp), ("tcp", stats.tcp), ("tls", stats.tls)] {
+            for (direction, count) in [("received", traffic.bytes_in), ("sent", traffic.bytes_out)]
+            {
+                let labels = [("transport", transport), ("direction", direction)];
+                bytes.get_or_create(&labels).inc_by(count);
+            }
         }
-        let name = "noom_turn_refused_total";
-        describe(
-            text,
-            name,
-            "counter",
-            "Requests to the relay that were refused.",
-        );
-        for (why, count) in stats.refusals.iter().filter(|(_, count)| *count > 0) {
-            let _ = writeln!(text, "{name}{{why=\"{why:?}\"}} {count}");
+        let help = "Payload bytes relayed, received from clients and sent to them";
+        registry.register("relayed_bytes", help, bytes);
+        let refusals = Family::<[(&str, u16); 1], Counter>::default();
+        for (refusal, count) in stats.refusals {
+            refusals
+                .get_or_create(&[("code", refusal.code())])
+                .inc_by(count);
         }
+        let help = "TURN requests that were refused, by the code of the response";
+        registry.register("refusals", help, refusals);
     }
 }
 

@@ -183,8 +183,8 @@ async fn a_room_that_is_full_of_bytes_refuses_with_a_code_of_its_own_until_somet
     let ready = app.get("/readyz").await;
     let stored = app.context.store.stored_bytes();
     assert!(ready.contains(&format!(r#""stored":{stored}"#)), "{ready}");
-    let metrics = app.counts().await;
-    assert!(metrics.contains(&format!("\nnoom_history_bytes {stored}\n")));
+    let metrics = app.metrics().await;
+    assert_eq!(metrics.value("noom_history_bytes"), stored as f64);
 }
 
 #[tokio::test]

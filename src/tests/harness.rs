@@ -14,6 +14,7 @@ use crate::{
 use clap::Parser;
 use futures::{SinkExt, StreamExt};
 use std::{
+    collections::BTreeMap,
     io::Write,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
@@ -46,12 +47,51 @@ static PAGES: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("threads")
 });
 
+/// A scrape of `/metrics`.
+#[derive(Debug)]
+pub struct Metrics {
+    /// The value of each series, by its name and labels as they are written.
+    values: BTreeMap<String, f64>,
+    /// The names of the metrics, as their `# TYPE` lines write them.
+    pub names: Vec<String>,
+}
+
+impl Metrics {
+    /// Parses the response of the metrics listener.
+    fn parse(response: &str) -> Self {
+        let (head, text) = response.split_once("\r\n\r\n").expect("a response");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let (comments, samples): (Vec<_>, Vec<_>) =
+            text.lines().partition(|line| line.starts_with('#'));
+        let sample = |line: &str| {
+            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+            (name.to_owned(), value.parse().expect("a number"))
+        };
+        let types = comments
+            .iter()
+            .filter_map(|line| line.strip_prefix("# TYPE "));
+        Self {
+            values: samples.into_iter().map(sample).collect(),
+            names: types
+                .filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
+                .collect(),
+        }
+    }
+
+    /// The value of a series. Panics where there is no such series: a test of a number that is
+    /// never exposed must not pass.
+    pub fn value(&self, name: &str) -> f64 {
+        let value = self.values.get(name);
+        *value.unwrap_or_else(|| panic!("no metric {name} among {:?}", self.values.keys()))
+    }
+}
+
 /// A running server.
 pub struct TestApp {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Where its metrics are, unless they are off.
-    pub metrics: Option<SocketAddr>,
+    /// The address of its metrics listener, unless that is off.
+    pub metrics_address: Option<SocketAddr>,
     /// Its state.
     pub context: AppContext,
     /// Asks it to stop.
@@ -156,7 +196,7 @@ impl TestApp {
         let ended = tokio::spawn(run);
         Self {
             address,
-            metrics,
+            metrics_address: metrics,
             context,
             stop,
             ended,
@@ -270,11 +310,11 @@ impl TestApp {
         Self::http_at(self.address, request).await
     }
 
-    /// What is counted, as Prometheus text.
-    pub async fn counts(&self) -> String {
-        let address = self.metrics.expect("metrics are on");
+    /// Scrapes the metrics of this server.
+    pub async fn metrics(&self) -> Metrics {
+        let address = self.metrics_address.expect("metrics are on");
         let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        Self::http_at(address, request).await
+        Metrics::parse(&Self::http_at(address, request).await)
     }
 
     /// A plain HTTP/1.1 request to this address.

@@ -1,39 +1,11 @@
-//! What `/metrics` counts. All tests of a process count into the same numbers, so each
-//! looks at what has become more.
+//! What `/metrics` counts. Each server counts for itself, so a test sees its own numbers only.
 
 use super::harness::{TestApp, new_id};
-use crate::protocol::ClientMessage;
-
-/// A number by the name and labels it has in the text.
-async fn number(app: &TestApp, name: &str) -> f64 {
-    let text = app.counts().await;
-    let line = text
-        .lines()
-        .find(|line| line.strip_prefix(name).is_some_and(|v| v.starts_with(' ')));
-    let value = line.and_then(|line| line.rsplit_once(' '));
-    value.map_or(0.0, |(_, value)| value.parse().expect("a number"))
-}
+use crate::{protocol::ClientMessage, server::limits::Timing};
 
 #[tokio::test]
-async fn what_happens_is_counted_under_its_name() {
+async fn joins_refusals_commits_and_requests_are_counted_under_their_names() {
     let app = TestApp::start().await;
-    let names = [
-        "noom_joins_total",
-        "noom_resumes_total{outcome=\"resumed\"}",
-        "noom_resumes_total{outcome=\"snapshot\"}",
-        "noom_frames_total",
-        "noom_errors_total{code=\"message_empty\"}",
-        "noom_errors_total{code=\"bad_nickname\"}",
-        "noom_messages_refused_total",
-        "noom_commit_seconds_count",
-        "noom_commit_seconds_bucket{le=\"+Inf\"}",
-        "noom_commit_rows_sum",
-        "noom_http_requests_total",
-    ];
-    let mut before = Vec::new();
-    for name in names {
-        before.push(number(&app, name).await);
-    }
     let mut ann = app.join("team", "Ann").await;
     let said = ann.says("hello").await;
     let (id, text, reply_to) = (new_id(), " ".to_owned(), None);
@@ -45,27 +17,79 @@ async fn what_happens_is_counted_under_its_name() {
     let joined = ann.joined().clone();
     app.resume("team", "Ann", &joined, said.seq).await;
     app.resume("team", "Ann", &joined, said.seq + 99).await;
-    for (name, before) in names.into_iter().zip(before) {
-        let after = number(&app, name).await;
-        assert!(after > before, "{name}: {before} and then {after}");
+    let metrics = app.metrics().await;
+    for (name, expected) in [
+        ("noom_joins_total", 3.0),
+        ("noom_resumes_total{outcome=\"resumed\"}", 1.0),
+        ("noom_resumes_total{outcome=\"snapshot\"}", 1.0),
+        ("noom_refusals_total{code=\"message_empty\"}", 1.0),
+        ("noom_refusals_total{code=\"bad_nickname\"}", 1.0),
+        ("noom_messages_total", 1.0),
+        ("noom_messages_refused_total", 1.0),
+        ("noom_commit_seconds_count", 1.0),
+        ("noom_commit_seconds_bucket{le=\"+Inf\"}", 1.0),
+        ("noom_commit_rows_sum", 1.0),
+        ("noom_commit_failures_total", 0.0),
+        ("noom_writer_queue", 0.0),
+    ] {
+        assert_eq!(metrics.value(name), expected, "{name}");
     }
-    assert!(number(&app, "noom_disk_free_bytes").await > 0.0);
-    assert!(number(&app, "noom_writer_queue").await >= 0.0);
+    for name in [
+        "noom_frames_total",
+        "noom_http_requests_total",
+        "noom_disk_free_bytes",
+    ] {
+        assert!(metrics.value(name) > 0.0, "{name}");
+    }
 }
 
 #[tokio::test]
-async fn every_number_is_in_the_manual() {
-    let app = TestApp::start().await;
-    let manual = include_str!("../../docs/operating.md");
-    let text = app.counts().await;
-    let names = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "))
-        .filter_map(|line| line.split(' ').next());
-    let mut count = 0;
-    for name in names {
-        assert!(manual.contains(&format!("`{name}`")), "{name}");
-        count += 1;
+async fn two_servers_of_one_process_count_apart() {
+    let (busy, idle) = (TestApp::start().await, TestApp::start().await);
+    busy.join("team", "Ann").await.says("hello").await;
+    for (name, expected) in [
+        ("noom_joins_total", 1.0),
+        ("noom_messages_total", 1.0),
+        ("noom_commit_rows_count", 1.0),
+    ] {
+        assert_eq!(busy.metrics().await.value(name), expected, "{name}");
+        assert_eq!(idle.metrics().await.value(name), 0.0, "{name}");
     }
-    assert!(count > 15, "{count}");
+}
+
+#[tokio::test]
+#[should_panic(expected = "no metric noom_no_such_metric")]
+async fn a_metric_that_is_missing_fails_the_test_that_reads_it() {
+    TestApp::start()
+        .await
+        .metrics()
+        .await
+        .value("noom_no_such_metric");
+}
+
+#[tokio::test]
+async fn the_operators_manual_lists_every_metric_and_no_other() {
+    let app = TestApp::start_with(Timing::default(), &["--turn-listen", "127.0.0.1:0"]).await;
+    // A code has no series before its first refusal.
+    let mut ann = app.join("team", "Ann").await;
+    let nickname = String::new();
+    ann.sends(&ClientMessage::Nickname { nickname }).await;
+    ann.is_refused().await;
+    let manual = include_str!("../../docs/operating.md");
+    let exposed = app.metrics().await.names;
+    for name in &exposed {
+        assert!(
+            manual.contains(&format!("`{name}`")),
+            "undocumented: {name}"
+        );
+    }
+    let table = manual.lines().filter(|line| line.starts_with("| `noom_"));
+    let listed = table.flat_map(|line| line.split('|').nth(1).unwrap_or_default().split('`'));
+    for name in listed.filter(|word| word.starts_with("noom_")) {
+        assert!(
+            exposed.iter().any(|exposed| exposed == name),
+            "not exposed: {name}"
+        );
+    }
+    assert!(exposed.len() > 40, "{}", exposed.len());
 }

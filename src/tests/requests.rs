@@ -59,9 +59,8 @@ async fn a_name_that_is_not_ours_is_answered_nothing() {
 async fn metrics_are_on_a_listener_of_their_own() {
     let app = TestApp::start().await;
     assert_eq!(status(&app.get("/metrics").await), 404);
-    let counts = app.counts().await;
-    assert!(counts.contains("noom_http_requests_total"), "{counts}");
-    let address = app.metrics.expect("on");
+    assert!(app.metrics().await.value("noom_http_requests_total") > 0.0);
+    let address = app.metrics_address.expect("on");
     let evil = get("/metrics").replace("Host: localhost", "Host: evil.com");
     let stream = tokio::net::TcpStream::connect(address)
         .await
@@ -69,13 +68,13 @@ async fn metrics_are_on_a_listener_of_their_own() {
     let answer = super::harness::answer(stream, &evil).await;
     assert_eq!(status(&answer), 421, "{answer}");
     let off = TestApp::start_with(patient(), &["--metrics-listen", "off"]).await;
-    assert_eq!(off.metrics, None);
+    assert_eq!(off.metrics_address, None);
 }
 
 #[tokio::test]
 async fn a_taken_port_of_metrics_is_told_by_its_setting() {
     let app = TestApp::start().await;
-    let taken = app.metrics.expect("on").to_string();
+    let taken = app.metrics_address.expect("on").to_string();
     let data = super::harness::data_directory();
     let directory = data.path().display().to_string();
     let words = [

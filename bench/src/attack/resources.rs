@@ -159,7 +159,7 @@ pub async fn held_resources(server: &Server, metrics: u16) -> Result<HeldResourc
         in_call: value("noom_people_in_call")?,
         media: value("noom_media_connections")?,
         allocations: value("noom_turn_allocations")?,
-        streams: value("noom_turn_streams")?,
+        streams: value("noom_turn_connections")?,
         files: files as u64,
     })
 }

@@ -4,7 +4,7 @@ use super::{
     Advertised, MAX_ADDRESSES, MediaHost,
     interfaces::{self, InterfaceAddress, InterfaceFilter},
 };
-use crate::server::{config::Config, metrics, net::sockets::Families};
+use crate::server::{config::Config, metrics::Counter, net::sockets::Families};
 use futures::future::join_all;
 use std::{net::IpAddr, time::Duration};
 use tokio::{
@@ -127,6 +127,7 @@ pub async fn watch(
     mut addresses: AddressWatch,
     mut current: Vec<Advertised>,
     mut reload: Receiver<u64>,
+    changes: Counter,
     tell: impl Fn(&[Advertised]) -> bool + Send,
 ) {
     let mut is_told = true;
@@ -142,7 +143,7 @@ pub async fn watch(
         }
         let found = addresses.look().await;
         if found != current {
-            metrics::ADDRESS_CHANGES.add(1);
+            changes.inc();
             tracing::info!(
                 before = shown(&current),
                 now = shown(&found),
@@ -209,7 +210,7 @@ mod tests {
         let (_keep, reload) = tokio::sync::watch::channel(0);
         let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
         let tell = move |list: &[Advertised]| told.send(list.to_vec()).is_ok();
-        let watching = tokio::spawn(watch(addresses, first, reload, tell));
+        let watching = tokio::spawn(watch(addresses, first, reload, Counter::default(), tell));
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert!(tells.try_recv().is_err(), "nothing changed");
         for ips in [&["192.0.2.9", "2001:db8::9"][..], &["192.0.2.1"]] {
@@ -231,7 +232,7 @@ mod tests {
         let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
         let tell = move |list: &[Advertised]| told.send(list.to_vec()).is_ok();
         let known = at(&["192.0.2.1"]);
-        let watching = tokio::spawn(watch(addresses, known, reload, tell));
+        let watching = tokio::spawn(watch(addresses, known, reload, Counter::default(), tell));
         // Past the look that a new interval begins with.
         tokio::time::sleep(Duration::from_secs(1)).await;
         *current.lock().expect("held for a moment") = wires(&["192.0.2.2"]);
@@ -256,7 +257,13 @@ mod tests {
             *left -= 1;
             *left < 0
         };
-        let watching = tokio::spawn(watch(addresses, Vec::new(), reload, tell));
+        let watching = tokio::spawn(watch(
+            addresses,
+            Vec::new(),
+            reload,
+            Counter::default(),
+            tell,
+        ));
         for _ in 0..3 {
             assert_eq!(tells.recv().await, Some(at(&["192.0.2.1"])));
         }

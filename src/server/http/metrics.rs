@@ -1,73 +1,96 @@
-//! `/metrics`: what the process counts, and what there is at the moment.
+//! `/metrics`: the counters of this server, and what there is at the moment, as Prometheus text.
 
-use crate::server::{
-    context::AppContext,
-    disk, load,
-    metrics::{self, describe},
-};
+use crate::server::{context::AppContext, disk, load, metrics};
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use std::fmt::Write;
+use prometheus_client::{
+    encoding::prometheus_text::{CONTENT_TYPE, encode},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
 
-/// Prometheus text.
+/// Answers a scrape.
 pub async fn serve(State(context): State<AppContext>) -> Response {
     let mut text = String::new();
-    write_present(&mut text, &context);
-    metrics::write(&mut text);
+    encode(&mut text, &registry(&context)).expect("a String takes any text");
     metrics::media::write(&mut text, context.sfu.loads());
-    if let Some(relays) = context.rooms.relays() {
-        relays.write_metrics(&mut text);
-    }
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
 
-/// Writes what there is at the moment, and what the registry counts itself.
-fn write_present(text: &mut String, context: &AppContext) {
+/// The metrics of a server, put together for one scrape.
+fn registry(context: &AppContext) -> Registry {
+    let mut registry = Registry::with_prefix("noom");
+    register_present(&mut registry, context);
+    context.http_metrics.register(&mut registry);
+    context.rooms.metrics().register(&mut registry);
+    context.store.metrics().register(&mut registry);
+    context.blocked_media.register(&mut registry);
+    registry.register(
+        "address_changes",
+        "Changes of the addresses offered for media and TURN",
+        context.address_changes.clone(),
+    );
+    if let Some(relays) = context.rooms.relays() {
+        relays.register_metrics(&mut registry);
+    }
+    registry
+}
+
+/// Adds what there is at the moment: numbers that are looked up and not counted.
+fn register_present(registry: &mut Registry, context: &AppContext) {
     let totals = context.rooms.totals();
-    let sockets = context.open_sockets.count() as u64;
     let mut gauges = vec![
-        ("noom_rooms", "Rooms with somebody in them.", totals.rooms),
-        ("noom_people", "People in rooms.", totals.people),
-        ("noom_people_in_call", "People in calls.", totals.in_call),
+        ("rooms", "Rooms with somebody in them", totals.rooms),
+        ("people", "People in rooms", totals.people),
+        ("people_in_call", "People in calls", totals.in_call),
         (
-            "noom_sockets",
-            "Open WebSockets and polling connections.",
-            sockets,
+            "sockets",
+            "Open WebSockets and polling connections",
+            context.open_sockets.count() as u64,
+        ),
+        (
+            "history_bytes",
+            "Bytes that all rooms have stored",
+            context.store.stored_bytes(),
+        ),
+        (
+            "history_limit_bytes",
+            "Bytes that all rooms may store; 0 is no limit",
+            context.config.store.quota.history_bytes,
+        ),
+        (
+            "sweep_waiting",
+            "1 while old messages are not deleted because the clock is in doubt",
+            u64::from(context.sweeps.waiting().is_some()),
         ),
     ];
-    let stored = context.store.stored_bytes();
-    let bound = context.config.store.quota.history_bytes;
-    let help = "Bytes that all rooms have stored.";
-    gauges.push(("noom_history_bytes", help, stored));
-    let help = "Bytes that all rooms may store; 0 is no bound.";
-    gauges.push(("noom_history_bound_bytes", help, bound));
-    let waits = u64::from(context.sweeps.waiting().is_some());
-    let help = "1 while old messages are not deleted because the clock is in doubt.";
-    gauges.push(("noom_sweep_waiting", help, waits));
     if let Ok(free) = disk::free_bytes(&context.config.data_dir) {
-        let help = "Bytes free where the data directory is.";
-        gauges.push(("noom_disk_free_bytes", help, free));
+        let help = "Bytes free on the file system of the data directory";
+        gauges.push(("disk_free_bytes", help, free));
     }
     for (name, help, value) in gauges {
-        describe(text, name, "gauge", help);
-        let _ = writeln!(text, "{name} {value}");
+        registry.register(name, help, ConstGauge::new(value));
     }
-    let name = "noom_load";
-    describe(text, name, "gauge", "Share of the time that is busy.");
-    let _ = writeln!(text, "{name} {}", load::load());
-    let name = "noom_messages_total";
-    describe(text, name, "counter", "Messages stored since the start.");
-    let _ = writeln!(text, "{name} {}", totals.messages);
+    registry.register(
+        "load_ratio",
+        "Share of the time in which the server's threads are busy, 0 to 1",
+        ConstGauge::new(load::load()),
+    );
+    registry.register(
+        "messages",
+        "Messages stored since the start",
+        ConstCounter::new(totals.messages),
+    );
 }
 
 /// Counts a request, and whether it was refused.
-pub async fn count(request: Request, next: Next) -> Response {
-    metrics::HTTP_REQUESTS.add(1);
+pub async fn count(State(context): State<AppContext>, request: Request, next: Next) -> Response {
+    let counters = &context.http_metrics;
+    counters.requests.inc();
     let response = next.run(request).await;
     let refused = matches!(
         response.status(),
@@ -76,6 +99,6 @@ pub async fn count(request: Request, next: Next) -> Response {
             | StatusCode::MISDIRECTED_REQUEST
             | StatusCode::TOO_MANY_REQUESTS
     );
-    metrics::HTTP_REFUSED.add(u64::from(refused));
+    counters.requests_refused.inc_by(u64::from(refused));
     response
 }

@@ -86,7 +86,7 @@ fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContex
             client_address::identify,
         ))
         .layer(from_fn_with_state(context.clone(), security::add_headers))
-        .layer(from_fn(metrics::count))
+        .layer(from_fn_with_state(context.clone(), metrics::count))
 }
 
 /// A file of the root, or the page that says there is nothing.

@@ -15,7 +15,7 @@ use crate::protocol::{REFUSAL_HEADER, Refusal};
 use crate::server::{
     limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
     log_throttle::{self, LogThrottle},
-    metrics,
+    metrics::HttpMetrics,
     net::{
         Permit, PermitError, PermitLimits, Permits, TrustedProxies, WriteTimeoutStream, sockets,
     },
@@ -112,6 +112,8 @@ impl Listeners {
 struct ConnectionServer {
     /// Answers.
     router: Router,
+    /// Counts connections that are not served as ordinary ones.
+    metrics: HttpMetrics,
     /// How long things may take.
     timing: Timing,
     /// Turns true when the server stops.
@@ -132,7 +134,7 @@ enum ConnectionClass {
 /// Accepts and serves until `stopping` says so, then waits for what is under way.
 pub(in crate::server) async fn listen(
     listeners: Listeners,
-    router: Router,
+    (router, metrics): (Router, HttpMetrics),
     timing: Timing,
     limits: ConnectionLimits,
     stopping: watch::Receiver<bool>,
@@ -141,6 +143,7 @@ pub(in crate::server) async fn listen(
     let mut stop = stopping.clone();
     let server = ConnectionServer {
         router,
+        metrics,
         timing,
         stopping,
         alive,
@@ -179,19 +182,19 @@ async fn accept_all(
                 });
             }
             Err(PermitError::PerAddress) => {
-                metrics::CONNECTIONS_REFUSED.add(1);
+                server.metrics.connections_refused.inc();
                 drop(stream);
             }
             Err(PermitError::Total) => match reserve.acquire(counted) {
                 Ok(permit) => {
-                    metrics::CONNECTIONS_RESERVED.add(1);
+                    server.metrics.connections_reserved.inc();
                     let task = server
                         .clone()
                         .serve(stream, peer, ConnectionClass::Reserved);
                     reserve.take(permit, tokio::spawn(task).abort_handle());
                 }
                 Err(_) => {
-                    metrics::CONNECTIONS_REFUSED.add(1);
+                    server.metrics.connections_refused.inc();
                     drop(stream);
                 }
             },

@@ -49,7 +49,7 @@ pub use rights::{Rights, RightsError};
 pub use sweep::{Expired, Expiry};
 
 use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
-use crate::server::limits::READERS;
+use crate::server::{limits::READERS, metrics::StoreMetrics};
 use lock::DataLock;
 use observed::Observed;
 use reader::Readers;
@@ -118,6 +118,8 @@ pub struct Store {
     epoch: Epoch,
     /// What the writer tells.
     observed: Arc<Observed>,
+    /// Counts commits and what waits for them.
+    metrics: StoreMetrics,
 }
 
 impl Store {
@@ -137,8 +139,14 @@ impl Store {
         let readers = Readers::open(path, READERS, Some(lock))?;
         let searches = SearchPool::open(path)?;
         let observed = Arc::default();
+        let metrics = StoreMetrics::default();
         let quota = options.quota;
-        let writer = Writer::start(connection, epoch.clone(), quota, Arc::clone(&observed))?;
+        let writer = Writer::start(
+            connection,
+            epoch.clone(),
+            quota,
+            (Arc::clone(&observed), metrics.clone()),
+        )?;
         Ok(Self {
             writer,
             readers,
@@ -146,7 +154,13 @@ impl Store {
             search_within: SEARCH_WITHIN,
             epoch,
             observed,
+            metrics,
         })
+    }
+
+    /// The counters of this store.
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     /// The same store, whose searches take so long at most.

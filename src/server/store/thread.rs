@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     protocol::Epoch,
-    server::{limits::GROUP_ROWS, load::is_calm, metrics},
+    server::{limits::GROUP_ROWS, load::is_calm, metrics::StoreMetrics},
 };
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -58,6 +58,8 @@ pub struct Thread {
     quota: QuotaGuard,
     /// The state of the store, for whoever reports it.
     observed: Arc<Observed>,
+    /// Counts commits.
+    metrics: StoreMetrics,
     /// Jobs refused since the last one that was stored.
     refused: usize,
     /// How many rows the last group had.
@@ -79,7 +81,7 @@ impl Thread {
         connection: Connection,
         epoch: Epoch,
         quota: Quota,
-        observed: Arc<Observed>,
+        (observed, metrics): (Arc<Observed>, StoreMetrics),
     ) -> Self {
         let database = PathBuf::from(connection.path().unwrap_or_default());
         let thread = Self {
@@ -87,6 +89,7 @@ impl Thread {
             cleanup: Cleanup::new(&connection),
             quota: QuotaGuard::new(quota, directory(&database).to_owned()),
             observed,
+            metrics,
             // Whatever the last process left; all of it after a migration.
             unindexed: search::behind(&connection).unwrap_or(1),
             uncomposed: search::uncomposed(&connection).is_ok_and(|rows| rows.is_some()),
@@ -234,9 +237,14 @@ impl Thread {
         let outcome = self.store(group.len(), |connection| {
             commit(connection, &group, &epoch, allowance)
         });
-        metrics::COMMIT_SECONDS.observe(started.elapsed().as_secs_f64());
-        metrics::COMMIT_ROWS.observe(u32::try_from(group.len()).unwrap_or(u32::MAX).into());
-        metrics::COMMIT_FAILURES.add(u64::from(outcome.is_err()));
+        self.metrics
+            .commit_seconds
+            .observe(started.elapsed().as_secs_f64());
+        let rows = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        self.metrics.commit_rows.observe(rows.into());
+        self.metrics
+            .commit_failures
+            .inc_by(u64::from(outcome.is_err()));
         if outcome.is_ok() {
             self.note_stored();
             self.unindexed += group.len();

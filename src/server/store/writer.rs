@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     protocol::{Epoch, RoomName},
-    server::{limits::WRITER_QUEUE, metrics},
+    server::{limits::WRITER_QUEUE, metrics::StoreMetrics},
 };
 use rusqlite::Connection;
 use std::{
@@ -59,6 +59,8 @@ impl Job {
 pub struct Writer {
     /// Bounded: a full queue refuses instead of growing.
     jobs: mpsc::SyncSender<Job>,
+    /// Counts the jobs that wait.
+    metrics: StoreMetrics,
 }
 
 impl Writer {
@@ -67,16 +69,19 @@ impl Writer {
         connection: Connection,
         epoch: Epoch,
         quota: Quota,
-        observed: Arc<Observed>,
+        (observed, metrics): (Arc<Observed>, StoreMetrics),
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::sync_channel(WRITER_QUEUE);
-        let thread = Thread::new(connection, epoch, quota, observed);
-        let queue = Queue(queue);
+        let thread = Thread::new(connection, epoch, quota, (observed, metrics.clone()));
+        let queue = Queue {
+            jobs: queue,
+            metrics: metrics.clone(),
+        };
         std::thread::Builder::new()
             .name("noom-writer".to_owned())
             .spawn(move || thread.run(&queue))
             .map_err(|error| StoreError::Directory(Arc::new(error)))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, metrics })
     }
 
     /// Queues a message and waits for its commit.
@@ -131,7 +136,7 @@ impl Writer {
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
         let jobs = self.jobs.clone();
-        metrics::WRITER_QUEUE.add(1);
+        self.metrics.writer_queue.inc();
         // `send` blocks while the queue is full, so it has a thread of its own.
         let send = move || jobs.send(Job::Close(done)).is_ok();
         if tokio::task::spawn_blocking(send).await.unwrap_or(false) {
@@ -142,9 +147,9 @@ impl Writer {
     /// Queues a job and waits for its answer.
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        metrics::WRITER_QUEUE.add(1);
+        self.metrics.writer_queue.inc();
         if let Err(error) = self.jobs.try_send(job(answer)) {
-            metrics::WRITER_QUEUE.add(-1);
+            self.metrics.writer_queue.dec();
             return Err(match error {
                 mpsc::TrySendError::Full(_) => StoreError::Busy,
                 mpsc::TrySendError::Disconnected(_) => StoreError::Closed,
@@ -165,23 +170,27 @@ pub enum Waited {
 }
 
 /// The far end, held by the thread.
-pub struct Queue(mpsc::Receiver<Job>);
+pub struct Queue {
+    /// The queued jobs.
+    jobs: mpsc::Receiver<Job>,
+    /// Counts the jobs that wait.
+    metrics: StoreMetrics,
+}
 
 impl Queue {
     /// The next job, as soon as there is one; nothing once nobody can ask any more.
     pub fn wait(&self) -> Option<Job> {
-        self.0
-            .recv()
-            .ok()
-            .inspect(|_| metrics::WRITER_QUEUE.add(-1))
+        self.jobs.recv().ok().inspect(|_| {
+            self.metrics.writer_queue.dec();
+        })
     }
 
     /// The next job, if there is one before this time.
     pub fn wait_until(&self, time: Instant) -> Waited {
         let wait = time.saturating_duration_since(Instant::now());
-        match self.0.recv_timeout(wait) {
+        match self.jobs.recv_timeout(wait) {
             Ok(job) => {
-                metrics::WRITER_QUEUE.add(-1);
+                self.metrics.writer_queue.dec();
                 Waited::Job(job)
             }
             Err(mpsc::RecvTimeoutError::Timeout) => Waited::Nothing,
@@ -191,8 +200,10 @@ impl Queue {
 
     /// The next job that is there already.
     pub fn ready(&self) -> Option<Job> {
-        let job = self.0.try_recv().ok();
-        job.inspect(|_| metrics::WRITER_QUEUE.add(-1))
+        let job = self.jobs.try_recv().ok();
+        job.inspect(|_| {
+            self.metrics.writer_queue.dec();
+        })
     }
 }
 

@@ -6,10 +6,11 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
+use strum::VariantArray;
 use tokio::sync::mpsc;
 
 /// What carries a client's frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 pub enum Transport {
     /// A datagram a frame.
     Udp,

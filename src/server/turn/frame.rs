@@ -14,11 +14,11 @@ const CHANNEL_DATA_HEADER_BYTES: usize = 4;
 const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 /// Numbers of channels. RFC 8656 ends at 0x4FFF; clients of RFC 5766 still use all of these.
 pub const CHANNEL_NUMBERS: std::ops::RangeInclusive<u16> = 0x4000..=0x7FFF;
-/// MESSAGE-MESSAGE_INTEGRITY.
+/// MESSAGE-INTEGRITY.
 const MESSAGE_INTEGRITY: u16 = 0x0008;
 /// CHANNEL-NUMBER.
 const CHANNEL_NUMBER: u16 = 0x000C;
-/// MESSAGE-MESSAGE_INTEGRITY-SHA256.
+/// MESSAGE-INTEGRITY-SHA256.
 const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
 /// FINGERPRINT.
 const FINGERPRINT: u16 = 0x8028;

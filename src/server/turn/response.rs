@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use turn_server::codec::{
     crypto::{Password, fingerprint},
     message::{
-        attributes::{AttributeType, address::XAddress, error::ErrorType},
+        attributes::{AttributeType, address::XAddress},
         methods::{Method, MethodType},
     },
 };
@@ -20,30 +20,10 @@ use turn_server::codec::{
 const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
 /// Room for an answer. None is longer than this but for the longest realms.
 const CAPACITY: usize = 160;
-/// Bytes of MESSAGE-MESSAGE_INTEGRITY with its header.
+/// Bytes of MESSAGE-INTEGRITY with its header.
 const MESSAGE_INTEGRITY_BYTES: usize = 24;
 /// Bytes of FINGERPRINT with its header.
 const FINGERPRINT_BYTES: usize = 8;
-
-impl Refusal {
-    /// As the protocol says it.
-    fn error(self) -> ErrorType {
-        match self {
-            Self::BadRequest => ErrorType::BadRequest,
-            Self::Unauthorized => ErrorType::Unauthorized,
-            Self::Forbidden => ErrorType::Forbidden,
-            Self::UnknownAttribute => ErrorType::UnknownAttribute,
-            Self::AllocationMismatch => ErrorType::AllocationMismatch,
-            Self::StaleNonce => ErrorType::StaleNonce,
-            Self::UnsupportedAddressFamily => ErrorType::AddressFamilyNotSupported,
-            Self::WrongCredentials => ErrorType::WrongCredentials,
-            Self::UnsupportedTransport => ErrorType::UnsupportedTransportAddress,
-            Self::PeerFamilyMismatch => ErrorType::PeerAddressFamilyMismatch,
-            Self::AllocationQuota => ErrorType::AllocationQuotaReached,
-            Self::InsufficientCapacity => ErrorType::InsufficientCapacity,
-        }
-    }
-}
 
 /// An answer while it is written.
 pub struct Response {
@@ -74,16 +54,14 @@ impl Response {
 
     /// A no.
     pub fn refusal(request: &Request<'_>, why: Refusal) -> Self {
-        // The codec's number of an error is its class and the rest, a byte each, as on the wire.
-        let code = why.error() as u16;
+        // ERROR-CODE has the hundreds and the rest in a byte each.
+        let code = why.code();
+        let value = [0, 0, (code / 100) as u8, (code % 100) as u8];
         Self::new(
             with(request.method(), MethodType::Error),
             request.transaction_id(),
         )
-        .attribute(
-            AttributeType::ErrorCode as u16,
-            &u32::from(code).to_be_bytes(),
-        )
+        .attribute(AttributeType::ErrorCode as u16, &value)
     }
 
     /// With what was not understood.

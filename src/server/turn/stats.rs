@@ -1,89 +1,79 @@
-//! What is counted.
+//! Counters of the TURN server.
 
 use super::client::Transport;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use strum::VariantArray;
 
-/// Why a request was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An error response (RFC 8489 section 14.8, RFC 8656 section 19); the value is its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
+#[repr(u16)]
 pub enum Refusal {
-    /// 400: it makes no sense.
-    BadRequest,
-    /// 401: without valid credentials.
-    Unauthorized,
-    /// 403: this peer is nobody of ours.
-    Forbidden,
-    /// 420: it asks for what we do not know.
-    UnknownAttribute,
-    /// 437: there is no allocation, or one already.
-    AllocationMismatch,
-    /// 438: the nonce is old or not ours.
-    StaleNonce,
-    /// 440: no address of this family here.
-    UnsupportedAddressFamily,
-    /// 441: not whoever made the allocation.
-    WrongCredentials,
-    /// 442: we relay UDP only.
-    UnsupportedTransport,
-    /// 443: the peer is of another family than the allocation.
-    PeerFamilyMismatch,
-    /// 486: the user or the room has all it may.
-    AllocationQuota,
-    /// 508: the server has all it may.
-    InsufficientCapacity,
+    /// The request is malformed.
+    BadRequest = 400,
+    /// The request has no valid credentials.
+    Unauthorized = 401,
+    /// The peer is neither a relayed address of this server nor the SFU.
+    Forbidden = 403,
+    /// The request has a comprehension-required attribute that the server does not know.
+    UnknownAttribute = 420,
+    /// The client has no allocation, or has one already.
+    AllocationMismatch = 437,
+    /// The nonce has expired or was not issued to this client.
+    StaleNonce = 438,
+    /// The server has no external address of the requested family.
+    UnsupportedAddressFamily = 440,
+    /// The allocation belongs to another username.
+    WrongCredentials = 441,
+    /// The requested transport is not UDP.
+    UnsupportedTransport = 442,
+    /// The peer and the allocation differ in their address family.
+    PeerFamilyMismatch = 443,
+    /// The user, the room or the address has as many allocations as it may.
+    AllocationQuota = 486,
+    /// The server has as many allocations, permissions or ports as it may.
+    InsufficientCapacity = 508,
 }
 
-/// Why a frame was lost without a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Refusal {
+    /// The code, as 401.
+    pub fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// Its place among all variants.
+    fn index(self) -> usize {
+        let found = Self::VARIANTS.iter().position(|other| *other == self);
+        found.expect("VARIANTS has every variant")
+    }
+}
+
+/// Why a frame was dropped without a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum DropReason {
-    /// It is no STUN and no ChannelData.
+    /// The frame is neither STUN nor ChannelData.
     Malformed,
-    /// Its sender asks too often without credentials.
+    /// The address sends too many requests without valid credentials.
     UnauthenticatedRate,
-    /// Its sender has no allocation, or no permission or channel for the peer.
+    /// The sender has no allocation, or no permission or channel for the peer.
     NoSenderPermission,
-    /// The receiver has no permission for the sender, or has gone.
+    /// The receiver has no permission for the sender, or no allocation any more.
     NoReceiverPermission,
-    /// Beyond what an allocation may send or receive.
+    /// The sender or the receiver exceeds its rate.
     Bandwidth,
-    /// The receiver's queue was full.
+    /// The receiver's send queue is full.
     QueueFull,
 }
 
-/// All refusals, in their order.
-const REFUSALS: [Refusal; 12] = [
-    Refusal::BadRequest,
-    Refusal::Unauthorized,
-    Refusal::Forbidden,
-    Refusal::UnknownAttribute,
-    Refusal::AllocationMismatch,
-    Refusal::StaleNonce,
-    Refusal::UnsupportedAddressFamily,
-    Refusal::WrongCredentials,
-    Refusal::UnsupportedTransport,
-    Refusal::PeerFamilyMismatch,
-    Refusal::AllocationQuota,
-    Refusal::InsufficientCapacity,
-];
-/// All losses, in their order.
-const DROP_REASONS: [DropReason; 6] = [
-    DropReason::Malformed,
-    DropReason::UnauthenticatedRate,
-    DropReason::NoSenderPermission,
-    DropReason::NoReceiverPermission,
-    DropReason::Bandwidth,
-    DropReason::QueueFull,
-];
-
-/// What one transport carried.
+/// Payload bytes of one transport, without framing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Bytes from clients on to somebody, without framing.
+    /// Bytes from clients that were relayed.
     pub bytes_in: u64,
-    /// Bytes from somebody to clients, without framing.
+    /// Bytes sent to clients.
     pub bytes_out: u64,
 }
 
-/// A look at the counters.
+/// A snapshot of the counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnStats {
     /// Allocations now.
@@ -92,43 +82,43 @@ pub struct TurnStats {
     pub allocated_total: u64,
     /// TCP connections now, TLS included.
     pub streams: usize,
-    /// Requests refused, by reason.
-    pub refusals: [(Refusal, u64); REFUSALS.len()],
-    /// Frames lost, by reason.
-    pub dropped: [(DropReason, u64); DROP_REASONS.len()],
-    /// Carried over UDP.
+    /// Requests refused, in the order of [`Refusal`].
+    pub refusals: [(Refusal, u64); Refusal::VARIANTS.len()],
+    /// Frames dropped, in the order of [`DropReason`].
+    pub dropped: [(DropReason, u64); DropReason::VARIANTS.len()],
+    /// Traffic over UDP.
     pub udp: Traffic,
-    /// Carried over TCP.
+    /// Traffic over TCP.
     pub tcp: Traffic,
-    /// Carried over TLS.
+    /// Traffic over TLS.
     pub tls: Traffic,
 }
 
 impl TurnStats {
-    /// Requests refused for this reason.
-    pub fn refusals(&self, why: Refusal) -> u64 {
-        self.refusals[why as usize].1
+    /// Requests refused with this code.
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refusals[refusal.index()].1
     }
 
-    /// Frames lost for this reason.
-    pub fn dropped(&self, why: DropReason) -> u64 {
-        self.dropped[why as usize].1
+    /// Frames dropped for this reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize].1
     }
 }
 
-/// The counters; they only grow.
+/// The counters of one server; they only grow.
 #[derive(Default)]
 pub struct Counters {
     /// Allocations since the start.
     allocated: AtomicU64,
-    /// By [`Refusal`].
-    refusals: [AtomicU64; REFUSALS.len()],
-    /// By [`DropReason`].
-    dropped: [AtomicU64; DROP_REASONS.len()],
-    /// By [`Transport`]: bytes in.
-    bytes_in: [AtomicU64; 3],
-    /// By [`Transport`]: bytes out.
-    bytes_out: [AtomicU64; 3],
+    /// Requests refused, in the order of [`Refusal`].
+    refusals: [AtomicU64; Refusal::VARIANTS.len()],
+    /// Frames dropped, in the order of [`DropReason`].
+    dropped: [AtomicU64; DropReason::VARIANTS.len()],
+    /// Bytes from clients, in the order of [`Transport`].
+    bytes_in: [AtomicU64; Transport::VARIANTS.len()],
+    /// Bytes to clients, in the order of [`Transport`].
+    bytes_out: [AtomicU64; Transport::VARIANTS.len()],
 }
 
 impl Counters {
@@ -137,27 +127,27 @@ impl Counters {
         self.allocated.fetch_add(1, Relaxed);
     }
 
-    /// Counts a refusal.
-    pub fn count_refusal(&self, why: Refusal) {
-        self.refusals[why as usize].fetch_add(1, Relaxed);
+    /// Counts a refused request.
+    pub fn count_refusal(&self, refusal: Refusal) {
+        self.refusals[refusal.index()].fetch_add(1, Relaxed);
     }
 
-    /// Counts a loss.
-    pub fn count_dropped(&self, why: DropReason) {
-        self.dropped[why as usize].fetch_add(1, Relaxed);
+    /// Counts a dropped frame.
+    pub fn count_dropped(&self, reason: DropReason) {
+        self.dropped[reason as usize].fetch_add(1, Relaxed);
     }
 
-    /// Counts bytes from a client.
+    /// Counts payload bytes from a client.
     pub fn count_received(&self, transport: Transport, bytes: usize) {
         self.bytes_in[transport as usize].fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Counts bytes to a client.
+    /// Counts payload bytes to a client.
     pub fn count_sent(&self, transport: Transport, bytes: usize) {
         self.bytes_out[transport as usize].fetch_add(bytes as u64, Relaxed);
     }
 
-    /// A look at all of them.
+    /// A snapshot, together with the numbers of allocations and TCP connections now.
     pub fn snapshot(&self, allocations: usize, streams: usize) -> TurnStats {
         let traffic = |transport: Transport| Traffic {
             bytes_in: self.bytes_in[transport as usize].load(Relaxed),
@@ -167,8 +157,15 @@ impl Counters {
             allocations,
             allocated_total: self.allocated.load(Relaxed),
             streams,
-            refusals: REFUSALS.map(|why| (why, self.refusals[why as usize].load(Relaxed))),
-            dropped: DROP_REASONS.map(|why| (why, self.dropped[why as usize].load(Relaxed))),
+            refusals: std::array::from_fn(|index| {
+                (Refusal::VARIANTS[index], self.refusals[index].load(Relaxed))
+            }),
+            dropped: std::array::from_fn(|index| {
+                (
+                    DropReason::VARIANTS[index],
+                    self.dropped[index].load(Relaxed),
+                )
+            }),
             udp: traffic(Transport::Udp),
             tcp: traffic(Transport::Tcp),
             tls: traffic(Transport::Tls),

@@ -13,7 +13,6 @@ use crate::{
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
         log_throttle::{self, LogThrottle},
-        metrics,
         net::{RequestKind, permits::requests::KINDS, stored_bytes},
         rooms::{Departure, Frames, RoomRequest, Summaries, trim_to_frame},
         sfu::Offer,
@@ -52,7 +51,7 @@ impl Connection {
     /// Says no. Whoever sends so much that not even the refusals find a place any more is
     /// closed for sending, not for reading.
     fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
-        metrics::refused(code, id.is_some());
+        self.context.rooms.metrics().refused(code, id.is_some());
         if self
             .outbox
             .put_answer(Frames::of(&refusal(code, id)))

@@ -45,7 +45,7 @@ async fn run(
     requests: mpsc::Receiver<PollRequest>,
 ) {
     let timing = context.timing;
-    let (outbox, queue): (_, OutboxReader) = outbox();
+    let (outbox, queue): (_, OutboxReader) = outbox(context.rooms.metrics().clone());
     let mut connection = Connection::new(context, outbox, client);
     let mut reader = BatchReader::new(inputs);
     let mut responder = LongPollResponder::new(requests, queue, timing.poll_timeout);

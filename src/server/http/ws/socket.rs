@@ -66,7 +66,7 @@ impl Socket {
         client: ClientAddress,
     ) -> Option<Self> {
         let (reading, line, read_already) = split_upgraded(upgraded)?;
-        let (outbox, queue) = outbox();
+        let (outbox, queue) = outbox(context.rooms.metrics().clone());
         let read_half = ReadHalf::new(reading, outbox.clone());
         let config = WebSocketConfig::default()
             .max_message_size(Some(TRANSPORT_BYTES))

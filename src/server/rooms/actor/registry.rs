@@ -23,11 +23,13 @@ use crate::{
     protocol::{HISTORY_PAGE, IceServer, MAX_HISTORY_PAGE, ParticipantId, RoomName, RoomSummary},
     server::{
         limits::{POST_RATE, ROOM_MAILBOX},
+        metrics::RoomMetrics,
         net::KeyedRateLimiter,
         sfu::{self, MediaHandle, Sfu},
         store::Store,
     },
 };
+use prometheus_client::registry::Registry;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -47,8 +49,8 @@ pub trait Relays: Send + Sync {
     fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer>;
     /// Somebody has left a room's call: nothing is relayed for them any more.
     fn forget(&self, room: &RoomName, id: &ParticipantId);
-    /// Writes what it counts, for `/metrics`.
-    fn write_metrics(&self, text: &mut String);
+    /// Adds its counters to the registry of a scrape.
+    fn register_metrics(&self, registry: &mut Registry);
 }
 
 /// A handle to the registry; cloning it is cheap.
@@ -84,6 +86,8 @@ pub(super) struct Inner {
     pub(super) messages: AtomicU64,
     /// Where rooms live, whoever opens them.
     runtime: Handle,
+    /// Counts joins, refusals and frames.
+    metrics: RoomMetrics,
 }
 
 /// What the lock protects.
@@ -160,9 +164,15 @@ impl Rooms {
             numbers: AtomicU64::new(1),
             messages: AtomicU64::new(0),
             runtime: Handle::current(),
+            metrics: RoomMetrics::default(),
         });
         tokio::spawn(publish(Arc::downgrade(&inner), changed, publish_every));
         Self { inner }
+    }
+
+    /// The counters of all rooms.
+    pub fn metrics(&self) -> &RoomMetrics {
+        &self.inner.metrics
     }
 
     /// The open rooms, fullest first; at most 100.

@@ -17,7 +17,6 @@ use crate::{
     server::{
         error::refusal,
         log_throttle::{self, LogThrottle},
-        metrics,
         sfu::{self, MediaHandle},
         store::{Change, NewMessage, StoreError},
     },
@@ -102,7 +101,7 @@ impl Actor {
             key,
             room,
             mailbox,
-            connections: Connections::default(),
+            connections: Connections::new(rooms.metrics().clone()),
             forms: HashMap::new(),
             last_request_id: 0,
             commits: FuturesOrdered::new(),
@@ -182,7 +181,7 @@ impl Actor {
             _ => None,
         });
         if let Some(resumed) = effects.iter().find_map(resumed_by) {
-            metrics::joined(came_back, resumed);
+            self.rooms.metrics().joined(came_back, resumed);
         }
         if answer.send(refused.map_or(Ok(()), Err)).is_err() && refused.is_none() {
             // The socket ended while it knocked; nobody else will report that.
@@ -195,10 +194,18 @@ impl Actor {
         self.run_effects(effects);
     }
 
+    /// Answers a plain form, and counts a refusal.
+    fn respond(&self, waiting: FormAnswer, answer: Result<ChatMessage, RoomError>) {
+        if let Err(error) = &answer {
+            self.rooms.metrics().refused(error.code(), true);
+        }
+        let _ = waiting.send(answer);
+    }
+
     /// Takes what a plain form says, within the limit.
     fn post(&mut self, from: Person, id: MessageId, text: ChatText, answer: FormAnswer) {
         if !self.rooms.inner.post_rates.allow(&self.name) {
-            return respond(answer, Err(RoomError::TooManyMessages));
+            return self.respond(answer, Err(RoomError::TooManyMessages));
         }
         self.last_request_id += 1;
         let request_id = RequestId(self.last_request_id);
@@ -288,7 +295,7 @@ impl Actor {
             }
             Effect::Answer { request_id, answer } => {
                 if let Some(waiting) = self.forms.remove(&request_id) {
-                    respond(waiting, answer);
+                    self.respond(waiting, answer);
                 }
             }
             Effect::Media(command) => self.send_media(command),
@@ -380,14 +387,6 @@ async fn next_media_event(
         Some((_, events)) => events.recv().await,
         None => None,
     }
-}
-
-/// Answers a plain form.
-fn respond(waiting: FormAnswer, answer: Result<ChatMessage, RoomError>) {
-    if let Err(error) = &answer {
-        metrics::refused(error.code(), true);
-    }
-    let _ = waiting.send(answer);
 }
 
 /// Whether somebody who is let in goes on where they were; nothing where the effect is

@@ -17,7 +17,7 @@ use crate::{
     server::{
         limits::{BROADCAST_BATCH_BYTES, REACTION_DELAY},
         load::coalescing_delay,
-        metrics,
+        metrics::RoomMetrics,
     },
 };
 use std::collections::HashMap;
@@ -35,21 +35,23 @@ pub struct Connections {
     throttle: BroadcastThrottle,
     /// Until when what is gathered may wait, where it is nothing but reactions.
     reactions_until: Option<Instant>,
+    /// Counts refusals.
+    metrics: RoomMetrics,
 }
 
-impl Default for Connections {
-    fn default() -> Self {
+impl Connections {
+    /// No sockets.
+    pub fn new(metrics: RoomMetrics) -> Self {
         Self {
             outboxes: HashMap::new(),
             pending: Vec::new(),
             pending_bytes: 0,
             throttle: BroadcastThrottle::new(Instant::now()),
             reactions_until: None,
+            metrics,
         }
     }
-}
 
-impl Connections {
     /// Adds a socket. What was gathered before is not for it; answers who was too slow.
     pub fn add(&mut self, connection: ConnectionId, outbox: Outbox) -> Vec<ConnectionId> {
         let slow = self.flush();
@@ -65,7 +67,7 @@ impl Connections {
     /// Tells one socket; answers who was too slow.
     pub fn send(&mut self, connection: ConnectionId, message: &ServerMessage) -> Vec<ConnectionId> {
         if let ServerMessage::Error { code, id, .. } = message {
-            metrics::refused(*code, id.is_some());
+            self.metrics.refused(*code, id.is_some());
         }
         // A refusal has no place in the order of what everybody is told.
         let is_refusal = matches!(message, ServerMessage::Error { .. });

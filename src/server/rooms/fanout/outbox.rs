@@ -12,7 +12,7 @@ use crate::{
             OUTBOX_BYTES, OUTBOX_FRAMES, READER_ACTIVE_WITHIN, READER_BYTES, READER_FRAMES,
             RELAYED_BYTES, RELAYED_FRAMES,
         },
-        metrics,
+        metrics::RoomMetrics,
     },
 };
 use std::sync::{
@@ -40,6 +40,8 @@ pub struct Outbox {
     level: Arc<QueueLevel>,
     /// Why the socket is to be closed, once it is.
     close_code: watch::Sender<Option<CloseCode>>,
+    /// Counts frames, and clients closed as too slow.
+    metrics: RoomMetrics,
 }
 
 /// The far end, held by the socket's writer.
@@ -77,7 +79,7 @@ impl QueueLevel {
 }
 
 /// Makes a queue.
-pub fn outbox() -> (Outbox, OutboxReader) {
+pub fn outbox(metrics: RoomMetrics) -> (Outbox, OutboxReader) {
     let (frames, far_frames) = mpsc::channel(READER_FRAMES);
     let (close_code, far_close_code) = watch::channel(None);
     let level = Arc::new(QueueLevel {
@@ -89,6 +91,7 @@ pub fn outbox() -> (Outbox, OutboxReader) {
         frames,
         level: level.clone(),
         close_code,
+        metrics,
     };
     let far = OutboxReader {
         frames: far_frames,
@@ -121,7 +124,9 @@ impl Outbox {
         if queued.is_err() {
             self.level.bytes.fetch_sub(size, Ordering::Relaxed);
         }
-        metrics::FRAMES.add(if queued.is_ok() { count } else { 0 });
+        self.metrics
+            .frames
+            .inc_by(if queued.is_ok() { count } else { 0 });
         // A socket that has ended is not slow: it reports its own end, and how it came.
         if queued == Err(true) {
             Err(Full)
@@ -192,7 +197,7 @@ impl Outbox {
     /// Condemns the socket because it reads too slowly.
     pub fn close_slow(&self) {
         let first = self.close(CloseCode::TooSlow);
-        metrics::SLOW_CLIENTS.add(u64::from(first));
+        self.metrics.slow_clients.inc_by(u64::from(first));
     }
 
     /// Waits until the socket is condemned.
@@ -266,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn somebody_who_does_not_read_has_less_waiting_than_somebody_who_does() {
-        let (outbox, reader) = outbox();
+        let (outbox, reader) = outbox(RoomMetrics::default());
         tokio::time::advance(READER_ACTIVE_WITHIN).await;
         let silent = takes(&outbox, 16_000, Outbox::put);
         assert_eq!(silent, OUTBOX_BYTES / 16_004);
@@ -279,12 +284,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_others_send_leaves_room_for_what_the_room_says() {
-        let (outbox, _reader) = outbox();
+        let (outbox, _reader) = outbox(RoomMetrics::default());
         tokio::time::advance(READER_ACTIVE_WITHIN).await;
         let relayed = takes(&outbox, 40_000, Outbox::put_relayed);
         assert_eq!(relayed, RELAYED_BYTES / 40_004);
         assert!(takes(&outbox, 16_000, Outbox::put) * 16_004 > 700 * 1024);
-        let (outbox, _reader) = super::outbox();
+        let (outbox, _reader) = super::outbox(RoomMetrics::default());
         assert_eq!(takes(&outbox, 100, Outbox::put_relayed), RELAYED_FRAMES);
         assert_eq!(
             takes(&outbox, 100, Outbox::put_answer),
