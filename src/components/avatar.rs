@@ -14,7 +14,7 @@ pub fn hue_of(id: &ParticipantId) -> u16 {
 /// Draws the sign. Decoration only: the nickname always stands beside it.
 #[component]
 pub fn Avatar(
-    /// Whose.
+    /// Id of the person.
     id: ParticipantId,
     /// What they are called.
     #[prop(into)]

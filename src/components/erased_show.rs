@@ -7,7 +7,7 @@ use leptos::prelude::*;
 /// Draws its children while `when` holds.
 #[component]
 pub fn ErasedShow(
-    /// The condition.
+    /// Shows the children while true.
     #[prop(into)]
     when: Signal<bool>,
     /// What to draw while it holds.

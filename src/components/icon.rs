@@ -5,7 +5,7 @@
 
 use leptos::prelude::*;
 
-/// An icon.
+/// The icons of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IconName {
     /// An arrow to the left.
@@ -16,31 +16,31 @@ pub enum IconName {
     CameraOff,
     /// A speech bubble.
     Chat,
-    /// A cross.
+    /// A cross, to close something.
     Close,
     /// Two arrows around each other.
     Flip,
     /// An arrow to the right.
     Forward,
-    /// Four corners.
+    /// Four corners, for full screen.
     FullScreen,
     /// A door with an arrow out.
     Leave,
     /// Two links of a chain.
     Link,
-    /// A microphone.
+    /// Microphone, switched on.
     Microphone,
     /// A microphone, struck out.
     MicrophoneOff,
     /// A magnifying glass.
     Search,
-    /// Three dots.
+    /// Three dots, for more actions.
     More,
-    /// A crescent.
+    /// A crescent, for the dark theme.
     Moon,
-    /// Two people.
+    /// Two people, for the list of people.
     People,
-    /// A pin.
+    /// A pin, to keep somebody in view.
     Pin,
     /// Bars of a signal.
     Signal,
@@ -52,7 +52,7 @@ pub enum IconName {
     Screen,
     /// A paper plane.
     Send,
-    /// Two sliders.
+    /// Two sliders, for the settings.
     Settings,
 }
 

@@ -26,7 +26,7 @@ pub fn isolate_names(sentence: &str, names: &[&str]) -> Vec<AnyView> {
 enum Part<'a> {
     /// Words of the sentence.
     Words(&'a str),
-    /// A name.
+    /// The name at a placeholder.
     Name(&'a str),
 }
 

@@ -33,7 +33,7 @@ pub fn OpenRooms(
 /// One open room.
 #[component]
 fn OpenRoom(
-    /// Which.
+    /// Name and number of people of the room.
     room: RoomSummary,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -44,7 +44,12 @@ fn OpenRoom(
     } = room;
     view! {
         <li class="rooms__item">
-            <a class="rooms__link" href=keep_without_script(name.path()) rel=name.link_rel() translate="no">
+            <a
+                class="rooms__link"
+                href=keep_without_script(name.path())
+                rel=name.link_rel()
+                translate="no"
+            >
                 <span class="rooms__dot" aria-hidden="true"></span>
                 <bdi class="rooms__name">{name.to_string()}</bdi>
                 " "

@@ -90,10 +90,10 @@ fn PeopleList() -> impl IntoView {
     }
 }
 
-/// One person.
+/// One row of the list.
 #[component]
 fn PersonRow(
-    /// Who.
+    /// The person, with their nickname now.
     person: Person,
 ) -> impl IntoView {
     let i18n = use_i18n();

@@ -1,4 +1,4 @@
-//! The page of a room that holds as many people as it may.
+//! The page of a full room.
 
 use crate::components::{Masthead, NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::*;
@@ -9,7 +9,7 @@ use leptos::prelude::*;
 /// Says that the room is full and offers to try again.
 #[component]
 pub fn RoomFull(
-    /// Which room.
+    /// Name of the room.
     name: RoomName,
     /// What to do about it.
     on_retry: Callback<()>,
@@ -21,7 +21,8 @@ pub fn RoomFull(
             <h1>{words!(i18n, room.full_title)}</h1>
             <p role="status">
                 {move || {
-                    let sentence = t_string!(i18n, room.full_text, room = NAME_PLACEHOLDERS[0]).to_string();
+                    let sentence = t_string!(i18n, room.full_text, room = NAME_PLACEHOLDERS[0])
+                        .to_string();
                     isolate_names(&sentence, &[name.as_str()])
                 }}
             </p>

@@ -129,7 +129,7 @@ fn CallBar() -> impl IntoView {
     }
 }
 
-/// The call holds as many people as it may.
+/// Says that the call is full.
 #[component]
 fn CallFull(
     /// What to enter with.

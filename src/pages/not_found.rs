@@ -5,7 +5,7 @@ use crate::i18n::*;
 use crate::words;
 use leptos::prelude::*;
 
-/// Says that there is nothing here, with the status to match.
+/// Page not found, with status 404.
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
     let i18n = use_i18n();

@@ -260,7 +260,11 @@ fn RoomBar(
     let name = session.name();
     view! {
         <header class="room__bar" translate="no">
-            <a class="back" href=keep_without_script("/".to_owned()) aria-label=words!(i18n, room.back)>
+            <a
+                class="back"
+                href=keep_without_script("/".to_owned())
+                aria-label=words!(i18n, room.back)
+            >
                 <Icon name=IconName::Back />
             </a>
             <bdi class="room__bar-name">{name.to_string()}</bdi>
@@ -317,7 +321,11 @@ fn NoRoom(
             <h1>{title}</h1>
             <p>{text}</p>
             // A new document: a page of an older build may not understand this server.
-            <a class="button button--primary" href=keep_without_script("/".to_owned()) rel="external">
+            <a
+                class="button button--primary"
+                href=keep_without_script("/".to_owned())
+                rel="external"
+            >
                 {words!(i18n, common.home)}
             </a>
         </main>

@@ -102,7 +102,7 @@ fn JoinForm(
 fn TextField(
     /// Its name in the form, and its id.
     name: &'static str,
-    /// Its label.
+    /// Visible label of the field.
     label: Signal<&'static str>,
     /// A word of help.
     hint: Signal<&'static str>,

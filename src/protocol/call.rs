@@ -50,7 +50,7 @@ pub struct CallPerson {
     pub id: ParticipantId,
     /// Which stay of theirs.
     pub leg: Leg,
-    /// What they have switched on.
+    /// Their devices that are on.
     pub devices: Devices,
 }
 
@@ -59,10 +59,10 @@ pub struct CallPerson {
 pub struct IceServer {
     /// `stun:` and `turn:` URLs (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
-    /// For TURN.
+    /// TURN username, for `turn:` URLs only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// For TURN.
+    /// TURN password, for `turn:` URLs only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }
@@ -106,7 +106,7 @@ pub enum Signal {
     Candidate {
         /// Which connection of the pair.
         connection: u32,
-        /// The candidate.
+        /// A candidate of the sender.
         #[serde(flatten)]
         candidate: Candidate,
     },

@@ -73,7 +73,7 @@ pub struct ChatMessage {
 /// One emoji, and everybody who gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
-    /// Which.
+    /// The emoji that the people in `by` gave.
     pub emoji: Emoji,
     /// Who, in order.
     pub by: Vec<ParticipantId>,

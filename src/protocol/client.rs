@@ -1,4 +1,4 @@
-//! What a client may say.
+//! Messages of a client.
 
 use super::{
     ChatDraft, Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId, Obstacle, ParticipantId, Seq,
@@ -6,9 +6,9 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How long somebody counts as typing after they said so, in milliseconds.
+/// How long somebody counts as typing after `typing`, in milliseconds.
 pub const TYPING_LASTS_MS: u32 = 5_000;
-/// How often a client says so while it goes on, in milliseconds.
+/// How often a client repeats `typing` meanwhile, in milliseconds.
 pub const TYPING_EVERY_MS: u32 = 3_000;
 
 /// One frame from a client.
@@ -18,19 +18,19 @@ pub const TYPING_EVERY_MS: u32 = 3_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientMessage {
-    /// Be told which rooms are open, now and whenever that changes. No room needed.
+    /// Subscribe to the list of open rooms. Allowed outside a room only.
     WatchRooms,
     /// Enter a room. Once a socket.
     Join {
         /// Which room; it is made where there is none.
         room: String,
-        /// What to be called.
+        /// The wished nickname.
         nickname: String,
-        /// How to go on where a former connection ended.
+        /// Resumes the session of a former connection.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resume: Option<Resume>,
     },
-    /// Say something.
+    /// Send a chat message.
     Chat {
         /// A UUID of the client's own; the same id never makes a second message.
         id: MessageId,
@@ -40,30 +40,30 @@ pub enum ClientMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<MessageId>,
     },
-    /// Change what a message of one's own says.
+    /// Edit a message of one's own.
     Edit {
-        /// Which message.
+        /// Id of the message.
         id: MessageId,
         /// What it is to say.
         text: String,
     },
-    /// Take a message of one's own back.
+    /// Delete a message of one's own.
     Delete {
-        /// Which message.
+        /// Id of the message.
         id: MessageId,
     },
-    /// Give a message an emoji, or take it back.
+    /// Add or remove a reaction.
     React {
-        /// Which message.
+        /// Id of the message.
         id: MessageId,
-        /// Which emoji.
+        /// The emoji in question.
         emoji: String,
-        /// Whether it is given.
+        /// Whether it is added; otherwise it is removed.
         on: bool,
     },
-    /// Tell the others that one is typing; forgotten after [`TYPING_LASTS_MS`].
+    /// Announce that this person is typing; expires after [`TYPING_LASTS_MS`].
     Typing,
-    /// Be called something else.
+    /// Change the nickname.
     Nickname {
         /// The new nickname.
         nickname: String,
@@ -76,11 +76,11 @@ pub enum ClientMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
     },
-    /// Enter the call, or go on with the same leg after the line was lost.
+    /// Enter the call, or continue with the same leg after a lost connection.
     EnterCall {
         /// A number drawn by the client for this stay.
         leg: Leg,
-        /// What is switched on.
+        /// The devices that are on.
         devices: Devices,
         /// Whether no other client may learn this client's addresses: the call runs
         /// through the SFU for as long.
@@ -89,38 +89,38 @@ pub enum ClientMessage {
     },
     /// Leave the call and stay in the room.
     LeaveCall,
-    /// Tell the others what is switched on.
+    /// Announce which devices are on.
     Devices {
-        /// What is switched on now.
+        /// The devices that are on.
         devices: Devices,
     },
-    /// Tell one person in the call something about the connection to them.
+    /// Signal to one person in the call.
     Signal {
-        /// Whom.
+        /// Id of the person at the other end.
         to: ParticipantId,
         /// Which stay of theirs.
         leg: Leg,
-        /// What.
+        /// A description or candidate of the sender.
         signal: Signal,
     },
     /// Offer one's connection to the SFU; answered by `answer`.
     Offer(MediaOffer),
-    /// Close one's connection to the SFU and stay in the call.
+    /// Close the connection to the SFU and stay in the call.
     CloseMedia {
-        /// Which.
+        /// Number of the connection, counted by the client.
         connection: u32,
     },
-    /// Tell the SFU what is on the screen; replaces the subscription before it.
+    /// Subscribe to what is on the screen; replaces the subscription before it.
     Subscribe {
-        /// What, largest need first or not: the server orders it.
+        /// The pictures and voices to receive, in any order.
         tiles: Vec<Wanted>,
     },
-    /// Tell the operator that the media of the call does not get through.
+    /// Report to the operator that media does not get through.
     MediaBlocked {
-        /// What is in the way.
+        /// The part of the connection that fails.
         obstacle: Obstacle,
     },
-    /// Are you there?
+    /// Asks for a `pong`.
     Ping,
 }
 
@@ -134,7 +134,7 @@ impl From<&ChatDraft> for ClientMessage {
     }
 }
 
-/// How to go on where a former connection ended.
+/// Resumes the session of a former connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
     /// The secret of the former connection.
@@ -148,7 +148,7 @@ pub struct Resume {
 /// What a frame turned out to be.
 #[derive(Debug)]
 pub enum Decoded {
-    /// A message.
+    /// A frame that decodes.
     Message(ClientMessage),
     /// No message, with the code to answer and, where it could be read, the id of
     /// the chat message that is refused.

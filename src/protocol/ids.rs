@@ -1,4 +1,4 @@
-//! Names for things that are told apart by programs, not by people.
+//! Identifiers for programs; people see names.
 
 use serde::{Deserialize, Serialize};
 

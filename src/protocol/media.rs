@@ -75,9 +75,9 @@ impl Obstacle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// The voice.
+    /// The person's voice.
     Microphone,
-    /// The face.
+    /// The person's camera.
     Camera,
     /// A shared screen, window or tab.
     Screen,
@@ -138,16 +138,16 @@ pub struct OfferedTrack {
     pub source: Source,
 }
 
-/// A picture somebody has on their screen, or a voice they want to hear whoever speaks.
+/// A picture somebody has on their screen, or a voice they want to hear in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// Whose.
+    /// Id of the person.
     pub id: ParticipantId,
     /// Their camera or their screen; their microphone where they are to be heard.
     pub source: Source,
-    /// How tall it is drawn, in physical pixels; 0 of a voice.
+    /// Height on the screen, in physical pixels; 0 for a voice.
     pub height: u32,
-    /// Whether they keep it in view whoever speaks.
+    /// Whether it is pinned.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
 }
@@ -157,27 +157,27 @@ pub struct Wanted {
 pub struct Slot {
     /// Which description of the connection.
     pub mid: String,
-    /// Whose; nobody's where it is free.
+    /// The person in the slot; none while it is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ParticipantId>,
-    /// What; nothing where it is free.
+    /// The source in the slot; none while it is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Whether the line is too narrow for it at the moment.
+    /// Whether the SFU pauses it for lack of bandwidth.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
 }
 
-/// Somebody who is heard.
+/// Somebody who speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Speaker {
-    /// Who.
+    /// Id of the person.
     pub id: ParticipantId,
     /// How loud: 0 (silence) to 127, that is 127 less the level of RFC 6464.
     pub level: u8,
 }
 
-/// How good somebody's connection is.
+/// Rating of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
@@ -186,16 +186,16 @@ pub enum Quality {
     Good,
     /// Round trip below 300 ms and loss below 5 %.
     Fair,
-    /// Worse.
+    /// Worse than fair.
     Poor,
 }
 
 /// How good somebody's connection to the SFU is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonQuality {
-    /// Who.
+    /// Id of the person.
     pub id: ParticipantId,
-    /// How good.
+    /// Rating of their connection.
     pub quality: Quality,
 }
 

@@ -1,61 +1,61 @@
-//! How good a line is: one of three words, from round trip, loss and jitter.
+//! Rating of a connection by round-trip time, loss and jitter.
 //!
-//! Worse is told soon and better late, so that the word does not flicker. The server judges
-//! the lines to itself, and browsers those from one to another.
+//! A worse rating is reported after two samples and a better one after five, so that it does
+//! not flicker. The server rates connections to itself, browsers those to each other.
 
 use super::Quality;
 
-/// The round trip of a good line, in ms: above, something queues up.
+/// Round-trip time of a good connection, in ms. More means that a queue builds up.
 pub const GOOD_RTT_MS: f64 = 150.0;
-/// The share of packets a good line loses: below, that says nothing.
+/// Share of packets that a good connection loses.
 pub const GOOD_LOSS: f64 = 0.02;
-/// Below all of these a line is good: round trip in ms, loss as a fraction, jitter in ms.
+/// Upper bounds of a good connection: round-trip time in ms, loss as a fraction, jitter in ms.
 const GOOD: [f64; 3] = [GOOD_RTT_MS, GOOD_LOSS, 30.0];
-/// Below all of these it is fair.
+/// Upper bounds of a fair connection, in the same order.
 const FAIR: [f64; 3] = [300.0, 0.05, 60.0];
-/// Samples in a row that make it worse.
+/// Consecutive samples after which a worse rating is reported.
 const WORSE_AFTER: u32 = 2;
-/// Samples in a row that make it better.
+/// Consecutive samples after which a better rating is reported.
 const BETTER_AFTER: u32 = 5;
 
-/// The quality of one line. The default has not measured anything.
+/// Rates one connection. The default has no sample.
 #[derive(Debug, Default)]
 pub struct QualityMeter {
-    /// What was told; nothing before the first sample.
-    told: Option<Quality>,
-    /// Samples in a row on the same side of what was told.
+    /// The reported rating; none before the first sample.
+    reported: Option<Quality>,
+    /// Consecutive samples on one side of the reported rating.
     run: Option<Run>,
 }
 
-/// Samples in a row that are all worse, or all better, than what was told.
+/// Consecutive samples that are all worse, or all better, than the reported rating.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// Whether they are worse.
+    /// Whether the samples are worse.
     worse: bool,
-    /// How many.
+    /// Number of samples taken.
     samples: u32,
-    /// The one nearest to what was told: as far as all of them agree.
+    /// The sample nearest to the reported rating.
     nearest: Quality,
 }
 
 impl QualityMeter {
-    /// The quality that was told last; none before the first.
-    pub fn told(&self) -> Option<Quality> {
-        self.told
+    /// The rating reported last; none before the first sample.
+    pub fn reported(&self) -> Option<Quality> {
+        self.reported
     }
 
-    /// Takes a sample; a measure that is not known counts as 0. Answers the quality where
-    /// it is another than told before; the first sample always is.
+    /// Takes a sample; an unknown value counts as 0. Returns the rating if it has changed; the
+    /// first sample always changes it.
     pub fn sample(&mut self, rtt_ms: f64, loss: f64, jitter_ms: f64) -> Option<Quality> {
         let sample = judge([rtt_ms, loss, jitter_ms]);
-        let Some(told) = self.told else {
+        let Some(reported) = self.reported else {
             return self.tell(sample);
         };
-        if sample == told {
+        if sample == reported {
             self.run = None;
             return None;
         }
-        let run = self.lengthen(sample, rank(sample) > rank(told));
+        let run = self.lengthen(sample, rank(sample) > rank(reported));
         let enough = if run.worse { WORSE_AFTER } else { BETTER_AFTER };
         match run.samples >= enough {
             true => self.tell(run.nearest),
@@ -87,9 +87,9 @@ impl QualityMeter {
 
     /// From now on it is this.
     fn tell(&mut self, quality: Quality) -> Option<Quality> {
-        self.told = Some(quality);
+        self.reported = Some(quality);
         self.run = None;
-        self.told
+        self.reported
     }
 }
 
@@ -133,8 +133,8 @@ mod tests {
         }
     }
 
-    /// What is told at each of these samples.
-    fn told(samples: &[Quality]) -> Vec<Option<Quality>> {
+    /// The ratings reported at each of these samples.
+    fn reports(samples: &[Quality]) -> Vec<Option<Quality>> {
         let mut meter = QualityMeter::default();
         let samples = samples.iter().map(|quality| of(*quality));
         samples
@@ -161,42 +161,42 @@ mod tests {
     }
 
     #[test]
-    fn the_first_sample_is_told() {
-        assert_eq!(told(&[Poor, Poor]), [Some(Poor), None]);
+    fn the_first_sample_is_reported() {
+        assert_eq!(reports(&[Poor, Poor]), [Some(Poor), None]);
     }
 
     #[test]
     fn worse_is_told_at_the_second_sample_and_one_alone_is_forgotten() {
         assert_eq!(
-            told(&[Good, Fair, Good, Fair]),
+            reports(&[Good, Fair, Good, Fair]),
             [Some(Good), None, None, None]
         );
         assert_eq!(
-            told(&[Good, Fair, Poor, Poor, Poor])[2..],
+            reports(&[Good, Fair, Poor, Poor, Poor])[2..],
             [Some(Fair), None, Some(Poor)]
         );
-        assert_eq!(told(&[Good, Poor, Poor])[2], Some(Poor));
+        assert_eq!(reports(&[Good, Poor, Poor])[2], Some(Poor));
     }
 
     #[test]
     fn better_is_told_at_the_fifth_sample() {
         let samples = [Poor, Good, Good, Good, Good, Good];
-        assert_eq!(told(&samples)[1..], [None, None, None, None, Some(Good)]);
+        assert_eq!(reports(&samples)[1..], [None, None, None, None, Some(Good)]);
         let samples = [Poor, Good, Good, Fair, Good, Good];
-        assert_eq!(told(&samples)[5], Some(Fair), "as far as all five agree");
+        assert_eq!(reports(&samples)[5], Some(Fair), "as far as all five agree");
         let samples = [Poor, Good, Good, Good, Good, Poor, Good];
-        assert_eq!(told(&samples)[1..], [None; 6]);
+        assert_eq!(reports(&samples)[1..], [None; 6]);
     }
 
     proptest! {
-        /// What is told changes only, and not more often than every second sample.
+        /// A rating is reported when it changes, at most at every second sample.
         #[test]
         fn the_word_does_not_flicker(samples in prop::collection::vec(0_u8..3, 2..300)) {
             let samples: Vec<_> = samples.iter().map(|s| [Good, Fair, Poor][*s as usize]).collect();
-            let told = told(&samples);
-            let changes: Vec<_> = told.iter().flatten().collect();
+            let reports = reports(&samples);
+            let changes: Vec<_> = reports.iter().flatten().collect();
             prop_assert!(changes.windows(2).all(|two| two[0] != two[1]));
-            prop_assert!(told[1..].windows(2).all(|two| two[0].is_none() || two[1].is_none()));
+            prop_assert!(reports[1..].windows(2).all(|two| two[0].is_none() || two[1].is_none()));
         }
     }
 }

@@ -39,7 +39,7 @@ impl Refusal {
         }
     }
 
-    /// The refusal of this header; nothing where a newer server knows another one.
+    /// The refusal named by this header; none if only a newer server knows it.
     pub fn parse(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }

@@ -1,4 +1,4 @@
-//! What the server says.
+//! Messages of the server.
 
 use super::{
     CallPerson, ChatMessage, Codec, Devices, Emoji, Epoch, ErrorCode, IceServer, Leg, MessageId,
@@ -13,42 +13,41 @@ use serde::{Deserialize, Serialize};
 pub enum ServerMessage {
     /// The open rooms, fullest first; the answer to `watch_rooms`.
     Rooms(Rooms),
-    /// What is different of the open rooms.
+    /// The changes of the list of open rooms.
     RoomsChanged(RoomsChanged),
     /// The answer to `join`: the room as it is.
     Joined(Joined),
-    /// Something was said. The author's own copy is the acknowledgement.
+    /// A chat message. The author's copy is the acknowledgement.
     Chat(ChatMessage),
-    /// A message is different now: edited, deleted or reacted to. The copy of whoever
-    /// asked for it is the acknowledgement.
+    /// A message was edited, deleted or reacted to. The requester's copy is the
+    /// acknowledgement.
     Changed {
         /// The place of this event in the room's order.
         seq: Seq,
         /// The whole message as it is now.
         message: ChatMessage,
     },
-    /// Somebody gave a message an emoji, or took it back: an event like `changed`, told without
-    /// the message.
+    /// Somebody added or removed a reaction: an event like `changed`, without the message.
     Reaction {
         /// The place of this event in the room's order.
         seq: Seq,
-        /// Which message.
+        /// Id of the message.
         id: MessageId,
-        /// Which emoji.
+        /// The emoji in question.
         emoji: Emoji,
-        /// Who.
+        /// The person who gave it or took it back.
         from: ParticipantId,
-        /// Whether it is given.
+        /// Whether it is added; otherwise it is removed.
         on: bool,
     },
     /// Somebody is typing.
     Typing {
-        /// Who.
+        /// Id of the person.
         id: ParticipantId,
     },
-    /// Somebody came in, or came back.
+    /// Somebody joined the room, or reconnected.
     Entered {
-        /// Who.
+        /// The person, with their nickname now.
         person: Person,
         /// How many are in the room now.
         count: u32,
@@ -56,16 +55,16 @@ pub enum ServerMessage {
         #[serde(default, skip_serializing_if = "is_false")]
         back: bool,
     },
-    /// Somebody is called something else now.
+    /// Somebody changed their nickname.
     Renamed {
         /// Who, with the new nickname.
         person: Person,
         /// The nickname they had.
         was: Nickname,
     },
-    /// Somebody is gone, or their line is down.
+    /// Somebody left, or lost their connection.
     Left {
-        /// Who.
+        /// The person, with their nickname now.
         person: Person,
         /// How many are in the room now.
         count: u32,
@@ -74,9 +73,9 @@ pub enum ServerMessage {
         #[serde(default, skip_serializing_if = "is_false")]
         away: bool,
     },
-    /// Somebody who was away did not come back.
+    /// Somebody who was away did not reconnect.
     Gone {
-        /// Who.
+        /// The person, with their nickname now.
         person: Person,
     },
     /// Older messages, the answer to `history`.
@@ -99,14 +98,14 @@ pub enum ServerMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         connection: Option<u32>,
     },
-    /// Media goes another way from now on.
+    /// Media changes between browser to browser and the SFU.
     MediaMode {
-        /// How.
+        /// The mode from now on.
         mode: Mode,
     },
     /// The answer to `offer`.
     Answer {
-        /// Which connection.
+        /// Number of the connection, counted by the client.
         connection: u32,
         /// Which offer of it.
         offer_id: u32,
@@ -115,17 +114,17 @@ pub enum ServerMessage {
     },
     /// The SFU has no such connection (any more): one makes a fresh one.
     MediaClosed {
-        /// Which.
+        /// Number of the connection, counted by the client.
         connection: u32,
     },
-    /// What some slots of one's connection carry from now on.
+    /// The changed slots of the connection to the SFU.
     Slots {
-        /// Those that are different now.
+        /// Only those that changed.
         slots: Vec<Slot>,
     },
     /// Which layers of pictures of one's own are watched by anybody.
     Layers {
-        /// Which source.
+        /// The source of this client.
         source: Source,
         /// Their `rid`s (RFC 8852), empty for one that is alone; the others may be switched
         /// off.
@@ -134,32 +133,32 @@ pub enum ServerMessage {
     /// In which codec a source of one's own is to be sent from now on, by those who can
     /// change it.
     Codec {
-        /// Which source.
+        /// The source of this client.
         source: Source,
-        /// The codec.
+        /// The codec to encode in.
         codec: Codec,
     },
-    /// Who is heard.
+    /// The loudest speakers and the dominant one.
     Speakers {
-        /// Loudest first; at most a handful.
+        /// Loudest first.
         loudest: Vec<Speaker>,
-        /// Who has the floor.
+        /// The dominant speaker.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dominant: Option<ParticipantId>,
     },
-    /// How good the connections of some people are now.
+    /// Changed ratings of people's connections.
     Qualities {
-        /// Those that are different now.
+        /// Only those that changed.
         people: Vec<PersonQuality>,
     },
     /// Somebody entered the call, or came back to it with the same leg.
     CallEntered {
-        /// Who.
+        /// The person, with the leg and devices of this stay.
         person: CallPerson,
     },
     /// Somebody left the call.
     CallLeft {
-        /// Who.
+        /// Id of the person.
         id: ParticipantId,
         /// Which stay of theirs ended.
         leg: Leg,
@@ -167,11 +166,11 @@ pub enum ServerMessage {
         #[serde(default, skip_serializing_if = "is_false")]
         away: bool,
     },
-    /// Somebody switched a device on or off.
+    /// Somebody's devices changed.
     Devices {
-        /// Who.
+        /// Id of the person.
         id: ParticipantId,
-        /// What is on now.
+        /// Their devices now.
         devices: Devices,
     },
     /// Somebody in the call tells something about the connection to them.
@@ -180,12 +179,12 @@ pub enum ServerMessage {
         from: ParticipantId,
         /// Which stay of theirs; set by the server.
         leg: Leg,
-        /// What.
+        /// A description or candidate of the sender.
         signal: Signal,
     },
     /// Something was refused.
     Error {
-        /// For programs.
+        /// Stable code for programs.
         code: ErrorCode,
         /// For people, in English.
         message: String,
@@ -212,7 +211,7 @@ pub struct Rooms {
     pub rooms: Vec<RoomSummary>,
 }
 
-/// What is different of the open rooms.
+/// The changes of the list of open rooms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomsChanged {
     /// Rooms with other numbers, or that are new in the list.
@@ -268,12 +267,12 @@ pub struct Joined {
 /// Somebody, under the nickname of the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// Who.
+    /// Id of the person.
     pub id: ParticipantId,
     /// What they are called.
     pub nickname: Nickname,
     /// What the nickname looks like, where its [`super::text::key`] does not say so by
-    /// itself. People with the same look are told apart by their ids.
+    /// itself. The ids tell people with the same look apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look: Option<String>,
 }
@@ -293,7 +292,7 @@ impl Person {
 /// An open room as the welcome page shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomSummary {
-    /// Its name.
+    /// Name of the room.
     pub name: RoomName,
     /// How many people are in it.
     pub people: u32,

@@ -1,4 +1,4 @@
-//! What a screen reader is told of the log: what others say and what happens, once.
+//! Announcements of the log for screen readers: messages of others and notices, once each.
 //!
 //! Pure. The log itself announces nothing: rows come into it also because somebody reads older
 //! messages, and because one's own message is confirmed. So what is new is found by number, not
@@ -8,7 +8,7 @@ use crate::protocol::{Epoch, Nickname, Seq};
 use crate::state::People;
 use crate::state::log::{Entry, Log, Notice};
 
-/// Announced one by one at once; more are told by their number. 3: nobody listens to a page of
+/// Announced one by one at once; more are announced by their number. 3: nobody listens to a page of
 /// text that was said while the line was down.
 const MAX_AT_ONCE: usize = 3;
 /// Longest text that is announced, in characters; the log has the rest.
@@ -17,7 +17,7 @@ const MAX_CHARS: usize = 400;
 /// Up to where the log was announced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Announced {
-    /// Of which log; messages of another one are numbered anew.
+    /// Of which log; another log has its own numbers.
     epoch: Option<Epoch>,
     /// The newest message.
     seq: Seq,

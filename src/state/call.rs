@@ -1,6 +1,6 @@
 //! The call as one person sees it: who is in it, one's own devices, and how each
 //! connection is. Plain data; [`CallState::apply`] takes in what the server says, the
-//! browser's driver writes the rest.
+//! call controller writes the rest.
 
 use crate::protocol::{
     CallPerson, Devices, ErrorCode, Leg, Mode, ParticipantId, Quality, ServerMessage, Source,
@@ -18,43 +18,43 @@ use std::collections::HashMap;
 pub struct CallState {
     /// Oneself, once the server has said so.
     pub me: Option<ParticipantId>,
-    /// Everybody in the call, in order of arrival in the room, oneself included.
+    /// Everybody in the call, in order of arrival in the room.
     pub people: Vec<CallPerson>,
-    /// Whether one is in it oneself.
+    /// Whether this person is in the call.
     pub stage: CallStage,
-    /// What is on of one's own.
+    /// This person's devices that are on.
     pub devices: Devices,
-    /// How the connection to each of the others is.
+    /// State of the connection to each of the others.
     pub links: HashMap<ParticipantId, Link>,
     /// Counts the changes of one's own picture.
     pub own_version: u32,
-    /// How media goes.
+    /// Browser to browser, or through the SFU.
     pub mode: Mode,
     /// The slots of sound, and whose voice each carries.
     pub voices: Vec<(String, ParticipantId)>,
-    /// Pictures that wait for a better line.
+    /// Pictures that the SFU paused for lack of bandwidth.
     pub paused: Vec<(ParticipantId, Source)>,
     /// Counts the changes of slots.
     pub slots_version: u32,
-    /// Who is heard at this moment.
+    /// Current speakers.
     pub speaking: Vec<ParticipantId>,
-    /// Who else had the floor of late, the latest first.
+    /// Recent dominant speakers except this person, the latest first.
     pub floor: Vec<ParticipantId>,
-    /// Whose connection is not good.
+    /// Ratings of the connections, as announced last.
     pub qualities: HashMap<ParticipantId, Quality>,
-    /// Who is kept in view whoever speaks.
+    /// The pinned person.
     pub pinned: Option<ParticipantId>,
-    /// The figures of the connections, while somebody looks at them.
+    /// Statistics of the connections, while the settings show them.
     pub stats: Vec<ConnectionStats>,
-    /// What there is to choose from.
+    /// Devices to choose from, and those chosen.
     pub choices: Choices,
-    /// What is wrong with a device, at most one for each kind.
+    /// Problems of devices, at most one for each kind.
     pub problems: Vec<Problem>,
-    /// What happened without anybody asking for it, until it is waved away.
+    /// The last event that nobody asked for, until it is dismissed.
     pub notice: Option<Notice>,
     /// What keeps media from getting through.
     pub blocked: Option<Blocked>,
-    /// Whether one hides one's address: the call then runs through the SFU.
+    /// Whether this person hides their address: the call then runs through the SFU.
     pub hide_address: bool,
     /// Whether the server hides everybody's address, whatever they choose.
     pub server_hides: bool,
@@ -62,27 +62,27 @@ pub struct CallState {
     pub rear: bool,
 }
 
-/// How many of those who had the floor last stay in front.
+/// Number of recent dominant speakers that stay in front.
 const IN_FRONT: usize = 3;
 
 /// Whether one is in the call oneself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CallStage {
-    /// Not asked for.
+    /// Outside the call.
     #[default]
     Out,
-    /// Asked for; the server has not answered.
+    /// `enter_call` is sent and not answered.
     Entering,
-    /// In it.
+    /// The server has confirmed it.
     In,
-    /// It holds as many people as it may.
+    /// The call is full.
     Full,
 }
 
 /// The connection to somebody.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Link {
-    /// How it is.
+    /// State of the connection.
     pub state: LinkState,
     /// Counts the changes of their stream.
     pub version: u32,
@@ -94,45 +94,45 @@ pub enum LinkState {
     /// Not up yet.
     #[default]
     Connecting,
-    /// Up.
+    /// Media can pass.
     Connected,
-    /// Was up, is being mended.
+    /// Was up; the negotiation repairs it.
     Reconnecting,
 }
 
 /// A tile of the stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tile {
-    /// Who.
+    /// Id of the person.
     pub id: ParticipantId,
-    /// Oneself.
+    /// Whether this is the person at this page.
     pub mine: bool,
-    /// What they have switched on.
+    /// Their devices that are on.
     pub devices: Devices,
-    /// How the connection to them is; one's own is always up.
+    /// State of the connection to them; one's own is always up.
     pub link: Link,
-    /// Whether they are heard at this moment.
+    /// Whether they speak now.
     pub speaking: bool,
-    /// Whether they had the floor of late: in sight also where there are many.
+    /// Whether they are a recent dominant speaker, which keeps them in sight.
     pub in_front: bool,
-    /// How good their connection is.
+    /// Rating of their connection.
     pub quality: Quality,
-    /// Whether their picture waits for a better line.
+    /// Whether the SFU paused their picture for lack of bandwidth.
     pub paused: bool,
-    /// Whether they are kept in view.
+    /// Whether they are pinned.
     pub pinned: bool,
 }
 
 /// A shared screen on the stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Screen {
-    /// Whose.
+    /// Id of the person.
     pub id: ParticipantId,
-    /// One's own.
+    /// Whether it belongs to the person at this page.
     pub mine: bool,
     /// Counts the changes of its stream.
     pub version: u32,
-    /// Whether it waits for a better line.
+    /// Whether the SFU paused it for lack of bandwidth.
     pub paused: bool,
 }
 
@@ -262,7 +262,7 @@ impl CallState {
         std::iter::once(mine).chain(others).collect()
     }
 
-    /// Somebody's tile.
+    /// The tile of one person.
     fn tile(&self, id: &ParticipantId, devices: Devices, link: Link) -> Tile {
         Tile {
             id: id.clone(),

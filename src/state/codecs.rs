@@ -16,7 +16,7 @@ pub enum Purpose {
     Slot,
 }
 
-/// The rank of a format for a purpose, the first is preferred; none where it is not offered.
+/// The rank of a format for a purpose, the first is preferred; none if it is not offered.
 /// `mime` and `fmtp` are as `RTCRtpReceiver.getCapabilities` gives them.
 pub fn rank(purpose: Purpose, mime: &str, fmtp: &str) -> Option<usize> {
     let codecs: &[&str] = match purpose {

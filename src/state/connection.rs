@@ -1,7 +1,7 @@
 //! The connection to the server: whether it is up, and when to try again.
 //!
-//! A pure state machine. The driver feeds it what happened, with a random number
-//! where jitter is wanted, and does what [`ReconnectPlan`] says.
+//! A pure state machine. The room controller feeds it events, with a random
+//! number for jitter, and follows the [`ReconnectPlan`].
 
 use crate::protocol::{CloseCode, ErrorCode, Refusal, ServerMessage};
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub enum Reason {
 /// A refusal and when to ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// Why.
+    /// Who refuses, and why.
     pub reason: Reason,
     /// How long to wait at least (RFC 9110, 10.2.3), where that was said.
     pub retry_after: Option<Duration>,
@@ -44,7 +44,7 @@ pub struct Refused {
 
 impl Refused {
     /// Reads the answer to a request for a connection: its status, its `noom-refusal` and its
-    /// `Retry-After`. Nothing where it refuses nothing, or where a server is only away.
+    /// `Retry-After`. None if it is no refusal, or the server is only unreachable.
     pub fn read(status: u16, refusal: Option<&str>, retry_after: Option<&str>) -> Option<Self> {
         let known = refusal.and_then(Refusal::parse).map(Reason::Refused);
         let reason = known.or(match status {
@@ -58,7 +58,7 @@ impl Refused {
         })
     }
 
-    /// The refusal of a `join`; nothing where the error is about something else.
+    /// The refusal of a `join`; none for any other error.
     pub fn of_join(code: ErrorCode) -> Option<Self> {
         match code {
             ErrorCode::TooManyJoins
@@ -103,7 +103,7 @@ pub enum Phase {
     Idle,
     /// A socket is being opened, or has not joined yet.
     Connecting,
-    /// Joined.
+    /// The room is joined.
     Live,
     /// Down; another attempt is planned.
     Waiting,
@@ -114,7 +114,7 @@ pub enum Phase {
 /// The connection as a person sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionState {
-    /// How it is.
+    /// State of the connection.
     pub phase: Phase,
     /// Attempts since it was last live.
     pub attempts: u32,

@@ -3,9 +3,9 @@
 /// A kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
-    /// A camera.
+    /// Video input (`videoinput`).
     Camera,
-    /// A microphone.
+    /// Audio input (`audioinput`).
     Microphone,
 }
 
@@ -38,7 +38,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Whether the others get anything: that is what they are told.
+    /// Whether the others receive it; announced to them.
     pub fn gives(self) -> bool {
         self.wanted && !self.held
     }
@@ -48,8 +48,8 @@ impl Capture {
         self.wanted && self.held
     }
 
-    /// What the person is told of this device, of `kind`, where it was `before`; `other` is what
-    /// the other kind gives. Sound that is blocked is told first: a press mends it.
+    /// The notice to show for this device of `kind` after the notice `before`; `other` is the
+    /// device of the other kind. Blocked sound comes first: a press starts it.
     pub fn notice(self, kind: DeviceKind, other: Self, before: Option<Notice>) -> Option<Notice> {
         match (self.is_held_back(), before) {
             (true, Some(Notice::SoundBlocked)) => before,
@@ -78,11 +78,11 @@ pub enum Notice {
 /// What there is to choose from, and what is chosen; an empty id is the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// Cameras.
+    /// Cameras that the browser lists.
     pub cameras: Vec<DeviceChoice>,
-    /// Microphones.
+    /// Microphones that the browser lists.
     pub microphones: Vec<DeviceChoice>,
-    /// Speakers.
+    /// Speakers that the browser lists.
     pub speakers: Vec<DeviceChoice>,
     /// The camera in use.
     pub camera: String,
@@ -101,7 +101,7 @@ pub struct Choices {
 pub struct Problem {
     /// With which kind.
     pub kind: DeviceKind,
-    /// What.
+    /// Why the device cannot be used.
     pub cause: Cause,
 }
 
@@ -122,12 +122,12 @@ pub enum Cause {
     NoAnswer,
     /// The page is not secure: browsers give devices to HTTPS and localhost only.
     Insecure,
-    /// Anything else.
+    /// The browser gives no known reason.
     Unknown,
 }
 
 impl Choices {
-    /// The camera after the one in use, going round; none where there is no other.
+    /// The camera after the one in use, cyclically; none if there is only one.
     pub fn next_camera(&self) -> Option<&str> {
         let place = self.cameras.iter().position(|c| c.id == self.camera);
         let next = place.map_or(0, |place| (place + 1) % self.cameras.len().max(1));
@@ -201,7 +201,7 @@ mod tests {
         );
         let back = held(true, false);
         assert_eq!((back.gives(), back.notice(kind, on, told)), (true, None));
-        // Whoever has it off is told nothing, and it does not come on by itself.
+        // A device that is off gets no notice and does not switch itself on.
         let off = held(false, true);
         assert_eq!((off.gives(), off.notice(kind, on, told)), (false, None));
         assert!(!held(false, false).gives());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_devices_held_back_the_one_that_stays_so_is_still_told() {
+    fn a_device_that_stays_held_back_keeps_its_notice() {
         let (camera, microphone) = (DeviceKind::Camera, DeviceKind::Microphone);
         let held = Capture {
             wanted: true,
@@ -227,7 +227,7 @@ mod tests {
             back.notice(camera, held, both),
             Some(Notice::Held(microphone))
         );
-        // Sound that nobody hears is still told.
+        // The notice of blocked sound stays.
         let blocked = Some(Notice::SoundBlocked);
         assert_eq!(held.notice(camera, back, blocked), blocked);
     }

@@ -1,7 +1,7 @@
 //! Telling people of the same nickname apart.
 //!
-//! A nickname belongs to nobody, so two people may carry the same one. Whoever shares
-//! theirs is shown with a few characters of their id, which stay with them.
+//! A nickname belongs to nobody, so two people may carry the same one. Those who share
+//! one are shown with a few characters of their id.
 
 use crate::protocol::{ParticipantId, Person, text};
 use std::collections::{HashMap, HashSet};
@@ -28,7 +28,7 @@ impl DuplicateNames {
         Self(shared.flatten().cloned().collect())
     }
 
-    /// What to show after the nickname; nothing where nobody else carries it.
+    /// What to show after the nickname; none if the nickname is unique.
     pub fn tag(&self, id: &ParticipantId) -> Option<String> {
         self.0.contains(id).then(|| format!("#{}", id.short()))
     }

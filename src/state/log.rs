@@ -44,9 +44,9 @@ struct LateReaction {
     seq: Seq,
     /// To which message.
     id: MessageId,
-    /// Which emoji.
+    /// The emoji in question.
     emoji: Emoji,
-    /// Whose.
+    /// The person who gave it or took it back.
     from: ParticipantId,
     /// Whether it was given.
     on: bool,
@@ -85,11 +85,11 @@ impl Entry {
 pub enum Notice {
     /// Somebody came in.
     Joined(ParticipantId, Nickname),
-    /// Somebody went.
+    /// Somebody left for good.
     Left(ParticipantId, Nickname),
-    /// Somebody is called something else now.
+    /// Somebody changed their nickname.
     Renamed {
-        /// Who.
+        /// Id of the person.
         id: ParticipantId,
         /// The nickname they had.
         was: Nickname,

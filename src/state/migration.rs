@@ -1,6 +1,6 @@
-//! Moving over from one way of media to the other: how the way through the SFU is.
+//! Migration of media between browser to browser and the SFU: state of the SFU path.
 //!
-//! Pure: moments come in as milliseconds of a steady clock. The browser's call driver
+//! Pure: moments come in as milliseconds of a steady clock. The browser's migration
 //! builds the ways and closes them, and asks here whether the one through the SFU is up.
 //! Only what happens to the connection changes that: the server says every few minutes,
 //! and after each lost line, which way media goes, and nothing need follow from it.
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_up_stays_up_however_often_the_mode_is_told() {
+    fn repeated_modes_keep_a_connection_up() {
         let mut path = up();
         for renewal in 1..=3 {
             path.on_mode(Mode::Sfu, f64::from(renewal) * 120_000.0);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_being_mended_stays_so_when_the_mode_is_told() {
+    fn a_repeated_mode_keeps_a_connection_reconnecting() {
         let mut path = up();
         path.on_link_state(LinkState::Reconnecting, 2_000.0);
         path.on_mode(Mode::Sfu, 3_000.0);

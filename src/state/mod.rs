@@ -1,4 +1,4 @@
-//! What a person sees, as plain data that [`ServerMessage`]s change.
+//! State of the page, as plain data that [`ServerMessage`]s change.
 //!
 //! [`RoomState::apply`] is the whole of it and is pure: no clock, no socket, no
 //! signal. In the browser the same parts sit in a store, and [`apply_to_store`]
@@ -35,15 +35,15 @@ use serde::{Deserialize, Serialize};
 /// A room as one person sees it; the call is in [`call::CallState`].
 #[derive(Debug, Clone, PartialEq, Default, Store)]
 pub struct RoomState {
-    /// Who is here, and which of them is oneself.
+    /// The people of the room, and which of them is at this page.
     pub people: People,
-    /// What was said and what happened.
+    /// Messages and notices.
     pub log: Log,
     /// State of the connection to the server.
     pub connection: ConnectionState,
-    /// Who is typing, oneself excepted; the driver lets them go after a while.
+    /// Who is typing, except this person. The controller removes them after a timeout.
     pub typing: Typing,
-    /// How far one has read.
+    /// The read position.
     pub read_marker: ReadMarker,
 }
 

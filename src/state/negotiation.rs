@@ -1,7 +1,7 @@
 //! How two browsers agree on a connection, and how they mend it.
 //!
-//! A pure state machine for one pair: it is told what happened and says what to do.
-//! Perfect negotiation (W3C WebRTC 10.7): whoever entered the call later is polite
+//! A pure state machine for one pair: events in, actions out.
+//! Perfect negotiation (W3C WebRTC 10.7): the one who entered the call later is polite
 //! and makes the first offer; when two offers cross, the polite side gives way. A
 //! connection that breaks is mended in steps: wait, ICE restart, a fresh connection
 //! under the next number, again with longer pauses. Time comes in as milliseconds
@@ -24,7 +24,7 @@ const REPLACE_BROKEN_AFTER_MS: f64 = 1_000.0;
 /// Candidates kept for a description that has not come; more than any browser sends.
 const MAX_EARLY_CANDIDATES: usize = 64;
 
-/// What happened.
+/// Input of the negotiation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Both are in the call: connect.
@@ -81,17 +81,17 @@ pub enum Action {
     },
     /// Make an offer and set it; tell [`Event::Described`].
     Offer {
-        /// Gather anew (RFC 8445 9).
+        /// Restart ICE (RFC 8445 9).
         restart_ice: bool,
     },
     /// Set the other side's offer, answer it; tell [`Event::Described`].
     Answer {
-        /// The offer.
+        /// Session description of the offer.
         sdp: String,
     },
     /// Set the other side's answer.
     Accept {
-        /// The answer.
+        /// Session description of the answer.
         sdp: String,
     },
     /// Add the other side's candidate.
@@ -234,7 +234,7 @@ impl Negotiation {
             actions.extend(self.open(connection, now_ms));
         }
         self.offering = false;
-        // Theirs gathers anew as well as ours would have.
+        // Their ICE restart serves as well as ours.
         self.restart_due = false;
         self.described = true;
         self.making.answers += 1;
@@ -340,7 +340,7 @@ impl Negotiation {
         }
     }
 
-    /// Gathers anew on the connection there is, unless a fresh one is on its way.
+    /// Restarts ICE on the present connection, unless a new one is planned.
     fn restart(&mut self, now_ms: f64) -> Vec<Action> {
         if self.connection == 0 || !self.described || matches!(self.next, Some((_, Step::Replace)))
         {

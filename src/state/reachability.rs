@@ -1,7 +1,7 @@
 //! Whether media gets through, and what to say where it does not.
 //!
-//! Pure: the driver tells how each connection of the call is at a moment of its own clock, and
-//! is told what to show and what to report to the server. Nothing is said of a connection that
+//! Pure: the monitor passes the state of each connection and the time of its clock, and gets
+//! what to show and what to report to the server. Nothing is said of a connection that
 //! comes up within [`BLOCKED_AFTER_MS`], of somebody who was reached before within
 //! [`GONE_AFTER_MS`], nor while the line to the server is down: then nobody
 //! could agree on a connection, and that is said already.
@@ -59,7 +59,7 @@ pub enum Blocked {
 }
 
 impl Blocked {
-    /// What the server is told of it.
+    /// The report to the server.
     fn obstacle(&self) -> Obstacle {
         match self {
             Self::NoWebRtc => Obstacle::NoWebRtc,
@@ -78,7 +78,7 @@ impl Blocked {
 /// A connection that is not up.
 #[derive(Debug, Clone, Copy)]
 struct Outage {
-    /// Since when.
+    /// Start of the outage, in milliseconds of the steady clock.
     since_ms: f64,
     /// Whether packets got through meanwhile.
     had_ice_path: bool,
@@ -95,11 +95,11 @@ pub struct Reachability {
     ever_connected: HashSet<Endpoint>,
     /// When it was looked last.
     checked_ms: Option<f64>,
-    /// What the server was told: once a stay of each.
+    /// Obstacles reported in this stay: once each.
     reported: HashSet<Obstacle>,
 }
 
-/// What a look says.
+/// Result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReachabilityReport {
     /// What to show.
@@ -152,7 +152,7 @@ impl Reachability {
         self.report(Some(Blocked::NoWebRtc))
     }
 
-    /// What is shown, and told the server where it was not yet.
+    /// What to show, and to report if it was not reported yet.
     fn report(&mut self, blocked: Option<Blocked>) -> ReachabilityReport {
         let obstacle = blocked.as_ref().map(Blocked::obstacle);
         let report = obstacle.filter(|obstacle| self.reported.insert(*obstacle));

@@ -23,7 +23,7 @@ pub enum Row {
     Day(Date),
     /// What follows came while one looked elsewhere.
     New,
-    /// Something happened.
+    /// A notice: somebody joined, left or was renamed.
     Notice(u64, Notice),
     /// Something was said.
     Message(Box<MessageRow>),
@@ -32,7 +32,7 @@ pub enum Row {
 /// A message as it is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageRow {
-    /// Its id.
+    /// Id of the message.
     pub id: MessageId,
     /// Its place in the room's order; unknown while on its way.
     pub seq: Option<Seq>,
@@ -44,7 +44,7 @@ pub struct MessageRow {
     pub text: Option<String>,
     /// When, in milliseconds since the Unix epoch; unknown while on its way.
     pub at: Option<i64>,
-    /// One's own.
+    /// Whether it belongs to the person at this page.
     pub mine: bool,
     /// Said by the author of the row above, shortly after it.
     pub follows: bool,
@@ -77,7 +77,7 @@ pub enum Quote {
 }
 
 impl Quote {
-    /// The quote of a message, among those who are told apart by `duplicate_names`.
+    /// The quote of a message, with the tag of its author in `duplicate_names`.
     pub fn of(message: &ChatMessage, duplicate_names: &DuplicateNames) -> Self {
         Self::Known {
             from: message.from.clone(),
@@ -90,7 +90,7 @@ impl Quote {
 /// One emoji under a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReactionRow {
-    /// Which.
+    /// The emoji that the people in `by` gave.
     pub emoji: Emoji,
     /// How many gave it.
     pub count: usize,
@@ -105,7 +105,7 @@ pub enum Progress {
     Stored,
     /// On its way.
     Sending,
-    /// Refused.
+    /// The server refused it, with this code.
     Refused(ErrorCode),
 }
 
@@ -158,7 +158,7 @@ fn quote_key(quote: &Quote) -> u8 {
 pub struct Window {
     /// Entries that are newer than those drawn.
     pub below: usize,
-    /// Entries drawn.
+    /// Number of entries drawn.
     size: usize,
 }
 
@@ -184,7 +184,7 @@ impl Window {
         end.saturating_sub(self.size)..end
     }
 
-    /// The end of the log; all but the last entries have to be drawn anew where it was
+    /// The end of the log; all but the last entries are drawn again if it was
     /// elsewhere.
     pub fn at_end(self) -> Self {
         match self.below {

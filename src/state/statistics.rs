@@ -1,13 +1,13 @@
-//! The figures of a connection, for whoever wants to know why a picture is as it is.
+//! Statistics of a connection: why a picture looks as it does.
 
 /// What a connection does at the moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConnectionStats {
     /// By which path: `udp`, `tcp`, or `relay` with the protocol to the relay.
     pub path: String,
-    /// The round trip, in milliseconds, where it is known.
+    /// Round-trip time in milliseconds, if known.
     pub rtt_ms: Option<f64>,
-    /// What the line carries, in kbit/s, where it is estimated.
+    /// Estimated available bandwidth in kbit/s, if known.
     pub available_kbps: Option<f64>,
     /// One line a stream.
     pub streams: Vec<StreamStats>,

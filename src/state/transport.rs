@@ -1,8 +1,8 @@
-//! Which way the line to the server goes: a WebSocket, or long-polling where a network
-//! blocks that.
+//! Choice of the transport to the server: a WebSocket, or long-polling where a network blocks
+//! that.
 //!
-//! Pure. The driver says what became of each attempt, and asks which way the next one
-//! goes and when to look whether a WebSocket gets through by now.
+//! Pure. The room controller reports each attempt, and asks for the transport of the next one
+//! and for the time of the next upgrade.
 
 use crate::protocol::CloseCode;
 use std::time::Duration;
@@ -17,17 +17,17 @@ const UPGRADE_WAITS_S: [f64; 5] = [5.0, 30.0, 60.0, 120.0, 300.0];
 /// A way to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TransportKind {
-    /// A WebSocket.
+    /// WebSocket (RFC 6455).
     #[default]
     WebSocket,
     /// Requests that wait for what is said.
     LongPoll,
 }
 
-/// Which way is taken, and what is known of both.
+/// The chosen transport, and the failures that led to it.
 #[derive(Debug, Clone, Default)]
 pub struct TransportChoice {
-    /// The way of this attempt, or of the next one.
+    /// Transport of this attempt, or of the next one.
     kind: TransportKind,
     /// Attempts that failed since the line was last live.
     failures: u32,
@@ -38,7 +38,7 @@ pub struct TransportChoice {
 }
 
 impl TransportChoice {
-    /// The way of this attempt, or of the next one.
+    /// Transport of this attempt, or of the next one.
     pub fn kind(&self) -> TransportKind {
         self.kind
     }

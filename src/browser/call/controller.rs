@@ -53,8 +53,8 @@ pub struct CallController {
     quality: Rc<QualityMonitor>,
     reachability: ReachabilityMonitor,
     statistics: Rc<StatsPoller>,
-    /// Whether the server listed this stay when the room was joined: whoever is new to us
-    /// then has come after us.
+    /// Whether the server listed this stay when the room was joined. People who are new to us
+    /// then have entered after us.
     listed: Cell<bool>,
     /// Since when the server does not list somebody whose media still arrives, in milliseconds
     /// of the steady clock.
@@ -237,7 +237,7 @@ impl CallController {
         self.context.send_enter_call();
     }
 
-    /// Keeps somebody in view whoever speaks, or not any more.
+    /// Pins somebody, or unpins them.
     pub fn pin(&self, id: ParticipantId) {
         self.state.pinned().update(|pinned| {
             *pinned = (pinned.as_ref() != Some(&id)).then_some(id);
@@ -333,8 +333,8 @@ impl CallController {
             self.migration.migrate();
         }
         self.start_timer();
-        // Whoever entered later is polite. The list is in order of arrival in the room and says
-        // nothing of that; but whom we find when we enter was in the call before us.
+        // The one who entered later is polite. The list is in order of arrival in the room and does
+        // not say who that is; but everybody in it was in the call before us when we enter.
         let polite = !self.listed.replace(true);
         for person in people {
             self.connect(person, polite);

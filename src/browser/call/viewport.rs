@@ -1,4 +1,4 @@
-//! What is on the screen: which pictures, and how tall each is drawn.
+//! The viewport: which pictures are on the screen, and how tall each is drawn.
 
 use crate::protocol::{ParticipantId, Source, Wanted};
 use js_sys::Reflect;
@@ -6,7 +6,7 @@ use leptos::prelude::document;
 use std::cell::RefCell;
 use web_sys::HtmlMediaElement;
 
-/// Heights are told in steps of so many pixels: a pixel more or less changes nothing.
+/// Step of the heights in a subscription, in pixels: small changes send nothing.
 const STEP_PX: f64 = 20.0;
 
 /// The elements that play others' pictures.
@@ -25,8 +25,8 @@ impl Viewport {
         elements.push((id.clone(), source, Clone::clone(element)));
     }
 
-    /// What is on the screen now, and the voice of whoever is pinned. A page in the
-    /// background shows nothing.
+    /// The pictures on the screen now, and the voice of the pinned person. A page in the
+    /// background shows none.
     pub fn now(&self, pinned: Option<&ParticipantId>) -> Vec<Wanted> {
         let voice = pinned.map(|id| Wanted {
             id: id.clone(),
@@ -57,20 +57,20 @@ impl Viewport {
         wanted.collect()
     }
 
-    /// What the server is to be told, where it does not know it yet.
+    /// The subscription, if it differs from the one that was sent last.
     pub fn changes(&self, pinned: Option<&ParticipantId>) -> Option<Vec<Wanted>> {
         let now = self.now(pinned);
         let before = self.sent.replace(Some(now.clone()));
         (before.as_ref() != Some(&now)).then_some(now)
     }
 
-    /// The server may know nothing: the connection is a fresh one, or the line was lost.
+    /// The server may have lost the subscription: the connection is new or was interrupted.
     pub fn forget_sent(&self) {
         *self.sent.borrow_mut() = None;
     }
 }
 
-/// How tall an element is drawn, in physical pixels; nothing where it is out of sight.
+/// Height of an element in physical pixels; none while it is out of sight.
 fn height_of(element: &HtmlMediaElement) -> Option<u32> {
     let window = web_sys::window()?;
     let number = |value: Result<wasm_bindgen::JsValue, wasm_bindgen::JsValue>| {

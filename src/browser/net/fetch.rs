@@ -14,19 +14,19 @@ const CONNECTION: &str = "noom-connection";
 pub enum Failure {
     /// It was lost, or something in between answered in place of the server.
     Lost,
-    /// The server refuses, or something in front of it; why, where that can be told.
+    /// The server or a proxy refuses; the reason, if it is known.
     Refused(Option<Refused>),
     /// [`Fetcher::stop`].
     Stopped,
 }
 
-/// Makes requests.
+/// Sends `fetch` requests until stopped.
 pub struct Fetcher {
     abort: AbortController,
 }
 
 impl Fetcher {
-    /// Nothing where the browser cannot give requests up.
+    /// None if the browser cannot abort requests.
     pub fn new() -> Option<Self> {
         let abort = AbortController::new().ok()?;
         Some(Self { abort })
@@ -101,7 +101,7 @@ pub fn send_at_last(url: &str, connection: &str) {
     let _ = headers.set(CONNECTION, connection);
     request.set_headers(&headers);
     let sent = window.fetch_with_str_and_init(url, &request);
-    // Whoever does not look at a failure is told of it in the console.
+    // Browsers log unhandled rejections to the console.
     wasm_bindgen_futures::spawn_local(async move { drop(JsFuture::from(sent).await) });
 }
 
@@ -112,7 +112,7 @@ fn refused(answer: &Response) -> Option<Refused> {
     Refused::read(answer.status(), refusal.as_deref(), retry_after.as_deref())
 }
 
-/// Asks why no WebSocket was opened: a browser does not say. Nothing where the server, or what
+/// Asks why no WebSocket was opened: a browser does not say. None if the server, or what
 /// is in front of it, refuses none, or where nobody answers.
 pub async fn ask_refusal() -> Option<Refused> {
     let answer = Fetcher::new()?.fetch("POST", "/ws", None, None).await;

@@ -36,7 +36,7 @@ pub struct LongPoll {
 
 /// What the requests share.
 struct Inner {
-    /// Told what comes out of the connection.
+    /// Called with each event.
     on_event: Box<dyn Fn(TransportEvent)>,
     /// Asks what the server says; stopped once nobody listens.
     listening: Fetcher,
@@ -55,7 +55,7 @@ struct Inner {
 }
 
 impl LongPoll {
-    /// Opens a connection; `hear` is told what comes out of it. None where the browser
+    /// Opens a connection; `on_event` gets its events. None if the browser
     /// cannot.
     pub fn open(on_event: impl Fn(TransportEvent) + 'static) -> Option<Self> {
         let inner = Rc::new(Inner {
@@ -100,7 +100,7 @@ impl LongPoll {
         self.inner.posting.get()
     }
 
-    /// Closes on purpose, after what has been sent: the others are told at once.
+    /// Closes on purpose, after what has been sent: the others learn of it at once.
     pub fn leave(self) {
         self.inner.over.set(true);
         self.inner.listening.stop();
@@ -186,7 +186,7 @@ impl Inner {
         }
     }
 
-    /// Sends a request until it is answered. Nothing where the connection is no more.
+    /// Repeats a request until it is answered. None once the connection has ended.
     async fn request(
         &self,
         fetcher: &Fetcher,
@@ -206,7 +206,7 @@ impl Inner {
         None
     }
 
-    /// Tells whoever still listens.
+    /// Passes an event on, while somebody listens.
     fn tell(&self, event: TransportEvent) {
         if !self.over.get() {
             (self.on_event)(event);

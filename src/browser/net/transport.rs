@@ -1,19 +1,19 @@
-//! One connection to the room service, whichever way it goes.
+//! One connection to the room service, by either transport.
 
 use crate::browser::net::long_poll::LongPoll;
 use crate::browser::net::websocket::{Socket, TransportEvent};
 use crate::state::transport::TransportKind;
 
-/// An open or opening connection; dropped, it closes to come back by another.
+/// An open or opening connection. Dropping it announces that another follows.
 pub enum Transport {
-    /// A WebSocket.
+    /// One WebSocket at `/ws`.
     WebSocket(Socket),
-    /// Long-polling.
+    /// HTTP requests at `/poll`.
     LongPoll(LongPoll),
 }
 
 impl Transport {
-    /// Opens a connection; `hear` is told what comes out of it. None where the browser
+    /// Opens a connection; `on_event` gets its events. None if the browser
     /// refuses to.
     pub fn open(
         kind: TransportKind,
@@ -41,7 +41,7 @@ impl Transport {
         }
     }
 
-    /// Closes on purpose: the others are told at once.
+    /// Closes on purpose: the others learn of it at once.
     pub fn leave(self) {
         match self {
             Self::WebSocket(socket) => socket.leave(),

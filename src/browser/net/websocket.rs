@@ -8,13 +8,13 @@ use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
 /// The close code of a socket given up for a new one (RFC 6455 7.4.2, for applications).
 pub const RECONNECTING: u16 = 3000;
 
-/// What came out of a socket.
+/// An event of a transport.
 pub enum TransportEvent {
     /// It is open.
     Open,
     /// The server said something: one frame, not decoded yet.
     Frame(String),
-    /// The server lives and says nothing.
+    /// A sign of life without a frame.
     Alive,
     /// It is closed, with this code (RFC 6455 7.4).
     Closed(u16),
@@ -29,7 +29,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens a socket; `hear` is told what comes out of it. None where the browser
+    /// Opens a socket; `on_event` gets its events. None if the browser
     /// refuses to make one.
     pub fn open(on_event: impl Fn(TransportEvent) + Clone + 'static) -> Option<Self> {
         let location = web_sys::window()?.location();
@@ -47,7 +47,7 @@ impl Socket {
 }
 
 impl Socket {
-    /// Closes on purpose: the others are told at once.
+    /// Closes on purpose: the others learn of it at once.
     pub fn leave(mut self) {
         self.close(1000);
     }

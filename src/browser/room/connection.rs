@@ -1,5 +1,5 @@
-//! The driver's line to the server: opening it, noticing its loss, coming back, and the
-//! move from polling to a WebSocket once that gets through.
+//! The connection to the server: opening, heartbeats, reconnecting, and the upgrade from
+//! long-polling to a WebSocket.
 
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::storage;
@@ -19,18 +19,17 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a line that may be dead has to answer, after the network came or went
-/// or the tab woke up.
+/// Deadline of the `pong` that shows whether a connection survived a network change or sleep.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to let a request under way come to its end before moving over.
+/// Delay of an upgrade while a request is in flight.
 const IN_FLIGHT_WAIT: Duration = Duration::from_millis(200);
-/// What a lost line is reported as (RFC 6455 7.4.1).
+/// Close code of a lost connection (RFC 6455 7.4.1).
 const LOST: u16 = 1006;
 
-/// A WebSocket that is tried beside the polling.
+/// A WebSocket that is tried while polling.
 pub(super) struct UpgradeAttempt {
     socket: Socket,
-    /// It got through: it is the line now.
+    /// Whether it has replaced the long-polling.
     promoted: Rc<Cell<bool>>,
 }
 
@@ -99,14 +98,14 @@ impl RoomController {
         });
     }
 
-    /// The line is live.
+    /// The room is joined.
     pub(super) fn on_live(&self) {
         self.timers.borrow_mut().banner = None;
         self.transport_choice.borrow_mut().on_live();
         self.plan_upgrade();
     }
 
-    /// The connection is gone: plan what comes next.
+    /// The connection is lost: plans the next attempt.
     pub(super) fn on_lost(&self, code: u16) {
         self.transport.borrow_mut().take();
         self.call.on_lost();
@@ -218,7 +217,7 @@ impl RoomController {
     /// Something changed outside: connect now, or find out whether the line is alive.
     pub(super) fn probe(&self) {
         match self.phase() {
-            // Whoever was refused asks again when that is allowed.
+            // A refusal says when to ask again.
             Phase::Waiting if self.state.connection().read_untracked().reason.is_some() => {}
             Phase::Waiting => self.connect(),
             Phase::Live => {

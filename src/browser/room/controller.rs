@@ -1,9 +1,4 @@
-//! What runs a room in the browser: one connection, kept alive, feeding the state.
-//!
-//! The policy is elsewhere and pure: when to try again in [`crate::state::connection`],
-//! which way in [`crate::state::transport`], what to send in [`crate::state::outbox`], what
-//! messages mean in [`crate::state::apply_to_store`]. This only owns the timers and the
-//! connection, which is looked after in [`line`].
+//! The controller of one room: owns its connection, timers and listeners.
 
 use super::connection::UpgradeAttempt;
 use crate::browser::call::{CallController, Media};
@@ -37,16 +32,16 @@ pub struct RoomController {
     pub(super) nickname: RefCell<Nickname>,
     pub(super) session: RefCell<Option<SessionToken>>,
     pub(super) transport: RefCell<Option<Transport>>,
-    /// Which way the line goes.
+    /// By which transport to connect.
     pub(super) transport_choice: RefCell<TransportChoice>,
-    /// A WebSocket that is tried beside the polling.
+    /// A WebSocket that is tried while polling.
     pub(super) upgrade: RefCell<Option<UpgradeAttempt>>,
     pub(super) outbox: RefCell<Outbox>,
-    /// When anything was last heard, or the connection was opened.
+    /// When the last event came or the connection was opened, in milliseconds.
     pub(super) last_event_ms: Cell<f64>,
-    /// When the others were last told that one is typing.
+    /// When `typing` was sent last, in milliseconds of the steady clock.
     pub(super) typing_sent_ms: Cell<f64>,
-    /// The page of older messages that was asked for last: asked for once.
+    /// The page of older messages that was requested last: requested once.
     pub(super) requested_before: Cell<Option<Seq>>,
     pub(super) timers: RefCell<Timers>,
     pub(super) listeners: RefCell<Vec<Listener>>,
@@ -106,7 +101,7 @@ impl RoomController {
         controller
     }
 
-    /// The call's own driver.
+    /// The controller of the call.
     pub fn call(&self) -> &Rc<CallController> {
         &self.call
     }

@@ -1,4 +1,4 @@
-//! What is said and changed, and how it gets to the server.
+//! Sends what a person writes.
 
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::storage;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Older messages asked for at once.
 const OLDER_PAGE: u32 = 50;
-/// How long to wait before handing over more of a flood of messages.
+/// Delay before the outbox is asked again while messages wait.
 const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 
 impl RoomController {
@@ -29,24 +29,24 @@ impl RoomController {
         self.pending_changed();
     }
 
-    /// Changes what a message of one's own says.
+    /// Edits a message of one's own.
     pub fn edit(&self, id: MessageId, text: ChatText) {
         let text = text.to_string();
         self.send(&ClientMessage::Edit { id, text });
     }
 
-    /// Takes a message of one's own back.
+    /// Deletes a message of one's own.
     pub fn delete(&self, id: MessageId) {
         self.send(&ClientMessage::Delete { id });
     }
 
-    /// Gives a message an emoji, or takes it back.
+    /// Adds or removes a reaction.
     pub fn react(&self, id: MessageId, emoji: Emoji, on: bool) {
         let emoji = emoji.into();
         self.send(&ClientMessage::React { id, emoji, on });
     }
 
-    /// Tells the others that one is typing, unless they were told a moment ago.
+    /// Announces that this person is typing, at most once in [`TYPING_EVERY_MS`].
     pub fn typing(&self) {
         let now = steady_ms();
         if now - self.typing_sent_ms.get() >= f64::from(TYPING_EVERY_MS)
@@ -82,7 +82,7 @@ impl RoomController {
         }
     }
 
-    /// Whoever does not go on typing has stopped.
+    /// Removes somebody from those who type after [`TYPING_LASTS_MS`].
     pub(super) fn forget_typing_later(&self, id: &ParticipantId) {
         let (me, who) = (self.me.clone(), id.clone());
         let stop = Timeout::new(TYPING_LASTS_MS, move || {
@@ -99,7 +99,7 @@ impl RoomController {
         drop(former);
     }
 
-    /// Hands over what the outbox allows; comes back for the rest.
+    /// Sends what the outbox allows, and the rest later.
     pub(super) fn pending_changed(&self) {
         let pending = self.state.log().read_untracked().pending.clone();
         storage::set_pending(&self.room, &pending);

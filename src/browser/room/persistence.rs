@@ -1,4 +1,4 @@
-//! What the device remembers of a room: who one is, what waits to be sent, how far one has read.
+//! What the device stores of a room: identity, unsent messages, read position.
 
 use crate::browser::dom::storage::{self, Identity};
 use crate::browser::room::controller::RoomController;
@@ -8,7 +8,7 @@ use crate::state::{Position, RoomStateStoreFields};
 use leptos::prelude::*;
 
 impl RoomController {
-    /// Asks to be called something else; remembered for the next room, too.
+    /// Changes the nickname; remembered for the next room.
     pub fn rename(&self, nickname: Nickname) {
         storage::set_cookie(crate::api::NICKNAME_COOKIE, nickname.as_str());
         self.send(&ClientMessage::Nickname {
@@ -16,7 +16,7 @@ impl RoomController {
         });
         *self.nickname.borrow_mut() = nickname;
         self.remember_identity();
-        // Whoever was not let in under the former nickname need not wait with another one.
+        // A refused nickname was changed: no need to wait.
         let reason = self.state.connection().read_untracked().reason;
         if reason == Some(Reason::Join(ErrorCode::BadNickname)) {
             self.retry_now();
@@ -37,7 +37,7 @@ impl RoomController {
         }
     }
 
-    /// One looks here, or elsewhere.
+    /// The page became visible or hidden.
     pub(super) fn on_visibility(&self, here: bool) {
         let newest = self.state.log().read_untracked().newest();
         let marker = self.state.read_marker();

@@ -11,7 +11,7 @@ use leptos::html::Div;
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
-/// The toolbar.
+/// Toolbar of the call.
 #[component]
 pub fn CallControls(
     /// Opens the settings.
@@ -61,7 +61,11 @@ pub fn CallControls(
                     action=Callback::new(move |()| session.toggle_screen())
                 />
             </ErasedShow>
-            <ActionButton label=words!(i18n, call.settings) icon=IconName::Settings action=on_settings />
+            <ActionButton
+                label=words!(i18n, call.settings)
+                icon=IconName::Settings
+                action=on_settings
+            />
             <div class="controls__narrow">
                 <ActionButton label=words!(i18n, call.chat) icon=IconName::Chat action=on_chat />
             </div>
@@ -111,9 +115,9 @@ fn ToggleButton(
 /// A button that does one thing.
 #[component]
 fn ActionButton(
-    /// Its name.
+    /// Accessible name of the button.
     label: Signal<&'static str>,
-    /// Its icon.
+    /// Icon of the button.
     icon: IconName,
     /// What it does.
     action: Callback<()>,

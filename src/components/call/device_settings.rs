@@ -81,13 +81,13 @@ fn pick(choices: &Choices, of: impl Fn(&Choices) -> (&Vec<DeviceChoice>, &String
 /// One choice of device.
 #[component]
 fn DeviceSelect(
-    /// Its id.
+    /// Value of the element's `id`.
     id: &'static str,
-    /// Its label.
+    /// Visible label of the field.
     label: Signal<&'static str>,
     /// What there is, and what is chosen.
     list: Signal<Offer>,
-    /// Uses another.
+    /// Called with the id of the chosen device.
     choose: Callback<String>,
 ) -> impl IntoView {
     let i18n = use_i18n();

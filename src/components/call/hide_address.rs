@@ -9,7 +9,7 @@ use leptos::prelude::*;
 /// The choice, and what it does. Made by the server where that hides everybody's address.
 #[component]
 pub fn HideAddress(
-    /// Its id.
+    /// Value of the element's `id`.
     id: &'static str,
     /// Whether the page is hydrated: a choice made before would be undone without a word.
     #[prop(into)]

@@ -44,10 +44,10 @@ pub fn ConnectionStatistics() -> impl IntoView {
     }
 }
 
-/// One connection.
+/// Statistics of one connection.
 #[component]
 fn Connection(
-    /// Its figures.
+    /// Statistics of the connection.
     one: ConnectionStats,
 ) -> impl IntoView {
     let i18n = use_i18n();

@@ -80,7 +80,7 @@ fn version(now: Memo<Tile>) -> Memo<u32> {
 /// A picture; browser to browser also the sound that belongs to it.
 #[component]
 pub fn Picture(
-    /// Whose.
+    /// Id of the person.
     id: ParticipantId,
     /// Their camera or their screen.
     source: Source,
@@ -115,7 +115,7 @@ pub fn Picture(
 /// The voice of somebody whose camera is off.
 #[component]
 fn Sound(
-    /// Whose.
+    /// Id of the person.
     id: ParticipantId,
     /// The tile as it is now.
     now: Memo<Tile>,
@@ -195,7 +195,7 @@ fn YouBadge(
 /// Keeps somebody in view whoever speaks.
 #[component]
 fn PinButton(
-    /// Whom.
+    /// Id of the person to keep in view.
     id: ParticipantId,
     /// What they are called.
     nickname: Memo<String>,

@@ -23,7 +23,7 @@ pub fn Voices() -> impl IntoView {
 /// Plays the voice in one slot.
 #[component]
 fn Voice(
-    /// Which slot.
+    /// `mid` of the slot.
     mid: String,
 ) -> impl IntoView {
     let audio = NodeRef::<Audio>::new();

@@ -14,28 +14,28 @@ use leptos::prelude::*;
 /// The emoji offered; a client of its own may send any other.
 const OFFERED: [&str; 6] = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 
-/// What is going on with one message.
+/// The menu of one message: what is open of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ActionMenu {
-    /// Nothing.
+    /// Only the button that opens it is shown.
     #[default]
     Closed,
-    /// Its actions are shown.
+    /// The list of actions is shown.
     Open,
-    /// It is being edited.
+    /// The message is being edited.
     Editing,
-    /// Its author is asked whether it is really to go.
+    /// The author is asked to confirm the deletion.
     ConfirmingDelete,
 }
 
 /// The button that opens the actions of a message, and the actions.
 #[component]
 pub fn Actions(
-    /// Which message.
+    /// Id of the message.
     id: MessageId,
-    /// One's own.
+    /// Whether it belongs to the person at this page.
     mine: bool,
-    /// What is going on with it.
+    /// Which part of the menu is open.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -74,14 +74,14 @@ pub fn Actions(
     }
 }
 
-/// The actions themselves.
+/// The list of actions.
 #[component]
 fn ActionList(
-    /// Which message.
+    /// Id of the message.
     id: MessageId,
-    /// One's own.
+    /// Whether it belongs to the person at this page.
     mine: bool,
-    /// What is going on with it.
+    /// Which part of the menu is open.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -137,12 +137,12 @@ fn ActionList(
     }
 }
 
-/// Asks once more.
+/// Asks the author to confirm the deletion.
 #[component]
 fn ConfirmDelete(
-    /// Which message.
+    /// Id of the message.
     id: MessageId,
-    /// What is going on with it.
+    /// Which part of the menu is open.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -170,11 +170,11 @@ fn ConfirmDelete(
 /// Changes the text of a message in its place: Enter saves, Escape leaves it as it was.
 #[component]
 pub fn Editor(
-    /// Which message.
+    /// Id of the message.
     id: MessageId,
     /// What it says.
     text: String,
-    /// What is going on with it.
+    /// Which part of the menu is open.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();

@@ -14,7 +14,7 @@ use crate::words;
 use leptos::prelude::*;
 use time::Date;
 
-/// One row.
+/// Draws one row of the log.
 #[component]
 pub fn LogRow(
     /// What to draw.
@@ -31,7 +31,7 @@ pub fn LogRow(
 /// A day begins.
 #[component]
 fn DayRow(
-    /// Which.
+    /// The day that begins.
     date: Date,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -50,10 +50,10 @@ fn NewRow() -> impl IntoView {
     view! { <li class="new-mark">{words!(i18n, room.new_mark)}</li> }
 }
 
-/// Something happened.
+/// A notice: somebody joined, left or was renamed.
 #[component]
 fn NoticeRow(
-    /// What.
+    /// The event to describe.
     notice: Notice,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -129,7 +129,7 @@ fn MessageBody(
     text: Option<String>,
     /// Its author changed it.
     edited: bool,
-    /// What is going on with it.
+    /// Which part of the menu is open.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -206,7 +206,7 @@ pub fn MessageHead(
 /// How far a message of one's own got, while it is not in the log.
 #[component]
 fn MessageState(
-    /// Which message.
+    /// Id of the message.
     id: MessageId,
     /// How far it got.
     progress: Progress,
@@ -224,9 +224,9 @@ fn MessageState(
 /// Why a message was refused, and what to do about it.
 #[component]
 fn Refused(
-    /// Which message.
+    /// Id of the message.
     id: MessageId,
-    /// Why.
+    /// Code of the refusal.
     code: ErrorCode,
 ) -> impl IntoView {
     let i18n = use_i18n();

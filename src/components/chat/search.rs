@@ -220,7 +220,7 @@ fn Results(
 /// A message and those around it, oldest first.
 #[component]
 fn Around(
-    /// Which message.
+    /// Id of the message.
     seq: Seq,
     /// What there is.
     found: FoundMessages,
@@ -264,7 +264,7 @@ fn duplicate_names(messages: &[ChatMessage]) -> DuplicateNames {
 /// A message to read only.
 #[component]
 fn Plain(
-    /// Which.
+    /// The message that was found.
     message: ChatMessage,
     /// What tells its author from others of the same nickname.
     tag: Option<String>,

@@ -98,7 +98,7 @@ fn pass(text: &str, kind: Kind, invisible: bool) -> String {
 struct Kept {
     /// What it is for.
     kind: Kind,
-    /// What stays.
+    /// Text kept so far.
     text: String,
     /// The last character of it.
     last: Option<char>,

@@ -12,7 +12,7 @@ use super::invisible::is_unseen;
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Words.
+    /// Text between two links.
     Words(String),
     /// An `http` or `https` address.
     Link(String),

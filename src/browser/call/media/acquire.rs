@@ -1,4 +1,4 @@
-//! What the browser is asked for, what it answers, and what comes and goes by itself.
+//! Requests for devices, their answers, and devices that appear and disappear.
 
 use crate::browser::call::media::Media;
 use crate::browser::call::media::devices;
@@ -85,7 +85,7 @@ impl Media {
         let alone = together.is_err() && questions.len() > 1;
         for (kind, question) in questions {
             let answer = match kind {
-                // Nobody waits for it any more: the light need not flash.
+                // The request was cancelled: the light need not flash.
                 _ if alone && !self.is_open(kind, question) => continue,
                 DeviceKind::Camera if alone => devices::ask(camera.as_ref(), None).await,
                 DeviceKind::Microphone if alone => devices::ask(None, microphone.as_ref()).await,
@@ -198,14 +198,14 @@ impl Media {
         self.tell_held(kind);
     }
 
-    /// The system holds a device back, or does not any more.
+    /// The system mutes a device, or unmutes it.
     pub(super) fn set_held(&self, kind: DeviceKind, is_held: bool) {
         let mut held = self.held.get();
         *flag(&mut held, kind) = is_held;
         self.held.set(held);
     }
 
-    /// Tells the others, and the person, what a device gives now.
+    /// Announces the state of a device to the others and to the person.
     pub(super) fn tell_held(&self, kind: DeviceKind) {
         let capture = self.capture(kind);
         let other = self.capture(kind.other());
@@ -217,7 +217,7 @@ impl Media {
         });
     }
 
-    /// What a device gives now.
+    /// State of a device now.
     fn capture(&self, kind: DeviceKind) -> Capture {
         let mut held = self.held.get();
         Capture {

@@ -1,4 +1,4 @@
-//! What a person switches and chooses while in the call.
+//! Switches and choices of the person while in the call.
 
 use crate::browser::call::media::devices::{self, DevicePreference};
 use crate::browser::call::media::{Media, acquire::only};
@@ -16,7 +16,7 @@ impl Media {
         let sound = self.tracks.borrow().of(Source::Microphone).cloned();
         match sound {
             Some(sound) => {
-                // One that is held back shows as off: pressing it can only mean on.
+                // A microphone muted by the system shows as off: a press means on.
                 let held = self.held.get().microphone;
                 sound.set_enabled(held || !sound.enabled());
                 self.tell_held(DeviceKind::Microphone);
@@ -58,7 +58,7 @@ impl Media {
         }
     }
 
-    /// The camera is off, its light too.
+    /// Switches the camera off, its light included.
     pub(super) fn drop_camera(&self) {
         self.tracks.borrow_mut().camera = None;
         self.set_held(DeviceKind::Camera, false);
@@ -186,7 +186,7 @@ impl Media {
         self.state
             .choices()
             .update(|choices| choices.speaker = device_id);
-        // Every element is attached anew and takes the speaker with it.
+        // Every element is attached again and then uses the chosen speaker.
         self.state.links().update(|links| {
             links.values_mut().for_each(|link| link.version += 1);
         });

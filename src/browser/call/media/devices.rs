@@ -11,8 +11,8 @@ use web_sys::{
     MediaStream, MediaStreamConstraints, MediaStreamTrack,
 };
 
-/// How long the browser may take to answer before one is told, in milliseconds. Its
-/// question may stand open for as long as it likes; the answer still counts then.
+/// How long the browser may take to answer before the page says so, in milliseconds. A later
+/// answer still counts.
 pub const ANSWER_WITHIN_MS: u32 = 8_000;
 
 /// Which camera or microphone to ask for.

@@ -34,13 +34,12 @@ impl LocalTracks {
 pub struct Track {
     /// The track.
     pub track: MediaStreamTrack,
-    /// Told when the device is pulled out or the browser's own bar ends it, and when the system
-    /// holds it back.
+    /// Listeners for the end of the track and for muting by the system.
     pub listeners: Vec<Listener>,
 }
 
 impl Track {
-    /// A live track; `listeners` are told what becomes of it.
+    /// A live track with its listeners.
     pub fn new(track: MediaStreamTrack, listeners: Vec<Listener>) -> Self {
         Self { track, listeners }
     }
@@ -53,7 +52,7 @@ impl Drop for Track {
     }
 }
 
-/// Makes `stream` hold `track` and no other.
+/// Replaces every track of `stream` by `track`.
 pub fn show_only(stream: &MediaStream, track: Option<&MediaStreamTrack>) {
     for old in stream.get_tracks().iter() {
         stream.remove_track(&wasm_bindgen::JsCast::unchecked_into(old));

@@ -147,7 +147,7 @@ impl Media {
     /// [`Source::ALL`], also later ones.
     ///
     /// # Errors
-    /// What the browser says; the connection is being replaced then.
+    /// The `DOMException` of the browser; the negotiation then replaces the connection.
     pub async fn send_through(
         &self,
         destination: Destination,

@@ -108,7 +108,7 @@ impl P2pConnection {
         }
     }
 
-    /// Whether they are heard at this moment.
+    /// Whether they speak now.
     pub fn is_speaking(&self) -> bool {
         self.receiver(Source::Microphone)
             .is_some_and(|receiver| is_speaking(&receiver))

@@ -1,5 +1,5 @@
-//! Runs one negotiation on peer connections of the browser: what [`Negotiation`] wants
-//! done is done here, in order, one thing at a time.
+//! Runs one negotiation on `RTCPeerConnection`s: carries out the actions of [`Negotiation`] in
+//! order, one at a time.
 //!
 //! Who is on the other side is [`RemoteEnd`]'s: another browser ([`crate::browser::call::p2p`]) or the SFU
 //! ([`crate::browser::call::sfu`]). Either says how descriptions travel and what a connection carries.
@@ -22,34 +22,34 @@ use web_sys::{
     RtcSdpType, RtcSessionDescriptionInit, RtcTrackEvent,
 };
 
-/// A step that the browser takes its time for.
+/// An asynchronous step of a negotiation.
 pub type Step<'a> = Pin<Box<dyn Future<Output = Result<(), JsValue>> + 'a>>;
 
-/// The other side of a connection.
+/// The remote end of a connection: another browser or the SFU.
 pub trait RemoteEnd {
-    /// Passes something on to it.
+    /// Sends it a description or a candidate.
     fn say(&self, signal: Signal);
-    /// The ICE servers for whatever is gathered next.
+    /// ICE servers for the next gathering.
     fn ice_servers(&self) -> JsValue;
     /// A new connection takes the place of the one before: its tracks are over.
     fn opened(&self);
-    /// Puts on a connection what an offer is to carry.
+    /// Adds to a connection what an offer carries.
     fn prepare_offer<'a>(&'a self, pc: &'a RtcPeerConnection) -> Step<'a>;
-    /// Puts on a connection what the answer to an offer is to carry.
+    /// Adds to a connection what the answer carries.
     fn prepare_answer<'a>(&'a self, pc: &'a RtcPeerConnection) -> Step<'a>;
-    /// A track of theirs has come.
+    /// A remote track was added.
     fn received(&self, pc: &RtcPeerConnection, event: &RtcTrackEvent);
-    /// How the connection is now.
+    /// The state of the connection has changed.
     fn on_link_state(&self, state: LinkState);
 }
 
-/// The connections to one other side, one after the other. Dropped, the last one closes.
+/// The connections to one remote end, one after the other. Dropping it closes the last one.
 pub struct Connector {
     me: Weak<Self>,
     remote_end: Weak<dyn RemoteEnd>,
     negotiation: RefCell<Negotiation>,
     connection: RefCell<Option<Connection>>,
-    /// What the negotiation wants done, in order; one thing at a time.
+    /// Actions of the negotiation that wait for the one in progress.
     to_do: RefCell<VecDeque<Action>>,
     busy: Cell<bool>,
     wake: RefCell<Option<Timeout>>,
@@ -91,7 +91,7 @@ impl Connector {
         let actions = self.negotiation.borrow_mut().handle(event, steady_ms());
         for action in actions {
             match action {
-                // At once: none of them waits for what is under way.
+                // These do not wait for the action in progress.
                 Action::WakeAt(at_ms) => self.wake_at(at_ms),
                 Action::Send(signal) => self.say(signal),
                 Action::Repeat => self.repeat(),
@@ -119,7 +119,7 @@ impl Connector {
         }
     }
 
-    /// Says the offer once more that waits for its answer.
+    /// Repeats the offer that waits for its answer.
     fn repeat(&self) {
         if let Some(offer) = self.pc().and_then(|pc| pc.local_description()) {
             self.say(Signal::Offer {
@@ -139,7 +139,7 @@ impl Connector {
         }));
     }
 
-    /// Does what is to be done, one after the other.
+    /// Performs the waiting actions, one after the other.
     fn work(&self) {
         if self.busy.replace(true) {
             return;
@@ -156,7 +156,7 @@ impl Connector {
         });
     }
 
-    /// Does one thing and says so where the browser refuses it.
+    /// Performs one action and reports a failure to the negotiation.
     async fn step(&self, action: Action) {
         // A candidate may belong to an offer that was given up; the others still count.
         let matters = !matches!(action, Action::Add(_));
@@ -198,7 +198,7 @@ impl Connector {
                 self.describe(&pc, &JsFuture::from(made).await?, true).await
             }
             Action::Answer { sdp } => {
-                // Where theirs gathers anew, ours does, too.
+                // Their ICE restart restarts ours.
                 renew(&pc, &remote_end.ice_servers());
                 set_remote(&pc, RtcSdpType::Offer, &sdp).await?;
                 remote_end.prepare_answer(&pc).await?;

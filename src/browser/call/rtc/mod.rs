@@ -1,4 +1,4 @@
-//! `RTCPeerConnection`, whoever is at its other end.
+//! `RTCPeerConnection` to any remote end.
 //!
 //! [`connector`] carries out what [`crate::state::negotiation`] decides; [`peer_connection`]
 //! has the calls it makes; [`stats`] reads `getStats`.

@@ -48,7 +48,7 @@ pub fn set_stream(sender: &RtcRtpSender, stream: &MediaStream) {
 /// Sets a description of the other side.
 ///
 /// # Errors
-/// What the browser says.
+/// The `DOMException` of the browser.
 pub async fn set_remote(
     pc: &RtcPeerConnection,
     kind: RtcSdpType,
@@ -64,7 +64,7 @@ pub async fn set_remote(
 /// Adds a candidate of the other side.
 ///
 /// # Errors
-/// What the browser says.
+/// The `DOMException` of the browser.
 pub async fn add(pc: &RtcPeerConnection, candidate: &Candidate) -> Result<(), JsValue> {
     let init = RtcIceCandidateInit::new(&candidate.candidate);
     init.set_sdp_mid(candidate.mid.as_deref());

@@ -1,4 +1,4 @@
-//! What the browser counts about a connection.
+//! Reads the statistics of a connection (`getStats`).
 
 use crate::state::statistics::{ConnectionStats, StreamStats};
 use js_sys::{Array, Object, Reflect};
@@ -6,7 +6,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RtcPeerConnection, RtcRtpReceiver};
 
-/// How loud somebody is, from 0 to 1, before they count as speaking.
+/// Audio level from 0 to 1 above which somebody counts as speaking.
 const SPEAKING_LEVEL: f64 = 0.02;
 
 /// The reports of `getStats` (W3C WebRTC Stats 8): of a connection or of one receiver.
@@ -31,7 +31,7 @@ pub fn field(report: &JsValue, name: &str) -> JsValue {
     Reflect::get(report, &name.into()).unwrap_or_default()
 }
 
-/// Whether something of a receiver has arrived: a decoded picture, or any sound.
+/// Whether media of a receiver has arrived: a decoded picture, or any sound.
 pub async fn flows(receiver: &RtcRtpReceiver, video: bool) -> bool {
     let name = match video {
         true => "framesDecoded",
@@ -56,7 +56,7 @@ pub fn is_speaking(receiver: &RtcRtpReceiver) -> bool {
         .any(|source| field(&source, "audioLevel").as_f64().unwrap_or(0.0) > SPEAKING_LEVEL)
 }
 
-/// Every report of a connection as plain objects, for whoever wants to copy them.
+/// Every report of a connection as plain objects, to be copied as JSON.
 pub async fn copies(pc: &RtcPeerConnection) -> Array {
     let copies = reports(pc).await;
     let copy = |report: JsValue| Object::assign(&Object::new(), report.unchecked_ref());
@@ -94,7 +94,7 @@ pub async fn connection_stats(pc: &RtcPeerConnection) -> ConnectionStats {
     }
 }
 
-/// By which path a candidate goes.
+/// Transport protocol of a candidate, with `relay` for TURN.
 fn path(candidate: &JsValue) -> String {
     let protocol = text(candidate, "protocol");
     match text(candidate, "candidateType").as_str() {

@@ -37,9 +37,9 @@ pub struct SfuConnection {
     /// Slots of pictures wanted.
     pictures: Cell<usize>,
     slots: Slots,
-    /// Told how the connection is.
+    /// Called when the state of the connection changes.
     on_link: Box<dyn Fn(LinkState)>,
-    /// Told when an offer has gone out: what is on the screen follows it.
+    /// Called when an offer was sent: the subscription follows it.
     on_offer: Box<dyn Fn()>,
 }
 
@@ -188,7 +188,7 @@ impl SfuConnection {
 
 impl RemoteEnd for SfuConnection {
     fn say(&self, signal: Signal) {
-        // The server finds the way back by itself: it is told no candidates.
+        // The server learns our address from our packets: it needs no candidates.
         let Signal::Offer { connection, sdp } = signal else {
             return;
         };

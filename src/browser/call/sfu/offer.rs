@@ -16,7 +16,7 @@ const SOUNDS: usize = 6;
 /// Puts on a connection what its offer is to carry: everything on the first, more slots later.
 ///
 /// # Errors
-/// What the browser says.
+/// The `DOMException` of the browser.
 pub async fn prepare(
     media: &Media,
     pc: &RtcPeerConnection,
@@ -57,7 +57,7 @@ fn send(media: &Media, pc: &RtcPeerConnection, source: Source) -> RtcRtpTranscei
     sender
 }
 
-/// A slot.
+/// Adds a receiving transceiver.
 fn receive(pc: &RtcPeerConnection, kind: &str, purpose: Purpose) {
     let slot = add_transceiver(pc, kind, Direction::Recvonly, None, None);
     prefer(&slot, kind, purpose);

@@ -1,4 +1,4 @@
-//! Whose media each slot carries, and the streams the page plays.
+//! The slots of the connection to the SFU, and the streams that the page plays.
 
 use crate::browser::call::media::local_tracks::show_only;
 use crate::browser::call::rtc::peer_connection::transceivers;
@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MediaStream, MediaStreamTrack, RtcPeerConnection};
 
-/// What the slots of one connection carry.
+/// Content of the slots of one connection.
 pub struct Slots {
     state: Store<CallState>,
-    /// By media description.
-    told: RefCell<HashMap<String, Slot>>,
-    /// What the page plays; one for each picture that was ever asked for.
+    /// The last announcement of each slot, by `mid`.
+    slots: RefCell<HashMap<String, Slot>>,
+    /// The stream of each picture that was ever attached.
     streams: RefCell<HashMap<(ParticipantId, Source), MediaStream>>,
-    /// The voice of each slot of sound.
+    /// The stream of each audio slot.
     voices: RefCell<HashMap<String, MediaStream>>,
 }
 
@@ -27,17 +27,17 @@ impl Slots {
     pub fn new(state: Store<CallState>) -> Self {
         Self {
             state,
-            told: RefCell::default(),
+            slots: RefCell::default(),
             streams: RefCell::default(),
             voices: RefCell::default(),
         }
     }
 
     /// Takes in what some slots carry from now on.
-    pub fn take(&self, pc: &RtcPeerConnection, told: &[Slot]) {
-        for slot in told {
+    pub fn take(&self, pc: &RtcPeerConnection, changed: &[Slot]) {
+        for slot in changed {
             let before = self
-                .told
+                .slots
                 .borrow_mut()
                 .insert(slot.mid.clone(), slot.clone());
             for slot in before.iter().chain([slot]) {
@@ -49,7 +49,7 @@ impl Slots {
 
     /// The connection is another one: nothing comes by it yet.
     pub fn clear(&self) {
-        self.told.borrow_mut().clear();
+        self.slots.borrow_mut().clear();
         self.voices.borrow_mut().clear();
         for stream in self.streams.borrow().values() {
             show_only(stream, None);
@@ -78,9 +78,9 @@ impl Slots {
 
     /// The slot that carries something of somebody.
     pub fn mid_of(&self, id: &ParticipantId, source: Source) -> Option<String> {
-        let told = self.told.borrow();
+        let slots = self.slots.borrow();
         let carries = |slot: &&Slot| slot.id.as_ref() == Some(id) && slot.source == Some(source);
-        told.values().find(carries).map(|slot| slot.mid.clone())
+        slots.values().find(carries).map(|slot| slot.mid.clone())
     }
 
     /// Has the stream of somebody play what their slot carries now.
@@ -97,9 +97,9 @@ impl Slots {
 
     /// Has the page draw what changed.
     fn show(&self) {
-        let told = self.told.borrow();
+        let slots = self.slots.borrow();
         let (mut voices, mut paused) = (Vec::new(), Vec::new());
-        for slot in told.values() {
+        for slot in slots.values() {
             let (Some(id), Some(source)) = (&slot.id, slot.source) else {
                 continue;
             };

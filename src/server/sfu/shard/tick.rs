@@ -281,7 +281,7 @@ impl Core {
             let id = peer.person.clone();
             let quality = peer
                 .quality_meter
-                .told()
+                .reported()
                 .filter(|told| *told != Quality::Good)?;
             Some(PersonQuality { id, quality })
         });
