@@ -1,5 +1,5 @@
-// Looks at a page as Lighthouse does, on a slow phone and on a desktop, and prints what it
-// finds as JSON: node lighthouse.mjs URL CHROMIUM
+// Runs Lighthouse on a page for a slow phone and a desktop, and prints the scores as JSON:
+// node lighthouse.mjs URL CHROMIUM
 import { launch } from "chrome-launcher";
 import lighthouse, { desktopConfig } from "lighthouse";
 
@@ -12,8 +12,8 @@ const chrome = await launch({
   ],
 });
 
-/** The scores of one form factor, 0 to 100, and what they are made of. */
-async function look(config) {
+/** The scores of one form factor, 0 to 100, and their main metrics. */
+async function audit(config) {
   const options = {
     port: chrome.port,
     logLevel: "error",
@@ -36,8 +36,8 @@ async function look(config) {
 }
 
 try {
-  const phone = await look();
-  const desktop = await look(desktopConfig);
+  const phone = await audit();
+  const desktop = await audit(desktopConfig);
   console.log(JSON.stringify({ phone, desktop }));
 } finally {
   await chrome.kill();

@@ -1,7 +1,7 @@
 // The course's chat: Express and Socket.IO, rooms and nicknames, everything in memory.
 //
-// One thing of the course is left out in its favour: it tells every socket of the server
-// the list of rooms at every join, which takes minutes with ten thousand people.
+// One thing of the course is omitted in its favour: sending the list of rooms to every socket at
+// every join, which takes minutes with ten thousand people.
 import { createServer } from "node:http";
 import express from "express";
 import { Server } from "socket.io";

@@ -1,5 +1,5 @@
-// The floor of Node: bare `ws`, a set of sockets a room, a loop over it. No acknowledgement,
-// no store, no heartbeat.
+// The lower bound in Node: bare `ws`, a set of sockets per room and a loop over it. No
+// acknowledgement, no store, no heartbeat.
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
 
@@ -7,8 +7,8 @@ const server = createServer((_request, response) => response.end("ok"));
 const wss = new WebSocketServer({ server });
 const rooms = new Map();
 
-/** Sends a text to everybody in a room but one. */
-function tell(room, text, except) {
+/** Sends a text to everybody in a room except one. */
+function broadcast(room, text, except) {
   for (const other of rooms.get(room) ?? []) {
     if (other !== except && other.readyState === other.OPEN) other.send(text);
   }
@@ -23,10 +23,10 @@ wss.on("connection", (socket) => {
       const members = rooms.get(message.room) ?? new Set();
       rooms.set(message.room, members.add(socket));
       socket.send(JSON.stringify({ type: "joined", count: members.size }));
-      tell(socket.room, JSON.stringify({ type: "entered", nickname: socket.nickname }), socket);
+      broadcast(socket.room, JSON.stringify({ type: "entered", nickname: socket.nickname }), socket);
     } else {
       const { nickname, room } = socket;
-      tell(room, JSON.stringify({ type: "chat", nickname, text: message.text }), socket);
+      broadcast(room, JSON.stringify({ type: "chat", nickname, text: message.text }), socket);
     }
   });
   socket.on("close", () => rooms.get(socket.room)?.delete(socket));

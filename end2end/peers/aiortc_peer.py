@@ -1,8 +1,8 @@
-"""A person in a Noom call, by aiortc instead of a browser.
+"""A person in a Noom call by aiortc instead of a browser.
 
-It knows docs/protocol.md ("The call", "Through the server") and nothing else of Noom. It
-sends a picture of one colour and a tone, asks for everybody's camera, and prints what it
-decodes as JSON, one object a line:
+It implements docs/protocol.md ("The call", "Through the server") independently. It sends
+video of one colour and a tone, subscribes to every camera, and prints what it decodes as
+JSON, one object per line:
 
     {"event":"joined","id":"p_…"}
     {"event":"state","state":"connected"}
@@ -10,8 +10,8 @@ decodes as JSON, one object a line:
     {"event":"video","id":"p_…","frames":31,"colour":[218,41,40],"width":640,"height":360}
     {"event":"audio","id":"p_…","frames":50,"energy":1234.5}
 
-`frames` counts what a slot has brought since it carries this person. It leaves when its
-standard input ends, so that it never outlives the test that started it.
+`frames` counts the frames of a slot since it carries this person. The program ends with its
+standard input, so that it never outlives the test that started it.
 """
 
 import argparse
@@ -33,65 +33,65 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from av.video.reformatter import Interpolation
 from websockets.asyncio.client import connect
 
-# Slots: voices and pictures at once.
-VOICES, PICTURES = 3, 2
-# How tall a picture it asks for, in pixels.
+# Number of audio and video slots.
+AUDIO_SLOTS, VIDEO_SLOTS = 3, 2
+# Requested height of a video, in pixels.
 HEIGHT = 360
-# How often it says what it decodes, in seconds.
-REPORT_EVERY = 0.5
-# Its camera: small and slow, so that a small machine encodes it easily.
-WIDTH, LINES, FRAMES_A_SECOND = 640, 480, 15
-# Its microphone: samples a second, samples a packet, and the tone in Hz.
+# Interval of reports, in seconds.
+REPORT_INTERVAL = 0.5
+# The camera: small and slow, so that a small machine encodes it easily.
+WIDTH, LINES, FRAME_RATE = 640, 480, 15
+# The microphone: sample rate, samples per packet, and the tone in Hz.
 RATE, SAMPLES, TONE = 48_000, 960, 440
 
 
-def say(event, **more):
-    """Prints one line for whoever started this."""
+def print_event(event, **more):
+    """Prints one event for the parent process."""
     print(json.dumps({"event": event, **more}), flush=True)
 
 
-class Paced(MediaStreamTrack):
-    """A track that gives a frame every so often."""
+class PacedTrack(MediaStreamTrack):
+    """A track with a fixed frame interval."""
 
-    def __init__(self, every):
+    def __init__(self, interval):
         super().__init__()
-        self.every = every
-        self.began = None
-        self.given = 0
+        self.interval = interval
+        self.started = None
+        self.frames_sent = 0
 
-    async def turn(self):
-        """Waits for the next frame's time; returns its number."""
-        if self.began is None:
-            self.began = time.monotonic()
-        number = self.given
-        self.given += 1
-        await asyncio.sleep(max(0, self.began + number * self.every - time.monotonic()))
+    async def next_frame(self):
+        """Waits for the time of the next frame; returns its number."""
+        if self.started is None:
+            self.started = time.monotonic()
+        number = self.frames_sent
+        self.frames_sent += 1
+        await asyncio.sleep(max(0, self.started + number * self.interval - time.monotonic()))
         return number
 
 
-class Colour(Paced):
-    """A camera that sees one colour."""
+class ColourTrack(PacedTrack):
+    """A camera of one colour."""
 
     kind = "video"
 
     def __init__(self, colour):
-        super().__init__(1 / FRAMES_A_SECOND)
+        super().__init__(1 / FRAME_RATE)
         frame = av.VideoFrame(WIDTH, LINES, "rgb24")
         plane = frame.planes[0]
         row = bytes(colour) * WIDTH
         plane.update(row.ljust(plane.line_size, b"\0") * LINES)
-        self.picture = frame.reformat(format="yuv420p")
+        self.frame = frame.reformat(format="yuv420p")
 
     async def recv(self):
-        number = await self.turn()
-        frame = self.picture
-        frame.pts = number * 90_000 // FRAMES_A_SECOND
+        number = await self.next_frame()
+        frame = self.frame
+        frame.pts = number * 90_000 // FRAME_RATE
         frame.time_base = fractions.Fraction(1, 90_000)
         return frame
 
 
-class Tone(Paced):
-    """A microphone that hears one tone."""
+class ToneTrack(PacedTrack):
+    """A microphone with one tone."""
 
     kind = "audio"
 
@@ -99,7 +99,7 @@ class Tone(Paced):
         super().__init__(SAMPLES / RATE)
 
     async def recv(self):
-        number = await self.turn()
+        number = await self.next_frame()
         start = number * SAMPLES
         wave = (math.sin(2 * math.pi * TONE * (start + i) / RATE) for i in range(SAMPLES))
         frame = av.AudioFrame(format="s16", layout="mono", samples=SAMPLES)
@@ -111,7 +111,7 @@ class Tone(Paced):
 
 
 def mean_colour(frame):
-    """The mean red, green and blue of a picture, each 0 to 255."""
+    """The mean red, green and blue of a frame, each 0 to 255."""
     small = frame.reformat(16, 16, "rgb24", interpolation=Interpolation.AREA)
     plane = small.planes[0]
     data = bytes(plane)
@@ -120,48 +120,48 @@ def mean_colour(frame):
 
 
 def mean_energy(frame):
-    """The mean square of the samples, of every eighth: enough to tell sound from silence."""
+    """The mean square of every eighth sample, which distinguishes audio from silence."""
     samples = array("h", bytes(frame.planes[0]))[::8]
     return sum(sample * sample for sample in samples) / max(1, len(samples))
 
 
 class Slot:
-    """A receiving media description: what the server says it carries, and what has come."""
+    """A receiving media description: its assignment by the server, and what it has decoded."""
 
     def __init__(self, kind):
         self.kind = kind
         self.carries = (None, None)
         self.frames = 0
-        self.news = None
+        self.latest = None
 
-    def bind(self, told):
-        """From now on it carries this."""
-        now = (told.get("id"), told.get("source"))
+    def bind(self, assignment):
+        """Assigns a person and a source to the slot."""
+        now = (assignment.get("id"), assignment.get("source"))
         if now != self.carries:
-            self.carries, self.frames, self.news = now, 0, None
+            self.carries, self.frames, self.latest = now, 0, None
 
     async def follow(self, track):
-        """Takes what is decoded, until the track ends."""
+        """Receives decoded frames until the track ends."""
         while True:
             try:
                 frame = await track.recv()
             except MediaStreamError:
                 return
             self.frames += 1
-            # Looked at when it is reported, not each of them.
-            self.news = frame
+            # Only the latest frame is analysed, when it is reported.
+            self.latest = frame
 
     def report(self):
-        """Says what has come since the last time."""
-        frame, self.news = self.news, None
+        """Reports the latest frame since the last report."""
+        frame, self.latest = self.latest, None
         person, source = self.carries
         if frame is None or person is None:
             return
         if self.kind == "audio":
-            say("audio", id=person, frames=self.frames, energy=mean_energy(frame))
+            print_event("audio", id=person, frames=self.frames, energy=mean_energy(frame))
             return
         more = {"colour": mean_colour(frame), "width": frame.width, "height": frame.height}
-        say("video", id=person, source=source, frames=self.frames, **more)
+        print_event("video", id=person, source=source, frames=self.frames, **more)
 
 
 class Peer:
@@ -174,9 +174,9 @@ class Peer:
         configuration = RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_COMPAT)
         self.pc = RTCPeerConnection(configuration)
         self.colour = colour
-        self.me = None
+        self.own_id = None
         self.cameras = set()
-        # By the name of their description. They are there before the server can tell of them.
+        # By mid. They exist before the server assigns them.
         self.slots = {}
         self.tasks = []
 
@@ -189,37 +189,37 @@ class Peer:
         async for text in self.socket:
             message = json.loads(text)
             if message["type"] == "joined":
-                self.me = message["self"]
-                say("joined", id=self.me)
+                self.own_id = message["self"]
+                print_event("joined", id=self.own_id)
                 await self.send("enter_call", leg=random.getrandbits(32), devices=devices)
             else:
-                await self.hear(message)
+                await self.handle(message)
 
-    async def hear(self, message):
-        """Does what a message of the server asks for; what it does not know it leaves alone."""
-        does = getattr(self, f"on_{message['type']}", None)
-        if does:
-            await does(message)
+    async def handle(self, message):
+        """Handles a message of the server; ignores unknown types."""
+        handler = getattr(self, f"on_{message['type']}", None)
+        if handler:
+            await handler(message)
 
     async def on_error(self, message):
-        say("error", code=message["code"], message=message["message"])
+        print_event("error", code=message["code"], message=message["message"])
 
     async def on_call(self, message):
         if message["mode"] != "sfu":
             raise SystemExit("this call does not go through the server")
-        self.cameras = {one["id"] for one in message["people"] if one["id"] != self.me}
+        self.cameras = {one["id"] for one in message["people"] if one["id"] != self.own_id}
         await self.offer()
 
     async def on_call_entered(self, message):
         self.cameras.add(message["person"]["id"])
-        await self.look()
+        await self.subscribe()
 
     async def on_call_left(self, message):
         self.cameras.discard(message["id"])
-        await self.look()
+        await self.subscribe()
 
     async def on_answer(self, message):
-        say("answer", sdp=message["sdp"])
+        print_event("answer", sdp=message["sdp"])
         await self.pc.setRemoteDescription(RTCSessionDescription(message["sdp"], "answer"))
         for transceiver in self.pc.getTransceivers():
             slot = self.slots.get(transceiver.mid)
@@ -228,46 +228,46 @@ class Peer:
                 self.tasks.append(asyncio.create_task(follow))
 
     async def on_slots(self, message):
-        say("slots", slots=message["slots"])
-        for told in message["slots"]:
-            if told["mid"] in self.slots:
-                self.slots[told["mid"]].bind(told)
+        print_event("slots", slots=message["slots"])
+        for assignment in message["slots"]:
+            if assignment["mid"] in self.slots:
+                self.slots[assignment["mid"]].bind(assignment)
 
     async def on_media_closed(self, message):
-        say("media_closed", connection=message["connection"])
+        print_event("media_closed", connection=message["connection"])
 
-    async def look(self):
-        """Everybody's camera is on the screen."""
+    async def subscribe(self):
+        """Subscribes to every camera."""
         tiles = [{"id": one, "source": "camera", "height": HEIGHT} for one in sorted(self.cameras)]
         await self.send("subscribe", tiles=tiles)
 
     async def offer(self):
-        microphone = self.pc.addTransceiver(Tone(), direction="sendonly")
-        camera = self.pc.addTransceiver(Colour(self.colour), direction="sendonly")
-        kinds = ["audio"] * VOICES + ["video"] * PICTURES
+        microphone = self.pc.addTransceiver(ToneTrack(), direction="sendonly")
+        camera = self.pc.addTransceiver(ColourTrack(self.colour), direction="sendonly")
+        kinds = ["audio"] * AUDIO_SLOTS + ["video"] * VIDEO_SLOTS
         slots = [self.pc.addTransceiver(kind, direction="recvonly") for kind in kinds]
         wanted = ("video/vp8", "video/rtx")
         vp8 = RTCRtpReceiver.getCapabilities("video").codecs
         vp8 = [codec for codec in vp8 if codec.mimeType.lower() in wanted]
-        for transceiver in [camera, *slots[VOICES:]]:
+        for transceiver in [camera, *slots[AUDIO_SLOTS:]]:
             transceiver.setCodecPreferences(vp8)
-        self.pc.on("connectionstatechange", lambda: say("state", state=self.pc.connectionState))
+        self.pc.on("connectionstatechange", lambda: print_event("state", state=self.pc.connectionState))
         await self.pc.setLocalDescription(await self.pc.createOffer())
         for transceiver in slots:
             self.slots[transceiver.mid] = Slot(transceiver.kind)
         sdp = self.pc.localDescription.sdp
-        say("offer", sdp=sdp)
+        print_event("offer", sdp=sdp)
         tracks = [
             {"mid": microphone.mid, "source": "microphone"},
             {"mid": camera.mid, "source": "camera"},
         ]
         await self.send("offer", connection=1, offer_id=1, sdp=sdp, tracks=tracks)
-        await self.look()
+        await self.subscribe()
 
     async def report(self):
-        """Says what comes, now and then."""
+        """Reports all slots periodically."""
         while True:
-            await asyncio.sleep(REPORT_EVERY)
+            await asyncio.sleep(REPORT_INTERVAL)
             for slot in self.slots.values():
                 slot.report()
 
@@ -278,7 +278,7 @@ class Peer:
 
 
 async def input_over():
-    """Returns when nobody is at the other end of the standard input."""
+    """Returns when the standard input ends."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -291,18 +291,18 @@ async def main():
     parser.add_argument("room")
     parser.add_argument("nickname")
     parser.add_argument("--colour", default="40,200,40", help="red,green,blue of its camera")
-    asked = parser.parse_args()
-    colour = [int(part) for part in asked.colour.split(",")]
-    async with connect(asked.url) as socket:
+    arguments = parser.parse_args()
+    colour = [int(part) for part in arguments.colour.split(",")]
+    async with connect(arguments.url) as socket:
         peer = Peer(socket, colour)
-        works = [peer.join(asked.room, asked.nickname), peer.report(), input_over()]
-        works = [asyncio.create_task(work) for work in works]
-        done, rest = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-        for work in rest:
-            work.cancel()
+        tasks = [peer.join(arguments.room, arguments.nickname), peer.report(), input_over()]
+        tasks = [asyncio.create_task(task) for task in tasks]
+        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
         await peer.leave()
-        for work in done:
-            work.result()
+        for task in done:
+            task.result()
 
 
 if __name__ == "__main__":
