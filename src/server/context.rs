@@ -4,7 +4,7 @@
 use super::{
     blocked_media::BlockedMedia,
     config::Config,
-    http::{Assets, OpenSockets, PollRegistry, Readiness},
+    http::{Assets, ConnectionPermits, OpenSockets, PollRegistry, Readiness},
     limits::{MAX_POLLS, MAX_SOCKETS, Timing},
     metrics::{Counter, HttpMetrics},
     net::{PermitLimits, Permits, RequestRateLimiter},
@@ -47,7 +47,7 @@ pub struct Shared {
     /// How many sockets there are.
     pub open_sockets: Arc<OpenSockets>,
     /// Sockets and polling connections, by address.
-    pub socket_permits: Permits,
+    pub connection_permits: ConnectionPermits,
     /// Requests under way that came through a trusted proxy, by address.
     pub request_permits: Permits,
     /// What each address may ask for over time.
@@ -106,19 +106,22 @@ impl AppContext {
             http_metrics: HttpMetrics::default(),
             address_changes: Counter::default(),
             open_sockets: Arc::default(),
-            socket_permits: Permits::new(PermitLimits {
-                total: MAX_SOCKETS,
-                per_address: config.sockets_per_address,
-            }),
+            connection_permits: ConnectionPermits::new(
+                PermitLimits {
+                    total: MAX_SOCKETS,
+                    per_address: config.sockets_per_address,
+                },
+                PermitLimits {
+                    total: MAX_POLLS,
+                    per_address: config.polls_per_address,
+                },
+            ),
             request_permits: Permits::new(PermitLimits {
                 total: config.max_connections,
                 per_address: config.connections_per_address,
             }),
             request_rates: Arc::new(RequestRateLimiter::new(config.request_rates)),
-            polls: PollRegistry::new(PermitLimits {
-                total: MAX_POLLS,
-                per_address: config.polls_per_address,
-            }),
+            polls: PollRegistry::default(),
             readiness: Readiness::default(),
             sweeps: SweepStatus::default(),
             blocked_media: Arc::default(),

@@ -32,6 +32,7 @@ mod load;
 pub mod log_throttle;
 pub mod metrics;
 pub mod net;
+pub mod origin;
 pub mod priority;
 pub mod request;
 pub mod retention;
@@ -40,6 +41,7 @@ mod serve;
 pub mod sfu;
 pub mod store;
 pub mod telemetry;
+pub mod token_bucket;
 pub mod turn;
 mod turn_relay;
 

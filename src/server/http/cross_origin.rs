@@ -9,6 +9,7 @@ use crate::{
     server::{
         context::AppContext,
         log_throttle::{self, LogThrottle},
+        origin::Origin,
     },
 };
 use axum::{
@@ -20,72 +21,6 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 
 /// Refusals are told of once a minute.
 static REFUSED: LogThrottle = LogThrottle::new();
-
-/// Scheme, host and port of a site (RFC 6454), in lower case, the default port left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// Whether the scheme is `https`.
-    https: bool,
-    /// Host, and the port where it is not the scheme's own.
-    authority: String,
-}
-
-impl Origin {
-    /// Parses an origin exactly: `http(s)://host[:port]` and nothing behind.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (scheme, authority) = text.split_once("://")?;
-        let https = match scheme.to_ascii_lowercase().as_str() {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        let authority = normal(authority, https)?;
-        Some(Self { https, authority })
-    }
-
-    /// The host, without the port.
-    pub fn host(&self) -> &str {
-        match self.authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-            _ => &self.authority,
-        }
-    }
-
-    /// Whether people come by TLS.
-    pub fn is_https(&self) -> bool {
-        self.https
-    }
-
-    /// Whether a `Host` header names the same host and port.
-    fn is_host(&self, host: &str) -> bool {
-        normal(host, self.https).is_some_and(|host| host == self.authority)
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = if self.https { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.authority)
-    }
-}
-
-/// `host[:port]` in lower case without the scheme's own port; nothing where it is
-/// anything else.
-fn normal(authority: &str, https: bool) -> Option<String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-    if authority.is_empty() || !authority.chars().all(allowed) {
-        return None;
-    }
-    let parsed: http::uri::Authority = authority.to_ascii_lowercase().parse().ok()?;
-    if parsed.host().is_empty() || (parsed.port().is_some() && parsed.port_u16().is_none()) {
-        return None;
-    }
-    let own_port = if https { 443 } else { 80 };
-    Some(match parsed.port_u16() {
-        Some(port) if port != own_port => format!("{}:{port}", parsed.host()),
-        _ => parsed.host().to_owned(),
-    })
-}
 
 /// The layer.
 pub async fn guard(State(context): State<AppContext>, request: Request, next: Next) -> Response {
@@ -136,7 +71,7 @@ fn is_own_origin(origin: &Origin, headers: &HeaderMap, uri: &Uri, public: Option
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
     let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()));
-    host.is_some_and(|host| origin.is_host(host))
+    host.is_some_and(|host| origin.matches_host(host))
 }
 
 /// Whether the browser says that the request is our own, or is no browser.

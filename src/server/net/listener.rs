@@ -11,7 +11,6 @@
 //! newest connection takes the place of the oldest: nobody holds the reserve by saying
 //! nothing, and one address puts nobody else out of it.
 
-use crate::protocol::{REFUSAL_HEADER, Refusal};
 use crate::server::{
     limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
     log_throttle::{self, LogThrottle},
@@ -22,9 +21,9 @@ use crate::server::{
 };
 use axum::{
     Router,
-    body::{Body, HttpBody},
+    body::HttpBody,
     extract::ConnectInfo,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -299,7 +298,7 @@ impl ConnectionServer {
                 }
                 match uses_reserve(&request) {
                     true => router.oneshot(request).await.map(with_connection_close),
-                    false => Ok(with_connection_close(too_many_connections())),
+                    false => Ok(with_connection_close(PermitError::Total.into_response())),
                 }
             }
         });
@@ -337,18 +336,6 @@ pub(in crate::server) fn uses_reserve(request: &Request<impl HttpBody>) -> bool 
         }
         _ => false,
     }
-}
-
-/// All ordinary places are taken.
-fn too_many_connections() -> Response {
-    let mut response = Response::new(Body::from("too many connections; try again in a moment"));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let why = HeaderValue::from_static(Refusal::ServerFull.code());
-    headers.insert(REFUSAL_HEADER, why);
-    response
 }
 
 /// The connection ends with this response, unless it becomes a socket by it.

@@ -8,7 +8,6 @@
 mod actor;
 mod core;
 mod fanout;
-mod limiter;
 
 pub use actor::handle::{Membership, RoomHandle};
 pub use actor::registry::{Relays, Rooms, Totals};
@@ -18,7 +17,6 @@ pub use core::history::trim_to_frame;
 pub use core::room::RoomRules;
 pub use fanout::frames::Frames;
 pub use fanout::outbox::{Outbox, OutboxReader, outbox, wait_for_close_code};
-pub use limiter::limiter;
 
 use crate::{
     protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, Person, RoomName, Seq},

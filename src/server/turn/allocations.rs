@@ -11,8 +11,10 @@ use super::{
     sessions::CallSessions,
     stats::Refusal,
 };
-use crate::server::net::{Permit, PermitError, PermitLimits, Permits};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use crate::server::{
+    net::{Permit, PermitError, PermitLimits, Permits},
+    token_bucket::{Quota, TokenBucket},
+};
 use std::{
     collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
@@ -82,19 +84,18 @@ pub enum Parity {
 const PACKET_OVERHEAD_BYTES: usize = 64;
 
 /// Bytes a second, and a second's worth at once.
-pub struct ByteLimiter(DefaultDirectRateLimiter);
+pub struct ByteLimiter(TokenBucket);
 
 impl ByteLimiter {
     /// A full one.
     fn new(bytes_per_second: NonZeroU32) -> Self {
-        Self(RateLimiter::direct(Quota::per_second(bytes_per_second)))
+        let second = f64::from(bytes_per_second.get());
+        Self(TokenBucket::new(Quota::new(second, second)))
     }
 
     /// Whether a packet of these bytes is within it; they are spent then, with its headers.
-    pub fn allows(&self, bytes: usize) -> bool {
-        let cost = u32::try_from(bytes + PACKET_OVERHEAD_BYTES);
-        let cost = cost.ok().and_then(NonZeroU32::new);
-        cost.is_some_and(|cost| matches!(self.0.check_n(cost), Ok(Ok(()))))
+    pub fn allows(&mut self, bytes: usize, now: Instant) -> bool {
+        self.0.try_take(bytes + PACKET_OVERHEAD_BYTES, now)
     }
 }
 

@@ -121,7 +121,7 @@ impl Engine {
             sender.relay,
             peer(sender).ok_or(DropReason::NoSenderPermission)?,
         );
-        if !sender.send_limiter.allows(payload.len()) {
+        if !sender.send_limiter.allows(payload.len(), now) {
             return Err(DropReason::Bandwidth);
         }
         // A permission outlives the peer's allocation, so it is looked for at every packet.
@@ -163,7 +163,7 @@ fn find_recipient(
         .permissions
         .encapsulation(from, now)
         .ok_or(DropReason::NoReceiverPermission)?;
-    if !found.receive_limiter.allows(payload.len()) {
+    if !found.receive_limiter.allows(payload.len(), now) {
         return Err(DropReason::Bandwidth);
     }
     Ok(Recipient {

@@ -1,29 +1,69 @@
-//! Who gets a connection: so many of one address, so many in all.
+//! Admission of room connections: so many of one address, so many in all, whatever carries them.
 
-use crate::{
-    protocol::{REFUSAL_HEADER, Refusal},
-    server::{
-        context::AppContext,
-        http::health::SocketGuard,
-        log_throttle::{self, LogThrottle},
-        net::{ClientAddress, Permit, PermitError},
-    },
+use crate::server::{
+    context::AppContext,
+    http::health::SocketGuard,
+    log_throttle::{self, LogThrottle},
+    net::{ClientAddress, Permit, PermitError, PermitLimits, Permits},
 };
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 
-/// Refusals are told of once a minute.
+/// Logs refusals at most once a minute.
 static REFUSED: LogThrottle = LogThrottle::new();
 
-/// A counted connection; dropping it counts it out.
+/// What carries a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A WebSocket.
+    WebSocket,
+    /// HTTP long polling.
+    LongPoll,
+}
+
+/// The permits of room connections.
+#[derive(Clone)]
+pub struct ConnectionPermits {
+    /// Of all connections.
+    sockets: Permits,
+    /// Of those, of polling ones.
+    polls: Permits,
+}
+
+/// The permit of one connection. Held until the connection has ended.
 pub struct ConnectionPermit {
-    /// Among those of its address, and among all.
-    _permit: Permit,
-    /// Holds up the end of a graceful stop.
+    /// Among the sockets of its address.
+    _socket: Permit,
+    /// Among the polling connections of its address.
+    _poll: Option<Permit>,
+    /// Delays the end of a graceful stop.
     _guard: SocketGuard,
 }
 
-/// Lets a connection in, which was asked for with these headers.
+impl ConnectionPermits {
+    /// No connection is open. Polling connections count among the `sockets`, too.
+    pub fn new(sockets: PermitLimits, polls: PermitLimits) -> Self {
+        Self {
+            sockets: Permits::new(sockets),
+            polls: Permits::new(polls),
+        }
+    }
+
+    /// The permits of a connection over this transport.
+    fn acquire(
+        &self,
+        client: ClientAddress,
+        transport: Transport,
+    ) -> Result<(Permit, Option<Permit>), PermitError> {
+        let socket = self.sockets.acquire(client.0)?;
+        let poll = match transport {
+            Transport::WebSocket => None,
+            Transport::LongPoll => Some(self.polls.acquire(client.0)?),
+        };
+        Ok((socket, poll))
+    }
+}
+
+/// Admits a connection that a request with these headers asks for.
 ///
 /// # Errors
 /// The refusal to answer; the client tries again later.
@@ -31,15 +71,20 @@ pub fn admit(
     context: &AppContext,
     client: ClientAddress,
     headers: &HeaderMap,
+    transport: Transport,
 ) -> Result<ConnectionPermit, PermitError> {
-    let permit = context.socket_permits.acquire(client.0);
-    let _permit = permit.inspect_err(|refusal| warn(*refusal, headers))?;
+    let permits = context.connection_permits.acquire(client, transport);
+    let (_socket, _poll) = permits.inspect_err(|refusal| log_refusal(*refusal, headers))?;
     let _guard = context.open_sockets.clone().enter();
-    Ok(ConnectionPermit { _permit, _guard })
+    Ok(ConnectionPermit {
+        _socket,
+        _poll,
+        _guard,
+    })
 }
 
-/// Tells the operator of connections that were refused.
-pub fn warn(refusal: PermitError, headers: &HeaderMap) {
+/// Logs that a connection was refused.
+fn log_refusal(refusal: PermitError, headers: &HeaderMap) {
     let Some(count) = REFUSED.record() else {
         return;
     };
@@ -56,27 +101,4 @@ pub fn warn(refusal: PermitError, headers: &HeaderMap) {
         limit,
         "connections were refused, because there were as many as the limit allows"
     );
-}
-
-impl IntoResponse for PermitError {
-    fn into_response(self) -> Response {
-        let (status, why, text) = match self {
-            Self::PerAddress => (
-                StatusCode::TOO_MANY_REQUESTS,
-                Refusal::TooManyConnections,
-                "too many connections from your address",
-            ),
-            Self::Total => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                Refusal::ServerFull,
-                "too many connections",
-            ),
-        };
-        let headers = [
-            (header::RETRY_AFTER.as_str(), "10"),
-            (header::CACHE_CONTROL.as_str(), "no-store"),
-            (REFUSAL_HEADER, why.code()),
-        ];
-        (status, headers, text).into_response()
-    }
 }

@@ -4,58 +4,56 @@ use crate::{
     protocol::ClientMessage,
     server::{
         limits::{CHAT_RATE, FRAME_BYTES_RATE, FRAME_RATE, OFFER_RATE, REQUEST_RATE, SIGNAL_RATE},
-        rooms::limiter,
+        token_bucket::TokenBucket,
     },
 };
-use governor::{DefaultDirectRateLimiter, clock::Clock};
-use std::{num::NonZeroU32, time::Duration};
+use std::time::{Duration, Instant};
 
 /// The limiters of one connection.
 pub struct MessageRates {
     /// Frames of any kind: more closes it.
-    frames: DefaultDirectRateLimiter,
+    frames: TokenBucket,
     /// Bytes of frames: more is read later.
-    bytes: DefaultDirectRateLimiter,
+    bytes: TokenBucket,
     /// What is said, edits included: more is refused.
-    chat: DefaultDirectRateLimiter,
+    chat: TokenBucket,
     /// Everything else one asks of the room: more is refused.
-    requests: DefaultDirectRateLimiter,
+    requests: TokenBucket,
     /// Call messages: more is refused.
-    signals: DefaultDirectRateLimiter,
+    signals: TokenBucket,
     /// Offers to the SFU: more is refused.
-    offers: DefaultDirectRateLimiter,
+    offers: TokenBucket,
 }
 
 impl MessageRates {
     /// Full buckets.
     pub fn new() -> Self {
         Self {
-            frames: limiter(FRAME_RATE),
-            bytes: limiter(FRAME_BYTES_RATE),
-            chat: limiter(CHAT_RATE),
-            requests: limiter(REQUEST_RATE),
-            signals: limiter(SIGNAL_RATE),
-            offers: limiter(OFFER_RATE),
+            frames: TokenBucket::new(FRAME_RATE),
+            bytes: TokenBucket::new(FRAME_BYTES_RATE),
+            chat: TokenBucket::new(CHAT_RATE),
+            requests: TokenBucket::new(REQUEST_RATE),
+            signals: TokenBucket::new(SIGNAL_RATE),
+            offers: TokenBucket::new(OFFER_RATE),
         }
     }
 
     /// Whether another frame may come at all.
-    pub fn allow_frame(&self) -> bool {
-        self.frames.check().is_ok()
+    pub fn allow_frame(&mut self) -> bool {
+        self.frames.try_take(1, Instant::now())
     }
 
     /// How long to wait before a frame of so many bytes is looked at; not at all where the
     /// limit lets it pass, which is then paid. A frame is smaller than the burst.
-    pub fn delay_before(&self, bytes: usize) -> Option<Duration> {
-        let bytes = u32::try_from(bytes).ok().and_then(NonZeroU32::new)?;
-        let too_early = self.bytes.check_n(bytes).ok()?.err()?;
-        Some(too_early.wait_time_from(self.bytes.clock().now()))
+    pub fn delay_before(&mut self, bytes: usize) -> Option<Duration> {
+        self.bytes.take_or_wait(bytes, Instant::now()).err()
     }
 
     /// Whether this message is within its limit.
-    pub fn allow(&self, message: &ClientMessage) -> bool {
+    pub fn allow(&mut self, message: &ClientMessage) -> bool {
+        let now = Instant::now();
         match message {
-            ClientMessage::Chat { .. } | ClientMessage::Edit { .. } => self.chat.check().is_ok(),
+            ClientMessage::Chat { .. } | ClientMessage::Edit { .. } => self.chat.try_take(1, now),
             ClientMessage::Nickname { .. }
             | ClientMessage::Delete { .. }
             | ClientMessage::React { .. }
@@ -63,14 +61,14 @@ impl MessageRates {
             | ClientMessage::History { .. }
             | ClientMessage::WatchRooms
             | ClientMessage::MediaBlocked { .. }
-            | ClientMessage::Join { .. } => self.requests.check().is_ok(),
+            | ClientMessage::Join { .. } => self.requests.try_take(1, now),
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
             | ClientMessage::Signal { .. }
             | ClientMessage::CloseMedia { .. }
-            | ClientMessage::Subscribe { .. } => self.signals.check().is_ok(),
-            ClientMessage::Offer(_) => self.offers.check().is_ok(),
+            | ClientMessage::Subscribe { .. } => self.signals.try_take(1, now),
+            ClientMessage::Offer(_) => self.offers.try_take(1, now),
             ClientMessage::Ping => true,
         }
     }
@@ -82,7 +80,7 @@ mod tests {
 
     #[test]
     fn who_sends_much_is_read_more_slowly_and_loses_nothing() {
-        let rates = MessageRates::new();
+        let mut rates = MessageRates::new();
         let frame = 64 * 1024;
         let at_once = (0..1000).find(|_| rates.delay_before(frame).is_some());
         assert!((32..40).contains(&at_once.expect("a pause")));

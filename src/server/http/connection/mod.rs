@@ -9,5 +9,6 @@ mod dispatch;
 mod lifecycle;
 mod message_rates;
 
-pub(super) use admission::{ConnectionPermit, admit, warn};
+pub use admission::ConnectionPermits;
+pub(super) use admission::{ConnectionPermit, Transport, admit};
 pub(super) use lifecycle::{Connection, Disconnect, Inbound, InboundSource, departure_of};

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::server::{
     context::AppContext,
-    http::connection::{admit, warn},
+    http::connection::{Transport, admit},
     net::ClientAddress,
 };
 use axum::{
@@ -105,15 +105,12 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
 
 /// Opens a connection.
 fn open(context: AppContext, client: ClientAddress, headers: &HeaderMap) -> Response {
-    let opened = admit(&context, client, headers).and_then(|admission| {
-        let opened = task::open(context, client, admission);
-        opened.inspect_err(|refusal| warn(*refusal, headers))
-    });
-    match opened {
-        Ok(secret) => answer_json(
-            StatusCode::CREATED,
-            format!("{{\"connection\":\"{secret}\"}}"),
-        ),
+    match admit(&context, client, headers, Transport::LongPoll) {
+        Ok(permit) => {
+            let secret = task::open(context, client, permit);
+            let json = format!("{{\"connection\":\"{secret}\"}}");
+            answer_json(StatusCode::CREATED, json)
+        }
         Err(refusal) => refusal.into_response(),
     }
 }

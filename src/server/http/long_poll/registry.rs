@@ -1,10 +1,7 @@
 //! Which polling connections there are.
 
 use super::{inbound::ClientInput, responder::PollRequest};
-use crate::server::{
-    identity::random_letters,
-    net::{ClientAddress, Permit, PermitError, PermitLimits, Permits},
-};
+use crate::server::identity::random_letters;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,12 +9,10 @@ use std::{
 use tokio::sync::mpsc;
 
 /// The polling connections by their secret; cloning it is cheap.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct PollRegistry {
     /// The list.
     handles: Arc<Mutex<HashMap<String, PollHandle>>>,
-    /// How many there are, by address.
-    permits: Permits,
 }
 
 /// How requests reach the task of a connection. A full mailbox makes the request wait.
@@ -35,36 +30,17 @@ pub struct Registration {
     polls: PollRegistry,
     /// Its secret.
     pub secret: String,
-    /// Counts it.
-    _permit: Permit,
 }
 
 impl PollRegistry {
-    /// No connection yet.
-    pub fn new(limits: PermitLimits) -> Self {
-        Self {
-            handles: Arc::default(),
-            permits: Permits::new(limits),
-        }
-    }
-
-    /// Lists a connection of an address under a new secret.
-    ///
-    /// # Errors
-    /// The address, or all together, have as many as they may.
-    pub fn list(
-        &self,
-        client: ClientAddress,
-        handle: PollHandle,
-    ) -> Result<Registration, PermitError> {
-        let _permit = self.permits.acquire(client.0)?;
+    /// Registers a connection under a new secret.
+    pub fn register(&self, handle: PollHandle) -> Registration {
         let secret = random_letters();
         self.handles().insert(secret.clone(), handle);
-        Ok(Registration {
+        Registration {
             polls: self.clone(),
             secret,
-            _permit,
-        })
+        }
     }
 
     /// The connection of this secret.

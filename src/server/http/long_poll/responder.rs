@@ -76,9 +76,10 @@ impl LongPollResponder {
     /// Answers the request that waits, or the next one, with the end. Whoever reads too
     /// slowly gets nothing but that.
     pub async fn close(&mut self, code: CloseCode) {
-        match code {
-            CloseCode::TooSlow => self.unacked.clear(),
-            _ => self.fill(usize::MAX, usize::MAX),
+        if code == CloseCode::TooSlow {
+            self.unacked.clear();
+        } else {
+            self.fill(usize::MAX, usize::MAX);
         }
         while !self.answer(Some(code)) {
             let Some(request) = self.requests.recv().await else {

@@ -2,13 +2,13 @@
 
 use super::{
     inbound::{BatchReader, ClientInput},
-    registry::{PollHandle, PollRegistry},
+    registry::PollHandle,
     responder::{LongPollResponder, PollRequest},
 };
 use crate::server::{
     context::AppContext,
     http::connection::{Connection, ConnectionPermit},
-    net::{ClientAddress, PermitError},
+    net::ClientAddress,
     rooms::{OutboxReader, outbox},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -16,25 +16,17 @@ use tokio::{sync::mpsc, time::timeout};
 /// Requests that may wait for the task; the next one waits before its mailbox.
 const MAILBOX: usize = 4;
 
-/// Opens a connection; answers its secret.
-///
-/// # Errors
-/// There are as many as there may be.
-pub fn open(
-    context: AppContext,
-    client: ClientAddress,
-    admission: ConnectionPermit,
-) -> Result<String, PermitError> {
+/// Opens a connection and returns its secret.
+pub fn open(context: AppContext, client: ClientAddress, permit: ConnectionPermit) -> String {
     let (inputs, input_queue) = mpsc::channel(MAILBOX);
     let (requests, request_queue) = mpsc::channel(MAILBOX);
-    let polls: &PollRegistry = &context.polls;
-    let registration = polls.list(client, PollHandle { inputs, requests })?;
+    let registration = context.polls.register(PollHandle { inputs, requests });
     let secret = registration.secret.clone();
     tokio::spawn(async move {
         run(context, client, input_queue, request_queue).await;
-        drop((registration, admission));
+        drop((registration, permit));
     });
-    Ok(secret)
+    secret
 }
 
 /// Serves the connection to its end.

@@ -12,7 +12,7 @@ mod read_half;
 mod socket;
 mod writer;
 
-use super::connection::admit;
+use super::connection::{Transport, admit};
 use crate::server::{context::AppContext, net::ClientAddress};
 use axum::{
     Extension,
@@ -35,8 +35,8 @@ pub async fn upgrade(
         Ok(answer) => answer,
         Err(error) => return reject_handshake(&error),
     };
-    let admission = match admit(&context, client, request.headers()) {
-        Ok(admission) => admission,
+    let permit = match admit(&context, client, request.headers(), Transport::WebSocket) {
+        Ok(permit) => permit,
         Err(refusal) => return refusal.into_response(),
     };
     let Some(upgrading) = request.extensions_mut().remove::<OnUpgrade>() else {
@@ -50,7 +50,7 @@ pub async fn upgrade(
             },
             Err(error) => tracing::debug!(%error, "a socket was not opened"),
         }
-        drop(admission);
+        drop(permit);
     });
     answer
 }
@@ -64,7 +64,7 @@ pub async fn check_upgrade(
     Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
 ) -> Response {
-    match admit(&context, client, &headers) {
+    match admit(&context, client, &headers, Transport::WebSocket) {
         Ok(_) => {
             let fresh = [(header::CACHE_CONTROL, "no-store")];
             (StatusCode::NO_CONTENT, fresh).into_response()

@@ -1,65 +1,62 @@
 //! How much an address may ask for over time.
 //!
-//! The token buckets are in tables of fixed size, found by a keyed hash of the network, so
-//! that made-up addresses cost no memory and nothing is forgotten when a room or a socket
-//! ends. A network has a bucket in each of two tables, pays in both, and is refused only
-//! where both are empty: a stranger who shares one bucket with an attacker rarely shares
-//! both (a count-min sketch: Cormode and Muthukrishnan, 2005).
+//! The token buckets are in tables of fixed size, found by a keyed hash of the network. Made-up
+//! addresses cost no memory, and a bucket outlives the sockets and rooms of its clients. A network
+//! has a bucket in each of two tables, takes from both, and is refused only where both are empty:
+//! a client that shares one bucket with an attacker rarely shares both (a count-min sketch:
+//! Cormode and Muthukrishnan, 2005).
 //!
-//! A request that is refused costs nothing: what was taken out of the buckets of the
-//! subscriber is put back where its site or all together have nothing left. Otherwise a
-//! site that sends from each of its networks would empty the buckets of everybody, and a
-//! subscriber that goes on when it is refused would empty those of its neighbours.
+//! A refused request costs nothing: tokens of the subscriber are refunded where the site or the
+//! total has none. Without the refund a site that sends from each of its networks would empty the
+//! buckets of all clients, and a refused subscriber that goes on would empty those of its
+//! neighbours.
 
-use super::networks::{SITE_FACTOR, is_exempt, site, subscriber};
-use crate::server::limits::Rate;
+use super::networks::{SITE_FACTOR, counted};
+use crate::server::{
+    limits::Rate,
+    token_bucket::{Quota, SharedBucket},
+};
 use std::{
     hash::{BuildHasher, Hash, RandomState},
     net::IpAddr,
-    sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
 
 /// Buckets in each of the two tables of subscribers. 2048: with 200 attackers at once, one
-/// stranger in a hundred shares both buckets with them. 16 KiB a table.
+/// client in a hundred shares both buckets with them. 16 KiB a table.
 const SUBSCRIBER_BUCKETS: usize = 2048;
 /// Buckets in each of the two tables of sites.
 const SITE_BUCKETS: usize = 512;
 
-/// What one address, and all together, may ask for.
+/// The rates of one address and of all addresses together.
 #[derive(Debug, Clone, Copy)]
 pub struct AddressRateLimits {
     /// For one subscriber; a site (IPv6 /48) has [`SITE_FACTOR`] times as much.
     pub per_address: Rate,
-    /// For all together, exempt addresses included. `None` where something else bounds it.
+    /// For all addresses together, exempt ones included. `None` where something else bounds it.
     pub total: Option<Rate>,
 }
 
-/// Token buckets by address. Sharing it among threads needs no lock.
+/// Token buckets by address. Threads share it without a lock.
 pub struct AddressRateLimiter {
     /// The buckets of subscribers.
     subscribers: Sketch,
     /// The buckets of sites.
     sites: Sketch,
-    /// The bucket of all together.
-    total: Option<(Measure, Bucket)>,
-    /// Since when time is counted.
-    start: Instant,
+    /// The bucket of all addresses together.
+    total: Option<(Quota, SharedBucket)>,
 }
 
 impl AddressRateLimiter {
     /// Full buckets.
     pub fn new(limits: AddressRateLimits) -> Self {
         let AddressRateLimits { per_address, total } = limits;
-        let of_site = Rate {
-            per_second: per_address.per_second.saturating_mul(SITE_FACTOR),
-            burst: per_address.burst.saturating_mul(SITE_FACTOR),
-        };
+        let per_address = Quota::from(per_address);
+        let per_site = per_address.scaled(f64::from(SITE_FACTOR));
         Self {
             subscribers: Sketch::new(per_address, SUBSCRIBER_BUCKETS),
-            sites: Sketch::new(of_site, SITE_BUCKETS),
-            total: total.map(|rate| (Measure::new(rate), Bucket::default())),
-            start: Instant::now(),
+            sites: Sketch::new(per_site, SITE_BUCKETS),
+            total: total.map(|rate| (rate.into(), SharedBucket::default())),
         }
     }
 
@@ -69,169 +66,106 @@ impl AddressRateLimiter {
     }
 
     /// Whether this address may ask for `amount` more (bytes, for one). An exempt address
-    /// (see [`is_exempt`]) is bounded by the rate of all together only. An amount above the
-    /// burst is paid as the whole burst.
+    /// (see [`super::is_exempt`]) is bounded by the total rate only. An amount above the burst
+    /// takes the whole burst.
     pub fn allow_many(&self, ip: IpAddr, amount: u32) -> bool {
         if amount == 0 {
             return true;
         }
-        let now = nanoseconds_since(self.start);
-        let (subscriber, site) = match is_exempt(ip) {
-            true => (None, None),
-            false => (Some(subscriber(ip)), site(ip)),
+        let now = Instant::now();
+        let [subscriber, site] = counted(ip);
+        let take = |sketch: &Sketch, network| match network {
+            Some(network) => sketch.try_take(&network, amount, now),
+            None => Some(Taken::NOTHING),
         };
-        let pay = |sketch: &Sketch, network| sketch.pay(&network, amount, now);
-        let Some(paid) = subscriber.map_or(Some(Paid::NOTHING), |s| pay(&self.subscribers, s))
-        else {
+        let Some(taken) = take(&self.subscribers, subscriber) else {
             return false;
         };
-        let Some(site_paid) = site.map_or(Some(Paid::NOTHING), |s| pay(&self.sites, s)) else {
-            self.subscribers.put_back(&paid);
+        let Some(site_taken) = take(&self.sites, site) else {
+            self.subscribers.refund(&taken);
             return false;
         };
-        let all = self.total.as_ref();
-        let of_all = all.is_none_or(|(measure, bucket)| bucket.pay(measure, amount, now));
-        if !of_all {
-            self.subscribers.put_back(&paid);
-            self.sites.put_back(&site_paid);
+        let total = self.total.as_ref();
+        let in_total = total.is_none_or(|(quota, bucket)| bucket.try_take(quota, amount, now));
+        if !in_total {
+            self.subscribers.refund(&taken);
+            self.sites.refund(&site_taken);
         }
-        of_all
+        in_total
     }
 }
 
-/// Token buckets by anything that can be hashed, such as a room's name; in tables of fixed
+/// Token buckets by anything that can be hashed, such as the name of a room; in tables of fixed
 /// size like those of [`AddressRateLimiter`].
-pub struct KeyedRateLimiter {
-    /// The buckets.
-    keys: Sketch,
-    /// Since when time is counted.
-    start: Instant,
-}
+pub struct KeyedRateLimiter(Sketch);
 
 impl KeyedRateLimiter {
     /// Full buckets.
     pub fn new(rate: Rate) -> Self {
-        Self {
-            keys: Sketch::new(rate, SUBSCRIBER_BUCKETS),
-            start: Instant::now(),
-        }
+        Self(Sketch::new(rate.into(), SUBSCRIBER_BUCKETS))
     }
 
     /// Whether one more is allowed under this key.
     pub fn allow(&self, key: &impl Hash) -> bool {
-        let now = nanoseconds_since(self.start);
-        self.keys.pay(key, 1, now).is_some()
+        self.0.try_take(key, 1, Instant::now()).is_some()
     }
-}
-
-/// Nanoseconds since the buckets were made; enough for 580 years.
-fn nanoseconds_since(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Two tables of buckets.
 struct Sketch {
-    /// The size of each bucket.
-    measure: Measure,
+    /// The quota of each bucket.
+    quota: Quota,
     /// The tables, each with a hash key of its own.
-    tables: [(RandomState, Vec<Bucket>); 2],
+    tables: [(RandomState, Vec<SharedBucket>); 2],
 }
 
-/// What was taken, and out of which bucket of each table.
-struct Paid([Option<(usize, u64)>; 2]);
+/// The cost of one request, and the bucket of each table that it was taken from.
+struct Taken {
+    /// Tokens.
+    cost: u32,
+    /// Index of the bucket in each table; `None` where the bucket held too little.
+    buckets: [Option<usize>; 2],
+}
 
-impl Paid {
-    /// For whoever has no bucket.
-    const NOTHING: Self = Self([None; 2]);
+impl Taken {
+    /// For an address that has no bucket.
+    const NOTHING: Self = Self {
+        cost: 0,
+        buckets: [None; 2],
+    };
 }
 
 impl Sketch {
     /// Full buckets.
-    fn new(rate: Rate, buckets: usize) -> Self {
+    fn new(quota: Quota, buckets: usize) -> Self {
         let table = || {
-            let full = (0..buckets).map(|_| Bucket::default()).collect();
+            let full = (0..buckets).map(|_| SharedBucket::default()).collect();
             (RandomState::new(), full)
         };
         Self {
-            measure: Measure::new(rate),
+            quota,
             tables: [table(), table()],
         }
     }
 
-    /// Pays in both tables; refuses where neither bucket holds enough.
-    fn pay(&self, key: &impl Hash, amount: u32, now: u64) -> Option<Paid> {
-        let cost = self.measure.cost(amount);
-        let paid = self.tables.each_ref().map(|(hasher, buckets)| {
+    /// Takes from both tables; refuses where neither bucket holds enough.
+    fn try_take(&self, key: &impl Hash, cost: u32, now: Instant) -> Option<Taken> {
+        let buckets = self.tables.each_ref().map(|(hasher, buckets)| {
             let index = hasher.hash_one(key) as usize % buckets.len();
-            let paid = buckets[index].pay(&self.measure, amount, now);
-            paid.then_some((index, cost))
+            let taken = buckets[index].try_take(&self.quota, cost, now);
+            taken.then_some(index)
         });
-        paid.iter().any(Option::is_some).then_some(Paid(paid))
+        let any = buckets.iter().any(Option::is_some);
+        any.then_some(Taken { cost, buckets })
     }
 
-    /// Puts back what was taken for a request that was refused after all.
-    fn put_back(&self, paid: &Paid) {
-        for ((_, buckets), paid) in self.tables.iter().zip(paid.0) {
-            if let Some((index, cost)) = paid {
-                buckets[index].put_back(cost);
+    /// Puts back the tokens of a request that was refused after all.
+    fn refund(&self, taken: &Taken) {
+        for ((_, buckets), index) in self.tables.iter().zip(taken.buckets) {
+            if let Some(index) = index {
+                buckets[index].refund(&self.quota, taken.cost);
             }
         }
-    }
-}
-
-/// The size of a bucket, in the time it takes to fill.
-struct Measure {
-    /// How much comes in a second.
-    per_second: u32,
-    /// The most a bucket holds.
-    burst: u32,
-}
-
-impl Measure {
-    /// Of a rate; at least one token a second, and one at once.
-    fn new(rate: Rate) -> Self {
-        Self {
-            per_second: rate.per_second.max(1),
-            burst: rate.burst.max(1),
-        }
-    }
-
-    /// Nanoseconds in which so many tokens come in. More than a full bucket holds costs a
-    /// full one.
-    fn cost(&self, amount: u32) -> u64 {
-        u64::from(amount.min(self.burst)) * 1_000_000_000 / u64::from(self.per_second)
-    }
-}
-
-/// A token bucket, as the time at which it is full again if nobody takes anything: the
-/// generic cell rate algorithm (ITU-T I.371). That one number can be put back, too.
-#[derive(Default)]
-struct Bucket {
-    /// Nanoseconds since the start; in the past, it is full.
-    full_at: AtomicU64,
-}
-
-impl Bucket {
-    /// Takes tokens out, where it holds enough of them.
-    fn pay(&self, measure: &Measure, amount: u32, now: u64) -> bool {
-        let latest = now.saturating_add(measure.cost(measure.burst));
-        let cost = measure.cost(amount);
-        let taken = |full_at: u64| {
-            let full_at = full_at.max(now).saturating_add(cost);
-            (full_at <= latest).then_some(full_at)
-        };
-        let paid = self
-            .full_at
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
-        paid.is_ok()
-    }
-
-    /// Puts back what [`Self::pay`] took.
-    fn put_back(&self, cost: u64) {
-        let less = |full_at: u64| Some(full_at.saturating_sub(cost));
-        let _ = self
-            .full_at
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 }
 

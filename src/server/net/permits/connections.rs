@@ -1,6 +1,9 @@
 //! How many connections there are at once, in all and from one network.
 
-use super::networks::{Network, SITE_FACTOR, is_exempt, site, subscriber};
+use super::networks::{Network, SITE_FACTOR, counted};
+use crate::protocol::{REFUSAL_HEADER, Refusal};
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -66,16 +69,13 @@ impl Permits {
         }
     }
 
-    /// A permit for a connection from this address. An exempt address (see [`is_exempt`])
+    /// A permit for a connection from this address. An exempt address (see [`super::is_exempt`])
     /// is bounded by the total only.
     ///
     /// # Errors
     /// Which limit is reached.
     pub fn acquire(&self, ip: IpAddr) -> Result<Permit, PermitError> {
-        let networks = match is_exempt(ip) {
-            true => [None, None],
-            false => [Some(subscriber(ip)), site(ip)],
-        };
+        let networks = counted(ip);
         let of_site = self.limits.per_address.saturating_mul(SITE_FACTOR as usize);
         let most = [self.limits.per_address, of_site];
         let mut counts = self.lock();
@@ -109,6 +109,29 @@ impl Permits {
     /// The counts, for a few lines without waiting.
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl IntoResponse for PermitError {
+    fn into_response(self) -> Response {
+        let (status, why, text) = match self {
+            Self::PerAddress => (
+                StatusCode::TOO_MANY_REQUESTS,
+                Refusal::TooManyConnections,
+                "too many connections from your address",
+            ),
+            Self::Total => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Refusal::ServerFull,
+                "too many connections; try again in a moment",
+            ),
+        };
+        let headers = [
+            (header::RETRY_AFTER.as_str(), "10"),
+            (header::CACHE_CONTROL.as_str(), "no-store"),
+            (REFUSAL_HEADER, why.code()),
+        ];
+        (status, headers, text).into_response()
     }
 }
 

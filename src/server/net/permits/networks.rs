@@ -44,6 +44,15 @@ pub fn is_exempt(ip: IpAddr) -> bool {
     ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST)
 }
 
+/// The networks that an address counts under: its subscriber and, for IPv6, its site. Neither
+/// for an exempt address.
+pub fn counted(ip: IpAddr) -> [Option<Network>; 2] {
+    match is_exempt(ip) {
+        true => [None, None],
+        false => [Some(subscriber(ip)), site(ip)],
+    }
+}
+
 /// The IPv6 network of this prefix.
 fn ipv6_network(ip: Ipv6Addr, prefix_bits: u8) -> Network {
     let host_bits = 128 - u32::from(prefix_bits);

@@ -7,11 +7,14 @@
 
 use crate::{
     protocol::ParticipantId,
-    server::limits::{
-        ANNOUNCE_RATE, ENVELOPE_BYTES, MEMBER_BROADCAST_BYTES, PAIR_BYTES, PAIR_DESCRIPTIONS,
-        PAIR_DESCRIPTIONS_EVERY, PERSON_OFFERS, QUIET_MEMBER_BYTES, ROOM_BROADCAST_BYTES,
-        ROOM_RATE_PEOPLE, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES, SIGNAL_BYTES_PER_PERSON,
-        SUBSCRIBE_INTERVAL,
+    server::{
+        limits::{
+            ANNOUNCE_RATE, ENVELOPE_BYTES, MEMBER_BROADCAST_BYTES, PAIR_BYTES, PAIR_DESCRIPTIONS,
+            PAIR_DESCRIPTIONS_EVERY, PERSON_OFFERS, QUIET_MEMBER_BYTES, ROOM_BROADCAST_BYTES,
+            ROOM_RATE_PEOPLE, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES, SIGNAL_BYTES_PER_PERSON,
+            SUBSCRIBE_INTERVAL,
+        },
+        token_bucket::{Quota, TokenBucket},
     },
 };
 use std::{
@@ -19,77 +22,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A token bucket. It may be in debt: what a change costs is known only when it is stored.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TokenBucket {
-    /// Tokens a second.
-    per_second: f64,
-    /// Tokens it holds at most.
-    burst: f64,
-    /// Tokens it holds, or owes.
-    level: f64,
-    /// When that was so; nothing before the first use.
-    at: Option<Instant>,
-}
-
-impl TokenBucket {
-    /// A full one.
-    pub fn new(rate: Rate) -> Self {
-        Self::of(f64::from(rate.per_second), f64::from(rate.burst))
-    }
-
-    /// A full one of a rate that is for [`ROOM_RATE_PEOPLE`] people, for as many as this.
-    pub fn for_people(rate: Rate, people: usize) -> Self {
-        let share = (people as f64 / ROOM_RATE_PEOPLE as f64).max(1.0);
-        Self::of(
-            f64::from(rate.per_second) * share,
-            f64::from(rate.burst) * share,
-        )
-    }
-
-    /// A full one of these numbers.
-    fn of(per_second: f64, burst: f64) -> Self {
-        Self {
-            per_second,
-            burst,
-            level: burst,
-            at: None,
-        }
-    }
-
-    /// Whether it holds this much beyond `reserve`.
-    pub fn has(&mut self, cost: usize, reserve: usize, now: Instant) -> bool {
-        self.refill(now);
-        // More than it ever holds costs a full one.
-        let most = self.burst - reserve as f64;
-        self.level - reserve as f64 >= (cost as f64).min(most)
-    }
-
-    /// Takes this much out, whether it is there or not.
-    pub fn take(&mut self, cost: usize) {
-        self.level -= cost as f64;
-    }
-
-    /// Gives this much back.
-    pub fn refund(&mut self, cost: usize) {
-        self.level = (self.level + cost as f64).min(self.burst);
-    }
-
-    /// Takes this much out, where it is there.
-    pub fn try_take(&mut self, cost: usize, now: Instant) -> bool {
-        let has = self.has(cost, 0, now);
-        if has {
-            self.take(cost);
-        }
-        has
-    }
-
-    /// Lets pass what time has brought.
-    fn refill(&mut self, now: Instant) {
-        let since = self.at.replace(now).unwrap_or(now);
-        let passed = now.saturating_duration_since(since).as_secs_f64();
-        self.level = (self.level + passed * self.per_second).min(self.burst);
-    }
+/// A full bucket of a rate that is for [`ROOM_RATE_PEOPLE`] people, for as many as this.
+pub(super) fn bucket_for_people(rate: Rate, people: usize) -> TokenBucket {
+    let share = (people as f64 / ROOM_RATE_PEOPLE as f64).max(1.0);
+    TokenBucket::new(Quota::from(rate).scaled(share))
 }
 
 /// What everybody in a room may be told, together.
@@ -99,7 +35,7 @@ pub(super) struct BroadcastBudget(TokenBucket);
 impl BroadcastBudget {
     /// A full one of a room that holds so many people.
     pub fn new(capacity: usize) -> Self {
-        Self(TokenBucket::for_people(ROOM_BROADCAST_BYTES, capacity))
+        Self(bucket_for_people(ROOM_BROADCAST_BYTES, capacity))
     }
 
     /// Whether the room can still be told this much of a form, which has no member's bucket.
@@ -185,7 +121,7 @@ impl MemberBudget {
             // What was said while there was plenty counts, too.
             self.reserve_share
                 .take(cost.min(QUIET_MEMBER_BYTES.burst as usize));
-            self.reserve_share.level = self.reserve_share.level.max(0.0);
+            self.reserve_share.forgive_debt(now);
         }
         may
     }
@@ -262,7 +198,7 @@ impl PeerBudget {
             Duration::from_secs(1).as_secs_f64() / PAIR_DESCRIPTIONS_EVERY.as_secs_f64();
         Self {
             bytes: TokenBucket::new(PAIR_BYTES),
-            descriptions: TokenBucket::of(per_second, f64::from(PAIR_DESCRIPTIONS)),
+            descriptions: TokenBucket::new(Quota::new(per_second, f64::from(PAIR_DESCRIPTIONS))),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! [`super::presence`], what is said in [`super::chat`], the call in [`super::call`].
 
 use super::{
-    budget::{BroadcastBudget, MemberBudget, TokenBucket, json_len},
+    budget::{BroadcastBudget, MemberBudget, bucket_for_people, json_len},
     call::{CallSession, refuse},
     command::{Command, ConnectionId, Effect, Now, Requester, RoomRequest},
     history::History,
@@ -101,7 +101,7 @@ pub struct Room {
     /// What everybody may be told.
     pub(super) broadcast_budget: BroadcastBudget,
     /// Offers to the SFU.
-    pub(super) offers: TokenBucket,
+    pub(super) offers: crate::server::token_bucket::TokenBucket,
     /// What the operator set.
     pub(super) rules: RoomRules,
     /// How media goes.
@@ -123,7 +123,7 @@ impl Room {
             away: Vec::new(),
             pending: 0,
             broadcast_budget: BroadcastBudget::new(rules.capacity),
-            offers: TokenBucket::for_people(ROOM_OFFERS, rules.call_capacity),
+            offers: bucket_for_people(ROOM_OFFERS, rules.call_capacity),
             mode: match rules.p2p_max == 0 || rules.hide_addresses {
                 true => Mode::Sfu,
                 false => Mode::P2p,
