@@ -3,7 +3,7 @@
 
 use super::{
     addresses::{Advertised, first_of_both},
-    certificate::{Certificate, CertificateFiles},
+    certificate::Certificate,
     config::Config,
     error::ServeError,
     metrics::Counter,
@@ -23,15 +23,6 @@ use std::{
 };
 /// The realm of the credentials; short, because each answer to a stranger holds it.
 const REALM: &str = "noom";
-
-/// Where TLS of the TURN server comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TurnTls {
-    /// Where it is served.
-    pub listen: SocketAddr,
-    /// The certificate and its key.
-    pub files: CertificateFiles,
-}
 
 /// Addresses that TURN is offered at. 4: each is two URLs, and a browser makes an allocation by
 /// every URL on each of its networks.

@@ -3,6 +3,7 @@
 use super::{
     Flags,
     retention::{self, RoomRetention},
+    settings::{SETTINGS, Setting, names},
     spelling,
 };
 use crate::protocol::RoomName;
@@ -101,7 +102,7 @@ impl FileLayer {
             let path = String::new();
             ConfigError::Unreadable { path, reason }
         })?;
-        let names = Flags::default().settings().map(|(name, _)| name);
+        let names: Vec<_> = names().collect();
         let mut layer = Self::default();
         for (key, value) in table {
             if key == "rooms" {
@@ -130,15 +131,17 @@ fn flag_text(value: &toml::Value) -> String {
     }
 }
 
-/// A setting as it was found.
-pub(super) struct Setting {
+/// The value of a setting, and where it is from.
+pub(super) struct Value {
     /// The setting, as the operator wrote it.
     pub origin: String,
     /// What they gave.
     pub value: String,
+    /// Whether nobody gave it.
+    pub is_default: bool,
 }
 
-impl Setting {
+impl Value {
     /// The words of a list.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         let words = self.value.split(',').map(str::trim);
@@ -160,33 +163,56 @@ impl Setting {
     }
 }
 
-/// All settings that were given, the strongest layer only.
-pub(super) struct Layers(BTreeMap<&'static str, Setting>);
+/// The value of each setting out of the strongest layer that gives one.
+pub(super) struct Layers(BTreeMap<&'static str, Value>);
 
 impl Layers {
-    /// Lays flags over environment over file. An empty value in the environment counts
-    /// as none: that is how compose files leave a setting out.
+    /// Lays flags over environment over file over defaults. An empty value in the environment
+    /// counts as none: that is how compose files leave a setting out.
     pub fn new(flags: &Flags, env: &dyn Fn(&str) -> Option<String>, file: &FileLayer) -> Self {
-        let settings = flags.settings().into_iter().filter_map(|(name, flag)| {
-            let variable = spelling::variable(name);
-            let of = |origin: String, value: String| Setting { origin, value };
-            let flag = flag.map(|value| of(format!("--{name}"), value.clone()));
-            let env = || env(&variable).filter(|value| !value.trim().is_empty());
-            let env = || env().map(|value| of(variable.clone(), value));
-            let file = || {
-                file.settings
-                    .get(name)
-                    .map(|v| of(format!("{name} in --config"), v.clone()))
+        let find = |setting: &Setting| {
+            let (name, variable) = (setting.name, setting.variable());
+            let given = |origin: String, value: String| Value {
+                origin,
+                value,
+                is_default: false,
             };
-            flag.or_else(env)
-                .or_else(file)
-                .map(|setting| (name, setting))
-        });
-        Self(settings.collect())
+            let flag = flags.value(name);
+            let flag = flag.map(|value| given(format!("--{name}"), value.clone()));
+            let from_env = || {
+                let value = env(&variable).filter(|value| !value.trim().is_empty());
+                value.map(|value| given(variable.clone(), value))
+            };
+            let from_file = || {
+                let value = file.settings.get(name);
+                value.map(|value| given(format!("{name} in --config"), value.clone()))
+            };
+            let default = || {
+                setting.default_value().map(|value| Value {
+                    origin: format!("the default of --{name}"),
+                    value,
+                    is_default: true,
+                })
+            };
+            flag.or_else(from_env).or_else(from_file).or_else(default)
+        };
+        let found = SETTINGS
+            .iter()
+            .filter_map(|setting| find(setting).map(|value| (setting.name, value)));
+        Self(found.collect())
     }
 
-    /// What was given for a setting.
-    pub fn find(&self, name: &str) -> Option<&Setting> {
+    /// The value of a setting; `None` where nobody gave one and it has no default.
+    pub fn find(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
+    }
+
+    /// The value of a setting that has a default.
+    ///
+    /// # Panics
+    /// The setting is declared without one; a test resolves every setting.
+    pub fn get(&self, name: &str) -> &Value {
+        self.find(name)
+            .expect("the setting is declared with a default")
     }
 }

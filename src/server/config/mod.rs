@@ -1,13 +1,13 @@
 //! The settings: flag > environment > TOML file > default.
 //!
-//! [`Config::resolve`] is pure: it is given the three layers and answers the settings or
-//! the one line that says what is wrong. `contract.md` fixes names and defaults; the
-//! `--help` text in [`flags`] is their documentation.
+//! [`settings`] declares each setting once. [`Config::resolve`] is pure: it takes the three
+//! layers and returns the settings, or the one line that says what is wrong.
 
 mod flags;
 mod ice;
 mod layers;
 mod retention;
+mod settings;
 mod spelling;
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ pub use flags::Flags;
 pub use layers::{ConfigError, FileLayer};
 pub use retention::{Keep, Retention};
 pub use spelling::{UnknownVariable, unknown_variables};
-pub use values::{LogFormat, PublicUrl};
+pub use values::{LogFormat, PublicUrl, TurnTls};
 
 use crate::{
     protocol::IceServer,
@@ -25,16 +25,10 @@ use crate::{
         addresses::{InterfaceFilter, MediaHost},
         net::{RequestRateLimits, TrustedProxies},
         store::StoreOptions,
-        turn_relay::TurnTls,
     },
 };
 use layers::Layers;
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Everything an operator may set, checked.
 #[derive(Debug, Clone)]
@@ -105,7 +99,7 @@ impl Config {
         let path = flags
             .config
             .clone()
-            .or_else(|| env("NOOM_CONFIG").map(PathBuf::from));
+            .or_else(|| env(flags::CONFIG_VARIABLE).map(PathBuf::from));
         let file = match path {
             Some(path) => FileLayer::read(&path)?,
             None => FileLayer::default(),
@@ -126,71 +120,38 @@ impl Config {
         layers.refuse_other_adapters()?;
         Ok(Self {
             listen: layers.listen(env)?,
-            data_dir: layers.path("data-dir", Path::new("./data")),
+            data_dir: layers.data_dir(),
             store: layers.store()?,
             public_url: layers.public_url()?,
-            p2p_max: layers.number("p2p-max", 2, 0..=64, "a number of people from 0 to 64")?,
-            hide_addresses: layers.boolean("hide-addresses", false)?,
-            call_capacity: layers.number(
-                "call-capacity",
-                100,
-                1..=2000,
-                "a number of people from 1 to 2000",
-            )?,
-            media_listen: layers.address("media-listen", ([0, 0, 0, 0], 7882).into())?,
+            p2p_max: layers.number("p2p-max", 0..=64, "people")?,
+            hide_addresses: layers.boolean("hide-addresses")?,
+            call_capacity: layers.number("call-capacity", 1..=2000, "people")?,
+            media_listen: layers.address("media-listen")?,
             media_ip: layers.media_ip()?,
             media_interfaces: layers.media_interfaces()?,
-            media_threads: layers.number(
-                "media-threads",
-                default_media_threads(),
-                1..=64,
-                "a number of threads from 1 to 64",
-            )?,
-            turn_listen: layers.address_or_off("turn-listen", ([0, 0, 0, 0], 3478).into())?,
+            media_threads: layers.media_threads()?,
+            turn_listen: layers.address_or_off("turn-listen")?,
             turn_tls: layers.turn_tls()?,
             ice_servers: layers.ice_servers()?,
             log: layers.log()?,
             log_format: layers.log_format()?,
-            room_capacity: layers.number(
-                "room-capacity",
-                100,
-                1..=2000,
-                "a number of people from 1 to 2000",
-            )?,
-            max_rooms: layers.number(
-                "max-rooms",
-                10_000,
-                1..=1_000_000,
-                "a number of rooms from 1 to 1000000",
-            )?,
+            room_capacity: layers.number("room-capacity", 1..=2000, "people")?,
+            max_rooms: layers.number("max-rooms", 1..=1_000_000, "rooms")?,
             trusted_proxies: layers.trusted_proxies()?,
-            sockets_per_address: layers.number(
-                "sockets-per-address",
-                100,
-                1..=20_000,
-                "a number of sockets from 1 to 20000",
-            )?,
-            max_connections: layers.number(
-                "max-connections",
-                4_000,
-                1..=1_000_000,
-                "a number of connections from 1 to 1000000",
-            )?,
+            sockets_per_address: layers.number("sockets-per-address", 1..=20_000, "sockets")?,
+            max_connections: layers.number("max-connections", 1..=1_000_000, "connections")?,
             connections_per_address: layers.number(
                 "connections-per-address",
-                200,
                 1..=1_000_000,
-                "a number of connections from 1 to 1000000",
+                "connections",
             )?,
             polls_per_address: layers.number(
                 "polls-per-address",
-                50,
                 1..=1_000,
-                "a number of polling connections from 1 to 1000",
+                "polling connections",
             )?,
             request_rates: layers.address_rates()?,
-            metrics_listen: layers
-                .address_or_off("metrics-listen", ([127, 0, 0, 1], 9464).into())?,
+            metrics_listen: layers.address_or_off("metrics-listen")?,
             retention: layers.retention(file)?,
             search_within: layers.search_within()?,
         })
@@ -200,10 +161,4 @@ impl Config {
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("noom.db")
     }
-}
-
-/// One thread a core, and one core for everything else.
-fn default_media_threads() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    cores.saturating_sub(1).clamp(1, 64)
 }

@@ -1,14 +1,15 @@
 //! Names that are no setting, and which setting each may mean.
 
-use super::Flags;
+use super::{
+    flags::CONFIG_VARIABLE,
+    settings::{PREFIX, SETTINGS, Setting},
+};
 use std::ffi::OsString;
 
-/// How variables of the settings begin.
-const PREFIX: &str = "NOOM_";
 /// Variables that are no settings: the file of settings, and what `make`, `scripts/` and the
 /// tests of the browser read.
 const NON_SETTINGS: [&str; 6] = [
-    "NOOM_CONFIG",
+    CONFIG_VARIABLE,
     "NOOM_AIORTC",
     "NOOM_BIN",
     "NOOM_BIN_BEFORE",
@@ -30,14 +31,9 @@ pub struct UnknownVariable {
     pub nearest: Option<String>,
 }
 
-/// The variable of a setting.
-pub(super) fn variable(setting: &str) -> String {
-    format!("{PREFIX}{}", setting.to_uppercase().replace('-', "_"))
-}
-
 /// The variables among these that begin like a setting's and are none, [`MAX_REPORTED`] at most.
 pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<UnknownVariable> {
-    let settings = Flags::default().settings().map(|(name, _)| variable(name));
+    let settings: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
     let known =
         |name: &str| NON_SETTINGS.contains(&name) || settings.iter().any(|known| known == name);
     let names = present.map(|name| name.to_string_lossy().into_owned());
@@ -104,7 +100,7 @@ mod tests {
 
     #[test]
     fn settings_and_variables_of_others_are_passed_over() {
-        let settings = Flags::default().settings().map(|(name, _)| variable(name));
+        let settings: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         assert_eq!(unknown(&settings), []);
         assert_eq!(unknown(&["NOOM_CONFIG", "PATH", "NOOMX", "MY_NOOM_X"]), []);

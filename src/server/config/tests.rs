@@ -2,6 +2,7 @@
 
 use super::*;
 use clap::{CommandFactory, Parser};
+use std::path::Path;
 
 fn resolve(flags: &[&str], env: &[(&str, &str)], file: &str) -> Result<Config, ConfigError> {
     let words = std::iter::once("noom").chain(flags.iter().copied());
@@ -289,8 +290,8 @@ fn a_room_may_keep_its_messages_otherwise_than_the_server() {
 #[test]
 fn help_names_every_setting_with_its_variable_and_default() {
     let help = Flags::command().render_long_help().to_string();
-    for (name, _) in Flags::default().settings() {
-        let variable = format!("NOOM_{}", name.to_uppercase().replace('-', "_"));
+    for setting in &settings::SETTINGS {
+        let (name, variable) = (setting.name, setting.variable());
         assert!(
             help.contains(&format!("--{name}")) && help.contains(&variable),
             "{name}"
@@ -311,7 +312,8 @@ fn help_and_refusals_name_every_kind_of_address_rate_with_its_default() {
     let refusal = resolve(&["--address-rates", "x=1/1"], &[], "").expect_err("refused");
     let refusal = refusal.to_string();
     let mut defaults = Vec::new();
-    for (_, name, rate) in crate::server::net::permits::requests::KINDS {
+    for kind in crate::server::net::RequestKind::ALL {
+        let (name, rate) = (kind.name(), kind.default_rate());
         assert!(kinds.contains(name), "{kinds} lacks {name}");
         assert!(refusal.contains(name), "{refusal} lacks {name}");
         defaults.push(format!("{name}={}/{}", rate.per_second, rate.burst));
@@ -332,4 +334,93 @@ fn help_says_that_polls_count_as_sockets_of_an_address() {
     let (_, help) = help.split_once("--sockets-per-address").expect("named");
     let (help, _) = help.split_once("[env").expect("it ends");
     assert!(help.contains("polling connections"), "{help}");
+}
+
+#[test]
+fn every_default_is_accepted_in_every_layer() {
+    let defaults = || {
+        let settings = settings::SETTINGS.iter();
+        settings.filter_map(|setting| Some((setting, setting.default_value()?)))
+    };
+    let flags: Vec<String> = defaults()
+        .flat_map(|(setting, value)| [format!("--{}", setting.name), value])
+        .collect();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let env: Vec<(String, String)> = defaults()
+        .map(|(setting, value)| (setting.variable(), value))
+        .collect();
+    let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let file: Vec<String> = defaults()
+        .map(|(setting, value)| format!("{} = {value:?}", setting.name))
+        .collect();
+    let expected = format!("{:?}", resolve(&[], &[], "").expect("accepted"));
+    let of_flags = resolve(&flags, &[], "").expect("accepted");
+    let of_env = resolve(&[], &env, "").expect("accepted");
+    let of_file = resolve(&[], &[], &file.join("\n")).expect("accepted");
+    for config in [of_flags, of_env, of_file] {
+        assert_eq!(format!("{config:?}"), expected);
+    }
+}
+
+/// The cells of each row of the table of settings in `docs/operating.md`.
+fn documented_settings() -> Vec<Vec<String>> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
+    let page = std::fs::read_to_string(page).expect("a page");
+    let (_, table) = page.split_once("| flag | environment |").expect("a table");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        row.trim_matches('|')
+            .split(" | ")
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    })
+    .collect()
+}
+
+#[test]
+fn the_table_of_settings_has_the_names_and_defaults_that_are_declared() {
+    let mut rows = documented_settings();
+    let config = rows.remove(0);
+    assert_eq!(config[..2], ["`--config`", "`NOOM_CONFIG`"]);
+    let mut missing: Vec<&str> = settings::names().collect();
+    for row in rows {
+        let name = row[0].trim_matches('`').trim_start_matches("--");
+        let setting = settings::SETTINGS
+            .iter()
+            .find(|setting| setting.name == name);
+        let setting = setting.unwrap_or_else(|| panic!("{name} is no setting"));
+        missing.retain(|missing| *missing != name);
+        assert_eq!(row[1], format!("`{}`", setting.variable()), "{name}");
+        assert_eq!(row[2], format!("`{name}`"), "{name}");
+        let shown = match setting.default_value() {
+            // The rates have a table of their own.
+            Some(_) if name == "address-rates" => "see [limits per address]".to_owned(),
+            Some(value) => format!("`{value}`"),
+            None => setting.default_text(),
+        };
+        assert!(
+            row[3].starts_with(&shown),
+            "{name}: {} is not {shown}",
+            row[3]
+        );
+    }
+    assert!(missing.is_empty(), "docs/operating.md lacks {missing:?}");
+}
+
+#[test]
+fn the_table_of_limits_has_the_rates_that_are_declared() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
+    let page = std::fs::read_to_string(page).expect("a page");
+    for kind in crate::server::net::RequestKind::ALL {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}`", kind.name())));
+        let row = row.unwrap_or_else(|| panic!("{} is not documented", kind.name()));
+        let rate = kind.default_rate();
+        let numbers = format!(" | {} | {} | ", rate.per_second, rate.burst);
+        assert!(row.contains(&numbers), "{row} lacks {numbers}");
+    }
 }

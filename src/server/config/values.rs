@@ -1,8 +1,8 @@
-//! What each setting accepts.
+//! What each value accepts.
 
 use super::{
     ConfigError, FileLayer, Keep, Retention, ice,
-    layers::{Layers, Setting},
+    layers::{Layers, Value},
     retention,
 };
 use crate::{
@@ -10,17 +10,17 @@ use crate::{
     server::{
         addresses::{InterfaceFilter, MAX_ADDRESSES, MAX_FILTER_WORDS, MediaHost},
         certificate::CertificateFiles,
-        http::Origin,
-        net::{RequestRateLimits, TrustedProxies, permits::requests::KINDS},
-        store::{Quota, Rights, SEARCH_WITHIN, StoreOptions},
-        turn_relay::TurnTls,
+        net::{RequestKind, RequestRateLimits, TrustedProxies},
+        origin::Origin,
+        store::{Quota, Rights, StoreOptions},
     },
 };
 use ipnet::IpNet;
 use std::{
+    fmt::Display,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -69,87 +69,108 @@ impl PublicUrl {
     }
 }
 
-impl std::fmt::Display for PublicUrl {
+impl Display for PublicUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
 }
 
+/// TURN over TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnTls {
+    /// The address it is served on.
+    pub listen: SocketAddr,
+    /// The certificate and its key.
+    pub files: CertificateFiles,
+}
+
 impl Layers {
-    /// Parses a setting where it was given.
+    /// Parses the value of a setting that has a default.
     fn parse<T>(
         &self,
         name: &str,
         accepted: &str,
         parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(setting) = self.find(name) else {
-            return Ok(None);
-        };
-        let parsed = parse(setting.value.trim());
-        parsed.map(Some).ok_or_else(|| setting.reject(accepted))
+    ) -> Result<T, ConfigError> {
+        let value = self.get(name);
+        parse(value.value.trim()).ok_or_else(|| value.reject(accepted))
     }
 
-    /// A directory.
-    pub fn path(&self, name: &str, default: &Path) -> PathBuf {
-        self.find(name).map_or_else(
-            || default.to_owned(),
-            |setting| PathBuf::from(&setting.value),
-        )
-    }
-
-    /// A number within a range.
-    pub fn number<T: FromStr + PartialOrd>(
+    /// A number of `unit` within a range.
+    pub fn number<T: FromStr + PartialOrd + Display>(
         &self,
         name: &str,
-        default: T,
+        range: RangeInclusive<T>,
+        unit: &str,
+    ) -> Result<T, ConfigError> {
+        let (least, most) = (range.start(), range.end());
+        let accepted = format!("a number of {unit} from {least} to {most}");
+        self.number_or_zero(name, range, &accepted)
+    }
+
+    /// A number within a range whose 0 has a meaning of its own, which `accepted` says.
+    fn number_or_zero<T: FromStr + PartialOrd>(
+        &self,
+        name: &str,
         range: RangeInclusive<T>,
         accepted: &str,
     ) -> Result<T, ConfigError> {
         let number = |text: &str| text.parse().ok().filter(|number| range.contains(number));
-        Ok(self.parse(name, accepted, number)?.unwrap_or(default))
+        self.parse(name, accepted, number)
     }
 
-    /// Something that is on or off.
-    pub fn boolean(&self, name: &str, default: bool) -> Result<bool, ConfigError> {
-        let boolean = |text: &str| text.parse().ok();
-        let accepted = "true or false";
-        Ok(self.parse(name, accepted, boolean)?.unwrap_or(default))
+    /// True or false.
+    pub fn boolean(&self, name: &str) -> Result<bool, ConfigError> {
+        self.parse(name, "true or false", |text| text.parse().ok())
     }
 
     /// An address with a port.
-    pub fn address(&self, name: &str, default: SocketAddr) -> Result<SocketAddr, ConfigError> {
-        let address = self.parse(name, ADDRESS, |text| text.parse().ok())?;
-        Ok(address.unwrap_or(default))
+    pub fn address(&self, name: &str) -> Result<SocketAddr, ConfigError> {
+        self.parse(name, ADDRESS, |text| text.parse().ok())
     }
 
-    /// Where to listen; cargo-leptos says it by a variable of its own.
+    /// The HTTP address; cargo-leptos gives it by a variable of its own.
     pub fn listen(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigError> {
         let leptos = env("LEPTOS_SITE_ADDR").filter(|value| !value.trim().is_empty());
-        let default = ([127, 0, 0, 1], 3000).into();
-        let Some(value) = leptos.filter(|_| self.find("listen").is_none()) else {
-            return self.address("listen", default);
+        let Some(value) = leptos.filter(|_| self.get("listen").is_default) else {
+            return self.address("listen");
         };
-        let origin = "LEPTOS_SITE_ADDR".to_owned();
-        let setting = Setting { origin, value };
-        setting
+        let value = Value {
+            origin: "LEPTOS_SITE_ADDR".to_owned(),
+            value,
+            is_default: false,
+        };
+        value
             .value
             .trim()
             .parse()
-            .map_err(|_| setting.reject(ADDRESS))
+            .map_err(|_| value.reject(ADDRESS))
+    }
+
+    /// The directory of the database.
+    pub fn data_dir(&self) -> PathBuf {
+        PathBuf::from(&self.get("data-dir").value)
+    }
+
+    /// How many threads forward media.
+    pub fn media_threads(&self) -> Result<usize, ConfigError> {
+        match self.find("media-threads") {
+            Some(_) => self.number("media-threads", 1..=64, "threads"),
+            None => Ok(default_media_threads()),
+        }
     }
 
     /// The addresses by which browsers reach this machine.
     pub fn media_ip(&self) -> Result<Vec<MediaHost>, ConfigError> {
-        let Some(setting) = self.find("media-ip") else {
+        let Some(value) = self.find("media-ip") else {
             return Ok(Vec::new());
         };
         let accepted = format!(
             "up to {MAX_ADDRESSES} IP addresses or host names, each with an outer port or \
              without, comma separated, for example 203.0.113.7:40000"
         );
-        let refused = |word| setting.reject_part(word, &accepted);
-        let hosts = setting.words().enumerate().map(|(number, word)| {
+        let refused = |word| value.reject_part(word, &accepted);
+        let hosts = value.words().enumerate().map(|(number, word)| {
             let host = MediaHost::parse(word).filter(|_| number < MAX_ADDRESSES);
             host.ok_or_else(|| refused(word))
         });
@@ -158,19 +179,19 @@ impl Layers {
 
     /// The interfaces whose addresses are offered.
     pub fn media_interfaces(&self) -> Result<InterfaceFilter, ConfigError> {
-        let Some(setting) = self.find("media-interfaces") else {
+        let Some(value) = self.find("media-interfaces") else {
             return Ok(InterfaceFilter::default());
         };
         let accepted = format!(
             "up to {MAX_FILTER_WORDS} interface names, addresses or networks, comma separated, \
              a ! before those to leave out, for example eth0,!docker0,!172.17.0.0/16"
         );
-        InterfaceFilter::parse(setting.words()).map_err(|word| setting.reject_part(word, &accepted))
+        InterfaceFilter::parse(value.words()).map_err(|word| value.reject_part(word, &accepted))
     }
 
     /// The proxies that are believed.
     pub fn trusted_proxies(&self) -> Result<TrustedProxies, ConfigError> {
-        let Some(setting) = self.find("trusted-proxies") else {
+        let Some(value) = self.find("trusted-proxies") else {
             return Ok(TrustedProxies::default());
         };
         let accepted = "IP addresses or networks such as 10.0.0.0/8, comma separated";
@@ -178,36 +199,38 @@ impl Layers {
             Ok(address) => Some(IpNet::from(address.to_canonical())),
             Err(_) => word.parse().ok(),
         };
-        let words = setting.value.split(',').map(str::trim);
+        let words = value.value.split(',').map(str::trim);
         let networks = words
             .filter(|word| !word.is_empty())
-            .map(|word| network(word).ok_or_else(|| setting.reject_part(word, accepted)));
+            .map(|word| network(word).ok_or_else(|| value.reject_part(word, accepted)));
         Ok(TrustedProxies::new(networks.collect::<Result<_, _>>()?))
     }
 
     /// What one address may ask for over time.
     pub fn address_rates(&self) -> Result<RequestRateLimits, ConfigError> {
-        let Some(setting) = self.find("address-rates") else {
-            return Ok(RequestRateLimits::default());
-        };
-        RequestRateLimits::parse(&setting.value).map_err(|word| {
-            let kinds = KINDS.map(|(_, name, _)| name).join(", ");
+        let value = self.get("address-rates");
+        RequestRateLimits::parse(&value.value).map_err(|word| {
+            let kinds = RequestKind::ALL.map(RequestKind::name).join(", ");
             let accepted = format!(
                 "kind=a-second/at-once, comma separated, of {kinds}, for example joins=5/200"
             );
-            setting.reject_part(word, &accepted)
+            value.reject_part(word, &accepted)
         })
     }
 
     /// The origin people use.
     pub fn public_url(&self) -> Result<Option<PublicUrl>, ConfigError> {
         let accepted = "an origin without a path, for example https://meet.example.org";
-        self.parse("public-url", accepted, PublicUrl::parse)
+        let url = self.find("public-url").map(|value| {
+            let url = PublicUrl::parse(&value.value);
+            url.ok_or_else(|| value.reject(accepted))
+        });
+        url.transpose()
     }
 
     /// TURN over TLS: with a certificate and its key, or not at all.
     pub fn turn_tls(&self) -> Result<Option<TurnTls>, ConfigError> {
-        let listen = self.address("turn-tls-listen", ([0, 0, 0, 0], 5349).into())?;
+        let listen = self.address("turn-tls-listen")?;
         let (certificate, key) = (self.find("turn-tls-cert"), self.find("turn-tls-key"));
         match (certificate, key) {
             (Some(certificate), Some(key)) => Ok(Some(TurnTls {
@@ -224,37 +247,31 @@ impl Layers {
     }
 
     /// Where something is served that may be off.
-    pub fn address_or_off(
-        &self,
-        name: &str,
-        default: SocketAddr,
-    ) -> Result<Option<SocketAddr>, ConfigError> {
+    pub fn address_or_off(&self, name: &str) -> Result<Option<SocketAddr>, ConfigError> {
         let accepted = "an address as IP:port, or off";
         let parse = |text: &str| match text {
             "off" => Some(None),
             text => text.parse().ok().map(Some),
         };
-        Ok(self.parse(name, accepted, parse)?.unwrap_or(Some(default)))
+        self.parse(name, accepted, parse)
     }
 
     /// STUN and TURN servers. A password never shows in the refusal.
     pub fn ice_servers(&self) -> Result<Arc<[IceServer]>, ConfigError> {
-        let Some(setting) = self.find("ice-servers") else {
+        let Some(value) = self.find("ice-servers") else {
             return Ok(Arc::default());
         };
-        let servers = ice::parse(&setting.value);
+        let servers = ice::parse(&value.value);
         servers
             .map(Into::into)
-            .map_err(|part| setting.reject_part(&part, ice::ACCEPTED))
+            .map_err(|part| value.reject_part(&part, ice::ACCEPTED))
     }
 
     /// The log filter.
     pub fn log(&self) -> Result<String, ConfigError> {
         let accepted = "a level (error, warn, info, debug, trace) or tracing directives";
         let parse = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
-        Ok(self
-            .parse("log", accepted, parse)?
-            .unwrap_or_else(|| "info".to_owned()))
+        self.parse("log", accepted, parse)
     }
 
     /// The form of log lines.
@@ -264,8 +281,7 @@ impl Layers {
             "json" => Some(LogFormat::Json),
             _ => None,
         };
-        let format = self.parse("log-format", "text or json", parse)?;
-        Ok(format.unwrap_or(LogFormat::Text))
+        self.parse("log-format", "text or json", parse)
     }
 
     /// Who may read the data directory.
@@ -275,8 +291,7 @@ impl Layers {
             "any" => Some(Rights::Any),
             _ => None,
         };
-        let rights = self.parse("data-dir-rights", "private or any", parse)?;
-        Ok(rights.unwrap_or_default())
+        self.parse("data-dir-rights", "private or any", parse)
     }
 
     /// What is set of the store.
@@ -290,12 +305,11 @@ impl Layers {
     /// How much may be stored.
     fn quota(&self) -> Result<Quota, ConfigError> {
         let accepted = "a number of bytes from 0 to 1000000000000000; 0 is no bound";
-        let bytes = |name, default| self.number(name, default, 0..=MAX_BYTES, accepted);
-        let default = Quota::default();
+        let bytes = |name| self.number_or_zero(name, 0..=MAX_BYTES, accepted);
         Ok(Quota {
-            room_bytes: bytes("room-bytes", default.room_bytes)?,
-            history_bytes: bytes("history-bytes", default.history_bytes)?,
-            disk_reserve: bytes("disk-reserve", default.disk_reserve)?,
+            room_bytes: bytes("room-bytes")?,
+            history_bytes: bytes("history-bytes")?,
+            disk_reserve: bytes("disk-reserve")?,
         })
     }
 
@@ -303,8 +317,8 @@ impl Layers {
     pub fn retention(&self, file: &FileLayer) -> Result<Retention, ConfigError> {
         let (days, messages) = (0..=retention::MAX_DAYS, 0..=retention::MAX_MESSAGES);
         let everywhere = Keep {
-            days: self.number("keep-days", 0, days, retention::DAYS)?,
-            messages: self.number("keep-messages", 0, messages, retention::MESSAGES)?,
+            days: self.number_or_zero("keep-days", days, retention::DAYS)?,
+            messages: self.number_or_zero("keep-messages", messages, retention::MESSAGES)?,
         };
         let rooms = file.rooms.iter();
         let rooms = rooms.map(|(name, keep)| (name.clone(), keep.over(everywhere)));
@@ -316,9 +330,7 @@ impl Layers {
 
     /// How long a search may take.
     pub fn search_within(&self) -> Result<Duration, ConfigError> {
-        let default = u64::try_from(SEARCH_WITHIN.as_millis()).unwrap_or(u64::MAX);
-        let accepted = "a number of milliseconds from 10 to 5000";
-        let milliseconds = self.number("search-ms", default, 10..=5_000, accepted)?;
+        let milliseconds = self.number("search-ms", 10..=5_000, "milliseconds")?;
         Ok(Duration::from_millis(milliseconds))
     }
 
@@ -326,6 +338,12 @@ impl Layers {
     pub fn refuse_other_adapters(&self) -> Result<(), ConfigError> {
         let accepted = "local; running several nodes is not built yet";
         let local = |text: &str| (text == "local").then_some(());
-        self.parse("adapter", accepted, local).map(drop)
+        self.parse("adapter", accepted, local)
     }
+}
+
+/// One thread a core, and one core for everything else.
+fn default_media_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.saturating_sub(1).clamp(1, 64)
 }

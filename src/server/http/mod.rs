@@ -32,7 +32,6 @@ pub use asset_names::AssetNames;
 pub use assets::Assets;
 pub use client_address::IsHttps;
 pub use connection::ConnectionPermits;
-pub use super::origin::Origin;
 pub use health::{OpenSockets, Readiness};
 pub use long_poll::PollRegistry;
 pub use router::{metrics_router, router};

@@ -13,7 +13,7 @@ use crate::{
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
         log_throttle::{self, LogThrottle},
-        net::{RequestKind, permits::requests::KINDS, stored_bytes},
+        net::{RequestKind, stored_bytes},
         rooms::{Departure, Frames, RoomRequest, Summaries, trim_to_frame},
         sfu::Offer,
         store::Edit,
@@ -59,9 +59,10 @@ impl Connection {
         {
             return;
         }
-        match code {
-            ErrorCode::TooManyMessages => drop(self.outbox.close(CloseCode::TooManyMessages)),
-            _ => self.outbox.close_slow(),
+        if code == ErrorCode::TooManyMessages {
+            self.outbox.close(CloseCode::TooManyMessages);
+        } else {
+            self.outbox.close_slow();
         }
     }
 
@@ -78,7 +79,20 @@ impl Connection {
             | ClientMessage::Edit { id, .. }
             | ClientMessage::Delete { id }
             | ClientMessage::React { id, .. } => Some(*id),
-            _ => None,
+            ClientMessage::WatchRooms
+            | ClientMessage::Join { .. }
+            | ClientMessage::History { .. }
+            | ClientMessage::Typing
+            | ClientMessage::Nickname { .. }
+            | ClientMessage::EnterCall { .. }
+            | ClientMessage::LeaveCall
+            | ClientMessage::Devices { .. }
+            | ClientMessage::Signal { .. }
+            | ClientMessage::Offer(_)
+            | ClientMessage::CloseMedia { .. }
+            | ClientMessage::Subscribe { .. }
+            | ClientMessage::MediaBlocked { .. }
+            | ClientMessage::Ping => None,
         };
         if !self.rates.allow(&message) {
             return Err((ErrorCode::TooManyMessages, id));
@@ -98,7 +112,18 @@ impl Connection {
             ClientMessage::History { before, limit } => self.history(before, limit).await,
             ClientMessage::Offer(offer) => self.offer(offer).await,
             ClientMessage::MediaBlocked { obstacle } => self.media_blocked(obstacle),
-            other => self.request(other).await,
+            ClientMessage::Chat { .. }
+            | ClientMessage::Edit { .. }
+            | ClientMessage::Delete { .. }
+            | ClientMessage::React { .. }
+            | ClientMessage::Typing
+            | ClientMessage::Nickname { .. }
+            | ClientMessage::EnterCall { .. }
+            | ClientMessage::LeaveCall
+            | ClientMessage::Devices { .. }
+            | ClientMessage::Signal { .. }
+            | ClientMessage::CloseMedia { .. }
+            | ClientMessage::Subscribe { .. } => self.request(message).await,
         };
         done.map_err(|code| (code, id))
     }
@@ -118,9 +143,8 @@ impl Connection {
         }
         static REFUSED: LogThrottle = LogThrottle::new();
         if let Some(count) = REFUSED.record() {
-            let (_, kind, _) = KINDS[kind as usize];
             tracing::warn!(
-                kind,
+                kind = kind.name(),
                 count,
                 "an address asked for more than --address-rates allows"
             );

@@ -5,46 +5,59 @@
 
 use super::addresses::{AddressRateLimiter, AddressRateLimits};
 use crate::server::limits::Rate;
-use std::net::IpAddr;
+use std::{
+    fmt::{self, Display, Formatter},
+    net::IpAddr,
+};
 
-/// What is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestKind {
-    /// Entering a room, by any connection.
-    Join,
-    /// Entering, or posting into, a room that nobody is in: an actor is started for it.
-    NewRoom,
-    /// Messages by plain forms.
-    Post,
-    /// Bytes that are written down: see [`stored_bytes`].
-    ChatBytes,
-    /// Searches.
-    Search,
-    /// Pages that are rendered, and server functions.
-    Page,
-    /// Pages of older messages.
-    History,
-    /// Descriptions offered to the SFU.
-    Offer,
+/// Declares the kinds, each with its name in `--address-rates` and its default rate.
+macro_rules! request_kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal, $per_second:expr, $burst:expr;)*) => {
+        /// A kind of request that has a rate.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum RequestKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl RequestKind {
+            /// All kinds, in the order of the variants.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$kind),*];
+
+            /// Its name in `--address-rates`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+
+            /// The rate of one address. Generous for a school behind one address.
+            pub const fn default_rate(self) -> Rate {
+                match self {
+                    $(Self::$kind => rate($per_second, $burst),)*
+                }
+            }
+        }
+    };
 }
-
-/// All kinds with the name and the default of each. Generous for a school behind one address.
-pub const KINDS: [(RequestKind, &str, Rate); 8] = [
-    (RequestKind::Join, "joins", rate(5, 200)),
-    (RequestKind::NewRoom, "rooms", rate(1, 60)),
-    (RequestKind::Post, "posts", rate(5, 100)),
-    // One socket at the contract's rate: five messages a second of 4000 letters of four bytes.
-    (
-        RequestKind::ChatBytes,
-        "chat-bytes",
-        rate(80 * 1024, 1024 * 1024),
-    ),
-    (RequestKind::Search, "searches", rate(2, 20)),
-    (RequestKind::Page, "pages", rate(20, 200)),
-    (RequestKind::History, "history", rate(10, 200)),
-    // A person who joins a call of many makes four.
-    (RequestKind::Offer, "offers", rate(20, 400)),
-];
+request_kinds! {
+    /// Entering a room, by any connection.
+    Join = "joins", 5, 200;
+    /// Entering, or posting into, a room without members: an actor is started for it.
+    NewRoom = "rooms", 1, 60;
+    /// Messages by plain forms.
+    Post = "posts", 5, 100;
+    /// Bytes that are stored: see [`stored_bytes`]. The default is one socket at its own rate:
+    /// five messages a second of 4000 letters of four bytes.
+    ChatBytes = "chat-bytes", 80 * 1024, 1024 * 1024;
+    /// Searches.
+    Search = "searches", 2, 20;
+    /// Pages that are rendered, and server functions.
+    Page = "pages", 20, 200;
+    /// Pages of older messages.
+    History = "history", 10, 200;
+    /// Descriptions offered to the SFU. A person who joins a large call makes four.
+    Offer = "offers", 20, 400;
+}
 
 /// What a stored change costs beside its text, in bytes: its row and its indexes.
 const ROW_BYTES: usize = 256;
@@ -61,11 +74,23 @@ const fn rate(per_second: u32, burst: u32) -> Rate {
 
 /// The rate of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestRateLimits([Rate; KINDS.len()]);
+pub struct RequestRateLimits([Rate; RequestKind::ALL.len()]);
 
 impl Default for RequestRateLimits {
     fn default() -> Self {
-        Self(KINDS.map(|(_, _, rate)| rate))
+        Self(RequestKind::ALL.map(RequestKind::default_rate))
+    }
+}
+
+impl Display for RequestRateLimits {
+    /// In the form that [`RequestRateLimits::parse`] reads.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (index, (kind, rate)) in RequestKind::ALL.into_iter().zip(self.0).enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let (per_second, burst) = (rate.per_second, rate.burst);
+            write!(f, "{comma}{}={per_second}/{burst}", kind.name())?;
+        }
+        Ok(())
     }
 }
 
@@ -88,16 +113,17 @@ impl RequestRateLimits {
 /// One kind and its rate.
 fn parse_word(word: &str) -> Option<(usize, Rate)> {
     let (name, numbers) = word.split_once('=')?;
-    let index = KINDS
-        .iter()
-        .position(|(_, known, _)| *known == name.trim())?;
+    let kinds = RequestKind::ALL.into_iter();
+    let index = kinds
+        .map(RequestKind::name)
+        .position(|known| known == name.trim())?;
     let (per_second, burst) = numbers.split_once('/')?;
     let number = |text: &str| text.trim().parse().ok().filter(|number: &u32| *number > 0);
     Some((index, rate(number(per_second)?, number(burst)?)))
 }
 
 /// The buckets of all kinds.
-pub struct RequestRateLimiter([AddressRateLimiter; KINDS.len()]);
+pub struct RequestRateLimiter([AddressRateLimiter; RequestKind::ALL.len()]);
 
 impl RequestRateLimiter {
     /// Full buckets.
@@ -120,14 +146,6 @@ impl RequestRateLimiter {
         self.0[kind as usize].allow_many(ip, amount)
     }
 }
-
-const _: () = {
-    let mut index = 0;
-    while index < KINDS.len() {
-        assert!(KINDS[index].0 as usize == index, "kinds are in order");
-        index += 1;
-    }
-};
 
 #[cfg(test)]
 mod tests {
@@ -168,7 +186,7 @@ mod tests {
     #[test]
     fn one_socket_at_the_contracts_rate_is_within_the_bytes_of_its_address() {
         let largest = stored_bytes(4 * crate::protocol::MAX_CHAT_CHARS);
-        let (_, _, bytes) = KINDS[RequestKind::ChatBytes as usize];
+        let bytes = RequestKind::ChatBytes.default_rate();
         assert!(5 * largest <= bytes.per_second);
         assert!(40 * largest <= bytes.burst);
     }
