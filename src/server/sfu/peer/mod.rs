@@ -173,7 +173,7 @@ impl Peer {
             clock: now,
             capture_clock: CaptureClock::default(),
             last_received: now,
-            ingress_limiter: IngressLimiter::new(now),
+            ingress_limiter: IngressLimiter::default(),
             ssrc_limiter: SsrcLimiter::new(now),
             twcc_guard: TwccGuard::default(),
             connected: false,
