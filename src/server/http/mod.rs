@@ -1,15 +1,16 @@
 //! HTTP: the routes as a table, and the rules that hold for every one of them.
 //!
-//! * [`router`] which path is answered by what.
-//! * [`pages`] renders on threads of its own; [`fingerprint`] lets the browser see whether
-//!   somebody changed a page on its way.
-//! * [`client_address`] whose request it is; [`host`] refuses names that are not ours; [`cross_origin`]
-//!   refuses requests made by other sites; [`security`] the headers.
-//! * [`refusal`] what is answered to whoever asks too much, or what makes no sense.
-//! * [`assets`] the files the pages load, from inside the binary; [`asset_names`] what they
-//!   are called.
-//! * [`health`] whether it lives, whether it can serve; [`metrics`] what it counts.
-//! * [`connection`] the room protocol with one client, carried by [`ws`] or [`long_poll`].
+//! * [`router`] maps each path to its handler.
+//! * [`pages`] renders on threads of its own; [`fingerprint`] lets the browser detect a page that
+//!   was changed in transit.
+//! * [`client_address`] finds the client of a request; [`host`] refuses unknown host names (DNS
+//!   rebinding); [`cross_origin`] refuses requests by other sites (CSRF); [`security`] sets the
+//!   headers.
+//! * [`refusal`] answers requests beyond a rate and malformed ones.
+//! * [`assets`] serves the files the pages load, from inside the binary; [`asset_names`] finds
+//!   their hashed names.
+//! * [`health`] answers `/healthz` and `/readyz`; [`metrics`] answers `/metrics`.
+//! * [`connection`] speaks the room protocol with one client, over [`ws`] or [`long_poll`].
 
 mod asset_names;
 mod assets;

@@ -1,5 +1,4 @@
-//! What a client says and what it is answered: each message to its place, each refusal
-//! with its code.
+//! Dispatch of client messages: to the room, the store or the SFU, and each refusal with its code.
 
 use super::lifecycle::{Connection, Disconnect};
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
 use tokio::time::sleep;
 
 impl Connection {
-    /// Decodes a text frame and does what it says, or says why not.
+    /// Decodes a text frame and dispatches its message, or refuses it.
     pub(super) async fn on_text(&mut self, text: &str) -> Result<(), Disconnect> {
         while let Some(pause) = self.rates.delay_before(text.len()) {
             sleep(pause).await;
@@ -48,8 +47,8 @@ impl Connection {
         }
     }
 
-    /// Says no. Whoever sends so much that not even the refusals find a place any more is
-    /// closed for sending, not for reading.
+    /// Sends a refusal. A client that sends so much that even refusals do not fit its outbox is
+    /// closed for sending too much, not for reading too slowly.
     fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
         self.context.rooms.metrics().refused(code, id.is_some());
         if self
@@ -66,7 +65,7 @@ impl Connection {
         }
     }
 
-    /// Does what a message says.
+    /// Handles a message.
     ///
     /// # Errors
     /// The refusal to answer, with the id of the chat message it is about.
@@ -99,7 +98,7 @@ impl Connection {
         }
         let done = match message {
             ClientMessage::Ping => {
-                // Where it finds no place, what waits is a sign of life itself.
+                // A full outbox keeps the client alive without a pong.
                 let _ = self.outbox.put_answer(Frames::of(&ServerMessage::Pong));
                 Ok(())
             }
@@ -128,11 +127,11 @@ impl Connection {
         done.map_err(|code| (code, id))
     }
 
-    /// Takes so much of what the address may ask for; called where nothing else can refuse
-    /// the message any more but the room or the store.
+    /// Charges the rate of the client's address. Called last, when only the room or the store can
+    /// still refuse the message.
     ///
     /// # Errors
-    /// The address has used it up.
+    /// The address has used its rate up.
     fn charge(&self, kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
         if self
             .context
@@ -169,7 +168,7 @@ impl Connection {
         let list = rooms.borrow_and_update().clone();
         self.watching = Some(rooms);
         self.sent_rooms = Some(list.number);
-        // An answer: whoever asks for the list again and again is to read it.
+        // Counts as an answer: a client that asks again and again has to read the lists.
         let answer = list.frame_after(None).clone();
         if self.outbox.put_answer(answer).is_err() {
             self.outbox.close_slow();
@@ -177,7 +176,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells what is different of the open rooms, or all of them again.
+    /// Sends the changes of the list of open rooms, or the whole list.
     pub(super) fn send_rooms(&mut self, list: &Summaries) {
         let told = self.sent_rooms.replace(list.number);
         if self.outbox.put(list.frame_after(told).clone()).is_err() {
@@ -185,7 +184,7 @@ impl Connection {
         }
     }
 
-    /// Enters a room, once.
+    /// Joins a room, once a connection.
     async fn join(
         &mut self,
         room: &str,
@@ -215,7 +214,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a page of history from the store, past the room.
+    /// Answers a page of history from the store, without the room.
     async fn history(&self, before: Seq, limit: Option<u32>) -> Result<(), ErrorCode> {
         let (name, _) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         self.charge(RequestKind::History, 1)?;
@@ -231,7 +230,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads an offer to the SFU, which takes a while, and passes it on to the room.
+    /// Parses an offer to the SFU, off this task, and passes it to the room.
     async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
         let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         self.charge(RequestKind::Offer, 1)?;
@@ -241,7 +240,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes in that media does not get through; each obstacle once a connection.
+    /// Counts a report of media that does not get through; each obstacle once a connection.
     fn media_blocked(&mut self, obstacle: Obstacle) -> Result<(), ErrorCode> {
         if self.membership.is_none() {
             return Err(ErrorCode::NotJoined);
@@ -265,7 +264,7 @@ impl Connection {
     }
 }
 
-/// The bytes of text that are written down with it; nothing where nothing is written down.
+/// The bytes of text that a request stores; `None` for a request that stores nothing.
 fn stored_text(request: &RoomRequest) -> Option<usize> {
     match request {
         RoomRequest::Chat { text, .. } => Some(text.as_str().len()),
@@ -286,7 +285,7 @@ fn stored_text(request: &RoomRequest) -> Option<usize> {
     }
 }
 
-/// A message as the room understands it, its texts parsed.
+/// A message as a request to the room, with its texts parsed.
 fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
     Ok(match message {
         ClientMessage::Chat { id, text, reply_to } => {
@@ -334,7 +333,7 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
     })
 }
 
-/// The code of a text that is no chat message.
+/// The error code of a text that is not a valid chat message.
 fn chat_error(error: NameError) -> ErrorCode {
     match error {
         NameError::Empty => ErrorCode::MessageEmpty,

@@ -1,8 +1,8 @@
-//! The course of one connection: what comes in, how long it may be silent, how it ends.
+//! The life of one connection: inbound frames, deadlines, disconnection.
 //!
-//! Everything that is said to the client goes through its outbox, so this never waits for
-//! a slow reader; a full mailbox of the room makes it wait, which slows this connection
-//! only. The transport reads and writes: `ws::socket` and `long_poll::task`.
+//! All frames to the client go through its outbox, so this task never waits for a slow reader. A
+//! full mailbox of the room makes it wait, which slows this connection only. The transport reads
+//! and writes: `ws::socket` and `long_poll::task`.
 
 use super::message_rates::MessageRates;
 use crate::{
@@ -20,28 +20,28 @@ use tokio::{
 };
 use tungstenite::Utf8Bytes;
 
-/// How a connection came to its end.
+/// How a connection ended, and what that means for its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disconnect {
-    /// The client, or the line.
+    /// The client closed it, or the network lost it.
     ByClient(Departure),
-    /// We close it, and this is what it means for the room.
+    /// The server closes it with this code.
     ByServer(CloseCode, Departure),
 }
 
-/// What comes in.
+/// What a transport received.
 pub enum Inbound {
     /// A text frame.
     Text(Utf8Bytes),
-    /// A sign of life that says nothing.
+    /// A ping, a pong or an empty request: keeps the connection alive.
     KeepAlive,
-    /// The end, by a goodbye, a broken line or a broken rule of the transport.
+    /// A close frame, a lost connection or a violation of the transport's rules.
     Disconnected(Disconnect),
 }
 
-/// Where a connection hears from.
+/// The receiving side of a transport.
 pub trait InboundSource {
-    /// The next thing heard. Asked again, what was heard before has been taken in.
+    /// The next item. The call says that the item before has been processed.
     ///
     /// # Cancel safety
     /// Nothing is lost when dropped.
@@ -52,26 +52,26 @@ pub trait InboundSource {
 pub struct Connection {
     /// The state of the server.
     pub(super) context: AppContext,
-    /// Whose connection it is.
+    /// The address the connection counts under.
     pub(super) client: ClientAddress,
-    /// Whatever is said to the client.
+    /// The queue of frames to the client.
     pub(super) outbox: Outbox,
-    /// What it may send.
+    /// The rates of what it sends.
     pub(super) rates: MessageRates,
-    /// Its place in a room, once it has joined.
+    /// Its room, once it has joined.
     pub(super) membership: Option<(RoomName, Membership)>,
-    /// The list of open rooms, while it watches.
+    /// The list of open rooms, while it watches them.
     pub(super) watching: Option<watch::Receiver<Summaries>>,
-    /// The number of the list it was told last.
+    /// The number of the list it was sent last.
     pub(super) sent_rooms: Option<u64>,
-    /// Frames that were no message.
+    /// Malformed frames so far; too many close the connection.
     pub(super) protocol_errors: u32,
     /// Which obstacles to media it has reported, in the order of [`Obstacle::ALL`].
     pub(super) reported_obstacles: [bool; Obstacle::ALL.len()],
 }
 
 impl Connection {
-    /// A connection that has said nothing yet.
+    /// A connection before its first frame.
     pub fn new(context: AppContext, outbox: Outbox, client: ClientAddress) -> Self {
         Self {
             context,
@@ -86,8 +86,8 @@ impl Connection {
         }
     }
 
-    /// Listens until the end. Only what is complete counts as heard: a frame that comes
-    /// one byte a second does not keep a connection alive.
+    /// Processes inbound items until the connection ends. Only a complete frame resets the
+    /// deadline: a frame of one byte a second does not keep a connection alive.
     pub async fn run(&mut self, source: &mut impl InboundSource) -> Disconnect {
         let timing = self.context.timing;
         let mut stopping = self.context.stopping.clone();
@@ -121,7 +121,7 @@ impl Connection {
         }
     }
 
-    /// Takes in what was heard.
+    /// Processes one inbound item.
     async fn on_inbound(&mut self, inbound: Inbound) -> Result<(), Disconnect> {
         if let Inbound::Disconnected(end) = inbound {
             return Err(end);
@@ -134,13 +134,13 @@ impl Connection {
         }
         match inbound {
             Inbound::Text(text) if text.len() > MAX_FRAME_BYTES => Err(Disconnect::TOO_LARGE),
-            // In a box: what answering needs is not kept by those who say nothing.
+            // Boxed: an idle connection does not keep the space that dispatching needs.
             Inbound::Text(text) => Box::pin(self.on_text(text.as_str())).await,
             Inbound::KeepAlive | Inbound::Disconnected(_) => Ok(()),
         }
     }
 
-    /// Gives the place in the room up; answers the code to close with, if we close.
+    /// Leaves the room. Returns the code to close with, if the server closes.
     pub async fn leave(&mut self, end: Disconnect) -> Option<CloseCode> {
         let (code, departure) = match end {
             Disconnect::ByClient(departure) => (None, departure),
@@ -154,11 +154,11 @@ impl Connection {
 }
 
 impl Disconnect {
-    /// A frame beyond the limit.
+    /// A frame was larger than the limit.
     pub const TOO_LARGE: Self = Self::ByServer(CloseCode::FrameTooLarge, Departure::Lost);
 }
 
-/// What the code of a goodbye means: 1000 and none say that it was meant.
+/// The meaning of a close code (RFC 6455 section 7.4): 1000 and no code are a deliberate leave.
 pub fn departure_of(code: Option<u16>) -> Departure {
     match code {
         None | Some(1000 | 1005) => Departure::Left,
@@ -166,7 +166,7 @@ pub fn departure_of(code: Option<u16>) -> Departure {
     }
 }
 
-/// The next list of open rooms; never for whoever does not watch.
+/// The next list of open rooms; pending for ever where the connection does not watch them.
 async fn next_room_list(watching: Option<&mut watch::Receiver<Summaries>>) -> Summaries {
     if let Some(rooms) = watching
         && rooms.changed().await.is_ok()
@@ -176,7 +176,7 @@ async fn next_room_list(watching: Option<&mut watch::Receiver<Summaries>>) -> Su
     std::future::pending().await
 }
 
-/// Waits for the end of the room one is in.
+/// Waits for the end of the connection's room.
 async fn room_ended(membership: Option<&(RoomName, Membership)>) {
     match membership {
         Some((_, membership)) => membership.ended().await,
@@ -186,6 +186,6 @@ async fn room_ended(membership: Option<&(RoomName, Membership)>) {
 
 /// Waits until the server stops.
 async fn shutdown_requested(stopping: &mut watch::Receiver<bool>) {
-    // The answer borrows the value and must not live on in the caller's `select!`.
+    // The result borrows the value and must not outlive this line inside the caller's `select!`.
     drop(stopping.wait_for(|stop| *stop).await);
 }

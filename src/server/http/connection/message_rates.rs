@@ -1,4 +1,4 @@
-//! What one connection may send.
+//! The rates of what one connection may send.
 
 use crate::{
     protocol::ClientMessage,
@@ -9,19 +9,19 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-/// The limiters of one connection.
+/// The token buckets of one connection.
 pub struct MessageRates {
-    /// Frames of any kind: more closes it.
+    /// Frames of any kind; more close the connection.
     frames: TokenBucket,
-    /// Bytes of frames: more is read later.
+    /// Bytes of frames; more are read later.
     bytes: TokenBucket,
-    /// What is said, edits included: more is refused.
+    /// Chat messages and edits; more are refused.
     chat: TokenBucket,
-    /// Everything else one asks of the room: more is refused.
+    /// Other requests to the room; more are refused.
     requests: TokenBucket,
-    /// Call messages: more is refused.
+    /// Call messages; more are refused.
     signals: TokenBucket,
-    /// Offers to the SFU: more is refused.
+    /// Offers to the SFU; more are refused.
     offers: TokenBucket,
 }
 
@@ -38,13 +38,13 @@ impl MessageRates {
         }
     }
 
-    /// Whether another frame may come at all.
+    /// Whether another frame is within the limit.
     pub fn allow_frame(&mut self) -> bool {
         self.frames.try_take(1, Instant::now())
     }
 
-    /// How long to wait before a frame of so many bytes is looked at; not at all where the
-    /// limit lets it pass, which is then paid. A frame is smaller than the burst.
+    /// How long to wait before a frame of this many bytes is processed. `None` takes the bytes:
+    /// the frame is within the limit. A frame is smaller than the burst.
     pub fn delay_before(&mut self, bytes: usize) -> Option<Duration> {
         self.bytes.take_or_wait(bytes, Instant::now()).err()
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sends_much_is_read_more_slowly_and_loses_nothing() {
+    fn a_client_that_sends_much_is_read_more_slowly_and_loses_nothing() {
         let mut rates = MessageRates::new();
         let frame = 64 * 1024;
         let at_once = (0..1000).find(|_| rates.delay_before(frame).is_some());

@@ -1,8 +1,9 @@
-//! One client's connection, whatever carries it: [`super::ws`] or [`super::long_poll`].
+//! One client's connection over either transport, [`super::ws`] or [`super::long_poll`].
 //!
-//! Text frames come in through [`InboundSource`], what is said to the client goes out through
-//! an outbox. [`admission`] decides who gets a connection, [`lifecycle`] is its course,
-//! [`dispatch`] answers what it says; [`message_rates`] holds what one connection may send. Every refusal is in `docs/protocol.md`.
+//! Text frames come in through an [`InboundSource`] and go out through an outbox. [`admission`]
+//! bounds the connections of an address, [`lifecycle`] runs one from its start to its end,
+//! [`dispatch`] handles each message, [`message_rates`] bounds what one connection may send.
+//! `docs/protocol.md` lists every refusal.
 
 mod admission;
 mod dispatch;

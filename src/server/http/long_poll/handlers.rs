@@ -1,7 +1,7 @@
-//! The requests of `/poll`: what each parameter asks for, and how it is answered.
+//! The handlers of `/poll`.
 //!
-//! Which connection a request is about is said by a header, not by the address: addresses are
-//! written into the logs of proxies, and whoever reads the secret there would be that person.
+//! A header carries the secret of the connection, not the URL: proxies log URLs, and a reader of
+//! the log could act as that person.
 
 use super::{
     inbound::{Batch, ClientInput, frames},
@@ -32,18 +32,18 @@ const CONNECTION: &str = "noom-connection";
 pub struct PostQuery {
     /// The number of this batch.
     batch: Option<u64>,
-    /// Ends the connection with this code.
+    /// Closes the connection with this code.
     close: Option<u16>,
 }
 
 /// The query of a GET.
 #[derive(Deserialize)]
 pub struct GetQuery {
-    /// Up to where the client has everything.
+    /// The number of the last frame the client has.
     after: u64,
 }
 
-/// `POST /poll`: opens a connection, says something, or says goodbye.
+/// `POST /poll`: opens a connection, submits a batch, or closes.
 pub async fn post(
     State(context): State<AppContext>,
     Extension(client): Extension<ClientAddress>,
@@ -63,7 +63,7 @@ pub async fn post(
     }
 }
 
-/// `GET /poll`: waits for what the connection is told.
+/// `GET /poll`: waits for frames.
 pub async fn get(
     State(context): State<AppContext>,
     Query(query): Query<GetQuery>,
@@ -78,7 +78,7 @@ pub async fn get(
     let Some(handle) = context.polls.find(secret) else {
         return unknown_connection();
     };
-    // A full mailbox has other signs of life in it.
+    // A full mailbox keeps the connection alive by its other inputs.
     let _ = handle.inputs.try_send(ClientInput::KeepAlive);
     let (answer, answered) = oneshot::channel();
     let after = query.after;
@@ -97,7 +97,7 @@ pub async fn get(
     }
 }
 
-/// The secret of the connection a request is about. One that is no text is nobody's.
+/// The secret of the connection. A header that is no text matches no connection.
 fn secret(headers: &HeaderMap) -> Option<&str> {
     let secret = headers.get(CONNECTION)?;
     Some(secret.to_str().unwrap_or_default())
@@ -115,7 +115,7 @@ fn open(context: AppContext, client: ClientAddress, headers: &HeaderMap) -> Resp
     }
 }
 
-/// Hands frames in, and answers when all of them have been taken in.
+/// Submits frames, and answers when all of them have been processed.
 async fn submit_batch(handle: &PollHandle, number: u64, body: &[u8]) -> Response {
     let Some(frames) = frames(body) else {
         return refuse(StatusCode::BAD_REQUEST, "the body is no JSON array");
@@ -136,7 +136,7 @@ async fn submit_batch(handle: &PollHandle, number: u64, body: &[u8]) -> Response
     }
 }
 
-/// Says goodbye. That a connection is over already is as good.
+/// Closes a connection. A connection that has ended already counts as closed.
 async fn close(handle: Option<PollHandle>, code: u16) -> Response {
     if let Some(handle) = handle {
         let _ = handle.inputs.send(ClientInput::Close(code)).await;
@@ -153,12 +153,12 @@ fn no_content() -> Response {
         .into_response()
 }
 
-/// There is no such connection, or not any more.
+/// There is no such connection, or it has ended.
 fn unknown_connection() -> Response {
     refuse(StatusCode::NOT_FOUND, "no such connection")
 }
 
-/// No, in a sentence.
+/// A refusal with its sentence.
 fn refuse(status: StatusCode, text: &'static str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], text).into_response()
 }

@@ -1,4 +1,4 @@
-//! What the client of a polling connection says, in order and once.
+//! The frames that a polling client sends: in order, and each once.
 
 use crate::server::http::connection::{Disconnect, Inbound, InboundSource, departure_of};
 use serde_json::value::RawValue;
@@ -6,13 +6,13 @@ use std::vec;
 use tokio::sync::{mpsc, oneshot};
 use tungstenite::Utf8Bytes;
 
-/// What a request brings to the task.
+/// What a request passes to the task.
 pub enum ClientInput {
-    /// Frames.
+    /// A batch of frames.
     Batch(Batch),
-    /// A sign of life.
+    /// The client polls.
     KeepAlive,
-    /// A goodbye with this code.
+    /// The client closes with this code.
     Close(u16),
 }
 
@@ -22,28 +22,28 @@ pub struct Batch {
     pub number: u64,
     /// The frames in order.
     pub frames: Vec<Utf8Bytes>,
-    /// Told when all of them have been taken in, now or before.
+    /// Completed when all frames have been processed, now or before.
     pub done: oneshot::Sender<Result<(), MissingBatch>>,
 }
 
-/// A number was left out; only a broken client does that.
+/// A batch number was skipped, which only a broken client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissingBatch;
 
-/// Takes the letters apart.
+/// Reads batches frame by frame.
 pub struct BatchReader {
-    /// What the requests bring.
+    /// What the requests pass on.
     inputs: mpsc::Receiver<ClientInput>,
-    /// The frames of the present batch that are still to be heard.
+    /// The frames of the current batch that are left.
     frames: vec::IntoIter<Utf8Bytes>,
-    /// Who waits for the present batch.
+    /// The request that waits for the current batch.
     done: Option<oneshot::Sender<Result<(), MissingBatch>>>,
-    /// The number of the present batch.
+    /// The number of the current batch.
     number: u64,
 }
 
 impl BatchReader {
-    /// A reader that has heard nothing yet.
+    /// A reader before its first batch.
     pub fn new(inputs: mpsc::Receiver<ClientInput>) -> Self {
         Self {
             inputs,
@@ -53,8 +53,8 @@ impl BatchReader {
         }
     }
 
-    /// Starts on a batch. One that came before is a sign of life and nothing else: its
-    /// answer was lost and its client asks again.
+    /// Starts a batch. A repeated one only keeps the connection alive: its answer was lost, and
+    /// the client sends it again.
     fn start(&mut self, batch: Batch) -> Inbound {
         let step = match batch.number {
             number if number <= self.number => Ok(()),
@@ -85,7 +85,7 @@ impl InboundSource for BatchReader {
             Some(ClientInput::Close(code)) => {
                 Inbound::Disconnected(Disconnect::ByClient(departure_of(Some(code))))
             }
-            // The list holds the other end for as long as the task runs.
+            // The registry holds the other end while the task runs.
             None => std::future::pending().await,
         }
     }

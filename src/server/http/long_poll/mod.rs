@@ -1,10 +1,10 @@
 //! The room protocol over HTTP long-polling, for networks that block WebSocket.
 //!
-//! `POST /poll` opens a connection and says things, `GET /poll` waits for what is said to
-//! it ([`handlers`]). Each connection is a [`task`], found by its secret in [`PollRegistry`] for
-//! as long as it runs: [`inbound`] is what it hears, [`responder`] hands out what it is told,
-//! [`unacked_frames`] keeps that until it is acknowledged. Nothing here knows what is said; that
-//! is [`super::connection`], as for a WebSocket.
+//! `POST /poll` opens a connection and sends batches of frames, `GET /poll` waits for frames
+//! ([`handlers`]). Each connection is a [`task`]; [`PollRegistry`] finds it by its secret while it
+//! runs. [`inbound`] orders the batches, [`responder`] answers the waiting request,
+//! [`unacked_frames`] keeps frames until the client acknowledges them. The messages themselves are
+//! the matter of [`super::connection`], as for a WebSocket.
 
 mod handlers;
 mod inbound;

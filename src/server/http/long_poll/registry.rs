@@ -1,4 +1,4 @@
-//! Which polling connections there are.
+//! The open polling connections.
 
 use super::{inbound::ClientInput, responder::PollRequest};
 use crate::server::identity::random_letters;
@@ -11,22 +11,22 @@ use tokio::sync::mpsc;
 /// The polling connections by their secret; cloning it is cheap.
 #[derive(Clone, Default)]
 pub struct PollRegistry {
-    /// The list.
+    /// How requests reach each one.
     handles: Arc<Mutex<HashMap<String, PollHandle>>>,
 }
 
 /// How requests reach the task of a connection. A full mailbox makes the request wait.
 #[derive(Clone)]
 pub struct PollHandle {
-    /// What the client says.
+    /// What the client sends.
     pub inputs: mpsc::Sender<ClientInput>,
-    /// Where it asks what it is told.
+    /// The requests that wait for frames.
     pub requests: mpsc::Sender<PollRequest>,
 }
 
-/// One listed connection; dropping it takes it off the list.
+/// A registered connection; dropping it removes it.
 pub struct Registration {
-    /// The list.
+    /// The registry.
     polls: PollRegistry,
     /// Its secret.
     pub secret: String,
@@ -54,7 +54,7 @@ impl PollRegistry {
         self.handles().len()
     }
 
-    /// The list, for a few lines without waiting.
+    /// The handles, locked for a few lines without `await`.
     fn handles(&self) -> MutexGuard<'_, HashMap<String, PollHandle>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Hands out what the client is told: one request waits here at a time.
+//! Answers polls with the frames of the outbox. One request waits at a time.
 
 use super::unacked_frames::{InvalidAck, UnackedFrames};
 use crate::{
@@ -14,30 +14,30 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// A request that asks what there is.
+/// A `GET /poll` that waits for frames.
 pub struct PollRequest {
-    /// Up to where the client has everything.
+    /// The number of the last frame the client has.
     pub after: u64,
-    /// Takes the JSON to answer. Dropped: the connection is no more.
+    /// Takes the JSON to answer. Dropped where the connection has ended.
     pub answer: oneshot::Sender<Result<String, InvalidAck>>,
 }
 
-/// Where requests wait for what the connection is told.
+/// The responder of one connection.
 pub struct LongPollResponder {
-    /// The requests.
+    /// Requests that arrive.
     requests: mpsc::Receiver<PollRequest>,
-    /// What the client is told. What is on the shelf still counts as waiting in it.
+    /// Frames to the client. Unacknowledged frames still count against its limits.
     queue: OutboxReader,
-    /// What was handed out and not acknowledged.
+    /// Frames that were sent and are not acknowledged.
     unacked: UnackedFrames,
-    /// The request that waits, and until when.
+    /// The waiting request and its deadline.
     pending: Option<(oneshot::Sender<Result<String, InvalidAck>>, Instant)>,
     /// How long a request waits.
     timeout: Duration,
 }
 
 impl LongPollResponder {
-    /// A desk without anybody before it.
+    /// A responder without a waiting request.
     pub fn new(
         requests: mpsc::Receiver<PollRequest>,
         queue: OutboxReader,
@@ -52,10 +52,10 @@ impl LongPollResponder {
         }
     }
 
-    /// Answers requests for as long as it is asked to.
+    /// Answers requests until it is dropped.
     ///
     /// # Cancel safety
-    /// Nothing is lost when dropped: what was begun is in `self`.
+    /// Nothing is lost when dropped: all state is in `self`.
     pub async fn serve(&mut self) -> Infallible {
         loop {
             let until = self.pending.as_ref().map(|(_, until)| *until);
@@ -73,8 +73,8 @@ impl LongPollResponder {
         }
     }
 
-    /// Answers the request that waits, or the next one, with the end. Whoever reads too
-    /// slowly gets nothing but that.
+    /// Answers the waiting request, or the next one, with the close code. A client that reads too
+    /// slowly gets no frames with it.
     pub async fn close(&mut self, code: CloseCode) {
         if code == CloseCode::TooSlow {
             self.unacked.clear();
@@ -92,7 +92,7 @@ impl LongPollResponder {
         }
     }
 
-    /// Takes a request in. It takes the place of one that waits.
+    /// Accepts a request. The request that waited is answered first.
     fn take(&mut self, request: PollRequest) {
         match self.unacked.acknowledge(request.after) {
             Err(unknown_connection) => drop(request.answer.send(Err(unknown_connection))),
@@ -105,7 +105,7 @@ impl LongPollResponder {
         }
     }
 
-    /// Answers the request that waits, if there is anything to answer.
+    /// Answers the waiting request, if there are frames.
     fn respond_if_ready(&mut self) {
         self.fill(ANSWER_BYTES, OUTBOX_FRAMES);
         if self.unacked.len() > 0 {
@@ -113,7 +113,7 @@ impl LongPollResponder {
         }
     }
 
-    /// Puts on the shelf what is there, until so much is on it.
+    /// Takes frames out of the outbox until this many bytes or frames are unacknowledged.
     fn fill(&mut self, bytes: usize, frames: usize) {
         while self.unacked.bytes() < bytes
             && self.unacked.len() < frames
@@ -123,7 +123,7 @@ impl LongPollResponder {
         }
     }
 
-    /// Answers the request that waits. False where there is none, or it has hung up.
+    /// Answers the waiting request. False where there is none, or its client has gone.
     fn answer(&mut self, close: Option<CloseCode>) -> bool {
         let Some((answer, _)) = self.pending.take() else {
             return false;

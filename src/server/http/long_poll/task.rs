@@ -1,4 +1,4 @@
-//! The task of one polling connection, from its opening to its last answer.
+//! The task of one polling connection, from its start to its last answer.
 
 use super::{
     inbound::{BatchReader, ClientInput},
@@ -45,7 +45,7 @@ async fn run(
         end = connection.run(&mut reader) => end,
         never = responder.serve() => match never {},
     };
-    // Who says something now is told that there is nobody any more.
+    // A batch that arrives from here on is answered 404.
     drop(reader);
     if let Some(code) = connection.leave(end).await {
         let _ = timeout(timing.close_timeout, responder.close(code)).await;

@@ -1,4 +1,4 @@
-//! What was handed out and is not acknowledged yet. Pure.
+//! Frames that were sent and are not acknowledged yet. Pure.
 
 use crate::{protocol::CloseCode, server::rooms::Frames};
 use std::collections::VecDeque;
@@ -6,29 +6,29 @@ use std::collections::VecDeque;
 /// Frames in order, each with a number: the first one ever is 1.
 #[derive(Default)]
 pub struct UnackedFrames {
-    /// Those not acknowledged.
+    /// The unacknowledged ones.
     frames: VecDeque<Frames>,
-    /// How many were acknowledged.
+    /// The number of the last acknowledged frame.
     acknowledged: u64,
-    /// Bytes of those not acknowledged.
+    /// Bytes of the unacknowledged ones.
     bytes: usize,
 }
 
-/// What is asked for is gone, or was never there.
+/// The acknowledged number is too old, or was never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidAck;
 
 impl UnackedFrames {
-    /// Puts the next frames on.
+    /// Appends frames.
     pub fn push(&mut self, frames: Frames) {
         self.bytes += frames.size();
         self.frames.extend(frames.split());
     }
 
-    /// Takes everything up to frame number `after` off; answers how many bytes that was.
+    /// Drops all frames up to number `after`. Returns their bytes.
     ///
     /// # Errors
-    /// [`InvalidAck`]; the shelf stays as it is.
+    /// [`InvalidAck`]; nothing changes.
     pub fn acknowledge(&mut self, after: u64) -> Result<usize, InvalidAck> {
         let count = after.checked_sub(self.acknowledged).ok_or(InvalidAck)?;
         let count = usize::try_from(count).map_err(|_| InvalidAck)?;
@@ -41,7 +41,7 @@ impl UnackedFrames {
         Ok(bytes)
     }
 
-    /// Everything on it, as the JSON of an answer; with `close`, as the last one.
+    /// All frames as the JSON of an answer; with `close`, of the last one.
     pub fn answer(&self, close: Option<CloseCode>) -> String {
         let mut json = String::with_capacity(self.bytes + self.frames.len() + 64);
         json.push_str("{\"frames\":[");
@@ -60,17 +60,17 @@ impl UnackedFrames {
         json
     }
 
-    /// How many frames are on it.
+    /// How many frames are unacknowledged.
     pub fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// How many bytes are on it.
+    /// How many bytes are unacknowledged.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Throws everything away.
+    /// Drops all frames.
     pub fn clear(&mut self) {
         self.frames.clear();
         self.bytes = 0;
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_is_handed_out_until_it_is_acknowledged() {
+    fn a_frame_is_sent_again_until_it_is_acknowledged() {
         let mut unacked = UnackedFrames::default();
         assert_eq!(unacked.answer(None), r#"{"frames":[],"next":0}"#);
         unacked.push(Frames::of_json("{}".to_owned()));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_or_was_never_there_is_not_handed_out() {
+    fn a_number_that_is_gone_or_was_never_sent_is_refused() {
         let mut unacked = UnackedFrames::default();
         unacked.push(Frames::of_json("{}".to_owned()));
         assert_eq!(unacked.acknowledge(2), Err(InvalidAck));

@@ -1,12 +1,12 @@
 //! The WebSocket of the room protocol.
 //!
-//! [`upgrade`] answers who asks for one, [`check_upgrade`] who asks why there is none; [`socket`] reads it for its
-//! [`Connection`](super::connection::Connection), [`writer`] is the only one that writes it,
-//! and [`read_half`] brings it what reading asks to be answered.
+//! [`upgrade`] opens one, [`check_upgrade`] explains why an upgrade would be refused. [`socket`]
+//! reads frames for its [`Connection`](super::connection::Connection); [`writer`] alone writes;
+//! [`read_half`] passes tungstenite's own answers to the writer.
 //!
-//! Frames are read by tungstenite. They are written as they are: whatever a room tells is one
-//! run of bytes for all its sockets ([`Frames`](crate::server::rooms::Frames)), which a
-//! library that frames each message for each socket could not share.
+//! tungstenite reads the frames. The writer sends bytes as they are: a broadcast is one run of
+//! bytes for all sockets of a room ([`Frames`](crate::server::rooms::Frames)), which a library
+//! that frames each message for each socket could not share.
 
 mod read_half;
 mod socket;
@@ -57,8 +57,8 @@ pub async fn upgrade(
 
 /// `POST /ws`: whether an upgrade would be answered 101. 204, or the refusal of the upgrade.
 ///
-/// For pages: a browser tells them nothing of an upgrade that was refused. What other layers
-/// refuse (a foreign origin, an unknown host) does not come as far as this.
+/// For pages: a browser hides the answer to a refused upgrade from them. Other layers refuse a
+/// foreign origin and an unknown host before this handler.
 pub async fn check_upgrade(
     State(context): State<AppContext>,
     Extension(client): Extension<ClientAddress>,
@@ -73,8 +73,8 @@ pub async fn check_upgrade(
     }
 }
 
-/// Says what a request lacks to become a socket (RFC 6455, 4.2.1): the upgrade as a whole is
-/// 426, a part of it 400.
+/// Answers a request that is no valid handshake (RFC 6455 section 4.2.1): 426 without an upgrade,
+/// 400 with a malformed one.
 fn reject_handshake(error: &tungstenite::Error) -> Response {
     use ProtocolError::{MissingConnectionUpgradeHeader, MissingUpgradeWebSocketHeader};
     let asks_for_none = matches!(

@@ -1,5 +1,5 @@
-//! The reading half as the stream that tungstenite wants: what it reads comes from the line,
-//! what it writes (answers to pings and to goodbyes) goes to the writer, in its turn.
+//! The read half of a socket as the duplex stream that tungstenite wants. Reads come from the
+//! connection; writes (pongs and close frames) go to the queue of the writer.
 
 use crate::server::rooms::Outbox;
 use std::{
@@ -12,16 +12,16 @@ use tokio::{
     net::tcp::OwnedReadHalf,
 };
 
-/// The reading half of a line, and the way to its writer.
+/// The read half of a connection, and the queue of its writer.
 pub struct ReadHalf {
-    /// What is read.
+    /// The connection.
     half: OwnedReadHalf,
-    /// What is answered.
+    /// The queue of the writer.
     outbox: Outbox,
 }
 
 impl ReadHalf {
-    /// Reads this half, answers there.
+    /// Reads from `half`, writes to `outbox`.
     pub fn new(half: OwnedReadHalf, outbox: Outbox) -> Self {
         Self { half, outbox }
     }
@@ -38,7 +38,7 @@ impl AsyncRead for ReadHalf {
 }
 
 impl AsyncWrite for ReadHalf {
-    /// Never waits: whoever asks for answers and does not read them is closed as too slow.
+    /// Never waits: a client that does not read its answers is closed as too slow.
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,

@@ -29,37 +29,37 @@ use tungstenite::{
     protocol::{Role, WebSocketConfig},
 };
 
-/// What tungstenite takes before it gives a connection up: twice what the protocol allows,
-/// so that a frame just too large is read to its end and its sender can still be told why.
+/// The largest frame that tungstenite reads: twice what the protocol allows, so that a frame just
+/// too large is read to its end and closed with the right code.
 const TRANSPORT_BYTES: usize = 2 * MAX_FRAME_BYTES;
-/// Bytes read at once. 1 KiB: most frames are smaller, most sockets say nothing, and what is
-/// larger is read in pieces.
+/// Bytes read at once. 1 KiB: most frames are smaller, most sockets are idle, and larger frames
+/// are read in pieces.
 const READ_BUFFER_BYTES: usize = 1024;
 
-/// What is read.
+/// The stream of inbound frames.
 type Stream = WebSocketStream<ReadHalf>;
 
-/// A socket that is served.
+/// An open WebSocket.
 ///
-/// There are thousands of these, and most of them wait: what is kept while waiting is small,
-/// and what the end needs is made at the end.
+/// There are thousands of these, and most are idle: an idle one keeps little, and closing
+/// allocates what it needs when it needs it.
 pub struct Socket {
-    /// What is said on it.
+    /// The room protocol on it.
     connection: Connection,
-    /// What comes in.
+    /// Inbound frames.
     stream: Stream,
-    /// What goes out.
+    /// Outbound frames.
     outbox: Outbox,
-    /// Writes what goes out.
+    /// The writer task.
     writing: Fuse<JoinHandle<()>>,
-    /// Ends that at once.
+    /// Aborts the writer.
     stop_writing: AbortHandle,
-    /// How long things may take.
+    /// Deadlines and intervals.
     timing: Timing,
 }
 
 impl Socket {
-    /// Takes over the line of a request that asked for it. Nothing where that is no TCP.
+    /// Takes over the connection of an upgraded request. `None` where that is not TCP.
     pub async fn open(
         context: AppContext,
         upgraded: Upgraded,
@@ -72,7 +72,7 @@ impl Socket {
             .max_message_size(Some(TRANSPORT_BYTES))
             .max_frame_size(Some(TRANSPORT_BYTES))
             .read_buffer_size(READ_BUFFER_BYTES)
-            // What tungstenite writes is passed on, not kept.
+            // The read half passes on what tungstenite writes.
             .write_buffer_size(0);
         let timing = context.timing;
         let writing = tokio::spawn(writer::run(line, queue, timing));
@@ -92,7 +92,7 @@ impl Socket {
         })
     }
 
-    /// Serves it to its end.
+    /// Serves the socket until it ends.
     pub async fn serve(mut self) {
         let end = tokio::select! {
             end = self.connection.run(&mut self.stream) => Some(end),
@@ -101,12 +101,12 @@ impl Socket {
         Box::pin(self.close(end)).await;
     }
 
-    /// Leaves the room and closes the line; without an `end`, because it cannot be written.
+    /// Leaves the room and closes the connection. Without an `end`, writing has failed.
     async fn close(mut self, end: Option<Disconnect>) {
         let within = self.timing.close_timeout;
         let end = match end {
             Some(end) => end,
-            // A goodbye may wait to be read.
+            // A close frame may still be unread.
             None => timeout(within, self.connection.run(&mut self.stream))
                 .await
                 .unwrap_or(Disconnect::ByClient(Departure::Lost)),
@@ -116,14 +116,14 @@ impl Socket {
             self.outbox.close(code);
             let _ = timeout(within, &mut self.writing).await;
         }
-        // Read until the other side has closed too: closing over unread bytes would reset
-        // the connection, and the reason for the close might be lost with it.
+        // Read until the client has closed too: closing over unread bytes would reset the
+        // connection, and the client might lose the close frame.
         let _ = timeout(within, async {
             while StreamExt::next(&mut self.stream).await.is_some() {}
         })
         .await;
-        // With nobody left to ask for more, the writer ends when all is written: an answer
-        // to a goodbye, for one.
+        // The writer ends when its queue has no sender and everything is written, such as the
+        // answer to a close frame.
         drop((self.connection, self.outbox, self.stream));
         if !self.writing.is_terminated() && timeout(within, &mut self.writing).await.is_err() {
             self.stop_writing.abort();
@@ -131,11 +131,11 @@ impl Socket {
     }
 }
 
-/// The halves of the line, and what was read of it with the request. Nothing else is kept:
-/// the buffer of the request is larger than all that a socket needs.
+/// The halves of the connection, and the bytes that were read with the request. The buffer of the
+/// request is dropped: it is larger than everything else that a socket needs.
 fn split_upgraded(upgraded: Upgraded) -> Option<(OwnedReadHalf, OwnedWriteHalf, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<WriteTimeoutStream>>().ok()?;
-    // From here on the queue towards the socket says who reads too slowly.
+    // From here on the limits of the outbox replace the write timeout.
     let (reading, writing) = parts.io.into_inner().into_inner().into_split();
     Some((reading, writing, parts.read_buf.to_vec()))
 }
@@ -150,7 +150,7 @@ impl InboundSource for Stream {
     }
 }
 
-/// What a frame says.
+/// The meaning of a frame.
 fn inbound_of(frame: Message) -> Inbound {
     match frame {
         Message::Text(text) => Inbound::Text(text),
@@ -168,7 +168,7 @@ fn inbound_of(frame: Message) -> Inbound {
     }
 }
 
-/// What a broken stream means: too large, no protocol, or just a vanished line.
+/// The meaning of a read error: too large, a protocol violation, or a lost connection.
 fn disconnect_of_error(error: &Error) -> Disconnect {
     match error {
         Error::Capacity(_) => Disconnect::TOO_LARGE,

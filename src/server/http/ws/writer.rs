@@ -1,4 +1,4 @@
-//! Writing one socket: its queue, the pings, and the last word.
+//! Writing one socket: its queue, the pings and the close frame.
 
 use crate::{
     protocol::CloseCode,
@@ -19,9 +19,9 @@ use tokio::{
 };
 use tungstenite::protocol::{CloseFrame, frame::Frame};
 
-/// Puts taken out of the queue at once: what has come while the last write waited.
+/// Entries of the queue written at once: those that came while the last write waited.
 const MAX_WRITE_BATCH: usize = 8;
-/// A ping without a text (RFC 6455, 5.5.2).
+/// A ping frame without a payload (RFC 6455 section 5.5.2).
 const PING: Bytes = Bytes::from_static(b"\x89\x00");
 
 /// Writes what is queued, and pings, until the socket is condemned or broken. What cannot be
@@ -53,7 +53,7 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
         () = writing => return,
     };
     if code == CloseCode::TooSlow {
-        // Only what is begun is ended: the reason comes after a whole frame.
+        // Only the frame that is partly written is finished: the close frame follows a whole one.
         unwritten.truncate(1);
     } else {
         while let Some(frames) = queue.ready() {
@@ -63,16 +63,16 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
     unwritten.push_back(close_frame(code));
     let close_frame = write_all(&mut line, &mut unwritten);
     if timeout(timing.close_timeout, close_frame).await.is_err() {
-        // The kernel would go on for minutes with what nobody needs any more. A reset is
-        // noticed at once, and coming back brings the newest.
+        // The kernel would retransmit for minutes. The client notices a reset at once and
+        // reconnects.
         let _ = line.as_ref().set_zero_linger();
     }
 }
 
-/// Writes everything, as much at once as the line takes.
+/// Writes everything, as much at once as the socket accepts.
 ///
 /// # Cancel safety
-/// What is not written stays, what is written in part included.
+/// Unwritten bytes stay, also those of a frame that is partly written.
 async fn write_all(line: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>) -> io::Result<()> {
     while !unwritten.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_WRITE_BATCH];
@@ -89,7 +89,7 @@ async fn write_all(line: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>) -
     Ok(())
 }
 
-/// Takes what is written off the front.
+/// Removes the written bytes from the front.
 fn advance(unwritten: &mut VecDeque<Bytes>, mut written: usize) {
     while let Some(first) = unwritten.front_mut() {
         let part = written.min(first.len());
@@ -102,7 +102,7 @@ fn advance(unwritten: &mut VecDeque<Bytes>, mut written: usize) {
     }
 }
 
-/// Why it is over, as a frame.
+/// The close frame of a code.
 fn close_frame(code: CloseCode) -> Bytes {
     let frame = Frame::close(Some(CloseFrame {
         code: code.code().into(),
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_in_part_stays_in_part() {
+    fn a_frame_written_in_part_keeps_its_rest() {
         let parts = [&b"abc"[..], b"de", b"", b"f"];
         let all = || parts.map(Bytes::from_static).into();
         for written in 0..=6 {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goodbye_is_a_whole_frame() {
+    fn a_close_frame_is_whole_and_has_its_code() {
         let bytes = close_frame(CloseCode::Restarting);
         assert_eq!(bytes[0], 0x88);
         assert_eq!(bytes[2..4], 1012u16.to_be_bytes());
