@@ -1,7 +1,7 @@
-//! The allocations: who has which relay address, and until when.
+//! The allocations: which client has which relayed address, and until when.
 //!
-//! Pure: time comes in as `now`. What has expired counts as gone whether it was swept or not.
-//! Only whoever proved credentials gets in here, and only so many.
+//! Pure: time comes in as `now`. An expired allocation counts as gone before it is swept. Only
+//! authenticated clients reach this table, and each user, room and address has a limit.
 
 use super::{
     client::{ClientWriter, FiveTuple},
@@ -23,102 +23,103 @@ use std::{
 };
 use turn_server::{codec::crypto::Password, service::session::ports::PortAllocator};
 
-/// Who asks for an allocation, as proven.
+/// An authenticated user of TURN.
 #[derive(Clone)]
 pub struct Owner {
-    /// The name that was proven.
+    /// USERNAME of the request.
     pub username: String,
-    /// Whose it is.
+    /// The call session that the credentials belong to.
     pub session: CallSession,
-    /// Signs requests and answers.
+    /// The key of MESSAGE-INTEGRITY, in requests and responses.
     pub key: Password,
 }
 
-/// One allocation.
+/// An allocation (RFC 8656 section 3.2).
 pub struct Allocation {
-    /// Whose it is.
+    /// The user who made it.
     pub owner: Owner,
-    /// Its client.
+    /// The client's 5-tuple.
     pub client: FiveTuple,
-    /// The way to the client.
+    /// Sends frames to the client.
     pub writer: ClientWriter,
-    /// The virtual address others reach it by.
+    /// The relayed transport address. Virtual: it belongs to no socket.
     pub relay: SocketAddr,
-    /// The question that made it: asked again, it is answered again.
+    /// The transaction id of its Allocate request. A retransmission gets the same response.
     pub transaction: [u8; 12],
-    /// Whom it exchanges packets with.
+    /// Its permissions and channels.
     pub permissions: Permissions,
-    /// What it may send.
+    /// The rate at which the client may send.
     pub send_limiter: ByteLimiter,
-    /// What it may receive.
+    /// The rate at which the client may receive.
     pub receive_limiter: ByteLimiter,
-    /// When it ends.
+    /// The end of its lifetime, unless it is refreshed.
     expires: Instant,
-    /// Its place among those of its address.
+    /// Counts it against the limits of its address and of the server.
     _permit: Permit,
 }
 
 impl Allocation {
-    /// Lives on. How often is not bounded here: it ends with the stay it was made in.
+    /// Starts the lifetime again. The number of refreshes is unlimited: the allocation ends
+    /// with its call session.
     pub fn refresh(&mut self, now: Instant) {
         self.expires = now + ALLOCATION_LIFETIME;
     }
 
-    /// What is left of its life.
+    /// The remaining lifetime.
     pub fn remaining(&self, now: Instant) -> Duration {
         self.expires.saturating_duration_since(now)
     }
 }
 
-/// Which numbers of relay addresses will do.
+/// Which ports satisfy an Allocate request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parity {
-    /// Every one.
+    /// Any port.
     Any,
-    /// Even ones: EVEN-PORT.
+    /// An even port: the request has EVEN-PORT.
     Even,
 }
 
-/// What a packet costs beside its bytes: IP, UDP and TURN's own headers, so that a flood of
-/// small ones is one too.
+/// Bytes charged for each packet besides its payload, for IP, UDP and TURN headers. A flood of
+/// small packets uses up the rate too.
 const PACKET_OVERHEAD_BYTES: usize = 64;
 
-/// Bytes a second, and a second's worth at once.
+/// A token bucket of bytes; its burst is one second's worth.
 pub struct ByteLimiter(TokenBucket);
 
 impl ByteLimiter {
-    /// A full one.
+    /// A full bucket.
     fn new(bytes_per_second: NonZeroU32) -> Self {
         let second = f64::from(bytes_per_second.get());
         Self(TokenBucket::new(Quota::new(second, second)))
     }
 
-    /// Whether a packet of these bytes is within it; they are spent then, with its headers.
+    /// Whether a packet of this payload is within the rate. Takes the tokens if it is.
     pub fn allows(&mut self, bytes: usize, now: Instant) -> bool {
         self.0.try_take(bytes + PACKET_OVERHEAD_BYTES, now)
     }
 }
 
-/// All allocations.
+/// All allocations of the server.
 pub struct Allocations {
-    /// By client.
+    /// The allocations, by the client's 5-tuple.
     allocations: HashMap<FiveTuple, Allocation>,
-    /// By the number of the relay address.
+    /// The clients, by the port of their relayed address.
     by_port: HashMap<u16, FiveTuple>,
-    /// The numbers left.
+    /// The free ports.
     ports: PortAllocator,
-    /// How many there may be.
+    /// The limits for each user, room, address and server.
     limits: TurnLimits,
-    /// Counts them by address.
+    /// Counts allocations by address and in all.
     permits: Permits,
-    /// Who may have any.
+    /// The call sessions whose members may allocate.
     sessions: CallSessions,
 }
 
 impl Allocations {
-    /// An empty one.
+    /// No allocations.
     pub fn new(limits: TurnLimits) -> Self {
-        // The codec's own range includes its end when it is made of one that does not.
+        // `turn-server` makes an inclusive range of this exclusive one.
         let range = *RELAY_PORTS.start()..*RELAY_PORTS.end();
         Self {
             allocations: HashMap::new(),
@@ -133,21 +134,22 @@ impl Allocations {
         }
     }
 
-    /// Somebody is in a call: whose credentials they get. Nothing where there are as many
-    /// people in calls as there may be.
+    /// Starts or continues the call session of a user in a room. None where the table of call
+    /// sessions is full.
     pub fn start_session(&mut self, user: &str, room: &str, now: Instant) -> Option<CallSession> {
         self.sessions.start(user, room, now)
     }
 
-    /// Whether the stay that credentials are for still lasts.
+    /// Whether a call session is active.
     pub fn is_active(&self, session: &CallSession) -> bool {
         self.sessions.is_active(session)
     }
 
-    /// Makes an allocation. `taken` are addresses that must not become relay addresses.
+    /// Makes an allocation. Addresses for which `taken` is true do not become relayed addresses.
     ///
     /// # Errors
-    /// The user, the room, the address or the server has all it may; the client waits or goes elsewhere.
+    /// [`Refusal::AllocationQuota`] or [`Refusal::InsufficientCapacity`] at a limit; the client
+    /// tries again later or uses another server.
     pub fn allocate(
         &mut self,
         (client, writer): (FiveTuple, ClientWriter),
@@ -186,20 +188,20 @@ impl Allocations {
             .into_mut())
     }
 
-    /// The allocation of a client.
+    /// The unexpired allocation of a client.
     pub fn by_client(&mut self, client: &FiveTuple, now: Instant) -> Option<&mut Allocation> {
         let found = self.allocations.get_mut(client);
         found.filter(|found| found.expires > now)
     }
 
-    /// The allocation behind a relay address.
+    /// The unexpired allocation of a relayed address.
     pub fn by_relay_address(&mut self, relay: SocketAddr, now: Instant) -> Option<&mut Allocation> {
         let client = *self.by_port.get(&relay.port())?;
         self.by_client(&client, now)
             .filter(|found| found.relay == relay)
     }
 
-    /// How many there are.
+    /// The number of unexpired allocations.
     pub fn count(&self, now: Instant) -> usize {
         let live = |found: &&Allocation| found.expires > now;
         self.allocations.values().filter(live).count()
@@ -210,7 +212,7 @@ impl Allocations {
         self.remove_where(|found| found.client == *client);
     }
 
-    /// Ends a user's stay in a room's call, and with it their allocations there.
+    /// Ends the call session of a user in a room, and its allocations.
     pub fn end_session(&mut self, user: &str, room: &str) {
         if self.sessions.end(user, room) {
             let Self { sessions, .. } = self;
@@ -225,7 +227,7 @@ impl Allocations {
         self.remove_where(|_| true);
     }
 
-    /// Forgets what has expired.
+    /// Removes expired allocations, permissions, channels and call sessions.
     pub fn sweep(&mut self, now: Instant) {
         self.remove_expired(now);
         for allocation in self.allocations.values_mut() {
@@ -236,12 +238,12 @@ impl Allocations {
         self.sessions.sweep(now, |session| used.contains(session));
     }
 
-    /// Forgets the allocations that have expired.
+    /// Removes expired allocations.
     fn remove_expired(&mut self, now: Instant) {
         self.remove_where(|found| found.expires <= now);
     }
 
-    /// Ends allocations; their numbers are free again.
+    /// Removes allocations and frees their ports.
     fn remove_where(&mut self, ends: impl Fn(&Allocation) -> bool) {
         for (_, ended) in self.allocations.extract_if(|_, found| ends(found)) {
             self.by_port.remove(&ended.relay.port());
@@ -249,13 +251,13 @@ impl Allocations {
         }
     }
 
-    /// Whether one more is within the limits.
+    /// Checks the limits of the server, the user and the room for one more allocation.
     fn check_limits(&self, session: &CallSession) -> Result<(), Refusal> {
         let all = || self.allocations.values().map(|found| &found.owner.session);
         let of_user = all().filter(|other| other.user == session.user).count();
         let of_room = all().filter(|other| other.room == session.room).count();
         let left = self.limits.total.saturating_sub(self.allocations.len());
-        // The last places are for those who have next to nothing.
+        // The last places are kept for rooms with few allocations.
         if left == 0
             || (left <= self.limits.reserved_for_small_rooms && of_room >= SMALL_ROOM_ALLOCATIONS)
         {
@@ -265,9 +267,8 @@ impl Allocations {
         within.then_some(()).ok_or(Refusal::AllocationQuota)
     }
 
-    /// An address nobody has. Numbers that are taken stay out of the pool for good; odd ones
-    /// that came first where an even one is wanted go back, and there are at most as many of
-    /// these as the range has.
+    /// Finds a free relayed address. A port whose address is taken stays out of the pool for
+    /// good. Odd ports that were passed over for an even one go back to the pool.
     fn free_relay_address(
         &mut self,
         external: IpAddr,
@@ -295,13 +296,13 @@ impl Allocations {
 
 #[cfg(test)]
 impl Allocations {
-    /// Entries held, expired or not: allocations and numbers.
+    /// The number of allocations and of ports in use, expired ones included.
     pub fn entry_counts(&self) -> (usize, usize) {
         assert_eq!(self.ports.len(), self.by_port.len());
         (self.allocations.len(), self.by_port.len())
     }
 
-    /// How many stays last.
+    /// The number of call sessions.
     pub fn session_count(&self) -> usize {
         self.sessions.count()
     }

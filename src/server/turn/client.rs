@@ -1,4 +1,4 @@
-//! Who a client is, and how it is written to.
+//! The identity of a client, and how frames are sent to it.
 
 use super::{stats::Counters, udp::UdpSender};
 use bytes::Bytes;
@@ -9,59 +9,60 @@ use std::{
 use strum::VariantArray;
 use tokio::sync::mpsc;
 
-/// What carries a client's frames.
+/// The transport of a client's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 pub enum Transport {
-    /// A datagram a frame.
+    /// UDP: one frame in each datagram.
     Udp,
-    /// Frames one after the other.
+    /// TCP: a stream of frames.
     Tcp,
-    /// The same, encrypted.
+    /// TLS over TCP: a stream of frames.
     Tls,
 }
 
 impl Transport {
-    /// Whether frames follow each other in a stream: ChannelData is padded then.
+    /// Whether frames form a stream. ChannelData is padded there (RFC 8656 section 12.5).
     pub fn is_stream(self) -> bool {
         self != Self::Udp
     }
 }
 
-/// A client: what RFC 8656 calls the 5-tuple.
+/// The 5-tuple that identifies a client (RFC 8656 section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FiveTuple {
-    /// What carries it. There is one listener for each.
+    /// The transport. Each has one listener, so the port of the server is implied.
     pub transport: Transport,
-    /// Its address, an IPv4 one in its own form.
+    /// The address of the client in canonical form: IPv4-mapped addresses are IPv4.
     pub source: SocketAddr,
-    /// The address of this machine it talks to, where that can differ: over UDP. Browsers ask
-    /// every address of a server from one port.
+    /// The address of this machine that the client uses; over UDP only, where a browser sends to
+    /// every address of the server from one port.
     pub local: Option<IpAddr>,
-    /// Tells connections apart that come from the same address one after the other. 0: UDP.
+    /// Number of the TCP connection, which tells successive connections from one address
+    /// apart. 0 for UDP.
     pub connection: u64,
 }
 
-/// The two ends of a client's datagrams.
+/// Source and destination of a client's datagrams.
 #[derive(Debug, Clone, Copy)]
 pub struct UdpEndpoints {
-    /// The client's address, as the socket spells it.
+    /// The address of the client as the socket reports it: IPv4-mapped on a dual-stack socket.
     pub client: SocketAddr,
-    /// The address of this machine that the client sent to: answers leave from it, since
-    /// clients take them from no other.
+    /// The address of this machine that the client sent to. Responses leave from it, because a
+    /// client accepts them from no other.
     pub local: Option<IpAddr>,
 }
 
-/// The way to a client; never blocks, and needs no runtime around it.
+/// Sends frames to a client. Never blocks, and works on any thread.
 #[derive(Clone)]
 pub enum ClientWriter {
-    /// A socket and the two ends of the path.
+    /// A UDP socket, and the addresses of its datagrams.
     Udp(Arc<UdpSender>, UdpEndpoints),
-    /// The queue of a connection's writer.
+    /// The send queue of a TCP or TLS connection.
     Stream(mpsc::Sender<Bytes>),
 }
 
 impl ClientWriter {
-    /// Sends a frame, or drops it where there is no place: answers which.
+    /// Sends a frame; false where the socket or the queue is full and the frame was dropped.
     pub fn send(&self, frame: Bytes) -> bool {
         match self {
             Self::Udp(socket, endpoints) => socket.send(&frame, *endpoints).is_ok(),
@@ -69,7 +70,7 @@ impl ClientWriter {
         }
     }
 
-    /// Sends a frame and counts it when it is lost.
+    /// Sends a frame; counts the drop and returns false where that fails.
     pub fn send_or_count(&self, frame: Bytes, stats: &Counters) -> bool {
         let sent = self.send(frame);
         if !sent {

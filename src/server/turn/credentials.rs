@@ -1,8 +1,8 @@
-//! Names and passwords that prove themselves.
+//! Time-limited TURN credentials, as in the TURN REST API.
 //!
-//! A username is `<expiry>:<stay>:<user>:<room>` and its password is a MAC over it (the TURN REST
-//! scheme browsers' services use), so whoever knows our secret made it. The expiry is enforced
-//! here; long-term credentials of RFC 8489 do the rest.
+//! A username is `<expiry>:<session>:<user>:<room>`; its password is an HMAC over it by a secret
+//! of the process. This module enforces the expiry. Authentication is the long-term credential
+//! mechanism of RFC 8489 section 9.2.
 
 use super::options::CREDENTIALS_LIFETIME;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -14,27 +14,27 @@ use turn_server::codec::{
     message::attributes::PasswordAlgorithm,
 };
 
-/// HMAC-SHA1, which RFC 8489 and the TURN REST scheme prescribe.
+/// HMAC-SHA1, which RFC 8489 and the TURN REST API prescribe.
 pub type HmacSha1 = Hmac<Sha1>;
 
-/// Bytes of a username. RFC 8489 allows 508.
+/// Longest username, in bytes (RFC 8489 section 14.3).
 const MAX_USERNAME_BYTES: usize = 508;
 
-/// What a client logs in with.
+/// The credentials of a client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// `<expiry>:<stay>:<user>:<room>`, the expiry in seconds of Unix time.
+    /// `<expiry>:<session>:<user>:<room>`; the expiry is Unix time in seconds.
     pub username: String,
-    /// Proves the username.
+    /// The HMAC over the username, in base64.
     pub password: String,
-    /// When they stop starting allocations.
+    /// From then on they allow no new allocation.
     pub expires: SystemTime,
 }
 
-/// Whose credentials they are.
+/// A user's session in a room's call; the holder of credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallSession {
-    /// Which stay in a call.
+    /// The number of the session.
     pub number: u64,
     /// The user.
     pub user: String,
@@ -42,22 +42,22 @@ pub struct CallSession {
     pub room: String,
 }
 
-/// The secret behind all of them, new for every process.
+/// The secret of all credentials; each process draws its own.
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
 impl Secret {
-    /// Draws one.
+    /// Draws a random secret.
     pub fn random() -> Self {
         Self(rand::random())
     }
 
-    /// A MAC ready to take in what it proves.
+    /// A MAC with this key, without input yet.
     pub fn mac(&self) -> HmacSha1 {
         HmacSha1::new_from_slice(&self.0).expect("HMAC takes keys of any length")
     }
 
-    /// Makes credentials that live for [`CREDENTIALS_LIFETIME`].
+    /// Issues credentials that are valid for [`CREDENTIALS_LIFETIME`].
     pub fn credentials(&self, session: &CallSession, now: SystemTime) -> Credentials {
         let expires = now + CREDENTIALS_LIFETIME;
         let CallSession { number, user, room } = session;
@@ -70,20 +70,20 @@ impl Secret {
         }
     }
 
-    /// The password that proves a username.
+    /// The password of a username.
     fn password(&self, username: &str) -> String {
         let mac = self.mac().chain_update(username).finalize();
         BASE64_STANDARD.encode(mac.into_bytes())
     }
 
-    /// The key a username's requests are signed with.
+    /// The long-term key of a username (RFC 8489 section 9.2.2), for MESSAGE-INTEGRITY.
     pub fn key(&self, username: &str, realm: &str) -> Password {
         let password = self.password(username);
         generate_password(username, &password, realm, PasswordAlgorithm::Md5)
     }
 }
 
-/// Reads a username; nothing where it is none of ours in form, or has expired.
+/// Parses a username; none where its form is wrong or it has expired.
 pub fn parse_username(username: &str, now: SystemTime) -> Option<CallSession> {
     if username.len() > MAX_USERNAME_BYTES {
         return None;
@@ -100,7 +100,7 @@ pub fn parse_username(username: &str, now: SystemTime) -> Option<CallSession> {
     })
 }
 
-/// A user as usernames spell it: the colon is taken.
+/// A user's id as usernames write it: a colon separates the parts, so it becomes `_`.
 pub fn escape_colons(user: &str) -> String {
     user.replace(':', "_")
 }

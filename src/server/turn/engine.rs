@@ -1,9 +1,9 @@
-//! What happens to a frame: the way in for listeners, and the order of the checks.
+//! The server without its sockets: takes frames, checks credentials, returns responses.
 //!
-//! Sans-IO but for the sending: a listener hands in a frame with the moment it came, and gets
-//! back what to answer. The lock is held for table look-ups only, never while something is
-//! sent or the SFU is called with a packet. Requests are answered in [`super::methods`],
-//! packets are passed on in [`super::forward`].
+//! Sans-IO except for relayed packets: a listener passes a frame with its time of arrival and
+//! gets the response back. The lock is held for look-ups only, never while a packet is sent or
+//! handed to the SFU. Requests are answered in [`super::methods`],
+//! data is relayed in [`super::forward`].
 
 use super::{
     allocations::{Allocations, Owner},
@@ -32,20 +32,22 @@ use turn_server::codec::{
     },
 };
 
-/// Bytes of the smallest request a client begins with: Allocate with REQUESTED-TRANSPORT.
+/// Bytes of the smallest first request of a client: Allocate with REQUESTED-TRANSPORT. A
+/// shorter one gets no challenge.
 const MIN_CHALLENGED_BYTES: usize = frame::HEADER_BYTES + 8;
 
-/// When something came, by both clocks: spans by one, credentials by the other.
+/// A time of arrival by both clocks: the monotonic one for lifetimes, the wall clock for the
+/// expiry of credentials.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// Never goes back.
+    /// The monotonic clock.
     pub instant: Instant,
-    /// What the world calls it.
+    /// The wall clock.
     pub wall: SystemTime,
 }
 
 impl Moment {
-    /// This one.
+    /// The present.
     pub fn now() -> Self {
         Self {
             instant: Instant::now(),
@@ -56,26 +58,26 @@ impl Moment {
 
 /// The server without its sockets.
 pub struct Engine {
-    /// Makes and checks credentials.
+    /// The key of the credentials.
     pub secret: Secret,
-    /// Counts.
+    /// The counters.
     pub stats: Counters,
-    /// The addresses relay addresses are made of.
+    /// The addresses of this machine that relayed addresses are made of.
     pub external: ExternalAddresses,
     /// The SFU.
     pub(super) local_peer: Arc<dyn LocalPeer>,
     /// The realm of the credentials.
     realm: String,
-    /// Makes and checks nonces.
+    /// Issues and verifies nonces.
     nonces: Nonces,
-    /// How often strangers are answered.
+    /// Limits the responses to unauthenticated requests, for each address.
     unauthenticated_limiter: AddressRateLimiter,
     /// The allocations.
     allocations: Mutex<Allocations>,
 }
 
 impl Engine {
-    /// A server nobody uses yet.
+    /// A server without allocations.
     pub fn new(options: &TurnOptions, local_peer: Arc<dyn LocalPeer>, now: Instant) -> Self {
         Self {
             secret: Secret::random(),
@@ -89,17 +91,17 @@ impl Engine {
         }
     }
 
-    /// Credentials for somebody who is in a room's call; none where there are as many people in
-    /// calls as there may be.
+    /// Issues credentials to a user in a room's call; none where the table of call sessions is
+    /// full.
     pub fn credentials(&self, user: &str, room: &str, now: Moment) -> Option<Credentials> {
         let session = self.allocations().start_session(user, room, now.instant)?;
         Some(self.secret.credentials(&session, now.wall))
     }
 
-    /// Takes in a frame and gives the answer, if there is one.
+    /// Handles a frame; returns the response to send, if any.
     ///
     /// # Errors
-    /// It is no frame; a stream is to be closed then.
+    /// The bytes are no frame. The caller closes a stream; a datagram is dropped.
     pub fn on_frame(
         &self,
         (client, writer): (&FiveTuple, &ClientWriter),
@@ -119,7 +121,7 @@ impl Engine {
         }
     }
 
-    /// Takes in a STUN message.
+    /// Handles a STUN message.
     fn on_message(
         &self,
         from: (&FiveTuple, &ClientWriter),
@@ -144,7 +146,7 @@ impl Engine {
         }
     }
 
-    /// Tells a client its address as we see it.
+    /// Binding: responds with the reflexive address of the client.
     fn on_binding(&self, client: &FiveTuple, request: &Request<'_>) -> Option<Bytes> {
         let unknown = request.unknown();
         if !unknown.is_empty() {
@@ -159,7 +161,7 @@ impl Engine {
         )
     }
 
-    /// Takes in a request that needs credentials.
+    /// Handles a request that needs credentials.
     fn on_authenticated_request(
         &self,
         from: (&FiveTuple, &ClientWriter),
@@ -186,10 +188,10 @@ impl Engine {
         Some(response.signed(&owner.key))
     }
 
-    /// Who signed a request, by long-term credentials (RFC 8489, section 9.2.4).
+    /// Authenticates a request by long-term credentials (RFC 8489 section 9.2.4).
     ///
-    /// An allocation's own username goes on beyond its expiry: browsers keep it for as long as
-    /// they keep the allocation, and that ends with the stay it was made in.
+    /// The username of an existing allocation stays valid beyond its expiry: a browser uses it
+    /// for as long as the allocation lives, and that ends with the call session.
     fn authenticate(
         &self,
         client: &FiveTuple,
@@ -197,8 +199,8 @@ impl Engine {
         now: Moment,
     ) -> Result<Owner, Refusal> {
         if request.get::<MessageIntegrity>().is_none() {
-            // A challenge is larger than the smallest question a client begins with. Whoever
-            // asks less is no client, and gets less.
+            // A challenge is larger than a short request. Clients begin with an Allocate, so a
+            // shorter one is no client's, and an amplification of it would serve an attacker.
             let begins = request.size() >= MIN_CHALLENGED_BYTES;
             return Err(if begins {
                 Refusal::Unauthorized
@@ -219,7 +221,7 @@ impl Engine {
         proven.ok_or(Refusal::Unauthorized)
     }
 
-    /// The owner of the client's allocation, if that is the name.
+    /// The owner of the client's allocation, if the username is its own.
     fn owner_of_allocation(
         &self,
         client: &FiveTuple,
@@ -231,8 +233,8 @@ impl Engine {
         (owner.username == username).then(|| owner.clone())
     }
 
-    /// Who a username says it is, where that stay still lasts; the signature is still to be
-    /// checked.
+    /// The owner that a username names, if its call session is active. The caller still checks
+    /// MESSAGE-INTEGRITY.
     fn owner_of_credentials(&self, username: &str, now: SystemTime) -> Option<Owner> {
         let session = parse_username(username, now)?;
         let is_active = self.allocations().is_active(&session);
@@ -243,7 +245,7 @@ impl Engine {
         })
     }
 
-    /// Answers whoever proved nothing, with what is needed to try again.
+    /// Refuses an unauthenticated request, with the realm and a nonce for the next attempt.
     fn refuse_unauthenticated(
         &self,
         client: &FiveTuple,
@@ -265,7 +267,7 @@ impl Engine {
         self.limit_unauthenticated(client, response)
     }
 
-    /// Answers a stranger, unless its address got enough.
+    /// Responds to an unauthenticated client, unless its address is over the limit.
     fn limit_unauthenticated(&self, client: &FiveTuple, response: Response) -> Option<Bytes> {
         if !self.unauthenticated_limiter.allow(client.source.ip()) {
             self.stats.count_dropped(DropReason::UnauthenticatedRate);
@@ -274,8 +276,8 @@ impl Engine {
         Some(response.unsigned())
     }
 
-    /// The table, for a few lines. A panic while it was held left no half-done change that
-    /// matters: it goes on.
+    /// Locks the allocations. A poisoned lock is used on: no operation leaves them
+    /// inconsistent half-way.
     pub(super) fn allocations(&self) -> MutexGuard<'_, Allocations> {
         self.allocations
             .lock()

@@ -1,4 +1,5 @@
-//! The addresses relay addresses are made of. They change while the server runs.
+//! The external addresses: those that relayed addresses are made of. They can change while the
+//! server runs.
 
 use std::{
     net::IpAddr,
@@ -6,31 +7,31 @@ use std::{
 };
 use turn_server::codec::message::attributes::address::{IpAddrExt, IpFamily};
 
-/// Former addresses that are remembered. 16: allocations live longer than an address of a
-/// dial-up line, and what is sent to them must not leave the process.
+/// Former addresses that are remembered. 16: an allocation can outlive a dynamic address, and
+/// packets to its relayed address must not leave the process.
 const MAX_FORMER_ADDRESSES: usize = 16;
 
-/// The external addresses. The lock is held for a look or a change only.
+/// The external addresses. The lock is held for a look-up or a change only.
 #[derive(Default)]
 pub struct ExternalAddresses(RwLock<AddressLists>);
 
-/// What is behind the lock.
+/// The addresses behind the lock.
 #[derive(Default)]
 struct AddressLists {
-    /// Now, the best first.
+    /// The present ones, the best first.
     current: Vec<IpAddr>,
-    /// Before the addresses changed, the newest last.
+    /// Those of before, the newest last; at most [`MAX_FORMER_ADDRESSES`].
     former: Vec<IpAddr>,
 }
 
 impl ExternalAddresses {
-    /// These, and none before.
+    /// These addresses, without former ones.
     pub fn new(current: Vec<IpAddr>) -> Self {
         let former = Vec::new();
         Self(RwLock::new(AddressLists { current, former }))
     }
 
-    /// Others take their place; allocations keep the addresses they have.
+    /// Replaces the present addresses. Existing allocations keep theirs.
     pub fn replace(&self, current: Vec<IpAddr>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut known.current, current);
@@ -40,7 +41,7 @@ impl ExternalAddresses {
         former.drain(..former.len().saturating_sub(MAX_FORMER_ADDRESSES));
     }
 
-    /// The addresses now, the best first.
+    /// The present addresses, the best first.
     pub fn current(&self) -> Vec<IpAddr> {
         self.read().current.clone()
     }
@@ -55,13 +56,13 @@ impl ExternalAddresses {
             .find(|ip| ip.family() == family)
     }
 
-    /// Whether relay addresses are made of this one, or were.
+    /// Whether relayed addresses are made of this address, or were.
     pub fn owns(&self, ip: IpAddr) -> bool {
         let known = self.read();
         known.current.contains(&ip) || known.former.contains(&ip)
     }
 
-    /// What is known.
+    /// Locks the addresses to read them.
     fn read(&self) -> RwLockReadGuard<'_, AddressLists> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }

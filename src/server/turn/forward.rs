@@ -1,7 +1,7 @@
-//! Packets on their way: from a client to another, to the SFU and back.
+//! Relays data: from a client to another client or to the SFU, and from the SFU to a client.
 //!
-//! The sender needs a permission or channel for the receiver, the receiver one for the sender:
-//! nobody gets what they did not ask for. Whoever may not is not told.
+//! The sender needs a permission or a channel for the receiver, and the receiver one for the
+//! sender. A packet without both is dropped without a response.
 
 use super::{
     allocations::{Allocation, Allocations},
@@ -15,26 +15,26 @@ use super::{
 use std::{net::SocketAddr, time::Instant};
 use turn_server::codec::message::attributes::{Data, XorPeerAddress};
 
-/// Where a packet goes, found while the table was held.
+/// The destination of a packet, looked up under the lock.
 enum Destination {
-    /// To a client.
+    /// A client.
     Client(Recipient),
-    /// To the SFU.
+    /// The SFU, at this address.
     LocalPeer(SocketAddr),
 }
 
-/// A client about to get a packet.
+/// A client that a packet is sent to.
 struct Recipient {
-    /// The way to it.
+    /// Sends frames to it.
     writer: ClientWriter,
-    /// What carries it.
+    /// The transport of its frames.
     transport: Transport,
-    /// How it wants it.
+    /// How the packet is wrapped.
     encapsulation: Encapsulation,
 }
 
 impl Engine {
-    /// A Send indication.
+    /// Relays the data of a Send indication.
     pub(super) fn forward_send_indication(
         &self,
         client: &FiveTuple,
@@ -53,7 +53,7 @@ impl Engine {
         self.forward(client, permitted, payload, now);
     }
 
-    /// ChannelData.
+    /// Relays the payload of a ChannelData message.
     pub(super) fn forward_channel_data(
         &self,
         client: &FiveTuple,
@@ -65,7 +65,7 @@ impl Engine {
         self.forward(client, bound, payload, now);
     }
 
-    /// A packet of the SFU for the client behind a relay address; answers whether it was sent.
+    /// Sends a packet of the SFU to the client of a relayed address; returns whether it was sent.
     pub(super) fn relay_media(
         &self,
         from: SocketAddr,
@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    /// Passes a client's packet on to the peer `peer` names, or loses it.
+    /// Relays a packet of a client to the peer that `peer` returns, or counts the drop.
     fn forward(
         &self,
         client: &FiveTuple,
@@ -105,7 +105,7 @@ impl Engine {
         }
     }
 
-    /// Finds where a client's packet goes, and the relay address it comes from.
+    /// Finds the destination of a client's packet, and the relayed address it comes from.
     fn find_destination(
         &self,
         client: &FiveTuple,
@@ -124,7 +124,7 @@ impl Engine {
         if !sender.send_limiter.allows(payload.len(), now) {
             return Err(DropReason::Bandwidth);
         }
-        // A permission outlives the peer's allocation, so it is looked for at every packet.
+        // A permission can outlive the allocation of the peer, so each packet looks it up.
         let destination = match self.local_peer.owns(to) {
             true => Destination::LocalPeer(to),
             false => Destination::Client(find_recipient(&mut allocations, from, to, payload, now)?),
@@ -132,7 +132,7 @@ impl Engine {
         Ok((from, destination))
     }
 
-    /// Gives a client a packet in the form it wants.
+    /// Sends a packet to a client; returns whether it was sent.
     fn send_to_client(&self, recipient: &Recipient, from: SocketAddr, payload: &[u8]) -> bool {
         let frame = match recipient.encapsulation {
             Encapsulation::Channel(number) => {
@@ -148,7 +148,7 @@ impl Engine {
     }
 }
 
-/// The client behind a relay address, if it wants packets from there.
+/// Finds the client of the relayed address `to`, if it has a permission for `from`.
 fn find_recipient(
     allocations: &mut Allocations,
     from: SocketAddr,

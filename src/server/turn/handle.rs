@@ -1,4 +1,4 @@
-//! The server as the rest of the process holds it.
+//! The handle to the TURN server: starts it, issues credentials, stops it.
 
 use super::{
     client::FiveTuple,
@@ -23,37 +23,37 @@ use std::{
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
-/// Tries for a free port that is free for UDP and TCP alike.
+/// Attempts to find a port that is free for both UDP and TCP, where the system chooses it.
 const MAX_BIND_ATTEMPTS: usize = 16;
 
-/// The TURN server; cloning it is cheap. It stops when the last handle is dropped.
+/// A handle to the TURN server; cheap to clone. The server stops when the last handle is dropped.
 #[derive(Clone)]
 pub struct Turn {
     /// Shared by all handles.
     inner: Arc<Inner>,
 }
 
-/// What all handles share.
+/// The state behind all handles.
 struct Inner {
     /// The server without its sockets.
     engine: Arc<Engine>,
     /// The TCP connections.
     streams: Permits,
-    /// Where UDP and TCP are served.
+    /// The listening address of UDP and TCP.
     address: SocketAddr,
-    /// The address families these serve.
+    /// The address families of these listeners.
     families: Families,
-    /// Where TLS is.
+    /// The listening address of TLS.
     tls_address: Option<SocketAddr>,
-    /// Tells every task to end; each holds a receiver until it did.
+    /// Turns true at the stop. Each task holds a receiver until it has ended.
     stopping: watch::Sender<bool>,
 }
 
 impl Turn {
-    /// Starts to serve.
+    /// Binds the sockets and starts the tasks.
     ///
     /// # Errors
-    /// See [`TurnError`]; the operator mends the setting named.
+    /// See [`TurnError`]; the operator corrects the setting it names.
     pub async fn start(
         options: TurnOptions,
         local_peer: Arc<dyn LocalPeer>,
@@ -90,18 +90,18 @@ impl Turn {
         })
     }
 
-    /// Where UDP and TCP are served.
+    /// The listening address of UDP and TCP.
     pub fn address(&self) -> SocketAddr {
         self.inner.address
     }
 
-    /// Where TLS is served, if it is.
+    /// The listening address of TLS, unless TLS is off.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.inner.tls_address
     }
 
-    /// The addresses among these by which UDP and TCP are reached: those of the families that
-    /// are served, or the one that is bound.
+    /// The addresses among `addresses` at which the listeners can be reached: those of a served
+    /// family. Where the listeners are bound to one address, that address alone.
     pub fn reachable(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let bound = self.inner.address.ip().to_canonical();
         if !bound.is_unspecified() {
@@ -113,45 +113,45 @@ impl Turn {
         served.copied().collect()
     }
 
-    /// The addresses relay addresses are made of, the best first.
+    /// The external addresses, the best first.
     pub fn external(&self) -> Vec<IpAddr> {
         self.inner.engine.external.current()
     }
 
-    /// Relay addresses are made of these from now on; allocations keep the ones they have.
+    /// Replaces the external addresses. Existing allocations keep their relayed addresses.
     pub fn set_external(&self, addresses: Vec<IpAddr>) {
         self.inner.engine.external.replace(addresses);
     }
 
-    /// Credentials for a user in a room's call. They start allocations for five minutes, and
-    /// none once the user was forgotten; an allocation goes on with those it was made with. None
-    /// where more people are in calls than can be remembered.
+    /// Issues credentials to a user in a room's call. They allow new allocations for five
+    /// minutes, or until [`Self::end_session`]; an existing allocation refreshes with the
+    /// credentials it was made with. None where the table of call sessions is full.
     pub fn credentials(&self, user: &str, room: &str) -> Option<Credentials> {
         self.inner.engine.credentials(user, room, Moment::now())
     }
 
-    /// The SFU's way to clients.
+    /// A sender for packets of the SFU to clients.
     pub fn relay(&self) -> RelaySender {
         RelaySender::new(&self.inner.engine)
     }
 
-    /// Ends the stay of a user who left a room's call: their allocations end, and their
-    /// credentials are of no use any more.
+    /// Ends the call session of a user who left a room's call. Its allocations end and its
+    /// credentials become invalid.
     pub fn end_session(&self, user: &str, room: &str) {
         self.inner.engine.allocations().end_session(user, room);
     }
 
-    /// A look at the counters.
+    /// A snapshot of the counters.
     pub fn stats(&self) -> TurnStats {
         let allocations = self.inner.engine.allocations().count(Instant::now());
         let streams = self.inner.streams.count();
         self.inner.engine.stats.snapshot(allocations, streams)
     }
 
-    /// Stops: every connection is closed, every allocation ends.
+    /// Closes every connection, ends every allocation and waits for the tasks.
     ///
     /// # Cancel safety
-    /// When dropped it stops all the same; nobody waits for it then.
+    /// The server stops even if the future is dropped; only the wait ends early.
     pub async fn stop(&self) {
         self.inner.stopping.send_replace(true);
         self.inner.stopping.closed().await;
@@ -174,13 +174,13 @@ impl Engine {
             .is_some()
     }
 
-    /// Ends the allocation of a client that is gone.
+    /// Ends the allocation of a client whose connection closed.
     pub(super) fn end_allocation(&self, client: &FiveTuple) {
         self.allocations().remove(client);
     }
 }
 
-/// Starts the tasks.
+/// Spawns a task for each listener, and the sweep.
 fn spawn(
     (udp, tcp): (Udp, TcpListener),
     tls: Option<(TcpListener, TlsAcceptor)>,
@@ -194,7 +194,7 @@ fn spawn(
     tokio::spawn(tcp::serve(tcp, None, host));
 }
 
-/// Forgets what has expired, from time to time.
+/// Removes expired state every [`SWEEP_INTERVAL`].
 async fn sweep(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
@@ -205,21 +205,21 @@ async fn sweep(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Takes the same port for UDP and TCP.
+/// Binds the same port for UDP and TCP.
 fn bind(listen: SocketAddr) -> Result<(Udp, TcpListener, SocketAddr, Families), TurnError> {
     let mut tries = MAX_BIND_ATTEMPTS;
     loop {
         tries -= 1;
         match sockets::bind("--turn-listen", listen, bind_once) {
             Ok(((udp, tcp, address), families)) => return Ok((udp, tcp, address, families)),
-            // A free port for UDP may be taken for TCP: another one then.
+            // The system chose a UDP port that TCP has not free: try another.
             Err(_) if listen.port() == 0 && tries > 0 => {}
             Err(source) => return Err(refused(listen, source)),
         }
     }
 }
 
-/// Takes a port for UDP, then for TCP.
+/// Binds a port for UDP, then the same one for TCP.
 fn bind_once(listen: SocketAddr, families: Families) -> io::Result<(Udp, TcpListener, SocketAddr)> {
     let udp = Udp::bind(listen, families)?;
     let address = udp.address()?;
@@ -227,7 +227,7 @@ fn bind_once(listen: SocketAddr, families: Families) -> io::Result<(Udp, TcpList
     Ok((udp, tcp, address))
 }
 
-/// Takes the port of TLS.
+/// Binds the TLS listener.
 fn bind_tls(
     address: SocketAddr,
     config: Arc<ServerConfig>,
@@ -239,7 +239,7 @@ fn bind_tls(
     Ok((listener, TlsAcceptor::from(config), bound))
 }
 
-/// The refusal of a port.
+/// The error of a port that cannot be bound.
 fn refused(address: SocketAddr, source: io::Error) -> TurnError {
     TurnError::Bind { address, source }
 }

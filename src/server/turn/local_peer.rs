@@ -1,4 +1,4 @@
-//! The short way between clients and the SFU: inside the process, through no socket.
+//! Packets between TURN clients and the SFU, inside the process and without a socket.
 
 use super::{
     engine::Engine,
@@ -10,36 +10,35 @@ use std::{
     time::Instant,
 };
 
-/// The SFU, as the TURN server sees it.
+/// The SFU as a peer of TURN clients.
 pub trait LocalPeer: Send + Sync + 'static {
-    /// Whether this is one of the addresses the SFU is reached by. Answers at once and waits
-    /// for nothing: it is asked while the table of allocations is held.
+    /// Whether this is an address of the SFU. Must not block: the caller holds the lock of the
+    /// allocations.
     fn owns(&self, address: SocketAddr) -> bool;
 
-    /// Hands over a packet of the client behind the relay address `from`. Never blocks; drops
-    /// it when full.
+    /// Delivers a packet from the relayed address `from` to the SFU. Must not block: drops the
+    /// packet when the queue is full.
     fn deliver(&self, from: SocketAddr, to: SocketAddr, payload: &[u8]);
 }
 
-/// The SFU's way to clients; cloning it is cheap, and any thread may use it.
+/// Sends packets of the SFU to TURN clients, from any thread. Cheap to clone.
 #[derive(Clone)]
 pub struct RelaySender {
-    /// The server, while there is one. Weak, since the server holds the SFU and the SFU holds
-    /// this.
+    /// The TURN server. Weak, because the server owns the SFU's handle and the SFU owns this.
     engine: Weak<Engine>,
 }
 
 impl RelaySender {
-    /// The way into this server.
+    /// A sender into this server.
     pub(super) fn new(engine: &Arc<Engine>) -> Self {
         Self {
             engine: Arc::downgrade(engine),
         }
     }
 
-    /// Whether this is a relay address of ours, given to somebody or not.
+    /// Whether this is a relayed address of this server, allocated or not.
     pub fn owns(&self, address: SocketAddr) -> bool {
-        // Few real ports lie in this range, so the rest is seldom looked at.
+        // The range of ports decides most cases without the lock.
         RELAY_PORTS.contains(&address.port())
             && self
                 .engine
@@ -47,11 +46,10 @@ impl RelaySender {
                 .is_some_and(|engine| engine.external.owns(address.ip()))
     }
 
-    /// Sends a packet to the client behind a relay address. Never blocks: answers whether it
-    /// was on its way, which it is not where the client has no permission for `from`, has got
-    /// all it may or does not read.
+    /// Sends a packet to the client of a relayed address, without blocking. False where it was
+    /// dropped: the client has no permission for `from`, exceeds its rate or does not read.
     pub fn send(&self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> bool {
-        // Room for the headers of a Data indication.
+        // 64: more than the headers of a Data indication.
         let fits = payload.len() <= MAX_FRAME_BYTES - 64;
         let engine = self.engine.upgrade().filter(|_| fits);
         engine.is_some_and(|engine| engine.relay_media(from, to, payload, Instant::now()))

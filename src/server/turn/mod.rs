@@ -1,12 +1,15 @@
-//! STUN and TURN: the way in for whoever no packet of the SFU or of another browser reaches.
+//! A STUN and TURN server (RFC 8489, RFC 8656) for browsers that no direct path reaches.
 //!
-//! Relay addresses are virtual: an external address of ours and a number that names no socket.
-//! Packets go between our own clients, or to the SFU and back inside the process. Nothing is
-//! ever sent to an address somebody names, so this is no open relay, whatever one asks for.
+//! Relayed addresses are virtual: an external address of this machine and a port that belongs
+//! to no socket. Packets pass between clients of this server, or between a client and the SFU
+//! inside the process. The server sends nothing to an address that a client names, so it
+//! cannot be used as an open relay.
 //!
-//! A listener ([`udp`], [`tcp`]) hands frames to the [`engine`]; [`methods`] answers what
-//! proves itself by [`credentials`] of a stay in a call ([`sessions`]), [`forward`] passes packets on by what [`allocations`] and
-//! [`permissions`] say. The codec and the port numbers are those of the `turn-server` crate.
+//! A packet's path: a listener ([`udp`], [`tcp`] with [`stream`]) hands a frame to the
+//! [`engine`]. [`frame`] validates it, [`credentials`] authenticate a request, [`methods`]
+//! answers it, [`forward`] relays data. [`allocations`] holds the state: who has which relayed
+//! address, with the [`permissions`] of each allocation and the call [`sessions`] whose members
+//! may allocate. The `turn-server` crate contributes the codec and the pool of ports.
 
 mod allocations;
 mod client;

@@ -1,26 +1,26 @@
-//! Nonces that prove themselves: nothing is remembered of whoever asks without credentials.
+//! Stateless nonces: the server keeps nothing about a client without credentials.
 //!
-//! A nonce is the minute it was made and a MAC over that and the client, twelve characters in
-//! all. Short on purpose: it is in every answer to a stranger, who may have given a wrong
-//! address.
+//! A nonce is the minute of its issue and a MAC over the minute and the client's 5-tuple, in
+//! twelve characters. It is short because it is in each response to an unauthenticated client,
+//! whose address may be forged.
 
 use super::{client::FiveTuple, credentials::Secret};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::Mac;
 use std::time::Instant;
 
-/// Minutes a nonce is good for. RFC 8489 leaves it open; an hour as clients expect it.
+/// Lifetime of a nonce, in minutes. 60: RFC 8656 section 5 suggests at most an hour.
 const NONCE_LIFETIME_MINUTES: u32 = 60;
-/// Bytes of the MAC. 48 bits, guessed over the network one request a guess.
+/// Bytes of the MAC. 6, which is 48 bits: a guess costs a request.
 const MAC_BYTES: usize = 6;
 /// Bytes of the minute: enough for thirty years.
 const MINUTE_BYTES: usize = 3;
 
-/// Makes nonces and knows its own again.
+/// Issues nonces and verifies them.
 pub struct Nonces {
-    /// Apart from the secret of the credentials.
+    /// The key of the MAC; not that of the credentials.
     secret: Secret,
-    /// Minute 0.
+    /// The start of minute 0.
     start: Instant,
 }
 
@@ -33,12 +33,13 @@ impl Nonces {
         }
     }
 
-    /// A nonce for this client.
+    /// Issues a nonce to a client.
     pub fn issue(&self, client: &FiveTuple, now: Instant) -> String {
         self.for_minute(client, self.minute(now))
     }
 
-    /// Whether this is a nonce of ours, for this client and not too old.
+    /// Whether this server issued the nonce to this client within the lifetime. Compares in
+    /// constant time.
     pub fn verify(&self, client: &FiveTuple, nonce: &str, now: Instant) -> bool {
         let Ok(bytes) = BASE64_URL_SAFE_NO_PAD.decode(nonce) else {
             return false;
@@ -51,7 +52,7 @@ impl Nonces {
             .minute(now)
             .checked_sub(made)
             .is_some_and(|age| age <= NONCE_LIFETIME_MINUTES);
-        // Truncated on both sides, so the length is checked apart.
+        // The comparison takes a shorter MAC, so the length is checked too.
         let ours = self.mac(client, made).verify_truncated_left(mac).is_ok();
         fresh && ours && mac.len() == MAC_BYTES
     }
@@ -66,7 +67,7 @@ impl Nonces {
 
     /// The MAC over a minute and a client.
     fn mac(&self, client: &FiveTuple, minute: u32) -> super::credentials::HmacSha1 {
-        // Any writing of the two does, as long as no two are written alike.
+        // The debug format is injective on these types; a MAC needs no more.
         let who = format!("{:?}", (client, minute));
         self.secret.mac().chain_update(who)
     }

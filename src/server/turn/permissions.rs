@@ -1,7 +1,7 @@
-//! Whom one allocation exchanges packets with: its permissions and channels.
+//! The permissions and channels of one allocation (RFC 8656 sections 9 and 12).
 //!
-//! Stricter than RFC 8656, which permits a whole IP address: here a permission is for one
-//! address and port. Ours share a few addresses among everybody, so an IP says nothing.
+//! Stricter than the RFC, where a permission covers an IP address: here it covers one address
+//! and port, because all relayed addresses of this server share a few IP addresses.
 
 use super::{
     options::{CHANNEL_LIFETIME, MAX_PEERS, PERMISSION_LIFETIME},
@@ -9,45 +9,45 @@ use super::{
 };
 use std::{collections::HashMap, net::SocketAddr, time::Instant};
 
-/// How a packet from a peer reaches the client.
+/// How a packet of a peer is sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encapsulation {
     /// In a Data indication.
     Indication,
-    /// On this channel.
+    /// As ChannelData on this channel.
     Channel(u16),
 }
 
-/// One peer.
+/// The permission of one peer.
 struct Permission {
-    /// The permission ends here.
+    /// The end of the permission.
     expires_at: Instant,
-    /// Its channel, and when that ends.
+    /// The channel bound to the peer, and the end of that binding.
     channel: Option<(u16, Instant)>,
 }
 
 impl Permission {
-    /// When the last of it ends.
+    /// The later end of permission and channel.
     fn expires(&self) -> Instant {
         let channel = self.channel.map(|(_, until)| until);
         channel.map_or(self.expires_at, |until| until.max(self.expires_at))
     }
 }
 
-/// The peers of one allocation, [`MAX_PEERS`] at most.
+/// The permissions of one allocation, [`MAX_PEERS`] at most.
 #[derive(Default)]
 pub struct Permissions {
-    /// By address.
+    /// The permissions, by the address of the peer.
     by_address: HashMap<SocketAddr, Permission>,
-    /// By channel: the address.
+    /// The peers, by the number of their channel.
     by_channel: HashMap<u16, SocketAddr>,
 }
 
 impl Permissions {
-    /// Permits peers, or renews their permissions: all or none.
+    /// Installs or refreshes permissions: all of them or none.
     ///
     /// # Errors
-    /// Too many; the client waits until some end.
+    /// There would be more than [`MAX_PEERS`]; the client waits until some expire.
     pub fn permit(&mut self, peers: &[SocketAddr], now: Instant) -> Result<(), Refusal> {
         self.sweep(now);
         let mut new: Vec<_> = peers
@@ -70,7 +70,7 @@ impl Permissions {
         Ok(())
     }
 
-    /// Binds a channel to a peer and permits it, or renews both.
+    /// Binds a channel to a peer and permits the peer, or refreshes both.
     ///
     /// # Errors
     /// The channel has another peer or the peer another channel: 400. Too many: 508.
@@ -99,7 +99,7 @@ impl Permissions {
         (until > now).then_some(*address)
     }
 
-    /// How packets from this peer come, if they are permitted at all.
+    /// How packets of this peer are sent to the client; none without a permission.
     pub fn encapsulation(&self, peer: SocketAddr, now: Instant) -> Option<Encapsulation> {
         let peer = self.by_address.get(&peer)?;
         let channel = peer.channel.filter(|(_, until)| *until > now);
@@ -109,7 +109,7 @@ impl Permissions {
         (peer.expires_at > now).then_some(form)
     }
 
-    /// Forgets what has ended.
+    /// Removes expired channels and permissions.
     pub fn sweep(&mut self, now: Instant) {
         let by_channel = &mut self.by_channel;
         self.by_address.retain(|_, peer| {

@@ -1,7 +1,7 @@
-//! Who may have relay addresses: people in a call, for as long as their stay in it lasts.
+//! Call sessions: users may allocate while they are in a room's call.
 //!
-//! A stay has a number, which its credentials name. When it ends, they prove nothing any more,
-//! however long their expiry is away. Pure: time comes in as `now`.
+//! A session has a number, which its credentials name. When the session ends, the credentials
+//! become invalid, whatever their expiry. Pure: time comes in as `now`.
 
 use super::{
     credentials::{CallSession, escape_colons},
@@ -9,29 +9,29 @@ use super::{
 };
 use std::{collections::HashMap, time::Instant};
 
-/// A user in a room.
+/// A user and a room, as usernames write them.
 type SessionKey = (String, String);
 
-/// The stays that last.
+/// The active call sessions.
 #[derive(Default)]
 pub struct CallSessions {
-    /// By user and room, as usernames spell them.
+    /// The sessions, by user and room.
     by_key: HashMap<SessionKey, SessionRecord>,
-    /// Stays so far, which numbers them.
+    /// The number of the newest session; they are numbered from 1.
     last_number: u64,
 }
 
-/// One stay.
+/// An active session.
 struct SessionRecord {
-    /// Which.
+    /// The number that its credentials name.
     number: u64,
-    /// When the last credentials for it expire.
+    /// The expiry of its newest credentials.
     credentials_expire: Instant,
 }
 
 impl CallSessions {
-    /// Somebody is in a call and gets credentials; the stay goes on where it lasts already.
-    /// Nothing where there are as many stays as there may be.
+    /// Starts the session of a user in a room, or continues the active one. None where there are
+    /// [`MAX_CALL_SESSIONS`].
     pub fn start(&mut self, user: &str, room: &str, now: Instant) -> Option<CallSession> {
         let key = (escape_colons(user), room.to_owned());
         if self.by_key.len() >= MAX_CALL_SESSIONS && !self.by_key.contains_key(&key) {
@@ -58,22 +58,22 @@ impl CallSessions {
         Some(entered)
     }
 
-    /// Whether a stay lasts.
+    /// Whether a session is active.
     pub fn is_active(&self, session: &CallSession) -> bool {
         let key = (session.user.clone(), session.room.clone());
         let record = self.by_key.get(&key);
         record.is_some_and(|record| record.number == session.number)
     }
 
-    /// Somebody's stay is over. False where there was none.
+    /// Ends a session; false where there was none.
     pub fn end(&mut self, user: &str, room: &str) -> bool {
         self.by_key
             .remove(&(escape_colons(user), room.to_owned()))
             .is_some()
     }
 
-    /// Forgets stays whose credentials have expired, unless somebody still has something by
-    /// them: the next credentials begin another.
+    /// Removes sessions whose credentials have expired, except those for which `is_used`: a
+    /// session with an allocation stays. The next credentials start a new session.
     pub fn sweep(&mut self, now: Instant, is_used: impl Fn(&CallSession) -> bool) {
         self.by_key.retain(|(user, room), record| {
             record.credentials_expire > now
@@ -85,7 +85,7 @@ impl CallSessions {
         });
     }
 
-    /// How many there are.
+    /// The number of active sessions.
     #[cfg(test)]
     pub fn count(&self) -> usize {
         self.by_key.len()

@@ -1,8 +1,7 @@
-//! One TCP or TLS connection: frames one after the other, both ways.
+//! One TCP or TLS connection: a stream of frames in each direction.
 //!
-//! Reading and writing are two halves of one task. What the client is sent waits in a bounded
-//! queue; a client that does not read loses packets, then its connection. With the connection
-//! its allocation ends.
+//! One task reads and writes. Frames to the client wait in a bounded queue: a client that does
+//! not read loses packets first, then its connection. The allocation ends with the connection.
 
 use super::{
     client::{ClientWriter, FiveTuple},
@@ -21,12 +20,12 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// Frames written before the stream is flushed.
+/// Most frames written before a flush.
 const WRITE_BATCH_FRAMES: usize = 32;
-/// Time for the last answers of a stream that ends. 1 s.
+/// Time to write the last responses of a stream that ends. 1 s.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves a connection until one of the two ends has enough.
+/// Serves a connection until either side closes it.
 ///
 /// # Cancel safety
 /// When dropped the connection is closed; its allocation ends by the guard inside.
@@ -43,18 +42,18 @@ where
         () = read(&guard, reader, ClientWriter::Stream(queue)) => true,
         _ = &mut writing => false,
     };
-    // The allocation holds an end of the queue: without it the writer finishes.
+    // The allocation holds a sender of the queue. Without it the writer finishes.
     drop(guard);
     if ended {
         let _ = timeout(FLUSH_TIMEOUT, writing).await;
     }
 }
 
-/// Ends the allocation with the connection, however that ends.
+/// Ends the allocation when it is dropped, however the connection ends.
 struct Guard {
     /// The server.
     engine: Arc<Engine>,
-    /// The connection's client.
+    /// The 5-tuple of the connection.
     client: FiveTuple,
 }
 
@@ -64,8 +63,8 @@ impl Drop for Guard {
     }
 }
 
-/// Takes in frames until the stream ends, is silent for too long, has no allocation for too long
-/// or brings garbage.
+/// Handles frames until the stream ends, is idle or without an allocation for too long, or is
+/// malformed.
 async fn read(guard: &Guard, mut reader: impl AsyncRead + Unpin, writer: ClientWriter) {
     let mut buffer = BytesMut::with_capacity(MAX_FRAME_BYTES);
     let mut idle_deadline = Instant::now() + STREAM_IDLE_TIMEOUT;
@@ -81,7 +80,7 @@ async fn read(guard: &Guard, mut reader: impl AsyncRead + Unpin, writer: ClientW
             },
             Err(_) => {}
         }
-        // Asked only when it matters. An allocation has its own end of life.
+        // Looked up only at a deadline: the lifetime of an allocation bounds its stream.
         let now = Instant::now();
         if now >= idle_deadline.min(allocation_deadline) {
             if !guard.engine.has_allocation(&guard.client) {
@@ -93,7 +92,7 @@ async fn read(guard: &Guard, mut reader: impl AsyncRead + Unpin, writer: ClientW
     }
 }
 
-/// Takes in the frames that are there, and counts them.
+/// Handles the complete frames of the buffer; returns their number.
 fn read_frames(
     guard: &Guard,
     buffer: &mut BytesMut,
@@ -115,7 +114,7 @@ fn read_frames(
     Ok(count)
 }
 
-/// Writes what is queued until nobody can queue any more, or the client stopped reading.
+/// Writes queued frames until the last sender is dropped or the client stops reading.
 async fn write(
     writer: impl AsyncWrite + Unpin,
     mut frames: mpsc::Receiver<Bytes>,
@@ -128,7 +127,7 @@ async fn write(
     timeout(WRITE_TIMEOUT, writer.shutdown()).await?
 }
 
-/// Writes some frames and flushes.
+/// Writes a batch of frames and flushes.
 async fn write_all(
     writer: &mut (impl AsyncWrite + Unpin),
     frames: &mut Vec<Bytes>,

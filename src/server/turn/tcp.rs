@@ -1,4 +1,4 @@
-//! The TCP and TLS listeners: who may connect, and as what.
+//! The TCP and TLS listeners: limit connections, do the TLS handshake, start [`stream`].
 
 use super::{
     client::{FiveTuple, Transport},
@@ -15,21 +15,21 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// Pause after a connection could not be taken in, as when the process is out of files. 50 ms.
+/// Pause after `accept` failed, as when the process is out of file descriptors. 50 ms.
 const ERROR_BACKOFF: Duration = Duration::from_millis(50);
 
-/// What every connection needs; cloning it is cheap.
+/// The context of every connection. Cheap to clone.
 #[derive(Clone)]
 pub struct ListenerContext {
     /// The server.
     pub engine: Arc<Engine>,
-    /// The connections, of both listeners.
+    /// Limits the connections of both listeners together.
     pub streams: Permits,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
 }
 
-/// Waits until the server stops, or nobody is left who could say so.
+/// Waits until the server stops or its last handle is dropped.
 ///
 /// # Cancel safety
 /// Nothing is lost when dropped.
@@ -37,7 +37,7 @@ pub async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// Takes in connections until the server stops; TLS where there is a certificate.
+/// Accepts connections until the server stops; with TLS where `tls` is given.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: ListenerContext) {
     let mut stopping = host.stopping.clone();
     loop {
@@ -50,7 +50,7 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: Listen
             continue;
         };
         let source = canonical(source);
-        // Beyond the limits it is closed without a word.
+        // A connection over the limits is closed at once.
         if let Ok(permit) = host.streams.acquire(source.ip()) {
             tokio::spawn(connection(
                 socket,
@@ -71,7 +71,7 @@ async fn connection(
     mut host: ListenerContext,
     permit: Permit,
 ) {
-    // Media wait for nothing; without it they would come late, no worse.
+    // Media must not wait for Nagle's algorithm. An error costs latency only.
     let _ = socket.set_nodelay(true);
     let client = FiveTuple {
         transport: match tls {
@@ -88,7 +88,7 @@ async fn connection(
     }
 }
 
-/// Speaks TURN on a connection, after the handshake where there is one.
+/// Serves a connection, after the TLS handshake where `tls` is given.
 async fn serve_connection(
     socket: TcpStream,
     tls: Option<TlsAcceptor>,

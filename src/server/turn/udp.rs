@@ -1,4 +1,4 @@
-//! The UDP listener: a frame a datagram.
+//! The UDP listener: one frame in each datagram.
 
 use super::{
     client::{ClientWriter, FiveTuple, Transport, UdpEndpoints},
@@ -16,27 +16,27 @@ use std::{
 };
 use tokio::{io::Interest, net::UdpSocket, sync::watch};
 
-/// Reads before the stop is looked for again.
+/// Reads after one wake-up, before the task yields and looks for the stop.
 const MAX_READS_PER_WAKE: usize = 64;
-/// Bytes of the receive buffer: the largest run of datagrams that the kernel hands over as one
-/// (generic receive offload).
+/// Bytes of the receive buffer: the largest batch of datagrams that generic receive offload
+/// (GRO) returns.
 const RECEIVE_BUFFER_BYTES: usize = 65_535;
-/// Pause after the socket failed, so that a lasting failure does not spin. 10 ms.
+/// Pause after an error of the socket, so that a lasting error does not spin. 10 ms.
 const ERROR_BACKOFF: Duration = Duration::from_millis(10);
 
-/// The two ends of one socket.
+/// A socket, with a reading and a sending half.
 pub struct Udp {
-    /// Reads, inside the runtime.
+    /// Reads within the Tokio runtime.
     reader: UdpSocket,
-    /// Writes, from any thread and without the runtime.
+    /// Sends from any thread, without the runtime.
     sender: Arc<UdpSender>,
 }
 
-/// Sends from the address of this machine that a client talks to.
+/// Sends datagrams from the address that the client sent to.
 pub struct UdpSender {
     /// The socket.
     socket: net::UdpSocket,
-    /// What it can do.
+    /// The offloads that the system supports.
     state: UdpSocketState,
 }
 
@@ -44,7 +44,7 @@ impl UdpSender {
     /// Sends a datagram.
     ///
     /// # Errors
-    /// The system has no room for it now, or no path to the client.
+    /// The send buffer is full, or the system has no route to the client.
     pub fn send(&self, datagram: &[u8], endpoints: UdpEndpoints) -> io::Result<()> {
         let transmit = Transmit {
             destination: endpoints.client,
@@ -58,14 +58,14 @@ impl UdpSender {
 }
 
 impl Udp {
-    /// Takes a port.
+    /// Binds a socket.
     ///
     /// # Errors
-    /// It is taken, or the address is not ours.
+    /// The port is in use, or the address is not of this machine.
     pub fn bind(address: SocketAddr, families: Families) -> io::Result<Self> {
         let socket = sockets::udp(address, families)?;
         let state = UdpSocketState::new((&socket).into())?;
-        // The system may give less; nothing depends on it.
+        // The system may give less, and the server works with less.
         let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
         let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
         let reader = UdpSocket::from_std(socket.try_clone()?)?;
@@ -75,15 +75,15 @@ impl Udp {
         })
     }
 
-    /// Which port it is.
+    /// The address it is bound to.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system does not report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.reader.local_addr()
     }
 
-    /// Takes in datagrams until the server stops.
+    /// Handles datagrams until the server stops.
     pub async fn serve(self, engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
         let mut buffer = vec![0; RECEIVE_BUFFER_BYTES];
         loop {
@@ -98,7 +98,7 @@ impl Udp {
         }
     }
 
-    /// Takes in what is there, up to [`MAX_READS_PER_WAKE`] reads.
+    /// Reads what is queued, up to [`MAX_READS_PER_WAKE`] reads.
     fn read_datagrams(&self, engine: &Engine, buffer: &mut [u8]) -> io::Result<()> {
         for _ in 0..MAX_READS_PER_WAKE {
             let mut metas = [RecvMeta::default()];
@@ -116,8 +116,8 @@ impl Udp {
         Ok(())
     }
 
-    /// Takes in the datagrams of one read, which are of one size and from one client; the last
-    /// one may be smaller.
+    /// Handles the datagrams of one read. They come from one client and have one size, except
+    /// that the last one may be shorter.
     fn on_read(&self, engine: &Engine, buffer: &[u8], meta: &RecvMeta) {
         let endpoints = UdpEndpoints {
             client: meta.addr,
@@ -132,7 +132,7 @@ impl Udp {
         }
     }
 
-    /// Takes in one datagram and answers it. One that is no frame is forgotten.
+    /// Handles one datagram and sends the response. Drops one that is no frame.
     fn on_datagram(&self, engine: &Engine, bytes: &[u8], endpoints: UdpEndpoints) {
         let client = FiveTuple {
             transport: Transport::Udp,
