@@ -1,8 +1,8 @@
-//! The server functions: what pages load and what plain forms do.
+//! The server functions: the data that pages load, and the actions of plain forms.
 //!
-//! Each is public API: it parses what it is given, answers with what everybody may
-//! see and nothing else. Forms work without the script, so a refusal either comes
-//! back as [`ApiError`] (script) or as a redirect that keeps what was typed (none).
+//! Each function is public API: it parses its arguments and returns only data that everybody may
+//! see. Forms work without the script, so a refusal is an [`ApiError`] with the script, and a
+//! redirect that keeps the typed text without it.
 
 #[cfg(feature = "ssr")]
 mod server;
@@ -23,7 +23,7 @@ pub const NICKNAME_COOKIE: &str = "noom_nickname";
 /// The cookie that holds the chosen theme, `light` or `dark`.
 pub const THEME_COOKIE: &str = "noom_theme";
 
-/// Which field of the welcome form was refused.
+/// A field of the welcome form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
@@ -37,30 +37,30 @@ pub enum Field {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum ApiError {
-    /// A field holds what it may not.
+    /// A field of the form is invalid.
     #[error("{field:?} {problem}")]
     Invalid {
-        /// Which.
+        /// The field.
         field: Field,
-        /// Why.
+        /// The rule that its text breaks.
         problem: NameError,
     },
-    /// The server keeps as many rooms as it may.
+    /// The server has as many open rooms as allowed.
     #[error("too many rooms")]
     TooManyRooms,
-    /// More of it than one address may ask for; try again in a moment.
+    /// The address is beyond a rate limit; a retry in a moment may succeed.
     #[error("too much at once")]
     TooMany,
-    /// A search took longer than the server allows.
+    /// The search exceeded its time limit.
     #[error("the search took too long")]
     SearchTimedOut,
-    /// More people search than the server has time for.
+    /// Too many searches run at the same time.
     #[error("too many searches at once")]
     SearchBusy,
-    /// The server could not do it just now.
+    /// The server cannot answer at the moment.
     #[error("not available just now")]
     Unavailable,
-    /// The request did not arrive in one piece.
+    /// The request could not be decoded.
     #[error("the request was not understood")]
     Request,
 }
@@ -68,18 +68,24 @@ pub enum ApiError {
 impl FromServerFnError for ApiError {
     type Encoder = JsonEncoding;
 
-    /// Details stay in the server's log; the page only learns that it failed.
+    /// Maps errors of the transport. Details stay in the server's log.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
             ServerFnErrorErr::Args(_)
             | ServerFnErrorErr::MissingArg(_)
             | ServerFnErrorErr::Deserialization(_) => Self::Request,
-            _ => Self::Unavailable,
+            ServerFnErrorErr::Registration(_)
+            | ServerFnErrorErr::UnsupportedRequestMethod(_)
+            | ServerFnErrorErr::Request(_)
+            | ServerFnErrorErr::ServerError(_)
+            | ServerFnErrorErr::MiddlewareError(_)
+            | ServerFnErrorErr::Serialization(_)
+            | ServerFnErrorErr::Response(_) => Self::Unavailable,
         }
     }
 }
 
-/// What the welcome page starts with.
+/// The initial data of the welcome page.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WelcomeStart {
     /// The open rooms, fullest first.
@@ -88,42 +94,42 @@ pub struct WelcomeStart {
     pub nickname: Option<Nickname>,
 }
 
-/// A room as its page starts with it.
+/// The initial data of a room's page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoomStart {
-    /// Its name.
+    /// The name of the room.
     pub name: RoomName,
-    /// Who is in it.
+    /// Everybody in the room.
     pub people: Vec<Person>,
     /// The newest messages, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// Whether there are older ones.
+    /// Whether there are older messages.
     pub more: bool,
-    /// Where its log stands; none where nobody has been here yet.
+    /// Epoch and `seq` of the log; nothing for a room without a stored message.
     pub position: Option<Position>,
-    /// Who is in the call.
+    /// Everybody in the call.
     pub call: Vec<CallPerson>,
-    /// What to be called here unless the tab knows better.
+    /// The nickname of this device, for a tab that has none of its own.
     pub nickname: Nickname,
-    /// Whether a page of this site led the browser to the document.
+    /// Whether a page of this site started the navigation.
     pub own_navigation: bool,
-    /// Whether the server hides everybody's address.
+    /// Whether the operator hides everybody's address.
     pub hide_addresses: bool,
-    /// An open room of this name in other letter case, where nobody has been in this one.
+    /// An open room whose name differs in letter case only, if this room was never used.
     pub other_case: Option<RoomName>,
 }
 
-/// Some messages of a room.
+/// A part of a room's messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundMessages {
-    /// Which.
+    /// The messages, in the order of the function that returns them.
     pub messages: Vec<ChatMessage>,
-    /// Whether there are more.
+    /// Whether there are more of them.
     pub more: bool,
 }
 
-/// A value as JSON text. Only the room's own wasm module can decode what is in it; the
-/// welcome page, which shares the code that loads it, stays small.
+/// A value as JSON text. The code that decodes it is in the room's wasm module only, so that the
+/// module of the welcome page stays small.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Packed(String);
 
@@ -133,16 +139,16 @@ impl Packed {
         Self(serde_json::to_string(value).unwrap_or_default())
     }
 
-    /// What was packed.
+    /// Decodes the value.
     ///
     /// # Errors
-    /// [`ApiError::Request`] where it comes from another version of the server.
+    /// [`ApiError::Request`] if another version of the server encoded it.
     pub fn unpack<T: serde::de::DeserializeOwned>(self) -> Result<T, ApiError> {
         serde_json::from_str(&self.0).map_err(|_| ApiError::Request)
     }
 }
 
-/// What the welcome page starts with.
+/// Loads the initial data of the welcome page.
 #[server(endpoint = "welcome")]
 pub async fn welcome() -> Result<WelcomeStart, ApiError> {
     let rooms = server::context().rooms.summaries().to_vec();
@@ -152,19 +158,20 @@ pub async fn welcome() -> Result<WelcomeStart, ApiError> {
     })
 }
 
-/// Leads into a room; that makes none yet. An empty nickname means to come as a guest. A refusal is an answer like any other, not a fault.
+/// Validates the welcome form and redirects to the room, which is not opened yet. An empty nickname
+/// makes a guest. A refusal is a value, so that the status of the response is 200.
 #[server(endpoint = "join_room")]
 pub async fn join_room(
-    /// What to be called, as typed.
+    /// The nickname as typed.
     nickname: String,
-    /// Which room, as typed.
+    /// The room name as typed.
     room: String,
-    /// There where the form is on a page whose script failed.
+    /// Present if the form is on a page whose script failed.
     #[server(default)]
     plain: Option<String>,
 ) -> Result<Option<ApiError>, ApiError> {
     let lead = |path| leptos_axum::redirect(&server::answer_path(path, plain.is_some()));
-    match server::enter(&nickname, &room) {
+    match server::join_room(&nickname, &room) {
         Ok(name) => {
             lead(name.path());
             Ok(None)
@@ -177,13 +184,13 @@ pub async fn join_room(
     }
 }
 
-/// What the page of a room starts with.
+/// Loads the initial data of a room's page.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] where `room` is no room name.
+/// [`ApiError::Invalid`] if `room` is no room name.
 #[server(endpoint = "load_room")]
 pub async fn load_room(
-    /// Its name, as the address has it.
+    /// The room name in the address of the page.
     room: String,
 ) -> Result<Packed, ApiError> {
     server::room_start(&room)
@@ -191,53 +198,53 @@ pub async fn load_room(
         .map(|start| Packed::pack(&start))
 }
 
-/// The newest messages of a room that hold every one of these words, newest first; parts
-/// of words count. A [`FoundMessages`].
+/// Searches a room for messages that contain every one of these words, also as parts of words.
+/// Returns [`FoundMessages`], newest first.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] where `room` is no room name.
+/// [`ApiError::Invalid`] if `room` is no room name.
 #[server(endpoint = "find_messages")]
 pub async fn find_messages(
-    /// In which room.
+    /// The room name.
     room: String,
-    /// What to look for.
+    /// The words as typed.
     words: String,
-    /// Only messages before this one.
+    /// Return older messages than this one only.
     before: Option<Seq>,
 ) -> Result<Packed, ApiError> {
-    server::find(&room, &words, before)
+    server::find_messages(&room, &words, before)
         .await
         .map(|found| Packed::pack(&found))
 }
 
-/// A message of a room and those around it, oldest first. A [`FoundMessages`].
+/// Loads a message of a room and those around it. Returns [`FoundMessages`], oldest first.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] where `room` is no room name.
+/// [`ApiError::Invalid`] if `room` is no room name.
 #[server(endpoint = "messages_around")]
 pub async fn messages_around(
-    /// In which room.
+    /// The room name.
     room: String,
-    /// Which message.
+    /// The message in the middle.
     seq: Seq,
 ) -> Result<Packed, ApiError> {
-    server::around(&room, seq)
+    server::messages_around(&room, seq)
         .await
         .map(|found| Packed::pack(&found))
 }
 
-/// Posts a message by a plain form and leads back to the room.
+/// Posts a message by a plain form and redirects to the room.
 #[server(endpoint = "post_message")]
 pub async fn post_message(
-    /// Where to say it.
+    /// The room name.
     room: String,
-    /// What to say, as typed.
+    /// The text as typed.
     text: String,
-    /// There where the form is on a page whose script failed.
+    /// Present if the form is on a page whose script failed.
     #[server(default)]
     plain: Option<String>,
 ) -> Result<(), ApiError> {
-    let path = server::post(&room, &text).await?;
+    let path = server::post_message(&room, &text).await?;
     leptos_axum::redirect(&server::answer_path(path, plain.is_some()));
     Ok(())
 }

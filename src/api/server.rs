@@ -1,9 +1,10 @@
-//! What the server functions do, on the server only.
+//! The implementation of the server functions.
 
 use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart};
 use crate::i18n::guest_name;
 use crate::protocol::{
-    ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq, SessionToken, text,
+    ChatDraft, ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq,
+    SessionToken, text,
 };
 use crate::server::context::AppContext;
 use crate::server::error::code_name;
@@ -19,12 +20,12 @@ use crate::state::Position;
 use leptos::prelude::*;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Messages on a page of results.
+/// Messages in a page of search results.
 const FOUND_PAGE: u32 = 50;
-/// Messages shown before and after a chosen one.
+/// Messages loaded before and after the chosen one.
 const AROUND_EACH_SIDE: u32 = 25;
 
-/// The secret cookie by which the author of a plain-form message is known.
+/// The secret cookie that identifies the author of plain-form messages.
 const DEVICE_COOKIE: &str = "noom_device";
 
 pub(super) fn context() -> AppContext {
@@ -35,7 +36,7 @@ pub(super) fn is_plain_form() -> bool {
     request::header("accept").is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// An address of ours as the page without script.
+/// A path of this site, as the page without script.
 pub fn plain_path(path: String) -> String {
     let (path, fragment) = match path.split_once('#') {
         Some((path, fragment)) => (path, format!("#{fragment}")),
@@ -45,7 +46,7 @@ pub fn plain_path(path: String) -> String {
     format!("{path}{join}plain=1{fragment}")
 }
 
-/// Where a form leads: to a page of the kind that it is on.
+/// The path a form redirects to: a page without script if the form is on one.
 pub(super) fn answer_path(path: String, plain: bool) -> String {
     if plain { plain_path(path) } else { path }
 }
@@ -54,7 +55,7 @@ pub(super) fn remembered_nickname() -> Option<Nickname> {
     request::cookie(NICKNAME_COOKIE).and_then(|text| Nickname::parse(&text).ok())
 }
 
-pub(super) fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
+pub(super) fn join_room(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
     let nickname = match nickname.trim() {
         "" => None,
         typed => Some(Nickname::parse(typed).map_err(|problem| ApiError::Invalid {
@@ -63,7 +64,7 @@ pub(super) fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
         })?),
     };
     let name = parse_room(room)?;
-    context().rooms.open(&name).map_err(refused)?;
+    context().rooms.open(&name).map_err(room_error)?;
     request::set_cookie(
         NICKNAME_COOKIE,
         nickname.as_ref().map(Nickname::as_str),
@@ -72,7 +73,7 @@ pub(super) fn enter(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
     Ok(name)
 }
 
-/// Whether whoever asks may have this much more of this kind.
+/// Takes `amount` from a rate limit of the client's address.
 fn allow(kind: RequestKind, amount: u32) -> Result<(), ApiError> {
     let ip = request::client_address().0;
     match context().request_rates.allow_many(kind, ip, amount) {
@@ -88,7 +89,7 @@ fn parse_room(room: &str) -> Result<RoomName, ApiError> {
     })
 }
 
-fn refused(error: RoomError) -> ApiError {
+fn room_error(error: RoomError) -> ApiError {
     match error {
         RoomError::TooManyRooms => ApiError::TooManyRooms,
         RoomError::TooManyMessages => ApiError::TooMany,
@@ -98,7 +99,7 @@ fn refused(error: RoomError) -> ApiError {
     }
 }
 
-/// The welcome page with what was typed and what was wrong with it.
+/// The path of the welcome page with the typed text and the error.
 pub(super) fn back_to_welcome(nickname: &str, room: &str, error: &ApiError) -> String {
     let short = |text: &str| text.chars().take(200).collect::<String>();
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -133,8 +134,8 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
     })
 }
 
-/// The fullest open room whose name differs from this one in letter case only: phones write
-/// the first letter of a field in upper case. Only of those that the welcome page shows.
+/// The fullest open room whose name differs from this one in letter case only, because phones
+/// capitalise the first letter of a field. Looks at the rooms of the welcome page only.
 fn open_in_other_case(name: &RoomName) -> Option<RoomName> {
     let folded = name.as_str().to_lowercase();
     let rooms = context().rooms.summaries();
@@ -143,7 +144,7 @@ fn open_in_other_case(name: &RoomName) -> Option<RoomName> {
     other.cloned()
 }
 
-pub(super) async fn find(
+pub(super) async fn find_messages(
     room: &str,
     words: &str,
     before: Option<Seq>,
@@ -151,28 +152,28 @@ pub(super) async fn find(
     let name = parse_room(room)?;
     allow(RequestKind::Search, 1)?;
     let store = context().store.clone();
-    // Messages are kept in this form, and the index compares letter by letter.
+    // The index compares letter by letter, and messages are stored in this form.
     let words = text::nfc(words);
     let page = store.search(&name, &words, before, FOUND_PAGE);
-    let Page { messages, more } = page.await.map_err(unreadable)?;
+    let Page { messages, more } = page.await.map_err(store_error)?;
     Ok(FoundMessages { messages, more })
 }
 
-pub(super) async fn around(room: &str, seq: Seq) -> Result<FoundMessages, ApiError> {
+pub(super) async fn messages_around(room: &str, seq: Seq) -> Result<FoundMessages, ApiError> {
     let name = parse_room(room)?;
     allow(RequestKind::History, 1)?;
     let store = context().store.clone();
     let before = store.page(&name, Some(seq.saturating_add(1)), AROUND_EACH_SIDE + 1);
-    let mut messages = before.await.map_err(unreadable)?.messages;
+    let mut messages = before.await.map_err(store_error)?.messages;
     let after = store.after(&name, seq, AROUND_EACH_SIDE);
-    messages.extend(after.await.map_err(unreadable)?);
+    messages.extend(after.await.map_err(store_error)?);
     Ok(FoundMessages {
         messages,
         more: false,
     })
 }
 
-fn unreadable(error: StoreError) -> ApiError {
+fn store_error(error: StoreError) -> ApiError {
     static FAILED: LogThrottle = LogThrottle::new();
     match error {
         StoreError::SearchTimedOut => ApiError::SearchTimedOut,
@@ -184,14 +185,14 @@ fn unreadable(error: StoreError) -> ApiError {
     }
 }
 
-/// A guest with a four-digit number.
+/// A guest nickname with a four-digit number.
 fn guest(seed: u32) -> Nickname {
     let number = u16::try_from(1_000 + seed % 9_000).unwrap_or(1_000);
     let name = guest_name(request::locale(), number);
     Nickname::parse(&name).expect("the locales' guest names are short words")
 }
 
-pub(super) async fn post(room: &str, text: &str) -> Result<String, ApiError> {
+pub(super) async fn post_message(room: &str, text: &str) -> Result<String, ApiError> {
     let name = parse_room(room)?;
     let text = match ChatText::parse(text) {
         Ok(text) => text,
@@ -200,26 +201,30 @@ pub(super) async fn post(room: &str, text: &str) -> Result<String, ApiError> {
     };
     allow(RequestKind::Post, 1)?;
     let rooms = context().rooms.clone();
-    let handle = rooms.open(&name).map_err(refused)?;
+    let handle = rooms.open(&name).map_err(room_error)?;
     if !rooms.is_open(&name) {
         allow(RequestKind::NewRoom, 1)?;
     }
-    // The last, because what is not stored costs no bytes.
+    // Last, because a message that is refused before costs no bytes.
     allow(RequestKind::ChatBytes, stored_bytes(text.as_str().len()))?;
     let device = device();
     let nickname = remembered_nickname().unwrap_or_else(|| guest(number_of(&device)));
-    let id = MessageId(uuid::Uuid::from_u128(rand::random()));
-    match handle.post(&device, nickname, id, text).await {
+    let draft = ChatDraft {
+        id: MessageId(uuid::Uuid::from_u128(rand::random())),
+        text,
+        reply_to: None,
+    };
+    match handle.post(&device, nickname, draft).await {
         Ok(_) => Ok(name.path()),
         Err(RoomError::StorageFull(full)) => {
             let why = code_name(full.code());
             Ok(format!("{}?refused={why}", name.path()))
         }
-        Err(error) => Err(refused(error)),
+        Err(error) => Err(room_error(error)),
     }
 }
 
-/// The device's secret, made where it has none yet.
+/// The device's secret, from its cookie or new.
 fn device() -> SessionToken {
     let known = request::cookie(DEVICE_COOKIE).and_then(|text| SessionToken::parse(&text).ok());
     known.unwrap_or_else(|| {
@@ -229,7 +234,7 @@ fn device() -> SessionToken {
     })
 }
 
-/// A number that stays with a device, for its guest name.
+/// A number derived from the device, for its guest nickname.
 fn number_of(device: &SessionToken) -> u32 {
     participant_id(device)
         .as_str()

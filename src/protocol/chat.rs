@@ -14,31 +14,41 @@ pub const MAX_HISTORY_PAGE: u32 = 200;
 /// Reactions one message holds: pairs of a person and an emoji.
 pub const MAX_REACTIONS: usize = 200;
 
-/// A message as its author writes it. The composer, the outbox, the room and the store pass
-/// on this one value.
+/// A chat message that the server has not stored yet. The text is a `String` as typed on the wire,
+/// so that a refusal can name the id, and a [`ChatText`] everywhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatDraft {
-    /// A UUID made by the author's client. The same id never makes a second message.
+pub struct ChatDraft<T = ChatText> {
+    /// A UUID made by the author's client; the same id never makes a second message.
     pub id: MessageId,
-    /// The checked text.
-    pub text: ChatText,
+    /// The text.
+    pub text: T,
     /// The message it answers.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
 }
 
-impl ChatDraft {
-    /// Checks the text of a message.
+impl ChatDraft<String> {
+    /// Parses the text.
     ///
     /// # Errors
-    /// [`NameError`] names the rule that the text breaks.
-    pub fn parse(
-        id: MessageId,
-        text: &str,
-        reply_to: Option<MessageId>,
-    ) -> Result<Self, NameError> {
-        let text = ChatText::parse(text)?;
-        Ok(Self { id, text, reply_to })
+    /// [`NameError`] says why the text is no chat message.
+    pub fn parse(self) -> Result<ChatDraft, NameError> {
+        Ok(ChatDraft {
+            id: self.id,
+            text: ChatText::parse(&self.text)?,
+            reply_to: self.reply_to,
+        })
+    }
+}
+
+/// A draft as it crosses the wire.
+impl From<ChatDraft> for ChatDraft<String> {
+    fn from(draft: ChatDraft) -> Self {
+        Self {
+            id: draft.id,
+            text: draft.text.to_string(),
+            reply_to: draft.reply_to,
+        }
     }
 }
 
@@ -80,15 +90,15 @@ pub struct Reaction {
 }
 
 impl ChatMessage {
-    /// A message that was just said.
-    pub fn said(seq: Seq, id: MessageId, from: Person, text: ChatText, at: i64) -> Self {
+    /// A draft that was stored as event `seq` at `at`, in milliseconds since the Unix epoch.
+    pub fn new(seq: Seq, from: Person, draft: ChatDraft, at: i64) -> Self {
         Self {
             seq,
-            id,
+            id: draft.id,
             from,
-            text: Some(text),
+            text: Some(draft.text),
             at,
-            reply_to: None,
+            reply_to: draft.reply_to,
             edited_at: None,
             reactions: Vec::new(),
             changed: 0,

@@ -31,15 +31,7 @@ pub enum ClientMessage {
         resume: Option<Resume>,
     },
     /// Send a chat message.
-    Chat {
-        /// A UUID of the client's own; the same id never makes a second message.
-        id: MessageId,
-        /// What to say.
-        text: String,
-        /// The message it answers.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reply_to: Option<MessageId>,
-    },
+    Chat(ChatDraft<String>),
     /// Edit a message of one's own.
     Edit {
         /// Id of the message.
@@ -126,11 +118,7 @@ pub enum ClientMessage {
 
 impl From<&ChatDraft> for ClientMessage {
     fn from(draft: &ChatDraft) -> Self {
-        Self::Chat {
-            id: draft.id,
-            text: draft.text.to_string(),
-            reply_to: draft.reply_to,
-        }
+        Self::Chat(draft.clone().into())
     }
 }
 
@@ -247,11 +235,11 @@ mod tests {
                 nickname: "n".into(),
                 resume: None,
             },
-            ClientMessage::Chat {
+            ClientMessage::Chat(ChatDraft {
                 id: MessageId(uuid::Uuid::nil()),
                 text: "t".into(),
                 reply_to: None,
-            },
+            }),
             ClientMessage::Edit {
                 id: MessageId(uuid::Uuid::nil()),
                 text: "t".into(),

@@ -1,5 +1,4 @@
-//! What every handler, page and server function can reach: the router's state, which is
-//! also given to Leptos as a context of this type.
+//! [`AppContext`]: the state of the router, and the Leptos context of pages and server functions.
 
 use super::{
     blocked_media::BlockedMedia,
@@ -18,25 +17,26 @@ use leptos::config::LeptosOptions;
 use std::{ops::Deref, sync::Arc};
 use tokio::{runtime::Handle, sync::watch};
 
-/// A handle to the state of the server. A clone is one pointer: the router clones its state
-/// for every layer and every request.
+/// A handle to the state of the server. Cloning copies one pointer, because the router clones its
+/// state for every layer and every request.
 #[derive(Clone)]
 pub struct AppContext {
+    /// The state. [`AppContext::with`] copies it before a change.
     shared: Arc<Shared>,
 }
 
 /// The state of the server.
 #[derive(Clone)]
 pub struct Shared {
-    /// For rendering.
+    /// Options of the Leptos renderer.
     pub leptos: LeptosOptions,
-    /// What the operator set.
+    /// The operator's settings.
     pub config: Arc<Config>,
-    /// The rooms.
+    /// The registry of rooms.
     pub rooms: Rooms,
-    /// Passes media on.
+    /// Forwards media.
     pub sfu: Sfu,
-    /// What lasts.
+    /// Stores messages.
     pub store: Store,
     /// The files the pages load.
     pub assets: &'static Assets,
@@ -44,33 +44,33 @@ pub struct Shared {
     pub http_metrics: HttpMetrics,
     /// How often the addresses offered for media and TURN changed since the start.
     pub address_changes: Counter,
-    /// How many sockets there are.
+    /// Counts open sockets.
     pub open_sockets: Arc<OpenSockets>,
-    /// Sockets and polling connections, by address.
+    /// Limits sockets and polling connections, by address.
     pub connection_permits: ConnectionPermits,
-    /// Requests under way that came through a trusted proxy, by address.
+    /// Limits concurrent requests through trusted proxies, by address.
     pub request_permits: Permits,
-    /// What each address may ask for over time.
+    /// Rate limits of each address.
     pub request_rates: Arc<RequestRateLimiter>,
-    /// The connections that poll.
+    /// The open long-polling connections.
     pub polls: PollRegistry,
-    /// Whether messages can be stored, as far as it was last looked.
+    /// The last result of the check whether messages can be stored.
     pub readiness: Readiness,
     /// Whether a sweep of old messages waits.
     pub sweeps: SweepStatus,
-    /// What people report of media that does not get through.
+    /// Reports of clients whose media does not get through.
     pub blocked_media: Arc<BlockedMedia>,
-    /// How long things may take.
+    /// Timeouts and intervals.
     pub timing: Timing,
-    /// Renders pages.
+    /// The runtime that renders pages.
     pub pages: Handle,
     /// Turns true when the server stops.
     pub stopping: watch::Receiver<bool>,
 }
 
 impl AppContext {
-    /// Puts the state together. Needs a Tokio runtime; rooms live on it, pages are rendered
-    /// on it unless [`Shared::pages`] says otherwise.
+    /// The state of a new server. Needs a Tokio runtime: rooms run on it, and pages are rendered on
+    /// it unless [`Shared::pages`] is replaced.
     pub fn new(
         config: Config,
         store: Store,
@@ -135,7 +135,7 @@ impl AppContext {
         }
     }
 
-    /// The same state but for what `change` changes; other handles keep what they have.
+    /// A changed copy of the state. Other handles keep theirs.
     pub fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
         change(Arc::make_mut(&mut self.shared));
         self
@@ -150,14 +150,14 @@ impl Deref for AppContext {
     }
 }
 
-/// Leptos asks the router's state for its options.
+/// Leptos extracts its options from the router's state.
 impl FromRef<AppContext> for LeptosOptions {
     fn from_ref(context: &AppContext) -> Self {
         context.leptos.clone()
     }
 }
 
-/// How Leptos finds its files and, under `cargo leptos watch`, the live reload.
+/// Where Leptos finds its files and, under `cargo leptos watch`, the live reload.
 fn leptos_options(config: &Config) -> LeptosOptions {
     let reload_port = std::env::var("LEPTOS_RELOAD_PORT").ok();
     let reload_port = reload_port.and_then(|port| port.parse().ok());

@@ -1,11 +1,10 @@
-//! Forgetting what is old: now and then, a few messages at a time, so that nobody who
-//! talks meanwhile waits for it.
+//! Retention: deletes expired messages, a few at a time, so that nobody waits for it.
 //!
-//! A message that is forgotten is deleted from the store first, then from its open room,
-//! so that whoever comes in later is not given it. Numbers and epoch go on as before.
+//! A sweep deletes a message from the store first, then from its open room, so that a later join
+//! does not receive it. `seq` and epoch go on as before.
 //!
-//! What is deleted by age depends on the clock of the machine, so [`guard`] decides each
-//! time whether it may. What is deleted by number never waits.
+//! Deletion by age depends on the machine's clock, so [`guard`] decides for each sweep whether it
+//! may happen. Deletion by count never waits.
 
 mod guard;
 
@@ -24,33 +23,33 @@ use std::{
     time::Duration,
 };
 
-/// Messages deleted in one transaction. 200: some ten milliseconds of the writer's time.
+/// Messages deleted in one transaction. 200: about ten milliseconds of the writer's time.
 const SWEEP_ROWS: u32 = 200;
-/// Rooms looked up at once.
-const ROOMS: u32 = 200;
+/// Rooms read from the store at once.
+const ROOMS_PAGE: u32 = 200;
 /// A day in milliseconds.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-/// How often a sweep that waits looks for the operator's confirmation. Default 1 min.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
+/// How often a waiting sweep checks for the operator's confirmation. 1 min.
+const CONFIRMATION_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whether a sweep waits, for whoever reports it; cloning it is cheap.
+/// Whether a sweep waits, for `/readyz` and `/metrics`. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct SweepStatus(Arc<Mutex<Option<Doubt>>>);
 
 impl SweepStatus {
-    /// Why a sweep waits; nothing where none does.
+    /// Why a sweep waits, if one does.
     pub fn waiting(&self) -> Option<Doubt> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes whether one waits.
+    /// Stores why a sweep waits.
     fn set(&self, doubt: Option<Doubt>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
     }
 }
 
-/// Sweeps at once and then every hour, until the server stops. Ends at once where
-/// everything is kept.
+/// Sweeps at once and then every `sweep_every`, until the server stops. Ends at once if every
+/// message is kept for ever.
 pub async fn run(context: AppContext) {
     let mut stopping = context.stopping.clone();
     let sweeps = async {
@@ -73,12 +72,12 @@ pub async fn run(context: AppContext) {
     }
 }
 
-/// Waits for the time of the next sweep, or for the confirmation of one that waits.
+/// Waits for the next sweep, or for the confirmation of a waiting one.
 async fn next_sweep(context: &AppContext) {
     let every = context.timing.sweep_interval;
     let until = tokio::time::Instant::now() + every;
     while tokio::time::Instant::now() < until {
-        let pause = tokio::time::Instant::now() + CONFIRMED_WITHIN.min(every);
+        let pause = tokio::time::Instant::now() + CONFIRMATION_INTERVAL.min(every);
         tokio::time::sleep_until(pause.min(until)).await;
         if context.sweeps.waiting().is_some()
             && let Ok(Some(at)) = context.store.sweep_confirmed_at().await
@@ -89,11 +88,11 @@ async fn next_sweep(context: &AppContext) {
     }
 }
 
-/// Sweeps, one time after the other.
+/// Runs sweeps one after the other.
 pub struct Sweeper {
-    /// The server.
+    /// The state of the server.
     context: AppContext,
-    /// Decides about each sweep, once it is known what the database remembers.
+    /// Decides about each sweep. Loaded from the database by the first one.
     guard: Option<SweepGuard>,
 }
 
@@ -104,11 +103,11 @@ impl Sweeper {
         Self { context, guard }
     }
 
-    /// Goes through all rooms once, and deletes by age where that may be; answers how many
-    /// messages were deleted.
+    /// Sweeps all rooms once, by age only if the guard allows it. Returns the number of deleted
+    /// messages.
     ///
     /// # Errors
-    /// The store failed; what is left is deleted by the next sweep.
+    /// The store failed; the next sweep deletes the rest.
     pub async fn sweep(&mut self, now: Moment) -> Result<u64, StoreError> {
         let context = self.context.clone();
         if !context.config.retention.is_by_age() {
@@ -135,7 +134,7 @@ impl Sweeper {
         Ok(deleted)
     }
 
-    /// The guard, made of what the database remembers.
+    /// The guard, loaded from the database.
     async fn guard(&mut self) -> Result<&mut SweepGuard, StoreError> {
         let guard = match self.guard.take() {
             Some(guard) => guard,
@@ -148,7 +147,7 @@ impl Sweeper {
     }
 }
 
-/// Says once that a sweep waits, and once that it goes on.
+/// Logs once that a sweep waits, and once that sweeps go on.
 fn report(status: &SweepStatus, decision: Decision, waited: bool) {
     match decision {
         Decision::Sweep => {
@@ -166,12 +165,12 @@ fn report(status: &SweepStatus, decision: Decision, waited: bool) {
     }
 }
 
-/// How much a sweep would delete by age, of what it would not delete by number.
+/// How many messages a sweep would delete by age alone.
 async fn share(context: &AppContext, now_ms: i64) -> Result<Share, StoreError> {
     let mut share = Share::default();
     let mut after = 0;
     loop {
-        let rooms = context.store.rooms(after, ROOMS).await?;
+        let rooms = context.store.rooms(after, ROOMS_PAGE).await?;
         let Some((last, _)) = rooms.last() else {
             return Ok(share);
         };
@@ -185,16 +184,16 @@ async fn share(context: &AppContext, now_ms: i64) -> Result<Share, StoreError> {
     }
 }
 
-/// Goes through all rooms once, whatever the clock; answers how many messages were deleted.
-/// Without `by_age` only what is too many.
+/// Sweeps all rooms once, without a look at the clock: by count, and `by_age` too. Returns the
+/// number of deleted messages.
 ///
 /// # Errors
-/// The store failed; what is left is deleted by the next sweep.
+/// The store failed; the next sweep deletes the rest.
 pub async fn sweep(context: &AppContext, now_ms: i64, by_age: bool) -> Result<u64, StoreError> {
     let mut deleted = 0;
     let mut after = 0;
     loop {
-        let rooms = context.store.rooms(after, ROOMS).await?;
+        let rooms = context.store.rooms(after, ROOMS_PAGE).await?;
         let Some((last, _)) = rooms.last() else {
             break;
         };
@@ -212,7 +211,7 @@ pub async fn sweep(context: &AppContext, now_ms: i64, by_age: bool) -> Result<u6
     Ok(deleted)
 }
 
-/// Deletes what a room is not to keep; answers how many messages that were.
+/// Deletes the expired messages of a room. Returns their number.
 async fn sweep_room(
     context: &AppContext,
     name: &RoomName,
@@ -231,13 +230,13 @@ async fn sweep_room(
             .metrics()
             .messages_expired
             .inc_by(expired.len() as u64);
-        let gone = expired.iter().map(|expired| expired.seq).collect();
-        context.rooms.forget(name, gone).await;
+        let deleted_seqs = expired.iter().map(|expired| expired.seq).collect();
+        context.rooms.on_deleted(name, deleted_seqs).await;
     }
     Ok(deleted)
 }
 
-/// What is not to be kept at this time; nothing where everything is.
+/// Which messages are expired at this time; nothing if every message is kept.
 fn expiry(keep: Keep, now_ms: i64, by_age: bool) -> Option<Expiry> {
     let before_ms = now_ms.checked_sub(DAY_MS.saturating_mul(keep.days.into()));
     let expiry = Expiry {

@@ -88,7 +88,9 @@ mod tests {
             let (due, _) = outbox.due(&waiting, f64::from(second) * 1_000.0);
             for message in due {
                 let expected = MessageId(uuid::Uuid::from_u128(sent));
-                assert!(matches!(message, ClientMessage::Chat { id, .. } if id == expected));
+                assert!(
+                    matches!(message, ClientMessage::Chat(ChatDraft { id, .. }) if id == expected)
+                );
                 sent += 1;
             }
             assert!(sent <= 30 + 4 * u128::from(second));

@@ -30,7 +30,12 @@ fn text(text: &str) -> ChatText {
 
 fn said(seq: u64, name: &str) -> ChatMessage {
     let at = 1_760_000_000_000 + i64::try_from(seq).expect("small") * 1_000;
-    ChatMessage::said(seq, id(seq), person(name), text(&format!("text {seq}")), at)
+    ChatMessage::new(
+        seq,
+        person(name),
+        draft(id(seq), text(&format!("text {seq}"))),
+        at,
+    )
 }
 
 fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
@@ -493,7 +498,7 @@ fn what_happens_to_others_is_announced_once_and_bounded() {
     let told = news(&mut announced, &state);
     assert_eq!((told.len(), &told[0]), (3, &News::Messages(100)));
     let long = ChatText::parse(&"가".repeat(4000)).expect("valid");
-    let message = ChatMessage::said(500, id(500), person("Ben"), long, 0);
+    let message = ChatMessage::new(500, person("Ben"), draft(id(500), long), 0);
     state.apply(&ServerMessage::Chat(message));
     let told = news(&mut announced, &state);
     let [News::Said(_, short)] = &told[..] else {

@@ -1,8 +1,8 @@
 //! Copies of the database: made beside a running server, put back under a stopped one.
 
-use super::harness::{TestApp, new_id};
+use super::harness::{TestApp, draft};
 use crate::{
-    protocol::{ChatText, Nickname, Person, RoomName},
+    protocol::{Nickname, Person, RoomName},
     server::{
         new_session_token, participant_id,
         store::{self, FileError, NewMessage, StoreOptions},
@@ -19,14 +19,12 @@ fn team() -> RoomName {
 /// Something said.
 fn message(text: &str) -> NewMessage {
     NewMessage {
-        id: new_id(),
+        draft: draft(text),
         from: Person::new(
             participant_id(&new_session_token()),
             Nickname::parse("Ann").expect("valid"),
         ),
-        text: ChatText::parse(text).expect("valid"),
         at: 1,
-        reply_to: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::harness::{TestApp, new_id};
 use crate::{
-    protocol::{ClientMessage, Emoji, RoomName, ServerMessage},
+    protocol::{ChatDraft, ClientMessage, Emoji, RoomName, ServerMessage},
     server::store::{self, FileError, Format},
 };
 
@@ -24,7 +24,8 @@ async fn a_conversation_is_written_for_programs_and_for_people() {
     let mut ann = app.join("team", "Ann *").await;
     let first = ann.says("# one\nand <b>two</b>").await;
     let (id, text, reply_to) = (new_id(), "회의록".to_owned(), Some(first.id));
-    ann.sends(&ClientMessage::Chat { id, text, reply_to }).await;
+    ann.sends(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
+        .await;
     ann.sees("회의록").await;
     let emoji = Emoji::parse("👍").expect("an emoji");
     let (id, on) = (first.id, true);

@@ -2,7 +2,7 @@
 
 use super::harness::{Client, TestApp, data_directory, new_id, patient};
 use crate::{
-    protocol::{ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage},
+    protocol::{ChatDraft, ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage},
     server::limits::Timing,
 };
 use rusqlite::Connection;
@@ -11,7 +11,7 @@ use std::{io::Write, path::Path, process::Command, time::Duration};
 /// Says something that may be refused.
 async fn tries(client: &mut Client, id: MessageId, text: &str) -> Result<ChatMessage, ErrorCode> {
     let (text, reply_to) = (text.to_owned(), None);
-    let chat = ClientMessage::Chat { id, text, reply_to };
+    let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
     client.sends(&chat).await;
     let answer = client.waits_for(|message| match message {
         ServerMessage::Chat(chat) if chat.id == id => Some(Ok(chat)),
@@ -120,7 +120,7 @@ async fn a_slow_database_delays_and_keeps_the_order() {
         for number in 0..5 {
             let (text, reply_to) = (format!("{round} {number}"), None);
             let id = new_id();
-            let chat = ClientMessage::Chat { id, text, reply_to };
+            let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
             ann.sends(&chat).await;
         }
         tokio::time::sleep(Duration::from_millis(300)).await;

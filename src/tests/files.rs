@@ -43,11 +43,13 @@ async fn a_message_that_cannot_be_stored_is_refused_and_told_to_nobody() {
     app.context.store.close().await;
     let id = super::harness::new_id();
     let text = "lost".to_owned();
-    ann.sends(&crate::protocol::ClientMessage::Chat {
-        id,
-        text,
-        reply_to: None,
-    })
+    ann.sends(&crate::protocol::ClientMessage::Chat(
+        crate::protocol::ChatDraft {
+            id,
+            text,
+            reply_to: None,
+        },
+    ))
     .await;
     assert_eq!(
         ann.is_refused().await,

@@ -2,7 +2,8 @@
 
 use super::harness::{Client, TestApp, new_id};
 use crate::protocol::{
-    Candidate, ClientMessage, Devices, ErrorCode, MessageId, ParticipantId, ServerMessage, Signal,
+    Candidate, ChatDraft, ClientMessage, Devices, ErrorCode, MessageId, ParticipantId,
+    ServerMessage, Signal,
 };
 use futures::{SinkExt, StreamExt};
 use std::sync::Arc;
@@ -55,11 +56,11 @@ fn everything(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage> {
     let longest = "😀".repeat(4_000);
     let mut all = Vec::new();
     for number in 0..40_u32 {
-        all.push(ClientMessage::Chat {
+        all.push(ClientMessage::Chat(ChatDraft {
             id: new_id(),
             text: longest.clone(),
             reply_to: None,
-        });
+        }));
         let id = known;
         all.extend((number % 4 == 0).then(|| ClientMessage::Edit {
             id,

@@ -2,8 +2,8 @@
 
 use crate::{
     protocol::{
-        ChatMessage, ClientMessage, Devices, Epoch, ErrorCode, Joined, Leg, MessageId,
-        ParticipantId, Resume, Seq, ServerMessage, Signal,
+        ChatDraft, ChatMessage, ChatText, ClientMessage, Devices, Epoch, ErrorCode, Joined, Leg,
+        MessageId, ParticipantId, Resume, Seq, ServerMessage, Signal,
     },
     server::{
         AppContext, Server,
@@ -396,7 +396,16 @@ pub fn join(room: &str, nickname: &str, resume: Option<Resume>) -> ClientMessage
     }
 }
 
-/// A message id of its own.
+/// A message with a fresh id.
+pub fn draft(text: &str) -> ChatDraft {
+    ChatDraft {
+        id: new_id(),
+        text: ChatText::parse(text).expect("valid"),
+        reply_to: None,
+    }
+}
+
+/// A fresh message id.
 pub fn new_id() -> MessageId {
     MessageId(uuid::Uuid::from_u128(rand::random()))
 }
@@ -529,11 +538,11 @@ impl Client {
 
     /// Says something under this id and waits for the acknowledgement.
     pub async fn says_as(&mut self, id: MessageId, text: &str) -> ChatMessage {
-        self.sends(&ClientMessage::Chat {
+        self.sends(&ClientMessage::Chat(ChatDraft {
             id,
             text: text.to_owned(),
             reply_to: None,
-        })
+        }))
         .await;
         self.waits_for(|message| match message {
             ServerMessage::Chat(chat) if chat.id == id => Some(chat),

@@ -1,7 +1,7 @@
 //! Hostile input: each gets the documented answer, and everybody else's chat goes on.
 
 use super::harness::{Client, TestApp, hasty, join, new_id, patient};
-use crate::protocol::{ClientMessage, ErrorCode, MAX_FRAME_BYTES, ServerMessage};
+use crate::protocol::{ChatDraft, ClientMessage, ErrorCode, MAX_FRAME_BYTES, ServerMessage};
 use futures::SinkExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
@@ -98,11 +98,11 @@ async fn before_join_there_is_nothing_to_say() {
     let app = TestApp::start().await;
     let mut eve = app.connect().await;
     let id = new_id();
-    eve.sends(&ClientMessage::Chat {
+    eve.sends(&ClientMessage::Chat(ChatDraft {
         id,
         text: "hi".to_owned(),
         reply_to: None,
-    })
+    }))
     .await;
     assert_eq!(eve.is_refused().await, (ErrorCode::NotJoined, Some(id)));
     for message in [
@@ -210,11 +210,11 @@ async fn forty_at_once_are_taken_and_more_are_refused_by_their_id() {
     let mut ann = app.join("team", "Ann").await;
     let ids: Vec<_> = (0..60).map(|_| new_id()).collect();
     for id in &ids {
-        ann.sends(&ClientMessage::Chat {
+        ann.sends(&ClientMessage::Chat(ChatDraft {
             id: *id,
             text: "x".to_owned(),
             reply_to: None,
-        })
+        }))
         .await;
     }
     let (mut taken, mut refused) = (0, 0);

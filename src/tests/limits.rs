@@ -2,11 +2,11 @@
 //! another is served.
 
 use super::{
-    harness::{Client, TestApp, form, get, hasty, join, new_id, patient, status, until},
+    harness::{Client, TestApp, draft, form, get, hasty, join, new_id, patient, status, until},
     poller::request,
 };
 use crate::{
-    protocol::{ChatText, ClientMessage, ErrorCode, Nickname, RoomName, ServerMessage},
+    protocol::{ChatDraft, ClientMessage, ErrorCode, Nickname, RoomName, ServerMessage},
     server::{limits::Timing, new_session_token, rooms::RoomError},
 };
 use std::time::Duration;
@@ -39,11 +39,11 @@ async fn tries_to_join(app: &TestApp, source: &str, room: &str) -> Result<Client
 
 /// A chat message.
 fn chat(text: &str) -> ClientMessage {
-    ClientMessage::Chat {
+    ClientMessage::Chat(ChatDraft {
         id: new_id(),
         text: text.to_owned(),
         reply_to: None,
-    }
+    })
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn asking_for_a_room_by_the_form_makes_none() {
 #[tokio::test]
 async fn a_room_that_nobody_enters_is_gone_soon() {
     let app = TestApp::start_with(hasty(), &[]).await;
-    app.context.rooms.start_for_nobody(&name("nobody"));
+    app.context.rooms.start_without_message(&name("nobody"));
     assert_eq!(app.context.rooms.count(), 1);
     until("it retires", || app.context.rooms.count() == 0).await;
 }
@@ -211,14 +211,10 @@ async fn the_post_rate_of_a_room_outlives_its_actor() {
     let room = app.context.rooms.open(&name("team")).expect("opens");
     let author = new_session_token();
     let nickname = Nickname::parse("Form").expect("valid");
-    let text = ChatText::parse("x").expect("valid");
     let start = std::time::Instant::now();
     let mut taken = 0;
     for _ in 0..300 {
-        match room
-            .post(&author, nickname.clone(), new_id(), text.clone())
-            .await
-        {
+        match room.post(&author, nickname.clone(), draft("x")).await {
             Ok(_) => taken += 1,
             Err(error) => assert_eq!(error, RoomError::TooManyMessages),
         }

@@ -1,7 +1,10 @@
 //! What `/metrics` counts. Each server counts for itself, so a test sees its own numbers only.
 
 use super::harness::{TestApp, new_id};
-use crate::{protocol::ClientMessage, server::limits::Timing};
+use crate::{
+    protocol::{ChatDraft, ClientMessage},
+    server::limits::Timing,
+};
 
 #[tokio::test]
 async fn joins_refusals_commits_and_requests_are_counted_under_their_names() {
@@ -9,7 +12,8 @@ async fn joins_refusals_commits_and_requests_are_counted_under_their_names() {
     let mut ann = app.join("team", "Ann").await;
     let said = ann.says("hello").await;
     let (id, text, reply_to) = (new_id(), " ".to_owned(), None);
-    ann.sends(&ClientMessage::Chat { id, text, reply_to }).await;
+    ann.sends(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
+        .await;
     ann.is_refused().await;
     let nickname = String::new();
     ann.sends(&ClientMessage::Nickname { nickname }).await;

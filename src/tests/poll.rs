@@ -4,7 +4,7 @@ use super::{
     harness::{PATIENCE, TestApp, hasty, new_id, patient},
     poller::{JSON, Poller, chat, of_connection, request},
 };
-use crate::protocol::{ClientMessage, ErrorCode, ServerMessage};
+use crate::protocol::{ChatDraft, ClientMessage, ErrorCode, ServerMessage};
 use crate::server::limits::Timing;
 use futures::future::select;
 use std::{pin::pin, time::Duration};
@@ -200,7 +200,7 @@ async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
     while !is_closed {
         for talker in &mut talkers {
             let (id, text, reply_to) = (new_id(), text.clone(), None);
-            let chat = ClientMessage::Chat { id, text, reply_to };
+            let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
             talker.sends(&chat).await;
             let heard = talker.hears_until_now().await;
             let left = |message: &ServerMessage| matches!(message, ServerMessage::Left { .. });

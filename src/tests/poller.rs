@@ -1,7 +1,9 @@
 //! [`Poller`], somebody who speaks the room protocol by requests to `/poll`.
 
 use super::harness::{PATIENCE, TestApp, join, new_id};
-use crate::protocol::{ChatMessage, ClientMessage, Joined, MessageId, Resume, Seq, ServerMessage};
+use crate::protocol::{
+    ChatDraft, ChatMessage, ClientMessage, Joined, MessageId, Resume, Seq, ServerMessage,
+};
 use serde::Deserialize;
 use std::{collections::VecDeque, net::SocketAddr};
 use tokio::{
@@ -244,9 +246,9 @@ impl Poller {
 
 /// A chat message.
 pub fn chat(id: MessageId, text: &str) -> ClientMessage {
-    ClientMessage::Chat {
+    ClientMessage::Chat(ChatDraft {
         id,
         text: text.to_owned(),
         reply_to: None,
-    }
+    })
 }

@@ -1,8 +1,8 @@
 //! Messages that are not to be kept: deleted, told to nobody, gone from the file.
 
-use super::harness::{TestApp, hasty, new_id, patient};
+use super::harness::{TestApp, draft, hasty, patient};
 use crate::{
-    protocol::{ChatText, ClientMessage, Nickname, Person, RoomName, Seq, ServerMessage},
+    protocol::{ClientMessage, Nickname, Person, RoomName, Seq, ServerMessage},
     server::{
         AppContext,
         clock::Moment,
@@ -25,14 +25,12 @@ async fn said(app: &TestApp, room: &str, days: u64, text: &str) -> Seq {
         .duration_since(std::time::UNIX_EPOCH)
         .expect("after 1970");
     let message = NewMessage {
-        id: new_id(),
+        draft: draft(text),
         from: Person::new(
             participant_id(&new_session_token()),
             Nickname::parse("Ann").expect("valid"),
         ),
-        text: ChatText::parse(text).expect("valid"),
         at: i64::try_from(since.as_millis()).expect("fits"),
-        reply_to: None,
     };
     let stored = app.context.store.append(&name(room), message).await;
     stored.expect("stored").message.seq

@@ -1,8 +1,8 @@
 //! People in rooms: coming, talking, being called something else, going.
 
-use super::harness::{TestApp, join, new_id};
+use super::harness::{TestApp, draft, join, new_id};
 use crate::{
-    protocol::{ChatText, ClientMessage, ErrorCode, Nickname, RoomName, Rooms, ServerMessage},
+    protocol::{ChatDraft, ClientMessage, ErrorCode, Nickname, RoomName, Rooms, ServerMessage},
     server::{new_session_token, participant_id, rooms::RoomError},
 };
 
@@ -82,8 +82,7 @@ async fn a_late_joiner_receives_the_last_fifty_messages_and_asks_for_the_rest() 
     let author = new_session_token();
     let nickname = Nickname::parse("Ann").expect("valid");
     for number in 1..=70 {
-        let text = ChatText::parse(&number.to_string()).expect("valid");
-        room.post(&author, nickname.clone(), new_id(), text)
+        room.post(&author, nickname.clone(), draft(&number.to_string()))
             .await
             .expect("posted");
     }
@@ -176,11 +175,11 @@ async fn a_message_that_is_none_is_refused_by_its_id() {
     ];
     for (text, code) in table {
         let id = new_id();
-        ann.sends(&ClientMessage::Chat {
+        ann.sends(&ClientMessage::Chat(ChatDraft {
             id,
             text: text.to_owned(),
             reply_to: None,
-        })
+        }))
         .await;
         assert_eq!(ann.is_refused().await, (code, Some(id)));
     }
@@ -252,18 +251,18 @@ async fn whoever_watches_is_told_the_open_rooms_fullest_first_until_they_are_emp
 async fn a_plain_form_posts_durably_and_everybody_sees_it() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    let (author, id) = (new_session_token(), new_id());
+    let author = new_session_token();
     let nickname = Nickname::parse("Form").expect("valid");
-    let text = ChatText::parse("no script").expect("valid");
+    let posted_draft = draft("no script");
     let room = app.context.rooms.open(&name("team")).expect("opens");
     let posted = room
-        .post(&author, nickname.clone(), id, text.clone())
+        .post(&author, nickname.clone(), posted_draft.clone())
         .await
         .expect("posted");
     assert_eq!(posted.from.id, participant_id(&author));
     assert_eq!(ann.sees("no script").await, posted);
     let again = room
-        .post(&author, nickname, id, text)
+        .post(&author, nickname, posted_draft)
         .await
         .expect("posted");
     assert_eq!(again, posted);
@@ -277,8 +276,7 @@ async fn a_flood_of_plain_posts_is_refused() {
     let _ann = app.join("team", "Ann").await;
     let author = new_session_token();
     let nickname = Nickname::parse("Form").expect("valid");
-    let text = ChatText::parse("x").expect("valid");
-    let posts = (0..200).map(|_| room.post(&author, nickname.clone(), new_id(), text.clone()));
+    let posts = (0..200).map(|_| room.post(&author, nickname.clone(), draft("x")));
     let answers = futures::future::join_all(posts).await;
     let refused = answers
         .iter()

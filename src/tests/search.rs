@@ -1,8 +1,8 @@
 //! Searching while others join and read, and what stays of what was deleted.
 
-use super::harness::{TestApp, new_id, patient};
+use super::harness::{TestApp, draft, patient};
 use crate::{
-    protocol::{ChatText, ClientMessage, Nickname, Person, RoomName},
+    protocol::{ClientMessage, Nickname, Person, RoomName},
     server::{
         new_session_token, participant_id,
         store::{NewMessage, StoreError},
@@ -27,11 +27,9 @@ async fn fill(app: &TestApp, room: &str, count: usize) {
         Nickname::parse("Ann").expect("valid"),
     );
     let message = |number: usize| NewMessage {
-        id: new_id(),
+        draft: draft(&format!("the thing {number} is a quick brown fox")),
         from: from.clone(),
-        text: ChatText::parse(&format!("the thing {number} is a quick brown fox")).expect("valid"),
         at: 1,
-        reply_to: None,
     };
     for start in (0..count).step_by(500) {
         let stored = (start..count.min(start + 500)).map(message);
@@ -135,13 +133,11 @@ async fn a_search_that_takes_too_long_says_so_on_the_page() {
         participant_id(&new_session_token()),
         Nickname::parse("Ann").expect("valid"),
     );
-    let text = ChatText::parse(&"가나".repeat(2_000)).expect("valid");
+    let text = "가나".repeat(2_000);
     let message = || NewMessage {
-        id: new_id(),
+        draft: draft(&text),
         from: from.clone(),
-        text: text.clone(),
         at: 1,
-        reply_to: None,
     };
     let stored = (0..1_000).map(|_| app.context.store.append(&room, message()));
     for row in futures::future::join_all(stored).await {

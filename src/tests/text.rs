@@ -1,7 +1,7 @@
 //! Text as people see it: what comes out of the server of what was typed into it.
 
 use super::harness::{TestApp, without_markers};
-use crate::protocol::{ClientMessage, ErrorCode, ServerMessage};
+use crate::protocol::{ChatDraft, ClientMessage, ErrorCode, ServerMessage};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// `회의실` as a file name of macOS has it.
@@ -35,11 +35,11 @@ async fn quotes_and_search_results_of_look_alikes_are_tagged() {
     let mut ann = app.join("team", "Ann").await;
     let id = ann.says("the real one").await.id;
     let mut other = app.join("team", "\u{410}nn").await;
-    let answer = ClientMessage::Chat {
+    let answer = ClientMessage::Chat(ChatDraft {
         id: super::harness::new_id(),
         text: "no, the real one".to_owned(),
         reply_to: Some(id),
-    };
+    });
     other.sends(&answer).await;
     other.sees("no, the real one").await;
     let tags_in = |page: &str, from: &str, to: &str| {
@@ -98,11 +98,11 @@ async fn what_nobody_sees_is_refused_as_name_and_message() {
     client.joins("team", "Ann").await;
     let id = super::harness::new_id();
     client
-        .sends(&ClientMessage::Chat {
+        .sends(&ClientMessage::Chat(ChatDraft {
             id,
             text: "\u{E0020}\u{115F}".to_owned(),
             reply_to: None,
-        })
+        }))
         .await;
     assert_eq!(
         client.is_refused().await,

@@ -1,8 +1,7 @@
-//! What `noom` does besides serving: copy the database out, put a copy back, write a
-//! conversation down, confirm a sweep that waits.
+//! The commands of `noom` besides serving: backup, restore, export and confirm-sweep.
 //!
-//! Each command works on the data directory by itself and says in one line what it did.
-//! Whether a server runs on it meanwhile is the store's to know.
+//! Each command opens the data directory by itself and prints one line about what it did. The
+//! store decides whether a server may run on the directory meanwhile.
 
 use super::{
     clock::Moment,
@@ -32,7 +31,7 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// Something to do instead of serving.
+/// A command instead of serving.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Copies the whole database into one file; the server may run meanwhile
@@ -68,43 +67,43 @@ pub enum Command {
     },
 }
 
-/// Why a command did nothing. One line for the operator, who mends it.
+/// Why a command failed. One line for the operator; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A room is.
+    /// The argument is no room name.
     #[error("\"{name}\" is no room: {rule}")]
     Room {
-        /// What was given as its name.
+        /// The argument.
         name: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         rule: NameError,
     },
-    /// A file is.
+    /// A file or the database was refused.
     #[error(transparent)]
     File(#[from] FileError),
-    /// What it did could not be said.
+    /// Standard output cannot be written.
     #[error("standard output: {0}")]
     Output(#[from] io::Error),
 }
 
-/// Does what the command says.
+/// Runs a command.
 ///
 /// # Errors
-/// Nothing was changed; the operator mends what the line names.
+/// Any [`CommandError`]; nothing was changed.
 pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
     let database = Config::load(flags)?.database();
     match command {
         Command::Backup { file, force } => {
             let bytes = store::backup(&database, file, *force)?;
-            say(&format!("{}: {bytes} bytes", file.display()))
+            print_line(&format!("{}: {bytes} bytes", file.display()))
         }
         Command::ConfirmSweep => {
             store::confirm_sweep(&database, Moment::now().wall_ms)?;
             let line = "confirmed; a running server deletes old messages within a minute";
-            say(&format!("{}: {line}", database.display()))
+            print_line(&format!("{}: {line}", database.display()))
         }
         Command::Export {
             room,
@@ -118,7 +117,7 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
             let former = restored.former.map_or_else(String::new, |former| {
                 format!("; the former database is {}", former.display())
             });
-            say(&format!(
+            print_line(&format!(
                 "{}: {rooms} rooms, {messages} messages{former}",
                 database.display()
             ))
@@ -126,7 +125,7 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
     }
 }
 
-/// Writes a conversation into a file, or to standard output.
+/// Exports a room into a file, or to standard output.
 fn export(
     database: &Path,
     room: &str,
@@ -134,8 +133,8 @@ fn export(
     file: Option<&Path>,
     force: bool,
 ) -> Result<(), CommandError> {
-    // The room that is called exactly so, under whatever rule it was made; else the one that
-    // this name leads to today.
+    // The room with exactly this stored name, whatever rule it was made under; otherwise the room
+    // that this name leads to today.
     match export_room(database, &RoomName::from_stored(room), format, file, force) {
         Err(CommandError::File(FileError::NoRoom(_))) => {}
         done => return done,
@@ -147,7 +146,7 @@ fn export(
     export_room(database, &parsed, format, file, force)
 }
 
-/// Writes the conversation of a room. Nothing is written where there is no such room.
+/// Exports a room by its stored name. Writes nothing if there is no such room.
 fn export_room(
     database: &Path,
     room: &RoomName,
@@ -158,16 +157,16 @@ fn export_room(
     let Some(file) = file else {
         let mut output = BufWriter::new(io::stdout().lock());
         return match store::export(database, room, format, &mut output) {
-            // Whoever reads has read enough.
+            // The reader of the pipe has ended.
             Err(FileError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => Ok(done.map(drop)?),
         };
     };
     let messages = store::export_to(database, room, format, file, force)?;
-    say(&format!("{}: {messages} messages", file.display()))
+    print_line(&format!("{}: {messages} messages", file.display()))
 }
 
-/// Says what was done.
-fn say(line: &str) -> Result<(), CommandError> {
+/// Prints a line.
+fn print_line(line: &str) -> Result<(), CommandError> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }

@@ -1,14 +1,13 @@
-//! Whether a sweep may delete by age. The clock of the machine decides what is too old, and
-//! a wrong clock must not erase a history.
+//! Decides whether a sweep may delete by age: a wrong clock must not erase a history.
 //!
-//! A sweep goes at once while the clock agrees with the monotonic clock since the sweep
-//! before it. Otherwise (the first sweep of a process, a clock that was set) it goes only
-//! where it deletes a small share. A clock that is far from the last sweep, in either
-//! direction, or a sweep of a large share has to wait: a day by the clock of the machine and
-//! a day of running time, in which the clock is not set again; or until the operator
-//! confirms it. A server that was off for a month therefore sweeps a day later.
+//! A sweep runs at once while the wall clock agrees with the monotonic clock since the sweep
+//! before. Otherwise (the first sweep of a process, a clock that was set) it runs only if it
+//! deletes a small share. A sweep waits if the clock is far from the last sweep, in either
+//! direction, or if it would delete a large share. It waits for a day by the wall clock and a day of
+//! running time in which the clock is not set again, or for the operator's confirmation. A server
+//! that was off for a month therefore sweeps a day later.
 //!
-//! Everything here is pure: it is told both clocks and answers a [`Decision`].
+//! Pure: both clocks are arguments, and the result is a [`Decision`].
 
 use crate::server::{
     clock::Moment,
@@ -16,57 +15,57 @@ use crate::server::{
 };
 use std::time::Duration;
 
-/// How long a doubtful sweep waits, in milliseconds by either clock. One day: an operator
-/// who looks once a day sees it in time.
+/// How long a doubtful sweep waits, in milliseconds by either clock. One day: an operator who
+/// checks once a day sees it in time.
 const WAIT_MS: i64 = 24 * 60 * 60 * 1000;
-/// By how much the clock may differ from what the monotonic clock says and still be the same
-/// clock, in milliseconds. One hour: more than any drift, less than any set clock that matters.
+/// Difference between the clocks that still counts as steady, in milliseconds. One hour: more than
+/// any drift, less than any adjustment that matters.
 const SLACK_MS: i64 = 60 * 60 * 1000;
-/// Difference beyond which the clock was set, in milliseconds. One day: a machine that
-/// sleeps overnight has no more.
+/// Difference beyond which the clock counts as set, in milliseconds. One day: a machine that sleeps
+/// overnight stays below.
 const JUMP_MS: i64 = 24 * 60 * 60 * 1000;
-/// Share of a room's messages, or of all, that may go without proof of the clock, in percent.
+/// Share of a room's messages, or of all, that an unproven clock may delete, in percent.
 const SMALL_SHARE_PERCENT: u64 = 10;
-/// Messages that may go without proof of the clock whatever share they are.
+/// Messages that an unproven clock may delete, whatever their share.
 const FEW_MESSAGES: u64 = 100;
 
-/// What is known about the clock.
+/// Whether the wall clock can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockState {
-    /// It went as the monotonic clock did since the last sweep.
+    /// The wall clock agrees with the monotonic clock since the last sweep.
     Steady,
-    /// Nothing speaks against it, nothing proves it.
+    /// There is no evidence for or against the wall clock.
     Unproven,
-    /// It was set since the last sweep, or the server was off for long.
+    /// The wall clock was set since the last sweep, or the server was off for long.
     Jumped,
 }
 
-/// How much a sweep would delete by age.
+/// The share of messages that a sweep would delete by age.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
-    /// Messages it would delete.
+    /// Messages to delete.
     due: u64,
     /// All messages.
     total: u64,
-    /// Whether it is a large share of a single room.
+    /// Whether the share of any single room is large.
     large_room: bool,
 }
 
 impl Share {
-    /// Adds a room: how many of its messages are due, and how many there are.
+    /// Adds a room with `due` messages to delete out of `total`.
     pub fn add(&mut self, due: u64, total: u64) {
         self.large_room |= is_large(due, total);
         self.due = self.due.saturating_add(due);
         self.total = self.total.saturating_add(total);
     }
 
-    /// Whether it is more than a sweep without proof of the clock may delete.
+    /// Whether the share is larger than an unproven clock may delete.
     pub fn is_large(self) -> bool {
         self.large_room || is_large(self.due, self.total)
     }
 }
 
-/// Whether so many messages are both many and a large share.
+/// Whether `due` messages are both many and a large share.
 fn is_large(due: u64, total: u64) -> bool {
     due > FEW_MESSAGES && due.saturating_mul(100) > total.saturating_mul(SMALL_SHARE_PERCENT)
 }
@@ -74,14 +73,14 @@ fn is_large(due: u64, total: u64) -> bool {
 /// Why a sweep waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
-    /// The clock is far from the last sweep.
+    /// The wall clock is far from the last sweep.
     ClockJumped,
-    /// It would delete a large share.
+    /// The sweep would delete a large share.
     LargeShare,
 }
 
 impl Doubt {
-    /// A sentence for the operator.
+    /// The sentence of the log and of `/readyz`.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::ClockJumped => {
@@ -96,35 +95,35 @@ impl Doubt {
     }
 }
 
-/// What to do about messages that are too old.
+/// What to do with messages that are too old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Delete them.
+    /// Delete the messages.
     Sweep,
-    /// Keep them for now.
+    /// Keep the messages for now.
     Wait {
-        /// Why.
+        /// The reason.
         doubt: Doubt,
-        /// Whether the waiting begins with this decision, for the first time or anew.
+        /// Whether the wait starts with this decision.
         begins: bool,
     },
 }
 
-/// Remembers the sweeps of a process and what the database remembers of those before it.
+/// Decides about the sweeps of a process, from its own sweeps and the record of former ones.
 #[derive(Debug)]
 pub struct SweepGuard {
-    /// What the database remembers.
+    /// The record that is stored in the database.
     record: SweepRecord,
     /// The last sweep of this process.
     swept: Option<Moment>,
     /// The last decision of this process.
     decided: Option<Moment>,
-    /// How long sweeps are apart, in milliseconds.
+    /// The interval of sweeps, in milliseconds.
     every_ms: i64,
 }
 
 impl SweepGuard {
-    /// A guard for a process that begins, with what the database remembers.
+    /// The guard of a new process, with the stored record.
     pub fn new(record: SweepRecord, every: Duration) -> Self {
         Self {
             record,
@@ -134,12 +133,12 @@ impl SweepGuard {
         }
     }
 
-    /// What the database is to remember.
+    /// The record to store in the database.
     pub fn record(&self) -> SweepRecord {
         self.record
     }
 
-    /// What is known about the clock now.
+    /// Whether the wall clock can be trusted now.
     pub fn clock(&self, now: Moment) -> ClockState {
         if let Some(swept) = self.swept {
             let (wall, ran) = now.since(swept);
@@ -159,8 +158,8 @@ impl SweepGuard {
         }
     }
 
-    /// Decides about a sweep; `share` is what it would delete, and need not be known while
-    /// the clock is steady or has jumped. `confirmed_at` is when the operator confirmed.
+    /// Decides about a sweep. `share` is what it would delete; it is read only if the clock is
+    /// unproven. `confirmed_at` is the time of the operator's confirmation.
     pub fn decide(&mut self, now: Moment, share: Share, confirmed_at: Option<i64>) -> Decision {
         let before = self.decided.replace(now);
         let doubt = match self.clock(now) {
@@ -179,7 +178,7 @@ impl SweepGuard {
         }
     }
 
-    /// Goes on waiting; answers whether it begins.
+    /// Continues the wait, or starts one. Returns whether it starts.
     fn wait(&mut self, now: Moment, before: Option<Moment>) -> bool {
         let former = self.record.waiting;
         let steady = former.filter(|former| {
@@ -189,7 +188,7 @@ impl SweepGuard {
                     let (_, ran) = now.since(before);
                     wall.saturating_sub(ran).saturating_abs() <= SLACK_MS
                 }
-                // Another process waited before this one.
+                // The wait started in a former process.
                 None => (-SLACK_MS..=JUMP_MS).contains(&wall),
             }
         });
@@ -209,7 +208,7 @@ impl SweepGuard {
         steady.is_none()
     }
 
-    /// Notes that everything due at this moment was deleted.
+    /// Records that everything due at this moment was deleted.
     pub fn swept(&mut self, now: Moment) {
         self.swept = Some(now);
         self.record = SweepRecord {
@@ -219,13 +218,13 @@ impl SweepGuard {
     }
 }
 
-/// Whether a confirmation given at this time still holds: it is about the clock as it was
-/// then, and good for a day.
+/// Whether a confirmation of this time is still valid. It is about the clock of that time, and
+/// valid for a day.
 pub fn is_confirmed(now: Moment, at: i64) -> bool {
     now.wall_ms.saturating_sub(at).saturating_abs() <= JUMP_MS
 }
 
-/// Whether a sweep has waited long enough, by both clocks.
+/// Whether a sweep has waited for a day by both clocks.
 fn has_waited(waiting: WaitingSweep, now: Moment) -> bool {
     let wall = now.wall_ms.saturating_sub(waiting.since_ms);
     wall >= WAIT_MS && waiting.ran_ms >= WAIT_MS

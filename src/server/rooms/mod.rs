@@ -1,18 +1,19 @@
-//! The rooms: who is here, what is said, who is in the call.
+//! Rooms: presence, chat and calls.
 //!
-//! * [`core`] the thinking: a value that is told commands and answers with effects.
-//! * [`actor`] the task that owns one room, the registry that finds and makes rooms, and the
+//! * [`core`] is the state of a room: commands in, effects out, no clock and no socket.
+//! * [`actor`] is the task that owns one room, the registry that finds and starts actors, and the
 //!   handles by which everybody else talks to them.
-//! * [`fanout`] from a room to its sockets: shared frames and a bounded queue towards each.
+//! * [`fanout`] leads from a room to its sockets: shared frames, a bounded queue towards each.
 
 mod actor;
 mod core;
 mod fanout;
 
-pub use actor::handle::{Membership, RoomHandle};
+pub use actor::handle::RoomHandle;
+pub use actor::membership::Membership;
 pub use actor::registry::{Relays, Rooms, Totals};
 pub use actor::summaries::Summaries;
-pub use core::command::{Departure, RoomRequest};
+pub use core::command::{CallRequest, ChatRequest, Departure, RoomRequest};
 pub use core::history::trim_to_frame;
 pub use core::room::RoomRules;
 pub use fanout::frames::Frames;
@@ -23,49 +24,49 @@ use crate::{
     server::store::{Full, StoreError},
 };
 
-/// A room as a page shows it before its socket is open.
+/// A room as its page shows it before the page has a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomSnapshot {
-    /// Its name.
+    /// The name of the room.
     pub name: RoomName,
     /// Everybody here, in order of arrival.
     pub people: Vec<Person>,
     /// The newest messages, oldest first; at most 50.
     pub messages: Vec<ChatMessage>,
-    /// Whether there are older ones.
+    /// Whether there are older messages.
     pub more: bool,
-    /// The log `seq` counts in.
+    /// The log that `seq` counts in.
     pub epoch: Epoch,
-    /// The newest event.
+    /// The `seq` of the newest event.
     pub seq: Seq,
     /// Everybody in the call.
     pub call: Vec<CallPerson>,
-    /// Whether nobody else may come in.
+    /// Whether the room admits nobody else.
     pub full: bool,
 }
 
-/// Why a room did not do it.
+/// Why a room refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RoomError {
-    /// The server keeps as many rooms as it may.
-    #[error("the server keeps as many rooms as it may")]
+    /// The server has as many open rooms as allowed.
+    #[error("too many open rooms")]
     TooManyRooms,
-    /// The room holds as many people as it may.
+    /// The room has as many people as allowed.
     #[error("the room is full")]
     Full,
-    /// More messages than the limit; the refused one may be sent again later.
+    /// Beyond a rate limit; the refused message may be sent again later.
     #[error("too many messages")]
     TooManyMessages,
-    /// The room or the server holds as many bytes as it may.
+    /// The room or the server stores as many bytes as allowed.
     #[error("no space: {0}")]
     StorageFull(Full),
-    /// The store failed or the server stops; nothing was stored, asking again is safe.
-    #[error("the room is not available now")]
+    /// The store failed or the server stops. Nothing was stored; a retry is safe.
+    #[error("the room is not available")]
     Unavailable,
 }
 
 impl RoomError {
-    /// The code that crosses the wire.
+    /// The code on the wire.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::TooManyRooms => ErrorCode::TooManyRooms,

@@ -30,10 +30,7 @@ pub fn append(
         return Ok(Appended { message, duplicate });
     }
     let (room_id, seq) = next_place(transaction, room, known, epoch)?;
-    let message = ChatMessage {
-        reply_to: new.reply_to,
-        ..ChatMessage::said(seq, new.id, new.from.clone(), new.text.clone(), new.at)
-    };
+    let message = ChatMessage::new(seq, new.from.clone(), new.draft.clone(), new.at);
     if insert(transaction, room_id, &message)? {
         return Ok(Appended {
             message,
@@ -69,8 +66,8 @@ fn known_room(
     let mut select = transaction.prepare_cached(query)?;
     let known = select.query_row([room.as_str()], |row| {
         Ok(KnownRoom {
-            id: row.get(0)?,
-            bytes: unsigned(row.get(1)?),
+            id: row.get("id")?,
+            bytes: unsigned(row.get("bytes")?),
         })
     });
     Ok(known.optional()?)
@@ -100,7 +97,7 @@ fn find(
     let columns = reader::COLUMNS;
     let query = format!("SELECT {columns} FROM messages WHERE room_id = ?1 AND client_id = ?2");
     let mut select = transaction.prepare_cached(&query)?;
-    let id = new.id.0.into_bytes();
+    let id = new.draft.id.0.into_bytes();
     let row = select
         .query_row(params![room_id, id], reader::message)
         .optional()?;

@@ -41,14 +41,14 @@ pub enum Edit {
     },
 }
 
-/// What became of a message.
+/// The outcome of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// It is different now; durable.
-    Done(ChatMessage),
-    /// It was so already.
-    Same(ChatMessage),
-    /// It may not be, and why.
+    /// The message as changed; durable.
+    Applied(ChatMessage),
+    /// The message was in this state already.
+    Unchanged(ChatMessage),
+    /// The change is not allowed, with the reason.
     Refused(ErrorCode),
 }
 
@@ -69,7 +69,7 @@ pub fn apply(
         return Ok(Changed::Refused(code));
     }
     if is_so(&before, change) {
-        return Ok(Changed::Same(before));
+        return Ok(Changed::Unchanged(before));
     }
     let room_bytes = quota::room_bytes(transaction, room_id)?;
     if let Some(full) = allowance.refuses(transaction, room_bytes, growth(&before, change))? {
@@ -84,7 +84,7 @@ pub fn apply(
     let after = find(transaction, room_id, change.id)?;
     Ok(
         after.map_or(Changed::Refused(ErrorCode::NoSuchMessage), |(_, after)| {
-            Changed::Done(after)
+            Changed::Applied(after)
         }),
     )
 }
@@ -108,17 +108,15 @@ fn find(
 /// Why a change may not be.
 fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
     let reactions: usize = before.reactions.iter().map(|r| r.by.len()).sum();
+    let (is_author, is_deleted) = (change.by.is_author(&before.from.id), before.text.is_none());
+    let is_full = reactions >= MAX_REACTIONS && !is_so(before, change);
     match &change.edit {
-        Edit::Text(_) | Edit::Delete if !change.by.is_author(&before.from.id) => {
-            Some(ErrorCode::NotYours)
-        }
-        Edit::Text(_) | Edit::React { on: true, .. } if before.text.is_none() => {
+        Edit::Text(_) | Edit::Delete if !is_author => Some(ErrorCode::NotYours),
+        Edit::Text(_) | Edit::React { on: true, .. } if is_deleted => {
             Some(ErrorCode::NoSuchMessage)
         }
-        Edit::React { on: true, .. } if reactions >= MAX_REACTIONS && !is_so(before, change) => {
-            Some(ErrorCode::TooManyReactions)
-        }
-        _ => None,
+        Edit::React { on: true, .. } if is_full => Some(ErrorCode::TooManyReactions),
+        Edit::Text(_) | Edit::Delete | Edit::React { .. } => None,
     }
 }
 

@@ -235,7 +235,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ChatText, Nickname, ParticipantId, Person};
+    use crate::protocol::{ChatDraft, ChatText, Nickname, ParticipantId, Person};
 
     #[test]
     fn what_somebody_said_is_no_markup() {
@@ -251,10 +251,12 @@ mod tests {
         let nickname = Nickname::parse("Ann").expect("a nickname");
         let text = ChatText::parse(&format!("text {number}")).expect("a text");
         let message = MessageId(uuid::Uuid::from_u64_pair(0, number));
-        ChatMessage {
+        let draft = ChatDraft {
+            id: message,
+            text,
             reply_to,
-            ..ChatMessage::said(number, message, Person::new(id, nickname), text, 0)
-        }
+        };
+        ChatMessage::new(number, Person::new(id, nickname), draft, 0)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    protocol::Nickname,
+    protocol::{ChatText, MessageId, Nickname},
     server::identity::{new_session_token, participant_id},
     tests::harness::data_directory,
 };
@@ -16,14 +16,16 @@ fn room(name: &str) -> RoomName {
 
 fn message(text: &str) -> NewMessage {
     NewMessage {
-        id: MessageId(uuid::Uuid::from_u128(rand::random())),
+        draft: ChatDraft {
+            id: MessageId(uuid::Uuid::from_u128(rand::random())),
+            text: ChatText::parse(text).expect("valid"),
+            reply_to: None,
+        },
         from: Person::new(
             participant_id(&new_session_token()),
             Nickname::parse("Ann").expect("valid"),
         ),
-        text: ChatText::parse(text).expect("valid"),
         at: 1,
-        reply_to: None,
     }
 }
 
@@ -209,13 +211,13 @@ async fn a_search_finds_what_reading_every_message_finds_newest_first() {
                 let (_, message) = &mut kept[chosen];
                 let edit = match ChatText::parse(&dice.text(12)) {
                     Ok(text) => {
-                        message.text = text.clone();
+                        message.draft.text = text.clone();
                         Edit::Text(text)
                     }
                     Err(_) => Edit::Delete,
                 };
                 let deleted = edit == Edit::Delete;
-                let (id, by) = (message.id, message.from.id.clone());
+                let (id, by) = (message.draft.id, message.from.id.clone());
                 let change = Change {
                     id,
                     by,
@@ -248,7 +250,7 @@ async fn a_search_finds_what_reading_every_message_finds_newest_first() {
         let is_query = query.chars().any(char::is_alphanumeric);
         let matches = kept.iter().rev();
         let matches = matches.filter(|(seq, message)| {
-            is_query && reached(*seq) && holds(message.text.as_str(), &query)
+            is_query && reached(*seq) && holds(message.draft.text.as_str(), &query)
         });
         let all: Vec<Seq> = matches.map(|(seq, _)| *seq).collect();
         let seqs: Vec<Seq> = page.messages.iter().map(|message| message.seq).collect();
@@ -333,7 +335,7 @@ async fn no_page_keeps_a_copy_of_text_that_was_deleted_or_replaced() {
                 Edit::Text(text)
             }
         };
-        let (id, by) = (new.id, new.from.id);
+        let (id, by) = (new.draft.id, new.from.id);
         let change = Change {
             id,
             by,
@@ -386,7 +388,7 @@ async fn pages_after_changes(texts: &[String], index_first: bool) -> Vec<Vec<u8>
             1 => Edit::Text(ChatText::parse(&format!("changed {number}")).expect("valid")),
             _ => continue,
         };
-        let (id, by) = (message.id, message.from.id.clone());
+        let (id, by) = (message.draft.id, message.from.id.clone());
         let change = Change {
             id,
             by,
@@ -423,7 +425,7 @@ async fn a_change_that_is_refused_does_not_merge_the_index() {
     }
     let before = index_pages(&store).await;
     for (by, is_refused) in [(&second, true), (&first, false)] {
-        let (id, by) = (first.id, by.from.id.clone());
+        let (id, by) = (first.draft.id, by.from.id.clone());
         let edit = Edit::Delete;
         let change = Change {
             id,
@@ -451,7 +453,7 @@ async fn a_restart_goes_on_with_the_cleanup_that_a_deletion_requested() {
     stored.expect("stored");
     store.index().await.expect("indexed");
     assert!(!index_pages(&store).await.is_empty());
-    let (id, by) = (said.id, said.from.id);
+    let (id, by) = (said.draft.id, said.from.id);
     let edit = Edit::Delete;
     let change = Change {
         id,

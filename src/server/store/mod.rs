@@ -48,7 +48,7 @@ pub use restore::{Restored, restore};
 pub use rights::{Rights, RightsError};
 pub use sweep::{Expired, Expiry};
 
-use crate::protocol::{ChatMessage, ChatText, Epoch, MessageId, Person, RoomName, Seq};
+use crate::protocol::{ChatDraft, ChatMessage, Epoch, Person, RoomName, Seq};
 use crate::server::{limits::READERS, metrics::StoreMetrics};
 use lock::DataLock;
 use observed::Observed;
@@ -61,19 +61,15 @@ use writer::Writer;
 /// one in a room of 30,000 messages takes.
 pub const SEARCH_WITHIN: Duration = Duration::from_millis(200);
 
-/// A message on its way to the disk.
+/// A message that is not stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
-    /// The id its author's client made; unique in the room.
-    pub id: MessageId,
-    /// Who said it.
+    /// Id, text and the message it answers. The id is unique in the room.
+    pub draft: ChatDraft,
+    /// The author, under the current nickname.
     pub from: Person,
-    /// What was said.
-    pub text: ChatText,
-    /// When the server took it, in milliseconds since the Unix epoch.
+    /// When the server received it, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
 }
 
 /// A message that is durable.

@@ -159,7 +159,7 @@ pub fn message_bytes(message: &NewMessage) -> u64 {
     let texts = [
         message.from.id.as_str(),
         message.from.nickname.as_str(),
-        message.text.as_str(),
+        message.draft.text.as_str(),
     ];
     texts.into_iter().map(bytes).sum::<u64>() + MESSAGE_BYTES
 }
@@ -202,8 +202,8 @@ pub fn usage(connection: &Connection, limit: u32) -> Result<Usage, StoreError> {
         rooms: Vec::new(),
     };
     while let Some(row) = rows.next()? {
-        let name = RoomName::from_stored(&reader::stored_text(row, 0)?);
-        usage.rooms.push((name, unsigned(row.get(1)?)));
+        let name = RoomName::from_stored(&reader::stored_text(row, "name")?);
+        usage.rooms.push((name, unsigned(row.get("bytes")?)));
     }
     Ok(usage)
 }
@@ -264,13 +264,13 @@ mod tests {
             let changed = store.change(&room(id), change).await;
             assert!(matches!(
                 changed,
-                Ok(Changed::Done(_) | Changed::Same(_) | Changed::Refused(_))
+                Ok(Changed::Applied(_) | Changed::Unchanged(_) | Changed::Refused(_))
             ));
         };
         match event {
             Event::Say(id, letters) => {
                 let mut new = message(*id, "x");
-                (new.from.id, new.text) = (somebody(0), text(*letters));
+                (new.from.id, new.draft.text) = (somebody(0), text(*letters));
                 store.append(&room(*id), new).await.expect("stored");
             }
             Event::Edit(id, letters) => change(*id, somebody(0), Edit::Text(text(*letters))).await,

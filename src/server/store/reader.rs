@@ -12,13 +12,9 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// The columns of a message, in the order [`message`] reads them.
-pub const COLUMNS: &str = "messages.seq, client_id, author, nickname, messages.text, at, \
-                           reply_to, edited_at, changed, messages.id";
-/// Where [`COLUMNS`] has the text.
-pub const TEXT: usize = 4;
-/// Where [`COLUMNS`] has the id of the row.
-pub const ROW: usize = 9;
+/// The columns of a message, under the names by which [`message`] reads them.
+pub const COLUMNS: &str = "messages.id AS id, messages.seq AS seq, client_id, author, nickname, \
+                           messages.text AS text, at, reply_to, edited_at, changed";
 
 /// A message as its row has it, with the id of the row; its reactions are rows of their own.
 pub type MessageRow = (i64, ChatMessage);
@@ -152,8 +148,8 @@ fn reactions(connection: &Connection, id: i64) -> Result<Vec<Reaction>, StoreErr
     let mut rows = statement.query([id])?;
     let mut reactions: Vec<Reaction> = Vec::new();
     while let Some(row) = rows.next()? {
-        let emoji = Emoji::from_stored(&stored_text(row, 0)?);
-        let by = ParticipantId::from_stored(&stored_text(row, 1)?);
+        let emoji = Emoji::from_stored(&stored_text(row, "emoji")?);
+        let by = ParticipantId::from_stored(&stored_text(row, "author")?);
         match reactions.iter_mut().find(|known| known.emoji == emoji) {
             Some(known) => known.by.push(by),
             None => reactions.push(Reaction {
@@ -222,8 +218,8 @@ pub fn head(connection: &Connection, room: &RoomName) -> Result<Option<(Epoch, S
         connection.prepare_cached("SELECT epoch, seq FROM rooms WHERE name = ?1")?;
     let row = statement
         .query_row([room.as_str()], |row| {
-            let epoch = Epoch::from_stored(&stored_text(row, 0)?);
-            Ok((epoch, stored_number(row, 1)?.unsigned_abs()))
+            let epoch = Epoch::from_stored(&stored_text(row, "epoch")?);
+            Ok((epoch, stored_number(row, "seq")?.unsigned_abs()))
         })
         .optional()?;
     Ok(row)
@@ -238,31 +234,31 @@ pub fn check(connection: &Connection) -> Result<(), StoreError> {
 /// Reads one row of [`COLUMNS`]. Whatever the row holds, it is read: one row of former times
 /// must not keep a room from being opened.
 pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
-    let id = stored_number(row, 9)?;
-    let text = stored_text(row, 4)?;
+    let id = stored_number(row, "id")?;
+    let text = stored_text(row, "text")?;
     let message = ChatMessage {
-        seq: stored_number(row, 0)?.unsigned_abs(),
+        seq: stored_number(row, "seq")?.unsigned_abs(),
         // Two rows of unreadable ids are still two messages.
         id: MessageId(
-            stored_uuid(row, 1)?
+            stored_uuid(row, "client_id")?
                 .unwrap_or_else(|| uuid::Uuid::from_u64_pair(u64::MAX, id.unsigned_abs())),
         ),
         from: Person::new(
-            ParticipantId::from_stored(&stored_text(row, 2)?),
-            Nickname::from_stored(&stored_text(row, 3)?),
+            ParticipantId::from_stored(&stored_text(row, "author")?),
+            Nickname::from_stored(&stored_text(row, "nickname")?),
         ),
         text: (!text.is_empty()).then(|| ChatText::from_stored(&text)),
-        at: stored_number(row, 5)?,
-        reply_to: stored_uuid(row, 6)?.map(MessageId),
-        edited_at: row.get_ref(7)?.as_i64().ok(),
+        at: stored_number(row, "at")?,
+        reply_to: stored_uuid(row, "reply_to")?.map(MessageId),
+        edited_at: row.get_ref("edited_at")?.as_i64().ok(),
         reactions: Vec::new(),
-        changed: stored_number(row, 8)?.unsigned_abs(),
+        changed: stored_number(row, "changed")?.unsigned_abs(),
     };
     Ok((id, message))
 }
 
 /// A text of a row, whatever it is made of.
-pub fn stored_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub fn stored_text(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
             String::from_utf8_lossy(bytes).into_owned()
@@ -274,12 +270,12 @@ pub fn stored_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
 }
 
 /// A number of a row; 0 where it is none.
-fn stored_number(row: &Row<'_>, column: usize) -> rusqlite::Result<i64> {
+fn stored_number(row: &Row<'_>, column: &str) -> rusqlite::Result<i64> {
     Ok(row.get_ref(column)?.as_i64().unwrap_or(0))
 }
 
 /// A UUID of a row; nothing where it is none.
-fn stored_uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<uuid::Uuid>> {
+fn stored_uuid(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<uuid::Uuid>> {
     let bytes = row.get_ref(column)?.as_blob().ok();
     Ok(bytes.and_then(|bytes| uuid::Uuid::from_slice(bytes).ok()))
 }

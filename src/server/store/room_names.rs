@@ -54,7 +54,9 @@ pub fn settle(connection: &mut Connection) -> Result<(), StoreError> {
 /// All rooms with their names.
 fn stored_names(connection: &Connection) -> Result<Vec<(i64, String)>, StoreError> {
     let mut select = connection.prepare("SELECT id, name FROM rooms ORDER BY id")?;
-    let rows = select.query_map([], |row| Ok((row.get(0)?, reader::stored_text(row, 1)?)))?;
+    let rows = select.query_map([], |row| {
+        Ok((row.get("id")?, reader::stored_text(row, "name")?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -165,9 +165,10 @@ struct Matches {
 }
 
 impl Matches {
-    /// Takes a row of [`reader::COLUMNS`] if its text holds every word.
-    fn offer(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
-        let text = match row.get_ref(reader::TEXT)? {
+    /// Takes a row of [`reader::COLUMNS`] if its text holds every word. `text_column` is the index
+    /// of its `text`, resolved once for all rows.
+    fn offer(&mut self, row: &rusqlite::Row<'_>, text_column: usize) -> rusqlite::Result<()> {
+        let text = match row.get_ref(text_column)? {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
             ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => return Ok(()),
         };
@@ -231,12 +232,13 @@ fn scan(
     let query =
         format!("SELECT {columns} FROM messages WHERE room_id = ?1 AND seq < ?2 ORDER BY seq DESC");
     let mut select = connection.prepare_cached(&query)?;
+    let (id, text) = (select.column_index("id")?, select.column_index("text")?);
     let mut rows = select.query(params![room_id, reader::seq_before(before)])?;
     while !matches.are_enough()
         && let Some(row) = rows.next()?
-        && row.get::<_, i64>(reader::ROW)? > indexed
+        && row.get::<_, i64>(id)? > indexed
     {
-        matches.offer(row)?;
+        matches.offer(row, text)?;
     }
     Ok(())
 }
@@ -251,11 +253,12 @@ fn look_up(
 ) -> Result<(), StoreError> {
     let query = format!("SELECT {} {CANDIDATES}", reader::COLUMNS);
     let mut select = connection.prepare_cached(&query)?;
+    let text = select.column_index("text")?;
     let mut rows = select.query(params![expression, newest, room_id])?;
     while !matches.are_enough()
         && let Some(row) = rows.next()?
     {
-        matches.offer(row)?;
+        matches.offer(row, text)?;
     }
     Ok(())
 }
@@ -338,9 +341,9 @@ pub fn index_more(connection: &mut Connection, limit: usize) -> Result<usize, St
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = select.query(params![newest, limit])?;
         while let Some(row) = rows.next()? {
-            let text = reader::stored_text(row, 2)?;
-            newest = row.get(0)?;
-            index(&transaction, row.get(1)?, newest, &text)?;
+            let text = reader::stored_text(row, "text")?;
+            newest = row.get("id")?;
+            index(&transaction, row.get("room_id")?, newest, &text)?;
             count += 1;
         }
     }
@@ -375,13 +378,13 @@ pub fn compose_more(connection: &mut Connection) -> Result<bool, StoreError> {
         while rewritten < REWRITTEN_AT_ONCE
             && let Some(row) = rows.next()?
         {
-            let text = reader::stored_text(row, 2)?;
-            newest = row.get(0)?;
+            let text = reader::stored_text(row, "text")?;
+            newest = row.get("id")?;
             count += 1;
             if matches!(composed(&text), Cow::Owned(_)) {
                 let delete = "DELETE FROM words WHERE rowid = ?1";
                 transaction.prepare_cached(delete)?.execute([newest])?;
-                index(&transaction, row.get(1)?, newest, &text)?;
+                index(&transaction, row.get("room_id")?, newest, &text)?;
                 rewritten += 1;
             }
         }
@@ -474,7 +477,7 @@ mod tests {
             let mut explain = connection
                 .prepare(&format!("EXPLAIN QUERY PLAN {query}"))
                 .expect("prepares");
-            let steps = explain.query_map(values, |row| row.get::<_, String>(3));
+            let steps = explain.query_map(values, |row| row.get::<_, String>("detail"));
             steps
                 .expect("explains")
                 .collect::<Result<Vec<_>, _>>()

@@ -34,8 +34,8 @@ pub fn rooms(
     let query = "SELECT id, name FROM rooms WHERE id > ?1 ORDER BY id LIMIT ?2";
     let mut statement = connection.prepare_cached(query)?;
     let rooms = statement.query_map(params![after, limit], |row| {
-        let name = RoomName::from_stored(&reader::stored_text(row, 1)?);
-        Ok((row.get(0)?, name))
+        let name = RoomName::from_stored(&reader::stored_text(row, "name")?);
+        Ok((row.get("id")?, name))
     })?;
     Ok(rooms.collect::<Result<Vec<_>, _>>()?)
 }
@@ -62,8 +62,8 @@ pub fn expired(
     let before = expiry.before_ms.unwrap_or(i64::MIN);
     let rows = statement.query_map(params![room_id, before, last, limit], |row| {
         Ok(Expired {
-            row: row.get(0)?,
-            seq: row.get::<_, i64>(1)?.unsigned_abs(),
+            row: row.get("id")?,
+            seq: row.get::<_, i64>("seq")?.unsigned_abs(),
         })
     })?;
     Ok(rows.collect::<Result<Vec<_>, _>>()?)
@@ -83,13 +83,14 @@ pub fn due(
         Some(newest) => seq_beyond(connection, room_id, newest)?,
         None => 0,
     };
-    let query = "SELECT count(*) FILTER (WHERE at < ?2 AND seq > ?3), count(*)
+    let query = "SELECT count(*) FILTER (WHERE at < ?2 AND seq > ?3) AS due, count(*) AS total
                  FROM messages WHERE room_id = ?1";
     let mut statement = connection.prepare_cached(query)?;
     let before = expiry.before_ms.unwrap_or(i64::MIN);
-    let count = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+    let count =
+        |row: &rusqlite::Row<'_>, column: &str| row.get::<_, i64>(column).map(i64::unsigned_abs);
     Ok(statement.query_row(params![room_id, before, last], |row| {
-        Ok((count(row, 0)?, count(row, 1)?))
+        Ok((count(row, "due")?, count(row, "total")?))
     })?)
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    protocol::{Emoji, ErrorCode, Nickname, ParticipantId},
+    protocol::{ChatText, Emoji, ErrorCode, MessageId, Nickname, ParticipantId},
     server::identity::{new_session_token, participant_id},
 };
 
@@ -12,14 +12,16 @@ fn room(name: &str) -> RoomName {
 
 pub(super) fn message(id: u128, text: &str) -> NewMessage {
     NewMessage {
-        id: MessageId(uuid::Uuid::from_u128(id)),
+        draft: ChatDraft {
+            id: MessageId(uuid::Uuid::from_u128(id)),
+            text: ChatText::parse(text).expect("valid"),
+            reply_to: None,
+        },
         from: Person::new(
             participant_id(&new_session_token()),
             Nickname::parse("Ann").expect("valid"),
         ),
-        text: ChatText::parse(text).expect("valid"),
         at: 1,
-        reply_to: None,
     }
 }
 
@@ -154,7 +156,7 @@ async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_
         answer.expect("the store works")
     };
     let done = |changed: Changed| match changed {
-        Changed::Done(message) => message,
+        Changed::Applied(message) => message,
         other => panic!("{other:?}"),
     };
     let refused = |code| Changed::Refused(code);
@@ -175,7 +177,7 @@ async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_
         (edited.seq, edited.changed, edited.words(), edited.edited_at),
         (1, 2, "two", Some(9))
     );
-    assert_eq!(ask(1, &ann, edit("two")).await, Changed::Same(edited));
+    assert_eq!(ask(1, &ann, edit("two")).await, Changed::Unchanged(edited));
     let liked = done(ask(1, &eve, thumb(true)).await);
     assert_eq!((liked.changed, liked.reactions[0].by.len()), (3, 1));
     done(ask(1, &ann, thumb(true)).await);
@@ -215,14 +217,20 @@ async fn who_wrote_under_the_shorter_id_of_a_former_version_is_still_its_author(
         let answer = store.change(&a, change(1, by, edit)).await;
         answer.expect("the store works")
     };
-    assert!(matches!(ask(&former, thumb(true)).await, Changed::Done(_)));
-    assert!(matches!(ask(&ann, thumb(true)).await, Changed::Same(_)));
+    assert!(matches!(
+        ask(&former, thumb(true)).await,
+        Changed::Applied(_)
+    ));
+    assert!(matches!(
+        ask(&ann, thumb(true)).await,
+        Changed::Unchanged(_)
+    ));
     assert!(matches!(
         ask(&eve, edit("two")).await,
         Changed::Refused(ErrorCode::NotYours)
     ));
-    assert!(matches!(ask(&ann, edit("two")).await, Changed::Done(_)));
-    let Changed::Done(taken) = ask(&ann, thumb(false)).await else {
+    assert!(matches!(ask(&ann, edit("two")).await, Changed::Applied(_)));
+    let Changed::Applied(taken) = ask(&ann, thumb(false)).await else {
         panic!("taken back")
     };
     assert_eq!(taken.reactions, []);
@@ -243,7 +251,7 @@ async fn a_message_holds_so_many_reactions_and_no_more() {
     for _ in 0..crate::protocol::MAX_REACTIONS {
         let somebody = participant_id(&new_session_token());
         let answer = store.change(&a, change(1, &somebody, thumb(true))).await;
-        assert!(matches!(answer, Ok(Changed::Done(_))));
+        assert!(matches!(answer, Ok(Changed::Applied(_))));
     }
     let late = participant_id(&new_session_token());
     let answer = store.change(&a, change(1, &late, thumb(true))).await;

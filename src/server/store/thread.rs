@@ -19,7 +19,7 @@ use super::{
     quota::{self, Allowance, Full, Quota, QuotaGuard},
     record, search, sweep,
     upkeep::{Upkeep, check},
-    writer::{Job, Queue, Waited},
+    writer::{GroupedJob, Job, Queue, Waited},
 };
 use crate::{
     protocol::Epoch,
@@ -138,7 +138,7 @@ impl Thread {
                     work(&self.connection);
                     let _ = answer.send(Ok(()));
                 }
-                first => {
+                Job::Grouped(first) => {
                     let patience = match self.last_group > FEW {
                         true => GROUP_WITHIN,
                         false => Duration::ZERO,
@@ -230,7 +230,7 @@ impl Thread {
     }
 
     /// Commits a group and answers it.
-    fn serve(&mut self, group: Vec<Job>) {
+    fn serve(&mut self, group: Vec<GroupedJob>) {
         let epoch = self.epoch.clone();
         let started = Instant::now();
         let allowance = self.quota.allowance();
@@ -259,18 +259,24 @@ impl Thread {
             let done = done.next();
             let failed = || failed.clone().unwrap_or(StoreError::Closed);
             match (job, done) {
-                (Job::Append(_, _, answer), Some(Done::Appended(row))) => {
+                (GroupedJob::Append(_, _, answer), Some(Done::Appended(row))) => {
                     drop(answer.send(Ok(row)));
                 }
-                (Job::Append(_, _, answer), Some(Done::Full(full))) => {
+                (GroupedJob::Append(_, _, answer), Some(Done::Full(full))) => {
                     drop(answer.send(Err(full.into())));
                 }
-                (Job::Append(_, _, answer), _) => drop(answer.send(Err(failed()))),
-                (Job::Change(_, _, answer), Some(Done::Changed(outcome))) => {
+                (GroupedJob::Append(_, _, answer), Some(Done::Changed(_)) | None) => {
+                    drop(answer.send(Err(failed())));
+                }
+                (GroupedJob::Change(_, _, answer), Some(Done::Changed(outcome))) => {
                     drop(answer.send(Ok(outcome)));
                 }
-                (Job::Change(_, _, answer), _) => drop(answer.send(Err(failed()))),
-                _ => {}
+                (
+                    GroupedJob::Change(_, _, answer),
+                    Some(Done::Appended(_) | Done::Full(_)) | None,
+                ) => {
+                    drop(answer.send(Err(failed())));
+                }
             }
         }
     }
@@ -316,8 +322,8 @@ impl Thread {
 }
 
 /// Whether a job of a committed group deleted or replaced text.
-fn removed_text((done, job): (&Done, &Job)) -> bool {
-    let (Done::Changed(Changed::Done(_)), Job::Change(_, change, _)) = (done, job) else {
+fn removed_text((done, job): (&Done, &GroupedJob)) -> bool {
+    let (Done::Changed(Changed::Applied(_)), GroupedJob::Change(_, change, _)) = (done, job) else {
         return false;
     };
     match change.edit {
@@ -328,16 +334,16 @@ fn removed_text((done, job): (&Done, &Job)) -> bool {
 
 /// What has queued up behind a job, or does within `patience`, and may share its transaction;
 /// and the first job that may not.
-fn gather(first: Job, queue: &Queue, patience: Duration) -> (Vec<Job>, Option<Job>) {
+fn gather(first: GroupedJob, queue: &Queue, patience: Duration) -> (Vec<GroupedJob>, Option<Job>) {
     let mut group = vec![first];
     let until = Instant::now() + patience;
     while group.len() < GROUP_ROWS
         && let Waited::Job(job) = queue.wait_until(until)
     {
-        if !job.is_grouped() {
-            return (group, Some(job));
+        match job {
+            Job::Grouped(job) => group.push(job),
+            other => return (group, Some(other)),
         }
-        group.push(job);
     }
     (group, None)
 }
@@ -350,14 +356,12 @@ enum Done {
     Full(Full),
     /// A message was changed, or not.
     Changed(Changed),
-    /// Nothing to tell.
-    Nothing,
 }
 
 /// One transaction for the whole group; one result a job, in order.
 fn commit(
     connection: &mut Connection,
-    group: &[Job],
+    group: &[GroupedJob],
     epoch: &Epoch,
     allowance: Allowance,
 ) -> Result<Vec<Done>, StoreError> {
@@ -365,17 +369,16 @@ fn commit(
     let mut done = Vec::with_capacity(group.len());
     for job in group {
         done.push(match job {
-            Job::Append(room, message, _) => {
+            GroupedJob::Append(room, message, _) => {
                 match append(&transaction, room, message, epoch, allowance) {
                     // It has written nothing; the others of the group are stored.
                     Err(StoreError::Full(full)) => Done::Full(full),
                     appended => Done::Appended(appended?),
                 }
             }
-            Job::Change(room, change, _) => {
+            GroupedJob::Change(room, change, _) => {
                 Done::Changed(change::apply(&transaction, room, change, allowance)?)
             }
-            _ => Done::Nothing,
         });
     }
     transaction.commit()?;

@@ -57,15 +57,15 @@ struct Object {
 
 /// What a schema holds, without what SQLite notes by itself about the sizes of tables.
 fn objects(connection: &Connection) -> Result<BTreeSet<Object>, StoreError> {
-    let query = "SELECT name, type, tbl_name, coalesce(sql, '') FROM sqlite_schema
+    let query = "SELECT name, type, tbl_name, coalesce(sql, '') AS sql FROM sqlite_schema
                  WHERE name NOT IN ('sqlite_stat1', 'sqlite_stat4')";
     let mut select = connection.prepare(query)?;
     let objects = select.query_map([], |row| {
-        let sql: String = row.get(3)?;
+        let sql: String = row.get("sql")?;
         Ok(Object {
-            name: row.get(0)?,
-            kind: row.get(1)?,
-            table: row.get(2)?,
+            name: row.get("name")?,
+            kind: row.get("type")?,
+            table: row.get("tbl_name")?,
             sql: comparable(&sql),
         })
     })?;

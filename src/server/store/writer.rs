@@ -22,12 +22,18 @@ use tokio::sync::oneshot;
 /// Where an answer goes.
 pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// Something to do for the thread, in the order it came.
-pub enum Job {
-    /// Store a message.
+/// A write of people, which may share its transaction with others.
+pub enum GroupedJob {
+    /// Append a message.
     Append(RoomName, NewMessage, Answer<Appended>),
-    /// Change one that is stored.
+    /// Change a stored message.
     Change(RoomName, Change, Answer<Changed>),
+}
+
+/// A job of the writer's thread. The thread takes jobs in order.
+pub enum Job {
+    /// Append or change a message, together with the jobs that wait behind it.
+    Grouped(GroupedJob),
     /// Prove that the database can be written.
     Check(Answer<()>),
     /// Delete messages, by the ids of their rows.
@@ -45,13 +51,6 @@ pub enum Job {
     /// Do what a test wants done to the connection.
     #[cfg(test)]
     Test(Box<dyn FnOnce(&Connection) + Send>, Answer<()>),
-}
-
-impl Job {
-    /// Whether it may share a transaction with others.
-    pub fn is_grouped(&self) -> bool {
-        matches!(self, Self::Append(..) | Self::Change(..))
-    }
 }
 
 /// The handle to the thread, which ends on [`Writer::close`] or with the last handle.
@@ -90,12 +89,14 @@ impl Writer {
         room: RoomName,
         message: NewMessage,
     ) -> Result<Appended, StoreError> {
-        self.ask(|answer| Job::Append(room, message, answer)).await
+        self.ask(|answer| Job::Grouped(GroupedJob::Append(room, message, answer)))
+            .await
     }
 
     /// Queues a change and waits for its commit.
     pub async fn change(&self, room: RoomName, change: Change) -> Result<Changed, StoreError> {
-        self.ask(|answer| Job::Change(room, change, answer)).await
+        self.ask(|answer| Job::Grouped(GroupedJob::Change(room, change, answer)))
+            .await
     }
 
     /// Waits until it is proven that messages can be stored.

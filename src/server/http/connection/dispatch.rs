@@ -3,7 +3,7 @@
 use super::lifecycle::{Connection, Disconnect};
 use crate::{
     protocol::{
-        ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
+        ChatDraft, ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
         MAX_HISTORY_PAGE, MediaOffer, MessageId, NameError, Nickname, Obstacle, Resume, RoomName,
         Seq, ServerMessage, decode,
     },
@@ -13,7 +13,9 @@ use crate::{
         limits::MAX_PROTOCOL_ERRORS,
         log_throttle::{self, LogThrottle},
         net::{RequestKind, stored_bytes},
-        rooms::{Departure, Frames, RoomRequest, Summaries, trim_to_frame},
+        rooms::{
+            CallRequest, ChatRequest, Departure, Frames, RoomRequest, Summaries, trim_to_frame,
+        },
         sfu::Offer,
         store::Edit,
     },
@@ -74,7 +76,7 @@ impl Connection {
         message: ClientMessage,
     ) -> Result<(), (ErrorCode, Option<MessageId>)> {
         let id = match &message {
-            ClientMessage::Chat { id, .. }
+            ClientMessage::Chat(ChatDraft { id, .. })
             | ClientMessage::Edit { id, .. }
             | ClientMessage::Delete { id }
             | ClientMessage::React { id, .. } => Some(*id),
@@ -235,7 +237,9 @@ impl Connection {
         let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         self.charge(RequestKind::Offer, 1)?;
         membership
-            .request(RoomRequest::Offer(Offer::parse(offer).await))
+            .request(RoomRequest::Call(CallRequest::Offer(
+                Offer::parse(offer).await,
+            )))
             .await;
         Ok(())
     }
@@ -267,46 +271,36 @@ impl Connection {
 /// The bytes of text that a request stores; `None` for a request that stores nothing.
 fn stored_text(request: &RoomRequest) -> Option<usize> {
     match request {
-        RoomRequest::Chat { text, .. } => Some(text.as_str().len()),
-        RoomRequest::Change { edit, .. } => Some(match edit {
+        RoomRequest::Chat(ChatRequest::Send(draft)) => Some(draft.text.as_str().len()),
+        RoomRequest::Chat(ChatRequest::Change { edit, .. }) => Some(match edit {
             Edit::Text(text) => text.as_str().len(),
             Edit::Delete => 0,
             Edit::React { emoji, .. } => emoji.as_str().len(),
         }),
-        RoomRequest::Typing
-        | RoomRequest::Rename(_)
-        | RoomRequest::EnterCall { .. }
-        | RoomRequest::LeaveCall
-        | RoomRequest::Devices(_)
-        | RoomRequest::Signal { .. }
-        | RoomRequest::Offer(_)
-        | RoomRequest::CloseMedia { .. }
-        | RoomRequest::Subscribe(_) => None,
+        RoomRequest::Chat(ChatRequest::Typing) | RoomRequest::Rename(_) | RoomRequest::Call(_) => {
+            None
+        }
     }
 }
 
 /// A message as a request to the room, with its texts parsed.
 fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
+    let change = |id, edit| RoomRequest::Chat(ChatRequest::Change { id, edit });
     Ok(match message {
-        ClientMessage::Chat { id, text, reply_to } => {
-            let text = ChatText::parse(&text).map_err(chat_error)?;
-            RoomRequest::Chat { id, text, reply_to }
+        ClientMessage::Chat(draft) => {
+            let draft = draft.parse().map_err(chat_error)?;
+            RoomRequest::Chat(ChatRequest::Send(draft))
         }
         ClientMessage::Edit { id, text } => {
             let text = ChatText::parse(&text).map_err(chat_error)?;
-            let edit = Edit::Text(text);
-            RoomRequest::Change { id, edit }
+            change(id, Edit::Text(text))
         }
-        ClientMessage::Delete { id } => {
-            let edit = Edit::Delete;
-            RoomRequest::Change { id, edit }
-        }
+        ClientMessage::Delete { id } => change(id, Edit::Delete),
         ClientMessage::React { id, emoji, on } => {
             let emoji = Emoji::parse(&emoji).map_err(|_| ErrorCode::BadEmoji)?;
-            let edit = Edit::React { emoji, on };
-            RoomRequest::Change { id, edit }
+            change(id, Edit::React { emoji, on })
         }
-        ClientMessage::Typing => RoomRequest::Typing,
+        ClientMessage::Typing => RoomRequest::Chat(ChatRequest::Typing),
         ClientMessage::Nickname { nickname } => {
             RoomRequest::Rename(Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?)
         }
@@ -314,16 +308,20 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
             leg,
             devices,
             hide_address,
-        } => RoomRequest::EnterCall {
+        } => RoomRequest::Call(CallRequest::Enter {
             leg,
             devices,
             hide_address,
-        },
-        ClientMessage::LeaveCall => RoomRequest::LeaveCall,
-        ClientMessage::Devices { devices } => RoomRequest::Devices(devices),
-        ClientMessage::Signal { to, leg, signal } => RoomRequest::Signal { to, leg, signal },
-        ClientMessage::CloseMedia { connection } => RoomRequest::CloseMedia { connection },
-        ClientMessage::Subscribe { tiles } => RoomRequest::Subscribe(tiles),
+        }),
+        ClientMessage::LeaveCall => RoomRequest::Call(CallRequest::Leave),
+        ClientMessage::Devices { devices } => RoomRequest::Call(CallRequest::SetDevices(devices)),
+        ClientMessage::Signal { to, leg, signal } => {
+            RoomRequest::Call(CallRequest::Signal { to, leg, signal })
+        }
+        ClientMessage::CloseMedia { connection } => {
+            RoomRequest::Call(CallRequest::CloseMedia { connection })
+        }
+        ClientMessage::Subscribe { tiles } => RoomRequest::Call(CallRequest::Subscribe(tiles)),
         ClientMessage::WatchRooms
         | ClientMessage::Join { .. }
         | ClientMessage::History { .. }

@@ -53,7 +53,7 @@ impl MessageRates {
     pub fn allow(&mut self, message: &ClientMessage) -> bool {
         let now = Instant::now();
         match message {
-            ClientMessage::Chat { .. } | ClientMessage::Edit { .. } => self.chat.try_take(1, now),
+            ClientMessage::Chat(_) | ClientMessage::Edit { .. } => self.chat.try_take(1, now),
             ClientMessage::Nickname { .. }
             | ClientMessage::Delete { .. }
             | ClientMessage::React { .. }

@@ -1,5 +1,5 @@
-//! The rooms and their logs: the end of a log is read when its room opens, and what the
-//! retention has deleted from a log is deleted from its open room too.
+//! Between the rooms and the store: a room loads the end of its log when it opens, appends to it,
+//! and removes the messages that the retention has deleted.
 
 use super::{message::RoomMessage, registry::Rooms};
 use crate::server::rooms::{core::command::Command, core::history::History, core::room::Room};
@@ -10,7 +10,7 @@ use crate::{
 use std::sync::atomic::Ordering;
 
 impl Rooms {
-    /// Reads a room's end of the log.
+    /// Loads a room with the end of its log.
     pub(super) async fn load(&self, name: &RoomName) -> Result<Room, StoreError> {
         let head = self.inner.store.head(name).await?;
         let Some((epoch, seq)) = head else {
@@ -19,7 +19,7 @@ impl Rooms {
         let store = &self.inner.store;
         let newest = store.page(name, None, MAX_HISTORY_PAGE).await?;
         let changes = store.changes(name, MAX_HISTORY_PAGE).await?;
-        // What happened before the oldest of each is not known.
+        // Events before the oldest of each page are unknown.
         let said = newest.messages.first().filter(|_| newest.more);
         let changed = changes.messages.first().filter(|_| changes.more);
         let floor = said.map_or(0, |message| message.seq - 1);
@@ -28,17 +28,17 @@ impl Rooms {
         Ok(self.with_log(name, epoch, history))
     }
 
-    /// A room in which nothing was ever said.
+    /// A room without a stored message.
     pub(super) fn new_room(&self, name: &RoomName) -> Room {
         self.with_log(name, self.inner.store.fresh_epoch(), History::default())
     }
 
-    /// A room that nobody is in.
+    /// A room without members.
     fn with_log(&self, name: &RoomName, epoch: Epoch, history: History) -> Room {
         Room::new(name.clone(), epoch, history, self.inner.rules.clone())
     }
 
-    /// Changes a message.
+    /// Changes a stored message.
     pub(super) async fn change(
         &self,
         name: &RoomName,
@@ -60,8 +60,8 @@ impl Rooms {
         Ok(appended)
     }
 
-    /// Tells a room, where it is open, which messages its log does not hold any more.
-    pub async fn forget(&self, name: &RoomName, gone: Vec<Seq>) {
+    /// Removes messages that were deleted from the log from the room, if it is open.
+    pub async fn on_deleted(&self, name: &RoomName, deleted: Vec<Seq>) {
         let mailbox = self
             .lock()
             .rooms
@@ -69,7 +69,7 @@ impl Rooms {
             .map(|entry| entry.mailbox.clone());
         if let Some(mailbox) = mailbox {
             let _ = mailbox
-                .send(RoomMessage::Command(Command::Forget(gone)))
+                .send(RoomMessage::Command(Command::Deleted(deleted)))
                 .await;
         }
     }

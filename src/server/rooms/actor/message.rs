@@ -1,41 +1,41 @@
-//! What an actor is sent.
+//! The mailbox of a room's actor: what it can be sent.
 
-use crate::protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person};
-use crate::server::rooms::{
-    RoomError, RoomSnapshot,
-    core::command::{Command, Join},
-    fanout::outbox::Outbox,
+use crate::{
+    protocol::{ChatDraft, ChatMessage, ErrorCode, Person},
+    server::rooms::{
+        RoomError, RoomSnapshot,
+        core::command::{Command, Join},
+        fanout::outbox::Outbox,
+    },
 };
 use tokio::sync::oneshot;
 
-/// What an actor is sent. A letter it cannot take any more is dropped with its answer,
-/// and the sender knocks again.
+/// A message to the actor of a room. The actor drops a message that it can no longer handle,
+/// together with its reply channel, and the sender tries again.
 pub enum RoomMessage {
-    /// Somebody comes in.
+    /// A socket asks to enter.
     Join {
-        /// Who.
+        /// Who asks.
         join: Join,
-        /// How to reach them.
+        /// The queue towards the socket.
         outbox: Outbox,
-        /// Whether they may.
-        answer: oneshot::Sender<Result<(), ErrorCode>>,
+        /// Receives whether the socket was admitted.
+        reply: oneshot::Sender<Result<(), ErrorCode>>,
     },
-    /// Something a joined socket wants, or its end.
+    /// A request of a member's socket, or its end.
     Command(Command),
-    /// A plain form says something.
+    /// A plain form posts a message.
     Post {
-        /// Who.
+        /// The author.
         from: Person,
-        /// The id made for it.
-        id: MessageId,
-        /// What.
-        text: ChatText,
-        /// The durable message.
-        answer: oneshot::Sender<Result<ChatMessage, RoomError>>,
+        /// The message.
+        draft: ChatDraft,
+        /// Receives the durable message.
+        reply: oneshot::Sender<Result<ChatMessage, RoomError>>,
     },
-    /// A page wants to show the room.
+    /// A page shows the room.
     Snapshot(oneshot::Sender<RoomSnapshot>),
-    /// Fail as by a bug, so that a test sees what it takes down.
+    /// Panic, so that a test sees what a bug in one room affects.
     #[cfg(test)]
     Fail,
 }

@@ -1,11 +1,13 @@
-//! The tasks around the rooms: [`task`] owns one room and runs its effects, [`message`] is what
-//! it is sent, [`handle`] is how everybody else talks to one.
+//! The tasks around the rooms.
 //!
-//! [`registry`] finds and makes rooms, [`load`] reads them from the store, [`summaries`]
-//! publishes the list of open rooms.
+//! [`task`] is the actor that owns one room and runs its effects, [`message`] its mailbox.
+//! [`registry`] finds and starts actors, [`load`] reads a room's log from the store, and
+//! [`summaries`] publishes the list of open rooms. Others hold a [`handle`] to a room, or a
+//! [`membership`] once their socket has entered it.
 
 pub mod handle;
 pub mod load;
+pub mod membership;
 pub mod message;
 pub mod registry;
 pub mod summaries;

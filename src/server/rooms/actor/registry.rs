@@ -1,12 +1,12 @@
-//! Which rooms are open: finds them, makes them, lets them go.
+//! The registry of open rooms: finds their actors, starts and retires them.
 //!
-//! The map of names is behind a `std` mutex held for a few lines and never over an
-//! `.await`. A room takes its own name down under that lock before it drops its mailbox,
-//! so whoever finds the name later gets a new room, and whoever had found it knocks again.
+//! The map of names is behind a `std` mutex, held for a few lines and never over an `.await`. An
+//! actor removes its own name under that lock before it drops its mailbox. A later look-up of the
+//! name starts another actor, and a message to the dropped mailbox is sent again.
 //!
-//! Two limits bound the map. Rooms with somebody in them, or about to be entered, are at most
-//! `max_rooms`. Rooms whose people are all away do not count there; there are as many of them
-//! again, and one more makes the one that has been so for the longest time give its people up.
+//! Two limits bound the map. Occupied rooms, and rooms about to be entered, are at most
+//! `max_rooms`. Vacant rooms, whose people are all away, are at most as many again: one more makes
+//! the longest vacant one stop waiting for its people.
 
 use super::{
     handle::RoomHandle,
@@ -43,83 +43,83 @@ use tokio::{
     sync::{Notify, mpsc, watch},
 };
 
-/// Lets people reach each other, and the SFU, from behind a firewall.
+/// A TURN relay of this server, for people behind a firewall.
 pub trait Relays: Send + Sync {
-    /// ICE servers for somebody in a room's call, with credentials of their own.
+    /// ICE servers with credentials for one person in a room's call.
     fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer>;
-    /// Somebody has left a room's call: nothing is relayed for them any more.
+    /// Revokes the credentials of a person who has left a room's call.
     fn forget(&self, room: &RoomName, id: &ParticipantId);
-    /// Adds its counters to the registry of a scrape.
+    /// Registers the relay's counters for a scrape.
     fn register_metrics(&self, registry: &mut Registry);
 }
 
-/// A handle to the registry; cloning it is cheap.
+/// A handle to the registry. Cloning is cheap.
 #[derive(Clone)]
 pub struct Rooms {
-    /// Shared by all handles and all actors.
-    pub(super) inner: Arc<Inner>,
+    /// The registry, shared by all handles and all actors.
+    pub(super) inner: Arc<RoomRegistry>,
 }
 
-/// The registry.
-pub(super) struct Inner {
-    /// The rooms by name. Locked for a few lines only.
-    pub(super) open: Mutex<Open>,
-    /// Where the logs are.
+/// The state of the registry.
+pub(super) struct RoomRegistry {
+    /// The open rooms. Locked for a few lines only.
+    pub(super) open: Mutex<OpenRooms>,
+    /// The logs of all rooms.
     pub(super) store: Store,
-    /// What the operator set.
+    /// The operator's settings.
     pub(super) rules: RoomRules,
-    /// How many rooms may be open at once, those whose people are all away not counted.
+    /// Limit of occupied rooms, and of vacant ones.
     max_rooms: usize,
-    /// Limits what comes into each room by plain forms; outlives the room's actor.
+    /// Rate limit of plain forms for each room. It outlives the room's actor.
     pub(super) post_rates: KeyedRateLimiter,
     /// The list for the welcome page.
     pub(super) summaries: watch::Sender<Summaries>,
-    /// Where media goes that does not go browser to browser.
+    /// Forwards the media that does not go browser to browser.
     sfu: Sfu,
-    /// The relay of this server, where it has one.
+    /// The relay of this server, if it has one. Set once, after the start.
     relays: OnceLock<Arc<dyn Relays>>,
     /// Wakes the task that publishes the list.
     changed: Arc<Notify>,
-    /// Counts sockets and actors: never the same number twice.
+    /// Counts sockets and actors: no number is used twice.
     numbers: AtomicU64,
     /// Messages stored since the start, for `/metrics`.
     pub(super) messages: AtomicU64,
-    /// Where rooms live, whoever opens them.
+    /// Runs the actors, whichever runtime opens the room.
     runtime: Handle,
     /// Counts joins, refusals and frames.
     metrics: RoomMetrics,
 }
 
-/// What the lock protects.
+/// The open rooms, protected by one lock.
 #[derive(Default)]
-pub(super) struct Open {
-    /// The rooms by name.
-    pub(super) rooms: HashMap<RoomName, Entry>,
-    /// Those of them whose people are all away, longest so first, by a number that grows.
+pub(super) struct OpenRooms {
+    /// Every open room, by name.
+    pub(super) rooms: HashMap<RoomName, RoomEntry>,
+    /// The vacant rooms, by a number that grows: the longest vacant one is first.
     vacant: BTreeMap<u64, RoomName>,
-    /// The server stops: no room is made any more.
+    /// Whether the server stops: no actor is started any more.
     closed: bool,
 }
 
 /// One open room.
-pub(super) struct Entry {
-    /// Which actor of this name.
+pub(super) struct RoomEntry {
+    /// The number of the actor; a later actor of the same name has another one.
     key: u64,
-    /// How it is reached.
+    /// The mailbox of the actor.
     pub(super) mailbox: mpsc::Sender<RoomMessage>,
-    /// What the welcome page shows.
+    /// The counts for the welcome page, once somebody entered.
     pub(super) summary: Option<RoomSummary>,
-    /// Its number in [`Open::vacant`], where it is there.
+    /// Its key in [`OpenRooms::vacant`], while it is vacant.
     vacant: Option<u64>,
 }
 
-impl Open {
-    /// Rooms that count against the limit.
+impl OpenRooms {
+    /// The number of rooms that count as occupied.
     fn occupied(&self) -> usize {
         self.rooms.len().saturating_sub(self.vacant.len())
     }
 
-    /// Takes a room's name down.
+    /// Removes a room.
     fn remove(&mut self, name: &RoomName) {
         let number = self.rooms.remove(name).and_then(|entry| entry.vacant);
         if let Some(number) = number {
@@ -128,7 +128,7 @@ impl Open {
     }
 }
 
-/// Sums over all rooms, for `/metrics`.
+/// Totals over all rooms, for `/metrics`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Rooms with somebody in them.
@@ -142,7 +142,7 @@ pub struct Totals {
 }
 
 impl Rooms {
-    /// An empty registry; starts the task that publishes the list of open rooms.
+    /// An empty registry. Starts the task that publishes the list of open rooms.
     pub fn new(
         store: Store,
         sfu: Sfu,
@@ -151,7 +151,7 @@ impl Rooms {
         publish_every: Duration,
     ) -> Self {
         let changed = Arc::new(Notify::new());
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(RoomRegistry {
             open: Mutex::default(),
             store,
             sfu,
@@ -180,51 +180,50 @@ impl Rooms {
         self.inner.summaries.borrow().rooms.clone()
     }
 
-    /// The open rooms, and every change of them.
+    /// A watch on the list of open rooms.
     pub fn watch(&self) -> watch::Receiver<Summaries> {
         self.inner.summaries.subscribe()
     }
 
-    /// A handle to any room. Makes no room: that is done by whoever joins or posts.
+    /// A handle to any room. Starts no actor: a join or a post does.
     ///
     /// # Errors
-    /// What a join would be refused with just now: [`RoomError::TooManyRooms`], or
+    /// The refusal that a join would get now: [`RoomError::TooManyRooms`], or
     /// [`RoomError::Unavailable`] while the server stops.
     pub fn open(&self, name: &RoomName) -> Result<RoomHandle, RoomError> {
         let open = self.lock();
         if !open.rooms.contains_key(name) {
-            self.has_place(&open)?;
+            self.check_capacity(&open)?;
         }
         drop(open);
         Ok(RoomHandle::new(self.clone(), name.clone()))
     }
 
-    /// Whether a room has an actor just now: joining it starts none.
+    /// Whether a room has an actor, so that a join starts none.
     pub fn is_open(&self, name: &RoomName) -> bool {
         self.lock().rooms.contains_key(name)
     }
 
-    /// How many rooms have an actor, those whose people are all away included.
+    /// The number of actors, vacant rooms included.
     pub fn count(&self) -> usize {
         self.lock().rooms.len()
     }
 
-    /// Finds a room in memory or in the store, and makes none. A store that cannot be
-    /// read counts as not knowing the room.
+    /// Finds a room in memory or in the store. Starts no actor. A store that cannot be read counts
+    /// as one without the room.
     pub async fn find(&self, name: &RoomName) -> Option<RoomHandle> {
         let open = self.lock().rooms.contains_key(name);
         let known = open || matches!(self.inner.store.head(name).await, Ok(Some(_)));
         known.then(|| RoomHandle::new(self.clone(), name.clone()))
     }
 
-    /// Any room as a page shows it; one that nobody has heard of, or that cannot be read
-    /// just now, is empty.
+    /// Any room as its page shows it. An unknown room is empty, and so is one that cannot be read.
     pub async fn snapshot(&self, name: &RoomName) -> RoomSnapshot {
         let read = self.try_snapshot(name).await;
         read.unwrap_or_else(|_| self.new_room(name).snapshot())
     }
 
-    /// Sums over all rooms.
+    /// Totals over all rooms.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             messages: self.inner.messages.load(Ordering::Relaxed),
@@ -243,22 +242,22 @@ impl Rooms {
         totals
     }
 
-    /// From now on people get this relay beside the operator's ICE servers.
+    /// Adds this relay to the operator's ICE servers.
     pub fn set_relays(&self, relays: Arc<dyn Relays>) {
         let _ = self.inner.relays.set(relays);
     }
 
-    /// The relay of this server, where it has one.
+    /// The relay of this server, if it has one.
     pub fn relays(&self) -> Option<&Arc<dyn Relays>> {
         self.inner.relays.get()
     }
 
-    /// Opens the media of a room.
+    /// Opens a room at the SFU.
     pub(super) fn open_media(&self) -> (MediaHandle, mpsc::Receiver<sfu::Event>) {
         self.inner.sfu.open_room()
     }
 
-    /// Lets every room go; none is made any more. Rooms end with their last socket.
+    /// Drops every mailbox and starts no actor any more. Actors end with their last socket.
     pub fn close(&self) {
         let mut open = self.lock();
         open.closed = true;
@@ -266,20 +265,20 @@ impl Rooms {
         open.vacant.clear();
     }
 
-    /// Starts an actor that nobody sends anything to, as somebody does who ends in between.
+    /// Starts an actor without a message, like a sender that ends before it sends one.
     #[cfg(test)]
-    pub fn start_for_nobody(&self, name: &RoomName) {
+    pub fn start_without_message(&self, name: &RoomName) {
         self.mailbox(name).expect("opens");
     }
 
-    /// Makes a room fail as by a bug.
+    /// Makes a room's actor panic.
     #[cfg(test)]
     pub async fn fail(&self, name: &RoomName) {
         let mailbox = self.mailbox(name).expect("opens");
         drop(mailbox.send(RoomMessage::Fail).await);
     }
 
-    /// Any room as a page shows it.
+    /// Any room as its page shows it.
     pub(super) async fn try_snapshot(&self, name: &RoomName) -> Result<RoomSnapshot, RoomError> {
         let mailbox = self
             .lock()
@@ -298,21 +297,21 @@ impl Rooms {
             .map_err(|_| RoomError::Unavailable)
     }
 
-    /// The actor of this name, made where there is none.
+    /// The mailbox of the actor of this name, which is started if there is none.
     pub(super) fn mailbox(&self, name: &RoomName) -> Result<mpsc::Sender<RoomMessage>, RoomError> {
         let mut open = self.lock();
         if let Some(entry) = open.rooms.get(name) {
             return Ok(entry.mailbox.clone());
         }
-        self.has_place(&open)?;
+        self.check_capacity(&open)?;
         let entry = self.start(name);
         let mailbox = entry.mailbox.clone();
         open.rooms.insert(name.clone(), entry);
         Ok(mailbox)
     }
 
-    /// Whether one more room may be made.
-    fn has_place(&self, open: &Open) -> Result<(), RoomError> {
+    /// Checks that one more actor may be started.
+    fn check_capacity(&self, open: &OpenRooms) -> Result<(), RoomError> {
         if open.closed {
             return Err(RoomError::Unavailable);
         }
@@ -322,21 +321,21 @@ impl Rooms {
         }
     }
 
-    /// Starts an actor and the task that watches over it.
-    fn start(&self, name: &RoomName) -> Entry {
+    /// Starts an actor, and a task that waits for its end.
+    fn start(&self, name: &RoomName) -> RoomEntry {
         let (mailbox, messages) = mpsc::channel(ROOM_MAILBOX);
         let key = self.next_number();
         let runtime = &self.inner.runtime;
         let actor = runtime.spawn(task::run(self.clone(), name.clone(), key, messages));
         let (rooms, name) = (self.clone(), name.clone());
         runtime.spawn(async move {
-            // A bug in one room ends that room; its sockets come back to a new one.
+            // A panic ends this room only; its sockets reconnect to another actor.
             if let Err(error) = actor.await {
                 tracing::error!(room = %name, %error, "a room failed and was let go");
                 rooms.retire(&name, key);
             }
         });
-        Entry {
+        RoomEntry {
             key,
             mailbox,
             summary: None,
@@ -344,7 +343,7 @@ impl Rooms {
         }
     }
 
-    /// Takes a room's name down, unless it belongs to a later one by now.
+    /// Removes a room, unless a later actor has its name.
     pub(super) fn retire(&self, name: &RoomName, key: u64) {
         let mut open = self.lock();
         if open.rooms.get(name).is_some_and(|entry| entry.key == key) {
@@ -354,11 +353,11 @@ impl Rooms {
         }
     }
 
-    /// Takes in what the welcome page shows of a room, and whether its people are all away.
-    pub(super) fn summarise(&self, key: u64, summary: &RoomSummary) {
+    /// Stores the counts of a room, and whether it is vacant.
+    pub(super) fn update_summary(&self, key: u64, summary: &RoomSummary) {
         let since = self.next_number();
         let mut open = self.lock();
-        let Open { rooms, vacant, .. } = &mut *open;
+        let OpenRooms { rooms, vacant, .. } = &mut *open;
         let Some(entry) = rooms.get_mut(&summary.name).filter(|e| e.key == key) else {
             return;
         };
@@ -374,18 +373,18 @@ impl Rooms {
             }
             (0, Some(_)) | (1.., None) => {}
         }
-        let longest = self.too_many_vacant(&mut open);
+        let longest = self.excess_vacant(&mut open);
         drop(open);
         if let Some(mailbox) = longest {
-            // A full mailbox has somebody about to come in.
+            // A full mailbox holds a join: the room is about to be occupied.
             let _ = mailbox.try_send(RoomMessage::Command(Command::ForgetAway));
         }
         self.inner.changed.notify_one();
     }
 
-    /// The room whose people have been away for the longest time, where there are too many
-    /// such rooms. It counts until it has retired, so it is asked once.
-    fn too_many_vacant(&self, open: &mut Open) -> Option<mpsc::Sender<RoomMessage>> {
+    /// The mailbox of the longest vacant room, if there are too many vacant rooms. The room counts
+    /// as occupied until it has retired, so it is asked once.
+    fn excess_vacant(&self, open: &mut OpenRooms) -> Option<mpsc::Sender<RoomMessage>> {
         if open.vacant.len() <= self.inner.max_rooms {
             return None;
         }
@@ -395,18 +394,18 @@ impl Rooms {
         Some(entry.mailbox.clone())
     }
 
-    /// A number for a socket.
+    /// The id of a new socket.
     pub(super) fn next_connection_id(&self) -> ConnectionId {
         ConnectionId(self.next_number())
     }
 
-    /// A number nobody has had.
+    /// A number that was not used before.
     fn next_number(&self) -> u64 {
         self.inner.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The map; a poisoned lock is fine, each change of it is one step.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Open> {
+    /// The open rooms. A poisoned lock is usable: each change of the map is one step.
+    pub(super) fn lock(&self) -> MutexGuard<'_, OpenRooms> {
         self.inner
             .open
             .lock()
@@ -416,5 +415,5 @@ impl Rooms {
 
 const _: () = assert!(
     HISTORY_PAGE <= MAX_HISTORY_PAGE,
-    "a newcomer's page is kept"
+    "the history of a room holds the page of a newcomer"
 );

@@ -1,10 +1,10 @@
-//! The list of open rooms, as the welcome page shows it and as watchers are told it.
+//! The list of open rooms, for the welcome page and for sockets that watch it.
 //!
-//! Watchers are told what is different, and so much of it at once that many rooms with long
-//! names cost a watcher little ([`LIST_CHANGES`], once in `summaries_interval`). What has no place
-//! in one message comes with the next.
+//! A watcher receives the difference to the list before, limited to [`LIST_CHANGES`] rooms a
+//! message and one message in `summaries_interval`, so that many rooms with long names cost a
+//! watcher little. The rest follows with the next message.
 
-use super::registry::{Inner, Rooms};
+use super::registry::{RoomRegistry, Rooms};
 use crate::protocol::{self, RoomName, RoomSummary, RoomsChanged, ServerMessage};
 use crate::server::rooms::fanout::frames::Frames;
 use std::{
@@ -13,30 +13,30 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// How many open rooms are shown.
+/// Rooms in the list, at most.
 const SUMMARIES: usize = 100;
-/// Rooms that one message of changes names at most. 24 of the longest names (64 characters of
-/// four bytes) make 8 KB; a second of ordinary coming and going names fewer.
+/// Rooms in one message of changes, at most. 24 of the longest names (64 characters of four bytes)
+/// make 8 KB; a second of ordinary traffic names fewer.
 const LIST_CHANGES: usize = 24;
 
-/// The open rooms, as data and as the frames every watcher shares.
+/// The open rooms, as data and as the frames that all watchers share.
 #[derive(Debug, Clone)]
 pub struct Summaries {
     /// Fullest first, then by name; at most 100.
     pub rooms: Arc<[RoomSummary]>,
     /// The same as a `rooms` message.
     pub frame: Frames,
-    /// What is different from the list before it, as a `rooms_changed` message.
+    /// The difference to the list before, as a `rooms_changed` message.
     pub changes: Frames,
-    /// Counts the lists: whoever has the one before this needs the changes only.
+    /// Counts the lists: a watcher of the list before this one needs `changes` only.
     pub number: u64,
 }
 
-/// Publishes the list when it has changed, then rests, so that a storm of joins is a few
-/// lists only. Ends with the registry.
-pub(super) async fn publish(registry: Weak<Inner>, changed: Arc<Notify>, every: Duration) {
+/// Publishes the list after a change, then pauses, so that a burst of joins makes few lists. Ends
+/// with the registry.
+pub(super) async fn publish(registry: Weak<RoomRegistry>, changed: Arc<Notify>, every: Duration) {
     loop {
-        // The registry wakes nobody when it ends, so look after it now and then.
+        // The end of the registry sends no notification: check for it once a minute.
         let _ = tokio::time::timeout(Duration::from_secs(60), changed.notified()).await;
         let Some(inner) = registry.upgrade() else {
             return;
@@ -44,7 +44,7 @@ pub(super) async fn publish(registry: Weak<Inner>, changed: Arc<Notify>, every: 
         let shown = Rooms {
             inner: inner.clone(),
         }
-        .shown();
+        .visible_rooms();
         let mut is_whole = true;
         inner.summaries.send_if_modified(|published| {
             let change = difference(&published.rooms, &shown);
@@ -64,8 +64,8 @@ pub(super) async fn publish(registry: Weak<Inner>, changed: Arc<Notify>, every: 
 }
 
 impl Rooms {
-    /// The rooms with somebody in them, fullest first, then by name.
-    fn shown(&self) -> Vec<RoomSummary> {
+    /// The occupied rooms, fullest first, then by name.
+    fn visible_rooms(&self) -> Vec<RoomSummary> {
         let mut rooms: Vec<_> = {
             let open = self.lock();
             let summaries = open
@@ -81,7 +81,7 @@ impl Rooms {
 }
 
 impl Summaries {
-    /// The list of a server that has just started.
+    /// The empty list, number 0.
     pub fn empty() -> Self {
         Self::new(Vec::new(), RoomsChanged::default(), 0)
     }
@@ -93,7 +93,7 @@ impl Summaries {
         Self::new(rooms, change, self.number + 1)
     }
 
-    /// A list, and what led to it.
+    /// A list with its number, and the change that led to it.
     fn new(rooms: Vec<RoomSummary>, change: RoomsChanged, number: u64) -> Self {
         let whole = protocol::Rooms {
             rooms: rooms.clone(),
@@ -106,17 +106,17 @@ impl Summaries {
         }
     }
 
-    /// What to tell somebody who was told the list of this number last.
-    pub fn frame_after(&self, told: Option<u64>) -> &Frames {
-        match told.is_some_and(|told| told + 1 == self.number) {
+    /// The frame for a watcher that received the list of this number last.
+    pub fn frame_after(&self, sent: Option<u64>) -> &Frames {
+        match sent.is_some_and(|sent| sent + 1 == self.number) {
             true => &self.changes,
             false => &self.frame,
         }
     }
 }
 
-/// What is to change in a list, to be the other one or, where that is too much for one message,
-/// nearer to it. What leaves the list goes first, so that it never grows beyond the other one.
+/// The changes that turn `list` into `other`, as many as fit into one message. Removed rooms come
+/// first, so that the list never grows beyond [`SUMMARIES`].
 fn difference(list: &[RoomSummary], other: &[RoomSummary]) -> RoomsChanged {
     let is_in = |name: &RoomName| other.iter().any(|room| room.name == *name);
     let gone = list.iter().map(|room| &room.name);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_long_names_that_change_cost_a_watcher_less_than_ten_kilobytes_a_list() {
+    fn changes_of_a_hundred_long_names_stay_below_ten_kilobytes_a_message() {
         let name = |number: usize| format!("{}{number:02}", "😀".repeat(62));
         let before = list(&[1; 100], name);
         let after = list(&[2; 100], name);
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn changes_lead_to_the_list_and_never_beyond_a_hundred(
+        fn changes_converge_to_the_list_and_never_exceed_a_hundred_rooms(
             before in prop::collection::vec(0..4_u32, 0..160),
             after in prop::collection::vec(0..4_u32, 0..160),
         ) {

@@ -1,8 +1,8 @@
-//! The task that owns one room: takes letters, runs the room, runs its effects.
+//! The actor of a room: the task that owns one [`Room`], feeds it commands and runs its effects.
 //!
-//! It never waits for the disk, nor for a socket: commits are answered beside the
-//! mailbox, frames go into bounded queues. A room that is empty and has nothing on its
-//! way to the disk retires; [`super::registry`] makes it anew when somebody comes.
+//! The task waits neither for the disk nor for a socket: commits are polled beside the mailbox,
+//! and frames go into bounded queues. A room that is empty and has no pending commit retires;
+//! [`super::registry`] starts its actor again when somebody comes.
 
 use super::{message::RoomMessage, registry::Rooms};
 use crate::server::rooms::{
@@ -13,7 +13,7 @@ use crate::server::rooms::{
     fanout::outbox::Outbox,
 };
 use crate::{
-    protocol::{ChatMessage, ChatText, ErrorCode, MessageId, Person, RoomName, ServerMessage},
+    protocol::{ChatDraft, ChatMessage, ErrorCode, Person, RoomName, ServerMessage},
     server::{
         error::refusal,
         log_throttle::{self, LogThrottle},
@@ -31,34 +31,34 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Where a plain form waits for its answer.
-type FormAnswer = oneshot::Sender<Result<ChatMessage, RoomError>>;
+/// The reply channel of a plain form.
+type FormReply = oneshot::Sender<Result<ChatMessage, RoomError>>;
 
-/// One room and everything it needs of the outside.
+/// One room, its sockets, its pending commits and its media.
 pub struct Actor {
-    /// Its name.
+    /// The name of the room.
     name: RoomName,
-    /// Which actor of this name.
+    /// The number of this actor in the registry: a later actor of the same name has another one.
     key: u64,
-    /// The thinking.
+    /// The state.
     room: Room,
-    /// What others want.
+    /// Messages of handles and members. Closed by the registry when the server stops.
     mailbox: mpsc::Receiver<RoomMessage>,
-    /// The sockets of those who are here.
+    /// The sockets of the members.
     connections: Connections,
-    /// The forms that wait for the disk.
-    forms: HashMap<RequestId, FormAnswer>,
-    /// The next ticket.
+    /// The plain forms that wait for their commit.
+    forms: HashMap<RequestId, FormReply>,
+    /// The id of the last plain form.
     last_request_id: u64,
-    /// Commits that are not answered yet, in the order they were asked for.
+    /// Pending commits, in the order of the requests.
     commits: FuturesOrdered<BoxFuture<'static, Command>>,
-    /// The room's media, once somebody sent any.
+    /// The room's media at the SFU, from the first offer on.
     media: Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>,
-    /// Where it retires from, and the store.
+    /// The registry, and through it the store.
     rooms: Rooms,
 }
 
-/// Reads the room from the store and runs it until it retires.
+/// Loads the room from the store and runs it until it retires.
 pub async fn run(rooms: Rooms, name: RoomName, key: u64, mailbox: mpsc::Receiver<RoomMessage>) {
     match rooms.load(&name).await {
         Ok(room) => Actor::new(rooms, name, key, room, mailbox).run().await,
@@ -66,7 +66,8 @@ pub async fn run(rooms: Rooms, name: RoomName, key: u64, mailbox: mpsc::Receiver
     }
 }
 
-/// The room cannot be read: everybody who waits is told so; the next one tries anew.
+/// Refuses everybody who waits for a room that cannot be loaded. The next message starts another
+/// attempt.
 fn refuse_all(
     rooms: &Rooms,
     name: &RoomName,
@@ -80,15 +81,18 @@ fn refuse_all(
     mailbox.close();
     while let Ok(message) = mailbox.try_recv() {
         match message {
-            RoomMessage::Join { answer, .. } => drop(answer.send(Err(ErrorCode::Unavailable))),
-            RoomMessage::Post { answer, .. } => drop(answer.send(Err(RoomError::Unavailable))),
-            _ => {}
+            RoomMessage::Join { reply, .. } => drop(reply.send(Err(ErrorCode::Unavailable))),
+            RoomMessage::Post { reply, .. } => drop(reply.send(Err(RoomError::Unavailable))),
+            // A page reads the store itself, and a room without members gets no commands.
+            RoomMessage::Snapshot(_) | RoomMessage::Command(_) => {}
+            #[cfg(test)]
+            RoomMessage::Fail => {}
         }
     }
 }
 
 impl Actor {
-    /// An actor for a room that nobody is in yet.
+    /// The actor of a room without members.
     fn new(
         rooms: Rooms,
         name: RoomName,
@@ -110,9 +114,9 @@ impl Actor {
         }
     }
 
-    /// Runs until the room is idle or the registry has let it go.
+    /// Runs until the room is idle or the registry closes the mailbox.
     async fn run(mut self) {
-        // Whoever had it made may be gone before their letter is here.
+        // The first message may never come: its sender may have ended.
         let first_deadline = Instant::now() + self.rooms.inner.rules.empty_within;
         loop {
             let idle = self.room.is_idle();
@@ -136,7 +140,7 @@ impl Actor {
         }
     }
 
-    /// The server stops: what is on its way to the disk is still answered.
+    /// Waits for pending commits and acknowledges them, when the server stops.
     async fn finish(mut self) {
         while let Some(command) = self.commits.next().await {
             self.handle(command);
@@ -144,81 +148,67 @@ impl Actor {
         self.flush_broadcasts();
     }
 
-    /// Opens a letter.
+    /// Dispatches a message of the mailbox.
     fn handle_message(&mut self, message: RoomMessage) {
         match message {
             RoomMessage::Join {
                 join,
                 outbox,
-                answer,
-            } => self.join_connection(join, outbox, answer),
+                reply,
+            } => self.join(join, outbox, reply),
             RoomMessage::Command(command) => self.handle(command),
-            RoomMessage::Post {
-                from,
-                id,
-                text,
-                answer,
-            } => self.post(from, id, text, answer),
-            RoomMessage::Snapshot(answer) => drop(answer.send(self.room.snapshot())),
+            RoomMessage::Post { from, draft, reply } => self.post(from, draft, reply),
+            RoomMessage::Snapshot(reply) => drop(reply.send(self.room.snapshot())),
             #[cfg(test)]
             RoomMessage::Fail => panic!("a test asked for this"),
         }
     }
 
-    /// Lets a socket in, or says why not.
-    fn join_connection(
-        &mut self,
-        join: Join,
-        outbox: Outbox,
-        answer: oneshot::Sender<Result<(), ErrorCode>>,
-    ) {
-        let (connection, came_back) = (join.connection, join.seen.is_some());
+    /// Admits a socket, or refuses it.
+    fn join(&mut self, join: Join, outbox: Outbox, reply: oneshot::Sender<Result<(), ErrorCode>>) {
+        let (connection, resumes) = (join.connection, join.seen.is_some());
         let slow = self.connections.add(connection, outbox);
-        self.drop_slow(slow);
+        self.disconnect_slow(slow);
         let effects = self.room.handle(Command::Join(join), now());
-        let refused = effects.iter().find_map(|effect| match effect {
-            Effect::Refuse { code, .. } => Some(*code),
-            _ => None,
-        });
+        let refused = effects.iter().find_map(refusal_of);
         if let Some(resumed) = effects.iter().find_map(resumed_by) {
-            self.rooms.metrics().joined(came_back, resumed);
+            self.rooms.metrics().joined(resumes, resumed);
         }
-        if answer.send(refused.map_or(Ok(()), Err)).is_err() && refused.is_none() {
-            // The socket ended while it knocked; nobody else will report that.
-            self.run_effects(effects);
-            return self.handle(Command::Disconnected {
+        let ended = reply.send(refused.map_or(Ok(()), Err)).is_err();
+        self.run_effects(effects);
+        if ended && refused.is_none() {
+            // The socket ended while it waited, so there is no `Membership` to report that.
+            self.handle(Command::Disconnected {
                 connection,
                 departure: Departure::Lost,
             });
         }
-        self.run_effects(effects);
     }
 
-    /// Answers a plain form, and counts a refusal.
-    fn respond(&self, waiting: FormAnswer, answer: Result<ChatMessage, RoomError>) {
-        if let Err(error) = &answer {
+    /// Answers a plain form, which may have ended, and counts a refusal.
+    fn answer_form(&self, reply: FormReply, result: Result<ChatMessage, RoomError>) {
+        if let Err(error) = &result {
             self.rooms.metrics().refused(error.code(), true);
         }
-        let _ = waiting.send(answer);
+        let _ = reply.send(result);
     }
 
-    /// Takes what a plain form says, within the limit.
-    fn post(&mut self, from: Person, id: MessageId, text: ChatText, answer: FormAnswer) {
+    /// Posts the message of a plain form, within the room's rate limit for forms.
+    fn post(&mut self, from: Person, draft: ChatDraft, reply: FormReply) {
         if !self.rooms.inner.post_rates.allow(&self.name) {
-            return self.respond(answer, Err(RoomError::TooManyMessages));
+            return self.answer_form(reply, Err(RoomError::TooManyMessages));
         }
         self.last_request_id += 1;
         let request_id = RequestId(self.last_request_id);
-        self.forms.insert(request_id, answer);
+        self.forms.insert(request_id, reply);
         self.handle(Command::Post {
             request_id,
             from,
-            id,
-            text,
+            draft,
         });
     }
 
-    /// Runs the room, its effects, and the room again for whoever turned out too slow.
+    /// Applies a command to the room and runs its effects.
     fn handle(&mut self, command: Command) {
         if let Command::Disconnected { connection, .. } = command {
             self.connections.forget(connection);
@@ -227,10 +217,10 @@ impl Actor {
         self.run_effects(effects);
     }
 
-    /// Tells everybody what was gathered for them.
+    /// Writes the pending broadcasts to every socket.
     fn flush_broadcasts(&mut self) {
         let slow = self.connections.flush();
-        self.drop_slow(slow);
+        self.disconnect_slow(slow);
     }
 
     /// Runs effects in order.
@@ -239,34 +229,30 @@ impl Actor {
         for effect in effects {
             self.run_effect(effect, &mut slow);
         }
-        self.drop_slow(slow);
+        self.disconnect_slow(slow);
     }
 
-    /// Runs the room for those whose sockets were closed as too slow, and for whoever turns
-    /// out too slow by that.
-    fn drop_slow(&mut self, slow: Vec<ConnectionId>) {
+    /// Reports sockets that were closed as too slow to the room. The effects of that may find more
+    /// of them.
+    fn disconnect_slow(&mut self, slow: Vec<ConnectionId>) {
         let mut slow = VecDeque::from(slow);
         while let Some(connection) = slow.pop_front() {
-            let departure = Departure::Lost;
-            let effects = self.room.handle(
-                Command::Disconnected {
-                    connection,
-                    departure,
-                },
-                now(),
-            );
-            let mut slower = Vec::new();
-            for effect in effects {
-                self.run_effect(effect, &mut slower);
+            let command = Command::Disconnected {
+                connection,
+                departure: Departure::Lost,
+            };
+            let mut more = Vec::new();
+            for effect in self.room.handle(command, now()) {
+                self.run_effect(effect, &mut more);
             }
-            slow.extend(slower);
+            slow.extend(more);
         }
     }
 
-    /// Runs one effect; sockets that cannot take what they are told are added to `slow`.
+    /// Runs one effect. Adds the sockets that were closed as too slow to `slow`.
     fn run_effect(&mut self, effect: Effect, slow: &mut Vec<ConnectionId>) {
         match effect {
-            Effect::Persist { requester, message } => self.persist(requester, message),
+            Effect::Append { requester, message } => self.append(requester, message),
             Effect::Change { connection, change } => self.change(connection, change),
             Effect::Send {
                 connection,
@@ -289,34 +275,47 @@ impl Actor {
             Effect::SendIfIdle { message, except } => {
                 slow.extend(self.connections.send_if_idle(&message, except));
             }
-            Effect::Refuse { connection, .. } => self.connections.forget(connection),
+            Effect::RefuseJoin { connection, .. } => self.connections.forget(connection),
             Effect::Close { connection, code } => {
-                slow.extend(self.connections.close(connection, code))
+                slow.extend(self.connections.close(connection, code));
             }
-            Effect::Answer { request_id, answer } => {
-                if let Some(waiting) = self.forms.remove(&request_id) {
-                    self.respond(waiting, answer);
+            Effect::AnswerForm { request_id, result } => {
+                if let Some(reply) = self.forms.remove(&request_id) {
+                    self.answer_form(reply, result);
                 }
             }
             Effect::Media(command) => self.send_media(command),
-            Effect::SummaryChanged => self.rooms.summarise(self.key, &self.room.summary()),
+            Effect::SummaryChanged => self.rooms.update_summary(self.key, &self.room.summary()),
         }
     }
 
-    /// Hands a message to the writer without waiting for it.
-    fn persist(&mut self, requester: Requester, message: NewMessage) {
-        let (rooms, name, id) = (self.rooms.clone(), self.name.clone(), message.id);
+    /// Hands a message to the store. The commit returns as a command.
+    fn append(&mut self, requester: Requester, message: NewMessage) {
+        let (rooms, name, id) = (self.rooms.clone(), self.name.clone(), message.draft.id);
         self.commits.push_back(Box::pin(async move {
-            let answer = rooms.append(&name, message).await.map_err(RoomError::from);
+            let result = rooms.append(&name, message).await.map_err(RoomError::from);
             Command::Stored {
                 requester,
                 id,
-                answer,
+                result,
             }
         }));
     }
 
-    /// Whoever enters the call gets credentials for our own relay, too.
+    /// Hands a change to the store. The commit returns as a command.
+    fn change(&mut self, connection: ConnectionId, change: Change) {
+        let (rooms, name) = (self.rooms.clone(), self.name.clone());
+        self.commits.push_back(Box::pin(async move {
+            let outcome = rooms.change(&name, change.clone()).await.ok();
+            Command::Changed {
+                connection,
+                change,
+                outcome,
+            }
+        }));
+    }
+
+    /// Adds credentials for the server's own relay to the answer to `enter_call`.
     fn add_relays(&self, connection: ConnectionId, message: &mut ServerMessage) {
         if let ServerMessage::Call { ice_servers, .. } = message
             && let (Some(relays), Some(id)) =
@@ -326,8 +325,8 @@ impl Actor {
         }
     }
 
-    /// Nothing is relayed any more for whoever has left the call, or is not expected back.
-    /// Whoever is only away may still talk browser to browser.
+    /// Revokes the relay credentials of a person who left the call or is not expected back.
+    /// People who are only away may still be connected browser to browser.
     fn revoke_relays(&self, message: &ServerMessage) {
         if let ServerMessage::CallLeft {
             id, away: false, ..
@@ -346,40 +345,30 @@ impl Actor {
         }
     }
 
-    /// Tells the SFU. Where it has no place for an offer, whoever made it makes another.
+    /// Sends a command to the SFU. An offer that finds its queue full closes the connection, so
+    /// that the client opens another one.
     fn send_media(&mut self, command: sfu::Command) {
-        let refused = match &command {
+        let offered = match &command {
             sfu::Command::Offer { peer, .. } => Some(*peer),
-            _ => None,
+            sfu::Command::Subscribe { .. }
+            | sfu::Command::Resync { .. }
+            | sfu::Command::Close { .. } => None,
         };
-        if self.media.is_none() && refused.is_some() {
+        if self.media.is_none() && offered.is_some() {
             self.media = Some(self.rooms.open_media());
         }
         let Some((media, _)) = &self.media else {
             return;
         };
         if !media.send(command)
-            && let Some(peer) = refused
+            && let Some(peer) = offered
         {
             self.handle(Command::Media(sfu::Event::Closed { peer }));
         }
     }
-
-    /// Hands a change to the writer without waiting for it.
-    fn change(&mut self, connection: ConnectionId, change: Change) {
-        let (rooms, name) = (self.rooms.clone(), self.name.clone());
-        self.commits.push_back(Box::pin(async move {
-            let answer = rooms.change(&name, change.clone()).await.ok();
-            Command::Changed {
-                connection,
-                change,
-                answer,
-            }
-        }));
-    }
 }
 
-/// What the SFU says next; nothing where there is no media.
+/// The next event of the SFU; nothing without a connection to it.
 async fn next_media_event(
     media: &mut Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>,
 ) -> Option<sfu::Event> {
@@ -389,19 +378,27 @@ async fn next_media_event(
     }
 }
 
-/// Whether somebody who is let in goes on where they were; nothing where the effect is
-/// another one.
-fn resumed_by(effect: &Effect) -> Option<bool> {
-    match effect {
-        Effect::Send {
-            message: ServerMessage::Joined(joined),
-            ..
-        } => Some(joined.resumed),
-        _ => None,
-    }
+/// Why a join was refused, if this effect refuses it.
+fn refusal_of(effect: &Effect) -> Option<ErrorCode> {
+    let Effect::RefuseJoin { code, .. } = effect else {
+        return None;
+    };
+    Some(*code)
 }
 
-/// Waits for a moment; for ever where there is none.
+/// Whether a join resumed a former connection, if this effect answers the join.
+fn resumed_by(effect: &Effect) -> Option<bool> {
+    let Effect::Send {
+        message: ServerMessage::Joined(joined),
+        ..
+    } = effect
+    else {
+        return None;
+    };
+    Some(joined.resumed)
+}
+
+/// Waits for a moment; pending for ever without one.
 async fn sleep_until_some(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
@@ -409,7 +406,7 @@ async fn sleep_until_some(moment: Option<Instant>) {
     }
 }
 
-/// The time, for the room.
+/// The current time by both clocks.
 fn now() -> Now {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,9 +1,9 @@
-//! What one member of a room may cost the others, in bytes and in messages.
+//! Rate limits of what one member costs the others, in bytes and in messages.
 //!
-//! Sockets are limited by messages ([`crate::server::http`]); here is counted what those
-//! messages become for others: a message of 16 KB to a hundred people is not one of 20 bytes to
-//! one. The buckets belong to the member, not to the socket, so a new socket brings no new ones.
-//! Whoever spends too much is refused; nobody else notices. Pure: time comes in as `now`.
+//! A socket has a rate limit by messages ([`crate::server::http`]). These limits count the
+//! traffic that the messages cause: 16 KB to a hundred people cost more than 20 bytes to one. The
+//! buckets belong to the member, so a new socket brings no new ones. A member beyond the limit is
+//! refused; the others do not notice. Pure: time comes in as `now`.
 
 use crate::{
     protocol::ParticipantId,
@@ -22,23 +22,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A full bucket of a rate that is for [`ROOM_RATE_PEOPLE`] people, for as many as this.
+/// A full bucket for this many people; `rate` is meant for [`ROOM_RATE_PEOPLE`] people.
 pub(super) fn bucket_for_people(rate: Rate, people: usize) -> TokenBucket {
     let share = (people as f64 / ROOM_RATE_PEOPLE as f64).max(1.0);
     TokenBucket::new(Quota::from(rate).scaled(share))
 }
 
-/// What everybody in a room may be told, together.
+/// Bytes that may be broadcast in a room, on behalf of all its members together.
 #[derive(Debug)]
 pub(super) struct BroadcastBudget(TokenBucket);
 
 impl BroadcastBudget {
-    /// A full one of a room that holds so many people.
+    /// A full budget of a room of this capacity.
     pub fn new(capacity: usize) -> Self {
         Self(bucket_for_people(ROOM_BROADCAST_BYTES, capacity))
     }
 
-    /// Whether the room can still be told this much of a form, which has no member's bucket.
+    /// Takes bytes for a message of a plain form, which has no member's budget. The reserve is
+    /// left for members.
     pub fn try_take(&mut self, cost: usize, now: Instant) -> bool {
         let has = self.0.has(cost, ROOM_RESERVE_BYTES, now);
         if has {
@@ -47,42 +48,42 @@ impl BroadcastBudget {
         has
     }
 
-    /// Gives back what was not spent.
+    /// Returns unspent bytes.
     pub fn refund(&mut self, cost: usize) {
         self.0.refund(cost);
     }
 }
 
-/// What one member may cost the others.
+/// The rate limits of one member.
 #[derive(Debug)]
 pub(super) struct MemberBudget {
-    /// Bytes of what they say.
+    /// Bytes of messages and edits.
     messages: TokenBucket,
-    /// Bytes with which they may draw on the room's reserve.
+    /// Bytes that this member may take from the room's reserve.
     reserve_share: TokenBucket,
-    /// Changes of who they are and what they have switched on.
+    /// Changes of nickname, devices and call, in messages.
     announcements: TokenBucket,
-    /// Bytes of signals, to everybody together.
+    /// Bytes of signals to all receivers together.
     signals: TokenBucket,
-    /// Towards each person they signal to.
+    /// Limits towards each receiver of signals.
     pairs: HashMap<ParticipantId, PeerBudget>,
-    /// Offers to the SFU.
+    /// Offers to the SFU, in messages.
     offers: TokenBucket,
-    /// When the SFU was last told what is on their screen.
+    /// When the SFU last received a subscription.
     subscribed_at: Option<Instant>,
 }
 
-/// What one member may signal to another.
+/// The limits of signals from one member to another.
 #[derive(Debug)]
 struct PeerBudget {
-    /// Bytes.
+    /// Bytes of signals.
     bytes: TokenBucket,
-    /// Descriptions that the other has not answered.
+    /// Descriptions that the receiver has not answered yet.
     descriptions: TokenBucket,
 }
 
 impl MemberBudget {
-    /// Full buckets, in a room whose calls run browser to browser up to so many people.
+    /// Full buckets, in a room whose calls run browser to browser up to `p2p_max` people.
     pub fn new(p2p_max: usize) -> Self {
         let people = u32::try_from(p2p_max).unwrap_or(u32::MAX);
         let broadcast = SIGNAL_BYTES_PER_PERSON.saturating_mul(people);
@@ -101,8 +102,8 @@ impl MemberBudget {
         }
     }
 
-    /// Whether everybody may be told this many bytes on their behalf. The last part of what a
-    /// room can be told is for those who have said little of late.
+    /// Takes bytes for a broadcast from this budget and the room's. The room's reserve is for
+    /// members who have sent little in the last seconds.
     pub fn try_broadcast(
         &mut self,
         broadcast_budget: &mut BroadcastBudget,
@@ -118,7 +119,7 @@ impl MemberBudget {
         if may {
             self.messages.take(cost);
             broadcast_budget.0.take(cost);
-            // What was said while there was plenty counts, too.
+            // Messages sent while the room had plenty count against the reserve share, too.
             self.reserve_share
                 .take(cost.min(QUIET_MEMBER_BYTES.burst as usize));
             self.reserve_share.forgive_debt(now);
@@ -126,13 +127,13 @@ impl MemberBudget {
         may
     }
 
-    /// Gives back what was not spent.
+    /// Returns unspent bytes of a message or an edit.
     pub fn refund_message(&mut self, cost: usize) {
         self.messages.refund(cost);
     }
 
-    /// Whether everybody may be told of another change of theirs. It counts as told, so that
-    /// less is said meanwhile.
+    /// Takes one announcement. Its bytes count against the room even beyond the budget, so that
+    /// fewer messages pass meanwhile.
     pub fn try_announce(&mut self, broadcast_budget: &mut BroadcastBudget, now: Instant) -> bool {
         let may = self.announcements.try_take(1, now);
         if may {
@@ -141,7 +142,7 @@ impl MemberBudget {
         may
     }
 
-    /// Whether a signal of this many bytes may go to somebody.
+    /// Takes the bytes of a signal to one receiver, and one description if it is one.
     pub fn try_signal(
         &mut self,
         to: &ParticipantId,
@@ -160,27 +161,27 @@ impl MemberBudget {
         may
     }
 
-    /// Whether another offer of theirs may go to the SFU.
+    /// Takes one offer to the SFU.
     pub fn try_offer(&mut self, now: Instant) -> bool {
         self.offers.try_take(1, now)
     }
 
-    /// Somebody sent a description of theirs: one of ours to them is answered.
+    /// A member sent a description back: one of ours to them is answered.
     pub fn on_answer(&mut self, by: &ParticipantId) {
         if let Some(pair) = self.pairs.get_mut(by) {
             pair.descriptions.refund(1);
         }
     }
 
-    /// Somebody is not in the room any more.
+    /// A member has left the room.
     pub fn remove_peer(&mut self, id: &ParticipantId) {
         self.pairs.remove(id);
     }
 
-    /// Whether the SFU may be told now what is on their screen, or when.
+    /// Whether a subscription may go to the SFU now.
     ///
     /// # Errors
-    /// When it may; what is on the screen then is told then.
+    /// When the next one may go.
     pub fn try_subscribe(&mut self, now: Instant) -> Result<(), Instant> {
         let next = self.subscribed_at.map(|at| at + SUBSCRIBE_INTERVAL);
         if let Some(next) = next.filter(|next| *next > now) {
@@ -192,7 +193,7 @@ impl MemberBudget {
 }
 
 impl PeerBudget {
-    /// Nothing was said yet.
+    /// Full buckets.
     fn new() -> Self {
         let per_second =
             Duration::from_secs(1).as_secs_f64() / PAIR_DESCRIPTIONS_EVERY.as_secs_f64();
@@ -203,7 +204,7 @@ impl PeerBudget {
     }
 }
 
-/// Bytes of a text as JSON.
+/// Bytes of a text as a JSON string, without the quotes.
 pub(super) fn json_len(text: &str) -> usize {
     let bytes = text.bytes().map(|byte| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_of_a_mesh_of_64_people_is_within_what_one_may_signal() {
+    fn joining_a_mesh_of_64_people_stays_within_the_signal_budget() {
         let now = Instant::now();
         let mut budget = MemberBudget::new(64);
         for person in 0..63 {
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn one_pair_has_three_descriptions_under_way_and_an_answer_frees_one() {
+    fn three_descriptions_to_one_person_may_be_unanswered_and_an_answer_frees_one() {
         let mut now = Instant::now();
         let mut budget = MemberBudget::new(2);
         let describe = |budget: &mut MemberBudget, now| budget.try_signal(&id(1), true, 4_000, now);
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_who_says_little_is_heard_in_a_room_where_others_say_all_they_may() {
+    fn a_quiet_member_may_send_while_others_use_up_the_room_budget() {
         let now = Instant::now();
         let mut broadcast_budget = BroadcastBudget::new(100);
         let mut loud: Vec<_> = (0..20).map(|_| MemberBudget::new(2)).collect();
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn one_person_alone_says_forty_of_the_longest_messages_at_once() {
+    fn one_member_may_send_forty_of_the_longest_messages_at_once() {
         let now = Instant::now();
         let (mut broadcast_budget, mut budget) = (BroadcastBudget::new(100), MemberBudget::new(2));
         let count =
@@ -279,27 +280,26 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever says what, everybody together is told no more than the room's rate.
         #[test]
-        fn a_room_is_told_no_more_than_its_rate(
-            said in prop::collection::vec((0..20_usize, 1..17_000_usize, 0..20_u64), 1..400),
+        fn broadcasts_of_a_room_never_exceed_its_rate(
+            broadcasts in prop::collection::vec((0..20_usize, 1..17_000_usize, 0..20_u64), 1..400),
         ) {
             let start = Instant::now();
             let mut now = start;
             let mut broadcast_budget = BroadcastBudget::new(100);
             let mut budgets: Vec<_> = (0..20).map(|_| MemberBudget::new(2)).collect();
-            let mut told = 0;
-            for (who, cost, wait) in said {
+            let mut sent = 0;
+            for (who, cost, wait) in broadcasts {
                 now += Duration::from_millis(wait);
-                told += if budgets[who].try_broadcast(&mut broadcast_budget, cost, now) { cost } else { 0 };
+                sent += if budgets[who].try_broadcast(&mut broadcast_budget, cost, now) { cost } else { 0 };
             }
             let seconds = (now - start).as_secs_f64();
             let most = f64::from(ROOM_BROADCAST_BYTES.burst) + f64::from(ROOM_BROADCAST_BYTES.per_second) * seconds;
-            prop_assert!(told as f64 <= most + 1.0, "{told} of {most}");
+            prop_assert!(sent as f64 <= most + 1.0, "{sent} of {most}");
         }
 
         #[test]
-        fn the_length_as_json_is_what_serde_writes(text in "\\PC{0,40}|[\u{0}-\u{7f}]{0,40}") {
+        fn the_json_length_is_the_length_that_serde_writes(text in "\\PC{0,40}|[\u{0}-\u{7f}]{0,40}") {
             let json = serde_json::to_string(&text).expect("serialises");
             prop_assert_eq!(json_len(&text) + 2, json.len());
         }

@@ -1,29 +1,29 @@
-//! The call of a room: who is in it, and the routing between them.
+//! The call of a room: who is in it, and the routing of signals between them.
 //!
-//! The server keeps the list and stamps `from`; it never looks into a description. A
-//! signal passes only from somebody in the call to exactly the stay it names.
+//! The server keeps the list and sets `from`; it never reads a description. A signal passes
+//! only from somebody in the call to exactly the session it names.
 
 use super::{
     budget::json_len,
-    command::{ConnectionId, Effect, Now, RoomRequest},
+    command::{CallRequest, ConnectionId, Effect, Now},
     media::MediaConnection,
-    room::{ConnectionState, Room, broadcast, broadcast_except},
+    room::{ConnectionState, Room, broadcast, broadcast_except, refuse},
 };
 use crate::{
     protocol::{CallPerson, Devices, ErrorCode, Leg, ParticipantId, ServerMessage, Signal},
-    server::{error::refusal, limits::ENVELOPE_BYTES},
+    server::limits::ENVELOPE_BYTES,
 };
 
-/// Somebody's stay in the call.
+/// One uninterrupted presence of a member in the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallSession {
-    /// Which of theirs.
+    /// The number that the client drew for this session.
     pub leg: Leg,
-    /// What they have switched on.
+    /// The devices that are on.
     pub devices: Devices,
-    /// Their connection to the SFU.
+    /// The connection to the SFU, once there was an offer.
     pub media: Option<MediaConnection>,
-    /// Whether no other client may learn their addresses.
+    /// Whether no other client may learn the addresses of this one.
     pub hide_address: bool,
 }
 
@@ -41,79 +41,71 @@ impl Room {
         in_call.collect()
     }
 
-    /// What somebody wants of the call; chat and nickname are not its matter.
-    pub(super) fn handle_call_request(
+    /// Dispatches a request about the call.
+    pub(super) fn handle_call(
         &mut self,
         index: usize,
         connection: ConnectionId,
-        request: RoomRequest,
+        request: CallRequest,
         now: Now,
     ) -> Vec<Effect> {
         match request {
-            RoomRequest::EnterCall {
+            CallRequest::Enter {
                 leg,
                 devices,
                 hide_address,
             } => {
-                let entry = CallSession {
+                let session = CallSession {
                     leg,
                     devices,
                     media: None,
                     hide_address,
                 };
-                self.enter_call(index, connection, entry, now)
+                self.enter_call(index, connection, session, now)
             }
-            RoomRequest::LeaveCall => self.leave_call(index, now),
-            RoomRequest::Devices(devices) => self.set_devices(index, connection, devices, now),
-            RoomRequest::Signal { to, leg, signal } => {
+            CallRequest::Leave => self.leave_call(index, now),
+            CallRequest::SetDevices(devices) => self.set_devices(index, connection, devices, now),
+            CallRequest::Signal { to, leg, signal } => {
                 self.route_signal(index, connection, &to, leg, signal, now)
             }
-            RoomRequest::Offer(offer) => self.offer(index, connection, offer, now),
-            RoomRequest::CloseMedia { connection } => self.close_media(index, connection),
-            RoomRequest::Subscribe(wanted) => self.view(index, wanted, now),
-            RoomRequest::Chat { .. }
-            | RoomRequest::Change { .. }
-            | RoomRequest::Typing
-            | RoomRequest::Rename(_) => Vec::new(),
+            CallRequest::Offer(offer) => self.offer(index, connection, offer, now),
+            CallRequest::CloseMedia { connection } => self.close_media(index, connection),
+            CallRequest::Subscribe(wanted) => self.subscribe(index, wanted, now),
         }
     }
 
-    /// Enters, or goes on with the same leg. Another leg ends the former stay first.
+    /// Enters the call, or continues the session of the same leg. Another leg ends the former
+    /// session first.
     fn enter_call(
         &mut self,
         index: usize,
         connection: ConnectionId,
-        entry: CallSession,
+        session: CallSession,
         now: Now,
     ) -> Vec<Effect> {
-        let CallSession { leg, devices, .. } = entry;
+        let CallSession { leg, devices, .. } = session;
         let former = self.members[index].call;
-        if former.is_none_or(|session| (session.leg, session.devices) != (leg, devices))
-            && !self.members[index]
-                .budget
-                .try_announce(&mut self.broadcast_budget, now.instant)
-        {
+        let is_news = former.is_none_or(|former| (former.leg, former.devices) != (leg, devices));
+        if is_news && !self.try_announce(index, now) {
             return refuse(connection, ErrorCode::TooManyMessages);
         }
         if former.is_none() && self.call().len() >= self.rules.call_capacity {
             return refuse(connection, ErrorCode::CallFull);
         }
         let mut effects = Vec::new();
-        if former.is_some_and(|session| session.leg != leg) {
+        if former.is_some_and(|former| former.leg != leg) {
             effects.extend(self.end_session(index, false));
         }
-        let media = self.members[index].call.and_then(|session| session.media);
+        let media = self.media_of(index);
         let id = self.members[index].person.id.clone();
-        self.members[index].call = Some(CallSession { media, ..entry });
+        self.members[index].call = Some(CallSession { media, ..session });
         effects.extend(self.update_mode(now));
         effects.push(self.call_answer(index, connection));
         effects.extend(media.map(MediaConnection::resync));
-        if former.is_none_or(|session| (session.leg, session.devices) != (leg, devices)) {
+        if is_news {
             let person = CallPerson { id, leg, devices };
-            effects.push(broadcast_except(
-                connection,
-                ServerMessage::CallEntered { person },
-            ));
+            let entered = ServerMessage::CallEntered { person };
+            effects.push(broadcast_except(connection, entered));
         }
         if former.is_none() {
             effects.push(Effect::SummaryChanged);
@@ -123,12 +115,11 @@ impl Room {
 
     /// The answer to `enter_call`.
     fn call_answer(&self, index: usize, connection: ConnectionId) -> Effect {
-        let media = self.members[index].call.and_then(|session| session.media);
         let message = ServerMessage::Call {
             people: self.call(),
             ice_servers: self.rules.ice_servers.to_vec(),
             mode: self.mode,
-            connection: media.map(|media| media.number),
+            connection: self.media_of(index).map(|media| media.number),
         };
         Effect::Send {
             connection,
@@ -136,7 +127,7 @@ impl Room {
         }
     }
 
-    /// Leaves the call; nothing for whoever is not in it.
+    /// Leaves the call; no effect for a member who is not in it.
     fn leave_call(&mut self, index: usize, now: Now) -> Vec<Effect> {
         let mut effects = self.end_session(index, false);
         if !effects.is_empty() {
@@ -146,8 +137,8 @@ impl Room {
         effects
     }
 
-    /// Ends the stay of whoever is in the call; `away` where only their line is down: what runs
-    /// browser to browser goes on by itself then.
+    /// Ends a member's session in the call. `away` keeps their browser-to-browser connections:
+    /// only the connection to the server is down, and those work without it.
     pub(super) fn end_session(&mut self, index: usize, away: bool) -> Vec<Effect> {
         let member = &mut self.members[index];
         let Some(session) = member.call.take() else {
@@ -160,7 +151,7 @@ impl Room {
         effects
     }
 
-    /// Tells the others what is on now.
+    /// Sends a member's devices to the others.
     fn set_devices(
         &mut self,
         index: usize,
@@ -168,33 +159,29 @@ impl Room {
         devices: Devices,
         now: Now,
     ) -> Vec<Effect> {
-        let member = &mut self.members[index];
-        let Some(session) = &mut member.call else {
+        if self.members[index].call.is_none() {
             return refuse(connection, ErrorCode::NotInCall);
-        };
-        if !member
-            .budget
-            .try_announce(&mut self.broadcast_budget, now.instant)
-        {
+        }
+        if !self.try_announce(index, now) {
             return refuse(connection, ErrorCode::TooManyMessages);
         }
-        session.devices = devices;
+        let member = &mut self.members[index];
+        if let Some(session) = &mut member.call {
+            session.devices = devices;
+        }
         let id = member.person.id.clone();
-        vec![broadcast_except(
-            connection,
-            ServerMessage::Devices { id, devices },
-        )]
+        let message = ServerMessage::Devices { id, devices };
+        vec![broadcast_except(connection, message)]
     }
 
-    /// Whether no other client may learn the addresses of a client in the call: that
-    /// person wants so, or the operator does.
+    /// Whether no other client may learn the addresses of this session's client, because that
+    /// person or the operator hides them.
     fn hides_address(&self, session: CallSession) -> bool {
         self.rules.hide_addresses || session.hide_address
     }
 
-    /// Passes a signal on, stamped with whom it is from. Somebody whose line is broken
-    /// just now misses it: both sides negotiate anew when they are back. Whoever signals more
-    /// than anybody needs is refused.
+    /// Forwards a signal to the session it names. A receiver without a socket misses it: both
+    /// sides negotiate again after the reconnect.
     fn route_signal(
         &mut self,
         index: usize,
@@ -211,20 +198,13 @@ impl Room {
         if !signal.is_within_limits() {
             return refuse(connection, ErrorCode::SignalTooLong);
         }
-        let meant =
-            |session: Option<CallSession>| session.is_some_and(|session| session.leg == leg);
-        let found = self
-            .members
-            .iter()
-            .position(|m| m.person.id == *to && meant(m.call));
-        let Some(target) = found.filter(|target| *target != index) else {
+        let receiver = self.receiver(to, leg).filter(|(found, _)| *found != index);
+        let Some((receiver, session)) = receiver else {
             return refuse(connection, ErrorCode::NoSuchPerson);
         };
-        // Descriptions and candidates hold addresses. The call runs through the SFU, so
-        // nothing is lost.
-        let target_stay = self.members[target].call;
-        let target_hides = target_stay.is_some_and(|session| self.hides_address(session));
-        if target_hides || self.hides_address(from) {
+        // Descriptions and candidates hold addresses. The call runs through the SFU then, so
+        // no signal is needed.
+        if self.hides_address(session) || self.hides_address(from) {
             return refuse(connection, ErrorCode::AddressesHidden);
         }
         let (from_id, from_leg) = (sender.person.id.clone(), from.leg);
@@ -233,26 +213,33 @@ impl Room {
         if !budget.try_signal(to, is_description, cost, now.instant) {
             return refuse(connection, ErrorCode::TooManyMessages);
         }
+        let receiver = &mut self.members[receiver];
         if is_description {
-            self.members[target].budget.on_answer(&from_id);
+            receiver.budget.on_answer(&from_id);
         }
-        let ConnectionState::Connected(target) = self.members[target].connection_state else {
-            return Vec::new();
-        };
-        let message = ServerMessage::Signal {
-            from: from_id,
-            leg: from_leg,
-            signal,
-        };
-        vec![Effect::Relay {
-            from: connection,
-            to: target,
-            message,
-        }]
+        match receiver.connection_state {
+            ConnectionState::Connected(to) => vec![Effect::Relay {
+                from: connection,
+                to,
+                message: ServerMessage::Signal {
+                    from: from_id,
+                    leg: from_leg,
+                    signal,
+                },
+            }],
+            ConnectionState::Lost(_) | ConnectionState::MediaOnly(_) => Vec::new(),
+        }
+    }
+
+    /// The index of a person, with the session of theirs that has this leg.
+    fn receiver(&self, id: &ParticipantId, leg: Leg) -> Option<(usize, CallSession)> {
+        let index = self.index_of(id)?;
+        let session = self.members[index].call?;
+        (session.leg == leg).then_some((index, session))
     }
 }
 
-/// Whether a signal is a description, and how many bytes its receiver is told.
+/// Whether a signal is a description, and its size at the receiver in bytes.
 fn signal_cost(signal: &Signal) -> (bool, usize) {
     match signal {
         Signal::Offer { sdp, .. } | Signal::Answer { sdp, .. } => {
@@ -263,13 +250,4 @@ fn signal_cost(signal: &Signal) -> (bool, usize) {
             (false, json_len(&candidate.candidate) + mid + ENVELOPE_BYTES)
         }
     }
-}
-
-/// Refuses something that is no chat message.
-pub(super) fn refuse(connection: ConnectionId, code: ErrorCode) -> Vec<Effect> {
-    let message = refusal(code, None);
-    vec![Effect::Send {
-        connection,
-        message,
-    }]
 }

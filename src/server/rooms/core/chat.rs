@@ -1,72 +1,149 @@
-//! What is said in a room: to the disk first, then to everybody, its author too.
+//! Chat: a message is stored first, then sent to everybody including its author.
 
 use super::{
-    command::{ConnectionId, Effect, Requester},
+    budget::json_len,
+    command::{ChatRequest, ConnectionId, Effect, Now, RequestId, Requester},
     history::json_bytes,
-    room::{Room, broadcast, edit_cost},
+    room::{Room, broadcast},
 };
-use crate::server::rooms::RoomError;
 use crate::{
-    protocol::{ErrorCode, MessageId, ServerMessage},
+    protocol::{ChatDraft, ErrorCode, MessageId, Person, ServerMessage},
     server::{
         error::refusal,
-        limits::ROOM_PENDING,
+        limits::{ENVELOPE_BYTES, REACTIONS_BYTES, ROOM_PENDING},
+        rooms::RoomError,
         store::{Appended, Change, Changed, Edit, NewMessage},
     },
 };
+use std::time::Duration;
+
+/// Minimum interval between two `typing` broadcasts on behalf of one member.
+const TYPING_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Room {
-    /// Somebody says something: to the disk first.
-    pub(super) fn store_message(
+    /// Dispatches a request about the chat.
+    pub(super) fn handle_chat(
         &mut self,
-        requester: Requester,
-        message: NewMessage,
+        index: usize,
+        connection: ConnectionId,
+        request: ChatRequest,
+        now: Now,
     ) -> Vec<Effect> {
-        if self.pending >= ROOM_PENDING {
-            return vec![not_stored(requester, message.id, RoomError::Unavailable)];
+        match request {
+            ChatRequest::Send(draft) => {
+                if !self.try_spend(index, text_cost(draft.text.as_str()), now) {
+                    return vec![refuse_message(
+                        connection,
+                        draft.id,
+                        ErrorCode::TooManyMessages,
+                    )];
+                }
+                let (from, at) = (self.members[index].person.clone(), now.unix_ms);
+                let message = NewMessage { draft, from, at };
+                self.append(Requester::Connection(connection), message)
+            }
+            ChatRequest::Change { id, edit } => {
+                if !self.try_spend(index, edit_cost(&edit), now) {
+                    return vec![refuse_message(connection, id, ErrorCode::TooManyMessages)];
+                }
+                let (by, at) = (self.members[index].person.id.clone(), now.unix_ms);
+                self.change(connection, Change { id, by, at, edit })
+            }
+            ChatRequest::Typing => self.typing(index, connection, now),
         }
-        self.pending += 1;
-        vec![Effect::Persist { requester, message }]
     }
 
-    /// Somebody changes what was said: to the disk first, too.
-    pub(super) fn change(&mut self, connection: ConnectionId, change: Change) -> Vec<Effect> {
+    /// Stores a message of a plain form, which spends the room's budget only.
+    pub(super) fn post(
+        &mut self,
+        request_id: RequestId,
+        from: Person,
+        draft: ChatDraft,
+        now: Now,
+    ) -> Vec<Effect> {
+        let cost = text_cost(draft.text.as_str());
+        if !self.broadcast_budget.try_take(cost, now.instant) {
+            let result = Err(RoomError::TooManyMessages);
+            return vec![Effect::AnswerForm { request_id, result }];
+        }
+        let at = now.unix_ms;
+        let message = NewMessage { draft, from, at };
+        self.append(Requester::Form(request_id), message)
+    }
+
+    /// Takes bytes from a member's budget and the room's, if both have them.
+    fn try_spend(&mut self, index: usize, cost: usize, now: Now) -> bool {
+        let budget = &mut self.members[index].budget;
+        budget.try_broadcast(&mut self.broadcast_budget, cost, now.instant)
+    }
+
+    /// Sends `typing` to the others, at most once in [`TYPING_INTERVAL`].
+    fn typing(&mut self, index: usize, connection: ConnectionId, now: Now) -> Vec<Effect> {
+        let member = &mut self.members[index];
+        let is_recent = |at| now.instant < at + TYPING_INTERVAL;
+        if member.typing_sent_at.is_some_and(is_recent) {
+            return Vec::new();
+        }
+        member.typing_sent_at = Some(now.instant);
+        let id = member.person.id.clone();
+        vec![Effect::SendIfIdle {
+            message: ServerMessage::Typing { id },
+            except: connection,
+        }]
+    }
+
+    /// Hands a message to the store, unless the store is too far behind.
+    fn append(&mut self, requester: Requester, message: NewMessage) -> Vec<Effect> {
         if self.pending >= ROOM_PENDING {
-            return vec![not_changed(connection, change.id)];
+            return vec![not_stored(
+                requester,
+                message.draft.id,
+                RoomError::Unavailable,
+            )];
+        }
+        self.pending += 1;
+        vec![Effect::Append { requester, message }]
+    }
+
+    /// Hands a change to the store, unless the store is too far behind.
+    fn change(&mut self, connection: ConnectionId, change: Change) -> Vec<Effect> {
+        if self.pending >= ROOM_PENDING {
+            return vec![refuse_message(
+                connection,
+                change.id,
+                ErrorCode::Unavailable,
+            )];
         }
         self.pending += 1;
         vec![Effect::Change { connection, change }]
     }
 
-    /// The store answered a change: everybody hears it. One that changes nothing is news
-    /// to nobody but its asker.
+    /// Sends a stored change to everybody. A change without an effect is confirmed to its
+    /// requester only.
     pub(super) fn on_changed(
         &mut self,
         connection: ConnectionId,
         change: Change,
-        answer: Option<Changed>,
+        outcome: Option<Changed>,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
-        self.refund_edit(connection, &change, answer.as_ref());
+        self.refund_edit(connection, &change, outcome.as_ref());
         let Change { id, by, edit, .. } = change;
-        match answer {
-            None => vec![not_changed(connection, id)],
-            Some(Changed::Refused(code)) => vec![Effect::Send {
-                connection,
-                message: refusal(code, Some(id)),
-            }],
-            Some(Changed::Same(message)) => vec![Effect::Send {
+        match outcome {
+            None => vec![refuse_message(connection, id, ErrorCode::Unavailable)],
+            Some(Changed::Refused(code)) => vec![refuse_message(connection, id, code)],
+            Some(Changed::Unchanged(message)) => vec![Effect::Send {
                 connection,
                 message: ServerMessage::Changed {
                     seq: message.changed,
                     message,
                 },
             }],
-            Some(Changed::Done(message)) => {
+            Some(Changed::Applied(message)) => {
                 let seq = message.changed;
                 self.history.apply_change(message.clone());
-                let told = match edit {
-                    // The change alone: the message may be five hundred times as long.
+                vec![broadcast(match edit {
+                    // The reaction alone: the message may be five hundred times as long.
                     Edit::React { emoji, on } => ServerMessage::Reaction {
                         seq,
                         id,
@@ -75,45 +152,49 @@ impl Room {
                         on,
                     },
                     Edit::Text(_) | Edit::Delete => ServerMessage::Changed { seq, message },
-                };
-                vec![broadcast(told)]
+                })]
             }
         }
     }
 
-    /// Gives back what a change was expected to cost, and did not.
-    fn refund_edit(&mut self, connection: ConnectionId, change: &Change, answer: Option<&Changed>) {
+    /// Refunds the part of the expected cost of a change that was not spent.
+    fn refund_edit(
+        &mut self,
+        connection: ConnectionId,
+        change: &Change,
+        outcome: Option<&Changed>,
+    ) {
         let expected = edit_cost(&change.edit);
-        let spent = match (answer, &change.edit) {
-            (Some(Changed::Done(message)), Edit::Text(_)) => json_bytes(message),
-            (Some(Changed::Done(_)), Edit::Delete | Edit::React { .. }) => expected,
-            (Some(Changed::Same(_) | Changed::Refused(_)) | None, _) => 0,
+        let spent = match (outcome, &change.edit) {
+            (Some(Changed::Applied(message)), Edit::Text(_)) => json_bytes(message),
+            (Some(Changed::Applied(_)), Edit::Delete | Edit::React { .. }) => expected,
+            (Some(Changed::Unchanged(_) | Changed::Refused(_)) | None, _) => 0,
         };
-        let rest = expected.saturating_sub(spent);
-        self.broadcast_budget.refund(rest);
+        let unspent = expected.saturating_sub(spent);
+        self.broadcast_budget.refund(unspent);
         if let Some(member) = self.member_by_connection(connection) {
-            member.budget.refund_message(rest);
+            member.budget.refund_message(unspent);
         }
     }
 
-    /// The store answered: everybody hears it, its author too. A message sent again is
-    /// news to nobody but its asker.
+    /// Sends a stored message to everybody, its author included: that copy is the
+    /// acknowledgement. A duplicate is confirmed to its requester only.
     pub(super) fn on_stored(
         &mut self,
         requester: Requester,
         id: MessageId,
-        answer: Result<Appended, RoomError>,
+        result: Result<Appended, RoomError>,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
-        let Appended { message, duplicate } = match answer {
+        let Appended { message, duplicate } = match result {
             Ok(appended) => appended,
             Err(error) => return vec![not_stored(requester, id, error)],
         };
         let chat = ServerMessage::Chat(message.clone());
-        let told = match requester {
-            Requester::Form(request_id) => Some(Effect::Answer {
+        let confirmation = match requester {
+            Requester::Form(request_id) => Some(Effect::AnswerForm {
                 request_id,
-                answer: Ok(message.clone()),
+                result: Ok(message.clone()),
             }),
             Requester::Connection(connection) if duplicate => Some(Effect::Send {
                 connection,
@@ -121,32 +202,43 @@ impl Room {
             }),
             Requester::Connection(_) => None,
         };
-        let news = (!duplicate).then(|| {
+        let announcement = (!duplicate).then(|| {
             self.history.push(message);
             broadcast(chat)
         });
-        news.into_iter().chain(told).collect()
+        announcement.into_iter().chain(confirmation).collect()
     }
 }
 
-/// Refuses a message that could not be stored.
+/// Bytes that a text costs each receiver.
+fn text_cost(text: &str) -> usize {
+    json_len(text) + ENVELOPE_BYTES
+}
+
+/// Bytes that a change costs each receiver, at most. An edit is sent together with the reactions
+/// of the message, whose size is known only once the edit is stored.
+fn edit_cost(edit: &Edit) -> usize {
+    match edit {
+        Edit::Text(text) => text_cost(text.as_str()) + REACTIONS_BYTES,
+        Edit::Delete | Edit::React { .. } => ENVELOPE_BYTES,
+    }
+}
+
+/// Reports that a message was not stored.
 fn not_stored(requester: Requester, id: MessageId, error: RoomError) -> Effect {
     match requester {
-        Requester::Connection(connection) => Effect::Send {
-            connection,
-            message: refusal(error.code(), Some(id)),
-        },
-        Requester::Form(request_id) => Effect::Answer {
+        Requester::Connection(connection) => refuse_message(connection, id, error.code()),
+        Requester::Form(request_id) => Effect::AnswerForm {
             request_id,
-            answer: Err(error),
+            result: Err(error),
         },
     }
 }
 
-/// Refuses a change that could not be stored.
-fn not_changed(connection: ConnectionId, id: MessageId) -> Effect {
+/// Refuses a message, or a change of it, by its id.
+fn refuse_message(connection: ConnectionId, id: MessageId, code: ErrorCode) -> Effect {
     Effect::Send {
         connection,
-        message: refusal(ErrorCode::Unavailable, Some(id)),
+        message: refusal(code, Some(id)),
     }
 }

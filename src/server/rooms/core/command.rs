@@ -1,118 +1,125 @@
-//! What a room is told and what it wants done: the two sides of [`super::room::Room`].
+//! The input and the output of [`super::room::Room`]: commands in, effects out.
 
-use crate::server::rooms::RoomError;
 use crate::{
     protocol::{
-        ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
+        ChatDraft, ChatMessage, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
         ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal, Wanted,
     },
     server::{
+        rooms::RoomError,
         sfu,
         store::{Appended, Change, Changed, Edit, NewMessage},
     },
 };
 use std::time::Instant;
 
-/// One socket that has sent `join`; counted up by the process, never used twice.
+/// A socket that has sent `join`. The process counts these ids up and uses none twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// One waiting plain-form post; counted up by the room's actor.
+/// A plain form that waits for its answer. The actor of the room counts these ids up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u64);
 
-/// The time, read once by the shell.
+/// The current time, read once for each command by the actor.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
-    /// For what lasts a while.
+    /// Monotonic time, for deadlines.
     pub instant: Instant,
-    /// For people: milliseconds since the Unix epoch.
+    /// Wall-clock time, for timestamps: milliseconds since the Unix epoch.
     pub unix_ms: i64,
 }
 
-/// Whoever comes in.
+/// A request to enter the room.
 #[derive(Debug, Clone)]
 pub struct Join {
-    /// By which socket.
+    /// The socket that asks.
     pub connection: ConnectionId,
-    /// The secret, handed back in `joined`.
+    /// The secret of the person, returned to them in `joined`.
     pub session: SessionToken,
-    /// Derived from `session`.
+    /// The public id, derived from `session`.
     pub id: ParticipantId,
-    /// What to be called.
+    /// The nickname the person asks for.
     pub nickname: Nickname,
-    /// What was seen last, where a former connection is resumed.
+    /// Epoch and `seq` of the last event received, where a former connection is resumed.
     pub seen: Option<(Epoch, Seq)>,
 }
 
 /// How a socket ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// On purpose: closed with 1000 or without a status. The person is gone.
+    /// Closed on purpose, with 1000 or without a status. The person leaves at once.
     Left,
-    /// Any other way. The person keeps their place for the grace time.
+    /// Closed in any other way. The person keeps their place for the grace period.
     Lost,
-    /// Nothing was heard for too long. The person is gone.
+    /// Silent for too long. The person leaves without a further grace period.
     TimedOut,
 }
 
-/// What somebody in the room wants.
+/// A request of a member, its texts parsed.
 #[derive(Debug, Clone)]
 pub enum RoomRequest {
-    /// Say something.
-    Chat {
-        /// The id their client made.
-        id: MessageId,
-        /// What.
-        text: ChatText,
-        /// The message it answers.
-        reply_to: Option<MessageId>,
-    },
-    /// Change a message that was said.
+    /// A request about the chat.
+    Chat(ChatRequest),
+    /// Take another nickname.
+    Rename(Nickname),
+    /// A request about the call.
+    Call(CallRequest),
+}
+
+/// A request of a member about the chat.
+#[derive(Debug, Clone)]
+pub enum ChatRequest {
+    /// Store a message and send it to everybody.
+    Send(ChatDraft),
+    /// Edit, delete or react to a stored message.
     Change {
-        /// Which.
+        /// The message to change.
         id: MessageId,
-        /// How.
+        /// The change.
         edit: Edit,
     },
-    /// Tell the others that one is typing.
+    /// Show the others that this member types.
     Typing,
-    /// Be called something else.
-    Rename(Nickname),
+}
+
+/// A request of a member about the call.
+#[derive(Debug, Clone)]
+pub enum CallRequest {
     /// Enter the call.
-    EnterCall {
-        /// This stay's number.
+    Enter {
+        /// The number of this session in the call, drawn by the client.
         leg: Leg,
-        /// What is on.
+        /// The devices that are on.
         devices: Devices,
         /// Whether no other client may learn this client's addresses.
         hide_address: bool,
     },
-    /// Leave the call.
-    LeaveCall,
-    /// Tell what is on.
-    Devices(Devices),
-    /// Tell one person in the call something.
+    /// Leave the call and stay in the room.
+    Leave,
+    /// Switch devices on or off.
+    SetDevices(Devices),
+    /// Send a description or a candidate to one person in the call.
     Signal {
-        /// Whom.
+        /// The receiver.
         to: ParticipantId,
-        /// Which stay of theirs.
+        /// The receiver's session in the call.
         leg: Leg,
-        /// What.
+        /// The description or candidate.
         signal: Signal,
     },
-    /// Offer one's connection to the SFU.
+    /// Offer a connection to the SFU.
     Offer(sfu::Offer),
-    /// End one's connection to the SFU.
+    /// Close the connection to the SFU and stay in the call.
     CloseMedia {
-        /// Which.
+        /// The client's number of that connection.
         connection: u32,
     },
-    /// Tell the SFU what is on the screen.
+    /// Replace the list of tracks that the SFU forwards to this member.
     Subscribe(Vec<Wanted>),
 }
 
-/// Who waits for a message to become durable.
+/// Where the result of storing a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requester {
     /// A socket.
@@ -121,137 +128,133 @@ pub enum Requester {
     Form(RequestId),
 }
 
-/// What a room is told.
+/// The input of a room.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Somebody comes in.
+    /// A socket asks to enter.
     Join(Join),
     /// A socket ended.
     Disconnected {
-        /// Which.
+        /// The socket that ended.
         connection: ConnectionId,
-        /// How.
+        /// How it ended.
         departure: Departure,
     },
-    /// Somebody in the room wants something.
+    /// A member asks for something.
     Member {
-        /// By which socket.
+        /// The member's socket.
         connection: ConnectionId,
-        /// What.
+        /// The request.
         request: RoomRequest,
     },
-    /// Somebody says something by a plain form.
+    /// A plain form posts a message.
     Post {
-        /// Who waits.
+        /// The form, which waits for [`Effect::AnswerForm`].
         request_id: RequestId,
-        /// Who says it.
+        /// The author, who need not be in the room.
         from: Person,
-        /// The id made for it.
-        id: MessageId,
-        /// What.
-        text: ChatText,
+        /// The message.
+        draft: ChatDraft,
     },
-    /// The store answered an [`Effect::Persist`].
+    /// The result of an [`Effect::Append`].
     Stored {
-        /// Who waits.
+        /// Where the result goes.
         requester: Requester,
-        /// Which message.
+        /// The id of the message.
         id: MessageId,
         /// The durable message, or why it was not stored.
-        answer: Result<Appended, RoomError>,
+        result: Result<Appended, RoomError>,
     },
-    /// The store answered an [`Effect::Change`].
+    /// The result of an [`Effect::Change`].
     Changed {
-        /// Who waits.
+        /// The socket that asked for the change.
         connection: ConnectionId,
-        /// What was asked for.
+        /// The change.
         change: Change,
-        /// What became of it, or nothing where the store failed.
-        answer: Option<Changed>,
+        /// The outcome; nothing if the store failed.
+        outcome: Option<Changed>,
     },
-    /// These messages are not in the log any more; oldest first.
-    Forget(Vec<Seq>),
-    /// There are too many rooms whose people are all away: where this is one still, nobody
-    /// is expected back any more.
+    /// The retention deleted these messages from the log; in ascending order.
+    Deleted(Vec<Seq>),
+    /// Stop expecting anybody back if nobody is here: the server holds too many such rooms.
     ForgetAway,
-    /// The SFU says something.
+    /// An event of the SFU.
     Media(sfu::Event),
-    /// Time went on.
+    /// A deadline of [`super::room::Room::next_deadline`] may have passed.
     Tick,
 }
 
-/// What a room wants done, in this order.
+/// The output of a room. The actor runs effects in the order of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Store it and come back with [`Command::Stored`].
-    Persist {
-        /// Who waits.
+    /// Append a message to the log and return [`Command::Stored`].
+    Append {
+        /// Where the result goes.
         requester: Requester,
-        /// What.
+        /// The message.
         message: NewMessage,
     },
-    /// Store a change and come back with [`Command::Changed`].
+    /// Change a stored message and return [`Command::Changed`].
     Change {
-        /// Who waits.
+        /// The socket that asked for the change.
         connection: ConnectionId,
-        /// What.
+        /// The change.
         change: Change,
     },
-    /// Tell one socket.
+    /// Send a message to one socket.
     Send {
-        /// Which.
+        /// The receiver.
         connection: ConnectionId,
-        /// What.
+        /// The message.
         message: ServerMessage,
     },
-    /// Pass on to one socket what another one says, where there is room for it: else the other
-    /// one is told so. Nobody is closed for what somebody else sends them.
+    /// Forward a message from one socket to another if its queue has space. A full queue
+    /// refuses the message to the sender: nobody is closed because of what others send.
     Relay {
-        /// Whose doing it is.
+        /// The sender.
         from: ConnectionId,
-        /// To which.
+        /// The receiver.
         to: ConnectionId,
-        /// What.
+        /// The message.
         message: ServerMessage,
     },
-    /// Tell every socket in the room.
+    /// Send a message to every socket in the room.
     Broadcast {
-        /// What.
+        /// The message.
         message: ServerMessage,
-        /// All but this one.
+        /// A socket that does not receive it.
         except: Option<ConnectionId>,
     },
-    /// Tell every other socket that has nothing waiting for it: what is not worth a
-    /// place in a queue.
+    /// Send a message to every other socket whose queue is empty. A lost copy does no harm.
     SendIfIdle {
-        /// What.
+        /// The message.
         message: ServerMessage,
-        /// Whose doing it is.
+        /// The socket that caused it and does not receive it.
         except: ConnectionId,
     },
-    /// The join was refused; forget the socket.
-    Refuse {
-        /// Which.
+    /// Refuse a join and forget its socket.
+    RefuseJoin {
+        /// The socket that asked.
         connection: ConnectionId,
-        /// Why.
+        /// The reason.
         code: ErrorCode,
     },
     /// Close a socket.
     Close {
-        /// Which.
+        /// The socket.
         connection: ConnectionId,
-        /// Why.
+        /// The reason.
         code: CloseCode,
     },
     /// Answer a plain form.
-    Answer {
-        /// Which.
+    AnswerForm {
+        /// The form.
         request_id: RequestId,
-        /// The durable message.
-        answer: Result<ChatMessage, RoomError>,
+        /// The durable message, or why it was not stored.
+        result: Result<ChatMessage, RoomError>,
     },
-    /// Tell the SFU.
+    /// Send a command to the SFU.
     Media(sfu::Command),
-    /// The counts shown on the welcome page are different now.
+    /// Publish the counts of this room for the welcome page.
     SummaryChanged,
 }

@@ -1,6 +1,6 @@
-//! The newest messages of a room: enough to welcome somebody without asking the disk.
+//! The end of a room's log in memory: a join or a resume is answered without the disk.
 //!
-//! What is told in one frame has to fit one frame, so no more than that is kept.
+//! History holds no more than fits into one frame, because an answer is one frame.
 
 use crate::{
     protocol::{ChatMessage, HISTORY_PAGE, MAX_FRAME_BYTES, MAX_HISTORY_PAGE, Seq},
@@ -8,38 +8,38 @@ use crate::{
 };
 use std::collections::VecDeque;
 
-/// Changes of older messages kept; whoever missed more starts from a snapshot.
+/// Changes held, at most. A client that missed more starts from a snapshot.
 const MAX_CHANGES: usize = 100;
 
-/// The log's end.
+/// The end of the log: the newest messages and the newest changes.
 #[derive(Debug, Default)]
 pub struct History {
-    /// Oldest first, each as it is now, with its size as JSON.
+    /// Oldest first, each in its current state, with its size as JSON.
     messages: VecDeque<(ChatMessage, usize)>,
-    /// Sizes of all kept.
+    /// Sum of the sizes of `messages`.
     bytes: usize,
-    /// Messages that changed, each as it is now, in order of their last change.
+    /// Changed messages, each in its current state, in order of their last change.
     changes: VecDeque<ChatMessage>,
-    /// Every event after this one is in `kept` or `changes`.
+    /// Every event after this one is in `messages` or `changes`.
     floor: Seq,
-    /// The newest event.
+    /// The newest event of the log.
     seq: Seq,
-    /// Whether there is certainly nothing older than `kept`.
+    /// Whether the log certainly has nothing older than `messages`.
     is_complete: bool,
 }
 
-/// What somebody missed.
+/// The events that a client missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissedEvents {
-    /// What was said since, oldest first.
+    /// New messages, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// What was said before that and changed since.
+    /// Messages that the client has and that changed since.
     pub changed: Vec<ChatMessage>,
 }
 
 impl History {
-    /// Starts from what the store holds: the newest page, and `changes`, what changed last,
-    /// in the order of it. `floor` is the last event that neither tells of.
+    /// The end of a stored log: its newest page, and its newest `changes` in their order. `floor`
+    /// is the last event that neither of them covers.
     pub fn new(seq: Seq, floor: Seq, newest: Page, changes: Vec<ChatMessage>) -> Self {
         let mut history = Self {
             floor,
@@ -56,12 +56,12 @@ impl History {
         history
     }
 
-    /// The newest event.
+    /// The `seq` of the newest event.
     pub fn seq(&self) -> Seq {
         self.seq
     }
 
-    /// Takes in the next message and forgets what no frame would hold any more.
+    /// Appends the next message, and evicts the oldest ones that fit no frame any more.
     pub fn push(&mut self, message: ChatMessage) {
         let size = json_bytes(&message);
         self.seq = self.seq.max(message.seq);
@@ -70,7 +70,7 @@ impl History {
         self.evict_oldest();
     }
 
-    /// Takes in what became of a message.
+    /// Replaces a message by its changed state.
     pub fn apply_change(&mut self, message: ChatMessage) {
         self.seq = self.seq.max(message.changed);
         if let Some((known, size)) = self.messages.iter_mut().find(|(m, _)| m.id == message.id) {
@@ -88,7 +88,7 @@ impl History {
         self.evict_oldest();
     }
 
-    /// Keeps no more than one frame holds.
+    /// Evicts the oldest messages until the rest fits into one frame.
     fn evict_oldest(&mut self) {
         while self.messages.len() > MAX_HISTORY_PAGE as usize || self.bytes > MAX_FRAME_BYTES {
             let Some((oldest, size)) = self.messages.pop_front() else {
@@ -100,30 +100,27 @@ impl History {
         }
     }
 
-    /// Gives up messages that are not in the log any more; `gone` is in order.
-    pub fn remove(&mut self, gone: &[Seq]) {
+    /// Removes messages that were deleted from the log; `deleted` is in ascending order.
+    pub fn remove(&mut self, deleted: &[Seq]) {
         let had_older = self.has_older();
-        let stays = |message: &ChatMessage| gone.binary_search(&message.seq).is_err();
+        let stays = |message: &ChatMessage| deleted.binary_search(&message.seq).is_err();
         self.messages.retain(|(message, _)| stays(message));
         self.changes.retain(stays);
         self.bytes = self.messages.iter().map(|(_, size)| size).sum();
-        // The oldest go first: where none of ours is left, no older one is.
+        // The retention deletes the oldest first: if it deleted all of these, it deleted all
+        // older ones.
         self.is_complete = !had_older || self.messages.is_empty();
     }
 
-    /// Whether there may be messages older than those kept.
+    /// Whether the log may have messages older than `messages`.
     fn has_older(&self) -> bool {
         let oldest = self.messages.front();
         !self.is_complete && oldest.map_or(self.seq > 0, |(oldest, _)| oldest.seq > 1)
     }
 
-    /// The newest messages that fit into `room_bytes`, at most 50, and whether there are
-    /// older ones.
-    pub fn newest(&self, room_bytes: usize) -> (Vec<ChatMessage>, bool) {
-        let count = count_fitting(
-            self.messages.iter().rev().map(|(_, size)| *size),
-            room_bytes,
-        );
+    /// The newest messages that fit into `max_bytes`, at most 50, and whether there are older ones.
+    pub fn newest(&self, max_bytes: usize) -> (Vec<ChatMessage>, bool) {
+        let count = count_fitting(self.messages.iter().rev().map(|(_, size)| *size), max_bytes);
         let skip = self.messages.len() - count.min(HISTORY_PAGE as usize);
         let messages: Vec<_> = self
             .messages
@@ -134,8 +131,8 @@ impl History {
         (messages, skip > 0 || self.has_older())
     }
 
-    /// Everything after `seen`, where that is known here and fits into `room_bytes`.
-    pub fn since(&self, seen: Seq, room_bytes: usize) -> Option<MissedEvents> {
+    /// Every event after `seen`, if all of them are held and fit into `max_bytes`.
+    pub fn since(&self, seen: Seq, max_bytes: usize) -> Option<MissedEvents> {
         if seen > self.seq || seen < self.floor {
             return None;
         }
@@ -149,14 +146,14 @@ impl History {
             .filter(|message| message.changed > seen && message.seq <= seen);
         let size: usize = messages.clone().map(|(_, size)| size).sum();
         let size = size + changed.clone().map(json_bytes).sum::<usize>();
-        (size <= room_bytes).then(|| MissedEvents {
+        (size <= max_bytes).then(|| MissedEvents {
             messages: messages.map(|(message, _)| message.clone()).collect(),
             changed: changed.cloned().collect(),
         })
     }
 }
 
-/// As much of the newest end of a page as fits one frame, and whether there is more.
+/// The newest messages of a page that fit into one frame, and whether there are older ones.
 pub fn trim_to_frame(page: Page) -> (Vec<ChatMessage>, bool) {
     let mut messages = page.messages;
     let fits = count_fitting(messages.iter().rev().map(json_bytes), MAX_FRAME_BYTES - 64);
@@ -164,16 +161,16 @@ pub fn trim_to_frame(page: Page) -> (Vec<ChatMessage>, bool) {
     (messages.split_off(cut), page.more || cut > 0)
 }
 
-/// The size of a message inside a frame, with its comma.
+/// Bytes of a message inside a frame, with its comma.
 pub fn json_bytes(message: &ChatMessage) -> usize {
     serde_json::to_string(message).map_or(MAX_FRAME_BYTES, |json| json.len() + 1)
 }
 
-/// How many of these sizes, in order, fit into `room_bytes`.
-pub fn count_fitting(sizes: impl Iterator<Item = usize>, room_bytes: usize) -> usize {
+/// How many of these sizes, from the first on, fit into `max_bytes`.
+pub fn count_fitting(sizes: impl Iterator<Item = usize>, max_bytes: usize) -> usize {
     let sums = sizes.scan(0, |sum, size| {
         *sum += size;
         Some(*sum)
     });
-    sums.take_while(|sum| *sum <= room_bytes).count()
+    sums.take_while(|sum| *sum <= max_bytes).count()
 }

@@ -1,46 +1,46 @@
-//! How media goes in a room's call: browser to browser for a few, through the SFU for more.
+//! Media of a room's call: browser to browser for a few, through the SFU for more.
 //!
-//! The room passes on what its people say to the SFU and what the SFU says to them, and
-//! stamps whom it is from. It decides which way media goes. More people than the operator
-//! allows browser to browser move over at once, and so does a call in which anybody hides
-//! their address. Fewer move back after a while, so that somebody who comes and goes does
-//! not make everybody move.
+//! The room forwards commands to the SFU and events from it, and decides the [`Mode`]. A call with
+//! more people than the operator allows browser to browser moves to the SFU at once, and so does
+//! a call in which anybody hides their address. A small call moves back after a delay, so that
+//! one person who comes and goes does not make everybody renegotiate.
 
 use super::{
-    call::refuse,
     command::{ConnectionId, Effect, Now},
-    room::{ConnectionState, Room, broadcast},
+    room::{ConnectionState, Room, broadcast, refuse},
 };
 use crate::{
     protocol::{ErrorCode, Mode, ServerMessage, Wanted},
-    server::sfu::{Command as Media, Event, Offer, PeerKey},
+    server::{
+        error::refusal,
+        sfu::{Command as Media, Event, Offer, PeerKey},
+    },
 };
 
-/// Somebody's connection to the SFU.
+/// A member's connection to the SFU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MediaConnection {
-    /// Its place there.
+    /// The peer at the SFU.
     pub key: PeerKey,
-    /// The number the person gave it.
+    /// The client's number of the connection.
     pub number: u32,
 }
 
 impl MediaConnection {
-    /// Ends it.
+    /// Closes the connection.
     pub(super) fn close(self) -> Effect {
         Effect::Media(Media::Close { peer: self.key })
     }
 
-    /// Has everything told again that it may have missed.
+    /// Makes the SFU send its state again: the client may have missed some of it.
     pub(super) fn resync(self) -> Effect {
         Effect::Media(Media::Resync { peer: self.key })
     }
 }
 
 impl Room {
-    /// Passes an offer on to the SFU. A higher number replaces the connection before it.
-    /// Whoever offers faster than anybody needs to is refused, and so is everybody in a room that
-    /// offers faster than one shard should answer.
+    /// Forwards an offer to the SFU. A higher number replaces the former connection. Both the
+    /// member and the room have a rate limit, because one shard answers all offers of a room.
     pub(super) fn offer(
         &mut self,
         index: usize,
@@ -54,8 +54,8 @@ impl Room {
         if !offer.is_within_limits() {
             return refuse(connection, ErrorCode::SignalTooLong);
         }
-        let person = &mut self.members[index].budget;
-        if !(person.try_offer(now.instant) && self.offers.try_take(1, now.instant)) {
+        let member = &mut self.members[index].budget;
+        if !(member.try_offer(now.instant) && self.offers.try_take(1, now.instant)) {
             return refuse(connection, ErrorCode::TooManyMessages);
         }
         if self.mode == Mode::P2p && session.media.is_none() {
@@ -69,8 +69,8 @@ impl Room {
         }
         let mut effects = Vec::new();
         let media = match session.media {
-            Some(known) if known.number == offer.connection => known,
-            Some(known) if known.number > offer.connection => {
+            Some(media) if media.number == offer.connection => media,
+            Some(media) if media.number > offer.connection => {
                 return refuse(connection, ErrorCode::BadOffer);
             }
             former => {
@@ -91,59 +91,52 @@ impl Room {
         effects
     }
 
-    /// Ends somebody's connection; they stay in the call.
+    /// Closes a member's connection to the SFU; the member stays in the call.
     pub(super) fn close_media(&mut self, index: usize, number: u32) -> Vec<Effect> {
-        let session = self.members[index].call;
-        let media = session.and_then(|session| session.media);
-        let Some(media) = media.filter(|known| known.number == number) else {
+        let media = self.media_of(index);
+        let Some(media) = media.filter(|media| media.number == number) else {
             return Vec::new();
         };
         self.set_media(index, None);
         vec![media.close()]
     }
 
-    /// Passes on what somebody has on their screen; what comes faster than the SFU is told, once
-    /// it may be.
-    pub(super) fn view(&mut self, index: usize, wanted: Vec<Wanted>, now: Now) -> Vec<Effect> {
+    /// Forwards a subscription to the SFU. One that comes too soon after the one before is
+    /// delayed; the newest replaces the one that waits.
+    pub(super) fn subscribe(&mut self, index: usize, wanted: Vec<Wanted>, now: Now) -> Vec<Effect> {
         let member = &mut self.members[index];
         match member.budget.try_subscribe(now.instant) {
             Ok(()) => {
-                member.view = None;
+                member.due_subscription = None;
                 self.send_subscription(index, wanted)
             }
             Err(at) => {
-                member.view = Some((at, wanted));
+                member.due_subscription = Some((at, wanted));
                 Vec::new()
             }
         }
     }
 
-    /// Passes on what had to wait.
+    /// Forwards the delayed subscriptions that are due.
     pub(super) fn send_due_subscriptions(&mut self, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         for index in 0..self.members.len() {
-            let view = &mut self.members[index].view;
-            let due = view.take_if(|(at, _)| *at <= now.instant);
-            if let Some((_, wanted)) = due {
-                effects.extend(self.view(index, wanted, now));
+            let due = &mut self.members[index].due_subscription;
+            if let Some((_, wanted)) = due.take_if(|(at, _)| *at <= now.instant) {
+                effects.extend(self.subscribe(index, wanted, now));
             }
         }
         effects
     }
 
-    /// Tells the SFU what somebody has on their screen.
+    /// Sends a member's subscription to the SFU, if they have a connection there.
     fn send_subscription(&self, index: usize, wanted: Vec<Wanted>) -> Vec<Effect> {
-        let media = self.members[index].call.and_then(|session| session.media);
-        let view = media.map(|media| {
-            Effect::Media(Media::Subscribe {
-                peer: media.key,
-                wanted,
-            })
-        });
-        view.into_iter().collect()
+        let peer = self.media_of(index).map(|media| media.key);
+        let command = peer.map(|peer| Effect::Media(Media::Subscribe { peer, wanted }));
+        command.into_iter().collect()
     }
 
-    /// Takes in what the SFU says.
+    /// Forwards an event of the SFU to the member it is for, or to everybody.
     pub(super) fn on_media_event(&mut self, event: Event, now: Now) -> Vec<Effect> {
         match event {
             Event::Answer {
@@ -169,8 +162,7 @@ impl Room {
                 codec,
             } => self.forward_to(peer, ServerMessage::Codec { source, codec }),
             Event::Refused { peer } => {
-                let refusal = crate::server::error::refusal(ErrorCode::BadOffer, None);
-                let mut effects = self.forward_to(peer, refusal);
+                let mut effects = self.forward_to(peer, refusal(ErrorCode::BadOffer, None));
                 effects.extend(self.media_closed(peer, now));
                 effects
             }
@@ -182,65 +174,66 @@ impl Room {
         }
     }
 
-    /// Decides which way media goes, now that somebody came, went, or time went on.
+    /// Decides the mode of the call after somebody came or left, or a delay ended.
     pub(super) fn update_mode(&mut self, now: Now) -> Vec<Effect> {
         let people = self.members.iter().filter(|m| m.call.is_some()).count();
-        let few = people <= self.rules.p2p_max && !self.hides_addresses();
-        match (self.mode, few) {
-            (Mode::P2p, false) => self.switch_mode(Mode::Sfu),
-            (Mode::Sfu, false) => {
+        let p2p_max = self.rules.p2p_max;
+        let fits_p2p = p2p_max > 0 && people <= p2p_max && !self.hides_addresses();
+        match self.mode {
+            Mode::P2p if people > p2p_max || self.hides_addresses() => self.switch_mode(Mode::Sfu),
+            Mode::P2p => Vec::new(),
+            Mode::Sfu if !fits_p2p => {
                 self.p2p_at = None;
                 Vec::new()
             }
-            // Nobody would notice.
-            (Mode::Sfu, true) if people == 0 && self.rules.p2p_max > 0 => {
+            // Nobody is in the call, so nobody has to be told.
+            Mode::Sfu if people == 0 => {
                 self.mode = Mode::P2p;
                 self.p2p_at = None;
                 Vec::new()
             }
-            (Mode::Sfu, true) if self.rules.p2p_max > 0 => {
+            Mode::Sfu => {
                 let soon = now.instant + self.rules.move_back_after;
                 match *self.p2p_at.get_or_insert(soon) <= now.instant {
                     true => self.switch_mode(Mode::P2p),
                     false => Vec::new(),
                 }
             }
-            _ => Vec::new(),
         }
     }
 
-    /// Whether the call runs through the SFU however few people are in it, so that no
-    /// client learns the address of another.
+    /// Whether somebody in the call, or the operator, hides addresses: the call runs through the
+    /// SFU then, however small it is.
     fn hides_addresses(&self) -> bool {
         let mut sessions = self.members.iter().filter_map(|member| member.call);
         self.rules.hide_addresses || sessions.any(|session| session.hide_address)
     }
 
-    /// Everybody moves over.
+    /// Switches the mode and announces it.
     fn switch_mode(&mut self, mode: Mode) -> Vec<Effect> {
         self.mode = mode;
         self.p2p_at = None;
         vec![broadcast(ServerMessage::MediaMode { mode })]
     }
 
-    /// A connection is over: its person makes another. Whoever was in the room by their media
-    /// alone is away now.
+    /// Forgets a closed connection: its client opens another one. A member who was present only
+    /// by their media is away now.
     fn media_closed(&mut self, peer: PeerKey, now: Now) -> Vec<Effect> {
         let Some(index) = self.index_of_peer(peer) else {
             return Vec::new();
         };
-        let media = self.members[index].call.and_then(|session| session.media);
-        let number = media.map_or(0, |media| media.number);
-        let mut effects = self.forward_to(peer, ServerMessage::MediaClosed { connection: number });
+        let connection = self.media_of(index).map_or(0, |media| media.number);
+        let mut effects = self.forward_to(peer, ServerMessage::MediaClosed { connection });
         self.set_media(index, None);
-        if let ConnectionState::MediaOnly(_) = self.members[index].connection_state {
-            effects.extend(self.remove_member(index, true, now));
+        match self.members[index].connection_state {
+            ConnectionState::MediaOnly(_) => effects.extend(self.remove_member(index, true, now)),
+            ConnectionState::Connected(_) | ConnectionState::Lost(_) => {}
         }
         effects
     }
 
-    /// Tells whoever has this place at the SFU. One whose line is down misses it, and is
-    /// reminded when they are back.
+    /// Sends a message to the member who has this peer. A member without a socket misses it;
+    /// [`MediaConnection::resync`] makes up for that after the reconnect.
     fn forward_to(&self, peer: PeerKey, message: ServerMessage) -> Vec<Effect> {
         let member = self.index_of_peer(peer).map(|index| &self.members[index]);
         match member.map(|member| member.connection_state) {
@@ -248,19 +241,22 @@ impl Room {
                 connection,
                 message,
             }],
-            _ => Vec::new(),
+            Some(ConnectionState::Lost(_) | ConnectionState::MediaOnly(_)) | None => Vec::new(),
         }
     }
 
-    /// Who has this place at the SFU.
+    /// The index of the member who has this peer.
     fn index_of_peer(&self, peer: PeerKey) -> Option<usize> {
-        self.members.iter().position(|member| {
-            let media = member.call.and_then(|session| session.media);
-            media.is_some_and(|media| media.key == peer)
-        })
+        (0..self.members.len())
+            .find(|index| self.media_of(*index).is_some_and(|media| media.key == peer))
     }
 
-    /// Remembers somebody's connection.
+    /// A member's connection to the SFU.
+    pub(super) fn media_of(&self, index: usize) -> Option<MediaConnection> {
+        self.members[index].call.and_then(|session| session.media)
+    }
+
+    /// Stores a member's connection to the SFU.
     fn set_media(&mut self, index: usize, media: Option<MediaConnection>) {
         if let Some(session) = &mut self.members[index].call {
             session.media = media;

@@ -1,42 +1,43 @@
-//! Coming into a room, going, and coming back.
+//! Presence: members who join, leave, lose their connection and return.
 //!
-//! Whoever's line breaks keeps their place for the grace time, in which nobody hears of
-//! it; then they are away, and expected back for a while, in which their return is no
-//! news; then they are gone. Whose media still reaches the SFU after the grace is seen and
-//! heard, so they stay in the lists until it ends (trust P7: removed is who is silent on both).
+//! A member whose connection breaks keeps their place for the grace period, and nobody is
+//! notified. Then they are away: they are expected back for some time, in which `entered` says
+//! that they are back. Then they are gone. A member whose media still reaches the SFU after the
+//! grace period is seen and heard by the others, so they stay in the lists until it ends.
 
 use super::{
     budget::MemberBudget,
     command::{ConnectionId, Departure, Effect, Join, Now},
     history::MissedEvents,
-    room::{ConnectionState, Member, Room, broadcast, broadcast_except},
+    room::{ConnectionState, Member, Room, broadcast, broadcast_except, refuse},
 };
 use crate::protocol::{
-    CloseCode, Epoch, ErrorCode, Joined, MAX_FRAME_BYTES, Mode, Person, Seq, ServerMessage,
+    CloseCode, Epoch, ErrorCode, Joined, MAX_FRAME_BYTES, Mode, Nickname, Person, Seq,
+    ServerMessage,
 };
 use std::time::Instant;
 
-/// Bytes of a `joined` frame beside people, call and history.
+/// Bytes of a `joined` frame besides people, call and history.
 const JOINED_FRAME_BYTES: usize = 512;
-/// Bytes that history may always take, however many people there are: one message of
-/// 4000 characters of four bytes and its envelope.
+/// Bytes reserved for history, however many people there are: one message of 4000 characters of
+/// four bytes and its envelope.
 const MIN_HISTORY_BYTES: usize = 20 * 1024;
 
-/// Somebody whose line has been down for longer than the grace.
+/// A person whose connection has been down for longer than the grace period.
 #[derive(Debug)]
 pub(super) struct AwayMember {
-    /// Who.
+    /// Id and last nickname.
     pub person: Person,
     /// Until when they are expected back.
     pub until: Instant,
 }
 
 impl Room {
-    /// Somebody comes in, or comes back to the place they kept.
+    /// Admits a person, or gives a member a new socket.
     pub(super) fn join(&mut self, join: Join, now: Now) -> Vec<Effect> {
         match self.index_of(&join.id) {
             Some(index) => self.replace_connection(index, join, now),
-            None if self.members.len() >= self.rules.capacity => vec![Effect::Refuse {
+            None if self.members.len() >= self.rules.capacity => vec![Effect::RefuseJoin {
                 connection: join.connection,
                 code: ErrorCode::RoomFull,
             }],
@@ -44,7 +45,7 @@ impl Room {
         }
     }
 
-    /// Somebody comes in: the others are told, and whether it is news.
+    /// Adds a member and sends `entered` to the others.
     fn admit(&mut self, join: Join, now: Now) -> Vec<Effect> {
         let back = self.is_returning(&join, now);
         self.away.retain(|away| away.person.id != join.id);
@@ -55,7 +56,7 @@ impl Room {
             call: None,
             typing_sent_at: None,
             budget: MemberBudget::new(self.rules.p2p_max),
-            view: None,
+            due_subscription: None,
         });
         let entered = ServerMessage::Entered {
             person,
@@ -69,7 +70,7 @@ impl Room {
         ]
     }
 
-    /// Whether somebody was here a moment ago: away, or before the server restarted.
+    /// Whether a person is away, or was here before the server restarted.
     fn is_returning(&self, join: &Join, now: Now) -> bool {
         let away = self.away.iter().any(|away| away.person.id == join.id);
         let restarted = now.instant < self.rules.started + self.rules.away;
@@ -77,21 +78,16 @@ impl Room {
         away || (restarted && seen.is_some_and(|(epoch, _)| *epoch == self.epoch))
     }
 
-    /// The same session again: it takes its place over, and the others hear nothing of it
-    /// but a new nickname.
+    /// Gives a member a new socket and closes the former one. The others are notified of a new
+    /// nickname only.
     fn replace_connection(&mut self, index: usize, join: Join, now: Now) -> Vec<Effect> {
-        let former = std::mem::replace(
-            &mut self.members[index].connection_state,
-            ConnectionState::Connected(join.connection),
-        );
-        // Whoever comes in by one socket after the other has only so many names told.
+        let connected = ConnectionState::Connected(join.connection);
+        let former = std::mem::replace(&mut self.members[index].connection_state, connected);
+        // A new nickname costs as much as by `nickname`, so that reconnects are no way around
+        // its rate limit.
         let is_same = self.members[index].person.nickname == join.nickname;
-        let may = is_same
-            || self.members[index]
-                .budget
-                .try_announce(&mut self.broadcast_budget, now.instant);
-        let renamed = may.then(|| self.rename(index, join.nickname.clone()));
-        let renamed = renamed.flatten();
+        let may_rename = is_same || self.try_announce(index, now);
+        let renamed = may_rename.then(|| self.set_nickname(index, join.nickname.clone()));
         let mut effects = Vec::new();
         if let ConnectionState::Connected(connection) = former {
             effects.push(Effect::Close {
@@ -100,6 +96,7 @@ impl Room {
             });
         }
         effects.push(self.join_answer(&join));
+        let renamed = renamed.flatten();
         effects.extend(renamed.map(|message| broadcast_except(join.connection, message)));
         effects
     }
@@ -135,72 +132,108 @@ impl Room {
         }
     }
 
-    /// What was said since, where that can be told whole.
+    /// The events since the last one that the client has seen, if all of them are known and fit
+    /// into the frame.
     fn missed(&self, join: &Join, bytes: usize) -> Option<MissedEvents> {
         let (epoch, seen): &(Epoch, Seq) = join.seen.as_ref()?;
         let known = *epoch == self.epoch;
         known.then(|| self.history.since(*seen, bytes)).flatten()
     }
 
-    /// A socket ended. One that was taken over is nobody's any more.
+    /// Handles `nickname`: sends a new nickname to everybody.
+    pub(super) fn rename(
+        &mut self,
+        index: usize,
+        connection: ConnectionId,
+        nickname: Nickname,
+        now: Now,
+    ) -> Vec<Effect> {
+        if !self.try_announce(index, now) {
+            return refuse(connection, ErrorCode::TooManyMessages);
+        }
+        let renamed = self.set_nickname(index, nickname);
+        renamed.map(broadcast).into_iter().collect()
+    }
+
+    /// Gives a member a nickname. Returns `renamed`, unless the nickname is the same.
+    fn set_nickname(&mut self, index: usize, nickname: Nickname) -> Option<ServerMessage> {
+        let person = &mut self.members[index].person;
+        if person.nickname == nickname {
+            return None;
+        }
+        let renamed = Person::new(person.id.clone(), nickname);
+        let was = std::mem::replace(person, renamed.clone()).nickname;
+        Some(ServerMessage::Renamed {
+            person: renamed,
+            was,
+        })
+    }
+
+    /// Takes one announcement from a member's budget: a change of nickname, devices or call.
+    pub(super) fn try_announce(&mut self, index: usize, now: Now) -> bool {
+        let budget = &mut self.members[index].budget;
+        budget.try_announce(&mut self.broadcast_budget, now.instant)
+    }
+
+    /// Handles the end of a socket. A replaced socket belongs to no member any more.
     pub(super) fn on_disconnected(
         &mut self,
         connection: ConnectionId,
         departure: Departure,
         now: Now,
     ) -> Vec<Effect> {
-        let lost_until = now.instant + self.rules.grace;
-        let Some(member) = self.member_by_connection(connection) else {
+        let Some(index) = self.members.iter().position(|m| m.is_at(connection)) else {
             return Vec::new();
         };
-        if departure == Departure::Lost {
-            member.connection_state = ConnectionState::Lost(lost_until);
-            return Vec::new();
-        }
-        let id = member.person.id.clone();
-        let Some(index) = self.index_of(&id) else {
-            return Vec::new();
-        };
-        match departure == Departure::TimedOut {
-            true => self.expire_connection(index, now),
-            false => self.remove_member(index, false, now),
+        match departure {
+            Departure::Left => self.remove_member(index, false, now),
+            Departure::Lost => {
+                let until = now.instant + self.rules.grace;
+                self.members[index].connection_state = ConnectionState::Lost(until);
+                Vec::new()
+            }
+            Departure::TimedOut => self.expire_connection(index, now),
         }
     }
 
-    /// Nobody expects somebody's socket any more: they are away, unless their media comes.
+    /// Stops waiting for a member's socket: they are away, unless the SFU receives their media.
     fn expire_connection(&mut self, index: usize, now: Now) -> Vec<Effect> {
-        let member = &mut self.members[index];
-        if member.call.and_then(|session| session.media).is_none() {
+        if self.media_of(index).is_none() {
             return self.remove_member(index, true, now);
         }
-        member.connection_state = ConnectionState::MediaOnly(now.instant + self.rules.away);
+        let until = now.instant + self.rules.away;
+        self.members[index].connection_state = ConnectionState::MediaOnly(until);
         Vec::new()
     }
 
-    /// Lets go of everybody whose grace is over, and of whoever did not come back.
+    /// Handles every deadline that has passed.
     pub(super) fn tick(&mut self, now: Now) -> Vec<Effect> {
-        let silent = |m: &Member| matches!(m.connection_state, ConnectionState::Lost(until) if until <= now.instant);
         let mut effects = Vec::new();
-        while let Some(index) = self.members.iter().position(silent) {
+        let is_silent = |member: &Member| match member.connection_state {
+            ConnectionState::Lost(until) => until <= now.instant,
+            ConnectionState::Connected(_) | ConnectionState::MediaOnly(_) => false,
+        };
+        while let Some(index) = self.members.iter().position(is_silent) {
             effects.extend(self.expire_connection(index, now));
         }
-        let over = |m: &Member| matches!(m.connection_state, ConnectionState::MediaOnly(until) if until <= now.instant);
-        while let Some(index) = self.members.iter().position(over) {
+        let is_overdue = |member: &Member| match member.connection_state {
+            ConnectionState::MediaOnly(until) => until <= now.instant,
+            ConnectionState::Connected(_) | ConnectionState::Lost(_) => false,
+        };
+        while let Some(index) = self.members.iter().position(is_overdue) {
             effects.extend(self.remove_member(index, false, now));
         }
-        let expected = |away: &AwayMember| away.until > now.instant;
-        effects.extend(self.expire_away(expected));
+        effects.extend(self.retain_away(|away| away.until > now.instant));
         effects.extend(self.send_due_subscriptions(now));
         effects.extend(self.update_mode(now));
         effects
     }
 
-    /// Somebody is gone: from the call first, then from the room. Whoever is only `away`
-    /// is expected back for a while.
+    /// Removes a member, from the call first. An `away` member is expected back for some time.
     pub(super) fn remove_member(&mut self, index: usize, away: bool, now: Now) -> Vec<Effect> {
-        // Only what runs browser to browser goes on without the server.
-        let goes_on = away && self.mode == Mode::P2p;
-        let mut effects = self.end_session(index, goes_on);
+        // Only browser-to-browser connections continue without the server.
+        let keeps_media = away && self.mode == Mode::P2p;
+        let mut effects = self.end_session(index, keeps_media);
         effects.extend(self.update_mode(now));
         let person = self.members.remove(index).person;
         for member in &mut self.members {
@@ -220,38 +253,34 @@ impl Room {
         effects.push(Effect::SummaryChanged);
         if self.away.len() > self.rules.capacity {
             let longest = self.away[0].person.id.clone();
-            effects.extend(self.expire_away(|away| away.person.id != longest));
+            effects.extend(self.retain_away(|away| away.person.id != longest));
         }
         effects
     }
 
-    /// Stops expecting anybody back, where nobody is here.
+    /// Stops expecting anybody back, if nobody is here.
     pub(super) fn forget_away(&mut self) -> Vec<Effect> {
         match self.members.is_empty() {
-            true => self.expire_away(|_| false),
+            true => self.retain_away(|_| false),
             false => Vec::new(),
         }
     }
 
-    /// Stops expecting whoever is not `expected`; the others are told.
-    fn expire_away(&mut self, expected: impl Fn(&AwayMember) -> bool) -> Vec<Effect> {
-        let (expected, gone) = std::mem::take(&mut self.away)
-            .into_iter()
-            .partition(expected);
+    /// Keeps those people away that `is_expected` selects, and sends `gone` for the others.
+    fn retain_away(&mut self, is_expected: impl Fn(&AwayMember) -> bool) -> Vec<Effect> {
+        let away = std::mem::take(&mut self.away).into_iter();
+        let (expected, gone): (_, Vec<AwayMember>) = away.partition(is_expected);
         self.away = expected;
-        let gone: Vec<AwayMember> = gone;
-        let told = gone.into_iter().map(|away| {
-            broadcast(ServerMessage::Gone {
-                person: away.person,
-            })
-        });
-        told.collect()
+        let messages = gone
+            .into_iter()
+            .map(|AwayMember { person, .. }| broadcast(ServerMessage::Gone { person }));
+        messages.collect()
     }
 }
 
-/// What is left of a frame for history.
+/// Bytes of a `joined` frame that are left for history.
 fn history_bytes(people: &[Person], in_call: usize) -> usize {
-    /// Bytes of a person's entry beside the nickname (which may double by escaping) and
+    /// Bytes of a person's entry besides the nickname (which may double by escaping) and
     /// its look.
     const PERSON_BYTES: usize = 70;
     /// Bytes of an entry of the call.

@@ -6,7 +6,8 @@
 
 use super::{
     command::{
-        Command, ConnectionId, Departure, Effect, Join, Now, RequestId, Requester, RoomRequest,
+        CallRequest, ChatRequest, Command, ConnectionId, Departure, Effect, Join, Now, RequestId,
+        Requester, RoomRequest,
     },
     history::History,
     room::Room,
@@ -14,8 +15,8 @@ use super::{
 use crate::server::rooms::{RoomError, RoomRules};
 use crate::{
     protocol::{
-        ChatMessage, ChatText, Devices, Emoji, Epoch, ErrorCode, Leg, MessageId, Mode, Nickname,
-        ParticipantId, Person, RoomName, Seq, ServerMessage, SessionToken, Signal,
+        ChatDraft, ChatMessage, ChatText, Devices, Emoji, Epoch, ErrorCode, Leg, MessageId, Mode,
+        Nickname, ParticipantId, Person, RoomName, Seq, ServerMessage, SessionToken, Signal,
     },
     server::{
         identity::participant_id,
@@ -37,7 +38,7 @@ const CALL_CAPACITY: usize = 2;
 
 /// One thing somebody does; numbers are taken modulo what there is.
 #[derive(Debug, Clone)]
-enum Deed {
+enum Action {
     Join {
         room: usize,
         session: usize,
@@ -100,7 +101,7 @@ enum Deed {
     },
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn action() -> impl Strategy<Value = Action> {
     let departure = prop_oneof![
         Just(Departure::Left),
         Just(Departure::Lost),
@@ -110,29 +111,29 @@ fn deed() -> impl Strategy<Value = Deed> {
     let (room, session) = (0..ROOMS, 0..SESSIONS);
     prop_oneof![
         4 => (room.clone(), session.clone(), 0..3_u8, any::<bool>()).prop_map(
-            |(room, session, nickname, resume)| Deed::Join { room, session, nickname, resume }
+            |(room, session, nickname, resume)| Action::Join { room, session, nickname, resume }
         ),
-        2 => (socket.clone(), departure).prop_map(|(socket, departure)| Deed::Gone { socket, departure }),
-        4 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Deed::Chat { socket, id }),
+        2 => (socket.clone(), departure).prop_map(|(socket, departure)| Action::Gone { socket, departure }),
+        4 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Action::Chat { socket, id }),
         2 => (socket.clone(), 0..20_u8, 0..3_u8)
-            .prop_map(|(socket, id, text)| Deed::Edit { socket, id, text }),
-        1 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Deed::Delete { socket, id }),
+            .prop_map(|(socket, id, text)| Action::Edit { socket, id, text }),
+        1 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Action::Delete { socket, id }),
         2 => (socket.clone(), 0..20_u8, any::<bool>())
-            .prop_map(|(socket, id, on)| Deed::React { socket, id, on }),
+            .prop_map(|(socket, id, on)| Action::React { socket, id, on }),
         1 => (room, session, 0..20_u8)
-            .prop_map(|(room, session, id)| Deed::Post { room, session, id }),
+            .prop_map(|(room, session, id)| Action::Post { room, session, id }),
         1 => (socket.clone(), 0..3_u8)
-            .prop_map(|(socket, nickname)| Deed::Rename { socket, nickname }),
+            .prop_map(|(socket, nickname)| Action::Rename { socket, nickname }),
         2 => (socket.clone(), 0..3_u32, prop::bool::weighted(0.3)).prop_map(
-            |(socket, leg, hide_address)| Deed::EnterCall { socket, leg, hide_address }
+            |(socket, leg, hide_address)| Action::EnterCall { socket, leg, hide_address }
         ),
-        1 => socket.clone().prop_map(|socket| Deed::LeaveCall { socket }),
+        1 => socket.clone().prop_map(|socket| Action::LeaveCall { socket }),
         1 => (socket.clone(), any::<bool>())
-            .prop_map(|(socket, camera)| Deed::Devices { socket, camera }),
+            .prop_map(|(socket, camera)| Action::Devices { socket, camera }),
         2 => (socket, 0..SESSIONS, 0..3_u32)
-            .prop_map(|(socket, to, leg)| Deed::Signal { socket, to, leg }),
-        1 => prop_oneof![0..9_u64, 100..200_u64].prop_map(|seconds| Deed::Wait { seconds }),
-        4 => prop::bool::weighted(0.1).prop_map(|fails| Deed::Answer { fails }),
+            .prop_map(|(socket, to, leg)| Action::Signal { socket, to, leg }),
+        1 => prop_oneof![0..9_u64, 100..200_u64].prop_map(|seconds| Action::Wait { seconds }),
+        4 => prop::bool::weighted(0.1).prop_map(|fails| Action::Answer { fails }),
     ]
 }
 
@@ -165,13 +166,17 @@ struct Log {
 impl Log {
     /// As the writer stores a message.
     fn append(&mut self, new: NewMessage) -> Appended {
-        if let Some(known) = self.messages.iter().find(|message| message.id == new.id) {
+        if let Some(known) = self
+            .messages
+            .iter()
+            .find(|message| message.id == new.draft.id)
+        {
             let message = known.clone();
             let duplicate = true;
             return Appended { message, duplicate };
         }
         self.seq += 1;
-        let message = ChatMessage::said(self.seq, new.id, new.from, new.text, new.at);
+        let message = ChatMessage::new(self.seq, new.from, new.draft, new.at);
         self.messages.push(message.clone());
         let duplicate = false;
         Appended { message, duplicate }
@@ -190,11 +195,11 @@ impl Log {
             Edit::React { emoji, on } => message.react(&emoji, &change.by, on, before.changed),
         }
         if *message == before {
-            return Changed::Same(before);
+            return Changed::Unchanged(before);
         }
         self.seq += 1;
         message.changed = self.seq;
-        Changed::Done(message.clone())
+        Changed::Applied(message.clone())
     }
 }
 
@@ -275,6 +280,12 @@ impl World {
         Some((**connection, client.room))
     }
 
+    fn change(&mut self, socket: usize, id: u8, edit: Edit) {
+        let id = message(id).id;
+        let request = ChatRequest::Change { id, edit };
+        self.handle_request(socket, RoomRequest::Chat(request));
+    }
+
     fn handle_request(&mut self, socket: usize, request: RoomRequest) {
         if let Some((connection, room)) = self.socket(socket) {
             self.command(
@@ -287,9 +298,9 @@ impl World {
         }
     }
 
-    fn act(&mut self, deed: Deed) {
-        match deed {
-            Deed::Join {
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Join {
                 room,
                 session,
                 nickname,
@@ -297,7 +308,7 @@ impl World {
             } => {
                 self.join(room, session, nickname, resume);
             }
-            Deed::Gone { socket, departure } => {
+            Action::Gone { socket, departure } => {
                 if let Some((connection, room)) = self.socket(socket) {
                     self.client(connection).open = false;
                     self.command(
@@ -309,31 +320,26 @@ impl World {
                     );
                 }
             }
-            Deed::Chat { socket, id } => {
-                let (id, text) = message(id);
-                let reply_to = None;
-                self.handle_request(socket, RoomRequest::Chat { id, text, reply_to });
+            Action::Chat { socket, id } => {
+                let request = ChatRequest::Send(message(id));
+                self.handle_request(socket, RoomRequest::Chat(request));
             }
-            Deed::Edit { socket, id, text } => {
-                let edit = Edit::Text(message(text).1);
-                let (id, _) = message(id);
-                self.handle_request(socket, RoomRequest::Change { id, edit });
+            Action::Edit { socket, id, text } => {
+                self.change(socket, id, Edit::Text(message(text).text));
             }
-            Deed::Delete { socket, id } => {
-                let ((id, _), edit) = (message(id), Edit::Delete);
-                self.handle_request(socket, RoomRequest::Change { id, edit });
+            Action::Delete { socket, id } => {
+                self.change(socket, id, Edit::Delete);
             }
-            Deed::React { socket, id, on } => {
+            Action::React { socket, id, on } => {
                 let emoji = Emoji::parse("👍").expect("valid");
-                let ((id, _), edit) = (message(id), Edit::React { emoji, on });
-                self.handle_request(socket, RoomRequest::Change { id, edit });
+                self.change(socket, id, Edit::React { emoji, on });
             }
-            Deed::Post {
+            Action::Post {
                 room,
                 session: number,
                 id,
             } => {
-                let (id, text) = message(id);
+                let draft = message(id);
                 let from = Person::new(participant_id(&session(number)), nickname(0));
                 let request_id = RequestId(0);
                 self.command(
@@ -341,18 +347,17 @@ impl World {
                     Command::Post {
                         request_id,
                         from,
-                        id,
-                        text,
+                        draft,
                     },
                 );
             }
-            Deed::Rename {
+            Action::Rename {
                 socket,
                 nickname: number,
             } => {
                 self.handle_request(socket, RoomRequest::Rename(nickname(number)));
             }
-            Deed::EnterCall {
+            Action::EnterCall {
                 socket,
                 leg,
                 hide_address,
@@ -361,36 +366,41 @@ impl World {
                     let id = self.client(connection).id.clone();
                     self.hides.insert((room, id), hide_address);
                 }
-                let request = RoomRequest::EnterCall {
+                let request = RoomRequest::Call(CallRequest::Enter {
                     leg,
                     devices: Devices::default(),
                     hide_address,
-                };
+                });
                 self.handle_request(socket, request);
             }
-            Deed::LeaveCall { socket } => self.handle_request(socket, RoomRequest::LeaveCall),
-            Deed::Devices { socket, camera } => {
+            Action::LeaveCall { socket } => {
+                self.handle_request(socket, RoomRequest::Call(CallRequest::Leave))
+            }
+            Action::Devices { socket, camera } => {
                 let devices = Devices {
                     camera,
                     ..Devices::default()
                 };
-                self.handle_request(socket, RoomRequest::Devices(devices));
+                self.handle_request(socket, RoomRequest::Call(CallRequest::SetDevices(devices)));
             }
-            Deed::Signal { socket, to, leg } => {
+            Action::Signal { socket, to, leg } => {
                 let to = participant_id(&session(to));
                 let signal = Signal::Offer {
                     connection: 0,
                     sdp: String::new(),
                 };
-                self.handle_request(socket, RoomRequest::Signal { to, leg, signal });
+                self.handle_request(
+                    socket,
+                    RoomRequest::Call(CallRequest::Signal { to, leg, signal }),
+                );
             }
-            Deed::Wait { seconds } => {
+            Action::Wait { seconds } => {
                 self.now += Duration::from_secs(seconds);
                 for room in 0..ROOMS {
                     self.command(room, Command::Tick);
                 }
             }
-            Deed::Answer { fails } => self.answer(fails),
+            Action::Answer { fails } => self.answer(fails),
         }
     }
 
@@ -441,22 +451,22 @@ impl World {
         let store = &mut self.stores[room];
         let command = match waiting {
             Waiting::Append(requester, new) => {
-                let id = new.id;
+                let id = new.draft.id;
                 let known = store.messages.iter().any(|message| message.id == id);
                 let stored = (known || !fails).then(|| store.append(new));
-                let answer = stored.ok_or(RoomError::Unavailable);
+                let result = stored.ok_or(RoomError::Unavailable);
                 Command::Stored {
                     requester,
                     id,
-                    answer,
+                    result,
                 }
             }
             Waiting::Change(connection, change) => {
-                let answer = (!fails).then(|| store.change(change.clone()));
+                let outcome = (!fails).then(|| store.change(change.clone()));
                 Command::Changed {
                     connection,
                     change,
-                    answer,
+                    outcome,
                 }
             }
         };
@@ -477,7 +487,7 @@ impl World {
         };
         for effect in self.rooms[room].handle(command, now) {
             match effect {
-                Effect::Persist { requester, message } => {
+                Effect::Append { requester, message } => {
                     self.pending
                         .push((room, Waiting::Append(requester, message)));
                 }
@@ -510,10 +520,10 @@ impl World {
                         self.tell(connection, message.clone());
                     }
                 }
-                Effect::Refuse { connection, .. } | Effect::Close { connection, .. } => {
+                Effect::RefuseJoin { connection, .. } | Effect::Close { connection, .. } => {
                     self.client(connection).open = false;
                 }
-                Effect::Answer { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
+                Effect::AnswerForm { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
             }
         }
         self.check(room);
@@ -682,9 +692,12 @@ impl World {
     }
 }
 
-fn message(id: u8) -> (MessageId, ChatText) {
-    let text = ChatText::parse(&format!("message {id}")).expect("valid");
-    (MessageId(uuid::Uuid::from_u128(u128::from(id))), text)
+fn message(id: u8) -> ChatDraft {
+    ChatDraft {
+        id: MessageId(uuid::Uuid::from_u128(u128::from(id))),
+        text: ChatText::parse(&format!("message {id}")).expect("valid"),
+        reply_to: None,
+    }
 }
 
 proptest! {
@@ -692,24 +705,24 @@ proptest! {
 
     #[test]
     fn whatever_happens_everybody_believes_what_is(
-        deeds in prop::collection::vec(deed(), 1..120),
+        actions in prop::collection::vec(action(), 1..120),
         all_hide in prop::bool::weighted(0.2),
     ) {
         let mut world = World::new(all_hide);
-        for deed in deeds {
-            world.act(deed);
+        for action in actions {
+            world.act(action);
         }
         prop_assert!(!all_hide || world.signals == 0);
         while !world.pending.is_empty() {
             world.answer(false);
         }
         // Everybody goes, and the rooms are as empty as they were.
-        world.act(Deed::Wait { seconds: 9 });
+        world.act(Action::Wait { seconds: 9 });
         while world.socket(0).is_some() {
-            world.act(Deed::Gone { socket: 0, departure: Departure::Lost });
+            world.act(Action::Gone { socket: 0, departure: Departure::Lost });
         }
-        world.act(Deed::Wait { seconds: 5 });
-        world.act(Deed::Wait { seconds: 115 });
+        world.act(Action::Wait { seconds: 5 });
+        world.act(Action::Wait { seconds: 115 });
         prop_assert!(world.rooms.iter().all(Room::is_idle));
     }
 }
@@ -717,22 +730,22 @@ proptest! {
 /// Without this the property about signals could hold because none ever passes.
 #[test]
 fn signals_pass_between_two_who_do_not_hide_and_stop_when_one_does() {
-    let enter = |socket, hide_address| Deed::EnterCall {
+    let enter = |socket, hide_address| Action::EnterCall {
         socket,
         leg: 1,
         hide_address,
     };
-    let join = |session| Deed::Join {
+    let join = |session| Action::Join {
         room: 0,
         session,
         nickname: 0,
         resume: false,
     };
     let mut world = World::new(false);
-    for deed in [join(0), join(1), enter(0, false), enter(1, false)] {
-        world.act(deed);
+    for action in [join(0), join(1), enter(0, false), enter(1, false)] {
+        world.act(action);
     }
-    let signal = |socket, to| Deed::Signal { socket, to, leg: 1 };
+    let signal = |socket, to| Action::Signal { socket, to, leg: 1 };
     world.act(signal(0, 1));
     world.act(signal(1, 0));
     assert_eq!(world.signals, 2);

@@ -2,7 +2,8 @@
 
 use super::{
     command::{
-        Command, ConnectionId, Departure, Effect, Join, Now, RequestId, Requester, RoomRequest,
+        CallRequest, ChatRequest, Command, ConnectionId, Departure, Effect, Join, Now, RequestId,
+        Requester, RoomRequest,
     },
     history::{History, MissedEvents},
     room::Room,
@@ -10,8 +11,9 @@ use super::{
 use crate::server::rooms::{RoomError, RoomRules};
 use crate::{
     protocol::{
-        ChatMessage, ChatText, Devices, Epoch, ErrorCode, Leg, MAX_FRAME_BYTES, MediaOffer,
-        MessageId, Mode, Nickname, Person, RoomName, Seq, ServerMessage, Source, Wanted,
+        ChatDraft, ChatMessage, ChatText, Devices, Epoch, ErrorCode, Leg, MAX_FRAME_BYTES,
+        MediaOffer, MessageId, Mode, Nickname, Person, RoomName, Seq, ServerMessage, Source,
+        Wanted,
     },
     server::{
         identity::{new_session_token, participant_id},
@@ -70,7 +72,12 @@ fn message(seq: Seq, text: &str) -> ChatMessage {
         Nickname::parse("Ann").expect("valid"),
     );
     let id = MessageId(uuid::Uuid::from_u128(u128::from(seq)));
-    ChatMessage::said(seq, id, from, ChatText::parse(text).expect("valid"), 0)
+    let draft = ChatDraft {
+        id,
+        text: ChatText::parse(text).expect("valid"),
+        reply_to: None,
+    };
+    ChatMessage::new(seq, from, draft, 0)
 }
 
 #[test]
@@ -119,11 +126,11 @@ fn in_the_sfu(now: Now) -> (Room, PeerKey) {
     room.handle(join(1), now);
     room.handle(join(2), now);
     let (leg, devices, connection) = (1, Devices::default(), ConnectionId(1));
-    let request = RoomRequest::EnterCall {
+    let request = RoomRequest::Call(CallRequest::Enter {
         leg,
         devices,
         hide_address: false,
-    };
+    });
     room.handle(
         Command::Member {
             connection,
@@ -137,7 +144,7 @@ fn in_the_sfu(now: Now) -> (Room, PeerKey) {
         sdp: "v=0".to_owned(),
         tracks: vec![],
     });
-    let request = RoomRequest::Offer(offer);
+    let request = RoomRequest::Call(CallRequest::Offer(offer));
     let effects = room.handle(
         Command::Member {
             connection,
@@ -239,7 +246,7 @@ fn the_sfu_is_told_what_is_on_a_screen_ten_times_a_second_and_the_last_of_it() {
         let command = sfu::Command::Subscribe { peer, wanted };
         vec![Effect::Media(command)]
     };
-    let request = RoomRequest::Subscribe(wanted(0));
+    let request = RoomRequest::Call(CallRequest::Subscribe(wanted(0)));
     let first = room.handle(
         Command::Member {
             connection,
@@ -249,7 +256,7 @@ fn the_sfu_is_told_what_is_on_a_screen_ten_times_a_second_and_the_last_of_it() {
     );
     assert_eq!(first, told(wanted(0)));
     for height in 1..=50 {
-        let request = RoomRequest::Subscribe(wanted(height));
+        let request = RoomRequest::Call(CallRequest::Subscribe(wanted(height)));
         assert_eq!(
             room.handle(
                 Command::Member {
@@ -371,17 +378,17 @@ fn more_than_the_disk_can_follow_is_refused_by_id() {
         let connection = ConnectionId(1);
         Command::Member {
             connection,
-            request: RoomRequest::Chat {
+            request: RoomRequest::Chat(ChatRequest::Send(ChatDraft {
                 id,
                 text,
                 reply_to: None,
-            },
+            })),
         }
     };
     for number in 0..ROOM_PENDING {
         assert!(matches!(
             room.handle(say(number), now)[..],
-            [Effect::Persist { .. }]
+            [Effect::Append { .. }]
         ));
     }
     let refused = room.handle(say(ROOM_PENDING), now);
@@ -401,12 +408,12 @@ fn more_than_the_disk_can_follow_is_refused_by_id() {
         Command::Stored {
             requester,
             id,
-            answer: Err(RoomError::Unavailable),
+            result: Err(RoomError::Unavailable),
         },
         now,
     );
     assert!(
-        matches!(room.handle(say(0), now)[..], [Effect::Persist { .. }]),
+        matches!(room.handle(say(0), now)[..], [Effect::Append { .. }]),
         "one index is free"
     );
 }
@@ -423,16 +430,16 @@ fn a_post_that_cannot_be_stored_is_answered_so() {
         Command::Stored {
             requester,
             id,
-            answer: Err(RoomError::Unavailable),
+            result: Err(RoomError::Unavailable),
         },
         now,
     );
-    let answer = Err(RoomError::Unavailable);
+    let result = Err(RoomError::Unavailable);
     assert_eq!(
         effects,
-        [Effect::Answer {
+        [Effect::AnswerForm {
             request_id: RequestId(1),
-            answer
+            result
         }]
     );
 }
@@ -517,11 +524,11 @@ fn what_the_retention_deleted_is_told_to_nobody_who_comes_later() {
 
 /// Somebody enters the call by this socket.
 fn enter(connection: u64, leg: Leg, hide_address: bool) -> Command {
-    let request = RoomRequest::EnterCall {
+    let request = RoomRequest::Call(CallRequest::Enter {
         leg,
         devices: Devices::default(),
         hide_address,
-    };
+    });
     let connection = ConnectionId(connection);
     Command::Member {
         connection,
@@ -598,7 +605,7 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
         "they still hide"
     );
 
-    let request = RoomRequest::LeaveCall;
+    let request = RoomRequest::Call(CallRequest::Leave);
     let connection = ConnectionId(2);
     room.handle(
         Command::Member {
@@ -629,7 +636,10 @@ fn media_of_whoever_hides_keeps_the_call_at_the_sfu_while_their_line_is_down() {
         sdp: String::new(),
         tracks: Vec::new(),
     };
-    let (connection, request) = (ConnectionId(2), RoomRequest::Offer(Offer::new(offer)));
+    let (connection, request) = (
+        ConnectionId(2),
+        RoomRequest::Call(CallRequest::Offer(Offer::new(offer))),
+    );
     room.handle(
         Command::Member {
             connection,
@@ -673,7 +683,10 @@ fn an_operator_who_hides_addresses_never_has_a_call_go_browser_to_browser() {
         );
     }
     for (connection, seconds) in [(1, 1), (2, 2)] {
-        let (connection, request) = (ConnectionId(connection), RoomRequest::LeaveCall);
+        let (connection, request) = (
+            ConnectionId(connection),
+            RoomRequest::Call(CallRequest::Leave),
+        );
         room.handle(
             Command::Member {
                 connection,

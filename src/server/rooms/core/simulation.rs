@@ -9,7 +9,9 @@
 //! A [`Sabotage`] breaks one promise on purpose; the simulation has to notice each.
 
 use super::{
-    command::{Command, ConnectionId, Departure, Effect, Join, Now, Requester, RoomRequest},
+    command::{
+        ChatRequest, Command, ConnectionId, Departure, Effect, Join, Now, Requester, RoomRequest,
+    },
     history::History,
     room::Room,
 };
@@ -60,15 +62,17 @@ struct Disk {
 
 impl Disk {
     fn append(&mut self, new: &NewMessage, sabotage: Option<Sabotage>) -> Appended {
-        let known = self.messages.iter().find(|message| message.id == new.id);
+        let known = self
+            .messages
+            .iter()
+            .find(|message| message.id == new.draft.id);
         if let Some(known) = known.filter(|_| sabotage != Some(Sabotage::Doubles)) {
             let message = known.clone();
             let duplicate = true;
             return Appended { message, duplicate };
         }
         self.seq += 1;
-        let (from, text) = (new.from.clone(), new.text.clone());
-        let message = ChatMessage::said(self.seq, new.id, from, text, new.at);
+        let message = ChatMessage::new(self.seq, new.from.clone(), new.draft.clone(), new.at);
         self.messages.push(message.clone());
         let duplicate = false;
         Appended { message, duplicate }
@@ -82,7 +86,7 @@ impl Disk {
         self.seq += 1;
         message.text = Some(text.clone());
         message.changed = self.seq;
-        Some(Changed::Done(message.clone()))
+        Some(Changed::Applied(message.clone()))
     }
 
     /// The room as a started server reads it.
@@ -310,9 +314,9 @@ impl World {
                 nickname: Nickname::parse(&nickname).expect("valid"),
                 seen: resume.map(|resume| (resume.epoch, resume.seq)),
             }),
-            ClientMessage::Chat { id, text, reply_to } => {
-                let text = ChatText::parse(&text).expect("valid");
-                let request = RoomRequest::Chat { id, text, reply_to };
+            ClientMessage::Chat(draft) => {
+                let draft = draft.parse().expect("valid");
+                let request = RoomRequest::Chat(ChatRequest::Send(draft));
                 Command::Member {
                     connection,
                     request,
@@ -320,7 +324,7 @@ impl World {
             }
             ClientMessage::Edit { id, text } => {
                 let edit = Edit::Text(ChatText::parse(&text).expect("valid"));
-                let request = RoomRequest::Change { id, edit };
+                let request = RoomRequest::Chat(ChatRequest::Change { id, edit });
                 Command::Member {
                     connection,
                     request,
@@ -371,12 +375,12 @@ impl World {
             .map(|job| match job {
                 Job::Append(requester, new) => Command::Stored {
                     requester,
-                    id: new.id,
-                    answer: Ok(self.disk.append(&new, sabotage)),
+                    id: new.draft.id,
+                    result: Ok(self.disk.append(&new, sabotage)),
                 },
                 Job::Change(connection, change) => Command::Changed {
                     connection,
-                    answer: self.disk.change(&change),
+                    outcome: self.disk.change(&change),
                     change,
                 },
             })
@@ -403,23 +407,23 @@ impl World {
     fn run(&mut self, effect: Effect) {
         match effect {
             Effect::Media(_) => {}
-            Effect::Persist { requester, message } if self.sabotage == Some(Sabotage::EarlyAck) => {
+            Effect::Append { requester, message } if self.sabotage == Some(Sabotage::EarlyAck) => {
                 // Told as stored; on the disk only if nothing happens before the commit.
                 let seq = self.disk.seq + 1 + self.jobs.len() as Seq;
-                let (id, from, text) = (message.id, message.from.clone(), message.text.clone());
-                let message_told = ChatMessage::said(seq, id, from, text, message.at);
+                let (id, from) = (message.draft.id, message.from.clone());
+                let early = ChatMessage::new(seq, from, message.draft.clone(), message.at);
                 self.jobs.push_back(Job::Append(requester, message));
-                let answer = Ok(Appended {
-                    message: message_told,
+                let result = Ok(Appended {
+                    message: early,
                     duplicate: false,
                 });
                 self.command(Command::Stored {
                     requester,
                     id,
-                    answer,
+                    result,
                 });
             }
-            Effect::Persist { requester, message } => {
+            Effect::Append { requester, message } => {
                 self.jobs.push_back(Job::Append(requester, message))
             }
             Effect::Change { connection, change } => {
@@ -443,12 +447,12 @@ impl World {
                     }
                 }
             }
-            Effect::Close { connection, .. } | Effect::Refuse { connection, .. } => {
+            Effect::Close { connection, .. } | Effect::RefuseJoin { connection, .. } => {
                 for client in &mut self.clients {
                     client.line.take_if(|line| line.connection == connection);
                 }
             }
-            Effect::Answer { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
+            Effect::AnswerForm { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
         }
     }
 

@@ -1,10 +1,10 @@
-//! The sockets of those who are in one room: telling one, all, or whoever has time.
+//! The sockets of one room: sends to one, to all, or to those that are idle.
 //!
-//! What all are told may be gathered for a moment ([`BroadcastThrottle`]) and told at once. Whatever is
-//! told to one alone is told after everything that was gathered before it.
+//! Broadcasts may be coalesced for a moment ([`BroadcastThrottle`]) and written together. A message
+//! to one socket comes after the broadcasts that were pending before it.
 //!
-//! A socket that cannot take what it is told is closed as too slow and forgotten here;
-//! whoever told it hears which ones these were.
+//! A socket whose queue is full is closed as too slow and removed. Every function that sends
+//! returns the sockets that it closed so.
 
 use super::{
     frames::Frames,
@@ -25,15 +25,15 @@ use tokio::time::Instant;
 
 /// The sockets of a room.
 pub struct Connections {
-    /// The queues towards them.
+    /// The queue towards each socket.
     outboxes: HashMap<ConnectionId, Outbox>,
-    /// What all of them are told next, in order, and who is not.
+    /// Pending broadcasts in order, each with the socket that it skips.
     pending: Vec<(Frames, Option<ConnectionId>)>,
-    /// Bytes of that.
+    /// Bytes of `pending`.
     pending_bytes: usize,
-    /// When all of them may be told.
+    /// Limits how often all sockets are written to.
     throttle: BroadcastThrottle,
-    /// Until when what is gathered may wait, where it is nothing but reactions.
+    /// Until when `pending` may wait, while it holds reactions only.
     reactions_until: Option<Instant>,
     /// Counts refusals.
     metrics: RoomMetrics,
@@ -52,24 +52,24 @@ impl Connections {
         }
     }
 
-    /// Adds a socket. What was gathered before is not for it; answers who was too slow.
+    /// Adds a socket, after the pending broadcasts, which are not for it.
     pub fn add(&mut self, connection: ConnectionId, outbox: Outbox) -> Vec<ConnectionId> {
         let slow = self.flush();
         self.outboxes.insert(connection, outbox);
         slow
     }
 
-    /// Forgets a socket that is closed or closes itself.
+    /// Removes a socket that is closed.
     pub fn forget(&mut self, connection: ConnectionId) {
         self.outboxes.remove(&connection);
     }
 
-    /// Tells one socket; answers who was too slow.
+    /// Sends a message to one socket.
     pub fn send(&mut self, connection: ConnectionId, message: &ServerMessage) -> Vec<ConnectionId> {
         if let ServerMessage::Error { code, id, .. } = message {
             self.metrics.refused(*code, id.is_some());
         }
-        // A refusal has no place in the order of what everybody is told.
+        // Errors are not ordered with broadcasts.
         let is_refusal = matches!(message, ServerMessage::Error { .. });
         let mut slow = match is_refusal {
             true => Vec::new(),
@@ -83,11 +83,10 @@ impl Connections {
         slow
     }
 
-    /// Passes on to one socket what another one says; answers who was too slow for what was
-    /// gathered before.
+    /// Forwards a message of one socket to another.
     ///
     /// # Errors
-    /// There is no room for it: whoever says it is told.
+    /// [`Full`] beside the sockets that were closed: the message is refused to its sender.
     pub fn relay(
         &mut self,
         to: ConnectionId,
@@ -99,7 +98,7 @@ impl Connections {
         (slow, relayed)
     }
 
-    /// Tells everybody but one the same bytes, soon; answers who was too slow.
+    /// Sends the same bytes to every socket but one, now or with the next flush.
     pub fn broadcast(
         &mut self,
         message: &ServerMessage,
@@ -123,7 +122,7 @@ impl Connections {
         }
     }
 
-    /// When what is gathered is to be told; never where nothing is.
+    /// When the pending broadcasts are due; nothing if there are none.
     pub fn due(&self) -> Option<Instant> {
         if self.pending.is_empty() {
             return None;
@@ -132,7 +131,7 @@ impl Connections {
         paced.max(self.reactions_until)
     }
 
-    /// Tells everybody else who is not behind; nobody is closed for it.
+    /// Sends a message to every other socket whose queue is empty. No socket is closed for it.
     pub fn send_if_idle(
         &mut self,
         message: &ServerMessage,
@@ -150,7 +149,7 @@ impl Connections {
         slow
     }
 
-    /// Closes a socket and forgets it; answers who was too slow.
+    /// Closes a socket and removes it.
     pub fn close(&mut self, connection: ConnectionId, code: CloseCode) -> Vec<ConnectionId> {
         let slow = self.flush();
         if let Some(outbox) = self.outboxes.remove(&connection) {
@@ -159,7 +158,7 @@ impl Connections {
         slow
     }
 
-    /// Tells everybody what was gathered; answers who was too slow.
+    /// Writes the pending broadcasts to the queues.
     pub fn flush(&mut self) -> Vec<ConnectionId> {
         if self.pending.is_empty() {
             return Vec::new();
@@ -170,7 +169,7 @@ impl Connections {
         self.pending_bytes = 0;
         self.reactions_until = None;
         let all: Vec<_> = pending.iter().map(|(frame, _)| frame.clone()).collect();
-        let all = Frames::joined(&all);
+        let all = Frames::concat(&all);
         let is_excepted = |connection| {
             pending
                 .iter()
@@ -189,7 +188,7 @@ impl Connections {
             .collect()
     }
 
-    /// Closes a socket that reads too slowly and forgets it.
+    /// Closes a socket whose queue is full and removes it.
     fn close_slow(&mut self, connection: ConnectionId) -> ConnectionId {
         if let Some(outbox) = self.outboxes.remove(&connection) {
             outbox.close_slow();
@@ -198,14 +197,14 @@ impl Connections {
     }
 }
 
-/// What somebody is told who is not told all of it; nothing where there is nothing.
+/// The pending broadcasts for a socket that skips some of them; nothing if it skips all.
 fn frames_for(
     connection: ConnectionId,
     pending: &[(Frames, Option<ConnectionId>)],
 ) -> Option<Frames> {
-    let told = pending
+    let frames = pending
         .iter()
         .filter(|(_, except)| *except != Some(connection));
-    let told: Vec<_> = told.map(|(frame, _)| frame.clone()).collect();
-    (!told.is_empty()).then(|| Frames::joined(&told))
+    let frames: Vec<_> = frames.map(|(frame, _)| frame.clone()).collect();
+    (!frames.is_empty()).then(|| Frames::concat(&frames))
 }

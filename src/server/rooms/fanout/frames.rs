@@ -1,8 +1,8 @@
-//! Finished frames: what every socket of a room shares.
+//! Encoded WebSocket frames that all sockets of a room share.
 //!
-//! A message is serialised once and given its WebSocket header once (RFC 6455, 5.2: what a
-//! server sends is not masked, so it is the same for everybody); from there on only its
-//! bytes travel. Several messages make one run of bytes, which a socket writes at once.
+//! A message is serialised once and gets its WebSocket header once (RFC 6455 section 5.2: frames
+//! of a server are not masked, so they are the same for every client). Several messages make one
+//! run of bytes, which a socket writes at once.
 
 use crate::protocol::ServerMessage;
 use bytes::Bytes;
@@ -12,21 +12,21 @@ use tungstenite::protocol::frame::{
     coding::{Data, OpCode},
 };
 
-/// One text frame or several, each complete. Cloning is cheap, and a queue of them is small.
+/// One or more complete text frames. Cloning is cheap, and a queue of them is small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frames(Arc<Run>);
 
-/// What is shared.
+/// The bytes that all clones share.
 #[derive(Debug, PartialEq, Eq)]
 struct Run {
-    /// As they go over the line.
+    /// The frames on the wire, one after the other.
     bytes: Bytes,
-    /// How many there are.
+    /// The number of frames.
     count: u32,
 }
 
 impl Frames {
-    /// The frame of a message.
+    /// Encodes a message.
     pub fn of(message: &ServerMessage) -> Self {
         match serde_json::to_string(message) {
             Ok(json) => Self::of_json(json),
@@ -37,7 +37,7 @@ impl Frames {
         }
     }
 
-    /// The frame of a text.
+    /// Encodes a JSON text.
     pub fn of_json(json: String) -> Self {
         let frame = Frame::message(json, OpCode::Data(Data::Text), true);
         let mut bytes = Vec::with_capacity(frame.len());
@@ -47,13 +47,13 @@ impl Frames {
         Self::run(bytes.into(), 1)
     }
 
-    /// So many frames.
+    /// A run of `count` frames.
     fn run(bytes: Bytes, count: u32) -> Self {
         Self(Arc::new(Run { bytes, count }))
     }
 
-    /// All of these, in order, as one.
-    pub fn joined(parts: &[Self]) -> Self {
+    /// Concatenates frames, in order.
+    pub fn concat(parts: &[Self]) -> Self {
         match parts {
             [one] => one.clone(),
             many => {
@@ -64,31 +64,31 @@ impl Frames {
         }
     }
 
-    /// The bytes as they go over the line.
+    /// The bytes on the wire.
     pub fn bytes(&self) -> Bytes {
         self.0.bytes.clone()
     }
 
-    /// Bytes that answer a frame of the transport itself, such as a ping; complete.
+    /// A complete control frame, such as a pong. It does not count as a message.
     pub fn of_transport(bytes: &[u8]) -> Self {
         Self::run(Bytes::copy_from_slice(bytes), 0)
     }
 
-    /// How many frames these are.
+    /// The number of messages.
     pub fn count(&self) -> u32 {
         self.0.count
     }
 
-    /// How many bytes go over the line.
+    /// The number of bytes on the wire.
     pub fn size(&self) -> usize {
         self.0.bytes.len()
     }
 
-    /// Each frame by itself.
+    /// Splits a run into its frames.
     pub fn split(self) -> impl Iterator<Item = Self> {
         let mut rest = self.bytes();
         std::iter::from_fn(move || {
-            let (head, payload) = measure(&rest)?;
+            let (head, payload) = frame_lengths(&rest)?;
             let length = (head + payload).min(rest.len());
             Some(Self::run(rest.split_to(length), 1))
         })
@@ -96,7 +96,7 @@ impl Frames {
 
     /// The text of the first frame.
     pub fn json(&self) -> &str {
-        let payload = measure(&self.0.bytes).and_then(|(head, payload)| {
+        let payload = frame_lengths(&self.0.bytes).and_then(|(head, payload)| {
             let end = head.checked_add(payload)?;
             self.0.bytes.get(head..end)
         });
@@ -105,8 +105,8 @@ impl Frames {
     }
 }
 
-/// Bytes of the first frame's header and of its payload.
-fn measure(bytes: &Bytes) -> Option<(usize, usize)> {
+/// The lengths of the first frame's header and payload, in bytes.
+fn frame_lengths(bytes: &Bytes) -> Option<(usize, usize)> {
     let mut cursor = Cursor::new(bytes);
     let (_, payload) = FrameHeader::parse(&mut cursor).ok()??;
     let head = usize::try_from(cursor.position()).ok()?;
@@ -127,11 +127,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_joined_can_be_split_again(
+        fn concatenated_frames_split_into_the_same_frames(
             texts in prop::collection::vec("[a-z가-힣]{0,300}|[a-z]{65500,65600}", 1..4),
         ) {
             let parts: Vec<_> = texts.iter().cloned().map(Frames::of_json).collect();
-            let joined = Frames::joined(&parts);
+            let joined = Frames::concat(&parts);
             prop_assert_eq!(joined.size(), parts.iter().map(Frames::size).sum::<usize>());
             let split: Vec<_> = joined.split().collect();
             prop_assert_eq!(&split, &parts);

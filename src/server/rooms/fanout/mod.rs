@@ -1,5 +1,8 @@
-//! From a room to its sockets: [`connections`] the sockets of one room, [`throttle`] how often
-//! they are written to, [`frames`] what they share, [`outbox`] the bounded queue towards each.
+//! From a room to its sockets.
+//!
+//! [`connections`] holds the sockets of one room and sends to one, some or all of them. [`frames`]
+//! are serialised once and shared, [`throttle`] limits how often all sockets are written to, and
+//! [`outbox`] is the bounded queue towards one socket.
 
 pub mod connections;
 pub mod frames;

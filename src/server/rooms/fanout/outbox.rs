@@ -1,8 +1,8 @@
-//! The queue towards one socket: bounded, so that a slow reader costs itself only.
+//! The bounded queue towards one socket: a slow client loses its own connection only.
 //!
-//! Whoever has something for the socket puts the finished frame in; the socket's writer
-//! takes it out. A full queue is the putter's to act on: close with 4408. Whoever reads may have
-//! more waiting than somebody who does not, so that no burst of others closes a reader.
+//! Senders put encoded frames in, and the socket's writer takes them out. A sender that finds the
+//! queue full closes the socket with 4408. A client that reads may have more waiting than one that
+//! does not, so that a burst of others does not close a reader.
 
 use super::frames::Frames;
 use crate::{
@@ -27,50 +27,50 @@ use tokio::{
     time::Instant,
 };
 
-/// The queue holds as much as it may.
+/// The queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// The near end; cloning it is cheap.
+/// The sending end. Cloning is cheap.
 #[derive(Clone)]
 pub struct Outbox {
-    /// Finished frames.
+    /// Encoded frames.
     frames: mpsc::Sender<Frames>,
-    /// How much waits, and since when.
+    /// The fill level, shared by both ends.
     level: Arc<QueueLevel>,
-    /// Why the socket is to be closed, once it is.
+    /// Why the socket is to be closed; nothing while it stays open.
     close_code: watch::Sender<Option<CloseCode>>,
     /// Counts frames, and clients closed as too slow.
     metrics: RoomMetrics,
 }
 
-/// The far end, held by the socket's writer.
+/// The receiving end, held by the socket's writer.
 pub struct OutboxReader {
-    /// Finished frames.
+    /// Encoded frames.
     frames: mpsc::Receiver<Frames>,
-    /// How much waits, and since when.
+    /// The fill level, shared by both ends.
     level: Arc<QueueLevel>,
-    /// Why the socket is to be closed, once it is.
+    /// Why the socket is to be closed; nothing while it stays open.
     close_code: watch::Receiver<Option<CloseCode>>,
 }
 
-/// How much waits, and when some of it was taken last.
+/// How much waits, and when the client last took some of it.
 struct QueueLevel {
-    /// Bytes in the queue and in the writer's hand.
+    /// Bytes in the queue, and those that the writer has taken and not written yet.
     bytes: AtomicUsize,
-    /// When the queue was made.
-    made: Instant,
-    /// When something was written last, in milliseconds since then.
+    /// The creation of the queue.
+    created: Instant,
+    /// The last write, in milliseconds since `created`.
     written_at_ms: AtomicU64,
 }
 
 impl QueueLevel {
-    /// Milliseconds since the queue was made.
+    /// Milliseconds since the queue was created.
     fn age_ms(&self) -> u64 {
-        u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether the socket has taken something of late.
+    /// Whether the client has read within [`READER_ACTIVE_WITHIN`].
     fn is_read(&self) -> bool {
         let written_at_ms = self.written_at_ms.load(Ordering::Relaxed);
         let since_ms = self.age_ms().saturating_sub(written_at_ms);
@@ -78,34 +78,34 @@ impl QueueLevel {
     }
 }
 
-/// Makes a queue.
+/// A queue, as its two ends.
 pub fn outbox(metrics: RoomMetrics) -> (Outbox, OutboxReader) {
-    let (frames, far_frames) = mpsc::channel(READER_FRAMES);
-    let (close_code, far_close_code) = watch::channel(None);
+    let (frames, reader_frames) = mpsc::channel(READER_FRAMES);
+    let (close_code, reader_close_code) = watch::channel(None);
     let level = Arc::new(QueueLevel {
         bytes: AtomicUsize::new(0),
-        made: Instant::now(),
+        created: Instant::now(),
         written_at_ms: AtomicU64::new(0),
     });
-    let near = Outbox {
+    let sender = Outbox {
         frames,
         level: level.clone(),
         close_code,
         metrics,
     };
-    let far = OutboxReader {
-        frames: far_frames,
+    let reader = OutboxReader {
+        frames: reader_frames,
         level,
-        close_code: far_close_code,
+        close_code: reader_close_code,
     };
-    (near, far)
+    (sender, reader)
 }
 
 impl Outbox {
-    /// Queues what was finished; never waits.
+    /// Queues frames of the room. Never waits.
     ///
     /// # Errors
-    /// [`Full`]: whoever puts closes the socket as too slow.
+    /// [`Full`]: the caller closes the socket as too slow.
     pub fn put(&self, frames: Frames) -> Result<(), Full> {
         let (size, count) = (frames.size(), u64::from(frames.count()));
         let before = self.level.bytes.fetch_add(size, Ordering::Relaxed);
@@ -127,7 +127,7 @@ impl Outbox {
         self.metrics
             .frames
             .inc_by(if queued.is_ok() { count } else { 0 });
-        // A socket that has ended is not slow: it reports its own end, and how it came.
+        // A socket that has ended is not slow: it reports its own end.
         if queued == Err(true) {
             Err(Full)
         } else {
@@ -135,11 +135,11 @@ impl Outbox {
         }
     }
 
-    /// Queues what somebody else sends; never waits. It gets no more than a part of the queue: the
-    /// rest is for what the room says, so that nobody is closed for what others send.
+    /// Queues a message of another client. Never waits. Such messages get a part of the queue only:
+    /// the rest is for the room, so that no socket is closed for what others send.
     ///
     /// # Errors
-    /// [`Full`]: nothing was queued, and whoever sends it is told.
+    /// [`Full`]: nothing was queued, and the caller refuses the message to its sender.
     pub fn put_relayed(&self, frames: Frames) -> Result<(), Full> {
         let bytes = self.level.bytes.load(Ordering::Relaxed) + frames.size();
         match self.waiting() < RELAYED_FRAMES && bytes <= RELAYED_BYTES {
@@ -148,11 +148,11 @@ impl Outbox {
         }
     }
 
-    /// Queues an answer to what the client says itself; never waits. Nobody else is to blame for
-    /// that, so reading is no excuse.
+    /// Queues an answer to a request of this client. Never waits. The larger allowance of readers
+    /// does not apply: the client itself causes these frames.
     ///
     /// # Errors
-    /// [`Full`]: it asks more than it reads, and is closed.
+    /// [`Full`]: the client requests more than it reads, and is closed.
     pub fn put_answer(&self, frames: Frames) -> Result<(), Full> {
         let bytes = self.level.bytes.load(Ordering::Relaxed);
         match self.waiting() < OUTBOX_FRAMES && bytes <= OUTBOX_BYTES {
@@ -161,31 +161,31 @@ impl Outbox {
         }
     }
 
-    /// How many puts wait.
+    /// The number of runs of frames that wait.
     fn waiting(&self) -> usize {
         self.frames.max_capacity() - self.frames.capacity()
     }
 
-    /// Whether anything waits to be written.
+    /// Whether any frame waits to be written.
     pub fn is_behind(&self) -> bool {
         self.waiting() > 0
     }
 
-    /// Queues a message, or condemns the socket as too slow.
+    /// Queues an answer, or closes the socket as too slow.
     pub fn send(&self, message: &ServerMessage) {
         if self.put_answer(Frames::of(message)).is_err() {
             self.close_slow();
         }
     }
 
-    /// Queues an answer to a frame of the transport itself, or condemns the socket as too slow.
+    /// Queues a control frame, or closes the socket as too slow.
     pub fn send_transport(&self, bytes: &[u8]) {
         if self.put_answer(Frames::of_transport(bytes)).is_err() {
             self.close_slow();
         }
     }
 
-    /// Condemns the socket. The first close_code stays; answers whether this is it.
+    /// Closes the socket. The first code stays; returns whether this is the first one.
     pub fn close(&self, code: CloseCode) -> bool {
         self.close_code.send_if_modified(|close_code| {
             let first = close_code.is_none();
@@ -194,13 +194,13 @@ impl Outbox {
         })
     }
 
-    /// Condemns the socket because it reads too slowly.
+    /// Closes the socket with 4408 because its client reads too slowly.
     pub fn close_slow(&self) {
         let first = self.close(CloseCode::TooSlow);
         self.metrics.slow_clients.inc_by(u64::from(first));
     }
 
-    /// Waits until the socket is condemned.
+    /// Waits until the socket is to be closed.
     ///
     /// # Cancel safety
     /// Nothing is lost when dropped.
@@ -210,7 +210,7 @@ impl Outbox {
 }
 
 impl OutboxReader {
-    /// The next frame; `None` once every near end is gone.
+    /// The next frames; `None` once every sending end is dropped.
     ///
     /// # Cancel safety
     /// No frame is lost when dropped.
@@ -218,13 +218,13 @@ impl OutboxReader {
         self.frames.recv().await
     }
 
-    /// The next frame that is there already.
+    /// The next frames if some wait already.
     pub fn ready(&mut self) -> Option<Frames> {
         self.frames.try_recv().ok()
     }
 
-    /// The next frames, at most `limit` puts of them, as soon as there is one; none once
-    /// every near end is gone.
+    /// The next runs of frames, at most `limit`, as soon as there is one. Returns 0 once every
+    /// sending end is dropped.
     ///
     /// # Cancel safety
     /// No frame is lost when dropped.
@@ -232,20 +232,20 @@ impl OutboxReader {
         self.frames.recv_many(frames, limit).await
     }
 
-    /// Counts bytes as written.
+    /// Counts bytes as written to the socket.
     pub fn written(&self, size: usize) {
         self.level.bytes.fetch_sub(size, Ordering::Relaxed);
         let now_ms = self.level.age_ms();
         self.level.written_at_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// A watch on the close_code, apart from the queue.
+    /// A watch on the close code, independent of the queue.
     pub fn close_code(&self) -> watch::Receiver<Option<CloseCode>> {
         self.close_code.clone()
     }
 }
 
-/// Waits for a close_code; for ever where none can come any more.
+/// Waits for a close code; pending for ever once none can come.
 pub async fn wait_for_close_code(close_code: &mut watch::Receiver<Option<CloseCode>>) -> CloseCode {
     let found = close_code
         .wait_for(Option::is_some)
@@ -262,7 +262,7 @@ pub async fn wait_for_close_code(close_code: &mut watch::Receiver<Option<CloseCo
 mod tests {
     use super::*;
 
-    /// How many frames of so many bytes a queue takes.
+    /// The number of frames of this size that a queue takes.
     fn takes(outbox: &Outbox, bytes: usize, put: fn(&Outbox, Frames) -> Result<(), Full>) -> usize {
         let frame = Frames::of_json("x".repeat(bytes));
         let taken = (0..10_000).take_while(|_| put(outbox, frame.clone()).is_ok());
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn somebody_who_does_not_read_has_less_waiting_than_somebody_who_does() {
+    async fn a_client_that_reads_may_have_more_waiting_than_one_that_does_not() {
         let (outbox, reader) = outbox(RoomMetrics::default());
         tokio::time::advance(READER_ACTIVE_WITHIN).await;
         let silent = takes(&outbox, 16_000, Outbox::put);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_others_send_leaves_room_for_what_the_room_says() {
+    async fn relayed_messages_leave_space_for_messages_of_the_room() {
         let (outbox, _reader) = outbox(RoomMetrics::default());
         tokio::time::advance(READER_ACTIVE_WITHIN).await;
         let relayed = takes(&outbox, 40_000, Outbox::put_relayed);

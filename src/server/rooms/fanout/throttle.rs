@@ -1,60 +1,58 @@
-//! How often everybody in a room is written to.
+//! Limits how often a room writes to all its sockets.
 //!
-//! To write costs far more than to have written a little more, so what comes close together
-//! may go together. In a room where people talk, nothing waits. Two things change that: a
-//! busy process ([`load`](crate::server::load)), and a room in which more is said than
-//! anybody can read, where a thirtieth of a second is lost on nobody. Pure: the time and the
-//! patience of the process come from outside.
+//! A write costs far more than a few more bytes in it, so broadcasts that come close together may
+//! be coalesced. In an ordinary room no broadcast waits. Two conditions change that: a busy process
+//! ([`load`](crate::server::load)), and a room with more messages than anybody can read, where
+//! 33 ms of delay do not matter. Pure: time and the process's coalescing delay are arguments.
 
 use crate::server::limits::{BROADCAST_BURST, CROWDED_DELAY, CROWDED_RATE};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is counted together to know a room's rate. 100 ms.
-const SPAN: Duration = Duration::from_millis(100);
+/// The interval over which the message rate of a room is measured. 100 ms.
+const RATE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The pace of one room.
+/// The write rate of one room.
 #[derive(Debug)]
 pub struct BroadcastThrottle {
-    /// When everybody was last written to.
+    /// When the room last wrote to all sockets.
     written_at: Option<Instant>,
-    /// How many writes may be close together, for not having been made before: at most
-    /// [`BROADCAST_BURST`].
+    /// Writes that need not wait: saved by earlier pauses, at most [`BROADCAST_BURST`].
     credit: f64,
-    /// When the present span began.
-    span_at: Instant,
-    /// What was said in it.
+    /// The start of the current interval.
+    interval_start: Instant,
+    /// Messages in the current interval.
     messages: u32,
-    /// Whether more was said in the last one than anybody can read.
+    /// Whether the last interval had more messages than anybody can read.
     crowded: bool,
 }
 
 impl BroadcastThrottle {
-    /// A quiet room.
+    /// A room without messages.
     pub fn new(now: Instant) -> Self {
         Self {
             written_at: None,
             credit: BROADCAST_BURST,
-            span_at: now,
+            interval_start: now,
             messages: 0,
             crowded: false,
         }
     }
 
-    /// Something is said.
+    /// Counts a message.
     pub fn record_message(&mut self, now: Instant) {
-        let since = now - self.span_at;
-        if since >= SPAN {
+        let since = now - self.interval_start;
+        if since >= RATE_INTERVAL {
             let rate = f64::from(self.messages) / since.as_secs_f64();
             self.crowded = rate >= CROWDED_RATE;
-            (self.span_at, self.messages) = (now, 0);
+            (self.interval_start, self.messages) = (now, 0);
         }
         self.messages += 1;
-        // Whoever says all at once is not given the rest of the span for it.
-        self.crowded |= f64::from(self.messages) >= CROWDED_RATE * SPAN.as_secs_f64();
+        // A burst counts at once, not only at the end of the interval.
+        self.crowded |= f64::from(self.messages) >= CROWDED_RATE * RATE_INTERVAL.as_secs_f64();
     }
 
-    /// When everybody may be written to again.
+    /// When the next write may happen.
     pub fn next_write(&self, now: Instant, coalescing_delay: Duration) -> Option<Instant> {
         let written_at = self.written_at?;
         let coalescing_delay = self.coalescing_delay(coalescing_delay);
@@ -66,14 +64,14 @@ impl BroadcastThrottle {
         })
     }
 
-    /// Everybody is written to.
+    /// Counts a write.
     pub fn record_write(&mut self, now: Instant, coalescing_delay: Duration) {
         let coalescing_delay = self.coalescing_delay(coalescing_delay);
         self.credit = (self.credit_at(now, coalescing_delay) - 1.0).max(0.0);
         self.written_at = Some(now);
     }
 
-    /// How long this room waits in a process of this patience.
+    /// The coalescing delay of this room, from that of the process.
     fn coalescing_delay(&self, process: Duration) -> Duration {
         match self.crowded {
             true => process.max(CROWDED_DELAY),
@@ -81,7 +79,7 @@ impl BroadcastThrottle {
         }
     }
 
-    /// The credit there is at this time: one more for each `patience` of quiet.
+    /// The credit at this time: one more for each coalescing delay since the last write.
     fn credit_at(&self, now: Instant, coalescing_delay: Duration) -> f64 {
         let quiet = self.written_at.map_or(Duration::ZERO, |at| now - at);
         let earned = quiet.as_secs_f64() / coalescing_delay.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -93,8 +91,8 @@ impl BroadcastThrottle {
 mod tests {
     use super::*;
 
-    /// Says something every `gap` for a second to a room, writing as soon as it may; answers
-    /// the number of writes and the longest wait.
+    /// Sends a message every `gap` for a second and writes as soon as allowed. Returns the number of
+    /// writes and the longest wait.
     fn second_of(gap: Duration, coalescing_delay: Duration) -> (u32, Duration) {
         let start = Instant::now();
         let mut throttle = BroadcastThrottle::new(start);
@@ -122,7 +120,7 @@ mod tests {
     const CALM: Duration = Duration::ZERO;
 
     #[test]
-    fn in_a_calm_process_nothing_waits_unless_nobody_could_read_it() {
+    fn a_calm_process_delays_only_messages_too_fast_to_read() {
         assert_eq!(second_of(Duration::from_millis(10), CALM), (100, CALM));
         let (writes, longest) = second_of(Duration::from_millis(2), CALM);
         assert!(writes < 100, "{writes}");
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_busy_process_a_burst_waits_for_nothing_and_the_rest_for_no_longer_than_it_must() {
+    fn a_busy_process_lets_bursts_pass_and_delays_the_rest_by_the_coalescing_delay_at_most() {
         let coalescing_delay = Duration::from_millis(20);
         let (writes, longest) = second_of(Duration::from_millis(8), coalescing_delay);
         assert!((48..=60).contains(&writes), "{writes}");

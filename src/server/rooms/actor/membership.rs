@@ -1,0 +1,76 @@
+//! [`Membership`]: the place of one socket in a room.
+
+use super::message::RoomMessage;
+use crate::server::rooms::core::command::{Command, ConnectionId, Departure, RoomRequest};
+use tokio::sync::mpsc;
+
+/// The place of a socket in a room. Its holder reports the end of the socket by
+/// [`Membership::leave`]; a drop without it (a panic unwound the task) counts as a lost connection.
+pub struct Membership {
+    /// The socket.
+    connection: ConnectionId,
+    /// The mailbox of the actor. A full mailbox makes this socket wait, and no other one.
+    mailbox: mpsc::Sender<RoomMessage>,
+    /// Whether the end was reported.
+    left: bool,
+}
+
+impl Membership {
+    /// The membership of an admitted socket.
+    pub(super) fn new(connection: ConnectionId, mailbox: mpsc::Sender<RoomMessage>) -> Self {
+        Self {
+            connection,
+            mailbox,
+            left: false,
+        }
+    }
+
+    /// Sends a request to the room.
+    pub async fn request(&self, request: RoomRequest) {
+        let connection = self.connection;
+        self.send(Command::Member {
+            connection,
+            request,
+        })
+        .await;
+    }
+
+    /// Reports the end of the socket.
+    pub async fn leave(mut self, departure: Departure) {
+        let connection = self.connection;
+        self.left = true;
+        self.send(Command::Disconnected {
+            connection,
+            departure,
+        })
+        .await;
+    }
+
+    /// Waits until the actor has ended. Under a member it ends only by a panic or because the
+    /// server stops.
+    pub async fn ended(&self) {
+        self.mailbox.closed().await;
+    }
+
+    /// Sends a command. An actor that has ended needs none.
+    async fn send(&self, command: Command) {
+        let _ = self.mailbox.send(RoomMessage::Command(command)).await;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if self.left {
+            return;
+        }
+        let command = Command::Disconnected {
+            connection: self.connection,
+            departure: Departure::Lost,
+        };
+        let mailbox = self.mailbox.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let message = RoomMessage::Command(command);
+            runtime.spawn(async move { drop(mailbox.send(message).await) });
+        }
+    }
+}
