@@ -124,13 +124,13 @@ impl Sweeper {
         let record = guard.record();
         report(&context.sweeps, decision, waited);
         if decision != Decision::Sweep {
-            context.store.note_sweep(record).await?;
+            context.store.write_sweep_record(record).await?;
             return sweep(&context, now.wall_ms, false).await;
         }
         let deleted = sweep(&context, now.wall_ms, true).await?;
         guard.swept(now);
         let record = guard.record();
-        context.store.note_sweep(record).await?;
+        context.store.write_sweep_record(record).await?;
         Ok(deleted)
     }
 
@@ -177,7 +177,7 @@ async fn share(context: &AppContext, now_ms: i64) -> Result<Share, StoreError> {
         after = *last;
         for (_, name) in &rooms {
             if let Some(expiry) = expiry(context.config.retention.of(name), now_ms, true) {
-                let (due, total) = context.store.due(name, expiry).await?;
+                let (due, total) = context.store.count_due(name, expiry).await?;
                 share.add(due, total);
             }
         }
@@ -223,7 +223,7 @@ async fn sweep_room(
         if expired.is_empty() {
             break;
         }
-        context.store.forget(&expired).await?;
+        context.store.delete(&expired).await?;
         deleted += expired.len() as u64;
         context
             .store

@@ -273,7 +273,11 @@ async fn a_clock_that_was_set_right_again_has_cost_nothing() {
         swept_at: Some(later(now, 0, -1).wall_ms),
         waiting: None,
     };
-    app.context.store.note_sweep(record).await.expect("noted");
+    app.context
+        .store
+        .write_sweep_record(record)
+        .await
+        .expect("noted");
     let mut wrong = Sweeper::new(context.clone());
     let ahead = later(now, 0, 365);
     assert_eq!(wrong.sweep(ahead).await.expect("swept"), 0);

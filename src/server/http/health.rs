@@ -183,7 +183,7 @@ async fn problems(context: &AppContext) -> Problems {
     }
     let check = tokio::time::timeout(CHECK_TIMEOUT, context.store.check());
     let wrong = match check.await {
-        Ok(Ok(())) if context.store.messages_fail() => ("database", "stores no messages"),
+        Ok(Ok(())) if context.store.appends_fail() => ("database", "stores no messages"),
         Ok(Ok(())) => return problems,
         Ok(Err(error)) if error.is_disk_full() => ("disk", "is full"),
         Ok(Err(error)) => {

@@ -8,7 +8,7 @@ use super::{
     StoreError,
     file::{FileError, NewFile, refuse_database},
     schema,
-    trust::harden,
+    schema_check::harden,
 };
 use rusqlite::{Connection, backup::Backup};
 use std::{path::Path, time::Duration};

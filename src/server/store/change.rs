@@ -157,14 +157,14 @@ fn write(
             transaction
                 .prepare_cached(query)?
                 .execute(params![id, text.as_str(), change.at])?;
-            search::index_again(transaction, room_id, id, text.as_str())
+            search::reindex(transaction, room_id, id, text.as_str())
         }
         Edit::Delete => {
             let query = "UPDATE messages SET text = '', edited_at = NULL WHERE id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
             let query = "DELETE FROM reactions WHERE message_id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
-            search::index_again(transaction, room_id, id, "")
+            search::reindex(transaction, room_id, id, "")
         }
         Edit::React { emoji, on } => {
             let (emoji, by) = (emoji.as_str(), change.by.as_str());

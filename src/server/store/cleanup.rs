@@ -8,20 +8,20 @@
 //! in small steps while nothing waits for it; with every merge the index is written once
 //! as a whole, so [`Cleanup`] also limits the share of time that goes into it.
 
-use super::{StoreError, upkeep::Upkeep};
+use super::{StoreError, checkpoint::Checkpointer};
 use crate::server::load::is_calm;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::time::{Duration, Instant};
 
 /// From a deletion to the first step, so that many deletions share one merge. 1 s.
-const START_AFTER: Duration = Duration::from_secs(1);
+const START_DELAY: Duration = Duration::from_secs(1);
 /// How long a request waits for calm moments of the process; then its steps are taken between
 /// messages. 60 s.
-const OVERDUE_AFTER: Duration = Duration::from_secs(60);
+const OVERDUE_DELAY: Duration = Duration::from_secs(60);
 /// Between two looks whether the process is calm. 500 ms.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const CALM_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// From a step that failed, or found somebody reading the log, to the next try. 5 s.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// A pause after each step, as a multiple of the time the step took: a merge takes at most
 /// a fifth of the thread's time.
 const PAUSE_AFTER_STEP: u32 = 4;
@@ -45,7 +45,7 @@ enum Stage {
     /// The merge goes on.
     Merging,
     /// The log is folded.
-    Folding,
+    Checkpointing,
 }
 
 /// Carries requests out.
@@ -90,7 +90,7 @@ impl Cleanup {
 
     /// Sets the time of the first step.
     fn starts(&mut self, now: Instant) {
-        self.due = self.not_before.max(now + START_AFTER);
+        self.due = self.not_before.max(now + START_DELAY);
         self.next_try = self.due;
     }
 
@@ -101,23 +101,23 @@ impl Cleanup {
 
     /// Whether the request has waited so long that its steps do not wait for a calm moment.
     pub fn is_overdue(&self, now: Instant) -> bool {
-        self.stage != Stage::Idle && now >= self.next_try && now > self.due + OVERDUE_AFTER
+        self.stage != Stage::Idle && now >= self.next_try && now > self.due + OVERDUE_DELAY
     }
 
     /// Takes the step that is due, unless the process is busy and the step may wait.
-    pub fn step_if_calm(&mut self, connection: &mut Connection, upkeep: &Upkeep) {
+    pub fn step_if_calm(&mut self, connection: &mut Connection, checkpointer: &Checkpointer) {
         let now = Instant::now();
         if !is_calm() && !self.is_overdue(now) {
-            self.next_try = now + LOOK_AGAIN;
+            self.next_try = now + CALM_CHECK_INTERVAL;
             return;
         }
-        if let Err(error) = self.step(connection, upkeep) {
+        if let Err(error) = self.step(connection, checkpointer) {
             tracing::debug!(%error, "deleted text leaves the index later");
         }
     }
 
     /// Starts again, so that what was deleted since the last start is included.
-    pub fn start_again(&mut self) {
+    pub fn restart(&mut self) {
         if self.stage != Stage::Idle {
             self.stage = Stage::Requested;
         }
@@ -131,25 +131,25 @@ impl Cleanup {
     pub fn step(
         &mut self,
         connection: &mut Connection,
-        upkeep: &Upkeep,
+        checkpointer: &Checkpointer,
     ) -> Result<bool, StoreError> {
         let started = Instant::now();
         let next = match self.stage {
             Stage::Idle => Ok(Stage::Idle),
             Stage::Requested => start(connection),
             Stage::Merging => go_on(connection),
-            Stage::Folding if upkeep.fold_now(connection) => finish(connection),
-            Stage::Folding => {
-                self.next_try = started + TRY_AGAIN;
+            Stage::Checkpointing if checkpointer.checkpoint_now(connection) => finish(connection),
+            Stage::Checkpointing => {
+                self.next_try = started + RETRY_DELAY;
                 return Ok(false);
             }
         };
         let now = Instant::now();
         let took = now - started;
         self.spent += took;
-        let next = next.inspect_err(|_| self.next_try = now + TRY_AGAIN)?;
+        let next = next.inspect_err(|_| self.next_try = now + RETRY_DELAY)?;
         self.next_try = now + took * PAUSE_AFTER_STEP;
-        let ended = self.stage == Stage::Folding;
+        let ended = self.stage == Stage::Checkpointing;
         self.stage = next;
         if ended {
             self.not_before = now + self.spent * PAUSE_AFTER_ALL;
@@ -188,13 +188,21 @@ fn start(connection: &mut Connection) -> Result<Stage, StoreError> {
     // (https://sqlite.org/fts5.html#the_merge_command).
     let more = merge(&transaction, -MERGE_PAGES)?;
     transaction.commit()?;
-    Ok(if more { Stage::Merging } else { Stage::Folding })
+    Ok(if more {
+        Stage::Merging
+    } else {
+        Stage::Checkpointing
+    })
 }
 
 /// Goes on with the merge.
 fn go_on(connection: &Connection) -> Result<Stage, StoreError> {
     let more = merge(connection, MERGE_PAGES)?;
-    Ok(if more { Stage::Merging } else { Stage::Folding })
+    Ok(if more {
+        Stage::Merging
+    } else {
+        Stage::Checkpointing
+    })
 }
 
 /// Takes the request back, unless there has been another one since the merge started.

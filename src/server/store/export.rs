@@ -5,7 +5,7 @@ use super::{
     StoreError,
     backup::refuse_existing,
     file::{FileError, NewFile, refuse_database},
-    reader, schema, trust,
+    reader, schema, schema_check,
 };
 use crate::protocol::{ChatMessage, MAX_HISTORY_PAGE, MessageId, RoomName};
 use rusqlite::Connection;
@@ -51,7 +51,7 @@ pub fn export(
     let connection = schema::connect_to_read(database).map_err(FileError::database(database))?;
     let moment = connection.unchecked_transaction();
     let moment = moment.map_err(FileError::database(database))?;
-    trust::check_schema(&moment).map_err(FileError::database(database))?;
+    schema_check::check_schema(&moment).map_err(FileError::database(database))?;
     let head = reader::head(&moment, room).map_err(FileError::database(database))?;
     let Some((epoch, seq)) = head else {
         return Err(FileError::NoRoom(room.as_str().to_owned()));

@@ -541,8 +541,8 @@ async fn putting_texts_in_nfd_into_the_index_anew_is_done_in_steps_of_64() {
         connection.execute_batch(text).expect("changed");
         let mut steps = Vec::new();
         loop {
-            let more = search::compose_more(connection).expect("a step");
-            steps.push(search::uncomposed(connection).expect("readable"));
+            let more = search::renormalize_next(connection).expect("a step");
+            steps.push(search::unnormalized(connection).expect("readable"));
             if !more {
                 return steps;
             }

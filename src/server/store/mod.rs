@@ -9,6 +9,7 @@
 mod append;
 mod backup;
 mod change;
+mod checkpoint;
 mod cleanup;
 #[cfg(test)]
 mod corpus;
@@ -18,22 +19,21 @@ mod file;
 #[cfg(test)]
 mod index_tests;
 mod lock;
-mod observed;
 mod quota;
 mod reader;
-mod record;
 mod restore;
 mod rights;
 mod room_names;
 mod schema;
+mod schema_check;
 mod search;
 mod search_pool;
+mod status;
 mod sweep;
+mod sweep_record;
 #[cfg(test)]
 mod tests;
 mod thread;
-mod trust;
-mod upkeep;
 mod writer;
 
 pub use backup::backup;
@@ -41,19 +41,19 @@ pub use change::{Change, Changed, Edit};
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
-pub use observed::{Cause, FailedCommit};
 pub use quota::{Full, Quota, Usage};
-pub use record::{SweepRecord, WaitingSweep, confirm_sweep};
 pub use restore::{Restored, restore};
 pub use rights::{Rights, RightsError};
+pub use status::{Cause, FailedCommit};
 pub use sweep::{Expired, Expiry};
+pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
 
 use crate::protocol::{ChatDraft, ChatMessage, Epoch, Person, RoomName, Seq};
 use crate::server::{limits::READERS, metrics::StoreMetrics};
 use lock::DataLock;
-use observed::Observed;
 use reader::Readers;
 use search_pool::SearchPool;
+use status::StoreStatus;
 use std::{path::Path, sync::Arc, time::Duration};
 use writer::Writer;
 
@@ -113,7 +113,7 @@ pub struct Store {
     /// The epoch of every room that has not stored anything yet.
     epoch: Epoch,
     /// What the writer tells.
-    observed: Arc<Observed>,
+    status: Arc<StoreStatus>,
     /// Counts commits and what waits for them.
     metrics: StoreMetrics,
 }
@@ -128,20 +128,20 @@ impl Store {
         let lock = DataLock::wait_for(path)?;
         rights::make_file(path).map_err(|error| StoreError::Directory(Arc::new(error)))?;
         let mut connection = schema::connect(path)?;
-        trust::check_schema(&connection)?;
+        schema_check::check_schema(&connection)?;
         schema::migrate(&mut connection)?;
-        room_names::settle(&mut connection)?;
+        room_names::normalize(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
         let readers = Readers::open(path, READERS, Some(lock))?;
         let searches = SearchPool::open(path)?;
-        let observed = Arc::default();
+        let status = Arc::default();
         let metrics = StoreMetrics::default();
         let quota = options.quota;
         let writer = Writer::start(
             connection,
             epoch.clone(),
             quota,
-            (Arc::clone(&observed), metrics.clone()),
+            (Arc::clone(&status), metrics.clone()),
         )?;
         Ok(Self {
             writer,
@@ -149,7 +149,7 @@ impl Store {
             searches,
             search_within: SEARCH_WITHIN,
             epoch,
-            observed,
+            status,
             metrics,
         })
     }
@@ -299,7 +299,11 @@ impl Store {
     ///
     /// # Errors
     /// The database failed; the asker asks again.
-    pub async fn due(&self, room: &RoomName, expiry: Expiry) -> Result<(u64, u64), StoreError> {
+    pub async fn count_due(
+        &self,
+        room: &RoomName,
+        expiry: Expiry,
+    ) -> Result<(u64, u64), StoreError> {
         let room = room.clone();
         self.readers
             .run(move |connection| sweep::due(connection, &room, expiry))
@@ -312,7 +316,7 @@ impl Store {
     /// The database failed; the asker asks again.
     pub async fn sweep_record(&self) -> Result<SweepRecord, StoreError> {
         self.readers
-            .run(|connection| record::read(connection))
+            .run(|connection| sweep_record::read(connection))
             .await
     }
 
@@ -322,7 +326,7 @@ impl Store {
     /// The database failed; the asker asks again.
     pub async fn sweep_confirmed_at(&self) -> Result<Option<i64>, StoreError> {
         self.readers
-            .run(|connection| record::confirmed_at(connection))
+            .run(|connection| sweep_record::confirmed_at(connection))
             .await
     }
 
@@ -330,8 +334,8 @@ impl Store {
     ///
     /// # Errors
     /// It is not remembered; the next sweep is more careful than it need be.
-    pub async fn note_sweep(&self, record: SweepRecord) -> Result<(), StoreError> {
-        self.writer.note_sweep(record).await
+    pub async fn write_sweep_record(&self, record: SweepRecord) -> Result<(), StoreError> {
+        self.writer.write_sweep_record(record).await
     }
 
     /// Deletes messages in one transaction, their reactions and their words in the index
@@ -339,9 +343,9 @@ impl Store {
     ///
     /// # Errors
     /// Nothing was deleted; the asker asks again.
-    pub async fn forget(&self, expired: &[Expired]) -> Result<(), StoreError> {
+    pub async fn delete(&self, expired: &[Expired]) -> Result<(), StoreError> {
         let rows = expired.iter().map(|expired| expired.row).collect();
-        self.writer.forget(rows).await
+        self.writer.delete(rows).await
     }
 
     /// Removes what deleted text left in the index of words and in the write-ahead log, in
@@ -369,18 +373,18 @@ impl Store {
 
     /// Bytes stored in all rooms, as of the last commit.
     pub fn stored_bytes(&self) -> u64 {
-        self.observed.stored_bytes()
+        self.status.stored_bytes()
     }
 
     /// The last commit that failed since the start, of whatever it was.
     pub fn last_failure(&self) -> Option<FailedCommit> {
-        self.observed.last_failure()
+        self.status.last_failure()
     }
 
     /// Whether the last messages were not stored, for a reason that [`Self::check`] cannot
     /// see.
-    pub fn messages_fail(&self) -> bool {
-        self.observed.messages_fail()
+    pub fn appends_fail(&self) -> bool {
+        self.status.appends_fail()
     }
 
     /// Whether messages can be read and stored; for `/readyz`.

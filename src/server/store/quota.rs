@@ -18,7 +18,7 @@ use std::{
 
 /// How often the free space of the disk is looked up while messages are stored. Default 1 s:
 /// the writer takes some 30 MB in it.
-const DISK_EVERY: Duration = Duration::from_secs(1);
+const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How much may be stored. 0 is no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl QuotaGuard {
     /// shows when it is written.
     fn disk_is_low(&mut self) -> bool {
         if let Some((asked, low)) = self.disk
-            && asked.elapsed() < DISK_EVERY
+            && asked.elapsed() < DISK_CHECK_INTERVAL
         {
             return low;
         }
@@ -286,7 +286,7 @@ mod tests {
                 };
                 for room in [room(0), room(1)] {
                     let expired = store.expired(&room, expiry, 100).await.expect("read");
-                    store.forget(&expired).await.expect("forgotten");
+                    store.delete(&expired).await.expect("forgotten");
                 }
             }
         }

@@ -10,7 +10,7 @@ use super::{
     file::{FileError, NewFile, directory, refuse_database, sync, with_end},
     lock::DataLock,
     rights::{make_directory, make_private},
-    schema, trust,
+    schema, schema_check,
 };
 use rusqlite::Connection;
 use std::{
@@ -75,12 +75,12 @@ fn not_noom(file: &Path) -> impl FnOnce(StoreError) -> FileError {
 fn prepare(copy: &Path, file: &Path) -> Result<(u64, u64), FileError> {
     let failed = |error: StoreError| FileError::database(file)(error);
     let mut connection = Connection::open(copy).map_err(|error| failed(error.into()))?;
-    trust::harden(&connection).map_err(failed)?;
+    schema_check::harden(&connection).map_err(failed)?;
     if schema::version(&connection).map_err(failed)? == 0 {
         return Err(FileError::NotNoom(file.to_owned()));
     }
     // Before anything else: checking the pages runs what indexes are made of.
-    match trust::check_schema(&connection) {
+    match schema_check::check_schema(&connection) {
         Err(error) if error.is_damage() => Err(damaged(file, &error.to_string())),
         other => other.map_err(failed),
     }?;
@@ -127,7 +127,7 @@ fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
     if !database.exists() {
         return Ok(None);
     }
-    fold(database);
+    checkpoint(database);
     let former = free_name(database);
     // Where the file system has no second names, a copy does.
     fs::hard_link(database, &former)
@@ -149,7 +149,7 @@ fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
 
 /// Folds a crashed server's log into the former database, so that it is one file. One that
 /// is too broken for that keeps its log beside it.
-fn fold(database: &Path) {
+fn checkpoint(database: &Path) {
     let folded = schema::connect(database).and_then(|connection| {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         connection.close().map_err(|(_, error)| error.into())

@@ -20,7 +20,7 @@ const KEY: &str = "name_rule";
 ///
 /// # Errors
 /// The database failed; no room was renamed.
-pub fn settle(connection: &mut Connection) -> Result<(), StoreError> {
+pub fn normalize(connection: &mut Connection) -> Result<(), StoreError> {
     if read_meta(connection, KEY)?.as_deref() == Some(RULE) {
         return Ok(());
     }
@@ -73,7 +73,7 @@ mod tests {
             let insert = "INSERT INTO rooms (name, epoch, seq) VALUES (?1, 'e', 0)";
             connection.execute(insert, [name]).expect("a room");
         }
-        settle(&mut connection).expect("settled");
+        normalize(&mut connection).expect("settled");
         let names = stored_names(&connection).expect("names");
         names.into_iter().map(|(_, name)| name).collect()
     }

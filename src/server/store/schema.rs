@@ -1,6 +1,6 @@
 //! The tables, and how an older database becomes the present one.
 
-use super::{StoreError, trust::harden, upkeep::LOG_KEEPS_BYTES};
+use super::{StoreError, checkpoint::WAL_KEPT_BYTES, schema_check::harden};
 use crate::{protocol::Epoch, server::identity::new_epoch};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use std::{path::Path, time::Duration};
@@ -145,7 +145,7 @@ const MIGRATIONS: [&str; 6] = [
 ",
     COUNT_BYTES,
     // Texts are put into normal form NFC, and so is what is looked for. Which of the messages in
-    // the index are in another form is found out in steps, by `search::compose_more`.
+    // the index are in another form is found out in steps, by `search::renormalize_next`.
     "
     INSERT OR REPLACE INTO meta (key, value)
         SELECT 'uncomposed', value FROM meta WHERE key = 'indexed' AND CAST(value AS INTEGER) > 0;
@@ -161,7 +161,7 @@ pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     // FULL, not NORMAL: NORMAL may lose committed messages on a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    connection.pragma_update(None, "journal_size_limit", LOG_KEEPS_BYTES)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     // What is deleted is overwritten, not only unlinked.
     connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(connection)

@@ -8,7 +8,7 @@
 //! ([`holds_all`]). A pair is stored as a number of 16 bits: whatever people write, the
 //! index has at most 65,536 terms, and two pairs that share a number cost a comparison.
 //!
-//! The index follows the messages, some at a time ([`index_more`]), because keeping up with
+//! The index follows the messages, some at a time ([`index_next`]), because keeping up with
 //! each of them would cost as much as all the rest of storing it. What is in it is known by
 //! the newest row it holds, as the numbers of rows only grow. Messages that are not in it
 //! yet are read one by one ([`scan`]), and so is the whole room where a query has no pair:
@@ -167,7 +167,11 @@ struct Matches {
 impl Matches {
     /// Takes a row of [`reader::COLUMNS`] if its text holds every word. `text_column` is the index
     /// of its `text`, resolved once for all rows.
-    fn offer(&mut self, row: &rusqlite::Row<'_>, text_column: usize) -> rusqlite::Result<()> {
+    fn push_if_match(
+        &mut self,
+        row: &rusqlite::Row<'_>,
+        text_column: usize,
+    ) -> rusqlite::Result<()> {
         let text = match row.get_ref(text_column)? {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
             ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => return Ok(()),
@@ -213,7 +217,7 @@ pub fn search(
             let indexed = newest_indexed(&snapshot)?;
             scan(&snapshot, room_id, before, indexed, &mut matches)?;
             let newest = newest_before(&snapshot, room_id, before)?.min(indexed);
-            look_up(&snapshot, &expression, room_id, newest, &mut matches)?;
+            search_index(&snapshot, &expression, room_id, newest, &mut matches)?;
         }
     }
     reader::with_reactions(&snapshot, matches.rows, limit)
@@ -238,13 +242,13 @@ fn scan(
         && let Some(row) = rows.next()?
         && row.get::<_, i64>(id)? > indexed
     {
-        matches.offer(row, text)?;
+        matches.push_if_match(row, text)?;
     }
     Ok(())
 }
 
 /// Compares the messages that the index names with the query, from the row `newest` down.
-fn look_up(
+fn search_index(
     connection: &Connection,
     expression: &str,
     room_id: i64,
@@ -258,7 +262,7 @@ fn look_up(
     while !matches.are_enough()
         && let Some(row) = rows.next()?
     {
-        matches.offer(row, text)?;
+        matches.push_if_match(row, text)?;
     }
     Ok(())
 }
@@ -297,7 +301,7 @@ pub fn behind(connection: &Connection) -> Result<usize, StoreError> {
 
 /// Replaces what the index holds of a message after its text has changed. A message that
 /// is not in the index yet comes into it later, with the text it has then.
-pub fn index_again(
+pub fn reindex(
     transaction: &Transaction<'_>,
     room_id: i64,
     id: i64,
@@ -331,7 +335,7 @@ fn index(
 
 /// Puts the next messages into the index, at most `limit`, oldest first. Returns how many
 /// these were.
-pub fn index_more(connection: &mut Connection, limit: usize) -> Result<usize, StoreError> {
+pub fn index_next(connection: &mut Connection, limit: usize) -> Result<usize, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut newest = newest_indexed(&transaction)?;
     let query = "SELECT id, room_id, text FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2";
@@ -355,16 +359,16 @@ pub fn index_more(connection: &mut Connection, limit: usize) -> Result<usize, St
     Ok(count)
 }
 
-/// Messages that are looked at in one step of [`compose_more`]. 500: a few milliseconds.
+/// Messages that are looked at in one step of [`renormalize_next`]. 500: a few milliseconds.
 const COMPOSED_AT_ONCE: usize = 500;
-/// Messages that are put into the index anew in one step of [`compose_more`], which no other
+/// Messages that are put into the index anew in one step of [`renormalize_next`], which no other
 /// write comes between. 64: the longest ones take some ten milliseconds.
 const REWRITTEN_AT_ONCE: usize = 64;
 
 /// Puts those messages into the index anew that were stored, and indexed, before texts were put
 /// into normal form NFC; looks at some of them, oldest first. Answers whether there are more.
-pub fn compose_more(connection: &mut Connection) -> Result<bool, StoreError> {
-    let Some((from, to)) = uncomposed(connection)? else {
+pub fn renormalize_next(connection: &mut Connection) -> Result<bool, StoreError> {
+    let Some((from, to)) = unnormalized(connection)? else {
         return Ok(false);
     };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -404,9 +408,9 @@ pub fn compose_more(connection: &mut Connection) -> Result<bool, StoreError> {
     Ok(more)
 }
 
-/// The rows that [`compose_more`] has not looked at: those after the first number, up to the
+/// The rows that [`renormalize_next`] has not looked at: those after the first number, up to the
 /// second. Nothing where there are none.
-pub fn uncomposed(connection: &Connection) -> Result<Option<(i64, i64)>, StoreError> {
+pub fn unnormalized(connection: &Connection) -> Result<Option<(i64, i64)>, StoreError> {
     let number = |key| {
         let value = read_meta(connection, key)?;
         Ok::<_, StoreError>(value.and_then(|value| value.parse::<i64>().ok()))

@@ -103,7 +103,7 @@ fn seq_beyond(connection: &Connection, room_id: i64, newest: u32) -> Result<i64,
 }
 
 /// Deletes messages by the ids of their rows.
-pub fn forget(connection: &mut Connection, rows: &[i64]) -> Result<(), StoreError> {
+pub fn delete(connection: &mut Connection, rows: &[i64]) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut delete = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1")?;
     for row in rows {

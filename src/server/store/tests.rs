@@ -411,6 +411,6 @@ async fn a_room_whose_rows_break_every_rule_of_today_can_be_read_swept_and_writt
         newest: Some(0),
     };
     let expired = store.expired(&odd, expiry, 9).await.expect("read");
-    store.forget(&expired).await.expect("forgotten");
+    store.delete(&expired).await.expect("forgotten");
     assert_eq!(store.page(&odd, None, 9).await.expect("read").messages, []);
 }

@@ -2,24 +2,25 @@
 //!
 //! The group is what came in while the last one was committed, at most [`GROUP_ROWS`]. Where
 //! few speak at a time nobody waits for a group to fill, so a message is as fast as the disk;
-//! where many do, a group waits [`GROUP_WITHIN`] for more, because a commit costs as much as
+//! where many do, a group waits [`GROUP_DELAY`] for more, because a commit costs as much as
 //! a dozen rows. Between groups the index of words follows ([`super::search`]), and what deleted
 //! text left behind is removed ([`super::cleanup`]). A commit that
 //! fails refuses every message of its group and nothing else: the thread goes on, and stores
 //! again as soon as the disk does. What is no message has a transaction of its own
-//! ([`super::upkeep`], [`super::sweep`]).
+//! ([`super::checkpoint`], [`super::sweep`]).
 
 use super::{
     Appended, StoreError,
     append::append,
     change::{self, Changed, Edit},
+    checkpoint::{Checkpointer, check},
     cleanup::Cleanup,
     file::directory,
-    observed::Observed,
     quota::{self, Allowance, Full, Quota, QuotaGuard},
-    record, search, sweep,
-    upkeep::{Upkeep, check},
-    writer::{GroupedJob, Job, Queue, Waited},
+    search,
+    status::StoreStatus,
+    sweep, sweep_record,
+    writer::{GroupedJob, Job, JobQueue, Received},
 };
 use crate::{
     protocol::Epoch,
@@ -33,31 +34,31 @@ use std::{
 };
 
 /// Rows in a group up to which the next one does not wait for more.
-const FEW: usize = 4;
+const SMALL_GROUP: usize = 4;
 /// How long a group waits for more. 2 ms: trust P1, and as long as a commit.
-const GROUP_WITHIN: Duration = Duration::from_millis(2);
+const GROUP_DELAY: Duration = Duration::from_millis(2);
 /// Messages put into the index of words at once. 64: a few milliseconds.
 const INDEX_ROWS: usize = 64;
 /// How far the index may be behind while the process is busy. 4096: a search reads so many
 /// messages of its room in a few milliseconds.
-const INDEX_BEHIND: usize = 4096;
+const MAX_UNINDEXED: usize = 4096;
 /// How long after the last message the rest of them is put into the index. 200 ms.
-const INDEX_AFTER: Duration = Duration::from_millis(200);
+const INDEX_DELAY: Duration = Duration::from_millis(200);
 /// When that is tried again where it failed. 5 s.
-const INDEX_AGAIN: Duration = Duration::from_secs(5);
+const INDEX_RETRY: Duration = Duration::from_secs(5);
 
 /// What the thread holds.
-pub struct Thread {
+pub struct WriterThread {
     /// The only one that writes.
     connection: Connection,
     /// For rooms that are made.
     epoch: Epoch,
     /// What keeps the files in order.
-    upkeep: Upkeep,
+    checkpointer: Checkpointer,
     /// What may be stored.
     quota: QuotaGuard,
     /// The state of the store, for whoever reports it.
-    observed: Arc<Observed>,
+    status: Arc<StoreStatus>,
     /// Counts commits.
     metrics: StoreMetrics,
     /// Jobs refused since the last one that was stored.
@@ -67,44 +68,44 @@ pub struct Thread {
     /// Messages that may not be in the index of words yet.
     unindexed: usize,
     /// Whether messages may be in the index that were stored before texts were put into NFC.
-    uncomposed: bool,
+    unnormalized: bool,
     /// When the next of them may be put in.
     index_at: Instant,
     /// What deleted text left behind.
     cleanup: Cleanup,
 }
 
-impl Thread {
-    /// A thread that writes by this connection, within `quota`, and notes in `observed` how
+impl WriterThread {
+    /// A thread that writes by this connection, within `quota`, and notes in `status` how
     /// it fares.
     pub fn new(
         connection: Connection,
         epoch: Epoch,
         quota: Quota,
-        (observed, metrics): (Arc<Observed>, StoreMetrics),
+        (status, metrics): (Arc<StoreStatus>, StoreMetrics),
     ) -> Self {
         let database = PathBuf::from(connection.path().unwrap_or_default());
         let thread = Self {
-            upkeep: Upkeep::new(&connection),
+            checkpointer: Checkpointer::new(&connection),
             cleanup: Cleanup::new(&connection),
             quota: QuotaGuard::new(quota, directory(&database).to_owned()),
-            observed,
+            status,
             metrics,
             // Whatever the last process left; all of it after a migration.
             unindexed: search::behind(&connection).unwrap_or(1),
-            uncomposed: search::uncomposed(&connection).is_ok_and(|rows| rows.is_some()),
+            unnormalized: search::unnormalized(&connection).is_ok_and(|rows| rows.is_some()),
             connection,
             epoch,
             refused: 0,
             last_group: 0,
-            index_at: Instant::now() + INDEX_AFTER,
+            index_at: Instant::now() + INDEX_DELAY,
         };
-        thread.note_stored();
+        thread.update_stored_bytes();
         thread
     }
 
     /// Takes jobs, in order, until it is told to close or nobody can ask any more.
-    pub fn run(mut self, queue: &Queue) {
+    pub fn run(mut self, queue: &JobQueue) {
         let mut next = None;
         let mut closing = None;
         while let Some(job) = next.take().or_else(|| self.wait(queue)) {
@@ -114,21 +115,21 @@ impl Thread {
                     break;
                 }
                 Job::Check(answer) => drop(answer.send(self.store(0, check))),
-                Job::Forget(rows, answer) => {
-                    let done = self.store(0, |connection| sweep::forget(connection, &rows));
-                    self.note_stored();
+                Job::Delete(rows, answer) => {
+                    let done = self.store(0, |connection| sweep::delete(connection, &rows));
+                    self.update_stored_bytes();
                     self.cleanup.requested(Instant::now());
                     let _ = answer.send(done);
                 }
-                Job::NoteSweep(note, answer) => {
-                    let done = self.store(0, |connection| record::write(connection, note));
+                Job::WriteSweepRecord(note, answer) => {
+                    let done = self.store(0, |connection| sweep_record::write(connection, note));
                     let _ = answer.send(done);
                 }
                 Job::CleanUp(first, answer) => {
                     if first {
-                        self.cleanup.start_again();
+                        self.cleanup.restart();
                     }
-                    let more = self.cleanup.step(&mut self.connection, &self.upkeep);
+                    let more = self.cleanup.step(&mut self.connection, &self.checkpointer);
                     let _ = answer.send(more);
                 }
                 #[cfg(test)]
@@ -139,25 +140,25 @@ impl Thread {
                     let _ = answer.send(Ok(()));
                 }
                 Job::Grouped(first) => {
-                    let patience = match self.last_group > FEW {
-                        true => GROUP_WITHIN,
+                    let delay = match self.last_group > SMALL_GROUP {
+                        true => GROUP_DELAY,
                         false => Duration::ZERO,
                     };
-                    let (group, after) = gather(first, queue, patience);
+                    let (group, after) = collect_group(first, queue, delay);
                     next = after;
                     self.last_group = group.len();
-                    self.serve(group);
+                    self.commit_group(group);
                 }
             }
-            if self.unindexed >= INDEX_BEHIND || self.unindexed >= INDEX_ROWS && is_calm() {
+            if self.unindexed >= MAX_UNINDEXED || self.unindexed >= INDEX_ROWS && is_calm() {
                 self.index();
             }
             if self.cleanup.is_overdue(Instant::now()) {
                 self.clean_up();
             }
-            self.upkeep.after_commit(&self.connection);
+            self.checkpointer.after_commit(&self.connection);
         }
-        self.upkeep.fold_at_the_end(&self.connection);
+        self.checkpointer.checkpoint_on_close(&self.connection);
         // Closed before it is reported, so that another process may open the file at once.
         drop(self.connection);
         if let Some(done) = closing {
@@ -167,18 +168,18 @@ impl Thread {
 
     /// The next job. Meanwhile, once it has been quiet, the index of words catches up and
     /// deleted text is cleaned up.
-    fn wait(&mut self, queue: &Queue) -> Option<Job> {
+    fn wait(&mut self, queue: &JobQueue) -> Option<Job> {
         loop {
-            let index = (self.unindexed > 0 || self.uncomposed).then_some(self.index_at);
+            let index = (self.unindexed > 0 || self.unnormalized).then_some(self.index_at);
             let cleanup = self.cleanup.next_try();
             let Some(next) = index.into_iter().chain(cleanup).min() else {
                 return queue.wait();
             };
             match queue.wait_until(next) {
-                Waited::Job(job) => return Some(job),
-                Waited::Ended => return None,
-                Waited::Nothing if index == Some(next) => self.index(),
-                Waited::Nothing => self.clean_up(),
+                Received::Job(job) => return Some(job),
+                Received::Disconnected => return None,
+                Received::Timeout if index == Some(next) => self.index(),
+                Received::Timeout => self.clean_up(),
             }
         }
     }
@@ -186,32 +187,32 @@ impl Thread {
     /// Takes a step of the cleaning up.
     fn clean_up(&mut self) {
         self.cleanup
-            .step_if_calm(&mut self.connection, &self.upkeep);
+            .step_if_calm(&mut self.connection, &self.checkpointer);
     }
 
     /// Puts some messages into the index of words: those it lacks first.
     fn index(&mut self) {
         if self.unindexed == 0 {
-            return self.compose();
+            return self.renormalize();
         }
-        match self.store(0, |connection| search::index_more(connection, INDEX_ROWS)) {
+        match self.store(0, |connection| search::index_next(connection, INDEX_ROWS)) {
             Ok(count) if count < INDEX_ROWS => self.unindexed = 0,
             Ok(count) => self.unindexed = self.unindexed.saturating_sub(count).max(1),
             Err(error) => {
                 tracing::debug!(%error, "the index of words follows later");
                 self.unindexed = 1;
-                self.index_at = Instant::now() + INDEX_AGAIN;
+                self.index_at = Instant::now() + INDEX_RETRY;
             }
         }
     }
 
     /// Puts some messages of former times into the index anew.
-    fn compose(&mut self) {
-        match self.store(0, search::compose_more) {
-            Ok(more) => self.uncomposed = more,
+    fn renormalize(&mut self) {
+        match self.store(0, search::renormalize_next) {
+            Ok(more) => self.unnormalized = more,
             Err(error) => {
                 tracing::debug!(%error, "messages of former times are indexed anew later");
-                self.index_at = Instant::now() + INDEX_AGAIN;
+                self.index_at = Instant::now() + INDEX_RETRY;
             }
         }
     }
@@ -219,18 +220,18 @@ impl Thread {
     /// Puts all messages into the index of words.
     #[cfg(test)]
     fn index_all(&mut self) -> Result<(), StoreError> {
-        while self.uncomposed {
-            self.uncomposed = self.store(0, search::compose_more)?;
+        while self.unnormalized {
+            self.unnormalized = self.store(0, search::renormalize_next)?;
         }
         while self.unindexed > 0
-            && self.store(0, |connection| search::index_more(connection, INDEX_ROWS))? > 0
+            && self.store(0, |connection| search::index_next(connection, INDEX_ROWS))? > 0
         {}
         self.unindexed = 0;
         Ok(())
     }
 
     /// Commits a group and answers it.
-    fn serve(&mut self, group: Vec<GroupedJob>) {
+    fn commit_group(&mut self, group: Vec<GroupedJob>) {
         let epoch = self.epoch.clone();
         let started = Instant::now();
         let allowance = self.quota.allowance();
@@ -246,9 +247,9 @@ impl Thread {
             .commit_failures
             .inc_by(u64::from(outcome.is_err()));
         if outcome.is_ok() {
-            self.note_stored();
+            self.update_stored_bytes();
             self.unindexed += group.len();
-            self.index_at = started + INDEX_AFTER;
+            self.index_at = started + INDEX_DELAY;
         }
         if outcome.iter().flatten().zip(&group).any(removed_text) {
             self.cleanup.requested(Instant::now());
@@ -259,21 +260,21 @@ impl Thread {
             let done = done.next();
             let failed = || failed.clone().unwrap_or(StoreError::Closed);
             match (job, done) {
-                (GroupedJob::Append(_, _, answer), Some(Done::Appended(row))) => {
+                (GroupedJob::Append(_, _, answer), Some(Outcome::Appended(row))) => {
                     drop(answer.send(Ok(row)));
                 }
-                (GroupedJob::Append(_, _, answer), Some(Done::Full(full))) => {
+                (GroupedJob::Append(_, _, answer), Some(Outcome::Full(full))) => {
                     drop(answer.send(Err(full.into())));
                 }
-                (GroupedJob::Append(_, _, answer), Some(Done::Changed(_)) | None) => {
+                (GroupedJob::Append(_, _, answer), Some(Outcome::Changed(_)) | None) => {
                     drop(answer.send(Err(failed())));
                 }
-                (GroupedJob::Change(_, _, answer), Some(Done::Changed(outcome))) => {
+                (GroupedJob::Change(_, _, answer), Some(Outcome::Changed(outcome))) => {
                     drop(answer.send(Ok(outcome)));
                 }
                 (
                     GroupedJob::Change(_, _, answer),
-                    Some(Done::Appended(_) | Done::Full(_)) | None,
+                    Some(Outcome::Appended(_) | Outcome::Full(_)) | None,
                 ) => {
                     drop(answer.send(Err(failed())));
                 }
@@ -282,9 +283,9 @@ impl Thread {
     }
 
     /// Notes how much is stored.
-    fn note_stored(&self) {
+    fn update_stored_bytes(&self) {
         if let Ok(bytes) = quota::all_bytes(&self.connection) {
-            self.observed.set_stored_bytes(bytes);
+            self.status.set_stored_bytes(bytes);
         }
     }
 
@@ -298,11 +299,11 @@ impl Thread {
     ) -> Result<T, StoreError> {
         let mut outcome = work(&mut self.connection);
         if matches!(&outcome, Err(error) if error.is_disk_full())
-            && self.upkeep.make_space(&self.connection)
+            && self.checkpointer.make_space(&self.connection)
         {
             outcome = work(&mut self.connection);
         }
-        self.observed.note(&outcome, jobs > 0);
+        self.status.on_commit(&outcome, jobs > 0);
         match &outcome {
             Err(error) if self.refused == 0 && jobs > 0 => {
                 tracing::error!(%error, "messages cannot be stored, and are refused until they can");
@@ -322,8 +323,9 @@ impl Thread {
 }
 
 /// Whether a job of a committed group deleted or replaced text.
-fn removed_text((done, job): (&Done, &GroupedJob)) -> bool {
-    let (Done::Changed(Changed::Applied(_)), GroupedJob::Change(_, change, _)) = (done, job) else {
+fn removed_text((done, job): (&Outcome, &GroupedJob)) -> bool {
+    let (Outcome::Changed(Changed::Applied(_)), GroupedJob::Change(_, change, _)) = (done, job)
+    else {
         return false;
     };
     match change.edit {
@@ -332,13 +334,17 @@ fn removed_text((done, job): (&Done, &GroupedJob)) -> bool {
     }
 }
 
-/// What has queued up behind a job, or does within `patience`, and may share its transaction;
+/// What has queued up behind a job, or does within `delay`, and may share its transaction;
 /// and the first job that may not.
-fn gather(first: GroupedJob, queue: &Queue, patience: Duration) -> (Vec<GroupedJob>, Option<Job>) {
+fn collect_group(
+    first: GroupedJob,
+    queue: &JobQueue,
+    delay: Duration,
+) -> (Vec<GroupedJob>, Option<Job>) {
     let mut group = vec![first];
-    let until = Instant::now() + patience;
+    let until = Instant::now() + delay;
     while group.len() < GROUP_ROWS
-        && let Waited::Job(job) = queue.wait_until(until)
+        && let Received::Job(job) = queue.wait_until(until)
     {
         match job {
             Job::Grouped(job) => group.push(job),
@@ -349,7 +355,7 @@ fn gather(first: GroupedJob, queue: &Queue, patience: Duration) -> (Vec<GroupedJ
 }
 
 /// What a job of a committed group came to.
-enum Done {
+enum Outcome {
     /// A message is stored.
     Appended(Appended),
     /// A message was one too many.
@@ -364,7 +370,7 @@ fn commit(
     group: &[GroupedJob],
     epoch: &Epoch,
     allowance: Allowance,
-) -> Result<Vec<Done>, StoreError> {
+) -> Result<Vec<Outcome>, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut done = Vec::with_capacity(group.len());
     for job in group {
@@ -372,12 +378,12 @@ fn commit(
             GroupedJob::Append(room, message, _) => {
                 match append(&transaction, room, message, epoch, allowance) {
                     // It has written nothing; the others of the group are stored.
-                    Err(StoreError::Full(full)) => Done::Full(full),
-                    appended => Done::Appended(appended?),
+                    Err(StoreError::Full(full)) => Outcome::Full(full),
+                    appended => Outcome::Appended(appended?),
                 }
             }
             GroupedJob::Change(room, change, _) => {
-                Done::Changed(change::apply(&transaction, room, change, allowance)?)
+                Outcome::Changed(change::apply(&transaction, room, change, allowance)?)
             }
         });
     }

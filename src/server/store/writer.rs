@@ -4,9 +4,9 @@
 use super::{
     Appended, NewMessage, StoreError, SweepRecord,
     change::{Change, Changed},
-    observed::Observed,
     quota::Quota,
-    thread::Thread,
+    status::StoreStatus,
+    thread::WriterThread,
 };
 use crate::{
     protocol::{Epoch, RoomName},
@@ -37,9 +37,9 @@ pub enum Job {
     /// Prove that the database can be written.
     Check(Answer<()>),
     /// Delete messages, by the ids of their rows.
-    Forget(Vec<i64>, Answer<()>),
+    Delete(Vec<i64>, Answer<()>),
     /// Remember the last sweeps.
-    NoteSweep(SweepRecord, Answer<()>),
+    WriteSweepRecord(SweepRecord, Answer<()>),
     /// Take a step of removing what deleted text leaves behind, the first one if asked;
     /// returns whether there is another one.
     CleanUp(bool, Answer<bool>),
@@ -63,16 +63,16 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on its own connection; it notes in `observed` how it fares.
+    /// Starts the thread on its own connection; it notes in `status` how it fares.
     pub fn start(
         connection: Connection,
         epoch: Epoch,
         quota: Quota,
-        (observed, metrics): (Arc<Observed>, StoreMetrics),
+        (status, metrics): (Arc<StoreStatus>, StoreMetrics),
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::sync_channel(WRITER_QUEUE);
-        let thread = Thread::new(connection, epoch, quota, (observed, metrics.clone()));
-        let queue = Queue {
+        let thread = WriterThread::new(connection, epoch, quota, (status, metrics.clone()));
+        let queue = JobQueue {
             jobs: queue,
             metrics: metrics.clone(),
         };
@@ -105,8 +105,8 @@ impl Writer {
     }
 
     /// Waits until messages are deleted.
-    pub async fn forget(&self, rows: Vec<i64>) -> Result<(), StoreError> {
-        self.ask(|answer| Job::Forget(rows, answer)).await
+    pub async fn delete(&self, rows: Vec<i64>) -> Result<(), StoreError> {
+        self.ask(|answer| Job::Delete(rows, answer)).await
     }
 
     /// Waits for a step of removing what deleted text leaves behind.
@@ -115,8 +115,9 @@ impl Writer {
     }
 
     /// Waits until the last sweeps are remembered.
-    pub async fn note_sweep(&self, record: SweepRecord) -> Result<(), StoreError> {
-        self.ask(|answer| Job::NoteSweep(record, answer)).await
+    pub async fn write_sweep_record(&self, record: SweepRecord) -> Result<(), StoreError> {
+        self.ask(|answer| Job::WriteSweepRecord(record, answer))
+            .await
     }
 
     /// Waits until every message is in the index of words.
@@ -161,24 +162,24 @@ impl Writer {
 }
 
 /// What waiting came to.
-pub enum Waited {
+pub enum Received {
     /// Somebody asks for something.
     Job(Job),
     /// Nobody did.
-    Nothing,
+    Timeout,
     /// Nobody can any more.
-    Ended,
+    Disconnected,
 }
 
 /// The far end, held by the thread.
-pub struct Queue {
+pub struct JobQueue {
     /// The queued jobs.
     jobs: mpsc::Receiver<Job>,
     /// Counts the jobs that wait.
     metrics: StoreMetrics,
 }
 
-impl Queue {
+impl JobQueue {
     /// The next job, as soon as there is one; nothing once nobody can ask any more.
     pub fn wait(&self) -> Option<Job> {
         self.jobs.recv().ok().inspect(|_| {
@@ -187,15 +188,15 @@ impl Queue {
     }
 
     /// The next job, if there is one before this time.
-    pub fn wait_until(&self, time: Instant) -> Waited {
+    pub fn wait_until(&self, time: Instant) -> Received {
         let wait = time.saturating_duration_since(Instant::now());
         match self.jobs.recv_timeout(wait) {
             Ok(job) => {
                 self.metrics.writer_queue.dec();
-                Waited::Job(job)
+                Received::Job(job)
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => Waited::Nothing,
-            Err(mpsc::RecvTimeoutError::Disconnected) => Waited::Ended,
+            Err(mpsc::RecvTimeoutError::Timeout) => Received::Timeout,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Received::Disconnected,
         }
     }
 
@@ -208,7 +209,7 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
+impl Drop for JobQueue {
     fn drop(&mut self) {
         while self.ready().is_some() {}
     }

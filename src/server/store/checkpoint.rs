@@ -3,7 +3,7 @@
 //!
 //! SQLite folds the log into the database by itself every 1000 pages, as far as readers
 //! let it. Readers that overlap for ever would keep it from ever starting the log anew;
-//! then [`Upkeep::after_commit`] waits for a gap between them, briefly.
+//! then [`Checkpointer::after_commit`] waits for a gap between them, briefly.
 
 use super::{StoreError, file::with_end, schema::BUSY_TIMEOUT};
 use rusqlite::{Connection, TransactionBehavior};
@@ -14,28 +14,28 @@ use std::{
 
 /// Bytes the log keeps when it starts anew. 4 MiB: what SQLite lets it grow to by itself,
 /// so that it is not cut and made again each time.
-pub const LOG_KEEPS_BYTES: i64 = 4 * 1024 * 1024;
+pub const WAL_KEPT_BYTES: i64 = 4 * 1024 * 1024;
 /// Bytes of log beyond which we wait for readers. 32 MiB.
-const LOG_MOST_BYTES: u64 = 32 * 1024 * 1024;
+const WAL_MAX_BYTES: u64 = 32 * 1024 * 1024;
 /// How long we wait for readers, and messages with us. 100 ms.
-const FOLD_WITHIN: Duration = Duration::from_millis(100);
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(100);
 /// Between two such waits. 30 s: a reader that holds an old page may take that long.
-const FOLD_EVERY: Duration = Duration::from_secs(30);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two tries to make space on a full disk. 1 s: each costs a sync.
-const SPACE_EVERY: Duration = Duration::from_secs(1);
+const FREE_SPACE_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes a check asks for: the longest message with its place in every index takes less.
 const PROBE_BYTES: u32 = 64 * 1024;
 
 /// The state of the log.
 #[derive(Debug)]
-pub struct Upkeep {
+pub struct Checkpointer {
     /// Where it is.
     log: PathBuf,
     /// When it was last folded by us, or that was tried.
     tried: Option<Instant>,
 }
 
-impl Upkeep {
+impl Checkpointer {
     /// Looks after the log of this connection's database.
     pub fn new(connection: &Connection) -> Self {
         let database = PathBuf::from(connection.path().unwrap_or_default());
@@ -48,7 +48,7 @@ impl Upkeep {
     /// Folds a log that has become too long.
     pub fn after_commit(&mut self, connection: &Connection) {
         let bytes = std::fs::metadata(&self.log).map_or(0, |log| log.len());
-        if bytes > LOG_MOST_BYTES && self.may_try(FOLD_EVERY) && !fold(connection) {
+        if bytes > WAL_MAX_BYTES && self.may_try(CHECKPOINT_INTERVAL) && !checkpoint(connection) {
             tracing::warn!(
                 bytes,
                 "somebody reads for so long that the log cannot be folded"
@@ -58,17 +58,17 @@ impl Upkeep {
 
     /// Folds the log because the disk is full; answers whether anything may be different.
     pub fn make_space(&mut self, connection: &Connection) -> bool {
-        self.may_try(SPACE_EVERY) && fold(connection)
+        self.may_try(FREE_SPACE_INTERVAL) && checkpoint(connection)
     }
 
     /// Folds the log. Returns whether all of it was, which somebody who reads can prevent.
-    pub fn fold_now(&self, connection: &Connection) -> bool {
-        fold(connection)
+    pub fn checkpoint_now(&self, connection: &Connection) -> bool {
+        checkpoint(connection)
     }
 
     /// Folds the log before the connection is closed.
-    pub fn fold_at_the_end(&self, connection: &Connection) {
-        if !fold(connection) {
+    pub fn checkpoint_on_close(&self, connection: &Connection) {
+        if !checkpoint(connection) {
             tracing::warn!("the write-ahead log stays unfolded until the next start");
         }
     }
@@ -84,8 +84,8 @@ impl Upkeep {
 }
 
 /// Folds the log into the database and cuts it; answers whether all of it was.
-fn fold(connection: &Connection) -> bool {
-    let _ = connection.busy_timeout(FOLD_WITHIN);
+fn checkpoint(connection: &Connection) -> bool {
+    let _ = connection.busy_timeout(CHECKPOINT_TIMEOUT);
     let query = "PRAGMA wal_checkpoint(TRUNCATE)";
     let busy = connection.query_row(query, [], |row| row.get::<_, i64>(0));
     let _ = connection.busy_timeout(BUSY_TIMEOUT);

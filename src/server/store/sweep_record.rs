@@ -4,7 +4,7 @@ use super::{
     StoreError,
     file::FileError,
     schema::{self, read_meta},
-    trust,
+    schema_check,
 };
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ pub fn confirm_sweep(database: &Path, now_ms: i64) -> Result<(), FileError> {
     }
     let confirm = || {
         let mut connection = schema::connect(database)?;
-        trust::check_schema(&connection)?;
+        schema_check::check_schema(&connection)?;
         write_meta(&mut connection, CONFIRMED, &now_ms.to_string())
     };
     confirm().map_err(FileError::database(database))

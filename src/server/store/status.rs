@@ -13,7 +13,7 @@ use std::{
 
 /// How long a group of messages that failed says that the next one would. 60 s: a balancer
 /// that sends nobody here for it would otherwise never learn that the fault is over.
-const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(60);
+const FAILURE_LASTS: Duration = Duration::from_secs(60);
 
 /// Why a commit failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct FailedCommit {
 
 /// What is told. Written by one thread, read by any.
 #[derive(Debug, Default)]
-pub struct Observed {
+pub struct StoreStatus {
     /// Bytes of all rooms, as of the last commit.
     stored_bytes: AtomicU64,
     /// The commits that failed.
@@ -53,7 +53,7 @@ struct Failures {
     messages: Option<(Cause, Instant)>,
 }
 
-impl Observed {
+impl StoreStatus {
     /// Bytes of all rooms, as of the last commit.
     pub fn stored_bytes(&self) -> u64 {
         self.stored_bytes.load(Ordering::Relaxed)
@@ -69,22 +69,22 @@ impl Observed {
         self.failures().last
     }
 
-    /// Whether no message could be stored within the last [`FAILURE_COUNTS_FOR`], for a reason
+    /// Whether no message could be stored within the last [`FAILURE_LASTS`], for a reason
     /// that a probe would not see: space and locks are the same for both.
-    pub fn messages_fail(&self) -> bool {
-        self.messages_fail_at(Instant::now())
+    pub fn appends_fail(&self) -> bool {
+        self.appends_fail_at(Instant::now())
     }
 
     /// The same at this time.
-    fn messages_fail_at(&self, now: Instant) -> bool {
+    fn appends_fail_at(&self, now: Instant) -> bool {
         let failed = self.failures().messages;
         failed.is_some_and(|(cause, at)| {
-            cause == Cause::Database && now.saturating_duration_since(at) < FAILURE_COUNTS_FOR
+            cause == Cause::Database && now.saturating_duration_since(at) < FAILURE_LASTS
         })
     }
 
     /// Notes how a commit ended, and whether it was one of messages.
-    pub fn note<T>(&self, outcome: &Result<T, StoreError>, messages: bool) {
+    pub fn on_commit<T>(&self, outcome: &Result<T, StoreError>, messages: bool) {
         let mut failures = self.failures();
         let cause = outcome.as_ref().err().map(cause);
         if let Some(cause) = cause {
@@ -117,17 +117,14 @@ mod tests {
 
     #[test]
     fn one_fault_does_not_say_for_ever_that_messages_fail() {
-        let observed = Observed::default();
+        let status = StoreStatus::default();
         let failed: Result<(), _> = Err(StoreError::Closed);
-        observed.note(&failed, true);
-        observed.note(&Ok::<(), StoreError>(()), false);
+        status.on_commit(&failed, true);
+        status.on_commit(&Ok::<(), StoreError>(()), false);
         let now = Instant::now();
-        assert!(
-            observed.messages_fail_at(now),
-            "a probe alone proves nothing"
-        );
-        assert!(!observed.messages_fail_at(now + FAILURE_COUNTS_FOR));
-        observed.note(&Ok::<(), StoreError>(()), true);
-        assert!(!observed.messages_fail_at(now));
+        assert!(status.appends_fail_at(now), "a probe alone proves nothing");
+        assert!(!status.appends_fail_at(now + FAILURE_LASTS));
+        status.on_commit(&Ok::<(), StoreError>(()), true);
+        assert!(!status.appends_fail_at(now));
     }
 }
