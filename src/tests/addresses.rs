@@ -2,7 +2,7 @@
 
 use super::{
     guest::Guest,
-    harness::{Client, TestApp, hasty, patient},
+    harness::{Client, TestApp, long_timing, short_timing},
 };
 use crate::protocol::{
     Candidate, ClientMessage, Devices, ErrorCode, Mode, ParticipantId, ServerMessage, Signal,
@@ -40,7 +40,7 @@ async fn moves(client: &mut Client, to: Mode) {
 
 #[tokio::test]
 async fn no_frame_to_anybody_holds_a_candidate_of_whoever_hides_their_address() {
-    let app = TestApp::start_with(hasty(), &["--p2p-max", "64"]).await;
+    let app = TestApp::start_with(short_timing(), &["--p2p-max", "64"]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     ben.enters_call(2).await;
@@ -80,7 +80,7 @@ async fn no_frame_to_anybody_holds_a_candidate_of_whoever_hides_their_address() 
 
 #[tokio::test]
 async fn whoever_hides_is_seen_through_the_sfu_and_their_description_reaches_nobody() {
-    let app = TestApp::start_with(patient(), &["--p2p-max", "64"]).await;
+    let app = TestApp::start_with(long_timing(), &["--p2p-max", "64"]).await;
     let mut watcher = app.join("team", "Watcher").await;
     watcher.enters_call(9).await;
     let mut ann = Guest::enters(&app, "team", "Ann").await;
@@ -109,7 +109,7 @@ async fn whoever_hides_is_seen_through_the_sfu_and_their_description_reaches_nob
 #[tokio::test]
 async fn a_server_that_hides_addresses_passes_no_signal_at_all() {
     let flags = ["--p2p-max", "64", "--hide-addresses"];
-    let app = TestApp::start_with(hasty(), &flags).await;
+    let app = TestApp::start_with(short_timing(), &flags).await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     ann.enters_call(1).await;

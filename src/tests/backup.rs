@@ -82,7 +82,7 @@ async fn head(app: &TestApp) -> (crate::protocol::Epoch, u64) {
 }
 
 #[tokio::test]
-async fn a_restored_log_has_a_new_epoch_and_whoever_saw_more_starts_anew() {
+async fn a_restored_log_has_a_new_epoch_so_clients_start_from_a_snapshot() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let kept = ann.says("kept").await;
@@ -131,7 +131,7 @@ async fn nothing_is_restored_under_a_running_server_nor_two_servers_run_on_one_d
 }
 
 #[tokio::test]
-async fn what_must_not_be_overwritten_is_not() {
+async fn backups_overwrite_no_file_without_force() {
     let app = TestApp::start().await;
     let (database, file) = (app.database(), app.data().join("copy.db"));
     store::backup(&database, &file, false).expect("copied");
@@ -153,7 +153,7 @@ async fn what_must_not_be_overwritten_is_not() {
 }
 
 #[tokio::test]
-async fn what_is_no_sound_backup_is_refused_and_the_database_stays() {
+async fn a_damaged_backup_is_refused_and_the_database_stays() {
     let app = TestApp::start().await;
     app.join("team", "Ann").await.says("here").await;
     let file = app.data().join("copy.db");

@@ -1,10 +1,10 @@
 //! The call of a room: who is in it, and who hears whom.
 
-use super::harness::{TestApp, patient};
+use super::harness::{TestApp, long_timing};
 use crate::protocol::{ClientMessage, Devices, ErrorCode, Obstacle, ServerMessage, Signal};
 
 #[tokio::test]
-async fn a_signal_reaches_the_stay_it_names_and_nobody_else_stamped_by_the_server() {
+async fn a_signal_reaches_the_session_it_names_and_nobody_else_with_a_from_set_by_the_server() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
@@ -101,7 +101,7 @@ async fn the_call_is_left_before_the_room() {
 }
 
 #[tokio::test]
-async fn the_same_leg_goes_on_and_another_leg_is_another_stay() {
+async fn the_same_leg_continues_a_session_and_another_leg_starts_one() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let ben = app.join("team", "Ben").await;
@@ -125,7 +125,7 @@ async fn the_same_leg_goes_on_and_another_leg_is_another_stay() {
 }
 
 #[tokio::test]
-async fn devices_are_told_to_the_others() {
+async fn a_change_of_devices_reaches_the_others_and_late_joiners() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
@@ -148,8 +148,8 @@ async fn devices_are_told_to_the_others() {
 }
 
 #[tokio::test]
-async fn a_full_call_says_so_and_lets_one_in_when_there_is_a_place() {
-    let app = TestApp::start_with(patient(), &["--call-capacity", "1"]).await;
+async fn a_full_call_refuses_until_somebody_leaves() {
+    let app = TestApp::start_with(long_timing(), &["--call-capacity", "1"]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     ann.enters_call(1).await;
@@ -168,8 +168,8 @@ async fn a_full_call_says_so_and_lets_one_in_when_there_is_a_place() {
 }
 
 #[tokio::test]
-async fn whoever_enters_gets_the_ice_servers_of_the_settings() {
-    let app = TestApp::start_with(patient(), &["--ice-servers", "turn:u:p@t.org"]).await;
+async fn everybody_in_the_call_gets_the_configured_ice_servers() {
+    let app = TestApp::start_with(long_timing(), &["--ice-servers", "turn:u:p@t.org"]).await;
     let mut ann = app.join("team", "Ann").await;
     ann.sends(&ClientMessage::EnterCall {
         leg: 1,
@@ -185,7 +185,7 @@ async fn whoever_enters_gets_the_ice_servers_of_the_settings() {
 }
 
 #[tokio::test]
-async fn media_that_does_not_get_through_is_counted_and_noted_once_a_connection() {
+async fn blocked_media_is_counted_once_a_connection_and_shown_in_readyz() {
     let app = TestApp::start().await;
     let counted = async || {
         let name = "noom_media_blocked_total{obstacle=\"server_ice\"}";

@@ -19,7 +19,7 @@ async fn export(app: &TestApp, room: &str, format: Format) -> Result<String, Fil
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conversation_is_written_for_programs_and_for_people() {
+async fn a_room_is_exported_as_json_and_as_markdown() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann *").await;
     let first = ann.says("# one\nand <b>two</b>").await;
@@ -59,7 +59,7 @@ async fn a_conversation_is_written_for_programs_and_for_people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_room_that_was_never_there_is_named() {
+async fn an_export_of_an_unknown_room_names_it() {
     let app = TestApp::start().await;
     let error = export(&app, "nowhere", Format::Json)
         .await

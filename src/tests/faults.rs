@@ -1,6 +1,6 @@
 //! A disk that is full, a database that somebody else holds: refused, told, recovered.
 
-use super::harness::{Client, TestApp, data_directory, new_id, patient};
+use super::harness::{Client, TestApp, data_directory, long_timing, new_id};
 use crate::{
     protocol::{ChatDraft, ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage},
     server::limits::Timing,
@@ -70,7 +70,7 @@ async fn allow_pages(app: &TestApp, more: i64) {
 }
 
 #[tokio::test]
-async fn a_full_database_refuses_is_told_and_stores_again_when_there_is_space() {
+async fn a_full_database_refuses_messages_and_recovers_when_there_is_space() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let first = ann.says("before").await;
@@ -91,14 +91,14 @@ async fn a_full_database_refuses_is_told_and_stores_again_when_there_is_space() 
 }
 
 #[tokio::test]
-async fn a_database_that_somebody_else_holds_refuses_and_comes_back_by_itself() {
+async fn a_locked_database_refuses_messages_and_recovers_by_itself() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    let hasty = |connection: &Connection| {
+    let short_timeout = |connection: &Connection| {
         let set = connection.busy_timeout(Duration::from_millis(20));
         set.expect("set");
     };
-    app.context.store.on_writer(hasty).await;
+    app.context.store.on_writer(short_timeout).await;
     let other = Connection::open(app.database()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let id = new_id();
@@ -133,7 +133,7 @@ async fn a_slow_database_delays_and_keeps_the_order() {
 }
 
 #[tokio::test]
-async fn the_log_beside_the_database_shrinks_again_after_somebody_read_for_long() {
+async fn the_write_ahead_log_shrinks_after_a_long_read() {
     let app = TestApp::start().await;
     let log = app.data().join("noom.db-wal");
     let bytes = || std::fs::metadata(&log).expect("a log").len();
@@ -160,8 +160,8 @@ async fn the_log_beside_the_database_shrinks_again_after_somebody_read_for_long(
 }
 
 #[tokio::test]
-async fn a_room_that_is_full_of_bytes_refuses_with_a_code_of_its_own_until_something_is_deleted() {
-    let app = TestApp::start_with(patient(), &["--room-bytes", "30000"]).await;
+async fn a_room_at_its_storage_quota_refuses_messages_until_one_is_deleted() {
+    let app = TestApp::start_with(long_timing(), &["--room-bytes", "30000"]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("other", "Ben").await;
     let long = "가".repeat(3000);
@@ -188,8 +188,8 @@ async fn a_room_that_is_full_of_bytes_refuses_with_a_code_of_its_own_until_somet
 }
 
 #[tokio::test]
-async fn a_server_that_is_full_of_bytes_makes_no_room_and_takes_shorter_texts_and_deletions() {
-    let app = TestApp::start_with(patient(), &["--history-bytes", "20000"]).await;
+async fn a_server_at_its_storage_quota_accepts_only_shorter_texts_and_deletions() {
+    let app = TestApp::start_with(long_timing(), &["--history-bytes", "20000"]).await;
     let mut ann = app.join("team", "Ann").await;
     let long = "가".repeat(3000);
     let first = ann.says(&long).await;
@@ -216,7 +216,7 @@ async fn a_server_that_is_full_of_bytes_makes_no_room_and_takes_shorter_texts_an
 }
 
 #[tokio::test]
-async fn with_only_the_reserve_of_the_disk_free_messages_are_refused_and_all_else_goes_on() {
+async fn with_only_the_disk_reserve_free_messages_are_refused_and_reading_goes_on() {
     let app = TestApp::start().await;
     app.join("team", "Ann").await.says("before").await;
     let flags = ["--disk-reserve", "1000000000000000"];
@@ -251,7 +251,7 @@ fn probes(app: &TestApp) -> i64 {
 }
 
 #[tokio::test]
-async fn the_probe_of_readiness_writes_another_value_each_time_and_at_most_one_a_second() {
+async fn the_readiness_probe_writes_a_new_value_at_most_once_an_interval() {
     let app = TestApp::start().await;
     assert_eq!(problems(&app).await, [""; 0]);
     let log = app.data().join("noom.db-wal");
@@ -262,7 +262,7 @@ async fn the_probe_of_readiness_writes_another_value_each_time_and_at_most_one_a
     assert_ne!(bytes(), before, "it is on the disk");
     let rare = Timing {
         probe_interval: Duration::from_secs(60 * 60),
-        ..patient()
+        ..long_timing()
     };
     let app = TestApp::start_with(rare, &[]).await;
     futures::future::join_all((0..50).map(|_| problems(&app))).await;
@@ -317,7 +317,7 @@ impl Drop for SmallDisk<'_> {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_is_told_and_stores_again_when_there_is_space() {
+async fn a_full_disk_refuses_messages_and_recovers_when_there_is_space() {
     let data = data_directory();
     let Some(_disk) = SmallDisk::mount(data.path(), "8m") else {
         let _ = writeln!(

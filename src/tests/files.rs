@@ -82,7 +82,7 @@ async fn every_answer_carries_the_headers_of_the_house() {
         );
     }
     let flags = ["--public-url", "https://meet.org"];
-    let app = TestApp::start_with(super::harness::patient(), &flags).await;
+    let app = TestApp::start_with(super::harness::long_timing(), &flags).await;
     assert!(
         app.get("/healthz")
             .await

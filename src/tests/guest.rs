@@ -1,7 +1,7 @@
 //! [`Guest`], somebody in a call through the SFU: a socket of the room protocol, and a
 //! real WebRTC connection over real UDP.
 
-use super::harness::{Client, PATIENCE, TestApp};
+use super::harness::{Client, DEADLINE, TestApp};
 use crate::protocol::{
     ClientMessage, Leg, MediaOffer, OfferedTrack, ParticipantId, ServerMessage, Slot, Source,
     Wanted,
@@ -303,7 +303,7 @@ impl Guest {
 
     /// Goes on until this holds.
     pub async fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while !holds(self) {
             assert!(Instant::now() < deadline, "{what} does not come");
             self.goes_on().await;
@@ -418,7 +418,7 @@ impl Guest {
     /// until then.
     pub async fn sees(&mut self, other: &mut Guest, mark: u8) {
         let whose = other.id();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while self.saw(mark).as_ref() != Some(&whose) {
             assert!(Instant::now() < deadline, "{mark} does not come");
             other.shows(mark);

@@ -35,7 +35,7 @@ use tokio_tungstenite::{
 };
 
 /// How long a test waits for what it expects before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Renders the pages of all tests, as the process does it.
 static PAGES: LazyLock<Runtime> = LazyLock::new(|| {
@@ -107,7 +107,7 @@ pub struct TestApp {
 }
 
 /// Long enough that nothing happens by itself in a test about something else.
-pub fn patient() -> Timing {
+pub fn long_timing() -> Timing {
     Timing {
         grace: Duration::from_secs(60),
         summaries_interval: Duration::from_millis(5),
@@ -117,7 +117,7 @@ pub fn patient() -> Timing {
 }
 
 /// Short enough that a test sees broken lines go.
-pub fn hasty() -> Timing {
+pub fn short_timing() -> Timing {
     Timing {
         ping_interval: Duration::from_millis(100),
         dead_after: Duration::from_secs(2),
@@ -148,7 +148,7 @@ pub fn data_directory() -> Arc<tempfile::TempDir> {
 impl TestApp {
     /// A server with the defaults.
     pub async fn start() -> Self {
-        Self::start_with(patient(), &[]).await
+        Self::start_with(long_timing(), &[]).await
     }
 
     /// A server with these timings and flags.
@@ -161,7 +161,7 @@ impl TestApp {
     /// A server with these flags, on this directory.
     pub async fn start_in(data: Arc<tempfile::TempDir>, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self::on(data, patient(), flags).await
+        Self::on(data, long_timing(), flags).await
     }
 
     /// A server on this data.
@@ -343,7 +343,7 @@ pub async fn answer(mut stream: TcpStream, request: &str) -> String {
     // Whoever is hung up on cannot always write, nor read to an end.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut response = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
+    let read = timeout(DEADLINE, stream.read_to_end(&mut response)).await;
     let _ = read.expect("answers");
     String::from_utf8_lossy(&response).into_owned()
 }
@@ -384,7 +384,7 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, wait).await.expect(what);
+    timeout(DEADLINE, wait).await.expect(what);
 }
 
 /// A `join`.
@@ -448,7 +448,7 @@ impl Client {
                 }
             }
         };
-        timeout(PATIENCE, next).await.expect("something comes")
+        timeout(DEADLINE, next).await.expect("something comes")
     }
 
     /// Every text frame as it comes, up to and without the answer to a `ping` sent now.
@@ -488,7 +488,7 @@ impl Client {
     /// The number of the close frame that ends the socket.
     pub async fn is_closed(&mut self) -> Option<u16> {
         loop {
-            let frame = timeout(PATIENCE, self.socket.next())
+            let frame = timeout(DEADLINE, self.socket.next())
                 .await
                 .expect("it ends");
             match frame {

@@ -1,6 +1,6 @@
 //! Hostile input: each gets the documented answer, and everybody else's chat goes on.
 
-use super::harness::{Client, TestApp, hasty, join, new_id, patient};
+use super::harness::{Client, TestApp, join, long_timing, new_id, short_timing};
 use crate::protocol::{ChatDraft, ClientMessage, ErrorCode, MAX_FRAME_BYTES, ServerMessage};
 use futures::SinkExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +25,7 @@ async fn raw(app: &TestApp, frames: &[u8]) -> Vec<u8> {
         .expect("writes");
     stream.write_all(frames).await.expect("writes");
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(super::harness::PATIENCE, stream.read_to_end(&mut answer));
+    let read = tokio::time::timeout(super::harness::DEADLINE, stream.read_to_end(&mut answer));
     let _ = read.await.expect("the server ends it");
     answer
 }
@@ -237,7 +237,7 @@ async fn forty_at_once_are_taken_and_more_are_refused_by_their_id() {
 
 #[tokio::test]
 async fn one_byte_a_second_keeps_nobody_up_and_is_dead_by_the_silence() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let mut slow = tokio::net::TcpStream::connect(app.address)
         .await
         .expect("connects");
@@ -259,7 +259,7 @@ async fn one_byte_a_second_keeps_nobody_up_and_is_dead_by_the_silence() {
     let drip = tokio::spawn(drip);
     the_others_go_on(&app).await;
     let mut answer = Vec::new();
-    let end = tokio::time::timeout(super::harness::PATIENCE, reading.read_to_end(&mut answer));
+    let end = tokio::time::timeout(super::harness::DEADLINE, reading.read_to_end(&mut answer));
     let _ = end.await.expect("the server ends it");
     // It never joined either, which ends it as well; both are documented.
     assert!(closed_with(&answer, 4400) || closed_with(&answer, 4408));
@@ -268,7 +268,7 @@ async fn one_byte_a_second_keeps_nobody_up_and_is_dead_by_the_silence() {
 
 #[tokio::test]
 async fn a_socket_that_neither_joins_nor_watches_is_closed_and_a_watcher_is_not() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let mut watcher = app.connect().await;
     watcher.sends(&ClientMessage::WatchRooms).await;
     let mut silent = app.connect().await;
@@ -338,7 +338,7 @@ async fn an_address_behind_a_trusted_proxy_holds_so_many_sockets() {
         "--trusted-proxies",
         "127.0.0.1",
     ];
-    let app = TestApp::start_with(patient(), &flags).await;
+    let app = TestApp::start_with(long_timing(), &flags).await;
     let mut open = Vec::new();
     for (address, expected) in [
         ("10.0.0.1", "101"),
@@ -360,7 +360,7 @@ async fn an_address_behind_a_trusted_proxy_holds_so_many_sockets() {
 
 #[tokio::test]
 async fn a_request_head_or_body_that_drips_is_hung_up_on() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let form = "Content-Type: application/x-www-form-urlencoded";
     let table = [
         "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".to_owned(),
@@ -376,7 +376,7 @@ async fn a_request_head_or_body_that_drips_is_hung_up_on() {
             .expect("connects");
         stream.write_all(request.as_bytes()).await.expect("writes");
         let mut answer = Vec::new();
-        let read = tokio::time::timeout(super::harness::PATIENCE, stream.read_to_end(&mut answer));
+        let read = tokio::time::timeout(super::harness::DEADLINE, stream.read_to_end(&mut answer));
         let ended = read.await.expect("the server ends it");
         assert!(ended.is_ok(), "{request}");
     }

@@ -2,7 +2,9 @@
 //! another is served.
 
 use super::{
-    harness::{Client, TestApp, draft, form, get, hasty, join, new_id, patient, status, until},
+    harness::{
+        Client, TestApp, draft, form, get, join, long_timing, new_id, short_timing, status, until,
+    },
     poller::request,
 };
 use crate::{
@@ -22,7 +24,7 @@ fn name(text: &str) -> RoomName {
 
 /// A server on which an address may ask for that much.
 async fn app_with(rates: &str) -> TestApp {
-    TestApp::start_with(patient(), &["--address-rates", rates]).await
+    TestApp::start_with(long_timing(), &["--address-rates", rates]).await
 }
 
 /// Tries to join a room on a new socket.
@@ -47,7 +49,7 @@ fn chat(text: &str) -> ClientMessage {
 }
 
 #[tokio::test]
-async fn asking_for_a_room_by_the_form_makes_none() {
+async fn the_welcome_form_opens_no_room() {
     let app = TestApp::start().await;
     for number in 0..20 {
         let body = format!("nickname=Eve&room=made-up-{number}");
@@ -58,8 +60,8 @@ async fn asking_for_a_room_by_the_form_makes_none() {
 }
 
 #[tokio::test]
-async fn a_room_that_nobody_enters_is_gone_soon() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+async fn a_room_without_members_retires() {
+    let app = TestApp::start_with(short_timing(), &[]).await;
     app.context.rooms.start_without_message(&name("nobody"));
     assert_eq!(app.context.rooms.count(), 1);
     until("it retires", || app.context.rooms.count() == 0).await;
@@ -79,12 +81,12 @@ fn long_away() -> Timing {
     Timing {
         grace: Duration::from_millis(20),
         away: Duration::from_secs(600),
-        ..patient()
+        ..long_timing()
     }
 }
 
 #[tokio::test]
-async fn rooms_whose_people_are_all_away_keep_nobody_out() {
+async fn vacant_rooms_do_not_count_against_max_rooms() {
     let app = TestApp::start_with(long_away(), &["--max-rooms", "2"]).await;
     for round in 0..4 {
         for room in ["a", "b"] {
@@ -104,7 +106,7 @@ async fn rooms_whose_people_are_all_away_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn who_comes_back_to_a_room_that_gave_way_finds_the_log_as_it_was() {
+async fn a_resume_to_an_evicted_room_finds_its_log() {
     let app = TestApp::start_with(long_away(), &["--max-rooms", "1"]).await;
     let mut ann = app.join("a", "Ann").await;
     let said = ann.says("hello").await;
@@ -121,7 +123,7 @@ async fn who_comes_back_to_a_room_that_gave_way_finds_the_log_as_it_was() {
 }
 
 #[tokio::test]
-async fn one_address_opens_so_many_rooms_and_another_opens_its_own() {
+async fn each_address_has_its_own_rate_of_new_rooms() {
     let app = app_with("rooms=1/5").await;
     let mut open = Vec::new();
     let mut refused = 0;
@@ -151,7 +153,7 @@ async fn one_address_opens_so_many_rooms_and_another_opens_its_own() {
 }
 
 #[tokio::test]
-async fn the_bytes_one_address_writes_are_bounded_and_nothing_of_others_is_lost() {
+async fn each_address_has_its_own_rate_of_stored_bytes() {
     let app = app_with("chat-bytes=1000/20000").await;
     let mut eves = Vec::new();
     for _ in 0..3 {
@@ -178,7 +180,7 @@ async fn the_bytes_one_address_writes_are_bounded_and_nothing_of_others_is_lost(
 }
 
 #[tokio::test]
-async fn forms_of_one_address_are_bounded_and_another_posts() {
+async fn each_address_has_its_own_rate_of_plain_posts() {
     let app = app_with("posts=1/5,rooms=1/1000").await;
     let mut taken = 0;
     for number in 0..20 {
@@ -224,7 +226,7 @@ async fn the_post_rate_of_a_room_outlives_its_actor() {
 }
 
 #[tokio::test]
-async fn pages_and_searches_of_one_address_are_bounded_and_another_reads() {
+async fn each_address_has_its_own_rate_of_pages_and_searches() {
     let app = app_with("pages=1/5,searches=1/3").await;
     let search = "room=team&words=hello";
     let answers = |source: &'static str, request: String| {
@@ -254,7 +256,7 @@ async fn pages_and_searches_of_one_address_are_bounded_and_another_reads() {
 }
 
 #[tokio::test]
-async fn older_messages_are_read_so_often_from_one_address() {
+async fn history_requests_of_one_address_are_limited() {
     let app = app_with("history=1/3").await;
     let mut eve = tries_to_join(&app, EVE, "team").await.expect("joined");
     let (before, limit) = (9, None);
@@ -274,9 +276,9 @@ async fn older_messages_are_read_so_often_from_one_address() {
 }
 
 #[tokio::test]
-async fn one_address_polls_so_often_and_another_polls() {
+async fn each_address_has_its_own_limit_of_polls() {
     let flags = ["--polls-per-address", "3", "--trusted-proxies", "127.0.0.1"];
-    let app = TestApp::start_with(patient(), &flags).await;
+    let app = TestApp::start_with(long_timing(), &flags).await;
     let opens = async |address: &str| {
         let headers = format!("X-Forwarded-For: {address}\r\n");
         request(app.address, "POST /poll", &headers, "")
@@ -292,14 +294,14 @@ async fn one_address_polls_so_often_and_another_polls() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_that_names_nobody_everybody_is_counted_together() {
+async fn clients_behind_a_proxy_that_names_none_share_one_limit() {
     let flags = [
         "--sockets-per-address",
         "1",
         "--trusted-proxies",
         "127.0.0.0/30",
     ];
-    let app = TestApp::start_with(patient(), &flags).await;
+    let app = TestApp::start_with(long_timing(), &flags).await;
     let opens = async |header: &str| request(app.address, "POST /poll", header, "").await.status;
     assert_eq!(opens("X-Forwarded-For: rubbish\r\n").await, 201);
     assert_eq!(opens("X-Forwarded-For: 127.0.0.1\r\n").await, 429);
@@ -313,7 +315,7 @@ async fn behind_a_proxy_that_names_nobody_everybody_is_counted_together() {
 }
 
 #[tokio::test]
-async fn the_list_of_rooms_is_asked_for_so_often_by_one_socket() {
+async fn list_requests_of_one_socket_are_limited() {
     let app = TestApp::start().await;
     let mut eve = app.connect().await;
     for _ in 0..100 {
@@ -332,7 +334,7 @@ async fn the_list_of_rooms_is_asked_for_so_often_by_one_socket() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_refused_a_room_pays_no_bytes() {
+async fn a_form_that_is_refused_a_room_spends_no_bytes() {
     let app = app_with("rooms=1/1,posts=100/1000,chat-bytes=1/4000").await;
     let _ann = tries_to_join(&app, ANN, "team").await.expect("joined");
     let posts = async |room: &str| {
@@ -349,7 +351,7 @@ async fn a_form_that_is_refused_a_room_pays_no_bytes() {
 }
 
 #[tokio::test]
-async fn what_is_never_stored_pays_no_bytes() {
+async fn messages_that_are_never_stored_spend_no_bytes() {
     let app = app_with("chat-bytes=1/3000,history=1/5,offers=1/5").await;
     let mut eve = app.connect_from(EVE).await;
     for _ in 0..10 {

@@ -1,6 +1,6 @@
 //! Lines that break and come back, and a server that stops and comes back.
 
-use super::harness::{Client, TestApp, hasty, new_id, patient};
+use super::harness::{Client, TestApp, long_timing, new_id, short_timing};
 use crate::protocol::ServerMessage;
 use futures::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -13,7 +13,7 @@ async fn breaks(client: Client) {
 #[tokio::test]
 async fn closing_on_purpose_leaves_at_once() {
     // The grace is a minute here: whoever is seen leaving did not wait for it.
-    let app = TestApp::start_with(patient(), &[]).await;
+    let app = TestApp::start_with(long_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     for code in [Some(1000), None] {
         app.join("team", "Ben").await.closes(code).await;
@@ -43,7 +43,7 @@ async fn a_reload_within_the_grace_shows_no_pair_of_notices() {
 }
 
 #[tokio::test]
-async fn coming_back_under_another_nickname_is_told_as_a_renaming() {
+async fn returning_under_another_nickname_is_a_rename() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let ben = app.join("team", "Ben").await;
@@ -59,8 +59,8 @@ async fn coming_back_under_another_nickname_is_told_as_a_renaming() {
 }
 
 #[tokio::test]
-async fn a_broken_line_is_gone_after_the_grace() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+async fn a_member_with_a_broken_connection_leaves_after_the_grace_period() {
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     let ben = app.join("team", "Ben").await;
     breaks(ben).await;
@@ -68,9 +68,9 @@ async fn a_broken_line_is_gone_after_the_grace() {
 }
 
 #[tokio::test]
-async fn a_vanished_line_is_gone_after_the_silence_without_further_grace() {
-    let mut timing = hasty();
-    timing.grace = super::harness::PATIENCE * 10;
+async fn a_silent_connection_times_out_without_a_grace_period() {
+    let mut timing = short_timing();
+    timing.grace = super::harness::DEADLINE * 10;
     let app = TestApp::start_with(timing, &[]).await;
     let mut ann = app.join("team", "Ann").await;
     // Ben's socket stays open, and nobody reads it: no pong ever comes.
@@ -80,8 +80,8 @@ async fn a_vanished_line_is_gone_after_the_silence_without_further_grace() {
 }
 
 #[tokio::test]
-async fn whoever_answers_pings_only_stays() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+async fn a_client_that_only_answers_pings_stays_connected() {
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut pings = 0;
     while pings < 30 {
@@ -112,7 +112,7 @@ async fn resuming_replays_exactly_what_was_missed() {
 }
 
 #[tokio::test]
-async fn whoever_missed_too_much_or_knows_another_log_gets_a_fresh_snapshot() {
+async fn a_resume_from_an_unknown_position_gets_a_snapshot() {
     let app = TestApp::start().await;
     let ann = app.join("team", "Ann").await;
     let mut was = ann.joined().clone();
@@ -124,7 +124,7 @@ async fn whoever_missed_too_much_or_knows_another_log_gets_a_fresh_snapshot() {
 }
 
 #[tokio::test]
-async fn a_session_that_comes_in_again_takes_over_and_the_former_socket_is_told() {
+async fn a_second_join_of_a_session_replaces_its_former_socket() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
@@ -138,7 +138,7 @@ async fn a_session_that_comes_in_again_takes_over_and_the_former_socket_is_told(
 }
 
 #[tokio::test]
-async fn a_restart_keeps_history_ids_and_epoch_and_tells_sockets_1012() {
+async fn a_restart_keeps_history_ids_and_epoch_and_closes_sockets_with_1012() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     ann.says("before").await;
@@ -201,9 +201,9 @@ async fn overwhelm(app: &TestApp, slow: &mut Client) {
 }
 
 #[tokio::test]
-async fn who_reads_too_slowly_is_closed_with_4408_and_the_others_go_on() {
-    let mut timing = patient();
-    (timing.grace, timing.close_timeout) = (hasty().grace, super::harness::PATIENCE);
+async fn a_slow_reader_is_closed_with_4408_and_others_are_not_affected() {
+    let mut timing = long_timing();
+    (timing.grace, timing.close_timeout) = (short_timing().grace, super::harness::DEADLINE);
     let app = TestApp::start_with(timing, &[]).await;
     let mut slow = app.join("team", "Slow").await;
     overwhelm(&app, &mut slow).await;
@@ -213,9 +213,9 @@ async fn who_reads_too_slowly_is_closed_with_4408_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn who_does_not_even_read_that_it_is_over_is_reset() {
-    let mut timing = patient();
-    (timing.grace, timing.close_timeout) = (hasty().grace, hasty().close_timeout);
+async fn a_client_that_does_not_read_the_close_frame_is_reset() {
+    let mut timing = long_timing();
+    (timing.grace, timing.close_timeout) = (short_timing().grace, short_timing().close_timeout);
     let app = TestApp::start_with(timing, &[]).await;
     let mut slow = app.join("team", "Slow").await;
     overwhelm(&app, &mut slow).await;
@@ -239,7 +239,7 @@ async fn a_closing_handshake_is_answered() {
 }
 
 #[tokio::test]
-async fn a_room_that_fails_takes_nothing_else_down_and_comes_back() {
+async fn a_panic_in_one_room_affects_no_other_and_the_room_restarts() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut eve = app.join("elsewhere", "Eve").await;

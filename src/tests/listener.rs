@@ -1,6 +1,8 @@
 //! Connections: how many, how long, and what is served when all are taken.
 
-use super::harness::{PATIENCE, TestApp, answer, form, get, hasty, patient, status, until};
+use super::harness::{
+    DEADLINE, TestApp, answer, form, get, long_timing, short_timing, status, until,
+};
 use crate::server::limits::Timing;
 use std::time::Duration;
 use tokio::{
@@ -32,13 +34,13 @@ async fn drips(mut stream: TcpStream, beginning: &str, bytes: usize) -> (usize, 
         let _ = reading.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     };
-    let both = timeout(PATIENCE, async { tokio::join!(drip, read) }).await;
+    let both = timeout(DEADLINE, async { tokio::join!(drip, read) }).await;
     both.expect("the server ends it")
 }
 
 #[tokio::test]
 async fn a_head_that_drips_is_hung_up_on_however_steadily_it_comes() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let stream = TcpStream::connect(app.address).await.expect("connects");
     let beginning = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
     let (sent, _) = drips(stream, beginning, 2_000).await;
@@ -47,7 +49,7 @@ async fn a_head_that_drips_is_hung_up_on_however_steadily_it_comes() {
 
 #[tokio::test]
 async fn a_body_that_drips_is_refused_however_steadily_it_comes() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let head = form("/api/join_room", "", "");
     let head = head.replace("Content-Length: 0", "Content-Length: 2000");
     for head in [head.clone(), head.replace("/api/join_room", "/none")] {
@@ -72,13 +74,13 @@ async fn silent(app: &TestApp, source: &str, count: usize) -> Vec<TcpStream> {
 /// Long deadlines: nobody is helped by them.
 fn slow() -> Timing {
     Timing {
-        head_timeout: PATIENCE * 10,
-        reserved_head_timeout: PATIENCE * 10,
-        body_timeout: PATIENCE * 10,
-        poll_timeout: PATIENCE * 10,
-        dead_after: PATIENCE * 10,
-        first_message_timeout: PATIENCE * 10,
-        ..patient()
+        head_timeout: DEADLINE * 10,
+        reserved_head_timeout: DEADLINE * 10,
+        body_timeout: DEADLINE * 10,
+        poll_timeout: DEADLINE * 10,
+        dead_after: DEADLINE * 10,
+        first_message_timeout: DEADLINE * 10,
+        ..long_timing()
     }
 }
 
@@ -110,7 +112,7 @@ async fn when_all_connections_are_taken_health_and_sockets_are_still_served() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, free)
+    timeout(DEADLINE, free)
         .await
         .expect("places are free again");
     ann.says("still here").await;
@@ -177,7 +179,7 @@ async fn behind_a_trusted_proxy_requests_under_way_are_counted_by_the_address_it
         "--trusted-proxies",
         "127.0.0.9",
     ];
-    let app = TestApp::start_with(patient(), &flags).await;
+    let app = TestApp::start_with(long_timing(), &flags).await;
     let polling = [polls(&app, "10.0.0.1").await, polls(&app, "10.0.0.1").await];
     until("both are under way", || {
         app.context.request_permits.count() == 2
@@ -258,13 +260,13 @@ async fn one_address_cannot_put_others_out_of_the_reserve() {
 
 #[tokio::test]
 async fn whoever_asks_for_much_and_reads_nothing_is_hung_up_on() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let mut eve = app.tcp_from("127.0.0.1").await;
     let requests = "GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
     let asks = async {
         // Until the server takes nothing any more, and then has given it up.
         while eve.write_all(requests.as_bytes()).await.is_ok() {}
     };
-    timeout(PATIENCE, asks).await.expect("it is given up");
+    timeout(DEADLINE, asks).await.expect("it is given up");
     assert_eq!(status(&app.get("/healthz").await), 200);
 }

@@ -2,7 +2,7 @@
 
 use super::{
     guest::Guest,
-    harness::{TestApp, hasty, patient},
+    harness::{TestApp, long_timing, short_timing},
 };
 use crate::{
     protocol::{ClientMessage, ErrorCode, Joined, MediaOffer, Mode, ServerMessage, Source},
@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 
 /// A server whose calls always go through the SFU.
 async fn app() -> TestApp {
-    TestApp::start_with(patient(), &["--p2p-max", "0"]).await
+    TestApp::start_with(long_timing(), &["--p2p-max", "0"]).await
 }
 
 /// Ann, and Ben who sees her.
@@ -272,7 +272,7 @@ async fn whoever_speaks_is_told_to_everybody() {
 
 #[tokio::test]
 async fn a_third_person_moves_the_call_to_the_server_and_two_move_back() {
-    let app = TestApp::start_with(hasty(), &["--p2p-max", "2"]).await;
+    let app = TestApp::start_with(short_timing(), &["--p2p-max", "2"]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     let mut cem = app.join("team", "Cem").await;
@@ -391,7 +391,7 @@ fn soon_away() -> Timing {
     Timing {
         grace: Duration::from_millis(50),
         move_back_after: Duration::from_millis(200),
-        ..patient()
+        ..long_timing()
     }
 }
 

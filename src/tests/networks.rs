@@ -2,7 +2,7 @@
 
 use super::{
     guest::Guest,
-    harness::{Client, TestApp, answer, get, patient, skipped, status, until},
+    harness::{Client, TestApp, answer, get, long_timing, skipped, status, until},
 };
 use crate::protocol::{ClientMessage, Devices, ServerMessage};
 use std::{
@@ -151,7 +151,7 @@ async fn on_every_address() -> TestApp {
         "--turn-listen",
         "0.0.0.0:0",
     ];
-    TestApp::start_with(patient(), &flags).await
+    TestApp::start_with(long_timing(), &flags).await
 }
 
 /// The addresses TURN is offered at to somebody who enters the call, in order.
@@ -198,7 +198,7 @@ async fn people_of_both_families_see_each_other_through_the_default_listeners() 
             "--media-ip",
             "127.0.0.1,::1",
         ];
-        let app = TestApp::start_with(patient(), &flags).await;
+        let app = TestApp::start_with(long_timing(), &flags).await;
         let mut ann = Guest::connects_from("127.0.0.1:0", &app, "team", "Ann").await;
         let mut ben = Guest::connects_from("[::1]:0", &app, "team", "Ben").await;
         ben.wants(&[&ann.id()]).await;
@@ -211,7 +211,7 @@ async fn people_of_both_families_see_each_other_through_the_default_listeners() 
 #[tokio::test]
 async fn a_name_and_an_outer_port_are_what_browsers_are_told_a_port_for_each_media_thread() {
     let flags = ["--media-ip", "localhost:40000", "--media-threads", "2"];
-    let app = TestApp::start_with(patient(), &flags).await;
+    let app = TestApp::start_with(long_timing(), &flags).await;
     let candidates = app.context.sfu.candidates();
     assert!(candidates.iter().all(|c| c.ip().is_loopback()));
     let mut ports: Vec<u16> = candidates.iter().map(SocketAddr::port).collect();

@@ -1,6 +1,6 @@
 //! What pages are sent as, and the page for whom the script failed.
 
-use super::harness::{PATIENCE, TestApp, form, status};
+use super::harness::{DEADLINE, TestApp, form, status};
 use tokio::time::timeout;
 
 /// A header of an answer; nothing where it has none.
@@ -148,7 +148,7 @@ async fn forms_of_the_page_without_script_lead_to_pages_of_the_same_kind() {
             }
         }
     };
-    let page = timeout(PATIENCE, listed).await.expect("the room is listed");
+    let page = timeout(DEADLINE, listed).await.expect("the room is listed");
     assert!(page.contains("href=\"/room/garden?plain=1\""), "{page}");
     assert!(page.contains("href=\"?lang=ko&amp;plain=1\""), "{page}");
 }

@@ -1,7 +1,7 @@
 //! The room protocol over `/poll`: the same promises, by requests that may get lost.
 
 use super::{
-    harness::{PATIENCE, TestApp, hasty, new_id, patient},
+    harness::{DEADLINE, TestApp, long_timing, new_id, short_timing},
     poller::{JSON, Poller, chat, of_connection, request},
 };
 use crate::protocol::{ChatDraft, ClientMessage, ErrorCode, ServerMessage};
@@ -11,7 +11,7 @@ use std::{pin::pin, time::Duration};
 
 /// Waits until no connection polls any more.
 async fn nobody_polls(app: &TestApp) {
-    let none = tokio::time::timeout(PATIENCE, app.context.open_sockets.wait_for_none());
+    let none = tokio::time::timeout(DEADLINE, app.context.open_sockets.wait_for_none());
     none.await.expect("they end");
     assert_eq!(app.context.polls.count(), 0);
 }
@@ -98,7 +98,7 @@ async fn a_batch_posted_twice_is_taken_once() {
 
 #[tokio::test]
 async fn a_second_request_takes_the_place_of_the_first_and_an_idle_one_comes_back_empty() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     let ben = Poller::join(&app, "team", "Ben").await;
     let idle = ben.gets(ben.after).await;
@@ -162,9 +162,9 @@ async fn a_goodbye_says_whether_it_was_meant() {
 async fn silence_is_the_end_and_asking_alone_is_no_silence() {
     let timing = Timing {
         dead_after: Duration::from_millis(2_000),
-        away: PATIENCE * 10,
-        grace: PATIENCE * 10,
-        ..hasty()
+        away: DEADLINE * 10,
+        grace: DEADLINE * 10,
+        ..short_timing()
     };
     let app = TestApp::start_with(timing, &[]).await;
     let mut ben = Poller::join(&app, "team", "Ben").await;
@@ -189,8 +189,8 @@ async fn silence_is_the_end_and_asking_alone_is_no_silence() {
 async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
     // In a large room two may say more than may wait for one who does not ask.
     let timing = Timing {
-        grace: hasty().grace,
-        ..patient()
+        grace: short_timing().grace,
+        ..long_timing()
     };
     let app = TestApp::start_with(timing, &["--room-capacity", "2000"]).await;
     let mut slow = Poller::join(&app, "team", "Slow").await;
@@ -358,7 +358,7 @@ async fn no_answer_is_kept_by_a_cache() {
 async fn an_address_holds_so_many_whichever_way_they_came() {
     let proxied = ["--trusted-proxies", "127.0.0.1"];
     let flags = [&["--sockets-per-address", "2"][..], &proxied].concat();
-    let app = TestApp::start_with(patient(), &flags).await;
+    let app = TestApp::start_with(long_timing(), &flags).await;
     let opens = async |address: &str| {
         let headers = format!("X-Forwarded-For: {address}\r\n");
         request(app.address, "POST /poll", &headers, "")
@@ -374,7 +374,7 @@ async fn an_address_holds_so_many_whichever_way_they_came() {
 
 #[tokio::test]
 async fn whoever_neither_joins_nor_watches_is_closed_with_4400() {
-    let app = TestApp::start_with(hasty(), &[]).await;
+    let app = TestApp::start_with(short_timing(), &[]).await;
     let mut idle = Poller::open(&app).await;
     assert_eq!(idle.is_closed().await, 4400);
     nobody_polls(&app).await;

@@ -1,6 +1,6 @@
 //! [`Poller`], somebody who speaks the room protocol by requests to `/poll`.
 
-use super::harness::{PATIENCE, TestApp, join, new_id};
+use super::harness::{DEADLINE, TestApp, join, new_id};
 use crate::protocol::{
     ChatDraft, ChatMessage, ClientMessage, Joined, MessageId, Resume, Seq, ServerMessage,
 };
@@ -60,7 +60,7 @@ pub async fn request(address: SocketAddr, line: &str, headers: &str, body: &str)
     // What is refused is not always read to its end.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
     let _ = read.expect("answers");
     let answer = String::from_utf8(answer).expect("UTF-8");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");

@@ -15,7 +15,7 @@ async fn opens(app: &TestApp, headers: &str) -> (bool, bool) {
 }
 
 #[tokio::test]
-async fn only_a_navigation_that_a_page_of_ours_started_counts_as_our_own() {
+async fn only_navigations_started_by_this_site_count_as_its_own() {
     let app = TestApp::start().await;
     let table = [
         ("", false),

@@ -1,7 +1,7 @@
 //! Who may not connect is told why, by a plain request: a browser tells a page nothing of a
 //! WebSocket that was refused.
 
-use super::harness::{TestApp, patient, status};
+use super::harness::{TestApp, long_timing, status};
 use crate::protocol::Refusal;
 
 /// An address of loopback that counts, as only `127.0.0.1` itself does not.
@@ -33,7 +33,7 @@ fn assert_refused(answer: &str, code: u16, why: Refusal) {
 
 #[tokio::test]
 async fn a_page_asks_whether_it_may_connect_and_holds_no_connection_by_asking() {
-    let app = TestApp::start_with(patient(), &["--sockets-per-address", "1"]).await;
+    let app = TestApp::start_with(long_timing(), &["--sockets-per-address", "1"]).await;
     for _ in 0..3 {
         let answer = app.http_from(COUNTED, &post("/ws", "")).await;
         assert_eq!(status(&answer), 204, "{answer}");
@@ -51,7 +51,7 @@ async fn a_page_asks_whether_it_may_connect_and_holds_no_connection_by_asking() 
     assert_eq!(status(&other), 204, "{other}");
     socket.closes(Some(1000)).await;
     let freed = async { while status(&app.http_from(COUNTED, &post("/ws", "")).await) != 204 {} };
-    let freed = tokio::time::timeout(super::harness::PATIENCE, freed).await;
+    let freed = tokio::time::timeout(super::harness::DEADLINE, freed).await;
     freed.expect("the place is free again");
 }
 

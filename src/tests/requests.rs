@@ -1,7 +1,7 @@
 //! Requests that are not what they should be: for other names, with cookies of others, or
 //! without sense. None of them is answered as if we had failed.
 
-use super::harness::{TestApp, form, get, patient, status};
+use super::harness::{TestApp, form, get, long_timing, status};
 use crate::server::{
     Server,
     config::{Config, FileLayer, Flags},
@@ -50,7 +50,7 @@ async fn a_name_that_is_not_ours_is_answered_nothing() {
         );
     }
     let flags = ["--public-url", "https://meet.org"];
-    let app = TestApp::start_with(patient(), &flags).await;
+    let app = TestApp::start_with(long_timing(), &flags).await;
     assert_eq!(status(&app.http(&at("/", "Host: meet.org")).await), 200);
     assert_eq!(status(&app.http(&at("/", "Host: evil.com")).await), 421);
 }
@@ -67,7 +67,7 @@ async fn metrics_are_on_a_listener_of_their_own() {
         .expect("connects");
     let answer = super::harness::answer(stream, &evil).await;
     assert_eq!(status(&answer), 421, "{answer}");
-    let off = TestApp::start_with(patient(), &["--metrics-listen", "off"]).await;
+    let off = TestApp::start_with(long_timing(), &["--metrics-listen", "off"]).await;
     assert_eq!(off.metrics_address, None);
 }
 
@@ -108,7 +108,7 @@ async fn by_tls_cookies_are_for_this_host_and_for_tls_only() {
     };
     let join = form("/api/join_room", "", "nickname=Ann&room=team");
     let flags = ["--public-url", "https://meet.org"];
-    let app = TestApp::start_with(patient(), &flags).await;
+    let app = TestApp::start_with(long_timing(), &flags).await;
     let set = cookies(&app.http(&join).await);
     assert!(!set.is_empty());
     for cookie in &set {
@@ -141,7 +141,7 @@ async fn by_tls_cookies_are_for_this_host_and_for_tls_only() {
         "{own}"
     );
 
-    let app = TestApp::start_with(patient(), &["--trusted-proxies", "127.0.0.1"]).await;
+    let app = TestApp::start_with(long_timing(), &["--trusted-proxies", "127.0.0.1"]).await;
     let set = cookies(&app.http(&join).await);
     assert!(
         !set.is_empty() && set.iter().all(|c| !c.contains("Secure")),
@@ -207,7 +207,7 @@ async fn no_nonsense_is_answered_as_a_fault_of_ours() {
         "post_message",
     ];
     let rates = "rooms=100000/100000,posts=100000/100000";
-    let app = TestApp::start_with(patient(), &["--address-rates", rates]).await;
+    let app = TestApp::start_with(long_timing(), &["--address-rates", rates]).await;
     let mut random = StdRng::seed_from_u64(14);
     let mut seen = std::collections::BTreeMap::<u16, usize>::new();
     let mut requests = Vec::new();

@@ -1,6 +1,6 @@
 //! Messages that are not to be kept: deleted, told to nobody, gone from the file.
 
-use super::harness::{TestApp, draft, hasty, patient};
+use super::harness::{TestApp, draft, long_timing, short_timing};
 use crate::{
     protocol::{ClientMessage, Nickname, Person, RoomName, Seq, ServerMessage},
     server::{
@@ -70,7 +70,7 @@ async fn found(app: &TestApp, query: &str) -> usize {
 }
 
 #[tokio::test]
-async fn only_the_newest_messages_stay_and_whoever_comes_later_is_given_no_other() {
+async fn a_sweep_by_count_keeps_the_newest_messages_and_later_joins_receive_no_other() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     for number in 1..=10 {
@@ -111,7 +111,7 @@ async fn only_the_newest_messages_stay_and_whoever_comes_later_is_given_no_other
 }
 
 #[tokio::test]
-async fn old_messages_go_by_their_own_time_and_a_room_may_keep_them_otherwise() {
+async fn each_message_expires_by_its_own_time_and_the_rule_of_its_room() {
     let app = TestApp::start().await;
     // The third one was said while the clock was wrong.
     for (days, text) in [(9, "old"), (8, "old"), (0, "new"), (8, "old"), (6, "new")] {
@@ -139,7 +139,7 @@ async fn old_messages_go_by_their_own_time_and_a_room_may_keep_them_otherwise() 
 }
 
 #[tokio::test]
-async fn a_long_log_is_swept_in_pieces_while_people_talk() {
+async fn a_long_log_is_swept_in_batches_while_people_chat() {
     let app = TestApp::start().await;
     for number in 0..1100 {
         said(&app, "team", 9, &number.to_string()).await;
@@ -160,7 +160,7 @@ async fn a_long_log_is_swept_in_pieces_while_people_talk() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_is_not_in_the_files_any_more() {
+async fn swept_messages_are_erased_from_the_database_files() {
     let app = TestApp::start().await;
     // Letters that stand nowhere else, also in the index of words.
     let (secret, public) = ("\u{a66e}\u{a66d}\u{a66e}", "\u{a64b}\u{a64d}\u{a64b}");
@@ -190,8 +190,8 @@ async fn what_was_deleted_is_not_in_the_files_any_more() {
 }
 
 #[tokio::test]
-async fn a_server_sweeps_by_itself_and_does_not_by_default() {
-    let app = TestApp::start_with(hasty(), &["--keep-messages", "2"]).await;
+async fn a_server_sweeps_by_its_rules_and_keeps_everything_by_default() {
+    let app = TestApp::start_with(short_timing(), &["--keep-messages", "2"]).await;
     for number in 1..=5 {
         said(&app, "team", 0, &number.to_string()).await;
     }
@@ -200,7 +200,7 @@ async fn a_server_sweeps_by_itself_and_does_not_by_default() {
     }
     let timing = crate::server::limits::Timing {
         sweep_interval: Duration::from_millis(10),
-        ..patient()
+        ..long_timing()
     };
     let app = TestApp::start_with(timing, &[]).await;
     said(&app, "team", 20_000, "very old").await;
@@ -227,7 +227,7 @@ fn later(moment: Moment, hours: u64, days: i64) -> Moment {
 }
 
 #[tokio::test]
-async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_told() {
+async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_reported() {
     let app = TestApp::start().await;
     for number in 1..=150 {
         said(&app, "team", 1, &number.to_string()).await;
@@ -262,7 +262,7 @@ async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_right_again_has_cost_nothing() {
+async fn a_clock_that_is_corrected_in_time_deletes_nothing_wrongly() {
     let app = TestApp::start().await;
     said(&app, "team", 89, "young enough").await;
     said(&app, "team", 91, "too old").await;
@@ -288,7 +288,7 @@ async fn a_clock_that_was_set_right_again_has_cost_nothing() {
 }
 
 #[tokio::test]
-async fn a_large_share_waits_for_the_operator_while_what_is_too_many_goes() {
+async fn a_large_share_waits_for_the_operator_while_deletion_by_count_goes_on() {
     let app = TestApp::start().await;
     for number in 1..=150 {
         said(&app, "team", 100, &number.to_string()).await;

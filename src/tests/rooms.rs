@@ -11,7 +11,7 @@ fn name(text: &str) -> RoomName {
 }
 
 #[tokio::test]
-async fn what_one_says_everybody_in_the_room_sees_and_nobody_else() {
+async fn a_message_reaches_everybody_in_its_room_and_nobody_else() {
     let app = TestApp::start().await;
     let mut ann = app.join("here", "Ann").await;
     let mut ben = app.join("here", "Ben").await;
@@ -29,7 +29,7 @@ async fn what_one_says_everybody_in_the_room_sees_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn people_enter_are_renamed_and_leave_in_everybodys_sight() {
+async fn everybody_is_notified_of_entering_renaming_and_leaving() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
@@ -164,7 +164,7 @@ async fn the_same_id_twice_is_one_message() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_none_is_refused_by_its_id() {
+async fn an_invalid_message_is_refused_by_its_id() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let long = "x".repeat(4001);
@@ -186,8 +186,8 @@ async fn a_message_that_is_none_is_refused_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_full_room_says_so_and_lets_one_in_when_there_is_a_place() {
-    let app = TestApp::start_with(super::harness::patient(), &["--room-capacity", "1"]).await;
+async fn a_full_room_refuses_joins_until_somebody_leaves() {
+    let app = TestApp::start_with(super::harness::long_timing(), &["--room-capacity", "1"]).await;
     let ann = app.join("team", "Ann").await;
     let mut ben = app.connect().await;
     ben.sends(&join("team", "Ben", None)).await;
@@ -204,8 +204,8 @@ async fn a_full_room_says_so_and_lets_one_in_when_there_is_a_place() {
 }
 
 #[tokio::test]
-async fn so_many_rooms_and_no_more() {
-    let app = TestApp::start_with(super::harness::patient(), &["--max-rooms", "1"]).await;
+async fn a_join_beyond_max_rooms_is_refused() {
+    let app = TestApp::start_with(super::harness::long_timing(), &["--max-rooms", "1"]).await;
     let _ann = app.join("one", "Ann").await;
     let mut ben = app.connect().await;
     ben.sends(&join("two", "Ben", None)).await;
@@ -214,7 +214,7 @@ async fn so_many_rooms_and_no_more() {
 }
 
 #[tokio::test]
-async fn whoever_watches_is_told_the_open_rooms_fullest_first_until_they_are_empty() {
+async fn watchers_receive_the_open_rooms_fullest_first_until_they_are_empty() {
     let app = TestApp::start().await;
     let mut watcher = app.connect().await;
     watcher.sends(&ClientMessage::WatchRooms).await;
@@ -342,7 +342,7 @@ async fn rooms_that_empty_and_fill_again_lose_nobody() {
 }
 
 #[tokio::test]
-async fn an_edit_a_reaction_and_a_deletion_reach_everybody_and_whoever_was_away() {
+async fn edits_reactions_and_deletions_reach_everybody_and_clients_that_resume() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
@@ -386,7 +386,7 @@ async fn an_edit_a_reaction_and_a_deletion_reach_everybody_and_whoever_was_away(
 }
 
 #[tokio::test]
-async fn typing_is_told_to_the_others_only_and_never_kept() {
+async fn typing_reaches_the_others_once_a_second_at_most() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;

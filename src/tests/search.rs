@@ -1,6 +1,6 @@
 //! Searching while others join and read, and what stays of what was deleted.
 
-use super::harness::{TestApp, draft, patient};
+use super::harness::{TestApp, draft, long_timing};
 use crate::{
     protocol::{ClientMessage, Nickname, Person, RoomName},
     server::{
@@ -49,7 +49,7 @@ async fn asks(app: &TestApp, path: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn searches_that_are_hung_up_keep_nobody_from_joining_or_reading() {
+async fn abandoned_searches_do_not_delay_joins_or_pages() {
     let app = TestApp::start().await;
     fill(&app, "team", 3_000).await;
     let letters: Vec<_> = ('a'..='z').cycle().take(48).map(String::from).collect();
@@ -126,8 +126,8 @@ async fn deleted_and_edited_text_leaves_the_files_while_the_server_runs_on() {
 }
 
 #[tokio::test]
-async fn a_search_that_takes_too_long_says_so_on_the_page() {
-    let app = TestApp::start_with(patient(), &["--search-ms", "10"]).await;
+async fn a_search_beyond_its_time_limit_says_so_on_the_page() {
+    let app = TestApp::start_with(long_timing(), &["--search-ms", "10"]).await;
     let room = RoomName::parse("team").expect("valid");
     let from = Person::new(
         participant_id(&new_session_token()),

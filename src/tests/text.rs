@@ -197,7 +197,7 @@ async fn a_new_room_points_to_an_open_one_of_another_letter_case() {
     let mut ann = app.join("garten Straße", "Ann").await;
     // The list of open rooms is published a moment later.
     let listed = async { while !app.get("/").await.contains("garten Stra") {} };
-    let listed = tokio::time::timeout(super::harness::PATIENCE, listed).await;
+    let listed = tokio::time::timeout(super::harness::DEADLINE, listed).await;
     listed.expect("the room is listed");
     let path = |name: &str| format!("/room/{}", encoded(name));
     let page = app.get(&path("Garten Straße")).await;

@@ -704,7 +704,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_everybody_believes_what_is(
+    fn clients_agree_with_the_room_after_any_order_of_actions(
         actions in prop::collection::vec(action(), 1..120),
         all_hide in prop::bool::weighted(0.2),
     ) {
@@ -729,7 +729,7 @@ proptest! {
 
 /// Without this the property about signals could hold because none ever passes.
 #[test]
-fn signals_pass_between_two_who_do_not_hide_and_stop_when_one_does() {
+fn signals_pass_between_two_people_until_one_hides_their_address() {
     let enter = |socket, hide_address| Action::EnterCall {
         socket,
         leg: 1,

@@ -81,7 +81,7 @@ fn message(seq: Seq, text: &str) -> ChatMessage {
 }
 
 #[test]
-fn the_grace_ends_at_its_moment_and_not_before() {
+fn the_grace_period_ends_at_its_deadline_and_not_before() {
     let start = Instant::now();
     let at = |after: Duration| Now {
         instant: start + after,
@@ -180,7 +180,7 @@ fn everybody_hears(effects: &[Effect], wanted: impl Fn(&ServerMessage) -> bool) 
 }
 
 #[test]
-fn whose_media_comes_is_in_the_lists_until_it_ends_and_two_minutes_at_most() {
+fn a_member_with_media_stays_listed_until_it_ends_and_two_minutes_at_most() {
     let start = Instant::now();
     let at = |after: Duration| Now {
         instant: start + after,
@@ -226,7 +226,7 @@ fn whose_media_comes_is_in_the_lists_until_it_ends_and_two_minutes_at_most() {
 }
 
 #[test]
-fn the_sfu_is_told_what_is_on_a_screen_ten_times_a_second_and_the_last_of_it() {
+fn subscriptions_are_limited_to_ten_a_second_and_the_last_one_arrives() {
     let start = Instant::now();
     let at = |millis: u64| Now {
         instant: start + Duration::from_millis(millis),
@@ -292,7 +292,7 @@ fn entered(room: &mut Room, join: &Join, connection: u64, now: Now) -> Option<bo
 }
 
 #[test]
-fn who_comes_back_within_two_minutes_or_after_a_restart_is_no_news() {
+fn a_return_within_two_minutes_or_after_a_restart_is_marked_as_back() {
     let start = Instant::now();
     let at = |seconds: u64| Now {
         instant: start + Duration::from_secs(seconds),
@@ -331,7 +331,7 @@ fn who_comes_back_within_two_minutes_or_after_a_restart_is_no_news() {
 }
 
 #[test]
-fn a_change_is_told_to_whoever_missed_it_and_no_further_back_than_is_known() {
+fn a_resume_receives_missed_changes_as_far_back_as_they_are_held() {
     let mut history = History::default();
     for seq in 1..=3 {
         history.push(message(seq, "x"));
@@ -365,7 +365,7 @@ fn a_change_is_told_to_whoever_missed_it_and_no_further_back_than_is_known() {
 }
 
 #[test]
-fn more_than_the_disk_can_follow_is_refused_by_id() {
+fn messages_beyond_the_pending_limit_are_refused_by_id() {
     let now = Now {
         instant: Instant::now(),
         unix_ms: 0,
@@ -419,7 +419,7 @@ fn more_than_the_disk_can_follow_is_refused_by_id() {
 }
 
 #[test]
-fn a_post_that_cannot_be_stored_is_answered_so() {
+fn a_post_that_is_not_stored_answers_its_form_with_the_error() {
     let now = Now {
         instant: Instant::now(),
         unix_ms: 0,
@@ -445,7 +445,7 @@ fn a_post_that_cannot_be_stored_is_answered_so() {
 }
 
 #[test]
-fn recent_keeps_what_fits_a_frame_and_tells_only_what_it_knows_whole() {
+fn history_holds_one_frame_and_resumes_only_from_what_it_holds() {
     let mut history = History::default();
     assert!(
         history
@@ -487,7 +487,7 @@ fn recent_keeps_what_fits_a_frame_and_tells_only_what_it_knows_whole() {
 }
 
 #[test]
-fn a_log_that_ends_beyond_what_is_kept_is_not_taken_for_whole() {
+fn a_log_with_unknown_events_is_not_resumed_from() {
     let beyond = Page {
         messages: Vec::new(),
         more: true,
@@ -498,7 +498,7 @@ fn a_log_that_ends_beyond_what_is_kept_is_not_taken_for_whole() {
 }
 
 #[test]
-fn what_the_retention_deleted_is_told_to_nobody_who_comes_later() {
+fn deleted_messages_are_not_sent_to_later_joins() {
     let page = Page {
         messages: (1..=10).map(|seq| message(seq, "said")).collect(),
         more: false,
@@ -618,7 +618,7 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
 }
 
 #[test]
-fn media_of_whoever_hides_keeps_the_call_at_the_sfu_while_their_line_is_down() {
+fn media_of_a_hidden_member_keeps_the_call_at_the_sfu_while_they_are_disconnected() {
     let start = Instant::now();
     let at = |seconds| Now {
         instant: start + Duration::from_secs(seconds),
@@ -667,7 +667,7 @@ fn media_of_whoever_hides_keeps_the_call_at_the_sfu_while_their_line_is_down() {
 }
 
 #[test]
-fn an_operator_who_hides_addresses_never_has_a_call_go_browser_to_browser() {
+fn calls_never_run_browser_to_browser_if_the_operator_hides_addresses() {
     let start = Instant::now();
     let at = |seconds| Now {
         instant: start + Duration::from_secs(seconds),

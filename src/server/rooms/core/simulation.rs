@@ -546,7 +546,7 @@ fn run(seed: u64, sabotage: Option<Sabotage>) -> (Result<(), String>, usize, Seq
 }
 
 #[test]
-fn whatever_breaks_no_promise_is_broken() {
+fn acknowledged_messages_survive_random_crashes() {
     let mut acknowledged = 0;
     for seed in 0..SEEDS {
         let (close_code, count, _) = run(seed, None);
@@ -557,14 +557,14 @@ fn whatever_breaks_no_promise_is_broken() {
 }
 
 #[test]
-fn the_same_seed_is_the_same_world_and_another_one_another() {
+fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     assert_eq!(run(3, None), run(3, None));
     let outcomes: BTreeSet<_> = (0..9).map(|seed| run(seed, None).2).collect();
     assert!(outcomes.len() > 3);
 }
 
 #[test]
-fn a_promise_broken_on_purpose_is_noticed() {
+fn every_planted_fault_is_detected() {
     for sabotage in [
         Sabotage::EarlyAck,
         Sabotage::Doubles,
