@@ -124,6 +124,7 @@ async fn a_slow_database_delays_and_keeps_the_order() {
             ann.sends(&chat).await;
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(ann.hears_until_now().await, [], "nothing is acknowledged");
         other.execute_batch("ROLLBACK").expect("unlocked");
         for number in 0..5 {
             let seen = ann.sees(&format!("{round} {number}")).await;

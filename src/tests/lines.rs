@@ -1,8 +1,9 @@
 //! Lines that break and come back, and a server that stops and comes back.
 
-use super::harness::{Client, TestApp, long_timing, new_id, short_timing};
+use super::harness::{Client, DEADLINE, TestApp, long_timing, new_id, short_timing};
 use crate::protocol::ServerMessage;
 use futures::{SinkExt, StreamExt};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// Breaks the line without a close frame.
@@ -32,7 +33,11 @@ async fn a_reload_within_the_grace_shows_no_pair_of_notices() {
             Some(code) => ben.closes(Some(code)).await,
             None => breaks(ben).await,
         }
-        ann.hears_until_now().await;
+        // A `left` before the return would be the first notice of the pair.
+        let heard = ann.hears_until_now().await;
+        let [ServerMessage::Entered { .. }] = heard.as_slice() else {
+            panic!("Ben entered, and nothing else: {heard:?}")
+        };
         let ben = app.resume("team", "Ben", &was, was.seq).await;
         assert!(ben.joined().resumed);
         assert_eq!((ben.id(), ben.joined().people.len()), (was.me, 2));
@@ -83,11 +88,15 @@ async fn a_silent_connection_times_out_without_a_grace_period() {
 async fn a_client_that_only_answers_pings_stays_connected() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
-    let mut pings = 0;
-    while pings < 30 {
-        let frame = ann.socket.next().await.expect("open").expect("read");
-        pings += usize::from(matches!(frame, Message::Ping(_)));
-    }
+    // 30 pings, 100 ms apart, take longer than `dead_after`.
+    let thirty_pings = async {
+        let mut pings = 0;
+        while pings < 30 {
+            let frame = ann.socket.next().await.expect("open").expect("read");
+            pings += usize::from(matches!(frame, Message::Ping(_)));
+        }
+    };
+    timeout(DEADLINE, thirty_pings).await.expect("pings come");
     assert_eq!(ann.hears_until_now().await, []);
 }
 
@@ -129,9 +138,10 @@ async fn a_second_join_of_a_session_replaces_its_former_socket() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     let was = ben.joined().clone();
+    ann.hears_until_now().await;
     let mut again = app.resume("team", "Ben", &was, 0).await;
     assert_eq!(ben.is_closed().await, Some(4409));
-    ann.hears_until_now().await;
+    assert_eq!(ann.hears_until_now().await, [], "nobody left or entered");
     again.says("still me").await;
     assert_eq!(ann.sees("still me").await.from.id, was.me);
     assert_eq!(ann.hears_until_now().await, [], "nobody left or entered");

@@ -1,6 +1,6 @@
 //! Messages that are not to be kept: deleted, told to nobody, gone from the file.
 
-use super::harness::{TestApp, draft, long_timing, short_timing};
+use super::harness::{DEADLINE, TestApp, draft, long_timing, short_timing};
 use crate::{
     protocol::{ClientMessage, Nickname, Person, RoomName, Seq, ServerMessage},
     server::{
@@ -13,6 +13,7 @@ use crate::{
     },
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 fn name(text: &str) -> RoomName {
     RoomName::parse(text).expect("valid")
@@ -195,9 +196,12 @@ async fn a_server_sweeps_by_its_rules_and_keeps_everything_by_default() {
     for number in 1..=5 {
         said(&app, "team", 0, &number.to_string()).await;
     }
-    while seqs(&app, "team").await != [4, 5] {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let swept = async {
+        while seqs(&app, "team").await != [4, 5] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(DEADLINE, swept).await.expect("the server sweeps");
     let timing = crate::server::limits::Timing {
         sweep_interval: Duration::from_millis(10),
         ..long_timing()

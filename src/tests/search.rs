@@ -8,10 +8,7 @@ use crate::{
         store::{NewMessage, StoreError},
     },
 };
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -168,18 +165,18 @@ async fn people_join_and_read_while_fifty_search() {
     let queries = ["thequ", "foxth uickt", "z", "brown fox", "a b c d e"];
     let searches = (0..50).map(|number| search(queries[number % queries.len()]));
     let joins = async {
-        let mut longest = Duration::ZERO;
         for number in 0..20 {
-            let started = Instant::now();
             let ann = app.join("team", &format!("Ann {number}")).await;
             assert!(!ann.joined().history.is_empty());
-            longest = longest.max(started.elapsed());
         }
-        stop.send_replace(true);
-        longest
     };
-    let (longest, answers) = futures::join!(joins, futures::future::join_all(searches));
+    let joins = async {
+        // Generous: each join waited for 17 s when searches shared its connections.
+        let joined = timeout(Duration::from_secs(60), joins).await;
+        stop.send_replace(true);
+        joined
+    };
+    let (joined, answers) = futures::join!(joins, futures::future::join_all(searches));
     assert!(answers.into_iter().sum::<u32>() > 0);
-    // A join waited for 17 s while searches shared its connections.
-    assert!(longest < Duration::from_secs(5), "{longest:?}");
+    joined.expect("twenty joins are answered meanwhile");
 }
