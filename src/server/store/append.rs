@@ -1,4 +1,4 @@
-//! The SQL of a message: one row, its place in the room's order.
+//! Appends a message to a room's log: one row with the next `seq`.
 
 use super::{
     Appended, NewMessage, StoreError,
@@ -8,8 +8,10 @@ use super::{
 use crate::protocol::{ChatMessage, Epoch, RoomName, Seq};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-/// Stores one message, or finds the one its id already names. Writes nothing where it is
-/// one too many.
+/// Appends a message, or returns the stored one of the same id.
+///
+/// # Errors
+/// [`StoreError::Full`] beyond the quota; nothing was written.
 pub fn append(
     transaction: &Transaction<'_>,
     room: &RoomName,
@@ -20,7 +22,7 @@ pub fn append(
     let known = known_room(transaction, room)?;
     let room_bytes = known.map_or(0, |known| known.bytes);
     if let Some(full) = allowance.refuses(transaction, room_bytes, message_bytes(new))? {
-        // One that is stored already is answered, as always.
+        // A known id is answered beyond the quota, too.
         let first = match known {
             Some(known) => find(transaction, known.id, new)?,
             None => None,
@@ -37,27 +39,27 @@ pub fn append(
             duplicate: false,
         });
     }
-    // The place was not taken.
+    // The id is known, so the `seq` was not used.
     let give_back = "UPDATE rooms SET seq = seq - 1 WHERE id = ?1";
     transaction.prepare_cached(give_back)?.execute([room_id])?;
     let first = find(transaction, room_id, new)?;
-    let gone = || StoreError::BadRow("a message that is there cannot be found".to_owned());
+    let gone = || StoreError::BadRow("a stored message cannot be found by its id".to_owned());
     Ok(Appended {
         message: first.ok_or_else(gone)?,
         duplicate: true,
     })
 }
 
-/// A room that has stored something.
+/// A stored room.
 #[derive(Debug, Clone, Copy)]
 struct KnownRoom {
-    /// Its row.
+    /// Its row id.
     id: i64,
-    /// The bytes it holds.
+    /// Its stored bytes.
     bytes: u64,
 }
 
-/// The row of the room, if there is one.
+/// The row of a room, if it is stored.
 fn known_room(
     transaction: &Transaction<'_>,
     room: &RoomName,
@@ -73,7 +75,7 @@ fn known_room(
     Ok(known.optional()?)
 }
 
-/// The row of the room, made where there is none, and the next place in its order.
+/// The row id of a room, inserted if there is none, and the next `seq`.
 fn next_place(
     transaction: &Transaction<'_>,
     room: &RoomName,
@@ -88,7 +90,7 @@ fn next_place(
     Ok((insert.insert(params![room.as_str(), epoch.as_str()])?, 1))
 }
 
-/// The message this id already names in the room.
+/// The stored message of the same id.
 fn find(
     transaction: &Transaction<'_>,
     room_id: i64,
@@ -105,7 +107,7 @@ fn find(
     Ok(page.messages.into_iter().next())
 }
 
-/// Counts the room's log on by one.
+/// Increments the `seq` of a room and returns it.
 pub fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, StoreError> {
     let query = "UPDATE rooms SET seq = seq + 1 WHERE id = ?1 RETURNING seq";
     let mut update = transaction.prepare_cached(query)?;
@@ -113,7 +115,7 @@ pub fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, Stor
     Ok(seq.unsigned_abs())
 }
 
-/// Writes the row; answers whether its id was new in the room.
+/// Inserts the row. Returns whether its id was new in the room.
 fn insert(
     transaction: &Transaction<'_>,
     room_id: i64,

@@ -1,5 +1,5 @@
-//! What becomes of a message: edited, deleted, reacted to. Each is an event with a `seq`
-//! of its own; what is kept is the message as it is now.
+//! Changes of stored messages: edit, delete, react. Each is an event with a `seq` of its own; the
+//! store keeps the current state of the message only.
 
 use super::{
     StoreError,
@@ -12,31 +12,31 @@ use crate::protocol::{
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
-/// A change of a message on its way to the disk.
+/// A change that is not stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Which message.
+    /// The message to change.
     pub id: MessageId,
-    /// Who asks for it.
+    /// The person who asks for the change.
     pub by: ParticipantId,
-    /// When the server took it, in milliseconds since the Unix epoch.
+    /// When the server received it, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// What is to become of it.
+    /// The change.
     pub edit: Edit,
 }
 
-/// What is to become of a message.
+/// A change of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
-    /// It says something else. Its author only.
+    /// Replaces the text. Allowed to the author.
     Text(ChatText),
-    /// It is taken back. Its author only.
+    /// Deletes the text. Allowed to the author.
     Delete,
-    /// Somebody gives it an emoji, or takes it back.
+    /// Adds or removes a reaction. Allowed to everybody.
     React {
-        /// Which.
+        /// The emoji.
         emoji: Emoji,
-        /// Whether it is given.
+        /// Whether the reaction is added.
         on: bool,
     },
 }
@@ -52,7 +52,7 @@ pub enum Changed {
     Refused(ErrorCode),
 }
 
-/// Makes a change, or says why not. Writes nothing unless something changes.
+/// Applies a change. Writes nothing for a change without an effect, or a refused one.
 pub fn apply(
     transaction: &Transaction<'_>,
     room: &RoomName,
@@ -68,7 +68,7 @@ pub fn apply(
     if let Some(code) = refusal(&before, change) {
         return Ok(Changed::Refused(code));
     }
-    if is_so(&before, change) {
+    if has_no_effect(&before, change) {
         return Ok(Changed::Unchanged(before));
     }
     let room_bytes = quota::room_bytes(transaction, room_id)?;
@@ -89,7 +89,7 @@ pub fn apply(
     )
 }
 
-/// The message and the id the index knows it by.
+/// A message with its row id.
 fn find(
     transaction: &Transaction<'_>,
     room_id: i64,
@@ -105,11 +105,11 @@ fn find(
     Ok(message.map(|message| (row, message)))
 }
 
-/// Why a change may not be.
+/// Why a change is refused.
 fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
     let reactions: usize = before.reactions.iter().map(|r| r.by.len()).sum();
     let (is_author, is_deleted) = (change.by.is_author(&before.from.id), before.text.is_none());
-    let is_full = reactions >= MAX_REACTIONS && !is_so(before, change);
+    let is_full = reactions >= MAX_REACTIONS && !has_no_effect(before, change);
     match &change.edit {
         Edit::Text(_) | Edit::Delete if !is_author => Some(ErrorCode::NotYours),
         Edit::Text(_) | Edit::React { on: true, .. } if is_deleted => {
@@ -120,8 +120,8 @@ fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
     }
 }
 
-/// Whether the message is as the change would have it.
-fn is_so(before: &ChatMessage, change: &Change) -> bool {
+/// Whether the change has no effect.
+fn has_no_effect(before: &ChatMessage, change: &Change) -> bool {
     match &change.edit {
         Edit::Text(text) => before.text.as_ref() == Some(text),
         Edit::Delete => before.text.is_none(),
@@ -132,7 +132,7 @@ fn is_so(before: &ChatMessage, change: &Change) -> bool {
     }
 }
 
-/// Bytes by which the room grows with a change; 0 where it does not.
+/// Bytes by which a change makes the room larger; 0 if it does not.
 fn growth(before: &ChatMessage, change: &Change) -> u64 {
     match &change.edit {
         Edit::Text(text) => {
@@ -143,7 +143,7 @@ fn growth(before: &ChatMessage, change: &Change) -> u64 {
     }
 }
 
-/// Writes what is different.
+/// Writes a change to the message, its reactions and the search index.
 fn write(
     transaction: &Transaction<'_>,
     room_id: i64,

@@ -1,9 +1,8 @@
-//! What the writer's thread does besides storing messages: proving that it could, and
-//! keeping the write-ahead log from growing without bound.
+//! Checkpoints of the write-ahead log, and the check that messages can be stored.
 //!
-//! SQLite folds the log into the database by itself every 1000 pages, as far as readers
-//! let it. Readers that overlap for ever would keep it from ever starting the log anew;
-//! then [`Checkpointer::after_commit`] waits for a gap between them, briefly.
+//! SQLite checkpoints the log by itself every 1000 pages, as far as readers allow. Readers that
+//! overlap without a gap keep it from restarting the log; [`Checkpointer::after_commit`] then blocks
+//! for a moment until they have ended.
 
 use super::{StoreError, file::with_end, schema::BUSY_TIMEOUT};
 use rusqlite::{Connection, TransactionBehavior};
@@ -12,31 +11,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes the log keeps when it starts anew. 4 MiB: what SQLite lets it grow to by itself,
-/// so that it is not cut and made again each time.
+/// Bytes that the log file keeps when it restarts. 4 MiB: the size of 1000 pages, so that the file
+/// is not truncated and grown again each time.
 pub const WAL_KEPT_BYTES: i64 = 4 * 1024 * 1024;
-/// Bytes of log beyond which we wait for readers. 32 MiB.
+/// Size of the log beyond which a checkpoint waits for readers. 32 MiB.
 const WAL_MAX_BYTES: u64 = 32 * 1024 * 1024;
-/// How long we wait for readers, and messages with us. 100 ms.
+/// How long a checkpoint waits for readers, and messages wait for it. 100 ms.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(100);
-/// Between two such waits. 30 s: a reader that holds an old page may take that long.
+/// Minimum interval of such checkpoints. 30 s: a slow reader may take that long.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
-/// Between two tries to make space on a full disk. 1 s: each costs a sync.
+/// Minimum interval of checkpoints on a full disk. 1 s: each costs a sync.
 const FREE_SPACE_INTERVAL: Duration = Duration::from_secs(1);
-/// Bytes a check asks for: the longest message with its place in every index takes less.
+/// Bytes that the check writes: more than the longest message with its index entries.
 const PROBE_BYTES: u32 = 64 * 1024;
 
-/// The state of the log.
+/// Runs checkpoints for the writer's thread.
 #[derive(Debug)]
 pub struct Checkpointer {
-    /// Where it is.
+    /// The path of the log file.
     log: PathBuf,
-    /// When it was last folded by us, or that was tried.
+    /// The last checkpoint, successful or not.
     tried: Option<Instant>,
 }
 
 impl Checkpointer {
-    /// Looks after the log of this connection's database.
+    /// A checkpointer of this connection's database.
     pub fn new(connection: &Connection) -> Self {
         let database = PathBuf::from(connection.path().unwrap_or_default());
         Self {
@@ -45,35 +44,35 @@ impl Checkpointer {
         }
     }
 
-    /// Folds a log that has become too long.
+    /// Checkpoints a log that has become too large.
     pub fn after_commit(&mut self, connection: &Connection) {
         let bytes = std::fs::metadata(&self.log).map_or(0, |log| log.len());
         if bytes > WAL_MAX_BYTES && self.may_try(CHECKPOINT_INTERVAL) && !checkpoint(connection) {
             tracing::warn!(
                 bytes,
-                "somebody reads for so long that the log cannot be folded"
+                "a long read keeps the write-ahead log from being checkpointed"
             );
         }
     }
 
-    /// Folds the log because the disk is full; answers whether anything may be different.
+    /// Checkpoints the log because the disk is full. Returns whether that may have freed space.
     pub fn make_space(&mut self, connection: &Connection) -> bool {
         self.may_try(FREE_SPACE_INTERVAL) && checkpoint(connection)
     }
 
-    /// Folds the log. Returns whether all of it was, which somebody who reads can prevent.
+    /// Checkpoints the log. Returns whether all of it was, which a reader can prevent.
     pub fn checkpoint_now(&self, connection: &Connection) -> bool {
         checkpoint(connection)
     }
 
-    /// Folds the log before the connection is closed.
+    /// Checkpoints the log before the connection is closed.
     pub fn checkpoint_on_close(&self, connection: &Connection) {
         if !checkpoint(connection) {
-            tracing::warn!("the write-ahead log stays unfolded until the next start");
+            tracing::warn!("the write-ahead log is checkpointed by the next start");
         }
     }
 
-    /// Whether the last try is long enough ago; then this is one.
+    /// Whether the last checkpoint was at least `every` ago. Records a checkpoint if so.
     fn may_try(&mut self, every: Duration) -> bool {
         let due = self.tried.is_none_or(|tried| tried.elapsed() >= every);
         if due {
@@ -83,7 +82,7 @@ impl Checkpointer {
     }
 }
 
-/// Folds the log into the database and cuts it; answers whether all of it was.
+/// Checkpoints and truncates the log. Returns whether all of it was.
 fn checkpoint(connection: &Connection) -> bool {
     let _ = connection.busy_timeout(CHECKPOINT_TIMEOUT);
     let query = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -92,9 +91,8 @@ fn checkpoint(connection: &Connection) -> bool {
     matches!(busy, Ok(0))
 }
 
-/// Proves that messages can be stored: there are pages for the longest one, and a value that
-/// is another one each time gets through to the disk. (A row that is written as it was is
-/// not written by SQLite at all.)
+/// Checks that messages can be stored: there are pages for the longest one, and a counter reaches
+/// the disk. The counter changes each time, because SQLite does not write an unchanged row.
 pub fn check(connection: &mut Connection) -> Result<(), StoreError> {
     let probe = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     probe.execute(

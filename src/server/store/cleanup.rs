@@ -1,70 +1,68 @@
-//! Removing what deleted and edited text leaves behind: in the index of words, whose
-//! deletions are only marks until its segments are merged, and in the write-ahead log,
-//! which holds former pages until it is folded. The row itself is overwritten at once
-//! (`secure_delete`).
+//! Erases deleted and edited text from the search index and the write-ahead log.
 //!
-//! Each transaction that deletes or changes text writes a request into `meta`
-//! ([`request`]), so that a restart forgets none. The writer's thread carries requests out
-//! in small steps while nothing waits for it; with every merge the index is written once
-//! as a whole, so [`Cleanup`] also limits the share of time that goes into it.
+//! A deletion in the index is a mark until its segments are merged, and the log holds former pages
+//! until a checkpoint. The row itself is overwritten at once (`secure_delete`).
+//!
+//! Each transaction that deletes or changes text writes a request into `meta` ([`request`]), so
+//! that requests survive a restart. The writer's thread carries them out in small steps while no job
+//! waits. A merge rewrites the whole index, so [`Cleanup`] also limits its share of time.
 
 use super::{StoreError, checkpoint::Checkpointer};
 use crate::server::load::is_calm;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::time::{Duration, Instant};
 
-/// From a deletion to the first step, so that many deletions share one merge. 1 s.
+/// Delay from a deletion to the first step, so that many deletions share one merge. 1 s.
 const START_DELAY: Duration = Duration::from_secs(1);
-/// How long a request waits for calm moments of the process; then its steps are taken between
-/// messages. 60 s.
+/// How long a request waits for a calm process; then its steps run between messages. 60 s.
 const OVERDUE_DELAY: Duration = Duration::from_secs(60);
-/// Between two looks whether the process is calm. 500 ms.
+/// Interval of checks whether the process is calm. 500 ms.
 const CALM_CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// From a step that failed, or found somebody reading the log, to the next try. 5 s.
+/// Delay after a step that failed, or was blocked by a reader of the log. 5 s.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
-/// A pause after each step, as a multiple of the time the step took: a merge takes at most
-/// a fifth of the thread's time.
+/// Pause after each step, as a multiple of its duration: a merge takes at most a fifth of the
+/// thread's time.
 const PAUSE_AFTER_STEP: u32 = 4;
-/// A pause after the last step, as a multiple of the time all steps took: whatever people
-/// delete, at most a twentieth of the thread's time goes into merging.
+/// Pause after the last step, as a multiple of the duration of all steps: merges take at most a
+/// twentieth of the thread's time, whatever people delete.
 const PAUSE_AFTER_ALL: u32 = 20;
 /// Pages of the index merged in one step, 4 KiB each. 64: a few milliseconds.
 const MERGE_PAGES: i32 = 64;
-/// Rows of a former index deleted in one step, most of them a page. 64, as above.
+/// Rows of a former index deleted in one step, most of them one page each. 64, as above.
 const FORMER_ROWS: u32 = 64;
-/// Tables of the index of former versions, which a migration only renames.
+/// Tables of the former index, which a migration only renamed.
 const FORMER_TABLES: [&str; 2] = ["former_words_data", "former_words_docsize"];
 
-/// How far a request has come.
+/// The next step of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// There is none.
+    /// There is no request.
     Idle,
-    /// The former index is deleted, then a merge starts.
+    /// Delete the former index, then start a merge.
     Requested,
-    /// The merge goes on.
+    /// Continue the merge.
     Merging,
-    /// The log is folded.
+    /// Checkpoint the log.
     Checkpointing,
 }
 
-/// Carries requests out.
+/// Carries out requests in steps.
 #[derive(Debug)]
 pub struct Cleanup {
-    /// What the next step does.
+    /// The next step.
     stage: Stage,
     /// When the first step of this request was due.
     due: Instant,
-    /// When the next step is tried.
+    /// When the next step runs.
     next_try: Instant,
-    /// Time that the steps of this request have taken.
+    /// Duration of the steps of this request so far.
     spent: Duration,
-    /// The next request starts no sooner.
+    /// When the next request may start.
     not_before: Instant,
 }
 
 impl Cleanup {
-    /// Goes on with what the last process left.
+    /// Continues a request of a former process, if there is one.
     pub fn new(connection: &Connection) -> Self {
         let now = Instant::now();
         let mut cleanup = Self {
@@ -80,7 +78,7 @@ impl Cleanup {
         cleanup
     }
 
-    /// A transaction with a request was committed.
+    /// Starts a request that was committed, unless one runs.
     pub fn requested(&mut self, now: Instant) {
         if self.stage == Stage::Idle {
             self.stage = Stage::Requested;
@@ -88,23 +86,23 @@ impl Cleanup {
         }
     }
 
-    /// Sets the time of the first step.
+    /// Schedules the first step.
     fn starts(&mut self, now: Instant) {
         self.due = self.not_before.max(now + START_DELAY);
         self.next_try = self.due;
     }
 
-    /// When to take the next step; `None` if there is nothing to do.
+    /// When the next step is due; nothing without a request.
     pub fn next_try(&self) -> Option<Instant> {
         (self.stage != Stage::Idle).then_some(self.next_try)
     }
 
-    /// Whether the request has waited so long that its steps do not wait for a calm moment.
+    /// Whether the request has waited so long that its steps run in a busy process, too.
     pub fn is_overdue(&self, now: Instant) -> bool {
         self.stage != Stage::Idle && now >= self.next_try && now > self.due + OVERDUE_DELAY
     }
 
-    /// Takes the step that is due, unless the process is busy and the step may wait.
+    /// Runs the next step, unless the process is busy and the step is not overdue.
     pub fn step_if_calm(&mut self, connection: &mut Connection, checkpointer: &Checkpointer) {
         let now = Instant::now();
         if !is_calm() && !self.is_overdue(now) {
@@ -112,22 +110,21 @@ impl Cleanup {
             return;
         }
         if let Err(error) = self.step(connection, checkpointer) {
-            tracing::debug!(%error, "deleted text leaves the index later");
+            tracing::debug!(%error, "deleted text is erased from the index later");
         }
     }
 
-    /// Starts again, so that what was deleted since the last start is included.
+    /// Restarts the request, so that it includes deletions since its start.
     pub fn restart(&mut self) {
         if self.stage != Stage::Idle {
             self.stage = Stage::Requested;
         }
     }
 
-    /// Takes the next step, whether or not it is due. Returns whether the request needs
-    /// another one that can be taken at once.
+    /// Runs the next step, whether or not it is due. Returns whether another one can run at once.
     ///
     /// # Errors
-    /// The database failed; the step is tried again later.
+    /// The database failed; the step runs again later.
     pub fn step(
         &mut self,
         connection: &mut Connection,
@@ -137,7 +134,7 @@ impl Cleanup {
         let next = match self.stage {
             Stage::Idle => Ok(Stage::Idle),
             Stage::Requested => start(connection),
-            Stage::Merging => go_on(connection),
+            Stage::Merging => continue_merge(connection),
             Stage::Checkpointing if checkpointer.checkpoint_now(connection) => finish(connection),
             Stage::Checkpointing => {
                 self.next_try = started + RETRY_DELAY;
@@ -160,8 +157,8 @@ impl Cleanup {
     }
 }
 
-/// Requests the removal of what this transaction deletes or replaces. One request is enough
-/// for many deletions; a request that is being carried out starts again after its end.
+/// Requests the erasure of the text that this transaction deletes or replaces. One request covers
+/// many deletions; a request that already runs starts again after its end.
 pub fn request(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let query = "INSERT INTO meta (key, value) VALUES ('cleanup', 'requested')
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value
@@ -170,13 +167,13 @@ pub fn request(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether there is a request, also one that was not carried out to the end.
+/// Whether there is a request, including an unfinished one.
 fn is_requested(connection: &Connection) -> Result<bool, StoreError> {
     let query = "SELECT 1 FROM meta WHERE key = 'cleanup'";
     Ok(connection.prepare(query)?.exists([])?)
 }
 
-/// Deletes a part of the former index, or starts the merge once nothing is left of it.
+/// Deletes a part of the former index, or starts the merge once the former index is gone.
 fn start(connection: &mut Connection) -> Result<Stage, StoreError> {
     if delete_former(connection)? {
         return Ok(Stage::Requested);
@@ -184,7 +181,7 @@ fn start(connection: &mut Connection) -> Result<Stage, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let note = "UPDATE meta SET value = 'merging' WHERE key = 'cleanup'";
     transaction.execute(note, [])?;
-    // A negative number starts a merge of everything, a positive one goes on with it
+    // A negative number starts a merge of everything, a positive one continues it
     // (https://sqlite.org/fts5.html#the_merge_command).
     let more = merge(&transaction, -MERGE_PAGES)?;
     transaction.commit()?;
@@ -195,8 +192,8 @@ fn start(connection: &mut Connection) -> Result<Stage, StoreError> {
     })
 }
 
-/// Goes on with the merge.
-fn go_on(connection: &Connection) -> Result<Stage, StoreError> {
+/// Continues the merge.
+fn continue_merge(connection: &Connection) -> Result<Stage, StoreError> {
     let more = merge(connection, MERGE_PAGES)?;
     Ok(if more {
         Stage::Merging
@@ -205,7 +202,7 @@ fn go_on(connection: &Connection) -> Result<Stage, StoreError> {
     })
 }
 
-/// Takes the request back, unless there has been another one since the merge started.
+/// Removes the request, unless another one came since the merge started.
 fn finish(connection: &Connection) -> Result<Stage, StoreError> {
     let query = "DELETE FROM meta WHERE key = 'cleanup' AND value = 'merging'";
     connection.execute(query, [])?;
@@ -215,13 +212,13 @@ fn finish(connection: &Connection) -> Result<Stage, StoreError> {
     })
 }
 
-/// Merges some pages of the index; marks of deletion are carried out on the way. Returns
-/// whether there may be more to merge.
+/// Merges some pages of the index, which applies the marks of deletion. Returns whether there may
+/// be more to merge.
 fn merge(connection: &Connection, pages: i32) -> Result<bool, StoreError> {
     let before = changes(connection)?;
     let merge = "INSERT INTO words (words, rank) VALUES ('merge', ?1)";
     connection.execute(merge, [pages])?;
-    // One change is the command itself.
+    // The command itself counts as one change.
     Ok(changes(connection)? - before > 1)
 }
 
@@ -230,8 +227,8 @@ fn changes(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("SELECT total_changes()", [], |row| row.get(0))?)
 }
 
-/// Deletes some rows of a former index, and its tables once they are empty. Returns whether
-/// there was anything.
+/// Deletes some rows of the former index, and its tables once they are empty. Returns whether there
+/// were any.
 fn delete_former(connection: &Connection) -> Result<bool, StoreError> {
     let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN (?1, ?2)";
     let table: Option<String> = connection

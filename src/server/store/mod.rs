@@ -1,10 +1,10 @@
-//! What lasts: one SQLite database, one writer thread, a few readers, and some more for searches.
+//! The store: one SQLite database with one writer thread, a pool of readers and a pool for
+//! searches.
 //!
-//! A message is acknowledged only after the commit that holds it: WAL with
-//! `synchronous=FULL` loses none on a crash of the process, nor on a power cut where
-//! the disk honours fsync. Everything a group of writers asks for goes into one
-//! commit ([`thread`]); reading never waits for writing ([`reader`]). Nothing here
-//! panics on what the database says: callers get [`StoreError`] and decide.
+//! A message is acknowledged only after its commit. WAL with `synchronous=FULL` loses no commit in
+//! a crash of the process, nor in a power cut if the disk honours fsync. Jobs that wait at the same
+//! time share one commit ([`thread`]); reads never wait for writes ([`reader`]). No content of the
+//! database makes this module panic: callers get a [`StoreError`] and decide.
 
 mod append;
 mod backup;
@@ -57,8 +57,8 @@ use status::StoreStatus;
 use std::{path::Path, sync::Arc, time::Duration};
 use writer::Writer;
 
-/// How long a search may take, unless the operator says otherwise. 200 ms: forty times what
-/// one in a room of 30,000 messages takes.
+/// Default time limit of a search. 200 ms: forty times what a search in a room of 30,000 messages
+/// takes.
 pub const SEARCH_WITHIN: Duration = Duration::from_millis(200);
 
 /// A message that is not stored yet.
@@ -72,57 +72,57 @@ pub struct NewMessage {
     pub at: i64,
 }
 
-/// A message that is durable.
+/// A durable message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
-    /// The message with its place in the room's order.
+    /// The message with its `seq`.
     pub message: ChatMessage,
-    /// Whether this id had been stored before; then `message` is the first one.
+    /// Whether the id was stored before; `message` is the first one then.
     pub duplicate: bool,
 }
 
-/// Part of a room's log.
+/// A part of a room's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Oldest first.
+    /// Messages, oldest first unless the query says otherwise.
     pub messages: Vec<ChatMessage>,
-    /// Whether there are older ones still.
+    /// Whether the log has more of them.
     pub more: bool,
 }
 
-/// What an operator may set of the store.
+/// The operator's settings of the store.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StoreOptions {
-    /// Which rights the directory may have where it is there already.
+    /// Which rights an existing data directory may have.
     pub rights: Rights,
-    /// How much may be stored.
+    /// Limits of the stored bytes.
     pub quota: Quota,
 }
 
-/// A handle to the store; cloning it is cheap.
+/// A handle to the store. Cloning is cheap.
 #[derive(Clone)]
 pub struct Store {
-    /// The one who writes.
+    /// The thread that writes.
     writer: Writer,
-    /// Those who read.
+    /// Connections that read.
     readers: Readers,
-    /// Those who search.
+    /// Connections that search.
     searches: SearchPool,
-    /// How long a search may take.
+    /// The time limit of a search.
     search_within: Duration,
-    /// The epoch of every room that has not stored anything yet.
+    /// The epoch of every room without a stored message.
     epoch: Epoch,
-    /// What the writer tells.
+    /// The state of the writer, for health checks and metrics.
     status: Arc<StoreStatus>,
     /// Counts commits and what waits for them.
     metrics: StoreMetrics,
 }
 
 impl Store {
-    /// Opens the database, making it (and its directory) and migrating it where needed.
+    /// Opens the database. Creates it, its directory and missing tables, and runs migrations.
     ///
     /// # Errors
-    /// Any [`StoreError`]; the operator mends it, the server does not start.
+    /// Any [`StoreError`]; the server does not start, and the operator repairs the cause.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         rights::prepare(path, options.rights)?;
         let lock = DataLock::wait_for(path)?;
@@ -159,7 +159,7 @@ impl Store {
         &self.metrics
     }
 
-    /// The same store, whose searches take so long at most.
+    /// The same store with another time limit of searches.
     pub fn with_search_within(self, search_within: Duration) -> Self {
         Self {
             search_within,
@@ -167,10 +167,11 @@ impl Store {
         }
     }
 
-    /// Stores a message; durable when this returns. The same id again answers the first one.
+    /// Appends a message. The message is durable when this returns. A known id returns its first
+    /// message.
     ///
     /// # Errors
-    /// Nothing was stored; the author sends it again with the same id.
+    /// Nothing was stored; a retry with the same id is safe.
     pub async fn append(
         &self,
         room: &RoomName,
@@ -179,16 +180,15 @@ impl Store {
         self.writer.append(room.clone(), message).await
     }
 
-    /// Changes a stored message; durable when this returns.
+    /// Changes a stored message. The change is durable when this returns.
     ///
     /// # Errors
-    /// Nothing was stored; whoever asked asks again.
+    /// Nothing was changed; a retry is safe.
     pub async fn change(&self, room: &RoomName, change: Change) -> Result<Changed, StoreError> {
         self.writer.change(room.clone(), change).await
     }
 
-    /// The newest messages that hold every word of `query`, newest first; parts of words
-    /// count.
+    /// The newest messages that contain every word of `query`, also as parts of words; newest first.
     ///
     /// # Errors
     /// [`StoreError::SearchTimedOut`] and [`StoreError::SearchBusy`], or the database failed.
@@ -207,10 +207,10 @@ impl Store {
         self.searches.run(self.search_within, search).await
     }
 
-    /// The messages that changed last, in the order of their last change.
+    /// The last changed messages, in the order of their last change.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn changes(&self, room: &RoomName, limit: u32) -> Result<Page, StoreError> {
         let room = room.clone();
         self.readers
@@ -218,10 +218,10 @@ impl Store {
             .await
     }
 
-    /// The newest messages before `before` (or of all), at most `limit`.
+    /// The newest messages before `before`, or of all; at most `limit`, oldest first.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn page(
         &self,
         room: &RoomName,
@@ -237,7 +237,7 @@ impl Store {
     /// The oldest messages after `seq`, at most `limit`.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn after(
         &self,
         room: &RoomName,
@@ -250,10 +250,10 @@ impl Store {
             .await
     }
 
-    /// Epoch and newest `seq` of a room that has stored something.
+    /// Epoch and newest `seq` of a room; nothing for a room without a stored message.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn head(&self, room: &RoomName) -> Result<Option<(Epoch, Seq)>, StoreError> {
         let room = room.clone();
         self.readers
@@ -261,27 +261,26 @@ impl Store {
             .await
     }
 
-    /// The epoch a room without a stored message has. It keeps it with its first one,
-    /// so an epoch handed out stays true.
+    /// The epoch of rooms without a stored message. A room keeps it with its first message, so an
+    /// epoch that a client received stays valid.
     pub fn fresh_epoch(&self) -> Epoch {
         self.epoch.clone()
     }
 
-    /// Rooms that have stored something, each with its row, in order of the rows, after
-    /// `after`; every row is more than 0.
+    /// Stored rooms with their row ids, in ascending order after `after`. Row ids start at 1.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn rooms(&self, after: i64, limit: u32) -> Result<Vec<(i64, RoomName)>, StoreError> {
         self.readers
             .run(move |connection| sweep::rooms(connection, after, limit))
             .await
     }
 
-    /// Messages of a room that are not to be kept any more, oldest first.
+    /// Expired messages of a room, oldest first, at most `limit`.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn expired(
         &self,
         room: &RoomName,
@@ -294,11 +293,10 @@ impl Store {
             .await
     }
 
-    /// How many messages of a room are too old, not counting those that are too many anyway;
-    /// and how many it has.
+    /// The number of messages of a room that expire by age alone, and the number of all.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn count_due(
         &self,
         room: &RoomName,
@@ -310,46 +308,46 @@ impl Store {
             .await
     }
 
-    /// What is remembered of the last sweeps.
+    /// The record of the last sweeps.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn sweep_record(&self) -> Result<SweepRecord, StoreError> {
         self.readers
             .run(|connection| sweep_record::read(connection))
             .await
     }
 
-    /// When the operator confirmed a sweep last, in milliseconds since the Unix epoch.
+    /// The time of the operator's last confirmation, in milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn sweep_confirmed_at(&self) -> Result<Option<i64>, StoreError> {
         self.readers
             .run(|connection| sweep_record::confirmed_at(connection))
             .await
     }
 
-    /// Remembers the last sweeps.
+    /// Stores the record of the last sweeps.
     ///
     /// # Errors
-    /// It is not remembered; the next sweep is more careful than it need be.
+    /// The record was not stored; the next sweep may wait although it need not.
     pub async fn write_sweep_record(&self, record: SweepRecord) -> Result<(), StoreError> {
         self.writer.write_sweep_record(record).await
     }
 
-    /// Deletes messages in one transaction, their reactions and their words in the index
-    /// with them. Durable when this returns.
+    /// Deletes messages with their reactions and index entries in one transaction. The deletion is
+    /// durable when this returns.
     ///
     /// # Errors
-    /// Nothing was deleted; the asker asks again.
+    /// Nothing was deleted; a retry is safe.
     pub async fn delete(&self, expired: &[Expired]) -> Result<(), StoreError> {
         let rows = expired.iter().map(|expired| expired.row).collect();
         self.writer.delete(rows).await
     }
 
-    /// Removes what deleted text left in the index of words and in the write-ahead log, in
-    /// steps between messages, without waiting for a calm moment.
+    /// Erases deleted text from the search index and the write-ahead log, in steps between
+    /// messages, even if the process is busy.
     ///
     /// # Errors
     /// The database failed; the store tries again by itself.
@@ -361,36 +359,35 @@ impl Store {
         Ok(())
     }
 
-    /// How many bytes are stored, in all rooms and in the largest ones, at most `limit`.
+    /// The stored bytes of all rooms, and of the largest ones; at most `limit`.
     ///
     /// # Errors
-    /// The database failed; the asker asks again.
+    /// The database failed; a retry is safe.
     pub async fn usage(&self, limit: u32) -> Result<Usage, StoreError> {
         self.readers
             .run(move |connection| quota::usage(connection, limit))
             .await
     }
 
-    /// Bytes stored in all rooms, as of the last commit.
+    /// The stored bytes of all rooms, as of the last commit.
     pub fn stored_bytes(&self) -> u64 {
         self.status.stored_bytes()
     }
 
-    /// The last commit that failed since the start, of whatever it was.
+    /// The last failed commit since the start, of any job.
     pub fn last_failure(&self) -> Option<FailedCommit> {
         self.status.last_failure()
     }
 
-    /// Whether the last messages were not stored, for a reason that [`Self::check`] cannot
-    /// see.
+    /// Whether the last messages were not stored, for a reason that [`Self::check`] cannot detect.
     pub fn appends_fail(&self) -> bool {
         self.status.appends_fail()
     }
 
-    /// Whether messages can be read and stored; for `/readyz`.
+    /// Checks that messages can be read and stored, for `/readyz`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The error that a read or a write gets.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.readers
             .run(|connection| reader::check(connection))
@@ -398,20 +395,20 @@ impl Store {
         self.writer.check().await
     }
 
-    /// Puts every message into the index of words.
+    /// Indexes every message.
     #[cfg(test)]
     pub async fn index(&self) -> Result<(), StoreError> {
         self.writer.index().await
     }
 
-    /// Does something to the connection that writes.
+    /// Runs a closure on the writer's connection.
     #[cfg(test)]
     pub async fn on_writer(&self, work: impl FnOnce(&rusqlite::Connection) + Send + 'static) {
         self.writer.test(work).await;
     }
 
-    /// Stores what is queued, folds the WAL into the database, closes it and lets go of
-    /// the data directory. Whoever asks afterwards gets [`StoreError::Closed`].
+    /// Commits queued jobs, checkpoints the WAL, closes the database and unlocks the data
+    /// directory. Later calls get [`StoreError::Closed`].
     pub async fn close(&self) {
         self.writer.close().await;
         self.searches.close().await;

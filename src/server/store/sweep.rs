@@ -16,16 +16,16 @@ pub struct Expiry {
     pub newest: Option<u32>,
 }
 
-/// A message that is not to be kept any more.
+/// An expired message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
-    /// Its row.
+    /// Its row id.
     pub(super) row: i64,
-    /// Its place in the room's order.
+    /// Its `seq`.
     pub seq: Seq,
 }
 
-/// Rooms that have stored something, each with its row, in order of the rows, after `after`.
+/// Stored rooms with their row ids, in ascending order after `after`.
 pub fn rooms(
     connection: &Connection,
     after: i64,
@@ -40,7 +40,7 @@ pub fn rooms(
     Ok(rooms.collect::<Result<Vec<_>, _>>()?)
 }
 
-/// The oldest messages of a room that are not to be kept any more.
+/// The oldest expired messages of a room.
 pub fn expired(
     connection: &Connection,
     room: &RoomName,
@@ -54,8 +54,8 @@ pub fn expired(
         Some(newest) => seq_beyond(connection, room_id, newest)?,
         None => 0,
     };
-    // Each message by its own time, not by its place: a clock that was once wrong neither
-    // saves what came after it nor takes it away.
+    // Each message expires by its own time, not by its order: a clock that was once wrong neither
+    // keeps nor deletes later messages.
     let query = "SELECT id, seq FROM messages
                  WHERE room_id = ?1 AND (at < ?2 OR seq <= ?3) ORDER BY seq LIMIT ?4";
     let mut statement = connection.prepare_cached(query)?;
@@ -69,8 +69,7 @@ pub fn expired(
     Ok(rows.collect::<Result<Vec<_>, _>>()?)
 }
 
-/// How many messages of a room are too old, not counting those that are too many anyway; and
-/// how many it has.
+/// The number of messages of a room that expire by age alone, and the number of all.
 pub fn due(
     connection: &Connection,
     room: &RoomName,
@@ -94,7 +93,7 @@ pub fn due(
     })?)
 }
 
-/// The place of the newest message that is beyond the `newest` ones; 0 where none is.
+/// The `seq` of the newest message beyond the `newest` ones; 0 if there is none.
 fn seq_beyond(connection: &Connection, room_id: i64, newest: u32) -> Result<i64, StoreError> {
     let query = "SELECT seq FROM messages WHERE room_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2";
     let mut statement = connection.prepare_cached(query)?;
@@ -102,7 +101,7 @@ fn seq_beyond(connection: &Connection, room_id: i64, newest: u32) -> Result<i64,
     Ok(rows.next()?.map_or(Ok(0), |row| row.get(0))?)
 }
 
-/// Deletes messages by the ids of their rows.
+/// Deletes messages by their row ids.
 pub fn delete(connection: &mut Connection, rows: &[i64]) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut delete = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1")?;

@@ -1,4 +1,4 @@
-//! What the database remembers of the retention, between two sweeps and over restarts.
+//! The record of sweeps and the operator's confirmation, stored in `meta` over restarts.
 
 use super::{
     StoreError,
@@ -10,57 +10,56 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The key of the record.
+/// The key of the record in `meta`.
 const RECORD: &str = "sweep";
-/// The key of the operator's confirmation: when it was given.
+/// The key of the time of the operator's confirmation in `meta`.
 const CONFIRMED: &str = "sweep_confirmed";
 
-/// What is remembered of the last sweeps.
+/// The record of the last sweeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SweepRecord {
-    /// When the last one deleted by age, by the clock of the machine, in milliseconds since
-    /// the Unix epoch.
+    /// When the last sweep deleted by age, by the wall clock, in milliseconds since the Unix epoch.
     pub swept_at: Option<i64>,
-    /// The one that waits, if one does.
+    /// The waiting sweep, if there is one.
     pub waiting: Option<WaitingSweep>,
 }
 
 /// A sweep that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingSweep {
-    /// Since when, by the clock of the machine, in milliseconds since the Unix epoch.
+    /// The start of the wait, by the wall clock, in milliseconds since the Unix epoch.
     pub since_ms: i64,
-    /// When it was last looked at, by the same clock.
+    /// The last check of the wait, by the same clock.
     pub seen_ms: i64,
-    /// Milliseconds the server has run meanwhile.
+    /// How long the server has run during the wait, in milliseconds.
     pub ran_ms: i64,
 }
 
-/// What is remembered. A record that cannot be read counts as none.
+/// Reads the record. An unreadable record counts as none.
 pub fn read(connection: &Connection) -> Result<SweepRecord, StoreError> {
     let text = read_meta(connection, RECORD)?;
     let record = text.and_then(|text| serde_json::from_str(&text).ok());
     Ok(record.unwrap_or_default())
 }
 
-/// When the operator confirmed a sweep last, by the clock of the machine.
+/// The time of the last confirmation, by the wall clock, in milliseconds since the Unix epoch.
 pub fn confirmed_at(connection: &Connection) -> Result<Option<i64>, StoreError> {
     let text = read_meta(connection, CONFIRMED)?;
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
-/// Remembers.
+/// Stores the record.
 pub fn write(connection: &mut Connection, record: SweepRecord) -> Result<(), StoreError> {
     let text = serde_json::to_string(&record).unwrap_or_default();
     write_meta(connection, RECORD, &text)
 }
 
-/// Notes that the operator confirms a sweep: the clock is right at this time. A server may
-/// run on the database.
+/// Stores the operator's confirmation that the clock is right at `now_ms`. A server may run on the
+/// database.
 ///
 /// # Errors
-/// Any [`FileError`]; nothing was noted.
+/// Any [`FileError`]; nothing was stored.
 pub fn confirm_sweep(database: &Path, now_ms: i64) -> Result<(), FileError> {
     if !database.exists() {
         return Err(FileError::NoDatabase(database.to_owned()));
@@ -73,7 +72,7 @@ pub fn confirm_sweep(database: &Path, now_ms: i64) -> Result<(), FileError> {
     confirm().map_err(FileError::database(database))
 }
 
-/// Writes one entry of the table of single values.
+/// Writes one entry of `meta`.
 fn write_meta(connection: &mut Connection, key: &str, value: &str) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let query = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";

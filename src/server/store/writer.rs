@@ -1,5 +1,5 @@
-//! The way to the one thread that writes ([`super::thread`]): a bounded queue of jobs, each
-//! answered when it is durable.
+//! The handle to the writer's thread ([`super::thread`]): a bounded queue of jobs, each answered once
+//! it is durable.
 
 use super::{
     Appended, NewMessage, StoreError, SweepRecord,
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Where an answer goes.
+/// The reply channel of a job.
 pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// A write of people, which may share its transaction with others.
@@ -34,36 +34,36 @@ pub enum GroupedJob {
 pub enum Job {
     /// Append or change a message, together with the jobs that wait behind it.
     Grouped(GroupedJob),
-    /// Prove that the database can be written.
+    /// Check that the database can be written.
     Check(Answer<()>),
-    /// Delete messages, by the ids of their rows.
+    /// Delete messages by their row ids.
     Delete(Vec<i64>, Answer<()>),
-    /// Remember the last sweeps.
+    /// Store the record of the last sweeps.
     WriteSweepRecord(SweepRecord, Answer<()>),
-    /// Take a step of removing what deleted text leaves behind, the first one if asked;
-    /// returns whether there is another one.
+    /// Run a step of the cleanup, the first one if the flag is set. Returns whether there is
+    /// another step.
     CleanUp(bool, Answer<bool>),
-    /// Put every message into the index of words.
+    /// Index every message.
     #[cfg(test)]
     Index(Answer<()>),
-    /// Fold the WAL in and end.
+    /// Checkpoint the WAL and end the thread.
     Close(oneshot::Sender<()>),
-    /// Do what a test wants done to the connection.
+    /// Run a test's closure on the connection.
     #[cfg(test)]
     Test(Box<dyn FnOnce(&Connection) + Send>, Answer<()>),
 }
 
-/// The handle to the thread, which ends on [`Writer::close`] or with the last handle.
+/// A handle to the thread, which ends on [`Writer::close`] or with the last handle.
 #[derive(Clone)]
 pub struct Writer {
-    /// Bounded: a full queue refuses instead of growing.
+    /// A bounded queue: a full one refuses jobs.
     jobs: mpsc::SyncSender<Job>,
     /// Counts the jobs that wait.
     metrics: StoreMetrics,
 }
 
 impl Writer {
-    /// Starts the thread on its own connection; it notes in `status` how it fares.
+    /// Starts the thread on its own connection. The thread reports to `status`.
     pub fn start(
         connection: Connection,
         epoch: Epoch,
@@ -99,34 +99,34 @@ impl Writer {
             .await
     }
 
-    /// Waits until it is proven that messages can be stored.
+    /// Checks that messages can be stored.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.ask(Job::Check).await
     }
 
-    /// Waits until messages are deleted.
+    /// Deletes messages and waits for the commit.
     pub async fn delete(&self, rows: Vec<i64>) -> Result<(), StoreError> {
         self.ask(|answer| Job::Delete(rows, answer)).await
     }
 
-    /// Waits for a step of removing what deleted text leaves behind.
+    /// Runs a step of the cleanup. Returns whether there is another one.
     pub async fn clean_up(&self, first: bool) -> Result<bool, StoreError> {
         self.ask(|answer| Job::CleanUp(first, answer)).await
     }
 
-    /// Waits until the last sweeps are remembered.
+    /// Stores the record of the last sweeps and waits for the commit.
     pub async fn write_sweep_record(&self, record: SweepRecord) -> Result<(), StoreError> {
         self.ask(|answer| Job::WriteSweepRecord(record, answer))
             .await
     }
 
-    /// Waits until every message is in the index of words.
+    /// Waits until every message is indexed.
     #[cfg(test)]
     pub async fn index(&self) -> Result<(), StoreError> {
         self.ask(Job::Index).await
     }
 
-    /// Does something to the writer's connection.
+    /// Runs a closure on the writer's connection.
     #[cfg(test)]
     pub async fn test(&self, work: impl FnOnce(&Connection) + Send + 'static) {
         let work = Box::new(work);
@@ -146,7 +146,7 @@ impl Writer {
         }
     }
 
-    /// Queues a job and waits for its answer.
+    /// Queues a job and waits for its reply.
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.metrics.writer_queue.inc();
@@ -161,17 +161,17 @@ impl Writer {
     }
 }
 
-/// What waiting came to.
+/// The result of a wait for a job.
 pub enum Received {
-    /// Somebody asks for something.
+    /// The next job.
     Job(Job),
-    /// Nobody did.
+    /// No job came in time.
     Timeout,
-    /// Nobody can any more.
+    /// Every handle is dropped.
     Disconnected,
 }
 
-/// The far end, held by the thread.
+/// The receiving end, held by the thread.
 pub struct JobQueue {
     /// The queued jobs.
     jobs: mpsc::Receiver<Job>,
@@ -180,14 +180,14 @@ pub struct JobQueue {
 }
 
 impl JobQueue {
-    /// The next job, as soon as there is one; nothing once nobody can ask any more.
+    /// Waits for the next job; nothing once every handle is dropped.
     pub fn wait(&self) -> Option<Job> {
         self.jobs.recv().ok().inspect(|_| {
             self.metrics.writer_queue.dec();
         })
     }
 
-    /// The next job, if there is one before this time.
+    /// Waits for the next job until this time.
     pub fn wait_until(&self, time: Instant) -> Received {
         let wait = time.saturating_duration_since(Instant::now());
         match self.jobs.recv_timeout(wait) {
@@ -200,7 +200,7 @@ impl JobQueue {
         }
     }
 
-    /// The next job that is there already.
+    /// The next job if one is queued already.
     pub fn ready(&self) -> Option<Job> {
         let job = self.jobs.try_recv().ok();
         job.inspect(|_| {
