@@ -75,7 +75,7 @@ async fn a_member_with_a_broken_connection_leaves_after_the_grace_period() {
 #[tokio::test]
 async fn a_silent_connection_times_out_without_a_grace_period() {
     let mut timing = short_timing();
-    timing.grace = super::harness::DEADLINE * 10;
+    timing.grace = DEADLINE * 10;
     let app = TestApp::start_with(timing, &[]).await;
     let mut ann = app.join("team", "Ann").await;
     // Ben's socket stays open, and nobody reads it: no pong ever comes.
@@ -213,7 +213,7 @@ async fn overwhelm(app: &TestApp, slow: &mut Client) {
 #[tokio::test]
 async fn a_slow_reader_is_closed_with_4408_and_others_are_not_affected() {
     let mut timing = long_timing();
-    (timing.grace, timing.close_timeout) = (short_timing().grace, super::harness::DEADLINE);
+    (timing.grace, timing.close_timeout) = (short_timing().grace, DEADLINE);
     let app = TestApp::start_with(timing, &[]).await;
     let mut slow = app.join("team", "Slow").await;
     overwhelm(&app, &mut slow).await;
