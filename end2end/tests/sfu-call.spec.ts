@@ -2,6 +2,7 @@ import { expect, test, type Person } from '../support/test.ts';
 import {
   COLOURS, endScreenByBrowser, expectVideo, expectLipSync, expectScreen, expectAudio, paintCamera, paintScreen, selectedTransports, videoOf,
 } from '../support/media.ts';
+import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { TcpProxy } from '../support/tcp_proxy.ts';
 import { everythingFreed, recoveries, sendsLargest } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
@@ -176,7 +177,7 @@ test('a broken room connection does not interrupt a call through the server', as
   person, name, pageErrors, startServer,
 }) => {
   test.setTimeout(150_000);
-  pageErrors.expects(/WebSocket connection to/);
+  pageErrors.expects(CONNECTION_LOST);
   const server = await startServer({ p2pMax: 0 });
   const proxy = await TcpProxy.before(server.port);
   const ann = await person('Ann', { server: proxy });
