@@ -17,7 +17,7 @@ use {
     std::rc::Rc,
 };
 
-/// What a component may read and ask.
+/// State to read and actions to call, for components.
 #[derive(Clone, Copy)]
 pub struct Session {
     /// The room as this person sees it.
@@ -82,7 +82,7 @@ impl Session {
         nickname.unwrap_or_default()
     }
 
-    /// What tells somebody from others here of the same nickname; nothing where
+    /// The tag after the nickname of somebody who shares it; none where
     /// nobody shares it.
     pub fn tag_of(self, id: ParticipantId) -> Memo<Option<String>> {
         let people = self.room.people();
@@ -136,7 +136,7 @@ impl Session {
         let _ = nickname;
     }
 
-    /// Leaves the room: the others are told at once.
+    /// Leaves the room: the others learn of it at once.
     pub fn disconnect(self) {
         #[cfg(feature = "hydrate")]
         if let Some(DriverState::Running(controller)) =
@@ -188,19 +188,19 @@ controller_methods! {
     /// Sends a message, in answer to another where `reply_to` names one. It is shown as
     /// pending until the server confirms it.
     send_chat(text: ChatText, reply_to: Option<MessageId>);
-    /// Changes what a message of one's own says.
+    /// Edits a message of one's own.
     edit(id: MessageId, text: ChatText);
-    /// Takes a message of one's own back.
+    /// Deletes a message of one's own.
     delete(id: MessageId);
-    /// Gives a message an emoji, or takes it back.
+    /// Adds or removes a reaction.
     react(id: MessageId, emoji: Emoji, on: bool);
-    /// Tells the others that one is typing, now and then.
+    /// Announces that this person is typing, at most every few seconds.
     typing();
     /// Sends a refused message again.
     retry(id: MessageId);
     /// Gives a refused message up.
     discard(id: MessageId);
-    /// Asks to be called something else.
+    /// Changes the nickname.
     rename(nickname: Nickname);
     /// Asks for messages older than the first one shown.
     load_older();
@@ -212,9 +212,9 @@ controller_methods! {
     leave_call();
     /// Hides one's address from now on, or not any more.
     hide_address(hide: bool) => call;
-    /// Keeps somebody in view whoever speaks, or not any more.
+    /// Pins somebody, or unpins them.
     pin(id: ParticipantId) => call;
-    /// Looks at the figures of the connections from now on, or not any more.
+    /// Starts or stops polling the statistics of the connections.
     watch_stats(on: bool) => call;
     /// Copies everything the browser counts, as JSON.
     copy_stats() => call;
@@ -222,7 +222,7 @@ controller_methods! {
     toggle_microphone() => media;
     /// Switches the camera on or off.
     toggle_camera() => media;
-    /// Switches off for good what the system holds back.
+    /// Switches off a device that the system mutes.
     keep_off(kind: DeviceKind) => media;
     /// Shares the screen, or stops sharing it.
     toggle_screen() => media;

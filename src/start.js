@@ -2,7 +2,7 @@
 // there whatever else is not; `app.rs` leaves out comments and indentation.
 //
 // 1. Compares the tree it finds with the fingerprint the server sent (`fingerprint.rs`). The
-//    same: it is hydrated. Another one: somebody changed it, and it is drawn anew.
+//    same: it is hydrated. Another one: somebody changed it, and it is drawn again.
 // 2. While it is hydrated, takes back what others change in it: a node in between would give
 //    every following node the wrong handlers.
 // 3. Whatever fails, a load or a panic, now or later: keeps what was typed, waits until the

@@ -123,7 +123,7 @@ impl RenderHtml for Part {
         position.set(Position::NextChild);
         let node = cursor.current();
         let Some(element) = types::Element::cast_from(node.clone()) else {
-            // Not what was drawn on the server: made anew, in its place.
+            // Not what the server drew: built in its place.
             let mut state = self.build();
             if let Some(parent) = Rndr::get_parent(&node).and_then(types::Element::cast_from) {
                 state.mount(&parent, Some(&node));

@@ -27,33 +27,26 @@ pub enum Mode {
     Sfu,
 }
 
-/// What keeps the media of a call from getting through, as the browser sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Obstacle {
-    /// No packets get through to the SFU (ICE).
-    ServerIce,
-    /// Packets get through to the SFU, and no keys were agreed on (DTLS).
-    ServerDtls,
-    /// No packets get through to somebody, browser to browser (ICE).
-    PersonIce,
-    /// Packets get through to somebody, and no keys were agreed on (DTLS).
-    PersonDtls,
-    /// The browser has no `RTCPeerConnection`.
-    #[serde(rename = "no_webrtc")]
-    NoWebRtc,
+listed_enum! {
+    /// What keeps the media of a call from getting through, as the browser sees it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Obstacle {
+        /// No packets get through to the SFU (ICE).
+        ServerIce,
+        /// Packets get through to the SFU, and no keys were agreed on (DTLS).
+        ServerDtls,
+        /// No packets get through to somebody, browser to browser (ICE).
+        PersonIce,
+        /// Packets get through to somebody, and no keys were agreed on (DTLS).
+        PersonDtls,
+        /// The browser has no `RTCPeerConnection`.
+        #[serde(rename = "no_webrtc")]
+        NoWebRtc,
+    }
 }
 
 impl Obstacle {
-    /// All of them, in order.
-    pub const ALL: [Self; 5] = [
-        Self::ServerIce,
-        Self::ServerDtls,
-        Self::PersonIce,
-        Self::PersonDtls,
-        Self::NoWebRtc,
-    ];
-
     /// Its name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,29 +64,23 @@ impl Obstacle {
     }
 }
 
-/// What a track is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// The person's voice.
-    Microphone,
-    /// The person's camera.
-    Camera,
-    /// A shared screen, window or tab.
-    Screen,
-    /// What the shared screen or tab sounds like.
-    ScreenAudio,
+listed_enum! {
+    /// What a track is made of. In the order of a connection's transceivers.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Source {
+        /// The person's voice.
+        Microphone,
+        /// The person's camera.
+        Camera,
+        /// A shared screen, window or tab.
+        Screen,
+        /// What the shared screen or tab sounds like.
+        ScreenAudio,
+    }
 }
 
 impl Source {
-    /// Every source, in the order of a connection's transceivers.
-    pub const ALL: [Self; 4] = [
-        Self::Microphone,
-        Self::Camera,
-        Self::Screen,
-        Self::ScreenAudio,
-    ];
-
     /// What is played in step with it: the face of a voice, the sound of a screen, and back.
     pub fn other_half(self) -> Self {
         match self {

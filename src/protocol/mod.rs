@@ -6,6 +6,26 @@
 //! nothing behind this module checks them again. Times are milliseconds since the
 //! Unix epoch. `docs/protocol.md` describes the same messages for strangers.
 
+/// Declares an enum without fields, and `ALL`, the list of its variants in order.
+macro_rules! listed_enum {
+    (
+        $(#[$attribute:meta])*
+        pub enum $name:ident {
+            $($(#[$variant_attribute:meta])* $variant:ident,)+
+        }
+    ) => {
+        $(#[$attribute])*
+        pub enum $name {
+            $($(#[$variant_attribute])* $variant,)+
+        }
+
+        impl $name {
+            /// Every variant, in order.
+            pub const ALL: [Self; [$(stringify!($variant)),+].len()] = [$(Self::$variant),+];
+        }
+    };
+}
+
 mod call;
 mod chat;
 mod client;

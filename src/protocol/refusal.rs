@@ -7,28 +7,22 @@
 /// The header that names the reason.
 pub const REFUSAL_HEADER: &str = "noom-refusal";
 
-/// Why a connection is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// 403: the page belongs to another origin than the server's.
-    ForeignOrigin,
-    /// 421: the server does not know itself by the host of the address.
-    UnknownHost,
-    /// 429: the address holds as many connections as it may.
-    TooManyConnections,
-    /// 503: the server holds as many connections as it may.
-    ServerFull,
+listed_enum! {
+    /// Why a connection is refused.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Refusal {
+        /// 403: the page belongs to another origin than the server's.
+        ForeignOrigin,
+        /// 421: the server does not know itself by the host of the address.
+        UnknownHost,
+        /// 429: the address holds as many connections as it may.
+        TooManyConnections,
+        /// 503: the server holds as many connections as it may.
+        ServerFull,
+    }
 }
 
 impl Refusal {
-    /// All of them.
-    const ALL: [Self; 4] = [
-        Self::ForeignOrigin,
-        Self::UnknownHost,
-        Self::TooManyConnections,
-        Self::ServerFull,
-    ];
-
     /// The value of the header.
     pub const fn code(self) -> &'static str {
         match self {

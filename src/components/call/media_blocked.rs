@@ -8,8 +8,8 @@ use crate::state::reachability::Blocked;
 use crate::words;
 use leptos::prelude::*;
 
-/// A card about what does not get through; nothing where everything does. Stands in a live
-/// region of whoever shows it. It may be waved away until something else is in the way.
+/// A card that says which media is blocked, while any is. The caller puts it into a live
+/// region. It may be dismissed until the cause changes.
 #[component]
 pub fn MediaBlocked() -> impl IntoView {
     let i18n = use_i18n();

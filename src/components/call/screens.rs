@@ -10,7 +10,7 @@ use crate::words;
 use leptos::html::Button;
 use leptos::prelude::*;
 
-/// Every shared screen; nothing where nobody shares one.
+/// Every shared screen.
 #[component]
 pub fn Screens(
     /// The screens as they are now.

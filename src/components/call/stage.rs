@@ -43,7 +43,7 @@ pub fn CallStage() -> impl IntoView {
 }
 
 /// What the tiles are made of. Field by field: a reader of the whole store is not
-/// told when one field changes.
+/// notified when one field changes.
 fn seen(session: Session) -> CallState {
     let call = session.call;
     CallState {

@@ -192,7 +192,7 @@ fn YouBadge(
     mine.then(|| view! { <span class="tile__you">{words!(i18n, common.you)}</span> })
 }
 
-/// Keeps somebody in view whoever speaks.
+/// Pins somebody, or unpins them.
 #[component]
 fn PinButton(
     /// Id of the person to keep in view.

@@ -1,4 +1,4 @@
-//! The voices of a call that goes by the SFU: one element a slot, whoever speaks in it.
+//! The voices of a call through the SFU: one `<audio>` for each slot.
 
 use crate::protocol::ParticipantId;
 use crate::session::Session;

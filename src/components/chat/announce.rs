@@ -16,7 +16,7 @@ const GATHER: Duration = Duration::from_millis(200);
 #[cfg(feature = "hydrate")]
 const STANDS_MS: u32 = 3_000;
 
-/// Where a screen reader is told what is new.
+/// Live region that announces new messages and notices.
 #[component]
 pub fn Announcements() -> impl IntoView {
     let i18n = use_i18n();
@@ -72,7 +72,7 @@ fn speaker(host: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
     }
 }
 
-/// Nobody is told anything on the server.
+/// The server announces nothing.
 #[cfg(not(feature = "hydrate"))]
 fn speaker(_: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
     |_| {}

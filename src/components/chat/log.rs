@@ -230,7 +230,7 @@ fn keep_following(session: Session, follow: Follow) {
     });
 }
 
-/// "3 new messages", for whoever has scrolled up.
+/// "3 new messages", while scrolled up.
 #[component]
 fn NewMessages(
     /// Where the reader is.
