@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn every_obstacle_has_its_name_on_the_wire_and_its_place() {
+    fn every_obstacle_serialises_to_its_name_in_order() {
         for (place, obstacle) in Obstacle::ALL.into_iter().enumerate() {
             let name = serde_json::to_value(obstacle).expect("serialises");
             assert_eq!(name, obstacle.name());

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_holds_nothing_that_turns_text_around_or_is_not_seen() {
+    fn a_name_holds_no_direction_or_invisible_characters() {
         assert_eq!(
             Nickname::parse("evil\u{202E}nna").map(String::from),
             Ok("evilnna".into())

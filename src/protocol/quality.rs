@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn each_measure_can_spoil_a_sample() {
+    fn each_measure_alone_can_lower_the_rating() {
         for (sample, expected) in [
             ([149.0, 0.019, 29.0], Good),
             ([150.0, 0.0, 0.0], Fair),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn worse_is_told_at_the_second_sample_and_one_alone_is_forgotten() {
+    fn a_worse_rating_is_reported_at_the_second_consecutive_sample() {
         assert_eq!(
             reports(&[Good, Fair, Good, Fair]),
             [Some(Good), None, None, None]
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn better_is_told_at_the_fifth_sample() {
+    fn a_better_rating_is_reported_at_the_fifth_sample() {
         let samples = [Poor, Good, Good, Good, Good, Good];
         assert_eq!(reports(&samples)[1..], [None, None, None, None, Some(Good)]);
         let samples = [Poor, Good, Good, Fair, Good, Good];

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tile_goes_with_its_leg_and_not_with_a_former_one() {
+    fn a_tile_ends_with_its_own_leg_only() {
         let mut state = in_call();
         state.apply(&ServerMessage::CallEntered {
             person: person("Ben", 9),
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_the_room_leaves_the_call() {
+    fn leaving_the_room_leaves_the_call() {
         let mut state = in_call();
         let nickname = crate::protocol::Nickname::parse("Ben").expect("valid");
         let gone = Person::new(id("Ben"), nickname);
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn others_switches_show_at_once() {
+    fn others_device_changes_show_at_once() {
         let mut state = in_call();
         let devices = Devices {
             microphone: true,

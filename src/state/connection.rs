@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_attempt_comes_within_a_second_and_the_later_ones_back_off() {
+    fn the_first_attempt_comes_within_a_second_and_later_ones_back_off() {
         assert_eq!(backoff(0, 0.0), Duration::ZERO);
         assert_eq!(backoff(0, 1.0), Duration::from_secs(1));
         let middles: Vec<u64> = (1..=7).map(|n| backoff(n, 0.5).as_secs()).collect();
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn it_never_gives_up_but_waits_to_be_asked_where_the_room_is_full() {
+    fn reconnecting_never_stops_except_while_the_room_is_full() {
         let mut connection = ConnectionState::default();
         for _ in 0..1000 {
             connection.on_connecting();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_said_at_once_and_waited_for_as_long_as_it_says() {
+    fn a_refusal_is_shown_at_once_and_its_retry_after_is_kept() {
         let mut connection = ConnectionState::default();
         connection.on_connecting();
         assert_eq!(
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_that_comes_late_puts_off_what_is_planned_and_nothing_else() {
+    fn a_late_refusal_delays_the_planned_attempt_only() {
         let mut connection = ConnectionState::default();
         connection.on_connecting();
         connection.on_lost(1006, 0.5);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_taken_over_by_another_tab_starts_over_here() {
+    fn a_session_replaced_by_another_tab_starts_over() {
         let mut connection = ConnectionState {
             phase: Phase::Live,
             ..ConnectionState::default()

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_holds_back_is_off_for_the_others_and_comes_back_by_itself() {
+    fn a_device_muted_by_the_system_is_off_for_others_and_returns_by_itself() {
         let kind = DeviceKind::Microphone;
         let held = |wanted, held| Capture { wanted, held };
         let on = held(true, false);

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_connection_is_not_up_before_it_says_so() {
+    fn a_new_sfu_connection_is_down_until_it_reports_connected() {
         let mut path = up();
         path.open();
         assert_eq!(path.link(), LinkState::Connecting);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_moves_back_to_a_connection_left_over_is_given_time_to_arrive() {
+    fn returning_to_an_open_sfu_connection_restarts_the_arrival_timeout() {
         let mut path = up();
         path.on_mode(Mode::P2p, 60_000.0);
         path.on_mode(Mode::Sfu, 61_000.0);

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_of_every_slot_there_may_be_fits_a_message() {
+    fn an_offer_with_every_slot_fits_a_message() {
         // 25 pictures, six sounds and one's own four sources.
         let sections: String = (0..27).map(picture).chain((27..35).map(sound)).collect();
         let offer = format!("v=0\r\na=group:BUNDLE 0\r\n{sections}");

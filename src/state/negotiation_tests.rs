@@ -75,7 +75,7 @@ fn a_candidate_that_comes_before_its_description_is_not_lost() {
 }
 
 #[test]
-fn early_candidates_are_kept_within_bounds() {
+fn early_candidates_are_kept_up_to_a_limit() {
     let mut negotiation = Negotiation::new(false);
     for _ in 0..10_000 {
         negotiation.handle(heard_candidate(1), 0.0);
@@ -88,7 +88,7 @@ fn early_candidates_are_kept_within_bounds() {
 }
 
 #[test]
-fn what_belongs_to_a_replaced_connection_is_ignored() {
+fn signals_of_a_replaced_connection_are_ignored() {
     let mut negotiation = connected(true);
     assert_eq!(opens(&negotiation.handle(heard_offer(2), 0.0)), Some(2));
     assert_eq!(negotiation.handle(heard_candidate(1), 0.0), []);
@@ -97,7 +97,7 @@ fn what_belongs_to_a_replaced_connection_is_ignored() {
 }
 
 #[test]
-fn the_impolite_side_keeps_its_offer_and_the_polite_side_gives_way() {
+fn the_impolite_end_keeps_its_offer_and_the_polite_end_rolls_back() {
     let mut impolite = connected(false);
     impolite.handle(Event::NetworkChanged, 0.0);
     assert_eq!(impolite.handle(heard_offer(1), 0.0), []);
@@ -113,7 +113,7 @@ fn the_impolite_side_keeps_its_offer_and_the_polite_side_gives_way() {
 }
 
 #[test]
-fn crossed_fresh_connections_leave_the_polite_side_with_a_new_one() {
+fn crossed_new_connections_leave_the_polite_end_with_a_new_one() {
     let mut polite = Negotiation::new(true);
     polite.handle(Event::Start, 0.0);
     let actions = polite.handle(heard_offer(1), 0.0);
@@ -122,7 +122,7 @@ fn crossed_fresh_connections_leave_the_polite_side_with_a_new_one() {
 }
 
 #[test]
-fn a_gap_heals_by_itself_or_is_mended_in_steps() {
+fn a_disconnection_recovers_by_itself_or_is_repaired_in_steps() {
     let mut negotiation = connected(true);
     assert_eq!(
         negotiation.handle(Event::Disconnected, 0.0),
@@ -167,7 +167,7 @@ fn a_description_of_a_connection_replaced_meanwhile_is_not_sent() {
 }
 
 #[test]
-fn an_offer_given_up_while_it_was_being_made_is_not_sent() {
+fn an_offer_rolled_back_during_creation_is_not_sent() {
     let mut polite = connected(true);
     polite.handle(Event::NetworkChanged, 0.0);
     polite.handle(heard_offer(1), 0.0);
@@ -188,7 +188,7 @@ fn a_second_restart_waits_for_the_answer_to_the_first() {
 }
 
 #[test]
-fn a_restart_on_a_path_that_never_broke_replaces_nothing() {
+fn an_ice_restart_on_a_working_path_replaces_nothing() {
     let mut negotiation = connected(true);
     negotiation.handle(Event::NetworkChanged, 0.0);
     negotiation.handle(described(1, true), 1.0);
@@ -198,7 +198,7 @@ fn a_restart_on_a_path_that_never_broke_replaces_nothing() {
 }
 
 #[test]
-fn a_step_the_browser_refuses_leads_to_a_fresh_connection_soon() {
+fn a_failed_negotiation_step_leads_to_a_new_connection_soon() {
     let mut negotiation = Negotiation::new(true);
     negotiation.handle(Event::Start, 0.0);
     let actions = negotiation.handle(Event::StepFailed { connection: 1 }, 0.0);
@@ -211,7 +211,7 @@ fn a_step_the_browser_refuses_leads_to_a_fresh_connection_soon() {
 }
 
 #[test]
-fn a_connection_the_other_side_let_go_is_replaced_at_once_and_later_with_pauses() {
+fn a_connection_closed_by_the_remote_end_is_replaced_at_once_and_later_with_backoff() {
     let mut negotiation = connected(true);
     let lost = negotiation.handle(Event::Lost { connection: 1 }, 0.0);
     assert_eq!(opens(&lost), Some(2));
@@ -250,7 +250,7 @@ fn restarting(polite: bool) -> Negotiation {
 }
 
 #[test]
-fn an_offer_that_may_be_lost_with_the_line_is_said_again_until_it_is_answered() {
+fn an_unanswered_offer_is_repeated_after_a_reconnect() {
     let mut negotiation = restarting(true);
     let resumed = negotiation.handle(Event::Resumed, 1_000.0);
     assert_eq!(resumed, [Action::Repeat]);
@@ -267,7 +267,7 @@ fn an_offer_that_may_be_lost_with_the_line_is_said_again_until_it_is_answered() 
 }
 
 #[test]
-fn an_offer_that_is_still_being_made_is_not_said_twice() {
+fn an_offer_in_creation_is_not_repeated() {
     let mut negotiation = Negotiation::new(true);
     assert_eq!(negotiation.handle(Event::Resumed, 0.0), []);
     negotiation.handle(Event::Start, 0.0);
@@ -278,14 +278,14 @@ fn an_offer_that_is_still_being_made_is_not_said_twice() {
 }
 
 #[test]
-fn an_offer_given_up_for_theirs_is_not_said_again() {
+fn an_offer_rolled_back_for_theirs_is_not_repeated() {
     let mut polite = restarting(true);
     polite.handle(heard_offer(1), 20.0);
     assert_eq!(polite.handle(Event::Resumed, 30.0), []);
 }
 
 #[test]
-fn a_second_answer_to_an_offer_said_twice_is_not_taken_for_one_to_an_offer_in_the_making() {
+fn the_second_answer_to_a_repeated_offer_is_ignored() {
     let mut negotiation = restarting(true);
     negotiation.handle(Event::Resumed, 20.0);
     negotiation.handle(heard_answer(1), 30.0);

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_goes_out_in_order_and_no_faster_than_the_server_takes_it() {
+    fn many_messages_are_sent_in_order_within_the_rate_limit() {
         let (mut outbox, waiting) = (Outbox::new(0.0), pending(50));
         let mut sent = 0;
         for second in 0..10_u32 {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_handed_to_one_socket_twice_unless_it_was_handed_back() {
+    fn the_outbox_sends_a_message_once_unless_it_was_refused() {
         let (mut outbox, waiting) = (Outbox::new(0.0), pending(1));
         assert_eq!(outbox.due(&waiting, 0.0).0.len(), 1);
         assert_eq!(outbox.due(&waiting, 9_000.0).0.len(), 0);

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_reached_is_said_after_ten_seconds_and_reported_once() {
+    fn an_unreachable_server_is_shown_after_ten_seconds_and_reported_once() {
         let mut reach = Reachability::default();
         let server = [(Endpoint::Server, NoIcePath)];
         assert_eq!(check(&mut reach, 0..=9, &server), (None, vec![]));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_reached_is_not_counted_among_those_who_are_not() {
+    fn reachable_people_are_not_listed_as_blocked() {
         let mut reach = Reachability::default();
         let people = [
             (person("Cem"), NoIcePath),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_whose_device_fell_asleep_is_no_network_in_the_way() {
+    fn a_sleeping_device_is_not_reported_as_blocked() {
         let mut reach = Reachability::default();
         check(&mut reach, 0..=5, &[(person("Ann"), Connected)]);
         let asleep = [(person("Ann"), NoIcePath)];
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_fail_are_told_from_packets_that_do_not_come_also_while_it_is_tried_again() {
+    fn a_failed_dtls_handshake_is_not_reported_as_a_failed_ice_path() {
         let mut reach = Reachability::default();
         check(&mut reach, 0..=4, &[(Endpoint::Server, NoDtls)]);
         let (shown, reports) = check(&mut reach, 5..=12, &[(Endpoint::Server, NoIcePath)]);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_where_the_page_slept_or_the_line_is_down() {
+    fn nothing_is_reported_after_sleep_or_while_the_room_is_disconnected() {
         let mut reach = Reachability::default();
         let server = [(Endpoint::Server, NoIcePath)];
         check(&mut reach, 0..=5, &server);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_without_webrtc_is_told_so_at_once() {
+    fn a_browser_without_webrtc_is_reported_at_once() {
         let mut reach = Reachability::default();
         let first = reach.no_webrtc();
         assert_eq!(first.blocked, Some(Blocked::NoWebRtc));

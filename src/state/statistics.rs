@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_what_came_since_the_look_before() {
+    fn rates_are_computed_since_the_poll_before() {
         let now = figures(61_000.0).since(&figures(1_000.0), 1_000.0);
         assert_eq!(now.streams[0].kbps, 480.0);
         assert_eq!(
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_what_was_lost_since_the_look_before() {
+    fn loss_is_measured_since_the_poll_before() {
         let look = |packets: f64, lost: f64, jitter_ms: f64| ConnectionStats {
             rtt_ms: Some(20.0),
             streams: vec![

@@ -116,7 +116,7 @@ fn a_pending_message_becomes_real_by_its_id() {
 }
 
 #[test]
-fn what_is_pending_outlives_a_lost_line_and_a_fresh_snapshot() {
+fn pending_messages_survive_a_lost_connection_and_a_new_snapshot() {
     let mut state = in_room();
     state.log.send(draft(id(8), text("one")));
     state.log.send(draft(id(9), text("two")));
@@ -233,7 +233,7 @@ fn a_message_never_becomes_a_nickname() {
 }
 
 #[test]
-fn notices_do_not_pile_up_without_end() {
+fn the_number_of_notices_is_bounded() {
     let mut state = in_room();
     for _ in 0..1_000 {
         state.apply(&ServerMessage::Entered {
@@ -283,7 +283,7 @@ fn one_authors_messages_stand_together() {
 }
 
 #[test]
-fn whoever_is_back_never_left() {
+fn a_return_removes_the_notice_of_leaving() {
     let mut state = in_room();
     let (person, count) = (person("Ben"), 1);
     let left = |away| ServerMessage::Left {
@@ -312,7 +312,7 @@ fn whoever_is_back_never_left() {
 }
 
 #[test]
-fn a_change_takes_the_place_of_what_was_said_also_when_an_older_page_comes_late() {
+fn a_change_applies_to_an_older_page_that_arrives_later() {
     let mut state = in_room();
     let changed = |seq: u64, event: u64, words: &str| ChatMessage {
         changed: event,
@@ -345,7 +345,7 @@ fn a_change_takes_the_place_of_what_was_said_also_when_an_older_page_comes_late(
 }
 
 #[test]
-fn a_reaction_becomes_part_of_its_message_once_also_when_the_page_that_brings_it_comes_late() {
+fn a_reaction_applies_once_to_an_older_page_that_arrives_later() {
     let reaction = |to: &ChatMessage, event: u64, on: bool| ServerMessage::Reaction {
         seq: event,
         id: to.id,
@@ -384,7 +384,7 @@ fn a_reaction_becomes_part_of_its_message_once_also_when_the_page_that_brings_it
 }
 
 #[test]
-fn a_jump_to_the_end_draws_what_one_sees_first_and_the_rest_bit_by_bit() {
+fn a_jump_to_the_end_draws_the_visible_rows_first() {
     let mut window = Window::default();
     assert_eq!(window.range(1_000), 700..1_000);
     assert_eq!(window.at_end(), window, "nothing to draw anew");
@@ -413,7 +413,7 @@ fn words(seq: u64, name: &str) -> News {
 }
 
 #[test]
-fn others_words_are_announced_once_ones_own_and_older_ones_never() {
+fn messages_of_others_are_announced_once_own_and_older_ones_never() {
     let mut state = in_room();
     let mut announced = Announced::all_of(&state.log);
     assert_eq!(news(&mut announced, &state), []);
@@ -455,7 +455,7 @@ fn older_messages_that_come_in_are_not_announced() {
 }
 
 #[test]
-fn a_log_that_starts_over_is_not_announced_and_what_is_said_in_it_then_is() {
+fn a_new_log_is_not_announced_but_its_later_messages_are() {
     let mut state = RoomState::default();
     state.apply(&joined(false, 60, vec![said(60, "Ben")]));
     let mut announced = Announced::all_of(&state.log);
@@ -470,7 +470,7 @@ fn a_log_that_starts_over_is_not_announced_and_what_is_said_in_it_then_is() {
 }
 
 #[test]
-fn what_many_said_while_the_line_was_down_is_announced_by_number() {
+fn many_messages_after_a_reconnect_are_announced_by_their_number() {
     let mut state = in_room();
     let mut announced = Announced::all_of(&state.log);
     let missed = (3..9).map(|seq| said(seq, if seq == 5 { "Ann" } else { "Ben" }));
@@ -482,7 +482,7 @@ fn what_many_said_while_the_line_was_down_is_announced_by_number() {
 }
 
 #[test]
-fn what_happens_to_others_is_announced_once_and_bounded() {
+fn notices_are_announced_once_and_their_number_is_bounded() {
     let mut state = in_room();
     let mut announced = Announced::all_of(&state.log);
     let renamed = |now: &str, id: &str| ServerMessage::Renamed {

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_live_polls_after_two_sockets_and_then_takes_turns() {
+    fn two_failed_sockets_after_a_live_connection_lead_to_polling_and_back() {
         use TransportKind::{LongPoll, WebSocket};
         let mut choice = TransportChoice::default();
         choice.on_live();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn polling_that_broke_is_polling_again() {
+    fn a_lost_long_poll_is_followed_by_a_long_poll() {
         let mut choice = TransportChoice::default();
         choice.on_failed(1006);
         choice.on_live();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_refuses_was_not_blocked() {
+    fn close_codes_of_the_server_do_not_count_as_blocked() {
         let mut choice = TransportChoice::default();
         for code in [1012, 4400, 4408, 4409, 4429] {
             assert_eq!(
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn trials_become_rare_and_start_over_on_another_network() {
+    fn upgrade_attempts_become_rare_and_restart_on_another_network() {
         let mut choice = TransportChoice::default();
         assert_eq!(choice.next_upgrade_in(0.5), None, "there is a socket");
         choice.on_failed(1006);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_that_fails_leads_back_at_the_first_failure() {
+    fn a_failed_upgrade_returns_to_polling_at_the_first_failure() {
         let mut choice = TransportChoice::default();
         choice.on_failed(1006);
         choice.on_live();

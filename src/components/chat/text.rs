@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_in_a_message_never_skips_the_question_before_a_call() {
+    fn a_link_in_a_message_never_skips_the_prejoin_question() {
         let table = [
             (
                 "https://a.b/room/x/call?prejoin=0",

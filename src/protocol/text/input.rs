@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_sees_is_empty() {
+    fn text_without_visible_characters_is_empty() {
         for unseen in [
             "\u{200B}",
             "\u{3164}",
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_keeps_its_lines_and_loses_what_turns_them_around() {
+    fn a_message_keeps_line_breaks_and_loses_direction_characters() {
         assert_eq!(said(" a\r\nb\rc\u{2028}d\te  f "), "a\nb\nc\nd\te  f");
         assert_eq!(
             said("https://ex.example/\u{202E}gpj.exe \u{2067}x\u{2069}"),

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_take_for_no_address_stays_words() {
+    fn invalid_addresses_stay_text() {
         for words in [
             "http://a%b.example",
             "http://1.2.3.4.5/",
