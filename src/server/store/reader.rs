@@ -1,4 +1,5 @@
-//! Reading: a few connections, each used by one blocking task at a time.
+//! The reader pool: a few connections, each used by one blocking task at a time, and the queries of
+//! messages.
 
 use super::{Page, StoreError, lock::DataLock, schema};
 use crate::protocol::{
@@ -16,30 +17,30 @@ use tokio::sync::Semaphore;
 pub const COLUMNS: &str = "messages.id AS id, messages.seq AS seq, client_id, author, nickname, \
                            messages.text AS text, at, reply_to, edited_at, changed";
 
-/// A message as its row has it, with the id of the row; its reactions are rows of their own.
+/// A message with its row id. Reactions are separate rows and not included.
 pub type MessageRow = (i64, ChatMessage);
 
-/// The pool. As many tasks read at once as there are connections; others wait.
+/// A pool of connections. A task waits while all of them are in use. Cloning is cheap.
 #[derive(Clone)]
 pub struct Readers {
-    /// One permit a connection.
+    /// One permit for each connection.
     permits: Arc<Semaphore>,
-    /// How many connections there are.
+    /// The number of connections.
     count: usize,
-    /// Those not in use. Locked for a push or a pop only.
+    /// The connections not in use. Locked for a push or a pop only.
     idle: Arc<Mutex<Idle>>,
 }
 
-/// What is in nobody's hand.
+/// The connections not in use, and the lock of the data directory.
 struct Idle {
     /// Open connections.
     connections: Vec<Connection>,
-    /// Held by one pool while the database is open; goes with its last connection.
+    /// Held by one pool while the database is open.
     _lock: Option<DataLock>,
 }
 
 impl Readers {
-    /// Opens so many connections. A lock is kept until they are closed again.
+    /// Opens `count` connections. Keeps the lock until they are closed.
     pub fn open(path: &Path, count: usize, lock: Option<DataLock>) -> Result<Self, StoreError> {
         let connections = (0..count)
             .map(|_| schema::connect(path))
@@ -52,7 +53,7 @@ impl Readers {
         })
     }
 
-    /// Waits for whoever reads, then closes all connections and gives the lock back.
+    /// Waits for running queries, then closes all connections and releases the lock.
     pub async fn close(&self) {
         let all = u32::try_from(self.count).unwrap_or(u32::MAX);
         let Ok(_everybody) = self.permits.acquire_many(all).await else {
@@ -88,7 +89,7 @@ impl Readers {
     }
 }
 
-/// The idle connections; a poisoned lock is fine, each change of them is one step.
+/// Locks the idle connections. A poisoned lock is usable: each change is one step.
 fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -106,7 +107,7 @@ pub fn page(
          ORDER BY seq DESC LIMIT ?3"
     );
     let mut statement = connection.prepare_cached(&query)?;
-    // One more than asked for tells whether there are older ones.
+    // One more row than requested shows whether there are older messages.
     let rows = statement.query_map(
         params![room.as_str(), seq_before(before), i64::from(limit) + 1],
         message,
@@ -117,12 +118,12 @@ pub fn page(
     Ok(page)
 }
 
-/// `before` as the queries take it: without one, everything is before.
+/// `before` as an SQL parameter: without one, every message is before it.
 pub fn seq_before(before: Option<Seq>) -> i64 {
     before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX))
 }
 
-/// Cuts rows to `limit`, says whether there were more, and adds the reactions.
+/// Truncates rows to `limit`, sets `more`, and adds the reactions.
 pub fn with_reactions(
     connection: &Connection,
     mut rows: Vec<MessageRow>,
@@ -132,7 +133,7 @@ pub fn with_reactions(
     rows.truncate(limit as usize);
     let mut messages = Vec::with_capacity(rows.len());
     for (id, mut message) in rows {
-        // Only what has changed can have any.
+        // Only changed messages can have reactions.
         if message.changed > 0 {
             message.reactions = reactions(connection, id)?;
         }
@@ -161,7 +162,7 @@ fn reactions(connection: &Connection, id: i64) -> Result<Vec<Reaction>, StoreErr
     Ok(reactions)
 }
 
-/// The number of a stored room.
+/// The row id of a stored room.
 pub fn room_id(connection: &Connection, room: &RoomName) -> Result<Option<i64>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT id FROM rooms WHERE name = ?1")?;
     Ok(statement
@@ -169,7 +170,7 @@ pub fn room_id(connection: &Connection, room: &RoomName) -> Result<Option<i64>, 
         .optional()?)
 }
 
-/// A message by the id of its row.
+/// A message by its row id.
 pub fn by_row(connection: &Connection, id: i64) -> Result<Option<ChatMessage>, StoreError> {
     let query = format!("SELECT {COLUMNS} FROM messages WHERE messages.id = ?1");
     let mut statement = connection.prepare_cached(&query)?;
@@ -178,7 +179,7 @@ pub fn by_row(connection: &Connection, id: i64) -> Result<Option<ChatMessage>, S
     Ok(page.messages.into_iter().next())
 }
 
-/// The messages that changed last, in the order of their last change, at most `limit`.
+/// The last changed messages, in the order of their last change, at most `limit`.
 pub fn changes(connection: &Connection, room: &RoomName, limit: u32) -> Result<Page, StoreError> {
     let query = format!(
         "SELECT {COLUMNS} FROM messages
@@ -225,20 +226,20 @@ pub fn head(connection: &Connection, room: &RoomName) -> Result<Option<(Epoch, S
     Ok(row)
 }
 
-/// Whether the tables can be read.
+/// Checks that the tables can be read.
 pub fn check(connection: &Connection) -> Result<(), StoreError> {
     connection.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
     Ok(())
 }
 
-/// Reads one row of [`COLUMNS`]. Whatever the row holds, it is read: one row of former times
+/// Reads one row of [`COLUMNS`]. Accepts any content, because one unreadable row of a former version
 /// must not keep a room from being opened.
 pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let id = stored_number(row, "id")?;
     let text = stored_text(row, "text")?;
     let message = ChatMessage {
         seq: stored_number(row, "seq")?.unsigned_abs(),
-        // Two rows of unreadable ids are still two messages.
+        // Two rows with unreadable ids are two messages.
         id: MessageId(
             stored_uuid(row, "client_id")?
                 .unwrap_or_else(|| uuid::Uuid::from_u64_pair(u64::MAX, id.unsigned_abs())),
@@ -257,7 +258,7 @@ pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     Ok((id, message))
 }
 
-/// A text of a row, whatever it is made of.
+/// A column as text, whatever its type.
 pub fn stored_text(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
@@ -269,12 +270,12 @@ pub fn stored_text(row: &Row<'_>, column: &str) -> rusqlite::Result<String> {
     })
 }
 
-/// A number of a row; 0 where it is none.
+/// A column as an integer; 0 if it is none.
 fn stored_number(row: &Row<'_>, column: &str) -> rusqlite::Result<i64> {
     Ok(row.get_ref(column)?.as_i64().unwrap_or(0))
 }
 
-/// A UUID of a row; nothing where it is none.
+/// A column as a UUID; nothing if it is none.
 fn stored_uuid(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<uuid::Uuid>> {
     let bytes = row.get_ref(column)?.as_blob().ok();
     Ok(bytes.and_then(|bytes| uuid::Uuid::from_slice(bytes).ok()))

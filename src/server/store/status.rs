@@ -1,5 +1,4 @@
-//! What the writer's thread tells whoever asks for the state of the store: how much there is,
-//! and which commit failed last.
+//! The state of the store for health checks and metrics: stored bytes and failed commits.
 
 use super::StoreError;
 use crate::server::clock::Moment;
@@ -11,60 +10,60 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a group of messages that failed says that the next one would. 60 s: a balancer
-/// that sends nobody here for it would otherwise never learn that the fault is over.
+/// How long a failed group of messages counts as a present failure. 60 s: without an end, a load
+/// balancer that sends nobody here would never learn that the failure is over.
 const FAILURE_LASTS: Duration = Duration::from_secs(60);
 
 /// Why a commit failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// There was no space on the disk.
+    /// The disk is full.
     Disk,
-    /// Another program held the database for too long.
+    /// Another process locked the database for too long.
     Locked,
-    /// Anything else.
+    /// Any other error of the database.
     Database,
 }
 
-/// A commit that failed.
+/// A failed commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedCommit {
-    /// When, in milliseconds since the Unix epoch.
+    /// The time of the failure, in milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// Why.
+    /// The cause of the failure.
     pub cause: Cause,
 }
 
-/// What is told. Written by one thread, read by any.
+/// The state of the store. Written by the writer's thread, read by any.
 #[derive(Debug, Default)]
 pub struct StoreStatus {
-    /// Bytes of all rooms, as of the last commit.
+    /// The stored bytes of all rooms, as of the last commit.
     stored_bytes: AtomicU64,
-    /// The commits that failed.
+    /// The failed commits.
     failures: Mutex<Failures>,
 }
 
-/// The commits that failed.
+/// The failed commits.
 #[derive(Debug, Default)]
 struct Failures {
-    /// The last one.
+    /// The last failed commit, of any job.
     last: Option<FailedCommit>,
-    /// Why and when the last group of messages was not stored; nothing once one was.
+    /// Cause and time of the last failed group of messages; nothing after a successful one.
     messages: Option<(Cause, Instant)>,
 }
 
 impl StoreStatus {
-    /// Bytes of all rooms, as of the last commit.
+    /// The stored bytes of all rooms, as of the last commit.
     pub fn stored_bytes(&self) -> u64 {
         self.stored_bytes.load(Ordering::Relaxed)
     }
 
-    /// Notes how many bytes there are.
+    /// Sets the stored bytes.
     pub fn set_stored_bytes(&self, bytes: u64) {
         self.stored_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// The last commit that failed, of whatever it was.
+    /// The last failed commit, of any job.
     pub fn last_failure(&self) -> Option<FailedCommit> {
         self.failures().last
     }
@@ -75,7 +74,7 @@ impl StoreStatus {
         self.appends_fail_at(Instant::now())
     }
 
-    /// The same at this time.
+    /// [`Self::appends_fail`] at this time.
     fn appends_fail_at(&self, now: Instant) -> bool {
         let failed = self.failures().messages;
         failed.is_some_and(|(cause, at)| {
@@ -83,7 +82,7 @@ impl StoreStatus {
         })
     }
 
-    /// Notes how a commit ended, and whether it was one of messages.
+    /// Records the outcome of a commit, and whether it was one of messages.
     pub fn on_commit<T>(&self, outcome: &Result<T, StoreError>, messages: bool) {
         let mut failures = self.failures();
         let cause = outcome.as_ref().err().map(cause);
@@ -96,13 +95,13 @@ impl StoreStatus {
         }
     }
 
-    /// A poisoned lock is fine: each change is one step.
+    /// Locks the failures. A poisoned lock is usable: each change is one step.
     fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What kind of failure it was.
+/// The cause of an error.
 fn cause(error: &StoreError) -> Cause {
     match error {
         error if error.is_disk_full() => Cause::Disk,

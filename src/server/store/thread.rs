@@ -1,13 +1,12 @@
-//! Writing: one thread, one transaction for everything that has queued up meanwhile.
+//! The writer's thread: one transaction for all messages that have queued up (group commit).
 //!
-//! The group is what came in while the last one was committed, at most [`GROUP_ROWS`]. Where
-//! few speak at a time nobody waits for a group to fill, so a message is as fast as the disk;
-//! where many do, a group waits [`GROUP_DELAY`] for more, because a commit costs as much as
-//! a dozen rows. Between groups the index of words follows ([`super::search`]), and what deleted
-//! text left behind is removed ([`super::cleanup`]). A commit that
-//! fails refuses every message of its group and nothing else: the thread goes on, and stores
-//! again as soon as the disk does. What is no message has a transaction of its own
-//! ([`super::checkpoint`], [`super::sweep`]).
+//! A group holds the jobs that came during the last commit, at most [`GROUP_ROWS`]. With few
+//! messages a group is committed at once, so a message is as fast as the disk. With many a group
+//! waits [`GROUP_DELAY`] for more, because a commit costs as much as a dozen rows. Between groups the
+//! thread indexes messages ([`super::search`]) and erases deleted text ([`super::cleanup`]). A failed
+//! commit refuses the messages of its group only; the thread continues and stores again as soon as
+//! the disk allows. Other jobs have a transaction of their own ([`super::checkpoint`],
+//! [`super::sweep`]).
 
 use super::{
     Appended, StoreError,
@@ -33,51 +32,51 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Rows in a group up to which the next one does not wait for more.
+/// Size of a group, in jobs, up to which the next group does not wait for more.
 const SMALL_GROUP: usize = 4;
-/// How long a group waits for more. 2 ms: trust P1, and as long as a commit.
+/// How long a group waits for more jobs. 2 ms: about the duration of a commit.
 const GROUP_DELAY: Duration = Duration::from_millis(2);
-/// Messages put into the index of words at once. 64: a few milliseconds.
+/// Messages indexed in one step. 64: a few milliseconds.
 const INDEX_ROWS: usize = 64;
-/// How far the index may be behind while the process is busy. 4096: a search reads so many
-/// messages of its room in a few milliseconds.
+/// Unindexed messages allowed in a busy process. 4096: a search scans so many messages of its room
+/// in a few milliseconds.
 const MAX_UNINDEXED: usize = 4096;
-/// How long after the last message the rest of them is put into the index. 200 ms.
+/// Delay from the last message to the indexing of the rest. 200 ms.
 const INDEX_DELAY: Duration = Duration::from_millis(200);
-/// When that is tried again where it failed. 5 s.
+/// Delay after a failed indexing step. 5 s.
 const INDEX_RETRY: Duration = Duration::from_secs(5);
 
-/// What the thread holds.
+/// The state of the thread.
 pub struct WriterThread {
-    /// The only one that writes.
+    /// The only connection that writes.
     connection: Connection,
-    /// For rooms that are made.
+    /// The epoch of new rooms.
     epoch: Epoch,
-    /// What keeps the files in order.
+    /// Checkpoints the write-ahead log.
     checkpointer: Checkpointer,
-    /// What may be stored.
+    /// The limits of the stored bytes.
     quota: QuotaGuard,
-    /// The state of the store, for whoever reports it.
+    /// The state of the store, for health checks and metrics.
     status: Arc<StoreStatus>,
     /// Counts commits.
     metrics: StoreMetrics,
-    /// Jobs refused since the last one that was stored.
+    /// Jobs refused since the last successful commit.
     refused: usize,
-    /// How many rows the last group had.
+    /// The size of the last group, in jobs.
     last_group: usize,
-    /// Messages that may not be in the index of words yet.
+    /// Messages that may not be indexed yet, at most.
     unindexed: usize,
-    /// Whether messages may be in the index that were stored before texts were put into NFC.
+    /// Whether the index may hold messages of before texts were normalised to NFC.
     unnormalized: bool,
-    /// When the next of them may be put in.
+    /// When the next indexing step may run.
     index_at: Instant,
-    /// What deleted text left behind.
+    /// Erases deleted text.
     cleanup: Cleanup,
 }
 
 impl WriterThread {
-    /// A thread that writes by this connection, within `quota`, and notes in `status` how
-    /// it fares.
+    /// The state of a new thread, which writes through `connection` within `quota` and reports to
+    /// `status`.
     pub fn new(
         connection: Connection,
         epoch: Epoch,
@@ -91,7 +90,7 @@ impl WriterThread {
             quota: QuotaGuard::new(quota, directory(&database).to_owned()),
             status,
             metrics,
-            // Whatever the last process left; all of it after a migration.
+            // The rest of the last process; every message after a migration.
             unindexed: search::behind(&connection).unwrap_or(1),
             unnormalized: search::unnormalized(&connection).is_ok_and(|rows| rows.is_some()),
             connection,
@@ -104,7 +103,7 @@ impl WriterThread {
         thread
     }
 
-    /// Takes jobs, in order, until it is told to close or nobody can ask any more.
+    /// Runs jobs in order, until [`Job::Close`] or the last handle is dropped.
     pub fn run(mut self, queue: &JobQueue) {
         let mut next = None;
         let mut closing = None;
@@ -159,15 +158,14 @@ impl WriterThread {
             self.checkpointer.after_commit(&self.connection);
         }
         self.checkpointer.checkpoint_on_close(&self.connection);
-        // Closed before it is reported, so that another process may open the file at once.
+        // Close before the reply, so that another process may open the file at once.
         drop(self.connection);
         if let Some(done) = closing {
             let _ = done.send(());
         }
     }
 
-    /// The next job. Meanwhile, once it has been quiet, the index of words catches up and
-    /// deleted text is cleaned up.
+    /// Waits for the next job. Indexes messages and erases deleted text while none comes.
     fn wait(&mut self, queue: &JobQueue) -> Option<Job> {
         loop {
             let index = (self.unindexed > 0 || self.unnormalized).then_some(self.index_at);
@@ -184,13 +182,13 @@ impl WriterThread {
         }
     }
 
-    /// Takes a step of the cleaning up.
+    /// Runs a step of the cleanup.
     fn clean_up(&mut self) {
         self.cleanup
             .step_if_calm(&mut self.connection, &self.checkpointer);
     }
 
-    /// Puts some messages into the index of words: those it lacks first.
+    /// Runs an indexing step: unindexed messages first.
     fn index(&mut self) {
         if self.unindexed == 0 {
             return self.renormalize();
@@ -199,25 +197,25 @@ impl WriterThread {
             Ok(count) if count < INDEX_ROWS => self.unindexed = 0,
             Ok(count) => self.unindexed = self.unindexed.saturating_sub(count).max(1),
             Err(error) => {
-                tracing::debug!(%error, "the index of words follows later");
+                tracing::debug!(%error, "messages are indexed later");
                 self.unindexed = 1;
                 self.index_at = Instant::now() + INDEX_RETRY;
             }
         }
     }
 
-    /// Puts some messages of former times into the index anew.
+    /// Indexes some messages of before NFC again.
     fn renormalize(&mut self) {
         match self.store(0, search::renormalize_next) {
             Ok(more) => self.unnormalized = more,
             Err(error) => {
-                tracing::debug!(%error, "messages of former times are indexed anew later");
+                tracing::debug!(%error, "messages of before NFC are indexed again later");
                 self.index_at = Instant::now() + INDEX_RETRY;
             }
         }
     }
 
-    /// Puts all messages into the index of words.
+    /// Indexes all messages.
     #[cfg(test)]
     fn index_all(&mut self) -> Result<(), StoreError> {
         while self.unnormalized {
@@ -230,7 +228,7 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Commits a group and answers it.
+    /// Commits a group and answers its jobs.
     fn commit_group(&mut self, group: Vec<GroupedJob>) {
         let epoch = self.epoch.clone();
         let started = Instant::now();
@@ -282,16 +280,16 @@ impl WriterThread {
         }
     }
 
-    /// Notes how much is stored.
+    /// Reports the stored bytes.
     fn update_stored_bytes(&self) {
         if let Ok(bytes) = quota::all_bytes(&self.connection) {
             self.status.set_stored_bytes(bytes);
         }
     }
 
-    /// Does a piece of work; where there is no space for it, once more after folding the
-    /// write-ahead log, which may hold more than the database will grow by. Says once that
-    /// storing fails, and once that it goes on.
+    /// Runs a write. On a full disk it runs once more after a checkpoint, because the log may hold
+    /// more than the database grows by. Logs once that messages are refused, and once that they are
+    /// stored again.
     fn store<T>(
         &mut self,
         jobs: usize,
@@ -306,7 +304,7 @@ impl WriterThread {
         self.status.on_commit(&outcome, jobs > 0);
         match &outcome {
             Err(error) if self.refused == 0 && jobs > 0 => {
-                tracing::error!(%error, "messages cannot be stored, and are refused until they can");
+                tracing::error!(%error, "messages cannot be stored and are refused");
             }
             Ok(_) if self.refused > 0 && jobs > 0 => {
                 let refused = self.refused;
@@ -322,7 +320,7 @@ impl WriterThread {
     }
 }
 
-/// Whether a job of a committed group deleted or replaced text.
+/// Whether a committed job deleted or replaced text.
 fn removed_text((done, job): (&Outcome, &GroupedJob)) -> bool {
     let (Outcome::Changed(Changed::Applied(_)), GroupedJob::Change(_, change, _)) = (done, job)
     else {
@@ -334,8 +332,8 @@ fn removed_text((done, job): (&Outcome, &GroupedJob)) -> bool {
     }
 }
 
-/// What has queued up behind a job, or does within `delay`, and may share its transaction;
-/// and the first job that may not.
+/// The jobs that share a transaction with `first`: those queued behind it and those that come within
+/// `delay`. Also returns the first job that may not share it.
 fn collect_group(
     first: GroupedJob,
     queue: &JobQueue,
@@ -354,17 +352,17 @@ fn collect_group(
     (group, None)
 }
 
-/// What a job of a committed group came to.
+/// The outcome of a job of a committed group.
 enum Outcome {
-    /// A message is stored.
+    /// The message is stored.
     Appended(Appended),
-    /// A message was one too many.
+    /// The message exceeds the quota.
     Full(Full),
-    /// A message was changed, or not.
+    /// The outcome of a change.
     Changed(Changed),
 }
 
-/// One transaction for the whole group; one result a job, in order.
+/// Runs a group in one transaction. Returns one outcome for each job, in order.
 fn commit(
     connection: &mut Connection,
     group: &[GroupedJob],
@@ -377,7 +375,7 @@ fn commit(
         done.push(match job {
             GroupedJob::Append(room, message, _) => {
                 match append(&transaction, room, message, epoch, allowance) {
-                    // It has written nothing; the others of the group are stored.
+                    // Nothing was written for this job; the others are stored.
                     Err(StoreError::Full(full)) => Outcome::Full(full),
                     appended => Outcome::Appended(appended?),
                 }
