@@ -113,10 +113,11 @@ export class Server {
     return (await fetch(`http://127.0.0.1:${this.metricsPort}/metrics`)).text();
   }
 
-  /** The current sum of a metric over its labels. */
+  /** The current sum of a metric over its labels. Throws without such a metric, which is not 0. */
   async metric(name: string): Promise<number> {
     const text = await this.metrics();
     const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+    if (lines.length === 0) throw new Error(`there is no metric ${name}`);
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
