@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// Frames waiting for one socket that does not read before it counts as too slow. 256: trust P9.
+/// Frames waiting for one socket that does not read before it counts as too slow. 256.
 pub const OUTBOX_FRAMES: usize = 256;
 /// Frames waiting for one socket that reads before it counts as too slow. 4096: more than a
 /// hundred people can make who do all they may at once.
@@ -19,7 +19,7 @@ pub const READER_ACTIVE_WITHIN: Duration = Duration::from_secs(2);
 pub const RELAYED_FRAMES: usize = 128;
 /// Bytes waiting for one socket beyond which no signal of others is put beside them. 256 KiB.
 pub const RELAYED_BYTES: usize = 256 * 1024;
-/// Bytes waiting for one socket that does not read before it counts as too slow. 1 MiB: trust P9.
+/// Bytes waiting for one socket that does not read before it counts as too slow. 1 MiB.
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Sockets the process holds. 20 000 at some 30 KiB each stay under 1 GiB.
 pub const MAX_SOCKETS: usize = 20_000;
@@ -57,7 +57,7 @@ pub const ROOM_MAILBOX: usize = 1024;
 pub const ROOM_PENDING: usize = 256;
 /// Messages of all rooms on their way to the disk; the next one is refused.
 pub const WRITER_QUEUE: usize = 4096;
-/// Rows in one commit. 64: twice the group of trust P1, still a few milliseconds.
+/// Rows in one commit. 64: a few milliseconds.
 pub const GROUP_ROWS: usize = 64;
 /// Reading connections of the store. Reads are short; four keep two cores busy.
 pub const READERS: usize = 4;
@@ -73,7 +73,7 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Frames that were no message before the socket is closed with 4400.
 pub const MAX_PROTOCOL_ERRORS: u32 = 50;
 /// Silence on a TCP connection with unsent data after which the kernel gives it up.
-/// 15 s: trust P6.
+/// 15 s, as [`Timing::dead_after`].
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Media streams over TCP of one shard; the next one is turned away.
 pub const MEDIA_TCP_STREAMS: usize = 2_000;
@@ -82,7 +82,7 @@ pub const MEDIA_TCP_STREAMS_OF_ADDRESS: usize = 128;
 /// Bytes waiting for one media stream over TCP; what comes beyond is lost, as on the way.
 /// 256 KiB: a second of 2 Mbit/s.
 pub const MEDIA_TCP_QUEUE_BYTES: usize = 256 * 1024;
-/// Time for the whole of a graceful stop; the contract says 10 s.
+/// Time for the whole of a graceful stop. 8 s: process managers kill after 10 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A rate: so many a second, and so many at once after a pause.
@@ -94,7 +94,7 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// Chat messages of one socket. The contract promises 5 and 40.
+/// Chat messages of one socket (`docs/protocol.md`).
 pub const CHAT_RATE: Rate = Rate {
     per_second: 5,
     burst: 40,
@@ -134,7 +134,7 @@ pub const POST_RATE: Rate = Rate {
 };
 
 /// Bytes one member of a room may have everybody told. At once 656 KiB: forty messages of the
-/// longest text with their envelopes; a second 82 KiB: five of them, as the contract promises.
+/// longest text with their envelopes; a second 82 KiB: five of them.
 pub const MEMBER_BROADCAST_BYTES: Rate = Rate {
     per_second: 82 * 1024,
     burst: 656 * 1024,
@@ -204,14 +204,14 @@ pub const SUBSCRIBE_INTERVAL: Duration = Duration::from_millis(100);
 /// The durations a test shortens. Everybody else takes the default.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// Between two WebSocket pings. Default 5 s: trust P6.
+    /// Between two WebSocket pings. Default 5 s.
     pub ping_interval: Duration,
-    /// Silence after which a socket is dead and its person gone. Default 15 s: trust P6.
+    /// Silence after which a socket is dead and its person gone. Default 15 s: three pings.
     pub dead_after: Duration,
     /// How long a person whose line broke keeps their place. Default 5 s: a reload takes less.
     pub grace: Duration,
     /// How long after the grace a person who comes back is no news. Default 115 s, so that
-    /// both are the 120 s of trust P4.
+    /// both are 120 s.
     pub away: Duration,
     /// How long a room waits for whoever had it made and has not come in yet. Default 10 s.
     pub empty_room_timeout: Duration,

@@ -1,8 +1,7 @@
-//! How busy the process is, and what it does about it.
+//! The load of the process, and the delay by which it batches under load.
 //!
-//! The runtime counts how long each of its threads had something to do. A share of that is
-//! the load, looked up ten times a second and smoothed; whatever can be cheaper at the
-//! price of a little coalescing_delay asks [`coalescing_delay`] how much.
+//! The runtime counts the busy time of each worker thread. Ten times a second the busy share is
+//! sampled and smoothed; [`coalescing_delay`] grows with it.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -16,7 +15,7 @@ use tokio::{
 
 /// Between two looks. 100 ms: a rush hour builds up more slowly.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
-/// What is counted as one.
+/// The stored value of a load of 1.
 const SCALE: f64 = 1_000_000.0;
 /// The share of the time above which coalescing_delay grows.
 const CALM_LOAD: f64 = 0.45;
@@ -46,7 +45,7 @@ pub async fn watch(mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// How long the threads of the runtime have had something to do, all together.
+/// The busy time of all worker threads since the start.
 fn total_busy_time() -> Duration {
     let metrics = Handle::current().metrics();
     let workers = 0..metrics.num_workers();
@@ -55,7 +54,7 @@ fn total_busy_time() -> Duration {
         .sum()
 }
 
-/// Takes a look in: half of what is known is what was known before.
+/// Records a sample: the new load is the mean of the sample and the load before.
 fn record(share: f64) {
     let smooth = f64::midpoint(load(), share.clamp(0.0, 1.0));
     #[expect(
@@ -71,12 +70,12 @@ pub fn load() -> f64 {
     f64::from(LOAD.load(Relaxed)) / SCALE
 }
 
-/// How long what is told to many may wait for more of it.
+/// How long a broadcast may wait for more to send with it.
 pub fn coalescing_delay() -> Duration {
     coalescing_delay_at(load())
 }
 
-/// Whether there is time for what can wait.
+/// Whether background work may run.
 pub fn is_calm() -> bool {
     load() < CALM_LOAD
 }

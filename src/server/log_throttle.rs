@@ -1,5 +1,5 @@
-//! Warnings that strangers can cause: one line a minute, or an hour, with a count, however many
-//! there are.
+//! Throttled log lines, for events that clients can cause: one line a minute, or an hour, with the
+//! count of the events since the last one.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,22 +8,22 @@ use std::{
 
 /// Between two lines of one warning. 1 min: an operator sees it, a disk does not.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Between two lines of what people report again and again while it lasts. 1 h.
+/// Interval of a condition that clients report while it lasts. 1 h.
 pub const HOURLY: Duration = Duration::from_secs(60 * 60);
 
 /// One warning.
 pub struct LogThrottle {
     /// Between two lines.
     interval: Duration,
-    /// What happened so far.
+    /// When the last line was written, and the events since.
     state: Mutex<State>,
 }
 
-/// What is behind the lock.
+/// The state behind the lock.
 struct State {
-    /// When the last line was written.
+    /// The time of the last line.
     logged_at: Option<Instant>,
-    /// What happened since, without a line.
+    /// Events since then.
     suppressed: u64,
 }
 
@@ -50,8 +50,8 @@ impl LogThrottle {
         }
     }
 
-    /// It happened: answers how often it did since the last line, this time included, where
-    /// a line is due.
+    /// Counts an event. Returns the count since the last line, this event included, if a line is
+    /// due.
     pub fn record(&self) -> Option<u64> {
         self.record_at(Instant::now())
     }
@@ -78,7 +78,7 @@ pub fn error(warning: &LogThrottle, error: &dyn std::error::Error, what: &'stati
     }
 }
 
-/// Text of a request for a log line: so many letters of it, nothing that is not printable.
+/// A header for a log line: its first letters, with `?` for each that is not printable ASCII.
 pub fn printable(text: Option<&http::HeaderValue>) -> String {
     /// Letters of a header that a log line shows.
     const LETTERS: usize = 100;
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_wrote_is_shown_short_and_on_one_line() {
+    fn a_logged_header_is_short_printable_and_on_one_line() {
         let value = http::HeaderValue::from_bytes(b"a\tb\xff").expect("a value");
         assert_eq!(printable(Some(&value)), "a?b?");
         let long = "x".repeat(5000).parse().expect("a value");

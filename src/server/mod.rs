@@ -1,20 +1,23 @@
 //! The server: one process with the pages, the rooms and the store.
 //!
-//! * [`config`], [`limits`], [`telemetry`], [`metrics`], [`error`] what it is told and what it says.
+//! * [`config`], [`limits`] the settings and the fixed numbers; [`telemetry`], [`metrics`],
+//!   [`error`] logs, counters and refusals.
 //! * [`commands`] what the binary does besides serving.
 //! * [`context`] the state every handler and page can reach.
 //! * [`http`] the routes, the socket, the files, the rules for every request.
 //! * [`net`] the sockets of both address families, the listener, and the limits per network address.
 //! * [`addresses`] by which people reach media and TURN here.
-//! * [`rooms`] who is where and what is said; the thinking is pure.
-//! * [`store`] what lasts; [`disk`] how much space is left for it.
+//! * [`rooms`] presence, chat and calls of each room, as a pure core in an actor.
+//! * [`store`] the SQLite database; [`disk`] the free space beside it.
 //! * [`sfu`] passes media on where a call does not run browser to browser.
 //! * `certificate` reads TLS files, and again when they change.
-//! * [`blocked_media`] what people report of media that does not get through.
-//! * [`turn`] relays for whoever cannot be reached otherwise; `turn_relay` puts it together with the rest.
-//! * [`retention`] forgets what is old, where the operator wants that; [`clock`] tells it when.
-//! * `load` how busy it is; [`priority`] which threads wait for which. [`log_throttle`] bounds the log lines that clients can cause.
-//! * [`serve`] puts them together and takes them down again.
+//! * [`blocked_media`] counts reports of media that does not get through.
+//! * [`turn`] the TURN server; `turn_relay` connects it to calls and the SFU.
+//! * [`retention`] deletes old messages, where the operator sets that; [`clock`] guards its time.
+//! * `load` the busy share of the process; [`priority`] the priorities of its threads.
+//! * [`token_bucket`] the algorithm of every rate limit; [`log_throttle`] bounds the log lines that
+//!   clients can cause; [`origin`] web origins.
+//! * [`serve`] starts all parts and stops them in order.
 
 pub mod addresses;
 pub mod blocked_media;

@@ -49,7 +49,7 @@ type Case<'a> = (
 );
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn the_defaults_are_those_of_the_manual() {
     let config = resolve(&[], &[], "").expect("accepted");
     assert_eq!(config.listen, ([127, 0, 0, 1], 3000).into());
     assert_eq!(config.data_dir, Path::new("./data"));

@@ -1,11 +1,11 @@
-//! Whose request it is: the peer of the connection, or behind a trusted proxy whom it names.
+//! The client of a request: the peer of the connection, or the address that a trusted proxy names.
 //!
-//! A proxy names the client in `X-Forwarded-For` or in `Forwarded` (RFC 7239). Both are read
-//! from the right, because each proxy adds its own peer there and everything further left is
-//! hearsay: the first address that is no trusted proxy is the client. What cannot be read
-//! ends the walk, and the last trusted proxy on the way is counted in the client's place.
+//! A proxy names the client in `X-Forwarded-For` or in `Forwarded` (RFC 7239). Both are read from
+//! the right, because each proxy appends its own peer and a client can forge everything further
+//! left. The first address from the right that is no trusted proxy is the client. An unreadable
+//! element ends the walk; the last trusted proxy then counts in the client's place.
 //!
-//! Whatever a header says is counted: only a peer itself can be an address without limits.
+//! A header never exempts a client from its limits: only the address of a peer can.
 
 use super::permits::is_exempt;
 use http::{HeaderMap, HeaderValue};
@@ -16,8 +16,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The header of RFC 7239.
 const FORWARDED: &str = "forwarded";
-/// Where clients are counted that are behind a proxy on this machine and cannot be told
-/// apart: no client has this address.
+/// Counts clients behind a proxy on this machine that does not name them. No client has this
+/// address.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The address a request counts under. An extension of every request.
@@ -25,7 +25,7 @@ const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// For a request that nobody has looked at: counted together with all others like it.
+    /// The address of all requests whose client is unknown.
     pub const UNKNOWN: Self = Self(UNKNOWN);
 }
 
@@ -66,7 +66,7 @@ impl TrustedProxies {
             (Some(client), Some(same)) if client == same => client,
             // A client may send `Forwarded` through a proxy that writes the other one only.
             (Some(client), Some(_)) if forwarded_names_nobody(headers) => client,
-            // One of them went through a proxy that does not know it: nobody knows which.
+            // One header passed a proxy that does not know it, and may be forged.
             (Some(_), Some(_)) | (None, None) => peer,
         };
         match is_exempt(client) {
@@ -170,7 +170,7 @@ fn forwarded_line(line: &HeaderValue) -> Vec<Option<&str>> {
                 let (name, value) = pair.split_once('=')?;
                 name.trim().eq_ignore_ascii_case("for").then_some(value)
             });
-            // Twice is not allowed (RFC 7239, 4), and so nobody's word.
+            // RFC 7239 section 4 forbids a second one; neither is trusted.
             match (named.next(), named.next()) {
                 (Some(value), None) => Some(value),
                 _ => None,
@@ -199,7 +199,7 @@ fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-/// Whether a proxy keeps secret whom it forwards for (RFC 7239, 6.2 and 6.3).
+/// Whether a proxy hides its client (RFC 7239 sections 6.2 and 6.3).
 fn is_hidden(node: &str) -> bool {
     let node = node.trim().trim_matches('"');
     let name = node.split_once(':').map_or(node, |(name, _)| name);

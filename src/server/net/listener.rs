@@ -1,15 +1,14 @@
-//! Connections: accepting them, how many there are, how long they may take, ending them
-//! together.
+//! Accepts HTTP connections, bounds their number and their time, and ends them together.
 //!
-//! Each connection is served by a task with deadlines: [`Timing::head_timeout`] for the whole
-//! head of a request (and for an idle kept connection), [`Timing::write_timeout`] for a reader
-//! who does not take the answer; the body's deadline is a layer of the router. An address has
-//! so many connections, and further ones of it are closed at once.
+//! A task serves each connection with deadlines: [`Timing::head_timeout`] for the whole head of a
+//! request and for an idle kept connection, [`Timing::write_timeout`] for a reader that does not
+//! take the answer. The deadline of the body is a layer of the router. Connections of an address
+//! beyond its limit are closed at once.
 //!
-//! When all places are taken, a reserve still serves `/healthz`, `/readyz` and upgrades. An
-//! address has [`RESERVED_PER_ADDRESS`] of its places, and where all of them are taken, the
-//! newest connection takes the place of the oldest: nobody holds the reserve by saying
-//! nothing, and one address puts nobody else out of it.
+//! When all ordinary connections are taken, a reserve still serves `/healthz`, `/readyz` and
+//! upgrades. An address holds [`RESERVED_PER_ADDRESS`] of the reserve. Where all of it is taken,
+//! the newest connection replaces the oldest: silent clients cannot hold the reserve, and one
+//! address cannot take it from the others.
 
 use crate::server::{
     limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
@@ -43,11 +42,11 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// Before accepting again after the process ran out of files. No event tells when
-/// there are some again.
+/// Delay before accepting again after the process ran out of file descriptors. No event reports
+/// free ones.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How many connections there may be, and whose.
+/// The limits of one listener.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct ConnectionLimits {
     /// In all, and from one address.
@@ -106,14 +105,14 @@ impl Listeners {
     }
 }
 
-/// What every connection needs.
+/// Serves connections; a clone for each.
 #[derive(Clone)]
 struct ConnectionServer {
-    /// Answers.
+    /// Handles the requests.
     router: Router,
     /// Counts connections that are not served as ordinary ones.
     metrics: HttpMetrics,
-    /// How long things may take.
+    /// The deadlines.
     timing: Timing,
     /// Turns true when the server stops.
     stopping: watch::Receiver<bool>,
@@ -121,7 +120,7 @@ struct ConnectionServer {
     alive: mpsc::Sender<()>,
 }
 
-/// What a connection is served.
+/// Which requests a connection is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionClass {
     /// Everything.
@@ -130,7 +129,7 @@ enum ConnectionClass {
     Reserved,
 }
 
-/// Accepts and serves until `stopping` says so, then waits for what is under way.
+/// Accepts and serves until `stopping` turns true, then waits for the requests under way.
 pub(in crate::server) async fn listen(
     listeners: Listeners,
     (router, metrics): (Router, HttpMetrics),
@@ -240,7 +239,7 @@ impl Reserve {
         }
     }
 
-    /// Notes who holds a place.
+    /// Records the task that holds a permit.
     fn take(&mut self, permit: Permit, task: AbortHandle) {
         self.held.push_back((permit, task));
     }
@@ -275,7 +274,7 @@ impl ConnectionServer {
         }
     }
 
-    /// Answers requests; told to stop, it answers what it is at and no more.
+    /// Answers requests. When the server stops, it finishes the current one.
     async fn requests(
         self,
         stream: TcpStream,
@@ -347,7 +346,7 @@ fn with_connection_close(mut response: Response) -> Response {
     response
 }
 
-/// Sets a fresh connection up: small frames leave at once, a vanished line is noticed.
+/// Disables Nagle's algorithm and bounds the time without acknowledgement (`TCP_USER_TIMEOUT`).
 fn set_socket_options(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]

@@ -1,14 +1,13 @@
-//! Network addresses: which are listened on, and the limits of each, how many at once and how
-//! often.
+//! The network side of the server: listeners, clients' addresses and the limits of each address.
 //!
-//! * [`permits`] the limits of each network address: how many connections, how often.
+//! * [`permits`] the limits of each network address: connections at once, requests over time.
 //! * [`listener`] accepts HTTP connections.
-//! * [`sockets`] listeners for both address families.
-//! * [`forwarded`] whose request it is, through trusted proxies.
-//! * [`write_timeout`] streams whose readers have to take what is written.
+//! * [`sockets`] binds listeners for both address families.
+//! * [`forwarded`] finds the client behind trusted proxies.
+//! * [`write_timeout`] resets a stream whose reader is too slow.
 //!
 //! Every limit per address goes through this folder. `127.0.0.1` and `::1` themselves have no
-//! limit of their own: behind them is a proxy for everybody.
+//! limit of their own: a proxy for everybody may be behind them.
 
 pub mod forwarded;
 pub mod listener;

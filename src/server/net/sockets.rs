@@ -2,7 +2,7 @@
 //!
 //! An unspecified address (`0.0.0.0` or `::`) means every address of the machine, of both
 //! families. Media and TURN take one socket for both, where IPv4 sources show up mapped into
-//! IPv6 (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2) and are unmapped by whoever reads it.
+//! IPv6 (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2); the reader unmaps them.
 //! HTTP takes two sockets, because loopback has an address of its own in each family.
 
 use socket2::{Domain, Protocol, Socket, Type};

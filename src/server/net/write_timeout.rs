@@ -1,8 +1,8 @@
-//! A TCP stream whose reader has to take what is written.
+//! A TCP stream that resets a reader which is too slow.
 //!
 //! A client that asks for much and reads little would hold its connection, and the answer in
-//! memory, for as long as it likes. Here a write that waits uses up a time; bytes that are
-//! taken give time back at the lowest rate allowed. Once it is used up the stream is reset.
+//! memory, without bound. A waiting write uses up a time; bytes that are taken earn time back at
+//! the lowest rate allowed. The stream is reset when the time is used up.
 
 use std::{
     io::{self, IoSlice},
@@ -18,9 +18,9 @@ use tokio::{
 
 /// The stream.
 pub struct WriteTimeoutStream {
-    /// What is read and written.
+    /// The connection.
     stream: TcpStream,
-    /// How long a write may wait while nothing is taken.
+    /// How long a write may wait while the reader takes nothing.
     timeout: Duration,
     /// Bytes a second that keep it from being used up.
     bytes_per_second: u32,
@@ -66,7 +66,7 @@ impl WriteTimeoutStream {
                     .deadline
                     .get_or_insert_with(|| Box::pin(sleep_until(latest)));
                 if deadline.as_mut().poll(context).is_ready() {
-                    // What the kernel still holds of the answer is thrown away too.
+                    // The kernel discards the rest of the answer, too.
                     let _ = self.stream.set_zero_linger();
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_who_takes_nothing_is_given_up() {
+    async fn a_reader_that_takes_nothing_is_reset() {
         let (client, server) = pair().await;
         let mut bounded = WriteTimeoutStream::new(server, Duration::from_millis(200), 1024);
         let written = bounded.write_all(&vec![0; ANSWER_BYTES]).await;
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_who_takes_a_little_now_and_then_is_given_up_too() {
+    async fn a_reader_that_takes_too_little_is_reset() {
         let (mut client, server) = pair().await;
         let timeout = Duration::from_millis(300);
         let mut bounded = WriteTimeoutStream::new(server, timeout, 1024 * 1024 * 1024);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_who_takes_it_steadily_gets_all_of_it_however_long_it_takes() {
+    async fn a_steady_reader_gets_the_whole_answer_however_long_it_takes() {
         let (mut client, server) = pair().await;
         let mut bounded = WriteTimeoutStream::new(server, Duration::from_millis(300), 1024);
         let reader = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! How many connections there are at once, in all and from one network.
+//! The number of connections at once: of each network, and of all together.
 
 use super::networks::{Network, SITE_FACTOR, counted};
 use crate::protocol::{REFUSAL_HEADER, Refusal};
@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many permits there are.
+/// How many permits may be held.
 #[derive(Debug, Clone, Copy)]
 pub struct PermitLimits {
     /// In all.
@@ -34,7 +34,7 @@ pub enum PermitError {
 pub struct Permits {
     /// Shared with the permits.
     counts: Arc<Mutex<Counts>>,
-    /// How many there are.
+    /// The bounds.
     limits: PermitLimits,
 }
 

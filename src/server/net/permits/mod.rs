@@ -2,9 +2,9 @@
 //!
 //! * [`networks`] the networks an address counts under: an IPv4 address, an IPv6 /64, and
 //!   four times as loosely an IPv6 /48.
-//! * [`connections`] how many connections an address holds at once, and how many all hold.
-//! * [`addresses`] how much an address may ask for over time, in tables of fixed size.
-//! * [`requests`] the rates of everything a client asks for, by kind.
+//! * [`connections`] bounds the connections of an address, and of all together.
+//! * [`addresses`] bounds the rate of an address, in tables of fixed size.
+//! * [`requests`] the rates of each kind of request.
 
 pub mod addresses;
 pub mod connections;

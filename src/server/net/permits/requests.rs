@@ -1,6 +1,6 @@
-//! What one address may ask for over time, each kind in buckets of its own.
+//! The rates of what one address may ask for, each kind in buckets of its own.
 //!
-//! The buckets outlive sockets and rooms: whoever comes back finds them as they were left.
+//! The buckets outlive sockets and rooms: a client that reconnects finds them as it left them.
 //! `127.0.0.1` and `::1` themselves are not limited (see [`super::networks::is_exempt`]).
 
 use super::addresses::{AddressRateLimiter, AddressRateLimits};
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn one_socket_at_the_contracts_rate_is_within_the_bytes_of_its_address() {
+    fn one_socket_at_its_full_rate_is_within_the_bytes_of_its_address() {
         let largest = stored_bytes(4 * crate::protocol::MAX_CHAT_CHARS);
         let bytes = RequestKind::ChatBytes.default_rate();
         assert!(5 * largest <= bytes.per_second);
