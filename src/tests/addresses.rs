@@ -39,7 +39,7 @@ async fn moves(client: &mut Client, to: Mode) {
 }
 
 #[tokio::test]
-async fn no_frame_to_anybody_holds_a_candidate_of_whoever_hides_their_address() {
+async fn no_frame_holds_a_candidate_of_a_person_who_hides_their_address() {
     let app = TestApp::start_with(short_timing(), &["--p2p-max", "64"]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
@@ -79,7 +79,7 @@ async fn no_frame_to_anybody_holds_a_candidate_of_whoever_hides_their_address() 
 }
 
 #[tokio::test]
-async fn whoever_hides_is_seen_through_the_sfu_and_their_description_reaches_nobody() {
+async fn a_hidden_person_is_seen_through_the_sfu_and_no_peer_gets_their_description() {
     let app = TestApp::start_with(long_timing(), &["--p2p-max", "64"]).await;
     let mut watcher = app.join("team", "Watcher").await;
     watcher.enters_call(9).await;

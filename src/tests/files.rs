@@ -3,7 +3,7 @@
 use super::harness::TestApp;
 
 #[tokio::test]
-async fn it_says_that_it_lives_is_ready_and_what_it_counts() {
+async fn health_readiness_and_metrics_are_answered() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     ann.says("hi").await;
@@ -25,7 +25,7 @@ async fn it_says_that_it_lives_is_ready_and_what_it_counts() {
 }
 
 #[tokio::test]
-async fn it_says_when_the_database_is_gone() {
+async fn readiness_reports_a_missing_database() {
     let app = TestApp::start().await;
     app.context.store.close().await;
     let ready = app.get("/readyz").await;
@@ -59,7 +59,7 @@ async fn a_message_that_cannot_be_stored_is_refused_and_told_to_nobody() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_headers_of_the_house() {
+async fn every_response_has_the_security_headers() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/", "/none", "/pkg/none.js", "/ws"] {
         let answer = app.get(path).await.to_lowercase();
@@ -108,7 +108,7 @@ async fn an_unknown_path_is_a_page_for_people_and_a_line_for_programs() {
 }
 
 #[tokio::test]
-async fn a_page_is_packed_for_those_who_take_it() {
+async fn a_page_is_compressed_for_clients_that_accept_it() {
     let app = TestApp::start().await;
     let ask = |coding: &str| {
         let host = app.address;

@@ -44,7 +44,7 @@ fn closed_with(answer: &[u8], code: u16) -> bool {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_refused_and_the_socket_lives() {
+async fn malformed_messages_are_refused_and_the_socket_stays_open() {
     let app = TestApp::start().await;
     let mut eve = app.join("team", "Eve").await;
     let deep = "[".repeat(60_000);
@@ -94,7 +94,7 @@ async fn whoever_sends_nothing_but_rubbish_is_closed_with_4400() {
 }
 
 #[tokio::test]
-async fn before_join_there_is_nothing_to_say() {
+async fn messages_before_join_are_refused() {
     let app = TestApp::start().await;
     let mut eve = app.connect().await;
     let id = new_id();
@@ -236,7 +236,7 @@ async fn forty_at_once_are_taken_and_more_are_refused_by_their_id() {
 }
 
 #[tokio::test]
-async fn one_byte_a_second_keeps_nobody_up_and_is_dead_by_the_silence() {
+async fn one_byte_a_second_does_not_keep_a_connection_alive() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut slow = tokio::net::TcpStream::connect(app.address)
         .await
@@ -359,7 +359,7 @@ async fn an_address_behind_a_trusted_proxy_holds_so_many_sockets() {
 }
 
 #[tokio::test]
-async fn a_request_head_or_body_that_drips_is_hung_up_on() {
+async fn a_dripping_request_head_or_body_is_disconnected() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let form = "Content-Type: application/x-www-form-urlencoded";
     let table = [

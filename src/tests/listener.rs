@@ -39,7 +39,7 @@ async fn drips(mut stream: TcpStream, beginning: &str, bytes: usize) -> (usize, 
 }
 
 #[tokio::test]
-async fn a_head_that_drips_is_hung_up_on_however_steadily_it_comes() {
+async fn a_dripping_request_head_is_disconnected() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let stream = TcpStream::connect(app.address).await.expect("connects");
     let beginning = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
@@ -48,7 +48,7 @@ async fn a_head_that_drips_is_hung_up_on_however_steadily_it_comes() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_refused_however_steadily_it_comes() {
+async fn a_dripping_request_body_is_refused() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let head = form("/api/join_room", "", "");
     let head = head.replace("Content-Length: 0", "Content-Length: 2000");
@@ -259,7 +259,7 @@ async fn one_address_cannot_put_others_out_of_the_reserve() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_much_and_reads_nothing_is_hung_up_on() {
+async fn a_client_that_reads_no_answers_is_disconnected() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut eve = app.tcp_from("127.0.0.1").await;
     let requests = "GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);

@@ -24,7 +24,7 @@ fn rename(nickname: &str) -> ClientMessage {
 }
 
 #[tokio::test]
-async fn whoever_polls_and_whoever_has_a_socket_talk_with_each_other() {
+async fn polling_clients_and_websockets_talk_with_each_other() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = Poller::join(&app, "team", "Ben").await;
@@ -111,7 +111,7 @@ async fn a_second_request_takes_the_place_of_the_first_and_an_idle_one_comes_bac
 }
 
 #[tokio::test]
-async fn a_move_from_one_way_to_the_other_is_seen_by_nobody() {
+async fn a_change_of_transport_is_invisible_to_others() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut polling = Poller::join(&app, "team", "Ben").await;
@@ -137,7 +137,7 @@ async fn a_move_from_one_way_to_the_other_is_seen_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_goodbye_says_whether_it_was_meant() {
+async fn the_close_code_says_whether_a_leave_was_deliberate() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let ben = Poller::join(&app, "team", "Ben").await;
@@ -159,7 +159,7 @@ async fn a_goodbye_says_whether_it_was_meant() {
 }
 
 #[tokio::test]
-async fn silence_is_the_end_and_asking_alone_is_no_silence() {
+async fn silence_ends_a_connection_and_polling_alone_keeps_it() {
     let timing = Timing {
         dead_after: Duration::from_millis(2_000),
         away: DEADLINE * 10,
@@ -216,7 +216,7 @@ async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
 }
 
 #[tokio::test]
-async fn pongs_that_find_no_place_close_nobody() {
+async fn pongs_that_do_not_fit_the_outbox_close_no_connection() {
     let app = TestApp::start().await;
     let slow = Poller::join(&app, "team", "Slow").await;
     let pings = vec![&ClientMessage::Ping; 300];
@@ -248,7 +248,7 @@ async fn a_stop_is_told_with_1012_to_whoever_waits() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_refused_as_by_a_socket() {
+async fn malformed_messages_are_refused_as_on_a_socket() {
     let app = TestApp::start().await;
     let mut eve = Poller::join(&app, "team", "Eve").await;
     let deep = format!("[{}1{}]", "[".repeat(126), "]".repeat(126));
@@ -285,7 +285,7 @@ async fn a_flood_is_closed_with_4429_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn requests_that_are_none_change_nothing() {
+async fn invalid_requests_change_nothing() {
     let app = TestApp::start().await;
     let mut ben = Poller::join(&app, "team", "Ben").await;
     let own = of_connection(&ben.connection);
@@ -355,7 +355,7 @@ async fn no_answer_is_kept_by_a_cache() {
 }
 
 #[tokio::test]
-async fn an_address_holds_so_many_whichever_way_they_came() {
+async fn an_address_has_one_limit_for_both_transports() {
     let proxied = ["--trusted-proxies", "127.0.0.1"];
     let flags = [&["--sockets-per-address", "2"][..], &proxied].concat();
     let app = TestApp::start_with(long_timing(), &flags).await;

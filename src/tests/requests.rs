@@ -13,7 +13,7 @@ use futures::future::join_all;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 #[tokio::test]
-async fn a_name_that_is_not_ours_is_answered_nothing() {
+async fn requests_for_an_unknown_host_are_refused() {
     let app = TestApp::start().await;
     let at = |path: &str, host: &str| get(path).replace("Host: localhost", host);
     for path in [
@@ -72,7 +72,7 @@ async fn metrics_are_on_a_listener_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_taken_port_of_metrics_is_told_by_its_setting() {
+async fn a_taken_metrics_port_is_reported_with_its_setting() {
     let app = TestApp::start().await;
     let taken = app.metrics_address.expect("on").to_string();
     let data = super::harness::data_directory();
@@ -99,7 +99,7 @@ async fn a_taken_port_of_metrics_is_told_by_its_setting() {
 }
 
 #[tokio::test]
-async fn by_tls_cookies_are_for_this_host_and_for_tls_only() {
+async fn cookies_over_tls_are_host_only_and_secure() {
     let cookies = |answer: &str| {
         let lines = answer
             .lines()
@@ -197,7 +197,7 @@ fn nonsense(random: &mut StdRng) -> String {
 }
 
 #[tokio::test]
-async fn no_nonsense_is_answered_as_a_fault_of_ours() {
+async fn arbitrary_requests_never_get_a_server_error() {
     const FUNCTIONS: [&str; 6] = [
         "welcome",
         "join_room",
