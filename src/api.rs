@@ -27,7 +27,7 @@ pub const THEME_COOKIE: &str = "noom_theme";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
-    /// The nickname.
+    /// The field for the nickname.
     Nickname,
     /// The room name.
     Room,
@@ -40,7 +40,7 @@ pub enum ApiError {
     /// A field of the form is invalid.
     #[error("{field:?} {problem}")]
     Invalid {
-        /// The field.
+        /// The field whose text is invalid.
         field: Field,
         /// The rule that its text breaks.
         problem: NameError,

@@ -33,7 +33,7 @@ struct Server {
     log: UnboundedReceiver<String>,
     /// Where it listens.
     address: SocketAddr,
-    /// Its data.
+    /// The data directory, deleted when this is dropped.
     _data: tempfile::TempDir,
 }
 
@@ -126,7 +126,7 @@ impl Drop for Server {
 struct Person(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Person {
-    /// Joins.
+    /// Connects to the server and joins the room `team`.
     async fn joins(server: &Server) -> Self {
         let url = format!("ws://{}/ws", server.address);
         let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("101");

@@ -11,12 +11,11 @@ use crate::{
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
-/// A room.
 fn team() -> RoomName {
     RoomName::parse("team").expect("valid")
 }
 
-/// Something said.
+/// A message of Ann with this text.
 fn message(text: &str) -> NewMessage {
     NewMessage {
         draft: draft(text),

@@ -30,9 +30,9 @@ const PICTURE_BYTES: usize = 12;
 pub struct Guest {
     /// Who one is.
     me: ParticipantId,
-    /// The socket.
+    /// The WebSocket client that joined the room.
     pub client: Client,
-    /// The connection.
+    /// The WebRTC connection to the SFU.
     pub rtc: Rtc,
     /// Where its datagrams go through.
     pub udp: UdpSocket,

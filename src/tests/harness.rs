@@ -92,11 +92,11 @@ pub struct TestApp {
     pub address: SocketAddr,
     /// The address of its metrics listener, unless that is off.
     pub metrics_address: Option<SocketAddr>,
-    /// Its state.
+    /// The state of the server, shared with its tasks.
     pub context: AppContext,
     /// Asks it to stop.
     stop: oneshot::Sender<()>,
-    /// Its end.
+    /// The task of the server; ends when the server has stopped.
     ended: JoinHandle<()>,
     /// Its data; outlives a restart.
     data: Arc<tempfile::TempDir>,
@@ -387,7 +387,7 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
     timeout(DEADLINE, wait).await.expect(what);
 }
 
-/// A `join`.
+/// A `join` message.
 pub fn join(room: &str, nickname: &str, resume: Option<Resume>) -> ClientMessage {
     ClientMessage::Join {
         room: room.to_owned(),
@@ -412,7 +412,6 @@ pub fn new_id() -> MessageId {
 
 /// Somebody with a socket.
 pub struct Client {
-    /// The socket.
     pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// The answer to `join`.
     joined: Option<Joined>,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// An address of somebody who asks for too much.
 const EVE: &str = "127.0.0.66";
-/// Somebody else's.
+/// The address of a client within its limits.
 const ANN: &str = "127.0.0.7";
 
 fn name(text: &str) -> RoomName {

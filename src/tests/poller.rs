@@ -14,11 +14,11 @@ use tokio::{
 
 /// An answer to a request.
 pub struct Answer {
-    /// The status.
+    /// The HTTP status code.
     pub status: u16,
     /// The head, in lower case.
     pub head: String,
-    /// The body.
+    /// The body as text.
     pub body: String,
 }
 
@@ -35,9 +35,9 @@ pub struct Polled {
 
 /// Somebody who polls.
 pub struct Poller {
-    /// The server.
+    /// The address of the server.
     address: SocketAddr,
-    /// The secret.
+    /// The secret of the connection, sent with each request.
     pub connection: String,
     /// The number of the last batch.
     pub batch: u64,

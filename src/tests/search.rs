@@ -81,11 +81,11 @@ fn holds(data: &Path, bytes: &[u8]) -> bool {
     })
 }
 
-/// Letters that stand nowhere else.
+/// Text of a message that is deleted; no other text has these letters.
 const DELETED: &str = "\u{a66e}\u{a66d}\u{a66e}";
-/// As above.
+/// Text of a message that is edited; no other text has these letters.
 const REPLACED: &str = "\u{a64b}\u{a64d}\u{a64b}";
-/// As above.
+/// Text of a message that stays; no other text has these letters.
 const KEPT: &str = "\u{a680}\u{a682}\u{a680}";
 
 #[tokio::test]

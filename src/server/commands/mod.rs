@@ -23,7 +23,7 @@ use std::{
 #[derive(Debug, Clone, Parser)]
 #[command(name = "noom", version, subcommand_help_heading = "Commands")]
 pub struct Cli {
-    /// The settings.
+    /// The settings given as flags.
     #[command(flatten)]
     pub flags: Flags,
     /// What to do instead of serving.
@@ -76,7 +76,7 @@ pub enum CommandError {
     /// The argument is no room name.
     #[error("\"{name}\" is no room: {rule}")]
     Room {
-        /// The argument.
+        /// The argument as the operator typed it.
         name: String,
         /// The rule that it breaks.
         rule: NameError,

@@ -45,7 +45,7 @@ pub enum ClockState {
 pub struct Share {
     /// Messages to delete.
     due: u64,
-    /// All messages.
+    /// Messages stored in all rooms.
     total: u64,
     /// Whether the share of any single room is large.
     large_room: bool,
@@ -102,7 +102,7 @@ pub enum Decision {
     Sweep,
     /// Keep the messages for now.
     Wait {
-        /// The reason.
+        /// Why the deletion is doubted; logged and shown by `/readyz`.
         doubt: Doubt,
         /// Whether the wait starts with this decision.
         begins: bool,

@@ -21,7 +21,7 @@ pub struct Change {
     pub by: ParticipantId,
     /// When the server received it, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// The change.
+    /// What to do with the message.
     pub edit: Edit,
 }
 
@@ -34,7 +34,7 @@ pub enum Edit {
     Delete,
     /// Adds or removes a reaction. Allowed to everybody.
     React {
-        /// The emoji.
+        /// The emoji of the reaction.
         emoji: Emoji,
         /// Whether the reaction is added.
         on: bool,

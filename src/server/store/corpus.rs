@@ -41,9 +41,8 @@ pub enum Language {
     Korean,
 }
 
-/// Writes messages.
+/// Generates messages of one language.
 pub struct Writer {
-    /// The language.
     language: Language,
     /// Words or stems.
     words: Vec<&'static str>,
@@ -87,7 +86,7 @@ impl Writer {
         self.words[place]
     }
 
-    /// A word.
+    /// Generates a word, one of [`RARE`] of them rare.
     fn word(&mut self) -> String {
         let rare = self.below(RARE) == 0;
         match self.language {

@@ -112,12 +112,12 @@ fn page(
 
 /// What is written on.
 enum Paper {
-    /// A document.
+    /// One JSON document.
     Json {
         /// Whether no message is in it yet.
         first: bool,
     },
-    /// A text.
+    /// A Markdown text.
     Markdown(Markdown),
 }
 

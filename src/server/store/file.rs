@@ -36,7 +36,7 @@ pub enum FileError {
     /// Made by Noom, and broken since.
     #[error("\"{path}\" is damaged: {finding}")]
     Damaged {
-        /// Which file.
+        /// The path of the damaged file.
         path: PathBuf,
         /// What SQLite found first.
         finding: String,
@@ -44,17 +44,17 @@ pub enum FileError {
     /// The operating system refused.
     #[error("\"{path}\": {error}")]
     Io {
-        /// Which file.
+        /// The path of the file or directory.
         path: PathBuf,
-        /// Why.
+        /// The error of the system call.
         error: io::Error,
     },
-    /// SQLite refused.
+    /// SQLite reported an error.
     #[error("\"{path}\": {error}")]
     Database {
-        /// Which database.
+        /// The path of the database.
         path: PathBuf,
-        /// Why.
+        /// The error of SQLite or of the store.
         error: StoreError,
     },
 }

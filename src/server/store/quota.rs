@@ -78,7 +78,7 @@ pub struct Usage {
 /// What may be stored at the moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// The rule.
+    /// The configured limits.
     quota: Quota,
     /// Whether only the reserve of the disk is free.
     disk_is_low: bool,
@@ -112,7 +112,7 @@ impl Allowance {
 /// Looks after the rule for the writer's thread.
 #[derive(Debug)]
 pub struct QuotaGuard {
-    /// The rule.
+    /// The configured limits.
     quota: Quota,
     /// Where the disk is asked.
     directory: PathBuf,

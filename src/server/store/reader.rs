@@ -33,7 +33,7 @@ pub struct Readers {
 
 /// The connections not in use, and the lock of the data directory.
 struct Idle {
-    /// Open connections.
+    /// Open connections that no task uses.
     connections: Vec<Connection>,
     /// Held by one pool while the database is open.
     _lock: Option<DataLock>,

@@ -45,7 +45,7 @@ pub enum RightsError {
     Loose {
         /// The directory or the file.
         path: PathBuf,
-        /// Its rights.
+        /// The permission bits of `path`.
         mode: u32,
         /// The directory as a shell reads it.
         directory: String,
@@ -138,9 +138,9 @@ fn check(home: &Path, database: &Path) -> io::Result<Result<(), RightsError>> {
 struct Facts {
     /// Whether it is a symbolic link.
     link: bool,
-    /// Its owner.
+    /// The user id of the owner.
     owner: u32,
-    /// Its rights.
+    /// The permission bits.
     mode: u32,
 }
 

@@ -45,7 +45,7 @@ pub fn check_schema(connection: &Connection) -> Result<(), StoreError> {
 /// Something a schema holds.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Object {
-    /// Its name.
+    /// The name of the object.
     name: String,
     /// A table, an index, a trigger or a view.
     kind: String,

@@ -23,7 +23,7 @@ const STEPS: i32 = 1_000;
 /// The handle to the pool.
 #[derive(Clone)]
 pub struct SearchPool {
-    /// The connections.
+    /// The read connections of the pool.
     connections: Readers,
     /// One permit a search that runs or waits; the next one is refused.
     places: Arc<Semaphore>,

@@ -21,7 +21,7 @@ pub struct Expiry {
 pub struct Expired {
     /// Its row id.
     pub(super) row: i64,
-    /// Its `seq`.
+    /// Its position in the log of the room.
     pub seq: Seq,
 }
 

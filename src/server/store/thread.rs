@@ -58,7 +58,7 @@ pub struct WriterThread {
     quota: QuotaGuard,
     /// The state of the store, for health checks and metrics.
     status: Arc<StoreStatus>,
-    /// Counts commits.
+    /// Counts commits and refused jobs.
     metrics: StoreMetrics,
     /// Jobs refused since the last successful commit.
     refused: usize,

@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 /// The place of a socket in a room. Its holder reports the end of the socket by
 /// [`Membership::leave`]; a drop without it (a panic unwound the task) counts as a lost connection.
 pub struct Membership {
-    /// The socket.
     connection: ConnectionId,
     /// The mailbox of the actor. A full mailbox makes this socket wait, and no other one.
     mailbox: mpsc::Sender<RoomMessage>,

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 pub enum RoomMessage {
     /// A socket asks to enter.
     Join {
-        /// Who asks.
+        /// The session, id and nickname of the client.
         join: Join,
         /// The queue towards the socket.
         outbox: Outbox,
@@ -26,9 +26,9 @@ pub enum RoomMessage {
     Command(Command),
     /// A plain form posts a message.
     Post {
-        /// The author.
+        /// The author, who need not be in the room.
         from: Person,
-        /// The message.
+        /// The message, its text already parsed.
         draft: ChatDraft,
         /// Receives the durable message.
         reply: oneshot::Sender<Result<ChatMessage, RoomError>>,

@@ -40,7 +40,7 @@ pub struct Actor {
     name: RoomName,
     /// The number of this actor in the registry: a later actor of the same name has another one.
     key: u64,
-    /// The state.
+    /// The members, the call and the recent messages.
     room: Room,
     /// Messages of handles and members. Closed by the registry when the server stops.
     mailbox: mpsc::Receiver<RoomMessage>,

@@ -193,7 +193,7 @@ impl MemberBudget {
 }
 
 impl PeerBudget {
-    /// Full buckets.
+    /// Starts with full buckets.
     fn new() -> Self {
         let per_second =
             Duration::from_secs(1).as_secs_f64() / PAIR_DESCRIPTIONS_EVERY.as_secs_f64();

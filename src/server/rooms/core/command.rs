@@ -76,7 +76,7 @@ pub enum ChatRequest {
     Change {
         /// The message to change.
         id: MessageId,
-        /// The change.
+        /// What to do with the message.
         edit: Edit,
     },
     /// Show the others that this member types.
@@ -101,7 +101,7 @@ pub enum CallRequest {
     SetDevices(Devices),
     /// Send a description or a candidate to one person in the call.
     Signal {
-        /// The receiver.
+        /// The receiver, who is in the same call.
         to: ParticipantId,
         /// The receiver's session in the call.
         leg: Leg,
@@ -122,7 +122,7 @@ pub enum CallRequest {
 /// Where the result of storing a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requester {
-    /// A socket.
+    /// A socket, which receives the stored message or an error.
     Connection(ConnectionId),
     /// A plain form.
     Form(RequestId),
@@ -144,7 +144,7 @@ pub enum Command {
     Member {
         /// The member's socket.
         connection: ConnectionId,
-        /// The request.
+        /// The request, its texts already parsed.
         request: RoomRequest,
     },
     /// A plain form posts a message.
@@ -153,7 +153,7 @@ pub enum Command {
         request_id: RequestId,
         /// The author, who need not be in the room.
         from: Person,
-        /// The message.
+        /// The message, its text already parsed.
         draft: ChatDraft,
     },
     /// The result of an [`Effect::Append`].
@@ -169,7 +169,7 @@ pub enum Command {
     Changed {
         /// The socket that asked for the change.
         connection: ConnectionId,
-        /// The change.
+        /// The change as the store received it.
         change: Change,
         /// The outcome; nothing if the store failed.
         outcome: Option<Changed>,
@@ -191,43 +191,43 @@ pub enum Effect {
     Append {
         /// Where the result goes.
         requester: Requester,
-        /// The message.
+        /// The message with its author and the time it arrived.
         message: NewMessage,
     },
     /// Change a stored message and return [`Command::Changed`].
     Change {
         /// The socket that asked for the change.
         connection: ConnectionId,
-        /// The change.
+        /// The change with its author and the time it arrived.
         change: Change,
     },
     /// Send a message to one socket.
     Send {
-        /// The receiver.
+        /// The socket that receives the message.
         connection: ConnectionId,
-        /// The message.
+        /// The message, encoded by the actor.
         message: ServerMessage,
     },
     /// Forward a message from one socket to another if its queue has space. A full queue
     /// refuses the message to the sender: nobody is closed because of what others send.
     Relay {
-        /// The sender.
+        /// The sender's socket, which receives `busy` if the queue is full.
         from: ConnectionId,
-        /// The receiver.
+        /// The receiver's socket.
         to: ConnectionId,
-        /// The message.
+        /// The message, encoded by the actor.
         message: ServerMessage,
     },
     /// Send a message to every socket in the room.
     Broadcast {
-        /// The message.
+        /// The message, encoded once for all sockets.
         message: ServerMessage,
         /// A socket that does not receive it.
         except: Option<ConnectionId>,
     },
     /// Send a message to every other socket whose queue is empty. A lost copy does no harm.
     SendIfIdle {
-        /// The message.
+        /// The message, encoded once for all sockets.
         message: ServerMessage,
         /// The socket that caused it and does not receive it.
         except: ConnectionId,
@@ -236,19 +236,19 @@ pub enum Effect {
     RefuseJoin {
         /// The socket that asked.
         connection: ConnectionId,
-        /// The reason.
+        /// The error that the client receives.
         code: ErrorCode,
     },
     /// Close a socket.
     Close {
-        /// The socket.
+        /// The socket to close.
         connection: ConnectionId,
-        /// The reason.
+        /// The code of the close frame.
         code: CloseCode,
     },
     /// Answer a plain form.
     AnswerForm {
-        /// The form.
+        /// The form that waits.
         request_id: RequestId,
         /// The durable message, or why it was not stored.
         result: Result<ChatMessage, RoomError>,

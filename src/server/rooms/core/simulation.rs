@@ -114,7 +114,7 @@ enum Job {
     Change(ConnectionId, Change),
 }
 
-/// A browser.
+/// A browser tab: its state, its outbox and its current connection.
 struct Client {
     session: SessionToken,
     state: RoomState,
@@ -133,7 +133,7 @@ struct Line {
     joined: bool,
 }
 
-/// Everything.
+/// The room, the store, the clients and the network between them.
 struct World {
     random: StdRng,
     sabotage: Option<Sabotage>,

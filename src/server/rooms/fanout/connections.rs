@@ -35,12 +35,12 @@ pub struct Connections {
     throttle: BroadcastThrottle,
     /// Until when `pending` may wait, while it holds reactions only.
     reactions_until: Option<Instant>,
-    /// Counts refusals.
+    /// Counts refusals by their error code.
     metrics: RoomMetrics,
 }
 
 impl Connections {
-    /// No sockets.
+    /// Starts without sockets.
     pub fn new(metrics: RoomMetrics) -> Self {
         Self {
             outboxes: HashMap::new(),

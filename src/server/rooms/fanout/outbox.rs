@@ -34,7 +34,7 @@ pub struct Full;
 /// The sending end. Cloning is cheap.
 #[derive(Clone)]
 pub struct Outbox {
-    /// Encoded frames.
+    /// Runs of encoded frames, at most [`READER_FRAMES`].
     frames: mpsc::Sender<Frames>,
     /// The fill level, shared by both ends.
     level: Arc<QueueLevel>,
@@ -46,7 +46,7 @@ pub struct Outbox {
 
 /// The receiving end, held by the socket's writer.
 pub struct OutboxReader {
-    /// Encoded frames.
+    /// Runs of encoded frames, in the order they were queued.
     frames: mpsc::Receiver<Frames>,
     /// The fill level, shared by both ends.
     level: Arc<QueueLevel>,
