@@ -211,7 +211,7 @@ test.describe('aiortc', () => {
   test('datagrams that queue up while the server is stopped are all forwarded', async ({ aiortc, name, startServer }) => {
     const server = await startServer({ p2pMax: 0 });
     const ben = aiortc(server, name, 'Ben');
-    const packets = () => server.metric('noom_media_packets_in_total');
+    const packets = () => server.metric('noom_media_received_packets_total');
     await expect.poll(() => ben.reports.some(({ state }) => state === 'connected')).toBe(true);
     await expect.poll(packets, { message: 'media comes' }).toBeGreaterThan(100);
     const before = await packets();

@@ -186,8 +186,8 @@ test('20,000 junk datagrams a second at the media port do not stop a call', asyn
     await somebody.entersCall(name);
   }
   await expectVideo(ann, 'Ben');
-  const dropped = await server.metric('noom_media_datagrams_dropped_total');
+  const dropped = await server.metric('noom_media_dropped_datagrams_total');
   await flood(createSocket('udp4'), server.mediaPort, 20_000, 5);
   await expectVideo(ann, 'Ben');
-  expect((await server.metric('noom_media_datagrams_dropped_total')) - dropped).toBeGreaterThan(10_000);
+  expect((await server.metric('noom_media_dropped_datagrams_total')) - dropped).toBeGreaterThan(10_000);
 });

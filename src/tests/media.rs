@@ -515,7 +515,7 @@ async fn a_packet_too_large_to_be_passed_on_ends_nobody() {
     }
     ben.sees(&mut ann, 2).await;
     let metrics = app.metrics().await;
-    assert!(metrics.value("noom_media_packets_too_large_total") > 0.0);
+    assert!(metrics.value("noom_media_oversized_packets_total") > 0.0);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `/metrics`: the counters of this server, and what there is at the moment, as Prometheus text.
 
-use crate::server::{context::AppContext, disk, load, metrics};
+use crate::server::{context::AppContext, disk, load};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -17,7 +17,6 @@ use prometheus_client::{
 pub async fn serve(State(context): State<AppContext>) -> Response {
     let mut text = String::new();
     encode(&mut text, &registry(&context)).expect("a String takes any text");
-    metrics::media::write(&mut text, context.sfu.loads());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
 
@@ -29,6 +28,8 @@ fn registry(context: &AppContext) -> Registry {
     context.rooms.metrics().register(&mut registry);
     context.store.metrics().register(&mut registry);
     context.blocked_media.register(&mut registry);
+    let sfu = &context.sfu;
+    sfu.metrics().register(&mut registry, sfu.loads());
     registry.register(
         "address_changes",
         "Changes of the addresses offered for media and TURN",

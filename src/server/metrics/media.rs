@@ -1,220 +1,275 @@
-//! What the SFU counts.
+//! Counters of the SFU.
 
-use super::kinds::{Counter, Gauge, Histogram};
-use std::fmt::Write;
+use super::{Counter, Labelled};
+use prometheus_client::{
+    metrics::{family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use strum::VariantArray;
 
-/// Connections there are.
-pub static PEERS: Level = Level(Gauge::zero());
-/// Connections that ended by themselves.
-pub static PEERS_DISCONNECTED: Counter = Counter::zero();
-/// Connections ended because of a bug in a step of theirs.
-pub static PEERS_PANICKED: Counter = Counter::zero();
-/// Datagrams that came in.
-pub static DATAGRAMS_IN: Counter = Counter::zero();
-/// Datagrams sent.
-pub static DATAGRAMS_OUT: Counter = Counter::zero();
-/// Datagrams of strangers, and those that make no sense.
-pub static DATAGRAMS_DROPPED: Counter = Counter::zero();
-/// Bytes that came in.
-pub static BYTES_IN: Counter = Counter::zero();
-/// Bytes sent.
-pub static BYTES_OUT: Counter = Counter::zero();
-/// Media packets that came in.
-pub static PACKETS_IN: Counter = Counter::zero();
-/// Media packets passed on: one a receiver.
-pub static PACKETS_OUT: Counter = Counter::zero();
-/// Media packets of streams no offer named.
-pub static PACKETS_UNKNOWN_SSRC: Counter = Counter::zero();
-/// Media packets that are too large to be passed on.
-pub static PACKETS_TOO_LARGE: Counter = Counter::zero();
-/// Packets of sound that were lost on the way here and taken from the one after.
-pub static PACKETS_RED_RECOVERED: Counter = Counter::zero();
-/// Keyframes receivers asked us for.
-pub static KEYFRAMES_REQUESTED: Counter = Counter::zero();
-/// Keyframes we asked senders for.
-pub static KEYFRAMES_SENT: Counter = Counter::zero();
-/// Events a room had no place for.
-pub static EVENTS_LOST: Counter = Counter::zero();
-/// From an offer to the first picture passed on to whoever made it.
-pub static FIRST_FRAME_SECONDS: Histogram<9> =
-    Histogram::new([0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0]);
-/// Connections by their [`IcePath`], in its order.
-static CONNECTED: [Counter; 4] = [const { Counter::zero() }; 4];
-/// Slots of pictures by [`Carried`], in its order.
-static SLOTS: [Gauge; 6] = [const { Gauge::zero() }; 6];
+/// Upper bounds of the buckets of [`MediaMetrics::first_frame_seconds`].
+const FIRST_FRAME_SECONDS: [f64; 9] = [0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0];
 
-/// The way ICE found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Counters of one SFU, shared by its shards. A clone counts into the same numbers.
+#[derive(Debug, Clone)]
+pub struct MediaMetrics {
+    /// Connections now.
+    pub connections: Gauge,
+    /// Connections that ended without a request of the room.
+    pub disconnects: Counter,
+    /// Connections ended because their code panicked.
+    pub connection_panics: Counter,
+    /// Datagrams received.
+    pub received_datagrams: Counter,
+    /// Datagrams sent.
+    pub sent_datagrams: Counter,
+    /// Datagrams received that belong to no connection, or are malformed or too many.
+    pub dropped_datagrams: Counter,
+    /// Bytes received.
+    pub received_bytes: Counter,
+    /// Bytes sent.
+    pub sent_bytes: Counter,
+    /// Media packets received.
+    pub received_packets: Counter,
+    /// Media packets forwarded: one for each receiver.
+    pub forwarded_packets: Counter,
+    /// Media packets whose SSRC belongs to no track.
+    pub unknown_ssrc_packets: Counter,
+    /// Media packets that are too large to be forwarded.
+    pub oversized_packets: Counter,
+    /// Lost audio packets recovered from RED (RFC 2198).
+    pub red_recovered_packets: Counter,
+    /// Keyframe requests from receivers.
+    pub keyframe_requests_received: Counter,
+    /// Keyframe requests to senders.
+    pub keyframe_requests_sent: Counter,
+    /// Events dropped because a room's queue was full.
+    pub dropped_events: Counter,
+    /// Time from an offer to the first video packet forwarded to its sender, in seconds.
+    pub first_frame_seconds: Histogram,
+    /// Connections that finished ICE, by `result` and `path`.
+    ice_results: Family<[(&'static str, &'static str); 2], Counter>,
+    /// Down tracks of video, by the `layer` they carry.
+    down_tracks: Labelled<Gauge>,
+}
+
+impl Default for MediaMetrics {
+    fn default() -> Self {
+        Self {
+            connections: Gauge::default(),
+            disconnects: Counter::default(),
+            connection_panics: Counter::default(),
+            received_datagrams: Counter::default(),
+            sent_datagrams: Counter::default(),
+            dropped_datagrams: Counter::default(),
+            received_bytes: Counter::default(),
+            sent_bytes: Counter::default(),
+            received_packets: Counter::default(),
+            forwarded_packets: Counter::default(),
+            unknown_ssrc_packets: Counter::default(),
+            oversized_packets: Counter::default(),
+            red_recovered_packets: Counter::default(),
+            keyframe_requests_received: Counter::default(),
+            keyframe_requests_sent: Counter::default(),
+            dropped_events: Counter::default(),
+            first_frame_seconds: Histogram::new(FIRST_FRAME_SECONDS),
+            ice_results: Family::default(),
+            down_tracks: Labelled::default(),
+        }
+    }
+}
+
+/// The path of the selected candidate pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum IcePath {
-    /// UDP, to the media port.
+    /// UDP to the media port.
     Udp,
-    /// TCP, to the media port.
+    /// TCP to the media port.
     Tcp,
-    /// By our own TURN server.
+    /// The TURN server of this process.
     Relay,
-    /// None in time.
+    /// No pair was selected in time.
     Failed,
 }
 
-/// What a slot of pictures carries.
+impl IcePath {
+    /// The labels of its counter.
+    fn labels(self) -> [(&'static str, &'static str); 2] {
+        let (result, path) = match self {
+            Self::Udp => ("connected", "udp"),
+            Self::Tcp => ("connected", "tcp"),
+            Self::Relay => ("connected", "relay"),
+            Self::Failed => ("failed", "none"),
+        };
+        [("result", result), ("path", path)]
+    }
+}
+
+/// What a down track of video carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
-    /// The lowest layer of several, the middle one, the highest.
+    /// A simulcast layer: 0 is the lowest.
     Layer(usize),
-    /// The only layer there is.
+    /// The only layer of its track.
     Single,
-    /// Nothing, because the line is too narrow.
+    /// Nothing: the bandwidth does not suffice.
     Paused,
-    /// Nothing yet: a keyframe is waited for.
+    /// Nothing yet: it waits for a keyframe.
     Waiting,
 }
 
-/// How many slots carry what.
+/// Values of the label `layer`, in the order of [`Distribution`].
+const LAYERS: [&str; 6] = ["low", "middle", "high", "single", "paused", "waiting"];
+
+/// How many down tracks of one shard carry what, in the order of [`LAYERS`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Distribution([i64; 6]);
+pub struct Distribution([i64; LAYERS.len()]);
 
 impl Distribution {
-    /// One more slot.
+    /// Counts one down track.
     pub fn count(&mut self, carried: Carried) {
-        let place = match carried {
+        let index = match carried {
             Carried::Layer(layer) => layer.min(2),
             Carried::Single => 3,
             Carried::Paused => 4,
             Carried::Waiting => 5,
         };
-        self.0[place] += 1;
+        self.0[index] += 1;
+    }
+}
+
+impl MediaMetrics {
+    /// Counts the end of ICE of a connection.
+    pub fn ice_result(&self, path: IcePath) {
+        self.ice_results.get_or_create(&path.labels()).inc();
     }
 
-    /// Counts these slots in place of those one had before.
-    pub fn replace(&mut self, now: Self) {
-        for ((gauge, before), now) in SLOTS.iter().zip(self.0).zip(now.0) {
-            gauge.add(now - before);
+    /// How many connections finished ICE so.
+    #[cfg(test)]
+    pub fn ice_results(&self, path: IcePath) -> u64 {
+        self.ice_results.get_or_create(&path.labels()).get()
+    }
+
+    /// Counts the down tracks of a shard in place of those it counted before.
+    pub fn replace(&self, before: &mut Distribution, now: Distribution) {
+        for ((layer, before), now) in LAYERS.into_iter().zip(before.0).zip(now.0) {
+            if before != now {
+                let gauge = self.down_tracks.get_or_create(&[("layer", layer.into())]);
+                gauge.inc_by(now - before);
+            }
         }
-        *self = now;
-    }
-}
-
-/// Names of [`IcePath`], in its order.
-const PATHS: [&str; 4] = ["udp", "tcp", "relay", "failed"];
-/// Names of [`Carried`], in its order.
-const LAYERS: [&str; 6] = ["low", "middle", "high", "single", "paused", "waiting"];
-
-/// Goes up and down by one.
-pub struct Level(Gauge);
-
-impl Level {
-    /// One more.
-    pub fn up(&self) {
-        self.0.add(1);
+        *before = now;
     }
 
-    /// One fewer.
-    pub fn down(&self) {
-        self.0.add(-1);
+    /// Adds the counters, and how busy each shard is, to a registry.
+    pub fn register(&self, registry: &mut Registry, loads: impl Iterator<Item = f64>) {
+        let registry = registry.sub_registry_with_prefix("media");
+        for (name, help, counter) in self.counters() {
+            registry.register(name, help, counter.clone());
+        }
+        let help = "Media connections to the SFU";
+        registry.register("connections", help, self.connections.clone());
+        let help = "Time from an offer to the first video packet forwarded to its sender";
+        let first_frame = self.first_frame_seconds.clone();
+        registry.register_with_unit("first_frame", help, Unit::Seconds, first_frame);
+        // Every result and layer has a series from the start, so that a rate over it exists.
+        for path in IcePath::VARIANTS {
+            drop(self.ice_results.get_or_create(&path.labels()));
+        }
+        let help = "Media connections that finished ICE, by result and path";
+        registry.register("ice_results", help, self.ice_results.clone());
+        for layer in LAYERS {
+            drop(self.down_tracks.get_or_create(&[("layer", layer.into())]));
+        }
+        let help = "Down tracks of video, by the layer they carry";
+        registry.register("down_tracks", help, self.down_tracks.clone());
+        let shards =
+            Family::<[(&str, usize); 1], Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+        for (shard, load) in loads.enumerate() {
+            shards.get_or_create(&[("shard", shard)]).set(load);
+        }
+        let help = "Share of the time in which a media thread is busy, 0 to 1";
+        registry.register("load_ratio", help, shards);
     }
-}
 
-/// Counts what ICE came to.
-pub fn ice_result(path: IcePath) {
-    CONNECTED[path as usize].add(1);
-}
-
-/// Writes everything counted here, and how busy each shard is.
-pub fn write(text: &mut String, loads: impl Iterator<Item = f64>) {
-    let counters: [(&Counter, &str, &str); 15] = [
-        (
-            &PEERS_DISCONNECTED,
-            "connections_broken",
-            "Media connections that ended by themselves.",
-        ),
-        (
-            &PEERS_PANICKED,
-            "connections_failed",
-            "Media connections ended because of a bug.",
-        ),
-        (
-            &DATAGRAMS_IN,
-            "datagrams_in",
-            "Media datagrams that came in.",
-        ),
-        (&DATAGRAMS_OUT, "datagrams_out", "Media datagrams sent."),
-        (
-            &DATAGRAMS_DROPPED,
-            "datagrams_dropped",
-            "Datagrams of strangers.",
-        ),
-        (&BYTES_IN, "bytes_in", "Media bytes that came in."),
-        (&BYTES_OUT, "bytes_out", "Media bytes sent."),
-        (&PACKETS_IN, "packets_in", "Media packets that came in."),
-        (
-            &PACKETS_OUT,
-            "packets_out",
-            "Media packets passed on, one a receiver.",
-        ),
-        (
-            &PACKETS_UNKNOWN_SSRC,
-            "packets_unknown_ssrc",
-            "Media packets no offer named.",
-        ),
-        (
-            &PACKETS_TOO_LARGE,
-            "packets_too_large",
-            "Media packets too large to be passed on.",
-        ),
-        (
-            &PACKETS_RED_RECOVERED,
-            "packets_red_recovered",
-            "Lost packets of sound taken from the one after (RED).",
-        ),
-        (
-            &KEYFRAMES_REQUESTED,
-            "keyframes_asked",
-            "Keyframes receivers asked for.",
-        ),
-        (
-            &KEYFRAMES_SENT,
-            "keyframes_sent",
-            "Keyframes senders were asked for.",
-        ),
-        (
-            &EVENTS_LOST,
-            "events_lost",
-            "Media events a room had no place for.",
-        ),
-    ];
-    PEERS.0.write(
-        text,
-        "noom_media_connections",
-        "Media connections to the SFU.",
-    );
-    for (counter, name, help) in counters {
-        counter.write(text, &format!("noom_media_{name}_total"), help);
-    }
-    let help = "From an offer to the first picture passed on.";
-    FIRST_FRAME_SECONDS.write(text, "noom_media_first_frame_seconds", help);
-    let name = "noom_media_connected_total";
-    super::describe(
-        text,
-        name,
-        "counter",
-        "Media connections, by the way ICE found.",
-    );
-    for (path, counter) in PATHS.into_iter().zip(&CONNECTED) {
-        let _ = writeln!(text, "{name}{{path=\"{path}\"}} {}", counter.get());
-    }
-    let name = "noom_media_pictures";
-    super::describe(text, name, "gauge", "Pictures receivers get, by layer.");
-    for (layer, gauge) in LAYERS.into_iter().zip(&SLOTS) {
-        let _ = writeln!(text, "{name}{{layer=\"{layer}\"}} {}", gauge.get());
-    }
-    let name = "noom_media_load";
-    super::describe(
-        text,
-        name,
-        "gauge",
-        "Share of the time a media thread is busy.",
-    );
-    for (shard, load) in loads.enumerate() {
-        let _ = writeln!(text, "{name}{{shard=\"{shard}\"}} {load}");
+    /// The counters without labels: name, help and number.
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 15] {
+        [
+            (
+                "disconnects",
+                "Media connections that ended without a request of the room",
+                &self.disconnects,
+            ),
+            (
+                "connection_panics",
+                "Media connections ended because their code panicked",
+                &self.connection_panics,
+            ),
+            (
+                "received_datagrams",
+                "Media datagrams received",
+                &self.received_datagrams,
+            ),
+            (
+                "sent_datagrams",
+                "Media datagrams sent",
+                &self.sent_datagrams,
+            ),
+            (
+                "dropped_datagrams",
+                "Datagrams that belong to no connection, or are malformed or too many",
+                &self.dropped_datagrams,
+            ),
+            (
+                "received_bytes",
+                "Bytes of media datagrams received",
+                &self.received_bytes,
+            ),
+            (
+                "sent_bytes",
+                "Bytes of media datagrams sent",
+                &self.sent_bytes,
+            ),
+            (
+                "received_packets",
+                "Media packets received",
+                &self.received_packets,
+            ),
+            (
+                "forwarded_packets",
+                "Media packets forwarded, one for each receiver",
+                &self.forwarded_packets,
+            ),
+            (
+                "unknown_ssrc_packets",
+                "Media packets whose SSRC belongs to no track",
+                &self.unknown_ssrc_packets,
+            ),
+            (
+                "oversized_packets",
+                "Media packets too large to be forwarded",
+                &self.oversized_packets,
+            ),
+            (
+                "red_recovered_packets",
+                "Lost audio packets recovered from RED",
+                &self.red_recovered_packets,
+            ),
+            (
+                "keyframe_requests_received",
+                "Keyframe requests from receivers",
+                &self.keyframe_requests_received,
+            ),
+            (
+                "keyframe_requests_sent",
+                "Keyframe requests to senders",
+                &self.keyframe_requests_sent,
+            ),
+            (
+                "dropped_events",
+                "Media events dropped because a room's queue was full",
+                &self.dropped_events,
+            ),
+        ]
     }
 }

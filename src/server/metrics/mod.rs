@@ -7,13 +7,12 @@
 //! on counters. `docs/operating.md` lists all of them.
 
 mod http;
-mod kinds;
-pub mod media;
+mod media;
 mod rooms;
 mod store;
 
 pub use http::HttpMetrics;
-pub use kinds::{Gauge, Histogram, describe};
+pub use media::{Carried, Distribution, IcePath, MediaMetrics};
 pub use prometheus_client::metrics::counter::Counter;
 pub use rooms::RoomMetrics;
 pub use store::StoreMetrics;

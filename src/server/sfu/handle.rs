@@ -11,7 +11,7 @@ use crate::server::sfu::{
         worker::Worker,
     },
 };
-use crate::server::{addresses::Advertised, net::sockets::Families};
+use crate::server::{addresses::Advertised, metrics::MediaMetrics, net::sockets::Families};
 use mio::Waker;
 use std::{
     io,
@@ -87,6 +87,8 @@ struct Inner {
     shards: Vec<ShardHandle>,
     /// The way through our own TURN server, once there is one.
     relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
+    /// The counters of all shards.
+    metrics: MediaMetrics,
     /// Counts rooms.
     rooms: AtomicU64,
 }
@@ -144,15 +146,23 @@ impl Sfu {
     /// A port is taken or the system refuses: the operator mends the setting named.
     pub fn start(options: &SfuOptions) -> Result<Self, SfuError> {
         let relay = Arc::default();
-        let shards = (0..options.shards.max(1)).map(|number| start(options, number, &relay));
+        let metrics = MediaMetrics::default();
+        let shards =
+            (0..options.shards.max(1)).map(|number| start(options, number, &relay, &metrics));
         let inner = Inner {
             shards: shards.collect::<Result<_, _>>()?,
             relay,
+            metrics,
             rooms: AtomicU64::new(1),
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// The counters of all shards.
+    pub fn metrics(&self) -> &MediaMetrics {
+        &self.inner.metrics
     }
 
     /// Gives media a way through our own TURN server.
@@ -304,6 +314,7 @@ fn start(
     options: &SfuOptions,
     number: usize,
     relay: &Arc<OnceLock<Arc<dyn RelayPath>>>,
+    metrics: &MediaMetrics,
 ) -> Result<ShardHandle, SfuError> {
     let mut address = options.listen;
     if address.port() != 0 {
@@ -323,7 +334,7 @@ fn start(
         relayed: turn,
     };
     let load = Arc::new(AtomicU32::new(0));
-    let core = Core::new(terms, Instant::now());
+    let core = Core::new(terms, metrics.clone(), Instant::now());
     let shard = Worker::new(
         core,
         bound.udp,

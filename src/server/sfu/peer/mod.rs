@@ -23,7 +23,7 @@ use crate::server::sfu::{
 };
 use crate::{
     protocol::{ParticipantId, Source, Wanted, quality::QualityMeter},
-    server::metrics::media::IcePath,
+    server::metrics::IcePath,
 };
 use sdp::offer::Offer;
 use std::{

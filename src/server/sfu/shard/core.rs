@@ -12,9 +12,13 @@ use crate::server::sfu::{
     ingress::demux::Demux,
     peer::{Peer, SharedRtcConfig},
 };
-use crate::{protocol::MAX_WANTED, server::metrics::media as counts};
+use crate::{
+    protocol::MAX_WANTED,
+    server::metrics::{Distribution, MediaMetrics},
+};
 use slab::Slab;
 use std::{
+    cell::Cell,
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -63,12 +67,14 @@ pub struct Core {
     /// Media packets that came in since that was asked last.
     pub(super) media_packets_received: u32,
     /// What receivers get, as it was counted last.
-    pub(super) distribution: counts::Distribution,
+    pub(super) distribution: Distribution,
+    /// The counters of this SFU, shared with its other shards.
+    pub(super) metrics: MediaMetrics,
 }
 
 impl Core {
     /// Nobody is here.
-    pub fn new(rtc_config: SharedRtcConfig, now: Instant) -> Self {
+    pub fn new(rtc_config: SharedRtcConfig, metrics: MediaMetrics, now: Instant) -> Self {
         Self {
             peers: Slab::new(),
             rooms: HashMap::new(),
@@ -82,13 +88,17 @@ impl Core {
             next_tick: now,
             ticks: 0,
             media_packets_received: 0,
-            distribution: counts::Distribution::default(),
+            distribution: Distribution::default(),
+            metrics,
         }
     }
 
     /// A room opens.
     pub fn open_room(&mut self, room: RoomKey, events: mpsc::Sender<Event>) {
-        self.rooms.insert(room, MediaRoom::new(events));
+        self.rooms.insert(
+            room,
+            MediaRoom::new(events, self.metrics.dropped_events.clone()),
+        );
     }
 
     /// A room closes, and every connection of it.
@@ -195,10 +205,10 @@ impl Core {
     /// A bug went through: every connection is over and everybody is told, so that they come
     /// back to the rooms, which go on.
     pub fn restart(&mut self, now: Instant) {
-        counts::PEERS_PANICKED.add(1);
+        self.metrics.connection_panics.inc();
         for ((room, peer), _) in std::mem::take(&mut self.keys) {
-            counts::PEERS.down();
-            counts::PEERS_DISCONNECTED.add(1);
+            self.metrics.connections.dec();
+            self.metrics.disconnects.inc();
             self.send_event(room, Event::Closed { peer });
         }
         self.rooms.values_mut().for_each(MediaRoom::clear);
@@ -289,6 +299,12 @@ impl Core {
     }
 }
 
+thread_local! {
+    /// Panics that [`guarded`] caught on this thread since the last tick. Each shard has a
+    /// thread of its own.
+    pub(super) static PANICS: Cell<u64> = const { Cell::new(0) };
+}
+
 /// Does a step of a connection. An error or a bug in it ends that connection alone
 /// (trust P10); nothing then.
 pub(in crate::server::sfu) fn guarded<T>(step: impl FnOnce() -> Result<T, RtcError>) -> Option<T> {
@@ -299,7 +315,7 @@ pub(in crate::server::sfu) fn guarded<T>(step: impl FnOnce() -> Result<T, RtcErr
             None
         }
         Err(_) => {
-            counts::PEERS_PANICKED.add(1);
+            PANICS.set(PANICS.get() + 1);
             tracing::error!("a media connection failed by a bug and was ended");
             None
         }

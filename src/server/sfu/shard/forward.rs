@@ -1,6 +1,7 @@
 //! The path of a packet: from the one who sends it to the slots bound to its track.
 
 use super::core::{Core, guarded};
+use crate::protocol::Source;
 use crate::server::sfu::{
     RoomKey,
     codec::{self, red::PreviousPayload},
@@ -8,7 +9,6 @@ use crate::server::sfu::{
     publish::capture_clock::SenderReport,
     publish::track::Track,
 };
-use crate::{protocol::Source, server::metrics::media as counts};
 use std::time::Instant;
 use str0m::{
     media::{KeyframeRequestKind, Mid},
@@ -26,7 +26,7 @@ impl Core {
             self.peers[index].twcc_guard.on_packet(seq);
         }
         let Some(origin) = self.find_origin(index, &packet) else {
-            counts::PACKETS_UNKNOWN_SSRC.add(1);
+            self.metrics.unknown_ssrc_packets.inc();
             return;
         };
         let report = packet.last_sender_info.as_ref().map(SenderReport::from);
@@ -44,13 +44,13 @@ impl Core {
         if let (Source::Microphone, Some(level)) = (source, packet.audio_level()) {
             self.on_audio_level(room, origin.track, level, now);
         }
-        counts::PACKETS_IN.add(1);
+        self.metrics.received_packets.inc();
         self.media_packets_received = self.media_packets_received.saturating_add(1);
         if !is_new {
             return;
         }
         if let Some(before) = before {
-            counts::PACKETS_RED_RECOVERED.add(1);
+            self.metrics.red_recovered_packets.inc();
             self.forward_to_subscribers(origin, &packet.recover_previous(before), index);
         }
         self.forward_to_subscribers(origin, &packet, index);
@@ -68,7 +68,7 @@ impl Core {
         let peer = &mut self.peers[index];
         let (codec, before) = codec::unwrap_packet(&peer.rtc, &mut packet)?;
         if packet.payload.len() > MAX_PAYLOAD {
-            counts::PACKETS_TOO_LARGE.add(1);
+            self.metrics.oversized_packets.inc();
             return None;
         }
         let mut packet = MediaPacket::parse(packet, codec, now);
@@ -119,11 +119,13 @@ impl Core {
                     let waited = packet
                         .received_at
                         .saturating_duration_since(peer.waiting_for_video_since());
-                    counts::FIRST_FRAME_SECONDS.observe(waited.as_secs_f64());
+                    self.metrics
+                        .first_frame_seconds
+                        .observe(waited.as_secs_f64());
                 }
             }
         }
-        counts::PACKETS_OUT.add(passed);
+        self.metrics.forwarded_packets.inc_by(passed);
         if let Some(room) = self.rooms.get_mut(&room) {
             room.packets_forwarded += passed;
             if let Some(track) = room.tracks.get_mut(origin.track) {
@@ -160,7 +162,7 @@ impl Core {
 
     /// Somebody cannot decode what a slot carries: its source is asked for a keyframe.
     pub(super) fn on_keyframe_request(&mut self, index: usize, mid: Mid, now: Instant) {
-        counts::KEYFRAMES_REQUESTED.add(1);
+        self.metrics.keyframe_requests_received.inc();
         let peer = &self.peers[index];
         let slot = peer.down_tracks.iter().find(|slot| slot.mid == mid);
         let Some((track, layer)) =
@@ -203,7 +205,7 @@ impl Core {
         let mut direct = peer.rtc.direct_api();
         if let Some(stream) = direct.stream_rx_by_mid(mid, rid) {
             stream.request_keyframe(KeyframeRequestKind::Pli);
-            counts::KEYFRAMES_SENT.add(1);
+            self.metrics.keyframe_requests_sent.inc();
             self.mark_dirty(owner);
         }
     }

@@ -2,16 +2,13 @@
 //! all of that away, and whoever had something of it is told.
 
 use super::core::{Core, guarded};
+use crate::protocol::{MediaOffer, ParticipantId, Source};
 use crate::server::sfu::{
     PeerKey, RoomKey,
     command::Event,
     ingress::twcc_guard,
     peer::{Peer, sdp::offer::Offer},
     publish::track::{Track, order_layers},
-};
-use crate::{
-    protocol::{MediaOffer, ParticipantId, Source},
-    server::metrics::media as counts,
 };
 use std::time::Instant;
 use str0m::{Output, media::Rids};
@@ -62,7 +59,7 @@ impl Core {
         if let Some(room) = self.rooms.get_mut(&room) {
             room.peers.push(index);
         }
-        counts::PEERS.up();
+        self.metrics.connections.inc();
         index
     }
 
@@ -124,7 +121,7 @@ impl Core {
             return;
         };
         let (room, key) = (peer.room, peer.key);
-        counts::PEERS_DISCONNECTED.add(1);
+        self.metrics.disconnects.inc();
         self.send_event(room, Event::Closed { peer: key });
         self.remove_peer(index);
     }
@@ -134,7 +131,7 @@ impl Core {
         let Some(mut peer) = self.peers.try_remove(index) else {
             return;
         };
-        counts::PEERS.down();
+        self.metrics.connections.dec();
         self.timers.clear(index);
         self.demux
             .remove_peer(index, &peer.ufrags, &peer.verified_paths);

@@ -8,7 +8,7 @@ use crate::server::sfu::{
 };
 use crate::{
     protocol::{ParticipantId, Source, Speaker, Wanted},
-    server::metrics::media as counts,
+    server::metrics::Counter,
 };
 use slab::Slab;
 use std::time::Instant;
@@ -22,6 +22,8 @@ const FORWARDED_VOICES: usize = 4;
 pub struct MediaRoom {
     /// Where the room listens.
     events: mpsc::Sender<Event>,
+    /// Counts events that the queue had no place for.
+    dropped_events: Counter,
     /// Its peers.
     pub peers: Vec<usize>,
     /// Its tracks.
@@ -42,9 +44,10 @@ pub struct MediaRoom {
 
 impl MediaRoom {
     /// A room without anybody.
-    pub fn new(events: mpsc::Sender<Event>) -> Self {
+    pub fn new(events: mpsc::Sender<Event>, dropped_events: Counter) -> Self {
         Self {
             events,
+            dropped_events,
             peers: Vec::new(),
             tracks: Slab::new(),
             speakers: Speakers::default(),
@@ -58,14 +61,14 @@ impl MediaRoom {
 
     /// Nobody is in it any more.
     pub fn clear(&mut self) {
-        *self = Self::new(self.events.clone());
+        *self = Self::new(self.events.clone(), self.dropped_events.clone());
     }
 
     /// Tells the room. What it has no place for is lost and counted: whoever needs it
     /// asks again.
     pub fn send_event(&self, event: Event) {
         if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
-            counts::EVENTS_LOST.add(1);
+            self.dropped_events.inc();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Datagrams that come in: whose each is, and what it says of the way it came.
 
 use super::core::{Core, guarded};
-use crate::server::metrics::media::{self as counts, IcePath};
+use crate::server::metrics::IcePath;
 use crate::server::sfu::{ingress::demux::is_stun, transport::path::NetworkPath};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -31,11 +31,13 @@ pub struct ReceivedDatagram<'a> {
 impl Core {
     /// Takes in a datagram. One of a stranger is dropped.
     pub fn receive(&mut self, datagram: ReceivedDatagram<'_>, now: Instant) {
-        counts::BYTES_IN.add(datagram.bytes.len() as u64);
-        counts::DATAGRAMS_IN.add(1);
+        self.metrics
+            .received_bytes
+            .inc_by(datagram.bytes.len() as u64);
+        self.metrics.received_datagrams.inc();
         let recipient = self.find_peer(&datagram);
         let Some(index) = recipient.filter(|index| self.allows(*index, &datagram, now)) else {
-            counts::DATAGRAMS_DROPPED.add(1);
+            self.metrics.dropped_datagrams.inc();
             return;
         };
         let Some(peer) = self.peers.get(index) else {
@@ -44,7 +46,7 @@ impl Core {
         let way = path_of(&peer.candidates, &datagram);
         let (proto, source) = way.key();
         let Ok(receive) = Receive::new(proto, source, way.local_candidate, datagram.bytes) else {
-            counts::DATAGRAMS_DROPPED.add(1);
+            self.metrics.dropped_datagrams.inc();
             return;
         };
         // One thing at a time: a second packet would take the place of one that str0m has
@@ -61,7 +63,7 @@ impl Core {
             false => self.on_media_path(index, way),
         };
         let Some(peer) = self.peers.get_mut(index).filter(|_| welcome) else {
-            counts::DATAGRAMS_DROPPED.add(1);
+            self.metrics.dropped_datagrams.inc();
             return;
         };
         peer.last_received = now;

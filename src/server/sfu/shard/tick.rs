@@ -1,11 +1,11 @@
 //! What happens by the clock: shares of lines, keyframes asked for again, who speaks, who
 //! watches which layer, who is silent for too long.
 
-use super::core::Core;
+use super::core::{Core, PANICS};
 use crate::server::sfu::{RoomKey, command::Event, subscribe::down_track::DownTrack};
 use crate::{
     protocol::{PersonQuality, Quality},
-    server::metrics::media::{self as counts, IcePath},
+    server::metrics::{Distribution, IcePath},
 };
 use std::time::{Duration, Instant};
 use str0m::{media::Mid, stats::PeerStats};
@@ -27,6 +27,7 @@ impl Core {
     pub(super) fn tick(&mut self, now: Instant) {
         self.next_tick = now + TICK_INTERVAL;
         self.ticks += 1;
+        self.metrics.connection_panics.inc_by(PANICS.take());
         let rooms: Vec<RoomKey> = self.rooms.keys().copied().collect();
         for room in rooms {
             self.tick_speakers(room, now);
@@ -169,7 +170,7 @@ impl Core {
             if late || now > peer.last_received + SILENCE_TIMEOUT {
                 self.closing.push(index);
                 if !peer.connected {
-                    counts::ice_result(IcePath::Failed);
+                    self.metrics.ice_result(IcePath::Failed);
                 }
             }
         }
@@ -215,7 +216,7 @@ impl Core {
 
     /// Counts what receivers get.
     pub(super) fn update_distribution(&mut self) {
-        let mut now = counts::Distribution::default();
+        let mut now = Distribution::default();
         for (_, peer) in &self.peers {
             let tracks = self.rooms.get(&peer.room).map(|room| &room.tracks);
             for slot in peer.down_tracks.iter().filter(|slot| slot.video) {
@@ -225,14 +226,14 @@ impl Core {
                 }
             }
         }
-        self.distribution.replace(now);
+        self.metrics.replace(&mut self.distribution, now);
     }
 
     /// A connection is up: its pictures are asked for.
     pub(super) fn on_connected(&mut self, index: usize, now: Instant) {
         let peer = &mut self.peers[index];
         if !std::mem::replace(&mut peer.connected, true) {
-            counts::ice_result(peer.ice_path);
+            self.metrics.ice_result(peer.ice_path);
         }
         let slots = peer.down_tracks.iter_mut();
         slots.for_each(|slot| slot.on_connected(now));

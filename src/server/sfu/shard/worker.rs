@@ -10,13 +10,10 @@ use super::{
     offer_queue::OfferQueue,
     receive::ReceivedDatagram,
 };
+use crate::server::net::sockets::{self, Families};
 use crate::server::sfu::{
     RelayPath,
     transport::{tcp::TcpTransport, udp::UdpTransport},
-};
-use crate::server::{
-    metrics::media as counts,
-    net::sockets::{self, Families},
 };
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::{
@@ -341,8 +338,11 @@ impl Worker {
     fn flush(&mut self) {
         let mut out = std::mem::take(self.core.outgoing());
         let bytes = out.iter().map(|datagram| datagram.transmit.contents.len());
-        counts::BYTES_OUT.add(bytes.sum::<usize>() as u64);
-        counts::DATAGRAMS_OUT.add(out.len() as u64);
+        self.core
+            .metrics
+            .sent_bytes
+            .inc_by(bytes.sum::<usize>() as u64);
+        self.core.metrics.sent_datagrams.inc_by(out.len() as u64);
         let mut rest = &out[..];
         while let Some(OutgoingDatagram { transmit, .. }) = rest.first() {
             rest = match transmit.proto {

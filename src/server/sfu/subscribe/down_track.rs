@@ -9,7 +9,7 @@ use crate::server::sfu::{
     },
     publish::track::Track,
 };
-use crate::{protocol::Slot as Told, server::metrics::media::Carried};
+use crate::{protocol::Slot as Told, server::metrics::Carried};
 use std::{sync::Arc, time::Instant};
 use str0m::{
     Rtc,

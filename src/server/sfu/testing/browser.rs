@@ -2,6 +2,7 @@
 //! without sockets.
 
 use crate::protocol::{MediaOffer, OfferedTrack, ParticipantId, Source};
+use crate::server::metrics::MediaMetrics;
 use crate::server::sfu::{
     PeerKey, RoomKey,
     command::{Command, Event},
@@ -28,7 +29,7 @@ use tokio::sync::mpsc;
 pub fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
     let (events, receiver) = mpsc::channel(64);
     let now = Instant::now();
-    let mut core = Core::new(rtc_config(), now);
+    let mut core = Core::new(rtc_config(), MediaMetrics::default(), now);
     core.open_room(RoomKey(1), events);
     (core, receiver, now)
 }
