@@ -2,8 +2,9 @@
 //!
 //! * [`core`] is the state of a room: commands in, effects out, no clock and no socket.
 //! * [`actor`] is the task that owns one room, the registry that finds and starts actors, and the
-//!   handles by which everybody else talks to them.
-//! * [`fanout`] leads from a room to its sockets: shared frames, a bounded queue towards each.
+//!   handles through which other tasks send them messages.
+//! * [`fanout`] sends the output of a room to its sockets: shared frames, and a bounded queue for
+//!   each socket.
 
 mod actor;
 mod core;

@@ -53,9 +53,9 @@ pub fn append(
 /// A stored room.
 #[derive(Debug, Clone, Copy)]
 struct KnownRoom {
-    /// Its row id.
+    /// The row id of the room.
     id: i64,
-    /// Its stored bytes.
+    /// The stored bytes of the room.
     bytes: u64,
 }
 

@@ -1,8 +1,7 @@
-//! A copy of the whole database in one file, beside a server that goes on writing it.
+//! Copies the whole database into one file while a server writes it.
 //!
-//! The copy is what the database held at one moment, the write-ahead log included: a read
-//! transaction holds that moment for as long as the copying takes, and keeps nobody from
-//! writing.
+//! A read transaction covers the whole copy, so the copy is of one moment, the write-ahead log
+//! included. In WAL mode a read transaction does not block the writer.
 
 use super::{
     StoreError,
@@ -16,10 +15,10 @@ use std::{path::Path, time::Duration};
 /// Pages copied at once, 4 KiB each.
 const PAGES: i32 = 1024;
 
-/// Copies the database into a file of its own; answers its size in bytes. A server may run.
+/// Copies the database into a new file. Returns the size of the file in bytes. A server may run.
 ///
 /// # Errors
-/// Any [`FileError`]; no file was made or replaced.
+/// Any [`FileError`]; no file was created or replaced.
 pub fn backup(database: &Path, file: &Path, force: bool) -> Result<u64, FileError> {
     if !database.exists() {
         return Err(FileError::NoDatabase(database.to_owned()));
@@ -35,7 +34,7 @@ pub fn backup(database: &Path, file: &Path, force: bool) -> Result<u64, FileErro
     Ok(size.len())
 }
 
-/// Refuses to overwrite, unless asked to.
+/// Checks that the file does not exist, unless `force` is set.
 pub fn refuse_existing(file: &Path, force: bool) -> Result<(), FileError> {
     match file.symlink_metadata().is_ok() && !force {
         true => Err(FileError::Exists(file.to_owned())),
@@ -43,11 +42,11 @@ pub fn refuse_existing(file: &Path, force: bool) -> Result<(), FileError> {
     }
 }
 
-/// Copies everything into a database of one file, which needs no log beside it.
+/// Copies the database of `source` into `file`, which has no write-ahead log afterwards.
 pub fn copy(source: &Connection, file: &Path) -> Result<(), StoreError> {
     let mut copy = Connection::open(file)?;
     harden(&copy)?;
-    // Without a transaction, each write of the server would start the copying anew.
+    // Without a transaction, each write of the server would restart the copy.
     let moment = source.unchecked_transaction()?;
     schema::version(&moment)?;
     Backup::new(&moment, &mut copy)?.run_to_completion(PAGES, Duration::ZERO, None)?;

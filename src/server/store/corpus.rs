@@ -1,5 +1,5 @@
-//! Chat that nobody wrote, for measuring the index: words by Zipf's law, most of them common
-//! ones of the language, the rest names and rare words. The same every time.
+//! Generates chat messages for measurements of the search index. Nine words of ten are common ones
+//! by Zipf's law, the rest are names and rare words. Deterministic.
 
 /// Common words of English chat, the most common first.
 const ENGLISH: &str = "the i to you and a it is that of in we for on this have be with not are \
@@ -24,7 +24,7 @@ const KOREAN: &str = "하 이 있 그 저 나 우리 오늘 회의 되 내일 �
     아이 엄마 아빠 동생 가족 생일 선물 이사 컴퓨터 노트북 핸드폰 충전기 계약 고객 업체 예산 기획 \
     디자인 개발 마케팅 비밀번호 계정 데이터 백업 업데이트 버전 브랜치 리뷰";
 
-/// What Korean puts behind a stem.
+/// Endings that follow a Korean stem.
 const ENDINGS: &str = "는 이 가 을 를 에 에서 으로 와 도 만 까지 부터 에게 의 요 고 지만 는데 \
     어요 해요 했어요 할게요 할까요 하세요 합니다 했습니다 입니다 인가요 네요 거든요 면 려고 서 \
     니까 겠습니다 주세요";
@@ -32,7 +32,7 @@ const ENDINGS: &str = "는 이 가 을 를 에 에서 으로 와 도 만 까지 
 /// One of ten words is a rare one.
 const RARE: u64 = 10;
 
-/// A language to write in.
+/// The language of the generated messages.
 #[derive(Debug, Clone, Copy)]
 pub enum Language {
     /// Words between spaces, one byte a letter.
@@ -46,12 +46,12 @@ pub struct Writer {
     language: Language,
     /// Words or stems.
     words: Vec<&'static str>,
-    /// Of the pseudo-random numbers.
+    /// The state of the pseudo-random numbers.
     state: u64,
 }
 
 impl Writer {
-    /// Somebody who writes this language.
+    /// A generator for this language, always with the same seed.
     pub fn new(language: Language) -> Self {
         let words = match language {
             Language::English => ENGLISH,

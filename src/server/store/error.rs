@@ -1,56 +1,56 @@
-//! What can go wrong with the store.
+//! The errors of the store.
 
 use super::{quota::Full, rights::RightsError};
 use std::sync::Arc;
 
-/// Why the store did not do it. Nothing was stored; asking again later is safe.
+/// Why an operation of the store failed. Nothing was stored; a retry is safe.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The database said no: disk full, file gone, locked for too long.
+    /// SQLite reported an error: the disk is full, the file is gone, or locked for too long.
     #[error("the database failed: {0}")]
     Database(Arc<rusqlite::Error>),
-    /// More is waiting for the disk than the queue holds.
+    /// The queue of the writer's thread is full.
     #[error("the store is busy")]
     Busy,
-    /// More searches wait than may, or this one waited too long.
+    /// Too many searches wait, or this one waited too long.
     #[error("too many searches wait")]
     SearchBusy,
-    /// A search took longer than it may.
+    /// The search exceeded its time limit.
     #[error("the search took too long")]
     SearchTimedOut,
-    /// Another process holds the data directory.
+    /// Another process holds the lock of the data directory.
     #[error("another Noom uses it")]
     InUse,
-    /// Others may use the data directory, too.
+    /// Other users may use the data directory, or own a part of it.
     #[error(transparent)]
     Rights(#[from] RightsError),
-    /// What is stored already is as much as may be, or the disk has only its reserve left.
+    /// A limit of stored bytes is reached, or the disk has only its reserve left.
     #[error(transparent)]
     Full(#[from] Full),
-    /// The store was closed: the server stops.
+    /// The store is closed because the server stops.
     #[error("the store is closed")]
     Closed,
-    /// A row holds what this version cannot read.
+    /// This version cannot read a stored row.
     #[error("a stored row cannot be read: {0}")]
     BadRow(String),
-    /// The database holds what our own steps did not make.
-    #[error("it holds {0}, or lacks it, which Noom did not make so; nothing was done with it")]
+    /// The schema differs from the one that our migrations create; the text names the object.
+    #[error("its schema has {0}, which Noom did not make so, or lacks it; nothing was changed")]
     Foreign(String),
     /// The database comes from a newer version of Noom.
     #[error("the database has version {found}, this binary knows {known}; use a newer binary")]
     TooNew {
-        /// What the file says.
+        /// The version of the file.
         found: i64,
-        /// What this binary knows.
+        /// The newest version that this binary knows.
         known: i64,
     },
-    /// The data directory cannot be made or written.
-    #[error("it cannot be made or written: {0}")]
+    /// The data directory cannot be created or written.
+    #[error("it cannot be created or written: {0}")]
     Directory(Arc<std::io::Error>),
 }
 
 impl StoreError {
-    /// Whether the progress handler of the connection ended it.
+    /// Whether the progress handler of the connection interrupted the statement.
     pub fn is_interrupted(&self) -> bool {
         let Self::Database(error) = self else {
             return false;
@@ -58,7 +58,7 @@ impl StoreError {
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
     }
 
-    /// Whether there was no space for it on the disk.
+    /// Whether the disk was full.
     pub fn is_disk_full(&self) -> bool {
         let Self::Database(error) = self else {
             return false;
@@ -66,7 +66,7 @@ impl StoreError {
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
     }
 
-    /// Whether the file is damaged.
+    /// Whether the file is corrupted.
     pub fn is_damage(&self) -> bool {
         let Self::Database(error) = self else {
             return false;
@@ -74,7 +74,7 @@ impl StoreError {
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)
     }
 
-    /// Whether another program held the database for too long.
+    /// Whether another process locked the database for too long.
     pub fn is_locked(&self) -> bool {
         let Self::Database(error) = self else {
             return false;

@@ -1,5 +1,7 @@
-//! One room's conversation, for reading elsewhere: as JSON for programs, as Markdown for
-//! people. Read at one moment, a page at a time, beside a server that goes on writing.
+//! Exports the messages of a room as JSON or Markdown.
+//!
+//! One read transaction covers the whole export, so the output is of one moment while a server
+//! continues to write. Messages are read a page at a time.
 
 use super::{
     StoreError,
@@ -18,7 +20,7 @@ use std::{
 };
 use time::OffsetDateTime;
 
-/// How a conversation is written.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// The messages as in docs/protocol.md, in one document
@@ -27,15 +29,15 @@ pub enum Format {
     Markdown,
 }
 
-/// Characters that mean something to Markdown wherever they stand
+/// ASCII punctuation that Markdown may interpret, each escaped by a backslash
 /// (<https://spec.commonmark.org/0.31.2/#backslash-escapes>).
 const MARKUP: &str = r"\`*_{}[]<>()#+-.!|~&";
-/// Characters of a message that are quoted where it is answered.
+/// Maximum length of a quote above a reply, in characters.
 const QUOTED_CHARS: usize = 80;
-/// Messages that an answer may refer back to. What is older is quoted by nothing.
+/// Messages kept for quotes. A reply to an older message has no quote.
 const REMEMBERED: usize = 10_000;
 
-/// Writes the conversation of a room; answers how many messages that were.
+/// Writes the messages of a room to `output`. Returns their number.
 ///
 /// # Errors
 /// Any [`FileError`]: there is no such database or room, or the output cannot be written.
@@ -79,11 +81,10 @@ pub fn export(
     Ok(count)
 }
 
-/// Writes the conversation of a room into a file of its own; answers how many messages that
-/// were.
+/// Writes the messages of a room into a new file. Returns their number.
 ///
 /// # Errors
-/// Any [`FileError`]; no file was made or replaced.
+/// Any [`FileError`]; no file was created or replaced.
 pub fn export_to(
     database: &Path,
     room: &RoomName,
@@ -101,7 +102,7 @@ pub fn export_to(
     Ok(messages)
 }
 
-/// The next messages.
+/// The messages after the `seq` `after`, at most one page.
 fn page(
     connection: &Connection,
     room: &RoomName,
@@ -110,30 +111,30 @@ fn page(
     reader::after(connection, room, after, MAX_HISTORY_PAGE)
 }
 
-/// What is written on.
+/// The state of the output in one format.
 enum Paper {
     /// One JSON document.
     Json {
-        /// Whether no message is in it yet.
+        /// Whether the next message is the first one, which has no comma before it.
         first: bool,
     },
     /// A Markdown text.
     Markdown(Markdown),
 }
 
-/// Where one is in a text.
+/// The state of a Markdown export.
 #[derive(Default)]
 struct Markdown {
     /// The day of the last message.
     day: Option<time::Date>,
-    /// Who said what, for answers to it: the last [`REMEMBERED`] messages.
+    /// Author and start of the last [`REMEMBERED`] messages, for quotes above replies.
     said: HashMap<MessageId, String>,
-    /// Their ids, oldest first.
+    /// The ids in `said`, oldest first.
     order: VecDeque<MessageId>,
 }
 
 impl Paper {
-    /// Writes what comes before the first message.
+    /// Writes the beginning of the output, before the first message.
     fn begin(
         &self,
         output: &mut impl Write,
@@ -150,7 +151,7 @@ impl Paper {
         }
     }
 
-    /// Writes a message.
+    /// Writes a message in this format.
     fn add(&mut self, output: &mut impl Write, message: &ChatMessage) -> io::Result<()> {
         match self {
             Self::Json { first } => {
@@ -162,7 +163,7 @@ impl Paper {
         }
     }
 
-    /// Writes what comes after the last message.
+    /// Writes the end of the output, and flushes it.
     fn end(&self, output: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Json { .. } => writeln!(output, "\n]}}")?,
@@ -173,7 +174,7 @@ impl Paper {
 }
 
 impl Markdown {
-    /// Writes a message under its day.
+    /// Writes a message, with a heading if its day differs from the message before.
     fn add(&mut self, output: &mut impl Write, message: &ChatMessage) -> io::Result<()> {
         let at = OffsetDateTime::from_unix_timestamp(message.at.div_euclid(1_000))
             .unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -191,7 +192,7 @@ impl Markdown {
             writeln!(output, "*deleted*")?;
         }
         let lines: Vec<_> = message.words().lines().map(escaped).collect();
-        // Two spaces at the end of a line keep the break.
+        // Two spaces at the end of a line are a hard line break.
         writeln!(output, "{}", lines.join("  \n"))?;
         for reaction in &message.reactions {
             writeln!(
@@ -205,7 +206,7 @@ impl Markdown {
         Ok(())
     }
 
-    /// Remembers a message as answers will quote it.
+    /// Stores the quote of a message, and evicts the oldest one.
     fn remember(&mut self, message: &ChatMessage, nickname: &str) {
         if self.order.len() == REMEMBERED
             && let Some(oldest) = self.order.pop_front()
@@ -220,7 +221,7 @@ impl Markdown {
     }
 }
 
-/// A text that Markdown takes for nothing but a text.
+/// A text with every character of Markdown's syntax escaped.
 fn escaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
@@ -245,7 +246,7 @@ mod tests {
         assert_eq!(plain.replace('\\', ""), said);
     }
 
-    /// A message by somebody, its number being its text.
+    /// A message of Ann whose id and text are this number.
     fn said(number: u64, reply_to: Option<MessageId>) -> ChatMessage {
         let id = ParticipantId::parse("p_ann").expect("an id");
         let nickname = Nickname::parse("Ann").expect("a nickname");

@@ -1,5 +1,4 @@
-//! A file that is there whole or not at all, and what can be wrong with files an operator
-//! names.
+//! Atomic creation of files, and the errors about files that an operator names.
 
 use super::{StoreError, rights::FILE_MODE};
 use std::{
@@ -9,39 +8,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a command did nothing. One line for the operator, who mends it.
+/// Why a command failed. Displayed as one line, from which the operator can repair the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Nothing to read.
+    /// The database file does not exist.
     #[error("there is no database at \"{0}\"; give --data-dir (NOOM_DATA_DIR)")]
     NoDatabase(PathBuf),
-    /// Nothing was ever said there.
+    /// The database has no room of this name.
     #[error("there is no room \"{0}\" in the database")]
     NoRoom(String),
-    /// What was read cannot be written.
+    /// The output of an export cannot be written.
     #[error("writing: {0}")]
     Output(io::Error),
-    /// Something would be lost.
+    /// The output file exists, and `--force` is not given.
     #[error("\"{0}\" exists already; name another file, or replace it with --force")]
     Exists(PathBuf),
-    /// The database would be lost.
+    /// The output file is the database or one of its companion files.
     #[error("\"{0}\" is the database itself; name another file")]
     IsDatabase(PathBuf),
-    /// A server would be pulled the ground from under it.
+    /// A running server holds the lock of the data directory.
     #[error("a server uses \"{0}\"; stop it first")]
     InUse(PathBuf),
-    /// Not made by Noom.
-    #[error("\"{0}\" is no backup of Noom")]
+    /// The file is not a database of Noom.
+    #[error("\"{0}\" is not a Noom backup")]
     NotNoom(PathBuf),
-    /// Made by Noom, and broken since.
+    /// The file is a database with corrupted pages or incomplete indexes.
     #[error("\"{path}\" is damaged: {finding}")]
     Damaged {
         /// The path of the damaged file.
         path: PathBuf,
-        /// What SQLite found first.
+        /// The first finding of SQLite, in one line.
         finding: String,
     },
-    /// The operating system refused.
+    /// A system call failed.
     #[error("\"{path}\": {error}")]
     Io {
         /// The path of the file or directory.
@@ -60,13 +59,13 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// The operating system's refusal about a file.
+    /// Maps an I/O error to one that names `path`.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |error| Self::Io { path, error }
     }
 
-    /// SQLite's refusal about a database.
+    /// Maps an error of SQLite or the store to one that names `path`.
     pub fn database<E: Into<StoreError>>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
         move |error| Self::Database {
@@ -76,7 +75,7 @@ impl FileError {
     }
 }
 
-/// Refuses a name that is the database or one of the files that belong to it.
+/// Checks that `file` is neither the database nor its lock, log or index.
 ///
 /// # Errors
 /// [`FileError::IsDatabase`].
@@ -89,7 +88,7 @@ pub fn refuse_database(database: &Path, file: &Path) -> Result<(), FileError> {
     }
 }
 
-/// A path without links, also of a file that is not there yet.
+/// A path with its symbolic links resolved. The file need not exist; its directory must.
 fn real(path: &Path) -> Option<PathBuf> {
     let whole = fs::canonicalize(path);
     let beside = || {
@@ -102,7 +101,7 @@ fn real(path: &Path) -> Option<PathBuf> {
     whole.ok().or_else(beside)
 }
 
-/// The directory a path is in.
+/// The parent directory of a path, `.` for a bare file name.
 pub fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -110,31 +109,31 @@ pub fn directory(path: &Path) -> &Path {
     }
 }
 
-/// A path with something at the end of its name.
+/// A path with `end` appended to its file name.
 pub fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)
 }
 
-/// A file that is being written beside the place it is meant for, for its owner's eyes
-/// only. It is gone when dropped, unless it was [put in place](Self::put).
+/// A temporary file beside its destination, readable by its owner only. Deleted when dropped,
+/// unless it was [put in place](Self::put).
 #[derive(Debug)]
 pub struct NewFile {
-    /// Where it is meant for.
+    /// The destination.
     place: PathBuf,
-    /// Where it is written.
+    /// The temporary file, in the same directory, so that a rename is atomic.
     path: PathBuf,
 }
 
 impl NewFile {
-    /// Makes the empty file.
+    /// Creates the temporary file, empty.
     ///
     /// # Errors
     /// The directory cannot be written.
     pub fn beside(place: &Path) -> Result<Self, FileError> {
         let path = with_end(place, &format!(".{}.partial", std::process::id()));
-        // What a former process of this number left; or a link that somebody put there.
+        // A former process with the same id may have left the file, or another user a link.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(FileError::io(&path)(error));
@@ -148,22 +147,22 @@ impl NewFile {
         Ok(Self { place, path })
     }
 
-    /// Where it is written.
+    /// The path of the temporary file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives it to whoever owns `model`, where we may (an administrator may).
+    /// Sets the owner and group of `model`, if this process may: only an administrator can.
     pub fn give_to_owner_of(&self, model: &Path) {
         if let Ok(owner) = fs::metadata(model) {
             let _ = chown(&self.path, Some(owner.uid()), Some(owner.gid()));
         }
     }
 
-    /// Puts it in place in one step, durably, over whatever was there.
+    /// Renames the file to its destination, durably, and replaces an existing file.
     ///
     /// # Errors
-    /// The disk refused; what was there before is still there.
+    /// The disk failed; an existing file is unchanged.
     pub fn put(self) -> Result<(), FileError> {
         sync(&self.path)?;
         fs::rename(&self.path, &self.place).map_err(FileError::io(&self.place))?;
@@ -179,7 +178,7 @@ impl Drop for NewFile {
     }
 }
 
-/// Makes a file, or the names in a directory, durable.
+/// Syncs a file, or the entries of a directory, to the disk.
 pub fn sync(path: &Path) -> Result<(), FileError> {
     let synced = File::open(path).and_then(|file| file.sync_all());
     synced.map_err(FileError::io(path))

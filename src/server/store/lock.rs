@@ -1,7 +1,7 @@
-//! One server a data directory, and none while a backup is put into it.
+//! The lock of a data directory: held by one server, or by a restore.
 //!
-//! The lock is on `noom.lock` beside the database (`flock`), so the kernel gives it back
-//! however its holder ends. The file itself means nothing and stays.
+//! The lock is a `flock` on `noom.lock` beside the database, so the kernel releases it even if its
+//! holder crashes. The file is empty and is never deleted.
 
 use super::{StoreError, rights::FILE_MODE};
 use std::{
@@ -13,20 +13,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a server waits for the one before it, which may still be ending. Default 2 s.
+/// How long a new server waits for a former one that is still stopping. 2 s.
 const WAIT: Duration = Duration::from_secs(2);
-/// Between two tries.
+/// Interval between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The data directory is ours until this is dropped.
+/// The lock of a data directory, held until this is dropped.
 #[derive(Debug)]
 pub struct DataLock {
-    /// Locked; closing it unlocks it.
+    /// The locked file; closing it releases the lock.
     _file: File,
 }
 
 impl DataLock {
-    /// Takes the lock of a database, waiting a little for whoever has it.
+    /// Takes the lock of a database. Waits up to [`WAIT`] for another holder.
     ///
     /// # Errors
     /// [`StoreError::InUse`], or the directory cannot be written.
@@ -55,7 +55,8 @@ impl DataLock {
     }
 }
 
-/// The lock file, made where it is missing. One that another user made needs no writing.
+/// Opens the lock file, and creates it if it is missing. A file of another user is opened to read,
+/// which suffices for a lock.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

@@ -1,6 +1,7 @@
-//! How much may be stored: bytes of a room, bytes of all rooms, and a reserve of the disk
-//! that is left alone. What is there is counted by the database itself, in the transaction
-//! that changes it (`schema::COUNT_BYTES`).
+//! Limits of stored bytes: for each room, for all rooms, and a reserve of free disk space.
+//!
+//! Triggers of the database count the stored bytes in the transaction that changes them
+//! (`schema::COUNT_BYTES`).
 
 use super::{
     StoreError, reader,
@@ -16,19 +17,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the free space of the disk is looked up while messages are stored. Default 1 s:
-/// the writer takes some 30 MB in it.
+/// Interval of checks of the free disk space while messages are stored. 1 s: the writer stores
+/// some 30 MB in that time.
 const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much may be stored. 0 is no bound.
+/// The configured limits of stored bytes. 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// Bytes of one room. Default 256 MiB: some million messages of forty letters.
     pub room_bytes: u64,
     /// Bytes of all rooms. Default 8 GiB.
     pub history_bytes: u64,
-    /// Bytes of the disk left free for everything else: the index of words, the write-ahead
-    /// log, backups. Default 64 MiB: twice what the log may grow to.
+    /// Bytes of the disk that messages may not use: the search index, the write-ahead log and
+    /// backups need them. Default 64 MiB: twice the maximum size of the log.
     pub disk_reserve: u64,
 }
 
@@ -42,22 +43,22 @@ impl Default for Quota {
     }
 }
 
-/// What is full.
+/// The limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
-    /// The room holds as many bytes as it may.
+    /// The limit of one room.
     #[error("the room holds as many bytes as it may")]
     Room,
-    /// All rooms together do.
+    /// The limit of all rooms together.
     #[error("the server holds as many bytes as it may")]
     Server,
-    /// Only the reserve of the disk is free.
+    /// The reserve of the disk: no other space is free.
     #[error("the disk has no more than its reserve free")]
     Disk,
 }
 
 impl Full {
-    /// The code that crosses the wire. Whoever writes need not know of the disk.
+    /// The code on the wire. Clients do not learn whether the disk or the server's limit is full.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::Room => ErrorCode::RoomStorageFull,
@@ -66,16 +67,16 @@ impl Full {
     }
 }
 
-/// How many bytes are stored.
+/// The stored bytes, as [`Quota`] counts them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Of all rooms.
+    /// Bytes of all rooms.
     pub bytes: u64,
-    /// Of the largest rooms, the largest first.
+    /// The largest rooms with their bytes, the largest first.
     pub rooms: Vec<(RoomName, u64)>,
 }
 
-/// What may be stored at the moment.
+/// The limits together with the state of the disk, for one group of writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
     /// The configured limits.
@@ -85,7 +86,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Why a room that holds `room_bytes` may not hold `more`; nothing where it may.
+    /// The limit that refuses `more` bytes in a room of `room_bytes`; nothing if none does.
     pub fn refuses(
         self,
         connection: &Connection,
@@ -109,19 +110,19 @@ impl Allowance {
     }
 }
 
-/// Looks after the rule for the writer's thread.
+/// Checks the limits for the writer's thread, and caches the state of the disk.
 #[derive(Debug)]
 pub struct QuotaGuard {
     /// The configured limits.
     quota: Quota,
-    /// Where the disk is asked.
+    /// The data directory, whose file system is checked.
     directory: PathBuf,
-    /// When it was asked, and whether it was low.
+    /// The time of the last check of the disk, and whether the disk was low.
     disk: Option<(Instant, bool)>,
 }
 
 impl QuotaGuard {
-    /// A guard of the disk that this directory is on.
+    /// A guard of the file system that holds `directory`.
     pub fn new(quota: Quota, directory: PathBuf) -> Self {
         let disk = None;
         Self {
@@ -131,7 +132,7 @@ impl QuotaGuard {
         }
     }
 
-    /// What may be stored at the moment.
+    /// The limits and the state of the disk now.
     pub fn allowance(&mut self) -> Allowance {
         Allowance {
             quota: self.quota,
@@ -139,8 +140,8 @@ impl QuotaGuard {
         }
     }
 
-    /// Whether only the reserve is free, as of the last second. A disk that cannot be asked
-    /// shows when it is written.
+    /// Whether only the reserve is free, cached for [`DISK_CHECK_INTERVAL`]. A failed check counts
+    /// as enough space, because a write reports a full disk itself.
     fn disk_is_low(&mut self) -> bool {
         if let Some((asked, low)) = self.disk
             && asked.elapsed() < DISK_CHECK_INTERVAL
@@ -154,7 +155,7 @@ impl QuotaGuard {
     }
 }
 
-/// What a message counts.
+/// The bytes that a new message adds to its room.
 pub fn message_bytes(message: &NewMessage) -> u64 {
     let texts = [
         message.from.id.as_str(),
@@ -164,7 +165,7 @@ pub fn message_bytes(message: &NewMessage) -> u64 {
     texts.into_iter().map(bytes).sum::<u64>() + MESSAGE_BYTES
 }
 
-/// What a reaction counts.
+/// The bytes that a new reaction adds to its room.
 pub fn reaction_bytes(emoji: &Emoji, by: &ParticipantId) -> u64 {
     bytes(emoji.as_str()) + bytes(by.as_str()) + REACTION_BYTES
 }
@@ -174,25 +175,25 @@ pub fn bytes(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
-/// The bytes of all rooms.
+/// The stored bytes of all rooms.
 pub fn all_bytes(connection: &Connection) -> Result<u64, StoreError> {
     let mut select = connection.prepare_cached("SELECT bytes FROM usage")?;
     let bytes: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
     Ok(unsigned(bytes.unwrap_or(0)))
 }
 
-/// The bytes of a room by its row.
+/// The stored bytes of a room, by its row id.
 pub fn room_bytes(connection: &Connection, room_id: i64) -> Result<u64, StoreError> {
     let mut select = connection.prepare_cached("SELECT bytes FROM rooms WHERE id = ?1")?;
     Ok(unsigned(select.query_row([room_id], |row| row.get(0))?))
 }
 
-/// A count of the database; one that somebody made negative by hand is none.
+/// A count from the database; 0 if it is negative, which only a manual edit makes it.
 pub fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
 
-/// The bytes of all rooms, and of the largest ones.
+/// The stored bytes of all rooms, and of the `limit` largest ones.
 pub fn usage(connection: &Connection, limit: u32) -> Result<Usage, StoreError> {
     let query = "SELECT name, bytes FROM rooms ORDER BY bytes DESC, name LIMIT ?1";
     let mut select = connection.prepare_cached(query)?;
@@ -217,18 +218,18 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    /// Something that happens to the messages of a room.
+    /// A write to one of two rooms.
     #[derive(Debug, Clone)]
     enum Event {
-        /// Message so and so is said, in so many letters.
+        /// Appends the message of this number, with a text of this length.
         Say(u128, usize),
-        /// Its author changes it.
+        /// Edits the message of this number to a text of this length, as its author.
         Edit(u128, usize),
-        /// Its author deletes it.
+        /// Deletes the message of this number, as its author.
         Delete(u128),
-        /// Somebody gives it an emoji, or takes it back.
+        /// Adds or removes a reaction to a message, by the participant of the second number.
         React(u128, u128, bool),
-        /// All but the newest so many are forgotten.
+        /// Sweeps all but this many newest messages of each room.
         Forget(u32),
     }
 
@@ -251,7 +252,7 @@ mod tests {
         ParticipantId::parse(&format!("p_{number}")).expect("valid")
     }
 
-    /// Makes it happen.
+    /// Applies an event to the store.
     async fn happen(store: &Store, event: &Event) {
         let text = |letters: usize| ChatText::parse(&"가a".repeat(letters)).expect("valid");
         let change = async |id: u128, by: ParticipantId, edit: Edit| {
@@ -292,7 +293,7 @@ mod tests {
         }
     }
 
-    /// The bytes of all rooms, counted from what is there.
+    /// The stored bytes of all rooms, recomputed from the rows.
     fn recount(connection: &Connection) -> u64 {
         let query = "SELECT
             (SELECT coalesce(sum(160 + octet_length(author) + octet_length(nickname)

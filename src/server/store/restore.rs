@@ -1,8 +1,8 @@
-//! A backup in place of the database.
+//! Replaces the database by a backup.
 //!
-//! The backup is copied beside the database, checked and given a new epoch there, so that
-//! clients who have seen more than it holds start anew. Only then it takes the place of
-//! the former database, in one step; that one stays beside it under another name.
+//! The backup is copied beside the database and checked. The copy gets a new epoch, so that clients
+//! who received newer messages than the backup holds load a snapshot. Then a rename replaces the
+//! database by the copy; the former database stays beside it under another name.
 
 use super::{
     StoreError,
@@ -19,21 +19,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What was restored.
+/// The contents of the restored database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
-    /// Rooms in it.
+    /// The number of rooms.
     pub rooms: u64,
-    /// Messages in it.
+    /// The number of messages.
     pub messages: u64,
-    /// Where the former database is kept, if there was one.
+    /// The path of the former database, if there was one.
     pub former: Option<PathBuf>,
 }
 
-/// Puts a backup in place of the database. No server may run on it.
+/// Replaces the database by a backup. No server may run on it.
 ///
 /// # Errors
-/// Any [`FileError`]; the database is as it was.
+/// Any [`FileError`]; the database is unchanged.
 pub fn restore(database: &Path, file: &Path) -> Result<Restored, FileError> {
     let home = directory(database);
     fs::metadata(file).map_err(FileError::io(file))?;
@@ -58,7 +58,7 @@ pub fn restore(database: &Path, file: &Path) -> Result<Restored, FileError> {
     })
 }
 
-/// A file that is no database at all is no backup; anything else is SQLite's to say.
+/// Maps an error of the copy: a file that is no database gets [`FileError::NotNoom`].
 fn not_noom(file: &Path) -> impl FnOnce(StoreError) -> FileError {
     let file = file.to_owned();
     move |error| match &error {
@@ -71,7 +71,7 @@ fn not_noom(file: &Path) -> impl FnOnce(StoreError) -> FileError {
     }
 }
 
-/// Checks the copy of `file` and gives it a new epoch; answers rooms and messages.
+/// Checks the copy of `file` and gives it a new epoch. Returns the numbers of rooms and messages.
 fn prepare(copy: &Path, file: &Path) -> Result<(u64, u64), FileError> {
     let failed = |error: StoreError| FileError::database(file)(error);
     let mut connection = Connection::open(copy).map_err(|error| failed(error.into()))?;
@@ -79,7 +79,7 @@ fn prepare(copy: &Path, file: &Path) -> Result<(u64, u64), FileError> {
     if schema::version(&connection).map_err(failed)? == 0 {
         return Err(FileError::NotNoom(file.to_owned()));
     }
-    // Before anything else: checking the pages runs what indexes are made of.
+    // The schema first, because the check of pages evaluates the expressions of indexes.
     match schema_check::check_schema(&connection) {
         Err(error) if error.is_damage() => Err(damaged(file, &error.to_string())),
         other => other.map_err(failed),
@@ -102,7 +102,7 @@ fn prepare(copy: &Path, file: &Path) -> Result<(u64, u64), FileError> {
     Ok(counts)
 }
 
-/// Asks SQLite whether every page is sound and every index complete.
+/// Checks every page and every index (`PRAGMA integrity_check`).
 fn check(connection: &Connection, file: &Path) -> Result<(), FileError> {
     let finding: Result<String, _> =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
@@ -113,7 +113,7 @@ fn check(connection: &Connection, file: &Path) -> Result<(), FileError> {
     }
 }
 
-/// A backup that is not sound; one line of what SQLite says.
+/// The error about a damaged backup, with the first line of SQLite's finding.
 fn damaged(file: &Path, finding: &str) -> FileError {
     FileError::Damaged {
         path: file.to_owned(),
@@ -121,15 +121,16 @@ fn damaged(file: &Path, finding: &str) -> FileError {
     }
 }
 
-/// Gives the former database a second name, and takes away what belongs to it and would
-/// be taken for the new one's. Until the new one is in place, the former is still there.
+/// Links the former database to a second name, and renames its log, which SQLite would otherwise
+/// apply to the new database. The former database keeps its name until the new one replaces it.
+/// Returns the second name.
 fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
     if !database.exists() {
         return Ok(None);
     }
     checkpoint(database);
     let former = free_name(database);
-    // Where the file system has no second names, a copy does.
+    // Copy it if the file system has no hard links.
     fs::hard_link(database, &former)
         .or_else(|_| fs::copy(database, &former).map(drop))
         .map_err(FileError::io(&former))?;
@@ -147,8 +148,8 @@ fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
     Ok(Some(former))
 }
 
-/// Folds a crashed server's log into the former database, so that it is one file. One that
-/// is too broken for that keeps its log beside it.
+/// Checkpoints the log of a crashed server into the former database, so that it is one file. If
+/// that fails, the database keeps its log beside it.
 fn checkpoint(database: &Path) {
     let folded = schema::connect(database).and_then(|connection| {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -159,7 +160,7 @@ fn checkpoint(database: &Path) {
     }
 }
 
-/// A name for the former database that nothing has yet.
+/// An unused name for the former database.
 fn free_name(database: &Path) -> PathBuf {
     let name = |number: u32| with_end(database, &format!(".former-{number}"));
     let free = (1..).map(name).find(|name| !name.exists());

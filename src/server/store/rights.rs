@@ -1,9 +1,9 @@
-//! Who may read what lasts: the user the server runs as, and nobody else on the machine.
+//! Permissions of the data directory: only the user that runs the server may use it.
 //!
-//! The directory is made with 0700 and the files with 0600, whatever the umask. What is there
-//! already and looser is refused in one line that says the command to mend it, unless the
-//! operator wants it so ([`Rights::Any`]). SQLite gives the write-ahead log and the index of
-//! it the rights of the database.
+//! The directory is created with mode 0700 and the files with 0600, whatever the umask. Existing
+//! files with wider permissions are refused in one line with the command that repairs them, unless
+//! the operator allows them ([`Rights::Any`]). SQLite creates the write-ahead log and its
+//! shared-memory file with the permissions of the database.
 
 use super::{
     StoreError,
@@ -17,27 +17,27 @@ use std::{
     sync::Arc,
 };
 
-/// Rights of a directory: its owner only.
+/// Mode of the data directory: its owner only.
 const DIRECTORY_MODE: u32 = 0o700;
-/// Rights of a file: its owner reads and writes.
+/// Mode of files: their owner reads and writes.
 pub const FILE_MODE: u32 = 0o600;
-/// What others than the owner may have.
+/// Mask of the permission bits of the group and of others.
 const OTHERS: u32 = 0o077;
 
-/// Which rights a data directory may have that is there already.
+/// Which permissions an existing data directory may have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Rights {
-    /// It and its files belong to the user the server runs as, who alone may use them.
+    /// The directory and its files belong to the server's user, and no other user may use them.
     #[default]
     Private,
-    /// Any: who else may read it is the operator's choice.
+    /// Any permissions: the operator decides who else may read the files.
     Any,
 }
 
-/// Why the rights of a data directory are refused.
+/// Why a data directory is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RightsError {
-    /// Others may use it.
+    /// The permissions let other users use a file.
     #[error(
         "other users of this machine may use \"{path}\", which has the rights {mode:04o}; \
          run: chmod -R go= {directory} (or give --data-dir-rights any)"
@@ -50,7 +50,7 @@ pub enum RightsError {
         /// The directory as a shell reads it.
         directory: String,
     },
-    /// Somebody else can change it at any time.
+    /// Another user owns a file, and can change it at any time.
     #[error(
         "\"{path}\" belongs to user {owner}, and the server runs as user {user}; \
          run: chown -R {user} {directory} (or give --data-dir-rights any)"
@@ -58,25 +58,25 @@ pub enum RightsError {
     Foreign {
         /// The directory or the file.
         path: PathBuf,
-        /// Whose it is.
+        /// The user id of the owner.
         owner: u32,
-        /// Who runs the server.
+        /// The user id that the server runs as.
         user: u32,
         /// The directory as a shell reads it.
         directory: String,
     },
-    /// What it leads to may be anybody's.
+    /// A file is a symbolic link, whose target may belong to another user.
     #[error(
         "\"{0}\" is a symbolic link; put the file itself there, or make a link to the whole \
          directory (or give --data-dir-rights any)"
     )]
     Link(PathBuf),
-    /// SQLite cannot use it.
-    #[error("\"{0}\" is no file; move it away")]
+    /// A directory, socket or device has the name of a file.
+    #[error("\"{0}\" is not a file; move it away")]
     NoFile(PathBuf),
 }
 
-/// Makes the directory of a database where there is none, and looks at what is there already.
+/// Creates the directory of a database if it is missing, and checks an existing one.
 pub fn prepare(database: &Path, rights: Rights) -> Result<(), StoreError> {
     let failed = |error| StoreError::Directory(Arc::new(error));
     let home = directory(database);
@@ -87,15 +87,15 @@ pub fn prepare(database: &Path, rights: Rights) -> Result<(), StoreError> {
     }
 }
 
-/// Makes a directory, and those above it, for their owner only.
+/// Creates a directory and its missing parents with mode 0700.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(DIRECTORY_MODE);
     builder.create(path)
 }
 
-/// Makes an empty file for its owner only, where there is none. SQLite takes it for a new
-/// database; it would make one for everybody itself.
+/// Creates an empty file with mode 0600 if it is missing. SQLite treats an empty file as a new
+/// database; SQLite itself would create it with mode 0644.
 pub fn make_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(FILE_MODE);
@@ -105,15 +105,15 @@ pub fn make_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes a file away from everybody but its owner.
+/// Sets mode 0600 on a file.
 pub fn make_private(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(FILE_MODE))
 }
 
-/// Looks at the directory and at the files of the database.
+/// Checks the directory and the files of the database.
 fn check(home: &Path, database: &Path) -> io::Result<Result<(), RightsError>> {
     let user = rustix::process::geteuid().as_raw();
-    // A link to the directory is fine: what it leads to is looked at.
+    // The directory may be a link: its target is checked.
     let mut found = vec![(home.to_owned(), fs::metadata(home)?)];
     let lock = database.with_extension("lock");
     let files = ["", "-wal", "-shm", "-journal"].map(|end| with_end(database, end));
@@ -133,7 +133,7 @@ fn check(home: &Path, database: &Path) -> io::Result<Result<(), RightsError>> {
     Ok(refused.map_or(Ok(()), Err))
 }
 
-/// What matters of a file.
+/// The metadata that decides whether a file is refused.
 #[derive(Debug, Clone, Copy)]
 struct Facts {
     /// Whether it is a symbolic link.
@@ -145,7 +145,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// What the operating system says.
+    /// Extracts the facts from the metadata of a file.
     fn of(metadata: &Metadata) -> Self {
         Self {
             link: metadata.is_symlink(),
@@ -155,8 +155,8 @@ impl Facts {
     }
 }
 
-/// Why a directory or file is refused. An administrator may use what is somebody else's:
-/// whoever runs a server as one can read everything anyway.
+/// Why a directory or file is refused; nothing if it is not. User 0 may use files of other owners,
+/// because it can read every file anyway.
 fn refusal(home: &Path, path: &Path, facts: Facts, user: u32) -> Option<RightsError> {
     let Facts { link, owner, mode } = facts;
     let path = path.to_owned();
@@ -179,7 +179,7 @@ fn refusal(home: &Path, path: &Path, facts: Facts, user: u32) -> Option<RightsEr
     })
 }
 
-/// A path as one word of a shell.
+/// A path quoted for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
@@ -198,18 +198,18 @@ mod tests {
     };
     use std::os::unix::fs::symlink;
 
-    /// The rights of a path.
+    /// The permission bits of a path.
     fn mode(path: &Path) -> u32 {
         let metadata = fs::metadata(path).expect("there");
         metadata.mode() & 0o7777
     }
 
-    /// Sets the rights of a path.
+    /// Sets the permission bits of a path.
     fn set(path: &Path, mode: u32) {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("set");
     }
 
-    /// Opens a database by the rule of the defaults.
+    /// Opens a store with the default options.
     fn open(database: &Path) -> Result<Store, StoreError> {
         Store::open(database, &StoreOptions::default())
     }
@@ -235,7 +235,7 @@ mod tests {
         backup(&database, &copy, false).expect("copied");
         assert_eq!(mode(&copy), 0o600);
         store.close().await;
-        // A copy that somebody made readable, and a database of an older build.
+        // Wider permissions of a copied backup, and of a database of an older build.
         set(&copy, 0o644);
         set(&database, 0o644);
         let former = restore(&database, &copy).expect("restored").former;
@@ -292,7 +292,7 @@ mod tests {
         }
         make_directory(&here.join("noom.db-shm")).expect("made");
         let line = open(&here.join("noom.db")).err().expect("refused");
-        assert!(line.to_string().contains("is no file"), "{line}");
+        assert!(line.to_string().contains("is not a file"), "{line}");
         let linked = home.path().join("linked");
         symlink(&there, &linked).expect("linked");
         let store = open(&linked.join("noom.db")).expect("opens");

@@ -1,22 +1,21 @@
-//! Rooms that are stored under a name that nobody can type any more.
+//! Renames stored rooms whose names the current rules parse differently.
 //!
-//! A later rule may read the same typed characters as another name: another normal form, one
-//! space for two. Such a room is renamed once, when the store is opened after an update, so
-//! that its address and its name on the welcome page lead to it as before. Where a room of
-//! the new name exists already, or no name is left, the room keeps its own: it can be
-//! exported, swept and restored, and the log says so.
+//! A new version of the rules may normalise a name differently: another normal form, one space for
+//! two. Such a room is renamed once, when the store is opened after the update, so that its former
+//! address still leads to it. A room keeps its name if another room has the new one, or if the new
+//! rules reject the name. Such a room can only be exported, swept and restored; the log says so.
 
 use super::{StoreError, reader, schema::read_meta};
 use crate::protocol::RoomName;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-/// The version of the rule for names that rooms were last settled under. To be raised with
-/// each change of [`RoomName::parse`] that reads an accepted name as another one.
+/// The version of the rules for names. Increment it with each change of [`RoomName::parse`] that
+/// normalises an accepted name differently.
 const RULE: &str = "1";
-/// Where that is remembered.
+/// The key in `meta` of the version that the stored names follow.
 const KEY: &str = "name_rule";
 
-/// Gives each room the name that typing its stored name leads to.
+/// Renames each room to the parsed form of its stored name.
 ///
 /// # Errors
 /// The database failed; no room was renamed.
@@ -45,13 +44,13 @@ pub fn normalize(connection: &mut Connection) -> Result<(), StoreError> {
         tracing::warn!(
             renamed,
             left,
-            "{renamed} rooms were given the name that is typed for them today; {left} can only be exported"
+            "renamed {renamed} rooms to the form of their name that people type; {left} can only be exported"
         );
     }
     Ok(())
 }
 
-/// All rooms with their names.
+/// The row ids and names of all rooms.
 fn stored_names(connection: &Connection) -> Result<Vec<(i64, String)>, StoreError> {
     let mut select = connection.prepare("SELECT id, name FROM rooms ORDER BY id")?;
     let rows = select.query_map([], |row| {
@@ -65,7 +64,7 @@ mod tests {
     use super::super::schema;
     use super::*;
 
-    /// The names of a database with these rooms, after it was settled.
+    /// The names of the rooms of a database with these rooms after [`normalize`].
     fn settled(names: &[&str]) -> Vec<String> {
         let mut connection = Connection::open_in_memory().expect("opens");
         schema::migrate(&mut connection).expect("migrates");

@@ -1,4 +1,4 @@
-//! The tables, and how an older database becomes the present one.
+//! The schema of the database, and the migrations from older versions.
 
 use super::{StoreError, checkpoint::WAL_KEPT_BYTES, schema_check::harden};
 use crate::{protocol::Epoch, server::identity::new_epoch};
@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 /// How long a statement waits for a lock held by another process (a backup, a shell).
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the first step makes.
+/// The schema of version 1, created by the first migration.
 pub(super) const FIRST_VERSION: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE rooms (
@@ -30,17 +30,16 @@ pub(super) const FIRST_VERSION: &str = "
     );
 ";
 
-/// What every message counts besides its texts, in bytes. A file of 100,000 short messages
-/// has 97 for the row and its places in the indexes; the rest is for the index of words. As in
-/// [`COUNT_BYTES`].
+/// Bytes that a message counts besides its texts. In a file of 100,000 short messages the row and
+/// its index entries take 97; the rest is for the search index. [`COUNT_BYTES`] repeats the value.
 pub(super) const MESSAGE_BYTES: u64 = 160;
-/// What every reaction counts besides its texts, in bytes: more than the 18 measured, because
-/// rows that came in no order leave pages half full. As in [`COUNT_BYTES`].
+/// Bytes that a reaction counts besides its texts. More than the 18 measured, because rows inserted
+/// in random order leave pages half full. [`COUNT_BYTES`] repeats the value.
 pub(super) const REACTION_BYTES: u64 = 64;
 
-/// Counts the bytes of every room, and of all rooms. Triggers count whatever writes: a
-/// message, an edit, a deletion, a sweep, a shell. The reactions of a message that is deleted
-/// go while it is still known which room they are in.
+/// Counts the stored bytes of each room and of all rooms. Triggers count every write: messages,
+/// edits, deletions, sweeps, and writes of a shell. The reactions of a deleted message are deleted
+/// before it, while the trigger can still find their room.
 const COUNT_BYTES: &str = "
     ALTER TABLE rooms ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE usage (bytes INTEGER NOT NULL);
@@ -81,12 +80,12 @@ const COUNT_BYTES: &str = "
     END;
 ";
 
-/// Each step takes the database from the version of its index to the next one.
-/// Steps are only ever added.
+/// The migrations. Each takes the database from the version that is its index to the next version.
+/// A released migration never changes.
 const MIGRATIONS: [&str; 6] = [
     FIRST_VERSION,
-    // A message has an id of its own for the index of words to point at, remembers what
-    // became of it, and holds reactions.
+    // A message has a row id, to which the search index refers, the times of its changes, and
+    // reactions.
     "
     CREATE TABLE messages_2 (
         id        INTEGER PRIMARY KEY,
@@ -122,14 +121,14 @@ const MIGRATIONS: [&str; 6] = [
         DELETE FROM words WHERE rowid = old.id;
     END;
 ",
-    // The index follows the messages; it notes how far it has come.
+    // Messages are indexed after their commit; `indexed` is the newest indexed row id.
     "
     INSERT OR REPLACE INTO meta (key, value)
         SELECT 'indexed', coalesce(max(rowid), 0) FROM words;
 ",
-    // The index holds no positions any more, and is a quarter as large. The former one may be
-    // large, so it is only set aside here; `cleanup` deletes it in steps, while the new one
-    // follows the messages from the first on.
+    // The new index has no positions, and is a quarter as large. The former index may be large, so
+    // its tables are only renamed here; `cleanup` deletes them in steps. All messages are indexed
+    // again.
     "
     DROP TRIGGER messages_forget;
     ALTER TABLE words_data RENAME TO former_words_data;
@@ -144,15 +143,15 @@ const MIGRATIONS: [&str; 6] = [
     INSERT OR REPLACE INTO meta (key, value) VALUES ('indexed', '0'), ('cleanup', 'requested');
 ",
     COUNT_BYTES,
-    // Texts are put into normal form NFC, and so is what is looked for. Which of the messages in
-    // the index are in another form is found out in steps, by `search::renormalize_next`.
+    // Texts and queries are in normal form NFC. `search::renormalize_next` finds the indexed
+    // messages in another form, and indexes them again in steps.
     "
     INSERT OR REPLACE INTO meta (key, value)
         SELECT 'uncomposed', value FROM meta WHERE key = 'indexed' AND CAST(value AS INTEGER) > 0;
 ",
 ];
 
-/// Opens one connection with the settings all of them share.
+/// Opens a connection to read and write.
 pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open(path)?;
     harden(&connection)?;
@@ -162,12 +161,15 @@ pub fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
-    // What is deleted is overwritten, not only unlinked.
+    // Overwrite deleted rows with zeros, instead of only unlinking them.
     connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(connection)
 }
 
-/// The version of a database, none newer than this binary knows. 0 is a new one.
+/// The version of a database; 0 for a new one.
+///
+/// # Errors
+/// [`StoreError::TooNew`] if this binary does not know the version.
 pub fn version(connection: &Connection) -> Result<i64, StoreError> {
     let known = newest();
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -177,12 +179,12 @@ pub fn version(connection: &Connection) -> Result<i64, StoreError> {
     }
 }
 
-/// The version this binary brings a database to.
+/// The version to which this binary migrates a database.
 pub fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
-/// Opens a database to read it beside a server that may be writing it.
+/// Opens a connection to read only, while a server may write.
 pub fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -191,8 +193,8 @@ pub fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Gives the database and every room in it a new epoch: what clients have seen of the old
-/// one means nothing in it any more.
+/// Gives the database and every room in it a new epoch, so that no client resumes from a `seq` of
+/// the former epoch.
 pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
     let epoch = new_epoch();
     let transaction = connection.transaction()?;
@@ -204,7 +206,7 @@ pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit()?)
 }
 
-/// Brings the database to the newest version.
+/// Migrates the database to the newest version.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found = version(connection)?;
     migrate_to(connection, newest())?;
@@ -215,10 +217,10 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Brings the database to a version that this binary knows, one transaction a step.
+/// Migrates the database to the version `wanted`, in one transaction for each migration.
 pub(super) fn migrate_to(connection: &mut Connection, wanted: i64) -> Result<(), StoreError> {
     let found = version(connection)?;
-    // Our own steps may change the tables behind the index.
+    // The migrations change the shadow tables of the index, which defensive mode forbids.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     for (version, step) in (1_i64..=wanted).zip(MIGRATIONS) {
         if version > found {
@@ -232,7 +234,7 @@ pub(super) fn migrate_to(connection: &mut Connection, wanted: i64) -> Result<(),
     Ok(())
 }
 
-/// The epoch of this database, drawn when it was made.
+/// The epoch of this database, drawn at random when it was created.
 pub fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
     if read_meta(connection, "epoch")?.is_none() {
         let insert = "INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?1)";
@@ -242,7 +244,7 @@ pub fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
     Ok(Epoch::from_stored(&text))
 }
 
-/// One entry of the table of single values.
+/// A value of the table `meta`.
 pub fn read_meta(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {
     let mut select = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
     Ok(select.query_row([key], |row| row.get(0)).optional()?)

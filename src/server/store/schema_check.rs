@@ -1,20 +1,19 @@
-//! Databases that somebody else may have made: a backup that comes from elsewhere, a file
-//! that was put into the data directory.
+//! Protection against hostile database files: a foreign backup, or a file copied into the data
+//! directory.
 //!
-//! SQLite runs what a file's schema says: triggers, views, generated columns. So every
-//! connection is told to trust no schema and to look at every page before it uses it, and a
-//! schema that is not the one our own steps make is refused before anything is done with it.
+//! SQLite executes the schema of a file: triggers, views, generated columns. So every connection
+//! distrusts the schema and checks pages before it uses them ([`harden`]). A schema that differs
+//! from the result of our migrations is refused before any other query ([`check_schema`]).
 
 use super::{StoreError, schema};
 use rusqlite::{Connection, config::DbConfig};
 use std::collections::BTreeSet;
 
-/// How the names of tables begin that a step sets aside, to be deleted little by little: they
-/// may be gone already.
+/// Prefix of tables that a migration renamed and [`super::cleanup`] deletes. They may be missing.
 const SET_ASIDE: &str = "former_";
 
-/// Makes a connection safe for files of others: no unsafe functions out of the schema, no
-/// writing to the schema or to the tables behind the index, pages checked when they are read.
+/// Hardens a connection: the schema calls no unsafe functions, statements change neither the schema
+/// table nor shadow tables, and pages are checked when they are read.
 pub fn harden(connection: &Connection) -> Result<(), StoreError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -22,8 +21,7 @@ pub fn harden(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses a database of ours that holds something else besides, or instead. A database
-/// without a version is a new one, and has to be empty.
+/// Checks that the schema is exactly the one of its version. A database of version 0 must be empty.
 pub fn check_schema(connection: &Connection) -> Result<(), StoreError> {
     let version = schema::version(connection)?;
     let mut reference = Connection::open_in_memory()?;
@@ -42,20 +40,20 @@ pub fn check_schema(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Something a schema holds.
+/// An entry of the schema.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Object {
     /// The name of the object.
     name: String,
-    /// A table, an index, a trigger or a view.
+    /// The kind of the object: `table`, `index`, `trigger` or `view`.
     kind: String,
     /// The table it belongs to.
     table: String,
-    /// The statement that made it, [as it compares](comparable).
+    /// The statement that created the object, normalised by [`comparable`].
     sql: String,
 }
 
-/// What a schema holds, without what SQLite notes by itself about the sizes of tables.
+/// The objects of a schema, without the statistics tables of `ANALYZE`.
 fn objects(connection: &Connection) -> Result<BTreeSet<Object>, StoreError> {
     let query = "SELECT name, type, tbl_name, coalesce(sql, '') AS sql FROM sqlite_schema
                  WHERE name NOT IN ('sqlite_stat1', 'sqlite_stat4')";
@@ -72,8 +70,8 @@ fn objects(connection: &Connection) -> Result<BTreeSet<Object>, StoreError> {
     Ok(objects.collect::<Result<_, _>>()?)
 }
 
-/// A statement without what versions of SQLite may write differently: how wide a space is,
-/// and whether there are quotes around a plain word.
+/// A statement without the differences between versions of SQLite: the width of spaces, and quotes
+/// around plain words.
 fn comparable(sql: &str) -> String {
     let words: Vec<&str> = sql.split_whitespace().collect();
     let words = words.join(" ");
@@ -102,7 +100,7 @@ mod tests {
         RoomName::parse("a").expect("valid")
     }
 
-    /// A stopped server's database with one message in it, and a backup of it.
+    /// The database of a stopped server with one message, and a backup of it.
     async fn database_and_backup(home: &Path) -> (PathBuf, PathBuf) {
         let database = home.join("data/noom.db");
         let store = Store::open(&database, &StoreOptions::default()).expect("opens");
@@ -148,7 +146,7 @@ mod tests {
             let foreign = home.path().join("foreign.db");
             std::fs::copy(&copy, &foreign).expect("copied");
             let connection = Connection::open(&foreign).expect("opens");
-            // What SQLite itself refuses, nobody can put into a file either.
+            // SQLite refuses some of these, so no file contains them.
             if connection.execute_batch(sql).is_err() {
                 continue;
             }
@@ -159,7 +157,7 @@ mod tests {
             if !name.starts_with("epoch") {
                 assert!(refused.contains(name), "{refused}");
             }
-            // Nor does a server start on it, nor is it written down.
+            // Neither a server nor an export opens it.
             let planted = home.path().join("planted/noom.db");
             crate::server::store::rights::make_directory(planted.parent().expect("a directory"))
                 .expect("made");
@@ -175,7 +173,7 @@ mod tests {
                 "{written:?}"
             );
         }
-        // The positive control, and the database as it was.
+        // Positive control: statistics are allowed, and the refused files changed nothing.
         let connection = Connection::open(&copy).expect("opens");
         connection.execute_batch("ANALYZE").expect("analysed");
         drop(connection);
@@ -217,7 +215,7 @@ mod tests {
             bytes[start..(page + 1) * 4096].fill(0xa5);
             std::fs::write(&copy, bytes).expect("written");
             let line = match restore(&database, &copy) {
-                // A page that is in no tree.
+                // The page is free, so no check reads it.
                 Ok(_) => continue,
                 Err(error) => error.to_string(),
             };

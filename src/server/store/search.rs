@@ -1,18 +1,17 @@
-//! Searching: an FTS5 index of pairs of letters chooses candidates, their text decides.
+//! Full-text search: an FTS5 index of bigrams selects candidates, and their text decides.
 //!
-//! Korean and many other scripts put no space where a searcher's word ends, and words of
-//! two syllables are common, so the index holds the pairs of neighbouring letters of every
-//! word ([`pairs`]): a message can hold a word only if it holds all pairs of the word.
-//! SQLite's own trigram tokenizer would need three letters. The index holds no positions,
-//! which makes it a quarter as large; so each candidate's text is read and compared
-//! ([`holds_all`]). A pair is stored as a number of 16 bits: whatever people write, the
-//! index has at most 65,536 terms, and two pairs that share a number cost a comparison.
+//! The index holds the bigrams of every word ([`pairs`]), that is, its pairs of neighbouring
+//! letters. A message contains a word only if it contains all bigrams of the word. Korean and many
+//! other scripts put no space at the end of a word, and words of two syllables are common, so
+//! SQLite's own trigram tokenizer does not suffice: it needs three letters. The index has no
+//! positions, which makes it a quarter as large, so the text of each candidate is compared
+//! ([`holds_all`]). A bigram is hashed to 16 bits, so the index has at most 65,536 terms; a
+//! collision costs one comparison.
 //!
-//! The index follows the messages, some at a time ([`index_next`]), because keeping up with
-//! each of them would cost as much as all the rest of storing it. What is in it is known by
-//! the newest row it holds, as the numbers of rows only grow. Messages that are not in it
-//! yet are read one by one ([`scan`]), and so is the whole room where a query has no pair:
-//! a single letter. Every search runs under a deadline ([`super::search_pool`]).
+//! Messages are indexed later and in batches ([`index_next`]), because indexing each at once would
+//! double the cost of storing it. Row ids only grow, so the newest indexed row id says which
+//! messages are indexed. Newer messages are scanned ([`scan`]). So is the whole room if the query
+//! has no bigram, such as a single letter. Every search has a deadline ([`super::search_pool`]).
 
 use super::{Page, StoreError, cleanup, reader, schema::read_meta};
 use crate::protocol::{RoomName, Seq, text::composed};
@@ -21,29 +20,28 @@ use rusqlite::{
 };
 use std::borrow::Cow;
 
-/// Characters of a query that count; the rest is ignored.
+/// Maximum length of a query in characters; the rest is ignored.
 const MAX_QUERY_CHARS: usize = 100;
-/// Words of a query that count; the rest is ignored. 5: more words than people type.
+/// Maximum number of words of a query; the rest is ignored. 5: people rarely type more.
 const MAX_QUERY_WORDS: usize = 5;
-/// Pairs of a query that the index is asked for; the text is compared with all of it. 16:
-/// each costs some ten microseconds, and the first few leave few candidates.
+/// Maximum number of bigrams in the index query. 16: each costs some ten microseconds, and the
+/// first few leave few candidates, whose text is compared with all words.
 const MAX_QUERY_PAIRS: usize = 16;
 
-/// Candidates of the index, newest first. `CROSS JOIN` keeps the order of the tables: the
-/// index is walked once, backwards, and each row it names is read by its number. Within a
-/// room the order of rows is the order of `seq`: both only grow, and both are given to a
-/// message when it is stored.
+/// Candidates of the index, newest first. `CROSS JOIN` keeps the order of the tables: SQLite scans
+/// the index once, backwards, and reads each message by its row id. Within a room, row ids are in
+/// the order of `seq`: both are assigned when a message is stored, and both only grow.
 const CANDIDATES: &str = "FROM words CROSS JOIN messages ON messages.id = words.rowid
      WHERE words MATCH ?1 AND words.rowid <= ?2 AND messages.room_id = ?3
      ORDER BY words.rowid DESC";
 
-/// Whether lower case is the character itself, and of no other: digits, and the scripts of
-/// East Asia. A test compares this with Unicode's tables, which take five times as long.
+/// Whether a character is its own lower case and the lower case of no other: digits, and the
+/// scripts of East Asia. Five times as fast as Unicode's tables, with which a test compares it.
 fn has_no_case(c: char) -> bool {
     matches!(c, '0'..='9' | '\u{2e80}'..='\u{a63f}' | '\u{ac00}'..='\u{d7a3}')
 }
 
-/// A text in lower case. Both of the Greek small sigmas become one, wherever they stand.
+/// A text in lower case. The final sigma of Greek becomes the other small sigma.
 fn lower_case(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -60,8 +58,8 @@ fn lower_case(text: &str) -> String {
     lower
 }
 
-/// The words of a text: lower case, cut at everything that is no letter or digit. In normal
-/// form NFC, also where the text was stored before texts were put into that form.
+/// The words of a text, in lower case and in normal form NFC. A word consists of letters and
+/// digits. Texts of older versions are stored in other normal forms, so NFC is applied here.
 fn words(text: &str) -> Vec<Vec<char>> {
     let lower = lower_case(&composed(text));
     let words = lower.split(|c: char| !c.is_alphanumeric());
@@ -69,7 +67,7 @@ fn words(text: &str) -> Vec<Vec<char>> {
     words.map(|word| word.chars().collect()).collect()
 }
 
-/// The pairs of neighbouring letters of these words as terms of the index, each once.
+/// The bigrams of these words as terms of the index, without duplicates.
 fn pairs(words: &[Vec<char>]) -> Vec<String> {
     let pairs = words.iter().flat_map(|word| word.windows(2));
     let mut numbers: Vec<u64> = pairs.map(|pair| number(pair[0], pair[1])).collect();
@@ -78,25 +76,23 @@ fn pairs(words: &[Vec<char>]) -> Vec<String> {
     numbers.iter().map(|pair| format!("{pair:x}")).collect()
 }
 
-/// The number of a pair, 16 bits: the upper bits of a product with the golden ratio, which
-/// spreads neighbouring code points. It is part of the database, so it must not change.
+/// The 16-bit hash of a bigram: the upper bits of a product with the golden ratio, which spreads
+/// neighbouring code points. The database stores the hashes, so this function must not change.
 fn number(first: char, second: char) -> u64 {
     let both = u64::from(u32::from(first)) << 32 | u64::from(u32::from(second));
     both.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48
 }
 
-/// The term by which the index knows the messages of a room; no number of a pair has its
-/// letters.
+/// The term of the index that all messages of a room have. No hash contains its letters.
 fn room_term(room_id: i64) -> String {
     format!("room{room_id}")
 }
 
-/// What somebody looks for: at most [`MAX_QUERY_WORDS`] words, each anywhere in the text
-/// as a part of a word.
+/// A parsed query: at most [`MAX_QUERY_WORDS`] words. Each may be a part of a word of the text.
 struct Query(Vec<Vec<char>>);
 
 impl Query {
-    /// Reads what was typed. `None` if there is no letter or digit in it.
+    /// Parses the typed text. `None` if it has no letter or digit.
     fn parse(typed: &str) -> Option<Self> {
         let short: String = typed.chars().take(MAX_QUERY_CHARS).collect();
         let mut words = words(&short);
@@ -104,7 +100,7 @@ impl Query {
         (!words.is_empty()).then_some(Self(words))
     }
 
-    /// The query as FTS5 reads it. `None` if there is no pair of letters in it.
+    /// The query in the syntax of FTS5. `None` if it has no bigram.
     fn expression(&self, room_id: i64) -> Option<String> {
         let mut pairs = pairs(&self.0);
         pairs.truncate(MAX_QUERY_PAIRS);
@@ -123,16 +119,16 @@ impl Query {
     }
 }
 
-/// A word to compare texts with. It has only letters and digits, so one that is somewhere in
-/// a text is inside one word of it.
+/// A word to compare texts with. It has letters and digits only, so a match lies within one word
+/// of the text.
 struct Needle {
-    /// In lower case.
+    /// The word in lower case.
     word: String,
-    /// Whether a text is compared as it is.
+    /// Whether the text need not be converted to lower case to find the word.
     has_no_case: bool,
 }
 
-/// Whether a text holds every one of these words, as it is or in normal form NFC.
+/// Whether a text contains every needle, unchanged or in normal form NFC.
 fn holds_all(text: &str, needles: &[Needle]) -> bool {
     if is_found_in(text, needles) {
         return true;
@@ -143,7 +139,7 @@ fn holds_all(text: &str, needles: &[Needle]) -> bool {
     }
 }
 
-/// Whether a text holds every one of these words as it is.
+/// Whether a text contains every needle, without normalising the text.
 fn is_found_in(text: &str, needles: &[Needle]) -> bool {
     let mut lower = None;
     needles.iter().all(|needle| match needle.has_no_case {
@@ -154,19 +150,19 @@ fn is_found_in(text: &str, needles: &[Needle]) -> bool {
     })
 }
 
-/// Collects the messages that hold every word of a query.
+/// Collects the messages that contain every word of a query.
 struct Matches {
     /// The words of the query.
     needles: Vec<Needle>,
     /// Messages found so far, newest first.
     rows: Vec<reader::MessageRow>,
-    /// How many are wanted.
+    /// The number of messages at which the search stops.
     wanted: usize,
 }
 
 impl Matches {
-    /// Takes a row of [`reader::COLUMNS`] if its text holds every word. `text_column` is the index
-    /// of its `text`, resolved once for all rows.
+    /// Adds a row of [`reader::COLUMNS`] if its text contains every word. `text_column` is the
+    /// index of the column `text`, resolved once for all rows.
     fn push_if_match(
         &mut self,
         row: &rusqlite::Row<'_>,
@@ -182,14 +178,13 @@ impl Matches {
         Ok(())
     }
 
-    /// Whether there are as many as are wanted.
+    /// Whether the wanted number of messages is found.
     fn are_enough(&self) -> bool {
         self.rows.len() >= self.wanted
     }
 }
 
-/// The newest messages of a room that hold every word of `query`, before `before`, newest
-/// first.
+/// The newest messages of a room before `before` that contain every word of `query`; newest first.
 pub fn search(
     connection: &Connection,
     room: &RoomName,
@@ -200,7 +195,7 @@ pub fn search(
     let Some(query) = Query::parse(query) else {
         return Ok(Page::default());
     };
-    // Index and messages as of the same moment.
+    // One read transaction, so that index and messages are of the same moment.
     let snapshot = connection.unchecked_transaction()?;
     let Some(room_id) = reader::room_id(&snapshot, room)? else {
         return Ok(Page::default());
@@ -208,7 +203,7 @@ pub fn search(
     let mut matches = Matches {
         needles: query.needles(),
         rows: Vec::new(),
-        // One more than asked for tells whether there are older ones.
+        // One more than requested shows whether there are older ones.
         wanted: limit as usize + 1,
     };
     match query.expression(room_id) {
@@ -223,8 +218,8 @@ pub fn search(
     reader::with_reactions(&snapshot, matches.rows, limit)
 }
 
-/// Compares the messages of a room with the query one by one, newest first, down to the
-/// row `indexed`, which is left to the index.
+/// Compares the messages of a room that are newer than the row `indexed` with the query; newest
+/// first.
 fn scan(
     connection: &Connection,
     room_id: i64,
@@ -247,7 +242,7 @@ fn scan(
     Ok(())
 }
 
-/// Compares the messages that the index names with the query, from the row `newest` down.
+/// Compares the candidates of the index with the query, from the row `newest` down.
 fn search_index(
     connection: &Connection,
     expression: &str,
@@ -267,7 +262,7 @@ fn search_index(
     Ok(())
 }
 
-/// The row of the newest message of a room before `before`; 0 if there is none.
+/// The row id of the newest message of a room before `before`; 0 if there is none.
 fn newest_before(
     connection: &Connection,
     room_id: i64,
@@ -282,7 +277,7 @@ fn newest_before(
     Ok(row.optional()?.unwrap_or(0))
 }
 
-/// The newest row that is in the index.
+/// The newest row id that was indexed; 0 if none was.
 fn newest_indexed(connection: &Connection) -> Result<i64, StoreError> {
     let query = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'indexed'";
     let newest = connection
@@ -291,7 +286,7 @@ fn newest_indexed(connection: &Connection) -> Result<i64, StoreError> {
     Ok(newest.optional()?.unwrap_or(0))
 }
 
-/// How many rows the index is behind, at most: numbers of deleted rows count, too.
+/// The maximum number of messages that are not indexed yet. Deleted rows count, too.
 pub fn behind(connection: &Connection) -> Result<usize, StoreError> {
     let query = "SELECT coalesce(max(id), 0) FROM messages";
     let newest: i64 = connection.query_row(query, [], |row| row.get(0))?;
@@ -299,8 +294,8 @@ pub fn behind(connection: &Connection) -> Result<usize, StoreError> {
     Ok(usize::try_from(behind).unwrap_or(0))
 }
 
-/// Replaces what the index holds of a message after its text has changed. A message that
-/// is not in the index yet comes into it later, with the text it has then.
+/// Updates the index after the text of a message has changed. A message that is not indexed yet
+/// needs no update.
 pub fn reindex(
     transaction: &Transaction<'_>,
     room_id: i64,
@@ -316,7 +311,7 @@ pub fn reindex(
     index(transaction, room_id, id, text)
 }
 
-/// Puts a message into the index. One without a pair of letters is found by [`scan`] only.
+/// Indexes a message. A message without a bigram is not inserted; only [`scan`] finds it.
 fn index(
     transaction: &Transaction<'_>,
     room_id: i64,
@@ -333,8 +328,7 @@ fn index(
     Ok(())
 }
 
-/// Puts the next messages into the index, at most `limit`, oldest first. Returns how many
-/// these were.
+/// Indexes the next messages, at most `limit`, oldest first. Returns their number.
 pub fn index_next(connection: &mut Connection, limit: usize) -> Result<usize, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut newest = newest_indexed(&transaction)?;
@@ -359,14 +353,14 @@ pub fn index_next(connection: &mut Connection, limit: usize) -> Result<usize, St
     Ok(count)
 }
 
-/// Messages that are looked at in one step of [`renormalize_next`]. 500: a few milliseconds.
+/// Messages read in one step of [`renormalize_next`]. 500: a few milliseconds.
 const COMPOSED_AT_ONCE: usize = 500;
-/// Messages that are put into the index anew in one step of [`renormalize_next`], which no other
-/// write comes between. 64: the longest ones take some ten milliseconds.
+/// Messages indexed again in one step of [`renormalize_next`], while other writes wait. 64: the
+/// longest ones take some ten milliseconds.
 const REWRITTEN_AT_ONCE: usize = 64;
 
-/// Puts those messages into the index anew that were stored, and indexed, before texts were put
-/// into normal form NFC; looks at some of them, oldest first. Answers whether there are more.
+/// Indexes messages of older versions again, which indexed texts without normal form NFC. Reads
+/// some of them, oldest first. Returns whether there are more.
 pub fn renormalize_next(connection: &mut Connection) -> Result<bool, StoreError> {
     let Some((from, to)) = unnormalized(connection)? else {
         return Ok(false);
@@ -408,8 +402,8 @@ pub fn renormalize_next(connection: &mut Connection) -> Result<bool, StoreError>
     Ok(more)
 }
 
-/// The rows that [`renormalize_next`] has not looked at: those after the first number, up to the
-/// second. Nothing where there are none.
+/// The row ids that [`renormalize_next`] has not read: after the first number, up to the second.
+/// Nothing if all are read.
 pub fn unnormalized(connection: &Connection) -> Result<Option<(i64, i64)>, StoreError> {
     let number = |key| {
         let value = read_meta(connection, key)?;
@@ -420,7 +414,7 @@ pub fn unnormalized(connection: &Connection) -> Result<Option<(i64, i64)>, Store
     Ok(to.map(|to| (from, to)))
 }
 
-/// Notes that the newest rows are gone: their numbers may be given again.
+/// Lowers the newest indexed row id after the newest rows were deleted: SQLite may reuse their ids.
 pub fn forget_newest(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let query = "UPDATE meta SET value = (SELECT coalesce(max(id), 0) FROM messages)
          WHERE key = 'indexed'

@@ -1,8 +1,9 @@
-//! Where searches run: on connections of their own, so that a search never takes one from
-//! a join or a page, and under three limits. Only so many wait; each ends after a time; each
-//! ends when its caller is gone.
+//! The pool of connections for searches, separate from the readers, so that searches never delay
+//! a join or a page.
 //!
-//! SQLite asks the progress handler every [`STEPS`] steps of a statement whether to go on.
+//! Searches have three limits: the number that may wait is bounded, each has a time limit, and
+//! each ends when its caller drops the future. SQLite calls the progress handler every [`STEPS`]
+//! steps of a statement; the handler ends the search.
 
 use super::{StoreError, reader::Readers};
 use crate::server::limits::{SEARCH_QUEUE, SEARCH_WAIT, SEARCHERS};
@@ -17,7 +18,8 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-/// Steps of SQLite's virtual machine between two questions. 1,000: some 50 microseconds.
+/// Steps of SQLite's virtual machine between two calls of the progress handler. 1,000: some 50
+/// microseconds.
 const STEPS: i32 = 1_000;
 
 /// The handle to the pool.
@@ -25,9 +27,9 @@ const STEPS: i32 = 1_000;
 pub struct SearchPool {
     /// The read connections of the pool.
     connections: Readers,
-    /// One permit a search that runs or waits; the next one is refused.
+    /// One permit for each search that runs or waits. A search without a permit is refused.
     places: Arc<Semaphore>,
-    /// Set when the store is closed, which does not wait for long searches.
+    /// Set when the store is closed, so that running searches end at once.
     closing: Arc<AtomicBool>,
 }
 
@@ -50,8 +52,8 @@ impl SearchPool {
     /// Runs a search on a blocking thread, for at most `within`.
     ///
     /// # Errors
-    /// [`StoreError::SearchBusy`] if too many wait or this one waited too long;
-    /// [`StoreError::SearchTimedOut`] after `within`; otherwise what the search returns.
+    /// [`StoreError::SearchBusy`] if too many searches wait or this one waited too long,
+    /// [`StoreError::SearchTimedOut`] after `within`, or the error of the search.
     ///
     /// # Cancel safety
     /// The search ends soon after the future is dropped.
@@ -79,10 +81,10 @@ impl SearchPool {
     }
 }
 
-/// Lives as long as somebody waits for the search.
+/// Dropped together with the future of the search.
 #[derive(Default)]
 struct Caller {
-    /// True as soon as nobody does.
+    /// Set on drop.
     gone: Arc<AtomicBool>,
 }
 
@@ -92,18 +94,18 @@ impl Drop for Caller {
     }
 }
 
-/// What ends a search.
+/// The conditions that end a search early.
 struct Until {
-    /// Its caller is gone.
+    /// Set when the caller has dropped the future.
     gone: Arc<AtomicBool>,
-    /// The store is closed.
+    /// Set when the store is closed.
     closing: Arc<AtomicBool>,
-    /// Its time is over, so long after it started to run.
+    /// The time limit, from the start of the run.
     within: Duration,
 }
 
 impl Until {
-    /// Runs a search until it ends or is ended.
+    /// Runs a search to its end, or until one of the conditions holds.
     fn run<T>(
         self,
         connection: &mut Connection,
@@ -128,7 +130,7 @@ impl Until {
 mod tests {
     use super::*;
 
-    /// Long enough that nothing ends by it in a test.
+    /// A time limit that no test reaches.
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn pool() -> (tempfile::TempDir, SearchPool) {
@@ -137,7 +139,7 @@ mod tests {
         (directory, pool)
     }
 
-    /// Counts for ever.
+    /// A query without an end.
     fn endless(connection: &Connection) -> Result<i64, StoreError> {
         let query = "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n)
                      SELECT max(i) FROM n";
@@ -148,7 +150,7 @@ mod tests {
         Ok(connection.query_row("SELECT 7", [], |row| row.get(0))?)
     }
 
-    /// Starts endless searches and waits until each has its place.
+    /// Starts endless searches and waits until each has a permit.
     async fn start(pool: &SearchPool, count: usize) -> Vec<tokio::task::JoinHandle<()>> {
         let free = pool.places.available_permits();
         let search = || {

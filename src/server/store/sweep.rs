@@ -1,25 +1,25 @@
-//! Forgetting: which messages are not to be kept any more, and how they are deleted.
+//! Selects expired messages, and deletes them.
 //!
-//! A row that is deleted is overwritten (`secure_delete`). What it leaves in the index of words
-//! and in the write-ahead log is removed by [`super::cleanup`].
+//! A deleted row is overwritten (`secure_delete`). [`super::cleanup`] erases its text from the
+//! search index and the write-ahead log.
 
 use super::{StoreError, cleanup, reader, search};
 use crate::protocol::{RoomName, Seq};
 use rusqlite::{Connection, TransactionBehavior, params};
 
-/// Which messages of a room are not to be kept any more. One reason is enough.
+/// Which messages of a room are expired: those that either limit selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expiry {
-    /// Said before this time, in milliseconds since the Unix epoch.
+    /// Messages received before this time, in milliseconds since the Unix epoch.
     pub before_ms: Option<i64>,
-    /// Older than this many newest ones.
+    /// All but this many newest messages.
     pub newest: Option<u32>,
 }
 
 /// An expired message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
-    /// Its row id.
+    /// The row id of the message.
     pub(super) row: i64,
     /// Its position in the log of the room.
     pub seq: Seq,

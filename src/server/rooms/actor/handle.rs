@@ -1,4 +1,4 @@
-//! [`RoomHandle`]: how everybody else talks to a room.
+//! [`RoomHandle`]: sends messages to the actor of a room.
 
 use super::{membership::Membership, message::RoomMessage, registry::Rooms};
 use crate::{

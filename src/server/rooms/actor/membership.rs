@@ -45,13 +45,13 @@ impl Membership {
         .await;
     }
 
-    /// Waits until the actor has ended. Under a member it ends only by a panic or because the
-    /// server stops.
+    /// Waits until the actor has ended. The actor of a room with members ends only by a panic or
+    /// because the server stops.
     pub async fn ended(&self) {
         self.mailbox.closed().await;
     }
 
-    /// Sends a command. An actor that has ended needs none.
+    /// Sends a command. Does nothing if the actor has ended.
     async fn send(&self, command: Command) {
         let _ = self.mailbox.send(RoomMessage::Command(command)).await;
     }

@@ -1,4 +1,4 @@
-//! The mailbox of a room's actor: what it can be sent.
+//! [`RoomMessage`]: the messages that a room's actor accepts.
 
 use crate::{
     protocol::{ChatDraft, ChatMessage, ErrorCode, Person},

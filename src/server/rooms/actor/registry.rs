@@ -5,8 +5,8 @@
 //! name starts another actor, and a message to the dropped mailbox is sent again.
 //!
 //! Two limits bound the map. Occupied rooms, and rooms about to be entered, are at most
-//! `max_rooms`. Vacant rooms, whose people are all away, are at most as many again: one more makes
-//! the longest vacant one stop waiting for its people.
+//! `max_rooms`. Vacant rooms, whose people are all away, are at most `max_rooms`, too: beyond that,
+//! the room that has been vacant for longest forgets its away people and retires.
 
 use super::{
     handle::RoomHandle,
@@ -188,7 +188,7 @@ impl Rooms {
     /// A handle to any room. Starts no actor: a join or a post does.
     ///
     /// # Errors
-    /// The refusal that a join would get now: [`RoomError::TooManyRooms`], or
+    /// [`RoomError::TooManyRooms`] if the room is not open and no further room may open, or
     /// [`RoomError::Unavailable`] while the server stops.
     pub fn open(&self, name: &RoomName) -> Result<RoomHandle, RoomError> {
         let open = self.lock();
@@ -209,8 +209,8 @@ impl Rooms {
         self.lock().rooms.len()
     }
 
-    /// Finds a room in memory or in the store. Starts no actor. A store that cannot be read counts
-    /// as one without the room.
+    /// Finds a room in memory or in the store. Starts no actor. A room that cannot be read from the
+    /// store counts as not found.
     pub async fn find(&self, name: &RoomName) -> Option<RoomHandle> {
         let open = self.lock().rooms.contains_key(name);
         let known = open || matches!(self.inner.store.head(name).await, Ok(Some(_)));
@@ -331,7 +331,7 @@ impl Rooms {
         runtime.spawn(async move {
             // A panic ends this room only; its sockets reconnect to another actor.
             if let Err(error) = actor.await {
-                tracing::error!(room = %name, %error, "a room failed and was let go");
+                tracing::error!(room = %name, %error, "the actor of a room failed and was removed");
                 rooms.retire(&name, key);
             }
         });
@@ -383,7 +383,7 @@ impl Rooms {
     }
 
     /// The mailbox of the longest vacant room, if there are too many vacant rooms. The room counts
-    /// as occupied until it has retired, so it is asked once.
+    /// as occupied from now until it has retired, so it gets only one [`Command::ForgetAway`].
     fn excess_vacant(&self, open: &mut OpenRooms) -> Option<mpsc::Sender<RoomMessage>> {
         if open.vacant.len() <= self.inner.max_rooms {
             return None;
@@ -415,5 +415,5 @@ impl Rooms {
 
 const _: () = assert!(
     HISTORY_PAGE <= MAX_HISTORY_PAGE,
-    "the history of a room holds the page of a newcomer"
+    "the history of a room must hold the page that a join returns"
 );

@@ -1,8 +1,8 @@
 //! The actor of a room: the task that owns one [`Room`], feeds it commands and runs its effects.
 //!
 //! The task waits neither for the disk nor for a socket: commits are polled beside the mailbox,
-//! and frames go into bounded queues. A room that is empty and has no pending commit retires;
-//! [`super::registry`] starts its actor again when somebody comes.
+//! and frames go into bounded queues. The actor of a room that is empty and has no pending commit
+//! ends; [`super::registry`] starts another one for the next message to the room.
 
 use super::{message::RoomMessage, registry::Rooms};
 use crate::server::rooms::{
@@ -66,8 +66,8 @@ pub async fn run(rooms: Rooms, name: RoomName, key: u64, mailbox: mpsc::Receiver
     }
 }
 
-/// Refuses everybody who waits for a room that cannot be loaded. The next message starts another
-/// attempt.
+/// Refuses all waiting messages of a room that cannot be loaded. The next message starts another
+/// actor.
 fn refuse_all(
     rooms: &Rooms,
     name: &RoomName,
@@ -116,7 +116,7 @@ impl Actor {
 
     /// Runs until the room is idle or the registry closes the mailbox.
     async fn run(mut self) {
-        // The first message may never come: its sender may have ended.
+        // The sender that started the actor may have ended without a message.
         let first_deadline = Instant::now() + self.rooms.inner.rules.empty_within;
         loop {
             let idle = self.room.is_idle();
@@ -232,8 +232,8 @@ impl Actor {
         self.disconnect_slow(slow);
     }
 
-    /// Reports sockets that were closed as too slow to the room. The effects of that may find more
-    /// of them.
+    /// Reports sockets that were closed as too slow to the room. The effects of a report may close
+    /// further sockets.
     fn disconnect_slow(&mut self, slow: Vec<ConnectionId>) {
         let mut slow = VecDeque::from(slow);
         while let Some(connection) = slow.pop_front() {

@@ -1,9 +1,9 @@
 //! Rate limits of what one member costs the others, in bytes and in messages.
 //!
-//! A socket has a rate limit by messages ([`crate::server::http`]). These limits count the
-//! traffic that the messages cause: 16 KB to a hundred people cost more than 20 bytes to one. The
-//! buckets belong to the member, so a new socket brings no new ones. A member beyond the limit is
-//! refused; the others do not notice. Pure: time comes in as `now`.
+//! A socket has a rate limit in messages ([`crate::server::http`]). The limits here count the
+//! traffic that messages cause: 16 KB to a hundred people cost more than 20 bytes to one. The
+//! buckets belong to the member, so a reconnect does not refill them. A message beyond the limit
+//! is refused to its sender, and no other member receives anything. Pure: time is an argument.
 
 use crate::{
     protocol::ParticipantId,
@@ -119,7 +119,7 @@ impl MemberBudget {
         if may {
             self.messages.take(cost);
             broadcast_budget.0.take(cost);
-            // Messages sent while the room had plenty count against the reserve share, too.
+            // Messages sent outside the reserve count against the reserve share, too.
             self.reserve_share
                 .take(cost.min(QUIET_MEMBER_BYTES.burst as usize));
             self.reserve_share.forgive_debt(now);
@@ -166,22 +166,22 @@ impl MemberBudget {
         self.offers.try_take(1, now)
     }
 
-    /// A member sent a description back: one of ours to them is answered.
+    /// Handles a description from a peer: one description of this member to the peer is answered.
     pub fn on_answer(&mut self, by: &ParticipantId) {
         if let Some(pair) = self.pairs.get_mut(by) {
             pair.descriptions.refund(1);
         }
     }
 
-    /// A member has left the room.
+    /// Removes the limits towards a member who has left the room.
     pub fn remove_peer(&mut self, id: &ParticipantId) {
         self.pairs.remove(id);
     }
 
-    /// Whether a subscription may go to the SFU now.
+    /// Takes one subscription to the SFU.
     ///
     /// # Errors
-    /// When the next one may go.
+    /// The time at which the next one is allowed.
     pub fn try_subscribe(&mut self, now: Instant) -> Result<(), Instant> {
         let next = self.subscribed_at.map(|at| at + SUBSCRIBE_INTERVAL);
         if let Some(next) = next.filter(|next| *next > now) {

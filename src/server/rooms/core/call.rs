@@ -1,7 +1,7 @@
 //! The call of a room: who is in it, and the routing of signals between them.
 //!
-//! The server keeps the list and sets `from`; it never reads a description. A signal passes
-//! only from somebody in the call to exactly the session it names.
+//! The server keeps the list of sessions and sets `from`; it never reads a description. Only a
+//! member in the call can send a signal, and only the session that the signal names receives it.
 
 use super::{
     budget::json_len,
@@ -14,21 +14,21 @@ use crate::{
     server::limits::ENVELOPE_BYTES,
 };
 
-/// One uninterrupted presence of a member in the call.
+/// One stay of a member in the call, from entering to leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallSession {
     /// The number that the client drew for this session.
     pub leg: Leg,
     /// The devices that are on.
     pub devices: Devices,
-    /// The connection to the SFU, once there was an offer.
+    /// The connection to the SFU, from its first offer on.
     pub media: Option<MediaConnection>,
     /// Whether no other client may learn the addresses of this one.
     pub hide_address: bool,
 }
 
 impl Room {
-    /// Everybody in the call, in order of arrival in the room.
+    /// The members in the call, in order of arrival in the room.
     pub(super) fn call(&self) -> Vec<CallPerson> {
         let in_call = self.members.iter().filter_map(|member| {
             let session = member.call?;
@@ -174,8 +174,8 @@ impl Room {
         vec![broadcast_except(connection, message)]
     }
 
-    /// Whether no other client may learn the addresses of this session's client, because that
-    /// person or the operator hides them.
+    /// Whether the addresses of a session's client are hidden from other clients, by the client or
+    /// by the operator.
     fn hides_address(&self, session: CallSession) -> bool {
         self.rules.hide_addresses || session.hide_address
     }
@@ -202,8 +202,8 @@ impl Room {
         let Some((receiver, session)) = receiver else {
             return refuse(connection, ErrorCode::NoSuchPerson);
         };
-        // Descriptions and candidates hold addresses. The call runs through the SFU then, so
-        // no signal is needed.
+        // Descriptions and candidates contain addresses. A call with hidden addresses runs through
+        // the SFU, so it needs no signals.
         if self.hides_address(session) || self.hides_address(from) {
             return refuse(connection, ErrorCode::AddressesHidden);
         }
@@ -231,7 +231,7 @@ impl Room {
         }
     }
 
-    /// The index of a person, with the session of theirs that has this leg.
+    /// The index of a member in the call, and their session, if it has this leg.
     fn receiver(&self, id: &ParticipantId, leg: Leg) -> Option<(usize, CallSession)> {
         let index = self.index_of(id)?;
         let session = self.members[index].call?;
@@ -239,7 +239,7 @@ impl Room {
     }
 }
 
-/// Whether a signal is a description, and its size at the receiver in bytes.
+/// Whether a signal is a description, and the size of its frame to the receiver in bytes.
 fn signal_cost(signal: &Signal) -> (bool, usize) {
     match signal {
         Signal::Offer { sdp, .. } | Signal::Answer { sdp, .. } => {

@@ -50,7 +50,7 @@ pub struct Join {
 pub enum Departure {
     /// Closed on purpose, with 1000 or without a status. The person leaves at once.
     Left,
-    /// Closed in any other way. The person keeps their place for the grace period.
+    /// Closed in any other way. The person stays in the room for the grace period.
     Lost,
     /// Silent for too long. The person leaves without a further grace period.
     TimedOut,
@@ -176,7 +176,7 @@ pub enum Command {
     },
     /// The retention deleted these messages from the log; in ascending order.
     Deleted(Vec<Seq>),
-    /// Stop expecting anybody back if nobody is here: the server holds too many such rooms.
+    /// Remove all away people if the room has no members: the server has too many vacant rooms.
     ForgetAway,
     /// An event of the SFU.
     Media(sfu::Event),
@@ -208,8 +208,8 @@ pub enum Effect {
         /// The message, encoded by the actor.
         message: ServerMessage,
     },
-    /// Forward a message from one socket to another if its queue has space. A full queue
-    /// refuses the message to the sender: nobody is closed because of what others send.
+    /// Forward a message from one socket to another if its queue has space. If it has none, the
+    /// message is refused to the sender: no socket is closed because of what others send.
     Relay {
         /// The sender's socket, which receives `busy` if the queue is full.
         from: ConnectionId,
@@ -225,7 +225,8 @@ pub enum Effect {
         /// A socket that does not receive it.
         except: Option<ConnectionId>,
     },
-    /// Send a message to every other socket whose queue is empty. A lost copy does no harm.
+    /// Send a message to every other socket whose queue is empty. For messages that a client can
+    /// miss.
     SendIfIdle {
         /// The message, encoded once for all sockets.
         message: ServerMessage,

@@ -8,15 +8,15 @@ use crate::{
 };
 use std::collections::VecDeque;
 
-/// Changes held, at most. A client that missed more starts from a snapshot.
+/// Maximum number of changes held. A client that missed more loads a snapshot.
 const MAX_CHANGES: usize = 100;
 
 /// The end of the log: the newest messages and the newest changes.
 #[derive(Debug, Default)]
 pub struct History {
-    /// Oldest first, each in its current state, with its size as JSON.
+    /// The newest messages, oldest first, each in its current state with its size as JSON in bytes.
     messages: VecDeque<(ChatMessage, usize)>,
-    /// Sum of the sizes of `messages`.
+    /// Sum of the sizes in `messages`, in bytes.
     bytes: usize,
     /// Changed messages, each in its current state, in order of their last change.
     changes: VecDeque<ChatMessage>,
@@ -24,7 +24,7 @@ pub struct History {
     floor: Seq,
     /// The newest event of the log.
     seq: Seq,
-    /// Whether the log certainly has nothing older than `messages`.
+    /// Whether the log is known to have no message older than `messages`.
     is_complete: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct History {
 pub struct MissedEvents {
     /// New messages, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// Messages that the client has and that changed since.
+    /// Messages that the client has received and that changed since.
     pub changed: Vec<ChatMessage>,
 }
 
@@ -61,7 +61,7 @@ impl History {
         self.seq
     }
 
-    /// Appends the next message, and evicts the oldest ones that fit no frame any more.
+    /// Appends the next message, and evicts the oldest ones that no longer fit into one frame.
     pub fn push(&mut self, message: ChatMessage) {
         let size = json_bytes(&message);
         self.seq = self.seq.max(message.seq);
@@ -107,8 +107,8 @@ impl History {
         self.messages.retain(|(message, _)| stays(message));
         self.changes.retain(stays);
         self.bytes = self.messages.iter().map(|(_, size)| size).sum();
-        // The retention deletes the oldest first: if it deleted all of these, it deleted all
-        // older ones.
+        // The retention deletes the oldest messages first: if none of these is left, no older one
+        // is left either.
         self.is_complete = !had_older || self.messages.is_empty();
     }
 
@@ -161,12 +161,12 @@ pub fn trim_to_frame(page: Page) -> (Vec<ChatMessage>, bool) {
     (messages.split_off(cut), page.more || cut > 0)
 }
 
-/// Bytes of a message inside a frame, with its comma.
+/// Bytes of a message inside a frame, including the comma after it.
 pub fn json_bytes(message: &ChatMessage) -> usize {
     serde_json::to_string(message).map_or(MAX_FRAME_BYTES, |json| json.len() + 1)
 }
 
-/// How many of these sizes, from the first on, fit into `max_bytes`.
+/// The number of leading sizes whose sum is at most `max_bytes`.
 pub fn count_fitting(sizes: impl Iterator<Item = usize>, max_bytes: usize) -> usize {
     let sums = sizes.scan(0, |sum, size| {
         *sum += size;

@@ -2,8 +2,8 @@
 //!
 //! The room forwards commands to the SFU and events from it, and decides the [`Mode`]. A call with
 //! more people than the operator allows browser to browser moves to the SFU at once, and so does
-//! a call in which anybody hides their address. A small call moves back after a delay, so that
-//! one person who comes and goes does not make everybody renegotiate.
+//! a call with a member who hides their address. A small call moves back after a delay, so that
+//! one person who enters and leaves does not make everybody renegotiate.
 
 use super::{
     command::{ConnectionId, Effect, Now},
@@ -174,7 +174,7 @@ impl Room {
         }
     }
 
-    /// Decides the mode of the call after somebody came or left, or a delay ended.
+    /// Decides the mode of the call after a member entered or left it, or a delay ended.
     pub(super) fn update_mode(&mut self, now: Now) -> Vec<Effect> {
         let people = self.members.iter().filter(|m| m.call.is_some()).count();
         let p2p_max = self.rules.p2p_max;
@@ -186,7 +186,7 @@ impl Room {
                 self.p2p_at = None;
                 Vec::new()
             }
-            // Nobody is in the call, so nobody has to be told.
+            // The call is empty, so there is no one to notify.
             Mode::Sfu if people == 0 => {
                 self.mode = Mode::P2p;
                 self.p2p_at = None;
@@ -202,8 +202,8 @@ impl Room {
         }
     }
 
-    /// Whether somebody in the call, or the operator, hides addresses: the call runs through the
-    /// SFU then, however small it is.
+    /// Whether the operator or any member in the call hides addresses: such a call always runs
+    /// through the SFU.
     fn hides_addresses(&self) -> bool {
         let mut sessions = self.members.iter().filter_map(|member| member.call);
         self.rules.hide_addresses || sessions.any(|session| session.hide_address)
@@ -216,8 +216,8 @@ impl Room {
         vec![broadcast(ServerMessage::MediaMode { mode })]
     }
 
-    /// Forgets a closed connection: its client opens another one. A member who was present only
-    /// by their media is away now.
+    /// Removes a closed connection and notifies its client, which opens another one. A member in
+    /// the state [`ConnectionState::MediaOnly`] becomes away.
     fn media_closed(&mut self, peer: PeerKey, now: Now) -> Vec<Effect> {
         let Some(index) = self.index_of_peer(peer) else {
             return Vec::new();

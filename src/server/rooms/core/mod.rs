@@ -1,8 +1,8 @@
-//! The thinking of a room: a value that is told [`command`]s and answers with effects.
+//! The state of a room: takes [`command`]s and returns effects.
 //!
-//! Pure: reads no clock, no socket, no chance. [`room`] holds the state and dispatches;
-//! [`presence`], [`chat`], [`call`] and [`media`] each handle one kind of command.
-//! [`history`] is the end of the log in memory, [`budget`] what one member may cost the others.
+//! Pure: uses no clock, no socket and no random numbers. [`room`] holds the state and dispatches
+//! commands; [`presence`], [`chat`], [`call`] and [`media`] each handle one kind of command.
+//! [`history`] holds the end of the log in memory, [`budget`] the rate limits of each member.
 
 pub mod budget;
 pub mod call;

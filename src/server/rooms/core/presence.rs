@@ -1,9 +1,10 @@
 //! Presence: members who join, leave, lose their connection and return.
 //!
-//! A member whose connection breaks keeps their place for the grace period, and nobody is
-//! notified. Then they are away: they are expected back for some time, in which `entered` says
-//! that they are back. Then they are gone. A member whose media still reaches the SFU after the
-//! grace period is seen and heard by the others, so they stay in the lists until it ends.
+//! A member whose connection breaks stays in the room for the grace period, and nobody is notified.
+//! After it they are away: they have left, but are expected back for some time. If they join in
+//! that time, `entered` has `back` set. After that time they are gone. A member whose media still
+//! reaches the SFU after the grace period stays in the room until the media ends, because the
+//! others see and hear them.
 
 use super::{
     budget::MemberBudget,
@@ -19,8 +20,8 @@ use std::time::Instant;
 
 /// Bytes of a `joined` frame besides people, call and history.
 const JOINED_FRAME_BYTES: usize = 512;
-/// Bytes reserved for history, however many people there are: one message of 4000 characters of
-/// four bytes and its envelope.
+/// Minimum number of bytes for history in a `joined` frame: one message of 4000 characters of four
+/// bytes, and its envelope.
 const MIN_HISTORY_BYTES: usize = 20 * 1024;
 
 /// A person whose connection has been down for longer than the grace period.
@@ -83,8 +84,8 @@ impl Room {
     fn replace_connection(&mut self, index: usize, join: Join, now: Now) -> Vec<Effect> {
         let connected = ConnectionState::Connected(join.connection);
         let former = std::mem::replace(&mut self.members[index].connection_state, connected);
-        // A new nickname costs as much as by `nickname`, so that reconnects are no way around
-        // its rate limit.
+        // A new nickname counts against the same rate limit as `nickname`, so that a client cannot
+        // bypass it by reconnecting.
         let is_same = self.members[index].person.nickname == join.nickname;
         let may_rename = is_same || self.try_announce(index, now);
         let renamed = may_rename.then(|| self.set_nickname(index, join.nickname.clone()));
@@ -196,7 +197,7 @@ impl Room {
         }
     }
 
-    /// Stops waiting for a member's socket: they are away, unless the SFU receives their media.
+    /// Ends the wait for a member's socket: they become away, unless the SFU receives their media.
     fn expire_connection(&mut self, index: usize, now: Now) -> Vec<Effect> {
         if self.media_of(index).is_none() {
             return self.remove_member(index, true, now);
@@ -258,7 +259,7 @@ impl Room {
         effects
     }
 
-    /// Stops expecting anybody back, if nobody is here.
+    /// Removes all away people, if the room has no members.
     pub(super) fn forget_away(&mut self) -> Vec<Effect> {
         match self.members.is_empty() {
             true => self.retain_away(|_| false),
@@ -266,7 +267,7 @@ impl Room {
         }
     }
 
-    /// Keeps those people away that `is_expected` selects, and sends `gone` for the others.
+    /// Keeps the away people that `is_expected` selects, and sends `gone` for the others.
     fn retain_away(&mut self, is_expected: impl Fn(&AwayMember) -> bool) -> Vec<Effect> {
         let away = std::mem::take(&mut self.away).into_iter();
         let (expected, gone): (_, Vec<AwayMember>) = away.partition(is_expected);
@@ -280,8 +281,8 @@ impl Room {
 
 /// Bytes of a `joined` frame that are left for history.
 fn history_bytes(people: &[Person], in_call: usize) -> usize {
-    /// Bytes of a person's entry besides the nickname (which may double by escaping) and
-    /// its look.
+    /// Bytes of a person's entry besides the nickname and its look, either of which escaping may
+    /// double.
     const PERSON_BYTES: usize = 70;
     /// Bytes of an entry of the call.
     const CALL_BYTES: usize = 124;

@@ -36,7 +36,8 @@ pub struct RoomRules {
     /// Whether every call runs through the SFU, so that no client learns the address of
     /// another. Default false.
     pub hide_addresses: bool,
-    /// How long a call stays that small before it runs browser to browser again. Default 5 s.
+    /// Delay from the time a call has at most `p2p_max` people to its switch back to browser to
+    /// browser. Default 5 s.
     pub move_back_after: Duration,
     /// Grace period: how long a member without a socket counts as present. Default 5 s.
     pub grace: Duration,
@@ -58,8 +59,8 @@ pub(super) enum ConnectionState {
     /// Without a socket, within the grace period, which ends at this time.
     Lost(Instant),
     /// Without a socket beyond the grace period, while the SFU still receives their media. The
-    /// others see and hear them, so they stay in the lists until the media ends, and until
-    /// this time at most.
+    /// others see and hear them, so they stay in the lists until the media ends, but not longer
+    /// than until this time.
     MediaOnly(Instant),
 }
 
@@ -74,9 +75,9 @@ pub(super) struct Member {
     pub call: Option<CallSession>,
     /// When the others were last sent `typing` on their behalf.
     pub typing_sent_at: Option<Instant>,
-    /// What they may cost the others.
+    /// Their rate limits.
     pub budget: MemberBudget,
-    /// A subscription that came too soon after the one before, and when the SFU gets it.
+    /// A delayed subscription, and the time at which it goes to the SFU.
     pub due_subscription: Option<(Instant, Vec<Wanted>)>,
 }
 
@@ -100,11 +101,11 @@ pub struct Room {
     pub(super) members: Vec<Member>,
     /// People whose return is expected, longest away first.
     pub(super) away: Vec<AwayMember>,
-    /// Messages and changes that the store has not answered yet.
+    /// The number of messages and changes that the store has not answered yet.
     pub(super) pending: usize,
-    /// Bytes that may be sent to everybody.
+    /// Rate limit of bytes that are sent to everybody.
     pub(super) broadcast_budget: BroadcastBudget,
-    /// Offers that may go to the SFU.
+    /// Rate limit of offers to the SFU.
     pub(super) offers: TokenBucket,
     /// The operator's settings.
     pub(super) rules: RoomRules,
@@ -191,7 +192,7 @@ impl Room {
         deadlines.chain(self.p2p_at).min()
     }
 
-    /// Whether nobody is here or expected back, and the store owes no answer.
+    /// Whether the room has no members and no away people, and no pending answer of the store.
     pub fn is_idle(&self) -> bool {
         self.members.is_empty() && self.away.is_empty() && self.pending == 0
     }
@@ -246,7 +247,7 @@ impl Room {
         self.members.iter().position(|m| m.person.id == *id)
     }
 
-    /// Dispatches a request. A socket that was replaced has no member any more.
+    /// Dispatches a request. A replaced socket belongs to no member, so its requests are dropped.
     fn handle_request(
         &mut self,
         connection: ConnectionId,
