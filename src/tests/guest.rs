@@ -1,5 +1,5 @@
-//! [`Guest`], somebody in a call through the SFU: a socket of the room protocol, and a
-//! real WebRTC connection over real UDP.
+//! [`Guest`], a participant in a call through the SFU: a client of the room protocol with a WebRTC
+//! connection over UDP.
 
 use super::harness::{Client, DEADLINE, TestApp};
 use crate::protocol::{
@@ -21,53 +21,53 @@ use str0m::{
 };
 use tokio::{net::UdpSocket, time::timeout};
 
-/// Slots of each kind that a guest offers.
+/// Receive-only media descriptions of each kind that a guest offers.
 const SLOTS: usize = 3;
-/// How long a guest's pictures are; nothing else is as long.
+/// Payload size of a guest's video frames, which no other payload has.
 const PICTURE_BYTES: usize = 12;
 
-/// Somebody in a call.
+/// A participant in a call through the SFU.
 pub struct Guest {
-    /// Who one is.
+    /// The participant id.
     me: ParticipantId,
     /// The WebSocket client that joined the room.
     pub client: Client,
     /// The WebRTC connection to the SFU.
     pub rtc: Rtc,
-    /// Where its datagrams go through.
+    /// The UDP socket of the connection.
     pub udp: UdpSocket,
-    /// What each slot carries.
+    /// The assignment of each slot, keyed by the `mid` of its media description.
     pub slots: HashMap<String, Slot>,
-    /// The stream each description of the answer names (RFC 8830).
+    /// The stream id (RFC 8830) of each media description of the answer, keyed by `mid`.
     pub streams: HashMap<String, String>,
-    /// Pictures that came: by which description, and the mark in them.
+    /// Received video frames: the `mid` of the media description, and the mark in the payload.
     pub pictures: Vec<(Mid, u8)>,
-    /// In which codec each mark came.
+    /// The codec of each received mark.
     pub came_as: Vec<(u8, Codec)>,
-    /// The codec of one's own pictures.
+    /// The codec of the guest's own video.
     pub codec: Codec,
-    /// Sound that came: whether it came twice (RED), and the payload.
+    /// Received audio packets: whether the payload type is RED, and the payload.
     pub sounds: Vec<(bool, Vec<u8>)>,
-    /// Whether every eighth datagram that comes is lost.
+    /// Whether every eighth received datagram is dropped.
     pub loses: bool,
-    /// Datagrams that came.
+    /// The number of received datagrams.
     received: u64,
-    /// Everything else the server said.
+    /// Received messages that the guest does not handle.
     pub heard: Vec<ServerMessage>,
-    /// Whether the connection is up.
+    /// Whether ICE and DTLS are connected.
     connected: bool,
-    /// The offer under way.
+    /// The offer that waits for its answer.
     pending: Option<SdpPendingOffer>,
-    /// One's own sources.
+    /// The sources that the guest sends, with the `mid` of their media descriptions.
     sources: Vec<(Source, Mid)>,
-    /// Packets sent so far.
+    /// The number of packets sent, which is also the last sequence number.
     sent: u64,
-    /// Keyframes the server asked for.
+    /// The number of keyframe requests received.
     pub keyframes_asked: usize,
 }
 
 impl Guest {
-    /// Somebody who has joined, entered the call, and is connected.
+    /// Joins a room, enters the call, and waits for the connection to the SFU.
     pub async fn connects(app: &TestApp, room: &str, nickname: &str) -> Self {
         let mut guest = Self::enters(app, room, nickname).await;
         guest.offers(1).await;
@@ -75,7 +75,7 @@ impl Guest {
         guest
     }
 
-    /// The same, who has no other codecs of pictures than these.
+    /// As [`Self::connects`], with these video codecs only.
     pub async fn connects_with(
         app: &TestApp,
         room: &str,
@@ -88,23 +88,23 @@ impl Guest {
         guest
     }
 
-    /// Somebody who has entered the call.
+    /// Joins a room and enters the call, without an offer.
     pub async fn enters(app: &TestApp, room: &str, nickname: &str) -> Self {
         Self::enters_with(app, room, nickname, &[Codec::Vp8]).await
     }
 
-    /// Somebody who has entered the call and has these codecs; sends in the first.
+    /// As [`Self::enters`], with these video codecs; the guest sends in the first one.
     async fn enters_with(app: &TestApp, room: &str, nickname: &str, codecs: &[Codec]) -> Self {
         let client = app.join(room, nickname).await;
         Self::enters_as(client, 1, codecs).await
     }
 
-    /// Whoever has joined enters the call with this leg and these codecs.
+    /// Enters the call with a client that has joined a room.
     pub async fn enters_as(client: Client, leg: Leg, codecs: &[Codec]) -> Self {
         Self::enters_from("127.0.0.1:0", client, leg, codecs).await
     }
 
-    /// Somebody who has joined, entered the call from this address, and is connected.
+    /// As [`Self::connects`], with a UDP socket bound to the address `host`.
     pub async fn connects_from(host: &str, app: &TestApp, room: &str, nickname: &str) -> Self {
         let client = app.join(room, nickname).await;
         let mut guest = Self::enters_from(host, client, 1, &[Codec::Vp8]).await;
@@ -113,7 +113,7 @@ impl Guest {
         guest
     }
 
-    /// Whoever has joined enters the call from this address.
+    /// As [`Self::enters_as`], with a UDP socket bound to the address `host`.
     async fn enters_from(host: &str, mut client: Client, leg: Leg, codecs: &[Codec]) -> Self {
         client.enters_call(leg).await;
         let udp = UdpSocket::bind(host).await.expect("binds");
@@ -152,7 +152,7 @@ impl Guest {
         }
     }
 
-    /// The description of an offer with one's own sources and slots for others'.
+    /// Creates the SDP of an offer with the guest's sources and slots for those of others.
     pub fn offer(&mut self) -> String {
         let mut api = self.rtc.sdp_api();
         let send = Direction::SendOnly;
@@ -172,13 +172,13 @@ impl Guest {
         as_browsers_do(&offer.to_sdp_string())
     }
 
-    /// Offers connection number `connection`.
+    /// Sends an offer for the connection of this number.
     pub async fn offers(&mut self, connection: u32) {
         let sdp = self.offer();
         self.offers_as(connection, sdp).await;
     }
 
-    /// Offers a description as connection number `connection`.
+    /// Sends `sdp` as the offer for the connection of this number.
     pub async fn offers_as(&mut self, connection: u32, sdp: String) {
         let tracks = self.sources.iter().map(|(source, mid)| OfferedTrack {
             mid: mid.to_string(),
@@ -198,12 +198,12 @@ impl Guest {
         self.until("connected", |guest| guest.connected).await;
     }
 
-    /// Who one is.
+    /// The participant id of the guest.
     pub fn id(&self) -> ParticipantId {
         self.me.clone()
     }
 
-    /// Wants to see the camera of these people.
+    /// Subscribes to the cameras of these people.
     pub async fn wants(&mut self, people: &[&ParticipantId]) {
         let wanted = people.iter().map(|id| Wanted {
             id: (*id).clone(),
@@ -215,16 +215,17 @@ impl Guest {
         self.client.sends(&ClientMessage::Subscribe { tiles }).await;
     }
 
-    /// Sends one picture with this mark; it can be begun with.
+    /// Sends one keyframe with this mark as the last byte of its payload.
     pub fn shows(&mut self, mark: u8) {
         let mut payload = match self.codec {
-            // A descriptor that starts a key picture, with a wide picture id.
+            // A payload descriptor of the first packet of a keyframe, with a 15-bit picture id
+            // (RFC 9628).
             Codec::Vp9 => vec![0x88, 0x80, mark],
-            // Parameters of a sequence.
+            // A sequence parameter set (RFC 6184).
             Codec::H264 => vec![0x67, 0x42],
-            // A new sequence.
+            // An aggregation header with N=1: the first packet of a coded video sequence.
             Codec::Av1 => vec![0x18],
-            // A descriptor that starts a partition, the tag of a keyframe, its start code.
+            // VP8: a payload descriptor with S=1, a keyframe tag and the start code (RFC 7741).
             _ => vec![0x10, 0x00, 0x00, 0x00, 0x9d, 0x01, 0x2a, 64, 0, 48],
         };
         payload.resize(PICTURE_BYTES - 1, 0);
@@ -232,18 +233,18 @@ impl Guest {
         self.writes(Source::Camera, payload, None);
     }
 
-    /// Sends a picture in a packet that large.
+    /// Sends a delta frame in a packet with a payload of this size.
     pub fn shows_in(&mut self, bytes: usize) {
         self.writes(Source::Camera, vec![0x10; bytes], None);
     }
 
-    /// Sends 20 ms of sound that loud.
+    /// Sends 20 ms of audio with the audio level `dbov`, which is at most 0.
     pub fn speaks(&mut self, dbov: i8) {
         let number = self.sent as u8;
         self.writes(Source::Microphone, vec![number, 2, 3], Some(-dbov));
     }
 
-    /// Sends 20 ms of sound together with what came before (RED).
+    /// Sends 20 ms of audio with a redundant copy of the 20 ms before it (RED, RFC 2198).
     pub fn speaks_twice(&mut self, before: &[u8], now: &[u8]) {
         let mid = self.mid_of(Source::Microphone);
         let pt = self.payload_type(mid);
@@ -258,12 +259,12 @@ impl Guest {
         self.writes_as(red, mid, payload, None);
     }
 
-    /// The next packet does not arrive.
+    /// Skips a sequence number, as if the packet were lost.
     pub fn loses_a_packet(&mut self) {
         self.sent += 1;
     }
 
-    /// The description of one of one's own sources.
+    /// The `mid` of one of the guest's own sources.
     fn mid_of(&self, source: Source) -> Mid {
         let mut sources = self.sources.iter();
         sources.find(|(s, _)| *s == source).expect("offered").1
@@ -289,7 +290,7 @@ impl Guest {
         stream.write_rtp(write.marker(true).ext_vals(extensions));
     }
 
-    /// How one's own sound or pictures are numbered.
+    /// The negotiated payload type of a media description of the guest.
     fn payload_type(&self, mid: Mid) -> Pt {
         let media = self.rtc.media(mid).expect("there");
         let codec = match media.kind() {
@@ -301,7 +302,7 @@ impl Guest {
         known.expect("negotiated").pt()
     }
 
-    /// Goes on until this holds.
+    /// Drives the guest until this holds.
     pub async fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         while !holds(self) {
@@ -310,7 +311,7 @@ impl Guest {
         }
     }
 
-    /// Goes on for this long.
+    /// Drives the guest for this long.
     pub async fn lives(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -318,12 +319,12 @@ impl Guest {
         }
     }
 
-    /// Takes in what has come, and sends what there is to send.
+    /// Sends pending datagrams, then handles one datagram or message, or waits 5 ms.
     pub async fn goes_on(&mut self) {
         self.tries_to_go_on().await.expect("goes on");
     }
 
-    /// The same, where the connection may have ended.
+    /// As [`Self::goes_on`], for a connection that may have ended.
     pub async fn tries_to_go_on(&mut self) -> Result<(), str0m::RtcError> {
         self.polls().await?;
         let mut buffer = [0; 2048];
@@ -402,20 +403,20 @@ impl Guest {
         }
     }
 
-    /// The stream of the slot that carries a source of somebody.
+    /// The stream id of the slot that carries this source of a participant.
     pub fn stream_of(&self, id: &ParticipantId, source: Source) -> Option<&String> {
         let carries = |slot: &&Slot| slot.id.as_ref() == Some(id) && slot.source == Some(source);
         self.streams.get(&self.slots.values().find(carries)?.mid)
     }
 
-    /// Whose picture came with this mark, as the slots say.
+    /// The sender of the last frame with this mark, according to the slots.
     pub fn saw(&self, mark: u8) -> Option<ParticipantId> {
         let (mid, _) = self.pictures.iter().rev().find(|(_, seen)| *seen == mark)?;
         self.slots.get(&mid.to_string())?.id.clone()
     }
 
-    /// Waits until somebody's picture with this mark comes in the right slot; they send it
-    /// until then.
+    /// Waits until a frame of `other` with this mark arrives in a slot that is assigned to them.
+    /// `other` sends the frame until then.
     pub async fn sees(&mut self, other: &mut Guest, mark: u8) {
         let whose = other.id();
         let deadline = Instant::now() + DEADLINE;
@@ -428,8 +429,8 @@ impl Guest {
     }
 }
 
-/// An offer as our page sends it: without the streams that str0m names of what it only
-/// receives, because no browser does, and without what the server makes no use of.
+/// The SDP of an offer as the page sends it: minified, and without `msid` in receive-only
+/// sections, which str0m writes and browsers do not.
 fn as_browsers_do(sdp: &str) -> String {
     let sections = sdp.split("m=").map(|section| {
         let receives = section.contains("a=recvonly");
@@ -439,7 +440,7 @@ fn as_browsers_do(sdp: &str) -> String {
     minify_sdp(&sections.collect::<Vec<String>>().join("m="))
 }
 
-/// The stream of each media description.
+/// The stream id of each media description, keyed by `mid`.
 fn streams(sdp: &str) -> HashMap<String, String> {
     let value = |section: &str, name: &str| {
         let found = section.lines().find_map(|line| line.strip_prefix(name));

@@ -1,4 +1,4 @@
-//! [`TestApp`], a server, and [`Client`], somebody who speaks the room protocol.
+//! [`TestApp`], a running server, and [`Client`], a WebSocket client of the room protocol.
 
 use crate::{
     protocol::{
@@ -34,10 +34,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::CloseFrame},
 };
 
-/// How long a test waits for what it expects before it fails.
+/// How long a test waits for an expected event before it fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Renders the pages of all tests, as the process does it.
+/// The runtime that renders the pages of all tests, separate from the test's own as in production.
 static PAGES: LazyLock<Runtime> = LazyLock::new(|| {
     let mut threads = Builder::new_multi_thread();
     threads
@@ -50,9 +50,9 @@ static PAGES: LazyLock<Runtime> = LazyLock::new(|| {
 /// A scrape of `/metrics`.
 #[derive(Debug)]
 pub struct Metrics {
-    /// The value of each series, by its name and labels as they are written.
+    /// The value of each series, keyed by its name and labels as in the response.
     values: BTreeMap<String, f64>,
-    /// The names of the metrics, as their `# TYPE` lines write them.
+    /// The names of the metrics in the `# TYPE` lines.
     pub names: Vec<String>,
 }
 
@@ -78,35 +78,35 @@ impl Metrics {
         }
     }
 
-    /// The value of a series. Panics where there is no such series: a test of a number that is
-    /// never exposed must not pass.
+    /// The value of a series. Panics if there is no such series: a test of a metric that is never
+    /// exposed must not pass.
     pub fn value(&self, name: &str) -> f64 {
         let value = self.values.get(name);
         *value.unwrap_or_else(|| panic!("no metric {name} among {:?}", self.values.keys()))
     }
 }
 
-/// A running server.
+/// A running server with a data directory of its own.
 pub struct TestApp {
-    /// Where it listens.
+    /// The address of its HTTP listener.
     pub address: SocketAddr,
     /// The address of its metrics listener, unless that is off.
     pub metrics_address: Option<SocketAddr>,
     /// The state of the server, shared with its tasks.
     pub context: AppContext,
-    /// Asks it to stop.
+    /// Stops the server when sent or dropped.
     stop: oneshot::Sender<()>,
     /// The task of the server; ends when the server has stopped.
     ended: JoinHandle<()>,
-    /// Its data; outlives a restart.
+    /// The data directory; survives a restart.
     data: Arc<tempfile::TempDir>,
-    /// How it was started.
+    /// The flags of the start, besides the defaults of the tests.
     flags: Vec<String>,
-    /// How long things take.
+    /// The timeouts and intervals of the server.
     timing: Timing,
 }
 
-/// Long enough that nothing happens by itself in a test about something else.
+/// Timeouts that no test reaches, for tests about other behaviour.
 pub fn long_timing() -> Timing {
     Timing {
         grace: Duration::from_secs(60),
@@ -116,7 +116,7 @@ pub fn long_timing() -> Timing {
     }
 }
 
-/// Short enough that a test sees broken lines go.
+/// Timeouts that a test can wait for.
 pub fn short_timing() -> Timing {
     Timing {
         ping_interval: Duration::from_millis(100),
@@ -138,7 +138,7 @@ pub fn short_timing() -> Timing {
     }
 }
 
-/// An empty data directory, with the rights of one that the server made.
+/// An empty data directory with the permissions that the server requires.
 pub fn data_directory() -> Arc<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     let private = std::fs::Permissions::from_mode(0o700);
@@ -146,25 +146,25 @@ pub fn data_directory() -> Arc<tempfile::TempDir> {
 }
 
 impl TestApp {
-    /// A server with the defaults.
+    /// Starts a server with the default settings and [`long_timing`].
     pub async fn start() -> Self {
         Self::start_with(long_timing(), &[]).await
     }
 
-    /// A server with these timings and flags.
+    /// Starts a server with these timeouts and flags.
     pub async fn start_with(timing: Timing, flags: &[&str]) -> Self {
         let data = data_directory();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         Self::on(data, timing, flags).await
     }
 
-    /// A server with these flags, on this directory.
+    /// Starts a server with these flags on an existing data directory.
     pub async fn start_in(data: Arc<tempfile::TempDir>, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         Self::on(data, long_timing(), flags).await
     }
 
-    /// A server on this data.
+    /// Starts a server on this data directory.
     async fn on(data: Arc<tempfile::TempDir>, timing: Timing, flags: Vec<String>) -> Self {
         let directory = data.path().display().to_string();
         let own = [
@@ -174,7 +174,7 @@ impl TestApp {
             ["--turn-listen", "off"],
             ["--metrics-listen", "127.0.0.1:0"],
         ];
-        // A test about one of these says it for itself.
+        // The flags of the test replace these.
         let own = own
             .iter()
             .filter(|[name, _]| !flags.iter().any(|flag| flag == name));
@@ -206,22 +206,22 @@ impl TestApp {
         }
     }
 
-    /// Stops it as SIGTERM does and waits for its end.
+    /// Stops the server as SIGTERM does, and waits for its end.
     pub async fn stop(self) {
         self.restart_later().await;
     }
 
-    /// Stops it and keeps its data.
+    /// Stops the server and returns its data directory.
     pub async fn stop_and_keep(self) -> Arc<tempfile::TempDir> {
         self.restart_later().await.0
     }
 
-    /// Stops it and starts it again on the same data.
+    /// Stops the server and starts it again on the same data.
     pub async fn restart(self) -> Self {
         self.restart_after(|_| ()).await
     }
 
-    /// Stops it, does something with the database, and starts it again.
+    /// Stops the server, runs `between` on the path of the database, and starts the server again.
     pub async fn restart_after(self, between: impl FnOnce(&Path)) -> Self {
         let (data, timing, flags) = self.restart_later().await;
         between(&data.path().join("noom.db"));
@@ -238,7 +238,7 @@ impl TestApp {
         self.context.config.database()
     }
 
-    /// Stops it and keeps what a restart needs.
+    /// Stops the server and returns the arguments of a restart.
     async fn restart_later(self) -> (Arc<tempfile::TempDir>, Timing, Vec<String>) {
         let _ = self.stop.send(());
         timeout(Duration::from_secs(10), self.ended)
@@ -248,7 +248,7 @@ impl TestApp {
         (self.data, self.timing, self.flags)
     }
 
-    /// A socket that has said nothing.
+    /// A WebSocket that has sent no message.
     pub async fn connect(&self) -> Client {
         let (socket, _) = connect_async(format!("ws://{}/ws", self.address))
             .await
@@ -259,7 +259,7 @@ impl TestApp {
         }
     }
 
-    /// A TCP connection from this address of the loopback network.
+    /// Opens a TCP connection from this address of the loopback network.
     pub async fn tcp_from(&self, source: &str) -> TcpStream {
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         let source: std::net::IpAddr = source.parse().expect("an address");
@@ -267,7 +267,7 @@ impl TestApp {
         socket.connect(self.address).await.expect("connects")
     }
 
-    /// A socket from this address of the loopback network.
+    /// Opens a WebSocket from this address of the loopback network.
     pub async fn connect_from(&self, source: &str) -> Client {
         let stream = MaybeTlsStream::Plain(self.tcp_from(source).await);
         let url = format!("ws://{}/ws", self.address);
@@ -280,19 +280,20 @@ impl TestApp {
         }
     }
 
-    /// A plain HTTP/1.1 request from this address of the loopback network.
+    /// Sends a plain HTTP/1.1 request from this address of the loopback network. Returns the
+    /// response.
     pub async fn http_from(&self, source: &str, request: &str) -> String {
         answer(self.tcp_from(source).await, request).await
     }
 
-    /// Somebody in a room.
+    /// Opens a WebSocket and joins a room.
     pub async fn join(&self, room: &str, nickname: &str) -> Client {
         let mut client = self.connect().await;
         client.joins(room, nickname).await;
         client
     }
 
-    /// Somebody who comes back to a room after `seq`.
+    /// Opens a WebSocket and resumes the session of `was` after the event `seq`.
     pub async fn resume(&self, room: &str, nickname: &str, was: &Joined, seq: Seq) -> Client {
         let mut client = self.connect().await;
         let resume = Resume {
@@ -305,7 +306,7 @@ impl TestApp {
         client
     }
 
-    /// A plain HTTP/1.1 request; answers the whole response as text.
+    /// Sends a plain HTTP/1.1 request. Returns the whole response as text.
     pub async fn http(&self, request: &str) -> String {
         Self::http_at(self.address, request).await
     }
@@ -317,7 +318,7 @@ impl TestApp {
         Metrics::parse(&Self::http_at(address, request).await)
     }
 
-    /// A plain HTTP/1.1 request to this address.
+    /// Sends a plain HTTP/1.1 request to this address. Returns the response.
     async fn http_at(address: SocketAddr, request: &str) -> String {
         answer(
             TcpStream::connect(address).await.expect("connects"),
@@ -326,21 +327,22 @@ impl TestApp {
         .await
     }
 
-    /// A GET that closes the connection.
+    /// Sends a GET request. Returns the response.
     pub async fn get(&self, path: &str) -> String {
         self.http(&get(path)).await
     }
 }
 
-/// A page without the markers `<!>`, which some builds put between neighbouring texts.
+/// A page without the markers `<!>`, which some builds of Leptos insert between adjacent texts.
 pub fn without_markers(page: &str) -> String {
     page.replace("<!>", "")
 }
 
-/// What is answered to a request that closes its connection; nothing where it is hung up on.
+/// Sends a request that closes its connection. Returns the response, empty if the server closes the
+/// connection without one.
 pub async fn answer(mut stream: TcpStream, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    // Whoever is hung up on cannot always write, nor read to an end.
+    // If the server closes the connection early, both the write and the read may fail.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut response = Vec::new();
     let read = timeout(DEADLINE, stream.read_to_end(&mut response)).await;
@@ -348,12 +350,12 @@ pub async fn answer(mut stream: TcpStream, request: &str) -> String {
     String::from_utf8_lossy(&response).into_owned()
 }
 
-/// A GET that closes the connection.
+/// The text of a GET request with `Connection: close`.
 pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
 
-/// A form that is posted, with these further headers, and closes the connection.
+/// The text of a POST request with a form as its body and these additional headers.
 pub fn form(path: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -363,7 +365,7 @@ pub fn form(path: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// The number in the first line of an answer; 0 where there is none.
+/// The status code of a response; 0 if there is none.
 pub fn status(answer: &str) -> u16 {
     let status = answer
         .split(' ')
@@ -372,12 +374,12 @@ pub fn status(answer: &str) -> u16 {
     status.unwrap_or(0)
 }
 
-/// Says why a test does nothing on this machine.
+/// Prints why a test is skipped on this machine.
 pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
-/// Waits until something holds that no event tells of.
+/// Polls a condition that no event announces until it holds.
 pub async fn until(what: &str, holds: impl Fn() -> bool) {
     let wait = async {
         while !holds() {
@@ -410,10 +412,11 @@ pub fn new_id() -> MessageId {
     MessageId(uuid::Uuid::from_u128(rand::random()))
 }
 
-/// Somebody with a socket.
+/// A client of the room protocol over a WebSocket.
 pub struct Client {
+    /// The WebSocket, also for frames outside the protocol.
     pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// The answer to `join`.
+    /// The `joined` message, once received.
     joined: Option<Joined>,
 }
 
@@ -434,9 +437,9 @@ impl Client {
         serde_json::from_str(&self.next_text().await).expect("a message")
     }
 
-    /// The next text frame as it came.
+    /// The next text frame, not decoded.
     pub async fn next_text(&mut self) -> String {
-        // Around the loop: a ping of the server is nothing that was waited for.
+        // The timeout is around the loop, because pings of the server must not extend it.
         let next = async {
             loop {
                 let frame = self.socket.next().await;
@@ -450,7 +453,7 @@ impl Client {
         timeout(DEADLINE, next).await.expect("something comes")
     }
 
-    /// Every text frame as it comes, up to and without the answer to a `ping` sent now.
+    /// The text frames that arrive before the `pong` of a `ping` sent now, not decoded.
     pub async fn frames_until_now(&mut self) -> Vec<String> {
         self.sends(&ClientMessage::Ping).await;
         let mut frames = Vec::new();
@@ -463,7 +466,7 @@ impl Client {
         }
     }
 
-    /// The next message that `pick` takes; others are passed over.
+    /// Waits for the first message for which `pick` returns a value; drops the messages before it.
     pub async fn waits_for<T>(&mut self, mut pick: impl FnMut(ServerMessage) -> Option<T>) -> T {
         loop {
             if let Some(found) = pick(self.next().await) {
@@ -472,7 +475,7 @@ impl Client {
         }
     }
 
-    /// Everything that comes before the answer to a `ping` sent now.
+    /// The messages that arrive before the `pong` of a `ping` sent now.
     pub async fn hears_until_now(&mut self) -> Vec<ServerMessage> {
         self.sends(&ClientMessage::Ping).await;
         let mut heard = Vec::new();
@@ -484,7 +487,7 @@ impl Client {
         }
     }
 
-    /// The number of the close frame that ends the socket.
+    /// Waits for the end of the socket. Returns the code of the close frame, if it has one.
     pub async fn is_closed(&mut self) -> Option<u16> {
         loop {
             let frame = timeout(DEADLINE, self.socket.next())
@@ -498,13 +501,13 @@ impl Client {
         }
     }
 
-    /// Joins and waits for the answer.
+    /// Joins a room and waits for `joined`.
     pub async fn joins(&mut self, room: &str, nickname: &str) {
         self.sends(&join(room, nickname, None)).await;
         self.is_in().await;
     }
 
-    /// Waits for the answer to `join`.
+    /// Waits for `joined`, and stores it.
     async fn is_in(&mut self) {
         let joined = self.waits_for(|message| match message {
             ServerMessage::Joined(joined) => Some(joined),
@@ -514,28 +517,28 @@ impl Client {
         self.joined = Some(joined.await);
     }
 
-    /// The answer to `join`.
+    /// The `joined` message of this client.
     pub fn joined(&self) -> &Joined {
         self.joined.as_ref().expect("has joined")
     }
 
-    /// Who one is.
+    /// The participant id of this client.
     pub fn id(&self) -> ParticipantId {
         self.joined().me.clone()
     }
 
-    /// The log one is in.
+    /// The epoch of the room.
     pub fn epoch(&self) -> Epoch {
         self.joined().epoch.clone()
     }
 
-    /// Says something and waits for the acknowledgement.
+    /// Sends a chat message and waits for its acknowledgement.
     pub async fn says(&mut self, text: &str) -> ChatMessage {
         let id = new_id();
         self.says_as(id, text).await
     }
 
-    /// Says something under this id and waits for the acknowledgement.
+    /// Sends a chat message with this id and waits for its acknowledgement.
     pub async fn says_as(&mut self, id: MessageId, text: &str) -> ChatMessage {
         self.sends(&ClientMessage::Chat(ChatDraft {
             id,
@@ -551,7 +554,7 @@ impl Client {
         .await
     }
 
-    /// Waits until somebody else says this; fails on any other chat.
+    /// Waits for the next chat message and checks its text.
     pub async fn sees(&mut self, text: &str) -> ChatMessage {
         let chat = self.waits_for(|message| match message {
             ServerMessage::Chat(chat) => Some(chat),
@@ -562,7 +565,7 @@ impl Client {
         chat
     }
 
-    /// Waits until a message is different, and gives it back.
+    /// Waits for `changed`. Returns the changed message.
     pub async fn sees_changed(&mut self) -> ChatMessage {
         self.waits_for(|message| match message {
             ServerMessage::Changed { message, .. } => Some(message),
@@ -571,7 +574,7 @@ impl Client {
         .await
     }
 
-    /// Waits for a refusal.
+    /// Waits for `error`. Returns its code and the id of the refused message.
     pub async fn is_refused(&mut self) -> (ErrorCode, Option<MessageId>) {
         self.waits_for(|message| match message {
             ServerMessage::Error { code, id, .. } => Some((code, id)),
@@ -580,7 +583,7 @@ impl Client {
         .await
     }
 
-    /// Waits until a person of this nickname has left.
+    /// Waits for `left` of a person with this nickname. Returns the number of people who remain.
     pub async fn sees_leave(&mut self, nickname: &str) -> u32 {
         self.waits_for(|message| match message {
             ServerMessage::Left { person, count, .. } if person.nickname.as_str() == nickname => {
@@ -591,7 +594,7 @@ impl Client {
         .await
     }
 
-    /// Enters the call and waits for the answer.
+    /// Enters the call with a microphone and waits for `call`.
     pub async fn enters_call(&mut self, leg: Leg) -> Vec<crate::protocol::CallPerson> {
         let devices = Devices {
             microphone: true,
@@ -600,7 +603,7 @@ impl Client {
         self.enters_call_as(leg, devices, false).await
     }
 
-    /// Enters the call, hiding one's address or not, and waits for the answer.
+    /// Enters the call and waits for `call`. Returns the people in the call.
     pub async fn enters_call_as(
         &mut self,
         leg: Leg,
@@ -621,7 +624,7 @@ impl Client {
         .await
     }
 
-    /// Sends an offer to a stay of somebody.
+    /// Sends an offer to the session `leg` of a participant.
     pub async fn offers(&mut self, to: &ParticipantId, leg: Leg, sdp: &str) {
         let signal = Signal::Offer {
             connection: 1,
@@ -635,7 +638,7 @@ impl Client {
         .await;
     }
 
-    /// Closes with this code, or without one, and waits for the end.
+    /// Closes the socket with this code, or without one, and waits for its end.
     pub async fn closes(mut self, code: Option<u16>) {
         let frame = code.map(|code| CloseFrame {
             code: code.into(),

@@ -1,8 +1,8 @@
 //! In-crate integration tests: a real server on port 0 and typed clients.
 //!
-//! [`harness`] starts the server on a SQLite file of its own and speaks to it through
-//! real sockets. Nothing here sleeps: a test waits for what it claims, or for the answer
-//! to a `ping` that follows what must not have happened.
+//! [`harness`] starts a server on its own SQLite file and connects to it through real sockets. No
+//! test sleeps: it waits for the expected event. To show that an event does not happen, it sends a
+//! `ping` and checks what arrives before the `pong`.
 
 mod addresses;
 mod architecture;

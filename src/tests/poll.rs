@@ -1,4 +1,4 @@
-//! The room protocol over `/poll`: the same promises, by requests that may get lost.
+//! The room protocol over `/poll`: the same guarantees over requests that may be lost.
 
 use super::{
     harness::{DEADLINE, TestApp, long_timing, new_id, short_timing},
@@ -16,7 +16,7 @@ async fn nobody_polls(app: &TestApp) {
     assert_eq!(app.context.polls.count(), 0);
 }
 
-/// A message that asks for another nickname.
+/// A `nickname` message.
 fn rename(nickname: &str) -> ClientMessage {
     ClientMessage::Nickname {
         nickname: nickname.to_owned(),
@@ -65,7 +65,7 @@ async fn a_lost_answer_loses_nothing_and_doubles_nothing() {
     assert_eq!(again.next, ben.after + again.frames.len() as u64);
     ben.sees("one").await;
     ben.sees("two").await;
-    // What was acknowledged is gone, and what never was is not there.
+    // Acknowledged frames are dropped, and positions that were never sent do not exist.
     for after in [0, ben.after + 1, u64::MAX] {
         assert_eq!(ben.asks(after).await.status, 409, "{after}");
     }
@@ -106,7 +106,7 @@ async fn a_second_request_takes_the_place_of_the_first_and_an_idle_one_comes_bac
     let (first, second, ()) = tokio::join!(ben.gets(ben.after), ben.gets(ben.after), async {
         ann.says("to one of them").await;
     });
-    // Whichever came second got it; the other was let go.
+    // The later request received the frame; the earlier one was answered without it.
     assert_eq!(first.frames.len().max(second.frames.len()), 1);
 }
 
@@ -187,7 +187,8 @@ async fn silence_ends_a_connection_and_polling_alone_keeps_it() {
 
 #[tokio::test]
 async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
-    // In a large room two may say more than may wait for one who does not ask.
+    // In a large room two members may send more than the outbox of a client that does not poll
+    // holds.
     let timing = Timing {
         grace: short_timing().grace,
         ..long_timing()
@@ -235,7 +236,7 @@ async fn a_stop_is_told_with_1012_to_whoever_waits() {
     ben.says_as(id, "once").await;
     ann.sees("once").await;
     let was = ben.joined().clone();
-    // Two requests: once one has been let go, the other waits.
+    // Of two requests, the earlier is answered at once; the later waits.
     let (one, other) = (pin!(ben.gets(ben.after)), pin!(ben.gets(ben.after)));
     let (let_go, waiting) = select(one, other).await.factor_first();
     assert_eq!((let_go.frames.len(), let_go.close), (0, None));
@@ -306,7 +307,7 @@ async fn invalid_requests_change_nothing() {
         (&nobody, "POST", String::new(), "[]", 404),
         (&none, "GET", String::new(), "", 400),
         (&none, "GET", format!("after={after}"), "", 400),
-        // A secret in an address would be in logs: it is not looked at there.
+        // The server ignores a secret in the URL, because URLs are in logs.
         (&none, "GET", format!("{in_address}&after={after}"), "", 400),
         (&own, "GET", String::new(), "", 400),
         (&own, "GET", "after=x".to_owned(), "", 400),

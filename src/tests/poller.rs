@@ -1,4 +1,4 @@
-//! [`Poller`], somebody who speaks the room protocol by requests to `/poll`.
+//! [`Poller`], a client of the room protocol over requests to `/poll`.
 
 use super::harness::{DEADLINE, TestApp, join, new_id};
 use crate::protocol::{
@@ -12,28 +12,28 @@ use tokio::{
     time::timeout,
 };
 
-/// An answer to a request.
+/// The response to a request.
 pub struct Answer {
     /// The HTTP status code.
     pub status: u16,
-    /// The head, in lower case.
+    /// Status line and headers, in lower case.
     pub head: String,
     /// The body as text.
     pub body: String,
 }
 
-/// The body of an answer to a GET.
+/// The body of the response to a GET request.
 #[derive(Debug, Deserialize)]
 pub struct Polled {
-    /// What was said.
+    /// The messages after the requested position.
     pub frames: Vec<ServerMessage>,
-    /// What to ask after next.
+    /// The position for the next request.
     pub next: u64,
-    /// Why it is over, if it is.
+    /// The close code, if the connection has ended.
     pub close: Option<u16>,
 }
 
-/// Somebody who polls.
+/// A client of the room protocol over long polling.
 pub struct Poller {
     /// The address of the server.
     address: SocketAddr,
@@ -41,15 +41,15 @@ pub struct Poller {
     pub connection: String,
     /// The number of the last batch.
     pub batch: u64,
-    /// Up to where everything was heard.
+    /// The position up to which all messages are received.
     pub after: u64,
-    /// Heard, not looked at yet.
+    /// Received messages that the test has not read yet.
     heard: VecDeque<ServerMessage>,
-    /// The answer to `join`.
+    /// The `joined` message, once received.
     joined: Option<Joined>,
 }
 
-/// One request, on a connection of its own.
+/// Sends one request on its own TCP connection. Returns the response.
 pub async fn request(address: SocketAddr, line: &str, headers: &str, body: &str) -> Answer {
     let length = body.len();
     let request = format!(
@@ -57,7 +57,7 @@ pub async fn request(address: SocketAddr, line: &str, headers: &str, body: &str)
          Content-Length: {length}\r\n{headers}\r\n{body}"
     );
     let mut stream = TcpStream::connect(address).await.expect("connects");
-    // What is refused is not always read to its end.
+    // The server may refuse a request before it has read all of it.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
@@ -75,16 +75,16 @@ pub async fn request(address: SocketAddr, line: &str, headers: &str, body: &str)
     }
 }
 
-/// The header that says which connection a request is about.
+/// The header that carries the secret of a connection.
 pub fn of_connection(secret: &str) -> String {
     format!("Noom-Connection: {secret}\r\n")
 }
 
-/// What says that a body is JSON.
+/// The header of a JSON body.
 pub const JSON: &str = "Content-Type: application/json\r\n";
 
 impl Poller {
-    /// A connection that has said nothing.
+    /// Opens a connection, and sends no message.
     pub async fn open(app: &TestApp) -> Self {
         let answer = request(app.address, "POST /poll", "", "").await;
         assert_eq!(answer.status, 201, "{}", answer.body);
@@ -99,14 +99,14 @@ impl Poller {
         }
     }
 
-    /// Somebody in a room.
+    /// Opens a connection and joins a room.
     pub async fn join(app: &TestApp, room: &str, nickname: &str) -> Self {
         let mut poller = Self::open(app).await;
         poller.joins(&join(room, nickname, None)).await;
         poller
     }
 
-    /// Somebody who comes back to a room after `seq`.
+    /// Opens a connection and resumes the session of `was` after the event `seq`.
     pub async fn resume(app: &TestApp, room: &str, nickname: &str, was: &Joined, seq: Seq) -> Self {
         let (session, epoch) = (was.session.clone(), was.epoch.clone());
         let resume = Resume {
@@ -119,7 +119,7 @@ impl Poller {
         poller
     }
 
-    /// Joins and waits for the answer.
+    /// Sends `join` and waits for `joined`.
     async fn joins(&mut self, message: &ClientMessage) {
         self.sends(&[message]).await;
         let joined = self.waits_for(|message| match message {
@@ -130,7 +130,7 @@ impl Poller {
         self.joined = Some(joined.await);
     }
 
-    /// The answer to `join`.
+    /// The `joined` message of this client.
     pub fn joined(&self) -> &Joined {
         self.joined.as_ref().expect("has joined")
     }
@@ -143,28 +143,28 @@ impl Poller {
         assert_eq!(answer.status, 204, "{}", answer.body);
     }
 
-    /// Posts a body as this batch.
+    /// Posts a body as the batch of this number. Returns the response.
     pub async fn hands_in(&self, batch: u64, body: &str) -> Answer {
         let line = format!("POST /poll?batch={batch}");
         let headers = format!("{}{JSON}", of_connection(&self.connection));
         request(self.address, &line, &headers, body).await
     }
 
-    /// Says goodbye with this code.
+    /// Closes the connection with this code. Returns the status of the response.
     pub async fn closes(&self, code: u16) -> u16 {
         let line = format!("POST /poll?close={code}");
         let headers = of_connection(&self.connection);
         request(self.address, &line, &headers, "").await.status
     }
 
-    /// Asks what there is after `after`.
+    /// Polls for messages after the position `after`. Returns the response.
     pub async fn asks(&self, after: u64) -> Answer {
         let line = format!("GET /poll?after={after}");
         let headers = of_connection(&self.connection);
         request(self.address, &line, &headers, "").await
     }
 
-    /// Asks what there is after `after`, and gets it.
+    /// Polls for messages after the position `after`, which must succeed.
     pub async fn gets(&self, after: u64) -> Polled {
         let answer = self.asks(after).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -184,7 +184,7 @@ impl Poller {
         }
     }
 
-    /// The next message that `pick` takes; others are passed over.
+    /// Waits for the first message for which `pick` returns a value; drops the messages before it.
     pub async fn waits_for<T>(&mut self, mut pick: impl FnMut(ServerMessage) -> Option<T>) -> T {
         loop {
             if let Some(found) = pick(self.next().await) {
@@ -193,7 +193,7 @@ impl Poller {
         }
     }
 
-    /// Everything that comes before the answer to a `ping` sent now.
+    /// The messages that arrive before the `pong` of a `ping` sent now.
     pub async fn hears_until_now(&mut self) -> Vec<ServerMessage> {
         self.sends(&[&ClientMessage::Ping]).await;
         let mut heard = Vec::new();
@@ -205,7 +205,7 @@ impl Poller {
         }
     }
 
-    /// The code this ends with; what else is said is passed over.
+    /// Waits for the end of the connection. Returns its close code; drops all messages.
     pub async fn is_closed(&mut self) -> u16 {
         loop {
             let polled = self.gets(self.after).await;
@@ -216,12 +216,12 @@ impl Poller {
         }
     }
 
-    /// Says something and waits for the acknowledgement.
+    /// Sends a chat message and waits for its acknowledgement.
     pub async fn says(&mut self, text: &str) -> ChatMessage {
         self.says_as(new_id(), text).await
     }
 
-    /// Says something under this id and waits for the acknowledgement.
+    /// Sends a chat message with this id and waits for its acknowledgement.
     pub async fn says_as(&mut self, id: MessageId, text: &str) -> ChatMessage {
         self.sends(&[&chat(id, text)]).await;
         self.waits_for(|message| match message {
@@ -232,7 +232,7 @@ impl Poller {
         .await
     }
 
-    /// Waits until somebody says this; fails on any other chat.
+    /// Waits for the next chat message and checks its text.
     pub async fn sees(&mut self, text: &str) -> ChatMessage {
         let chat = self.waits_for(|message| match message {
             ServerMessage::Chat(chat) => Some(chat),

@@ -1,8 +1,9 @@
-//! The page before the call: what a browser may make of how it was led there.
+//! The page before the call: which navigations count as started by this site.
 
 use super::harness::TestApp;
 
-/// What the page of a call says of the navigation that led to it, and whether it asks.
+/// Loads the page of a call with these headers. Returns whether it says that this site started the
+/// navigation, and whether it asks before it enters the call.
 async fn opens(app: &TestApp, headers: &str) -> (bool, bool) {
     let request = format!(
         "GET /room/team/call?prejoin=0 HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-//! Lines that break and come back, and a server that stops and comes back.
+//! Connections that break and resume, slow readers, and restarts of the server.
 
 use super::harness::{Client, DEADLINE, TestApp, long_timing, new_id, short_timing};
 use crate::protocol::ServerMessage;
@@ -6,14 +6,14 @@ use futures::{SinkExt, StreamExt};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// Breaks the line without a close frame.
+/// Breaks the connection without a close frame.
 async fn breaks(client: Client) {
     drop(client);
 }
 
 #[tokio::test]
 async fn closing_on_purpose_leaves_at_once() {
-    // The grace is a minute here: whoever is seen leaving did not wait for it.
+    // The grace period is a minute here, so Ben's `left` cannot be due to its end.
     let app = TestApp::start_with(long_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     for code in [Some(1000), None] {
@@ -33,7 +33,7 @@ async fn a_reload_within_the_grace_shows_no_pair_of_notices() {
             Some(code) => ben.closes(Some(code)).await,
             None => breaks(ben).await,
         }
-        // A `left` before the return would be the first notice of the pair.
+        // A `left` here would be the first notice of the pair.
         let heard = ann.hears_until_now().await;
         let [ServerMessage::Entered { .. }] = heard.as_slice() else {
             panic!("Ben entered, and nothing else: {heard:?}")
@@ -78,7 +78,7 @@ async fn a_silent_connection_times_out_without_a_grace_period() {
     timing.grace = DEADLINE * 10;
     let app = TestApp::start_with(timing, &[]).await;
     let mut ann = app.join("team", "Ann").await;
-    // Ben's socket stays open, and nobody reads it: no pong ever comes.
+    // Ben's socket stays open, but the test does not read it, so it answers no ping.
     let mut ben = app.join("team", "Ben").await;
     assert_eq!(ann.sees_leave("Ben").await, 1);
     assert_eq!(ben.is_closed().await, Some(4408));
@@ -190,12 +190,13 @@ async fn stuck_clients_do_not_keep_the_server_from_stopping() {
     drop(stuck);
 }
 
-/// Two senders of 290 offers of 47 KiB to somebody who reads none. What gets through fills a
-/// part of its queue, and what it does not answer are pings. All of them are gone afterwards.
+/// 15 senders of 40 offers of 47 KiB each to a client that reads none. Relayed messages fill a part
+/// of its queue only; then the client is closed because it answers no ping. Returns when all have
+/// left the room.
 async fn overwhelm(app: &TestApp, slow: &mut Client) {
     slow.enters_call(9).await;
     let sdp = "x".repeat(47 * 1024);
-    // Each sends what is read of one socket at once, and no more.
+    // Each sends no more than the rate limit of one socket allows at once.
     for number in 0..15 {
         let mut sender = app.join("team", &format!("Eve {number}")).await;
         sender.enters_call(1).await;
@@ -230,7 +231,7 @@ async fn a_client_that_does_not_read_the_close_frame_is_reset() {
     let mut slow = app.join("team", "Slow").await;
     overwhelm(&app, &mut slow).await;
     app.context.open_sockets.wait_for_none().await;
-    // What the kernel held for it is dropped: a minute of old news would come first.
+    // A reset discards the kernel's send buffer, so only frames received before it come first.
     let reset = loop {
         match slow.socket.next().await {
             Some(Ok(Message::Text(_) | Message::Ping(_))) => {}

@@ -1,13 +1,13 @@
-//! Who may not connect is told why, by a plain request: a browser tells a page nothing of a
-//! WebSocket that was refused.
+//! A page learns by a plain request why it may not connect, because a browser does not report why
+//! a WebSocket was refused.
 
 use super::harness::{TestApp, long_timing, status};
 use crate::protocol::Refusal;
 
-/// An address of loopback that counts, as only `127.0.0.1` itself does not.
+/// A loopback address that the limits count; they exempt `127.0.0.1` only.
 const COUNTED: &str = "127.0.0.2";
 
-/// A POST without a body, as a page sends it.
+/// The text of a POST request without a body, as a page sends it.
 fn post(path: &str, headers: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\
@@ -15,7 +15,7 @@ fn post(path: &str, headers: &str) -> String {
     )
 }
 
-/// What a header of an answer says.
+/// The value of a header of a response.
 fn header(answer: &str, name: &str) -> Option<String> {
     let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     let line = head
@@ -24,7 +24,7 @@ fn header(answer: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Asserts that an answer refuses for this reason.
+/// Asserts that a response has this status and this reason.
 fn assert_refused(answer: &str, code: u16, why: Refusal) {
     assert_eq!(status(answer), code, "{answer}");
     let told = header(answer, "noom-refusal");
@@ -46,7 +46,7 @@ async fn a_page_asks_whether_it_may_connect_and_holds_no_connection_by_asking() 
         assert_refused(&answer, 429, Refusal::TooManyConnections);
         assert_eq!(header(&answer, "retry-after").as_deref(), Some("10"));
     }
-    // Another address is another person.
+    // The limit counts each address separately.
     let other = app.http_from("127.0.0.3", &post("/ws", "")).await;
     assert_eq!(status(&other), 204, "{other}");
     socket.closes(Some(1000)).await;

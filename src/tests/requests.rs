@@ -1,5 +1,5 @@
-//! Requests that are not what they should be: for other names, with cookies of others, or
-//! without sense. None of them is answered as if we had failed.
+//! Invalid requests: for unknown hosts, with foreign cookies, or malformed. None of them gets a
+//! server error.
 
 use super::harness::{TestApp, form, get, long_timing, status};
 use crate::server::{
@@ -129,7 +129,7 @@ async fn cookies_over_tls_are_host_only_and_secure() {
         let cookie = format!("\r\nCookie: {cookie}=dark\r\n\r\n");
         get("/").replace("\r\n\r\n", &cookie)
     };
-    // What a plain connection or a neighbouring host could have set is not read.
+    // Cookies that a plain connection or a neighbouring host can set are ignored.
     assert!(
         !app.http(&themed("noom_theme"))
             .await
@@ -162,7 +162,7 @@ async fn cookies_over_tls_are_host_only_and_secure() {
     );
 }
 
-/// Text that is no form, or nearly one.
+/// Random text, some of it similar to a form.
 fn nonsense(random: &mut StdRng) -> String {
     const PIECES: [&str; 24] = [
         "room=",
@@ -220,7 +220,7 @@ async fn arbitrary_requests_never_get_a_server_error() {
             .collect();
         let accept = ["", "Accept: text/html\r\n"][number % 2];
         let headers = format!("{accept}Cookie: noom_nickname={cookie}; noom_lang={cookie}\r\n");
-        // Pages take longest to render.
+        // Fewer pages, because they take longest to render.
         let request = match number % 6 {
             1.. => {
                 let function = FUNCTIONS[random.random_range(0..FUNCTIONS.len())];
