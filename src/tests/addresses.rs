@@ -79,7 +79,8 @@ async fn no_frame_holds_a_candidate_of_a_person_who_hides_their_address() {
 }
 
 #[tokio::test]
-async fn a_hidden_person_is_seen_through_the_sfu_and_no_peer_gets_their_description() {
+async fn a_person_who_hides_their_address_is_seen_through_the_sfu_and_no_peer_gets_their_description()
+ {
     let app = TestApp::start_with(long_timing(), &["--p2p-max", "64"]).await;
     let mut watcher = app.join("team", "Watcher").await;
     watcher.enters_call(9).await;

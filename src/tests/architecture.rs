@@ -39,7 +39,7 @@ fn naming(under: &str, names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_wire_knows_nobody() {
+fn the_protocol_imports_no_other_module() {
     let named = naming("protocol", &["crate::", "web_sys", "tokio", "axum"]);
     let outside: Vec<_> = named
         .iter()
@@ -49,7 +49,7 @@ fn the_wire_knows_nobody() {
 }
 
 #[test]
-fn what_a_person_sees_knows_the_wire_only() {
+fn state_imports_only_the_protocol() {
     let others = [
         "crate::browser",
         "crate::server",
@@ -83,7 +83,7 @@ fn components_and_pages_touch_neither_socket_nor_store() {
 }
 
 #[test]
-fn the_rules_look_at_real_code() {
+fn the_rules_apply_to_existing_files() {
     assert!(naming("browser", &["web_sys"]).len() > 10);
     assert!(naming("server", &["tokio"]).len() > 5);
 }
@@ -132,7 +132,7 @@ fn circle(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
 }
 
 #[test]
-fn modules_of_the_browser_import_each_other_in_no_circle() {
+fn modules_of_the_browser_have_no_import_cycle() {
     for folder in ["browser", "browser/call"] {
         let imports = imports(folder, &sources(folder));
         assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 4);
@@ -141,7 +141,7 @@ fn modules_of_the_browser_import_each_other_in_no_circle() {
 }
 
 #[test]
-fn a_circle_of_imports_is_found() {
+fn an_import_cycle_is_found() {
     let file = |name: &str, text: &str| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/browser/call");
         (root.join(name), text.to_owned())

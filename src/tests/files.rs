@@ -36,7 +36,7 @@ async fn readiness_reports_a_missing_database() {
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_stored_is_refused_and_told_to_nobody() {
+async fn a_message_that_cannot_be_stored_is_refused_and_not_broadcast() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
@@ -91,7 +91,7 @@ async fn every_response_has_the_security_headers() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_a_page_for_people_and_a_line_for_programs() {
+async fn an_unknown_path_returns_a_page_to_browsers_and_a_line_to_programs() {
     let app = TestApp::start().await;
     let program = app.get("/none").await;
     assert!(

@@ -151,7 +151,7 @@ async fn reads(app: Arc<TestApp>, known: oneshot::Sender<(ParticipantId, Message
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_who_do_the_worst_of_everything_do_not_close_somebody_who_reads() {
+async fn twenty_flooding_members_do_not_close_a_client_that_reads() {
     let app = Arc::new(TestApp::start().await);
     let (tell, told) = oneshot::channel();
     let reader = Arc::clone(&app);
@@ -174,7 +174,7 @@ async fn twenty_who_do_the_worst_of_everything_do_not_close_somebody_who_reads()
 }
 
 #[tokio::test]
-async fn whoever_signals_more_than_anybody_needs_is_refused_and_the_others_stay() {
+async fn excess_signals_are_refused_and_their_receivers_stay_connected() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut eve = app.join("team", "Eve").await;
@@ -208,7 +208,7 @@ async fn whoever_signals_more_than_anybody_needs_is_refused_and_the_others_stay(
 }
 
 #[tokio::test]
-async fn a_reaction_tells_everybody_no_more_than_itself() {
+async fn a_reaction_is_broadcast_without_its_message() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 
 /// Proves that two others still talk.
-async fn the_others_go_on(app: &TestApp) {
+async fn assert_others_can_chat(app: &TestApp) {
     let mut ann = app.join("calm", "Ann").await;
     let mut ben = app.join("calm", "Ben").await;
     ann.says("still here").await;
@@ -80,7 +80,7 @@ async fn malformed_messages_are_refused_and_the_socket_stays_open() {
         );
     }
     eve.says("still welcome").await;
-    the_others_go_on(&app).await;
+    assert_others_can_chat(&app).await;
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_frame_of_64_kib_is_read_and_one_byte_more_closes_with_4413() {
         eve.sends_text(&" ".repeat(size)).await;
         assert_eq!(eve.is_closed().await, Some(4413), "{size}");
     }
-    the_others_go_on(&app).await;
+    assert_others_can_chat(&app).await;
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn binary_and_invalid_utf8_close_with_4400() {
     );
     let unmasked = [0x81, 0x02, b'h', b'i'];
     assert!(closed_with(&raw(&app, &unmasked).await, 4400), "unmasked");
-    the_others_go_on(&app).await;
+    assert_others_can_chat(&app).await;
 }
 
 #[tokio::test]
@@ -201,11 +201,11 @@ async fn a_burst_of_ten_thousand_messages_closes_with_4429() {
     };
     let (closed, ()) = tokio::join!(flood, talk);
     assert_eq!(closed, Some(4429));
-    the_others_go_on(&app).await;
+    assert_others_can_chat(&app).await;
 }
 
 #[tokio::test]
-async fn forty_at_once_are_taken_and_more_are_refused_by_their_id() {
+async fn forty_messages_at_once_are_accepted_and_more_are_refused_by_their_id() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let ids: Vec<_> = (0..60).map(|_| new_id()).collect();
@@ -257,7 +257,7 @@ async fn one_byte_a_second_does_not_keep_a_connection_alive() {
         }
     };
     let drip = tokio::spawn(drip);
-    the_others_go_on(&app).await;
+    assert_others_can_chat(&app).await;
     let mut answer = Vec::new();
     let end = tokio::time::timeout(super::harness::DEADLINE, reading.read_to_end(&mut answer));
     let _ = end.await.expect("the server ends it");
@@ -380,5 +380,5 @@ async fn a_dripping_request_head_or_body_is_disconnected() {
         let ended = read.await.expect("the server ends it");
         assert!(ended.is_ok(), "{request}");
     }
-    the_others_go_on(&app).await;
+    assert_others_can_chat(&app).await;
 }

@@ -26,7 +26,7 @@ async fn seen(app: &TestApp) -> (Guest, Guest) {
 }
 
 #[tokio::test]
-async fn a_picture_comes_in_the_slot_of_the_person_who_sent_it() {
+async fn video_arrives_in_the_slot_of_its_sender() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
@@ -42,7 +42,7 @@ async fn a_picture_comes_in_the_slot_of_the_person_who_sent_it() {
 }
 
 #[tokio::test]
-async fn a_voice_and_a_face_come_in_slots_that_are_played_in_step() {
+async fn audio_and_video_of_a_sender_arrive_in_slots_of_one_stream() {
     let app = app().await;
     let ann = Guest::connects(&app, "team", "Ann").await;
     let ben = Guest::connects(&app, "team", "Ben").await;
@@ -64,7 +64,7 @@ async fn a_voice_and_a_face_come_in_slots_that_are_played_in_step() {
 }
 
 #[tokio::test]
-async fn a_picture_in_another_codec_reaches_whoever_takes_it_and_nobody_else() {
+async fn video_in_another_codec_reaches_only_receivers_that_support_it() {
     use str0m::format::Codec::{Av1, H264, Vp8};
     let app = app().await;
     let mut ann = Guest::connects_with(&app, "team", "Ann", &[H264]).await;
@@ -99,7 +99,7 @@ async fn a_picture_in_another_codec_reaches_whoever_takes_it_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_picture_goes_on_in_its_slot_when_its_sender_changes_to_another_codec() {
+async fn video_stays_in_its_slot_when_its_sender_changes_the_codec() {
     use str0m::format::Codec::{Vp8, Vp9};
     let app = app().await;
     let mut ann = Guest::connects_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
@@ -115,7 +115,7 @@ async fn a_picture_goes_on_in_its_slot_when_its_sender_changes_to_another_codec(
 }
 
 #[tokio::test]
-async fn voices_come_twice_over_a_line_that_loses_packets_and_once_over_others() {
+async fn audio_has_red_on_a_path_with_loss_and_none_on_others() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
@@ -143,7 +143,7 @@ async fn voices_come_twice_over_a_line_that_loses_packets_and_once_over_others()
 }
 
 #[tokio::test]
-async fn of_a_voice_that_is_sent_twice_the_newest_is_passed_on() {
+async fn the_primary_block_of_red_audio_is_forwarded() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
@@ -164,7 +164,7 @@ async fn of_a_voice_that_is_sent_twice_the_newest_is_passed_on() {
 }
 
 #[tokio::test]
-async fn what_is_lost_of_a_voice_that_is_sent_twice_comes_from_the_next_packet() {
+async fn a_lost_packet_of_red_audio_is_recovered_from_the_next_one() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
@@ -236,7 +236,7 @@ async fn media_does_not_cross_rooms() {
 }
 
 #[tokio::test]
-async fn whoever_is_wanted_is_asked_for_a_keyframe() {
+async fn a_new_subscription_requests_a_keyframe() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
@@ -249,7 +249,7 @@ async fn whoever_is_wanted_is_asked_for_a_keyframe() {
 }
 
 #[tokio::test]
-async fn whoever_speaks_is_told_to_everybody() {
+async fn the_active_speaker_is_broadcast() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
@@ -291,7 +291,7 @@ async fn a_third_person_moves_the_call_to_the_server_and_two_move_back() {
 }
 
 #[tokio::test]
-async fn an_offer_that_makes_no_sense_is_refused_and_the_next_one_taken() {
+async fn a_malformed_offer_is_refused_and_the_next_one_is_accepted() {
     let app = app().await;
     let mut ann = Guest::enters(&app, "team", "Ann").await;
     for (connection, sdp) in [(1, "v=0"), (2, ""), (3, "v=0\r\nm=audio 9 x y\r\n")] {
@@ -334,7 +334,7 @@ async fn call_messages_of_the_sfu_are_only_for_those_in_the_call() {
 }
 
 #[tokio::test]
-async fn media_goes_on_while_the_socket_is_down_and_is_taken_up_again() {
+async fn media_continues_while_the_socket_is_down_and_after_the_reconnect() {
     let app = app().await;
     let (mut ann, mut ben) = seen(&app).await;
     let was = ann.client.joined().clone();
@@ -358,7 +358,7 @@ async fn media_goes_on_while_the_socket_is_down_and_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn a_slot_that_became_free_while_the_socket_was_down_is_told_to_be_free() {
+async fn a_slot_freed_while_the_socket_was_down_is_reported_after_the_reconnect() {
     let app = app().await;
     let (mut ann, mut ben) = seen(&app).await;
     let was = ben.client.joined().clone();
@@ -396,7 +396,7 @@ fn soon_away() -> Timing {
 }
 
 #[tokio::test]
-async fn whoever_comes_back_for_another_stay_is_seen_though_their_former_media_never_ended() {
+async fn a_person_who_enters_again_is_seen_although_their_former_media_never_ended() {
     let app = TestApp::start_with(soon_away(), &["--p2p-max", "0"]).await;
     let (mut ann, mut ben) = seen(&app).await;
     let was = loses_their_line(&app, &mut ann).await;
@@ -410,7 +410,7 @@ async fn whoever_comes_back_for_another_stay_is_seen_though_their_former_media_n
 }
 
 #[tokio::test]
-async fn whoever_has_lost_their_line_only_is_in_the_lists_for_as_long_as_their_media_comes() {
+async fn a_person_without_a_socket_stays_listed_while_their_media_arrives() {
     let app = TestApp::start_with(soon_away(), &["--p2p-max", "2"]).await;
     let mut ann = Guest::enters(&app, "team", "Ann").await;
     let mut ben = Guest::enters(&app, "team", "Ben").await;
@@ -475,7 +475,7 @@ async fn offers_without_end(app: &TestApp, room: &str, number: usize) -> usize {
 }
 
 #[tokio::test]
-async fn pictures_go_on_and_an_honest_offer_is_answered_while_twenty_sockets_offer_all_they_may() {
+async fn video_continues_and_an_offer_is_answered_while_twenty_sockets_flood_offers() {
     let app = app().await;
     let (mut ann, mut ben) = seen(&app).await;
     let answered = std::cell::Cell::new(0);
@@ -505,7 +505,7 @@ async fn pictures_go_on_and_an_honest_offer_is_answered_while_twenty_sockets_off
 }
 
 #[tokio::test]
-async fn a_packet_too_large_to_be_passed_on_ends_nobody() {
+async fn a_packet_too_large_to_forward_closes_no_connection() {
     let app = app().await;
     let (mut ann, mut ben) = seen(&app).await;
     for _ in 0..20 {
@@ -519,7 +519,7 @@ async fn a_packet_too_large_to_be_passed_on_ends_nobody() {
 }
 
 #[tokio::test]
-async fn what_strangers_send_to_the_media_port_disturbs_nobody() {
+async fn datagrams_of_strangers_to_the_media_port_do_not_disturb_calls() {
     let app = app().await;
     let (mut ann, mut ben) = seen(&app).await;
     let port = app
@@ -544,7 +544,7 @@ async fn what_strangers_send_to_the_media_port_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn a_handshake_from_an_address_that_proved_nothing_does_not_keep_the_real_one_out() {
+async fn a_handshake_from_an_unverified_address_does_not_block_the_real_peer() {
     let app = app().await;
     let port = app
         .context
@@ -573,7 +573,7 @@ async fn a_handshake_from_an_address_that_proved_nothing_does_not_keep_the_real_
 }
 
 #[tokio::test]
-async fn a_certificate_other_than_the_one_described_gets_no_media() {
+async fn a_certificate_that_does_not_match_the_fingerprint_gets_no_media() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut eve = Guest::enters(&app, "team", "Eve").await;
@@ -597,7 +597,7 @@ async fn a_certificate_other_than_the_one_described_gets_no_media() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_where_the_others_are() {
+async fn no_message_contains_the_address_of_another_participant() {
     let app = app().await;
     let (ann, mut ben) = seen(&app).await;
     ben.lives(Duration::from_millis(100)).await;

@@ -48,7 +48,7 @@ async fn joins_refusals_commits_and_requests_are_counted_under_their_names() {
 }
 
 #[tokio::test]
-async fn two_servers_of_one_process_count_apart() {
+async fn two_servers_of_one_process_count_separately() {
     let (busy, idle) = (TestApp::start().await, TestApp::start().await);
     busy.join("team", "Ann").await.says("hello").await;
     for (name, expected) in [

@@ -209,7 +209,7 @@ async fn people_of_both_families_see_each_other_through_the_default_listeners() 
 }
 
 #[tokio::test]
-async fn a_name_and_an_outer_port_are_what_browsers_are_told_a_port_for_each_media_thread() {
+async fn browsers_receive_the_public_name_and_a_public_port_for_each_media_thread() {
     let flags = ["--media-ip", "localhost:40000", "--media-threads", "2"];
     let app = TestApp::start_with(long_timing(), &flags).await;
     let candidates = app.context.sfu.candidates();
@@ -250,7 +250,7 @@ async fn inside_a_network_without_ipv4() {
 }
 
 #[test]
-fn a_bridge_that_is_listed_first_is_offered_last_and_a_new_address_soon() {
+fn a_bridge_listed_first_is_offered_last_and_a_new_address_is_offered_soon() {
     in_a_network_of_its_own(
         "inside_a_network_with_a_bridge",
         &[

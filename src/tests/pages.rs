@@ -44,7 +44,7 @@ async fn every_page_asks_proxies_to_leave_it_as_it_is_and_lets_the_browser_check
 }
 
 #[tokio::test]
-async fn a_page_as_large_as_rooms_get_has_a_fingerprint() {
+async fn the_largest_room_page_has_a_fingerprint() {
     let app = TestApp::start().await;
     let mut ann = app.join("garden", "Ann <i> & \"co\"").await;
     for text in [

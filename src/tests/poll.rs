@@ -186,7 +186,7 @@ async fn silence_ends_a_connection_and_polling_alone_keeps_it() {
 }
 
 #[tokio::test]
-async fn who_does_not_ask_what_was_said_is_closed_with_4408() {
+async fn a_client_that_does_not_poll_is_closed_with_4408() {
     // In a large room two members may send more than the outbox of a client that does not poll
     // holds.
     let timing = Timing {
@@ -228,7 +228,7 @@ async fn pongs_that_do_not_fit_the_outbox_close_no_connection() {
 }
 
 #[tokio::test]
-async fn a_stop_is_told_with_1012_to_whoever_waits() {
+async fn a_stop_closes_waiting_polls_with_1012() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = Poller::join(&app, "team", "Ben").await;
@@ -374,7 +374,7 @@ async fn an_address_has_one_limit_for_both_transports() {
 }
 
 #[tokio::test]
-async fn whoever_neither_joins_nor_watches_is_closed_with_4400() {
+async fn a_client_that_neither_joins_nor_watches_is_closed_with_4400() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut idle = Poller::open(&app).await;
     assert_eq!(idle.is_closed().await, 4400);

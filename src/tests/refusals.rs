@@ -56,7 +56,7 @@ async fn a_page_asks_whether_it_may_connect_and_holds_no_connection_by_asking() 
 }
 
 #[tokio::test]
-async fn a_page_of_a_foreign_origin_or_an_unknown_host_is_told_so() {
+async fn a_page_of_a_foreign_origin_or_an_unknown_host_learns_the_reason() {
     let app = TestApp::start().await;
     for path in ["/ws", "/poll"] {
         for foreign in [

@@ -286,7 +286,7 @@ async fn a_flood_of_plain_posts_is_refused() {
 }
 
 #[tokio::test]
-async fn a_page_sees_a_room_without_making_one() {
+async fn a_page_shows_a_room_without_creating_one() {
     let app = TestApp::start().await;
     let rooms = &app.context.rooms;
     assert!(rooms.find(&name("team")).await.is_none());
@@ -324,7 +324,7 @@ async fn a_page_sees_a_room_without_making_one() {
 }
 
 #[tokio::test]
-async fn rooms_that_empty_and_fill_again_lose_nobody() {
+async fn rooms_that_empty_and_fill_again_lose_no_member() {
     let app = TestApp::start().await;
     let visits = (0..20).map(|visit| {
         let app = &app;

@@ -87,7 +87,7 @@ async fn composed_and_decomposed_korean_are_one_room_and_one_search() {
 }
 
 #[tokio::test]
-async fn what_nobody_sees_is_refused_as_name_and_message() {
+async fn invisible_text_is_refused_as_name_and_message() {
     let app = TestApp::start().await;
     let mut client = app.connect().await;
     let join = |room: &str, nickname: &str| super::harness::join(room, nickname, None);
@@ -141,7 +141,7 @@ async fn a_reaction_is_any_emoji_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn names_and_messages_have_a_direction_of_their_own_on_the_page() {
+async fn names_and_messages_have_their_own_text_direction_on_the_page() {
     let app = TestApp::start().await;
     let mut ann = app.join("חדר", "עדי").await;
     ann.says("שלום https://ex.example/abc에서").await;
@@ -214,7 +214,7 @@ async fn a_new_room_points_to_an_open_one_of_another_letter_case() {
 }
 
 #[test]
-fn others_of_each_kind_of_text_that_nobody_sees() {
+fn further_examples_of_invisible_text() {
     use crate::protocol::{ChatText, Nickname, RoomName};
     // Byte order mark, soft hyphen, grapheme joiner, fillers of Hangul and Khitan, vowels of
     // Khmer, separators, tags, selectors, marks of music and shorthand, an empty notehead.
@@ -266,7 +266,7 @@ fn others_of_each_kind_of_text_that_nobody_sees() {
 }
 
 #[test]
-fn others_of_each_kind_of_name_that_looks_the_same() {
+fn further_examples_of_names_that_look_the_same() {
     use crate::protocol::{Nickname, ParticipantId, Person};
     let person = |nickname: &str, id: &str| {
         let id = ParticipantId::parse(id).expect("an id");
@@ -296,7 +296,7 @@ fn others_of_each_kind_of_name_that_looks_the_same() {
 }
 
 #[test]
-fn others_of_each_kind_of_link_in_a_sentence() {
+fn further_examples_of_links_in_a_sentence() {
     use crate::protocol::text::links::{Piece, pieces};
     let links = |text: &str| -> Vec<String> {
         let pieces = pieces(text).into_iter();
@@ -346,7 +346,7 @@ fn others_of_each_kind_of_link_in_a_sentence() {
 }
 
 #[test]
-fn others_of_each_kind_of_emoji() {
+fn further_examples_of_emoji() {
     use crate::protocol::Emoji;
     for emoji in [
         "#️⃣",

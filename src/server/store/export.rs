@@ -239,7 +239,7 @@ mod tests {
     use crate::protocol::{ChatDraft, ChatText, Nickname, ParticipantId, Person};
 
     #[test]
-    fn what_somebody_said_is_no_markup() {
+    fn text_of_messages_is_never_markup() {
         let said = "# not a title <b>*x*</b> [a](b) `c` 안녕";
         let plain = escaped(said);
         assert!(plain.starts_with(r"\# not a title \<b\>\*x\*"), "{plain}");
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_quotes_what_is_recent_however_long_the_conversation() {
+    fn a_reply_quotes_a_recent_message_of_an_export_of_any_length() {
         let mut markdown = Markdown::default();
         let all = REMEMBERED as u64 + 1;
         for number in 1..=all {

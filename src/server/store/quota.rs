@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_is_expected_to_count_is_what_it_counts() {
+    fn expected_bytes_of_messages_and_reactions_equal_the_counted_bytes() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("runtime");

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_server_makes_is_for_its_owner_only() {
+    async fn files_of_the_server_are_accessible_to_their_owner_only() {
         let home = tempfile::tempdir().expect("tempdir");
         set(home.path(), 0o755);
         let directory = home.path().join("very/deep");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_others_may_read_is_refused_in_one_line_with_the_command_that_mends_it() {
+    async fn wide_permissions_are_refused_in_one_line_with_the_command_that_repairs_them() {
         let home = tempfile::tempdir().expect("tempdir");
         let directory = home.path().join("it's data");
         let database = directory.join("noom.db");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_somebody_else_is_refused_unless_an_administrator_serves() {
+    fn files_of_another_owner_are_refused_unless_root_runs_the_server() {
         let refused = |owner, user| {
             let facts = Facts {
                 link: false,

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_of_former_times_is_found_by_the_name_that_is_typed_today() {
+    fn a_room_with_a_former_name_is_found_by_the_name_that_people_type() {
         let decomposed = "\u{1112}\u{116C}\u{110B}\u{1174}\u{1109}\u{1175}\u{11AF}";
         assert_eq!(
             settled(&["team", "a\u{a0}b  c", decomposed]),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_whose_new_name_is_taken_or_nothing_keeps_its_own() {
+    fn a_room_keeps_its_name_if_the_new_one_is_taken_or_invalid() {
         let names = ["a b", "a  b", "\u{200B}"];
         assert_eq!(settled(&names), names);
     }

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_search_ends_when_its_time_is_over_and_the_next_one_is_answered() {
+    async fn a_search_ends_at_its_time_limit_and_the_next_one_is_answered() {
         let (_directory, pool) = pool();
         for _ in 0..2 * SEARCHERS {
             let answer = pool.run(Duration::from_millis(20), endless).await;
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_search_ends_when_nobody_waits_for_it() {
+    async fn a_search_ends_when_its_caller_drops_it() {
         let (_directory, pool) = pool();
         for search in start(&pool, SEARCHERS).await {
             search.abort();
