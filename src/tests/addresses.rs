@@ -1,4 +1,4 @@
-//! Whose addresses whom reach: what a client that hides its own gives away to another.
+//! Hidden addresses: no other client receives the address of a client that hides it.
 
 use super::{
     guest::Guest,
@@ -8,10 +8,10 @@ use crate::protocol::{
     Candidate, ClientMessage, Devices, ErrorCode, Mode, ParticipantId, ServerMessage, Signal,
 };
 
-/// An address of the documentation (RFC 5737) that nothing else in a test holds.
+/// An address for documentation (RFC 5737) that no other text of a test contains.
 const ADDRESS: &str = "203.0.113.7";
 
-/// Sends a candidate with [`ADDRESS`] to a stay of somebody.
+/// Sends a candidate with [`ADDRESS`] to the session `leg` of a participant.
 async fn sends_candidate(from: &mut Client, to: &ParticipantId, leg: u32) {
     let candidate = format!("candidate:1 1 udp 2122260223 {ADDRESS} 50000 typ host");
     from.sends(&ClientMessage::Signal {
@@ -29,7 +29,7 @@ async fn sends_candidate(from: &mut Client, to: &ParticipantId, leg: u32) {
     .await;
 }
 
-/// Waits until media is to go this way.
+/// Waits for `media_mode` with this mode.
 async fn moves(client: &mut Client, to: Mode) {
     let moved = |message| match message {
         ServerMessage::MediaMode { mode } if mode == to => Some(()),
@@ -46,7 +46,7 @@ async fn no_frame_holds_a_candidate_of_a_person_who_hides_their_address() {
     ben.enters_call(2).await;
     let (ann_id, ben_id) = (ann.id(), ben.id());
 
-    // As text: a server that does not know the field would take it for an open entry.
+    // As JSON text, so that the test fails if the field is renamed: unknown fields are ignored.
     let hidden = r#"{"type":"enter_call","leg":1,"devices":{"microphone":true,"camera":true},"hide_address":true}"#;
     ann.sends_text(hidden).await;
     ann.hears_until_now().await;
@@ -66,12 +66,12 @@ async fn no_frame_holds_a_candidate_of_a_person_who_hides_their_address() {
         "{frames:?}"
     );
 
-    // The other way round nobody is asked for an answer that would hold addresses.
+    // In the other direction an offer is refused, because its answer would contain addresses.
     sends_candidate(&mut ben, &ann_id, 1).await;
     assert_eq!(ben.is_refused().await.0, ErrorCode::AddressesHidden);
     assert_eq!(ann.frames_until_now().await, Vec::<String>::new());
 
-    // In the open again, the call moves back and the same candidate passes.
+    // Without hidden addresses the call switches back, and the same candidate is forwarded.
     ann.enters_call_as(1, Devices::default(), false).await;
     moves(&mut ben, Mode::P2p).await;
     sends_candidate(&mut ann, &ben_id, 2).await;

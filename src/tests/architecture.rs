@@ -1,4 +1,4 @@
-//! The rules of the house, held against the source: where what may be named.
+//! Architecture tests: which folders may name which modules and crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn sources(under: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The lines of code under a folder that name one of these.
+/// The lines of code under a folder that contain one of these names.
 fn naming(under: &str, names: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in sources(under) {
@@ -96,7 +96,7 @@ fn components_import_neither_pages_nor_the_shell() {
     );
 }
 
-/// The imports between the modules of a folder: a file or a folder of its own is one module.
+/// The imports between the modules of a folder. Each file and each subfolder is one module.
 fn imports(under: &str, files: &[(PathBuf, String)]) -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src")
@@ -119,7 +119,7 @@ fn imports(under: &str, files: &[(PathBuf, String)]) -> BTreeMap<String, BTreeSe
     imports
 }
 
-/// The modules of a circle and those that lead into it; empty without a circle.
+/// The modules of an import cycle, and those that import them; empty if there is no cycle.
 fn circle(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     loop {
         let before = imports.len();

@@ -1,4 +1,4 @@
-//! Copies of the database: made beside a running server, put back under a stopped one.
+//! Backups of a running server, and restores under a stopped one.
 
 use super::harness::{TestApp, draft};
 use crate::{
@@ -34,7 +34,7 @@ async fn backup(app: &TestApp, file: &Path) -> Result<u64, FileError> {
     tokio::task::spawn_blocking(work).await.expect("ends")
 }
 
-/// The messages of a backup and the `seq` its room is at.
+/// The `seq` of each message of a backup, and the newest `seq` of its room.
 fn seqs(file: &Path) -> (Vec<i64>, i64) {
     let connection = Connection::open(file).expect("opens");
     let mut select = connection
@@ -74,7 +74,7 @@ async fn a_backup_beside_a_writing_server_holds_everything_up_to_one_moment() {
     assert!(!file.with_extension("db-wal").exists(), "one file");
 }
 
-/// What the room is at.
+/// Epoch and newest `seq` of the room.
 async fn head(app: &TestApp) -> (crate::protocol::Epoch, u64) {
     let head = app.context.store.head(&team()).await;
     head.expect("read").expect("a room")
@@ -102,12 +102,12 @@ async fn a_restored_log_has_a_new_epoch_so_clients_start_from_a_snapshot() {
     assert!(!ann.joined().resumed);
     assert_ne!(ann.epoch(), before.epoch);
     assert_eq!(ann.joined().history, [kept]);
-    // The positive control: in the new epoch she resumes.
+    // Positive control: a client of the new epoch resumes.
     let (before, seq) = (ann.joined().clone(), ann.joined().seq);
     drop(ann);
     let ann = app.resume("team", "Ann", &before, seq).await;
     assert!(ann.joined().resumed);
-    // A room that nobody has said anything in has the new epoch too.
+    // A room without a stored message has the new epoch, too.
     assert_eq!(app.join("other", "Ann").await.epoch(), before.epoch);
 }
 
@@ -173,7 +173,7 @@ async fn a_damaged_backup_is_refused_and_the_database_stays() {
     assert_eq!(app.join("team", "Ann").await.joined().history.len(), 1);
 }
 
-/// Files that are no sound backup, and what is said of each.
+/// Files that are not valid backups, each with a part of the expected error.
 fn wrong_backups(directory: &Path, sound: &Path) -> Vec<(PathBuf, &'static str)> {
     let with = |name: &str, change: &dyn Fn(&Path)| {
         let file = directory.join(name);
@@ -208,7 +208,7 @@ fn wrong_backups(directory: &Path, sound: &Path) -> Vec<(PathBuf, &'static str)>
     ]
 }
 
-/// Files that a command began and did not take away.
+/// Temporary files that a command has not deleted.
 fn leftovers(app: &TestApp) -> Vec<String> {
     let entries = std::fs::read_dir(app.data()).expect("read");
     let names = entries.map(|entry| entry.expect("read").file_name());

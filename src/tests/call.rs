@@ -1,4 +1,4 @@
-//! The call of a room: who is in it, and who hears whom.
+//! The call of a room: sessions, devices, and the routing of signals.
 
 use super::harness::{TestApp, long_timing};
 use crate::protocol::{ClientMessage, Devices, ErrorCode, Obstacle, ServerMessage, Signal};

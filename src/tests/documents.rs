@@ -1,4 +1,4 @@
-//! The documents are compared with the source: the tests, paths and folders that they name exist.
+//! Compares the documents with the source: the tests, paths and folders that they name exist.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -7,7 +7,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The code blocks of each section of a page whose heading starts with `heading`, joined.
+/// The code blocks of all sections of a page whose heading starts with `heading`, joined.
 fn blocks(page: &str, heading: &str) -> Vec<String> {
     let sections = page
         .split("\n## ")
@@ -48,7 +48,7 @@ fn texts(under: &str, ending: &str) -> String {
     text
 }
 
-/// What the last column of the tables in a page names, between backticks.
+/// The names between backticks in the last column of the tables of a page.
 fn named_in_tables(page: &str) -> Vec<String> {
     let rows = page.lines().filter(|line| line.starts_with('|'));
     let tests = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());

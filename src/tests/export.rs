@@ -1,4 +1,4 @@
-//! What is written down of a room.
+//! Exports of a room.
 
 use super::harness::{TestApp, new_id};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     server::store::{self, FileError, Format},
 };
 
-/// What `noom export` writes of a room.
+/// The output of `noom export` for a room.
 async fn export(app: &TestApp, room: &str, format: Format) -> Result<String, FileError> {
     let database = app.context.config.database();
     let room = RoomName::parse(room).expect("a name");

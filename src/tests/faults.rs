@@ -1,4 +1,4 @@
-//! A disk that is full, a database that somebody else holds: refused, told, recovered.
+//! Faults of the disk: messages are refused and reported, and the server recovers by itself.
 
 use super::harness::{Client, TestApp, data_directory, long_timing, new_id};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use rusqlite::Connection;
 use std::{io::Write, path::Path, process::Command, time::Duration};
 
-/// Says something that may be refused.
+/// Sends a chat message. Returns the stored message, or the code of its refusal.
 async fn tries(client: &mut Client, id: MessageId, text: &str) -> Result<ChatMessage, ErrorCode> {
     let (text, reply_to) = (text.to_owned(), None);
     let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
@@ -25,12 +25,12 @@ async fn tries(client: &mut Client, id: MessageId, text: &str) -> Result<ChatMes
     answer.await
 }
 
-/// Says long things until one is refused; answers its id, and how many were taken.
+/// Sends long messages until one is refused. Returns its id, and the number of stored messages.
 async fn fills(app: &TestApp, room: &str) -> (MessageId, u64) {
     let long = "가".repeat(4000);
     let mut taken = 0;
     loop {
-        // A socket each, because one may say only so much at once.
+        // A new socket for every 40 messages, because of the rate limit of a socket.
         let mut client = app.join(room, "Filler").await;
         for _ in 0..40 {
             let id = new_id();
@@ -44,7 +44,7 @@ async fn fills(app: &TestApp, room: &str) -> (MessageId, u64) {
     }
 }
 
-/// What `/readyz` says is wrong, or nothing.
+/// The problems that `/readyz` reports.
 async fn problems(app: &TestApp) -> Vec<String> {
     let answer = app.get("/readyz").await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
@@ -55,7 +55,7 @@ async fn problems(app: &TestApp) -> Vec<String> {
     problems.keys().cloned().collect()
 }
 
-/// Lets the database hold this many pages more than now.
+/// Limits the database to this many pages more than it has now.
 async fn allow_pages(app: &TestApp, more: i64) {
     app.context
         .store
@@ -81,7 +81,7 @@ async fn a_full_database_refuses_messages_and_recovers_when_there_is_space() {
     assert_eq!(problems(&app).await, ["disk"]);
     let again = tries(&mut ann, refused, &"가".repeat(4000)).await;
     assert_eq!(again, Err(ErrorCode::Unavailable));
-    // What is there can be read all the while.
+    // Stored messages can still be read.
     let ben = app.join("team", "Ben").await;
     assert_eq!(ben.joined().history, [first]);
     allow_pages(&app, 10_000).await;
@@ -143,7 +143,7 @@ async fn the_write_ahead_log_shrinks_after_a_long_read() {
     reader
         .execute_batch("BEGIN; SELECT * FROM meta")
         .expect("reads");
-    // Each in a room of its own: a room is told only so much at once.
+    // 40 messages to each room, because of the rate limit of a room.
     let mut rooms = 0;
     while bytes() < 8 * 1024 * 1024 {
         rooms += 1;
@@ -176,7 +176,7 @@ async fn a_room_at_its_storage_quota_refuses_messages_until_one_is_deleted() {
     );
     assert_eq!(ben.says(&long).await.seq, 1, "another room goes on");
     assert_eq!(ann.says("short").await.seq, 4, "what fits is stored");
-    // The same id again is answered, as always.
+    // A stored id is acknowledged again, even beyond the quota.
     assert_eq!(tries(&mut ann, first.id, &long).await, Ok(first.clone()));
     ann.sends(&ClientMessage::Delete { id: first.id }).await;
     ann.sees_changed().await;

@@ -1,4 +1,4 @@
-//! Everything over plain HTTP: health, headers, files, pages.
+//! Plain HTTP: health, security headers, static files, error pages.
 
 use super::harness::TestApp;
 
@@ -72,7 +72,7 @@ async fn every_response_has_the_security_headers() {
         ] {
             assert!(answer.contains(header), "{path} lacks {header}");
         }
-        // A page may use devices; what is no page may do nothing.
+        // Pages may use devices; other responses get no permission.
         let is_page = answer.contains("permissions-policy: camera=(self)");
         assert_eq!(is_page, path == "/", "{path}");
         assert_eq!(is_page, answer.contains("script-src 'self'"), "{path}");

@@ -1,4 +1,4 @@
-//! What members of a room do to each other: whoever reads is never closed for what others send.
+//! Floods within a room: a client that reads is never closed because of what others send.
 
 use super::harness::{Client, TestApp, new_id};
 use crate::protocol::{
@@ -10,18 +10,18 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
 
-/// How many attack at once.
+/// The number of simultaneous attackers.
 const ATTACKERS: usize = 20;
 
-/// How many signals of 40 KiB one sends: what is read of one socket at once.
+/// Signals of 40 KiB that one attacker sends: as many as the rate limit of a socket allows at once.
 const SIGNALS: usize = 50;
 
-/// A frame of a message.
+/// A WebSocket frame with a message.
 fn frame(message: &ClientMessage) -> Message {
     Message::text(serde_json::to_string(message).expect("serialises"))
 }
 
-/// A candidate for somebody's first stay.
+/// A candidate of this size for the session with leg 1 of a participant.
 fn candidate(to: &ParticipantId, bytes: usize) -> ClientMessage {
     let candidate = Candidate {
         candidate: "x".repeat(bytes),
@@ -39,7 +39,7 @@ fn candidate(to: &ParticipantId, bytes: usize) -> ClientMessage {
     }
 }
 
-/// An offer to somebody's first stay.
+/// An offer of this size for the session with leg 1 of a participant.
 fn offer(to: &ParticipantId, bytes: usize) -> ClientMessage {
     ClientMessage::Signal {
         to: to.clone(),
@@ -51,7 +51,7 @@ fn offer(to: &ParticipantId, bytes: usize) -> ClientMessage {
     }
 }
 
-/// The most of every message that one socket may send at once: all that is told to others.
+/// The largest burst of every kind of message that others receive.
 fn everything(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage> {
     let longest = "😀".repeat(4_000);
     let mut all = Vec::new();
@@ -94,7 +94,7 @@ fn everything(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage> {
     all
 }
 
-/// Sends all that while reading, until everything is sent and its end is answered.
+/// Sends messages and a `ping` while reading, until the `pong` arrives.
 async fn attacks(attacker: Client, all: Vec<ClientMessage>) {
     let (mut sink, mut stream) = attacker.socket.split();
     let sending = async {
@@ -116,8 +116,8 @@ async fn attacks(attacker: Client, all: Vec<ClientMessage>) {
     tokio::join!(sending, reading);
 }
 
-/// Runs a person apart from the server and from everybody else, as another process would: the
-/// system, not the server's own queue of tasks, says whose turn it is.
+/// Runs a client on its own thread and runtime, like another process: the operating system
+/// schedules it, not the runtime of the server.
 async fn apart<T, F>(work: impl FnOnce() -> F + Send + 'static) -> T
 where
     T: Send + 'static,
@@ -134,8 +134,8 @@ where
     told.await.expect("the thread ends")
 }
 
-/// Enters room and call, tells who that is and what was said first, then reads until the end
-/// is told; whether it was.
+/// Enters room and call, sends its id and a message id through `known`, then reads until "the end"
+/// is sent. Returns whether that message arrived.
 async fn reads(app: Arc<TestApp>, known: oneshot::Sender<(ParticipantId, MessageId)>) -> bool {
     let mut ann = app.join("team", "Ann").await;
     ann.enters_call(1).await;
@@ -167,7 +167,7 @@ async fn twenty_flooding_members_do_not_close_a_client_that_reads() {
         futures::future::join_all(attackers).await;
     });
     attack.await;
-    // Whoever said little is still heard, and Ann hears it at its place in the order.
+    // A member who has sent little can still send, and Ann receives the message in order.
     let mut ben = app.join("team", "Ben").await;
     ben.says("the end").await;
     assert!(reading.await.expect("goes on"), "Ann is still there");
@@ -180,8 +180,8 @@ async fn excess_signals_are_refused_and_their_receivers_stay_connected() {
     let mut eve = app.join("team", "Eve").await;
     ann.enters_call(1).await;
     eve.enters_call(1).await;
-    // A pong comes past the room, so some refusals may come after it.
-    // Ann does not read meanwhile: what Eve sends may wait for her, and no more than that.
+    // The socket answers `ping` without the room, so some refusals may arrive after the `pong`.
+    // Ann does not read meanwhile, so only the part of her queue for relays accepts signals.
     let mut refused = 0;
     for _ in 0..SIGNALS {
         eve.sends(&offer(&ann.id(), 40 * 1024)).await;

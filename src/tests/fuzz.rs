@@ -1,18 +1,17 @@
-//! Frames nobody thought of: the decoder over a corpus, torn and mixed up by chance. What
-//! the room does with what comes through is in `server::rooms::properties`.
+//! Fuzzing of the frame decoder with a corpus that is cut, mixed and mutated at random.
+//! `server::rooms::core::properties` tests what a room does with decoded messages.
 
 use crate::protocol::{ClientMessage, Decoded, decode};
 use proptest::prelude::*;
 
-/// One frame a line; whatever once broke something is added.
+/// One frame a line. Add every frame that once caused a bug.
 const CORPUS: &str = include_str!("corpus/frames.txt");
 
 fn corpus() -> Vec<&'static str> {
     CORPUS.lines().collect()
 }
 
-/// What every frame must come to: a message that reads the same when it is written
-/// again, or a refusal.
+/// Asserts that a frame decodes to a message that survives a round trip, or is refused.
 fn holds(frame: &str) {
     if let Decoded::Message(message) = decode(frame) {
         let written = serde_json::to_string(&message).expect("a message is written");
@@ -21,7 +20,7 @@ fn holds(frame: &str) {
     }
 }
 
-/// A frame of the corpus with pieces of others in it.
+/// Up to four pieces of frames of the corpus, joined.
 fn torn() -> impl Strategy<Value = String> {
     let piece = (0..corpus().len(), 0..200_usize, 0..200_usize);
     prop::collection::vec(piece, 1..5).prop_map(|pieces| {
@@ -34,7 +33,7 @@ fn torn() -> impl Strategy<Value = String> {
     })
 }
 
-/// A frame of the corpus with one byte of it another one, where that is still text.
+/// A frame of the corpus with one byte replaced, converted to UTF-8 with replacement characters.
 fn bent() -> impl Strategy<Value = String> {
     (0..corpus().len(), any::<usize>(), any::<u8>()).prop_map(|(line, at, byte)| {
         let mut bytes = corpus()[line].as_bytes().to_vec();

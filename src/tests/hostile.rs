@@ -1,4 +1,4 @@
-//! Hostile input: each gets the documented answer, and everybody else's chat goes on.
+//! Hostile input: each gets the documented response, and other clients are not affected.
 
 use super::harness::{Client, TestApp, join, long_timing, new_id, short_timing};
 use crate::protocol::{ChatDraft, ClientMessage, ErrorCode, MAX_FRAME_BYTES, ServerMessage};
@@ -6,7 +6,7 @@ use futures::SinkExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Proves that two others still talk.
+/// Asserts that two other clients can chat.
 async fn assert_others_can_chat(app: &TestApp) {
     let mut ann = app.join("calm", "Ann").await;
     let mut ben = app.join("calm", "Ben").await;
@@ -14,7 +14,8 @@ async fn assert_others_can_chat(app: &TestApp) {
     ben.sees("still here").await;
 }
 
-/// Speaks WebSocket by hand, for what a library would not send.
+/// Opens a WebSocket and sends raw bytes, which may violate the protocol. Returns all received
+/// bytes.
 async fn raw(app: &TestApp, frames: &[u8]) -> Vec<u8> {
     let mut stream = tokio::net::TcpStream::connect(app.address)
         .await
@@ -30,7 +31,7 @@ async fn raw(app: &TestApp, frames: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// An upgrade with these further headers.
+/// The text of an upgrade request with these additional headers.
 fn upgrade(headers: &str) -> String {
     format!(
         "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
@@ -231,7 +232,7 @@ async fn forty_messages_at_once_are_accepted_and_more_are_refused_by_their_id() 
             other => panic!("{other:?}"),
         }
     }
-    // `join` took one of the forty.
+    // `join` counts against the limit of forty.
     assert!((39..60).contains(&taken), "{taken} taken");
 }
 
@@ -245,7 +246,7 @@ async fn one_byte_a_second_does_not_keep_a_connection_alive() {
         .await
         .expect("writes");
     let (mut reading, mut writing) = slow.into_split();
-    // A frame of a thousand bytes, one byte at a time, for as long as it is taken.
+    // A frame of a thousand bytes, one byte at a time, until the server closes the connection.
     let drip = async move {
         let mut frame = vec![0x81, 0xfe, 0x03, 0xe8, 0, 0, 0, 0];
         frame.resize(1008, b' ');
@@ -261,7 +262,7 @@ async fn one_byte_a_second_does_not_keep_a_connection_alive() {
     let mut answer = Vec::new();
     let end = tokio::time::timeout(super::harness::DEADLINE, reading.read_to_end(&mut answer));
     let _ = end.await.expect("the server ends it");
-    // It never joined either, which ends it as well; both are documented.
+    // The client has not joined either, so either documented code may close it.
     assert!(closed_with(&answer, 4400) || closed_with(&answer, 4408));
     drip.abort();
 }

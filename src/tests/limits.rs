@@ -1,5 +1,5 @@
-//! What one address may have: strangers at several addresses, each of which is bounded while
-//! another is served.
+//! Limits of one address: a client beyond its limit is refused while clients at other addresses are
+//! served.
 
 use super::{
     harness::{
@@ -13,7 +13,7 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-/// An address of somebody who asks for too much.
+/// The address of a client that exceeds its limits.
 const EVE: &str = "127.0.0.66";
 /// The address of a client within its limits.
 const ANN: &str = "127.0.0.7";
@@ -22,7 +22,7 @@ fn name(text: &str) -> RoomName {
     RoomName::parse(text).expect("valid")
 }
 
-/// A server on which an address may ask for that much.
+/// Starts a server with these rate limits for each address.
 async fn app_with(rates: &str) -> TestApp {
     TestApp::start_with(long_timing(), &["--address-rates", rates]).await
 }
@@ -39,7 +39,7 @@ async fn tries_to_join(app: &TestApp, source: &str, room: &str) -> Result<Client
     answer.await.map(|()| client)
 }
 
-/// What a rate with this burst allows at most since `start`.
+/// The maximum number of requests that a rate limit has allowed since `start`.
 fn allowed(per_second: usize, burst: usize, start: Instant) -> usize {
     let seconds = usize::try_from(start.elapsed().as_secs()).unwrap_or(usize::MAX);
     burst + per_second * (seconds + 1)
@@ -82,7 +82,7 @@ async fn a_refused_join_leaves_no_room_behind() {
     assert_eq!(app.context.rooms.count(), 1);
 }
 
-/// Lines break quickly, and whoever is away stays away for the whole test.
+/// A short grace period, and people who stay away for the whole test.
 fn long_away() -> Timing {
     Timing {
         grace: Duration::from_millis(20),
@@ -96,12 +96,12 @@ async fn vacant_rooms_do_not_count_against_max_rooms() {
     let app = TestApp::start_with(long_away(), &["--max-rooms", "2"]).await;
     for round in 0..4 {
         for room in ["a", "b"] {
-            // Dropped without a goodbye: the line broke.
+            // Dropped without a close frame, so Eve is away.
             drop(app.join(&format!("{room}{round}"), "Eve").await);
         }
         let empty = || app.context.rooms.totals().people == 0;
         until("everybody is away", empty).await;
-        // The rooms left longest ago give way: as many as there may be stay.
+        // The rooms that have been vacant for longest retire; `max_rooms` of them stay.
         until("some retire", || app.context.rooms.count() <= 2).await;
     }
     let _ann = app.join("ours", "Ann").await;
@@ -150,7 +150,7 @@ async fn each_address_has_its_own_rate_of_new_rooms() {
         open.len()
     );
     assert_eq!(refused + open.len(), 20);
-    // A room that is open costs nothing, and neither do other addresses.
+    // A join of an open room costs nothing, and other addresses have their own limit.
     let in_an_open_one = tries_to_join(&app, EVE, "room 0").await;
     assert!(in_an_open_one.is_ok());
     assert!(tries_to_join(&app, ANN, "Ann's").await.is_ok());

@@ -1,4 +1,4 @@
-//! Connections: how many, how long, and what is served when all are taken.
+//! Limits of connections: their number, their timeouts, and the reserve for health and sockets.
 
 use super::harness::{
     DEADLINE, TestApp, answer, form, get, long_timing, short_timing, status, until,
@@ -12,8 +12,8 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-/// Sends the beginning at once and then a byte every 20 ms, and answers what comes back
-/// before the server ends it.
+/// Sends `beginning` at once and then a byte every 20 ms. Returns the number of bytes sent and the
+/// response before the server closes the connection.
 async fn drips(mut stream: TcpStream, beginning: &str, bytes: usize) -> (usize, String) {
     stream
         .write_all(beginning.as_bytes())
@@ -60,7 +60,7 @@ async fn a_dripping_request_body_is_refused() {
     }
 }
 
-/// Connections that say nothing, for as long as they are held.
+/// Opens connections that never finish their request head. Dropping them closes them.
 async fn silent(app: &TestApp, source: &str, count: usize) -> Vec<TcpStream> {
     let mut held = Vec::new();
     for _ in 0..count {
@@ -71,7 +71,7 @@ async fn silent(app: &TestApp, source: &str, count: usize) -> Vec<TcpStream> {
     held
 }
 
-/// Long deadlines: nobody is helped by them.
+/// Timeouts that no test reaches, so that no connection ends by one.
 fn slow() -> Timing {
     Timing {
         head_timeout: DEADLINE * 10,
@@ -95,7 +95,7 @@ async fn when_all_connections_are_taken_health_and_sockets_are_still_served() {
         "{page}"
     );
     assert!(page.contains("noom-refusal: server_full\r"), "{page}");
-    // More than the whole reserve, and none of it lets go by itself.
+    // More connections than the whole reserve, none of which ends by itself.
     let in_reserve = silent(&app, "127.0.0.2", 300).await;
     for _ in 0..5 {
         assert_eq!(status(&app.get("/healthz").await), 200);
@@ -106,7 +106,7 @@ async fn when_all_connections_are_taken_health_and_sockets_are_still_served() {
     let mut ann = app.join("team", "Ann").await;
     ann.says("hello").await;
     drop((held, in_reserve));
-    // A place is free as soon as the server has seen that one was given up.
+    // A permit is free as soon as the server has noticed the end of a connection.
     let free = async {
         while status(&app.get("/").await) != 200 {
             tokio::task::yield_now().await;
@@ -134,10 +134,10 @@ async fn one_address_holds_so_many_connections_and_another_is_served() {
     drop((held, local));
 }
 
-/// Where the trusted proxy of the tests is.
+/// The address of the trusted proxy.
 const PROXY: &str = "127.0.0.9";
 
-/// A request as a proxy forwards it for this address.
+/// A request with the `X-Forwarded-For` header of a proxy.
 fn forwarded(address: &str, request: &str) -> String {
     request.replace(
         "\r\n\r\n",
@@ -145,7 +145,7 @@ fn forwarded(address: &str, request: &str) -> String {
     )
 }
 
-/// Opens a polling connection through the proxy; answers its secret.
+/// Opens a polling connection through the proxy. Returns its secret.
 async fn opens_poll(app: &TestApp, address: &str) -> String {
     let open = "POST /poll HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                 Content-Length: 0\r\n\r\n";
@@ -153,7 +153,7 @@ async fn opens_poll(app: &TestApp, address: &str) -> String {
     opened.split('"').nth(3).expect("a secret").to_owned()
 }
 
-/// A request through the proxy that waits for something to be told.
+/// Sends a poll through the proxy, and does not wait for the response.
 async fn asks_poll(app: &TestApp, address: &str, secret: &str) -> TcpStream {
     let ask = get("/poll?after=0").replace(
         "\r\n\r\n",
@@ -165,7 +165,7 @@ async fn asks_poll(app: &TestApp, address: &str, secret: &str) -> TcpStream {
     stream
 }
 
-/// Opens a polling connection through the proxy and waits on it.
+/// Opens a polling connection through the proxy, and sends a poll.
 async fn polls(app: &TestApp, address: &str) -> TcpStream {
     let secret = opens_poll(app, address).await;
     asks_poll(app, address, &secret).await
@@ -215,7 +215,7 @@ async fn behind_a_trusted_proxy_health_and_sockets_are_served_when_all_places_ar
     for number in 0..8 {
         secrets.push(opens_poll(&app, &format!("10.0.0.{number}")).await);
     }
-    // A place is free as soon as the server has seen the end of what came before.
+    // A permit is free as soon as the server has noticed the end of a connection.
     let mut held = Vec::new();
     for (number, secret) in secrets.iter().enumerate() {
         held.push(asks_poll(&app, &format!("10.0.0.{number}"), secret).await);
@@ -248,7 +248,7 @@ async fn one_address_cannot_put_others_out_of_the_reserve() {
     let mut ann = app.tcp_from("127.0.0.7").await;
     ann.write_all(first.as_bytes()).await.expect("writes");
     let silent_ones = silent(&app, "127.0.0.66", 300).await;
-    // Those that have ended take no place either.
+    // Connections that have ended hold no permit of the reserve.
     for _ in 0..210 {
         app.http_from("127.0.0.67", &probe).await;
     }
@@ -264,7 +264,7 @@ async fn a_client_that_reads_no_answers_is_disconnected() {
     let mut eve = app.tcp_from("127.0.0.1").await;
     let requests = "GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
     let asks = async {
-        // Until the server takes nothing any more, and then has given it up.
+        // Until the server stops reading, and then closes the connection.
         while eve.write_all(requests.as_bytes()).await.is_ok() {}
     };
     timeout(DEADLINE, asks).await.expect("it is given up");

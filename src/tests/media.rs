@@ -1,4 +1,4 @@
-//! Calls through the SFU: real connections over real UDP, and what strangers send.
+//! Calls through the SFU over real UDP, and hostile datagrams and offers.
 
 use super::{
     guest::Guest,
@@ -16,7 +16,7 @@ async fn app() -> TestApp {
     TestApp::start_with(long_timing(), &["--p2p-max", "0"]).await
 }
 
-/// Ann, and Ben who sees her.
+/// Connects Ann and Ben to a call in which Ben receives Ann's video.
 async fn seen(app: &TestApp) -> (Guest, Guest) {
     let mut ann = Guest::connects(app, "team", "Ann").await;
     let mut ben = Guest::connects(app, "team", "Ben").await;
@@ -47,7 +47,7 @@ async fn audio_and_video_of_a_sender_arrive_in_slots_of_one_stream() {
     let ann = Guest::connects(&app, "team", "Ann").await;
     let ben = Guest::connects(&app, "team", "Ben").await;
     let mut cem = Guest::connects(&app, "team", "Cem").await;
-    // Their voices are there already; the faces are asked for the other way round.
+    // Audio is subscribed by default; video is subscribed in the reverse order.
     let (ann, ben) = (ann.id(), ben.id());
     cem.wants(&[&ben, &ann]).await;
     let seen = |cem: &mut Guest| {
@@ -88,7 +88,7 @@ async fn video_in_another_codec_reaches_only_receivers_that_support_it() {
         ann.keyframes_asked, asked,
         "nobody asks for what cannot be decoded"
     );
-    // Without a word, one's next picture may be in a codec that everybody takes.
+    // The next frame may be in a codec that every receiver supports, without a message before it.
     ben.codec = Av1;
     ann.wants(&[&ben.id()]).await;
     cem.wants(&[&ben.id()]).await;
@@ -362,7 +362,7 @@ async fn a_slot_freed_while_the_socket_was_down_is_reported_after_the_reconnect(
     let app = app().await;
     let (mut ann, mut ben) = seen(&app).await;
     let was = ben.client.joined().clone();
-    // Nobody listens at the old socket; the new one joins only after Ann has left.
+    // Ben's former socket is closed, and the new one joins only after Ann has left the call.
     drop(std::mem::replace(&mut ben.client, app.connect().await));
     ann.client.sends(&ClientMessage::LeaveCall).await;
     let left = |m| matches!(m, ServerMessage::CallLeft { .. }).then_some(());
@@ -379,14 +379,14 @@ async fn a_slot_freed_while_the_socket_was_down_is_reported_after_the_reconnect(
     ben.until("every slot is free", free).await;
 }
 
-/// Somebody's line breaks; what they were joined as.
+/// Breaks the WebSocket of a guest. Returns the `joined` message to resume with.
 async fn loses_their_line(app: &TestApp, guest: &mut Guest) -> Joined {
     let was = guest.client.joined().clone();
     drop(std::mem::replace(&mut guest.client, app.connect().await));
     was
 }
 
-/// A line that is missed soon, and away for long.
+/// A short grace period, and people who stay away for the whole test.
 fn soon_away() -> Timing {
     Timing {
         grace: Duration::from_millis(50),
@@ -400,7 +400,7 @@ async fn a_person_who_enters_again_is_seen_although_their_former_media_never_end
     let app = TestApp::start_with(soon_away(), &["--p2p-max", "0"]).await;
     let (mut ann, mut ben) = seen(&app).await;
     let was = loses_their_line(&app, &mut ann).await;
-    // Their program was started again: nothing of the former connection says goodbye.
+    // As after a crash of the browser: the former connection ends without a message.
     let client = app.resume("team", "Ann", &was, 0).await;
     let mut again = Guest::enters_as(client, 2, &[str0m::format::Codec::Vp8]).await;
     again.offers(1).await;
@@ -451,8 +451,8 @@ async fn a_person_without_a_socket_stays_listed_while_their_media_arrives() {
     assert!(left(&ben));
 }
 
-/// Somebody in a call of their own who offers one connection after the other, as fast as they
-/// may, and takes in what they are told; how many offers were answered.
+/// Enters a call and offers 20 connections as fast as the rate limit allows. Returns the number of
+/// answers.
 async fn offers_without_end(app: &TestApp, room: &str, number: usize) -> usize {
     let mut eve = app.join(room, &format!("Eve {number}")).await;
     eve.enters_call(1).await;
@@ -479,7 +479,7 @@ async fn video_continues_and_an_offer_is_answered_while_twenty_sockets_flood_off
     let app = app().await;
     let (mut ann, mut ben) = seen(&app).await;
     let answered = std::cell::Cell::new(0);
-    // The flood goes on for as long as the test looks.
+    // The flood continues until the other future of the `select!` ends.
     let flood = async {
         for round in 1.. {
             let room = format!("crowd {round}");
@@ -531,7 +531,7 @@ async fn datagrams_of_strangers_to_the_media_port_do_not_disturb_calls() {
         .expect("there is a port");
     let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
     for number in 0..2_000_u32 {
-        // STUN, DTLS, RTP, RTCP by their first byte (RFC 7983), and nonsense.
+        // First bytes of STUN, DTLS, RTP and RTCP (RFC 7983), and of no protocol.
         let first = [0, 22, 128, 200, 77][number as usize % 5];
         let mut junk = vec![first; 20 + number as usize % 400];
         junk[1..5].copy_from_slice(&number.to_be_bytes());
@@ -554,7 +554,7 @@ async fn a_handshake_from_an_unverified_address_does_not_block_the_real_peer() {
         .copied()
         .expect("there is a port");
     let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
-    // The head of a DTLS 1.2 ClientHello record (RFC 6347 4.1) that offers nothing.
+    // A truncated DTLS 1.2 ClientHello record (RFC 6347, section 4.1).
     let hello = [
         22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0,
     ];
@@ -588,7 +588,7 @@ async fn a_certificate_that_does_not_match_the_fingerprint_gets_no_media() {
     for mark in 0..40 {
         ann.shows(mark);
         ann.goes_on().await;
-        // What she is told of the failed handshake may end her side as well.
+        // The alert about the failed handshake may end her side, too.
         if eve.tries_to_go_on().await.is_err() {
             break;
         }
@@ -618,6 +618,6 @@ async fn no_message_contains_the_address_of_another_participant() {
         .find(|text| text.contains(&address));
     assert_eq!(
         named, None,
-        "trust T13: candidates stay between a browser and the server"
+        "candidates stay between a browser and the server"
     );
 }

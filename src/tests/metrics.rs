@@ -1,4 +1,4 @@
-//! What `/metrics` counts. Each server counts for itself, so a test sees its own numbers only.
+//! The metrics at `/metrics`. Each server has its own registry, so a test sees its own values only.
 
 use super::harness::{TestApp, new_id};
 use crate::{

@@ -1,4 +1,4 @@
-//! Both address families, changing addresses, and methods that proxies ask with.
+//! IPv4 and IPv6, changing addresses, and the HTTP methods of proxies.
 
 use super::{
     guest::Guest,
@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 /// Set for tests that run in a network namespace of their own.
 const INSIDE: &str = "INSIDE_A_NETWORK_NAMESPACE";
 
-/// A connection to the server at `[::1]`; nothing where this machine has no IPv6, or where
-/// another process has the port there.
+/// A connection to the server at `[::1]`; nothing if this machine has no IPv6, or if another
+/// process uses the port there.
 async fn by_ipv6(app: &TestApp) -> Option<TcpStream> {
     let address = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), app.address.port());
     TcpStream::connect(address).await.ok()
@@ -105,8 +105,8 @@ async fn http_1_1_without_a_host_is_400_and_http_1_0_is_served() {
     assert_eq!(status(&old), 200, "{old}");
 }
 
-/// Runs a test of this module that is ignored otherwise in a network namespace of its own, with
-/// these commands of `ip` before; says why where that is not possible here.
+/// Runs an ignored test of this module in its own network namespace, after these commands of `ip`.
+/// Prints why the test is skipped if this machine does not allow that.
 fn in_a_network_of_its_own(test: &str, commands: &[&str]) {
     let unshare = || {
         let mut command = Command::new("unshare");
@@ -141,7 +141,7 @@ fn in_a_network_of_its_own(test: &str, commands: &[&str]) {
     );
 }
 
-/// A server with the default listeners, on ports of its own.
+/// A server with the default listening addresses, on free ports.
 async fn on_every_address() -> TestApp {
     let flags = [
         "--p2p-max",
@@ -154,7 +154,7 @@ async fn on_every_address() -> TestApp {
     TestApp::start_with(long_timing(), &flags).await
 }
 
-/// The addresses TURN is offered at to somebody who enters the call, in order.
+/// The TURN URLs that a client receives when it enters the call, in order.
 async fn turn_offered(client: &mut Client) -> Vec<String> {
     client
         .sends(&ClientMessage::EnterCall {

@@ -1,9 +1,9 @@
-//! What pages are sent as, and the page for whom the script failed.
+//! Headers of pages, and the page without script.
 
 use super::harness::{DEADLINE, TestApp, form, status};
 use tokio::time::timeout;
 
-/// A header of an answer; nothing where it has none.
+/// The value of a header of a response, if it has one.
 fn header<'a>(answer: &'a str, name: &str) -> &'a str {
     let lines = answer.lines().take_while(|line| !line.is_empty());
     let mut pairs = lines.filter_map(|line| line.split_once(": "));
@@ -11,7 +11,7 @@ fn header<'a>(answer: &'a str, name: &str) -> &'a str {
     found.map_or("", |(_, value)| value)
 }
 
-/// What a form of the browser says of itself.
+/// The header by which the server recognises the form of a browser.
 const BROWSER: &str = "Accept: text/html\r\n";
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn forms_of_the_page_without_script_lead_to_pages_of_the_same_kind() {
         "{back}"
     );
     let _ann = app.join("garden", "Ann").await;
-    // The list of open rooms follows a moment later.
+    // The list of open rooms is published with a delay.
     let listed = async {
         loop {
             let page = app.get("/?plain=1").await;

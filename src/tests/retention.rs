@@ -1,4 +1,4 @@
-//! Messages that are not to be kept: deleted, told to nobody, gone from the file.
+//! Retention: expired messages are deleted, erased from the files, and not sent to anybody.
 
 use super::harness::{DEADLINE, TestApp, draft, long_timing, short_timing};
 use crate::{
@@ -19,7 +19,7 @@ fn name(text: &str) -> RoomName {
     RoomName::parse(text).expect("valid")
 }
 
-/// Stores something said so many days ago.
+/// Stores a message that is this many days old.
 async fn said(app: &TestApp, room: &str, days: u64, text: &str) -> Seq {
     let at = std::time::SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60);
     let since = at
@@ -37,7 +37,7 @@ async fn said(app: &TestApp, room: &str, days: u64, text: &str) -> Seq {
     stored.expect("stored").message.seq
 }
 
-/// The server's state under other rules.
+/// The server's state with other retention rules.
 fn keeping(app: &TestApp, everywhere: Keep, rooms: &[(&str, Keep)]) -> AppContext {
     let rooms = rooms.iter().map(|(room, keep)| (name(room), *keep));
     let retention = Retention {
@@ -52,12 +52,12 @@ fn keeping(app: &TestApp, everywhere: Keep, rooms: &[(&str, Keep)]) -> AppContex
     app.context.clone().with(|shared| shared.config = config)
 }
 
-/// Deletes what is not to be kept now, without a doubt about the clock.
+/// Deletes all expired messages, without a check of the clock.
 async fn swept(context: &AppContext) -> Result<u64, StoreError> {
     retention::sweep(context, Moment::now().wall_ms, true).await
 }
 
-/// What a room's log holds.
+/// The `seq` of each stored message of a room.
 async fn seqs(app: &TestApp, room: &str) -> Vec<Seq> {
     let page = app.context.store.page(&name(room), None, 1000).await;
     page.expect("read").messages.iter().map(|m| m.seq).collect()
@@ -104,7 +104,7 @@ async fn a_sweep_by_count_keeps_the_newest_messages_and_later_joins_receive_no_o
     );
     assert_eq!(found(&app, "number").await, 3);
     assert_eq!(late.says("next").await.seq, 11, "numbers go on");
-    // After a restart it is no different.
+    // The same holds after a restart.
     let app = app.restart().await;
     let late = app.join("team", "Later").await;
     assert_eq!(late.joined().history.first().map(|m| m.seq), Some(8));
@@ -114,7 +114,7 @@ async fn a_sweep_by_count_keeps_the_newest_messages_and_later_joins_receive_no_o
 #[tokio::test]
 async fn each_message_expires_by_its_own_time_and_the_rule_of_its_room() {
     let app = TestApp::start().await;
-    // The third one was said while the clock was wrong.
+    // The third message was stored while the clock was wrong.
     for (days, text) in [(9, "old"), (8, "old"), (0, "new"), (8, "old"), (6, "new")] {
         said(&app, "team", days, text).await;
         said(&app, "archive", days, text).await;
@@ -212,7 +212,7 @@ async fn a_server_sweeps_by_its_rules_and_keeps_everything_by_default() {
     assert_eq!(seqs(&app, "team").await, [1]);
 }
 
-/// A rule of ninety days.
+/// The server's state with a retention of ninety days.
 fn ninety_days(app: &TestApp) -> AppContext {
     let keep = Keep {
         days: 90,
@@ -221,7 +221,7 @@ fn ninety_days(app: &TestApp) -> AppContext {
     keeping(app, keep, &[])
 }
 
-/// A moment so many hours after another, the clock set by so many days besides.
+/// A moment this many hours later, with the wall clock set ahead by this many days besides.
 fn later(moment: Moment, hours: u64, days: i64) -> Moment {
     let hours_ms = i64::try_from(hours).expect("few") * 60 * 60 * 1000;
     Moment {
@@ -249,7 +249,7 @@ async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_reported() {
         told
     };
     assert!(!told().await);
-    // The clock is a year ahead, in this process and in those after it.
+    // The clock is a year ahead, in this process and in the next one.
     for hours in [1, 2, 24] {
         let jumped = later(now, hours, 365);
         assert_eq!(sweeper.sweep(jumped).await.expect("swept"), 0, "{hours}");
@@ -272,7 +272,7 @@ async fn a_clock_that_is_corrected_in_time_deletes_nothing_wrongly() {
     said(&app, "team", 91, "too old").await;
     let context = ninety_days(&app);
     let now = Moment::now();
-    // What another process noted before this one.
+    // The record of a former process.
     let record = store::SweepRecord {
         swept_at: Some(later(now, 0, -1).wall_ms),
         waiting: None,

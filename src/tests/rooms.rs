@@ -1,4 +1,4 @@
-//! People in rooms: coming, talking, being called something else, going.
+//! Rooms over WebSocket: joining, chat, nicknames, leaving, history.
 
 use super::harness::{TestApp, draft, join, new_id};
 use crate::{
@@ -21,7 +21,7 @@ async fn a_message_reaches_everybody_in_its_room_and_nobody_else() {
     assert_eq!((&said, said.seq), (&seen, 1));
     assert_eq!(said.from.id, ann.id());
     assert_eq!(eve.hears_until_now().await, []);
-    // The positive control: Eve would have seen it had it been in her room.
+    // Positive control: Eve receives messages of her own room.
     let mut bob = app.join("elsewhere", "Bob").await;
     bob.says("psst").await;
     eve.sees("psst").await;

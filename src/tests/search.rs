@@ -1,4 +1,4 @@
-//! Searching while others join and read, and what stays of what was deleted.
+//! Searches under load, and the erasure of deleted text from the database files.
 
 use super::harness::{TestApp, draft, long_timing};
 use crate::{
@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Stores short messages of every letter, a few hundred at a time.
+/// Stores `count` short messages, a few hundred at a time.
 async fn fill(app: &TestApp, room: &str, count: usize) {
     let room = RoomName::parse(room).expect("valid");
     let from = Person::new(
@@ -37,7 +37,7 @@ async fn fill(app: &TestApp, room: &str, count: usize) {
     }
 }
 
-/// Asks for a page and does not read it.
+/// Requests a page, and does not read the response.
 async fn asks(app: &TestApp, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(app.address).await.expect("connects");
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -72,7 +72,7 @@ async fn abandoned_searches_do_not_delay_joins_or_pages() {
     }
 }
 
-/// Whether a file of the database holds these bytes.
+/// Whether a file of the database contains these bytes.
 fn holds(data: &Path, bytes: &[u8]) -> bool {
     let files = ["noom.db", "noom.db-wal"].map(|file| data.join(file));
     files.iter().any(|file| {
@@ -91,7 +91,7 @@ const KEPT: &str = "\u{a680}\u{a682}\u{a680}";
 #[tokio::test]
 async fn deleted_and_edited_text_leaves_the_files_while_the_server_runs_on() {
     let app = TestApp::start().await;
-    // A new database requests a cleanup itself; what follows needs one of its own.
+    // Run the cleanup that every new database requests, so that the next one is due to deletions.
     app.context.store.clean_up().await.expect("cleaned");
     let mut ann = app.join("team", "Ann").await;
     let deleted = ann.says(DELETED).await.id;

@@ -1,4 +1,4 @@
-//! Text as people see it: what comes out of the server of what was typed into it.
+//! Text of people: normalisation, look-alike nicknames, invisible characters, emoji, direction.
 
 use super::harness::{TestApp, without_markers};
 use crate::protocol::{ChatDraft, ClientMessage, ErrorCode, ServerMessage};
@@ -195,7 +195,7 @@ async fn a_new_room_points_to_an_open_one_of_another_letter_case() {
     let app = TestApp::start().await;
     let hint = |page: &str| page.contains("differs only in upper and lower case");
     let mut ann = app.join("garten Straße", "Ann").await;
-    // The list of open rooms is published a moment later.
+    // The list of open rooms is published with a delay.
     let listed = async { while !app.get("/").await.contains("garten Stra") {} };
     let listed = tokio::time::timeout(super::harness::DEADLINE, listed).await;
     listed.expect("the room is listed");
@@ -206,7 +206,7 @@ async fn a_new_room_points_to_an_open_one_of_another_letter_case() {
     assert!(page.contains(&link), "{link} in {page}");
     assert!(!hint(&app.get(&path("garten Straße")).await), "itself");
     assert!(!hint(&app.get(&path("garten Strasse")).await), "another");
-    // Where somebody has spoken, it is a room of its own.
+    // A room with a stored message does not point to another one.
     let mut ben = app.join("GARTEN STRAßE", "Ben").await;
     ben.says("hello").await;
     assert!(!hint(&app.get(&path("GARTEN STRAßE")).await), "in use");
