@@ -69,7 +69,7 @@ impl Implementation {
 
 /// A running server with its data directory.
 pub struct RunningServer {
-    /// The process.
+    /// The server's process, killed when dropped.
     pub server: Server,
     /// Deleted when dropped.
     _data: Option<TempDir>,

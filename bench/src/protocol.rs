@@ -56,11 +56,11 @@ impl Stamp {
 /// A chat protocol on a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// Noom's, `docs/protocol.md`.
+    /// Noom's protocol, as in `docs/protocol.md`.
     Noom,
     /// Engine.IO 4 and Socket.IO 5, with the events of the course's server.
     SocketIo,
-    /// Plain JSON.
+    /// JSON objects, one per WebSocket message.
     Ws,
 }
 

@@ -172,7 +172,7 @@ impl TempDir {
         Self(parent.join(name))
     }
 
-    /// The path.
+    /// Path of the directory, which exists until `self` is dropped.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -34,9 +34,9 @@ pub struct Shared {
     pub config: Arc<Config>,
     /// The registry of rooms.
     pub rooms: Rooms,
-    /// Forwards media.
+    /// The media server. A handle; the SFU runs on threads of its own.
     pub sfu: Sfu,
-    /// Stores messages.
+    /// The message store. A handle; one thread writes, several read.
     pub store: Store,
     /// The files the pages load.
     pub assets: &'static Assets,

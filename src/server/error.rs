@@ -16,23 +16,23 @@ pub enum ServeError {
     Store {
         /// Where it was looked for.
         directory: String,
-        /// Why not.
+        /// The underlying error.
         error: StoreError,
     },
     /// The address cannot be listened on.
     #[error("--listen (NOOM_LISTEN): {address} cannot be used: {error}")]
     Listen {
-        /// Where.
+        /// The configured address.
         address: std::net::SocketAddr,
-        /// Why not.
+        /// The error of the operating system.
         error: std::io::Error,
     },
     /// The address of the metrics cannot be listened on.
     #[error("--metrics-listen (NOOM_METRICS_LISTEN): {address} cannot be used: {error}")]
     MetricsListen {
-        /// Where.
+        /// The configured address.
         address: std::net::SocketAddr,
-        /// Why not.
+        /// The error of the operating system.
         error: std::io::Error,
     },
     /// Media cannot be passed on.
@@ -46,9 +46,9 @@ pub enum ServeError {
     Certificate {
         /// Which setting named it.
         setting: &'static str,
-        /// Which file.
+        /// Path of the certificate or key, as configured.
         file: String,
-        /// Why not.
+        /// The reason, as a clause for the operator.
         error: String,
     },
     /// The operating system refused something else.

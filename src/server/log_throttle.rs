@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// Interval of a condition that clients report while it lasts. 1 h.
 pub const HOURLY: Duration = Duration::from_secs(60 * 60);
 
-/// One warning.
+/// Limits one kind of log line to one per interval, for the whole process.
 pub struct LogThrottle {
     /// Between two lines.
     interval: Duration,

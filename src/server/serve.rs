@@ -44,7 +44,6 @@ pub struct Server {
     listeners: Listeners,
     /// Where the metrics are asked for, unless that is off.
     metrics: Option<Listeners>,
-    /// The state.
     context: AppContext,
     /// Looks for changes of this machine's addresses.
     addresses: AddressWatch,

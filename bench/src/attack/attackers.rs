@@ -27,7 +27,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Source addresses.
+/// How many source addresses the attackers share.
 pub const ADDRESSES: u32 = 200;
 /// The address before the first attacker's.
 const BEFORE_FIRST: Ipv4Addr = Ipv4Addr::new(127, 7, 0, 0);
@@ -111,7 +111,7 @@ enum AttackKind {
 }
 
 impl AttackKind {
-    /// Every kind.
+    /// Every kind of attack, in the order of the report.
     const ALL: [Self; 16] = [
         Self::Search,
         Self::OpenRooms,
@@ -197,7 +197,6 @@ pub struct AttackerPool {
     stop: Arc<AtomicBool>,
     /// What the attackers attempted.
     counters: Arc<Counters>,
-    /// The thread.
     thread: JoinHandle<()>,
 }
 
@@ -272,11 +271,9 @@ async fn attack(
     }
 }
 
-/// One attacker.
 struct Attacker {
     /// Index, from 0.
     number: u32,
-    /// Source address.
     source: Ipv4Addr,
     /// Ports of the server.
     target: Target,

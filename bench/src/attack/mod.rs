@@ -176,7 +176,7 @@ struct Ports {
     media: u16,
     /// STUN and TURN, UDP and TCP.
     turn: u16,
-    /// Metrics.
+    /// HTTP port of the metrics.
     metrics: u16,
 }
 

@@ -37,7 +37,7 @@ pub struct PeakUsage {
 /// What the server holds for all its clients.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct HeldResources {
-    /// Occupied rooms.
+    /// Rooms with at least one member.
     pub rooms: u64,
     /// WebSockets and polls.
     pub sockets: u64,
@@ -45,7 +45,7 @@ pub struct HeldResources {
     pub in_call: u64,
     /// Connections to the SFU.
     pub media: u64,
-    /// Relay addresses.
+    /// Relayed transport addresses (RFC 8656) of all TURN clients.
     pub allocations: u64,
     /// TCP connections of the relay.
     pub streams: u64,
@@ -78,12 +78,11 @@ pub struct ResourceMonitor {
     stop: Arc<AtomicBool>,
     /// The highest values so far.
     peak: Arc<Mutex<PeakUsage>>,
-    /// The thread.
     thread: JoinHandle<()>,
 }
 
 impl ResourceMonitor {
-    /// Starts sampling.
+    /// Samples the server's resources on a thread until stopped.
     pub fn start(server: &Server, data: &Path) -> Self {
         let (stop, peak) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let status = PathBuf::from(format!("/proc/{}/status", server.pid));

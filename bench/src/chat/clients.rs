@@ -27,7 +27,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-/// Concurrent joins.
+/// How many clients join at once.
 const CONCURRENT_JOINS: usize = 64;
 /// Longest time to join a room.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -162,7 +162,6 @@ struct JoinedClient {
     place: u32,
     /// Time to join.
     took: Duration,
-    /// Its WebSocket.
     socket: Socket,
 }
 

@@ -23,7 +23,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Empty counters.
+    /// Counters at 0.
     pub fn new() -> Self {
         Self {
             deliveries: 0,

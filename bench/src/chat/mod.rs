@@ -105,7 +105,6 @@ pub struct Options {
 
 /// What to run.
 struct Plan {
-    /// The scenarios.
     scenarios: Vec<Scenario>,
     /// The only server, if one is selected.
     only: Option<String>,

@@ -6,11 +6,9 @@ use anyhow::{Result, bail};
 use futures::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
-/// A user.
+/// A client of Noom that has joined a room.
 pub struct ChatUser {
-    /// Their socket.
     socket: Socket,
-    /// Their room.
     room: String,
 }
 

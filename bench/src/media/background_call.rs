@@ -35,7 +35,7 @@ const MIN_FRAMES: u64 = 100;
 pub struct BackgroundCall {
     /// The thread of its clients.
     generator: LoadGenerator,
-    /// Their signalling.
+    /// Keeps the clients' signalling open.
     _sockets: SignallingSockets,
 }
 

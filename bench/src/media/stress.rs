@@ -52,7 +52,7 @@ pub async fn prepare(scenario: Scenario, sockets: &SignallingSockets) {
 pub struct Window<'a> {
     /// The kind of server.
     pub sfu: Sfu,
-    /// The server.
+    /// The process that is measured.
     pub server: &'a Server,
     /// Clients and scenario.
     pub load: Load<'a>,

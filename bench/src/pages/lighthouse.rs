@@ -21,7 +21,7 @@ pub struct LighthouseResult {
 pub struct Audits {
     /// A simulated phone at 1.6 Mbit/s with a quarter of this CPU.
     pub phone: Scores,
-    /// A desktop.
+    /// The desktop preset of Lighthouse.
     pub desktop: Scores,
 }
 
@@ -32,7 +32,7 @@ pub struct Scores {
     pub performance: u32,
     /// Automatic accessibility checks.
     pub accessibility: u32,
-    /// Best practices.
+    /// Score of "Best practices", 0 to 100.
     pub best_practices: u32,
     /// First contentful paint, in ms.
     pub first_paint_ms: u32,
@@ -42,7 +42,7 @@ pub struct Scores {
     pub blocked_ms: u32,
     /// Transferred bytes, with headers.
     pub bytes: u32,
-    /// Failed audits.
+    /// Names of the audits that failed.
     pub failed: Vec<String>,
 }
 

@@ -14,9 +14,9 @@ const SCHEMES: [&str; 4] = ["stun:", "stuns:", "turn:", "turns:"];
 struct Written {
     /// One URL or several.
     urls: Urls,
-    /// For TURN.
+    /// Username of a TURN server.
     username: Option<String>,
-    /// For TURN.
+    /// Credential of a TURN server.
     credential: Option<String>,
 }
 
@@ -24,9 +24,7 @@ struct Written {
 #[derive(serde::Deserialize)]
 #[serde(untagged)]
 enum Urls {
-    /// One.
     One(String),
-    /// Several.
     Many(Vec<String>),
 }
 

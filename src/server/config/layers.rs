@@ -25,19 +25,19 @@ pub enum ConfigError {
     /// The file has a key that is no setting.
     #[error("--config: unknown setting \"{key}\"; {nearest}accepted are {accepted}")]
     UnknownKey {
-        /// The key.
+        /// The key as the file spells it.
         key: String,
         /// The setting it may mean, as a question; empty where it is like none.
         nearest: String,
-        /// Every setting.
+        /// Every accepted key, separated by commas.
         accepted: String,
     },
     /// The file cannot be read.
     #[error("--config: \"{path}\" cannot be read: {reason}; give a readable TOML file")]
     Unreadable {
-        /// Which file.
+        /// The path given with `--config`.
         path: String,
-        /// Why not.
+        /// The error of the file system or the TOML parser.
         reason: String,
     },
 }

@@ -10,7 +10,7 @@ pub const DAYS: &str = "a number of days from 0 to 36500; 0 keeps them for ever"
 pub const MESSAGES: &str = "a number of messages from 0 to 1000000000; 0 keeps all";
 /// Most days: a century.
 pub const MAX_DAYS: u32 = 36_500;
-/// Most messages.
+/// Upper bound of the number of messages a room keeps.
 pub const MAX_MESSAGES: u32 = 1_000_000_000;
 
 /// How long messages are kept. By default, for ever.
@@ -57,9 +57,7 @@ impl Retention {
 /// What the file says of one room; what it leaves out is as everywhere.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RoomRetention {
-    /// Days.
     days: Option<u32>,
-    /// Messages.
     messages: Option<u32>,
 }
 

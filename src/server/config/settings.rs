@@ -24,13 +24,12 @@ pub(super) enum Default {
     Unset(&'static str),
 }
 
-/// One setting.
+/// A setting: its names, default, help and parser.
 pub(super) struct Setting {
     /// The flag without its dashes, and the key of the file.
     pub name: &'static str,
     /// What the value looks like.
     pub value_name: &'static str,
-    /// Its default.
     default: Default,
     /// What it means.
     help: &'static str,

@@ -36,7 +36,7 @@ const MAX_BYTES: u64 = 1_000_000_000_000_000;
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// One line of text per event.
     Text,
     /// For machines, one object a line.
     Json,

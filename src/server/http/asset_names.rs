@@ -7,9 +7,9 @@ use super::assets::{HASH_LETTERS, PKG};
 pub struct AssetNames {
     /// The script, `noom.js` or `noom.<hash>.js`.
     pub js: String,
-    /// The module.
+    /// The WebAssembly module that the script loads.
     pub wasm: String,
-    /// The styles.
+    /// The style sheet of all pages.
     pub css: String,
     /// The module of room and call, and the script that loads it; none where the build
     /// was not split.

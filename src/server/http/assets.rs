@@ -38,13 +38,13 @@ pub struct Assets {
     names: OnceLock<AssetNames>,
     /// Finds a file by its path.
     get: fn(&str) -> Option<EmbeddedFile>,
-    /// Every path.
+    /// Lists the paths of all files.
     paths: fn() -> Vec<String>,
 }
 
 /// A file chosen for a request.
 struct Chosen {
-    /// The bytes.
+    /// Body of the response, in the chosen encoding.
     data: Cow<'static, [u8]>,
     /// The strong validator, quoted.
     etag: String,
@@ -106,7 +106,7 @@ fn chosen(file: EmbeddedFile, coding: Option<&'static str>) -> Chosen {
     }
 }
 
-/// `/pkg/…`.
+/// Serves the files under `/pkg/`.
 pub async fn serve(State(context): State<AppContext>, request: Request) -> Response {
     find(context.assets, &request)
         .unwrap_or_else(|| (StatusCode::NOT_FOUND, "not found").into_response())

@@ -22,7 +22,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 /// Refusals are told of once a minute.
 static REFUSED: LogThrottle = LogThrottle::new();
 
-/// The layer.
+/// Middleware: refuses requests of other origins with 403.
 pub async fn guard(State(context): State<AppContext>, request: Request, next: Next) -> Response {
     let public = context.config.public_url.as_ref().map(|url| url.origin());
     if check(request.method(), request.headers(), request.uri(), public) {

@@ -30,7 +30,6 @@ const MIN_FREE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// How many sockets are open, and a way to wait for none.
 pub struct OpenSockets {
-    /// Open sockets.
     sockets: watch::Sender<usize>,
 }
 
@@ -91,7 +90,7 @@ type Problems = BTreeMap<&'static str, &'static str>;
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<Mutex<Option<Probe>>>);
 
-/// One look.
+/// A check of the store that has begun.
 struct Probe {
     /// When it began.
     began: Instant,

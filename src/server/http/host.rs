@@ -87,7 +87,7 @@ fn parse_host(host: &str) -> Option<HostKind> {
     })
 }
 
-/// The layer.
+/// Middleware: refuses a request whose `Host` is not one of `names`.
 pub async fn guard(State(names): State<Arc<HostNames>>, request: Request, next: Next) -> Response {
     match check(&names, &request) {
         Ok(()) => next.run(request).await,

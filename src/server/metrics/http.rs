@@ -5,7 +5,7 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 /// Counters of one server's HTTP listeners. A clone counts into the same numbers.
 #[derive(Debug, Clone, Default)]
 pub struct HttpMetrics {
-    /// HTTP requests.
+    /// HTTP requests received, refused ones included.
     pub requests: Counter,
     /// HTTP requests answered with 403, 408, 421 or 429.
     pub requests_refused: Counter,

@@ -13,21 +13,21 @@ const FIRST_FRAME_SECONDS: [f64; 9] = [0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 
 /// Counters of one SFU, shared by its shards. A clone counts into the same numbers.
 #[derive(Debug, Clone)]
 pub struct MediaMetrics {
-    /// Connections now.
+    /// Media connections open in all shards.
     pub connections: Gauge,
     /// Connections that ended without a request of the room.
     pub disconnects: Counter,
     /// Connections ended because their code panicked.
     pub connection_panics: Counter,
-    /// Datagrams received.
+    /// Datagrams received by all shards.
     pub received_datagrams: Counter,
-    /// Datagrams sent.
+    /// Datagrams sent by all shards.
     pub sent_datagrams: Counter,
     /// Datagrams received that belong to no connection, or are malformed or too many.
     pub dropped_datagrams: Counter,
-    /// Bytes received.
+    /// Bytes in the received datagrams.
     pub received_bytes: Counter,
-    /// Bytes sent.
+    /// Bytes in the sent datagrams.
     pub sent_bytes: Counter,
     /// Media packets received.
     pub received_packets: Counter,

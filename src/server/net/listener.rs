@@ -112,7 +112,6 @@ struct ConnectionServer {
     router: Router,
     /// Counts connections that are not served as ordinary ones.
     metrics: HttpMetrics,
-    /// The deadlines.
     timing: Timing,
     /// Turns true when the server stops.
     stopping: watch::Receiver<bool>,
@@ -123,7 +122,7 @@ struct ConnectionServer {
 /// Which requests a connection is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionClass {
-    /// Everything.
+    /// Every request, until the client closes.
     Ordinary,
     /// Health and upgrades, one request.
     Reserved,

@@ -19,9 +19,9 @@ const BACKLOG: i32 = 1024;
 pub enum Families {
     /// IPv4 and IPv6, by one IPv6 socket.
     Both,
-    /// IPv4 only.
+    /// One socket, for IPv4 only.
     V4,
-    /// IPv6 only.
+    /// One socket, for IPv6 only.
     V6,
 }
 

@@ -16,9 +16,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// The stream.
+/// A TCP stream whose writes fail once the reader has taken nothing for the timeout.
 pub struct WriteTimeoutStream {
-    /// The connection.
     stream: TcpStream,
     /// How long a write may wait while the reader takes nothing.
     timeout: Duration,

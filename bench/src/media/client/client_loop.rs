@@ -38,11 +38,9 @@ pub enum Command {
     Stop,
 }
 
-/// All clients.
+/// All clients of a scenario, on one thread.
 pub struct ClientLoop {
-    /// Their sockets.
     sockets: Arc<SocketPool>,
-    /// Receives commands.
     commands: Receiver<Command>,
     /// Receives the clients' events.
     events: mpsc::UnboundedSender<ClientEvent>,

@@ -24,9 +24,9 @@ pub enum EventKind {
 /// An event of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientEvent {
-    /// The client.
+    /// Index of the client.
     pub index: u32,
-    /// What happened.
+    /// The event and its details.
     pub what: EventKind,
     /// When it happened.
     pub at: Instant,

@@ -105,14 +105,14 @@ pub struct Counters {
     pub latency: Histogram<u64>,
     /// Delay of the generator behind its schedule, in microseconds.
     pub lateness: Histogram<u64>,
-    /// Keyframe requests.
+    /// Keyframe requests that publishers received.
     pub keyframes: u64,
     /// Gaps between video frames at decrypting clients, in microseconds.
     pub frame_gaps: Histogram<u64>,
 }
 
 impl Counters {
-    /// Empty counters.
+    /// Counters at 0.
     pub fn new() -> Self {
         Self {
             sent: 0,

@@ -27,7 +27,6 @@ use str0m::{
 pub struct Endpoint {
     /// Its WebRTC endpoint.
     rtc: Rtc,
-    /// Its index.
     index: u32,
     /// The flows it sends.
     outgoing: Vec<OutgoingFlow>,

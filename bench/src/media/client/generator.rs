@@ -25,7 +25,6 @@ pub struct LoadGenerator {
     commands: Sender<Command>,
     /// The sockets of all clients.
     pub sockets: Arc<SocketPool>,
-    /// The thread.
     thread: Option<JoinHandle<Result<()>>>,
 }
 

@@ -63,11 +63,11 @@ pub struct OutgoingFlow {
     pub flow: Flow,
 }
 
-/// One client.
+/// A client as the client loop drives it.
 pub struct Peer {
     /// Index, from which its address follows.
     pub index: u32,
-    /// Its transport.
+    /// How the client speaks to the server: full WebRTC, or SRTP alone.
     pub transport: Transport,
     /// The flows it sends.
     pub flows: Vec<OutgoingFlow>,

@@ -38,17 +38,17 @@ pub enum Direction {
 /// A delayed datagram.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueuedDatagram {
-    /// Delivery time.
+    /// When the datagram is delivered.
     at: Instant,
     /// Breaks ties of equal delivery times: first in, first out.
     number: u64,
-    /// Its direction.
+    /// Whether a client or the server sent it.
     pub direction: Direction,
-    /// The client.
+    /// Index of the client that sent or receives it.
     pub client: u32,
     /// The server's address.
     pub server: SocketAddr,
-    /// The datagram.
+    /// Payload of the datagram.
     pub bytes: Vec<u8>,
 }
 

@@ -85,7 +85,7 @@ impl ReceiveBuffers {
         Self(vec![vec![0; LARGEST]; BATCH_SIZE])
     }
 
-    /// No buffers.
+    /// A pool without buffers, for use as a placeholder.
     pub fn none() -> Self {
         Self(Vec::new())
     }

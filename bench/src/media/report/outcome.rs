@@ -23,7 +23,7 @@ const MAX_LATENCY_MS: f64 = 5.0;
 /// Percentiles of a distribution, in ms.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Percentiles {
-    /// The median.
+    /// The median, in ms.
     pub p50: f64,
     /// The 99th percentile.
     pub p99: f64,
@@ -85,11 +85,11 @@ pub struct StressResult {
 /// The result of one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
-    /// The scenario.
+    /// The scenario that ran.
     pub scenario: Scenario,
     /// The name of the scenario.
     pub title: String,
-    /// The server.
+    /// Name of the server under test.
     pub server: String,
     /// Packets per second sent by publishers.
     pub sent: f64,
@@ -109,11 +109,11 @@ pub struct Outcome {
     pub reordered: u64,
     /// Packets received more than once.
     pub duplicates: u64,
-    /// Retransmitted packets.
+    /// Retransmitted packets that clients received.
     pub retransmitted: u64,
     /// Decrypted packets with a wrong payload.
     pub corrupt: u64,
-    /// Decrypted packets.
+    /// Packets that clients decrypted.
     pub decrypted: u64,
     /// Latency of decrypted packets, in ms.
     pub latency: Percentiles,

@@ -8,7 +8,7 @@ const BROADCAST_BITRATE: u32 = 1_000_000;
 /// Bits per second of a video in a meeting.
 const MEETING_BITRATE: u32 = 500_000;
 
-/// All scenarios.
+/// Every scenario, in the order of the report.
 pub const ALL: &[Scenario] = &[
     Scenario::broadcast(50),
     Scenario::broadcast(100),

@@ -19,7 +19,7 @@ const LAYERS: [(u32, u32); 3] = [(150_000, 15), (500_000, 30), (1_500_000, 30)];
 /// What happens in addition to the traffic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum Stress {
-    /// Nothing.
+    /// Only the traffic of the scenario.
     #[default]
     None,
     /// Receivers switch between the smallest and the largest simulcast layer.

@@ -33,12 +33,12 @@ const CONCURRENT_JOINS: usize = 16;
 /// A server under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sfu {
-    /// Noom.
+    /// The SFU of this repository.
     Noom {
         /// Whether clients negotiate transport-cc, so that the server estimates and paces.
         estimates: bool,
     },
-    /// Janus.
+    /// Janus with its video room plugin.
     Janus {
         /// Event loops; `None` is one thread per connection, the default.
         loops: Option<u32>,
@@ -52,7 +52,7 @@ pub enum Sfu {
 pub struct Load<'a> {
     /// The thread of the clients.
     pub generator: &'a LoadGenerator,
-    /// The scenario.
+    /// The scenario to run.
     pub scenario: Scenario,
     /// Packets of a frame that leave together.
     pub burst: u32,

@@ -94,7 +94,7 @@ pub struct SignallingSockets {
 }
 
 impl SignallingSockets {
-    /// No sockets.
+    /// A set without sockets.
     pub fn new() -> Self {
         Self {
             tasks: Vec::new(),

@@ -37,12 +37,12 @@ const SIZES: [[u16; 2]; 3] = [[320, 180], [640, 360], [1_280, 720]];
 /// The kind of a flow.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FlowKind {
-    /// Opus.
+    /// Audio like Opus: constant bitrate and frame length.
     Audio {
         /// Audio level from 0 (loudest) to -127 dBov; above -50 is speech.
         level: i8,
     },
-    /// VP8.
+    /// Video like VP8: frames of several packets.
     Video {
         /// The simulcast layer, if any.
         rid: Option<&'static str>,
@@ -58,18 +58,18 @@ pub enum FlowKind {
 pub struct Packet {
     /// Sequence number without wrapping.
     pub seq: u64,
-    /// RTP timestamp.
+    /// RTP timestamp, in units of the codec's clock.
     pub time: u32,
     /// RTP marker: the last packet of a frame.
     pub marker: bool,
-    /// The payload.
+    /// RTP payload, not encrypted.
     pub payload: Vec<u8>,
 }
 
 /// An endless stream of packets.
 #[derive(Debug)]
 pub struct Flow {
-    /// Its kind.
+    /// Audio or video, and its bitrate.
     pub kind: FlowKind,
     /// When the next packet is due.
     pub due: Instant,
@@ -251,7 +251,7 @@ impl Flow {
 mod tests {
     use super::*;
 
-    /// 1 Mbit/s.
+    /// Video of 1 Mbit/s in one layer.
     const VIDEO: FlowKind = FlowKind::Video {
         rid: None,
         bitrate: 1_000_000,

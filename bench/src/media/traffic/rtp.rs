@@ -8,13 +8,13 @@ pub const FIXED_BYTES: usize = 12;
 pub struct Header {
     /// Size in bytes, with contributing sources and extensions.
     pub length: usize,
-    /// Payload type.
+    /// Payload type, 7 bits.
     pub payload_type: u8,
-    /// Sequence number.
+    /// Sequence number; wraps after 65535.
     pub seq: u16,
-    /// RTP timestamp.
+    /// RTP timestamp, in units of the codec's clock.
     pub time: u32,
-    /// Synchronization source.
+    /// Synchronization source of the stream.
     pub ssrc: u32,
 }
 

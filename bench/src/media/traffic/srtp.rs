@@ -10,7 +10,7 @@ pub const TAG_BYTES: usize = 16;
 /// The protection profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// AEAD_AES_128_GCM.
+    /// AEAD_AES_128_GCM (RFC 7714).
     Aes128,
     /// AEAD_AES_256_GCM, which str0m and Janus negotiate.
     Aes256,

@@ -14,7 +14,7 @@ static REFUSED: LogThrottle = LogThrottle::new();
 /// What carries a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// A WebSocket.
+    /// A WebSocket (RFC 6455).
     WebSocket,
     /// HTTP long polling.
     LongPoll,

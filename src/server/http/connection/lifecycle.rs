@@ -48,7 +48,7 @@ pub trait InboundSource {
     fn next(&mut self) -> impl Future<Output = Inbound> + Send;
 }
 
-/// One connection.
+/// A client's connection to the room protocol, over either transport.
 pub struct Connection {
     /// The state of the server.
     pub(super) context: AppContext,

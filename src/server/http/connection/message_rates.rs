@@ -26,7 +26,7 @@ pub struct MessageRates {
 }
 
 impl MessageRates {
-    /// Full buckets.
+    /// Limits whose buckets are full.
     pub fn new() -> Self {
         Self {
             frames: TokenBucket::new(FRAME_RATE),

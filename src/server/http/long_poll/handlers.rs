@@ -144,7 +144,6 @@ async fn close(handle: Option<PollHandle>, code: u16) -> Response {
     no_content()
 }
 
-/// 204.
 fn no_content() -> Response {
     (
         StatusCode::NO_CONTENT,

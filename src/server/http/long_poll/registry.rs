@@ -26,9 +26,8 @@ pub struct PollHandle {
 
 /// A registered connection; dropping it removes it.
 pub struct Registration {
-    /// The registry.
     polls: PollRegistry,
-    /// Its secret.
+    /// Secret that names the connection in the client's requests.
     pub secret: String,
 }
 

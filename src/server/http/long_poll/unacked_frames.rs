@@ -19,7 +19,7 @@ pub struct UnackedFrames {
 pub struct InvalidAck;
 
 impl UnackedFrames {
-    /// Appends frames.
+    /// Appends frames after those already waiting.
     pub fn push(&mut self, frames: Frames) {
         self.bytes += frames.size();
         self.frames.extend(frames.split());

@@ -14,7 +14,6 @@ use tokio::{
 
 /// The read half of a connection, and the queue of its writer.
 pub struct ReadHalf {
-    /// The connection.
     half: OwnedReadHalf,
     /// The queue of the writer.
     outbox: Outbox,

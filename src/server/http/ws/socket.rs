@@ -46,9 +46,7 @@ type Stream = WebSocketStream<ReadHalf>;
 pub struct Socket {
     /// The room protocol on it.
     connection: Connection,
-    /// Inbound frames.
     stream: Stream,
-    /// Outbound frames.
     outbox: Outbox,
     /// The writer task.
     writing: Fuse<JoinHandle<()>>,

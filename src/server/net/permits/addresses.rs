@@ -48,7 +48,7 @@ pub struct AddressRateLimiter {
 }
 
 impl AddressRateLimiter {
-    /// Full buckets.
+    /// A limiter whose buckets are full.
     pub fn new(limits: AddressRateLimits) -> Self {
         let AddressRateLimits { per_address, total } = limits;
         let per_address = Quota::from(per_address);
@@ -100,7 +100,7 @@ impl AddressRateLimiter {
 pub struct KeyedRateLimiter(Sketch);
 
 impl KeyedRateLimiter {
-    /// Full buckets.
+    /// A limiter whose buckets are full.
     pub fn new(rate: Rate) -> Self {
         Self(Sketch::new(rate.into(), SUBSCRIBER_BUCKETS))
     }
@@ -121,7 +121,7 @@ struct Sketch {
 
 /// The cost of one request, and the bucket of each table that it was taken from.
 struct Taken {
-    /// Tokens.
+    /// Tokens the request took.
     cost: u32,
     /// Index of the bucket in each table; `None` where the bucket held too little.
     buckets: [Option<usize>; 2],
@@ -136,7 +136,6 @@ impl Taken {
 }
 
 impl Sketch {
-    /// Full buckets.
     fn new(quota: Quota, buckets: usize) -> Self {
         let table = || {
             let full = (0..buckets).map(|_| SharedBucket::default()).collect();

@@ -13,7 +13,7 @@ use std::{
 /// How many permits may be held.
 #[derive(Debug, Clone, Copy)]
 pub struct PermitLimits {
-    /// In all.
+    /// Permits of all addresses together.
     pub total: usize,
     /// For one subscriber; a site (IPv6 /48) holds [`SITE_FACTOR`] times as many.
     pub per_address: usize,
@@ -34,7 +34,6 @@ pub enum PermitError {
 pub struct Permits {
     /// Shared with the permits.
     counts: Arc<Mutex<Counts>>,
-    /// The bounds.
     limits: PermitLimits,
 }
 

@@ -49,7 +49,7 @@ request_kinds! {
     /// Bytes that are stored: see [`stored_bytes`]. The default is one socket at its own rate:
     /// five messages a second of 4000 letters of four bytes.
     ChatBytes = "chat-bytes", 80 * 1024, 1024 * 1024;
-    /// Searches.
+    /// Full-text searches of a room's messages.
     Search = "searches", 2, 20;
     /// Pages that are rendered, and server functions.
     Page = "pages", 20, 200;
@@ -67,7 +67,6 @@ pub fn stored_bytes(text: usize) -> u32 {
     u32::try_from(text.saturating_add(ROW_BYTES)).unwrap_or(u32::MAX)
 }
 
-/// A rate.
 const fn rate(per_second: u32, burst: u32) -> Rate {
     Rate { per_second, burst }
 }
@@ -126,7 +125,7 @@ fn parse_word(word: &str) -> Option<(usize, Rate)> {
 pub struct RequestRateLimiter([AddressRateLimiter; RequestKind::ALL.len()]);
 
 impl RequestRateLimiter {
-    /// Full buckets.
+    /// A limiter whose buckets are full.
     pub fn new(limits: RequestRateLimits) -> Self {
         Self(limits.0.map(|per_address| {
             AddressRateLimiter::new(AddressRateLimits {

@@ -69,14 +69,13 @@ pub struct Settings {
     /// How to send.
     #[arg(long, value_enum)]
     variant: Variant,
-    /// Protection profile.
+    /// SRTP protection profile of all clients.
     #[arg(long, value_enum, default_value = "aes256")]
     profile: Profile,
 }
 
 /// A client of the forwarder.
 struct Destination {
-    /// Its address.
     address: SocketAddr,
     /// Decrypts what it sends.
     up: Srtp,
@@ -88,7 +87,6 @@ struct Destination {
 struct DecryptedPacket {
     /// Header and payload.
     bytes: Vec<u8>,
-    /// Its header.
     header: Header,
     /// Index of the sender.
     from: u32,

@@ -19,7 +19,6 @@ const LARGEST: usize = 65_000;
 
 /// Collects packets and sends them.
 pub struct Sender<'a> {
-    /// The socket.
     socket: &'a UdpSocket,
     /// Kernel features of the socket (GSO).
     state: &'a UdpSocketState,

@@ -4,7 +4,7 @@ use crate::media::servers::signalling::SignallingSocket;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-/// The plugin.
+/// Name of the video room plugin.
 const PLUGIN: &str = "janus.plugin.videoroom";
 
 /// A session of a client.
