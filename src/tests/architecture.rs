@@ -167,3 +167,77 @@ fn an_import_cycle_is_found() {
     let found = circle(imports("browser/call", &files));
     assert_eq!(found, ["controller", "migration", "rtc"]);
 }
+
+/// The folders and files right below the SFU, each with the others that it imports. Tests and
+/// the folder of their helpers do not count.
+fn sfu_imports() -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/sfu");
+    let mut imports = BTreeMap::<_, BTreeSet<_>>::new();
+    for (path, text) in sources("server/sfu") {
+        let inside = path.strip_prefix(&root).expect("below the SFU");
+        let names: Vec<&str> = inside.iter().filter_map(|name| name.to_str()).collect();
+        let part = names[0].trim_end_matches(".rs");
+        let is_test = |name: &&str| name.ends_with("_tests.rs") || *name == "tests";
+        if matches!(part, "mod" | "testing") || names.iter().any(|name| is_test(&name)) {
+            continue;
+        }
+        let others = imports.entry(part.to_owned()).or_default();
+        others.extend(imported(&text).into_iter().filter(|other| other != part));
+    }
+    imports
+}
+
+/// The modules that a source file names as `sfu::module` or `sfu::{module, ...}`, before its tests.
+fn imported(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
+    let lines = code.lines().map(str::trim);
+    let code: String = lines.filter(|line| !line.starts_with("//")).collect();
+    let named = code.split("sfu::").skip(1).flat_map(|rest| {
+        let Some(braces) = rest.strip_prefix('{') else {
+            return vec![rest];
+        };
+        let (mut depth, mut starts) = (0, vec![braces]);
+        for (at, letter) in braces.char_indices() {
+            match letter {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => starts.push(&braces[at + 1..]),
+                _ => {}
+            }
+        }
+        starts
+    });
+    let module = |start: &str| -> String {
+        let letters = start.trim_start().chars();
+        letters
+            .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+            .collect()
+    };
+    named.map(module).filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn only_the_shard_implements_the_core_of_the_sfu() {
+    let elsewhere = naming("server/sfu", &["impl Core", "impl super::core::Core"])
+        .into_iter()
+        .filter(|line| !line.contains("/sfu/shard/"));
+    assert_eq!(elsewhere.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn only_the_handle_of_the_sfu_imports_its_shard() {
+    let imports = sfu_imports();
+    let importing = imports.iter().filter(|(_, other)| other.contains("shard"));
+    let importing: Vec<_> = importing.map(|(part, _)| part.as_str()).collect();
+    assert_eq!(importing, ["handle"]);
+}
+
+#[test]
+fn the_folders_of_the_sfu_import_each_other_without_circles() {
+    let imports = sfu_imports();
+    assert!(imports["shard"].len() > 8, "{imports:?}");
+    assert_eq!(circle(imports), [""; 0]);
+    let up = naming("server/sfu", &["super::super::super"]);
+    assert_eq!(up, [""; 0], "imports across folders begin with `crate`");
+}

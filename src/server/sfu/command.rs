@@ -1,102 +1,98 @@
-//! What a room tells the SFU and what it hears back: commands and events, never a packet.
+//! Commands of a room to the SFU, and events of the SFU to a room. Packets never leave the SFU.
 
 use crate::protocol::{Codec, ParticipantId, PersonQuality, Slot, Source, Speaker, Wanted};
-use crate::server::sfu::peer::sdp::offer::Offer;
+use crate::server::sfu::{keys::PeerKey, peer::sdp::offer::Offer};
 
-/// One person's place in the media of one room; counted up by the room, never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PeerKey(pub u64);
-
-/// What a room tells the SFU.
+/// A command of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Somebody offers their connection; the first offer makes it.
+    /// An offer. The first one of a connection adds the peer.
     Offer {
-        /// Which place.
+        /// The peer.
         peer: PeerKey,
-        /// Whose.
+        /// The participant of the peer.
         person: ParticipantId,
-        /// What.
+        /// The parsed offer.
         offer: Offer,
     },
-    /// What somebody has on their screen.
+    /// Replaces the subscriptions of a peer.
     Subscribe {
-        /// Which place.
+        /// The peer.
         peer: PeerKey,
-        /// What.
+        /// The video on its screen; [`crate::protocol::MAX_WANTED`] at most.
         wanted: Vec<Wanted>,
     },
-    /// Somebody may have missed what their slots carry: tell all of it again.
+    /// Sends the whole state of a peer again: its client may have missed events.
     Resync {
-        /// Which place.
+        /// The peer.
         peer: PeerKey,
     },
-    /// Somebody's connection is not wanted any more.
+    /// Closes the connection of a peer.
     Close {
-        /// Which place.
+        /// The peer.
         peer: PeerKey,
     },
 }
 
-/// What the SFU tells a room.
+/// An event for a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The answer to an offer.
     Answer {
-        /// Which place.
+        /// The peer.
         peer: PeerKey,
-        /// Which connection.
+        /// The number of its connection.
         connection: u32,
-        /// Which offer of it.
+        /// The offer that is answered.
         offer_id: u32,
-        /// The description.
+        /// The SDP of the answer.
         sdp: String,
     },
-    /// An offer that makes no sense; the connection is as it was, or was never made.
+    /// An offer could not be answered; the peer is removed.
     Refused {
-        /// Which place.
+        /// The peer.
         peer: PeerKey,
     },
-    /// A connection is over: it broke, was never completed, or failed.
+    /// A connection ended: it failed, fell silent, or never connected.
     Closed {
-        /// Which place.
+        /// The peer.
         peer: PeerKey,
     },
     /// What some slots carry from now on.
     Slots {
-        /// Whose.
+        /// The receiving peer.
         peer: PeerKey,
-        /// Which, and what.
+        /// The slots that changed.
         slots: Vec<Slot>,
     },
-    /// Which layers of somebody's pictures are watched.
+    /// Which simulcast layers of a source are watched.
     Layers {
-        /// Whose source.
+        /// The sending peer.
         peer: PeerKey,
-        /// Which source.
+        /// Its source.
         source: Source,
-        /// Its watched layers.
+        /// The RIDs of the watched layers.
         rids: Vec<String>,
     },
-    /// In which codec a source is to be sent.
+    /// The codec to send a source in.
     Codec {
-        /// Whose source.
+        /// The sending peer.
         peer: PeerKey,
-        /// Which source.
+        /// Its source.
         source: Source,
         /// The codec.
         codec: Codec,
     },
-    /// Who is heard, for everybody.
+    /// The audible speakers, for every client.
     Speakers {
         /// Loudest first.
         loudest: Vec<Speaker>,
-        /// Who has the floor.
+        /// The dominant speaker.
         dominant: Option<ParticipantId>,
     },
-    /// Whose connection is better or worse now, for everybody.
+    /// Qualities of connections, for every client.
     Qualities {
-        /// Who.
+        /// The participants whose quality changed.
         people: Vec<PersonQuality>,
     },
 }

@@ -1,15 +1,15 @@
-//! How the rest of the server talks to the SFU: [`Sfu`] for the process, [`MediaHandle`]
-//! for one room.
+//! The interface of the SFU: [`Sfu`] for the process, [`MediaHandle`] for one room.
 
 use crate::server::sfu::{
-    RoomKey,
     command::{Command, Event},
-    peer::SharedRtcConfig,
+    keys::RoomKey,
+    peer::session::SharedRtcConfig,
     shard::{
         core::Core,
-        message::{RelayedDatagram, ShardInbox, ShardMessage},
+        message::{ShardInbox, ShardMessage},
         worker::Worker,
     },
+    transport::{datagram::RelayedDatagram, relay::RelayPath},
 };
 use crate::server::{addresses::Advertised, metrics::MediaMetrics, net::sockets::Families};
 use mio::Waker;
@@ -27,16 +27,16 @@ use std::{
 use str0m::crypto::from_feature_flags;
 use tokio::sync::mpsc;
 
-/// Datagrams through our own TURN server waiting for one shard; what has no place is lost.
+/// Relayed datagrams that wait for one shard. Above, they are dropped.
 const RELAYED_QUEUE: usize = 1024;
-/// Letters waiting for one shard; what has no place is refused.
+/// Messages that wait for one shard. Above, they are refused.
 const MESSAGE_QUEUE: usize = 4096;
-/// Former candidates that are known of one shard. 16: two changes of all of them.
+/// Former candidates of one shard. 16: two changes of all addresses.
 const MAX_FORMER: usize = 16;
-/// Events waiting for one room; what has no place is lost and counted.
+/// Events that wait for one room. Above, they are dropped and counted.
 const EVENT_QUEUE: usize = 1024;
 
-/// Where the SFU listens, and what it says of itself.
+/// The settings of the SFU.
 #[derive(Debug, Clone)]
 pub struct SfuOptions {
     /// The first media port, UDP and TCP; each further shard takes the next one. With port
@@ -49,29 +49,20 @@ pub struct SfuOptions {
 /// The SFU cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SfuError {
-    /// A media port cannot be had: the operator names another.
+    /// A media port cannot be bound: the operator sets another.
     #[error("cannot listen for media on {address} (--media-listen): {error}")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// The system gives no thread, no poll, or no chance.
+    /// The system refuses a thread or a poll.
     #[error("cannot start a media thread: {0}")]
     Thread(io::Error),
     /// No certificate could be made.
     #[error("cannot make the certificate of media connections")]
     Certificate,
-}
-
-/// The way to whoever comes through our own TURN server: datagrams to a relayed address
-/// never leave the process.
-pub trait RelayPath: Send + Sync {
-    /// Whether this is a relayed address of ours.
-    fn owns(&self, address: SocketAddr) -> bool;
-    /// Sends a datagram to whoever holds it; lost where there is no place.
-    fn send(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> bool;
 }
 
 /// The SFU; cloning it is cheap. It stops when the last handle is dropped.
@@ -83,23 +74,23 @@ pub struct Sfu {
 
 /// The shards.
 struct Inner {
-    /// One a thread.
+    /// One per thread.
     shards: Vec<ShardHandle>,
-    /// The way through our own TURN server, once there is one.
+    /// The path through our own TURN server, once it is started.
     relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
     /// The counters of all shards.
     metrics: MediaMetrics,
-    /// Counts rooms.
+    /// The key of the next room.
     rooms: AtomicU64,
 }
 
-/// Where browsers reach a shard, and did before.
+/// The addresses at which browsers reach a shard, now and before.
 #[derive(Default)]
 struct Candidates {
-    /// Now.
+    /// The current addresses.
     current: Vec<SocketAddr>,
-    /// Before the addresses changed, the newest last; [`MAX_FORMER`] at most. Connections through
-    /// our own TURN server go on by them, since no packet of theirs leaves the process.
+    /// Former addresses, the newest last; [`MAX_FORMER`] at most. Connections through our own TURN
+    /// server go on using them: their packets never leave the process.
     former: Vec<SocketAddr>,
 }
 
@@ -109,7 +100,7 @@ impl Candidates {
         self.current.contains(&address) || self.former.contains(&address)
     }
 
-    /// Others take their place.
+    /// Replaces the current addresses.
     fn replace(&mut self, current: Vec<SocketAddr>) {
         let before = std::mem::replace(&mut self.current, current);
         self.former.extend(before);
@@ -119,23 +110,23 @@ impl Candidates {
     }
 }
 
-/// How a shard is reached.
+/// The handle of one shard.
 struct ShardHandle {
-    /// Its messages.
+    /// The queue of messages.
     messages: SyncSender<ShardMessage>,
-    /// What comes to it through our own TURN server.
+    /// The queue of relayed datagrams.
     relayed: SyncSender<RelayedDatagram>,
-    /// Tells it that there are some.
+    /// Wakes the thread for both queues.
     waker: Waker,
-    /// The port it has bound.
+    /// The bound port.
     port: u16,
     /// The address families its sockets serve.
     families: Families,
-    /// Where browsers reach it. Held for a look or a change, never while anything is awaited.
+    /// The addresses at which browsers reach it. The lock is never held across an await.
     candidates: RwLock<Candidates>,
     /// Rooms pinned to it.
     rooms: AtomicUsize,
-    /// How busy it is, in thousandths.
+    /// The share of time that it is busy, in thousandths.
     load: Arc<AtomicU32>,
 }
 
@@ -143,7 +134,7 @@ impl Sfu {
     /// Starts the threads.
     ///
     /// # Errors
-    /// A port is taken or the system refuses: the operator mends the setting named.
+    /// A port is in use or the system refuses: the operator corrects the named setting.
     pub fn start(options: &SfuOptions) -> Result<Self, SfuError> {
         let relay = Arc::default();
         let metrics = MediaMetrics::default();
@@ -165,7 +156,7 @@ impl Sfu {
         &self.inner.metrics
     }
 
-    /// Gives media a way through our own TURN server.
+    /// Sets the path through our own TURN server; the first call counts.
     pub fn set_relay(&self, relay: Arc<dyn RelayPath>) {
         let _ = self.inner.relay.set(relay);
     }
@@ -180,9 +171,9 @@ impl Sfu {
         )
     }
 
-    /// Browsers reach this machine by these addresses from now on: new connections get them as
-    /// candidates, and those there are with their next offer. False where a shard has no place
-    /// for the news now; idempotent.
+    /// Replaces the addresses at which browsers reach this machine. New connections get them as
+    /// candidates, existing ones with their next offer. Returns false where the queue of a shard is
+    /// full: call again, the call is idempotent.
     pub fn set_addresses(&self, addresses: &[Advertised]) -> bool {
         let mut posted = true;
         for (number, shard) in (0..).zip(&self.inner.shards) {
@@ -197,12 +188,12 @@ impl Sfu {
         posted
     }
 
-    /// Whether browsers reach the SFU by this address, or did before it changed.
+    /// Whether browsers reach the SFU at this address, or did before a change.
     pub fn owns(&self, address: SocketAddr) -> bool {
         self.inner.shards.iter().any(|shard| shard.owns(address))
     }
 
-    /// Where browsers reach the SFU, one after the other of each shard.
+    /// The addresses at which browsers reach the shards.
     #[cfg(test)]
     pub fn candidates(&self) -> Vec<SocketAddr> {
         let shards = self.inner.shards.iter();
@@ -210,13 +201,13 @@ impl Sfu {
         candidates.collect::<Vec<_>>().concat()
     }
 
-    /// How busy each shard is, from 0 to 1.
+    /// The load of each shard, from 0 to 1.
     pub fn loads(&self) -> impl Iterator<Item = f64> + '_ {
         let shards = self.inner.shards.iter();
         shards.map(|shard| f64::from(shard.load.load(Ordering::Relaxed)) / 1000.0)
     }
 
-    /// Opens a room on the shard with the most to spare; events come by the receiver.
+    /// Opens a room on the shard with the least load. The receiver gets its events.
     pub fn open_room(&self) -> (MediaHandle, mpsc::Receiver<Event>) {
         let room = RoomKey(self.inner.rooms.fetch_add(1, Ordering::Relaxed));
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
@@ -238,8 +229,7 @@ impl Sfu {
         (media, receiver)
     }
 
-    /// Hands over a datagram that came through our own TURN server; lost where there is no
-    /// place.
+    /// Delivers a datagram that came through our own TURN server. With a full queue it is lost.
     pub fn deliver_relayed(&self, source: SocketAddr, local: SocketAddr, bytes: &[u8]) {
         let mut shards = self.inner.shards.iter();
         if let Some(shard) = shards.find(|shard| shard.owns(local)) {
@@ -263,14 +253,14 @@ impl Drop for Inner {
 }
 
 impl ShardHandle {
-    /// Whether this is where browsers reach it, or did.
+    /// Whether browsers reach it at this address, or did.
     fn owns(&self, address: SocketAddr) -> bool {
         let candidates = self.candidates.read();
         let candidates = candidates.unwrap_or_else(PoisonError::into_inner);
         candidates.contains(address)
     }
 
-    /// Sends a letter; false where the shard has no place for it, or is no more.
+    /// Sends a message. Returns false where the queue is full or the shard has stopped.
     fn send(&self, letter: ShardMessage) -> bool {
         let posted = self.messages.try_send(letter).is_ok();
         let _ = self.waker.wake();
@@ -278,18 +268,18 @@ impl ShardHandle {
     }
 }
 
-/// One room's media. Dropped, every connection of the room closes.
+/// The media of one room. Dropping the handle closes every connection of the room.
 pub struct MediaHandle {
     /// Keeps the SFU running.
     sfu: Sfu,
-    /// Where the room is.
+    /// The shard of the room.
     shard: usize,
-    /// Which it is there.
+    /// The key of the room.
     room: RoomKey,
 }
 
 impl MediaHandle {
-    /// Tells the SFU something; false where it has no place for it, or is no more.
+    /// Sends a command. Returns false where the queue is full or the shard has stopped.
     pub fn send(&self, command: Command) -> bool {
         let room = self.room;
         self.handle().send(ShardMessage::Command { room, command })

@@ -1,15 +1,24 @@
-//! The SFU: passes each person's media on to the others, without decoding any of it.
+//! The SFU: forwards the media of each participant to the others, without decoding it.
 //!
-//! * [`handle`] is how the rest of the server talks to it, [`command`] what is said.
-//! * [`shard`] is the thread with its sockets, its clock, its peers and its rooms.
-//! * The path of a packet: [`shard`]`::worker` -> [`ingress`]`::demux` -> [`peer`] -> [`forward`]`::packet` ->
-//!   [`subscribe`]`::down_track` -> [`forward`]`::munger` -> [`transport`].
-//! * Beside it: [`publish`] the tracks of a sender, [`codec`] what passes through, [`speakers`] who is heard,
-//!   [`bwe`] what the network path to a peer carries.
+//! [`handle`] is its interface, [`command`] the commands and events of a room. A room is pinned to
+//! a [`shard`]: one thread with one media port. The room's actor and the shard exchange commands
+//! and events; the actor never sees a packet. A lost WebSocket does not touch the media; a panic
+//! in one connection closes that connection alone.
 //!
-//! A room is pinned to a shard and never leaves it. The room's actor and the shard exchange
-//! commands and events; the actor never sees a packet. Losing the socket of a room does not
-//! touch the media; a bug in one connection ends that connection alone.
+//! # The path of a packet
+//!
+//! 1. `shard/worker` receives a batch of datagrams from [`transport`];
+//! 2. [`ingress`]`/demux` finds the peer, and the limits beside it admit the datagram;
+//! 3. [`peer`] holds the connection of str0m, which decrypts it;
+//! 4. [`forward`]`/packet` parses the payload once for all receivers, with [`codec`];
+//!    [`publish`] finds its track and layer, [`speakers`] hears its audio level;
+//! 5. [`subscribe`]`/down_track` of each subscriber accepts it or not, from a keyframe on;
+//! 6. [`forward`]`/munger` gives it the numbers of the outgoing stream;
+//! 7. [`transport`] sends what str0m encrypts.
+//!
+//! Beside the path, [`bwe`] estimates what each receiver's network path carries, and
+//! [`subscribe`]`/allocator` divides it among video. Only [`shard`] knows all of them: the other
+//! folders export types and pure functions, and import each other without circles.
 
 mod bwe;
 mod codec;
@@ -17,6 +26,7 @@ mod command;
 mod forward;
 mod handle;
 mod ingress;
+mod keys;
 mod peer;
 mod publish;
 mod shard;
@@ -26,10 +36,8 @@ mod subscribe;
 mod testing;
 mod transport;
 
-pub use command::{Command, Event, PeerKey};
-pub use handle::{MediaHandle, RelayPath, Sfu, SfuError, SfuOptions};
+pub use command::{Command, Event};
+pub use handle::{MediaHandle, Sfu, SfuError, SfuOptions};
+pub use keys::PeerKey;
 pub use peer::sdp::offer::Offer;
-
-/// A room in the SFU; counted up by the process, never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RoomKey(u64);
+pub use transport::relay::RelayPath;

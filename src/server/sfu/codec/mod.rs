@@ -27,9 +27,6 @@ pub const VIDEO_CLOCK: u32 = 90_000;
 /// The clock rate of all sound (RFC 7587 4.1).
 pub const AUDIO_CLOCK: u32 = 48_000;
 
-/// How an answer asks for forward error correction of Opus.
-const FEC: &str = "useinbandfec=1";
-
 /// A codec that passes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
@@ -102,12 +99,6 @@ pub fn enable_codecs(config: &mut CodecConfig) {
         params.set_fb_remb(false);
         params.set_fb_fir(false);
     }
-}
-
-/// An answer that asks for silence not to be sent (DTX, RFC 7587 6.1): of thirty people few
-/// speak. str0m cannot be told to ask for it together with RED.
-pub fn with_dtx(answer: &str) -> String {
-    answer.replace(FEC, &format!("{FEC};usedtx=1"))
 }
 
 /// The codec of a packet, by what its sender negotiated; none where it makes no sense. Of

@@ -5,7 +5,6 @@
 //! where its own packet was lost. What str0m does with RED itself is for whole frames, and
 //! here packets are passed on.
 
-use crate::server::sfu::peer::sdp::msid::sections;
 use std::{collections::VecDeque, sync::Arc};
 use str0m::rtp::{RedDecoder, RedEncoder, RedundantBlock};
 
@@ -80,16 +79,6 @@ impl RedRecovery {
         self.newest = self.newest.max(Some(seq));
         !self.recovered.contains(&seq)
     }
-}
-
-/// Whether an offer names RED in this media description: str0m knows of the whole offer only.
-pub fn is_offered(offer: &str, mid: &str) -> bool {
-    let sections = sections(offer).into_iter();
-    let mut here = sections.filter(|s| s.lines().any(|l| l.strip_prefix("a=mid:") == Some(mid)));
-    here.any(|s| {
-        s.lines()
-            .any(|l| l.starts_with("a=rtpmap:") && l.contains(" red/"))
-    })
 }
 
 /// What a stream of sound remembers to be sent again. The default remembers nothing.
@@ -184,14 +173,6 @@ mod tests {
         assert_eq!(sound.wrap(OPUS, 960, &[1].into()), None);
         let wrapped = sound.wrap(OPUS, 2_880, &[3].into()).expect("two");
         assert_eq!(wrapped[5..], [2, 3]);
-    }
-
-    #[test]
-    fn red_is_offered_of_a_description_that_names_it() {
-        let (first, second) = ("m=audio 9 x 0\r\na=mid:0\r\n", "m=audio 9 x 63\na=mid:1\n");
-        let offer = format!("v=0\r\n{first}{second}a=rtpmap:63 red/48000/2\n");
-        let offered = ["0", "1", "2", ""].map(|mid| is_offered(&offer, mid));
-        assert_eq!(offered, [false, true, false, false]);
     }
 
     #[test]

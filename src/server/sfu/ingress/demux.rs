@@ -1,53 +1,53 @@
-//! Whose datagram is it? By the address it comes from, else by the ICE username in it.
+//! Finds the peer of a datagram: by its source address, or by the ICE username in it.
 //!
-//! An address is learned only from a connectivity check whose integrity the peer itself
-//! has verified (RFC 8445 7.3), so that a stranger's packet never reaches DTLS or SRTP
-//! (trust T17).
+//! An address is added only after str0m has verified the integrity of a connectivity check from it
+//! (RFC 8445 7.3): a stranger's packet never reaches DTLS or SRTP (trust T17).
 
 use crate::server::sfu::transport::path::NetworkPath;
 use std::{collections::HashMap, net::SocketAddr};
 use str0m::net::Protocol;
 
-/// Addresses one peer may come from. 16: two families, two protocols, and a few networks.
+/// Addresses of one peer. 16: two families, two protocols, and a few networks.
 const MAX_ADDRESSES: usize = 16;
 
-/// Who is behind which address and which username.
+/// The peers by address and by ICE username.
 #[derive(Debug, Default)]
 pub struct Demux {
-    /// By the address and protocol of verified checks.
+    /// By protocol and verified address.
     peers: HashMap<(Protocol, SocketAddr), usize>,
-    /// By the local half of the ICE username (RFC 8445 7.2.2).
+    /// By the local part of the ICE username (RFC 8445 7.2.2).
     ufrags: HashMap<String, usize>,
 }
 
 impl Demux {
-    /// A peer can be asked for by this name.
+    /// Adds an ICE username of a peer.
     pub fn add_ufrag(&mut self, ufrag: String, peer: usize) {
         self.ufrags.insert(ufrag, peer);
     }
 
-    /// Nobody can be asked for by this name any more.
+    /// Removes an ICE username.
     pub fn remove_ufrag(&mut self, ufrag: &str) {
         self.ufrags.remove(ufrag);
     }
 
-    /// Whom a connectivity check names.
+    /// The peer that a connectivity check names.
     pub fn peer_by_ufrag(&self, ufrag: &str) -> Option<usize> {
         self.ufrags.get(ufrag).copied()
     }
 
-    /// Who is behind an address.
+    /// The peer at a verified address.
     pub fn peer_by_address(&self, proto: Protocol, address: SocketAddr) -> Option<usize> {
         self.peers.get(&(proto, address)).copied()
     }
 
-    /// How many names there are.
+    /// The number of ICE usernames.
     #[cfg(test)]
     pub fn ufrag_count(&self) -> usize {
         self.ufrags.len()
     }
 
-    /// Takes in a verified address of a peer; `known` are the peer's own, oldest first.
+    /// Adds a verified address of a peer. `known`: the peer's addresses, oldest first; beyond
+    /// [`MAX_ADDRESSES`] the oldest is removed.
     pub fn add_address(&mut self, from: NetworkPath, peer: usize, known: &mut Vec<NetworkPath>) {
         let before = self.peers.insert(from.key(), peer);
         if before == Some(peer)
@@ -63,14 +63,14 @@ impl Demux {
         }
     }
 
-    /// An address leads to a peer no more, unless it leads to somebody else by now.
+    /// Removes an address of a peer, unless it belongs to another peer by now.
     fn remove_address(&mut self, from: &NetworkPath, peer: usize) {
         if self.peers.get(&from.key()) == Some(&peer) {
             self.peers.remove(&from.key());
         }
     }
 
-    /// Forgets a peer and everything that leads to it.
+    /// Removes the usernames and addresses of a peer.
     pub fn remove_peer(&mut self, peer: usize, ufrags: &[String], known: &[NetworkPath]) {
         for ufrag in ufrags {
             self.ufrags.remove(ufrag);
@@ -79,11 +79,6 @@ impl Demux {
             self.remove_address(from, peer);
         }
     }
-}
-
-/// Whether a datagram is STUN (RFC 7983 7).
-pub fn is_stun(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|first| *first < 4)
 }
 
 #[cfg(test)]
@@ -134,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_is_the_one_a_peer_took_last() {
+    fn an_address_that_is_added_again_updates_its_local_side() {
         let (mut demux, mut known) = (Demux::default(), Vec::new());
         demux.add_address(from(1), 1, &mut known);
         let local = Some([198, 51, 100, 7].into());

@@ -1,33 +1,33 @@
-//! How much one peer may send: a bucket of packets and one of bytes (trust T18).
+//! The ingress limit of one peer: a token bucket of packets and one of bytes (trust T18).
 //!
-//! A browser with three layers of a camera, a screen and a voice sends 10 Mbit/s at most. What
-//! is beyond several times that is dropped before anybody decrypts it.
+//! A browser with three layers of a camera, a screen and a microphone sends 10 Mbit/s at most.
+//! Several times that is dropped before decryption.
 
 use crate::server::{limits::Rate, token_bucket::TokenBucket};
 use std::time::Instant;
 
-/// Packets a second, and how many at once.
+/// Packets per second, and the burst.
 const PACKETS: Rate = Rate {
     per_second: 5_000,
     burst: 5_000,
 };
-/// Bytes a second, and how many at once: 40 Mbit/s.
+/// Bytes per second, and the burst: 40 Mbit/s.
 const BYTES: Rate = Rate {
     per_second: 5_000_000,
     burst: 5_000_000,
 };
 
-/// What one peer may still send.
+/// The token buckets of one peer.
 #[derive(Debug)]
 pub struct IngressLimiter {
-    /// Packets.
+    /// Packets that may still arrive.
     packets: TokenBucket,
-    /// Bytes.
+    /// Bytes that may still arrive.
     bytes: TokenBucket,
 }
 
 impl Default for IngressLimiter {
-    /// Full buckets: as much as a second gives.
+    /// Full buckets.
     fn default() -> Self {
         Self {
             packets: TokenBucket::new(PACKETS),
@@ -37,7 +37,7 @@ impl Default for IngressLimiter {
 }
 
 impl IngressLimiter {
-    /// Whether another packet of this many bytes may come in.
+    /// Takes a packet of this many bytes from the buckets. Returns false where it does not fit.
     pub fn allows(&mut self, bytes: usize, now: Instant) -> bool {
         let allowed = self.packets.has(1, 0, now) && self.bytes.has(bytes, 0, now);
         if allowed {

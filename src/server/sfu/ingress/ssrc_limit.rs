@@ -1,31 +1,31 @@
-//! How many streams one peer may begin (trust T18, P9).
+//! The limit of SSRCs of one peer (trust T18, P9).
 //!
-//! `str0m` remembers of every SSRC for as long as a connection lives how far it has counted.
-//! A browser sends some ten, and the same ones to the end.
+//! str0m keeps state for every SSRC as long as the connection lives. A browser sends about ten
+//! SSRCs, and the same ones to the end.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// Streams known at a time, and how many may begin at once.
+/// SSRCs known at a time, and the burst of new ones.
 const MAX_SSRCS: usize = 64;
-/// How often another one may begin.
+/// The interval between two new SSRCs after the burst.
 const NEW_SSRC_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The streams one peer sends.
+/// The SSRCs of one peer.
 #[derive(Debug)]
 pub struct SsrcLimiter {
-    /// Those there are, the newest last.
+    /// The newest last; [`MAX_SSRCS`] at most.
     known_ssrcs: VecDeque<u32>,
-    /// How many may begin now.
+    /// New SSRCs that may still begin.
     tokens: f64,
-    /// When that was counted.
+    /// When the tokens were refilled last.
     refilled_at: Instant,
 }
 
 impl SsrcLimiter {
-    /// None yet.
+    /// A peer without SSRCs.
     pub fn new(now: Instant) -> Self {
         Self {
             known_ssrcs: VecDeque::new(),
@@ -34,7 +34,7 @@ impl SsrcLimiter {
         }
     }
 
-    /// Whether a datagram may come in: one of a known stream, or of another that may begin.
+    /// Whether a datagram has a known SSRC, or a new one within the limit.
     pub fn allows(&mut self, datagram: &[u8], now: Instant) -> bool {
         let Some(ssrc) = ssrc(datagram).filter(|ssrc| !self.known_ssrcs.contains(ssrc)) else {
             return true;
@@ -55,7 +55,7 @@ impl SsrcLimiter {
     }
 }
 
-/// Whose packet a datagram is, where it is RTP and not RTCP (RFC 7983 7, RFC 5761 4).
+/// The SSRC of an RTP packet; none of RTCP and all else (RFC 7983 7, RFC 5761 4).
 fn ssrc(datagram: &[u8]) -> Option<u32> {
     let &[first, kind, _, _, _, _, _, _, a, b, c, d, ..] = datagram else {
         return None;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_go_on_and_not_for_ever_another_begins() {
+    fn known_ssrcs_pass_and_new_ones_are_limited() {
         let start = Instant::now();
         let mut streams = SsrcLimiter::new(start);
         let begun = |streams: &mut SsrcLimiter, from: u32, now| {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stream_comes_in() {
+    fn datagrams_that_are_not_rtp_pass() {
         let start = Instant::now();
         let mut streams = SsrcLimiter::new(start);
         for number in 0..1_000_u32 {

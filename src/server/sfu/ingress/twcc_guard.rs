@@ -1,57 +1,32 @@
-//! Transport-wide sequence numbers that come in (draft-holmer-rmcat-transport-wide-cc-extensions),
-//! as far as `str0m` cannot be left alone with them (trust T18).
+//! Rejects transport-wide sequence numbers that make str0m allocate without bound (trust T18;
+//! draft-holmer-rmcat-transport-wide-cc-extensions).
 //!
-//! A peer counts all its packets in 16 bits. `str0m` counts on from the largest one before by
-//! the nearest way, also backwards, and below its zero it goes on at 2^64: the next report then
-//! names all packets between, until there is no memory left. So what would go below is
-//! dropped before `str0m` reads it. It is not known yet whether such a packet is real, so that
-//! of those before it each may have been the only one that counted, until one has come out
-//! decrypted.
+//! The number has 16 bits. str0m extends it from the largest one so far to the nearest value, also
+//! backwards; below zero it wraps to 2^64, and the next report lists all packets in between. This
+//! guard drops numbers that would go below zero before str0m reads them. A packet is not decrypted
+//! at that point, so until one has been, any earlier packet may be the only authentic one.
 
-use str0m::rtp::{Extension, ExtensionMap};
-
-/// How far a number may be ahead of the one before: less than half of 16 bits, where
-/// `str0m` would go backwards instead.
+/// How far a number may be ahead of the one before. 30,000: less than half of 16 bits, from where
+/// str0m goes backwards.
 const MAX_FORWARD_JUMP: u16 = 30_000;
 
-/// Whether an offer asks for packets to be counted, and for reports of them.
-pub fn is_offered(sdp: &str) -> bool {
-    sdp.contains("transport-wide-cc-extensions-01") && sdp.contains("transport-cc")
-}
-
-/// The number of the header extension among others.
-pub fn extension_id(extensions: &ExtensionMap) -> Option<u8> {
-    extensions.id_of(Extension::TransportSequenceNumber)
-}
-
-/// All header extensions but this one.
-pub fn extensions_without_twcc() -> ExtensionMap {
-    let mut others = ExtensionMap::empty();
-    for (id, extension) in ExtensionMap::standard().iter() {
-        if *extension != Extension::TransportSequenceNumber {
-            others.set(id, extension.clone());
-        }
-    }
-    others
-}
-
-/// How far a peer has counted.
+/// The guard of one peer.
 #[derive(Debug, Default)]
 pub struct TwccGuard {
-    /// The number of the header extension, where it was agreed on.
+    /// The id of the header extension; none where it was not negotiated.
     extension_id: Option<u8>,
-    /// How far.
+    /// How far the peer has counted.
     progress: Progress,
 }
 
-/// How far a peer has counted, at least.
+/// How far a peer has counted.
 #[derive(Debug)]
 enum Progress {
-    /// The least that came, none of it known to be real.
+    /// The lowest number received; none of the packets is known to be authentic.
     Unverified(Option<u16>),
-    /// The largest that was real.
+    /// The largest number of an authentic packet.
     Verified(u16),
-    /// So far that nothing reaches below zero any more.
+    /// So far that no number goes below zero any more.
     Unrestricted,
 }
 
@@ -62,12 +37,12 @@ impl Default for Progress {
 }
 
 impl TwccGuard {
-    /// The extension has this number.
+    /// Sets the id of the negotiated header extension.
     pub fn set_extension_id(&mut self, id: Option<u8>) {
         self.extension_id = id;
     }
 
-    /// Whether a datagram may be read.
+    /// Whether str0m may read a datagram.
     pub fn allows(&mut self, datagram: &[u8]) -> bool {
         match (self.extension_id, &self.progress) {
             (Some(id), Progress::Unverified(_) | Progress::Verified(_)) => {
@@ -78,7 +53,7 @@ impl TwccGuard {
         }
     }
 
-    /// Whether a number is not below zero, whatever of those before it counted.
+    /// Whether a number stays above zero whichever of the earlier packets were authentic.
     fn is_reachable(&mut self, seq: u16) -> bool {
         let from = match self.progress {
             Progress::Unverified(least) => least.unwrap_or(seq),
@@ -94,7 +69,7 @@ impl TwccGuard {
         true
     }
 
-    /// A packet of this number was real.
+    /// Records the number of an authentic packet.
     pub fn on_packet(&mut self, seq: u16) {
         let largest = match self.progress {
             Progress::Unverified(_) => seq,
@@ -108,8 +83,8 @@ impl TwccGuard {
     }
 }
 
-/// The header extensions of an RTP packet (RFC 3550 5.3.1) and whether they are of two bytes
-/// (RFC 8285 4.3).
+/// The header extensions of an RTP packet (RFC 3550 5.3.1), and whether they have the two-byte
+/// form (RFC 8285 4.3).
 fn header_extensions(datagram: &[u8]) -> Option<(&[u8], bool)> {
     let (first, _) = datagram.split_first()?;
     let is_extended = first >> 6 == 2 && first & 0x10 != 0;
@@ -125,7 +100,7 @@ fn header_extensions(datagram: &[u8]) -> Option<(&[u8], bool)> {
     Some((rest.get(..length)?, two_bytes))
 }
 
-/// What extensions of this number say.
+/// The values of the extensions with this id.
 fn sequence_numbers(id: u8, (mut rest, two_bytes): (&[u8], bool)) -> impl Iterator<Item = u16> {
     std::iter::from_fn(move || {
         loop {
@@ -139,7 +114,7 @@ fn sequence_numbers(id: u8, (mut rest, two_bytes): (&[u8], bool)) -> impl Iterat
                     let (&length, after) = after.split_first()?;
                     (first, usize::from(length), after)
                 }
-                // Nothing counts after it (RFC 8285 4.2).
+                // Id 15 ends the list (RFC 8285 4.2).
                 false if first >> 4 == 15 => return None,
                 false => (first >> 4, usize::from(first & 0x0f) + 1, after),
             };

@@ -3,7 +3,7 @@
 use super::{Peer, sdp::offer::Offer};
 use crate::protocol::{MediaOffer, OfferedTrack, Source};
 use crate::server::sfu::{
-    PeerKey, RoomKey,
+    keys::{PeerKey, RoomKey},
     testing::browser::{first_participant, rtc_config},
 };
 use proptest::prelude::*;
@@ -126,7 +126,7 @@ fn what_chromium_offers_is_answered() {
     let (mut peer, _) = peer();
     let answer = peer.accept_offer(read(edited(&[]))).expect("an answer");
     assert_eq!(answer.matches("m=").count(), OFFER.matches("m=").count());
-    assert_eq!(peer.offered_tracks.len(), Source::ALL.len());
+    assert_eq!(peer.upstream.offered_tracks.len(), Source::ALL.len());
 }
 
 #[test]

@@ -1,27 +1,26 @@
-//! When a packet was taken, on our clock.
+//! The capture time of a packet, on our clock.
 //!
-//! Sound is on its way within a few milliseconds; a picture is coded and paced first, and
-//! comes tens of milliseconds after the sound of the same moment. Sender reports say which
-//! media time was when by the sender's clock (RFC 3550 6.4.1), and that is one clock for
-//! everything a person sends. Moved to ours, it tells receivers what belongs together: they
-//! play by the reports that are made of it.
+//! Audio leaves within a few milliseconds of its capture; video is encoded and paced first, and
+//! arrives tens of milliseconds later. Sender reports map RTP timestamps to the sender's NTP clock
+//! (RFC 3550 6.4.1), the same clock for all its streams. Mapped to our clock, capture times go into
+//! the reports to receivers, by which they play audio and video in sync.
 
 use std::time::{Duration, Instant, SystemTime};
 use str0m::rtp::rtcp::SenderInfo;
 
-/// How much two computers' clocks differ in a second at most: one in ten thousand.
+/// The largest clock drift followed: one in ten thousand.
 const MAX_DRIFT_RECIPROCAL: u32 = 10_000;
 
-/// The longest anything is on its way. More than that, and their clock was set anew, or their
-/// report is of before a pause.
+/// The longest delay from capture to arrival. Beyond, the clock of the sender was set, or its
+/// report is from before a pause.
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// Which media time was when, by the sender's clock.
+/// A pair of an RTP timestamp and the sender's NTP time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SenderReport {
-    /// The media time.
+    /// The RTP timestamp.
     pub rtp_time: u32,
-    /// When that was.
+    /// The NTP time of the same instant.
     pub ntp_time: SystemTime,
 }
 
@@ -35,8 +34,8 @@ impl From<&SenderInfo> for SenderReport {
 }
 
 impl SenderReport {
-    /// When a media time of this clock rate was, by the sender's clock: up to half of what
-    /// 32 bits count before or after the report. Nothing where no clock goes there.
+    /// The NTP time of an RTP timestamp at this clock rate, up to 2^31 ticks before or after the
+    /// report. Returns none outside of what a clock can hold.
     pub fn ntp_time_of(&self, time: u32, clock_rate: u32) -> Option<SystemTime> {
         let ticks = time.wrapping_sub(self.rtp_time).cast_signed();
         let away = Duration::from_secs_f64(f64::from(ticks.unsigned_abs()) / f64::from(clock_rate));
@@ -46,7 +45,7 @@ impl SenderReport {
         }
     }
 
-    /// The media time of this clock rate at a moment of the sender's clock, wrapping.
+    /// The RTP timestamp of an NTP time at this clock rate, wrapping.
     pub fn rtp_time_at(&self, at: SystemTime, clock_rate: u32) -> u32 {
         let ticks =
             |passed: Duration| (passed.as_micros() * u128::from(clock_rate) / 1_000_000) as u32;
@@ -57,19 +56,18 @@ impl SenderReport {
     }
 }
 
-/// The clock of somebody who sends, as seen from here: the fastest packet so far came in no
-/// time, and all others took so much longer.
+/// Maps the clock of a sender to ours. The fastest packet so far defines zero delay.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CaptureClock {
-    /// A moment by their clock, and by ours.
+    /// An instant by the sender's clock and by ours.
     reference: Option<(SystemTime, Instant)>,
-    /// When the last packet came.
+    /// When the last packet arrived.
     last_packet: Option<Instant>,
 }
 
 impl CaptureClock {
-    /// When something was taken, by our clock, that was taken then by theirs and came now:
-    /// never later than it came.
+    /// The capture time by our clock of a packet captured at `theirs` by the sender's clock that
+    /// arrived at `came`. Never later than `came`.
     pub fn capture_time(&mut self, theirs: SystemTime, came: Instant) -> Instant {
         let since = self
             .last_packet
@@ -81,8 +79,7 @@ impl CaptureClock {
             self.reference = Some((theirs, came));
             return came;
         };
-        // Their clock may be slower than ours: what came in no time is looked for anew, a
-        // little at a time.
+        // The sender's clock may be slower than ours: the reference drifts towards `came`.
         let later = (since.unwrap_or_default() / MAX_DRIFT_RECIPROCAL).min(came - ours);
         if let Some((_, same)) = &mut self.reference {
             *same += later;
@@ -90,7 +87,7 @@ impl CaptureClock {
         ours + later
     }
 
-    /// A moment of their clock by ours.
+    /// An instant of the sender's clock by ours.
     fn to_local(&self, theirs: SystemTime) -> Option<Instant> {
         let (there, here) = self.reference?;
         match theirs.duration_since(there) {

@@ -1,40 +1,40 @@
-//! When the sender of one layer is asked for a keyframe.
+//! Schedules the keyframe requests to the sender of one layer.
 //!
-//! Many may want one at the same moment: the first wish goes out at once, the others wait
-//! for the same answer. A question that stays open is asked again, soon at first: waiting a
-//! full second was the longest part of the time to a first picture elsewhere.
+//! The first request is sent at once; requests while one is outstanding wait for the same keyframe.
+//! An unanswered request is repeated, first after 250 ms: with a full second, the retry was the
+//! longest part of the time to the first frame.
 
 use std::time::{Duration, Instant};
 
-/// Between two answered questions to the smallest of several layers. A keyframe of it is
-/// cheap.
+/// The least interval between two answered requests to the lowest of several layers, whose
+/// keyframes are small.
 pub const MIN_INTERVAL_LOW: Duration = Duration::from_millis(500);
-/// Between two answered questions to any other layer.
+/// The least interval between two answered requests to any other layer.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// Until an open question is asked again for the first time: more than most round trips.
+/// The interval before the first retry. 250 ms: more than most round trips.
 const FIRST_RETRY_INTERVAL: Duration = Duration::from_millis(250);
-/// Between the next [`RETRIES`] times.
+/// The interval between the next [`RETRIES`] retries.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is asked again each second.
+/// Retries at [`RETRY_INTERVAL`].
 const RETRIES: u32 = 5;
-/// From then on: whoever does not answer six times is busy or gone.
+/// The interval of all later retries: a sender that ignores six requests is busy or gone.
 const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The questions to one layer.
+/// The requests to one layer.
 #[derive(Debug)]
 pub struct KeyframeRequester {
-    /// Between two answered questions.
+    /// The least interval between two answered requests.
     min_interval: Duration,
-    /// Since when a keyframe is wanted that has not come.
+    /// When the outstanding request was made; none while nobody waits.
     wanted_since: Option<Instant>,
-    /// How often it was asked for since it is wanted.
+    /// How often the outstanding request was sent.
     request_count: u32,
-    /// The last time it was.
+    /// When a request was sent last.
     last_request: Option<Instant>,
 }
 
 impl KeyframeRequester {
-    /// Nothing asked yet. `low`: the smallest of several layers.
+    /// A layer without requests. `low`: the lowest of several layers.
     pub fn new(low: bool) -> Self {
         Self {
             min_interval: if low { MIN_INTERVAL_LOW } else { MIN_INTERVAL },
@@ -44,8 +44,7 @@ impl KeyframeRequester {
         }
     }
 
-    /// Somebody cannot go on without a keyframe. May be said as often as is true: one
-    /// question is open at a time.
+    /// Requests a keyframe. Idempotent while a request is outstanding.
     pub fn request(&mut self, now: Instant) {
         if self.wanted_since.is_none() {
             self.wanted_since = Some(now);
@@ -53,12 +52,12 @@ impl KeyframeRequester {
         }
     }
 
-    /// A keyframe has come: nobody waits any more.
+    /// Records a keyframe: no request is outstanding any more.
     pub fn on_keyframe(&mut self, _now: Instant) {
         self.wanted_since = None;
     }
 
-    /// Whether the sender is to be asked now; true once for each question.
+    /// Whether to send the request now. Returns true once per sending.
     pub fn take_due(&mut self, now: Instant) -> bool {
         if self.next_deadline().is_none_or(|at| now < at) {
             return false;
@@ -68,7 +67,7 @@ impl KeyframeRequester {
         true
     }
 
-    /// When [`Self::take_due`] is true next; none while nobody waits.
+    /// When [`Self::take_due`] is true next; none while no request is outstanding.
     pub fn next_deadline(&self) -> Option<Instant> {
         let wanted = self.wanted_since?;
         Some(
@@ -77,7 +76,7 @@ impl KeyframeRequester {
         )
     }
 
-    /// From the last question to the next.
+    /// The interval from the last sending to the next.
     fn retry_interval(&self) -> Duration {
         const LAST_QUICK: u32 = 1 + RETRIES;
         match self.request_count {

@@ -1,4 +1,4 @@
-//! Something a person sends: a voice, a face, a screen; with its layers, and who gets it.
+//! A track: one source of a participant, with its simulcast layers and its subscriptions.
 
 use super::{capture_clock::SenderReport, keyframes::KeyframeRequester, layer_meter::LayerMeter};
 use crate::protocol::{self, ParticipantId, Source};
@@ -9,68 +9,68 @@ use crate::server::sfu::{
 use std::time::{Duration, Instant};
 use str0m::media::{Mid, Rid};
 
-/// Layers nobody watches are switched off at the sender after this long: a glance away
-/// should not cost a keyframe.
+/// How long a layer stays on after the last subscription to it. 2 s: a short look away should not
+/// cost a keyframe.
 const UNWATCHED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A track of a room.
 pub struct Track {
-    /// The peer that sends it.
+    /// The index of the sending peer.
     pub owner: usize,
-    /// Whose it is.
+    /// The participant.
     pub person: ParticipantId,
-    /// What it is made of.
+    /// Camera, microphone, screen, or screen audio.
     pub source: Source,
-    /// The media description it comes by.
+    /// The media section of the sender.
     pub mid: Mid,
-    /// Its layers, lowest first; one where it is no simulcast.
+    /// The simulcast layers, lowest first; one layer without simulcast.
     pub layers: Vec<Layer>,
-    /// The codec it comes in; none before anything came.
+    /// The codec of the last packet.
     pub codec: Option<Codec>,
-    /// The codec its sender was told to send in, where they were.
+    /// The codec that the sender was asked for.
     pub requested_codec: Option<protocol::Codec>,
-    /// Which packets of its sound have come.
+    /// Recovers lost packets from redundant audio.
     pub red_recovery: RedRecovery,
-    /// The slots it goes to.
+    /// The down tracks that carry it.
     pub subscriptions: Vec<Subscription>,
-    /// What the sender was last told of who watches.
+    /// The watched layers as announced to the sender.
     layer_demand: LayerDemand,
 }
 
-/// A slot of a peer.
+/// A down track that carries a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subscription {
-    /// Which peer.
+    /// The index of the receiving peer.
     pub peer: usize,
-    /// Which of its slots.
+    /// The index of the down track.
     pub down_track: usize,
 }
 
-/// One encoding of a track.
+/// A simulcast layer of a track.
 pub struct Layer {
-    /// Its name (RFC 8852); none where it is no simulcast.
+    /// The RID (RFC 8852); none without simulcast.
     pub rid: Option<Rid>,
-    /// How much of it comes.
+    /// Measures the bitrate.
     pub meter: LayerMeter,
-    /// When it is asked for a keyframe.
+    /// Schedules keyframe requests.
     pub keyframes: KeyframeRequester,
-    /// How tall its picture is; 0 where that is not known yet.
+    /// The frame height in px; 0 before the first keyframe.
     pub height: u32,
-    /// What its sender last reported.
+    /// The last sender report.
     pub sender_report: Option<SenderReport>,
 }
 
-/// Which layers the sender was told are watched.
+/// The watched layers of a track.
 #[derive(Debug)]
 struct LayerDemand {
-    /// One bit a layer, all of them at first; none of sound, which nobody switches off.
+    /// One bit per layer, all set at first; none for audio, which always flows.
     announced: Option<u8>,
-    /// A smaller set, and since when nobody wants more.
+    /// A smaller set, and since when it would be enough.
     pending_decrease: Option<(u8, Instant)>,
 }
 
 impl Track {
-    /// A track nobody gets yet.
+    /// A track without subscriptions.
     pub fn new(
         owner: usize,
         person: ParticipantId,
@@ -104,8 +104,7 @@ impl Track {
         }
     }
 
-    /// Whether there is something to hear: a voice may come at any moment, the sound of a
-    /// screen is there while it comes.
+    /// Whether the track has audio: a microphone always, screen audio while packets arrive.
     pub fn has_audio(&self, now: Instant) -> bool {
         match self.source {
             Source::Microphone => true,
@@ -114,19 +113,18 @@ impl Track {
         }
     }
 
-    /// Whether a layer comes: it was heard of late, and the smaller ones do not go on without
-    /// it.
+    /// Whether packets of a layer arrive, and lower layers do not go on without it.
     pub fn is_layer_live(&self, layer: usize, now: Instant) -> bool {
         let (smaller, meter) = (&self.layers[..layer], &self.layers[layer].meter);
         meter.is_live(now) && !smaller.iter().any(|s| meter.is_suspended_beside(&s.meter))
     }
 
-    /// The layer of this name.
+    /// The layer with this RID.
     pub fn layer_by_rid(&self, rid: Option<Rid>) -> Option<usize> {
         self.layers.iter().position(|layer| layer.rid == rid)
     }
 
-    /// A packet of a layer has come, and what its sender last reported.
+    /// Records a packet of a layer, with the sender report before it.
     pub fn on_packet(
         &mut self,
         origin: PacketOrigin,
@@ -134,7 +132,7 @@ impl Track {
         report: Option<SenderReport>,
     ) {
         self.codec = Some(packet.codec);
-        // The traces that tests play were recorded by this.
+        // The packet traces of the tests were recorded from this event.
         tracing::trace!(
             track = origin.track,
             layer = origin.layer,
@@ -162,8 +160,8 @@ impl Track {
         }
     }
 
-    /// What is to be added to the media times of a layer to get those of each layer, as the
-    /// sender reports say (RFC 3550 6.4.1).
+    /// What to add to the RTP timestamps of a layer to get those of each layer, by the sender
+    /// reports (RFC 3550 6.4.1).
     fn layer_time_offsets(&self, layer: usize) -> [Option<u32>; 3] {
         let mut offsets = [None; 3];
         if let Some(SenderReport {
@@ -181,8 +179,8 @@ impl Track {
         offsets
     }
 
-    /// Told which layers anybody wants now (one bit each), answers what the sender is to
-    /// be told: more at once, less after a while.
+    /// Updates the layers that have subscriptions, one bit each. Returns the RIDs for the sender
+    /// where its set changes: a larger set at once, a smaller one after [`UNWATCHED_TIMEOUT`].
     pub fn update_watched_layers(&mut self, wanted: u8, now: Instant) -> Option<Vec<String>> {
         let told = self.layer_demand.announced?;
         if wanted & !told != 0 {
@@ -200,14 +198,14 @@ impl Track {
         (now >= since + UNWATCHED_TIMEOUT).then(|| self.announce(wanted))
     }
 
-    /// What the sender was told last, or believes from the beginning; none of sound.
+    /// The RIDs as announced to the sender; none for audio.
     pub fn watched_rids(&self) -> Option<Vec<String>> {
         self.layer_demand
             .announced
             .map(|layers| self.rids_of(layers))
     }
 
-    /// The names of these layers, for the sender.
+    /// Announces a set of layers. Returns its RIDs.
     fn announce(&mut self, layers: u8) -> Vec<String> {
         self.layer_demand = LayerDemand {
             announced: Some(layers),
@@ -216,7 +214,7 @@ impl Track {
         self.rids_of(layers)
     }
 
-    /// The names of these layers; one that is alone has an empty name.
+    /// The RIDs of a set of layers; an empty string for a layer without RID.
     fn rids_of(&self, layers: u8) -> Vec<String> {
         let named = self.layers.iter().enumerate();
         named
@@ -226,7 +224,7 @@ impl Track {
     }
 }
 
-/// Layers in the order of their size: `q`, `h`, `f` by their names, others as they come.
+/// Orders layers by size: `q`, `h`, `f` by their RIDs, others as offered; three at most.
 pub fn order_layers(mut rids: Vec<Rid>) -> Vec<Option<Rid>> {
     let rank = |rid: &Rid| "qhf".find(&**rid).unwrap_or(3);
     rids.sort_by_key(rank);

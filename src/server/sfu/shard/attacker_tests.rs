@@ -3,9 +3,9 @@
 use super::core::Core;
 use crate::protocol::{Source, Wanted};
 use crate::server::sfu::{
-    PeerKey, RoomKey,
     command::{Command, Event},
-    ingress::twcc_guard,
+    keys::{PeerKey, RoomKey},
+    peer::sdp::twcc,
     testing::{
         attacker::{KeyedAttacker, key_logging_provider},
         browser::{FakeBrowser, core, participant},
@@ -382,7 +382,7 @@ fn packets_counted_from_before_the_first_take_no_memory() {
     let known = room.known();
     let forger = KeyedAttacker::new().expect("it has sent both kinds");
     let before = room.core.peers[2].rtc.media(room.people[2].camera);
-    let id = before.and_then(|media| twcc_guard::extension_id(media.remote_extmap()));
+    let id = before.and_then(|media| twcc::extension_id(media.remote_extmap()));
     let counted = |seq: u16, counts: u16| {
         let [high, low] = counts.to_be_bytes();
         Rtp {

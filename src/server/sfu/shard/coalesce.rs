@@ -1,32 +1,32 @@
-//! Whether a shard takes in datagrams as they come or gathers them for a moment.
+//! Receive coalescing: whether a busy shard waits before it receives again.
 //!
-//! Each turn of the thread costs system calls and a look at every connection that has
-//! something to say. Where many people send, a turn each millisecond serves several packets
-//! at once, and what goes to one receiver leaves together; they are half a millisecond late.
-//! Network cards do the same (interrupt moderation).
+//! Each poll of the thread costs system calls and a drain of every dirty peer. With many senders
+//! a poll each millisecond handles several packets at once, and packets to one receiver leave
+//! together, half a millisecond late on average. Network cards do the same (interrupt moderation).
 
 use std::time::{Duration, Instant};
 
-/// How long datagrams are gathered.
+/// How long a busy shard waits.
 pub const COALESCE_DELAY: Duration = Duration::from_millis(1);
-/// Media packets a second from which on they are: below, hardly two come within a moment.
+/// Media packets a second above which a shard is busy. 1,500: below, two hardly arrive within
+/// [`COALESCE_DELAY`].
 const MIN_PACKETS_PER_SECOND: u32 = 1_500;
-/// Over how long they are counted.
+/// The interval over which packets are counted.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// How many media packets come.
+/// Counts received media packets.
 #[derive(Debug)]
 pub struct ReceiveCoalescer {
     /// When the window began.
     window_start: Instant,
-    /// Packets in it so far.
+    /// Packets in the window so far.
     count: u32,
-    /// Whether there were many in the one before.
+    /// Whether the previous window had many.
     is_busy: bool,
 }
 
 impl ReceiveCoalescer {
-    /// None have come yet.
+    /// A shard that has received nothing.
     pub fn new(now: Instant) -> Self {
         Self {
             window_start: now,
@@ -35,7 +35,7 @@ impl ReceiveCoalescer {
         }
     }
 
-    /// So many came in a turn; whether the next ones are gathered.
+    /// Records the packets of one poll. Returns whether to wait before the next one.
     pub fn on_packets(&mut self, count: u32, now: Instant) -> bool {
         self.count = self.count.saturating_add(count);
         let passed = now.saturating_duration_since(self.window_start);
@@ -52,7 +52,7 @@ impl ReceiveCoalescer {
 mod tests {
     use super::*;
 
-    /// Whether datagrams are gathered after a second of so many each ten milliseconds.
+    /// Whether a shard is busy after a second with so many packets every 10 ms.
     fn after(gather: &mut ReceiveCoalescer, start: Instant, second: u64, each: u32) -> bool {
         (0..100).fold(false, |_, turn| {
             gather.on_packets(
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn many_datagrams_are_gathered_and_few_are_taken_in_at_once() {
+    fn many_packets_are_coalesced_and_few_are_received_at_once() {
         let start = Instant::now();
         let mut gather = ReceiveCoalescer::new(start);
         assert!(!after(&mut gather, start, 0, 5));

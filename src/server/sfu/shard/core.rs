@@ -1,70 +1,59 @@
-//! All peers and rooms of one shard. Sans IO: datagrams and commands come in with the
-//! time, datagrams and events go out; sockets, threads and clocks are [`super::worker`]'s.
+//! The state of one shard, sans IO: datagrams and commands go in with the time, datagrams and
+//! events come out. The sockets, the thread and the clock are [`super::worker`]'s.
 //!
-//! What comes in makes peers dirty; [`Core::settle`] drains them until none is. The path
-//! of a packet is in [`super::receive`] and [`super::forward`], who gets what in [`super::subscribe`], who comes and
-//! goes in [`super::lifecycle`], what happens by the clock in [`super::tick`].
+//! Input marks peers dirty; [`Core::settle`] drains them until none is left. [`super::receive`]
+//! and [`super::forward`] are the path of a packet, [`super::subscribe`] assigns tracks,
+//! [`super::lifecycle`] adds and removes peers, [`super::tick`] does what is due by the clock.
 
 use super::{media_room::MediaRoom, timers::Timers};
-use crate::server::sfu::{
-    PeerKey, RoomKey,
-    command::{Command, Event},
-    ingress::demux::Demux,
-    peer::{Peer, SharedRtcConfig},
-};
 use crate::{
     protocol::MAX_WANTED,
-    server::metrics::{Distribution, MediaMetrics},
+    server::{
+        metrics::{Distribution, MediaMetrics},
+        sfu::{
+            command::{Command, Event},
+            ingress::demux::Demux,
+            keys::{PeerKey, RoomKey},
+            peer::{Peer, guard::guarded, session::SharedRtcConfig},
+            transport::datagram::OutgoingDatagram,
+        },
+    },
 };
 use slab::Slab;
-use std::{
-    cell::Cell,
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
-};
-use str0m::{Event as RtcEvent, Output, RtcError, net::Transmit};
+use std::{collections::HashMap, net::SocketAddr, time::Instant};
+use str0m::{Event as RtcEvent, Output};
 use tokio::sync::mpsc;
 
-/// How many moments of a peer pass in one drain. On an estimated line `str0m` lets a packet
-/// go and asks to be told the time before the next: one at a time, each would be a turn of
-/// the thread and a system call. A keyframe has up to a few hundred packets.
+/// Timeouts of one peer that pass in one drain. 512: a keyframe has up to a few hundred packets.
+/// With bandwidth estimation str0m wants a timeout between two packets; one per turn of the
+/// thread would cost a system call each.
 const MAX_TIMEOUTS_PER_DRAIN: usize = 512;
 
-/// A datagram to send.
-pub struct OutgoingDatagram {
-    /// From which address of this machine: the one the peer talks to.
-    pub local_ip: Option<IpAddr>,
-    /// What, and where to.
-    pub transmit: Transmit,
-}
-
-/// Everything one shard looks after.
+/// The peers and rooms of one shard.
 pub struct Core {
-    /// The connections.
-    pub(in crate::server::sfu) peers: Slab<Peer>,
-    /// The rooms they are in.
+    /// The peers, by index.
+    pub(super) peers: Slab<Peer>,
+    /// The rooms.
     pub(super) rooms: HashMap<RoomKey, MediaRoom>,
-    /// Which peer of a room is which.
+    /// The index of each peer.
     pub(super) keys: HashMap<(RoomKey, PeerKey), usize>,
-    /// Whose datagram is whose.
+    /// Finds the peer of a datagram.
     pub(super) demux: Demux,
-    /// When peers want to be woken.
+    /// The timeouts of all peers.
     pub(super) timers: Timers,
-    /// Peers that have something to say.
+    /// Peers that have output.
     pub(super) dirty: Vec<usize>,
-    /// Peers that are over.
+    /// Peers that are to be closed.
     pub(super) closing: Vec<usize>,
     /// Datagrams to send.
     pub(super) outgoing: Vec<OutgoingDatagram>,
-    /// What every connection has in common.
+    /// The configuration that all connections share.
     pub(super) rtc_config: SharedRtcConfig,
     /// When [`super::tick`] is due.
     pub(super) next_tick: Instant,
     /// Counts the ticks.
     pub(super) ticks: u64,
-    /// Media packets that came in since that was asked last.
+    /// Media packets received since [`Core::take_media_packets_received`].
     pub(super) media_packets_received: u32,
     /// What receivers get, as it was counted last.
     pub(super) distribution: Distribution,
@@ -73,7 +62,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// Nobody is here.
+    /// A shard without rooms.
     pub fn new(rtc_config: SharedRtcConfig, metrics: MediaMetrics, now: Instant) -> Self {
         Self {
             peers: Slab::new(),
@@ -93,15 +82,14 @@ impl Core {
         }
     }
 
-    /// A room opens.
+    /// Opens a room.
     pub fn open_room(&mut self, room: RoomKey, events: mpsc::Sender<Event>) {
-        self.rooms.insert(
-            room,
-            MediaRoom::new(events, self.metrics.dropped_events.clone()),
-        );
+        let dropped_events = self.metrics.dropped_events.clone();
+        self.rooms
+            .insert(room, MediaRoom::new(events, dropped_events));
     }
 
-    /// A room closes, and every connection of it.
+    /// Closes a room and every connection of it.
     pub fn close_room(&mut self, room: RoomKey) {
         let Some(closed) = self.rooms.get(&room) else {
             return;
@@ -113,8 +101,8 @@ impl Core {
         self.update_distribution();
     }
 
-    /// Browsers reach us by these addresses from now on. Connections that are there get them
-    /// beside their own: an ICE restart offers both, and finds the one that is left.
+    /// Replaces the addresses at which browsers reach the shard. Existing connections get them
+    /// beside their own: an ICE restart offers both, and finds the one that works.
     pub fn set_candidates(&mut self, candidates: Vec<SocketAddr>) {
         let all: Vec<usize> = self.peers.iter().map(|(index, _)| index).collect();
         for index in all {
@@ -124,7 +112,7 @@ impl Core {
         self.rtc_config.candidates = candidates;
     }
 
-    /// Does what a room says.
+    /// Handles a command of a room. Peers that are gone are ignored.
     pub fn handle_command(&mut self, room: RoomKey, command: Command, now: Instant) {
         match command {
             Command::Offer {
@@ -135,7 +123,7 @@ impl Core {
             Command::Subscribe { peer, mut wanted } => {
                 wanted.truncate(MAX_WANTED);
                 if let Some(index) = self.keys.get(&(room, peer)).copied() {
-                    self.peers[index].wanted = wanted;
+                    self.peers[index].downstream.wanted = wanted;
                     self.update_subscriptions(index, now);
                     self.send_wanted_layers(index, now);
                 }
@@ -154,7 +142,7 @@ impl Core {
         self.settle(now);
     }
 
-    /// Drains whoever has something to say, until nobody has.
+    /// Drains dirty peers and removes closing ones until there are none.
     pub fn settle(&mut self, now: Instant) {
         loop {
             if let Some(index) = self.closing.pop() {
@@ -167,19 +155,19 @@ impl Core {
         }
     }
 
-    /// The moment something is to be done at the latest.
+    /// When [`Core::handle_timeout`] is due at the latest.
     pub fn deadline(&self) -> Option<Instant> {
         let tick = (!self.rooms.is_empty()).then_some(self.next_tick);
         [self.timers.next(), tick].into_iter().flatten().min()
     }
 
-    /// Wakes whoever wanted to be woken by now.
+    /// Handles the timeouts that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
         let due: Vec<usize> = std::iter::from_fn(|| self.timers.pop(now)).collect();
         for index in due {
             if let Some(peer) = self.peers.get_mut(index) {
-                // Drained before the next one: str0m's reports take 46 kB while they wait,
-                // and everybody's are due at the same moment.
+                // Drained before the next peer: str0m's reports take 46 kB while they wait, and
+                // those of all peers are due at the same moment.
                 match peer.handle_timeout(now) {
                     Some(()) => self.drain(index, now),
                     None => self.closing.push(index),
@@ -192,18 +180,18 @@ impl Core {
         self.settle(now);
     }
 
-    /// The datagrams to send, in order.
+    /// The datagrams to send, in order. The caller empties the list.
     pub fn outgoing(&mut self) -> &mut Vec<OutgoingDatagram> {
         &mut self.outgoing
     }
 
-    /// How many media packets came in since this was asked last.
+    /// The number of media packets received since the last call.
     pub fn take_media_packets_received(&mut self) -> u32 {
         std::mem::take(&mut self.media_packets_received)
     }
 
-    /// A bug went through: every connection is over and everybody is told, so that they come
-    /// back to the rooms, which go on.
+    /// Recovers from a panic outside of any peer's guard: closes every connection and reports
+    /// them as closed. The rooms go on, and browsers connect again.
     pub fn restart(&mut self, now: Instant) {
         self.metrics.connection_panics.inc();
         for ((room, peer), _) in std::mem::take(&mut self.keys) {
@@ -222,7 +210,7 @@ impl Core {
         self.update_distribution();
     }
 
-    /// A peer has something to say.
+    /// Queues a peer for draining.
     pub(super) fn mark_dirty(&mut self, index: usize) {
         if let Some(peer) = self.peers.get_mut(index)
             && !std::mem::replace(&mut peer.dirty, true)
@@ -231,14 +219,14 @@ impl Core {
         }
     }
 
-    /// Tells a room.
+    /// Sends an event to a room.
     pub(super) fn send_event(&self, room: RoomKey, event: Event) {
         if let Some(room) = self.rooms.get(&room) {
             room.send_event(event);
         }
     }
 
-    /// Takes out of a peer what it has to say.
+    /// Takes all output of a peer: datagrams, events, and the next timeout.
     pub(super) fn drain(&mut self, index: usize, now: Instant) {
         if let Some(peer) = self.peers.get_mut(index) {
             peer.dirty = false;
@@ -246,7 +234,7 @@ impl Core {
                 return self.closing.push(index);
             }
         }
-        let mut moments = 0..MAX_TIMEOUTS_PER_DRAIN;
+        let mut timeouts = 0..MAX_TIMEOUTS_PER_DRAIN;
         loop {
             let Some(peer) = self.peers.get_mut(index) else {
                 return;
@@ -254,15 +242,15 @@ impl Core {
             match guarded(|| peer.rtc.poll_output()) {
                 Some(Output::Transmit(transmit)) => self.outgoing.push(peer.address(transmit)),
                 Some(Output::Event(event)) => {
-                    let happens = || {
+                    let handle = || {
                         self.handle_rtc_event(index, event, now);
                         Ok(())
                     };
-                    if guarded(happens).is_none() {
+                    if guarded(handle).is_none() {
                         return self.closing.push(index);
                     }
                 }
-                Some(Output::Timeout(at)) if peer.is_due(at) && moments.next().is_some() => {
+                Some(Output::Timeout(at)) if peer.is_due(at) && timeouts.next().is_some() => {
                     if peer.handle_timeout(at).is_none() {
                         return self.closing.push(index);
                     }
@@ -279,46 +267,33 @@ impl Core {
         }
     }
 
-    /// Something happened on a connection.
+    /// Handles an event of str0m.
     fn handle_rtc_event(&mut self, index: usize, event: RtcEvent, now: Instant) {
         match event {
             RtcEvent::RtpPacket(packet) => self.on_rtp_packet(index, packet, now),
             RtcEvent::Connected => self.on_connected(index, now),
             RtcEvent::KeyframeRequest(request) => self.on_keyframe_request(index, request.mid, now),
             RtcEvent::EgressBitrateEstimate(estimate) => {
-                self.on_bandwidth_estimate(index, &estimate, now)
+                self.on_bandwidth_estimate(index, &estimate, now);
             }
             RtcEvent::PeerStats(stats) => self.on_peer_stats(index, &stats),
-            RtcEvent::MediaEgressStats(stats) => {
-                self.peers[index].stats_window.on_media_stats(&stats)
+            RtcEvent::MediaEgressStats(stats) => self.peers[index].bandwidth.on_media_stats(&stats),
+            RtcEvent::MediaIngressStats(stats) => {
+                self.peers[index]
+                    .upstream
+                    .on_jitter(stats.mid, stats.jitter);
             }
-            RtcEvent::MediaIngressStats(stats) => self.on_jitter(index, stats.mid, stats.jitter),
             RtcEvent::Closed => self.closing.push(index),
+            // str0m's enum is non-exhaustive. Everything else is for endpoints with frames or
+            // data channels.
             _ => {}
         }
     }
-}
 
-thread_local! {
-    /// Panics that [`guarded`] caught on this thread since the last tick. Each shard has a
-    /// thread of its own.
-    pub(super) static PANICS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Does a step of a connection. An error or a bug in it ends that connection alone
-/// (trust P10); nothing then.
-pub(in crate::server::sfu) fn guarded<T>(step: impl FnOnce() -> Result<T, RtcError>) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(Ok(done)) => Some(done),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a media connection gives up");
-            None
-        }
-        Err(_) => {
-            PANICS.set(PANICS.get() + 1);
-            tracing::error!("a media connection failed by a bug and was ended");
-            None
-        }
+    /// Whether every peer is connected.
+    #[cfg(test)]
+    pub fn is_everyone_connected(&self) -> bool {
+        self.peers.iter().all(|(_, peer)| peer.connected)
     }
 }
 

@@ -3,41 +3,66 @@
 use super::*;
 use crate::protocol::{MediaOffer, ParticipantId, Source, Wanted};
 use crate::server::metrics::IcePath;
-use crate::server::sfu::shard::receive::ReceivedDatagram;
 use crate::server::sfu::{
-    peer::sdp::offer::Offer,
+    peer::{Expiry, sdp::offer::Offer},
     publish::capture_clock::SenderReport,
     testing::browser::{FakeBrowser, core, first_participant, participant},
+    transport::datagram::ReceivedDatagram,
 };
-use proptest::prelude::*;
-use std::time::Duration;
+use proptest::{prelude::*, test_runner::TestRunner};
+use std::{cell::RefCell, time::Duration};
 use str0m::{Input, net::Protocol};
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-    #[test]
-    fn a_strangers_datagram_makes_nobody_answer(
-        bytes in prop::collection::vec(any::<u8>(), 0..300),
-        first in prop::sample::select(vec![0_u8, 1, 2, 20, 23, 63, 64, 127, 128, 191, 200, 255]),
-        tcp in any::<bool>(),
-    ) {
-        let (mut core, _events, now) = core();
-        let mut bytes = bytes;
+/// The address of somebody who has no connection.
+const STRANGER: ([u8; 4], u16) = ([192, 0, 2, 1], 5000);
+
+#[test]
+fn a_strangers_datagrams_are_not_answered_where_a_peer_is_there_to_answer() {
+    let (mut core, mut events, mut now) = core();
+    let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
+    core.outgoing().clear();
+    let core = RefCell::new(core);
+    let kinds = [0_u8, 1, 2, 20, 23, 63, 64, 127, 128, 191, 200, 255];
+    let datagrams = (
+        prop::collection::vec(any::<u8>(), 0..300),
+        prop::sample::select(kinds.to_vec()),
+        prop::sample::select(vec![Protocol::Udp, Protocol::Tcp]),
+    );
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(300));
+    let unanswered = runner.run(&datagrams, |(mut bytes, first, proto)| {
+        let mut core = core.borrow_mut();
         if let Some(byte) = bytes.first_mut() {
             *byte = first;
         }
-        let incoming = ReceivedDatagram {
-            proto: if tcp { Protocol::Tcp } else { Protocol::Udp },
+        let datagram = ReceivedDatagram {
+            proto,
             is_relayed: false,
-            source: ([192, 0, 2, 1], 5000).into(),
+            source: STRANGER.into(),
             local_ip: None,
             bytes: &bytes,
         };
-        core.receive(incoming, now);
+        core.receive(datagram, now);
         core.settle(now);
-        prop_assert!(core.outgoing().is_empty() && core.demux.peer_by_address(Protocol::Udp, incoming.source).is_none());
+        prop_assert!(core.outgoing().is_empty());
+        prop_assert_eq!(core.demux.peer_by_address(proto, STRANGER.into()), None);
+        Ok(())
+    });
+    unanswered.expect("nothing is sent");
+    // The peer's own check from the same address is answered.
+    let mut core = core.into_inner();
+    browser.address = STRANGER.into();
+    let is_known = |core: &Core| core.demux.peer_by_address(Protocol::Udp, STRANGER.into());
+    for _ in 0..500 {
+        browser.advance(&mut core, &mut now);
+        if is_known(&core).is_some() {
+            break;
+        }
     }
+    assert_eq!(is_known(&core), Some(0));
+}
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn no_description_takes_the_room_down(text in "(v=0\r\n)?(m=(audio|video) 9 [A-Z/]{1,20} [0-9 ]{0,12}\r\n)?(a=[a-z-]{1,16}(:[ -~]{0,40})?\r\n){0,12}") {
         let (mut core, mut events, now) = core();
@@ -67,6 +92,7 @@ fn a_room_may_speak_of_people_and_rooms_that_are_not_there() {
 
 #[test]
 fn a_connection_that_never_comes_up_is_given_up() {
+    const NEVER: Expiry = Expiry::NeverConnected;
     let (mut core, mut events, now) = core();
     let mut browser = str0m::Rtc::new(now);
     let mut api = browser.sdp_api();
@@ -94,6 +120,11 @@ fn a_connection_that_never_comes_up_is_given_up() {
         now,
     );
     assert!(matches!(events.try_recv(), Ok(Event::Answer { .. })));
+    let expiry = |seconds| core.peers[0].expiry(now + Duration::from_secs(seconds));
+    assert_eq!(
+        [0, 5, 13, 31].map(expiry),
+        [None, None, Some(NEVER), Some(NEVER)]
+    );
     let mut later = now;
     for _ in 0..400 {
         later += Duration::from_millis(100);
@@ -218,7 +249,7 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
 /// Six packets of pictures are written to a browser's slot.
 fn six_packets(core: &mut Core, index: usize, browser: &FakeBrowser, now: Instant) {
     let peer = &mut core.peers[index];
-    assert!(peer.uses_bwe);
+    assert!(peer.bandwidth.uses_bwe());
     let pt = peer
         .rtc
         .media(browser.video_receiver)
@@ -266,7 +297,7 @@ fn a_bug_met_by_ones_packet_ends_that_connection_alone() {
         ann.advance(&mut core, &mut now);
     }
     // No such layer: what a bug would be.
-    core.peers[0].ssrc_origins[0].1.layer = 9;
+    core.peers[0].upstream.corrupt_origins();
     ann.send_keyframe(2, now);
     for _ in 0..3 {
         ann.advance(&mut core, &mut now);
@@ -411,7 +442,7 @@ fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which
         .iter()
         .find(|(_, p)| p.key == PeerKey(2))
         .expect("in");
-    assert_eq!(peer.candidates, [new]);
+    assert_eq!(peer.transport.candidates(), [new]);
 }
 
 #[test]
@@ -424,7 +455,11 @@ fn addresses_that_change_without_end_leave_a_connection_with_a_bounded_number() 
         core.settle(now);
     }
     let (_, peer) = core.peers.iter().next().expect("still there");
-    assert!(peer.candidates.len() <= 24, "{}", peer.candidates.len());
+    assert!(
+        peer.transport.candidates().len() <= 24,
+        "{}",
+        peer.transport.candidates().len()
+    );
 }
 
 #[test]
@@ -436,9 +471,9 @@ fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
         browser.connect(&mut core, &answer, &mut now);
     }
     let (index, peer) = core.peers.iter().next().expect("still there");
-    assert_eq!(peer.ufrags.len(), 2);
+    assert_eq!(peer.transport.ufrags().len(), 2);
     let known = |name: &String| core.demux.peer_by_ufrag(name) == Some(index);
-    assert!(peer.ufrags.iter().all(known));
+    assert!(peer.transport.ufrags().iter().all(known));
     assert_eq!(core.demux.ufrag_count(), 2);
 }
 

@@ -1,13 +1,13 @@
-//! The path of a packet: from the one who sends it to the slots bound to its track.
+//! The path of a packet: from its publisher to the down tracks that subscribe to its track.
 
-use super::core::{Core, guarded};
+use super::core::Core;
 use crate::protocol::Source;
 use crate::server::sfu::{
-    RoomKey,
     codec::{self, red::PreviousPayload},
     forward::packet::{MediaPacket, PacketOrigin},
-    publish::capture_clock::SenderReport,
-    publish::track::Track,
+    keys::RoomKey,
+    peer::guard::guarded,
+    publish::{capture_clock::SenderReport, track::Track},
 };
 use std::time::Instant;
 use str0m::{
@@ -15,15 +15,15 @@ use str0m::{
     rtp::RtpPacket,
 };
 
-/// The largest payload passed on, in bytes. With its headers it fits a datagram of Ethernet;
-/// str0m has room for 2,000 bytes and panics beyond.
+/// The largest payload forwarded, in bytes. With headers it fits an Ethernet frame; str0m has room
+/// for 2,000 bytes and panics beyond.
 const MAX_PAYLOAD: usize = 1_450;
 
 impl Core {
-    /// Passes a packet on.
+    /// Forwards a packet.
     pub(super) fn on_rtp_packet(&mut self, index: usize, packet: RtpPacket, now: Instant) {
         if let Some(seq) = packet.header.ext_vals.transport_cc {
-            self.peers[index].twcc_guard.on_packet(seq);
+            self.peers[index].upstream.twcc_guard.on_packet(seq);
         }
         let Some(origin) = self.find_origin(index, &packet) else {
             self.metrics.unknown_ssrc_packets.inc();
@@ -56,8 +56,8 @@ impl Core {
         self.forward_to_subscribers(origin, &packet, index);
     }
 
-    /// Reads a packet, with the sound before it where that came along; nothing where it makes
-    /// no sense or is too large.
+    /// Parses a packet, and the previous payload that RED carries in it. Returns none where the
+    /// payload is malformed or too large.
     fn parse_packet(
         &mut self,
         index: usize,
@@ -73,12 +73,12 @@ impl Core {
         }
         let mut packet = MediaPacket::parse(packet, codec, now);
         if let Some(theirs) = report.and_then(|r| r.ntp_time_of(packet.time, codec.clock_rate())) {
-            packet.capture_time = peer.capture_clock.capture_time(theirs, now);
+            packet.capture_time = peer.upstream.capture_clock.capture_time(theirs, now);
         }
         Some((packet, before))
     }
 
-    /// Somebody's voice is so loud, and may be one.
+    /// Records the audio level of a packet: -dBov, and whether the sender detects voice.
     fn on_audio_level(&mut self, room: RoomKey, track: usize, level: (u8, bool), now: Instant) {
         if let Some(room) = self.rooms.get_mut(&room) {
             let (level, voice) = level;
@@ -87,22 +87,21 @@ impl Core {
         }
     }
 
-    /// Gives a packet to every slot bound to its track.
+    /// Forwards a packet to every subscription of its track.
     fn forward_to_subscribers(&mut self, origin: PacketOrigin, packet: &MediaPacket, index: usize) {
         let room = self.peers[index].room;
         let Some(track) = self.track(room, origin.track) else {
             return;
         };
-        // Taken out for the while: peers are written to as it is read.
+        // Taken out while peers are borrowed.
         let bound = std::mem::take(&mut track.subscriptions);
         let mut passed = 0;
         for place in &bound {
-            // A keyframe for somebody who cannot be reached yet would be lost, and the next
-            // one is not asked for so soon.
+            // A keyframe sent before DTLS is done would be lost, and requests are rate-limited.
             let Some(peer) = self.peers.get_mut(place.peer).filter(|peer| peer.connected) else {
                 continue;
             };
-            let Some(slot) = peer.down_tracks.get_mut(place.down_track) else {
+            let Some(slot) = peer.downstream.down_tracks.get_mut(place.down_track) else {
                 continue;
             };
             let passes = guarded(|| Ok(slot.forward(&mut peer.rtc, packet, origin.layer)));
@@ -115,10 +114,9 @@ impl Core {
                 if !std::mem::replace(&mut peer.dirty, true) {
                     self.dirty.push(place.peer);
                 }
-                if slot.video && !std::mem::replace(&mut peer.received_video, true) {
-                    let waited = packet
-                        .received_at
-                        .saturating_duration_since(peer.waiting_for_video_since());
+                if slot.video
+                    && let Some(waited) = peer.on_video_forwarded(packet.received_at)
+                {
                     self.metrics
                         .first_frame_seconds
                         .observe(waited.as_secs_f64());
@@ -134,16 +132,16 @@ impl Core {
         }
     }
 
-    /// A track of a room.
+    /// A track of a room, by its key.
     fn track(&mut self, room: RoomKey, track: usize) -> Option<&mut Track> {
         self.rooms.get_mut(&room)?.tracks.get_mut(track)
     }
 
-    /// Which track and layer a packet belongs to.
+    /// The track and layer of a packet, by its SSRC; for a new SSRC by its MID and RID.
     fn find_origin(&mut self, index: usize, packet: &RtpPacket) -> Option<PacketOrigin> {
         let ssrc = packet.header.ssrc;
         let peer = self.peers.get_mut(index)?;
-        if let Some(origin) = peer.origin_of(ssrc) {
+        if let Some(origin) = peer.upstream.origin_of(ssrc) {
             return Some(origin);
         }
         let mut direct = peer.rtc.direct_api();
@@ -156,15 +154,19 @@ impl Core {
             .find(|(_, track)| track.mid == mid)?;
         let layer = found.layer_by_rid(rid)?;
         let origin = PacketOrigin { mid, track, layer };
-        peer.register_ssrc(ssrc, origin);
+        peer.upstream.register_ssrc(ssrc, origin);
         Some(origin)
     }
 
-    /// Somebody cannot decode what a slot carries: its source is asked for a keyframe.
+    /// Handles the keyframe request of a receiver.
     pub(super) fn on_keyframe_request(&mut self, index: usize, mid: Mid, now: Instant) {
         self.metrics.keyframe_requests_received.inc();
         let peer = &self.peers[index];
-        let slot = peer.down_tracks.iter().find(|slot| slot.mid == mid);
+        let slot = peer
+            .downstream
+            .down_tracks
+            .iter()
+            .find(|slot| slot.mid == mid);
         let Some((track, layer)) =
             slot.and_then(|s| Some((s.track?, s.current_layer.or(s.target_layer)?)))
         else {
@@ -173,8 +175,7 @@ impl Core {
         self.request_keyframe(peer.room, track, layer, now);
     }
 
-    /// A keyframe of a layer is wanted; its sender is asked as often as is fit. True where
-    /// it was asked now.
+    /// Requests a keyframe of a layer, rate-limited. Returns whether the sender was asked now.
     pub(super) fn request_keyframe(
         &mut self,
         room: RoomKey,

@@ -1,20 +1,23 @@
-//! Coming and going: an offer makes a connection with its tracks and slots; its end takes
-//! all of that away, and whoever had something of it is told.
+//! Peers come and go: an offer adds a peer with its tracks and down tracks; its end removes them
+//! and updates the subscribers.
 
-use super::core::{Core, guarded};
+use super::core::Core;
 use crate::protocol::{MediaOffer, ParticipantId, Source};
 use crate::server::sfu::{
-    PeerKey, RoomKey,
     command::Event,
-    ingress::twcc_guard,
-    peer::{Peer, sdp::offer::Offer},
+    keys::{PeerKey, RoomKey},
+    peer::{
+        Peer,
+        guard::guarded,
+        sdp::{offer::Offer, twcc},
+    },
     publish::track::{Track, order_layers},
 };
 use std::time::Instant;
 use str0m::{Output, media::Rids};
 
 impl Core {
-    /// Answers an offer.
+    /// Handles an offer: adds the peer, or renegotiates, or replaces a former connection.
     pub(super) fn handle_offer(
         &mut self,
         room: RoomKey,
@@ -35,7 +38,7 @@ impl Core {
         self.answer_offer(index, offer, now);
     }
 
-    /// Makes the place for a connection.
+    /// Adds a peer and returns its index.
     fn add_peer(
         &mut self,
         room: RoomKey,
@@ -44,7 +47,7 @@ impl Core {
         offer: &MediaOffer,
         now: Instant,
     ) -> usize {
-        let estimated = twcc_guard::is_offered(&offer.sdp);
+        let estimated = twcc::is_offered(&offer.sdp);
         let peer = Peer::new(
             key,
             room,
@@ -63,7 +66,7 @@ impl Core {
         index
     }
 
-    /// Answers an offer of a connection there is, and tells; a connection that cannot is over.
+    /// Answers an offer of a peer. A peer whose offer cannot be answered is removed.
     fn answer_offer(&mut self, index: usize, offer: Offer, now: Instant) {
         let peer = &mut self.peers[index];
         let (key, room, connection) = (peer.key, peer.room, peer.connection);
@@ -73,8 +76,8 @@ impl Core {
             self.send_event(room, Event::Refused { peer: key });
             return self.remove_peer(index);
         };
-        peer.offer_id = offer_id;
-        peer.register_ufrag(index, &mut self.demux);
+        peer.transport
+            .register_ufrag(&mut peer.rtc, index, &mut self.demux);
         let answer = Event::Answer {
             peer: key,
             connection,
@@ -84,18 +87,18 @@ impl Core {
         self.send_event(room, answer);
         self.add_tracks(index);
         self.update_room_subscriptions(room, now);
-        // Somebody new may lack what others send in.
+        // The new peer may not accept the codec of a screen.
         self.choose_screen_codecs(room);
         self.mark_dirty(index);
     }
 
-    /// Makes tracks of what an offer names and the room does not have yet.
+    /// Adds the tracks of an offer that the room does not have.
     fn add_tracks(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         let Some(room) = self.rooms.get_mut(&peer.room) else {
             return;
         };
-        for (mid, source) in &peer.offered_tracks {
+        for (mid, source) in &peer.upstream.offered_tracks {
             let ours = |track: &Track| track.owner == index && track.mid == *mid;
             let double = room.tracks.iter().any(|(_, track)| {
                 ours(track) || (track.person == peer.person && track.source == *source)
@@ -115,7 +118,7 @@ impl Core {
         }
     }
 
-    /// A connection ended by itself.
+    /// Removes a peer whose connection ended, and reports it.
     pub(super) fn on_disconnected(&mut self, index: usize) {
         let Some(peer) = self.peers.get(index) else {
             return;
@@ -126,17 +129,16 @@ impl Core {
         self.remove_peer(index);
     }
 
-    /// Takes a connection down, with its tracks and its places in others' slots.
+    /// Removes a peer, its tracks and its subscriptions.
     pub(super) fn remove_peer(&mut self, index: usize) {
         let Some(mut peer) = self.peers.try_remove(index) else {
             return;
         };
         self.metrics.connections.dec();
         self.timers.clear(index);
-        self.demux
-            .remove_peer(index, &peer.ufrags, &peer.verified_paths);
+        peer.transport.unregister(index, &mut self.demux);
         self.keys.remove(&(peer.room, peer.key));
-        // Says goodbye, so that the browser need not find out by silence.
+        // A DTLS alert, so that the browser need not wait for a timeout.
         let _ = guarded(|| peer.rtc.close());
         while let Some(Output::Transmit(last)) = guarded(|| peer.rtc.poll_output()) {
             self.outgoing.push(peer.address(last));
@@ -155,7 +157,7 @@ impl Core {
         }
     }
 
-    /// Takes a track out of the room; whoever had it is told.
+    /// Removes a track and updates its subscribers.
     fn remove_track(&mut self, key: RoomKey, track: usize) {
         let Some(room) = self.rooms.get_mut(&key) else {
             return;
@@ -165,7 +167,7 @@ impl Core {
         room.loudest.remove(track as u32);
         for bound in gone.subscriptions {
             if let Some(peer) = self.peers.get_mut(bound.peer) {
-                peer.down_tracks[bound.down_track].unbind();
+                peer.downstream.down_tracks[bound.down_track].unbind();
                 self.send_slots(bound.peer);
             }
         }

@@ -1,4 +1,4 @@
-//! The media of one room: who sends what, and who is heard.
+//! The media of one room: its peers, its tracks and its speakers.
 
 use crate::server::sfu::{
     command::Event,
@@ -14,36 +14,36 @@ use slab::Slab;
 use std::time::Instant;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-/// Voices that are forwarded in a room, besides the pinned ones: three to each listener,
-/// and one more because nobody hears themselves.
+/// Voices forwarded in a room, besides pinned ones. 4: three for each listener, and one more
+/// because nobody receives their own.
 const FORWARDED_VOICES: usize = 4;
 
 /// The media of a room.
 pub struct MediaRoom {
-    /// Where the room listens.
+    /// The queue of the room's actor.
     events: mpsc::Sender<Event>,
-    /// Counts events that the queue had no place for.
+    /// Counts events dropped with the queue full.
     dropped_events: Counter,
-    /// Its peers.
+    /// The indices of its peers.
     pub peers: Vec<usize>,
-    /// Its tracks.
+    /// Its tracks, by key.
     pub tracks: Slab<Track>,
-    /// Who has the floor.
+    /// Finds the dominant speaker.
     pub speakers: Speakers,
-    /// Whose voice goes through.
+    /// Selects the voices that are forwarded.
     pub loudest: Loudest,
-    /// Screens that are heard at the moment.
+    /// The keys of screen audio tracks that are live.
     audible_screens: Vec<usize>,
-    /// How many pictures each person gets at most.
+    /// The most videos that one peer receives.
     pub video_limit: VideoLimit,
-    /// Packets passed on since that was looked at last.
+    /// Packets forwarded in the current load window.
     pub packets_forwarded: u64,
-    /// What was told of who is heard.
+    /// The speakers and the dominant speaker as announced last.
     announced_speakers: (Vec<u32>, Option<u32>),
 }
 
 impl MediaRoom {
-    /// A room without anybody.
+    /// A room without peers.
     pub fn new(events: mpsc::Sender<Event>, dropped_events: Counter) -> Self {
         Self {
             events,
@@ -59,33 +59,33 @@ impl MediaRoom {
         }
     }
 
-    /// Nobody is in it any more.
+    /// Removes all peers, tracks and speakers.
     pub fn clear(&mut self) {
         *self = Self::new(self.events.clone(), self.dropped_events.clone());
     }
 
-    /// Tells the room. What it has no place for is lost and counted: whoever needs it
-    /// asks again.
+    /// Sends an event to the room's actor. With its queue full the event is dropped and counted; a
+    /// client that misses something sends `resync`.
     pub fn send_event(&self, event: Event) {
         if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
             self.dropped_events.inc();
         }
     }
 
-    /// Somebody's track of this sort.
+    /// The track of a participant with this source.
     pub fn track_of(&self, person: &ParticipantId, source: Source) -> Option<usize> {
         let wanted = |track: &Track| track.source == source && track.person == *person;
         let mut tracks = self.tracks.iter();
         tracks.find(|(_, track)| wanted(track)).map(|(key, _)| key)
     }
 
-    /// What belongs to a track: the face of a voice, the sound of a screen, and back.
+    /// The track to play in sync with a track: camera and microphone, screen and its audio.
     pub fn counterpart(&self, track: usize) -> Option<usize> {
         let track = self.tracks.get(track)?;
         self.track_of(&track.person, track.source.other_half())
     }
 
-    /// How much a picture matters to whoever wants it.
+    /// The priority of a wanted video.
     pub fn priority_of(&self, wanted: &Wanted) -> Priority {
         let dominant = self.speakers.dominant().map(|key| key as usize);
         let speaker = dominant.and_then(|key| Some(&self.tracks.get(key)?.person));
@@ -97,7 +97,7 @@ impl MediaRoom {
         }
     }
 
-    /// Looks which screens are heard; true where it is others than before.
+    /// Updates which screens are audible. Returns whether they changed.
     pub fn update_audible_screens(&mut self, now: Instant) -> bool {
         let sounds = |track: &Track| track.source == Source::ScreenAudio && track.has_audio(now);
         let audible_screens = self.tracks.iter().filter(|(_, track)| sounds(track));
@@ -107,7 +107,7 @@ impl MediaRoom {
         changes
     }
 
-    /// Tells who is heard, where that changed since the last time.
+    /// Sends the speakers, where they changed.
     pub fn send_speakers(&mut self, now: Instant) {
         let heard: Vec<u32> = self.speakers.active(now).collect();
         let dominant = self.speakers.dominant();

@@ -1,57 +1,48 @@
-//! What comes to a shard from other threads.
+//! What other threads send to a shard.
 
 use crate::server::sfu::{
-    RoomKey,
     command::{Command, Event},
+    keys::RoomKey,
+    transport::datagram::RelayedDatagram,
 };
 use std::{net::SocketAddr, sync::mpsc::Receiver};
 use tokio::sync::mpsc;
 
-/// What a shard is sent.
+/// A message to a shard.
 pub enum ShardMessage {
-    /// A room opens.
+    /// Opens a room.
     OpenRoom {
-        /// Which.
+        /// The room.
         room: RoomKey,
-        /// Where it listens.
+        /// The queue of the room's actor.
         events: mpsc::Sender<Event>,
     },
-    /// A room says something.
+    /// A command of a room.
     Command {
-        /// Which.
+        /// The room.
         room: RoomKey,
-        /// What.
+        /// Its command.
         command: Command,
     },
-    /// A room closes.
+    /// Closes a room and its connections.
     CloseRoom {
-        /// Which.
+        /// The room.
         room: RoomKey,
     },
-    /// The addresses of this machine changed.
+    /// Replaces the addresses at which browsers reach the shard.
     SetCandidates {
-        /// Where browsers reach the shard now.
+        /// The current addresses.
         candidates: Vec<SocketAddr>,
     },
-    /// The server stops.
+    /// Stops the thread.
     Stop,
 }
 
-/// A datagram that came through our own TURN server.
-pub struct RelayedDatagram {
-    /// The relayed address of whoever sent it.
-    pub source: SocketAddr,
-    /// Our address.
-    pub local: SocketAddr,
-    /// What.
-    pub bytes: Vec<u8>,
-}
-
-/// What comes to a shard from other threads. Each has its own queue, so that many datagrams
-/// leave room for what rooms say.
+/// The queues of a shard. Datagrams have their own, so that a flood of them leaves room for
+/// messages.
 pub struct ShardInbox {
-    /// What rooms say.
+    /// Messages of rooms and of the process.
     pub messages: Receiver<ShardMessage>,
-    /// What came through our own TURN server.
+    /// Datagrams that came through our own TURN server.
     pub relayed: Receiver<RelayedDatagram>,
 }

@@ -1,39 +1,38 @@
-//! Offers that wait for the shard: one of each person, and of the rooms one after the other.
+//! Offers that wait to be answered: one per peer, and rooms in turn.
 //!
-//! To answer an offer takes a while, in which no packet is forwarded. So the shard answers one
-//! in each turn, between packets. Whoever offers again before the answer replaces their offer,
-//! so the queue holds no more than one for each person in a call, and a room whose people offer
-//! without end delays an offer of another room by one of its own.
+//! Answering an offer takes about as long as forwarding hundreds of packets, so the shard answers
+//! one offer per poll. A new offer of a peer replaces the waiting one: the queue holds at most one
+//! per peer, and a room that floods offers delays another room by one of them.
 
 use crate::server::sfu::{
-    RoomKey,
-    command::{Command, PeerKey},
+    command::Command,
+    keys::{PeerKey, RoomKey},
 };
 use std::collections::VecDeque;
 
-/// The offers that wait.
+/// The waiting offers.
 #[derive(Default)]
 pub struct OfferQueue {
-    /// In the order they came.
+    /// In order of arrival.
     queue: VecDeque<QueuedOffer>,
     /// The room whose offer was answered last.
     last_room: Option<RoomKey>,
 }
 
-/// An offer, and what its person said after it.
+/// An offer, and the subscription that followed it.
 struct QueuedOffer {
-    /// In which room.
+    /// The room.
     room: RoomKey,
-    /// Whose.
+    /// The peer that offers.
     peer: PeerKey,
-    /// The offer.
+    /// Always [`Command::Offer`].
     offer: Command,
-    /// What is on their screen.
+    /// The last [`Command::Subscribe`] after the offer.
     subscription: Option<Command>,
 }
 
 impl OfferQueue {
-    /// Takes in what a room says; gives back what is to be done at once.
+    /// Queues a command that has to wait. Returns a command that is due at once.
     pub fn push(&mut self, room: RoomKey, command: Command) -> Option<Command> {
         let place = |waiting: &VecDeque<QueuedOffer>, peer| {
             waiting
@@ -61,24 +60,24 @@ impl OfferQueue {
                 None => Some(command),
             },
             Command::Close { peer } => {
-                // An offer before it may have been answered: that connection closes.
+                // An earlier offer may have been answered: that connection closes.
                 if let Some(found) = place(&self.queue, peer) {
                     self.queue.remove(found);
                 }
                 Some(command)
             }
-            // Whoever waits for an answer is told everything with it.
+            // The answer to a waiting offer brings the whole state anyway.
             Command::Resync { .. } => Some(command),
         }
     }
 
-    /// A room closes.
+    /// Removes the offers of a room.
     pub fn close_room(&mut self, room: RoomKey) {
         self.queue.retain(|waiting| waiting.room != room);
     }
 
-    /// The next offer to answer, with its room and what was said after it: the oldest one of
-    /// another room than the last, if there is one.
+    /// Takes the next offer, with its room and its subscription: the oldest of another room than
+    /// the last, else the oldest.
     pub fn pop(&mut self) -> Option<(RoomKey, Command, Option<Command>)> {
         let of_another = |waiting: &QueuedOffer| Some(waiting.room) != self.last_room;
         let found = self.queue.iter().position(of_another).unwrap_or(0);
@@ -87,7 +86,7 @@ impl OfferQueue {
         Some((next.room, next.offer, next.subscription))
     }
 
-    /// Whether nobody waits.
+    /// Whether no offer waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

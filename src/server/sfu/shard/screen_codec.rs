@@ -1,25 +1,25 @@
-//! Which codec a shared screen is sent in: VP9 while everybody takes it, because text stays
-//! sharp at half the rate; VP8 as soon as somebody does not.
+//! The codec of a shared screen: VP9 while every receiver accepts it, because text stays sharp
+//! at half the bitrate; else VP8.
 
 use super::core::Core;
 use crate::protocol::{Codec as Told, Source};
 use crate::server::sfu::{
-    RoomKey,
     codec::{Codec, PayloadTypes},
     command::Event,
+    keys::RoomKey,
     peer::Peer,
 };
-
 impl Core {
-    /// Tells whoever shares a screen in which codec, where that changes.
+    /// Requests a codec from every sender of a screen, where it changes.
     pub(super) fn choose_screen_codecs(&mut self, key: RoomKey) {
         let Self { peers, rooms, .. } = self;
         let Some(room) = rooms.get_mut(&key) else {
             return;
         };
         let others = |owner| room.peers.iter().filter(move |index| **index != owner);
-        let taken =
-            |owner| others(owner).all(|index| peers[*index].accepts_video_codec(Codec::Vp9));
+        let taken = |owner| {
+            others(owner).all(|index| peers[*index].downstream.accepts_video_codec(Codec::Vp9))
+        };
         let mut told = Vec::new();
         let screens = room.tracks.iter_mut().map(|(_, track)| track);
         for track in screens.filter(|track| track.source == Source::Screen) {
@@ -37,7 +37,7 @@ impl Core {
         told.into_iter().for_each(|event| room.send_event(event));
     }
 
-    /// Tells a peer again in which codec its screen is to be sent: it may have missed that.
+    /// Requests the codec of a screen from its sender again.
     pub(super) fn resync_screen_codecs(&self, index: usize) {
         let peer = &self.peers[index];
         let Some(room) = self.rooms.get(&peer.room) else {
@@ -52,7 +52,7 @@ impl Core {
     }
 }
 
-/// What a sender is told.
+/// The request to a sender.
 fn codec_event(owner: &Peer, source: Source, codec: Told) -> Event {
     Event::Codec {
         peer: owner.key,

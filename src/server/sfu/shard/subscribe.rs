@@ -1,24 +1,24 @@
-//! Who gets what: tracks are bound to slots by what people want to see and who is heard.
+//! Subscriptions: down tracks carry the video that a peer wants and the loudest voices.
 //!
-//! A binding stays while it is wanted, so that a picture does not jump from slot to slot.
+//! A subscription keeps its down track while it is wanted, so that video does not jump from one
+//! element to another.
 
 use super::core::Core;
 use crate::protocol::{Slot as Told, Source};
 use crate::server::sfu::{
-    RoomKey,
-    bwe::estimate::Estimate,
     command::Event,
+    keys::RoomKey,
     publish::track::Subscription,
     subscribe::{allocator, assign, down_track::DownTrack},
 };
 use std::{cmp::Reverse, time::Instant};
 use str0m::bwe::BweKind;
 
-/// How many voices anybody hears, besides pinned ones.
+/// Voices that a peer receives, besides pinned ones.
 const MAX_VOICES: usize = 3;
 
 impl Core {
-    /// Binds everybody's slots anew.
+    /// Updates the subscriptions of every peer of a room.
     pub(super) fn update_room_subscriptions(&mut self, room: RoomKey, now: Instant) {
         let peers = self.rooms.get(&room).map(|room| room.peers.clone());
         for index in peers.into_iter().flatten() {
@@ -27,17 +27,13 @@ impl Core {
         self.tick_layers(room, now);
     }
 
-    /// Binds one peer's slots anew and tells them.
+    /// Updates the subscriptions of a peer and sends its slots.
     pub(super) fn update_subscriptions(&mut self, index: usize, now: Instant) {
         let pictures = self.wanted_video(index);
         self.subscribe(index, true, &pictures);
-        let peer = &mut self.peers[index];
-        if peer
-            .down_tracks
-            .iter()
-            .any(|slot| slot.video && slot.track.is_some())
-        {
-            peer.first_video_assigned.get_or_insert(now);
+        let downstream = &mut self.peers[index].downstream;
+        if downstream.has_video() {
+            downstream.on_video_assigned(now);
         }
         let sounds = self.wanted_audio(index, now);
         self.subscribe(index, false, &sounds);
@@ -45,20 +41,21 @@ impl Core {
         self.send_slots(index);
     }
 
-    /// Binds one peer's slots of sound anew.
+    /// Updates the audio subscriptions of a peer and sends its slots.
     pub(super) fn update_audio_subscriptions(&mut self, index: usize, now: Instant) {
         let sounds = self.wanted_audio(index, now);
         self.subscribe(index, false, &sounds);
         self.send_slots(index);
     }
 
-    /// The tracks on a peer's screen, most wanted first.
+    /// The video tracks that a peer wants, by priority.
     fn wanted_video(&self, index: usize) -> Vec<usize> {
         let peer = &self.peers[index];
         let Some(room) = self.rooms.get(&peer.room) else {
             return Vec::new();
         };
         let mut wanted: Vec<_> = peer
+            .downstream
             .wanted
             .iter()
             .filter(|w| w.source.is_video() && w.height > 0)
@@ -72,8 +69,8 @@ impl Core {
         wanted.into_iter().map(|(_, track)| track).collect()
     }
 
-    /// What a peer hears, most wanted first: pinned voices, the loudest of all, the sound of
-    /// screens, and the next loudest.
+    /// The audio tracks of a peer, by priority: pinned voices, the loudest voice, the audio of
+    /// screens, the next loudest voices.
     fn wanted_audio(&self, index: usize, now: Instant) -> Vec<usize> {
         let peer = &self.peers[index];
         let Some(room) = self.rooms.get(&peer.room) else {
@@ -85,7 +82,7 @@ impl Core {
             sounds.partition(|(_, track)| track.source == Source::Microphone);
         let pinned = voices
             .iter()
-            .filter(|(_, track)| peer.has_pinned(&track.person));
+            .filter(|(_, track)| peer.downstream.has_pinned(&track.person));
         let pinned = pinned.map(|(key, _)| *key);
         let all = voices.iter().map(|(key, _)| *key);
         let quiet = all.clone().filter(|_| voices.len() <= MAX_VOICES);
@@ -98,9 +95,9 @@ impl Core {
         without_duplicates(pinned.chain(heard).chain(screens).chain(rest))
     }
 
-    /// Binds these tracks to the slots of one kind, as many as there are slots.
+    /// Subscribes to these tracks, as many as there are down tracks of the kind.
     fn subscribe(&mut self, index: usize, video: bool, wanted: &[usize]) {
-        let slots = &self.peers[index].down_tracks;
+        let slots = &self.peers[index].downstream.down_tracks;
         let places = slots.iter().filter(|slot| slot.video == video).count();
         let wanted = &wanted[..places.min(wanted.len())];
         self.unsubscribe_all_but(index, video, wanted);
@@ -109,14 +106,14 @@ impl Core {
         }
     }
 
-    /// Frees a peer's slots of one kind that carry anything but these tracks.
+    /// Ends the subscriptions of one kind to all tracks but these.
     fn unsubscribe_all_but(&mut self, index: usize, video: bool, wanted: &[usize]) {
         let Self { peers, rooms, .. } = self;
         let peer = &mut peers[index];
         let Some(room) = rooms.get_mut(&peer.room) else {
             return;
         };
-        let slots = peer.down_tracks.iter_mut().enumerate();
+        let slots = peer.downstream.down_tracks.iter_mut().enumerate();
         for (place, slot) in slots.filter(|(_, slot)| slot.video == video) {
             let Some(track) = slot.track.filter(|track| !wanted.contains(track)) else {
                 continue;
@@ -130,7 +127,7 @@ impl Core {
         }
     }
 
-    /// Binds a track to a free slot of a peer, unless it has one.
+    /// Subscribes a free down track to a track, unless one has it.
     fn subscribe_to(&mut self, index: usize, video: bool, track: usize) {
         let Self { peers, rooms, .. } = self;
         let peer = &mut peers[index];
@@ -138,16 +135,22 @@ impl Core {
             return;
         };
         if peer
+            .downstream
             .down_tracks
             .iter()
             .any(|slot| slot.track == Some(track))
         {
             return;
         }
-        let places: Vec<_> = peer.down_tracks.iter().map(DownTrack::state).collect();
+        let places: Vec<_> = peer
+            .downstream
+            .down_tracks
+            .iter()
+            .map(DownTrack::state)
+            .collect();
         let free = assign::best_down_track(&places, video, room.counterpart(track));
         if let (Some(place), Some(bound)) = (free, room.tracks.get_mut(track)) {
-            let slot = &mut peer.down_tracks[place];
+            let slot = &mut peer.downstream.down_tracks[place];
             slot.track = Some(track);
             slot.target_layer = (!video).then_some(0);
             bound.subscriptions.push(Subscription {
@@ -157,24 +160,25 @@ impl Core {
         }
     }
 
-    /// Shares a peer's line out among its pictures.
+    /// Allocates the bandwidth of a peer to its video.
     pub(super) fn allocate(&mut self, index: usize, now: Instant) {
         let mut wanted = self.video_requests(index, now);
         self.shed_load(index, &mut wanted);
         let peer = &mut self.peers[index];
         let sound = peer.audio_bps();
-        let budget = peer.budget(now).map(|bps| bps.saturating_sub(sound));
-        let shares = peer.allocator.allocate(now, budget, &wanted);
-        if peer.uses_bwe {
-            peer.update_probing(&shares, sound, now);
-        }
-        let (room, drains) = (peer.room, peer.link.is_draining(now));
+        let budget = peer
+            .bandwidth
+            .budget(now)
+            .map(|bps| bps.saturating_sub(sound));
+        let shares = peer.downstream.allocator.allocate(now, budget, &wanted);
+        peer.update_probing(&shares, sound, now);
+        let (room, drains) = (peer.room, peer.bandwidth.link.is_draining(now));
         let tracks = self.rooms.get(&room).map(|room| &room.tracks);
         let mut asked = Vec::new();
         for choice in &shares.choices {
-            let slot = &mut peer.down_tracks[choice.key as usize];
+            let slot = &mut peer.downstream.down_tracks[choice.key as usize];
             if slot.apply_choice(&mut peer.rtc, choice, drains) {
-                tracing::debug!(person = ?peer.person, ?budget, ?choice, "a picture is chosen anew");
+                tracing::debug!(person = ?peer.person, ?budget, ?choice, "video allocation changed");
             }
             let (Some(track), Some(layer)) = (slot.track, slot.target_layer) else {
                 continue;
@@ -195,7 +199,7 @@ impl Core {
         }
     }
 
-    /// Pauses what is more than the room's shard can do, the least important first.
+    /// Pauses the video above the limit of a busy shard, the lowest priority first.
     fn shed_load(&mut self, index: usize, wanted: &mut Vec<allocator::VideoRequest>) {
         let peer = &mut self.peers[index];
         let room = self.rooms.get(&peer.room);
@@ -205,25 +209,26 @@ impl Core {
         if wanted.len() > most {
             wanted.sort_by_key(|wanted| Reverse(wanted.priority));
             for refused in wanted.drain(most..) {
-                peer.down_tracks[refused.key as usize].pause();
+                peer.downstream.down_tracks[refused.key as usize].pause();
             }
         }
     }
 
-    /// What a peer's bound slots of pictures could carry.
+    /// What the video subscriptions of a peer could carry.
     fn video_requests(&self, index: usize, now: Instant) -> Vec<allocator::VideoRequest> {
         let peer = &self.peers[index];
         let Some(room) = self.rooms.get(&peer.room) else {
             return Vec::new();
         };
         let bound = peer
+            .downstream
             .down_tracks
             .iter()
             .enumerate()
             .filter(|(_, slot)| slot.video);
         let wish = |(place, slot): (usize, &DownTrack)| {
             let track = room.tracks.get(slot.track?)?;
-            let wanted = peer.wanted_of(&track.person, track.source)?;
+            let wanted = peer.downstream.wanted_of(&track.person, track.source)?;
             let mut layers = [None; 3];
             for (place, (rate, layer)) in layers.iter_mut().zip(&track.layers).enumerate() {
                 let live = track.is_layer_live(place, now) && slot.can_carry(track);
@@ -243,29 +248,24 @@ impl Core {
         bound.filter_map(wish).collect()
     }
 
-    /// A peer's line carries more or less than was thought.
+    /// Handles an estimate of str0m.
     pub(super) fn on_bandwidth_estimate(&mut self, index: usize, estimate: &BweKind, now: Instant) {
         if let BweKind::Twcc { estimate, .. } = estimate {
-            let known = &mut self.peers[index].estimate;
-            let before = known.map(|line| line.bps());
-            let line = known.get_or_insert(Estimate::new(*estimate));
-            line.on_estimate(*estimate);
-            let bps = line.bps();
-            tracing::debug!(bps, told = estimate.as_u64(), "a line is estimated anew");
-            // Less is acted upon at once, more at the next tick.
-            if before.is_some_and(|before| bps < before) {
+            // A lower estimate is acted upon at once, a higher one at the next tick.
+            if self.peers[index].bandwidth.on_estimate(*estimate) {
                 self.allocate(index, now);
                 self.send_slots(index);
             }
         }
     }
 
-    /// Tells a peer everything again, free slots too: it may believe otherwise.
+    /// Sends the whole state of a peer again, free slots included.
     pub(super) fn resync(&self, index: usize) {
         let peer = &self.peers[index];
         let event = Event::Slots {
             peer: peer.key,
             slots: peer
+                .downstream
                 .down_tracks
                 .iter()
                 .map(|slot| slot.announced.clone())
@@ -277,14 +277,14 @@ impl Core {
         self.resync_qualities(peer.room);
     }
 
-    /// Tells a peer what its slots carry, where that changed.
+    /// Sends the slots of a peer that changed.
     pub(super) fn send_slots(&mut self, index: usize) {
         let Self { peers, rooms, .. } = self;
         let peer = &mut peers[index];
         let Some(room) = rooms.get(&peer.room) else {
             return;
         };
-        let news = peer.down_tracks.iter_mut().filter_map(|slot| {
+        let news = peer.downstream.down_tracks.iter_mut().filter_map(|slot| {
             let track = slot.track.and_then(|track| room.tracks.get(track));
             let now = Told {
                 mid: slot.announced.mid.clone(),
@@ -304,7 +304,7 @@ impl Core {
     }
 }
 
-/// Each of these where it comes first.
+/// The keys in their order, each once.
 fn without_duplicates(keys: impl Iterator<Item = usize>) -> Vec<usize> {
     keys.fold(Vec::new(), |mut known, key| {
         if !known.contains(&key) {

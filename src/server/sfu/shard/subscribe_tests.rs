@@ -57,6 +57,7 @@ fn heard_of(first: u64, slots: usize, pinned: bool) -> Vec<String> {
     core.handle_command(ROOM, command, later);
     let listener = core.keys[&(ROOM, LISTENER)];
     let bound = core.peers[listener]
+        .downstream
         .down_tracks
         .iter()
         .filter_map(|slot| slot.track);
@@ -107,6 +108,7 @@ fn a_screen_is_heard_from_when_it_sounds_until_it_is_silent() {
     let listener = core.keys[&(ROOM, LISTENER)];
     let bound = |core: &Core| {
         core.peers[listener]
+            .downstream
             .down_tracks
             .iter()
             .any(|s| s.track.is_some())

@@ -1,33 +1,32 @@
-//! What happens by the clock: shares of lines, keyframes asked for again, who speaks, who
-//! watches which layer, who is silent for too long.
+//! What is due by the clock: speakers, keyframe requests, allocations, watched layers, silent peers.
 
-use super::core::{Core, PANICS};
-use crate::server::sfu::{RoomKey, command::Event, subscribe::down_track::DownTrack};
+use super::core::Core;
+use crate::server::sfu::{
+    command::Event,
+    keys::RoomKey,
+    peer::{Expiry, guard::take_panics},
+    subscribe::down_track::DownTrack,
+};
 use crate::{
     protocol::{PersonQuality, Quality},
     server::metrics::{Distribution, IcePath},
 };
 use std::time::{Duration, Instant};
-use str0m::{media::Mid, stats::PeerStats};
+use str0m::stats::PeerStats;
 
-/// Between two ticks.
+/// The interval between two ticks.
 const TICK_INTERVAL: Duration = Duration::from_millis(50);
-/// Lines are shared out each so many ticks: 100 ms.
+/// Ticks between two allocations: 100 ms.
 const ALLOCATION_TICKS: u64 = 2;
-/// Layers nobody watches are looked for each so many ticks: 500 ms.
+/// Ticks between two checks of watched layers, codecs and silent peers: 500 ms.
 const LAYER_TICKS: u64 = 10;
-/// Silence after which a connection is over. 12 s: whoever vanishes is gone for the others
-/// within 15 s, and a browser makes a fresh connection after ten.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(12);
-/// How long a connection may take to come up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Core {
-    /// Does what is due each [`TICK_INTERVAL`].
+    /// Runs what is due each [`TICK_INTERVAL`].
     pub(super) fn tick(&mut self, now: Instant) {
         self.next_tick = now + TICK_INTERVAL;
         self.ticks += 1;
-        self.metrics.connection_panics.inc_by(PANICS.take());
+        self.metrics.connection_panics.inc_by(take_panics());
         let rooms: Vec<RoomKey> = self.rooms.keys().copied().collect();
         for room in rooms {
             self.tick_speakers(room, now);
@@ -46,7 +45,7 @@ impl Core {
         }
     }
 
-    /// Who has the floor, and whose voices go through.
+    /// Updates the dominant speaker and the forwarded voices.
     fn tick_speakers(&mut self, key: RoomKey, now: Instant) {
         let Some(room) = self.rooms.get_mut(&key) else {
             return;
@@ -65,7 +64,7 @@ impl Core {
         }
     }
 
-    /// Asks again for keyframes that did not come.
+    /// Repeats keyframe requests that were not answered.
     fn tick_keyframes(&mut self, key: RoomKey, now: Instant) {
         let Some(room) = self.rooms.get_mut(&key) else {
             return;
@@ -83,11 +82,12 @@ impl Core {
         }
     }
 
-    /// Shares out everybody's line.
+    /// Allocates the bandwidth of every peer of a room.
     fn tick_allocations(&mut self, key: RoomKey, now: Instant) {
         let peers = self.rooms.get(&key).map(|room| room.peers.clone());
         for index in peers.into_iter().flatten() {
             if self.peers[index]
+                .downstream
                 .down_tracks
                 .iter()
                 .any(|slot| slot.video && slot.track.is_some())
@@ -98,7 +98,7 @@ impl Core {
         }
     }
 
-    /// Tells senders which of their layers are watched.
+    /// Sends every sender of a room its watched layers, where they changed.
     pub(super) fn tick_layers(&mut self, key: RoomKey, now: Instant) {
         let tracks = self.rooms.get(&key).map(|room| &room.tracks);
         let tracks = tracks.into_iter().flat_map(|tracks| tracks.iter());
@@ -108,19 +108,19 @@ impl Core {
         }
     }
 
-    /// Tells the senders of what a peer is to see: somebody who has just come should not
+    /// Sends the watched layers of the tracks that a peer subscribes to: a new peer should not
     /// wait for the next tick.
     pub(super) fn send_wanted_layers(&mut self, index: usize, now: Instant) {
         let peer = &self.peers[index];
         let room = peer.room;
-        let pictures = peer.down_tracks.iter().filter(|slot| slot.video);
+        let pictures = peer.downstream.down_tracks.iter().filter(|slot| slot.video);
         let tracks: Vec<usize> = pictures.filter_map(|slot| slot.track).collect();
         for track in tracks {
             self.send_watched_layers(room, track, now);
         }
     }
 
-    /// Tells a sender which of its layers are watched, where that changed.
+    /// Sends the watched layers of a track to its sender, where they changed.
     fn send_watched_layers(&mut self, key: RoomKey, track: usize, now: Instant) {
         let Self { peers, rooms, .. } = self;
         let Some(room) = rooms.get_mut(&key) else {
@@ -130,11 +130,15 @@ impl Core {
             return;
         };
         let slots = track.subscriptions.iter().filter_map(|bound| {
-            let slot = peers.get(bound.peer)?.down_tracks.get(bound.down_track)?;
+            let slot = peers
+                .get(bound.peer)?
+                .downstream
+                .down_tracks
+                .get(bound.down_track)?;
             Some([slot.current_layer, slot.target_layer, slot.desired_layer])
         });
         let watched = slots.flatten().flatten();
-        // A layer that is not wanted itself may be the next best: the ones below stay.
+        // Lower layers stay: each may be the fallback.
         let wanted = watched.fold(0_u8, |set, layer| set | ((2_u8 << layer) - 1));
         if let (Some(rids), Some(owner)) = (
             track.update_watched_layers(wanted, now),
@@ -149,7 +153,7 @@ impl Core {
         }
     }
 
-    /// Tells a sender again which of their layers are watched.
+    /// Sends a sender the watched layers of all its tracks again.
     pub(super) fn resync_layers(&self, index: usize) {
         let peer = &self.peers[index];
         let Some(room) = self.rooms.get(&peer.room) else {
@@ -163,20 +167,21 @@ impl Core {
         }
     }
 
-    /// Lets go of whoever has been silent for too long.
+    /// Closes the peers that do not connect or have fallen silent.
     fn close_silent_peers(&mut self, now: Instant) {
         for (index, peer) in &self.peers {
-            let late = !peer.connected && now > peer.created_at + CONNECT_TIMEOUT;
-            if late || now > peer.last_received + SILENCE_TIMEOUT {
-                self.closing.push(index);
-                if !peer.connected {
-                    self.metrics.ice_result(IcePath::Failed);
-                }
+            let Some(expiry) = peer.expiry(now) else {
+                continue;
+            };
+            self.closing.push(index);
+            match expiry {
+                Expiry::NeverConnected => self.metrics.ice_result(IcePath::Failed),
+                Expiry::Silent => {}
             }
         }
     }
 
-    /// Takes in how busy the shard was, from 0 to 1: its busiest room may get fewer pictures.
+    /// Records the load of the shard, from 0 to 1. Its busiest room may get less video.
     pub fn on_load(&mut self, load: f64, now: Instant) {
         let busiest = self
             .rooms
@@ -194,13 +199,13 @@ impl Core {
                 .video_limit
                 .update(load, busiest == Some(key), shown, now)
             {
-                tracing::info!(load, most = ?room.video_limit.limit(), "pictures a person in a room");
+                tracing::info!(load, most = ?room.video_limit.limit(), "video limit of a room changed");
                 self.tick_allocations(key, now);
             }
         }
     }
 
-    /// The most pictures that anybody in a room gets.
+    /// The most videos that one peer of a room receives.
     fn max_videos_sent(&self, key: RoomKey) -> usize {
         let peers = self.rooms.get(&key).map(|room| &room.peers);
         let peers = peers
@@ -209,17 +214,17 @@ impl Core {
             .filter_map(|p| self.peers.get(*p));
         let shown = |slots: &[DownTrack]| slots.iter().filter(|slot| slot.sends_video()).count();
         peers
-            .map(|peer| shown(&peer.down_tracks))
+            .map(|peer| shown(&peer.downstream.down_tracks))
             .max()
             .unwrap_or(0)
     }
 
-    /// Counts what receivers get.
+    /// Counts what down tracks of video carry.
     pub(super) fn update_distribution(&mut self) {
         let mut now = Distribution::default();
         for (_, peer) in &self.peers {
             let tracks = self.rooms.get(&peer.room).map(|room| &room.tracks);
-            for slot in peer.down_tracks.iter().filter(|slot| slot.video) {
+            for slot in peer.downstream.down_tracks.iter().filter(|slot| slot.video) {
                 let track = slot.track.and_then(|track| tracks?.get(track));
                 if let Some(track) = track {
                     now.count(slot.carried(track.layers.len() == 1));
@@ -229,16 +234,16 @@ impl Core {
         self.metrics.replace(&mut self.distribution, now);
     }
 
-    /// A connection is up: its pictures are asked for.
+    /// Handles a connection that is up: requests keyframes of its video.
     pub(super) fn on_connected(&mut self, index: usize, now: Instant) {
         let peer = &mut self.peers[index];
         if !std::mem::replace(&mut peer.connected, true) {
-            self.metrics.ice_result(peer.ice_path);
+            self.metrics.ice_result(peer.transport.ice_path());
         }
-        let slots = peer.down_tracks.iter_mut();
+        let slots = peer.downstream.down_tracks.iter_mut();
         slots.for_each(|slot| slot.on_connected(now));
         let room = peer.room;
-        let waiting = peer.down_tracks.iter().filter(|slot| slot.video);
+        let waiting = peer.downstream.down_tracks.iter().filter(|slot| slot.video);
         let waiting = waiting
             .filter_map(|slot| Some((slot.track?, slot.current_layer.or(slot.target_layer)?)));
         let waiting: Vec<_> = waiting.collect();
@@ -248,8 +253,8 @@ impl Core {
         self.resync_qualities(room);
     }
 
-    /// A first picture is wanted: of this layer, or of the lowest where this one was asked
-    /// for a moment ago.
+    /// Requests a first keyframe: of this layer, or of the lowest where this one was asked for a
+    /// moment ago.
     pub(super) fn request_first_keyframe(
         &mut self,
         room: RoomKey,
@@ -262,17 +267,7 @@ impl Core {
         }
     }
 
-    /// How unevenly a stream of somebody comes; the worst counts until the next sample.
-    pub(super) fn on_jitter(&mut self, index: usize, mid: Mid, ticks: u32) {
-        let peer = &mut self.peers[index];
-        let source = peer.offered_tracks.iter().find(|(known, _)| *known == mid);
-        // Pictures come in bursts: of them jitter says little.
-        if source.is_some_and(|(_, source)| !source.is_video()) {
-            peer.max_audio_jitter_ms = peer.max_audio_jitter_ms.max(f64::from(ticks) / 48.0);
-        }
-    }
-
-    /// Tells again whose connections are not good: somebody may not know.
+    /// Sends the qualities that are not good again, for a peer that has missed them.
     pub(super) fn resync_qualities(&self, key: RoomKey) {
         let Some(room) = self.rooms.get(&key) else {
             return;
@@ -281,8 +276,8 @@ impl Core {
         let people = peers.filter_map(|peer| {
             let id = peer.person.clone();
             let quality = peer
-                .quality_meter
-                .reported()
+                .bandwidth
+                .quality()
                 .filter(|told| *told != Quality::Good)?;
             Some(PersonQuality { id, quality })
         });
@@ -292,7 +287,7 @@ impl Core {
         }
     }
 
-    /// How a connection is: told where that changed.
+    /// Records statistics of a connection, and sends its quality where it changed.
     pub(super) fn on_peer_stats(&mut self, index: usize, stats: &PeerStats) {
         let peer = &mut self.peers[index];
         if let Some(quality) = peer.on_peer_stats(stats) {

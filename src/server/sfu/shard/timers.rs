@@ -1,24 +1,24 @@
-//! When each peer wants to be woken: a heap with at most one due entry a peer.
+//! The timeouts of peers: a heap with at most one due entry per peer.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
-/// The moments peers wait for.
+/// The timeouts of all peers.
 #[derive(Debug, Default)]
 pub struct Timers {
-    /// Earliest first; entries of peers that changed their mind are skipped when they come.
+    /// Earliest first; outdated entries are skipped when they are due.
     heap: BinaryHeap<Reverse<(Instant, usize)>>,
-    /// What each peer waits for now, and the earliest entry it has in the heap.
+    /// By peer: its timeout, and its earliest entry in the heap.
     deadlines: Vec<Option<(Instant, Instant)>>,
 }
 
 impl Timers {
-    /// A peer waits for this moment, instead of the one before.
+    /// Sets the timeout of a peer, in place of the one before.
     pub fn set(&mut self, peer: usize, at: Instant) {
         if self.deadlines.len() <= peer {
             self.deadlines.resize(peer + 1, None);
         }
         match &mut self.deadlines[peer] {
-            // The entry there is comes first; it is looked at anew then.
+            // The queued entry is due first, and is queued again then.
             Some((wanted, queued)) if *queued <= at => *wanted = at,
             place => {
                 *place = Some((at, at));
@@ -27,19 +27,19 @@ impl Timers {
         }
     }
 
-    /// A peer waits for nothing any more.
+    /// Removes the timeout of a peer.
     pub fn clear(&mut self, peer: usize) {
         if let Some(place) = self.deadlines.get_mut(peer) {
             *place = None;
         }
     }
 
-    /// The earliest moment anybody may wait for.
+    /// When the next timeout may be due.
     pub fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// The next peer whose moment has come; it waits for nothing then.
+    /// Takes the next peer whose timeout is due.
     pub fn pop(&mut self, now: Instant) -> Option<usize> {
         while let Some(Reverse((at, peer))) = self.heap.peek().copied() {
             if at > now {
@@ -69,7 +69,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn each_peer_comes_once_at_the_moment_it_waited_for_last() {
+    fn each_peer_is_due_once_at_its_last_timeout() {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut timers = Timers::default();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_that_change_their_mind_all_the_time_leave_no_heap_behind() {
+    fn timeouts_that_change_often_do_not_grow_the_heap() {
         let start = Instant::now();
         let mut timers = Timers::default();
         for ms in 0..10_000 {

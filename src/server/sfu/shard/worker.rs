@@ -1,19 +1,18 @@
-//! A shard: one thread with one media port, and the rooms pinned to it.
-//!
-//! The shell of [`super::core`]: it waits for sockets, commands and the clock, passes on
-//! what comes in, and sends what comes out. No packet crosses threads.
+//! The thread of a shard: it waits for sockets, messages and timeouts, hands them to
+//! [`super::core`], and sends what the core has to send. No packet crosses threads.
 
 use super::{
     coalesce::{self, ReceiveCoalescer},
-    core::{Core, OutgoingDatagram},
+    core::Core,
     message::{ShardInbox, ShardMessage},
     offer_queue::OfferQueue,
-    receive::ReceivedDatagram,
 };
 use crate::server::net::sockets::{self, Families};
-use crate::server::sfu::{
-    RelayPath,
-    transport::{tcp::TcpTransport, udp::UdpTransport},
+use crate::server::sfu::transport::{
+    datagram::{OutgoingDatagram, ReceivedDatagram},
+    relay::RelayPath,
+    tcp::TcpTransport,
+    udp::UdpTransport,
 };
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::{
@@ -30,42 +29,42 @@ use str0m::net::{Protocol, Transmit};
 
 /// The UDP socket.
 const UDP: Token = Token(0);
-/// Where TCP streams come in.
+/// The TCP listener.
 const TCP: Token = Token(1);
-/// Letters have come.
+/// Wakes the thread for messages and relayed datagrams.
 const WAKER: Token = Token(2);
-/// The first of the TCP streams.
+/// The token of the first TCP stream.
 const FIRST_STREAM: usize = 16;
-/// Batches of datagrams taken in before the clock and the letters are looked at again.
+/// Batches of UDP datagrams received before messages and timeouts are handled again.
 const MAX_UDP_BATCHES: usize = 8;
-/// How long letters are opened in one turn: packets wait.
+/// How long messages are handled in one poll. 5 ms: packets wait meanwhile.
 const MESSAGE_TIME: Duration = Duration::from_millis(5);
-/// Datagrams through our own TURN server taken in in one turn.
+/// Relayed datagrams received in one poll.
 const MAX_RELAYED: usize = 256;
-/// The longest a turn waits, so that a clock that stood still is noticed.
+/// The longest wait. 1 s: a clock that stood still, as in a suspended machine, is noticed.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// Over which time the load is measured.
+/// The interval over which the load is measured.
 const LOAD_WINDOW: Duration = Duration::from_secs(1);
 
-/// The thread's own.
+/// The state of the thread.
 pub struct Worker {
-    /// The thinking.
+    /// The peers and rooms.
     core: Core,
-    /// Waits for all of them.
+    /// Waits for the sockets and the waker.
     poll: Poll,
     /// The UDP port.
     udp: UdpTransport,
     /// The TCP port of the same number.
     tcp: TcpTransport,
-    /// What others want.
+    /// Messages and relayed datagrams of other threads.
     inbox: ShardInbox,
-    /// Whether there may be more of it.
+    /// Whether the inbox may hold more.
     has_messages: bool,
-    /// Offers that wait for their turn.
+    /// Offers that wait to be answered.
     offers: OfferQueue,
-    /// The way back to whoever comes through our own TURN server.
+    /// The path to peers behind our own TURN server.
     relay: Arc<OnceLock<Arc<dyn RelayPath>>>,
-    /// How busy it is, in thousandths.
+    /// The share of time that the thread is busy, in thousandths.
     load: Arc<AtomicU32>,
     /// Whether the UDP socket may hold more.
     is_udp_readable: bool,
@@ -73,11 +72,11 @@ pub struct Worker {
 
 /// The sockets of a shard.
 pub struct ShardSockets {
-    /// UDP.
+    /// The UDP socket.
     pub udp: UdpTransport,
-    /// TCP, at the same port.
+    /// The TCP listener, on the same port.
     pub tcp: TcpTransport,
-    /// The port.
+    /// The port of both.
     pub port: u16,
     /// The address families that both serve.
     pub families: Families,
@@ -103,10 +102,10 @@ fn bind_port(
 }
 
 impl Worker {
-    /// Puts a shard together; the waker tells it that there are letters.
+    /// The worker, and the waker for its inbox.
     ///
     /// # Errors
-    /// The system gives no poll or does not watch the sockets.
+    /// The system refuses a poll, or to register the sockets.
     pub fn new(
         core: Core,
         mut udp: UdpTransport,
@@ -149,7 +148,7 @@ impl Worker {
         })
     }
 
-    /// Runs until told to stop.
+    /// Runs until [`ShardMessage::Stop`].
     pub fn run(mut self) {
         let mut events = Events::with_capacity(256);
         let (mut busy, mut since) = (Duration::ZERO, Instant::now());
@@ -185,18 +184,18 @@ impl Worker {
         }
     }
 
-    /// Does something of its work. A bug that no peer's own guard caught ends its connections,
-    /// not the shard: everybody comes back to it.
+    /// Runs a step of the shard. A panic outside of any peer's guard closes all connections, not
+    /// the shard: browsers connect again.
     fn guarded<T>(&mut self, now: Instant, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let done = catch_unwind(AssertUnwindSafe(|| work(self)));
         if done.is_err() {
-            tracing::error!("a media shard failed by a bug; its connections begin anew");
+            tracing::error!("restarting the connections of a media shard after a panic");
             self.core.restart(now);
         }
         done.ok()
     }
 
-    /// How long nothing is to be done.
+    /// How long to wait for an event.
     fn wait(&self, now: Instant) -> Duration {
         if !self.is_idle() {
             return Duration::ZERO;
@@ -205,7 +204,7 @@ impl Worker {
         deadline.saturating_duration_since(now).min(MAX_WAIT)
     }
 
-    /// Whether nothing is known to be there.
+    /// Whether no input is known to wait.
     fn is_idle(&self) -> bool {
         !(self.is_udp_readable
             || self.has_messages
@@ -213,7 +212,7 @@ impl Worker {
             || !self.offers.is_empty())
     }
 
-    /// Does what there is to do; false where it is to stop.
+    /// Handles what is ready. Returns false where the thread is to stop.
     fn poll_once(&mut self, events: &Events, now: Instant) -> bool {
         let mut unread = self.tcp.unread();
         for event in events {
@@ -242,40 +241,24 @@ impl Worker {
                 break;
             }
             let (core, now) = (&mut self.core, Instant::now());
-            self.is_udp_readable = self.udp.receive(|arrival| {
-                let incoming = ReceivedDatagram {
-                    proto: Protocol::Udp,
-                    is_relayed: false,
-                    source: arrival.source,
-                    local_ip: arrival.local,
-                    bytes: arrival.bytes,
-                };
-                core.receive(incoming, now);
-            });
+            self.is_udp_readable = self.udp.receive(|datagram| core.receive(datagram, now));
             self.core.settle(now);
             self.flush();
         }
         true
     }
 
-    /// Takes in what came on a TCP stream.
+    /// Receives from a TCP stream.
     fn read_stream(&mut self, token: Token, now: Instant) {
         let core = &mut self.core;
-        self.tcp.on_ready(token, now, |source, local, bytes| {
-            let incoming = ReceivedDatagram {
-                proto: Protocol::Tcp,
-                is_relayed: false,
-                source,
-                local_ip: Some(local.ip().to_canonical()),
-                bytes,
-            };
-            core.receive(incoming, now);
-            // Each frame alone: a stream delivers many at once, and one may end the peer.
+        self.tcp.on_ready(token, now, |datagram| {
+            core.receive(datagram, now);
+            // After each frame: a stream delivers many at once, and one may end the peer.
             core.settle(now);
         });
     }
 
-    /// Opens letters for a moment; false where it is to stop.
+    /// Handles messages for [`MESSAGE_TIME`]. Returns false where the thread is to stop.
     fn handle_messages(&mut self, now: Instant) -> bool {
         self.has_messages = false;
         let begun = Instant::now();
@@ -305,7 +288,7 @@ impl Worker {
         }
     }
 
-    /// Answers one offer: it takes a while, and packets wait.
+    /// Answers one offer. Only one: packets wait meanwhile.
     fn answer_next_offer(&mut self, now: Instant) {
         if let Some((room, offer, subscription)) = self.offers.pop() {
             self.core.handle_command(room, offer, now);
@@ -315,7 +298,7 @@ impl Worker {
         }
     }
 
-    /// Takes in what came through our own TURN server.
+    /// Receives what came through our own TURN server.
     fn receive_relayed(&mut self, now: Instant) {
         for _ in 0..MAX_RELAYED {
             let Ok(relayed) = self.inbox.relayed.try_recv() else {
@@ -334,7 +317,7 @@ impl Worker {
         self.has_messages = true;
     }
 
-    /// Sends what the core wants sent.
+    /// Sends the core's datagrams.
     fn flush(&mut self) {
         let mut out = std::mem::take(self.core.outgoing());
         let bytes = out.iter().map(|datagram| datagram.transmit.contents.len());
@@ -357,8 +340,8 @@ impl Worker {
         *self.core.outgoing() = out;
     }
 
-    /// Sends what leaves as one, by our own TURN server where its receiver is behind that;
-    /// what remains.
+    /// Sends the first datagrams, as many as leave in one call, and returns the rest. Those to a
+    /// relayed address of ours go to the TURN server.
     fn send_udp<'a>(&mut self, rest: &'a [OutgoingDatagram]) -> &'a [OutgoingDatagram] {
         let Transmit {
             source,

@@ -4,14 +4,11 @@
 use crate::protocol::{MediaOffer, OfferedTrack, ParticipantId, Source};
 use crate::server::metrics::MediaMetrics;
 use crate::server::sfu::{
-    PeerKey, RoomKey,
     command::{Command, Event},
-    ingress::demux::is_stun,
-    peer::{SharedRtcConfig, sdp::offer::Offer},
-    shard::{
-        core::{Core, OutgoingDatagram},
-        receive::ReceivedDatagram,
-    },
+    keys::{PeerKey, RoomKey},
+    peer::{sdp::offer::Offer, session::SharedRtcConfig},
+    shard::core::Core,
+    transport::datagram::{OutgoingDatagram, ReceivedDatagram, is_stun},
 };
 use std::{
     net::SocketAddr,
@@ -232,7 +229,7 @@ impl FakeBrowser {
             .expect("accepts");
         for _ in 0..200 {
             self.advance(core, now);
-            if self.rtc.is_connected() && core.peers.iter().all(|(_, peer)| peer.connected) {
+            if self.rtc.is_connected() && core.is_everyone_connected() {
                 return;
             }
         }

@@ -1,35 +1,29 @@
-//! The way back: media goes to the address that the peer's own media comes from.
-//!
-//! ICE would say so, too, but late. A controlled agent keeps the pair that was nominated
-//! first until its checks have been missing for 15 s, and behind a NAT that has forgotten a
-//! mapping, or when a phone changes from one network to the other, that is 15 s of silence.
-//! The browser has chosen by then: what it sends comes by the pair it has selected. Nothing
-//! is trusted that ICE has not verified: media is let in from verified addresses only.
+//! A network path: a verified remote address and our side of it.
 
-use crate::server::sfu::shard::core::OutgoingDatagram;
+use super::datagram::OutgoingDatagram;
 use std::net::{IpAddr, SocketAddr};
 use str0m::net::{Protocol, Transmit};
 
-/// A verified address of a peer, and our side of it.
+/// A verified remote address of a peer, and the local side that it reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NetworkPath {
-    /// By which protocol.
+    /// The protocol.
     pub proto: Protocol,
     /// The peer's address.
     pub remote: SocketAddr,
-    /// The address of this machine it came to, where the system says so.
+    /// The address of this machine, where the system says so.
     pub local_ip: Option<IpAddr>,
-    /// Our candidate it came to.
+    /// Our candidate for that address.
     pub local_candidate: SocketAddr,
 }
 
 impl NetworkPath {
-    /// What tells it from a peer's other ways.
+    /// Identifies the path among those of all peers.
     pub fn key(&self) -> (Protocol, SocketAddr) {
         (self.proto, self.remote)
     }
 
-    /// Sends a datagram by it.
+    /// Addresses a datagram to this path.
     pub fn address(self, transmit: Transmit) -> OutgoingDatagram {
         OutgoingDatagram {
             local_ip: self.local_ip,

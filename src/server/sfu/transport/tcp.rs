@@ -1,6 +1,7 @@
-//! ICE over TCP (RFC 6544): for networks that let no UDP through. Each frame is preceded
-//! by its length in two bytes (RFC 4571).
+//! ICE over TCP (RFC 6544), for networks that block UDP. A two-byte length precedes each
+//! datagram (RFC 4571).
 
+use super::datagram::ReceivedDatagram;
 use crate::server::{
     limits::{MEDIA_TCP_QUEUE_BYTES, MEDIA_TCP_STREAMS, MEDIA_TCP_STREAMS_OF_ADDRESS},
     net::{
@@ -15,53 +16,53 @@ use mio::{
 use std::{
     collections::HashMap,
     io::{self, Read as _, Write},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
+use str0m::net::Protocol;
 
-/// How long a stream may be silent.
+/// Silence after which a stream is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a stream may belong to no connection, whatever comes on it: a browser's first frame is
-/// the connectivity check that proves whose it is. 10 s.
+/// How long a stream may belong to no peer. 10 s: a browser's first frame is a connectivity check.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes read from one stream in one turn, so that one does not starve the others.
+/// Bytes read from one stream in one poll, so that it does not starve the others.
 const MAX_READ_BYTES: usize = 64 * 1024;
-/// The longest frame with its length.
+/// The longest frame with its length, in bytes.
 const MAX_FRAME_BYTES: usize = 2 + u16::MAX as usize;
 
 /// The listener and its streams.
 pub struct TcpTransport {
-    /// Where they come in.
+    /// Accepts streams.
     listener: TcpListener,
-    /// By token.
+    /// The streams by their token.
     streams: HashMap<Token, Stream>,
-    /// By the address they come from.
+    /// The token of each remote address.
     tokens: HashMap<SocketAddr, Token>,
-    /// How many there may be.
+    /// Limits streams, in all and per address.
     permits: Permits,
-    /// Streams that may hold more than was read in their turn.
+    /// Streams that may hold more than one poll reads.
     unread: Vec<Token>,
-    /// The next token.
+    /// The token of the next stream.
     next_token: usize,
 }
 
-/// One connection.
+/// One stream.
 struct Stream {
     /// The socket.
     socket: TcpStream,
-    /// From where.
+    /// The remote address.
     source: SocketAddr,
-    /// At which address of this machine.
-    local: SocketAddr,
-    /// The start of a frame whose end has not come.
+    /// The address of this machine that it came to.
+    local_ip: IpAddr,
+    /// The start of an incomplete frame.
     read_buffer: Vec<u8>,
-    /// What the socket could not take yet.
+    /// Bytes to write.
     write_buffer: Vec<u8>,
-    /// When something came last.
+    /// When bytes arrived last.
     last_received: Instant,
-    /// When it was last known whose it is; at first, when it came in.
+    /// When the stream was last known to belong to a peer; at first, when it was accepted.
     last_verified: Instant,
-    /// Its place among the streams.
+    /// Held for as long as the stream lives.
     _permit: Permit,
 }
 
@@ -69,7 +70,7 @@ impl TcpTransport {
     /// Binds the port; streams get tokens from `first` up.
     ///
     /// # Errors
-    /// The port is taken or not ours to take.
+    /// The port is in use or not permitted.
     pub fn bind(address: SocketAddr, families: Families, first: usize) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::from_std(sockets::tcp(address, families)?),
@@ -84,13 +85,13 @@ impl TcpTransport {
         })
     }
 
-    /// The listener, to be watched.
+    /// The listener, to be registered with a poll.
     pub fn listener(&mut self) -> &mut TcpListener {
         &mut self.listener
     }
 
-    /// Takes in whoever waits. Beyond [`MEDIA_TCP_STREAMS`] in all and
-    /// [`MEDIA_TCP_STREAMS_OF_ADDRESS`] they are turned away.
+    /// Accepts the waiting streams. Beyond [`MEDIA_TCP_STREAMS`] in all and
+    /// [`MEDIA_TCP_STREAMS_OF_ADDRESS`] they are closed.
     pub fn accept(&mut self, registry: &Registry, now: Instant) {
         while let Ok((mut socket, source)) = self.listener.accept() {
             let token = Token(self.next_token);
@@ -110,7 +111,7 @@ impl TcpTransport {
             let stream = Stream {
                 socket,
                 source,
-                local,
+                local_ip: local.ip().to_canonical(),
                 read_buffer: Vec::new(),
                 write_buffer: Vec::new(),
                 last_received: now,
@@ -121,30 +122,38 @@ impl TcpTransport {
         }
     }
 
-    /// Streams that are to be read again, though nothing new is said of them.
+    /// Takes the streams to read again although the poll reports nothing about them.
     pub fn unread(&mut self) -> Vec<Token> {
         std::mem::take(&mut self.unread)
     }
 
-    /// Whether there are any.
+    /// Whether there are such streams.
     pub fn is_unread(&self) -> bool {
         !self.unread.is_empty()
     }
 
-    /// Reads what has come on a stream, [`MAX_READ_BYTES`] at most; `take` is told each frame
-    /// with its source and the local address. A stream that ends is dropped.
+    /// Flushes and reads a stream, [`MAX_READ_BYTES`] at most, and passes each frame to `take`. A
+    /// stream that ended is dropped.
     pub fn on_ready(
         &mut self,
         token: Token,
         now: Instant,
-        mut take: impl FnMut(SocketAddr, SocketAddr, &[u8]),
+        mut take: impl FnMut(ReceivedDatagram<'_>),
     ) {
         let Some(stream) = self.streams.get_mut(&token) else {
             return;
         };
-        let (source, local) = (stream.source, stream.local);
+        let (source, local_ip) = (stream.source, Some(stream.local_ip));
         let read = match stream.flush() {
-            true => stream.read(now, |frame| take(source, local, frame)),
+            true => stream.read(now, |bytes| {
+                take(ReceivedDatagram {
+                    proto: Protocol::Tcp,
+                    is_relayed: false,
+                    source,
+                    local_ip,
+                    bytes,
+                });
+            }),
             false => ReadOutcome::Closed,
         };
         match read {
@@ -155,7 +164,7 @@ impl TcpTransport {
         }
     }
 
-    /// Sends a frame; where the stream cannot take it, it is lost, as on the way.
+    /// Sends a frame. With a full write buffer the frame is lost.
     pub fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
         let Some(token) = self.tokens.get(&to).copied() else {
             return;
@@ -169,8 +178,8 @@ impl TcpTransport {
         }
     }
 
-    /// Drops whoever has been silent for too long, and what has been nobody's for too long.
-    /// `is_known` says whether a stream from there is some connection's.
+    /// Closes streams that are idle or that belong to no peer. `is_known`: whether the stream of a
+    /// remote address belongs to a peer.
     pub fn sweep(&mut self, now: Instant, is_known: impl Fn(SocketAddr) -> bool) {
         for stream in self.streams.values_mut() {
             if is_known(stream.source) {
@@ -185,7 +194,7 @@ impl TcpTransport {
         streams.into_iter().for_each(|token| self.close(token));
     }
 
-    /// Ends a stream.
+    /// Closes a stream.
     fn close(&mut self, token: Token) {
         if let Some(stream) = self.streams.remove(&token)
             && self.tokens.get(&stream.source) == Some(&token)
@@ -195,19 +204,19 @@ impl TcpTransport {
     }
 }
 
-/// What was read of a stream.
+/// How reading a stream ended.
 #[derive(Debug, PartialEq, Eq)]
 enum ReadOutcome {
-    /// All that is there.
+    /// Nothing is left to read.
     Drained,
-    /// As much as one turn may take.
+    /// The limit of one poll is reached.
     Partial,
-    /// It is over.
+    /// The stream ended.
     Closed,
 }
 
 impl Stream {
-    /// Reads until nothing more is there, or enough for one turn.
+    /// Reads until nothing is left or [`MAX_READ_BYTES`] are reached.
     fn read(&mut self, now: Instant, mut take: impl FnMut(&[u8])) -> ReadOutcome {
         let mut buffer = [0; 16 * 1024];
         let mut total = 0;
@@ -232,7 +241,7 @@ impl Stream {
         ReadOutcome::Partial
     }
 
-    /// Queues a frame and writes what the socket takes.
+    /// Queues a frame and flushes. Returns false where the stream ended.
     fn send(&mut self, bytes: &[u8]) -> bool {
         let Ok(length) = u16::try_from(bytes.len()) else {
             return true;
@@ -245,7 +254,7 @@ impl Stream {
         self.flush()
     }
 
-    /// Writes what the socket takes; false where the stream is over.
+    /// Writes what the socket accepts. Returns false where the stream ended.
     fn flush(&mut self) -> bool {
         let mut written = 0;
         let open = loop {
@@ -265,8 +274,8 @@ impl Stream {
     }
 }
 
-/// Tells every whole frame at the start of `bytes` (RFC 4571 2); answers how many bytes
-/// they were.
+/// Passes every complete frame at the start of `bytes` to `take` (RFC 4571 2). Returns how many
+/// bytes they were.
 fn take_frames(bytes: &[u8], take: &mut impl FnMut(&[u8])) -> usize {
     let mut start = 0;
     while let Some(head) = bytes.get(start..start + 2) {

@@ -37,7 +37,7 @@ fn who_reads_slowly_loses_whole_frames_and_fills_no_memory() {
         }
     });
     while !tcp.streams[&token].write_buffer.is_empty() {
-        tcp.on_ready(token, Instant::now(), |_, _, _| {});
+        tcp.on_ready(token, Instant::now(), |_| {});
         std::thread::yield_now();
     }
     tcp.close(token);
@@ -64,7 +64,7 @@ fn a_stream_that_drips_and_proves_nothing_is_closed_and_a_proven_one_is_not() {
         }
         let mut taken = 0;
         while taken == 0 && tcp.streams.contains_key(&token) {
-            tcp.on_ready(token, now, |_, _, _| taken += 1);
+            tcp.on_ready(token, now, |_| taken += 1);
         }
         tcp.sweep(now, |_| proven.get());
         tcp.streams.contains_key(&token)
@@ -89,7 +89,7 @@ fn who_sends_without_end_does_not_keep_the_others_waiting() {
     let (mut taken, mut turns) = (0, 0);
     while taken < sent / 1002 {
         let before = taken;
-        tcp.on_ready(token, Instant::now(), |_, _, _| taken += 1);
+        tcp.on_ready(token, Instant::now(), |_| taken += 1);
         let one_turn = (taken - before) * 1002;
         assert!(
             one_turn <= MAX_READ_BYTES + 16 * 1024 + MAX_FRAME_BYTES,

@@ -1,10 +1,10 @@
-//! The UDP port of a shard: many datagrams a system call, both ways.
+//! The UDP socket of a shard: many datagrams per system call, both ways.
 //!
-//! Datagrams of one size to one address leave as one (generic segmentation offload), and
-//! come in many at a time; where the system cannot, `quinn-udp` falls back by itself.
+//! Datagrams of one size to one address are sent as one (generic segmentation offload), and many
+//! are received at a time. Where the system cannot, `quinn-udp` falls back by itself.
 
+use super::datagram::{OutgoingDatagram, ReceivedDatagram};
 use crate::server::net::sockets::{self, Families, canonical};
-use crate::server::sfu::shard::core::OutgoingDatagram;
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use std::{
@@ -12,45 +12,35 @@ use std::{
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
+use str0m::net::Protocol;
 
-/// Bytes the kernel may hold for us, each way. 8 MiB: a second of 64 Mbit/s.
+/// The kernel's buffer, each way, in bytes. 8 MiB: a second of 64 Mbit/s.
 const BUFFER_BYTES: usize = 8 * 1024 * 1024;
-/// Largest datagram that is taken in. Browsers stay below 1,500.
+/// The largest datagram received, in bytes. Browsers stay below 1,500.
 const DATAGRAM_BYTES: usize = 2048;
-/// Most that leaves in one call: the largest payload of IPv4 (RFC 768, RFC 791).
+/// The most bytes sent in one call: the largest UDP payload of IPv4 (RFC 768, RFC 791).
 const MAX_SEND_BYTES: usize = 65_507;
-/// How often what the socket can do is found out anew, at most. 1 s: it costs some system calls,
-/// and a second of single datagrams is no harm.
+/// The least interval between two probes of the socket. 1 s: a probe costs some system calls, and
+/// a second of single datagrams does no harm.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A datagram that has come in.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrival<'a> {
-    /// From where.
-    pub source: SocketAddr,
-    /// At which address of this machine, where the system says so.
-    pub local: Option<IpAddr>,
-    /// What.
-    pub bytes: &'a [u8],
-}
 
 /// The socket and its buffers.
 pub struct UdpTransport {
     /// The socket.
     socket: UdpSocket,
-    /// What it can do.
+    /// What the socket supports, such as segmentation.
     state: UdpSocketState,
-    /// Whether it is an IPv6 socket, for both families.
+    /// Whether it is an IPv6 socket. It serves both families.
     is_ipv6: bool,
-    /// Room for one batch.
+    /// The receive buffers of one batch.
     buffers: Vec<Vec<u8>>,
-    /// Where each buffer's datagrams are from.
+    /// The source, size and segments of each buffer.
     metadata: [RecvMeta; BATCH_SIZE],
-    /// A run of datagrams, one after the other.
+    /// The segments of a run, one after the other.
     gso_buffer: Vec<u8>,
-    /// Whether `state` holds a fault against the socket that was an address's.
+    /// Whether `state` counts an unusable source address as missing segmentation.
     is_state_stale: bool,
-    /// When `state` was made anew last.
+    /// When `state` was probed again last.
     refreshed_at: Option<Instant>,
 }
 
@@ -58,7 +48,7 @@ impl UdpTransport {
     /// Binds the port.
     ///
     /// # Errors
-    /// The port is taken or not ours to take.
+    /// The port is in use or not permitted.
     pub fn bind(address: SocketAddr, families: Families) -> io::Result<Self> {
         let socket = sockets::udp(address, families)?;
         let state = UdpSocketState::new((&socket).into())?;
@@ -78,12 +68,12 @@ impl UdpTransport {
         })
     }
 
-    /// The socket, to be watched.
+    /// The socket, to be registered with a poll.
     pub fn socket(&mut self) -> &mut UdpSocket {
         &mut self.socket
     }
 
-    /// Where it is bound.
+    /// The bound address.
     ///
     /// # Errors
     /// The system does not say.
@@ -91,8 +81,8 @@ impl UdpTransport {
         self.socket.local_addr()
     }
 
-    /// Takes in one batch; false where nothing was there.
-    pub fn receive(&mut self, mut take: impl FnMut(Arrival<'_>)) -> bool {
+    /// Receives one batch. Returns false where nothing was there.
+    pub fn receive(&mut self, mut take: impl FnMut(ReceivedDatagram<'_>)) -> bool {
         let mut slices = self.buffers.iter_mut().map(|b| IoSliceMut::new(b));
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| slices.next().expect("as many buffers as slices"));
@@ -102,15 +92,17 @@ impl UdpTransport {
         let count = match received {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-            // What ICMP says of an earlier datagram; the next one may be fine.
+            // An ICMP error about an earlier datagram.
             Err(_) => return true,
         };
         for (meta, buffer) in self.metadata.iter().zip(&self.buffers).take(count) {
             let bytes = &buffer[..meta.len.min(buffer.len())];
             for bytes in bytes.chunks(meta.stride.max(1)) {
-                take(Arrival {
+                take(ReceivedDatagram {
+                    proto: Protocol::Udp,
+                    is_relayed: false,
                     source: canonical(meta.addr),
-                    local: meta.dst_ip.map(|ip| ip.to_canonical()),
+                    local_ip: meta.dst_ip.map(|ip| ip.to_canonical()),
                     bytes,
                 });
             }
@@ -118,8 +110,8 @@ impl UdpTransport {
         true
     }
 
-    /// How many of these, from the first on, leave as one: of one size, to one address; the
-    /// last may be smaller.
+    /// How many of these, from the first on, one call can send: of one size and to one address;
+    /// the last may be smaller.
     pub fn gso_run(&self, datagrams: &[OutgoingDatagram]) -> usize {
         let Some(first) = datagrams.first() else {
             return 0;
@@ -145,8 +137,8 @@ impl UdpTransport {
         count
     }
 
-    /// Sends a run of datagrams. What the kernel has no room for is lost, as on the way: the
-    /// receiver asks for it again.
+    /// Sends a run of datagrams. What the kernel has no room for is lost: the receiver asks for
+    /// retransmission.
     pub fn send(&mut self, run: &[OutgoingDatagram]) {
         let [first, others @ ..] = run else {
             return;
@@ -176,7 +168,7 @@ impl UdpTransport {
         if first.local_ip.is_none() || !is_invalid_input(&error) {
             return;
         }
-        // The address is gone, or the interface cannot segment: then the first one leaves alone.
+        // The source address is gone, or the interface cannot segment: send the first one alone.
         let alone = Transmit {
             contents: &first.transmit.contents,
             segment_size: None,
@@ -190,9 +182,8 @@ impl UdpTransport {
         self.refresh_state();
     }
 
-    /// Finds out anew what the socket can do. `quinn-udp` takes EINVAL for a system without
-    /// segmentation and does without from then on, but it is also the answer to a source address
-    /// that this machine has no more.
+    /// Probes what the socket supports again. After EINVAL `quinn-udp` stops segmenting for good,
+    /// but EINVAL is also the error for a source address that this machine no longer has.
     fn refresh_state(&mut self) {
         if !self.is_state_stale
             || self
@@ -208,7 +199,7 @@ impl UdpTransport {
         }
     }
 
-    /// An address as this socket's family writes it.
+    /// An address in the form of the socket's family.
     fn to_socket_family(&self, to: SocketAddr) -> SocketAddr {
         match to.ip() {
             IpAddr::V4(ip) if self.is_ipv6 => {
@@ -219,7 +210,7 @@ impl UdpTransport {
     }
 }
 
-/// Whether this is EINVAL.
+/// Whether an error is EINVAL.
 fn is_invalid_input(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput
 }
@@ -230,7 +221,7 @@ mod tests {
 
     fn outgoing(to: SocketAddr, bytes: Vec<u8>) -> OutgoingDatagram {
         let transmit = str0m::net::Transmit {
-            proto: str0m::net::Protocol::Udp,
+            proto: Protocol::Udp,
             source: ([127, 0, 0, 1], 1).into(),
             destination: to,
             contents: bytes.into(),

@@ -1,15 +1,15 @@
-//! Names for slots, so that a browser plays a voice and a face in step.
+//! Stream ids of receiving media sections, so that a browser plays audio and video in sync.
 //!
-//! Browsers play the tracks of one stream in step, and which stream a track belongs to is
-//! `a=msid` of its description (RFC 8830). Of what they only receive they say none, and
-//! str0m's answer repeats the offer's or invents one for each. So the k-th slot of sound and
-//! the k-th slot of pictures are given one stream before the offer is read.
+//! Browsers play the tracks of one stream in sync; `a=msid` names the stream (RFC 8830). Browsers
+//! offer none for sections that they only receive in, and str0m's answer repeats the offer's or
+//! invents one for each. So the k-th receiving section of audio and of video get one stream id
+//! before str0m parses the offer.
 
-/// A slot's kind: what its description begins with, and how its track is called.
+/// The kinds of sections: how each begins, and the suffix of its track id.
 const KINDS: [(&str, &str); 2] = [("m=audio", "a"), ("m=video", "v")];
 
-/// The offer with a stream for each slot that names none. Any text will do: what is no slot
-/// stays as it is.
+/// The offer with a stream id in each receiving section that has none. Any text is accepted;
+/// everything else stays as it is.
 pub fn add_stream_ids(offer: &str) -> String {
     let mut named = String::with_capacity(offer.len() + 512);
     let mut slots = [0, 0];
@@ -31,7 +31,7 @@ pub fn add_stream_ids(offer: &str) -> String {
     named
 }
 
-/// A description cut before each `m=` line; put together again it is the same.
+/// An SDP split before each `m=` line. The parts joined are the SDP.
 pub fn sections(sdp: &str) -> Vec<&str> {
     let (mut sections, mut start, mut at) = (Vec::new(), 0, 0);
     for line in sdp.split_inclusive('\n') {
@@ -45,7 +45,7 @@ pub fn sections(sdp: &str) -> Vec<&str> {
     sections
 }
 
-/// Of a slot: its kind, and where its stream is named, just before its direction.
+/// The kind of a receiving section, and the position of its `a=msid`, before its direction.
 fn msid_position(section: &str) -> Option<(usize, usize)> {
     let is = |kind: &(&str, &str)| {
         section
@@ -63,12 +63,12 @@ fn msid_position(section: &str) -> Option<(usize, usize)> {
     None
 }
 
-/// Whether a line begins like this.
+/// Whether a line of the section begins with `start`.
 fn has_line(section: &str, start: &str) -> bool {
     section.lines().any(|line| line.starts_with(start))
 }
 
-/// How lines end here.
+/// The line end of a section.
 fn line_end(section: &str) -> &'static str {
     match section.split_inclusive('\n').next() {
         Some(line) if line.ends_with("\r\n") => "\r\n",

@@ -1,7 +1,7 @@
-//! Offers, read where nobody waits for packets.
+//! Parses offers on blocking threads.
 //!
-//! To read a description takes as long as to forward hundreds of packets. So it is read by a
-//! thread for such work, a few at a time, before the offer comes to the shard at all.
+//! Parsing an SDP takes as long as forwarding hundreds of packets, so it happens before the offer
+//! reaches the shard, a few offers at a time.
 
 use crate::protocol::{MediaOffer, OfferedTrack};
 use std::{ops::Deref, sync::Arc};
@@ -10,24 +10,24 @@ use tokio::sync::Semaphore;
 
 use super::msid::add_stream_ids;
 
-/// Media descriptions of one offer. 64: four of one's own, six sounds, and more pictures than a
+/// Media sections of one offer. 64: four of the sender, six for audio, and more for video than a
 /// screen shows.
 const MAX_MEDIA_SECTIONS: usize = 64;
-/// Offers that are read at the same moment; the next ones wait for their turn, one of each
-/// socket. 2: as many processors as the smallest server has.
+/// Offers that are parsed at the same time; others wait, at most one per connection. 2: the
+/// processors of the smallest server.
 static PARSER_PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// An offer of a person, read.
+/// A parsed offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// As it was made.
+    /// The offer as received.
     offer: MediaOffer,
-    /// Its description; nothing where it makes no sense. Shared by clones, taken by one.
+    /// The parsed SDP; none where it is malformed. Shared by clones, taken by one of them.
     description: Option<Arc<SdpOffer>>,
 }
 
 impl Offer {
-    /// Reads an offer.
+    /// Parses an offer on this thread.
     pub fn new(offer: MediaOffer) -> Self {
         let descriptions = offer.sdp.lines().filter(|line| line.starts_with("m="));
         let fits = offer.is_within_limits() && descriptions.count() <= MAX_MEDIA_SECTIONS;
@@ -35,8 +35,7 @@ impl Offer {
         Self { offer, description }
     }
 
-    /// Reads an offer on a thread for such work, when it is its turn. A description that str0m
-    /// cannot even refuse makes no sense.
+    /// Parses an offer on a blocking thread. A panic of str0m counts as a malformed SDP.
     pub async fn parse(offer: MediaOffer) -> Self {
         let empty = |offer| Self {
             offer,
@@ -50,12 +49,12 @@ impl Offer {
         read.await.unwrap_or_else(|_| empty(unread))
     }
 
-    /// Its text, what it carries, and its description where it makes sense.
+    /// The SDP text, the offered tracks, and the parsed SDP where it is well-formed.
     pub(in crate::server::sfu) fn into_parts(
         self,
     ) -> (String, Vec<OfferedTrack>, Option<SdpOffer>) {
         let Self { offer, description } = self;
-        // A clone still has it: it is read once more.
+        // A clone still holds it: parse again.
         let description = description.and_then(|shared| {
             Arc::try_unwrap(shared).map_or_else(|_| parse_sdp(&offer.sdp), Some)
         });
@@ -70,7 +69,7 @@ impl Deref for Offer {
     }
 }
 
-/// Reads a description.
+/// Parses an SDP.
 fn parse_sdp(sdp: &str) -> Option<SdpOffer> {
     SdpOffer::from_sdp_string(&add_stream_ids(sdp)).ok()
 }
