@@ -1,96 +1,98 @@
-//! The numbers of rooms and connections: how long, how many, how large.
+//! Limits of rooms and connections: durations, counts and sizes.
 //!
-//! What an operator may change is in [`super::config`]; what a test must shorten is
-//! in [`Timing`]. Numbers that are the behaviour of one module are at its top.
+//! Settings of the operator are in [`super::config`], durations that tests shorten in [`Timing`]. A
+//! constant that belongs to one module is at the top of that module.
 
 use std::time::Duration;
 
-/// Frames waiting for one socket that does not read before it counts as too slow. 256.
+/// Frames queued for a socket that does not read, beyond which it is closed as too slow.
 pub const OUTBOX_FRAMES: usize = 256;
-/// Frames waiting for one socket that reads before it counts as too slow. 4096: more than a
-/// hundred people can make who do all they may at once.
+/// Frames queued for a socket that reads, beyond which it is closed as too slow. 4096: more than a
+/// hundred members produce at once within their rate limits.
 pub const READER_FRAMES: usize = 4096;
-/// Bytes waiting for one socket that reads before it counts as too slow. 4 MiB, for the same
-/// reason. What rooms are told is shared by all their sockets, so this is memory of a room.
+/// Bytes queued for a socket that reads, beyond which it is closed as too slow. 4 MiB, for the same
+/// reason. The sockets of a room share the bytes of a broadcast, so the memory is per room.
 pub const READER_BYTES: usize = 4 * 1024 * 1024;
-/// Within which a socket has taken something, where it counts as one that reads. 2 s.
+/// A socket counts as one that reads if it took a frame within this time.
 pub const READER_ACTIVE_WITHIN: Duration = Duration::from_secs(2);
-/// Frames waiting for one socket beyond which no signal of others is put beside them.
+/// Frames queued for a socket beyond which signals of other participants are refused.
 pub const RELAYED_FRAMES: usize = 128;
-/// Bytes waiting for one socket beyond which no signal of others is put beside them. 256 KiB.
+/// Bytes queued for a socket beyond which signals of other participants are refused.
 pub const RELAYED_BYTES: usize = 256 * 1024;
-/// Bytes waiting for one socket that does not read before it counts as too slow. 1 MiB.
+/// Bytes queued for a socket that does not read, beyond which it is closed as too slow.
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
-/// Sockets the process holds. 20 000 at some 30 KiB each stay under 1 GiB.
+/// Sockets of the process. 20 000 of about 30 KiB each stay under 1 GiB.
 pub const MAX_SOCKETS: usize = 20_000;
-/// Of those, how many may poll. Each holds a TCP connection or two with requests: half of
-/// `--max-connections` is left to everybody else.
+/// Sockets of [`MAX_SOCKETS`] that may be long-polling connections. Each occupies one or two TCP
+/// connections with its requests; half of the default `--max-connections` remains for other
+/// clients.
 pub const MAX_POLLS: usize = 1_000;
-/// Bytes after which an answer to a poll is full; the last frame may go beyond. 64 KiB: a
-/// slow line takes one well within [`Timing::dead_after`].
+/// Bytes of a poll response after which no frame is added; the last frame may exceed it. 64 KiB: a
+/// slow network carries it well within [`Timing::dead_after`].
 pub const ANSWER_BYTES: usize = 64 * 1024;
-/// TCP connections beyond `--max-connections` that are served `/healthz`, `/readyz` and
-/// upgrades; the next one takes the place of the oldest. 200: each takes milliseconds.
+/// TCP connections beyond `--max-connections` that are served only `/healthz`, `/readyz` and
+/// upgrades. The next one replaces the oldest. 200: each lasts milliseconds.
 pub const RESERVED_CONNECTIONS: usize = 200;
-/// Of these, from one address (IPv6: one /64; a /48 has four times as many). 8: two probes and
-/// some people behind one address, each for milliseconds; the next one is closed at once.
+/// Reserved connections of one address (IPv6: one /64; a /48 has four times as many). 8: two probes
+/// and some clients behind one address, each for milliseconds. The next one is closed at once.
 pub const RESERVED_PER_ADDRESS: usize = 8;
-/// Bytes a second a reader takes at least of an answer that waits for it. 1 KiB.
+/// Lowest rate at which a client must read a waiting response, in bytes per second.
 pub const MIN_ANSWER_RATE: u32 = 1024;
-/// Bytes of a request's head, cookies included; the next one is answered 431.
+/// Bytes of a request's head, cookies included; a longer one is answered with 431.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// Writes to everybody in a room that do not wait for more to write, one after the other.
+/// Broadcasts to a room that are sent at once, without waiting for others to coalesce with.
 pub const BROADCAST_BURST: f64 = 8.0;
-/// Messages a second beyond which nobody can read a room.
+/// Messages per second beyond which nobody can read along and broadcasts are delayed.
 pub const CROWDED_RATE: f64 = 200.0;
-/// How long what such a room is told may wait for more of it. 30 ms: shorter than a glance.
+/// How long a broadcast to such a room waits for others to coalesce with. 30 ms: imperceptible.
 pub const CROWDED_DELAY: Duration = Duration::from_millis(30);
-/// Bytes for everybody in a room that do not wait for more. 16 KiB: a small part of what a socket's
-/// queue holds.
+/// Bytes of broadcasts that are sent without waiting for more. 16 KiB: a small part of a socket's
+/// queue.
 pub const BROADCAST_BATCH_BYTES: usize = 16 * 1024;
-/// How long a reaction waits for more of them, unless something else is told meanwhile. 250 ms:
-/// nobody waits for a reaction.
+/// How long a reaction waits to coalesce with others, unless another broadcast comes first. 250 ms:
+/// a late reaction disturbs nobody.
 pub const REACTION_DELAY: Duration = Duration::from_millis(250);
-/// Letters waiting for one room. Whoever writes the next one waits.
+/// Messages queued for the task of one room; a sender waits when the queue is full.
 pub const ROOM_MAILBOX: usize = 1024;
-/// Messages of one room on their way to the disk; the next one is refused.
+/// Messages of one room that wait to be stored; the next one is refused.
 pub const ROOM_PENDING: usize = 256;
-/// Messages of all rooms on their way to the disk; the next one is refused.
+/// Messages of all rooms that wait to be stored; the next one is refused.
 pub const WRITER_QUEUE: usize = 4096;
-/// Rows in one commit. 64: a few milliseconds.
+/// Rows in one commit. 64: the commit takes a few milliseconds.
 pub const GROUP_ROWS: usize = 64;
-/// Reading connections of the store. Reads are short; four keep two cores busy.
+/// Read connections of the store. 4: reads are short, and four of them keep two cores busy.
 pub const READERS: usize = 4;
-/// Reading connections for searches, apart from those. 2: one long search does not keep the
-/// next one waiting, and a machine of two cores has time left for everything else.
+/// Read connections that only searches use. 2: one long search does not delay the next one, and a
+/// machine with two cores keeps time for everything else.
 pub const SEARCHERS: usize = 2;
-/// Searches that wait for one of these connections; the next one is refused.
+/// Searches that wait for one of the [`SEARCHERS`]; the next one is refused.
 pub const SEARCH_QUEUE: usize = 64;
-/// How long a search waits for one of them before it is refused.
+/// How long a search waits for one of the [`SEARCHERS`] before it is refused.
 pub const SEARCH_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of a request's body. The largest form holds one message of 4000 characters.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
-/// Frames that were no message before the socket is closed with 4400.
+/// Malformed messages after which the socket is closed with 4400.
 pub const MAX_PROTOCOL_ERRORS: u32 = 50;
-/// Silence on a TCP connection with unsent data after which the kernel gives it up.
-/// 15 s, as [`Timing::dead_after`].
+/// Time without acknowledgement of sent data after which the kernel closes a TCP connection. 15 s,
+/// as [`Timing::dead_after`].
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
-/// Media streams over TCP of one shard; the next one is turned away.
+/// ICE-TCP connections of one shard; the next one is closed.
 pub const MEDIA_TCP_STREAMS: usize = 2_000;
-/// Of these from one address. 128: everybody behind the firewall of a company.
+/// ICE-TCP connections of one shard from one address. 128: all clients behind the firewall of a
+/// company.
 pub const MEDIA_TCP_STREAMS_OF_ADDRESS: usize = 128;
-/// Bytes waiting for one media stream over TCP; what comes beyond is lost, as on the way.
-/// 256 KiB: a second of 2 Mbit/s.
+/// Bytes queued for one ICE-TCP connection; packets beyond are dropped, as a network would. 256
+/// KiB: a second of 2 Mbit/s.
 pub const MEDIA_TCP_QUEUE_BYTES: usize = 256 * 1024;
-/// Time for the whole of a graceful stop. 8 s: process managers kill after 10 s.
+/// Longest duration of a graceful stop. 8 s: process managers kill after 10 s.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A rate: so many a second, and so many at once after a pause.
+/// Parameters of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Refilled a second.
+    /// Tokens added per second.
     pub per_second: u32,
-    /// Held at most.
+    /// Capacity of the bucket, in tokens.
     pub burst: u32,
 }
 
@@ -99,150 +101,150 @@ pub const CHAT_RATE: Rate = Rate {
     per_second: 5,
     burst: 40,
 };
-/// What else one socket asks: join, nickname, history, reactions, typing, the list of rooms.
+/// Other requests of one socket: join, nickname, history, reactions, typing, the list of rooms.
 pub const REQUEST_RATE: Rate = Rate {
     per_second: 5,
     burst: 20,
 };
-/// Call messages of one socket. A join of an 8-person call with trickle ICE sends some
-/// 7 × 20 at once.
+/// Call messages of one socket. Joining a mesh call of 8 with trickle ICE sends about 7 × 20 at
+/// once.
 pub const SIGNAL_RATE: Rate = Rate {
     per_second: 50,
     burst: 300,
 };
-/// Offers to the SFU of one socket: each is parsed and answered by the thread of all media.
+/// Offers to the SFU of one socket. Its media thread parses and answers each.
 pub const OFFER_RATE: Rate = Rate {
     per_second: 2,
     burst: 20,
 };
-/// Frames of any kind of one socket; more is an attack and closes it.
+/// Frames of any kind of one socket; a socket that sends more is closed.
 pub const FRAME_RATE: Rate = Rate {
     per_second: 200,
     burst: 600,
 };
-/// Bytes of the frames of one socket; beyond it the socket is read more slowly, which slows
-/// its owner only. 2 MiB at once: forty of the longest messages, or the offers of a large
-/// call, twice over.
+/// Bytes of the frames of one socket; beyond it the server reads the socket more slowly, which
+/// delays only its owner. 2 MiB at once: forty of the longest messages, or the offers of a large
+/// call, twice.
 pub const FRAME_BYTES_RATE: Rate = Rate {
     per_second: 256 * 1024,
     burst: 2 * 1024 * 1024,
 };
-/// Messages posted by plain forms into one room, by everybody together.
+/// Messages posted by forms without script into one room, by all clients together.
 pub const POST_RATE: Rate = Rate {
     per_second: 20,
     burst: 100,
 };
 
-/// Bytes one member of a room may have everybody told. At once 656 KiB: forty messages of the
-/// longest text with their envelopes; a second 82 KiB: five of them.
+/// Bytes of broadcasts that one member may cause. At once 656 KiB: forty messages of the longest
+/// text with their envelopes; per second 82 KiB: five of them.
 pub const MEMBER_BROADCAST_BYTES: Rate = Rate {
     per_second: 82 * 1024,
     burst: 656 * 1024,
 };
-/// Bytes everybody in a room of [`ROOM_RATE_PEOPLE`] people may be told of what is said, by all members
-/// together: half of what a line of 8 Mbit/s takes, and at once what leaves room in a queue of
-/// [`OUTBOX_BYTES`]. A larger room may be told more in proportion: who allows one wants it used.
+/// Bytes of chat broadcasts that all members of a room of [`ROOM_RATE_PEOPLE`] may cause together.
+/// Per second: half of what a downlink of 8 Mbit/s carries. At once: less than a queue of
+/// [`OUTBOX_BYTES`] holds. Larger rooms have proportionally more.
 pub const ROOM_BROADCAST_BYTES: Rate = Rate {
     per_second: 512 * 1024,
     burst: 720 * 1024,
 };
-/// The room that [`ROOM_BROADCAST_BYTES`] and [`ROOM_OFFERS`] are for: 100 people, the default capacity of
-/// rooms and of calls.
+/// Size of the room that [`ROOM_BROADCAST_BYTES`] and [`ROOM_OFFERS`] are for. 100: the default
+/// capacity of rooms and of calls.
 pub const ROOM_RATE_PEOPLE: usize = 100;
-/// Of [`ROOM_BROADCAST_BYTES`] at once, bytes for members who have said little of late, so that a few who say all
-/// they may leave the others their words. 64 KiB.
+/// Part of the burst of [`ROOM_BROADCAST_BYTES`] that only members below [`QUIET_MEMBER_BYTES`] may
+/// use, so that a few busy members do not silence the others.
 pub const ROOM_RESERVE_BYTES: usize = 64 * 1024;
-/// What "little" is: bytes at once, and a second.
+/// Bytes up to which a member may use [`ROOM_RESERVE_BYTES`].
 pub const QUIET_MEMBER_BYTES: Rate = Rate {
     per_second: 2 * 1024,
     burst: 16 * 1024,
 };
 /// Bytes of a message beside its text: ids, names, times.
 pub const ENVELOPE_BYTES: usize = 384;
-/// Bytes of the reactions a message may have, which an edit tells again: 200 of them.
+/// Bytes of the reactions of one message, which the broadcast of an edit repeats: 200 reactions.
 pub const REACTIONS_BYTES: usize = 24 * 1024;
-/// Changes of one member that everybody is told: nickname, devices, entering the call. More are
-/// refused; nobody's hand is faster.
+/// Broadcast changes of one member: nickname, devices, entering the call. More are refused; no user
+/// is faster by hand.
 pub const ANNOUNCE_RATE: Rate = Rate {
     per_second: 5,
     burst: 20,
 };
-/// Bytes of signals one person in a call may send, to all others together.
+/// Bytes of signals from one participant of a call to all others together.
 pub const SIGNAL_BYTES: Rate = Rate {
     per_second: 64 * 1024,
     burst: 256 * 1024,
 };
-/// Bytes of signals at once for each person a mesh may have, where that is more: an offer of
-/// 8 KB and twenty candidates of 300 bytes.
+/// Bytes of signals at once per participant of a mesh, where that exceeds the burst of
+/// [`SIGNAL_BYTES`]: an offer of 8 KB and twenty candidates of 300 bytes.
 pub const SIGNAL_BYTES_PER_PERSON: u32 = 16 * 1024;
-/// Bytes of signals from one person to one other: two of the longest descriptions at once.
+/// Bytes of signals from one participant to one other: two of the longest descriptions at once.
 pub const PAIR_BYTES: Rate = Rate {
     per_second: 16 * 1024,
     burst: 112 * 1024,
 };
-/// Descriptions from one person to one other that the other has not answered. 3: a first offer,
-/// its repetition after a lost line, and an ICE restart.
+/// Descriptions from one participant to one other without an answer. 3: a first offer, its
+/// repetition after a reconnect, and an ICE restart.
 pub const PAIR_DESCRIPTIONS: u32 = 3;
-/// After which one of these counts as lost, and another may go. 2 s.
+/// Time after which an unanswered description counts as lost and frees its place.
 pub const PAIR_DESCRIPTIONS_EVERY: Duration = Duration::from_secs(2);
-/// Offers of one person to the SFU, whatever their sockets: a first one, more slots as more
-/// people come, and ICE restarts.
+/// Offers of one participant to the SFU over all their sockets: a first one, more slots as others
+/// join, and ICE restarts.
 pub const PERSON_OFFERS: Rate = Rate {
     per_second: 1,
     burst: 12,
 };
-/// Offers of everybody in a call of [`ROOM_RATE_PEOPLE`] people; in a larger one more in proportion. At once
-/// two of each, because all move over together.
+/// Offers of all participants of a call of [`ROOM_RATE_PEOPLE`]; larger calls have proportionally
+/// more. At once two of each participant, because all migrate to the SFU together.
 pub const ROOM_OFFERS: Rate = Rate {
     per_second: 20,
     burst: 200,
 };
-/// How often the SFU is told what is on one person's screen. 100 ms: what comes in between is
-/// told then.
+/// Minimum interval between two updates of one participant's subscriptions at the SFU. 100 ms:
+/// changes in between are sent together.
 pub const SUBSCRIBE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The durations a test shortens. Everybody else takes the default.
+/// Durations that tests shorten; the server uses [`Timing::default`].
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// Between two WebSocket pings. Default 5 s.
+    /// Interval between two WebSocket pings. Default 5 s.
     pub ping_interval: Duration,
-    /// Silence after which a socket is dead and its person gone. Default 15 s: three pings.
+    /// Silence after which a socket is dead and its participant leaves. Default 15 s: three pings.
     pub dead_after: Duration,
-    /// How long a person whose line broke keeps their place. Default 5 s: a reload takes less.
+    /// How long a disconnected participant keeps their place. Default 5 s: a reload takes less.
     pub grace: Duration,
-    /// How long after the grace a person who comes back is no news. Default 115 s, so that
-    /// both are 120 s.
+    /// How long after the grace period a return is not announced. Default 115 s, so that both are
+    /// 120 s.
     pub away: Duration,
-    /// How long a room waits for whoever had it made and has not come in yet. Default 10 s.
+    /// How long an empty room waits for the client that created it. Default 10 s.
     pub empty_room_timeout: Duration,
-    /// How long a poll waits for something to answer. Default 10 s: shorter than any proxy's
-    /// patience, and enough below `dead_after` that the next poll is in time.
+    /// How long a poll waits for a frame. Default 10 s: shorter than the timeout of any proxy, and
+    /// enough below `dead_after` that the next poll is in time.
     pub poll_timeout: Duration,
-    /// Within which a socket joins or watches. Default 15 s.
+    /// Time within which a new socket must join a room or watch rooms. Default 15 s.
     pub first_message_timeout: Duration,
-    /// For the whole head of a request, and for the next request of a kept connection.
+    /// Time for the whole head of a request, and for the next request of a kept-alive connection.
     /// Default 10 s: a browser sends its head in one piece.
     pub head_timeout: Duration,
-    /// For the whole head on one of the [`RESERVED_CONNECTIONS`]. Default 3 s: a probe sends
+    /// Time for the whole head on one of the [`RESERVED_CONNECTIONS`]. Default 3 s: a probe sends
     /// its head at once.
     pub reserved_head_timeout: Duration,
-    /// For the whole body of a request, however steadily it drips. Default 30 s: 64 KiB
-    /// take that long at 17 kbit/s.
+    /// Time for the whole body of a request, however steadily it arrives. Default 30 s: 64 KiB at
+    /// 17 kbit/s.
     pub body_timeout: Duration,
-    /// How long an answer may wait for a reader who takes nothing; whoever takes less than
-    /// [`MIN_ANSWER_RATE`] uses that up. Default 30 s.
+    /// How long a response may wait for a client that reads nothing; a client slower than
+    /// [`MIN_ANSWER_RATE`] uses this time up. Default 30 s.
     pub write_timeout: Duration,
-    /// Between two lists of open rooms. Default 1 s.
+    /// Interval between two broadcasts of the list of open rooms. Default 1 s.
     pub summaries_interval: Duration,
-    /// For telling a socket why it is closed. Default 2 s.
+    /// Time to send a socket its close frame. Default 2 s.
     pub close_timeout: Duration,
-    /// How long a call is small enough before it goes browser to browser again. Default 5 s:
-    /// somebody who reloads is back by then.
+    /// How long a call must stay small before it returns from the SFU to a mesh. Default 5 s: a
+    /// participant who reloads is back by then.
     pub move_back_after: Duration,
-    /// Between two sweeps of messages that are not to be kept. Default 1 h.
+    /// Interval between two sweeps of messages past their retention. Default 1 h.
     pub sweep_interval: Duration,
-    /// Between two looks whether messages can be stored, for `/readyz`. Default 1 s: each
-    /// writes to the disk.
+    /// Interval between two checks of the store for `/readyz`. Default 1 s: each writes to the
+    /// disk.
     pub probe_interval: Duration,
 }
 

@@ -1,7 +1,7 @@
-//! The request a page or server function is being answered for.
+//! The request of the page or server function that runs now.
 //!
-//! Read from the Leptos context, so only valid while rendering or inside a server
-//! function; outside of both everything is simply absent.
+//! The functions read the Leptos context, so they are valid only while rendering or inside a server
+//! function. Elsewhere they return `None` or a default.
 
 use crate::i18n::{LANGUAGE_COOKIE, Locale, choose};
 use crate::server::{
@@ -14,10 +14,11 @@ use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// How long cookies last, in seconds: a year.
+/// Lifetime of cookies, in seconds: a year.
 const COOKIE_MAX_AGE_S: u32 = 365 * 24 * 60 * 60;
 
-/// What the names of cookies begin with that a browser takes by TLS only, for one host only.
+/// Prefix of cookies that browsers accept only over TLS and only for one host (RFC 6265bis,
+/// 4.1.3.2).
 const HOST_PREFIX: &str = "__Host-";
 
 /// A header of the request.
@@ -26,14 +27,14 @@ pub fn header(name: &str) -> Option<String> {
     parts.headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// Whose request it is.
+/// Address of the client, or [`ClientAddress::UNKNOWN`].
 pub fn client_address() -> ClientAddress {
     let parts = use_context::<Parts>();
     let client = parts.and_then(|parts| parts.extensions.get().copied());
     client.unwrap_or(ClientAddress::UNKNOWN)
 }
 
-/// Whether the person's browser speaks TLS, as far as we know.
+/// Whether the browser used TLS, as far as the server or its proxies know.
 pub fn is_https() -> bool {
     let parts = use_context::<Parts>();
     parts.is_some_and(|parts| parts.extensions.get() == Some(&IsHttps(true)))
@@ -45,14 +46,14 @@ pub fn cookie(name: &str) -> Option<String> {
     cookie_of(&parts.headers, is_https(), name)
 }
 
-/// What a cookie is called: by TLS with a prefix (RFC 6265bis, 4.1.3), so that neither a
-/// plain connection nor a neighbouring host can put one of its own in its place.
+/// Name of a cookie: with the prefix over TLS, so that neither a plain connection nor a sibling
+/// host can replace it (RFC 6265bis, 4.1.3).
 fn cookie_name(https: bool, name: &str) -> String {
     let prefix = if https { HOST_PREFIX } else { "" };
     format!("{prefix}{name}")
 }
 
-/// A cookie among these headers, percent-decoded.
+/// A cookie of these headers, percent-decoded.
 pub fn cookie_of(headers: &HeaderMap, https: bool, name: &str) -> Option<String> {
     let name = cookie_name(https, name);
     let lines = headers.get_all(header::COOKIE).into_iter();
@@ -67,7 +68,8 @@ pub fn cookie_of(headers: &HeaderMap, https: bool, name: &str) -> Option<String>
         .map(|value| value.into_owned())
 }
 
-/// Sets a cookie for a year, or forgets it. `secret` keeps it from the script.
+/// Sets a cookie for a year; `None` deletes it. `secret` hides the cookie from scripts
+/// (`HttpOnly`).
 pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
     let Some(response) = use_context::<ResponseOptions>() else {
         return;
@@ -84,12 +86,12 @@ pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
     }
 }
 
-/// The path of the request, as it was sent.
+/// The path of the request, percent-encoded as sent.
 pub fn path() -> String {
     use_context::<Parts>().map_or_else(String::new, |parts| parts.uri.path().to_owned())
 }
 
-/// The path and query of the request, without the parameter that asks for the page without
+/// The path and query of the request, without the parameter `plain`, which selects the page without
 /// script.
 pub fn address_without_plain() -> String {
     let uri = use_context::<Parts>().map(|parts| parts.uri);
@@ -98,7 +100,8 @@ pub fn address_without_plain() -> String {
     let kept = query.split('&').filter(|pair| !is_plain(pair));
     let kept = kept.collect::<Vec<_>>().join("&");
     let path = uri.as_ref().map_or("/", |uri| uri.path());
-    // Two slashes, or one and a backslash, would be the name of another site (URL Standard).
+    // A path that begins with two slashes, or a slash and a backslash, would name another host (URL
+    // Standard).
     let path = format!("/{}", path.trim_start_matches(['/', '\\']));
     match kept.is_empty() {
         true => path,
@@ -106,7 +109,7 @@ pub fn address_without_plain() -> String {
     }
 }
 
-/// One parameter of the query, percent-decoded.
+/// A parameter of the query, percent-decoded.
 pub fn query(name: &str) -> Option<String> {
     let parts = use_context::<Parts>()?;
     let mut pairs = parts
@@ -122,15 +125,14 @@ pub fn query(name: &str) -> Option<String> {
         .map(|value| value.into_owned())
 }
 
-/// Whether a page of this site led the browser here (Fetch Metadata). What a script
-/// fetches is no navigation, and a redirect by another site is another site's. Without the
-/// headers nobody knows, so no.
+/// Whether a page of this origin navigated here (Fetch Metadata). Requests of scripts are not
+/// navigations, and a redirect by another site counts as cross-site. False without the headers.
 pub fn is_own_navigation() -> bool {
     let says = |name, wanted| header(name).is_some_and(|value| value == wanted);
     says("sec-fetch-site", "same-origin") && says("sec-fetch-mode", "navigate")
 }
 
-/// The language to answer in.
+/// The language of the response.
 pub fn locale() -> Locale {
     let (query, cookie) = (query("lang"), cookie(LANGUAGE_COOKIE));
     choose(
@@ -140,8 +142,8 @@ pub fn locale() -> Locale {
     )
 }
 
-/// Gives the page being rendered its Content-Security-Policy, with the nonce of this
-/// response, keeps it out of shared caches, and asks proxies to leave its HTML as it is.
+/// Sets the Content-Security-Policy of the rendered page, with the nonce of this response, keeps
+/// the page out of caches, and forbids proxies to transform its HTML.
 pub fn set_page_policy() {
     let Some(response) = use_context::<ResponseOptions>() else {
         return;

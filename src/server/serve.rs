@@ -1,9 +1,9 @@
-//! The life of the process: open, listen, serve, stop.
+//! Life cycle of the process: open, listen, serve, stop.
 //!
-//! SIGHUP reloads certificates and addresses, which are looked at from time to time anyway.
-//! A stop is asked for once (SIGTERM, SIGINT) and takes less than 10 s even with stuck
-//! clients; asked for twice, it is at once. Order of a stop: no new connections, every
-//! socket is told 1012, the writer stores what is queued and folds its log in.
+//! SIGHUP reloads certificates and addresses, which the server also checks periodically. The first
+//! SIGTERM or SIGINT stops the server gracefully in less than 10 s, even with stuck clients; the
+//! second one ends the process at once. Order of a stop: accept no connections, close every socket
+//! with 1012, store the queued messages and checkpoint the write-ahead log.
 
 use super::{
     addresses::{self, AddressWatch, Advertised},
@@ -32,37 +32,37 @@ use tokio::{
     time::timeout,
 };
 
-/// Of [`STOP_TIMEOUT`], how long sockets and requests may take; the rest is the store's.
+/// Part of [`STOP_TIMEOUT`] for sockets and requests; the rest is for the store.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Connections to the listener for metrics. 16: a collector has one or two.
+/// Connections to the metrics listener. 16: a collector has one or two.
 const METRICS_CONNECTIONS: usize = 16;
 
-/// A server that listens and does not answer yet.
+/// A bound server that does not accept connections yet.
 pub struct Server {
-    /// Where connections come in.
+    /// Listeners of the HTTP address.
     listeners: Listeners,
-    /// Where the metrics are asked for, unless that is off.
+    /// Listeners of the metrics address; `None` if metrics are off.
     metrics: Option<Listeners>,
     context: AppContext,
-    /// Looks for changes of this machine's addresses.
+    /// Watches this machine's addresses.
     addresses: AddressWatch,
-    /// The addresses that are offered.
+    /// The addresses offered for media and TURN.
     advertised: Vec<Advertised>,
-    /// The TURN server, unless that is off.
+    /// The TURN server; `None` if it is off.
     relay: Option<Arc<TurnRelay>>,
-    /// Counts how often it was asked to reload what can be reloaded.
+    /// Counts requests to reload certificates and addresses.
     reload: watch::Sender<u64>,
-    /// Says that it stops.
+    /// Turns true when the server stops.
     stop: watch::Sender<bool>,
 }
 
-/// Serves until SIGTERM or SIGINT; `pages` are rendered on a runtime of their own.
+/// Serves until SIGTERM or SIGINT. `pages` is the runtime that renders pages.
 ///
 /// # Errors
-/// It could not start: the operator mends the setting named.
+/// The server could not start; the error names the setting.
 pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
-    // A SIGHUP during the start, which may take long, would end the process otherwise.
+    // Without a handler, a SIGHUP during a long start would end the process.
     let hangup = signal(SignalKind::hangup())?;
     let server = Server::bind(config, Timing::default()).await?;
     let server = server.with_pages_on(pages);
@@ -77,10 +77,10 @@ pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
 }
 
 impl Server {
-    /// Opens the store and the address.
+    /// Opens the store and binds the addresses.
     ///
     /// # Errors
-    /// Either cannot be opened.
+    /// The store, an address or the certificate cannot be opened.
     pub async fn bind(config: Config, timing: Timing) -> Result<Self, ServeError> {
         let store =
             Store::open(&config.database(), &config.store).map_err(|error| ServeError::Store {
@@ -120,40 +120,40 @@ impl Server {
         })
     }
 
-    /// Where it listens; with port 0, the port it got.
+    /// The bound HTTP address; with port 0, the assigned port.
     ///
     /// # Errors
-    /// The operating system does not say.
+    /// The operating system does not return the address.
     pub fn address(&self) -> Result<SocketAddr, ServeError> {
         Ok(self.listeners.first.local_addr()?)
     }
 
-    /// Where it answers for its metrics; nothing where that is off.
+    /// The bound metrics address; `None` if metrics are off.
     ///
     /// # Errors
-    /// The operating system does not say.
+    /// The operating system does not return the address.
     pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ServeError> {
         let metrics = self.metrics.as_ref();
         let address = metrics.map(|listeners| listeners.first.local_addr());
         Ok(address.transpose()?)
     }
 
-    /// Renders pages on another runtime: one of several threads. With one, a page can stall,
-    /// because its data and its stream wake each other.
+    /// Renders pages on another runtime, which must have several threads: on one thread a page can
+    /// stall, because its data and its stream wake each other.
     pub fn with_pages_on(mut self, pages: Handle) -> Self {
         self.context = self.context.with(|shared| shared.pages = pages);
         self
     }
 
-    /// The state, for whoever lives in the same process.
+    /// The state of the server, for other code of the same process.
     pub fn context(&self) -> &AppContext {
         &self.context
     }
 
-    /// Serves until `stopped`, then stops gracefully.
+    /// Serves until `stopped` completes, then stops gracefully.
     ///
     /// # Errors
-    /// Accepting failed for good.
+    /// None today; failures of accepting are logged and retried.
     pub async fn run(
         self,
         stopped: impl Future<Output = ()> + Send + 'static,
@@ -201,7 +201,7 @@ impl Server {
     }
 }
 
-/// Looks for changes of addresses and certificates until `reload` is dropped.
+/// Watches addresses and certificates until `reload` is dropped.
 fn watch_changes(
     context: &AppContext,
     addresses: AddressWatch,
@@ -232,7 +232,7 @@ fn bind_metrics(address: SocketAddr) -> Result<Listeners, ServeError> {
     bound.map_err(|error| ServeError::MetricsListen { address, error })
 }
 
-/// SIGHUP reloads certificates and addresses, and ends nothing.
+/// Reloads certificates and addresses on each SIGHUP.
 fn reload_on_hangup(mut hangup: Signal, reload: watch::Sender<u64>) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -242,7 +242,7 @@ fn reload_on_hangup(mut hangup: Signal, reload: watch::Sender<u64>) {
     });
 }
 
-/// How many connections people have.
+/// Limits of the HTTP listeners.
 fn connection_limits(config: &Config) -> ConnectionLimits {
     ConnectionLimits {
         permits: PermitLimits {
@@ -254,7 +254,7 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
     }
 }
 
-/// How many connections those have who ask for metrics: a few, and none in reserve.
+/// Limits of the metrics listener: few connections and no reserve.
 fn metrics_limits() -> ConnectionLimits {
     ConnectionLimits {
         permits: PermitLimits {
@@ -266,7 +266,7 @@ fn metrics_limits() -> ConnectionLimits {
     }
 }
 
-/// Takes everything down, in order, within [`STOP_TIMEOUT`].
+/// Stops rooms, sockets and the store in this order, within [`STOP_TIMEOUT`].
 async fn shut_down(context: &AppContext, mut serving: tokio::task::JoinHandle<()>) {
     tracing::info!(sockets = context.open_sockets.count(), "the server stops");
     let steps = async {
@@ -282,7 +282,7 @@ async fn shut_down(context: &AppContext, mut serving: tokio::task::JoinHandle<()
     }
 }
 
-/// Ends with the first SIGTERM or SIGINT; the second one ends the process.
+/// Completes with the first SIGTERM or SIGINT; the second one ends the process.
 fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,8 +1,8 @@
-//! What the files of a build are called: their names change with their content.
+//! Names of a build's files, which change with their content.
 
 use super::assets::{HASH_LETTERS, PKG};
 
-/// What the files a page loads are called in this build.
+/// Names of the files that pages of this build load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssetNames {
     /// The script, `noom.js` or `noom.<hash>.js`.
@@ -11,12 +11,12 @@ pub struct AssetNames {
     pub wasm: String,
     /// The style sheet of all pages.
     pub css: String,
-    /// The module of room and call, and the script that loads it; none where the build
-    /// was not split.
+    /// The lazily loaded WebAssembly module of room and call, and the script that loads it; `None`
+    /// if the build was not split.
     pub room: Option<[String; 2]>,
 }
 
-/// Finds what a page loads among the paths of a build; plain names where there is none.
+/// Finds the names among the paths of a build; names without hash if there are none.
 pub(super) fn names_in(paths: &[String]) -> AssetNames {
     let find = |ending: &str| {
         let mut found = paths
@@ -40,7 +40,7 @@ pub(super) fn names_in(paths: &[String]) -> AssetNames {
             }
         })
     };
-    // There is one lazy route, and so one part.
+    // There is one lazy route, so the build has one such module.
     let part = |start: &str, ending: &str| {
         let mut names = paths.iter().filter_map(|path| path.strip_prefix(PKG));
         let part = names.find(|name| name.starts_with(start) && name.ends_with(ending));
@@ -56,7 +56,7 @@ pub(super) fn names_in(paths: &[String]) -> AssetNames {
     }
 }
 
-/// Whether it is `.<hash>`.
+/// Whether the part between name and suffix is `.<hash>`.
 fn is_middle(middle: &str) -> bool {
     middle
         .strip_prefix('.')

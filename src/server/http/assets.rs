@@ -1,10 +1,10 @@
-//! The files the pages load, from inside the binary.
+//! Serves the files that pages load, embedded into the binary.
 //!
-//! `target/site` is embedded when the binary is built (debug builds read it from the
-//! disk). Each file may have `.br` and `.gz` siblings, made when the site was built; the
-//! best one the browser takes is sent. Names with a hash are immutable for a year, all
-//! others are asked for again by their strong `ETag`. There is no `Last-Modified`: the
-//! files have none that means anything.
+//! The build embeds `target/site`; debug builds read it from the disk. A file may have `.br` and
+//! `.gz` siblings from the build of the site; the server sends the best one that the browser
+//! accepts. Files with a hash in their name are immutable for a year, browsers revalidate all
+//! others by their strong `ETag`. There is no `Last-Modified`, because the files' times mean
+//! nothing.
 
 use super::asset_names::{AssetNames, names_in};
 use crate::server::context::AppContext;
@@ -17,24 +17,24 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use std::{borrow::Cow, fmt::Write, sync::OnceLock};
 
-/// Everything the build put into the site directory.
+/// The files of the site directory.
 #[derive(RustEmbed)]
 #[folder = "target/site"]
 #[allow_missing = true]
 struct Site;
 
-/// The folder of scripts, module and styles.
+/// Directory of scripts, WebAssembly modules and styles.
 pub(super) const PKG: &str = "pkg/";
-/// A year: what "for ever" is in HTTP (RFC 9111).
+/// `Cache-Control` of hashed files: a year, which stands for ever (RFC 9111).
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// Letters of the hash cargo-leptos puts into names: MD5 as base64url without padding.
+/// Length of the hash that cargo-leptos puts into names: MD5 as base64url without padding.
 pub(super) const HASH_LETTERS: usize = 22;
-/// The codings the build makes, best first, with the ending of their files.
+/// Content codings of the build, best first, with the suffix of their files.
 const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 
 /// The files of one build.
 pub struct Assets {
-    /// What the pages load; found once in a release build.
+    /// Names of the files that pages load; computed once in a release build.
     names: OnceLock<AssetNames>,
     /// Finds a file by its path.
     get: fn(&str) -> Option<EmbeddedFile>,
@@ -48,7 +48,7 @@ struct Chosen {
     data: Cow<'static, [u8]>,
     /// The strong validator, quoted.
     etag: String,
-    /// The coding, where the bytes are compressed.
+    /// Content coding, if the body is compressed.
     coding: Option<&'static str>,
 }
 
@@ -63,8 +63,8 @@ impl Assets {
         &ASSETS
     }
 
-    /// What the files a page loads are called. Debug builds look anew each time: the
-    /// site is built beside them.
+    /// Names of the files that pages load. Debug builds list the directory at each call, because
+    /// the site is rebuilt beside them.
     pub fn names(&self) -> AssetNames {
         match cfg!(debug_assertions) {
             true => names_in(&(self.paths)()),
@@ -72,7 +72,7 @@ impl Assets {
         }
     }
 
-    /// The best form of a file the browser takes.
+    /// Chooses the best coding of a file that the client accepts.
     fn choose(&self, path: &str, accepted: &str) -> Option<Chosen> {
         if CODINGS.iter().any(|(_, ending)| path.ends_with(ending)) {
             return None;
@@ -89,7 +89,7 @@ impl Assets {
     }
 }
 
-/// A file with its validator; each coding has its own, as RFC 9110 8.8.3 wants it.
+/// Adds the `ETag`. Each coding has its own (RFC 9110, 8.8.3).
 fn chosen(file: EmbeddedFile, coding: Option<&'static str>) -> Chosen {
     let mut etag = String::from("\"");
     for byte in &file.metadata.sha256_hash()[..16] {
@@ -112,7 +112,7 @@ pub async fn serve(State(context): State<AppContext>, request: Request) -> Respo
         .unwrap_or_else(|| (StatusCode::NOT_FOUND, "not found").into_response())
 }
 
-/// The file a request asks for, if there is one.
+/// The response for the requested file, if the file exists.
 pub fn find(assets: &Assets, request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
@@ -125,13 +125,13 @@ pub fn find(assets: &Assets, request: &Request) -> Option<Response> {
     Some(respond(path, chosen, request))
 }
 
-/// Whether a path goes straight down: in debug builds it becomes a path of the disk.
+/// Whether a path has no `.`, `..` or hidden parts: debug builds open it on the disk.
 fn is_plain(path: &str) -> bool {
     let part_is_plain = |part: &str| !part.is_empty() && !part.starts_with('.');
     !path.contains(['\\', '\0']) && path.split('/').all(part_is_plain)
 }
 
-/// The answer with a file: 200 or 304, with or without the bytes.
+/// The response for a file: 200 or 304; the body only with 200 and GET.
 fn respond(path: &str, chosen: Chosen, request: &Request) -> Response {
     let mut headers = HeaderMap::new();
     let mime = mime_guess::from_path(path).first_raw();
@@ -180,7 +180,7 @@ fn joined(headers: &HeaderMap, name: &header::HeaderName) -> String {
     values.collect::<Vec<_>>().join(",")
 }
 
-/// Whether the browser has this very form already (RFC 9110 13.1.2, weak comparison).
+/// Whether `If-None-Match` holds the `ETag` (RFC 9110, 13.1.2, weak comparison).
 fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
     let known = joined(headers, &header::IF_NONE_MATCH);
     known
@@ -189,8 +189,8 @@ fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
         .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
 }
 
-/// Whether `Accept-Encoding` takes a coding: named or `*`, with a weight above 0
-/// (RFC 9110 12.5.3).
+/// Whether `Accept-Encoding` allows a coding: named or `*`, with a weight above 0 (RFC 9110,
+/// 12.5.3).
 fn accepts(accepted: &str, coding: &str) -> bool {
     let weight = |wanted: &str| {
         accepted.split(',').find_map(|item| {

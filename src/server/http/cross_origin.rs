@@ -1,8 +1,8 @@
-//! Refuses what other sites make a browser send.
+//! Refuses requests that other sites make a browser send (CSRF, cross-site WebSocket hijacking).
 //!
-//! One layer over all routes: the server functions and the socket have no such check of
-//! their own. An unsafe method or an upgrade has to come from our own origin; programs
-//! that are no browser send neither `Origin` nor fetch metadata and pass.
+//! One layer guards all routes, because server functions and the WebSocket have no such check of
+//! their own. An unsafe method or an upgrade must come from this server's origin. Clients other
+//! than browsers send neither `Origin` nor Fetch Metadata and pass.
 
 use crate::{
     protocol::{REFUSAL_HEADER, Refusal},
@@ -19,7 +19,7 @@ use axum::{
 };
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 
-/// Refusals are told of once a minute.
+/// Throttle of the warning about refused requests: one line a minute.
 static REFUSED: LogThrottle = LogThrottle::new();
 
 /// Middleware: refuses requests of other origins with 403.
@@ -46,7 +46,7 @@ pub async fn guard(State(context): State<AppContext>, request: Request, next: Ne
 /// Whether the request may pass.
 fn check(method: &Method, headers: &HeaderMap, uri: &Uri, public: Option<&Origin>) -> bool {
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    // HTTP/2 upgrades by an extended CONNECT, which is no safe method.
+    // HTTP/2 upgrades by extended CONNECT (RFC 8441), which is not a safe method.
     if safe && !headers.contains_key(header::UPGRADE) {
         return true;
     }
@@ -62,7 +62,7 @@ fn check(method: &Method, headers: &HeaderMap, uri: &Uri, public: Option<&Origin
     }
 }
 
-/// Whether the origin is the one people use, or, where that is not set, the host asked.
+/// Whether the origin equals the public URL or, without one, the host of the request.
 fn is_own_origin(origin: &Origin, headers: &HeaderMap, uri: &Uri, public: Option<&Origin>) -> bool {
     if let Some(public) = public {
         return origin == public;
@@ -74,7 +74,7 @@ fn is_own_origin(origin: &Origin, headers: &HeaderMap, uri: &Uri, public: Option
     host.is_some_and(|host| origin.matches_host(host))
 }
 
-/// Whether the browser says that the request is our own, or is no browser.
+/// Whether Fetch Metadata says `same-origin` or `none`, or is absent.
 fn fetch_metadata_allows(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site");
     site.is_none_or(|site| site == "same-origin" || site == "none")

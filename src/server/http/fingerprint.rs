@@ -1,29 +1,29 @@
-//! What a page's body looks like as a tree, as one number.
+//! Fingerprint of the DOM tree of a page's body.
 //!
-//! Browser extensions, translators and proxies change HTML before the script sees it, and
-//! hydration binds handlers to nodes by their place: on another tree it panics, or binds them
-//! to the wrong nodes. So each page carries a fingerprint of the tree it was sent as, and
-//! `src/start.js` computes the same of the tree it finds. Where they differ, the page is drawn
-//! anew instead of hydrated.
+//! Browser extensions, translators and proxies change HTML before the script runs. Hydration binds
+//! handlers to nodes by position: on a changed tree it panics, or binds handlers to the wrong
+//! nodes. So each page carries a fingerprint of the tree as it was sent, and `src/start.js`
+//! computes the fingerprint of the tree in the browser. If they differ, the browser renders the
+//! page instead of hydrating it.
 //!
-//! Counted are elements, comments, texts, and of the attributes those that tell siblings
-//! apart: extensions add others, which does no harm. Only what is hydrated is counted: the
-//! nodes of `<body>` up to its first element, and the comment that may be behind that.
+//! The fingerprint covers elements, comments, texts, and the attributes that tell siblings apart.
+//! Other attributes, which extensions add, are harmless. It covers only hydrated nodes: those of
+//! `<body>` up to its first element, and a comment that may follow it.
 //!
-//! This is no HTML parser: it reads what our renderer writes. Where it meets anything else,
-//! the page gets no fingerprint, and is hydrated unchecked as it would be without this.
+//! This is not a general HTML parser: it reads what the Leptos renderer writes. A page with
+//! anything else gets no fingerprint and is hydrated unchecked.
 
 use crate::server::log_throttle::LogThrottle;
 use std::borrow::Cow;
 
-/// Where the fingerprint is put: its attribute with a value of the same length, as
-/// `Hydration` in `src/app.rs` writes it.
+/// Placeholder of the fingerprint: its attribute with a value of the same length, as `Hydration` in
+/// `src/app.rs` writes it.
 const PLACE: &[u8] = b"data-page=\"????????\"";
 
-/// Digits of a fingerprint.
+/// Hexadecimal digits of a fingerprint.
 const DIGITS: usize = 8;
 
-/// The attributes that are counted, in this order. `start.js` has the same.
+/// Attributes in the fingerprint, in this order. `start.js` has the same list.
 const ATTRIBUTES: [&str; 4] = ["id", "class", "name", "d"];
 
 /// Elements without an end tag (HTML, 13.1.2).
@@ -32,11 +32,12 @@ const VOID: [&[u8]; 13] = [
     b"source", b"track", b"wbr",
 ];
 
-/// Elements whose content is text, whatever it looks like. Of `<noscript>` this holds where
-/// scripts run, and nobody else asks for the fingerprint.
+/// Elements whose content the parser reads as raw text. For `<noscript>` this holds where scripts
+/// run, and only scripts read the fingerprint.
 const RAW: [&[u8]; 5] = [b"script", b"style", b"noscript", b"iframe", b"xmp"];
 
-/// Writes the fingerprint of a page into its place. A page without that place stays as it is.
+/// Writes the fingerprint of a page into its placeholder. A page without placeholder stays
+/// unchanged.
 pub(super) fn stamp(page: &mut [u8]) {
     let Some(place) = find(page, PLACE) else {
         return;
@@ -56,7 +57,7 @@ pub(super) fn stamp(page: &mut [u8]) {
     page[start..start + DIGITS].copy_from_slice(digits.as_bytes());
 }
 
-/// The fingerprint of a page; none where something in it is not understood.
+/// The fingerprint of a page; `None` if the page holds HTML that this module does not parse.
 fn fingerprint(page: &[u8]) -> Option<u32> {
     let body = find(page, b"<body")?;
     let mut reader = Reader {
@@ -69,8 +70,8 @@ fn fingerprint(page: &[u8]) -> Option<u32> {
     Some(hash(&reader.trace))
 }
 
-/// The hash of a trace, word by word: `start.js` has the same. The last bytes that make no
-/// word are those of an end tag, and never alone.
+/// The hash of a trace in words of 4 bytes; `start.js` has the same. A remainder of fewer bytes is
+/// ignored: the trace ends with padding, so nothing that counts is in it.
 fn hash(trace: &[u8]) -> u32 {
     let words = trace.chunks_exact(4);
     words.fold(0, |hash: u32, word| {
@@ -79,12 +80,12 @@ fn hash(trace: &[u8]) -> u32 {
     })
 }
 
-/// Reads HTML and writes what the browser's tree will be: `\1` and a text, `\2` and a comment,
-/// `\3` with name and attributes an element, `\4` its end.
+/// Parses HTML into a trace of the DOM tree: `\1` and a text, `\2` and a comment, `\3` with name
+/// and attributes for an element, `\4` for its end.
 struct Reader<'a> {
-    /// What is still to be read.
+    /// HTML not parsed yet.
     rest: &'a [u8],
-    /// What has been read.
+    /// Trace of the parsed HTML.
     trace: Vec<u8>,
 }
 
@@ -119,7 +120,7 @@ impl<'a> Reader<'a> {
                 if self.rest.starts_with(b"<!") {
                     self.comment()?;
                 }
-                // So that the last word of the hash holds all that counts.
+                // Padding: the last word of the hash then covers the whole trace.
                 self.trace.extend([4; 4]);
                 return Some(());
             }
@@ -138,7 +139,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// A start tag; gives its name.
+    /// Parses a start tag and returns its name.
     fn element_head(&mut self) -> Option<&'a [u8]> {
         let tag = self.rest.strip_prefix(b"<")?;
         let end = tag
@@ -182,10 +183,10 @@ impl<'a> Reader<'a> {
         Some(name)
     }
 
-    /// What follows a start tag where it is more than tags and text.
+    /// Parses the text after the start tag of an element with special parsing rules.
     fn content(&mut self, name: &[u8]) -> Option<()> {
         if matches!(name, b"textarea" | b"pre") {
-            // Such an element's first line break is no part of it.
+            // The parser drops a line break right after this start tag (HTML, 13.2.6.4.7).
             self.rest = self.rest.strip_prefix(b"\n").unwrap_or(self.rest);
         }
         if name == b"textarea" || name == b"title" {
@@ -202,7 +203,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// A text up to what ends it.
+    /// Parses a text up to `end`.
     fn text(&mut self, end: &[u8]) -> Option<()> {
         let (text, _) = split(self.rest, end)?;
         self.rest = &self.rest[text.len()..];
@@ -214,8 +215,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A text without the character references that our renderer writes, and as a parser keeps
-/// it: without carriage returns.
+/// Decodes the character references that the Leptos renderer writes, and normalizes line breaks as
+/// an HTML parser does. `None` for other references and for NUL.
 fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !text.iter().any(|byte| matches!(byte, b'&' | b'\r' | 0)) {
         return Some(Cow::Borrowed(text));
@@ -254,13 +255,13 @@ fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// What is before `part` and what is after it.
+/// The parts of `text` before and after the first `part`.
 fn split<'a>(text: &'a [u8], part: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = find(text, part)?;
     Some((&text[..at], &text[at + part.len()..]))
 }
 
-/// Where `part` begins.
+/// Index of the first `part` in `text`.
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     let first = *part.first()?;
     let mut from = 0;

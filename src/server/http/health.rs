@@ -1,4 +1,4 @@
-//! Whether the process lives, whether it can serve.
+//! Health checks: liveness (`/healthz`) and readiness (`/readyz`).
 
 use crate::server::{
     context::AppContext,
@@ -20,15 +20,15 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// How long the database may take to say that it is well. 1.5 s, and half of it for the
-/// disk: orchestrators ask every few seconds.
+/// Time limit of the check of the database. 1.5 s, and half of it for the disk: orchestrators check
+/// every few seconds.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Bytes free below which the disk counts as full, where no larger reserve is set. 2 MiB: the
-/// write-ahead log needs room to grow before it is folded.
+/// Free bytes below which the disk counts as full, unless the configured reserve is larger. 2 MiB:
+/// the write-ahead log grows before a checkpoint.
 const MIN_FREE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// How many sockets are open, and a way to wait for none.
+/// Counts open sockets; a stop waits until none is open.
 pub struct OpenSockets {
     sockets: watch::Sender<usize>,
 }
@@ -46,7 +46,7 @@ impl OpenSockets {
         *self.sockets.borrow()
     }
 
-    /// Counts one socket in until its place is dropped.
+    /// Counts a socket until the guard is dropped.
     pub(super) fn enter(self: Arc<Self>) -> SocketGuard {
         self.sockets.send_modify(|sockets| *sockets += 1);
         SocketGuard(self)
@@ -65,7 +65,7 @@ impl OpenSockets {
     }
 }
 
-/// One counted socket.
+/// A counted socket; dropping it decrements the count.
 pub(super) struct SocketGuard(Arc<OpenSockets>);
 
 impl Drop for SocketGuard {
@@ -75,16 +75,16 @@ impl Drop for SocketGuard {
     }
 }
 
-/// `/healthz`: the process lives.
+/// `/healthz`: answers as long as the process runs.
 pub async fn alive() -> &'static str {
     "ok"
 }
 
-/// What is wrong, by its name.
+/// Failed checks: the component, and its problem.
 type Problems = BTreeMap<&'static str, &'static str>;
 
-/// The last look at what is wrong. Each look writes to the disk, so there is at most one a
-/// second ([`Timing::probe_interval`]) and one at a time, however many ask.
+/// The last check of readiness. Each check writes to the disk, so there is at most one per
+/// [`Timing::probe_interval`] and one at a time, however many clients ask.
 ///
 /// [`Timing::probe_interval`]: crate::server::limits::Timing::probe_interval
 #[derive(Clone, Default)]
@@ -92,14 +92,14 @@ pub struct Readiness(Arc<Mutex<Option<Probe>>>);
 
 /// A check of the store that has begun.
 struct Probe {
-    /// When it began.
+    /// When the check began.
     began: Instant,
-    /// What it found; nothing while it looks.
+    /// The result; `None` while the check runs.
     found: watch::Receiver<Option<Problems>>,
 }
 
 impl Readiness {
-    /// What is wrong now, or was within the last second.
+    /// Problems found by the running check or by the last one within [`Timing::probe_interval`].
     async fn problems(&self, context: &AppContext) -> Problems {
         let every = context.timing.probe_interval;
         let mut found = {
@@ -116,7 +116,7 @@ impl Readiness {
 }
 
 impl Probe {
-    /// Begins to look, whether somebody waits for it or not.
+    /// Spawns a check, which runs to its end even if no request waits for it.
     fn begin(context: AppContext) -> Self {
         let (tell, found) = watch::channel(None);
         tokio::spawn(async move { tell.send(Some(problems(&context).await)) });
@@ -124,13 +124,13 @@ impl Probe {
         Self { began, found }
     }
 
-    /// Whether it has found nothing yet. It ends: everything in it has a time limit.
+    /// Whether the check runs. It ends, because each of its steps has a time limit.
     fn is_running(&self) -> bool {
         self.found.has_changed().is_ok() && self.found.borrow().is_none()
     }
 }
 
-/// `/readyz`: it can serve, or what is wrong.
+/// `/readyz`: 200 if the server can store messages, otherwise 503 with the problems.
 pub async fn ready(State(context): State<AppContext>) -> Response {
     let problems = context.readiness.problems(&context).await;
     let ready = problems.is_empty();
@@ -151,7 +151,7 @@ pub async fn ready(State(context): State<AppContext>) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
-/// Why a commit failed, in one word.
+/// Name of the cause of a failed commit in the JSON of `/readyz`.
 const fn cause_name(cause: Cause) -> &'static str {
     match cause {
         Cause::Disk => "disk",
@@ -160,7 +160,7 @@ const fn cause_name(cause: Cause) -> &'static str {
     }
 }
 
-/// What an operator should know and what keeps nobody from using the server.
+/// Notes for the operator that do not make the server unready.
 fn notes(context: &AppContext) -> BTreeMap<&'static str, Cow<'static, str>> {
     let waiting = context.sweeps.waiting();
     let retention = waiting.map(|doubt| ("retention", doubt.sentence().into()));
@@ -169,10 +169,10 @@ fn notes(context: &AppContext) -> BTreeMap<&'static str, Cow<'static, str>> {
     retention.into_iter().chain(media).collect()
 }
 
-/// What is wrong: `disk` where there is no space, `database` for anything else.
+/// Checks disk and database: `disk` if there is no space, `database` for any other problem.
 async fn problems(context: &AppContext) -> Problems {
     let mut problems = BTreeMap::new();
-    // A disk that cannot be asked, or does not answer, shows in the database.
+    // If the free space cannot be read in time, the check of the database fails as well.
     let config = context.config.clone();
     let free = tokio::task::spawn_blocking(move || disk::free_bytes(&config.data_dir));
     let free = tokio::time::timeout(CHECK_TIMEOUT / 2, free).await;
@@ -191,7 +191,7 @@ async fn problems(context: &AppContext) -> Problems {
         }
         Err(_) => ("database", "does not answer"),
     };
-    // On a full disk SQLite may fail in other ways; the disk is what to mend.
+    // On a full disk SQLite may report other errors; the operator must free the disk.
     if !problems.contains_key("disk") {
         problems.insert(wrong.0, wrong.1);
     }

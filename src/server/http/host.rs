@@ -1,9 +1,9 @@
-//! Refuses requests for names that are not ours (DNS rebinding).
+//! Refuses requests whose `Host` is not a name of this server (DNS rebinding).
 //!
-//! A page on a name of its owner's, which suddenly resolves to this server's address, is of
-//! the same origin as this server to a browser, and could read everything. What it cannot do
-//! is send another `Host` than its own name. So a name has to be one of ours; an address is
-//! always fine, because there is nothing to rebind about it.
+//! An attacker's page whose name suddenly resolves to this server has the same origin as the server
+//! to a browser, and could read everything. The page cannot change the `Host` that its requests
+//! carry. So a host name must be one of this server's; IP addresses pass, because they cannot be
+//! rebound.
 
 use crate::{
     protocol::{REFUSAL_HEADER, Refusal},
@@ -17,35 +17,35 @@ use axum::{
 use http::{StatusCode, Version, header};
 use std::{net::Ipv6Addr, sync::Arc};
 
-/// Refusals are told of once a minute.
+/// Throttle of the warning about refused requests: one line a minute.
 static REFUSED: log_throttle::LogThrottle = log_throttle::LogThrottle::new();
 
-/// Answered whatever name is asked: what orchestrators ask by names of their own, and which
-/// holds no secret.
+/// Paths that are served under any name: orchestrators use names of their own, and the responses
+/// hold no secret.
 const ANY_NAME: [&str; 2] = ["/healthz", "/readyz"];
 
-/// The names that are ours, in lower case.
+/// Host names of this server, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostNames(Vec<String>);
 
-/// What a `Host` says.
+/// A parsed `Host` without its port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum HostKind {
-    /// An IP address.
+    /// An IPv4 or IPv6 address.
     Address,
     /// A name, in lower case, without a dot at its end.
     Name(String),
 }
 
 impl HostNames {
-    /// The host of the public URL, and what this machine is called.
+    /// The host of the public URL, and the names of this machine.
     pub fn new(config: &Config) -> Self {
         let public = config.public_url.as_ref().map(|url| url.host().to_owned());
         let machine = rustix::system::uname();
         Self::of(public, &machine.nodename().to_string_lossy())
     }
 
-    /// Of these two.
+    /// The names for a public host and a machine name.
     fn of(public: Option<String>, machine: &str) -> Self {
         let machine = machine.to_ascii_lowercase();
         let short = machine.split('.').next().unwrap_or_default().to_owned();
@@ -54,7 +54,8 @@ impl HostNames {
         Self(names.filter(|name| !name.is_empty()).collect())
     }
 
-    /// Whether a `Host`, or the authority of a request's target, is ours.
+    /// Whether a `Host`, or the authority of the request target, is a name of this server or an IP
+    /// address.
     fn allow(&self, host: &str) -> bool {
         match parse_host(host) {
             Some(HostKind::Address) => true,
@@ -66,7 +67,7 @@ impl HostNames {
     }
 }
 
-/// Takes the port off; nothing where it is no host.
+/// Parses a `Host`, with or without port; `None` if it is malformed.
 fn parse_host(host: &str) -> Option<HostKind> {
     let port_is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     if let Some(rest) = host.strip_prefix('[') {
@@ -112,7 +113,7 @@ pub async fn guard(State(names): State<Arc<HostNames>>, request: Request, next: 
     }
 }
 
-/// Whether the request may pass, or what it is answered.
+/// Checks the host of a request. Returns the status and text of a refusal.
 fn check<B>(
     names: &HostNames,
     request: &http::Request<B>,
@@ -130,7 +131,7 @@ fn check<B>(
         .uri()
         .authority()
         .map(|authority| authority.as_str());
-    // No browser leaves the name out.
+    // Every browser sends a host name.
     if host.is_none() && authority.is_none() && request.version() >= Version::HTTP_11 {
         return Err((StatusCode::BAD_REQUEST, "the request names no host"));
     }

@@ -1,8 +1,8 @@
-//! Rendering apart from everything else.
+//! Renders pages on threads of their own.
 //!
-//! A page takes a hundred times as long as passing a message on, so pages and server
-//! functions are run on threads of their own: whoever talks does not wait for whoever comes.
-//! How many an address may ask for is in [`super::refusal`].
+//! Rendering a page takes a hundred times as long as forwarding a message. Pages and server
+//! functions run on a separate runtime, so that open rooms do not wait for page loads. The rate
+//! limit of pages is in [`super::refusal`].
 
 use super::fingerprint;
 use crate::server::{
@@ -23,20 +23,20 @@ use tower_http::{
     compression::{CompressionLayer, DefaultPredicate},
 };
 
-/// Bytes of a page at most. 16 MiB: a hundred times the largest history.
+/// Size limit of a page, in bytes. 16 MiB: a hundred times the largest history.
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long a page may take, its data included. 15 s: browsers wait longer, people do not.
+/// Time limit of a page with its data. 15 s: browsers wait longer, users do not.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Packs pages for those who take it: a page of messages becomes a tenth. At the fastest
-/// level, because each is made for one person. What a page says twice is no secret (BREACH
-/// needs one), and its nonce is another one each time.
+/// Compresses pages: a page of messages shrinks to a tenth. The level is the fastest, because each
+/// page is rendered for one user. BREACH (CVE-2013-3587) needs a secret that repeats; the pages
+/// hold none, and the nonce changes with each response.
 pub fn compression() -> CompressionLayer<DefaultPredicate> {
     CompressionLayer::new().quality(CompressionLevel::Fastest)
 }
 
-/// Runs what is left of a request on the threads for pages. Given up with the request.
+/// Middleware: handles the request on the page runtime. Dropping the future cancels it.
 pub async fn on_page_runtime(
     State(context): State<AppContext>,
     request: Request,
@@ -45,7 +45,7 @@ pub async fn on_page_runtime(
     render_on_page_runtime(&context, next.run(request)).await
 }
 
-/// Makes a response, its whole body included, on the threads for pages.
+/// Produces a response with its whole body on the page runtime.
 pub async fn render_on_page_runtime<R>(context: &AppContext, rendering: R) -> Response
 where
     R: Future<Output = Response> + Send + 'static,
@@ -68,12 +68,12 @@ where
     }
 }
 
-/// Writes into each page what its body looks like, before it is packed.
+/// Middleware: writes the fingerprint of the body into each page, before compression.
 pub async fn stamp_fingerprint(request: Request, next: Next) -> Response {
     with_fingerprint(next.run(request).await).await
 }
 
-/// The same for one response.
+/// Writes the fingerprint into one response if it is HTML.
 pub async fn with_fingerprint(response: Response) -> Response {
     let kind = response.headers().get(header::CONTENT_TYPE);
     if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
@@ -90,7 +90,7 @@ pub async fn with_fingerprint(response: Response) -> Response {
     }
 }
 
-/// The response with a body that is all there.
+/// Reads the body of a response into memory.
 async fn collect_body(response: Response) -> Response {
     let (head, body) = response.into_parts();
     match to_bytes(body, MAX_PAGE_BYTES).await {
@@ -99,7 +99,7 @@ async fn collect_body(response: Response) -> Response {
     }
 }
 
-/// A page that could not be read to its end.
+/// A 500 response for a page whose body failed before its end.
 fn interrupted_page(error: &axum::Error) -> Response {
     static BROKE_OFF: LogThrottle = LogThrottle::new();
     log_throttle::error(&BROKE_OFF, error, "a page broke off");

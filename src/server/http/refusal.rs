@@ -1,4 +1,5 @@
-//! What is answered to whoever asks for too much, and to what makes no sense.
+//! Refusals over HTTP: rate limits, the status of failed server functions, and bodies that arrive
+//! too slowly.
 
 use crate::{
     api::ApiError,
@@ -20,14 +21,14 @@ use http::{HeaderMap, StatusCode, header};
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
-/// Marks the answer of a server function that refused.
+/// Header of a response in which a server function returned an error.
 const SERVER_FUNCTION_ERROR: &str = "serverfnerror";
-/// Seconds after which there is something in every bucket again.
+/// Value of `Retry-After`, in seconds: every bucket holds tokens again by then.
 const RETRY_AFTER_S: &str = "10";
-/// Bytes of a refusal of ours at most. 4 KiB: a variant and a field.
+/// Size limit of a serialized [`ApiError`]. 4 KiB: a variant and a field.
 const MAX_REFUSAL_BYTES: usize = 4 * 1024;
 
-/// The layer of what costs most: so many pages and server functions an address.
+/// Middleware: limits pages and server functions per address, because they cost most.
 pub async fn limit_page_rate(
     State(context): State<AppContext>,
     request: Request,
@@ -40,7 +41,7 @@ pub async fn limit_page_rate(
     }
 }
 
-/// Whether our own script calls a server function; it reads no sentence.
+/// Whether a script calls a server function; scripts read the error, not a sentence.
 fn is_called_by_script(request: &Request) -> bool {
     let accept = request.headers().get(header::ACCEPT);
     let accept = accept.and_then(|accept| accept.to_str().ok());
@@ -48,7 +49,7 @@ fn is_called_by_script(request: &Request) -> bool {
     request.uri().path().starts_with("/api/") && !for_people
 }
 
-/// 429, as a server function refuses.
+/// A 429 response with a serialized [`ApiError`].
 fn too_many_requests_json() -> Response {
     let json = serde_json::to_string(&ApiError::TooMany).unwrap_or_default();
     let headers = [
@@ -59,14 +60,15 @@ fn too_many_requests_json() -> Response {
     (StatusCode::TOO_MANY_REQUESTS, headers, json).into_response()
 }
 
-/// Whether the address of this request may have one more page.
+/// Takes a token for one page from the bucket of the client's address; false if it is empty.
 pub fn page_is_allowed(context: &AppContext, request: &Request) -> bool {
     let client = request.extensions().get().copied();
     let ClientAddress(ip) = client.unwrap_or(ClientAddress::UNKNOWN);
     context.request_rates.allow(RequestKind::Page, ip)
 }
 
-/// 429, with a sentence for people. Going back in the browser brings back what was typed.
+/// A 429 response with a sentence in the user's language. The browser's Back button restores the
+/// typed text.
 pub fn too_many_requests(headers: &HeaderMap) -> Response {
     let mut schemes = [false, true].into_iter();
     let language = schemes.find_map(|https| cookie_of(headers, https, LANGUAGE_COOKIE));
@@ -82,8 +84,8 @@ pub fn too_many_requests(headers: &HeaderMap) -> Response {
     (StatusCode::TOO_MANY_REQUESTS, headers, text).into_response()
 }
 
-/// The layer that gives refusals of server functions their status: the framework answers each
-/// with 500, as if we had failed.
+/// Middleware: sets the status of refusals by server functions, which Leptos answers with 500 like
+/// failures of the server.
 pub async fn set_error_status(request: Request, next: Next) -> Response {
     let asked = request.headers().clone();
     let response = next.run(request).await;
@@ -122,8 +124,8 @@ pub async fn set_error_status(request: Request, next: Next) -> Response {
     Response::from_parts(head, Body::from(bytes))
 }
 
-/// The layer that reads a request's body, all of it within a time however steadily it drips.
-/// A body is no larger than the largest form, so that it is whole before anybody looks at it.
+/// Middleware: reads a request's whole body within `Timing::body_timeout`. Bodies are no larger
+/// than the largest form, so handlers receive them in one piece.
 pub async fn read_body(
     State(context): State<AppContext>,
     request: Request,

@@ -1,4 +1,4 @@
-//! Which path is answered by what.
+//! Routes and middleware of the HTTP listeners.
 
 use super::{
     assets, client_address, cross_origin, health,
@@ -23,12 +23,12 @@ use leptos_axum::{LeptosRoutes, generate_route_list, render_app_async_with_conte
 use std::sync::Arc;
 use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 
-/// Where the room protocol goes over HTTP.
+/// Path of the room protocol by long polling.
 const POLL: &str = "/poll";
-/// Where a WebSocket is opened, and asked why none is.
+/// Path of the WebSocket upgrade (GET) and of the check why it fails (POST).
 const WS: &str = "/ws";
 
-/// All routes. Pages and server functions come from the application's own list.
+/// The routes of the HTTP listener. Leptos lists the pages and server functions of the application.
 pub fn router(context: AppContext) -> Router {
     let paths = generate_route_list(App);
     let options = context.leptos.clone();
@@ -53,10 +53,10 @@ pub fn router(context: AppContext) -> Router {
     protect(router, &context).with_state(context)
 }
 
-/// The routes of the listener for metrics.
+/// The routes of the metrics listener.
 pub fn metrics_router(context: AppContext) -> Router {
     let mut router = Router::new().route("/metrics", get(metrics::serve));
-    // A page on a rebound name would reach what only this machine reaches.
+    // DNS rebinding would let a page read metrics that only this machine may read.
     let listen = context.config.metrics_listen;
     if listen.is_some_and(|address| address.ip().is_loopback()) {
         let names = Arc::new(HostNames::new(&context.config));
@@ -68,7 +68,7 @@ pub fn metrics_router(context: AppContext) -> Router {
         .with_state(context)
 }
 
-/// The rules for every route, outermost last.
+/// Adds the middleware of all routes, the outermost last.
 fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContext> {
     router
         .layer(from_fn_with_state(context.clone(), refusal::read_body))
@@ -89,7 +89,7 @@ fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContex
         .layer(from_fn_with_state(context.clone(), metrics::count))
 }
 
-/// A file of the root, or the page that says there is nothing.
+/// Serves a file of the site's root, or the 404 page.
 async fn fallback(State(context): State<AppContext>, request: Request) -> Response {
     if let Some(file) = assets::find(context.assets, &request) {
         return file;
@@ -104,7 +104,7 @@ async fn fallback(State(context): State<AppContext>, request: Request) -> Respon
     (StatusCode::NOT_FOUND, "not found").into_response()
 }
 
-/// Whether a person's browser asks.
+/// Whether the client accepts HTML, as a browser's navigation does.
 fn accepts_html(request: &Request) -> bool {
     let accept = request.headers().get(header::ACCEPT);
     accept
@@ -112,7 +112,7 @@ fn accepts_html(request: &Request) -> bool {
         .is_some_and(|accept| accept.contains("text/html") || accept == "*/*")
 }
 
-/// The application's own page for a path it does not know.
+/// Renders the application's 404 page.
 async fn not_found_page(context: AppContext, request: Request) -> Response {
     let options = context.leptos.clone();
     let provided = context.clone();
@@ -126,8 +126,8 @@ async fn not_found_page(context: AppContext, request: Request) -> Response {
     response
 }
 
-/// Server functions are called by forms, and by the script as forms: any other kind of
-/// body is refused before it is read. Polling sends JSON, or nothing; `/ws` is sent nothing.
+/// Middleware: refuses bodies of an unexpected media type with 415 before reading them. Server
+/// functions take forms, polling takes JSON or nothing, and `/ws` takes nothing.
 async fn check_content_type(request: Request, next: Next) -> Response {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -142,7 +142,7 @@ async fn check_content_type(request: Request, next: Next) -> Response {
     }
 }
 
-/// A bug in a handler: that request fails, without details.
+/// Answers 500 without details when a handler panics.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
     tracing::error!("a handler failed");
     let text = "something went wrong on the server";
