@@ -1,25 +1,25 @@
-//! The one place where a refusal gets its sentence, and what can stop the process.
+//! Texts of refusals, and the errors that end the process.
 
 use crate::{
     protocol::{ErrorCode, MessageId, ServerMessage},
     server::{config::ConfigError, sfu::SfuError, store::StoreError, turn::TurnError},
 };
 
-/// Why the server did not start or stopped by itself. The operator mends it.
+/// An error that keeps the server from starting or ends it. Each names the setting to correct.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A setting is wrong.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The database cannot be opened.
     #[error("--data-dir (NOOM_DATA_DIR): \"{directory}\" cannot be used: {error}")]
     Store {
-        /// Where it was looked for.
+        /// The configured data directory.
         directory: String,
         /// The underlying error.
         error: StoreError,
     },
-    /// The address cannot be listened on.
+    /// The HTTP address cannot be bound.
     #[error("--listen (NOOM_LISTEN): {address} cannot be used: {error}")]
     Listen {
         /// The configured address.
@@ -27,7 +27,7 @@ pub enum ServeError {
         /// The error of the operating system.
         error: std::io::Error,
     },
-    /// The address of the metrics cannot be listened on.
+    /// The metrics address cannot be bound.
     #[error("--metrics-listen (NOOM_METRICS_LISTEN): {address} cannot be used: {error}")]
     MetricsListen {
         /// The configured address.
@@ -35,28 +35,28 @@ pub enum ServeError {
         /// The error of the operating system.
         error: std::io::Error,
     },
-    /// Media cannot be passed on.
+    /// The SFU cannot start.
     #[error(transparent)]
     Sfu(#[from] SfuError),
-    /// STUN and TURN cannot be served.
+    /// The STUN and TURN server cannot start.
     #[error("--turn-listen (NOOM_TURN_LISTEN): {0}")]
     Turn(#[from] TurnError),
     /// The certificate of TURN over TLS cannot be used.
     #[error("{setting}: \"{file}\" cannot be used: {error}")]
     Certificate {
-        /// Which setting named it.
+        /// The setting that names the file.
         setting: &'static str,
         /// Path of the certificate or key, as configured.
         file: String,
         /// The reason, as a clause for the operator.
         error: String,
     },
-    /// The operating system refused something else.
+    /// Another error of the operating system.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
 }
 
-/// An `error` message: the code for programs and its sentence for people.
+/// An `error` message: the code for programs, and a sentence for users.
 pub fn refusal(code: ErrorCode, id: Option<MessageId>) -> ServerMessage {
     ServerMessage::Error {
         code,
@@ -65,13 +65,13 @@ pub fn refusal(code: ErrorCode, id: Option<MessageId>) -> ServerMessage {
     }
 }
 
-/// A code as it is on the wire.
+/// The name of a code on the wire.
 pub fn code_name(code: ErrorCode) -> String {
     let json = serde_json::to_value(code).unwrap_or_default();
     json.as_str().unwrap_or_default().to_owned()
 }
 
-/// What a code says to people. Never holds what the client sent.
+/// The sentence of a code for users. It never repeats input of the client.
 pub const fn sentence(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::BadMessage => "This is not a message of the room protocol.",

@@ -6,16 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two lines of one warning. 1 min: an operator sees it, a disk does not.
+/// Default interval between two lines of one throttle. 1 min: often enough for an operator, rare
+/// enough for the disk.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Interval of a condition that clients report while it lasts. 1 h.
+/// Interval for conditions that clients report as long as they last.
 pub const HOURLY: Duration = Duration::from_secs(60 * 60);
 
 /// Limits one kind of log line to one per interval, for the whole process.
 pub struct LogThrottle {
-    /// Between two lines.
+    /// Minimum interval between two lines.
     interval: Duration,
-    /// When the last line was written, and the events since.
+    /// Time of the last line, and the events since.
     state: Mutex<State>,
 }
 
@@ -34,12 +35,12 @@ impl Default for LogThrottle {
 }
 
 impl LogThrottle {
-    /// A warning that was never given.
+    /// A throttle that has logged nothing.
     pub const fn new() -> Self {
         Self::with_interval(INTERVAL)
     }
 
-    /// A warning that was never given, with so much time between two lines.
+    /// A throttle that has logged nothing, with an interval of its own.
     pub const fn with_interval(interval: Duration) -> Self {
         Self {
             interval,
@@ -56,7 +57,7 @@ impl LogThrottle {
         self.record_at(Instant::now())
     }
 
-    /// The same at a moment.
+    /// [`Self::record`] at a given time.
     fn record_at(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.suppressed += 1;
@@ -70,17 +71,17 @@ impl LogThrottle {
     }
 }
 
-/// Tells that something of ours failed, at most once a minute for each of these `warning`s:
-/// requests of strangers may run into it as often as they like.
+/// Logs an internal error at most once per interval of `warning`, because requests of clients may
+/// cause it at any rate.
 pub fn error(warning: &LogThrottle, error: &dyn std::error::Error, what: &'static str) {
     if let Some(count) = warning.record() {
         tracing::error!(%error, count, "{what}");
     }
 }
 
-/// A header for a log line: its first letters, with `?` for each that is not printable ASCII.
+/// A header value for a log line: its first bytes, with `?` for each that is not printable ASCII.
 pub fn printable(text: Option<&http::HeaderValue>) -> String {
-    /// Letters of a header that a log line shows.
+    /// Bytes of a header that a log line shows.
     const LETTERS: usize = 100;
     let Some(text) = text else {
         return "none".to_owned();

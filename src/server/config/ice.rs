@@ -1,14 +1,14 @@
-//! STUN and TURN servers as an operator writes them.
+//! Parser of the STUN and TURN servers in the settings.
 
 use crate::protocol::IceServer;
 
-/// What is accepted.
+/// Description of the accepted values, for errors.
 pub const ACCEPTED: &str = "stun:host[:port], turn:user:password@host[:port] or turns:…, comma \
                             separated, or a JSON array of {urls, username, credential}";
-/// The schemes of RFC 7064 and RFC 7065.
+/// URI schemes of RFC 7064 (STUN) and RFC 7065 (TURN).
 const SCHEMES: [&str; 4] = ["stun:", "stuns:", "turn:", "turns:"];
 
-/// A server in the JSON form; `urls` may be one or several (W3C WebRTC 4.2.1).
+/// A server in the JSON form; `urls` is a string or an array (W3C WebRTC, 4.2.4).
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -28,10 +28,10 @@ enum Urls {
     Many(Vec<String>),
 }
 
-/// Reads the setting.
+/// Parses the setting.
 ///
 /// # Errors
-/// The part that is not accepted, without any password.
+/// The rejected part, without any password.
 pub fn parse(text: &str) -> Result<Vec<IceServer>, String> {
     let text = text.trim();
     if text.starts_with('[') {
@@ -46,7 +46,7 @@ pub fn parse(text: &str) -> Result<Vec<IceServer>, String> {
         .collect()
 }
 
-/// The JSON form.
+/// Parses the JSON form.
 fn parse_json(text: &str) -> Result<Vec<IceServer>, String> {
     let written: Vec<Written> = serde_json::from_str(text).map_err(|_| "[…]".to_owned())?;
     let servers = written.into_iter().map(|server| {
@@ -66,7 +66,7 @@ fn parse_json(text: &str) -> Result<Vec<IceServer>, String> {
     servers.collect()
 }
 
-/// One URL, with the credentials before `@` where there are any.
+/// Parses one URL, with optional credentials before `@`.
 fn parse_word(word: &str) -> Option<IceServer> {
     let scheme = SCHEMES
         .into_iter()
@@ -84,14 +84,14 @@ fn parse_word(word: &str) -> Option<IceServer> {
     })
 }
 
-/// Whether it is a scheme and something that can be a host.
+/// Whether the text is a known scheme and the characters of a host.
 fn is_url(url: &str) -> bool {
     let host = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme));
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]?=@".contains(c);
     host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed))
 }
 
-/// The part as it may be shown: nothing of what stands before `@`.
+/// Removes everything before `@`, so that errors show no credentials.
 fn masked(word: &str) -> String {
     match word.rsplit_once('@') {
         Some((_, host)) => format!("…@{host}"),

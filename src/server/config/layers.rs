@@ -1,4 +1,4 @@
-//! The three layers, and how one setting is found in them.
+//! The layers of settings, and the lookup of a setting in them.
 
 use super::{
     Flags,
@@ -9,25 +9,25 @@ use super::{
 use crate::protocol::RoomName;
 use std::{collections::BTreeMap, path::Path};
 
-/// The one line that stops the start.
+/// An error in the settings, in one line; the server does not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A value that is not accepted.
+    /// A value is not accepted.
     #[error("{origin}: \"{value}\" is not accepted; give {accepted}")]
     InvalidValue {
-        /// The setting, as the operator wrote it.
+        /// The flag, variable or key that holds the value.
         origin: String,
-        /// What they gave.
+        /// The value as given.
         value: String,
         /// What is accepted.
         accepted: String,
     },
-    /// The file has a key that is no setting.
+    /// The file holds a key that is not a setting.
     #[error("--config: unknown setting \"{key}\"; {nearest}accepted are {accepted}")]
     UnknownKey {
         /// The key as the file spells it.
         key: String,
-        /// The setting it may mean, as a question; empty where it is like none.
+        /// A question with the most similar setting; empty if none is similar.
         nearest: String,
         /// Every accepted key, separated by commas.
         accepted: String,
@@ -43,7 +43,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The refusal of a key, which is spelled `plain` where the layout of names is set aside.
+    /// The error for an unknown key; `plain` is the key with `-` and `_` as in `known`.
     pub(super) fn unknown_key(key: &str, plain: &str, known: &[&str]) -> Self {
         let nearest = spelling::nearest(plain, known.iter().copied());
         Self::UnknownKey {
@@ -58,15 +58,15 @@ impl ConfigError {
     }
 }
 
-/// Most characters of a wrong key in its refusal.
+/// Characters of an unknown key that its error shows.
 const MAX_KEY: usize = 100;
 
-/// The TOML file.
+/// The settings of the TOML file.
 #[derive(Debug, Clone, Default)]
 pub struct FileLayer {
-    /// Each setting as the text a flag would have.
+    /// Value of each setting, as the text that a flag would have.
     settings: BTreeMap<String, String>,
-    /// What single rooms have of their own.
+    /// Rules of single rooms.
     pub(super) rooms: BTreeMap<RoomName, RoomRetention>,
 }
 
@@ -74,7 +74,7 @@ impl FileLayer {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, is no TOML, or has a key that is no setting.
+    /// The file cannot be read, is not TOML, or has an unknown key.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |reason: String| ConfigError::Unreadable {
             path: path.display().to_string(),
@@ -90,7 +90,7 @@ impl FileLayer {
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// It is no TOML, or has a key that is no setting.
+    /// The text is not TOML, or has an unknown key.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             let reason = error
@@ -119,7 +119,7 @@ impl FileLayer {
     }
 }
 
-/// A TOML value as a flag would have it: lists of words by commas, lists of tables as JSON.
+/// Converts a TOML value to the text of a flag: lists of words to commas, lists of tables to JSON.
 fn flag_text(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
@@ -131,29 +131,29 @@ fn flag_text(value: &toml::Value) -> String {
     }
 }
 
-/// The value of a setting, and where it is from.
+/// The value of a setting and its origin.
 pub(super) struct Value {
-    /// The setting, as the operator wrote it.
+    /// The flag, variable or key that holds the value.
     pub origin: String,
-    /// What they gave.
+    /// The value as given.
     pub value: String,
-    /// Whether nobody gave it.
+    /// Whether the value is the default.
     pub is_default: bool,
 }
 
 impl Value {
-    /// The words of a list.
+    /// The words of a comma-separated list.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         let words = self.value.split(',').map(str::trim);
         words.filter(|word| !word.is_empty())
     }
 
-    /// Refuses the value.
+    /// The error for the whole value.
     pub fn reject(&self, accepted: &str) -> ConfigError {
         self.reject_part(&self.value, accepted)
     }
 
-    /// Refuses a part of the value.
+    /// The error for a part of the value.
     pub fn reject_part(&self, value: &str, accepted: &str) -> ConfigError {
         ConfigError::InvalidValue {
             origin: self.origin.clone(),
@@ -163,12 +163,12 @@ impl Value {
     }
 }
 
-/// The value of each setting out of the strongest layer that gives one.
+/// The value of each setting, from the layer of highest precedence that has one.
 pub(super) struct Layers(BTreeMap<&'static str, Value>);
 
 impl Layers {
-    /// Lays flags over environment over file over defaults. An empty value in the environment
-    /// counts as none: that is how compose files leave a setting out.
+    /// Merges the layers. An empty environment variable counts as unset, because compose files
+    /// leave settings out that way.
     pub fn new(flags: &Flags, env: &dyn Fn(&str) -> Option<String>, file: &FileLayer) -> Self {
         let find = |setting: &Setting| {
             let (name, variable) = (setting.name, setting.variable());
@@ -202,7 +202,7 @@ impl Layers {
         Self(found.collect())
     }
 
-    /// The value of a setting; `None` where nobody gave one and it has no default.
+    /// The value of a setting; `None` if it is unset and has no default.
     pub fn find(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
@@ -210,7 +210,7 @@ impl Layers {
     /// The value of a setting that has a default.
     ///
     /// # Panics
-    /// The setting is declared without one; a test resolves every setting.
+    /// The setting has no default; a test resolves every setting.
     pub fn get(&self, name: &str) -> &Value {
         self.find(name)
             .expect("the setting is declared with a default")

@@ -1,7 +1,7 @@
-//! The settings: flag > environment > TOML file > default.
+//! Settings of the operator, in this order of precedence: flag, environment, TOML file, default.
 //!
-//! [`settings`] declares each setting once. [`Config::resolve`] is pure: it takes the three
-//! layers and returns the settings, or the one line that says what is wrong.
+//! [`settings`] declares each setting once. [`Config::resolve`] is pure: it takes the three layers
+//! and returns the checked settings, or a one-line error.
 
 mod flags;
 mod ice;
@@ -30,46 +30,47 @@ use crate::{
 use layers::Layers;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-/// Everything an operator may set, checked.
+/// All settings of the operator, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// HTTP and WebSocket address.
     pub listen: SocketAddr,
-    /// Where the database is.
+    /// Directory of the database.
     pub data_dir: PathBuf,
-    /// Who may read it, and how much it may hold.
+    /// Access rights of the database, and its quota.
     pub store: StoreOptions,
-    /// The origin people use; nothing where it is derived from the request.
+    /// The public origin; `None` derives it from each request.
     pub public_url: Option<PublicUrl>,
-    /// Largest call that runs browser to browser.
+    /// Largest call that runs browser to browser, in participants.
     pub p2p_max: u32,
-    /// Whether every call runs through the SFU, so that nobody learns the address of another.
+    /// Whether every call runs through the SFU, which hides participants' addresses from each
+    /// other.
     pub hide_addresses: bool,
-    /// People a call holds.
+    /// Capacity of a call, in participants.
     pub call_capacity: usize,
     /// First media port, UDP and TCP.
     pub media_listen: SocketAddr,
-    /// Addresses for ICE candidates; none where those of the interfaces are to be used.
+    /// Addresses for ICE candidates; if empty, those of the interfaces.
     pub media_ip: Vec<MediaHost>,
-    /// Which interfaces' addresses are used, where `media_ip` names none.
+    /// The interfaces whose addresses are used if `media_ip` is empty.
     pub media_interfaces: InterfaceFilter,
-    /// Threads that pass media on.
+    /// Number of media threads (SFU shards).
     pub media_threads: usize,
-    /// Where STUN and TURN are served; nothing when off.
+    /// Address of STUN and TURN; `None` if off.
     pub turn_listen: Option<SocketAddr>,
-    /// TURN over TLS, where there is a certificate.
+    /// TURN over TLS; `None` without a certificate.
     pub turn_tls: Option<TurnTls>,
-    /// STUN and TURN servers handed to browsers.
+    /// STUN and TURN servers that browsers receive in addition.
     pub ice_servers: Arc<[IceServer]>,
     /// The tracing filter.
     pub log: String,
-    /// How log lines look.
+    /// Format of log lines.
     pub log_format: LogFormat,
-    /// People a room holds.
+    /// Capacity of a room, in members.
     pub room_capacity: usize,
     /// Rooms open at once.
     pub max_rooms: usize,
-    /// Proxies whose forwarding headers are believed.
+    /// Proxies whose forwarding headers are trusted.
     pub trusted_proxies: TrustedProxies,
     /// Sockets from one address (or IPv6 /64), loopback excepted.
     pub sockets_per_address: usize,
@@ -79,21 +80,21 @@ pub struct Config {
     pub connections_per_address: usize,
     /// Polling connections from one address, loopback excepted.
     pub polls_per_address: usize,
-    /// What one address may ask for over time, loopback excepted.
+    /// Request rates of one address, loopback excepted.
     pub request_rates: RequestRateLimits,
-    /// Where metrics are answered; nothing when off.
+    /// Address of the metrics listener; `None` if off.
     pub metrics_listen: Option<SocketAddr>,
-    /// How long messages are kept.
+    /// Retention of messages.
     pub retention: Retention,
-    /// Time a search may take.
+    /// Time limit of a search.
     pub search_within: Duration,
 }
 
 impl Config {
-    /// Reads the process's own flags, environment and file.
+    /// Reads the flags, environment and file of this process.
     ///
     /// # Errors
-    /// The line to show the operator.
+    /// A one-line error for the operator.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
         let env = |name: &str| std::env::var(name).ok();
         let path = flags
@@ -107,10 +108,10 @@ impl Config {
         Self::resolve(flags, &env, &file)
     }
 
-    /// The settings out of the three layers.
+    /// Resolves the settings from the three layers.
     ///
     /// # Errors
-    /// The line to show the operator: setting, value, and what is accepted.
+    /// A one-line error for the operator: setting, value, and what is accepted.
     pub fn resolve(
         flags: &Flags,
         env: &dyn Fn(&str) -> Option<String>,

@@ -1,19 +1,19 @@
-//! How long messages are kept: for the whole server, and for single rooms.
+//! Retention of messages: for the whole server, and for single rooms.
 
 use super::layers::ConfigError;
 use crate::protocol::RoomName;
 use std::collections::BTreeMap;
 
-/// What a number of days may be.
+/// Description of the accepted number of days, for errors.
 pub const DAYS: &str = "a number of days from 0 to 36500; 0 keeps them for ever";
-/// What a number of messages may be.
+/// Description of the accepted number of messages, for errors.
 pub const MESSAGES: &str = "a number of messages from 0 to 1000000000; 0 keeps all";
-/// Most days: a century.
+/// Upper bound of the days a message is kept: a century.
 pub const MAX_DAYS: u32 = 36_500;
 /// Upper bound of the number of messages a room keeps.
 pub const MAX_MESSAGES: u32 = 1_000_000_000;
 
-/// How long messages are kept. By default, for ever.
+/// Retention of a room's messages. The default keeps them for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Keep {
     /// Days after which a message is deleted; 0 is never. Default 0.
@@ -22,18 +22,18 @@ pub struct Keep {
     pub messages: u32,
 }
 
-/// How long the messages of each room are kept.
+/// Retention of all rooms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// In rooms that say nothing else.
+    /// Retention of rooms without a rule of their own.
     pub everywhere: Keep,
-    /// In rooms of their own rule.
+    /// Retention of rooms with a rule of their own.
     pub rooms: BTreeMap<RoomName, Keep>,
 }
 
 impl Retention {
-    /// How long a room keeps its messages. The names of the settings are as they would be typed
-    /// today; a room that is stored under an older rule is meant by the same words.
+    /// The retention of a room. The settings hold room names as users type them today. A name that
+    /// was stored under older rules is parsed again, so that the same words match.
     pub fn of(&self, room: &RoomName) -> Keep {
         let typed = || RoomName::parse(room.as_str()).ok();
         let keep = self.rooms.get(room);
@@ -54,7 +54,7 @@ impl Retention {
     }
 }
 
-/// What the file says of one room; what it leaves out is as everywhere.
+/// The file's rule for one room; a missing value falls back to the server's.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RoomRetention {
     days: Option<u32>,
@@ -62,7 +62,7 @@ pub(super) struct RoomRetention {
 }
 
 impl RoomRetention {
-    /// The rule of the room.
+    /// The retention of the room, with missing values from `everywhere`.
     pub fn over(self, everywhere: Keep) -> Keep {
         Keep {
             days: self.days.unwrap_or(everywhere.days),
@@ -74,7 +74,7 @@ impl RoomRetention {
 /// Reads the file's `[rooms."name"]` tables.
 ///
 /// # Errors
-/// A name, a key or a value that is not accepted.
+/// A room name, key or value is not accepted.
 pub(super) fn rooms(value: &toml::Value) -> Result<BTreeMap<RoomName, RoomRetention>, ConfigError> {
     let Some(table) = value.as_table() else {
         return Err(reject("rooms", value, "tables such as [rooms.\"team\"]"));
@@ -89,7 +89,7 @@ pub(super) fn rooms(value: &toml::Value) -> Result<BTreeMap<RoomName, RoomRetent
     Ok(rooms)
 }
 
-/// Reads one room's table.
+/// Parses one room's table.
 fn room_keep(name: &str, value: &toml::Value) -> Result<RoomRetention, ConfigError> {
     let place = format!("rooms.{name:?}");
     let Some(table) = value.as_table() else {
@@ -117,14 +117,14 @@ fn room_keep(name: &str, value: &toml::Value) -> Result<RoomRetention, ConfigErr
     Ok(keep)
 }
 
-/// A number up to `most`.
+/// Parses a number from 0 to `most`.
 fn number(place: &str, value: &toml::Value, most: u32, accepted: &str) -> Result<u32, ConfigError> {
     let number = value.as_integer().and_then(|n| u32::try_from(n).ok());
     let number = number.filter(|number| *number <= most);
     number.ok_or_else(|| reject(place, value, accepted))
 }
 
-/// Refuses a value of the file.
+/// The error for a value of the file.
 fn reject(place: &str, value: &toml::Value, accepted: &str) -> ConfigError {
     let text = value.as_str().map(str::to_owned);
     let value = text.unwrap_or_else(|| value.to_string().replace('\n', " "));

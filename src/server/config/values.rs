@@ -1,4 +1,4 @@
-//! What each value accepts.
+//! Parsers of the settings' values, with the description of what each accepts.
 
 use super::{
     ConfigError, FileLayer, Keep, Retention, ice,
@@ -27,43 +27,43 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// What an address looks like.
+/// Description of the accepted addresses, for errors.
 const ADDRESS: &str = "an address as IP:port, for example 127.0.0.1:3000";
 
-/// Most bytes that can be set as a bound. A petabyte: SQLite holds less.
+/// Upper bound of quotas, in bytes. A petabyte: more than SQLite holds.
 const MAX_BYTES: u64 = 1_000_000_000_000_000;
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// One line of text per event.
     Text,
-    /// For machines, one object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The origin people use.
+/// The public origin of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(Origin);
 
 impl PublicUrl {
-    /// Parses an origin; a `/` at its end is fine, a path is not.
+    /// Parses an origin; a trailing `/` is accepted, a path is not.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         Origin::parse(text.strip_suffix('/').unwrap_or(text)).map(Self)
     }
 
-    /// What a browser's `Origin` has to equal.
+    /// The value that the `Origin` header must equal.
     pub fn origin(&self) -> &Origin {
         &self.0
     }
 
-    /// The host people use, without the port.
+    /// The host without the port.
     pub fn host(&self) -> &str {
         self.0.host()
     }
 
-    /// Whether people come by TLS.
+    /// Whether the scheme is https.
     pub fn is_https(&self) -> bool {
         self.0.is_https()
     }
@@ -78,7 +78,7 @@ impl Display for PublicUrl {
 /// TURN over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnTls {
-    /// The address it is served on.
+    /// Address of the TLS listener.
     pub listen: SocketAddr,
     /// The certificate and its key.
     pub files: CertificateFiles,
@@ -96,7 +96,7 @@ impl Layers {
         parse(value.value.trim()).ok_or_else(|| value.reject(accepted))
     }
 
-    /// A number of `unit` within a range.
+    /// Parses a number of `unit` within a range.
     pub fn number<T: FromStr + PartialOrd + Display>(
         &self,
         name: &str,
@@ -108,7 +108,7 @@ impl Layers {
         self.number_or_zero(name, range, &accepted)
     }
 
-    /// A number within a range whose 0 has a meaning of its own, which `accepted` says.
+    /// Parses a number within a range whose 0 has a meaning of its own; `accepted` explains it.
     fn number_or_zero<T: FromStr + PartialOrd>(
         &self,
         name: &str,
@@ -119,17 +119,17 @@ impl Layers {
         self.parse(name, accepted, number)
     }
 
-    /// True or false.
+    /// Parses `true` or `false`.
     pub fn boolean(&self, name: &str) -> Result<bool, ConfigError> {
         self.parse(name, "true or false", |text| text.parse().ok())
     }
 
-    /// An address with a port.
+    /// Parses an address with a port.
     pub fn address(&self, name: &str) -> Result<SocketAddr, ConfigError> {
         self.parse(name, ADDRESS, |text| text.parse().ok())
     }
 
-    /// The HTTP address; cargo-leptos gives it by a variable of its own.
+    /// The HTTP address. cargo-leptos sets it with a variable of its own.
     pub fn listen(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigError> {
         let leptos = env("LEPTOS_SITE_ADDR").filter(|value| !value.trim().is_empty());
         let Some(value) = leptos.filter(|_| self.get("listen").is_default) else {
@@ -152,7 +152,7 @@ impl Layers {
         PathBuf::from(&self.get("data-dir").value)
     }
 
-    /// How many threads forward media.
+    /// The number of media threads; by default one per core, except for one core.
     pub fn media_threads(&self) -> Result<usize, ConfigError> {
         match self.find("media-threads") {
             Some(_) => self.number("media-threads", 1..=64, "threads"),
@@ -160,7 +160,7 @@ impl Layers {
         }
     }
 
-    /// The addresses by which browsers reach this machine.
+    /// The addresses by which browsers reach this machine's media ports.
     pub fn media_ip(&self) -> Result<Vec<MediaHost>, ConfigError> {
         let Some(value) = self.find("media-ip") else {
             return Ok(Vec::new());
@@ -177,7 +177,7 @@ impl Layers {
         hosts.collect()
     }
 
-    /// The interfaces whose addresses are offered.
+    /// The interfaces whose addresses become ICE candidates.
     pub fn media_interfaces(&self) -> Result<InterfaceFilter, ConfigError> {
         let Some(value) = self.find("media-interfaces") else {
             return Ok(InterfaceFilter::default());
@@ -189,7 +189,7 @@ impl Layers {
         InterfaceFilter::parse(value.words()).map_err(|word| value.reject_part(word, &accepted))
     }
 
-    /// The proxies that are believed.
+    /// The proxies whose forwarding headers are trusted.
     pub fn trusted_proxies(&self) -> Result<TrustedProxies, ConfigError> {
         let Some(value) = self.find("trusted-proxies") else {
             return Ok(TrustedProxies::default());
@@ -206,7 +206,7 @@ impl Layers {
         Ok(TrustedProxies::new(networks.collect::<Result<_, _>>()?))
     }
 
-    /// What one address may ask for over time.
+    /// The request rates of one address.
     pub fn address_rates(&self) -> Result<RequestRateLimits, ConfigError> {
         let value = self.get("address-rates");
         RequestRateLimits::parse(&value.value).map_err(|word| {
@@ -218,7 +218,7 @@ impl Layers {
         })
     }
 
-    /// The origin people use.
+    /// The public origin of the server.
     pub fn public_url(&self) -> Result<Option<PublicUrl>, ConfigError> {
         let accepted = "an origin without a path, for example https://meet.example.org";
         let url = self.find("public-url").map(|value| {
@@ -246,7 +246,7 @@ impl Layers {
         }
     }
 
-    /// Where something is served that may be off.
+    /// Parses an address with a port, or `off`.
     pub fn address_or_off(&self, name: &str) -> Result<Option<SocketAddr>, ConfigError> {
         let accepted = "an address as IP:port, or off";
         let parse = |text: &str| match text {
@@ -256,7 +256,7 @@ impl Layers {
         self.parse(name, accepted, parse)
     }
 
-    /// STUN and TURN servers. A password never shows in the refusal.
+    /// The STUN and TURN servers for browsers. Errors never show a password.
     pub fn ice_servers(&self) -> Result<Arc<[IceServer]>, ConfigError> {
         let Some(value) = self.find("ice-servers") else {
             return Ok(Arc::default());
@@ -267,14 +267,14 @@ impl Layers {
             .map_err(|part| value.reject_part(&part, ice::ACCEPTED))
     }
 
-    /// The log filter.
+    /// The filter of log lines, as tracing directives.
     pub fn log(&self) -> Result<String, ConfigError> {
         let accepted = "a level (error, warn, info, debug, trace) or tracing directives";
         let parse = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
         self.parse("log", accepted, parse)
     }
 
-    /// The form of log lines.
+    /// The format of log lines.
     pub fn log_format(&self) -> Result<LogFormat, ConfigError> {
         let parse = |text: &str| match text {
             "text" => Some(LogFormat::Text),
@@ -284,7 +284,7 @@ impl Layers {
         self.parse("log-format", "text or json", parse)
     }
 
-    /// Who may read the data directory.
+    /// The access rights of the data directory.
     fn data_dir_rights(&self) -> Result<Rights, ConfigError> {
         let parse = |text: &str| match text {
             "private" => Some(Rights::Private),
@@ -294,7 +294,7 @@ impl Layers {
         self.parse("data-dir-rights", "private or any", parse)
     }
 
-    /// What is set of the store.
+    /// The options of the store.
     pub fn store(&self) -> Result<StoreOptions, ConfigError> {
         Ok(StoreOptions {
             rights: self.data_dir_rights()?,
@@ -302,7 +302,7 @@ impl Layers {
         })
     }
 
-    /// How much may be stored.
+    /// The quota of the store.
     fn quota(&self) -> Result<Quota, ConfigError> {
         let accepted = "a number of bytes from 0 to 1000000000000000; 0 is no bound";
         let bytes = |name| self.number_or_zero(name, 0..=MAX_BYTES, accepted);
@@ -313,7 +313,7 @@ impl Layers {
         })
     }
 
-    /// How long messages are kept.
+    /// The retention of messages: the server's, and each room's rule over it.
     pub fn retention(&self, file: &FileLayer) -> Result<Retention, ConfigError> {
         let (days, messages) = (0..=retention::MAX_DAYS, 0..=retention::MAX_MESSAGES);
         let everywhere = Keep {
@@ -328,13 +328,13 @@ impl Layers {
         })
     }
 
-    /// How long a search may take.
+    /// The time limit of a search.
     pub fn search_within(&self) -> Result<Duration, ConfigError> {
         let milliseconds = self.number("search-ms", 10..=5_000, "milliseconds")?;
         Ok(Duration::from_millis(milliseconds))
     }
 
-    /// One node is all there is so far.
+    /// Accepts only the `local` adapter: several nodes are not supported.
     pub fn refuse_other_adapters(&self) -> Result<(), ConfigError> {
         let accepted = "local; running several nodes is not built yet";
         let local = |text: &str| (text == "local").then_some(());
@@ -342,7 +342,7 @@ impl Layers {
     }
 }
 
-/// One thread a core, and one core for everything else.
+/// One thread per core, except for one core that serves everything else.
 fn default_media_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cores.saturating_sub(1).clamp(1, 64)
