@@ -1,4 +1,4 @@
-//! The process: reads the settings, serves until told to stop, or does one command.
+//! The `noom` process: reads the settings, and serves until it is stopped or runs one command.
 
 use clap::Parser;
 use noom::server::{
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the server: whoever talks on one runtime, a thread a core; pages on another.
+/// Runs the server: rooms and connections on one runtime with a thread per core, pages on another.
 fn run(flags: &Flags) -> Result<(), ServeError> {
     let config = Config::load(flags)?;
     telemetry::init(&config);
@@ -49,13 +49,13 @@ fn run(flags: &Flags) -> Result<(), ServeError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(serve(config, pages.handle().clone()));
-    // Stuck clients are not waited for any longer; the store is closed by now.
+    // The store is closed by now, so do not wait for stuck clients.
     runtime.shutdown_background();
     pages.shutdown_background();
     served
 }
 
-/// A variable that is misspelt sets nothing: the operator is told, with the one they may mean.
+/// Warns about unknown `NOOM_` variables, with the setting that each may mean.
 fn warn_of_unknown_variables() {
     for unknown in unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
         let name = unknown.name;

@@ -13,30 +13,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a report is noted. 1 h: whoever looks at a dashboard now and then sees it, and a
-/// mended firewall is forgotten.
+/// How long `/readyz` notes a report. 1 h: an operator who checks now and then sees the note, and
+/// it disappears once the firewall is corrected.
 const NOTED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The reports of the server's clients.
 #[derive(Debug, Default)]
 pub struct BlockedMedia {
-    /// Those of a server that was not reached, for `/readyz`.
+    /// Reports of clients that did not reach the server, for `/readyz`.
     of_server: Mutex<Reports>,
-    /// All of them, by `obstacle`.
+    /// Counts of all reports, by `obstacle`.
     counters: Labelled,
 }
 
-/// Reports of the server that was not reached.
+/// Recent reports of clients that did not reach the server.
 #[derive(Debug, Default)]
 struct Reports {
-    /// How many there were, each less than [`NOTED_FOR`] after the one before.
+    /// Number of reports, each less than [`NOTED_FOR`] after the previous one.
     count: u64,
-    /// When the last one came.
+    /// Time of the last report.
     last: Option<Instant>,
 }
 
 impl Reports {
-    /// Forgets what is too old.
+    /// Resets the count [`NOTED_FOR`] after the last report.
     fn expire(&mut self, now: Instant) {
         if self.last.is_some_and(|last| now >= last + NOTED_FOR) {
             *self = Self::default();
@@ -54,7 +54,7 @@ impl BlockedMedia {
         }
     }
 
-    /// Adds the counters to a registry, also those of obstacles that nobody reported.
+    /// Adds the counters to a registry, also those of obstacles without a report.
     pub fn register(&self, registry: &mut Registry) {
         for obstacle in Obstacle::ALL {
             drop(self.counters.get_or_create(&label(obstacle)));

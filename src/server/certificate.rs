@@ -52,7 +52,8 @@ pub struct Certificate {
     /// What the files were when they were read well; nothing where the last reading failed, so
     /// that the next look tries again.
     stamps: Mutex<Option<[Stamp; 2]>>,
-    /// Files that cannot be used are tried every minute, and told of every hour.
+    /// Throttle of the warning about unusable files: they are tried every minute and logged every
+    /// hour.
     unusable: LogThrottle,
 }
 

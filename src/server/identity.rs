@@ -1,21 +1,21 @@
-//! Who somebody is: a secret token and the public id derived from it.
+//! Identity of a participant: a secret token, and the public id derived from it.
 //!
-//! The id is a hash of the token, so whoever comes back with the token is the same
-//! participant, after a restart too, and nothing has to be remembered in between.
+//! The id is a hash of the token, so a client that returns with the token is the same participant,
+//! even after a restart, and the server stores nothing in between.
 
 use crate::protocol::{Epoch, ParticipantId, SessionToken};
 use rand::Rng;
 use sha2::{Digest, Sha256};
 
-/// Letters of a participant id after `p_`: 130 bits of a hash, so that nobody finds a token
-/// for one of many ids either.
+/// Letters of a participant id after `p_`: 130 bits of a hash, so that no search finds a token for
+/// one of many ids.
 const ID_LETTERS: usize = 26;
-/// RFC 4648 base32, in lower case.
+/// Alphabet of base32 (RFC 4648) in lower case.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// RFC 4648 base64url.
+/// Alphabet of base64url (RFC 4648).
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// The public id of whoever holds this token.
+/// The public id that belongs to this token.
 ///
 /// # Panics
 /// Never: letters and digits always parse.

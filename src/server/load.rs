@@ -13,21 +13,21 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Between two looks. 100 ms: a rush hour builds up more slowly.
+/// Interval between two samples. 100 ms: rush hours build up more slowly.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 /// The stored value of a load of 1.
 const SCALE: f64 = 1_000_000.0;
-/// The share of the time above which coalescing_delay grows.
+/// Load above which [`coalescing_delay`] grows.
 const CALM_LOAD: f64 = 0.45;
-/// The share at which it has grown to the most.
+/// Load at which [`coalescing_delay`] reaches [`MAX_DELAY`].
 const FULL_LOAD: f64 = 0.75;
-/// Patience of a full process; a calm one has none. 25 ms: still too short to be seen.
+/// Coalescing delay of a fully loaded process; a calm one has none. 25 ms: imperceptible.
 const MAX_DELAY: Duration = Duration::from_millis(25);
 
-/// The load, in millionths; one process, one number.
+/// The load of this process, in units of 1 / [`SCALE`].
 static LOAD: AtomicU32 = AtomicU32::new(0);
 
-/// Looks at the load until the server stops.
+/// Samples the load until the server stops.
 pub async fn watch(mut stopping: watch::Receiver<bool>) {
     let sampling = async {
         let (mut busy, mut at) = (total_busy_time(), Instant::now());
@@ -65,12 +65,12 @@ fn record(share: f64) {
     LOAD.store((smooth * SCALE) as u32, Relaxed);
 }
 
-/// The share of its time in which the process has something to do, 0 to 1.
+/// The share of time in which the worker threads are busy, 0 to 1.
 pub fn load() -> f64 {
     f64::from(LOAD.load(Relaxed)) / SCALE
 }
 
-/// How long a broadcast may wait for more to send with it.
+/// How long a broadcast may wait to coalesce with others.
 pub fn coalescing_delay() -> Duration {
     coalescing_delay_at(load())
 }
@@ -80,7 +80,7 @@ pub fn is_calm() -> bool {
     load() < CALM_LOAD
 }
 
-/// From none to the most as the load grows.
+/// The delay for a load; it grows linearly between the two loads.
 fn coalescing_delay_at(load: f64) -> Duration {
     let share = ((load - CALM_LOAD) / (FULL_LOAD - CALM_LOAD)).clamp(0.0, 1.0);
     MAX_DELAY.mul_f64(share)

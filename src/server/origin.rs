@@ -5,7 +5,7 @@
 pub struct Origin {
     /// Whether the scheme is `https`.
     https: bool,
-    /// Host, and the port where it is not the scheme's own.
+    /// Host, and the port unless it is the scheme's default.
     authority: String,
 }
 
@@ -30,7 +30,7 @@ impl Origin {
         }
     }
 
-    /// Whether people come by TLS.
+    /// Whether the scheme is https.
     pub fn is_https(&self) -> bool {
         self.https
     }
@@ -48,8 +48,7 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// `host[:port]` in lower case without the scheme's own port; nothing where it is
-/// anything else.
+/// `host[:port]` in lower case without the scheme's default port; `None` if it is malformed.
 fn normalize(authority: &str, https: bool) -> Option<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     if authority.is_empty() || !authority.chars().all(allowed) {

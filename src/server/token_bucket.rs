@@ -1,9 +1,9 @@
 //! The token bucket behind every rate limit, as the generic cell rate algorithm (ITU-T I.371).
 //!
-//! The state of a bucket is one number: the time at which the bucket is full again if nobody
-//! takes anything. A cost moves that time forward, a refund moves it back, and a cost that would
+//! The state of a bucket is one number: the time at which the bucket is full again if no
+//! tokens are taken. A cost moves that time forward, a refund moves it back, and a cost that would
 //! move it further than a full bucket takes to fill is refused. [`TokenBucket`] is for one owner,
-//! [`SharedBucket`] for threads that share a table. Pure: time comes in as `now`.
+//! [`SharedBucket`] for threads that share a table. Pure: callers pass the time as `now`.
 
 use super::limits::Rate;
 use std::{

@@ -1,4 +1,4 @@
-//! Resource use of the server: memory and disk during the attack, and what it still holds after.
+//! Resource use of the server: memory and disk during an attack, and resources still held after it.
 
 use super::http::{connect, get};
 use crate::server::Server;

@@ -38,7 +38,7 @@ pub type Socket = WebSocketStream<TcpStream>;
 /// The sending half, shared by messages and heartbeat answers.
 type Sink = Rc<Mutex<SplitSink<Socket, Message>>>;
 
-/// A number of people in rooms of one size.
+/// A number of clients in rooms of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scenario {
     /// Number of connections.
@@ -226,7 +226,7 @@ struct ChatReceiver {
     seen: Vec<u32>,
     /// One's own place.
     place: u32,
-    /// Where what is heard is counted.
+    /// Counters of received messages.
     counters: Rc<RefCell<Counters>>,
     /// Since when time is counted.
     start: Instant,

@@ -26,7 +26,7 @@ const SCENARIO: Scenario = Scenario {
 };
 /// Noom with transport-cc, as browsers negotiate it.
 const NOOM: Sfu = Sfu::Noom { estimates: true };
-/// Longest wait for everybody's first packet.
+/// Longest wait for the first packet of every client.
 const FIRST_MEDIA_TIMEOUT: Duration = Duration::from_secs(15);
 /// Fewest video frames in a window for its gaps to mean something.
 const MIN_FRAMES: u64 = 100;

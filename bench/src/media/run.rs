@@ -22,7 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Longest wait for everybody's first packet, once all clients have joined.
+/// Longest wait for the first packet of every client, once all have joined.
 const FIRST_MEDIA_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The durations of a run.

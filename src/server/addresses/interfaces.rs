@@ -49,7 +49,7 @@ pub struct InterfaceAddress {
     pub running: bool,
 }
 
-/// The addresses of all interfaces; none where the system does not say.
+/// The addresses of all interfaces; empty if the system does not list them.
 pub fn all() -> Vec<InterfaceAddress> {
     let found = if_addrs::get_if_addrs().unwrap_or_default();
     let address = |interface: Interface| InterfaceAddress {

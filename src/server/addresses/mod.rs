@@ -24,7 +24,7 @@ pub const MAX_ADDRESSES: usize = 8;
 pub struct Advertised {
     /// The address, an IPv4 one in its own form.
     pub ip: IpAddr,
-    /// The port a NAT maps to the first media port; none where it maps to the same number.
+    /// The outer port that a NAT maps to the first media port; `None` if it is the same.
     pub port: Option<u16>,
 }
 

@@ -89,7 +89,7 @@ impl Setting {
         format!("{PREFIX}{}", self.name.to_uppercase().replace('-', "_"))
     }
 
-    /// The value it has where nobody gives one.
+    /// The default value; `None` without a default.
     pub fn default_value(&self) -> Option<String> {
         match self.default {
             Default::Value(value) => Some(value.to_owned()),

@@ -1,8 +1,8 @@
-//! Whose request it is, found out once for every handler behind.
+//! Determines the client's address of each request, once for all handlers.
 //!
-//! Behind a trusted proxy all requests come over the proxy's connections, so that the limit of
-//! connections says nothing there; requests under way are counted by the address it names.
-//! Those that the listener keeps places free for are not counted here either.
+//! All requests of a trusted proxy arrive over the proxy's connections, so a limit of connections
+//! does not apply. Concurrent requests are counted by the address that the proxy names, except
+//! those for which the listener reserves connections.
 
 use crate::server::{
     context::AppContext,
@@ -16,14 +16,15 @@ use axum::{
 };
 use std::net::SocketAddr;
 
-/// Proxies that nobody trusts are told of once a minute.
+/// Throttle of the warning about untrusted proxies: one line a minute.
 static UNTRUSTED_PROXY: LogThrottle = LogThrottle::new();
 
-/// Whether the person's browser speaks TLS, as far as we know. An extension of every request.
+/// Request extension: whether the browser used TLS, as far as the server or its proxies know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IsHttps(pub bool);
 
-/// The layer: adds [`ClientAddress`](crate::server::net::ClientAddress) and [`IsHttps`] to the request.
+/// Middleware: adds [`ClientAddress`](crate::server::net::ClientAddress) and [`IsHttps`] to the
+/// request.
 pub async fn identify(
     State(context): State<AppContext>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -43,7 +44,7 @@ pub async fn identify(
         && forwarded::has_forwarding(headers)
         && let Some(count) = UNTRUSTED_PROXY.record()
     {
-        // Without the address: it may be a stranger's as well as a proxy's.
+        // The line omits the address: it may belong to a client as well as to a proxy.
         tracing::warn!(
             count,
             "requests carry forwarding headers and come from no trusted proxy: if there is one, \

@@ -17,7 +17,7 @@ use axum::{
 use http::{StatusCode, Version, header};
 use std::{net::Ipv6Addr, sync::Arc};
 
-/// Throttle of the warning about refused requests: one line a minute.
+/// Throttle of the warning about refused requests: one line per minute.
 static REFUSED: log_throttle::LogThrottle = log_throttle::LogThrottle::new();
 
 /// Paths that are served under any name: orchestrators use names of their own, and the responses

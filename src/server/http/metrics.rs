@@ -1,4 +1,4 @@
-//! `/metrics`: the counters of this server, and what there is at the moment, as Prometheus text.
+//! `/metrics`: counters and gauges of this server in the Prometheus text format.
 
 use crate::server::{context::AppContext, disk, load};
 use axum::{
@@ -13,14 +13,14 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Answers a scrape.
+/// Answers a scrape with all metrics.
 pub async fn serve(State(context): State<AppContext>) -> Response {
     let mut text = String::new();
     encode(&mut text, &registry(&context)).expect("a String takes any text");
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
 
-/// The metrics of a server, put together for one scrape.
+/// Collects the metrics of a server for one scrape.
 fn registry(context: &AppContext) -> Registry {
     let mut registry = Registry::with_prefix("noom");
     register_present(&mut registry, context);
@@ -41,7 +41,7 @@ fn registry(context: &AppContext) -> Registry {
     registry
 }
 
-/// Adds what there is at the moment: numbers that are looked up and not counted.
+/// Adds gauges whose values are read at the scrape.
 fn register_present(registry: &mut Registry, context: &AppContext) {
     let totals = context.rooms.totals();
     let mut gauges = vec![
@@ -88,7 +88,7 @@ fn register_present(registry: &mut Registry, context: &AppContext) {
     );
 }
 
-/// Counts a request, and whether it was refused.
+/// Middleware: counts each request, and whether it was refused.
 pub async fn count(State(context): State<AppContext>, request: Request, next: Next) -> Response {
     let counters = &context.http_metrics;
     counters.requests.inc();

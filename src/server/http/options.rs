@@ -1,7 +1,7 @@
-//! `OPTIONS` (RFC 9110 section 9.3.7), as proxies check whether a server is up.
+//! Answers `OPTIONS` (RFC 9110, 9.3.7), with which proxies check whether a server is up.
 //!
-//! The answer names the methods of the route and nothing else: no header lets another site's
-//! page in (CORS).
+//! The response names the methods of the route. It has no CORS headers, so it grants other sites
+//! nothing.
 
 use axum::{
     extract::Request,
@@ -10,11 +10,11 @@ use axum::{
 };
 use http::{HeaderValue, Method, StatusCode, header};
 
-/// The methods of the server as a whole: `OPTIONS *`.
+/// Methods of the server as a whole, for `OPTIONS *`.
 const ALL: HeaderValue = HeaderValue::from_static("GET,HEAD,POST");
 
-/// The layer. A route that has no answer of its own to `OPTIONS` refuses the method; axum names
-/// those it takes in `Allow`, outside of every layer.
+/// Middleware: answers `OPTIONS`. A route without a handler for `OPTIONS` refuses the method, and
+/// axum lists the methods of the route in `Allow`, outside of every layer.
 pub async fn answer(request: Request, next: Next) -> Response {
     if request.method() != Method::OPTIONS {
         return next.run(request).await;

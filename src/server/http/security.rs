@@ -1,4 +1,4 @@
-//! The headers every response carries.
+//! The security headers of every response.
 
 use crate::server::context::AppContext;
 use axum::{
@@ -14,17 +14,18 @@ use http::{
 };
 use std::fmt::Write;
 
-/// What a page may use of the device, and its frames.
+/// `Permissions-Policy` of pages and their frames.
 const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(self), \
                            autoplay=(self), picture-in-picture=(self), screen-wake-lock=(self), \
                            geolocation=(), usb=(), serial=(), payment=()";
 
-/// The policy of everything that is no page: opened by itself, it loads and runs nothing. Short,
-/// because a first load has five of them.
+/// Content-Security-Policy of responses that are not pages: opened as a document, they load and run
+/// nothing. Short, because a first load has five of them.
 const NO_PAGE: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
                        frame-ancestors 'none'";
 
-/// The layer. A page has set its own policy; only a page uses devices.
+/// Middleware: adds the security headers. Pages set their own policy, and only pages may use
+/// devices.
 pub async fn add_headers(
     State(context): State<AppContext>,
     request: Request,
@@ -65,9 +66,9 @@ pub async fn add_headers(
     response
 }
 
-/// The policy of a page: with `nonce` its own scripts and styles run, with `host` (the
-/// request's `Host`) its socket connects in browsers whose `'self'` leaves `ws:` out.
-/// A nonce or host that is not what it should be is left out.
+/// Content-Security-Policy of a page. `nonce` allows its own scripts and styles. `host` (the
+/// request's `Host`) allows its WebSocket in browsers whose `'self'` does not cover `ws:`. A
+/// malformed nonce or host is omitted.
 pub fn content_security_policy(nonce: Option<&str>, host: Option<&str>) -> String {
     let mut stamp = String::new();
     if let Some(nonce) = nonce.filter(|nonce| is_nonce(nonce)) {
@@ -85,13 +86,13 @@ pub fn content_security_policy(nonce: Option<&str>, host: Option<&str>) -> Strin
     )
 }
 
-/// Base64 in any of its alphabets.
+/// Whether the text is base64 in any alphabet.
 fn is_nonce(nonce: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "+/-_=".contains(c);
     !nonce.is_empty() && nonce.chars().all(allowed)
 }
 
-/// A host and perhaps a port; nothing that would end the directive.
+/// Whether the text is a host with an optional port, without characters that end the directive.
 fn is_host(host: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
     !host.is_empty() && host.len() <= 260 && host.chars().all(allowed)

@@ -115,7 +115,7 @@ struct ConnectionServer {
     timing: Timing,
     /// Turns true when the server stops.
     stopping: watch::Receiver<bool>,
-    /// Held by each connection; closed once nobody holds it any more.
+    /// A clone is held by each connection; the channel closes when the last connection ends.
     alive: mpsc::Sender<()>,
 }
 

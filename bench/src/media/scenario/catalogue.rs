@@ -37,7 +37,7 @@ pub const ALL: &[Scenario] = &[
 pub const QUICK: &[Scenario] = &[Scenario::broadcast(50), Scenario::meeting(10, 9)];
 
 impl Scenario {
-    /// One publisher, everybody else receives.
+    /// One publisher, all other clients receive.
     pub const fn broadcast(watchers: u32) -> Self {
         Self {
             id: "B1",
@@ -76,7 +76,7 @@ impl Scenario {
         }
     }
 
-    /// Ten publish audio, everybody receives.
+    /// Ten publish audio, all clients receive.
     pub const fn audience(people: u32) -> Self {
         Self {
             id: "B4",
@@ -89,7 +89,7 @@ impl Scenario {
         }
     }
 
-    /// One publishes simulcast, everybody else switches layers.
+    /// One publishes simulcast, all other clients switch layers.
     pub const fn switching(watchers: u32) -> Self {
         Self {
             id: "B5",

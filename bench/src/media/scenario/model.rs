@@ -131,13 +131,13 @@ impl Scenario {
         kinds
     }
 
-    /// The people whose video a person receives.
+    /// Indices of the participants whose video a participant receives.
     pub fn seen_by(&self, person: u32) -> Vec<u32> {
         if self.bitrate == 0 {
             return Vec::new();
         }
         let room = self.room(self.room_of(person));
-        // Each begins with the next person, so that everybody is seen equally often.
+        // Each begins with the next publisher, so that all publishers are received equally often.
         let after = person + 1..room.end;
         let others = after.chain(room.start..person);
         let others = others.filter(|other| self.publishes(*other));

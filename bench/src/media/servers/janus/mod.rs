@@ -80,7 +80,7 @@ struct JoinContext<'a> {
     joins: RefCell<&'a mut Joins>,
 }
 
-/// Lets all clients join: publishers first, then everybody as a receiver.
+/// Lets all clients join: publishers first, then every client as a receiver.
 pub async fn join_all(
     server: &Server,
     load: Load<'_>,
