@@ -1,8 +1,8 @@
-//! The call of a room: who is in it and what browsers say to each other about it.
+//! The call of a room: its participants, their devices and their signalling.
 //!
-//! The server keeps the list and routes; it never looks into a description or a
-//! candidate. A [`Leg`] names one stay of one person in the call, so that what was
-//! meant for a former stay reaches nobody.
+//! The server keeps the list of participants and routes signals without reading the
+//! descriptions and candidates in them. A [`Leg`] identifies one stay of a participant in
+//! the call; the server drops a signal that is addressed to an earlier leg.
 
 use super::{ParticipantId, Source};
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,11 @@ pub const MAX_SDP_BYTES: usize = 48 * 1024;
 /// Longest ICE candidate line the server routes, in bytes.
 pub const MAX_CANDIDATE_BYTES: usize = 2 * 1024;
 
-/// One stay of one person in the call: a number the client draws when it enters.
-/// Entering again with the same number goes on with the same stay.
+/// One stay of one participant in the call: a random number that the client draws when it
+/// enters. Entering again with the same number continues the same stay.
 pub type Leg = u32;
 
-/// Which of a person's devices are on. Off is muted or dark, not absent.
+/// The devices of a participant that are on. A device that is off keeps its transceiver.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Devices {
     /// The microphone is live.
@@ -29,8 +29,8 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// What shows first that somebody's media arrives: a picture, else the voice; nothing
-    /// where all is off.
+    /// The source whose arrival shows that this participant's media works: video if there is
+    /// any, else audio; `None` if every device is off.
     pub fn first_source(self) -> Option<Source> {
         match self {
             Self { camera: true, .. } => Some(Source::Camera),
@@ -43,14 +43,14 @@ impl Devices {
     }
 }
 
-/// A person in the call.
+/// A participant in the call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallPerson {
-    /// Who; their nickname is in the list of people.
+    /// Id of the participant. The nickname is in the room's list of people.
     pub id: ParticipantId,
-    /// Which stay of theirs.
+    /// The participant's current stay.
     pub leg: Leg,
-    /// Their devices that are on.
+    /// The devices that are on.
     pub devices: Devices,
 }
 
@@ -67,44 +67,44 @@ pub struct IceServer {
     pub credential: Option<String>,
 }
 
-/// An ICE candidate as `RTCIceCandidateInit` has it. An empty `candidate` is the
-/// end of candidates.
+/// An `RTCIceCandidateInit` (W3C WebRTC 4.8.1). An empty `candidate` is the
+/// end-of-candidates indication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The candidate line (RFC 8839 5.1).
     pub candidate: String,
-    /// The media description it belongs to.
+    /// The `sdpMid`: the media description that the candidate belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mid: Option<String>,
-    /// The index of that description.
+    /// The `sdpMLineIndex`: the index of that media description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mline_index: Option<u16>,
 }
 
-/// What one browser tells another about their connection.
+/// Signalling between two participants about their peer connection.
 ///
-/// `connection` counts the peer connections of a pair of legs: a higher number
-/// replaces a broken connection by a fresh one, a lower one is out of date.
+/// `connection` counts the peer connections of a pair of legs. A higher number replaces a
+/// broken connection; a signal with a lower number is stale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Signal {
-    /// A session description offered.
+    /// An SDP offer (RFC 8829).
     Offer {
-        /// Which connection of the pair.
+        /// Number of the peer connection between these two legs.
         connection: u32,
         /// The description (RFC 8866).
         sdp: String,
     },
-    /// A session description in answer.
+    /// An SDP answer (RFC 8829).
     Answer {
-        /// Which connection of the pair.
+        /// Number of the peer connection between these two legs.
         connection: u32,
         /// The description (RFC 8866).
         sdp: String,
     },
-    /// One more way to reach the sender.
+    /// An ICE candidate of the sender.
     Candidate {
-        /// Which connection of the pair.
+        /// Number of the peer connection between these two legs.
         connection: u32,
         /// A candidate of the sender.
         #[serde(flatten)]
@@ -113,7 +113,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Whether it is within what the server routes.
+    /// Whether the signal is small enough for the server to route.
     pub fn is_within_limits(&self) -> bool {
         match self {
             Self::Offer { sdp, .. } | Self::Answer { sdp, .. } => sdp.len() <= MAX_SDP_BYTES,
@@ -124,7 +124,7 @@ impl Signal {
         }
     }
 
-    /// Which connection of the pair it speaks of.
+    /// Number of the peer connection that the signal belongs to.
     pub fn connection(&self) -> u32 {
         match self {
             Self::Offer { connection, .. }

@@ -1,28 +1,28 @@
-//! What was said, and what became of it.
+//! Chat messages, their edits and their reactions.
 
 use super::{ChatText, MessageId, NameError, ParticipantId, Person, names::presentable};
 use serde::{Deserialize, Serialize};
 
-/// The place of a durable event in its room's log: 1, 2, 3, … in one [`super::Epoch`].
-/// 0 is "before anything happened".
+/// The sequence number of a durable event in its room's log: 1, 2, 3, … within one
+/// [`super::Epoch`]. 0 is before the first event.
 pub type Seq = u64;
 
-/// How many messages a newcomer is given, and the default of a `history` page.
+/// Messages in `joined`, and the default size of a `history` page.
 pub const HISTORY_PAGE: u32 = 50;
 /// The largest `history` page, in messages. A larger `limit` is answered with this many.
 pub const MAX_HISTORY_PAGE: u32 = 200;
-/// Reactions one message holds: pairs of a person and an emoji.
+/// Most reactions of one message, counted as pairs of a participant and an emoji.
 pub const MAX_REACTIONS: usize = 200;
 
 /// A chat message that the server has not stored yet. The text is a `String` as typed on the wire,
 /// so that a refusal can name the id, and a [`ChatText`] everywhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatDraft<T = ChatText> {
-    /// A UUID made by the author's client; the same id never makes a second message.
+    /// A UUID drawn by the author's client. Sending it again never stores a second message.
     pub id: MessageId,
-    /// The text.
+    /// The text as the author typed it: `T` is `String` until it is parsed.
     pub text: T,
-    /// The message it answers.
+    /// The message that this one replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
 }
@@ -31,7 +31,7 @@ impl ChatDraft<String> {
     /// Parses the text.
     ///
     /// # Errors
-    /// [`NameError`] says why the text is no chat message.
+    /// [`NameError`] if the text is not a valid chat message.
     pub fn parse(self) -> Result<ChatDraft, NameError> {
         Ok(ChatDraft {
             id: self.id,
@@ -41,7 +41,7 @@ impl ChatDraft<String> {
     }
 }
 
-/// A draft as it crosses the wire.
+/// The form of a draft on the wire.
 impl From<ChatDraft> for ChatDraft<String> {
     fn from(draft: ChatDraft) -> Self {
         Self {
@@ -52,45 +52,46 @@ impl From<ChatDraft> for ChatDraft<String> {
     }
 }
 
-/// One durable chat message, as it is now.
+/// One stored chat message with its edits and reactions applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {
-    /// Its place in the room's order.
+    /// Sequence number of the message in the room's log.
     pub seq: Seq,
-    /// The id its author's client made.
+    /// The id that the author's client drew.
     pub id: MessageId,
-    /// Who said it, under the nickname of that moment.
+    /// The author, with the nickname at the time of sending.
     pub from: Person,
-    /// What was said; nothing (an empty text on the wire) once its author deleted it.
+    /// The text; `None` (an empty text on the wire) once the author has deleted it.
     #[serde(with = "text_or_deleted")]
     pub text: Option<ChatText>,
-    /// When the server took it, in milliseconds since the Unix epoch.
+    /// When the server accepted the message, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// The message it answers.
+    /// The message that this one replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
-    /// When its author last changed the text, in milliseconds since the Unix epoch.
+    /// When the author last edited the text, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<i64>,
-    /// What others think of it, in order of first use.
+    /// Reactions, in order of first use of each emoji.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Reaction>,
-    /// The event that changed it last; 0 where none did.
+    /// Sequence number of the last event that changed the message; 0 if none did.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed: Seq,
 }
 
-/// One emoji, and everybody who gave it.
+/// One emoji and the participants who reacted with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
-    /// The emoji that the people in `by` gave.
+    /// The emoji that the participants in `by` chose.
     pub emoji: Emoji,
-    /// Who, in order.
+    /// The participants, in order of their reactions.
     pub by: Vec<ParticipantId>,
 }
 
 impl ChatMessage {
-    /// A draft that was stored as event `seq` at `at`, in milliseconds since the Unix epoch.
+    /// The message that a draft becomes as event `seq`, stored at `at` (milliseconds since the
+    /// Unix epoch).
     pub fn new(seq: Seq, from: Person, draft: ChatDraft, at: i64) -> Self {
         Self {
             seq,
@@ -105,7 +106,7 @@ impl ChatMessage {
         }
     }
 
-    /// Takes in that somebody gave it an emoji or took it back, as event `seq`.
+    /// Adds (`on`) or removes the reaction `emoji` of participant `from`, as event `seq`.
     pub fn react(&mut self, emoji: &Emoji, from: &ParticipantId, on: bool, seq: Seq) {
         self.changed = seq;
         let known = self.reactions.iter_mut().find(|r| r.emoji == *emoji);
@@ -121,7 +122,7 @@ impl ChatMessage {
         self.reactions.retain(|reaction| !reaction.by.is_empty());
     }
 
-    /// The text as people read it; empty once deleted.
+    /// The text for display; empty once the message is deleted.
     pub fn words(&self) -> &str {
         self.text.as_ref().map_or("", ChatText::as_str)
     }
@@ -135,20 +136,21 @@ fn is_zero(seq: &Seq) -> bool {
     *seq == 0
 }
 
-/// Characters of a stored emoji that are shown. 40: the longest that Unicode recommends has 10.
+/// Longest stored emoji that is displayed, in Unicode scalar values; the rest is cut. The
+/// longest emoji that Unicode recommends has 10.
 const MAX_STORED_EMOJI_CHARS: usize = 40;
 
-/// One emoji, as a person picks it: one of those that Unicode recommends for interchange,
-/// fully qualified.
+/// One emoji of those that Unicode recommends for interchange (UTS 51), fully qualified.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub struct Emoji(String);
 
 impl Emoji {
-    /// Parses a picked emoji. The server's word counts: the browser has no list of all.
+    /// Parses an emoji. Only the server checks it against Unicode's list; the browser has no
+    /// list and checks the length.
     ///
     /// # Errors
-    /// [`NameError`] says why it is none.
+    /// [`NameError`] if the text is not an emoji.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -158,12 +160,12 @@ impl Emoji {
             .ok_or(NameError::NotAllowed)
     }
 
-    /// An emoji that is stored: it was accepted once, under whatever rule.
+    /// An emoji from the store. An earlier version may have accepted it under other rules.
     pub fn from_stored(text: &str) -> Self {
         Self(presentable(text, MAX_STORED_EMOJI_CHARS, false))
     }
 
-    /// The emoji.
+    /// The emoji as UTF-8.
     pub fn as_str(&self) -> &str {
         &self.0
     }

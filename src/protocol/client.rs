@@ -1,119 +1,148 @@
-//! Messages of a client.
+//! Messages from a client to the server.
 
 use super::{
     ChatDraft, Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId, Obstacle, ParticipantId, Seq,
     SessionToken, Signal, Wanted,
 };
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
-/// How long somebody counts as typing after `typing`, in milliseconds.
+/// How long a participant counts as typing after `typing`, in milliseconds.
 pub const TYPING_LASTS_MS: u32 = 5_000;
-/// How often a client repeats `typing` meanwhile, in milliseconds.
+/// Interval at which a client repeats `typing` while its user types, in milliseconds.
 pub const TYPING_EVERY_MS: u32 = 3_000;
 
-/// One frame from a client.
-///
-/// Texts are plain strings here and parsed by the handler, so that a refusal can
-/// name the message it refuses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum ClientMessage {
-    /// Subscribe to the list of open rooms. Allowed outside a room only.
-    WatchRooms,
-    /// Enter a room. Once a socket.
-    Join {
-        /// Which room; it is made where there is none.
-        room: String,
-        /// The wished nickname.
-        nickname: String,
-        /// Resumes the session of a former connection.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        resume: Option<Resume>,
-    },
-    /// Send a chat message.
-    Chat(ChatDraft<String>),
-    /// Edit a message of one's own.
-    Edit {
-        /// Id of the message.
-        id: MessageId,
-        /// What it is to say.
-        text: String,
-    },
-    /// Delete a message of one's own.
-    Delete {
-        /// Id of the message.
-        id: MessageId,
-    },
-    /// Add or remove a reaction.
-    React {
-        /// Id of the message.
-        id: MessageId,
-        /// The emoji in question.
-        emoji: String,
-        /// Whether it is added; otherwise it is removed.
-        on: bool,
-    },
-    /// Announce that this person is typing; expires after [`TYPING_LASTS_MS`].
-    Typing,
-    /// Change the nickname.
-    Nickname {
-        /// The new nickname.
-        nickname: String,
-    },
-    /// Ask for older messages.
-    History {
-        /// Only messages before this one.
-        before: Seq,
-        /// At most so many; default 50, at most 200.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        limit: Option<u32>,
-    },
-    /// Enter the call, or continue with the same leg after a lost connection.
-    EnterCall {
-        /// A number drawn by the client for this stay.
-        leg: Leg,
-        /// The devices that are on.
-        devices: Devices,
-        /// Whether no other client may learn this client's addresses: the call runs
-        /// through the SFU for as long.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        hide_address: bool,
-    },
-    /// Leave the call and stay in the room.
-    LeaveCall,
-    /// Announce which devices are on.
-    Devices {
-        /// The devices that are on.
-        devices: Devices,
-    },
-    /// Signal to one person in the call.
-    Signal {
-        /// Id of the person at the other end.
-        to: ParticipantId,
-        /// Which stay of theirs.
-        leg: Leg,
-        /// A description or candidate of the sender.
-        signal: Signal,
-    },
-    /// Offer one's connection to the SFU; answered by `answer`.
-    Offer(MediaOffer),
-    /// Close the connection to the SFU and stay in the call.
-    CloseMedia {
-        /// Number of the connection, counted by the client.
-        connection: u32,
-    },
-    /// Subscribe to what is on the screen; replaces the subscription before it.
-    Subscribe {
-        /// The pictures and voices to receive, in any order.
-        tiles: Vec<Wanted>,
-    },
-    /// Report to the operator that media does not get through.
-    MediaBlocked {
-        /// The part of the connection that fails.
-        obstacle: Obstacle,
-    },
-    /// Asks for a `pong`.
-    Ping,
+/// Declares the enum of messages, and a fieldless enum of the same variants that decodes the
+/// `type` of a message alone.
+macro_rules! tagged_enum {
+    (
+        $(#[$attribute:meta])*
+        pub enum $name:ident: $tag:ident {
+            $(
+                $(#[$variant_attribute:meta])*
+                $variant:ident $(($payload:ty))? $({ $($fields:tt)* })?,
+            )+
+        }
+    ) => {
+        $(#[$attribute])*
+        pub enum $name {
+            $($(#[$variant_attribute])* $variant $(($payload))? $({ $($fields)* })?,)+
+        }
+
+        #[doc = concat!("The `type` of a [`", stringify!($name), "`].")]
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum $tag {
+            $($variant,)+
+        }
+    };
+}
+
+tagged_enum! {
+    /// One frame from a client.
+    ///
+    /// Texts are plain strings here. The handler parses them, so that an error can carry the id
+    /// of the refused message.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(tag = "type", rename_all = "snake_case")]
+    pub enum ClientMessage: MessageType {
+        /// Subscribe to the list of open rooms. Allowed outside a room only.
+        WatchRooms,
+        /// Join a room. Allowed once per socket.
+        Join {
+            /// Name of the room. The server creates a room that does not exist.
+            room: String,
+            /// The nickname to use.
+            nickname: String,
+            /// Resumes the session of an earlier connection.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            resume: Option<Resume>,
+        },
+        /// Send a chat message.
+        Chat(ChatDraft<String>),
+        /// Edit a message of this participant.
+        Edit {
+            /// Id of the message.
+            id: MessageId,
+            /// The new text.
+            text: String,
+        },
+        /// Delete a message of this participant.
+        Delete {
+            /// Id of the message.
+            id: MessageId,
+        },
+        /// Add or remove a reaction.
+        React {
+            /// Id of the message.
+            id: MessageId,
+            /// The emoji in question.
+            emoji: String,
+            /// Whether it is added; otherwise it is removed.
+            on: bool,
+        },
+        /// Announce that this participant is typing; expires after [`TYPING_LASTS_MS`].
+        Typing,
+        /// Change the nickname.
+        Nickname {
+            /// The new nickname.
+            nickname: String,
+        },
+        /// Request older messages.
+        History {
+            /// Only messages with a smaller sequence number.
+            before: Seq,
+            /// Most messages to return: 50 by default, at most 200.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            limit: Option<u32>,
+        },
+        /// Enter the call, or continue with the same leg after a lost connection.
+        EnterCall {
+            /// A random number that the client draws for this stay.
+            leg: Leg,
+            /// The devices that are on.
+            devices: Devices,
+            /// Whether other clients must not learn this client's IP addresses. The call runs
+            /// through the SFU as long as any participant hides them.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            hide_address: bool,
+        },
+        /// Leave the call and stay in the room.
+        LeaveCall,
+        /// Announce which devices are on.
+        Devices {
+            /// The devices that are on.
+            devices: Devices,
+        },
+        /// Send a signal to one participant in the call.
+        Signal {
+            /// Id of the receiver.
+            to: ParticipantId,
+            /// The receiver's leg.
+            leg: Leg,
+            /// A description or candidate of the sender.
+            signal: Signal,
+        },
+        /// SDP offer to the SFU; the reply is `answer`.
+        Offer(MediaOffer),
+        /// Close the connection to the SFU and stay in the call.
+        CloseMedia {
+            /// Number of the connection, assigned by the client.
+            connection: u32,
+        },
+        /// Subscribe to the tiles on the screen; replaces the previous subscription.
+        Subscribe {
+            /// The videos and pinned microphones to receive, in any order.
+            tiles: Vec<Wanted>,
+        },
+        /// Report to the operator that media does not arrive.
+        MediaBlocked {
+            /// The part of the connection that fails.
+            obstacle: Obstacle,
+        },
+        /// Request a `pong`.
+        Ping,
+    }
 }
 
 impl From<&ChatDraft> for ClientMessage {
@@ -122,28 +151,28 @@ impl From<&ChatDraft> for ClientMessage {
     }
 }
 
-/// Resumes the session of a former connection.
+/// Resumes the session of an earlier connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
-    /// The secret of the former connection.
+    /// The session token from the earlier `joined`.
     pub session: SessionToken,
-    /// The log its `seq` counts in.
+    /// The log that `seq` belongs to.
     pub epoch: Epoch,
-    /// The last event seen.
+    /// Sequence number of the newest event that the client has.
     pub seq: Seq,
 }
 
-/// What a frame turned out to be.
+/// The result of decoding a frame.
 #[derive(Debug)]
 pub enum Decoded {
     /// A frame that decodes.
     Message(ClientMessage),
-    /// No message, with the code to answer and, where it could be read, the id of
-    /// the chat message that is refused.
+    /// The frame is not a valid message: the error code for the reply and, if the frame has
+    /// a readable one, the id of the refused chat message.
     Refused(ErrorCode, Option<MessageId>),
 }
 
-/// Reads just enough of a frame that could not be decoded to say why.
+/// The fields of an invalid frame from which the error reply is built.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "type")]
@@ -151,28 +180,6 @@ struct Envelope {
     #[serde(default)]
     id: Option<serde_json::Value>,
 }
-
-/// Every `type` a client may send; holds the same names as [`ClientMessage`].
-const KINDS: [&str; 18] = [
-    "watch_rooms",
-    "join",
-    "chat",
-    "edit",
-    "delete",
-    "react",
-    "typing",
-    "nickname",
-    "history",
-    "enter_call",
-    "leave_call",
-    "devices",
-    "signal",
-    "offer",
-    "close_media",
-    "subscribe",
-    "media_blocked",
-    "ping",
-];
 
 /// Decodes one text frame. Never panics; nesting is bounded by serde_json (128).
 pub fn decode(frame: &str) -> Decoded {
@@ -183,10 +190,15 @@ pub fn decode(frame: &str) -> Decoded {
         return Decoded::Refused(ErrorCode::BadMessage, None);
     };
     let id = envelope.id.and_then(|id| serde_json::from_value(id).ok());
-    match KINDS.contains(&envelope.kind.as_str()) {
-        true => Decoded::Refused(ErrorCode::BadMessage, id),
-        false => Decoded::Refused(ErrorCode::UnknownType, id),
+    match message_type(&envelope.kind) {
+        Ok(_) => Decoded::Refused(ErrorCode::BadMessage, id),
+        Err(_) => Decoded::Refused(ErrorCode::UnknownType, id),
     }
+}
+
+/// Decodes the `type` of a frame.
+fn message_type(name: &str) -> Result<MessageType, serde::de::value::Error> {
+    MessageType::deserialize(name.into_deserializer())
 }
 
 #[cfg(test)]
@@ -196,7 +208,7 @@ mod tests {
     fn refusal(frame: &str) -> ErrorCode {
         match decode(frame) {
             Decoded::Refused(code, _) => code,
-            Decoded::Message(message) => panic!("{frame} became {message:?}"),
+            Decoded::Message(message) => panic!("{frame} decoded to {message:?}"),
         }
     }
 
@@ -288,11 +300,16 @@ mod tests {
             },
             ClientMessage::Ping,
         ];
-        let kinds = all.iter().map(|message| {
+        for message in &all {
             let value = serde_json::to_value(message).expect("serialises");
-            value["type"].as_str().map(str::to_owned).expect("tagged")
-        });
-        assert_eq!(kinds.collect::<Vec<_>>(), KINDS);
+            let name = value["type"].as_str().expect("tagged");
+            assert!(message_type(name).is_ok(), "{name}");
+            let incomplete = format!(r#"{{"type":"{name}","devices":0}}"#);
+            match decode(&incomplete) {
+                Decoded::Message(decoded) => assert_eq!(&decoded, message),
+                Decoded::Refused(code, _) => assert_eq!(code, ErrorCode::BadMessage, "{name}"),
+            }
+        }
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! What can go wrong, as programs read it: error codes and close codes.
+//! Error codes and close codes.
 
 use serde::{Deserialize, Serialize};
 
-/// The stable code of an `error` message. The sentence beside it is for people.
+/// The stable code of an `error` message. The message beside it is English text for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The frame is not a JSON object, or a field has the wrong shape.
     BadMessage,
-    /// `type` names nothing the server knows.
+    /// The server does not know this `type`.
     UnknownType,
-    /// Something other than `join`, `watch_rooms` or `ping` came before `join`.
+    /// A message other than `join`, `watch_rooms` or `ping` arrived before `join`.
     NotJoined,
-    /// `join` came a second time on one socket, or `watch_rooms` after it.
+    /// A second `join` on one socket, or `watch_rooms` after `join`.
     AlreadyJoined,
     /// The room name breaks a rule.
     BadRoomName,
@@ -22,67 +22,67 @@ pub enum ErrorCode {
     MessageEmpty,
     /// The message has more than 4000 characters.
     MessageTooLong,
-    /// The message holds control characters.
+    /// The message contains control characters.
     MessageNotAllowed,
-    /// The message named is not in this room (any more).
+    /// No message with this id is in the room, or it was deleted.
     NoSuchMessage,
-    /// Only its author changes or deletes a message.
+    /// Only the author may edit or delete a message.
     NotYours,
-    /// Not one emoji.
+    /// The text is not exactly one emoji.
     BadEmoji,
-    /// The message holds as many reactions as it may.
+    /// The message has reached the limit of reactions ([`super::MAX_REACTIONS`]).
     TooManyReactions,
-    /// More messages than the limit; the refused one may be sent again later.
+    /// Message rate limit exceeded; the client may send the message again later.
     TooManyMessages,
-    /// More joins from this address than the limit; try again in a moment.
+    /// Join rate limit of this address exceeded; the client may retry after a moment.
     TooManyJoins,
-    /// The room holds as many people as it may.
+    /// The room has reached its limit of participants.
     RoomFull,
-    /// The call holds as many people as it may.
+    /// The call has reached its limit of participants.
     CallFull,
-    /// The server keeps as many rooms as it may.
+    /// The server has reached its limit of rooms.
     TooManyRooms,
-    /// A call message from somebody who is not in the call.
+    /// A call message from a participant who is not in the call.
     NotInCall,
-    /// The addressed participant is not in this call (any more).
+    /// The addressed participant is not in the call, or not with this leg.
     NoSuchPerson,
-    /// Somebody else cannot take more just now; the refused signal may be sent again later.
+    /// The receiver's queue is full; the client may send the signal again later.
     Busy,
-    /// A signal from or to somebody whose address is hidden.
+    /// A signal from or to a participant whose address is hidden.
     AddressesHidden,
     /// A description or candidate larger than the server routes.
     SignalTooLong,
-    /// An offer the SFU cannot make sense of, or one out of turn.
+    /// The SFU cannot parse the offer, or the offer belongs to an older connection.
     BadOffer,
-    /// The room holds as many bytes as it may; what is deleted makes space.
+    /// The room has reached its storage limit; deleting messages frees space.
     RoomStorageFull,
-    /// The server holds as many bytes as it may, or its disk is nearly full.
+    /// The server has reached its storage limit, or its disk is nearly full.
     ServerStorageFull,
-    /// The message could not be stored; nothing was lost, send it again.
+    /// The message could not be stored; the client may send it again.
     Unavailable,
 }
 
 /// Why the server closed a socket (RFC 6455 7.4, private range from 4000).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {
-    /// 1012: the server restarts; come back soon.
+    /// 1012: the server restarts; the client reconnects.
     Restarting,
-    /// 4400: the protocol was broken.
+    /// 4400: the client violated the protocol.
     ProtocolBroken,
-    /// 4403: a host removed this person.
+    /// 4403: a host removed this participant.
     Removed,
-    /// 4408: frames are read too slowly, or nothing was heard for too long.
+    /// 4408: the client reads too slowly, or sent no frame for too long.
     TooSlow,
-    /// 4409: the same session came in by another socket.
+    /// 4409: the same session joined on another socket.
     Replaced,
-    /// 4413: a frame larger than [`super::MAX_FRAME_BYTES`].
+    /// 4413: a frame exceeds [`super::MAX_FRAME_BYTES`].
     FrameTooLarge,
-    /// 4429: far more messages than the limit.
+    /// 4429: the client exceeded the frame rate limit.
     TooManyMessages,
 }
 
 impl CloseCode {
-    /// The number on the wire.
+    /// The status code in the close frame.
     pub const fn code(self) -> u16 {
         match self {
             Self::Restarting => 1012,
@@ -95,7 +95,7 @@ impl CloseCode {
         }
     }
 
-    /// The reason on the wire, for people who read logs.
+    /// The reason in the close frame, for logs.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Restarting => "server restarting",

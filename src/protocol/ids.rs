@@ -1,25 +1,27 @@
-//! Identifiers for programs; people see names.
+//! Identifiers of participants, sessions, logs and messages.
 
 use serde::{Deserialize, Serialize};
 
-/// A person in a room, `p_` and 26 letters (16 in messages of former versions). Public: everybody in the room sees it.
+/// Identifies a participant: `p_` and 26 letters or digits (16 in messages of earlier
+/// versions). Public: everyone in the room sees it.
 ///
-/// The server derives it from the secret [`SessionToken`], so that whoever comes
-/// back with the token is the same participant, after a restart too.
+/// The server derives it from the secret [`SessionToken`], so a client that resumes with the
+/// token is the same participant, even after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ParticipantId(String);
 
 impl ParticipantId {
-    /// Longest accepted text, in bytes; ours are 28 long.
+    /// Longest accepted id, in bytes. The server's own ids have 28.
     const MAX_BYTES: usize = 64;
-    /// Length of the ids that former versions gave, in bytes: the same letters, cut at 80 bits.
+    /// Length of the ids of earlier versions, in bytes: the first 80 bits of today's ids.
     const FORMER_BYTES: usize = 18;
 
     /// Parses an id from the wire.
     ///
     /// # Errors
-    /// A sentence, where it is not a short word of ASCII letters, digits and `_`.
+    /// An error message if it is not `p_` followed by ASCII letters, digits and `_`, or is longer
+    /// than 64 bytes.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let word = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         match word && text.starts_with("p_") && text.len() <= Self::MAX_BYTES {
@@ -28,8 +30,8 @@ impl ParticipantId {
         }
     }
 
-    /// An id that is stored. One that breaks today's rule is made to keep it, always in the
-    /// same way.
+    /// An id from the store. An id that is invalid today is mapped to a valid one
+    /// deterministically.
     pub fn from_stored(text: &str) -> Self {
         Self::parse(text).unwrap_or_else(|_| {
             let word = text.strip_prefix("p_").unwrap_or(text).chars();
@@ -46,27 +48,27 @@ impl ParticipantId {
         &self.0
     }
 
-    /// Whether `stored`, found in a log, is this person: the same id, or the one that a former
-    /// version derived from the same session. Such an id is exactly 16 letters long, so no
-    /// part of a longer one is ever taken for it.
+    /// Whether the author `stored` in a log is this participant: the same id, or the one that an
+    /// earlier version derived from the same session. Such an id has exactly 16 letters, so a
+    /// part of a longer id never matches.
     pub fn is_author(&self, stored: &Self) -> bool {
         self == stored || stored.0 == self.former()
     }
 
-    /// The id that a former version gave the same person, as text.
+    /// The id that an earlier version gave the same participant, as text.
     pub fn former(&self) -> &str {
         self.0.get(..Self::FORMER_BYTES).unwrap_or_default()
     }
 
-    /// The last four characters, to tell people of the same nickname apart.
+    /// The last four characters, shown to distinguish participants with the same nickname.
     pub fn short(&self) -> &str {
         let start = self.0.len().saturating_sub(4);
         self.0.get(start..).unwrap_or_default()
     }
 
-    /// A hue in degrees (0 to 359) that stays with this person, for colour and initial.
+    /// The hue of this participant's avatar, in degrees (0 to 359). Depends only on the id.
     pub fn hue(&self) -> u16 {
-        // FNV-1a: small, and well spread over the few values we need.
+        // FNV-1a: small code, and spread evenly enough over 360 values.
         let hash = self.0.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
@@ -74,8 +76,8 @@ impl ParticipantId {
     }
 }
 
-/// The secret that proves one is the participant of a former connection:
-/// 128 random bits or more, as 22 to 64 letters of base64url. Never shown, never logged.
+/// The secret that authenticates a participant who resumes: at least 128 random bits, as 22
+/// to 64 characters of base64url. Never shown, never logged.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionToken(String);
@@ -84,7 +86,7 @@ impl SessionToken {
     /// Parses a token from the wire or a cookie.
     ///
     /// # Errors
-    /// A sentence, where it is too short to be secret, too long, or not base64url.
+    /// An error message if it is not 22 to 64 characters of base64url.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let word = text
             .bytes()
@@ -95,7 +97,7 @@ impl SessionToken {
         }
     }
 
-    /// The secret itself. Keep it out of logs and pages.
+    /// The secret as text. Must not reach logs or pages.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -107,8 +109,8 @@ impl std::fmt::Debug for SessionToken {
     }
 }
 
-/// Which log of a room a `seq` counts in. A new store means a new epoch, and
-/// numbers of the old one mean nothing any more.
+/// Identifies the store that sequence numbers belong to. A new store has a new epoch, and
+/// sequence numbers of the old one are invalid in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Epoch(String);
@@ -117,7 +119,7 @@ impl Epoch {
     /// Parses an epoch from the wire or the store.
     ///
     /// # Errors
-    /// A sentence, where it is empty or longer than 64 bytes.
+    /// An error message if it is empty or longer than 64 bytes.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         match (1..=64).contains(&text.len()) {
             true => Ok(Self(text.to_owned())),
@@ -125,8 +127,8 @@ impl Epoch {
         }
     }
 
-    /// An epoch that is stored. One that breaks today's rule is made to keep it, always in
-    /// the same way.
+    /// An epoch from the store. An epoch that is invalid today is mapped to a valid one
+    /// deterministically.
     pub fn from_stored(text: &str) -> Self {
         Self::parse(text)
             .unwrap_or_else(|_| Self(format!("_{}", text.chars().take(15).collect::<String>())))
@@ -138,8 +140,8 @@ impl Epoch {
     }
 }
 
-/// The UUID a client makes for a chat message before it sends it, so that sending
-/// it again never makes a second one.
+/// The UUID that a client draws for a chat message before it sends it, so that sending the
+/// message again never stores a second one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageId(pub uuid::Uuid);
@@ -150,7 +152,7 @@ impl std::fmt::Display for MessageId {
     }
 }
 
-/// Gives each id the conversions serde and `format!` need.
+/// Implements the conversions that serde uses for each id.
 macro_rules! word_conversions {
     ($($name:ident),*) => {$(
         impl TryFrom<String> for $name {

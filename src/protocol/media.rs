@@ -1,22 +1,22 @@
-//! What a person and the SFU say to each other about media.
+//! Messages between a client and the SFU about media.
 //!
-//! A call goes browser to browser ([`Mode::P2p`]) or through the server ([`Mode::Sfu`]).
-//! Through the server each person has one connection: they offer, the server answers.
-//! What they want to see is a subscription ([`Wanted`]), what they get is told by [`Slot`]s,
-//! and neither needs another description.
+//! Media goes from browser to browser ([`Mode::P2p`]) or through the server ([`Mode::Sfu`]).
+//! With the SFU each client has one peer connection: the client offers, the server answers.
+//! The client subscribes to tiles ([`Wanted`]) and the server assigns sources to receiving
+//! media descriptions ([`Slot`]). Neither needs a renegotiation.
 
 use super::ParticipantId;
 use serde::{Deserialize, Serialize};
 
-/// Tracks named by one offer at most; the four sources, and room for more.
+/// Most tracks named by one offer: the four sources, with room for more.
 pub const MAX_OFFERED_TRACKS: usize = 16;
-/// Tiles one person may want to see at once. 200: face and screen of everybody in a room of the
-/// default size.
+/// Most tiles in one subscription. 200: camera and screen of every participant in a room of
+/// the default size.
 pub const MAX_WANTED: usize = 200;
-/// Longest media id (RFC 8843 `mid`) the server takes, in bytes.
+/// Longest `mid` (RFC 8843) that the server accepts, in bytes.
 pub const MAX_MID_BYTES: usize = 16;
 
-/// How media goes in a call.
+/// The topology of a call's media.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -28,17 +28,17 @@ pub enum Mode {
 }
 
 listed_enum! {
-    /// What keeps the media of a call from getting through, as the browser sees it.
+    /// Why the media of a call does not arrive, as the browser observes it.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum Obstacle {
-        /// No packets get through to the SFU (ICE).
+        /// ICE to the SFU has not connected: no packets arrive.
         ServerIce,
-        /// Packets get through to the SFU, and no keys were agreed on (DTLS).
+        /// ICE to the SFU connected, but the DTLS handshake did not complete.
         ServerDtls,
-        /// No packets get through to somebody, browser to browser (ICE).
+        /// ICE to another participant has not connected: no packets arrive.
         PersonIce,
-        /// Packets get through to somebody, and no keys were agreed on (DTLS).
+        /// ICE to another participant connected, but the DTLS handshake did not complete.
         PersonDtls,
         /// The browser has no `RTCPeerConnection`.
         #[serde(rename = "no_webrtc")]
@@ -47,7 +47,7 @@ listed_enum! {
 }
 
 impl Obstacle {
-    /// Its name on the wire.
+    /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ServerIce => "server_ice",
@@ -58,30 +58,31 @@ impl Obstacle {
         }
     }
 
-    /// Whether it keeps media from the server itself.
+    /// Whether the connection to the SFU is the one that fails.
     pub const fn is_of_server(self) -> bool {
         matches!(self, Self::ServerIce | Self::ServerDtls)
     }
 }
 
 listed_enum! {
-    /// What a track is made of. In the order of a connection's transceivers.
+    /// The source of a track, in the order of a connection's transceivers.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum Source {
-        /// The person's voice.
+        /// The participant's microphone.
         Microphone,
-        /// The person's camera.
+        /// The participant's camera.
         Camera,
         /// A shared screen, window or tab.
         Screen,
-        /// What the shared screen or tab sounds like.
+        /// The audio of the shared screen or tab.
         ScreenAudio,
     }
 }
 
 impl Source {
-    /// What is played in step with it: the face of a voice, the sound of a screen, and back.
+    /// The source that is played in sync with this one: microphone with camera, screen with
+    /// screen audio.
     pub fn other_half(self) -> Self {
         match self {
             Self::Microphone => Self::Camera,
@@ -91,12 +92,12 @@ impl Source {
         }
     }
 
-    /// Whether it is a picture; otherwise it is sound.
+    /// Whether the source is video; otherwise it is audio.
     pub fn is_video(self) -> bool {
         matches!(self, Self::Camera | Self::Screen)
     }
 
-    /// The kind of its media description: `audio` or `video`.
+    /// The media type in SDP: `audio` or `video`.
     pub fn kind(self) -> &'static str {
         match self.is_video() {
             true => "video",
@@ -105,49 +106,49 @@ impl Source {
     }
 }
 
-/// How a picture is coded.
+/// A video codec that the server can request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Codec {
-    /// RFC 6386; what is sent while nothing else was said.
+    /// VP8 (RFC 6386); the default until the server requests another codec.
     #[default]
     Vp8,
     /// VP9, profile 0.
     Vp9,
 }
 
-/// What one media description of an offer carries.
+/// The source that one media description of an offer sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferedTrack {
-    /// The media description (RFC 8843).
+    /// The `mid` of the media description (RFC 8843).
     pub mid: String,
-    /// What it is made of.
+    /// The source of the track.
     pub source: Source,
 }
 
-/// A picture somebody has on their screen, or a voice they want to hear in any case.
+/// One tile of a subscription: a video on the client's screen, or a pinned microphone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// Id of the person.
+    /// Id of the participant.
     pub id: ParticipantId,
-    /// Their camera or their screen; their microphone where they are to be heard.
+    /// The participant's camera or screen, or a microphone to receive always.
     pub source: Source,
-    /// Height on the screen, in physical pixels; 0 for a voice.
+    /// Height on the screen, in physical pixels; 0 for a microphone.
     pub height: u32,
-    /// Whether it is pinned.
+    /// Whether the client's user pinned the participant.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
 }
 
-/// What one receiving media description carries from now on.
+/// The source that one receiving media description carries from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
-    /// Which description of the connection.
+    /// The `mid` of the receiving media description.
     pub mid: String,
-    /// The person in the slot; none while it is free.
+    /// The participant in the slot; `None` while it is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ParticipantId>,
-    /// The source in the slot; none while it is free.
+    /// The source in the slot; `None` while it is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// Whether the SFU pauses it for lack of bandwidth.
@@ -155,12 +156,12 @@ pub struct Slot {
     pub paused: bool,
 }
 
-/// Somebody who speaks.
+/// A participant who speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Speaker {
-    /// Id of the person.
+    /// Id of the participant.
     pub id: ParticipantId,
-    /// How loud: 0 (silence) to 127, that is 127 less the level of RFC 6464.
+    /// Audio level from 0 (silence) to 127: 127 minus the level of RFC 6464.
     pub level: u8,
 }
 
@@ -177,30 +178,30 @@ pub enum Quality {
     Poor,
 }
 
-/// How good somebody's connection to the SFU is.
+/// The rating of a participant's connection to the SFU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonQuality {
-    /// Id of the person.
+    /// Id of the participant.
     pub id: ParticipantId,
-    /// Rating of their connection.
+    /// Rating of the connection.
     pub quality: Quality,
 }
 
-/// An offer of a person to the SFU.
+/// An SDP offer of a client to the SFU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaOffer {
-    /// Which of the person's connections: a higher number replaces the former one.
+    /// Number of the client's connection. A higher number replaces the earlier connection.
     pub connection: u32,
-    /// Which offer of that connection, from 1 up; one at a time.
+    /// Number of the offer within that connection, from 1. At most one offer is pending.
     pub offer_id: u32,
     /// The description (RFC 8866).
     pub sdp: String,
-    /// What the sending media descriptions carry.
+    /// The sources of the sending media descriptions.
     pub tracks: Vec<OfferedTrack>,
 }
 
 impl MediaOffer {
-    /// Whether it is within what the server takes.
+    /// Whether the offer is within the server's limits.
     pub fn is_within_limits(&self) -> bool {
         self.sdp.len() <= super::MAX_SDP_BYTES
             && self.tracks.len() <= MAX_OFFERED_TRACKS

@@ -1,10 +1,9 @@
-//! Every value that crosses the socket, compiled into server and browser alike.
+//! The messages of the room protocol, compiled into server and browser alike.
 //!
-//! A message is a variant of [`ClientMessage`] or [`ServerMessage`]: adding one
-//! without handling it does not compile. Values arrive here as text and leave as
-//! types that have been parsed once ([`RoomName`], [`Nickname`], [`ChatText`]);
-//! nothing behind this module checks them again. Times are milliseconds since the
-//! Unix epoch. `docs/protocol.md` describes the same messages for strangers.
+//! A message is a variant of [`ClientMessage`] or [`ServerMessage`]; a new variant without a
+//! handler does not compile. Text is parsed once into [`RoomName`], [`Nickname`] and
+//! [`ChatText`], and no other module checks it again. Times are milliseconds since the Unix
+//! epoch. `docs/protocol.md` specifies the same messages for authors of other clients.
 
 /// Declares an enum without fields, and `ALL`, the list of its variants in order.
 macro_rules! listed_enum {

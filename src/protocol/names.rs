@@ -1,11 +1,11 @@
-//! Text a person types, parsed once.
+//! Room names, nicknames and chat texts, parsed once.
 //!
-//! Each newtype is made by its `parse` from what somebody typed, so holding one obeys the
-//! limits of the contract and the rules of [`text`]: normal form NFC, nothing invisible,
-//! trimmed, no control characters, counted in Unicode scalar values. The server's `parse`
-//! decides; the browser's checks what needs no table. Rules change, and what was stored under
-//! an older one has to stay readable, so `from_stored` takes what the store or the server
-//! holds and never fails. Names read the same in the URL, in SQL and on screen.
+//! `parse` makes each newtype from typed text and enforces the limits and the rules of
+//! [`text`]: normal form NFC, no invisible characters, trimmed, no control characters, length
+//! in Unicode scalar values. The server's `parse` decides; the browser's checks only what
+//! needs no Unicode tables. The rules change between versions and stored text must stay
+//! readable, so `from_stored` accepts any text of the store and never fails. A name is the
+//! same string in the URL, in SQL and on screen.
 
 use super::text;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -24,7 +24,8 @@ const MAX_STORED_NICKNAME_CHARS: usize = 4 * MAX_NICKNAME_CHARS;
 /// cut. 10 000: as JSON it fits one frame.
 const MAX_STORED_CHAT_CHARS: usize = 10_000;
 
-/// What may stand unescaped in a path segment (RFC 3986, unreserved).
+/// All characters but the unreserved ones, which need no escape in a path segment (RFC 3986
+/// 2.3).
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -35,19 +36,19 @@ const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum NameError {
-    /// Nothing was left that can be seen.
+    /// The text has no visible character.
     #[error("is empty")]
     Empty,
-    /// It is longer than the limit.
+    /// The text is longer than the limit.
     #[error("is too long")]
     TooLong,
-    /// It holds a control character, or (a room name) is `.` or `..`.
-    #[error("holds a character that is not allowed")]
+    /// The text contains a control character, or a room name is `.` or `..`.
+    #[error("contains a character that is not allowed")]
     NotAllowed,
 }
 
-/// A text of former times as it may be shown: control characters become U+FFFD, and so does
-/// a text without any.
+/// Stored text made safe for display: control characters become U+FFFD, and so does an empty
+/// text. `lines`: whether line breaks and tabs stay.
 pub(super) fn presentable(text: &str, max_chars: usize, lines: bool) -> String {
     let shown = |c: char| match c {
         '\n' | '\t' if lines => c,
@@ -61,8 +62,8 @@ pub(super) fn presentable(text: &str, max_chars: usize, lines: bool) -> String {
     }
 }
 
-/// The name of a room: 1 to 64 characters. Two names that differ in any character, or in
-/// case, are two rooms; two ways to type the same characters are one.
+/// The name of a room: 1 to 64 characters. Names that differ in a character or in case name
+/// different rooms; canonically equivalent names (NFC) name the same room.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub struct RoomName(String);
@@ -71,7 +72,7 @@ impl RoomName {
     /// Parses a typed name.
     ///
     /// # Errors
-    /// [`NameError`] says why; the person types another.
+    /// [`NameError`] with the reason.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let name = text::name(text, MAX_ROOM_NAME_CHARS)?;
         // A browser resolves these two away from a path, escaped or not (WHATWG URL 4.5).
@@ -81,20 +82,20 @@ impl RoomName {
         Ok(Self(name))
     }
 
-    /// A name that is stored, exactly as it is: it was accepted once, under whatever rule.
+    /// A name from the store, unchanged. An earlier version may have accepted it under other rules.
     pub fn from_stored(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The room a path leads to, as its first two segments say; `None` where the path
-    /// leads elsewhere. The name is decoded and not yet parsed.
+    /// The room name in the path of a room's page, percent-decoded but not parsed; `None` for
+    /// any other path.
     pub fn in_path(path: &str) -> Option<String> {
         let segment = path.strip_prefix("/room/")?.split('/').next()?;
         let name = percent_decode_str(segment).decode_utf8_lossy();
         Some(name.into_owned())
     }
 
-    /// The name as people read it.
+    /// The name as UTF-8.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -109,9 +110,8 @@ impl RoomName {
         format!("/room/{}", self.path_segment())
     }
 
-    /// What a link to the room needs as its `rel`. The router decodes the address of a
-    /// link it follows once too often, so names that spell an escape out (`%41`) are
-    /// left to the browser.
+    /// The `rel` of a link to the room. The router decodes the URL of a link twice, so links to
+    /// names that contain `%` are `external`: the browser follows them.
     pub fn link_rel(&self) -> Option<&'static str> {
         self.0.contains('%').then_some("external")
     }
@@ -122,7 +122,7 @@ impl RoomName {
     }
 }
 
-/// What a person is called in a room: 1 to 32 characters. Not unique.
+/// A participant's name in a room: 1 to 32 characters. Not unique.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "String")]
 pub struct Nickname(String);
@@ -131,23 +131,23 @@ impl Nickname {
     /// Parses a typed nickname.
     ///
     /// # Errors
-    /// [`NameError`] says why; the person types another.
+    /// [`NameError`] with the reason.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         text::name(text, MAX_NICKNAME_CHARS).map(Self)
     }
 
-    /// A nickname that is stored: it was accepted once, under whatever rule.
+    /// A nickname from the store. An earlier version may have accepted it under other rules.
     pub fn from_stored(text: &str) -> Self {
         Self(presentable(text, MAX_STORED_NICKNAME_CHARS, false))
     }
 
-    /// The nickname as people read it.
+    /// The nickname as UTF-8.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a chat message says: 1 to 4000 characters, line breaks kept as `\n`.
+/// The text of a chat message: 1 to 4000 characters, line breaks kept as `\n`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub struct ChatText(String);
@@ -157,25 +157,25 @@ impl ChatText {
     /// ([`text::message`]).
     ///
     /// # Errors
-    /// [`NameError`] says why; the text stays with whoever typed it.
+    /// [`NameError`] with the reason.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         text::message(text, MAX_CHAT_CHARS).map(Self)
     }
 
-    /// A text that is stored: it was accepted once, under whatever rule.
+    /// A text from the store. An earlier version may have accepted it under other rules.
     pub fn from_stored(text: &str) -> Self {
         Self(presentable(text, MAX_STORED_CHAT_CHARS, true))
     }
 
-    /// The text as people read it.
+    /// The text as UTF-8.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Gives each newtype the conversions serde and `format!` need. What a client sends is a
-/// plain string that is parsed; only the server sends these types, and what it sends may come
-/// from the store, so they are read as stored ones are.
+/// Implements the conversions that serde and `format!` use for each newtype. Only the server
+/// sends these types (a client's message has plain strings), and their text may come from the
+/// store, so deserializing uses `from_stored`.
 macro_rules! text_conversions {
     ($($name:ident),*) => {$(
         impl<'de> Deserialize<'de> for $name {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_name_survives_the_way_through_a_path() {
+    fn a_room_name_survives_a_round_trip_through_a_path() {
         let name = RoomName::parse("a/b?c#d %20 스터디 👋").expect("valid");
         assert!(
             name.path_segment()
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(
             RoomName::parse(".\u{200B}."),
             Err(NameError::NotAllowed),
-            "what is left is `..`"
+            "`..` remains"
         );
     }
 
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_rule_accepted_can_be_read_and_only_what_is_typed_is_refused() {
+    fn stored_text_of_older_rules_stays_readable() {
         let old = "ev\u{202E}il\u{7}\n";
         assert_eq!(
             Nickname::from_stored(old).as_str(),

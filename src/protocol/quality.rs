@@ -1,13 +1,14 @@
 //! Rating of a connection by round-trip time, loss and jitter.
 //!
-//! A worse rating is reported after two samples and a better one after five, so that it does
-//! not flicker. The server rates connections to itself, browsers those to each other.
+//! A worse rating is reported after two samples and a better one after five, so that the
+//! rating does not flicker. The server rates the connections to the SFU, browsers rate the
+//! connections between them.
 
 use super::Quality;
 
-/// Round-trip time of a good connection, in ms. More means that a queue builds up.
+/// Upper bound of a good connection's round-trip time, in ms. A longer one indicates a queue.
 pub const GOOD_RTT_MS: f64 = 150.0;
-/// Share of packets that a good connection loses.
+/// Upper bound of a good connection's packet loss, as a fraction.
 pub const GOOD_LOSS: f64 = 0.02;
 /// Upper bounds of a good connection: round-trip time in ms, loss as a fraction, jitter in ms.
 const GOOD: [f64; 3] = [GOOD_RTT_MS, GOOD_LOSS, 30.0];
@@ -21,7 +22,7 @@ const BETTER_AFTER: u32 = 5;
 /// Rates one connection. The default has no sample.
 #[derive(Debug, Default)]
 pub struct QualityMeter {
-    /// The reported rating; none before the first sample.
+    /// The reported rating; `None` before the first sample.
     reported: Option<Quality>,
     /// Consecutive samples on one side of the reported rating.
     run: Option<Run>,
@@ -39,7 +40,7 @@ struct Run {
 }
 
 impl QualityMeter {
-    /// The rating reported last; none before the first sample.
+    /// The rating reported last; `None` before the first sample.
     pub fn reported(&self) -> Option<Quality> {
         self.reported
     }
@@ -47,24 +48,24 @@ impl QualityMeter {
     /// Takes a sample; an unknown value counts as 0. Returns the rating if it has changed; the
     /// first sample always changes it.
     pub fn sample(&mut self, rtt_ms: f64, loss: f64, jitter_ms: f64) -> Option<Quality> {
-        let sample = judge([rtt_ms, loss, jitter_ms]);
+        let sample = rate([rtt_ms, loss, jitter_ms]);
         let Some(reported) = self.reported else {
-            return self.tell(sample);
+            return self.report(sample);
         };
         if sample == reported {
             self.run = None;
             return None;
         }
-        let run = self.lengthen(sample, rank(sample) > rank(reported));
+        let run = self.extend_run(sample, rank(sample) > rank(reported));
         let enough = if run.worse { WORSE_AFTER } else { BETTER_AFTER };
         match run.samples >= enough {
-            true => self.tell(run.nearest),
+            true => self.report(run.nearest),
             false => None,
         }
     }
 
-    /// Adds a sample to the run, or begins another.
-    fn lengthen(&mut self, sample: Quality, worse: bool) -> Run {
+    /// Adds a sample to the run, or starts a new run.
+    fn extend_run(&mut self, sample: Quality, worse: bool) -> Run {
         let before = self.run.filter(|run| run.worse == worse);
         let run = match before {
             None => Run {
@@ -85,17 +86,17 @@ impl QualityMeter {
         *self.run.insert(run)
     }
 
-    /// From now on it is this.
-    fn tell(&mut self, quality: Quality) -> Option<Quality> {
+    /// Sets the reported rating and ends the run.
+    fn report(&mut self, quality: Quality) -> Option<Quality> {
         self.reported = Some(quality);
         self.run = None;
         self.reported
     }
 }
 
-/// The quality of one sample.
-fn judge(sample: [f64; 3]) -> Quality {
-    // Not a number is not known: it is below nothing, and must not count as bad.
+/// The rating of one sample: round-trip time in ms, loss, jitter in ms.
+fn rate(sample: [f64; 3]) -> Quality {
+    // NaN means unknown. It compares as not less than any limit, so it is checked first.
     let below = |limits: [f64; 3]| {
         sample
             .iter()
@@ -109,7 +110,7 @@ fn judge(sample: [f64; 3]) -> Quality {
     }
 }
 
-/// How bad it is.
+/// The order of the ratings: a higher rank is worse.
 fn rank(quality: Quality) -> u8 {
     match quality {
         Quality::Good => 0,
@@ -124,7 +125,7 @@ mod tests {
     use Quality::{Fair, Good, Poor};
     use proptest::prelude::*;
 
-    /// A sample of this quality.
+    /// A sample with this rating.
     fn of(quality: Quality) -> [f64; 3] {
         match quality {
             Good => [40.0, 0.0, 5.0],
@@ -133,7 +134,7 @@ mod tests {
         }
     }
 
-    /// The ratings reported at each of these samples.
+    /// The rating reported after each of these samples, if any.
     fn reports(samples: &[Quality]) -> Vec<Option<Quality>> {
         let mut meter = QualityMeter::default();
         let samples = samples.iter().map(|quality| of(*quality));
@@ -156,7 +157,7 @@ mod tests {
             ([f64::NAN, f64::NAN, f64::NAN], Good),
             ([f64::INFINITY, 0.0, 0.0], Poor),
         ] {
-            assert_eq!(judge(sample), expected, "{sample:?}");
+            assert_eq!(rate(sample), expected, "{sample:?}");
         }
     }
 
@@ -191,7 +192,7 @@ mod tests {
     proptest! {
         /// A rating is reported when it changes, at most at every second sample.
         #[test]
-        fn the_word_does_not_flicker(samples in prop::collection::vec(0_u8..3, 2..300)) {
+        fn the_rating_does_not_flicker(samples in prop::collection::vec(0_u8..3, 2..300)) {
             let samples: Vec<_> = samples.iter().map(|s| [Good, Fair, Poor][*s as usize]).collect();
             let reports = reports(&samples);
             let changes: Vec<_> = reports.iter().flatten().collect();

@@ -1,8 +1,8 @@
-//! Why the server lets nobody connect, as programs read it.
+//! Reasons why the server refuses a connection.
 //!
-//! A browser tells a page nothing of a WebSocket that was refused. So the page asks again by a
-//! plain request (`POST /ws`), and reads the reason in the header [`REFUSAL_HEADER`] of the
-//! answer. A refusal without that header comes from something between the two.
+//! A browser hides the status and headers of a refused WebSocket from the page. The page
+//! therefore sends `POST /ws` and reads the reason from the header [`REFUSAL_HEADER`] of the
+//! response. A refusal without that header comes from an intermediary.
 
 /// The header that names the reason.
 pub const REFUSAL_HEADER: &str = "noom-refusal";
@@ -11,19 +11,19 @@ listed_enum! {
     /// Why a connection is refused.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub enum Refusal {
-        /// 403: the page belongs to another origin than the server's.
+        /// 403: the request's origin is not the server's.
         ForeignOrigin,
-        /// 421: the server does not know itself by the host of the address.
+        /// 421: the `Host` of the request is not a name of this server.
         UnknownHost,
-        /// 429: the address holds as many connections as it may.
+        /// 429: the client's address has reached its limit of connections.
         TooManyConnections,
-        /// 503: the server holds as many connections as it may.
+        /// 503: the server has reached its limit of connections.
         ServerFull,
     }
 }
 
 impl Refusal {
-    /// The value of the header.
+    /// The header's value.
     pub const fn code(self) -> &'static str {
         match self {
             Self::ForeignOrigin => "foreign_origin",
@@ -33,7 +33,7 @@ impl Refusal {
         }
     }
 
-    /// The refusal named by this header; none if only a newer server knows it.
+    /// Parses the header's value; `None` for a reason that only a newer server knows.
     pub fn parse(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }

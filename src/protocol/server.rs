@@ -1,4 +1,4 @@
-//! Messages of the server.
+//! Messages from the server to a client.
 
 use super::{
     CallPerson, ChatMessage, Codec, Devices, Emoji, Epoch, ErrorCode, IceServer, Leg, MessageId,
@@ -11,110 +11,111 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
-    /// The open rooms, fullest first; the answer to `watch_rooms`.
+    /// The open rooms, most participants first; the reply to `watch_rooms`.
     Rooms(Rooms),
-    /// The changes of the list of open rooms.
+    /// Changes to the list of open rooms.
     RoomsChanged(RoomsChanged),
-    /// The answer to `join`: the room as it is.
+    /// The reply to `join`: the room's current state.
     Joined(Joined),
-    /// A chat message. The author's copy is the acknowledgement.
+    /// A chat message. The copy that the author receives is the acknowledgement.
     Chat(ChatMessage),
-    /// A message was edited, deleted or reacted to. The requester's copy is the
-    /// acknowledgement.
+    /// A message was edited, deleted or reacted to. The copy that the requester receives is
+    /// the acknowledgement.
     Changed {
-        /// The place of this event in the room's order.
+        /// Sequence number of this event in the room's log.
         seq: Seq,
-        /// The whole message as it is now.
+        /// The whole message after the change.
         message: ChatMessage,
     },
-    /// Somebody added or removed a reaction: an event like `changed`, without the message.
+    /// A participant added or removed a reaction: an event like `changed`, without the
+    /// message.
     Reaction {
-        /// The place of this event in the room's order.
+        /// Sequence number of this event in the room's log.
         seq: Seq,
         /// Id of the message.
         id: MessageId,
-        /// The emoji in question.
+        /// The emoji of the reaction.
         emoji: Emoji,
-        /// The person who gave it or took it back.
+        /// The participant who reacted.
         from: ParticipantId,
-        /// Whether it is added; otherwise it is removed.
+        /// Whether the reaction is added; otherwise it is removed.
         on: bool,
     },
-    /// Somebody is typing.
+    /// A participant is typing.
     Typing {
-        /// Id of the person.
+        /// Id of the participant.
         id: ParticipantId,
     },
-    /// Somebody joined the room, or reconnected.
+    /// A participant joined the room, or reconnected.
     Entered {
-        /// The person, with their nickname now.
+        /// The participant, with the current nickname.
         person: Person,
-        /// How many are in the room now.
+        /// Participants in the room after this event.
         count: u32,
-        /// Whether they were here a moment ago and only their line was down.
+        /// Whether the participant only reconnected after a lost connection.
         #[serde(default, skip_serializing_if = "is_false")]
         back: bool,
     },
-    /// Somebody changed their nickname.
+    /// A participant changed their nickname.
     Renamed {
-        /// Who, with the new nickname.
+        /// The participant, with the new nickname.
         person: Person,
-        /// The nickname they had.
+        /// The previous nickname.
         was: Nickname,
     },
-    /// Somebody left, or lost their connection.
+    /// A participant left, or lost their connection.
     Left {
-        /// The person, with their nickname now.
+        /// The participant, with the current nickname.
         person: Person,
-        /// How many are in the room now.
+        /// Participants in the room after this event.
         count: u32,
-        /// Whether only their line is down: they keep their place for 120 s, and then
-        /// comes `gone`.
+        /// Whether only the connection was lost. The participant may resume within 120 s; `gone`
+        /// follows if they do not.
         #[serde(default, skip_serializing_if = "is_false")]
         away: bool,
     },
-    /// Somebody who was away did not reconnect.
+    /// A participant who was away did not reconnect in time.
     Gone {
-        /// The person, with their nickname now.
+        /// The participant, with the current nickname.
         person: Person,
     },
-    /// Older messages, the answer to `history`.
+    /// Older messages, the reply to `history`.
     History {
-        /// Oldest first.
+        /// One page of messages, in order of `seq`.
         messages: Vec<ChatMessage>,
-        /// Whether there are older ones still.
+        /// Whether older messages remain.
         more: bool,
     },
-    /// The answer to `enter_call`: the call as it is, oneself included.
+    /// The reply to `enter_call`: the call's current state, this participant included.
     Call {
-        /// Who is in it.
+        /// The participants of the call.
         people: Vec<CallPerson>,
-        /// For `RTCPeerConnection`.
+        /// The `iceServers` of the client's `RTCPeerConnection`.
         ice_servers: Vec<IceServer>,
-        /// How media goes at the moment.
+        /// The current topology of the call's media.
         #[serde(default)]
         mode: Mode,
-        /// The connection to the SFU that this stay has already, where it has one.
+        /// Number of the connection to the SFU that this leg already has, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         connection: Option<u32>,
     },
-    /// Media changes between browser to browser and the SFU.
+    /// The call's media moves between browser to browser and the SFU.
     MediaMode {
         /// The mode from now on.
         mode: Mode,
     },
-    /// The answer to `offer`.
+    /// The reply to `offer`.
     Answer {
-        /// Number of the connection, counted by the client.
+        /// Number of the connection, assigned by the client.
         connection: u32,
-        /// Which offer of it.
+        /// Number of the answered offer within that connection.
         offer_id: u32,
         /// The description (RFC 8866), candidates included.
         sdp: String,
     },
-    /// The SFU has no such connection (any more): one makes a fresh one.
+    /// The SFU has no connection of this number; the client opens a new one.
     MediaClosed {
-        /// Number of the connection, counted by the client.
+        /// Number of the connection, assigned by the client.
         connection: u32,
     },
     /// The changed slots of the connection to the SFU.
@@ -122,77 +123,76 @@ pub enum ServerMessage {
         /// Only those that changed.
         slots: Vec<Slot>,
     },
-    /// Which layers of pictures of one's own are watched by anybody.
+    /// The simulcast layers of this client's video that any participant receives.
     Layers {
-        /// The source of this client.
+        /// The source that this client sends.
         source: Source,
-        /// Their `rid`s (RFC 8852), empty for one that is alone; the others may be switched
-        /// off.
+        /// The `rid`s (RFC 8852) of these layers. Video without simulcast has one layer whose
+        /// `rid` is empty. The client may stop sending layers that are not listed.
         rids: Vec<String>,
     },
-    /// In which codec a source of one's own is to be sent from now on, by those who can
-    /// change it.
+    /// The codec in which this client encodes a source from now on, if it can change codecs.
     Codec {
-        /// The source of this client.
+        /// The source that this client sends.
         source: Source,
         /// The codec to encode in.
         codec: Codec,
     },
     /// The loudest speakers and the dominant one.
     Speakers {
-        /// Loudest first.
+        /// The loudest audible participants, in descending order of level.
         loudest: Vec<Speaker>,
         /// The dominant speaker.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dominant: Option<ParticipantId>,
     },
-    /// Changed ratings of people's connections.
+    /// Changed ratings of participants' connections to the SFU.
     Qualities {
         /// Only those that changed.
         people: Vec<PersonQuality>,
     },
-    /// Somebody entered the call, or came back to it with the same leg.
+    /// A participant entered the call, or re-entered it with the same leg.
     CallEntered {
-        /// The person, with the leg and devices of this stay.
+        /// The participant, with the leg and devices of this stay.
         person: CallPerson,
     },
-    /// Somebody left the call.
+    /// A participant left the call.
     CallLeft {
-        /// Id of the person.
+        /// Id of the participant.
         id: ParticipantId,
-        /// Which stay of theirs ended.
+        /// The leg that ended.
         leg: Leg,
-        /// Whether only their line is down: a connection to them that works goes on.
+        /// Whether only the participant's socket was lost: a working peer connection stays open.
         #[serde(default, skip_serializing_if = "is_false")]
         away: bool,
     },
-    /// Somebody's devices changed.
+    /// A participant's devices changed.
     Devices {
-        /// Id of the person.
+        /// Id of the participant.
         id: ParticipantId,
-        /// Their devices now.
+        /// The participant's current devices.
         devices: Devices,
     },
-    /// Somebody in the call tells something about the connection to them.
+    /// A signal from another participant in the call.
     Signal {
-        /// Who; set by the server.
+        /// Id of the sender, set by the server.
         from: ParticipantId,
-        /// Which stay of theirs; set by the server.
+        /// The sender's leg, set by the server.
         leg: Leg,
         /// A description or candidate of the sender.
         signal: Signal,
     },
-    /// Something was refused.
+    /// The server refused a message.
     Error {
         /// Stable code for programs.
         code: ErrorCode,
-        /// For people, in English.
+        /// A description in English, for people.
         message: String,
-        /// The chat message it answers, if any.
+        /// Id of the refused chat message, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<MessageId>,
     },
-    /// Yes, I am.
+    /// The reply to `ping`.
     Pong,
 }
 
@@ -207,22 +207,22 @@ fn is_false(flag: &bool) -> bool {
 /// The open rooms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rooms {
-    /// Fullest first, at most 100.
+    /// Most participants first, at most 100 rooms.
     pub rooms: Vec<RoomSummary>,
 }
 
-/// The changes of the list of open rooms.
+/// Changes to the list of open rooms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomsChanged {
-    /// Rooms with other numbers, or that are new in the list.
+    /// Rooms whose counts changed, or that are new in the list.
     pub rooms: Vec<RoomSummary>,
-    /// Rooms that are not in the list any more.
+    /// Rooms that left the list.
     pub gone: Vec<RoomName>,
 }
 
 impl RoomsChanged {
-    /// Makes the change in a list that is in order, and keeps it so: fullest first, then by
-    /// name.
+    /// Applies the changes to a sorted list and keeps its order: most participants first, then
+    /// by name.
     pub fn apply(self, list: &mut Vec<RoomSummary>) {
         let changed = |known: &RoomSummary| {
             self.gone.contains(&known.name) || self.rooms.iter().any(|r| r.name == known.name)
@@ -237,49 +237,49 @@ impl RoomsChanged {
     }
 }
 
-/// The room as it is when one comes in.
+/// The state of the room for a participant who joins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
-    /// Who one is here.
+    /// Id of the participant who joined.
     #[serde(rename = "self")]
     pub me: ParticipantId,
-    /// The secret to come back with.
+    /// The secret with which the client resumes.
     pub session: SessionToken,
-    /// The log `seq` counts in.
+    /// The log that `seq` belongs to.
     pub epoch: Epoch,
-    /// The newest event.
+    /// Sequence number of the newest event.
     pub seq: Seq,
-    /// Whether this goes on where `resume` said; then `history` holds only what was missed.
+    /// Whether the session resumed: then `history` has only the messages after `resume.seq`.
     pub resumed: bool,
-    /// Everybody here, oneself included, in order of arrival.
+    /// The participants in the room, this one included, in order of arrival.
     pub people: Vec<Person>,
     /// Chat messages, oldest first.
     pub history: Vec<ChatMessage>,
-    /// Where `resumed`: messages from before that are different now, as they are now.
+    /// If `resumed`: the current form of older messages that have changed since `resume.seq`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<ChatMessage>,
-    /// Whether there are messages older than `history` (or, resumed, than it was before).
+    /// Whether there are messages older than `history`. False if `resumed`.
     pub more: bool,
-    /// Everybody in the call.
+    /// The participants in the call.
     pub call: Vec<CallPerson>,
 }
 
-/// Somebody, under the nickname of the moment.
+/// A participant, with the nickname at the time of the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// Id of the person.
+    /// Id of the participant.
     pub id: ParticipantId,
-    /// What they are called.
+    /// The participant's nickname.
     pub nickname: Nickname,
-    /// What the nickname looks like, where its [`super::text::key`] does not say so by
-    /// itself. The ids tell people with the same look apart.
+    /// The key of the nickname's skeleton (UTS 39), if it differs from the nickname's
+    /// [`super::text::key`]. Clients show a part of the id for nicknames that look alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look: Option<String>,
 }
 
 impl Person {
-    /// Somebody under a nickname. Only the server knows looks: where this is called in the
-    /// browser there is none.
+    /// A participant with a nickname. `look` is `None` in the browser, which has no table of
+    /// skeletons.
     pub fn new(id: ParticipantId, nickname: Nickname) -> Self {
         #[cfg(feature = "ssr")]
         let look = super::text::look(nickname.as_str());
@@ -294,8 +294,8 @@ impl Person {
 pub struct RoomSummary {
     /// Name of the room.
     pub name: RoomName,
-    /// How many people are in it.
+    /// Participants in the room.
     pub people: u32,
-    /// How many of them are in the call.
+    /// Participants in the room's call.
     pub in_call: u32,
 }

@@ -1,4 +1,4 @@
-//! The part of the rules that needs Unicode's tables: the server's.
+//! The text rules that need Unicode's tables. Server only.
 
 use super::input::{Kind, MAX_MARKS};
 use super::invisible::{is_annotation, is_blank, is_ignorable};
@@ -10,20 +10,20 @@ use icu_properties::props::{
 use icu_properties::{CodePointMapData, CodePointSetData};
 use std::borrow::Cow;
 
-/// How often a text is gone through until nothing changes any more. One pass can make
-/// another necessary, as what is dropped may have stood between a letter and its mark; more
-/// than two passes take a text made for it, which then loses every invisible character.
+/// Most passes over a text until it no longer changes. A dropped character may have stood
+/// between a letter and its mark, which makes another pass necessary. Only an adversarial
+/// text needs more than two; a text that needs more than this loses every invisible character.
 const PASSES: usize = 4;
 
 const ZWNJ: char = '\u{200C}';
 const ZWJ: char = '\u{200D}';
-/// Asks for the text form of an emoji.
+/// Variation selector 15: text presentation of an emoji.
 const TEXT_FORM: char = '\u{FE0E}';
-/// Asks for the picture form of an emoji.
+/// Variation selector 16: emoji presentation.
 const PICTURE_FORM: char = '\u{FE0F}';
-/// Makes a key of a digit.
+/// Combining enclosing keycap: turns a digit into a keycap emoji.
 const KEYCAP: char = '\u{20E3}';
-/// What the flags of England, Scotland and Wales begin with; tag characters follow.
+/// First character of the flags of England, Scotland and Wales; tag characters follow.
 const BLACK_FLAG: char = '\u{1F3F4}';
 
 /// The text in normal form NFC.
@@ -31,14 +31,14 @@ pub fn nfc(text: &str) -> String {
     composed(text).into_owned()
 }
 
-/// The text in normal form NFC: itself where it is in that form.
+/// The text in normal form NFC; borrowed if it already is.
 pub fn composed(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
-/// The text as it is kept. Idempotent.
+/// The text as it is stored. Idempotent.
 pub(super) fn clean(text: &str, kind: Kind) -> String {
-    // Nearly every Latin message: ASCII is in normal form and has nothing invisible.
+    // Fast path for most Latin messages: ASCII is NFC and has no invisible characters.
     if text.is_ascii() && kind == Kind::Message {
         return text.trim().to_owned();
     }
@@ -50,12 +50,12 @@ pub(super) fn clean(text: &str, kind: Kind) -> String {
         }
         text = next;
     }
-    // Without ignorable characters a pass leaves nothing for the next one but to compose.
+    // Without ignorable characters, the second pass only composes.
     let bare = pass(&text, kind, false);
     pass(&bare, kind, false)
 }
 
-/// Whether a character shows something by itself.
+/// Whether a character is visible on its own.
 pub(super) fn is_visible(c: char) -> bool {
     use GeneralCategory as Category;
     let shows = match CodePointMapData::<Category>::new().get(c) {
@@ -73,8 +73,8 @@ pub(super) fn is_visible(c: char) -> bool {
     shows && !is_blank(c) && !is_ignorable(c) && !is_annotation(c)
 }
 
-/// Composes, then drops what does not stay. `invisible`: whether any invisible character may
-/// stay.
+/// Composes the text, then drops the characters that the rules do not allow. `invisible`:
+/// whether invisible characters that an emoji or a script needs may stay.
 fn pass(text: &str, kind: Kind, invisible: bool) -> String {
     let chars: Vec<char> = nfc(text).chars().collect();
     let mut kept = Kept::new(kind, text.len());
@@ -94,15 +94,15 @@ fn pass(text: &str, kind: Kind, invisible: bool) -> String {
     kept.text.trim().to_owned()
 }
 
-/// What stays of a text, as far as it was read.
+/// The characters kept so far in a pass.
 struct Kept {
-    /// What it is for.
+    /// The use of the text.
     kind: Kind,
-    /// Text kept so far.
+    /// The kept characters.
     text: String,
-    /// The last character of it.
+    /// The last kept character.
     last: Option<char>,
-    /// How many marks the last letter has; none where there is no letter to carry one.
+    /// Combining marks on the last letter; `None` if no letter precedes.
     marks: Option<usize>,
 }
 
@@ -116,7 +116,7 @@ impl Kept {
         }
     }
 
-    /// Keeps a character that is not ignorable, unless the rules drop it.
+    /// Appends a character that is not ignorable, unless the rules drop it.
     fn push(&mut self, c: char) {
         let space = self.kind == Kind::Name && (c.is_whitespace() || is_blank(c));
         if is_annotation(c) || (space && self.last == Some(' ')) {
@@ -124,7 +124,7 @@ impl Kept {
         }
         let c = if space { ' ' } else { c };
         if is_mark(c) {
-            // In a name a mark without a letter hides or joins what stands before the name.
+            // In a name, a mark without a letter would combine with the text before the name.
             let marks = match (self.marks, self.kind) {
                 (None, Kind::Name) => return,
                 (marks, _) => marks.unwrap_or(0) + 1,
@@ -140,7 +140,7 @@ impl Kept {
         self.last = Some(c);
     }
 
-    /// How many characters, beginning with the ignorable `c`, stay as they are needed here.
+    /// How many characters, starting with the ignorable `c`, an emoji or a script needs here.
     fn needed(&self, c: char, after: &[char]) -> usize {
         let Some(last) = self.last else {
             return 0;
@@ -161,7 +161,7 @@ impl Kept {
         usize::from(needed)
     }
 
-    /// How the last letter joins the next one; marks have no part in it.
+    /// The joining type of the last letter, combining marks skipped.
     fn joining(&self) -> Option<JoiningType> {
         let joining = self.text.chars().rev().take(2 * MAX_MARKS).map(joining);
         joining
@@ -169,7 +169,7 @@ impl Kept {
             .find(|kind| *kind != JoiningType::Transparent)
     }
 
-    /// Whether the letters on both sides would join (RFC 5892, appendix A.1).
+    /// Whether a non-joiner separates two letters that would join (RFC 5892, appendix A.1).
     fn separates(&self, after: &[char]) -> bool {
         let next = after.iter().take(2 * MAX_MARKS).copied().map(joining);
         let next = next
@@ -183,8 +183,8 @@ impl Kept {
     }
 }
 
-/// The length of the tags that make a flag of `last`, beginning with `c`; 0 where Unicode
-/// knows no such flag.
+/// The length in characters of the tag sequence from `c` that forms a flag with `last`; 0 if
+/// Unicode has no such flag.
 fn flag_length(last: char, c: char, after: &[char]) -> usize {
     if last != BLACK_FLAG {
         return 0;
@@ -203,13 +203,13 @@ fn flag_length(last: char, c: char, after: &[char]) -> usize {
     }
 }
 
-/// Whether `last` has a text and a picture form to choose from; digits only as a key.
+/// Whether `last` takes a variation selector; digits only before a keycap.
 fn takes_form(last: char, next: Option<char>) -> bool {
     let emoji = CodePointSetData::new::<Emoji>().contains(last);
     emoji && (!last.is_ascii() || next == Some(KEYCAP))
 }
 
-/// Whether a joiner makes one emoji of two.
+/// Whether a joiner between `last` and `next` forms one emoji.
 fn joins_emoji(last: char, next: Option<char>) -> bool {
     let first = last == PICTURE_FORM
         || is_pictographic(last)
@@ -217,8 +217,8 @@ fn joins_emoji(last: char, next: Option<char>) -> bool {
     first && next.is_some_and(is_pictographic)
 }
 
-/// Whether a joiner or non-joiner shapes a syllable of an Indic script: it stands beside a
-/// virama (RFC 5892, appendix A.1 and A.2; Bengali has it before the virama, too).
+/// Whether a joiner or non-joiner shapes an Indic syllable: it is next to a virama (RFC 5892,
+/// appendix A.1 and A.2; in Bengali it may precede the virama).
 fn shapes(last: char, next: Option<char>) -> bool {
     is_virama(last) || (!is_ignorable(last) && is_visible(last) && next.is_some_and(is_virama))
 }
@@ -231,7 +231,7 @@ fn joining(c: char) -> JoiningType {
     CodePointMapData::<JoiningType>::new().get(c)
 }
 
-/// Whether a letter of this kind joins the one after it.
+/// Whether a letter of this joining type joins the letter after it.
 fn joins_forward(kind: JoiningType) -> bool {
     matches!(kind, JoiningType::DualJoining | JoiningType::LeftJoining)
 }
@@ -248,7 +248,7 @@ fn is_pictographic(c: char) -> bool {
     CodePointSetData::new::<ExtendedPictographic>().contains(c)
 }
 
-/// Whether a character is drawn onto the one before it.
+/// Whether a character is a combining mark (Mn or Me) on the character before it.
 pub(super) fn is_mark(c: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(c);
     matches!(

@@ -1,25 +1,25 @@
-//! What an emoji is.
+//! Recognition of emoji (UTS 51).
 
-/// Scalar values of the longest emoji (families, flags of regions).
+/// Length of the longest emoji (families, flags of regions), in Unicode scalar values.
 #[cfg(not(feature = "ssr"))]
 const MAX_CHARS: usize = 10;
 
-/// Asks for the picture form of an emoji (UTS 51).
+/// Variation selector 16: emoji presentation (UTS 51).
 #[cfg(feature = "ssr")]
 const PICTURE_FORM: char = '\u{FE0F}';
 
-/// The emoji that a text is, fully qualified (`❤` becomes `❤️`): one that Unicode recommends
-/// for general interchange (emoji-test.txt of UTS 51), and nothing else.
+/// Parses exactly one emoji that Unicode recommends for general interchange (emoji-test.txt of
+/// UTS 51). The result is fully qualified: `❤` becomes `❤️`.
 #[cfg(feature = "ssr")]
 pub fn emoji(text: &str) -> Option<String> {
     let known = emojis::get(text)?.as_str();
-    // The table takes some parts of an emoji for the whole, `1` with a selector for a key.
+    // The table matches some incomplete sequences, such as `1` with a selector for a keycap.
     let shown = |text: &str| text.replace(PICTURE_FORM, "");
     (shown(text) == shown(known)).then(|| known.to_owned())
 }
 
-/// The emoji that a text may be. The server knows them by name; here it is enough that it is
-/// short and no word of ASCII.
+/// The text if it can be an emoji: short and not ASCII. The browser has no table of emoji;
+/// the server checks the text against it.
 #[cfg(not(feature = "ssr"))]
 pub fn emoji(text: &str) -> Option<String> {
     let short = text.chars().count() <= MAX_CHARS;
@@ -31,7 +31,7 @@ mod tests {
     use super::emoji;
 
     #[test]
-    fn every_emoji_that_unicode_recommends_is_one() {
+    fn every_emoji_that_unicode_recommends_is_accepted() {
         let mut count = 0;
         for known in emojis::iter() {
             let toned = known.skin_tones().into_iter().flatten();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn words_punctuation_and_bare_parts_of_emoji_are_none() {
+    fn words_punctuation_and_incomplete_emoji_are_not_emoji() {
         for text in [
             "",
             "a",

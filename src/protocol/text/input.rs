@@ -1,18 +1,17 @@
-//! From what somebody typed to what is kept.
+//! Validation and cleaning of typed text.
 
 use super::invisible::{is_ignorable, is_unseen};
 use crate::protocol::NameError;
 
-/// Combining marks that stay on one letter; further ones are dropped. Three are enough for
-/// every living script (Vietnamese, vocalised Arabic and Hebrew), and do not reach into the
-/// line above.
+/// Most combining marks on one letter; further ones are dropped. Three are enough for every
+/// living script (Vietnamese, vocalised Arabic and Hebrew) and do not overlap the line above.
 pub const MAX_MARKS: usize = 3;
 
-/// How much longer than the limit a text may be before it is normalised: a syllable of Korean
-/// is three characters in NFD.
+/// Factor by which a text may exceed the limit before normalisation: a Korean syllable has
+/// three characters in NFD.
 const MAX_TYPED: usize = 4;
 
-/// What a text is for.
+/// The use of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A nickname or the name of a room: one line.
@@ -21,12 +20,11 @@ pub(super) enum Kind {
     Message,
 }
 
-/// A nickname or a room name of at most `max_chars` characters. Every white space in it
-/// becomes a plain space, several become one; invisible characters beside those of emoji are
-/// dropped.
+/// Parses a nickname or a room name of at most `max_chars` characters. A run of white space
+/// becomes one space; invisible characters outside an emoji are dropped.
 ///
 /// # Errors
-/// [`NameError`] says why; whoever typed it types another.
+/// [`NameError`] with the reason.
 pub fn name(text: &str, max_chars: usize) -> Result<String, NameError> {
     if text.trim().chars().any(char::is_control) {
         return match text.trim().chars().all(is_unseen) {
@@ -37,11 +35,11 @@ pub fn name(text: &str, max_chars: usize) -> Result<String, NameError> {
     finish(text.trim(), Kind::Name, max_chars)
 }
 
-/// A chat message of at most `max_chars` characters. Line breaks become `\n`, tabs stay;
-/// invisible characters stay where an emoji or a script needs them.
+/// Parses a chat message of at most `max_chars` characters. Line breaks become `\n`, tabs
+/// stay; invisible characters stay where an emoji or a script needs them.
 ///
 /// # Errors
-/// [`NameError`] says why; the text stays with whoever typed it.
+/// [`NameError`] with the reason.
 pub fn message(text: &str, max_chars: usize) -> Result<String, NameError> {
     let text = text.replace("\r\n", "\n");
     let text = text.replace(['\r', '\u{2028}', '\u{2029}'], "\n");
@@ -55,7 +53,7 @@ pub fn message(text: &str, max_chars: usize) -> Result<String, NameError> {
     finish(text, Kind::Message, max_chars)
 }
 
-/// Cleans a text and looks at what is left.
+/// Cleans a text and checks the result.
 fn finish(text: &str, kind: Kind, max_chars: usize) -> Result<String, NameError> {
     if text.chars().all(is_unseen) {
         return Err(NameError::Empty);
@@ -73,45 +71,45 @@ fn finish(text: &str, kind: Kind, max_chars: usize) -> Result<String, NameError>
     Ok(text)
 }
 
-/// The server cleans.
+/// Cleans with Unicode's tables (server).
 #[cfg(feature = "ssr")]
 fn clean(text: &str, kind: Kind) -> String {
     super::clean::clean(text, kind)
 }
 
-/// The server looks for something to see.
+/// Whether a visible character is left (server).
 #[cfg(feature = "ssr")]
 fn is_visible(text: &str) -> bool {
     text.chars().any(super::clean::is_visible)
 }
 
-/// The server counts what it keeps.
+/// Length of the cleaned text in Unicode scalar values (server).
 #[cfg(feature = "ssr")]
 fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-/// The browser leaves the text to the server.
+/// Returns the text unchanged: the browser has no tables and the server cleans.
 #[cfg(not(feature = "ssr"))]
 fn clean(text: &str, _: Kind) -> String {
     text.to_owned()
 }
 
-/// The browser has looked already.
+/// Always true: `finish` has already refused text of unseen characters.
 #[cfg(not(feature = "ssr"))]
 fn is_visible(_: &str) -> bool {
     true
 }
 
-/// The browser counts neither what the server will drop nor what it will compose, and so
-/// refuses nothing that the server takes.
+/// A lower bound of the cleaned length (browser): without the characters that the server
+/// drops or composes, so that the browser refuses nothing that the server accepts.
 #[cfg(not(feature = "ssr"))]
 fn length(text: &str) -> usize {
     text.chars().filter(|c| !is_absorbed(*c)).count()
 }
 
-/// Whether a character is dropped or becomes part of the one before it: the common marks and
-/// the vowels and finals of Korean in NFD.
+/// Whether the server drops a character or composes it with the one before: common combining
+/// marks, and the vowels and finals of Korean in NFD.
 #[cfg_attr(feature = "ssr", expect(dead_code, reason = "the browser's count"))]
 fn is_absorbed(c: char) -> bool {
     is_ignorable(c)
@@ -172,7 +170,7 @@ mod tests {
             assert_eq!(kept(text), text);
             assert_eq!(said(text), text);
         }
-        // No flag, but a place to hide text in.
+        // Tag characters that form no flag could hide text.
         assert_eq!(kept("🏴\u{E0068}\u{E0069}\u{E007F}"), "🏴");
         assert_eq!(kept("❤️\u{FE0F}\u{200D}\u{200D}"), "❤️");
     }
@@ -195,7 +193,7 @@ mod tests {
         {
             assert_eq!(said(text), super::super::nfc(text));
         }
-        // Nothing to carry them.
+        // Marks without a letter are dropped.
         assert_eq!(kept("\u{301}Ann \u{302}Lee"), "Ann Lee");
     }
 
@@ -233,7 +231,7 @@ mod tests {
             "https://ex.example/gpj.exe x"
         );
         assert_eq!(message("a\u{0}b", 10), Err(NameError::NotAllowed));
-        // Braille pictures are made of blank cells, too.
+        // Braille art contains blank cells.
         assert_eq!(said("⠓⠀⠑"), "⠓⠀⠑");
     }
 

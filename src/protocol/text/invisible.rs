@@ -1,7 +1,7 @@
-//! Characters that nobody sees, as ranges: small enough for the browser, too.
+//! Invisible characters, as ranges small enough for the browser.
 
-/// Unicode's property `Default_Ignorable_Code_Point`: drawn as nothing. A test compares the
-/// ranges with Unicode's data.
+/// Whether a character has Unicode's property `Default_Ignorable_Code_Point`. A test compares
+/// the ranges with Unicode's data.
 pub(super) fn is_ignorable(c: char) -> bool {
     matches!(
         c,
@@ -25,18 +25,19 @@ pub(super) fn is_ignorable(c: char) -> bool {
     )
 }
 
-/// Characters of annotations and embedded objects (U+FFF9 to U+FFFC). Plain text has neither.
+/// Whether a character marks an annotation or an embedded object (U+FFF9 to U+FFFC), which
+/// plain text does not contain.
 pub(super) fn is_annotation(c: char) -> bool {
     matches!(c, '\u{FFF9}'..='\u{FFFC}')
 }
 
-/// Symbols and letters whose picture is empty, without being white space to Unicode: the
-/// blank Braille cell, the null notehead, the blank hieroglyphs.
+/// Whether a character has an empty glyph without being white space: the blank Braille cell,
+/// the null notehead, the blank hieroglyphs.
 pub(super) fn is_blank(c: char) -> bool {
     matches!(c, '\u{2800}' | '\u{1D159}' | '\u{13441}' | '\u{13442}')
 }
 
-/// Whether a character leaves an empty place or none.
+/// Whether a character has no visible glyph.
 pub(super) fn is_unseen(c: char) -> bool {
     c.is_whitespace() || c.is_control() || is_ignorable(c) || is_annotation(c) || is_blank(c)
 }

@@ -1,11 +1,11 @@
-//! Where the web addresses in a text begin and end.
+//! Detection of web addresses in text.
 //!
-//! Only `http` and `https` addresses are links. An address ends where a reader sees it end:
-//! before white space, before quotes and brackets that are not its own, before the
-//! punctuation of the sentence, and before the words that languages without spaces write
-//! right behind it: `https://ex.example/abc에서` is the address `https://ex.example/abc` and a
-//! particle. In `https://ko.wikipedia.org/wiki/한국` the syllables are the address. What tells
-//! the two apart is the character before the first of them, see [`runs_on`].
+//! Only `http` and `https` addresses are links. An address ends before white space, before
+//! quotes and unbalanced brackets, before punctuation at the end of a sentence, and before
+//! words that languages without spaces append to it: `https://ex.example/abc에서` is the
+//! address `https://ex.example/abc` and a particle. In `https://ko.wikipedia.org/wiki/한국` the
+//! syllables are part of the address. The character before the first syllable decides, see
+//! [`runs_on`].
 
 use super::invisible::is_unseen;
 
@@ -18,7 +18,7 @@ pub enum Piece {
     Link(String),
 }
 
-/// Takes a text apart. Put together again, the pieces are the text.
+/// Splits a text into links and the words between them. The concatenated pieces are the text.
 pub fn pieces(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let (mut words, mut at) = (0, 0);
@@ -44,7 +44,7 @@ pub fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Where in the text before `://` the scheme begins: `http` or `https`, and no longer word.
+/// Byte offset at which the scheme `http` or `https` begins in the text before `://`.
 fn scheme_start(before: &str) -> Option<usize> {
     let start = before
         .char_indices()
@@ -57,8 +57,8 @@ fn scheme_start(before: &str) -> Option<usize> {
     known.then_some(start)
 }
 
-/// Bytes of the address that `text`, the text behind `://`, begins with; nothing where no
-/// host is there.
+/// Length in bytes of the address at the start of `text`, which follows `://`; `None` if it
+/// has no valid host.
 fn address_length(text: &str) -> Option<usize> {
     let host = match bracketed_length(text) {
         Some(length) => length,
@@ -80,9 +80,9 @@ fn address_length(text: &str) -> Option<usize> {
     }
 }
 
-/// Whether browsers take this for an authority (RFC 3986, section 3.2): perhaps somebody's
-/// name, a host, perhaps a port. A host whose last label is a number is an IPv4 address
-/// (WHATWG URL, section 3.5).
+/// Whether browsers accept this as an authority (RFC 3986 3.2): optional user information, a
+/// host, and an optional port. A host whose last label is a number must be an IPv4 address
+/// (WHATWG URL 3.5).
 fn is_authority(text: &str) -> bool {
     let host_and_port = text.rsplit_once('@').map_or(text, |(_, behind)| behind);
     let (host, port) = match host_and_port.split_once(':') {
@@ -98,7 +98,7 @@ fn is_authority(text: &str) -> bool {
         && (!is_number || is_ipv4())
 }
 
-/// Bytes of an IPv6 address in brackets (RFC 3986, section 3.2.2) at the beginning of `text`.
+/// Length in bytes of an IPv6 address in brackets (RFC 3986 3.2.2) at the start of `text`.
 fn bracketed_length(text: &str) -> Option<usize> {
     let (address, _) = text.strip_prefix('[')?.split_once(']')?;
     let of_ipv6 = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
@@ -106,7 +106,7 @@ fn bracketed_length(text: &str) -> Option<usize> {
     ((2..=7).contains(&colons) && address.chars().all(of_ipv6)).then(|| address.len() + 2)
 }
 
-/// Bytes of path, query and fragment at the beginning of `text`.
+/// Length in bytes of path, query and fragment at the start of `text`.
 fn path_length(text: &str) -> usize {
     match text.starts_with(['/', '?', '#']) {
         true => part_length(text, "-._~%!$&'()*+,;=:@/?#[]"),
@@ -114,8 +114,8 @@ fn path_length(text: &str) -> usize {
     }
 }
 
-/// Bytes at the beginning of `text` that are letters, digits or `marks`, without what belongs
-/// to the sentence: punctuation at the end, and brackets that were not opened in it.
+/// Length in bytes of the letters, digits and `marks` at the start of `text`, without trailing
+/// punctuation and unbalanced closing brackets.
 fn part_length(text: &str, marks: &str) -> usize {
     let mut end = 0;
     let (mut open, mut before, mut foreign) = (0_usize, None, false);
@@ -143,14 +143,14 @@ fn part_length(text: &str, marks: &str) -> usize {
     end
 }
 
-/// Whether `c` begins the words behind an address and not a part of it: a letter of a
-/// language without spaces, right behind a letter or digit of another.
+/// Whether `c` starts a word after the address: a letter of a script without spaces directly
+/// after an ASCII letter or digit.
 fn runs_on(before: Option<char>, c: char) -> bool {
     is_unspaced(c) && before.is_some_and(|before| before.is_ascii_alphanumeric() || before == ')')
 }
 
-/// Whether a character beyond ASCII can be part of an address as people paste it: not the
-/// spaces and punctuation of any language.
+/// Whether a character outside ASCII can be part of an address: not white space or punctuation
+/// of any script.
 fn is_part(c: char) -> bool {
     !(is_unseen(c)
         || matches!(
@@ -191,8 +191,8 @@ fn is_part(c: char) -> bool {
         ))
 }
 
-/// Whether a letter is of a script whose words stand without a space behind an address:
-/// Korean particles, Chinese, Japanese, Thai, Lao, Burmese, Khmer.
+/// Whether a letter belongs to a script whose words may follow an address without a space:
+/// Korean (particles), Chinese, Japanese, Thai, Lao, Burmese, Khmer.
 fn is_unspaced(c: char) -> bool {
     matches!(
         c,
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_be_written_in_such_letters_itself() {
+    fn an_address_may_contain_letters_of_scripts_without_spaces() {
         for link in [
             "https://ko.wikipedia.org/wiki/한국",
             "https://ko.wikipedia.org/wiki/서울특별시_강남구",

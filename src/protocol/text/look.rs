@@ -1,17 +1,17 @@
-//! When two nicknames look the same.
+//! Detection of nicknames that look the same.
 //!
-//! The [`key`] of a nickname needs no table, so that server and browser both have it. Where
-//! the skeleton of UTS 39 says more, the server sends it along as the [`look`].
+//! The [`key`] of a nickname needs no table, so server and browser both compute it. If the
+//! skeleton (UTS 39) differs from it, the server sends the skeleton's key as the [`look`].
 
 use super::invisible::is_ignorable;
 
-/// Characters of a key and of a look. A skeleton can be many times as long as its nickname;
-/// nicknames that look the same for so long are taken for the same.
+/// Longest key or look, in Unicode scalar values. A skeleton can be many times as long as its
+/// nickname; nicknames with this many equal characters count as the same.
 const MAX_CHARS: usize = 32;
 
-/// What a nickname is compared by: lower case, one space for any white space, no ignorable
-/// characters, and one letter for those ASCII characters that look alike (`I`, `i`, `l`, `1`
-/// and `|`; `o` and `0`; `rn` and `m`). At most 32 characters.
+/// The key by which nicknames are compared: lower case, a run of white space as one space,
+/// no ignorable characters, and one letter for ASCII characters that look alike (`I`, `i`,
+/// `l`, `1` and `|`; `o` and `0`; `rn` and `m`). At most 32 characters.
 pub fn key(nickname: &str) -> String {
     let mut key = String::with_capacity(nickname.len());
     for c in nickname.chars().flat_map(char::to_lowercase) {
@@ -37,42 +37,42 @@ pub fn key(nickname: &str) -> String {
     key
 }
 
-/// The key of what a nickname looks like: that of its skeleton (UTS 39 section 4), in either
-/// case. Nothing where the [`key`] of the nickname itself is the same.
+/// The key of the nickname's skeleton (UTS 39 section 4), from both letter cases. `None` if
+/// it equals the [`key`] of the nickname.
 #[cfg(feature = "ssr")]
 pub fn look(nickname: &str) -> Option<String> {
-    // Whoever reads a page of history asks for fifty of these.
+    // A page of history needs fifty looks, so plain nicknames skip the tables.
     match nickname.chars().all(has_plain_look) {
         true => None,
         false => look_up(nickname),
     }
 }
 
-/// Whether the key of a character says what it looks like: ASCII but for `%`, which looks
-/// like a sign of three letters, and the syllables of Korean.
+/// Whether a character's skeleton never differs from its key: ASCII except `%`, whose skeleton
+/// has three characters, and Korean syllables.
 #[cfg(feature = "ssr")]
 fn has_plain_look(c: char) -> bool {
     matches!(c, ' '..='~' if c != '%') || is_syllable(c)
 }
 
-/// The look as the tables have it.
+/// Computes the look from the tables.
 #[cfg(feature = "ssr")]
 fn look_up(nickname: &str) -> Option<String> {
-    // A capital can look like another letter than the small one does: `Н` like `H`, `н` like
-    // none. So both are looked up.
+    // A capital letter can look like another letter while the small one does not: `Н` like
+    // `H`. So both cases are mapped.
     let capital = skeleton(nickname).to_lowercase();
     let look = key(&super::nfc(&skeleton(&capital)));
     (look != key(nickname)).then_some(look)
 }
 
-/// Whether a character is a whole syllable of Korean.
+/// Whether a character is a precomposed Korean syllable.
 #[cfg(feature = "ssr")]
 fn is_syllable(c: char) -> bool {
     matches!(c, '\u{AC00}'..='\u{D7A3}')
 }
 
-/// The skeleton of a text (UTS 39 section 4). Syllables of Korean look like nothing else and
-/// stay: taken apart into letters, nearly each of them holds one that looks like another.
+/// The skeleton of a text (UTS 39 section 4). Korean syllables stay as they are: they are not
+/// confusable, but nearly all contain a letter (jamo) that is.
 #[cfg(feature = "ssr")]
 fn skeleton(text: &str) -> String {
     let text = super::nfc(text);
@@ -91,14 +91,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Whether two nicknames are taken for the same, as `state::duplicate_names` does it.
+    /// Whether two nicknames look the same, by the rule of `state::duplicate_names`.
     fn alike(one: &str, other: &str) -> bool {
         let keys = |name: &str| [key(name), look(name).unwrap_or_else(|| key(name))];
         keys(one).iter().any(|key| keys(other).contains(key))
     }
 
     #[test]
-    fn look_alikes_of_other_scripts_and_fonts_are_taken_for_the_same() {
+    fn look_alikes_of_other_scripts_and_fonts_are_the_same() {
         for (one, other) in [
             ("Ann", "\u{410}nn"),
             ("ann", "\u{430}nn"),
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_key_says_enough_of_plain_latin_and_korean_names(
+        fn plain_latin_and_korean_names_have_no_look(
             name in "([ -~&&[^%]]|[가-힣]){1,40}"
         ) {
             prop_assert!(name.chars().all(has_plain_look));

@@ -1,4 +1,4 @@
-//! What holds for any text at all.
+//! Property tests: invariants of every accepted text.
 
 use super::clean::{is_mark, is_visible, nfc};
 use super::invisible::is_ignorable;
@@ -7,7 +7,7 @@ use icu_properties::CodePointSetData;
 use icu_properties::props::BidiControl;
 use proptest::prelude::*;
 
-/// A character; mostly one of those the rules are about.
+/// A character, mostly from the ranges that the rules treat specially.
 fn character() -> impl Strategy<Value = char> {
     let ranges = [
         '\u{0}'..='\u{7F}',
@@ -51,12 +51,12 @@ fn character() -> impl Strategy<Value = char> {
     ]
 }
 
-/// A text of such characters.
+/// A text of fewer than `max` such characters.
 fn text(max: usize) -> impl Strategy<Value = String> {
     prop::collection::vec(character(), 0..max).prop_map(String::from_iter)
 }
 
-/// What holds for every text that was taken.
+/// Checks the invariants of an accepted text.
 fn check(text: &str) -> Result<(), TestCaseError> {
     let bidi = CodePointSetData::new::<BidiControl>();
     prop_assert_eq!(nfc(text), text, "normal form");
@@ -64,7 +64,7 @@ fn check(text: &str) -> Result<(), TestCaseError> {
         !text.chars().any(|c| bidi.contains(c)),
         "direction characters"
     );
-    prop_assert!(text.chars().any(is_visible), "something to see");
+    prop_assert!(text.chars().any(is_visible), "a visible character");
     prop_assert_eq!(text.trim(), text);
     let mut marks = 0;
     for c in text.chars().filter(|c| !is_ignorable(*c)) {
@@ -78,7 +78,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_name_is_settled_after_one_parse(typed in text(60)) {
+    fn parsing_a_name_is_idempotent(typed in text(60)) {
         if let Ok(kept) = name(&typed, 64) {
             prop_assert_eq!(name(&kept, 64), Ok(kept.clone()));
             check(&kept)?;
@@ -93,7 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_is_settled_after_one_parse(typed in text(80)) {
+    fn parsing_a_message_is_idempotent(typed in text(80)) {
         if let Ok(kept) = message(&typed, 4_000) {
             prop_assert_eq!(message(&kept, 4_000), Ok(kept.clone()));
             check(&kept)?;
@@ -107,13 +107,13 @@ proptest! {
     }
 
     #[test]
-    fn any_text_has_a_key_and_perhaps_a_look(typed in text(40)) {
+    fn a_look_is_bounded_and_differs_from_the_key(typed in text(40)) {
         let look = look(&typed);
         prop_assert!(look.as_ref().is_none_or(|look| look.chars().count() <= 32 && *look != key(&typed)));
     }
 
     #[test]
-    fn an_emoji_is_settled_after_one_parse(typed in text(6)) {
+    fn parsing_an_emoji_is_idempotent(typed in text(6)) {
         if let Some(known) = emoji(&typed) {
             prop_assert_eq!(emoji(&known), Some(known));
         }
