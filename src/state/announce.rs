@@ -1,43 +1,43 @@
-//! Announcements of the log for screen readers: messages of others and notices, once each.
+//! Announcements for screen readers: each message of another participant and each notice, once.
 //!
-//! Pure. The log itself announces nothing: rows come into it also because somebody reads older
-//! messages, and because one's own message is confirmed. So what is new is found by number, not
-//! by what is drawn.
+//! Pure. The log's element is no live region, because rows also appear in it when older
+//! messages load and when a pending message is confirmed. New entries are found by their
+//! sequence number instead.
 
 use crate::protocol::{Epoch, Nickname, Seq};
 use crate::state::People;
 use crate::state::log::{Entry, Log, Notice};
 
-/// Announced one by one at once; more are announced by their number. 3: nobody listens to a page of
-/// text that was said while the line was down.
+/// Most announcements per update; more messages are announced as a count. After a reconnect
+/// reading every missed message aloud would take minutes.
 const MAX_AT_ONCE: usize = 3;
-/// Longest text that is announced, in characters; the log has the rest.
+/// Longest announced text, in characters; the log has the rest.
 const MAX_CHARS: usize = 400;
 
-/// Up to where the log was announced.
+/// The position up to which the log was announced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Announced {
-    /// Of which log; another log has its own numbers.
+    /// Epoch of the log; another log has its own sequence numbers.
     epoch: Option<Epoch>,
-    /// The newest message.
+    /// Sequence number of the newest announced message.
     seq: Seq,
-    /// The newest notice.
+    /// Number of the newest announced notice.
     notice: u64,
 }
 
-/// Something to announce.
+/// One announcement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// Somebody else said this.
+    /// A message of another participant: nickname and text.
     Said(Nickname, String),
-    /// Something happened to somebody else.
+    /// A notice about another participant.
     Notice(Notice),
-    /// So many messages of others came at once.
+    /// The number of messages of others that arrived together.
     Messages(usize),
 }
 
 impl Announced {
-    /// Up to the end of a log: what is there is not new.
+    /// The position at the end of a log: all of its entries count as announced.
     pub fn all_of(log: &Log) -> Self {
         let epoch = log.position.as_ref().map(|position| position.epoch.clone());
         Self {
@@ -46,7 +46,7 @@ impl Announced {
         }
     }
 
-    /// With these entries announced.
+    /// The position after these entries.
     fn through(self, entries: &[Entry]) -> Self {
         entries.iter().fold(self, |so_far, entry| match entry {
             Entry::Message(message) => Self {
@@ -60,12 +60,12 @@ impl Announced {
         })
     }
 
-    /// What is new in a log, in its order; it counts as announced from now on. Nothing of one's
-    /// own is.
+    /// The new entries of a log, in order, without this participant's own. They count as
+    /// announced from now on.
     pub fn news(&mut self, log: &Log, people: &People) -> Vec<News> {
         let now = Self::all_of(log);
         if now.epoch != self.epoch {
-            // What is in it was not said now.
+            // Another log: its messages are not new.
             *self = now;
             return Vec::new();
         }
@@ -91,12 +91,12 @@ impl Announced {
                 Entry::Message(_) | Entry::Notice(..) => {}
             }
         }
-        few(news)
+        limit(news)
     }
 }
 
-/// Few enough to listen to: messages by their number, and the last of what happened.
-fn few(news: Vec<News>) -> Vec<News> {
+/// Reduces the announcements to [`MAX_AT_ONCE`]: a count of messages and the last notices.
+fn limit(news: Vec<News>) -> Vec<News> {
     if news.len() <= MAX_AT_ONCE {
         return news;
     }
@@ -114,7 +114,7 @@ fn few(news: Vec<News>) -> Vec<News> {
         .collect()
 }
 
-/// The beginning of a text.
+/// The first [`MAX_CHARS`] characters of a text.
 fn short(text: &str) -> String {
     let mut chars = text.chars();
     let mut short: String = chars.by_ref().take(MAX_CHARS).collect();

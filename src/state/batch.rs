@@ -1,10 +1,10 @@
-//! What goes to the server in one request while polling. Pure.
+//! Batches of frames for long-polling. Pure.
 
 use crate::protocol::MAX_FRAME_BYTES;
 use std::collections::VecDeque;
 
-/// The next body: as many of the waiting frames as it may hold, as a JSON array. Nothing
-/// where none waits.
+/// The body of the next request: a JSON array of as many waiting frames as fit into
+/// [`MAX_FRAME_BYTES`]; `None` if no frame waits.
 pub fn next_batch(waiting: &mut VecDeque<String>) -> Option<String> {
     let mut body = String::from("[");
     body.push_str(&waiting.pop_front()?);

@@ -1,6 +1,5 @@
-//! The call as one person sees it: who is in it, one's own devices, and how each
-//! connection is. Plain data; [`CallState::apply`] takes in what the server says, the
-//! call controller writes the rest.
+//! The call as one participant sees it: participants, devices and connections. Plain data:
+//! [`CallState::apply`] applies the server's messages, the call controller writes the rest.
 
 use crate::protocol::{
     CallPerson, Devices, ErrorCode, Leg, Mode, ParticipantId, Quality, ServerMessage, Source,
@@ -13,36 +12,36 @@ use crate::state::statistics::ConnectionStats;
 use reactive_stores::Store;
 use std::collections::HashMap;
 
-/// The call as one person sees it.
+/// The call as one participant sees it.
 #[derive(Debug, Clone, Default, PartialEq, Store)]
 pub struct CallState {
-    /// Oneself, once the server has said so.
+    /// Id of this participant; `None` before the room is joined.
     pub me: Option<ParticipantId>,
-    /// Everybody in the call, in order of arrival in the room.
+    /// The participants in the call, in order of arrival in the room.
     pub people: Vec<CallPerson>,
-    /// Whether this person is in the call.
+    /// Whether this participant is in the call.
     pub stage: CallStage,
-    /// This person's devices that are on.
+    /// This participant's devices that are on.
     pub devices: Devices,
-    /// State of the connection to each of the others.
+    /// The connection to each other participant.
     pub links: HashMap<ParticipantId, Link>,
-    /// Counts the changes of one's own picture.
+    /// Counts the changes of this participant's own video.
     pub own_version: u32,
-    /// Browser to browser, or through the SFU.
+    /// The topology of the call's media.
     pub mode: Mode,
-    /// The slots of sound, and whose voice each carries.
+    /// The audio slots (`mid`) and the participant in each.
     pub voices: Vec<(String, ParticipantId)>,
-    /// Pictures that the SFU paused for lack of bandwidth.
+    /// Videos that the SFU paused for lack of bandwidth.
     pub paused: Vec<(ParticipantId, Source)>,
     /// Counts the changes of slots.
     pub slots_version: u32,
-    /// Current speakers.
+    /// Participants who speak now.
     pub speaking: Vec<ParticipantId>,
-    /// Recent dominant speakers except this person, the latest first.
+    /// Recent dominant speakers except this participant, the latest first.
     pub floor: Vec<ParticipantId>,
-    /// Ratings of the connections, as announced last.
+    /// The last announced rating of each participant's connection.
     pub qualities: HashMap<ParticipantId, Quality>,
-    /// The pinned person.
+    /// The pinned participant.
     pub pinned: Option<ParticipantId>,
     /// Statistics of the connections, while the settings show them.
     pub stats: Vec<ConnectionStats>,
@@ -50,85 +49,85 @@ pub struct CallState {
     pub choices: Choices,
     /// Problems of devices, at most one for each kind.
     pub problems: Vec<Problem>,
-    /// The last event that nobody asked for, until it is dismissed.
+    /// The last device event that the user did not cause, until it is dismissed.
     pub notice: Option<Notice>,
-    /// What keeps media from getting through.
+    /// The reason why media does not arrive, if it does not.
     pub blocked: Option<Blocked>,
-    /// Whether this person hides their address: the call then runs through the SFU.
+    /// Whether this participant hides their address: the call then runs through the SFU.
     pub hide_address: bool,
-    /// Whether the server hides everybody's address, whatever they choose.
+    /// Whether the server hides the addresses of all participants.
     pub server_hides: bool,
-    /// One's own camera looks away from oneself: its picture is not mirrored.
+    /// Whether the rear camera is in use: its preview is not mirrored.
     pub rear: bool,
 }
 
-/// Number of recent dominant speakers that stay in front.
+/// Number of recent dominant speakers that stay visible.
 const IN_FRONT: usize = 3;
 
-/// Whether one is in the call oneself.
+/// Whether this participant is in the call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CallStage {
     /// Outside the call.
     #[default]
     Out,
-    /// `enter_call` is sent and not answered.
+    /// `enter_call` is sent; the server has not replied.
     Entering,
-    /// The server has confirmed it.
+    /// The server has confirmed `enter_call`.
     In,
     /// The call is full.
     Full,
 }
 
-/// The connection to somebody.
+/// The connection to another participant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Link {
     /// State of the connection.
     pub state: LinkState,
-    /// Counts the changes of their stream.
+    /// Counts the changes of the participant's stream.
     pub version: u32,
 }
 
-/// How a connection is.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LinkState {
-    /// Not up yet.
+    /// Not established yet.
     #[default]
     Connecting,
-    /// Media can pass.
+    /// Established.
     Connected,
-    /// Was up; the negotiation repairs it.
+    /// Lost after it was established; the negotiation repairs it.
     Reconnecting,
 }
 
 /// A tile of the stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tile {
-    /// Id of the person.
+    /// Id of the participant.
     pub id: ParticipantId,
-    /// Whether this is the person at this page.
+    /// Whether this is this participant's own tile.
     pub mine: bool,
-    /// Their devices that are on.
+    /// The participant's devices that are on.
     pub devices: Devices,
-    /// State of the connection to them; one's own is always up.
+    /// The connection to the participant; always `Connected` for the own tile.
     pub link: Link,
-    /// Whether they speak now.
+    /// Whether the participant speaks now.
     pub speaking: bool,
-    /// Whether they are a recent dominant speaker, which keeps them in sight.
+    /// Whether the participant is a recent dominant speaker, which keeps the tile visible.
     pub in_front: bool,
-    /// Rating of their connection.
+    /// Rating of the participant's connection.
     pub quality: Quality,
-    /// Whether the SFU paused their picture for lack of bandwidth.
+    /// Whether the SFU paused the video for lack of bandwidth.
     pub paused: bool,
-    /// Whether they are pinned.
+    /// Whether the participant is pinned.
     pub pinned: bool,
 }
 
 /// A shared screen on the stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Screen {
-    /// Id of the person.
+    /// Id of the participant.
     pub id: ParticipantId,
-    /// Whether it belongs to the person at this page.
+    /// Whether this participant shares it.
     pub mine: bool,
     /// Counts the changes of its stream.
     pub version: u32,
@@ -137,7 +136,7 @@ pub struct Screen {
 }
 
 impl CallState {
-    /// Takes in what a message says of the call. True where anything changed.
+    /// Applies a message of the server. Returns whether anything may have changed.
     pub fn apply(&mut self, message: &ServerMessage) -> bool {
         match message {
             ServerMessage::Joined(joined) => {
@@ -147,7 +146,7 @@ impl CallState {
             ServerMessage::Call { people, mode, .. } => {
                 self.replace(people);
                 self.mode = *mode;
-                // An answer that comes after one has left again changes nothing.
+                // A reply that arrives after `leave_call` changes nothing.
                 if self.stage == CallStage::Entering {
                     self.stage = CallStage::In;
                 }
@@ -164,11 +163,11 @@ impl CallState {
             ServerMessage::MediaMode { mode } => self.mode = *mode,
             ServerMessage::Speakers { loudest, dominant } => {
                 self.speaking = loudest.iter().map(|speaker| speaker.id.clone()).collect();
-                self.takes_the_floor(dominant.as_ref());
+                self.on_dominant_speaker(dominant.as_ref());
             }
             ServerMessage::Qualities { people } => {
-                let told = people.iter().map(|p| (p.id.clone(), p.quality));
-                self.qualities.extend(told);
+                let ratings = people.iter().map(|p| (p.id.clone(), p.quality));
+                self.qualities.extend(ratings);
             }
             ServerMessage::Error {
                 code: ErrorCode::CallFull,
@@ -198,7 +197,7 @@ impl CallState {
         true
     }
 
-    /// These are in the call, and nobody else.
+    /// Replaces the list of participants.
     fn replace(&mut self, people: &[CallPerson]) {
         self.people = people.to_vec();
         let here = |id: &ParticipantId| people.iter().any(|person| person.id == *id);
@@ -224,8 +223,8 @@ impl CallState {
         }
     }
 
-    /// Somebody has the floor, or nobody.
-    fn takes_the_floor(&mut self, id: Option<&ParticipantId>) {
+    /// Moves the dominant speaker to the front of the recent ones.
+    fn on_dominant_speaker(&mut self, id: Option<&ParticipantId>) {
         let Some(id) = id.filter(|id| self.me.as_ref() != Some(id)) else {
             return;
         };
@@ -240,7 +239,7 @@ impl CallState {
         }
     }
 
-    /// The tiles of the stage, one's own first; none while one is not in the call.
+    /// The tiles of the stage, the own tile first; empty outside the call.
     pub fn tiles(&self) -> Vec<Tile> {
         let Some(me) = &self.me else { return vec![] };
         if self.stage != CallStage::In {
@@ -262,7 +261,7 @@ impl CallState {
         std::iter::once(mine).chain(others).collect()
     }
 
-    /// The tile of one person.
+    /// The tile of one participant.
     fn tile(&self, id: &ParticipantId, devices: Devices, link: Link) -> Tile {
         Tile {
             id: id.clone(),
@@ -280,7 +279,7 @@ impl CallState {
         }
     }
 
-    /// The shared screens, one's own last; none while one is not in the call.
+    /// The shared screens, the own screen last; empty outside the call.
     pub fn screens(&self) -> Vec<Screen> {
         let Some(me) = self.me.as_ref().filter(|_| self.stage == CallStage::In) else {
             return vec![];
@@ -312,7 +311,7 @@ impl CallState {
         self.paused.iter().any(wanted)
     }
 
-    /// A device works again, or has a problem.
+    /// Sets or clears the problem of a device.
     pub fn set_problem(&mut self, kind: DeviceKind, cause: Option<Cause>) {
         self.problems.retain(|problem| problem.kind != kind);
         self.problems
@@ -362,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_tile_comes_first_and_there_are_none_outside_the_call() {
+    fn the_own_tile_comes_first_and_there_are_no_tiles_outside_the_call() {
         assert_eq!(names(&in_call()), ["p_Ann", "p_Ben"]);
         let outside = CallState {
             people: vec![person("Ben", 1)],
@@ -372,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_comes_after_leaving_does_not_bring_one_back() {
+    fn a_reply_that_arrives_after_leaving_does_not_reenter_the_call() {
         let mut state = in_call();
         state.stage = CallStage::Out;
         let people = vec![person("Ben", 1), person("Ann", 2)];
@@ -388,7 +387,11 @@ mod tests {
             id: None,
         });
         assert_eq!(state.stage, CallStage::Out);
-        assert_eq!(state.people.len(), 2, "the room still sees who talks");
+        assert_eq!(
+            state.people.len(),
+            2,
+            "the room still lists the participants of the call"
+        );
     }
 
     #[test]
@@ -439,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_three_who_had_the_floor_are_in_front() {
+    fn the_last_three_dominant_speakers_are_in_front() {
         let mut state = in_call();
         for name in ["Cem", "Dan", "Eve"] {
             state.apply(&ServerMessage::CallEntered {
@@ -457,7 +460,11 @@ mod tests {
         front(&mut state, Some("Ben"));
         front(&mut state, Some("Ann"));
         front(&mut state, Some("Cem"));
-        assert_eq!(front(&mut state, None), ["p_Ben", "p_Cem"], "not oneself");
+        assert_eq!(
+            front(&mut state, None),
+            ["p_Ben", "p_Cem"],
+            "without this participant"
+        );
         front(&mut state, Some("Dan"));
         front(&mut state, Some("Ben"));
         let three = front(&mut state, Some("Eve"));

@@ -1,26 +1,26 @@
-//! Which codecs a browser offers for what, and in which order.
+//! Selection and order of the codecs in an offer.
 //!
-//! Pure. A browser knows a dozen video formats, and each costs as many lines in each media
-//! description of an offer. One profile of each codec is enough: what every browser has.
+//! Pure. A browser supports a dozen video formats, and each adds a dozen lines to each media
+//! description. An offer contains one profile of each codec: the one that every browser has.
 
-/// What a media description of an offer is for.
+/// The use of a media description in an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Sound, one's own or others'.
+    /// Audio, sent or received.
     Sound,
-    /// One's own camera: in the one codec that every browser sends in several sizes.
+    /// The sent camera: VP8, which every browser can simulcast.
     Camera,
-    /// One's own screen: in a better codec where everybody takes it.
+    /// The sent screen: VP8, or VP9 while every receiver supports it.
     Screen,
-    /// Others' pictures, in whatever they are sent.
+    /// A received video, in any codec that a sender may use.
     Slot,
 }
 
-/// The rank of a format for a purpose, the first is preferred; none if it is not offered.
-/// `mime` and `fmtp` are as `RTCRtpReceiver.getCapabilities` gives them.
+/// The rank of a format for a purpose, 0 first; `None` if the format is not offered. `mime` and
+/// `fmtp` are the `mimeType` and `sdpFmtpLine` of `RTCRtpReceiver.getCapabilities`.
 pub fn rank(purpose: Purpose, mime: &str, fmtp: &str) -> Option<usize> {
     let codecs: &[&str] = match purpose {
-        // RED first: sent twice, a voice takes 32 kbit/s more and survives every single loss.
+        // RED first: it costs 32 kbit/s more and recovers every single loss.
         Purpose::Sound => &["audio/red", "audio/opus"],
         Purpose::Camera => &["video/vp8", "video/rtx"],
         Purpose::Screen => &["video/vp8", "video/vp9", "video/rtx"],
@@ -36,7 +36,7 @@ pub fn rank(purpose: Purpose, mime: &str, fmtp: &str) -> Option<usize> {
     is_usual_profile(codecs[rank], fmtp).then_some(rank)
 }
 
-/// Whether it is the profile that everybody has; where none is named, it is.
+/// Whether the format is of the profile that every browser has, or names no profile.
 fn is_usual_profile(codec: &str, fmtp: &str) -> bool {
     let value = |name: &str| {
         let mut pairs = fmtp.split(';').filter_map(|pair| pair.split_once('='));
@@ -48,7 +48,7 @@ fn is_usual_profile(codec: &str, fmtp: &str) -> bool {
         "video/vp9" => is_first("profile-id"),
         "video/av1" => is_first("profile"),
         "video/h264" => {
-            // Constrained baseline (RFC 6184 8.1), in pieces where it does not fit a packet.
+            // Constrained baseline, non-interleaved packetization mode (RFC 6184 8.1).
             let baseline = value("profile-level-id").is_some_and(|id| id.starts_with("42e0"));
             baseline && value("packetization-mode").as_deref() == Some("1")
         }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What Chromium lists of a receiver of pictures, shortened.
+    /// The capabilities of a video receiver in Chromium, shortened.
     const LISTED: [(&str, &str); 11] = [
         ("video/VP8", ""),
         ("video/rtx", ""),
@@ -85,7 +85,7 @@ mod tests {
         ("video/ulpfec", ""),
     ];
 
-    /// Places in [`LISTED`], in the order they are offered in.
+    /// Indices into [`LISTED`], in the order of the offer.
     fn offered(purpose: Purpose) -> Vec<usize> {
         let ranked = LISTED.iter().enumerate();
         let ranked = ranked.filter_map(|(place, (m, f))| Some((rank(purpose, m, f)?, place)));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_known_however_they_are_spelt() {
+    fn formats_are_matched_in_any_case_and_spacing() {
         let h264 = "Profile-Level-Id=42E01F; packetization-mode=1";
         assert_eq!(rank(Purpose::Slot, "video/h264", h264), Some(2));
         assert_eq!(rank(Purpose::Slot, "video/H264", ""), None);
@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_a_browser_lists_is_too_strange(mime in "video/[a-zA-Z0-9]{0,5}", fmtp in "\\PC{0,30}") {
+        fn arbitrary_formats_do_not_panic(mime in "video/[a-zA-Z0-9]{0,5}", fmtp in "\\PC{0,30}") {
             for purpose in [Purpose::Sound, Purpose::Camera, Purpose::Screen, Purpose::Slot] {
                 rank(purpose, &mime, &fmtp);
             }

@@ -1,50 +1,49 @@
-//! The connection to the server: whether it is up, and when to try again.
+//! The state of the connection to the server and its reconnect policy.
 //!
-//! A pure state machine. The room controller feeds it events, with a random
-//! number for jitter, and follows the [`ReconnectPlan`].
+//! A pure state machine. The room controller passes it events and random numbers for jitter,
+//! and follows the [`ReconnectPlan`].
 
 use crate::protocol::{CloseCode, ErrorCode, Refusal, ServerMessage};
 use std::time::Duration;
 
-/// The connection may be down this long before a banner says so.
+/// How long the connection may be down before the page shows a banner.
 pub const BANNER_DELAY: Duration = Duration::from_secs(3);
-/// How often to ask the server for a sign of life.
+/// Interval of `ping` messages to the server.
 pub const PING_INTERVAL: Duration = Duration::from_secs(5);
-/// Silence after which the connection counts as lost; the server pings every 5 s and so do we.
+/// Silence after which the connection counts as lost. Server and client both ping every 5 s.
 pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a new socket may take until it has joined.
+/// Longest time from opening a socket to `joined`.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The waits between attempts, in milliseconds, each times 0.5 to 1.5. The first is
-/// anything up to a second, so that a restarted server is not met by everybody at once.
+/// The delays between attempts after the first, in milliseconds, each times 0.5 to 1.5. The
+/// first delay is uniform in 0 to 1 s, which spreads the clients of a restarted server.
 const BACKOFF_MS: [f64; 5] = [1_000.0, 2_000.0, 4_000.0, 8_000.0, 10_000.0];
 
-/// Longest time a refusal may ask to wait. 5 min: it may come from a proxy that says anything,
-/// and nobody looks at a page for longer.
+/// Upper bound of a refusal's `Retry-After`, which may come from a misconfigured proxy.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// Why there is no connection, where somebody said so.
+/// The known reason why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// The server refuses the connection.
     Refused(Refusal),
-    /// Something in front of the server, or a newer server, refuses it with this status.
+    /// A proxy or a newer server refuses the connection with this HTTP status.
     Status(u16),
-    /// The server refuses to let this person into the room.
+    /// The server refuses the `join`.
     Join(ErrorCode),
 }
 
-/// A refusal and when to ask again.
+/// A refusal and the time until the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// Who refuses, and why.
+    /// The reason of the refusal.
     pub reason: Reason,
-    /// How long to wait at least (RFC 9110, 10.2.3), where that was said.
+    /// The `Retry-After` (RFC 9110 10.2.3), if present.
     pub retry_after: Option<Duration>,
 }
 
 impl Refused {
-    /// Reads the answer to a request for a connection: its status, its `noom-refusal` and its
-    /// `Retry-After`. None if it is no refusal, or the server is only unreachable.
+    /// Reads a response to a connection request: its status, `noom-refusal` and `Retry-After`.
+    /// `None` if the response is no refusal, for example because the server is unreachable.
     pub fn read(status: u16, refusal: Option<&str>, retry_after: Option<&str>) -> Option<Self> {
         let known = refusal.and_then(Refusal::parse).map(Reason::Refused);
         let reason = known.or(match status {
@@ -58,7 +57,7 @@ impl Refused {
         })
     }
 
-    /// The refusal of a `join`; none for any other error.
+    /// The refusal of a `join`; `None` for any other error.
     pub fn of_join(code: ErrorCode) -> Option<Self> {
         match code {
             ErrorCode::TooManyJoins
@@ -95,45 +94,45 @@ impl Refused {
     }
 }
 
-/// How the connection is.
+/// The phase of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Phase {
-    /// Not asked for yet (and always so on the server).
+    /// Not started. Always so on the server.
     #[default]
     Idle,
     /// A socket is being opened, or has not joined yet.
     Connecting,
     /// The room is joined.
     Live,
-    /// Down; another attempt is planned.
+    /// Lost; another attempt is planned.
     Waiting,
-    /// The room holds as many people as it may; nothing happens until asked.
+    /// The room is full; the user decides when to try again.
     Full,
 }
 
-/// The connection as a person sees it.
+/// The connection as the page shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionState {
     /// State of the connection.
     pub phase: Phase,
     /// Attempts since it was last live.
     pub attempts: u32,
-    /// It has been down long enough to say so.
+    /// Whether the banner is shown.
     pub banner: bool,
-    /// It has been live before on this page.
+    /// Whether the connection has been live on this page.
     pub was_live: bool,
-    /// Why it is down, where the server or a proxy said so.
+    /// The reason that the server or a proxy gave for a refusal.
     pub reason: Option<Reason>,
 }
 
-/// What to do about a lost socket.
+/// The reaction to a lost socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReconnectPlan {
-    /// Try again after so long.
+    /// Try again after this delay.
     Retry(Duration),
-    /// Come in as somebody new at once: another tab goes on with this session.
+    /// Join at once as a new participant: another tab continues this session.
     StartOver,
-    /// Nothing until asked.
+    /// Do nothing until the user asks for it.
     Stay,
 }
 
@@ -144,7 +143,7 @@ impl ConnectionState {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// Takes in what a message says of the connection. True where anything changed.
+    /// Applies a message of the server. Returns whether anything changed.
     pub fn apply(&mut self, message: &ServerMessage) -> bool {
         match message {
             ServerMessage::Joined(_) => {
@@ -191,7 +190,7 @@ impl ConnectionState {
         }
     }
 
-    /// The socket is gone; `jitter` is random in 0..1.
+    /// The socket closed with `code`. `jitter` is random in 0..1.
     pub fn on_lost(&mut self, code: u16, jitter: f64) -> ReconnectPlan {
         if self.phase == Phase::Full {
             return ReconnectPlan::Stay;
@@ -204,8 +203,8 @@ impl ConnectionState {
         ReconnectPlan::Retry(backoff(if first { 0 } else { self.attempts }, jitter))
     }
 
-    /// An attempt was refused; `jitter` is random in 0..1. Answers when to try again: not
-    /// before the refusal allows it, and not when everybody else does who was refused.
+    /// An attempt was refused. Returns the delay until the next one: at least the `Retry-After`,
+    /// spread by `jitter`, which is random in 0..1.
     pub fn on_refused(&mut self, refused: Refused, jitter: f64) -> Duration {
         self.phase = Phase::Waiting;
         self.banner = true;
@@ -215,8 +214,8 @@ impl ConnectionState {
         backoff(self.attempts, jitter).max(at_least)
     }
 
-    /// It was asked why an attempt failed: it was refused, or nobody says so. Answers when to
-    /// try again, where an attempt is planned and has to be put off.
+    /// The reply to the question why an attempt failed: a refusal, or `None` if no reason is
+    /// known. Returns the new delay of a planned attempt that the refusal postpones.
     pub fn on_explanation(&mut self, refused: Option<Refused>, jitter: f64) -> Option<Duration> {
         match (self.phase, refused) {
             (Phase::Waiting, Some(refused)) => Some(self.on_refused(refused, jitter)),
@@ -232,7 +231,7 @@ impl ConnectionState {
         }
     }
 
-    /// It has been down for [`BANNER_DELAY`]. True where that is news.
+    /// The connection has been down for [`BANNER_DELAY`]. Returns whether the banner is new.
     pub fn show_banner(&mut self) -> bool {
         let news = self.phase != Phase::Live && self.phase != Phase::Full && !self.banner;
         self.banner |= news;
@@ -240,8 +239,7 @@ impl ConnectionState {
     }
 }
 
-/// How long to wait before attempt number `attempts` (0 is the first); `jitter` is
-/// random in 0..1.
+/// The delay before attempt number `attempts` (0 is the first). `jitter` is random in 0..1.
 pub fn backoff(attempts: u32, jitter: f64) -> Duration {
     let jitter = jitter.clamp(0.0, 1.0);
     let Some(step) = attempts.checked_sub(1) else {
@@ -300,14 +298,14 @@ mod tests {
         assert!(connection.banner && connection.phase == Phase::Waiting);
         let reason = Reason::Refused(Refusal::TooManyConnections);
         assert_eq!(connection.reason, Some(reason));
-        // Nobody keeps a page waiting for a day, and a date is no number.
+        // A delay of a day is capped, and a date is not parsed.
         assert_eq!(
             connection.on_refused(too_many("86400"), 0.0),
             Duration::from_secs(300)
         );
         let date = "Wed, 21 Oct 2015 07:28:00 GMT";
         assert_eq!(connection.on_refused(too_many(date), 0.5), backoff(1, 0.5));
-        // The next attempt may fail without a word and does not take the reason back.
+        // An attempt that fails without a reason keeps the reason.
         connection.on_connecting();
         connection.on_lost(1006, 0.5);
         assert_eq!(connection.reason, Some(reason));

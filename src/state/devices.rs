@@ -1,4 +1,4 @@
-//! Cameras, microphones and speakers: what there is to choose from, and what is wrong.
+//! Cameras, microphones and speakers: available devices, their state and their problems.
 
 /// A kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,7 +10,7 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
-    /// The kind that this one is not.
+    /// The other kind.
     pub fn other(self) -> Self {
         match self {
             Self::Camera => Self::Microphone,
@@ -19,63 +19,63 @@ impl DeviceKind {
     }
 }
 
-/// A device to choose.
+/// A device that the user can choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceChoice {
-    /// The browser's id for it.
+    /// The `deviceId` of the browser.
     pub id: String,
-    /// What it is called; empty before a permission is given.
+    /// The label of the browser; empty before permission is granted.
     pub label: String,
 }
 
-/// What a device of one's own gives.
+/// The state of a capture device of this participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capture {
-    /// The person has it on.
+    /// Whether the user has switched it on.
     pub wanted: bool,
-    /// The system holds it back (the `mute` event of W3C Media Capture 4.3.1).
-    pub held: bool,
+    /// Whether its track is muted by the system (W3C Media Capture 4.3.1).
+    pub muted: bool,
 }
 
 impl Capture {
-    /// Whether the others receive it; announced to them.
-    pub fn gives(self) -> bool {
-        self.wanted && !self.held
+    /// Whether the track delivers media. Announced to the others.
+    pub fn delivers(self) -> bool {
+        self.wanted && !self.muted
     }
 
-    /// Whether it is on, and the system holds it back.
-    pub fn is_held_back(self) -> bool {
-        self.wanted && self.held
+    /// Whether the device is on, but muted by the system.
+    pub fn is_muted(self) -> bool {
+        self.wanted && self.muted
     }
 
-    /// The notice to show for this device of `kind` after the notice `before`; `other` is the
-    /// device of the other kind. Blocked sound comes first: a press starts it.
+    /// The notice to show for this device of `kind` after the notice `before`. `other` is the
+    /// device of the other kind. A notice of blocked sound has priority, because a tap resolves it.
     pub fn notice(self, kind: DeviceKind, other: Self, before: Option<Notice>) -> Option<Notice> {
-        match (self.is_held_back(), before) {
+        match (self.is_muted(), before) {
             (true, Some(Notice::SoundBlocked)) => before,
-            (true, _) => Some(Notice::Held(kind)),
-            (false, Some(Notice::Held(told))) if told == kind => {
-                other.is_held_back().then_some(Notice::Held(kind.other()))
+            (true, _) => Some(Notice::Muted(kind)),
+            (false, Some(Notice::Muted(shown))) if shown == kind => {
+                other.is_muted().then_some(Notice::Muted(kind.other()))
             }
             (false, before) => before,
         }
     }
 }
 
-/// Something that happened without anybody asking for it.
+/// A device event that the user did not cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Notice {
-    /// The device in use went away, another took its place.
+    /// The device in use was disconnected and another one replaced it.
     Replaced(DeviceKind),
-    /// The system holds the device back, which is on.
-    Held(DeviceKind),
-    /// The chosen speaker went away, the default one plays.
+    /// The system muted a device that is on.
+    Muted(DeviceKind),
+    /// The chosen speaker was disconnected and the default one replaced it.
     SpeakerReplaced,
-    /// The browser plays nothing before the person touches the page.
+    /// The autoplay policy blocks sound until the user interacts with the page.
     SoundBlocked,
 }
 
-/// What there is to choose from, and what is chosen; an empty id is the default.
+/// The available devices and the chosen ones. An empty id is the default device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
     /// Cameras that the browser lists.
@@ -90,16 +90,16 @@ pub struct Choices {
     pub microphone: String,
     /// The speaker in use.
     pub speaker: String,
-    /// Whether this browser can play through another speaker.
+    /// Whether this browser can select an audio output (`setSinkId`).
     pub speaker_can_change: bool,
-    /// Whether this browser shares no screens, as on phones.
+    /// Whether this browser lacks `getDisplayMedia`, as on phones.
     pub screen_cannot_be_shared: bool,
 }
 
-/// Something is wrong with a device.
+/// A problem with a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Problem {
-    /// With which kind.
+    /// The kind of the device.
     pub kind: DeviceKind,
     /// Why the device cannot be used.
     pub cause: Cause,
@@ -108,26 +108,26 @@ pub struct Problem {
 /// Why a device cannot be used (W3C Media Capture 10.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// The person, or a policy, said no (`NotAllowedError`).
+    /// The user or a permissions policy denied access (`NotAllowedError`).
     Refused,
-    /// The operating system said no.
+    /// The operating system denied access.
     RefusedBySystem,
-    /// There is none (`NotFoundError`).
+    /// There is no device of this kind (`NotFoundError`).
     NotFound,
-    /// Another application has it (`NotReadableError`).
+    /// Another application uses the device (`NotReadableError`).
     InUse,
-    /// The chosen one is not there any more (`OverconstrainedError`).
+    /// The chosen device is no longer connected (`OverconstrainedError`).
     Gone,
-    /// The browser does not answer; perhaps its question is still open.
+    /// The browser has not replied; its permission prompt may still be open.
     NoAnswer,
-    /// The page is not secure: browsers give devices to HTTPS and localhost only.
+    /// The page is not a secure context (HTTPS or localhost).
     Insecure,
-    /// The browser gives no known reason.
+    /// Any other error of the browser.
     Unknown,
 }
 
 impl Choices {
-    /// The camera after the one in use, cyclically; none if there is only one.
+    /// The camera after the one in use, cyclically; `None` if there is no other.
     pub fn next_camera(&self) -> Option<&str> {
         let place = self.cameras.iter().position(|c| c.id == self.camera);
         let next = place.map_or(0, |place| (place + 1) % self.cameras.len().max(1));
@@ -135,8 +135,8 @@ impl Choices {
         (next.id != self.camera).then_some(next.id.as_str())
     }
 
-    /// Whether the device in use is in the list no more. An empty list tells nothing:
-    /// browsers keep it back until a permission is given.
+    /// Whether the device in use has left the list. False for a list without ids: browsers hide
+    /// them until permission is granted.
     pub fn has_lost(&self, kind: DeviceKind) -> bool {
         let (list, chosen) = match kind {
             DeviceKind::Camera => (&self.cameras, &self.camera),
@@ -145,7 +145,7 @@ impl Choices {
         is_missing(list, chosen)
     }
 
-    /// Whether the chosen speaker is in the list no more.
+    /// Whether the chosen speaker has left the list.
     pub fn has_lost_speaker(&self) -> bool {
         is_missing(&self.speakers, &self.speaker)
     }
@@ -156,7 +156,7 @@ fn is_missing(list: &[DeviceChoice], chosen: &str) -> bool {
     known && !chosen.is_empty() && list.iter().all(|device| device.id != chosen)
 }
 
-/// What a failed `getUserMedia` means, by the name and text of its `DOMException`.
+/// The cause of a failed `getUserMedia`, from the name and message of its `DOMException`.
 pub fn cause_of(name: &str, text: &str) -> Cause {
     match name {
         "NotAllowedError" | "SecurityError" if text.contains("system") => Cause::RefusedBySystem,
@@ -190,46 +190,52 @@ mod tests {
     }
 
     #[test]
-    fn a_device_muted_by_the_system_is_off_for_others_and_returns_by_itself() {
+    fn a_device_muted_by_the_system_is_announced_as_off_until_it_is_unmuted() {
         let kind = DeviceKind::Microphone;
-        let held = |wanted, held| Capture { wanted, held };
-        let on = held(true, false);
-        let told = held(true, true).notice(kind, on, None);
+        let capture = |wanted, muted| Capture { wanted, muted };
+        let on = capture(true, false);
+        let notice = capture(true, true).notice(kind, on, None);
         assert_eq!(
-            (held(true, true).gives(), told),
-            (false, Some(Notice::Held(kind)))
+            (capture(true, true).delivers(), notice),
+            (false, Some(Notice::Muted(kind)))
         );
-        let back = held(true, false);
-        assert_eq!((back.gives(), back.notice(kind, on, told)), (true, None));
+        let unmuted = capture(true, false);
+        assert_eq!(
+            (unmuted.delivers(), unmuted.notice(kind, on, notice)),
+            (true, None)
+        );
         // A device that is off gets no notice and does not switch itself on.
-        let off = held(false, true);
-        assert_eq!((off.gives(), off.notice(kind, on, told)), (false, None));
-        assert!(!held(false, false).gives());
-        // What is said of something else stays.
-        let other = Some(Notice::Held(DeviceKind::Camera));
-        assert_eq!(back.notice(kind, on, other), other);
+        let off = capture(false, true);
+        assert_eq!(
+            (off.delivers(), off.notice(kind, on, notice)),
+            (false, None)
+        );
+        assert!(!capture(false, false).delivers());
+        // A notice about another device stays.
+        let other = Some(Notice::Muted(DeviceKind::Camera));
+        assert_eq!(unmuted.notice(kind, on, other), other);
     }
 
     #[test]
-    fn a_device_that_stays_held_back_keeps_its_notice() {
+    fn a_device_that_stays_muted_keeps_its_notice() {
         let (camera, microphone) = (DeviceKind::Camera, DeviceKind::Microphone);
-        let held = Capture {
+        let muted = Capture {
             wanted: true,
-            held: true,
+            muted: true,
         };
-        let back = Capture {
-            held: false,
-            ..held
+        let unmuted = Capture {
+            muted: false,
+            ..muted
         };
-        let both = held.notice(camera, held, Some(Notice::Held(microphone)));
-        assert_eq!(both, Some(Notice::Held(camera)));
+        let both = muted.notice(camera, muted, Some(Notice::Muted(microphone)));
+        assert_eq!(both, Some(Notice::Muted(camera)));
         assert_eq!(
-            back.notice(camera, held, both),
-            Some(Notice::Held(microphone))
+            unmuted.notice(camera, muted, both),
+            Some(Notice::Muted(microphone))
         );
         // The notice of blocked sound stays.
         let blocked = Some(Notice::SoundBlocked);
-        assert_eq!(held.notice(camera, back, blocked), blocked);
+        assert_eq!(muted.notice(camera, unmuted, blocked), blocked);
     }
 
     fn choices(ids: &[&str], camera: &str) -> Choices {

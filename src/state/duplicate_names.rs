@@ -1,18 +1,18 @@
-//! Telling people of the same nickname apart.
+//! Detection of participants with the same nickname.
 //!
-//! A nickname belongs to nobody, so two people may carry the same one. Those who share
-//! one are shown with a few characters of their id.
+//! Nicknames are not unique. Participants who share one are shown with a few characters of
+//! their id.
 
 use crate::protocol::{ParticipantId, Person, text};
 use std::collections::{HashMap, HashSet};
 
-/// Who is called the same as somebody else, among the people it was given.
+/// The participants of a list who share their nickname with another one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DuplicateNames(HashSet<ParticipantId>);
 
 impl DuplicateNames {
-    /// Finds them: those whose nicknames are the same but for upper and lower case, and
-    /// those whose nicknames look the same ([`text`]).
+    /// Finds the participants whose nicknames are equal up to letter case or look the same
+    /// ([`text`]).
     pub fn among<'a>(people: impl Iterator<Item = &'a Person>) -> Self {
         let mut bearers: HashMap<String, HashSet<&ParticipantId>> = HashMap::new();
         for Person { id, nickname, look } in people {
@@ -28,7 +28,7 @@ impl DuplicateNames {
         Self(shared.flatten().cloned().collect())
     }
 
-    /// What to show after the nickname; none if the nickname is unique.
+    /// The tag to show after the nickname; `None` if the nickname is unique.
     pub fn tag(&self, id: &ParticipantId) -> Option<String> {
         self.0.contains(id).then(|| format!("#{}", id.short()))
     }

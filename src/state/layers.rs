@@ -1,15 +1,15 @@
-//! The camera's encodings: how much smaller each is than the picture.
+//! Scale factors of the camera's simulcast layers.
 //!
-//! Browsers encode as many layers as a picture is worth: libwebrtc three from 960 by 540 on,
-//! two from 480 by 270 on, and drops the highest ones of what was asked for. Of a smaller
-//! camera the lowest layers are therefore made larger, or its full size would never be sent.
+//! libwebrtc encodes three layers from 960 by 540, two from 480 by 270 and one below, and drops
+//! the highest of the requested layers. For a small camera the lower layers are therefore
+//! scaled up, or its full resolution would never be sent.
 
 /// Pixels from which three layers are encoded.
 const THREE_FROM: u32 = 960 * 540;
-/// Pixels from which two are.
+/// Pixels from which two layers are encoded.
 const TWO_FROM: u32 = 480 * 270;
 
-/// How many times smaller than the camera each layer is, lowest first.
+/// `scaleResolutionDownBy` of each layer, lowest layer first. Width and height in pixels.
 pub fn scales(width: u32, height: u32) -> [f64; 3] {
     match width.saturating_mul(height) {
         THREE_FROM.. => [4.0, 2.0, 1.0],

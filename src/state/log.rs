@@ -1,8 +1,8 @@
-//! The message log of one person: what was said, what happened, what is on its way.
+//! The message log of one participant: messages, notices and pending messages.
 //!
-//! Messages stand in the order of their `seq`; notices (somebody joined, left, was
-//! renamed) stand where they were heard and are not kept by the server. A message
-//! of one's own is pending until the server's copy of it arrives under the same id.
+//! Messages are in order of `seq`. Notices (a participant joined, left or was renamed) are at
+//! the position at which they arrived; the server does not store them. A sent message is
+//! pending until the server's copy arrives with the same id.
 
 use crate::protocol::{
     ChatDraft, ChatMessage, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Person,
@@ -12,48 +12,48 @@ use crate::state::Position;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Notices kept; older ones make room.
+/// Most notices in the log; the oldest are dropped.
 const MAX_NOTICES: usize = 200;
-/// Changes of messages that are not shown kept; older ones make room.
+/// Most changes kept for messages that are not loaded; the oldest are dropped.
 const MAX_LATE: usize = 50;
 
-/// The log as one person sees it.
+/// The log as one participant sees it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Log {
     /// Messages and notices, oldest first.
     pub entries: Vec<Entry>,
-    /// One's own messages that the server has not confirmed, oldest first.
+    /// Sent messages that the server has not confirmed, oldest first.
     pub pending: Vec<PendingMessage>,
-    /// Whether the server has older messages than the first.
+    /// Whether the server has messages older than the first one.
     pub more: bool,
-    /// Where the log stands, once the server has said so.
+    /// Epoch and sequence number of the newest event; `None` before the first `joined`.
     pub position: Option<Position>,
-    /// Changes of messages that are not shown, newest last: they count for pages of older
-    /// messages that were read before the change and come after it.
+    /// Changes of messages that are not loaded, newest last. They apply to a page of older
+    /// messages that the server read before the change and that arrives after it.
     late: VecDeque<ChatMessage>,
-    /// Reactions to messages that are not shown, newest last, for the same reason.
+    /// Reactions to messages that are not loaded, newest last, for the same reason.
     late_reactions: VecDeque<LateReaction>,
-    /// How many notices were ever made; numbers the next one.
+    /// Notices created so far; numbers the next one.
     notices_made: u64,
 }
 
-/// A reaction to a message that is not shown.
+/// A reaction to a message that is not loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct LateReaction {
-    /// Which event it was.
+    /// Sequence number of the event.
     seq: Seq,
-    /// To which message.
+    /// Id of the message.
     id: MessageId,
-    /// The emoji in question.
+    /// The emoji of the reaction.
     emoji: Emoji,
-    /// The person who gave it or took it back.
+    /// The participant who reacted.
     from: ParticipantId,
-    /// Whether it was given.
+    /// Whether the reaction was added; otherwise it was removed.
     on: bool,
 }
 
 impl LateReaction {
-    /// Makes it part of its message, unless the message knows of it.
+    /// Applies the reaction to its message, unless the message already includes it.
     fn add_to(&self, message: &mut ChatMessage) {
         if message.changed < self.seq {
             message.react(&self.emoji, &self.from, self.on, self.seq);
@@ -64,14 +64,14 @@ impl LateReaction {
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// Something was said.
+    /// A chat message.
     Message(ChatMessage),
-    /// Something happened, numbered in order of hearing.
+    /// A notice, with its number in order of arrival.
     Notice(u64, Notice),
 }
 
 impl Entry {
-    /// Who said it.
+    /// The author of a message; `None` for a notice.
     pub fn author(&self) -> Option<&Person> {
         match self {
             Self::Message(message) => Some(&message.from),
@@ -80,35 +80,35 @@ impl Entry {
     }
 }
 
-/// Something that happened among the people of the room.
+/// An event about a participant of the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// Somebody came in.
+    /// A participant joined.
     Joined(ParticipantId, Nickname),
-    /// Somebody left for good.
+    /// A participant left.
     Left(ParticipantId, Nickname),
-    /// Somebody changed their nickname.
+    /// A participant changed their nickname.
     Renamed {
-        /// Id of the person.
+        /// Id of the participant.
         id: ParticipantId,
-        /// The nickname they had.
+        /// The previous nickname.
         was: Nickname,
-        /// The nickname they have.
+        /// The new nickname.
         now: Nickname,
     },
 }
 
-/// A message of one's own that the server has not confirmed.
+/// A sent message that the server has not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingMessage {
-    /// The message, under the id it will be known by.
+    /// The message with its final id.
     pub draft: ChatDraft,
-    /// Why the server refused it; none while it is on its way.
+    /// The code of the server's refusal; `None` while the message is in flight.
     pub refused: Option<ErrorCode>,
 }
 
 impl Log {
-    /// The log a page starts with: what the server rendered.
+    /// The log of the page that the server rendered.
     pub fn from_history(
         messages: Vec<ChatMessage>,
         more: bool,
@@ -136,18 +136,18 @@ impl Log {
         self.messages().next_back().map(|message| message.seq)
     }
 
-    /// The `seq` of the oldest message shown, for asking what came before it.
+    /// The `seq` of the oldest loaded message, for requesting older ones.
     pub fn oldest(&self) -> Option<Seq> {
         self.messages().next().map(|message| message.seq)
     }
 
-    /// Adds a message of one's own that is about to be sent.
+    /// Adds a pending message.
     pub fn send(&mut self, draft: ChatDraft) {
         let refused = None;
         self.pending.push(PendingMessage { draft, refused });
     }
 
-    /// Puts a refused message on its way again.
+    /// Clears the refusal of a pending message, so that it is sent again.
     pub fn retry(&mut self, id: MessageId) {
         if let Some(pending) = self
             .pending
@@ -158,16 +158,16 @@ impl Log {
         }
     }
 
-    /// Gives up a refused message.
+    /// Removes a refused message.
     pub fn discard(&mut self, id: MessageId) {
         self.pending.retain(|pending| pending.draft.id != id);
     }
 
-    /// Takes in what a message says of the log. True where anything changed.
+    /// Applies a message of the server. Returns whether anything changed.
     pub fn apply(&mut self, message: &ServerMessage) -> bool {
         match message {
             ServerMessage::Joined(joined) => self.join(joined),
-            ServerMessage::Chat(message) => self.hear(message),
+            ServerMessage::Chat(message) => self.insert(message),
             ServerMessage::Changed { message, .. } => self.change(message),
             ServerMessage::Reaction {
                 seq,
@@ -183,10 +183,10 @@ impl Log {
                 on: *on,
             }),
             ServerMessage::History { messages, more } => self.prepend(messages, *more),
-            // Who was away for a moment is no news, and that they left is none any more.
+            // A participant who reconnected gets no notice, and the notice of leaving is removed.
             ServerMessage::Entered {
                 person, back: true, ..
-            } => self.take_back_left(&person.id),
+            } => self.remove_left_notice(&person.id),
             ServerMessage::Entered { person, .. } => {
                 self.notice(Notice::Joined(person.id.clone(), person.nickname.clone()))
             }
@@ -223,8 +223,8 @@ impl Log {
         }
     }
 
-    /// A resumed log goes on; any other is replaced by the snapshot. What is on its
-    /// way stays, unless the snapshot holds it already.
+    /// Continues a resumed log; replaces any other log by the snapshot. Pending messages stay,
+    /// unless the snapshot contains them.
     fn join(&mut self, joined: &Joined) -> bool {
         if !joined.resumed {
             self.entries.clear();
@@ -233,7 +233,7 @@ impl Log {
             self.more = joined.more;
         }
         for message in &joined.history {
-            self.hear(message);
+            self.insert(message);
         }
         for message in &joined.changed {
             self.change(message);
@@ -245,12 +245,12 @@ impl Log {
         true
     }
 
-    /// Adds a message in its place; one that is there already is not added again.
-    fn hear(&mut self, message: &ChatMessage) -> bool {
+    /// Inserts a message in order of `seq`, unless it is already in the log.
+    fn insert(&mut self, message: &ChatMessage) -> bool {
         self.pending
             .retain(|pending| pending.draft.id != message.id);
-        self.reach(message.seq);
-        // A page that was read before a change does not undo it.
+        self.advance(message.seq);
+        // A page that the server read before a change must not undo it.
         let newer = self.late.iter().find(|late| late.id == message.id);
         let mut message = newer
             .filter(|late| late.changed > message.changed)
@@ -260,14 +260,14 @@ impl Log {
         for late in self.late_reactions.iter().filter(|late| late.id == id) {
             late.add_to(&mut message);
         }
-        // A new message is nearly always the newest: look from the end.
+        // A new message is nearly always the newest: search from the end.
         let place = self
             .entries
             .iter()
             .rposition(|entry| matches!(entry, Entry::Message(known) if known.seq <= message.seq));
         match place {
-            Some(place) if self.holds(place, message.seq) => {}
-            // Behind everything that was heard after the message before it, too.
+            Some(place) if self.has_seq(place, message.seq) => {}
+            // The newest message goes after the notices that follow the message before it.
             Some(place) if !self.entries[place + 1..].iter().any(is_message) => {
                 self.entries.push(Entry::Message(message));
             }
@@ -280,9 +280,9 @@ impl Log {
         true
     }
 
-    /// Takes in what became of a message.
+    /// Replaces a message by its changed version, or keeps that for a later page.
     fn change(&mut self, message: &ChatMessage) -> bool {
-        self.reach(message.changed);
+        self.advance(message.changed);
         let known = self.entries.iter_mut().rev().find_map(|entry| match entry {
             Entry::Message(known) => (known.id == message.id).then_some(known),
             Entry::Notice(..) => None,
@@ -301,9 +301,9 @@ impl Log {
         true
     }
 
-    /// Takes in a reaction.
+    /// Applies a reaction, or keeps it for a later page.
     fn react(&mut self, reaction: LateReaction) -> bool {
-        self.reach(reaction.seq);
+        self.advance(reaction.seq);
         let known = self.entries.iter_mut().rev().find_map(|entry| match entry {
             Entry::Message(known) => (known.id == reaction.id).then_some(known),
             Entry::Notice(..) => None,
@@ -320,25 +320,25 @@ impl Log {
         true
     }
 
-    /// Moves the position on.
-    fn reach(&mut self, seq: Seq) {
+    /// Advances the position to `seq`.
+    fn advance(&mut self, seq: Seq) {
         if let Some(position) = &mut self.position {
             position.seq = position.seq.max(seq);
         }
     }
 
-    /// A message that is shown.
+    /// A loaded message.
     pub fn message(&self, id: MessageId) -> Option<&ChatMessage> {
         self.messages().rev().find(|message| message.id == id)
     }
 
-    fn holds(&self, place: usize, seq: Seq) -> bool {
+    fn has_seq(&self, place: usize, seq: Seq) -> bool {
         matches!(self.entries.get(place), Some(Entry::Message(known)) if known.seq == seq)
     }
 
     fn prepend(&mut self, messages: &[ChatMessage], more: bool) -> bool {
         for message in messages.iter().rev() {
-            self.hear(message);
+            self.insert(message);
         }
         self.more = more;
         true
@@ -351,8 +351,9 @@ impl Log {
         true
     }
 
-    /// Somebody is back: the notice that they left goes. True where there was one.
-    fn take_back_left(&mut self, id: &ParticipantId) -> bool {
+    /// Removes the notice that a participant left, once they are back. Returns whether there was
+    /// one.
+    fn remove_left_notice(&mut self, id: &ParticipantId) -> bool {
         let about = |entry: &Entry| match entry {
             Entry::Notice(_, Notice::Left(who, _) | Notice::Joined(who, _)) => who == id,
             Entry::Notice(_, Notice::Renamed { .. }) | Entry::Message(_) => false,
@@ -381,7 +382,8 @@ impl Log {
         }
     }
 
-    /// Too many at once is no refusal: the outbox sends it again by itself.
+    /// Marks a pending message as refused. `too_many_messages` is no refusal, because the outbox
+    /// sends the message again.
     fn refuse(&mut self, id: MessageId, code: ErrorCode) -> bool {
         if code == ErrorCode::TooManyMessages {
             return false;

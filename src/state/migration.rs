@@ -1,36 +1,36 @@
-//! Migration of media between browser to browser and the SFU: state of the SFU path.
+//! Migration of media between browser to browser and the SFU: state of the SFU connection.
 //!
-//! Pure: moments come in as milliseconds of a steady clock. The browser's migration
-//! builds the ways and closes them, and asks here whether the one through the SFU is up.
-//! Only what happens to the connection changes that: the server says every few minutes,
-//! and after each lost line, which way media goes, and nothing need follow from it.
+//! Pure: times are milliseconds of a steady clock. The browser's migration opens and closes
+//! the connections and asks here how long the SFU connection has been up. Only events of the
+//! connection change that: the server repeats the mode every few minutes and after each
+//! reconnect, and a repeated mode changes nothing.
 
 use crate::protocol::Mode;
 use crate::state::call::LinkState;
 
-/// How long somebody may take to arrive by the SFU once it is up, in milliseconds;
-/// then they are played by it all the same.
+/// How long a participant's media may take to arrive through the SFU once it is connected, in
+/// milliseconds. After that the participant is played from the SFU in any case.
 pub const ARRIVAL_TIMEOUT_MS: f64 = 8_000.0;
 
-/// The way through the SFU, for one browser.
+/// The connection to the SFU, for one browser.
 #[derive(Debug, Default)]
 pub struct SfuPath {
-    /// Which way media goes, as was heard last.
+    /// The mode that the server announced last.
     mode: Mode,
-    /// How the connection is.
+    /// State of the connection.
     link: LinkState,
-    /// While it is up: since when people may be arriving by it.
+    /// While connected: since when media may arrive, in milliseconds of the steady clock.
     since_ms: Option<f64>,
 }
 
 impl SfuPath {
-    /// A connection is being made where there was none.
+    /// A new connection is opened.
     pub fn open(&mut self) {
         self.link = LinkState::Connecting;
         self.since_ms = None;
     }
 
-    /// The connection is like this now.
+    /// The state of the connection changed.
     pub fn on_link_state(&mut self, link: LinkState, now_ms: f64) {
         self.link = link;
         self.since_ms = match link {
@@ -39,20 +39,21 @@ impl SfuPath {
         };
     }
 
-    /// Media goes this way now, perhaps as before. Nobody has been arriving by a
-    /// connection that was left over from an earlier move.
+    /// The server announced the mode, possibly the same one. After a change the arrival timeout
+    /// restarts, because no media was routed through a connection left open from an earlier
+    /// migration.
     pub fn on_mode(&mut self, mode: Mode, now_ms: f64) {
         if std::mem::replace(&mut self.mode, mode) != mode {
             self.since_ms = self.since_ms.map(|_| now_ms);
         }
     }
 
-    /// How the connection is.
+    /// State of the connection.
     pub fn link(&self) -> LinkState {
         self.link
     }
 
-    /// How long people have had to arrive by it, in milliseconds; none while it is not up.
+    /// How long media has had to arrive, in milliseconds; `None` while not connected.
     pub fn up_for_ms(&self, now_ms: f64) -> Option<f64> {
         self.since_ms.map(|since_ms| now_ms - since_ms)
     }
@@ -62,7 +63,7 @@ impl SfuPath {
 mod tests {
     use super::*;
 
-    /// A way that came up at 1,000 ms.
+    /// A connection that connected at 1,000 ms.
     fn up() -> SfuPath {
         let mut path = SfuPath::default();
         path.on_mode(Mode::Sfu, 0.0);

@@ -1,9 +1,9 @@
-//! An offer to the server without what the server makes no use of.
+//! Removes the lines of an offer that the server does not use.
 //!
-//! Browsers repeat the transport in each media description and name a dozen header extensions
-//! and kinds of feedback. With four codecs for each of 25 pictures that would not fit a
-//! message ([`crate::protocol::MAX_SDP_BYTES`]). The answer names less, too, and browsers go
-//! by the answer.
+//! Browsers repeat the transport in each media description and list a dozen header extensions
+//! and feedback types. With four codecs in each of 25 video descriptions the offer would
+//! exceed [`crate::protocol::MAX_SDP_BYTES`]. Removing lines is safe, because browsers use what
+//! the answer accepts.
 
 /// The header extensions that are used (`docs/protocol.md`, "Codecs").
 const EXTENSIONS: [&str; 7] = [
@@ -15,9 +15,9 @@ const EXTENSIONS: [&str; 7] = [
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
     "urn:3gpp:video-orientation",
 ];
-/// The kinds of feedback (RFC 4585 4.2) that are not used.
+/// The feedback types (RFC 4585 4.2) that are not used.
 const NO_FEEDBACK: [&str; 2] = ["goog-remb", "ccm fir"];
-/// What describes the transport, which is one for the whole bundle (RFC 9143 7.1.3).
+/// The attributes of the transport, which a bundle needs once (RFC 9143 7.1.3).
 const TRANSPORT: [&str; 5] = [
     "a=ice-ufrag:",
     "a=ice-pwd:",
@@ -26,7 +26,7 @@ const TRANSPORT: [&str; 5] = [
     "a=setup:",
 ];
 
-/// The offer without unused lines.
+/// Returns the offer without unused lines.
 pub fn minify_sdp(offer: &str) -> String {
     let bundled = offer.contains("a=group:BUNDLE ");
     let mut sections = 0;
@@ -38,7 +38,7 @@ pub fn minify_sdp(offer: &str) -> String {
     kept.collect()
 }
 
-/// Whether the server acts upon a line.
+/// Whether the server uses a line.
 fn is_used(line: &str) -> bool {
     if let Some(extension) = line.strip_prefix("a=extmap:") {
         let uri = extension.split(' ').nth(1);
@@ -48,11 +48,11 @@ fn is_used(line: &str) -> bool {
         let kind = feedback.split_once(' ');
         return kind.is_none_or(|(_, kind)| !NO_FEEDBACK.contains(&kind));
     }
-    // Where to send RTCP, without multiplexing (RFC 3605).
+    // The RTCP port (RFC 3605) is unused with `rtcp-mux`.
     !line.starts_with("a=rtcp:")
 }
 
-/// Whether a line begins with one of these.
+/// Whether a line begins with one of `starts`.
 fn starts_with_any(line: &str, starts: &[&str]) -> bool {
     starts.iter().any(|start| line.starts_with(start))
 }
@@ -63,7 +63,7 @@ mod tests {
     use crate::protocol::MAX_SDP_BYTES;
     use proptest::prelude::*;
 
-    /// Header extensions and codecs of a picture, about as Chromium offers them.
+    /// A video description similar to Chromium's.
     fn picture(mid: usize) -> String {
         let transport = "c=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\n\
             a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=ice-options:trickle\r\na=setup:actpass\r\n";
@@ -94,7 +94,7 @@ mod tests {
         )
     }
 
-    /// The same of a sound.
+    /// An audio description similar to Chromium's.
     fn sound(mid: usize) -> String {
         let mut section = picture(mid);
         let codecs = section.find("a=rtpmap:").expect("codecs");
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_offer_with_every_slot_fits_a_message() {
-        // 25 pictures, six sounds and one's own four sources.
+        // 25 video slots, six audio slots and the four own sources.
         let sections: String = (0..27).map(picture).chain((27..35).map(sound)).collect();
         let offer = format!("v=0\r\na=group:BUNDLE 0\r\n{sections}");
         assert!(offer.len() > MAX_SDP_BYTES);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_stays() {
+    fn used_lines_stay() {
         let offer = minify_sdp(&format!(
             "v=0\r\na=group:BUNDLE 0 1\r\n{}{}",
             picture(0),

@@ -1,8 +1,8 @@
 //! State of the page, as plain data that [`ServerMessage`]s change.
 //!
-//! [`RoomState::apply`] is the whole of it and is pure: no clock, no socket, no
-//! signal. In the browser the same parts sit in a store, and [`apply_to_store`]
-//! lets each part tell its own readers, so that a message never redraws the people.
+//! [`RoomState::apply`] is pure: no clock, no socket, no signal. In the browser the parts are
+//! fields of a store, and [`apply_to_store`] notifies the subscribers of the changed parts
+//! only, so that a chat message does not redraw the list of people.
 
 pub mod announce;
 pub mod batch;
@@ -32,27 +32,27 @@ use reactive_stores::Store;
 use read_marker::ReadMarker;
 use serde::{Deserialize, Serialize};
 
-/// A room as one person sees it; the call is in [`call::CallState`].
+/// A room as one participant sees it; the call is in [`call::CallState`].
 #[derive(Debug, Clone, PartialEq, Default, Store)]
 pub struct RoomState {
-    /// The people of the room, and which of them is at this page.
+    /// The participants of the room, and which of them is this one.
     pub people: People,
     /// Messages and notices.
     pub log: Log,
     /// State of the connection to the server.
     pub connection: ConnectionState,
-    /// Who is typing, except this person. The controller removes them after a timeout.
+    /// Other participants who are typing. The controller removes them after a timeout.
     pub typing: Typing,
     /// The read position.
     pub read_marker: ReadMarker,
 }
 
-/// Who is typing, in order of when they began.
+/// The participants who are typing, in order of their start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Typing(pub Vec<ParticipantId>);
 
 impl Typing {
-    /// Takes in what a message says of typing. True where anything changed.
+    /// Applies a message of the server. Returns whether anything changed.
     pub fn apply(&mut self, message: &ServerMessage) -> bool {
         match message {
             ServerMessage::Typing { id } if !self.0.contains(id) => {
@@ -89,7 +89,7 @@ impl Typing {
         }
     }
 
-    /// Somebody stopped. True where they were typing.
+    /// Removes a participant. Returns whether they were typing.
     pub fn stop(&mut self, id: &ParticipantId) -> bool {
         let before = self.0.len();
         self.0.retain(|known| known != id);
@@ -97,51 +97,51 @@ impl Typing {
     }
 }
 
-/// Who is here, in order of arrival.
+/// The participants of the room, in order of arrival.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct People {
-    /// Oneself, once the server has said so.
+    /// Id of this participant; `None` before the room is joined.
     pub me: Option<ParticipantId>,
-    /// Everybody, oneself included once joined.
+    /// All participants, this one included once joined.
     pub here: Vec<Person>,
 }
 
-/// Where a log stands; what `resume` says.
+/// A position in a room's log, sent in `resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The log `seq` counts in.
+    /// The log that `seq` belongs to.
     pub epoch: Epoch,
-    /// The newest event seen.
+    /// Sequence number of the newest event that the client has.
     pub seq: Seq,
 }
 
 impl People {
-    /// Somebody who is here.
+    /// A participant of the room.
     fn person(&self, id: &ParticipantId) -> Option<&Person> {
         self.here.iter().find(|person| person.id == *id)
     }
 
-    /// The nickname of somebody who is here.
+    /// The nickname of a participant of the room.
     pub fn nickname(&self, id: &ParticipantId) -> Option<&Nickname> {
         self.person(id).map(|person| &person.nickname)
     }
 
-    /// Oneself, once joined.
+    /// This participant, once joined.
     pub fn myself(&self) -> Option<&Person> {
         self.me.as_ref().and_then(|me| self.person(me))
     }
 
-    /// One's own nickname, once joined.
+    /// This participant's nickname, once joined.
     pub fn my_nickname(&self) -> Option<&Nickname> {
         self.myself().map(|person| &person.nickname)
     }
 
-    /// Whether this is oneself.
+    /// Whether `id` is this participant.
     pub fn is_me(&self, id: &ParticipantId) -> bool {
         self.me.as_ref().is_some_and(|me| me.is_author(id))
     }
 
-    /// Takes in what a message says of people. True where anything changed.
+    /// Applies a message of the server. Returns whether anything changed.
     pub fn apply(&mut self, message: &ServerMessage) -> bool {
         match message {
             ServerMessage::Joined(joined) => self.replace(joined),
@@ -211,7 +211,7 @@ impl People {
 }
 
 impl RoomState {
-    /// Takes in one message.
+    /// Applies one message of the server.
     pub fn apply(&mut self, message: &ServerMessage) {
         self.people.apply(message);
         self.log.apply(message);
@@ -220,7 +220,7 @@ impl RoomState {
     }
 }
 
-/// [`RoomState::apply`] on a store: only the parts that changed tell their readers.
+/// [`RoomState::apply`] on a store: only changed parts notify their subscribers.
 pub fn apply_to_store(state: Store<RoomState>, message: &ServerMessage) {
     state.people().maybe_update(|people| people.apply(message));
     state.log().maybe_update(|log| log.apply(message));

@@ -1,258 +1,258 @@
-//! How two browsers agree on a connection, and how they mend it.
+//! Negotiation and repair of one peer connection.
 //!
-//! A pure state machine for one pair: events in, actions out.
-//! Perfect negotiation (W3C WebRTC 10.7): the one who entered the call later is polite
-//! and makes the first offer; when two offers cross, the polite side gives way. A
-//! connection that breaks is mended in steps: wait, ICE restart, a fresh connection
-//! under the next number, again with longer pauses. Time comes in as milliseconds
-//! of a steady clock.
+//! A pure state machine for one pair of endpoints: events in, actions out. It implements
+//! perfect negotiation (W3C WebRTC 10.7): the participant who entered the call later is polite
+//! and makes the first offer; if two offers collide, the polite side rolls back. A broken
+//! connection is repaired in steps: wait, ICE restart, a new connection with the next number,
+//! then further ones at longer intervals. Times are milliseconds of a steady clock.
 
 use crate::protocol::{Candidate, Signal};
 
-/// A short gap usually heals by itself: how long to wait before an ICE restart.
+/// Delay from `disconnected` to an ICE restart, in milliseconds. Most gaps end by themselves.
 pub const RESTART_AFTER_MS: f64 = 2_000.0;
-/// How long an ICE restart may take before the connection is replaced.
+/// Longest ICE restart before the connection is replaced, in milliseconds.
 pub const RESTART_WITHIN_MS: f64 = 4_000.0;
-/// How long a fresh connection may take at first; longer with every failure.
+/// Longest time to establish the first connection, in milliseconds; grows with each failure.
 pub const CONNECT_WITHIN_MS: f64 = 8_000.0;
-/// The longest a fresh connection may take before the next is tried.
+/// Upper bound of the time to establish a connection, in milliseconds.
 const CONNECT_WITHIN_MAX_MS: f64 = 20_000.0;
-/// The impolite side leaves the polite one this long to replace the connection.
+/// Extra delay of the impolite side before it replaces the connection, in milliseconds.
 const IMPOLITE_PATIENCE_MS: f64 = 5_000.0;
-/// How soon a connection is replaced when the browser refused a step of it.
+/// Delay before a connection is replaced after a failed step, in milliseconds.
 const REPLACE_BROKEN_AFTER_MS: f64 = 1_000.0;
-/// Candidates kept for a description that has not come; more than any browser sends.
+/// Most candidates kept until their description arrives; more than any browser sends.
 const MAX_EARLY_CANDIDATES: usize = 64;
 
 /// Input of the negotiation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Both are in the call: connect.
+    /// Open the first connection: both participants are in the call.
     Start,
-    /// The other side said something.
-    Heard(Signal),
-    /// A description of ours is ready to be sent.
-    Described(Description),
-    /// The transport works.
+    /// A signal of the remote side arrived.
+    RemoteSignal(Signal),
+    /// The browser has created and set a local description, which is ready to be sent.
+    LocalDescription(Description),
+    /// `connectionState` is `connected`.
     Connected,
-    /// The transport hears nothing at the moment.
+    /// `connectionState` is `disconnected`.
     Disconnected,
-    /// The transport has given up.
+    /// `connectionState` is `failed`.
     Failed,
-    /// This device has come to another network.
+    /// This device has changed networks.
     NetworkChanged,
-    /// The browser refused a step of this connection.
+    /// The browser rejected an action on this connection.
     StepFailed {
-        /// Which of the pair it was.
+        /// Number of the connection.
         connection: u32,
     },
-    /// The other side has no such connection any more.
-    Lost {
-        /// Which of the pair it was.
+    /// The remote side has closed this connection.
+    RemoteClosed {
+        /// Number of the connection.
         connection: u32,
     },
-    /// A line to the server was lost and is back, ours or the other side's: what was said
-    /// meanwhile is lost, and perhaps what was said just before.
-    Resumed,
-    /// The connection is to carry more than its last offer named.
-    MoreWanted,
-    /// A moment asked for by [`Action::WakeAt`] has come.
-    Woken,
+    /// A participant reconnected to the server. Signals sent during the outage, and possibly
+    /// just before it, are lost.
+    SignalingResumed,
+    /// The connection needs transceivers that its last offer did not contain.
+    NegotiationNeeded,
+    /// The timer of [`Action::SetTimer`] fired.
+    TimerFired,
 }
 
-/// A session description, and which side of the exchange it is.
+/// A local session description.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description {
-    /// The connection it was made for; another may have taken its place meanwhile.
+    /// Number of the connection it was created for, which may have been replaced since.
     pub connection: u32,
     /// Whether it is an offer; otherwise an answer.
     pub offer: bool,
-    /// The text (RFC 8866).
+    /// The SDP (RFC 8866).
     pub sdp: String,
 }
 
-/// What to do, in this order.
+/// Output of the negotiation, to be performed in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Close the peer connection there is and make a new one.
+    /// Close the current peer connection and open a new one.
     Open {
-        /// Which of the pair it is.
+        /// Number of the new connection.
         connection: u32,
     },
-    /// Make an offer and set it; tell [`Event::Described`].
-    Offer {
-        /// Restart ICE (RFC 8445 9).
+    /// Create an offer and set it; then report [`Event::LocalDescription`].
+    CreateOffer {
+        /// Whether to restart ICE (RFC 8445 9).
         restart_ice: bool,
     },
-    /// Set the other side's offer, answer it; tell [`Event::Described`].
-    Answer {
-        /// Session description of the offer.
+    /// Set the remote offer, create an answer and set it; then report
+    /// [`Event::LocalDescription`].
+    CreateAnswer {
+        /// The remote offer.
         sdp: String,
     },
-    /// Set the other side's answer.
-    Accept {
-        /// Session description of the answer.
+    /// Set the remote answer.
+    SetAnswer {
+        /// The remote answer.
         sdp: String,
     },
-    /// Add the other side's candidate.
-    Add(Candidate),
-    /// Tell the other side.
+    /// Add a remote candidate.
+    AddCandidate(Candidate),
+    /// Send a signal to the remote side.
     Send(Signal),
-    /// Tell the other side the offer that was set last once more, with the candidates that
-    /// were found meanwhile.
-    Repeat,
-    /// Tell [`Event::Woken`] at this moment; replaces an earlier wish.
-    WakeAt(f64),
+    /// Send the current local offer again, with the candidates gathered so far.
+    ResendOffer,
+    /// Report [`Event::TimerFired`] at this time, in milliseconds; replaces an earlier timer.
+    SetTimer(f64),
 }
 
-/// What comes next unless the transport works by then.
+/// The next repair step, unless the transport is connected by then.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Step {
+enum RecoveryStep {
     Restart,
     Replace,
 }
 
-/// Descriptions the browser is making for the present connection. It makes one after
-/// the other, so that only the last of a kind is still wanted when it comes.
+/// Numbers of descriptions that the browser is creating for the current connection. It creates
+/// them in sequence, and only the last of each kind is sent.
 #[derive(Debug, Default)]
-struct Making {
+struct InCreation {
     offers: u32,
     answers: u32,
 }
 
-/// The negotiation with one other person in the call.
+/// The negotiation with one remote side: another participant or the SFU.
 #[derive(Debug)]
 pub struct Negotiation {
     polite: bool,
-    /// The number of the present connection; 0 before the first.
+    /// Number of the current connection; 0 before the first.
     connection: u32,
-    /// An offer of ours is being made or waits for its answer.
+    /// Whether a local offer is being created or awaits its answer.
     offering: bool,
-    /// What the browser is at work on.
-    making: Making,
-    /// An ICE restart is wanted as soon as the present offer is answered: a second
-    /// offer before that would take the answer to the first for its own.
-    restart_due: bool,
-    /// Another offer is wanted as soon as the present one is answered.
-    more_due: bool,
-    /// The transport works, as far as is known.
+    /// Descriptions that the browser is creating.
+    in_creation: InCreation,
+    /// Whether to restart ICE once the current offer is answered. A second offer before that
+    /// would be matched with the answer to the first.
+    ice_restart_pending: bool,
+    /// Whether to make another offer once the current one is answered.
+    offer_pending: bool,
+    /// Whether the transport is connected.
     connected: bool,
-    /// The present connection has had a description of the other side.
-    described: bool,
-    /// Candidates that came before their description, with their connection.
-    early: Vec<(u32, Candidate)>,
-    /// What comes next, and when.
-    next: Option<(f64, Step)>,
-    /// Connections in a row that did not come up.
+    /// Whether the current connection has had a remote description.
+    has_remote_description: bool,
+    /// Candidates that arrived before their description, with the number of their connection.
+    early_candidates: Vec<(u32, Candidate)>,
+    /// The next repair step and its time, in milliseconds.
+    next: Option<(f64, RecoveryStep)>,
+    /// Consecutive connections that were not established.
     failures: u32,
-    /// Added to every wait before a replacement, see [`Negotiation::spread_by`].
+    /// Added to each delay before a replacement, in milliseconds; see
+    /// [`Negotiation::spread_by`].
     spread_ms: f64,
 }
 
 impl Negotiation {
-    /// A negotiation that has not begun. `polite` is who entered the call later.
+    /// A negotiation that has not started. The participant who entered the call later is `polite`.
     pub fn new(polite: bool) -> Self {
         Self {
             polite,
             connection: 0,
             offering: false,
-            making: Making::default(),
-            restart_due: false,
-            more_due: false,
+            in_creation: InCreation::default(),
+            ice_restart_pending: false,
+            offer_pending: false,
             connected: false,
-            described: false,
-            early: Vec::new(),
+            has_remote_description: false,
+            early_candidates: Vec::new(),
             next: None,
             failures: 0,
             spread_ms: 0.0,
         }
     }
 
-    /// Waits a little longer before each replacement. With a different spread on each
-    /// side, two who both think they are polite (or both not) do not replace their
-    /// connections at the same moment for ever.
+    /// Adds `spread_ms` to the delay before each replacement. With a different spread on each
+    /// side, two sides that both believe to be polite, or both impolite, do not replace their
+    /// connections at the same time again and again.
     pub fn spread_by(self, spread_ms: f64) -> Self {
         Self { spread_ms, ..self }
     }
 
-    /// The number of the present connection; 0 before the first.
+    /// Number of the current connection; 0 before the first.
     pub fn connection(&self) -> u32 {
         self.connection
     }
 
-    /// Takes in what happened at `now_ms` and says what to do.
+    /// Handles an event at `now_ms` and returns the actions.
     pub fn handle(&mut self, event: Event, now_ms: f64) -> Vec<Action> {
         match event {
-            Event::Start if self.connection == 0 => self.replace(now_ms),
+            Event::Start if self.connection == 0 => self.replace_connection(now_ms),
             Event::Start => vec![],
-            Event::Heard(signal) => self.hear(signal, now_ms),
-            Event::Described(description) => self.describe(description),
+            Event::RemoteSignal(signal) => self.on_signal(signal, now_ms),
+            Event::LocalDescription(description) => self.on_local_description(description),
             Event::Connected => {
                 self.connected = true;
-                self.settle()
+                self.on_connected()
             }
             Event::Disconnected => {
                 self.connected = false;
-                self.worry(now_ms)
+                self.on_disconnected(now_ms)
             }
             Event::Failed => {
                 self.connected = false;
-                self.restart(now_ms)
+                self.restart_ice(now_ms)
             }
-            Event::NetworkChanged => self.restart(now_ms),
-            Event::StepFailed { connection } => self.stumble(connection, now_ms),
-            Event::Lost { connection } => self.lose(connection, now_ms),
-            Event::Resumed => self.repeat(),
-            Event::MoreWanted => self.want_more(),
-            Event::Woken => self.wake(now_ms),
+            Event::NetworkChanged => self.restart_ice(now_ms),
+            Event::StepFailed { connection } => self.on_step_failed(connection, now_ms),
+            Event::RemoteClosed { connection } => self.on_remote_closed(connection, now_ms),
+            Event::SignalingResumed => self.resend_offer(),
+            Event::NegotiationNeeded => self.on_negotiation_needed(),
+            Event::TimerFired => self.on_timer(now_ms),
         }
     }
 
-    fn hear(&mut self, signal: Signal, now_ms: f64) -> Vec<Action> {
+    fn on_signal(&mut self, signal: Signal, now_ms: f64) -> Vec<Action> {
         if signal.connection() < self.connection {
             return vec![];
         }
         match signal {
-            Signal::Offer { connection, sdp } => self.hear_offer(connection, sdp, now_ms),
-            Signal::Answer { connection, sdp } => self.hear_answer(connection, sdp),
+            Signal::Offer { connection, sdp } => self.on_offer(connection, sdp, now_ms),
+            Signal::Answer { connection, sdp } => self.on_answer(connection, sdp),
             Signal::Candidate {
                 connection,
                 candidate,
-            } => self.hear_candidate(connection, candidate),
+            } => self.on_candidate(connection, candidate),
         }
     }
 
-    fn hear_offer(&mut self, connection: u32, sdp: String, now_ms: f64) -> Vec<Action> {
+    fn on_offer(&mut self, connection: u32, sdp: String, now_ms: f64) -> Vec<Action> {
         let mut actions = Vec::new();
         let newer = connection > self.connection;
         if !newer && self.offering && !self.polite {
             return actions;
         }
-        // Two fresh connections crossed: ours is thrown away and theirs answered,
-        // because an unanswered offer's transceivers cannot be used for another.
-        if newer || (self.offering && !self.described) {
+        // Two first offers collided: discard the local connection and answer the remote offer,
+        // because the transceivers of an unanswered offer cannot be reused.
+        if newer || (self.offering && !self.has_remote_description) {
             actions.extend(self.open(connection, now_ms));
         }
         self.offering = false;
-        // Their ICE restart serves as well as ours.
-        self.restart_due = false;
-        self.described = true;
-        self.making.answers += 1;
-        actions.push(Action::Answer { sdp });
-        actions.extend(self.release_early());
+        // The remote offer restarts ICE for both sides.
+        self.ice_restart_pending = false;
+        self.has_remote_description = true;
+        self.in_creation.answers += 1;
+        actions.push(Action::CreateAnswer { sdp });
+        actions.extend(self.take_early_candidates());
         actions
     }
 
-    fn hear_answer(&mut self, connection: u32, sdp: String) -> Vec<Action> {
-        if connection != self.connection || !self.awaits_answer() {
+    fn on_answer(&mut self, connection: u32, sdp: String) -> Vec<Action> {
+        if connection != self.connection || !self.is_awaiting_answer() {
             return vec![];
         }
         self.offering = false;
-        self.described = true;
-        let mut actions = vec![Action::Accept { sdp }];
-        actions.extend(self.release_early());
-        let more = std::mem::take(&mut self.more_due);
-        if std::mem::take(&mut self.restart_due) {
+        self.has_remote_description = true;
+        let mut actions = vec![Action::SetAnswer { sdp }];
+        actions.extend(self.take_early_candidates());
+        let more = std::mem::take(&mut self.offer_pending);
+        if std::mem::take(&mut self.ice_restart_pending) {
             actions.push(self.offer(true));
         } else if more {
             actions.push(self.offer(false));
@@ -260,34 +260,34 @@ impl Negotiation {
         actions
     }
 
-    fn hear_candidate(&mut self, connection: u32, candidate: Candidate) -> Vec<Action> {
-        if connection == self.connection && self.described {
-            return vec![Action::Add(candidate)];
+    fn on_candidate(&mut self, connection: u32, candidate: Candidate) -> Vec<Action> {
+        if connection == self.connection && self.has_remote_description {
+            return vec![Action::AddCandidate(candidate)];
         }
-        if self.early.len() < MAX_EARLY_CANDIDATES {
-            self.early.push((connection, candidate));
+        if self.early_candidates.len() < MAX_EARLY_CANDIDATES {
+            self.early_candidates.push((connection, candidate));
         }
         vec![]
     }
 
-    /// The candidates that waited for the description just set.
-    fn release_early(&mut self) -> Vec<Action> {
+    /// Takes the candidates that waited for the remote description.
+    fn take_early_candidates(&mut self) -> Vec<Action> {
         let present = self.connection;
-        let early = std::mem::take(&mut self.early);
+        let early = std::mem::take(&mut self.early_candidates);
         let (ready, later): (Vec<_>, Vec<_>) = early
             .into_iter()
             .partition(|(connection, _)| *connection == present);
-        self.early = later
+        self.early_candidates = later
             .into_iter()
             .filter(|(connection, _)| *connection > present)
             .collect();
         ready
             .into_iter()
-            .map(|(_, candidate)| Action::Add(candidate))
+            .map(|(_, candidate)| Action::AddCandidate(candidate))
             .collect()
     }
 
-    fn describe(&mut self, description: Description) -> Vec<Action> {
+    fn on_local_description(&mut self, description: Description) -> Vec<Action> {
         let Description {
             connection,
             offer,
@@ -297,8 +297,8 @@ impl Negotiation {
             return vec![];
         }
         let making = match offer {
-            true => &mut self.making.offers,
-            false => &mut self.making.answers,
+            true => &mut self.in_creation.offers,
+            false => &mut self.in_creation.answers,
         };
         *making = making.saturating_sub(1);
         let wanted = *making == 0 && (self.offering || !offer);
@@ -311,65 +311,70 @@ impl Negotiation {
 
     fn offer(&mut self, restart_ice: bool) -> Action {
         self.offering = true;
-        self.making.offers += 1;
-        Action::Offer { restart_ice }
+        self.in_creation.offers += 1;
+        Action::CreateOffer { restart_ice }
     }
 
-    /// An offer of ours has been said and waits for its answer.
-    fn awaits_answer(&self) -> bool {
-        self.offering && self.making.offers == 0
+    /// Whether a sent offer awaits its answer.
+    fn is_awaiting_answer(&self) -> bool {
+        self.offering && self.in_creation.offers == 0
     }
 
-    /// The same offer again, not another one: where only its answer was lost, the other side
-    /// answers as before, and a second ICE restart would undo the first.
-    fn repeat(&self) -> Vec<Action> {
-        let again = self.awaits_answer().then_some(Action::Repeat);
+    /// Sends the same offer again instead of a new one: if only the answer was lost, the remote
+    /// side repeats it, and a second ICE restart would undo the first.
+    fn resend_offer(&self) -> Vec<Action> {
+        let again = self.is_awaiting_answer().then_some(Action::ResendOffer);
         again.into_iter().collect()
     }
 
-    fn settle(&mut self) -> Vec<Action> {
+    fn on_connected(&mut self) -> Vec<Action> {
         self.next = None;
         self.failures = 0;
         vec![]
     }
 
-    fn worry(&mut self, now_ms: f64) -> Vec<Action> {
+    fn on_disconnected(&mut self, now_ms: f64) -> Vec<Action> {
         match self.next {
             Some(_) => vec![],
-            None => self.plan(now_ms + RESTART_AFTER_MS, Step::Restart),
+            None => self.schedule(now_ms + RESTART_AFTER_MS, RecoveryStep::Restart),
         }
     }
 
-    /// Restarts ICE on the present connection, unless a new one is planned.
-    fn restart(&mut self, now_ms: f64) -> Vec<Action> {
-        if self.connection == 0 || !self.described || matches!(self.next, Some((_, Step::Replace)))
+    /// Restarts ICE on the current connection, unless its replacement is scheduled.
+    fn restart_ice(&mut self, now_ms: f64) -> Vec<Action> {
+        if self.connection == 0
+            || !self.has_remote_description
+            || matches!(self.next, Some((_, RecoveryStep::Replace)))
         {
             return vec![];
         }
         let mut actions = Vec::new();
         match self.offering {
-            true => self.restart_due = true,
+            true => self.ice_restart_pending = true,
             false => actions.push(self.offer(true)),
         }
-        actions.extend(self.plan(now_ms + self.patient(RESTART_WITHIN_MS), Step::Replace));
+        actions.extend(self.schedule(
+            now_ms + self.with_patience(RESTART_WITHIN_MS),
+            RecoveryStep::Replace,
+        ));
         actions
     }
 
-    /// A connection with a step missing will not come up: no use in waiting long.
-    fn stumble(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
+    /// A connection with a failed step will not be established, so it is replaced soon.
+    fn on_step_failed(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
         if connection != self.connection {
             return vec![];
         }
         let wait = REPLACE_BROKEN_AFTER_MS * f64::from(self.failures + 1);
-        let at_ms = now_ms + self.patient(wait.min(CONNECT_WITHIN_MAX_MS));
+        let at_ms = now_ms + self.with_patience(wait.min(CONNECT_WITHIN_MAX_MS));
         match self.next {
-            Some((planned, Step::Replace)) if planned <= at_ms => vec![],
-            _ => self.plan(at_ms, Step::Replace),
+            Some((planned, RecoveryStep::Replace)) if planned <= at_ms => vec![],
+            _ => self.schedule(at_ms, RecoveryStep::Replace),
         }
     }
 
-    /// The other side has let go: at once a fresh one, unless that has failed before.
-    fn lose(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
+    /// Replaces the connection at once, or after a delay if earlier replacements failed.
+    fn on_remote_closed(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
         if connection != self.connection {
             return vec![];
         }
@@ -377,25 +382,28 @@ impl Negotiation {
         self.failures += 1;
         let wait = REPLACE_BROKEN_AFTER_MS * f64::from(self.failures - 1);
         match self.failures {
-            1 => self.replace(now_ms),
-            _ => self.plan(now_ms + wait.min(CONNECT_WITHIN_MAX_MS), Step::Replace),
+            1 => self.replace_connection(now_ms),
+            _ => self.schedule(
+                now_ms + wait.min(CONNECT_WITHIN_MAX_MS),
+                RecoveryStep::Replace,
+            ),
         }
     }
 
-    /// An offer on the connection there is, once the one under way is answered.
-    fn want_more(&mut self) -> Vec<Action> {
+    /// Makes an offer on the current connection, after the answer to a pending one.
+    fn on_negotiation_needed(&mut self) -> Vec<Action> {
         match (self.connection, self.offering) {
             (0, _) => vec![],
             (_, true) => {
-                self.more_due = true;
+                self.offer_pending = true;
                 vec![]
             }
             (_, false) => vec![self.offer(false)],
         }
     }
 
-    /// A fresh connection, offered by us.
-    fn replace(&mut self, now_ms: f64) -> Vec<Action> {
+    /// Opens a new connection with an offer.
+    fn replace_connection(&mut self, now_ms: f64) -> Vec<Action> {
         let mut actions = self.open(self.connection + 1, now_ms);
         actions.push(self.offer(false));
         actions
@@ -404,41 +412,41 @@ impl Negotiation {
     fn open(&mut self, connection: u32, now_ms: f64) -> Vec<Action> {
         self.connection = connection;
         self.offering = false;
-        self.making = Making::default();
-        self.restart_due = false;
-        self.more_due = false;
+        self.in_creation = InCreation::default();
+        self.ice_restart_pending = false;
+        self.offer_pending = false;
         self.connected = false;
-        self.described = false;
+        self.has_remote_description = false;
         let within = CONNECT_WITHIN_MS * f64::from(self.failures + 1);
-        let within = self.patient(within.min(CONNECT_WITHIN_MAX_MS));
+        let within = self.with_patience(within.min(CONNECT_WITHIN_MAX_MS));
         let mut actions = vec![Action::Open { connection }];
-        actions.extend(self.plan(now_ms + within, Step::Replace));
+        actions.extend(self.schedule(now_ms + within, RecoveryStep::Replace));
         actions
     }
 
-    fn wake(&mut self, now_ms: f64) -> Vec<Action> {
+    fn on_timer(&mut self, now_ms: f64) -> Vec<Action> {
         match self.next {
-            Some((at, _)) if now_ms < at => vec![Action::WakeAt(at)],
-            Some((_, Step::Restart)) => {
+            Some((at, _)) if now_ms < at => vec![Action::SetTimer(at)],
+            Some((_, RecoveryStep::Restart)) => {
                 self.next = None;
-                self.restart(now_ms)
+                self.restart_ice(now_ms)
             }
-            // The restart went by unnoticed: the path never broke.
-            Some((_, Step::Replace)) if self.connected => self.settle(),
-            Some((_, Step::Replace)) => {
+            // The path never broke during the ICE restart.
+            Some((_, RecoveryStep::Replace)) if self.connected => self.on_connected(),
+            Some((_, RecoveryStep::Replace)) => {
                 self.failures += 1;
-                self.replace(now_ms)
+                self.replace_connection(now_ms)
             }
             None => vec![],
         }
     }
 
-    fn plan(&mut self, at_ms: f64, step: Step) -> Vec<Action> {
+    fn schedule(&mut self, at_ms: f64, step: RecoveryStep) -> Vec<Action> {
         self.next = Some((at_ms, step));
-        vec![Action::WakeAt(at_ms)]
+        vec![Action::SetTimer(at_ms)]
     }
 
-    fn patient(&self, within_ms: f64) -> f64 {
+    fn with_patience(&self, within_ms: f64) -> f64 {
         let patience_ms = match self.polite {
             true => 0.0,
             false => IMPOLITE_PATIENCE_MS,

@@ -1,37 +1,37 @@
-//! Two negotiations and the browsers under them, through any order of troubles.
+//! Simulation of two negotiations and their browsers under arbitrary faults.
 //!
-//! The channel keeps order and delays at will; making a description takes as long as it
-//! likes, too. Nothing is lost but while a side's line is, and what was on its way just
-//! then; the other side is not told of it. A path is up when both browsers are on the same
-//! connection and hold the same offer with the same answer, as real ones must.
+//! The signalling channel keeps order and delays arbitrarily, and so does the creation of
+//! descriptions. Signals are lost only while a side is disconnected from the server, with those
+//! in flight; the other side is not notified. The pair is connected when both browsers have the
+//! same connection number, offer and answer.
 
 use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
-/// How long a message takes in calm times.
+/// Delay of a signal without faults, in milliseconds.
 const DELAY_MS: f64 = 200.0;
 
-/// What a browser's peer connection holds.
+/// The state of a browser's peer connection.
 #[derive(Debug, Default)]
 struct Pc {
     number: u32,
-    /// Our offer that has no answer yet.
+    /// The local offer without an answer.
     offered: Option<String>,
-    /// Offer and answer in force.
+    /// The current offer and answer.
     agreed: Option<(String, String)>,
 }
 
-/// One side: the negotiation, the browser, and what is on its way to them.
+/// One side: the negotiation, the browser, and their queues.
 #[derive(Debug)]
 struct Side {
     negotiation: Negotiation,
     pc: Pc,
-    to_do: VecDeque<Action>,
+    actions: VecDeque<Action>,
     inbox: VecDeque<Signal>,
     wake_at_ms: Option<f64>,
     connected: bool,
-    /// The line to the server is lost.
+    /// Whether the connection to the server is lost.
     cut: bool,
 }
 
@@ -40,7 +40,7 @@ impl Side {
         Self {
             negotiation: Negotiation::new(polite).spread_by(spread_ms),
             pc: Pc::default(),
-            to_do: VecDeque::new(),
+            actions: VecDeque::new(),
             inbox: VecDeque::new(),
             wake_at_ms: None,
             connected: false,
@@ -66,18 +66,18 @@ impl Pair {
         }
     }
 
-    fn tell(&mut self, side: usize, event: Event) {
+    fn handle(&mut self, side: usize, event: Event) {
         for action in self.sides[side].negotiation.handle(event, self.now_ms) {
             match action {
-                Action::Send(signal) => self.say(side, signal),
-                Action::Repeat => self.repeat(side),
-                Action::WakeAt(at_ms) => self.sides[side].wake_at_ms = Some(at_ms),
-                action => self.sides[side].to_do.push_back(action),
+                Action::Send(signal) => self.send(side, signal),
+                Action::ResendOffer => self.repeat(side),
+                Action::SetTimer(at_ms) => self.sides[side].wake_at_ms = Some(at_ms),
+                action => self.sides[side].actions.push_back(action),
             }
         }
     }
 
-    fn say(&mut self, side: usize, signal: Signal) {
+    fn send(&mut self, side: usize, signal: Signal) {
         if self.sides.iter().all(|side| !side.cut) {
             self.sides[1 - side].inbox.push_back(signal);
         }
@@ -85,12 +85,16 @@ impl Pair {
 
     fn repeat(&mut self, side: usize) {
         let pc = &self.sides[side].pc;
-        let sdp = pc.offered.clone().expect("set before it was said");
+        let sdp = pc
+            .offered
+            .clone()
+            .expect("an offer is set before it is sent");
         let connection = pc.number;
-        self.say(side, Signal::Offer { connection, sdp });
+        self.send(side, Signal::Offer { connection, sdp });
     }
 
-    /// A side's line is lost, with what was on its way to it, and perhaps from it.
+    /// Disconnects a side from the server. Signals in flight to it are lost, and with `both_ways`
+    /// those from it.
     fn cut(&mut self, side: usize, both_ways: bool) {
         self.sides[side].cut = true;
         self.sides[side].inbox.clear();
@@ -101,19 +105,19 @@ impl Pair {
 
     fn resume(&mut self, side: usize) {
         if std::mem::take(&mut self.sides[side].cut) {
-            self.tell(side, Event::Resumed);
+            self.handle(side, Event::SignalingResumed);
         }
     }
 
     fn deliver(&mut self, side: usize) {
         if let Some(signal) = self.sides[side].inbox.pop_front() {
-            self.tell(side, Event::Heard(signal));
+            self.handle(side, Event::RemoteSignal(signal));
         }
     }
 
-    /// The browser finishes one step.
+    /// The browser completes one action.
     fn perform(&mut self, side: usize) {
-        let Some(action) = self.sides[side].to_do.pop_front() else {
+        let Some(action) = self.sides[side].actions.pop_front() else {
             return;
         };
         self.made += 1;
@@ -128,35 +132,38 @@ impl Pair {
                 };
                 return;
             }
-            Action::Offer { .. } => {
+            Action::CreateOffer { .. } => {
                 pc.offered = Some(id.clone());
                 (true, id)
             }
-            Action::Answer { sdp } => {
+            Action::CreateAnswer { sdp } => {
                 pc.offered = None;
                 let answer = match pc.agreed.take() {
-                    // The same offer again: nothing has changed.
+                    // The same offer again yields the same answer.
                     Some((offer, answer)) if offer == sdp => answer,
                     _ => id,
                 };
                 pc.agreed = Some((sdp, answer.clone()));
                 (false, answer)
             }
-            Action::Accept { sdp } => {
+            Action::SetAnswer { sdp } => {
                 match pc.offered.take() {
                     Some(offer) => pc.agreed = Some((offer, sdp)),
-                    None => self.tell(side, Event::StepFailed { connection }),
+                    None => self.handle(side, Event::StepFailed { connection }),
                 }
                 return;
             }
-            Action::Add(_) | Action::Send(_) | Action::Repeat | Action::WakeAt(_) => return,
+            Action::AddCandidate(_)
+            | Action::Send(_)
+            | Action::ResendOffer
+            | Action::SetTimer(_) => return,
         };
         let description = Description {
             connection,
             offer,
             sdp,
         };
-        self.tell(side, Event::Described(description));
+        self.handle(side, Event::LocalDescription(description));
     }
 
     fn is_up(&self) -> bool {
@@ -164,15 +171,16 @@ impl Pair {
         a.pc.number == b.pc.number && a.pc.agreed.is_some() && a.pc.agreed == b.pc.agreed
     }
 
-    /// Lines are back, everything on its way arrives, and the transports say how they are.
-    fn calm_down(&mut self) {
+    /// Ends all faults: reconnects both sides, delivers every signal and reports the transports'
+    /// states.
+    fn end_faults(&mut self) {
         for side in [0, 1] {
             self.resume(side);
         }
         while self
             .sides
             .iter()
-            .any(|side| !side.inbox.is_empty() || !side.to_do.is_empty())
+            .any(|side| !side.inbox.is_empty() || !side.actions.is_empty())
         {
             for side in [0, 1] {
                 self.perform(side);
@@ -183,16 +191,16 @@ impl Pair {
             let (was, is) = (self.sides[side].connected, self.is_up());
             self.sides[side].connected = is;
             match (was, is) {
-                (_, true) => self.tell(side, Event::Connected),
-                (true, false) => self.tell(side, Event::Disconnected),
+                (_, true) => self.handle(side, Event::Connected),
+                (true, false) => self.handle(side, Event::Disconnected),
                 (false, false) => {}
             }
         }
     }
 
-    /// The next alarm goes off, and with it the other side's if that comes before
-    /// anything could be heard of this one. False where nobody waits for one.
-    fn next_alarm(&mut self) -> bool {
+    /// Fires the next timer, and the other side's if it is due before a signal of this one can
+    /// arrive. Returns false if no timer is set.
+    fn fire_next_timer(&mut self) -> bool {
         let waits = |pair: &Self| pair.sides.each_ref().map(|side| side.wake_at_ms);
         let Some(soonest) = waits(self).into_iter().flatten().reduce(f64::min) else {
             return false;
@@ -201,51 +209,51 @@ impl Pair {
         for (side, at_ms) in waits(self).into_iter().enumerate() {
             if at_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
                 self.sides[side].wake_at_ms = None;
-                self.tell(side, Event::Woken);
+                self.handle(side, Event::TimerFired);
             }
         }
         true
     }
 
-    fn trouble(&mut self, side: usize, step: u8) {
+    fn inject_fault(&mut self, side: usize, step: u8) {
         match step {
             0..=2 => self.deliver(side),
             3..=5 => self.perform(side),
-            6 => self.tell(side, Event::NetworkChanged),
-            7 => self.tell(side, Event::Failed),
-            8 => self.tell(side, Event::Disconnected),
+            6 => self.handle(side, Event::NetworkChanged),
+            7 => self.handle(side, Event::Failed),
+            8 => self.handle(side, Event::Disconnected),
             9 => self.cut(side, false),
             10 => self.cut(side, true),
             11 => self.resume(side),
             _ => {
                 self.now_ms += 10_000.0;
-                self.tell(side, Event::Woken);
+                self.handle(side, Event::TimerFired);
             }
         }
     }
 }
 
-/// More alarms than any recovery needs.
+/// More timers than any recovery needs.
 const MANY: usize = 40;
 
-fn ends_connected(polite: [bool; 2], troubles: Vec<(usize, u8)>) -> Result<(), TestCaseError> {
+fn ends_connected(polite: [bool; 2], faults: Vec<(usize, u8)>) -> Result<(), TestCaseError> {
     let mut pair = Pair::new(polite);
-    pair.tell(1, Event::Start);
-    for (side, step) in troubles {
-        pair.trouble(side, step);
+    pair.handle(1, Event::Start);
+    for (side, step) in faults {
+        pair.inject_fault(side, step);
     }
     for _ in 0..MANY {
-        pair.calm_down();
-        if !pair.next_alarm() {
+        pair.end_faults();
+        if !pair.fire_next_timer() {
             break;
         }
     }
-    pair.calm_down();
+    pair.end_faults();
     prop_assert!(pair.is_up(), "{:#?}", pair);
     Ok(())
 }
 
-fn troubles() -> impl Strategy<Value = Vec<(usize, u8)>> {
+fn faults() -> impl Strategy<Value = Vec<(usize, u8)>> {
     prop::collection::vec((0_usize..2, 0_u8..13), 0..80)
 }
 
@@ -253,14 +261,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn any_order_of_troubles_ends_in_one_connection(troubles in troubles()) {
-        ends_connected([false, true], troubles)?;
+    fn any_order_of_faults_ends_in_one_connection(faults in faults()) {
+        ends_connected([false, true], faults)?;
     }
 
-    /// A restarted server can leave two people who each think the other came later, or
-    /// earlier; their alarms are spread, so that one of them is first.
+    /// A restarted server can leave two sides that are both polite or both impolite. Their
+    /// timers are spread, so one of them is first.
     #[test]
-    fn even_two_with_the_same_manners_connect(manners in any::<bool>(), troubles in troubles()) {
-        ends_connected([manners, manners], troubles)?;
+    fn two_sides_with_the_same_politeness_connect(polite in any::<bool>(), faults in faults()) {
+        ends_connected([polite, polite], faults)?;
     }
 }

@@ -1,4 +1,4 @@
-//! How a pair agrees, whatever crosses whatever.
+//! Tests of single cases of the negotiation.
 
 use super::*;
 
@@ -11,35 +11,35 @@ fn candidate(text: &str) -> Candidate {
 }
 
 fn heard_candidate(connection: u32) -> Event {
-    Event::Heard(Signal::Candidate {
+    Event::RemoteSignal(Signal::Candidate {
         connection,
         candidate: candidate("early"),
     })
 }
 
 fn heard_offer(connection: u32) -> Event {
-    Event::Heard(Signal::Offer {
+    Event::RemoteSignal(Signal::Offer {
         connection,
         sdp: "offer".into(),
     })
 }
 
 fn heard_answer(connection: u32) -> Event {
-    Event::Heard(Signal::Answer {
+    Event::RemoteSignal(Signal::Answer {
         connection,
         sdp: "answer".into(),
     })
 }
 
 fn described(connection: u32, offer: bool) -> Event {
-    Event::Described(Description {
+    Event::LocalDescription(Description {
         connection,
         offer,
         sdp: "made".into(),
     })
 }
 
-/// A pair that is connected, seen from one side.
+/// One side of a connected pair.
 fn connected(polite: bool) -> Negotiation {
     let mut negotiation = Negotiation::new(polite);
     negotiation.handle(Event::Start, 0.0);
@@ -57,20 +57,20 @@ fn opens(actions: &[Action]) -> Option<u32> {
 }
 
 #[test]
-fn a_candidate_that_comes_before_its_description_is_not_lost() {
+fn a_candidate_that_arrives_before_its_description_is_kept() {
     let mut negotiation = Negotiation::new(false);
     assert_eq!(negotiation.handle(heard_candidate(1), 0.0), []);
     let actions = negotiation.handle(heard_offer(1), 0.0);
     let answered = actions
         .iter()
-        .position(|action| matches!(action, Action::Answer { .. }));
+        .position(|action| matches!(action, Action::CreateAnswer { .. }));
     let added = actions
         .iter()
-        .position(|action| matches!(action, Action::Add(_)));
+        .position(|action| matches!(action, Action::AddCandidate(_)));
     assert!(answered.is_some() && answered < added);
     assert!(matches!(
         negotiation.handle(heard_candidate(1), 0.0)[..],
-        [Action::Add(_)]
+        [Action::AddCandidate(_)]
     ));
 }
 
@@ -83,7 +83,7 @@ fn early_candidates_are_kept_up_to_a_limit() {
     let actions = negotiation.handle(heard_offer(1), 0.0);
     let added = actions
         .iter()
-        .filter(|action| matches!(action, Action::Add(_)));
+        .filter(|action| matches!(action, Action::AddCandidate(_)));
     assert_eq!(added.count(), MAX_EARLY_CANDIDATES);
 }
 
@@ -109,7 +109,7 @@ fn the_impolite_end_keeps_its_offer_and_the_polite_end_rolls_back() {
         None,
         "the connection stays; the browser rolls back"
     );
-    assert!(matches!(actions[..], [Action::Answer { .. }]));
+    assert!(matches!(actions[..], [Action::CreateAnswer { .. }]));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn crossed_new_connections_leave_the_polite_end_with_a_new_one() {
     polite.handle(Event::Start, 0.0);
     let actions = polite.handle(heard_offer(1), 0.0);
     assert_eq!(opens(&actions), Some(1));
-    assert!(matches!(actions.last(), Some(Action::Answer { .. })));
+    assert!(matches!(actions.last(), Some(Action::CreateAnswer { .. })));
 }
 
 #[test]
@@ -126,19 +126,32 @@ fn a_disconnection_recovers_by_itself_or_is_repaired_in_steps() {
     let mut negotiation = connected(true);
     assert_eq!(
         negotiation.handle(Event::Disconnected, 0.0),
-        [Action::WakeAt(2_000.0)]
+        [Action::SetTimer(2_000.0)]
     );
     negotiation.handle(Event::Connected, 1_000.0);
-    assert_eq!(negotiation.handle(Event::Woken, 2_000.0), [], "it healed");
+    assert_eq!(
+        negotiation.handle(Event::TimerFired, 2_000.0),
+        [],
+        "it recovered by itself"
+    );
 
     negotiation.handle(Event::Disconnected, 3_000.0);
-    let restart = negotiation.handle(Event::Woken, 5_000.0);
+    let restart = negotiation.handle(Event::TimerFired, 5_000.0);
     assert_eq!(
         restart,
-        [Action::Offer { restart_ice: true }, Action::WakeAt(9_000.0)]
+        [
+            Action::CreateOffer { restart_ice: true },
+            Action::SetTimer(9_000.0)
+        ]
     );
-    assert_eq!(opens(&negotiation.handle(Event::Woken, 9_000.0)), Some(2));
-    assert_eq!(opens(&negotiation.handle(Event::Woken, 999_000.0)), Some(3));
+    assert_eq!(
+        opens(&negotiation.handle(Event::TimerFired, 9_000.0)),
+        Some(2)
+    );
+    assert_eq!(
+        opens(&negotiation.handle(Event::TimerFired, 999_000.0)),
+        Some(3)
+    );
 }
 
 #[test]
@@ -147,7 +160,10 @@ fn a_failed_transport_is_restarted_at_once_and_the_impolite_side_replaces_it_lat
     let restart = negotiation.handle(Event::Failed, 0.0);
     assert_eq!(
         restart,
-        [Action::Offer { restart_ice: true }, Action::WakeAt(9_000.0)]
+        [
+            Action::CreateOffer { restart_ice: true },
+            Action::SetTimer(9_000.0)
+        ]
     );
 }
 
@@ -182,9 +198,12 @@ fn a_second_restart_waits_for_the_answer_to_the_first() {
     negotiation.handle(described(1, true), 1.0);
     negotiation.handle(Event::Connected, 5.0);
     let again = negotiation.handle(Event::NetworkChanged, 10.0);
-    assert!(!again.contains(&Action::Offer { restart_ice: true }));
+    assert!(!again.contains(&Action::CreateOffer { restart_ice: true }));
     let answered = negotiation.handle(heard_answer(1), 20.0);
-    assert_eq!(answered.last(), Some(&Action::Offer { restart_ice: true }));
+    assert_eq!(
+        answered.last(),
+        Some(&Action::CreateOffer { restart_ice: true })
+    );
 }
 
 #[test]
@@ -193,7 +212,7 @@ fn an_ice_restart_on_a_working_path_replaces_nothing() {
     negotiation.handle(Event::NetworkChanged, 0.0);
     negotiation.handle(described(1, true), 1.0);
     negotiation.handle(heard_answer(1), 100.0);
-    assert_eq!(negotiation.handle(Event::Woken, 60_000.0), []);
+    assert_eq!(negotiation.handle(Event::TimerFired, 60_000.0), []);
     assert_eq!(negotiation.connection(), 1);
 }
 
@@ -202,8 +221,11 @@ fn a_failed_negotiation_step_leads_to_a_new_connection_soon() {
     let mut negotiation = Negotiation::new(true);
     negotiation.handle(Event::Start, 0.0);
     let actions = negotiation.handle(Event::StepFailed { connection: 1 }, 0.0);
-    assert_eq!(actions, [Action::WakeAt(1_000.0)]);
-    assert_eq!(opens(&negotiation.handle(Event::Woken, 1_000.0)), Some(2));
+    assert_eq!(actions, [Action::SetTimer(1_000.0)]);
+    assert_eq!(
+        opens(&negotiation.handle(Event::TimerFired, 1_000.0)),
+        Some(2)
+    );
     assert_eq!(
         negotiation.handle(Event::StepFailed { connection: 1 }, 2_000.0),
         []
@@ -213,35 +235,44 @@ fn a_failed_negotiation_step_leads_to_a_new_connection_soon() {
 #[test]
 fn a_connection_closed_by_the_remote_end_is_replaced_at_once_and_later_with_backoff() {
     let mut negotiation = connected(true);
-    let lost = negotiation.handle(Event::Lost { connection: 1 }, 0.0);
+    let lost = negotiation.handle(Event::RemoteClosed { connection: 1 }, 0.0);
     assert_eq!(opens(&lost), Some(2));
-    assert_eq!(negotiation.handle(Event::Lost { connection: 1 }, 5.0), []);
-    let again = negotiation.handle(Event::Lost { connection: 2 }, 10.0);
-    assert_eq!(again, [Action::WakeAt(1_010.0)]);
-    assert_eq!(opens(&negotiation.handle(Event::Woken, 1_010.0)), Some(3));
+    assert_eq!(
+        negotiation.handle(Event::RemoteClosed { connection: 1 }, 5.0),
+        []
+    );
+    let again = negotiation.handle(Event::RemoteClosed { connection: 2 }, 10.0);
+    assert_eq!(again, [Action::SetTimer(1_010.0)]);
+    assert_eq!(
+        opens(&negotiation.handle(Event::TimerFired, 1_010.0)),
+        Some(3)
+    );
 }
 
 #[test]
-fn more_is_offered_once_the_offer_under_way_is_answered() {
+fn another_offer_follows_the_answer_to_a_pending_one() {
     let mut negotiation = Negotiation::new(true);
-    assert_eq!(negotiation.handle(Event::MoreWanted, 0.0), []);
+    assert_eq!(negotiation.handle(Event::NegotiationNeeded, 0.0), []);
     negotiation.handle(Event::Start, 0.0);
-    assert_eq!(negotiation.handle(Event::MoreWanted, 1.0), []);
+    assert_eq!(negotiation.handle(Event::NegotiationNeeded, 1.0), []);
     negotiation.handle(described(1, true), 1.0);
     let answered = negotiation.handle(heard_answer(1), 2.0);
-    assert_eq!(answered.last(), Some(&Action::Offer { restart_ice: false }));
-    assert_eq!(negotiation.handle(Event::MoreWanted, 3.0), []);
+    assert_eq!(
+        answered.last(),
+        Some(&Action::CreateOffer { restart_ice: false })
+    );
+    assert_eq!(negotiation.handle(Event::NegotiationNeeded, 3.0), []);
     negotiation.handle(described(1, true), 3.0);
     negotiation.handle(heard_answer(1), 4.0);
     negotiation.handle(described(1, true), 4.0);
     let quiet = negotiation.handle(heard_answer(1), 5.0);
     let offers = quiet
         .iter()
-        .any(|action| matches!(action, Action::Offer { .. }));
-    assert!(!offers, "nothing is offered that nobody wants");
+        .any(|action| matches!(action, Action::CreateOffer { .. }));
+    assert!(!offers, "no further offer is pending");
 }
 
-/// A pair of which one side's restart is on its way to the other.
+/// One side of a connected pair with an ICE restart in flight.
 fn restarting(polite: bool) -> Negotiation {
     let mut negotiation = connected(polite);
     negotiation.handle(Event::NetworkChanged, 0.0);
@@ -252,46 +283,49 @@ fn restarting(polite: bool) -> Negotiation {
 #[test]
 fn an_unanswered_offer_is_repeated_after_a_reconnect() {
     let mut negotiation = restarting(true);
-    let resumed = negotiation.handle(Event::Resumed, 1_000.0);
-    assert_eq!(resumed, [Action::Repeat]);
-    // Media works all the same, so that nothing else brings the offer up again.
+    let resumed = negotiation.handle(Event::SignalingResumed, 1_000.0);
+    assert_eq!(resumed, [Action::ResendOffer]);
+    // Media still works, so nothing else triggers the offer again.
     negotiation.handle(Event::Connected, 2_000.0);
-    assert_eq!(negotiation.handle(Event::MoreWanted, 3_000.0), []);
-    let resumed = negotiation.handle(Event::Resumed, 4_000.0);
-    assert_eq!(resumed, [Action::Repeat]);
+    assert_eq!(negotiation.handle(Event::NegotiationNeeded, 3_000.0), []);
+    let resumed = negotiation.handle(Event::SignalingResumed, 4_000.0);
+    assert_eq!(resumed, [Action::ResendOffer]);
     let answered = negotiation.handle(heard_answer(1), 5_000.0);
-    assert_eq!(answered.last(), Some(&Action::Offer { restart_ice: false }));
+    assert_eq!(
+        answered.last(),
+        Some(&Action::CreateOffer { restart_ice: false })
+    );
     assert!(sends(&negotiation.handle(described(1, true), 5_010.0)));
     negotiation.handle(heard_answer(1), 5_020.0);
-    assert_eq!(negotiation.handle(Event::Resumed, 6_000.0), []);
+    assert_eq!(negotiation.handle(Event::SignalingResumed, 6_000.0), []);
 }
 
 #[test]
 fn an_offer_in_creation_is_not_repeated() {
     let mut negotiation = Negotiation::new(true);
-    assert_eq!(negotiation.handle(Event::Resumed, 0.0), []);
+    assert_eq!(negotiation.handle(Event::SignalingResumed, 0.0), []);
     negotiation.handle(Event::Start, 0.0);
-    assert_eq!(negotiation.handle(Event::Resumed, 1.0), []);
+    assert_eq!(negotiation.handle(Event::SignalingResumed, 1.0), []);
     assert!(sends(&negotiation.handle(described(1, true), 2.0)));
-    let resumed = negotiation.handle(Event::Resumed, 3.0);
-    assert_eq!(resumed, [Action::Repeat]);
+    let resumed = negotiation.handle(Event::SignalingResumed, 3.0);
+    assert_eq!(resumed, [Action::ResendOffer]);
 }
 
 #[test]
-fn an_offer_rolled_back_for_theirs_is_not_repeated() {
+fn an_offer_rolled_back_for_a_remote_offer_is_not_repeated() {
     let mut polite = restarting(true);
     polite.handle(heard_offer(1), 20.0);
-    assert_eq!(polite.handle(Event::Resumed, 30.0), []);
+    assert_eq!(polite.handle(Event::SignalingResumed, 30.0), []);
 }
 
 #[test]
 fn the_second_answer_to_a_repeated_offer_is_ignored() {
     let mut negotiation = restarting(true);
-    negotiation.handle(Event::Resumed, 20.0);
+    negotiation.handle(Event::SignalingResumed, 20.0);
     negotiation.handle(heard_answer(1), 30.0);
-    negotiation.handle(Event::MoreWanted, 40.0);
+    negotiation.handle(Event::NegotiationNeeded, 40.0);
     assert_eq!(negotiation.handle(heard_answer(1), 50.0), []);
     assert!(sends(&negotiation.handle(described(1, true), 60.0)));
     let answered = negotiation.handle(heard_answer(1), 70.0);
-    assert!(matches!(answered[..], [Action::Accept { .. }]));
+    assert!(matches!(answered[..], [Action::SetAnswer { .. }]));
 }

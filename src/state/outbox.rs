@@ -1,60 +1,60 @@
-//! What is on its way to the server, sent no faster than the server takes it.
+//! The outbox: paces chat messages to the server's rate limit.
 //!
-//! A token bucket a little below the contract's limit (5 a second, bursts of 40),
-//! with time as an argument. Everything not confirmed is due again after the line
-//! was lost; the server knows each message by its id and keeps one of each.
+//! A token bucket slightly below the server's limit (5 a second, bursts of 40), with time as
+//! an argument. After a reconnect every unconfirmed message is due again; the server
+//! deduplicates by message id.
 
 use crate::protocol::{ClientMessage, MessageId};
 use crate::state::log::PendingMessage;
 use std::collections::HashSet;
 
-/// Messages that may go at once.
+/// Capacity of the token bucket, in messages.
 const BURST: f64 = 30.0;
-/// Messages a second after that.
+/// Refill of the token bucket, in messages per second.
 const PER_SECOND: f64 = 4.0;
 
-/// Which pending messages were handed to the present socket, and how many more may go.
+/// The messages sent on the current socket, and the token bucket.
 #[derive(Debug)]
 pub struct Outbox {
-    handed_over: HashSet<MessageId>,
+    sent: HashSet<MessageId>,
     tokens: f64,
     at_ms: f64,
 }
 
 impl Outbox {
-    /// An outbox for a new socket, at `now_ms` of any steady clock.
+    /// An outbox for a new socket, at `now_ms` of a steady clock.
     pub fn new(now_ms: f64) -> Self {
         Self {
-            handed_over: HashSet::new(),
+            sent: HashSet::new(),
             tokens: BURST,
             at_ms: now_ms,
         }
     }
 
-    /// The server refused this one for being one too many: it is due again.
-    pub fn hand_back(&mut self, id: MessageId) {
-        self.handed_over.remove(&id);
+    /// The server refused the message with `too_many_messages`: it is due again.
+    pub fn on_rate_limited(&mut self, id: MessageId) {
+        self.sent.remove(&id);
         self.tokens = 0.0;
     }
 
-    /// What to send now, and whether more is waiting for its turn.
+    /// The messages to send now, and whether more wait for tokens.
     pub fn due(&mut self, pending: &[PendingMessage], now_ms: f64) -> (Vec<ClientMessage>, bool) {
         let passed_s = ((now_ms - self.at_ms) / 1_000.0).max(0.0);
         self.tokens = (self.tokens + passed_s * PER_SECOND).min(BURST);
         self.at_ms = now_ms;
-        self.handed_over
+        self.sent
             .retain(|id| pending.iter().any(|p| p.draft.id == *id));
         let mut due = Vec::new();
         for message in pending.iter().filter(|p| p.refused.is_none()) {
             let draft = &message.draft;
-            if self.handed_over.contains(&draft.id) {
+            if self.sent.contains(&draft.id) {
                 continue;
             }
             if self.tokens < 1.0 {
                 return (due, true);
             }
             self.tokens -= 1.0;
-            self.handed_over.insert(draft.id);
+            self.sent.insert(draft.id);
             due.push(draft.into());
         }
         (due, false)
@@ -103,7 +103,7 @@ mod tests {
         let (mut outbox, waiting) = (Outbox::new(0.0), pending(1));
         assert_eq!(outbox.due(&waiting, 0.0).0.len(), 1);
         assert_eq!(outbox.due(&waiting, 9_000.0).0.len(), 0);
-        outbox.hand_back(waiting[0].draft.id);
+        outbox.on_rate_limited(waiting[0].draft.id);
         assert_eq!(outbox.due(&waiting, 9_000.0), (vec![], true));
         assert_eq!(outbox.due(&waiting, 9_300.0).0.len(), 1);
     }

@@ -1,24 +1,23 @@
-//! Whether a page that was opened at a call may enter it without a press of "Join now".
+//! Decides whether a page opened at a call may enter it without a press of "Join now".
 //!
-//! Entering switches the camera and the microphone on, so another site must not be able
-//! to cause it. A navigation counts only where the server saw that a page of ours started
-//! it. A reload counts only for a tab that was in the call: no other site can reload a tab
-//! of ours. Going back and forward in the history counts never, because any page of the
-//! history can do that.
+//! Entering switches the camera and the microphone on, so another site must not be able to
+//! cause it. A navigation enters only if the server saw that a page of this site started it.
+//! A reload enters only in a tab that was in the call, because another site cannot reload this
+//! tab. Going back or forward never enters, because any page of the history can do that.
 
 /// How the browser came to show this document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     /// By a link, a redirect, a form, a script, or the address bar.
     Navigation,
-    /// The person reloaded it.
+    /// The user reloaded it.
     Reload,
-    /// By going back or forward, or in a way the browser does not tell.
+    /// By going back or forward, or in a way that the browser does not report.
     Other,
 }
 
 impl Opening {
-    /// What the browser calls it (W3C Navigation Timing, `NavigationTimingType`).
+    /// Parses a `NavigationTimingType` (W3C Navigation Timing).
     pub fn of_type(name: &str) -> Self {
         match name {
             "navigate" => Self::Navigation,
@@ -28,21 +27,21 @@ impl Opening {
     }
 }
 
-/// What is known when a document has been opened at a call.
+/// The facts about a document that was opened at a call.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
-    /// How it was opened at this address.
+    /// How the document was opened at this address.
     pub opening: Opening,
     /// Whether a page of this site started the navigation, as the server saw it.
     pub own_navigation: bool,
-    /// Whether the address asks to skip the question: `?prejoin=0`.
+    /// Whether the address asks to skip the prejoin page: `?prejoin=0`.
     pub asks_to_skip: bool,
-    /// Whether this tab was in this call when its former document ended.
+    /// Whether this tab was in this call when its previous document ended.
     pub was_in_call: bool,
 }
 
 impl Arrival {
-    /// Whether the call may be entered at once.
+    /// Whether the call may be entered without a press.
     pub fn enters_at_once(self) -> bool {
         match self.opening {
             Opening::Navigation => self.own_navigation && self.asks_to_skip,
@@ -56,7 +55,7 @@ impl Arrival {
 mod tests {
     use super::*;
 
-    /// Every combination of the three facts, with one way of opening.
+    /// The combinations of the three facts that enter the call, for one way of opening.
     fn entering(opening: Opening) -> Vec<(bool, bool, bool)> {
         let flags = [false, true];
         let mut entering = Vec::new();

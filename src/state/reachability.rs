@@ -1,22 +1,22 @@
-//! Whether media gets through, and what to say where it does not.
+//! Detection of blocked media.
 //!
-//! Pure: the monitor passes the state of each connection and the time of its clock, and gets
-//! what to show and what to report to the server. Nothing is said of a connection that
-//! comes up within [`BLOCKED_AFTER_MS`], of somebody who was reached before within
-//! [`GONE_AFTER_MS`], nor while the line to the server is down: then nobody
-//! could agree on a connection, and that is said already.
+//! Pure: the monitor passes the state of each connection and the time, and receives what to
+//! show and what to report to the server. Nothing is shown for a connection that connects
+//! within [`BLOCKED_AFTER_MS`], for a participant who was connected and returns within
+//! [`GONE_AFTER_MS`], or while the connection to the server is down, which the page shows
+//! already.
 
 use crate::protocol::{Obstacle, ParticipantId};
 use std::collections::{HashMap, HashSet};
 
-/// How long a connection may take before something is said of it, in milliseconds. 10 s: ICE
-/// over a slow relay takes 5 s.
+/// Time after which a connection that is not established counts as blocked, in milliseconds.
+/// ICE over a slow relay takes 5 s.
 pub const BLOCKED_AFTER_MS: f64 = 10_000.0;
-/// How long a connection to somebody may be down that was up, in milliseconds. 25 s: somebody
-/// whose device fell asleep is gone from the call after 20 s, and no network is in the way.
+/// Time after which an established connection to a participant that is down counts as blocked,
+/// in milliseconds. A participant whose device sleeps leaves the call after 20 s.
 pub const GONE_AFTER_MS: f64 = 25_000.0;
-/// A longer pause between two looks means that the page was asleep, in milliseconds. Its
-/// connections are given [`BLOCKED_AFTER_MS`] from then on.
+/// A longer interval between two checks means that the page was suspended, in milliseconds.
+/// All timeouts then restart.
 const SLEEP_GAP_MS: f64 = 5_000.0;
 
 /// The other end of a connection of the call.
@@ -24,42 +24,42 @@ const SLEEP_GAP_MS: f64 = 5_000.0;
 pub enum Endpoint {
     /// The server's SFU.
     Server,
-    /// Somebody, browser to browser.
+    /// Another participant, browser to browser.
     Person(ParticipantId),
 }
 
-/// How far a connection has come.
+/// The state of a connection's transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportState {
-    /// No packets get through (ICE, RFC 8445).
+    /// ICE has no path (RFC 8445): no packets arrive.
     NoIcePath,
-    /// Packets get through, and no keys were agreed on (DTLS, RFC 5764).
+    /// ICE has a path, but the DTLS handshake is not complete (RFC 5764).
     NoDtls,
-    /// It is up.
+    /// Established.
     Connected,
 }
 
-/// What keeps media from getting through.
+/// The connections that are blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blocked {
     /// The browser has no `RTCPeerConnection`.
     NoWebRtc,
-    /// The connection to the server does not come up.
+    /// The connection to the SFU is not established.
     Server {
-        /// Packets get through, and no keys were agreed on.
+        /// Whether ICE has a path and DTLS failed.
         dtls_failed: bool,
     },
-    /// The connections to some of the others do not come up.
+    /// The connections to some participants are not established.
     People {
-        /// To whom, in order of their ids.
+        /// The participants, in order of their ids.
         ids: Vec<ParticipantId>,
-        /// Packets of all of them get through, and no keys were agreed on.
+        /// Whether ICE has a path to all of them and DTLS failed.
         dtls_failed: bool,
     },
 }
 
 impl Blocked {
-    /// The report to the server.
+    /// The obstacle that is reported to the server.
     fn obstacle(&self) -> Obstacle {
         match self {
             Self::NoWebRtc => Obstacle::NoWebRtc,
@@ -75,42 +75,42 @@ impl Blocked {
     }
 }
 
-/// A connection that is not up.
+/// A connection that is not established.
 #[derive(Debug, Clone, Copy)]
 struct Outage {
     /// Start of the outage, in milliseconds of the steady clock.
     since_ms: f64,
-    /// Whether packets got through meanwhile.
+    /// Whether ICE had a path during the outage.
     had_ice_path: bool,
-    /// How long it may take, in milliseconds.
+    /// Time after which the outage counts as blocked, in milliseconds.
     timeout_ms: f64,
 }
 
-/// What is known of the connections of one stay in the call.
+/// The reachability of the connections of one leg.
 #[derive(Debug, Default)]
 pub struct Reachability {
-    /// Those that are not up.
+    /// Connections that are not established.
     outages: HashMap<Endpoint, Outage>,
-    /// Those that have been up.
+    /// Connections that have been established.
     ever_connected: HashSet<Endpoint>,
-    /// When it was looked last.
+    /// Time of the last check, in milliseconds of the steady clock.
     checked_ms: Option<f64>,
-    /// Obstacles reported in this stay: once each.
+    /// Obstacles reported during this leg, once each.
     reported: HashSet<Obstacle>,
 }
 
 /// Result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReachabilityReport {
-    /// What to show.
+    /// The blocked connections to show.
     pub blocked: Option<Blocked>,
-    /// What to tell the server.
+    /// The obstacle to report to the server.
     pub report: Option<Obstacle>,
 }
 
 impl Reachability {
-    /// Takes in how the connections are that media is to go by now. `live` says whether the
-    /// line to the server is up.
+    /// Checks the connections that carry media in the current mode. `live`: whether the
+    /// connection to the server is up.
     pub fn check(
         &mut self,
         now_ms: f64,
@@ -147,19 +147,19 @@ impl Reachability {
         self.report(self.blocked(now_ms))
     }
 
-    /// The browser has no `RTCPeerConnection`: that does not change, and is said at once.
+    /// The report of a browser without `RTCPeerConnection`, which is shown at once.
     pub fn no_webrtc(&mut self) -> ReachabilityReport {
         self.report(Some(Blocked::NoWebRtc))
     }
 
-    /// What to show, and to report if it was not reported yet.
+    /// The blocked connections, with the obstacle if it was not reported yet.
     fn report(&mut self, blocked: Option<Blocked>) -> ReachabilityReport {
         let obstacle = blocked.as_ref().map(Blocked::obstacle);
         let report = obstacle.filter(|obstacle| self.reported.insert(*obstacle));
         ReachabilityReport { blocked, report }
     }
 
-    /// What has not been up for too long.
+    /// The connections whose outage exceeds its timeout.
     fn blocked(&self, now_ms: f64) -> Option<Blocked> {
         let late = |outage: &Outage| now_ms - outage.since_ms >= outage.timeout_ms;
         let mut dtls_failed = true;
@@ -194,7 +194,7 @@ mod tests {
         Endpoint::Person(id(name))
     }
 
-    /// Looks every second from one moment to another; answers the last look and all reports.
+    /// Checks once per second; returns the last result and all reports.
     fn check(
         reach: &mut Reachability,
         seconds: std::ops::RangeInclusive<u32>,
@@ -202,9 +202,9 @@ mod tests {
     ) -> (Option<Blocked>, Vec<Obstacle>) {
         let (mut blocked, mut reports) = (None, Vec::new());
         for second in seconds {
-            let look = reach.check(f64::from(second) * 1_000.0, true, connections);
-            blocked = look.blocked;
-            reports.extend(look.report);
+            let result = reach.check(f64::from(second) * 1_000.0, true, connections);
+            blocked = result.blocked;
+            reports.extend(result.report);
         }
         (blocked, reports)
     }
@@ -217,8 +217,8 @@ mod tests {
         let blocked = Some(Blocked::Server { dtls_failed: false });
         let (shown, reports) = check(&mut reach, 10..=60, &server);
         assert_eq!((shown, reports), (blocked, vec![Obstacle::ServerIce]));
-        // It comes up: nothing is shown any more. Another outage is shown after its own ten
-        // seconds, and was reported before.
+        // Once connected, nothing is shown. Another outage is shown after ten seconds and not
+        // reported again.
         let up = [(Endpoint::Server, Connected)];
         assert_eq!(check(&mut reach, 61..=61, &up), (None, vec![]));
         assert_eq!(check(&mut reach, 62..=71, &server), (None, vec![]));
@@ -244,7 +244,7 @@ mod tests {
             })
         );
         assert_eq!(reports, [Obstacle::PersonIce]);
-        // Cem left, and Dan has just come.
+        // Cem left and Dan has just joined.
         let people = [(person("Ben"), NoDtls), (person("Dan"), NoIcePath)];
         let (shown, _) = check(&mut reach, 11..=12, &people);
         let ids = vec![id("Ben")];
@@ -263,7 +263,7 @@ mod tests {
         check(&mut reach, 0..=5, &[(person("Ann"), Connected)]);
         let asleep = [(person("Ann"), NoIcePath)];
         assert_eq!(check(&mut reach, 6..=30, &asleep), (None, vec![]));
-        // Gone from the call, and back: a new connection that does not come up.
+        // The participant left and re-entered: a new connection that is not established.
         check(&mut reach, 31..=31, &[]);
         assert_eq!(check(&mut reach, 32..=41, &asleep), (None, vec![]));
         assert!(check(&mut reach, 42..=42, &asleep).0.is_some());

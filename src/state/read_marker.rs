@@ -1,21 +1,22 @@
-//! How far one has read: a mark in the log, and a count while one looks elsewhere.
+//! The read position: a mark in the log, and the count of unread messages while the page is
+//! hidden.
 
 use crate::protocol::Seq;
 use crate::state::People;
 use crate::state::log::Log;
 
-/// What one has read.
+/// The read position of this participant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadMarker {
-    /// The newest message that was there when one stopped reading; what follows is new.
+    /// Sequence number of the last read message; later messages are new. `None`: all are read.
     pub mark: Option<Seq>,
-    /// Whether one looks elsewhere.
+    /// Whether the page is hidden.
     pub away: bool,
 }
 
 impl ReadMarker {
-    /// One looks elsewhere; `newest` is the newest message. True where that is news.
-    pub fn look_away(&mut self, newest: Option<Seq>) -> bool {
+    /// The page was hidden; `newest` is the newest message. Returns whether anything changed.
+    pub fn on_hidden(&mut self, newest: Option<Seq>) -> bool {
         let news = !self.away;
         if news {
             self.away = true;
@@ -24,21 +25,21 @@ impl ReadMarker {
         news
     }
 
-    /// One looks here again, with `newest` as the newest message; the mark stays where one
-    /// stopped, if anything came after it. True where that is news.
-    pub fn look_back(&mut self, newest: Option<Seq>) -> bool {
+    /// The page is visible again; `newest` is the newest message. The mark stays if newer
+    /// messages have arrived. Returns whether anything changed.
+    pub fn on_visible(&mut self, newest: Option<Seq>) -> bool {
         if self.mark == newest.or(Some(0)) {
             self.mark = None;
         }
         std::mem::take(&mut self.away)
     }
 
-    /// Goes on where one stopped on a former visit.
+    /// Restores the read position of an earlier visit.
     pub fn resume(&mut self, read: Seq, newest: Option<Seq>) {
         self.mark = newest.filter(|newest| *newest > read).map(|_| read);
     }
 
-    /// Others' messages since one looks elsewhere.
+    /// Messages of others since the page was hidden.
     pub fn unread(&self, log: &Log, people: &People) -> usize {
         let Some(mark) = self.mark.filter(|_| self.away) else {
             return 0;
@@ -53,13 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mark_stands_where_one_stopped_and_only_if_something_came() {
+    fn the_mark_stays_only_if_new_messages_arrived() {
         let mut marker = ReadMarker::default();
-        assert!(marker.look_away(Some(7)) && !marker.look_away(Some(8)));
-        assert!(marker.look_back(Some(9)) && !marker.look_back(Some(9)));
+        assert!(marker.on_hidden(Some(7)) && !marker.on_hidden(Some(8)));
+        assert!(marker.on_visible(Some(9)) && !marker.on_visible(Some(9)));
         assert_eq!(marker.mark, Some(7));
-        marker.look_away(Some(9));
-        marker.look_back(Some(9));
+        marker.on_hidden(Some(9));
+        marker.on_visible(Some(9));
         assert_eq!(marker.mark, None);
         marker.resume(3, Some(3));
         assert_eq!(marker.mark, None);

@@ -1,7 +1,8 @@
-//! The log as rows to draw: days set apart, one author's messages kept together.
+//! The log as rows to draw: separators between days, and consecutive messages of one author
+//! grouped.
 //!
-//! Pure: the time zone comes in as a function. A row's key changes exactly when it
-//! looks different, so the keyed list redraws that row and no other.
+//! Pure: the time zone is a function. A row's key changes exactly when its appearance does, so
+//! the keyed list redraws only that row.
 
 use crate::protocol::{ChatMessage, Emoji, ErrorCode, MessageId, Person, Reaction, Seq};
 use crate::state::People;
@@ -10,7 +11,7 @@ use crate::state::log::{Entry, Log, Notice, PendingMessage};
 use crate::state::read_marker::ReadMarker;
 use time::{Date, OffsetDateTime, UtcOffset};
 
-/// One author's messages within this time stand together, in milliseconds.
+/// Messages of one author within this time are grouped, in milliseconds.
 const TOGETHER_MS: i64 = 5 * 60 * 1_000;
 
 /// The offset from UTC at a moment (milliseconds since the Unix epoch), in minutes.
@@ -19,13 +20,13 @@ pub type OffsetMinutes<'a> = &'a dyn Fn(i64) -> i32;
 /// One row of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Row {
-    /// A day begins.
+    /// A separator at the start of a day.
     Day(Date),
-    /// What follows came while one looked elsewhere.
+    /// A separator before the first unread message.
     New,
-    /// A notice: somebody joined, left or was renamed.
+    /// A notice: a participant joined, left or was renamed.
     Notice(u64, Notice),
-    /// Something was said.
+    /// A chat message.
     Message(Box<MessageRow>),
 }
 
@@ -34,50 +35,50 @@ pub enum Row {
 pub struct MessageRow {
     /// Id of the message.
     pub id: MessageId,
-    /// Its place in the room's order; unknown while on its way.
+    /// Sequence number of the message; `None` while it is pending.
     pub seq: Option<Seq>,
-    /// Who said it; for what is on its way, oneself.
+    /// The author; for a pending message this participant.
     pub from: Option<Person>,
-    /// What tells the author from others of the same nickname.
+    /// Part of the author's id, if another participant has the same nickname.
     pub tag: Option<String>,
-    /// What was said; nothing once it was deleted.
+    /// The text; `None` once it is deleted.
     pub text: Option<String>,
-    /// When, in milliseconds since the Unix epoch; unknown while on its way.
+    /// When the server accepted it, in milliseconds since the Unix epoch; `None` while pending.
     pub at: Option<i64>,
-    /// Whether it belongs to the person at this page.
+    /// Whether this participant is the author.
     pub mine: bool,
-    /// Said by the author of the row above, shortly after it.
+    /// Whether the message is grouped with the row above: same author, shortly after it.
     pub follows: bool,
-    /// Its author changed it.
+    /// Whether the author edited it.
     pub edited: bool,
-    /// What it answers.
+    /// The message that it replies to.
     pub quote: Option<Quote>,
-    /// What others think of it.
+    /// Reactions, in order of first use of each emoji.
     pub reactions: Vec<ReactionRow>,
-    /// The event that changed it last.
+    /// Sequence number of the last event that changed it.
     changed: Seq,
-    /// How far it got.
+    /// The state of its delivery.
     pub progress: Progress,
 }
 
-/// The message another one answers.
+/// The message that another one replies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Quote {
     /// A message that is loaded.
     Known {
-        /// Who said it.
+        /// The author.
         from: Person,
-        /// What tells them from others of the same nickname.
+        /// Part of the author's id, if another participant has the same nickname.
         tag: Option<String>,
-        /// What was said; nothing once it was deleted.
+        /// The text; `None` once it is deleted.
         text: Option<String>,
     },
-    /// It is further up than what is loaded.
+    /// A message older than the loaded ones.
     Earlier,
 }
 
 impl Quote {
-    /// The quote of a message, with the tag of its author in `duplicate_names`.
+    /// The quote of a message. `duplicate_names` has the tag of its author.
     pub fn of(message: &ChatMessage, duplicate_names: &DuplicateNames) -> Self {
         Self::Known {
             from: message.from.clone(),
@@ -90,27 +91,27 @@ impl Quote {
 /// One emoji under a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReactionRow {
-    /// The emoji that the people in `by` gave.
+    /// The emoji of the reactions.
     pub emoji: Emoji,
-    /// How many gave it.
+    /// Number of participants who reacted with it.
     pub count: usize,
-    /// Whether one did oneself.
+    /// Whether this participant did.
     pub mine: bool,
 }
 
-/// How far a message got.
+/// The state of a message's delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// In the log.
+    /// Stored by the server.
     Stored,
-    /// On its way.
+    /// Pending: sent, or waiting to be sent.
     Sending,
-    /// The server refused it, with this code.
+    /// Refused by the server, with this code.
     Refused(ErrorCode),
 }
 
 impl Row {
-    /// What tells this row from every other, and from its own former look.
+    /// The key of the row: unique in the log, and different for each appearance of the row.
     pub fn key(&self) -> String {
         match self {
             Self::Day(date) => format!("day {date}"),
@@ -134,7 +135,7 @@ impl Row {
     }
 }
 
-/// The local date and time of a moment.
+/// The local date and time of `at_ms`, in milliseconds since the Unix epoch.
 pub fn local(at_ms: i64, offset: OffsetMinutes) -> OffsetDateTime {
     let utc = OffsetDateTime::from_unix_timestamp(at_ms.div_euclid(1_000))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -142,7 +143,7 @@ pub fn local(at_ms: i64, offset: OffsetMinutes) -> OffsetDateTime {
     utc.to_offset(offset)
 }
 
-/// How a quote looks, in short.
+/// The part of a row's key that depends on its quote.
 fn quote_key(quote: &Quote) -> u8 {
     match quote {
         Quote::Earlier => 0,
@@ -152,11 +153,11 @@ fn quote_key(quote: &Quote) -> u8 {
     }
 }
 
-/// The part of a log that is drawn, counted from its end: rows far from where one reads
-/// cost time and are not looked at.
+/// The part of a log that is drawn, counted from its end. Rows far from the scroll position
+/// are not drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Entries that are newer than those drawn.
+    /// Number of entries that are newer than those drawn.
     pub below: usize,
     /// Number of entries drawn.
     size: usize,
@@ -171,21 +172,21 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Entries drawn at most.
+    /// Most entries drawn.
     pub const SIZE: usize = 300;
-    /// Entries drawn at once after a jump: more than fit on a screen. The others follow.
+    /// Entries drawn at once after a jump: more than fit on a screen. The others follow in steps.
     const FIRST: usize = 60;
-    /// Entries it moves by.
+    /// Entries by which the window moves or grows.
     pub const STEP: usize = 12;
 
-    /// Which of `len` entries are drawn.
+    /// The range of drawn entries in a log of `len` entries.
     pub fn range(self, len: usize) -> std::ops::Range<usize> {
         let end = len - self.below.min(len.saturating_sub(self.size));
         end.saturating_sub(self.size)..end
     }
 
-    /// The end of the log; all but the last entries are drawn again if it was
-    /// elsewhere.
+    /// A window at the end of the log. If this window is elsewhere, the new one starts with the
+    /// last entries only.
     pub fn at_end(self) -> Self {
         match self.below {
             0 => self,
@@ -196,24 +197,24 @@ impl Window {
         }
     }
 
-    /// Whether as much is drawn as may be.
+    /// Whether the window has its full size.
     pub fn is_full(self) -> bool {
         self.size == Self::SIZE
     }
 
-    /// Draws a few more.
+    /// Grows the window by one step.
     pub fn fill(&mut self) {
         self.size = Self::SIZE.min(self.size + Self::STEP);
     }
 
-    /// Moves towards older entries. False where the oldest are drawn.
+    /// Moves towards older entries. Returns false if the oldest are drawn already.
     pub fn older(&mut self, len: usize) -> bool {
         let hidden = self.range(len).start;
         self.below += hidden.min(Self::STEP);
         hidden > 0
     }
 
-    /// Moves towards newer entries. False where the newest are drawn.
+    /// Moves towards newer entries. Returns false if the newest are drawn already.
     pub fn newer(&mut self) -> bool {
         let hidden = self.below;
         self.below -= hidden.min(Self::STEP);
@@ -234,11 +235,11 @@ pub fn rows(
     let entries = &log.entries[range];
     let mut rows = Vec::with_capacity(entries.len() + log.pending.len() + 4);
     let mut day = None;
-    let said_by = entries.iter().filter_map(Entry::author);
-    let draw = Draw {
+    let authors = entries.iter().filter_map(Entry::author);
+    let builder = RowBuilder {
         log,
         people,
-        duplicate_names: DuplicateNames::among(people.here.iter().chain(said_by)),
+        duplicate_names: DuplicateNames::among(people.here.iter().chain(authors)),
     };
     let mut mark = marker.mark;
     for entry in entries {
@@ -257,27 +258,27 @@ pub fn rows(
                         rows.push(Row::New);
                     }
                 }
-                let row = draw.said(message, rows.last());
+                let row = builder.stored(message, rows.last());
                 rows.push(Row::Message(Box::new(row)));
             }
         }
     }
     for pending in log.pending.iter().filter(|_| newest) {
-        let row = draw.on_its_way(pending, rows.last());
+        let row = builder.pending(pending, rows.last());
         rows.push(Row::Message(Box::new(row)));
     }
     rows
 }
 
-/// What a row is drawn from.
-struct Draw<'a> {
+/// The state from which rows are made.
+struct RowBuilder<'a> {
     log: &'a Log,
     people: &'a People,
     duplicate_names: DuplicateNames,
 }
 
-impl Draw<'_> {
-    fn said(&self, message: &ChatMessage, above: Option<&Row>) -> MessageRow {
+impl RowBuilder<'_> {
+    fn stored(&self, message: &ChatMessage, above: Option<&Row>) -> MessageRow {
         let follows = match above {
             Some(Row::Message(row)) => {
                 row.from.as_ref() == Some(&message.from)
@@ -303,7 +304,7 @@ impl Draw<'_> {
         }
     }
 
-    fn on_its_way(&self, pending: &PendingMessage, above: Option<&Row>) -> MessageRow {
+    fn pending(&self, pending: &PendingMessage, above: Option<&Row>) -> MessageRow {
         MessageRow {
             id: pending.draft.id,
             seq: None,

@@ -1,49 +1,50 @@
-//! Statistics of a connection: why a picture looks as it does.
+//! Statistics of a peer connection, shown in the call's settings.
 
-/// What a connection does at the moment.
+/// Statistics of one connection.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConnectionStats {
-    /// By which path: `udp`, `tcp`, or `relay` with the protocol to the relay.
+    /// Transport of the selected candidate pair: `udp`, `tcp`, or `relay` with the protocol to
+    /// the relay.
     pub path: String,
     /// Round-trip time in milliseconds, if known.
     pub rtt_ms: Option<f64>,
     /// Estimated available bandwidth in kbit/s, if known.
     pub available_kbps: Option<f64>,
-    /// One line a stream.
+    /// The streams, one per RTP stream report.
     pub streams: Vec<StreamStats>,
 }
 
-/// What one stream does.
+/// Statistics of one RTP stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StreamStats {
-    /// Tells it from the others, from one look to the next.
+    /// The id of its report, the same in every poll.
     pub key: String,
     /// Whether it is sent; otherwise it is received.
     pub sent: bool,
-    /// Whether it is a picture.
+    /// Whether it is video.
     pub video: bool,
     /// The codec, for example `VP8`.
     pub codec: String,
-    /// The simulcast layer (`rid`), where there are several.
+    /// The `rid` of the simulcast layer; empty without simulcast.
     pub layer: String,
-    /// Packets so far.
+    /// Total packets.
     pub packets: f64,
-    /// Bytes so far.
+    /// Total bytes.
     pub bytes: f64,
-    /// kbit/s since the look before.
+    /// Bitrate since the previous poll, in kbit/s.
     pub kbps: f64,
-    /// Width and height of the picture; 0 for sound.
+    /// Width and height of the video in pixels; 0 for audio.
     pub size: (u32, u32),
-    /// Pictures a second.
+    /// Frames per second.
     pub fps: f64,
-    /// Lost packets, received streams only.
+    /// Total lost packets, received streams only.
     pub lost: f64,
     /// Jitter, in milliseconds, received streams only.
     pub jitter_ms: f64,
 }
 
 impl ConnectionStats {
-    /// Works out the rates against the look before, `passed_ms` ago.
+    /// Computes the bitrates from the previous poll, `passed_ms` ago.
     pub fn since(mut self, before: &Self, passed_ms: f64) -> Self {
         for stream in &mut self.streams {
             let known = before.streams.iter().find(|known| known.key == stream.key);
@@ -55,23 +56,23 @@ impl ConnectionStats {
         self
     }
 
-    /// How the line was since the look before: round trip in ms, lost packets as a fraction,
-    /// jitter of sound in ms; 0 for what is not known.
+    /// Network quality since the previous poll: round-trip time in ms, packet loss as a fraction,
+    /// audio jitter in ms; 0 for an unknown value.
     pub fn line_since(&self, before: &Self) -> [f64; 3] {
         let received = self.streams.iter().filter(|stream| !stream.sent);
-        let (mut came, mut lost, mut jitter_ms) = (0.0, 0.0, 0.0_f64);
+        let (mut arrived, mut lost, mut jitter_ms) = (0.0, 0.0, 0.0_f64);
         for stream in received {
             let known = before.streams.iter().find(|known| known.key == stream.key);
             let (packets, missed) = known.map_or((0.0, 0.0), |known| (known.packets, known.lost));
-            came += (stream.packets - packets).max(0.0);
+            arrived += (stream.packets - packets).max(0.0);
             lost += (stream.lost - missed).max(0.0);
-            // Pictures come in bursts: of them jitter says little.
+            // Video arrives in bursts, so its jitter says little about the network.
             if !stream.video {
                 jitter_ms = jitter_ms.max(stream.jitter_ms);
             }
         }
         let loss = if lost > 0.0 {
-            lost / (came + lost)
+            lost / (arrived + lost)
         } else {
             0.0
         };
@@ -80,7 +81,7 @@ impl ConnectionStats {
 }
 
 impl StreamStats {
-    /// One line for people: `VP8 h · 640×360 · 25 fps · 480 kbit/s`.
+    /// One line for display: `VP8 h · 640×360 · 25 fps · 480 kbit/s`.
     pub fn line(&self) -> String {
         let mut parts = vec![format!("{} {}", self.codec, self.layer).trim().to_owned()];
         if self.video && self.size.1 > 0 {

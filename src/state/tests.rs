@@ -1,4 +1,4 @@
-//! What messages do to what a person sees.
+//! Effects of server messages on the state of a room.
 
 use super::*;
 use crate::protocol::{ChatDraft, ChatMessage, ChatText, ErrorCode, MessageId, SessionToken};
@@ -86,7 +86,7 @@ fn joining_shows_people_and_history() {
 }
 
 #[test]
-fn a_message_is_shown_once_and_in_order_however_often_it_comes() {
+fn a_message_that_arrives_repeatedly_is_shown_once_and_in_order() {
     let mut state = in_room();
     for seq in [4, 3, 4, 2, 5, 3] {
         state.apply(&ServerMessage::Chat(said(seq, "Ben")));
@@ -99,7 +99,7 @@ fn a_message_is_shown_once_and_in_order_however_often_it_comes() {
 }
 
 #[test]
-fn a_pending_message_becomes_real_by_its_id() {
+fn a_pending_message_is_confirmed_by_its_id() {
     let mut state = in_room();
     state.log.send(draft(id(3), text("hello")));
     let before = drawn(&state, UTC);
@@ -136,14 +136,14 @@ fn pending_messages_survive_a_lost_connection_and_a_new_snapshot() {
 }
 
 #[test]
-fn a_resumed_log_goes_on_where_it_was() {
+fn a_resumed_log_continues() {
     let mut state = in_room();
     state.apply(&joined(true, 4, vec![said(3, "Ben"), said(4, "Ben")]));
     assert_eq!(seqs(&state), [1, 2, 3, 4]);
 }
 
 #[test]
-fn older_messages_go_before_and_notices_stay_where_they_were_heard() {
+fn older_messages_are_prepended_and_notices_keep_their_position() {
     let mut state = RoomState::default();
     state.apply(&joined(false, 9, vec![said(8, "Ben"), said(9, "Ben")]));
     state.apply(&ServerMessage::Entered {
@@ -165,7 +165,7 @@ fn older_messages_go_before_and_notices_stay_where_they_were_heard() {
 }
 
 #[test]
-fn people_come_go_and_are_renamed() {
+fn participants_join_leave_and_are_renamed() {
     let mut state = in_room();
     state.apply(&ServerMessage::Entered {
         person: person("Cai"),
@@ -196,7 +196,7 @@ fn people_come_go_and_are_renamed() {
 }
 
 #[test]
-fn a_refusal_stays_with_its_message_and_too_many_is_none() {
+fn a_refusal_stays_with_its_message_and_a_rate_limit_is_no_refusal() {
     let mut state = in_room();
     state.log.send(draft(id(3), text("hello")));
     let error = |code| ServerMessage::Error {
@@ -210,7 +210,7 @@ fn a_refusal_stays_with_its_message_and_too_many_is_none() {
     assert_eq!(state.log.pending[0].refused, Some(ErrorCode::Unavailable));
     state.log.retry(id(3));
     assert_eq!(state.log.pending[0].refused, None);
-    // Without space it stays, with its reason, and goes only when its author says so.
+    // A message refused for lack of storage is sent again only when its author retries.
     for code in [ErrorCode::RoomStorageFull, ErrorCode::ServerStorageFull] {
         state.apply(&error(code));
         assert_eq!(state.log.pending[0].refused, Some(code));
@@ -251,7 +251,7 @@ fn the_number_of_notices_is_bounded() {
 }
 
 #[test]
-fn days_stand_apart_in_the_readers_own_zone() {
+fn days_are_separated_in_the_time_zone_of_the_reader() {
     let mut state = RoomState::default();
     let hour = 3_600_000;
     let at = |seq: u64, at: i64| ChatMessage {
@@ -270,7 +270,7 @@ fn days_stand_apart_in_the_readers_own_zone() {
 }
 
 #[test]
-fn one_authors_messages_stand_together() {
+fn consecutive_messages_of_one_author_are_grouped() {
     let state = in_room();
     let follows: Vec<bool> = drawn(&state, UTC)
         .iter()
@@ -308,7 +308,7 @@ fn a_return_removes_the_notice_of_leaving() {
     state.apply(&entered(false));
     assert_eq!(notices(&state), 2);
     state.apply(&entered(true));
-    assert_eq!(notices(&state), 2, "nothing to take back");
+    assert_eq!(notices(&state), 2, "there is no notice to remove");
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn a_change_applies_to_an_older_page_that_arrives_later() {
     assert_eq!(words, ["text 1", "new"]);
     assert_eq!(state.log.position.as_ref().map(|at| at.seq), Some(4));
 
-    // Of a message further up: the page that brings it was read before the change.
+    // A message that is not loaded: the server read its page before the change.
     let mut state = RoomState::default();
     state.apply(&joined(false, 9, vec![said(9, "Ben")]));
     tell(&mut state, &changed(3, 10, "new"));
@@ -367,13 +367,9 @@ fn a_reaction_applies_once_to_an_older_page_that_arrives_later() {
     state.apply(&reaction(&message, 6, false));
     assert_eq!(given(&state, 0), 0);
     state.apply(&reaction(&message, 5, true));
-    assert_eq!(
-        given(&state, 0),
-        0,
-        "what was told before is not done again"
-    );
+    assert_eq!(given(&state, 0), 0, "a reaction is applied once");
 
-    // Of a message further up: the page that brings it was read before the reaction.
+    // A message that is not loaded: the server read its page before the reaction.
     let mut state = RoomState::default();
     state.apply(&joined(false, 9, vec![said(9, "Ben")]));
     state.apply(&reaction(&said(3, "Ben"), 10, true));
@@ -387,7 +383,7 @@ fn a_reaction_applies_once_to_an_older_page_that_arrives_later() {
 fn a_jump_to_the_end_draws_the_visible_rows_first() {
     let mut window = Window::default();
     assert_eq!(window.range(1_000), 700..1_000);
-    assert_eq!(window.at_end(), window, "nothing to draw anew");
+    assert_eq!(window.at_end(), window, "nothing is redrawn");
     assert!(window.older(1_000));
     let mut window = window.at_end();
     assert_eq!(window.range(1_000), 940..1_000);
@@ -402,18 +398,18 @@ fn a_jump_to_the_end_draws_the_visible_rows_first() {
     assert_eq!(Window::default().at_end().range(10), 0..10);
 }
 
-/// Announces all that is new of a room.
+/// The announcements of the new entries of a room.
 fn news(announced: &mut Announced, state: &RoomState) -> Vec<News> {
     announced.news(&state.log, &state.people)
 }
 
-/// What is announced of a message.
+/// The announcement of a message.
 fn words(seq: u64, name: &str) -> News {
     News::Said(person(name).nickname, format!("text {seq}"))
 }
 
 #[test]
-fn messages_of_others_are_announced_once_own_and_older_ones_never() {
+fn messages_of_others_are_announced_once_and_own_or_older_ones_never() {
     let mut state = in_room();
     let mut announced = Announced::all_of(&state.log);
     assert_eq!(news(&mut announced, &state), []);
@@ -421,13 +417,13 @@ fn messages_of_others_are_announced_once_own_and_older_ones_never() {
     assert_eq!(news(&mut announced, &state), [words(3, "Ben")]);
     assert_eq!(news(&mut announced, &state), []);
 
-    // One's own: on its way, and confirmed.
+    // Own messages, pending and confirmed.
     state.log.send(draft(id(4), text("text 4")));
     assert_eq!(news(&mut announced, &state), []);
     state.apply(&ServerMessage::Chat(said(4, "Ann")));
     assert_eq!(news(&mut announced, &state), []);
 
-    // Older ones that were asked for, an edit and a reaction are no new words.
+    // Older messages and an edit are not announced.
     state.apply(&ServerMessage::History {
         messages: vec![],
         more: false,
@@ -442,7 +438,7 @@ fn messages_of_others_are_announced_once_own_and_older_ones_never() {
 }
 
 #[test]
-fn older_messages_that_come_in_are_not_announced() {
+fn older_messages_that_load_are_not_announced() {
     let mut state = RoomState::default();
     state.apply(&joined(false, 60, vec![said(60, "Ben")]));
     let mut announced = Announced::all_of(&state.log);
@@ -459,11 +455,11 @@ fn a_new_log_is_not_announced_but_its_later_messages_are() {
     let mut state = RoomState::default();
     state.apply(&joined(false, 60, vec![said(60, "Ben")]));
     let mut announced = Announced::all_of(&state.log);
-    let ServerMessage::Joined(mut anew) = joined(false, 1, vec![said(1, "Ben")]) else {
+    let ServerMessage::Joined(mut snapshot) = joined(false, 1, vec![said(1, "Ben")]) else {
         panic!("joined")
     };
-    anew.epoch = Epoch::parse("f").expect("valid");
-    state.apply(&ServerMessage::Joined(anew));
+    snapshot.epoch = Epoch::parse("f").expect("valid");
+    state.apply(&ServerMessage::Joined(snapshot));
     assert_eq!(news(&mut announced, &state), []);
     state.apply(&ServerMessage::Chat(said(2, "Ben")));
     assert_eq!(news(&mut announced, &state), [words(2, "Ben")]);
@@ -490,7 +486,11 @@ fn notices_are_announced_once_and_their_number_is_bounded() {
         was: person(id).nickname,
     };
     state.apply(&renamed("Annabel", "Ann"));
-    assert_eq!(news(&mut announced, &state), [], "one knows one's own");
+    assert_eq!(
+        news(&mut announced, &state),
+        [],
+        "own changes are not announced"
+    );
     for number in 0..100 {
         state.apply(&renamed(&format!("Ben{number}"), "Ben"));
         state.apply(&ServerMessage::Chat(said(10 + number, "Ben")));

@@ -1,5 +1,5 @@
-//! Choice of the transport to the server: a WebSocket, or long-polling where a network blocks
-//! that.
+//! Choice of the transport to the server: WebSocket, or long-polling if the network blocks
+//! WebSocket.
 //!
 //! Pure. The room controller reports each attempt, and asks for the transport of the next one
 //! and for the time of the next upgrade.
@@ -7,20 +7,20 @@
 use crate::protocol::CloseCode;
 use std::time::Duration;
 
-/// Attempts in a row that fail before the other way is tried, once a line was live: a
-/// server that restarts fails them too.
+/// Consecutive failed attempts before the other transport is tried, once a connection was
+/// live. A restarting server fails attempts, too.
 const MAX_FAILURES: u32 = 2;
-/// The waits between trials of a WebSocket while polling, in seconds, each times 0.5 to
-/// 1.5. The first is short for those whom a restarting server has led here.
+/// The delays between upgrade attempts to WebSocket while polling, in seconds, each times 0.5
+/// to 1.5. The first is short, because a restarting server may have caused the polling.
 const UPGRADE_WAITS_S: [f64; 5] = [5.0, 30.0, 60.0, 120.0, 300.0];
 
-/// A way to the server.
+/// A transport to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TransportKind {
     /// WebSocket (RFC 6455).
     #[default]
     WebSocket,
-    /// Requests that wait for what is said.
+    /// HTTP long-polling: requests that wait for frames.
     LongPoll,
 }
 
@@ -29,11 +29,11 @@ pub enum TransportKind {
 pub struct TransportChoice {
     /// Transport of this attempt, or of the next one.
     kind: TransportKind,
-    /// Attempts that failed since the line was last live.
+    /// Failed attempts since the connection was last live.
     failures: u32,
-    /// Whether the line was ever live.
+    /// Whether the connection was ever live.
     was_live: bool,
-    /// Trials of a WebSocket since the last one that got through.
+    /// Upgrade attempts since the last live WebSocket.
     upgrades: usize,
 }
 
@@ -43,7 +43,7 @@ impl TransportChoice {
         self.kind
     }
 
-    /// The line is live.
+    /// The connection is live.
     pub fn on_live(&mut self) {
         self.failures = 0;
         self.was_live = true;
@@ -52,8 +52,8 @@ impl TransportChoice {
         }
     }
 
-    /// An attempt ended with `code` before the line was live. True where the next one
-    /// need not wait: the page has just come by HTTP, so that works.
+    /// An attempt ended with `code` before it was live. Returns whether the next attempt may
+    /// start at once: the page itself has just loaded, so HTTP works.
     pub fn on_failed(&mut self, code: u16) -> bool {
         if is_from_server(code) {
             return false;
@@ -70,8 +70,8 @@ impl TransportChoice {
         at_once
     }
 
-    /// When to try a WebSocket beside the polling; `jitter` is random in 0..1. Nothing
-    /// where one is in use.
+    /// The delay until the next upgrade attempt; `None` with a WebSocket. `jitter` is random in
+    /// 0..1.
     pub fn next_upgrade_in(&mut self, jitter: f64) -> Option<Duration> {
         if self.kind == TransportKind::WebSocket {
             return None;
@@ -83,21 +83,20 @@ impl TransportChoice {
         ))
     }
 
-    /// The device is on a network, perhaps another one: what was learnt of the former one
-    /// says little.
+    /// The device is online, possibly on another network, where WebSocket may work.
     pub fn on_online(&mut self) {
         self.upgrades = 0;
     }
 
-    /// A trial got through: the line moves over. If that fails, it was polling that
-    /// worked, so one failure leads back.
+    /// An upgrade attempt succeeded and the connection moves to it. If it fails, one failure
+    /// leads back to polling, which worked before.
     pub fn on_upgraded(&mut self) {
         self.kind = TransportKind::WebSocket;
         self.failures = MAX_FAILURES - 1;
     }
 }
 
-/// Whether the server itself gave this code: then the way to it is open.
+/// Whether the server itself sent this close code, so the network does not block it.
 fn is_from_server(code: u16) -> bool {
     code == CloseCode::Restarting.code() || (4000..5000).contains(&code)
 }
@@ -106,7 +105,7 @@ fn is_from_server(code: u16) -> bool {
 mod tests {
     use super::*;
 
-    /// The ways of the next attempts, each of which fails with `code`.
+    /// The transports of the next attempts, each of which fails with `code`.
     fn fails(choice: &mut TransportChoice, code: u16, times: usize) -> Vec<TransportKind> {
         let fail = |_| {
             choice.on_failed(code);
@@ -139,7 +138,7 @@ mod tests {
         );
         assert!(
             !choice.on_failed(1006),
-            "a server that is away is not stormed"
+            "a server that is down gets no immediate retry"
         );
         choice.on_live();
         assert_eq!(fails(&mut choice, 1006, 1), [WebSocket]);
@@ -150,7 +149,7 @@ mod tests {
         let mut choice = TransportChoice::default();
         choice.on_failed(1006);
         choice.on_live();
-        // Its loss while live is nothing to report; the next attempt polls.
+        // A lost live connection is no failed attempt: the next attempt polls.
         assert_eq!(choice.kind(), TransportKind::LongPoll);
         assert_eq!(
             fails(&mut choice, 1006, 2),
@@ -174,7 +173,7 @@ mod tests {
     #[test]
     fn upgrade_attempts_become_rare_and_restart_on_another_network() {
         let mut choice = TransportChoice::default();
-        assert_eq!(choice.next_upgrade_in(0.5), None, "there is a socket");
+        assert_eq!(choice.next_upgrade_in(0.5), None, "a WebSocket is in use");
         choice.on_failed(1006);
         choice.on_live();
         let mut waits = |count: usize| {
@@ -207,7 +206,7 @@ mod tests {
         assert_eq!(
             fails(&mut choice, 1006, 1),
             [TransportKind::WebSocket],
-            "it worked"
+            "the upgrade was live"
         );
     }
 }

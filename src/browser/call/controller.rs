@@ -1,4 +1,4 @@
-//! Enters, stays in and leaves the call.
+//! The controller of the call: enters it, keeps its connections and leaves it.
 
 use crate::browser::call::connections::Connections;
 use crate::browser::call::context::Context;
@@ -28,8 +28,8 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use web_sys::HtmlMediaElement;
 
-/// How long somebody is kept whom the server does not list and whose media still arrives, in
-/// milliseconds. The server may have restarted, or lost its connection to them.
+/// How long a participant is kept who is not in the server's list but whose media still
+/// arrives, in milliseconds. The server may have restarted, or lost its connection to them.
 const UNLISTED_TIMEOUT_MS: f64 = 120_000.0;
 /// Delay before an offer is repeated that the server refused for its rate, in milliseconds.
 /// The limits refill within a second.
@@ -53,11 +53,11 @@ pub struct CallController {
     quality: Rc<QualityMonitor>,
     reachability: ReachabilityMonitor,
     statistics: Rc<StatsPoller>,
-    /// Whether the server listed this stay when the room was joined. People who are new to us
-    /// then have entered after us.
+    /// Whether `joined` listed this leg. Participants who are new to this page then entered
+    /// after it.
     listed: Cell<bool>,
-    /// Since when the server does not list somebody whose media still arrives, in milliseconds
-    /// of the steady clock.
+    /// Since when a participant whose media still arrives is not in the server's list, in
+    /// milliseconds of the steady clock.
     unlisted_since_ms: RefCell<HashMap<ParticipantId, f64>>,
     /// Runs while in the call.
     timer: RefCell<Option<Interval>>,
@@ -98,7 +98,7 @@ impl CallController {
         &self.context.media
     }
 
-    /// Takes in a message from the server.
+    /// Handles a message of the server.
     pub fn on_message(&self, message: &ServerMessage) {
         let before = self.state.people().get_untracked();
         self.state.maybe_update(|state| state.apply(message));
@@ -137,8 +137,8 @@ impl CallController {
             }
             ServerMessage::CallEntered { person } => {
                 self.connect(person, false);
-                // With the leg they had, their connection to the server is back.
-                self.handle(&person.id, Event::Resumed);
+                // With a known leg, the participant's connection to the server is back.
+                self.handle(&person.id, Event::SignalingResumed);
             }
             ServerMessage::CallLeft { away: true, .. } => self.keep_unlisted(before),
             ServerMessage::CallLeft { id, leg, .. } => self.on_left(id, *leg),
@@ -175,28 +175,28 @@ impl CallController {
         }
     }
 
-    /// Leaves the call where the server still lists this person and this page has not entered
-    /// it: a crashed page, or a lost goodbye, left that stay behind.
+    /// Leaves the call if the server still lists this participant although this page has not
+    /// entered it: an earlier page crashed, or its close frame was lost.
     fn end_former_stay(&self, call: &[CallPerson], me: &ParticipantId) {
         if self.context.leg.get().is_none() && call.iter().any(|person| person.id == *me) {
             (self.context.send)(ClientMessage::LeaveCall);
         }
     }
 
-    /// Repeats an offer that may have been refused, once the limit lets it pass. Does nothing
-    /// where no answer is outstanding.
+    /// Repeats an offer that may have been refused, after [`OFFER_RETRY_MS`]. Does nothing if no
+    /// answer is outstanding.
     fn retry_offer_soon(&self) {
         let me = self.me.clone();
         spawn_local(async move {
             TimeoutFuture::new(OFFER_RETRY_MS).await;
             if let Some(controller) = me.upgrade() {
                 let connections = &controller.connections;
-                connections.with_sfu(|sfu| sfu.handle(Event::Resumed));
+                connections.with_sfu(|sfu| sfu.handle(Event::SignalingResumed));
             }
         });
     }
 
-    /// The room is joined: continues the call, where there was one.
+    /// The room is joined: continues the call, if this page was in it.
     pub fn on_live(&self) {
         self.context.live.set(true);
         self.context.send_enter_call();
@@ -207,7 +207,7 @@ impl CallController {
         self.context.live.set(false);
     }
 
-    /// Enters the call. Devices are acquired meanwhile.
+    /// Enters the call and acquires devices concurrently.
     pub fn enter(&self, wanted: Devices) {
         self.leave();
         let leg = 1 + (js_sys::Math::random() * f64::from(u32::MAX - 1)) as u32;
@@ -229,15 +229,15 @@ impl CallController {
         }
     }
 
-    /// Hides this person's address from now on, or not any more; remembered on this device.
-    /// In the call the server learns of it at once.
+    /// Sets whether to hide this participant's address, and stores the choice on this device. In
+    /// the call the server is notified at once.
     pub fn hide_address(&self, hide: bool) {
         storage::set_hide_address(hide);
         self.state.hide_address().set(hide);
         self.context.send_enter_call();
     }
 
-    /// Pins somebody, or unpins them.
+    /// Pins a participant, or removes the pin.
     pub fn pin(&self, id: ParticipantId) {
         self.state.pinned().update(|pinned| {
             *pinned = (pinned.as_ref() != Some(&id)).then_some(id);
@@ -245,17 +245,17 @@ impl CallController {
         self.migration.subscribe_soon();
     }
 
-    /// Polls the statistics of the connections from now on, or not any more.
+    /// Starts or stops polling the statistics of the connections.
     pub fn watch_stats(&self, on: bool) {
         self.statistics.watch(on);
     }
 
-    /// Copies the statistics of the connections as JSON.
+    /// Copies the statistics of the connections to the clipboard, as JSON.
     pub fn copy_stats(&self) {
         self.statistics.copy();
     }
 
-    /// The call is full: the devices are freed, the page offers to try again.
+    /// The call is full: frees the devices; the page offers to try again.
     fn on_full(&self) {
         if self.context.leg.get().is_some() {
             self.free();
@@ -263,7 +263,7 @@ impl CallController {
         }
     }
 
-    /// Ends this stay: every connection, listener and device of it.
+    /// Ends this leg: closes its connections and frees its listeners and devices.
     fn free(&self) {
         self.context.leg.set(None);
         self.listeners.borrow_mut().clear();
@@ -278,7 +278,7 @@ impl CallController {
         self.state.problems().update(Vec::clear);
     }
 
-    /// Plays what somebody sends, or one's own media, in `element`.
+    /// Plays a source of a participant, or of this one, in `element`.
     pub fn attach(&self, element: &HtmlMediaElement, id: &ParticipantId, source: Source) {
         let mine = self.state.me().read_untracked().as_ref() == Some(id);
         let stream = match mine {
@@ -292,7 +292,7 @@ impl CallController {
         }
     }
 
-    /// Plays the voice in a slot of the SFU, unless its person is still heard browser to
+    /// Plays an audio slot of the SFU, unless its participant is still played browser to
     /// browser.
     pub fn attach_voice(&self, element: &HtmlMediaElement, mid: &str) {
         let sfu = self.connections.sfu.borrow().clone();
@@ -303,7 +303,7 @@ impl CallController {
         self.context.media.play(element, stream.as_ref(), false);
     }
 
-    /// What somebody sends, from the connection they are played from.
+    /// The stream of a source, from the connection that the participant is played from.
     fn stream_of(&self, id: &ParticipantId, source: Source) -> Option<web_sys::MediaStream> {
         match self.migration.mode_of(id) {
             Mode::Sfu => {
@@ -333,13 +333,13 @@ impl CallController {
             self.migration.migrate();
         }
         self.start_timer();
-        // The one who entered later is polite. The list is in order of arrival in the room and does
-        // not say who that is; but everybody in it was in the call before us when we enter.
+        // The participant who entered later is polite. The list is in order of arrival in the
+        // room, but everyone in it was in the call before this participant entered.
         let polite = !self.listed.replace(true);
         for person in people {
             self.connect(person, polite);
             self.handle(&person.id, Event::Start);
-            self.handle(&person.id, Event::Resumed);
+            self.handle(&person.id, Event::SignalingResumed);
         }
     }
 
@@ -373,7 +373,7 @@ impl CallController {
         }
     }
 
-    /// Passes an event to the negotiation with somebody, where there is one.
+    /// Passes an event to the negotiation with a participant, if there is one.
     fn handle(&self, id: &ParticipantId, event: Event) {
         if let Some(peer) = self.connections.peer(id) {
             peer.handle(event);
@@ -388,7 +388,7 @@ impl CallController {
         people.iter().any(ours)
     }
 
-    /// A stay of somebody is over; a newer one of the same person is not.
+    /// A leg of a participant ended; a newer leg of the same participant continues.
     fn on_left(&self, id: &ParticipantId, leg: Leg) {
         let known = self.connections.peer(id).map(|peer| peer.leg());
         if known.is_none_or(|known| known == leg) {
@@ -409,12 +409,12 @@ impl CallController {
     fn on_signal(&self, from: &ParticipantId, leg: Leg, signal: &Signal) {
         let peer = self.connections.peer(from);
         if let Some(peer) = peer.filter(|peer| peer.leg() == leg) {
-            peer.handle(Event::Heard(signal.clone()));
+            peer.handle(Event::RemoteSignal(signal.clone()));
         }
     }
 
-    /// The server lists only those who are connected to it. A person whose media still arrives
-    /// is kept for [`UNLISTED_TIMEOUT_MS`].
+    /// The server lists only connected participants. A participant whose media still arrives is
+    /// kept for [`UNLISTED_TIMEOUT_MS`].
     fn keep_unlisted(&self, before: Vec<CallPerson>) {
         for person in before {
             let people = self.state.people();
@@ -429,7 +429,7 @@ impl CallController {
         }
     }
 
-    /// Drops those who are not listed and whose media has ended, or who were kept long enough.
+    /// Drops unlisted participants whose media has ended or whose timeout has passed.
     fn drop_unlisted(&self, now_ms: f64) {
         let gone = |(id, since_ms): &(&ParticipantId, &f64)| {
             !self.migration.is_connected(id) || now_ms - **since_ms > UNLISTED_TIMEOUT_MS
@@ -453,7 +453,7 @@ impl CallController {
         let online = Listener::new(&window, "online", move |_| {
             connections.handle_all(&Event::NetworkChanged);
         });
-        // Closed or reloaded: media ends here, and the others need not wait for a timeout.
+        // The page is closed or reloaded: end the media, so that the others need no timeout.
         let me = self.me.clone();
         let hides = Listener::new(&window, "pagehide", move |_| {
             if let Some(controller) = me.upgrade() {

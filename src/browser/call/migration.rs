@@ -1,8 +1,8 @@
 //! Migration of media between browser to browser and the SFU, without a gap.
 //!
-//! Each person is played from one connection at a time. The new connection is built beside
-//! the old one; a person is played from it once their media arrives there. The old connection
-//! closes when nobody is played from it.
+//! Each participant is played from one connection at a time. The new connection is established
+//! beside the old one, and a participant is played from it once their media arrives there. The
+//! old connection closes when no participant is played from it.
 
 use crate::browser::call::connections::Connections;
 use crate::browser::call::context::Context;
@@ -22,16 +22,18 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use wasm_bindgen_futures::spawn_local;
 
-/// Numbers of picture slots that are offered: a newcomer seldom needs another description.
+/// Numbers of video slots in an offer. The steps make renegotiation rare when participants
+/// enter.
 const PICTURES: [usize; 4] = [4, 9, 16, 25];
 
-/// Opens and closes the connections of a call, and knows from which each person is played.
+/// Opens and closes the connections of a call, and selects the one that each participant is
+/// played from.
 pub struct MediaMigration {
     me: Weak<Self>,
     connections: Rc<Connections>,
-    /// What is on the screen.
+    /// The videos on the screen.
     pub viewport: Viewport,
-    /// From which kind of connection each person is played.
+    /// The kind of connection that each participant is played from.
     modes: RefCell<HashMap<ParticipantId, Mode>>,
     /// State of the connection to the SFU.
     sfu_path: RefCell<SfuPath>,
@@ -44,7 +46,7 @@ pub struct MediaMigration {
 }
 
 impl MediaMigration {
-    /// Nobody is played yet.
+    /// No participant is played yet.
     pub fn new(connections: Rc<Connections>) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -66,7 +68,7 @@ impl MediaMigration {
         self.context().state
     }
 
-    /// From which kind of connection somebody is played.
+    /// The kind of connection that a participant is played from.
     pub fn mode_of(&self, id: &ParticipantId) -> Mode {
         self.modes.borrow().get(id).copied().unwrap_or_default()
     }
@@ -81,7 +83,7 @@ impl MediaMigration {
         self.forget_sfu();
     }
 
-    /// Connects to somebody in the call, unless they are connected for this stay of theirs.
+    /// Connects to a leg of a participant, unless it is connected.
     /// `polite` is the role in perfect negotiation.
     pub fn connect(&self, person: &CallPerson, polite: bool) {
         let mine = self.state().me().read_untracked().as_ref() == Some(&person.id);
@@ -101,7 +103,7 @@ impl MediaMigration {
         }
     }
 
-    /// Closes the connection to somebody who has left.
+    /// Closes the connection to a participant who has left.
     pub fn disconnect(&self, id: &ParticipantId) {
         self.modes.borrow_mut().remove(id);
         self.connections.close_peer(id);
@@ -110,7 +112,7 @@ impl MediaMigration {
         });
     }
 
-    /// Opens the connections of the present mode, where they are missing.
+    /// Opens the missing connections of the current mode.
     pub fn migrate(&self) {
         if self.state().stage().get_untracked() != CallStage::In {
             return;
@@ -152,7 +154,7 @@ impl MediaMigration {
         }
     }
 
-    /// Plays somebody from the SFU, unless they are still connected browser to browser.
+    /// Plays a participant from the SFU, unless they are still connected browser to browser.
     fn connect_by_sfu(&self, id: &ParticipantId) {
         if self.connections.peer(id).is_none() {
             self.modes.borrow_mut().insert(id.clone(), Mode::Sfu);
@@ -165,7 +167,7 @@ impl MediaMigration {
         self.connections.with_sfu(|sfu| sfu.make_room(pictures));
     }
 
-    /// How many pictures may be on the screen at once.
+    /// Number of videos that may be on the screen at once.
     fn pictures_wanted(&self) -> usize {
         let people = self.state().people();
         let people = people.read_untracked();
@@ -211,7 +213,7 @@ impl MediaMigration {
         }));
     }
 
-    /// Tells the SFU what is on the screen, where that changed.
+    /// Sends the subscription to the SFU, if it has changed.
     fn subscribe(&self) {
         if self.connections.sfu.borrow().is_none() {
             return;
@@ -222,8 +224,8 @@ impl MediaMigration {
         }
     }
 
-    /// Updates the subscription and who speaks, and plays those who have arrived by the
-    /// connection of the present mode.
+    /// Updates the subscription and the speakers, and plays the participants whose media has
+    /// arrived on the connection of the current mode.
     pub fn poll(&self) {
         self.subscribe();
         self.detect_speakers();
@@ -239,7 +241,7 @@ impl MediaMigration {
         });
     }
 
-    /// Browser to browser the audio levels say who speaks. Through the SFU the server does.
+    /// Detects speakers by their audio levels, browser to browser. With the SFU the server does.
     fn detect_speakers(&self) {
         if self.context().mode() != Mode::P2p {
             return;
@@ -255,8 +257,8 @@ impl MediaMigration {
         });
     }
 
-    /// Plays each person whose media has arrived by the connection of the present mode, and
-    /// closes the connections from which nobody is played.
+    /// Plays each participant whose media has arrived on the connection of the current mode, and
+    /// closes the connections that no participant is played from.
     async fn play_arrivals(&self) {
         let mode = self.context().mode();
         for (id, devices) in self.still_in_other_mode(mode) {
@@ -270,7 +272,7 @@ impl MediaMigration {
         }
     }
 
-    /// Those who are played from a connection of the other mode.
+    /// The participants who are played from a connection of the other mode.
     fn still_in_other_mode(&self, mode: Mode) -> Vec<(ParticipantId, Devices)> {
         let me = self.state().me().get_untracked();
         let people = self.state().people().get_untracked();
@@ -302,7 +304,7 @@ impl MediaMigration {
         }
     }
 
-    /// Whether the connection by which somebody's media comes is up.
+    /// Whether the connection that carries a participant's media is established.
     pub fn is_connected(&self, id: &ParticipantId) -> bool {
         let links = self.state().links();
         let link = links.read_untracked().get(id).copied();
@@ -321,7 +323,7 @@ impl MediaMigration {
         self.state().slots_version().update(|version| *version += 1);
     }
 
-    /// Closes the connection to each person who is played from the SFU.
+    /// Closes the connection to each participant who is played from the SFU.
     fn close_peers(&self) {
         let modes = self.modes.borrow().clone();
         let mut peers = self.connections.peers.borrow_mut();
@@ -334,7 +336,7 @@ impl MediaMigration {
         drop(closed);
     }
 
-    /// Closes the connection to the SFU once nobody is played from it.
+    /// Closes the connection to the SFU once no participant is played from it.
     fn close_sfu(&self) {
         let used = self.modes.borrow().values().any(|m| *m == Mode::Sfu);
         let sfu = self.connections.sfu.borrow_mut().take_if(|_| !used);
@@ -346,7 +348,7 @@ impl MediaMigration {
         }
     }
 
-    /// Forgets what the SFU said of people.
+    /// Clears the speakers, slots and ratings that the SFU announced.
     fn forget_sfu(&self) {
         let state = self.state();
         state.voices().update(Vec::clear);

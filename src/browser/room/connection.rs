@@ -38,7 +38,7 @@ fn millis_f64(duration: Duration) -> f64 {
 }
 
 impl RoomController {
-    /// Opens a connection in place of whatever there was.
+    /// Opens a connection and closes the previous one.
     pub(super) fn connect(&self) {
         self.timers.borrow_mut().retry = None;
         self.state
@@ -52,7 +52,7 @@ impl RoomController {
                 controller.on_event(event);
             }
         };
-        // The former connection goes first: one tab holds one.
+        // Close the previous connection first: a tab has one connection.
         self.transport.borrow_mut().take();
         let kind = self.transport_choice.borrow().kind();
         let transport = Transport::open(kind, on_event);
@@ -68,7 +68,7 @@ impl RoomController {
         match event {
             TransportEvent::Open => self.join(),
             TransportEvent::Alive => {}
-            // What this page does not understand comes from a newer server.
+            // A frame that does not decode comes from a newer server and is ignored.
             TransportEvent::Frame(frame) => {
                 if let Ok(message) = serde_json::from_str(&frame) {
                     self.on_message(&message);
@@ -133,7 +133,7 @@ impl RoomController {
         }
     }
 
-    /// An attempt was refused: says so, and plans the next one.
+    /// An attempt was refused: shows the reason and plans the next attempt.
     pub(super) fn on_refused(&self, refused: Refused) {
         self.transport.borrow_mut().take();
         self.call.on_lost();
@@ -147,8 +147,8 @@ impl RoomController {
         self.connect_in(wait);
     }
 
-    /// A WebSocket was not opened: asks whether the server refuses it. The next attempt does
-    /// not wait for the answer; a refusal puts it off.
+    /// A WebSocket did not open: asks whether the server refuses it. The next attempt does not
+    /// wait for the reply; a refusal postpones it.
     fn ask_refusal(&self) {
         let me = self.me.clone();
         leptos::task::spawn_local(async move {
@@ -178,7 +178,7 @@ impl RoomController {
         self.timers.borrow_mut().retry = Some(retry);
     }
 
-    /// Says so after a while, if the line is still down then.
+    /// Shows the banner after a delay, if the connection is still down.
     fn arm_banner(&self) {
         let mut timers = self.timers.borrow_mut();
         if timers.banner.is_some() {
@@ -195,8 +195,8 @@ impl RoomController {
         }));
     }
 
-    /// Every [`PING_INTERVAL`](crate::state::connection::PING_INTERVAL): asks for a sign of life, or
-    /// gives the connection up.
+    /// Every [`PING_INTERVAL`](crate::state::connection::PING_INTERVAL): sends a ping, or closes
+    /// a silent connection.
     pub(super) fn on_heartbeat(&self) {
         let silent_ms = steady_ms() - self.last_event_ms.get();
         let limit = match self.phase() {
@@ -209,15 +209,15 @@ impl RoomController {
         } else if self.phase() == Phase::Live
             && self.transport_choice.borrow().kind() == TransportKind::WebSocket
         {
-            // Who polls is answered every few seconds anyway.
+            // Long-polling receives a response every few seconds without a ping.
             self.send(&ClientMessage::Ping);
         }
     }
 
-    /// Something changed outside: connect now, or find out whether the line is alive.
+    /// The network or the page's visibility changed: connects now, or pings the server.
     pub(super) fn probe(&self) {
         match self.phase() {
-            // A refusal says when to ask again.
+            // A refusal determines the time of the next attempt.
             Phase::Waiting if self.state.connection().read_untracked().reason.is_some() => {}
             Phase::Waiting => self.connect(),
             Phase::Live => {
@@ -237,10 +237,10 @@ impl RoomController {
         }
     }
 
-    /// The device is on a network again, perhaps on one that lets WebSockets through.
+    /// The device is online again, possibly on a network that allows WebSocket.
     pub(super) fn on_online(&self) {
         self.transport_choice.borrow_mut().on_online();
-        // What stood before the server on the other network may not on this one.
+        // A proxy of the previous network may not be on this one.
         let reason = self.state.connection().read_untracked().reason;
         if self.phase() == Phase::Waiting && matches!(reason, Some(Reason::Status(_))) {
             self.connect();
@@ -248,7 +248,7 @@ impl RoomController {
         self.try_upgrade();
     }
 
-    /// While polling: tries a WebSocket after a while.
+    /// While polling: schedules an upgrade attempt.
     fn plan_upgrade(&self) {
         let wait = self
             .transport_choice
@@ -264,7 +264,7 @@ impl RoomController {
         });
     }
 
-    /// While polling: tries a WebSocket beside it, in place of a trial that hangs.
+    /// While polling: tries a WebSocket; replaces an attempt that hangs.
     fn try_upgrade(&self) {
         if self.phase() != Phase::Live
             || self.transport_choice.borrow().kind() == TransportKind::WebSocket
@@ -283,8 +283,8 @@ impl RoomController {
         self.plan_upgrade();
     }
 
-    /// A trial counts when something came back: there are networks that let the upgrade
-    /// through and nothing else.
+    /// An upgrade attempt succeeds at its first frame, because some networks allow the upgrade
+    /// and block the frames.
     fn on_upgrade_event(&self, event: &TransportEvent) {
         match event {
             TransportEvent::Open => {
@@ -300,8 +300,8 @@ impl RoomController {
         }
     }
 
-    /// Goes on by the WebSocket that was tried: the room sees the same session resumed,
-    /// and what is not acknowledged is sent again.
+    /// Switches to the tested WebSocket: the session resumes, and unacknowledged messages are
+    /// sent again.
     fn promote_upgrade(&self) {
         if self
             .transport
@@ -326,7 +326,7 @@ impl RoomController {
         self.join();
     }
 
-    /// Something is on its way to the server, and would be given up with the request.
+    /// A request is in flight and would be aborted: switches later.
     fn promote_upgrade_soon(&self) {
         let me = self.me.clone();
         let soon = Timeout::new(millis(IN_FLIGHT_WAIT), move || {

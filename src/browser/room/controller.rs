@@ -32,16 +32,17 @@ pub struct RoomController {
     pub(super) nickname: RefCell<Nickname>,
     pub(super) session: RefCell<Option<SessionToken>>,
     pub(super) transport: RefCell<Option<Transport>>,
-    /// By which transport to connect.
+    /// The transport of the next attempt.
     pub(super) transport_choice: RefCell<TransportChoice>,
     /// A WebSocket that is tried while polling.
     pub(super) upgrade: RefCell<Option<UpgradeAttempt>>,
     pub(super) outbox: RefCell<Outbox>,
-    /// When the last event came or the connection was opened, in milliseconds.
+    /// Time of the last event or of opening the connection, in milliseconds of the steady
+    /// clock.
     pub(super) last_event_ms: Cell<f64>,
     /// When `typing` was sent last, in milliseconds of the steady clock.
     pub(super) typing_sent_ms: Cell<f64>,
-    /// The page of older messages that was requested last: requested once.
+    /// `before` of the last requested page of older messages, which is requested once.
     pub(super) requested_before: Cell<Option<Seq>>,
     pub(super) timers: RefCell<Timers>,
     pub(super) listeners: RefCell<Vec<Listener>>,
@@ -57,7 +58,7 @@ pub(super) struct Timers {
     pub(super) upgrade: Option<Timeout>,
     pub(super) promotion: Option<Timeout>,
     pub(super) heartbeat: Option<Interval>,
-    /// Who is typing, until they are forgotten.
+    /// The timeout of each typing participant.
     pub(super) typing: HashMap<ParticipantId, Timeout>,
 }
 
@@ -66,7 +67,7 @@ pub(super) fn millis(duration: Duration) -> u32 {
 }
 
 impl RoomController {
-    /// Starts connecting to `room`, as who this tab was there before, if it was.
+    /// Starts connecting to `room`; resumes the stored session of this tab, if any.
     pub fn start(
         state: Store<RoomState>,
         call: Store<CallState>,
@@ -106,7 +107,7 @@ impl RoomController {
         &self.call
     }
 
-    /// One's own devices.
+    /// The local devices.
     pub fn media(&self) -> &Rc<Media> {
         self.call.media()
     }
@@ -131,7 +132,7 @@ impl RoomController {
         }
     }
 
-    /// Enters the call as soon as the line is live.
+    /// Enters the call as soon as the connection is live.
     pub fn enter_call(&self, wanted: Devices) {
         storage::set_in_call(&self.room, true);
         self.call.enter(wanted);
@@ -181,10 +182,10 @@ impl RoomController {
                 id: Some(id),
                 ..
             } => {
-                self.outbox.borrow_mut().hand_back(*id);
+                self.outbox.borrow_mut().on_rate_limited(*id);
                 self.pending_changed();
             }
-            // A page of older messages, most likely: it may be asked for again.
+            // The refused message may be a `history` request: allow it again.
             ServerMessage::Error {
                 code: ErrorCode::TooManyMessages,
                 id: None,
@@ -269,7 +270,7 @@ impl RoomController {
     }
 }
 
-/// How the call sends: through whatever connection there is.
+/// The send function of the call, which uses the current connection.
 fn sender(me: Weak<RoomController>) -> Rc<dyn Fn(ClientMessage)> {
     Rc::new(move |message| {
         if let Some(controller) = me.upgrade() {

@@ -1,4 +1,4 @@
-//! Sends what a person writes.
+//! Sending chat messages, edits and reactions.
 
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::storage;
@@ -13,9 +13,9 @@ use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// Older messages asked for at once.
+/// Size of a requested page of older messages.
 const OLDER_PAGE: u32 = 50;
-/// Delay before the outbox is asked again while messages wait.
+/// Delay before the outbox is polled again while messages wait.
 const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 
 impl RoomController {
@@ -29,13 +29,13 @@ impl RoomController {
         self.pending_changed();
     }
 
-    /// Edits a message of one's own.
+    /// Edits a message of this participant.
     pub fn edit(&self, id: MessageId, text: ChatText) {
         let text = text.to_string();
         self.send(&ClientMessage::Edit { id, text });
     }
 
-    /// Deletes a message of one's own.
+    /// Deletes a message of this participant.
     pub fn delete(&self, id: MessageId) {
         self.send(&ClientMessage::Delete { id });
     }
@@ -46,7 +46,7 @@ impl RoomController {
         self.send(&ClientMessage::React { id, emoji, on });
     }
 
-    /// Announces that this person is typing, at most once in [`TYPING_EVERY_MS`].
+    /// Announces that this participant is typing, at most once in [`TYPING_EVERY_MS`].
     pub fn typing(&self) {
         let now = steady_ms();
         if now - self.typing_sent_ms.get() >= f64::from(TYPING_EVERY_MS)
@@ -59,12 +59,12 @@ impl RoomController {
 
     /// Sends a refused message again.
     pub fn retry(&self, id: MessageId) {
-        self.outbox.borrow_mut().hand_back(id);
+        self.outbox.borrow_mut().on_rate_limited(id);
         self.state.log().update(|log| log.retry(id));
         self.pending_changed();
     }
 
-    /// Gives a refused message up.
+    /// Discards a refused message.
     pub fn discard(&self, id: MessageId) {
         self.state.log().update(|log| log.discard(id));
         self.pending_changed();
@@ -82,7 +82,7 @@ impl RoomController {
         }
     }
 
-    /// Removes somebody from those who type after [`TYPING_LASTS_MS`].
+    /// Removes a typing participant after [`TYPING_LASTS_MS`].
     pub(super) fn forget_typing_later(&self, id: &ParticipantId) {
         let (me, who) = (self.me.clone(), id.clone());
         let stop = Timeout::new(TYPING_LASTS_MS, move || {

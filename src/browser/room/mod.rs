@@ -1,10 +1,10 @@
 //! One room in one tab: one connection, kept alive, feeding the state.
 //!
-//! The policy is elsewhere and pure: when to reconnect in [`crate::state::connection`],
-//! by which transport in [`crate::state::transport`], what to send in
-//! [`crate::state::outbox`], what messages mean in [`crate::state::apply_to_store`].
+//! The policies are pure: reconnecting in [`crate::state::connection`], the transport in
+//! [`crate::state::transport`], pacing in [`crate::state::outbox`], the effects of messages in
+//! [`crate::state::apply_to_store`].
 //! [`controller`] owns the timers and the connection; [`connection`] opens, probes and
-//! replaces it; [`messages`] sends what a person writes; [`persistence`] keeps identity,
+//! replaces it; [`messages`] sends chat messages; [`persistence`] stores identity,
 //! unsent messages and the read position on the device.
 
 mod connection;

@@ -1,4 +1,4 @@
-//! What the device stores of a room: identity, unsent messages, read position.
+//! The stored data of a room: identity, unsent messages, read position.
 
 use crate::browser::dom::storage::{self, Identity};
 use crate::browser::room::controller::RoomController;
@@ -8,7 +8,7 @@ use crate::state::{Position, RoomStateStoreFields};
 use leptos::prelude::*;
 
 impl RoomController {
-    /// Changes the nickname; remembered for the next room.
+    /// Changes the nickname and stores it for the next room.
     pub fn rename(&self, nickname: Nickname) {
         storage::set_cookie(crate::api::NICKNAME_COOKIE, nickname.as_str());
         self.send(&ClientMessage::Nickname {
@@ -16,7 +16,7 @@ impl RoomController {
         });
         *self.nickname.borrow_mut() = nickname;
         self.remember_identity();
-        // A refused nickname was changed: no need to wait.
+        // The server refused the previous nickname: connect at once.
         let reason = self.state.connection().read_untracked().reason;
         if reason == Some(Reason::Join(ErrorCode::BadNickname)) {
             self.retry_now();
@@ -43,17 +43,17 @@ impl RoomController {
         let marker = self.state.read_marker();
         match here {
             true => {
-                marker.maybe_update(|marker| marker.look_back(newest));
+                marker.maybe_update(|marker| marker.on_visible(newest));
                 self.probe();
             }
             false => {
-                marker.maybe_update(|marker| marker.look_away(newest));
+                marker.maybe_update(|marker| marker.on_hidden(newest));
                 self.remember_read();
             }
         }
     }
 
-    /// Remembers how far one has read.
+    /// Stores the read position.
     pub(super) fn remember_read(&self) {
         let log = self.state.log();
         let log = log.read_untracked();
@@ -63,7 +63,7 @@ impl RoomController {
         }
     }
 
-    /// Goes on reading where one stopped on a former visit.
+    /// Restores the read position of an earlier visit.
     pub(super) fn restore_read(&self) {
         let log = self.state.log();
         let log = log.read_untracked();

@@ -1,5 +1,5 @@
-//! What is wrong with a device, what to do about it, and a way to try again; and what
-//! happened to the devices without anybody asking for it.
+//! Device problems, with advice and a retry button; and notices of device events that the user
+//! did not cause.
 
 use crate::components::ErasedShow;
 use crate::components::call::MediaBlocked;
@@ -27,7 +27,7 @@ pub fn DeviceProblems() -> impl IntoView {
     }
 }
 
-/// Something that happened by itself, until it is waved away.
+/// A notice of a device event, until it is dismissed.
 #[component]
 fn NoticeCard() -> impl IntoView {
     let i18n = use_i18n();
@@ -36,19 +36,19 @@ fn NoticeCard() -> impl IntoView {
     let text = Signal::derive(move || match notice.get() {
         Some(Notice::Replaced(DeviceKind::Camera)) => t_string!(i18n, call.camera_replaced),
         Some(Notice::Replaced(DeviceKind::Microphone)) => t_string!(i18n, call.microphone_replaced),
-        Some(Notice::Held(DeviceKind::Camera)) => t_string!(i18n, call.camera_held),
-        Some(Notice::Held(DeviceKind::Microphone)) => t_string!(i18n, call.microphone_held),
+        Some(Notice::Muted(DeviceKind::Camera)) => t_string!(i18n, call.camera_muted),
+        Some(Notice::Muted(DeviceKind::Microphone)) => t_string!(i18n, call.microphone_muted),
         Some(Notice::SpeakerReplaced) => t_string!(i18n, call.speaker_replaced),
         Some(Notice::SoundBlocked) => t_string!(i18n, call.sound_blocked),
         None => "",
     });
-    let held = move || match notice.get_untracked() {
-        Some(Notice::Held(kind)) => Some(kind),
+    let muted = move || match notice.get_untracked() {
+        Some(Notice::Muted(kind)) => Some(kind),
         Some(Notice::Replaced(_) | Notice::SpeakerReplaced | Notice::SoundBlocked) | None => None,
     };
-    let is_held = Memo::new(move |_| matches!(notice.get(), Some(Notice::Held(_))));
+    let is_muted = Memo::new(move |_| matches!(notice.get(), Some(Notice::Muted(_))));
     let keep_off = move |_| {
-        if let Some(kind) = held() {
+        if let Some(kind) = muted() {
             session.keep_off(kind);
         }
     };
@@ -57,7 +57,7 @@ fn NoticeCard() -> impl IntoView {
             <div class="problem">
                 <p class="problem__text">{text}</p>
                 <div class="problem__actions">
-                    <ErasedShow when=is_held>
+                    <ErasedShow when=is_muted>
                         <button class="button button--small" type="button" on:click=keep_off>
                             {words!(i18n, call.keep_off)}
                         </button>
@@ -75,10 +75,10 @@ fn NoticeCard() -> impl IntoView {
     }
 }
 
-/// One device's problem.
+/// The card of one device's problem.
 #[component]
 fn ProblemCard(
-    /// What is wrong.
+    /// The device and the cause.
     problem: Problem,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -114,7 +114,7 @@ fn ProblemCard(
     }
 }
 
-/// Each cause has its own words.
+/// The advice for a cause.
 fn explanation(locale: Locale, problem: Problem) -> &'static str {
     match (problem.cause, problem.kind) {
         (Cause::Refused, _) => td_string!(locale, call.refused),

@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use web_sys::MediaStreamTrack;
 
-/// The questions put to the browser for one kind of device. Only the answer to the
-/// last one counts; asking no more makes every answer count for nothing.
+/// Requests to the browser for one kind of device. Only the result of the last one counts;
+/// cancelling invalidates every result.
 #[derive(Default)]
 pub(super) struct PendingRequest {
     pub(super) generation: Cell<u32>,
@@ -31,7 +31,7 @@ impl PendingRequest {
 }
 
 impl Media {
-    /// A device was plugged in or pulled out.
+    /// A device was connected or disconnected.
     pub fn devices_changed(&self) {
         self.spawn(|media| async move {
             media.list().await;
@@ -39,7 +39,7 @@ impl Media {
         });
     }
 
-    /// Whatever is in use and has gone is replaced by another.
+    /// Replaces devices in use that were disconnected.
     pub(super) fn replace_lost(&self) {
         let choices = self.state.choices().get_untracked();
         let (camera, microphone) = {
@@ -62,8 +62,8 @@ impl Media {
         self.spawn(move |media| async move { media.acquire(wanted).await });
     }
 
-    /// Asks for what is wanted: together, so that the browser asks once; where that
-    /// fails, each alone, so that one joins with what there is.
+    /// Requests the wanted devices: together, so that the browser prompts once; if that fails,
+    /// each alone, so that the available ones are used.
     pub(super) async fn acquire(self: Rc<Self>, wanted: Devices) {
         let camera = wanted
             .camera
@@ -85,7 +85,7 @@ impl Media {
         let alone = together.is_err() && questions.len() > 1;
         for (kind, question) in questions {
             let answer = match kind {
-                // The request was cancelled: the light need not flash.
+                // The request was cancelled: do not open the device.
                 _ if alone && !self.is_open(kind, question) => continue,
                 DeviceKind::Camera if alone => devices::ask(camera.as_ref(), None).await,
                 DeviceKind::Microphone if alone => devices::ask(None, microphone.as_ref()).await,
@@ -104,17 +104,17 @@ impl Media {
         }
     }
 
-    /// Whether this question is the last one and still wants an answer.
+    /// Whether this request is the last one of its kind and not cancelled.
     pub(super) fn is_open(&self, kind: DeviceKind, question: u32) -> bool {
         let request = self.request_of(kind);
         request.pending.get() && request.generation.get() == question
     }
 
-    /// Says so where the browser takes long; the answer still counts when it comes.
+    /// Shows a problem if the browser takes long; a later result still counts.
     pub(super) fn say_if_unanswered(&self, wanted: Devices, answered: Rc<Cell<bool>>) {
         let stay = self.stay.get();
         self.spawn(move |media| async move {
-            devices::patience().await;
+            devices::answer_timeout().await;
             if !answered.get() && stay == media.stay.get() {
                 let kind = if wanted.camera {
                     DeviceKind::Camera
@@ -132,7 +132,7 @@ impl Media {
         });
     }
 
-    /// Puts an answer of the browser to use.
+    /// Uses the result of a request.
     pub(super) fn take(
         &self,
         question: u32,
@@ -154,7 +154,7 @@ impl Media {
         match found {
             Ok(Some(track)) => self.use_track(kind, track),
             Ok(None) => self.has_problem(kind, Some(Cause::NotFound)),
-            // The chosen one is gone: any other will do.
+            // The chosen device is gone: use the default one.
             Err(Cause::Gone) if self.forget_choice(kind) => self.want(only(kind)),
             Err(cause) => {
                 self.has_problem(kind, Some(cause));
@@ -195,21 +195,21 @@ impl Media {
                 self.source_changed(Source::Microphone);
             }
         }
-        self.tell_held(kind);
+        self.announce_device(kind);
     }
 
-    /// The system mutes a device, or unmutes it.
-    pub(super) fn set_held(&self, kind: DeviceKind, is_held: bool) {
-        let mut held = self.held.get();
-        *flag(&mut held, kind) = is_held;
-        self.held.set(held);
+    /// Records that the system muted or unmuted a device.
+    pub(super) fn set_muted(&self, kind: DeviceKind, is_muted: bool) {
+        let mut muted = self.muted.get();
+        *flag(&mut muted, kind) = is_muted;
+        self.muted.set(muted);
     }
 
-    /// Announces the state of a device to the others and to the person.
-    pub(super) fn tell_held(&self, kind: DeviceKind) {
+    /// Announces the state of a device to the others and updates the notice.
+    pub(super) fn announce_device(&self, kind: DeviceKind) {
         let capture = self.capture(kind);
         let other = self.capture(kind.other());
-        self.switch(|devices| *flag(devices, kind) = capture.gives());
+        self.switch(|devices| *flag(devices, kind) = capture.delivers());
         self.state.notice().maybe_update(|notice| {
             let before = *notice;
             *notice = capture.notice(kind, other, before);
@@ -217,16 +217,16 @@ impl Media {
         });
     }
 
-    /// State of a device now.
+    /// The current state of a device.
     fn capture(&self, kind: DeviceKind) -> Capture {
-        let mut held = self.held.get();
+        let mut muted = self.muted.get();
         Capture {
             wanted: self.is_wanted(kind),
-            held: *flag(&mut held, kind),
+            muted: *flag(&mut muted, kind),
         }
     }
 
-    /// Whether the person has a device on, be it held back or not.
+    /// Whether the user has a device on, muted by the system or not.
     fn is_wanted(&self, kind: DeviceKind) -> bool {
         let tracks = self.tracks.borrow();
         match kind {
@@ -238,7 +238,7 @@ impl Media {
         }
     }
 
-    /// A device that ended by itself was pulled out: another takes its place.
+    /// The track of a device ended: it was disconnected and is replaced.
     pub(super) fn device_ended(&self, kind: DeviceKind) {
         self.forget_choice(kind);
         let mut unplugged = self.unplugged.get();
@@ -247,7 +247,7 @@ impl Media {
         self.want(only(kind));
     }
 
-    /// Whether this kind went away by itself; asked once.
+    /// Whether the device of this kind was disconnected. Resets the flag.
     pub(super) fn was_unplugged(&self, kind: DeviceKind) -> bool {
         let mut unplugged = self.unplugged.get();
         let was = std::mem::take(flag(&mut unplugged, kind));
@@ -263,7 +263,7 @@ impl Media {
         !std::mem::take(&mut preference.borrow_mut().device_id).is_empty()
     }
 
-    /// There is no such device any more.
+    /// No device of this kind is left.
     pub(super) fn lost(&self, kind: DeviceKind) {
         self.was_unplugged(kind);
         match kind {
@@ -276,8 +276,8 @@ impl Media {
                     .is_some_and(is_live) => {}
             DeviceKind::Microphone => {
                 self.tracks.borrow_mut().microphone = None;
-                self.set_held(kind, false);
-                self.tell_held(kind);
+                self.set_muted(kind, false);
+                self.announce_device(kind);
                 self.source_changed(Source::Microphone);
             }
         }

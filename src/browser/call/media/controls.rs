@@ -1,4 +1,4 @@
-//! Switches and choices of the person while in the call.
+//! The user's device controls during the call.
 
 use crate::browser::call::media::devices::{self, DevicePreference};
 use crate::browser::call::media::{Media, acquire::only};
@@ -7,8 +7,8 @@ use crate::state::call::{CallStateStoreFields, DeviceKind};
 use leptos::prelude::*;
 
 impl Media {
-    /// Mutes or unmutes; asks for a microphone where there is none. While the browser
-    /// has not answered yet it is on its way already.
+    /// Mutes or unmutes the microphone; requests one if there is none, unless a request is
+    /// pending.
     pub fn toggle_microphone(&self) {
         if !self.is_staying() {
             return;
@@ -16,18 +16,17 @@ impl Media {
         let sound = self.tracks.borrow().of(Source::Microphone).cloned();
         match sound {
             Some(sound) => {
-                // A microphone muted by the system shows as off: a press means on.
-                let held = self.held.get().microphone;
-                sound.set_enabled(held || !sound.enabled());
-                self.tell_held(DeviceKind::Microphone);
+                // A microphone muted by the system is shown as off: a press switches it on.
+                let muted = self.muted.get().microphone;
+                sound.set_enabled(muted || !sound.enabled());
+                self.announce_device(DeviceKind::Microphone);
             }
             None if self.microphone_request.pending.get() => {}
             None => self.want(only(DeviceKind::Microphone)),
         }
     }
 
-    /// Switches the camera off, light included, or on. Off also while another camera is
-    /// about to take its place.
+    /// Switches the camera on or off. Off stops the track and cancels a pending request.
     pub fn toggle_camera(&self) {
         if !self.is_staying() {
             return;
@@ -36,15 +35,15 @@ impl Media {
             self.camera_request.cancel();
             self.was_unplugged(DeviceKind::Camera);
             self.drop_camera();
-        } else if self.held.get().camera && self.tracks.borrow().camera.is_some() {
-            // It is on, and comes back when the system lets it.
-            self.tell_held(DeviceKind::Camera);
+        } else if self.muted.get().camera && self.tracks.borrow().camera.is_some() {
+            // The camera is on and resumes when the system unmutes it.
+            self.announce_device(DeviceKind::Camera);
         } else if !self.camera_request.pending.get() {
             self.want(only(DeviceKind::Camera));
         }
     }
 
-    /// Switches off for good what the system holds back: it does not come back by itself.
+    /// Switches off a device that the system muted, so that it does not resume by itself.
     pub fn keep_off(&self, kind: DeviceKind) {
         match kind {
             DeviceKind::Camera => self.drop_camera(),
@@ -53,21 +52,21 @@ impl Media {
                 if let Some(sound) = sound {
                     sound.set_enabled(false);
                 }
-                self.tell_held(kind);
+                self.announce_device(kind);
             }
         }
     }
 
-    /// Switches the camera off, its light included.
+    /// Stops the camera's track.
     pub(super) fn drop_camera(&self) {
         self.tracks.borrow_mut().camera = None;
-        self.set_held(DeviceKind::Camera, false);
-        self.tell_held(DeviceKind::Camera);
+        self.set_muted(DeviceKind::Camera, false);
+        self.announce_device(DeviceKind::Camera);
         self.source_changed(Source::Camera);
     }
 
-    /// Shares the screen beside the camera, with its sound where the browser gives that,
-    /// or stops sharing it.
+    /// Shares the screen beside the camera, with its audio if the browser provides it, or stops
+    /// sharing.
     pub fn toggle_screen(&self) {
         if !self.is_staying() {
             return;
@@ -89,14 +88,14 @@ impl Media {
         });
     }
 
-    /// Shares what the browser gave.
+    /// Shares the tracks of `getDisplayMedia`.
     fn share(&self, given: Vec<web_sys::MediaStreamTrack>) {
         let (mut screen, mut audio) = (None, None);
         for track in given {
             if track.kind() == "audio" {
                 audio = Some(self.track(track, Self::end_screen_audio));
             } else {
-                // Text stays sharp where motion may suffer (W3C MST Content Hints).
+                // Prefer resolution over frame rate, for text (W3C MST Content Hints).
                 let _ = js_sys::Reflect::set(&track, &"contentHint".into(), &"detail".into());
                 screen = Some(self.track(track, Self::end_screen));
             }
@@ -122,7 +121,7 @@ impl Media {
         self.source_changed(Source::Screen);
     }
 
-    /// Uses another camera; one that is off stays off.
+    /// Selects another camera; a camera that is off stays off.
     pub fn choose_camera(&self, device_id: String) {
         *self.camera_preference.borrow_mut() = DevicePreference {
             device_id: device_id.clone(),
@@ -134,8 +133,8 @@ impl Media {
         self.reopen_camera();
     }
 
-    /// Changes between the front and the rear camera; where cameras do not say which
-    /// way they look, to the next one.
+    /// Switches between the front and the rear camera, or to the next camera if they report no
+    /// facing mode.
     pub fn flip_camera(&self) {
         let facing = self
             .tracks
@@ -167,7 +166,7 @@ impl Media {
         }
     }
 
-    /// Uses another microphone; one that is muted stays muted.
+    /// Selects another microphone; a muted one stays muted.
     pub fn choose_microphone(&self, device_id: String) {
         *self.microphone_preference.borrow_mut() = DevicePreference {
             device_id: device_id.clone(),
@@ -181,18 +180,18 @@ impl Media {
         }
     }
 
-    /// Plays the others through another speaker.
+    /// Selects another speaker.
     pub fn choose_speaker(&self, device_id: String) {
         self.state
             .choices()
             .update(|choices| choices.speaker = device_id);
-        // Every element is attached again and then uses the chosen speaker.
+        // Increments the versions, so that every element is attached again with the new speaker.
         self.state.links().update(|links| {
             links.values_mut().for_each(|link| link.version += 1);
         });
     }
 
-    /// Asks again for what had a problem.
+    /// Requests the devices that had a problem again.
     pub fn retry_devices(&self) {
         let problems = self.state.problems().get_untracked();
         let has = |kind| problems.iter().any(|problem| problem.kind == kind);

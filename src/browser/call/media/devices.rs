@@ -1,4 +1,4 @@
-//! Asking the browser for devices.
+//! Calls to `navigator.mediaDevices`.
 
 use crate::browser::dom::js::Listener;
 use crate::state::call::{Cause, DeviceChoice, DeviceKind, cause_of};
@@ -11,27 +11,27 @@ use web_sys::{
     MediaStream, MediaStreamConstraints, MediaStreamTrack,
 };
 
-/// How long the browser may take to answer before the page says so, in milliseconds. A later
-/// answer still counts.
+/// Time after which the page reports that the browser has not replied, in milliseconds. A
+/// later result still counts.
 pub const ANSWER_WITHIN_MS: u32 = 8_000;
 
-/// Which camera or microphone to ask for.
+/// The preferred camera or microphone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DevicePreference {
-    /// A certain one; empty for the default.
+    /// The `deviceId`; empty for the default device.
     pub device_id: String,
-    /// The camera that looks away from the person, on phones.
+    /// Whether to prefer the rear camera, on phones.
     pub rear: bool,
 }
 
-/// The browser's devices; absent where the page is not secure.
+/// `navigator.mediaDevices`; `None` outside a secure context.
 fn media_devices() -> Option<MediaDevices> {
     let navigator = web_sys::window()?.navigator();
     let devices = Reflect::get(&navigator, &"mediaDevices".into()).ok()?;
     devices.dyn_into().ok()
 }
 
-/// Calls `action` whenever a device is plugged in or pulled out.
+/// Calls `action` at each `devicechange` event.
 pub fn watch_devices(action: impl Fn() + 'static) -> Option<Listener> {
     let devices = media_devices()?;
     Some(Listener::new(&devices, "devicechange", move |_| action()))
@@ -76,10 +76,10 @@ fn ideal(pixels: u32) -> JsValue {
     object.into()
 }
 
-/// Asks for a camera, a microphone or both at once.
+/// Requests a camera, a microphone or both at once.
 ///
 /// # Errors
-/// Why not, for everything that was asked for together.
+/// The cause, which applies to all of the requested devices.
 pub async fn ask(
     camera: Option<&DevicePreference>,
     microphone: Option<&DevicePreference>,
@@ -98,15 +98,15 @@ pub async fn ask(
     tracks(JsFuture::from(promise).await)
 }
 
-/// Asks for the screen; the browser lets the person choose.
+/// Requests a screen, window or tab, which the user chooses in the browser's dialog.
 ///
 /// # Errors
-/// Why not; [`Cause::Refused`] where the person thought better of it.
+/// The cause; [`Cause::Refused`] if the user cancels.
 pub async fn ask_screen() -> Result<Vec<MediaStreamTrack>, Cause> {
     let devices = media_devices().ok_or(Cause::Insecure)?;
     let constraints = DisplayMediaStreamConstraints::new();
     constraints.set_video(&JsValue::TRUE);
-    // What a tab or the system sounds like, where the browser and the person give it.
+    // Audio of the tab or the system, if the browser and the user allow it.
     constraints.set_audio(&JsValue::TRUE);
     let promise = devices
         .get_display_media_with_constraints(&constraints)
@@ -115,7 +115,7 @@ pub async fn ask_screen() -> Result<Vec<MediaStreamTrack>, Cause> {
 }
 
 /// Ends after [`ANSWER_WITHIN_MS`].
-pub async fn patience() {
+pub async fn answer_timeout() {
     TimeoutFuture::new(ANSWER_WITHIN_MS).await;
 }
 
@@ -141,7 +141,7 @@ fn cause(error: &JsValue) -> Cause {
     cause_of(&text("name"), &text("message"))
 }
 
-/// The devices there are: cameras, microphones, speakers.
+/// The available cameras, microphones and speakers.
 pub async fn list() -> [Vec<DeviceChoice>; 3] {
     let mut lists = [vec![], vec![], vec![]];
     let Some(promise) = media_devices().and_then(|devices| devices.enumerate_devices().ok()) else {
@@ -165,26 +165,26 @@ pub async fn list() -> [Vec<DeviceChoice>; 3] {
     lists
 }
 
-/// The browser's id of the device behind a track.
+/// The `deviceId` of a track.
 pub fn device_of(track: &MediaStreamTrack) -> String {
     let settings = Reflect::get(&track.get_settings(), &"deviceId".into()).ok();
     settings.and_then(|id| id.as_string()).unwrap_or_default()
 }
 
-/// Which way the camera behind a track looks, where it says so.
+/// The `facingMode` of a track, if known.
 pub fn facing_of(track: &MediaStreamTrack) -> Option<String> {
     let facing = Reflect::get(&track.get_settings(), &"facingMode".into()).ok()?;
     facing.as_string().filter(|facing| !facing.is_empty())
 }
 
-/// Whether the browser can share a screen: on phones it cannot.
+/// Whether the browser has `getDisplayMedia`; on phones it does not.
 pub fn screen_can_be_shared() -> bool {
     let devices = web_sys::window().map(|window| window.navigator().media_devices());
     let devices = devices.and_then(Result::ok);
     devices.is_some_and(|d| Reflect::has(&d, &"getDisplayMedia".into()).unwrap_or(false))
 }
 
-/// Whether the browser can play through a chosen speaker.
+/// Whether the browser has `setSinkId`.
 pub fn speaker_can_change() -> bool {
     let prototype = web_sys::window().and_then(|window| {
         let class = Reflect::get(&window, &"HTMLMediaElement".into()).ok()?;

@@ -20,7 +20,7 @@ const LAYERS: [(&str, f64, f64); 3] = [
 /// `maxBitrate` of a shared screen, in bit/s: sharp, and enough for text that scrolls.
 const SCREEN_BPS: f64 = 2_500_000.0;
 
-/// The `sendEncodings` of a source; none for sound.
+/// The `sendEncodings` of a source; `None` for audio.
 pub fn send_encodings(source: Source) -> Option<Array> {
     match source {
         Source::Camera => Some(LAYERS.into_iter().map(layer).collect()),
@@ -62,7 +62,7 @@ pub fn fit(sender: &RtcRtpSender, camera: &MediaStreamTrack) {
     });
 }
 
-/// A method of an object, where it has one.
+/// A method of an object, if it has one.
 pub fn function(object: &JsValue, name: &str) -> Option<js_sys::Function> {
     let found = Reflect::get(object, &name.into()).ok()?;
     found.dyn_into::<js_sys::Function>().ok()

@@ -1,24 +1,24 @@
-//! One's own tracks: what is live of each source.
+//! The live local tracks, one per source.
 
 use crate::browser::dom::js::Listener;
 use crate::protocol::Source;
 use web_sys::{MediaStream, MediaStreamTrack};
 
-/// The tracks of one's own devices; dropped, they end and the lights go out.
+/// The tracks of the local devices. Dropping one stops its device.
 #[derive(Default)]
 pub struct LocalTracks {
-    /// The microphone; muted by disabling it.
+    /// The microphone. Muting disables the track.
     pub microphone: Option<Track>,
-    /// The camera; off means there is none, so that its light is off too.
+    /// The camera; `None` while it is off, so that its light is off, too.
     pub camera: Option<Track>,
     /// The shared screen.
     pub screen: Option<Track>,
-    /// What the shared screen or tab sounds like, where the browser gives that.
+    /// The audio of the shared screen or tab, if the browser provides it.
     pub screen_audio: Option<Track>,
 }
 
 impl LocalTracks {
-    /// What a source sends now.
+    /// The track that a source sends.
     pub fn of(&self, source: Source) -> Option<&MediaStreamTrack> {
         let track = match source {
             Source::Microphone => &self.microphone,
@@ -30,9 +30,9 @@ impl LocalTracks {
     }
 }
 
-/// A live track with the listeners for what nobody here asked for.
+/// A live track with the listeners for its `ended`, `mute` and `unmute` events.
 pub struct Track {
-    /// The track.
+    /// A track of the browser, stopped when this is dropped.
     pub track: MediaStreamTrack,
     /// Listeners for the end of the track and for muting by the system.
     pub listeners: Vec<Listener>,

@@ -1,7 +1,7 @@
-//! One's own camera, microphone and screen, and whom they are sent to.
+//! The local camera, microphone and screen, and the connections that send them.
 //!
-//! Joining never waits for a device: the call is entered at once and the tracks are
-//! handed to every sender when they come. Everything after that is `replaceTrack`.
+//! Joining never waits for a device: the call is entered at once, and each track is passed to
+//! every sender when it is available. All later changes are `replaceTrack`.
 
 mod acquire;
 mod controls;
@@ -27,46 +27,46 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{HtmlMediaElement, MediaStream, MediaStreamTrack, RtcRtpSender};
 
-/// A connection by which one's own tracks are sent.
+/// A connection that sends the local tracks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Destination {
-    /// To one person, and which stay of theirs: a new stay may begin before the connection
-    /// of the former one is quite gone.
+    /// To one leg of a participant: a new leg may begin before the connection of the previous
+    /// one is closed.
     Person(ParticipantId, Leg),
     /// To the SFU.
     Sfu,
 }
 
-/// One's own devices in the call.
+/// The local devices in the call.
 pub struct Media {
     me: Weak<Self>,
     state: Store<CallState>,
     send: Rc<dyn Fn(ClientMessage)>,
     tracks: RefCell<LocalTracks>,
-    /// What one sees of oneself.
+    /// The preview of the camera.
     preview: MediaStream,
-    /// What one sees of one's own shared screen.
+    /// The preview of the shared screen.
     own_screen: MediaStream,
-    /// Name what is sent as streams, so that sound and picture stay in step: voice with
-    /// face, screen with its sound.
+    /// The streams of the sent tracks, which receivers play in sync: camera with microphone,
+    /// screen with its audio.
     outgoing: [MediaStream; 2],
     playback: Rc<Playback>,
-    /// Of each connection, one a source.
+    /// The senders of each connection, one per source.
     senders: RefCell<HashMap<Destination, Vec<RtcRtpSender>>>,
     camera_preference: RefCell<DevicePreference>,
     microphone_preference: RefCell<DevicePreference>,
     camera_request: PendingRequest,
     microphone_request: PendingRequest,
-    /// What went away by itself and is being replaced.
+    /// Devices that were disconnected and are being replaced.
     unplugged: Cell<Devices>,
-    /// What the system holds back: it is on, and gives nothing.
-    held: Cell<Devices>,
-    /// Counts the stays in the call: what was asked for in a former one is not wanted.
+    /// Devices whose track is muted by the system.
+    muted: Cell<Devices>,
+    /// Counts the legs: the result of a request of an earlier leg is dropped.
     stay: Cell<u32>,
 }
 
 impl Media {
-    /// Nothing is asked for yet.
+    /// No device is requested yet.
     pub fn new(state: Store<CallState>, send: Rc<dyn Fn(ClientMessage)>) -> Rc<Self> {
         let empty = || MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into());
         Rc::new_cyclic(|me| Self {
@@ -84,34 +84,34 @@ impl Media {
             camera_request: PendingRequest::default(),
             microphone_request: PendingRequest::default(),
             unplugged: Cell::default(),
-            held: Cell::default(),
+            muted: Cell::default(),
             stay: Cell::new(0),
         })
     }
 
-    /// What one sees of oneself, or of one's own shared screen.
+    /// The preview of the camera or of the shared screen.
     pub fn preview(&self, source: Source) -> MediaStream {
         let stream = match source {
             Source::Screen | Source::ScreenAudio => &self.own_screen,
             Source::Microphone | Source::Camera => &self.preview,
         };
-        // Not `stream.clone()`: that is the browser's own, which copies the tracks.
+        // Not `stream.clone()`, which is `MediaStream.clone` and copies the tracks.
         Clone::clone(stream)
     }
 
-    /// What a source is sent as.
+    /// The stream that a source is sent in.
     pub fn outgoing(&self, source: Source) -> MediaStream {
         let screen = matches!(source, Source::Screen | Source::ScreenAudio);
-        // As with `preview`: the browser's own `clone` makes another stream.
+        // Not `MediaStream.clone`, see `preview`.
         Clone::clone(&self.outgoing[usize::from(screen)])
     }
 
-    /// Plays a stream in an element; one's own is silent.
+    /// Plays a stream in an element; the own stream is silent.
     pub fn play(&self, element: &HtmlMediaElement, stream: Option<&MediaStream>, mine: bool) {
         self.playback.play(element, stream, mine);
     }
 
-    /// A stay begins: asks for what is wanted.
+    /// Starts a leg: requests the wanted devices.
     pub fn start(&self, wanted: Devices) {
         self.stay.set(self.stay.get() + 1);
         self.state.devices().set(Devices::default());
@@ -121,13 +121,13 @@ impl Media {
         }
     }
 
-    /// The stay ends: every device is freed.
+    /// Ends the leg: frees every device.
     pub fn stop(&self) {
         self.stay.set(self.stay.get() + 1);
         self.camera_request.cancel();
         self.microphone_request.cancel();
         self.unplugged.set(Devices::default());
-        self.held.set(Devices::default());
+        self.muted.set(Devices::default());
         self.playback.stop();
         *self.tracks.borrow_mut() = LocalTracks::default();
         self.senders.borrow_mut().clear();
@@ -137,14 +137,14 @@ impl Media {
         self.state.notice().set(None);
     }
 
-    /// Whether one is in the call or on the way in: nothing is asked for outside.
+    /// Whether this participant is in the call or entering it. No device is requested outside.
     fn is_staying(&self) -> bool {
         let stage = self.state.stage().get_untracked();
         matches!(stage, CallStage::Entering | CallStage::In)
     }
 
-    /// Sends one's own tracks by these senders, one a source in the order of
-    /// [`Source::ALL`], also later ones.
+    /// Sends the local tracks, now and after each change, by these senders: one per source in
+    /// the order of [`Source::ALL`].
     ///
     /// # Errors
     /// The `DOMException` of the browser; the negotiation then replaces the connection.
@@ -167,7 +167,7 @@ impl Media {
         Ok(())
     }
 
-    /// Nothing is sent by this connection any more.
+    /// Removes the senders of a closed connection.
     pub fn forget(&self, destination: &Destination) {
         self.senders.borrow_mut().remove(destination);
     }
@@ -188,26 +188,26 @@ impl Media {
         Track::new(track, vec![ended])
     }
 
-    /// The track of a camera or a microphone, which the system may hold back: by a switch of the
-    /// keyboard or the headset, by a call of the phone, by a lid that is closed.
+    /// The track of a camera or a microphone, which the system may mute: by a key, a headset
+    /// button, a phone call or a closed lid.
     fn device_track(&self, kind: DeviceKind, track: MediaStreamTrack) -> Track {
-        self.set_held(kind, track.muted());
+        self.set_muted(kind, track.muted());
         let listen = |event, muted| {
             let me = self.me.clone();
             Listener::new(&track, event, move |_| {
                 if let Some(media) = me.upgrade() {
-                    media.set_held(kind, muted);
-                    media.tell_held(kind);
+                    media.set_muted(kind, muted);
+                    media.announce_device(kind);
                 }
             })
         };
-        let held = [listen("mute", true), listen("unmute", false)];
+        let mute_listeners = [listen("mute", true), listen("unmute", false)];
         let mut device = self.track(track, move |media| media.device_ended(kind));
-        device.listeners.extend(held);
+        device.listeners.extend(mute_listeners);
         device
     }
 
-    /// Changes what is on, and tells the others.
+    /// Changes the devices that are on, and announces them.
     fn switch(&self, change: impl FnOnce(&mut Devices)) {
         let mut devices = self.state.devices().get_untracked();
         change(&mut devices);
@@ -217,7 +217,7 @@ impl Media {
         }
     }
 
-    /// Everybody gets what a source sends now.
+    /// Replaces the track of a source on every connection.
     fn source_changed(&self, source: Source) {
         let track = self.tracks.borrow().of(source).cloned();
         if source.is_video() {
@@ -235,7 +235,7 @@ impl Media {
         }
     }
 
-    /// The layers that go to the SFU fit the camera there is.
+    /// Scales the layers that are sent to the SFU to the camera's resolution.
     fn fit_layers(&self) {
         let place = Source::ALL.iter().position(|s| *s == Source::Camera);
         let tracks = self.tracks.borrow();

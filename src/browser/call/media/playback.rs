@@ -1,7 +1,7 @@
 //! Plays streams in the page's elements, through the chosen speaker.
 //!
-//! A browser may refuse to play sound before the person has touched the page. What it
-//! refused is kept and played at the first touch or key.
+//! The autoplay policy may block sound until the user interacts with the page. Blocked elements
+//! are played at the first pointer or key event.
 
 use crate::browser::dom::js::Listener;
 use crate::state::call::{CallState, CallStateStoreFields, Notice};
@@ -13,12 +13,12 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{HtmlMediaElement, MediaStream};
 
-/// Plays streams; knows what may not play yet.
+/// Plays streams and keeps the blocked elements.
 pub struct Playback {
     me: Weak<Self>,
     state: Store<CallState>,
     blocked: RefCell<Vec<HtmlMediaElement>>,
-    /// Wait for the first touch while anything is blocked.
+    /// Listeners for the first interaction, while any element is blocked.
     listeners: RefCell<Vec<Listener>>,
 }
 
@@ -33,7 +33,7 @@ impl Playback {
         })
     }
 
-    /// Plays a stream in an element; one's own is silent.
+    /// Plays a stream in an element; the own stream is silent.
     pub fn play(&self, element: &HtmlMediaElement, stream: Option<&MediaStream>, mine: bool) {
         if element.src_object().as_ref() != stream {
             element.set_src_object(stream);
@@ -45,7 +45,7 @@ impl Playback {
         self.start(element);
     }
 
-    /// Forgets what waits for a touch.
+    /// Drops the blocked elements.
     pub fn stop(&self) {
         self.blocked.borrow_mut().clear();
         self.listeners.borrow_mut().clear();
@@ -105,13 +105,13 @@ impl Playback {
     }
 }
 
-/// Whether a browser wants the person to touch the page first.
+/// Whether the autoplay policy blocked the element.
 fn is_refusal(error: &JsValue) -> bool {
     let name = js_sys::Reflect::get(error, &"name".into()).ok();
     name.and_then(|name| name.as_string()).as_deref() == Some("NotAllowedError")
 }
 
-/// Waits for a promise whose failure changes nothing.
+/// Awaits a promise and ignores its failure.
 pub fn settle(promise: Result<JsValue, JsValue>) {
     let promise = promise
         .ok()

@@ -1,8 +1,8 @@
-//! The connection to one other person, browser to browser.
+//! The connection to another participant, browser to browser.
 //!
-//! One transceiver a source from the start, in the order of [`Source::ALL`], with
-//! whatever tracks there are. Muting, another camera or a screen replace a sender's track;
-//! nothing of that is ever negotiated.
+//! The first offer has one transceiver per source, in the order of [`Source::ALL`], with or
+//! without a track. Muting, another camera or a screen only replace a sender's track and need
+//! no renegotiation.
 
 use crate::browser::call::context::Context;
 use crate::browser::call::media::Destination;
@@ -24,20 +24,20 @@ use web_sys::{
     RtcTrackEvent,
 };
 
-/// Two sides' alarms are apart by up to this, in milliseconds: longer than a message
-/// takes, so that the second hears of the first in time.
+/// Range of the random offset of the two sides' timers, in milliseconds: longer than a signal
+/// takes, so that the second side receives the first side's offer before its timer fires.
 const SPREAD_MS: u32 = 1_500;
 
-/// One other person in the call. Dropped, the connection closes.
+/// The connection to one participant. Dropping it closes the connection.
 pub struct P2pConnection {
     id: ParticipantId,
     leg: Leg,
     context: Rc<Context>,
     connector: OnceCell<Rc<Connector>>,
-    /// Their voice and face. One stream for the whole stay, empty at first: an element that
-    /// plays it early gets the tracks of every connection when they come.
+    /// The participant's microphone and camera. One stream for the whole leg, empty at first: an
+    /// element that plays it gets the tracks of every later connection.
     face: MediaStream,
-    /// Their screen, and what it sounds like.
+    /// The participant's screen with its audio.
     screen: MediaStream,
 }
 
@@ -49,8 +49,8 @@ impl Drop for P2pConnection {
 }
 
 impl P2pConnection {
-    /// Somebody to be connected to; nothing happens before [`Event::Start`] or their offer.
-    /// `own_leg` is random and sets our alarms a little apart from theirs.
+    /// Does nothing before [`Event::Start`] or a remote offer. `own_leg` is random and offsets the
+    /// timers of this side from those of the remote side.
     pub fn new(
         id: ParticipantId,
         leg: Leg,
@@ -75,29 +75,29 @@ impl P2pConnection {
         peer
     }
 
-    /// Which stay of theirs this is.
+    /// The participant's leg.
     pub fn leg(&self) -> Leg {
         self.leg
     }
 
-    /// What they send, now or later.
+    /// The stream of a source; its tracks may be added later.
     pub fn stream(&self, source: Source) -> MediaStream {
         let stream = match source {
             Source::Microphone | Source::Camera => &self.face,
             Source::Screen | Source::ScreenAudio => &self.screen,
         };
-        // Not `stream.clone()`: that is the browser's own, which copies the tracks.
+        // Not `stream.clone()`, which is `MediaStream.clone` and copies the tracks.
         Clone::clone(stream)
     }
 
-    /// Takes in what happened and does what follows from it.
+    /// Passes an event to the negotiation.
     pub fn handle(&self, event: Event) {
         if let Some(connector) = self.connector.get() {
             connector.handle(event);
         }
     }
 
-    /// Whether what they have switched on has begun to arrive.
+    /// Whether media of the first source that is on has arrived.
     pub async fn is_flowing(&self, devices: Devices) -> bool {
         let Some(source) = devices.first_source() else {
             return true;
@@ -108,13 +108,13 @@ impl P2pConnection {
         }
     }
 
-    /// Whether they speak now.
+    /// Whether the participant speaks now.
     pub fn is_speaking(&self) -> bool {
         self.receiver(Source::Microphone)
             .is_some_and(|receiver| is_speaking(&receiver))
     }
 
-    /// The connection there is, for its statistics.
+    /// The current connection, for its statistics.
     pub fn pc(&self) -> Option<RtcPeerConnection> {
         self.connector.get()?.pc()
     }
@@ -127,7 +127,7 @@ impl P2pConnection {
             .map(RtcRtpTransceiver::receiver)
     }
 
-    /// Gives one's own tracks to a connection, now and whenever they change.
+    /// Sends the local tracks on a connection, now and after each change.
     async fn hand_over(&self, pc: &RtcPeerConnection) -> Result<(), JsValue> {
         let senders = transceivers(pc)
             .iter()

@@ -1,5 +1,5 @@
-//! Runs one negotiation on `RTCPeerConnection`s: carries out the actions of [`Negotiation`] in
-//! order, one at a time.
+//! Performs the actions of one [`Negotiation`] on `RTCPeerConnection`s, in order and one at a
+//! time.
 //!
 //! Who is on the other side is [`RemoteEnd`]'s: another browser ([`crate::browser::call::p2p`]) or the SFU
 //! ([`crate::browser::call::sfu`]). Either says how descriptions travel and what a connection carries.
@@ -27,30 +27,30 @@ pub type Step<'a> = Pin<Box<dyn Future<Output = Result<(), JsValue>> + 'a>>;
 
 /// The remote end of a connection: another browser or the SFU.
 pub trait RemoteEnd {
-    /// Sends it a description or a candidate.
+    /// Sends a description or a candidate to the remote end.
     fn say(&self, signal: Signal);
     /// ICE servers for the next gathering.
     fn ice_servers(&self) -> JsValue;
-    /// A new connection takes the place of the one before: its tracks are over.
+    /// A new connection replaced the previous one, whose tracks have ended.
     fn opened(&self);
-    /// Adds to a connection what an offer carries.
+    /// Adds the transceivers of an offer to a connection.
     fn prepare_offer<'a>(&'a self, pc: &'a RtcPeerConnection) -> Step<'a>;
-    /// Adds to a connection what the answer carries.
+    /// Adds the tracks of an answer to a connection.
     fn prepare_answer<'a>(&'a self, pc: &'a RtcPeerConnection) -> Step<'a>;
     /// A remote track was added.
     fn received(&self, pc: &RtcPeerConnection, event: &RtcTrackEvent);
-    /// The state of the connection has changed.
+    /// The state of the connection changed.
     fn on_link_state(&self, state: LinkState);
 }
 
-/// The connections to one remote end, one after the other. Dropping it closes the last one.
+/// The successive connections to one remote end. Dropping it closes the current one.
 pub struct Connector {
     me: Weak<Self>,
     remote_end: Weak<dyn RemoteEnd>,
     negotiation: RefCell<Negotiation>,
     connection: RefCell<Option<Connection>>,
-    /// Actions of the negotiation that wait for the one in progress.
-    to_do: RefCell<VecDeque<Action>>,
+    /// Actions that wait for the one in progress.
+    queue: RefCell<VecDeque<Action>>,
     busy: Cell<bool>,
     wake: RefCell<Option<Timeout>>,
     was_connected: Cell<bool>,
@@ -58,7 +58,7 @@ pub struct Connector {
 
 /// A peer connection with its listeners.
 struct Connection {
-    /// Which of the pair it is.
+    /// Number of the connection.
     number: u32,
     pc: RtcPeerConnection,
     listeners: Vec<Listener>,
@@ -72,42 +72,43 @@ impl Drop for Connection {
 }
 
 impl Connector {
-    /// Nothing is connected before [`Event::Start`] or their offer.
+    /// A connector without a connection. The first one opens at [`Event::Start`] or a remote
+    /// offer.
     pub fn new(remote_end: Weak<dyn RemoteEnd>, negotiation: Negotiation) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             remote_end,
             negotiation: RefCell::new(negotiation),
             connection: RefCell::default(),
-            to_do: RefCell::default(),
+            queue: RefCell::default(),
             busy: Cell::new(false),
             wake: RefCell::default(),
             was_connected: Cell::new(false),
         })
     }
 
-    /// Takes in what happened and does what follows from it.
+    /// Passes an event to the negotiation and performs the resulting actions.
     pub fn handle(&self, event: Event) {
         let actions = self.negotiation.borrow_mut().handle(event, steady_ms());
         for action in actions {
             match action {
-                // These do not wait for the action in progress.
-                Action::WakeAt(at_ms) => self.wake_at(at_ms),
+                // These three do not wait for the action in progress.
+                Action::SetTimer(at_ms) => self.set_timer(at_ms),
                 Action::Send(signal) => self.say(signal),
-                Action::Repeat => self.repeat(),
-                action => self.to_do.borrow_mut().push_back(action),
+                Action::ResendOffer => self.resend_offer(),
+                action => self.queue.borrow_mut().push_back(action),
             }
         }
-        self.work();
+        self.run_queue();
     }
 
-    /// The connection there is.
+    /// The current connection.
     pub fn pc(&self) -> Option<RtcPeerConnection> {
         let connection = self.connection.borrow();
         connection.as_ref().map(|there| there.pc.clone())
     }
 
-    /// The number of the connection there is; 0 before the first.
+    /// Number of the current connection; 0 before the first.
     pub fn number(&self) -> u32 {
         let connection = self.connection.borrow();
         connection.as_ref().map_or(0, |there| there.number)
@@ -119,8 +120,8 @@ impl Connector {
         }
     }
 
-    /// Repeats the offer that waits for its answer.
-    fn repeat(&self) {
+    /// Sends the current offer again.
+    fn resend_offer(&self) {
         if let Some(offer) = self.pc().and_then(|pc| pc.local_description()) {
             self.say(Signal::Offer {
                 connection: self.number(),
@@ -129,46 +130,46 @@ impl Connector {
         }
     }
 
-    fn wake_at(&self, at_ms: f64) {
+    fn set_timer(&self, at_ms: f64) {
         let me = self.me.clone();
         let wait_ms = (at_ms - steady_ms()).clamp(0.0, 60_000.0) as u32;
         *self.wake.borrow_mut() = Some(Timeout::new(wait_ms, move || {
             if let Some(connector) = me.upgrade() {
-                connector.handle(Event::Woken);
+                connector.handle(Event::TimerFired);
             }
         }));
     }
 
-    /// Performs the waiting actions, one after the other.
-    fn work(&self) {
+    /// Performs the queued actions in order.
+    fn run_queue(&self) {
         if self.busy.replace(true) {
             return;
         }
         let me = self.me.clone();
         spawn_local(async move {
             while let Some(connector) = me.upgrade() {
-                let Some(action) = connector.to_do.borrow_mut().pop_front() else {
+                let Some(action) = connector.queue.borrow_mut().pop_front() else {
                     connector.busy.set(false);
                     return;
                 };
-                connector.step(action).await;
+                connector.run(action).await;
             }
         });
     }
 
     /// Performs one action and reports a failure to the negotiation.
-    async fn step(&self, action: Action) {
-        // A candidate may belong to an offer that was given up; the others still count.
-        let matters = !matches!(action, Action::Add(_));
+    async fn run(&self, action: Action) {
+        // A rejected candidate may belong to an offer that was rolled back: no failure.
+        let matters = !matches!(action, Action::AddCandidate(_));
         let number = match action {
             Action::Open { connection } => connection,
-            Action::Offer { .. }
-            | Action::Answer { .. }
-            | Action::Accept { .. }
-            | Action::Add(_)
+            Action::CreateOffer { .. }
+            | Action::CreateAnswer { .. }
+            | Action::SetAnswer { .. }
+            | Action::AddCandidate(_)
             | Action::Send(_)
-            | Action::Repeat
-            | Action::WakeAt(_) => self.number(),
+            | Action::ResendOffer
+            | Action::SetTimer(_) => self.number(),
         };
         if let Err(error) = self.perform(action).await
             && matters
@@ -187,7 +188,7 @@ impl Connector {
         }
         let Some(pc) = self.pc() else { return Ok(()) };
         match action {
-            Action::Offer { restart_ice } => {
+            Action::CreateOffer { restart_ice } => {
                 if restart_ice {
                     renew(&pc, &remote_end.ice_servers());
                 }
@@ -195,24 +196,27 @@ impl Connector {
                 let options = RtcOfferOptions::new();
                 options.set_ice_restart(restart_ice);
                 let made = pc.create_offer_with_rtc_offer_options(&options);
-                self.describe(&pc, &JsFuture::from(made).await?, true).await
+                self.set_local(&pc, &JsFuture::from(made).await?, true)
+                    .await
             }
-            Action::Answer { sdp } => {
-                // Their ICE restart restarts ours.
+            Action::CreateAnswer { sdp } => {
+                // An ICE restart of the remote side restarts ICE here, too.
                 renew(&pc, &remote_end.ice_servers());
                 set_remote(&pc, RtcSdpType::Offer, &sdp).await?;
                 remote_end.prepare_answer(&pc).await?;
                 let made = JsFuture::from(pc.create_answer()).await?;
-                self.describe(&pc, &made, false).await
+                self.set_local(&pc, &made, false).await
             }
-            Action::Accept { sdp } => set_remote(&pc, RtcSdpType::Answer, &sdp).await,
-            Action::Add(candidate) => add(&pc, &candidate).await,
-            Action::Open { .. } | Action::Send(_) | Action::Repeat | Action::WakeAt(_) => Ok(()),
+            Action::SetAnswer { sdp } => set_remote(&pc, RtcSdpType::Answer, &sdp).await,
+            Action::AddCandidate(candidate) => add(&pc, &candidate).await,
+            Action::Open { .. } | Action::Send(_) | Action::ResendOffer | Action::SetTimer(_) => {
+                Ok(())
+            }
         }
     }
 
-    /// Sets a description of ours and has it sent.
-    async fn describe(
+    /// Sets a local description and passes it to the negotiation.
+    async fn set_local(
         &self,
         pc: &RtcPeerConnection,
         made: &JsValue,
@@ -221,7 +225,7 @@ impl Connector {
         let made: &RtcSessionDescriptionInit = made.unchecked_ref();
         JsFuture::from(pc.set_local_description(made)).await?;
         if let Some(description) = pc.local_description() {
-            self.handle(Event::Described(Description {
+            self.handle(Event::LocalDescription(Description {
                 connection: self.number(),
                 offer,
                 sdp: description.sdp(),
@@ -274,7 +278,7 @@ impl Connector {
         });
         let (me, observed) = (self.me.clone(), pc.clone());
         let state = Listener::new(pc, "connectionstatechange", move |_| {
-            // A connection about to be replaced does not speak for the next one.
+            // Events of a replaced connection are ignored.
             if let Some(connector) = me.upgrade()
                 && connector.negotiation.borrow().connection() == number
             {

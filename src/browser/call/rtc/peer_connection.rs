@@ -1,4 +1,4 @@
-//! Configurations, descriptions, candidates and transceivers, as the browser wants them.
+//! Configurations, descriptions, candidates and transceivers of `RTCPeerConnection`.
 
 use crate::protocol::{Candidate, IceServer};
 use wasm_bindgen::{JsCast, JsValue};
@@ -36,8 +36,8 @@ pub fn add_transceiver(
     pc.add_transceiver_with_str_and_init(kind, &init)
 }
 
-/// Sound and picture of one stream are played in step. Older browsers cannot say so
-/// here and play each as it comes.
+/// Sets the stream of a sender, so that its audio and video are played in sync. Older
+/// browsers have no `setStreams` and play each on arrival.
 pub fn set_stream(sender: &RtcRtpSender, stream: &MediaStream) {
     let method = js_sys::Reflect::get(sender, &"setStreams".into()).ok();
     if let Some(method) = method.and_then(|m| m.dyn_into::<js_sys::Function>().ok()) {
@@ -45,7 +45,7 @@ pub fn set_stream(sender: &RtcRtpSender, stream: &MediaStream) {
     }
 }
 
-/// Sets a description of the other side.
+/// Sets a remote description.
 ///
 /// # Errors
 /// The `DOMException` of the browser.
@@ -61,7 +61,7 @@ pub async fn set_remote(
         .map(|_| ())
 }
 
-/// Adds a candidate of the other side.
+/// Adds a remote candidate.
 ///
 /// # Errors
 /// The `DOMException` of the browser.
@@ -73,18 +73,18 @@ pub async fn add(pc: &RtcPeerConnection, candidate: &Candidate) -> Result<(), Js
     JsFuture::from(added).await.map(|_| ())
 }
 
-/// How a connection with these ICE servers is to be made.
+/// The configuration of a connection with these ICE servers.
 pub fn configuration(ice_servers: &JsValue) -> RtcConfiguration {
     let configuration = RtcConfiguration::new();
     configuration.set_ice_servers(ice_servers);
-    // One path for sound and picture: half the candidates, half the time.
+    // One transport for audio and video halves candidates and setup time.
     configuration.set_bundle_policy(RtcBundlePolicy::MaxBundle);
     configuration
 }
 
-/// Has a connection gather by these ICE servers from now on; where the browser refuses, by
-/// those it had. Only before an ICE restart or an answer: after a change of the servers
-/// browsers make an ICE restart of the next offer in any case (RFC 9429 5.2.3.1).
+/// Sets the ICE servers of a connection; if the browser refuses, the previous ones stay. Only
+/// before an ICE restart or an answer, because after a change of servers the next offer is an
+/// ICE restart in any case (RFC 9429 5.2.3.1).
 pub fn renew(pc: &RtcPeerConnection, ice_servers: &JsValue) {
     let configuration = configuration(ice_servers);
     if let Err(error) = pc.set_configuration_with_configuration(&configuration) {
@@ -92,7 +92,7 @@ pub fn renew(pc: &RtcPeerConnection, ice_servers: &JsValue) {
     }
 }
 
-/// The servers as `RTCConfiguration.iceServers` wants them.
+/// The value of `RTCConfiguration.iceServers`.
 pub fn ice_servers(servers: &[IceServer]) -> JsValue {
     let list = js_sys::Array::new();
     for server in servers {

@@ -6,7 +6,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{RtcPeerConnection, RtcRtpReceiver};
 
-/// Audio level from 0 to 1 above which somebody counts as speaking.
+/// Audio level, from 0 to 1, above which a participant counts as speaking.
 const SPEAKING_LEVEL: f64 = 0.02;
 
 /// The reports of `getStats` (W3C WebRTC Stats 8): of a connection or of one receiver.
@@ -31,7 +31,7 @@ pub fn field(report: &JsValue, name: &str) -> JsValue {
     Reflect::get(report, &name.into()).unwrap_or_default()
 }
 
-/// Whether media of a receiver has arrived: a decoded picture, or any sound.
+/// Whether media of a receiver has arrived: a decoded frame, or any audio.
 pub async fn flows(receiver: &RtcRtpReceiver, video: bool) -> bool {
     let name = match video {
         true => "framesDecoded",
@@ -44,7 +44,8 @@ pub async fn flows(receiver: &RtcRtpReceiver, video: bool) -> bool {
     })
 }
 
-/// Whether somebody is heard at this moment (W3C WebRTC 5.3, synchronization sources).
+/// Whether a receiver's audio level is above [`SPEAKING_LEVEL`] (W3C WebRTC 5.3,
+/// synchronization sources).
 pub fn is_speaking(receiver: &RtcRtpReceiver) -> bool {
     let method = Reflect::get(receiver, &"getSynchronizationSources".into()).ok();
     let method = method.and_then(|m| m.dyn_into::<js_sys::Function>().ok());
@@ -56,14 +57,14 @@ pub fn is_speaking(receiver: &RtcRtpReceiver) -> bool {
         .any(|source| field(&source, "audioLevel").as_f64().unwrap_or(0.0) > SPEAKING_LEVEL)
 }
 
-/// Every report of a connection as plain objects, to be copied as JSON.
+/// Every report of a connection as plain objects, for copying as JSON.
 pub async fn copies(pc: &RtcPeerConnection) -> Array {
     let copies = reports(pc).await;
     let copy = |report: JsValue| Object::assign(&Object::new(), report.unchecked_ref());
     copies.into_iter().map(copy).map(JsValue::from).collect()
 }
 
-/// The figures of a connection; rates are for [`ConnectionStats::since`] to work out.
+/// The statistics of a connection; [`ConnectionStats::since`] computes the rates.
 pub async fn connection_stats(pc: &RtcPeerConnection) -> ConnectionStats {
     let reports = reports(pc).await;
     let by_id = |id: String| {
@@ -72,7 +73,7 @@ pub async fn connection_stats(pc: &RtcPeerConnection) -> ConnectionStats {
     };
     let transport = reports.iter().find(|r| text(r, "type") == "transport");
     let pair = transport.and_then(|t| by_id(text(t, "selectedCandidatePairId")));
-    // Firefox has no report of the transport: its pair says that it is the one.
+    // Firefox has no transport report: its candidate pair has the field `selected`.
     let selected = |r: &&JsValue| field(r, "selected").as_bool() == Some(true);
     let pair = pair.or_else(|| reports.iter().find(selected));
     let local = pair.and_then(|pair| by_id(text(pair, "localCandidateId")));
@@ -103,7 +104,7 @@ fn path(candidate: &JsValue) -> String {
     }
 }
 
-/// The figures of one stream.
+/// The statistics of one stream.
 fn stream(report: &JsValue, sent: bool, codec: &str) -> StreamStats {
     let number = |name: &str| field(report, name).as_f64().unwrap_or(0.0);
     let (packets, bytes) = match sent {

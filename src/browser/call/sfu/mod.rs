@@ -1,9 +1,9 @@
-//! The connection to the server's SFU: one for everybody.
+//! The connection to the server's SFU.
 //!
-//! The browser offers, the server answers. One's own sources go by four sending
-//! transceivers, in the order of [`Source::ALL`]; what comes in comes by slots, receiving
-//! transceivers of which the server says whose media each carries. Another picture in a
-//! slot, another layer, another speaker: nothing of that is negotiated.
+//! The browser offers, the server answers. Four sending transceivers carry the local sources,
+//! in the order of [`Source::ALL`]. Receiving transceivers are slots: the server announces the
+//! participant and source that each carries. A change of a slot, a layer or a speaker needs no
+//! renegotiation.
 
 mod offer;
 mod slots;
@@ -30,11 +30,11 @@ use web_sys::{MediaStream, RtcPeerConnection, RtcRtpReceiver, RtcTrackEvent};
 pub struct SfuConnection {
     context: Rc<Context>,
     connector: OnceCell<Rc<Connector>>,
-    /// Connections of this tab before this one: numbers on the wire go on from there.
+    /// Number of earlier connections of this tab; added to the numbers on the wire.
     before: u32,
-    /// Offers of the present connection.
+    /// Offers of the current connection so far.
     offers: Cell<u32>,
-    /// Slots of pictures wanted.
+    /// Number of wanted video slots.
     pictures: Cell<usize>,
     slots: Slots,
     /// Called when the state of the connection changes.
@@ -50,7 +50,7 @@ impl Drop for SfuConnection {
 }
 
 impl SfuConnection {
-    /// A connection that begins at once. `before` counts those before it.
+    /// Opens a connection at once. `before` is the number of earlier ones.
     pub fn start(
         context: Rc<Context>,
         before: u32,
@@ -76,82 +76,83 @@ impl SfuConnection {
         link
     }
 
-    /// Takes in what happened and does what follows from it.
+    /// Passes an event to the negotiation.
     pub fn handle(&self, event: Event) {
         if let Some(connector) = self.connector.get() {
             connector.handle(event);
         }
     }
 
-    /// The number of the present connection on the wire.
+    /// The number of the current connection on the wire.
     pub fn number(&self) -> u32 {
         let number = self.connector.get().map_or(0, |c| c.number());
         self.before + number
     }
 
-    /// The server answers an offer; only the last one counts.
+    /// Handles an `answer`; an answer to any but the last offer is ignored.
     pub fn on_answer(&self, connection: u32, offer_id: u32, sdp: &str) {
         if offer_id == self.offers.get() {
             let connection = connection.saturating_sub(self.before);
             let sdp = sdp.to_owned();
-            self.handle(Event::Heard(Signal::Answer { connection, sdp }));
+            self.handle(Event::RemoteSignal(Signal::Answer { connection, sdp }));
         }
     }
 
-    /// The server has no such connection any more.
+    /// Handles `media_closed`.
     pub fn on_closed(&self, connection: u32) {
         let connection = connection.saturating_sub(self.before);
-        self.handle(Event::Lost { connection });
+        self.handle(Event::RemoteClosed { connection });
     }
 
-    /// The server still has this connection, or none: a fresh one is made then.
+    /// The room was re-joined and the server still has the connection `kept`. Opens a new one if
+    /// it is not the current connection.
     pub fn resumed(&self, kept: Option<u32>) {
         match kept == Some(self.number()) {
-            true => self.handle(Event::Resumed),
+            true => self.handle(Event::SignalingResumed),
             false => self.on_closed(self.number()),
         }
     }
 
-    /// The server says what some slots carry.
-    pub fn on_slots(&self, told: &[crate::protocol::Slot]) {
+    /// Handles `slots`.
+    pub fn on_slots(&self, slots: &[crate::protocol::Slot]) {
         if let Some(pc) = self.pc() {
-            self.slots.take(&pc, told);
+            self.slots.take(&pc, slots);
         }
     }
 
-    /// So many pictures are to be seen at once, at most.
+    /// Ensures slots for this many videos.
     pub fn make_room(&self, pictures: usize) {
         if pictures > self.pictures.get() {
             self.pictures.set(pictures);
-            self.handle(Event::MoreWanted);
+            self.handle(Event::NegotiationNeeded);
         }
     }
 
-    /// Switches those layers of one's own pictures off that nobody watches.
+    /// Handles `layers`: stops sending the layers that no participant receives.
     pub fn set_layers(&self, source: Source, rids: &[String]) {
         if let (Some(pc), true) = (self.pc(), source.is_video()) {
             set_active(&pc, source, rids);
         }
     }
 
-    /// Sends a source in another codec, where the browser can change it.
+    /// Handles `codec`: sends a source in another codec, if the browser can change it.
     pub fn set_codec(&self, source: Source, codec: Codec) {
         if let Some(pc) = self.pc() {
             set_codec(&pc, source, codec);
         }
     }
 
-    /// What somebody sends by this connection, now or later.
+    /// The stream of a participant's source; its track may be added later.
     pub fn stream(&self, id: &ParticipantId, source: Source) -> MediaStream {
         self.slots.stream(id, source)
     }
 
-    /// The voice in a slot.
+    /// The stream of an audio slot.
     pub fn voice(&self, mid: &str) -> Option<MediaStream> {
         self.slots.voice(&self.pc()?, mid)
     }
 
-    /// Whether what somebody has switched on has begun to arrive.
+    /// Whether media of the participant's first source that is on has arrived.
     pub async fn is_flowing(&self, id: &ParticipantId, devices: Devices) -> bool {
         let Some(source) = devices.first_source() else {
             return true;
@@ -162,7 +163,7 @@ impl SfuConnection {
         }
     }
 
-    /// The connection there is, for its statistics.
+    /// The current connection, for its statistics.
     pub fn pc(&self) -> Option<RtcPeerConnection> {
         self.connector.get()?.pc()
     }
@@ -174,7 +175,7 @@ impl SfuConnection {
         found.map(web_sys::RtcRtpTransceiver::receiver)
     }
 
-    /// What each of one's own transceivers carries.
+    /// The sources of the sending transceivers.
     fn tracks(&self) -> Vec<OfferedTrack> {
         let all = self.pc().map(|pc| transceivers(&pc)).unwrap_or_default();
         let named = all.iter().zip(Source::ALL);
@@ -188,7 +189,7 @@ impl SfuConnection {
 
 impl RemoteEnd for SfuConnection {
     fn say(&self, signal: Signal) {
-        // The server learns our address from our packets: it needs no candidates.
+        // The server learns this client's address from its connectivity checks.
         let Signal::Offer { connection, sdp } = signal else {
             return;
         };
@@ -221,7 +222,7 @@ impl RemoteEnd for SfuConnection {
     }
 
     fn received(&self, _: &RtcPeerConnection, _: &RtcTrackEvent) {
-        // Tracks are there with their transceivers; `slots` says whose they are.
+        // Slots are receiving transceivers; `slots` assigns them.
     }
 
     fn on_link_state(&self, state: LinkState) {

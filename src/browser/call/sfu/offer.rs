@@ -1,5 +1,5 @@
-//! What an offer to the SFU carries: one's own sources, the camera in three sizes, and
-//! slots for what the others send.
+//! The transceivers of an offer to the SFU: the local sources, with a simulcast camera, and
+//! receiving slots.
 
 use crate::browser::call::media::encodings::{function, send_encodings, text};
 use crate::browser::call::media::{Destination, Media};
@@ -10,10 +10,11 @@ use js_sys::{Array, Reflect};
 use wasm_bindgen::JsValue;
 use web_sys::{RtcPeerConnection, RtcRtpTransceiver, RtcRtpTransceiverDirection as Direction};
 
-/// Sounds heard at once: three voices, and pinned ones and screens besides.
+/// Number of audio slots: three for the loudest speakers, and more for pinned participants and
+/// screens.
 const SOUNDS: usize = 6;
 
-/// Puts on a connection what its offer is to carry: everything on the first, more slots later.
+/// Adds the transceivers of an offer to a connection: all of them at first, more slots later.
 ///
 /// # Errors
 /// The `DOMException` of the browser.
@@ -37,7 +38,7 @@ pub async fn prepare(
     Ok(())
 }
 
-/// A transceiver for a source of one's own.
+/// Adds the sending transceiver of a local source.
 fn send(media: &Media, pc: &RtcPeerConnection, source: Source) -> RtcRtpTransceiver {
     let stream = media.outgoing(source);
     let encodings = send_encodings(source);
@@ -63,7 +64,7 @@ fn receive(pc: &RtcPeerConnection, kind: &str, purpose: Purpose) {
     prefer(&slot, kind, purpose);
 }
 
-/// Offers only what serves this purpose, where the browser lets one choose.
+/// Restricts a transceiver to the codecs of its purpose, if the browser supports that.
 fn prefer(transceiver: &RtcRtpTransceiver, kind: &str, purpose: Purpose) {
     let class = Reflect::get(&js_sys::global(), &"RTCRtpReceiver".into()).unwrap_or_default();
     let able = function(&class, "getCapabilities");

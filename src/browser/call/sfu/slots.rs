@@ -16,14 +16,14 @@ pub struct Slots {
     state: Store<CallState>,
     /// The last announcement of each slot, by `mid`.
     slots: RefCell<HashMap<String, Slot>>,
-    /// The stream of each picture that was ever attached.
+    /// The stream of each video that was ever attached.
     streams: RefCell<HashMap<(ParticipantId, Source), MediaStream>>,
     /// The stream of each audio slot.
     voices: RefCell<HashMap<String, MediaStream>>,
 }
 
 impl Slots {
-    /// Nothing comes yet.
+    /// All slots are free.
     pub fn new(state: Store<CallState>) -> Self {
         Self {
             state,
@@ -33,7 +33,7 @@ impl Slots {
         }
     }
 
-    /// Takes in what some slots carry from now on.
+    /// Applies changed slots.
     pub fn take(&self, pc: &RtcPeerConnection, changed: &[Slot]) {
         for slot in changed {
             let before = self
@@ -47,7 +47,7 @@ impl Slots {
         self.show();
     }
 
-    /// The connection is another one: nothing comes by it yet.
+    /// Frees all slots, for a new connection.
     pub fn clear(&self) {
         self.slots.borrow_mut().clear();
         self.voices.borrow_mut().clear();
@@ -57,15 +57,15 @@ impl Slots {
         self.show();
     }
 
-    /// What somebody sends.
+    /// The stream of a participant's source.
     pub fn stream(&self, id: &ParticipantId, source: Source) -> MediaStream {
         let mut streams = self.streams.borrow_mut();
         let stream = streams.entry((id.clone(), source)).or_insert_with(empty);
-        // Not `stream.clone()`: that is the browser's own, which copies the tracks.
+        // Not `stream.clone()`, which is `MediaStream.clone` and copies the tracks.
         Clone::clone(stream)
     }
 
-    /// The voice in a slot.
+    /// The stream of an audio slot.
     pub fn voice(&self, pc: &RtcPeerConnection, mid: &str) -> Option<MediaStream> {
         let track = track_of(pc, mid)?;
         let mut voices = self.voices.borrow_mut();
@@ -76,14 +76,14 @@ impl Slots {
         Some(Clone::clone(stream))
     }
 
-    /// The slot that carries something of somebody.
+    /// The `mid` of the slot that carries a participant's source.
     pub fn mid_of(&self, id: &ParticipantId, source: Source) -> Option<String> {
         let slots = self.slots.borrow();
         let carries = |slot: &&Slot| slot.id.as_ref() == Some(id) && slot.source == Some(source);
         slots.values().find(carries).map(|slot| slot.mid.clone())
     }
 
-    /// Has the stream of somebody play what their slot carries now.
+    /// Puts the track of a slot into the stream of its participant.
     fn renew(&self, pc: &RtcPeerConnection, slot: &Slot) {
         let (Some(id), Some(source)) = (&slot.id, slot.source) else {
             return;
@@ -95,7 +95,7 @@ impl Slots {
         }
     }
 
-    /// Has the page draw what changed.
+    /// Writes the slots to the state, which redraws the page.
     fn show(&self) {
         let slots = self.slots.borrow();
         let (mut voices, mut paused) = (Vec::new(), Vec::new());
@@ -121,7 +121,7 @@ fn empty() -> MediaStream {
     MediaStream::new().unwrap_or_else(|_| JsValue::NULL.unchecked_into())
 }
 
-/// What comes by a media description.
+/// The received track of a media description.
 fn track_of(pc: &RtcPeerConnection, mid: &str) -> Option<MediaStreamTrack> {
     let all = transceivers(pc);
     let found = all.iter().find(|t| t.mid().as_deref() == Some(mid))?;
