@@ -46,7 +46,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                     name="viewport"
                     content="width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
                 />
-                // Forms carry their Origin to this site; nobody else learns the address.
+                // Forms send their Origin to this site; other sites receive no referrer.
                 <meta name="referrer" content="same-origin" />
                 <meta name="color-scheme" content="light dark" />
                 <link rel="stylesheet" href=css />
@@ -58,8 +58,8 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
             </head>
             <body class=plain>
                 {body}
-                // A log is read from its end, also before the script is there. What is behind
-                // this script is not ours.
+                // Scrolls a log to its end before the main script has loaded. Nodes after this
+                // script were added by others, such as extensions.
                 <script nonce=use_nonce() data-end="">
                     "document.querySelector('.chat__log')?.scrollTo(0,1e9)"
                 </script>
@@ -68,7 +68,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// The page without script: what it is, a way out of it, and what can be done meanwhile.
+/// The banner of the page without script: the reason, what works, and a link back.
 #[component]
 fn WithoutScriptBody(
     /// The address of the page with script.
@@ -92,36 +92,36 @@ fn WithoutScriptBody(
             </p>
         </div>
         <App />
-        // What was typed on the page that failed.
+        // Restores the text typed on the page that failed.
         <script nonce=use_nonce()>{KEPT}</script>
     }
 }
 
-/// Puts what was typed back into the fields of the page without script, once.
+/// Restores typed text into the fields of the page without script, once.
 const KEPT: &str = "(function(){var state=history.state,kept=state&&state.noom;if(!kept)return;\
     for(var name in kept.fields){\
     var field=document.querySelector('[name=\"'+name+'\"]:not([type=hidden])');\
     if(field&&!field.value)field.value=kept.fields[name]}\
     history.replaceState(null,'')})()";
 
-/// What the shell needs to know of the request and the build.
+/// Facts about the request and the build that the shell uses.
 struct PageFacts {
     theme: Option<String>,
-    /// There where cookies are for TLS only.
+    /// Set if cookies are `Secure`.
     secure: Option<&'static str>,
     css: String,
     scripts: Scripts,
-    /// Where the page without script was asked for: the address of the page with it.
+    /// On a page without script: the address of the page with script.
     again: Option<String>,
 }
 
-/// Where the script and the modules of the page are.
+/// Addresses of the script and the wasm modules of the page.
 struct Scripts {
     js: String,
     wasm: String,
-    /// What draws a room, where this is one: its module, and the script that loads it.
+    /// On a room's page: its wasm module and the script that loads it.
     room: Option<[String; 2]>,
-    /// What is said while a page that failed waits for the server.
+    /// The text shown while a failed page waits for the server.
     wait: &'static str,
 }
 
@@ -154,7 +154,7 @@ fn page_facts() -> PageFacts {
     }
 }
 
-/// The shell is never rendered in the browser.
+/// Unused in the browser, where the shell is never rendered.
 #[cfg(not(feature = "ssr"))]
 fn page_facts() -> PageFacts {
     let none = String::new;
@@ -172,11 +172,11 @@ fn page_facts() -> PageFacts {
     }
 }
 
-/// Browsers that do not even read [`start_script`] get the page without script.
+/// Leads browsers that cannot parse [`start_script`] to the page without script.
 const UNREAD: &str = "addEventListener('load',function(){\
     self.noom||location.replace('?plain=1')})";
 
-/// `start.js` as it is sent.
+/// `start.js` without comments and indentation.
 #[cfg(feature = "ssr")]
 fn start_script() -> &'static str {
     static SENT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
@@ -187,20 +187,20 @@ fn start_script() -> &'static str {
     &SENT
 }
 
-/// The shell is never rendered in the browser.
+/// Unused in the browser, where the shell is never rendered.
 #[cfg(not(feature = "ssr"))]
 fn start_script() -> &'static str {
     ""
 }
 
-/// Loads the script and the wasm module, and hydrates what is on the screen by then.
+/// Loads the script and the wasm module, and hydrates the page.
 ///
-/// Our own, because the framework's puts the nonce into an attribute that scripts
-/// and styles can read; here it stands in `nonce` only. It checks that the page is the one we
-/// sent: `server/http/fingerprint.rs` writes over `data-page`.
+/// Replaces the framework's script, which puts the nonce into an attribute that scripts and
+/// styles can read; here it is in `nonce` only. It also checks that the page is as the server
+/// sent it: `server/http/fingerprint.rs` fills in `data-page`.
 #[component]
 fn Hydration(
-    /// Where everything is.
+    /// Addresses of the script and the wasm modules.
     scripts: Scripts,
 ) -> impl IntoView {
     let Scripts {
@@ -217,7 +217,7 @@ fn Hydration(
             r#type="application/wasm"
             crossorigin=""
         />
-        // `data-cfasync`: a proxy that loads scripts in its own way leaves these alone.
+        // `data-cfasync`: excludes the script from rewriting by a proxy.
         <script
             type="module"
             nonce=use_nonce()
@@ -236,7 +236,7 @@ fn Hydration(
     }
 }
 
-/// The application: everything inside `<body>`, the same on both sides.
+/// The application: the content of `<body>`, the same on server and browser.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
@@ -259,8 +259,7 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// The language the page is rendered in: the server chooses, the browser reads it off
-/// the document.
+/// The language of the page: the server chooses it, the browser reads it from the document.
 fn language_of_page() -> Locale {
     #[cfg(feature = "ssr")]
     return crate::server::request::locale();
@@ -270,8 +269,8 @@ fn language_of_page() -> Locale {
     Locale::default()
 }
 
-/// What `<html lang>` says; it follows the language in the browser. The server writes it
-/// after the page's signals are gone: there it is a word.
+/// The value of `<html lang>`, which follows the language in the browser. On the server it is a
+/// plain string, because the head is written after the page's signals are disposed.
 fn language_attribute(i18n: I18n) -> TextProp {
     match cfg!(feature = "ssr") {
         true => TextProp::from(i18n.get_locale_untracked().as_str()),

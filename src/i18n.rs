@@ -1,7 +1,7 @@
-//! The words: typed keys generated from `locales/` by `build.rs`.
+//! Translations: typed keys generated from `locales/` by `build.rs`.
 //!
-//! Which language a page speaks is decided once, on the server: `?lang`, then the
-//! cookie, then `Accept-Language`; the browser reads it off `<html lang>`.
+//! The server chooses the language of a page: `?lang`, then the cookie, then `Accept-Language`.
+//! The browser reads it from `<html lang>`.
 
 mod generated {
     #![allow(
@@ -20,46 +20,46 @@ use leptos::prelude::*;
 use std::str::FromStr;
 use time::{Date, OffsetDateTime};
 
-/// The cookie that remembers a chosen language.
+/// The cookie that stores a chosen language.
 pub const LANGUAGE_COOKIE: &str = "noom_lang";
 
-/// The language a page speaks, found by components through the context.
+/// The language of the page, which components get from the context.
 ///
-/// Ours instead of the library's: that one starts a task with every page rendered,
-/// which reads the language after the page is done and gone.
+/// Replaces the library's type, which spawns a task for every rendered page that reads the
+/// language after the page is disposed.
 #[derive(Clone, Copy)]
 pub struct I18n(RwSignal<Locale>);
 
 impl I18n {
-    /// Provides the language; once, around everything.
+    /// Provides the language as context, once per page.
     pub fn provide(locale: Locale) -> Self {
         let i18n = Self(RwSignal::new(locale));
         provide_context(i18n);
         i18n
     }
 
-    /// The language now; tracked.
+    /// The current language; tracked.
     pub fn get_locale(self) -> Locale {
         self.0.get()
     }
 
-    /// The language now.
+    /// The current language; not tracked.
     pub fn get_locale_untracked(self) -> Locale {
         self.0.get_untracked()
     }
 
-    /// Speaks another language from now on.
+    /// Changes the language.
     pub fn set_locale(self, locale: Locale) {
         self.0.set(locale);
     }
 }
 
-/// The language of the page this is called in.
+/// The language context of the current page.
 pub fn use_i18n() -> I18n {
     expect_context()
 }
 
-/// A word or a sentence in the language of an [`I18n`]; tracked.
+/// A translated string in the language of an [`I18n`]; tracked.
 macro_rules! t_string {
     ($i18n:expr, $($key:tt)*) => {
         $crate::i18n::td_string!($i18n.get_locale(), $($key)*)
@@ -67,10 +67,10 @@ macro_rules! t_string {
 }
 pub(crate) use t_string;
 
-/// A word of the page, as a signal that follows the language.
+/// A translated string as a signal that follows the language.
 ///
-/// One type for every word: a closure of its own for each would be compiled, with
-/// all that draws it, once a word.
+/// All strings share one type: a closure type for each would be compiled, with the code that
+/// draws it, once per string.
 #[macro_export]
 macro_rules! words {
     ($i18n:expr, $($key:tt)*) => {
@@ -87,7 +87,7 @@ impl Locale {
         }
     }
 
-    /// What the language calls itself.
+    /// The name of the language in itself.
     pub fn own_name(self) -> &'static str {
         match self {
             Self::en => "English",
@@ -96,7 +96,7 @@ impl Locale {
     }
 }
 
-/// The language of a page: the first of the three that names one we speak.
+/// The language of a page: the first of the three that names a supported one.
 pub fn choose(query: Option<&str>, cookie: Option<&str>, accept: Option<&str>) -> Locale {
     let known = |tag: &str| {
         let language = tag.split(['-', '_']).next().unwrap_or_default().trim();
@@ -131,7 +131,7 @@ pub fn people(locale: Locale, count: u32) -> String {
     }
 }
 
-/// Why a name or text was refused, as a sentence. `max` is its longest length.
+/// The reason why a name or text was refused, as a sentence. `max` is the limit in characters.
 pub fn name_problem(locale: Locale, problem: NameError, max: usize) -> String {
     match problem {
         NameError::Empty => td_string!(locale, common.name_empty).to_owned(),
@@ -140,12 +140,12 @@ pub fn name_problem(locale: Locale, problem: NameError, max: usize) -> String {
     }
 }
 
-/// The name of somebody who gave none.
+/// The nickname of a guest, who entered none.
 pub fn guest_name(locale: Locale, number: u16) -> String {
     td_string!(locale, common.guest, number = number).to_string()
 }
 
-/// A day of the log: "Tuesday, 18 November", "11월 18일 화요일".
+/// A date in the log: "Tuesday, 18 November", "11월 18일 화요일".
 pub fn day(locale: Locale, date: Date) -> String {
     let part =
         |list: &'static str, place: u8| list.split(',').nth(usize::from(place)).unwrap_or_default();

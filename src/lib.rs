@@ -1,22 +1,21 @@
-//! Noom: one binary in which people meet.
+//! Noom: rooms with chat and video calls, as one binary.
 //!
 //! # Layout
 //!
 //! The same crate is compiled twice: with `ssr` into the server, with `hydrate`
 //! into the wasm module the pages load.
 //!
-//! * [`protocol`] every value that crosses the socket; both halves.
-//! * [`state`] what a person sees, as plain data with a pure `apply`; both halves.
-//! * [`session`] the handle components talk to; does nothing on the server.
-//! * [`pages`], [`components`] one file a URL, one file a thing drawn.
-//! * [`app`], [`api`], [`i18n`] the shell and its routes, the server functions, the words.
+//! * [`protocol`] the messages of the room protocol; both halves.
+//! * [`state`] the state of a page, as plain data with a pure `apply`; both halves.
+//! * [`session`] the handle that components use; does nothing on the server.
+//! * [`pages`], [`components`] one file per URL, one file per component.
+//! * [`app`], [`api`], [`i18n`] the shell and its routes, the server functions, translations.
 //! * `browser` (hydrate) the socket, the devices and the peer connections.
 //! * `server` (ssr) HTTP, the rooms, the store.
 //!
-//! A line of code finds its room by asking, first yes wins: names `web_sys`?
-//! `browser`. Names tokio, axum or SQL? `server`. Crosses the socket? `protocol`.
-//! Changes what a person sees because of a message? `state`. Owns a URL? `pages`.
-//! Draws? `components`.
+//! The first match decides where code belongs. Uses `web_sys`: `browser`. Uses tokio, axum or
+//! SQL: `server`. Is sent over the socket: `protocol`. Applies a message to the page's state:
+//! `state`. Has a URL: `pages`. Draws: `components`.
 
 #![recursion_limit = "512"]
 
@@ -35,7 +34,7 @@ pub mod state;
 #[cfg(all(test, feature = "ssr"))]
 mod tests;
 
-/// Takes over the page the server rendered; called by `start.js`.
+/// Hydrates the page that the server rendered; called by `start.js`.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
@@ -47,7 +46,7 @@ pub fn hydrate() {
     }));
 }
 
-/// Draws the page anew, after what is there; called by `start.js` where that is not what the
+/// Renders the page after the existing nodes; called by `start.js` if those are not what the
 /// server rendered.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]

@@ -1,8 +1,8 @@
-//! The handle components talk to: the state they draw and the things they may ask.
+//! The handle that components use: the state that they draw and the actions that they call.
 //!
-//! Cheap to copy. On the server it only carries the state; in the browser it also
-//! holds the [`crate::browser::RoomController`], which owns the socket and the call. Made
-//! once a room by `pages::room`, found by components through the context.
+//! Cheap to copy. On the server it only carries the state; in the browser it also holds the
+//! [`crate::browser::RoomController`], which owns the socket and the call. `pages::room` makes
+//! one per room; components get it from the context.
 
 use crate::protocol::{ChatText, Devices, Emoji, MessageId, Nickname, ParticipantId, RoomName};
 use crate::state::call::{CallState, DeviceKind};
@@ -20,16 +20,16 @@ use {
 /// State to read and actions to call, for components.
 #[derive(Clone, Copy)]
 pub struct Session {
-    /// The room as this person sees it.
+    /// The room as this participant sees it.
     pub room: Store<RoomState>,
-    /// The call as this person sees it.
+    /// The call as this participant sees it.
     pub call: Store<CallState>,
-    /// Which room this is.
+    /// Name of the room.
     name: StoredValue<RoomName>,
     /// Whether "Join call" was pressed and the call has not been entered since.
     join_pressed: StoredValue<bool>,
-    /// Whether a page of this site led the browser to this document; false once it was
-    /// asked for.
+    /// Whether a page of this site led the browser to this document; false after the first
+    /// read.
     own_navigation: StoredValue<bool>,
     #[cfg(feature = "hydrate")]
     controller: StoredValue<DriverState, LocalStorage>,
@@ -42,17 +42,17 @@ type DriverCommand = Box<dyn FnOnce(&Rc<RoomController>)>;
 /// The controller of the room, from hydration to the end of the session.
 #[cfg(feature = "hydrate")]
 enum DriverState {
-    /// Not started: the page is being hydrated. Holds the requests made meanwhile.
+    /// Not started: the page is being hydrated. Queues the requests made until then.
     Pending(Vec<DriverCommand>),
-    /// The controller.
+    /// The running controller, owned by the session.
     Running(Rc<RoomController>),
     /// The session has ended.
     Stopped,
 }
 
 impl Session {
-    /// A session over a room that is not connected yet. `own_navigation` says whether a
-    /// page of this site led the browser to this document.
+    /// A session of a room that is not connected yet. `own_navigation`: whether a page of this
+    /// site led the browser to this document.
     pub fn new(name: RoomName, room: RoomState, call: CallState, own_navigation: bool) -> Self {
         Self {
             room: Store::new(room),
@@ -65,25 +65,24 @@ impl Session {
         }
     }
 
-    /// Which room this is.
+    /// Name of the room.
     pub fn name(self) -> RoomName {
         self.name.get_value()
     }
 
-    /// Who one is here, once the server has said so.
+    /// Id of this participant; `None` before the room is joined.
     pub fn me(self) -> Option<ParticipantId> {
         self.room.people().read().me.clone()
     }
 
-    /// What somebody is called; empty where they are not here (any more).
+    /// The nickname of a participant; empty if they are not in the room.
     pub fn nickname_of(self, id: &ParticipantId) -> String {
         let people = self.room.people();
         let nickname = people.read().nickname(id).map(ToString::to_string);
         nickname.unwrap_or_default()
     }
 
-    /// The tag after the nickname of somebody who shares it; none where
-    /// nobody shares it.
+    /// The tag after the nickname of a participant; `None` if the nickname is unique.
     pub fn tag_of(self, id: ParticipantId) -> Memo<Option<String>> {
         let people = self.room.people();
         Memo::new(move |_| DuplicateNames::among(people.read().here.iter()).tag(&id))
@@ -94,14 +93,14 @@ impl Session {
         self.join_pressed.set_value(true);
     }
 
-    /// Whether "Join call" was pressed; a press counts once.
+    /// Whether "Join call" was pressed. Resets the flag.
     pub fn take_join_press(self) -> bool {
         let pressed = |pressed: &mut bool| std::mem::take(pressed);
         self.join_pressed.try_update_value(pressed).unwrap_or(false)
     }
 
-    /// Whether the document that was opened at this call may enter it without a press;
-    /// `asks_to_skip` is what its address says. Counts once. In an effect only.
+    /// Whether the document that was opened at this call may enter it without a press.
+    /// `asks_to_skip`: whether its address says so. True at most once. In an effect only.
     pub fn enters_at_once(self, asks_to_skip: bool) -> bool {
         let own = |own: &mut bool| std::mem::take(own);
         let own_navigation = self.own_navigation.try_update_value(own).unwrap_or(false);
@@ -136,7 +135,7 @@ impl Session {
         let _ = nickname;
     }
 
-    /// Leaves the room: the others learn of it at once.
+    /// Leaves the room: the others are notified at once.
     pub fn disconnect(self) {
         #[cfg(feature = "hydrate")]
         if let Some(DriverState::Running(controller)) =
@@ -152,7 +151,7 @@ impl Session {
             .try_update_value(|before| std::mem::replace(before, state))
     }
 
-    /// Passes a request to the controller, or keeps it until there is one.
+    /// Passes a request to the controller, or queues it until there is one.
     #[cfg(feature = "hydrate")]
     fn ask(self, command: impl FnOnce(&Rc<RoomController>) + 'static) {
         let mut command: Option<DriverCommand> = Some(Box::new(command));
@@ -185,68 +184,68 @@ macro_rules! controller_methods {
     };
 }
 controller_methods! {
-    /// Sends a message, in answer to another where `reply_to` names one. It is shown as
-    /// pending until the server confirms it.
+    /// Sends a message, optionally as a reply to `reply_to`. It is shown as pending until the
+    /// server confirms it.
     send_chat(text: ChatText, reply_to: Option<MessageId>);
-    /// Edits a message of one's own.
+    /// Edits a message of this participant.
     edit(id: MessageId, text: ChatText);
-    /// Deletes a message of one's own.
+    /// Deletes a message of this participant.
     delete(id: MessageId);
     /// Adds or removes a reaction.
     react(id: MessageId, emoji: Emoji, on: bool);
-    /// Announces that this person is typing, at most every few seconds.
+    /// Announces that this participant is typing, at most every few seconds.
     typing();
     /// Sends a refused message again.
     retry(id: MessageId);
-    /// Gives a refused message up.
+    /// Discards a refused message.
     discard(id: MessageId);
     /// Changes the nickname.
     rename(nickname: Nickname);
-    /// Asks for messages older than the first one shown.
+    /// Requests messages older than the first loaded one.
     load_older();
     /// Tries to connect at once instead of waiting.
     retry_now();
-    /// Enters the call with what devices there are. Joining never waits for a device.
+    /// Enters the call with the available devices. Joining never waits for a device.
     enter_call(wanted: Devices);
     /// Leaves the call and frees its devices and connections.
     leave_call();
-    /// Hides one's address from now on, or not any more.
+    /// Sets whether to hide this participant's address.
     hide_address(hide: bool) => call;
-    /// Pins somebody, or unpins them.
+    /// Pins a participant, or removes the pin.
     pin(id: ParticipantId) => call;
     /// Starts or stops polling the statistics of the connections.
     watch_stats(on: bool) => call;
-    /// Copies everything the browser counts, as JSON.
+    /// Copies all reports of `getStats` as JSON.
     copy_stats() => call;
     /// Switches the microphone on or off.
     toggle_microphone() => media;
     /// Switches the camera on or off.
     toggle_camera() => media;
-    /// Switches off a device that the system mutes.
+    /// Switches off a device that the system muted.
     keep_off(kind: DeviceKind) => media;
     /// Shares the screen, or stops sharing it.
     toggle_screen() => media;
-    /// Uses another camera.
+    /// Selects another camera.
     choose_camera(device_id: String) => media;
-    /// Uses another microphone.
+    /// Selects another microphone.
     choose_microphone(device_id: String) => media;
-    /// Plays the others through another speaker.
+    /// Selects another speaker.
     choose_speaker(device_id: String) => media;
-    /// Changes between the front and the rear camera.
+    /// Switches between the front and the rear camera.
     flip_camera() => media;
-    /// Asks for the devices again after a problem.
+    /// Requests the devices again after a problem.
     retry_devices() => media;
 }
 
 #[cfg(feature = "hydrate")]
 impl Session {
-    /// Plays what somebody sends in `element`.
+    /// Plays a source of a participant in `element`.
     pub fn attach(self, element: &web_sys::HtmlMediaElement, id: &ParticipantId, source: Source) {
         let (element, id) = (Clone::clone(element), id.clone());
         self.ask(move |controller| controller.call().attach(&element, &id, source));
     }
 
-    /// Plays the voice in a slot of the SFU's.
+    /// Plays an audio slot of the SFU in `element`.
     pub fn attach_voice(self, element: &web_sys::HtmlMediaElement, mid: &str) {
         let (element, mid) = (Clone::clone(element), mid.to_owned());
         self.ask(move |controller| controller.call().attach_voice(&element, &mid));

@@ -1,22 +1,22 @@
-// Starts the page, and is the one way out when it fails. Sent inside every page, so that it is
-// there whatever else is not; `app.rs` leaves out comments and indentation.
+// Starts the page and recovers from its failures. Inlined into every page, so that it runs even
+// if no other resource loads; `app.rs` strips comments and indentation.
 //
-// 1. Compares the tree it finds with the fingerprint the server sent (`fingerprint.rs`). The
-//    same: it is hydrated. Another one: somebody changed it, and it is drawn again.
-// 2. While it is hydrated, takes back what others change in it: a node in between would give
-//    every following node the wrong handlers.
-// 3. Whatever fails, a load or a panic, now or later: keeps what was typed, waits until the
-//    server answers, and reloads once. Fails it again within five minutes, it goes to
-//    `?plain=1`, the page without script, which says so. What it knows over a reload is in
-//    `history.state`: that works where storage is blocked.
+// 1. Compares the DOM with the fingerprint that the server sent (`fingerprint.rs`). If it is
+//    equal, the page is hydrated; otherwise (an extension changed it) the page is rendered again.
+// 2. During hydration, reverts changes by others: an additional node would give every following
+//    node the wrong handlers.
+// 3. After a failed load or a panic, at any time: saves typed text, waits until the server
+//    answers, and reloads once. After another failure within five minutes, goes to `?plain=1`,
+//    the page without script, which explains that. The state over a reload is in
+//    `history.state`, which works even if storage is blocked.
 const facts = document.querySelector('script[data-page]')?.dataset ?? {};
 const before = history.state?.noom;
 const recent = () => before && Math.abs(Date.now() - before.at) < 3e5;
 const again = recent();
 let failed;
-// Ends what guards the tree while it is hydrated.
+// Ends the protection of the DOM during hydration.
 let release = () => {};
-// Milliseconds. Browsers give up loads when a page is left; that is no failure, unless it stays.
+// Milliseconds. Browsers abort loads when a page is left, which is no failure unless it stays.
 let patience = 0;
 addEventListener('beforeunload', () => (patience = 1e4));
 
@@ -60,7 +60,7 @@ const fail = async (path) => {
   save();
   await new Promise((done) => setTimeout(done, patience));
   await reachable();
-  // People go on typing meanwhile.
+  // The user may type during the wait.
   save();
   if (second || !self.WebAssembly) {
     const url = new URL(location);
@@ -76,7 +76,7 @@ const trap = (error) => self.WebAssembly && error instanceof WebAssembly.Runtime
 addEventListener('error', (event) => trap(event.error));
 addEventListener('unhandledrejection', (event) => trap(event.reason));
 
-// The last node of what is hydrated, where the tree is the one the server sent.
+// The last node to hydrate, if the DOM is as the server sent it.
 const untouched = () => {
   const trace = (node) =>
     node.nodeType == 3
@@ -103,7 +103,7 @@ const untouched = () => {
     hash = Math.imul(hash ^ word, 0x9e3779b1);
     hash = (hash << 15) | (hash >>> 17);
   }
-  // Where the server could not read its own page it sends no number.
+  // '????????': the server could not compute the fingerprint.
   return ['????????', (hash >>> 0).toString(16).padStart(8, '0')].includes(facts.page) && last;
 };
 
@@ -125,8 +125,8 @@ const guard = (last) => {
   });
   observer.observe(body, { childList: true, subtree: true });
   release = () => observer.disconnect();
-  // What is hydrated already answers, and changes the tree. Links are the browser's until all
-  // is: the router would take away what is still to be hydrated.
+  // Hydrated parts react to input and change the DOM. Until hydration ends, the browser follows
+  // links, because the router would remove parts that are not hydrated.
   const follow = (event) => (event.target.closest?.('a[href]') ? event.stopImmediatePropagation() : release());
   addEventListener('click', follow, true);
   for (const type of ['submit', 'popstate']) addEventListener(type, release, { capture: true, once: true });
@@ -145,8 +145,8 @@ const hydrate = (app, last) => {
   app.hydrate();
 };
 
-// Draws the page below what is there, and takes that away as soon as there is something.
-// What extensions put after our own nodes stays.
+// Renders the page below the existing nodes, then removes those. Nodes that extensions appended
+// stay.
 const draw = (app) => {
   const old = [...document.body.childNodes];
   const end = old.findIndex((node) => node.dataset?.end != null);
@@ -169,7 +169,7 @@ const draw = (app) => {
 const up = (root, fields) => {
   restore(fields, root);
   if (before?.fields) keep(before.at);
-  // It is in the fields now, and may be sent, or belong to another room, before the next failure.
+  // The text is restored now; it may be sent, or belong to another room, before the next failure.
   if (before) delete before.fields;
 };
 
@@ -191,7 +191,7 @@ import(facts.js)
   .then(async (app) => {
     await app.default({ module_or_path: facts.wasm });
     await painted;
-    // The data that hydration starts with comes behind the page; its last piece tells.
+    // The data for hydration is streamed after the page; the last chunk ends it.
     const last = !again && self.__INCOMPLETE_CHUNKS && untouched();
     if (last) hydrate(app, last);
     else draw(app);

@@ -1,4 +1,4 @@
-//! The list of open rooms, kept live on the welcome page.
+//! Live updates of the list of open rooms on the welcome page.
 
 use crate::browser::dom::js::Listener;
 use crate::browser::net::websocket::{Socket, TransportEvent};
@@ -9,17 +9,17 @@ use leptos::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-// The two frames it sends, written out: the encoder of every message would be loaded
-// with the welcome page.
+// The two frames it sends are literals, because the encoder of all messages would enlarge the
+// module of the welcome page.
 const WATCH: &str = r#"{"type":"watch_rooms"}"#;
 const PING: &str = r#"{"type":"ping"}"#;
 
 /// `rooms`, or with `gone` `rooms_changed`.
 #[derive(serde::Deserialize)]
 struct Told {
-    /// All of them, or those that are different.
+    /// All open rooms, or the changed ones.
     rooms: Vec<RoomSummary>,
-    /// Those that are not in the list any more.
+    /// Rooms that left the list.
     gone: Option<Vec<RoomName>>,
 }
 
@@ -35,7 +35,7 @@ pub struct Lobby {
 }
 
 impl Lobby {
-    /// Starts watching; `rooms` is told the open rooms now and whenever they change.
+    /// Starts watching. `rooms` receives the list at first and after each change.
     pub fn watch(rooms: WriteSignal<Option<Vec<RoomSummary>>>) -> Rc<Self> {
         let lobby = Rc::new_cyclic(|me: &Weak<Self>| Self {
             me: me.clone(),
@@ -74,8 +74,8 @@ impl Lobby {
             TransportEvent::Open => self.send(WATCH),
             TransportEvent::Closed(_) | TransportEvent::Refused(_) => self.lost(),
             TransportEvent::Alive => {}
-            // The two messages of interest; decoding all others would be loaded with
-            // the welcome page.
+            // Decodes two messages only: the decoder of all messages would enlarge the module
+            // of the welcome page.
             TransportEvent::Frame(frame) => {
                 if let Ok(Told { rooms, gone }) = serde_json::from_str(&frame) {
                     self.attempts.set(0);

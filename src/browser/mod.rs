@@ -1,12 +1,12 @@
-//! The browser's side: the only place that names `web_sys`.
+//! The browser's half: the only module that uses `web_sys`.
 //!
-//! * [`room`] runs one room: its connection, messages, timers and what the device remembers.
+//! * [`room`] runs one room: its connection, messages, timers and storage.
 //! * [`net`] carries frames to the server: a WebSocket or long-polling.
 //! * [`call`] runs the call: devices, peer connections, playback.
 //! * [`dom`] wraps single features of the page: clipboard, clock, storage, title, ….
 //! * [`lobby`] keeps the list of open rooms on the welcome page.
 //!
-//! What to do is decided by the pure machines in [`crate::state`].
+//! The pure state machines of [`crate::state`] make the decisions.
 
 pub mod call;
 pub mod dom;

@@ -1,22 +1,22 @@
-//! A person's sign: the initial of the nickname on a colour that stays with them.
+//! A participant's avatar: the initial of the nickname on a colour that depends on the id.
 
 use crate::protocol::ParticipantId;
 use leptos::prelude::*;
 
-/// The colours there are; `style/` has one class for each.
+/// Number of colours; `style/` has one class for each.
 const HUES: u16 = 12;
 
-/// The number of a person's colour, 0 to 11.
+/// The number of a participant's colour, 0 to 11.
 pub fn hue_of(id: &ParticipantId) -> u16 {
     id.hue() * HUES / 360
 }
 
-/// Draws the sign. Decoration only: the nickname always stands beside it.
+/// Draws the avatar. Decoration only: the nickname is always beside it.
 #[component]
 pub fn Avatar(
-    /// Id of the person.
+    /// Id of the participant.
     id: ParticipantId,
-    /// What they are called.
+    /// Nickname of the participant.
     #[prop(into)]
     nickname: Signal<String>,
 ) -> impl IntoView {

@@ -1,4 +1,4 @@
-//! Says that the line is down, once it has been for a while.
+//! The banner about a lost connection.
 
 use crate::components::ErasedShow;
 use crate::i18n::*;
@@ -9,7 +9,7 @@ use crate::state::connection::Reason;
 use crate::words;
 use leptos::prelude::*;
 
-/// Over the log while the line is down.
+/// The banner above the log, while the connection is down for a while.
 #[component]
 pub fn Banner() -> impl IntoView {
     let i18n = use_i18n();
@@ -35,7 +35,7 @@ pub fn Banner() -> impl IntoView {
     }
 }
 
-/// What there is to say about a line that is down.
+/// The text of the banner.
 fn sentence(locale: Locale, reason: Option<Reason>) -> String {
     match reason {
         None => td_string!(locale, room.lost).to_owned(),

@@ -1,9 +1,9 @@
 //! Hydration in several tasks.
 //!
-//! Browsers compile each function of a module when it is called first, so a page that is
-//! hydrated in one go keeps them busy for one long task in which no tap is answered. What is
-//! inside [`DeferredHydration`] is skipped at first and hydrated in a task of its own. Until all of it is,
-//! nothing may change what the page shows: [`Hydration`] says when.
+//! Browsers compile a wasm function at its first call, so hydrating a whole page is one long
+//! task that blocks input. The children of [`DeferredHydration`] are skipped at first and
+//! hydrated in a task of their own. Until all of them are hydrated, nothing may change the
+//! page; [`Hydration`] reports when.
 
 use leptos::prelude::*;
 use leptos::tachys::html::attribute::any_attribute::AnyAttribute;
@@ -16,14 +16,14 @@ use leptos::tachys::view::{Mountable, Position, PositionState};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// How much of the page is still to be hydrated.
+/// The progress of hydration.
 #[derive(Clone, Copy)]
 pub struct Hydration {
     parts: RwSignal<usize>,
 }
 
 impl Hydration {
-    /// Counts what is inside the component that calls it.
+    /// Provides the progress as context to the children of the calling component.
     pub fn provide() -> Self {
         let parts = RwSignal::new(0);
         provide_context(Self { parts });
@@ -36,16 +36,16 @@ impl Hydration {
     }
 }
 
-/// Draws its children, which are one element; where that is hydrated, in a task of its own.
+/// Draws its children, which are one element, and hydrates them in a task of their own.
 #[component]
 pub fn DeferredHydration(
-    /// What to draw.
+    /// Exactly one element.
     children: Children,
 ) -> impl IntoView {
     Part { draw: children }
 }
 
-/// What is hydrated later.
+/// A view that is hydrated later.
 struct Part {
     draw: Children,
 }
@@ -123,7 +123,7 @@ impl RenderHtml for Part {
         position.set(Position::NextChild);
         let node = cursor.current();
         let Some(element) = types::Element::cast_from(node.clone()) else {
-            // Not what the server drew: built in its place.
+            // The node is not the one that the server rendered: build a new one.
             let mut state = self.build();
             if let Some(parent) = Rndr::get_parent(&node).and_then(types::Element::cast_from) {
                 state.mount(&parent, Some(&node));
@@ -138,7 +138,7 @@ impl RenderHtml for Part {
     }
 }
 
-/// Hydrates an element in the next task, with the owner of this one.
+/// Hydrates an element in the next task, with the current reactive owner.
 fn hydrate_later(draw: Children, element: types::Element) -> PartState {
     let owner = Owner::current();
     let hydration = use_context::<Hydration>();
@@ -155,7 +155,7 @@ fn hydrate_later(draw: Children, element: types::Element) -> PartState {
             let hydrated = owner.with(|| untrack(hydrate));
             *inside.borrow_mut() = Inside::Live(hydrated);
         }
-        // Before anything changes what the page shows.
+        // Count the part as hydrated before anything changes the page.
         drop(open);
         if let Some(hydration) = hydration {
             hydration.parts.try_update(|parts| *parts -= 1);
@@ -164,7 +164,7 @@ fn hydrate_later(draw: Children, element: types::Element) -> PartState {
     state
 }
 
-/// Hydrates the page, and says when all of it is: what is done `later` included.
+/// Hydrates the page and notifies the script when all deferred parts are hydrated.
 pub async fn hydrate_whole(hydrating: impl Future<Output = ()>) {
     let open = OpenPart::begin();
     hydrating.await;
@@ -172,11 +172,11 @@ pub async fn hydrate_whole(hydrating: impl Future<Output = ()>) {
 }
 
 thread_local! {
-    /// How many parts of the document are still to be hydrated.
+    /// Number of parts that are not hydrated.
     static OPEN_PARTS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A part of the document that is still to be hydrated. With the last one hydration is over.
+/// A part that is not hydrated. Dropping the last one ends hydration.
 struct OpenPart;
 
 impl OpenPart {
@@ -196,20 +196,20 @@ impl Drop for OpenPart {
     }
 }
 
-/// Lets the browser do what else it has to do.
+/// Yields to the browser's event loop.
 async fn next_task() {
     #[cfg(feature = "hydrate")]
     gloo_timers::future::TimeoutFuture::new(0).await;
 }
 
-/// A part as it is in the document.
+/// The mounted state of a part.
 struct PartState(Rc<RefCell<Inside>>);
 
-/// What a part is.
+/// The content of a part.
 enum Inside {
-    /// An element of the server's, until it is hydrated.
+    /// An element that the server rendered, not hydrated.
     Waiting(types::Element),
-    /// Hydrated, or made in the browser.
+    /// Hydrated, or built in the browser.
     Live(AnyViewState),
 }
 
@@ -218,7 +218,7 @@ impl PartState {
         Self(Rc::new(RefCell::new(inside)))
     }
 
-    /// Does something to what is in the document.
+    /// Calls `action` with the mounted content.
     fn with<T>(&self, action: impl FnOnce(&mut dyn Mountable) -> T) -> T {
         match &mut *self.0.borrow_mut() {
             Inside::Waiting(element) => action(element),

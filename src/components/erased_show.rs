@@ -1,6 +1,6 @@
-//! Things that are there only sometimes.
+//! Conditional content with erased types.
 //!
-//! `leptos::Show` is compiled once for each condition and content; this once for all.
+//! `leptos::Show` is compiled once per condition and content type; this once.
 
 use leptos::prelude::*;
 
@@ -10,7 +10,7 @@ pub fn ErasedShow(
     /// Shows the children while true.
     #[prop(into)]
     when: Signal<bool>,
-    /// What to draw while it holds.
+    /// Children to draw while `when` is true.
     children: ChildrenFn,
 ) -> impl IntoView {
     let when = Memo::new(move |_| when.get());

@@ -1,7 +1,6 @@
-//! The icons: our own strokes on a 20 px grid, drawn in the colour of the text.
+//! The icons: strokes on a 20 px grid, in the colour of the text.
 //!
-//! Always beside a word, or hidden from assistive technology where a word is given
-//! otherwise.
+//! Icons are hidden from assistive technology; each control has a text label.
 
 use leptos::prelude::*;
 
@@ -40,7 +39,7 @@ pub enum IconName {
     Moon,
     /// Two people, for the list of people.
     People,
-    /// A pin, to keep somebody in view.
+    /// A pin, to pin a participant.
     Pin,
     /// Bars of a signal.
     Signal,
@@ -108,7 +107,7 @@ impl IconName {
 /// Draws an icon.
 #[component]
 pub fn Icon(
-    /// Which; follows a signal.
+    /// The icon to draw; may be a signal.
     #[prop(into)]
     name: Signal<IconName>,
 ) -> impl IntoView {

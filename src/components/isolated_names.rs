@@ -1,13 +1,13 @@
-//! Names inside sentences, each in a direction of its own.
+//! Names inside sentences, each isolated in direction.
 //!
-//! A name from right to left would else take the words and the punctuation around it along.
-//! The sentences of `locales/` are plain strings: they are made with the [`NAME_PLACEHOLDERS`] where the
-//! names go, and [`isolate_names`] puts the names there.
+//! A right-to-left name would otherwise reorder the words and punctuation around it. The
+//! sentences of `locales/` are plain strings: they are formatted with [`NAME_PLACEHOLDERS`] in
+//! place of the names, and [`isolate_names`] inserts the names.
 
 use leptos::prelude::*;
 
-/// What stands in a sentence for its first and its second name. Control characters: no name
-/// holds them.
+/// The placeholders of the first and the second name. Control characters, which no name
+/// contains.
 pub const NAME_PLACEHOLDERS: [&str; 2] = ["\u{1}", "\u{2}"];
 
 /// A sentence with its names, each in a `<bdi>`.

@@ -1,4 +1,4 @@
-//! The head of every page but the call: the name, the language, the theme.
+//! The head of every page except the call: name, language and theme.
 
 use crate::components::{Icon, IconName, is_without_script, keep_without_script};
 use crate::i18n::*;
@@ -6,7 +6,7 @@ use crate::words;
 use leptos::prelude::*;
 use leptos_i18n::Locale as _;
 
-/// The head of a page, with the link that skips it.
+/// The head of a page, with a skip link.
 #[component]
 pub fn Masthead() -> impl IntoView {
     let i18n = use_i18n();
@@ -26,7 +26,7 @@ pub fn Masthead() -> impl IntoView {
     }
 }
 
-/// Changes the language: in place with the script, by a link without it.
+/// Changes the language: in place with script, by a link without.
 #[component]
 pub fn LanguageSwitch() -> impl IntoView {
     let i18n = use_i18n();
@@ -55,7 +55,7 @@ pub fn LanguageSwitch() -> impl IntoView {
     }
 }
 
-/// Changes between the light and the dark theme; until then the device decides.
+/// Switches between the light and the dark theme. The default is the device's.
 #[component]
 pub fn ThemeSwitch() -> impl IntoView {
     let i18n = use_i18n();

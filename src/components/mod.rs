@@ -1,4 +1,4 @@
-//! What pages are made of: draws state, emits intents, knows no socket.
+//! Components of the pages: they draw state and call actions of the session.
 
 mod avatar;
 mod banner;

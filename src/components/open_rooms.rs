@@ -1,4 +1,4 @@
-//! The open rooms: rendered by the server, kept live by the script.
+//! The list of open rooms: rendered by the server, updated by the script.
 
 use crate::components::{ErasedShow, keep_without_script};
 use crate::i18n::{people, *};
@@ -6,7 +6,7 @@ use crate::protocol::RoomSummary;
 use crate::words;
 use leptos::prelude::*;
 
-/// Lists the open rooms, each a link.
+/// The open rooms as links.
 #[component]
 pub fn OpenRooms(
     /// The rooms the page was rendered with.
@@ -65,7 +65,7 @@ fn OpenRoom(
     }
 }
 
-/// Keeps the list live in the browser, as long as it is shown.
+/// Updates the list in the browser while it is mounted.
 fn watch(rooms: WriteSignal<Option<Vec<RoomSummary>>>) {
     #[cfg(feature = "hydrate")]
     {

@@ -1,4 +1,4 @@
-//! Who is in the room, and what one may do about oneself.
+//! The participants of the room, and the actions of this participant.
 
 use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
@@ -14,7 +14,8 @@ use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
-/// The side of the room: its name, the people, the way in and out. A sheet on phones.
+/// The sidebar of the room: its name, the participants, links to join the call and to leave. A
+/// sheet on phones.
 #[component]
 pub fn PeopleSidebar(
     /// Whether the sheet is open.
@@ -57,7 +58,7 @@ pub fn PeopleSidebar(
     }
 }
 
-/// "2 in the call", while there is one.
+/// "2 in the call", while there is a call.
 #[component]
 fn CallCount() -> impl IntoView {
     let i18n = use_i18n();
@@ -74,7 +75,7 @@ fn CallCount() -> impl IntoView {
     }
 }
 
-/// Everybody here, in order of arrival.
+/// The participants, in order of arrival.
 #[component]
 fn PeopleList() -> impl IntoView {
     let i18n = use_i18n();
@@ -93,7 +94,7 @@ fn PeopleList() -> impl IntoView {
 /// One row of the list.
 #[component]
 fn PersonRow(
-    /// The person, with their nickname now.
+    /// The participant, with the current nickname.
     person: Person,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -135,7 +136,7 @@ fn in_call(session: Session, id: ParticipantId) -> Memo<bool> {
     })
 }
 
-/// Copies the address others need to come here.
+/// Copies the room's address.
 #[component]
 fn CopyLink() -> impl IntoView {
     let i18n = use_i18n();
@@ -162,7 +163,7 @@ fn CopyLink() -> impl IntoView {
     }
 }
 
-/// Leaves the room: the others see it at once.
+/// Leaves the room: the others are notified at once.
 #[component]
 fn LeaveRoom() -> impl IntoView {
     let i18n = use_i18n();

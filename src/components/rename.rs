@@ -1,4 +1,4 @@
-//! Changing one's nickname, in place.
+//! Changing the nickname, in place.
 
 use crate::components::ErasedShow;
 use crate::i18n::*;
@@ -33,7 +33,7 @@ pub fn Rename() -> impl IntoView {
     }
 }
 
-/// The form: Enter saves, Escape gives up.
+/// The form: Enter saves, Escape cancels.
 #[component]
 fn RenameForm(
     /// Set to false when done.

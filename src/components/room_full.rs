@@ -11,7 +11,7 @@ use leptos::prelude::*;
 pub fn RoomFull(
     /// Name of the room.
     name: RoomName,
-    /// What to do about it.
+    /// Called to try again.
     on_retry: Callback<()>,
 ) -> impl IntoView {
     let i18n = use_i18n();

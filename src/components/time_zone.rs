@@ -2,10 +2,10 @@
 
 use leptos::prelude::*;
 
-/// The cookie by which the server knows the device's offset, in minutes east of UTC.
+/// The cookie with the device's offset, in minutes east of UTC.
 const ZONE_COOKIE: &str = "noom_zone";
 
-/// The offset the server rendered with, until the browser is asked.
+/// The time zone of the page: the rendered offset, then the browser's.
 #[derive(Clone, Copy)]
 pub struct TimeZone {
     /// Minutes east of UTC that the page was rendered with.
@@ -15,8 +15,8 @@ pub struct TimeZone {
 }
 
 impl TimeZone {
-    /// Provides the zone as context. The browser starts with the offset of the rendered page,
-    /// so that hydration finds what it expects, and asks the device afterwards.
+    /// Provides the zone as context. The browser starts with the offset of the rendered page, so
+    /// that hydration matches it.
     pub fn provide() {
         let rendered = SharedValue::new(rendered_offset).into_inner();
         provide_context(Self {
@@ -31,8 +31,7 @@ impl TimeZone {
         });
     }
 
-    /// Shows times in the browser's zone from now on. Called when the page is hydrated; before
-    /// that the page shows what the server wrote.
+    /// Switches to the browser's zone. Called once the page is hydrated.
     pub fn ask_browser(self) {
         self.ask_browser.set(true);
     }
@@ -48,7 +47,7 @@ impl TimeZone {
     }
 }
 
-/// The offset of the request's cookie, in minutes east of UTC; UTC where it is missing.
+/// The offset of the request's cookie, in minutes east of UTC; 0 if it is missing.
 fn rendered_offset() -> i32 {
     #[cfg(feature = "ssr")]
     let cookie = crate::server::request::cookie(ZONE_COOKIE);

@@ -6,10 +6,11 @@ use leptos_meta::Title;
 
 /// Sets the title, which follows the language in the browser.
 ///
-/// The server writes the head after the page's signals are gone: there it is a word.
+/// On the server it is a plain string, because the head is written after the page's signals
+/// are disposed.
 #[component]
 pub fn PageTitle(
-    /// What to call the page.
+    /// Title of the page.
     text: Signal<&'static str>,
 ) -> impl IntoView {
     let text = match cfg!(feature = "ssr") {

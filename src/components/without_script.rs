@@ -1,14 +1,14 @@
-//! The page without script, `?plain=1`: where the script has failed. It is only rendered on
-//! the server, and its forms and links lead to pages of the same kind.
+//! The page without script (`?plain=1`), for browsers in which the script failed. Only the
+//! server renders it, and its forms and links lead to pages without script.
 
 use leptos::prelude::*;
 
-/// That a page is of this kind. Asked for often: the request itself is large.
+/// Context value: whether the page is without script. Cached, because it is read often.
 #[cfg(feature = "ssr")]
 #[derive(Clone, Copy)]
 struct Plain;
 
-/// Reads off the request whether its page is of this kind; once, around everything.
+/// Reads from the request whether its page is without script, once per page.
 #[cfg(feature = "ssr")]
 pub fn provide_without_script() {
     if crate::server::request::query("plain").is_some() {
@@ -24,7 +24,7 @@ pub fn is_without_script() -> bool {
     false
 }
 
-/// An address of ours as a page of this kind links it.
+/// An address of this site with `?plain=1`, if the current page is without script.
 pub fn keep_without_script(path: String) -> String {
     #[cfg(feature = "ssr")]
     if is_without_script() {
@@ -33,7 +33,7 @@ pub fn keep_without_script(path: String) -> String {
     path
 }
 
-/// Tells a form's server function that it answers such a page.
+/// A hidden field by which a form's server function recognises a page without script.
 #[component]
 pub fn WithoutScriptField() -> impl IntoView {
     is_without_script().then(|| view! { <input type="hidden" name="plain" value="1" /> })

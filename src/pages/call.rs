@@ -1,9 +1,8 @@
-//! `/room/{name}/call`: the question before the call, then faces on the stage and the chat
-//! beside them.
+//! `/room/{name}/call`: the prejoin page, then the stage with the chat beside it.
 //!
-//! Opening this page enters no call and asks for no device: that takes a press of "Join
-//! now", or of "Join call" on the room's own page. [`crate::state::prejoin`] says when the
-//! question is left out.
+//! Opening this page enters no call and requests no device: that takes a press of "Join now",
+//! or of "Join call" on the room's page. [`crate::state::prejoin`] decides when the prejoin
+//! page is skipped.
 
 use crate::components::call::{CallControls, CallStage, DeviceProblems, DeviceSettings, Prejoin};
 use crate::components::chat::Chat;
@@ -16,7 +15,7 @@ use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// The call of the room in the context, and the question before it.
+/// The call of the room in the context, and its prejoin page.
 #[component]
 pub fn CallPage() -> impl IntoView {
     let session = expect_context::<Session>();
@@ -31,7 +30,7 @@ pub fn CallPage() -> impl IntoView {
     let asks_to_skip = !on("prejoin");
     let entering = RwSignal::new(session.take_join_press());
     let ready = RwSignal::new(false);
-    // What the browser knows of how the page was opened; the server asks the question.
+    // The browser decides by how the page was opened; the server always renders prejoin.
     Effect::new(move || {
         if hydration.is_over() {
             if session.enters_at_once(asks_to_skip) {
@@ -56,10 +55,10 @@ pub fn CallPage() -> impl IntoView {
     }
 }
 
-/// The call from the moment one enters it.
+/// The call after it is entered.
 #[component]
 fn EnteredCall(
-    /// What to enter with.
+    /// Devices to switch on.
     wanted: Devices,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -98,7 +97,7 @@ fn EnteredCall(
     }
 }
 
-/// Which room, and how many are in its call.
+/// The name of the room and the number of participants in its call.
 #[component]
 fn CallBar() -> impl IntoView {
     let i18n = use_i18n();
@@ -129,10 +128,10 @@ fn CallBar() -> impl IntoView {
     }
 }
 
-/// Says that the call is full.
+/// The page of a full call.
 #[component]
 fn CallFull(
-    /// What to enter with.
+    /// Devices to switch on.
     wanted: Devices,
 ) -> impl IntoView {
     let i18n = use_i18n();

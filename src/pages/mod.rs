@@ -1,4 +1,4 @@
-//! One file a URL.
+//! The pages, one file per URL.
 
 mod call;
 mod not_found;

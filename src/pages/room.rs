@@ -1,7 +1,7 @@
-//! `/room/{name}`: the people, the messages and the way into the call.
+//! `/room/{name}`: participants, chat and the link into the call.
 //!
-//! [`RoomRoute`] is the parent of room and call: it loads what the page starts
-//! with, makes the [`Session`] and keeps it while one moves between the two.
+//! [`RoomRoute`] is the parent of room and call: it loads the page's data, makes the
+//! [`Session`] and keeps it during navigation between the two.
 
 use crate::api::{ApiError, Packed, RoomStart, load_room};
 use crate::components::ErasedShow;
@@ -28,8 +28,8 @@ use leptos_router::{LazyRoute, lazy_route};
 
 /// The route of a room and its call.
 ///
-/// Lazy: what draws them, with all it needs, is a wasm module of its own, which the
-/// welcome page never waits for. Its data is loaded meanwhile.
+/// Lazy: the code is in a separate wasm module, so that the welcome page does not load it. The
+/// data loads concurrently.
 pub struct RoomRoute {
     start: Resource<Result<Packed, ApiError>>,
 }
@@ -37,7 +37,7 @@ pub struct RoomRoute {
 #[lazy_route]
 impl LazyRoute for RoomRoute {
     fn data() -> Self {
-        // Not the router's parameter, which is decoded twice.
+        // The router's parameter is decoded twice, so the path is parsed here.
         let path = use_location().pathname;
         #[cfg(feature = "hydrate")]
         crate::browser::dom::page::heading_for(path.get_untracked());
@@ -57,10 +57,10 @@ impl LazyRoute for RoomRoute {
     }
 }
 
-/// Waits for what the page starts with, and draws it.
+/// Awaits the page's data and draws it.
 #[component]
 fn RoomLayout(
-    /// What the page starts with.
+    /// Data of the page.
     start: Resource<Result<Packed, ApiError>>,
 ) -> impl IntoView {
     view! {
@@ -75,10 +75,10 @@ fn RoomLayout(
     }
 }
 
-/// A room that was found: makes the session, connects it, draws room or call.
+/// Makes the session of a loaded room, connects it, and draws room or call.
 #[component]
 fn OpenRoom(
-    /// What the page starts with.
+    /// Data of the page.
     start: RoomStart,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -100,8 +100,8 @@ fn OpenRoom(
     on_cleanup(move || session.disconnect());
     count_unread_in_title(session);
     let full = Memo::new(move |_| session.room.connection().read().phase == Phase::Full);
-    // A plain string: the head is written after this view's signals are gone, and the
-    // title reads the same in both languages.
+    // A plain string: the head is written after this view's signals are disposed, and the
+    // title is the same in both languages.
     let title = title_text(&name);
     let title = t_string!(i18n, room.title, room = title.as_str()).to_string();
     view! {
@@ -121,7 +121,7 @@ fn OpenRoom(
 #[derive(Clone)]
 struct OtherCase(Option<RoomName>);
 
-/// Says that such a room is open, until something is said in this one.
+/// The hint that such a room is open, until this one has a message.
 #[component]
 fn OtherCaseHint() -> impl IntoView {
     let i18n = use_i18n();
@@ -147,7 +147,7 @@ fn OtherCaseHint() -> impl IntoView {
     })
 }
 
-/// "(3)" before the title, while one looks elsewhere.
+/// Shows the number of unread messages in the title, while the page is hidden.
 fn count_unread_in_title(session: Session) {
     let unread = Memo::new(move |_| {
         let (log, people) = (session.room.log(), session.room.people());
@@ -166,8 +166,8 @@ fn count_unread_in_title(session: Session) {
     });
 }
 
-/// A name for the title. The framework writes the title into the HTML unescaped; in
-/// the browser it sets it as text.
+/// A name for the title, escaped on the server: the framework writes the title into the HTML
+/// unescaped; in the browser it sets it as text.
 fn title_text(name: &RoomName) -> String {
     let name = name.as_str();
     match cfg!(feature = "ssr") {
@@ -176,7 +176,7 @@ fn title_text(name: &RoomName) -> String {
     }
 }
 
-/// The session of a room that starts with what the server rendered.
+/// The session of a room, with the state that the server rendered.
 fn start_session(start: RoomStart) -> Session {
     let room = RoomState {
         people: People {
@@ -194,12 +194,12 @@ fn start_session(start: RoomStart) -> Session {
     Session::new(start.name, room, call, start.own_navigation)
 }
 
-/// The room or its call, as the address says. Not an outlet: the routes would then
-/// name both pages, and the welcome page would load them.
+/// The room or its call, by the path. Not an outlet, because nested routes would make the
+/// welcome page load both pages.
 #[component]
 fn RoomOrCall() -> impl IntoView {
     let path = use_location().pathname;
-    // A call needs the script; the chat does not.
+    // Calls need the script; the chat does not.
     let plain = is_without_script();
     let in_call = Memo::new(move |_| is_call_path(&path.read()) && !plain);
     move || match in_call.get() {
@@ -218,8 +218,8 @@ fn is_call_path(path: &str) -> bool {
 #[component]
 fn RoomPage() -> impl IntoView {
     let people_open = RwSignal::new(false);
-    // What was found comes with the page, and can be taken over only while all of it is: a
-    // later task would load it again, and find other nodes than it draws.
+    // Search results are hydrated with the page, not deferred: a later task would load them
+    // again and find other nodes than it renders.
     let chat = match is_search().get_untracked() {
         true => view! { <Chat /> }.into_any(),
         false => view! {
@@ -252,7 +252,7 @@ fn RoomPage() -> impl IntoView {
 /// The bar at the top of the page.
 #[component]
 fn RoomBar(
-    /// Whether the people are shown where there is no room for both.
+    /// Whether the list of participants is open on narrow screens.
     people_open: RwSignal<bool>,
 ) -> impl IntoView {
     let session = expect_context::<Session>();
@@ -284,14 +284,14 @@ fn RoomBar(
     }
 }
 
-/// How many people are here, as a number.
+/// The number of participants.
 #[component]
 fn HeadCount() -> impl IntoView {
     let session = expect_context::<Session>();
     view! { <span>{Signal::derive(move || session.room.people().read().here.len().to_string())}</span> }
 }
 
-/// A name that is none, or a server that cannot answer just now.
+/// The page of an invalid room name or an unavailable server.
 #[component]
 fn NoRoom(
     /// What went wrong.
@@ -320,7 +320,8 @@ fn NoRoom(
         <main id="content" class="full">
             <h1>{title}</h1>
             <p>{text}</p>
-            // A new document: a page of an older build may not understand this server.
+            // A link that loads a new document: a page of an older build may not match this
+            // server.
             <a
                 class="button button--primary"
                 href=keep_without_script("/".to_owned())

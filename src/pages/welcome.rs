@@ -1,4 +1,4 @@
-//! `/`: say who you are, pick a room.
+//! `/`: the form to join a room, and the open rooms.
 
 use crate::api::{ApiError, Field, JoinRoom, welcome};
 use crate::components::{Icon, IconName, Masthead, OpenRooms, PageTitle, WithoutScriptField};
@@ -44,11 +44,11 @@ pub fn WelcomePage() -> impl IntoView {
     }
 }
 
-/// The form into a room. Works as a plain form; what was refused comes back either
-/// as the action's value or, without the script, in the query.
+/// The form to join a room. Works as a plain form; a refusal is returned as the action's value
+/// or, without script, in the query.
 #[component]
 fn JoinForm(
-    /// The nickname this device remembers, or nothing.
+    /// The nickname stored on this device, or empty.
     nickname: String,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -97,20 +97,20 @@ fn JoinForm(
     }
 }
 
-/// A labelled text input with a hint, and beside it what is wrong with it.
+/// A labelled text input with a hint and an error message.
 #[component]
 fn TextField(
-    /// Its name in the form, and its id.
+    /// Name in the form and `id` of the element.
     name: &'static str,
     /// Visible label of the field.
     label: Signal<&'static str>,
-    /// A word of help.
+    /// Hint below the field.
     hint: Signal<&'static str>,
-    /// What it holds at first.
+    /// Initial value.
     value: String,
-    /// What is wrong with what it holds.
+    /// Error message about the value.
     problem: Signal<Option<String>>,
-    /// Whether every letter counts: the keyboards of phones are to change none.
+    /// Whether to switch off autocorrection and capitalisation.
     exact: bool,
 ) -> impl IntoView {
     let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
@@ -143,7 +143,7 @@ fn TextField(
     }
 }
 
-/// What is wrong with one field, as a sentence.
+/// The error message of one field.
 fn field_problem(locale: Locale, problem: Option<ApiError>, field: Field) -> Option<String> {
     let max = match field {
         Field::Nickname => MAX_NICKNAME_CHARS,
@@ -157,7 +157,7 @@ fn field_problem(locale: Locale, problem: Option<ApiError>, field: Field) -> Opt
     }
 }
 
-/// What the server could not do, as a sentence.
+/// The error message of the server.
 fn server_problem(locale: Locale, problem: Option<ApiError>) -> Option<&'static str> {
     match problem? {
         ApiError::Invalid { .. } => None,

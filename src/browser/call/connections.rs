@@ -1,5 +1,5 @@
-//! The peer connections of one call: one to each person, or one to the SFU, and both while
-//! media migrates.
+//! The peer connections of one call: one to each participant, or one to the SFU, or both
+//! during a migration.
 
 use crate::browser::call::context::Context;
 use crate::browser::call::p2p::P2pConnection;
@@ -11,13 +11,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use web_sys::RtcPeerConnection;
 
-/// Every connection there is. Dropped connections close.
+/// The open connections. Dropping one closes it.
 pub struct Connections {
-    /// What they share.
+    /// The context that the connections share.
     pub context: Rc<Context>,
-    /// Browser to browser, by the person at the other end.
+    /// Connections browser to browser, by remote participant.
     pub peers: RefCell<HashMap<ParticipantId, Rc<P2pConnection>>>,
-    /// To the SFU.
+    /// The connection to the SFU.
     pub sfu: RefCell<Option<Rc<SfuConnection>>>,
 }
 
@@ -31,18 +31,18 @@ impl Connections {
         })
     }
 
-    /// The connection to somebody.
+    /// The connection to a participant.
     pub fn peer(&self, id: &ParticipantId) -> Option<Rc<P2pConnection>> {
         self.peers.borrow().get(id).cloned()
     }
 
-    /// Closes the connection to somebody.
+    /// Closes the connection to a participant.
     pub fn close_peer(&self, id: &ParticipantId) {
         let closed = self.peers.borrow_mut().remove(id);
         drop(closed);
     }
 
-    /// Calls `action` with the connection to the SFU, where there is one.
+    /// Calls `action` with the connection to the SFU, if it is open.
     pub fn with_sfu(&self, action: impl FnOnce(&SfuConnection)) {
         let sfu = self.sfu.borrow().clone();
         if let Some(sfu) = sfu {

@@ -1,4 +1,4 @@
-//! What every part of one call shares.
+//! The context that the parts of one call share.
 
 use crate::browser::call::media::Media;
 use crate::protocol::{ClientMessage, IceServer, Leg, Mode};
@@ -8,24 +8,24 @@ use reactive_stores::Store;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// The state of the call, the way to the server and this person's own media.
+/// The state of the call, the connection to the server and the local media.
 pub struct Context {
-    /// The call as this person sees it.
+    /// The call as this participant sees it.
     pub state: Store<CallState>,
-    /// Sends a message by the room's connection.
+    /// Sends a message on the room's connection.
     pub send: Rc<dyn Fn(ClientMessage)>,
-    /// This person's own devices.
+    /// The local devices.
     pub media: Rc<Media>,
     /// ICE servers for the next gathering.
     pub ice_servers: RefCell<Vec<IceServer>>,
-    /// The number of this stay in the call; none while outside.
+    /// The leg of this participant; `None` outside the call.
     pub leg: Cell<Option<Leg>>,
     /// Whether the room's connection has joined.
     pub live: Cell<bool>,
 }
 
 impl Context {
-    /// Outside the call, before the room is joined.
+    /// A context outside the call, before the room is joined.
     pub fn new(state: Store<CallState>, send: Rc<dyn Fn(ClientMessage)>) -> Rc<Self> {
         Rc::new(Self {
             state,
@@ -37,13 +37,13 @@ impl Context {
         })
     }
 
-    /// How media travels at the moment.
+    /// The current topology of the call's media.
     pub fn mode(&self) -> Mode {
         self.state.mode().get_untracked()
     }
 
-    /// Sends `enter_call` once the room is joined. Idempotent: with the leg of this stay it
-    /// brings fresh TURN credentials and changes nothing else.
+    /// Sends `enter_call` if the room is joined. Idempotent: with the same leg it only renews the
+    /// TURN credentials.
     pub fn send_enter_call(&self) {
         if let Some(leg) = self.leg.get()
             && self.live.get()

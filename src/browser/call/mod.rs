@@ -1,13 +1,13 @@
-//! The call in the browser: one's own devices, and the connections to the others.
+//! The call in the browser: the local devices and the connections to the others.
 //!
-//! [`controller`] takes in messages and the person's wishes. [`connections`] holds a peer
-//! connection to each person ([`p2p`]) or one to the server's SFU ([`sfu`]); [`migration`]
+//! [`controller`] handles messages and the user's actions. [`connections`] holds a peer
+//! connection to each participant ([`p2p`]) or one to the server's SFU ([`sfu`]); [`migration`]
 //! opens them and moves media from one kind to the other. Both are [`rtc`] connections, whose
 //! negotiation is decided in [`crate::state::negotiation`]. [`media`] owns cameras,
 //! microphones and playback. [`viewport`] knows what is on the screen; [`quality`],
 //! [`reachability`] and [`statistics`] watch the connections. [`context`] is what all share.
 //!
-//! Imports between these modules have no circle; `src/tests/architecture.rs` checks it.
+//! Imports between these modules form no cycle; `src/tests/architecture.rs` checks it.
 
 mod connections;
 mod context;

@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// Samples each connection once a second and rates it.
 pub struct QualityMonitor {
     connections: Rc<Connections>,
-    /// Of each connection, its meter and its last statistics.
+    /// The meter and the last statistics of each connection.
     samples: RefCell<HashMap<ParticipantId, (QualityMeter, ConnectionStats)>>,
 }
 
@@ -27,7 +27,7 @@ impl QualityMonitor {
         })
     }
 
-    /// Forgets every sample.
+    /// Drops all samples.
     pub fn stop(&self) {
         self.samples.borrow_mut().clear();
     }

@@ -1,4 +1,4 @@
-//! Watches whether media gets through; [`crate::state::reachability`] decides what that means.
+//! Checks whether media arrives; [`crate::state::reachability`] evaluates the result.
 
 use crate::browser::call::connections::Connections;
 use crate::browser::dom::clock::steady_ms;
@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use web_sys::{RtcPeerConnection, RtcPeerConnectionState};
 
-/// Checks the connections of one stay once a second.
+/// Checks the connections of one leg once a second.
 pub struct ReachabilityMonitor {
     connections: Rc<Connections>,
     reachability: RefCell<Reachability>,
@@ -27,7 +27,7 @@ fn blocked_by_browser() -> Option<Blocked> {
     (!has_webrtc).then_some(Blocked::NoWebRtc)
 }
 
-/// How far the transport of a connection is established.
+/// The state of a connection's transport.
 fn transport_state(pc: Option<RtcPeerConnection>) -> TransportState {
     let Some(pc) = pc else {
         return TransportState::NoIcePath;
@@ -48,7 +48,7 @@ fn has_ice_path(pc: &RtcPeerConnection) -> bool {
 }
 
 impl ReachabilityMonitor {
-    /// Nothing is checked yet; says so where the browser cannot make calls.
+    /// No check has run. Reports at once if the browser has no WebRTC.
     pub fn new(connections: Rc<Connections>) -> Self {
         connections
             .context
@@ -61,14 +61,14 @@ impl ReachabilityMonitor {
         }
     }
 
-    /// The stay is over.
+    /// Ends the leg.
     pub fn stop(&self) {
         *self.reachability.borrow_mut() = Reachability::default();
         let state = self.connections.context.state;
         state.blocked().set(blocked_by_browser());
     }
 
-    /// Checks every connection by which media is to travel.
+    /// Checks every connection that carries media in the current mode.
     pub fn poll(&self) {
         let context = &self.connections.context;
         if context.state.stage().get_untracked() != CallStage::In {

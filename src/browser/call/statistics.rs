@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use wasm_bindgen_futures::spawn_local;
 
-/// Between two polls, in milliseconds.
+/// Interval of the polls, in milliseconds.
 const POLL_INTERVAL_MS: u32 = 1_000;
 
 /// Polls from `watch(true)` to `watch(false)`.

@@ -1,4 +1,4 @@
-//! The viewport: which pictures are on the screen, and how tall each is drawn.
+//! The viewport: the videos on the screen and their heights.
 
 use crate::protocol::{ParticipantId, Source, Wanted};
 use js_sys::Reflect;
@@ -6,27 +6,26 @@ use leptos::prelude::document;
 use std::cell::RefCell;
 use web_sys::HtmlMediaElement;
 
-/// Step of the heights in a subscription, in pixels: small changes send nothing.
+/// Granularity of the heights in a subscription, in pixels: small changes send nothing.
 const STEP_PX: f64 = 20.0;
 
-/// The elements that play others' pictures.
+/// The elements that play videos of other participants.
 #[derive(Default)]
 pub struct Viewport {
     elements: RefCell<Vec<(ParticipantId, Source, HtmlMediaElement)>>,
-    /// The subscription that was sent last; none where the server may know nothing.
+    /// The subscription sent last; `None` if the server may not have it.
     sent: RefCell<Option<Vec<Wanted>>>,
 }
 
 impl Viewport {
-    /// An element plays somebody's picture from now on.
+    /// Registers an element that plays a participant's video.
     pub fn add(&self, id: &ParticipantId, source: Source, element: &HtmlMediaElement) {
         let mut elements = self.elements.borrow_mut();
         elements.retain(|(_, _, known)| known != element && known.is_connected());
         elements.push((id.clone(), source, Clone::clone(element)));
     }
 
-    /// The pictures on the screen now, and the voice of the pinned person. A page in the
-    /// background shows none.
+    /// The current subscription: the visible videos and the microphone of the pinned participant.
     pub fn now(&self, pinned: Option<&ParticipantId>) -> Vec<Wanted> {
         let voice = pinned.map(|id| Wanted {
             id: id.clone(),
@@ -37,7 +36,7 @@ impl Viewport {
         voice.into_iter().chain(self.pictures(pinned)).collect()
     }
 
-    /// The pictures in sight: of a page in the background, one that floats beside it.
+    /// The visible videos. A page in the background has only one in picture-in-picture.
     fn pictures(&self, pinned: Option<&ParticipantId>) -> Vec<Wanted> {
         let hidden = document().hidden();
         let floating = Reflect::get(&document(), &"pictureInPictureElement".into()).ok();
@@ -70,7 +69,7 @@ impl Viewport {
     }
 }
 
-/// Height of an element in physical pixels; none while it is out of sight.
+/// Height of an element in physical pixels; `None` while it is not visible.
 fn height_of(element: &HtmlMediaElement) -> Option<u32> {
     let window = web_sys::window()?;
     let number = |value: Result<wasm_bindgen::JsValue, wasm_bindgen::JsValue>| {
@@ -82,7 +81,7 @@ fn height_of(element: &HtmlMediaElement) -> Option<u32> {
     );
     let rect = element.get_bounding_client_rect();
     let mut seen = (0.0, 0.0, wide, tall);
-    // What is scrolled out of its list is out of sight, too.
+    // An element scrolled out of its list is not visible, either.
     if let Ok(Some(list)) = element.closest("ul") {
         let list = list.get_bounding_client_rect();
         seen = (list.left(), list.top(), list.right(), list.bottom());

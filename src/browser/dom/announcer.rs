@@ -1,19 +1,18 @@
-//! A live region for screen readers that nothing else finds.
+//! A live region for screen readers that is hidden from the document's text.
 //!
-//! It stands in a closed shadow root: the accessibility tree has it, and whoever looks for a
-//! message in the document (the search of the browser, a script, a test) finds the message of
-//! the log and not a second one.
+//! It is in a closed shadow root: the accessibility tree contains it, but a search of the
+//! document (by the browser, a script or a test) finds only the message in the log.
 
 use js_sys::{Function, Object, Reflect};
 use leptos::prelude::document;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Element;
 
-/// The polite live region (WAI-ARIA 1.2) of one log; it lives as long as its host.
+/// The polite live region (WAI-ARIA 1.2) of one log. Lives as long as its host element.
 pub struct Announcer(Element);
 
 impl Announcer {
-    /// A region in `host`, which has no other content. Nothing where the browser refuses.
+    /// A region in `host`, which has no other content. `None` if the browser refuses.
     pub fn within(host: &Element) -> Option<Self> {
         let region = document().create_element("div").ok()?;
         region.set_attribute("aria-live", "polite").ok()?;
@@ -21,7 +20,7 @@ impl Announcer {
         Some(Self(region))
     }
 
-    /// Announces a sentence. It leaves the region when the returned [`Spoken`] is dropped.
+    /// Announces a sentence. Dropping the returned [`Spoken`] removes it from the region.
     pub fn announce(&self, sentence: &str) -> Option<Spoken> {
         let paragraph = document().create_element("p").ok()?;
         paragraph.set_text_content(Some(sentence));

@@ -1,9 +1,9 @@
-//! Copying an address, or anything else, for others.
+//! Copying text to the clipboard.
 
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 /// Copies the full address of `path`; `done` is called once it is on the clipboard.
-/// A browser that refuses changes nothing: the address stands in its bar.
+/// Does nothing if the browser refuses.
 pub fn copy_address(path: &str, done: impl FnOnce() + 'static) {
     let Some(window) = web_sys::window() else {
         return;
@@ -17,7 +17,7 @@ pub fn copy(text: String, done: impl FnOnce() + 'static) {
     let Some(window) = web_sys::window() else {
         return;
     };
-    // Absent where the page is not secure; the promise then never starts.
+    // `navigator.clipboard` exists in a secure context only.
     if !window.is_secure_context() {
         return;
     }

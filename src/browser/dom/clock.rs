@@ -1,13 +1,13 @@
-//! Time as the browser knows it.
+//! Clocks of the browser.
 
-/// Milliseconds of a steady clock, for measuring how long something took.
+/// Milliseconds of a monotonic clock, for measuring durations.
 pub fn steady_ms() -> f64 {
     web_sys::window()
         .and_then(|window| window.performance())
         .map_or(0.0, |clock| clock.now())
 }
 
-/// Milliseconds since the Unix epoch, as this device has it.
+/// Milliseconds since the Unix epoch, by this device's clock.
 pub fn now_ms() -> i64 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -17,7 +17,7 @@ pub fn now_ms() -> i64 {
     now
 }
 
-/// The offset of this device's zone from UTC at a moment, in minutes.
+/// The offset of this device's time zone from UTC at `at_ms`, in minutes.
 pub fn offset_minutes(at_ms: i64) -> i32 {
     #[expect(clippy::cast_precision_loss, reason = "dates stay far below 2^53 ms")]
     let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at_ms as f64));

@@ -1,15 +1,14 @@
-//! One element on the whole screen (Fullscreen API).
+//! Full screen of one element (Fullscreen API).
 
 use leptos::prelude::document;
 use web_sys::Element;
 
-/// Whether the browser can; on phones some cannot.
+/// Whether the browser supports it; some on phones do not.
 pub fn is_there() -> bool {
     document().fullscreen_enabled()
 }
 
-/// Puts an element on the whole screen, or back where it is there already. A browser that
-/// refuses changes nothing.
+/// Shows an element in full screen, or leaves full screen. Does nothing if the browser refuses.
 pub fn toggle(element: &Element) {
     match document().fullscreen_element() {
         Some(_) => document().exit_fullscreen(),

@@ -1,4 +1,4 @@
-//! Event listeners that end: dropping a [`Listener`] removes it.
+//! Event listeners that are removed on drop.
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
@@ -19,7 +19,7 @@ impl Listener {
         action: impl FnMut(Event) + 'static,
     ) -> Self {
         let closure = Closure::<dyn FnMut(Event)>::new(action);
-        // Fails only for a callback that is none; ours is a function.
+        // Fails only if the callback is not a function.
         let _ = target.add_event_listener_with_callback(event, closure.as_ref().unchecked_ref());
         Self {
             target: target.clone(),

@@ -1,4 +1,4 @@
-//! Features of the page and the device, one file each; none of them knows a room or a call.
+//! Features of the page and the device, one file each, independent of rooms and calls.
 
 pub mod announcer;
 pub mod clipboard;

@@ -4,8 +4,8 @@ use crate::state::prejoin::Opening;
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
-/// How the browser opened this document at the address it has now. A document that was
-/// opened at another path has not been opened here.
+/// How the browser opened this document at its current address; [`Opening::Other`] if it was
+/// opened at another path.
 pub fn opening() -> Opening {
     document_opening().unwrap_or(Opening::Other)
 }

@@ -1,4 +1,4 @@
-//! What the script that started the page is told (`src/start.js`).
+//! Notifications to the script that started the page (`src/start.js`).
 
 use js_sys::{Function, Reflect};
 use std::cell::RefCell;
@@ -6,27 +6,27 @@ use std::panic::PanicHookInfo;
 use wasm_bindgen::{JsCast, JsValue};
 
 thread_local! {
-    /// The path that is being gone to while what draws it is loaded.
+    /// The path of a navigation whose module is loading.
     static HEADING: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// The router goes to `path`, and loads what draws it.
+/// The router navigates to `path` and loads its module.
 pub fn heading_for(path: String) {
     HEADING.set(Some(path));
 }
 
-/// What draws it is there.
+/// The module of the navigation has loaded.
 pub fn arrived() {
     HEADING.set(None);
 }
 
-/// All of the page is hydrated.
+/// The whole page is hydrated.
 pub fn hydrated() {
-    tell("hydrated", &JsValue::UNDEFINED);
+    notify("hydrated", &JsValue::UNDEFINED);
 }
 
-/// From now on a panic is written to the console and told to the page: it ends the module,
-/// and the page has to start anew.
+/// Installs a panic hook that logs to the console and notifies the script: a panic ends the
+/// module, and the page has to reload.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(panicked));
 }
@@ -34,15 +34,15 @@ pub fn report_panics() {
 fn panicked(info: &PanicHookInfo<'_>) {
     console_error_panic_hook::hook(info);
     let path = HEADING.with(|heading| heading.try_borrow().ok()?.clone());
-    tell("failed", &path.map_or(JsValue::UNDEFINED, JsValue::from));
+    notify("failed", &path.map_or(JsValue::UNDEFINED, JsValue::from));
 }
 
-/// Calls a function of the script, where it is there.
-fn tell(name: &str, fact: &JsValue) {
+/// Calls a function of the script, if it is defined.
+fn notify(name: &str, fact: &JsValue) {
     let page = web_sys::window().and_then(|window| get(&window, "noom"));
     let function = page.as_ref().and_then(|page| get(page, name));
     if let Some(function) = function.and_then(|function| function.dyn_into::<Function>().ok()) {
-        // What it throws is its own affair: there is nobody else to tell.
+        // An exception of the script cannot be reported anywhere else.
         let _ = function.call1(&JsValue::UNDEFINED, fact);
     }
 }

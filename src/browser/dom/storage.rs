@@ -1,6 +1,6 @@
-//! What the device remembers: cookies the server reads too, and, for one tab, who
-//! one is in a room and what has not been sent. A device that refuses to remember
-//! is no error; the page then forgets on reload.
+//! Storage on the device: cookies that the server reads, and per tab the identity in a room
+//! and the unsent messages. A device that refuses storage is no error; the page then loses them
+//! on reload.
 
 use crate::protocol::{Nickname, RoomName, SessionToken};
 use crate::state::Position;
@@ -9,34 +9,34 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlDocument, Storage};
 
-/// How long cookies last, in seconds: a year.
+/// Lifetime of cookies, in seconds: one year.
 const COOKIE_MAX_AGE_S: u32 = 365 * 24 * 60 * 60;
 
-/// Who this tab is in a room.
+/// The identity of this tab in a room.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identity {
-    /// The secret to come back with.
+    /// The secret with which the tab resumes.
     pub session: SessionToken,
-    /// What it was called.
+    /// The last nickname.
     pub nickname: Nickname,
 }
 
-/// Who this tab was in a room before it was reloaded.
+/// The identity of this tab in a room before the reload.
 pub fn identity(room: &RoomName) -> Option<Identity> {
     load(&format!("noom:identity:{room}"))
 }
 
-/// Remembers who this tab is in a room, or forgets it.
+/// Stores or removes the identity of this tab in a room.
 pub fn set_identity(room: &RoomName, identity: Option<&Identity>) {
     store(&format!("noom:identity:{room}"), identity);
 }
 
-/// What this tab had not sent before it was reloaded.
+/// The unsent messages of this tab before the reload.
 pub fn pending(room: &RoomName) -> Vec<PendingMessage> {
     load(&format!("noom:outbox:{room}")).unwrap_or_default()
 }
 
-/// Remembers what has not been sent.
+/// Stores the unsent messages.
 pub fn set_pending(room: &RoomName, pending: &[PendingMessage]) {
     store(
         &format!("noom:outbox:{room}"),
@@ -44,15 +44,15 @@ pub fn set_pending(room: &RoomName, pending: &[PendingMessage]) {
     );
 }
 
-/// Whether this tab was in the call of a room when its former document ended. Forgotten
-/// as it is asked for.
+/// Whether this tab was in the call of a room when its previous document ended. Removes the
+/// stored flag.
 pub fn take_in_call(room: &RoomName) -> bool {
     let was: Option<bool> = load(&in_call_key(room));
     set_in_call(room, false);
     was.unwrap_or_default()
 }
 
-/// Remembers that this tab is in the call of a room, or forgets it.
+/// Stores or removes the flag that this tab is in the call of a room.
 pub fn set_in_call(room: &RoomName, is: bool) {
     store(&in_call_key(room), is.then_some(&true));
 }
@@ -61,16 +61,16 @@ fn in_call_key(room: &RoomName) -> String {
     format!("noom:call:{room}")
 }
 
-/// The key of the choice to hide one's address; it is there while one does.
+/// The key of the choice to hide the address; present while it is hidden.
 const HIDE_ADDRESS: &str = "noom:hide-address";
 
-/// Whether one hides one's address on this device.
+/// Whether the address is hidden on this device.
 pub fn hide_address() -> bool {
     let chosen = local_storage().and_then(|storage| storage.get_item(HIDE_ADDRESS).ok()?);
     chosen.is_some()
 }
 
-/// Remembers whether one hides one's address.
+/// Stores whether the address is hidden.
 pub fn set_hide_address(hide: bool) {
     if let Some(storage) = local_storage() {
         let _ = match hide {
@@ -80,13 +80,13 @@ pub fn set_hide_address(hide: bool) {
     }
 }
 
-/// How far one had read in a room on this device.
+/// The stored read position in a room.
 pub fn read(room: &RoomName) -> Option<Position> {
     let text = local_storage()?.get_item(&read_key(room)).ok().flatten()?;
     serde_json::from_str(&text).ok()
 }
 
-/// Remembers how far one has read in a room.
+/// Stores the read position in a room.
 pub fn set_read(room: &RoomName, position: &Position) {
     if let (Some(storage), Ok(text)) = (local_storage(), serde_json::to_string(position)) {
         let _ = storage.set_item(&read_key(room), &text);
@@ -101,14 +101,14 @@ fn local_storage() -> Option<Storage> {
     web_sys::window()?.local_storage().ok().flatten()
 }
 
-/// Sets a cookie of this site for a year.
+/// Sets a cookie of this site for one year.
 pub fn set_cookie(name: &str, value: &str) {
     let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
     let document = web_sys::window().and_then(|window| window.document());
     let root = document
         .as_ref()
         .and_then(|document| document.document_element());
-    // The server says whether its own cookies are of this kind: it reads no others then.
+    // `data-secure`: the server reads cookies with the `Secure` attribute only.
     let secure = root.is_some_and(|root| root.has_attribute("data-secure"));
     let (prefix, secure) = if secure {
         ("__Host-", "; Secure")

@@ -1,10 +1,10 @@
-//! The theme of the page: the device's, until one is chosen.
+//! The theme of the page: the device's, until the user chooses one.
 
 use crate::api::THEME_COOKIE;
 use crate::browser::dom::storage;
 use web_sys::Element;
 
-/// The element of the whole document.
+/// The `<html>` element.
 pub(super) fn root() -> Option<Element> {
     web_sys::window()?.document()?.document_element()
 }
@@ -29,7 +29,7 @@ fn device_is_dark() -> bool {
     query.is_some_and(|query| query.matches())
 }
 
-/// Makes the page dark or light, and remembers it on the device.
+/// Sets the theme and stores it on the device.
 pub fn set_dark(dark: bool) {
     let theme = if dark { "dark" } else { "light" };
     if let Some(root) = root() {

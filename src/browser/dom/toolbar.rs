@@ -1,10 +1,10 @@
-//! Moving along a toolbar with the keyboard.
+//! Keyboard navigation in a toolbar (roving tabindex).
 
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
-/// Moves the focus by a key: arrows go round, Home and End go to the ends. The button
-/// with the focus becomes the toolbar's stop of the Tab key. False for other keys.
+/// Moves the focus by a key: arrows cyclically, Home and End to the ends. The focused button
+/// becomes the toolbar's tab stop. Returns false for other keys.
 pub fn move_focus(bar: &Element, key: &str) -> bool {
     let buttons = visible_buttons(bar);
     let focused = web_sys::window()
@@ -29,7 +29,7 @@ pub fn move_focus(bar: &Element, key: &str) -> bool {
     buttons[next].focus().is_ok()
 }
 
-/// The buttons that are drawn at this width.
+/// The buttons that are visible at the current width.
 fn visible_buttons(bar: &Element) -> Vec<HtmlElement> {
     let Ok(found) = bar.query_selector_all("button") else {
         return vec![];

@@ -1,5 +1,4 @@
-//! Keeps the screen on (Screen Wake Lock API). A browser that has no such thing, or refuses it
-//! for a low battery, lets the screen go dark as ever.
+//! Keeps the screen on (Screen Wake Lock API), if the browser supports and grants it.
 
 use crate::browser::dom::js::Listener;
 use js_sys::{Function, Promise, Reflect};
@@ -9,13 +8,13 @@ use std::rc::{Rc, Weak};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-/// Keeps the screen on until dropped. Browsers take the lock back whenever the page is hidden,
-/// so it is asked for again when the page is seen.
+/// Keeps the screen on until dropped. Browsers release the lock when the page is hidden, so it
+/// is requested again when the page is visible.
 pub struct WakeLock {
     me: Weak<Self>,
-    /// The lock, once the browser gave one.
+    /// The granted lock.
     lock: RefCell<Option<JsValue>>,
-    /// Whether the browser is being asked.
+    /// Whether a request is pending.
     asking: Cell<bool>,
     _visible: Option<Listener>,
 }
@@ -44,7 +43,7 @@ impl WakeLock {
         wake_lock
     }
 
-    /// Asks the browser, unless it was asked and the lock still holds.
+    /// Requests the lock, unless it is held or a request is pending.
     fn ask(&self) {
         let holds = self.lock.borrow().as_ref().is_some_and(|lock| {
             let released = Reflect::get(lock, &"released".into());
@@ -63,7 +62,7 @@ impl WakeLock {
                     wake_lock.asking.set(false);
                     *wake_lock.lock.borrow_mut() = answer.ok();
                 }
-                // Nobody wants it any more.
+                // Dropped while the request was pending.
                 (None, Ok(lock)) => release(&lock),
                 (None, Err(_)) => {}
             }
@@ -83,14 +82,14 @@ impl Drop for WakeLock {
 fn request() -> Option<Promise> {
     let navigator = web_sys::window()?.navigator();
     let wake_lock = Reflect::get(&navigator, &"wakeLock".into()).ok()?;
-    // Of nothing, nothing can be read.
+    // A browser without the API has no `wakeLock`.
     let request = Reflect::get(&wake_lock, &"request".into()).ok()?;
     let request: Function = request.dyn_into().ok()?;
     let asked = request.call1(&wake_lock, &"screen".into()).ok()?;
     asked.dyn_into().ok()
 }
 
-/// `lock.release()`. Whoever does not look at a failure is told of it in the console.
+/// `lock.release()`. The promise is awaited, or browsers log its rejection.
 fn release(lock: &JsValue) {
     let release = Reflect::get(lock, &"release".into()).ok();
     let release = release.and_then(|release| release.dyn_into::<Function>().ok());

@@ -1,4 +1,4 @@
-//! Requests to our own server that can be given up together.
+//! Requests to the server that can be aborted together.
 
 use crate::protocol::REFUSAL_HEADER;
 use crate::state::connection::Refused;
@@ -7,16 +7,16 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Headers, RequestInit, Response};
 
-/// The header that says which polling connection a request is about.
+/// The header that identifies the polling connection of a request.
 const CONNECTION: &str = "noom-connection";
 
-/// Why there is no answer.
+/// Why a request has no usable response.
 pub enum Failure {
-    /// It was lost, or something in between answered in place of the server.
+    /// The request or its response was lost, or an intermediary answered.
     Lost,
-    /// The server or a proxy refuses; the reason, if it is known.
+    /// The server or a proxy refuses the request; the reason, if known.
     Refused(Option<Refused>),
-    /// [`Fetcher::stop`].
+    /// Aborted by [`Fetcher::stop`].
     Stopped,
 }
 
@@ -26,22 +26,22 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// None if the browser cannot abort requests.
+    /// `None` if the browser has no `AbortController`.
     pub fn new() -> Option<Self> {
         let abort = AbortController::new().ok()?;
         Some(Self { abort })
     }
 
-    /// Gives up what is under way, and whatever is asked later.
+    /// Aborts pending requests and all later ones.
     pub fn stop(&self) {
         self.abort.abort();
     }
 
-    /// Sends a request, about a polling connection and with a body of JSON perhaps; answers the JSON of the answer,
-    /// undefined where it has none.
+    /// Sends a request, optionally for a polling connection and with a JSON body. Returns the
+    /// JSON of the response, or `undefined` if it has no body.
     ///
     /// # Errors
-    /// A [`Failure`]; only [`Failure::Lost`] is worth another try.
+    /// A [`Failure`]; only [`Failure::Lost`] may succeed when repeated.
     pub async fn fetch(
         &self,
         method: &str,
@@ -63,7 +63,7 @@ impl Fetcher {
         }
     }
 
-    /// Sends a request; answers when the head of the answer is there.
+    /// Sends a request; returns when the head of the response has arrived.
     async fn send(
         &self,
         method: &str,
@@ -89,7 +89,7 @@ impl Fetcher {
     }
 }
 
-/// Sends a request that outlives the page; nobody hears its answer.
+/// Sends a request that outlives the page (`keepalive`); its response is ignored.
 pub fn send_at_last(url: &str, connection: &str) {
     let (Some(window), Ok(headers)) = (web_sys::window(), Headers::new()) else {
         return;
@@ -105,15 +105,15 @@ pub fn send_at_last(url: &str, connection: &str) {
     wasm_bindgen_futures::spawn_local(async move { drop(JsFuture::from(sent).await) });
 }
 
-/// Why an answer refuses, where it says so.
+/// The reason of a refusal, if the response has one.
 fn refused(answer: &Response) -> Option<Refused> {
     let header = |name| answer.headers().get(name).ok().flatten();
     let (refusal, retry_after) = (header(REFUSAL_HEADER), header("retry-after"));
     Refused::read(answer.status(), refusal.as_deref(), retry_after.as_deref())
 }
 
-/// Asks why no WebSocket was opened: a browser does not say. None if the server, or what
-/// is in front of it, refuses none, or where nobody answers.
+/// Asks the server why a WebSocket was refused, which the browser does not report. `None` if
+/// neither the server nor a proxy refuses it, or without a response.
 pub async fn ask_refusal() -> Option<Refused> {
     let answer = Fetcher::new()?.fetch("POST", "/ws", None, None).await;
     match answer {
@@ -122,7 +122,7 @@ pub async fn ask_refusal() -> Option<Refused> {
     }
 }
 
-/// The JSON of an answer.
+/// The JSON of a response.
 async fn json(answer: &Response) -> Result<JsValue, JsValue> {
     JsFuture::from(answer.json()?).await
 }

@@ -1,8 +1,8 @@
-//! The room protocol by HTTP requests, for networks that block WebSocket.
+//! The room protocol over HTTP long-polling, for networks that block WebSocket.
 //!
-//! One request waits for what the server says, another brings what the page says; both
-//! are repeated until they are answered, which the server takes for what it is. The wire
-//! is in `docs/protocol.md`.
+//! One request waits for the server's frames, another sends the page's. Both are repeated until
+//! they are answered; the server recognises a repetition. `docs/protocol.md` specifies the
+//! requests.
 
 use crate::browser::dom::js::Listener;
 use crate::browser::net::fetch::{self, Failure, Fetcher};
@@ -17,46 +17,47 @@ use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
-/// How often one request is sent before the connection counts as lost.
+/// Attempts per request before the connection counts as lost.
 const TRIES: u32 = 3;
-/// Between two of these, in milliseconds.
+/// Delay between two attempts, in milliseconds.
 const TRY_AGAIN_MS: u32 = 1_000;
-/// The close code of a page that is left (RFC 6455 7.4.1): what browsers send for a socket.
+/// Close code of a page that is closed (RFC 6455 7.4.1), the one that browsers send for a
+/// WebSocket.
 const GOING_AWAY: u16 = 1001;
-/// Closed on purpose (RFC 6455 7.4.1).
+/// Close code of a deliberate close (RFC 6455 7.4.1).
 const NORMAL: u16 = 1000;
-/// No close code at all: the line broke (RFC 6455 7.4.1).
+/// Close code of a lost connection (RFC 6455 7.4.1).
 const ABNORMAL: u16 = 1006;
 
-/// An open or opening connection; dropped, it closes and says nothing more.
+/// An open or opening connection. Dropping it closes it; no further event is reported.
 pub struct LongPoll {
     inner: Rc<Inner>,
     _page_hides: Option<Listener>,
 }
 
-/// What the requests share.
+/// The state that the requests share.
 struct Inner {
     /// Called with each event.
     on_event: Box<dyn Fn(TransportEvent)>,
-    /// Asks what the server says; stopped once nobody listens.
+    /// Sends the requests for frames; stopped at the end.
     listening: Fetcher,
-    /// Brings what the page says.
+    /// Sends the requests with frames.
     saying: Fetcher,
-    /// The secret, while the connection is open.
+    /// The secret of the connection, while it is open.
     connection: RefCell<Option<String>>,
     /// Frames for the next request.
     waiting: RefCell<VecDeque<String>>,
-    /// Whether a request with frames is under way.
+    /// Whether a request with frames is in flight.
     posting: Cell<bool>,
-    /// The number of the last batch.
+    /// Number of the last batch.
     batch: Cell<u32>,
-    /// Nobody listens any more.
+    /// Whether the connection has ended.
     over: Cell<bool>,
 }
 
 impl LongPoll {
-    /// Opens a connection; `on_event` gets its events. None if the browser
-    /// cannot.
+    /// Opens a connection; `on_event` receives its events. `None` if the browser has no
+    /// `AbortController`.
     pub fn open(on_event: impl Fn(TransportEvent) + 'static) -> Option<Self> {
         let inner = Rc::new(Inner {
             on_event: Box::new(on_event),
@@ -83,7 +84,7 @@ impl LongPoll {
         })
     }
 
-    /// Sends a frame. False where the connection is not open (any more).
+    /// Sends a frame. Returns false if the connection is not open.
     pub fn send(&self, frame: &str) -> bool {
         if self.inner.connection.borrow().is_none() {
             return false;
@@ -95,12 +96,12 @@ impl LongPoll {
         true
     }
 
-    /// Whether a request with frames is under way.
+    /// Whether a request with frames is in flight.
     pub fn is_busy(&self) -> bool {
         self.inner.posting.get()
     }
 
-    /// Closes on purpose, after what has been sent: the others learn of it at once.
+    /// Leaves the room, after the sent frames: the others are notified at once.
     pub fn leave(self) {
         self.inner.over.set(true);
         self.inner.listening.stop();
@@ -111,7 +112,7 @@ impl LongPoll {
 }
 
 impl Drop for LongPoll {
-    /// Closes to come back by another connection: the server keeps the place for a while.
+    /// Closes in order to reconnect: the server keeps the membership for a while.
     fn drop(&mut self) {
         if !self.inner.over.replace(true) {
             self.inner.listening.stop();
@@ -122,7 +123,7 @@ impl Drop for LongPoll {
 }
 
 impl Inner {
-    /// Opens the connection and listens to its end.
+    /// Opens the connection and receives frames until its end.
     async fn listen(self: Rc<Self>) {
         let opened = self.listening.fetch("POST", "/poll", None, None).await;
         if let Err(Failure::Refused(Some(refused))) = opened {
@@ -144,7 +145,7 @@ impl Inner {
         }
     }
 
-    /// Tells what an answer holds; answers what to ask for next.
+    /// Reports the frames of a response; returns the `after` of the next request.
     fn take_in(&self, answer: &JsValue) -> Option<f64> {
         self.tell(TransportEvent::Alive);
         let frames = Reflect::get(answer, &"frames".into()).ok()?;
@@ -164,7 +165,7 @@ impl Inner {
         number(answer, "next")
     }
 
-    /// Hands in what waits, one request after the other.
+    /// Sends the waiting frames, one request at a time.
     async fn post(self: Rc<Self>) {
         loop {
             let Some(body) = next_batch(&mut self.waiting.borrow_mut()) else {
@@ -186,7 +187,7 @@ impl Inner {
         }
     }
 
-    /// Repeats a request until it is answered. None once the connection has ended.
+    /// Repeats a request until it is answered. `None` once the connection has ended.
     async fn request(
         &self,
         fetcher: &Fetcher,
@@ -206,14 +207,14 @@ impl Inner {
         None
     }
 
-    /// Passes an event on, while somebody listens.
+    /// Reports an event, unless the connection has ended.
     fn tell(&self, event: TransportEvent) {
         if !self.over.get() {
             (self.on_event)(event);
         }
     }
 
-    /// The connection is no more.
+    /// The connection ended with `code`.
     fn end(&self, code: u16) {
         if !self.over.replace(true) {
             self.connection.borrow_mut().take();
@@ -221,15 +222,14 @@ impl Inner {
         }
     }
 
-    /// There is no connection, and somebody says why.
+    /// The connection was refused with a reason.
     fn refuse(&self, refused: Refused) {
         if !self.over.replace(true) {
             (self.on_event)(TransportEvent::Refused(refused));
         }
     }
 
-    /// Tells the server, if it still knows the connection, and says no more. This outlives
-    /// the page.
+    /// Sends the close request, which outlives the page.
     fn say_goodbye(&self, code: u16) {
         if let Some(secret) = self.connection.borrow_mut().take() {
             fetch::send_at_last(&format!("/poll?close={code}"), &secret);
@@ -237,12 +237,12 @@ impl Inner {
     }
 }
 
-/// A text of a JSON object.
+/// A string field of a JSON object.
 fn text(object: &JsValue, name: &str) -> Option<String> {
     Reflect::get(object, &name.into()).ok()?.as_string()
 }
 
-/// A number of a JSON object.
+/// A number field of a JSON object.
 fn number(object: &JsValue, name: &str) -> Option<f64> {
     Reflect::get(object, &name.into()).ok()?.as_f64()
 }

@@ -1,10 +1,10 @@
-//! One connection to the room service, by either transport.
+//! One connection to the room service, over either transport.
 
 use crate::browser::net::long_poll::LongPoll;
 use crate::browser::net::websocket::{Socket, TransportEvent};
 use crate::state::transport::TransportKind;
 
-/// An open or opening connection. Dropping it announces that another follows.
+/// An open or opening connection. Dropping it closes it in order to reconnect.
 pub enum Transport {
     /// One WebSocket at `/ws`.
     WebSocket(Socket),
@@ -13,8 +13,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Opens a connection; `on_event` gets its events. None if the browser
-    /// refuses to.
+    /// Opens a connection; `on_event` receives its events. `None` if the browser refuses.
     pub fn open(
         kind: TransportKind,
         on_event: impl Fn(TransportEvent) + Clone + 'static,
@@ -25,7 +24,7 @@ impl Transport {
         }
     }
 
-    /// Sends a frame. False where the connection is not open (any more).
+    /// Sends a frame. Returns false if the connection is not open.
     pub fn send(&self, frame: &str) -> bool {
         match self {
             Self::WebSocket(socket) => socket.send(frame),
@@ -33,7 +32,7 @@ impl Transport {
         }
     }
 
-    /// Whether something that was sent may not have reached the server yet.
+    /// Whether a sent frame may not have reached the server yet.
     pub fn is_busy(&self) -> bool {
         match self {
             Self::WebSocket(_) => false,
@@ -41,7 +40,7 @@ impl Transport {
         }
     }
 
-    /// Closes on purpose: the others learn of it at once.
+    /// Leaves the room: the others are notified at once.
     pub fn leave(self) {
         match self {
             Self::WebSocket(socket) => socket.leave(),

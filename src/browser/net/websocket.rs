@@ -5,32 +5,31 @@ use crate::state::connection::Refused;
 use wasm_bindgen::JsCast;
 use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
 
-/// The close code of a socket given up for a new one (RFC 6455 7.4.2, for applications).
+/// Close code of a socket that is replaced by a new one (RFC 6455 7.4.2, application range).
 pub const RECONNECTING: u16 = 3000;
 
 /// An event of a transport.
 pub enum TransportEvent {
-    /// It is open.
+    /// The connection is open.
     Open,
-    /// The server said something: one frame, not decoded yet.
+    /// A frame of the server, not decoded.
     Frame(String),
-    /// A sign of life without a frame.
+    /// A response of the server without a frame.
     Alive,
-    /// It is closed, with this code (RFC 6455 7.4).
+    /// The connection closed with this code (RFC 6455 7.4).
     Closed(u16),
-    /// It was never opened, because somebody refuses it. A WebSocket does not say so.
+    /// The connection was refused. Never reported by a WebSocket.
     Refused(Refused),
 }
 
-/// An open or opening socket; dropped, it closes and says nothing more.
+/// An open or opening socket. Dropping it closes it; no further event is reported.
 pub struct Socket {
     socket: WebSocket,
     listeners: Vec<Listener>,
 }
 
 impl Socket {
-    /// Opens a socket; `on_event` gets its events. None if the browser
-    /// refuses to make one.
+    /// Opens a socket; `on_event` receives its events. `None` if the browser refuses.
     pub fn open(on_event: impl Fn(TransportEvent) + Clone + 'static) -> Option<Self> {
         let location = web_sys::window()?.location();
         let secure = location.protocol().ok()? == "https:";
@@ -40,14 +39,14 @@ impl Socket {
         Some(Self { socket, listeners })
     }
 
-    /// Sends a frame. False where the socket is not open (any more).
+    /// Sends a frame. Returns false if the socket is not open.
     pub fn send(&self, frame: &str) -> bool {
         self.socket.ready_state() == WebSocket::OPEN && self.socket.send_with_str(frame).is_ok()
     }
 }
 
 impl Socket {
-    /// Closes on purpose: the others learn of it at once.
+    /// Leaves the room: the others are notified at once.
     pub fn leave(mut self) {
         self.close(1000);
     }
@@ -59,7 +58,7 @@ impl Socket {
 }
 
 impl Drop for Socket {
-    /// Closes to come back by another socket: the server keeps the place for a while.
+    /// Closes in order to reconnect: the server keeps the membership for a while.
     fn drop(&mut self) {
         self.close(RECONNECTING);
     }

@@ -1,4 +1,4 @@
-//! The toolbar of the call: one stop of the Tab key, arrows within (WAI-ARIA APG,
+//! The toolbar of the call: one tab stop, arrow keys within (WAI-ARIA APG,
 //! toolbar pattern). Ctrl+D and Ctrl+E switch microphone and camera from anywhere.
 
 use crate::components::{ErasedShow, Icon, IconName};
@@ -77,20 +77,20 @@ pub fn CallControls(
 /// A button that switches something on and off; pressed means on.
 #[component]
 fn ToggleButton(
-    /// Its name, the same for on and off.
+    /// Accessible name of the button, the same for on and off.
     label: Signal<&'static str>,
     /// Whether it is on.
     #[prop(into)]
     on: Signal<bool>,
-    /// Its icon while on and while off.
+    /// Icons of the button while on and while off.
     icons: (IconName, IconName),
-    /// Its keys, as `aria-keyshortcuts` has them.
+    /// Value of `aria-keyshortcuts`.
     #[prop(optional)]
     shortcut: Option<&'static str>,
-    /// The stop of the Tab key.
+    /// Whether the button is the toolbar's tab stop.
     #[prop(optional)]
     first: bool,
-    /// What it does.
+    /// Called when the button is pressed.
     action: Callback<()>,
 ) -> impl IntoView {
     let icon = Signal::derive(move || if on.get() { icons.0 } else { icons.1 });
@@ -112,14 +112,14 @@ fn ToggleButton(
     }
 }
 
-/// A button that does one thing.
+/// A button with one action.
 #[component]
 fn ActionButton(
     /// Accessible name of the button.
     label: Signal<&'static str>,
     /// Icon of the button.
     icon: IconName,
-    /// What it does.
+    /// Called when the button is pressed.
     action: Callback<()>,
 ) -> impl IntoView {
     view! {
@@ -132,7 +132,7 @@ fn ActionButton(
     }
 }
 
-/// Front or rear, where there are several cameras and a finger.
+/// Switches the camera; on touch devices with several cameras.
 #[component]
 fn FlipCamera() -> impl IntoView {
     let i18n = use_i18n();
@@ -152,7 +152,7 @@ fn FlipCamera() -> impl IntoView {
     }
 }
 
-/// Leaves the call for its room.
+/// Leaves the call and opens the room's page.
 #[component]
 fn LeaveCall() -> impl IntoView {
     let i18n = use_i18n();
@@ -172,7 +172,7 @@ fn LeaveCall() -> impl IntoView {
     }
 }
 
-/// Moves the focus along the toolbar, and the stop of the Tab key with it.
+/// Moves the focus and the tab stop along the toolbar.
 fn move_focus(event: &KeyboardEvent, bar: NodeRef<Div>) {
     #[cfg(feature = "hydrate")]
     if let Some(bar) = bar.get_untracked()

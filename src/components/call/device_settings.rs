@@ -1,5 +1,5 @@
-//! Which camera, microphone and speaker to use, and whether to hide one's address. A native dialog: Escape closes it and
-//! the focus goes back to where it came from.
+//! The settings of the call: camera, microphone, speaker and hiding the address. A native
+//! dialog: Escape closes it and the focus returns to the previous element.
 
 use crate::components::ErasedShow;
 use crate::components::call::HideAddress;
@@ -11,10 +11,10 @@ use crate::words;
 use leptos::html::Dialog;
 use leptos::prelude::*;
 
-/// The dialog; `open` counts the wishes to see it.
+/// The dialog of the settings.
 #[component]
 pub fn DeviceSettings(
-    /// Shown whenever this grows.
+    /// Counts the requests to open the dialog, which opens when this grows.
     open: ReadSignal<u32>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -70,7 +70,7 @@ pub fn DeviceSettings(
     }
 }
 
-/// A list of devices and the chosen one.
+/// A list of devices and the id of the chosen one.
 type Offer = (Vec<DeviceChoice>, String);
 
 fn pick(choices: &Choices, of: impl Fn(&Choices) -> (&Vec<DeviceChoice>, &String)) -> Offer {
@@ -78,14 +78,14 @@ fn pick(choices: &Choices, of: impl Fn(&Choices) -> (&Vec<DeviceChoice>, &String
     (list.clone(), chosen.clone())
 }
 
-/// One choice of device.
+/// The selection of one kind of device.
 #[component]
 fn DeviceSelect(
     /// Value of the element's `id`.
     id: &'static str,
     /// Visible label of the field.
     label: Signal<&'static str>,
-    /// What there is, and what is chosen.
+    /// The available devices and the chosen one.
     list: Signal<Offer>,
     /// Called with the id of the chosen device.
     choose: Callback<String>,

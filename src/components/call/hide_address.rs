@@ -1,4 +1,4 @@
-//! "Hide my address": a choice of this device, before and in the call.
+//! "Hide my address": a setting of this device, before and during the call.
 
 use crate::i18n::*;
 use crate::session::Session;
@@ -6,12 +6,13 @@ use crate::state::call::CallStateStoreFields;
 use crate::words;
 use leptos::prelude::*;
 
-/// The choice, and what it does. Made by the server where that hides everybody's address.
+/// The setting with its explanation. Fixed if the server hides the addresses of all
+/// participants.
 #[component]
 pub fn HideAddress(
     /// Value of the element's `id`.
     id: &'static str,
-    /// Whether the page is hydrated: a choice made before would be undone without a word.
+    /// Whether the page is hydrated. Disabled before, because hydration would reset the choice.
     #[prop(into)]
     ready: Signal<bool>,
 ) -> impl IntoView {

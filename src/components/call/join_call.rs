@@ -7,17 +7,17 @@ use crate::session::Session;
 use crate::words;
 use leptos::prelude::*;
 
-/// The link into the call. To press it is to enter the call, without another question.
+/// The link into the call. A press enters the call without the prejoin page.
 #[component]
 pub fn JoinCall(
-    /// Of which room.
+    /// Name of the room.
     name: RoomName,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let rel = name.link_rel();
-    // Where the router leaves the link to the browser, the next document learns of the
-    // press by its address.
+    // If the browser follows the link, the next document learns of the press by its
+    // address.
     let href = match rel {
         Some(_) => format!("{}?prejoin=0", name.call_path()),
         None => name.call_path(),
@@ -28,7 +28,7 @@ pub fn JoinCall(
             session.press_join();
         }
     };
-    // A call needs the script.
+    // Calls need the script.
     (!is_without_script()).then(|| {
         view! {
             <a class="button button--primary" href=href rel=rel on:click=press>

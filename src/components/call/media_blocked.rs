@@ -1,4 +1,4 @@
-//! Says that no sound or picture gets through, where that is so, and what to try.
+//! The card about blocked media, with advice.
 
 use crate::components::{ErasedShow, NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::*;
@@ -8,8 +8,8 @@ use crate::state::reachability::Blocked;
 use crate::words;
 use leptos::prelude::*;
 
-/// A card that says which media is blocked, while any is. The caller puts it into a live
-/// region. It may be dismissed until the cause changes.
+/// The card, while media is blocked. The caller puts it into a live region. Dismissing it hides
+/// it until the cause changes.
 #[component]
 pub fn MediaBlocked() -> impl IntoView {
     let i18n = use_i18n();
@@ -20,7 +20,7 @@ pub fn MediaBlocked() -> impl IntoView {
         let blocked = blocked.get();
         blocked.filter(|blocked| waved.read().as_ref() != Some(blocked))
     });
-    // A sentence that is on its way out keeps its words.
+    // Keeps the text while the card is removed.
     let said = Memo::new(move |before: Option<&Option<Blocked>>| {
         shown.get().or_else(|| before.cloned().flatten())
     });
@@ -53,7 +53,7 @@ pub fn MediaBlocked() -> impl IntoView {
     }
 }
 
-/// What does not get through.
+/// The blocked connections.
 fn title(locale: Locale, blocked: Option<&Blocked>) -> String {
     let [one, _] = NAME_PLACEHOLDERS;
     match blocked {
@@ -73,7 +73,7 @@ fn title(locale: Locale, blocked: Option<&Blocked>) -> String {
     }
 }
 
-/// What to try.
+/// The advice for the cause.
 fn advice(locale: Locale, blocked: Option<&Blocked>) -> &'static str {
     match blocked {
         None => "",

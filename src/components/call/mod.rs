@@ -1,4 +1,4 @@
-//! What the call is drawn with.
+//! Components of the call.
 
 mod controls;
 mod device_problems;

@@ -1,4 +1,4 @@
-//! The question before the call: nothing of the call happens before "Join now" is pressed.
+//! The prejoin page: the call starts only when "Join now" is pressed.
 
 use crate::components::call::{HideAddress, MediaBlocked};
 use crate::components::{Banner, Icon, IconName, Masthead};
@@ -9,18 +9,18 @@ use crate::words;
 use leptos::html::Button;
 use leptos::prelude::*;
 
-/// A key that is held down presses nothing: another site may have asked for it and led
-/// here meanwhile.
+/// Ignores repeated key events: a key may be down since another site, which then navigated
+/// here.
 fn refuse_held_key(event: leptos::ev::KeyboardEvent) {
     if event.repeat() {
         event.prevent_default();
     }
 }
 
-/// Which call it is, and the button that enters it.
+/// The name of the call and the button that enters it.
 #[component]
 pub fn Prejoin(
-    /// Whether a press is heard: not before the page is hydrated, and never without script.
+    /// Whether the button is enabled: once the page is hydrated, and never without script.
     #[prop(into)]
     ready: Signal<bool>,
     /// Enters the call.
@@ -32,7 +32,7 @@ pub fn Prejoin(
     let button = NodeRef::<Button>::new();
     Effect::new(move || {
         if let (true, Some(button)) = (ready.get(), button.get()) {
-            // A disabled button takes no focus, and the view may still be about to enable it.
+            // A disabled button cannot take the focus, and the view may enable it later.
             button.set_disabled(false);
             let _ = button.focus();
         }

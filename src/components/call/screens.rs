@@ -1,4 +1,4 @@
-//! The screens that are shared: larger than faces, and not mirrored.
+//! The shared screens: larger than cameras, and not mirrored.
 
 use crate::components::call::tile::Picture;
 use crate::components::{ErasedShow, Icon, IconName, NAME_PLACEHOLDERS, isolate_names};
@@ -10,10 +10,10 @@ use crate::words;
 use leptos::html::Button;
 use leptos::prelude::*;
 
-/// Every shared screen.
+/// All shared screens.
 #[component]
 pub fn Screens(
-    /// The screens as they are now.
+    /// The current screens.
     screens: Memo<Vec<Screen>>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -31,12 +31,12 @@ pub fn Screens(
     }
 }
 
-/// One shared screen, and whose it is.
+/// One shared screen with the name of its participant.
 #[component]
 fn SharedScreen(
-    /// The screen as it was first.
+    /// The screen when the component was created.
     screen: Screen,
-    /// The screens as they are now.
+    /// The current screens.
     screens: Memo<Vec<Screen>>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -81,7 +81,7 @@ fn SharedScreen(
     }
 }
 
-/// Puts the shared screen it lies on onto the whole screen of one's own, where the browser can.
+/// The button that shows the shared screen in full screen, if the browser supports it.
 #[component]
 fn FullScreen() -> impl IntoView {
     let i18n = use_i18n();
@@ -109,7 +109,7 @@ fn FullScreen() -> impl IntoView {
     }
 }
 
-/// Whether the browser can put something onto the whole screen.
+/// Whether the browser supports full screen.
 fn can_fill() -> bool {
     #[cfg(feature = "hydrate")]
     return crate::browser::dom::fullscreen::is_there();

@@ -1,4 +1,4 @@
-//! Everybody in the call, in a grid that `style/` lays out by their number.
+//! The stage: the tiles of the call in a grid, which `style/` lays out by their number.
 
 use crate::components::ErasedShow;
 use crate::components::call::{screens::Screens, tile::TileView, voices::Voices};
@@ -8,7 +8,7 @@ use crate::state::call::{CallStage as Stage, CallState, CallStateStoreFields, Ti
 use crate::words;
 use leptos::prelude::*;
 
-/// The stage; empty until one is in the call.
+/// The stage; empty outside the call.
 #[component]
 pub fn CallStage() -> impl IntoView {
     let i18n = use_i18n();
@@ -42,8 +42,8 @@ pub fn CallStage() -> impl IntoView {
     }
 }
 
-/// What the tiles are made of. Field by field: a reader of the whole store is not
-/// notified when one field changes.
+/// The state that the tiles depend on, read field by field: a subscriber of the whole store is
+/// not notified when one field changes.
 fn seen(session: Session) -> CallState {
     let call = session.call;
     CallState {
@@ -63,7 +63,7 @@ fn seen(session: Session) -> CallState {
     }
 }
 
-/// A tile as it is now; as it was last, once it is gone.
+/// The current state of a tile, or its last one after it was removed.
 fn now(tiles: Memo<Vec<Tile>>, tile: Tile) -> Memo<Tile> {
     Memo::new(move |before: Option<&Tile>| {
         let tiles = tiles.read();

@@ -1,4 +1,4 @@
-//! The figures of one's connections: why a picture is as it is.
+//! Statistics of the connections.
 
 use crate::components::ErasedShow;
 use crate::i18n::*;
@@ -9,7 +9,7 @@ use crate::words;
 use leptos::ev::Event;
 use leptos::prelude::*;
 
-/// A part of the settings that looks at the figures while it is open.
+/// A part of the settings that polls the statistics while it is open.
 #[component]
 pub fn ConnectionStatistics() -> impl IntoView {
     let i18n = use_i18n();
@@ -75,7 +75,7 @@ fn Connection(
     }
 }
 
-/// One line a stream.
+/// One line per stream.
 fn lines(streams: Vec<StreamStats>) -> impl IntoView {
     let lines = streams
         .into_iter()

@@ -1,4 +1,4 @@
-//! One person on the stage: their picture or their sign, their name, and what is off.
+//! A tile of the stage: a participant's video or avatar, name, and devices that are off.
 
 use crate::components::{Avatar, ErasedShow, Icon, IconName};
 use crate::i18n::*;
@@ -12,16 +12,16 @@ use leptos::prelude::*;
 /// Draws a tile.
 #[component]
 pub fn TileView(
-    /// The tile as it was first.
+    /// The tile when the component was created.
     tile: Tile,
-    /// The tile as it is now.
+    /// The current tile.
     now: Memo<Tile>,
 ) -> impl IntoView {
     let session = expect_context::<Session>();
     let (id, mine) = (tile.id, tile.mine);
     let nickname = {
         let id = id.clone();
-        // Whoever is just leaving keeps the name on the tile.
+        // A participant who leaves keeps the name until the tile is removed.
         Memo::new(move |before: Option<&String>| {
             let nickname = session.nickname_of(&id);
             match before.filter(|_| nickname.is_empty()) {
@@ -77,14 +77,14 @@ fn version(now: Memo<Tile>) -> Memo<u32> {
     Memo::new(move |_| now.read().link.version)
 }
 
-/// A picture; browser to browser also the sound that belongs to it.
+/// A video; browser to browser with its audio.
 #[component]
 pub fn Picture(
-    /// Id of the person.
+    /// Id of the participant.
     id: ParticipantId,
-    /// Their camera or their screen.
+    /// Camera or screen.
     source: Source,
-    /// One's own: silent.
+    /// Whether it belongs to this participant, and is silent.
     mine: bool,
     /// Counts the changes of its stream.
     version: Memo<u32>,
@@ -112,12 +112,12 @@ pub fn Picture(
     }
 }
 
-/// The voice of somebody whose camera is off.
+/// The audio of a participant whose camera is off.
 #[component]
 fn Sound(
-    /// Id of the person.
+    /// Id of the participant.
     id: ParticipantId,
-    /// The tile as it is now.
+    /// The current tile.
     now: Memo<Tile>,
 ) -> impl IntoView {
     let audio = NodeRef::<Audio>::new();
@@ -136,10 +136,10 @@ fn Sound(
     view! { <audio node_ref=audio autoplay=true></audio> }
 }
 
-/// What is off, as signs with words.
+/// The devices that are off, as icons with text.
 #[component]
 fn StatusBadges(
-    /// The tile as it is now.
+    /// The current tile.
     now: Memo<Tile>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -182,24 +182,24 @@ fn StatusBadges(
     }
 }
 
-/// "You", on one's own tile.
+/// "You", on the own tile.
 #[component]
 fn YouBadge(
-    /// Whether it is one's own.
+    /// Whether it is this participant's own tile.
     mine: bool,
 ) -> impl IntoView {
     let i18n = use_i18n();
     mine.then(|| view! { <span class="tile__you">{words!(i18n, common.you)}</span> })
 }
 
-/// Pins somebody, or unpins them.
+/// Pins a participant, or removes the pin.
 #[component]
 fn PinButton(
-    /// Id of the person to keep in view.
+    /// Id of the participant to pin.
     id: ParticipantId,
-    /// What they are called.
+    /// Nickname of the participant.
     nickname: Memo<String>,
-    /// The tile as it is now.
+    /// The current tile.
     now: Memo<Tile>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -220,10 +220,10 @@ fn PinButton(
     }
 }
 
-/// How the connection is while it is not up, or that the picture waits for a better line.
+/// The state of a connection that is not established, or of a paused video.
 #[component]
 fn ConnectionBadge(
-    /// The tile as it is now.
+    /// The current tile.
     now: Memo<Tile>,
 ) -> impl IntoView {
     let i18n = use_i18n();

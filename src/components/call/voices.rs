@@ -1,4 +1,4 @@
-//! The voices of a call through the SFU: one `<audio>` for each slot.
+//! Audio of a call through the SFU: one `<audio>` per slot.
 
 use crate::protocol::ParticipantId;
 use crate::session::Session;
@@ -6,7 +6,7 @@ use crate::state::call::CallStateStoreFields;
 use leptos::html::Audio;
 use leptos::prelude::*;
 
-/// Plays every voice.
+/// Plays every audio slot.
 #[component]
 pub fn Voices() -> impl IntoView {
     let session = expect_context::<Session>();
@@ -20,7 +20,7 @@ pub fn Voices() -> impl IntoView {
     }
 }
 
-/// Plays the voice in one slot.
+/// Plays one audio slot.
 #[component]
 fn Voice(
     /// `mid` of the slot.
@@ -29,7 +29,7 @@ fn Voice(
     let audio = NodeRef::<Audio>::new();
     let session = expect_context::<Session>();
     Effect::new(move || {
-        // Also where somebody begins to be heard by the SFU, or another speaker is chosen.
+        // Attaches again when a participant migrates to the SFU or the speaker changes.
         let _ = (
             session.call.voices().get(),
             session.call.slots_version().get(),

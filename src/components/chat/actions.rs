@@ -1,4 +1,4 @@
-//! What one may do with a message: answer it, react to it, change it, take it back.
+//! The actions on a message: reply, react, edit, delete.
 
 use crate::components::chat::ReplyTarget;
 use crate::components::{Icon, IconName};
@@ -11,10 +11,10 @@ use leptos::ev::KeyboardEvent;
 use leptos::html::Textarea;
 use leptos::prelude::*;
 
-/// The emoji offered; a client of its own may send any other.
+/// The offered emoji. Other clients may send any emoji.
 const OFFERED: [&str; 6] = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 
-/// The menu of one message: what is open of it.
+/// The state of one message's menu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ActionMenu {
     /// Only the button that opens it is shown.
@@ -33,9 +33,9 @@ pub enum ActionMenu {
 pub fn Actions(
     /// Id of the message.
     id: MessageId,
-    /// Whether it belongs to the person at this page.
+    /// Whether this participant is the author.
     mine: bool,
-    /// Which part of the menu is open.
+    /// State of the menu.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -79,9 +79,9 @@ pub fn Actions(
 fn ActionList(
     /// Id of the message.
     id: MessageId,
-    /// Whether it belongs to the person at this page.
+    /// Whether this participant is the author.
     mine: bool,
-    /// Which part of the menu is open.
+    /// State of the menu.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -142,7 +142,7 @@ fn ActionList(
 fn ConfirmDelete(
     /// Id of the message.
     id: MessageId,
-    /// Which part of the menu is open.
+    /// State of the menu.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -167,14 +167,14 @@ fn ConfirmDelete(
     }
 }
 
-/// Changes the text of a message in its place: Enter saves, Escape leaves it as it was.
+/// Edits a message in place: Enter saves, Escape cancels.
 #[component]
 pub fn Editor(
     /// Id of the message.
     id: MessageId,
-    /// What it says.
+    /// Text of the message.
     text: String,
-    /// Which part of the menu is open.
+    /// State of the menu.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -227,12 +227,12 @@ pub fn Editor(
     }
 }
 
-/// The emoji under a message: one gives the same, or takes one's own back.
+/// The reactions under a message: a press adds or removes this participant's reaction.
 #[component]
 pub fn Reactions(
-    /// Of which message.
+    /// Id of the message.
     id: MessageId,
-    /// What there is.
+    /// Reactions of the message.
     reactions: Vec<ReactionRow>,
 ) -> impl IntoView {
     let i18n = use_i18n();

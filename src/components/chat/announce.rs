@@ -1,4 +1,4 @@
-//! Announces what others say to a screen reader. The log is what one reads.
+//! Announces new messages to screen readers.
 
 use crate::i18n::*;
 use crate::session::Session;
@@ -9,10 +9,10 @@ use leptos::html::Div;
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// How long news are gathered. 200 ms: several that come at once are announced together.
+/// Delay of an announcement, so that messages that arrive together are announced together.
 const GATHER: Duration = Duration::from_millis(200);
-/// How long an announcement stands, in milliseconds. 3 s: a screen reader takes it when it comes,
-/// and nobody is to find it beside the log later.
+/// Time until an announcement is removed, in milliseconds. Screen readers read it when it is
+/// inserted; later it would only duplicate the log.
 #[cfg(feature = "hydrate")]
 const STANDS_MS: u32 = 3_000;
 
@@ -52,7 +52,7 @@ pub fn Announcements() -> impl IntoView {
     view! { <div class="visually-hidden" node_ref=host></div> }
 }
 
-/// What says a sentence in a region of `host`, in the browser.
+/// A function that announces a sentence in a region of `host`, in the browser.
 #[cfg(feature = "hydrate")]
 fn speaker(host: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
     use crate::browser::dom::announcer::Announcer;
@@ -78,7 +78,7 @@ fn speaker(_: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
     |_| {}
 }
 
-/// What is announced.
+/// The text of an announcement.
 fn sentence(locale: Locale, news: News) -> String {
     match news {
         News::Said(nickname, text) => format!("{nickname}: {text}"),

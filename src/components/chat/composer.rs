@@ -1,5 +1,5 @@
-//! Where one writes. Enter sends, Shift+Enter breaks the line, and Enter that ends
-//! the composing of a syllable (Korean and others) does neither.
+//! The composer. Enter sends, Shift+Enter inserts a line break, and Enter that ends the
+//! composition of an input method (Korean and others) does neither.
 //!
 //! Without the script it is a plain form that posts one message.
 
@@ -20,7 +20,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_router::hooks::use_query_map;
 
-/// What `KeyboardEvent.keyCode` is while an input method is composing (UI Events 7.3).
+/// `KeyboardEvent.keyCode` while an input method is composing (UI Events 7.3).
 const COMPOSING_KEY_CODE: u32 = 229;
 
 /// The form of the room in the context.
@@ -110,7 +110,7 @@ pub fn Composer() -> impl IntoView {
     }
 }
 
-/// The message that is being answered, and a way out of it.
+/// The message that the composer replies to, and a button to cancel the reply.
 #[component]
 fn ReplyingTo() -> impl IntoView {
     let i18n = use_i18n();
@@ -143,7 +143,7 @@ fn ReplyingTo() -> impl IntoView {
     }
 }
 
-/// Whether a key press sends what is written.
+/// Whether a key press sends the message.
 pub(super) fn sends(event: &KeyboardEvent) -> bool {
     let composing = event.is_composing() || event.key_code() == COMPOSING_KEY_CODE;
     event.key() == "Enter" && !event.shift_key() && !composing
@@ -152,16 +152,16 @@ pub(super) fn sends(event: &KeyboardEvent) -> bool {
 /// Why a text was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Problem {
-    /// It breaks a rule, and how many characters it has where that is known.
+    /// The text is not valid; with its length in characters, 0 if unknown.
     Text(NameError, usize),
-    /// The room holds as many bytes as it may.
+    /// The room has reached its storage limit.
     RoomFull,
-    /// The server does.
+    /// The server has reached its storage limit.
     ServerFull,
 }
 
 impl Problem {
-    /// What the server said of a plain form, in the address it led back to.
+    /// Parses the reason that the server puts into the address after a plain form.
     fn of_form(why: &str) -> Self {
         match why {
             "room_storage_full" => Self::RoomFull,

@@ -1,4 +1,4 @@
-//! The message log: follows the newest message unless one has scrolled up.
+//! The message log: follows the newest message unless the reader has scrolled up.
 
 use crate::components::ErasedShow;
 use crate::components::TimeZone;
@@ -11,26 +11,26 @@ use crate::words;
 use leptos::html::Div;
 use leptos::prelude::*;
 
-/// How far from its end the log may be scrolled and still counts as at the end, in
-/// CSS pixels: a line of text.
+/// Distance from its end within which the log counts as at the end, in CSS pixels: a line of
+/// text.
 const AT_END_PX: i32 = 32;
-/// How near an end of what is drawn one may come before more is drawn, in CSS pixels:
-/// about a screen.
+/// Distance from an end of the drawn rows at which more are drawn, in CSS pixels: about a
+/// screen.
 const NEAR_PX: i32 = 800;
 
-/// What the reader sees of the log's end.
+/// The scroll state of the log.
 #[derive(Clone, Copy)]
 struct Follow {
     /// The scrolling element.
     log: NodeRef<Div>,
-    /// Whether its end is in view.
+    /// Whether its end is visible.
     at_end: RwSignal<bool>,
-    /// The messages that came while it was not.
+    /// Messages of others that arrived while its end was not visible.
     unseen: RwSignal<usize>,
-    /// Which part of the log is drawn.
+    /// The part of the log that is drawn.
     window: RwSignal<Window>,
-    /// Whether the log is about to be scrolled to its end: what the scroll events of a
-    /// moment like that say is not the reader's doing.
+    /// Whether the log is about to be scrolled to its end: scroll events until then are not
+    /// caused by the reader.
     settling: StoredValue<bool>,
 }
 
@@ -64,7 +64,7 @@ impl Follow {
         }
     }
 
-    /// Draws more where the reader comes near the end of what is drawn.
+    /// Draws more rows when the reader comes near an end of the drawn ones.
     fn draw_near(self, session: Session, above: i32, below: i32) {
         let log = session.room.log();
         let (len, more) = (
@@ -82,7 +82,7 @@ impl Follow {
             _ => false,
         };
         if above == 0 && (moved || more) {
-            // At the very top browsers do not hold what one reads in its place.
+            // At the very top browsers do not anchor the scroll position.
             if let Some(log) = self.log.get_untracked() {
                 log.set_scroll_top(1);
             }
@@ -101,7 +101,7 @@ impl Follow {
         self.unseen.set(0);
     }
 
-    /// Scrolls to the end after the rows are in the document, unless one has left it by then.
+    /// Scrolls to the end after the rows are in the document, unless the reader has left it.
     fn scroll_to_end(self) {
         request_animation_frame(move || {
             let log = self.log.try_get_untracked().flatten();
@@ -112,7 +112,7 @@ impl Follow {
         });
     }
 
-    /// Draws what a jump left out, bit by bit: all of it at once would be a long task.
+    /// Draws the rows that a jump left out in steps: all at once would be a long task.
     fn fill_later(self) {
         let window = self.window.try_get_untracked();
         if window.is_none_or(Window::is_full) {
@@ -126,7 +126,7 @@ impl Follow {
         set_timeout(fill, std::time::Duration::ZERO);
     }
 
-    /// More rows are there: follow them, or count those by others.
+    /// Rows were added: follows them, or counts those of others.
     fn grown(self, by_others: usize, by_me: bool) {
         if self.at_end.get_untracked() || by_me {
             self.to_end();
@@ -163,7 +163,7 @@ pub fn MessageLog() -> impl IntoView {
             <div
                 class="chat__log"
                 role="log"
-                // Rows come into it that nobody has just said: `Announcements` says what is new.
+                // Older messages are inserted, too: `Announcements` announces the new ones.
                 aria-live="off"
                 tabindex="0"
                 aria-label=words!(i18n, room.messages)
@@ -197,7 +197,7 @@ pub fn MessageLog() -> impl IntoView {
     }
 }
 
-/// Follows the log as it grows: own words always, others' while the end is in view.
+/// Follows the log as it grows: own messages always, others' while the end is visible.
 fn keep_following(session: Session, follow: Follow) {
     let sizes = Memo::new(move |_| {
         let log = session.room.log();
@@ -219,7 +219,7 @@ fn keep_following(session: Session, follow: Follow) {
             .saturating_sub(usize::from(confirmed));
         let grown = before.map_or(0, |before| now.1.saturating_sub(before.1));
         if grown > 0 && follow.window.get_untracked().below > 0 && appended {
-            // What one reads stays where it is.
+            // Keep the drawn rows.
             follow.window.update(|window| window.below += grown);
         }
         follow.grown(
@@ -233,7 +233,7 @@ fn keep_following(session: Session, follow: Follow) {
 /// "3 new messages", while scrolled up.
 #[component]
 fn NewMessages(
-    /// Where the reader is.
+    /// Scroll state of the log.
     follow: Follow,
 ) -> impl IntoView {
     let i18n = use_i18n();

@@ -17,7 +17,7 @@ use time::Date;
 /// Draws one row of the log.
 #[component]
 pub fn LogRow(
-    /// What to draw.
+    /// The row to draw.
     row: Row,
 ) -> impl IntoView {
     match row {
@@ -28,10 +28,10 @@ pub fn LogRow(
     }
 }
 
-/// A day begins.
+/// The separator at the start of a day.
 #[component]
 fn DayRow(
-    /// The day that begins.
+    /// The date of that day.
     date: Date,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -43,14 +43,14 @@ fn DayRow(
     }
 }
 
-/// Where one stopped reading.
+/// The separator before the first unread message.
 #[component]
 fn NewRow() -> impl IntoView {
     let i18n = use_i18n();
     view! { <li class="new-mark">{words!(i18n, room.new_mark)}</li> }
 }
 
-/// A notice: somebody joined, left or was renamed.
+/// A notice: a participant joined, left or was renamed.
 #[component]
 fn NoticeRow(
     /// The event to describe.
@@ -75,10 +75,10 @@ fn NoticeRow(
     view! { <li class="notice">{sentence}</li> }
 }
 
-/// Something was said.
+/// A chat message.
 #[component]
 pub fn Message(
-    /// What, by whom, and how far it got.
+    /// The message to draw.
     row: MessageRow,
 ) -> impl IntoView {
     let MessageRow {
@@ -120,16 +120,16 @@ pub fn Message(
     }
 }
 
-/// The words of a message, their editor, or that they were deleted.
+/// The text of a message, its editor, or a note that it was deleted.
 #[component]
 fn MessageBody(
-    /// Of which message.
+    /// Id of the message.
     id: MessageId,
-    /// What was said; nothing once it was deleted.
+    /// Text of the message; `None` once it is deleted.
     text: Option<String>,
-    /// Its author changed it.
+    /// Whether the author edited it.
     edited: bool,
-    /// Which part of the menu is open.
+    /// State of the message's menu.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -166,16 +166,16 @@ fn class_of(mine: bool, follows: bool, progress: Progress) -> String {
     parts.join(" ")
 }
 
-/// Who and when.
+/// Author and time of a message.
 #[component]
 pub fn MessageHead(
-    /// Who; unknown before one has joined.
+    /// The author; unknown for a pending message before the room is joined.
     from: Option<Person>,
-    /// What tells them from others of the same nickname.
+    /// Part of the author's id, if another participant has the same nickname.
     tag: Option<String>,
-    /// Whether that is oneself.
+    /// Whether this participant is the author.
     mine: bool,
-    /// When, in milliseconds since the Unix epoch.
+    /// Time of the message, in milliseconds since the Unix epoch.
     at: Option<i64>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -203,12 +203,12 @@ pub fn MessageHead(
     }
 }
 
-/// How far a message of one's own got, while it is not in the log.
+/// The delivery state of a pending message.
 #[component]
 fn MessageState(
     /// Id of the message.
     id: MessageId,
-    /// How far it got.
+    /// State of its delivery.
     progress: Progress,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -221,7 +221,7 @@ fn MessageState(
     }
 }
 
-/// Why a message was refused, and what to do about it.
+/// The reason of a refusal, with buttons to retry and discard.
 #[component]
 fn Refused(
     /// Id of the message.

@@ -1,4 +1,4 @@
-//! The chat: log above, composer below. The same beside the call.
+//! The chat: log above, composer below. Also shown beside the call.
 
 mod actions;
 mod announce;
@@ -21,23 +21,23 @@ use log::MessageLog;
 use search::SearchResults;
 use typing::TypingPeople;
 
-/// Which message the next one answers; shared by the log and the composer.
+/// The message that the next one replies to; shared by the log and the composer.
 #[derive(Clone, Copy)]
 struct ReplyTarget(RwSignal<Option<MessageId>>);
 
-/// Log and composer of the room in the context; what was searched for in their place.
+/// Log and composer of the room in the context, or search results in their place.
 #[component]
 pub fn Chat() -> impl IntoView {
     provide_context(ReplyTarget(RwSignal::new(None)));
     let found = is_search();
     view! {
         <section class="chat">
-            // Not in what is hidden while one searches.
+            // Outside the part that a search hides.
             <Announcements />
             <ErasedShow when=found>
                 <SearchResults />
             </ErasedShow>
-            // Kept while one searches: it goes on where one was.
+            // Hidden during a search, which keeps its scroll position.
             <div class="chat__live" hidden=found>
                 <DeferredHydration>
                     <MessageLog />

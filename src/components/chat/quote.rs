@@ -1,16 +1,16 @@
-//! The message another one answers, in short.
+//! The quote of the message that another one replies to.
 
 use crate::i18n::*;
 use crate::state::rows::Quote;
 use leptos::prelude::*;
 
-/// Characters of a quoted message that are shown.
+/// Most characters of a quote.
 const SHOWN_CHARS: usize = 120;
 
 /// Draws a quote.
 #[component]
 pub fn QuoteView(
-    /// What is quoted.
+    /// The quoted message.
     quote: Quote,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -42,7 +42,7 @@ pub fn QuoteView(
     }
 }
 
-/// The beginning of a text, in one line.
+/// The start of a text, on one line.
 fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN_CHARS) {

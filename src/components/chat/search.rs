@@ -1,6 +1,6 @@
-//! Finding what was said: a search box, its results, and a message in its context.
+//! The search of messages: a search box, its results, and a message in its context.
 //!
-//! Plain links and a plain form, rendered on the server: `?q=` are the words, `?at=` is
+//! Plain links and a plain form, rendered on the server: `?q=` is the query, `?at=` is
 //! the `seq` of a chosen message.
 
 use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around};
@@ -21,22 +21,22 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What one looks for.
+/// The search in the page's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// Messages with these words, older than a `seq` where one is given.
+    /// Messages that contain these words, optionally older than a `seq`.
     Words(String, Option<Seq>),
-    /// This message and those around it.
+    /// The message with this `seq` and those around it.
     At(Seq),
 }
 
-/// Whether the address says that one looks for something.
+/// Whether the address contains a search.
 pub fn is_search() -> Memo<bool> {
     let finding = finding();
     Memo::new(move |_| finding.read().is_some())
 }
 
-/// What the address says one looks for.
+/// The search in the address.
 fn finding() -> Memo<Option<Finding>> {
     let query = use_query_map();
     Memo::new(move |_| {
@@ -100,7 +100,7 @@ pub fn SearchBox() -> impl IntoView {
     }
 }
 
-/// What was found, in place of the log.
+/// The results, in place of the log.
 #[component]
 pub fn SearchResults() -> impl IntoView {
     let i18n = use_i18n();
@@ -137,12 +137,12 @@ pub fn SearchResults() -> impl IntoView {
     }
 }
 
-/// Results or context, whichever was asked for.
+/// The results of a query, or the context of a message.
 #[component]
 fn FoundView(
-    /// What was looked for.
+    /// The search.
     finding: Option<Finding>,
-    /// What there is.
+    /// The messages found.
     found: Result<FoundMessages, ApiError>,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -161,14 +161,14 @@ fn FoundView(
     }
 }
 
-/// The messages with the words, newest first.
+/// The messages that contain the words, newest first.
 #[component]
 fn Results(
-    /// Which words.
+    /// Words of the query.
     words: String,
-    /// Only messages before this one were asked for.
+    /// The query was limited to messages with a smaller `seq`.
     before: Option<Seq>,
-    /// What there is.
+    /// The messages found.
     found: FoundMessages,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -220,9 +220,9 @@ fn Results(
 /// A message and those around it, oldest first.
 #[component]
 fn Around(
-    /// Id of the message.
+    /// Sequence number of the message.
     seq: Seq,
-    /// What there is.
+    /// The messages found.
     found: FoundMessages,
 ) -> impl IntoView {
     let i18n = use_i18n();
@@ -253,7 +253,7 @@ fn Around(
     }
 }
 
-/// Whose nicknames look the same, among the people here and the authors of messages.
+/// The duplicate names among the participants and the authors of messages.
 fn duplicate_names(messages: &[ChatMessage]) -> DuplicateNames {
     let people = expect_context::<Session>().room.people();
     let people = people.read_untracked();
@@ -261,14 +261,14 @@ fn duplicate_names(messages: &[ChatMessage]) -> DuplicateNames {
     DuplicateNames::among(people.here.iter().chain(authors))
 }
 
-/// A message to read only.
+/// A message without actions.
 #[component]
 fn Plain(
     /// The message that was found.
     message: ChatMessage,
-    /// What tells its author from others of the same nickname.
+    /// Part of the author's id, if another participant has the same nickname.
     tag: Option<String>,
-    /// Whether web addresses are links; not inside another link.
+    /// Whether web addresses are links; false inside another link.
     #[prop(optional)]
     linked: bool,
 ) -> impl IntoView {

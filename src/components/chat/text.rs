@@ -1,12 +1,12 @@
-//! The text of a message: plain words, with web addresses made into links.
+//! The text of a message: plain text with links.
 
 use crate::protocol::text::links::{Piece, pieces};
 use leptos::prelude::*;
 use percent_encoding::percent_decode_str;
 
-/// Where a link leads: its address without the parameter `prejoin`. A link in a message is
-/// somebody else's word, on a page of ours; it must not lead into a call, with camera and
-/// microphone on, without a question.
+/// The target of a link: its address without the parameter `prejoin`. Another participant wrote
+/// the link, so it must not enter a call, with camera and microphone on, without the prejoin
+/// page.
 fn destination(address: &str) -> String {
     let (rest, fragment) = match address.split_once('#') {
         Some((rest, fragment)) => (rest, Some(fragment)),
@@ -30,11 +30,11 @@ fn destination(address: &str) -> String {
     destination
 }
 
-/// Draws a text: text nodes and links, never markup. Each paragraph has the direction of its
-/// own first letter (`style/chat.css`), and a link runs from left to right in it.
+/// Draws a text as text nodes and links, never as markup. Each paragraph has the direction of
+/// its first letter (`style/chat.css`); links run from left to right.
 #[component]
 pub fn MessageText(
-    /// What was said.
+    /// Text of the message.
     text: String,
 ) -> impl IntoView {
     let pieces = pieces(&text).into_iter().map(|piece| match piece {

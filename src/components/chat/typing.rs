@@ -1,4 +1,4 @@
-//! Who is typing.
+//! The typing indicator.
 
 use crate::components::{NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::*;
@@ -6,7 +6,7 @@ use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use leptos::prelude::*;
 
-/// "Ann is typing", and nobody's words are moved by it.
+/// "Ann is typing", in reserved space, so that it does not move the log.
 #[component]
 pub fn TypingPeople() -> impl IntoView {
     let i18n = use_i18n();
