@@ -106,7 +106,7 @@ fn TextField(
     label: Signal<&'static str>,
     /// Hint below the field.
     hint: Signal<&'static str>,
-    /// Initial value.
+    /// Initial value of the field.
     value: String,
     /// Error message about the value.
     problem: Signal<Option<String>>,

@@ -25,7 +25,7 @@ pub struct Announced {
     notice: u64,
 }
 
-/// One announcement.
+/// An announcement for screen readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// A message of another participant: nickname and text.

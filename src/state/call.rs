@@ -93,7 +93,7 @@ pub enum LinkState {
     /// Not established yet.
     #[default]
     Connecting,
-    /// Established.
+    /// The connection is established.
     Connected,
     /// Lost after it was established; the negotiation repairs it.
     Reconnecting,

@@ -35,7 +35,7 @@ pub enum TransportState {
     NoIcePath,
     /// ICE has a path, but the DTLS handshake is not complete (RFC 5764).
     NoDtls,
-    /// Established.
+    /// ICE and DTLS are established.
     Connected,
 }
 

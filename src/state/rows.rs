@@ -66,7 +66,7 @@ pub struct MessageRow {
 pub enum Quote {
     /// A message that is loaded.
     Known {
-        /// The author.
+        /// The author of the quoted message.
         from: Person,
         /// Part of the author's id, if another participant has the same nickname.
         tag: Option<String>,

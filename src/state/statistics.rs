@@ -27,9 +27,9 @@ pub struct StreamStats {
     pub codec: String,
     /// The `rid` of the simulcast layer; empty without simulcast.
     pub layer: String,
-    /// Total packets.
+    /// Packets since the start of the stream.
     pub packets: f64,
-    /// Total bytes.
+    /// Bytes since the start of the stream.
     pub bytes: f64,
     /// Bitrate since the previous poll, in kbit/s.
     pub kbps: f64,

@@ -495,14 +495,14 @@ fn notices_are_announced_once_and_their_number_is_bounded() {
         state.apply(&renamed(&format!("Ben{number}"), "Ben"));
         state.apply(&ServerMessage::Chat(said(10 + number, "Ben")));
     }
-    let told = news(&mut announced, &state);
-    assert_eq!((told.len(), &told[0]), (3, &News::Messages(100)));
+    let announced_now = news(&mut announced, &state);
+    assert_eq!((announced_now.len(), &announced_now[0]), (3, &News::Messages(100)));
     let long = ChatText::parse(&"가".repeat(4000)).expect("valid");
     let message = ChatMessage::new(500, person("Ben"), draft(id(500), long), 0);
     state.apply(&ServerMessage::Chat(message));
-    let told = news(&mut announced, &state);
-    let [News::Said(_, short)] = &told[..] else {
-        panic!("{told:?}")
+    let announced_now = news(&mut announced, &state);
+    let [News::Said(_, short)] = &announced_now[..] else {
+        panic!("{announced_now:?}")
     };
     assert_eq!(short.chars().count(), 401);
     assert_eq!(news(&mut announced, &state), []);

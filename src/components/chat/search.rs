@@ -140,7 +140,7 @@ pub fn SearchResults() -> impl IntoView {
 /// The results of a query, or the context of a message.
 #[component]
 fn FoundView(
-    /// The search.
+    /// The search in the page's address.
     finding: Option<Finding>,
     /// The messages found.
     found: Result<FoundMessages, ApiError>,

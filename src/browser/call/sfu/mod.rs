@@ -98,7 +98,7 @@ impl SfuConnection {
         }
     }
 
-    /// Handles `media_closed`.
+    /// Handles `media_closed`: the server has closed the connection.
     pub fn on_closed(&self, connection: u32) {
         let connection = connection.saturating_sub(self.before);
         self.handle(Event::RemoteClosed { connection });
@@ -113,7 +113,7 @@ impl SfuConnection {
         }
     }
 
-    /// Handles `slots`.
+    /// Handles `slots`: applies the changed ones.
     pub fn on_slots(&self, slots: &[crate::protocol::Slot]) {
         if let Some(pc) = self.pc() {
             self.slots.take(&pc, slots);
