@@ -496,7 +496,10 @@ fn notices_are_announced_once_and_their_number_is_bounded() {
         state.apply(&ServerMessage::Chat(said(10 + number, "Ben")));
     }
     let announced_now = news(&mut announced, &state);
-    assert_eq!((announced_now.len(), &announced_now[0]), (3, &News::Messages(100)));
+    assert_eq!(
+        (announced_now.len(), &announced_now[0]),
+        (3, &News::Messages(100))
+    );
     let long = ChatText::parse(&"가".repeat(4000)).expect("valid");
     let message = ChatMessage::new(500, person("Ben"), draft(id(500), long), 0);
     state.apply(&ServerMessage::Chat(message));
