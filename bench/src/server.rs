@@ -36,7 +36,7 @@ pub struct Server {
 pub struct CpuTime {
     /// User and system time of all threads.
     pub all: f64,
-    /// Time of the thread that stores messages, where there is one.
+    /// CPU time of the thread that stores messages, if the server has one.
     pub store: f64,
 }
 

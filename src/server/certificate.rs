@@ -1,8 +1,8 @@
-//! A certificate in PEM files that is renewed while the server runs.
+//! A TLS certificate in PEM files, renewed while the server runs.
 //!
-//! The files are looked at every minute and on SIGHUP. A renewed certificate serves the next
-//! handshakes; connections that are open keep theirs. Files that cannot be used change nothing:
-//! the certificate before goes on, and a log line says why.
+//! The server checks the files every minute and on SIGHUP. New handshakes use the renewed
+//! certificate; open connections keep theirs. If the new files are unusable, the previous
+//! certificate stays in use, and a log line states the reason.
 
 use super::{
     error::ServeError,
@@ -27,30 +27,31 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-/// How often the files are looked at. 60 s: certificates are renewed days before they end.
+/// Interval between two checks of the files. 60 s: certificates are renewed days before they
+/// expire.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Where a certificate is.
+/// Paths of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
-    /// The certificate and what leads to its root, as PEM.
+    /// The certificate chain, as PEM.
     pub certificate: PathBuf,
-    /// Its key, as PEM.
+    /// The private key, as PEM.
     pub key: PathBuf,
 }
 
-/// What tells a file from the one it was: its number, its length, and when its content and its
-/// rights were changed. A renewal changes one of these at least, and so does making it readable.
+/// Version of a file: inode, length, and the times of its last changes of content and metadata.
+/// Each renewal, and each change of access rights, changes at least one of them.
 type Stamp = (u64, u64, [i64; 4]);
 
-/// A certificate, and the files it was read from.
+/// A certificate, reloaded from its files.
 pub struct Certificate {
-    /// Where it is read from, at the start and at each look.
+    /// Paths of the files.
     files: CertificateFiles,
-    /// What handshakes are served with.
+    /// The certificate that new handshakes use.
     served: Arc<Served>,
-    /// What the files were when they were read well; nothing where the last reading failed, so
-    /// that the next look tries again.
+    /// Versions of the files at the last successful reading; `None` if it failed, so that the next
+    /// check reads them again.
     stamps: Mutex<Option<[Stamp; 2]>>,
     /// Throttle of the warning about unusable files: they are tried every minute and logged every
     /// hour.
@@ -72,7 +73,7 @@ impl Certificate {
     /// Reads the files.
     ///
     /// # Errors
-    /// They cannot be read, or do not belong together: the operator mends the setting named.
+    /// The files cannot be read or do not match; the error names the setting.
     pub fn read(files: &CertificateFiles) -> Result<Self, ServeError> {
         let stamps = files.stamps().ok();
         let key = files.parse(&aws_lc_rs::default_provider())?;
@@ -84,7 +85,7 @@ impl Certificate {
         })
     }
 
-    /// TLS with this certificate, the renewed one included.
+    /// A TLS acceptor that always uses the current certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -95,7 +96,7 @@ impl Certificate {
         Arc::new(config)
     }
 
-    /// Reads the files again where they changed since the last time, or could not be used then.
+    /// Reads the files again if they changed or could not be used the last time.
     pub fn refresh(&self) {
         let stamps = self.files.stamps().ok();
         let mut last = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,8 +124,8 @@ impl Certificate {
     }
 }
 
-/// Looks every [`LOOK_EVERY`], and whenever `reload` changes, until that is dropped. The files
-/// were read just before, so the first look is one period later.
+/// Checks the files every [`LOOK_EVERY`] and whenever `reload` changes, until `reload` is dropped.
+/// The caller has just read the files, so the first check is one interval later.
 pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
     let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,7 +137,7 @@ pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
             },
         }
         let certificate = certificate.clone();
-        // A directory on the network may be slow.
+        // A network file system may be slow.
         let looked = tokio::task::spawn_blocking(move || certificate.refresh()).await;
         if let Err(error) = looked {
             tracing::error!(%error, "the certificate cannot be looked at");
@@ -145,12 +146,12 @@ pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
 }
 
 impl CertificateFiles {
-    /// What both files are now.
+    /// Current versions of both files.
     fn stamps(&self) -> io::Result<[Stamp; 2]> {
         Ok([stamp(&self.certificate)?, stamp(&self.key)?])
     }
 
-    /// The certificate and the key, which have to belong together.
+    /// Reads the certificate and the key, which must match.
     fn parse(&self, provider: &CryptoProvider) -> Result<CertifiedKey, ServeError> {
         let wrong = |setting: &'static str, file: &Path, error: String| ServeError::Certificate {
             setting,
@@ -171,7 +172,7 @@ impl CertificateFiles {
     }
 }
 
-/// What a file is now; a link leads to the file it names.
+/// Current version of a file; follows symbolic links.
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let file = fs::metadata(path)?;
     let times = [
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
     use base64::Engine as _;
 
-    /// Writes a certificate for this name; answers its bytes.
+    /// Writes a certificate for this name. Returns its bytes.
     fn write(files: &CertificateFiles, name: &str) -> Vec<u8> {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("made");
         replace(&files.certificate, &pem("CERTIFICATE", made.cert.der()));
@@ -203,7 +204,7 @@ mod tests {
         format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
     }
 
-    /// Puts a file in place as certbot does: a new one takes the name.
+    /// Replaces a file as certbot does: a new file takes the name.
     fn replace(path: &Path, text: &str) {
         let fresh = path.with_extension("new");
         fs::write(&fresh, text).expect("written");

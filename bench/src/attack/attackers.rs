@@ -59,7 +59,7 @@ const OBSTACLES: [&str; 5] = [
     "no_webrtc",
 ];
 
-/// Nice value of the attackers' thread: what is measured runs first.
+/// Nice value of the attackers' thread: the measured server has precedence.
 const LOWEST_PRIORITY: i32 = 19;
 
 /// The ports of the server under attack.

@@ -1,4 +1,5 @@
-//! An attack round: 200 attackers use every limit, and other people must not be affected.
+//! An attack round: 200 attackers use every limit to its full, and other clients must not be
+//! affected.
 //!
 //! A call of three and a chat of twenty run in their own rooms while attackers from 200 source
 //! addresses of 127.0.0.0/8 do everything in [`attackers`] at once. The round fails if a video of

@@ -89,7 +89,7 @@ pub struct Options {
     /// Only this server.
     #[arg(long)]
     only: Option<String>,
-    /// Only this number of people.
+    /// Only this number of clients.
     #[arg(long)]
     people: Option<usize>,
     /// Only rooms of this size.

@@ -1,4 +1,4 @@
-//! One entry of `--media-ip`.
+//! An entry of `--media-ip`.
 
 use super::Advertised;
 use std::{
@@ -7,11 +7,11 @@ use std::{
 };
 use tokio::{net::lookup_host, time::timeout};
 
-/// Most characters of a host name (RFC 1035 section 2.3.4).
+/// Length limit of a host name, in characters (RFC 1035, 2.3.4).
 const MAX_NAME: usize = 253;
-/// Addresses taken of one name. 4: two families, twice.
+/// Addresses used of one name. 4: two of each family.
 const MAX_OF_NAME: usize = 4;
-/// How long a look-up may take. 5 s: resolvers ask a second server after that.
+/// Time limit of a DNS lookup. 5 s: resolvers ask a second server after that.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
 
 /// An address by which browsers reach this machine, or a name that has one.
@@ -23,12 +23,12 @@ pub struct MediaHost {
     port: Option<u16>,
 }
 
-/// What is named.
+/// An address or a name to resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Host {
     /// An address of this machine or of a NAT before it, in canonical form.
     Address(IpAddr),
-    /// A name to look up.
+    /// A host name, resolved periodically.
     Name(String),
 }
 
@@ -51,7 +51,7 @@ impl MediaHost {
         })
     }
 
-    /// An address that names one machine; nothing for others.
+    /// Accepts an address that names one machine; `None` for others.
     fn address(ip: IpAddr, port: Option<u16>) -> Option<Self> {
         let ip = ip.to_canonical();
         let fits = names_one_machine(ip) && port != Some(0);
@@ -61,7 +61,7 @@ impl MediaHost {
         })
     }
 
-    /// The name, where it has to be looked up.
+    /// The name, if the entry must be resolved.
     pub fn name(&self) -> Option<&str> {
         match &self.host {
             Host::Address(_) => None,
@@ -69,7 +69,7 @@ impl MediaHost {
         }
     }
 
-    /// The addresses; nothing where the name cannot be resolved now.
+    /// The addresses of the entry; `None` if the name cannot be resolved now.
     ///
     /// # Cancel safety
     /// Nothing is lost when dropped.
@@ -87,7 +87,7 @@ impl MediaHost {
                 ips.push(ip);
             }
         }
-        // Resolvers rotate their answers; the order alone is no change.
+        // Resolvers rotate their responses; a different order is not a change.
         ips.sort_unstable();
         let advertised = ips.into_iter().map(|ip| Advertised { ip, port });
         Some(advertised.collect()).filter(|found: &Vec<_>| !found.is_empty())
@@ -103,8 +103,8 @@ fn parse_ip(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Whether this is a host name: labels of letters, digits and hyphens. One of digits and dots
-/// alone is a misspelt address.
+/// Whether the text is a host name: labels of letters, digits and hyphens. Digits and dots alone
+/// are a malformed address.
 fn is_name(name: &str) -> bool {
     let label = |label: &str| {
         let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

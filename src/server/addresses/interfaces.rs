@@ -1,16 +1,16 @@
-//! The addresses of this machine's interfaces: which are of use, and which are best.
+//! Addresses of this machine's interfaces: selection and ranking.
 
 use super::{MAX_ADDRESSES, first_of_both, host::names_one_machine};
 use if_addrs::{IfOperStatus, Interface};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Words of one `--media-interfaces`. 32: more networks than a machine has interfaces for.
+/// Words of `--media-interfaces`. 32: more networks than a machine has interfaces for.
 pub const MAX_FILTER_WORDS: usize = 32;
-/// Most characters of an interface's name, as in Linux (IFNAMSIZ).
+/// Length limit of an interface name, in characters (IFNAMSIZ of Linux).
 const MAX_NAME: usize = 15;
-/// How names of virtual interfaces begin: bridges and links of containers and virtual
-/// machines, tunnels and VPNs. Browsers elsewhere seldom reach the addresses of these.
+/// Name prefixes of virtual interfaces: bridges and links of containers and virtual machines,
+/// tunnels and VPNs. Browsers on other machines seldom reach their addresses.
 const VIRTUAL: [&str; 24] = [
     "br-",
     "cali",
@@ -60,24 +60,24 @@ pub fn all() -> Vec<InterfaceAddress> {
     found.into_iter().map(address).collect()
 }
 
-/// How good an address is, the best first.
+/// Rank of an address, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Reached from everywhere.
+    /// A public address.
     Global,
-    /// Reached on the same network: RFC 1918, RFC 6598, RFC 4193.
+    /// An address of a private network: RFC 1918, RFC 6598, RFC 4193.
     Private,
-    /// Of a virtual interface.
+    /// An address of a virtual interface.
     Virtual,
-    /// Reached on the same cable: RFC 3927.
+    /// An IPv4 link-local address (RFC 3927).
     LinkLocal,
-    /// Reached on this machine: taken only where there is nothing else.
+    /// A loopback address, used only if there is no other.
     Loopback,
 }
 
 impl InterfaceAddress {
-    /// How good it is; nothing where no candidate can be made of it. An IPv6 link-local address
-    /// needs a zone, which candidates cannot have (RFC 8839 section 5.1).
+    /// The rank; `None` if the address cannot be a candidate. An IPv6 link-local address needs a
+    /// zone, which candidates cannot have (RFC 8839, 5.1).
     fn rank(&self) -> Option<Rank> {
         let loopback = self.ip.is_loopback();
         if !names_one_machine(self.ip) || !(self.running || loopback) {
@@ -94,25 +94,25 @@ impl InterfaceAddress {
         })
     }
 
-    /// Whether it belongs to a virtual interface, by its name.
+    /// Whether the name is that of a virtual interface.
     fn is_virtual(&self) -> bool {
         VIRTUAL.iter().any(|start| self.name.starts_with(start))
     }
 }
 
-/// Whether this is an address of a carrier's NAT (RFC 6598).
+/// Whether the address is that of a carrier's NAT (RFC 6598).
 fn is_shared(ip: std::net::Ipv4Addr) -> bool {
     matches!(ip.octets(), [100, second, ..] if second & 0xC0 == 64)
 }
 
-/// Whether this is a unique local address (RFC 4193).
+/// Whether the address is a unique local address (RFC 4193).
 fn is_unique_local(ip: Ipv6Addr) -> bool {
     ip.octets()[0] & 0xFE == 0xFC
 }
 
-/// The addresses to offer, the best first, at most [`MAX_ADDRESSES`]; where there are more, the
-/// best of each family is among them. An interface has many IPv6 addresses of one network over a
-/// day (RFC 8981); one is as good as another, so the one listed first is taken.
+/// The addresses to offer, the best first, at most [`MAX_ADDRESSES`]. If there are more, the best
+/// of each family is included. Of the many IPv6 addresses that an interface has in one network (RFC
+/// 8981), only the first is used.
 pub fn usable(all: &[InterfaceAddress], filter: &InterfaceFilter) -> Vec<IpAddr> {
     let ranked = |filter: &InterfaceFilter| {
         let mut networks: Vec<(&str, u128)> = Vec::new();
@@ -133,13 +133,13 @@ pub fn usable(all: &[InterfaceAddress], filter: &InterfaceFilter) -> Vec<IpAddr>
             })
             .map(|(rank, address)| (rank, address.ip))
             .collect();
-        // Stable: within a rank the system's order, which is that of the interfaces.
+        // Stable sort: a rank keeps the system's order of interfaces.
         ranked.sort_by_key(|(rank, _)| *rank);
         ranked
     };
     let mut found = ranked(filter);
     if found.is_empty() {
-        // A filter that leaves nothing leaves loopback.
+        // If the filter excludes all addresses, loopback remains.
         found = ranked(&InterfaceFilter::default());
         found.retain(|(rank, _)| *rank == Rank::Loopback);
     }
@@ -155,12 +155,12 @@ pub fn usable(all: &[InterfaceAddress], filter: &InterfaceFilter) -> Vec<IpAddr>
     first_of_both(&ips, MAX_ADDRESSES)
 }
 
-/// Which interfaces' addresses are offered: `--media-interfaces`.
+/// Filter of interfaces (`--media-interfaces`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InterfaceFilter {
-    /// An address has to match one of these, where there are any.
+    /// If not empty, an address must match one of these.
     only: Vec<Pattern>,
-    /// And none of these.
+    /// An address must match none of these.
     not: Vec<Pattern>,
 }
 
@@ -171,7 +171,7 @@ enum Pattern {
     Network(IpNet),
     /// An interface of this name.
     Name(String),
-    /// Interfaces whose names begin so.
+    /// Interfaces whose names begin with this prefix.
     Prefix(String),
 }
 
@@ -180,7 +180,7 @@ impl InterfaceFilter {
     /// (`172.17.0.0/16`); a `!` in front leaves them out.
     ///
     /// # Errors
-    /// The word that is none of these, or the first one too many.
+    /// The first malformed word, or the first one beyond the limit.
     pub fn parse<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, &'a str> {
         let mut filter = Self::default();
         for (number, word) in words.enumerate() {
@@ -215,7 +215,7 @@ impl Pattern {
         let start = word.strip_suffix('*');
         let name = start.unwrap_or(word);
         let letter = |c: char| c.is_ascii_alphanumeric() || "-_.:@".contains(c);
-        // Digits and dots, or a slash, are a misspelt address.
+        // Digits and dots, or a slash, are a malformed address.
         let named = name.chars().any(|c| c.is_ascii_alphabetic());
         let fits = named && name.len() <= MAX_NAME && name.chars().all(letter);
         fits.then(|| match start {
@@ -224,7 +224,7 @@ impl Pattern {
         })
     }
 
-    /// Whether it means this address.
+    /// Whether the word matches this address.
     fn matches(&self, address: &InterfaceAddress) -> bool {
         match self {
             Self::Network(network) => network.contains(&address.ip),

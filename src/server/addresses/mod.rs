@@ -1,9 +1,9 @@
-//! The addresses by which people reach this machine's media and TURN.
+//! The addresses by which browsers reach this machine's media ports and TURN.
 //!
-//! * [`host`] what `--media-ip` names: an address or a host name, and the outer port of a NAT.
-//! * [`interfaces`] else the addresses of the interfaces, the best first, and which of them
-//!   `--media-interfaces` leaves out.
-//! * [`watch`] looks again, since both change while the server runs.
+//! * [`host`]: entries of `--media-ip`, an address or a host name with the outer port of a NAT.
+//! * [`interfaces`]: without `--media-ip`, the addresses of the interfaces that
+//!   `--media-interfaces` allows, the best first.
+//! * [`watch`]: checks both periodically, because they change while the server runs.
 
 mod host;
 mod interfaces;
@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 /// and TCP), and a browser checks every pair.
 pub const MAX_ADDRESSES: usize = 8;
 
-/// An address that is put into ICE candidates.
+/// An address for ICE candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Advertised {
     /// The address, an IPv4 one in its own form.
@@ -29,21 +29,21 @@ pub struct Advertised {
 }
 
 impl Advertised {
-    /// An address whose ports are those that are bound.
+    /// An address whose outer ports equal the bound ones.
     pub fn at(ip: IpAddr) -> Self {
         Self { ip, port: None }
     }
 
-    /// Where the media thread of this number is reached, which has bound `bound`. Further
-    /// threads take the next outer port each, as they do with their own.
+    /// The outer address of a media thread that has bound `bound`. Each further thread has the next
+    /// outer port, as it has the next bound port.
     pub fn socket(self, thread: u16, bound: u16) -> SocketAddr {
         let port = self.port.map(|first| first.saturating_add(thread));
         SocketAddr::new(self.ip, port.unwrap_or(bound))
     }
 }
 
-/// The first `most` addresses; where one family is missing among them, its first address takes
-/// the last place.
+/// The first `most` addresses. If one family is missing among them, its first address replaces the
+/// last one.
 pub fn first_of_both(addresses: &[IpAddr], most: usize) -> Vec<IpAddr> {
     let (first, rest) = addresses.split_at(addresses.len().min(most));
     let mut first = first.to_vec();

@@ -1,4 +1,4 @@
-//! Looks at the addresses again while the server runs.
+//! Watches the addresses while the server runs.
 
 use super::{
     Advertised, MAX_ADDRESSES, MediaHost,
@@ -12,40 +12,40 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-/// How often the interfaces are looked at. 10 s: a call whose path is gone tries again for
-/// longer than that.
+/// Interval between two checks of the interfaces. 10 s: shorter than a call retries after its path
+/// is gone.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How often names are looked up. 60 s: dynamic DNS has such lifetimes.
+/// Interval between two lookups of names. 60 s: a usual lifetime of dynamic DNS.
 const RESOLVE_EVERY: Duration = Duration::from_secs(60);
 
-/// Where the addresses come from, and the last of them.
+/// The sources of addresses, with their last results.
 pub struct AddressWatch {
-    /// What `--media-ip` names.
+    /// The entries of `--media-ip`.
     hosts: Vec<Known>,
-    /// The address that media is bound to, where that is a single one.
+    /// The address that media is bound to, if it is a single one.
     bound: Option<IpAddr>,
     /// The families the media sockets serve.
     families: Families,
-    /// Which interfaces count.
+    /// The filter of interfaces.
     filter: InterfaceFilter,
-    /// The interfaces' addresses.
+    /// Lists the addresses of the interfaces.
     interfaces: Box<dyn Fn() -> Vec<InterfaceAddress> + Send>,
-    /// When names were looked up last.
+    /// Time of the last lookup of names.
     resolved: Option<Instant>,
 }
 
-/// A host and what it resolved to last.
+/// A host and its last addresses.
 struct Known {
     /// The entry of `--media-ip`.
     host: MediaHost,
     /// Its last addresses.
     last: Vec<Advertised>,
-    /// Whether the last look-up failed; that is logged when it begins.
+    /// Whether the last lookup failed; only the first of several failures is logged.
     failed: bool,
 }
 
 impl AddressWatch {
-    /// The sources that the settings name; nothing is looked at yet.
+    /// The sources that the settings name, without results yet.
     pub fn new(config: &Config, families: Families) -> Self {
         let hosts = config.media_ip.iter().map(|host| Known {
             host: host.clone(),
@@ -66,7 +66,7 @@ impl AddressWatch {
     /// The addresses now, the best first, at most [`MAX_ADDRESSES`].
     ///
     /// # Cancel safety
-    /// What was looked up before it was dropped is kept.
+    /// Lookups finished before the drop are kept.
     pub async fn look(&mut self) -> Vec<Advertised> {
         if !self.hosts.is_empty() {
             return self.look_up().await;
@@ -80,17 +80,17 @@ impl AddressWatch {
         usable.into_iter().map(Advertised::at).collect()
     }
 
-    /// Names are looked up at the next look.
+    /// Makes the next check look up all names.
     pub fn expire(&mut self) {
         self.resolved = None;
     }
 
-    /// The addresses of the hosts; a name that fails keeps its last ones.
+    /// Looks up all hosts; a host whose lookup fails keeps its last addresses.
     async fn look_up(&mut self) -> Vec<Advertised> {
         let due = self.resolved.is_none_or(|at| at.elapsed() >= RESOLVE_EVERY);
         if due {
             self.resolved = Some(Instant::now());
-            // Together: a resolver that does not answer holds the start up once.
+            // Concurrent lookups: an unresponsive resolver delays the start only once.
             join_all(self.hosts.iter_mut().map(Known::refresh)).await;
         }
         let mut found = Vec::new();
@@ -104,7 +104,7 @@ impl AddressWatch {
 }
 
 impl Known {
-    /// Looks it up.
+    /// Looks up the name of the host.
     async fn refresh(&mut self) {
         match self.host.resolve().await {
             Some(found) => {
@@ -120,9 +120,9 @@ impl Known {
     }
 }
 
-/// Looks every [`LOOK_EVERY`], and whenever `reload` changes, until that is dropped; `tell` is
-/// given each new list, which a log line names once. Where it answers false, somebody had no
-/// place for the list, and gets it at the next look.
+/// Checks the addresses every [`LOOK_EVERY`] and whenever `reload` changes, until `reload` is
+/// dropped. `tell` receives each new list, which is logged once. If `tell` returns false, a
+/// receiver's queue was full, and the next check sends the list again.
 pub async fn watch(
     mut addresses: AddressWatch,
     mut current: Vec<Advertised>,

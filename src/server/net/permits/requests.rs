@@ -1,4 +1,4 @@
-//! The rates of what one address may ask for, each kind in buckets of its own.
+//! Request rates of each address, with separate buckets for each kind of request.
 //!
 //! The buckets outlive sockets and rooms: a client that reconnects finds them as it left them.
 //! `127.0.0.1` and `::1` themselves are not limited (see [`super::networks::is_exempt`]).
