@@ -116,7 +116,7 @@ impl Certificate {
                     tracing::warn!(
                         %error,
                         count,
-                        "the changed certificate cannot be used; the one before is served"
+                        "the changed certificate cannot be used; the previous one stays in use"
                     );
                 }
             }
@@ -140,7 +140,7 @@ pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
         // A network file system may be slow.
         let looked = tokio::task::spawn_blocking(move || certificate.refresh()).await;
         if let Err(error) = looked {
-            tracing::error!(%error, "the certificate cannot be looked at");
+            tracing::error!(%error, "the files of the certificate cannot be checked");
         }
     }
 }

@@ -236,7 +236,7 @@ fn bind_metrics(address: SocketAddr) -> Result<Listeners, ServeError> {
 fn reload_on_hangup(mut hangup: Signal, reload: watch::Sender<u64>) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!("SIGHUP: certificates and addresses are looked at again");
+            tracing::info!("SIGHUP: reloading certificates and addresses");
             reload.send_modify(|count| *count = count.wrapping_add(1));
         }
     });
@@ -278,7 +278,7 @@ async fn shut_down(context: &AppContext, mut serving: tokio::task::JoinHandle<()
         context.store.close().await;
     };
     if timeout(STOP_TIMEOUT, steps).await.is_err() {
-        tracing::warn!("the server stops without having waited for everything");
+        tracing::warn!("the graceful stop took too long");
     }
 }
 
@@ -290,7 +290,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, ServeError
         either_signal(&mut terminate, &mut interrupt).await;
         tokio::spawn(async move {
             either_signal(&mut terminate, &mut interrupt).await;
-            tracing::warn!("asked to stop a second time, ending at once");
+            tracing::warn!("second signal to stop: the process ends at once");
             std::process::exit(1);
         });
     })

@@ -47,8 +47,8 @@ pub async fn identify(
         // The line omits the address: it may belong to a client as well as to a proxy.
         tracing::warn!(
             count,
-            "requests carry forwarding headers and come from no trusted proxy: if there is one, \
-             everybody behind it counts as one address; name it in --trusted-proxies"
+            "requests with forwarding headers came from an untrusted address; if it is a proxy, add \
+             it to --trusted-proxies, or all clients behind it count as one address"
         );
     }
     let extensions = request.extensions_mut();

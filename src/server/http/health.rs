@@ -186,7 +186,7 @@ async fn problems(context: &AppContext) -> Problems {
         Ok(Ok(())) => return problems,
         Ok(Err(error)) if error.is_disk_full() => ("disk", "is full"),
         Ok(Err(error)) => {
-            tracing::error!(%error, "the database is not well");
+            tracing::error!(%error, "the check of the database failed");
             ("database", "cannot be read or written")
         }
         Err(_) => ("database", "does not answer"),

@@ -103,8 +103,8 @@ pub async fn guard(State(names): State<Arc<HostNames>>, request: Request, next: 
                     origin,
                     host,
                     count,
-                    "requests for a name that is not ours were refused; if it is, name it in \
-                     --public-url"
+                    "requests for an unknown host name were refused; if it is this server, \
+                     set it in --public-url"
                 );
             }
             let why = [(REFUSAL_HEADER, Refusal::UnknownHost.code())];
@@ -143,7 +143,7 @@ fn check<B>(
         true => Ok(()),
         false => Err((
             StatusCode::MISDIRECTED_REQUEST,
-            "This server does not know itself by the name in the address. Its operator sets the \
+            "This server does not serve the host name in the address. Its operator sets the \
              name people use with --public-url (NOOM_PUBLIC_URL).",
         )),
     }

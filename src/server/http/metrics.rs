@@ -45,7 +45,7 @@ fn registry(context: &AppContext) -> Registry {
 fn register_present(registry: &mut Registry, context: &AppContext) {
     let totals = context.rooms.totals();
     let mut gauges = vec![
-        ("rooms", "Rooms with somebody in them", totals.rooms),
+        ("rooms", "Rooms with at least one member", totals.rooms),
         ("people", "People in rooms", totals.people),
         ("people_in_call", "People in calls", totals.in_call),
         (

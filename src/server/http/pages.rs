@@ -61,7 +61,7 @@ where
         Err(_) => {
             static GIVEN_UP: LogThrottle = LogThrottle::new();
             if let Some(count) = GIVEN_UP.record() {
-                tracing::error!(within = ?RENDER_TIMEOUT, count, "a page was given up");
+                tracing::error!(within = ?RENDER_TIMEOUT, count, "rendering a page took too long");
             }
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
@@ -102,6 +102,6 @@ async fn collect_body(response: Response) -> Response {
 /// A 500 response for a page whose body failed before its end.
 fn interrupted_page(error: &axum::Error) -> Response {
     static BROKE_OFF: LogThrottle = LogThrottle::new();
-    log_throttle::error(&BROKE_OFF, error, "a page broke off");
+    log_throttle::error(&BROKE_OFF, error, "the body of a page failed");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

@@ -144,7 +144,7 @@ async fn check_content_type(request: Request, next: Next) -> Response {
 
 /// Answers 500 without details when a handler panics.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
-    tracing::error!("a handler failed");
+    tracing::error!("a handler panicked");
     let text = "something went wrong on the server";
     (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
 }

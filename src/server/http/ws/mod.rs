@@ -46,7 +46,7 @@ pub async fn upgrade(
         match upgrading.await {
             Ok(upgraded) => match Socket::open(context, upgraded, client).await {
                 Some(socket) => socket.serve().await,
-                None => tracing::error!("a socket came over something else than TCP"),
+                None => tracing::error!("a WebSocket is not on a TCP connection"),
             },
             Err(error) => tracing::debug!(%error, "a socket was not opened"),
         }
