@@ -1,4 +1,4 @@
-//! The real binary as a process: signals, files that change, and its environment.
+//! Tests of the binary as a process: signals, changed files and environment variables.
 
 use base64::Engine as _;
 use futures::{SinkExt, StreamExt};
@@ -22,31 +22,31 @@ use tokio::{
 use tokio_rustls::{TlsConnector, rustls};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 
-/// How long a test waits for what it expects.
+/// How long a test waits for an expected event before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server.
 struct Server {
-    /// The process; ended when this is dropped.
+    /// The process, killed when this is dropped.
     process: Child,
-    /// What it logs.
+    /// The lines of its log.
     log: UnboundedReceiver<String>,
-    /// Where it listens.
+    /// The address of its HTTP listener.
     address: SocketAddr,
     /// The data directory, deleted when this is dropped.
     _data: tempfile::TempDir,
 }
 
 impl Server {
-    /// Starts it with these flags and variables, and waits until it listens; the lines it
-    /// logged before that.
+    /// Starts the server with these flags and variables, and waits until it listens. Also returns
+    /// the log lines before that.
     async fn start(flags: &[&str], variables: &[(&str, &str)]) -> (Self, Vec<String>) {
         let mut server = Self::spawn("127.0.0.1:0", flags, variables);
         let before = server.listens().await;
         (server, before)
     }
 
-    /// Starts it at this address with these flags and variables.
+    /// Starts the server at this address with these flags and variables.
     fn spawn(listen: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut builder = tempfile::Builder::new();
         let private = fs::Permissions::from_mode(0o700);
@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// Waits until it listens; the lines it logged before that.
+    /// Waits until the server listens. Returns the log lines before that.
     async fn listens(&mut self) -> Vec<String> {
         let mut before = Vec::new();
         loop {
@@ -96,7 +96,7 @@ impl Server {
         }
     }
 
-    /// The next log line with these words.
+    /// Waits for a log line that contains these words.
     async fn logs(&mut self, words: &str) -> String {
         let next = async {
             loop {
@@ -109,7 +109,7 @@ impl Server {
         timeout(PATIENCE, next).await.expect(words)
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).expect("sent");
     }
@@ -122,7 +122,7 @@ impl Drop for Server {
     }
 }
 
-/// Somebody in a room.
+/// A client in the room `team`.
 struct Person(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Person {
@@ -138,12 +138,12 @@ impl Person {
         person
     }
 
-    /// Sends a message.
+    /// Sends a text frame.
     async fn sends(&mut self, json: &str) {
         self.0.send(Message::text(json)).await.expect("sent");
     }
 
-    /// Waits for a message with these words.
+    /// Waits for a text frame that contains these words.
     async fn hears(&mut self, words: &str) {
         let heard = async {
             loop {
@@ -157,7 +157,7 @@ impl Person {
         timeout(PATIENCE, heard).await.expect(words);
     }
 
-    /// Says something and waits for the acknowledgement.
+    /// Sends a chat message and waits for its acknowledgement.
     async fn says(&mut self, number: u32) {
         let id = format!("00000000-0000-4000-8000-{number:012}");
         let chat = format!(r#"{{"type":"chat","id":"{id}","text":"hello"}}"#);
@@ -165,7 +165,7 @@ impl Person {
         self.hears(&id).await;
     }
 
-    /// The code that the socket is closed with.
+    /// Waits for the end of the socket. Returns its close code.
     async fn is_closed(&mut self) -> Option<u16> {
         let closed = async {
             loop {
@@ -180,7 +180,7 @@ impl Person {
     }
 }
 
-/// Writes a certificate and its key; answers the certificate.
+/// Writes a new certificate and its key into a directory. Returns the certificate.
 fn write_certificate(directory: &Path) -> rustls::pki_types::CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
     let pem = |label: &str, der: &[u8]| {
@@ -218,8 +218,8 @@ async fn serves(port: u16, certificate: &rustls::pki_types::CertificateDer<'stat
     connector.connect(name, socket).await.is_ok()
 }
 
-/// A port that is free now, by TCP and UDP, and that the system gives to nobody meanwhile: it lies
-/// below the ports of sockets that name none (Linux begins at 32768).
+/// A port that is free for TCP and UDP. It is below the ephemeral ports (on Linux from 32768), so
+/// that the system assigns it to no other socket.
 fn free_port() -> u16 {
     let mut ports = (0..1000).map(|_| rand::random_range(10_000..32_000));
     let is_free = |port: &u16| {
@@ -279,7 +279,7 @@ async fn a_hangup_during_the_start_ends_nothing() {
         return;
     };
     let mut server = Server::spawn(&format!("127.0.0.1:{port}"), &[], &[]);
-    // Told before media, addresses and TURN are started.
+    // Sent before media, addresses and TURN are started.
     server.logs("another process has this port").await;
     server.signal(Signal::HUP);
     server.listens().await;

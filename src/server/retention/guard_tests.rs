@@ -1,5 +1,5 @@
-//! The decision about a sweep, as properties: no course of two clocks erases a history
-//! before somebody could see it.
+//! Properties of the decision about a sweep: no sequence of clock changes deletes a large share
+//! before the operator could notice.
 
 use super::*;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn large() -> Share {
     share
 }
 
-/// Two clocks, each moved by itself.
+/// A wall clock and a monotonic clock, moved independently.
 #[derive(Clone, Copy)]
 struct Clocks(Moment);
 
@@ -112,7 +112,7 @@ fn a_process_that_starts_with_a_wrong_clock_waits_and_one_that_was_off_overnight
         let decision = guard.decide(later.go(gap, 0), Share::default(), None);
         assert_eq!(waits(decision), expected, "{gap}");
     }
-    // Without any sweep before it, only a large share makes it wait.
+    // The first sweep of a database waits only for a large share.
     let mut first = SweepGuard::new(SweepRecord::default(), every());
     assert!(waits(first.decide(clocks.go(0, 0), large(), None)));
     let mut first = SweepGuard::new(SweepRecord::default(), every());
@@ -134,7 +134,7 @@ fn waiting_goes_on_over_restarts_and_counts_only_the_time_the_server_ran() {
             guard = SweepGuard::new(guard.record(), every());
         }
         let decision = guard.decide(clocks.go(HOUR, HOUR), large(), None);
-        // One hour in five was not seen to pass.
+        // An hour with a restart does not count: one in five.
         assert_eq!(waits(decision), hour < 29, "{hour}");
     }
 }
@@ -173,14 +173,14 @@ fn a_share_is_large_only_where_it_is_many_messages_too() {
     assert!(!share(&[(u64::MAX, u64::MAX), (0, u64::MAX)]) || share(&[(u64::MAX, u64::MAX)]));
 }
 
-/// What happens between two decisions.
+/// The events between two decisions.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    /// Milliseconds the server ran.
+    /// How long the server ran, in milliseconds.
     ran: i64,
-    /// Milliseconds by which the clock is set besides.
+    /// By how much the wall clock was set, in milliseconds.
     set: i64,
-    /// Whether the server starts anew.
+    /// Whether the server restarts.
     restart: bool,
 }
 
@@ -194,7 +194,7 @@ fn step() -> impl Strategy<Value = Step> {
     (ran, set, prop::bool::weighted(0.1)).prop_map(|(ran, set, restart)| Step { ran, set, restart })
 }
 
-/// Whether the last of these steps, taken together, are a day by both clocks.
+/// Whether the last steps add up to a day by both clocks.
 fn has_day(steps: &[(i64, i64)]) -> bool {
     let sums = steps.iter().rev().scan((0, 0), |sum, (ran, wall)| {
         *sum = (sum.0 + ran, sum.1 + wall);
@@ -211,8 +211,8 @@ proptest! {
     ) {
         let mut clocks = Clocks::new();
         let mut guard = swept(clocks.0);
-        // As a bystander sees it: by how much the clock was set since the last sweep, whether
-        // the server was off since, and how long both clocks have gone on undisturbed.
+        // A reference model: by how much the clock was set since the last sweep, whether the server
+        // was off since then, and how long both clocks have agreed.
         let (mut set, mut restarted, mut calm) = (0_i64, false, Vec::new());
         for Step { ran, set: by, restart } in steps {
             let now = clocks.go(ran + by, ran);

@@ -1,4 +1,4 @@
-//! The promises of the index of words: its size, and that an old one is replaced.
+//! Tests of the search index: its size, its migrations, its results, and the erasure of text.
 
 use super::{
     corpus::{Language, Writer},
@@ -39,7 +39,7 @@ async fn said(store: &Store, room: &RoomName, texts: &[String]) {
     }
 }
 
-/// Bytes that the index takes in the file, a byte of text.
+/// Bytes of the index in the file for each byte of text.
 async fn size_of_index(texts: &[String]) -> f64 {
     let directory = data_directory();
     let store =
@@ -87,13 +87,13 @@ async fn nobody_makes_the_index_larger_than_twice_the_text_by_rare_letters() {
     assert!(size <= 2.0, "{size:.2} times the text");
 }
 
-/// How many tables of a former index there are.
+/// The number of tables of a former index.
 async fn former_tables(store: &Store) -> i64 {
     let query = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'former_%' AND type = 'table'";
     ask(store, query).await
 }
 
-/// A number from the database, as the writer sees it.
+/// Runs a query for one number on the writer's connection.
 async fn ask(store: &Store, query: &'static str) -> i64 {
     let (tell, told) = tokio::sync::oneshot::channel();
     let ask = move |connection: &rusqlite::Connection| {
@@ -104,7 +104,7 @@ async fn ask(store: &Store, query: &'static str) -> i64 {
     told.await.expect("told")
 }
 
-/// How many messages a search finds.
+/// The number of messages that a search finds.
 async fn found(store: &Store, query: &str) -> usize {
     let page = store.search(&room("a"), query, None, 100).await;
     page.expect("searched").messages.len()
@@ -157,10 +157,10 @@ async fn an_index_of_the_former_form_is_replaced_in_steps_and_found_by_meanwhile
     store.close().await;
 }
 
-/// Long enough that nothing ends by it in a test.
+/// A time limit that no test reaches.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What [`Store::search`] has to find: every message whose words hold the query's.
+/// The reference for [`Store::search`]: whether the words of a text contain all words of the query.
 fn holds(text: &str, query: &str) -> bool {
     let (text, query) = (text.to_lowercase(), query.to_lowercase());
     let split = |text: &str| -> Vec<String> {
@@ -173,7 +173,7 @@ fn holds(text: &str, query: &str) -> bool {
     split(&query).iter().all(is_there)
 }
 
-/// Pseudo-random numbers, the same every time.
+/// Pseudo-random numbers with a fixed seed.
 struct Dice(u32);
 
 impl Dice {
@@ -182,7 +182,7 @@ impl Dice {
         (self.0 >> 8) % end
     }
 
-    /// A text of few letters, so that parts of it are in many others.
+    /// A text over a small alphabet, so that its parts occur in many other texts.
     fn text(&mut self, most: u32) -> String {
         let letters: Vec<char> = "ab가나 Ćć,b".chars().collect();
         let length = 1 + self.below(most);
@@ -238,7 +238,7 @@ async fn a_search_finds_what_reading_every_message_finds_newest_first() {
                 kept.push((stored.message.seq, new));
             }
         }
-        // So that the index is at any distance behind.
+        // Index at random times, so that any number of messages is not indexed.
         if step % 97 == 0 {
             store.index().await.expect("indexed");
         }
@@ -272,7 +272,7 @@ async fn a_search_that_is_stopped_anywhere_says_so_and_harms_nothing() {
     for step in 0..200 {
         let within = Duration::from_micros(step * 50);
         let store = store.clone().with_search_within(within);
-        // In many texts each pair, in none the whole.
+        // Every bigram of the query is in many texts, the whole query in none.
         for query in ["theoto", "q"] {
             match store.search(&room("a"), query, None, 9).await {
                 Ok(page) => assert!(page.messages.len() <= 9),
@@ -286,7 +286,7 @@ async fn a_search_that_is_stopped_anywhere_says_so_and_harms_nothing() {
     assert!(found(&store, "the").await > 0);
 }
 
-/// Which of these marks are somewhere in the files of the database.
+/// The marks that the files of the database contain.
 fn remaining<'a>(directory: &Path, marks: &'a [String]) -> Vec<&'a String> {
     let files = ["noom.db", "noom.db-wal"].map(|file| directory.join(file));
     let bytes = files.map(|file| std::fs::read(file).unwrap_or_default());
@@ -357,7 +357,7 @@ async fn no_page_keeps_a_copy_of_text_that_was_deleted_or_replaced() {
 async fn index_pages(store: &Store) -> Vec<Vec<u8>> {
     let (tell, told) = tokio::sync::oneshot::channel();
     let ask = move |connection: &rusqlite::Connection| {
-        // Below are the totals and the list of segments.
+        // Smaller ids are the totals and the list of segments.
         let query = "SELECT block FROM words_data WHERE id > 10 ORDER BY id";
         let mut select = connection.prepare(query).expect("prepares");
         let pages = select.query_map([], |row| row.get(0)).expect("selects");
@@ -368,8 +368,8 @@ async fn index_pages(store: &Store) -> Vec<Vec<u8>> {
     told.await.expect("told")
 }
 
-/// Stores texts, deletes or replaces two of three, and cleans up; the texts are in the
-/// index before that, or not.
+/// Stores texts, deletes or replaces two of three, and cleans up. `index_first` indexes the texts
+/// before that. Returns the pages of the index.
 async fn pages_after_changes(texts: &[String], index_first: bool) -> Vec<Vec<u8>> {
     let directory = data_directory();
     let store =

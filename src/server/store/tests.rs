@@ -1,4 +1,4 @@
-//! The promises of the store, on a real file.
+//! Tests of the store on a real file.
 
 use super::*;
 use crate::{
@@ -234,7 +234,7 @@ async fn who_wrote_under_the_shorter_id_of_a_former_version_is_still_its_author(
         panic!("taken back")
     };
     assert_eq!(taken.reactions, []);
-    // No part of today's id is anybody's but its own.
+    // Only the former, shorter form of an id matches; other prefixes of it do not.
     for letters in [3, 17, 19, 27] {
         let part = ParticipantId::parse(&ann.as_str()[..letters]).expect("valid");
         assert!(!ann.is_author(&part) && !part.is_author(&ann));
@@ -344,7 +344,7 @@ async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
     let found = store.search(&room("a"), "이야", None, 9).await;
     let found = found.expect("searches").messages;
     assert_eq!((found.len(), found[0].words()), (1, "옛날 이야기"));
-    // Edit was there before anything was counted is counted, too.
+    // The migration counts the bytes of existing messages.
     let bytes = 160 + author.as_str().len() + "Ann".len() + "옛날 이야기".len();
     let bytes = u64::try_from(bytes).expect("few");
     let usage = store.usage(9).await.expect("read");
@@ -355,7 +355,7 @@ async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
     assert_eq!(store.stored_bytes(), bytes);
 }
 
-/// Every text and number of a row as no rule of today has it.
+/// A row whose texts and numbers all break the current rules.
 const ODD_ROWS: &str = "
     INSERT INTO rooms (id, name, epoch, seq) VALUES (7, ' odd' || char(7), '', 4);
     INSERT INTO messages (room_id, seq, client_id, author, nickname, text, at) VALUES
@@ -387,7 +387,7 @@ async fn a_room_whose_rows_break_every_rule_of_today_can_be_read_swept_and_writt
     assert_eq!(page.messages[0].reactions[0].by[0].as_str(), "p_Ben_B_");
     let ids: std::collections::HashSet<_> = page.messages.iter().map(|m| m.id).collect();
     assert_eq!(ids.len(), 3);
-    // A browser reads what it is sent, and it fits a frame.
+    // A browser can decode the messages, and they fit into a frame.
     for message in &page.messages {
         let json = serde_json::to_string(message).expect("serialises");
         assert!(json.len() < crate::protocol::MAX_FRAME_BYTES);

@@ -1,8 +1,8 @@
-//! Properties of [`Room`]: whatever anybody does in several rooms, in any order, what the
-//! rooms say adds up.
+//! Properties of [`Room`]: after any sequence of actions in two rooms, the clients' views agree with
+//! the state of the rooms.
 //!
-//! A [`World`] runs two rooms as the actor does, on a store made of two vectors, and keeps
-//! for each socket a client that believes only what it is told.
+//! A [`World`] runs two rooms as the actor does, on a store in memory. For each socket it keeps a
+//! client model that is updated from received messages only.
 
 use super::{
     command::{
@@ -30,13 +30,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Few of each, so that they meet.
+/// Small numbers of people, ids and names, so that actions collide.
 const ROOMS: usize = 2;
 const SESSIONS: usize = 5;
 const CAPACITY: usize = 3;
 const CALL_CAPACITY: usize = 2;
 
-/// One thing somebody does; numbers are taken modulo what there is.
+/// A random action. Its numbers are reduced modulo the number of existing items.
 #[derive(Debug, Clone)]
 enum Action {
     Join {
@@ -145,7 +145,7 @@ fn nickname(number: u8) -> Nickname {
     Nickname::parse(&format!("Guest {number}")).expect("valid")
 }
 
-/// What one socket believes.
+/// The view of one client, built from the messages that its socket received.
 struct Client {
     room: usize,
     id: ParticipantId,
@@ -156,7 +156,7 @@ struct Client {
     log: Vec<ChatMessage>,
 }
 
-/// A store made of a vector.
+/// A store in memory.
 #[derive(Default)]
 struct Log {
     messages: Vec<ChatMessage>,
@@ -164,7 +164,7 @@ struct Log {
 }
 
 impl Log {
-    /// As the writer stores a message.
+    /// Appends a message as the writer's thread does.
     fn append(&mut self, new: NewMessage) -> Appended {
         if let Some(known) = self
             .messages
@@ -182,7 +182,7 @@ impl Log {
         Appended { message, duplicate }
     }
 
-    /// As the writer changes one; who may is not the room's matter.
+    /// Changes a message as the writer's thread does, without a check of its author.
     fn change(&mut self, change: Change) -> Changed {
         let found = self.messages.iter_mut().find(|m| m.id == change.id);
         let Some(message) = found else {
@@ -203,14 +203,14 @@ impl Log {
     }
 }
 
-/// What waits for the store.
+/// A job that waits for the store.
 enum Waiting {
     Append(Requester, NewMessage),
     Change(ConnectionId, Change),
 }
 
 impl Client {
-    /// A message is different now.
+    /// Handles a changed message.
     fn change(&mut self, message: ChatMessage) {
         if let Some(known) = self.log.iter_mut().find(|known| known.id == message.id) {
             *known = message;
@@ -218,19 +218,19 @@ impl Client {
     }
 }
 
-/// The rooms and everybody around them.
+/// The rooms, the store and the clients.
 struct World {
     rooms: Vec<Room>,
     stores: Vec<Log>,
     pending: Vec<(usize, Waiting)>,
     clients: BTreeMap<ConnectionId, Client>,
-    /// Who asked to hide their address in which room, when they last entered the call.
+    /// For each room, the people who hid their address when they last entered the call.
     hides: BTreeMap<(usize, ParticipantId), bool>,
-    /// Whether the operator hides everybody's.
+    /// Whether the operator hides all addresses.
     all_hide: bool,
-    /// How media goes in each room, as its people were told.
+    /// The mode of each room that was last announced to its members.
     modes: Vec<Mode>,
-    /// Signals that reached somebody.
+    /// The number of delivered signals.
     signals: usize,
     connections: u64,
     now: Instant,
@@ -269,7 +269,7 @@ impl World {
         }
     }
 
-    /// An open socket by a number that may be anything.
+    /// An open socket with its room, chosen by any number.
     fn socket(&self, number: usize) -> Option<(ConnectionId, usize)> {
         let open: Vec<_> = self
             .clients
@@ -442,7 +442,7 @@ impl World {
         );
     }
 
-    /// The store answers the oldest message that waits, as the writer does.
+    /// Answers the oldest job, in order as the writer's thread does.
     fn answer(&mut self, fails: bool) {
         if self.pending.is_empty() {
             return;
@@ -529,7 +529,7 @@ impl World {
         self.check(room);
     }
 
-    /// A client believes what it is told.
+    /// Updates the view of a client by a received message.
     fn tell(&mut self, connection: ConnectionId, message: ServerMessage) {
         let room = self.client(connection).room;
         let stored = self.stores[room].messages.len();
@@ -644,13 +644,13 @@ impl World {
         }
     }
 
-    /// Whether the address of somebody in the call of a room is to be hidden.
+    /// Whether the address of a participant in the call of a room must be hidden.
     fn hides(&self, room: usize, id: &ParticipantId) -> bool {
         let asked = self.hides.get(&(room, id.clone()));
         self.all_hide || asked.copied().unwrap_or_default()
     }
 
-    /// What the room is, every client in it believes.
+    /// Checks that the view of every client in a room agrees with the room.
     fn check(&self, number: usize) {
         let room = &self.rooms[number];
         let snapshot = room.snapshot();
@@ -678,7 +678,7 @@ impl World {
             assert!(is_here(&client.id));
             assert_eq!(client.people, snapshot.people, "in order of arrival");
             let mut believed = client.call.clone();
-            // One's own devices are one's own to know.
+            // A client does not receive changes of its own devices.
             if let Some((own, devices)) = believed.get_mut(&client.id).zip(call.get(&client.id)) {
                 *own = *devices;
             }
@@ -716,7 +716,7 @@ proptest! {
         while !world.pending.is_empty() {
             world.answer(false);
         }
-        // Everybody goes, and the rooms are as empty as they were.
+        // All clients leave, and the rooms are idle again.
         world.act(Action::Wait { seconds: 9 });
         while world.socket(0).is_some() {
             world.act(Action::Gone { socket: 0, departure: Departure::Lost });
@@ -727,7 +727,7 @@ proptest! {
     }
 }
 
-/// Without this the property about signals could hold because none ever passes.
+/// Positive control: the property about signals would also hold if none were ever delivered.
 #[test]
 fn signals_pass_between_two_people_until_one_hides_their_address() {
     let enter = |socket, hide_address| Action::EnterCall {

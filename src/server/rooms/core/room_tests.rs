@@ -1,4 +1,4 @@
-//! Single claims about [`Room`] and [`History`] that need an exact moment or an exact size.
+//! Tests of [`Room`] and [`History`] that need an exact time or an exact size.
 
 use super::{
     command::{
@@ -31,8 +31,7 @@ fn room() -> Room {
     room_for(2, false)
 }
 
-/// A room whose calls run browser to browser for so many, and in which everybody hides
-/// their address or not.
+/// A room with this `p2p_max`, in which the operator hides all addresses or none.
 fn room_for(p2p_max: usize, hide_addresses: bool) -> Room {
     let rules = RoomRules {
         capacity: 9,
@@ -159,7 +158,7 @@ fn in_the_sfu(now: Now) -> (Room, PeerKey) {
     (room, peer.expect("an offer for the SFU"))
 }
 
-/// Who is told to have left, and whether they are only away.
+/// The `away` flag of each `left` message among these effects.
 fn left(effects: &[Effect]) -> Vec<bool> {
     let told = effects.iter().filter_map(|effect| match effect {
         Effect::Broadcast {
@@ -171,7 +170,7 @@ fn left(effects: &[Effect]) -> Vec<bool> {
     told.collect()
 }
 
-/// Whether everybody is told something like this.
+/// Whether a broadcast among these effects has a message that `wanted` selects.
 fn everybody_hears(effects: &[Effect], wanted: impl Fn(&ServerMessage) -> bool) -> bool {
     effects.iter().any(|effect| match effect {
         Effect::Broadcast { message, .. } => wanted(message),
@@ -209,7 +208,7 @@ fn a_member_with_media_stays_listed_until_it_ends_and_two_minutes_at_most() {
         assert!(out_of_call, "nobody waits for pictures that cannot come");
         assert_eq!(room.snapshot().call.len(), 0);
 
-        // A connection that never ends does not keep anybody for ever, and ends with them.
+        // A connection that never ends does not keep its member for ever, and is closed with them.
         let (mut room, peer) = in_the_sfu(at(Duration::ZERO));
         room.handle(
             Command::Disconnected {
@@ -274,7 +273,7 @@ fn subscriptions_are_limited_to_ten_a_second_and_the_last_one_arrives() {
     assert_eq!(room.next_deadline(), None);
 }
 
-/// What the others hear when somebody joins by this socket.
+/// Joins by this socket. Returns the `back` flag of `entered`, if it is broadcast.
 fn entered(room: &mut Room, join: &Join, connection: u64, now: Now) -> Option<bool> {
     let connection = ConnectionId(connection);
     let join = Join {
@@ -315,7 +314,7 @@ fn a_return_within_two_minutes_or_after_a_restart_is_marked_as_back() {
     room.handle(Command::Tick, at(230));
     assert_eq!(entered(&mut room, &ann, 4, at(231)), Some(false));
 
-    // A server that has just started does not know who was here: the log tells.
+    // A server that has just started recognises returning people by the epoch that they send.
     let mut fresh = self::room();
     fresh.rules.started = start;
     let seen = Some((Epoch::parse("e").expect("valid"), 0));
@@ -522,7 +521,7 @@ fn deleted_messages_are_not_sent_to_later_joins() {
     assert_eq!(history.newest(MAX_FRAME_BYTES).0.len(), 1);
 }
 
-/// Somebody enters the call by this socket.
+/// The command by which the member of this socket enters the call.
 fn enter(connection: u64, leg: Leg, hide_address: bool) -> Command {
     let request = RoomRequest::Call(CallRequest::Enter {
         leg,
@@ -536,7 +535,7 @@ fn enter(connection: u64, leg: Leg, hide_address: bool) -> Command {
     }
 }
 
-/// Where a room says that media goes from now on, where these effects hold it.
+/// The mode of a `media_mode` broadcast among these effects.
 fn moved(effects: &[Effect]) -> Option<Mode> {
     effects.iter().find_map(|effect| match effect {
         Effect::Broadcast {
@@ -547,7 +546,7 @@ fn moved(effects: &[Effect]) -> Option<Mode> {
     })
 }
 
-/// How media goes, by the answer to `enter_call` among these effects.
+/// The mode in the answer to `enter_call` among these effects.
 fn answered(effects: &[Effect]) -> Option<Mode> {
     effects.iter().find_map(|effect| match effect {
         Effect::Send {
@@ -589,10 +588,11 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
     );
     assert!(
         moves < entry,
-        "whoever hears of them knows already departure media goes"
+        "the mode is announced before the new participant"
     );
 
-    // The same stay, shown: the call moves back after a while, and at once over again.
+    // The same session without a hidden address: the call switches back after the delay, and to the
+    // SFU at once when the address is hidden again.
     assert_eq!(moved(&room.handle(enter(2, 2, false), at(1))), None);
     assert_eq!(moved(&room.handle(Command::Tick, at(6))), Some(Mode::P2p));
     assert_eq!(

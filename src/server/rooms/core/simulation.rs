@@ -1,12 +1,12 @@
-//! Server and clients in one thread, on a clock of their own, over fixed seeds.
+//! Deterministic simulation of a server and its clients, with a virtual clock and fixed seeds.
 //!
-//! The real [`Room`] runs on a store made of a vector; the real [`RoomState`] and
-//! [`Outbox`] of the browser run on lines that are cut at any moment. The server is killed
-//! between any two steps: what was committed stays, what was not is gone. At the end
-//! everything is mended, and the promises must hold: no acknowledged message missing, none
-//! twice, one order for everybody, what is shown is what is stored.
+//! The real [`Room`] runs on a store in memory; the real [`RoomState`] and [`Outbox`] of the
+//! browser run on connections that break at random. The server crashes between any two steps and
+//! keeps committed messages only. At the end all faults stop, and the invariants are checked: no
+//! acknowledged message is missing or duplicate, all clients have the same order, and each client
+//! shows what is stored.
 //!
-//! A [`Sabotage`] breaks one promise on purpose; the simulation has to notice each.
+//! A [`Sabotage`] breaks one invariant on purpose; the simulation must detect each.
 
 use super::{
     command::{
@@ -38,22 +38,22 @@ const CLIENTS: usize = 4;
 const STEPS: usize = 600;
 const SEEDS: u64 = 150;
 
-/// A promise broken on purpose.
+/// A planted fault that breaks one invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sabotage {
     /// The acknowledgement leaves before the commit.
     EarlyAck,
-    /// The store takes an id it knows for a new message.
+    /// The store does not detect a duplicate id.
     Doubles,
-    /// A resumed line misses its first message.
+    /// A resumed connection loses its first message.
     ShortReplay,
-    /// A change is told to nobody who was away.
+    /// A client that resumes does not receive missed changes.
     SilentChange,
-    /// Two commits are told in the other order.
+    /// Two commits are broadcast in reverse order.
     Swapped,
 }
 
-/// What outlives the server.
+/// The durable state, which survives a crash of the server.
 #[derive(Default)]
 struct Disk {
     messages: Vec<ChatMessage>,
@@ -89,7 +89,7 @@ impl Disk {
         Some(Changed::Applied(message.clone()))
     }
 
-    /// The room as a started server reads it.
+    /// Loads the room as a restarted server does.
     fn load(&self, rules: RoomRules) -> Room {
         let mut changes: Vec<_> = self.messages.iter().filter(|m| m.changed > 0).collect();
         changes.sort_by_key(|message| message.changed);
@@ -108,7 +108,7 @@ fn epoch() -> Epoch {
     Epoch::parse("epoch").expect("valid")
 }
 
-/// A job of the writer.
+/// A job that waits for the writer's thread.
 enum Job {
     Append(Requester, NewMessage),
     Change(ConnectionId, Change),
@@ -125,7 +125,7 @@ struct Client {
     shown: Vec<MessageId>,
 }
 
-/// A connection and what is under way on it.
+/// A connection and the messages in transit in both directions.
 struct Line {
     connection: ConnectionId,
     up: VecDeque<ClientMessage>,
@@ -171,7 +171,7 @@ impl World {
         }
     }
 
-    /// One step of somebody, by chance.
+    /// Runs one random step of the server or of a client.
     fn step(&mut self) {
         self.ms += 250.0;
         self.now += Duration::from_millis(250);
@@ -208,7 +208,7 @@ impl World {
         }
     }
 
-    /// The server is killed: lines break, what waits for the disk is gone.
+    /// Crashes the server: all connections break, and uncommitted jobs are lost.
     fn crash(&mut self) {
         self.room = None;
         self.jobs.clear();
@@ -217,7 +217,7 @@ impl World {
         }
     }
 
-    /// A line breaks, with whatever is under way on it.
+    /// Breaks a client's connection; messages in transit are lost.
     fn cut(&mut self, who: usize) {
         if let Some(line) = self.clients[who].line.take() {
             let (connection, departure) = (line.connection, Departure::Lost);
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    /// The tab is reloaded: it keeps its session and what it has not sent, no more.
+    /// Reloads a client's tab, which keeps its session and its unsent messages only.
     fn reload(&mut self, who: usize) {
         self.cut(who);
         let client = &mut self.clients[who];
@@ -363,7 +363,7 @@ impl World {
         self.send_pending(who);
     }
 
-    /// The writer commits what has waited longest, and the room hears of it.
+    /// Commits the oldest job, and returns the result to the room.
     fn commit(&mut self) {
         let mut due: Vec<Job> = self.jobs.pop_front().into_iter().collect();
         if self.sabotage == Some(Sabotage::Swapped) {
@@ -408,7 +408,7 @@ impl World {
         match effect {
             Effect::Media(_) => {}
             Effect::Append { requester, message } if self.sabotage == Some(Sabotage::EarlyAck) => {
-                // Told as stored; on the disk only if nothing happens before the commit.
+                // Acknowledged at once, but durable only after the commit.
                 let seq = self.disk.seq + 1 + self.jobs.len() as Seq;
                 let (id, from) = (message.draft.id, message.from.clone());
                 let early = ChatMessage::new(seq, from, message.draft.clone(), message.at);
@@ -456,7 +456,7 @@ impl World {
         }
     }
 
-    /// Whether the room has let this line in.
+    /// Whether the room has admitted this connection.
     fn is_joined(&mut self, connection: ConnectionId) -> bool {
         self.room
             .as_mut()
@@ -479,7 +479,7 @@ impl World {
         }
     }
 
-    /// Everything is mended and everything under way arrives.
+    /// Stops all faults, reconnects all clients, and delivers all messages.
     fn mend(&mut self) {
         self.start();
         for _ in 0..2_000 {
@@ -494,7 +494,7 @@ impl World {
         }
     }
 
-    /// What is wrong at the end, if anything.
+    /// Checks the invariants at the end of a run.
     fn close_code(&self) -> Result<(), String> {
         let stored: Vec<MessageId> = self.disk.messages.iter().map(|m| m.id).collect();
         let unique: BTreeSet<_> = stored.iter().collect();
@@ -533,7 +533,7 @@ impl World {
     }
 }
 
-/// One run: what is wrong at its end, and what it came to.
+/// Runs one seed. Returns the result of the checks, and figures that identify the run.
 fn run(seed: u64, sabotage: Option<Sabotage>) -> (Result<(), String>, usize, Seq) {
     let mut world = World::new(seed, sabotage);
     world.start();
