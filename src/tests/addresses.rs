@@ -30,7 +30,7 @@ async fn sends_candidate(from: &mut Client, to: &ParticipantId, leg: u32) {
 }
 
 /// Waits for `media_mode` with this mode.
-async fn moves(client: &mut Client, to: Mode) {
+async fn waits_for_mode(client: &mut Client, to: Mode) {
     let moved = |message| match message {
         ServerMessage::MediaMode { mode } if mode == to => Some(()),
         _ => None,
@@ -73,7 +73,7 @@ async fn no_frame_holds_a_candidate_of_a_person_who_hides_their_address() {
 
     // Without hidden addresses the call switches back, and the same candidate is forwarded.
     ann.enters_call_as(1, Devices::default(), false).await;
-    moves(&mut ben, Mode::P2p).await;
+    waits_for_mode(&mut ben, Mode::P2p).await;
     sends_candidate(&mut ann, &ben_id, 2).await;
     while !ben.next_text().await.contains(ADDRESS) {}
 }
@@ -87,12 +87,12 @@ async fn a_person_who_hides_their_address_is_seen_through_the_sfu_and_no_peer_ge
     let mut ann = Guest::enters(&app, "team", "Ann").await;
     let mut ben = Guest::enters(&app, "team", "Ben").await;
     ann.client.enters_call_as(1, Devices::default(), true).await;
-    moves(&mut ben.client, Mode::Sfu).await;
+    waits_for_mode(&mut ben.client, Mode::Sfu).await;
     for guest in [&mut ann, &mut ben] {
         guest.offers(1).await;
-        guest.is_up().await;
+        guest.is_connected().await;
     }
-    ben.wants(&[&ann.id()]).await;
+    ben.subscribes_to(&[&ann.id()]).await;
     ben.sees(&mut ann, 1).await;
 
     let port = ann.udp.local_addr().expect("bound").port();

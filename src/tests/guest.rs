@@ -24,7 +24,7 @@ use tokio::{net::UdpSocket, time::timeout};
 /// Receive-only media descriptions of each kind that a guest offers.
 const SLOTS: usize = 3;
 /// Payload size of a guest's video frames, which no other payload has.
-const PICTURE_BYTES: usize = 12;
+const VIDEO_BYTES: usize = 12;
 
 /// A participant in a call through the SFU.
 pub struct Guest {
@@ -41,15 +41,15 @@ pub struct Guest {
     /// The stream id (RFC 8830) of each media description of the answer, keyed by `mid`.
     pub streams: HashMap<String, String>,
     /// Received video frames: the `mid` of the media description, and the mark in the payload.
-    pub pictures: Vec<(Mid, u8)>,
+    pub video_frames: Vec<(Mid, u8)>,
     /// The codec of each received mark.
-    pub came_as: Vec<(u8, Codec)>,
+    pub received_codecs: Vec<(u8, Codec)>,
     /// The codec of the guest's own video.
     pub codec: Codec,
     /// Received audio packets: whether the payload type is RED, and the payload.
-    pub sounds: Vec<(bool, Vec<u8>)>,
+    pub audio_packets: Vec<(bool, Vec<u8>)>,
     /// Whether every eighth received datagram is dropped.
-    pub loses: bool,
+    pub drops_datagrams: bool,
     /// The number of received datagrams.
     received: u64,
     /// Received messages that the guest does not handle.
@@ -63,7 +63,7 @@ pub struct Guest {
     /// The number of packets sent, which is also the last sequence number.
     sent: u64,
     /// The number of keyframe requests received.
-    pub keyframes_asked: usize,
+    pub keyframe_requests: usize,
 }
 
 impl Guest {
@@ -137,10 +137,10 @@ impl Guest {
             udp,
             slots: HashMap::new(),
             streams: HashMap::new(),
-            pictures: Vec::new(),
-            came_as: Vec::new(),
-            sounds: Vec::new(),
-            loses: false,
+            video_frames: Vec::new(),
+            received_codecs: Vec::new(),
+            audio_packets: Vec::new(),
+            drops_datagrams: false,
             received: 0,
             codec: codecs[0],
             heard: Vec::new(),
@@ -148,7 +148,7 @@ impl Guest {
             pending: None,
             sources: Vec::new(),
             sent: 0,
-            keyframes_asked: 0,
+            keyframe_requests: 0,
         }
     }
 
@@ -169,7 +169,7 @@ impl Guest {
         }
         let (offer, pending) = api.apply().expect("there is something to offer");
         self.pending = Some(pending);
-        as_browsers_do(&offer.to_sdp_string())
+        as_browsers_send(&offer.to_sdp_string())
     }
 
     /// Sends an offer for the connection of this number.
@@ -194,7 +194,7 @@ impl Guest {
     }
 
     /// Waits until the connection is up.
-    pub async fn is_up(&mut self) {
+    pub async fn is_connected(&mut self) {
         self.until("connected", |guest| guest.connected).await;
     }
 
@@ -204,7 +204,7 @@ impl Guest {
     }
 
     /// Subscribes to the cameras of these people.
-    pub async fn wants(&mut self, people: &[&ParticipantId]) {
+    pub async fn subscribes_to(&mut self, people: &[&ParticipantId]) {
         let wanted = people.iter().map(|id| Wanted {
             id: (*id).clone(),
             source: Source::Camera,
@@ -216,7 +216,7 @@ impl Guest {
     }
 
     /// Sends one keyframe with this mark as the last byte of its payload.
-    pub fn shows(&mut self, mark: u8) {
+    pub fn sends_video(&mut self, mark: u8) {
         let mut payload = match self.codec {
             // A payload descriptor of the first packet of a keyframe, with a 15-bit picture id
             // (RFC 9628).
@@ -228,24 +228,24 @@ impl Guest {
             // VP8: a payload descriptor with S=1, a keyframe tag and the start code (RFC 7741).
             _ => vec![0x10, 0x00, 0x00, 0x00, 0x9d, 0x01, 0x2a, 64, 0, 48],
         };
-        payload.resize(PICTURE_BYTES - 1, 0);
+        payload.resize(VIDEO_BYTES - 1, 0);
         payload.push(mark);
         self.writes(Source::Camera, payload, None);
     }
 
     /// Sends a delta frame in a packet with a payload of this size.
-    pub fn shows_in(&mut self, bytes: usize) {
+    pub fn sends_video_of(&mut self, bytes: usize) {
         self.writes(Source::Camera, vec![0x10; bytes], None);
     }
 
     /// Sends 20 ms of audio with the audio level `dbov`, which is at most 0.
-    pub fn speaks(&mut self, dbov: i8) {
+    pub fn sends_audio(&mut self, dbov: i8) {
         let number = self.sent as u8;
         self.writes(Source::Microphone, vec![number, 2, 3], Some(-dbov));
     }
 
     /// Sends 20 ms of audio with a redundant copy of the 20 ms before it (RED, RFC 2198).
-    pub fn speaks_twice(&mut self, before: &[u8], now: &[u8]) {
+    pub fn sends_red_audio(&mut self, before: &[u8], now: &[u8]) {
         let mid = self.mid_of(Source::Microphone);
         let pt = self.payload_type(mid);
         let before = RedundantBlock {
@@ -260,7 +260,7 @@ impl Guest {
     }
 
     /// Skips a sequence number, as if the packet were lost.
-    pub fn loses_a_packet(&mut self) {
+    pub fn skips_a_packet(&mut self) {
         self.sent += 1;
     }
 
@@ -307,25 +307,25 @@ impl Guest {
         let deadline = Instant::now() + DEADLINE;
         while !holds(self) {
             assert!(Instant::now() < deadline, "{what} does not come");
-            self.goes_on().await;
+            self.steps().await;
         }
     }
 
     /// Drives the guest for this long.
-    pub async fn lives(&mut self, time: Duration) {
+    pub async fn runs_for(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            self.goes_on().await;
+            self.steps().await;
         }
     }
 
     /// Sends pending datagrams, then handles one datagram or message, or waits 5 ms.
-    pub async fn goes_on(&mut self) {
-        self.tries_to_go_on().await.expect("goes on");
+    pub async fn steps(&mut self) {
+        self.tries_to_step().await.expect("goes on");
     }
 
-    /// As [`Self::goes_on`], for a connection that may have ended.
-    pub async fn tries_to_go_on(&mut self) -> Result<(), str0m::RtcError> {
+    /// As [`Self::steps`], for a connection that may have ended.
+    pub async fn tries_to_step(&mut self) -> Result<(), str0m::RtcError> {
         self.polls().await?;
         let mut buffer = [0; 2048];
         let slice = Duration::from_millis(5);
@@ -333,7 +333,7 @@ impl Guest {
             received = self.udp.recv_from(&mut buffer) => {
                 let (length, source) = received.expect("receives");
                 self.received += 1;
-                if self.loses && self.received.is_multiple_of(8) {
+                if self.drops_datagrams && self.received.is_multiple_of(8) {
                     return Ok(());
                 }
                 let destination = self.udp.local_addr().expect("bound");
@@ -360,7 +360,7 @@ impl Guest {
                     sent.expect("sends");
                 }
                 Output::Event(Event::Connected) => self.connected = true,
-                Output::Event(Event::KeyframeRequest(_)) => self.keyframes_asked += 1,
+                Output::Event(Event::KeyframeRequest(_)) => self.keyframe_requests += 1,
                 Output::Event(Event::RtpPacket(packet)) => {
                     let ssrc = packet.header.ssrc;
                     let mut direct = self.rtc.direct_api();
@@ -371,13 +371,13 @@ impl Guest {
                     let codec = known.expect("negotiated").spec().codec;
                     if codec == Codec::Opus {
                         let twice = known.expect("negotiated").pt() != pt;
-                        self.sounds.push((twice, packet.payload.to_vec()));
+                        self.audio_packets.push((twice, packet.payload.to_vec()));
                     }
-                    let video = packet.payload.len() == PICTURE_BYTES;
+                    let video = packet.payload.len() == VIDEO_BYTES;
                     let mark = packet.payload.last().copied().unwrap_or(0);
                     if video {
-                        self.pictures.push((mid, mark));
-                        self.came_as.push((mark, codec));
+                        self.video_frames.push((mid, mark));
+                        self.received_codecs.push((mark, codec));
                     }
                 }
                 Output::Event(_) => {}
@@ -410,8 +410,12 @@ impl Guest {
     }
 
     /// The sender of the last frame with this mark, according to the slots.
-    pub fn saw(&self, mark: u8) -> Option<ParticipantId> {
-        let (mid, _) = self.pictures.iter().rev().find(|(_, seen)| *seen == mark)?;
+    pub fn sender_of(&self, mark: u8) -> Option<ParticipantId> {
+        let (mid, _) = self
+            .video_frames
+            .iter()
+            .rev()
+            .find(|(_, seen)| *seen == mark)?;
         self.slots.get(&mid.to_string())?.id.clone()
     }
 
@@ -420,18 +424,18 @@ impl Guest {
     pub async fn sees(&mut self, other: &mut Guest, mark: u8) {
         let whose = other.id();
         let deadline = Instant::now() + DEADLINE;
-        while self.saw(mark).as_ref() != Some(&whose) {
+        while self.sender_of(mark).as_ref() != Some(&whose) {
             assert!(Instant::now() < deadline, "{mark} does not come");
-            other.shows(mark);
-            other.goes_on().await;
-            self.goes_on().await;
+            other.sends_video(mark);
+            other.steps().await;
+            self.steps().await;
         }
     }
 }
 
 /// The SDP of an offer as the page sends it: minified, and without `msid` in receive-only
 /// sections, which str0m writes and browsers do not.
-fn as_browsers_do(sdp: &str) -> String {
+fn as_browsers_send(sdp: &str) -> String {
     let sections = sdp.split("m=").map(|section| {
         let receives = section.contains("a=recvonly");
         let kept = |line: &&str| !(receives && line.starts_with("a=msid:"));

@@ -20,7 +20,7 @@ async fn app() -> TestApp {
 async fn seen(app: &TestApp) -> (Guest, Guest) {
     let mut ann = Guest::connects(app, "team", "Ann").await;
     let mut ben = Guest::connects(app, "team", "Ben").await;
-    ben.wants(&[&ann.id()]).await;
+    ben.subscribes_to(&[&ann.id()]).await;
     ben.sees(&mut ann, 1).await;
     (ann, ben)
 }
@@ -31,13 +31,13 @@ async fn video_arrives_in_the_slot_of_its_sender() {
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
     let mut cem = Guest::connects(&app, "team", "Cem").await;
-    cem.wants(&[&ann.id(), &ben.id()]).await;
+    cem.subscribes_to(&[&ann.id(), &ben.id()]).await;
     cem.sees(&mut ann, 7).await;
     cem.sees(&mut ben, 8).await;
     assert!(
-        ann.pictures.is_empty(),
+        ann.video_frames.is_empty(),
         "nobody asked for anything: {:?}",
-        ann.pictures
+        ann.video_frames
     );
 }
 
@@ -49,7 +49,7 @@ async fn audio_and_video_of_a_sender_arrive_in_slots_of_one_stream() {
     let mut cem = Guest::connects(&app, "team", "Cem").await;
     // Audio is subscribed by default; video is subscribed in the reverse order.
     let (ann, ben) = (ann.id(), ben.id());
-    cem.wants(&[&ben, &ann]).await;
+    cem.subscribes_to(&[&ben, &ann]).await;
     let seen = |cem: &mut Guest| {
         let faces = [&ann, &ben].map(|id| cem.stream_of(id, Source::Camera).is_some());
         faces == [true; 2]
@@ -71,31 +71,39 @@ async fn video_in_another_codec_reaches_only_receivers_that_support_it() {
     let mut ben = Guest::connects_with(&app, "team", "Ben", &[Vp8, H264, Av1]).await;
     let mut cem = Guest::connects_with(&app, "team", "Cem", &[Vp8]).await;
     let id = ann.id();
-    cem.wants(&[&id]).await;
-    ben.wants(&[&id]).await;
+    cem.subscribes_to(&[&id]).await;
+    ben.subscribes_to(&[&id]).await;
     ben.sees(&mut ann, 1).await;
-    assert!(ben.came_as.iter().all(|came| *came == (1, H264)));
+    assert!(ben.received_codecs.iter().all(|came| *came == (1, H264)));
     let moment = Duration::from_millis(300);
-    tokio::join!(ann.lives(moment), ben.lives(moment), cem.lives(moment));
-    let asked = ann.keyframes_asked;
+    tokio::join!(
+        ann.runs_for(moment),
+        ben.runs_for(moment),
+        cem.runs_for(moment)
+    );
+    let asked = ann.keyframe_requests;
     for _ in 0..6 {
-        ann.shows(2);
-        tokio::join!(ann.lives(moment), ben.lives(moment), cem.lives(moment));
+        ann.sends_video(2);
+        tokio::join!(
+            ann.runs_for(moment),
+            ben.runs_for(moment),
+            cem.runs_for(moment)
+        );
     }
     let whose = |cem: &Guest| cem.slots.values().any(|slot| slot.id.as_ref() == Some(&id));
-    assert!(whose(&cem) && cem.pictures.is_empty());
+    assert!(whose(&cem) && cem.video_frames.is_empty());
     assert_eq!(
-        ann.keyframes_asked, asked,
+        ann.keyframe_requests, asked,
         "nobody asks for what cannot be decoded"
     );
     // The next frame may be in a codec that every receiver supports, without a message before it.
     ben.codec = Av1;
-    ann.wants(&[&ben.id()]).await;
-    cem.wants(&[&ben.id()]).await;
-    ben.shows(3);
+    ann.subscribes_to(&[&ben.id()]).await;
+    cem.subscribes_to(&[&ben.id()]).await;
+    ben.sends_video(3);
     ben.codec = Vp8;
     cem.sees(&mut ben, 4).await;
-    assert!(ann.pictures.is_empty(), "Ann has no VP8");
+    assert!(ann.video_frames.is_empty(), "Ann has no VP8");
 }
 
 #[tokio::test]
@@ -104,13 +112,17 @@ async fn video_stays_in_its_slot_when_its_sender_changes_the_codec() {
     let app = app().await;
     let mut ann = Guest::connects_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
     let mut ben = Guest::connects_with(&app, "team", "Ben", &[Vp9, Vp8]).await;
-    ben.wants(&[&ann.id()]).await;
+    ben.subscribes_to(&[&ann.id()]).await;
     for (mark, codec) in [(1, Vp8), (2, Vp9), (3, Vp8), (4, Vp9)] {
         ann.codec = codec;
         ben.sees(&mut ann, mark).await;
-        assert!(ben.came_as.contains(&(mark, codec)), "{:?}", ben.came_as);
+        assert!(
+            ben.received_codecs.contains(&(mark, codec)),
+            "{:?}",
+            ben.received_codecs
+        );
     }
-    let slots: std::collections::HashSet<_> = ben.pictures.iter().map(|(mid, _)| mid).collect();
+    let slots: std::collections::HashSet<_> = ben.video_frames.iter().map(|(mid, _)| mid).collect();
     assert_eq!(slots.len(), 1);
 }
 
@@ -120,16 +132,20 @@ async fn audio_has_red_on_a_path_with_loss_and_none_on_others() {
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
     let mut cem = Guest::connects(&app, "team", "Cem").await;
-    ben.loses = true;
+    ben.drops_datagrams = true;
     let moment = Duration::from_millis(20);
     for _ in 0..400 {
-        ann.speaks(20);
-        tokio::join!(ann.lives(moment), ben.lives(moment), cem.lives(moment));
-        if ben.sounds.iter().filter(|(twice, _)| *twice).count() > 20 {
+        ann.sends_audio(20);
+        tokio::join!(
+            ann.runs_for(moment),
+            ben.runs_for(moment),
+            cem.runs_for(moment)
+        );
+        if ben.audio_packets.iter().filter(|(twice, _)| *twice).count() > 20 {
             break;
         }
     }
-    let twice = ben.sounds.iter().filter(|(twice, _)| *twice);
+    let twice = ben.audio_packets.iter().filter(|(twice, _)| *twice);
     for (_, payload) in twice.clone() {
         let blocks = str0m::rtp::RedDecoder::decode(payload).expect("two blocks");
         let [before, now] = blocks.as_slice() else {
@@ -139,7 +155,7 @@ async fn audio_has_red_on_a_path_with_loss_and_none_on_others() {
         assert_eq!((before.timestamp_offset, before.pt), (3_000, now.pt));
     }
     assert!(twice.count() > 20);
-    assert!(cem.sounds.len() > 20 && cem.sounds.iter().all(|(twice, _)| !twice));
+    assert!(cem.audio_packets.len() > 20 && cem.audio_packets.iter().all(|(twice, _)| !twice));
 }
 
 #[tokio::test]
@@ -149,15 +165,15 @@ async fn the_primary_block_of_red_audio_is_forwarded() {
     let mut ben = Guest::connects(&app, "team", "Ben").await;
     let moment = Duration::from_millis(20);
     for number in 1..100 {
-        ann.speaks_twice(&[number - 1, 8], &[number, 9]);
-        tokio::join!(ann.lives(moment), ben.lives(moment));
-        if ben.sounds.len() > 5 {
+        ann.sends_red_audio(&[number - 1, 8], &[number, 9]);
+        tokio::join!(ann.runs_for(moment), ben.runs_for(moment));
+        if ben.audio_packets.len() > 5 {
             break;
         }
     }
-    assert!(ben.sounds.len() > 5);
+    assert!(ben.audio_packets.len() > 5);
     assert!(
-        ben.sounds
+        ben.audio_packets
             .iter()
             .all(|(twice, sound)| !twice && sound.len() == 2 && sound[1] == 9)
     );
@@ -171,23 +187,23 @@ async fn a_lost_packet_of_red_audio_is_recovered_from_the_next_one() {
     let moment = Duration::from_millis(20);
     for number in 1..100_u8 {
         match number % 3 {
-            0 => ann.loses_a_packet(),
-            _ => ann.speaks_twice(&[number - 1, 8], &[number, 9]),
+            0 => ann.skips_a_packet(),
+            _ => ann.sends_red_audio(&[number - 1, 8], &[number, 9]),
         }
-        tokio::join!(ann.lives(moment), ben.lives(moment));
-        if ben.sounds.len() > 20 {
+        tokio::join!(ann.runs_for(moment), ben.runs_for(moment));
+        if ben.audio_packets.len() > 20 {
             break;
         }
     }
-    assert!(ben.sounds.len() > 20);
-    for two in ben.sounds.windows(2) {
+    assert!(ben.audio_packets.len() > 20);
+    for two in ben.audio_packets.windows(2) {
         assert_eq!(
             two[1].1[0],
             two[0].1[0] + 1,
             "none is missing, none comes twice"
         );
     }
-    for (_, sound) in &ben.sounds {
+    for (_, sound) in &ben.audio_packets {
         assert_eq!(
             sound[1] == 8,
             sound[0] % 3 == 0,
@@ -228,11 +244,11 @@ async fn media_does_not_cross_rooms() {
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
     let mut eve = Guest::connects(&app, "elsewhere", "Eve").await;
-    eve.wants(&[&ann.id(), &ben.id()]).await;
-    ben.wants(&[&ann.id()]).await;
+    eve.subscribes_to(&[&ann.id(), &ben.id()]).await;
+    ben.subscribes_to(&[&ann.id()]).await;
     ben.sees(&mut ann, 9).await;
-    eve.lives(Duration::from_millis(200)).await;
-    assert!(eve.pictures.is_empty() && eve.slots.values().all(|slot| slot.id.is_none()));
+    eve.runs_for(Duration::from_millis(200)).await;
+    assert!(eve.video_frames.is_empty() && eve.slots.values().all(|slot| slot.id.is_none()));
 }
 
 #[tokio::test]
@@ -240,11 +256,12 @@ async fn a_new_subscription_requests_a_keyframe() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
     let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ann.shows(1);
-    ann.lives(Duration::from_millis(100)).await;
-    assert_eq!(ann.keyframes_asked, 0, "nobody looks yet");
-    ben.wants(&[&ann.id()]).await;
-    ann.until("a request", |ann| ann.keyframes_asked > 0).await;
+    ann.sends_video(1);
+    ann.runs_for(Duration::from_millis(100)).await;
+    assert_eq!(ann.keyframe_requests, 0, "nobody looks yet");
+    ben.subscribes_to(&[&ann.id()]).await;
+    ann.until("a request", |ann| ann.keyframe_requests > 0)
+        .await;
     ben.sees(&mut ann, 2).await;
 }
 
@@ -263,9 +280,9 @@ async fn the_active_speaker_is_broadcast() {
         if told(&ben) {
             return;
         }
-        ann.speaks(20);
-        ann.lives(Duration::from_millis(20)).await;
-        ben.goes_on().await;
+        ann.sends_audio(20);
+        ann.runs_for(Duration::from_millis(20)).await;
+        ben.steps().await;
     }
     panic!("nobody said that Ann speaks");
 }
@@ -380,14 +397,14 @@ async fn a_slot_freed_while_the_socket_was_down_is_reported_after_the_reconnect(
 }
 
 /// Breaks the WebSocket of a guest. Returns the `joined` message to resume with.
-async fn loses_their_line(app: &TestApp, guest: &mut Guest) -> Joined {
+async fn breaks_the_socket(app: &TestApp, guest: &mut Guest) -> Joined {
     let was = guest.client.joined().clone();
     drop(std::mem::replace(&mut guest.client, app.connect().await));
     was
 }
 
 /// A short grace period, and people who stay away for the whole test.
-fn soon_away() -> Timing {
+fn short_grace() -> Timing {
     Timing {
         grace: Duration::from_millis(50),
         move_back_after: Duration::from_millis(200),
@@ -397,21 +414,21 @@ fn soon_away() -> Timing {
 
 #[tokio::test]
 async fn a_person_who_enters_again_is_seen_although_their_former_media_never_ended() {
-    let app = TestApp::start_with(soon_away(), &["--p2p-max", "0"]).await;
+    let app = TestApp::start_with(short_grace(), &["--p2p-max", "0"]).await;
     let (mut ann, mut ben) = seen(&app).await;
-    let was = loses_their_line(&app, &mut ann).await;
+    let was = breaks_the_socket(&app, &mut ann).await;
     // As after a crash of the browser: the former connection ends without a message.
     let client = app.resume("team", "Ann", &was, 0).await;
     let mut again = Guest::enters_as(client, 2, &[str0m::format::Codec::Vp8]).await;
     again.offers(1).await;
     again.until("connected", |ann| ann.rtc.is_connected()).await;
-    ben.wants(&[&again.id()]).await;
+    ben.subscribes_to(&[&again.id()]).await;
     ben.sees(&mut again, 2).await;
 }
 
 #[tokio::test]
 async fn a_person_without_a_socket_stays_listed_while_their_media_arrives() {
-    let app = TestApp::start_with(soon_away(), &["--p2p-max", "2"]).await;
+    let app = TestApp::start_with(short_grace(), &["--p2p-max", "2"]).await;
     let mut ann = Guest::enters(&app, "team", "Ann").await;
     let mut ben = Guest::enters(&app, "team", "Ben").await;
     let mut cem = Guest::enters(&app, "team", "Cem").await;
@@ -421,16 +438,16 @@ async fn a_person_without_a_socket_stays_listed_while_their_media_arrives() {
             .until("connected", |guest| guest.rtc.is_connected())
             .await;
     }
-    ben.wants(&[&cem.id()]).await;
+    ben.subscribes_to(&[&cem.id()]).await;
     ben.sees(&mut cem, 1).await;
-    loses_their_line(&app, &mut cem).await;
+    breaks_the_socket(&app, &mut cem).await;
     let back = |guest: &Guest| {
         let back = ServerMessage::MediaMode { mode: Mode::P2p };
         guest.heard.contains(&back)
     };
     for mark in 2..8 {
         ben.sees(&mut cem, mark).await;
-        ben.lives(Duration::from_millis(100)).await;
+        ben.runs_for(Duration::from_millis(100)).await;
     }
     assert!(!back(&ben), "Cem is seen and heard");
     let left = |guest: &Guest| {
@@ -446,7 +463,7 @@ async fn a_person_without_a_socket_stays_listed_while_their_media_arrives() {
     let late = app.join("team", "Late").await;
     assert_eq!(late.joined().call.len(), 3, "nor does a list say so");
     cem.rtc.disconnect();
-    let _ = cem.tries_to_go_on().await;
+    let _ = cem.tries_to_step().await;
     ben.until("two move back", |ben| back(ben)).await;
     assert!(left(&ben));
 }
@@ -509,9 +526,9 @@ async fn a_packet_too_large_to_forward_closes_no_connection() {
     let app = app().await;
     let (mut ann, mut ben) = seen(&app).await;
     for _ in 0..20 {
-        ann.shows_in(1_800);
-        ann.goes_on().await;
-        ben.goes_on().await;
+        ann.sends_video_of(1_800);
+        ann.steps().await;
+        ben.steps().await;
     }
     ben.sees(&mut ann, 2).await;
     let metrics = app.metrics().await;
@@ -584,23 +601,23 @@ async fn a_certificate_that_does_not_match_the_fingerprint_gets_no_media() {
     let real = line.expect("there is one").to_owned();
     let forged = format!("a=fingerprint:sha-256 {}", vec!["AB"; 32].join(":"));
     eve.offers_as(1, sdp.replace(&real, &forged)).await;
-    eve.wants(&[&ann.id()]).await;
+    eve.subscribes_to(&[&ann.id()]).await;
     for mark in 0..40 {
-        ann.shows(mark);
-        ann.goes_on().await;
+        ann.sends_video(mark);
+        ann.steps().await;
         // The alert about the failed handshake may end her side, too.
-        if eve.tries_to_go_on().await.is_err() {
+        if eve.tries_to_step().await.is_err() {
             break;
         }
     }
-    assert!(eve.pictures.is_empty());
+    assert!(eve.video_frames.is_empty());
 }
 
 #[tokio::test]
 async fn no_message_contains_the_address_of_another_participant() {
     let app = app().await;
     let (ann, mut ben) = seen(&app).await;
-    ben.lives(Duration::from_millis(100)).await;
+    ben.runs_for(Duration::from_millis(100)).await;
     let address = ann.udp.local_addr().expect("bound").ip().to_string();
     let told: Vec<_> = ben
         .heard

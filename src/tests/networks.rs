@@ -201,9 +201,9 @@ async fn people_of_both_families_see_each_other_through_the_default_listeners() 
         let app = TestApp::start_with(long_timing(), &flags).await;
         let mut ann = Guest::connects_from("127.0.0.1:0", &app, "team", "Ann").await;
         let mut ben = Guest::connects_from("[::1]:0", &app, "team", "Ben").await;
-        ben.wants(&[&ann.id()]).await;
+        ben.subscribes_to(&[&ann.id()]).await;
         ben.sees(&mut ann, 1).await;
-        ann.wants(&[&ben.id()]).await;
+        ann.subscribes_to(&[&ben.id()]).await;
         ann.sees(&mut ben, 2).await;
     }
 }
@@ -245,7 +245,7 @@ async fn inside_a_network_without_ipv4() {
     assert_eq!(turn_offered(&mut eve).await, ["[2001:db8::5]"]);
     let mut ann = Guest::connects_from("[2001:db8::5]:0", &app, "team", "Ann").await;
     let mut ben = Guest::connects_from("[2001:db8::5]:0", &app, "team", "Ben").await;
-    ben.wants(&[&ann.id()]).await;
+    ben.subscribes_to(&[&ann.id()]).await;
     ben.sees(&mut ann, 1).await;
 }
 
@@ -291,5 +291,5 @@ async fn inside_a_network_with_a_bridge() {
     let mut ann = app.join("team", "Ann").await;
     assert_eq!(turn_offered(&mut ann).await, ["10.1.2.4", "172.17.0.1"]);
     let mut ben = Guest::connects_from("10.1.2.4:0", &app, "team", "Ben").await;
-    ben.is_up().await;
+    ben.is_connected().await;
 }

@@ -30,7 +30,7 @@ pub fn backup(database: &Path, file: &Path, force: bool) -> Result<u64, FileErro
     copy(&source, new.path()).map_err(FileError::database(database))?;
     let size = std::fs::metadata(new.path()).map_err(FileError::io(new.path()))?;
     refuse_existing(file, force)?;
-    new.put()?;
+    new.persist()?;
     Ok(size.len())
 }
 
@@ -47,10 +47,10 @@ pub fn copy(source: &Connection, file: &Path) -> Result<(), StoreError> {
     let mut copy = Connection::open(file)?;
     harden(&copy)?;
     // Without a transaction, each write of the server would restart the copy.
-    let moment = source.unchecked_transaction()?;
-    schema::version(&moment)?;
-    Backup::new(&moment, &mut copy)?.run_to_completion(PAGES, Duration::ZERO, None)?;
-    drop(moment);
+    let snapshot = source.unchecked_transaction()?;
+    schema::version(&snapshot)?;
+    Backup::new(&snapshot, &mut copy)?.run_to_completion(PAGES, Duration::ZERO, None)?;
+    drop(snapshot);
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
     copy.close().map_err(|(_, error)| error.into())
 }

@@ -4,7 +4,7 @@
 //! overlap without a gap keep it from restarting the log; [`Checkpointer::after_commit`] then blocks
 //! for a moment until they have ended.
 
-use super::{StoreError, file::with_end, schema::BUSY_TIMEOUT};
+use super::{StoreError, file::with_suffix, schema::BUSY_TIMEOUT};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     path::PathBuf,
@@ -39,7 +39,7 @@ impl Checkpointer {
     pub fn new(connection: &Connection) -> Self {
         let database = PathBuf::from(connection.path().unwrap_or_default());
         Self {
-            log: with_end(&database, "-wal"),
+            log: with_suffix(&database, "-wal"),
             tried: None,
         }
     }

@@ -73,17 +73,17 @@ impl Writer {
         (mixed ^ (mixed >> 31)) % end
     }
 
-    /// The place of a word by Zipf's law: the n-th is there 1/n times as often.
-    fn place(&mut self, count: usize) -> usize {
+    /// The rank of a word by Zipf's law: the n-th is there 1/n times as often.
+    fn rank(&mut self, count: usize) -> usize {
         let share = self.below(1_000_000) as f64 / 1_000_000.0;
-        let place = (count as f64).powf(share) - 1.0;
-        (place as usize).min(count - 1)
+        let rank = (count as f64).powf(share) - 1.0;
+        (rank as usize).min(count - 1)
     }
 
     /// A common word or stem.
     fn common(&mut self) -> &'static str {
-        let place = self.place(self.words.len());
-        self.words[place]
+        let rank = self.rank(self.words.len());
+        self.words[rank]
     }
 
     /// Generates a word, one of [`RARE`] of them rare.
@@ -104,7 +104,7 @@ impl Writer {
             Language::Korean => {
                 let endings: Vec<_> = ENDINGS.split_whitespace().collect();
                 let stem = self.common();
-                format!("{stem}{}", endings[self.place(endings.len())])
+                format!("{stem}{}", endings[self.rank(endings.len())])
             }
         }
     }

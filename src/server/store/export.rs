@@ -35,7 +35,7 @@ const MARKUP: &str = r"\`*_{}[]<>()#+-.!|~&";
 /// Maximum length of a quote above a reply, in characters.
 const QUOTED_CHARS: usize = 80;
 /// Messages kept for quotes. A reply to an older message has no quote.
-const REMEMBERED: usize = 10_000;
+const MAX_QUOTES: usize = 10_000;
 
 /// Writes the messages of a room to `output`. Returns their number.
 ///
@@ -51,33 +51,33 @@ pub fn export(
         return Err(FileError::NoDatabase(database.to_owned()));
     }
     let connection = schema::connect_to_read(database).map_err(FileError::database(database))?;
-    let moment = connection.unchecked_transaction();
-    let moment = moment.map_err(FileError::database(database))?;
-    schema_check::check_schema(&moment).map_err(FileError::database(database))?;
-    let head = reader::head(&moment, room).map_err(FileError::database(database))?;
+    let snapshot = connection.unchecked_transaction();
+    let snapshot = snapshot.map_err(FileError::database(database))?;
+    schema_check::check_schema(&snapshot).map_err(FileError::database(database))?;
+    let head = reader::head(&snapshot, room).map_err(FileError::database(database))?;
     let Some((epoch, seq)) = head else {
         return Err(FileError::NoRoom(room.as_str().to_owned()));
     };
-    let mut paper = match format {
-        Format::Json => Paper::Json { first: true },
-        Format::Markdown => Paper::Markdown(Markdown::default()),
+    let mut writer = match format {
+        Format::Json => FormatWriter::Json { first: true },
+        Format::Markdown => FormatWriter::Markdown(Markdown::default()),
     };
     let title = json!({"room": room, "epoch": epoch, "seq": seq});
-    paper
+    writer
         .begin(output, room, &title)
         .map_err(FileError::Output)?;
     let mut count = 0;
     let mut after = 0;
     loop {
-        let page = page(&moment, room, after).map_err(FileError::database(database))?;
+        let page = page(&snapshot, room, after).map_err(FileError::database(database))?;
         let Some(last) = page.last() else { break };
         after = last.seq;
         count += page.len() as u64;
         for message in &page {
-            paper.add(output, message).map_err(FileError::Output)?;
+            writer.add(output, message).map_err(FileError::Output)?;
         }
     }
-    paper.end(output).map_err(FileError::Output)?;
+    writer.end(output).map_err(FileError::Output)?;
     Ok(count)
 }
 
@@ -98,7 +98,7 @@ pub fn export_to(
     let output = File::create(new.path()).map_err(FileError::io(new.path()))?;
     let messages = export(database, room, format, &mut BufWriter::new(output))?;
     refuse_existing(file, force)?;
-    new.put()?;
+    new.persist()?;
     Ok(messages)
 }
 
@@ -112,7 +112,7 @@ fn page(
 }
 
 /// The state of the output in one format.
-enum Paper {
+enum FormatWriter {
     /// One JSON document.
     Json {
         /// Whether the next message is the first one, which has no comma before it.
@@ -127,13 +127,13 @@ enum Paper {
 struct Markdown {
     /// The day of the last message.
     day: Option<time::Date>,
-    /// Author and start of the last [`REMEMBERED`] messages, for quotes above replies.
-    said: HashMap<MessageId, String>,
-    /// The ids in `said`, oldest first.
+    /// Author and start of the last [`MAX_QUOTES`] messages, for quotes above replies.
+    quotes: HashMap<MessageId, String>,
+    /// The ids in `quotes`, oldest first.
     order: VecDeque<MessageId>,
 }
 
-impl Paper {
+impl FormatWriter {
     /// Writes the beginning of the output, before the first message.
     fn begin(
         &self,
@@ -185,7 +185,7 @@ impl Markdown {
         let (hour, minute) = (time.hour(), time.minute());
         let edited = message.edited_at.map_or("", |_| " (edited)");
         writeln!(output, "\n**{nickname}** {hour:02}:{minute:02}{edited}\n")?;
-        if let Some(quoted) = message.reply_to.and_then(|id| self.said.get(&id)) {
+        if let Some(quoted) = message.reply_to.and_then(|id| self.quotes.get(&id)) {
             writeln!(output, "> {quoted}\n")?;
         }
         if message.text.is_none() {
@@ -202,21 +202,21 @@ impl Markdown {
                 reaction.by.len()
             )?;
         }
-        self.remember(message, &nickname);
+        self.add_quote(message, &nickname);
         Ok(())
     }
 
     /// Stores the quote of a message, and evicts the oldest one.
-    fn remember(&mut self, message: &ChatMessage, nickname: &str) {
-        if self.order.len() == REMEMBERED
+    fn add_quote(&mut self, message: &ChatMessage, nickname: &str) {
+        if self.order.len() == MAX_QUOTES
             && let Some(oldest) = self.order.pop_front()
         {
-            self.said.remove(&oldest);
+            self.quotes.remove(&oldest);
         }
         let line = message.words().lines().next().unwrap_or_default();
         let start: String = line.chars().take(QUOTED_CHARS).collect();
         let quote = format!("{nickname}: {}", escaped(&start));
-        self.said.insert(message.id, quote);
+        self.quotes.insert(message.id, quote);
         self.order.push_back(message.id);
     }
 }
@@ -247,7 +247,7 @@ mod tests {
     }
 
     /// A message of Ann whose id and text are this number.
-    fn said(number: u64, reply_to: Option<MessageId>) -> ChatMessage {
+    fn numbered_message(number: u64, reply_to: Option<MessageId>) -> ChatMessage {
         let id = ParticipantId::parse("p_ann").expect("an id");
         let nickname = Nickname::parse("Ann").expect("a nickname");
         let text = ChatText::parse(&format!("text {number}")).expect("a text");
@@ -263,15 +263,15 @@ mod tests {
     #[test]
     fn a_reply_quotes_a_recent_message_of_an_export_of_any_length() {
         let mut markdown = Markdown::default();
-        let all = REMEMBERED as u64 + 1;
+        let all = MAX_QUOTES as u64 + 1;
         for number in 1..=all {
-            let written = markdown.add(&mut io::sink(), &said(number, None));
+            let written = markdown.add(&mut io::sink(), &numbered_message(number, None));
             written.expect("written");
         }
         let mut quotes = |answered: u64| {
             let mut text = Vec::new();
-            let answered = said(answered, None).id;
-            let answer = said(all + 1, Some(answered));
+            let answered = numbered_message(answered, None).id;
+            let answer = numbered_message(all + 1, Some(answered));
             markdown.add(&mut text, &answer).expect("written");
             String::from_utf8(text)
                 .expect("text")

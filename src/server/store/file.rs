@@ -80,16 +80,17 @@ impl FileError {
 /// # Errors
 /// [`FileError::IsDatabase`].
 pub fn refuse_database(database: &Path, file: &Path) -> Result<(), FileError> {
-    let own = ["", "-wal", "-shm", "-journal"].map(|end| real(&with_end(database, end)));
-    let lock = real(&database.with_extension("lock"));
-    match own.contains(&real(file)) || lock == real(file) {
+    let own =
+        ["", "-wal", "-shm", "-journal"].map(|suffix| canonical(&with_suffix(database, suffix)));
+    let lock = canonical(&database.with_extension("lock"));
+    match own.contains(&canonical(file)) || lock == canonical(file) {
         true => Err(FileError::IsDatabase(file.to_owned())),
         false => Ok(()),
     }
 }
 
 /// A path with its symbolic links resolved. The file need not exist; its directory must.
-fn real(path: &Path) -> Option<PathBuf> {
+fn canonical(path: &Path) -> Option<PathBuf> {
     let whole = fs::canonicalize(path);
     let beside = || {
         Some(
@@ -109,19 +110,19 @@ pub fn directory(path: &Path) -> &Path {
     }
 }
 
-/// A path with `end` appended to its file name.
-pub fn with_end(path: &Path, end: &str) -> PathBuf {
+/// A path with `suffix` appended to its file name.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(end);
+    name.push(suffix);
     PathBuf::from(name)
 }
 
 /// A temporary file beside its destination, readable by its owner only. Deleted when dropped,
-/// unless it was [put in place](Self::put).
+/// unless it was [put in place](Self::persist).
 #[derive(Debug)]
 pub struct NewFile {
     /// The destination.
-    place: PathBuf,
+    destination: PathBuf,
     /// The temporary file, in the same directory, so that a rename is atomic.
     path: PathBuf,
 }
@@ -131,8 +132,8 @@ impl NewFile {
     ///
     /// # Errors
     /// The directory cannot be written.
-    pub fn beside(place: &Path) -> Result<Self, FileError> {
-        let path = with_end(place, &format!(".{}.partial", std::process::id()));
+    pub fn beside(destination: &Path) -> Result<Self, FileError> {
+        let path = with_suffix(destination, &format!(".{}.partial", std::process::id()));
         // A former process with the same id may have left the file, or another user a link.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -143,8 +144,8 @@ impl NewFile {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(FILE_MODE);
         options.open(&path).map_err(FileError::io(&path))?;
-        let place = place.to_owned();
-        Ok(Self { place, path })
+        let destination = destination.to_owned();
+        Ok(Self { destination, path })
     }
 
     /// The path of the temporary file.
@@ -163,17 +164,17 @@ impl NewFile {
     ///
     /// # Errors
     /// The disk failed; an existing file is unchanged.
-    pub fn put(self) -> Result<(), FileError> {
+    pub fn persist(self) -> Result<(), FileError> {
         sync(&self.path)?;
-        fs::rename(&self.path, &self.place).map_err(FileError::io(&self.place))?;
-        sync(directory(&self.place))
+        fs::rename(&self.path, &self.destination).map_err(FileError::io(&self.destination))?;
+        sync(directory(&self.destination))
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        for end in ["", "-wal", "-shm", "-journal"] {
-            let _ = fs::remove_file(with_end(&self.path, end));
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let _ = fs::remove_file(with_suffix(&self.path, suffix));
         }
     }
 }

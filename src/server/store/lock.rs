@@ -14,9 +14,9 @@ use std::{
 };
 
 /// How long a new server waits for a former one that is still stopping. 2 s.
-const WAIT: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Interval between two attempts.
-const PAUSE: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The lock of a data directory, held until this is dropped.
 #[derive(Debug)]
@@ -26,15 +26,17 @@ pub struct DataLock {
 }
 
 impl DataLock {
-    /// Takes the lock of a database. Waits up to [`WAIT`] for another holder.
+    /// Takes the lock of a database. Waits up to [`MAX_WAIT`] for another holder.
     ///
     /// # Errors
     /// [`StoreError::InUse`], or the directory cannot be written.
     pub fn wait_for(database: &Path) -> Result<Self, StoreError> {
-        let until = Instant::now() + WAIT;
+        let until = Instant::now() + MAX_WAIT;
         loop {
             match Self::take(database) {
-                Err(StoreError::InUse) if Instant::now() < until => std::thread::sleep(PAUSE),
+                Err(StoreError::InUse) if Instant::now() < until => {
+                    std::thread::sleep(RETRY_INTERVAL)
+                }
                 other => return other,
             }
         }

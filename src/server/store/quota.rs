@@ -24,7 +24,7 @@ const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The configured limits of stored bytes. 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes of one room. Default 256 MiB: some million messages of forty letters.
+    /// Bytes of one room. Default 256 MiB: some million messages of forty length.
     pub room_bytes: u64,
     /// Bytes of all rooms. Default 8 GiB.
     pub history_bytes: u64,
@@ -222,7 +222,7 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Event {
         /// Appends the message of this number, with a text of this length.
-        Say(u128, usize),
+        Append(u128, usize),
         /// Edits the message of this number to a text of this length, as its author.
         Edit(u128, usize),
         /// Deletes the message of this number, as its author.
@@ -230,17 +230,17 @@ mod tests {
         /// Adds or removes a reaction to a message, by the participant of the second number.
         React(u128, u128, bool),
         /// Sweeps all but this many newest messages of each room.
-        Forget(u32),
+        Sweep(u32),
     }
 
     fn event() -> impl Strategy<Value = Event> {
         let id = || 1_u128..12;
         prop_oneof![
-            4 => (id(), 1_usize..300).prop_map(|(id, letters)| Event::Say(id, letters)),
-            2 => (id(), 1_usize..300).prop_map(|(id, letters)| Event::Edit(id, letters)),
+            4 => (id(), 1_usize..300).prop_map(|(id, length)| Event::Append(id, length)),
+            2 => (id(), 1_usize..300).prop_map(|(id, length)| Event::Edit(id, length)),
             1 => id().prop_map(Event::Delete),
             4 => (id(), 1_u128..5, any::<bool>()).prop_map(|(id, by, on)| Event::React(id, by, on)),
-            1 => (0_u32..8).prop_map(Event::Forget),
+            1 => (0_u32..8).prop_map(Event::Sweep),
         ]
     }
 
@@ -248,13 +248,13 @@ mod tests {
         RoomName::parse(if id.is_multiple_of(2) { "even" } else { "odd" }).expect("valid")
     }
 
-    fn somebody(number: u128) -> ParticipantId {
+    fn participant(number: u128) -> ParticipantId {
         ParticipantId::parse(&format!("p_{number}")).expect("valid")
     }
 
     /// Applies an event to the store.
-    async fn happen(store: &Store, event: &Event) {
-        let text = |letters: usize| ChatText::parse(&"가a".repeat(letters)).expect("valid");
+    async fn apply(store: &Store, event: &Event) {
+        let text = |length: usize| ChatText::parse(&"가a".repeat(length)).expect("valid");
         let change = async |id: u128, by: ParticipantId, edit: Edit| {
             let change = Change {
                 id: crate::protocol::MessageId(uuid::Uuid::from_u128(id)),
@@ -269,18 +269,18 @@ mod tests {
             ));
         };
         match event {
-            Event::Say(id, letters) => {
+            Event::Append(id, length) => {
                 let mut new = message(*id, "x");
-                (new.from.id, new.draft.text) = (somebody(0), text(*letters));
+                (new.from.id, new.draft.text) = (participant(0), text(*length));
                 store.append(&room(*id), new).await.expect("stored");
             }
-            Event::Edit(id, letters) => change(*id, somebody(0), Edit::Text(text(*letters))).await,
-            Event::Delete(id) => change(*id, somebody(0), Edit::Delete).await,
+            Event::Edit(id, length) => change(*id, participant(0), Edit::Text(text(*length))).await,
+            Event::Delete(id) => change(*id, participant(0), Edit::Delete).await,
             Event::React(id, by, on) => {
                 let emoji = Emoji::parse("👍").expect("valid");
-                change(*id, somebody(*by), Edit::React { emoji, on: *on }).await;
+                change(*id, participant(*by), Edit::React { emoji, on: *on }).await;
             }
-            Event::Forget(newest) => {
+            Event::Sweep(newest) => {
                 let expiry = Expiry {
                     before_ms: None,
                     newest: Some(*newest),
@@ -319,13 +319,13 @@ mod tests {
                 let store = Store::open(&database, &StoreOptions::default()).expect("opens");
                 let connection = Connection::open(&database).expect("opens");
                 for event in &events {
-                    happen(&store, event).await;
+                    apply(&store, event).await;
                     let usage = store.usage(9).await.expect("read");
                     assert_eq!(usage.bytes, recount(&connection), "{event:?}");
                     assert_eq!(usage.bytes, usage.rooms.iter().map(|room| room.1).sum::<u64>());
                     assert_eq!(usage.bytes, store.stored_bytes());
                 }
-                happen(&store, &Event::Forget(0)).await;
+                apply(&store, &Event::Sweep(0)).await;
                 assert_eq!(store.stored_bytes(), 0);
                 store.close().await;
             });
@@ -345,8 +345,8 @@ mod tests {
             store.append(&room(1), new.clone()).await.expect("stored");
             assert_eq!(store.stored_bytes(), message_bytes(&new));
             let before = store.stored_bytes();
-            happen(&store, &Event::React(1, 3, true)).await;
-            let reaction = reaction_bytes(&Emoji::parse("👍").expect("valid"), &somebody(3));
+            apply(&store, &Event::React(1, 3, true)).await;
+            let reaction = reaction_bytes(&Emoji::parse("👍").expect("valid"), &participant(3));
             assert_eq!(store.stored_bytes(), before + reaction);
         });
     }

@@ -7,7 +7,7 @@
 use super::{
     StoreError,
     backup::copy,
-    file::{FileError, NewFile, directory, refuse_database, sync, with_end},
+    file::{FileError, NewFile, directory, refuse_database, sync, with_suffix},
     lock::DataLock,
     rights::{make_directory, make_private},
     schema, schema_check,
@@ -49,8 +49,8 @@ pub fn restore(database: &Path, file: &Path) -> Result<Restored, FileError> {
     let (rooms, messages) = prepare(new.path(), file)?;
     let model = if database.exists() { database } else { home };
     new.give_to_owner_of(model);
-    let former = set_aside(database)?;
-    new.put()?;
+    let former = link_former(database)?;
+    new.persist()?;
     Ok(Restored {
         rooms,
         messages,
@@ -124,7 +124,7 @@ fn damaged(file: &Path, finding: &str) -> FileError {
 /// Links the former database to a second name, and renames its log, which SQLite would otherwise
 /// apply to the new database. The former database keeps its name until the new one replaces it.
 /// Returns the second name.
-fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
+fn link_former(database: &Path) -> Result<Option<PathBuf>, FileError> {
     if !database.exists() {
         return Ok(None);
     }
@@ -137,14 +137,14 @@ fn set_aside(database: &Path) -> Result<Option<PathBuf>, FileError> {
     make_private(&former).map_err(FileError::io(&former))?;
     sync(&former)?;
     for end in ["-wal", "-journal"] {
-        match fs::rename(with_end(database, end), with_end(&former, end)) {
+        match fs::rename(with_suffix(database, end), with_suffix(&former, end)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(FileError::io(database)(error));
             }
             _ => {}
         }
     }
-    let _ = fs::remove_file(with_end(database, "-shm"));
+    let _ = fs::remove_file(with_suffix(database, "-shm"));
     Ok(Some(former))
 }
 
@@ -162,7 +162,7 @@ fn checkpoint(database: &Path) {
 
 /// An unused name for the former database.
 fn free_name(database: &Path) -> PathBuf {
-    let name = |number: u32| with_end(database, &format!(".former-{number}"));
+    let name = |number: u32| with_suffix(database, &format!(".former-{number}"));
     let free = (1..).map(name).find(|name| !name.exists());
     free.unwrap_or_else(|| name(0))
 }

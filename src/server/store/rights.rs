@@ -7,7 +7,7 @@
 
 use super::{
     StoreError,
-    file::{directory, with_end},
+    file::{directory, with_suffix},
 };
 use std::{
     fs::{self, DirBuilder, Metadata, OpenOptions, Permissions},
@@ -116,7 +116,7 @@ fn check(home: &Path, database: &Path) -> io::Result<Result<(), RightsError>> {
     // The directory may be a link: its target is checked.
     let mut found = vec![(home.to_owned(), fs::metadata(home)?)];
     let lock = database.with_extension("lock");
-    let files = ["", "-wal", "-shm", "-journal"].map(|end| with_end(database, end));
+    let files = ["", "-wal", "-shm", "-journal"].map(|end| with_suffix(database, end));
     for path in files.into_iter().chain([lock]) {
         match fs::symlink_metadata(&path) {
             Ok(metadata) if !metadata.is_symlink() && !metadata.is_file() => {

@@ -65,14 +65,14 @@ mod tests {
     use super::*;
 
     /// The names of the rooms of a database with these rooms after [`normalize`].
-    fn settled(names: &[&str]) -> Vec<String> {
+    fn normalized(names: &[&str]) -> Vec<String> {
         let mut connection = Connection::open_in_memory().expect("opens");
         schema::migrate(&mut connection).expect("migrates");
         for name in names {
             let insert = "INSERT INTO rooms (name, epoch, seq) VALUES (?1, 'e', 0)";
             connection.execute(insert, [name]).expect("a room");
         }
-        normalize(&mut connection).expect("settled");
+        normalize(&mut connection).expect("normalised");
         let names = stored_names(&connection).expect("names");
         names.into_iter().map(|(_, name)| name).collect()
     }
@@ -81,7 +81,7 @@ mod tests {
     fn a_room_with_a_former_name_is_found_by_the_name_that_people_type() {
         let decomposed = "\u{1112}\u{116C}\u{110B}\u{1174}\u{1109}\u{1175}\u{11AF}";
         assert_eq!(
-            settled(&["team", "a\u{a0}b  c", decomposed]),
+            normalized(&["team", "a\u{a0}b  c", decomposed]),
             ["team", "a b c", "회의실"]
         );
     }
@@ -89,6 +89,6 @@ mod tests {
     #[test]
     fn a_room_keeps_its_name_if_the_new_one_is_taken_or_invalid() {
         let names = ["a b", "a  b", "\u{200B}"];
-        assert_eq!(settled(&names), names);
+        assert_eq!(normalized(&names), names);
     }
 }

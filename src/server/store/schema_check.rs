@@ -10,7 +10,7 @@ use rusqlite::{Connection, config::DbConfig};
 use std::collections::BTreeSet;
 
 /// Prefix of tables that a migration renamed and [`super::cleanup`] deletes. They may be missing.
-const SET_ASIDE: &str = "former_";
+const FORMER_PREFIX: &str = "former_";
 
 /// Hardens a connection: the schema calls no unsafe functions, statements change neither the schema
 /// table nor shadow tables, and pages are checked when they are read.
@@ -29,7 +29,7 @@ pub fn check_schema(connection: &Connection) -> Result<(), StoreError> {
     let (ours, found) = (objects(&reference)?, objects(connection)?);
     let foreign = found.difference(&ours).next();
     let lacking = ours.difference(&found);
-    let mut lacking = lacking.filter(|object| !object.name.starts_with(SET_ASIDE));
+    let mut lacking = lacking.filter(|object| !object.name.starts_with(FORMER_PREFIX));
     let foreign = foreign.or_else(|| lacking.next());
     match foreign {
         Some(object) => Err(StoreError::Foreign(format!(

@@ -5,7 +5,7 @@
 //! other scripts put no space at the end of a word, and words of two syllables are common, so
 //! SQLite's own trigram tokenizer does not suffice: it needs three letters. The index has no
 //! positions, which makes it a quarter as large, so the text of each candidate is compared
-//! ([`holds_all`]). A bigram is hashed to 16 bits, so the index has at most 65,536 terms; a
+//! ([`contains_all`]). A bigram is hashed to 16 bits, so the index has at most 65,536 terms; a
 //! collision costs one comparison.
 //!
 //! Messages are indexed later and in batches ([`index_next`]), because indexing each at once would
@@ -70,7 +70,7 @@ fn words(text: &str) -> Vec<Vec<char>> {
 /// The bigrams of these words as terms of the index, without duplicates.
 fn pairs(words: &[Vec<char>]) -> Vec<String> {
     let pairs = words.iter().flat_map(|word| word.windows(2));
-    let mut numbers: Vec<u64> = pairs.map(|pair| number(pair[0], pair[1])).collect();
+    let mut numbers: Vec<u64> = pairs.map(|pair| pair_hash(pair[0], pair[1])).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers.iter().map(|pair| format!("{pair:x}")).collect()
@@ -78,7 +78,7 @@ fn pairs(words: &[Vec<char>]) -> Vec<String> {
 
 /// The 16-bit hash of a bigram: the upper bits of a product with the golden ratio, which spreads
 /// neighbouring code points. The database stores the hashes, so this function must not change.
-fn number(first: char, second: char) -> u64 {
+fn pair_hash(first: char, second: char) -> u64 {
     let both = u64::from(u32::from(first)) << 32 | u64::from(u32::from(second));
     both.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48
 }
@@ -129,7 +129,7 @@ struct Needle {
 }
 
 /// Whether a text contains every needle, unchanged or in normal form NFC.
-fn holds_all(text: &str, needles: &[Needle]) -> bool {
+fn contains_all(text: &str, needles: &[Needle]) -> bool {
     if is_found_in(text, needles) {
         return true;
     }
@@ -172,14 +172,14 @@ impl Matches {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
             ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => return Ok(()),
         };
-        if holds_all(&text, &self.needles) {
+        if contains_all(&text, &self.needles) {
             self.rows.push(reader::message(row)?);
         }
         Ok(())
     }
 
     /// Whether the wanted number of messages is found.
-    fn are_enough(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.rows.len() >= self.wanted
     }
 }
@@ -233,7 +233,7 @@ fn scan(
     let mut select = connection.prepare_cached(&query)?;
     let (id, text) = (select.column_index("id")?, select.column_index("text")?);
     let mut rows = select.query(params![room_id, reader::seq_before(before)])?;
-    while !matches.are_enough()
+    while !matches.is_complete()
         && let Some(row) = rows.next()?
         && row.get::<_, i64>(id)? > indexed
     {
@@ -254,7 +254,7 @@ fn search_index(
     let mut select = connection.prepare_cached(&query)?;
     let text = select.column_index("text")?;
     let mut rows = select.query(params![expression, newest, room_id])?;
-    while !matches.are_enough()
+    while !matches.is_complete()
         && let Some(row) = rows.next()?
     {
         matches.push_if_match(row, text)?;
@@ -354,10 +354,10 @@ pub fn index_next(connection: &mut Connection, limit: usize) -> Result<usize, St
 }
 
 /// Messages read in one step of [`renormalize_next`]. 500: a few milliseconds.
-const COMPOSED_AT_ONCE: usize = 500;
+const RENORMALIZE_READS: usize = 500;
 /// Messages indexed again in one step of [`renormalize_next`], while other writes wait. 64: the
 /// longest ones take some ten milliseconds.
-const REWRITTEN_AT_ONCE: usize = 64;
+const RENORMALIZE_WRITES: usize = 64;
 
 /// Indexes messages of older versions again, which indexed texts without normal form NFC. Reads
 /// some of them, oldest first. Returns whether there are more.
@@ -371,9 +371,9 @@ pub fn renormalize_next(connection: &mut Connection) -> Result<bool, StoreError>
     let (mut count, mut rewritten, mut newest) = (0, 0, from);
     {
         let mut select = transaction.prepare_cached(query)?;
-        let limit = i64::try_from(COMPOSED_AT_ONCE).unwrap_or(i64::MAX);
+        let limit = i64::try_from(RENORMALIZE_READS).unwrap_or(i64::MAX);
         let mut rows = select.query(params![from, to, limit])?;
-        while rewritten < REWRITTEN_AT_ONCE
+        while rewritten < RENORMALIZE_WRITES
             && let Some(row) = rows.next()?
         {
             let text = reader::stored_text(row, "text")?;
@@ -387,7 +387,7 @@ pub fn renormalize_next(connection: &mut Connection) -> Result<bool, StoreError>
             }
         }
     }
-    let more = count == COMPOSED_AT_ONCE || rewritten == REWRITTEN_AT_ONCE;
+    let more = count == RENORMALIZE_READS || rewritten == RENORMALIZE_WRITES;
     match more {
         true => transaction.execute(
             "INSERT OR REPLACE INTO meta (key, value) VALUES ('composed', ?1)",
@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn a_query_asks_the_index_for_pairs_and_holds_at_most_five_words() {
         let parse = |typed| Query::parse(typed).expect("a word");
-        let pair = format!("{:x}", number('회', '의'));
+        let pair = format!("{:x}", pair_hash('회', '의'));
         let expression = format!("\"room7\" AND \"{pair}\"");
         assert_eq!(parse("회의").expression(7), Some(expression.clone()));
         assert_eq!(parse("x 회의").expression(7), Some(expression));

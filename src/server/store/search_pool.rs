@@ -28,7 +28,7 @@ pub struct SearchPool {
     /// The read connections of the pool.
     connections: Readers,
     /// One permit for each search that runs or waits. A search without a permit is refused.
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Set when the store is closed, so that running searches end at once.
     closing: Arc<AtomicBool>,
 }
@@ -38,7 +38,7 @@ impl SearchPool {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
             connections: Readers::open(path, SEARCHERS, None)?,
-            places: Arc::new(Semaphore::new(SEARCHERS + SEARCH_QUEUE)),
+            permits: Arc::new(Semaphore::new(SEARCHERS + SEARCH_QUEUE)),
             closing: Arc::default(),
         })
     }
@@ -62,18 +62,18 @@ impl SearchPool {
         within: Duration,
         search: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| StoreError::SearchBusy)?;
-        let caller = Caller::default();
-        let (gone, closing) = (caller.gone.clone(), self.closing.clone());
-        let until = Until {
-            gone,
+        let permit = self.permits.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| StoreError::SearchBusy)?;
+        let caller = CallerGuard::default();
+        let (dropped, closing) = (caller.dropped.clone(), self.closing.clone());
+        let stop = StopConditions {
+            dropped,
             closing,
             within,
         };
         let work = move |connection: &mut Connection| {
-            let answer = until.run(connection, search);
-            drop(place);
+            let answer = stop.run(connection, search);
+            drop(permit);
             answer
         };
         let answer = timeout(SEARCH_WAIT + within, self.connections.run(work)).await;
@@ -83,28 +83,28 @@ impl SearchPool {
 
 /// Dropped together with the future of the search.
 #[derive(Default)]
-struct Caller {
+struct CallerGuard {
     /// Set on drop.
-    gone: Arc<AtomicBool>,
+    dropped: Arc<AtomicBool>,
 }
 
-impl Drop for Caller {
+impl Drop for CallerGuard {
     fn drop(&mut self) {
-        self.gone.store(true, Relaxed);
+        self.dropped.store(true, Relaxed);
     }
 }
 
 /// The conditions that end a search early.
-struct Until {
+struct StopConditions {
     /// Set when the caller has dropped the future.
-    gone: Arc<AtomicBool>,
+    dropped: Arc<AtomicBool>,
     /// Set when the store is closed.
     closing: Arc<AtomicBool>,
     /// The time limit, from the start of the run.
     within: Duration,
 }
 
-impl Until {
+impl StopConditions {
     /// Runs a search to its end, or until one of the conditions holds.
     fn run<T>(
         self,
@@ -113,9 +113,10 @@ impl Until {
     ) -> Result<T, StoreError> {
         let end = Instant::now() + self.within;
         let closing = self.closing.clone();
-        let is_over =
-            move || self.gone.load(Relaxed) || self.closing.load(Relaxed) || Instant::now() >= end;
-        connection.progress_handler(STEPS, Some(is_over))?;
+        let must_stop = move || {
+            self.dropped.load(Relaxed) || self.closing.load(Relaxed) || Instant::now() >= end
+        };
+        connection.progress_handler(STEPS, Some(must_stop))?;
         let answer = search(connection);
         connection.progress_handler(0, None::<fn() -> bool>)?;
         answer.map_err(|error| match error.is_interrupted() {
@@ -152,13 +153,13 @@ mod tests {
 
     /// Starts endless searches and waits until each has a permit.
     async fn start(pool: &SearchPool, count: usize) -> Vec<tokio::task::JoinHandle<()>> {
-        let free = pool.places.available_permits();
+        let free = pool.permits.available_permits();
         let search = || {
             let pool = pool.clone();
             tokio::spawn(async move { drop(pool.run(HOUR, endless).await) })
         };
         let searches = (0..count).map(|_| search()).collect();
-        while pool.places.available_permits() + count > free {
+        while pool.permits.available_permits() + count > free {
             tokio::task::yield_now().await;
         }
         searches

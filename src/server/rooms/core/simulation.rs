@@ -119,14 +119,14 @@ struct Client {
     session: SessionToken,
     state: RoomState,
     outbox: Outbox,
-    line: Option<Line>,
+    link: Option<Link>,
     acknowledged: BTreeSet<MessageId>,
     /// Ids in the order they were first shown.
     shown: Vec<MessageId>,
 }
 
 /// A connection and the messages in transit in both directions.
-struct Line {
+struct Link {
     connection: ConnectionId,
     up: VecDeque<ClientMessage>,
     down: VecDeque<ServerMessage>,
@@ -153,7 +153,7 @@ impl World {
             session: SessionToken::parse(&format!("session-{number:-<20}")).expect("valid"),
             state: RoomState::default(),
             outbox: Outbox::new(0.0),
-            line: None,
+            link: None,
             acknowledged: BTreeSet::new(),
             shown: Vec::new(),
         };
@@ -179,7 +179,7 @@ impl World {
         match self.random.random_range(0..100) {
             0..2 => self.crash(),
             2..12 => self.start(),
-            12..16 => self.cut(who),
+            12..16 => self.break_connection(who),
             16..20 => self.reload(who),
             20..32 => self.connect(who),
             32..46 => self.say(who),
@@ -213,13 +213,13 @@ impl World {
         self.room = None;
         self.jobs.clear();
         for who in 0..CLIENTS {
-            self.clients[who].line = None;
+            self.clients[who].link = None;
         }
     }
 
     /// Breaks a client's connection; messages in transit are lost.
-    fn cut(&mut self, who: usize) {
-        if let Some(line) = self.clients[who].line.take() {
+    fn break_connection(&mut self, who: usize) {
+        if let Some(line) = self.clients[who].link.take() {
             let (connection, departure) = (line.connection, Departure::Lost);
             self.command(Command::Disconnected {
                 connection,
@@ -230,7 +230,7 @@ impl World {
 
     /// Reloads a client's tab, which keeps its session and its unsent messages only.
     fn reload(&mut self, who: usize) {
-        self.cut(who);
+        self.break_connection(who);
         let client = &mut self.clients[who];
         let pending = std::mem::take(&mut client.state.log.pending);
         client.state = RoomState::default();
@@ -239,7 +239,7 @@ impl World {
     }
 
     fn connect(&mut self, who: usize) {
-        if self.room.is_none() || self.clients[who].line.is_some() {
+        if self.room.is_none() || self.clients[who].link.is_some() {
             return;
         }
         self.connections += 1;
@@ -254,7 +254,7 @@ impl World {
             nickname: format!("Guest {who}"),
             resume,
         };
-        client.line = Some(Line {
+        client.link = Some(Link {
             connection: ConnectionId(self.connections),
             up: [join].into(),
             down: VecDeque::new(),
@@ -281,7 +281,7 @@ impl World {
         let client = &mut self.clients[who];
         let me = participant_id(&client.session);
         let own = client.state.log.messages().find(|m| m.from.id == me);
-        let (Some(own), Some(line)) = (own, &mut client.line) else {
+        let (Some(own), Some(line)) = (own, &mut client.link) else {
             return;
         };
         let (id, text) = (own.id, format!("edited {}", self.ms));
@@ -290,14 +290,14 @@ impl World {
 
     fn send_pending(&mut self, who: usize) {
         let client = &mut self.clients[who];
-        if let Some(line) = client.line.as_mut().filter(|line| line.joined) {
+        if let Some(line) = client.link.as_mut().filter(|line| line.joined) {
             let (due, _) = client.outbox.due(&client.state.log.pending, self.ms);
             line.up.extend(due);
         }
     }
 
     fn deliver_up(&mut self, who: usize) {
-        let Some(line) = &mut self.clients[who].line else {
+        let Some(line) = &mut self.clients[who].link else {
             return;
         };
         let (connection, Some(message)) = (line.connection, line.up.pop_front()) else {
@@ -337,7 +337,7 @@ impl World {
 
     fn deliver_down(&mut self, who: usize) {
         let client = &mut self.clients[who];
-        let Some(line) = &mut client.line else { return };
+        let Some(line) = &mut client.link else { return };
         let Some(message) = line.down.pop_front() else {
             return;
         };
@@ -432,10 +432,10 @@ impl World {
             Effect::Send {
                 connection,
                 message,
-            } => self.tell(connection, message),
-            Effect::Relay { to, message, .. } => self.tell(to, message),
+            } => self.deliver(connection, message),
+            Effect::Relay { to, message, .. } => self.deliver(to, message),
             Effect::Broadcast { message, except } => {
-                let lines = self.clients.iter().filter_map(|c| c.line.as_ref());
+                let lines = self.clients.iter().filter_map(|c| c.link.as_ref());
                 let connections: Vec<_> = lines.map(|line| line.connection).collect();
                 for connection in connections
                     .into_iter()
@@ -443,13 +443,13 @@ impl World {
                 {
                     let joined = self.is_joined(connection);
                     if joined {
-                        self.tell(connection, message.clone());
+                        self.deliver(connection, message.clone());
                     }
                 }
             }
             Effect::Close { connection, .. } | Effect::RefuseJoin { connection, .. } => {
                 for client in &mut self.clients {
-                    client.line.take_if(|line| line.connection == connection);
+                    client.link.take_if(|line| line.connection == connection);
                 }
             }
             Effect::AnswerForm { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
@@ -463,7 +463,7 @@ impl World {
             .is_some_and(|room| room.member_by_connection(connection).is_some())
     }
 
-    fn tell(&mut self, connection: ConnectionId, mut message: ServerMessage) {
+    fn deliver(&mut self, connection: ConnectionId, mut message: ServerMessage) {
         if let ServerMessage::Joined(joined) = &mut message {
             match self.sabotage {
                 Some(Sabotage::ShortReplay) if joined.resumed && !joined.history.is_empty() => {
@@ -473,14 +473,14 @@ impl World {
                 _ => {}
             }
         }
-        let lines = self.clients.iter_mut().filter_map(|c| c.line.as_mut());
+        let lines = self.clients.iter_mut().filter_map(|c| c.link.as_mut());
         if let Some(line) = lines.into_iter().find(|line| line.connection == connection) {
             line.down.push_back(message);
         }
     }
 
     /// Stops all faults, reconnects all clients, and delivers all messages.
-    fn mend(&mut self) {
+    fn stop_faults(&mut self) {
         self.start();
         for _ in 0..2_000 {
             self.ms += 250.0;
@@ -495,7 +495,7 @@ impl World {
     }
 
     /// Checks the invariants at the end of a run.
-    fn close_code(&self) -> Result<(), String> {
+    fn check_invariants(&self) -> Result<(), String> {
         let stored: Vec<MessageId> = self.disk.messages.iter().map(|m| m.id).collect();
         let unique: BTreeSet<_> = stored.iter().collect();
         if unique.len() != stored.len() {
@@ -540,17 +540,17 @@ fn run(seed: u64, sabotage: Option<Sabotage>) -> (Result<(), String>, usize, Seq
     for _ in 0..STEPS {
         world.step();
     }
-    world.mend();
+    world.stop_faults();
     let acknowledged = world.clients.iter().map(|c| c.acknowledged.len()).sum();
-    (world.close_code(), acknowledged, world.disk.seq)
+    (world.check_invariants(), acknowledged, world.disk.seq)
 }
 
 #[test]
 fn acknowledged_messages_survive_random_crashes() {
     let mut acknowledged = 0;
     for seed in 0..SEEDS {
-        let (close_code, count, _) = run(seed, None);
-        assert_eq!(close_code, Ok(()), "seed {seed}");
+        let (result, count, _) = run(seed, None);
+        assert_eq!(result, Ok(()), "seed {seed}");
         acknowledged += count;
     }
     assert!(acknowledged > 5_000, "the world does something");
