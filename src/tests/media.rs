@@ -207,7 +207,7 @@ async fn a_lost_packet_of_red_audio_is_recovered_from_the_next_one() {
         assert_eq!(
             sound[1] == 8,
             sound[0] % 3 == 0,
-            "only what was lost is mended"
+            "only lost packets are recovered"
         );
     }
 }
@@ -459,7 +459,7 @@ async fn a_person_without_a_socket_stays_listed_while_their_media_arrives() {
         };
         guest.heard.iter().any(gone)
     };
-    assert!(!left(&ben), "nobody is told that Cem is gone");
+    assert!(!left(&ben), "no message says that Cem has left");
     let late = app.join("team", "Late").await;
     assert_eq!(late.joined().call.len(), 3, "nor does a list say so");
     cem.rtc.disconnect();

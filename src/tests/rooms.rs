@@ -399,6 +399,6 @@ async fn typing_reaches_the_others_once_a_second_at_most() {
     assert_eq!(
         ben.hears_until_now().await,
         [],
-        "told once a second at most"
+        "broadcast at most once a second"
     );
 }

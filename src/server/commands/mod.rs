@@ -36,33 +36,33 @@ pub struct Cli {
 pub enum Command {
     /// Copies the whole database into one file; the server may run meanwhile
     Backup {
-        /// The file to make; its directory exists
+        /// The file to create, in an existing directory
         file: PathBuf,
         /// Replace the file where it exists [default: refuse]
         #[arg(long)]
         force: bool,
     },
-    /// Confirms that the clock is right, so that old messages are deleted that wait because
-    /// of a doubt about it; the server may run meanwhile. Good for a day
+    /// Confirms that the clock is right, so that a waiting deletion of old messages runs; the
+    /// server may run meanwhile. Valid for a day
     ConfirmSweep,
-    /// Writes down what was said in a room; the server may run meanwhile
+    /// Exports the messages of a room; the server may run meanwhile
     Export {
         /// The name of the room
         room: String,
-        /// How it is written
+        /// The format of the output
         #[arg(long, value_enum, default_value = "json")]
         format: Format,
-        /// The file to make [default: standard output]
+        /// The file to create [default: standard output]
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Replace the file where it exists [default: refuse]
         #[arg(long, requires = "output")]
         force: bool,
     },
-    /// Puts a backup in place of the database; no server may run on it. The former
-    /// database is kept beside it
+    /// Replaces the database by a backup; no server may run on it. The former database is kept
+    /// beside it
     Restore {
-        /// What `noom backup` made
+        /// The file that `noom backup` created
         file: PathBuf,
     },
 }
@@ -73,8 +73,8 @@ pub enum CommandError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The argument is no room name.
-    #[error("\"{name}\" is no room: {rule}")]
+    /// The argument is not a valid room name.
+    #[error("\"{name}\" is not a room name: {rule}")]
     Room {
         /// The argument as the operator typed it.
         name: String,

@@ -121,7 +121,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// unless it was [put in place](Self::persist).
 #[derive(Debug)]
 pub struct NewFile {
-    /// The destination.
+    /// The path to which [`Self::persist`] renames the file.
     destination: PathBuf,
     /// The temporary file, in the same directory, so that a rename is atomic.
     path: PathBuf,

@@ -271,7 +271,7 @@ mod tests {
             rights: Rights::Any,
             ..StoreOptions::default()
         };
-        let store = Store::open(&database, &any).expect("told so");
+        let store = Store::open(&database, &any).expect("allowed");
         store.close().await;
         assert_eq!(mode(&directory), 0o755, "left as it is");
     }

@@ -107,7 +107,7 @@ pub(super) struct RoomEntry {
     key: u64,
     /// The mailbox of the actor.
     pub(super) mailbox: mpsc::Sender<RoomMessage>,
-    /// The counts for the welcome page, once somebody entered.
+    /// The counts for the welcome page, from the first member on.
     pub(super) summary: Option<RoomSummary>,
     /// Its key in [`OpenRooms::vacant`], while it is vacant.
     vacant: Option<u64>,
@@ -131,7 +131,7 @@ impl OpenRooms {
 /// Totals over all rooms, for `/metrics`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Rooms with somebody in them.
+    /// Rooms with at least one member.
     pub rooms: u64,
     /// People in rooms.
     pub people: u64,

@@ -1,5 +1,5 @@
-//! Properties of [`Room`]: after any sequence of actions in two rooms, the clients' views agree with
-//! the state of the rooms.
+//! Properties of [`Room`]: after any sequence of actions in two rooms, the views of the clients
+//! agree with the state of the rooms.
 //!
 //! A [`World`] runs two rooms as the actor does, on a store in memory. For each socket it keeps a
 //! client model that is updated from received messages only.
@@ -604,7 +604,7 @@ impl World {
             }
             ServerMessage::Renamed { person, was } => {
                 let found = client.people.iter_mut().find(|other| other.id == person.id);
-                let found = found.expect("whoever is renamed is here");
+                let found = found.expect("the renamed person is in the room");
                 assert_eq!(found.nickname, was);
                 *found = person;
             }
@@ -632,7 +632,10 @@ impl World {
                 );
                 let to = client.id.clone();
                 for id in [from, to] {
-                    assert!(!self.hides(room, &id), "no signal of or to whoever hides");
+                    assert!(
+                        !self.hides(room, &id),
+                        "no signal from or to a person who hides"
+                    );
                 }
                 self.signals += 1;
             }
@@ -660,7 +663,7 @@ impl World {
         let hides = snapshot.call.iter().any(|p| self.hides(number, &p.id));
         assert!(
             !hides || self.modes[number] == Mode::Sfu,
-            "a call with somebody who hides runs through the SFU"
+            "a call with a hidden address runs through the SFU"
         );
         let is_here = |id: &ParticipantId| snapshot.people.iter().any(|p| p.id == *id);
         assert!(
@@ -686,7 +689,7 @@ impl World {
             assert_eq!(client.seq, snapshot.seq);
             assert!(
                 self.stores[number].messages.ends_with(&client.log),
-                "what was told piece by piece is what a snapshot would tell"
+                "the messages received one by one equal a snapshot"
             );
         }
     }
@@ -752,7 +755,7 @@ fn signals_pass_between_two_people_until_one_hides_their_address() {
     world.act(enter(0, true));
     world.act(signal(0, 1));
     world.act(signal(1, 0));
-    assert_eq!(world.signals, 2, "neither from nor to whoever hides");
+    assert_eq!(world.signals, 2, "neither from nor to a person who hides");
     world.act(enter(0, false));
     world.act(signal(0, 1));
     assert_eq!(world.signals, 3);

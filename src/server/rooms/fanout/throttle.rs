@@ -23,7 +23,7 @@ pub struct BroadcastThrottle {
     interval_start: Instant,
     /// Messages in the current interval.
     messages: u32,
-    /// Whether the last interval had more messages than anybody can read.
+    /// Whether the last interval had more messages than a person can read.
     crowded: bool,
 }
 
