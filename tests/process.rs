@@ -272,7 +272,7 @@ async fn a_hangup_keeps_sockets_open_and_serves_the_renewed_certificate_and_a_st
 }
 
 #[tokio::test]
-async fn a_hangup_during_the_start_ends_nothing() {
+async fn a_hangup_during_the_start_does_not_stop_the_server() {
     let port = free_port();
     let Ok(_others) = std::net::TcpListener::bind(("::1", port)) else {
         let _ = writeln!(std::io::stderr(), "skipped: this machine has no IPv6");

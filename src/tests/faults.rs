@@ -217,7 +217,7 @@ async fn a_server_at_its_storage_quota_accepts_only_shorter_texts_and_deletions(
 }
 
 #[tokio::test]
-async fn with_only_the_disk_reserve_free_messages_are_refused_and_reading_goes_on() {
+async fn with_only_the_disk_reserve_free_messages_are_refused_and_reads_continue() {
     let app = TestApp::start().await;
     app.join("team", "Ann").await.says("before").await;
     let flags = ["--disk-reserve", "1000000000000000"];

@@ -85,7 +85,7 @@ async fn malformed_messages_are_refused_and_the_socket_stays_open() {
 }
 
 #[tokio::test]
-async fn whoever_sends_nothing_but_rubbish_is_closed_with_4400() {
+async fn a_client_that_sends_only_malformed_messages_is_closed_with_4400() {
     let app = TestApp::start().await;
     let mut eve = app.join("team", "Eve").await;
     for _ in 0..50 {

@@ -15,7 +15,7 @@ fn header<'a>(answer: &'a str, name: &str) -> &'a str {
 const BROWSER: &str = "Accept: text/html\r\n";
 
 #[tokio::test]
-async fn every_page_asks_proxies_to_leave_it_as_it_is_and_lets_the_browser_check() {
+async fn every_page_forbids_proxies_to_transform_it_and_has_a_fingerprint() {
     let app = TestApp::start().await;
     for path in [
         "/",

@@ -10,7 +10,7 @@ use futures::future::select;
 use std::{pin::pin, time::Duration};
 
 /// Waits until no connection polls any more.
-async fn nobody_polls(app: &TestApp) {
+async fn wait_until_no_client_polls(app: &TestApp) {
     let none = tokio::time::timeout(DEADLINE, app.context.open_sockets.wait_for_none());
     none.await.expect("they end");
     assert_eq!(app.context.polls.count(), 0);
@@ -152,7 +152,7 @@ async fn the_close_code_says_whether_a_leave_was_deliberate() {
     assert_eq!(ann.hears_until_now().await, [], "the place was kept");
     assert_eq!(back.closes(1000).await, 204);
     drop(ann);
-    nobody_polls(&app).await;
+    wait_until_no_client_polls(&app).await;
     assert_eq!(back.closes(1000).await, 204, "it is over, as asked");
     assert_eq!(back.asks(back.after).await.status, 404);
     assert_eq!(back.hands_in(back.batch + 1, "[]").await.status, 404);
@@ -210,7 +210,7 @@ async fn a_client_that_does_not_poll_is_closed_with_4408() {
     }
     let end = slow.gets(slow.after).await;
     assert_eq!((end.frames.len(), end.close), (0, Some(4408)));
-    nobody_polls(&app).await;
+    wait_until_no_client_polls(&app).await;
     assert_eq!(slow.asks(slow.after).await.status, 404);
     slow = Poller::join(&app, "team", "Slow").await;
     slow.says("back again").await;
@@ -378,5 +378,5 @@ async fn a_client_that_neither_joins_nor_watches_is_closed_with_4400() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut idle = Poller::open(&app).await;
     assert_eq!(idle.is_closed().await, 4400);
-    nobody_polls(&app).await;
+    wait_until_no_client_polls(&app).await;
 }

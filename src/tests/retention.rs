@@ -292,7 +292,7 @@ async fn a_clock_that_is_corrected_in_time_deletes_nothing_wrongly() {
 }
 
 #[tokio::test]
-async fn a_large_share_waits_for_the_operator_while_deletion_by_count_goes_on() {
+async fn a_large_share_waits_for_the_operator_while_deletion_by_count_continues() {
     let app = TestApp::start().await;
     for number in 1..=150 {
         said(&app, "team", 100, &number.to_string()).await;

@@ -121,7 +121,7 @@ fn a_process_that_starts_with_a_wrong_clock_waits_and_one_that_was_off_overnight
 }
 
 #[test]
-fn waiting_goes_on_over_restarts_and_counts_only_the_time_the_server_ran() {
+fn a_wait_continues_over_restarts_and_counts_only_the_time_the_server_ran() {
     let mut clocks = Clocks::new();
     let mut guard = swept(clocks.0);
     assert!(waits(guard.decide(
@@ -156,7 +156,7 @@ fn the_operator_confirms_the_clock_as_it_is_and_not_one_that_is_set_later() {
 }
 
 #[test]
-fn a_share_is_large_only_where_it_is_many_messages_too() {
+fn a_share_is_large_only_if_it_is_also_many_messages() {
     let share = |rooms: &[(u64, u64)]| {
         let mut share = Share::default();
         rooms
@@ -206,7 +206,7 @@ fn has_day(steps: &[(i64, i64)]) -> bool {
 
 proptest! {
     #[test]
-    fn a_large_share_goes_only_by_a_steady_clock_or_after_a_day_by_both(
+    fn a_large_share_is_deleted_only_with_a_steady_clock_or_after_a_day_by_both(
         steps in prop::collection::vec(step(), 1..200),
     ) {
         let mut clocks = Clocks::new();
@@ -244,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_the_clock_says_a_sweep_goes_within_three_days_of_calm(
+    fn a_sweep_runs_within_three_days_of_steady_clocks(
         steps in prop::collection::vec(step(), 0..50),
     ) {
         let mut clocks = Clocks::new();

@@ -74,7 +74,7 @@ async fn the_index_is_no_larger_than_twice_the_text() {
 }
 
 #[tokio::test]
-async fn nobody_makes_the_index_larger_than_twice_the_text_by_rare_letters() {
+async fn rare_letters_do_not_make_the_index_larger_than_twice_the_text() {
     let mut seed = 7_u32;
     let mut letter = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -260,7 +260,7 @@ async fn a_search_finds_what_reading_every_message_finds_newest_first() {
 }
 
 #[tokio::test]
-async fn a_search_that_is_stopped_anywhere_says_so_and_harms_nothing() {
+async fn a_search_interrupted_anywhere_reports_it_and_changes_nothing() {
     let directory = data_directory();
     let store =
         Store::open(&directory.path().join("noom.db"), &StoreOptions::default()).expect("opens");
@@ -403,7 +403,7 @@ async fn pages_after_changes(texts: &[String], index_first: bool) -> Vec<Vec<u8>
 }
 
 #[tokio::test]
-async fn the_index_becomes_as_if_deleted_text_had_never_been_in_it() {
+async fn the_index_equals_one_that_never_held_deleted_text() {
     let mut writer = Writer::new(Language::Korean);
     let texts: Vec<_> = (0..300).map(|_| writer.chat()).collect();
     let pages = pages_after_changes(&texts, true).await;
@@ -441,7 +441,7 @@ async fn a_change_that_is_refused_does_not_merge_the_index() {
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_with_the_cleanup_that_a_deletion_requested() {
+async fn a_restart_continues_the_cleanup_that_a_deletion_requested() {
     let requests = "SELECT count(*) FROM meta WHERE key = 'cleanup'";
     let directory = data_directory();
     let path = directory.path().join("noom.db");
@@ -476,7 +476,7 @@ async fn a_restart_goes_on_with_the_cleanup_that_a_deletion_requested() {
 }
 
 #[tokio::test]
-async fn messages_stored_in_nfd_by_an_older_build_are_found_in_nfc_and_only_they_are_indexed_anew()
+async fn messages_stored_in_nfd_by_an_older_build_are_found_in_nfc_and_only_they_are_indexed_again()
 {
     let directory = data_directory();
     let path = directory.path().join("noom.db");
@@ -528,7 +528,7 @@ async fn a_text_in_nfd_that_is_not_in_the_index_yet_is_found_in_nfc() {
 }
 
 #[tokio::test]
-async fn putting_texts_in_nfd_into_the_index_anew_is_done_in_steps_of_64() {
+async fn texts_in_nfd_are_indexed_again_in_steps_of_64() {
     let directory = data_directory();
     let store =
         Store::open(&directory.path().join("noom.db"), &StoreOptions::default()).expect("opens");

@@ -112,7 +112,7 @@ async fn messages_and_the_epoch_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_writers_gets_every_place_in_the_order_once() {
+async fn concurrent_writers_get_each_seq_once() {
     let directory = tempfile::tempdir().expect("tempdir");
     let store = open(&directory);
     let name = room("a");
@@ -198,7 +198,7 @@ async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_
 }
 
 #[tokio::test]
-async fn who_wrote_under_the_shorter_id_of_a_former_version_is_still_its_author() {
+async fn an_author_under_the_shorter_id_of_a_former_version_is_still_the_author() {
     let directory = tempfile::tempdir().expect("tempdir");
     let store = open(&directory);
     let (a, new) = (room("a"), message(1, "one"));
@@ -243,7 +243,7 @@ async fn who_wrote_under_the_shorter_id_of_a_former_version_is_still_its_author(
 }
 
 #[tokio::test]
-async fn a_message_holds_so_many_reactions_and_no_more() {
+async fn a_message_holds_at_most_max_reactions() {
     let directory = tempfile::tempdir().expect("tempdir");
     let store = open(&directory);
     let a = room("a");
@@ -369,7 +369,7 @@ const ODD_ROWS: &str = "
 ";
 
 #[tokio::test]
-async fn a_room_whose_rows_break_every_rule_of_today_can_be_read_swept_and_written_down() {
+async fn a_room_whose_rows_break_current_rules_can_be_read_swept_and_exported() {
     let directory = tempfile::tempdir().expect("tempdir");
     let store = open(&directory);
     let stored = store.append(&room("a"), message(1, "one")).await;
