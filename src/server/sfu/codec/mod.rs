@@ -30,7 +30,7 @@ pub const AUDIO_CLOCK: u32 = 48_000;
 /// A codec that passes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// Sound.
+    /// Audio at 48 kHz (RFC 7587).
     Opus,
     /// Pictures: every camera of our own page, because every browser sends it in layers.
     Vp8,
@@ -43,7 +43,7 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Every codec.
+    /// Every variant once, in the order of their discriminants.
     pub const ALL: [Self; 5] = [Self::Opus, Self::Vp8, Self::Vp9, Self::H264, Self::Av1];
 
     /// Ours of str0m's.
@@ -122,7 +122,7 @@ pub fn unwrap_packet(
 /// How a person numbers the codecs in one media description.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PayloadTypes {
-    /// By codec.
+    /// Payload type per codec, indexed by `Codec` discriminant.
     codecs: [Option<Pt>; Codec::ALL.len()],
     /// Of sound that is sent twice (RED).
     red: Option<Pt>,

@@ -17,7 +17,7 @@ const HEADERS_BYTES: usize = 5;
 /// What a payload holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedPayload {
-    /// The newest.
+    /// The primary (newest) block.
     pub primary: Arc<[u8]>,
     /// The one before.
     pub previous: Option<PreviousPayload>,
@@ -28,7 +28,7 @@ pub struct RedPayload {
 pub struct PreviousPayload {
     /// How much earlier, in units of the media time.
     pub time_offset: u32,
-    /// The payload.
+    /// The redundant block's bytes, without its header.
     pub payload: Arc<[u8]>,
 }
 
@@ -54,7 +54,7 @@ const MAX_RECOVERED: usize = 8;
 /// Which packets of a stream of sound have come. The default waits for the first.
 #[derive(Debug, Default)]
 pub struct RedRecovery {
-    /// The newest.
+    /// The highest extended sequence number received so far.
     newest: Option<u64>,
     /// Packets that were lost and taken from the one after, newest last.
     recovered: VecDeque<u64>,

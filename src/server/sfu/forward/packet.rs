@@ -42,14 +42,14 @@ pub struct MediaPacket {
 pub enum Descriptor {
     /// Nothing in it is to be changed.
     Plain,
-    /// Of VP8.
+    /// A VP8 payload descriptor (RFC 7741).
     Vp8(Vp8Descriptor),
-    /// Of VP9.
+    /// A VP9 payload descriptor (RFC 9628).
     Vp9(Vp9Descriptor),
 }
 
 impl Descriptor {
-    /// Reads it.
+    /// Parses the descriptor at the start of `payload`.
     fn parse(codec: Codec, payload: &[u8]) -> Self {
         match codec {
             Codec::Vp8 => Vp8Descriptor::parse(payload).map_or(Self::Plain, Self::Vp8),
@@ -149,7 +149,7 @@ impl MediaPacket {
 /// Which of a peer's media descriptions a stream belongs to, and which layer of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketOrigin {
-    /// The description.
+    /// The media description that the sender publishes on.
     pub mid: Mid,
     /// The track of the room.
     pub track: usize,

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// One window.
+/// The length of one measurement window.
 const WINDOW: Duration = Duration::from_millis(500);
 /// The weight of the newest window. 0.3: a lasting change is followed within 2 s, and a
 /// keyframe of half a second's bytes moves the rate by a third only.

@@ -24,7 +24,7 @@ const LONGEST_PACKET: Duration = Duration::from_millis(60);
 /// Somebody with a microphone.
 #[derive(Debug)]
 struct SpeakerEnergy {
-    /// Which one.
+    /// Identifies the speaker; chosen by the caller.
     key: u32,
     /// Smoothed power at `at`: 1 is full scale.
     energy: f32,
@@ -37,9 +37,9 @@ struct SpeakerEnergy {
 /// A place, and since when somebody has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SpeakerSlot {
-    /// Who.
+    /// The speaker that holds this slot.
     key: u32,
-    /// Since when.
+    /// When the speaker took the slot.
     since: Instant,
 }
 
@@ -93,7 +93,7 @@ impl Loudest {
         }
     }
 
-    /// Forgets somebody.
+    /// Removes a speaker and frees its slot.
     pub fn remove(&mut self, key: u32) {
         if let Ok(index) = self.find(key) {
             self.speakers.remove(index);
@@ -216,7 +216,7 @@ impl SpeakerSlot {
 }
 
 impl SpeakerEnergy {
-    /// Nothing known.
+    /// A speaker before its first level.
     fn new(key: u32) -> Self {
         Self {
             key,

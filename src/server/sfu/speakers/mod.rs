@@ -73,7 +73,7 @@ impl Speakers {
         self.voices[index].1.level(dbov, voice, now);
     }
 
-    /// Forgets somebody.
+    /// Removes a speaker, also from the shown speakers.
     pub fn remove(&mut self, key: u32) {
         if let Ok(index) = self.place(key) {
             self.voices.remove(index);
@@ -121,7 +121,7 @@ impl Speakers {
         self.voices.binary_search_by_key(&key, |(key, _)| *key)
     }
 
-    /// Somebody's voice.
+    /// The voice statistics of a speaker, if it is known.
     fn voice(&self, key: u32) -> Option<&Voice> {
         self.place(key).ok().map(|index| &self.voices[index].1)
     }

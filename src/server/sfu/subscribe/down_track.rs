@@ -23,13 +23,13 @@ const RTX_RATIO: f32 = 0.5;
 
 /// A receiving media description of a person, seen from the sender.
 pub struct DownTrack {
-    /// The description.
+    /// The media description that this peer receives on.
     pub mid: Mid,
     /// Whether it carries pictures.
     pub video: bool,
     /// The name of the stream it belongs to: slots of one are played in step.
     stream_id: String,
-    /// The stream.
+    /// The outgoing SSRC, fixed for the life of the slot.
     ssrc: Ssrc,
     /// How this person numbers the codecs they take.
     payload_types: PayloadTypes,

@@ -26,7 +26,7 @@ struct SessionKey {
 }
 
 impl SessionKey {
-    /// Encrypts.
+    /// Encrypts `body` and authenticates `header` with it.
     fn seal(&self, nonce: [u8; 12], header: &[u8], body: &[u8]) -> Vec<u8> {
         let mut sealed = vec![0; body.len() + AeadAes256Gcm::TAG_LEN];
         let mut cipher = default_provider()
@@ -51,7 +51,7 @@ pub fn key_logging_provider() -> CryptoProvider {
     }
 }
 
-/// Makes them.
+/// Provider of the default ciphers, which logs the keys of AES-256-GCM.
 #[derive(Debug)]
 struct KeyLoggingProvider;
 

@@ -40,7 +40,7 @@ pub fn rtc_config() -> SharedRtcConfig {
     }
 }
 
-/// Somebody.
+/// The participant ID `p_a`.
 pub fn first_participant() -> ParticipantId {
     ParticipantId::parse("p_a").expect("valid")
 }
@@ -99,17 +99,17 @@ pub fn join_without_media(
 
 /// Somebody's browser, without sockets.
 pub struct FakeBrowser {
-    /// Its connection.
+    /// The peer connection under test.
     pub rtc: str0m::Rtc,
-    /// Its camera.
+    /// The media description that sends video.
     pub camera: Mid,
     /// Where it takes pictures.
     pub video_receiver: Mid,
-    /// Its microphone.
+    /// The media description that sends audio.
     pub microphone: Mid,
     /// Where it takes sound.
     pub audio_receiver: Mid,
-    /// What happened.
+    /// The str0m events so far, oldest first.
     pub events: Vec<str0m::Event>,
     /// The offer under way.
     pub pending: Option<str0m::change::SdpPendingOffer>,

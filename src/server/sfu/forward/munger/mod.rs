@@ -85,9 +85,9 @@ struct Offsets {
 /// One outgoing stream.
 #[derive(Debug)]
 pub struct RtpMunger {
-    /// Sequence numbers.
+    /// Maps source sequence numbers to outgoing ones.
     numbers: SequenceMunger,
-    /// Ticks a second.
+    /// The RTP clock rate in Hz.
     clock_rate: u32,
     /// Set while the next packet begins a source.
     switch: Option<Switch>,

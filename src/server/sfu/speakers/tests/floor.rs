@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 /// A room whose people send a frame each 20 ms, and that is looked at each 50 ms.
 struct Stage {
-    /// The room.
+    /// The detector under test.
     speakers: Speakers,
     /// When it began.
     start: Instant,

@@ -36,7 +36,7 @@ pub enum Priority {
     Visible,
     /// Whoever has the floor.
     Speaker,
-    /// Somebody pinned.
+    /// A participant that this receiver has pinned.
     Pinned,
     /// A shared screen.
     Screen,
@@ -69,7 +69,7 @@ pub struct VideoRequest {
 /// What becomes of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
-    /// Which one.
+    /// The key of the `VideoRequest` that this answers.
     pub key: u32,
     /// The layer to send; none while it is paused. Where no layer is live it is the lowest,
     /// which costs nothing until it comes.
@@ -95,7 +95,7 @@ pub struct Allocation {
 /// The state of a picture between two looks.
 #[derive(Debug, Clone, Copy)]
 struct PreviousChoice {
-    /// Which one.
+    /// The key of the `VideoRequest` that was answered.
     key: u32,
     /// The layer that was chosen.
     layer: Option<usize>,

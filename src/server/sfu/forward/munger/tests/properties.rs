@@ -36,7 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Drives a stream as a sender and a network would, and remembers who got which number.
 struct World {
-    /// The stream.
+    /// The munger under test.
     stream: RtpMunger,
     /// Which source it is, how far that is, and where it began.
     source: (u32, u64, u64),
@@ -46,7 +46,7 @@ struct World {
     given: HashMap<(u32, u64), MungedHeader>,
     /// Packets of the current source that were neither left out nor are before it.
     sent: Vec<u64>,
-    /// The time.
+    /// The simulated clock.
     now: Instant,
 }
 

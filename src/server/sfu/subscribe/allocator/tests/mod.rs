@@ -41,7 +41,7 @@ impl Line {
         Self(Allocator::default(), Instant::now())
     }
 
-    /// One tick.
+    /// Advances the clock by one tick of 100 ms and allocates.
     fn tick(&mut self, estimate: u64, wanted: &[VideoRequest]) -> Allocation {
         self.1 += Duration::from_millis(100);
         self.0.allocate(self.1, Some(estimate), wanted)
