@@ -1,37 +1,37 @@
-//! How far away a receiver is: what of a round trip is the way's own.
+//! Base RTT: the round-trip time of a network path without queueing.
 //!
-//! A round trip is long where something queues up, or where the way is long by itself, as by
-//! satellite, or uneven. What queues up is gone soon after next to nothing is sent. So what
-//! is left of it while only sound goes, and next to nothing is lost, is the way's own, and only what
-//! is much longer than that says that too much is sent.
+//! A long round trip means a full queue, a long path (satellite) or high jitter. A queue drains
+//! within seconds when only audio is sent. So the round-trip time measured while only audio is
+//! sent, with little loss, is the base RTT. Only a much longer one is a sign of congestion.
 
 use crate::protocol::quality::GOOD_RTT_MS;
 use std::time::{Duration, Instant};
 
-/// How long only sound goes until nothing is queued up.
+/// How long only audio must be sent until queues have drained.
 const AUDIO_ONLY_FOR: Duration = Duration::from_secs(2);
-/// How much longer than its own a round trip is at least where something queues up, in ms.
+/// The excess over the base RTT from which a queue is assumed, in ms.
 const QUEUE_MS: f64 = 150.0;
-/// The share of packets lost from which a line may be too narrow for sound alone. 15 %: those
-/// that are overtaken by the report of them count as lost.
+/// The fraction of packets lost from which the path may be congested by audio alone. 15 %:
+/// packets that arrive after their report count as lost.
 const LOSSY: f64 = 0.15;
-/// The weight of the newest look, of which there are four a second: uneven ways differ by
-/// hundreds of milliseconds from packet to packet.
+/// The weight of the newest of four samples per second. Small, because round trips of a path
+/// with high jitter differ by hundreds of milliseconds.
 const WEIGHT: f64 = 0.25;
 
-/// The way to a receiver. The default is near.
+/// The base RTT to one receiver. The default has no sample and assumes a short path.
 #[derive(Debug, Default)]
 pub struct BaseRtt {
-    /// The round trip, averaged, in ms.
+    /// The moving average of the round-trip time, in ms.
     average_ms: Option<f64>,
-    /// Since when only sound goes.
+    /// Since when only audio is sent, with little loss.
     audio_only_since: Option<Instant>,
-    /// The shortest average of the last such time, in ms.
+    /// The base RTT: the lowest average of the last audio-only period, in ms.
     base_ms: Option<f64>,
 }
 
 impl BaseRtt {
-    /// Takes in a round trip in ms, whether pictures go, and the share of packets lost.
+    /// Adds a sample. `rtt_ms`: the round-trip time; `pictures`: whether video is sent; `lost`:
+    /// the fraction of packets lost.
     pub fn on_sample(&mut self, now: Instant, rtt_ms: f64, pictures: bool, lost: f64) {
         let before = self.average_ms.unwrap_or(rtt_ms);
         let average = before + WEIGHT * (rtt_ms - before);
@@ -43,24 +43,24 @@ impl BaseRtt {
         let quiet = *self.audio_only_since.get_or_insert(now);
         let passed = now.saturating_duration_since(quiet);
         if passed >= AUDIO_ONLY_FOR {
-            // The first of a time forgets those before.
+            // The first value of an audio-only period replaces that of the period before.
             let known = self.base_ms.filter(|_| passed >= AUDIO_ONLY_FOR * 2);
-            self.base_ms = Some(known.map_or(average, |own| own.min(average)));
+            self.base_ms = Some(known.map_or(average, |base| base.min(average)));
         }
     }
 
-    /// A round trip, in ms, as far as it says something of a queue: of an uneven way, the average.
+    /// A round-trip time in ms without jitter: on a long path at most the average.
     pub fn filtered(&self, rtt_ms: f64) -> f64 {
         match (self.base_ms, self.average_ms) {
-            (Some(own), Some(average)) if own >= GOOD_RTT_MS => average.min(rtt_ms),
+            (Some(base), Some(average)) if base >= GOOD_RTT_MS => average.min(rtt_ms),
             _ => rtt_ms,
         }
     }
 
-    /// From which round trip on something queues up, in ms.
+    /// The round-trip time from which a queue is assumed, in ms.
     pub fn congested_ms(&self) -> f64 {
         self.base_ms
-            .map_or(GOOD_RTT_MS, |own| GOOD_RTT_MS.max(own + QUEUE_MS))
+            .map_or(GOOD_RTT_MS, |base| GOOD_RTT_MS.max(base + QUEUE_MS))
     }
 }
 
@@ -68,26 +68,32 @@ impl BaseRtt {
 mod tests {
     use super::*;
 
-    /// Looks four times a second for so many seconds.
-    fn samples(way: &mut BaseRtt, at: &mut Instant, seconds: u64, rtts: &[f64], pictures: bool) {
+    /// Adds four samples per second for `seconds`, cycling through `rtts`.
+    fn samples(
+        base_rtt: &mut BaseRtt,
+        at: &mut Instant,
+        seconds: u64,
+        rtts: &[f64],
+        pictures: bool,
+    ) {
         for look in 0..seconds * 4 {
             *at += Duration::from_millis(250);
-            way.on_sample(*at, rtts[look as usize % rtts.len()], pictures, 0.0);
+            base_rtt.on_sample(*at, rtts[look as usize % rtts.len()], pictures, 0.0);
         }
     }
 
     #[test]
     fn a_long_way_is_known_once_only_sound_has_gone_for_a_while() {
-        let (mut way, mut at) = (BaseRtt::default(), Instant::now());
-        samples(&mut way, &mut at, 10, &[500.0], true);
-        assert_eq!(way.congested_ms(), GOOD_RTT_MS, "it may be a queue");
-        samples(&mut way, &mut at, 2, &[500.0], false);
-        assert_eq!(way.congested_ms(), GOOD_RTT_MS);
-        samples(&mut way, &mut at, 1, &[500.0], false);
-        assert_eq!(way.congested_ms(), 650.0);
-        samples(&mut way, &mut at, 60, &[600.0], true);
+        let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
+        samples(&mut base_rtt, &mut at, 10, &[500.0], true);
+        assert_eq!(base_rtt.congested_ms(), GOOD_RTT_MS, "it may be a queue");
+        samples(&mut base_rtt, &mut at, 2, &[500.0], false);
+        assert_eq!(base_rtt.congested_ms(), GOOD_RTT_MS);
+        samples(&mut base_rtt, &mut at, 1, &[500.0], false);
+        assert_eq!(base_rtt.congested_ms(), 650.0);
+        samples(&mut base_rtt, &mut at, 60, &[600.0], true);
         assert_eq!(
-            way.congested_ms(),
+            base_rtt.congested_ms(),
             650.0,
             "what comes with pictures is no distance"
         );
@@ -95,41 +101,41 @@ mod tests {
 
     #[test]
     fn a_queue_that_empties_is_no_distance() {
-        let (mut way, mut at) = (BaseRtt::default(), Instant::now());
-        samples(&mut way, &mut at, 5, &[800.0], true);
-        samples(&mut way, &mut at, 6, &[20.0], false);
+        let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
+        samples(&mut base_rtt, &mut at, 5, &[800.0], true);
+        samples(&mut base_rtt, &mut at, 6, &[20.0], false);
         assert_eq!(
-            way.congested_ms(),
-            20.0_f64.max(way.base_ms.expect("known")) + QUEUE_MS
+            base_rtt.congested_ms(),
+            20.0_f64.max(base_rtt.base_ms.expect("known")) + QUEUE_MS
         );
-        assert!(way.congested_ms() < 200.0);
-        assert_eq!(way.filtered(400.0), 400.0);
+        assert!(base_rtt.congested_ms() < 200.0);
+        assert_eq!(base_rtt.filtered(400.0), 400.0);
     }
 
     #[test]
     fn where_many_packets_are_lost_nothing_is_known() {
-        let (mut way, mut at) = (BaseRtt::default(), Instant::now());
+        let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
         for _ in 0..40 {
             at += Duration::from_millis(250);
-            way.on_sample(at, 500.0, false, LOSSY);
+            base_rtt.on_sample(at, 500.0, false, LOSSY);
         }
-        assert_eq!(way.congested_ms(), GOOD_RTT_MS);
+        assert_eq!(base_rtt.congested_ms(), GOOD_RTT_MS);
     }
 
     #[test]
     fn an_uneven_way_is_as_long_as_its_average() {
-        let (mut way, mut at) = (BaseRtt::default(), Instant::now());
-        samples(&mut way, &mut at, 10, &[250.0, 550.0], false);
+        let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
+        samples(&mut base_rtt, &mut at, 10, &[250.0, 550.0], false);
         assert!(
-            (450.0..600.0).contains(&way.congested_ms()),
+            (450.0..600.0).contains(&base_rtt.congested_ms()),
             "{}",
-            way.congested_ms()
+            base_rtt.congested_ms()
         );
-        samples(&mut way, &mut at, 10, &[250.0, 550.0], true);
-        assert!(way.filtered(550.0) < way.congested_ms());
-        samples(&mut way, &mut at, 3, &[900.0], true);
+        samples(&mut base_rtt, &mut at, 10, &[250.0, 550.0], true);
+        assert!(base_rtt.filtered(550.0) < base_rtt.congested_ms());
+        samples(&mut base_rtt, &mut at, 3, &[900.0], true);
         assert!(
-            way.filtered(900.0) > way.congested_ms(),
+            base_rtt.filtered(900.0) > base_rtt.congested_ms(),
             "and a queue on top of it shows"
         );
     }

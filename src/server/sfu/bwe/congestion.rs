@@ -1,33 +1,33 @@
-//! A line that has become much narrower all at once, and what follows from it for a while.
+//! A sudden drop of the capacity of a link, and the reaction to it.
 //!
-//! Its queue is full: most of what is sent is thrown away. So pictures rest until it is
-//! empty, and go on with the smallest, which the line is believed to carry although the
-//! estimate sinks while next to nothing is sent. What it cannot carry is not tried again soon.
+//! The queue of the bottleneck is full and drops most packets. So video pauses until the queue
+//! has drained, and resumes with the lowest layer. A floor holds the budget meanwhile, because
+//! the estimate falls while almost nothing is sent. Upgrades are not probed for a while.
 
 use std::time::{Duration, Instant};
 
-/// How long no pictures are sent: most of a keyframe would be lost in a full queue. 500 ms:
-/// home routers hold a quarter to half a second.
+/// How long video pauses, because a full queue would drop most of a keyframe. 500 ms: home
+/// routers queue a quarter to half a second.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
-/// How long the estimate is not believed to be less than it was.
+/// How long the estimate at the time of the event is the floor.
 const SETTLE_TIME: Duration = Duration::from_secs(3);
-/// How much it is believed to carry at most, in bit/s. 300 kbit/s: a small picture or two.
+/// The maximum of the floor, in bit/s. 300 kbit/s: one or two small videos.
 const MAX_FLOOR_BPS: u64 = 300_000;
-/// How long nothing is tried on it, and it is not taken for a good one. The estimate alone
-/// finds out sooner where it is wide again.
+/// How long the link is neither probed with video nor considered good. If the capacity
+/// returns earlier, the estimate shows it.
 const RECENT_FOR: Duration = Duration::from_secs(10);
 
-/// A line that has become narrow.
+/// A drop of the capacity of a link.
 #[derive(Debug, Clone, Copy)]
 pub struct CongestionEvent {
-    /// When that was seen.
+    /// When the drop was detected.
     detected_at: Instant,
-    /// What was estimated then, in bit/s.
+    /// The estimate at that time, in bit/s.
     estimate: u64,
 }
 
 impl CongestionEvent {
-    /// Seen now, with this estimate in bit/s.
+    /// An event at a time, with the estimate in bit/s.
     pub fn new(detected_at: Instant, estimate: u64) -> Self {
         Self {
             detected_at,
@@ -35,12 +35,12 @@ impl CongestionEvent {
         }
     }
 
-    /// Whether what queued up is still to get through.
+    /// Whether the queue may still be draining.
     pub fn is_draining(&self, now: Instant) -> bool {
         now < self.detected_at + DRAIN_TIME
     }
 
-    /// What it carries at least, in bit/s.
+    /// The floor of the budget, in bit/s; 0 once it has expired.
     pub fn floor(&self, now: Instant) -> u64 {
         match now < self.detected_at + SETTLE_TIME {
             true => self.estimate.min(MAX_FLOOR_BPS),
@@ -48,7 +48,7 @@ impl CongestionEvent {
         }
     }
 
-    /// Whether nothing is tried on it.
+    /// Whether the event is recent enough to forbid probing with video.
     pub fn is_recent(&self, now: Instant) -> bool {
         now < self.detected_at + RECENT_FOR
     }
@@ -61,13 +61,13 @@ mod tests {
     #[test]
     fn it_drains_then_carries_a_small_picture_and_is_tried_after_a_while() {
         let start = Instant::now();
-        let narrow = CongestionEvent::new(start, 260_000);
+        let event = CongestionEvent::new(start, 260_000);
         let at = |ms| {
             let now = start + Duration::from_millis(ms);
             (
-                narrow.is_draining(now),
-                narrow.floor(now),
-                narrow.is_recent(now),
+                event.is_draining(now),
+                event.floor(now),
+                event.is_recent(now),
             )
         };
         assert_eq!(at(0), (true, 260_000, true));

@@ -1,34 +1,35 @@
-//! What a line is estimated to carry.
+//! The estimated bandwidth of a link.
 //!
-//! str0m tells the average of what it thought during three seconds: steady on a line that is,
-//! and late by seconds on one that becomes narrow or wide all at once. What it thinks now is
-//! among its statistics, and has the word where it is something else altogether.
+//! str0m reports an average over three seconds, which is steady but follows a sudden change
+//! with seconds of delay. Its statistics contain the instant estimate, which replaces the
+//! average when it is higher, much lower, or lower at heavy loss.
 
 use str0m::bwe::Bitrate;
 
-/// Of an estimate, below how much another one is of a line that has become narrow, in percent:
-/// a receiver that is busy for a moment tells of packets late, and less is thought then, too.
+/// Below this percentage of an earlier estimate the capacity has dropped. Smaller differences
+/// also occur when a busy receiver sends its feedback late.
 const DROP_PERCENT: u64 = 60;
-/// How many looks it takes, four a second: a large keyframe is a queue for a moment.
+/// Consecutive low samples, four per second, that make a drop. One alone may be the queue of a
+/// large keyframe.
 const LOW_SAMPLES: u32 = 2;
-/// The share of packets lost from which anything less counts, and at once.
+/// The fraction of packets lost from which any lower instant estimate applies at once.
 const HEAVY_LOSS: f32 = 0.2;
 
-/// What a line is estimated to carry, in bit/s.
+/// The average and the instant estimate of one link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
-    /// What was told.
+    /// The average that str0m reported last.
     average_bps: u64,
-    /// What was thought when it was looked at.
+    /// The instant estimate of the last statistics.
     instant_bps: u64,
-    /// Looks in a row at much less.
+    /// Consecutive samples with a much lower instant estimate.
     low_samples: u32,
-    /// Whether many packets were lost at the last one.
+    /// Whether the last sample had heavy loss.
     has_heavy_loss: bool,
 }
 
 impl Estimate {
-    /// This much was told first.
+    /// Starts with the first average that str0m reports.
     pub fn new(bps: Bitrate) -> Self {
         let average_bps = bps.as_u64();
         Self {
@@ -39,12 +40,12 @@ impl Estimate {
         }
     }
 
-    /// This much is told since.
+    /// Sets the average.
     pub fn on_estimate(&mut self, bps: Bitrate) {
         self.average_bps = bps.as_u64();
     }
 
-    /// So much is thought now, while this share of packets is lost.
+    /// Adds a sample of the instant estimate. `lost`: the fraction of packets lost.
     pub fn on_instant_estimate(&mut self, bps: Bitrate, lost: f32) {
         self.instant_bps = bps.as_u64();
         self.has_heavy_loss = lost >= HEAVY_LOSS;
@@ -54,7 +55,7 @@ impl Estimate {
         };
     }
 
-    /// What it carries.
+    /// The estimated bandwidth, in bit/s.
     pub fn bps(&self) -> u64 {
         match self.has_heavy_loss
             || (self.low_samples >= LOW_SAMPLES && self.is_instant_much_less())
@@ -64,13 +65,13 @@ impl Estimate {
         }
     }
 
-    /// Whether much less is thought than was told.
+    /// Whether the instant estimate is much lower than the average.
     fn is_instant_much_less(&self) -> bool {
         is_much_less(self.instant_bps, self.average_bps)
     }
 }
 
-/// Whether an estimate is so much less than one before that the line has become narrow.
+/// Whether an estimate is so much lower than an earlier one that the capacity has dropped.
 pub fn is_much_less(bps: u64, before: u64) -> bool {
     bps.saturating_mul(100) < before.saturating_mul(DROP_PERCENT)
 }
@@ -79,7 +80,7 @@ pub fn is_much_less(bps: u64, before: u64) -> bool {
 mod tests {
     use super::*;
 
-    /// What a line is estimated to carry after looks at these thoughts and shares lost.
+    /// The estimated bandwidth after each sample of instant estimate and loss.
     fn seen(told: u64, looks: &[(u64, f32)]) -> Vec<u64> {
         let mut estimate = Estimate::new(Bitrate::bps(told));
         let seen = looks.iter().map(|(thought, lost)| {

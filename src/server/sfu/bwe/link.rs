@@ -1,82 +1,81 @@
-//! What a line carries at least, whatever the estimate says.
+//! A floor for the estimated bandwidth of a link.
 //!
-//! A receiver that is busy tells of packets late, which looks like a narrow line: estimates
-//! fall, and where little is sent they do not rise again. One that really is narrow has a
-//! long round trip or losses as soon as more is sent than it carries. So on a line that is
-//! good the next step is tried, with the picture itself; where the line is bad a moment
-//! later, the estimate has the word for a while, and padding does the trying.
+//! A busy receiver sends its feedback late, which looks like congestion: the estimate falls, and
+//! does not recover while little is sent. A congested link has a long round trip or losses as
+//! soon as more is sent than it carries. So a good link is probed with the next video layer.
+//! If the link is bad soon afterwards, fall back to the estimate and probe with padding.
 
 use super::{base_rtt::BaseRtt, congestion::CongestionEvent, estimate::is_much_less};
 use crate::protocol::quality::GOOD_LOSS;
 use std::time::{Duration, Instant};
 
-/// What a good line carries at least, untried. 600 kbit/s: the smallest layers of four people.
+/// The floor of a good link, in bit/s. 600 kbit/s: the lowest layers of four participants.
 const GOOD_LINK_BPS: u64 = 600_000;
-/// What a line carries at least that loses packets and answers quickly: nothing queues up on
-/// it, so sending less would not lose less. 300 kbit/s: a small picture or two.
+/// The floor of a link with losses but without a queue, in bit/s: sending less would not lose
+/// less. 300 kbit/s: one or two small videos.
 const LOSSY_LINK_BPS: u64 = 300_000;
-/// The share of packets above which a quick line is narrow as well. 0.4: what is lost of the
-/// reports counts as lost, and of the sixty packets of a second, one in ten lost at random
-/// looked like one in four now and then.
+/// The fraction of packets lost from which a link without a queue is congested too. 0.4: packets
+/// whose reports are lost count as lost, and among sixty packets per second a random loss of
+/// 10 % occasionally measures as 25 %.
 const LOSSY_LOSS: f64 = 0.4;
-/// Good measures in a row after a bad one until something is tried.
+/// Consecutive good samples after a bad one before the link is probed.
 const GOOD_SAMPLES: u32 = 3;
-/// Round trips in a row, looked at between measures, that are bad enough to act upon: one
-/// alone may be a packet that was late.
+/// Consecutive long round trips between two samples that make congestion. One alone may be a
+/// single late packet.
 const LATE_SAMPLES: u32 = 2;
-/// How soon after a try a bad measure is because of it.
+/// How long after a probe a bad sample counts as its failure.
 const PROBE_WINDOW: Duration = Duration::from_secs(4);
-/// How long nothing is tried after that, the first time; doubled each time.
+/// How long the link is not probed with video after the first failure; doubled each time.
 const BACKOFF: Duration = Duration::from_secs(10);
-/// The longest that it grows to.
+/// The maximum of the doubled backoff.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
-/// Good measures in a row with a step that is tried until the line is known to carry it.
+/// Consecutive good samples during a probe that reset the backoff.
 const HELD_SAMPLES: u32 = 3;
-/// How long a line that has just become bad is not padded: what queued up has to get through.
+/// How long padding pauses after congestion begins, so that the queue can drain.
 const PADDING_REST: Duration = Duration::from_secs(4);
 
-/// What is sent on a line, in bit/s, with what it needs to spare.
+/// The bitrates that the allocation needs, in bit/s, including headroom.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
-    /// What is sent.
+    /// The bitrate of the current allocation.
     pub sent: u64,
-    /// Whether that is more than sound.
+    /// Whether the allocation contains video.
     pub has_video: bool,
-    /// What it would be with the cheapest next step; none where there is no more to want.
+    /// The bitrate with the cheapest upgrade; none if there is no upgrade.
     pub next: Option<u64>,
 }
 
-/// A line, as it is measured each second.
+/// The state of one link, updated by one sample per second.
 #[derive(Debug)]
 pub struct LinkEstimator {
-    /// The round trip in milliseconds as measured last, and the share of packets lost in the
-    /// last two measures.
+    /// The last round-trip time in ms, and the fraction of packets lost over the last two
+    /// samples.
     measured: Option<(f64, f64)>,
-    /// How far away its other end is.
+    /// The round-trip time without queueing.
     base_rtt: BaseRtt,
-    /// The share of packets lost, of the last measure alone.
+    /// The fraction of packets lost in the last sample.
     last_loss: Option<f64>,
-    /// Good measures in a row.
+    /// Consecutive good samples.
     good_samples: u32,
-    /// Bad round trips in a row between measures.
+    /// Consecutive long round trips between samples.
     late_samples: u32,
-    /// What was estimated at the last two measures, in bit/s.
+    /// The estimates at the last two samples, in bit/s, newest last.
     estimates: [u64; 2],
-    /// What is sent on it.
+    /// The bitrates that the allocation needs.
     demand: Demand,
-    /// What it was found to carry, or is tried with.
+    /// The bitrate that the link carries or is being probed with, in bit/s.
     proven_bps: u64,
-    /// When it became bad last.
+    /// When the link last changed from good to bad.
     congested_at: Option<Instant>,
-    /// That it was seen to have become much narrower all at once: the last time.
+    /// The last sudden drop of capacity.
     congestion: Option<CongestionEvent>,
-    /// When a step was tried last.
+    /// The last probe above the estimate, if it has not failed.
     probed_at: Option<Instant>,
-    /// Good measures since something was tried.
+    /// Consecutive good samples while probing.
     held_samples: u32,
-    /// Until when nothing is tried.
+    /// The end of the current backoff.
     probing_paused_until: Option<Instant>,
-    /// How long that is next time.
+    /// The duration of the next backoff.
     backoff: Duration,
 }
 
@@ -102,15 +101,15 @@ impl Default for LinkEstimator {
 }
 
 impl LinkEstimator {
-    /// What is sent from now on.
+    /// Sets the bitrates that the current allocation needs.
     pub fn set_demand(&mut self, needs: Demand) {
         self.demand = needs;
     }
 
-    /// Takes in a measure: the round trip in ms, the share lost, the estimate in bit/s.
+    /// Adds the sample of one second: round-trip time in ms, fraction lost, estimate in bit/s.
     pub fn on_stats(&mut self, now: Instant, rtt_ms: f64, loss: f64, estimate: u64) {
         let rtt_ms = self.base_rtt.filtered(rtt_ms);
-        // Of few packets a share says little: two measures together say more.
+        // The loss among few packets is noisy, so average two samples.
         let before = self.last_loss.replace(loss).unwrap_or(loss);
         self.measured = Some((rtt_ms, (before + loss) / 2.0));
         self.estimates = [self.estimates[1], estimate];
@@ -135,8 +134,8 @@ impl LinkEstimator {
         }
     }
 
-    /// Takes in a round trip between two measures, and the estimate: a line that has become
-    /// narrow queues up seconds in one.
+    /// Adds a round-trip time between two samples, with the estimate in bit/s: after a drop of
+    /// capacity one second is enough to queue several.
     pub fn on_rtt_sample(&mut self, now: Instant, rtt_ms: f64, estimate: u64) {
         let lost = self.last_loss.unwrap_or(0.0);
         self.base_rtt
@@ -146,29 +145,28 @@ impl LinkEstimator {
         } else {
             self.late_samples + 1
         };
-        let narrow = self.late_samples >= LATE_SAMPLES && self.has_estimate_dropped(estimate);
-        if let Some((_, loss)) = self.measured.filter(|_| narrow) {
+        let dropped = self.late_samples >= LATE_SAMPLES && self.has_estimate_dropped(estimate);
+        if let Some((_, loss)) = self.measured.filter(|_| dropped) {
             self.measured = Some((rtt_ms, loss));
             self.on_congestion(now);
-            // What was estimated before is of another line.
+            // Estimates from before the drop no longer apply.
             self.estimates = [estimate; 2];
             self.congestion = Some(CongestionEvent::new(now, estimate));
         }
     }
 
-    /// Whether what queued up on it is still to get through.
+    /// Whether the queue may still be draining after a drop of capacity.
     pub fn is_draining(&self, now: Instant) -> bool {
-        self.congestion
-            .is_some_and(|narrow| narrow.is_draining(now))
+        self.congestion.is_some_and(|event| event.is_draining(now))
     }
 
-    /// Whether much less is estimated than of late.
+    /// Whether the estimate is much lower than at the last two samples.
     fn has_estimate_dropped(&self, estimate: u64) -> bool {
         let [before, last] = self.estimates;
         is_much_less(estimate, before.max(last))
     }
 
-    /// The estimate has the word; a try of a moment ago has failed.
+    /// Resets the floor; a recent probe counts as failed and starts the backoff.
     fn on_congestion(&mut self, now: Instant) {
         if self.good_samples > 0 {
             self.congested_at = Some(now);
@@ -183,30 +181,30 @@ impl LinkEstimator {
         }
     }
 
-    /// What is to be sent on it at most, in bit/s, where it is estimated to carry this.
+    /// The maximum bitrate to send, in bit/s: the estimate or the floor.
     pub fn budget(&self, estimate: u64, now: Instant) -> u64 {
         estimate.max(self.floor(now))
     }
 
-    /// What it carries at least, in bit/s.
+    /// The lower bound of the bandwidth, in bit/s.
     fn floor(&self, now: Instant) -> u64 {
-        let narrow = self.recent_congestion(now);
+        let event = self.recent_congestion(now);
         let untried = match self.measured {
-            Some(_) if self.good_samples >= GOOD_SAMPLES && narrow.is_none() => GOOD_LINK_BPS,
+            Some(_) if self.good_samples >= GOOD_SAMPLES && event.is_none() => GOOD_LINK_BPS,
             _ if self.has_short_queue() => LOSSY_LINK_BPS,
-            _ => narrow.map_or(0, |narrow| narrow.floor(now)),
+            _ => event.map_or(0, |event| event.floor(now)),
         };
         untried.max(self.proven_bps)
     }
 
-    /// Whether nothing queues up on it, although it may lose packets.
+    /// Whether the link has no queue, although it may lose packets.
     fn has_short_queue(&self) -> bool {
         let long = self.base_rtt.congested_ms();
         let quick = |(rtt, loss): (f64, f64)| rtt < long && loss < LOSSY_LOSS;
         self.measured.is_some_and(quick)
     }
 
-    /// Whether the next step is found by padding: where it may not be tried.
+    /// Whether to probe with padding, because probing with video is not allowed.
     pub fn needs_padding(&self, now: Instant) -> bool {
         let rests = self
             .congested_at
@@ -215,15 +213,15 @@ impl LinkEstimator {
         self.measured.is_some() && untried && !rests
     }
 
-    /// Whether a try has failed of late, or would.
+    /// Whether probing with video is paused by a failed probe or a drop of capacity.
     fn is_probing_paused(&self, now: Instant) -> bool {
         self.recent_congestion(now).is_some()
             || self.probing_paused_until.is_some_and(|until| now < until)
     }
 
-    /// That it has become narrow, where that was of late.
+    /// The last drop of capacity, if it is recent.
     fn recent_congestion(&self, now: Instant) -> Option<CongestionEvent> {
-        self.congestion.filter(|narrow| narrow.is_recent(now))
+        self.congestion.filter(|event| event.is_recent(now))
     }
 }
 

@@ -13,20 +13,20 @@ fn seconds(n: u64) -> Duration {
 
 #[test]
 fn a_good_line_is_tried_with_the_next_step_as_soon_as_it_is_measured() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
-    line.set_demand(STEP);
-    assert_eq!(line.floor(start), 0, "nothing is known yet");
-    line.on_stats(start, 10.0, 0.0, 800_000);
-    assert_eq!(line.floor(start), 1_200_000);
-    assert!(!line.needs_padding(start));
-    line.set_demand(Demand {
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
+    link.set_demand(STEP);
+    assert_eq!(link.floor(start), 0, "nothing is known yet");
+    link.on_stats(start, 10.0, 0.0, 800_000);
+    assert_eq!(link.floor(start), 1_200_000);
+    assert!(!link.needs_padding(start));
+    link.set_demand(Demand {
         sent: 1_200_000,
         has_video: true,
         next: None,
     });
-    line.on_stats(start + seconds(1), 10.0, 0.0, 800_000);
+    link.on_stats(start + seconds(1), 10.0, 0.0, 800_000);
     assert_eq!(
-        line.floor(start),
+        link.floor(start),
         1_200_000,
         "what it carries, it goes on carrying"
     );
@@ -34,36 +34,36 @@ fn a_good_line_is_tried_with_the_next_step_as_soon_as_it_is_measured() {
 
 #[test]
 fn a_line_that_begins_to_lose_packets_without_a_queue_is_not_drained() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
     for second in 0..4 {
-        line.on_stats(start + seconds(second), 20.0, 0.0, 100_000);
+        link.on_stats(start + seconds(second), 20.0, 0.0, 100_000);
     }
     // One in three of few packets, and the estimate falls.
-    line.on_stats(start + seconds(4), 25.0, 0.34, 40_000);
-    assert_eq!(line.budget(40_000, start + seconds(4)), LOSSY_LINK_BPS);
-    line.on_stats(start + seconds(5), 25.0, 0.05, 40_000);
-    assert_eq!(line.budget(40_000, start + seconds(5)), LOSSY_LINK_BPS);
+    link.on_stats(start + seconds(4), 25.0, 0.34, 40_000);
+    assert_eq!(link.budget(40_000, start + seconds(4)), LOSSY_LINK_BPS);
+    link.on_stats(start + seconds(5), 25.0, 0.05, 40_000);
+    assert_eq!(link.budget(40_000, start + seconds(5)), LOSSY_LINK_BPS);
     // Most of it for two seconds: it is narrow.
-    line.on_stats(start + seconds(6), 25.0, 0.8, 40_000);
-    assert_eq!(line.budget(40_000, start + seconds(6)), 40_000);
+    link.on_stats(start + seconds(6), 25.0, 0.8, 40_000);
+    assert_eq!(link.budget(40_000, start + seconds(6)), 40_000);
 }
 
 #[test]
 fn a_step_too_many_is_taken_back_and_the_estimate_has_the_word_for_longer_each_time() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
-    line.set_demand(STEP);
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
+    link.set_demand(STEP);
     let mut at = 0;
     for pause in [10, 20, 40, 80, 160, 300, 300] {
-        line.on_stats(start + seconds(at), 10.0, 0.0, 800_000);
-        assert_eq!(line.floor(start), 1_200_000);
-        line.on_stats(start + seconds(at + 1), 400.0, 0.1, 800_000);
-        assert_eq!(line.floor(start), 0);
+        link.on_stats(start + seconds(at), 10.0, 0.0, 800_000);
+        assert_eq!(link.floor(start), 1_200_000);
+        link.on_stats(start + seconds(at + 1), 400.0, 0.1, 800_000);
+        assert_eq!(link.floor(start), 0);
         let failed = at + 1;
         for second in failed + 1..failed + pause {
-            line.on_stats(start + seconds(second), 10.0, 0.0, 800_000);
-            assert!(line.floor(start) <= GOOD_LINK_BPS, "not tried again yet");
+            link.on_stats(start + seconds(second), 10.0, 0.0, 800_000);
+            assert!(link.floor(start) <= GOOD_LINK_BPS, "not tried again yet");
             let rests = seconds(second - failed) < PADDING_REST;
-            assert_eq!(line.needs_padding(start + seconds(second)), !rests);
+            assert_eq!(link.needs_padding(start + seconds(second)), !rests);
         }
         at = failed + pause;
     }
@@ -71,74 +71,74 @@ fn a_step_too_many_is_taken_back_and_the_estimate_has_the_word_for_longer_each_t
 
 #[test]
 fn a_step_that_holds_makes_the_next_pause_a_short_one() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
-    line.set_demand(STEP);
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
+    link.set_demand(STEP);
     let at = |second| start + seconds(second);
-    let fails = |line: &mut LinkEstimator, second| {
-        line.on_stats(at(second), 10.0, 0.0, 800_000);
-        line.on_stats(at(second + 1), 400.0, 0.1, 800_000);
+    let fails = |link: &mut LinkEstimator, second| {
+        link.on_stats(at(second), 10.0, 0.0, 800_000);
+        link.on_stats(at(second + 1), 400.0, 0.1, 800_000);
         (2..).find(|later| {
-            line.on_stats(at(second + later), 10.0, 0.0, 800_000);
-            line.floor(start) > GOOD_LINK_BPS
+            link.on_stats(at(second + later), 10.0, 0.0, 800_000);
+            link.floor(start) > GOOD_LINK_BPS
         })
     };
-    assert_eq!(fails(&mut line, 0), Some(11));
-    assert_eq!(fails(&mut line, 20), Some(21), "after twice as long");
+    assert_eq!(fails(&mut link, 0), Some(11));
+    assert_eq!(fails(&mut link, 20), Some(21), "after twice as long");
     for second in 50..55 {
-        line.on_stats(at(second), 10.0, 0.0, 800_000);
+        link.on_stats(at(second), 10.0, 0.0, 800_000);
     }
-    assert_eq!(fails(&mut line, 55), Some(11));
+    assert_eq!(fails(&mut link, 55), Some(11));
 }
 
 #[test]
 fn a_line_that_was_bad_by_itself_is_tried_when_it_has_been_good_for_a_while() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
-    line.set_demand(STEP);
-    line.on_stats(start, 400.0, 0.0, 800_000);
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
+    link.set_demand(STEP);
+    link.on_stats(start, 400.0, 0.0, 800_000);
     let floors = [1, 2, 3].map(|second| {
-        line.on_stats(start + seconds(second), 10.0, 0.0, 800_000);
-        line.floor(start)
+        link.on_stats(start + seconds(second), 10.0, 0.0, 800_000);
+        link.floor(start)
     });
     assert_eq!(floors, [LOSSY_LINK_BPS, LOSSY_LINK_BPS, 1_200_000]);
 }
 
 #[test]
 fn a_line_that_becomes_narrow_is_bad_at_the_second_long_round_trip() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
-    line.set_demand(STEP);
-    line.on_stats(start, 10.0, 0.0, 800_000);
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
+    link.set_demand(STEP);
+    link.on_stats(start, 10.0, 0.0, 800_000);
     for rtt in [400.0, 10.0, 700.0] {
-        line.on_rtt_sample(start + seconds(1), rtt, 300_000);
-        assert_eq!(line.floor(start), 1_200_000, "one alone");
+        link.on_rtt_sample(start + seconds(1), rtt, 300_000);
+        assert_eq!(link.floor(start), 1_200_000, "one alone");
     }
-    line.on_rtt_sample(start + seconds(1), 900.0, 700_000);
-    assert_eq!(line.floor(start), 1_200_000, "a busy receiver");
-    assert!(!line.is_draining(start + seconds(1)));
-    line.on_rtt_sample(start + seconds(1), 900.0, 260_000);
+    link.on_rtt_sample(start + seconds(1), 900.0, 700_000);
+    assert_eq!(link.floor(start), 1_200_000, "a busy receiver");
+    assert!(!link.is_draining(start + seconds(1)));
+    link.on_rtt_sample(start + seconds(1), 900.0, 260_000);
     assert!(
-        line.is_draining(start + seconds(1)),
+        link.is_draining(start + seconds(1)),
         "what queued up gets through"
     );
-    assert!(!line.is_draining(start + seconds(2)));
-    let budget = |second, estimate| line.budget(estimate, start + seconds(second));
+    assert!(!link.is_draining(start + seconds(2)));
+    let budget = |second, estimate| link.budget(estimate, start + seconds(second));
     assert_eq!(budget(2, 100_000), 260_000, "next to nothing is sent");
     assert_eq!(budget(2, 700_000), 700_000, "it carries that much again");
     assert_eq!(budget(4, 100_000), 100_000);
-    assert!(line.needs_padding(start + seconds(5)), "the try has failed");
+    assert!(link.needs_padding(start + seconds(5)), "the try has failed");
 }
 
 #[test]
 fn a_line_that_has_become_narrow_is_not_taken_for_a_good_one_for_a_while() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
-    line.set_demand(STEP);
-    line.on_stats(start, 10.0, 0.0, 2_000_000);
-    line.on_rtt_sample(start, 400.0, 1_900_000);
-    line.on_rtt_sample(start, 400.0, 260_000);
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
+    link.set_demand(STEP);
+    link.on_stats(start, 10.0, 0.0, 2_000_000);
+    link.on_rtt_sample(start, 400.0, 1_900_000);
+    link.on_rtt_sample(start, 400.0, 260_000);
     let floors: Vec<u64> = (1..=10)
         .map(|second| {
             let now = start + seconds(second);
-            line.on_stats(now, 10.0, 0.0, 260_000);
-            line.floor(now)
+            link.on_stats(now, 10.0, 0.0, 260_000);
+            link.floor(now)
         })
         .collect();
     assert_eq!(floors[..9], [LOSSY_LINK_BPS; 9]);
@@ -147,7 +147,7 @@ fn a_line_that_has_become_narrow_is_not_taken_for_a_good_one_for_a_while() {
 
 #[test]
 fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
     for (rtt, loss, floor) in [
         (20.0, 0.1, LOSSY_LINK_BPS),
         (20.0, 0.6, LOSSY_LINK_BPS),
@@ -155,37 +155,37 @@ fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
         (400.0, 0.0, 0),
         (400.0, 0.1, 0),
     ] {
-        line.on_stats(start, rtt, loss, 0);
-        assert_eq!(line.floor(start), floor, "{rtt} ms, {loss}");
-        assert!(line.needs_padding(start + PADDING_REST));
+        link.on_stats(start, rtt, loss, 0);
+        assert_eq!(link.floor(start), floor, "{rtt} ms, {loss}");
+        assert!(link.needs_padding(start + PADDING_REST));
     }
 }
 
 #[test]
 fn a_line_that_is_long_by_itself_keeps_a_small_picture() {
-    let (mut line, start) = (LinkEstimator::default(), Instant::now());
+    let (mut link, start) = (LinkEstimator::default(), Instant::now());
     let mut floors = Vec::new();
     for look in 1..=16_u32 {
         let now = start + Duration::from_millis(250) * look;
-        line.on_rtt_sample(now, 400.0, 20_000);
+        link.on_rtt_sample(now, 400.0, 20_000);
         if look % 4 == 0 {
-            line.on_stats(now, 400.0, 0.05, 20_000);
-            floors.push(line.floor(now));
+            link.on_stats(now, 400.0, 0.05, 20_000);
+            floors.push(link.floor(now));
         }
     }
     assert_eq!(floors, [0, 0, LOSSY_LINK_BPS, LOSSY_LINK_BPS]);
-    line.on_stats(start + seconds(5), 700.0, 0.05, 20_000);
-    line.on_rtt_sample(start + seconds(5), 700.0, 20_000);
-    assert_eq!(line.floor(start + seconds(5)), LOSSY_LINK_BPS, "one alone");
+    link.on_stats(start + seconds(5), 700.0, 0.05, 20_000);
+    link.on_rtt_sample(start + seconds(5), 700.0, 20_000);
+    assert_eq!(link.floor(start + seconds(5)), LOSSY_LINK_BPS, "one alone");
     for look in 1..=4_u32 {
-        line.on_rtt_sample(
+        link.on_rtt_sample(
             start + seconds(5) + Duration::from_millis(250) * look,
             700.0,
             20_000,
         );
     }
-    line.on_stats(start + seconds(6), 700.0, 0.05, 20_000);
-    assert_eq!(line.floor(start + seconds(6)), 0, "something queues up");
+    link.on_stats(start + seconds(6), 700.0, 0.05, 20_000);
+    assert_eq!(link.floor(start + seconds(6)), 0, "something queues up");
 }
 
 proptest! {
@@ -193,12 +193,12 @@ proptest! {
     fn a_floor_is_never_more_than_one_step_from_what_is_sent(
         measures in prop::collection::vec((0.0..1_000.0_f64, 0.0..1.0_f64, 0_u64..4_000_000), 1..80),
     ) {
-        let (mut line, start) = (LinkEstimator::default(), Instant::now());
+        let (mut link, start) = (LinkEstimator::default(), Instant::now());
         for (second, (rtt, loss, sent)) in measures.into_iter().enumerate() {
             let next = sent.is_multiple_of(2).then_some(sent + 100_000);
-            line.set_demand(Demand { sent, has_video: true, next });
-            line.on_stats(start + seconds(second as u64), rtt, loss, sent / 2);
-            prop_assert!(line.floor(start) <= (sent + 100_000).max(GOOD_LINK_BPS));
+            link.set_demand(Demand { sent, has_video: true, next });
+            link.on_stats(start + seconds(second as u64), rtt, loss, sent / 2);
+            prop_assert!(link.floor(start) <= (sent + 100_000).max(GOOD_LINK_BPS));
         }
     }
 }

@@ -1,28 +1,28 @@
-//! Whether a line loses so many packets that voices are worth sending twice.
+//! Detects lasting packet loss, during which audio is sent with redundancy (RED).
 //!
-//! Pure: driven by each measurement of the line. One bad second is enough to begin, because
-//! words are lost; it takes ten good ones to end, because losses come in groups.
+//! One second with losses starts it, because words are lost. Ten good seconds end it, because
+//! losses come in bursts.
 
 use std::time::{Duration, Instant};
 
-/// Above this share of packets lost, a line is lossy. 3 %: Opus hides less.
+/// The fraction of packets lost above which a link is lossy. 3 %: Opus conceals less.
 const ENTER_LOSS: f64 = 0.03;
-/// Below this share a second counts as good.
+/// The fraction of packets lost below which a second is good.
 const LEAVE_LOSS: f64 = 0.01;
-/// Good for so long, a line is not lossy any more.
+/// How long a link must be good to leave the lossy state.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 
-/// What is known of one line. The default loses nothing.
+/// The loss state of one link. The default is not lossy.
 #[derive(Debug, Default)]
 pub struct LossDetector {
-    /// Whether it loses packets.
+    /// Whether the link is in the lossy state.
     is_lossy: bool,
-    /// Since when it is good, while it counts as lossy.
+    /// Since when the loss is below [`LEAVE_LOSS`].
     good_since: Option<Instant>,
 }
 
 impl LossDetector {
-    /// Takes in the share of packets lost of late; answers whether the line is lossy.
+    /// Adds the fraction of packets lost in the last second; returns whether the link is lossy.
     pub fn on_sample(&mut self, loss: f64, now: Instant) -> bool {
         if loss > ENTER_LOSS {
             self.is_lossy = true;
@@ -38,7 +38,7 @@ impl LossDetector {
         self.is_lossy
     }
 
-    /// Whether it is lossy.
+    /// Whether the link is in the lossy state.
     pub fn is_lossy(&self) -> bool {
         self.is_lossy
     }
@@ -49,11 +49,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is answered to these samples, one a second.
+    /// Whether the link is lossy after each sample, one per second.
     fn answers(losses: &[f64]) -> Vec<bool> {
-        let (mut line, start) = (LossDetector::default(), Instant::now());
+        let (mut detector, start) = (LossDetector::default(), Instant::now());
         let each = losses.iter().zip(0..);
-        each.map(|(loss, s)| line.on_sample(*loss, start + Duration::from_secs(s)))
+        each.map(|(loss, s)| detector.on_sample(*loss, start + Duration::from_secs(s)))
             .collect()
     }
 
@@ -80,7 +80,7 @@ mod tests {
     }
 
     proptest! {
-        /// It changes only by a bad second, or after ten good ones.
+        /// The state changes only after a second with losses or ten good seconds.
         #[test]
         fn it_does_not_flicker(losses in prop::collection::vec(0.0..0.06, 1..100)) {
             let lossy = answers(&losses);

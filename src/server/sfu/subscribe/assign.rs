@@ -1,33 +1,33 @@
-//! Which free slot a track is bound to: the one that plays in step with the same person's
-//! other half, where there is one.
+//! Picks the free down track for a new subscription: preferably in the MediaStream that
+//! carries the same participant's counterpart (audio for video, video for audio).
 //!
-//! Slots of one stream are played in step by browsers ([`crate::server::sfu::peer::sdp::msid`]). A voice belongs
-//! beside its face, and not beside somebody else's.
+//! Browsers synchronise the tracks of one MediaStream
+//! ([`crate::server::sfu::peer::sdp::msid`]), so unrelated tracks should not share one.
 
-/// A slot, as far as it matters here.
+/// The state of a down track that decides the assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DownTrackState<'a> {
-    /// The stream it belongs to.
+    /// The MediaStream ID (RFC 8830).
     pub stream_id: &'a str,
-    /// Whether it is for pictures.
+    /// Whether the media kind is video; audio otherwise.
     pub video: bool,
-    /// The track it is bound to.
+    /// The index of the subscribed track in the room; none while free.
     pub track: Option<usize>,
 }
 
-/// How well a free slot suits; the least is best.
+/// What the other down track of the same MediaStream carries; the least is preferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum StreamNeighbour {
-    /// The same person's other half is there.
+    /// The counterpart of the new track.
     Counterpart,
-    /// Nobody is there; the other half may come.
+    /// No track, or there is no other down track; the counterpart may still arrive.
     Unassigned,
-    /// Somebody else is there.
+    /// A track of another participant.
     OtherParticipant,
 }
 
-/// The free slot of one kind that suits a track best, the first of equal ones.
-/// `other_half` is the face of a voice, the voice of a face, and so on.
+/// The index of the preferred free down track of one kind; the first among equals.
+/// `other_half`: the counterpart of the new track, if it is published.
 pub fn best_down_track(
     places: &[DownTrackState<'_>],
     video: bool,
@@ -41,7 +41,7 @@ pub fn best_down_track(
     best.map(|(index, _)| index)
 }
 
-/// Who is beside a slot.
+/// What the other down track of the same MediaStream carries.
 fn neighbour(
     places: &[DownTrackState<'_>],
     place: &DownTrackState<'_>,
@@ -62,7 +62,7 @@ fn neighbour(
 mod tests {
     use super::*;
 
-    /// Slots of sound and of pictures, by their stream: what each carries.
+    /// Audio and video down tracks with the track that each carries.
     fn places(
         sounds: &[Option<usize>],
         pictures: &[Option<usize>],
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_voice_goes_beside_its_face_and_not_beside_anothers() {
-        /// Sounds, pictures, the face of the voice, and the place it gets.
+        /// Audio tracks, video tracks, the counterpart of the new audio track, the expected index.
         type Case<'a> = (
             &'a [Option<usize>],
             &'a [Option<usize>],

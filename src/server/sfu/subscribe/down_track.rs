@@ -1,4 +1,4 @@
-//! One outgoing stream of a peer: what it carries changes, the stream goes on.
+//! One outgoing RTP stream of a peer. Its source changes; the stream stays continuous.
 
 use super::{allocator::Choice, assign::DownTrackState, rtx_policy::RtxCacheSize};
 use crate::server::sfu::{
@@ -9,7 +9,7 @@ use crate::server::sfu::{
     },
     publish::track::Track,
 };
-use crate::{protocol::Slot as Told, server::metrics::Carried};
+use crate::{protocol::Slot, server::metrics::Carried};
 use std::{sync::Arc, time::Instant};
 use str0m::{
     Rtc,
@@ -17,49 +17,49 @@ use str0m::{
     rtp::{RtpWrite, Ssrc, StreamTx, Vp8Patch},
 };
 
-/// Of what is sent, how much may be sent again. Half: on a line that loses one in ten some
-/// are asked for two and three times, and a lost keyframe would cost more.
+/// The largest ratio of retransmitted to sent bytes. 0.5: at 10 % loss some packets are
+/// requested two or three times, and a lost keyframe costs more.
 const RTX_RATIO: f32 = 0.5;
 
-/// A receiving media description of a person, seen from the sender.
+/// A media description on which this server sends to a peer.
 pub struct DownTrack {
     /// The media description that this peer receives on.
     pub mid: Mid,
-    /// Whether it carries pictures.
+    /// Whether the media kind is video; audio otherwise.
     pub video: bool,
-    /// The name of the stream it belongs to: slots of one are played in step.
+    /// The MediaStream ID (RFC 8830). Browsers synchronise the tracks of one stream.
     stream_id: String,
     /// The outgoing SSRC, fixed for the life of the slot.
     ssrc: Ssrc,
-    /// How this person numbers the codecs they take.
+    /// The payload types that the receiver negotiated.
     payload_types: PayloadTypes,
-    /// The codec that went through last.
+    /// The codec of the current source; none before the first packet.
     codec: Option<Codec>,
-    /// The packet it began with, in its source's order.
+    /// The extended sequence number of the first packet of the current source.
     start_seq: u64,
-    /// What is sent a second time; none while everything is sent once.
+    /// The RED encoder (RFC 2198); none while audio is sent without redundancy.
     red_sender: Option<RedSender>,
-    /// The track it is bound to.
+    /// The index of the subscribed track in the room; none while unbound.
     pub track: Option<usize>,
-    /// The layer that goes through.
+    /// The layer that is forwarded; none until its first keyframe.
     pub current_layer: Option<usize>,
-    /// The layer that is to go through, from its next keyframe on.
+    /// The layer to forward from its next keyframe on; none while paused.
     pub target_layer: Option<usize>,
-    /// The layer its size asks for, whatever the line carries.
+    /// The layer that the displayed size asks for, regardless of bandwidth.
     pub desired_layer: Option<usize>,
-    /// Whether it is bound and the line is too narrow for it.
+    /// Whether the video is paused because the bandwidth does not suffice.
     pub paused: bool,
-    /// What the person was last told of it.
-    pub announced: Told,
-    /// How long it can send again.
+    /// The state that was last sent to the receiver.
+    pub announced: Slot,
+    /// The size of the retransmission cache.
     rtx_cache_size: RtxCacheSize,
-    /// Keeps the stream continuous.
+    /// Rewrites RTP headers so that the stream stays continuous.
     munger: RtpMunger,
 }
 
 impl DownTrack {
-    /// The slot of a media description that we send by; none where the person takes no
-    /// codec of ours. `red`: whether they offered RED in it; `resend`: what is kept of it.
+    /// Creates the down track of a media description; none if no codec was negotiated.
+    /// `red`: whether the receiver offered RED; `resend`: the size of the retransmission cache.
     pub fn new(
         rtc: &mut Rtc,
         mid: Mid,
@@ -78,23 +78,23 @@ impl DownTrack {
         let stream = direct.stream_tx_by_mid(mid, None)?;
         if video {
             set_rtx_cache(stream, resend);
-            // Its sender has paced it already. Held back here, a keyframe would take seconds
-            // on a line that is thought to be narrow.
+            // The publisher has paced the packets already. Paced again at a low estimate, a
+            // keyframe would take seconds.
             stream.set_unpaced(true);
         }
         let (first_seq, clock) = (
             rand::random::<u16>() & 0x7fff,
             if video { VIDEO_CLOCK } else { AUDIO_CLOCK },
         );
-        // str0m reports a media time of 0 until something is written.
-        let mut rewriter = RtpMunger::new(
+        // str0m reports RTP timestamp 0 in sender reports until a packet is written.
+        let mut munger = RtpMunger::new(
             first_seq,
             0,
             clock,
             rand::random::<u16>() & 0x7fff,
             rand::random(),
         );
-        rewriter.set_start_time(now);
+        munger.set_start_time(now);
         Some(Self {
             mid,
             video,
@@ -109,25 +109,25 @@ impl DownTrack {
             target_layer: None,
             desired_layer: None,
             paused: false,
-            announced: Told {
+            announced: Slot {
                 mid: mid.to_string(),
                 id: None,
                 source: None,
                 paused: false,
             },
             rtx_cache_size: resend,
-            munger: rewriter,
+            munger,
         })
     }
 
-    /// The connection is up: what has not begun runs since now, as its first report says.
+    /// Starts the RTP clock of a stream that has sent nothing, for its first sender report.
     pub fn on_connected(&mut self, now: Instant) {
         if self.codec.is_none() {
             self.munger.set_start_time(now);
         }
     }
 
-    /// Keeps pictures for this long from now on; what was kept is gone.
+    /// Sets the size of the video retransmission cache and empties it.
     pub fn set_rtx_cache_size(&mut self, rtc: &mut Rtc, resend: RtxCacheSize) {
         self.rtx_cache_size = resend;
         if self.video {
@@ -135,16 +135,15 @@ impl DownTrack {
         }
     }
 
-    /// Sends nothing again of what it sent so far: a decoder goes on with the next keyframe,
-    /// and on a line that has become narrow, what was lost of a larger layer would take the
-    /// place of it for seconds.
+    /// Empties the retransmission cache before a keyframe. After a drop in bandwidth,
+    /// retransmissions of the larger layer would delay the new one for seconds.
     fn clear_rtx_cache(&self, rtc: &mut Rtc) {
         if let Some(stream) = rtc.direct_api().stream_tx(&self.ssrc) {
             set_rtx_cache(stream, self.rtx_cache_size);
         }
     }
 
-    /// What of it matters for who is bound to it.
+    /// The state that [`super::assign`] needs.
     pub fn state(&self) -> DownTrackState<'_> {
         DownTrackState {
             stream_id: &self.stream_id,
@@ -153,15 +152,15 @@ impl DownTrack {
         }
     }
 
-    /// Carries nothing any more.
+    /// Ends the subscription.
     pub fn unbind(&mut self) {
         self.pause();
         self.track = None;
         self.paused = false;
     }
 
-    /// Carries what was chosen from its next keyframe on; true where that is something else
-    /// than before. `drains`: there is no place for what it carries until then.
+    /// Applies the allocator's choice from the next keyframe on; true if a layer changed.
+    /// `drains`: stop the current layer at once, because a queue has to drain.
     pub fn apply_choice(&mut self, rtc: &mut Rtc, choice: &Choice, drains: bool) -> bool {
         let before = (self.target_layer, self.desired_layer);
         (self.target_layer, self.desired_layer) = (choice.layer, choice.desired_layer);
@@ -173,7 +172,7 @@ impl DownTrack {
         before != (self.target_layer, self.desired_layer)
     }
 
-    /// Carries nothing for a while, though it is bound.
+    /// Stops forwarding and keeps the subscription.
     pub fn pause(&mut self) {
         self.current_layer = None;
         self.target_layer = None;
@@ -181,8 +180,8 @@ impl DownTrack {
         self.paused = true;
     }
 
-    /// Lets a packet of the bound track through where it is of the right layer; true
-    /// where it was written.
+    /// Forwards a packet of the subscribed track if it belongs to the right layer; true if
+    /// the packet was written.
     pub fn forward(&mut self, rtc: &mut Rtc, packet: &MediaPacket, layer: usize) -> bool {
         let Some(pt) = self.payload_types.of(packet.codec) else {
             self.codec = self.codec.filter(|_| self.current_layer != Some(layer));
@@ -197,15 +196,15 @@ impl DownTrack {
             self.clear_rtx_cache(rtc);
         }
         if packet.payload.is_empty() {
-            // Padding: the gap it leaves is closed.
+            // Padding is not forwarded; the munger closes the gap.
             self.munger.skip(packet.seq);
             return false;
         }
         self.write_rtp(rtc, packet, pt)
     }
 
-    /// Begins with a packet, where it is of the right layer and can be begun with: with
-    /// another source, another layer, or the same one in another codec.
+    /// Starts a source with a decodable packet of the right layer: another track, another
+    /// layer, or the same layer in another codec.
     fn begin_source(&mut self, packet: &MediaPacket, layer: usize) -> bool {
         let same = self.current_layer == Some(layer);
         let late = same && packet.seq < self.start_seq;
@@ -215,7 +214,7 @@ impl DownTrack {
         {
             return false;
         }
-        // Another layer of the same picture goes on at its own place in time.
+        // Another layer of the same track continues at its own capture time.
         let offset = match self.current_layer.replace(layer) {
             Some(before) if before == layer => Some(0),
             before => before.and_then(|before| packet.layer_time_offsets[before]),
@@ -224,7 +223,7 @@ impl DownTrack {
             Some(offset) => self.munger.switch_source_with_offset(offset),
             None => self.munger.switch_source(),
         }
-        // A decoder that begins takes any numbers, and changing VP9's would cost a copy.
+        // A new decoder accepts any picture ID, and rewriting VP9's would copy the payload.
         if self.codec.replace(packet.codec) != Some(packet.codec) && packet.codec == Codec::Vp9 {
             self.munger.keep_picture_ids();
         }
@@ -232,7 +231,7 @@ impl DownTrack {
         true
     }
 
-    /// Writes a packet under this stream's own numbers.
+    /// Writes a packet with the rewritten header.
     fn write_rtp(&mut self, rtc: &mut Rtc, packet: &MediaPacket, pt: Pt) -> bool {
         let numbered = self.munger.munge(&SourceHeader {
             seq: packet.seq,
@@ -264,12 +263,12 @@ impl DownTrack {
         true
     }
 
-    /// Whether a picture goes through it, or is to.
+    /// Whether a video layer is forwarded or will be from its next keyframe on.
     pub fn sends_video(&self) -> bool {
         self.video && self.target_layer.is_some()
     }
 
-    /// What it carries, for whoever counts. `single`: its track has one layer.
+    /// The state for the metrics. `single`: the track has one layer.
     pub fn carried(&self, single: bool) -> Carried {
         match self.current_layer {
             _ if self.paused => Carried::Paused,
@@ -279,8 +278,8 @@ impl DownTrack {
         }
     }
 
-    /// Sound together with what was sent before, and the payload type of both in one; none
-    /// where it is to be sent alone.
+    /// The RED payload type and the audio payload with its predecessor; none if the packet
+    /// is sent without redundancy.
     fn with_redundancy(
         &mut self,
         packet: &MediaPacket,
@@ -293,7 +292,7 @@ impl DownTrack {
         Some((red, both))
     }
 
-    /// Has sound sent twice from now on, or once.
+    /// Turns RED redundancy for audio on or off.
     pub fn set_redundancy(&mut self, twice: bool) {
         self.red_sender = match twice {
             true => Some(self.red_sender.take().unwrap_or_default()),
@@ -301,23 +300,23 @@ impl DownTrack {
         };
     }
 
-    /// Whether the person takes a codec here.
+    /// Whether the receiver negotiated this codec.
     pub fn accepts(&self, codec: Codec) -> bool {
         self.payload_types.of(codec).is_some()
     }
 
-    /// Whether a track can go through: not where it comes in a codec the person lacks.
+    /// Whether the receiver can decode the track; true while its codec is unknown.
     pub fn can_carry(&self, track: &Track) -> bool {
         track.codec.is_none_or(|codec| self.accepts(codec))
     }
 
-    /// Whether the person still waits for a layer's keyframe.
+    /// Whether the target layer waits for a keyframe.
     pub fn awaits_keyframe(&self) -> bool {
         self.target_layer.is_some() && self.target_layer != self.current_layer
     }
 
-    /// What it carries now, where the person does not know yet.
-    pub fn take_announcement(&mut self, now: Told) -> Option<Told> {
+    /// Returns the state and records it as announced; none if the receiver knows it.
+    pub fn take_announcement(&mut self, now: Slot) -> Option<Slot> {
         if self.announced == now {
             return None;
         }
@@ -326,18 +325,18 @@ impl DownTrack {
     }
 }
 
-/// Sets how long a stream can send again.
+/// Sets the retransmission cache of a stream, which empties it.
 fn set_rtx_cache(stream: &mut StreamTx, resend: RtxCacheSize) {
     stream.set_rtx_cache(resend.max_packets(), resend.max_age(), Some(RTX_RATIO));
 }
 
-/// Whether a keyframe of this layer may be the next picture: of the layer that is waited
-/// for, and before there is any picture of a lower one as well.
+/// Whether a keyframe of this layer may start the source: the target layer always, a
+/// lower one only while nothing is forwarded.
 fn may_begin_layer(current: Option<usize>, target: Option<usize>, layer: usize) -> bool {
     target.is_some_and(|target| layer == target || (current.is_none() && layer < target))
 }
 
-/// The payload under this stream's own numbers; VP8's are put in as it is sent.
+/// The payload with rewritten VP9 picture IDs; str0m patches VP8 when it sends.
 fn payload(packet: &MediaPacket, numbered: &MungedHeader) -> Arc<[u8]> {
     match &packet.descriptor {
         Descriptor::Vp9(vp9) => vp9.patch(&packet.payload, numbered.picture_id, numbered.tl0),
@@ -345,7 +344,7 @@ fn payload(packet: &MediaPacket, numbered: &MungedHeader) -> Arc<[u8]> {
     }
 }
 
-/// The VP8 descriptor under this stream's own numbers.
+/// The rewritten VP8 picture ID and TL0PICIDX.
 fn vp8_patch(packet: &MediaPacket, numbered: &MungedHeader) -> Option<Vp8Patch> {
     let Descriptor::Vp8(vp8) = &packet.descriptor else {
         return None;

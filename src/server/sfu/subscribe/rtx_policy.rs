@@ -1,31 +1,30 @@
-//! How long what was sent to somebody can be sent again.
+//! How long sent packets are kept for retransmission (RFC 4588).
 //!
-//! Every packet that may be asked for again is kept once for each receiver, half a kilobyte
-//! beside its shared payload. On a long line a packet is asked for when much more has gone.
+//! Each receiver has its own cache: half a kilobyte per packet beside the shared payload. The
+//! longer the round trip, the more packets have been sent when a NACK arrives.
 //!
-//! A packet that is asked for and not kept any more stops its picture: a browser waits three
-//! seconds until it asks for a keyframe instead. So a line that was perfect keeps enough for
-//! the moment in which it becomes bad.
+//! A NACK for an evicted packet freezes the video: a browser waits three seconds before it
+//! requests a keyframe. So a link without loss keeps enough for the moment when loss begins.
 
 use crate::protocol::quality::GOOD_RTT_MS;
 use std::time::Duration;
 
-/// Measures in a row, one a second, that ask for something else until that is kept. What is
-/// kept is lost then, and a line that has just become bad is no moment for it.
+/// Consecutive samples, one per second, that must call for another size. A change empties the
+/// cache, which costs most when a link has just become lossy.
 const CHANGE_AFTER_SAMPLES: u32 = 10;
 
-/// What is kept of each stream of pictures.
+/// The size of the retransmission cache of one video stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RtxCacheSize {
-    /// 400 ms: three round trips of 100 ms and what a browser waits before it asks, or a
-    /// hole of a third of a second.
+    /// 400 ms: three round trips of 100 ms and the delay before a browser sends a NACK, or an
+    /// outage of a third of a second.
     Short,
-    /// 1 s: three times on a line of 300 ms.
+    /// 1 s: three round trips of 300 ms.
     Long,
 }
 
 impl RtxCacheSize {
-    /// The longest that a packet is kept.
+    /// The maximum age of a packet.
     pub fn max_age(self) -> Duration {
         Duration::from_millis(match self {
             Self::Short => 400,
@@ -33,8 +32,8 @@ impl RtxCacheSize {
         })
     }
 
-    /// How many packets are kept at most. Enough for 3 Mbit/s of 1,100 bytes each, and a
-    /// keyframe of 80 more.
+    /// The maximum number of packets: 3 Mbit/s in packets of 1,100 bytes, and a keyframe of
+    /// 80 packets.
     pub fn max_packets(self) -> usize {
         match self {
             Self::Short => 256,
@@ -42,7 +41,7 @@ impl RtxCacheSize {
         }
     }
 
-    /// What a line asks for, by its round trip in ms.
+    /// The size for a round-trip time in ms.
     fn for_rtt(rtt_ms: f64) -> Self {
         match rtt_ms >= GOOD_RTT_MS {
             true => Self::Long,
@@ -51,23 +50,22 @@ impl RtxCacheSize {
     }
 }
 
-/// Which it is for one line. The default knows nothing of the line yet.
+/// Selects the cache size of one receiver. The default has no sample.
 #[derive(Debug, Default)]
 pub struct RtxCachePolicy {
-    /// What is kept; none before the line is known.
+    /// The selected size; none before the first sample.
     size: Option<RtxCacheSize>,
-    /// What the last measures asked for instead, and how many of them.
+    /// Another size that the last samples call for, and their number.
     pending: Option<(RtxCacheSize, u32)>,
 }
 
 impl RtxCachePolicy {
-    /// What is kept now.
+    /// The current size; [`RtxCacheSize::Short`] before the first sample.
     pub fn size(&self) -> RtxCacheSize {
         self.size.unwrap_or(RtxCacheSize::Short)
     }
 
-    /// Takes in a measure, one a second: the round trip in ms. True where something else is
-    /// to be kept.
+    /// Adds a sample of the round-trip time in ms, once per second. True if the size changes.
     pub fn on_rtt_sample(&mut self, rtt_ms: f64) -> bool {
         let fit = RtxCacheSize::for_rtt(rtt_ms);
         if self.size == Some(fit) {
@@ -106,13 +104,13 @@ mod tests {
         }
     }
 
-    /// The moments at which something else is kept, of measures with these round trips.
+    /// The sample indexes at which the size changes, and the new sizes.
     fn changes(rtts: &[f64]) -> Vec<(usize, RtxCacheSize)> {
-        let mut keeper = RtxCachePolicy::default();
+        let mut policy = RtxCachePolicy::default();
         let mut changes = Vec::new();
         for (moment, rtt) in rtts.iter().enumerate() {
-            if keeper.on_rtt_sample(*rtt) {
-                changes.push((moment, keeper.size()));
+            if policy.on_rtt_sample(*rtt) {
+                changes.push((moment, policy.size()));
             }
         }
         changes
@@ -134,14 +132,14 @@ mod tests {
     }
 
     proptest! {
-        /// What is kept is not lost more often than once in ten measures.
+        /// The cache is emptied at most once in ten samples.
         #[test]
         fn it_changes_rarely(measures in prop::collection::vec(0.0..500.0, 1..200)) {
-            let mut keeper = RtxCachePolicy::default();
+            let mut policy = RtxCachePolicy::default();
             let mut since = CHANGE_AFTER_SAMPLES;
             for rtt in measures {
                 since += 1;
-                if keeper.on_rtt_sample(rtt) {
+                if policy.on_rtt_sample(rtt) {
                     prop_assert!(since >= CHANGE_AFTER_SAMPLES, "after {since}");
                     since = 0;
                 }

@@ -1,26 +1,26 @@
-//! Fills a budget: the lowest of everybody first, then a step each, round by round.
+//! Fills a bitrate budget: first the lowest layer of each video, then one step per round.
 
 use super::{
     ALLOCATED_PERCENT, AUDIO_ONLY_BELOW_BPS, Allocation, RESUME_HEADROOM_PERCENT, SCREEN_BPS,
     layer_options::LayerOptions,
 };
 
-/// The level of each wish, in order of priority; 0 is paused.
+/// The level of each video in order of priority; 0 is paused.
 pub type Levels = Vec<usize>;
 
-/// What may be chosen.
+/// The limits of one allocation.
 #[derive(Debug)]
 pub struct Budget {
-    /// Bits a second to share out; none where only sound goes.
+    /// The bitrate to allocate, in bit/s; none if only audio is sent.
     bps: Option<u64>,
-    /// How many pictures need nothing to spare.
+    /// The number of videos that need no headroom, because they are being sent.
     running: usize,
-    /// How many may run at all.
+    /// The maximum number of videos.
     places: usize,
 }
 
 impl Budget {
-    /// For the pictures that run already, and no others.
+    /// The budget for at most `places` videos, without headroom.
     pub fn without_headroom(estimate: u64, places: usize) -> Self {
         Self {
             bps: (estimate >= AUDIO_ONLY_BELOW_BPS).then(|| allocated(estimate)),
@@ -29,7 +29,7 @@ impl Budget {
         }
     }
 
-    /// For as many as fit; those beyond `running` come back, and need something to spare.
+    /// The budget for any number of videos; those beyond `running` need headroom to resume.
     pub fn with_headroom(estimate: u64, running: usize) -> Self {
         let least = match running {
             0 => add_headroom(AUDIO_ONLY_BELOW_BPS),
@@ -42,10 +42,9 @@ impl Budget {
         }
     }
 
-    /// Whether the lowest layer of another picture fits, as number `count` from 0, on top
-    /// of what is spent.
-    fn admits(&self, count: usize, spent: u64, wish: &LayerOptions) -> bool {
-        let (Some(bps), lowest) = (self.bps, wish.bps(1)) else {
+    /// Whether the lowest layer of the video with index `count` fits beside the `spent` bit/s.
+    fn admits(&self, count: usize, spent: u64, video: &LayerOptions) -> bool {
+        let (Some(bps), lowest) = (self.bps, video.bps(1)) else {
             return false;
         };
         let sum = spent.saturating_add(lowest);
@@ -54,34 +53,35 @@ impl Budget {
         } else {
             add_headroom(sum)
         };
-        let screen = count == 0 && wish.is_screen() && lowest <= SCREEN_BPS;
+        let screen = count == 0 && video.is_screen() && lowest <= SCREEN_BPS;
         count < self.places && (needed <= bps || screen)
     }
 
-    /// Whether this much may be spent.
+    /// Whether a total bitrate in bit/s fits.
     fn allows(&self, bps: u64) -> bool {
         self.bps.is_some_and(|most| bps <= most)
     }
 }
 
-/// The levels that fit a budget, none above its cap. Whoever is paused, all after them are.
-pub fn fill(wishes: &[LayerOptions], caps: &[usize], budget: &Budget) -> Levels {
-    let mut levels = vec![0; wishes.len()];
+/// The levels that fit a budget, none above its cap. If one video is paused, all with a lower
+/// priority are.
+pub fn fill(videos: &[LayerOptions], caps: &[usize], budget: &Budget) -> Levels {
+    let mut levels = vec![0; videos.len()];
     let mut spent = 0_u64;
-    for (index, wish) in wishes.iter().enumerate() {
-        if !budget.admits(index, spent, wish) {
+    for (index, video) in videos.iter().enumerate() {
+        if !budget.admits(index, spent, video) {
             return levels;
         }
         levels[index] = 1;
-        spent = spent.saturating_add(wish.bps(1));
+        spent = spent.saturating_add(video.bps(1));
     }
     let highest = caps.iter().copied().max().unwrap_or(0);
     for level in 2..=highest {
-        for (index, wish) in wishes.iter().enumerate() {
-            if levels[index] != level - 1 || caps[index].min(wish.max_level()) < level {
+        for (index, video) in videos.iter().enumerate() {
+            if levels[index] != level - 1 || caps[index].min(video.max_level()) < level {
                 continue;
             }
-            let improved = (spent - wish.bps(level - 1)).saturating_add(wish.bps(level));
+            let improved = (spent - video.bps(level - 1)).saturating_add(video.bps(level));
             if budget.allows(improved) {
                 levels[index] = level;
                 spent = improved;
@@ -91,8 +91,8 @@ pub fn fill(wishes: &[LayerOptions], caps: &[usize], budget: &Budget) -> Levels 
     levels
 }
 
-/// Whether these levels are better: at the first difference, round by round and in order
-/// of priority, they are higher.
+/// Whether these levels are better: higher at the first difference, compared round by round
+/// and in order of priority.
 pub fn is_better(levels: &[usize], than: &[usize]) -> bool {
     let highest = levels.iter().chain(than).copied().max().unwrap_or(0);
     let rounds = 1..=highest;
@@ -105,36 +105,36 @@ pub fn is_better(levels: &[usize], than: &[usize]) -> bool {
         .is_some_and(|(better, _)| better)
 }
 
-/// The shares at these levels, in order of priority.
-pub fn allocation(wishes: &[LayerOptions], levels: &[usize]) -> Allocation {
-    let both = || wishes.iter().zip(levels);
+/// The allocation at these levels, in order of priority.
+pub fn allocation(videos: &[LayerOptions], levels: &[usize]) -> Allocation {
+    let both = || videos.iter().zip(levels);
     let sum = both()
-        .map(|(wish, level)| wish.bps(*level))
+        .map(|(video, level)| video.bps(*level))
         .fold(0, u64::saturating_add);
-    let steps = both().filter(|(wish, level)| **level < wish.max_level());
+    let steps = both().filter(|(video, level)| **level < video.max_level());
     let cheapest = steps
-        .map(|(wish, level)| wish.bps(level + 1) - wish.bps(*level))
+        .map(|(video, level)| video.bps(level + 1) - video.bps(*level))
         .min();
-    let desired = wishes.iter().map(LayerOptions::desired_bps);
+    let desired = videos.iter().map(LayerOptions::desired_bps);
     Allocation {
-        choices: both().map(|(wish, level)| wish.choice(*level)).collect(),
+        choices: both().map(|(video, level)| video.choice(*level)).collect(),
         chosen_bps: sum,
         minimum_bps: cheapest.map_or(0, |step| sum.saturating_add(step)),
         desired_bps: desired.fold(0, u64::saturating_add),
     }
 }
 
-/// What of an estimate is shared out.
+/// The part of an estimate that is allocated, in bit/s.
 fn allocated(estimate: u64) -> u64 {
     percent(estimate, ALLOCATED_PERCENT)
 }
 
-/// What is needed for this much to leave something to spare.
+/// A bitrate plus the headroom that a resumed video needs.
 fn add_headroom(bps: u64) -> u64 {
     percent(bps, 100 + RESUME_HEADROOM_PERCENT)
 }
 
-/// So many percent.
+/// A percentage of a bitrate; saturates.
 fn percent(bps: u64, percent: u64) -> u64 {
     bps.saturating_mul(percent) / 100
 }

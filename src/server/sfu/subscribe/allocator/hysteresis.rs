@@ -1,33 +1,33 @@
-//! When more may be chosen: not before it fitted for a while, and not soon after less was.
+//! Delays upgrades: a higher bitrate must fit for a while, and must not follow a downgrade soon.
 //!
-//! A step up that had to be taken back doubles the wait, so that an estimate that swings
-//! around one step does not make a picture blink.
+//! An upgrade that is soon reversed doubles the delay, so that an estimate that oscillates
+//! around one step does not make a video flicker.
 
 use std::time::{Duration, Instant};
 
-/// One tick of the allocator.
+/// The interval between two runs of the allocator.
 const TICK: Duration = Duration::from_millis(100);
-/// Ticks in a row for which more must fit.
+/// Consecutive ticks for which an upgrade must fit.
 const SUSTAINED_TICKS: usize = 3;
-/// Wait after less was chosen.
+/// The delay after a downgrade.
 const WAIT: Duration = Duration::from_secs(2);
-/// The longest that the wait grows to.
+/// The maximum of the delay, which doubles.
 const MAX_WAIT: Duration = Duration::from_secs(16);
-/// How long a step up must last to have been right.
+/// How long an upgrade must last to reset the delay.
 const PROVEN_AFTER: Duration = Duration::from_secs(10);
 
-/// The patience of one line.
+/// The upgrade delay of one receiver.
 #[derive(Debug)]
 pub struct UpgradeHysteresis {
-    /// The lowest estimate of each of the last ticks, newest first.
+    /// The lowest estimate of each of the last ticks in bit/s, newest first.
     tick_minimums: [Option<u64>; SUSTAINED_TICKS],
     /// When the newest tick began.
     tick_start: Option<Instant>,
-    /// Until when nothing more is chosen.
+    /// The end of the current delay.
     blocked_until: Option<Instant>,
-    /// How long that is next time.
+    /// The duration of the next delay.
     wait: Duration,
-    /// When more was chosen last, where that has not been taken back.
+    /// The last upgrade that no downgrade has followed.
     last_upgrade: Option<Instant>,
 }
 
@@ -44,7 +44,7 @@ impl Default for UpgradeHysteresis {
 }
 
 impl UpgradeHysteresis {
-    /// Takes note of an estimate, however often in a tick.
+    /// Records an estimate in bit/s; may be called several times per tick.
     pub fn observe(&mut self, now: Instant, estimate: u64) {
         let fresh = self.tick_start.is_none_or(|tick| now >= tick + TICK);
         if fresh {
@@ -56,7 +56,7 @@ impl UpgradeHysteresis {
         }
     }
 
-    /// The estimate that held for long enough to choose more by; none while it is too soon.
+    /// The lowest estimate of the last ticks, in bit/s; none while upgrades are delayed.
     pub fn sustained_estimate(&self, now: Instant) -> Option<u64> {
         if self.blocked_until.is_some_and(|until| now < until) {
             return None;
@@ -65,7 +65,7 @@ impl UpgradeHysteresis {
         lows?.into_iter().min()
     }
 
-    /// Less was chosen.
+    /// Starts a delay after a downgrade.
     pub fn on_downgrade(&mut self, now: Instant) {
         if let Some(raised) = self.last_upgrade.take() {
             let proven = now.saturating_duration_since(raised) >= PROVEN_AFTER;
@@ -78,7 +78,7 @@ impl UpgradeHysteresis {
         self.blocked_until = Some(now + self.wait);
     }
 
-    /// More was chosen; `swapped`: at somebody else's cost, which is a change to rest after.
+    /// Records an upgrade. `swapped`: another video was downgraded for it, which starts a delay.
     pub fn on_upgrade(&mut self, now: Instant, swapped: bool) {
         self.last_upgrade = Some(now);
         if swapped {

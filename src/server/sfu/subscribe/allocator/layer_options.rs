@@ -1,50 +1,51 @@
-//! What a picture could carry: the layers up to the one that its size asks for.
+//! The layers that a video can get: the live ones up to the layer that its size asks for.
 
 use super::{Choice, Priority, VideoRequest};
 
-/// Of the height shown, how much a layer must have, in percent: a picture stretched by a
-/// third still looks sharp.
+/// The height that a layer needs, in percent of the displayed height. 75: a video scaled up
+/// by a third still looks sharp.
 const ENOUGH_PERCENT: u64 = 75;
-/// How tall a picture a layer serves whose height is not known, in px: q, h, and f for all.
+/// The displayed height up to which a layer of unknown height suffices, in px: q, h, f.
 const SERVES: [u32; 3] = [180, 360, u32::MAX];
-/// What layers usually take, in bit/s: for pictures of which nothing is live yet.
+/// The usual bitrate per layer in bit/s, for videos without a live layer.
 const USUAL_BPS: [u64; 3] = [150_000, 500_000, 1_500_000];
 
-/// One step of a picture.
+/// One level of a video above paused.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    /// The layer it leads to.
+    /// The layer that is sent at this level.
     layer: usize,
-    /// What that takes, in bit/s. Never less than the step below: rates are noisy.
+    /// The bitrate in bit/s; at least that of the step below, because measured rates are noisy.
     bps: u64,
 }
 
-/// A picture and its steps. Level 0 is paused, level 1 the first step, and so on.
+/// A video and its steps. Level 0 is paused, level 1 is the first step, and so on.
 #[derive(Debug)]
 pub struct LayerOptions {
     /// The caller's name for it.
     key: u32,
-    /// How much it matters.
+    /// The priority of the request.
     priority: Priority,
-    /// The layer its size asks for.
+    /// The layer that the displayed size asks for.
     desired_layer: usize,
-    /// Its steps, lowest first; one at least.
+    /// The steps, lowest first; at least one.
     steps: Vec<Step>,
-    /// What it would take to have all that is wanted, in bit/s.
+    /// The bitrate of the desired layer, in bit/s; that of the highest live layer below it, if
+    /// the desired one is not live.
     desired_bps: u64,
 }
 
 impl LayerOptions {
-    /// What is wanted, as steps.
-    pub fn of(wanted: &VideoRequest) -> Self {
-        let layer = wanted_layer(wanted);
+    /// Lists the steps of a request.
+    pub fn of(request: &VideoRequest) -> Self {
+        let layer = desired_layer(request);
         let live = |layers: std::ops::RangeInclusive<usize>| {
-            let layers = layers.filter_map(|layer| Some((layer, wanted.layers[layer]?.bps)));
+            let layers = layers.filter_map(|layer| Some((layer, request.layers[layer]?.bps)));
             layers.collect::<Vec<_>>()
         };
         let mut layers = live(0..=layer);
         if layers.is_empty() {
-            // What is larger than wanted is better than nothing.
+            // A larger layer than desired is better than none.
             layers = live(layer..=2);
             layers.truncate(1);
         }
@@ -54,8 +55,8 @@ impl LayerOptions {
             layers.push((0, 0));
         }
         Self {
-            key: wanted.key,
-            priority: wanted.priority,
+            key: request.key,
+            priority: request.priority,
             desired_layer: layer,
             steps: rising(&layers),
             desired_bps,
@@ -67,22 +68,22 @@ impl LayerOptions {
         self.key
     }
 
-    /// Whether it is a shared screen.
+    /// Whether the video is a shared screen.
     pub fn is_screen(&self) -> bool {
         self.priority == Priority::Screen
     }
 
-    /// Its highest level.
+    /// The highest level.
     pub fn max_level(&self) -> usize {
         self.steps.len()
     }
 
-    /// What a level takes, in bit/s.
+    /// The bitrate of a level, in bit/s; 0 for level 0.
     pub fn bps(&self, level: usize) -> u64 {
         level.checked_sub(1).map_or(0, |step| self.steps[step].bps)
     }
 
-    /// What all that is wanted takes, in bit/s.
+    /// The bitrate of the desired layer, in bit/s.
     pub fn desired_bps(&self) -> u64 {
         self.desired_bps
     }
@@ -92,13 +93,13 @@ impl LayerOptions {
         Some(self.steps[level.checked_sub(1)?].layer)
     }
 
-    /// The highest level that needs no higher layer than this; the first at least.
+    /// The highest level whose layer is not above this one; at least 1.
     pub fn level_of(&self, layer: usize) -> usize {
         let reached = self.steps.iter().filter(|step| step.layer <= layer).count();
         reached.max(1)
     }
 
-    /// What becomes of it at a level.
+    /// The choice that corresponds to a level.
     pub fn choice(&self, level: usize) -> Choice {
         Choice {
             key: self.key,
@@ -108,21 +109,21 @@ impl LayerOptions {
     }
 }
 
-/// The smallest layer that is tall enough.
-fn wanted_layer(wanted: &VideoRequest) -> usize {
-    if wanted.single {
+/// The smallest layer whose height suffices for the displayed height.
+fn desired_layer(request: &VideoRequest) -> usize {
+    if request.single {
         return 0;
     }
-    let enough = |layer: &usize| match wanted.layers[*layer] {
+    let enough = |layer: &usize| match request.layers[*layer] {
         Some(rate) if rate.height > 0 => {
-            u64::from(rate.height) * 100 >= u64::from(wanted.height) * ENOUGH_PERCENT
+            u64::from(rate.height) * 100 >= u64::from(request.height) * ENOUGH_PERCENT
         }
-        _ => SERVES[*layer] >= wanted.height,
+        _ => SERVES[*layer] >= request.height,
     };
     (0..3).find(enough).unwrap_or(2)
 }
 
-/// Steps that never take less than the one below.
+/// Steps whose bitrates never decrease.
 fn rising(layers: &[(usize, u64)]) -> Vec<Step> {
     let mut most = 0;
     let steps = layers.iter().map(|(layer, bps)| {

@@ -1,12 +1,12 @@
-//! How one person's line is shared out among the pictures on their screen.
+//! Divides the bandwidth of one receiver among the videos on its screen.
 //!
-//! Everybody gets their lowest layer first, in order of priority; then one step each, in
-//! rounds, while it fits ([`fill`]). Less happens at once; more only after it fitted for a
-//! while ([`hysteresis`]), because each step costs a keyframe and a flicker. What a picture
-//! could carry is worked out in [`layer_options`].
+//! In order of priority each video gets its lowest layer, then one layer more per round while
+//! the budget lasts ([`fill`]). Downgrades apply at once. Upgrades must fit for a while
+//! ([`hysteresis`]), because each costs a keyframe and a visible change. [`layer_options`]
+//! lists the layers that a video can get.
 //!
-//! Pure: driven each 100 ms, and whenever the estimate falls or the screen changes. Sound
-//! is not shared out: it always goes, and its rate is the caller's to take off first.
+//! No I/O: the caller runs it every 100 ms, and when the estimate falls or the screen changes.
+//! Audio is always sent; the caller subtracts its rate from the estimate.
 
 mod fill;
 mod hysteresis;
@@ -19,22 +19,23 @@ use hysteresis::UpgradeHysteresis;
 use layer_options::LayerOptions;
 use std::time::Instant;
 
-/// Below this only sound goes. 80 kbit/s: the smallest picture with sound does not fit.
+/// The estimate below which only audio is sent, in bit/s. 80 kbit/s does not carry the
+/// smallest video and audio.
 pub const AUDIO_ONLY_BELOW_BPS: u64 = 80_000;
-/// Of an estimate, how much is shared out, in percent.
+/// The share of the estimate that is allocated, in percent.
 pub const ALLOCATED_PERCENT: u64 = 95;
-/// What must be to spare for a paused picture to come back, in percent.
+/// The spare bandwidth that a paused video needs to resume, in percent.
 pub const RESUME_HEADROOM_PERCENT: u64 = 10;
-/// How much the lowest layer of a shared screen may take beyond the estimate's share:
-/// reading is why people share it.
+/// The largest bitrate at which the lowest layer of a shared screen is sent although it does
+/// not fit the budget, in bit/s. A frozen screen cannot be read.
 pub const SCREEN_BPS: u64 = 500_000;
 
-/// What comes first when the line is narrow; the last is the first.
+/// The order in which videos get bandwidth; the last variant comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Somebody on the screen.
+    /// A participant on the receiver's screen.
     Visible,
-    /// Whoever has the floor.
+    /// The dominant speaker.
     Speaker,
     /// A participant that this receiver has pinned.
     Pinned,
@@ -42,57 +43,57 @@ pub enum Priority {
     Screen,
 }
 
-/// What a live layer takes.
+/// The measured height and bitrate of a live layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerRate {
-    /// How tall its picture is; 0 where that is not known.
+    /// The height in px; 0 if unknown.
     pub height: u32,
-    /// Its rate in bit/s.
+    /// The bitrate in bit/s.
     pub bps: u64,
 }
 
-/// A picture that somebody wants.
+/// A video that the receiver displays.
 #[derive(Debug, Clone)]
 pub struct VideoRequest {
-    /// The caller's name for it, no two alike.
+    /// Identifies the video; chosen by the caller, unique per call.
     pub key: u32,
-    /// How much it matters; among equals the order of the list counts.
+    /// The priority; the order of the list decides between equals.
     pub priority: Priority,
-    /// How tall it is shown, in px.
+    /// The displayed height in px.
     pub height: u32,
-    /// Its layers, lowest first; none where one is not live.
+    /// The layers, lowest first; none for a layer that is not live.
     pub layers: [Option<LayerRate>; 3],
-    /// Whether the first layer is the only one there ever is.
+    /// Whether the track is not simulcast: the first layer is the only one.
     pub single: bool,
 }
 
-/// What becomes of a picture.
+/// The layer that one video gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
     /// The key of the `VideoRequest` that this answers.
     pub key: u32,
-    /// The layer to send; none while it is paused. Where no layer is live it is the lowest,
-    /// which costs nothing until it comes.
+    /// The layer to send; none while paused. The lowest if no layer is live, which costs
+    /// nothing until packets arrive.
     pub layer: Option<usize>,
-    /// The layer its size asks for, whether or not it fits or is live.
+    /// The layer that the displayed size asks for, even if it does not fit or is not live.
     pub desired_layer: Option<usize>,
 }
 
-/// The shares of one line.
+/// The layers of one receiver's videos and their bitrates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allocation {
-    /// What becomes of each picture, in the order they were asked for.
+    /// One choice per request, in the order of the requests.
     pub choices: Vec<Choice>,
-    /// What is chosen, in bit/s.
+    /// The bitrate of the chosen layers, in bit/s.
     pub chosen_bps: u64,
-    /// What is chosen and the cheapest next step, in bit/s: what the estimator is to hold the
-    /// line at. 0 where there is no next step.
+    /// The bitrate of the chosen layers and the cheapest upgrade, in bit/s: what probing aims
+    /// at. 0 if there is no upgrade.
     pub minimum_bps: u64,
-    /// What everything wanted would take, in bit/s.
+    /// The bitrate of all desired layers, in bit/s.
     pub desired_bps: u64,
 }
 
-/// The state of a picture between two looks.
+/// The choice for one video in the previous allocation.
 #[derive(Debug, Clone, Copy)]
 struct PreviousChoice {
     /// The key of the `VideoRequest` that was answered.
@@ -101,52 +102,54 @@ struct PreviousChoice {
     layer: Option<usize>,
 }
 
-/// Shares out one person's line. The default has chosen nothing yet.
+/// Allocates the bandwidth of one receiver. The default has no previous allocation.
 #[derive(Debug, Default)]
 pub struct Allocator {
-    /// What was chosen for each picture of the last look.
+    /// The choices of the previous allocation.
     previous: Vec<PreviousChoice>,
-    /// When more may be chosen.
+    /// Decides when an upgrade is allowed.
     hysteresis: UpgradeHysteresis,
 }
 
 impl Allocator {
-    /// Shares the line out. `estimate_bps`: what it carries; none where nobody knows, and
-    /// then everybody gets what they want.
+    /// Chooses the layers. `estimate_bps`: the available bandwidth; without an estimate every
+    /// video gets its desired layer.
     pub fn allocate(
         &mut self,
         now: Instant,
         estimate_bps: Option<u64>,
-        wanted: &[VideoRequest],
+        requests: &[VideoRequest],
     ) -> Allocation {
-        let mut order: Vec<usize> = (0..wanted.len()).collect();
-        order.sort_by_key(|index| std::cmp::Reverse(wanted[*index].priority));
-        let wishes: Vec<LayerOptions> = order
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(requests[*index].priority));
+        let videos: Vec<LayerOptions> = order
             .iter()
-            .map(|index| LayerOptions::of(&wanted[*index]))
+            .map(|index| LayerOptions::of(&requests[*index]))
             .collect();
         let levels = match estimate_bps {
             None => {
                 self.hysteresis = UpgradeHysteresis::default();
-                wishes.iter().map(LayerOptions::max_level).collect()
+                videos.iter().map(LayerOptions::max_level).collect()
             }
-            Some(estimate) => self.choose(now, estimate, &wishes),
+            Some(estimate) => self.choose(now, estimate, &videos),
         };
-        self.remember(&wishes, &levels);
-        let mut shares = fill::allocation(&wishes, &levels);
-        // Back from the order of priority to the order of the list.
+        self.remember(&videos, &levels);
+        let mut shares = fill::allocation(&videos, &levels);
+        // From the order of priority back to the order of the requests.
         let mut places: Vec<_> = order.into_iter().zip(shares.choices).collect();
         places.sort_unstable_by_key(|(index, _)| *index);
         shares.choices = places.into_iter().map(|(_, choice)| choice).collect();
         shares
     }
 
-    /// The level of each wish: less at once, more with patience.
-    fn choose(&mut self, now: Instant, estimate: u64, wishes: &[LayerOptions]) -> Levels {
+    /// The level of each video: downgrades at once, upgrades after [`UpgradeHysteresis`].
+    fn choose(&mut self, now: Instant, estimate: u64, videos: &[LayerOptions]) -> Levels {
         self.hysteresis.observe(now, estimate);
-        let before: Vec<Option<usize>> =
-            wishes.iter().map(|wish| self.level_before(wish)).collect();
-        let least = self.levels_without_upgrade(estimate, wishes, &before);
+        let before: Vec<Option<usize>> = videos
+            .iter()
+            .map(|video| self.level_before(video))
+            .collect();
+        let least = self.levels_without_upgrade(estimate, videos, &before);
         if before
             .iter()
             .zip(&least)
@@ -157,8 +160,8 @@ impl Allocator {
         let more = self.hysteresis.sustained_estimate(now).map(|steady| {
             let running = least.iter().filter(|level| **level > 0).count();
             let budget = Budget::with_headroom(steady, running);
-            let most: Levels = wishes.iter().map(LayerOptions::max_level).collect();
-            fill::fill(wishes, &most, &budget)
+            let most: Levels = videos.iter().map(LayerOptions::max_level).collect();
+            fill::fill(videos, &most, &budget)
         });
         let Some(more) = more.filter(|more| fill::is_better(more, &least)) else {
             return least;
@@ -170,12 +173,12 @@ impl Allocator {
         more
     }
 
-    /// What of the levels before still fits, no level higher. Whoever is new takes a place,
-    /// and places go by priority.
+    /// The previous levels as far as they still fit, none of them raised. A new video may take
+    /// the bandwidth of one with a lower priority.
     fn levels_without_upgrade(
         &self,
         estimate: u64,
-        wishes: &[LayerOptions],
+        videos: &[LayerOptions],
         before: &[Option<usize>],
     ) -> Levels {
         let places = before.iter().filter(|level| **level != Some(0)).count();
@@ -183,24 +186,24 @@ impl Allocator {
             .iter()
             .map(|level| level.unwrap_or(1).max(1))
             .collect();
-        fill::fill(wishes, &caps, &Budget::without_headroom(estimate, places))
+        fill::fill(videos, &caps, &Budget::without_headroom(estimate, places))
     }
 
-    /// The level a wish had, among the steps that it has now: 0 where it was paused, none
-    /// where it is new.
-    fn level_before(&self, wish: &LayerOptions) -> Option<usize> {
-        let held = self.previous.iter().find(|held| held.key == wish.key())?;
-        Some(held.layer.map_or(0, |layer| wish.level_of(layer)))
+    /// The previous level of a video in terms of its current steps: 0 if it was paused, none
+    /// if it is new.
+    fn level_before(&self, video: &LayerOptions) -> Option<usize> {
+        let held = self.previous.iter().find(|held| held.key == video.key())?;
+        Some(held.layer.map_or(0, |layer| video.level_of(layer)))
     }
 
-    /// Remembers what was chosen; what is not wanted any more is forgotten.
-    fn remember(&mut self, wishes: &[LayerOptions], levels: &[usize]) {
-        let held = wishes
+    /// Stores the choices; videos that are no longer requested are dropped.
+    fn remember(&mut self, videos: &[LayerOptions], levels: &[usize]) {
+        let held = videos
             .iter()
             .zip(levels)
-            .map(|(wish, level)| PreviousChoice {
-                key: wish.key(),
-                layer: wish.layer_at(*level),
+            .map(|(video, level)| PreviousChoice {
+                key: video.key(),
+                layer: video.layer_at(*level),
             });
         self.previous = held.collect();
     }

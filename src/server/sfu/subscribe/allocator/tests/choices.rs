@@ -1,4 +1,4 @@
-//! Who gets what on a line that stays as it is.
+//! Allocations at a constant estimate.
 
 use super::*;
 
@@ -77,7 +77,7 @@ fn everybody_gets_the_lowest_first_and_steps_go_round() {
         camera(2, Priority::Pinned, 720),
         camera(3, Priority::Visible, 720),
     ];
-    // Three lowest layers, and one step, and another, and so on.
+    // Three lowest layers, then one step more per case.
     for (bps, expected) in [
         (450_000, [Some(0); 3]),
         (800_000, [Some(0), Some(1), Some(0)]),
@@ -86,20 +86,20 @@ fn everybody_gets_the_lowest_first_and_steps_go_round() {
         (2_500_000, [Some(1), Some(2), Some(1)]),
         (4_500_000, [Some(2); 3]),
     ] {
-        let mut line = Line::new();
-        // 1 kbit/s more, for what is lost when a share is rounded.
+        let mut allocator = ClockedAllocator::new();
+        // 1 kbit/s more, because percentages are rounded down.
         let estimate = bps * 100 / 95 + 1_000;
         assert_eq!(
-            line.ticks(1, estimate, &wanted),
+            allocator.ticks(1, estimate, &wanted),
             [Some(0); 3],
             "the lowest at once"
         );
         assert_eq!(
-            line.ticks(2, estimate, &wanted),
+            allocator.ticks(2, estimate, &wanted),
             expected,
             "the rest at the third tick"
         );
-        assert_eq!(line.ticks(100, estimate, &wanted), expected);
+        assert_eq!(allocator.ticks(100, estimate, &wanted), expected);
     }
 }
 
@@ -109,14 +109,14 @@ fn the_estimator_is_told_the_next_step_and_the_goal() {
         camera(1, Priority::Visible, 720),
         camera(2, Priority::Visible, 360),
     ];
-    let mut line = Line::new();
-    let shares = line.tick(330_000, &wanted);
+    let mut allocator = ClockedAllocator::new();
+    let shares = allocator.tick(330_000, &wanted);
     assert_eq!(layers(&shares), [Some(0), Some(0)]);
     assert_eq!(shares.minimum_bps, 300_000 + 350_000);
     assert_eq!(shares.desired_bps, 2_000_000);
-    line.ticks(5, 3_000_000, &wanted);
+    allocator.ticks(5, 3_000_000, &wanted);
     assert_eq!(
-        line.tick(3_000_000, &wanted).minimum_bps,
+        allocator.tick(3_000_000, &wanted).minimum_bps,
         0,
         "there is no more"
     );

@@ -1,4 +1,4 @@
-//! Lines of all widths, and what is made of them.
+//! Helpers for the allocator tests: requests, and an allocator with a simulated clock.
 
 mod changes;
 mod choices;
@@ -7,10 +7,10 @@ mod properties;
 use super::*;
 use std::time::Duration;
 
-/// What q, h and f of a camera take here.
+/// The height in px and bitrate in bit/s of the layers q, h and f of a camera.
 const CAMERA: [(u32, u64); 3] = [(180, 150_000), (360, 500_000), (720, 1_500_000)];
 
-/// A camera with all its layers.
+/// A camera whose three layers are live.
 fn camera(key: u32, priority: Priority, height: u32) -> VideoRequest {
     VideoRequest {
         key,
@@ -21,7 +21,7 @@ fn camera(key: u32, priority: Priority, height: u32) -> VideoRequest {
     }
 }
 
-/// A shared screen of one layer.
+/// A shared screen without simulcast.
 fn screen(key: u32, bps: u64) -> VideoRequest {
     VideoRequest {
         key,
@@ -32,11 +32,11 @@ fn screen(key: u32, bps: u64) -> VideoRequest {
     }
 }
 
-/// A line, and its clock: a tick each 100 ms.
-struct Line(Allocator, Instant);
+/// An allocator and its clock, which advances by 100 ms per tick.
+struct ClockedAllocator(Allocator, Instant);
 
-impl Line {
-    /// A line that nothing was shared out of.
+impl ClockedAllocator {
+    /// An allocator without a previous allocation.
     fn new() -> Self {
         Self(Allocator::default(), Instant::now())
     }
@@ -47,7 +47,7 @@ impl Line {
         self.0.allocate(self.1, Some(estimate), wanted)
     }
 
-    /// As many ticks; the layers of the last.
+    /// Runs `count` ticks and returns the layers of the last.
     fn ticks(
         &mut self,
         count: usize,

@@ -1,10 +1,10 @@
-//! What is true of any line and any screen.
+//! Properties that hold for any estimates and any requests.
 
 use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
-/// What the chosen layers take.
+/// The bitrate of the chosen layers, in bit/s.
 fn sum(shares: &Allocation, wanted: &[VideoRequest]) -> u64 {
     let both = shares.choices.iter().zip(wanted);
     both.map(|(choice, wanted)| {
@@ -16,7 +16,7 @@ fn sum(shares: &Allocation, wanted: &[VideoRequest]) -> u64 {
     .sum()
 }
 
-/// Pictures of any sort.
+/// One to nine requests with arbitrary layers.
 fn pictures() -> impl Strategy<Value = Vec<VideoRequest>> {
     let layer = prop::option::weighted(
         0.8,
@@ -52,7 +52,7 @@ fn pictures() -> impl Strategy<Value = Vec<VideoRequest>> {
     })
 }
 
-/// Asserts what is true of any shares.
+/// Asserts the properties of every allocation.
 fn assert_sound(shares: &Allocation, estimate: u64, wanted: &[VideoRequest]) {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(wanted[*index].priority));
@@ -86,33 +86,33 @@ fn assert_sound(shares: &Allocation, estimate: u64, wanted: &[VideoRequest]) {
 }
 
 proptest! {
-    /// However lines and screens change, a share fits and goes by priority.
+    /// Every allocation fits the estimate and respects the priorities.
     #[test]
     fn a_share_fits_and_goes_by_priority(
         scenes in prop::collection::vec((pictures(), prop::collection::vec(0_u64..6_000_000, 1..20)), 1..8),
     ) {
-        let mut line = Line::new();
+        let mut allocator = ClockedAllocator::new();
         for (wanted, estimates) in scenes {
             for estimate in estimates {
-                let shares = line.tick(estimate, &wanted);
+                let shares = allocator.tick(estimate, &wanted);
                 assert_sound(&shares, estimate, &wanted);
             }
         }
     }
 
-    /// However an estimate is shaken, pictures do not flap: two seconds at least lie between
-    /// less and more, so that each picture switches a few times in a minute.
+    /// A noisy estimate does not cause flapping: an upgrade follows a downgrade after two
+    /// seconds at the earliest, so each video switches only a few times per minute.
     #[test]
     fn a_noisy_estimate_makes_few_switches(
         wanted in pictures(),
         base in 100_000_u64..5_000_000,
         noise in prop::collection::vec(70_u64..130, 600),
     ) {
-        let mut line = Line::new();
+        let mut allocator = ClockedAllocator::new();
         let mut before: HashMap<u32, Option<usize>> = HashMap::new();
         let (mut switches, mut lowered) = (0, None);
         for (tick, noise) in noise.into_iter().enumerate() {
-            let shares = line.tick(base * noise / 100, &wanted);
+            let shares = allocator.tick(base * noise / 100, &wanted);
             let mut fell = false;
             let mut rose = false;
             for choice in &shares.choices {
@@ -122,23 +122,23 @@ proptest! {
                 fell |= choice.layer < old;
                 rose |= choice.layer > old;
             }
-            // What a swap gives and takes happens in one tick.
+            // A swap upgrades one video and downgrades another in the same tick.
             prop_assert!(!rose || lowered.is_none_or(|at| tick - at >= 20), "up soon after down");
             if fell {
                 lowered = Some(tick);
             }
         }
-        // A minute: 26 waits at most, were each the shortest; with noise they are not.
+        // One minute holds 26 delays of the minimum length; with noise the delays are longer.
         prop_assert!(switches <= 16 * wanted.len(), "{} switches of {}", switches, wanted.len());
     }
 
-    /// On a steady line everybody is where they stay within a second or two.
+    /// At a steady estimate the layers are final after six seconds.
     #[test]
     fn a_steady_line_comes_to_rest(wanted in pictures(), estimate in 80_000_u64..8_000_000) {
-        let mut line = Line::new();
-        let settled = line.ticks(60, estimate, &wanted);
+        let mut allocator = ClockedAllocator::new();
+        let settled = allocator.ticks(60, estimate, &wanted);
         for _ in 0..200 {
-            prop_assert_eq!(&layers(&line.tick(estimate, &wanted)), &settled);
+            prop_assert_eq!(&layers(&allocator.tick(estimate, &wanted)), &settled);
         }
     }
 }
