@@ -4,18 +4,16 @@
 //! of the process. This module enforces the expiry. Authentication is the long-term credential
 //! mechanism of RFC 8489 section 9.2.
 
-use super::options::CREDENTIALS_LIFETIME;
+use super::{
+    hmac::{HmacSha1, Mac, hmac_sha1},
+    options::CREDENTIALS_LIFETIME,
+};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use hmac::{Hmac, Mac};
-use sha1::Sha1;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use turn_server::codec::{
     crypto::{Password, generate_password},
     message::attributes::PasswordAlgorithm,
 };
-
-/// HMAC-SHA1, which RFC 8489 and the TURN REST API prescribe.
-pub type HmacSha1 = Hmac<Sha1>;
 
 /// Longest username, in bytes (RFC 8489 section 14.3).
 const MAX_USERNAME_BYTES: usize = 508;
@@ -54,7 +52,7 @@ impl Secret {
 
     /// A MAC with this key, without input yet.
     pub fn mac(&self) -> HmacSha1 {
-        HmacSha1::new_from_slice(&self.0).expect("HMAC takes keys of any length")
+        hmac_sha1(&self.0)
     }
 
     /// Issues credentials that are valid for [`CREDENTIALS_LIFETIME`].

@@ -8,6 +8,8 @@ use turn_server::codec::crypto::fingerprint;
 
 /// Bytes of a STUN header.
 pub const HEADER_BYTES: usize = 20;
+/// Bytes of a MESSAGE-INTEGRITY attribute: a header of 4 and an HMAC-SHA1 of 20.
+pub const MESSAGE_INTEGRITY_BYTES: usize = 24;
 /// Bytes of a ChannelData header, and of an attribute's.
 const CHANNEL_DATA_HEADER_BYTES: usize = 4;
 /// What every STUN message since RFC 5389 says.

@@ -19,6 +19,7 @@ mod external;
 mod forward;
 mod frame;
 mod handle;
+mod hmac;
 mod local_peer;
 mod methods;
 mod nonce;

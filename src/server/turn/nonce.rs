@@ -4,9 +4,12 @@
 //! twelve characters. It is short because it is in each response to an unauthenticated client,
 //! whose address may be forged.
 
-use super::{client::FiveTuple, credentials::Secret};
+use super::{
+    client::FiveTuple,
+    credentials::Secret,
+    hmac::{HmacSha1, Mac},
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use hmac::Mac;
 use std::time::Instant;
 
 /// Lifetime of a nonce, in minutes. 60: RFC 8656 section 5 suggests at most an hour.
@@ -66,7 +69,7 @@ impl Nonces {
     }
 
     /// The MAC over a minute and a client.
-    fn mac(&self, client: &FiveTuple, minute: u32) -> super::credentials::HmacSha1 {
+    fn mac(&self, client: &FiveTuple, minute: u32) -> HmacSha1 {
         // The debug format is injective on these types; a MAC needs no more.
         let who = format!("{:?}", (client, minute));
         self.secret.mac().chain_update(who)

@@ -1,7 +1,9 @@
 //! A STUN message as a question to us.
 
-use super::{credentials::HmacSha1, frame};
-use hmac::Mac;
+use super::{
+    frame,
+    hmac::{Mac, hmac_sha1},
+};
 use std::net::SocketAddr;
 use turn_server::codec::{
     Attributes,
@@ -33,8 +35,6 @@ const UNDERSTOOD: [AttributeType; 12] = [
 ];
 /// Types listed in one refusal. 16 are more than any client sends.
 const MAX_LISTED_ATTRIBUTES: usize = 16;
-/// Bytes a signature takes behind what it covers, without header: what the length says then.
-const MESSAGE_INTEGRITY_BYTES: usize = 24;
 
 /// A message [`frame::parse`] let pass, of a method we know.
 pub struct Request<'a> {
@@ -111,9 +111,9 @@ impl<'a> Request<'a> {
         let Some(covered) = self.bytes.get(4..value - 4) else {
             return false;
         };
-        let length = (covered.len() + 4 - frame::HEADER_BYTES + MESSAGE_INTEGRITY_BYTES) as u16;
-        let mac = HmacSha1::new_from_slice(key).expect("HMAC takes keys of any length");
-        let mac = mac
+        let length =
+            (covered.len() + 4 - frame::HEADER_BYTES + frame::MESSAGE_INTEGRITY_BYTES) as u16;
+        let mac = hmac_sha1(key)
             .chain_update(&self.bytes[..2])
             .chain_update(length.to_be_bytes())
             .chain_update(covered);

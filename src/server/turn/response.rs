@@ -4,9 +4,13 @@
 //! gave may be another's. The codec's encoder knows no UNKNOWN-ATTRIBUTES, so answers are
 //! written here; it does addresses, keys and sums.
 
-use super::{credentials::HmacSha1, request::Request, stats::Refusal};
+use super::{
+    frame::{HEADER_BYTES, MESSAGE_INTEGRITY_BYTES},
+    hmac::{Mac, hmac_sha1},
+    request::Request,
+    stats::Refusal,
+};
 use bytes::{BufMut, Bytes, BytesMut};
-use hmac::Mac;
 use std::net::SocketAddr;
 use turn_server::codec::{
     crypto::{Password, fingerprint},
@@ -20,8 +24,6 @@ use turn_server::codec::{
 const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
 /// Room for an answer. None is longer than this but for the longest realms.
 const CAPACITY: usize = 160;
-/// Bytes of MESSAGE-INTEGRITY with its header.
-const MESSAGE_INTEGRITY_BYTES: usize = 24;
 /// Bytes of FINGERPRINT with its header.
 const FINGERPRINT_BYTES: usize = 8;
 
@@ -96,9 +98,8 @@ impl Response {
     /// Done, signed and marked.
     pub fn signed(mut self, key: &Password) -> Bytes {
         self.set_length(MESSAGE_INTEGRITY_BYTES);
-        let mac = HmacSha1::new_from_slice(key).expect("HMAC takes keys of any length");
-        let mac = mac.chain_update(&self.bytes).finalize().into_bytes();
-        self = self.attribute(AttributeType::MessageIntegrity as u16, &mac);
+        let mac = hmac_sha1(key).chain_update(&self.bytes).finalize();
+        self = self.attribute(AttributeType::MessageIntegrity as u16, &mac.into_bytes());
         self.set_length(FINGERPRINT_BYTES);
         let fingerprint_value = fingerprint(&self.bytes).to_be_bytes();
         self = self.attribute(AttributeType::Fingerprint as u16, &fingerprint_value);
@@ -107,7 +108,7 @@ impl Response {
 
     /// Writes the length, as if so much more were there.
     fn set_length(&mut self, more: usize) {
-        let length = (self.bytes.len() - super::frame::HEADER_BYTES + more) as u16;
+        let length = (self.bytes.len() - HEADER_BYTES + more) as u16;
         self.bytes[2..4].copy_from_slice(&length.to_be_bytes());
     }
 }
