@@ -13,7 +13,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// This moment.
+    /// Reads both clocks.
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let since = since.unwrap_or_default().as_millis();

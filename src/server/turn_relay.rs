@@ -30,7 +30,7 @@ const MAX_OFFERED_ADDRESSES: usize = 4;
 
 /// The relay of this server.
 pub struct TurnRelay {
-    /// The server.
+    /// Handle to the TURN server; the relay holds one for the life of the process.
     turn: Turn,
     /// Whether the operator named the addresses; those are offered whatever is bound, since a
     /// NAT may lie in between.

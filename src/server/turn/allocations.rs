@@ -74,7 +74,7 @@ impl Allocation {
 /// Which ports satisfy an Allocate request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parity {
-    /// Any port.
+    /// Even or odd: the request has no EVEN-PORT.
     Any,
     /// An even port: the request has EVEN-PORT.
     Even,
@@ -117,7 +117,7 @@ pub struct Allocations {
 }
 
 impl Allocations {
-    /// No allocations.
+    /// An empty table; all relay ports are free.
     pub fn new(limits: TurnLimits) -> Self {
         // `turn-server` makes an inclusive range of this exclusive one.
         let range = *RELAY_PORTS.start()..*RELAY_PORTS.end();

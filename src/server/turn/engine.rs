@@ -47,7 +47,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The present.
+    /// Reads both clocks.
     pub fn now() -> Self {
         Self {
             instant: Instant::now(),
@@ -60,11 +60,11 @@ impl Moment {
 pub struct Engine {
     /// The key of the credentials.
     pub secret: Secret,
-    /// The counters.
+    /// Counts traffic, refusals and drops since the start.
     pub stats: Counters,
     /// The addresses of this machine that relayed addresses are made of.
     pub external: ExternalAddresses,
-    /// The SFU.
+    /// The SFU of this process, the only peer that is not a client.
     pub(super) local_peer: Arc<dyn LocalPeer>,
     /// The realm of the credentials.
     realm: String,
@@ -72,7 +72,7 @@ pub struct Engine {
     nonces: Nonces,
     /// Limits the responses to unauthenticated requests, for each address.
     unauthenticated_limiter: AddressRateLimiter,
-    /// The allocations.
+    /// The state of all clients; see [`Self::allocations`].
     allocations: Mutex<Allocations>,
 }
 

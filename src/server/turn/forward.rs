@@ -17,7 +17,7 @@ use turn_server::codec::message::attributes::{Data, XorPeerAddress};
 
 /// The destination of a packet, looked up under the lock.
 enum Destination {
-    /// A client.
+    /// The client that owns the relayed address.
     Client(Recipient),
     /// The SFU, at this address.
     LocalPeer(SocketAddr),

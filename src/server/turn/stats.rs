@@ -76,7 +76,7 @@ pub struct Traffic {
 /// A snapshot of the counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnStats {
-    /// Allocations now.
+    /// Unexpired allocations at the time of the snapshot.
     pub allocations: usize,
     /// Allocations since the start.
     pub allocated_total: u64,

@@ -51,7 +51,7 @@ where
 
 /// Ends the allocation when it is dropped, however the connection ends.
 struct Guard {
-    /// The server.
+    /// Holds the allocation.
     engine: Arc<Engine>,
     /// The 5-tuple of the connection.
     client: FiveTuple,

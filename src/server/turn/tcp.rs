@@ -21,7 +21,7 @@ const ERROR_BACKOFF: Duration = Duration::from_millis(50);
 /// The context of every connection. Cheap to clone.
 #[derive(Clone)]
 pub struct ListenerContext {
-    /// The server.
+    /// Handles the frames of all connections.
     pub engine: Arc<Engine>,
     /// Limits the connections of both listeners together.
     pub streams: Permits,

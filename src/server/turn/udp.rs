@@ -34,7 +34,7 @@ pub struct Udp {
 
 /// Sends datagrams from the address that the client sent to.
 pub struct UdpSender {
-    /// The socket.
+    /// The listening socket, duplicated so that any thread can send.
     socket: net::UdpSocket,
     /// The offloads that the system supports.
     state: UdpSocketState,
