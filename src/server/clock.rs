@@ -1,14 +1,13 @@
-//! The two clocks of a machine: the one that tells the time and can be set, and the one that
-//! only counts and cannot.
+//! The wall clock, which can be set, and the monotonic clock, which cannot.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// One moment by both clocks.
+/// One moment on both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// By the clock of the machine, in milliseconds since the Unix epoch.
+    /// The wall clock, in milliseconds since the Unix epoch.
     pub wall_ms: i64,
-    /// By the clock that is never set.
+    /// The monotonic clock.
     pub monotonic: Instant,
 }
 
@@ -23,7 +22,7 @@ impl Moment {
         }
     }
 
-    /// Milliseconds since an earlier moment, by the clock of the machine and by the other.
+    /// Milliseconds since an earlier moment: on the wall clock, then on the monotonic clock.
     pub fn since(self, earlier: Self) -> (i64, i64) {
         let ran = self
             .monotonic

@@ -1,11 +1,11 @@
-//! How much space is left where the data is.
+//! Free space on the file system of the data directory.
 
 use std::{io, path::Path};
 
-/// Bytes that are free on the file system of a path, for whom we run as.
+/// Free bytes on the file system of a path, for the user of this process.
 ///
 /// # Errors
-/// The path is gone.
+/// The path does not exist or cannot be read.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(path)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))

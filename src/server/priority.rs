@@ -1,16 +1,15 @@
-//! Which threads wait for which, where the machine is full.
+//! The priority of threads that render pages.
 //!
-//! A page costs a hundred times as much as passing a message on, and there are several
-//! threads that render pages beside one a core that talks. Under Linux's scheduler all of them
-//! would get the same, so a flood of pages would slow every conversation.
+//! To render a page costs a hundred times as much as to forward a message. Linux gives all threads
+//! the same share, so without a lower priority a flood of page requests would slow chat and calls.
 
-/// The nice value of a thread that renders pages. 10: about a tenth of the time of a thread
-/// that talks, where both want all of it; all of it, where nobody talks.
+/// The nice value of a thread that renders pages. 10: about a tenth of the CPU time of a network
+/// thread on a busy core, and all of it on an idle one.
 #[cfg(target_os = "linux")]
 const PAGES: i32 = 10;
 
-/// Lets this thread wait for those that talk. Does nothing on systems that know priorities of
-/// whole processes only.
+/// Lowers the priority of the calling thread. Linux only: other systems have priorities of whole
+/// processes.
 pub fn lower_for_pages() {
     #[cfg(target_os = "linux")]
     {

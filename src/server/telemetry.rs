@@ -1,14 +1,14 @@
-//! Log lines: sentences with fields, for people or for machines.
+//! Sets up logging: messages with fields, as text or as JSON.
 //!
-//! Never in a log: what people write, tokens, descriptions, addresses.
+//! Logs never contain chat messages, tokens, session descriptions or addresses of clients.
 
 use super::config::{Config, LogFormat};
 use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// Starts logging to standard error. A second start (a test) changes nothing.
+/// Starts logging to standard error. Later calls, as in tests, have no effect.
 pub fn init(config: &Config) {
-    // The filter was checked with the settings; `info` is what it falls back to.
+    // The configuration has validated the filter, so the fallback is not expected.
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     let lines = fmt()

@@ -1,5 +1,5 @@
-//! Calls, the SFU and the TURN server, put together: people get credentials for our own
-//! relay, and what is relayed to the SFU stays inside the process.
+//! Connects calls, the SFU and the TURN server: participants get credentials for the TURN server
+//! of this process, and packets between TURN clients and the SFU stay inside the process.
 
 use super::{
     addresses::{Advertised, first_of_both},
@@ -21,19 +21,20 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
-/// The realm of the credentials; short, because each answer to a stranger holds it.
+/// The realm of the credentials. Short, because each response to an unauthenticated client holds
+/// it.
 const REALM: &str = "noom";
 
-/// Addresses that TURN is offered at. 4: each is two URLs, and a browser makes an allocation by
-/// every URL on each of its networks.
+/// Most addresses that TURN is offered at. 4: each has two URLs, and a browser makes an
+/// allocation by every URL on each of its networks.
 const MAX_OFFERED_ADDRESSES: usize = 4;
 
-/// The relay of this server.
+/// The TURN server of this process, with its certificate and the addresses it is offered at.
 pub struct TurnRelay {
     /// Handle to the TURN server; the relay holds one for the life of the process.
     turn: Turn,
-    /// Whether the operator named the addresses; those are offered whatever is bound, since a
-    /// NAT may lie in between.
+    /// Whether the operator configured the addresses. Such addresses are offered whatever the
+    /// listeners are bound to, because of NAT.
     addresses_configured: bool,
     /// The host that the certificate of TURN over TLS is for.
     host: Option<String>,
@@ -41,11 +42,11 @@ pub struct TurnRelay {
     certificate: Option<Arc<Certificate>>,
 }
 
-/// Starts the TURN server the settings ask for, on a machine of these addresses; none where
-/// they say off.
+/// Starts the TURN server with these external addresses. Returns `None` if it is turned off.
 ///
 /// # Errors
-/// A port is taken, or a certificate cannot be read: the operator mends the setting named.
+/// A port is in use, or a certificate cannot be read; the operator corrects the setting that the
+/// error names.
 pub async fn start(
     config: &Config,
     sfu: &Sfu,
@@ -75,7 +76,7 @@ pub async fn start(
     })))
 }
 
-/// The IP addresses of a list, each once.
+/// The distinct IP addresses of a list, in order.
 fn ips(addresses: &[Advertised]) -> Vec<IpAddr> {
     let mut ips: Vec<IpAddr> = Vec::new();
     for advertised in addresses {
@@ -87,17 +88,18 @@ fn ips(addresses: &[Advertised]) -> Vec<IpAddr> {
 }
 
 impl TurnRelay {
-    /// The machine has these addresses from now on.
+    /// Replaces the external addresses. Existing allocations keep theirs.
     pub fn advertise(&self, addresses: &[Advertised]) {
         self.turn.set_external(ips(addresses));
     }
 
-    /// The certificate of TURN over TLS, where there is one.
+    /// The certificate of TURN over TLS, unless TLS is off.
     pub fn certificate(&self) -> Option<&Arc<Certificate>> {
         self.certificate.as_ref()
     }
 
-    /// What browsers are told: each address by UDP and TCP, and TLS by the name it is for.
+    /// The URLs of the TURN server for browsers: UDP and TCP at each address, and TLS at the host of
+    /// the certificate.
     fn urls(&self) -> Vec<String> {
         let mut offered = self.turn.external();
         if !self.addresses_configured {
@@ -117,7 +119,8 @@ impl TurnRelay {
     }
 }
 
-/// A room's name in a user name: those have colons between their parts.
+/// The first 64 bits of the SHA-256 of a room's name, in hex. Usernames hold it in place of the
+/// name, which may contain colons.
 fn room_hash(room: &RoomName) -> String {
     let hash = Sha256::digest(room.as_str().as_bytes());
     hash.iter()

@@ -134,8 +134,8 @@ impl Allocations {
         }
     }
 
-    /// Starts or continues the call session of a user in a room. None where the table of call
-    /// sessions is full.
+    /// Starts or continues the call session of a user in a room. Returns `None` if the table of
+    /// call sessions is full.
     pub fn start_session(&mut self, user: &str, room: &str, now: Instant) -> Option<CallSession> {
         self.sessions.start(user, room, now)
     }

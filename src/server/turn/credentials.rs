@@ -18,29 +18,29 @@ use turn_server::codec::{
 /// Longest username, in bytes (RFC 8489 section 14.3).
 const MAX_USERNAME_BYTES: usize = 508;
 
-/// The credentials of a client.
+/// The credentials of a client, as the browser receives them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// `<expiry>:<session>:<user>:<room>`; the expiry is Unix time in seconds.
     pub username: String,
     /// The HMAC over the username, in base64.
     pub password: String,
-    /// From then on they allow no new allocation.
+    /// The expiry. Expired credentials allow no new allocation.
     pub expires: SystemTime,
 }
 
 /// A user's session in a room's call; the holder of credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallSession {
-    /// The number of the session.
+    /// The number of the session, unique in this process.
     pub number: u64,
-    /// The user.
+    /// The user, as usernames write it: without colons.
     pub user: String,
-    /// The room.
+    /// The room, as usernames write it.
     pub room: String,
 }
 
-/// The secret of all credentials; each process draws its own.
+/// A key for HMACs. Each process draws its own, so a restart invalidates all credentials.
 #[derive(Clone)]
 pub struct Secret([u8; 32]);
 
@@ -81,7 +81,7 @@ impl Secret {
     }
 }
 
-/// Parses a username; none where its form is wrong or it has expired.
+/// Parses a username. Returns `None` if it is malformed or has expired.
 pub fn parse_username(username: &str, now: SystemTime) -> Option<CallSession> {
     if username.len() > MAX_USERNAME_BYTES {
         return None;

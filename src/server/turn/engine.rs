@@ -91,8 +91,8 @@ impl Engine {
         }
     }
 
-    /// Issues credentials to a user in a room's call; none where the table of call sessions is
-    /// full.
+    /// Issues credentials to a user in a room's call. Returns `None` if the table of call sessions
+    /// is full.
     pub fn credentials(&self, user: &str, room: &str, now: Moment) -> Option<Credentials> {
         let session = self.allocations().start_session(user, room, now.instant)?;
         Some(self.secret.credentials(&session, now.wall))

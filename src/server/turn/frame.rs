@@ -1,53 +1,53 @@
-//! What comes from a client, cut out and checked before anybody reads it.
+//! Splits a stream into frames and validates each frame.
 //!
-//! A frame is a STUN message or ChannelData. The codec below trusts lengths and padding and
-//! can be made to panic by wrong ones, so nothing reaches it that did not pass here.
+//! A frame is a STUN message or ChannelData. The codec of `turn-server` trusts lengths and padding
+//! and panics on wrong ones, so it receives only messages that [`parse`] accepted.
 
 use super::options::MAX_FRAME_BYTES;
 use turn_server::codec::crypto::fingerprint;
 
-/// Bytes of a STUN header.
+/// Bytes of a STUN header (RFC 8489 section 5).
 pub const HEADER_BYTES: usize = 20;
 /// Bytes of a MESSAGE-INTEGRITY attribute: a header of 4 and an HMAC-SHA1 of 20.
 pub const MESSAGE_INTEGRITY_BYTES: usize = 24;
-/// Bytes of a ChannelData header, and of an attribute's.
+/// Bytes of a ChannelData header, and of an attribute header.
 const CHANNEL_DATA_HEADER_BYTES: usize = 4;
-/// What every STUN message since RFC 5389 says.
+/// The magic cookie of STUN (RFC 8489 section 5).
 const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
-/// Numbers of channels. RFC 8656 ends at 0x4FFF; clients of RFC 5766 still use all of these.
+/// Channel numbers. RFC 8656 ends at 0x4FFF, but clients of RFC 5766 use the whole range.
 pub const CHANNEL_NUMBERS: std::ops::RangeInclusive<u16> = 0x4000..=0x7FFF;
-/// MESSAGE-INTEGRITY.
+/// The type of MESSAGE-INTEGRITY (RFC 8489 section 14.5).
 const MESSAGE_INTEGRITY: u16 = 0x0008;
-/// CHANNEL-NUMBER.
+/// The type of CHANNEL-NUMBER (RFC 8656 section 18.1).
 const CHANNEL_NUMBER: u16 = 0x000C;
-/// MESSAGE-INTEGRITY-SHA256.
+/// The type of MESSAGE-INTEGRITY-SHA256 (RFC 8489 section 14.6).
 const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
-/// FINGERPRINT.
+/// The type of FINGERPRINT (RFC 8489 section 14.7).
 const FINGERPRINT: u16 = 0x8028;
 
-/// This is no frame: its stream ends, its datagram is forgotten.
+/// The bytes are no valid frame. The caller closes a stream; a datagram is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("neither STUN nor ChannelData")]
 pub struct Malformed;
 
-/// A frame in good order.
+/// A valid frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// Data on a channel.
+    /// A ChannelData message (RFC 8656 section 12.4).
     Channel {
-        /// Which.
+        /// The channel number, in [`CHANNEL_NUMBERS`].
         number: u16,
-        /// What.
+        /// The application data without padding, possibly empty.
         payload: &'a [u8],
     },
-    /// A STUN message, whole.
+    /// A STUN message with its header.
     Stun(&'a [u8]),
 }
 
-/// Reads one frame that came alone.
+/// Parses a buffer that holds exactly one frame: a datagram, or a frame cut from a stream.
 ///
 /// # Errors
-/// [`Malformed`]; whoever reads the socket recovers.
+/// [`Malformed`]; the caller closes the stream or drops the datagram.
 pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, Malformed> {
     let (head, rest) = bytes
         .split_first_chunk::<CHANNEL_DATA_HEADER_BYTES>()
@@ -70,10 +70,11 @@ pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, Malformed> {
     }
 }
 
-/// Bytes the next frame of a stream takes, padding included; nothing while that is unknown.
+/// Bytes of the next frame of a stream, padding included. `None` until its header is complete.
 ///
 /// # Errors
-/// [`Malformed`], also where it is larger than [`MAX_FRAME_BYTES`]; the stream ends.
+/// [`Malformed`] if the bytes are no frame or the frame exceeds [`MAX_FRAME_BYTES`]; the caller
+/// closes the stream.
 pub fn stream_frame_size(buffered: &[u8]) -> Result<Option<usize>, Malformed> {
     let Some(head) = buffered.first_chunk::<CHANNEL_DATA_HEADER_BYTES>() else {
         return Ok(None);
@@ -92,12 +93,13 @@ pub fn stream_frame_size(buffered: &[u8]) -> Result<Option<usize>, Malformed> {
         .ok_or(Malformed)
 }
 
-/// The attributes of a message [`parse`] let pass, with their types.
+/// The type and the value of each attribute of a message that [`parse`] accepted.
 pub fn attributes(message: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     Attributes(message.get(HEADER_BYTES..).unwrap_or_default()).map_while(Result::ok)
 }
 
-/// Whether all attributes are whole, and nothing follows a signature that it does not cover.
+/// Whether all attributes are complete, only FINGERPRINT and MESSAGE-INTEGRITY-SHA256 follow
+/// MESSAGE-INTEGRITY, and FINGERPRINT is last and valid if present.
 fn has_valid_attributes(message: &[u8]) -> bool {
     let mut signed = false;
     let mut marked = false;
@@ -116,7 +118,7 @@ fn has_valid_attributes(message: &[u8]) -> bool {
     !marked || has_valid_fingerprint(message)
 }
 
-/// Whether the fingerprint at the end is right.
+/// Whether FINGERPRINT, the last attribute, matches the message.
 fn has_valid_fingerprint(message: &[u8]) -> bool {
     let Some((covered, mark)) = message.split_last_chunk::<8>() else {
         return false;
@@ -124,7 +126,7 @@ fn has_valid_fingerprint(message: &[u8]) -> bool {
     mark[2..4] == [0, 4] && mark[4..] == fingerprint(covered).to_be_bytes()
 }
 
-/// Walks over attributes; one error where they do not fit, then nothing.
+/// Iterates over attributes. Yields one error at an incomplete attribute and then ends.
 struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
@@ -140,7 +142,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// Cuts off the first attribute: its type, its value, and what follows.
+/// Splits off the first attribute. Returns its type, its value and the remaining bytes.
 fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let (head, body) = bytes.split_first_chunk::<CHANNEL_DATA_HEADER_BYTES>()?;
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));

@@ -125,7 +125,7 @@ impl Turn {
 
     /// Issues credentials to a user in a room's call. They allow new allocations for five
     /// minutes, or until [`Self::end_session`]; an existing allocation refreshes with the
-    /// credentials it was made with. None where the table of call sessions is full.
+    /// credentials it was made with. Returns `None` if the table of call sessions is full.
     pub fn credentials(&self, user: &str, room: &str) -> Option<Credentials> {
         self.inner.engine.credentials(user, room, Moment::now())
     }

@@ -1,4 +1,5 @@
-//! The four requests of a client that proved who it is.
+//! Handles the requests of authenticated clients: Allocate, Refresh, CreatePermission and
+//! ChannelBind (RFC 8656 sections 7 to 12).
 
 use super::{
     allocations::{Allocation, Allocations, Owner, Parity},
@@ -23,10 +24,10 @@ use turn_server::codec::message::{
 };
 
 impl Engine {
-    /// Does what is asked.
+    /// Handles an authenticated request; returns the success response.
     ///
     /// # Errors
-    /// The refusal the client is answered with.
+    /// The refusal; the caller sends it as an error response.
     pub(super) fn ask(
         &self,
         from: (&FiveTuple, &ClientWriter),
@@ -46,7 +47,7 @@ impl Engine {
         }
     }
 
-    /// Whether the client's allocation, if it has one, belongs to whoever asks.
+    /// Refuses the request if the client's allocation belongs to another username.
     fn check_ownership(
         &self,
         client: &FiveTuple,
@@ -61,7 +62,7 @@ impl Engine {
         same.then_some(()).ok_or(Refusal::WrongCredentials)
     }
 
-    /// Allocate: a relay address for whoever asks.
+    /// Allocate: assigns a relayed address to the client.
     fn allocate(
         &self,
         (client, writer): (&FiveTuple, &ClientWriter),
@@ -71,7 +72,7 @@ impl Engine {
     ) -> Result<Response, Refusal> {
         let mut allocations = self.allocations();
         if let Some(allocation) = allocations.by_client(client, now) {
-            // Over UDP the first answer may have been lost: the same question has the same one.
+            // Over UDP the response may be lost: a retransmission gets the same response.
             let again = allocation.transaction == request.transaction_id();
             let response = again.then(|| allocate_response(request, allocation, now));
             return response.ok_or(Refusal::AllocationMismatch);
@@ -92,9 +93,9 @@ impl Engine {
         Ok(allocate_response(request, allocation, now))
     }
 
-    /// The address of the family asked for. Where none is, IPv4 (RFC 8656, section 7.2), and on
-    /// a machine without IPv4 the IPv6 one: browsers never name a family, and read it from the
-    /// relay address.
+    /// The external address of the requested family. The default family is IPv4 (RFC 8656
+    /// section 7.2), or IPv6 if there is no external IPv4 address: browsers never send
+    /// REQUESTED-ADDRESS-FAMILY and accept either family.
     fn external_address(&self, request: &Request<'_>) -> Result<IpAddr, Refusal> {
         let of_family = |family| self.external.of_family(family);
         let found = match request.has(AttributeType::RequestedAddressFamily) {
@@ -104,7 +105,7 @@ impl Engine {
         found.ok_or(Refusal::UnsupportedAddressFamily)
     }
 
-    /// Refresh: it lives on, or ends now.
+    /// Refresh: starts the lifetime again, or ends the allocation if LIFETIME is 0.
     fn refresh(
         &self,
         client: &FiveTuple,
@@ -130,7 +131,7 @@ impl Engine {
         Ok(with_lifetime(response, allocation.remaining(now)))
     }
 
-    /// CreatePermission: all the peers named, or none.
+    /// CreatePermission: permits all peers of the request, or none.
     fn create_permission(
         &self,
         client: &FiveTuple,
@@ -152,7 +153,7 @@ impl Engine {
         Ok(Response::success(request))
     }
 
-    /// ChannelBind: a short way to one peer.
+    /// ChannelBind: binds a channel number to one peer.
     fn channel_bind(
         &self,
         client: &FiveTuple,
@@ -175,8 +176,8 @@ impl Engine {
         Ok(Response::success(request))
     }
 
-    /// The whole rule about peers: somebody else's live relay address, or the SFU. There is no
-    /// list of what is forbidden, because everything else is.
+    /// Refuses every peer except the SFU and the relayed addresses of other allocations. There is
+    /// no list of forbidden addresses: this list of allowed ones is complete.
     fn check_peer(
         &self,
         allocations: &mut Allocations,
@@ -197,7 +198,7 @@ impl Engine {
     }
 }
 
-/// Only UDP is relayed: no TCP allocations (RFC 6062), nor anything else.
+/// Refuses every REQUESTED-TRANSPORT but UDP. TCP allocations (RFC 6062) are not supported.
 fn check_transport(request: &Request<'_>) -> Result<(), Refusal> {
     if !request.has(AttributeType::RequestedTransport) {
         return Err(Refusal::BadRequest);
@@ -208,8 +209,8 @@ fn check_transport(request: &Request<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses a port that was reserved by an earlier request: none ever is, so no token is valid
-/// (RFC 8656, section 7.2, point 7). One beside EVEN-PORT or a family contradicts itself.
+/// Refuses RESERVATION-TOKEN: the server reserves no ports, so no token is valid (RFC 8656
+/// section 7.2). With EVEN-PORT or an address family the request is malformed.
 fn check_reservation_token(request: &Request<'_>) -> Result<(), Refusal> {
     if !request.has(AttributeType::ReservationToken) {
         return Ok(());
@@ -225,8 +226,8 @@ fn check_reservation_token(request: &Request<'_>) -> Result<(), Refusal> {
     })
 }
 
-/// Which port is asked for. An even one can be met; the next one beside it, kept for a second
-/// allocation, cannot (RFC 8656, section 7.2, point 9).
+/// The parity that EVEN-PORT requests. Refuses its R bit, which reserves the next higher port for
+/// another allocation (RFC 8656 section 7.2).
 fn parity(request: &Request<'_>) -> Result<Parity, Refusal> {
     if !request.has(AttributeType::EvenPort) {
         return Ok(Parity::Any);
@@ -237,7 +238,7 @@ fn parity(request: &Request<'_>) -> Result<Parity, Refusal> {
     }
 }
 
-/// What an allocation is answered with.
+/// The success response to an Allocate request.
 fn allocate_response(request: &Request<'_>, allocation: &Allocation, now: Instant) -> Response {
     let response = Response::success(request)
         .address(AttributeType::XorRelayedAddress, allocation.relay)
@@ -245,7 +246,7 @@ fn allocate_response(request: &Request<'_>, allocation: &Allocation, now: Instan
     with_lifetime(response, allocation.remaining(now))
 }
 
-/// With what is left of a life.
+/// Appends LIFETIME, in whole seconds.
 fn with_lifetime(response: Response, left: Duration) -> Response {
     let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
     response.attribute(AttributeType::Lifetime as u16, &seconds.to_be_bytes())

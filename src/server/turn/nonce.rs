@@ -1,8 +1,8 @@
 //! Stateless nonces: the server keeps nothing about a client without credentials.
 //!
-//! A nonce is the minute of its issue and a MAC over the minute and the client's 5-tuple, in
-//! twelve characters. It is short because it is in each response to an unauthenticated client,
-//! whose address may be forged.
+//! A nonce has twelve characters: the minute of its issue, and a MAC over the minute and the
+//! client's 5-tuple. It is short because each response to an unauthenticated client holds it, and
+//! the address of such a client may be forged.
 
 use super::{
     client::FiveTuple,
@@ -12,23 +12,23 @@ use super::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::time::Instant;
 
-/// Lifetime of a nonce, in minutes. 60: RFC 8656 section 5 suggests at most an hour.
+/// Lifetime of a nonce, in minutes. RFC 8656 section 5 suggests at most an hour.
 const NONCE_LIFETIME_MINUTES: u32 = 60;
-/// Bytes of the MAC. 6, which is 48 bits: a guess costs a request.
+/// Bytes of the MAC. 48 bits suffice because each guess costs a request.
 const MAC_BYTES: usize = 6;
 /// Bytes of the minute: enough for thirty years.
 const MINUTE_BYTES: usize = 3;
 
 /// Issues nonces and verifies them.
 pub struct Nonces {
-    /// The key of the MAC; not that of the credentials.
+    /// The key of the MAC. It differs from the key of the credentials.
     secret: Secret,
     /// The start of minute 0.
     start: Instant,
 }
 
 impl Nonces {
-    /// A fresh secret; minutes count from now.
+    /// Draws a key; minutes count from `start`.
     pub fn new(start: Instant) -> Self {
         Self {
             secret: Secret::random(),
@@ -55,7 +55,7 @@ impl Nonces {
             .minute(now)
             .checked_sub(made)
             .is_some_and(|age| age <= NONCE_LIFETIME_MINUTES);
-        // The comparison takes a shorter MAC, so the length is checked too.
+        // `verify_truncated_left` accepts a shorter MAC, so the length is checked too.
         let ours = self.mac(client, made).verify_truncated_left(mac).is_ok();
         fresh && ours && mac.len() == MAC_BYTES
     }
@@ -70,7 +70,7 @@ impl Nonces {
 
     /// The MAC over a minute and a client.
     fn mac(&self, client: &FiveTuple, minute: u32) -> HmacSha1 {
-        // The debug format is injective on these types; a MAC needs no more.
+        // The debug format is injective on these types, which suffices for a MAC.
         let who = format!("{:?}", (client, minute));
         self.secret.mac().chain_update(who)
     }

@@ -1,4 +1,4 @@
-//! What the TURN server is told at its start, and why it may refuse to start.
+//! Options, limits and timeouts of the TURN server, and the errors of its start.
 
 use crate::server::{limits::Rate, net::AddressRateLimits};
 use std::{
@@ -11,47 +11,48 @@ use std::{
 };
 use tokio_rustls::rustls::ServerConfig;
 
-/// Numbers of relay addresses. They name no socket, so they lie below the ports a system gives
-/// to its own sockets (Linux begins at 32768): a virtual address never equals a real one.
+/// Ports of relayed addresses. They lie below the ephemeral ports of the system (Linux begins at
+/// 32768), so a relayed address, which has no socket, never equals the address of a socket.
 pub const RELAY_PORTS: RangeInclusive<u16> = 20_000..=29_999;
-/// How long credentials start allocations. 300 s (trust T15): stolen ones are soon of no use,
-/// and a page asks for new ones every two minutes.
+/// Lifetime of credentials. 300 s: stolen credentials expire soon, and a page requests new ones
+/// every two minutes.
 pub const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(300);
-/// How long an allocation lives without a refresh, whatever was asked for. 600 s: the
-/// default of RFC 8656, which clients expect.
+/// Lifetime of an allocation without a Refresh, whatever LIFETIME the client requests. 600 s is
+/// the default of RFC 8656.
 pub const ALLOCATION_LIFETIME: Duration = Duration::from_secs(600);
-/// Stays in calls at once that have credentials; the next one gets none. 20 000: as many sockets
-/// as the process holds.
+/// Most call sessions at once; further ones get no credentials. 20 000: as many as the sockets of
+/// the process.
 pub const MAX_CALL_SESSIONS: usize = 20_000;
-/// Allocations below which a room may take one of the places kept for rooms that have few. 4: two
-/// people, each by UDP and by TCP.
+/// A room with fewer allocations is small and may use
+/// [`TurnLimits::reserved_for_small_rooms`]. 4: two participants, each with UDP and TCP.
 pub const SMALL_ROOM_ALLOCATIONS: usize = 4;
-/// How long a permission lasts. RFC 8656, section 9.
+/// Lifetime of a permission (RFC 8656 section 9).
 pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
-/// How long a channel stays bound. RFC 8656, section 12.
+/// Lifetime of a channel binding (RFC 8656 section 12).
 pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
-/// Peers one allocation has permissions or channels for. 64: a room's worth of candidates.
+/// Most peers with a permission or channel of one allocation. 64: the candidates of a full room.
 pub const MAX_PEERS: usize = 64;
-/// Bytes of one message or datagram. Media stay below an MTU; 4 KiB leaves room for all else.
+/// Most bytes of one frame. Media packets stay below the MTU; 4 KiB leaves room for requests.
 pub const MAX_FRAME_BYTES: usize = 4096;
-/// Frames waiting for one TCP client; what comes beyond is lost, as on the way. 128 full
-/// packets are 150 ms of 8 Mbit/s.
+/// Frames in the send queue of one TCP client; further ones are dropped, as a network drops
+/// packets. 128 full packets are 150 ms at 8 Mbit/s.
 pub const STREAM_QUEUE_FRAMES: usize = 128;
-/// TCP connections, TLS included.
+/// Most TCP connections, TLS included.
 pub const MAX_STREAMS: usize = 1024;
-/// Of those, from one address (loopback excepted: a proxy may sit there).
+/// Most TCP connections from one address. Loopback is exempt, because it may be a proxy.
 pub const MAX_STREAMS_PER_ADDRESS: usize = 32;
-/// Silence after which a stream without allocation is closed; a TLS handshake has as long.
+/// A stream without an allocation is closed after this time without a complete frame. Also the
+/// timeout of a TLS handshake.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a stream may be without an allocation at all, whatever it says. 20 s: a client asks
-/// twice, at once, and again where an answer is late.
+/// A stream is closed after this time without an allocation, whatever it sends. 20 s leave time
+/// for the two Allocate requests of a client and their retransmissions.
 pub const ALLOCATION_TIMEOUT: Duration = Duration::from_secs(20);
-/// Time one write to a stream may take before its reader counts as gone.
+/// Timeout of one write to a stream; the connection is closed then.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often what has expired is swept. What is expired counts as gone before it is swept.
+/// Interval between two sweeps of expired state. State counts as gone from its expiry on.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// Requests without valid credentials that are answered. 50 a second to one address: an office
-/// behind one address may join at once, a victim of spoofing gets 4 KB/s.
+/// Rate of responses to requests without valid credentials. 50/s for one address: an office
+/// behind one address can join at once, and the victim of a spoofed address gets 4 KB/s.
 pub const UNAUTHENTICATED_RATE: AddressRateLimits = AddressRateLimits {
     per_address: Rate {
         per_second: 50,
@@ -59,45 +60,47 @@ pub const UNAUTHENTICATED_RATE: AddressRateLimits = AddressRateLimits {
     },
     total: None,
 };
-/// Bytes of the UDP socket's queues in the system. 1 MiB: a second of 8 Mbit/s.
+/// Bytes of each kernel buffer of the UDP socket. 1 MiB: one second at 8 Mbit/s.
 pub const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// What the server is told.
+/// The configuration of the server.
 #[derive(Clone)]
 pub struct TurnOptions {
-    /// Where UDP and TCP are served; port 0 takes a free one, the same for both.
+    /// The listening address of UDP and TCP. Port 0 chooses a free port, the same for both.
     pub listen: SocketAddr,
-    /// Where TLS is served, and with which certificate.
+    /// The listening address of TLS and its certificate. `None` turns TLS off.
     pub tls: Option<(SocketAddr, Arc<ServerConfig>)>,
-    /// The addresses relay addresses are made of; the first of each family is used. None yet
-    /// where they come later ([`super::Turn::set_external`]); nothing is allocated until then.
+    /// The external addresses that relayed addresses are made of; the first of each family is
+    /// used. May be empty until [`super::Turn::set_external`]; Allocate requests are refused then.
     pub external: Vec<IpAddr>,
-    /// The realm of the credentials. Short is better: it is in each answer to a stranger.
+    /// The realm of the credentials, 1 to 127 bytes. Each response to an unauthenticated client
+    /// holds it, so it should be short.
     pub realm: String,
-    /// How much.
+    /// Limits on allocations and bandwidth.
     pub limits: TurnLimits,
 }
 
-/// How much one may have.
+/// Limits on allocations and bandwidth.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnLimits {
-    /// Allocations of one user. Default 24: a browser takes one by UDP and one by TCP for each
-    /// address that is offered, of which there are up to four, and one by TLS. That is nine, and
-    /// twice as many for a moment while it moves from one call to another.
+    /// Most allocations of one user. Default 24: a browser makes one over UDP and one over TCP for
+    /// each of up to four offered addresses, and one over TLS. That is nine, and eighteen while
+    /// the browser moves from one call to another.
     pub per_user: usize,
-    /// Allocations of one room. Default 320: enough for a hundred people where one address is
-    /// offered, and for thirty-five where four are.
+    /// Most allocations of one room. Default 320: enough for 100 participants if one address is
+    /// offered, and for 35 if four are.
     pub per_room: usize,
-    /// Allocations of one address, whoever asks; an IPv6 /48 has four times as many. Default 64:
-    /// twenty people behind one address where one is offered, and seven where four are, each
-    /// with all a browser takes at once.
+    /// Most allocations of one client address, by any users; an IPv6 /48 has four times as many.
+    /// Default 64: enough for 20 browsers behind one address if one address is offered, and for
+    /// seven if four are.
     pub per_address: usize,
-    /// Allocations in all. Default 2000.
+    /// Most allocations of the server. Default 2000.
     pub total: usize,
-    /// Of these, the last ones are kept for rooms that have fewer than [`SMALL_ROOM_ALLOCATIONS`]. Default 250.
+    /// Part of [`Self::total`] that only rooms with fewer than [`SMALL_ROOM_ALLOCATIONS`]
+    /// allocations may use. Default 250.
     pub reserved_for_small_rooms: usize,
-    /// Bytes a second one allocation may send, and as many it may receive; a second's worth at
-    /// once. Default 1 000 000, which is 8 Mbit/s.
+    /// Rate of one allocation in each direction, in bytes per second; the burst is one second's
+    /// worth. Default 1 000 000, which is 8 Mbit/s.
     pub bytes_per_second: NonZeroU32,
 }
 
@@ -114,30 +117,30 @@ impl Default for TurnLimits {
     }
 }
 
-/// Why the server did not start. The operator mends the setting named.
+/// The server did not start. The operator corrects the setting that the error names.
 #[derive(Debug, thiserror::Error)]
 pub enum TurnError {
-    /// The port is taken or the address is not ours.
+    /// The port is in use, or the address is not of this machine.
     #[error("cannot serve TURN at {address}: {source}")]
     Bind {
-        /// Where.
+        /// The listening address.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// This is no one's address.
+    /// The address is unspecified, multicast, broadcast or IPv4-mapped.
     #[error("{0} cannot be an external address of TURN: it names no single machine")]
     ExternalAddresses(IpAddr),
-    /// The protocol has no place for it.
+    /// The realm is not a quoted string of STUN (RFC 8489 section 14.9).
     #[error("a realm has 1 to 127 characters without quotes and control characters")]
     Realm,
 }
 
 impl TurnOptions {
-    /// Refuses what could not work.
+    /// Checks the external addresses and the realm.
     ///
     /// # Errors
-    /// See [`TurnError`]; the operator mends the setting.
+    /// [`TurnError::ExternalAddresses`] or [`TurnError::Realm`]; the operator corrects the setting.
     pub fn check(&self) -> Result<(), TurnError> {
         if let Some(wrong) = self.external.iter().find(|ip| !names_one_machine(**ip)) {
             return Err(TurnError::ExternalAddresses(*wrong));
@@ -151,7 +154,7 @@ impl TurnOptions {
     }
 }
 
-/// Whether an address can be one machine's, in its plain form.
+/// Whether an address is unicast and not IPv4-mapped.
 fn names_one_machine(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     let plain = ip == ip.to_canonical();

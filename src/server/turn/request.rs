@@ -1,4 +1,4 @@
-//! A STUN message as a question to us.
+//! A STUN message that the server received.
 
 use super::{
     frame,
@@ -15,10 +15,9 @@ use turn_server::codec::{
     },
 };
 
-/// The attributes a client must understand to answer for them; types from 0x8000 are a
-/// courtesy.
+/// The comprehension-required attribute types (RFC 8489 section 14).
 const COMPREHENSION_REQUIRED: std::ops::Range<u16> = 0x0000..0x8000;
-/// Those we understand.
+/// The comprehension-required attributes that the server knows.
 const UNDERSTOOD: [AttributeType; 12] = [
     AttributeType::UserName,
     AttributeType::MessageIntegrity,
@@ -33,55 +32,56 @@ const UNDERSTOOD: [AttributeType; 12] = [
     AttributeType::RequestedTransport,
     AttributeType::ReservationToken,
 ];
-/// Types listed in one refusal. 16 are more than any client sends.
+/// Types listed in UNKNOWN-ATTRIBUTES. 16 are more than any client sends.
 const MAX_LISTED_ATTRIBUTES: usize = 16;
 
-/// A message [`frame::parse`] let pass, of a method we know.
+/// A message that [`frame::parse`] accepted, with a method that the codec knows.
 pub struct Request<'a> {
-    /// Read by the codec.
+    /// The message, decoded.
     message: Message<'a>,
-    /// All of it.
+    /// The message with its header, undecoded.
     bytes: &'a [u8],
 }
 
 impl<'a> Request<'a> {
-    /// Reads it; nothing where the method is unknown, which RFC 8489 ignores.
+    /// Decodes a message. Returns `None` if its method is unknown; RFC 8489 section 6.3 ignores
+    /// such messages.
     pub fn read(bytes: &'a [u8], attributes: &'a mut Attributes) -> Option<Self> {
         let message = Message::decode(bytes, attributes).ok()?;
         Some(Self { message, bytes })
     }
 
-    /// What is asked.
+    /// The method and the class.
     pub fn method(&self) -> Method {
         self.message.method()
     }
 
-    /// Bytes of it.
+    /// Bytes of the message, header included.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Which question it is; the answer carries it.
+    /// The transaction id, which the response repeats.
     pub fn transaction_id(&self) -> [u8; 12] {
         let bytes = self.bytes.get(8..frame::HEADER_BYTES);
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-        bytes.expect("a header is whole: the frame was checked")
+        bytes.expect("`frame::parse` checked the header")
     }
 
-    /// An attribute in its own form; nothing where it is missing or makes no sense.
+    /// The value of an attribute. `None` if it is missing or malformed.
     pub fn get<T: Attribute<'a>>(&self) -> Option<T::Item> {
         self.message.get::<T>()
     }
 
-    /// Whether there is such an attribute, sense or not.
+    /// Whether the message has the attribute, even a malformed one.
     pub fn has(&self, kind: AttributeType) -> bool {
         frame::attributes(self.bytes).any(|(found, _)| found == kind as u16)
     }
 
-    /// All peers named; an error where one of them makes no sense.
+    /// The addresses of all XOR-PEER-ADDRESS attributes.
     ///
     /// # Errors
-    /// A part of the message is not to be read: answered 400.
+    /// One of them is malformed; the caller responds 400.
     pub fn peers(&self) -> Result<Vec<SocketAddr>, frame::Malformed> {
         let transaction = self.transaction_id();
         frame::attributes(self.bytes)
@@ -91,7 +91,7 @@ impl<'a> Request<'a> {
             .collect()
     }
 
-    /// What RFC 8489 obliges us to understand, and we do not.
+    /// The types of the comprehension-required attributes that the server does not know.
     pub fn unknown(&self) -> Vec<u16> {
         let understood = |kind| UNDERSTOOD.iter().any(|k| *k as u16 == kind);
         frame::attributes(self.bytes)
@@ -101,12 +101,12 @@ impl<'a> Request<'a> {
             .collect()
     }
 
-    /// Whether it is signed with this key.
+    /// Whether MESSAGE-INTEGRITY is valid under this key. Compares in constant time.
     pub fn verify_integrity(&self, key: &Password) -> bool {
         let Some(signature) = self.get::<MessageIntegrity>() else {
             return false;
         };
-        // The signature covers what precedes it, under a length that includes it.
+        // MESSAGE-INTEGRITY covers the bytes before it, with a header length that includes it.
         let value = signature.as_ptr() as usize - self.bytes.as_ptr() as usize;
         let Some(covered) = self.bytes.get(4..value - 4) else {
             return false;

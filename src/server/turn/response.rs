@@ -1,8 +1,9 @@
-//! What a client is answered.
+//! Writes STUN responses, Data indications and ChannelData.
 //!
-//! Strangers get little: no software name and no words with the code, since the address they
-//! gave may be another's. The codec's encoder knows no UNKNOWN-ATTRIBUTES, so answers are
-//! written here; it does addresses, keys and sums.
+//! An error response has no SOFTWARE and no reason phrase: the source address of an
+//! unauthenticated request may be forged, and a large response would amplify. Messages are written
+//! here because the encoder of `turn-server` lacks UNKNOWN-ATTRIBUTES; the crate contributes
+//! addresses, keys and checksums.
 
 use super::{
     frame::{HEADER_BYTES, MESSAGE_INTEGRITY_BYTES},
@@ -20,23 +21,23 @@ use turn_server::codec::{
     },
 };
 
-/// UNKNOWN-ATTRIBUTES.
+/// The type of UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13).
 const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
-/// Room for an answer. None is longer than this but for the longest realms.
+/// Initial capacity of a message, in bytes. Only a response with a long realm exceeds it.
 const CAPACITY: usize = 160;
-/// Bytes of FINGERPRINT with its header.
+/// Bytes of a FINGERPRINT attribute, header included.
 const FINGERPRINT_BYTES: usize = 8;
 
-/// An answer while it is written.
+/// A STUN message under construction.
 pub struct Response {
-    /// Header and attributes so far; the length is written last.
+    /// The header and the attributes so far; the length is filled in last.
     bytes: BytesMut,
-    /// Of the question.
+    /// The transaction id, which also masks IPv6 addresses.
     transaction: [u8; 12],
 }
 
 impl Response {
-    /// A message with nothing in it.
+    /// A message without attributes.
     pub fn new(method: Method, transaction: [u8; 12]) -> Self {
         let mut bytes = BytesMut::with_capacity(CAPACITY);
         bytes.put_u16(method.into());
@@ -46,7 +47,7 @@ impl Response {
         Self { bytes, transaction }
     }
 
-    /// A yes.
+    /// A success response to a request.
     pub fn success(request: &Request<'_>) -> Self {
         Self::new(
             with(request.method(), MethodType::Response),
@@ -54,9 +55,9 @@ impl Response {
         )
     }
 
-    /// A no.
+    /// An error response to a request.
     pub fn refusal(request: &Request<'_>, why: Refusal) -> Self {
-        // ERROR-CODE has the hundreds and the rest in a byte each.
+        // ERROR-CODE encodes the hundreds and the remainder in one byte each.
         let code = why.code();
         let value = [0, 0, (code / 100) as u8, (code % 100) as u8];
         Self::new(
@@ -66,20 +67,20 @@ impl Response {
         .attribute(AttributeType::ErrorCode as u16, &value)
     }
 
-    /// With what was not understood.
+    /// Appends UNKNOWN-ATTRIBUTES with these types.
     pub fn unknown(self, kinds: &[u16]) -> Self {
         let value: Vec<u8> = kinds.iter().flat_map(|kind| kind.to_be_bytes()).collect();
         self.attribute(UNKNOWN_ATTRIBUTES, &value)
     }
 
-    /// With an address.
+    /// Appends an address attribute, XORed with the transaction id.
     pub fn address(self, kind: AttributeType, address: SocketAddr) -> Self {
         let mut value = BytesMut::with_capacity(20);
         XAddress::serialize(&address, &self.transaction, &mut value, true);
         self.attribute(kind as u16, &value)
     }
 
-    /// With an attribute.
+    /// Appends an attribute and pads it to four bytes.
     pub fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
         self.bytes.put_u16(kind);
         self.bytes.put_u16(value.len() as u16);
@@ -89,13 +90,13 @@ impl Response {
         self
     }
 
-    /// Done, for whoever has no key.
+    /// Finishes the message without MESSAGE-INTEGRITY.
     pub fn unsigned(mut self) -> Bytes {
         self.set_length(0);
         self.bytes.freeze()
     }
 
-    /// Done, signed and marked.
+    /// Finishes the message with MESSAGE-INTEGRITY and FINGERPRINT.
     pub fn signed(mut self, key: &Password) -> Bytes {
         self.set_length(MESSAGE_INTEGRITY_BYTES);
         let mac = hmac_sha1(key).chain_update(&self.bytes).finalize();
@@ -106,14 +107,14 @@ impl Response {
         self.bytes.freeze()
     }
 
-    /// Writes the length, as if so much more were there.
+    /// Writes the length in the header, counting `more` bytes that follow later.
     fn set_length(&mut self, more: usize) {
         let length = (self.bytes.len() - HEADER_BYTES + more) as u16;
         self.bytes[2..4].copy_from_slice(&length.to_be_bytes());
     }
 }
 
-/// A datagram for a client, as a Data indication.
+/// Wraps a packet of a peer in a Data indication.
 pub fn data_indication(from: SocketAddr, payload: &[u8]) -> Bytes {
     let mut response = Response::new(Method::DataIndication, rand::random());
     response.bytes.reserve(payload.len() + CAPACITY);
@@ -123,7 +124,7 @@ pub fn data_indication(from: SocketAddr, payload: &[u8]) -> Bytes {
         .unsigned()
 }
 
-/// A datagram for a client, as ChannelData; padded where frames follow each other.
+/// Wraps a packet of a peer in ChannelData. `padded` is true in streams (RFC 8656 section 12.5).
 pub fn channel_data(number: u16, payload: &[u8], padded: bool) -> Bytes {
     let mut bytes = BytesMut::with_capacity(payload.len() + 8);
     bytes.put_u16(number);
@@ -135,7 +136,7 @@ pub fn channel_data(number: u16, payload: &[u8], padded: bool) -> Bytes {
     bytes.freeze()
 }
 
-/// The method as an answer of this kind. Indications have none and stay what they are.
+/// The method of a request with the class of a response. Other methods stay as they are.
 fn with(method: Method, kind: MethodType) -> Method {
     match method {
         Method::Binding(_) => Method::Binding(kind),

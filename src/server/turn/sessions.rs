@@ -30,7 +30,7 @@ struct SessionRecord {
 }
 
 impl CallSessions {
-    /// Starts the session of a user in a room, or continues the active one. None where there are
+    /// Starts the session of a user in a room, or continues the active one. Returns `None` at
     /// [`MAX_CALL_SESSIONS`].
     pub fn start(&mut self, user: &str, room: &str, now: Instant) -> Option<CallSession> {
         let key = (escape_colons(user), room.to_owned());

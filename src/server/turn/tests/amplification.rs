@@ -1,4 +1,5 @@
-//! What a stranger gets out of us for what they put in.
+//! Responses to unauthenticated clients are small: the server amplifies no traffic to a forged
+//! address.
 
 use super::super::TurnLimits;
 use super::harness::{TestClient, TestEngine};
@@ -10,14 +11,14 @@ const HEADERS_V4: usize = 28;
 /// Bytes of IPv6 and UDP headers.
 const HEADERS_V6: usize = 48;
 
-/// A server and a stranger at this address.
+/// A server and an unauthenticated client at this address.
 fn server(source: &str) -> (TestEngine, TestClient) {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client(source, "ada", "lobby");
     (server, client)
 }
 
-/// What a stranger may ask, the smallest first.
+/// Requests without valid credentials.
 fn questions(client: &TestClient) -> Vec<(&'static str, Vec<u8>)> {
     let mut wrong = client.credentials.clone();
     wrong.password.push('x');
@@ -38,7 +39,7 @@ fn questions(client: &TestClient) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Asks all of them, and gives the sizes.
+/// Sends all requests. Returns name, bytes of the request and bytes of the response.
 fn sizes(source: &str) -> Vec<(&'static str, usize, usize)> {
     let (server, client) = server(source);
     let ask = |(name, question): (&'static str, Vec<u8>)| {
@@ -93,7 +94,7 @@ fn what_is_no_request_is_not_answered() {
         Writer::of(ALLOCATE_ERROR),
         Writer::of(DATA_INDICATION),
         Writer::of(SEND_INDICATION),
-        // A Binding indication, and a method nobody has.
+        // A Binding indication, and an unassigned method.
         Writer::new(0x0011),
         Writer::new(0x0FFF),
     ];

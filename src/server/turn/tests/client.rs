@@ -15,57 +15,57 @@ use turn_server::codec::message::{
 };
 use turn_server::codec::{DecodeResult, Decoder};
 
-/// How long an answer may take; none is awaited for so long unless something is wrong.
+/// Timeout of a response that the test expects.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long silence is listened to.
+/// Time without a frame that counts as no response.
 const QUIET_PERIOD: Duration = Duration::from_millis(150);
 
-/// Both ways of a connection.
+/// A connection: TCP, TLS or in memory.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// What carries the frames.
+/// The transport of the frames.
 enum Carrier {
-    /// A datagram a frame.
+    /// One frame in each datagram.
     Udp(UdpSocket),
-    /// One after the other.
+    /// A stream of frames, and the bytes read from it but not yet parsed.
     Stream(Box<dyn Stream>, BytesMut),
 }
 
-/// A packet that was relayed.
+/// A relayed packet, as the client receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet {
-    /// In a Data indication.
+    /// A Data indication: the peer and the payload.
     Data(SocketAddr, Vec<u8>),
-    /// On a channel.
+    /// ChannelData: the channel number and the payload.
     Channel(u16, Vec<u8>),
 }
 
-/// A client.
+/// A TURN client with a real connection.
 pub struct TestClient {
-    /// Its socket.
+    /// The connection; closed when the client is dropped.
     carrier: Carrier,
-    /// Packets that came while an answer was awaited.
+    /// Packets received while the client waited for a response.
     packets: VecDeque<Packet>,
-    /// What it signs with.
+    /// The credentials of its requests; realm and nonce are empty until the first one.
     pub credentials: TestCredentials,
 }
 
 impl TestClient {
-    /// Over UDP.
+    /// Connects over UDP.
     pub async fn udp(turn: &Turn, user: &str, room: &str) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(turn.address()).await.unwrap();
         Self::on(Carrier::Udp(socket), turn, user, room)
     }
 
-    /// Over TCP.
+    /// Connects over TCP.
     pub async fn tcp(turn: &Turn, user: &str, room: &str) -> Self {
         let socket = TcpStream::connect(turn.address()).await.unwrap();
         Self::stream(Box::new(socket), turn, user, room)
     }
 
-    /// At an address of the server, over UDP or TCP.
+    /// Connects to one address of the server, over UDP or TCP.
     pub async fn at(turn: &Turn, to: SocketAddr, tcp: bool, user: &str) -> Self {
         if tcp {
             let socket = TcpStream::connect(to).await.unwrap();
@@ -77,12 +77,12 @@ impl TestClient {
         Self::on(Carrier::Udp(socket), turn, user, "lobby")
     }
 
-    /// Over any stream.
+    /// Uses an established stream.
     pub fn stream(stream: Box<dyn Stream>, turn: &Turn, user: &str, room: &str) -> Self {
         Self::on(Carrier::Stream(stream, BytesMut::new()), turn, user, room)
     }
 
-    /// With fresh credentials, on a socket.
+    /// A client with new credentials on this transport.
     fn on(carrier: Carrier, turn: &Turn, user: &str, room: &str) -> Self {
         let credentials = turn.credentials(user, room).expect("a place");
         Self {
@@ -105,7 +105,7 @@ impl TestClient {
         }
     }
 
-    /// The next frame; nothing where the stream ended or nothing came in time.
+    /// The next frame. `None` if the stream ends or the timeout expires.
     async fn frame(&mut self, timeout_after: Duration) -> Option<Vec<u8>> {
         timeout(timeout_after, self.carrier.frame())
             .await
@@ -113,7 +113,7 @@ impl TestClient {
             .flatten()
     }
 
-    /// Sends a message and waits for its answer.
+    /// Sends a message and waits for its response.
     pub async fn exchange(&mut self, message: Vec<u8>) -> Option<Reply> {
         self.send_raw(&message).await;
         while let Some(frame) = self.frame(RESPONSE_TIMEOUT).await {
@@ -125,7 +125,7 @@ impl TestClient {
         None
     }
 
-    /// Asks something, signed; introduces itself first.
+    /// Sends an authenticated request and returns the response. Fetches realm and nonce first.
     pub async fn request(&mut self, writer: Writer) -> Reply {
         if self.credentials.nonce.is_empty() {
             let question = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
@@ -138,7 +138,7 @@ impl TestClient {
         self.exchange(message).await.expect("an answer")
     }
 
-    /// Asks for an allocation.
+    /// Sends an Allocate request; returns the relayed address.
     pub async fn allocate(&mut self) -> SocketAddr {
         let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
         let reply = self.request(request).await;
@@ -146,20 +146,20 @@ impl TestClient {
         reply.relayed.expect("a relay address")
     }
 
-    /// Asks for a permission; answers the error.
+    /// Sends a CreatePermission request; returns the error code.
     pub async fn permit(&mut self, peer: SocketAddr) -> Option<u16> {
         self.request(Writer::of(CREATE_PERMISSION_REQUEST).peer(peer))
             .await
             .code
     }
 
-    /// Asks for a channel; answers the error.
+    /// Sends a ChannelBind request; returns the error code.
     pub async fn bind(&mut self, number: u16, peer: SocketAddr) -> Option<u16> {
         let request = Writer::of(CHANNEL_BIND_REQUEST).channel(number).peer(peer);
         self.request(request).await.code
     }
 
-    /// Sends a packet by a Send indication.
+    /// Sends a packet in a Send indication.
     pub async fn send(&mut self, peer: SocketAddr, payload: &[u8]) {
         let message = Writer::of(SEND_INDICATION)
             .peer(peer)
@@ -182,12 +182,12 @@ impl TestClient {
         packet(&frame).expect("a packet")
     }
 
-    /// Whether nothing comes for a moment.
+    /// Whether the client receives nothing for [`QUIET_PERIOD`].
     pub async fn receives_nothing(&mut self) -> bool {
         self.packets.is_empty() && self.frame(QUIET_PERIOD).await.is_none()
     }
 
-    /// Whether the stream was ended by the server, within this time.
+    /// Whether the server closes the stream within this time.
     pub async fn is_closed_within(&mut self, timeout_after: Duration) -> bool {
         let Carrier::Stream(stream, _) = &mut self.carrier else {
             return false;
@@ -199,7 +199,7 @@ impl TestClient {
 }
 
 impl Carrier {
-    /// The next frame, without what pads it in a stream.
+    /// The next frame, padding included. `None` when the connection ends.
     async fn frame(&mut self) -> Option<Vec<u8>> {
         match self {
             Self::Udp(socket) => {
@@ -223,7 +223,7 @@ impl Carrier {
     }
 }
 
-/// A frame as a packet, by the codec.
+/// Decodes a relayed packet. `None` for other frames.
 fn packet(frame: &[u8]) -> Option<Packet> {
     let mut decoder = Decoder::default();
     match decoder.decode(frame).ok()? {

@@ -1,4 +1,4 @@
-//! Who gets in: rules about names, passwords and nonces.
+//! Authentication: usernames, passwords, realms and nonces.
 
 use super::super::{TurnLimits, credentials::Secret, stats::Refusal};
 use super::harness::{TestClient, TestEngine};
@@ -6,7 +6,7 @@ use super::wire::Writer;
 use std::time::Duration;
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
-/// A server and a guest of it.
+/// A server and a client with credentials.
 fn server() -> (TestEngine, TestClient) {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("192.0.2.1:5000", "ada", "lobby");
@@ -43,7 +43,7 @@ fn expired_credentials_start_nothing() {
     assert_eq!(
         server.allocate(&client).code,
         None,
-        "they are good until the last second"
+        "valid until the last second"
     );
     server.engine.allocations().clear();
     server.wait(1);
@@ -123,7 +123,7 @@ fn an_old_or_foreign_nonce_is_438_with_a_new_one() {
     assert_eq!(
         server.allocate(&client).code,
         Some(438),
-        "a nonce is one client's"
+        "a nonce is valid for one client only"
     );
     client.credentials.nonce = own;
     assert_eq!(server.allocate(&client).code, None);
@@ -175,7 +175,7 @@ fn a_wrong_realm_is_401() {
 fn a_changed_request_is_401() {
     let (server, client) = server();
     let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &super::wire::UDP);
-    // Without the mark, which would tell first.
+    // Without FINGERPRINT, which would already reject the changed request.
     let mut bytes = request
         .with(Kind::UserName, client.credentials.username.as_bytes())
         .with(Kind::Realm, b"noom")
@@ -185,7 +185,7 @@ fn a_changed_request_is_401() {
     assert_eq!(
         server.send_frame(&client, &bytes).unwrap().code,
         None,
-        "so far it is good"
+        "the unchanged request succeeds"
     );
     server.engine.allocations().clear();
     bytes[12] ^= 1;

@@ -1,5 +1,4 @@
-//! Clients of both address families, several addresses of one machine, and addresses that
-//! change.
+//! IPv4 and IPv6 clients, machines with several addresses, and external addresses that change.
 
 use super::super::{LocalPeer, Turn, TurnLimits, TurnOptions};
 use super::client::{Packet, TestClient};
@@ -9,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::UdpSocket, time::timeout};
 use turn_server::codec::message::methods::*;
 
-/// A server on every address of this machine.
+/// A server that listens on this wildcard address.
 async fn everywhere(listen: &str) -> Turn {
     let options = TurnOptions {
         listen: listen.parse().unwrap(),
@@ -19,7 +18,8 @@ async fn everywhere(listen: &str) -> Turn {
     Turn::start(options, media).await.unwrap()
 }
 
-/// Asks an address for the mapped address, from a socket that takes answers from there only.
+/// Sends a Binding request from `from` to `to`, on a socket that accepts responses from `to` only.
+/// Returns the address of the socket and XOR-MAPPED-ADDRESS.
 async fn mapped(from: &str, to: SocketAddr) -> (SocketAddr, Option<SocketAddr>) {
     let socket = UdpSocket::bind(from).await.unwrap();
     socket.connect(to).await.unwrap();
@@ -76,7 +76,10 @@ async fn clients_of_both_families_relay_to_each_other_by_udp_and_tcp() {
         }
         let mut client = TestClient::at(&turn, to, tcp, user).await;
         let address = client.allocate().await;
-        assert!(address.is_ipv4(), "the default family, whoever asks");
+        assert!(
+            address.is_ipv4(),
+            "IPv4 is the default family for every client"
+        );
         relayed.push((client, address));
     }
     let (mut ada, at_ada) = relayed.remove(0);
@@ -102,7 +105,7 @@ fn one_port_of_a_client_has_an_allocation_at_each_address_of_the_server() {
             server
                 .allocate(&client)
                 .relayed
-                .expect("its own allocation"),
+                .expect("an allocation for each address"),
         );
     }
     assert_ne!(relayed[0], relayed[1]);
@@ -125,11 +128,11 @@ fn allocations_outlive_a_change_of_addresses_and_new_ones_get_the_new_address() 
     assert!(server.engine.relay_media(sfu(), before, b"x", now));
     assert!(
         server.engine.external.owns(before.ip()),
-        "never sent outside"
+        "packets to a former address stay in the process"
     );
     assert_eq!(
         server.permit(&bob, &[before]).code,
         None,
-        "they reach each other"
+        "old and new allocations reach each other"
     );
 }

@@ -19,7 +19,7 @@ async fn pair(turn: &Turn, tcp: [bool; 2]) -> [(TestClient, SocketAddr); 2] {
     guests.try_into().ok().expect("two of them")
 }
 
-/// All mixtures of two transports.
+/// All combinations of transports of two clients; true is TCP.
 const MIXTURES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_client_reaches_the_sfu_and_is_reached_without_a_socket() {
             media.wait_for(2).await[1],
             (at_ada, sfu(), b"three".to_vec())
         );
-        // From a thread that knows no runtime, as the SFU's are.
+        // From a thread without a Tokio runtime, as the threads of the SFU.
         let thread = std::thread::spawn(move || relay.send(sfu(), at_ada, b"four!"));
         assert!(thread.join().unwrap());
         assert_eq!(
@@ -119,7 +119,10 @@ async fn the_relay_knows_its_addresses_and_sends_nowhere_else() {
     let at = |address: &str| address.parse::<SocketAddr>().unwrap();
     for ours in ["127.0.0.1:20000", "127.0.0.1:29999", "[::1]:25000"] {
         assert!(relay.owns(at(ours)), "{ours}");
-        assert!(!relay.send(sfu(), at(ours), b"x"), "nobody is there");
+        assert!(
+            !relay.send(sfu(), at(ours), b"x"),
+            "no client has this relayed address"
+        );
     }
     for other in [
         "127.0.0.1:19999",
@@ -136,15 +139,15 @@ async fn the_relay_knows_its_addresses_and_sends_nowhere_else() {
     let other_port = SocketAddr::new(sfu().ip(), 10_001);
     assert!(
         !relay.send(other_port, at_ada, b"x"),
-        "not from where it was not permitted"
+        "the client did not permit this peer"
     );
     assert!(
         !relay.send(sfu(), at_ada, &[0; 5000]),
-        "not what is larger than a frame"
+        "the payload is larger than a frame"
     );
     assert!(relay.send(sfu(), at_ada, b"x"));
     drop(turn);
-    assert!(!relay.send(sfu(), at_ada, b"x"), "the server is gone");
+    assert!(!relay.send(sfu(), at_ada, b"x"), "the server has stopped");
 }
 
 #[tokio::test]

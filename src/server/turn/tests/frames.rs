@@ -1,4 +1,4 @@
-//! Bytes that are no frames, and frames in pieces.
+//! Parsing of frames: valid, malformed, truncated and random bytes.
 
 use super::super::{
     TurnLimits,
@@ -66,7 +66,7 @@ fn random_bytes_are_survived() {
     let client = server.client("127.0.0.1:5000", "ada", "lobby");
     for round in 0..50_000_usize {
         let mut bytes: Vec<u8> = (0..round % 120).map(|_| rand::random()).collect();
-        // Most of them with a header that looks right, so that the rest is looked at.
+        // Most rounds have a valid header, so that the parser reaches the attributes.
         if round % 4 != 0 && bytes.len() >= 20 {
             let methods = [0x0001_u16, 0x0003, 0x0004, 0x0008, 0x0009, 0x0016];
             bytes.truncate(bytes.len() / 4 * 4);
@@ -88,14 +88,14 @@ fn random_bytes_are_survived() {
 
 #[test]
 fn what_breaks_the_codec_does_not_reach_it() {
-    // An attribute whose padding is missing, and a channel number too short to hold one.
+    // An attribute without its padding, and a CHANNEL-NUMBER that is too short.
     let unpadded = Writer::of(BINDING_REQUEST).raw(0x8022, b"abc").bytes();
     assert_eq!(parse(&unpadded[..unpadded.len() - 1]), Err(Malformed));
     let short = Writer::of(CHANNEL_BIND_REQUEST)
         .with(Kind::ChannelNumber, &[])
         .bytes();
     assert_eq!(parse(&short), Err(Malformed));
-    // What follows a signature is not covered by it.
+    // MESSAGE-INTEGRITY does not cover an attribute after it.
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("127.0.0.1:5000", "ada", "lobby");
     let key = client.credentials.key();
@@ -104,7 +104,7 @@ fn what_breaks_the_codec_does_not_reach_it() {
         parse(&signed.with(Kind::Lifetime, &[0; 4]).bytes()),
         Err(Malformed)
     );
-    // A mark that is wrong.
+    // A wrong FINGERPRINT.
     let mut marked = Writer::of(REFRESH_REQUEST).sign_with_key(&key).bytes();
     assert!(parse(&marked).is_ok());
     *marked.last_mut().unwrap() ^= 1;

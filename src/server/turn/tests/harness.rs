@@ -1,4 +1,4 @@
-//! The server under test and an SFU that writes down what it gets.
+//! The server under test, and an SFU that records the packets it receives.
 
 use super::super::{
     LocalPeer, Turn, TurnLimits, TurnOptions,
@@ -15,18 +15,18 @@ use std::{
 use tokio::sync::mpsc;
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
-/// Where the SFU says it is. No socket is there.
+/// The address of the SFU. It has no socket.
 pub const SFU: &str = "127.0.0.1:10000";
 
-/// A packet the SFU got: from, to, what.
+/// A packet that the SFU received: source, destination and payload.
 pub type Delivered = (SocketAddr, SocketAddr, Vec<u8>);
 
-/// An SFU that writes down what it gets.
+/// An SFU that records the packets it receives.
 #[derive(Default)]
 pub struct RecordingPeer(Mutex<Vec<Delivered>>);
 
 impl RecordingPeer {
-    /// What came, once that is so many; waits a second at most.
+    /// Waits until `count` packets have arrived, one second at most. Returns all packets.
     pub async fn wait_for(&self, count: usize) -> Vec<Delivered> {
         for _ in 0..100 {
             if self.0.lock().unwrap().len() >= count {
@@ -48,7 +48,7 @@ impl LocalPeer for RecordingPeer {
     }
 }
 
-/// Where the SFU is.
+/// The address of the SFU.
 pub fn sfu() -> SocketAddr {
     SFU.parse().unwrap()
 }
@@ -64,30 +64,30 @@ pub fn options() -> TurnOptions {
     }
 }
 
-/// A server on a port of its own, and its SFU.
+/// A server on a free port, and its SFU.
 pub async fn start() -> (Turn, Arc<RecordingPeer>) {
     let media = Arc::new(RecordingPeer::default());
     let turn = Turn::start(options(), media.clone()).await.unwrap();
     (turn, media)
 }
 
-/// A server without sockets, at a time the test makes up.
+/// A server without sockets, with a clock of the test.
 pub struct TestEngine {
-    /// The server.
+    /// The server under test.
     pub engine: Engine,
-    /// The time.
+    /// The time of arrival of the next frame.
     pub now: Moment,
 }
 
-/// A client of it.
+/// A client of a [`TestEngine`].
 pub struct TestClient {
-    /// Who.
+    /// The 5-tuple of the client; TCP by default.
     pub five_tuple: FiveTuple,
-    /// The way to it.
+    /// Sends frames into `inbox`.
     pub writer: ClientWriter,
-    /// What it got.
+    /// The relayed frames that the client received; 1024 at most.
     pub inbox: mpsc::Receiver<Bytes>,
-    /// What it signs with.
+    /// The credentials of its requests, with realm and nonce.
     pub credentials: TestCredentials,
 }
 
@@ -109,13 +109,13 @@ impl TestEngine {
         }
     }
 
-    /// Time goes by.
+    /// Advances both clocks.
     pub fn wait(&mut self, seconds: u64) {
         self.now.instant += Duration::from_secs(seconds);
         self.now.wall += Duration::from_secs(seconds);
     }
 
-    /// A client at this address, with fresh credentials and a nonce.
+    /// A client at this address, with new credentials and a nonce.
     pub fn client(&self, source: &str, user: &str, room: &str) -> TestClient {
         let (queue, inbox) = mpsc::channel(1024);
         let credentials = self.engine.credentials(user, room, self.now);
@@ -140,7 +140,7 @@ impl TestEngine {
         client
     }
 
-    /// Asks for realm and nonce.
+    /// Fetches realm and nonce by an unauthenticated request.
     pub fn fetch_challenge(&self, client: &mut TestClient) {
         let question = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
         let reply = self.send_frame(client, &question.bytes());
@@ -150,7 +150,7 @@ impl TestEngine {
         client.credentials.nonce = reply.nonce.unwrap();
     }
 
-    /// Says something.
+    /// Passes a frame of the client to the server; returns the response, if any.
     pub fn send_frame(&self, client: &TestClient, bytes: &[u8]) -> Option<Reply> {
         let answer = self
             .engine
@@ -158,19 +158,19 @@ impl TestEngine {
         answer.expect("a frame").map(|bytes| Reply::read(&bytes))
     }
 
-    /// Says something signed.
+    /// Sends an authenticated request; returns the response.
     pub fn request(&self, client: &TestClient, writer: Writer) -> Reply {
         let reply = self.send_frame(client, &writer.sign(&client.credentials).bytes());
         reply.expect("an answer")
     }
 
-    /// Asks for an allocation.
+    /// Sends an Allocate request; returns the response.
     pub fn allocate(&self, client: &TestClient) -> Reply {
         let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);
         self.request(client, request)
     }
 
-    /// Asks for permissions.
+    /// Sends a CreatePermission request; returns the response.
     pub fn permit(&self, client: &TestClient, peers: &[SocketAddr]) -> Reply {
         let request = Writer::of(CREATE_PERMISSION_REQUEST);
         self.request(
@@ -181,14 +181,14 @@ impl TestEngine {
         )
     }
 
-    /// Sends a packet by a Send indication.
+    /// Sends a packet in a Send indication.
     pub fn send(&self, client: &TestClient, peer: SocketAddr, payload: &[u8]) {
         let message = Writer::of(SEND_INDICATION)
             .peer(peer)
             .with(Kind::Data, payload);
         assert!(
             self.send_frame(client, &message.bytes()).is_none(),
-            "indications are not answered"
+            "an indication gets no response"
         );
     }
 }

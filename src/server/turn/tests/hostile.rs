@@ -1,4 +1,4 @@
-//! Frames nobody's client makes, of strangers and of somebody with a password.
+//! Hostile frames, from unauthenticated clients and from a client with credentials.
 
 use super::super::TurnLimits;
 use super::harness::{TestClient, TestEngine, sfu};
@@ -6,24 +6,24 @@ use super::wire::{UDP, Writer, channel_data};
 use proptest::prelude::*;
 use turn_server::codec::message::attributes::AttributeType as Kind;
 
-/// What comes.
+/// A generated frame.
 #[derive(Debug, Clone)]
 enum Frame {
-    /// A message of this method and these attributes, signed or not, and then bent.
+    /// A STUN message, with MESSAGE-INTEGRITY if `signed`. `bent` overwrites one byte.
     Message {
         method: u16,
         attributes: Vec<(u16, Vec<u8>)>,
         signed: bool,
         bent: Option<(usize, u8)>,
     },
-    /// ChannelData that says it is so long.
+    /// ChannelData: channel number, payload, and a length that replaces the real one.
     Channel(u16, Vec<u8>, Option<u16>),
-    /// Anything.
+    /// Random bytes, less than 200.
     Bytes(Vec<u8>),
 }
 
 impl Frame {
-    /// As this client would send it.
+    /// The frame as this client sends it.
     fn bytes(&self, client: &TestClient) -> Vec<u8> {
         match self {
             Self::Message {
@@ -61,7 +61,7 @@ impl Frame {
     }
 }
 
-/// Methods and attributes there are, mostly, and values of any length.
+/// Generates frames: mostly known methods and attributes, with values of any length.
 fn frame() -> impl Strategy<Value = Frame> {
     let methods = vec![
         0x0001_u16, 0x0003, 0x0004, 0x0008, 0x0009, 0x0016, 0x0017, 0x0101, 0x0103, 0x0113,
@@ -83,7 +83,7 @@ fn frame() -> impl Strategy<Value = Frame> {
     ];
     let kinds = kinds.map(|kind| kind as u16).to_vec();
     let kind = prop_oneof![12 => prop::sample::select(kinds), 1 => any::<u16>()];
-    // Empty: what asks for UDP.
+    // An empty value stands for REQUESTED-TRANSPORT's UDP.
     let value = prop_oneof![
         4 => Just(Vec::new()),
         4 => prop::sample::select(vec![
@@ -117,7 +117,7 @@ fn frame() -> impl Strategy<Value = Frame> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
-    /// Each is answered, dropped or refused, and who behaves is served afterwards.
+    /// The server still serves another client after the frames.
     #[test]
     fn no_frame_breaks_the_relay(frames in prop::collection::vec((frame(), 0_u64..90), 1..80)) {
         let mut server = TestEngine::new(TurnLimits::default());

@@ -1,4 +1,4 @@
-//! When things end.
+//! Lifetimes of allocations, permissions and channels.
 
 use super::super::{DropReason, TurnLimits};
 use super::harness::{TestClient, TestEngine, sfu};
@@ -6,7 +6,7 @@ use super::wire::{UDP, Writer, channel_data};
 use std::net::SocketAddr;
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
-/// A server and a guest with an allocation.
+/// A server and a client with an allocation.
 fn server() -> (TestEngine, TestClient, SocketAddr) {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("192.0.2.1:5000", "ada", "lobby");
@@ -14,7 +14,7 @@ fn server() -> (TestEngine, TestClient, SocketAddr) {
     (server, client, relayed)
 }
 
-/// Asks for a lifetime.
+/// Sends a Refresh request with this LIFETIME; returns the error code and the granted lifetime.
 fn refresh(
     server: &TestEngine,
     client: &mut TestClient,
@@ -99,7 +99,7 @@ fn a_permission_lasts_five_minutes_and_a_channel_ten() {
     assert!(!send(&server));
     let bind = || Writer::of(CHANNEL_BIND_REQUEST).channel(0x4001).peer(sfu());
     assert_eq!(server.request(&client, bind()).code, None);
-    assert!(send(&server), "a channel brings a permission along");
+    assert!(send(&server), "a channel installs a permission");
     let channel_drops = |server: &TestEngine| {
         server.send_frame(&client, &channel_data(0x4001, b"up", false));
         server

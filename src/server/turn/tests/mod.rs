@@ -1,5 +1,5 @@
-//! A real server on port 0 and small clients made of the codec: each test is a claim about
-//! what one of them gets.
+//! Tests of the TURN server: with sockets on loopback ([`client`]), or without sockets and with a
+//! clock of the test ([`harness`]). The clients use the codec of `turn-server`.
 
 mod amplification;
 mod client;

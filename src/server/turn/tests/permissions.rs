@@ -1,4 +1,4 @@
-//! Whom one may reach: the SFU and other clients, and nobody else in the world.
+//! Clients reach the SFU and other clients of this server, and no other address.
 
 use super::super::TurnLimits;
 use super::client::TestClient as Caller;
@@ -8,7 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, UdpSocket};
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
-/// IPv4 addresses nobody is relayed to: each range that is special, and some public ones.
+/// IPv4 addresses that must be refused: each special-purpose range, and some public addresses.
 const FORBIDDEN_V4: [&str; 40] = [
     "0.0.0.0",
     "0.1.2.3",
@@ -52,7 +52,7 @@ const FORBIDDEN_V4: [&str; 40] = [
     "100.100.100.200",
 ];
 
-/// The same of IPv6: also what means an IPv4 address.
+/// IPv6 addresses that must be refused, including those that embed an IPv4 address.
 const FORBIDDEN_V6: [&str; 31] = [
     "::",
     "::1",
@@ -87,7 +87,7 @@ const FORBIDDEN_V6: [&str; 31] = [
     "2606:4700:4700::1111",
 ];
 
-/// A guest with an allocation of this family.
+/// A client with an allocation of this family: 1 is IPv4, 2 is IPv6.
 fn client(server: &TestEngine, family: u8, source: &str, user: &str) -> (TestClient, SocketAddr) {
     let client = server.client(source, user, "lobby");
     let request = Writer::of(ALLOCATE_REQUEST)
@@ -97,7 +97,7 @@ fn client(server: &TestEngine, family: u8, source: &str, user: &str) -> (TestCli
     (client, relayed)
 }
 
-/// Asks for a channel to this peer.
+/// Sends a ChannelBind request; returns the error code.
 fn bind(server: &TestEngine, client: &TestClient, peer: SocketAddr) -> Option<u16> {
     let request = Writer::of(CHANNEL_BIND_REQUEST).channel(0x4000).peer(peer);
     server.request(client, request).code
@@ -110,7 +110,7 @@ fn special_addresses_are_403_and_of_the_wrong_family_443() {
     let (six, _) = client(&server, 2, "192.0.2.2:5000", "bob");
     let all = FORBIDDEN_V4.iter().chain(&FORBIDDEN_V6);
     for ip in all {
-        // The SFU's own port and a relay port make no difference where the address is another.
+        // An unallocated relay port, or a port next to the SFU's, makes no address acceptable.
         for port in [9, 80, 3478, 10_001, 25_000] {
             let peer = SocketAddr::new(ip.parse().unwrap(), port);
             let codes = if peer.is_ipv4() {
@@ -127,7 +127,7 @@ fn special_addresses_are_403_and_of_the_wrong_family_443() {
     assert_eq!(
         server.permit(&four, &[sfu()]).code,
         None,
-        "and yet the SFU is reached"
+        "the SFU is allowed"
     );
 }
 
@@ -153,14 +153,18 @@ fn a_relay_address_counts_while_it_is_somebodys() {
     let (_, other) = client(&server, 1, "192.0.2.2:5000", "bob");
     let (_, six) = client(&server, 2, "192.0.2.3:5000", "eve");
     assert_eq!(server.permit(&ada, &[other]).code, None);
-    assert_eq!(server.permit(&ada, &[own]).code, Some(403), "not oneself");
+    assert_eq!(
+        server.permit(&ada, &[own]).code,
+        Some(403),
+        "a client cannot permit itself"
+    );
     assert_eq!(server.permit(&ada, &[six]).code, Some(443));
     let crossed = SocketAddr::new(own.ip(), six.port());
     if crossed.port() != other.port() {
         assert_eq!(
             server.permit(&ada, &[crossed]).code,
             Some(403),
-            "the number is not enough"
+            "a relay port of the other family is not enough"
         );
     }
     server.engine.allocations().end_session("bob", "lobby");
@@ -192,7 +196,7 @@ fn one_bad_peer_among_several_spoils_the_request() {
     };
     assert!(
         form(sfu()).is_none() && form(other).is_none(),
-        "none of them was let in"
+        "no peer of a refused request is permitted"
     );
     assert_eq!(server.permit(&ada, &[sfu(), other]).code, None);
     assert!(form(sfu()).is_some() && form(other).is_some());
@@ -214,7 +218,7 @@ fn one_allocation_has_so_many_peers() {
     assert_eq!(
         server.permit(&ada, &others[..64]).code,
         None,
-        "again is a renewal"
+        "a repetition refreshes"
     );
     assert_eq!(server.permit(&ada, &others[64..]).code, Some(508));
 }
@@ -238,7 +242,7 @@ async fn a_canary_next_door_hears_nothing() {
     let (turn, media) = start().await;
     let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    // The positive control: the canary has ears.
+    // Positive control: the socket receives packets.
     let voice = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     voice
         .send_to(b"tweet", udp.local_addr().unwrap())
@@ -258,7 +262,7 @@ async fn a_canary_next_door_hears_nothing() {
             client.send(canary, b"x").await;
             client.send_on(0x4000, b"x").await;
         }
-        // The rule lets the same guest reach the SFU.
+        // The same client may reach the SFU.
         assert_eq!(client.permit(sfu()).await, None);
         client.send(sfu(), b"heard").await;
     }

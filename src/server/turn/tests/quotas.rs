@@ -1,4 +1,4 @@
-//! How much one may have.
+//! Limits on allocations, bandwidth and unauthenticated requests.
 
 use super::super::{
     DropReason, Refusal, TurnLimits,
@@ -19,7 +19,7 @@ fn the_25th_allocation_of_a_user_is_486() {
         assert_eq!(server.allocate(&client).code, expected);
     }
     let other = server.client("192.0.2.1:26", "bob", "lobby");
-    assert_eq!(server.allocate(&other).code, None, "others are not in this");
+    assert_eq!(server.allocate(&other).code, None, "the limit is per user");
     server.engine.allocations().end_session("ada", "lobby");
     let again = server.client("192.0.2.1:27", "ada", "lobby");
     assert_eq!(server.allocate(&again).code, None);
@@ -35,7 +35,7 @@ fn the_25th_allocation_of_a_user_is_486() {
 
 #[test]
 fn the_321st_allocation_of_a_room_is_486_and_the_2001st_of_all_is_508() {
-    // The limits of rooms and of all: those of addresses are another test's.
+    // Another test covers the limits per address and for small rooms.
     let limits = TurnLimits {
         per_address: 1000,
         reserved_for_small_rooms: 0,
@@ -100,7 +100,7 @@ fn what_is_beyond_an_allocations_bandwidth_is_lost_both_ways() {
     );
     let mut received = || std::iter::from_fn(|| client.inbox.try_recv().ok()).count();
     assert!((5..=9).contains(&received()));
-    // Small ones cost their headers.
+    // Small packets are charged for their headers.
     for _ in 0..2_000 {
         let now = server.now.instant;
         server.engine.relay_media(sfu(), relayed, &[0], now);

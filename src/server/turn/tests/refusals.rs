@@ -1,21 +1,21 @@
-//! What is asked for and not given.
+//! Requests that the server refuses, and their error codes.
 
 use super::super::{Refusal, TurnLimits};
 use super::harness::{TestClient, TestEngine, sfu};
 use super::wire::{UDP, Writer};
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
-/// UNKNOWN-ATTRIBUTES.
+/// The type of UNKNOWN-ATTRIBUTES (RFC 8489 section 14.13).
 const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
 
-/// A server and a guest of it.
+/// A server and a client with credentials.
 fn server() -> (TestEngine, TestClient) {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("192.0.2.1:5000", "ada", "lobby");
     (server, client)
 }
 
-/// An allocation over UDP is asked for, and more.
+/// An Allocate request for UDP; the test adds attributes.
 fn allocate() -> Writer {
     Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP)
 }
@@ -124,7 +124,7 @@ fn who_names_no_family_gets_ipv4_and_on_a_machine_without_ipv4_gets_ipv6() {
     assert_eq!(
         six.request(&other, four).code,
         Some(440),
-        "asked for, it is refused"
+        "an explicit request for IPv4 is refused"
     );
     let none = TestEngine::new(TurnLimits::default());
     none.engine.external.replace(Vec::new());
@@ -145,7 +145,7 @@ fn an_even_port_is_given_and_a_pair_of_ports_is_508() {
         let reply = server.request(&client, allocate().with(Kind::EvenPort, &[0]));
         assert_eq!(reply.relayed.unwrap().port() % 2, 0, "{port}");
     }
-    // Numbers that were passed over are free again.
+    // Odd ports that were passed over are free again.
     assert_eq!(server.engine.allocations().entry_counts(), (40, 40));
     let client = server.client("192.0.2.1:5000", "ada", "lobby");
     let pair = allocate().with(Kind::EvenPort, &[0x80]);
@@ -235,7 +235,7 @@ fn a_channel_keeps_its_peer_and_a_peer_its_channel() {
         server.request(&client, request).code
     };
     assert_eq!(bind(0x4000, sfu()), None);
-    assert_eq!(bind(0x4000, sfu()), None, "again is a renewal");
+    assert_eq!(bind(0x4000, sfu()), None, "a repetition refreshes");
     assert_eq!(bind(0x4000, other), Some(400));
     assert_eq!(bind(0x4001, sfu()), Some(400));
     assert_eq!(bind(0x4001, other), None);

@@ -1,4 +1,5 @@
-//! Credentials are worth what a stay in a call is: nothing once it has ended.
+//! Call sessions: credentials and allocations end with the session. Also the limits per client
+//! address and for small rooms.
 
 use super::super::{TurnLimits, options::CREDENTIALS_LIFETIME};
 use super::harness::TestEngine;
@@ -53,7 +54,7 @@ fn a_stay_is_forgotten_when_nothing_can_come_of_it_any_more() {
     assert_eq!(
         server.engine.allocations().session_count(),
         1,
-        "who has an allocation"
+        "the session with an allocation stays"
     );
     assert_eq!(
         server.request(&client, Writer::of(REFRESH_REQUEST)).code,
@@ -77,7 +78,7 @@ fn one_address_takes_no_more_than_its_share_however_many_people_it_is() {
     assert_eq!(
         allocate("192.0.2.7:5000".into(), 1000),
         None,
-        "an honest one"
+        "another address is not affected"
     );
     let site = (0..500).filter(|n| {
         let source = format!("[2001:db8:0:{n:x}::1]:5000");
@@ -106,7 +107,7 @@ fn the_last_places_are_for_rooms_that_have_few() {
         let room = format!("small {}", number / 4);
         assert_eq!(allocate(100 + number, &room), None, "{number}");
     }
-    assert_eq!(allocate(200, "another"), Some(508), "all are taken");
+    assert_eq!(allocate(200, "another"), Some(508), "the server is full");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Connections: in pieces, too many, too slow, encrypted.
+//! TCP and TLS connections: fragmented frames, malformed frames, timeouts, limits.
 
 use super::super::{Turn, options::*};
 use super::client::{Packet, TestClient};
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls};
 use turn_server::codec::message::methods::*;
 
-/// A second.
+/// One second of the (paused) clock.
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn garbage_ends_its_own_connection_only() {
     assert_eq!(
         turn.stats().allocations,
         1,
-        "with a connection its allocation ends"
+        "the allocations of closed connections end"
     );
     assert_eq!(good.permit(sfu()).await, None);
 }
@@ -135,7 +135,7 @@ async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_clos
         local: None,
         connection: 1,
     };
-    // A whole frame each nine seconds, answered each time: no silence.
+    // A complete frame every nine seconds resets the idle timeout each time.
     let drip = tokio::spawn(async move {
         while slow
             .write_all(&Writer::of(BINDING_REQUEST).bytes())
@@ -191,7 +191,7 @@ fn so_many_streams_and_so_many_of_one_address() {
     let admit = |ip: &str| streams.acquire(ip.parse().unwrap()).ok();
     let held: Vec<_> = (0..32).map(|_| admit("192.0.2.1").unwrap()).collect();
     assert!(admit("192.0.2.1").is_none());
-    assert!(admit("192.0.2.2").is_some(), "others are not in this");
+    assert!(admit("192.0.2.2").is_some(), "the limit is per address");
     drop(held);
     assert_eq!(streams.count(), 0);
     let of_loopback: Vec<_> = (0..MAX_STREAMS)
@@ -214,7 +214,7 @@ async fn a_client_that_does_not_read_loses_packets_and_holds_up_nobody() {
     let at_quick = quick.allocate().await;
     assert_eq!(quick.permit(sfu()).await, None);
     let relay = turn.relay();
-    // No await in between: the writer cannot run on this runtime of one thread.
+    // No await in between, so the writer task cannot run on this single-threaded runtime.
     let sent = (0..500)
         .filter(|_| relay.send(sfu(), at_slow, &[0; 1200]))
         .count();
@@ -228,7 +228,7 @@ async fn a_client_that_does_not_read_loses_packets_and_holds_up_nobody() {
     assert!(matches!(slow.packet().await, Packet::Data(_, payload) if payload.len() == 1200));
 }
 
-/// A certificate of our own making, and who trusts it.
+/// A self-signed certificate: the configurations of the server and of a client that trusts it.
 fn certificate() -> (rustls::ServerConfig, rustls::ClientConfig) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -293,7 +293,7 @@ async fn over_tls_it_is_the_same() {
     );
     let stats = turn.stats();
     assert_eq!((stats.tls.bytes_in, stats.tls.bytes_out), (6, 4));
-    // Whoever speaks plainly there is not spoken to.
+    // A connection without TLS is closed.
     let mut plain = TcpStream::connect(turn.tls_address().unwrap())
         .await
         .unwrap();

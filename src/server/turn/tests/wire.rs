@@ -1,4 +1,5 @@
-//! Messages as clients write and read them, by the codec the server does not sign with.
+//! Encodes and decodes the messages of test clients. HMACs come from the codec, not from the code
+//! under test.
 
 use bytes::{BufMut, BytesMut};
 use std::net::SocketAddr;
@@ -15,38 +16,38 @@ use turn_server::codec::{
     },
 };
 
-/// REQUESTED-TRANSPORT's word for UDP.
+/// The value of REQUESTED-TRANSPORT for UDP.
 pub const UDP: [u8; 4] = [17, 0, 0, 0];
 
-/// What signs a request.
+/// The credentials of a request.
 #[derive(Clone)]
 pub struct TestCredentials {
-    /// The name.
+    /// USERNAME, as the server issued it.
     pub username: String,
-    /// The realm, as told.
+    /// The realm of the last challenge.
     pub realm: String,
-    /// The nonce, as told.
+    /// The nonce of the last challenge.
     pub nonce: String,
-    /// The password.
+    /// The password, as the server issued it.
     pub password: String,
 }
 
 impl TestCredentials {
-    /// The key of it.
+    /// The long-term key (RFC 8489 section 9.2.2).
     pub fn key(&self) -> Password {
         let algorithm = PasswordAlgorithm::Md5;
         generate_password(&self.username, &self.password, &self.realm, algorithm)
     }
 }
 
-/// A message while it is written.
+/// A STUN message under construction.
 pub struct Writer {
-    /// So far.
+    /// The header with a current length, and the attributes so far.
     bytes: BytesMut,
 }
 
 impl Writer {
-    /// A message of a method, given as its number on the wire.
+    /// A message whose method and class are given as on the wire.
     pub fn new(method: u16) -> Self {
         let mut bytes = BytesMut::new();
         bytes.put_u16(method);
@@ -56,12 +57,12 @@ impl Writer {
         Self { bytes }
     }
 
-    /// A message of a method.
+    /// A message of this method and class.
     pub fn of(method: Method) -> Self {
         Self::new(method.into())
     }
 
-    /// With an attribute.
+    /// Appends an attribute of any type.
     pub fn raw(mut self, kind: u16, value: &[u8]) -> Self {
         self.bytes.put_u16(kind);
         self.bytes.put_u16(value.len() as u16);
@@ -71,19 +72,19 @@ impl Writer {
         self.fit(0)
     }
 
-    /// With an attribute the codec knows.
+    /// Appends an attribute of a type that the codec knows.
     pub fn with(self, kind: Kind, value: &[u8]) -> Self {
         self.raw(kind as u16, value)
     }
 
-    /// With a peer.
+    /// Appends an XOR-PEER-ADDRESS attribute.
     pub fn peer(self, peer: SocketAddr) -> Self {
         let mut value = BytesMut::new();
         XAddress::serialize(&peer, &self.bytes[8..20], &mut value, true);
         self.with(Kind::XorPeerAddress, &value)
     }
 
-    /// With a channel.
+    /// Appends a CHANNEL-NUMBER attribute.
     pub fn channel(self, number: u16) -> Self {
         self.with(
             Kind::ChannelNumber,
@@ -91,7 +92,7 @@ impl Writer {
         )
     }
 
-    /// Signed with this key, and marked.
+    /// Appends USERNAME, REALM, NONCE, MESSAGE-INTEGRITY and FINGERPRINT.
     pub fn sign(self, credentials: &TestCredentials) -> Self {
         self.with(Kind::UserName, credentials.username.as_bytes())
             .with(Kind::Realm, credentials.realm.as_bytes())
@@ -99,34 +100,34 @@ impl Writer {
             .sign_with_key(&credentials.key())
     }
 
-    /// The signature and the mark alone.
+    /// Appends MESSAGE-INTEGRITY and FINGERPRINT.
     pub fn sign_with_key(self, key: &Password) -> Self {
         let signed = self.sign_without_fingerprint(key).fit(8);
         let mark = fingerprint(&signed.bytes).to_be_bytes();
         signed.with(Kind::Fingerprint, &mark)
     }
 
-    /// The signature alone.
+    /// Appends MESSAGE-INTEGRITY under this key.
     pub fn sign_without_fingerprint(mut self, key: &Password) -> Self {
         self = self.fit(24);
         let mac = hmac_sha1(key, &[&self.bytes]);
         self.with(Kind::MessageIntegrity, &mac)
     }
 
-    /// The length as if so much more were there.
+    /// Writes the length in the header, counting `more` bytes that follow later.
     fn fit(mut self, more: usize) -> Self {
         let length = (self.bytes.len() - 20 + more) as u16;
         self.bytes[2..4].copy_from_slice(&length.to_be_bytes());
         self
     }
 
-    /// Done.
+    /// The encoded message.
     pub fn bytes(self) -> Vec<u8> {
         self.bytes.to_vec()
     }
 }
 
-/// ChannelData, padded where it goes into a stream.
+/// Encodes ChannelData; `padded` for streams.
 pub fn channel_data(number: u16, payload: &[u8], padded: bool) -> Vec<u8> {
     let mut bytes = [number.to_be_bytes(), (payload.len() as u16).to_be_bytes()].concat();
     bytes.extend_from_slice(payload);
@@ -136,31 +137,31 @@ pub fn channel_data(number: u16, payload: &[u8], padded: bool) -> Vec<u8> {
     bytes
 }
 
-/// A message as it was read.
+/// A decoded message of the server.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// What it is.
+    /// The method and the class.
     pub method: Method,
-    /// The error, as 401.
+    /// The value of ERROR-CODE, as 401.
     pub code: Option<u16>,
-    /// XOR-RELAYED-ADDRESS.
+    /// The value of XOR-RELAYED-ADDRESS.
     pub relayed: Option<SocketAddr>,
-    /// XOR-MAPPED-ADDRESS.
+    /// The value of XOR-MAPPED-ADDRESS.
     pub mapped: Option<SocketAddr>,
-    /// ALLOCATION_LIFETIME.
+    /// The value of LIFETIME, in seconds.
     pub lifetime: Option<u32>,
-    /// REALM.
+    /// The value of REALM.
     pub realm: Option<String>,
-    /// NONCE.
+    /// The value of NONCE.
     pub nonce: Option<String>,
-    /// XOR-PEER-ADDRESS.
+    /// The value of XOR-PEER-ADDRESS.
     pub peer: Option<SocketAddr>,
-    /// All of it.
+    /// The encoded message.
     pub bytes: Vec<u8>,
 }
 
 impl Reply {
-    /// Reads a message.
+    /// Decodes a message.
     pub fn read(bytes: &[u8]) -> Self {
         let mut attributes = Attributes::default();
         let message = Message::decode(bytes, &mut attributes).expect("a message");
@@ -178,14 +179,14 @@ impl Reply {
         }
     }
 
-    /// Whether it is signed with this key.
+    /// Whether MESSAGE-INTEGRITY is valid under this key.
     pub fn is_signed(&self, key: &Password) -> bool {
         let mut attributes = Attributes::default();
         let message = Message::decode(&self.bytes, &mut attributes).expect("a message");
         message.verify(key).is_ok()
     }
 
-    /// The value of an attribute.
+    /// The value of the first attribute of a type.
     pub fn value(&self, wanted: u16) -> Option<Vec<u8>> {
         let mut rest = &self.bytes[20..];
         while rest.len() >= 4 {
