@@ -1,4 +1,4 @@
-//! A packet of a publisher, read once for everybody who gets it.
+//! A packet of a publisher, parsed once for all subscribers.
 
 use crate::server::sfu::codec::{AUDIO_CLOCK, Codec, red::PreviousPayload, vp9::Vp9Descriptor};
 use std::{
@@ -10,37 +10,37 @@ use str0m::{
     rtp::{ExtensionValues, RtpPacket, Vp8Descriptor},
 };
 
-/// A packet on its way to the slots bound to its track.
+/// A received media packet, as the down tracks forward it.
 pub struct MediaPacket {
-    /// Its place in the source's order, extended beyond 16 bits.
+    /// The extended sequence number of the source.
     pub seq: u64,
-    /// Its media time.
+    /// The RTP timestamp of the source.
     pub time: u32,
-    /// Whether a frame ends with it.
+    /// The RTP marker bit: the last packet of a video frame.
     pub marker: bool,
-    /// What every receiver gets of the header extensions.
+    /// The header extensions that are forwarded: audio level and video orientation.
     pub extensions: ExtensionValues,
     /// The payload, shared by all receivers.
     pub payload: Arc<[u8]>,
-    /// What it is coded in.
+    /// The codec of the payload, without RED.
     pub codec: Codec,
-    /// What its payload says of its place among other pictures.
+    /// The payload descriptor.
     pub descriptor: Descriptor,
-    /// Whether a receiver can begin with it: the start of a keyframe, or any sound.
+    /// Whether a receiver can start decoding here: the start of a keyframe, or any audio.
     pub is_decodable_start: bool,
-    /// What is to be added to its media time to get that of each layer of its track; told
-    /// of packets a receiver can begin with.
+    /// The offsets from this layer's RTP timestamps to those of each layer of the track; only
+    /// set on packets with `is_decodable_start`.
     pub layer_time_offsets: [Option<u32>; 3],
-    /// When it came.
+    /// When the packet was received.
     pub received_at: Instant,
-    /// When it was taken, as far as that is known; else when it came.
+    /// When the media was captured, by our clock; `received_at` if unknown.
     pub capture_time: Instant,
 }
 
-/// The descriptor before a payload, where its numbers are to go on from source to source.
+/// The payload descriptor of a codec whose picture numbers are rewritten.
 #[derive(Debug, Clone, Copy)]
 pub enum Descriptor {
-    /// Nothing in it is to be changed.
+    /// A payload that is forwarded unchanged.
     Plain,
     /// A VP8 payload descriptor (RFC 7741).
     Vp8(Vp8Descriptor),
@@ -58,7 +58,7 @@ impl Descriptor {
         }
     }
 
-    /// The picture id, where there is one.
+    /// The picture ID, if present.
     pub fn picture_id(&self) -> Option<u16> {
         match self {
             Self::Plain => None,
@@ -67,7 +67,7 @@ impl Descriptor {
         }
     }
 
-    /// The index of base-layer pictures (TL0PICIDX), where there is one.
+    /// TL0PICIDX, the index of base-layer pictures, if present.
     pub fn tl0(&self) -> Option<u8> {
         match self {
             Self::Plain => None,
@@ -78,7 +78,7 @@ impl Descriptor {
 }
 
 impl MediaPacket {
-    /// Reads a packet of this codec.
+    /// Parses a received packet of this codec.
     pub fn parse(packet: RtpPacket, codec: Codec, now: Instant) -> Self {
         let descriptor = Descriptor::parse(codec, &packet.payload);
         let is_decodable_start = codec.is_decodable_start(&packet.payload);
@@ -103,7 +103,7 @@ impl MediaPacket {
         }
     }
 
-    /// The packet of sound before this one, where that came with it.
+    /// Rebuilds the lost packet before this one from its redundant block (RFC 2198).
     pub fn recover_previous(&self, before: PreviousPayload) -> Self {
         let ticks = u64::from(before.time_offset);
         let earlier = Duration::from_micros(ticks * 1_000_000 / u64::from(AUDIO_CLOCK));
@@ -122,16 +122,16 @@ impl MediaPacket {
         }
     }
 
-    /// How loud it is, in -dBov (RFC 6464), and whether it is a voice.
+    /// The audio level in -dBov (RFC 6464) and the voice activity flag.
     pub fn audio_level(&self) -> Option<(u8, bool)> {
         let level = self.extensions.audio_level?;
         let voice = self.extensions.voice_activity.unwrap_or(true);
         Some((level.unsigned_abs().min(127), voice))
     }
 
-    /// How tall the picture of a VP8 keyframe is (RFC 6386 9.1), where this packet says so.
+    /// The height of a VP8 keyframe in px (RFC 6386 9.1), if this packet holds its header.
     pub fn keyframe_height(&self) -> Option<u32> {
-        /// The tag of a frame, 3 bytes, then the start code.
+        /// The start code; it follows the frame tag of 3 bytes.
         const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
         if !self.is_decodable_start || self.codec != Codec::Vp8 {
             return None;
@@ -146,13 +146,13 @@ impl MediaPacket {
     }
 }
 
-/// Which of a peer's media descriptions a stream belongs to, and which layer of it.
+/// The media description, track and layer that a received stream belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketOrigin {
     /// The media description that the sender publishes on.
     pub mid: Mid,
-    /// The track of the room.
+    /// The index of the track in the room.
     pub track: usize,
-    /// Its layer, lowest first.
+    /// The index of the simulcast layer, lowest first.
     pub layer: usize,
 }

@@ -27,7 +27,7 @@ pub struct IngressLimiter {
 }
 
 impl Default for IngressLimiter {
-    /// Full buckets.
+    /// Starts with full buckets: one second of each rate.
     fn default() -> Self {
         Self {
             packets: TokenBucket::new(PACKETS),

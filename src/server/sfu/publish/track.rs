@@ -17,7 +17,7 @@ const UNWATCHED_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Track {
     /// The index of the sending peer.
     pub owner: usize,
-    /// The participant.
+    /// The participant that publishes the track.
     pub person: ParticipantId,
     /// Camera, microphone, screen, or screen audio.
     pub source: Source,

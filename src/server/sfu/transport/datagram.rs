@@ -6,7 +6,7 @@ use str0m::net::{Protocol, Transmit};
 /// A received datagram.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceivedDatagram<'a> {
-    /// The protocol.
+    /// The transport protocol it arrived by: UDP or TCP.
     pub proto: Protocol,
     /// Whether it came through our own TURN server.
     pub is_relayed: bool,
@@ -14,7 +14,7 @@ pub struct ReceivedDatagram<'a> {
     pub source: SocketAddr,
     /// The address of this machine it came to, where the system says so.
     pub local_ip: Option<IpAddr>,
-    /// The payload.
+    /// The payload, borrowed from the receive buffer.
     pub bytes: &'a [u8],
 }
 
@@ -24,7 +24,7 @@ pub struct RelayedDatagram {
     pub source: SocketAddr,
     /// The media address it was sent to.
     pub local: SocketAddr,
-    /// The payload.
+    /// The payload, without TURN framing.
     pub bytes: Vec<u8>,
 }
 

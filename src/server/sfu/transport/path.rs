@@ -7,7 +7,7 @@ use str0m::net::{Protocol, Transmit};
 /// A verified remote address of a peer, and the local side that it reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NetworkPath {
-    /// The protocol.
+    /// The transport protocol: UDP or TCP.
     pub proto: Protocol,
     /// The peer's address.
     pub remote: SocketAddr,

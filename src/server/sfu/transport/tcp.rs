@@ -32,7 +32,7 @@ const MAX_FRAME_BYTES: usize = 2 + u16::MAX as usize;
 
 /// The listener and its streams.
 pub struct TcpTransport {
-    /// Accepts streams.
+    /// Accepts streams; nonblocking.
     listener: TcpListener,
     /// The streams by their token.
     streams: HashMap<Token, Stream>,
@@ -46,9 +46,9 @@ pub struct TcpTransport {
     next_token: usize,
 }
 
-/// One stream.
+/// An accepted connection and its framing buffers.
 struct Stream {
-    /// The socket.
+    /// The accepted, nonblocking TCP socket.
     socket: TcpStream,
     /// The remote address.
     source: SocketAddr,

@@ -26,7 +26,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The socket and its buffers.
 pub struct UdpTransport {
-    /// The socket.
+    /// The bound, nonblocking UDP socket.
     socket: UdpSocket,
     /// What the socket supports, such as segmentation.
     state: UdpSocketState,

@@ -1,11 +1,11 @@
 //! Keeps one outgoing RTP stream continuous while its source changes.
 //!
-//! A receiver sees one stream for as long as the call lasts; behind it another layer or
-//! another person may begin at any keyframe. Numbers, media times and VP8 picture ids go
-//! on as if nothing had happened. Sequence numbers live in [`numbers`]; the rest is a
-//! constant per source that is chosen when the source begins.
+//! A receiver sees one stream for the whole call; its source may change to another layer or
+//! another participant at any keyframe. Sequence numbers, RTP timestamps, picture IDs and
+//! TL0PICIDX continue without a jump. [`numbers`] maps sequence numbers; the other values get
+//! a constant offset per source.
 //!
-//! Per packet: no allocation, no clock. The one who drives it says when a source begins.
+//! No allocation and no clock per packet. The caller decides when a source begins.
 
 mod numbers;
 #[cfg(test)]
@@ -15,94 +15,94 @@ use crate::server::sfu::codec::VIDEO_CLOCK;
 use numbers::SequenceMunger;
 use std::time::Instant;
 
-/// A jump of media time that no two layers of one person are apart by. 5 s: encoders of
+/// The largest timestamp jump between two layers of one track, in seconds. 5: the encoders of
 /// one browser differ by frames, not by seconds.
 const LARGEST_JUMP_S: u32 = 5;
-/// Picture ids are 15 bits wide (RFC 7741 4.2).
+/// Picture IDs have 15 bits (RFC 7741 4.2).
 const PICTURE_ID_MASK: u16 = 0x7fff;
 
-/// What is read of a packet of the source.
+/// The header fields of a source packet that are rewritten.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceHeader {
-    /// Its place in the source's order, extended beyond 16 bits.
+    /// The extended sequence number of the source.
     pub seq: u64,
-    /// Its media time.
+    /// The RTP timestamp of the source.
     pub time: u32,
-    /// When it came.
+    /// When the packet was received.
     pub received_at: Instant,
-    /// The VP8 picture id, where it has one.
+    /// The VP8 or VP9 picture ID, if present.
     pub picture_id: Option<u16>,
-    /// The VP8 index of base-layer pictures (TL0PICIDX), where it has one.
+    /// TL0PICIDX of VP8 or VP9, if present.
     pub tl0: Option<u8>,
 }
 
-/// What is written into the packet as it leaves.
+/// The header fields of the outgoing packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MungedHeader {
-    /// Its place in the outgoing order, extended beyond 16 bits.
+    /// The extended outgoing sequence number.
     pub seq: u64,
-    /// Its media time.
+    /// The outgoing RTP timestamp.
     pub time: u32,
-    /// The VP8 picture id, where the source has one.
+    /// The outgoing picture ID, if the source has one.
     pub picture_id: Option<u16>,
-    /// The VP8 index of base-layer pictures, where the source has one.
+    /// The outgoing TL0PICIDX, if the source has one.
     pub tl0: Option<u8>,
 }
 
-/// A source that is to begin with the next packet.
+/// How the timestamps continue at a source that begins with the next packet.
 #[derive(Debug, Clone, Copy)]
 enum Switch {
-    /// Media time goes on by the time that passed.
+    /// The timestamp advances by the elapsed time.
     ByClock,
-    /// The new source's time plus this is the old source's time, as far as that is plausible.
+    /// The new source's timestamp plus this is the old source's timestamp, if plausible.
     ByOffset(u32),
 }
 
-/// The newest packet that left.
+/// The newest outgoing packet.
 #[derive(Debug, Clone, Copy)]
 struct LastSent {
-    /// Its media time as sent; before any packet, the first one's to be.
+    /// The outgoing RTP timestamp; before any packet, that of the first one.
     time: u32,
-    /// When it came; before any packet, since when the stream runs, where it does.
+    /// When the packet was received; before any packet, the start time of the stream, if set.
     at: Option<Instant>,
-    /// The last picture id sent.
+    /// The last outgoing picture ID.
     picture_id: u16,
-    /// The last base-layer index sent.
+    /// The last outgoing TL0PICIDX.
     tl0: u8,
 }
 
-/// What is added to the source's values, wrapping; set when the source begins.
+/// The wrapping offsets from source values to outgoing values; reset when a source begins.
 #[derive(Debug, Clone, Copy, Default)]
 struct Offsets {
-    /// To media times.
+    /// The offset of RTP timestamps.
     time: u32,
-    /// To picture ids, from the first that has one on.
+    /// The offset of picture IDs; set by the first packet with a picture ID.
     picture_id: Option<u16>,
-    /// To base-layer indexes, from the first that has one on.
+    /// The offset of TL0PICIDX; set by the first packet with one.
     tl0: Option<u8>,
 }
 
-/// One outgoing stream.
+/// Rewrites the RTP headers of one outgoing stream.
 #[derive(Debug)]
 pub struct RtpMunger {
     /// Maps source sequence numbers to outgoing ones.
     numbers: SequenceMunger,
     /// The RTP clock rate in Hz.
     clock_rate: u32,
-    /// Set while the next packet begins a source.
+    /// The pending change of source; applied to the next packet.
     switch: Option<Switch>,
-    /// Set while the next packet begins a source whose picture ids stay as they are.
+    /// Whether the pending source keeps its own picture IDs.
     keeps_picture_ids: bool,
-    /// What the current source's values are moved by.
+    /// The offsets of the current source.
     offsets: Offsets,
-    /// Where the stream has got to.
+    /// The newest outgoing packet.
     last_sent: LastSent,
 }
 
 impl RtpMunger {
-    /// A stream that begins with these values. `first_seq` is to be below 32,768, so that
-    /// a first packet lost on the way cannot confuse the receiver's count of roll-overs
-    /// (RFC 3711 3.3.1); a higher one is folded.
+    /// A stream that begins with these values. The high bit of `first_seq` is cleared, so that
+    /// the loss of the first packet cannot desynchronise the SRTP rollover counter
+    /// (RFC 3711 3.3.1).
     pub fn new(
         first_seq: u16,
         first_time: u32,
@@ -125,39 +125,38 @@ impl RtpMunger {
         }
     }
 
-    /// Its media time runs from this moment on, also before its first packet. `str0m` reports 0
-    /// until then, and browsers take a report that jumps by more than 2^25 ticks, six minutes
-    /// of a picture, for a mistake.
+    /// Starts the RTP clock before the first packet. Until then str0m's sender reports say 0, and
+    /// browsers reject a report that jumps by more than 2^25 ticks, six minutes of video.
     pub fn set_start_time(&mut self, at: Instant) {
         self.last_sent.at = Some(at);
     }
 
-    /// The next packet given begins a new source: the first of a keyframe, or sound.
+    /// Makes the next packet begin a new source: the first of a keyframe, or audio.
     pub fn switch_source(&mut self) {
         self.switch = Some(Switch::ByClock);
     }
 
-    /// As [`Self::switch_source`], to another layer of the same person whose media time
-    /// plus `time_offset` (wrapping) is that of the layer before, as their sender reports
-    /// say. Where that would run backwards, or more than 5 s ahead, time goes by the clock.
+    /// Like [`Self::switch_source`], for another layer of the same track. By the sender reports
+    /// its timestamp plus `time_offset` (wrapping) is that of the layer before. If that runs
+    /// backwards or jumps by more than 5 s, the timestamp advances by the elapsed time.
     pub fn switch_source_with_offset(&mut self, time_offset: u32) {
         self.switch = Some(Switch::ByOffset(time_offset));
     }
 
-    /// The source that begins with the next packet is to have its own picture ids: nothing
-    /// was decoded before, or something of another codec.
+    /// Keeps the picture IDs of the source that begins with the next packet. Correct when the
+    /// receiver has decoded nothing yet, or another codec.
     pub fn keep_picture_ids(&mut self) {
         self.keeps_picture_ids = true;
     }
 
-    /// This packet of the source is left out on purpose: those after it close the gap. Has
-    /// no effect once a later one has left: its number is then lost.
+    /// Drops a source packet on purpose, so that later packets close the gap. No effect after a
+    /// later packet has been sent: the gap then stays.
     pub fn skip(&mut self, seq: u64) {
         self.numbers.skip(seq);
     }
 
-    /// The values a packet leaves with; none where it is from before the source began, too
-    /// late to have a place, or left out. The same packet given twice gets the same values.
+    /// The outgoing header of a packet; none if the packet precedes the source, is too late or
+    /// was skipped. The same packet always gets the same header.
     pub fn munge(&mut self, packet: &SourceHeader) -> Option<MungedHeader> {
         if let Some(switch) = self.switch.take() {
             self.begin_source(packet, switch);
@@ -175,7 +174,7 @@ impl RtpMunger {
         Some(rewritten)
     }
 
-    /// Begins a source with its first packet.
+    /// Sets the offsets of a source by its first packet.
     fn begin_source(&mut self, packet: &SourceHeader, switch: Switch) {
         let by_offset = match switch {
             Switch::ByClock => None,
@@ -191,23 +190,22 @@ impl RtpMunger {
         self.keeps_picture_ids = false;
     }
 
-    /// The time a source begins at by what passed since the last packet: a frame at least,
-    /// because two pictures of one time would be one picture.
+    /// The first timestamp of a source by the time elapsed since the last packet. At least one
+    /// frame later, because packets with equal timestamps belong to one frame.
     fn start_time_by_clock(&self, now: Instant) -> u32 {
         let Some(before) = self.last_sent.at else {
             return self.last_sent.time;
         };
         let passed = now.saturating_duration_since(before).as_micros();
         let ticks = passed * u128::from(self.clock_rate) / 1_000_000;
-        // Half the range at most: more would look like a step back.
+        // At most half the range: a larger step looks like a step back.
         let ticks = ticks.min(i32::MAX as u128) as u32;
         self.last_sent
             .time
             .wrapping_add(ticks.max(self.min_time_step()))
     }
 
-    /// The time a source begins at by its distance to the one before; none where it makes
-    /// no sense.
+    /// The first timestamp of a source by its offset to the one before; none if implausible.
     fn start_time_by_offset(&self, packet: &SourceHeader, offset: u32) -> Option<u32> {
         self.last_sent.at?;
         let moved = self.offsets.time.wrapping_add(offset);
@@ -217,7 +215,7 @@ impl RtpMunger {
         (1..=most).contains(&ahead).then_some(time)
     }
 
-    /// The least that media time moves on by at a switch: a frame of 1/30 s, or 20 ms of sound.
+    /// The minimum timestamp step at a switch: 1/30 s of video, or 20 ms of audio.
     fn min_time_step(&self) -> u32 {
         match self.clock_rate {
             VIDEO_CLOCK => VIDEO_CLOCK / 30,
@@ -225,7 +223,7 @@ impl RtpMunger {
         }
     }
 
-    /// The picture id as it leaves.
+    /// The outgoing picture ID.
     fn picture_id(&mut self, id: u16) -> u16 {
         let next = self.last_sent.picture_id.wrapping_add(1);
         let offset = self.offsets.picture_id;
@@ -236,7 +234,7 @@ impl RtpMunger {
         id.wrapping_add(offset) & PICTURE_ID_MASK
     }
 
-    /// The base-layer index as it leaves.
+    /// The outgoing TL0PICIDX.
     fn tl0(&mut self, index: u8) -> u8 {
         let next = self.last_sent.tl0.wrapping_add(1);
         let offset = self.offsets.tl0;
@@ -247,7 +245,7 @@ impl RtpMunger {
         index.wrapping_add(offset)
     }
 
-    /// Remembers the newest packet.
+    /// Records the newest outgoing packet.
     fn remember(&mut self, newest: &MungedHeader, at: Instant) {
         self.last_sent = LastSent {
             time: newest.time,

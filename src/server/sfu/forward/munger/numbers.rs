@@ -1,46 +1,46 @@
-//! Sequence numbers of one outgoing stream: the source's order without what is left out.
+//! Sequence numbers of one outgoing stream, without gaps for skipped packets.
 //!
-//! A packet's number is where its source began, plus how far it is from there, minus what
-//! was left out on the way. Which packets were left out is remembered for the newest
-//! [`WINDOW`] of the source, so that a late packet gets the number that was kept for it.
+//! The outgoing number is the first number of the source, plus the distance from its first
+//! packet, minus the packets skipped in between. A bitmap of the newest [`WINDOW`] packets
+//! records the skipped ones, so that a late packet gets the number reserved for it.
 
-/// Packets of the source that are remembered, and the longest gap passed on. 512: at 300
-/// packets a second longer than a receiver waits for a resent one, and 64 bytes of bits.
+/// The size of the bitmap in packets, and the longest gap that is passed on. 512: at 300
+/// packets per second longer than a receiver waits for a retransmission, in 64 bytes.
 pub const WINDOW: u64 = 512;
-/// Words of the bitmap.
+/// The size of the bitmap in 64-bit words.
 const WORDS: usize = (WINDOW / 64) as usize;
 
-/// The number of a packet.
+/// The outgoing number of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MungedSequence {
-    /// Its place in the outgoing order.
+    /// The extended outgoing sequence number.
     pub sequence: u64,
-    /// Whether it is the furthest so far.
+    /// Whether it is the highest so far.
     pub is_newest: bool,
 }
 
-/// Numbers the packets of one outgoing stream.
+/// Assigns the sequence numbers of one outgoing stream.
 #[derive(Debug)]
 pub struct SequenceMunger {
-    /// The lowest number that no packet has had.
+    /// The lowest outgoing number that no packet has.
     next: u64,
-    /// Where the source begins, in its own order.
+    /// The source number of the first packet of the source.
     start: u64,
-    /// The number of the packet at `start`.
+    /// The outgoing number of the packet at `start`.
     base: u64,
-    /// The furthest packet of the source that got a number; none right at the start.
-    /// Everything left out counts from beyond it, so a number once given stays.
+    /// The highest source number that has an outgoing number; none at the start. Only packets
+    /// above it can be skipped, so an assigned number never changes.
     front: Option<u64>,
-    /// The furthest packet of the source seen, left out or not.
+    /// The highest source number seen, skipped or not.
     top: u64,
-    /// How many were left out since `start`.
+    /// The number of packets skipped since `start`.
     skipped: u64,
-    /// Which were, for the newest [`WINDOW`] up to `top`; a ring by the source's numbers.
+    /// A ring of one bit per source number, for the newest [`WINDOW`] up to `top`: skipped.
     bits: [u64; WORDS],
 }
 
 impl SequenceMunger {
-    /// Begins with this number.
+    /// A stream whose first packet gets this number.
     pub fn new(first: u64) -> Self {
         Self {
             next: first,
@@ -53,7 +53,7 @@ impl SequenceMunger {
         }
     }
 
-    /// A source begins with this packet; nothing before it has a place any more.
+    /// Begins a source with this packet; earlier packets get no number any more.
     pub fn begin_source(&mut self, seq: u64) {
         self.start = seq;
         self.base = self.next;
@@ -63,7 +63,7 @@ impl SequenceMunger {
         self.bits = [0; WORDS];
     }
 
-    /// Leaves a packet out. Once a later one has its number, the gap stays.
+    /// Skips a packet. No effect if a later one already has its number.
     pub fn skip(&mut self, seq: u64) {
         if seq < self.start || self.front.is_some_and(|front| seq <= front) {
             return;
@@ -76,7 +76,7 @@ impl SequenceMunger {
         }
     }
 
-    /// The number of a packet; none where it has no place.
+    /// The number of a packet; none if it precedes the source, left the window or was skipped.
     pub fn munge(&mut self, seq: u64) -> Option<MungedSequence> {
         if seq < self.start {
             return None;
@@ -87,7 +87,7 @@ impl SequenceMunger {
         }
         let newest = self.front.is_none_or(|front| seq > front);
         let skipped = self.skipped - self.skipped_after(seq);
-        // Saturates only where it is a jump anyway.
+        // Saturates only at a distance that is handled as a jump below.
         let mut out = self.base.saturating_add(seq - self.start) - skipped;
         if newest {
             if out - self.next > WINDOW {
@@ -102,15 +102,15 @@ impl SequenceMunger {
         })
     }
 
-    /// Goes on far ahead: whatever is between will not come any more. One number stays free,
-    /// so that the receiver notices.
+    /// Restarts the source far ahead; packets in between get no number. One number stays unused,
+    /// so that the receiver detects the loss.
     fn jump(&mut self, seq: u64) -> u64 {
         self.next += 1;
         self.begin_source(seq);
         self.base
     }
 
-    /// Moves the window up to a packet.
+    /// Advances the window to a packet.
     fn advance(&mut self, seq: u64) {
         if seq <= self.top {
             return;
@@ -131,13 +131,13 @@ impl SequenceMunger {
         self.top - seq >= WINDOW
     }
 
-    /// Whether a packet in the window was left out.
+    /// Whether a packet in the window was skipped.
     fn is_skipped(&self, seq: u64) -> bool {
         let (word, bit) = place(seq);
         self.bits[word] & bit != 0
     }
 
-    /// How many were left out behind a packet in the window.
+    /// The number of packets skipped after a packet in the window.
     fn skipped_after(&self, seq: u64) -> u64 {
         if seq == self.top || self.skipped == 0 {
             return 0;
@@ -148,7 +148,7 @@ impl SequenceMunger {
     }
 }
 
-/// Where a packet's bit is: the word, and the bit in it.
+/// The position of a packet's bit: the index of the word and the mask.
 fn place(seq: u64) -> (usize, u64) {
     let index = seq % WINDOW;
     ((index / 64) as usize, 1 << (index % 64))
