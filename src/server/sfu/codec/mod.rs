@@ -1,8 +1,8 @@
-//! The codecs that pass through: one table for all rooms.
+//! The codecs that the SFU forwards; the same for all rooms.
 //!
-//! Whoever sends may send in any of them, and whoever negotiated it gets it; nothing is
-//! decoded here. A codec has another payload type with each person (RFC 8866 5.14), so a
-//! packet is read by its sender's and written by its receiver's.
+//! Media is not transcoded: a sender may use any of them, and a receiver gets a track only if it
+//! negotiated the codec. Payload types differ per connection (RFC 8866 5.14), so the sender's is
+//! replaced by the receiver's.
 
 pub mod red;
 pub mod vp9;
@@ -16,29 +16,29 @@ use str0m::{
 };
 use vp9::Vp9Descriptor;
 
-/// Constrained baseline, level 3.1 (RFC 6184 8.1): what every H264 endpoint of WebRTC has
-/// (RFC 7742 6.2).
+/// The profile-level-id of Constrained Baseline, level 3.1 (RFC 6184 8.1), which every WebRTC
+/// endpoint with H.264 supports (RFC 7742 6.2).
 const H264_PROFILE: u32 = 0x0042_e01f;
-/// The type of the NAL unit that says how to decode what follows (H.264 7.4.1).
+/// The NAL unit type of a sequence parameter set (H.264 7.4.1).
 const H264_SPS: u8 = 7;
 
-/// The clock rate of all pictures (RFC 7741 and its siblings).
+/// The RTP clock rate of all video codecs in Hz (RFC 7741 and its siblings).
 pub const VIDEO_CLOCK: u32 = 90_000;
-/// The clock rate of all sound (RFC 7587 4.1).
+/// The RTP clock rate of Opus in Hz (RFC 7587 4.1).
 pub const AUDIO_CLOCK: u32 = 48_000;
 
-/// A codec that passes through.
+/// A codec that the SFU forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     /// Audio at 48 kHz (RFC 7587).
     Opus,
-    /// Pictures: every camera of our own page, because every browser sends it in layers.
+    /// Video: the cameras of our own page, because every browser sends VP8 simulcast.
     Vp8,
-    /// Pictures: screens, where everybody takes it.
+    /// Video: shared screens, if every receiver supports it.
     Vp9,
-    /// Pictures of those who prefer it.
+    /// Video of clients that prefer H.264.
     H264,
-    /// Pictures of those who prefer it.
+    /// Video of clients that prefer AV1.
     Av1,
 }
 
@@ -46,7 +46,7 @@ impl Codec {
     /// Every variant once, in the order of their discriminants.
     pub const ALL: [Self; 5] = [Self::Opus, Self::Vp8, Self::Vp9, Self::H264, Self::Av1];
 
-    /// Ours of str0m's.
+    /// Converts from str0m; none for a codec that is not forwarded.
     fn from_str0m(codec: format::Codec) -> Option<Self> {
         match codec {
             format::Codec::Opus => Some(Self::Opus),
@@ -58,7 +58,7 @@ impl Codec {
         }
     }
 
-    /// Ticks of its media time a second.
+    /// The RTP clock rate in Hz.
     pub fn clock_rate(self) -> u32 {
         match self {
             Self::Opus => AUDIO_CLOCK,
@@ -66,22 +66,22 @@ impl Codec {
         }
     }
 
-    /// Whether a receiver can begin with this payload: any sound, the start of a keyframe.
+    /// Whether a receiver can start decoding at this payload: any audio, the start of a keyframe.
     pub fn is_decodable_start(self, payload: &[u8]) -> bool {
         match self {
             Self::Opus => !payload.is_empty(),
             Self::Vp8 => format::detect_vp8_keyframe(payload),
             Self::Vp9 => Vp9Descriptor::parse(payload).is_some_and(|d| d.is_keyframe_start()),
-            // A keyframe without its parameters cannot be decoded, and they come before it,
-            // often in a packet of their own.
+            // A keyframe cannot be decoded without its parameter sets, which precede it, often in
+            // a separate packet.
             Self::H264 => format::detect_h264_nalu(payload, H264_SPS),
             Self::Av1 => format::detect_av1_keyframe(payload),
         }
     }
 }
 
-/// Has a connection take our codecs and no others, VP8 first. Each one costs a dozen lines
-/// in each description of an answer: one profile of each, and no feedback that is not used.
+/// Enables exactly our codecs on a connection, VP8 first. Each costs a dozen lines per media
+/// description in an answer, so there is one profile per codec and no unused feedback type.
 pub fn enable_codecs(config: &mut CodecConfig) {
     let profile_0 = FormatParams {
         profile_id: Some(0),
@@ -101,8 +101,8 @@ pub fn enable_codecs(config: &mut CodecConfig) {
     }
 }
 
-/// The codec of a packet, by what its sender negotiated; none where it makes no sense. Of
-/// sound that was sent twice the newest is left in it, and the one before comes beside.
+/// The codec of a received packet; none if its payload type is unknown or its RED is malformed.
+/// A RED payload is replaced by its primary block; the redundant block is returned.
 pub fn unwrap_packet(
     rtc: &Rtc,
     packet: &mut RtpPacket,
@@ -119,17 +119,17 @@ pub fn unwrap_packet(
     Some((Codec::from_str0m(known.spec().codec)?, before))
 }
 
-/// How a person numbers the codecs in one media description.
+/// The payload types of a peer in one media description.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PayloadTypes {
     /// Payload type per codec, indexed by `Codec` discriminant.
     codecs: [Option<Pt>; Codec::ALL.len()],
-    /// Of sound that is sent twice (RED).
+    /// The payload type of RED audio; none if not negotiated.
     red: Option<Pt>,
 }
 
 impl PayloadTypes {
-    /// Those negotiated in a description.
+    /// The payload types negotiated in a media description.
     pub fn negotiated(rtc: &Rtc, mid: Mid) -> Self {
         let theirs = rtc.media(mid).map(|media| media.remote_pts());
         let both = rtc.codec_config().iter().filter_map(|params| {
@@ -145,23 +145,23 @@ impl PayloadTypes {
         types
     }
 
-    /// The one of a codec; none where it was not negotiated.
+    /// The payload type of a codec; none if not negotiated.
     pub fn of(&self, codec: Codec) -> Option<Pt> {
         self.codecs[codec as usize]
     }
 
-    /// The same, where RED may be used, or without it.
+    /// Keeps or removes the payload type of RED.
     pub fn with_red(self, red: bool) -> Self {
         let red = self.red.filter(|_| red);
         Self { red, ..self }
     }
 
-    /// The one of sound that is sent twice; none where that was not negotiated.
+    /// The payload type of RED audio; none if not negotiated or removed.
     pub fn red(&self) -> Option<Pt> {
         self.red
     }
 
-    /// Whether there is none.
+    /// Whether no codec was negotiated.
     pub fn is_empty(&self) -> bool {
         self.codecs.iter().all(Option::is_none)
     }
@@ -198,16 +198,16 @@ mod tests {
                 true,
             ),
             (Codec::Vp8, &[0x10, 1], false),
-            // The start of a key picture, of another one, and the middle of a key picture.
+            // The start of a keyframe, the start of another frame, the middle of a keyframe.
             (Codec::Vp9, &[0x88, 5, 1], true),
             (Codec::Vp9, &[0xc8, 5, 1], false),
             (Codec::Vp9, &[0x80, 5, 1], false),
-            // Parameters alone; together with others; a slice of a keyframe; another slice.
+            // An SPS alone; an SPS in a STAP-A; a slice of a keyframe; another slice.
             (Codec::H264, &[0x67, 0x42], true),
             (Codec::H264, &[24, 0, 1, 0x67, 0, 1, 0x68], true),
             (Codec::H264, &[0x65, 1], false),
             (Codec::H264, &[0x41, 1], false),
-            // A new sequence, and the rest of one.
+            // The start of a coded video sequence, and its continuation.
             (Codec::Av1, &[0x18, 1], true),
             (Codec::Av1, &[0x10, 1], false),
             (Codec::Av1, &[], false),

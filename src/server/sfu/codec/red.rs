@@ -1,38 +1,38 @@
-//! Sound sent twice (RED, RFC 2198): what a line loses comes again with the next packet.
+//! Redundant audio (RED, RFC 2198): each packet also carries the payload of the one before.
 //!
-//! A receiver whose line loses packets gets each voice together with the payload before, made
-//! here. A sender who sends so is passed on once: the newest block, and the one before it
-//! where its own packet was lost. What str0m does with RED itself is for whole frames, and
-//! here packets are passed on.
+//! A receiver with packet loss gets RED made by [`RedSender`]. From a sender that uses RED only
+//! the primary block is forwarded, and the redundant one if its own packet was lost
+//! ([`RedRecovery`]). str0m's own RED works on frames; the SFU forwards packets.
 
 use std::{collections::VecDeque, sync::Arc};
 use str0m::rtp::{RedDecoder, RedEncoder, RedundantBlock};
 
-/// The largest payload made. 1,100 bytes: with headers and encryption it fits the datagrams of
-/// every line; a voice takes a tenth.
+/// The largest RED payload, in bytes. 1,100: with headers and encryption it fits every path's
+/// MTU; an Opus payload takes a tenth.
 const MAX_BYTES: usize = 1_100;
-/// What the headers of one redundant and one newest block take (RFC 2198 3), in bytes.
+/// The length of the headers of one redundant and one primary block (RFC 2198 3), in bytes.
 const HEADERS_BYTES: usize = 5;
 
-/// What a payload holds.
+/// The blocks of a RED payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedPayload {
     /// The primary (newest) block.
     pub primary: Arc<[u8]>,
-    /// The one before.
+    /// The newest redundant block, if it is usable.
     pub previous: Option<PreviousPayload>,
 }
 
-/// What was sent one packet earlier.
+/// The payload of an earlier packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviousPayload {
-    /// How much earlier, in units of the media time.
+    /// How much earlier it is, in RTP clock ticks.
     pub time_offset: u32,
     /// The redundant block's bytes, without its header.
     pub payload: Arc<[u8]>,
 }
 
-/// The newest block of a payload and the one before, where they are of this payload type.
+/// Parses a RED payload whose blocks have this payload type; none if the primary block does
+/// not.
 pub fn parse(payload: &[u8], pt: u8) -> Option<RedPayload> {
     let mut blocks = RedDecoder::decode(payload).ok()?;
     let newest = blocks
@@ -48,21 +48,21 @@ pub fn parse(payload: &[u8], pt: u8) -> Option<RedPayload> {
     })
 }
 
-/// Packets that are remembered as mended. 8: nothing overtakes more.
+/// How many recovered packets are remembered. 8: reordering does not exceed it.
 const MAX_RECOVERED: usize = 8;
 
-/// Which packets of a stream of sound have come. The default waits for the first.
+/// Tracks which packets of an audio stream were lost and recovered. The default has seen none.
 #[derive(Debug, Default)]
 pub struct RedRecovery {
     /// The highest extended sequence number received so far.
     newest: Option<u64>,
-    /// Packets that were lost and taken from the one after, newest last.
+    /// The recovered sequence numbers, newest last.
     recovered: VecDeque<u64>,
 }
 
 impl RedRecovery {
-    /// A packet has come that may hold the one before: true where that one is missing, and
-    /// is taken from here.
+    /// Whether the redundant block of packet `seq` recovers a lost packet; records it. Call before
+    /// [`Self::accepts`] for the same packet.
     pub fn recovers_previous(&mut self, seq: u64) -> bool {
         let missing = self.newest.is_some_and(|newest| seq > newest + 1);
         if missing {
@@ -74,24 +74,24 @@ impl RedRecovery {
         missing
     }
 
-    /// A packet has come: false where it was lost, and has been mended since.
+    /// Records a packet; false if it has been recovered already and must not be forwarded.
     pub fn accepts(&mut self, seq: u64) -> bool {
         self.newest = self.newest.max(Some(seq));
         !self.recovered.contains(&seq)
     }
 }
 
-/// What a stream of sound remembers to be sent again. The default remembers nothing.
+/// Adds redundancy to an audio stream. The default has no previous payload.
 #[derive(Debug, Default)]
 pub struct RedSender {
-    /// The newest payload sent, and its media time.
+    /// The newest payload sent and its RTP timestamp.
     before: Option<(u32, Arc<[u8]>)>,
 }
 
 impl RedSender {
-    /// A payload together with the one before; `pt` is the payload type of both. None where
-    /// there is none before, it is too long ago or too large, or this packet is late: then it
-    /// is to be sent as it is.
+    /// A RED payload of this payload and the previous one; `pt` is the payload type of both. None
+    /// if there is no previous payload, it is too old or too large, or this packet is late: the
+    /// packet is then sent without redundancy.
     pub fn wrap(&mut self, pt: u8, time: u32, payload: &Arc<[u8]>) -> Option<Vec<u8>> {
         let before = self.before.clone();
         let passed = before
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_sent_once() {
-        // Bytes before, bytes now, the time between, and whether both are sent.
+        // Previous size, size, timestamp offset, and whether the result is RED.
         let cases = [
             (100, 100, 960, true),
             (100, 100, 16_383, true),
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_lost_packet_is_taken_from_the_next_one_and_not_twice() {
         let mut mender = RedRecovery::default();
-        // A packet, whether the one before is taken from it, whether it is passed on itself.
+        // A packet, whether it recovers its predecessor, whether it is forwarded itself.
         let cases = [
             (10, false, true),
             (11, false, true),

@@ -1,5 +1,5 @@
-//! The descriptor before a VP9 payload (RFC 9628 4.2): where a picture begins, and the two
-//! numbers that must go on when another source takes over.
+//! The VP9 payload descriptor (RFC 9628 4.2): the start of a keyframe, and the picture ID and
+//! TL0PICIDX, which must continue when the source changes.
 //!
 //! ```text
 //! |I|P|L|F|B|E|V|Z|   required
@@ -11,32 +11,32 @@
 use std::sync::Arc;
 use str0m::format::detect_vp9_keyframe;
 
-/// A picture id is there.
+/// The I bit: a picture ID is present.
 const HAS_PICTURE_ID: u8 = 0x80;
-/// Layers are named.
+/// The L bit: layer indices are present.
 const HAS_LAYERS: u8 = 0x20;
-/// Flexible mode: no index of base-layer pictures then.
+/// The F bit: flexible mode, without TL0PICIDX.
 const FLEXIBLE: u8 = 0x10;
-/// A frame begins with this packet.
+/// The B bit: a frame begins with this packet.
 const BEGINS_FRAME: u8 = 0x08;
-/// Of a picture id: it is 15 bits wide.
+/// The M bit of the picture ID: it has 15 bits.
 const WIDE: u8 = 0x80;
-/// Of the layers: the spatial one.
+/// The mask of the spatial layer (SID) in the layer indices.
 const SPATIAL_LAYER: u8 = 0x0e;
 
-/// What is read of a descriptor.
+/// A parsed payload descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vp9Descriptor {
-    /// The picture id and whether it is 15 bits wide; it is always in the second byte.
+    /// The picture ID and whether it has 15 bits; it begins at byte 1.
     picture_id: Option<(u16, bool)>,
-    /// The index of base-layer pictures (TL0PICIDX), and where it is.
+    /// TL0PICIDX and its byte offset.
     tl0: Option<(u8, usize)>,
-    /// Whether a picture that needs no other begins here.
+    /// Whether a keyframe begins with this packet.
     is_keyframe_start: bool,
 }
 
 impl Vp9Descriptor {
-    /// Reads a descriptor; none where the payload ends within it.
+    /// Parses a descriptor; none if the payload ends within it.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let flags = *payload.first()?;
         let (mut at, mut picture_id) = (1, None);
@@ -67,23 +67,23 @@ impl Vp9Descriptor {
         })
     }
 
-    /// Whether a receiver can begin with this packet.
+    /// Whether a keyframe begins with this packet, so that a receiver can start decoding.
     pub fn is_keyframe_start(&self) -> bool {
         self.is_keyframe_start
     }
 
-    /// The picture id, where there is one.
+    /// The picture ID, if present.
     pub fn picture_id(&self) -> Option<u16> {
         self.picture_id.map(|(id, _)| id)
     }
 
-    /// The index of base-layer pictures, where there is one.
+    /// TL0PICIDX, if present.
     pub fn tl0(&self) -> Option<u8> {
         self.tl0.map(|(index, _)| index)
     }
 
-    /// The payload this was read of, with other numbers where it has such: a copy, or the
-    /// payload itself where nothing changes. Of a 7-bit picture id the low bits are taken.
+    /// The payload with a new picture ID and TL0PICIDX where the descriptor has them: a copy, or
+    /// the same allocation if nothing changes. A 7-bit picture ID takes the low bits.
     pub fn patch(
         &self,
         payload: &Arc<[u8]>,
@@ -109,7 +109,7 @@ impl Vp9Descriptor {
     }
 }
 
-/// Puts numbers where a descriptor has them.
+/// Writes the picture ID and TL0PICIDX into the descriptor.
 fn write(bytes: &mut [u8], id: Option<(u16, bool)>, index: Option<(u8, usize)>) {
     if let Some((id, wide)) = id {
         let [high, low] = id.to_be_bytes();
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_and_put_where_they_are() {
-        /// A payload, its picture id and index, and the payload with 0x1234 and 0x56.
+        /// A payload, its picture ID and TL0PICIDX, and the payload patched with 0x1234 and 0x56.
         type Case<'a> = (&'a [u8], Option<u16>, Option<u8>, &'a [u8]);
         let cases: [Case<'_>; 7] = [
             (&[0x00, 1], None, None, &[0x00, 1]),
@@ -153,7 +153,7 @@ mod tests {
                 Some(7),
                 &[0xa0, 0x92, 0x34, 0x20, 0x56, 9],
             ),
-            // Flexible: the byte after the layers is no index.
+            // Flexible mode: the byte after the layer indices is not TL0PICIDX.
             (
                 &[0xb0, 0x05, 0x20, 7],
                 Some(5),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is patched reads back, keeps its length, and differs only in the numbers.
+        /// A patched payload parses to the new values, keeps its length and differs nowhere else.
         #[test]
         fn only_the_numbers_change(
             payload in prop::collection::vec(any::<u8>(), 0..12),

@@ -102,8 +102,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a packet is told by, and when it came: taken at a time of the sender's clock in
-    /// milliseconds, and so long on its way.
+    /// The capture time by the sender's clock and the arrival time by ours of a packet that was
+    /// captured after `taken_ms` and spent `way_ms` on the path.
     fn at(start: (SystemTime, Instant), taken_ms: u64, way_ms: u64) -> (SystemTime, Instant) {
         let taken = Duration::from_millis(taken_ms);
         (

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Asks each 10 ms from `from` to `to`; when it was due, in ms.
+    /// Polls every 10 ms from `from` to `to`; returns when a request was due, in ms.
     fn requests(keyframes: &mut KeyframeRequester, start: Instant, from: u64, to: u64) -> Vec<u64> {
         let times = (from..to).step_by(10);
         times
@@ -167,7 +167,7 @@ mod tests {
     }
 
     proptest! {
-        /// However wishes and answers come, there is no flood, and the deadline tells the truth.
+        /// Requests are rate-limited, and `next_deadline` agrees with `take_due`.
         #[test]
         fn questions_never_flood_the_sender(
             steps in prop::collection::vec((0_u8..4, 1_u64..400), 1..200),

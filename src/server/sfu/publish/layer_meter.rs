@@ -1,32 +1,32 @@
-//! How much of one layer comes, and whether it comes at all.
+//! Measures the bitrate of one layer and whether it is live.
 //!
-//! Bytes are counted in windows of 500 ms, and windows are averaged with weight on the
-//! newest: one keyframe is many times a frame, and must not look like a layer that grew.
+//! Bytes are counted in windows of 500 ms and smoothed exponentially, because a keyframe is many
+//! times as large as other frames and must not look like a higher bitrate.
 
 use std::time::{Duration, Instant};
 
 /// The length of one measurement window.
 const WINDOW: Duration = Duration::from_millis(500);
-/// The weight of the newest window. 0.3: a lasting change is followed within 2 s, and a
-/// keyframe of half a second's bytes moves the rate by a third only.
+/// The weight of the newest window. 0.3: the average follows a lasting change within 2 s, and a
+/// keyframe as large as a window raises it by only a third.
 const WEIGHT: f64 = 0.3;
-/// Silence after which a layer is not live. 1.5 s: a still screen is sent at 1 frame a
-/// second or so.
+/// Silence after which a layer is not live. 1.5 s: a static screen is sent at about one frame
+/// per second.
 const LIVE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Silence of a layer while a smaller one of the same picture goes on, after which its sender
-/// leaves it out. 400 ms: a busy browser keeps five frames a second or more of what it sends.
+/// Silence of a layer, while a lower layer continues, after which the sender has suspended it.
+/// 400 ms: a busy browser sends at least five frames per second of every active layer.
 const SUSPENDED_AFTER: Duration = Duration::from_millis(400);
 
-/// The meter of one layer. The default has heard nothing.
+/// The meter of one layer. The default has seen no packet.
 #[derive(Debug, Default)]
 pub struct LayerMeter {
-    /// When the current window began; nothing before any packet.
+    /// When the current window began; none before the first packet.
     window_start: Option<Instant>,
-    /// Bytes in the current window.
+    /// Bytes received in the current window.
     bytes: u64,
-    /// The average of the windows before, in bit/s; nothing during the first.
+    /// The average of the complete windows, in bit/s; none during the first.
     average: Option<f64>,
-    /// When it was last heard.
+    /// When the last packet arrived.
     last_packet: Option<Instant>,
 }
 
@@ -34,7 +34,7 @@ impl LayerMeter {
     /// Counts a packet of this many bytes.
     pub fn on_packet(&mut self, bytes: usize, now: Instant) {
         if !self.is_live(now) {
-            // What was measured before a pause says nothing about now.
+            // Measurements from before a pause no longer apply.
             (self.window_start, self.bytes, self.average) = (Some(now), 0, None);
         }
         self.close_windows(now);
@@ -42,15 +42,15 @@ impl LayerMeter {
         self.last_packet = Some(now);
     }
 
-    /// What it takes at present, in bit/s; 0 where it is not live.
+    /// The current bitrate, in bit/s; 0 while not live.
     pub fn bitrate_bps(&self, now: Instant) -> u64 {
         let Some(since) = self.window_start.filter(|_| self.is_live(now)) else {
             return 0;
         };
         let passed = now.saturating_duration_since(since);
         let rate = match self.average {
-            // It begins with a keyframe: spread over less than a window, a shared screen would
-            // look like a flood, and everybody's pictures were paused for it.
+            // A layer begins with a keyframe. Averaged over less than a window, a shared screen
+            // would measure so high that the allocator pauses all other videos.
             None => rate(self.bytes, passed.max(WINDOW)),
             Some(average) if passed < WINDOW => average,
             Some(average) => self.average_after(average, whole_windows(passed)),
@@ -58,14 +58,14 @@ impl LayerMeter {
         rate as u64
     }
 
-    /// Whether it was heard within the last 1.5 s.
+    /// Whether a packet arrived within [`LIVE_TIMEOUT`].
     pub fn is_live(&self, now: Instant) -> bool {
         self.last_packet
             .is_some_and(|heard| now.saturating_duration_since(heard) < LIVE_TIMEOUT)
     }
 
-    /// Whether a smaller layer went on for so long without this one that its sender leaves
-    /// this one out.
+    /// Whether the sender has suspended this layer: a lower one continued without it for
+    /// [`SUSPENDED_AFTER`].
     pub fn is_suspended_beside(&self, smaller: &Self) -> bool {
         match (self.last_packet, smaller.last_packet) {
             (Some(heard), Some(smaller)) => smaller > heard + SUSPENDED_AFTER,
@@ -73,7 +73,7 @@ impl LayerMeter {
         }
     }
 
-    /// Takes what is complete into the average.
+    /// Adds the complete windows to the average.
     fn close_windows(&mut self, now: Instant) {
         let Some(since) = self.window_start else {
             return;
@@ -89,20 +89,20 @@ impl LayerMeter {
         self.window_start = Some(since + WINDOW * windows);
     }
 
-    /// The average once the current window and the empty ones after it are over.
+    /// The average after the current window and the empty ones that follow it.
     fn average_after(&self, average: f64, windows: u32) -> f64 {
         let with_this = average + WEIGHT * (rate(self.bytes, WINDOW) - average);
-        // Live means heard 1.5 s ago at most: three empty windows, whatever the clock says.
+        // A live layer has at most three empty windows (1.5 s).
         with_this * (1.0 - WEIGHT).powi(windows.saturating_sub(1).min(3) as i32)
     }
 }
 
-/// Windows that are over after this long.
+/// The number of complete windows in a duration.
 fn whole_windows(passed: Duration) -> u32 {
     (passed.as_millis() / WINDOW.as_millis()).min(1 << 16) as u32
 }
 
-/// Bytes over a time, in bit/s.
+/// The bitrate of bytes over a duration, in bit/s.
 fn rate(bytes: u64, time: Duration) -> f64 {
     bytes as f64 * 8.0 / time.as_secs_f64()
 }
@@ -148,7 +148,7 @@ mod tests {
     fn a_screen_that_begins_is_no_flood() {
         let (mut meter, start) = (LayerMeter::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        // A keyframe of 50,000 bytes within 50 ms, and little after it.
+        // A keyframe of 50,000 bytes within 50 ms, then a low bitrate.
         (0..50).for_each(|ms| meter.on_packet(1_000, at(ms)));
         feed(&mut meter, start, 50, 2_000, 80_000);
         assert!(meter.bitrate_bps(at(2_000)) < 400_000);
@@ -164,7 +164,7 @@ mod tests {
     fn one_keyframe_does_not_look_like_a_layer_that_grew() {
         let (mut meter, start) = (LayerMeter::default(), Instant::now());
         feed(&mut meter, start, 0, 2_000, 800_000);
-        // 50,000 bytes: as much as the half second before.
+        // 50,000 bytes: as much as the previous 500 ms.
         meter.on_packet(50_000, start + Duration::from_millis(2_000));
         feed(&mut meter, start, 2_000, 2_510, 800_000);
         assert_near(
@@ -196,7 +196,7 @@ mod tests {
         assert!(fading > 0 && fading < 250_000, "{fading}");
         assert!(!meter.is_live(start + Duration::from_millis(2_500)));
         assert_eq!(meter.bitrate_bps(start + Duration::from_millis(2_500)), 0);
-        // Back after a pause, it is measured anew.
+        // After a pause the measurement starts over.
         feed(&mut meter, start, 60_000, 61_000, 900_000);
         assert_near(
             meter.bitrate_bps(start + Duration::from_millis(61_000)),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes whenever, the rate stays below what the fullest window held.
+        /// The bitrate never exceeds all bytes so far within 100 ms.
         #[test]
         fn the_rate_is_never_more_than_came(
             packets in prop::collection::vec((0_usize..3_000, 0_u64..800), 1..300),

@@ -1,40 +1,40 @@
-//! Whose sound is forwarded: the few who are loudest.
+//! Selects the loudest speakers, whose audio is forwarded.
 //!
-//! Energy fades by half in 300 ms. Whoever takes a place keeps it for a moment, so that two
-//! who speak at once do not throw each other out, and loses it after 2 s of silence.
+//! Energy decays with a half-life of 300 ms. A speaker keeps a slot for at least 300 ms, so that
+//! two simultaneous speakers do not replace each other, and loses it after 2 s of silence.
 
 use std::time::{Duration, Instant};
 
-/// The time in which energy fades by half.
+/// The half-life of the energy.
 const HALF_LIFE: Duration = Duration::from_millis(300);
-/// How long a place, or a rank, is safe once taken.
+/// How long a slot or a rank cannot be taken by another speaker.
 const MIN_SLOT_TIME: Duration = Duration::from_millis(300);
-/// Silence after which a place is lost.
+/// Silence after which a speaker loses the slot.
 const SILENT_AFTER: Duration = Duration::from_secs(2);
-/// By how much one must be louder to take another's place: 2 dB.
+/// The energy ratio from which a speaker replaces another: 2 dB.
 const LOUDER_RATIO: f32 = 1.6;
-/// Below this level, in -dBov, somebody is heard; what is quieter is a room.
+/// The level in -dBov below which a speaker is audible; quieter is background noise.
 const AUDIBLE_DBOV: u8 = 60;
-/// dB that a packet loses which its sender does not take for a voice, when it is asked
-/// whether somebody is heard.
+/// Subtracted in dB from a packet without the voice activity flag before the test whether the
+/// speaker is audible.
 const NO_VOICE_PENALTY_DB: u8 = 12;
-/// What one packet stands for at most: Opus has none longer.
+/// The longest duration that one packet represents: the largest Opus frame that browsers send.
 const LONGEST_PACKET: Duration = Duration::from_millis(60);
 
-/// Somebody with a microphone.
+/// The audio energy of one speaker.
 #[derive(Debug)]
 struct SpeakerEnergy {
     /// Identifies the speaker; chosen by the caller.
     key: u32,
-    /// Smoothed power at `at`: 1 is full scale.
+    /// The smoothed power at `at`; 1 is full scale.
     energy: f32,
-    /// When energy was last worked out; nothing before any level.
+    /// When `energy` was last updated; none before the first level.
     at: Option<Instant>,
-    /// When something was last heard.
+    /// When the speaker was last audible.
     last_audible: Option<Instant>,
 }
 
-/// A place, and since when somebody has it.
+/// A slot for forwarded audio that a speaker holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SpeakerSlot {
     /// The speaker that holds this slot.
@@ -43,21 +43,21 @@ struct SpeakerSlot {
     since: Instant,
 }
 
-/// The few whose sound is forwarded.
+/// The speakers of a room and the slots for forwarded audio.
 #[derive(Debug)]
 pub struct Loudest {
-    /// How many have a place at most.
+    /// The maximum number of forwarded speakers.
     slot_count: usize,
-    /// Everybody, by key.
+    /// All speakers, sorted by key.
     speakers: Vec<SpeakerEnergy>,
-    /// Who has a place, loudest first.
+    /// The taken slots, loudest first.
     slots: Vec<SpeakerSlot>,
-    /// Whether people came or went since the last look.
+    /// Whether a speaker with a slot was removed since the last tick.
     changed: bool,
 }
 
 impl Loudest {
-    /// A room with this many places.
+    /// A room with this many slots and no speaker.
     pub fn new(slot_count: usize) -> Self {
         Self {
             slot_count,
@@ -67,13 +67,13 @@ impl Loudest {
         }
     }
 
-    /// Somebody has a microphone. Until its level is known it may have a place that nobody
-    /// else wants: not every sender tells levels.
+    /// Adds a speaker. Without a level it may hold a slot that no other speaker needs, because
+    /// not every client sends audio levels.
     pub fn add(&mut self, key: u32) {
         self.speaker(key);
     }
 
-    /// Notes the level of a packet, as in [`super::Speakers::level`].
+    /// Adds the level of a packet, like [`super::Speakers::level`].
     pub fn level(&mut self, key: u32, dbov: u8, voice: bool, now: Instant) {
         let person = self.speaker(key);
         let passed = person
@@ -83,7 +83,7 @@ impl Loudest {
             127.. => 0.0,
             _ => 10_f32.powf(f32::from(dbov) / -10.0),
         };
-        // What came before the packet, if anything, was silence.
+        // A longer gap before the packet counts as silence.
         let share = 1.0 - decay(passed.min(LONGEST_PACKET));
         person.energy = person.energy * decay(passed) + power * share;
         person.at = Some(now);
@@ -103,8 +103,8 @@ impl Loudest {
         }
     }
 
-    /// Gives the places; whether somebody has another one than before. To be called each
-    /// 20 to 100 ms.
+    /// Assigns the slots; returns whether an assignment changed. To be called every 20 to
+    /// 100 ms.
     pub fn tick(&mut self, now: Instant) -> bool {
         let before = self.slots.clone();
         self.drop_silent(now);
@@ -115,18 +115,18 @@ impl Loudest {
         std::mem::take(&mut self.changed) | (keys(&before) != keys(&self.slots))
     }
 
-    /// Whose sound goes through, loudest first.
+    /// The speakers whose audio is forwarded, loudest first.
     pub fn loudest(&self) -> impl Iterator<Item = u32> + '_ {
         self.slots.iter().map(|place| place.key)
     }
 
-    /// Where somebody is, or would be.
+    /// The index of a speaker, or where to insert it.
     fn find(&self, key: u32) -> Result<usize, usize> {
         self.speakers
             .binary_search_by_key(&key, |person| person.key)
     }
 
-    /// Somebody, new where not known.
+    /// The speaker with this key; added if unknown.
     fn speaker(&mut self, key: u32) -> &mut SpeakerEnergy {
         let index = self.find(key).unwrap_or_else(|index| {
             self.speakers.insert(index, SpeakerEnergy::new(key));
@@ -135,20 +135,20 @@ impl Loudest {
         &mut self.speakers[index]
     }
 
-    /// How much somebody's sound is worth now: nothing for whoever has been silent too long.
+    /// The energy of a speaker now; negative if unknown or silent for too long.
     pub(super) fn worth(&self, key: u32, now: Instant) -> f32 {
         self.find(key)
             .map_or(-1.0, |index| self.speakers[index].worth(now))
     }
 
-    /// Takes the places of those who have been silent for too long.
+    /// Frees the slots of speakers that have been silent for too long.
     fn drop_silent(&mut self, now: Instant) {
         let mut chosen = std::mem::take(&mut self.slots);
         chosen.retain(|place| self.worth(place.key, now) >= 0.0);
         self.slots = chosen;
     }
 
-    /// The loudest of those without a place.
+    /// The energy and key of the loudest speaker without a slot.
     fn loudest_without_slot(&self, now: Instant) -> Option<(f32, u32)> {
         let without = self
             .speakers
@@ -156,11 +156,11 @@ impl Loudest {
             .filter(|person| self.slots.iter().all(|place| place.key != person.key));
         let alive = without.map(|person| (person.worth(now), person.key));
         let alive = alive.filter(|(worth, _)| *worth >= 0.0);
-        // Of two alike the one with the lower key, so that it is always the same.
+        // The lower key wins a tie, so that the result is deterministic.
         alive.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))
     }
 
-    /// Gives free places to the loudest.
+    /// Gives free slots to the loudest speakers.
     fn fill_slots(&mut self, now: Instant) {
         while self.slots.len() < self.slot_count {
             let Some((_, key)) = self.loudest_without_slot(now) else {
@@ -170,7 +170,7 @@ impl Loudest {
         }
     }
 
-    /// Lets the loudest outsider take the place of the quietest who is not safe.
+    /// Gives the slot of the quietest replaceable speaker to a louder one without a slot.
     fn replace_quietest(&mut self, now: Instant) {
         for _ in 0..self.slot_count {
             let open = self.slots.iter().enumerate();
@@ -190,7 +190,7 @@ impl Loudest {
         }
     }
 
-    /// Moves the louder up, so that also the first few of the chosen are the loudest.
+    /// Sorts the slots by energy, with the same hysteresis as replacement.
     fn rank(&mut self, now: Instant) {
         for _ in 1..self.slots.len() {
             for upper in 0..self.slots.len() - 1 {
@@ -209,7 +209,7 @@ impl Loudest {
 }
 
 impl SpeakerSlot {
-    /// Whether somebody else may have it.
+    /// Whether another speaker may take the slot.
     fn is_replaceable(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= MIN_SLOT_TIME
     }
@@ -226,8 +226,7 @@ impl SpeakerEnergy {
         }
     }
 
-    /// The energy now; below zero once silent for too long. Whose level is not known is
-    /// silent, but not dead.
+    /// The energy now; negative once silent for too long, 0 before the first level.
     fn worth(&self, now: Instant) -> f32 {
         let silent = |since: Instant| now.saturating_duration_since(since) >= SILENT_AFTER;
         if self.at.is_some() && self.last_audible.is_none_or(silent) {
@@ -240,7 +239,7 @@ impl SpeakerEnergy {
     }
 }
 
-/// How much energy is left after a time.
+/// The fraction of the energy that remains after a duration.
 fn decay(passed: Duration) -> f32 {
     (-passed.as_secs_f32() / HALF_LIFE.as_secs_f32()).exp2()
 }

@@ -1,12 +1,12 @@
-//! Who has the floor, who is heard, and whose sound is forwarded.
+//! Speaker detection: the dominant speaker, the audible speakers, and the forwarded ones.
 //!
-//! The floor goes by I. Volfin and I. Cohen, "Dominant speaker identification for
-//! multipoint videoconferencing" (2012): each voice is scored over 20 ms, 100 ms and 1 s,
-//! and the floor changes when somebody beats its owner on all three. A cough is loud and
-//! short, so it loses on the third. [`voice`] measures one person, [`scores`] turns counts
-//! into scores, [`loudest`] picks the few whose sound goes through.
+//! The dominant speaker follows I. Volfin and I. Cohen, "Dominant speaker identification for
+//! multipoint videoconferencing" (2012): each speaker is scored over 20 ms, 100 ms and 1 s, and
+//! becomes dominant by beating the current one on all three. A cough is loud but short, so it
+//! loses on the third. [`voice`] measures one speaker, [`scores`] turns counts into scores,
+//! [`loudest`] selects the speakers whose audio is forwarded.
 //!
-//! Keys are the caller's small numbers; whoever leaves is to be removed.
+//! The caller chooses the keys, and removes speakers that leave.
 
 mod loudest;
 mod scores;
@@ -20,48 +20,48 @@ use scores::Table;
 use std::time::{Duration, Instant};
 use voice::Voice;
 
-/// The least time between two changes of the floor (the paper's interval of decisions).
+/// Minimum interval between two changes of the dominant speaker (the paper's decision interval).
 pub const FLOOR_INTERVAL: Duration = Duration::from_millis(300);
-/// By how much the owner of the floor must be beaten on 20 ms, 100 ms and 1 s: C1, C2, C3
-/// of the paper, in natural logarithms of the scores' ratio.
+/// The lead over the dominant speaker that a change needs on 20 ms, 100 ms and 1 s, as natural
+/// logarithms of the score ratios (the paper's C1, C2 and C3).
 const BEATEN_BY: [f64; 3] = [3.0, 2.0, 0.0];
-/// Tenths of the last second that must hold speech for the floor. 4: coughs of 250 ms reach
-/// into three.
+/// The number of 100 ms parts of the last second that must contain speech to become dominant.
+/// 4: coughs of 250 ms reach into three.
 const LEAST_TENTHS: usize = 4;
-/// By how many tenths of the last second the owner must be outdone, beyond the paper. 3: of
-/// two who speak at once, either is ahead by one or two now and then. Measured on made-up
-/// speech, 30 s of two at once changed the floor 5 times (12 without this), and taking turns
-/// took 0.1 s longer.
+/// The lead in 100 ms parts with speech over the dominant speaker; not in the paper. 3: of two
+/// simultaneous speakers, either is ahead by one or two at times. On synthetic speech of two
+/// simultaneous speakers the dominant one changed 5 times in 30 s (12 without this), and
+/// turn-taking took 0.1 s longer.
 const TENTHS_AHEAD: usize = 3;
-/// The most people that are shown as heard at a time: a screen has no use for more.
+/// The maximum number of speakers shown as audible: a screen has no use for more.
 pub const SHOWN: usize = 8;
-/// How often those who are heard are put into order again while they stay the same.
+/// The interval of sorting the audible speakers while the set does not change.
 const REORDER_AFTER: Duration = Duration::from_secs(1);
-/// The level of somebody who is not known: silence (RFC 6464).
+/// The level of an unknown speaker, in -dBov: silence (RFC 6464).
 const SILENCE: u8 = 127;
 
-/// The voices of a room. The default is a room without any.
+/// The speakers of a room. The default has none.
 #[derive(Debug, Default)]
 pub struct Speakers {
-    /// Everybody's voice, by key.
+    /// The voice statistics of all speakers, sorted by key.
     voices: Vec<(u32, Voice)>,
-    /// Who has the floor.
+    /// The dominant speaker.
     dominant: Option<u32>,
-    /// Who had it when [`Self::tick`] last answered.
+    /// The dominant speaker at the last [`Self::tick`].
     announced: Option<u32>,
-    /// When it last changed hands.
+    /// When the dominant speaker last changed.
     changed: Option<Instant>,
-    /// Who is heard, loudest first.
+    /// The audible speakers, loudest first.
     shown: Vec<u32>,
-    /// When they were last put into order.
+    /// When `shown` was last sorted.
     ordered: Option<Instant>,
-    /// What counts are worth.
+    /// The scores of all counts.
     table: Table,
 }
 
 impl Speakers {
-    /// Notes the level of a packet: `dbov` as in RFC 6464 (0 loudest, 127 silence), and
-    /// whether its sender takes it for a voice.
+    /// Adds the level of a packet (RFC 6464): `dbov` from 0 (loudest) to 127 (silence), and the
+    /// voice activity flag.
     pub fn level(&mut self, key: u32, dbov: u8, voice: bool, now: Instant) {
         let index = match self.place(key) {
             Ok(index) => index,
@@ -85,8 +85,8 @@ impl Speakers {
         }
     }
 
-    /// Looks who speaks; whether somebody else has the floor than at the last look. To be
-    /// called each 20 to 100 ms.
+    /// Updates the detection; returns whether the dominant speaker changed. To be called every
+    /// 20 to 100 ms.
     pub fn tick(&mut self, now: Instant) -> bool {
         self.voices
             .iter_mut()
@@ -100,23 +100,23 @@ impl Speakers {
         std::mem::replace(&mut self.announced, self.dominant) != self.dominant
     }
 
-    /// Who has the floor; whoever had it last keeps it through silence.
+    /// The dominant speaker; silence does not end its dominance.
     pub fn dominant(&self) -> Option<u32> {
         self.dominant
     }
 
-    /// Who is heard at present, loudest first, as of the last look; at most [`SHOWN`].
+    /// The speakers audible now, in the order of the last tick, loudest first; at most [`SHOWN`].
     pub fn active(&self, now: Instant) -> impl Iterator<Item = u32> + '_ {
         let heard = move |key: &u32| self.voice(*key).is_some_and(|voice| voice.is_shown(now));
         self.shown.iter().copied().filter(heard)
     }
 
-    /// How loud somebody was of late, in -dBov; 127 for whoever is not known.
+    /// The smoothed level of a speaker, in -dBov; 127 if unknown.
     pub fn level_of(&self, key: u32) -> u8 {
         self.voice(key).map_or(SILENCE, Voice::smooth_level)
     }
 
-    /// Where somebody is, or would be.
+    /// The index of a speaker, or where to insert it.
     fn place(&self, key: u32) -> Result<usize, usize> {
         self.voices.binary_search_by_key(&key, |(key, _)| *key)
     }
@@ -126,7 +126,7 @@ impl Speakers {
         self.place(key).ok().map(|index| &self.voices[index].1)
     }
 
-    /// Whoever beats the owner of the floor, and by the most over 100 ms.
+    /// The speaker that beats the dominant one with the largest lead over 100 ms.
     fn challenger(&self) -> Option<u32> {
         let owner = self.dominant.and_then(|key| self.voice(key));
         let owner = owner.map_or([0; 3], Voice::counts);
@@ -150,8 +150,8 @@ impl Speakers {
         best.map(|(_, key)| key)
     }
 
-    /// Brings the list of those who are heard up to date. Its order stays for a while, so
-    /// that two who speak at once do not change places all the time.
+    /// Updates the audible speakers. The order is kept for [`REORDER_AFTER`], so that two
+    /// simultaneous speakers do not swap continuously.
     fn show(&mut self, now: Instant) {
         let shown = |voice: &Voice| voice.is_shown(now);
         let kept = self

@@ -1,30 +1,31 @@
-//! What a count of speech is worth (Volfin and Cohen 2012, section III).
+//! The speech score of a count (Volfin and Cohen 2012, section III).
 //!
-//! A span of `n` parts of which `v` hold speech scores the logarithm of how much likelier
-//! that is in speech than in silence: `ln C(n, v) + v ln p + (n - v) ln(1 - p) - ln l + l v`
-//! with `p` one half. There are few counts, so each is worked out once.
+//! A span of `n` parts of which `v` contain speech scores the log-likelihood ratio of speech to
+//! silence: `ln C(n, v) + v ln p + (n - v) ln(1 - p) - ln l + l v` with `p` one half. There are
+//! few counts, so all scores are precomputed.
 
-/// Steps of loudness, of 20 ms in 100 ms, and of 100 ms in a second: N1, N2, N3.
+/// The number of parts per span: loudness steps, 20 ms frames in 100 ms, 100 ms parts in 1 s (the
+/// paper's N1, N2 and N3).
 pub const PARTS: [usize; 3] = [13, 5, 10];
-/// How fast silence becomes unlikely with each part: the paper's lambda for the three spans.
+/// How fast silence becomes unlikely with each part: the paper's lambda per span.
 const LAMBDA: [f64; 3] = [0.78, 24.0, 47.0];
-/// The least score, so that a ratio can be formed.
+/// The minimum score, so that its logarithm exists.
 const LEAST: f64 = 1e-10;
-/// Counts of the longest table, 0 included.
+/// The number of counts in the longest table, including 0.
 const COUNTS: usize = 14;
 
-/// Logarithms of the scores of one voice, over 20 ms, 100 ms and 1 s.
+/// The logarithms of the scores of one speaker over 20 ms, 100 ms and 1 s.
 #[derive(Debug, Clone, Copy)]
 pub struct Scores([f64; 3]);
 
 impl Scores {
-    /// By how much these are above others, span by span.
+    /// The differences to other scores, per span.
     pub fn lead_over(&self, other: &Self) -> [f64; 3] {
         std::array::from_fn(|span| self.0[span] - other.0[span])
     }
 }
 
-/// The logarithm of each count's score.
+/// The logarithm of the score of each count, per span.
 #[derive(Debug)]
 pub struct Table([[f64; COUNTS]; 3]);
 
@@ -38,7 +39,7 @@ impl Default for Table {
 }
 
 impl Table {
-    /// The scores of counts; a count beyond its span's parts counts as all of them.
+    /// The scores of counts; a count above the number of parts is clamped.
     pub fn scores(&self, counts: [usize; 3]) -> Scores {
         Scores(std::array::from_fn(|span| {
             self.0[span][counts[span].min(PARTS[span])]
@@ -46,7 +47,7 @@ impl Table {
     }
 }
 
-/// The logarithm of one count's score.
+/// The logarithm of the score of one count.
 fn log_score(count: usize, parts: usize, lambda: f64) -> f64 {
     let count = count.min(parts);
     let chosen: f64 = (0..count)

@@ -1,70 +1,70 @@
-//! One person's voice over the last second, in frames of 20 ms.
+//! The voice statistics of one speaker over the last second, in frames of 20 ms.
 //!
-//! Loudness is measured from the quiet of the person's own room: a fan is not speech, and a
-//! soft voice is. Frames go by the clock, not by packets: a burst of late packets is no
-//! louder than the same packets in time, and a pause without packets is silence.
+//! Loudness is relative to the speaker's noise floor: a fan is not speech, and a soft voice is.
+//! Frames follow the clock, not the packets: a burst of late packets is not louder than the same
+//! packets in time, and a pause without packets is silence.
 
 use std::time::{Duration, Instant};
 
-/// One frame, in ms: an Opus packet of a browser.
+/// The length of a frame in ms: an Opus packet of a browser.
 const FRAME_MS: u128 = 20;
-/// Frames that are kept: a second.
+/// The number of frames kept: one second.
 const FRAMES: usize = 50;
-/// Frames in a tenth of a second.
+/// The number of frames in 100 ms.
 const TENTH: usize = 5;
-/// Frames of a tenth that must hold speech for it to count as speech: a dip between two
-/// syllables may be in it.
+/// The number of frames of 100 ms that must contain speech for the part to count as speech. It
+/// may contain one dip between two syllables.
 const TENTH_SPEAKS: usize = 4;
-/// Frames that one packet may stand for: Opus packets of 60 ms, and network jitter.
+/// The maximum number of frames that one packet represents: Opus packets of 60 ms, and jitter.
 const LONGEST_PACKET: u64 = 3;
-/// Frames the newest packet may be late before its place counts as silence.
+/// The number of frames that a packet may be late before the gap counts as silence.
 const LATE: u64 = 3;
 
-/// Loudness of -70 dBov: what is below is quiet in every room.
+/// The lowest noise floor, as loudness: -70 dBov.
 const QUIET: u8 = 127 - 70;
-/// Loudness of -37 dBov: a room this loud all the time is still spoken over.
+/// The highest noise floor, as loudness: -37 dBov. Speech is louder in any room.
 const LOUDEST_ROOM: u8 = 127 - 37;
-/// dB in a step of loudness.
+/// The size of a loudness step in dB.
 const STEP_DB: u8 = 4;
-/// The most steps, as 127 levels in steps of 13 make 9: 36 dB above the room. Beyond, the
-/// paper's score falls again.
+/// The maximum number of loudness steps, 36 dB above the noise floor: the paper has 127 levels
+/// in steps of 13. Above it the paper's score falls again.
 const MOST_STEPS: u8 = 9;
-/// Steps from which a frame is speech: 16 dB above the room.
+/// The number of loudness steps from which a frame is speech: 16 dB above the noise floor.
 const SPEECH_STEPS: u8 = 4;
-/// dB that a packet loses which its sender does not take for a voice. Not all of them: some
-/// senders never do.
+/// Subtracted in dB from a packet without the voice activity flag. Not the whole level, because
+/// some clients never set the flag.
 const VOICELESS_DB: u8 = 12;
-/// Frames over which the quiet of a room is looked for: 3 s, in which everybody draws breath.
+/// The number of frames over which the noise floor is measured: 3 s contain a breath.
 const ROOM_FRAMES: u64 = 150;
 
-/// Speech of the last 200 ms from which somebody is shown, in frames: 100 ms.
+/// The number of speech frames in the last 200 ms from which a speaker is shown: 100 ms.
 const SHOW_FRAMES: usize = 5;
-/// How long somebody is shown after the last speech: longer than a gap between two words.
+/// How long a speaker is shown after the last speech: longer than a gap between two words.
 const SHOW_FOR: Duration = Duration::from_millis(600);
-/// The weight of a packet in the smooth level: 100 ms or so of packets count.
+/// The weight of a packet in the smoothed level: about the last 100 ms count.
 const SMOOTHING: f32 = 0.2;
 
-/// The voice of one person.
+/// The voice statistics of one speaker.
 #[derive(Debug)]
 pub struct Voice {
     /// When the first frame began.
     epoch: Instant,
-    /// The newest frame there is.
+    /// The number of the newest frame.
     newest: u64,
-    /// Steps of loudness; a ring by the frame's number.
+    /// The loudness steps of the last frames; a ring indexed by frame number.
     steps: [u8; FRAMES],
-    /// The least loudness in the current span of [`ROOM_FRAMES`], and in the one before.
+    /// The lowest loudness in the current span of [`ROOM_FRAMES`] and in the previous one.
     quietest: [u8; 2],
     /// The frame at which the current span ends.
     span_ends: u64,
-    /// The level as shown, in -dBov.
+    /// The smoothed level, in -dBov.
     smooth: f32,
-    /// When it was last shown as speaking.
+    /// When there was last enough speech to show the speaker.
     spoke: Option<Instant>,
 }
 
 impl Voice {
-    /// A voice that has been silent.
+    /// A speaker that has been silent so far.
     pub fn new(now: Instant) -> Self {
         Self {
             epoch: now,
@@ -77,7 +77,7 @@ impl Voice {
         }
     }
 
-    /// Takes the level of a packet.
+    /// Adds the level of a packet.
     pub fn level(&mut self, dbov: u8, voice: bool, now: Instant) {
         let dbov = dbov.min(127);
         self.smooth += SMOOTHING * (f32::from(dbov) - self.smooth);
@@ -96,7 +96,7 @@ impl Voice {
         }
     }
 
-    /// Lets time go on: frames that no packet came for are silence.
+    /// Advances the clock; frames without a packet are silence.
     pub fn settle(&mut self, now: Instant) {
         let frame = self.frame(now);
         if frame > self.newest + LATE {
@@ -108,8 +108,8 @@ impl Voice {
         }
     }
 
-    /// Steps of loudness now, frames of speech in the last 100 ms, tenths of the last second
-    /// that hold speech.
+    /// The loudness steps now, the speech frames in the last 100 ms, and the 100 ms parts of the
+    /// last second that contain speech.
     pub fn counts(&self) -> [usize; 3] {
         let tenths =
             (0..FRAMES / TENTH).filter(|tenth| self.spoken(tenth * TENTH, TENTH) >= TENTH_SPEAKS);
@@ -120,24 +120,24 @@ impl Voice {
         ]
     }
 
-    /// Whether it is to be shown as heard.
+    /// Whether the speaker is shown as audible.
     pub fn is_shown(&self, now: Instant) -> bool {
         self.spoke
             .is_some_and(|spoke| now.saturating_duration_since(spoke) < SHOW_FOR)
     }
 
-    /// The level of late, in -dBov.
+    /// The smoothed level, in -dBov.
     pub fn smooth_level(&self) -> u8 {
         self.smooth.round() as u8
     }
 
-    /// The frame at a time.
+    /// The number of the frame at a time.
     fn frame(&self, now: Instant) -> u64 {
-        // Counted from one ring on: what lies before is silence, and has numbers too.
+        // Starts at the length of the ring, so that the silent frames before have numbers too.
         FRAMES as u64 + (now.saturating_duration_since(self.epoch).as_millis() / FRAME_MS) as u64
     }
 
-    /// Keeps in mind how quiet the room is.
+    /// Updates the noise floor.
     fn listen(&mut self, loudness: u8, frame: u64) {
         if frame >= self.span_ends {
             self.quietest = [u8::MAX, self.quietest[0]];
@@ -146,14 +146,14 @@ impl Voice {
         self.quietest[0] = self.quietest[0].min(loudness);
     }
 
-    /// Steps above the quiet of the room.
+    /// The number of loudness steps above the noise floor.
     fn steps_of(&self, loudness: u8) -> u8 {
         let room = self.quietest[0].min(self.quietest[1]);
         let room = room.clamp(QUIET, LOUDEST_ROOM);
         (loudness.saturating_sub(room) / STEP_DB).min(MOST_STEPS)
     }
 
-    /// Sets all frames after the newest, up to this one.
+    /// Sets all frames after the newest one up to `frame`.
     fn fill(&mut self, frame: u64, steps: u8) {
         let first = (self.newest + 1).max(frame.saturating_sub(FRAMES as u64 - 1));
         for frame in first..=frame {
@@ -162,12 +162,12 @@ impl Voice {
         self.newest = self.newest.max(frame);
     }
 
-    /// The steps of a frame of the last second.
+    /// The loudness steps of a frame of the last second.
     fn at(&self, frame: u64) -> u8 {
         self.steps[ring(frame)]
     }
 
-    /// Frames of speech among `count`, from the one `back` frames ago backwards.
+    /// The number of speech frames among `count` frames that end `back` frames ago.
     fn spoken(&self, back: usize, count: usize) -> usize {
         let frames = (back..back + count).map(|back| self.newest - back as u64);
         frames
@@ -176,7 +176,7 @@ impl Voice {
     }
 }
 
-/// A frame's place in the ring.
+/// The index of a frame in the ring.
 fn ring(frame: u64) -> usize {
     (frame % FRAMES as u64) as usize
 }
