@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turn_is_offered_at_every_usable_address_by_udp_and_tcp_the_best_first() {
+    async fn turn_is_offered_over_udp_and_tcp_at_every_usable_address_best_first() {
         let machine = ["192.168.1.5", "172.17.0.1"];
         let relay = relay(&["--turn-listen", "0.0.0.0:0"], &machine).await;
         assert_eq!(offered(&relay), machine);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_many_addresses_the_first_four_are_offered_with_one_of_each_family() {
+    async fn four_addresses_are_offered_with_at_least_one_of_each_family() {
         let machine = [
             "2001:db8::1",
             "2001:db8::2",
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turn_on_one_address_is_offered_there_and_behind_a_nat_at_the_named_one() {
+    async fn turn_is_offered_at_the_bound_address_or_the_configured_one() {
         let listen = ["--turn-listen", "127.0.0.1:0"];
         let machine = ["172.17.0.1", "127.0.0.1"];
         assert_eq!(offered(&*relay(&listen, &machine).await), ["127.0.0.1"]);
@@ -292,13 +292,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_after_the_addresses_changed_is_told_the_new_ones() {
+    async fn servers_returns_the_new_addresses_after_a_change() {
         let relay = relay(&["--turn-listen", "0.0.0.0:0"], &["192.0.2.1"]).await;
         let room = RoomName::parse("team").expect("valid");
         let person = ParticipantId::parse("p_a").expect("valid");
-        let told = || relay.servers(&room, &person)[0].urls.join(" ");
-        assert!(told().contains("192.0.2.1"));
+        let urls = || relay.servers(&room, &person)[0].urls.join(" ");
+        assert!(urls().contains("192.0.2.1"));
         relay.advertise(&at(&["192.0.2.9"]));
-        assert!(told().contains("192.0.2.9") && !told().contains("192.0.2.1:"));
+        assert!(urls().contains("192.0.2.9") && !urls().contains("192.0.2.1:"));
     }
 }

@@ -129,7 +129,7 @@ impl Engine {
         now: Moment,
     ) -> Option<Bytes> {
         let mut attributes = Attributes::default();
-        let request = Request::read(message, &mut attributes)?;
+        let request = Request::decode(message, &mut attributes)?;
         match request.method() {
             Method::Binding(MethodType::Request) => self.on_binding(from.0, &request),
             Method::SendIndication => {
@@ -148,11 +148,11 @@ impl Engine {
 
     /// Binding: responds with the reflexive address of the client.
     fn on_binding(&self, client: &FiveTuple, request: &Request<'_>) -> Option<Bytes> {
-        let unknown = request.unknown();
+        let unknown = request.unknown_attributes();
         if !unknown.is_empty() {
             self.stats.count_refusal(Refusal::UnknownAttribute);
             let response = Response::refusal(request, Refusal::UnknownAttribute);
-            return self.limit_unauthenticated(client, response.unknown(&unknown));
+            return self.limit_unauthenticated(client, response.unknown_attributes(&unknown));
         }
         let mapped = AttributeType::XorMappedAddress;
         self.limit_unauthenticated(
@@ -172,16 +172,16 @@ impl Engine {
             Ok(owner) => owner,
             Err(why) => return self.refuse_unauthenticated(from.0, request, why, now.instant),
         };
-        let unknown = request.unknown();
+        let unknown = request.unknown_attributes();
         let response = match unknown.is_empty() {
-            true => self.ask(from, owner.clone(), request, now.instant),
+            true => self.handle_authenticated(from, owner.clone(), request, now.instant),
             false => Err(Refusal::UnknownAttribute),
         };
         let response = response.unwrap_or_else(|why| {
             self.stats.count_refusal(why);
             let response = Response::refusal(request, why);
             match why {
-                Refusal::UnknownAttribute => response.unknown(&unknown),
+                Refusal::UnknownAttribute => response.unknown_attributes(&unknown),
                 _ => response,
             }
         });

@@ -45,7 +45,7 @@ impl Engine {
         else {
             return self.stats.count_dropped(DropReason::Malformed);
         };
-        if !request.unknown().is_empty() {
+        if !request.unknown_attributes().is_empty() {
             return self.stats.count_dropped(DropReason::Malformed);
         }
         let permitted =

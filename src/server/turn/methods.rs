@@ -28,7 +28,7 @@ impl Engine {
     ///
     /// # Errors
     /// The refusal; the caller sends it as an error response.
-    pub(super) fn ask(
+    pub(super) fn handle_authenticated(
         &self,
         from: (&FiveTuple, &ClientWriter),
         owner: Owner,
@@ -215,15 +215,17 @@ fn check_reservation_token(request: &Request<'_>) -> Result<(), Refusal> {
     if !request.has(AttributeType::ReservationToken) {
         return Ok(());
     }
-    let is_relay = [
+    let conflicting = [
         AttributeType::EvenPort,
         AttributeType::RequestedAddressFamily,
         AttributeType::AdditionalAddressFamily,
     ];
-    Err(match is_relay.into_iter().any(|kind| request.has(kind)) {
-        true => Refusal::BadRequest,
-        false => Refusal::InsufficientCapacity,
-    })
+    Err(
+        match conflicting.into_iter().any(|kind| request.has(kind)) {
+            true => Refusal::BadRequest,
+            false => Refusal::InsufficientCapacity,
+        },
+    )
 }
 
 /// The parity that EVEN-PORT requests. Refuses its R bit, which reserves the next higher port for

@@ -46,7 +46,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Decodes a message. Returns `None` if its method is unknown; RFC 8489 section 6.3 ignores
     /// such messages.
-    pub fn read(bytes: &'a [u8], attributes: &'a mut Attributes) -> Option<Self> {
+    pub fn decode(bytes: &'a [u8], attributes: &'a mut Attributes) -> Option<Self> {
         let message = Message::decode(bytes, attributes).ok()?;
         Some(Self { message, bytes })
     }
@@ -92,7 +92,7 @@ impl<'a> Request<'a> {
     }
 
     /// The types of the comprehension-required attributes that the server does not know.
-    pub fn unknown(&self) -> Vec<u16> {
+    pub fn unknown_attributes(&self) -> Vec<u16> {
         let understood = |kind| UNDERSTOOD.iter().any(|k| *k as u16 == kind);
         frame::attributes(self.bytes)
             .map(|(kind, _)| kind)

@@ -50,7 +50,7 @@ impl Response {
     /// A success response to a request.
     pub fn success(request: &Request<'_>) -> Self {
         Self::new(
-            with(request.method(), MethodType::Response),
+            with_class(request.method(), MethodType::Response),
             request.transaction_id(),
         )
     }
@@ -61,14 +61,14 @@ impl Response {
         let code = why.code();
         let value = [0, 0, (code / 100) as u8, (code % 100) as u8];
         Self::new(
-            with(request.method(), MethodType::Error),
+            with_class(request.method(), MethodType::Error),
             request.transaction_id(),
         )
         .attribute(AttributeType::ErrorCode as u16, &value)
     }
 
     /// Appends UNKNOWN-ATTRIBUTES with these types.
-    pub fn unknown(self, kinds: &[u16]) -> Self {
+    pub fn unknown_attributes(self, kinds: &[u16]) -> Self {
         let value: Vec<u8> = kinds.iter().flat_map(|kind| kind.to_be_bytes()).collect();
         self.attribute(UNKNOWN_ATTRIBUTES, &value)
     }
@@ -137,7 +137,7 @@ pub fn channel_data(number: u16, payload: &[u8], padded: bool) -> Bytes {
 }
 
 /// The method of a request with the class of a response. Other methods stay as they are.
-fn with(method: Method, kind: MethodType) -> Method {
+fn with_class(method: Method, kind: MethodType) -> Method {
     match method {
         Method::Binding(_) => Method::Binding(kind),
         Method::Allocate(_) => Method::Allocate(kind),

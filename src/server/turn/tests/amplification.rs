@@ -50,7 +50,7 @@ fn sizes(source: &str) -> Vec<(&'static str, usize, usize)> {
 }
 
 #[test]
-fn no_packet_to_a_stranger_is_half_as_large_again_as_theirs() {
+fn unauthenticated_responses_are_at_most_half_larger_than_requests() {
     for (source, headers) in [
         ("192.0.2.1:5000", HEADERS_V4),
         ("[2001:db8::1]:5000", HEADERS_V6),
@@ -66,7 +66,7 @@ fn no_packet_to_a_stranger_is_half_as_large_again_as_theirs() {
 }
 
 #[test]
-fn the_answers_are_as_small_as_the_protocol_lets_them_be() {
+fn unauthenticated_responses_have_the_minimum_size() {
     let expected = [
         ("binding", 20, 32),
         ("binding, 420", 28, 36),
@@ -85,9 +85,9 @@ fn the_answers_are_as_small_as_the_protocol_lets_them_be() {
 }
 
 #[test]
-fn what_is_no_request_is_not_answered() {
+fn messages_other_than_requests_get_no_response() {
     let (server, client) = server("192.0.2.1:5000");
-    let silent = [
+    let messages = [
         Writer::of(BINDING_RESPONSE),
         Writer::of(BINDING_ERROR),
         Writer::of(ALLOCATE_RESPONSE),
@@ -98,7 +98,7 @@ fn what_is_no_request_is_not_answered() {
         Writer::new(0x0011),
         Writer::new(0x0FFF),
     ];
-    for message in silent {
+    for message in messages {
         assert!(server.send_frame(&client, &message.bytes()).is_none());
     }
 }

@@ -14,7 +14,7 @@ fn server() -> (TestEngine, TestClient) {
 }
 
 #[test]
-fn good_credentials_get_a_signed_answer() {
+fn valid_credentials_get_a_response_with_message_integrity() {
     let (server, client) = server();
     let reply = server.allocate(&client);
     assert_eq!(reply.code, None);
@@ -27,7 +27,7 @@ fn good_credentials_get_a_signed_answer() {
 }
 
 #[test]
-fn a_username_is_its_expiry_its_stay_its_user_and_its_room() {
+fn a_username_holds_expiry_session_user_and_room() {
     let (server, client) = server();
     let (expiry, rest) = client.credentials.username.split_once(':').unwrap();
     assert_eq!(rest, "1:ada:lobby");
@@ -37,7 +37,7 @@ fn a_username_is_its_expiry_its_stay_its_user_and_its_room() {
 }
 
 #[test]
-fn expired_credentials_start_nothing() {
+fn expired_credentials_cannot_allocate() {
     let (mut server, client) = server();
     server.wait(299);
     assert_eq!(
@@ -54,14 +54,14 @@ fn expired_credentials_start_nothing() {
 }
 
 #[test]
-fn an_expiry_cannot_be_moved() {
+fn a_changed_expiry_invalidates_the_credentials() {
     let (server, mut client) = server();
     client.credentials.username = format!("9{}", client.credentials.username);
     assert_eq!(server.allocate(&client).code, Some(401));
 }
 
 #[test]
-fn a_wrong_password_or_a_made_up_name_is_401() {
+fn a_wrong_password_or_an_invented_username_is_401() {
     let (server, client) = server();
     for username in [
         "",
@@ -85,7 +85,7 @@ fn a_wrong_password_or_a_made_up_name_is_401() {
 }
 
 #[test]
-fn the_secret_of_another_process_proves_nothing() {
+fn credentials_of_another_process_are_401() {
     let (server, mut client) = server();
     let session =
         super::super::credentials::parse_username(&client.credentials.username, server.now.wall);
@@ -96,7 +96,7 @@ fn the_secret_of_another_process_proves_nothing() {
 }
 
 #[test]
-fn a_username_in_a_name_does_not_become_another_users() {
+fn a_colon_in_a_user_id_does_not_name_another_user() {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("192.0.2.1:5000", "ada:x", "lobby");
     assert_eq!(server.allocate(&client).code, None);
@@ -107,7 +107,7 @@ fn a_username_in_a_name_does_not_become_another_users() {
 }
 
 #[test]
-fn an_old_or_foreign_nonce_is_438_with_a_new_one() {
+fn an_expired_or_foreign_nonce_is_438_with_a_new_nonce() {
     let (mut server, mut client) = server();
     for nonce in ["", "AAAAAAAAAAAA", "not base64 at all!", "AAAA"] {
         let good = std::mem::replace(&mut client.credentials.nonce, nonce.into());
@@ -152,7 +152,7 @@ fn an_old_or_foreign_nonce_is_438_with_a_new_one() {
 }
 
 #[test]
-fn a_request_without_all_it_needs_is_400() {
+fn a_request_without_realm_and_nonce_is_400() {
     let (server, client) = server();
     let request = Writer::of(ALLOCATE_REQUEST).with(Kind::UserName, b"1:a:b");
     let reply = server
@@ -172,7 +172,7 @@ fn a_wrong_realm_is_401() {
 }
 
 #[test]
-fn a_changed_request_is_401() {
+fn a_modified_request_is_401() {
     let (server, client) = server();
     let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &super::wire::UDP);
     // Without FINGERPRINT, which would already reject the changed request.
@@ -193,7 +193,7 @@ fn a_changed_request_is_401() {
 }
 
 #[test]
-fn an_allocation_answers_to_its_own_name_only() {
+fn a_request_with_another_username_is_441() {
     let (server, mut client) = server();
     assert_eq!(server.allocate(&client).code, None);
     let other = server
@@ -206,7 +206,7 @@ fn an_allocation_answers_to_its_own_name_only() {
 }
 
 #[test]
-fn nothing_is_remembered_of_whoever_proves_nothing() {
+fn unauthenticated_clients_leave_no_state() {
     let server = TestEngine::new(TurnLimits::default());
     for number in 0..5000_u32 {
         let source = format!("127.{}.{}.1:1024", number / 256, number % 256);

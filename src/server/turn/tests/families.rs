@@ -37,7 +37,7 @@ async fn mapped(from: &str, to: SocketAddr) -> (SocketAddr, Option<SocketAddr>) 
 }
 
 #[tokio::test]
-async fn every_address_of_both_families_answers_from_itself_and_tells_clients_their_own() {
+async fn every_server_address_responds_from_itself_with_the_clients_address() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let turn = everywhere(listen).await;
         let port = turn.address().port();
@@ -52,8 +52,8 @@ async fn every_address_of_both_families_answers_from_itself_and_tells_clients_th
                 crate::tests::harness::skipped("this machine has no IPv6");
                 continue;
             }
-            let (own, told) = mapped(from, to).await;
-            assert_eq!(told, Some(own), "{listen}: {from} to {to}");
+            let (own, mapped_address) = mapped(from, to).await;
+            assert_eq!(mapped_address, Some(own), "{listen}: {from} to {to}");
         }
     }
 }
@@ -94,7 +94,7 @@ async fn clients_of_both_families_relay_to_each_other_by_udp_and_tcp() {
 }
 
 #[test]
-fn one_port_of_a_client_has_an_allocation_at_each_address_of_the_server() {
+fn one_client_port_can_allocate_at_each_server_address() {
     let server = TestEngine::new(TurnLimits::default());
     let mut client = server.client("192.0.2.1:5000", "ada", "lobby");
     let mut relayed = Vec::new();
@@ -112,7 +112,7 @@ fn one_port_of_a_client_has_an_allocation_at_each_address_of_the_server() {
 }
 
 #[test]
-fn allocations_outlive_a_change_of_addresses_and_new_ones_get_the_new_address() {
+fn allocations_outlive_an_address_change_and_new_ones_use_the_new_address() {
     let server = TestEngine::new(TurnLimits::default());
     let ada = server.client("192.0.2.1:5000", "ada", "lobby");
     let before = server.allocate(&ada).relayed.unwrap();

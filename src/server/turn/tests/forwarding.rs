@@ -7,26 +7,27 @@ use std::net::SocketAddr;
 
 /// Two clients with allocations, each over UDP or TCP.
 async fn pair(turn: &Turn, tcp: [bool; 2]) -> [(TestClient, SocketAddr); 2] {
-    let mut guests = Vec::new();
+    let mut clients = Vec::new();
     for (user, tcp) in ["ada", "bob"].into_iter().zip(tcp) {
         let mut client = match tcp {
             true => TestClient::tcp(turn, user, "lobby").await,
             false => TestClient::udp(turn, user, "lobby").await,
         };
         let relayed = client.allocate().await;
-        guests.push((client, relayed));
+        clients.push((client, relayed));
     }
-    guests.try_into().ok().expect("two of them")
+    clients.try_into().ok().expect("two of them")
 }
 
 /// All combinations of transports of two clients; true is TCP.
-const MIXTURES: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+const TRANSPORT_PAIRS: [[bool; 2]; 4] =
+    [[false, false], [false, true], [true, false], [true, true]];
 
 #[tokio::test]
-async fn two_clients_talk_by_indications_over_any_mixture() {
-    for mixture in MIXTURES {
+async fn two_clients_exchange_indications_over_any_transports() {
+    for transports in TRANSPORT_PAIRS {
         let (turn, _media) = start().await;
-        let [(mut ada, at_ada), (mut bob, at_bob)] = pair(&turn, mixture).await;
+        let [(mut ada, at_ada), (mut bob, at_bob)] = pair(&turn, transports).await;
         assert_eq!(ada.permit(at_bob).await, None);
         assert_eq!(bob.permit(at_ada).await, None);
         for length in [0, 1, 2, 3, 4, 1200, 2000] {
@@ -40,10 +41,10 @@ async fn two_clients_talk_by_indications_over_any_mixture() {
 }
 
 #[tokio::test]
-async fn two_clients_talk_by_channels_over_any_mixture() {
-    for mixture in MIXTURES {
+async fn two_clients_exchange_channel_data_over_any_transports() {
+    for transports in TRANSPORT_PAIRS {
         let (turn, _media) = start().await;
-        let [(mut ada, at_ada), (mut bob, at_bob)] = pair(&turn, mixture).await;
+        let [(mut ada, at_ada), (mut bob, at_bob)] = pair(&turn, transports).await;
         assert_eq!(ada.bind(0x4001, at_bob).await, None);
         assert_eq!(bob.bind(0x4FFF, at_ada).await, None);
         for length in [0, 1, 2, 3, 4, 1200, 2000] {
@@ -57,7 +58,7 @@ async fn two_clients_talk_by_channels_over_any_mixture() {
 }
 
 #[tokio::test]
-async fn a_channel_on_one_side_is_an_indication_on_the_other() {
+async fn channel_data_becomes_an_indication_for_a_peer_without_a_channel() {
     let (turn, _media) = start().await;
     let [(mut ada, at_ada), (mut bob, at_bob)] = pair(&turn, [false, true]).await;
     assert_eq!(ada.bind(0x4001, at_bob).await, None);
@@ -72,7 +73,7 @@ async fn a_channel_on_one_side_is_an_indication_on_the_other() {
 }
 
 #[tokio::test]
-async fn nobody_gets_packets_they_did_not_ask_for() {
+async fn a_client_receives_only_from_permitted_peers() {
     let (turn, _media) = start().await;
     let [(mut ada, at_ada), (mut bob, at_bob)] = pair(&turn, [false, false]).await;
     assert_eq!(ada.permit(at_bob).await, None);
@@ -85,7 +86,7 @@ async fn nobody_gets_packets_they_did_not_ask_for() {
 }
 
 #[tokio::test]
-async fn a_client_reaches_the_sfu_and_is_reached_without_a_socket() {
+async fn a_client_and_the_sfu_exchange_packets_without_a_socket() {
     for tcp in [false, true] {
         let (turn, media) = start().await;
         let [(mut ada, at_ada), _] = pair(&turn, [tcp, tcp]).await;
@@ -113,7 +114,7 @@ async fn a_client_reaches_the_sfu_and_is_reached_without_a_socket() {
 }
 
 #[tokio::test]
-async fn the_relay_knows_its_addresses_and_sends_nowhere_else() {
+async fn the_relay_sends_only_to_its_own_relayed_addresses() {
     let (turn, _media) = start().await;
     let relay = turn.relay();
     let at = |address: &str| address.parse::<SocketAddr>().unwrap();
@@ -151,7 +152,7 @@ async fn the_relay_knows_its_addresses_and_sends_nowhere_else() {
 }
 
 #[tokio::test]
-async fn what_was_relayed_is_counted_by_transport() {
+async fn relayed_bytes_are_counted_by_transport() {
     let (turn, media) = start().await;
     let [(mut ada, at_ada), (mut bob, at_bob)] = pair(&turn, [false, true]).await;
     ada.permit(at_bob).await;
@@ -173,7 +174,7 @@ async fn what_was_relayed_is_counted_by_transport() {
 }
 
 #[tokio::test]
-async fn plain_stun_tells_a_client_its_address() {
+async fn a_binding_request_returns_the_reflexive_address() {
     use super::wire::Writer;
     use turn_server::codec::message::methods::*;
     let (turn, _media) = start().await;
@@ -191,7 +192,7 @@ async fn plain_stun_tells_a_client_its_address() {
 }
 
 #[tokio::test]
-async fn after_the_stop_nobody_is_served() {
+async fn a_stopped_server_closes_connections_and_frees_its_port() {
     let (turn, _media) = start().await;
     let [(mut ada, _), (mut bob, _)] = pair(&turn, [true, false]).await;
     let address = turn.address();

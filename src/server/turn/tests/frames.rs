@@ -9,7 +9,7 @@ use super::wire::{Writer, channel_data};
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
 #[test]
-fn channel_data_comes_with_padding_or_without() {
+fn channel_data_parses_with_and_without_padding() {
     let expected = Frame::Channel {
         number: 0x4000,
         payload: b"abc",
@@ -27,7 +27,7 @@ fn channel_data_comes_with_padding_or_without() {
 }
 
 #[test]
-fn every_prefix_and_every_flipped_bit_is_survived() {
+fn truncated_frames_and_flipped_bits_do_not_panic() {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("127.0.0.1:5000", "ada", "lobby");
     let frames = [
@@ -61,7 +61,7 @@ fn every_prefix_and_every_flipped_bit_is_survived() {
 }
 
 #[test]
-fn random_bytes_are_survived() {
+fn random_bytes_neither_panic_nor_allocate() {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("127.0.0.1:5000", "ada", "lobby");
     for round in 0..50_000_usize {
@@ -87,7 +87,7 @@ fn random_bytes_are_survived() {
 }
 
 #[test]
-fn what_breaks_the_codec_does_not_reach_it() {
+fn parse_rejects_messages_that_break_the_codec() {
     // An attribute without its padding, and a CHANNEL-NUMBER that is too short.
     let unpadded = Writer::of(BINDING_REQUEST).raw(0x8022, b"abc").bytes();
     assert_eq!(parse(&unpadded[..unpadded.len() - 1]), Err(Malformed));
@@ -112,7 +112,7 @@ fn what_breaks_the_codec_does_not_reach_it() {
 }
 
 #[test]
-fn a_stream_tells_sizes_as_soon_as_it_can() {
+fn the_first_four_bytes_give_the_size_of_a_stream_frame() {
     let frame = channel_data(0x4000, b"abcde", true);
     assert_eq!(stream_frame_size(&frame[..3]), Ok(None));
     assert_eq!(stream_frame_size(&frame[..4]), Ok(Some(12)));

@@ -119,7 +119,7 @@ proptest! {
 
     /// The server still serves another client after the frames.
     #[test]
-    fn no_frame_breaks_the_relay(frames in prop::collection::vec((frame(), 0_u64..90), 1..80)) {
+    fn hostile_frames_do_not_affect_other_clients(frames in prop::collection::vec((frame(), 0_u64..90), 1..80)) {
         let mut server = TestEngine::new(TurnLimits::default());
         let mut hostile = server.client("192.0.2.1:5000", "eve", "lobby");
         server.allocate(&hostile);

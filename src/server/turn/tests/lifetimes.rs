@@ -30,7 +30,7 @@ fn refresh(
 }
 
 #[test]
-fn nobody_gets_more_than_ten_minutes_at_once() {
+fn a_lifetime_is_at_most_ten_minutes() {
     let server = TestEngine::new(TurnLimits::default());
     let mut client = server.client("192.0.2.1:5000", "ada", "lobby");
     let request = Writer::of(ALLOCATE_REQUEST)
@@ -41,7 +41,7 @@ fn nobody_gets_more_than_ten_minutes_at_once() {
 }
 
 #[test]
-fn an_allocation_ends_by_itself() {
+fn an_allocation_without_refresh_expires() {
     let (mut server, mut client, _) = server();
     server.wait(599);
     assert_eq!(server.engine.allocations().count(server.now.instant), 1);
@@ -54,7 +54,7 @@ fn an_allocation_ends_by_itself() {
 }
 
 #[test]
-fn a_refresh_to_zero_ends_it() {
+fn a_refresh_with_lifetime_zero_ends_the_allocation() {
     let (server, mut client, _) = server();
     assert_eq!(refresh(&server, &mut client, 0), (None, Some(0)));
     assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
@@ -62,7 +62,7 @@ fn a_refresh_to_zero_ends_it() {
 }
 
 #[test]
-fn whoever_is_forgotten_loses_their_allocations_and_nobody_else_does() {
+fn a_relayed_address_ends_with_the_session_of_its_user() {
     let (server, _, relayed) = server();
     let other = server.client("192.0.2.2:5000", "bob", "lobby");
     let kept = server.allocate(&other).relayed.unwrap();
@@ -122,7 +122,7 @@ fn a_permission_lasts_five_minutes_and_a_channel_ten() {
 }
 
 #[test]
-fn what_is_sent_to_an_allocation_that_ended_is_lost() {
+fn packets_to_an_ended_allocation_are_dropped() {
     let (server, client, _) = server();
     let other = server.client("192.0.2.2:5000", "bob", "lobby");
     let kept = server.allocate(&other).relayed.unwrap();
@@ -140,7 +140,7 @@ fn what_is_sent_to_an_allocation_that_ended_is_lost() {
 }
 
 #[test]
-fn a_lost_answer_is_given_again_and_a_second_allocation_is_not() {
+fn a_retransmitted_allocate_gets_the_same_response_and_a_second_one_is_437() {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("192.0.2.1:5000", "ada", "lobby");
     let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);

@@ -1,7 +1,7 @@
 //! Clients reach the SFU and other clients of this server, and no other address.
 
 use super::super::TurnLimits;
-use super::client::TestClient as Caller;
+use super::client::TestClient as SocketClient;
 use super::harness::{TestClient, TestEngine, options, sfu, start};
 use super::wire::Writer;
 use std::{net::SocketAddr, time::Duration};
@@ -104,7 +104,7 @@ fn bind(server: &TestEngine, client: &TestClient, peer: SocketAddr) -> Option<u1
 }
 
 #[test]
-fn special_addresses_are_403_and_of_the_wrong_family_443() {
+fn forbidden_addresses_are_403_and_the_wrong_family_443() {
     let server = TestEngine::new(TurnLimits::default());
     let (four, _) = client(&server, 1, "192.0.2.1:5000", "ada");
     let (six, _) = client(&server, 2, "192.0.2.2:5000", "bob");
@@ -132,7 +132,7 @@ fn special_addresses_are_403_and_of_the_wrong_family_443() {
 }
 
 #[test]
-fn the_sfus_address_is_its_port_too() {
+fn the_sfu_is_allowed_at_its_exact_port_only() {
     let server = TestEngine::new(TurnLimits::default());
     let (client, _) = client(&server, 1, "192.0.2.1:5000", "ada");
     assert_eq!(
@@ -147,7 +147,7 @@ fn the_sfus_address_is_its_port_too() {
 }
 
 #[test]
-fn a_relay_address_counts_while_it_is_somebodys() {
+fn a_relayed_address_is_a_valid_peer_while_it_is_allocated() {
     let server = TestEngine::new(TurnLimits::default());
     let (ada, own) = client(&server, 1, "192.0.2.1:5000", "ada");
     let (_, other) = client(&server, 1, "192.0.2.2:5000", "bob");
@@ -172,7 +172,7 @@ fn a_relay_address_counts_while_it_is_somebodys() {
 }
 
 #[test]
-fn one_bad_peer_among_several_spoils_the_request() {
+fn one_forbidden_peer_refuses_the_whole_request() {
     let server = TestEngine::new(TurnLimits::default());
     let (ada, _) = client(&server, 1, "192.0.2.1:5000", "ada");
     let (_, other) = client(&server, 1, "192.0.2.2:5000", "bob");
@@ -203,7 +203,7 @@ fn one_bad_peer_among_several_spoils_the_request() {
 }
 
 #[test]
-fn one_allocation_has_so_many_peers() {
+fn the_65th_peer_of_an_allocation_is_508() {
     let limits = TurnLimits {
         per_user: 100,
         per_room: 100,
@@ -224,7 +224,7 @@ fn one_allocation_has_so_many_peers() {
 }
 
 #[test]
-fn a_send_indication_without_permission_goes_nowhere() {
+fn a_send_indication_without_permission_is_dropped() {
     let server = TestEngine::new(TurnLimits::default());
     let (ada, _) = client(&server, 1, "192.0.2.1:5000", "ada");
     server.send(&ada, sfu(), b"x");
@@ -238,13 +238,13 @@ fn a_send_indication_without_permission_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn a_canary_next_door_hears_nothing() {
+async fn a_local_socket_receives_nothing_from_the_relay() {
     let (turn, media) = start().await;
     let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     // Positive control: the socket receives packets.
-    let voice = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    voice
+    let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    sender
         .send_to(b"tweet", udp.local_addr().unwrap())
         .await
         .unwrap();
@@ -252,14 +252,14 @@ async fn a_canary_next_door_hears_nothing() {
     assert_eq!(udp.recv(&mut buffer).await.unwrap(), 5);
 
     for mut client in [
-        Caller::udp(&turn, "ada", "lobby").await,
-        Caller::tcp(&turn, "ada", "lobby").await,
+        SocketClient::udp(&turn, "ada", "lobby").await,
+        SocketClient::tcp(&turn, "ada", "lobby").await,
     ] {
         client.allocate().await;
-        for canary in [udp.local_addr().unwrap(), tcp.local_addr().unwrap()] {
-            assert_eq!(client.permit(canary).await, Some(403));
-            assert_eq!(client.bind(0x4000, canary).await, Some(403));
-            client.send(canary, b"x").await;
+        for socket in [udp.local_addr().unwrap(), tcp.local_addr().unwrap()] {
+            assert_eq!(client.permit(socket).await, Some(403));
+            assert_eq!(client.bind(0x4000, socket).await, Some(403));
+            client.send(socket, b"x").await;
             client.send_on(0x4000, b"x").await;
         }
         // The same client may reach the SFU.
@@ -277,8 +277,8 @@ async fn a_canary_next_door_hears_nothing() {
 }
 
 #[test]
-fn the_server_refuses_to_be_told_nonsense() {
-    let mut nonsense = options();
+fn invalid_external_addresses_and_realms_are_refused() {
+    let mut invalid = options();
     for ip in [
         "0.0.0.0",
         "::",
@@ -287,12 +287,12 @@ fn the_server_refuses_to_be_told_nonsense() {
         "ff02::1",
         "::ffff:192.0.2.1",
     ] {
-        nonsense.external = vec![ip.parse().unwrap()];
-        assert!(nonsense.check().is_err(), "{ip}");
+        invalid.external = vec![ip.parse().unwrap()];
+        assert!(invalid.check().is_err(), "{ip}");
     }
     for realm in [String::new(), "a\"b".into(), "a\nb".into(), "x".repeat(128)] {
-        let nonsense = super::super::TurnOptions { realm, ..options() };
-        assert!(nonsense.check().is_err());
+        let invalid = super::super::TurnOptions { realm, ..options() };
+        assert!(invalid.check().is_err());
     }
     assert!(options().check().is_ok());
 }

@@ -59,7 +59,7 @@ fn the_321st_allocation_of_a_room_is_486_and_the_2001st_of_all_is_508() {
 }
 
 #[test]
-fn relay_ports_are_each_ones_own_and_within_their_range() {
+fn relay_ports_are_unique_and_in_range() {
     let limits = TurnLimits {
         per_user: 300,
         per_room: 300,
@@ -76,7 +76,7 @@ fn relay_ports_are_each_ones_own_and_within_their_range() {
 }
 
 #[test]
-fn what_is_beyond_an_allocations_bandwidth_is_lost_both_ways() {
+fn packets_beyond_the_bandwidth_are_dropped_in_both_directions() {
     let limits = TurnLimits {
         bytes_per_second: NonZeroU32::new(5 * 1064).unwrap(),
         ..TurnLimits::default()
@@ -109,7 +109,7 @@ fn what_is_beyond_an_allocations_bandwidth_is_lost_both_ways() {
 }
 
 #[test]
-fn an_address_without_credentials_is_answered_so_often_and_loopback_always() {
+fn unauthenticated_responses_are_limited_per_address_except_loopback() {
     let throttle = AddressRateLimiter::new(UNAUTHENTICATED_RATE);
     let count = |ip: &str| {
         (0..1000)
@@ -127,7 +127,7 @@ fn an_address_without_credentials_is_answered_so_often_and_loopback_always() {
 }
 
 #[test]
-fn beyond_that_it_hears_nothing_while_credentials_go_on_to_count() {
+fn an_address_over_the_unauthenticated_rate_can_still_allocate() {
     let server = TestEngine::new(TurnLimits::default());
     let client = server.client("192.0.2.1:5000", "ada", "lobby");
     let request = Writer::of(BINDING_REQUEST).bytes();

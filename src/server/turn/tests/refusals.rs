@@ -40,7 +40,7 @@ fn only_udp_is_relayed() {
 }
 
 #[test]
-fn tcp_allocations_have_no_methods_here() {
+fn the_methods_of_tcp_allocations_get_no_response() {
     let (server, client) = server();
     server.allocate(&client);
     // Connect, ConnectionBind and ConnectionAttempt of RFC 6062.
@@ -51,15 +51,15 @@ fn tcp_allocations_have_no_methods_here() {
 }
 
 #[test]
-fn what_must_be_understood_and_is_not_is_420_and_named() {
+fn unknown_comprehension_required_attributes_are_420_and_listed() {
     let (server, client) = server();
-    let wishes = [
+    let unknown = [
         (Kind::DontFragment as u16, vec![]),
         (Kind::ConnectionId as u16, vec![0; 4]),
         (Kind::AccessToken as u16, vec![0; 4]),
         (0x7FFF, vec![1, 2, 3]),
     ];
-    for (kind, value) in wishes {
+    for (kind, value) in unknown {
         let reply = server.request(&client, allocate().raw(kind, &value));
         assert_eq!(reply.code, Some(420), "{kind:#x}");
         assert_eq!(
@@ -69,12 +69,12 @@ fn what_must_be_understood_and_is_not_is_420_and_named() {
         assert!(reply.is_signed(&client.credentials.key()));
     }
     assert_eq!(server.engine.allocations().entry_counts(), (0, 0));
-    let courtesy = allocate().raw(0x8022, b"a browser").raw(0xC057, &[0; 4]);
-    assert_eq!(server.request(&client, courtesy).code, None);
+    let optional = allocate().raw(0x8022, b"a browser").raw(0xC057, &[0; 4]);
+    assert_eq!(server.request(&client, optional).code, None);
 }
 
 #[test]
-fn a_binding_request_with_unknown_wishes_is_420_too() {
+fn a_binding_request_with_an_unknown_attribute_is_420() {
     let (server, client) = server();
     let request = Writer::of(BINDING_REQUEST).raw(0x0003, &[0, 0, 0, 6]);
     let reply = server.send_frame(&client, &request.bytes()).unwrap();
@@ -83,7 +83,7 @@ fn a_binding_request_with_unknown_wishes_is_420_too() {
 }
 
 #[test]
-fn a_family_we_do_not_have_is_440() {
+fn an_unsupported_address_family_is_440() {
     let (server, client) = server();
     let with_family = |family: u8| allocate().raw(0x0017, &[family, 0, 0, 0]);
     assert_eq!(server.request(&client, with_family(3)).code, Some(440));
@@ -94,7 +94,7 @@ fn a_family_we_do_not_have_is_440() {
 }
 
 #[test]
-fn a_family_that_makes_no_sense_is_440_and_in_a_refresh_443() {
+fn a_malformed_address_family_is_440_and_443_in_a_refresh() {
     let (server, client) = server();
     for family in [&[0, 0, 0, 0][..], &[9, 0, 0, 0], &[]] {
         assert_eq!(
@@ -110,7 +110,7 @@ fn a_family_that_makes_no_sense_is_440_and_in_a_refresh_443() {
 }
 
 #[test]
-fn who_names_no_family_gets_ipv4_and_on_a_machine_without_ipv4_gets_ipv6() {
+fn the_default_family_is_ipv4_or_ipv6_without_an_ipv4_address() {
     let (dual, client) = server();
     assert!(dual.allocate(&client).relayed.unwrap().is_ipv4());
     let six = TestEngine::new(TurnLimits::default());
@@ -133,7 +133,7 @@ fn who_names_no_family_gets_ipv4_and_on_a_machine_without_ipv4_gets_ipv6() {
 }
 
 #[test]
-fn an_even_port_is_given_and_a_pair_of_ports_is_508() {
+fn an_even_port_is_granted_and_a_reserved_pair_is_508() {
     let server = TestEngine::new(TurnLimits {
         per_user: 100,
         per_room: 100,
@@ -155,7 +155,7 @@ fn an_even_port_is_given_and_a_pair_of_ports_is_508() {
 }
 
 #[test]
-fn a_reservation_token_is_508_and_beside_a_family_or_an_even_port_400() {
+fn a_reservation_token_is_508_and_400_with_a_family_or_even_port() {
     let (server, client) = server();
     let token = || allocate().with(Kind::ReservationToken, &[7; 8]);
     assert_eq!(server.request(&client, token()).code, Some(508));
@@ -170,7 +170,7 @@ fn a_reservation_token_is_508_and_beside_a_family_or_an_even_port_400() {
 }
 
 #[test]
-fn an_additional_family_may_be_asked_for_and_is_not_given() {
+fn an_additional_address_family_is_ignored() {
     let (server, client) = server();
     let both = allocate().with(Kind::AdditionalAddressFamily, &[2, 0, 0, 0]);
     let reply = server.request(&client, both);
@@ -202,7 +202,7 @@ fn requests_without_an_allocation_are_437() {
 }
 
 #[test]
-fn permissions_and_channels_that_make_no_sense_are_400() {
+fn malformed_permission_and_channel_requests_are_400() {
     let (server, client) = server();
     server.allocate(&client);
     let requests = [

@@ -7,7 +7,7 @@ use super::wire::{UDP, Writer};
 use turn_server::codec::message::{attributes::AttributeType as Kind, methods::*};
 
 #[test]
-fn join_take_credentials_leave_allocate_gets_nothing() {
+fn credentials_of_an_ended_session_cannot_allocate() {
     let server = TestEngine::new(TurnLimits::default());
     for number in 0..200 {
         let client = server.client(&format!("127.0.0.1:{}", 1024 + number), "eve", "lobby");
@@ -18,7 +18,7 @@ fn join_take_credentials_leave_allocate_gets_nothing() {
 }
 
 #[test]
-fn the_end_of_a_stay_ends_its_allocations_and_no_others() {
+fn the_end_of_a_session_ends_its_allocations_only() {
     let server = TestEngine::new(TurnLimits::default());
     let here = server.client("192.0.2.1:5000", "ada", "lobby");
     let elsewhere = server.client("192.0.2.1:5001", "ada", "garden");
@@ -34,7 +34,7 @@ fn the_end_of_a_stay_ends_its_allocations_and_no_others() {
 }
 
 #[test]
-fn credentials_of_a_former_stay_prove_nothing_in_the_next_one() {
+fn credentials_of_a_former_session_are_401_in_the_next() {
     let server = TestEngine::new(TurnLimits::default());
     let former = server.client("192.0.2.1:5000", "ada", "lobby");
     server.engine.allocations().end_session("ada", "lobby");
@@ -44,7 +44,7 @@ fn credentials_of_a_former_stay_prove_nothing_in_the_next_one() {
 }
 
 #[test]
-fn a_stay_is_forgotten_when_nothing_can_come_of_it_any_more() {
+fn a_session_is_removed_after_its_credentials_and_allocations_end() {
     let mut server = TestEngine::new(TurnLimits::default());
     let client = server.client("192.0.2.1:5000", "ada", "lobby");
     server.client("192.0.2.2:5000", "bob", "lobby");
@@ -67,7 +67,7 @@ fn a_stay_is_forgotten_when_nothing_can_come_of_it_any_more() {
 }
 
 #[test]
-fn one_address_takes_no_more_than_its_share_however_many_people_it_is() {
+fn one_client_address_is_limited_whatever_the_number_of_users() {
     let server = TestEngine::new(TurnLimits::default());
     let allocate = |source: String, number: usize| {
         let client = server.client(&source, &format!("u{number}"), &format!("r{}", number / 4));
@@ -88,7 +88,7 @@ fn one_address_takes_no_more_than_its_share_however_many_people_it_is() {
 }
 
 #[test]
-fn the_last_places_are_for_rooms_that_have_few() {
+fn the_last_allocations_are_reserved_for_small_rooms() {
     let limits = TurnLimits {
         total: 20,
         reserved_for_small_rooms: 8,
@@ -111,7 +111,7 @@ fn the_last_places_are_for_rooms_that_have_few() {
 }
 
 #[test]
-fn a_refresh_goes_on_for_as_long_as_the_stay_lasts() {
+fn refreshes_succeed_until_the_session_ends() {
     let mut server = TestEngine::new(TurnLimits::default());
     let mut client = server.client("192.0.2.1:5000", "ada", "lobby");
     let request = Writer::of(ALLOCATE_REQUEST).with(Kind::RequestedTransport, &UDP);

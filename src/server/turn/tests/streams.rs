@@ -14,7 +14,7 @@ use turn_server::codec::message::methods::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_frame_may_come_in_pieces_and_several_at_once() {
+async fn fragmented_and_coalesced_frames_are_handled() {
     let (turn, media) = start().await;
     let mut ada = TestClient::tcp(&turn, "ada", "lobby").await;
     ada.allocate().await;
@@ -38,7 +38,7 @@ async fn a_frame_may_come_in_pieces_and_several_at_once() {
 }
 
 #[tokio::test]
-async fn garbage_ends_its_own_connection_only() {
+async fn malformed_frames_close_their_own_connection_only() {
     let (turn, _media) = start().await;
     let mut good = TestClient::tcp(&turn, "ada", "lobby").await;
     good.allocate().await;
@@ -67,7 +67,7 @@ async fn garbage_ends_its_own_connection_only() {
 }
 
 #[tokio::test]
-async fn garbage_over_udp_is_forgotten() {
+async fn malformed_datagrams_are_dropped() {
     let (turn, _media) = start().await;
     let mut ada = TestClient::udp(&turn, "ada", "lobby").await;
     for garbage in [b"x".as_slice(), &[], &[0; 3], &[0xFF; 1500], &[0; 9000]] {
@@ -78,7 +78,7 @@ async fn garbage_over_udp_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_says_nothing_is_closed_after_ten_seconds() {
+async fn an_idle_stream_is_closed_after_ten_seconds() {
     let (silent, far) = tokio::io::duplex(1024);
     let (turn, _media) = start().await;
     let engine = turn.engine();
@@ -99,7 +99,7 @@ async fn a_stream_that_says_nothing_is_closed_after_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_frame_that_never_ends_is_silence_too() {
+async fn an_incomplete_frame_does_not_reset_the_idle_timeout() {
     use tokio::io::AsyncWriteExt;
     let (mut slow, far) = tokio::io::duplex(1024);
     let (turn, _media) = start().await;
@@ -124,7 +124,7 @@ async fn a_frame_that_never_ends_is_silence_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_closed() {
+async fn an_active_stream_without_an_allocation_is_closed() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (near, far) = tokio::io::duplex(4096);
     let (mut answers, mut slow) = tokio::io::split(near);
@@ -162,7 +162,7 @@ async fn a_stream_that_says_something_now_and_then_but_allocates_nothing_is_clos
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_with_an_allocation_may_be_silent() {
+async fn a_stream_with_an_allocation_may_be_idle() {
     let (near, far) = tokio::io::duplex(4096);
     let (turn, _media) = start().await;
     let client = super::super::client::FiveTuple {
@@ -183,7 +183,7 @@ async fn a_stream_with_an_allocation_may_be_silent() {
 }
 
 #[test]
-fn so_many_streams_and_so_many_of_one_address() {
+fn streams_are_limited_in_total_and_per_address() {
     let streams = Permits::new(PermitLimits {
         total: MAX_STREAMS,
         per_address: MAX_STREAMS_PER_ADDRESS,
@@ -205,7 +205,7 @@ fn so_many_streams_and_so_many_of_one_address() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_loses_packets_and_holds_up_nobody() {
+async fn a_client_that_does_not_read_loses_packets_without_delaying_others() {
     let (turn, _media) = start().await;
     let mut slow = TestClient::tcp(&turn, "ada", "lobby").await;
     let at_slow = slow.allocate().await;
@@ -252,7 +252,7 @@ fn certificate() -> (rustls::ServerConfig, rustls::ClientConfig) {
 }
 
 /// A client over TLS.
-async fn tls_guest(turn: &Turn, config: rustls::ClientConfig) -> TestClient {
+async fn tls_client(turn: &Turn, config: rustls::ClientConfig) -> TestClient {
     let socket = TcpStream::connect(turn.tls_address().unwrap())
         .await
         .unwrap();
@@ -265,13 +265,13 @@ async fn tls_guest(turn: &Turn, config: rustls::ClientConfig) -> TestClient {
 }
 
 #[tokio::test]
-async fn over_tls_it_is_the_same() {
+async fn a_tls_client_allocates_and_relays() {
     let (server, client) = certificate();
     let mut options = options();
     options.tls = Some(("127.0.0.1:0".parse().unwrap(), Arc::new(server)));
     let media = Arc::new(RecordingPeer::default());
     let turn = Turn::start(options, media.clone()).await.unwrap();
-    let mut ada = tls_guest(&turn, client).await;
+    let mut ada = tls_client(&turn, client).await;
     assert!(
         ada.exchange(Writer::of(BINDING_REQUEST).bytes())
             .await
