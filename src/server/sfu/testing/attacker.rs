@@ -1,7 +1,7 @@
-//! Packets that no browser sends, but anybody with the keys of a connection can: SRTP that is
-//! real outside and made up inside (trust T18).
+//! Packets that no browser sends, but a client with the keys of its connection can: valid SRTP
+//! with an arbitrary payload (trust T18).
 //!
-//! `str0m` hands no keys out, so it is given a cipher that keeps them.
+//! str0m does not expose its keys, so it gets a cipher that logs them.
 
 use std::cell::RefCell;
 use str0m::crypto::{
@@ -10,18 +10,18 @@ use str0m::crypto::{
 };
 
 thread_local! {
-    /// The keys by which connections of this thread have sent.
+    /// The keys with which connections of this thread have sent, oldest first.
     static LOGGED_KEYS: RefCell<Vec<SessionKey>> = const { RefCell::new(Vec::new()) };
 }
 
-/// By what one kind of packet is encrypted.
+/// The key for one direction of RTP or RTCP.
 #[derive(Debug, Clone, Copy)]
 struct SessionKey {
     /// The session key.
     key: [u8; 32],
     /// The session salt.
     salt: [u8; 12],
-    /// Whether it is of RTCP.
+    /// Whether the key is for RTCP; for RTP otherwise.
     control: bool,
 }
 
@@ -38,12 +38,12 @@ impl SessionKey {
     }
 }
 
-/// The ciphers as they always are.
+/// The provider that connections use without logging.
 fn default_provider() -> &'static dyn SrtpProvider {
     from_feature_flags().srtp_provider
 }
 
-/// Ciphers that keep their keys in [`LOGGED_KEYS`].
+/// A crypto provider whose ciphers log their keys in [`LOGGED_KEYS`].
 pub fn key_logging_provider() -> CryptoProvider {
     CryptoProvider {
         srtp_provider: &KeyLoggingProvider,
@@ -89,12 +89,12 @@ impl SupportedAeadAes256Gcm for KeyLoggingProvider {
     }
 }
 
-/// One of them.
+/// A cipher that logs its key when it first encrypts.
 #[derive(Debug)]
 struct KeyLoggingCipher {
-    /// What it does.
+    /// The cipher that does the work.
     inner: Box<dyn AeadAes256GcmCipher>,
-    /// The key, until it is kept.
+    /// The key; none once it is logged.
     key: Option<[u8; 32]>,
 }
 
@@ -108,7 +108,7 @@ impl AeadAes256GcmCipher for KeyLoggingCipher {
     ) -> Result<(), CryptoError> {
         if let Some(key) = self.key.take() {
             let control = is_control(header);
-            // A nonce is the salt and what the header says (RFC 7714 8.1, 9.1).
+            // A nonce is the salt XOR header fields (RFC 7714 8.1, 9.1), so XOR yields the salt.
             let salt = match control {
                 true => AeadAes256Gcm::rtcp_iv(*nonce, word(header, 4), word(header, 8) & INDEX),
                 false => AeadAes256Gcm::rtp_iv(*nonce, word(header, 8), 0, half(header, 2)),
@@ -130,37 +130,37 @@ impl AeadAes256GcmCipher for KeyLoggingCipher {
     }
 }
 
-/// The bits of an SRTCP index; the one above says that the packet is encrypted.
+/// The mask of an SRTCP index; the bit above is the encryption flag.
 const INDEX: u32 = 0x7fff_ffff;
 
-/// Whether a header is of RTCP (RFC 5761 4).
+/// Whether a packet is RTCP by its payload type (RFC 5761 4).
 fn is_control(header: &[u8]) -> bool {
     (192..=223).contains(&header[1])
 }
 
-/// Four bytes of a header.
+/// The big-endian `u32` at an offset of a header.
 fn word(header: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(header[at..at + 4].try_into().expect("four"))
 }
 
-/// Two bytes of a header.
+/// The big-endian `u16` at an offset of a header.
 fn half(header: &[u8], at: usize) -> u16 {
     u16::from_be_bytes(header[at..at + 2].try_into().expect("two"))
 }
 
-/// Who has the keys of a connection.
+/// An attacker with the sending keys of a connection.
 pub struct KeyedAttacker {
-    /// Those of RTP.
+    /// The key for RTP packets.
     media: SessionKey,
-    /// Those of RTCP.
+    /// The key for RTCP packets.
     control: SessionKey,
-    /// The index of the next RTCP packet.
+    /// The SRTCP index of the last packet.
     index: u32,
 }
 
 impl KeyedAttacker {
-    /// With the keys of the last connection of this thread that was given [`key_logging_provider`], once it has
-    /// sent both kinds.
+    /// Takes the keys of the last connection of this thread that uses [`key_logging_provider`];
+    /// none before it has sent RTP and RTCP.
     pub fn new() -> Option<Self> {
         let kept = |control| {
             LOGGED_KEYS.with_borrow(|kept| kept.iter().copied().rfind(|key| key.control == control))
@@ -172,8 +172,7 @@ impl KeyedAttacker {
         })
     }
 
-    /// An RTP packet of a header and what it is to have inside; so often its sequence number
-    /// is to have begun anew.
+    /// Encrypts an RTP packet of a header and a payload. `anew`: the rollover counter.
     pub fn rtp(&self, header: &[u8], body: &[u8], anew: u32) -> Vec<u8> {
         let (ssrc, seq) = (word(header, 8), half(header, 2));
         let nonce = AeadAes256Gcm::rtp_iv(self.media.salt, ssrc, anew, seq);
@@ -181,7 +180,7 @@ impl KeyedAttacker {
         [header, &sealed].concat()
     }
 
-    /// An RTCP packet of eight bytes at least.
+    /// Encrypts an RTCP packet of at least eight bytes.
     pub fn rtcp(&mut self, packet: &[u8]) -> Vec<u8> {
         self.index += 1;
         let (header, body) = packet.split_at(8);

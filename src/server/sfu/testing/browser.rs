@@ -1,5 +1,5 @@
-//! What the tests of a shard's core have in common: a core without a shard, and a browser
-//! without sockets.
+//! Helpers for the tests of a shard's core: a core without a shard, and a browser without
+//! sockets.
 
 use crate::protocol::{MediaOffer, OfferedTrack, ParticipantId, Source};
 use crate::server::metrics::MediaMetrics;
@@ -22,7 +22,7 @@ use str0m::{
 };
 use tokio::sync::mpsc;
 
-/// A core with room 1, where its events come, and the time.
+/// A core with room 1, the receiver of its events, and the start time.
 pub fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
     let (events, receiver) = mpsc::channel(64);
     let now = Instant::now();
@@ -31,7 +31,7 @@ pub fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
     (core, receiver, now)
 }
 
-/// What every connection has in common.
+/// The configuration that all connections share.
 pub fn rtc_config() -> SharedRtcConfig {
     let certificate = from_feature_flags().dtls_provider.generate_certificate();
     SharedRtcConfig {
@@ -45,13 +45,13 @@ pub fn first_participant() -> ParticipantId {
     ParticipantId::parse("p_a").expect("valid")
 }
 
-/// The name of somebody by number.
+/// The participant ID `p_<number>`.
 pub fn participant(number: u64) -> ParticipantId {
     ParticipantId::parse(&format!("p_{number}")).expect("valid")
 }
 
-/// Somebody comes into room 1 who sends these, a camera in three sizes, and has so many slots
-/// of one kind.
+/// Adds a peer to room 1 that never connects. It offers the sources `sent`, cameras with three
+/// simulcast layers, and `slots` receiving media descriptions of one kind.
 pub fn join_without_media(
     core: &mut Core,
     number: u64,
@@ -97,30 +97,30 @@ pub fn join_without_media(
     core.handle_command(RoomKey(1), command, now);
 }
 
-/// Somebody's browser, without sockets.
+/// A client without sockets.
 pub struct FakeBrowser {
     /// The peer connection under test.
     pub rtc: str0m::Rtc,
     /// The media description that sends video.
     pub camera: Mid,
-    /// Where it takes pictures.
+    /// The media description that receives video.
     pub video_receiver: Mid,
     /// The media description that sends audio.
     pub microphone: Mid,
-    /// Where it takes sound.
+    /// The media description that receives audio.
     pub audio_receiver: Mid,
     /// The str0m events so far, oldest first.
     pub events: Vec<str0m::Event>,
-    /// The offer under way.
+    /// The offer that awaits its answer.
     pub pending: Option<str0m::change::SdpPendingOffer>,
-    /// Where it is.
+    /// The host address of the client.
     pub host: SocketAddr,
-    /// Where it seems to be.
+    /// The address from which its datagrams arrive at the core.
     pub address: SocketAddr,
 }
 
 impl FakeBrowser {
-    /// The first person's browser, connected.
+    /// Connects peer 1 as [`first_participant`].
     pub fn join_first(
         core: &mut Core,
         events: &mut mpsc::Receiver<Event>,
@@ -129,7 +129,7 @@ impl FakeBrowser {
         Self::join(core, events, now, PeerKey(1), first_participant())
     }
 
-    /// Somebody's browser with a camera and a microphone, connected.
+    /// Connects a client with a camera and a microphone.
     pub fn join(
         core: &mut Core,
         events: &mut mpsc::Receiver<Event>,
@@ -140,7 +140,7 @@ impl FakeBrowser {
         Self::join_with_crypto(from_feature_flags(), core, events, now, (peer, person))
     }
 
-    /// The same by these ciphers.
+    /// Like [`Self::join`], with a crypto provider.
     pub fn join_with_crypto(
         ciphers: CryptoProvider,
         core: &mut Core,
@@ -164,7 +164,7 @@ impl FakeBrowser {
         browser
     }
 
-    /// A browser that offers a camera and a microphone, and takes one of each.
+    /// A client and its offer: sends a camera and a microphone, receives one of each.
     fn with_offer(ciphers: CryptoProvider, now: Instant, peer: PeerKey) -> (Self, Offer) {
         let config = str0m::Rtc::builder().set_rtp_mode(true);
         let mut rtc = config.set_crypto_provider(ciphers.into()).build(now);
@@ -278,7 +278,7 @@ impl FakeBrowser {
         media
     }
 
-    /// Sends a packet of its camera, a whole keyframe.
+    /// Sends a keyframe of one packet from the camera.
     pub fn send_keyframe(&mut self, seq: u64, now: Instant) {
         self.send_packet(self.camera, seq, 0, now, vec![0x10; 100]);
     }

@@ -1,5 +1,5 @@
-//! What the tests of the SFU share: a browser without sockets, and an attacker who has the
-//! keys of a connection.
+//! Test helpers of the SFU: a browser without sockets, and an attacker with the keys of a
+//! connection.
 
 pub mod attacker;
 pub mod browser;

@@ -1,18 +1,18 @@
-//! Whose sound is forwarded.
+//! Tests of the selection of forwarded speakers.
 
 use super::*;
 use proptest::prelude::*;
 
-/// The few of a room, and its clock.
+/// The selection of a room, the start of its clock, and the time since then in ms.
 struct Few(Loudest, Instant, u64);
 
 impl Few {
-    /// A room with this many places.
+    /// A room with this many slots.
     fn new(places: usize) -> Self {
         Self(Loudest::new(places), Instant::now(), 0)
     }
 
-    /// Plays constant levels for a while; whether anything changed.
+    /// Plays constant levels for `ms`; returns whether an assignment changed.
     fn play(&mut self, ms: u64, levels: &[(u32, u8)]) -> bool {
         let mut changed = false;
         for ms in self.2..self.2 + ms {
@@ -28,7 +28,7 @@ impl Few {
         changed
     }
 
-    /// Who is in, by key.
+    /// The forwarded speakers, sorted by key.
     fn who(&self) -> Vec<u32> {
         let mut who: Vec<_> = self.0.loudest().collect();
         who.sort_unstable();
@@ -74,7 +74,7 @@ fn a_place_is_lost_after_two_seconds_of_silence() {
     assert_eq!(few.who(), [1]);
     few.play(200, &[(1, 90)]);
     assert_eq!(few.who(), [0; 0]);
-    // The same without any packets.
+    // A pause without packets has the same effect.
     few.play(1_000, &[(1, 30)]);
     few.play(2_100, &[]);
     assert_eq!(few.who(), [0; 0]);
@@ -84,7 +84,7 @@ fn a_place_is_lost_after_two_seconds_of_silence() {
 fn somebody_louder_takes_a_place_but_not_a_fresh_one() {
     let mut few = Few::new(1);
     few.play(1_000, &[(1, 30), (2, 90)]);
-    // Silent by now, and outdone soon.
+    // Speaker 1 is silent, speaker 2 soon louder.
     while few.who() != [2] {
         few.play(50, &[(1, 90), (2, 30)]);
     }
@@ -111,8 +111,7 @@ fn whoever_tells_no_level_has_a_place_that_nobody_wants() {
 }
 
 proptest! {
-    /// Whatever levels come, places are not exceeded, nobody has two, and nobody is thrown
-    /// out who has just come in.
+    /// For any levels the slots suffice, no speaker has two, and a new one keeps its slot.
     #[test]
     fn places_are_few_and_kept_for_a_while(
         turns in prop::collection::vec((0_u32..12, 0_u8..=127, 1_u64..120, 0_u8..12), 1..400),
@@ -134,7 +133,7 @@ proptest! {
             prop_assert!(after.len() <= 3);
             prop_assert!(after.iter().enumerate().all(|(i, key)| !after[..i].contains(key)));
             for gone in before.iter().filter(|key| !after.contains(key)) {
-                // Only somebody whose level is known to be silent may go at once.
+                // Only a speaker that is known to be silent may lose its slot at once.
                 let at: Instant = since.remove(gone).expect("was in");
                 let silent = few.worth(*gone, now) < 0.0;
                 prop_assert!(silent || now - at >= Duration::from_millis(300));

@@ -1,22 +1,22 @@
-//! Who has the floor, and who is shown.
+//! Tests of the dominant speaker and the shown speakers.
 
 use super::*;
 use proptest::prelude::*;
 
-/// A room whose people send a frame each 20 ms, and that is looked at each 50 ms.
+/// A room whose speakers send a packet every 20 ms; the detector ticks every 50 ms.
 struct Stage {
     /// The detector under test.
     speakers: Speakers,
-    /// When it began.
+    /// The start of the simulated clock.
     start: Instant,
-    /// How far it is, in ms.
+    /// The time since the start, in ms.
     ms: u64,
-    /// Each change of the floor: when, and to whom.
+    /// Each change of the dominant speaker: the time in ms and the new one.
     floors: Vec<(u64, Option<u32>)>,
 }
 
 impl Stage {
-    /// A room without people.
+    /// A room without speakers.
     fn new() -> Self {
         Self {
             speakers: Speakers::default(),
@@ -26,7 +26,7 @@ impl Stage {
         }
     }
 
-    /// Plays traces, one a person, to the end of the longest; whoever has none more is quiet.
+    /// Plays one trace per speaker to the end of the longest; a finished speaker is quiet.
     fn play(&mut self, traces: &[Vec<u8>]) {
         let frames = traces.iter().map(Vec::len).max().unwrap_or(0) as u64;
         let (from, to) = (self.ms, self.ms + frames * 20);
@@ -48,7 +48,7 @@ impl Stage {
         self.ms = to;
     }
 
-    /// Who is shown now.
+    /// The speakers shown now.
     fn shown(&self) -> Vec<u32> {
         let now = self.start + Duration::from_millis(self.ms);
         self.speakers.active(now).collect()
@@ -95,14 +95,14 @@ fn speech_takes_a_free_floor_within_a_second() {
 fn a_cough_takes_the_floor_neither_from_somebody_nor_from_nobody() {
     for offset in 0..50 {
         let mut cough = quiet(offset, offset as usize);
-        // 250 ms reach into 14 packets at most.
+        // A cough of 250 ms covers at most 14 packets.
         cough.extend([12, 8, 5, 5, 6, 8, 10, 12, 15, 18, 20, 24, 28, 28]);
         cough.resize(120, 80);
         let mut stage = Stage::new();
         stage.play(&[quiet(1, 150), quiet(2, 150)]);
         stage.play(&[quiet(3, 120), cough.clone()]);
         assert_eq!(stage.floors, [], "from nobody");
-        // Somebody speaks, then pauses: the cough falls anywhere in both.
+        // Another speaker speaks, then pauses; the cough falls anywhere in both.
         let mut talk = speech(offset, 25, 60);
         talk.resize(120, 80);
         stage.play(&[speech(offset, 25, 200), quiet(5, 200)]);
@@ -252,7 +252,7 @@ fn whoever_leaves_has_the_floor_no_more() {
 }
 
 proptest! {
-    /// Whatever levels come, the floor changes at most each 300 ms.
+    /// For any levels the dominant speaker changes at most every 300 ms.
     #[test]
     fn the_floor_does_not_flap(
         packets in prop::collection::vec((0_u32..6, 0_u8..=127, 0_u64..60), 1..600),

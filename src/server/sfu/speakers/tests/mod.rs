@@ -1,15 +1,15 @@
-//! Traces of levels like those of people who speak, and what is made of them.
+//! Synthetic traces of audio levels for the speaker tests.
 
 mod few;
 mod floor;
 
 use super::*;
 
-/// A fixed sequence of numbers, a different one for each seed.
+/// A deterministic pseudorandom generator.
 struct Dice(u64);
 
 impl Dice {
-    /// A number from `from` up to `to`, both included.
+    /// A number from `from` to `to`, inclusive.
     fn roll(&mut self, from: u64, to: u64) -> u64 {
         self.0 = self
             .0
@@ -19,8 +19,8 @@ impl Dice {
     }
 }
 
-/// Levels of `frames` frames of speech: loud syllables, dips between them, pauses between
-/// phrases. `loud` is the level of the loudest.
+/// The levels of `frames` frames of speech: loud syllables, dips between them, pauses between
+/// phrases. `loud` is the loudest level in -dBov.
 fn speech(seed: u64, loud: u64, frames: usize) -> Vec<u8> {
     let (mut dice, mut trace) = (Dice(seed), Vec::new());
     while trace.len() < frames {
@@ -36,7 +36,7 @@ fn speech(seed: u64, loud: u64, frames: usize) -> Vec<u8> {
     trace
 }
 
-/// A quiet microphone.
+/// The levels of a quiet microphone.
 fn quiet(seed: u64, frames: usize) -> Vec<u8> {
     let mut dice = Dice(seed);
     (0..frames).map(|_| dice.roll(68, 90) as u8).collect()

@@ -1,4 +1,4 @@
-//! What a receiver may rely on, whatever the sources do.
+//! Tests of the rewritten headers across losses, skips and changes of source.
 
 mod properties;
 mod recorded;
@@ -6,12 +6,12 @@ mod recorded;
 use super::*;
 use std::time::Duration;
 
-/// A stream of pictures that begins at small, known values.
+/// A video munger with small, known initial values.
 fn pictures() -> RtpMunger {
     RtpMunger::new(100, 1_000, VIDEO_CLOCK, 50, 7)
 }
 
-/// A packet without picture ids.
+/// A packet without a picture ID.
 fn packet(seq: u64, time: u32, at: Instant) -> SourceHeader {
     SourceHeader {
         seq,
@@ -22,9 +22,9 @@ fn packet(seq: u64, time: u32, at: Instant) -> SourceHeader {
     }
 }
 
-/// The number that a packet leaves with.
-fn seq(rewriter: &mut RtpMunger, seq: u64, at: Instant) -> Option<u64> {
-    rewriter.munge(&packet(seq, 0, at)).map(|r| r.seq)
+/// The outgoing sequence number of a packet.
+fn seq(munger: &mut RtpMunger, seq: u64, at: Instant) -> Option<u64> {
+    munger.munge(&packet(seq, 0, at)).map(|r| r.seq)
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_switch_goes_on_where_the_stream_was() {
     };
     stream.munge(&first);
     stream.switch_source();
-    stream.skip(4); // Of the source before: no matter.
+    stream.skip(4); // Belongs to the previous source; has no effect.
     let next = SourceHeader {
         picture_id: Some(3),
         tl0: Some(9),
@@ -191,7 +191,7 @@ fn media_time_after_days_of_silence_does_not_run_backwards() {
 #[test]
 fn a_known_offset_is_used_where_it_is_plausible() {
     let frame = Duration::from_millis(33);
-    // How far the new layer's time lies from the old one's, and what comes of it.
+    // The timestamp difference of the new layer, and the resulting step.
     for (apart, expected) in [
         (3_600_i64, 3_600),
         (449_999, 449_999),

@@ -1,27 +1,27 @@
-//! Streams whose sources switch, lose, delay, repeat and leave out as they like.
+//! Properties of streams whose sources switch, lose, delay, repeat and skip packets.
 
 use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
-/// One thing that happens to a stream.
+/// One event of a stream.
 #[derive(Debug, Clone)]
 enum Step {
-    /// The source sends a packet that comes now.
+    /// The source sends a packet that arrives at once.
     Pass,
-    /// The source sends a packet that comes this many packets later.
+    /// The source sends a packet that arrives this many packets later.
     Late(usize),
     /// The source sends a packet that is lost.
     Lose,
-    /// The source sends a packet that is left out.
+    /// The source sends a packet that is skipped.
     Skip,
-    /// A packet of some while ago comes again.
+    /// The packet this many before the newest arrives again.
     Again(usize),
-    /// Another source begins, at this place in its order.
+    /// Another source begins at this sequence number.
     Switch(u64),
 }
 
-/// Steps in a likely mixture.
+/// Steps with realistic weights.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         12 => Just(Step::Pass),
@@ -34,24 +34,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..600)
 }
 
-/// Drives a stream as a sender and a network would, and remembers who got which number.
+/// Simulates a sender and a network in front of a munger, and records its output.
 struct World {
     /// The munger under test.
     stream: RtpMunger,
-    /// Which source it is, how far that is, and where it began.
+    /// The source's index, its next sequence number and its first one.
     source: (u32, u64, u64),
-    /// Packets on their way: at which step they come, and their place.
+    /// Packets in flight: the step at which they arrive, and their sequence number.
     late: Vec<(usize, u64)>,
-    /// What came of each packet of each source.
+    /// The outgoing header of each packet, by source and sequence number.
     given: HashMap<(u32, u64), MungedHeader>,
-    /// Packets of the current source that were neither left out nor are before it.
+    /// The packets of the current source that the munger got, in order of arrival.
     sent: Vec<u64>,
     /// The simulated clock.
     now: Instant,
 }
 
 impl World {
-    /// A world before its first packet.
+    /// A simulation before its first packet.
     fn new(first: u16) -> Self {
         Self {
             stream: RtpMunger::new(first, u32::MAX - 5_000, VIDEO_CLOCK, 0x7ff0, 250),
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// Gives a packet of the current source to the stream.
+    /// Passes a packet of the current source to the munger.
     fn give(&mut self, seq: u64) -> Option<MungedHeader> {
         let from_start = seq.wrapping_sub(self.source.2);
         let packet = SourceHeader {
@@ -82,11 +82,11 @@ impl World {
         out
     }
 
-    /// Lets a step happen.
+    /// Performs a step.
     fn step(&mut self, index: usize, step: &Step) {
         self.now += Duration::from_millis(7);
         let seq = self.source.1;
-        // A source begins with a packet that comes.
+        // The first packet of a source always arrives at once.
         let first = seq == self.source.2;
         match step {
             Step::Switch(start) if !first => self.switch(*start),
@@ -105,13 +105,13 @@ impl World {
         self.deliver_late(index);
     }
 
-    /// A packet comes in time.
+    /// Delivers a packet, which must get a number.
     fn pass(&mut self, seq: u64) {
         assert!(self.give(seq).is_some(), "is never refused");
         self.sent.push(seq);
     }
 
-    /// Another source begins; what was on its way from the last is not given any more.
+    /// Begins another source; packets in flight are dropped.
     fn switch(&mut self, start: u64) {
         self.source = (self.source.0 + 1, start, start);
         self.late.clear();
@@ -121,7 +121,7 @@ impl World {
         self.source.1 += 1;
     }
 
-    /// Late packets come.
+    /// Delivers the late packets that are due.
     fn deliver_late(&mut self, index: usize) {
         let due = self.late.iter().filter(|late| late.0 <= index);
         let due: Vec<u64> = due.map(|late| late.1).collect();
@@ -131,7 +131,7 @@ impl World {
 }
 
 proptest! {
-    /// No two packets share a number, order is kept, and each source lies behind the last.
+    /// Numbers are unique and keep the order, and each source follows the previous one.
     #[test]
     fn every_packet_has_its_own_number_in_order(first in 0_u16..32_768, steps in steps()) {
         let mut world = World::new(first);
@@ -159,7 +159,7 @@ proptest! {
         }
     }
 
-    /// Without loss, what arrives late or is left out in order leaves no gap at all.
+    /// Without loss, late and skipped packets leave no gap.
     #[test]
     fn without_loss_there_is_no_gap(steps in steps()) {
         let mut world = World::new(0);
@@ -174,9 +174,9 @@ proptest! {
         prop_assert!(numbers.iter().copied().eq(0..numbers.len() as u64));
     }
 
-    /// Nothing a source does can make it panic or give a number twice.
+    /// No input causes a panic or a duplicate number.
     #[test]
-    fn nonsense_is_survived(
+    fn arbitrary_packets_get_unique_numbers(
         steps in prop::collection::vec((0_u8..8, any::<u64>(), 0_u64..2_000, any::<u32>()), 1..300),
     ) {
         let (mut stream, start) = (pictures(), Instant::now());

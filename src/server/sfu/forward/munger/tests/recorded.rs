@@ -1,14 +1,14 @@
-//! What Chromium really sent: three layers of a camera, and the keyframes it was asked for.
+//! A recording of Chromium: three simulcast layers of a camera, with requested keyframes.
 //!
-//! One line a packet: milliseconds, layer, place, media time, marker, whether a receiver can
-//! begin with it, picture id, TL0PICIDX.
+//! One line per packet: milliseconds, layer, sequence number, RTP timestamp, marker, whether
+//! decoding can start, picture ID, TL0PICIDX.
 
 use super::*;
 
 /// The trace: the `packet` events of `noom=trace` while a tile was made larger and smaller.
 const TRACE: &str = include_str!("chromium.trace");
 
-/// A packet of it.
+/// A packet of the trace.
 #[derive(Debug, Clone, Copy)]
 struct Recorded {
     layer: u8,
@@ -43,11 +43,11 @@ fn recorded() -> Vec<Recorded> {
     TRACE.lines().map(packet).collect()
 }
 
-/// Which layer a receiver is to get, after each time keyframes were asked for.
+/// The layer to forward after each keyframe request.
 const WANTED: [u8; 4] = [0, 2, 1, 0];
 
-/// What a receiver gets that is moved to another layer by its next keyframe, of a line that
-/// loses each `lose`th packet on its way here; 0 loses none.
+/// The packets that a receiver gets, switched to the wanted layer at its next keyframe. Each
+/// `lose`th packet of the sender is lost; 0 loses none.
 fn received(lose: usize) -> Vec<(Recorded, MungedHeader)> {
     let (mut stream, mut current, mut out) = (pictures(), None, Vec::new());
     let (mut asked, mut last): (usize, Option<Instant>) = (0, None);
@@ -112,7 +112,7 @@ fn what_a_recorded_camera_loses_is_missing_by_number() {
         .flat_map(|run| run.windows(2))
         .map(|two| two[1].1.seq - two[0].1.seq - 1)
         .sum();
-    // The last ones before a switch leave no gap: nothing of their layer came after.
+    // Losses right before a switch leave no gap, because no packet of the layer follows.
     assert!(
         gaps <= lost as u64 && gaps + layers.count() as u64 * 2 >= lost as u64,
         "{gaps} of {lost}"

@@ -181,7 +181,7 @@ fn an_estimate_that_swings_around_a_step_makes_fewer_and_fewer_switches() {
 }
 
 #[test]
-fn nonsense_is_survived() {
+fn extreme_requests_do_not_panic() {
     let huge = Some(LayerRate {
         height: u32::MAX,
         bps: u64::MAX,
