@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_way_is_known_once_only_sound_has_gone_for_a_while() {
+    fn the_base_rtt_is_known_after_audio_only_sending() {
         let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
         samples(&mut base_rtt, &mut at, 10, &[500.0], true);
         assert_eq!(base_rtt.congested_ms(), GOOD_RTT_MS, "it may be a queue");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_empties_is_no_distance() {
+    fn a_drained_queue_does_not_raise_the_base_rtt() {
         let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
         samples(&mut base_rtt, &mut at, 5, &[800.0], true);
         samples(&mut base_rtt, &mut at, 6, &[20.0], false);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn where_many_packets_are_lost_nothing_is_known() {
+    fn heavy_loss_prevents_a_base_rtt_measurement() {
         let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
         for _ in 0..40 {
             at += Duration::from_millis(250);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_uneven_way_is_as_long_as_its_average() {
+    fn a_path_with_high_jitter_is_judged_by_its_average_rtt() {
         let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
         samples(&mut base_rtt, &mut at, 10, &[250.0, 550.0], false);
         assert!(

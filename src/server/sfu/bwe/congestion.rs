@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_drains_then_carries_a_small_picture_and_is_tried_after_a_while() {
+    fn a_congested_link_drains_then_holds_a_floor_and_is_probed_later() {
         let start = Instant::now();
         let event = CongestionEvent::new(start, 260_000);
         let at = |ms| {

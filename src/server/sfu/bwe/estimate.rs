@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn less_counts_at_once_where_packets_are_lost_and_else_much_less_at_the_second_look() {
+    fn a_lower_estimate_applies_at_once_with_loss_and_else_at_the_second_low_sample() {
         assert_eq!(seen(1_000, &[(900, 0.2), (300, 0.5)]), [900, 300]);
         assert_eq!(
             seen(1_000, &[(599, 0.0), (300, 0.0), (700, 0.0)]),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn more_counts_at_once_and_the_average_follows() {
+    fn a_higher_instant_estimate_applies_at_once() {
         let mut estimate = Estimate::new(Bitrate::bps(300));
         estimate.on_instant_estimate(Bitrate::bps(1_800), 0.0);
         assert_eq!(estimate.bps(), 1_800);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_average_that_has_come_down_is_not_much_more_any_longer() {
+    fn a_lowered_average_ends_the_drop() {
         let mut estimate = Estimate::new(Bitrate::bps(1_000));
         estimate.on_instant_estimate(Bitrate::bps(300), 0.0);
         estimate.on_instant_estimate(Bitrate::bps(300), 0.0);

@@ -12,7 +12,7 @@ fn seconds(n: u64) -> Duration {
 }
 
 #[test]
-fn a_good_line_is_tried_with_the_next_step_as_soon_as_it_is_measured() {
+fn a_good_link_is_probed_with_the_next_layer_after_one_sample() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     link.set_demand(STEP);
     assert_eq!(link.floor(start), 0, "nothing is known yet");
@@ -33,7 +33,7 @@ fn a_good_line_is_tried_with_the_next_step_as_soon_as_it_is_measured() {
 }
 
 #[test]
-fn a_line_that_begins_to_lose_packets_without_a_queue_is_not_drained() {
+fn losses_without_a_queue_keep_the_floor() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     for second in 0..4 {
         link.on_stats(start + seconds(second), 20.0, 0.0, 100_000);
@@ -49,7 +49,7 @@ fn a_line_that_begins_to_lose_packets_without_a_queue_is_not_drained() {
 }
 
 #[test]
-fn a_step_too_many_is_taken_back_and_the_estimate_has_the_word_for_longer_each_time() {
+fn each_failed_probe_doubles_the_backoff() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     link.set_demand(STEP);
     let mut at = 0;
@@ -70,7 +70,7 @@ fn a_step_too_many_is_taken_back_and_the_estimate_has_the_word_for_longer_each_t
 }
 
 #[test]
-fn a_step_that_holds_makes_the_next_pause_a_short_one() {
+fn a_successful_probe_resets_the_backoff() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     link.set_demand(STEP);
     let at = |second| start + seconds(second);
@@ -91,7 +91,7 @@ fn a_step_that_holds_makes_the_next_pause_a_short_one() {
 }
 
 #[test]
-fn a_line_that_was_bad_by_itself_is_tried_when_it_has_been_good_for_a_while() {
+fn a_link_that_was_bad_without_a_probe_is_probed_after_three_good_samples() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     link.set_demand(STEP);
     link.on_stats(start, 400.0, 0.0, 800_000);
@@ -103,7 +103,7 @@ fn a_line_that_was_bad_by_itself_is_tried_when_it_has_been_good_for_a_while() {
 }
 
 #[test]
-fn a_line_that_becomes_narrow_is_bad_at_the_second_long_round_trip() {
+fn a_drop_of_capacity_is_detected_at_the_second_long_round_trip() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     link.set_demand(STEP);
     link.on_stats(start, 10.0, 0.0, 800_000);
@@ -128,7 +128,7 @@ fn a_line_that_becomes_narrow_is_bad_at_the_second_long_round_trip() {
 }
 
 #[test]
-fn a_line_that_has_become_narrow_is_not_taken_for_a_good_one_for_a_while() {
+fn a_link_is_not_probed_for_a_while_after_a_drop_of_capacity() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     link.set_demand(STEP);
     link.on_stats(start, 10.0, 0.0, 2_000_000);
@@ -146,7 +146,7 @@ fn a_line_that_has_become_narrow_is_not_taken_for_a_good_one_for_a_while() {
 }
 
 #[test]
-fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
+fn a_lossy_link_with_a_short_round_trip_keeps_a_low_layer() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     for (rtt, loss, floor) in [
         (20.0, 0.1, LOSSY_LINK_BPS),
@@ -162,7 +162,7 @@ fn a_line_that_loses_but_answers_quickly_keeps_a_small_picture() {
 }
 
 #[test]
-fn a_line_that_is_long_by_itself_keeps_a_small_picture() {
+fn a_link_with_a_long_base_rtt_keeps_a_low_layer() {
     let (mut link, start) = (LinkEstimator::default(), Instant::now());
     let mut floors = Vec::new();
     for look in 1..=16_u32 {
@@ -190,7 +190,7 @@ fn a_line_that_is_long_by_itself_keeps_a_small_picture() {
 
 proptest! {
     #[test]
-    fn a_floor_is_never_more_than_one_step_from_what_is_sent(
+    fn the_floor_is_at_most_one_step_above_the_sent_bitrate(
         measures in prop::collection::vec((0.0..1_000.0_f64, 0.0..1.0_f64, 0_u64..4_000_000), 1..80),
     ) {
         let (mut link, start) = (LinkEstimator::default(), Instant::now());

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_lossy_from_one_bad_second_to_ten_good_ones() {
+    fn a_link_is_lossy_from_one_bad_second_to_ten_good_ones() {
         assert_eq!(answers(&[0.0, 0.02, 0.03]), [false; 3]);
         let losses = [&[0.031][..], &[0.0; 11]].concat();
         let lossy = [&[true; 11][..], &[false]].concat();
@@ -66,14 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn a_second_that_is_not_good_begins_the_wait_anew() {
+    fn a_second_that_is_not_good_restarts_the_wait() {
         let losses = [&[0.1][..], &[0.0; 8], &[0.02], &[0.009; 11]].concat();
         let lossy = [&[true; 20][..], &[false]].concat();
         assert_eq!(answers(&losses), lossy);
     }
 
     #[test]
-    fn a_bad_second_after_a_long_good_time_takes_ten_good_ones_too() {
+    fn a_bad_second_after_a_long_good_period_also_needs_ten_good_ones() {
         let losses = [&[0.0; 30][..], &[0.5], &[0.0; 9]].concat();
         let lossy = [&[false; 30][..], &[true; 10]].concat();
         assert_eq!(answers(&losses), lossy);
@@ -82,7 +82,7 @@ mod tests {
     proptest! {
         /// The state changes only after a second with losses or ten good seconds.
         #[test]
-        fn it_does_not_flicker(losses in prop::collection::vec(0.0..0.06, 1..100)) {
+        fn the_lossy_state_does_not_flap(losses in prop::collection::vec(0.0..0.06, 1..100)) {
             let lossy = answers(&losses);
             for (second, pair) in lossy.windows(2).enumerate() {
                 match pair {

@@ -173,7 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn each_codec_is_offered_once_and_vp8_before_the_other_pictures() {
+    fn each_codec_is_offered_once_and_vp8_is_the_first_video_codec() {
         let mut config = CodecConfig::new_with_defaults();
         enable_codecs(&mut config);
         let codecs: Vec<_> = config
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_begins_where_a_decoder_can() {
+    fn decoding_starts_at_keyframes_and_any_audio() {
         let cases: [(Codec, &[u8], bool); 14] = [
             (Codec::Opus, &[1], true),
             (Codec::Opus, &[], false),
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_payload_is_too_strange(payload in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_payloads_do_not_panic(payload in prop::collection::vec(any::<u8>(), 0..40)) {
             for codec in Codec::ALL {
                 codec.is_decodable_start(&payload);
             }

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_comes_with_the_one_before() {
+    fn a_payload_carries_its_predecessor() {
         let mut sound = RedSender::default();
         assert_eq!(sound.wrap(OPUS, 0, &[1, 2].into()), None, "the first");
         let wrapped = sound.wrap(OPUS, 960, &[3].into()).expect("two");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_sent_once() {
+    fn payloads_that_do_not_fit_are_sent_without_redundancy() {
         // Previous size, size, timestamp offset, and whether the result is RED.
         let cases = [
             (100, 100, 960, true),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_packet_does_not_take_the_newest_ones_place() {
+    fn a_late_packet_does_not_replace_the_newest() {
         let mut sound = RedSender::default();
         sound.wrap(OPUS, 1_920, &[2].into());
         assert_eq!(sound.wrap(OPUS, 960, &[1].into()), None);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_packet_is_taken_from_the_next_one_and_not_twice() {
+    fn a_lost_packet_is_recovered_from_the_next_one_only_once() {
         let mut mender = RedRecovery::default();
         // A packet, whether it recovers its predecessor, whether it is forwarded itself.
         let cases = [
@@ -201,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn junk_has_a_newest_block_within_it_or_none(
+        fn arbitrary_red_has_its_primary_block_inside_or_none(
             junk in prop::collection::vec(any::<u8>(), 0..300),
             pt in 0_u8..128,
         ) {
@@ -212,7 +212,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_wrapped_is_unwrapped(
+        fn wrapped_payloads_parse_to_the_originals(
             payloads in prop::collection::vec((1_u32..20_000, 0_usize..1_200), 1..30),
         ) {
             let (mut sound, mut time) = (RedSender::default(), 0_u32);

@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn numbers_are_read_and_put_where_they_are() {
+    fn picture_ids_and_tl0picidx_are_parsed_and_patched() {
         /// A payload, its picture ID and TL0PICIDX, and the payload patched with 0x1234 and 0x56.
         type Case<'a> = (&'a [u8], Option<u16>, Option<u8>, &'a [u8]);
         let cases: [Case<'_>; 7] = [
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_stays_as_it_is_is_not_copied() {
+    fn an_unchanged_payload_is_not_copied() {
         let payload: Arc<[u8]> = Arc::from([0xa0, 0x85, 6, 0x20, 7, 9]);
         let read = Vp9Descriptor::parse(&payload).expect("whole");
         for (id, tl0, same) in [
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyframe_starts_at_its_lowest_layer() {
+    fn a_keyframe_starts_at_its_lowest_spatial_layer() {
         for (payload, starts) in [
             (&[0x08_u8, 0, 0][..], true),
             (&[0x28, 0x00, 0], true),
@@ -202,7 +202,7 @@ mod tests {
     proptest! {
         /// A patched payload parses to the new values, keeps its length and differs nowhere else.
         #[test]
-        fn only_the_numbers_change(
+        fn a_patch_changes_only_the_picture_id_and_tl0picidx(
             payload in prop::collection::vec(any::<u8>(), 0..12),
             id in any::<Option<u16>>(),
             tl0 in any::<Option<u8>>(),

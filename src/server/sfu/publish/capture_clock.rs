@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_is_put_beside_the_voice_it_belongs_to() {
+    fn delayed_video_shares_the_audio_capture_time() {
         let start = (
             SystemTime::UNIX_EPOCH + Duration::from_secs(7),
             Instant::now(),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_slower_by_50_in_a_million_is_followed() {
+    fn a_clock_drift_of_50_ppm_is_followed() {
         let start = (SystemTime::UNIX_EPOCH, Instant::now());
         let mut clock = CaptureClock::default();
         let hour = Duration::from_secs(3_600);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_anew_is_followed_at_once() {
+    fn a_clock_step_is_followed_at_once() {
         let hour = Duration::from_secs(3_600);
         let start = (SystemTime::UNIX_EPOCH + hour * 9, Instant::now());
         let mut clock = CaptureClock::default();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn media_times_are_counted_from_the_report_in_both_directions() {
+    fn timestamps_before_and_after_the_report_are_mapped() {
         let second = Duration::from_secs(1);
         let at = SystemTime::UNIX_EPOCH + second * 100;
         let report = SenderReport {
@@ -179,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_taken_after_it_came(
+        fn the_capture_time_is_never_after_the_arrival(
             packets in prop::collection::vec((any::<u32>(), any::<u32>(), 0_u64..10_000), 1..50),
             ntp in 0_u64..6_000_000_000,
         ) {

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_wish_goes_out_at_once_and_an_open_one_again_and_again() {
+    fn the_first_request_is_sent_at_once_and_retried() {
         let (mut keyframes, start) = (KeyframeRequester::new(true), Instant::now());
         assert_eq!(requests(&mut keyframes, start, 0, 1_000), [0; 0]);
         keyframes.request(start + Duration::from_secs(1));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_while_one_is_open_add_nothing() {
+    fn requests_while_one_is_outstanding_are_merged() {
         let (mut keyframes, start) = (KeyframeRequester::new(true), Instant::now());
         let mut asked = 0;
         for ms in (0..200).step_by(10) {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn answered_questions_are_an_interval_apart() {
+    fn answered_requests_are_an_interval_apart() {
         for (low, interval) in [(true, 500), (false, 1_000)] {
             let (mut keyframes, start) = (KeyframeRequester::new(low), Instant::now());
             keyframes.request(start);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_after_a_long_time_is_due_when_it_is_made() {
+    fn a_request_after_a_long_time_is_due_at_once() {
         let (mut keyframes, start) = (KeyframeRequester::new(false), Instant::now());
         keyframes.request(start);
         assert_eq!(keyframes.next_deadline(), Some(start));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_the_questions() {
+    fn a_keyframe_ends_the_retries() {
         let (mut keyframes, start) = (KeyframeRequester::new(false), Instant::now());
         keyframes.request(start);
         assert!(keyframes.take_due(start));
@@ -169,7 +169,7 @@ mod tests {
     proptest! {
         /// Requests are rate-limited, and `next_deadline` agrees with `take_due`.
         #[test]
-        fn questions_never_flood_the_sender(
+        fn requests_are_rate_limited(
             steps in prop::collection::vec((0_u8..4, 1_u64..400), 1..200),
             low in any::<bool>(),
         ) {

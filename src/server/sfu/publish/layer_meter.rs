@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_screen_that_begins_is_no_flood() {
+    fn the_first_keyframe_of_a_screen_does_not_inflate_the_bitrate() {
         let (mut meter, start) = (LayerMeter::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         // A keyframe of 50,000 bytes within 50 ms, then a low bitrate.
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn one_keyframe_does_not_look_like_a_layer_that_grew() {
+    fn one_keyframe_does_not_inflate_the_bitrate() {
         let (mut meter, start) = (LayerMeter::default(), Instant::now());
         feed(&mut meter, start, 0, 2_000, 800_000);
         // 50,000 bytes: as much as the previous 500 ms.
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lasting_change_is_followed_within_three_seconds() {
+    fn the_bitrate_follows_a_lasting_change_within_three_seconds() {
         let (mut meter, start) = (LayerMeter::default(), Instant::now());
         feed(&mut meter, start, 0, 3_000, 400_000);
         feed(&mut meter, start, 3_000, 6_000, 1_200_000);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_left_out_while_a_smaller_one_goes_on_without_it() {
+    fn a_layer_is_suspended_while_a_lower_one_continues() {
         let (mut small, mut large) = (LayerMeter::default(), LayerMeter::default());
         let start = Instant::now();
         assert!(!large.is_suspended_beside(&small), "nothing came of either");
@@ -225,7 +225,7 @@ mod tests {
     proptest! {
         /// The bitrate never exceeds all bytes so far within 100 ms.
         #[test]
-        fn the_rate_is_never_more_than_came(
+        fn the_bitrate_never_exceeds_the_received_bytes(
             packets in prop::collection::vec((0_usize..3_000, 0_u64..800), 1..300),
         ) {
             let (mut meter, mut now) = (LayerMeter::default(), Instant::now());

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_in_the_order_of_their_size() {
+    fn layers_are_ordered_by_size() {
         let track = track();
         let names: Vec<_> = track.layers.iter().filter_map(|l| l.rid).collect();
         assert_eq!(names, ["q".into(), "h".into(), "f".into()]);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_put_on_one_clock_by_their_sender_reports() {
+    fn sender_reports_map_layers_to_one_clock() {
         let (mut track, at) = (track(), std::time::SystemTime::UNIX_EPOCH);
         let report = |time, at| {
             Some(SenderReport {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_asked_for_at_once_and_less_after_a_while() {
+    fn added_layers_are_announced_at_once_and_removed_ones_after_a_timeout() {
         let (mut track, start) = (track(), Instant::now());
         let at = |ms: u64| start + Duration::from_millis(ms);
         assert_eq!(track.update_watched_layers(0b111, at(0)), None);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_screen_nobody_watches_rests_and_a_voice_never_does() {
+    fn an_unwatched_screen_is_switched_off_and_a_microphone_never_is() {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let id = || ParticipantId::parse("p_a").expect("valid");

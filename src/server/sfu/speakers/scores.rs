@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_scores_least_and_more_speech_scores_more() {
+    fn silence_has_the_lowest_score_and_scores_rise_with_speech() {
         let table = Table::default();
         for (span, most) in [9, 5, 10].into_iter().enumerate() {
             let scores = &table.0[span][..=most];
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_score_is_as_in_the_paper() {
+    fn a_score_matches_the_paper() {
         // C(5, 2) = 10, a half to the fifth, lambda 24.
         let expected = 10_f64.ln() + 5.0 * 0.5_f64.ln() - 24_f64.ln() + 48.0;
         let found = Table::default().scores([0, 2, 0]).0[1];

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_voice_goes_beside_its_face_and_not_beside_anothers() {
+    fn audio_joins_the_stream_of_its_own_video() {
         /// Audio tracks, video tracks, the counterpart of the new audio track, the expected index.
         type Case<'a> = (
             &'a [Option<usize>],
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_leaves_the_place_beside_a_strangers_voice_free() {
+    fn video_avoids_the_stream_of_another_participants_audio() {
         let places = places(&[Some(7), None, Some(9)], &[None, None, None]);
         assert_eq!(
             best_down_track(&places, true, Some(9)),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_without_a_neighbour_is_as_good_as_one_beside_nobody() {
+    fn a_down_track_alone_in_its_stream_counts_as_unassigned() {
         let places = places(&[], &[None, None]);
         assert_eq!(best_down_track(&places, true, Some(1)), Some(0));
     }

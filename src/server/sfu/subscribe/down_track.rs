@@ -364,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_first_picture_may_be_a_smaller_one_and_a_next_one_only_what_is_waited_for() {
+    fn a_first_keyframe_may_be_of_a_lower_layer_and_a_later_one_only_of_the_target() {
         let cases = [
             (None, Some(2), 2, true),
             (None, Some(2), 0, true),

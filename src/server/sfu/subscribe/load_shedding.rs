@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_shard_gives_its_busiest_room_no_more_and_an_overloaded_one_less() {
+    fn a_full_shard_caps_its_busiest_room_and_an_overloaded_one_lowers_the_cap() {
         let (mut limit, start) = (VideoLimit::default(), Instant::now());
         assert!(!limit.update(0.59, true, 12, start));
         assert!(!limit.update(0.95, false, 12, start), "another is busier");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_come_back_one_by_one_and_the_limit_goes_where_nobody_reaches_it() {
+    fn videos_return_one_by_one_and_an_unreached_limit_is_removed() {
         let (mut limit, start) = (VideoLimit::default(), Instant::now());
         limit.update(0.95, true, 4, start);
         assert_eq!(limit.limit(), Some(3));
@@ -112,7 +112,7 @@ mod tests {
     proptest! {
         /// The limit is at least one and rises in steps of one.
         #[test]
-        fn it_moves_with_care(loads in prop::collection::vec((0.0..1.0_f64, 0_usize..40), 1..200)) {
+        fn the_limit_stays_above_zero_and_rises_by_one(loads in prop::collection::vec((0.0..1.0_f64, 0_usize..40), 1..200)) {
             let (mut limit, start) = (VideoLimit::default(), Instant::now());
             for (second, (load, shown)) in loads.into_iter().enumerate() {
                 let before = limit.limit();

@@ -92,7 +92,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_line_with_a_long_round_trip_keeps_more() {
+    fn a_long_round_trip_selects_the_long_cache() {
         for (rtt, expected) in [
             (1.0, RtxCacheSize::Short),
             (149.0, RtxCacheSize::Short),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_measure_decides_at_once_and_later_ones_when_ten_agree() {
+    fn the_first_sample_selects_at_once_and_later_ones_when_ten_agree() {
         assert_eq!(changes(&[300.0]), [(0, RtxCacheSize::Long)]);
         assert_eq!(changes(&[5.0; 30]), []);
         let mut rtts = [5.0; 30];
@@ -134,7 +134,7 @@ mod tests {
     proptest! {
         /// The cache is emptied at most once in ten samples.
         #[test]
-        fn it_changes_rarely(measures in prop::collection::vec(0.0..500.0, 1..200)) {
+        fn the_cache_size_changes_at_most_once_in_ten_samples(measures in prop::collection::vec(0.0..500.0, 1..200)) {
             let mut policy = RtxCachePolicy::default();
             let mut since = CHANGE_AFTER_SAMPLES;
             for rtt in measures {

@@ -37,7 +37,7 @@ impl Few {
 }
 
 #[test]
-fn the_loudest_three_are_forwarded_and_loudest_first() {
+fn the_three_loudest_speakers_are_forwarded_in_order() {
     let mut few = Few::new(3);
     let levels = [(1, 50), (2, 40), (3, 30), (4, 20), (5, 80)];
     assert!(few.play(2_000, &levels));
@@ -46,7 +46,7 @@ fn the_loudest_three_are_forwarded_and_loudest_first() {
 }
 
 #[test]
-fn the_order_follows_who_is_louder() {
+fn the_order_follows_the_loudness() {
     let mut few = Few::new(3);
     few.play(2_000, &[(1, 30), (2, 40), (3, 50)]);
     assert_eq!(few.0.loudest().collect::<Vec<_>>(), [1, 2, 3]);
@@ -58,7 +58,7 @@ fn the_order_follows_who_is_louder() {
 }
 
 #[test]
-fn a_free_place_is_taken_at_the_first_look() {
+fn a_free_slot_is_taken_at_the_first_tick() {
     let mut few = Few::new(3);
     few.play(1_000, &[(1, 90), (2, 90)]);
     assert_eq!(few.who(), [0; 0]);
@@ -67,7 +67,7 @@ fn a_free_place_is_taken_at_the_first_look() {
 }
 
 #[test]
-fn a_place_is_lost_after_two_seconds_of_silence() {
+fn a_slot_is_lost_after_two_seconds_of_silence() {
     let mut few = Few::new(3);
     few.play(1_000, &[(1, 30)]);
     few.play(1_900, &[(1, 90)]);
@@ -81,7 +81,7 @@ fn a_place_is_lost_after_two_seconds_of_silence() {
 }
 
 #[test]
-fn somebody_louder_takes_a_place_but_not_a_fresh_one() {
+fn a_louder_speaker_takes_a_slot_but_not_a_new_one() {
     let mut few = Few::new(1);
     few.play(1_000, &[(1, 30), (2, 90)]);
     // Speaker 1 is silent, speaker 2 soon louder.
@@ -97,7 +97,7 @@ fn somebody_louder_takes_a_place_but_not_a_fresh_one() {
 }
 
 #[test]
-fn whoever_tells_no_level_has_a_place_that_nobody_wants() {
+fn a_speaker_without_levels_gets_only_an_unused_slot() {
     let mut few = Few::new(2);
     (1..=3).for_each(|key| few.0.add(key));
     assert!(few.play(5_000, &[]));
@@ -113,7 +113,7 @@ fn whoever_tells_no_level_has_a_place_that_nobody_wants() {
 proptest! {
     /// For any levels the slots suffice, no speaker has two, and a new one keeps its slot.
     #[test]
-    fn places_are_few_and_kept_for_a_while(
+    fn slots_are_limited_and_kept_for_a_minimum_time(
         turns in prop::collection::vec((0_u32..12, 0_u8..=127, 1_u64..120, 0_u8..12), 1..400),
     ) {
         let (mut few, mut now) = (Loudest::new(3), Instant::now());

@@ -56,7 +56,7 @@ impl Stage {
 }
 
 #[test]
-fn somebody_who_begins_to_speak_is_shown_within_300_ms() {
+fn a_new_speaker_is_shown_within_300_ms() {
     for seed in 0..100 {
         let mut stage = Stage::new();
         stage.play(&[quiet(seed, 150 + seed as usize % 5), quiet(seed + 1, 150)]);
@@ -75,7 +75,7 @@ fn somebody_who_begins_to_speak_is_shown_within_300_ms() {
 }
 
 #[test]
-fn speech_takes_a_free_floor_within_a_second() {
+fn a_first_speaker_becomes_dominant_within_a_second() {
     let mut took = Vec::new();
     for seed in 0..200 {
         let mut stage = Stage::new();
@@ -92,7 +92,7 @@ fn speech_takes_a_free_floor_within_a_second() {
 }
 
 #[test]
-fn a_cough_takes_the_floor_neither_from_somebody_nor_from_nobody() {
+fn a_cough_does_not_become_dominant() {
     for offset in 0..50 {
         let mut cough = quiet(offset, offset as usize);
         // A cough of 250 ms covers at most 14 packets.
@@ -113,7 +113,7 @@ fn a_cough_takes_the_floor_neither_from_somebody_nor_from_nobody() {
 }
 
 #[test]
-fn the_floor_follows_those_who_take_turns() {
+fn the_dominant_speaker_follows_turn_taking() {
     for seed in 0..50 {
         let mut stage = Stage::new();
         for turn in 0..6 {
@@ -138,7 +138,7 @@ fn the_floor_follows_those_who_take_turns() {
 }
 
 #[test]
-fn a_word_of_assent_does_not_take_the_floor() {
+fn a_word_of_assent_does_not_become_dominant() {
     for seed in 0..50 {
         let mut stage = Stage::new();
         stage.play(&[speech(seed, 25, 200), quiet(seed, 200)]);
@@ -150,7 +150,7 @@ fn a_word_of_assent_does_not_take_the_floor() {
 }
 
 #[test]
-fn whoever_spoke_last_keeps_the_floor_through_silence() {
+fn the_last_speaker_stays_dominant_through_silence() {
     let mut stage = Stage::new();
     stage.play(&[speech(1, 25, 100), quiet(1, 100)]);
     assert_eq!(stage.speakers.dominant(), Some(0));
@@ -161,7 +161,7 @@ fn whoever_spoke_last_keeps_the_floor_through_silence() {
 }
 
 #[test]
-fn two_who_speak_at_once_do_not_pass_the_floor_to_and_fro() {
+fn two_simultaneous_speakers_do_not_alternate_as_dominant() {
     for seed in 0..20 {
         let mut stage = Stage::new();
         stage.play(&[speech(seed, 25, 1_500), speech(seed + 99, 25, 1_500)]);
@@ -171,7 +171,7 @@ fn two_who_speak_at_once_do_not_pass_the_floor_to_and_fro() {
 }
 
 #[test]
-fn one_of_thirty_is_found_among_open_microphones() {
+fn one_speaker_is_detected_among_thirty_open_microphones() {
     let mut stage = Stage::new();
     let rooms = |seed: u64| {
         (0..30)
@@ -212,7 +212,7 @@ fn a_pause_without_packets_is_silence() {
 }
 
 #[test]
-fn packets_sent_all_at_once_are_no_louder_than_one() {
+fn a_burst_of_packets_is_not_louder_than_one_packet() {
     let (mut speakers, start) = (Speakers::default(), Instant::now());
     let at = |ms: u64| start + Duration::from_millis(ms);
     (0..1_000).for_each(|ms| speakers.level(1, 80, true, at(ms)));
@@ -225,7 +225,7 @@ fn packets_sent_all_at_once_are_no_louder_than_one() {
 }
 
 #[test]
-fn of_two_packets_in_one_frame_the_louder_counts() {
+fn the_louder_of_two_packets_in_a_frame_counts() {
     let now = Instant::now();
     let steps = |levels: [u8; 2]| {
         let mut voice = Voice::new(now);
@@ -239,7 +239,7 @@ fn of_two_packets_in_one_frame_the_louder_counts() {
 }
 
 #[test]
-fn whoever_leaves_has_the_floor_no_more() {
+fn a_removed_speaker_is_not_dominant() {
     let mut stage = Stage::new();
     stage.play(&[speech(1, 25, 100), quiet(1, 100)]);
     stage.speakers.remove(0);
@@ -254,7 +254,7 @@ fn whoever_leaves_has_the_floor_no_more() {
 proptest! {
     /// For any levels the dominant speaker changes at most every 300 ms.
     #[test]
-    fn the_floor_does_not_flap(
+    fn the_dominant_speaker_does_not_flap(
         packets in prop::collection::vec((0_u32..6, 0_u8..=127, 0_u64..60), 1..600),
     ) {
         let (mut speakers, mut now) = (Speakers::default(), Instant::now());

@@ -28,7 +28,7 @@ fn seq(munger: &mut RtpMunger, seq: u64, at: Instant) -> Option<u64> {
 }
 
 #[test]
-fn a_stream_begins_at_its_first_values() {
+fn a_stream_begins_with_its_initial_values() {
     let first = SourceHeader {
         picture_id: Some(32_000),
         tl0: Some(200),
@@ -46,7 +46,7 @@ fn a_stream_begins_at_its_first_values() {
 }
 
 #[test]
-fn a_source_may_begin_with_its_own_picture_ids_and_the_next_goes_on_from_there() {
+fn a_source_may_keep_its_picture_ids_and_the_next_continues_them() {
     let (mut stream, at) = (pictures(), Instant::now());
     let numbered = |seq, id, tl0| SourceHeader {
         picture_id: Some(id),
@@ -65,7 +65,7 @@ fn a_source_may_begin_with_its_own_picture_ids_and_the_next_goes_on_from_there()
 }
 
 #[test]
-fn losses_stay_gaps_and_late_packets_fill_them() {
+fn lost_packets_leave_gaps_that_late_packets_fill() {
     let (mut stream, at) = (pictures(), Instant::now());
     let out: Vec<_> = [10, 11, 14, 12, 15, 13]
         .map(|n| seq(&mut stream, n, at))
@@ -79,7 +79,7 @@ fn losses_stay_gaps_and_late_packets_fill_them() {
 }
 
 #[test]
-fn what_is_left_out_leaves_no_gap() {
+fn skipped_packets_leave_no_gap() {
     let (mut stream, at) = (pictures(), Instant::now());
     assert_eq!(seq(&mut stream, 10, at), Some(100));
     stream.skip(11);
@@ -103,7 +103,7 @@ fn a_long_pause_of_a_temporal_layer_leaves_no_gap() {
 }
 
 #[test]
-fn a_jump_too_far_to_repair_leaves_one_gap() {
+fn a_jump_beyond_the_window_leaves_a_gap_of_one() {
     let (mut stream, at) = (pictures(), Instant::now());
     assert_eq!(seq(&mut stream, 10, at), Some(100));
     assert_eq!(seq(&mut stream, 1 << 40, at), Some(102));
@@ -122,7 +122,7 @@ fn a_jump_too_far_to_repair_leaves_one_gap() {
 }
 
 #[test]
-fn a_switch_goes_on_where_the_stream_was() {
+fn a_new_source_continues_the_stream() {
     let (mut stream, start) = (pictures(), Instant::now());
     let first = SourceHeader {
         picture_id: Some(0x7ffe),
@@ -148,7 +148,7 @@ fn a_switch_goes_on_where_the_stream_was() {
 }
 
 #[test]
-fn picture_ids_wrap_at_their_widths() {
+fn picture_ids_and_tl0picidx_wrap_at_their_widths() {
     let (mut stream, at) = (
         RtpMunger::new(0, 0, VIDEO_CLOCK, 0x7fff, 255),
         Instant::now(),
@@ -168,7 +168,7 @@ fn picture_ids_wrap_at_their_widths() {
 }
 
 #[test]
-fn media_time_moves_on_by_a_frame_at_least() {
+fn timestamps_advance_by_at_least_a_frame() {
     for (clock, step) in [(90_000, 3_000), (48_000, 960)] {
         let (mut stream, at) = (RtpMunger::new(0, u32::MAX, clock, 0, 0), Instant::now());
         let first = stream.munge(&packet(1, 77, at)).expect("first").time;
@@ -179,7 +179,7 @@ fn media_time_moves_on_by_a_frame_at_least() {
 }
 
 #[test]
-fn media_time_after_days_of_silence_does_not_run_backwards() {
+fn timestamps_do_not_run_backwards_after_days_of_silence() {
     let (mut stream, at) = (pictures(), Instant::now());
     let first = stream.munge(&packet(1, 0, at)).expect("first").time;
     stream.switch_source();
@@ -189,7 +189,7 @@ fn media_time_after_days_of_silence_does_not_run_backwards() {
 }
 
 #[test]
-fn a_known_offset_is_used_where_it_is_plausible() {
+fn a_plausible_time_offset_is_used() {
     let frame = Duration::from_millis(33);
     // The timestamp difference of the new layer, and the resulting step.
     for (apart, expected) in [

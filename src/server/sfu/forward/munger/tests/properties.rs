@@ -133,7 +133,7 @@ impl World {
 proptest! {
     /// Numbers are unique and keep the order, and each source follows the previous one.
     #[test]
-    fn every_packet_has_its_own_number_in_order(first in 0_u16..32_768, steps in steps()) {
+    fn packets_get_unique_sequence_numbers_in_order(first in 0_u16..32_768, steps in steps()) {
         let mut world = World::new(first);
         for (index, step) in steps.iter().enumerate() {
             world.step(index, step);

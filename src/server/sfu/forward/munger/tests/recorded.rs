@@ -73,7 +73,7 @@ fn received(lose: usize) -> Vec<(Recorded, MungedHeader)> {
 }
 
 #[test]
-fn a_receiver_of_a_recorded_camera_sees_one_stream() {
+fn a_recorded_camera_becomes_one_continuous_stream() {
     let out = received(0);
     let switches = out
         .windows(2)
@@ -102,7 +102,7 @@ fn a_receiver_of_a_recorded_camera_sees_one_stream() {
 }
 
 #[test]
-fn what_a_recorded_camera_loses_is_missing_by_number() {
+fn lost_packets_of_a_recorded_camera_leave_gaps() {
     let (whole, with_losses) = (received(0), received(20));
     let lost = whole.len() - with_losses.len();
     assert!(lost > 10);

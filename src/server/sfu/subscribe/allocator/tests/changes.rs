@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn less_happens_at_once_and_more_after_two_seconds() {
+fn downgrades_apply_at_once_and_upgrades_after_two_seconds() {
     let wanted = [camera(1, Priority::Visible, 720)];
     let mut allocator = ClockedAllocator::new();
     assert_eq!(allocator.ticks(110, 2_000_000, &wanted), [Some(2)]);
@@ -13,7 +13,7 @@ fn less_happens_at_once_and_more_after_two_seconds() {
 }
 
 #[test]
-fn one_low_estimate_makes_more_wait() {
+fn one_low_estimate_delays_an_upgrade() {
     let wanted = [camera(1, Priority::Visible, 720)];
     let mut allocator = ClockedAllocator::new();
     allocator.ticks(1, 300_000, &wanted);
@@ -29,7 +29,7 @@ fn one_low_estimate_makes_more_wait() {
 }
 
 #[test]
-fn pictures_are_paused_from_the_tail_and_sound_alone_is_left() {
+fn the_lowest_priority_is_paused_first_and_audio_remains() {
     let wanted = [
         camera(1, Priority::Visible, 180),
         camera(2, Priority::Speaker, 180),
@@ -53,7 +53,7 @@ fn pictures_are_paused_from_the_tail_and_sound_alone_is_left() {
 }
 
 #[test]
-fn a_paused_picture_needs_something_to_spare() {
+fn a_paused_video_needs_headroom_to_resume() {
     let wanted = [
         camera(1, Priority::Visible, 180),
         camera(2, Priority::Visible, 180),
@@ -67,7 +67,7 @@ fn a_paused_picture_needs_something_to_spare() {
 }
 
 #[test]
-fn a_shared_screen_may_take_more_than_there_is() {
+fn a_shared_screen_may_exceed_the_estimate() {
     let wanted = [camera(1, Priority::Pinned, 180), screen(2, 480_000)];
     let mut allocator = ClockedAllocator::new();
     assert_eq!(allocator.ticks(10, 200_000, &wanted), [None, Some(0)]);
@@ -81,7 +81,7 @@ fn a_shared_screen_may_take_more_than_there_is() {
 }
 
 #[test]
-fn whoever_moves_up_takes_the_place_of_whoever_is_last() {
+fn a_raised_priority_takes_the_bandwidth_of_the_lowest() {
     let mut wanted = [
         camera(1, Priority::Visible, 180),
         camera(2, Priority::Visible, 180),
@@ -101,7 +101,7 @@ fn whoever_moves_up_takes_the_place_of_whoever_is_last() {
 }
 
 #[test]
-fn whoever_is_pinned_gets_the_large_layer_of_somebody_else() {
+fn a_pinned_participant_gets_the_high_layer_of_another() {
     let mut wanted = [
         camera(1, Priority::Visible, 720),
         camera(2, Priority::Visible, 720),
@@ -113,7 +113,7 @@ fn whoever_is_pinned_gets_the_large_layer_of_somebody_else() {
 }
 
 #[test]
-fn after_a_large_layer_has_moved_the_line_rests() {
+fn a_swap_of_the_high_layer_delays_upgrades() {
     let mut wanted = [
         camera(1, Priority::Visible, 720),
         camera(2, Priority::Visible, 720),
@@ -127,7 +127,7 @@ fn after_a_large_layer_has_moved_the_line_rests() {
 }
 
 #[test]
-fn a_new_picture_on_a_line_known_to_be_wide_is_sharp_at_once() {
+fn a_new_video_gets_the_high_layer_at_once_at_a_high_estimate() {
     let wanted = [
         camera(1, Priority::Visible, 720),
         camera(2, Priority::Visible, 720),
@@ -138,7 +138,7 @@ fn a_new_picture_on_a_line_known_to_be_wide_is_sharp_at_once() {
 }
 
 #[test]
-fn a_smaller_tile_takes_less_at_once_and_more_again_without_a_wait() {
+fn a_resized_tile_changes_its_layer_without_delay() {
     let mut wanted = [camera(1, Priority::Visible, 720)];
     let mut allocator = ClockedAllocator::new();
     assert_eq!(allocator.ticks(10, 2_000_000, &wanted), [Some(2)]);
@@ -149,7 +149,7 @@ fn a_smaller_tile_takes_less_at_once_and_more_again_without_a_wait() {
 }
 
 #[test]
-fn a_picture_that_comes_to_life_is_let_in_only_where_it_fits() {
+fn a_video_that_becomes_live_is_sent_only_if_it_fits() {
     let mut wanted = [
         camera(1, Priority::Visible, 180),
         camera(2, Priority::Visible, 180),
@@ -166,7 +166,7 @@ fn a_picture_that_comes_to_life_is_let_in_only_where_it_fits() {
 }
 
 #[test]
-fn an_estimate_that_swings_around_a_step_makes_fewer_and_fewer_switches() {
+fn an_oscillating_estimate_causes_few_switches() {
     let wanted = [camera(1, Priority::Visible, 720)];
     let mut allocator = ClockedAllocator::new();
     let (mut before, mut switches) = (None, 0);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn without_an_estimate_everybody_gets_what_they_want() {
+fn without_an_estimate_every_video_gets_its_desired_layer() {
     let wanted = [
         camera(1, Priority::Visible, 720),
         camera(2, Priority::Visible, 360),
@@ -16,7 +16,7 @@ fn without_an_estimate_everybody_gets_what_they_want() {
 }
 
 #[test]
-fn the_layer_wanted_is_the_smallest_that_is_tall_enough() {
+fn the_desired_layer_is_the_smallest_of_sufficient_height() {
     let wanted_at = |height: u32, layers: [u32; 3]| {
         let mut wanted = camera(1, Priority::Visible, height);
         wanted.layers = layers.map(|height| Some(LayerRate { height, bps: 1 }));
@@ -41,7 +41,7 @@ fn the_layer_wanted_is_the_smallest_that_is_tall_enough() {
 }
 
 #[test]
-fn a_layer_that_is_not_live_is_replaced_by_the_next_below_or_else_above() {
+fn a_layer_that_is_not_live_is_replaced_by_the_next_lower_or_else_higher_one() {
     let chosen = |live: [bool; 3], height: u32| {
         let mut wanted = camera(1, Priority::Visible, height);
         for (layer, live) in wanted.layers.iter_mut().zip(live) {
@@ -71,7 +71,7 @@ fn a_layer_that_is_not_live_is_replaced_by_the_next_below_or_else_above() {
 }
 
 #[test]
-fn everybody_gets_the_lowest_first_and_steps_go_round() {
+fn lowest_layers_come_first_and_upgrades_follow_in_rounds() {
     let wanted = [
         camera(1, Priority::Visible, 720),
         camera(2, Priority::Pinned, 720),
@@ -104,7 +104,7 @@ fn everybody_gets_the_lowest_first_and_steps_go_round() {
 }
 
 #[test]
-fn the_estimator_is_told_the_next_step_and_the_goal() {
+fn an_allocation_reports_the_next_upgrade_and_the_desired_bitrate() {
     let wanted = [
         camera(1, Priority::Visible, 720),
         camera(2, Priority::Visible, 360),

@@ -88,7 +88,7 @@ fn assert_sound(shares: &Allocation, estimate: u64, wanted: &[VideoRequest]) {
 proptest! {
     /// Every allocation fits the estimate and respects the priorities.
     #[test]
-    fn a_share_fits_and_goes_by_priority(
+    fn an_allocation_fits_and_respects_priorities(
         scenes in prop::collection::vec((pictures(), prop::collection::vec(0_u64..6_000_000, 1..20)), 1..8),
     ) {
         let mut allocator = ClockedAllocator::new();
@@ -103,7 +103,7 @@ proptest! {
     /// A noisy estimate does not cause flapping: an upgrade follows a downgrade after two
     /// seconds at the earliest, so each video switches only a few times per minute.
     #[test]
-    fn a_noisy_estimate_makes_few_switches(
+    fn a_noisy_estimate_causes_few_switches(
         wanted in pictures(),
         base in 100_000_u64..5_000_000,
         noise in prop::collection::vec(70_u64..130, 600),
@@ -134,7 +134,7 @@ proptest! {
 
     /// At a steady estimate the layers are final after six seconds.
     #[test]
-    fn a_steady_line_comes_to_rest(wanted in pictures(), estimate in 80_000_u64..8_000_000) {
+    fn a_steady_estimate_leads_to_stable_layers(wanted in pictures(), estimate in 80_000_u64..8_000_000) {
         let mut allocator = ClockedAllocator::new();
         let settled = allocator.ticks(60, estimate, &wanted);
         for _ in 0..200 {
