@@ -86,7 +86,7 @@ mod tests {
     fn the_base_rtt_is_known_after_audio_only_sending() {
         let (mut base_rtt, mut at) = (BaseRtt::default(), Instant::now());
         samples(&mut base_rtt, &mut at, 10, &[500.0], true);
-        assert_eq!(base_rtt.congested_ms(), GOOD_RTT_MS, "it may be a queue");
+        assert_eq!(base_rtt.congested_ms(), GOOD_RTT_MS, "may be a queue");
         samples(&mut base_rtt, &mut at, 2, &[500.0], false);
         assert_eq!(base_rtt.congested_ms(), GOOD_RTT_MS);
         samples(&mut base_rtt, &mut at, 1, &[500.0], false);
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(
             base_rtt.congested_ms(),
             650.0,
-            "what comes with pictures is no distance"
+            "samples with video do not count"
         );
     }
 
@@ -136,7 +136,7 @@ mod tests {
         samples(&mut base_rtt, &mut at, 3, &[900.0], true);
         assert!(
             base_rtt.filtered(900.0) > base_rtt.congested_ms(),
-            "and a queue on top of it shows"
+            "a queue on top is detected"
         );
     }
 }

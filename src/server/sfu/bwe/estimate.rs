@@ -81,10 +81,10 @@ mod tests {
     use super::*;
 
     /// The estimated bandwidth after each sample of instant estimate and loss.
-    fn seen(told: u64, looks: &[(u64, f32)]) -> Vec<u64> {
-        let mut estimate = Estimate::new(Bitrate::bps(told));
-        let seen = looks.iter().map(|(thought, lost)| {
-            estimate.on_instant_estimate(Bitrate::bps(*thought), *lost);
+    fn seen(average: u64, samples: &[(u64, f32)]) -> Vec<u64> {
+        let mut estimate = Estimate::new(Bitrate::bps(average));
+        let seen = samples.iter().map(|(instant, lost)| {
+            estimate.on_instant_estimate(Bitrate::bps(*instant), *lost);
             estimate.bps()
         });
         seen.collect()

@@ -182,9 +182,9 @@ mod tests {
             .collect();
         assert_eq!(codecs, Codec::ALL.map(Some));
         let resent = config.iter().filter(|p| p.resend().is_some()).count();
-        assert_eq!(resent, 4, "pictures are sent again, sound is not");
+        assert_eq!(resent, 4, "RTX for video only");
         let twice = config.iter().filter(|p| p.red().is_some()).count();
-        assert_eq!(twice, 1, "sound is sent twice instead");
+        assert_eq!(twice, 1, "RED for audio");
     }
 
     #[test]

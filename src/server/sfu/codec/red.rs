@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The payload type of the voices here.
+    /// The Opus payload type in these tests.
     const OPUS: u8 = 111;
 
     /// A payload of this many bytes.

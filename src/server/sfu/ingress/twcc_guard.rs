@@ -13,7 +13,7 @@ const MAX_FORWARD_JUMP: u16 = 30_000;
 /// The guard of one peer.
 #[derive(Debug, Default)]
 pub struct TwccGuard {
-    /// The id of the header extension; none where it was not negotiated.
+    /// The id of the header extension; none if not negotiated.
     extension_id: Option<u8>,
     /// How far the peer has counted.
     progress: Progress,
@@ -183,9 +183,9 @@ mod tests {
             ),
             (&[0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x31, 1], vec![]),
         ];
-        for (bytes, told) in cases {
+        for (bytes, expected) in cases {
             let found: Vec<u16> = read(bytes);
-            assert_eq!(found, told, "{bytes:x?}");
+            assert_eq!(found, expected, "{bytes:x?}");
         }
     }
 

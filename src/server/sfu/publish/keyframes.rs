@@ -25,7 +25,7 @@ const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 pub struct KeyframeRequester {
     /// The least interval between two answered requests.
     min_interval: Duration,
-    /// When the outstanding request was made; none while nobody waits.
+    /// When the outstanding request was made; none if none is outstanding.
     wanted_since: Option<Instant>,
     /// How often the outstanding request was sent.
     request_count: u32,

@@ -182,11 +182,11 @@ impl Track {
     /// Updates the layers that have subscriptions, one bit each. Returns the RIDs for the sender
     /// where its set changes: a larger set at once, a smaller one after [`UNWATCHED_TIMEOUT`].
     pub fn update_watched_layers(&mut self, wanted: u8, now: Instant) -> Option<Vec<String>> {
-        let told = self.layer_demand.announced?;
-        if wanted & !told != 0 {
-            return Some(self.announce(wanted | told));
+        let announced = self.layer_demand.announced?;
+        if wanted & !announced != 0 {
+            return Some(self.announce(wanted | announced));
         }
-        if wanted == told {
+        if wanted == announced {
             self.layer_demand.pending_decrease = None;
             return None;
         }
@@ -285,16 +285,20 @@ mod tests {
         );
         assert_eq!(track.update_watched_layers(0b011, at(2_900)), None);
         assert_eq!(
-            track.update_watched_layers(0b011, at(3_000)).expect("told"),
+            track
+                .update_watched_layers(0b011, at(3_000))
+                .expect("a change"),
             ["q", "h"]
         );
         assert_eq!(
-            track.update_watched_layers(0b100, at(3_100)).expect("told"),
+            track
+                .update_watched_layers(0b100, at(3_100))
+                .expect("a change"),
             ["q", "h", "f"]
         );
         assert_eq!(track.update_watched_layers(0, at(4_000)), None);
         assert_eq!(
-            track.update_watched_layers(0, at(6_000)).expect("told"),
+            track.update_watched_layers(0, at(6_000)).expect("a change"),
             [""; 0]
         );
     }
@@ -312,11 +316,15 @@ mod tests {
         );
         assert_eq!(screen.update_watched_layers(0, at(1_000)), None);
         assert_eq!(
-            screen.update_watched_layers(0, at(3_000)).expect("told"),
+            screen
+                .update_watched_layers(0, at(3_000))
+                .expect("a change"),
             [""; 0]
         );
         assert_eq!(
-            screen.update_watched_layers(1, at(3_100)).expect("told"),
+            screen
+                .update_watched_layers(1, at(3_100))
+                .expect("a change"),
             [""]
         );
         let mut voice = Track::new(

@@ -114,12 +114,12 @@ mod tests {
         assert_eq!(
             best_down_track(&places, true, Some(9)),
             Some(5),
-            "beside its voice"
+            "in the stream of its audio"
         );
         assert_eq!(
             best_down_track(&places, true, Some(4)),
             Some(4),
-            "beside nobody"
+            "in an unassigned stream"
         );
     }
 

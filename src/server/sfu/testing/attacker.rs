@@ -172,10 +172,10 @@ impl KeyedAttacker {
         })
     }
 
-    /// Encrypts an RTP packet of a header and a payload. `anew`: the rollover counter.
-    pub fn rtp(&self, header: &[u8], body: &[u8], anew: u32) -> Vec<u8> {
+    /// Encrypts an RTP packet of a header and a payload. `rollovers`: the rollover counter.
+    pub fn rtp(&self, header: &[u8], body: &[u8], rollovers: u32) -> Vec<u8> {
         let (ssrc, seq) = (word(header, 8), half(header, 2));
-        let nonce = AeadAes256Gcm::rtp_iv(self.media.salt, ssrc, anew, seq);
+        let nonce = AeadAes256Gcm::rtp_iv(self.media.salt, ssrc, rollovers, seq);
         let sealed = self.media.seal(nonce, header, body);
         [header, &sealed].concat()
     }

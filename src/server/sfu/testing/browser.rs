@@ -155,8 +155,8 @@ impl FakeBrowser {
             offer,
         };
         core.handle_command(RoomKey(1), command, *now);
-        let told = std::iter::from_fn(|| events.try_recv().ok());
-        let answer = told.into_iter().find_map(|event| match event {
+        let sent = std::iter::from_fn(|| events.try_recv().ok());
+        let answer = sent.into_iter().find_map(|event| match event {
             Event::Answer { sdp, .. } => Some(sdp),
             _ => None,
         });
@@ -219,7 +219,7 @@ impl FakeBrowser {
         }
     }
 
-    /// Connects to the core: datagrams there and back, until both are content.
+    /// Applies the answer and exchanges datagrams with the core until the connection is up.
     pub fn connect(&mut self, core: &mut Core, answer: &str, now: &mut Instant) {
         let answer = str0m::change::SdpAnswer::from_sdp_string(answer).expect("an answer");
         let pending = self.pending.take().expect("offered");
@@ -236,14 +236,14 @@ impl FakeBrowser {
         panic!("does not connect");
     }
 
-    /// Ten milliseconds pass, with datagrams there and back; to which addresses the core
-    /// sent media.
+    /// Advances the clock by 10 ms and exchanges datagrams; returns the addresses to which the
+    /// core sent media.
     pub fn advance(&mut self, core: &mut Core, now: &mut Instant) -> Vec<SocketAddr> {
         *now += Duration::from_millis(10);
         self.exchange(core, *now)
     }
 
-    /// Datagrams go there and back; to which addresses the core sent media.
+    /// Exchanges datagrams; returns the addresses to which the core sent media.
     pub fn exchange(&mut self, core: &mut Core, now: Instant) -> Vec<SocketAddr> {
         for bytes in self.take_outgoing() {
             core.receive(self.datagram(&bytes), now);
@@ -283,7 +283,7 @@ impl FakeBrowser {
         self.send_packet(self.camera, seq, 0, now, vec![0x10; 100]);
     }
 
-    /// Writes a packet of something it sends, taken then.
+    /// Writes a packet on a sending media description, with its capture time.
     pub fn send_packet(&mut self, mid: Mid, seq: u64, time: u32, taken: Instant, payload: Vec<u8>) {
         let pt = self.rtc.media(mid).expect("there").remote_pts()[0];
         let mut direct = self.rtc.direct_api();
@@ -292,7 +292,7 @@ impl FakeBrowser {
         stream.write_rtp(write);
     }
 
-    /// A datagram of it.
+    /// A datagram from the client, as the core receives it.
     pub fn datagram<'a>(&self, bytes: &'a [u8]) -> ReceivedDatagram<'a> {
         ReceivedDatagram {
             proto: Protocol::Udp,

@@ -52,7 +52,7 @@ fn the_order_follows_the_loudness() {
     assert_eq!(few.0.loudest().collect::<Vec<_>>(), [1, 2, 3]);
     assert!(
         few.play(2_000, &[(1, 50), (2, 40), (3, 30)]),
-        "that is told"
+        "a change is reported"
     );
     assert_eq!(few.0.loudest().collect::<Vec<_>>(), [3, 2, 1]);
 }

@@ -101,14 +101,14 @@ fn a_cough_does_not_become_dominant() {
         let mut stage = Stage::new();
         stage.play(&[quiet(1, 150), quiet(2, 150)]);
         stage.play(&[quiet(3, 120), cough.clone()]);
-        assert_eq!(stage.floors, [], "from nobody");
+        assert_eq!(stage.floors, [], "without a dominant speaker");
         // Another speaker speaks, then pauses; the cough falls anywhere in both.
         let mut talk = speech(offset, 25, 60);
         talk.resize(120, 80);
         stage.play(&[speech(offset, 25, 200), quiet(5, 200)]);
         stage.play(&[talk, cough]);
         let owners: Vec<_> = stage.floors.iter().map(|(_, owner)| *owner).collect();
-        assert_eq!(owners, [Some(0)], "from somebody who pauses");
+        assert_eq!(owners, [Some(0)], "with a pausing dominant speaker");
     }
 }
 
@@ -247,7 +247,7 @@ fn a_removed_speaker_is_not_dominant() {
     assert_eq!(stage.shown(), [0; 0]);
     assert_eq!(stage.speakers.level_of(0), SILENCE);
     let now = stage.start + Duration::from_millis(stage.ms);
-    assert!(stage.speakers.tick(now), "that is told");
+    assert!(stage.speakers.tick(now), "a change is reported");
     assert!(!stage.speakers.tick(now));
 }
 

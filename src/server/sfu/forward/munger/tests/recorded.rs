@@ -55,8 +55,8 @@ fn received(lose: usize) -> Vec<(Recorded, MungedHeader)> {
         // Chromium answers one request with keyframes of all layers at once.
         if came.starts {
             let at = came.packet.received_at;
-            let anew = last.is_some_and(|last| at > last + Duration::from_millis(500));
-            asked += usize::from(anew);
+            let is_new = last.is_some_and(|last| at > last + Duration::from_millis(500));
+            asked += usize::from(is_new);
             last = Some(at);
         }
         let wanted = Some(WANTED[asked.min(WANTED.len() - 1)]);
@@ -91,13 +91,13 @@ fn a_recorded_camera_becomes_one_continuous_stream() {
             .picture_id
             .zip(old.picture_id)
             .map(|(new, old)| new.wrapping_sub(old) & PICTURE_ID_MASK);
-        assert_eq!(step, Some(u16::from(!same)), "one id a picture");
+        assert_eq!(step, Some(u16::from(!same)), "one picture ID per frame");
         let base = new.tl0.zip(old.tl0).map(|(new, old)| new.wrapping_sub(old));
         assert!(
             base.is_some_and(|step| step <= 1),
-            "base pictures are counted"
+            "TL0PICIDX counts base-layer frames"
         );
-        assert!(!same || !before.marker, "a picture ends with its marker");
+        assert!(!same || !before.marker, "the marker ends a frame");
     }
 }
 
