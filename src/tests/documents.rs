@@ -116,20 +116,22 @@ fn the_tree_in_the_page_on_architecture_names_every_folder_of_the_source() {
 }
 
 #[test]
-fn every_path_in_the_page_on_architecture_exists() {
-    let page = fs::read_to_string(root().join("docs/architecture.md")).expect("a page");
-    let prose = page.split("```\n").step_by(2).collect::<String>();
-    let spans = prose.split('`').skip(1).step_by(2);
-    let is_path = |span: &&str| {
-        let file = [".rs", ".js", ".md", "/"]
-            .iter()
-            .any(|end| span.ends_with(end));
-        file && span.contains('/') && !span.starts_with('/')
-    };
-    let paths: Vec<_> = spans.filter(is_path).collect();
-    assert!(paths.len() > 40, "the paths are read");
-    let exists =
-        |path: &&&str| root().join(path).exists() || root().join("src").join(path).exists();
-    let missing: Vec<_> = paths.iter().filter(|path| !exists(path)).collect();
-    assert!(missing.is_empty(), "{missing:#?}");
+fn every_path_in_the_pages_for_readers_of_the_source_exists() {
+    for (name, least) in [("architecture.md", 40), ("glossary.md", 60)] {
+        let page = fs::read_to_string(root().join("docs").join(name)).expect("a page");
+        let prose = page.split("```\n").step_by(2).collect::<String>();
+        let spans = prose.split('`').skip(1).step_by(2);
+        let is_path = |span: &&str| {
+            let file = [".rs", ".js", ".md", "/"]
+                .iter()
+                .any(|end| span.ends_with(end));
+            file && span.contains('/') && !span.starts_with('/')
+        };
+        let paths: Vec<_> = spans.filter(is_path).collect();
+        assert!(paths.len() >= least, "the paths of {name} are read");
+        let exists =
+            |path: &str| root().join(path).exists() || root().join("src").join(path).exists();
+        let missing: Vec<_> = paths.iter().filter(|path| !exists(path)).collect();
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
 }
