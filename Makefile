@@ -21,6 +21,7 @@ WASM := --no-default-features --features hydrate --target wasm32-unknown-unknown
 # the flags that cargo-leptos sets. Our own crates are tested with checks that a release omits.
 check unit unit-build: export RUSTFLAGS := --cfg erase_components
 check unit unit-build: export LEPTOS_OUTPUT_NAME := noom
+check unit unit-build: export DISABLE_SERVER_FN_HASH := true
 CHECKED := $(foreach crate,noom noom-bench,$(foreach setting,opt-level=0 debug-assertions=true \
 	overflow-checks=true codegen-units=16,--config profile.release.package.$(crate).$(setting)))
 # Their binaries stay out of target/release, where the one to be run belongs.
