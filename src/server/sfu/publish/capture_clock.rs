@@ -88,7 +88,7 @@ impl CaptureClock {
     }
 
     /// An instant of the sender's clock by ours.
-    fn to_local(&self, theirs: SystemTime) -> Option<Instant> {
+    fn to_local(self, theirs: SystemTime) -> Option<Instant> {
         let (there, here) = self.reference?;
         match theirs.duration_since(there) {
             Ok(after) => here.checked_add(after),
