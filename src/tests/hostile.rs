@@ -39,9 +39,11 @@ fn upgrade(headers: &str) -> String {
     )
 }
 
-/// Whether the bytes end in a close frame with this code.
+/// Whether the bytes hold a close frame with this code (RFC 6455, 5.5.1).
 fn closed_with(answer: &[u8], code: u16) -> bool {
-    answer.windows(2).any(|bytes| bytes == code.to_be_bytes()) && answer.contains(&0x88)
+    let [high, low] = code.to_be_bytes();
+    let is_close = |bytes: &[u8]| bytes[0] == 0x88 && bytes[2..] == [high, low];
+    answer.windows(4).any(is_close)
 }
 
 #[tokio::test]

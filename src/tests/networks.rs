@@ -80,6 +80,7 @@ async fn options_lets_no_page_of_another_site_in() {
                    Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\
                    Connection: close\r\n\r\n";
     let answer = app.http(request).await.to_lowercase();
+    assert_eq!(status(&answer), 204, "{answer}");
     assert!(!answer.contains("access-control-allow"), "{answer}");
 }
 

@@ -31,8 +31,8 @@ async fn requests_for_an_unknown_host_are_refused() {
         assert_eq!(status(&app.http(&at(path, "X: y")).await), 400, "{path}");
         let own = app.http(&at(path, &format!("Host: {}", app.address))).await;
         assert!(
-            ![421, 400].contains(&status(&own)) || path == "/poll",
-            "{path}: {own}"
+            status(&own) != 421 && (status(&own) == 400) == (path == "/poll"),
+            "only /poll lacks a parameter, {path}: {own}"
         );
     }
     let posted = form(
@@ -156,8 +156,10 @@ async fn cookies_over_tls_are_host_only_and_secure() {
     );
     let set = cookies(&app.http(&proxied).await);
     assert!(
-        set.iter()
-            .all(|c| c.contains("__Host-") && c.contains("Secure")),
+        !set.is_empty()
+            && set
+                .iter()
+                .all(|c| c.contains("__Host-") && c.contains("Secure")),
         "{set:?}"
     );
 }

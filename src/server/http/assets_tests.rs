@@ -11,6 +11,8 @@ fn get(path: &str) -> Option<EmbeddedFile> {
         "pkg/noom.0123456789abcdefABCD-_.js.br" => b"br",
         "pkg/noom.0123456789abcdefABCD-_.js.gz" => b"gz",
         "pkg/noom.wasm" | "favicon.svg" => b"x",
+        // Found on a disk, but not to be served.
+        "" | "a//b" | "pkg/../favicon.svg" | "pkg/../x" => b"outside",
         _ => return None,
     };
     let metadata = Metadata::__rust_embed_new([data[0]; 32], None, None);
