@@ -100,6 +100,7 @@ async fn a_person_who_hides_their_address_is_seen_through_the_sfu_and_no_peer_ge
     assert!(!frames.is_empty());
     let address = format!("127.0.0.1 {port}");
     assert!(!frames.iter().any(|frame| frame.contains(&address)));
+    assert!(!ben.heard.is_empty());
     let heard = format!("{:?}", ben.heard);
     assert!(
         !heard.contains(&address) && !heard.contains("Signal"),
