@@ -178,7 +178,7 @@ fn sfu_imports() -> BTreeMap<String, BTreeSet<String>> {
         let names: Vec<&str> = inside.iter().filter_map(|name| name.to_str()).collect();
         let part = names[0].trim_end_matches(".rs");
         let is_test = |name: &&str| name.ends_with("_tests.rs") || *name == "tests";
-        if matches!(part, "mod" | "testing") || names.iter().any(|name| is_test(name)) {
+        if matches!(part, "mod" | "testing") || names.iter().any(is_test) {
             continue;
         }
         let others = imports.entry(part.to_owned()).or_default();
