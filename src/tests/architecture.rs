@@ -241,3 +241,37 @@ fn the_folders_of_the_sfu_import_each_other_without_circles() {
     let up = naming("server/sfu", &["super::super::super"]);
     assert_eq!(up, [""; 0], "imports across folders begin with `crate`");
 }
+
+/// The comments of a file, each joined from its lines: `//`, `///` and `//!` alike.
+fn comments(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = None::<String>;
+    for line in text.lines() {
+        match line.trim_start().strip_prefix("//") {
+            Some(comment) => {
+                let comment = comment.trim_start_matches(['/', '!']);
+                let open = open.get_or_insert_default();
+                open.push(' ');
+                open.push_str(comment);
+            }
+            None => found.extend(open.take()),
+        }
+    }
+    found.extend(open);
+    found
+}
+
+#[test]
+fn no_comment_has_one_or_two_words() {
+    let files = ["", "../bench/src", "../tests"].map(sources).concat();
+    assert!(files.len() > 400, "the sources are read");
+    let mut short = Vec::new();
+    for (path, text) in files {
+        for comment in comments(&text) {
+            if comment.split_whitespace().count() < 3 {
+                short.push(format!("{}: {}", path.display(), comment.trim()));
+            }
+        }
+    }
+    assert_eq!(short, [""; 0]);
+}

@@ -200,9 +200,9 @@ fn wrong_backups(directory: &Path, sound: &Path) -> Vec<(PathBuf, &'static str)>
         std::fs::write(file, bytes).expect("written");
     });
     vec![
-        (text, "no backup of Noom"),
+        (text, "not a Noom backup"),
         (newer, "newer binary"),
-        (other, "no backup of Noom"),
+        (other, "not a Noom backup"),
         (broken, "damaged"),
         (directory.join("none.db"), "none.db"),
     ]

@@ -8,7 +8,7 @@ use crate::server::sfu::{keys::PeerKey, peer::sdp::offer::Offer};
 pub enum Command {
     /// An offer. The first one of a connection adds the peer.
     Offer {
-        /// The peer.
+        /// The key of the peer in its room.
         peer: PeerKey,
         /// The participant of the peer.
         person: ParticipantId,
@@ -17,19 +17,19 @@ pub enum Command {
     },
     /// Replaces the subscriptions of a peer.
     Subscribe {
-        /// The peer.
+        /// The peer that receives the subscriptions.
         peer: PeerKey,
         /// The video on its screen; [`crate::protocol::MAX_WANTED`] at most.
         wanted: Vec<Wanted>,
     },
     /// Sends the whole state of a peer again: its client may have missed events.
     Resync {
-        /// The peer.
+        /// The peer whose client is behind.
         peer: PeerKey,
     },
     /// Closes the connection of a peer.
     Close {
-        /// The peer.
+        /// The peer whose connection ends.
         peer: PeerKey,
     },
 }
@@ -39,7 +39,7 @@ pub enum Command {
 pub enum Event {
     /// The answer to an offer.
     Answer {
-        /// The peer.
+        /// The peer that offered.
         peer: PeerKey,
         /// The number of its connection.
         connection: u32,
@@ -50,12 +50,12 @@ pub enum Event {
     },
     /// An offer could not be answered; the peer is removed.
     Refused {
-        /// The peer.
+        /// The peer that offered and is removed.
         peer: PeerKey,
     },
     /// A connection ended: it failed, fell silent, or never connected.
     Closed {
-        /// The peer.
+        /// The peer whose connection ended.
         peer: PeerKey,
     },
     /// What some slots carry from now on.
@@ -69,7 +69,7 @@ pub enum Event {
     Layers {
         /// The sending peer.
         peer: PeerKey,
-        /// Its source.
+        /// The source that the layers belong to.
         source: Source,
         /// The RIDs of the watched layers.
         rids: Vec<String>,
@@ -78,14 +78,14 @@ pub enum Event {
     Codec {
         /// The sending peer.
         peer: PeerKey,
-        /// Its source.
+        /// The source that is encoded.
         source: Source,
-        /// The codec.
+        /// The codec that every receiver decodes.
         codec: Codec,
     },
     /// The audible speakers, for every client.
     Speakers {
-        /// Loudest first.
+        /// The speakers, the loudest first.
         loudest: Vec<Speaker>,
         /// The dominant speaker.
         dominant: Option<ParticipantId>,

@@ -42,7 +42,7 @@ pub struct SfuOptions {
     /// The first media port, UDP and TCP; each further shard takes the next one. With port
     /// 0 each takes any.
     pub listen: SocketAddr,
-    /// Threads.
+    /// The number of media threads.
     pub shards: usize,
 }
 
@@ -52,7 +52,7 @@ pub enum SfuError {
     /// A media port cannot be bound: the operator sets another.
     #[error("cannot listen for media on {address} (--media-listen): {error}")]
     Listen {
-        /// The address.
+        /// The address that cannot be bound.
         address: SocketAddr,
         /// The system's error.
         error: io::Error,
@@ -72,7 +72,7 @@ pub struct Sfu {
     inner: Arc<Inner>,
 }
 
-/// The shards.
+/// The state that all handles share.
 struct Inner {
     /// One per thread.
     shards: Vec<ShardHandle>,

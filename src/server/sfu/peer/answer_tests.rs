@@ -29,7 +29,7 @@ enum Edit {
 }
 
 impl Edit {
-    /// Does it.
+    /// Applies the edit to the lines of an offer.
     fn apply(&self, lines: &mut Vec<String>) {
         let at = |line: usize| line % lines.len();
         match *self {

@@ -52,13 +52,13 @@ pub enum Expiry {
     Silent,
 }
 
-/// One connection.
+/// One connection of a participant to the SFU.
 pub struct Peer {
     /// The peer's key in the room.
     pub key: PeerKey,
-    /// The room.
+    /// The room on this shard.
     pub room: RoomKey,
-    /// The participant.
+    /// The participant who sends and receives here.
     pub person: ParticipantId,
     /// The number of the connection among those of the participant.
     pub connection: u32,

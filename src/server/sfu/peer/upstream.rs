@@ -26,7 +26,7 @@ pub struct Upstream {
     pub capture_clock: CaptureClock,
     /// Bounds packets and bytes.
     ingress_limiter: IngressLimiter,
-    /// Bounds SSRCs.
+    /// Bounds the SSRCs that str0m remembers for the connection.
     ssrc_limiter: SsrcLimiter,
     /// Rejects transport-wide sequence numbers that str0m cannot handle.
     pub twcc_guard: TwccGuard,

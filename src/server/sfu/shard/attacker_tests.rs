@@ -29,12 +29,12 @@ struct Known {
 enum Word {
     /// The one at this place among those there are.
     Stream(usize),
-    /// Any.
+    /// Any number, known or not.
     Any(u32),
 }
 
 impl Word {
-    /// The number.
+    /// The number on the wire.
     fn of(self, known: &Known) -> u32 {
         match self {
             Self::Stream(place) => known.streams[place % known.streams.len()],
@@ -78,7 +78,7 @@ struct Rtp {
 struct Part {
     /// Version, padding, and the count or format.
     first: u8,
-    /// The type.
+    /// The RTCP packet type.
     kind: u8,
     /// The length it says it has, where that is not what it has.
     length: Option<u16>,
@@ -87,7 +87,7 @@ struct Part {
 }
 
 impl Forged {
-    /// As bytes.
+    /// The packet, encrypted with the keys of the connection.
     fn sealed(&self, forger: &mut KeyedAttacker, known: &Known) -> Vec<u8> {
         match self {
             Self::Rtp(packet) => packet.sealed(forger, known),
@@ -117,7 +117,7 @@ impl Rtp {
         }
     }
 
-    /// As bytes.
+    /// The packet, encrypted with the keys of the connection.
     fn sealed(&self, forger: &KeyedAttacker, known: &Known) -> Vec<u8> {
         let named = self.names.then(|| (0xbede, known.name.clone()));
         let extension = named.as_ref().or(self.extension.as_ref());
@@ -140,7 +140,7 @@ impl Rtp {
 }
 
 impl Part {
-    /// As bytes.
+    /// The RTCP packet in plain bytes.
     fn bytes(&self, known: &Known) -> Vec<u8> {
         let length = self.length.unwrap_or(self.words.len() as u16);
         let words = self.words.iter().flat_map(|w| w.of(known).to_be_bytes());

@@ -33,7 +33,7 @@ const MAX_TIMEOUTS_PER_DRAIN: usize = 512;
 pub struct Core {
     /// The peers, by index.
     pub(super) peers: Slab<Peer>,
-    /// The rooms.
+    /// The rooms that are pinned to this shard.
     pub(super) rooms: HashMap<RoomKey, MediaRoom>,
     /// The index of each peer.
     pub(super) keys: HashMap<(RoomKey, PeerKey), usize>,

@@ -12,21 +12,21 @@ use tokio::sync::mpsc;
 pub enum ShardMessage {
     /// Opens a room.
     OpenRoom {
-        /// The room.
+        /// The key of the new room.
         room: RoomKey,
         /// The queue of the room's actor.
         events: mpsc::Sender<Event>,
     },
     /// A command of a room.
     Command {
-        /// The room.
+        /// The room that the command comes from.
         room: RoomKey,
-        /// Its command.
+        /// The command to run.
         command: Command,
     },
     /// Closes a room and its connections.
     CloseRoom {
-        /// The room.
+        /// The room that ended.
         room: RoomKey,
     },
     /// Replaces the addresses at which browsers reach the shard.

@@ -21,11 +21,11 @@ pub struct OfferQueue {
 
 /// An offer, and the subscription that followed it.
 struct QueuedOffer {
-    /// The room.
+    /// The room that the peer is in.
     room: RoomKey,
     /// The peer that offers.
     peer: PeerKey,
-    /// Always [`Command::Offer`].
+    /// The offer: always a [`Command::Offer`].
     offer: Command,
     /// The last [`Command::Subscribe`] after the offer.
     subscription: Option<Command>,
