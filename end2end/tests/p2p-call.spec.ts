@@ -305,7 +305,7 @@ test('blocked autoplay shows a notice, and sound plays after a tap', async ({ pe
   });
   await ann.entersCall(name);
   await ben.entersCall(name);
-  const notice = ann.page.getByText(/holds the sound back/i);
+  const notice = ann.page.getByText(/blocks the sound/i);
   await expect(notice).toBeVisible();
   await ann.page.mouse.click(5, 5);
   await expect(notice).toBeHidden();
