@@ -257,7 +257,7 @@ async fn a_hangup_keeps_sockets_open_and_serves_the_renewed_certificate_and_a_st
 
     fs::write(&certificate, "rubbish").expect("written");
     server.signal(Signal::HUP);
-    server.logs("the one before is served").await;
+    server.logs("the previous one stays in use").await;
     assert!(serves(port, &second).await);
     ann.says(3).await;
 
@@ -283,7 +283,7 @@ async fn a_hangup_during_the_start_does_not_stop_the_server() {
     server.logs("another process has this port").await;
     server.signal(Signal::HUP);
     server.listens().await;
-    server.logs("looked at again").await;
+    server.logs("reloading certificates and addresses").await;
     Person::joins(&server).await.says(1).await;
 }
 
