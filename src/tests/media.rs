@@ -511,7 +511,7 @@ async fn video_continues_and_an_offer_is_answered_while_twenty_sockets_flood_off
             ben.sees(&mut ann, 2 + mark).await;
         }
         while answered.get() == 0 {
-            ben.sees(&mut ann, 2).await;
+            ben.steps().await;
         }
     };
     tokio::select! {
