@@ -96,25 +96,26 @@ fn components_import_neither_pages_nor_the_shell() {
     );
 }
 
-/// The imports between the modules of a folder. Each file and each subfolder is one module.
+/// The imports between the modules of a folder. Each file and each subfolder is one module;
+/// `mod.rs` and tests do not count.
 fn imports(under: &str, files: &[(PathBuf, String)]) -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src")
         .join(under);
-    let prefix = format!("crate::{}::", under.replace('/', "::"));
+    let folder = root.file_name().and_then(|name| name.to_str());
+    let prefix = format!("{}::", folder.expect("UTF-8"));
     let mut imports = BTreeMap::<String, BTreeSet<String>>::new();
     for (path, text) in files {
         let inside = path.strip_prefix(&root).expect("under the folder");
-        let module = inside.components().next().expect("a file").as_os_str();
-        let module = module.to_str().expect("UTF-8").trim_end_matches(".rs");
-        let code = text.lines().filter(|l| !l.trim_start().starts_with("//"));
-        let named = code.flat_map(|line| line.split(&prefix).skip(1));
-        let named = named.map(|rest| {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-            rest[..end.unwrap_or(rest.len())].to_owned()
-        });
-        let known = imports.entry(module.to_owned()).or_default();
-        known.extend(named.filter(|other| other != module));
+        let names: Vec<&str> = inside.iter().filter_map(|name| name.to_str()).collect();
+        let module = names[0].trim_end_matches(".rs");
+        let is_test = |name: &&str| name.ends_with("_tests.rs") || *name == "tests";
+        if matches!(module, "mod" | "testing") || names.iter().any(is_test) {
+            continue;
+        }
+        let others = imports.entry(module.to_owned()).or_default();
+        let named = imported(text, &prefix).into_iter();
+        others.extend(named.filter(|other| other != module));
     }
     imports
 }
@@ -153,7 +154,7 @@ fn an_import_cycle_is_found() {
         ),
         file(
             "migration.rs",
-            "use crate::browser::call::rtc::stats::field;",
+            "use crate::browser::call::{\n    context::Context,\n    rtc::{stats::field, Peer},\n};",
         ),
         file(
             "rtc/stats.rs",
@@ -168,31 +169,18 @@ fn an_import_cycle_is_found() {
     assert_eq!(found, ["controller", "migration", "rtc"]);
 }
 
-/// The folders and files right below the SFU, each with the others that it imports. Tests and
-/// the folder of their helpers do not count.
+/// The imports between the folders and files right below the SFU.
 fn sfu_imports() -> BTreeMap<String, BTreeSet<String>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/sfu");
-    let mut imports = BTreeMap::<_, BTreeSet<_>>::new();
-    for (path, text) in sources("server/sfu") {
-        let inside = path.strip_prefix(&root).expect("below the SFU");
-        let names: Vec<&str> = inside.iter().filter_map(|name| name.to_str()).collect();
-        let part = names[0].trim_end_matches(".rs");
-        let is_test = |name: &&str| name.ends_with("_tests.rs") || *name == "tests";
-        if matches!(part, "mod" | "testing") || names.iter().any(is_test) {
-            continue;
-        }
-        let others = imports.entry(part.to_owned()).or_default();
-        others.extend(imported(&text).into_iter().filter(|other| other != part));
-    }
-    imports
+    imports("server/sfu", &sources("server/sfu"))
 }
 
-/// The modules that a source file names as `sfu::module` or `sfu::{module, ...}`, before its tests.
-fn imported(text: &str) -> BTreeSet<String> {
+/// The modules that a source file names as `prefix::module` or `prefix::{module, ...}`, before
+/// its tests.
+fn imported(text: &str, prefix: &str) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
     let lines = code.lines().map(str::trim);
     let code: String = lines.filter(|line| !line.starts_with("//")).collect();
-    let named = code.split("sfu::").skip(1).flat_map(|rest| {
+    let named = code.split(prefix).skip(1).flat_map(|rest| {
         let Some(braces) = rest.strip_prefix('{') else {
             return vec![rest];
         };
