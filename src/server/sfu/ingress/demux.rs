@@ -1,7 +1,7 @@
 //! Finds the peer of a datagram: by its source address, or by the ICE username in it.
 //!
 //! An address is added only after str0m has verified the integrity of a connectivity check from it
-//! (RFC 8445 7.3): a stranger's packet never reaches DTLS or SRTP (trust T17).
+//! (RFC 8445 7.3): a stranger's packet never reaches DTLS or SRTP.
 
 use crate::server::sfu::transport::path::NetworkPath;
 use std::{collections::HashMap, net::SocketAddr};

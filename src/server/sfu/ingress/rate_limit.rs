@@ -1,4 +1,4 @@
-//! The ingress limit of one peer: a token bucket of packets and one of bytes (trust T18).
+//! The ingress limit of one peer: a token bucket of packets and one of bytes.
 //!
 //! A browser with three layers of a camera, a screen and a microphone sends 10 Mbit/s at most.
 //! Several times that is dropped before decryption.

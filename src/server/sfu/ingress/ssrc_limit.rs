@@ -1,4 +1,4 @@
-//! The limit of SSRCs of one peer (trust T18, P9).
+//! The limit of SSRCs of one peer.
 //!
 //! str0m keeps state for every SSRC as long as the connection lives. A browser sends about ten
 //! SSRCs, and the same ones to the end.

@@ -1,5 +1,5 @@
-//! Rejects transport-wide sequence numbers that make str0m allocate without bound (trust T18;
-//! draft-holmer-rmcat-transport-wide-cc-extensions).
+//! Rejects transport-wide sequence numbers that make str0m allocate without bound
+//! (draft-holmer-rmcat-transport-wide-cc-extensions).
 //!
 //! The number has 16 bits. str0m extends it from the largest one so far to the nearest value, also
 //! backwards; below zero it wraps to 2^64, and the next report lists all packets in between. This

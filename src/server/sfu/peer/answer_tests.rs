@@ -1,4 +1,4 @@
-//! Offers nobody's browser makes: one of Chromium's, torn and bent (trust P10).
+//! Offers nobody's browser makes: one of Chromium's, torn and bent.
 
 use super::{Peer, sdp::offer::Offer};
 use crate::protocol::{MediaOffer, OfferedTrack, Source};

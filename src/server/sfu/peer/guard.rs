@@ -18,7 +18,7 @@ pub fn take_panics() -> u64 {
 }
 
 /// Runs one step of a connection. Returns none where the step failed or panicked: the caller
-/// closes that connection, and no other is affected (trust P10).
+/// closes that connection, and no other is affected.
 pub fn guarded<T>(step: impl FnOnce() -> Result<T, RtcError>) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(Ok(done)) => Some(done),

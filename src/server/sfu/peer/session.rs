@@ -29,7 +29,7 @@ const AUDIO_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 pub struct SharedRtcConfig {
     /// The addresses at which browsers reach the shard.
     pub candidates: Vec<SocketAddr>,
-    /// The DTLS certificate of this process (trust T19).
+    /// The DTLS certificate of this process.
     pub certificate: DtlsCert,
 }
 

@@ -1,4 +1,4 @@
-//! Whoever has the keys of a connection sends what it likes (trust T18, P10).
+//! Whoever has the keys of a connection sends what it likes.
 
 use super::core::Core;
 use crate::protocol::{Source, Wanted};

@@ -1,5 +1,5 @@
 //! Packets that no browser sends, but a client with the keys of its connection can: valid SRTP
-//! with an arbitrary payload (trust T18).
+//! with an arbitrary payload.
 //!
 //! str0m does not expose its keys, so it gets a cipher that logs them.
 
