@@ -19,16 +19,16 @@ WASM := --no-default-features --features hydrate --target wasm32-unknown-unknown
 
 # Lints, tests and the release share one compilation of every dependency: the same profile and
 # the flags that cargo-leptos sets. Our own crates are tested with checks that a release omits.
-check unit unit-build: export RUSTFLAGS := --cfg erase_components
-check unit unit-build: export LEPTOS_OUTPUT_NAME := noom
-check unit unit-build: export DISABLE_SERVER_FN_HASH := true
+check unit unit-build bench-build: export RUSTFLAGS := --cfg erase_components
+check unit unit-build bench-build: export LEPTOS_OUTPUT_NAME := noom
+check unit unit-build bench-build: export DISABLE_SERVER_FN_HASH := true
 CHECKED := $(foreach crate,noom noom-bench,$(foreach setting,opt-level=0 debug-assertions=true \
 	overflow-checks=true codegen-units=16,--config profile.release.package.$(crate).$(setting)))
 # Their binaries stay out of target/release, where the one to be run belongs.
 TESTS := --release --workspace --features ssr,rust-embed/debug-embed $(CHECKED) \
 	--target-dir target/checked --config build.build-dir='"target"'
 
-.PHONY: help run test watch setup build check unit-build unit e2e attack attack-short chaos bench bench-build bench-chat bench-pages bench-media
+.PHONY: help run test watch setup build check unit-build unit e2e attack attack-short chaos bench bench-build build-again bench-chat bench-pages bench-media
 
 help:
 	@echo "make run     build the release and serve it on http://127.0.0.1:3000"
@@ -42,28 +42,36 @@ help:
 run: build
 	@exec target/release/noom
 
-# One after the other, however make was called. The site is built before the tests, whose
-# server embeds it: later it would compile them again.
+# One after the other, however make was called. A check that passed is not repeated until a file
+# changes (scripts/once). The site is built before the tests, whose server embeds it: later it
+# would compile them again.
 test:
 	@scripts/setup build check end2end
-	@$(MAKE) --no-print-directory check
+	@scripts/once check $(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory build
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory e2e
-	@$(MAKE) --no-print-directory attack-short
+	@scripts/once unit $(MAKE) --no-print-directory unit
+	@scripts/once e2e $(MAKE) --no-print-directory e2e
+	@scripts/once attack-short $(MAKE) --no-print-directory attack-short
 	@scripts/sizes
 
 watch:
 	@scripts/setup build
 	@mkdir -p target/site
+	@rm -f target/passed/build
 	cargo-leptos watch --split
 
 setup:
 	@scripts/setup build check end2end
 
-# The server embeds the site, so the folder is there before anything compiles.
+# Not repeated while no file changes: cargo-leptos writes the site anew each time, and the server,
+# which embeds it, is compiled again.
 build:
 	@scripts/setup build
+	@[ -x target/release/noom ] && [ -d target/site/pkg ] || rm -f target/passed/build
+	@scripts/once build $(MAKE) --no-print-directory build-again
+
+# The server embeds the site, so the folder is there before anything compiles.
+build-again:
 	@mkdir -p target/site
 	cargo-leptos build --release --split --precompress
 	@scripts/notices target/release/THIRD-PARTY-NOTICES.txt
