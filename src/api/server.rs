@@ -7,7 +7,6 @@ use crate::protocol::{
     SessionToken, text,
 };
 use crate::server::context::AppContext;
-use crate::server::error::code_name;
 use crate::server::request;
 use crate::server::rooms::RoomError;
 use crate::server::store::{Page, StoreError};
@@ -217,7 +216,7 @@ pub(super) async fn post_message(room: &str, text: &str) -> Result<String, ApiEr
     match handle.post(&device, nickname, draft).await {
         Ok(_) => Ok(name.path()),
         Err(RoomError::StorageFull(full)) => {
-            let why = code_name(full.code());
+            let why = full.code().name();
             Ok(format!("{}?refused={why}", name.path()))
         }
         Err(error) => Err(room_error(error)),

@@ -62,6 +62,14 @@ pub enum ErrorCode {
     Unavailable,
 }
 
+impl ErrorCode {
+    /// The name of the code on the wire.
+    pub fn name(self) -> String {
+        let json = serde_json::to_value(self).unwrap_or_default();
+        json.as_str().unwrap_or_default().to_owned()
+    }
+}
+
 /// Why the server closed a socket (RFC 6455 7.4, private range from 4000).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {

@@ -65,12 +65,6 @@ pub fn refusal(code: ErrorCode, id: Option<MessageId>) -> ServerMessage {
     }
 }
 
-/// The name of a code on the wire.
-pub fn code_name(code: ErrorCode) -> String {
-    let json = serde_json::to_value(code).unwrap_or_default();
-    json.as_str().unwrap_or_default().to_owned()
-}
-
 /// The sentence of a code for users. It never repeats input of the client.
 pub const fn sentence(code: ErrorCode) -> &'static str {
     match code {

@@ -1,7 +1,7 @@
 //! Counters of the rooms and of the connections to them.
 
 use super::Labelled;
-use crate::{protocol::ErrorCode, server::error::code_name};
+use crate::protocol::ErrorCode;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
 /// Counters of one server's rooms. A clone counts into the same numbers.
@@ -36,7 +36,7 @@ impl RoomMetrics {
 
     /// Counts a refusal, and whether it is about a chat message.
     pub fn refused(&self, code: ErrorCode, is_message: bool) {
-        let labels = [("code", code_name(code).into())];
+        let labels = [("code", code.name().into())];
         self.refusals.get_or_create(&labels).inc();
         self.messages_refused.inc_by(u64::from(is_message));
     }
