@@ -4,10 +4,7 @@
 //! certificate; open connections keep theirs. If the new files are unusable, the previous
 //! certificate stays in use, and a log line states the reason.
 
-use super::{
-    error::ServeError,
-    log_throttle::{HOURLY, LogThrottle},
-};
+use super::log_throttle::{HOURLY, LogThrottle};
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
@@ -38,6 +35,18 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// The private key, as PEM.
     pub key: PathBuf,
+}
+
+/// The certificate or its key cannot be used. The error names the setting to correct.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: \"{file}\" cannot be used: {reason}")]
+pub struct CertificateError {
+    /// The setting that names the file.
+    setting: &'static str,
+    /// Path of the certificate or key, as configured.
+    file: String,
+    /// The reason, as a clause for the operator.
+    reason: String,
 }
 
 /// Version of a file: inode, length, and the times of its last changes of content and metadata.
@@ -74,7 +83,7 @@ impl Certificate {
     ///
     /// # Errors
     /// The files cannot be read or do not match; the error names the setting.
-    pub fn read(files: &CertificateFiles) -> Result<Self, ServeError> {
+    pub fn read(files: &CertificateFiles) -> Result<Self, CertificateError> {
         let stamps = files.stamps().ok();
         let key = files.parse(&aws_lc_rs::default_provider())?;
         Ok(Self {
@@ -152,23 +161,23 @@ impl CertificateFiles {
     }
 
     /// Reads the certificate and the key, which must match.
-    fn parse(&self, provider: &CryptoProvider) -> Result<CertifiedKey, ServeError> {
-        let wrong = |setting: &'static str, file: &Path, error: String| ServeError::Certificate {
+    fn parse(&self, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
+        let unusable = |setting: &'static str, file: &Path, reason: String| CertificateError {
             setting,
             file: file.display().to_string(),
-            error,
+            reason,
         };
         let chain = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|e| wrong("--turn-tls-cert", &self.certificate, e.to_string()))?;
+            .map_err(|e| unusable("--turn-tls-cert", &self.certificate, e.to_string()))?;
         if chain.is_empty() {
-            let error = "it holds no certificate".to_owned();
-            return Err(wrong("--turn-tls-cert", &self.certificate, error));
+            let reason = "it holds no certificate".to_owned();
+            return Err(unusable("--turn-tls-cert", &self.certificate, reason));
         }
         let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|e| wrong("--turn-tls-key", &self.key, e.to_string()))?;
+            .map_err(|e| unusable("--turn-tls-key", &self.key, e.to_string()))?;
         CertifiedKey::from_der(chain, key, provider)
-            .map_err(|e| wrong("--turn-tls-cert", &self.certificate, e.to_string()))
+            .map_err(|e| unusable("--turn-tls-cert", &self.certificate, e.to_string()))
     }
 }
 

@@ -2,7 +2,10 @@
 
 use crate::{
     protocol::{ErrorCode, MessageId, ServerMessage},
-    server::{config::ConfigError, sfu::SfuError, store::StoreError, turn::TurnError},
+    server::{
+        certificate::CertificateError, config::ConfigError, sfu::SfuError, store::StoreError,
+        turn::TurnError,
+    },
 };
 
 /// An error that keeps the server from starting or ends it. Each names the setting to correct.
@@ -42,15 +45,8 @@ pub enum ServeError {
     #[error("--turn-listen (NOOM_TURN_LISTEN): {0}")]
     Turn(#[from] TurnError),
     /// The certificate of TURN over TLS cannot be used.
-    #[error("{setting}: \"{file}\" cannot be used: {error}")]
-    Certificate {
-        /// The setting that names the file.
-        setting: &'static str,
-        /// Path of the certificate or key, as configured.
-        file: String,
-        /// The reason, as a clause for the operator.
-        error: String,
-    },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// Another error of the operating system.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
