@@ -96,7 +96,12 @@ impl Server {
             listen: config.media_listen,
             shards: config.media_threads,
         })?;
-        let mut addresses = AddressWatch::new(&config, sfu.families());
+        let mut addresses = AddressWatch::new(
+            &config.media_ip,
+            config.media_listen.ip(),
+            sfu.families(),
+            &config.media_interfaces,
+        );
         let advertised = addresses.look().await;
         if advertised.is_empty() {
             tracing::warn!("no address can be offered for media and TURN yet");

@@ -4,7 +4,7 @@ use super::{
     Advertised, MAX_ADDRESSES, MediaHost,
     interfaces::{self, InterfaceAddress, InterfaceFilter},
 };
-use crate::server::{config::Config, metrics::Counter, net::sockets::Families};
+use crate::server::{metrics::Counter, net::sockets::Families};
 use futures::future::join_all;
 use std::{net::IpAddr, time::Duration};
 use tokio::{
@@ -45,19 +45,25 @@ struct Known {
 }
 
 impl AddressWatch {
-    /// The sources that the settings name, without results yet.
-    pub fn new(config: &Config, families: Families) -> Self {
-        let hosts = config.media_ip.iter().map(|host| Known {
+    /// The sources without results yet: `hosts` of `--media-ip` or, without hosts, the address
+    /// that media is bound to and the interfaces that `filter` allows.
+    pub fn new(
+        hosts: &[MediaHost],
+        bound: IpAddr,
+        families: Families,
+        filter: &InterfaceFilter,
+    ) -> Self {
+        let hosts = hosts.iter().map(|host| Known {
             host: host.clone(),
             last: Vec::new(),
             failed: false,
         });
-        let bound = config.media_listen.ip().to_canonical();
+        let bound = bound.to_canonical();
         Self {
             hosts: hosts.collect(),
             bound: (!bound.is_unspecified()).then_some(bound),
             families,
-            filter: config.media_interfaces.clone(),
+            filter: filter.clone(),
             interfaces: Box::new(interfaces::all),
             resolved: None,
         }
