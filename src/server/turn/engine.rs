@@ -36,17 +36,17 @@ use turn_server::codec::{
 /// shorter one gets no challenge.
 const MIN_CHALLENGED_BYTES: usize = frame::HEADER_BYTES + 8;
 
-/// A time of arrival by both clocks: the monotonic one for lifetimes, the wall clock for the
-/// expiry of credentials.
+/// The time of arrival on two clocks. Lifetimes follow the monotonic clock, the expiry of
+/// credentials follows the wall clock.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct ArrivalTime {
     /// The monotonic clock.
     pub instant: Instant,
     /// The wall clock.
     pub wall: SystemTime,
 }
 
-impl Moment {
+impl ArrivalTime {
     /// Reads both clocks.
     pub fn now() -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Engine {
 
     /// Issues credentials to a user in a room's call. Returns `None` if the table of call sessions
     /// is full.
-    pub fn credentials(&self, user: &str, room: &str, now: Moment) -> Option<Credentials> {
+    pub fn credentials(&self, user: &str, room: &str, now: ArrivalTime) -> Option<Credentials> {
         let session = self.allocations().start_session(user, room, now.instant)?;
         Some(self.secret.credentials(&session, now.wall))
     }
@@ -106,7 +106,7 @@ impl Engine {
         &self,
         (client, writer): (&FiveTuple, &ClientWriter),
         bytes: &[u8],
-        now: Moment,
+        now: ArrivalTime,
     ) -> Result<Option<Bytes>, Malformed> {
         match frame::parse(bytes) {
             Ok(Frame::Channel { number, payload }) => {
@@ -126,7 +126,7 @@ impl Engine {
         &self,
         from: (&FiveTuple, &ClientWriter),
         message: &[u8],
-        now: Moment,
+        now: ArrivalTime,
     ) -> Option<Bytes> {
         let mut attributes = Attributes::default();
         let request = Request::decode(message, &mut attributes)?;
@@ -166,7 +166,7 @@ impl Engine {
         &self,
         from: (&FiveTuple, &ClientWriter),
         request: &Request<'_>,
-        now: Moment,
+        now: ArrivalTime,
     ) -> Option<Bytes> {
         let owner = match self.authenticate(from.0, request, now) {
             Ok(owner) => owner,
@@ -196,7 +196,7 @@ impl Engine {
         &self,
         client: &FiveTuple,
         request: &Request<'_>,
-        now: Moment,
+        now: ArrivalTime,
     ) -> Result<Owner, Refusal> {
         if request.get::<MessageIntegrity>().is_none() {
             // A challenge is larger than a short request. Clients begin with an Allocate, so a

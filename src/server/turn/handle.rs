@@ -3,7 +3,7 @@
 use super::{
     client::FiveTuple,
     credentials::Credentials,
-    engine::{Engine, Moment},
+    engine::{ArrivalTime, Engine},
     local_peer::{LocalPeer, RelaySender},
     options::{MAX_STREAMS, MAX_STREAMS_PER_ADDRESS, SWEEP_INTERVAL, TurnError, TurnOptions},
     stats::TurnStats,
@@ -127,7 +127,9 @@ impl Turn {
     /// minutes, or until [`Self::end_session`]; an existing allocation refreshes with the
     /// credentials it was made with. Returns `None` if the table of call sessions is full.
     pub fn credentials(&self, user: &str, room: &str) -> Option<Credentials> {
-        self.inner.engine.credentials(user, room, Moment::now())
+        self.inner
+            .engine
+            .credentials(user, room, ArrivalTime::now())
     }
 
     /// A sender for packets of the SFU to clients.
@@ -170,7 +172,7 @@ impl Engine {
     /// Whether this client has an allocation.
     pub(super) fn has_allocation(&self, client: &FiveTuple) -> bool {
         self.allocations()
-            .by_client(client, Moment::now().instant)
+            .by_client(client, ArrivalTime::now().instant)
             .is_some()
     }
 

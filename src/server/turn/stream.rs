@@ -5,7 +5,7 @@
 
 use super::{
     client::{ClientWriter, FiveTuple},
-    engine::{Engine, Moment},
+    engine::{ArrivalTime, Engine},
     frame::{Malformed, stream_frame_size},
     options::{
         ALLOCATION_TIMEOUT, MAX_FRAME_BYTES, STREAM_IDLE_TIMEOUT, STREAM_QUEUE_FRAMES,
@@ -106,7 +106,7 @@ fn read_frames(
         }
         let frame = buffer.split_to(size);
         let from = (&guard.client, writer);
-        if let Some(response) = guard.engine.on_frame(from, &frame, Moment::now())? {
+        if let Some(response) = guard.engine.on_frame(from, &frame, ArrivalTime::now())? {
             writer.send_or_count(response, &guard.engine.stats);
         }
         count += 1;

@@ -2,7 +2,7 @@
 
 use super::{
     client::{ClientWriter, FiveTuple, Transport, UdpEndpoints},
-    engine::{Engine, Moment},
+    engine::{ArrivalTime, Engine},
     options::{MAX_FRAME_BYTES, SOCKET_BUFFER_BYTES},
     tcp::stopped,
 };
@@ -145,7 +145,7 @@ impl Udp {
             true => &[],
             false => bytes,
         };
-        if let Ok(Some(response)) = engine.on_frame((&client, &writer), frame, Moment::now()) {
+        if let Ok(Some(response)) = engine.on_frame((&client, &writer), frame, ArrivalTime::now()) {
             writer.send_or_count(response, &engine.stats);
         }
     }

@@ -3,7 +3,7 @@
 use super::super::{
     LocalPeer, Turn, TurnLimits, TurnOptions,
     client::{ClientWriter, FiveTuple, Transport},
-    engine::{Engine, Moment},
+    engine::{ArrivalTime, Engine},
 };
 use super::wire::{Reply, TestCredentials, UDP, Writer};
 use bytes::Bytes;
@@ -76,7 +76,7 @@ pub struct TestEngine {
     /// The server under test.
     pub engine: Engine,
     /// The time of arrival of the next frame.
-    pub now: Moment,
+    pub now: ArrivalTime,
 }
 
 /// A client of a [`TestEngine`].
@@ -95,7 +95,7 @@ impl TestEngine {
     /// A server with these limits.
     pub fn new(limits: TurnLimits) -> Self {
         let media = Arc::new(RecordingPeer::default());
-        let now = Moment {
+        let now = ArrivalTime {
             instant: Instant::now(),
             wall: SystemTime::now(),
         };
