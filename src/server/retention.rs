@@ -12,7 +12,7 @@ pub use guard::Doubt;
 
 use super::{
     clock::Moment,
-    config::Keep,
+    config::RetentionLimits,
     context::AppContext,
     store::{Expiry, StoreError},
 };
@@ -237,11 +237,11 @@ async fn sweep_room(
 }
 
 /// Which messages are expired at this time; nothing if every message is kept.
-fn expiry(keep: Keep, now_ms: i64, by_age: bool) -> Option<Expiry> {
-    let before_ms = now_ms.checked_sub(DAY_MS.saturating_mul(keep.days.into()));
+fn expiry(limits: RetentionLimits, now_ms: i64, by_age: bool) -> Option<Expiry> {
+    let before_ms = now_ms.checked_sub(DAY_MS.saturating_mul(limits.days.into()));
     let expiry = Expiry {
-        before_ms: before_ms.filter(|before| by_age && keep.days > 0 && *before > 0),
-        newest: Some(keep.messages).filter(|messages| *messages > 0),
+        before_ms: before_ms.filter(|before| by_age && limits.days > 0 && *before > 0),
+        newest: Some(limits.messages).filter(|messages| *messages > 0),
     };
     (expiry.before_ms.is_some() || expiry.newest.is_some()).then_some(expiry)
 }

@@ -6,7 +6,7 @@ use crate::{
     server::{
         AppContext,
         clock::Moment,
-        config::{Config, Keep, Retention},
+        config::{Config, Retention, RetentionLimits},
         new_session_token, participant_id,
         retention::{self, Sweeper},
         store::{self, NewMessage, StoreError},
@@ -38,10 +38,14 @@ async fn said(app: &TestApp, room: &str, days: u64, text: &str) -> Seq {
 }
 
 /// The server's state with other retention rules.
-fn keeping(app: &TestApp, everywhere: Keep, rooms: &[(&str, Keep)]) -> AppContext {
-    let rooms = rooms.iter().map(|(room, keep)| (name(room), *keep));
+fn with_retention(
+    app: &TestApp,
+    defaults: RetentionLimits,
+    rooms: &[(&str, RetentionLimits)],
+) -> AppContext {
+    let rooms = rooms.iter().map(|(room, limits)| (name(room), *limits));
     let retention = Retention {
-        everywhere,
+        defaults,
         rooms: rooms.collect(),
     };
     let config = (*app.context.config).clone();
@@ -77,11 +81,11 @@ async fn a_sweep_by_count_keeps_the_newest_messages_and_later_joins_receive_no_o
     for number in 1..=10 {
         ann.says(&format!("number {number}")).await;
     }
-    let newest = Keep {
+    let newest = RetentionLimits {
         messages: 3,
-        ..Keep::default()
+        ..RetentionLimits::default()
     };
-    let context = keeping(&app, newest, &[]);
+    let context = with_retention(&app, newest, &[]);
     assert_eq!(swept(&context).await.expect("swept"), 7);
     assert_eq!(swept(&context).await.expect("swept"), 0);
     let mut late = app.join("team", "Late").await;
@@ -120,18 +124,18 @@ async fn each_message_expires_by_its_own_time_and_the_rule_of_its_room() {
         said(&app, "archive", days, text).await;
         said(&app, "short", days, text).await;
     }
-    let week = Keep {
+    let week = RetentionLimits {
         days: 7,
         messages: 0,
     };
-    let short = Keep {
+    let short = RetentionLimits {
         days: 7,
         messages: 1,
     };
-    let context = keeping(
+    let context = with_retention(
         &app,
         week,
-        &[("archive", Keep::default()), ("short", short)],
+        &[("archive", RetentionLimits::default()), ("short", short)],
     );
     swept(&context).await.expect("swept");
     assert_eq!(seqs(&app, "team").await, [3, 5]);
@@ -146,11 +150,11 @@ async fn a_long_log_is_swept_in_batches_while_people_chat() {
         said(&app, "team", 9, &number.to_string()).await;
     }
     let mut ann = app.join("team", "Ann").await;
-    let week = Keep {
+    let week = RetentionLimits {
         days: 7,
         messages: 0,
     };
-    let context = keeping(&app, week, &[]);
+    let context = with_retention(&app, week, &[]);
     let sweeping = tokio::spawn(async move { swept(&context).await });
     let mut spoken = vec![ann.says("meanwhile").await.seq];
     while !sweeping.is_finished() && spoken.len() < 30 {
@@ -179,11 +183,11 @@ async fn swept_messages_are_erased_from_the_database_files() {
             .any(|bytes| bytes.windows(letter.len()).any(|part| part == letter))
     };
     assert!(holds(secret) && holds(public));
-    let week = Keep {
+    let week = RetentionLimits {
         days: 7,
         messages: 0,
     };
-    let context = keeping(&app, week, &[]);
+    let context = with_retention(&app, week, &[]);
     assert_eq!(swept(&context).await.expect("swept"), 50);
     assert!(!holds(secret), "gone from table, index and log");
     assert!(holds(public), "the positive control");
@@ -214,11 +218,11 @@ async fn a_server_sweeps_by_its_rules_and_keeps_everything_by_default() {
 
 /// The server's state with a retention of ninety days.
 fn ninety_days(app: &TestApp) -> AppContext {
-    let keep = Keep {
+    let limits = RetentionLimits {
         days: 90,
         messages: 0,
     };
-    keeping(app, keep, &[])
+    with_retention(app, limits, &[])
 }
 
 /// A moment this many hours later, with the wall clock set ahead by this many days besides.
@@ -298,15 +302,15 @@ async fn a_large_share_waits_for_the_operator_while_deletion_by_count_continues(
         said(&app, "team", 100, &number.to_string()).await;
         said(&app, "short", 100, &number.to_string()).await;
     }
-    let everywhere = Keep {
+    let defaults = RetentionLimits {
         days: 90,
         messages: 0,
     };
-    let short = Keep {
+    let short = RetentionLimits {
         days: 90,
         messages: 20,
     };
-    let context = keeping(&app, everywhere, &[("short", short)]);
+    let context = with_retention(&app, defaults, &[("short", short)]);
     let mut sweeper = Sweeper::new(context.clone());
     let now = Moment::now();
     assert_eq!(sweeper.sweep(now).await.expect("swept"), 130);

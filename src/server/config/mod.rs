@@ -15,7 +15,7 @@ mod values;
 
 pub use flags::Flags;
 pub use layers::{ConfigError, FileLayer};
-pub use retention::{Keep, Retention};
+pub use retention::{Retention, RetentionLimits};
 pub use spelling::{UnknownVariable, unknown_variables};
 pub use values::{LogFormat, PublicUrl, TurnTls};
 

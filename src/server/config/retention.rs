@@ -15,7 +15,7 @@ pub const MAX_MESSAGES: u32 = 1_000_000_000;
 
 /// Retention of a room's messages. The default keeps them for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Keep {
+pub struct RetentionLimits {
     /// Days after which a message is deleted; 0 is never. Default 0.
     pub days: u32,
     /// Newest messages of a room that are kept; 0 is all. Default 0.
@@ -26,31 +26,31 @@ pub struct Keep {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Retention of rooms without a rule of their own.
-    pub everywhere: Keep,
+    pub defaults: RetentionLimits,
     /// Retention of rooms with a rule of their own.
-    pub rooms: BTreeMap<RoomName, Keep>,
+    pub rooms: BTreeMap<RoomName, RetentionLimits>,
 }
 
 impl Retention {
     /// The retention of a room. The settings hold room names as users type them today. A name that
     /// was stored under older rules is parsed again, so that the same words match.
-    pub fn of(&self, room: &RoomName) -> Keep {
+    pub fn of(&self, room: &RoomName) -> RetentionLimits {
         let typed = || RoomName::parse(room.as_str()).ok();
-        let keep = self.rooms.get(room);
-        let keep = keep.or_else(|| self.rooms.get(&typed()?));
-        keep.copied().unwrap_or(self.everywhere)
+        let limits = self.rooms.get(room);
+        let limits = limits.or_else(|| self.rooms.get(&typed()?));
+        limits.copied().unwrap_or(self.defaults)
     }
 
     /// Whether nothing is ever deleted.
     pub fn is_for_ever(&self) -> bool {
-        let mut all = self.rooms.values().chain([&self.everywhere]);
-        all.all(|keep| *keep == Keep::default())
+        let mut all = self.rooms.values().chain([&self.defaults]);
+        all.all(|limits| *limits == RetentionLimits::default())
     }
 
     /// Whether anything is ever deleted because of its age.
     pub fn is_by_age(&self) -> bool {
-        let mut all = self.rooms.values().chain([&self.everywhere]);
-        all.any(|keep| keep.days > 0)
+        let mut all = self.rooms.values().chain([&self.defaults]);
+        all.any(|limits| limits.days > 0)
     }
 }
 
@@ -62,11 +62,11 @@ pub(super) struct RoomRetention {
 }
 
 impl RoomRetention {
-    /// The retention of the room, with missing values from `everywhere`.
-    pub fn over(self, everywhere: Keep) -> Keep {
-        Keep {
-            days: self.days.unwrap_or(everywhere.days),
-            messages: self.messages.unwrap_or(everywhere.messages),
+    /// The retention of the room, with missing values from `defaults`.
+    pub fn with_defaults(self, defaults: RetentionLimits) -> RetentionLimits {
+        RetentionLimits {
+            days: self.days.unwrap_or(defaults.days),
+            messages: self.messages.unwrap_or(defaults.messages),
         }
     }
 }
@@ -84,52 +84,57 @@ pub(super) fn rooms(value: &toml::Value) -> Result<BTreeMap<RoomName, RoomRetent
         let accepted = "a room name of 1 to 64 characters, no control characters";
         let parsed = RoomName::parse(name)
             .map_err(|_| reject("rooms", &toml::Value::from(name.as_str()), accepted))?;
-        rooms.insert(parsed, room_keep(name, room)?);
+        rooms.insert(parsed, parse_room(name, room)?);
     }
     Ok(rooms)
 }
 
 /// Parses one room's table.
-fn room_keep(name: &str, value: &toml::Value) -> Result<RoomRetention, ConfigError> {
-    let place = format!("rooms.{name:?}");
+fn parse_room(name: &str, value: &toml::Value) -> Result<RoomRetention, ConfigError> {
+    let key_path = format!("rooms.{name:?}");
     let Some(table) = value.as_table() else {
         return Err(reject(
-            &place,
+            &key_path,
             value,
             "a table of keep_days and keep_messages",
         ));
     };
-    let mut keep = RoomRetention::default();
+    let mut limits = RoomRetention::default();
     for (key, value) in table {
-        let place = format!("{place}.{key}");
+        let key_path = format!("{key_path}.{key}");
         match key.replace('_', "-").as_str() {
-            "keep-days" => keep.days = Some(number(&place, value, MAX_DAYS, DAYS)?),
+            "keep-days" => limits.days = Some(number(&key_path, value, MAX_DAYS, DAYS)?),
             "keep-messages" => {
-                keep.messages = Some(number(&place, value, MAX_MESSAGES, MESSAGES)?);
+                limits.messages = Some(number(&key_path, value, MAX_MESSAGES, MESSAGES)?);
             }
             plain => {
                 let known = ["keep_days", "keep_messages"];
                 let plain = plain.replace('-', "_");
-                return Err(ConfigError::unknown_key(&place, &plain, &known));
+                return Err(ConfigError::unknown_key(&key_path, &plain, &known));
             }
         }
     }
-    Ok(keep)
+    Ok(limits)
 }
 
 /// Parses a number from 0 to `most`.
-fn number(place: &str, value: &toml::Value, most: u32, accepted: &str) -> Result<u32, ConfigError> {
+fn number(
+    key_path: &str,
+    value: &toml::Value,
+    most: u32,
+    accepted: &str,
+) -> Result<u32, ConfigError> {
     let number = value.as_integer().and_then(|n| u32::try_from(n).ok());
     let number = number.filter(|number| *number <= most);
-    number.ok_or_else(|| reject(place, value, accepted))
+    number.ok_or_else(|| reject(key_path, value, accepted))
 }
 
 /// The error for a value of the file.
-fn reject(place: &str, value: &toml::Value, accepted: &str) -> ConfigError {
+fn reject(key_path: &str, value: &toml::Value, accepted: &str) -> ConfigError {
     let text = value.as_str().map(str::to_owned);
     let value = text.unwrap_or_else(|| value.to_string().replace('\n', " "));
     ConfigError::InvalidValue {
-        origin: format!("{place} in --config"),
+        origin: format!("{key_path} in --config"),
         value,
         accepted: accepted.to_owned(),
     }

@@ -270,14 +270,14 @@ fn ice_servers_are_taken_in_both_forms_and_a_password_is_never_shown() {
 #[test]
 fn a_room_may_keep_its_messages_otherwise_than_the_server() {
     let file = "keep-days = 30\n[rooms.\"회의 실\"]\nkeep_days = 0\nkeep-messages = 5\n[rooms.log]";
-    let keep = |days, messages| Keep { days, messages };
+    let limits = |days, messages| RetentionLimits { days, messages };
     let config = resolve(&["--keep-messages", "9"], &[], file).expect("accepted");
     let of = |name: &str| {
         let name = crate::protocol::RoomName::parse(name).expect("valid");
         config.retention.of(&name)
     };
-    assert_eq!(of("회의 실"), keep(0, 5));
-    assert_eq!((of("log"), of("else")), (keep(30, 9), keep(30, 9)));
+    assert_eq!(of("회의 실"), limits(0, 5));
+    assert_eq!((of("log"), of("else")), (limits(30, 9), limits(30, 9)));
     assert!(!config.retention.is_for_ever());
     assert!(
         resolve(&[], &[], "")

@@ -1,7 +1,7 @@
 //! Parsers of the settings' values, with the description of what each accepts.
 
 use super::{
-    ConfigError, FileLayer, Keep, Retention, ice,
+    ConfigError, FileLayer, Retention, RetentionLimits, ice,
     layers::{Layers, Value},
     retention,
 };
@@ -316,14 +316,14 @@ impl Layers {
     /// The retention of messages: the server's, and each room's rule over it.
     pub fn retention(&self, file: &FileLayer) -> Result<Retention, ConfigError> {
         let (days, messages) = (0..=retention::MAX_DAYS, 0..=retention::MAX_MESSAGES);
-        let everywhere = Keep {
+        let defaults = RetentionLimits {
             days: self.number_or_zero("keep-days", days, retention::DAYS)?,
             messages: self.number_or_zero("keep-messages", messages, retention::MESSAGES)?,
         };
         let rooms = file.rooms.iter();
-        let rooms = rooms.map(|(name, keep)| (name.clone(), keep.over(everywhere)));
+        let rooms = rooms.map(|(name, limits)| (name.clone(), limits.with_defaults(defaults)));
         Ok(Retention {
-            everywhere,
+            defaults,
             rooms: rooms.collect(),
         })
     }
