@@ -26,7 +26,7 @@ use tokio_rustls::rustls::{
 
 /// Interval between two checks of the files. 60 s: certificates are renewed days before they
 /// expire.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Paths of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Certificate {
     /// Paths of the files.
     files: CertificateFiles,
     /// The certificate that new handshakes use.
-    served: Arc<Served>,
+    current: Arc<CurrentKey>,
     /// Versions of the files at the last successful reading; `None` if it failed, so that the next
     /// check reads them again.
     stamps: Mutex<Option<[Stamp; 2]>>,
@@ -69,12 +69,12 @@ pub struct Certificate {
 
 /// The certificate in use. The lock is held to copy a pointer.
 #[derive(Debug)]
-struct Served(RwLock<Arc<CertifiedKey>>);
+struct CurrentKey(RwLock<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Served {
+impl ResolvesServerCert for CurrentKey {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let served = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(served.clone())
+        let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Some(key.clone())
     }
 }
 
@@ -88,7 +88,7 @@ impl Certificate {
         let key = files.parse(&aws_lc_rs::default_provider())?;
         Ok(Self {
             files: files.clone(),
-            served: Arc::new(Served(RwLock::new(Arc::new(key)))),
+            current: Arc::new(CurrentKey(RwLock::new(Arc::new(key)))),
             stamps: Mutex::new(stamps),
             unusable: LogThrottle::with_interval(HOURLY),
         })
@@ -101,7 +101,7 @@ impl Certificate {
             .with_safe_default_protocol_versions()
             .expect("the provider knows TLS 1.2 and 1.3: both features are on")
             .with_no_client_auth()
-            .with_cert_resolver(self.served.clone());
+            .with_cert_resolver(self.current.clone());
         Arc::new(config)
     }
 
@@ -115,8 +115,8 @@ impl Certificate {
         *last = stamps;
         match self.files.parse(&aws_lc_rs::default_provider()) {
             Ok(key) => {
-                let served = self.served.0.write();
-                *served.unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                let key = self.current.0.write();
+                *key.unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
                 tracing::info!("the certificate was renewed");
             }
             Err(error) => {
@@ -133,22 +133,22 @@ impl Certificate {
     }
 }
 
-/// Checks the files every [`LOOK_EVERY`] and whenever `reload` changes, until `reload` is dropped.
+/// Checks the files every [`CHECK_INTERVAL`] and whenever `reload` changes, until `reload` is dropped.
 /// The caller has just read the files, so the first check is one interval later.
 pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
-    let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checks = interval_at(Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = looks.tick() => {}
+            _ = checks.tick() => {}
             changed = reload.changed() => if changed.is_err() {
                 return;
             },
         }
         let certificate = certificate.clone();
         // A network file system may be slow.
-        let looked = tokio::task::spawn_blocking(move || certificate.refresh()).await;
-        if let Err(error) = looked {
+        let checked = tokio::task::spawn_blocking(move || certificate.refresh()).await;
+        if let Err(error) = checked {
             tracing::error!(%error, "the files of the certificate cannot be checked");
         }
     }
@@ -220,9 +220,9 @@ mod tests {
         fs::rename(&fresh, path).expect("renamed");
     }
 
-    fn served(certificate: &Certificate) -> Vec<u8> {
-        let served = certificate.served.0.read().expect("held for a moment");
-        served.cert[0].to_vec()
+    fn served_bytes(certificate: &Certificate) -> Vec<u8> {
+        let key = certificate.current.0.read().expect("held for a moment");
+        key.cert[0].to_vec()
     }
 
     fn files(directory: &tempfile::TempDir) -> CertificateFiles {
@@ -238,30 +238,30 @@ mod tests {
         let files = files(&directory);
         let first = write(&files, "one.example");
         let certificate = Certificate::read(&files).expect("readable");
-        assert_eq!(served(&certificate), first);
+        assert_eq!(served_bytes(&certificate), first);
         let second = write(&files, "two.example");
         certificate.refresh();
-        assert_eq!(served(&certificate), second);
+        assert_eq!(served_bytes(&certificate), second);
         for broken in ["", "rubbish", "-----BEGIN CERTIFICATE-----\nx"] {
             replace(&files.certificate, broken);
             certificate.refresh();
-            assert_eq!(served(&certificate), second, "{broken}");
+            assert_eq!(served_bytes(&certificate), second, "{broken}");
         }
         fs::remove_file(&files.certificate).expect("removed");
         certificate.refresh();
-        assert_eq!(served(&certificate), second);
+        assert_eq!(served_bytes(&certificate), second);
         // A certificate whose key is not there yet, as between two writes.
         let other = rcgen::generate_simple_self_signed(["x.example".to_owned()]).expect("made");
         replace(&files.certificate, &pem("CERTIFICATE", other.cert.der()));
         certificate.refresh();
-        assert_eq!(served(&certificate), second);
+        assert_eq!(served_bytes(&certificate), second);
         let third = write(&files, "three.example");
         certificate.refresh();
-        assert_eq!(served(&certificate), third);
+        assert_eq!(served_bytes(&certificate), third);
     }
 
     #[test]
-    fn new_rights_change_what_a_file_is_known_by_and_a_failed_reading_is_tried_again() {
+    fn changed_access_rights_change_the_stamp_and_a_failed_reading_is_repeated() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().expect("a directory");
         let files = files(&directory);
@@ -283,27 +283,27 @@ mod tests {
         assert!(known().is_some_and(|known| known != before));
         replace(&files.certificate, "rubbish");
         certificate.refresh();
-        assert_eq!(known(), None, "it is tried again");
+        assert_eq!(known(), None, "the next check reads the files again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn files_are_looked_at_every_minute_and_when_asked() {
+    async fn files_are_checked_every_minute_and_on_a_reload() {
         let directory = tempfile::tempdir().expect("a directory");
         let files = files(&directory);
         write(&files, "one.example");
         let certificate = Arc::new(Certificate::read(&files).expect("readable"));
-        let (asked, reload) = tokio::sync::watch::channel(0);
+        let (reload_sender, reload) = tokio::sync::watch::channel(0);
         let watching = tokio::spawn(watch(certificate.clone(), reload));
         let second = write(&files, "two.example");
-        while served(&certificate) != second {
-            tokio::time::sleep(LOOK_EVERY / 4).await;
+        while served_bytes(&certificate) != second {
+            tokio::time::sleep(CHECK_INTERVAL / 4).await;
         }
         let third = write(&files, "three.example");
-        asked.send_modify(|count| *count += 1);
-        while served(&certificate) != third {
+        reload_sender.send_modify(|count| *count += 1);
+        while served_bytes(&certificate) != third {
             tokio::task::yield_now().await;
         }
-        drop(asked);
+        drop(reload_sender);
         watching.await.expect("ends with the server");
     }
 }
