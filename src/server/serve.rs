@@ -102,7 +102,7 @@ impl Server {
             sfu.families(),
             &config.media_interfaces,
         );
-        let advertised = addresses.look().await;
+        let advertised = addresses.current().await;
         if advertised.is_empty() {
             tracing::warn!("no address can be offered for media and TURN yet");
         }
@@ -218,7 +218,7 @@ fn watch_changes(
         tokio::spawn(certificate::watch(found.clone(), reload.subscribe()));
     }
     let sfu = context.sfu.clone();
-    let tell = move |addresses: &[Advertised]| {
+    let on_change = move |addresses: &[Advertised]| {
         if let Some(relay) = &relay {
             relay.advertise(addresses);
         }
@@ -227,7 +227,7 @@ fn watch_changes(
     let changes = context.address_changes.clone();
     let reload = reload.subscribe();
     tokio::spawn(addresses::watch(
-        addresses, advertised, reload, changes, tell,
+        addresses, advertised, reload, changes, on_change,
     ));
 }
 

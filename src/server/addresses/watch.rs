@@ -14,14 +14,14 @@ use tokio::{
 
 /// Interval between two checks of the interfaces. 10 s: shorter than a call retries after its path
 /// is gone.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval between two lookups of names. 60 s: a usual lifetime of dynamic DNS.
-const RESOLVE_EVERY: Duration = Duration::from_secs(60);
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The sources of addresses, with their last results.
 pub struct AddressWatch {
     /// The entries of `--media-ip`.
-    hosts: Vec<Known>,
+    hosts: Vec<ResolvedHost>,
     /// The address that media is bound to, if it is a single one.
     bound: Option<IpAddr>,
     /// The families the media sockets serve.
@@ -35,7 +35,7 @@ pub struct AddressWatch {
 }
 
 /// A host and its last addresses.
-struct Known {
+struct ResolvedHost {
     /// The entry of `--media-ip`.
     host: MediaHost,
     /// Its last addresses.
@@ -53,7 +53,7 @@ impl AddressWatch {
         families: Families,
         filter: &InterfaceFilter,
     ) -> Self {
-        let hosts = hosts.iter().map(|host| Known {
+        let hosts = hosts.iter().map(|host| ResolvedHost {
             host: host.clone(),
             last: Vec::new(),
             failed: false,
@@ -73,9 +73,9 @@ impl AddressWatch {
     ///
     /// # Cancel safety
     /// Lookups finished before the drop are kept.
-    pub async fn look(&mut self) -> Vec<Advertised> {
+    pub async fn current(&mut self) -> Vec<Advertised> {
         if !self.hosts.is_empty() {
-            return self.look_up().await;
+            return self.resolve_hosts().await;
         }
         if let Some(bound) = self.bound {
             return vec![Advertised::at(bound)];
@@ -92,15 +92,17 @@ impl AddressWatch {
     }
 
     /// Looks up all hosts; a host whose lookup fails keeps its last addresses.
-    async fn look_up(&mut self) -> Vec<Advertised> {
-        let due = self.resolved.is_none_or(|at| at.elapsed() >= RESOLVE_EVERY);
+    async fn resolve_hosts(&mut self) -> Vec<Advertised> {
+        let due = self
+            .resolved
+            .is_none_or(|at| at.elapsed() >= RESOLVE_INTERVAL);
         if due {
             self.resolved = Some(Instant::now());
             // Concurrent lookups: an unresponsive resolver delays the start only once.
-            join_all(self.hosts.iter_mut().map(Known::refresh)).await;
+            join_all(self.hosts.iter_mut().map(ResolvedHost::resolve)).await;
         }
         let mut found = Vec::new();
-        for advertised in self.hosts.iter().flat_map(|known| &known.last) {
+        for advertised in self.hosts.iter().flat_map(|host| &host.last) {
             if found.len() < MAX_ADDRESSES && !found.contains(advertised) {
                 found.push(*advertised);
             }
@@ -109,9 +111,9 @@ impl AddressWatch {
     }
 }
 
-impl Known {
+impl ResolvedHost {
     /// Looks up the name of the host.
-    async fn refresh(&mut self) {
+    async fn resolve(&mut self) {
         match self.host.resolve().await {
             Some(found) => {
                 self.last = found;
@@ -126,28 +128,28 @@ impl Known {
     }
 }
 
-/// Checks the addresses every [`LOOK_EVERY`] and whenever `reload` changes, until `reload` is
-/// dropped. `tell` receives each new list, which is logged once. If `tell` returns false, a
-/// receiver's queue was full, and the next check sends the list again.
+/// Checks the addresses every [`CHECK_INTERVAL`] and whenever `reload` changes, until `reload` is
+/// dropped. `on_change` receives each new list, which is logged once. If `on_change` returns
+/// false, a receiver's queue was full, and the next check sends the list again.
 pub async fn watch(
     mut addresses: AddressWatch,
     mut current: Vec<Advertised>,
     mut reload: Receiver<u64>,
     changes: Counter,
-    tell: impl Fn(&[Advertised]) -> bool + Send,
+    on_change: impl Fn(&[Advertised]) -> bool + Send,
 ) {
-    let mut is_told = true;
-    let mut looks = interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_delivered = true;
+    let mut checks = interval(CHECK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = looks.tick() => {}
+            _ = checks.tick() => {}
             changed = reload.changed() => match changed {
                 Ok(()) => addresses.expire(),
                 Err(_) => return,
             },
         }
-        let found = addresses.look().await;
+        let found = addresses.current().await;
         if found != current {
             changes.inc();
             tracing::info!(
@@ -156,10 +158,10 @@ pub async fn watch(
                 "the addresses offered for media and TURN changed"
             );
             current = found;
-            is_told = false;
+            is_delivered = false;
         }
-        if !is_told {
-            is_told = tell(&current);
+        if !is_delivered {
+            is_delivered = on_change(&current);
         }
     }
 }
@@ -179,9 +181,9 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     /// Interfaces a test can change.
-    type Wires = Arc<Mutex<Vec<InterfaceAddress>>>;
+    type FakeInterfaces = Arc<Mutex<Vec<InterfaceAddress>>>;
 
-    fn wires(ips: &[&str]) -> Vec<InterfaceAddress> {
+    fn interfaces_at(ips: &[&str]) -> Vec<InterfaceAddress> {
         let address = |ip: &&str| InterfaceAddress {
             name: "eth0".to_owned(),
             ip: ip.parse().expect("an address"),
@@ -190,14 +192,14 @@ mod tests {
         ips.iter().map(address).collect()
     }
 
-    fn watching(families: Families, wires: &Wires) -> AddressWatch {
-        let wires = wires.clone();
+    fn watching(families: Families, interfaces: &FakeInterfaces) -> AddressWatch {
+        let interfaces = interfaces.clone();
         AddressWatch {
             hosts: Vec::new(),
             bound: None,
             families,
             filter: InterfaceFilter::default(),
-            interfaces: Box::new(move || wires.lock().expect("held for a moment").clone()),
+            interfaces: Box::new(move || interfaces.lock().expect("held for a moment").clone()),
             resolved: None,
         }
     }
@@ -208,57 +210,69 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_that_comes_or_goes_is_told_within_ten_seconds_and_once() {
-        let current: Wires = Arc::new(Mutex::new(wires(&["192.0.2.1"])));
+    async fn a_changed_address_is_reported_once_within_ten_seconds() {
+        let current: FakeInterfaces = Arc::new(Mutex::new(interfaces_at(&["192.0.2.1"])));
         let mut addresses = watching(Families::Both, &current);
-        let first = addresses.look().await;
+        let first = addresses.current().await;
         assert_eq!(first, at(&["192.0.2.1"]));
         let (_keep, reload) = tokio::sync::watch::channel(0);
-        let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
-        let tell = move |list: &[Advertised]| told.send(list.to_vec()).is_ok();
-        let watching = tokio::spawn(watch(addresses, first, reload, Counter::default(), tell));
+        let (sender, mut lists) = tokio::sync::mpsc::unbounded_channel();
+        let on_change = move |list: &[Advertised]| sender.send(list.to_vec()).is_ok();
+        let watching = tokio::spawn(watch(
+            addresses,
+            first,
+            reload,
+            Counter::default(),
+            on_change,
+        ));
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert!(tells.try_recv().is_err(), "nothing changed");
+        assert!(lists.try_recv().is_err(), "nothing changed");
         for ips in [&["192.0.2.9", "2001:db8::9"][..], &["192.0.2.1"]] {
-            *current.lock().expect("held for a moment") = wires(ips);
+            *current.lock().expect("held for a moment") = interfaces_at(ips);
             let changed = Instant::now();
-            assert_eq!(tells.recv().await, Some(at(ips)));
-            assert!(changed.elapsed() <= LOOK_EVERY);
+            assert_eq!(lists.recv().await, Some(at(ips)));
+            assert!(changed.elapsed() <= CHECK_INTERVAL);
             tokio::time::sleep(Duration::from_secs(60)).await;
-            assert!(tells.try_recv().is_err(), "told once");
+            assert!(lists.try_recv().is_err(), "reported once");
         }
         watching.abort();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reload_looks_at_once_and_the_watch_ends_with_the_server() {
-        let current: Wires = Arc::new(Mutex::new(wires(&["192.0.2.1"])));
+    async fn a_reload_checks_at_once_and_the_watch_ends_with_the_server() {
+        let current: FakeInterfaces = Arc::new(Mutex::new(interfaces_at(&["192.0.2.1"])));
         let addresses = watching(Families::Both, &current);
-        let (asked, reload) = tokio::sync::watch::channel(0);
-        let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
-        let tell = move |list: &[Advertised]| told.send(list.to_vec()).is_ok();
+        let (reload_sender, reload) = tokio::sync::watch::channel(0);
+        let (sender, mut lists) = tokio::sync::mpsc::unbounded_channel();
+        let on_change = move |list: &[Advertised]| sender.send(list.to_vec()).is_ok();
         let known = at(&["192.0.2.1"]);
-        let watching = tokio::spawn(watch(addresses, known, reload, Counter::default(), tell));
-        // Past the look that a new interval begins with.
+        let watching = tokio::spawn(watch(
+            addresses,
+            known,
+            reload,
+            Counter::default(),
+            on_change,
+        ));
+        // Past the check that a new interval begins with.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        *current.lock().expect("held for a moment") = wires(&["192.0.2.2"]);
+        *current.lock().expect("held for a moment") = interfaces_at(&["192.0.2.2"]);
         let before = Instant::now();
-        asked.send_modify(|count| *count += 1);
-        assert_eq!(tells.recv().await, Some(at(&["192.0.2.2"])));
+        reload_sender.send_modify(|count| *count += 1);
+        assert_eq!(lists.recv().await, Some(at(&["192.0.2.2"])));
         assert_eq!(before.elapsed(), Duration::ZERO);
-        drop(asked);
+        drop(reload_sender);
         watching.await.expect("ends");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_list_that_somebody_had_no_place_for_is_told_again() {
-        let current: Wires = Arc::new(Mutex::new(wires(&["192.0.2.1"])));
+    async fn an_undelivered_list_is_sent_again() {
+        let current: FakeInterfaces = Arc::new(Mutex::new(interfaces_at(&["192.0.2.1"])));
         let addresses = watching(Families::Both, &current);
         let (_keep, reload) = tokio::sync::watch::channel(0);
-        let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, mut lists) = tokio::sync::mpsc::unbounded_channel();
         let refusals = Mutex::new(2);
-        let tell = move |list: &[Advertised]| {
-            told.send(list.to_vec()).expect("is listened to");
+        let on_change = move |list: &[Advertised]| {
+            sender.send(list.to_vec()).expect("has a receiver");
             let mut left = refusals.lock().expect("held for a moment");
             *left -= 1;
             *left < 0
@@ -268,37 +282,38 @@ mod tests {
             Vec::new(),
             reload,
             Counter::default(),
-            tell,
+            on_change,
         ));
         for _ in 0..3 {
-            assert_eq!(tells.recv().await, Some(at(&["192.0.2.1"])));
+            assert_eq!(lists.recv().await, Some(at(&["192.0.2.1"])));
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert!(
-            tells.try_recv().is_err(),
-            "the third time there was a place"
+            lists.try_recv().is_err(),
+            "the third attempt delivers the list"
         );
         watching.abort();
     }
 
     #[tokio::test]
     async fn a_family_that_no_socket_serves_is_not_offered() {
-        let both: Wires = Arc::new(Mutex::new(wires(&["192.0.2.1", "2001:db8::1"])));
-        let four = watching(Families::V4, &both).look().await;
-        let six = watching(Families::V6, &both).look().await;
+        let both: FakeInterfaces =
+            Arc::new(Mutex::new(interfaces_at(&["192.0.2.1", "2001:db8::1"])));
+        let four = watching(Families::V4, &both).current().await;
+        let six = watching(Families::V6, &both).current().await;
         assert_eq!((four, six), (at(&["192.0.2.1"]), at(&["2001:db8::1"])));
     }
 
     #[tokio::test]
     async fn a_name_that_fails_keeps_its_last_addresses() {
-        let none: Wires = Arc::default();
+        let none: FakeInterfaces = Arc::default();
         let mut addresses = watching(Families::Both, &none);
-        addresses.hosts = vec![Known {
+        addresses.hosts = vec![ResolvedHost {
             host: MediaHost::parse("no-such-host.invalid").expect("taken"),
             last: at(&["203.0.113.7"]),
             failed: false,
         }];
-        assert_eq!(addresses.look().await, at(&["203.0.113.7"]));
+        assert_eq!(addresses.current().await, at(&["203.0.113.7"]));
         assert!(addresses.hosts[0].failed);
     }
 }
