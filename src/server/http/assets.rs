@@ -43,7 +43,7 @@ pub struct Assets {
 }
 
 /// A file chosen for a request.
-struct Chosen {
+struct SelectedFile {
     /// Body of the response, in the chosen encoding.
     data: Cow<'static, [u8]>,
     /// The strong validator, quoted.
@@ -73,24 +73,24 @@ impl Assets {
     }
 
     /// Chooses the best coding of a file that the client accepts.
-    fn choose(&self, path: &str, accepted: &str) -> Option<Chosen> {
+    fn choose(&self, path: &str, accepted: &str) -> Option<SelectedFile> {
         if CODINGS.iter().any(|(_, ending)| path.ends_with(ending)) {
             return None;
         }
         let plain = (self.get)(path)?;
-        let packed = CODINGS.iter().find_map(|(coding, ending)| {
+        let compressed = CODINGS.iter().find_map(|(coding, ending)| {
             let file = accepts(accepted, coding).then(|| (self.get)(&format!("{path}{ending}")));
             file.flatten().map(|file| (file, *coding))
         });
-        Some(match packed {
-            Some((file, coding)) => chosen(file, Some(coding)),
-            None => chosen(plain, None),
+        Some(match compressed {
+            Some((file, coding)) => select(file, Some(coding)),
+            None => select(plain, None),
         })
     }
 }
 
 /// Adds the `ETag`. Each coding has its own (RFC 9110, 8.8.3).
-fn chosen(file: EmbeddedFile, coding: Option<&'static str>) -> Chosen {
+fn select(file: EmbeddedFile, coding: Option<&'static str>) -> SelectedFile {
     let mut etag = String::from("\"");
     for byte in &file.metadata.sha256_hash()[..16] {
         let _ = write!(etag, "{byte:02x}");
@@ -99,7 +99,7 @@ fn chosen(file: EmbeddedFile, coding: Option<&'static str>) -> Chosen {
         let _ = write!(etag, "-{coding}");
     }
     etag.push('"');
-    Chosen {
+    SelectedFile {
         data: file.data,
         etag,
         coding,
@@ -132,7 +132,7 @@ fn is_plain(path: &str) -> bool {
 }
 
 /// The response for a file: 200 or 304; the body only with 200 and GET.
-fn respond(path: &str, chosen: Chosen, request: &Request) -> Response {
+fn respond(path: &str, chosen: SelectedFile, request: &Request) -> Response {
     let mut headers = HeaderMap::new();
     let mime = mime_guess::from_path(path).first_raw();
     let kind = match mime.unwrap_or("application/octet-stream") {

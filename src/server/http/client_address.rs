@@ -58,7 +58,7 @@ pub async fn identify(
         return next.run(request).await;
     }
     match context.request_permits.acquire(address.0) {
-        Ok(_until_it_is_answered) => next.run(request).await,
+        Ok(_permit) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
 }

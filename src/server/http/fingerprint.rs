@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 /// Placeholder of the fingerprint: its attribute with a value of the same length, as `Hydration` in
 /// `src/app.rs` writes it.
-const PLACE: &[u8] = b"data-page=\"????????\"";
+const PLACEHOLDER: &[u8] = b"data-page=\"????????\"";
 
 /// Hexadecimal digits of a fingerprint.
 const DIGITS: usize = 8;
@@ -38,8 +38,8 @@ const RAW: [&[u8]; 5] = [b"script", b"style", b"noscript", b"iframe", b"xmp"];
 
 /// Writes the fingerprint of a page into its placeholder. A page without placeholder stays
 /// unchanged.
-pub(super) fn stamp(page: &mut [u8]) {
-    let Some(place) = find(page, PLACE) else {
+pub(super) fn write_fingerprint(page: &mut [u8]) {
+    let Some(placeholder) = find(page, PLACEHOLDER) else {
         return;
     };
     let Some(fingerprint) = fingerprint(page) else {
@@ -53,7 +53,7 @@ pub(super) fn stamp(page: &mut [u8]) {
         return;
     };
     let digits = format!("{fingerprint:0DIGITS$x}");
-    let start = place + PLACE.len() - DIGITS - 1;
+    let start = placeholder + PLACEHOLDER.len() - DIGITS - 1;
     page[start..start + DIGITS].copy_from_slice(digits.as_bytes());
 }
 
@@ -383,12 +383,12 @@ mod tests {
         let page = |digits: &str| {
             format!("<head><script data-page=\"{digits}\"></script></head><body><p></p><!></body>")
         };
-        let mut stamped = page("????????").into_bytes();
-        stamp(&mut stamped);
-        let fingerprint = fingerprint(&stamped).expect("our own HTML");
-        assert_eq!(stamped, page(&format!("{fingerprint:08x}")).into_bytes());
+        let mut written = page("????????").into_bytes();
+        write_fingerprint(&mut written);
+        let fingerprint = fingerprint(&written).expect("our own HTML");
+        assert_eq!(written, page(&format!("{fingerprint:08x}")).into_bytes());
         let mut other = b"<head></head><body><p></p><!></body>".to_vec();
-        stamp(&mut other);
+        write_fingerprint(&mut other);
         assert_eq!(other, b"<head></head><body><p></p><!></body>");
     }
 
@@ -396,7 +396,7 @@ mod tests {
         #[test]
         fn no_input_panics(page in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut page = [b"<script data-page=\"????????\"></script><body>".to_vec(), page].concat();
-            stamp(&mut page);
+            write_fingerprint(&mut page);
         }
 
         #[test]

@@ -92,41 +92,42 @@ pub struct Readiness(Arc<Mutex<Option<Probe>>>);
 
 /// A check of the store that has begun.
 struct Probe {
-    /// When the check began.
-    began: Instant,
+    /// When the check started.
+    started_at: Instant,
     /// The result; `None` while the check runs.
-    found: watch::Receiver<Option<Problems>>,
+    result: watch::Receiver<Option<Problems>>,
 }
 
 impl Readiness {
     /// Problems found by the running check or by the last one within [`Timing::probe_interval`].
     async fn problems(&self, context: &AppContext) -> Problems {
         let every = context.timing.probe_interval;
-        let mut found = {
-            let mut look = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let current = look.take();
-            let current = current.filter(|look| look.is_running() || look.began.elapsed() < every);
-            let current = current.unwrap_or_else(|| Probe::begin(context.clone()));
-            look.insert(current).found.clone()
+        let mut result = {
+            let mut probe = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let current = probe.take();
+            let current =
+                current.filter(|probe| probe.is_running() || probe.started_at.elapsed() < every);
+            let current = current.unwrap_or_else(|| Probe::start(context.clone()));
+            probe.insert(current).result.clone()
         };
-        let found = found.wait_for(Option::is_some).await;
-        let found = found.ok().and_then(|found| found.clone());
-        found.unwrap_or_else(|| BTreeMap::from([("database", "does not answer")]))
+        let result = result.wait_for(Option::is_some).await;
+        let problems = result.ok().and_then(|problems| problems.clone());
+        problems.unwrap_or_else(|| BTreeMap::from([("database", "does not answer")]))
     }
 }
 
 impl Probe {
     /// Spawns a check, which runs to its end even if no request waits for it.
-    fn begin(context: AppContext) -> Self {
-        let (tell, found) = watch::channel(None);
-        tokio::spawn(async move { tell.send(Some(problems(&context).await)) });
-        let began = Instant::now();
-        Self { began, found }
+    fn start(context: AppContext) -> Self {
+        let (sender, result) = watch::channel(None);
+        tokio::spawn(async move { sender.send(Some(problems(&context).await)) });
+        let started_at = Instant::now();
+        Self { started_at, result }
     }
 
     /// Whether the check runs. It ends, because each of its steps has a time limit.
     fn is_running(&self) -> bool {
-        self.found.has_changed().is_ok() && self.found.borrow().is_none()
+        self.result.has_changed().is_ok() && self.result.borrow().is_none()
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
 use http::{HeaderValue, Method, StatusCode, header};
 
 /// Methods of the server as a whole, for `OPTIONS *`.
-const ALL: HeaderValue = HeaderValue::from_static("GET,HEAD,POST");
+const ALL_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST");
 
 /// Middleware: answers `OPTIONS`. A route without a handler for `OPTIONS` refuses the method, and
 /// axum lists the methods of the route in `Allow`, outside of every layer.
@@ -20,7 +20,7 @@ pub async fn answer(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     if request.uri().path() == "*" {
-        return (StatusCode::NO_CONTENT, [(header::ALLOW, ALL)]).into_response();
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, ALL_METHODS)]).into_response();
     }
     let refusal = next.run(request).await;
     match refusal.status() {

@@ -59,8 +59,8 @@ where
         Ok(Some(Ok(response))) => response,
         Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Err(_) => {
-            static GIVEN_UP: LogThrottle = LogThrottle::new();
-            if let Some(count) = GIVEN_UP.record() {
+            static TIMED_OUT: LogThrottle = LogThrottle::new();
+            if let Some(count) = TIMED_OUT.record() {
                 tracing::error!(within = ?RENDER_TIMEOUT, count, "rendering a page took too long");
             }
             StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -83,7 +83,7 @@ pub async fn with_fingerprint(response: Response) -> Response {
     match to_bytes(body, MAX_PAGE_BYTES).await {
         Ok(bytes) => {
             let mut page = Vec::from(bytes);
-            fingerprint::stamp(&mut page);
+            fingerprint::write_fingerprint(&mut page);
             Response::from_parts(head, Body::from(page))
         }
         Err(error) => interrupted_page(&error),
@@ -101,7 +101,7 @@ async fn collect_body(response: Response) -> Response {
 
 /// A 500 response for a page whose body failed before its end.
 fn interrupted_page(error: &axum::Error) -> Response {
-    static BROKE_OFF: LogThrottle = LogThrottle::new();
-    log_throttle::error(&BROKE_OFF, error, "the body of a page failed");
+    static INCOMPLETE: LogThrottle = LogThrottle::new();
+    log_throttle::error(&INCOMPLETE, error, "the body of a page failed");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

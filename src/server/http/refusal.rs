@@ -87,7 +87,7 @@ pub fn too_many_requests(headers: &HeaderMap) -> Response {
 /// Middleware: sets the status of refusals by server functions, which Leptos answers with 500 like
 /// failures of the server.
 pub async fn set_error_status(request: Request, next: Next) -> Response {
-    let asked = request.headers().clone();
+    let request_headers = request.headers().clone();
     let response = next.run(request).await;
     if !response.headers().contains_key(SERVER_FUNCTION_ERROR) {
         return response;
@@ -99,7 +99,7 @@ pub async fn set_error_status(request: Request, next: Next) -> Response {
     let error = serde_json::from_slice(&bytes).unwrap_or(ApiError::Unavailable);
     let is_form = head.status.is_redirection();
     match error {
-        ApiError::TooMany if is_form => return too_many_requests(&asked),
+        ApiError::TooMany if is_form => return too_many_requests(&request_headers),
         ApiError::TooMany => {
             head.status = StatusCode::TOO_MANY_REQUESTS;
             let seconds = http::HeaderValue::from_static(RETRY_AFTER_S);

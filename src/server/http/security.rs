@@ -70,17 +70,17 @@ pub async fn add_headers(
 /// request's `Host`) allows its WebSocket in browsers whose `'self'` does not cover `ws:`. A
 /// malformed nonce or host is omitted.
 pub fn content_security_policy(nonce: Option<&str>, host: Option<&str>) -> String {
-    let mut stamp = String::new();
+    let mut nonce_source = String::new();
     if let Some(nonce) = nonce.filter(|nonce| is_nonce(nonce)) {
-        let _ = write!(stamp, " 'nonce-{nonce}'");
+        let _ = write!(nonce_source, " 'nonce-{nonce}'");
     }
     let mut connect = String::from("'self'");
     if let Some(host) = host.filter(|host| is_host(host)) {
         let _ = write!(connect, " ws://{host} wss://{host}");
     }
     format!(
-        "default-src 'none'; script-src 'self'{stamp} 'wasm-unsafe-eval'; \
-         style-src 'self'{stamp}; img-src 'self' blob:; media-src 'self' blob:; \
+        "default-src 'none'; script-src 'self'{nonce_source} 'wasm-unsafe-eval'; \
+         style-src 'self'{nonce_source}; img-src 'self' blob:; media-src 'self' blob:; \
          font-src 'self'; connect-src {connect}; worker-src 'self'; manifest-src 'self'; \
          form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
     )

@@ -98,7 +98,7 @@ impl Connection {
         if !self.rates.allow(&message) {
             return Err((ErrorCode::TooManyMessages, id));
         }
-        let done = match message {
+        let result = match message {
             ClientMessage::Ping => {
                 // A full outbox keeps the client alive without a pong.
                 let _ = self.outbox.put_answer(Frames::of(&ServerMessage::Pong));
@@ -126,7 +126,7 @@ impl Connection {
             | ClientMessage::CloseMedia { .. }
             | ClientMessage::Subscribe { .. } => self.request(message).await,
         };
-        done.map_err(|code| (code, id))
+        result.map_err(|code| (code, id))
     }
 
     /// Charges the rate of the client's address. Called last, when only the room or the store can
@@ -180,8 +180,12 @@ impl Connection {
 
     /// Sends the changes of the list of open rooms, or the whole list.
     pub(super) fn send_rooms(&mut self, list: &Summaries) {
-        let told = self.sent_rooms.replace(list.number);
-        if self.outbox.put(list.frame_after(told).clone()).is_err() {
+        let last_sent = self.sent_rooms.replace(list.number);
+        if self
+            .outbox
+            .put(list.frame_after(last_sent).clone())
+            .is_err()
+        {
             self.outbox.close_slow();
         }
     }
@@ -249,8 +253,8 @@ impl Connection {
         if self.membership.is_none() {
             return Err(ErrorCode::NotJoined);
         }
-        let reported_obstacles = &mut self.reported_obstacles[obstacle as usize];
-        if !std::mem::replace(reported_obstacles, true) {
+        let is_reported = &mut self.reported_obstacles[obstacle as usize];
+        if !std::mem::replace(is_reported, true) {
             self.context.blocked_media.report(obstacle);
         }
         Ok(())

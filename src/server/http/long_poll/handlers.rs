@@ -80,7 +80,7 @@ pub async fn get(
     };
     // A full mailbox keeps the connection alive by its other inputs.
     let _ = handle.inputs.try_send(ClientInput::KeepAlive);
-    let (answer, answered) = oneshot::channel();
+    let (answer, response) = oneshot::channel();
     let after = query.after;
     if handle
         .requests
@@ -90,7 +90,7 @@ pub async fn get(
     {
         return unknown_connection();
     }
-    match answered.await {
+    match response.await {
         Ok(Ok(json)) => answer_json(StatusCode::OK, json),
         Ok(Err(_)) => refuse(StatusCode::CONFLICT, "these frames are not here"),
         Err(_) => unknown_connection(),
@@ -120,7 +120,7 @@ async fn submit_batch(handle: &PollHandle, number: u64, body: &[u8]) -> Response
     let Some(frames) = frames(body) else {
         return refuse(StatusCode::BAD_REQUEST, "the body is no JSON array");
     };
-    let (done, all_taken) = oneshot::channel();
+    let (done, all_processed) = oneshot::channel();
     let batch = Batch {
         number,
         frames,
@@ -129,7 +129,7 @@ async fn submit_batch(handle: &PollHandle, number: u64, body: &[u8]) -> Response
     if handle.inputs.send(ClientInput::Batch(batch)).await.is_err() {
         return unknown_connection();
     }
-    match all_taken.await {
+    match all_processed.await {
         Ok(Ok(())) => no_content(),
         Ok(Err(_)) => refuse(StatusCode::CONFLICT, "a batch before this one is missing"),
         Err(_) => unknown_connection(),

@@ -56,7 +56,7 @@ impl BatchReader {
     /// Starts a batch. A repeated one only keeps the connection alive: its answer was lost, and
     /// the client sends it again.
     fn start(&mut self, batch: Batch) -> Inbound {
-        let step = match batch.number {
+        let result = match batch.number {
             number if number <= self.number => Ok(()),
             number if number == self.number + 1 => {
                 self.number = number;
@@ -66,7 +66,7 @@ impl BatchReader {
             }
             _ => Err(MissingBatch),
         };
-        let _ = batch.done.send(step);
+        let _ = batch.done.send(result);
         Inbound::KeepAlive
     }
 }

@@ -58,14 +58,14 @@ impl LongPollResponder {
     /// Nothing is lost when dropped: all state is in `self`.
     pub async fn serve(&mut self) -> Infallible {
         loop {
-            let until = self.pending.as_ref().map(|(_, until)| *until);
+            let deadline = self.pending.as_ref().map(|(_, deadline)| *deadline);
             tokio::select! {
-                Some(request) = self.requests.recv() => self.take(request),
-                Some(frame) = self.queue.next(), if until.is_some() => {
+                Some(request) = self.requests.recv() => self.on_request(request),
+                Some(frame) = self.queue.next(), if deadline.is_some() => {
                     self.unacked.push(frame);
                     self.respond_if_ready();
                 }
-                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.answer(None);
                 }
                 else => std::future::pending().await,
@@ -93,9 +93,9 @@ impl LongPollResponder {
     }
 
     /// Accepts a request. The request that waited is answered first.
-    fn take(&mut self, request: PollRequest) {
+    fn on_request(&mut self, request: PollRequest) {
         match self.unacked.acknowledge(request.after) {
-            Err(unknown_connection) => drop(request.answer.send(Err(unknown_connection))),
+            Err(invalid_ack) => drop(request.answer.send(Err(invalid_ack))),
             Ok(bytes) => {
                 self.queue.written(bytes);
                 self.answer(None);

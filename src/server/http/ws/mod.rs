@@ -66,8 +66,8 @@ pub async fn check_upgrade(
 ) -> Response {
     match admit(&context, client, &headers, Transport::WebSocket) {
         Ok(_) => {
-            let fresh = [(header::CACHE_CONTROL, "no-store")];
-            (StatusCode::NO_CONTENT, fresh).into_response()
+            let headers = [(header::CACHE_CONTROL, "no-store")];
+            (StatusCode::NO_CONTENT, headers).into_response()
         }
         Err(refusal) => refusal.into_response(),
     }
@@ -77,13 +77,13 @@ pub async fn check_upgrade(
 /// 400 with a malformed one.
 fn reject_handshake(error: &tungstenite::Error) -> Response {
     use ProtocolError::{MissingConnectionUpgradeHeader, MissingUpgradeWebSocketHeader};
-    let asks_for_none = matches!(
+    let has_no_upgrade = matches!(
         error,
         tungstenite::Error::Protocol(
             MissingConnectionUpgradeHeader | MissingUpgradeWebSocketHeader
         )
     );
-    let status = match asks_for_none {
+    let status = match has_no_upgrade {
         true => StatusCode::UPGRADE_REQUIRED,
         false => StatusCode::BAD_REQUEST,
     };

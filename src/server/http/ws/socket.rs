@@ -31,7 +31,7 @@ use tungstenite::{
 
 /// The largest frame that tungstenite reads: twice what the protocol allows, so that a frame just
 /// too large is read to its end and closed with the right code.
-const TRANSPORT_BYTES: usize = 2 * MAX_FRAME_BYTES;
+const MAX_TRANSPORT_FRAME_BYTES: usize = 2 * MAX_FRAME_BYTES;
 /// Bytes read at once. 1 KiB: most frames are smaller, most sockets are idle, and larger frames
 /// are read in pieces.
 const READ_BUFFER_BYTES: usize = 1024;
@@ -49,9 +49,9 @@ pub struct Socket {
     stream: Stream,
     outbox: Outbox,
     /// The writer task.
-    writing: Fuse<JoinHandle<()>>,
+    writer_task: Fuse<JoinHandle<()>>,
     /// Aborts the writer.
-    stop_writing: AbortHandle,
+    abort_writer: AbortHandle,
     /// Deadlines and intervals.
     timing: Timing,
 }
@@ -63,29 +63,24 @@ impl Socket {
         upgraded: Upgraded,
         client: ClientAddress,
     ) -> Option<Self> {
-        let (reading, line, read_already) = split_upgraded(upgraded)?;
+        let (read_half, write_half, buffered) = split_upgraded(upgraded)?;
         let (outbox, queue) = outbox(context.rooms.metrics().clone());
-        let read_half = ReadHalf::new(reading, outbox.clone());
+        let read_half = ReadHalf::new(read_half, outbox.clone());
         let config = WebSocketConfig::default()
-            .max_message_size(Some(TRANSPORT_BYTES))
-            .max_frame_size(Some(TRANSPORT_BYTES))
+            .max_message_size(Some(MAX_TRANSPORT_FRAME_BYTES))
+            .max_frame_size(Some(MAX_TRANSPORT_FRAME_BYTES))
             .read_buffer_size(READ_BUFFER_BYTES)
             // The read half passes on what tungstenite writes.
             .write_buffer_size(0);
         let timing = context.timing;
-        let writing = tokio::spawn(writer::run(line, queue, timing));
+        let writer_task = tokio::spawn(writer::run(write_half, queue, timing));
         Some(Self {
             connection: Connection::new(context, outbox.clone(), client),
-            stream: Stream::from_partially_read(
-                read_half,
-                read_already,
-                Role::Server,
-                Some(config),
-            )
-            .await,
+            stream: Stream::from_partially_read(read_half, buffered, Role::Server, Some(config))
+                .await,
             outbox,
-            stop_writing: writing.abort_handle(),
-            writing: writing.fuse(),
+            abort_writer: writer_task.abort_handle(),
+            writer_task: writer_task.fuse(),
             timing,
         })
     }
@@ -94,37 +89,39 @@ impl Socket {
     pub async fn serve(mut self) {
         let end = tokio::select! {
             end = self.connection.run(&mut self.stream) => Some(end),
-            _ = &mut self.writing => None,
+            _ = &mut self.writer_task => None,
         };
         Box::pin(self.close(end)).await;
     }
 
     /// Leaves the room and closes the connection. Without an `end`, writing has failed.
     async fn close(mut self, end: Option<Disconnect>) {
-        let within = self.timing.close_timeout;
+        let close_timeout = self.timing.close_timeout;
         let end = match end {
             Some(end) => end,
             // A close frame may still be unread.
-            None => timeout(within, self.connection.run(&mut self.stream))
+            None => timeout(close_timeout, self.connection.run(&mut self.stream))
                 .await
                 .unwrap_or(Disconnect::ByClient(Departure::Lost)),
         };
-        let verdict = self.connection.leave(end).await;
-        if let Some(code) = verdict.filter(|_| !self.writing.is_terminated()) {
+        let close_code = self.connection.leave(end).await;
+        if let Some(code) = close_code.filter(|_| !self.writer_task.is_terminated()) {
             self.outbox.close(code);
-            let _ = timeout(within, &mut self.writing).await;
+            let _ = timeout(close_timeout, &mut self.writer_task).await;
         }
         // Read until the client has closed too: closing over unread bytes would reset the
         // connection, and the client might lose the close frame.
-        let _ = timeout(within, async {
+        let _ = timeout(close_timeout, async {
             while StreamExt::next(&mut self.stream).await.is_some() {}
         })
         .await;
         // The writer ends when its queue has no sender and everything is written, such as the
         // answer to a close frame.
         drop((self.connection, self.outbox, self.stream));
-        if !self.writing.is_terminated() && timeout(within, &mut self.writing).await.is_err() {
-            self.stop_writing.abort();
+        if !self.writer_task.is_terminated()
+            && timeout(close_timeout, &mut self.writer_task).await.is_err()
+        {
+            self.abort_writer.abort();
         }
     }
 }
@@ -134,8 +131,8 @@ impl Socket {
 fn split_upgraded(upgraded: Upgraded) -> Option<(OwnedReadHalf, OwnedWriteHalf, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<WriteTimeoutStream>>().ok()?;
     // From here on the limits of the outbox replace the write timeout.
-    let (reading, writing) = parts.io.into_inner().into_inner().into_split();
-    Some((reading, writing, parts.read_buf.to_vec()))
+    let (read_half, write_half) = parts.io.into_inner().into_inner().into_split();
+    Some((read_half, write_half, parts.read_buf.to_vec()))
 }
 
 impl InboundSource for Stream {

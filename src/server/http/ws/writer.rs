@@ -25,9 +25,9 @@ const MAX_WRITE_BATCH: usize = 8;
 const PING: Bytes = Bytes::from_static(b"\x89\x00");
 
 /// Writes what is queued, and pings, until the socket is condemned or broken. What cannot be
-/// written does not keep the verdict from being carried out: a line that does not take the
+/// written does not keep the verdict from being carried out: a stream that does not take the
 /// goodbye in time is reset.
-pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timing) {
+pub async fn run(mut stream: OwnedWriteHalf, mut queue: OutboxReader, timing: Timing) {
     let mut close_code = queue.close_code();
     let mut pings = interval_at(Instant::now() + timing.ping_interval, timing.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,7 +41,7 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
             }
             let size = taken.iter().map(Frames::size).sum();
             unwritten.extend(taken.drain(..).map(|frames| frames.bytes()));
-            if write_all(&mut line, &mut unwritten).await.is_err() {
+            if write_all(&mut stream, &mut unwritten).await.is_err() {
                 return;
             }
             queue.written(size);
@@ -61,11 +61,11 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
         }
     }
     unwritten.push_back(close_frame(code));
-    let close_frame = write_all(&mut line, &mut unwritten);
+    let close_frame = write_all(&mut stream, &mut unwritten);
     if timeout(timing.close_timeout, close_frame).await.is_err() {
         // The kernel would retransmit for minutes. The client notices a reset at once and
         // reconnects.
-        let _ = line.as_ref().set_zero_linger();
+        let _ = stream.as_ref().set_zero_linger();
     }
 }
 
@@ -73,14 +73,14 @@ pub async fn run(mut line: OwnedWriteHalf, mut queue: OutboxReader, timing: Timi
 ///
 /// # Cancel safety
 /// Unwritten bytes stay, also those of a frame that is partly written.
-async fn write_all(line: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>) -> io::Result<()> {
+async fn write_all(stream: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>) -> io::Result<()> {
     while !unwritten.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_WRITE_BATCH];
         let count = unwritten.len().min(MAX_WRITE_BATCH);
         for (slice, bytes) in slices.iter_mut().zip(unwritten.iter()) {
             *slice = IoSlice::new(bytes);
         }
-        let written = line.write_vectored(&slices[..count]).await?;
+        let written = stream.write_vectored(&slices[..count]).await?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
