@@ -136,7 +136,7 @@ pub(in crate::server) async fn listen(
     limits: ConnectionLimits,
     stopping: watch::Receiver<bool>,
 ) {
-    let (alive, mut all_gone) = mpsc::channel(1);
+    let (alive, mut all_ended) = mpsc::channel(1);
     let mut stop = stopping.clone();
     let server = ConnectionServer {
         router,
@@ -150,7 +150,7 @@ pub(in crate::server) async fn listen(
         _ = stop.wait_for(|stop| *stop) => {}
     }
     drop(listeners);
-    let _ = all_gone.recv().await;
+    let _ = all_ended.recv().await;
 }
 
 /// Accepts and serves for ever.
@@ -164,11 +164,11 @@ async fn accept_all(
     loop {
         let (stream, peer) = accept(listeners).await;
         // An address without a limit of its own is bounded by the total.
-        let counted = match limits.proxies.contains(peer.ip()) {
+        let counted_ip = match limits.proxies.contains(peer.ip()) {
             true => IpAddr::V4(Ipv4Addr::LOCALHOST),
             false => peer.ip(),
         };
-        match permits.acquire(counted) {
+        match permits.acquire(counted_ip) {
             Ok(permit) => {
                 let task = server
                     .clone()
@@ -182,13 +182,13 @@ async fn accept_all(
                 server.metrics.connections_refused.inc();
                 drop(stream);
             }
-            Err(PermitError::Total) => match reserve.acquire(counted) {
+            Err(PermitError::Total) => match reserve.acquire(counted_ip) {
                 Ok(permit) => {
                     server.metrics.connections_reserved.inc();
                     let task = server
                         .clone()
                         .serve(stream, peer, ConnectionClass::Reserved);
-                    reserve.take(permit, tokio::spawn(task).abort_handle());
+                    reserve.hold(permit, tokio::spawn(task).abort_handle());
                 }
                 Err(_) => {
                     server.metrics.connections_refused.inc();
@@ -224,22 +224,22 @@ impl Reserve {
     ///
     /// # Errors
     /// The address holds as many as it may, or there is no reserve.
-    fn acquire(&mut self, counted: IpAddr) -> Result<Permit, PermitError> {
+    fn acquire(&mut self, counted_ip: IpAddr) -> Result<Permit, PermitError> {
         self.held.retain(|(_, task)| !task.is_finished());
-        match self.permits.acquire(counted) {
+        match self.permits.acquire(counted_ip) {
             Ok(permit) => Ok(permit),
             Err(PermitError::PerAddress) => Err(PermitError::PerAddress),
             Err(PermitError::Total) => {
-                let (class, oldest) = self.held.pop_front().ok_or(PermitError::Total)?;
+                let (permit, oldest) = self.held.pop_front().ok_or(PermitError::Total)?;
                 oldest.abort();
-                drop(class);
-                self.permits.acquire(counted)
+                drop(permit);
+                self.permits.acquire(counted_ip)
             }
         }
     }
 
     /// Records the task that holds a permit.
-    fn take(&mut self, permit: Permit, task: AbortHandle) {
+    fn hold(&mut self, permit: Permit, task: AbortHandle) {
         self.held.push_back((permit, task));
     }
 }

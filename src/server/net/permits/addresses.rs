@@ -11,7 +11,7 @@
 //! buckets of all clients, and a refused subscriber that goes on would empty those of its
 //! neighbours.
 
-use super::networks::{SITE_FACTOR, counted};
+use super::networks::{SITE_FACTOR, networks_of};
 use crate::server::{
     limits::Rate,
     token_bucket::{Quota, SharedBucket},
@@ -73,23 +73,23 @@ impl AddressRateLimiter {
             return true;
         }
         let now = Instant::now();
-        let [subscriber, site] = counted(ip);
+        let [subscriber, site] = networks_of(ip);
         let take = |sketch: &Sketch, network| match network {
             Some(network) => sketch.try_take(&network, amount, now),
-            None => Some(Taken::NOTHING),
+            None => Some(Charge::NONE),
         };
-        let Some(taken) = take(&self.subscribers, subscriber) else {
+        let Some(charge) = take(&self.subscribers, subscriber) else {
             return false;
         };
-        let Some(site_taken) = take(&self.sites, site) else {
-            self.subscribers.refund(&taken);
+        let Some(site_charge) = take(&self.sites, site) else {
+            self.subscribers.refund(&charge);
             return false;
         };
         let total = self.total.as_ref();
         let in_total = total.is_none_or(|(quota, bucket)| bucket.try_take(quota, amount, now));
         if !in_total {
-            self.subscribers.refund(&taken);
-            self.sites.refund(&site_taken);
+            self.subscribers.refund(&charge);
+            self.sites.refund(&site_charge);
         }
         in_total
     }
@@ -120,16 +120,16 @@ struct Sketch {
 }
 
 /// The cost of one request, and the bucket of each table that it was taken from.
-struct Taken {
+struct Charge {
     /// Tokens the request took.
     cost: u32,
     /// Index of the bucket in each table; `None` where the bucket held too little.
     buckets: [Option<usize>; 2],
 }
 
-impl Taken {
+impl Charge {
     /// For an address that has no bucket.
-    const NOTHING: Self = Self {
+    const NONE: Self = Self {
         cost: 0,
         buckets: [None; 2],
     };
@@ -148,21 +148,21 @@ impl Sketch {
     }
 
     /// Takes from both tables; refuses where neither bucket holds enough.
-    fn try_take(&self, key: &impl Hash, cost: u32, now: Instant) -> Option<Taken> {
+    fn try_take(&self, key: &impl Hash, cost: u32, now: Instant) -> Option<Charge> {
         let buckets = self.tables.each_ref().map(|(hasher, buckets)| {
             let index = hasher.hash_one(key) as usize % buckets.len();
             let taken = buckets[index].try_take(&self.quota, cost, now);
             taken.then_some(index)
         });
         let any = buckets.iter().any(Option::is_some);
-        any.then_some(Taken { cost, buckets })
+        any.then_some(Charge { cost, buckets })
     }
 
     /// Puts back the tokens of a request that was refused after all.
-    fn refund(&self, taken: &Taken) {
-        for ((_, buckets), index) in self.tables.iter().zip(taken.buckets) {
+    fn refund(&self, charge: &Charge) {
+        for ((_, buckets), index) in self.tables.iter().zip(charge.buckets) {
             if let Some(index) = index {
-                buckets[index].refund(&self.quota, taken.cost);
+                buckets[index].refund(&self.quota, charge.cost);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The number of connections at once: of each network, and of all together.
 
-use super::networks::{Network, SITE_FACTOR, counted};
+use super::networks::{Network, SITE_FACTOR, networks_of};
 use crate::protocol::{REFUSAL_HEADER, Refusal};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -74,7 +74,7 @@ impl Permits {
     /// # Errors
     /// Which limit is reached.
     pub fn acquire(&self, ip: IpAddr) -> Result<Permit, PermitError> {
-        let networks = counted(ip);
+        let networks = networks_of(ip);
         let of_site = self.limits.per_address.saturating_mul(SITE_FACTOR as usize);
         let most = [self.limits.per_address, of_site];
         let mut counts = self.lock();

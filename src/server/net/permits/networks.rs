@@ -46,7 +46,7 @@ pub fn is_exempt(ip: IpAddr) -> bool {
 
 /// The networks that an address counts under: its subscriber and, for IPv6, its site. Neither
 /// for an exempt address.
-pub fn counted(ip: IpAddr) -> [Option<Network>; 2] {
+pub fn networks_of(ip: IpAddr) -> [Option<Network>; 2] {
     match is_exempt(ip) {
         true => [None, None],
         false => [Some(subscriber(ip)), site(ip)],
@@ -102,8 +102,8 @@ mod tests {
         for exempt in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert!(is_exempt(ip(exempt)), "{exempt}");
         }
-        for counted in ["127.0.0.2", "127.1.0.1", "10.0.0.1", "::2"] {
-            assert!(!is_exempt(ip(counted)), "{counted}");
+        for limited in ["127.0.0.2", "127.1.0.1", "10.0.0.1", "::2"] {
+            assert!(!is_exempt(ip(limited)), "{limited}");
         }
     }
 }
