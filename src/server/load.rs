@@ -30,13 +30,14 @@ static LOAD: AtomicU32 = AtomicU32::new(0);
 /// Samples the load until the server stops.
 pub async fn watch(mut stopping: watch::Receiver<bool>) {
     let sampling = async {
-        let (mut busy, mut at) = (total_busy_time(), Instant::now());
+        let (mut busy, mut sampled_at) = (total_busy_time(), Instant::now());
         loop {
             sleep(SAMPLE_INTERVAL).await;
-            let (later_busy, later) = (total_busy_time(), Instant::now());
-            let all = (later - at).mul_f64(Handle::current().metrics().num_workers() as f64);
-            record(later_busy.saturating_sub(busy).div_duration_f64(all));
-            (busy, at) = (later_busy, later);
+            let (busy_now, now) = (total_busy_time(), Instant::now());
+            let available =
+                (now - sampled_at).mul_f64(Handle::current().metrics().num_workers() as f64);
+            record(busy_now.saturating_sub(busy).div_duration_f64(available));
+            (busy, sampled_at) = (busy_now, now);
         }
     };
     tokio::select! {

@@ -128,8 +128,8 @@ pub fn query(name: &str) -> Option<String> {
 /// Whether a page of this origin navigated here (Fetch Metadata). Requests of scripts are not
 /// navigations, and a redirect by another site counts as cross-site. False without the headers.
 pub fn is_own_navigation() -> bool {
-    let says = |name, wanted| header(name).is_some_and(|value| value == wanted);
-    says("sec-fetch-site", "same-origin") && says("sec-fetch-mode", "navigate")
+    let header_is = |name, wanted| header(name).is_some_and(|value| value == wanted);
+    header_is("sec-fetch-site", "same-origin") && header_is("sec-fetch-mode", "navigate")
 }
 
 /// The language of the response.
