@@ -66,7 +66,7 @@ impl Turn {
         };
         let engine = Arc::new(Engine::new(&options, local_peer, Instant::now()));
         let stopping = watch::Sender::new(false);
-        let host = ListenerContext {
+        let context = ListenerContext {
             engine: engine.clone(),
             streams: Permits::new(PermitLimits {
                 total: MAX_STREAMS,
@@ -76,14 +76,14 @@ impl Turn {
         };
         let inner = Inner {
             engine,
-            streams: host.streams.clone(),
+            streams: context.streams.clone(),
             address,
             families,
             tls_address: tls.as_ref().map(|(_, _, address)| *address),
             stopping,
         };
         let tls = tls.map(|(listener, acceptor, _)| (listener, acceptor));
-        spawn((udp, tcp), tls, host);
+        spawn((udp, tcp), tls, context);
         tracing::info!(%address, "TURN is served at {address}");
         Ok(Self {
             inner: Arc::new(inner),
@@ -186,14 +186,14 @@ impl Engine {
 fn spawn(
     (udp, tcp): (Udp, TcpListener),
     tls: Option<(TcpListener, TlsAcceptor)>,
-    host: ListenerContext,
+    context: ListenerContext,
 ) {
-    tokio::spawn(udp.serve(host.engine.clone(), host.stopping.clone()));
-    tokio::spawn(sweep(host.engine.clone(), host.stopping.clone()));
+    tokio::spawn(udp.serve(context.engine.clone(), context.stopping.clone()));
+    tokio::spawn(sweep(context.engine.clone(), context.stopping.clone()));
     if let Some((listener, acceptor)) = tls {
-        tokio::spawn(tcp::serve(listener, Some(acceptor), host.clone()));
+        tokio::spawn(tcp::serve(listener, Some(acceptor), context.clone()));
     }
-    tokio::spawn(tcp::serve(tcp, None, host));
+    tokio::spawn(tcp::serve(tcp, None, context));
 }
 
 /// Removes expired state every [`SWEEP_INTERVAL`].

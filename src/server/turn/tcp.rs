@@ -38,8 +38,8 @@ pub async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 /// Accepts connections until the server stops; with TLS where `tls` is given.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: ListenerContext) {
-    let mut stopping = host.stopping.clone();
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, context: ListenerContext) {
+    let mut stopping = context.stopping.clone();
     loop {
         let accepted = tokio::select! {
             () = stopped(&mut stopping) => return,
@@ -51,12 +51,12 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, host: Listen
         };
         let source = canonical(source);
         // A connection over the limits is closed at once.
-        if let Ok(permit) = host.streams.acquire(source.ip()) {
+        if let Ok(permit) = context.streams.acquire(source.ip()) {
             tokio::spawn(connection(
                 socket,
                 source,
                 tls.clone(),
-                host.clone(),
+                context.clone(),
                 permit,
             ));
         }
@@ -68,7 +68,7 @@ async fn connection(
     socket: TcpStream,
     source: SocketAddr,
     tls: Option<TlsAcceptor>,
-    mut host: ListenerContext,
+    mut context: ListenerContext,
     permit: Permit,
 ) {
     // Media must not wait for Nagle's algorithm. An error costs latency only.
@@ -83,8 +83,8 @@ async fn connection(
         connection: permit.number,
     };
     tokio::select! {
-        () = stopped(&mut host.stopping) => {}
-        () = serve_connection(socket, tls, host.engine, client) => {}
+        () = stopped(&mut context.stopping) => {}
+        () = serve_connection(socket, tls, context.engine, client) => {}
     }
 }
 
