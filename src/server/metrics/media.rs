@@ -107,7 +107,7 @@ impl IcePath {
 
 /// What a down track of video carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Carried {
+pub enum ForwardedLayer {
     /// A simulcast layer: 0 is the lowest.
     Layer(usize),
     /// The only layer of its track.
@@ -118,21 +118,21 @@ pub enum Carried {
     Waiting,
 }
 
-/// Values of the label `layer`, in the order of [`Distribution`].
+/// Values of the label `layer`, in the order of [`DownTrackCounts`].
 const LAYERS: [&str; 6] = ["low", "middle", "high", "single", "paused", "waiting"];
 
 /// How many down tracks of one shard carry what, in the order of [`LAYERS`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Distribution([i64; LAYERS.len()]);
+pub struct DownTrackCounts([i64; LAYERS.len()]);
 
-impl Distribution {
+impl DownTrackCounts {
     /// Counts one down track.
-    pub fn count(&mut self, carried: Carried) {
-        let index = match carried {
-            Carried::Layer(layer) => layer.min(2),
-            Carried::Single => 3,
-            Carried::Paused => 4,
-            Carried::Waiting => 5,
+    pub fn count(&mut self, layer: ForwardedLayer) {
+        let index = match layer {
+            ForwardedLayer::Layer(layer) => layer.min(2),
+            ForwardedLayer::Single => 3,
+            ForwardedLayer::Paused => 4,
+            ForwardedLayer::Waiting => 5,
         };
         self.0[index] += 1;
     }
@@ -151,14 +151,14 @@ impl MediaMetrics {
     }
 
     /// Counts the down tracks of a shard in place of those it counted before.
-    pub fn replace(&self, before: &mut Distribution, now: Distribution) {
-        for ((layer, before), now) in LAYERS.into_iter().zip(before.0).zip(now.0) {
+    pub fn update_down_tracks(&self, previous: &mut DownTrackCounts, current: DownTrackCounts) {
+        for ((layer, before), now) in LAYERS.into_iter().zip(previous.0).zip(current.0) {
             if before != now {
                 let gauge = self.down_tracks.get_or_create(&[("layer", layer.into())]);
                 gauge.inc_by(now - before);
             }
         }
-        *before = now;
+        *previous = current;
     }
 
     /// Adds the counters, and how busy each shard is, to a registry.

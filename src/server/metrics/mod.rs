@@ -12,7 +12,7 @@ mod rooms;
 mod store;
 
 pub use http::HttpMetrics;
-pub use media::{Carried, Distribution, IcePath, MediaMetrics};
+pub use media::{DownTrackCounts, ForwardedLayer, IcePath, MediaMetrics};
 pub use prometheus_client::metrics::counter::Counter;
 pub use rooms::RoomMetrics;
 pub use store::StoreMetrics;

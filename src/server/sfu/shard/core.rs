@@ -9,7 +9,7 @@ use super::{media_room::MediaRoom, timers::Timers};
 use crate::{
     protocol::MAX_WANTED,
     server::{
-        metrics::{Distribution, MediaMetrics},
+        metrics::{DownTrackCounts, MediaMetrics},
         sfu::{
             command::{Command, Event},
             ingress::demux::Demux,
@@ -56,7 +56,7 @@ pub struct Core {
     /// Media packets received since [`Core::take_media_packets_received`].
     pub(super) media_packets_received: u32,
     /// What receivers get, as it was counted last.
-    pub(super) distribution: Distribution,
+    pub(super) distribution: DownTrackCounts,
     /// The counters of this SFU, shared with its other shards.
     pub(super) metrics: MediaMetrics,
 }
@@ -77,7 +77,7 @@ impl Core {
             next_tick: now,
             ticks: 0,
             media_packets_received: 0,
-            distribution: Distribution::default(),
+            distribution: DownTrackCounts::default(),
             metrics,
         }
     }

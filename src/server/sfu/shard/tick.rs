@@ -9,7 +9,7 @@ use crate::server::sfu::{
 };
 use crate::{
     protocol::{PersonQuality, Quality},
-    server::metrics::{Distribution, IcePath},
+    server::metrics::{DownTrackCounts, IcePath},
 };
 use std::time::{Duration, Instant};
 use str0m::stats::PeerStats;
@@ -221,17 +221,17 @@ impl Core {
 
     /// Counts what down tracks of video carry.
     pub(super) fn update_distribution(&mut self) {
-        let mut now = Distribution::default();
+        let mut now = DownTrackCounts::default();
         for (_, peer) in &self.peers {
             let tracks = self.rooms.get(&peer.room).map(|room| &room.tracks);
             for slot in peer.downstream.down_tracks.iter().filter(|slot| slot.video) {
                 let track = slot.track.and_then(|track| tracks?.get(track));
                 if let Some(track) = track {
-                    now.count(slot.carried(track.layers.len() == 1));
+                    now.count(slot.forwarded_layer(track.layers.len() == 1));
                 }
             }
         }
-        self.metrics.replace(&mut self.distribution, now);
+        self.metrics.update_down_tracks(&mut self.distribution, now);
     }
 
     /// Handles a connection that is up: requests keyframes of its video.

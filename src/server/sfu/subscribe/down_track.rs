@@ -9,7 +9,7 @@ use crate::server::sfu::{
     },
     publish::track::Track,
 };
-use crate::{protocol::Slot, server::metrics::Carried};
+use crate::{protocol::Slot, server::metrics::ForwardedLayer};
 use std::{sync::Arc, time::Instant};
 use str0m::{
     Rtc,
@@ -269,12 +269,12 @@ impl DownTrack {
     }
 
     /// The state for the metrics. `single`: the track has one layer.
-    pub fn carried(&self, single: bool) -> Carried {
+    pub fn forwarded_layer(&self, single: bool) -> ForwardedLayer {
         match self.current_layer {
-            _ if self.paused => Carried::Paused,
-            None => Carried::Waiting,
-            Some(_) if single => Carried::Single,
-            Some(layer) => Carried::Layer(layer),
+            _ if self.paused => ForwardedLayer::Paused,
+            None => ForwardedLayer::Waiting,
+            Some(_) if single => ForwardedLayer::Single,
+            Some(layer) => ForwardedLayer::Layer(layer),
         }
     }
 
