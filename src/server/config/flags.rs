@@ -30,7 +30,7 @@ fn arg(setting: &Setting) -> Arg {
         .value_name(setting.value_name)
         .help(setting.help_text())
         .global(setting.is_global);
-    match setting.alone {
+    match setting.missing_value {
         Some(value) => arg.num_args(0..=1).default_missing_value(value),
         None => arg,
     }

@@ -11,7 +11,7 @@ const SCHEMES: [&str; 4] = ["stun:", "stuns:", "turn:", "turns:"];
 /// A server in the JSON form; `urls` is a string or an array (W3C WebRTC, 4.2.4).
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct JsonServer {
     /// One URL or several.
     urls: Urls,
     /// Username of a TURN server.
@@ -48,8 +48,8 @@ pub fn parse(text: &str) -> Result<Vec<IceServer>, String> {
 
 /// Parses the JSON form.
 fn parse_json(text: &str) -> Result<Vec<IceServer>, String> {
-    let written: Vec<Written> = serde_json::from_str(text).map_err(|_| "[…]".to_owned())?;
-    let servers = written.into_iter().map(|server| {
+    let servers: Vec<JsonServer> = serde_json::from_str(text).map_err(|_| "[…]".to_owned())?;
+    let servers = servers.into_iter().map(|server| {
         let urls = match server.urls {
             Urls::One(url) => vec![url],
             Urls::Many(urls) => urls,

@@ -50,7 +50,7 @@ impl ConfigError {
             key: key
                 .chars()
                 .map(|letter| if letter.is_control() { '?' } else { letter })
-                .take(MAX_KEY)
+                .take(MAX_KEY_CHARS)
                 .collect(),
             nearest: nearest.map_or_else(String::new, |name| format!("did you mean \"{name}\"? ")),
             accepted: known.join(", "),
@@ -59,7 +59,7 @@ impl ConfigError {
 }
 
 /// Characters of an unknown key that its error shows.
-const MAX_KEY: usize = 100;
+const MAX_KEY_CHARS: usize = 100;
 
 /// The settings of the TOML file.
 #[derive(Debug, Clone, Default)]

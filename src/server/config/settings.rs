@@ -15,7 +15,7 @@ pub(super) const PREFIX: &str = "NOOM_";
 
 /// The default of a setting.
 #[derive(Clone, Copy)]
-pub(super) enum Default {
+pub(super) enum DefaultValue {
     /// A value, parsed like any other.
     Value(&'static str),
     /// A value that another module declares.
@@ -30,7 +30,7 @@ pub(super) struct Setting {
     pub name: &'static str,
     /// What the value looks like.
     pub value_name: &'static str,
-    default: Default,
+    default: DefaultValue,
     /// What it means.
     help: &'static str,
     /// What `--help` says behind the default.
@@ -38,7 +38,7 @@ pub(super) struct Setting {
     /// Whether it may follow a command.
     pub is_global: bool,
     /// The value of the flag alone; `None` where the flag needs a value.
-    pub alone: Option<&'static str>,
+    pub missing_value: Option<&'static str>,
 }
 
 impl Setting {
@@ -46,7 +46,7 @@ impl Setting {
     const fn new(
         name: &'static str,
         value_name: &'static str,
-        default: Default,
+        default: DefaultValue,
         help: &'static str,
     ) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Setting {
             help,
             remark: None,
             is_global: false,
-            alone: None,
+            missing_value: None,
         }
     }
 
@@ -77,9 +77,9 @@ impl Setting {
     }
 
     /// Lets the flag stand alone for this value.
-    const fn alone(self, value: &'static str) -> Self {
+    const fn missing_value(self, value: &'static str) -> Self {
         Self {
-            alone: Some(value),
+            missing_value: Some(value),
             ..self
         }
     }
@@ -92,17 +92,17 @@ impl Setting {
     /// The default value; `None` without a default.
     pub fn default_value(&self) -> Option<String> {
         match self.default {
-            Default::Value(value) => Some(value.to_owned()),
-            Default::Computed(value) => Some(value()),
-            Default::Unset(_) => None,
+            DefaultValue::Value(value) => Some(value.to_owned()),
+            DefaultValue::Computed(value) => Some(value()),
+            DefaultValue::Unset(_) => None,
         }
     }
 
     /// The default in words.
     pub fn default_text(&self) -> String {
         let text = match self.default {
-            Default::Value(text) | Default::Unset(text) => text.to_owned(),
-            Default::Computed(value) => value(),
+            DefaultValue::Value(text) | DefaultValue::Unset(text) => text.to_owned(),
+            DefaultValue::Computed(value) => value(),
         };
         match self.remark {
             Some(remark) => format!("{text}, {remark}"),
@@ -126,21 +126,21 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "listen",
         "IP:PORT",
-        Default::Value("127.0.0.1:3000"),
+        DefaultValue::Value("127.0.0.1:3000"),
         "HTTP and WebSocket address, IP:port",
     )
     .remark("or LEPTOS_SITE_ADDR where that is set"),
     Setting::new(
         "data-dir",
         "DIR",
-        Default::Value("./data"),
+        DefaultValue::Value("./data"),
         "Directory of the database, made where it is missing",
     )
     .global(),
     Setting::new(
         "data-dir-rights",
         "private|any",
-        Default::Value("private"),
+        DefaultValue::Value("private"),
         "Which rights the data directory may have where it is there already: private (its \
          owner only, the user the server runs as) or any",
     )
@@ -148,41 +148,41 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "public-url",
         "URL",
-        Default::Unset("derived from each request"),
+        DefaultValue::Unset("derived from each request"),
         "The origin people use, for example https://meet.example.org; requests of other \
          origins are refused",
     ),
     Setting::new(
         "p2p-max",
         "PEOPLE",
-        Default::Value("2"),
+        DefaultValue::Value("2"),
         "Largest call that runs browser to browser, in people, 0 to 64; larger ones run \
          through the SFU. 0 is always the SFU, 64 always a mesh",
     ),
     Setting::new(
         "hide-addresses",
         "true|false",
-        Default::Value("false"),
+        DefaultValue::Value("false"),
         "Hide everybody's address from everybody else: true or false. Calls then run through \
          the SFU, however few people are in them; false leaves it to each person",
     )
-    .alone("true"),
+    .missing_value("true"),
     Setting::new(
         "call-capacity",
         "PEOPLE",
-        Default::Value("100"),
+        DefaultValue::Value("100"),
         "People a call holds, 1 to 2000",
     ),
     Setting::new(
         "media-listen",
         "IP:PORT",
-        Default::Value("0.0.0.0:7882"),
+        DefaultValue::Value("0.0.0.0:7882"),
         "First media port, UDP and TCP; each further media thread takes the next one",
     ),
     Setting::new(
         "media-ip",
         "IP|NAME[:PORT],…",
-        Default::Unset("those of this machine's interfaces"),
+        DefaultValue::Unset("those of this machine's interfaces"),
         "Addresses put into ICE candidates, comma separated, up to 8: behind a NAT, the \
          public one. A host name is looked up again each minute; a port, as in \
          203.0.113.7:40000, is the outer one that a NAT maps to the first media port, and \
@@ -191,7 +191,7 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "media-interfaces",
         "[!]NAME|NETWORK,…",
-        Default::Unset("all, virtual ones last"),
+        DefaultValue::Unset("all, virtual ones last"),
         "Interfaces whose addresses are offered for media and TURN, comma separated: names \
          (eth0, br-*), addresses and networks (10.0.0.0/8), a ! before those to leave out. \
          Not with --media-ip",
@@ -199,37 +199,37 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "media-threads",
         "THREADS",
-        Default::Unset("one a core, less one"),
+        DefaultValue::Unset("one a core, less one"),
         "Threads that pass media on, 1 to 64; each has a port of its own",
     ),
     Setting::new(
         "turn-listen",
         "IP:PORT|off",
-        Default::Value("0.0.0.0:3478"),
+        DefaultValue::Value("0.0.0.0:3478"),
         "STUN/TURN address, UDP and TCP, or off",
     ),
     Setting::new(
         "turn-tls-listen",
         "IP:PORT",
-        Default::Value("0.0.0.0:5349"),
+        DefaultValue::Value("0.0.0.0:5349"),
         "TURN over TLS, IP:port; only with a certificate",
     ),
     Setting::new(
         "turn-tls-cert",
         "FILE",
-        Default::Unset("none"),
+        DefaultValue::Unset("none"),
         "Certificate chain for TURN over TLS, a PEM file, for the host of --public-url",
     ),
     Setting::new(
         "turn-tls-key",
         "FILE",
-        Default::Unset("none"),
+        DefaultValue::Unset("none"),
         "Key of that certificate, a PEM file",
     ),
     Setting::new(
         "ice-servers",
         "URL,…|JSON",
-        Default::Unset("none"),
+        DefaultValue::Unset("none"),
         "STUN/TURN servers handed to browsers: comma separated stun:host[:port], \
          turn:user:password@host[:port] or turns:…, or a JSON array of {urls, username, \
          credential}",
@@ -237,13 +237,13 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "adapter",
         "NAME",
-        Default::Value("local"),
+        DefaultValue::Value("local"),
         "How nodes talk to each other; only local (one node) so far",
     ),
     Setting::new(
         "room-bytes",
         "BYTES",
-        Default::Computed(|| Quota::default().room_bytes.to_string()),
+        DefaultValue::Computed(|| Quota::default().room_bytes.to_string()),
         "Bytes of what one room has stored, texts and 160 for each message, 0 to \
          1000000000000000; the next message is refused. 0 is no bound",
     )
@@ -251,7 +251,7 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "history-bytes",
         "BYTES",
-        Default::Computed(|| Quota::default().history_bytes.to_string()),
+        DefaultValue::Computed(|| Quota::default().history_bytes.to_string()),
         "Bytes of what all rooms have stored, 0 to 1000000000000000; 0 is no bound. The \
          database takes up to three times that",
     )
@@ -259,7 +259,7 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "disk-reserve",
         "BYTES",
-        Default::Computed(|| Quota::default().disk_reserve.to_string()),
+        DefaultValue::Computed(|| Quota::default().disk_reserve.to_string()),
         "Bytes of the disk that messages leave free, 0 to 1000000000000000; with less free, \
          new ones are refused. 0 is no reserve",
     )
@@ -267,66 +267,66 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "log",
         "FILTER",
-        Default::Value("info"),
+        DefaultValue::Value("info"),
         "Log filter: a level (error, warn, info, debug, trace) or tracing directives",
     ),
     Setting::new(
         "log-format",
         "text|json",
-        Default::Value("text"),
+        DefaultValue::Value("text"),
         "Form of log lines: text for people, json for machines",
     ),
     Setting::new(
         "room-capacity",
         "PEOPLE",
-        Default::Value("100"),
+        DefaultValue::Value("100"),
         "People a room holds, 1 to 2000",
     ),
     Setting::new(
         "max-rooms",
         "ROOMS",
-        Default::Value("10000"),
+        DefaultValue::Value("10000"),
         "Rooms open at once, 1 to 1000000; those whose people are all away do not count, \
          there are as many of them again",
     ),
     Setting::new(
         "trusted-proxies",
         "IP[/BITS],…",
-        Default::Unset("none"),
+        DefaultValue::Unset("none"),
         "IP addresses and networks (10.0.0.0/8) of proxies whose X-Forwarded-For or Forwarded \
          is believed, comma separated",
     ),
     Setting::new(
         "sockets-per-address",
         "SOCKETS",
-        Default::Value("100"),
+        DefaultValue::Value("100"),
         "WebSockets and polling connections from one address (IPv6: one /64), 1 to 20000; \
          loopback is not limited",
     ),
     Setting::new(
         "max-connections",
         "CONNECTIONS",
-        Default::Value("4000"),
+        DefaultValue::Value("4000"),
         "HTTP connections at once, 1 to 1000000, WebSockets not counted; beyond them only \
          /healthz, /readyz and WebSockets are answered",
     ),
     Setting::new(
         "connections-per-address",
         "CONNECTIONS",
-        Default::Value("200"),
+        DefaultValue::Value("200"),
         "HTTP connections from one address (IPv6: one /64; a /48 has four times as many), or, \
          behind a trusted proxy, requests under way, 1 to 1000000; loopback is not limited",
     ),
     Setting::new(
         "polls-per-address",
         "POLLS",
-        Default::Value("50"),
+        DefaultValue::Value("50"),
         "Polling connections from one address, 1 to 1000; loopback is not limited",
     ),
     Setting::new(
         "address-rates",
         "KIND=RATE/BURST,…",
-        Default::Computed(|| RequestRateLimits::default().to_string()),
+        DefaultValue::Computed(|| RequestRateLimits::default().to_string()),
         "What one address may ask for, as kind=a-second/at-once, comma separated: joins, \
          rooms (that nobody is in), posts (plain forms), chat-bytes, searches, pages, \
          history, offers (to the SFU); what is left out keeps its default; loopback is not \
@@ -335,27 +335,27 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "metrics-listen",
         "IP:PORT|off",
-        Default::Value("127.0.0.1:9464"),
+        DefaultValue::Value("127.0.0.1:9464"),
         "Where /metrics is answered, IP:port, or off; nowhere else",
     ),
     Setting::new(
         "keep-days",
         "DAYS",
-        Default::Value("0"),
+        DefaultValue::Value("0"),
         "Days a message is kept, 0 to 36500; 0 is for ever. The file may say otherwise of \
          single rooms: [rooms.\"name\"] keep_days = 7",
     ),
     Setting::new(
         "keep-messages",
         "MESSAGES",
-        Default::Value("0"),
+        DefaultValue::Value("0"),
         "Newest messages each room keeps, 0 to 1000000000; 0 is all. The file may say \
          otherwise of single rooms, as above: keep_messages",
     ),
     Setting::new(
         "search-ms",
         "MILLISECONDS",
-        Default::Computed(|| SEARCH_WITHIN.as_millis().to_string()),
+        DefaultValue::Computed(|| SEARCH_WITHIN.as_millis().to_string()),
         "Time a search may take before it is stopped, in milliseconds, 10 to 5000",
     ),
 ];

@@ -20,7 +20,7 @@ const NON_SETTINGS: [&str; 6] = [
 /// long.
 const MAX_REPORTED: usize = 16;
 /// Most characters of a name in a log line.
-const MAX_NAME_LETTERS: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 
 /// A variable that looks like a setting and is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<Unknown
             .map(str::to_owned),
         name: name
             .chars()
-            .take(MAX_NAME_LETTERS)
+            .take(MAX_NAME_CHARS)
             .map(|letter| {
                 if letter.is_ascii_graphic() {
                     letter
@@ -59,16 +59,16 @@ pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<Unknown
 /// The known name that a wrong one may mean: the one with the fewest letters changed, where
 /// that is a third of its letters at most.
 pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if wrong.len() > MAX_NAME_LETTERS {
+    if wrong.len() > MAX_NAME_CHARS {
         return None;
     }
-    let own = |name: &str| name.trim_start_matches(PREFIX).to_owned();
-    let wrong = own(wrong);
-    let distance = |name: &str| strsim::damerau_levenshtein(&wrong, &own(name));
-    let (best, changed) = known
+    let without_prefix = |name: &str| name.trim_start_matches(PREFIX).to_owned();
+    let wrong = without_prefix(wrong);
+    let distance = |name: &str| strsim::damerau_levenshtein(&wrong, &without_prefix(name));
+    let (best, edits) = known
         .map(|name| (name, distance(name)))
-        .min_by_key(|(_, changed)| *changed)?;
-    (changed * 3 <= own(best).len()).then_some(best)
+        .min_by_key(|(_, edits)| *edits)?;
+    (edits * 3 <= without_prefix(best).len()).then_some(best)
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
         let many = vec![long.as_str(); 1000];
         let found = unknown(&many);
         assert_eq!(found.len(), MAX_REPORTED);
-        assert_eq!(found[0].0.len(), MAX_NAME_LETTERS);
+        assert_eq!(found[0].0.len(), MAX_NAME_CHARS);
         assert!(!found[0].0.contains('\n'));
     }
 

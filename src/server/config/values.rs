@@ -241,8 +241,8 @@ impl Layers {
                 },
             })),
             (None, None) => Ok(None),
-            (Some(alone), None) => Err(alone.reject("a certificate together with --turn-tls-key")),
-            (None, Some(alone)) => Err(alone.reject("a key together with --turn-tls-cert")),
+            (Some(value), None) => Err(value.reject("a certificate together with --turn-tls-key")),
+            (None, Some(value)) => Err(value.reject("a key together with --turn-tls-cert")),
         }
     }
 
