@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_and_variables_of_others_are_passed_over() {
+    fn known_and_foreign_variables_are_not_reported() {
         let settings: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         assert_eq!(unknown(&settings), []);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_of_any_size_and_content_names_a_few_in_one_line_each() {
+    fn any_environment_reports_few_variables_in_one_line_each() {
         let long = format!("NOOM_{}", "X\n".repeat(5000));
         let many = vec![long.as_str(); 1000];
         let found = unknown(&many);

@@ -15,7 +15,7 @@ fn resolve(flags: &[&str], env: &[(&str, &str)], file: &str) -> Result<Config, C
 }
 
 #[test]
-fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+fn flag_environment_file_and_default_have_this_precedence() {
     let file = "p2p-max = 3";
     let env = [("NOOM_P2P_MAX", "4")];
     let p2p_max = |config: Result<Config, ConfigError>| config.expect("accepted").p2p_max;
@@ -61,7 +61,7 @@ fn the_defaults_are_those_of_the_manual() {
 }
 
 #[test]
-fn cargo_leptos_may_say_where_to_listen_but_we_may_say_otherwise() {
+fn the_address_of_cargo_leptos_replaces_only_the_default() {
     let leptos = ("LEPTOS_SITE_ADDR", "127.0.0.1:4000");
     let listen = |config: Result<Config, ConfigError>| config.expect("accepted").listen.port();
     assert_eq!(listen(resolve(&[], &[leptos], "")), 4000);
@@ -248,7 +248,7 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
 }
 
 #[test]
-fn ice_servers_are_taken_in_both_forms_and_a_password_is_never_shown() {
+fn ice_servers_parse_in_both_forms_and_errors_hide_passwords() {
     let servers = |text: &str| resolve(&["--ice-servers", text], &[], "").map(|c| c.ice_servers);
     let words = servers("stun:a.org:3478, turn:u:p:w@b.org?transport=tcp").expect("accepted");
     assert_eq!(words[0].urls, ["stun:a.org:3478"]);
@@ -268,7 +268,7 @@ fn ice_servers_are_taken_in_both_forms_and_a_password_is_never_shown() {
 }
 
 #[test]
-fn a_room_may_keep_its_messages_otherwise_than_the_server() {
+fn a_room_can_have_its_own_retention() {
     let file = "keep-days = 30\n[rooms.\"회의 실\"]\nkeep_days = 0\nkeep-messages = 5\n[rooms.log]";
     let limits = |days, messages| RetentionLimits { days, messages };
     let config = resolve(&["--keep-messages", "9"], &[], file).expect("accepted");

@@ -81,7 +81,7 @@ fn a_known_etag_is_answered_with_304_and_each_coding_has_its_own() {
 }
 
 #[test]
-fn hashed_names_are_immutable_and_others_are_asked_for_again() {
+fn hashed_names_are_immutable_and_others_are_revalidated() {
     let cache = |path: &str| {
         let response = ask(path, &[]).expect("found");
         header(&response, "cache-control").map(str::to_owned)
@@ -92,7 +92,7 @@ fn hashed_names_are_immutable_and_others_are_asked_for_again() {
 }
 
 #[test]
-fn types_are_those_browsers_insist_on() {
+fn content_types_are_those_that_browsers_require() {
     let kind = |path: &str| {
         let response = ask(path, &[]).expect("found");
         header(&response, "content-type").map(str::to_owned)

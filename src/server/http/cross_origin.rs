@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_origin_may_change_something_or_open_a_socket() {
+    fn only_the_own_origin_may_send_unsafe_requests_or_upgrades() {
         let host = ("host", "good.com:3000");
         let table = [
             ("http://good.com:3000", true),

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_our_renderer_does_not_write_gives_no_fingerprint() {
+    fn html_that_leptos_does_not_write_has_no_fingerprint() {
         for body in [
             "",
             "<p>&nbsp;</p><!>",
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_inserted_removed_wrapped_or_reordered_changes_it() {
+    fn insertions_removals_wrappers_and_reorderings_change_the_fingerprint() {
         let clean = "<div class=\"page\"><p id=\"a\">x<!></p><p id=\"b\">x<!></p></div><!>";
         let fingerprint = of(clean).expect("our own HTML");
         for changed in [
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_is_put_in_its_place_and_nowhere_else() {
+    fn the_fingerprint_replaces_its_placeholder_only() {
         let page = |digits: &str| {
             format!("<head><script data-page=\"{digits}\"></script></head><body><p></p><!></body>")
         };

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_our_own_names_are_answered_and_no_other_name_is() {
+    fn ip_addresses_and_own_names_pass_and_other_names_are_refused() {
         for host in [
             "127.0.0.1:3000",
             "192.0.2.1",
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_of_a_request_counts_as_much_as_its_host() {
+    fn the_request_target_is_checked_like_the_host() {
         let status = |target: &str, hosts: &[&str], version| {
             let mut request = http::Request::get(target).version(version);
             for host in hosts {

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_may_say_whose_request_it_is() {
+    fn only_a_trusted_proxy_can_name_the_client() {
         let list = |value| [("x-forwarded-for", value)];
         assert_eq!(client("1.1.1.1", &list("2.2.2.2")), ip("1.1.1.1"));
         let table = [
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_understood_and_a_comma_in_quotation_marks_is_no_separator() {
+    fn forwarded_is_parsed_and_a_quoted_comma_does_not_separate_elements() {
         for (value, expected) in [
             ("for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
             ("For=\"[2001:db8:cafe::17]:4711\"", "2001:db8:cafe::17"),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_may_be_secret_zones_are_passed_over_and_empty_elements_say_nothing() {
+    fn obfuscated_ports_zones_and_empty_elements_are_ignored() {
         for (value, expected) in [
             ("for=\"[2001:db8::1]:4711\"", "2001:db8::1"),
             ("for=\"[2001:db8::1]:_obfuscated\"", "2001:db8::1"),
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_of_one_family_is_trusted_in_both_and_no_other_address_of_it() {
+    fn trust_in_loopback_covers_both_families_and_no_other_address() {
         for one in [
             "127.0.0.1/32",
             "127.0.0.0/8",
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_counts_under_the_last_trusted_proxy_and_is_never_exempt() {
+    fn an_unreadable_element_counts_under_the_last_trusted_proxy_and_is_never_exempt() {
         for value in [
             "rubbish",
             "2.2.2.2, rubbish",
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_cannot_make_anybody_exempt_and_a_peer_without_one_is_itself() {
+    fn a_header_exempts_no_client_and_a_peer_without_header_is_the_client() {
         for value in [
             "127.0.0.1",
             "::1",
@@ -432,14 +432,14 @@ mod tests {
     }
 
     #[test]
-    fn two_headers_that_contradict_each_other_are_nobodys_word() {
+    fn contradicting_headers_name_no_client() {
         let both = |standard| [("x-forwarded-for", "2.2.2.2"), ("forwarded", standard)];
         assert_eq!(client("10.0.0.9", &both("for=2.2.2.2")), ip("2.2.2.2"));
         assert_eq!(client("10.0.0.9", &both("for=6.6.6.6")), ip("10.0.0.9"));
     }
 
     #[test]
-    fn a_forwarded_that_names_nobody_says_nothing_against_the_other_header() {
+    fn a_forwarded_header_without_an_address_does_not_contradict_the_other() {
         let both = |standard| [("x-forwarded-for", "2.2.2.2"), ("forwarded", standard)];
         for nobody in [
             "",
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_what_the_nearest_proxy_says() {
+    fn the_nearest_proxy_names_the_scheme() {
         let https = |value| is_forwarded_https(&headers(&[("x-forwarded-proto", value)]));
         assert!(https("https") && https("http, HTTPS"));
         assert!(!https("http") && !https("https, http") && !https(""));

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_of_one_family_is_loopback_of_both_and_another_address_is_itself() {
+    fn loopback_binds_both_families_and_another_address_only_its_own() {
         let (four, six) = tcp_pair("--test", address("127.0.0.1:0")).expect("binds");
         let port = four.local_addr().expect("bound").port();
         assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());

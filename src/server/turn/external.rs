@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn former_addresses_stay_ours_up_to_a_bound() {
+    fn former_addresses_stay_owned_up_to_a_limit() {
         let ip = |last: u8| IpAddr::from([192, 0, 2, last]);
         let external = ExternalAddresses::new(vec![ip(0)]);
         for last in 1..=40 {

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_that_sends_much_is_read_more_slowly_and_loses_nothing() {
+    fn a_fast_sender_is_read_more_slowly_and_loses_no_frame() {
         let mut rates = MessageRates::new();
         let frame = 64 * 1024;
         let at_once = (0..1000).find(|_| rates.delay_before(frame).is_some());

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_gone_or_was_never_sent_is_refused() {
+    fn an_acknowledgement_of_a_past_or_unsent_frame_is_refused() {
         let mut unacked = UnackedFrames::default();
         unacked.push(Frames::of_json("{}".to_owned()));
         assert_eq!(unacked.acknowledge(2), Err(InvalidAck));

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_written_in_part_keeps_its_rest() {
+    fn the_rest_of_a_partly_written_frame_stays_queued() {
         let parts = [&b"abc"[..], b"de", b"", b"f"];
         let all = || parts.map(Bytes::from_static).into();
         for written in 0..=6 {

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_is_refused_takes_nothing_from_anybody_else() {
+    fn a_refused_site_takes_no_tokens_of_other_clients() {
         let rates = rates(None);
         allowed(&rates, 100_000, |n| {
             ip(&format!("2001:db8:0:{:x}::1", n % 65_536))
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_that_is_refused_takes_nothing_from_its_neighbours() {
+    fn a_refused_subscriber_takes_no_tokens_of_its_neighbours() {
         let rates = rates(None);
         allowed(&rates, 10_000, |_| ip("2001:db8:0:1::1"));
         let count = allowed(&rates, 10, |_| ip("2001:db8:0:2::1"));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hundred_attackers_hardly_touch_anybody_else() {
+    fn two_hundred_attackers_affect_few_other_clients() {
         let rates = rates(None);
         for attacker in 0..200 {
             allowed(&rates, 20, |_| ip(&format!("10.0.0.{attacker}")));

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_holds_only_so_many_permits() {
+    fn the_permits_of_an_address_are_limited() {
         let permits = permits(100, 1);
         let first = permits.acquire(ip("10.0.0.1"));
         assert!(first.is_ok());
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_remembered_of_permits_that_were_given_back() {
+    fn returned_permits_leave_no_state() {
         let permits = permits(1000, 10);
         for last in 0..=255 {
             let held = permits.acquire(ip(&format!("2001:db8:{last:x}::1")));

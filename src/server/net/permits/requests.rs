@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_changes_what_it_names_and_nothing_else() {
+    fn a_setting_changes_only_the_rates_that_it_names() {
         let limits = RequestRateLimits::parse("searches=1/3, rooms=2/2").expect("accepted");
         let rates = RequestRateLimiter::new(limits);
         let allowed = |kind| {
