@@ -3,39 +3,38 @@
 //! A proxy names the client in `X-Forwarded-For` or in `Forwarded` (RFC 7239). Both are read from
 //! the right, because each proxy appends its own peer and a client can forge everything further
 //! left. The first address from the right that is no trusted proxy is the client. An unreadable
-//! element ends the walk; the last trusted proxy then counts in the client's place.
+//! element ends the search, and the request counts under the last trusted proxy.
 //!
-//! A header never exempts a client from its limits: only the address of a peer can.
+//! Only the address of a peer can exempt a client from its limits, a header cannot.
 
 use super::permits::is_exempt;
 use http::{HeaderMap, HeaderValue};
 use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The header most proxies write.
+/// The header that most proxies write.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The header of RFC 7239.
 const FORWARDED: &str = "forwarded";
-/// Counts clients behind a proxy on this machine that does not name them. No client has this
-/// address.
+/// The address of clients whose proxy on this machine does not name them. No client has it.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// The address a request counts under. An extension of every request.
+/// The address that a request counts under; an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// The address of all requests whose client is unknown.
+    /// The address of requests whose client is unknown.
     pub const UNKNOWN: Self = Self(UNKNOWN);
 }
 
-/// The proxies whose forwarding headers are believed.
+/// The proxies whose forwarding headers are trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Addresses and networks. Loopback is trusted in both families or in none: a proxy that
-    /// connects to `localhost` comes from either.
+    /// Trusts these networks. Loopback is trusted in both families or in neither, because a proxy
+    /// may connect to `localhost` over either.
     pub fn new(networks: Vec<IpNet>) -> Self {
         let mut proxies = Self(networks.into_iter().map(unmapped).collect());
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -47,13 +46,13 @@ impl TrustedProxies {
         proxies
     }
 
-    /// Whether this is a trusted proxy.
+    /// Whether this is the address of a trusted proxy.
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// Whose request it is.
+    /// The client of a request from this peer.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let peer = peer.to_canonical();
         if !self.contains(peer) || !has_forwarding(headers) {
@@ -64,9 +63,9 @@ impl TrustedProxies {
         let client = match (by_x_forwarded_for, by_forwarded) {
             (Some(client), None) | (None, Some(client)) => client,
             (Some(client), Some(same)) if client == same => client,
-            // A client may send `Forwarded` through a proxy that writes the other one only.
-            (Some(client), Some(_)) if forwarded_names_nobody(headers) => client,
-            // One header passed a proxy that does not know it, and may be forged.
+            // The proxy writes X-Forwarded-For only and passed the client's own Forwarded on.
+            (Some(client), Some(_)) if forwarded_names_no_client(headers) => client,
+            // One of the headers may be forged: a proxy that does not know it passed it on.
             (Some(_), Some(_)) | (None, None) => peer,
         };
         match is_exempt(client) {
@@ -75,8 +74,8 @@ impl TrustedProxies {
         }
     }
 
-    /// The first address from the right that is no trusted proxy, or the last trusted one
-    /// before something that is no address. Nothing where there is no element at all.
+    /// The first address from the right that is no trusted proxy, or the last trusted proxy before
+    /// an unreadable element. `None` without the header.
     fn rightmost_untrusted(
         &self,
         peer: IpAddr,
@@ -94,7 +93,7 @@ impl TrustedProxies {
     }
 }
 
-/// A network of mapped IPv4 addresses (`::ffff:10.0.0.0/104`) as the IPv4 network.
+/// Converts a network of IPv4-mapped addresses (`::ffff:10.0.0.0/104`) to the IPv4 network.
 fn unmapped(network: IpNet) -> IpNet {
     let bits = network.prefix_len().checked_sub(96);
     match (network.addr().to_canonical(), bits) {
@@ -105,12 +104,12 @@ fn unmapped(network: IpNet) -> IpNet {
     }
 }
 
-/// Whether a request says that it was forwarded.
+/// Whether a request has a forwarding header.
 pub fn has_forwarding(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
-/// Whether the outermost trusted proxy was reached by TLS, as it says itself.
+/// Whether the nearest proxy reports TLS in `X-Forwarded-Proto`.
 pub fn is_forwarded_https(headers: &HeaderMap) -> bool {
     let scheme = headers.get("x-forwarded-proto");
     let scheme = scheme.and_then(|scheme| scheme.to_str().ok());
@@ -118,8 +117,8 @@ pub fn is_forwarded_https(headers: &HeaderMap) -> bool {
     last.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
-/// The elements of `X-Forwarded-For`, left to right over all its lines; nothing for one that
-/// is no address. `None` where there is no such header.
+/// The addresses of `X-Forwarded-For`, left to right over all its lines. An unreadable element is
+/// `None`. Returns `None` without the header.
 fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     headers.contains_key(X_FORWARDED_FOR).then(|| {
         let lines = headers.get_all(X_FORWARDED_FOR).iter();
@@ -131,13 +130,13 @@ fn x_forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     })
 }
 
-/// The elements of a list without the empty ones, which say nothing (RFC 9110 section 5.6.1.2).
+/// The elements of a list without the empty ones, which are ignored (RFC 9110 section 5.6.1.2).
 fn elements<'a>(list: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
     let list = list.into_iter();
     list.filter(|element| !element.trim().is_empty())
 }
 
-/// The `for` of each element of `Forwarded`, in the same way.
+/// The addresses of `Forwarded`, in the form of [`x_forwarded_for`].
 fn forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     headers.contains_key(FORWARDED).then(|| {
         let nodes = forwarded_nodes(headers);
@@ -145,20 +144,20 @@ fn forwarded_for(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     })
 }
 
-/// Whether `Forwarded` names no address, and hides none either: no proxy wrote that to say
-/// whose request it is.
-fn forwarded_names_nobody(headers: &HeaderMap) -> bool {
+/// Whether `Forwarded` neither names nor hides a client. No proxy then wrote it about a client.
+fn forwarded_names_no_client(headers: &HeaderMap) -> bool {
     let mut nodes = forwarded_nodes(headers).flatten();
     nodes.all(|node| node_address(node).is_none() && !is_hidden(node))
 }
 
-/// The `for` of each element of `Forwarded` as it is written, over all its lines.
+/// The raw `for` parameter of each element of `Forwarded`, over all its lines.
 fn forwarded_nodes(headers: &HeaderMap) -> impl Iterator<Item = Option<&str>> {
     let lines = headers.get_all(FORWARDED).iter();
     lines.flat_map(forwarded_line)
 }
 
-/// The `for` of each element of one line; a line that is no text is one unknown element.
+/// The raw `for` parameter of each element of one line. A line that is not ASCII is one unreadable
+/// element.
 fn forwarded_line(line: &HeaderValue) -> Vec<Option<&str>> {
     let Ok(line) = line.to_str() else {
         return vec![None];
@@ -170,7 +169,7 @@ fn forwarded_line(line: &HeaderValue) -> Vec<Option<&str>> {
                 let (name, value) = pair.split_once('=')?;
                 name.trim().eq_ignore_ascii_case("for").then_some(value)
             });
-            // RFC 7239 section 4 forbids a second one; neither is trusted.
+            // RFC 7239 section 4 forbids a second `for`; neither is trusted.
             match (named.next(), named.next()) {
                 (Some(value), None) => Some(value),
                 _ => None,
@@ -179,7 +178,7 @@ fn forwarded_line(line: &HeaderValue) -> Vec<Option<&str>> {
         .collect()
 }
 
-/// The parts between separators that are in no quoted string (RFC 9110, 5.6.4).
+/// Splits at separators outside of quoted strings (RFC 9110 section 5.6.4).
 fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
     let (mut parts, mut start) = (Vec::new(), 0);
     let (mut quoted, mut escaped) = (false, false);
@@ -199,15 +198,15 @@ fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-/// Whether a proxy hides its client (RFC 7239 sections 6.2 and 6.3).
+/// Whether the node hides its address (RFC 7239 sections 6.2 and 6.3).
 fn is_hidden(node: &str) -> bool {
     let node = node.trim().trim_matches('"');
     let name = node.split_once(':').map_or(node, |(name, _)| name);
     name.starts_with('_') || name.eq_ignore_ascii_case("unknown")
 }
 
-/// An address as proxies write it: with a port or without, an IPv6 one in brackets or bare and
-/// with a zone or without, in quotation marks or not.
+/// Parses an address as proxies write it. Port, quotation marks, and the brackets and the zone of
+/// an IPv6 address are optional.
 fn node_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let unquoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
@@ -230,19 +229,20 @@ fn node_address(text: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// An IPv6 address; a zone (RFC 4007 section 11) says which interface of the proxy it came by.
+/// Parses an IPv6 address and drops its zone (RFC 4007 section 11), which names an interface of
+/// the proxy.
 fn ipv6(text: &str) -> Option<IpAddr> {
     let address = text.split_once('%').map_or(text, |(address, _)| address);
     address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
 }
 
-/// Whether this is a port, or one that a proxy keeps secret (RFC 7239, 6.3).
+/// Whether this is a port number or an obfuscated port (RFC 7239 section 6.3).
 fn is_port(text: &str) -> bool {
-    let secret = |name: &str| {
+    let is_obfuscated = |name: &str| {
         let letter = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         !name.is_empty() && name.chars().all(letter)
     };
-    text.parse::<u16>().is_ok() || text.strip_prefix('_').is_some_and(secret)
+    text.parse::<u16>().is_ok() || text.strip_prefix('_').is_some_and(is_obfuscated)
 }
 
 #[cfg(test)]
@@ -266,8 +266,7 @@ mod tests {
         headers
     }
 
-    /// The client of a request from 10.0.0.9 or another peer, both of whose networks are
-    /// trusted but for 1.1.1.1.
+    /// The client of a request from `peer`, with proxies in three trusted networks.
     fn client(peer: &str, lines: &[(&'static str, &str)]) -> IpAddr {
         let proxies = trusted(&["10.0.0.0/24", "127.0.0.1/32", "2001:db8:ffff::/48"]);
         proxies.client(ip(peer), &headers(lines)).0
@@ -441,17 +440,17 @@ mod tests {
     #[test]
     fn a_forwarded_header_without_an_address_does_not_contradict_the_other() {
         let both = |standard| [("x-forwarded-for", "2.2.2.2"), ("forwarded", standard)];
-        for nobody in [
+        for empty in [
             "",
             "proto=https",
             "rubbish",
             "for=",
             "for=1.2.3.4;for=5.5.5.5",
         ] {
-            let found = client("10.0.0.9", &both(nobody));
-            assert_eq!(found, ip("2.2.2.2"), "{nobody}");
+            let found = client("10.0.0.9", &both(empty));
+            assert_eq!(found, ip("2.2.2.2"), "{empty}");
         }
-        // A proxy that keeps its clients secret in one header did not write the other.
+        // A proxy that hides its clients in one header did not write the other header.
         for hidden in [
             "for=unknown",
             "For=\"_hidden\"",

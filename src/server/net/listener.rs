@@ -1,14 +1,14 @@
-//! Accepts HTTP connections, bounds their number and their time, and ends them together.
+//! Accepts HTTP connections, limits their number and duration, and stops them gracefully.
 //!
-//! A task serves each connection with deadlines: [`Timing::head_timeout`] for the whole head of a
-//! request and for an idle kept connection, [`Timing::write_timeout`] for a reader that does not
-//! take the answer. The deadline of the body is a layer of the router. Connections of an address
-//! beyond its limit are closed at once.
+//! A task serves each connection with deadlines. [`Timing::head_timeout`] bounds the head of a
+//! request and the idle time of a kept-alive connection. [`Timing::write_timeout`] bounds a
+//! response whose reader reads nothing. A layer of the router bounds the body. Connections of an
+//! address beyond its limit are closed at once.
 //!
-//! When all ordinary connections are taken, a reserve still serves `/healthz`, `/readyz` and
-//! upgrades. An address holds [`RESERVED_PER_ADDRESS`] of the reserve. Where all of it is taken,
-//! the newest connection replaces the oldest: silent clients cannot hold the reserve, and one
-//! address cannot take it from the others.
+//! When the limit of ordinary connections is reached, reserved connections still serve `/healthz`,
+//! `/readyz` and upgrades, [`RESERVED_PER_ADDRESS`] of them for one address. When the reserve is
+//! full, the newest connection replaces the oldest. Silent clients therefore cannot occupy the
+//! reserve, and one address cannot exhaust it.
 
 use crate::server::{
     limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
@@ -42,36 +42,37 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// Delay before accepting again after the process ran out of file descriptors. No event reports
-/// free ones.
+/// Delay before the next `accept` after the process ran out of file descriptors. 100 ms: no event
+/// reports a free descriptor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The limits of one listener.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct ConnectionLimits {
-    /// In all, and from one address.
+    /// Ordinary connections in total, and from one address.
     pub permits: PermitLimits,
-    /// Beyond these, for health and upgrades.
+    /// Further connections in total, for health checks and upgrades.
     pub reserved: usize,
-    /// These have no limit of their own: behind them are many people, whose requests are
-    /// counted by the address that is named.
+    /// Proxies without a limit per address, because each serves many clients. Their requests are
+    /// counted by the address that the proxy names.
     pub proxies: TrustedProxies,
 }
 
-/// The sockets that serve one address: loopback, and every address, are one of each family.
+/// The sockets that serve one address. Loopback and the unspecified address need one socket of
+/// each family.
 pub(in crate::server) struct Listeners {
-    /// The address that was asked for.
+    /// The socket of the configured address.
     pub first: TcpListener,
-    /// Its counterpart in the other family.
+    /// The socket of the counterpart in the other family.
     second: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Binds an address, and its counterpart where that is free. `setting` is named in the log
-    /// where it is not.
+    /// Binds an address and its counterpart in the other family. If the counterpart cannot be
+    /// bound, a log line names `setting`.
     ///
     /// # Errors
-    /// The address itself cannot be had.
+    /// The address itself cannot be bound.
     pub fn bind(setting: &'static str, address: SocketAddr) -> io::Result<Self> {
         let (first, second) = sockets::tcp_pair(setting, address)?;
         Ok(Self {
@@ -80,16 +81,16 @@ impl Listeners {
         })
     }
 
-    /// Where they listen.
+    /// The listening addresses.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The operating system does not return them.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let all = std::iter::once(&self.first).chain(&self.second);
         all.map(TcpListener::local_addr).collect()
     }
 
-    /// The next connection of either.
+    /// Accepts the next connection of either socket.
     ///
     /// # Cancel safety
     /// No connection is lost when dropped.
@@ -105,30 +106,31 @@ impl Listeners {
     }
 }
 
-/// Serves connections; a clone for each.
+/// Serves connections. Each connection has a clone.
 #[derive(Clone)]
 struct ConnectionServer {
     /// Handles the requests.
     router: Router,
-    /// Counts connections that are not served as ordinary ones.
+    /// Counts refused and reserved connections.
     metrics: HttpMetrics,
     timing: Timing,
     /// Turns true when the server stops.
     stopping: watch::Receiver<bool>,
-    /// A clone is held by each connection; the channel closes when the last connection ends.
+    /// Each connection holds a clone. The channel closes when the last connection ends.
     alive: mpsc::Sender<()>,
 }
 
-/// Which requests a connection is served.
+/// Which requests of a connection are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionClass {
-    /// Every request, until the client closes.
+    /// All requests, until the client closes the connection.
     Ordinary,
-    /// Health and upgrades, one request.
+    /// One request, which is a health check or an upgrade.
     Reserved,
 }
 
-/// Accepts and serves until `stopping` turns true, then waits for the requests under way.
+/// Accepts and serves connections until `stopping` turns true, then waits for the current
+/// requests.
 pub(in crate::server) async fn listen(
     listeners: Listeners,
     (router, metrics): (Router, HttpMetrics),
@@ -153,7 +155,7 @@ pub(in crate::server) async fn listen(
     let _ = all_ended.recv().await;
 }
 
-/// Accepts and serves for ever.
+/// Accepts and serves connections for ever.
 async fn accept_all(
     listeners: &Listeners,
     server: ConnectionServer,
@@ -163,7 +165,7 @@ async fn accept_all(
     let mut reserve = Reserve::new(limits.reserved);
     loop {
         let (stream, peer) = accept(listeners).await;
-        // An address without a limit of its own is bounded by the total.
+        // Loopback is exempt from the limit per address and counts towards the total.
         let counted_ip = match limits.proxies.contains(peer.ip()) {
             true => IpAddr::V4(Ipv4Addr::LOCALHOST),
             false => peer.ip(),
@@ -199,16 +201,16 @@ async fn accept_all(
     }
 }
 
-/// The connections that are served although all ordinary places are taken.
+/// The connections that are served beyond the limit of ordinary connections.
 struct Reserve {
-    /// Places, in all and for one address.
+    /// The permits of the reserve, in total and for one address.
     permits: Permits,
-    /// The connections that hold one, the oldest first; at most as many as there are places.
+    /// The permits that are held, each with its task, the oldest first.
     held: VecDeque<(Permit, AbortHandle)>,
 }
 
 impl Reserve {
-    /// All places are free.
+    /// A reserve of `total` free permits.
     fn new(total: usize) -> Self {
         Self {
             permits: Permits::new(PermitLimits {
@@ -219,11 +221,11 @@ impl Reserve {
         }
     }
 
-    /// A place for a connection of this address; where all are taken, the oldest connection
-    /// is ended for it.
+    /// Acquires a permit for a connection of this address. Aborts the oldest connection if all
+    /// permits are held.
     ///
     /// # Errors
-    /// The address holds as many as it may, or there is no reserve.
+    /// The address has reached its limit, or there is no reserve.
     fn acquire(&mut self, counted_ip: IpAddr) -> Result<Permit, PermitError> {
         self.held.retain(|(_, task)| !task.is_finished());
         match self.permits.acquire(counted_ip) {
@@ -238,13 +240,13 @@ impl Reserve {
         }
     }
 
-    /// Records the task that holds a permit.
+    /// Holds a permit until its task ends.
     fn hold(&mut self, permit: Permit, task: AbortHandle) {
         self.held.push_back((permit, task));
     }
 }
 
-/// The next connection. One that broke while it waited is passed over.
+/// Accepts the next connection. Connections that broke in the queue are skipped.
 async fn accept(listeners: &Listeners) -> (TcpStream, SocketAddr) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     loop {
@@ -265,7 +267,7 @@ async fn accept(listeners: &Listeners) -> (TcpStream, SocketAddr) {
 }
 
 impl ConnectionServer {
-    /// Serves one connection to its end, or until it becomes a socket.
+    /// Serves one connection until it ends or is upgraded.
     async fn serve(self, stream: TcpStream, peer: SocketAddr, class: ConnectionClass) {
         let _alive = self.alive.clone();
         if let Err(error) = self.requests(stream, peer, class).await {
@@ -273,7 +275,8 @@ impl ConnectionServer {
         }
     }
 
-    /// Answers requests. When the server stops, it finishes the current one.
+    /// Answers the requests of a connection. After a stop of the server, only the current request
+    /// is finished.
     async fn requests(
         self,
         stream: TcpStream,
@@ -321,8 +324,8 @@ impl ConnectionServer {
     }
 }
 
-/// Whether a request is one that places are kept free for: health, upgrades and the question why
-/// one failed, without a body that could drip.
+/// Whether a reserved connection serves this request: a health check, an upgrade, or the check why
+/// an upgrade failed. The request must have no body, because a body could arrive slowly.
 pub(in crate::server) fn uses_reserve(request: &Request<impl HttpBody>) -> bool {
     if !request.body().is_end_stream() {
         return false;
@@ -336,7 +339,7 @@ pub(in crate::server) fn uses_reserve(request: &Request<impl HttpBody>) -> bool 
     }
 }
 
-/// The connection ends with this response, unless it becomes a socket by it.
+/// Closes the connection after this response, unless the response is an upgrade.
 fn with_connection_close(mut response: Response) -> Response {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");

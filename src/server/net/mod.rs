@@ -1,13 +1,13 @@
 //! The network side of the server: listeners, clients' addresses and the limits of each address.
 //!
-//! * [`permits`] the limits of each network address: connections at once, requests over time.
+//! * [`permits`] limits the connections and the request rates of each network address.
 //! * [`listener`] accepts HTTP connections.
 //! * [`sockets`] binds listeners for both address families.
 //! * [`forwarded`] finds the client behind trusted proxies.
 //! * [`write_timeout`] resets a stream whose reader is too slow.
 //!
-//! Every limit per address goes through this folder. `127.0.0.1` and `::1` themselves have no
-//! limit of their own: a proxy for everybody may be behind them.
+//! This folder holds every limit per address. `127.0.0.1` and `::1` are exempt from these limits,
+//! because a proxy for all clients may use them.
 
 pub mod forwarded;
 pub mod listener;

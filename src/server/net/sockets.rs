@@ -1,9 +1,9 @@
 //! Listening sockets that serve IPv4 and IPv6.
 //!
 //! An unspecified address (`0.0.0.0` or `::`) means every address of the machine, of both
-//! families. Media and TURN take one socket for both, where IPv4 sources show up mapped into
-//! IPv6 (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2); the reader unmaps them.
-//! HTTP takes two sockets, because loopback has an address of its own in each family.
+//! families. Media and TURN use one dual-stack socket, which reports IPv4 sources as IPv4-mapped
+//! addresses (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2); the reader unmaps them. HTTP uses two
+//! sockets, because loopback has one address in each family.
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -11,17 +11,17 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
 };
 
-/// Connections that wait to be accepted. 1024, as tokio has it; the kernel may allow fewer.
+/// Connections in the accept queue of the kernel. 1024, as in tokio; the kernel may allow fewer.
 const BACKLOG: i32 = 1024;
 
 /// Which address families a socket serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Families {
-    /// IPv4 and IPv6, by one IPv6 socket.
+    /// IPv4 and IPv6, on one dual-stack socket.
     Both,
-    /// One socket, for IPv4 only.
+    /// IPv4, on one socket.
     V4,
-    /// One socket, for IPv6 only.
+    /// IPv6, on one IPv6-only socket.
     V6,
 }
 
@@ -34,12 +34,12 @@ impl Families {
         }
     }
 
-    /// Whether clients of this address's family are served.
+    /// Whether a socket of these families serves the family of this address.
     pub fn serve(self, ip: IpAddr) -> bool {
         self == Self::Both || self == Self::of(ip)
     }
 
-    /// The address that a socket of these families binds for `address`.
+    /// The address that a socket of these families binds to serve `address`.
     fn address(self, address: SocketAddr) -> SocketAddr {
         match self {
             Self::Both => (Ipv6Addr::UNSPECIFIED, address.port()).into(),
@@ -48,9 +48,9 @@ impl Families {
     }
 }
 
-/// Binds what serves `address`: both families where it is unspecified, else its own. Where only
-/// one of the two can be had, that one is served and a log line names `setting`: IPv4 also for
-/// `::` on a machine without IPv6.
+/// Binds a socket for `address`, of both families if `address` is unspecified, otherwise of its own
+/// family. If only one of both families can be bound, that one is served and a log line names
+/// `setting`. On a machine without IPv6, `::` binds IPv4.
 ///
 /// # Errors
 /// The address itself cannot be bound.
@@ -75,7 +75,7 @@ pub fn bind<T>(
     Ok((bind(address, own)?, own))
 }
 
-/// Binds this address; where that is `::` and the machine has no IPv6, every IPv4 address.
+/// Binds this address, or `0.0.0.0` for `::` on a machine without IPv6.
 fn bind_one<T>(
     address: SocketAddr,
     bind: &mut impl FnMut(SocketAddr, Families) -> io::Result<T>,
@@ -94,8 +94,8 @@ fn bind_one<T>(
     }
 }
 
-/// A mapped IPv4 address as IPv4: a socket for IPv6 alone cannot have it. Another address as it
-/// is, its zone included.
+/// Converts an IPv4-mapped address to IPv4, because an IPv6-only socket cannot bind it. Other
+/// addresses keep their zone.
 fn unmapped(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => (ip, address.port()).into(),
@@ -103,8 +103,8 @@ fn unmapped(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Logs that one family is not served: a warning where another process has the port, since the
-/// operator can change that.
+/// Logs that one family is not served. If another process uses the port, the line is a warning,
+/// because the operator can change that.
 fn log_single_family(setting: &'static str, address: SocketAddr, error: &io::Error) {
     let port = address.port();
     match error.kind() {
@@ -117,10 +117,10 @@ fn log_single_family(setting: &'static str, address: SocketAddr, error: &io::Err
     }
 }
 
-/// A UDP socket, not blocking.
+/// Binds a non-blocking UDP socket.
 ///
 /// # Errors
-/// The port is taken, or the address is not one of this machine.
+/// The port is in use, or the address is not of this machine.
 pub fn udp(address: SocketAddr, families: Families) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -133,10 +133,10 @@ pub fn udp(address: SocketAddr, families: Families) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// A TCP listener, not blocking.
+/// Binds a non-blocking TCP listener.
 ///
 /// # Errors
-/// The port is taken, or the address is not one of this machine.
+/// The port is in use, or the address is not of this machine.
 pub fn tcp(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -144,7 +144,7 @@ pub fn tcp(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     restrict(&socket, address, families)?;
-    // A restart binds while connections of the last process are in TIME_WAIT.
+    // A restart binds while connections of the previous process are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -152,7 +152,7 @@ pub fn tcp(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Says whether an IPv6 socket takes IPv4, too, whatever the system's default is.
+/// Sets whether an IPv6 socket also serves IPv4, whatever the default of the system is.
 fn restrict(socket: &Socket, address: SocketAddr, families: Families) -> io::Result<()> {
     match address {
         SocketAddr::V6(_) => socket.set_only_v6(families != Families::Both),
@@ -160,8 +160,8 @@ fn restrict(socket: &Socket, address: SocketAddr, families: Families) -> io::Res
     }
 }
 
-/// The address of the other family that belongs to this one: every address, or loopback, which
-/// is what `localhost` resolves to.
+/// The unspecified address or loopback of the other family. `None` for other addresses.
+/// `localhost` resolves to loopback of both families.
 pub fn counterpart(address: SocketAddr) -> Option<SocketAddr> {
     let ip: IpAddr = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv6Addr::UNSPECIFIED.into(),
@@ -173,7 +173,7 @@ pub fn counterpart(address: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, address.port()))
 }
 
-/// Listeners for `address` and its [`counterpart`]. The latter may fail, which a log line says.
+/// Binds listeners for `address` and its [`counterpart`]. A failure of the latter is logged.
 ///
 /// # Errors
 /// The address itself cannot be bound.
@@ -184,7 +184,7 @@ pub fn tcp_pair(
     pair(setting, address, tcp)
 }
 
-/// The same with what binds one listener.
+/// [`tcp_pair`] with the function that binds one listener.
 fn pair(
     setting: &'static str,
     address: SocketAddr,
@@ -201,7 +201,7 @@ fn pair(
     Ok((listener, other))
 }
 
-/// An address in its own form: IPv4 as IPv4, also from a socket for both families.
+/// An address in canonical form. A dual-stack socket reports IPv4 addresses as IPv4-mapped ones.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -215,7 +215,7 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// Whether this machine has IPv6 at all.
+    /// Whether this machine has IPv6.
     fn has_ipv6() -> bool {
         UdpSocket::bind("[::1]:0").is_ok()
     }
@@ -244,8 +244,8 @@ mod tests {
         }
     }
 
-    /// A listener for IPv6 alone at this address, and its port, which IPv4 has free.
-    fn taken_by_another(ip: Ipv6Addr) -> (TcpListener, u16) {
+    /// An IPv6-only listener at this address, and its port, which is free in IPv4.
+    fn bind_ipv6_only(ip: Ipv6Addr) -> (TcpListener, u16) {
         for _ in 0..20 {
             let others = tcp((ip, 0).into(), Families::V6).expect("binds");
             let port = others.local_addr().expect("bound").port();
@@ -262,12 +262,12 @@ mod tests {
             crate::tests::harness::skipped("this machine has no IPv6");
             return;
         }
-        let (_others, port) = taken_by_another(Ipv6Addr::UNSPECIFIED);
+        let (_others, port) = bind_ipv6_only(Ipv6Addr::UNSPECIFIED);
         let listen = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
         let (_ours, families) = bind("--test", listen, tcp).expect("binds");
         assert_eq!(families, Families::V4);
         assert!(bind("--test", listen, tcp).is_err(), "taken on both");
-        let (_others, port) = taken_by_another(Ipv6Addr::LOCALHOST);
+        let (_others, port) = bind_ipv6_only(Ipv6Addr::LOCALHOST);
         let listen = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
         let (_ours, six) = tcp_pair("--test", listen).expect("binds");
         assert!(six.is_none());
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn every_address_is_every_ipv4_address_on_a_machine_without_ipv6() {
         let without_ipv6 = |address: SocketAddr, families| match address.is_ipv6() {
-            // What socket(2) answers there: EAFNOSUPPORT on Linux.
+            // EAFNOSUPPORT, the error of socket(2) on Linux without IPv6.
             true => Err(io::Error::from_raw_os_error(97)),
             false => tcp(address, families),
         };

@@ -1,8 +1,8 @@
-//! A TCP stream that resets a reader which is too slow.
+//! A TCP stream that is reset if its reader is too slow.
 //!
-//! A client that asks for much and reads little would hold its connection, and the answer in
-//! memory, without bound. A waiting write uses up a time; bytes that are taken earn time back at
-//! the lowest rate allowed. The stream is reset when the time is used up.
+//! A client that requests large responses and reads slowly would occupy its connection, and the
+//! response in memory, without bound. A blocked write has a deadline. Written bytes extend the
+//! deadline at the lowest rate allowed. The stream is reset at the deadline.
 
 use std::{
     io::{self, IoSlice},
@@ -16,19 +16,19 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// A TCP stream whose writes fail once the reader has taken nothing for the timeout.
+/// A TCP stream whose writes fail if the reader reads nothing for the timeout.
 pub struct WriteTimeoutStream {
     stream: TcpStream,
-    /// How long a write may wait while the reader takes nothing.
+    /// How long a write may block while the reader reads nothing.
     timeout: Duration,
-    /// Bytes a second that keep it from being used up.
+    /// Lowest rate at which the deadline is never reached.
     bytes_per_second: u32,
-    /// When it is used up; only while an answer has had to wait.
+    /// The time of the reset; `None` until a write of this response has blocked.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl WriteTimeoutStream {
-    /// A stream on which nothing waits.
+    /// A stream without a blocked write.
     pub fn new(stream: TcpStream, timeout: Duration, bytes_per_second: u32) -> Self {
         Self {
             stream,
@@ -38,12 +38,13 @@ impl WriteTimeoutStream {
         }
     }
 
-    /// The stream without its rule.
+    /// The stream without the timeout.
     pub fn into_inner(self) -> TcpStream {
         self.stream
     }
 
-    /// Takes a write's outcome into account.
+    /// Sets, extends or checks the deadline after a write. Returns the result of the write, or an
+    /// error at the deadline.
     fn account(
         &mut self,
         context: &mut Context<'_>,
@@ -65,7 +66,7 @@ impl WriteTimeoutStream {
                     .deadline
                     .get_or_insert_with(|| Box::pin(sleep_until(latest)));
                 if deadline.as_mut().poll(context).is_ready() {
-                    // The kernel discards the rest of the answer, too.
+                    // The kernel also discards the bytes it has buffered.
                     let _ = self.stream.set_zero_linger();
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
@@ -84,7 +85,7 @@ impl AsyncRead for WriteTimeoutStream {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            // The next request: the answer before it has been written.
+            // These bytes are the next request, so the previous response has been written.
             self.deadline = None;
         }
         read
@@ -131,7 +132,7 @@ mod tests {
         net::TcpListener,
     };
 
-    /// More than two kernels keep for each other.
+    /// More bytes than the buffers of both kernels hold.
     const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
     async fn pair() -> (TcpStream, TcpStream) {
@@ -146,7 +147,7 @@ mod tests {
         let (client, server) = pair().await;
         let mut bounded = WriteTimeoutStream::new(server, Duration::from_millis(200), 1024);
         let written = bounded.write_all(&vec![0; ANSWER_BYTES]).await;
-        let error = written.expect_err("it is given up");
+        let error = written.expect_err("the write fails");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client);
     }
@@ -164,7 +165,7 @@ mod tests {
         });
         let written = bounded.write_all(&vec![0; 8 * ANSWER_BYTES]).await;
         assert_eq!(
-            written.expect_err("given up").kind(),
+            written.expect_err("the write fails").kind(),
             io::ErrorKind::TimedOut
         );
         drop(bounded);

@@ -1,15 +1,15 @@
-//! How much an address may ask for over time.
+//! Rate limits of each address.
 //!
-//! The token buckets are in tables of fixed size, found by a keyed hash of the network. Made-up
-//! addresses cost no memory, and a bucket outlives the sockets and rooms of its clients. A network
-//! has a bucket in each of two tables, takes from both, and is refused only where both are empty:
-//! a client that shares one bucket with an attacker rarely shares both (a count-min sketch:
-//! Cormode and Muthukrishnan, 2005).
+//! The token buckets are in tables of fixed size, indexed by a keyed hash of the network. Forged
+//! addresses therefore cost no memory, and a bucket outlives the sockets and rooms of its clients.
+//! A network has a bucket in each of two tables and takes tokens from both. A request is refused
+//! only if both buckets are empty: a client that shares one bucket with an attacker rarely shares
+//! both (a count-min sketch: Cormode and Muthukrishnan, 2005).
 //!
-//! A refused request costs nothing: tokens of the subscriber are refunded where the site or the
-//! total has none. Without the refund a site that sends from each of its networks would empty the
-//! buckets of all clients, and a refused subscriber that goes on would empty those of its
-//! neighbours.
+//! A refused request costs nothing. The tokens of the subscriber are refunded if the site or the
+//! total has none. Without the refund a site that sends from all its networks would empty the
+//! buckets of all clients, and a refused subscriber that keeps sending would empty those of its
+//! site.
 
 use super::networks::{SITE_FACTOR, networks_of};
 use crate::server::{
@@ -22,8 +22,8 @@ use std::{
     time::Instant,
 };
 
-/// Buckets in each of the two tables of subscribers. 2048: with 200 attackers at once, one
-/// client in a hundred shares both buckets with them. 16 KiB a table.
+/// Buckets in each of the two tables of subscribers. 2048, which are 16 KiB a table: with 200
+/// attackers at once, one client in a hundred shares both buckets with them.
 const SUBSCRIBER_BUCKETS: usize = 2048;
 /// Buckets in each of the two tables of sites.
 const SITE_BUCKETS: usize = 512;
@@ -31,13 +31,13 @@ const SITE_BUCKETS: usize = 512;
 /// The rates of one address and of all addresses together.
 #[derive(Debug, Clone, Copy)]
 pub struct AddressRateLimits {
-    /// For one subscriber; a site (IPv6 /48) has [`SITE_FACTOR`] times as much.
+    /// The rate of one subscriber. A site (IPv6 /48) has [`SITE_FACTOR`] times this rate.
     pub per_address: Rate,
-    /// For all addresses together, exempt ones included. `None` where something else bounds it.
+    /// The rate of all addresses together, exempt ones included. `None` is no limit.
     pub total: Option<Rate>,
 }
 
-/// Token buckets by address. Threads share it without a lock.
+/// Token buckets by address. Threads share the limiter without a lock.
 pub struct AddressRateLimiter {
     /// The buckets of subscribers.
     subscribers: Sketch,
@@ -60,14 +60,14 @@ impl AddressRateLimiter {
         }
     }
 
-    /// Whether this address may ask for one more.
+    /// Whether one more request of this address is allowed.
     pub fn allow(&self, ip: IpAddr) -> bool {
         self.allow_many(ip, 1)
     }
 
-    /// Whether this address may ask for `amount` more (bytes, for one). An exempt address
-    /// (see [`super::is_exempt`]) is bounded by the total rate only. An amount above the burst
-    /// takes the whole burst.
+    /// Whether `amount` more units, such as bytes, are allowed for this address. The total rate
+    /// alone limits an exempt address (see [`super::is_exempt`]). An amount above the burst takes
+    /// the whole burst.
     pub fn allow_many(&self, ip: IpAddr, amount: u32) -> bool {
         if amount == 0 {
             return true;
@@ -95,8 +95,8 @@ impl AddressRateLimiter {
     }
 }
 
-/// Token buckets by anything that can be hashed, such as the name of a room; in tables of fixed
-/// size like those of [`AddressRateLimiter`].
+/// Token buckets by a hashed key, such as the name of a room. The tables have a fixed size, like
+/// those of [`AddressRateLimiter`].
 pub struct KeyedRateLimiter(Sketch);
 
 impl KeyedRateLimiter {
@@ -105,13 +105,13 @@ impl KeyedRateLimiter {
         Self(Sketch::new(rate.into(), SUBSCRIBER_BUCKETS))
     }
 
-    /// Whether one more is allowed under this key.
+    /// Whether one more request with this key is allowed.
     pub fn allow(&self, key: &impl Hash) -> bool {
         self.0.try_take(key, 1, Instant::now()).is_some()
     }
 }
 
-/// Two tables of buckets.
+/// Two tables of token buckets.
 struct Sketch {
     /// The quota of each bucket.
     quota: Quota,
@@ -119,16 +119,16 @@ struct Sketch {
     tables: [(RandomState, Vec<SharedBucket>); 2],
 }
 
-/// The cost of one request, and the bucket of each table that it was taken from.
+/// The tokens that one request took, and the buckets it took them from.
 struct Charge {
-    /// Tokens the request took.
+    /// Number of tokens.
     cost: u32,
-    /// Index of the bucket in each table; `None` where the bucket held too little.
+    /// Index of the bucket in each table; `None` if the bucket held too few tokens.
     buckets: [Option<usize>; 2],
 }
 
 impl Charge {
-    /// For an address that has no bucket.
+    /// The charge of an address without a bucket.
     const NONE: Self = Self {
         cost: 0,
         buckets: [None; 2],
@@ -147,7 +147,7 @@ impl Sketch {
         }
     }
 
-    /// Takes from both tables; refuses where neither bucket holds enough.
+    /// Takes tokens from both tables. Returns `None` if neither bucket holds enough.
     fn try_take(&self, key: &impl Hash, cost: u32, now: Instant) -> Option<Charge> {
         let buckets = self.tables.each_ref().map(|(hasher, buckets)| {
             let index = hasher.hash_one(key) as usize % buckets.len();
@@ -158,7 +158,7 @@ impl Sketch {
         any.then_some(Charge { cost, buckets })
     }
 
-    /// Puts back the tokens of a request that was refused after all.
+    /// Returns the tokens of a request that another limit refused.
     fn refund(&self, charge: &Charge) {
         for ((_, buckets), index) in self.tables.iter().zip(charge.buckets) {
             if let Some(index) = index {

@@ -1,4 +1,4 @@
-//! The number of connections at once: of each network, and of all together.
+//! Limits of the connections at once, of each network and in total.
 
 use super::networks::{Network, SITE_FACTOR, networks_of};
 use crate::protocol::{REFUSAL_HEADER, Refusal};
@@ -10,29 +10,29 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many permits may be held.
+/// How many permits may be held at once.
 #[derive(Debug, Clone, Copy)]
 pub struct PermitLimits {
     /// Permits of all addresses together.
     pub total: usize,
-    /// For one subscriber; a site (IPv6 /48) holds [`SITE_FACTOR`] times as many.
+    /// Permits of one subscriber. A site (IPv6 /48) may hold [`SITE_FACTOR`] times as many.
     pub per_address: usize,
 }
 
-/// Why there is no permit. The client tries again later.
+/// Why a permit is refused. The client tries again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PermitError {
-    /// The address, or its site, holds as many as it may.
+    /// The address or its site has reached its limit.
     PerAddress,
-    /// All together hold as many as they may.
+    /// The total has reached its limit.
     Total,
 }
 
-/// Hands out permits; cloning it is cheap, and clones share the counts. Its memory is
-/// bounded by the permits that are held.
+/// Issues permits. Clones are cheap and share the counts. The permits that are held bound the
+/// memory.
 #[derive(Clone)]
 pub struct Permits {
-    /// Shared with the permits.
+    /// The counts, shared with the permits.
     counts: Arc<Mutex<Counts>>,
     limits: PermitLimits,
 }
@@ -42,25 +42,25 @@ pub struct Permits {
 struct Counts {
     /// Permits that are held.
     total: usize,
-    /// Of these, by network; an entry for each network that holds one.
+    /// Permits that are held, by network; only networks that hold one have an entry.
     by_network: HashMap<Network, usize>,
-    /// Permits handed out since the start, which numbers them.
+    /// Permits issued since the start; the number of the newest permit.
     issued: u64,
 }
 
-/// The right to one connection; dropping it gives it back.
+/// The right to one connection; dropping it returns it.
 pub struct Permit {
-    /// Where it is counted.
+    /// The counts that the drop decrements.
     permits: Permits,
-    /// The networks it is counted under: subscriber and, for IPv6, site. Both are absent for
-    /// an exempt address.
+    /// The networks that the permit counts under: subscriber and, for IPv6, site. Both are `None`
+    /// for an exempt address.
     networks: [Option<Network>; 2],
-    /// Which permit it is, from 1; no number is used twice.
+    /// Number of the permit, from 1. No number is issued twice.
     pub number: u64,
 }
 
 impl Permits {
-    /// No permit is held yet.
+    /// A set of permits of which none is held.
     pub fn new(limits: PermitLimits) -> Self {
         Self {
             counts: Arc::default(),
@@ -68,11 +68,11 @@ impl Permits {
         }
     }
 
-    /// A permit for a connection from this address. An exempt address (see [`super::is_exempt`])
-    /// is bounded by the total only.
+    /// Acquires a permit for a connection from this address. The total alone limits an exempt
+    /// address (see [`super::is_exempt`]).
     ///
     /// # Errors
-    /// Which limit is reached.
+    /// The limit that is reached.
     pub fn acquire(&self, ip: IpAddr) -> Result<Permit, PermitError> {
         let networks = networks_of(ip);
         let of_site = self.limits.per_address.saturating_mul(SITE_FACTOR as usize);
@@ -100,12 +100,12 @@ impl Permits {
         })
     }
 
-    /// How many permits are held.
+    /// The number of permits that are held.
     pub fn count(&self) -> usize {
         self.lock().total
     }
 
-    /// The counts, for a few lines without waiting.
+    /// Locks the counts. The caller must not await while it holds the lock.
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,10 +1,10 @@
 //! The limits of each network address.
 //!
-//! * [`networks`] the networks an address counts under: an IPv4 address, an IPv6 /64, and
-//!   four times as loosely an IPv6 /48.
-//! * [`connections`] bounds the connections of an address, and of all together.
-//! * [`addresses`] bounds the rate of an address, in tables of fixed size.
-//! * [`requests`] the rates of each kind of request.
+//! * [`networks`] maps an address to the networks it counts under: an IPv4 address, or an IPv6 /64
+//!   and, with four times the limit, an IPv6 /48.
+//! * [`connections`] limits the connections of an address, and of all addresses together.
+//! * [`addresses`] limits the rate of an address, in tables of fixed size.
+//! * [`requests`] declares the rate of each kind of request.
 
 pub mod addresses;
 pub mod connections;

@@ -1,9 +1,9 @@
-//! The networks an address counts under.
+//! The networks that an address counts under.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How much more a site may hold than one subscriber. 4: a site is a company or a household
-/// with several networks; an attacker who owns a /48 has 65,536 of them.
+/// Limit of a site as a multiple of the limit of one subscriber. 4: a company or a household has
+/// several networks, and an attacker who owns a /48 has 65,536 of them.
 pub const SITE_FACTOR: u32 = 4;
 
 /// A network: the address with its host bits zeroed, and the length of its prefix in bits.
@@ -28,8 +28,8 @@ pub fn subscriber(ip: IpAddr) -> Network {
     }
 }
 
-/// The network of one site: an IPv6 /48 (RFC 6177). None for IPv4, whose addresses cost
-/// money each.
+/// The network of one site: an IPv6 /48 (RFC 6177). `None` for IPv4, where each address costs
+/// money.
 pub fn site(ip: IpAddr) -> Option<Network> {
     match ip.to_canonical() {
         IpAddr::V6(six) => Some(ipv6_network(six, 48)),
@@ -37,15 +37,15 @@ pub fn site(ip: IpAddr) -> Option<Network> {
     }
 }
 
-/// Whether an address has no limit of its own: `127.0.0.1` and `::1` alone, because a proxy
-/// for everybody may be behind them. Other addresses of 127.0.0.0/8 count like any other.
+/// Whether an address is exempt from the limits per address: `127.0.0.1` and `::1` only, because a
+/// proxy for all clients may use them. Other addresses of 127.0.0.0/8 are limited.
 pub fn is_exempt(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST)
 }
 
-/// The networks that an address counts under: its subscriber and, for IPv6, its site. Neither
-/// for an exempt address.
+/// The networks that an address counts under: its subscriber and, for IPv6, its site. Both are
+/// `None` for an exempt address.
 pub fn networks_of(ip: IpAddr) -> [Option<Network>; 2] {
     match is_exempt(ip) {
         true => [None, None],
@@ -53,7 +53,7 @@ pub fn networks_of(ip: IpAddr) -> [Option<Network>; 2] {
     }
 }
 
-/// The IPv6 network of this prefix.
+/// The IPv6 network of an address with this prefix length.
 fn ipv6_network(ip: Ipv6Addr, prefix_bits: u8) -> Network {
     let host_bits = 128 - u32::from(prefix_bits);
     let first = Ipv6Addr::from_bits(ip.to_bits() >> host_bits << host_bits);

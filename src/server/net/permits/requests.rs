@@ -1,7 +1,7 @@
 //! Request rates of each address, with separate buckets for each kind of request.
 //!
-//! The buckets outlive sockets and rooms: a client that reconnects finds them as it left them.
-//! `127.0.0.1` and `::1` themselves are not limited (see [`super::networks::is_exempt`]).
+//! The buckets outlive sockets and rooms, so a client does not refill them by reconnecting.
+//! `127.0.0.1` and `::1` are not limited (see [`super::networks::is_exempt`]).
 
 use super::addresses::{AddressRateLimiter, AddressRateLimits};
 use crate::server::limits::Rate;
@@ -23,14 +23,14 @@ macro_rules! request_kinds {
             /// All kinds, in the order of the variants.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$kind),*];
 
-            /// Its name in `--address-rates`.
+            /// The name of the kind in `--address-rates`.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)*
                 }
             }
 
-            /// The rate of one address. Generous for a school behind one address.
+            /// The default rate of one address. It suffices for a school behind one address.
             pub const fn default_rate(self) -> Rate {
                 match self {
                     $(Self::$kind => rate($per_second, $burst),)*
@@ -40,29 +40,29 @@ macro_rules! request_kinds {
     };
 }
 request_kinds! {
-    /// Entering a room, by any connection.
+    /// Joins of a room, over any connection.
     Join = "joins", 5, 200;
-    /// Entering, or posting into, a room without members: an actor is started for it.
+    /// Joins of a room without members, and posts into one. Each starts an actor.
     NewRoom = "rooms", 1, 60;
-    /// Messages by plain forms.
+    /// Messages posted by forms without script.
     Post = "posts", 5, 100;
-    /// Bytes that are stored: see [`stored_bytes`]. The default is one socket at its own rate:
-    /// five messages a second of 4000 letters of four bytes.
+    /// Bytes to store, see [`stored_bytes`]. The default is the full rate of one socket: five
+    /// messages a second of 4000 characters of four bytes.
     ChatBytes = "chat-bytes", 80 * 1024, 1024 * 1024;
     /// Full-text searches of a room's messages.
     Search = "searches", 2, 20;
-    /// Pages that are rendered, and server functions.
+    /// Rendered pages and calls of server functions.
     Page = "pages", 20, 200;
     /// Pages of older messages.
     History = "history", 10, 200;
-    /// Descriptions offered to the SFU. A person who joins a large call makes four.
+    /// Offers to the SFU. A person who joins a large call sends four.
     Offer = "offers", 20, 400;
 }
 
-/// What a stored change costs beside its text, in bytes: its row and its indexes.
+/// Bytes of a stored change besides its text: its row and its indexes.
 const ROW_BYTES: usize = 256;
 
-/// What storing this much text costs of [`RequestKind::ChatBytes`].
+/// The charge of [`RequestKind::ChatBytes`] for a text of this many bytes.
 pub fn stored_bytes(text: usize) -> u32 {
     u32::try_from(text.saturating_add(ROW_BYTES)).unwrap_or(u32::MAX)
 }
@@ -82,7 +82,7 @@ impl Default for RequestRateLimits {
 }
 
 impl Display for RequestRateLimits {
-    /// In the form that [`RequestRateLimits::parse`] reads.
+    /// Writes the form that [`RequestRateLimits::parse`] reads.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (index, (kind, rate)) in RequestKind::ALL.into_iter().zip(self.0).enumerate() {
             let comma = if index == 0 { "" } else { "," };
@@ -94,10 +94,11 @@ impl Display for RequestRateLimits {
 }
 
 impl RequestRateLimits {
-    /// Reads `kind=per-second/at-once`, comma separated; what is left out keeps its default.
+    /// Parses `kind=per-second/at-once`, comma separated. Kinds that are left out keep their
+    /// default.
     ///
     /// # Errors
-    /// The part that is not accepted.
+    /// The rejected part.
     pub fn parse(text: &str) -> Result<Self, &str> {
         let mut limits = Self::default();
         let words = text.split(',').map(str::trim);
@@ -109,7 +110,7 @@ impl RequestRateLimits {
     }
 }
 
-/// One kind and its rate.
+/// Parses the index of a kind and its rate.
 fn parse_word(word: &str) -> Option<(usize, Rate)> {
     let (name, numbers) = word.split_once('=')?;
     let kinds = RequestKind::ALL.into_iter();
@@ -135,12 +136,12 @@ impl RequestRateLimiter {
         }))
     }
 
-    /// Whether this address may have one more of this kind.
+    /// Whether one more request of this kind is allowed for this address.
     pub fn allow(&self, kind: RequestKind, ip: IpAddr) -> bool {
         self.allow_many(kind, ip, 1)
     }
 
-    /// Whether this address may have `amount` more of this kind.
+    /// Whether `amount` more units of this kind are allowed for this address.
     pub fn allow_many(&self, kind: RequestKind, ip: IpAddr, amount: u32) -> bool {
         self.0[kind as usize].allow_many(ip, amount)
     }
