@@ -1,4 +1,4 @@
-//! Names of a build's files, which change with their content.
+//! File names of a build, which change with the content of the files.
 
 use super::assets::{HASH_LETTERS, PKG};
 
@@ -16,7 +16,7 @@ pub struct AssetNames {
     pub room: Option<[String; 2]>,
 }
 
-/// Finds the names among the paths of a build; names without hash if there are none.
+/// Finds the names among the paths of a build. Defaults are the names without hash.
 pub(super) fn names_in(paths: &[String]) -> AssetNames {
     let find = |ending: &str| {
         let mut found = paths
@@ -40,7 +40,7 @@ pub(super) fn names_in(paths: &[String]) -> AssetNames {
             }
         })
     };
-    // There is one lazy route, so the build has one such module.
+    // There is one lazy route, so the build has one lazy module.
     let part = |start: &str, ending: &str| {
         let mut names = paths.iter().filter_map(|path| path.strip_prefix(PKG));
         let part = names.find(|name| name.starts_with(start) && name.ends_with(ending));
@@ -56,7 +56,7 @@ pub(super) fn names_in(paths: &[String]) -> AssetNames {
     }
 }
 
-/// Whether the part between name and suffix is `.<hash>`.
+/// Whether the text between name and suffix is `.<hash>`.
 fn is_middle(middle: &str) -> bool {
     middle
         .strip_prefix('.')

@@ -2,9 +2,9 @@
 //!
 //! The build embeds `target/site`; debug builds read it from the disk. A file may have `.br` and
 //! `.gz` siblings from the build of the site; the server sends the best one that the browser
-//! accepts. Files with a hash in their name are immutable for a year, browsers revalidate all
-//! others by their strong `ETag`. There is no `Last-Modified`, because the files' times mean
-//! nothing.
+//! accepts. Files with a hash in their name are immutable for a year. Browsers revalidate all
+//! others by their strong `ETag`. Responses have no `Last-Modified`, because the times of the files
+//! do not depend on their content.
 
 use super::asset_names::{AssetNames, names_in};
 use crate::server::context::AppContext;
@@ -25,7 +25,7 @@ struct Site;
 
 /// Directory of scripts, WebAssembly modules and styles.
 pub(super) const PKG: &str = "pkg/";
-/// `Cache-Control` of hashed files: a year, which stands for ever (RFC 9111).
+/// `Cache-Control` of hashed files. A year is the conventional maximum of `max-age`.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Length of the hash that cargo-leptos puts into names: MD5 as base64url without padding.
 pub(super) const HASH_LETTERS: usize = 22;
@@ -42,9 +42,9 @@ pub struct Assets {
     paths: fn() -> Vec<String>,
 }
 
-/// A file chosen for a request.
+/// The file that is selected for a request.
 struct SelectedFile {
-    /// Body of the response, in the chosen encoding.
+    /// Body of the response, in the selected coding.
     data: Cow<'static, [u8]>,
     /// The strong validator, quoted.
     etag: String,
@@ -72,7 +72,7 @@ impl Assets {
         }
     }
 
-    /// Chooses the best coding of a file that the client accepts.
+    /// Selects the best coding of a file that the client accepts.
     fn choose(&self, path: &str, accepted: &str) -> Option<SelectedFile> {
         if CODINGS.iter().any(|(_, ending)| path.ends_with(ending)) {
             return None;
@@ -89,7 +89,7 @@ impl Assets {
     }
 }
 
-/// Adds the `ETag`. Each coding has its own (RFC 9110, 8.8.3).
+/// Adds the `ETag`, which differs for each coding (RFC 9110 section 8.8.3).
 fn select(file: EmbeddedFile, coding: Option<&'static str>) -> SelectedFile {
     let mut etag = String::from("\"");
     for byte in &file.metadata.sha256_hash()[..16] {
@@ -125,7 +125,7 @@ pub fn find(assets: &Assets, request: &Request) -> Option<Response> {
     Some(respond(path, chosen, request))
 }
 
-/// Whether a path has no `.`, `..` or hidden parts: debug builds open it on the disk.
+/// Whether a path has no `.`, `..` or hidden parts. Debug builds read the path from the disk.
 fn is_plain(path: &str) -> bool {
     let part_is_plain = |part: &str| !part.is_empty() && !part.starts_with('.');
     !path.contains(['\\', '\0']) && path.split('/').all(part_is_plain)
@@ -180,7 +180,7 @@ fn joined(headers: &HeaderMap, name: &header::HeaderName) -> String {
     values.collect::<Vec<_>>().join(",")
 }
 
-/// Whether `If-None-Match` holds the `ETag` (RFC 9110, 13.1.2, weak comparison).
+/// Whether `If-None-Match` holds the `ETag` (weak comparison, RFC 9110 section 13.1.2).
 fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
     let known = joined(headers, &header::IF_NONE_MATCH);
     known

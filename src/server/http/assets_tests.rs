@@ -1,4 +1,4 @@
-//! Which form of a file is sent, on files made up here.
+//! Tests of the selection of a file's coding, with files in memory.
 
 use super::*;
 use rust_embed::utils::Metadata;
@@ -11,7 +11,7 @@ fn get(path: &str) -> Option<EmbeddedFile> {
         "pkg/noom.0123456789abcdefABCD-_.js.br" => b"br",
         "pkg/noom.0123456789abcdefABCD-_.js.gz" => b"gz",
         "pkg/noom.wasm" | "favicon.svg" => b"x",
-        // Found on a disk, but not to be served.
+        // Paths that a disk would resolve and the server must not serve.
         "" | "a//b" | "pkg/../favicon.svg" | "pkg/../x" => b"outside",
         _ => return None,
     };

@@ -1,8 +1,8 @@
 //! Determines the client's address of each request, once for all handlers.
 //!
-//! All requests of a trusted proxy arrive over the proxy's connections, so a limit of connections
-//! does not apply. Concurrent requests are counted by the address that the proxy names, except
-//! those for which the listener reserves connections.
+//! All requests of a trusted proxy use the proxy's connections, so the limit of connections per
+//! address does not apply to them. The limit applies to concurrent requests of the address that
+//! the proxy names instead, except those for which the listener reserves connections.
 
 use crate::server::{
     context::AppContext,
@@ -44,7 +44,7 @@ pub async fn identify(
         && forwarded::has_forwarding(headers)
         && let Some(count) = UNTRUSTED_PROXY.record()
     {
-        // The line omits the address: it may belong to a client as well as to a proxy.
+        // The log line omits the address, because it may be that of a client.
         tracing::warn!(
             count,
             "requests with forwarding headers came from an untrusted address; if it is a proxy, add \

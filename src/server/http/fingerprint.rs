@@ -1,23 +1,23 @@
 //! Fingerprint of the DOM tree of a page's body.
 //!
 //! Browser extensions, translators and proxies change HTML before the script runs. Hydration binds
-//! handlers to nodes by position: on a changed tree it panics, or binds handlers to the wrong
-//! nodes. So each page carries a fingerprint of the tree as it was sent, and `src/start.js`
+//! handlers to nodes by position. On a changed tree it panics, or binds handlers to the wrong
+//! nodes. Each page therefore carries a fingerprint of the tree as it was sent, and `src/start.js`
 //! computes the fingerprint of the tree in the browser. If they differ, the browser renders the
 //! page instead of hydrating it.
 //!
-//! The fingerprint covers elements, comments, texts, and the attributes that tell siblings apart.
-//! Other attributes, which extensions add, are harmless. It covers only hydrated nodes: those of
-//! `<body>` up to its first element, and a comment that may follow it.
+//! The fingerprint covers elements, comments, texts, and the attributes that distinguish siblings.
+//! Other attributes, which extensions add, do not affect hydration. The fingerprint covers only
+//! hydrated nodes: those of `<body>` up to its first element, and a comment that may follow it.
 //!
-//! This is not a general HTML parser: it reads what the Leptos renderer writes. A page with
-//! anything else gets no fingerprint and is hydrated unchecked.
+//! The parser supports only the HTML that the Leptos renderer writes. A page with other HTML has no
+//! fingerprint and is hydrated unchecked.
 
 use crate::server::log_throttle::LogThrottle;
 use std::borrow::Cow;
 
-/// Placeholder of the fingerprint: its attribute with a value of the same length, as `Hydration` in
-/// `src/app.rs` writes it.
+/// Placeholder of the fingerprint, with a value of the same length. `Hydration` in `src/app.rs`
+/// writes it.
 const PLACEHOLDER: &[u8] = b"data-page=\"????????\"";
 
 /// Hexadecimal digits of a fingerprint.
@@ -26,14 +26,14 @@ const DIGITS: usize = 8;
 /// Attributes in the fingerprint, in this order. `start.js` has the same list.
 const ATTRIBUTES: [&str; 4] = ["id", "class", "name", "d"];
 
-/// Elements without an end tag (HTML, 13.1.2).
+/// Elements without an end tag (HTML 13.1.2).
 const VOID: [&[u8]; 13] = [
     b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta",
     b"source", b"track", b"wbr",
 ];
 
-/// Elements whose content the parser reads as raw text. For `<noscript>` this holds where scripts
-/// run, and only scripts read the fingerprint.
+/// Elements whose content an HTML parser reads as raw text. `<noscript>` is one if scripts run, and
+/// only scripts read the fingerprint.
 const RAW: [&[u8]; 5] = [b"script", b"style", b"noscript", b"iframe", b"xmp"];
 
 /// Writes the fingerprint of a page into its placeholder. A page without placeholder stays
@@ -70,8 +70,8 @@ fn fingerprint(page: &[u8]) -> Option<u32> {
     Some(hash(&reader.trace))
 }
 
-/// The hash of a trace in words of 4 bytes; `start.js` has the same. A remainder of fewer bytes is
-/// ignored: the trace ends with padding, so nothing that counts is in it.
+/// The hash of a trace in words of 4 bytes; `start.js` has the same hash. A remainder of fewer
+/// bytes is ignored, because the trace ends with padding.
 fn hash(trace: &[u8]) -> u32 {
     let words = trace.chunks_exact(4);
     words.fold(0, |hash: u32, word| {
@@ -83,14 +83,14 @@ fn hash(trace: &[u8]) -> u32 {
 /// Parses HTML into a trace of the DOM tree: `\1` and a text, `\2` and a comment, `\3` with name
 /// and attributes for an element, `\4` for its end.
 struct Reader<'a> {
-    /// HTML not parsed yet.
+    /// HTML that is not parsed yet.
     rest: &'a [u8],
     /// Trace of the parsed HTML.
     trace: Vec<u8>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the children of `<body>` up to the first element, and a comment behind it.
+    /// Parses the children of `<body>` up to the first element, and a comment behind it.
     fn hydrated(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         loop {
@@ -120,14 +120,14 @@ impl<'a> Reader<'a> {
                 if self.rest.starts_with(b"<!") {
                     self.comment()?;
                 }
-                // Padding: the last word of the hash then covers the whole trace.
+                // Padding, so that the last word of the hash covers the whole trace.
                 self.trace.extend([4; 4]);
                 return Some(());
             }
         }
     }
 
-    /// `<!---->`, or `<!>`, which is an empty comment (HTML, 13.2.5.42).
+    /// Parses `<!---->`, or `<!>`, which is an empty comment (HTML 13.2.5.42).
     fn comment(&mut self) -> Option<()> {
         let (content, rest) = match self.rest.strip_prefix(b"<!>") {
             Some(rest) => (&b""[..], rest),
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
     /// Parses the text after the start tag of an element with special parsing rules.
     fn content(&mut self, name: &[u8]) -> Option<()> {
         if matches!(name, b"textarea" | b"pre") {
-            // The parser drops a line break right after this start tag (HTML, 13.2.6.4.7).
+            // HTML parsers drop a line break right after this start tag (HTML 13.2.6.4.7).
             self.rest = self.rest.strip_prefix(b"\n").unwrap_or(self.rest);
         }
         if name == b"textarea" || name == b"title" {

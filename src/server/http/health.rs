@@ -41,7 +41,7 @@ impl Default for OpenSockets {
 }
 
 impl OpenSockets {
-    /// How many sockets are open.
+    /// The number of open sockets.
     pub fn count(&self) -> usize {
         *self.sockets.borrow()
     }
@@ -75,31 +75,32 @@ impl Drop for SocketGuard {
     }
 }
 
-/// `/healthz`: answers as long as the process runs.
+/// `/healthz`: answers 200 while the process runs.
 pub async fn alive() -> &'static str {
     "ok"
 }
 
-/// Failed checks: the component, and its problem.
+/// Failed checks, as component and problem.
 type Problems = BTreeMap<&'static str, &'static str>;
 
-/// The last check of readiness. Each check writes to the disk, so there is at most one per
-/// [`Timing::probe_interval`] and one at a time, however many clients ask.
+/// The last check of readiness. Each check writes to the disk, so all requests within
+/// [`Timing::probe_interval`] share one.
 ///
 /// [`Timing::probe_interval`]: crate::server::limits::Timing::probe_interval
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<Mutex<Option<Probe>>>);
 
-/// A check of the store that has begun.
+/// A check of the store that was started.
 struct Probe {
-    /// When the check started.
+    /// The time of the start.
     started_at: Instant,
     /// The result; `None` while the check runs.
     result: watch::Receiver<Option<Problems>>,
 }
 
 impl Readiness {
-    /// Problems found by the running check or by the last one within [`Timing::probe_interval`].
+    /// The problems that the current check found, or the last one within
+    /// [`Timing::probe_interval`].
     async fn problems(&self, context: &AppContext) -> Problems {
         let every = context.timing.probe_interval;
         let mut result = {
@@ -117,7 +118,7 @@ impl Readiness {
 }
 
 impl Probe {
-    /// Spawns a check, which runs to its end even if no request waits for it.
+    /// Spawns a check. It completes even if no request waits for it.
     fn start(context: AppContext) -> Self {
         let (sender, result) = watch::channel(None);
         tokio::spawn(async move { sender.send(Some(problems(&context).await)) });
@@ -125,7 +126,7 @@ impl Probe {
         Self { started_at, result }
     }
 
-    /// Whether the check runs. It ends, because each of its steps has a time limit.
+    /// Whether the check runs. The time limits of its steps bound a check.
     fn is_running(&self) -> bool {
         self.result.has_changed().is_ok() && self.result.borrow().is_none()
     }

@@ -1,9 +1,9 @@
 //! Refuses requests whose `Host` is not a name of this server (DNS rebinding).
 //!
-//! An attacker's page whose name suddenly resolves to this server has the same origin as the server
-//! to a browser, and could read everything. The page cannot change the `Host` that its requests
-//! carry. So a host name must be one of this server's; IP addresses pass, because they cannot be
-//! rebound.
+//! An attacker can let the name of a page resolve to this server. The browser then treats the page
+//! and the server as one origin, and the page could read all responses. The page cannot change the
+//! `Host` of its requests, so a host name must be one of this server. IP addresses pass, because
+//! they cannot be rebound.
 
 use crate::{
     protocol::{REFUSAL_HEADER, Refusal},
@@ -20,8 +20,8 @@ use std::{net::Ipv6Addr, sync::Arc};
 /// Throttle of the warning about refused requests: one line per minute.
 static REFUSED: log_throttle::LogThrottle = log_throttle::LogThrottle::new();
 
-/// Paths that are served under any name: orchestrators use names of their own, and the responses
-/// hold no secret.
+/// Paths that are served under any host name. Orchestrators use other names, and the responses hold
+/// no secret.
 const ANY_NAME: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Host names of this server, in lower case.
@@ -33,7 +33,7 @@ pub struct HostNames(Vec<String>);
 enum HostKind {
     /// An IPv4 or IPv6 address.
     Address,
-    /// A name, in lower case, without a dot at its end.
+    /// A host name, in lower case, without a trailing dot.
     Name(String),
 }
 
@@ -131,7 +131,7 @@ fn check<B>(
         .uri()
         .authority()
         .map(|authority| authority.as_str());
-    // Every browser sends a host name.
+    // HTTP/1.1 requires a `Host`, and every browser sends one.
     if host.is_none() && authority.is_none() && request.version() >= Version::HTTP_11 {
         return Err((StatusCode::BAD_REQUEST, "the request names no host"));
     }

@@ -41,7 +41,7 @@ fn registry(context: &AppContext) -> Registry {
     registry
 }
 
-/// Adds gauges whose values are read at the scrape.
+/// Adds the metrics whose values are read at the scrape.
 fn register_present(registry: &mut Registry, context: &AppContext) {
     let totals = context.rooms.totals();
     let mut gauges = vec![

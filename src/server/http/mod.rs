@@ -1,16 +1,16 @@
-//! HTTP: the routes as a table, and the rules that hold for every one of them.
+//! HTTP: the routes, and the middleware that applies to all of them.
 //!
 //! * [`router`] maps each path to its handler.
-//! * [`pages`] renders on threads of its own; [`fingerprint`] lets the browser detect a page that
-//!   was changed in transit.
+//! * [`pages`] renders pages on separate threads; [`fingerprint`] lets the browser detect a page
+//!   that was changed in transit.
 //! * [`client_address`] finds the client of a request; [`host`] refuses unknown host names (DNS
 //!   rebinding); [`cross_origin`] refuses requests by other sites (CSRF); [`security`] sets the
 //!   headers.
 //! * [`refusal`] answers requests beyond a rate and malformed ones.
-//! * [`assets`] serves the files the pages load, from inside the binary; [`asset_names`] finds
-//!   their hashed names.
+//! * [`assets`] serves the embedded files that pages load; [`asset_names`] finds their hashed
+//!   names.
 //! * [`health`] answers `/healthz` and `/readyz`; [`metrics`] answers `/metrics`.
-//! * [`connection`] speaks the room protocol with one client, over [`ws`] or [`long_poll`].
+//! * [`connection`] serves the room protocol to one client, over [`ws`] or [`long_poll`].
 
 mod asset_names;
 mod assets;

@@ -1,7 +1,7 @@
-//! Answers `OPTIONS` (RFC 9110, 9.3.7), with which proxies check whether a server is up.
+//! Answers `OPTIONS` (RFC 9110 section 9.3.7), which proxies send to check whether a server is up.
 //!
-//! The response names the methods of the route. It has no CORS headers, so it grants other sites
-//! nothing.
+//! The response lists the methods of the route. It has no CORS headers, so other sites get no
+//! access.
 
 use axum::{
     extract::Request,
@@ -13,8 +13,8 @@ use http::{HeaderValue, Method, StatusCode, header};
 /// Methods of the server as a whole, for `OPTIONS *`.
 const ALL_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST");
 
-/// Middleware: answers `OPTIONS`. A route without a handler for `OPTIONS` refuses the method, and
-/// axum lists the methods of the route in `Allow`, outside of every layer.
+/// Middleware: answers `OPTIONS`. axum refuses the method on a route without a handler for it, and
+/// lists the methods of the route in `Allow` outside of all layers. This layer replaces the status.
 pub async fn answer(request: Request, next: Next) -> Response {
     if request.method() != Method::OPTIONS {
         return next.run(request).await;

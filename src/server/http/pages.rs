@@ -1,8 +1,8 @@
-//! Renders pages on threads of their own.
+//! Renders pages on separate threads.
 //!
 //! Rendering a page takes a hundred times as long as forwarding a message. Pages and server
-//! functions run on a separate runtime, so that open rooms do not wait for page loads. The rate
-//! limit of pages is in [`super::refusal`].
+//! functions run on their own runtime, so that open rooms do not wait for page loads.
+//! [`super::refusal`] limits the rate of pages.
 
 use super::fingerprint;
 use crate::server::{
@@ -26,7 +26,7 @@ use tower_http::{
 /// Size limit of a page, in bytes. 16 MiB: a hundred times the largest history.
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Time limit of a page with its data. 15 s: browsers wait longer, users do not.
+/// Time limit of rendering a page with its data. 15 s: browsers wait longer, users do not.
 const RENDER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Compresses pages: a page of messages shrinks to a tenth. The level is the fastest, because each
@@ -36,7 +36,10 @@ pub fn compression() -> CompressionLayer<DefaultPredicate> {
     CompressionLayer::new().quality(CompressionLevel::Fastest)
 }
 
-/// Middleware: handles the request on the page runtime. Dropping the future cancels it.
+/// Middleware: handles the request on the page runtime.
+///
+/// # Cancel safety
+/// When dropped the request is cancelled.
 pub async fn on_page_runtime(
     State(context): State<AppContext>,
     request: Request,
@@ -99,7 +102,7 @@ async fn collect_body(response: Response) -> Response {
     }
 }
 
-/// A 500 response for a page whose body failed before its end.
+/// The 500 response for a page whose body failed before its end.
 fn interrupted_page(error: &axum::Error) -> Response {
     static INCOMPLETE: LogThrottle = LogThrottle::new();
     log_throttle::error(&INCOMPLETE, error, "the body of a page failed");

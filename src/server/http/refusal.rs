@@ -23,12 +23,13 @@ use tokio::time::timeout;
 
 /// Header of a response in which a server function returned an error.
 const SERVER_FUNCTION_ERROR: &str = "serverfnerror";
-/// Value of `Retry-After`, in seconds: every bucket holds tokens again by then.
+/// Value of `Retry-After`, in seconds. 10: every bucket holds tokens again by then.
 const RETRY_AFTER_S: &str = "10";
 /// Size limit of a serialized [`ApiError`]. 4 KiB: a variant and a field.
 const MAX_REFUSAL_BYTES: usize = 4 * 1024;
 
-/// Middleware: limits pages and server functions per address, because they cost most.
+/// Middleware: limits the rate of pages and server functions per address. They are the most
+/// expensive requests.
 pub async fn limit_page_rate(
     State(context): State<AppContext>,
     request: Request,
@@ -41,7 +42,7 @@ pub async fn limit_page_rate(
     }
 }
 
-/// Whether a script calls a server function; scripts read the error, not a sentence.
+/// Whether a script calls a server function. Scripts expect a serialized error, not a text.
 fn is_called_by_script(request: &Request) -> bool {
     let accept = request.headers().get(header::ACCEPT);
     let accept = accept.and_then(|accept| accept.to_str().ok());
@@ -67,8 +68,8 @@ pub fn page_is_allowed(context: &AppContext, request: &Request) -> bool {
     context.request_rates.allow(RequestKind::Page, ip)
 }
 
-/// A 429 response with a sentence in the user's language. The browser's Back button restores the
-/// typed text.
+/// A 429 response with a text in the user's language. The Back button of the browser restores the
+/// input of a form.
 pub fn too_many_requests(headers: &HeaderMap) -> Response {
     let mut schemes = [false, true].into_iter();
     let language = schemes.find_map(|https| cookie_of(headers, https, LANGUAGE_COOKIE));
@@ -84,8 +85,8 @@ pub fn too_many_requests(headers: &HeaderMap) -> Response {
     (StatusCode::TOO_MANY_REQUESTS, headers, text).into_response()
 }
 
-/// Middleware: sets the status of refusals by server functions, which Leptos answers with 500 like
-/// failures of the server.
+/// Middleware: sets the status of refusals by server functions. Leptos answers refusals and
+/// failures of the server with 500.
 pub async fn set_error_status(request: Request, next: Next) -> Response {
     let request_headers = request.headers().clone();
     let response = next.run(request).await;
@@ -124,8 +125,8 @@ pub async fn set_error_status(request: Request, next: Next) -> Response {
     Response::from_parts(head, Body::from(bytes))
 }
 
-/// Middleware: reads a request's whole body within `Timing::body_timeout`. Bodies are no larger
-/// than the largest form, so handlers receive them in one piece.
+/// Middleware: reads the whole body of a request within `Timing::body_timeout`. Bodies are
+/// at most as large as the largest form, so handlers receive a body in one piece.
 pub async fn read_body(
     State(context): State<AppContext>,
     request: Request,

@@ -25,7 +25,7 @@ use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 
 /// Path of the room protocol by long polling.
 const POLL: &str = "/poll";
-/// Path of the WebSocket upgrade (GET) and of the check why it fails (POST).
+/// Path of the WebSocket upgrade (GET), and of the check whether it would succeed (POST).
 const WS: &str = "/ws";
 
 /// The routes of the HTTP listener. Leptos lists the pages and server functions of the application.
@@ -56,7 +56,7 @@ pub fn router(context: AppContext) -> Router {
 /// The routes of the metrics listener.
 pub fn metrics_router(context: AppContext) -> Router {
     let mut router = Router::new().route("/metrics", get(metrics::serve));
-    // DNS rebinding would let a page read metrics that only this machine may read.
+    // With DNS rebinding, a page could read metrics that are meant for this machine only.
     let listen = context.config.metrics_listen;
     if listen.is_some_and(|address| address.ip().is_loopback()) {
         let names = Arc::new(HostNames::new(&context.config));

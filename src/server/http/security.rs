@@ -19,8 +19,8 @@ const PERMISSIONS: &str = "camera=(self), microphone=(self), display-capture=(se
                            autoplay=(self), picture-in-picture=(self), screen-wake-lock=(self), \
                            geolocation=(), usb=(), serial=(), payment=()";
 
-/// Content-Security-Policy of responses that are not pages: opened as a document, they load and run
-/// nothing. Short, because a first load has five of them.
+/// Content-Security-Policy of responses that are not pages. A document with this policy loads and
+/// runs nothing. Short, because a first load has five such responses.
 const NO_PAGE: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
                        frame-ancestors 'none'";
 
@@ -66,8 +66,8 @@ pub async fn add_headers(
     response
 }
 
-/// Content-Security-Policy of a page. `nonce` allows its own scripts and styles. `host` (the
-/// request's `Host`) allows its WebSocket in browsers whose `'self'` does not cover `ws:`. A
+/// Content-Security-Policy of a page. `nonce` allows the scripts and styles of the page. `host`,
+/// the `Host` of the request, allows WebSockets in browsers whose `'self'` does not cover `ws:`. A
 /// malformed nonce or host is omitted.
 pub fn content_security_policy(nonce: Option<&str>, host: Option<&str>) -> String {
     let mut nonce_source = String::new();

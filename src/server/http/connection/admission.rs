@@ -1,4 +1,4 @@
-//! Admission of room connections: so many of one address, so many in all, whatever carries them.
+//! Admission of room connections: limits per address and in total, for both transports together.
 
 use crate::server::{
     context::AppContext,
@@ -11,7 +11,7 @@ use http::{HeaderMap, header};
 /// Logs refusals at most once a minute.
 static REFUSED: LogThrottle = LogThrottle::new();
 
-/// What carries a connection.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// A WebSocket (RFC 6455).
@@ -23,24 +23,24 @@ pub enum Transport {
 /// The permits of room connections.
 #[derive(Clone)]
 pub struct ConnectionPermits {
-    /// Of all connections.
+    /// Permits of all connections.
     sockets: Permits,
-    /// Of those, of polling ones.
+    /// Additional permits of polling connections.
     polls: Permits,
 }
 
-/// The permit of one connection. Held until the connection has ended.
+/// The permits of one connection, held until the connection has ended.
 pub struct ConnectionPermit {
-    /// Among the sockets of its address.
+    /// Counts the connection among those of its address.
     _socket: Permit,
-    /// Among the polling connections of its address.
+    /// Counts a polling connection among the polling connections of its address.
     _poll: Option<Permit>,
     /// Delays the end of a graceful stop.
     _guard: SocketGuard,
 }
 
 impl ConnectionPermits {
-    /// No connection is open. Polling connections count among the `sockets`, too.
+    /// Permits of which none is held. A polling connection needs one of each kind.
     pub fn new(sockets: PermitLimits, polls: PermitLimits) -> Self {
         Self {
             sockets: Permits::new(sockets),
@@ -48,7 +48,7 @@ impl ConnectionPermits {
         }
     }
 
-    /// The permits of a connection over this transport.
+    /// Acquires the permits of a connection over this transport.
     fn acquire(
         &self,
         client: ClientAddress,
@@ -63,7 +63,7 @@ impl ConnectionPermits {
     }
 }
 
-/// Admits a connection that a request with these headers asks for.
+/// Admits a connection. `headers` of its request are logged with a refusal.
 ///
 /// # Errors
 /// The refusal to answer; the client tries again later.

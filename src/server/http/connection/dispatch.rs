@@ -1,4 +1,4 @@
-//! Dispatch of client messages: to the room, the store or the SFU, and each refusal with its code.
+//! Dispatches client messages to the room, the store or the SFU, and sends refusals.
 
 use super::lifecycle::{Connection, Disconnect};
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 use tokio::time::sleep;
 
 impl Connection {
-    /// Decodes a text frame and dispatches its message, or refuses it.
+    /// Decodes a text frame, then dispatches or refuses its message.
     pub(super) async fn on_text(&mut self, text: &str) -> Result<(), Disconnect> {
         while let Some(pause) = self.rates.delay_before(text.len()) {
             sleep(pause).await;
@@ -49,8 +49,8 @@ impl Connection {
         }
     }
 
-    /// Sends a refusal. A client that sends so much that even refusals do not fit its outbox is
-    /// closed for sending too much, not for reading too slowly.
+    /// Sends a refusal. If the outbox has no space for it, closes the connection: with 4429 after
+    /// too many messages, otherwise as too slow.
     fn refuse(&self, code: ErrorCode, id: Option<MessageId>) {
         self.context.rooms.metrics().refused(code, id.is_some());
         if self
@@ -70,7 +70,7 @@ impl Connection {
     /// Handles a message.
     ///
     /// # Errors
-    /// The refusal to answer, with the id of the chat message it is about.
+    /// The code of the refusal, with the id of the chat message that was refused.
     async fn dispatch(
         &mut self,
         message: ClientMessage,
@@ -100,7 +100,7 @@ impl Connection {
         }
         let result = match message {
             ClientMessage::Ping => {
-                // A full outbox keeps the client alive without a pong.
+                // A full outbox drops the pong. The connection stays open.
                 let _ = self.outbox.put_answer(Frames::of(&ServerMessage::Pong));
                 Ok(())
             }
@@ -129,11 +129,11 @@ impl Connection {
         result.map_err(|code| (code, id))
     }
 
-    /// Charges the rate of the client's address. Called last, when only the room or the store can
-    /// still refuse the message.
+    /// Charges the rate of the client's address. Called after all other checks of the connection,
+    /// so that only the room or the store can refuse a charged message.
     ///
     /// # Errors
-    /// The address has used its rate up.
+    /// The address exceeds its rate.
     fn charge(&self, kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
         if self
             .context
@@ -170,7 +170,7 @@ impl Connection {
         let list = rooms.borrow_and_update().clone();
         self.watching = Some(rooms);
         self.sent_rooms = Some(list.number);
-        // Counts as an answer: a client that asks again and again has to read the lists.
+        // The list counts as a response, so a client that repeats the request must read the lists.
         let answer = list.frame_after(None).clone();
         if self.outbox.put_answer(answer).is_err() {
             self.outbox.close_slow();
@@ -190,7 +190,7 @@ impl Connection {
         }
     }
 
-    /// Joins a room, once a connection.
+    /// Joins a room. A connection can join once.
     async fn join(
         &mut self,
         room: &str,
@@ -220,7 +220,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers a page of history from the store, without the room.
+    /// Sends a page of history from the store, without the room.
     async fn history(&self, before: Seq, limit: Option<u32>) -> Result<(), ErrorCode> {
         let (name, _) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         self.charge(RequestKind::History, 1)?;
@@ -236,7 +236,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Parses an offer to the SFU, off this task, and passes it to the room.
+    /// Parses an offer to the SFU on another thread and passes it to the room.
     async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
         let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         self.charge(RequestKind::Offer, 1)?;
@@ -248,7 +248,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Counts a report of media that does not get through; each obstacle once a connection.
+    /// Counts a report of blocked media, at most one per obstacle and connection.
     fn media_blocked(&mut self, obstacle: Obstacle) -> Result<(), ErrorCode> {
         if self.membership.is_none() {
             return Err(ErrorCode::NotJoined);
@@ -260,7 +260,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Passes on to the room what is its matter.
+    /// Passes a request to the room.
     async fn request(&self, message: ClientMessage) -> Result<(), ErrorCode> {
         let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         let request = request(message)?;
@@ -287,7 +287,7 @@ fn stored_text(request: &RoomRequest) -> Option<usize> {
     }
 }
 
-/// A message as a request to the room, with its texts parsed.
+/// Converts a message to a request to the room, and parses its texts.
 fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
     let change = |id, edit| RoomRequest::Chat(ChatRequest::Change { id, edit });
     Ok(match message {

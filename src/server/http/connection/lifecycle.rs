@@ -1,8 +1,8 @@
 //! The life of one connection: inbound frames, deadlines, disconnection.
 //!
-//! All frames to the client go through its outbox, so this task never waits for a slow reader. A
-//! full mailbox of the room makes it wait, which slows this connection only. The transport reads
-//! and writes: `ws::socket` and `long_poll::task`.
+//! All frames to the client go through its outbox, so this task never waits for a slow reader. The
+//! task waits while the mailbox of the room is full, which delays this connection only. The
+//! transports `ws::socket` and `long_poll::task` read and write.
 
 use super::message_rates::MessageRates;
 use crate::{
@@ -20,16 +20,16 @@ use tokio::{
 };
 use tungstenite::Utf8Bytes;
 
-/// How a connection ended, and what that means for its room.
+/// How a connection ended, with the departure that its room sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disconnect {
-    /// The client closed it, or the network lost it.
+    /// The client closed the connection, or the network lost it.
     ByClient(Departure),
-    /// The server closes it with this code.
+    /// The server closes the connection with this code.
     ByServer(CloseCode, Departure),
 }
 
-/// What a transport received.
+/// An inbound item of a transport.
 pub enum Inbound {
     /// A text frame.
     Text(Utf8Bytes),
@@ -41,7 +41,7 @@ pub enum Inbound {
 
 /// The receiving side of a transport.
 pub trait InboundSource {
-    /// The next item. The call says that the item before has been processed.
+    /// The next item. The call confirms that the previous item has been processed.
     ///
     /// # Cancel safety
     /// Nothing is lost when dropped.
@@ -52,21 +52,21 @@ pub trait InboundSource {
 pub struct Connection {
     /// The state of the server.
     pub(super) context: AppContext,
-    /// The address the connection counts under.
+    /// The address that the connection counts under.
     pub(super) client: ClientAddress,
     /// The queue of frames to the client.
     pub(super) outbox: Outbox,
-    /// The rates of what it sends.
+    /// Rate limits of inbound messages.
     pub(super) rates: MessageRates,
-    /// Its room, once it has joined.
+    /// The room, once the client has joined one.
     pub(super) membership: Option<(RoomName, Membership)>,
-    /// The list of open rooms, while it watches them.
+    /// The list of open rooms, while the client watches it.
     pub(super) watching: Option<watch::Receiver<Summaries>>,
-    /// The number of the list it was sent last.
+    /// The number of the last list that was sent.
     pub(super) sent_rooms: Option<u64>,
     /// Malformed frames so far; too many close the connection.
     pub(super) protocol_errors: u32,
-    /// Which obstacles to media it has reported, in the order of [`Obstacle::ALL`].
+    /// Which obstacles to media the client has reported, in the order of [`Obstacle::ALL`].
     pub(super) reported_obstacles: [bool; Obstacle::ALL.len()],
 }
 
@@ -87,7 +87,7 @@ impl Connection {
     }
 
     /// Processes inbound items until the connection ends. Only a complete frame resets the
-    /// deadline: a frame of one byte a second does not keep a connection alive.
+    /// deadline, so a frame of one byte a second does not keep a connection alive.
     pub async fn run(&mut self, source: &mut impl InboundSource) -> Disconnect {
         let timing = self.context.timing;
         let mut stopping = self.context.stopping.clone();
@@ -134,13 +134,13 @@ impl Connection {
         }
         match inbound {
             Inbound::Text(text) if text.len() > MAX_FRAME_BYTES => Err(Disconnect::TOO_LARGE),
-            // Boxed: an idle connection does not keep the space that dispatching needs.
+            // Boxed, so that an idle connection does not reserve the space of the dispatch.
             Inbound::Text(text) => Box::pin(self.on_text(text.as_str())).await,
             Inbound::KeepAlive | Inbound::Disconnected(_) => Ok(()),
         }
     }
 
-    /// Leaves the room. Returns the code to close with, if the server closes.
+    /// Leaves the room. Returns the close code if the server closes the connection.
     pub async fn leave(&mut self, end: Disconnect) -> Option<CloseCode> {
         let (code, departure) = match end {
             Disconnect::ByClient(departure) => (None, departure),
@@ -154,11 +154,11 @@ impl Connection {
 }
 
 impl Disconnect {
-    /// A frame was larger than the limit.
+    /// The client sent a frame beyond [`MAX_FRAME_BYTES`].
     pub const TOO_LARGE: Self = Self::ByServer(CloseCode::FrameTooLarge, Departure::Lost);
 }
 
-/// The meaning of a close code (RFC 6455 section 7.4): 1000 and no code are a deliberate leave.
+/// The departure for a close code (RFC 6455 section 7.4). 1000 and no code are deliberate.
 pub fn departure_of(code: Option<u16>) -> Departure {
     match code {
         None | Some(1000 | 1005) => Departure::Left,
@@ -166,7 +166,7 @@ pub fn departure_of(code: Option<u16>) -> Departure {
     }
 }
 
-/// The next list of open rooms; pending for ever where the connection does not watch them.
+/// The next list of open rooms. Pending for ever if the connection does not watch the list.
 async fn next_room_list(watching: Option<&mut watch::Receiver<Summaries>>) -> Summaries {
     if let Some(rooms) = watching
         && rooms.changed().await.is_ok()
@@ -176,7 +176,7 @@ async fn next_room_list(watching: Option<&mut watch::Receiver<Summaries>>) -> Su
     std::future::pending().await
 }
 
-/// Waits for the end of the connection's room.
+/// Waits until the room of the connection ends. Pending for ever without a room.
 async fn room_ended(membership: Option<&(RoomName, Membership)>) {
     match membership {
         Some((_, membership)) => membership.ended().await,
@@ -186,6 +186,6 @@ async fn room_ended(membership: Option<&(RoomName, Membership)>) {
 
 /// Waits until the server stops.
 async fn shutdown_requested(stopping: &mut watch::Receiver<bool>) {
-    // The result borrows the value and must not outlive this line inside the caller's `select!`.
+    // The result borrows the channel and must not outlive this line in the caller's `select!`.
     drop(stopping.wait_for(|stop| *stop).await);
 }

@@ -1,4 +1,4 @@
-//! The rates of what one connection may send.
+//! Rate limits of the messages of one connection.
 
 use crate::{
     protocol::ClientMessage,
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 
 /// The token buckets of one connection.
 pub struct MessageRates {
-    /// Frames of any kind; more close the connection.
+    /// Frames of any kind. An excess closes the connection.
     frames: TokenBucket,
-    /// Bytes of frames; more are read later.
+    /// Bytes of frames. An excess is read later.
     bytes: TokenBucket,
-    /// Chat messages and edits; more are refused.
+    /// Chat messages and edits. An excess is refused.
     chat: TokenBucket,
-    /// Other requests to the room; more are refused.
+    /// Other requests to the room. An excess is refused.
     requests: TokenBucket,
-    /// Call messages; more are refused.
+    /// Call messages. An excess is refused.
     signals: TokenBucket,
-    /// Offers to the SFU; more are refused.
+    /// Offers to the SFU. An excess is refused.
     offers: TokenBucket,
 }
 
@@ -43,8 +43,8 @@ impl MessageRates {
         self.frames.try_take(1, Instant::now())
     }
 
-    /// How long to wait before a frame of this many bytes is processed. `None` takes the bytes:
-    /// the frame is within the limit. A frame is smaller than the burst.
+    /// The delay before a frame of this many bytes may be processed. `None` if the frame is within
+    /// the limit; its bytes are charged. A frame is smaller than the burst.
     pub fn delay_before(&mut self, bytes: usize) -> Option<Duration> {
         self.bytes.take_or_wait(bytes, Instant::now()).err()
     }

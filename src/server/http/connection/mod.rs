@@ -1,8 +1,8 @@
 //! One client's connection over either transport, [`super::ws`] or [`super::long_poll`].
 //!
-//! Text frames come in through an [`InboundSource`] and go out through an outbox. [`admission`]
-//! bounds the connections of an address, [`lifecycle`] runs one from its start to its end,
-//! [`dispatch`] handles each message, [`message_rates`] bounds what one connection may send.
+//! An [`InboundSource`] delivers text frames, an outbox sends them. [`admission`] limits the
+//! connections of an address, [`lifecycle`] runs a connection from start to end, [`dispatch`]
+//! handles each message, [`message_rates`] limits the messages of one connection.
 //! `docs/protocol.md` lists every refusal.
 
 mod admission;

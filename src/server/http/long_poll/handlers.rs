@@ -1,7 +1,7 @@
 //! The handlers of `/poll`.
 //!
-//! A header carries the secret of the connection, not the URL: proxies log URLs, and a reader of
-//! the log could act as that person.
+//! A header carries the secret of the connection. The URL does not, because proxies log URLs, and a
+//! reader of the log could impersonate the participant.
 
 use super::{
     inbound::{Batch, ClientInput, frames},
@@ -63,7 +63,7 @@ pub async fn post(
     }
 }
 
-/// `GET /poll`: waits for frames.
+/// `GET /poll`: answers with the next frames, or with none after a timeout.
 pub async fn get(
     State(context): State<AppContext>,
     Query(query): Query<GetQuery>,
@@ -78,7 +78,7 @@ pub async fn get(
     let Some(handle) = context.polls.find(secret) else {
         return unknown_connection();
     };
-    // A full mailbox keeps the connection alive by its other inputs.
+    // If the mailbox is full, the inputs in it keep the connection alive.
     let _ = handle.inputs.try_send(ClientInput::KeepAlive);
     let (answer, response) = oneshot::channel();
     let after = query.after;
@@ -97,13 +97,13 @@ pub async fn get(
     }
 }
 
-/// The secret of the connection. A header that is no text matches no connection.
+/// The secret of the connection. A header that is not ASCII matches no connection.
 fn secret(headers: &HeaderMap) -> Option<&str> {
     let secret = headers.get(CONNECTION)?;
     Some(secret.to_str().unwrap_or_default())
 }
 
-/// Opens a connection.
+/// Opens a connection and answers with its secret.
 fn open(context: AppContext, client: ClientAddress, headers: &HeaderMap) -> Response {
     match admit(&context, client, headers, Transport::LongPoll) {
         Ok(permit) => {
@@ -115,7 +115,7 @@ fn open(context: AppContext, client: ClientAddress, headers: &HeaderMap) -> Resp
     }
 }
 
-/// Submits frames, and answers when all of them have been processed.
+/// Submits a batch of frames. Answers after all of them have been processed.
 async fn submit_batch(handle: &PollHandle, number: u64, body: &[u8]) -> Response {
     let Some(frames) = frames(body) else {
         return refuse(StatusCode::BAD_REQUEST, "the body is no JSON array");
@@ -152,17 +152,17 @@ fn no_content() -> Response {
         .into_response()
 }
 
-/// There is no such connection, or it has ended.
+/// The response for a secret without an open connection.
 fn unknown_connection() -> Response {
     refuse(StatusCode::NOT_FOUND, "no such connection")
 }
 
-/// A refusal with its sentence.
+/// A refusal with a text for people.
 fn refuse(status: StatusCode, text: &'static str) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], text).into_response()
 }
 
-/// An answer in JSON.
+/// A response with a JSON body.
 fn answer_json(status: StatusCode, json: String) -> Response {
     let headers = [
         (header::CACHE_CONTROL, "no-store"),

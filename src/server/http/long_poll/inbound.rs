@@ -1,4 +1,4 @@
-//! The frames that a polling client sends: in order, and each once.
+//! Inbound frames of a polling client, in order and without repetitions.
 
 use crate::server::http::connection::{Disconnect, Inbound, InboundSource, departure_of};
 use serde_json::value::RawValue;
@@ -6,7 +6,7 @@ use std::vec;
 use tokio::sync::{mpsc, oneshot};
 use tungstenite::Utf8Bytes;
 
-/// What a request passes to the task.
+/// An input from a request to the task of its connection.
 pub enum ClientInput {
     /// A batch of frames.
     Batch(Batch),
@@ -18,23 +18,23 @@ pub enum ClientInput {
 
 /// The frames of one request.
 pub struct Batch {
-    /// Counts the batches of a connection, from 1.
+    /// Number of the batch within its connection, from 1.
     pub number: u64,
     /// The frames in order.
     pub frames: Vec<Utf8Bytes>,
-    /// Completed when all frames have been processed, now or before.
+    /// Completed when all frames have been processed, or had been for a repeated batch.
     pub done: oneshot::Sender<Result<(), MissingBatch>>,
 }
 
-/// A batch number was skipped, which only a broken client does.
+/// The client skipped a batch number, which only a faulty client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissingBatch;
 
 /// Reads batches frame by frame.
 pub struct BatchReader {
-    /// What the requests pass on.
+    /// Inputs from the requests.
     inputs: mpsc::Receiver<ClientInput>,
-    /// The frames of the current batch that are left.
+    /// The unread frames of the current batch.
     frames: vec::IntoIter<Utf8Bytes>,
     /// The request that waits for the current batch.
     done: Option<oneshot::Sender<Result<(), MissingBatch>>>,
@@ -53,8 +53,8 @@ impl BatchReader {
         }
     }
 
-    /// Starts a batch. A repeated one only keeps the connection alive: its answer was lost, and
-    /// the client sends it again.
+    /// Starts a batch. A client repeats a batch whose response was lost. The repetition only keeps
+    /// the connection alive.
     fn start(&mut self, batch: Batch) -> Inbound {
         let result = match batch.number {
             number if number <= self.number => Ok(()),
@@ -85,13 +85,13 @@ impl InboundSource for BatchReader {
             Some(ClientInput::Close(code)) => {
                 Inbound::Disconnected(Disconnect::ByClient(departure_of(Some(code))))
             }
-            // The registry holds the other end while the task runs.
+            // Not reached: the registry holds a sender while the task runs.
             None => std::future::pending().await,
         }
     }
 }
 
-/// The frames of a body: the texts of the elements of a JSON array.
+/// Parses the frames of a body: each element of a JSON array, in its original text.
 pub fn frames(body: &[u8]) -> Option<Vec<Utf8Bytes>> {
     let elements: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
     let texts = elements.into_iter().map(|element| element.get());

@@ -3,8 +3,8 @@
 //! `POST /poll` opens a connection and sends batches of frames, `GET /poll` waits for frames
 //! ([`handlers`]). Each connection is a [`task`]; [`PollRegistry`] finds it by its secret while it
 //! runs. [`inbound`] orders the batches, [`responder`] answers the waiting request,
-//! [`unacked_frames`] keeps frames until the client acknowledges them. The messages themselves are
-//! the matter of [`super::connection`], as for a WebSocket.
+//! [`unacked_frames`] holds frames until the client acknowledges them. [`super::connection`]
+//! handles the messages, as for a WebSocket.
 
 mod handlers;
 mod inbound;

@@ -8,26 +8,26 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// The polling connections by their secret; cloning it is cheap.
+/// The polling connections, by their secret. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct PollRegistry {
-    /// How requests reach each one.
+    /// The handle of each connection.
     handles: Arc<Mutex<HashMap<String, PollHandle>>>,
 }
 
-/// How requests reach the task of a connection. A full mailbox makes the request wait.
+/// The handle to the task of a connection. A request waits while a mailbox is full.
 #[derive(Clone)]
 pub struct PollHandle {
-    /// What the client sends.
+    /// Mailbox of inbound frames.
     pub inputs: mpsc::Sender<ClientInput>,
-    /// The requests that wait for frames.
+    /// Mailbox of polls.
     pub requests: mpsc::Sender<PollRequest>,
 }
 
 /// A registered connection; dropping it removes it.
 pub struct Registration {
     polls: PollRegistry,
-    /// Secret that names the connection in the client's requests.
+    /// The secret by which requests name the connection.
     pub secret: String,
 }
 
@@ -42,12 +42,12 @@ impl PollRegistry {
         }
     }
 
-    /// The connection of this secret.
+    /// The handle of the connection with this secret.
     pub fn find(&self, secret: &str) -> Option<PollHandle> {
         self.handles().get(secret).cloned()
     }
 
-    /// How many there are.
+    /// The number of connections.
     #[cfg(test)]
     pub fn count(&self) -> usize {
         self.handles().len()

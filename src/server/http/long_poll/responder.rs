@@ -18,21 +18,21 @@ use tokio::{
 pub struct PollRequest {
     /// The number of the last frame the client has.
     pub after: u64,
-    /// Takes the JSON to answer. Dropped where the connection has ended.
+    /// Receives the JSON of the response. Dropped if the connection has ended.
     pub answer: oneshot::Sender<Result<String, InvalidAck>>,
 }
 
 /// The responder of one connection.
 pub struct LongPollResponder {
-    /// Requests that arrive.
+    /// Mailbox of polls.
     requests: mpsc::Receiver<PollRequest>,
-    /// Frames to the client. Unacknowledged frames still count against its limits.
+    /// Outbox of the client. Unacknowledged frames count against its limits.
     queue: OutboxReader,
     /// Frames that were sent and are not acknowledged.
     unacked: UnackedFrames,
     /// The waiting request and its deadline.
     pending: Option<(oneshot::Sender<Result<String, InvalidAck>>, Instant)>,
-    /// How long a request waits.
+    /// How long a request may wait.
     timeout: Duration,
 }
 
@@ -73,8 +73,8 @@ impl LongPollResponder {
         }
     }
 
-    /// Answers the waiting request, or the next one, with the close code. A client that reads too
-    /// slowly gets no frames with it.
+    /// Answers the waiting request, or the next one, with the close code. The response holds the
+    /// remaining frames, unless the client reads too slowly.
     pub async fn close(&mut self, code: CloseCode) {
         if code == CloseCode::TooSlow {
             self.unacked.clear();
@@ -92,7 +92,7 @@ impl LongPollResponder {
         }
     }
 
-    /// Accepts a request. The request that waited is answered first.
+    /// Handles a new request. Answers the request that waited first.
     fn on_request(&mut self, request: PollRequest) {
         match self.unacked.acknowledge(request.after) {
             Err(invalid_ack) => drop(request.answer.send(Err(invalid_ack))),
@@ -105,7 +105,7 @@ impl LongPollResponder {
         }
     }
 
-    /// Answers the waiting request, if there are frames.
+    /// Answers the waiting request if there are frames.
     fn respond_if_ready(&mut self) {
         self.fill(ANSWER_BYTES, OUTBOX_FRAMES);
         if self.unacked.len() > 0 {
@@ -113,7 +113,7 @@ impl LongPollResponder {
         }
     }
 
-    /// Takes frames out of the outbox until this many bytes or frames are unacknowledged.
+    /// Moves frames out of the outbox until this many bytes or frames are unacknowledged.
     fn fill(&mut self, bytes: usize, frames: usize) {
         while self.unacked.bytes() < bytes
             && self.unacked.len() < frames
@@ -123,7 +123,7 @@ impl LongPollResponder {
         }
     }
 
-    /// Answers the waiting request. False where there is none, or its client has gone.
+    /// Answers the waiting request. Returns false if no request waits or its client disconnected.
     fn answer(&mut self, close: Option<CloseCode>) -> bool {
         let Some((answer, _)) = self.pending.take() else {
             return false;

@@ -1,4 +1,4 @@
-//! The task of one polling connection, from its start to its last answer.
+//! The task of one polling connection, from its start to its last response.
 
 use super::{
     inbound::{BatchReader, ClientInput},
@@ -13,7 +13,7 @@ use crate::server::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-/// Requests that may wait for the task; the next one waits before its mailbox.
+/// Capacity of each mailbox of the task; further requests wait.
 const MAILBOX: usize = 4;
 
 /// Opens a connection and returns its secret.
@@ -29,7 +29,7 @@ pub fn open(context: AppContext, client: ClientAddress, permit: ConnectionPermit
     secret
 }
 
-/// Serves the connection to its end.
+/// Serves a connection until it ends.
 async fn run(
     context: AppContext,
     client: ClientAddress,
@@ -45,7 +45,7 @@ async fn run(
         end = connection.run(&mut reader) => end,
         never = responder.serve() => match never {},
     };
-    // A batch that arrives from here on is answered 404.
+    // Batches that arrive from now on are answered 404.
     drop(reader);
     if let Some(code) = connection.leave(end).await {
         let _ = timeout(timing.close_timeout, responder.close(code)).await;

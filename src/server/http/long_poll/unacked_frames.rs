@@ -1,16 +1,16 @@
-//! Frames that were sent and are not acknowledged yet. Pure.
+//! Frames that were sent and are not acknowledged yet. Pure: no I/O.
 
 use crate::{protocol::CloseCode, server::rooms::Frames};
 use std::collections::VecDeque;
 
-/// Frames in order, each with a number: the first one ever is 1.
+/// Frames in order. Each frame has a number; the first frame of the connection is 1.
 #[derive(Default)]
 pub struct UnackedFrames {
-    /// The unacknowledged ones.
+    /// The unacknowledged frames.
     frames: VecDeque<Frames>,
     /// The number of the last acknowledged frame.
     acknowledged: u64,
-    /// Bytes of the unacknowledged ones.
+    /// Bytes of the unacknowledged frames.
     bytes: usize,
 }
 
@@ -19,7 +19,7 @@ pub struct UnackedFrames {
 pub struct InvalidAck;
 
 impl UnackedFrames {
-    /// Appends frames after those already waiting.
+    /// Appends frames in order.
     pub fn push(&mut self, frames: Frames) {
         self.bytes += frames.size();
         self.frames.extend(frames.split());
@@ -41,7 +41,7 @@ impl UnackedFrames {
         Ok(bytes)
     }
 
-    /// All frames as the JSON of an answer; with `close`, of the last one.
+    /// The JSON of a response with all frames. `close` adds a close code to the last response.
     pub fn answer(&self, close: Option<CloseCode>) -> String {
         let mut json = String::with_capacity(self.bytes + self.frames.len() + 64);
         json.push_str("{\"frames\":[");
@@ -60,12 +60,12 @@ impl UnackedFrames {
         json
     }
 
-    /// How many frames are unacknowledged.
+    /// The number of unacknowledged frames.
     pub fn len(&self) -> usize {
         self.frames.len()
     }
 
-    /// How many bytes are unacknowledged.
+    /// The number of unacknowledged bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,12 +1,12 @@
 //! The WebSocket of the room protocol.
 //!
-//! [`upgrade`] opens one, [`check_upgrade`] explains why an upgrade would be refused. [`socket`]
-//! reads frames for its [`Connection`](super::connection::Connection); [`writer`] alone writes;
-//! [`read_half`] passes tungstenite's own answers to the writer.
+//! [`upgrade`] opens a WebSocket, [`check_upgrade`] returns the refusal of an upgrade. [`socket`]
+//! reads frames for its [`Connection`](super::connection::Connection). Only [`writer`] writes.
+//! [`read_half`] passes the responses of tungstenite to the writer.
 //!
-//! tungstenite reads the frames. The writer sends bytes as they are: a broadcast is one run of
-//! bytes for all sockets of a room ([`Frames`](crate::server::rooms::Frames)), which a library
-//! that frames each message for each socket could not share.
+//! tungstenite parses inbound frames only. The writer sends bytes that are framed already: all
+//! sockets of a room share the bytes of a broadcast ([`Frames`](crate::server::rooms::Frames)),
+//! and tungstenite would frame the message for each socket.
 
 mod read_half;
 mod socket;
@@ -25,7 +25,7 @@ use hyper::upgrade::OnUpgrade;
 use socket::Socket;
 use tungstenite::{error::ProtocolError, handshake::server::create_response_with_body};
 
-/// `/ws`: 101, the refusal of [`admit`], or what was wrong with the handshake.
+/// `GET /ws`: answers 101, the refusal of [`admit`], or the error of the handshake.
 pub async fn upgrade(
     State(context): State<AppContext>,
     Extension(client): Extension<ClientAddress>,
@@ -55,10 +55,10 @@ pub async fn upgrade(
     answer
 }
 
-/// `POST /ws`: whether an upgrade would be answered 101. 204, or the refusal of the upgrade.
+/// `POST /ws`: answers 204 if an upgrade would succeed, otherwise the refusal of the upgrade.
 ///
-/// For pages: a browser hides the answer to a refused upgrade from them. Other layers refuse a
-/// foreign origin and an unknown host before this handler.
+/// Scripts call this handler because browsers hide the response to a refused upgrade. Other layers
+/// refuse a foreign origin and an unknown host before this handler.
 pub async fn check_upgrade(
     State(context): State<AppContext>,
     Extension(client): Extension<ClientAddress>,

@@ -1,5 +1,5 @@
-//! The read half of a socket as the duplex stream that tungstenite wants. Reads come from the
-//! connection; writes (pongs and close frames) go to the queue of the writer.
+//! The read half of a socket as the duplex stream that tungstenite needs. Reads use the connection;
+//! writes (pongs and close frames) go to the queue of the writer.
 
 use crate::server::rooms::Outbox;
 use std::{
@@ -20,7 +20,7 @@ pub struct ReadHalf {
 }
 
 impl ReadHalf {
-    /// Reads from `half`, writes to `outbox`.
+    /// A stream that reads from `half` and writes to `outbox`.
     pub fn new(half: OwnedReadHalf, outbox: Outbox) -> Self {
         Self { half, outbox }
     }
@@ -37,7 +37,7 @@ impl AsyncRead for ReadHalf {
 }
 
 impl AsyncWrite for ReadHalf {
-    /// Never waits: a client that does not read its answers is closed as too slow.
+    /// Never blocks. A full outbox closes the connection as too slow.
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,

@@ -29,11 +29,11 @@ use tungstenite::{
     protocol::{Role, WebSocketConfig},
 };
 
-/// The largest frame that tungstenite reads: twice what the protocol allows, so that a frame just
-/// too large is read to its end and closed with the right code.
+/// Most bytes of a frame that tungstenite reads. Twice the limit of the protocol: a slightly larger
+/// frame is read, and its socket is closed with 4413.
 const MAX_TRANSPORT_FRAME_BYTES: usize = 2 * MAX_FRAME_BYTES;
-/// Bytes read at once. 1 KiB: most frames are smaller, most sockets are idle, and larger frames
-/// are read in pieces.
+/// Size of the read buffer. 1 KiB: most frames are smaller, most sockets are idle, and larger
+/// frames need several reads.
 const READ_BUFFER_BYTES: usize = 1024;
 
 /// The stream of inbound frames.
@@ -41,10 +41,10 @@ type Stream = WebSocketStream<ReadHalf>;
 
 /// An open WebSocket.
 ///
-/// There are thousands of these, and most are idle: an idle one keeps little, and closing
-/// allocates what it needs when it needs it.
+/// There are thousands of sockets and most are idle, so an idle one holds little memory. Closing
+/// allocates its future when it runs.
 pub struct Socket {
-    /// The room protocol on it.
+    /// The room protocol on this socket.
     connection: Connection,
     stream: Stream,
     outbox: Outbox,
@@ -57,7 +57,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Takes over the connection of an upgraded request. `None` where that is not TCP.
+    /// Takes over the connection of an upgraded request. `None` if the connection is not TCP.
     pub async fn open(
         context: AppContext,
         upgraded: Upgraded,
@@ -70,7 +70,7 @@ impl Socket {
             .max_message_size(Some(MAX_TRANSPORT_FRAME_BYTES))
             .max_frame_size(Some(MAX_TRANSPORT_FRAME_BYTES))
             .read_buffer_size(READ_BUFFER_BYTES)
-            // The read half passes on what tungstenite writes.
+            // The read half queues the writes of tungstenite, so a buffer would only delay them.
             .write_buffer_size(0);
         let timing = context.timing;
         let writer_task = tokio::spawn(writer::run(write_half, queue, timing));
@@ -94,7 +94,7 @@ impl Socket {
         Box::pin(self.close(end)).await;
     }
 
-    /// Leaves the room and closes the connection. Without an `end`, writing has failed.
+    /// Leaves the room and closes the connection. `end` is `None` if the writer failed.
     async fn close(mut self, end: Option<Disconnect>) {
         let close_timeout = self.timing.close_timeout;
         let end = match end {
@@ -109,14 +109,14 @@ impl Socket {
             self.outbox.close(code);
             let _ = timeout(close_timeout, &mut self.writer_task).await;
         }
-        // Read until the client has closed too: closing over unread bytes would reset the
-        // connection, and the client might lose the close frame.
+        // Read until the client closes, too. Closing with unread bytes would reset the connection,
+        // and the client might lose the close frame.
         let _ = timeout(close_timeout, async {
             while StreamExt::next(&mut self.stream).await.is_some() {}
         })
         .await;
-        // The writer ends when its queue has no sender and everything is written, such as the
-        // answer to a close frame.
+        // The writer ends when its queue has no sender and is written, including the response to a
+        // close frame.
         drop((self.connection, self.outbox, self.stream));
         if !self.writer_task.is_terminated()
             && timeout(close_timeout, &mut self.writer_task).await.is_err()
@@ -126,8 +126,8 @@ impl Socket {
     }
 }
 
-/// The halves of the connection, and the bytes that were read with the request. The buffer of the
-/// request is dropped: it is larger than everything else that a socket needs.
+/// Returns the halves of the connection, and the bytes that were read with the request. Drops the
+/// buffer of the request, which is larger than the rest of a socket.
 fn split_upgraded(upgraded: Upgraded) -> Option<(OwnedReadHalf, OwnedWriteHalf, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<WriteTimeoutStream>>().ok()?;
     // From here on the limits of the outbox replace the write timeout.
@@ -145,7 +145,7 @@ impl InboundSource for Stream {
     }
 }
 
-/// The meaning of a frame.
+/// Converts a frame to an inbound item.
 fn inbound_of(frame: Message) -> Inbound {
     match frame {
         Message::Text(text) => Inbound::Text(text),
@@ -163,7 +163,7 @@ fn inbound_of(frame: Message) -> Inbound {
     }
 }
 
-/// The meaning of a read error: too large, a protocol violation, or a lost connection.
+/// Converts a read error: frame too large, protocol violation, or lost connection.
 fn disconnect_of_error(error: &Error) -> Disconnect {
     match error {
         Error::Capacity(_) => Disconnect::TOO_LARGE,

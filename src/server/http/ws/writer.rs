@@ -1,4 +1,4 @@
-//! Writing one socket: its queue, the pings and the close frame.
+//! The writer of one socket: it writes the queue, the pings and the close frame.
 
 use crate::{
     protocol::CloseCode,
@@ -19,14 +19,14 @@ use tokio::{
 };
 use tungstenite::protocol::{CloseFrame, frame::Frame};
 
-/// Entries of the queue written at once: those that came while the last write waited.
+/// Most queue entries in one write. 8: entries queue up only while a write blocks.
 const MAX_WRITE_BATCH: usize = 8;
 /// A ping frame without a payload (RFC 6455 section 5.5.2).
 const PING: Bytes = Bytes::from_static(b"\x89\x00");
 
-/// Writes what is queued, and pings, until the socket is condemned or broken. What cannot be
-/// written does not keep the verdict from being carried out: a stream that does not take the
-/// goodbye in time is reset.
+/// Writes queued frames and pings until the outbox has a close code or the connection breaks.
+/// Then writes the close frame, even while a write is blocked. A stream that does not accept the
+/// close frame in time is reset.
 pub async fn run(mut stream: OwnedWriteHalf, mut queue: OutboxReader, timing: Timing) {
     let mut close_code = queue.close_code();
     let mut pings = interval_at(Instant::now() + timing.ping_interval, timing.ping_interval);
@@ -53,7 +53,7 @@ pub async fn run(mut stream: OwnedWriteHalf, mut queue: OutboxReader, timing: Ti
         () = writing => return,
     };
     if code == CloseCode::TooSlow {
-        // Only the frame that is partly written is finished: the close frame follows a whole one.
+        // Finish the partly written frame only, so that the close frame follows a whole frame.
         unwritten.truncate(1);
     } else {
         while let Some(frames) = queue.ready() {
@@ -63,16 +63,16 @@ pub async fn run(mut stream: OwnedWriteHalf, mut queue: OutboxReader, timing: Ti
     unwritten.push_back(close_frame(code));
     let close_frame = write_all(&mut stream, &mut unwritten);
     if timeout(timing.close_timeout, close_frame).await.is_err() {
-        // The kernel would retransmit for minutes. The client notices a reset at once and
-        // reconnects.
+        // Reset the stream: the client reconnects at once, and the kernel does not retransmit for
+        // minutes.
         let _ = stream.as_ref().set_zero_linger();
     }
 }
 
-/// Writes everything, as much at once as the socket accepts.
+/// Writes all bytes, as many at once as the socket accepts.
 ///
 /// # Cancel safety
-/// Unwritten bytes stay, also those of a frame that is partly written.
+/// Unwritten bytes stay in `unwritten`, including the rest of a partly written frame.
 async fn write_all(stream: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>) -> io::Result<()> {
     while !unwritten.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_WRITE_BATCH];
@@ -102,7 +102,7 @@ fn advance(unwritten: &mut VecDeque<Bytes>, mut written: usize) {
     }
 }
 
-/// The close frame of a code.
+/// Encodes the close frame of a code.
 fn close_frame(code: CloseCode) -> Bytes {
     let frame = Frame::close(Some(CloseFrame {
         code: code.code().into(),
