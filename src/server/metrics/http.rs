@@ -2,16 +2,16 @@
 
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-/// Counters of one server's HTTP listeners. A clone counts into the same numbers.
+/// Counters of the HTTP listeners of one server. Clones share the numbers.
 #[derive(Debug, Clone, Default)]
 pub struct HttpMetrics {
-    /// HTTP requests received, refused ones included.
+    /// HTTP requests received, including refused ones.
     pub requests: Counter,
     /// HTTP requests answered with 403, 408, 421 or 429.
     pub requests_refused: Counter,
-    /// Connections closed at once because their address has as many as it may.
+    /// Connections closed at once because of the limit of their address or of the reserve.
     pub connections_refused: Counter,
-    /// Connections served from the reserve because all ordinary places are taken.
+    /// Connections served from the reserve because the limit of ordinary connections is reached.
     pub connections_reserved: Counter,
 }
 

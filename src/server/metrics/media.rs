@@ -10,12 +10,12 @@ use strum::VariantArray;
 /// Upper bounds of the buckets of [`MediaMetrics::first_frame_seconds`].
 const FIRST_FRAME_SECONDS: [f64; 9] = [0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0];
 
-/// Counters of one SFU, shared by its shards. A clone counts into the same numbers.
+/// Counters of one SFU. Clones share the numbers; each shard has one.
 #[derive(Debug, Clone)]
 pub struct MediaMetrics {
     /// Media connections open in all shards.
     pub connections: Gauge,
-    /// Connections that ended without a request of the room.
+    /// Connections that ended although the room did not close them.
     pub disconnects: Counter,
     /// Connections ended because their code panicked.
     pub connection_panics: Counter,
@@ -23,7 +23,7 @@ pub struct MediaMetrics {
     pub received_datagrams: Counter,
     /// Datagrams sent by all shards.
     pub sent_datagrams: Counter,
-    /// Datagrams received that belong to no connection, or are malformed or too many.
+    /// Received datagrams that belong to no connection, are malformed or exceed a rate.
     pub dropped_datagrams: Counter,
     /// Bytes in the received datagrams.
     pub received_bytes: Counter,
@@ -31,7 +31,7 @@ pub struct MediaMetrics {
     pub sent_bytes: Counter,
     /// Media packets received.
     pub received_packets: Counter,
-    /// Media packets forwarded: one for each receiver.
+    /// Media packets forwarded, counted for each receiver.
     pub forwarded_packets: Counter,
     /// Media packets whose SSRC belongs to no track.
     pub unknown_ssrc_packets: Counter,
@@ -49,7 +49,7 @@ pub struct MediaMetrics {
     pub first_frame_seconds: Histogram,
     /// Connections that finished ICE, by `result` and `path`.
     ice_results: Family<[(&'static str, &'static str); 2], Counter>,
-    /// Down tracks of video, by the `layer` they carry.
+    /// Down tracks of video, by the forwarded `layer`.
     down_tracks: Labelled<Gauge>,
 }
 
@@ -105,23 +105,23 @@ impl IcePath {
     }
 }
 
-/// What a down track of video carries.
+/// The layer that a down track of video forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForwardedLayer {
     /// A simulcast layer: 0 is the lowest.
     Layer(usize),
     /// The only layer of its track.
     Single,
-    /// Nothing: the bandwidth does not suffice.
+    /// No layer, because the bandwidth does not suffice.
     Paused,
-    /// Nothing yet: it waits for a keyframe.
+    /// No layer until the next keyframe.
     Waiting,
 }
 
 /// Values of the label `layer`, in the order of [`DownTrackCounts`].
 const LAYERS: [&str; 6] = ["low", "middle", "high", "single", "paused", "waiting"];
 
-/// How many down tracks of one shard carry what, in the order of [`LAYERS`].
+/// The number of down tracks of one shard for each value of [`LAYERS`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct DownTrackCounts([i64; LAYERS.len()]);
 
@@ -139,18 +139,18 @@ impl DownTrackCounts {
 }
 
 impl MediaMetrics {
-    /// Counts the end of ICE of a connection.
+    /// Counts the ICE result of a connection.
     pub fn ice_result(&self, path: IcePath) {
         self.ice_results.get_or_create(&path.labels()).inc();
     }
 
-    /// How many connections finished ICE so.
+    /// The number of connections with this ICE result.
     #[cfg(test)]
     pub fn ice_results(&self, path: IcePath) -> u64 {
         self.ice_results.get_or_create(&path.labels()).get()
     }
 
-    /// Counts the down tracks of a shard in place of those it counted before.
+    /// Replaces the previous counts of a shard by its current counts.
     pub fn update_down_tracks(&self, previous: &mut DownTrackCounts, current: DownTrackCounts) {
         for ((layer, before), now) in LAYERS.into_iter().zip(previous.0).zip(current.0) {
             if before != now {
@@ -161,7 +161,7 @@ impl MediaMetrics {
         *previous = current;
     }
 
-    /// Adds the counters, and how busy each shard is, to a registry.
+    /// Adds the counters, and the load of each shard, to a registry.
     pub fn register(&self, registry: &mut Registry, loads: impl Iterator<Item = f64>) {
         let registry = registry.sub_registry_with_prefix("media");
         for (name, help, counter) in self.counters() {
@@ -172,7 +172,7 @@ impl MediaMetrics {
         let help = "Time from an offer to the first video packet forwarded to its sender";
         let first_frame = self.first_frame_seconds.clone();
         registry.register_with_unit("first_frame", help, Unit::Seconds, first_frame);
-        // Every result and layer has a series from the start, so that a rate over it exists.
+        // Each result and layer has a series from the start, so that its first rate is defined.
         for path in IcePath::VARIANTS {
             drop(self.ice_results.get_or_create(&path.labels()));
         }
@@ -192,7 +192,7 @@ impl MediaMetrics {
         registry.register("load_ratio", help, shards);
     }
 
-    /// The counters without labels: name, help and number.
+    /// The counters without labels, each with its name and help.
     fn counters(&self) -> [(&'static str, &'static str, &Counter); 15] {
         [
             (

@@ -1,10 +1,9 @@
 //! Counters of one server, for `/metrics`.
 //!
-//! Each subsystem makes its own set and holds clones of it where it counts: a clone is a
-//! pointer to the same atomic numbers, so counting takes no lock, and two servers of one
-//! process share nothing. A scrape puts the sets into a [`Registry`] and adds what can be
-//! looked up, such as the number of rooms. The names follow Prometheus: unit last, `_total`
-//! on counters. `docs/operating.md` lists all of them.
+//! Each subsystem creates its own set of counters. A clone of a set points to the same atomic
+//! numbers, so counting takes no lock, and two servers in one process share no counters. A scrape
+//! adds the sets, and gauges such as the number of rooms, to a registry. The names follow the
+//! conventions of Prometheus: unit last, `_total` on counters. `docs/operating.md` lists them.
 
 mod http;
 mod media;
@@ -20,5 +19,5 @@ pub use store::StoreMetrics;
 use prometheus_client::metrics::family::Family;
 use std::borrow::Cow;
 
-/// Counters that differ in the value of one label. Looking one up takes a read lock.
+/// Counters with one label. A look-up takes a read lock.
 pub type Labelled<M = Counter> = Family<[(&'static str, Cow<'static, str>); 1], M>;

@@ -1,19 +1,19 @@
-//! Counters of the rooms and of the connections to them.
+//! Counters of rooms and of connections to rooms.
 
 use super::Labelled;
 use crate::protocol::ErrorCode;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-/// Counters of one server's rooms. A clone counts into the same numbers.
+/// Counters of the rooms of one server. Clones share the numbers.
 #[derive(Debug, Clone, Default)]
 pub struct RoomMetrics {
-    /// Frames queued to clients: one for each receiver.
+    /// Frames queued to clients, counted for each receiver.
     pub frames: Counter,
     /// Clients closed with 4408 because they read too slowly.
     pub slow_clients: Counter,
-    /// Joins, also of participants who return.
+    /// Joins, including those of participants who return.
     joins: Counter,
-    /// Joins that asked to resume, by `outcome`: `resumed` or `snapshot`.
+    /// Joins that request to resume, by `outcome`: `resumed` or `snapshot`.
     resumes: Labelled,
     /// Refusals, by `code`.
     refusals: Labelled,
@@ -22,11 +22,11 @@ pub struct RoomMetrics {
 }
 
 impl RoomMetrics {
-    /// Counts a join. `asked_to_resume`: the client named what it had seen; `resumed`: it got
-    /// what it missed and no snapshot.
-    pub fn joined(&self, asked_to_resume: bool, resumed: bool) {
+    /// Counts a join. `requests_resume`: the client sent its last known `seq`. `resumed`: the
+    /// client received the events since then, and no snapshot.
+    pub fn joined(&self, requests_resume: bool, resumed: bool) {
         self.joins.inc();
-        if asked_to_resume {
+        if requests_resume {
             let outcome = if resumed { "resumed" } else { "snapshot" };
             self.resumes
                 .get_or_create(&[("outcome", outcome.into())])
@@ -34,7 +34,7 @@ impl RoomMetrics {
         }
     }
 
-    /// Counts a refusal, and whether it is about a chat message.
+    /// Counts a refusal. `is_message`: the refusal is about a chat message.
     pub fn refused(&self, code: ErrorCode, is_message: bool) {
         let labels = [("code", code.name().into())];
         self.refusals.get_or_create(&labels).inc();
@@ -43,7 +43,7 @@ impl RoomMetrics {
 
     /// Adds the counters to a registry.
     pub fn register(&self, registry: &mut Registry) {
-        // Both outcomes exist from the start, so that a rate over them does.
+        // Each outcome has a series from the start, so that its first rate is defined.
         for outcome in ["resumed", "snapshot"] {
             drop(self.resumes.get_or_create(&[("outcome", outcome.into())]));
         }

@@ -12,14 +12,14 @@ const COMMIT_SECONDS: [f64; 14] = [
 /// Upper bounds of the buckets of [`StoreMetrics::commit_rows`].
 const COMMIT_ROWS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
-/// Counters of one store. A clone counts into the same numbers.
+/// Counters of one store. Clones share the numbers.
 #[derive(Debug, Clone)]
 pub struct StoreMetrics {
-    /// Jobs that wait for the writer's thread.
+    /// Jobs that wait for the writer thread.
     pub writer_queue: Gauge,
-    /// Duration of a commit, in seconds; failed ones count too.
+    /// Duration of each commit in seconds, including failed commits.
     pub commit_seconds: Histogram,
-    /// Messages and changes in one commit.
+    /// Messages and changes in each commit.
     pub commit_rows: Histogram,
     /// Commits that failed.
     pub commit_failures: Counter,
