@@ -1,23 +1,23 @@
-//! The command line, made of the declared settings.
+//! The command line, generated from the declared settings.
 
 use super::settings::{SETTINGS, Setting, help_text};
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser};
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// The variable of [`Flags::config`].
+/// The environment variable of [`Flags::config`].
 pub(super) const CONFIG_VARIABLE: &str = "NOOM_CONFIG";
 
-/// The settings that the command line gives.
+/// The settings on the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
-    /// The TOML file.
+    /// Path of the TOML file.
     pub config: Option<PathBuf>,
-    /// The value of each setting, by its name.
+    /// The values of the given flags, by the name of the setting.
     values: BTreeMap<&'static str, String>,
 }
 
 impl Flags {
-    /// The value of a setting.
+    /// The value of a setting, if its flag is given.
     pub(super) fn value(&self, name: &str) -> Option<&String> {
         self.values.get(name)
     }

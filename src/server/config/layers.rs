@@ -19,7 +19,7 @@ pub enum ConfigError {
         origin: String,
         /// The value as given.
         value: String,
-        /// What is accepted.
+        /// Description of the accepted values.
         accepted: String,
     },
     /// The file holds a key that is not a setting.
@@ -43,7 +43,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The error for an unknown key; `plain` is the key with `-` and `_` as in `known`.
+    /// The error for an unknown key. `plain` is the key with the separators of `known`.
     pub(super) fn unknown_key(key: &str, plain: &str, known: &[&str]) -> Self {
         let nearest = spelling::nearest(plain, known.iter().copied());
         Self::UnknownKey {
@@ -58,20 +58,20 @@ impl ConfigError {
     }
 }
 
-/// Characters of an unknown key that its error shows.
+/// Most characters of an unknown key that its error shows.
 const MAX_KEY_CHARS: usize = 100;
 
 /// The settings of the TOML file.
 #[derive(Debug, Clone, Default)]
 pub struct FileLayer {
-    /// Value of each setting, as the text that a flag would have.
+    /// Value of each setting, in the text form of a flag.
     settings: BTreeMap<String, String>,
-    /// Rules of single rooms.
+    /// Retention rules of single rooms.
     pub(super) rooms: BTreeMap<RoomName, RoomRetention>,
 }
 
 impl FileLayer {
-    /// Reads a file.
+    /// Reads and parses a file.
     ///
     /// # Errors
     /// The file cannot be read, is not TOML, or has an unknown key.
@@ -87,7 +87,7 @@ impl FileLayer {
         })
     }
 
-    /// Reads the text of a file.
+    /// Parses the text of a file.
     ///
     /// # Errors
     /// The text is not TOML, or has an unknown key.
@@ -119,7 +119,8 @@ impl FileLayer {
     }
 }
 
-/// Converts a TOML value to the text of a flag: lists of words to commas, lists of tables to JSON.
+/// Converts a TOML value to the text form of a flag: lists of words to words with commas, lists of
+/// tables to JSON.
 fn flag_text(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
@@ -167,8 +168,8 @@ impl Value {
 pub(super) struct Layers(BTreeMap<&'static str, Value>);
 
 impl Layers {
-    /// Merges the layers. An empty environment variable counts as unset, because compose files
-    /// leave settings out that way.
+    /// Merges the layers. An empty environment variable counts as unset, because compose files set
+    /// an empty value for an omitted setting.
     pub fn new(flags: &Flags, env: &dyn Fn(&str) -> Option<String>, file: &FileLayer) -> Self {
         let find = |setting: &Setting| {
             let (name, variable) = (setting.name, setting.variable());

@@ -1,8 +1,8 @@
 //! The declaration of every setting: its name, its default and its help.
 //!
 //! The flag, the environment variable, the key of the file, the text of `--help` and the default
-//! come from here; [`super::values`] says what each setting accepts. A new setting is one entry
-//! here, one field of [`super::Config`] and one row of `docs/operating.md`, which a test compares
+//! derive from this table. [`super::values`] parses the values. A new setting is one entry in this
+//! table, one field of [`super::Config`] and one row of `docs/operating.md`, which a test compares
 //! with this table.
 
 use crate::server::{
@@ -20,7 +20,7 @@ pub(super) enum DefaultValue {
     Value(&'static str),
     /// A value that another module declares.
     Computed(fn() -> String),
-    /// No value; `--help` says what happens instead.
+    /// No value; the text describes the behaviour without one.
     Unset(&'static str),
 }
 
@@ -28,21 +28,21 @@ pub(super) enum DefaultValue {
 pub(super) struct Setting {
     /// The flag without its dashes, and the key of the file.
     pub name: &'static str,
-    /// What the value looks like.
+    /// Placeholder of the value in `--help`.
     pub value_name: &'static str,
     default: DefaultValue,
-    /// What it means.
+    /// Description of the setting in `--help`.
     help: &'static str,
-    /// What `--help` says behind the default.
+    /// Remark behind the default in `--help`.
     remark: Option<&'static str>,
-    /// Whether it may follow a command.
+    /// Whether the flag may follow a command.
     pub is_global: bool,
-    /// The value of the flag alone; `None` where the flag needs a value.
+    /// The value of a flag without one; `None` if the flag needs a value.
     pub missing_value: Option<&'static str>,
 }
 
 impl Setting {
-    /// A setting of the server whose flag needs a value.
+    /// A setting whose flag needs a value and precedes a command.
     const fn new(
         name: &'static str,
         value_name: &'static str,
@@ -60,7 +60,7 @@ impl Setting {
         }
     }
 
-    /// Adds what `--help` says behind the default.
+    /// Adds a remark behind the default in `--help`.
     const fn remark(self, remark: &'static str) -> Self {
         Self {
             remark: Some(remark),
@@ -68,7 +68,7 @@ impl Setting {
         }
     }
 
-    /// Lets the flag follow a command, too.
+    /// Allows the flag behind a command, too.
     const fn global(self) -> Self {
         Self {
             is_global: true,
@@ -76,7 +76,7 @@ impl Setting {
         }
     }
 
-    /// Lets the flag stand alone for this value.
+    /// Allows the flag without a value, which then has this value.
     const fn missing_value(self, value: &'static str) -> Self {
         Self {
             missing_value: Some(value),
@@ -84,7 +84,7 @@ impl Setting {
         }
     }
 
-    /// Its environment variable.
+    /// The environment variable of the setting.
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.name.to_uppercase().replace('-', "_"))
     }
@@ -98,7 +98,7 @@ impl Setting {
         }
     }
 
-    /// The default in words.
+    /// The default as a text for people.
     pub fn default_text(&self) -> String {
         let text = match self.default {
             DefaultValue::Value(text) | DefaultValue::Unset(text) => text.to_owned(),
@@ -110,7 +110,7 @@ impl Setting {
         }
     }
 
-    /// Its text in `--help`.
+    /// The text of the setting in `--help`.
     pub fn help_text(&self) -> String {
         help_text(self.help, &self.variable(), &self.default_text())
     }

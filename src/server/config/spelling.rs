@@ -1,4 +1,4 @@
-//! Names that are no setting, and which setting each may mean.
+//! Detects unknown names of settings, and suggests the nearest known name.
 
 use super::{
     flags::CONFIG_VARIABLE,
@@ -6,8 +6,8 @@ use super::{
 };
 use std::ffi::OsString;
 
-/// Variables that are no settings: the file of settings, and what `make`, `scripts/` and the
-/// tests of the browser read.
+/// Variables with the prefix that are no settings: the path of the TOML file, and the variables of
+/// `make`, `scripts/` and the browser tests.
 const NON_SETTINGS: [&str; 6] = [
     CONFIG_VARIABLE,
     "NOOM_AIORTC",
@@ -16,22 +16,22 @@ const NON_SETTINGS: [&str; 6] = [
     "NOOM_TEST_LOG",
     "NOOM_TOOLS",
 ];
-/// Unknown variables that are named. 16: an environment is not written by strangers, but may be
-/// long.
+/// Most unknown variables that are reported. 16: one log line each.
 const MAX_REPORTED: usize = 16;
-/// Most characters of a name in a log line.
+/// Most characters of a name that a log line shows.
 const MAX_NAME_CHARS: usize = 64;
 
-/// A variable that looks like a setting and is none.
+/// An environment variable with the prefix of the settings that is no setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownVariable {
-    /// Its name, cut to what a line holds.
+    /// The name, truncated to [`MAX_NAME_CHARS`] and with unprintable characters replaced.
     pub name: String,
-    /// The variable it may mean.
+    /// The variable of the setting with the nearest name.
     pub nearest: Option<String>,
 }
 
-/// The variables among these that begin like a setting's and are none, [`MAX_REPORTED`] at most.
+/// Returns the variables that have the prefix of the settings and are no setting, at most
+/// [`MAX_REPORTED`].
 pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<UnknownVariable> {
     let settings: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
     let known =
@@ -56,8 +56,8 @@ pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<Unknown
     unknown.take(MAX_REPORTED).collect()
 }
 
-/// The known name that a wrong one may mean: the one with the fewest letters changed, where
-/// that is a third of its letters at most.
+/// The known name with the least edit distance to a wrong name. `None` if the distance exceeds a
+/// third of the length of the known name.
 pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if wrong.len() > MAX_NAME_CHARS {
         return None;

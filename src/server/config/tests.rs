@@ -1,4 +1,4 @@
-//! Precedence and refusals, as tables.
+//! Tests of the precedence of layers and of refused values, as tables.
 
 use super::*;
 use clap::{CommandFactory, Parser};
@@ -35,12 +35,12 @@ fn a_switch_is_on_by_its_name_alone_and_by_a_word_in_every_layer() {
     assert!(hides(resolve(&[], &[(env, "true")], "")));
     assert!(hides(resolve(&[], &[], &format!("{file} = true"))));
     let both = resolve(&[flag, "false"], &[(env, "true")], "");
-    assert!(!hides(both), "a flag beats the environment");
+    assert!(!hides(both), "a flag precedes the environment");
     let followed = resolve(&[flag, "--p2p-max", "5"], &[], "");
     assert!(hides(followed));
 }
 
-/// Flags, environment, file, and what the refusal has to say.
+/// Flags, environment, file, and the texts that the error contains.
 type Case<'a> = (
     &'a [&'a str],
     &'a [(&'a str, &'a str)],

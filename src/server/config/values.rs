@@ -1,4 +1,4 @@
-//! Parsers of the settings' values, with the description of what each accepts.
+//! Parsers of the values of settings, each with a description of the accepted values.
 
 use super::{
     ConfigError, FileLayer, Retention, RetentionLimits, ice,
@@ -108,7 +108,7 @@ impl Layers {
         self.number_or_zero(name, range, &accepted)
     }
 
-    /// Parses a number within a range whose 0 has a meaning of its own; `accepted` explains it.
+    /// Parses a number within a range that gives 0 a special meaning, which `accepted` describes.
     fn number_or_zero<T: FromStr + PartialOrd>(
         &self,
         name: &str,
@@ -129,7 +129,7 @@ impl Layers {
         self.parse(name, ADDRESS, |text| text.parse().ok())
     }
 
-    /// The HTTP address. cargo-leptos sets it with a variable of its own.
+    /// The HTTP address. cargo-leptos sets another variable, which replaces the default.
     pub fn listen(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigError> {
         let leptos = env("LEPTOS_SITE_ADDR").filter(|value| !value.trim().is_empty());
         let Some(value) = leptos.filter(|_| self.get("listen").is_default) else {
@@ -228,7 +228,7 @@ impl Layers {
         url.transpose()
     }
 
-    /// TURN over TLS: with a certificate and its key, or not at all.
+    /// TURN over TLS. `None` without certificate and key; one without the other is an error.
     pub fn turn_tls(&self) -> Result<Option<TurnTls>, ConfigError> {
         let listen = self.address("turn-tls-listen")?;
         let (certificate, key) = (self.find("turn-tls-cert"), self.find("turn-tls-key"));
@@ -313,7 +313,7 @@ impl Layers {
         })
     }
 
-    /// The retention of messages: the server's, and each room's rule over it.
+    /// The retention of messages: the defaults of the server, and the rules of single rooms.
     pub fn retention(&self, file: &FileLayer) -> Result<Retention, ConfigError> {
         let (days, messages) = (0..=retention::MAX_DAYS, 0..=retention::MAX_MESSAGES);
         let defaults = RetentionLimits {
