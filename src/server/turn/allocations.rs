@@ -1,7 +1,8 @@
-//! The allocations: which client has which relayed address, and until when.
+//! The table of allocations, with the relayed address and the expiry of each.
 //!
-//! Pure: time comes in as `now`. An expired allocation counts as gone before it is swept. Only
-//! authenticated clients reach this table, and each user, room and address has a limit.
+//! Pure: the caller passes the time as `now`. An expired allocation is invalid even before the
+//! sweep removes it. Only authenticated clients reach this table, and each user, room and address
+//! has a limit.
 
 use super::{
     client::{ClientWriter, FiveTuple},
@@ -36,25 +37,25 @@ pub struct Owner {
 
 /// An allocation (RFC 8656 section 3.2).
 pub struct Allocation {
-    /// The user who made it.
+    /// The user who made the allocation.
     pub owner: Owner,
     /// The client's 5-tuple.
     pub client: FiveTuple,
     /// Sends frames to the client.
     pub writer: ClientWriter,
-    /// The relayed transport address. Virtual: it belongs to no socket.
+    /// The relayed transport address, which belongs to no socket.
     pub relay: SocketAddr,
-    /// The transaction id of its Allocate request. A retransmission gets the same response.
+    /// The transaction id of the Allocate request. A retransmission gets the same response.
     pub transaction: [u8; 12],
-    /// Its permissions and channels.
+    /// The permissions and channels of the allocation.
     pub permissions: Permissions,
     /// The rate at which the client may send.
     pub send_limiter: ByteLimiter,
     /// The rate at which the client may receive.
     pub receive_limiter: ByteLimiter,
-    /// The end of its lifetime, unless it is refreshed.
+    /// The end of the lifetime, unless the client refreshes the allocation.
     expires: Instant,
-    /// Counts it against the limits of its address and of the server.
+    /// Counts the allocation against the limits of its address and of the server.
     _permit: Permit,
 }
 
@@ -74,9 +75,9 @@ impl Allocation {
 /// Which ports satisfy an Allocate request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parity {
-    /// Even or odd: the request has no EVEN-PORT.
+    /// Even and odd ports, for a request without EVEN-PORT.
     Any,
-    /// An even port: the request has EVEN-PORT.
+    /// Even ports only, for a request with EVEN-PORT.
     Even,
 }
 
@@ -94,7 +95,7 @@ impl ByteLimiter {
         Self(TokenBucket::new(Quota::new(second, second)))
     }
 
-    /// Whether a packet of this payload is within the rate. Takes the tokens if it is.
+    /// Whether a packet of this payload is within the rate. Takes the tokens of an allowed packet.
     pub fn allows(&mut self, bytes: usize, now: Instant) -> bool {
         self.0.try_take(bytes + PACKET_OVERHEAD_BYTES, now)
     }
@@ -257,7 +258,7 @@ impl Allocations {
         let of_user = all().filter(|other| other.user == session.user).count();
         let of_room = all().filter(|other| other.room == session.room).count();
         let left = self.limits.total.saturating_sub(self.allocations.len());
-        // The last places are kept for rooms with few allocations.
+        // The last allocations are reserved for rooms with few allocations.
         if left == 0
             || (left <= self.limits.reserved_for_small_rooms && of_room >= SMALL_ROOM_ALLOCATIONS)
         {
@@ -267,8 +268,8 @@ impl Allocations {
         within.then_some(()).ok_or(Refusal::AllocationQuota)
     }
 
-    /// Finds a free relayed address. A port whose address is taken stays out of the pool for
-    /// good. Odd ports that were passed over for an even one go back to the pool.
+    /// Finds a free relayed address. A port whose address is taken never returns to the pool. Odd
+    /// ports that were skipped in the search for an even one return to the pool.
     fn free_relay_address(
         &mut self,
         external: IpAddr,

@@ -1,9 +1,8 @@
-//! The server without its sockets: takes frames, checks credentials, returns responses.
+//! The server without its sockets: it receives frames, checks credentials and returns responses.
 //!
-//! Sans-IO except for relayed packets: a listener passes a frame with its time of arrival and
-//! gets the response back. The lock is held for look-ups only, never while a packet is sent or
-//! handed to the SFU. Requests are answered in [`super::methods`],
-//! data is relayed in [`super::forward`].
+//! Sans-IO except for relayed packets. A listener passes a frame with its time of arrival and
+//! receives the response. The lock is held for look-ups only, never while a packet is sent or
+//! delivered to the SFU. [`super::methods`] answers requests, [`super::forward`] relays data.
 
 use super::{
     allocations::{Allocations, Owner},
@@ -190,8 +189,8 @@ impl Engine {
 
     /// Authenticates a request by long-term credentials (RFC 8489 section 9.2.4).
     ///
-    /// The username of an existing allocation stays valid beyond its expiry: a browser uses it
-    /// for as long as the allocation lives, and that ends with the call session.
+    /// The username of an existing allocation stays valid beyond its expiry, because a browser uses
+    /// one username for the lifetime of the allocation. The call session bounds that lifetime.
     fn authenticate(
         &self,
         client: &FiveTuple,
@@ -199,10 +198,10 @@ impl Engine {
         now: ArrivalTime,
     ) -> Result<Owner, Refusal> {
         if request.get::<MessageIntegrity>().is_none() {
-            // A challenge is larger than a short request. Clients begin with an Allocate, so a
-            // shorter one is no client's, and an amplification of it would serve an attacker.
-            let begins = request.size() >= MIN_CHALLENGED_BYTES;
-            return Err(if begins {
+            // A challenge is larger than a short request and would amplify the traffic of an
+            // attacker. Clients begin with an Allocate request, which is never that short.
+            let is_challenged = request.size() >= MIN_CHALLENGED_BYTES;
+            return Err(if is_challenged {
                 Refusal::Unauthorized
             } else {
                 Refusal::BadRequest
@@ -216,12 +215,12 @@ impl Engine {
         }
         let owner = self.owner_of_allocation(client, username, now.instant);
         let owner = owner.or_else(|| self.owner_of_credentials(username, now.wall));
-        let proven =
+        let authenticated =
             owner.filter(|owner| realm == self.realm && request.verify_integrity(&owner.key));
-        proven.ok_or(Refusal::Unauthorized)
+        authenticated.ok_or(Refusal::Unauthorized)
     }
 
-    /// The owner of the client's allocation, if the username is its own.
+    /// The owner of the client's allocation, if the username is that of the owner.
     fn owner_of_allocation(
         &self,
         client: &FiveTuple,
@@ -276,8 +275,8 @@ impl Engine {
         Some(response.unsigned())
     }
 
-    /// Locks the allocations. A poisoned lock is used on: no operation leaves them
-    /// inconsistent half-way.
+    /// Locks the allocations. A poisoned lock stays in use, because no operation leaves the
+    /// allocations inconsistent.
     pub(super) fn allocations(&self) -> MutexGuard<'_, Allocations> {
         self.allocations
             .lock()

@@ -1,5 +1,5 @@
-//! The external addresses: those that relayed addresses are made of. They can change while the
-//! server runs.
+//! The external addresses, which relayed addresses are made of. They can change while the server
+//! runs.
 
 use std::{
     net::IpAddr,
@@ -7,7 +7,7 @@ use std::{
 };
 use turn_server::codec::message::attributes::address::{IpAddrExt, IpFamily};
 
-/// Former addresses that are remembered. 16: an allocation can outlive a dynamic address, and
+/// Most former addresses that stay owned. 16: an allocation can outlive a dynamic address, and
 /// packets to its relayed address must not leave the process.
 const MAX_FORMER_ADDRESSES: usize = 16;
 
@@ -18,20 +18,20 @@ pub struct ExternalAddresses(RwLock<AddressLists>);
 /// The addresses behind the lock.
 #[derive(Default)]
 struct AddressLists {
-    /// The present ones, the best first.
+    /// The current addresses, the best first.
     current: Vec<IpAddr>,
-    /// Those of before, the newest last; at most [`MAX_FORMER_ADDRESSES`].
+    /// The former addresses, the newest last; at most [`MAX_FORMER_ADDRESSES`].
     former: Vec<IpAddr>,
 }
 
 impl ExternalAddresses {
-    /// These addresses, without former ones.
+    /// A set of current addresses without former ones.
     pub fn new(current: Vec<IpAddr>) -> Self {
         let former = Vec::new();
         Self(RwLock::new(AddressLists { current, former }))
     }
 
-    /// Replaces the present addresses. Existing allocations keep theirs.
+    /// Replaces the current addresses. Existing allocations keep their relayed addresses.
     pub fn replace(&self, current: Vec<IpAddr>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut known.current, current);
@@ -41,7 +41,7 @@ impl ExternalAddresses {
         former.drain(..former.len().saturating_sub(MAX_FORMER_ADDRESSES));
     }
 
-    /// The present addresses, the best first.
+    /// The current addresses, the best first.
     pub fn current(&self) -> Vec<IpAddr> {
         self.read().current.clone()
     }
@@ -56,7 +56,7 @@ impl ExternalAddresses {
             .find(|ip| ip.family() == family)
     }
 
-    /// Whether relayed addresses are made of this address, or were.
+    /// Whether this is a current or former external address.
     pub fn owns(&self, ip: IpAddr) -> bool {
         let known = self.read();
         known.current.contains(&ip) || known.former.contains(&ip)

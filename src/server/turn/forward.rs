@@ -29,7 +29,7 @@ struct Recipient {
     writer: ClientWriter,
     /// The transport of its frames.
     transport: Transport,
-    /// How the packet is wrapped.
+    /// The encapsulation of the packet.
     encapsulation: Encapsulation,
 }
 

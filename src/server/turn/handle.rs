@@ -1,4 +1,4 @@
-//! The handle to the TURN server: starts it, issues credentials, stops it.
+//! The handle to the TURN server, which starts it, issues credentials and stops it.
 
 use super::{
     client::FiveTuple,
@@ -23,7 +23,7 @@ use std::{
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
-/// Attempts to find a port that is free for both UDP and TCP, where the system chooses it.
+/// Attempts to find a port that is free for both UDP and TCP, if the system chooses the port.
 const MAX_BIND_ATTEMPTS: usize = 16;
 
 /// A handle to the TURN server; cheap to clone. The server stops when the last handle is dropped.
@@ -45,7 +45,7 @@ struct Inner {
     families: Families,
     /// The listening address of TLS.
     tls_address: Option<SocketAddr>,
-    /// Turns true at the stop. Each task holds a receiver until it has ended.
+    /// Turns true when the server stops. Each task holds a receiver until it has ended.
     stopping: watch::Sender<bool>,
 }
 
@@ -53,7 +53,7 @@ impl Turn {
     /// Binds the sockets and starts the tasks.
     ///
     /// # Errors
-    /// See [`TurnError`]; the operator corrects the setting it names.
+    /// See [`TurnError`]; the operator corrects the setting that the error names.
     pub async fn start(
         options: TurnOptions,
         local_peer: Arc<dyn LocalPeer>,
@@ -100,8 +100,8 @@ impl Turn {
         self.inner.tls_address
     }
 
-    /// The addresses among `addresses` at which the listeners can be reached: those of a served
-    /// family. Where the listeners are bound to one address, that address alone.
+    /// The addresses among `addresses` of a served family. If the listeners are bound to one
+    /// address, that address only.
     pub fn reachable(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let bound = self.inner.address.ip().to_canonical();
         if !bound.is_unspecified() {
@@ -123,9 +123,9 @@ impl Turn {
         self.inner.engine.external.replace(addresses);
     }
 
-    /// Issues credentials to a user in a room's call. They allow new allocations for five
-    /// minutes, or until [`Self::end_session`]; an existing allocation refreshes with the
-    /// credentials it was made with. Returns `None` if the table of call sessions is full.
+    /// Issues credentials to a user in a room's call. The credentials allow new allocations for
+    /// five minutes, or until [`Self::end_session`]. An existing allocation is refreshed with the
+    /// credentials that made it. Returns `None` if the table of call sessions is full.
     pub fn credentials(&self, user: &str, room: &str) -> Option<Credentials> {
         self.inner
             .engine
@@ -214,14 +214,14 @@ fn bind(listen: SocketAddr) -> Result<(Udp, TcpListener, SocketAddr, Families), 
         tries -= 1;
         match sockets::bind("--turn-listen", listen, bind_once) {
             Ok(((udp, tcp, address), families)) => return Ok((udp, tcp, address, families)),
-            // The system chose a UDP port that TCP has not free: try another.
+            // The UDP port that the system chose is not free for TCP, so try another port.
             Err(_) if listen.port() == 0 && tries > 0 => {}
             Err(source) => return Err(refused(listen, source)),
         }
     }
 }
 
-/// Binds a port for UDP, then the same one for TCP.
+/// Binds a port for UDP, then the same port for TCP.
 fn bind_once(listen: SocketAddr, families: Families) -> io::Result<(Udp, TcpListener, SocketAddr)> {
     let udp = Udp::bind(listen, families)?;
     let address = udp.address()?;

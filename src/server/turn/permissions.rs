@@ -1,7 +1,7 @@
 //! The permissions and channels of one allocation (RFC 8656 sections 9 and 12).
 //!
-//! Stricter than the RFC, where a permission covers an IP address: here it covers one address
-//! and port, because all relayed addresses of this server share a few IP addresses.
+//! A permission of the RFC covers an IP address. Here a permission covers one address and port,
+//! because all relayed addresses of this server share a few IP addresses.
 
 use super::{
     options::{CHANNEL_LIFETIME, MAX_PEERS, PERMISSION_LIFETIME},
@@ -44,10 +44,10 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// Installs or refreshes permissions: all of them or none.
+    /// Installs or refreshes all of these permissions, or none of them.
     ///
     /// # Errors
-    /// There would be more than [`MAX_PEERS`]; the client waits until some expire.
+    /// The permissions would exceed [`MAX_PEERS`]; the client waits until some expire.
     pub fn permit(&mut self, peers: &[SocketAddr], now: Instant) -> Result<(), Refusal> {
         self.sweep(now);
         let mut new: Vec<_> = peers
@@ -73,7 +73,7 @@ impl Permissions {
     /// Binds a channel to a peer and permits the peer, or refreshes both.
     ///
     /// # Errors
-    /// The channel has another peer or the peer another channel: 400. Too many: 508.
+    /// 400 if the channel has another peer or the peer another channel; 508 beyond [`MAX_PEERS`].
     pub fn bind(&mut self, number: u16, peer: SocketAddr, now: Instant) -> Result<(), Refusal> {
         self.sweep(now);
         let bound_elsewhere = self
@@ -99,7 +99,7 @@ impl Permissions {
         (until > now).then_some(*address)
     }
 
-    /// How packets of this peer are sent to the client; none without a permission.
+    /// The encapsulation of packets of this peer; `None` without a permission.
     pub fn encapsulation(&self, peer: SocketAddr, now: Instant) -> Option<Encapsulation> {
         let peer = self.by_address.get(&peer)?;
         let channel = peer.channel.filter(|(_, until)| *until > now);

@@ -28,19 +28,19 @@ pub enum Refusal {
     UnsupportedTransport = 442,
     /// The peer and the allocation differ in their address family.
     PeerFamilyMismatch = 443,
-    /// The user, the room or the address has as many allocations as it may.
+    /// The user, the room or the address has reached its limit of allocations.
     AllocationQuota = 486,
-    /// The server has as many allocations, permissions or ports as it may.
+    /// The server has reached its limit of allocations, permissions or ports.
     InsufficientCapacity = 508,
 }
 
 impl Refusal {
-    /// The code, as 401.
+    /// The error code, such as 401.
     pub fn code(self) -> u16 {
         self as u16
     }
 
-    /// Its place among all variants.
+    /// The index of the refusal in `VARIANTS`.
     fn index(self) -> usize {
         let found = Self::VARIANTS.iter().position(|other| *other == self);
         found.expect("VARIANTS has every variant")
@@ -56,7 +56,7 @@ pub enum DropReason {
     UnauthenticatedRate,
     /// The sender has no allocation, or no permission or channel for the peer.
     NoSenderPermission,
-    /// The receiver has no permission for the sender, or no allocation any more.
+    /// The receiver has no permission for the sender, or its allocation has ended.
     NoReceiverPermission,
     /// The sender or the receiver exceeds its rate.
     Bandwidth,
@@ -106,7 +106,7 @@ impl TurnStats {
     }
 }
 
-/// The counters of one server; they only grow.
+/// The counters of one server, which only increase.
 #[derive(Default)]
 pub struct Counters {
     /// Allocations since the start.

@@ -42,16 +42,16 @@ where
         () = read(&guard, reader, ClientWriter::Stream(queue)) => true,
         _ = &mut writing => false,
     };
-    // The allocation holds a sender of the queue. Without it the writer finishes.
+    // The allocation holds a sender of the queue. The writer ends when no sender is left.
     drop(guard);
     if ended {
         let _ = timeout(FLUSH_TIMEOUT, writing).await;
     }
 }
 
-/// Ends the allocation when it is dropped, however the connection ends.
+/// Ends the allocation of a connection when it is dropped.
 struct Guard {
-    /// Holds the allocation.
+    /// The server that holds the allocation.
     engine: Arc<Engine>,
     /// The 5-tuple of the connection.
     client: FiveTuple,
@@ -80,7 +80,7 @@ async fn read(guard: &Guard, mut reader: impl AsyncRead + Unpin, writer: ClientW
             },
             Err(_) => {}
         }
-        // Looked up only at a deadline: the lifetime of an allocation bounds its stream.
+        // The allocation is looked up at a deadline only. Its lifetime bounds the stream.
         let now = Instant::now();
         if now >= idle_deadline.min(allocation_deadline) {
             if !guard.engine.has_allocation(&guard.client) {

@@ -1,4 +1,4 @@
-//! The TCP and TLS listeners: limit connections, do the TLS handshake, start [`stream`].
+//! The TCP and TLS listeners limit connections, do the TLS handshake and start [`stream`].
 
 use super::{
     client::{FiveTuple, Transport},
@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 /// Pause after `accept` failed, as when the process is out of file descriptors. 50 ms.
 const ERROR_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The context of every connection. Cheap to clone.
+/// The state that all connections share. Cheap to clone.
 #[derive(Clone)]
 pub struct ListenerContext {
     /// Handles the frames of all connections.
@@ -37,7 +37,7 @@ pub async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// Accepts connections until the server stops; with TLS where `tls` is given.
+/// Accepts connections until the server stops. `tls` turns TLS on.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, context: ListenerContext) {
     let mut stopping = context.stopping.clone();
     loop {
@@ -63,7 +63,7 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, context: Lis
     }
 }
 
-/// One connection, until it ends or the server stops.
+/// Serves one connection until it ends or the server stops.
 async fn connection(
     socket: TcpStream,
     source: SocketAddr,
@@ -71,7 +71,7 @@ async fn connection(
     mut context: ListenerContext,
     permit: Permit,
 ) {
-    // Media must not wait for Nagle's algorithm. An error costs latency only.
+    // Nagle's algorithm would delay media. An error of this call costs latency only.
     let _ = socket.set_nodelay(true);
     let client = FiveTuple {
         transport: match tls {
@@ -88,7 +88,7 @@ async fn connection(
     }
 }
 
-/// Serves a connection, after the TLS handshake where `tls` is given.
+/// Serves a connection, after the TLS handshake if `tls` is set.
 async fn serve_connection(
     socket: TcpStream,
     tls: Option<TlsAcceptor>,

@@ -1,4 +1,4 @@
-//! The UDP listener: one frame in each datagram.
+//! The UDP listener. Each datagram holds one frame.
 
 use super::{
     client::{ClientWriter, FiveTuple, Transport, UdpEndpoints},
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{io::Interest, net::UdpSocket, sync::watch};
 
-/// Reads after one wake-up, before the task yields and looks for the stop.
+/// Most reads after one wake-up, before the task yields and checks for the stop.
 const MAX_READS_PER_WAKE: usize = 64;
 /// Bytes of the receive buffer: the largest batch of datagrams that generic receive offload
 /// (GRO) returns.
@@ -65,7 +65,7 @@ impl Udp {
     pub fn bind(address: SocketAddr, families: Families) -> io::Result<Self> {
         let socket = sockets::udp(address, families)?;
         let state = UdpSocketState::new((&socket).into())?;
-        // The system may give less, and the server works with less.
+        // The system may set smaller buffers, with which the server works, too.
         let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
         let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
         let reader = UdpSocket::from_std(socket.try_clone()?)?;
@@ -75,7 +75,7 @@ impl Udp {
         })
     }
 
-    /// The address it is bound to.
+    /// The bound address.
     ///
     /// # Errors
     /// The system does not report it.
@@ -98,7 +98,7 @@ impl Udp {
         }
     }
 
-    /// Reads what is queued, up to [`MAX_READS_PER_WAKE`] reads.
+    /// Reads queued datagrams, in at most [`MAX_READS_PER_WAKE`] reads.
     fn read_datagrams(&self, engine: &Engine, buffer: &mut [u8]) -> io::Result<()> {
         for _ in 0..MAX_READS_PER_WAKE {
             let mut metas = [RecvMeta::default()];
@@ -116,8 +116,8 @@ impl Udp {
         Ok(())
     }
 
-    /// Handles the datagrams of one read. They come from one client and have one size, except
-    /// that the last one may be shorter.
+    /// Handles the datagrams of one read. All have one source and one size; only the last one may
+    /// be shorter.
     fn on_read(&self, engine: &Engine, buffer: &[u8], meta: &RecvMeta) {
         let endpoints = UdpEndpoints {
             client: meta.addr,
@@ -132,7 +132,7 @@ impl Udp {
         }
     }
 
-    /// Handles one datagram and sends the response. Drops one that is no frame.
+    /// Handles one datagram and sends the response. A datagram that is no frame is dropped.
     fn on_datagram(&self, engine: &Engine, bytes: &[u8], endpoints: UdpEndpoints) {
         let client = FiveTuple {
             transport: Transport::Udp,
