@@ -24,8 +24,8 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-/// Interval between two checks of the files. 60 s: certificates are renewed days before they
-/// expire.
+/// Interval between two checks of the files. 60 s: certificates are renewed days before their
+/// expiry.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Paths of a certificate and its key.
@@ -59,15 +59,15 @@ pub struct Certificate {
     files: CertificateFiles,
     /// The certificate that new handshakes use.
     current: Arc<CurrentKey>,
-    /// Versions of the files at the last successful reading; `None` if it failed, so that the next
-    /// check reads them again.
+    /// Versions of the files at the last successful reading. `None` after a failure, so that the
+    /// next check reads the files again.
     stamps: Mutex<Option<[Stamp; 2]>>,
-    /// Throttle of the warning about unusable files: they are tried every minute and logged every
-    /// hour.
+    /// Throttle of the warning about unusable files. The files are read every minute, the warning
+    /// is logged once an hour.
     unusable: LogThrottle,
 }
 
-/// The certificate in use. The lock is held to copy a pointer.
+/// The certificate in use. The lock is held only to copy a pointer.
 #[derive(Debug)]
 struct CurrentKey(RwLock<Arc<CertifiedKey>>);
 
@@ -146,7 +146,7 @@ pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
             },
         }
         let certificate = certificate.clone();
-        // A network file system may be slow.
+        // The files may be on a slow network file system.
         let checked = tokio::task::spawn_blocking(move || certificate.refresh()).await;
         if let Err(error) = checked {
             tracing::error!(%error, "the files of the certificate cannot be checked");

@@ -1,14 +1,14 @@
 //! Identity of a participant: a secret token, and the public id derived from it.
 //!
-//! The id is a hash of the token, so a client that returns with the token is the same participant,
-//! even after a restart, and the server stores nothing in between.
+//! The id is a hash of the token. The server therefore recognises a client that returns with its
+//! token without any state, even after a restart.
 
 use crate::protocol::{Epoch, ParticipantId, SessionToken};
 use rand::Rng;
 use sha2::{Digest, Sha256};
 
-/// Letters of a participant id after `p_`: 130 bits of a hash, so that no search finds a token for
-/// one of many ids.
+/// Letters of a participant id after `p_`. 26: 130 bits of the hash, too many for a search of a
+/// token that matches any of many ids.
 const ID_LETTERS: usize = 26;
 /// Alphabet of base32 (RFC 4648) in lower case.
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -41,12 +41,12 @@ pub fn new_epoch() -> Epoch {
     Epoch::parse(&random_letters()).expect("22 bytes")
 }
 
-/// 128 bits of the thread's CSPRNG in 22 letters of base64url.
+/// 128 random bits of the thread's CSPRNG, as 22 letters of base64url.
 pub fn random_letters() -> String {
     encode(&rand::rng().random::<[u8; 16]>(), BASE64URL, 6)
 }
 
-/// Encodes bytes, highest bit first, `bits` a letter, without padding.
+/// Encodes bytes, `bits` per letter, the highest bit first, without padding.
 fn encode(bytes: &[u8], alphabet: &[u8], bits: u32) -> String {
     let mut letters = String::new();
     let (mut held, mut buffer) = (0, 0_u32);
@@ -65,7 +65,7 @@ fn encode(bytes: &[u8], alphabet: &[u8], bits: u32) -> String {
     letters
 }
 
-/// The letter of the lowest bits.
+/// The letter for the lowest bits of a value.
 fn letter(value: u32, alphabet: &[u8]) -> char {
     let index = value as usize & (alphabet.len() - 1);
     char::from(alphabet[index])

@@ -42,21 +42,23 @@ pub const MIN_ANSWER_RATE: u32 = 1024;
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Broadcasts to a room that are sent at once, without waiting for others to coalesce with.
 pub const BROADCAST_BURST: f64 = 8.0;
-/// Messages per second beyond which nobody can read along and broadcasts are delayed.
+/// Messages per second beyond which the broadcasts of a room are delayed. 200: faster than people
+/// can read.
 pub const CROWDED_RATE: f64 = 200.0;
-/// How long a broadcast to such a room waits for others to coalesce with. 30 ms: imperceptible.
+/// How long a broadcast beyond [`CROWDED_RATE`] waits to coalesce with others. 30 ms:
+/// imperceptible.
 pub const CROWDED_DELAY: Duration = Duration::from_millis(30);
 /// Bytes of broadcasts that are sent without waiting for more. 16 KiB: a small part of a socket's
 /// queue.
 pub const BROADCAST_BATCH_BYTES: usize = 16 * 1024;
 /// How long a reaction waits to coalesce with others, unless another broadcast comes first. 250 ms:
-/// a late reaction disturbs nobody.
+/// people do not notice the delay of a reaction.
 pub const REACTION_DELAY: Duration = Duration::from_millis(250);
 /// Messages queued for the task of one room; a sender waits when the queue is full.
 pub const ROOM_MAILBOX: usize = 1024;
-/// Messages of one room that wait to be stored; the next one is refused.
+/// Messages of one room that wait to be stored; further ones are refused.
 pub const ROOM_PENDING: usize = 256;
-/// Messages of all rooms that wait to be stored; the next one is refused.
+/// Messages of all rooms that wait to be stored; further ones are refused.
 pub const WRITER_QUEUE: usize = 4096;
 /// Rows in one commit. 64: the commit takes a few milliseconds.
 pub const GROUP_ROWS: usize = 64;
@@ -148,7 +150,7 @@ pub const ROOM_BROADCAST_BYTES: Rate = Rate {
     per_second: 512 * 1024,
     burst: 720 * 1024,
 };
-/// Size of the room that [`ROOM_BROADCAST_BYTES`] and [`ROOM_OFFERS`] are for. 100: the default
+/// Size of the room that [`ROOM_BROADCAST_BYTES`] and [`ROOM_OFFERS`] apply to. 100: the default
 /// capacity of rooms and of calls.
 pub const ROOM_RATE_PEOPLE: usize = 100;
 /// Part of the burst of [`ROOM_BROADCAST_BYTES`] that only members below [`QUIET_MEMBER_BYTES`] may
@@ -185,7 +187,7 @@ pub const PAIR_BYTES: Rate = Rate {
 /// Descriptions from one participant to one other without an answer. 3: a first offer, its
 /// repetition after a reconnect, and an ICE restart.
 pub const PAIR_DESCRIPTIONS: u32 = 3;
-/// Time after which an unanswered description counts as lost and frees its place.
+/// Time after which an unanswered description counts as lost and is not counted any more.
 pub const PAIR_DESCRIPTIONS_EVERY: Duration = Duration::from_secs(2);
 /// Offers of one participant to the SFU over all their sockets: a first one, more slots as others
 /// join, and ICE restarts.
@@ -210,7 +212,7 @@ pub struct Timing {
     pub ping_interval: Duration,
     /// Silence after which a socket is dead and its participant leaves. Default 15 s: three pings.
     pub dead_after: Duration,
-    /// How long a disconnected participant keeps their place. Default 5 s: a reload takes less.
+    /// How long a disconnected participant stays a member. Default 5 s: a reload takes less.
     pub grace: Duration,
     /// How long after the grace period a return is not announced. Default 115 s, so that both are
     /// 120 s.
@@ -228,11 +230,10 @@ pub struct Timing {
     /// Time for the whole head on one of the [`RESERVED_CONNECTIONS`]. Default 3 s: a probe sends
     /// its head at once.
     pub reserved_head_timeout: Duration,
-    /// Time for the whole body of a request, however steadily it arrives. Default 30 s: 64 KiB at
-    /// 17 kbit/s.
+    /// Time for the whole body of a request. Default 30 s: 64 KiB at 17 kbit/s.
     pub body_timeout: Duration,
-    /// How long a response may wait for a client that reads nothing; a client slower than
-    /// [`MIN_ANSWER_RATE`] uses this time up. Default 30 s.
+    /// How long a response may wait for a client that reads nothing, or reads more slowly than
+    /// [`MIN_ANSWER_RATE`]. Default 30 s.
     pub write_timeout: Duration,
     /// Interval between two broadcasts of the list of open rooms. Default 1 s.
     pub summaries_interval: Duration,

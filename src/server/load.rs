@@ -1,7 +1,7 @@
-//! The load of the process, and the delay by which it batches under load.
+//! The load of the process, and the delay by which broadcasts coalesce under load.
 //!
-//! The runtime counts the busy time of each worker thread. Ten times a second the busy share is
-//! sampled and smoothed; [`coalescing_delay`] grows with it.
+//! The runtime counts the busy time of each worker thread. [`watch`] samples the busy share ten
+//! times a second and smooths it. [`coalescing_delay`] grows with the load.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -21,7 +21,7 @@ const SCALE: f64 = 1_000_000.0;
 const CALM_LOAD: f64 = 0.45;
 /// Load at which [`coalescing_delay`] reaches [`MAX_DELAY`].
 const FULL_LOAD: f64 = 0.75;
-/// Coalescing delay of a fully loaded process; a calm one has none. 25 ms: imperceptible.
+/// Coalescing delay of a fully loaded process. 25 ms: imperceptible.
 const MAX_DELAY: Duration = Duration::from_millis(25);
 
 /// The load of this process, in units of 1 / [`SCALE`].
@@ -55,7 +55,7 @@ fn total_busy_time() -> Duration {
         .sum()
 }
 
-/// Records a sample: the new load is the mean of the sample and the load before.
+/// Records a sample. The new load is the mean of the sample and the previous load.
 fn record(share: f64) {
     let smooth = f64::midpoint(load(), share.clamp(0.0, 1.0));
     #[expect(
@@ -81,7 +81,7 @@ pub fn is_calm() -> bool {
     load() < CALM_LOAD
 }
 
-/// The delay for a load; it grows linearly between the two loads.
+/// The delay for a load. It grows linearly from [`CALM_LOAD`] to [`FULL_LOAD`].
 fn coalescing_delay_at(load: f64) -> Duration {
     let share = ((load - CALM_LOAD) / (FULL_LOAD - CALM_LOAD)).clamp(0.0, 1.0);
     MAX_DELAY.mul_f64(share)

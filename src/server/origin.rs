@@ -1,6 +1,6 @@
-//! Web origins (RFC 6454), as settings name them and as browsers send them.
+//! Web origins (RFC 6454) of settings and of requests.
 
-/// Scheme, host and port of a site (RFC 6454), in lower case, the default port left out.
+/// Scheme, host and port of a site (RFC 6454), in lower case and without the default port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Whether the scheme is `https`.
@@ -10,7 +10,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Parses an origin exactly: `http(s)://host[:port]` and nothing behind.
+    /// Parses `http(s)://host[:port]`. A path is an error.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let https = match scheme.to_ascii_lowercase().as_str() {

@@ -1,6 +1,6 @@
 //! The request of the page or server function that runs now.
 //!
-//! The functions read the Leptos context, so they are valid only while rendering or inside a server
+//! The functions read the Leptos context, which exists while a page is rendered and inside a server
 //! function. Elsewhere they return `None` or a default.
 
 use crate::i18n::{LANGUAGE_COOKIE, Locale, choose};
@@ -34,7 +34,7 @@ pub fn client_address() -> ClientAddress {
     client.unwrap_or(ClientAddress::UNKNOWN)
 }
 
-/// Whether the browser used TLS, as far as the server or its proxies know.
+/// Whether the browser used TLS, according to the public URL or a trusted proxy.
 pub fn is_https() -> bool {
     let parts = use_context::<Parts>();
     parts.is_some_and(|parts| parts.extensions.get() == Some(&IsHttps(true)))
@@ -100,8 +100,8 @@ pub fn address_without_plain() -> String {
     let kept = query.split('&').filter(|pair| !is_plain(pair));
     let kept = kept.collect::<Vec<_>>().join("&");
     let path = uri.as_ref().map_or("/", |uri| uri.path());
-    // A path that begins with two slashes, or a slash and a backslash, would name another host (URL
-    // Standard).
+    // A path that begins with two slashes, or with a slash and a backslash, would name another host
+    // (URL Standard).
     let path = format!("/{}", path.trim_start_matches(['/', '\\']));
     match kept.is_empty() {
         true => path,

@@ -45,8 +45,9 @@ struct ResolvedHost {
 }
 
 impl AddressWatch {
-    /// The sources without results yet: `hosts` of `--media-ip` or, without hosts, the address
-    /// that media is bound to and the interfaces that `filter` allows.
+    /// The sources before the first check. `hosts` are the entries of `--media-ip`; without
+    /// entries, the bound address counts or, if it is unspecified, the interfaces that `filter`
+    /// allows.
     pub fn new(
         hosts: &[MediaHost],
         bound: IpAddr,
@@ -69,7 +70,7 @@ impl AddressWatch {
         }
     }
 
-    /// The addresses now, the best first, at most [`MAX_ADDRESSES`].
+    /// The current addresses, the best first, at most [`MAX_ADDRESSES`].
     ///
     /// # Cancel safety
     /// Lookups finished before the drop are kept.

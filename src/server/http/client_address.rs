@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 /// Throttle of the warning about untrusted proxies: one line a minute.
 static UNTRUSTED_PROXY: LogThrottle = LogThrottle::new();
 
-/// Request extension: whether the browser used TLS, as far as the server or its proxies know.
+/// Request extension: whether the browser used TLS, according to the public URL or a trusted proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IsHttps(pub bool);
 
