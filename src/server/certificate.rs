@@ -133,8 +133,8 @@ impl Certificate {
     }
 }
 
-/// Checks the files every [`CHECK_INTERVAL`] and whenever `reload` changes, until `reload` is dropped.
-/// The caller has just read the files, so the first check is one interval later.
+/// Checks the files every [`CHECK_INTERVAL`] and whenever `reload` changes, until `reload` is
+/// dropped. The caller has just read the files, so the first check is one interval later.
 pub async fn watch(certificate: Arc<Certificate>, mut reload: Receiver<u64>) {
     let mut checks = interval_at(Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -279,11 +279,11 @@ mod tests {
             assert!(std::time::Instant::now() < deadline, "the same stamp");
         }
         certificate.refresh();
-        let known = || *certificate.stamps.lock().expect("held for a moment");
-        assert!(known().is_some_and(|known| known != before));
+        let stamps = || *certificate.stamps.lock().expect("held for a moment");
+        assert!(stamps().is_some_and(|stamps| stamps != before));
         replace(&files.certificate, "rubbish");
         certificate.refresh();
-        assert_eq!(known(), None, "the next check reads the files again");
+        assert_eq!(stamps(), None, "the next check reads the files again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -188,7 +188,7 @@ pub const PAIR_BYTES: Rate = Rate {
 /// repetition after a reconnect, and an ICE restart.
 pub const PAIR_DESCRIPTIONS: u32 = 3;
 /// Time after which an unanswered description counts as lost and is not counted any more.
-pub const PAIR_DESCRIPTIONS_EVERY: Duration = Duration::from_secs(2);
+pub const PAIR_DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(2);
 /// Offers of one participant to the SFU over all their sockets: a first one, more slots as others
 /// join, and ICE restarts.
 pub const PERSON_OFFERS: Rate = Rate {

@@ -12,7 +12,7 @@ const MAX_NAME: usize = 253;
 /// Addresses used of one name. 4: two of each family.
 const MAX_OF_NAME: usize = 4;
 /// Time limit of a DNS lookup. 5 s: resolvers ask a second server after that.
-const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An address by which browsers reach this machine, or a name that has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl MediaHost {
             Host::Address(ip) => return Some(vec![Advertised { ip: *ip, port }]),
             Host::Name(name) => name,
         };
-        let found = timeout(LOOKUP_WITHIN, lookup_host((name.as_str(), 0))).await;
+        let found = timeout(LOOKUP_TIMEOUT, lookup_host((name.as_str(), 0))).await;
         let mut ips = Vec::new();
         for address in found.ok()?.ok()? {
             let ip = address.ip().to_canonical();

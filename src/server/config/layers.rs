@@ -110,9 +110,9 @@ impl FileLayer {
             } else if names.contains(&key.as_str()) {
                 layer.settings.insert(key, flag_text(&value));
             } else {
-                let known = [&names[..], &["rooms"]].concat();
+                let known_keys = [&names[..], &["rooms"]].concat();
                 let plain = key.replace('_', "-");
-                return Err(ConfigError::unknown_key(&key, &plain, &known));
+                return Err(ConfigError::unknown_key(&key, &plain, &known_keys));
             }
         }
         Ok(layer)

@@ -108,9 +108,9 @@ fn parse_room(name: &str, value: &toml::Value) -> Result<RoomRetention, ConfigEr
                 limits.messages = Some(number(&key_path, value, MAX_MESSAGES, MESSAGES)?);
             }
             plain => {
-                let known = ["keep_days", "keep_messages"];
+                let known_keys = ["keep_days", "keep_messages"];
                 let plain = plain.replace('-', "_");
-                return Err(ConfigError::unknown_key(&key_path, &plain, &known));
+                return Err(ConfigError::unknown_key(&key_path, &plain, &known_keys));
             }
         }
     }

@@ -34,10 +34,10 @@ pub struct UnknownVariable {
 /// [`MAX_REPORTED`].
 pub fn unknown_variables(present: impl Iterator<Item = OsString>) -> Vec<UnknownVariable> {
     let settings: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
-    let known =
+    let is_known =
         |name: &str| NON_SETTINGS.contains(&name) || settings.iter().any(|known| known == name);
     let names = present.map(|name| name.to_string_lossy().into_owned());
-    let unknown = names.filter(|name| name.to_uppercase().starts_with(PREFIX) && !known(name));
+    let unknown = names.filter(|name| name.to_uppercase().starts_with(PREFIX) && !is_known(name));
     let unknown = unknown.map(|name| UnknownVariable {
         nearest: nearest(&name.to_uppercase(), settings.iter().map(String::as_str))
             .map(str::to_owned),

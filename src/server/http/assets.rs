@@ -182,11 +182,11 @@ fn joined(headers: &HeaderMap, name: &header::HeaderName) -> String {
 
 /// Whether `If-None-Match` holds the `ETag` (weak comparison, RFC 9110 section 13.1.2).
 fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
-    let known = joined(headers, &header::IF_NONE_MATCH);
-    known
+    let etags = joined(headers, &header::IF_NONE_MATCH);
+    etags
         .split(',')
         .map(str::trim)
-        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
+        .any(|other| other == "*" || other.strip_prefix("W/").unwrap_or(other) == etag)
 }
 
 /// Whether `Accept-Encoding` allows a coding: named or `*`, with a weight above 0 (RFC 9110,

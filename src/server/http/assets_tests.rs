@@ -26,7 +26,7 @@ static ASSETS: Assets = Assets {
     paths: Vec::new,
 };
 
-fn ask(path: &str, headers: &[(&str, &str)]) -> Option<Response> {
+fn response_to(path: &str, headers: &[(&str, &str)]) -> Option<Response> {
     let mut request = Request::builder().uri(format!("/{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -54,7 +54,7 @@ fn the_best_accepted_coding_is_sent_and_a_weight_of_zero_refuses_one() {
         ("br;q=0, *", Some("gzip")),
     ];
     for (accepted, coding) in table {
-        let response = ask(HASHED, &[("accept-encoding", accepted)]).expect("found");
+        let response = response_to(HASHED, &[("accept-encoding", accepted)]).expect("found");
         assert_eq!(header(&response, "content-encoding"), coding, "{accepted}");
         assert_eq!(header(&response, "vary"), Some("accept-encoding"));
     }
@@ -62,12 +62,12 @@ fn the_best_accepted_coding_is_sent_and_a_weight_of_zero_refuses_one() {
 
 #[test]
 fn a_known_etag_is_answered_with_304_and_each_coding_has_its_own() {
-    let plain = ask(HASHED, &[]).expect("found");
-    let packed = ask(HASHED, &[("accept-encoding", "br")]).expect("found");
+    let plain = response_to(HASHED, &[]).expect("found");
+    let packed = response_to(HASHED, &[("accept-encoding", "br")]).expect("found");
     let etag = |response: &Response| header(response, "etag").map(str::to_owned).expect("etag");
     assert_ne!(etag(&plain), etag(&packed));
     let status = |known: &str| {
-        ask(HASHED, &[("if-none-match", known)])
+        response_to(HASHED, &[("if-none-match", known)])
             .expect("found")
             .status()
     };
@@ -83,7 +83,7 @@ fn a_known_etag_is_answered_with_304_and_each_coding_has_its_own() {
 #[test]
 fn hashed_names_are_immutable_and_others_are_revalidated() {
     let cache = |path: &str| {
-        let response = ask(path, &[]).expect("found");
+        let response = response_to(path, &[]).expect("found");
         header(&response, "cache-control").map(str::to_owned)
     };
     assert_eq!(cache(HASHED).as_deref(), Some(IMMUTABLE));
@@ -94,7 +94,7 @@ fn hashed_names_are_immutable_and_others_are_revalidated() {
 #[test]
 fn content_types_are_those_that_browsers_require() {
     let kind = |path: &str| {
-        let response = ask(path, &[]).expect("found");
+        let response = response_to(path, &[]).expect("found");
         header(&response, "content-type").map(str::to_owned)
     };
     assert_eq!(
@@ -116,7 +116,7 @@ fn nothing_outside_and_no_packed_sibling_is_served() {
         "",
         "a//b",
     ] {
-        assert!(ask(path, &[]).is_none(), "{path}");
+        assert!(response_to(path, &[]).is_none(), "{path}");
     }
 }
 

@@ -240,10 +240,10 @@ fn decoded(text: &[u8]) -> Option<Cow<'_, [u8]>> {
                     (b"&#x27;", b'\''),
                     (b"&#39;", b'\''),
                 ];
-                let known = references.iter().find_map(|(reference, letter)| {
+                let found = references.iter().find_map(|(reference, letter)| {
                     rest.strip_prefix(*reference).map(|after| (*letter, after))
                 });
-                let (letter, after) = known?;
+                let (letter, after) = found?;
                 out.push(letter);
                 rest = after;
             }

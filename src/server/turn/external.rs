@@ -33,10 +33,10 @@ impl ExternalAddresses {
 
     /// Replaces the current addresses. Existing allocations keep their relayed addresses.
     pub fn replace(&self, current: Vec<IpAddr>) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut known.current, current);
-        known.former.extend(before);
-        let AddressLists { current, former } = &mut *known;
+        let mut addresses = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut addresses.current, current);
+        addresses.former.extend(before);
+        let AddressLists { current, former } = &mut *addresses;
         former.retain(|ip| !current.contains(ip));
         former.drain(..former.len().saturating_sub(MAX_FORMER_ADDRESSES));
     }
@@ -48,8 +48,8 @@ impl ExternalAddresses {
 
     /// The best address of a family.
     pub fn of_family(&self, family: IpFamily) -> Option<IpAddr> {
-        let known = self.read();
-        known
+        let addresses = self.read();
+        addresses
             .current
             .iter()
             .copied()
@@ -58,8 +58,8 @@ impl ExternalAddresses {
 
     /// Whether this is a current or former external address.
     pub fn owns(&self, ip: IpAddr) -> bool {
-        let known = self.read();
-        known.current.contains(&ip) || known.former.contains(&ip)
+        let addresses = self.read();
+        addresses.current.contains(&ip) || addresses.former.contains(&ip)
     }
 
     /// Locks the addresses to read them.

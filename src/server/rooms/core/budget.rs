@@ -9,10 +9,10 @@ use crate::{
     protocol::ParticipantId,
     server::{
         limits::{
-            ANNOUNCE_RATE, ENVELOPE_BYTES, MEMBER_BROADCAST_BYTES, PAIR_BYTES, PAIR_DESCRIPTIONS,
-            PAIR_DESCRIPTIONS_EVERY, PERSON_OFFERS, QUIET_MEMBER_BYTES, ROOM_BROADCAST_BYTES,
-            ROOM_RATE_PEOPLE, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES, SIGNAL_BYTES_PER_PERSON,
-            SUBSCRIBE_INTERVAL,
+            ANNOUNCE_RATE, ENVELOPE_BYTES, MEMBER_BROADCAST_BYTES, PAIR_BYTES,
+            PAIR_DESCRIPTION_TIMEOUT, PAIR_DESCRIPTIONS, PERSON_OFFERS, QUIET_MEMBER_BYTES,
+            ROOM_BROADCAST_BYTES, ROOM_RATE_PEOPLE, ROOM_RESERVE_BYTES, Rate, SIGNAL_BYTES,
+            SIGNAL_BYTES_PER_PERSON, SUBSCRIBE_INTERVAL,
         },
         token_bucket::{Quota, TokenBucket},
     },
@@ -196,7 +196,7 @@ impl PeerBudget {
     /// Starts with full buckets.
     fn new() -> Self {
         let per_second =
-            Duration::from_secs(1).as_secs_f64() / PAIR_DESCRIPTIONS_EVERY.as_secs_f64();
+            Duration::from_secs(1).as_secs_f64() / PAIR_DESCRIPTION_TIMEOUT.as_secs_f64();
         Self {
             bytes: TokenBucket::new(PAIR_BYTES),
             descriptions: TokenBucket::new(Quota::new(per_second, f64::from(PAIR_DESCRIPTIONS))),
@@ -251,7 +251,7 @@ mod tests {
         budget.on_answer(&id(1));
         assert!(describe(&mut budget, now));
         assert!(!describe(&mut budget, now));
-        now += PAIR_DESCRIPTIONS_EVERY;
+        now += PAIR_DESCRIPTION_TIMEOUT;
         assert!(describe(&mut budget, now), "it may have been lost");
     }
 
