@@ -146,7 +146,7 @@ impl Allocations {
         self.sessions.is_active(session)
     }
 
-    /// Makes an allocation. Addresses for which `taken` is true do not become relayed addresses.
+    /// Makes an allocation. Addresses for which `is_taken` is true do not become relayed addresses.
     ///
     /// # Errors
     /// [`Refusal::AllocationQuota`] or [`Refusal::InsufficientCapacity`] at a limit; the client
@@ -156,7 +156,7 @@ impl Allocations {
         (client, writer): (FiveTuple, ClientWriter),
         owner: Owner,
         transaction: [u8; 12],
-        (external, parity, taken): (IpAddr, Parity, &dyn Fn(SocketAddr) -> bool),
+        (external, parity, is_taken): (IpAddr, Parity, &dyn Fn(SocketAddr) -> bool),
         now: Instant,
     ) -> Result<&Allocation, Refusal> {
         self.remove_expired(now);
@@ -167,7 +167,7 @@ impl Allocations {
             PermitError::Total => Refusal::InsufficientCapacity,
         })?;
         let relay = self
-            .free_relay_address(external, parity, taken)
+            .free_relay_address(external, parity, is_taken)
             .ok_or(Refusal::InsufficientCapacity)?;
         self.by_port.insert(relay.port(), client);
         let allocation = Allocation {
@@ -274,21 +274,21 @@ impl Allocations {
         &mut self,
         external: IpAddr,
         parity: Parity,
-        taken: &dyn Fn(SocketAddr) -> bool,
+        is_taken: &dyn Fn(SocketAddr) -> bool,
     ) -> Option<SocketAddr> {
-        let mut passed_over = Vec::new();
+        let mut skipped_ports = Vec::new();
         let found = loop {
             let Some(port) = self.ports.allocate(None) else {
                 break None;
             };
             let address = SocketAddr::new(external, port);
             if parity == Parity::Even && port % 2 == 1 {
-                passed_over.push(port);
-            } else if !taken(address) {
+                skipped_ports.push(port);
+            } else if !is_taken(address) {
                 break Some(address);
             }
         };
-        for port in passed_over {
+        for port in skipped_ports {
             self.ports.deallocate(port);
         }
         found

@@ -216,7 +216,7 @@ fn bind(listen: SocketAddr) -> Result<(Udp, TcpListener, SocketAddr, Families), 
             Ok(((udp, tcp, address), families)) => return Ok((udp, tcp, address, families)),
             // The UDP port that the system chose is not free for TCP, so try another port.
             Err(_) if listen.port() == 0 && tries > 0 => {}
-            Err(source) => return Err(refused(listen, source)),
+            Err(source) => return Err(bind_error(listen, source)),
         }
     }
 }
@@ -237,12 +237,12 @@ fn bind_tls(
     let bound = sockets::bind("--turn-tls-listen", address, sockets::tcp)
         .and_then(|(listener, _)| TcpListener::from_std(listener))
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
-    let (bound, listener) = bound.map_err(|source| refused(address, source))?;
+    let (bound, listener) = bound.map_err(|source| bind_error(address, source))?;
     Ok((listener, TlsAcceptor::from(config), bound))
 }
 
 /// The error of a port that cannot be bound.
-fn refused(address: SocketAddr, source: io::Error) -> TurnError {
+fn bind_error(address: SocketAddr, source: io::Error) -> TurnError {
     TurnError::Bind { address, source }
 }
 
