@@ -293,7 +293,7 @@ impl Room {
                 let time = 960 * self.sent as u32;
                 somebody.send_keyframe(self.sent, self.now);
                 somebody.send_packet(
-                    somebody.microphone,
+                    somebody.microphone(),
                     self.sent,
                     time,
                     self.now,
@@ -313,9 +313,10 @@ impl Room {
     /// What there is between the server and the one who forges.
     fn known(&mut self) -> Known {
         let forges = &mut self.people[2];
-        let mut ends = vec![(&mut forges.rtc, [forges.camera, forges.microphone])];
+        let sources = [forges.camera(), forges.microphone()];
+        let slots = [forges.video_receiver(), forges.audio_receiver()];
+        let mut ends = vec![(&mut forges.rtc, sources)];
         let served = self.core.peers.iter_mut().map(|(_, peer)| &mut peer.rtc);
-        let slots = [forges.video_receiver, forges.audio_receiver];
         ends.extend(served.last().map(|rtc| (rtc, slots)));
         let mut streams = Vec::new();
         for (rtc, mids) in ends {
@@ -326,7 +327,7 @@ impl Room {
                 streams.extend(stream.rtx().map(|ssrc| *ssrc));
             }
         }
-        let mid = self.people[2].camera.to_string();
+        let mid = self.people[2].camera().to_string();
         let first = 4 << 4 | (mid.len() as u8 - 1);
         let mut name = [&[first], mid.as_bytes()].concat();
         name.resize(name.len().next_multiple_of(4), 0);
@@ -381,7 +382,7 @@ fn packets_counted_from_before_the_first_take_no_memory() {
     let mut room = Room::new();
     let known = room.known();
     let forger = KeyedAttacker::new().expect("it has sent both kinds");
-    let before = room.core.peers[2].rtc.media(room.people[2].camera);
+    let before = room.core.peers[2].rtc.media(room.people[2].camera());
     let id = before.and_then(|media| twcc::extension_id(media.remote_extmap()));
     let counted = |seq: u16, counts: u16| {
         let [high, low] = counts.to_be_bytes();

@@ -1,4 +1,4 @@
-//! Who is heard: the loudest three, whoever is pinned, and the sound of screens.
+//! Audio subscriptions: the three loudest voices, the pinned one, and the audio of screens.
 
 use super::*;
 use crate::{
@@ -6,44 +6,114 @@ use crate::{
     server::sfu::{
         PeerKey,
         command::Command,
-        testing::browser::{core, join_without_media, participant},
+        testing::browser::{FakeBrowser, OfferedMedia, core, participant},
     },
 };
 use std::time::Duration;
 use str0m::media::MediaKind;
+use tokio::sync::mpsc;
 
 const ROOM: RoomKey = RoomKey(1);
 const LISTENER: PeerKey = PeerKey(100);
-const NO_SLOTS: (MediaKind, usize) = (MediaKind::Audio, 0);
 
-/// Whom somebody with so many slots hears, in a call where 1 to 4 talk, 5 is silent, and 6
-/// and 7 share screens with sound; with 5 pinned, or nobody.
-fn heard(slots: usize, pinned: bool) -> Vec<String> {
-    heard_of(1, slots, pinned)
+/// A room with a listener, and participants who send audio.
+struct Call {
+    core: Core,
+    events: mpsc::Receiver<Event>,
+    now: Instant,
+    /// The source and the audio level in dBov of each sender.
+    senders: Vec<(FakeBrowser, Source, i8)>,
+    listener: FakeBrowser,
+    /// Packets that each sender has sent.
+    sent: u64,
 }
 
-/// The same, where those before this one are not there.
-fn heard_of(first: u64, slots: usize, pinned: bool) -> Vec<String> {
-    let (mut core, _events, now) = core();
-    for number in (first..=5).rev() {
-        join_without_media(&mut core, number, &[Source::Microphone], NO_SLOTS, now);
-    }
-    for number in 6..=7 {
-        join_without_media(&mut core, number, &[Source::ScreenAudio], NO_SLOTS, now);
-    }
-    join_without_media(&mut core, LISTENER.0, &[], (MediaKind::Audio, slots), now);
-    let mut later = now;
-    for _ in 0..50 {
-        later += Duration::from_millis(20);
-        let room = core.rooms.get_mut(&ROOM).expect("open");
-        for (key, track) in &mut room.tracks {
-            track.layers[0].meter.on_packet(100, later);
-            let talks = track.source == Source::Microphone && track.person != participant(5);
-            let level = if talks { 20 } else { 120 };
-            room.loudest.level(key as u32, level, talks, later);
+impl Call {
+    /// A call with these senders: the number of the participant, the source, and the level in
+    /// dBov. The listener has `slots` receivers of audio.
+    fn new(senders: &[(u64, Source, i8)], slots: usize) -> Self {
+        let (mut core, mut events, mut now) = core();
+        let mut join = |sent: &[Source], received: &[MediaKind], number| {
+            let media = OfferedMedia { sent, received };
+            FakeBrowser::join_with_media(&media, &mut core, &mut events, &mut now, number)
+        };
+        let senders = senders
+            .iter()
+            .map(|(number, source, dbov)| (join(&[*source], &[], *number), *source, *dbov))
+            .collect();
+        let listener = join(&[], &vec![MediaKind::Audio; slots], LISTENER.0);
+        Self {
+            core,
+            events,
+            now,
+            senders,
+            listener,
+            sent: 0,
         }
-        room.loudest.tick(later);
     }
+
+    /// Lets time pass; every sender sends a packet each 20 ms.
+    fn send_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.sent += 1;
+            for (browser, source, dbov) in &mut self.senders {
+                browser.send_audio(*source, self.sent, *dbov, self.now);
+            }
+            self.advance();
+        }
+    }
+
+    /// Lets time pass in which nobody sends.
+    fn wait_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.advance();
+        }
+    }
+
+    /// Lets 20 ms pass and exchanges datagrams.
+    fn advance(&mut self) {
+        self.now += Duration::from_millis(20);
+        for (browser, ..) in &mut self.senders {
+            browser.exchange(&mut self.core, self.now);
+        }
+        self.listener.exchange(&mut self.core, self.now);
+        while self.events.try_recv().is_ok() {}
+    }
+
+    /// The participants in the listener's slots, sorted.
+    fn people_heard(&mut self) -> Vec<String> {
+        let resync = Command::Resync { peer: LISTENER };
+        self.core.handle_command(ROOM, resync, self.now);
+        let events = std::iter::from_fn(|| self.events.try_recv().ok());
+        let slots = events.filter_map(|event| match event {
+            Event::Slots { peer, slots } if peer == LISTENER => Some(slots),
+            _ => None,
+        });
+        let slots = slots.last().expect("the slots of the listener");
+        let people = slots.into_iter().filter_map(|slot| slot.id);
+        let mut people: Vec<_> = people.map(|id| id.to_string()).collect();
+        people.sort();
+        people
+    }
+}
+
+/// The participants that a listener with `slots` receivers hears. 1 to 4 talk, 5 is silent, 6 and
+/// 7 share the audio of a screen. `pinned`: the listener has pinned 5.
+fn people_heard(slots: usize, pinned: bool) -> Vec<String> {
+    people_heard_from(1, slots, pinned)
+}
+
+/// Like [`people_heard`], without the participants before `first`.
+fn people_heard_from(first: u64, slots: usize, pinned: bool) -> Vec<String> {
+    let voices = (first..=5).rev().map(|number| match number {
+        5 => (5, Source::Microphone, -120),
+        talker => (talker, Source::Microphone, -20),
+    });
+    let screens = [6, 7].map(|number| (number, Source::ScreenAudio, -20));
+    let senders: Vec<_> = voices.chain(screens).collect();
+    let mut call = Call::new(&senders, slots);
     let wanted = Wanted {
         id: participant(5),
         source: Source::Microphone,
@@ -54,71 +124,53 @@ fn heard_of(first: u64, slots: usize, pinned: bool) -> Vec<String> {
         peer: LISTENER,
         wanted: vec![wanted],
     };
-    core.handle_command(ROOM, command, later);
-    let listener = core.keys[&(ROOM, LISTENER)];
-    let bound = core.peers[listener]
-        .downstream
-        .down_tracks
-        .iter()
-        .filter_map(|slot| slot.track);
-    let tracks = &core.rooms[&ROOM].tracks;
-    let mut people: Vec<_> = bound
-        .map(|track| tracks[track].person.to_string())
-        .collect();
-    people.sort();
-    people
+    call.core.handle_command(ROOM, command, call.now);
+    call.send_for(Duration::from_secs(2));
+    call.people_heard()
 }
 
-/// How many of those who talk are among them.
-fn talkers(people: &[String]) -> usize {
+/// The number of people who talk among them.
+fn talker_count(people: &[String]) -> usize {
     let talks = |id: &&String| ["p_1", "p_2", "p_3", "p_4"].contains(&id.as_str());
     people.iter().filter(talks).count()
 }
 
 #[test]
 fn three_voices_are_heard_beside_whoever_is_pinned_and_every_screen() {
-    let people = heard(6, true);
-    assert_eq!((people.len(), talkers(&people)), (6, 3), "{people:?}");
+    let people = people_heard(6, true);
+    assert_eq!((people.len(), talker_count(&people)), (6, 3), "{people:?}");
     for other in ["p_5", "p_6", "p_7"] {
         assert!(people.iter().any(|id| id == other), "{other} of {people:?}");
     }
-    let people = heard(6, false);
-    assert_eq!((people.len(), talkers(&people)), (5, 3), "{people:?}");
+    let people = people_heard(6, false);
+    assert_eq!((people.len(), talker_count(&people)), (5, 3), "{people:?}");
 }
 
 #[test]
 fn screens_never_silence_the_loudest_voice() {
-    let people = heard(2, false);
-    assert_eq!((people.len(), talkers(&people)), (2, 1), "{people:?}");
-    // 5 came first and is silent; 4 is the only one who talks.
-    let people = heard_of(4, 3, false);
-    assert_eq!((people.len(), talkers(&people)), (3, 1), "{people:?}");
-    let people = heard_of(4, 1, false);
+    let people = people_heard(2, false);
+    assert_eq!((people.len(), talker_count(&people)), (2, 1), "{people:?}");
+    // 5 joined first and is silent; 4 is the only one who talks.
+    let people = people_heard_from(4, 3, false);
+    assert_eq!((people.len(), talker_count(&people)), (3, 1), "{people:?}");
+    let people = people_heard_from(4, 1, false);
     assert_eq!(people, ["p_4"], "the loudest first");
-    let people = heard(2, true);
-    assert_eq!((people.len(), talkers(&people)), (2, 1), "{people:?}");
+    let people = people_heard(2, true);
+    assert_eq!((people.len(), talker_count(&people)), (2, 1), "{people:?}");
     assert!(people.iter().any(|id| id == "p_5"), "pinned: {people:?}");
 }
 
 #[test]
 fn a_screen_is_heard_from_when_it_sounds_until_it_is_silent() {
-    let (mut core, _events, now) = core();
-    join_without_media(&mut core, 1, &[Source::ScreenAudio], NO_SLOTS, now);
-    join_without_media(&mut core, LISTENER.0, &[], (MediaKind::Audio, 3), now);
-    let listener = core.keys[&(ROOM, LISTENER)];
-    let bound = |core: &Core| {
-        core.peers[listener]
-            .downstream
-            .down_tracks
-            .iter()
-            .any(|s| s.track.is_some())
-    };
-    core.tick(now);
-    assert!(!bound(&core), "nothing is shared");
-    let room = core.rooms.get_mut(&ROOM).expect("open");
-    room.tracks[0].layers[0].meter.on_packet(100, now);
-    core.tick(now + Duration::from_millis(50));
-    assert!(bound(&core));
-    core.tick(now + Duration::from_secs(10));
-    assert!(!bound(&core), "it is over");
+    let mut call = Call::new(&[(1, Source::ScreenAudio, -20)], 3);
+    call.wait_for(Duration::from_millis(200));
+    assert_eq!(call.people_heard(), [""; 0], "the screen has no audio yet");
+    call.send_for(Duration::from_millis(100));
+    assert_eq!(call.people_heard(), ["p_1"]);
+    call.wait_for(Duration::from_secs(10));
+    assert_eq!(
+        call.people_heard(),
+        [""; 0],
+        "the audio of the screen ended"
+    );
 }

@@ -1,5 +1,5 @@
-//! A shard that has too much to do gives its busiest room fewer pictures, and all of them
-//! back when it is quiet; what was missed is told again.
+//! Load shedding: an overloaded shard sends its busiest room fewer videos, and all of them again
+//! once its load is low. The watched layers of a sender are sent again on request.
 
 use super::*;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     server::sfu::{
         PeerKey,
         command::Command,
-        testing::browser::{core, join_without_media, participant},
+        testing::browser::{FakeBrowser, OfferedMedia, core, join_without_media, participant},
     },
 };
 use str0m::media::MediaKind;
@@ -16,19 +16,8 @@ use tokio::sync::mpsc;
 const ROOM: RoomKey = RoomKey(1);
 const VIEWER: PeerKey = PeerKey(100);
 
-/// Somebody who sees four cameras.
-fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
-    let (mut core, events, now) = core();
-    (1..=4).for_each(|number| {
-        join_without_media(
-            &mut core,
-            number,
-            &[Source::Camera],
-            (MediaKind::Video, 0),
-            now,
-        )
-    });
-    join_without_media(&mut core, VIEWER.0, &[], (MediaKind::Video, 4), now);
+/// Subscribes the viewer to the cameras of participants 1 to 4; 4 is pinned.
+fn subscribe_to_four(core: &mut Core, now: Instant) {
     let wanted = |number| Wanted {
         id: participant(number),
         source: Source::Camera,
@@ -40,69 +29,125 @@ fn sees_four() -> (Core, mpsc::Receiver<Event>, Instant) {
         wanted: (1..=4).map(wanted).collect(),
     };
     core.handle_command(ROOM, command, now);
-    (core, events, now)
 }
 
-/// What the viewer's slots carry by what was told: whose pictures run.
-fn running(events: &mut mpsc::Receiver<Event>, slots: &mut Vec<Slot>) -> Vec<ParticipantId> {
-    while let Ok(event) = events.try_recv() {
-        let Event::Slots { peer, slots: told } = event else {
-            continue;
+/// A call of four cameras and a viewer who receives them.
+struct Call {
+    core: Core,
+    events: mpsc::Receiver<Event>,
+    now: Instant,
+    people: Vec<FakeBrowser>,
+    /// The viewer's slots, by the events so far.
+    slots: Vec<Slot>,
+}
+
+impl Call {
+    fn new() -> Self {
+        let (mut core, mut events, mut now) = core();
+        let camera = OfferedMedia {
+            sent: &[Source::Camera],
+            received: &[],
         };
-        assert_eq!(peer, VIEWER);
-        slots.retain(|slot| told.iter().all(|other| other.mid != slot.mid));
-        slots.extend(told);
+        let viewer = OfferedMedia {
+            sent: &[],
+            received: &[MediaKind::Video; 4],
+        };
+        let media = (1..=4).map(|number| (number, &camera));
+        let media = media.chain([(VIEWER.0, &viewer)]);
+        let join = |(number, media)| {
+            FakeBrowser::join_with_media(media, &mut core, &mut events, &mut now, number)
+        };
+        let people = media.map(join).collect();
+        subscribe_to_four(&mut core, now);
+        Self {
+            core,
+            events,
+            now,
+            people,
+            slots: Vec::new(),
+        }
     }
-    let running = slots.iter().filter(|slot| !slot.paused);
-    let mut people: Vec<_> = running.filter_map(|slot| slot.id.clone()).collect();
-    people.sort();
-    people
+
+    /// Lets seconds pass in which the shard has this load. Returns the people whose video is
+    /// sent to the viewer.
+    fn people_shown_after(&mut self, seconds: u64, load: f64) -> Vec<ParticipantId> {
+        for _ in 0..seconds {
+            for _ in 0..10 {
+                self.now += Duration::from_millis(100);
+                for browser in &mut self.people {
+                    browser.exchange(&mut self.core, self.now);
+                }
+                self.read_slots();
+            }
+            self.core.on_load(load, self.now);
+        }
+        self.people_shown()
+    }
+
+    /// The people whose video is sent to the viewer.
+    fn people_shown(&mut self) -> Vec<ParticipantId> {
+        self.read_slots();
+        let shown = self.slots.iter().filter(|slot| !slot.paused);
+        let mut people: Vec<_> = shown.filter_map(|slot| slot.id.clone()).collect();
+        people.sort();
+        people
+    }
+
+    /// Applies the slots in the events since the last call.
+    fn read_slots(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            let Event::Slots { peer, slots } = event else {
+                continue;
+            };
+            assert_eq!(peer, VIEWER);
+            let is_unchanged = |slot: &Slot| slots.iter().all(|new| new.mid != slot.mid);
+            self.slots.retain(is_unchanged);
+            self.slots.extend(slots);
+        }
+    }
 }
 
 #[test]
 fn an_overloaded_shard_pauses_the_least_important_pictures_and_brings_them_back() {
-    let (mut core, mut events, mut now) = sees_four();
-    let mut slots = Vec::new();
-    assert_eq!(running(&mut events, &mut slots).len(), 4);
-    let mut passes = |core: &mut Core, load: f64, seconds: u64| {
-        for _ in 0..seconds {
-            now += Duration::from_secs(1);
-            core.on_load(load, now);
-            core.tick_allocations(ROOM, now);
-        }
-        running(&mut events, &mut slots)
-    };
-    assert_eq!(passes(&mut core, 0.5, 3).len(), 4, "not busy");
-    assert_eq!(passes(&mut core, 0.95, 1).len(), 3);
-    assert_eq!(
-        passes(&mut core, 0.95, 10),
-        [participant(4)],
-        "the pinned one stays"
-    );
-    assert_eq!(passes(&mut core, 0.7, 10), [participant(4)]);
-    assert_eq!(passes(&mut core, 0.2, 30).len(), 4, "all are back");
-    assert_eq!(core.rooms[&ROOM].video_limit.limit(), None);
+    let mut call = Call::new();
+    assert_eq!(call.people_shown().len(), 4);
+    assert_eq!(call.people_shown_after(3, 0.5).len(), 4, "not busy");
+    assert_eq!(call.people_shown_after(1, 0.95).len(), 3);
+    let pinned = [participant(4)];
+    assert_eq!(call.people_shown_after(10, 0.95), pinned);
+    assert_eq!(call.people_shown_after(10, 0.7), pinned);
+    assert_eq!(call.people_shown_after(30, 0.2).len(), 4, "all are back");
 }
 
 #[test]
-fn who_may_have_missed_it_is_told_again_which_layers_are_watched() {
-    let (mut core, mut events, mut now) = sees_four();
-    let layers = |events: &mut mpsc::Receiver<Event>, of: u64| {
-        let told = std::iter::from_fn(|| events.try_recv().ok());
-        let layers = told.filter_map(|event| match event {
-            Event::Layers { peer, rids, .. } if peer == PeerKey(of) => Some(rids),
+fn the_watched_layers_are_sent_again_on_request() {
+    let (mut core, mut events, start) = core();
+    let mut now = start;
+    for number in 1..=4 {
+        let no_slots = (MediaKind::Video, 0);
+        join_without_media(&mut core, number, &[Source::Camera], no_slots, now);
+    }
+    join_without_media(&mut core, VIEWER.0, &[], (MediaKind::Video, 4), now);
+    subscribe_to_four(&mut core, now);
+    let mut layers = |core: &mut Core| {
+        core.handle_timeout(now);
+        now += Duration::from_millis(100);
+        let events = std::iter::from_fn(|| events.try_recv().ok());
+        let layers = events.filter_map(|event| match event {
+            Event::Layers { peer, rids, .. } if peer == PeerKey(1) => Some(rids),
             _ => None,
         });
         layers.last()
     };
+    let mut sent = None;
     for _ in 0..100 {
-        now += Duration::from_millis(100);
-        core.tick_layers(ROOM, now);
+        sent = layers(&mut core).or(sent);
     }
-    let told = layers(&mut events, 1).expect("told when nobody watches the largest any more");
-    assert!(!told.is_empty() && told.len() < 3, "{told:?}");
-    core.tick_layers(ROOM, now);
-    assert_eq!(layers(&mut events, 1), None, "nothing new");
-    core.handle_command(ROOM, Command::Resync { peer: PeerKey(1) }, now);
-    assert_eq!(layers(&mut events, 1), Some(told));
+    let sent = sent.expect("nobody watches the largest layer any more");
+    assert!(!sent.is_empty() && sent.len() < 3, "{sent:?}");
+    let unchanged = (0..10).find_map(|_| layers(&mut core));
+    assert_eq!(unchanged, None);
+    let resync = Command::Resync { peer: PeerKey(1) };
+    core.handle_command(ROOM, resync, start + Duration::from_secs(11));
+    assert_eq!(layers(&mut core), Some(sent));
 }

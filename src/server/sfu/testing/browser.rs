@@ -19,6 +19,7 @@ use str0m::{
     crypto::{CryptoProvider, from_feature_flags},
     media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer},
     net::{Protocol, Receive},
+    rtp::{ExtensionValues, RtpWrite},
 };
 use tokio::sync::mpsc;
 
@@ -97,18 +98,33 @@ pub fn join_without_media(
     core.handle_command(RoomKey(1), command, now);
 }
 
+/// The media descriptions of an offer.
+#[derive(Debug)]
+pub struct OfferedMedia<'a> {
+    /// The source of each sending media description.
+    pub sent: &'a [Source],
+    /// The kind of each receiving media description.
+    pub received: &'a [MediaKind],
+}
+
+impl Default for OfferedMedia<'_> {
+    /// A camera and a microphone, and a receiver of each kind.
+    fn default() -> Self {
+        Self {
+            sent: &[Source::Camera, Source::Microphone],
+            received: &[MediaKind::Video, MediaKind::Audio],
+        }
+    }
+}
+
 /// A client without sockets.
 pub struct FakeBrowser {
     /// The peer connection under test.
     pub rtc: str0m::Rtc,
-    /// The media description that sends video.
-    pub camera: Mid,
-    /// The media description that receives video.
-    pub video_receiver: Mid,
-    /// The media description that sends audio.
-    pub microphone: Mid,
-    /// The media description that receives audio.
-    pub audio_receiver: Mid,
+    /// The source of each sending media description.
+    senders: Vec<(Source, Mid)>,
+    /// The kind of each receiving media description.
+    receivers: Vec<(MediaKind, Mid)>,
     /// The str0m events so far, oldest first.
     pub events: Vec<str0m::Event>,
     /// The offer that awaits its answer.
@@ -140,6 +156,19 @@ impl FakeBrowser {
         Self::join_with_crypto(from_feature_flags(), core, events, now, (peer, person))
     }
 
+    /// Connects the peer and participant of this number, with these media descriptions.
+    pub fn join_with_media(
+        media: &OfferedMedia<'_>,
+        core: &mut Core,
+        events: &mut mpsc::Receiver<Event>,
+        now: &mut Instant,
+        number: u64,
+    ) -> Self {
+        let (peer, person) = (PeerKey(number), participant(number));
+        let browser = Self::with_offer(media, from_feature_flags(), *now, peer);
+        Self::join_with_offer(browser, core, events, now, (peer, person))
+    }
+
     /// Like [`Self::join`], with a crypto provider.
     pub fn join_with_crypto(
         ciphers: CryptoProvider,
@@ -148,7 +177,18 @@ impl FakeBrowser {
         now: &mut Instant,
         (peer, person): (PeerKey, ParticipantId),
     ) -> Self {
-        let (mut browser, offer) = Self::with_offer(ciphers, *now, peer);
+        let browser = Self::with_offer(&OfferedMedia::default(), ciphers, *now, peer);
+        Self::join_with_offer(browser, core, events, now, (peer, person))
+    }
+
+    /// Sends the offer of a client and connects it.
+    fn join_with_offer(
+        (mut browser, offer): (Self, Offer),
+        core: &mut Core,
+        events: &mut mpsc::Receiver<Event>,
+        now: &mut Instant,
+        (peer, person): (PeerKey, ParticipantId),
+    ) -> Self {
         let command = Command::Offer {
             peer,
             person,
@@ -164,8 +204,13 @@ impl FakeBrowser {
         browser
     }
 
-    /// A client and its offer: sends a camera and a microphone, receives one of each.
-    fn with_offer(ciphers: CryptoProvider, now: Instant, peer: PeerKey) -> (Self, Offer) {
+    /// A client and its offer.
+    fn with_offer(
+        media: &OfferedMedia<'_>,
+        ciphers: CryptoProvider,
+        now: Instant,
+        peer: PeerKey,
+    ) -> (Self, Offer) {
         let config = str0m::Rtc::builder().set_rtp_mode(true);
         let mut rtc = config.set_crypto_provider(ciphers.into()).build(now);
         let port = 4000 + 100 * peer.0 as u16;
@@ -174,40 +219,72 @@ impl FakeBrowser {
         rtc.add_local_candidate(candidate);
         let mut api = rtc.sdp_api();
         let mut add = |kind, direction| api.add_media(kind, direction, None, None, None);
-        let mid = add(MediaKind::Video, Direction::SendOnly);
-        let slot = add(MediaKind::Video, Direction::RecvOnly);
-        let voice = add(MediaKind::Audio, Direction::SendOnly);
-        let ear = add(MediaKind::Audio, Direction::RecvOnly);
+        let send = |source: &Source| {
+            let kind = match source.is_video() {
+                true => MediaKind::Video,
+                false => MediaKind::Audio,
+            };
+            (*source, add(kind, Direction::SendOnly))
+        };
+        let senders: Vec<_> = media.sent.iter().map(send).collect();
+        let receive = |kind: &MediaKind| (*kind, add(*kind, Direction::RecvOnly));
+        let receivers = media.received.iter().map(receive).collect();
         let (offer, pending) = api.apply().expect("something to offer");
-        let tracks = [(mid, Source::Camera), (voice, Source::Microphone)];
-        let tracks = tracks.map(|(mid, source)| OfferedTrack {
+        let tracks = senders.iter().map(|(source, mid)| OfferedTrack {
             mid: mid.to_string(),
-            source,
+            source: *source,
         });
         let offer = Offer::new(MediaOffer {
             connection: 1,
             offer_id: 1,
             sdp: offer.to_sdp_string(),
-            tracks: tracks.into(),
+            tracks: tracks.collect(),
         });
-        let pending = Some(pending);
-        (
-            Self {
-                rtc,
-                camera: mid,
-                video_receiver: slot,
-                microphone: voice,
-                audio_receiver: ear,
-                events: Vec::new(),
-                pending,
-                host: address,
-                address,
-            },
-            offer,
-        )
+        let browser = Self {
+            rtc,
+            senders,
+            receivers,
+            events: Vec::new(),
+            pending: Some(pending),
+            host: address,
+            address,
+        };
+        (browser, offer)
     }
 
-    /// What it sends now.
+    /// The media description that sends video of the camera.
+    pub fn camera(&self) -> Mid {
+        self.sender_of(Source::Camera)
+    }
+
+    /// The media description that sends audio of the microphone.
+    pub fn microphone(&self) -> Mid {
+        self.sender_of(Source::Microphone)
+    }
+
+    /// The first media description that receives video.
+    pub fn video_receiver(&self) -> Mid {
+        self.receiver_of(MediaKind::Video)
+    }
+
+    /// The first media description that receives audio.
+    pub fn audio_receiver(&self) -> Mid {
+        self.receiver_of(MediaKind::Audio)
+    }
+
+    /// The media description that sends a source.
+    fn sender_of(&self, source: Source) -> Mid {
+        let mut senders = self.senders.iter();
+        senders.find(|(sent, _)| *sent == source).expect("sent").1
+    }
+
+    /// The first media description that receives this kind.
+    fn receiver_of(&self, kind: MediaKind) -> Mid {
+        let mut receivers = self.receivers.iter();
+        receivers.find(|(k, _)| *k == kind).expect("received").1
+    }
+
+    /// Takes the datagrams that the client sends now.
     pub fn take_outgoing(&mut self) -> Vec<Vec<u8>> {
         let mut sent = Vec::new();
         loop {
@@ -280,15 +357,37 @@ impl FakeBrowser {
 
     /// Sends a keyframe of one packet from the camera.
     pub fn send_keyframe(&mut self, seq: u64, now: Instant) {
-        self.send_packet(self.camera, seq, 0, now, vec![0x10; 100]);
+        self.send_packet(self.camera(), seq, 0, now, vec![0x10; 100]);
+    }
+
+    /// Sends 20 ms of audio of a source with a level in dBov; above -60 with voice activity.
+    pub fn send_audio(&mut self, source: Source, seq: u64, dbov: i8, now: Instant) {
+        let extensions = ExtensionValues {
+            audio_level: Some(dbov),
+            voice_activity: Some(dbov > -60),
+            ..ExtensionValues::default()
+        };
+        let mid = self.sender_of(source);
+        let write = self.packet(mid, seq, 960 * seq as u32, now, vec![0x78; 100]);
+        self.write_packet(mid, write.ext_vals(extensions));
     }
 
     /// Writes a packet on a sending media description, with its capture time.
     pub fn send_packet(&mut self, mid: Mid, seq: u64, time: u32, taken: Instant, payload: Vec<u8>) {
+        let write = self.packet(mid, seq, time, taken, payload);
+        self.write_packet(mid, write);
+    }
+
+    /// A packet of a media description, in its first codec.
+    fn packet(&self, mid: Mid, seq: u64, time: u32, taken: Instant, payload: Vec<u8>) -> RtpWrite {
         let pt = self.rtc.media(mid).expect("there").remote_pts()[0];
+        RtpWrite::new(pt, seq.into(), time, taken, payload)
+    }
+
+    /// Writes a packet on a media description.
+    fn write_packet(&mut self, mid: Mid, write: RtpWrite) {
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None).expect("sends");
-        let write = str0m::rtp::RtpWrite::new(pt, seq.into(), time, taken, payload);
         stream.write_rtp(write);
     }
 
