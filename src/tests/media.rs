@@ -2,13 +2,13 @@
 
 use super::{
     guest::Guest,
-    harness::{TestApp, long_timing, short_timing},
+    harness::{DEADLINE, TestApp, long_timing, short_timing},
 };
 use crate::{
     protocol::{ClientMessage, ErrorCode, Joined, MediaOffer, Mode, ServerMessage, Source},
     server::limits::Timing,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 
 /// A server whose calls always go through the SFU.
@@ -589,28 +589,51 @@ async fn a_handshake_from_an_unverified_address_does_not_block_the_real_peer() {
     assert!(answered.is_err(), "a stranger is answered nothing");
 }
 
+/// Enters the call of Ann and offers a connection with a fingerprint that is the real one, or
+/// belongs to no certificate. Subscribes to Ann.
+async fn enter_with_fingerprint(app: &TestApp, ann: &Guest, nickname: &str, real: bool) -> Guest {
+    let mut guest = Guest::enters(app, "team", nickname).await;
+    let sdp = guest.offer();
+    let line = sdp
+        .lines()
+        .find(|line| line.starts_with("a=fingerprint:sha-256 "));
+    let offered = line.expect("there is one").to_owned();
+    let forged = format!("a=fingerprint:sha-256 {}", vec!["AB"; 32].join(":"));
+    let sdp = match real {
+        true => sdp,
+        false => sdp.replace(&offered, &forged),
+    };
+    guest.offers_as(1, sdp).await;
+    guest.subscribes_to(&[&ann.id()]).await;
+    guest
+}
+
+/// Sends video of Ann until the guest has received some, for this long at most. Returns whether
+/// the guest has.
+async fn has_video_within(time: Duration, ann: &mut Guest, guest: &mut Guest) -> bool {
+    let deadline = Instant::now() + time;
+    while guest.video_frames.is_empty() && Instant::now() < deadline {
+        ann.sends_video(1);
+        ann.steps().await;
+        // The alert about a failed handshake may end the guest's side, too.
+        if guest.tries_to_step().await.is_err() {
+            break;
+        }
+    }
+    !guest.video_frames.is_empty()
+}
+
 #[tokio::test]
 async fn a_certificate_that_does_not_match_the_fingerprint_gets_no_media() {
     let app = app().await;
     let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut eve = Guest::enters(&app, "team", "Eve").await;
-    let sdp = eve.offer();
-    let line = sdp
-        .lines()
-        .find(|line| line.starts_with("a=fingerprint:sha-256 "));
-    let real = line.expect("there is one").to_owned();
-    let forged = format!("a=fingerprint:sha-256 {}", vec!["AB"; 32].join(":"));
-    eve.offers_as(1, sdp.replace(&real, &forged)).await;
-    eve.subscribes_to(&[&ann.id()]).await;
-    for mark in 0..40 {
-        ann.sends_video(mark);
-        ann.steps().await;
-        // The alert about the failed handshake may end her side, too.
-        if eve.tries_to_step().await.is_err() {
-            break;
-        }
-    }
-    assert!(eve.video_frames.is_empty());
+    let start = Instant::now();
+    let mut ben = enter_with_fingerprint(&app, &ann, "Ben", true).await;
+    assert!(has_video_within(DEADLINE, &mut ann, &mut ben).await);
+    // Eve gets twice the time in which the real certificate led to media.
+    let time = 2 * start.elapsed();
+    let mut eve = enter_with_fingerprint(&app, &ann, "Eve", false).await;
+    assert!(!has_video_within(time, &mut ann, &mut eve).await);
 }
 
 #[tokio::test]
