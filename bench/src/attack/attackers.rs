@@ -296,13 +296,13 @@ impl Attacker {
                     AttackKind::SlowBody => self.send_slowly(&self.slow_body()).await,
                     AttackKind::FillDisk => self.fill_disk().await,
                     AttackKind::PostForms => self.post_forms().await,
-                    AttackKind::Signals => self.signals().await,
+                    AttackKind::Signals => self.send_signals().await,
                     AttackKind::React => self.react().await,
-                    AttackKind::Relay => self.relay().await,
-                    AttackKind::Offers => self.offers().await,
-                    AttackKind::Poll => self.poll().await,
-                    AttackKind::Streams => self.streams().await,
-                    AttackKind::Garbage => self.garbage().await,
+                    AttackKind::Relay => self.allocate_relays().await,
+                    AttackKind::Offers => self.send_offers().await,
+                    AttackKind::Poll => self.hold_polls().await,
+                    AttackKind::Streams => self.hold_streams().await,
+                    AttackKind::Garbage => self.send_garbage().await,
                     AttackKind::AskRefusal => self.ask_refusal().await,
                     AttackKind::ReportBlockedMedia => self.report_blocked_media().await,
                 }
@@ -428,7 +428,7 @@ impl Attacker {
     }
 
     /// Sends large session descriptions to a member of the same call who reads all the time.
-    async fn signals(&self) -> Result<()> {
+    async fn send_signals(&self) -> Result<()> {
         let room = self.own_room();
         let (mut victim, joined) =
             RoomSocket::join(self.source, self.target.port, &room, "victim").await?;
@@ -494,7 +494,7 @@ impl Attacker {
     }
 
     /// Gets credentials, leaves the call, and allocates relay addresses with them.
-    async fn relay(&self) -> Result<()> {
+    async fn allocate_relays(&self) -> Result<()> {
         let room = self.own_room();
         let (mut socket, _) = RoomSocket::join(self.source, self.target.port, &room, "x").await?;
         let mut held = Vec::new();
@@ -517,7 +517,7 @@ impl Attacker {
     }
 
     /// Sends SDP offers of the largest size.
-    async fn offers(&self) -> Result<()> {
+    async fn send_offers(&self) -> Result<()> {
         let room = self.own_room();
         let (mut socket, _) = RoomSocket::join(self.source, self.target.port, &room, "x").await?;
         enter_call(&mut socket, 1).await?;
@@ -530,7 +530,7 @@ impl Attacker {
     }
 
     /// Opens and holds as many long polls as the server allows.
-    async fn poll(&self) -> Result<()> {
+    async fn hold_polls(&self) -> Result<()> {
         let request = form(self.target.port, "/poll", "")
             .replace("application/x-www-form-urlencoded", "application/json");
         for _ in 0..100 {
@@ -542,7 +542,7 @@ impl Attacker {
     }
 
     /// Holds TCP streams of media and relay with one frame per [`HOLD_TIME`].
-    async fn streams(&self) -> Result<()> {
+    async fn hold_streams(&self) -> Result<()> {
         let mut held = Vec::new();
         for port in [self.target.media, self.target.turn] {
             for _ in 0..40 {
@@ -567,7 +567,7 @@ impl Attacker {
     }
 
     /// Malformed forms, hosts, upgrades and datagrams.
-    async fn garbage(&self) -> Result<()> {
+    async fn send_garbage(&self) -> Result<()> {
         let port = self.target.port;
         let requests = [
             form(port, "/api/join_room", "room=%ff%fe&nickname=%00"),

@@ -132,7 +132,7 @@ impl Scenario {
     }
 
     /// Indices of the participants whose video a participant receives.
-    pub fn seen_by(&self, person: u32) -> Vec<u32> {
+    pub fn video_senders_to(&self, person: u32) -> Vec<u32> {
         if self.bitrate == 0 {
             return Vec::new();
         }
@@ -173,7 +173,7 @@ mod tests {
         let scenario = Scenario::meeting(20, 9);
         let mut seen = [0; 20];
         for person in 0..20 {
-            for other in scenario.seen_by(person) {
+            for other in scenario.video_senders_to(person) {
                 assert_ne!(other, person);
                 seen[other as usize] += 1;
             }
@@ -185,7 +185,7 @@ mod tests {
     fn a_broadcast_has_one_publisher_who_receives_nothing() {
         let scenario = Scenario::broadcast(50);
         assert_eq!(scenario.kinds(0).len(), 2);
-        assert!(scenario.kinds(1).is_empty() && scenario.seen_by(0).is_empty());
-        assert_eq!(scenario.seen_by(50), [0]);
+        assert!(scenario.kinds(1).is_empty() && scenario.video_senders_to(0).is_empty());
+        assert_eq!(scenario.video_senders_to(50), [0]);
     }
 }

@@ -201,7 +201,7 @@ impl<'a> JoinContext<'a> {
     async fn negotiate(&self, person: u32, socket: &mut SignallingSocket) -> Result<()> {
         let scenario = self.load.scenario;
         let mut endpoint = Endpoint::new(person, self.load.generator, self.estimates)?;
-        let video_slots = scenario.seen_by(person).len() as u32;
+        let video_slots = scenario.video_senders_to(person).len() as u32;
         let slots = [AUDIO_SLOTS, video_slots];
         let (sdp, mids) = endpoint.offer(self.load.burst, &scenario.kinds(person), slots)?;
         // Simulcast layers share a media description.
@@ -226,7 +226,7 @@ impl<'a> JoinContext<'a> {
     /// The `subscribe` message of a client.
     fn subscription(&self, person: u32, height: u32) -> Value {
         let ids = self.ids.borrow();
-        let seen = self.load.scenario.seen_by(person);
+        let seen = self.load.scenario.video_senders_to(person);
         let tiles: Vec<_> = seen
             .iter()
             .filter_map(|other| ids.get(other))

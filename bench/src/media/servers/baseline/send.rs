@@ -44,7 +44,7 @@ impl<'a> Sender<'a> {
 
     /// Reserves a buffer for a packet; call [`Self::commit`] when it is filled.
     pub fn reserve(&mut self, to: SocketAddr, length: usize) -> &mut [u8] {
-        if !self.joins(to, length) {
+        if !self.can_append(to, length) {
             self.flush();
         }
         let start = self.bytes.len();
@@ -54,7 +54,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Whether a packet can be sent together with the collected ones.
-    fn joins(&self, to: SocketAddr, length: usize) -> bool {
+    fn can_append(&self, to: SocketAddr, length: usize) -> bool {
         let Some((last, their)) = self.packets.last() else {
             return true;
         };

@@ -226,7 +226,7 @@ impl JoinContext<'_> {
     fn streams(&self, person: u32) -> Vec<Value> {
         let feeds = self.feeds.borrow();
         let scenario = self.load.scenario;
-        let seen = scenario.seen_by(person);
+        let seen = scenario.video_senders_to(person);
         let room = scenario.room(scenario.room_of(person));
         let mut streams = Vec::new();
         for (other, (feed, audio)) in feeds.range(room).filter(|(other, _)| **other != person) {
