@@ -42,7 +42,7 @@ impl Server {
     /// the log lines before that.
     async fn start(flags: &[&str], variables: &[(&str, &str)]) -> (Self, Vec<String>) {
         let mut server = Self::spawn("127.0.0.1:0", flags, variables);
-        let before = server.listens().await;
+        let before = server.wait_until_listening().await;
         (server, before)
     }
 
@@ -83,10 +83,10 @@ impl Server {
     }
 
     /// Waits until the server listens. Returns the log lines before that.
-    async fn listens(&mut self) -> Vec<String> {
+    async fn wait_until_listening(&mut self) -> Vec<String> {
         let mut before = Vec::new();
         loop {
-            let line = self.logs("").await;
+            let line = self.wait_for_log("").await;
             if let Some((_, address)) = line.split_once("Noom listens on http://127.0.0.1:") {
                 let port = address.split_whitespace().next().expect("a port");
                 self.address.set_port(port.parse().expect("a number"));
@@ -97,7 +97,7 @@ impl Server {
     }
 
     /// Waits for a log line that contains these words.
-    async fn logs(&mut self, words: &str) -> String {
+    async fn wait_for_log(&mut self, words: &str) -> String {
         let next = async {
             loop {
                 let line = self.log.recv().await.expect("the server goes on");
@@ -127,24 +127,24 @@ struct Person(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Person {
     /// Connects to the server and joins the room `team`.
-    async fn joins(server: &Server) -> Self {
+    async fn join(server: &Server) -> Self {
         let url = format!("ws://{}/ws", server.address);
         let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("101");
         let mut person = Self(socket);
         person
-            .sends(r#"{"type":"join","room":"team","nickname":"Ann"}"#)
+            .send(r#"{"type":"join","room":"team","nickname":"Ann"}"#)
             .await;
-        person.hears(r#""type":"joined""#).await;
+        person.wait_for(r#""type":"joined""#).await;
         person
     }
 
     /// Sends a text frame.
-    async fn sends(&mut self, json: &str) {
+    async fn send(&mut self, json: &str) {
         self.0.send(Message::text(json)).await.expect("sent");
     }
 
     /// Waits for a text frame that contains these words.
-    async fn hears(&mut self, words: &str) {
+    async fn wait_for(&mut self, words: &str) {
         let heard = async {
             loop {
                 match self.0.next().await.expect("open").expect("readable") {
@@ -158,15 +158,15 @@ impl Person {
     }
 
     /// Sends a chat message and waits for its acknowledgement.
-    async fn says(&mut self, number: u32) {
+    async fn send_chat(&mut self, number: u32) {
         let id = format!("00000000-0000-4000-8000-{number:012}");
         let chat = format!(r#"{{"type":"chat","id":"{id}","text":"hello"}}"#);
-        self.sends(&chat).await;
-        self.hears(&id).await;
+        self.send(&chat).await;
+        self.wait_for(&id).await;
     }
 
     /// Waits for the end of the socket. Returns its close code.
-    async fn is_closed(&mut self) -> Option<u16> {
+    async fn wait_for_close(&mut self) -> Option<u16> {
         let closed = async {
             loop {
                 match self.0.next().await? {
@@ -201,7 +201,7 @@ fn write_certificate(directory: &Path) -> rustls::pki_types::CertificateDer<'sta
 }
 
 /// Whether TURN over TLS serves this certificate now.
-async fn serves(port: u16, certificate: &rustls::pki_types::CertificateDer<'static>) -> bool {
+async fn is_served(port: u16, certificate: &rustls::pki_types::CertificateDer<'static>) -> bool {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate.clone()).expect("a certificate");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -244,25 +244,25 @@ async fn a_hangup_keeps_sockets_open_and_serves_the_renewed_certificate_and_a_st
         &key.display().to_string(),
     ];
     let (mut server, _) = Server::start(&flags, &[]).await;
-    let mut ann = Person::joins(&server).await;
-    ann.says(1).await;
-    assert!(serves(port, &first).await);
+    let mut ann = Person::join(&server).await;
+    ann.send_chat(1).await;
+    assert!(is_served(port, &first).await);
 
     let second = write_certificate(files.path());
-    assert!(serves(port, &first).await, "it was not asked yet");
+    assert!(is_served(port, &first).await, "it was not asked yet");
     server.signal(Signal::HUP);
-    server.logs("the certificate was renewed").await;
-    assert!(serves(port, &second).await && !serves(port, &first).await);
-    ann.says(2).await;
+    server.wait_for_log("the certificate was renewed").await;
+    assert!(is_served(port, &second).await && !is_served(port, &first).await);
+    ann.send_chat(2).await;
 
     fs::write(&certificate, "rubbish").expect("written");
     server.signal(Signal::HUP);
-    server.logs("the previous one stays in use").await;
-    assert!(serves(port, &second).await);
-    ann.says(3).await;
+    server.wait_for_log("the previous one stays in use").await;
+    assert!(is_served(port, &second).await);
+    ann.send_chat(3).await;
 
     server.signal(Signal::TERM);
-    assert_eq!(ann.is_closed().await, Some(1012));
+    assert_eq!(ann.wait_for_close().await, Some(1012));
     let ended = tokio::task::spawn_blocking(move || {
         let mut server = server;
         server.process.wait()
@@ -280,11 +280,13 @@ async fn a_hangup_during_the_start_does_not_stop_the_server() {
     };
     let mut server = Server::spawn(&format!("127.0.0.1:{port}"), &[], &[]);
     // Sent before media, addresses and TURN are started.
-    server.logs("another process has this port").await;
+    server.wait_for_log("another process has this port").await;
     server.signal(Signal::HUP);
-    server.listens().await;
-    server.logs("reloading certificates and addresses").await;
-    Person::joins(&server).await.says(1).await;
+    server.wait_until_listening().await;
+    server
+        .wait_for_log("reloading certificates and addresses")
+        .await;
+    Person::join(&server).await.send_chat(1).await;
 }
 
 #[tokio::test]

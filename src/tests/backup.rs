@@ -84,10 +84,10 @@ async fn head(app: &TestApp) -> (crate::protocol::Epoch, u64) {
 async fn a_restored_log_has_a_new_epoch_so_clients_start_from_a_snapshot() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    let kept = ann.says("kept").await;
+    let kept = ann.send_chat("kept").await;
     let file = app.data().join("copy.db");
     backup(&app, &file).await.expect("copied");
-    let lost = ann.says("lost").await;
+    let lost = ann.send_chat("lost").await;
     let before = ann.joined().clone();
     drop(ann);
     let app = app
@@ -114,7 +114,7 @@ async fn a_restored_log_has_a_new_epoch_so_clients_start_from_a_snapshot() {
 #[tokio::test]
 async fn nothing_is_restored_under_a_running_server_nor_two_servers_run_on_one_directory() {
     let app = TestApp::start().await;
-    app.join("team", "Ann").await.says("here").await;
+    app.join("team", "Ann").await.send_chat("here").await;
     let file = app.data().join("copy.db");
     backup(&app, &file).await.expect("copied");
     let refused = store::restore(&app.database(), &file).expect_err("refused");
@@ -154,7 +154,7 @@ async fn backups_overwrite_no_file_without_force() {
 #[tokio::test]
 async fn a_damaged_backup_is_refused_and_the_database_stays() {
     let app = TestApp::start().await;
-    app.join("team", "Ann").await.says("here").await;
+    app.join("team", "Ann").await.send_chat("here").await;
     let file = app.data().join("copy.db");
     backup(&app, &file).await.expect("copied");
     let wrong = wrong_backups(app.data(), &file);

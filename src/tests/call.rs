@@ -9,20 +9,20 @@ async fn a_signal_reaches_the_session_it_names_and_nobody_else_with_a_from_set_b
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     let mut cem = app.join("team", "Cem").await;
-    ann.enters_call(1).await;
-    let people = ben.enters_call(2).await;
+    ann.enter_call(1).await;
+    let people = ben.enter_call(2).await;
     assert_eq!(people.iter().map(|p| p.leg).collect::<Vec<_>>(), [1, 2]);
-    cem.hears_until_now().await;
-    ann.hears_until_now().await;
+    cem.received_so_far().await;
+    ann.received_so_far().await;
     // A forged `from` is an unknown field, and ignored.
     let to = ben.id();
     let forged = format!(
         r#"{{"type":"signal","to":"{to}","leg":2,"from":"{}","signal":{{"kind":"offer","connection":1,"sdp":"v=0"}}}}"#,
         cem.id()
     );
-    ann.sends_text(&forged).await;
+    ann.send_text(&forged).await;
     let (from, leg) = ben
-        .waits_for(|message| match message {
+        .wait_for(|message| match message {
             ServerMessage::Signal {
                 from,
                 leg,
@@ -32,8 +32,8 @@ async fn a_signal_reaches_the_session_it_names_and_nobody_else_with_a_from_set_b
         })
         .await;
     assert_eq!((from, leg), (ann.id(), 1));
-    assert_eq!(cem.hears_until_now().await, []);
-    assert_eq!(ann.hears_until_now().await, []);
+    assert_eq!(cem.received_so_far().await, []);
+    assert_eq!(ann.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -42,16 +42,16 @@ async fn signals_of_or_to_others_are_refused() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     let mut eve = app.join("elsewhere", "Eve").await;
-    ben.enters_call(2).await;
-    eve.enters_call(3).await;
-    ann.offers(&ben.id(), 2, "v=0").await;
-    assert_eq!(ann.is_refused().await.0, ErrorCode::NotInCall);
-    ann.sends(&ClientMessage::Devices {
+    ben.enter_call(2).await;
+    eve.enter_call(3).await;
+    ann.send_offer(&ben.id(), 2, "v=0").await;
+    assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::NotInCall);
+    ann.send(&ClientMessage::Devices {
         devices: Devices::default(),
     })
     .await;
-    assert_eq!(ann.is_refused().await.0, ErrorCode::NotInCall);
-    ann.enters_call(1).await;
+    assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::NotInCall);
+    ann.enter_call(1).await;
     let own = ann.id();
     let table = [
         (ben.id(), 9, "stale leg"),
@@ -59,21 +59,25 @@ async fn signals_of_or_to_others_are_refused() {
         (own, 1, "oneself"),
     ];
     for (to, leg, what) in table {
-        ann.offers(&to, leg, "v=0").await;
-        assert_eq!(ann.is_refused().await.0, ErrorCode::NoSuchPerson, "{what}");
+        ann.send_offer(&to, leg, "v=0").await;
+        assert_eq!(
+            ann.wait_for_refusal().await.0,
+            ErrorCode::NoSuchPerson,
+            "{what}"
+        );
     }
-    ann.offers(&ben.id(), 2, &"x".repeat(49 * 1024)).await;
-    assert_eq!(ann.is_refused().await.0, ErrorCode::SignalTooLong);
-    assert_eq!(eve.hears_until_now().await, []);
-    let heard = ben.hears_until_now().await;
+    ann.send_offer(&ben.id(), 2, &"x".repeat(49 * 1024)).await;
+    assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::SignalTooLong);
+    assert_eq!(eve.received_so_far().await, []);
+    let heard = ben.received_so_far().await;
     assert!(
         !heard
             .iter()
             .any(|m| matches!(m, ServerMessage::Signal { .. })),
         "{heard:?}"
     );
-    ann.offers(&ben.id(), 2, "v=0").await;
-    ben.waits_for(|m| matches!(m, ServerMessage::Signal { .. }).then_some(()))
+    ann.send_offer(&ben.id(), 2, "v=0").await;
+    ben.wait_for(|m| matches!(m, ServerMessage::Signal { .. }).then_some(()))
         .await;
 }
 
@@ -82,10 +86,10 @@ async fn the_call_is_left_before_the_room() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
-    ben.enters_call(7).await;
-    ann.hears_until_now().await;
+    ben.enter_call(7).await;
+    ann.received_so_far().await;
     let id = ben.id();
-    ben.closes(Some(1000)).await;
+    ben.close(Some(1000)).await;
     assert_eq!(
         ann.next().await,
         ServerMessage::CallLeft {
@@ -107,16 +111,16 @@ async fn the_same_leg_continues_a_session_and_another_leg_starts_one() {
     let ben = app.join("team", "Ben").await;
     let was = ben.joined().clone();
     let mut ben = ben;
-    ben.enters_call(7).await;
-    ann.hears_until_now().await;
+    ben.enter_call(7).await;
+    ann.received_so_far().await;
     drop(ben);
     let mut ben = app.resume("team", "Ben", &was, 0).await;
     assert_eq!(ben.joined().call.len(), 1, "kept over the broken line");
-    ben.enters_call(7).await;
-    assert_eq!(ann.hears_until_now().await, [], "going on is no news");
-    let people = ben.enters_call(8).await;
+    ben.enter_call(7).await;
+    assert_eq!(ann.received_so_far().await, [], "going on is no news");
+    let people = ben.enter_call(8).await;
     assert_eq!(people.len(), 1);
-    let heard = ann.hears_until_now().await;
+    let heard = ann.received_so_far().await;
     assert!(
         matches!(heard[0], ServerMessage::CallLeft { leg: 7, .. }),
         "{heard:?}"
@@ -129,13 +133,13 @@ async fn a_change_of_devices_reaches_the_others_and_late_joiners() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
-    ann.enters_call(1).await;
-    ben.hears_until_now().await;
+    ann.enter_call(1).await;
+    ben.received_so_far().await;
     let devices = Devices {
         camera: true,
         ..Devices::default()
     };
-    ann.sends(&ClientMessage::Devices { devices }).await;
+    ann.send(&ClientMessage::Devices { devices }).await;
     assert_eq!(
         ben.next().await,
         ServerMessage::Devices {
@@ -152,26 +156,26 @@ async fn a_full_call_refuses_until_somebody_leaves() {
     let app = TestApp::start_with(long_timing(), &["--call-capacity", "1"]).await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
-    ann.enters_call(1).await;
+    ann.enter_call(1).await;
     let devices = Devices::default();
-    ben.sends(&ClientMessage::EnterCall {
+    ben.send(&ClientMessage::EnterCall {
         leg: 2,
         devices,
         hide_address: false,
     })
     .await;
-    assert_eq!(ben.is_refused().await.0, ErrorCode::CallFull);
-    ann.sends(&ClientMessage::LeaveCall).await;
-    ben.waits_for(|m| matches!(m, ServerMessage::CallLeft { leg: 1, .. }).then_some(()))
+    assert_eq!(ben.wait_for_refusal().await.0, ErrorCode::CallFull);
+    ann.send(&ClientMessage::LeaveCall).await;
+    ben.wait_for(|m| matches!(m, ServerMessage::CallLeft { leg: 1, .. }).then_some(()))
         .await;
-    assert_eq!(ben.enters_call(2).await.len(), 1);
+    assert_eq!(ben.enter_call(2).await.len(), 1);
 }
 
 #[tokio::test]
 async fn everybody_in_the_call_gets_the_configured_ice_servers() {
     let app = TestApp::start_with(long_timing(), &["--ice-servers", "turn:u:p@t.org"]).await;
     let mut ann = app.join("team", "Ann").await;
-    ann.sends(&ClientMessage::EnterCall {
+    ann.send(&ClientMessage::EnterCall {
         leg: 1,
         devices: Devices::default(),
         hide_address: false,
@@ -195,18 +199,18 @@ async fn blocked_media_is_counted_once_a_connection_and_shown_in_readyz() {
     let report = |obstacle| ClientMessage::MediaBlocked { obstacle };
 
     let mut outside = app.connect().await;
-    outside.sends(&report(Obstacle::ServerIce)).await;
-    assert_eq!(outside.is_refused().await.0, ErrorCode::NotJoined);
+    outside.send(&report(Obstacle::ServerIce)).await;
+    assert_eq!(outside.wait_for_refusal().await.0, ErrorCode::NotJoined);
     assert!(app.get("/readyz").await.contains("\"notes\":{}"));
 
     let mut ann = app.join("team", "Ann").await;
     for _ in 0..3 {
-        ann.sends(&report(Obstacle::ServerIce)).await;
+        ann.send(&report(Obstacle::ServerIce)).await;
     }
-    ann.sends_text(r#"{"type":"media_blocked","obstacle":"gremlins"}"#)
+    ann.send_text(r#"{"type":"media_blocked","obstacle":"gremlins"}"#)
         .await;
-    assert_eq!(ann.is_refused().await.0, ErrorCode::BadMessage);
-    assert_eq!(ann.hears_until_now().await, []);
+    assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::BadMessage);
+    assert_eq!(ann.received_so_far().await, []);
     assert_eq!(counted().await, 1.0);
     let ready = app.get("/readyz").await;
     assert!(ready.contains("\"media\":\"1 reports"), "{ready}");

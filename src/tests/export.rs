@@ -22,23 +22,23 @@ async fn export(app: &TestApp, room: &str, format: Format) -> Result<String, Fil
 async fn a_room_is_exported_as_json_and_as_markdown() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann *").await;
-    let first = ann.says("# one\nand <b>two</b>").await;
+    let first = ann.send_chat("# one\nand <b>two</b>").await;
     let (id, text, reply_to) = (new_id(), "회의록".to_owned(), Some(first.id));
-    ann.sends(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
+    ann.send(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
         .await;
-    ann.sees("회의록").await;
+    ann.wait_for_chat("회의록").await;
     let emoji = Emoji::parse("👍").expect("an emoji");
     let (id, on) = (first.id, true);
-    ann.sends(&ClientMessage::React {
+    ann.send(&ClientMessage::React {
         id,
         emoji: emoji.as_str().to_owned(),
         on,
     })
     .await;
-    ann.waits_for(|message| matches!(message, ServerMessage::Reaction { .. }).then_some(()))
+    ann.wait_for(|message| matches!(message, ServerMessage::Reaction { .. }).then_some(()))
         .await;
     for number in 0..30 {
-        ann.says(&format!("more {number}")).await;
+        ann.send_chat(&format!("more {number}")).await;
     }
     let json = export(&app, "team", Format::Json).await.expect("written");
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");

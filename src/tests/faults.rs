@@ -9,11 +9,15 @@ use rusqlite::Connection;
 use std::{io::Write, path::Path, process::Command, time::Duration};
 
 /// Sends a chat message. Returns the stored message, or the code of its refusal.
-async fn tries(client: &mut Client, id: MessageId, text: &str) -> Result<ChatMessage, ErrorCode> {
+async fn try_chat(
+    client: &mut Client,
+    id: MessageId,
+    text: &str,
+) -> Result<ChatMessage, ErrorCode> {
     let (text, reply_to) = (text.to_owned(), None);
     let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
-    client.sends(&chat).await;
-    let answer = client.waits_for(|message| match message {
+    client.send(&chat).await;
+    let answer = client.wait_for(|message| match message {
         ServerMessage::Chat(chat) if chat.id == id => Some(Ok(chat)),
         ServerMessage::Error {
             code,
@@ -26,7 +30,7 @@ async fn tries(client: &mut Client, id: MessageId, text: &str) -> Result<ChatMes
 }
 
 /// Sends long messages until one is refused. Returns its id, and the number of stored messages.
-async fn fills(app: &TestApp, room: &str) -> (MessageId, u64) {
+async fn fill_database(app: &TestApp, room: &str) -> (MessageId, u64) {
     let long = "가".repeat(4000);
     let mut taken = 0;
     loop {
@@ -34,7 +38,7 @@ async fn fills(app: &TestApp, room: &str) -> (MessageId, u64) {
         let mut client = app.join(room, "Filler").await;
         for _ in 0..40 {
             let id = new_id();
-            match tries(&mut client, id, &long).await {
+            match try_chat(&mut client, id, &long).await {
                 Ok(_) => taken += 1,
                 Err(ErrorCode::Unavailable) => return (id, taken),
                 Err(other) => panic!("{other:?}"),
@@ -73,20 +77,20 @@ async fn allow_pages(app: &TestApp, more: i64) {
 async fn a_full_database_refuses_messages_and_recovers_when_there_is_space() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    let first = ann.says("before").await;
+    let first = ann.send_chat("before").await;
     allow_pages(&app, 60).await;
     assert_eq!(problems(&app).await, [""; 0]);
-    let (refused, taken) = fills(&app, "other").await;
+    let (refused, taken) = fill_database(&app, "other").await;
     assert!(taken > 0);
     assert_eq!(problems(&app).await, ["disk"]);
-    let again = tries(&mut ann, refused, &"가".repeat(4000)).await;
+    let again = try_chat(&mut ann, refused, &"가".repeat(4000)).await;
     assert_eq!(again, Err(ErrorCode::Unavailable));
     // Stored messages can still be read.
     let ben = app.join("team", "Ben").await;
     assert_eq!(ben.joined().history, [first]);
     allow_pages(&app, 10_000).await;
     assert_eq!(problems(&app).await, [""; 0]);
-    let said = tries(&mut ann, refused, "after").await.expect("stored");
+    let said = try_chat(&mut ann, refused, "after").await.expect("stored");
     assert_eq!(said.seq, 2, "what was refused took no number");
 }
 
@@ -102,11 +106,11 @@ async fn a_locked_database_refuses_messages_and_recovers_by_itself() {
     let other = Connection::open(app.database()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let id = new_id();
-    let refused = tries(&mut ann, id, "now").await;
+    let refused = try_chat(&mut ann, id, "now").await;
     assert_eq!(refused, Err(ErrorCode::Unavailable));
     assert_eq!(problems(&app).await, ["database"]);
     other.execute_batch("ROLLBACK").expect("unlocked");
-    assert_eq!(tries(&mut ann, id, "now").await.expect("stored").seq, 1);
+    assert_eq!(try_chat(&mut ann, id, "now").await.expect("stored").seq, 1);
     assert_eq!(problems(&app).await, [""; 0]);
 }
 
@@ -121,13 +125,13 @@ async fn a_slow_database_delays_and_keeps_the_order() {
             let (text, reply_to) = (format!("{round} {number}"), None);
             let id = new_id();
             let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
-            ann.sends(&chat).await;
+            ann.send(&chat).await;
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(ann.hears_until_now().await, [], "nothing is acknowledged");
+        assert_eq!(ann.received_so_far().await, [], "nothing is acknowledged");
         other.execute_batch("ROLLBACK").expect("unlocked");
         for number in 0..5 {
-            let seen = ann.sees(&format!("{round} {number}")).await;
+            let seen = ann.wait_for_chat(&format!("{round} {number}")).await;
             assert_eq!(seen.seq, round * 5 + number + 1);
         }
     }
@@ -138,7 +142,7 @@ async fn the_write_ahead_log_shrinks_after_a_long_read() {
     let app = TestApp::start().await;
     let log = app.data().join("noom.db-wal");
     let bytes = || std::fs::metadata(&log).expect("a log").len();
-    app.join("team", "Ann").await.says("first").await;
+    app.join("team", "Ann").await.send_chat("first").await;
     let reader = Connection::open(app.database()).expect("opens");
     reader
         .execute_batch("BEGIN; SELECT * FROM meta")
@@ -149,13 +153,13 @@ async fn the_write_ahead_log_shrinks_after_a_long_read() {
         rooms += 1;
         let mut filler = app.join(&format!("room {rooms}"), "Filler").await;
         for _ in 0..40 {
-            filler.says(&"가".repeat(4000)).await;
+            filler.send_chat(&"가".repeat(4000)).await;
         }
     }
     reader.execute_batch("COMMIT").expect("has read");
     let mut ann = app.join("team", "Ann").await;
     for _ in 0..3 {
-        ann.says("more").await;
+        ann.send_chat("more").await;
     }
     assert!(bytes() <= 4 * 1024 * 1024 + 4096, "{}", bytes());
 }
@@ -166,21 +170,21 @@ async fn a_room_at_its_storage_quota_refuses_messages_until_one_is_deleted() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("other", "Ben").await;
     let long = "가".repeat(3000);
-    let first = ann.says(&long).await;
-    ann.says(&long).await;
-    ann.says(&long).await;
+    let first = ann.send_chat(&long).await;
+    ann.send_chat(&long).await;
+    ann.send_chat(&long).await;
     let id = new_id();
     assert_eq!(
-        tries(&mut ann, id, &long).await,
+        try_chat(&mut ann, id, &long).await,
         Err(ErrorCode::RoomStorageFull)
     );
-    assert_eq!(ben.says(&long).await.seq, 1, "another room goes on");
-    assert_eq!(ann.says("short").await.seq, 4, "what fits is stored");
+    assert_eq!(ben.send_chat(&long).await.seq, 1, "another room goes on");
+    assert_eq!(ann.send_chat("short").await.seq, 4, "what fits is stored");
     // A stored id is acknowledged again, even beyond the quota.
-    assert_eq!(tries(&mut ann, first.id, &long).await, Ok(first.clone()));
-    ann.sends(&ClientMessage::Delete { id: first.id }).await;
-    ann.sees_changed().await;
-    assert_eq!(tries(&mut ann, id, &long).await.expect("stored").seq, 6);
+    assert_eq!(try_chat(&mut ann, first.id, &long).await, Ok(first.clone()));
+    ann.send(&ClientMessage::Delete { id: first.id }).await;
+    ann.wait_for_changed().await;
+    assert_eq!(try_chat(&mut ann, id, &long).await.expect("stored").seq, 6);
     let ready = app.get("/readyz").await;
     let stored = app.context.store.stored_bytes();
     assert!(ready.contains(&format!(r#""stored":{stored}"#)), "{ready}");
@@ -193,11 +197,11 @@ async fn a_server_at_its_storage_quota_accepts_only_shorter_texts_and_deletions(
     let app = TestApp::start_with(long_timing(), &["--history-bytes", "20000"]).await;
     let mut ann = app.join("team", "Ann").await;
     let long = "가".repeat(3000);
-    let first = ann.says(&long).await;
-    ann.says(&long).await;
+    let first = ann.send_chat(&long).await;
+    ann.send_chat(&long).await;
     let mut ben = app.join("other", "Ben").await;
     let id = new_id();
-    let refused = tries(&mut ben, id, &long).await;
+    let refused = try_chat(&mut ben, id, &long).await;
     assert_eq!(refused, Err(ErrorCode::ServerStorageFull));
     let usage = app.context.store.usage(9).await.expect("read");
     assert_eq!(usage.rooms.len(), 1, "no room was made");
@@ -206,25 +210,25 @@ async fn a_server_at_its_storage_quota_accepts_only_shorter_texts_and_deletions(
         id: first.id,
         text: text.to_owned(),
     };
-    ann.sends(&edit(&"나".repeat(4000))).await;
+    ann.send(&edit(&"나".repeat(4000))).await;
     assert_eq!(
-        ann.is_refused().await,
+        ann.wait_for_refusal().await,
         (ErrorCode::ServerStorageFull, Some(first.id))
     );
-    ann.sends(&edit("short")).await;
-    assert_eq!(ann.sees_changed().await.words(), "short");
-    assert_eq!(tries(&mut ben, id, &long).await.expect("stored").seq, 1);
+    ann.send(&edit("short")).await;
+    assert_eq!(ann.wait_for_changed().await.words(), "short");
+    assert_eq!(try_chat(&mut ben, id, &long).await.expect("stored").seq, 1);
 }
 
 #[tokio::test]
 async fn with_only_the_disk_reserve_free_messages_are_refused_and_reads_continue() {
     let app = TestApp::start().await;
-    app.join("team", "Ann").await.says("before").await;
+    app.join("team", "Ann").await.send_chat("before").await;
     let flags = ["--disk-reserve", "1000000000000000"];
     let data = app.stop_and_keep().await;
     let app = TestApp::start_in(data, &flags).await;
     let mut ann = app.join("team", "Ann").await;
-    let refused = tries(&mut ann, new_id(), "now").await;
+    let refused = try_chat(&mut ann, new_id(), "now").await;
     assert_eq!(refused, Err(ErrorCode::ServerStorageFull));
     assert_eq!(problems(&app).await, ["disk"]);
     let ben = app.join("team", "Ben").await;
@@ -274,7 +278,7 @@ async fn the_readiness_probe_writes_a_new_value_at_most_once_an_interval() {
 async fn a_server_that_stores_no_message_is_not_ready_though_other_writes_succeed() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    ann.says("before").await;
+    ann.send_chat("before").await;
     let sql = |text: &'static str| {
         app.context.store.on_writer(move |connection| {
             connection.execute_batch(text).expect("runs");
@@ -284,14 +288,14 @@ async fn a_server_that_stores_no_message_is_not_ready_though_other_writes_succee
          BEGIN SELECT RAISE(ABORT, 'broken'); END")
     .await;
     assert_eq!(problems(&app).await, [""; 0]);
-    let refused = tries(&mut ann, new_id(), "now").await;
+    let refused = try_chat(&mut ann, new_id(), "now").await;
     assert_eq!(refused, Err(ErrorCode::Unavailable));
     assert_eq!(problems(&app).await, ["database"]);
     let ready = app.get("/readyz").await;
     let cause = r#""cause":"database""#;
     assert!(ready.contains("last_failed_commit") && ready.contains(cause));
     sql("DROP TRIGGER broken").await;
-    ann.says("after").await;
+    ann.send_chat("after").await;
     assert_eq!(problems(&app).await, [""; 0]);
     let ready = app.get("/readyz").await;
     assert!(ready.contains("last_failed_commit"), "it is remembered");
@@ -329,19 +333,19 @@ async fn a_full_disk_refuses_messages_and_recovers_when_there_is_space() {
     };
     let app = TestApp::start_in(data.clone(), &["--disk-reserve", "0"]).await;
     let mut ann = app.join("team", "Ann").await;
-    let first = ann.says("before").await;
+    let first = ann.send_chat("before").await;
     assert_eq!(problems(&app).await, [""; 0]);
     let filler = data.path().join("filler");
     let mut file = std::fs::File::create(&filler).expect("made");
     while file.write_all(&[0; 4096]).is_ok() {}
     assert_eq!(problems(&app).await, ["disk"]);
-    let (refused, _) = fills(&app, "other").await;
+    let (refused, _) = fill_database(&app, "other").await;
     assert_eq!(problems(&app).await, ["disk"]);
     let ben = app.join("team", "Ben").await;
     assert_eq!(ben.joined().history, [first]);
     std::fs::remove_file(&filler).expect("removed");
     drop(file);
-    let said = tries(&mut ann, refused, "after").await.expect("stored");
+    let said = try_chat(&mut ann, refused, "after").await.expect("stored");
     assert_eq!(said.seq, 2);
     assert_eq!(problems(&app).await, [""; 0]);
     app.restart_after(|database| {

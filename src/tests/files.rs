@@ -6,7 +6,7 @@ use super::harness::TestApp;
 async fn health_readiness_and_metrics_are_answered() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    ann.says("hi").await;
+    ann.send_chat("hi").await;
     assert!(app.get("/healthz").await.ends_with("\r\n\r\nok"));
     let ready = app.get("/readyz").await;
     assert!(
@@ -43,7 +43,7 @@ async fn a_message_that_cannot_be_stored_is_refused_and_not_broadcast() {
     app.context.store.close().await;
     let id = super::harness::new_id();
     let text = "lost".to_owned();
-    ann.sends(&crate::protocol::ClientMessage::Chat(
+    ann.send(&crate::protocol::ClientMessage::Chat(
         crate::protocol::ChatDraft {
             id,
             text,
@@ -52,10 +52,10 @@ async fn a_message_that_cannot_be_stored_is_refused_and_not_broadcast() {
     ))
     .await;
     assert_eq!(
-        ann.is_refused().await,
+        ann.wait_for_refusal().await,
         (crate::protocol::ErrorCode::Unavailable, Some(id))
     );
-    assert_eq!(ben.hears_until_now().await, []);
+    assert_eq!(ben.received_so_far().await, []);
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ fn offer(to: &ParticipantId, bytes: usize) -> ClientMessage {
 }
 
 /// The largest burst of every kind of message that others receive.
-fn everything(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage> {
+fn largest_bursts(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage> {
     let longest = "😀".repeat(4_000);
     let mut all = Vec::new();
     for number in 0..40_u32 {
@@ -95,7 +95,7 @@ fn everything(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage> {
 }
 
 /// Sends messages and a `ping` while reading, until the `pong` arrives.
-async fn attacks(attacker: Client, all: Vec<ClientMessage>) {
+async fn send_without_end(attacker: Client, all: Vec<ClientMessage>) {
     let (mut sink, mut stream) = attacker.socket.split();
     let sending = async {
         for message in &all {
@@ -118,7 +118,7 @@ async fn attacks(attacker: Client, all: Vec<ClientMessage>) {
 
 /// Runs a client on its own thread and runtime, like another process: the operating system
 /// schedules it, not the runtime of the server.
-async fn apart<T, F>(work: impl FnOnce() -> F + Send + 'static) -> T
+async fn run_on_own_thread<T, F>(work: impl FnOnce() -> F + Send + 'static) -> T
 where
     T: Send + 'static,
     F: Future<Output = T>,
@@ -136,10 +136,13 @@ where
 
 /// Enters room and call, sends its id and a message id through `known`, then reads until "the end"
 /// is sent. Returns whether that message arrived.
-async fn reads(app: Arc<TestApp>, known: oneshot::Sender<(ParticipantId, MessageId)>) -> bool {
+async fn read_until_the_end(
+    app: Arc<TestApp>,
+    known: oneshot::Sender<(ParticipantId, MessageId)>,
+) -> bool {
     let mut ann = app.join("team", "Ann").await;
-    ann.enters_call(1).await;
-    let first = ann.says("hello").await.id;
+    ann.enter_call(1).await;
+    let first = ann.send_chat("hello").await.id;
     let _ = known.send((ann.id(), first));
     while let Some(Ok(frame)) = ann.socket.next().await {
         assert!(!frame.is_close(), "{frame:?}");
@@ -155,21 +158,21 @@ async fn twenty_flooding_members_do_not_close_a_client_that_reads() {
     let app = Arc::new(TestApp::start().await);
     let (tell, told) = oneshot::channel();
     let reader = Arc::clone(&app);
-    let reading = tokio::spawn(apart(move || reads(reader, tell)));
+    let reading = tokio::spawn(run_on_own_thread(move || read_until_the_end(reader, tell)));
     let (victim, known) = told.await.expect("Ann is in");
     let attacked = Arc::clone(&app);
-    let attack = apart(move || async move {
+    let attack = run_on_own_thread(move || async move {
         let attackers = (0..ATTACKERS).map(async |number| {
             let mut eve = attacked.join("team", &format!("Eve {number}")).await;
-            eve.enters_call(1).await;
-            attacks(eve, everything(&victim, known)).await;
+            eve.enter_call(1).await;
+            send_without_end(eve, largest_bursts(&victim, known)).await;
         });
         futures::future::join_all(attackers).await;
     });
     attack.await;
     // A member who has sent little can still send, and Ann receives the message in order.
     let mut ben = app.join("team", "Ben").await;
-    ben.says("the end").await;
+    ben.send_chat("the end").await;
     assert!(reading.await.expect("goes on"), "Ann is still there");
 }
 
@@ -178,15 +181,15 @@ async fn excess_signals_are_refused_and_their_receivers_stay_connected() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut eve = app.join("team", "Eve").await;
-    ann.enters_call(1).await;
-    eve.enters_call(1).await;
+    ann.enter_call(1).await;
+    eve.enter_call(1).await;
     // The socket answers `ping` without the room, so some refusals may arrive after the `pong`.
     // Ann does not read meanwhile, so only the part of her queue for relays accepts signals.
     let mut refused = 0;
     for _ in 0..SIGNALS {
-        eve.sends(&offer(&ann.id(), 40 * 1024)).await;
+        eve.send(&offer(&ann.id(), 40 * 1024)).await;
     }
-    eve.sends(&ClientMessage::Ping).await;
+    eve.send(&ClientMessage::Ping).await;
     loop {
         match eve.next().await {
             ServerMessage::Error {
@@ -198,13 +201,13 @@ async fn excess_signals_are_refused_and_their_receivers_stay_connected() {
         }
     }
     assert!(refused > SIGNALS * 3 / 4, "{refused} of {SIGNALS}");
-    let heard = ann.hears_until_now().await;
+    let heard = ann.received_so_far().await;
     let signals = heard
         .iter()
         .filter(|message| matches!(message, ServerMessage::Signal { .. }));
     assert!((1..=SIGNALS - refused).contains(&signals.count()));
-    ann.says("and on it goes").await;
-    eve.sees("and on it goes").await;
+    ann.send_chat("and on it goes").await;
+    eve.wait_for_chat("and on it goes").await;
 }
 
 #[tokio::test]
@@ -212,15 +215,15 @@ async fn a_reaction_is_broadcast_without_its_message() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
-    let long = ann.says(&"x".repeat(4_000)).await;
-    ben.sends(&ClientMessage::React {
+    let long = ann.send_chat(&"x".repeat(4_000)).await;
+    ben.send(&ClientMessage::React {
         id: long.id,
         emoji: "👍".to_owned(),
         on: true,
     })
     .await;
     let told = ann
-        .waits_for(|message| match message {
+        .wait_for(|message| match message {
             ServerMessage::Changed { .. } | ServerMessage::Reaction { .. } => Some(message),
             _ => None,
         })

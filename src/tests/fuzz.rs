@@ -12,7 +12,7 @@ fn corpus() -> Vec<&'static str> {
 }
 
 /// Asserts that a frame decodes to a message that survives a round trip, or is refused.
-fn holds(frame: &str) {
+fn assert_decoded_or_refused(frame: &str) {
     if let Decoded::Message(message) = decode(frame) {
         let written = serde_json::to_string(&message).expect("a message is written");
         let again: ClientMessage = serde_json::from_str(&written).expect("and read again");
@@ -21,7 +21,7 @@ fn holds(frame: &str) {
 }
 
 /// Up to four pieces of frames of the corpus, joined.
-fn torn() -> impl Strategy<Value = String> {
+fn joined_pieces() -> impl Strategy<Value = String> {
     let piece = (0..corpus().len(), 0..200_usize, 0..200_usize);
     prop::collection::vec(piece, 1..5).prop_map(|pieces| {
         let pieces = pieces.into_iter().map(|(line, from, to)| {
@@ -34,7 +34,7 @@ fn torn() -> impl Strategy<Value = String> {
 }
 
 /// A frame of the corpus with one byte replaced, converted to UTF-8 with replacement characters.
-fn bent() -> impl Strategy<Value = String> {
+fn corrupted_frame() -> impl Strategy<Value = String> {
     (0..corpus().len(), any::<usize>(), any::<u8>()).prop_map(|(line, at, byte)| {
         let mut bytes = corpus()[line].as_bytes().to_vec();
         let at = at % bytes.len();
@@ -56,7 +56,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_frames_do_not_panic_the_decoder(frame in prop_oneof![torn(), bent(), any::<String>()]) {
-        holds(&frame);
+    fn arbitrary_frames_do_not_panic_the_decoder(frame in prop_oneof![joined_pieces(), corrupted_frame(), any::<String>()]) {
+        assert_decoded_or_refused(&frame);
     }
 }

@@ -51,9 +51,9 @@ pub struct Guest {
     /// Whether every eighth received datagram is dropped.
     pub drops_datagrams: bool,
     /// The number of received datagrams.
-    received: u64,
+    datagrams_received: u64,
     /// Received messages that the guest does not handle.
-    pub heard: Vec<ServerMessage>,
+    pub messages: Vec<ServerMessage>,
     /// Whether ICE and DTLS are connected.
     connected: bool,
     /// The offer that waits for its answer.
@@ -68,54 +68,49 @@ pub struct Guest {
 
 impl Guest {
     /// Joins a room, enters the call, and waits for the connection to the SFU.
-    pub async fn connects(app: &TestApp, room: &str, nickname: &str) -> Self {
-        let mut guest = Self::enters(app, room, nickname).await;
-        guest.offers(1).await;
+    pub async fn connect(app: &TestApp, room: &str, nickname: &str) -> Self {
+        let mut guest = Self::enter(app, room, nickname).await;
+        guest.send_offer(1).await;
         guest.until("connected", |guest| guest.connected).await;
         guest
     }
 
-    /// As [`Self::connects`], with these video codecs only.
-    pub async fn connects_with(
-        app: &TestApp,
-        room: &str,
-        nickname: &str,
-        codecs: &[Codec],
-    ) -> Self {
-        let mut guest = Self::enters_with(app, room, nickname, codecs).await;
-        guest.offers(1).await;
+    /// As [`Self::connect`], with these video codecs only.
+    pub async fn connect_with(app: &TestApp, room: &str, nickname: &str, codecs: &[Codec]) -> Self {
+        let mut guest = Self::enter_with(app, room, nickname, codecs).await;
+        guest.send_offer(1).await;
         guest.until("connected", |guest| guest.connected).await;
         guest
     }
 
     /// Joins a room and enters the call, without an offer.
-    pub async fn enters(app: &TestApp, room: &str, nickname: &str) -> Self {
-        Self::enters_with(app, room, nickname, &[Codec::Vp8]).await
+    pub async fn enter(app: &TestApp, room: &str, nickname: &str) -> Self {
+        Self::enter_with(app, room, nickname, &[Codec::Vp8]).await
     }
 
-    /// As [`Self::enters`], with these video codecs; the guest sends in the first one.
-    async fn enters_with(app: &TestApp, room: &str, nickname: &str, codecs: &[Codec]) -> Self {
+    /// As [`Self::enter`], with these video codecs; the guest sends in the first one.
+    async fn enter_with(app: &TestApp, room: &str, nickname: &str, codecs: &[Codec]) -> Self {
         let client = app.join(room, nickname).await;
-        Self::enters_as(client, 1, codecs).await
+        Self::enter_as(client, 1, codecs).await
     }
 
     /// Enters the call with a client that has joined a room.
-    pub async fn enters_as(client: Client, leg: Leg, codecs: &[Codec]) -> Self {
-        Self::enters_from("127.0.0.1:0", client, leg, codecs).await
+    pub async fn enter_as(client: Client, leg: Leg, codecs: &[Codec]) -> Self {
+        Self::enter_from("127.0.0.1:0", client, leg, codecs).await
     }
 
-    /// As [`Self::connects`], with a UDP socket bound to the address `host`.
-    pub async fn connects_from(host: &str, app: &TestApp, room: &str, nickname: &str) -> Self {
+    /// As [`Self::connect`], with a UDP socket bound to the address `host`.
+    pub async fn connect_from(host: &str, app: &TestApp, room: &str, nickname: &str) -> Self {
         let client = app.join(room, nickname).await;
-        let mut guest = Self::enters_from(host, client, 1, &[Codec::Vp8]).await;
-        guest.offers(1).await;
+        let mut guest = Self::enter_from(host, client, 1, &[Codec::Vp8]).await;
+        guest.send_offer(1).await;
         guest.until("connected", |guest| guest.connected).await;
         guest
     }
 
-    /// As [`Self::enters_as`], with a UDP socket bound to the address `host`.
-    async fn enters_from(host: &str, mut client: Client, leg: Leg, codecs: &[Codec]) -> Self {
-        client.enters_call(leg).await;
+    /// As [`Self::enter_as`], with a UDP socket bound to the address `host`.
+    async fn enter_from(host: &str, mut client: Client, leg: Leg, codecs: &[Codec]) -> Self {
+        client.enter_call(leg).await;
         let udp = UdpSocket::bind(host).await.expect("binds");
         let has = |codec| codecs.contains(&codec);
         let mut rtc = Rtc::builder()
@@ -141,9 +136,9 @@ impl Guest {
             received_codecs: Vec::new(),
             audio_packets: Vec::new(),
             drops_datagrams: false,
-            received: 0,
+            datagrams_received: 0,
             codec: codecs[0],
-            heard: Vec::new(),
+            messages: Vec::new(),
             connected: false,
             pending: None,
             sources: Vec::new(),
@@ -173,13 +168,13 @@ impl Guest {
     }
 
     /// Sends an offer for the connection of this number.
-    pub async fn offers(&mut self, connection: u32) {
+    pub async fn send_offer(&mut self, connection: u32) {
         let sdp = self.offer();
-        self.offers_as(connection, sdp).await;
+        self.send_offer_as(connection, sdp).await;
     }
 
     /// Sends `sdp` as the offer for the connection of this number.
-    pub async fn offers_as(&mut self, connection: u32, sdp: String) {
+    pub async fn send_offer_as(&mut self, connection: u32, sdp: String) {
         let tracks = self.sources.iter().map(|(source, mid)| OfferedTrack {
             mid: mid.to_string(),
             source: *source,
@@ -190,11 +185,11 @@ impl Guest {
             sdp,
             tracks: tracks.collect(),
         };
-        self.client.sends(&ClientMessage::Offer(offer)).await;
+        self.client.send(&ClientMessage::Offer(offer)).await;
     }
 
     /// Waits until the connection is up.
-    pub async fn is_connected(&mut self) {
+    pub async fn wait_until_connected(&mut self) {
         self.until("connected", |guest| guest.connected).await;
     }
 
@@ -204,7 +199,7 @@ impl Guest {
     }
 
     /// Subscribes to the cameras of these people.
-    pub async fn subscribes_to(&mut self, people: &[&ParticipantId]) {
+    pub async fn subscribe_to(&mut self, people: &[&ParticipantId]) {
         let wanted = people.iter().map(|id| Wanted {
             id: (*id).clone(),
             source: Source::Camera,
@@ -212,11 +207,11 @@ impl Guest {
             pinned: false,
         });
         let tiles = wanted.collect();
-        self.client.sends(&ClientMessage::Subscribe { tiles }).await;
+        self.client.send(&ClientMessage::Subscribe { tiles }).await;
     }
 
     /// Sends one keyframe with this mark as the last byte of its payload.
-    pub fn sends_video(&mut self, mark: u8) {
+    pub fn send_video(&mut self, mark: u8) {
         let mut payload = match self.codec {
             // A payload descriptor of the first packet of a keyframe, with a 15-bit picture id
             // (RFC 9628).
@@ -230,22 +225,22 @@ impl Guest {
         };
         payload.resize(VIDEO_BYTES - 1, 0);
         payload.push(mark);
-        self.writes(Source::Camera, payload, None);
+        self.write_media(Source::Camera, payload, None);
     }
 
     /// Sends a delta frame in a packet with a payload of this size.
-    pub fn sends_video_of(&mut self, bytes: usize) {
-        self.writes(Source::Camera, vec![0x10; bytes], None);
+    pub fn send_video_of(&mut self, bytes: usize) {
+        self.write_media(Source::Camera, vec![0x10; bytes], None);
     }
 
     /// Sends 20 ms of audio with the audio level `dbov`, which is at most 0.
-    pub fn sends_audio(&mut self, dbov: i8) {
+    pub fn send_audio(&mut self, dbov: i8) {
         let number = self.sent as u8;
-        self.writes(Source::Microphone, vec![number, 2, 3], Some(-dbov));
+        self.write_media(Source::Microphone, vec![number, 2, 3], Some(-dbov));
     }
 
     /// Sends 20 ms of audio with a redundant copy of the 20 ms before it (RED, RFC 2198).
-    pub fn sends_red_audio(&mut self, before: &[u8], now: &[u8]) {
+    pub fn send_red_audio(&mut self, before: &[u8], now: &[u8]) {
         let mid = self.mid_of(Source::Microphone);
         let pt = self.payload_type(mid);
         let before = RedundantBlock {
@@ -256,11 +251,11 @@ impl Guest {
         let payload = RedEncoder::encode(*pt, now, &[before]);
         let params = self.rtc.codec_config().find(|params| params.pt() == pt);
         let red = params.and_then(|params| params.red()).expect("negotiated");
-        self.writes_as(red, mid, payload, None);
+        self.write_packet(red, mid, payload, None);
     }
 
     /// Skips a sequence number, as if the packet were lost.
-    pub fn skips_a_packet(&mut self) {
+    pub fn skip_packet(&mut self) {
         self.sent += 1;
     }
 
@@ -270,12 +265,12 @@ impl Guest {
         sources.find(|(s, _)| *s == source).expect("offered").1
     }
 
-    fn writes(&mut self, source: Source, payload: Vec<u8>, level: Option<i8>) {
+    fn write_media(&mut self, source: Source, payload: Vec<u8>, level: Option<i8>) {
         let mid = self.mid_of(source);
-        self.writes_as(self.payload_type(mid), mid, payload, level);
+        self.write_packet(self.payload_type(mid), mid, payload, level);
     }
 
-    fn writes_as(&mut self, pt: Pt, mid: Mid, payload: Vec<u8>, level: Option<i8>) {
+    fn write_packet(&mut self, pt: Pt, mid: Mid, payload: Vec<u8>, level: Option<i8>) {
         self.sent += 1;
         let seq = self.sent;
         let extensions = ExtensionValues {
@@ -307,33 +302,33 @@ impl Guest {
         let deadline = Instant::now() + DEADLINE;
         while !holds(self) {
             assert!(Instant::now() < deadline, "{what} does not come");
-            self.steps().await;
+            self.step().await;
         }
     }
 
     /// Drives the guest for this long.
-    pub async fn runs_for(&mut self, time: Duration) {
+    pub async fn run_for(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            self.steps().await;
+            self.step().await;
         }
     }
 
     /// Sends pending datagrams, then handles one datagram or message, or waits 5 ms.
-    pub async fn steps(&mut self) {
-        self.tries_to_step().await.expect("goes on");
+    pub async fn step(&mut self) {
+        self.try_step().await.expect("goes on");
     }
 
-    /// As [`Self::steps`], for a connection that may have ended.
-    pub async fn tries_to_step(&mut self) -> Result<(), str0m::RtcError> {
-        self.polls().await?;
+    /// As [`Self::step`], for a connection that may have ended.
+    pub async fn try_step(&mut self) -> Result<(), str0m::RtcError> {
+        self.flush_output().await?;
         let mut buffer = [0; 2048];
         let slice = Duration::from_millis(5);
         tokio::select! {
             received = self.udp.recv_from(&mut buffer) => {
                 let (length, source) = received.expect("receives");
-                self.received += 1;
-                if self.drops_datagrams && self.received.is_multiple_of(8) {
+                self.datagrams_received += 1;
+                if self.drops_datagrams && self.datagrams_received.is_multiple_of(8) {
                     return Ok(());
                 }
                 let destination = self.udp.local_addr().expect("bound");
@@ -343,7 +338,7 @@ impl Guest {
             }
             message = timeout(slice, self.client.next()) => {
                 if let Ok(message) = message {
-                    self.hears(message);
+                    self.on_message(message);
                 }
                 self.rtc.handle_input(Input::Timeout(Instant::now()))?;
             }
@@ -351,7 +346,7 @@ impl Guest {
         Ok(())
     }
 
-    async fn polls(&mut self) -> Result<(), str0m::RtcError> {
+    async fn flush_output(&mut self) -> Result<(), str0m::RtcError> {
         loop {
             match self.rtc.poll_output()? {
                 Output::Timeout(_) => return Ok(()),
@@ -385,7 +380,7 @@ impl Guest {
         }
     }
 
-    fn hears(&mut self, message: ServerMessage) {
+    fn on_message(&mut self, message: ServerMessage) {
         match message {
             ServerMessage::Answer { sdp, .. } => {
                 self.streams = streams(&sdp);
@@ -399,7 +394,7 @@ impl Guest {
                     self.slots.insert(slot.mid.clone(), slot);
                 }
             }
-            other => self.heard.push(other),
+            other => self.messages.push(other),
         }
     }
 
@@ -421,14 +416,14 @@ impl Guest {
 
     /// Waits until a frame of `other` with this mark arrives in a slot that is assigned to them.
     /// `other` sends the frame until then.
-    pub async fn sees(&mut self, other: &mut Guest, mark: u8) {
+    pub async fn wait_for_video(&mut self, other: &mut Guest, mark: u8) {
         let whose = other.id();
         let deadline = Instant::now() + DEADLINE;
         while self.sender_of(mark).as_ref() != Some(&whose) {
             assert!(Instant::now() < deadline, "{mark} does not come");
-            other.sends_video(mark);
-            other.steps().await;
-            self.steps().await;
+            other.send_video(mark);
+            other.step().await;
+            self.step().await;
         }
     }
 }

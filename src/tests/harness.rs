@@ -289,7 +289,7 @@ impl TestApp {
     /// Opens a WebSocket and joins a room.
     pub async fn join(&self, room: &str, nickname: &str) -> Client {
         let mut client = self.connect().await;
-        client.joins(room, nickname).await;
+        client.join(room, nickname).await;
         client
     }
 
@@ -301,8 +301,8 @@ impl TestApp {
             epoch: was.epoch.clone(),
             seq,
         };
-        client.sends(&join(room, nickname, Some(resume))).await;
-        client.is_in().await;
+        client.send(&join(room, nickname, Some(resume))).await;
+        client.wait_for_joined().await;
         client
     }
 
@@ -422,13 +422,13 @@ pub struct Client {
 
 impl Client {
     /// Sends a message.
-    pub async fn sends(&mut self, message: &ClientMessage) {
+    pub async fn send(&mut self, message: &ClientMessage) {
         let json = serde_json::to_string(message).expect("serialises");
-        self.sends_text(&json).await;
+        self.send_text(&json).await;
     }
 
     /// Sends a text frame.
-    pub async fn sends_text(&mut self, text: &str) {
+    pub async fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.expect("sent");
     }
 
@@ -454,8 +454,8 @@ impl Client {
     }
 
     /// The text frames that arrive before the `pong` of a `ping` sent now, not decoded.
-    pub async fn frames_until_now(&mut self) -> Vec<String> {
-        self.sends(&ClientMessage::Ping).await;
+    pub async fn frames_so_far(&mut self) -> Vec<String> {
+        self.send(&ClientMessage::Ping).await;
         let mut frames = Vec::new();
         loop {
             let frame = self.next_text().await;
@@ -467,7 +467,7 @@ impl Client {
     }
 
     /// Waits for the first message for which `pick` returns a value; drops the messages before it.
-    pub async fn waits_for<T>(&mut self, mut pick: impl FnMut(ServerMessage) -> Option<T>) -> T {
+    pub async fn wait_for<T>(&mut self, mut pick: impl FnMut(ServerMessage) -> Option<T>) -> T {
         loop {
             if let Some(found) = pick(self.next().await) {
                 return found;
@@ -476,19 +476,19 @@ impl Client {
     }
 
     /// The messages that arrive before the `pong` of a `ping` sent now.
-    pub async fn hears_until_now(&mut self) -> Vec<ServerMessage> {
-        self.sends(&ClientMessage::Ping).await;
-        let mut heard = Vec::new();
+    pub async fn received_so_far(&mut self) -> Vec<ServerMessage> {
+        self.send(&ClientMessage::Ping).await;
+        let mut received = Vec::new();
         loop {
             match self.next().await {
-                ServerMessage::Pong => return heard,
-                other => heard.push(other),
+                ServerMessage::Pong => return received,
+                other => received.push(other),
             }
         }
     }
 
     /// Waits for the end of the socket. Returns the code of the close frame, if it has one.
-    pub async fn is_closed(&mut self) -> Option<u16> {
+    pub async fn wait_for_close(&mut self) -> Option<u16> {
         loop {
             let frame = timeout(DEADLINE, self.socket.next())
                 .await
@@ -502,14 +502,14 @@ impl Client {
     }
 
     /// Joins a room and waits for `joined`.
-    pub async fn joins(&mut self, room: &str, nickname: &str) {
-        self.sends(&join(room, nickname, None)).await;
-        self.is_in().await;
+    pub async fn join(&mut self, room: &str, nickname: &str) {
+        self.send(&join(room, nickname, None)).await;
+        self.wait_for_joined().await;
     }
 
     /// Waits for `joined`, and stores it.
-    async fn is_in(&mut self) {
-        let joined = self.waits_for(|message| match message {
+    async fn wait_for_joined(&mut self) {
+        let joined = self.wait_for(|message| match message {
             ServerMessage::Joined(joined) => Some(joined),
             ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
             _ => None,
@@ -533,20 +533,20 @@ impl Client {
     }
 
     /// Sends a chat message and waits for its acknowledgement.
-    pub async fn says(&mut self, text: &str) -> ChatMessage {
+    pub async fn send_chat(&mut self, text: &str) -> ChatMessage {
         let id = new_id();
-        self.says_as(id, text).await
+        self.send_chat_with_id(id, text).await
     }
 
     /// Sends a chat message with this id and waits for its acknowledgement.
-    pub async fn says_as(&mut self, id: MessageId, text: &str) -> ChatMessage {
-        self.sends(&ClientMessage::Chat(ChatDraft {
+    pub async fn send_chat_with_id(&mut self, id: MessageId, text: &str) -> ChatMessage {
+        self.send(&ClientMessage::Chat(ChatDraft {
             id,
             text: text.to_owned(),
             reply_to: None,
         }))
         .await;
-        self.waits_for(|message| match message {
+        self.wait_for(|message| match message {
             ServerMessage::Chat(chat) if chat.id == id => Some(chat),
             ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
             _ => None,
@@ -555,8 +555,8 @@ impl Client {
     }
 
     /// Waits for the next chat message and checks its text.
-    pub async fn sees(&mut self, text: &str) -> ChatMessage {
-        let chat = self.waits_for(|message| match message {
+    pub async fn wait_for_chat(&mut self, text: &str) -> ChatMessage {
+        let chat = self.wait_for(|message| match message {
             ServerMessage::Chat(chat) => Some(chat),
             _ => None,
         });
@@ -566,8 +566,8 @@ impl Client {
     }
 
     /// Waits for `changed`. Returns the changed message.
-    pub async fn sees_changed(&mut self) -> ChatMessage {
-        self.waits_for(|message| match message {
+    pub async fn wait_for_changed(&mut self) -> ChatMessage {
+        self.wait_for(|message| match message {
             ServerMessage::Changed { message, .. } => Some(message),
             _ => None,
         })
@@ -575,8 +575,8 @@ impl Client {
     }
 
     /// Waits for `error`. Returns its code and the id of the refused message.
-    pub async fn is_refused(&mut self) -> (ErrorCode, Option<MessageId>) {
-        self.waits_for(|message| match message {
+    pub async fn wait_for_refusal(&mut self) -> (ErrorCode, Option<MessageId>) {
+        self.wait_for(|message| match message {
             ServerMessage::Error { code, id, .. } => Some((code, id)),
             _ => None,
         })
@@ -584,8 +584,8 @@ impl Client {
     }
 
     /// Waits for `left` of a person with this nickname. Returns the number of people who remain.
-    pub async fn sees_leave(&mut self, nickname: &str) -> u32 {
-        self.waits_for(|message| match message {
+    pub async fn wait_for_left(&mut self, nickname: &str) -> u32 {
+        self.wait_for(|message| match message {
             ServerMessage::Left { person, count, .. } if person.nickname.as_str() == nickname => {
                 Some(count)
             }
@@ -595,28 +595,28 @@ impl Client {
     }
 
     /// Enters the call with a microphone and waits for `call`.
-    pub async fn enters_call(&mut self, leg: Leg) -> Vec<crate::protocol::CallPerson> {
+    pub async fn enter_call(&mut self, leg: Leg) -> Vec<crate::protocol::CallPerson> {
         let devices = Devices {
             microphone: true,
             ..Devices::default()
         };
-        self.enters_call_as(leg, devices, false).await
+        self.enter_call_as(leg, devices, false).await
     }
 
     /// Enters the call and waits for `call`. Returns the people in the call.
-    pub async fn enters_call_as(
+    pub async fn enter_call_as(
         &mut self,
         leg: Leg,
         devices: Devices,
         hide_address: bool,
     ) -> Vec<crate::protocol::CallPerson> {
-        self.sends(&ClientMessage::EnterCall {
+        self.send(&ClientMessage::EnterCall {
             leg,
             devices,
             hide_address,
         })
         .await;
-        self.waits_for(|message| match message {
+        self.wait_for(|message| match message {
             ServerMessage::Call { people, .. } => Some(people),
             ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
             _ => None,
@@ -625,12 +625,12 @@ impl Client {
     }
 
     /// Sends an offer to the session `leg` of a participant.
-    pub async fn offers(&mut self, to: &ParticipantId, leg: Leg, sdp: &str) {
+    pub async fn send_offer(&mut self, to: &ParticipantId, leg: Leg, sdp: &str) {
         let signal = Signal::Offer {
             connection: 1,
             sdp: sdp.to_owned(),
         };
-        self.sends(&ClientMessage::Signal {
+        self.send(&ClientMessage::Signal {
             to: to.clone(),
             leg,
             signal,
@@ -639,12 +639,12 @@ impl Client {
     }
 
     /// Closes the socket with this code, or without one, and waits for its end.
-    pub async fn closes(mut self, code: Option<u16>) {
+    pub async fn close(mut self, code: Option<u16>) {
         let frame = code.map(|code| CloseFrame {
             code: code.into(),
             reason: "".into(),
         });
         self.socket.close(frame).await.expect("closed");
-        self.is_closed().await;
+        self.wait_for_close().await;
     }
 }

@@ -10,8 +10,8 @@ use tokio_tungstenite::tungstenite::Message;
 async fn assert_others_can_chat(app: &TestApp) {
     let mut ann = app.join("calm", "Ann").await;
     let mut ben = app.join("calm", "Ben").await;
-    ann.says("still here").await;
-    ben.sees("still here").await;
+    ann.send_chat("still here").await;
+    ben.wait_for_chat("still here").await;
 }
 
 /// Opens a WebSocket and sends raw bytes, which may violate the protocol. Returns all received
@@ -74,15 +74,15 @@ async fn malformed_messages_are_refused_and_the_socket_stays_open() {
         ),
     ];
     for (frame, code) in table {
-        eve.sends_text(frame).await;
+        eve.send_text(frame).await;
         assert_eq!(
-            eve.is_refused().await.0,
+            eve.wait_for_refusal().await.0,
             code,
             "{}",
             &frame[..frame.len().min(40)]
         );
     }
-    eve.says("still welcome").await;
+    eve.send_chat("still welcome").await;
     assert_others_can_chat(&app).await;
 }
 
@@ -91,9 +91,9 @@ async fn a_client_that_sends_only_malformed_messages_is_closed_with_4400() {
     let app = TestApp::start().await;
     let mut eve = app.join("team", "Eve").await;
     for _ in 0..50 {
-        eve.sends_text("rubbish").await;
+        eve.send_text("rubbish").await;
     }
-    assert_eq!(eve.is_closed().await, Some(4400));
+    assert_eq!(eve.wait_for_close().await, Some(4400));
 }
 
 #[tokio::test]
@@ -101,13 +101,16 @@ async fn messages_before_join_are_refused() {
     let app = TestApp::start().await;
     let mut eve = app.connect().await;
     let id = new_id();
-    eve.sends(&ClientMessage::Chat(ChatDraft {
+    eve.send(&ClientMessage::Chat(ChatDraft {
         id,
         text: "hi".to_owned(),
         reply_to: None,
     }))
     .await;
-    assert_eq!(eve.is_refused().await, (ErrorCode::NotJoined, Some(id)));
+    assert_eq!(
+        eve.wait_for_refusal().await,
+        (ErrorCode::NotJoined, Some(id))
+    );
     for message in [
         ClientMessage::LeaveCall,
         ClientMessage::Nickname {
@@ -118,28 +121,28 @@ async fn messages_before_join_are_refused() {
             limit: None,
         },
     ] {
-        eve.sends(&message).await;
-        assert_eq!(eve.is_refused().await.0, ErrorCode::NotJoined);
+        eve.send(&message).await;
+        assert_eq!(eve.wait_for_refusal().await.0, ErrorCode::NotJoined);
     }
-    eve.sends(&join(" ", "Eve", None)).await;
-    assert_eq!(eve.is_refused().await.0, ErrorCode::BadRoomName);
-    eve.sends(&join("team", "", None)).await;
-    assert_eq!(eve.is_refused().await.0, ErrorCode::BadNickname);
-    eve.joins("team", "Eve").await;
-    eve.sends(&join("other", "Eve", None)).await;
-    assert_eq!(eve.is_refused().await.0, ErrorCode::AlreadyJoined);
+    eve.send(&join(" ", "Eve", None)).await;
+    assert_eq!(eve.wait_for_refusal().await.0, ErrorCode::BadRoomName);
+    eve.send(&join("team", "", None)).await;
+    assert_eq!(eve.wait_for_refusal().await.0, ErrorCode::BadNickname);
+    eve.join("team", "Eve").await;
+    eve.send(&join("other", "Eve", None)).await;
+    assert_eq!(eve.wait_for_refusal().await.0, ErrorCode::AlreadyJoined);
 }
 
 #[tokio::test]
 async fn a_frame_of_64_kib_is_read_and_one_byte_more_closes_with_4413() {
     let app = TestApp::start().await;
     let mut eve = app.join("team", "Eve").await;
-    eve.sends_text(&" ".repeat(MAX_FRAME_BYTES)).await;
-    assert_eq!(eve.is_refused().await.0, ErrorCode::BadMessage);
+    eve.send_text(&" ".repeat(MAX_FRAME_BYTES)).await;
+    assert_eq!(eve.wait_for_refusal().await.0, ErrorCode::BadMessage);
     for size in [MAX_FRAME_BYTES + 1, 2 * MAX_FRAME_BYTES + 1] {
         let mut eve = app.join("team", "Eve").await;
-        eve.sends_text(&" ".repeat(size)).await;
-        assert_eq!(eve.is_closed().await, Some(4413), "{size}");
+        eve.send_text(&" ".repeat(size)).await;
+        assert_eq!(eve.wait_for_close().await, Some(4413), "{size}");
     }
     assert_others_can_chat(&app).await;
 }
@@ -173,7 +176,7 @@ async fn binary_and_invalid_utf8_close_with_4400() {
         .send(Message::binary(vec![1, 2, 3]))
         .await
         .expect("sent");
-    assert_eq!(eve.is_closed().await, Some(4400));
+    assert_eq!(eve.wait_for_close().await, Some(4400));
     let invalid = [0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe];
     assert!(
         closed_with(&raw(&app, &invalid).await, 4400),
@@ -197,10 +200,10 @@ async fn a_burst_of_ten_thousand_messages_closes_with_4429() {
             }
         }
         let _ = eve.socket.flush().await;
-        eve.is_closed().await
+        eve.wait_for_close().await
     };
     let talk = async {
-        ann.says("over the noise").await;
+        ann.send_chat("over the noise").await;
     };
     let (closed, ()) = tokio::join!(flood, talk);
     assert_eq!(closed, Some(4429));
@@ -213,7 +216,7 @@ async fn forty_messages_at_once_are_accepted_and_more_are_refused_by_their_id() 
     let mut ann = app.join("team", "Ann").await;
     let ids: Vec<_> = (0..60).map(|_| new_id()).collect();
     for id in &ids {
-        ann.sends(&ClientMessage::Chat(ChatDraft {
+        ann.send(&ClientMessage::Chat(ChatDraft {
             id: *id,
             text: "x".to_owned(),
             reply_to: None,
@@ -273,10 +276,10 @@ async fn one_byte_a_second_does_not_keep_a_connection_alive() {
 async fn a_socket_that_neither_joins_nor_watches_is_closed_and_a_watcher_is_not() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut watcher = app.connect().await;
-    watcher.sends(&ClientMessage::WatchRooms).await;
+    watcher.send(&ClientMessage::WatchRooms).await;
     let mut silent = app.connect().await;
-    assert_eq!(silent.is_closed().await, Some(4400));
-    watcher.hears_until_now().await;
+    assert_eq!(silent.wait_for_close().await, Some(4400));
+    watcher.received_so_far().await;
 }
 
 #[tokio::test]

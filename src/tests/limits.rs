@@ -28,10 +28,10 @@ async fn app_with(rates: &str) -> TestApp {
 }
 
 /// Tries to join a room on a new socket.
-async fn tries_to_join(app: &TestApp, source: &str, room: &str) -> Result<Client, ErrorCode> {
+async fn try_join(app: &TestApp, source: &str, room: &str) -> Result<Client, ErrorCode> {
     let mut client = app.connect_from(source).await;
-    client.sends(&join(room, "Somebody", None)).await;
-    let answer = client.waits_for(|message| match message {
+    client.send(&join(room, "Somebody", None)).await;
+    let answer = client.wait_for(|message| match message {
         ServerMessage::Joined(_) => Some(Ok(())),
         ServerMessage::Error { code, .. } => Some(Err(code)),
         _ => None,
@@ -76,14 +76,14 @@ async fn a_room_without_members_retires() {
 #[tokio::test]
 async fn a_refused_join_leaves_no_room_behind() {
     let app = app_with("joins=1/1").await;
-    let _one = tries_to_join(&app, EVE, "one").await.expect("joined");
-    let other = tries_to_join(&app, EVE, "other").await;
+    let _one = try_join(&app, EVE, "one").await.expect("joined");
+    let other = try_join(&app, EVE, "other").await;
     assert_eq!(other.err(), Some(ErrorCode::TooManyJoins));
     assert_eq!(app.context.rooms.count(), 1);
 }
 
 /// A short grace period, and people who stay away for the whole test.
-fn long_away() -> Timing {
+fn away_for_long() -> Timing {
     Timing {
         grace: Duration::from_millis(20),
         away: Duration::from_secs(600),
@@ -93,7 +93,7 @@ fn long_away() -> Timing {
 
 #[tokio::test]
 async fn vacant_rooms_do_not_count_against_max_rooms() {
-    let app = TestApp::start_with(long_away(), &["--max-rooms", "2"]).await;
+    let app = TestApp::start_with(away_for_long(), &["--max-rooms", "2"]).await;
     for round in 0..4 {
         for room in ["a", "b"] {
             // Dropped without a close frame, so Eve is away.
@@ -107,15 +107,15 @@ async fn vacant_rooms_do_not_count_against_max_rooms() {
     let _ann = app.join("ours", "Ann").await;
     let _ben = app.join("theirs", "Ben").await;
     let mut cem = app.connect().await;
-    cem.sends(&join("one more", "Cem", None)).await;
-    assert_eq!(cem.is_refused().await.0, ErrorCode::TooManyRooms);
+    cem.send(&join("one more", "Cem", None)).await;
+    assert_eq!(cem.wait_for_refusal().await.0, ErrorCode::TooManyRooms);
 }
 
 #[tokio::test]
 async fn a_resume_to_an_evicted_room_finds_its_log() {
-    let app = TestApp::start_with(long_away(), &["--max-rooms", "1"]).await;
+    let app = TestApp::start_with(away_for_long(), &["--max-rooms", "1"]).await;
     let mut ann = app.join("a", "Ann").await;
-    let said = ann.says("hello").await;
+    let said = ann.send_chat("hello").await;
     let was = ann.joined().clone();
     drop(ann);
     for room in ["b", "c"] {
@@ -135,7 +135,7 @@ async fn each_address_has_its_own_rate_of_new_rooms() {
     let mut open = Vec::new();
     let mut refused = 0;
     for number in 0..20 {
-        match tries_to_join(&app, EVE, &format!("room {number}")).await {
+        match try_join(&app, EVE, &format!("room {number}")).await {
             Ok(client) => open.push(client),
             Err(code) => {
                 assert_eq!(code, ErrorCode::TooManyJoins);
@@ -151,13 +151,13 @@ async fn each_address_has_its_own_rate_of_new_rooms() {
     );
     assert_eq!(refused + open.len(), 20);
     // A join of an open room costs nothing, and other addresses have their own limit.
-    let in_an_open_one = tries_to_join(&app, EVE, "room 0").await;
+    let in_an_open_one = try_join(&app, EVE, "room 0").await;
     assert!(in_an_open_one.is_ok());
-    assert!(tries_to_join(&app, ANN, "Ann's").await.is_ok());
+    assert!(try_join(&app, ANN, "Ann's").await.is_ok());
     for number in 0..20 {
         let room = format!("local {number}");
         open.push(
-            tries_to_join(&app, "127.0.0.1", &room)
+            try_join(&app, "127.0.0.1", &room)
                 .await
                 .expect("not limited"),
         );
@@ -169,15 +169,15 @@ async fn each_address_has_its_own_rate_of_stored_bytes() {
     let app = app_with("chat-bytes=1000/20000").await;
     let mut eves = Vec::new();
     for _ in 0..3 {
-        eves.push(tries_to_join(&app, EVE, "team").await.expect("joined"));
+        eves.push(try_join(&app, EVE, "team").await.expect("joined"));
     }
-    let mut ann = tries_to_join(&app, ANN, "team").await.expect("joined");
+    let mut ann = try_join(&app, ANN, "team").await.expect("joined");
     let mut refused = 0;
     for eve in &mut eves {
         for _ in 0..10 {
-            eve.sends(&chat(&"x".repeat(2000))).await;
+            eve.send(&chat(&"x".repeat(2000))).await;
         }
-        for message in eve.hears_until_now().await {
+        for message in eve.received_so_far().await {
             if let ServerMessage::Error { code, id, .. } = message {
                 assert_eq!((code, id.is_some()), (ErrorCode::TooManyMessages, true));
                 refused += 1;
@@ -187,8 +187,8 @@ async fn each_address_has_its_own_rate_of_stored_bytes() {
     assert!((14..=22).contains(&refused), "{refused} of 30 refused");
     let stored = || app.context.rooms.totals().messages;
     until("all others are stored", || stored() == 30 - refused).await;
-    ann.hears_until_now().await;
-    ann.says("still here").await;
+    ann.received_so_far().await;
+    ann.send_chat("still here").await;
 }
 
 #[tokio::test]
@@ -276,12 +276,12 @@ async fn each_address_has_its_own_rate_of_pages_and_searches() {
 #[tokio::test]
 async fn history_requests_of_one_address_are_limited() {
     let app = app_with("history=1/3").await;
-    let mut eve = tries_to_join(&app, EVE, "team").await.expect("joined");
+    let mut eve = try_join(&app, EVE, "team").await.expect("joined");
     let (before, limit) = (9, None);
     for _ in 0..8 {
-        eve.sends(&ClientMessage::History { before, limit }).await;
+        eve.send(&ClientMessage::History { before, limit }).await;
     }
-    let heard = eve.hears_until_now().await;
+    let heard = eve.received_so_far().await;
     let pages = heard
         .iter()
         .filter(|m| matches!(m, ServerMessage::History { .. }));
@@ -337,9 +337,9 @@ async fn list_requests_of_one_socket_are_limited() {
     let app = TestApp::start().await;
     let mut eve = app.connect().await;
     for _ in 0..100 {
-        eve.sends(&ClientMessage::WatchRooms).await;
+        eve.send(&ClientMessage::WatchRooms).await;
     }
-    let heard = eve.hears_until_now().await;
+    let heard = eve.received_so_far().await;
     let lists = heard
         .iter()
         .filter(|message| matches!(message, ServerMessage::Rooms(_)));
@@ -354,7 +354,7 @@ async fn list_requests_of_one_socket_are_limited() {
 #[tokio::test]
 async fn a_form_that_is_refused_a_room_spends_no_bytes() {
     let app = app_with("rooms=1/1,posts=100/1000,chat-bytes=1/4000").await;
-    let _ann = tries_to_join(&app, ANN, "team").await.expect("joined");
+    let _ann = try_join(&app, ANN, "team").await.expect("joined");
     let posts = async |room: &str| {
         let body = format!("room={room}&text={}", "x".repeat(500));
         let request = form("/api/post_message", "", &body);
@@ -373,22 +373,22 @@ async fn messages_that_are_never_stored_spend_no_bytes() {
     let app = app_with("chat-bytes=1/3000,history=1/5,offers=1/5").await;
     let mut eve = app.connect_from(EVE).await;
     for _ in 0..10 {
-        eve.sends(&chat(&"x".repeat(1000))).await;
-        assert_eq!(eve.is_refused().await.0, ErrorCode::NotJoined);
+        eve.send(&chat(&"x".repeat(1000))).await;
+        assert_eq!(eve.wait_for_refusal().await.0, ErrorCode::NotJoined);
     }
     let (before, limit) = (9, None);
     for _ in 0..10 {
-        eve.sends(&ClientMessage::History { before, limit }).await;
-        assert_eq!(eve.is_refused().await.0, ErrorCode::NotJoined);
+        eve.send(&ClientMessage::History { before, limit }).await;
+        assert_eq!(eve.wait_for_refusal().await.0, ErrorCode::NotJoined);
     }
-    eve.joins("team", "Eve").await;
+    eve.join("team", "Eve").await;
     for _ in 0..3 {
-        eve.sends(&chat(&"x".repeat(4001))).await;
-        assert_eq!(eve.is_refused().await.0, ErrorCode::MessageTooLong);
+        eve.send(&chat(&"x".repeat(4001))).await;
+        assert_eq!(eve.wait_for_refusal().await.0, ErrorCode::MessageTooLong);
     }
-    eve.says(&"x".repeat(2000)).await;
-    eve.sends(&ClientMessage::History { before, limit }).await;
-    let page = eve.waits_for(|message| match message {
+    eve.send_chat(&"x".repeat(2000)).await;
+    eve.send(&ClientMessage::History { before, limit }).await;
+    let page = eve.wait_for(|message| match message {
         ServerMessage::History { .. } => Some(true),
         ServerMessage::Error { .. } => Some(false),
         _ => None,

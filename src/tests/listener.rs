@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// Sends `beginning` at once and then a byte every 20 ms. Returns the number of bytes sent and the
 /// response before the server closes the connection.
-async fn drips(mut stream: TcpStream, beginning: &str, bytes: usize) -> (usize, String) {
+async fn drip(mut stream: TcpStream, beginning: &str, bytes: usize) -> (usize, String) {
     stream
         .write_all(beginning.as_bytes())
         .await
@@ -43,7 +43,7 @@ async fn a_dripping_request_head_is_disconnected() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let stream = TcpStream::connect(app.address).await.expect("connects");
     let beginning = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
-    let (sent, _) = drips(stream, beginning, 2_000).await;
+    let (sent, _) = drip(stream, beginning, 2_000).await;
     assert!(sent < 1_000, "{sent} bytes were taken");
 }
 
@@ -54,14 +54,14 @@ async fn a_dripping_request_body_is_refused() {
     let head = head.replace("Content-Length: 0", "Content-Length: 2000");
     for head in [head.clone(), head.replace("/api/join_room", "/none")] {
         let stream = TcpStream::connect(app.address).await.expect("connects");
-        let (sent, answer) = drips(stream, &head, 2_000).await;
+        let (sent, answer) = drip(stream, &head, 2_000).await;
         assert!(sent < 1_000, "{sent} bytes were taken");
         assert_eq!(status(&answer), 408, "{answer}");
     }
 }
 
 /// Opens connections that never finish their request head. Dropping them closes them.
-async fn silent(app: &TestApp, source: &str, count: usize) -> Vec<TcpStream> {
+async fn open_silent(app: &TestApp, source: &str, count: usize) -> Vec<TcpStream> {
     let mut held = Vec::new();
     for _ in 0..count {
         let mut stream = app.tcp_from(source).await;
@@ -72,7 +72,7 @@ async fn silent(app: &TestApp, source: &str, count: usize) -> Vec<TcpStream> {
 }
 
 /// Timeouts that no test reaches, so that no connection ends by one.
-fn slow() -> Timing {
+fn timeouts_off() -> Timing {
     Timing {
         head_timeout: DEADLINE * 10,
         reserved_head_timeout: DEADLINE * 10,
@@ -86,8 +86,8 @@ fn slow() -> Timing {
 
 #[tokio::test]
 async fn when_all_connections_are_taken_health_and_sockets_are_still_served() {
-    let app = TestApp::start_with(slow(), &["--max-connections", "8"]).await;
-    let held = silent(&app, "127.0.0.1", 8).await;
+    let app = TestApp::start_with(timeouts_off(), &["--max-connections", "8"]).await;
+    let held = open_silent(&app, "127.0.0.1", 8).await;
     let page = app.get("/").await.to_lowercase();
     assert_eq!(status(&page), 503, "{page}");
     assert!(
@@ -96,7 +96,7 @@ async fn when_all_connections_are_taken_health_and_sockets_are_still_served() {
     );
     assert!(page.contains("noom-refusal: server_full\r"), "{page}");
     // More connections than the whole reserve, none of which ends by itself.
-    let in_reserve = silent(&app, "127.0.0.2", 300).await;
+    let in_reserve = open_silent(&app, "127.0.0.2", 300).await;
     for _ in 0..5 {
         assert_eq!(status(&app.get("/healthz").await), 200);
         assert_eq!(status(&app.get("/readyz").await), 200);
@@ -104,7 +104,7 @@ async fn when_all_connections_are_taken_health_and_sockets_are_still_served() {
         assert_eq!(status(&app.http(&asked).await), 204);
     }
     let mut ann = app.join("team", "Ann").await;
-    ann.says("hello").await;
+    ann.send_chat("hello").await;
     drop((held, in_reserve));
     // A permit is free as soon as the server has noticed the end of a connection.
     let free = async {
@@ -115,13 +115,13 @@ async fn when_all_connections_are_taken_health_and_sockets_are_still_served() {
     timeout(DEADLINE, free)
         .await
         .expect("places are free again");
-    ann.says("still here").await;
+    ann.send_chat("still here").await;
 }
 
 #[tokio::test]
 async fn one_address_holds_so_many_connections_and_another_is_served() {
-    let app = TestApp::start_with(slow(), &["--connections-per-address", "5"]).await;
-    let held = silent(&app, "127.0.0.66", 5).await;
+    let app = TestApp::start_with(timeouts_off(), &["--connections-per-address", "5"]).await;
+    let held = open_silent(&app, "127.0.0.66", 5).await;
     for _ in 0..5 {
         let refused = answer(app.tcp_from("127.0.0.66").await, &get("/healthz")).await;
         assert_eq!(refused, "", "hung up on at once");
@@ -129,7 +129,7 @@ async fn one_address_holds_so_many_connections_and_another_is_served() {
     assert_eq!(app.context.http_metrics.connections_refused.get(), 5);
     let other = app.http_from("127.0.0.7", &get("/healthz")).await;
     assert_eq!(status(&other), 200);
-    let local = silent(&app, "127.0.0.1", 20).await;
+    let local = open_silent(&app, "127.0.0.1", 20).await;
     assert_eq!(status(&app.get("/healthz").await), 200);
     drop((held, local));
 }
@@ -146,7 +146,7 @@ fn forwarded(address: &str, request: &str) -> String {
 }
 
 /// Opens a polling connection through the proxy. Returns its secret.
-async fn opens_poll(app: &TestApp, address: &str) -> String {
+async fn open_poll(app: &TestApp, address: &str) -> String {
     let open = "POST /poll HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                 Content-Length: 0\r\n\r\n";
     let opened = app.http_from(PROXY, &forwarded(address, open)).await;
@@ -154,7 +154,7 @@ async fn opens_poll(app: &TestApp, address: &str) -> String {
 }
 
 /// Sends a poll through the proxy, and does not wait for the response.
-async fn asks_poll(app: &TestApp, address: &str, secret: &str) -> TcpStream {
+async fn send_poll(app: &TestApp, address: &str, secret: &str) -> TcpStream {
     let ask = get("/poll?after=0").replace(
         "\r\n\r\n",
         &format!("\r\nNoom-Connection: {secret}\r\n\r\n"),
@@ -166,9 +166,9 @@ async fn asks_poll(app: &TestApp, address: &str, secret: &str) -> TcpStream {
 }
 
 /// Opens a polling connection through the proxy, and sends a poll.
-async fn polls(app: &TestApp, address: &str) -> TcpStream {
-    let secret = opens_poll(app, address).await;
-    asks_poll(app, address, &secret).await
+async fn open_and_send_poll(app: &TestApp, address: &str) -> TcpStream {
+    let secret = open_poll(app, address).await;
+    send_poll(app, address, &secret).await
 }
 
 #[tokio::test]
@@ -180,7 +180,10 @@ async fn behind_a_trusted_proxy_requests_under_way_are_counted_by_the_address_it
         "127.0.0.9",
     ];
     let app = TestApp::start_with(long_timing(), &flags).await;
-    let polling = [polls(&app, "10.0.0.1").await, polls(&app, "10.0.0.1").await];
+    let polling = [
+        open_and_send_poll(&app, "10.0.0.1").await,
+        open_and_send_poll(&app, "10.0.0.1").await,
+    ];
     until("both are under way", || {
         app.context.request_permits.count() == 2
     })
@@ -199,7 +202,7 @@ async fn behind_a_trusted_proxy_requests_under_way_are_counted_by_the_address_it
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_health_with_a_body_counts_like_any_request() {
-    let app = TestApp::start_with(slow(), &["--trusted-proxies", PROXY]).await;
+    let app = TestApp::start_with(timeouts_off(), &["--trusted-proxies", PROXY]).await;
     let whole = forwarded("10.0.0.1", &get("/healthz"));
     let begun = whole.replace("Host:", "Content-Length: 9\r\nHost:");
     let mut stream = app.tcp_from(PROXY).await;
@@ -210,15 +213,15 @@ async fn behind_a_trusted_proxy_health_with_a_body_counts_like_any_request() {
 #[tokio::test]
 async fn behind_a_trusted_proxy_health_and_sockets_are_served_when_all_places_are_taken() {
     let flags = ["--max-connections", "8", "--trusted-proxies", PROXY];
-    let app = TestApp::start_with(slow(), &flags).await;
+    let app = TestApp::start_with(timeouts_off(), &flags).await;
     let mut secrets = Vec::new();
     for number in 0..8 {
-        secrets.push(opens_poll(&app, &format!("10.0.0.{number}")).await);
+        secrets.push(open_poll(&app, &format!("10.0.0.{number}")).await);
     }
     // A permit is free as soon as the server has noticed the end of a connection.
     let mut held = Vec::new();
     for (number, secret) in secrets.iter().enumerate() {
-        held.push(asks_poll(&app, &format!("10.0.0.{number}"), secret).await);
+        held.push(send_poll(&app, &format!("10.0.0.{number}"), secret).await);
         let under_way = || app.context.request_permits.count() == number + 1;
         until("it is under way", under_way).await;
     }
@@ -241,13 +244,13 @@ async fn behind_a_trusted_proxy_health_and_sockets_are_served_when_all_places_ar
 
 #[tokio::test]
 async fn one_address_cannot_put_others_out_of_the_reserve() {
-    let app = TestApp::start_with(slow(), &["--max-connections", "8"]).await;
-    let held = silent(&app, "127.0.0.1", 8).await;
+    let app = TestApp::start_with(timeouts_off(), &["--max-connections", "8"]).await;
+    let held = open_silent(&app, "127.0.0.1", 8).await;
     let probe = get("/healthz");
     let (first, rest) = probe.split_at(10);
     let mut ann = app.tcp_from("127.0.0.7").await;
     ann.write_all(first.as_bytes()).await.expect("writes");
-    let silent_ones = silent(&app, "127.0.0.66", 300).await;
+    let silent_ones = open_silent(&app, "127.0.0.66", 300).await;
     // Connections that have ended hold no permit of the reserve.
     for _ in 0..210 {
         app.http_from("127.0.0.67", &probe).await;

@@ -17,23 +17,23 @@ async fn app() -> TestApp {
 }
 
 /// Connects Ann and Ben to a call in which Ben receives Ann's video.
-async fn seen(app: &TestApp) -> (Guest, Guest) {
-    let mut ann = Guest::connects(app, "team", "Ann").await;
-    let mut ben = Guest::connects(app, "team", "Ben").await;
-    ben.subscribes_to(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+async fn connect_two(app: &TestApp) -> (Guest, Guest) {
+    let mut ann = Guest::connect(app, "team", "Ann").await;
+    let mut ben = Guest::connect(app, "team", "Ben").await;
+    ben.subscribe_to(&[&ann.id()]).await;
+    ben.wait_for_video(&mut ann, 1).await;
     (ann, ben)
 }
 
 #[tokio::test]
 async fn video_arrives_in_the_slot_of_its_sender() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    let mut cem = Guest::connects(&app, "team", "Cem").await;
-    cem.subscribes_to(&[&ann.id(), &ben.id()]).await;
-    cem.sees(&mut ann, 7).await;
-    cem.sees(&mut ben, 8).await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
+    let mut ben = Guest::connect(&app, "team", "Ben").await;
+    let mut cem = Guest::connect(&app, "team", "Cem").await;
+    cem.subscribe_to(&[&ann.id(), &ben.id()]).await;
+    cem.wait_for_video(&mut ann, 7).await;
+    cem.wait_for_video(&mut ben, 8).await;
     assert!(
         ann.video_frames.is_empty(),
         "nobody asked for anything: {:?}",
@@ -44,12 +44,12 @@ async fn video_arrives_in_the_slot_of_its_sender() {
 #[tokio::test]
 async fn audio_and_video_of_a_sender_arrive_in_slots_of_one_stream() {
     let app = app().await;
-    let ann = Guest::connects(&app, "team", "Ann").await;
-    let ben = Guest::connects(&app, "team", "Ben").await;
-    let mut cem = Guest::connects(&app, "team", "Cem").await;
+    let ann = Guest::connect(&app, "team", "Ann").await;
+    let ben = Guest::connect(&app, "team", "Ben").await;
+    let mut cem = Guest::connect(&app, "team", "Cem").await;
     // Audio is subscribed by default; video is subscribed in the reverse order.
     let (ann, ben) = (ann.id(), ben.id());
-    cem.subscribes_to(&[&ben, &ann]).await;
+    cem.subscribe_to(&[&ben, &ann]).await;
     let seen = |cem: &mut Guest| {
         let faces = [&ann, &ben].map(|id| cem.stream_of(id, Source::Camera).is_some());
         faces == [true; 2]
@@ -67,27 +67,27 @@ async fn audio_and_video_of_a_sender_arrive_in_slots_of_one_stream() {
 async fn video_in_another_codec_reaches_only_receivers_that_support_it() {
     use str0m::format::Codec::{Av1, H264, Vp8};
     let app = app().await;
-    let mut ann = Guest::connects_with(&app, "team", "Ann", &[H264]).await;
-    let mut ben = Guest::connects_with(&app, "team", "Ben", &[Vp8, H264, Av1]).await;
-    let mut cem = Guest::connects_with(&app, "team", "Cem", &[Vp8]).await;
+    let mut ann = Guest::connect_with(&app, "team", "Ann", &[H264]).await;
+    let mut ben = Guest::connect_with(&app, "team", "Ben", &[Vp8, H264, Av1]).await;
+    let mut cem = Guest::connect_with(&app, "team", "Cem", &[Vp8]).await;
     let id = ann.id();
-    cem.subscribes_to(&[&id]).await;
-    ben.subscribes_to(&[&id]).await;
-    ben.sees(&mut ann, 1).await;
+    cem.subscribe_to(&[&id]).await;
+    ben.subscribe_to(&[&id]).await;
+    ben.wait_for_video(&mut ann, 1).await;
     assert!(ben.received_codecs.iter().all(|came| *came == (1, H264)));
     let moment = Duration::from_millis(300);
     tokio::join!(
-        ann.runs_for(moment),
-        ben.runs_for(moment),
-        cem.runs_for(moment)
+        ann.run_for(moment),
+        ben.run_for(moment),
+        cem.run_for(moment)
     );
     let asked = ann.keyframe_requests;
     for _ in 0..6 {
-        ann.sends_video(2);
+        ann.send_video(2);
         tokio::join!(
-            ann.runs_for(moment),
-            ben.runs_for(moment),
-            cem.runs_for(moment)
+            ann.run_for(moment),
+            ben.run_for(moment),
+            cem.run_for(moment)
         );
     }
     let whose = |cem: &Guest| cem.slots.values().any(|slot| slot.id.as_ref() == Some(&id));
@@ -98,11 +98,11 @@ async fn video_in_another_codec_reaches_only_receivers_that_support_it() {
     );
     // The next frame may be in a codec that every receiver supports, without a message before it.
     ben.codec = Av1;
-    ann.subscribes_to(&[&ben.id()]).await;
-    cem.subscribes_to(&[&ben.id()]).await;
-    ben.sends_video(3);
+    ann.subscribe_to(&[&ben.id()]).await;
+    cem.subscribe_to(&[&ben.id()]).await;
+    ben.send_video(3);
     ben.codec = Vp8;
-    cem.sees(&mut ben, 4).await;
+    cem.wait_for_video(&mut ben, 4).await;
     assert!(ann.video_frames.is_empty(), "Ann has no VP8");
 }
 
@@ -110,12 +110,12 @@ async fn video_in_another_codec_reaches_only_receivers_that_support_it() {
 async fn video_stays_in_its_slot_when_its_sender_changes_the_codec() {
     use str0m::format::Codec::{Vp8, Vp9};
     let app = app().await;
-    let mut ann = Guest::connects_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
-    let mut ben = Guest::connects_with(&app, "team", "Ben", &[Vp9, Vp8]).await;
-    ben.subscribes_to(&[&ann.id()]).await;
+    let mut ann = Guest::connect_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
+    let mut ben = Guest::connect_with(&app, "team", "Ben", &[Vp9, Vp8]).await;
+    ben.subscribe_to(&[&ann.id()]).await;
     for (mark, codec) in [(1, Vp8), (2, Vp9), (3, Vp8), (4, Vp9)] {
         ann.codec = codec;
-        ben.sees(&mut ann, mark).await;
+        ben.wait_for_video(&mut ann, mark).await;
         assert!(
             ben.received_codecs.contains(&(mark, codec)),
             "{:?}",
@@ -129,17 +129,17 @@ async fn video_stays_in_its_slot_when_its_sender_changes_the_codec() {
 #[tokio::test]
 async fn audio_has_red_on_a_path_with_loss_and_none_on_others() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    let mut cem = Guest::connects(&app, "team", "Cem").await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
+    let mut ben = Guest::connect(&app, "team", "Ben").await;
+    let mut cem = Guest::connect(&app, "team", "Cem").await;
     ben.drops_datagrams = true;
     let moment = Duration::from_millis(20);
     for _ in 0..400 {
-        ann.sends_audio(20);
+        ann.send_audio(20);
         tokio::join!(
-            ann.runs_for(moment),
-            ben.runs_for(moment),
-            cem.runs_for(moment)
+            ann.run_for(moment),
+            ben.run_for(moment),
+            cem.run_for(moment)
         );
         if ben.audio_packets.iter().filter(|(twice, _)| *twice).count() > 20 {
             break;
@@ -161,12 +161,12 @@ async fn audio_has_red_on_a_path_with_loss_and_none_on_others() {
 #[tokio::test]
 async fn the_primary_block_of_red_audio_is_forwarded() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
+    let mut ben = Guest::connect(&app, "team", "Ben").await;
     let moment = Duration::from_millis(20);
     for number in 1..100 {
-        ann.sends_red_audio(&[number - 1, 8], &[number, 9]);
-        tokio::join!(ann.runs_for(moment), ben.runs_for(moment));
+        ann.send_red_audio(&[number - 1, 8], &[number, 9]);
+        tokio::join!(ann.run_for(moment), ben.run_for(moment));
         if ben.audio_packets.len() > 5 {
             break;
         }
@@ -182,15 +182,15 @@ async fn the_primary_block_of_red_audio_is_forwarded() {
 #[tokio::test]
 async fn a_lost_packet_of_red_audio_is_recovered_from_the_next_one() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
+    let mut ben = Guest::connect(&app, "team", "Ben").await;
     let moment = Duration::from_millis(20);
     for number in 1..100_u8 {
         match number % 3 {
-            0 => ann.skips_a_packet(),
-            _ => ann.sends_red_audio(&[number - 1, 8], &[number, 9]),
+            0 => ann.skip_packet(),
+            _ => ann.send_red_audio(&[number - 1, 8], &[number, 9]),
         }
-        tokio::join!(ann.runs_for(moment), ben.runs_for(moment));
+        tokio::join!(ann.run_for(moment), ben.run_for(moment));
         if ben.audio_packets.len() > 20 {
             break;
         }
@@ -217,23 +217,23 @@ async fn a_screen_is_wanted_in_vp9_while_everybody_takes_it() {
     use crate::protocol::Codec as Told;
     use str0m::format::Codec::{Vp8, Vp9};
     let told = |guest: &Guest| {
-        let codecs = guest.heard.iter().filter_map(|message| match message {
+        let codecs = guest.messages.iter().filter_map(|message| match message {
             ServerMessage::Codec { source, codec } => Some((*source, *codec)),
             _ => None,
         });
         codecs.collect::<Vec<_>>()
     };
     let app = app().await;
-    let mut ann = Guest::connects_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
-    let _ben = Guest::connects_with(&app, "team", "Ben", &[Vp8, Vp9]).await;
+    let mut ann = Guest::connect_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
+    let _ben = Guest::connect_with(&app, "team", "Ben", &[Vp8, Vp9]).await;
     let (vp9, vp8) = ((Source::Screen, Told::Vp9), (Source::Screen, Told::Vp8));
     ann.until("VP9", |ann| told(ann) == [vp9]).await;
-    let cem = Guest::connects_with(&app, "team", "Cem", &[Vp8]).await;
+    let cem = Guest::connect_with(&app, "team", "Cem", &[Vp8]).await;
     ann.until("VP8", |ann| told(ann) == [vp9, vp8]).await;
     assert_eq!(told(&cem), [], "who has no VP9 is asked for none");
     drop(cem.udp);
     let mut client = cem.client;
-    client.sends(&ClientMessage::LeaveCall).await;
+    client.send(&ClientMessage::LeaveCall).await;
     ann.until("VP9 again", |ann| told(ann) == [vp9, vp8, vp9])
         .await;
 }
@@ -241,38 +241,38 @@ async fn a_screen_is_wanted_in_vp9_while_everybody_takes_it() {
 #[tokio::test]
 async fn media_does_not_cross_rooms() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    let mut eve = Guest::connects(&app, "elsewhere", "Eve").await;
-    eve.subscribes_to(&[&ann.id(), &ben.id()]).await;
-    ben.subscribes_to(&[&ann.id()]).await;
-    ben.sees(&mut ann, 9).await;
-    eve.runs_for(Duration::from_millis(200)).await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
+    let mut ben = Guest::connect(&app, "team", "Ben").await;
+    let mut eve = Guest::connect(&app, "elsewhere", "Eve").await;
+    eve.subscribe_to(&[&ann.id(), &ben.id()]).await;
+    ben.subscribe_to(&[&ann.id()]).await;
+    ben.wait_for_video(&mut ann, 9).await;
+    eve.run_for(Duration::from_millis(200)).await;
     assert!(eve.video_frames.is_empty() && eve.slots.values().all(|slot| slot.id.is_none()));
 }
 
 #[tokio::test]
 async fn a_new_subscription_requests_a_keyframe() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ann.sends_video(1);
-    ann.runs_for(Duration::from_millis(100)).await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
+    let mut ben = Guest::connect(&app, "team", "Ben").await;
+    ann.send_video(1);
+    ann.run_for(Duration::from_millis(100)).await;
     assert_eq!(ann.keyframe_requests, 0, "nobody looks yet");
-    ben.subscribes_to(&[&ann.id()]).await;
+    ben.subscribe_to(&[&ann.id()]).await;
     ann.until("a request", |ann| ann.keyframe_requests > 0)
         .await;
-    ben.sees(&mut ann, 2).await;
+    ben.wait_for_video(&mut ann, 2).await;
 }
 
 #[tokio::test]
 async fn the_active_speaker_is_broadcast() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
+    let mut ben = Guest::connect(&app, "team", "Ben").await;
     let id = ann.id();
     let told = |guest: &Guest| {
-        guest.heard.iter().any(|message| {
+        guest.messages.iter().any(|message| {
             matches!(message, ServerMessage::Speakers { loudest, .. } if loudest.iter().any(|s| s.id == id))
         })
     };
@@ -280,9 +280,9 @@ async fn the_active_speaker_is_broadcast() {
         if told(&ben) {
             return;
         }
-        ann.sends_audio(20);
-        ann.runs_for(Duration::from_millis(20)).await;
-        ben.steps().await;
+        ann.send_audio(20);
+        ann.run_for(Duration::from_millis(20)).await;
+        ben.step().await;
     }
     panic!("nobody said that Ann speaks");
 }
@@ -293,24 +293,24 @@ async fn a_third_person_moves_the_call_to_the_server_and_two_move_back() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     let mut cem = app.join("team", "Cem").await;
-    ann.enters_call(1).await;
-    ben.enters_call(1).await;
-    cem.enters_call(1).await;
+    ann.enter_call(1).await;
+    ben.enter_call(1).await;
+    cem.enter_call(1).await;
     let moved = |message| match message {
         ServerMessage::MediaMode { mode } => Some(mode),
         _ => None,
     };
-    assert_eq!(ann.waits_for(moved).await, Mode::Sfu);
-    cem.sends(&ClientMessage::LeaveCall).await;
-    assert_eq!(ann.waits_for(moved).await, Mode::P2p);
-    assert_eq!(ben.waits_for(moved).await, Mode::Sfu);
-    assert_eq!(ben.waits_for(moved).await, Mode::P2p);
+    assert_eq!(ann.wait_for(moved).await, Mode::Sfu);
+    cem.send(&ClientMessage::LeaveCall).await;
+    assert_eq!(ann.wait_for(moved).await, Mode::P2p);
+    assert_eq!(ben.wait_for(moved).await, Mode::Sfu);
+    assert_eq!(ben.wait_for(moved).await, Mode::P2p);
 }
 
 #[tokio::test]
 async fn a_malformed_offer_is_refused_and_the_next_one_is_accepted() {
     let app = app().await;
-    let mut ann = Guest::enters(&app, "team", "Ann").await;
+    let mut ann = Guest::enter(&app, "team", "Ann").await;
     for (connection, sdp) in [(1, "v=0"), (2, ""), (3, "v=0\r\nm=audio 9 x y\r\n")] {
         let offer = MediaOffer {
             connection,
@@ -318,12 +318,12 @@ async fn a_malformed_offer_is_refused_and_the_next_one_is_accepted() {
             sdp: sdp.into(),
             tracks: vec![],
         };
-        ann.client.sends(&ClientMessage::Offer(offer)).await;
-        assert_eq!(ann.client.is_refused().await.0, ErrorCode::BadOffer);
+        ann.client.send(&ClientMessage::Offer(offer)).await;
+        assert_eq!(ann.client.wait_for_refusal().await.0, ErrorCode::BadOffer);
         let closed = ann.client.next().await;
         assert_eq!(closed, ServerMessage::MediaClosed { connection });
     }
-    ann.offers(4).await;
+    ann.send_offer(4).await;
     ann.until("an answer", |ann| ann.rtc.is_connected()).await;
 }
 
@@ -337,53 +337,52 @@ async fn call_messages_of_the_sfu_are_only_for_those_in_the_call() {
         sdp: "v=0".into(),
         tracks: vec![],
     };
-    ann.sends(&ClientMessage::Offer(offer.clone())).await;
-    assert_eq!(ann.is_refused().await.0, ErrorCode::NotInCall);
-    ann.sends(&ClientMessage::Subscribe { tiles: vec![] }).await;
-    ann.sends(&ClientMessage::CloseMedia { connection: 1 })
-        .await;
-    assert_eq!(ann.hears_until_now().await, []);
-    ann.enters_call(1).await;
+    ann.send(&ClientMessage::Offer(offer.clone())).await;
+    assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::NotInCall);
+    ann.send(&ClientMessage::Subscribe { tiles: vec![] }).await;
+    ann.send(&ClientMessage::CloseMedia { connection: 1 }).await;
+    assert_eq!(ann.received_so_far().await, []);
+    ann.enter_call(1).await;
     let sdp = "x".repeat(49 * 1024);
-    ann.sends(&ClientMessage::Offer(MediaOffer { sdp, ..offer }))
+    ann.send(&ClientMessage::Offer(MediaOffer { sdp, ..offer }))
         .await;
-    assert_eq!(ann.is_refused().await.0, ErrorCode::SignalTooLong);
+    assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::SignalTooLong);
 }
 
 #[tokio::test]
 async fn media_continues_while_the_socket_is_down_and_after_the_reconnect() {
     let app = app().await;
-    let (mut ann, mut ben) = seen(&app).await;
+    let (mut ann, mut ben) = connect_two(&app).await;
     let was = ann.client.joined().clone();
     ann.client = app.resume("team", "Ann", &was, 0).await;
-    ben.sees(&mut ann, 2).await;
+    ben.wait_for_video(&mut ann, 2).await;
     let devices = crate::protocol::Devices::default();
     let leg = 1;
     ann.client
-        .sends(&ClientMessage::EnterCall {
+        .send(&ClientMessage::EnterCall {
             leg,
             devices,
             hide_address: false,
         })
         .await;
-    let connection = ann.client.waits_for(|message| match message {
+    let connection = ann.client.wait_for(|message| match message {
         ServerMessage::Call { connection, .. } => Some(connection),
         _ => None,
     });
     assert_eq!(connection.await, Some(1), "the same connection goes on");
-    ben.sees(&mut ann, 3).await;
+    ben.wait_for_video(&mut ann, 3).await;
 }
 
 #[tokio::test]
 async fn a_slot_freed_while_the_socket_was_down_is_reported_after_the_reconnect() {
     let app = app().await;
-    let (mut ann, mut ben) = seen(&app).await;
+    let (mut ann, mut ben) = connect_two(&app).await;
     let was = ben.client.joined().clone();
     // Ben's former socket is closed, and the new one joins only after Ann has left the call.
     drop(std::mem::replace(&mut ben.client, app.connect().await));
-    ann.client.sends(&ClientMessage::LeaveCall).await;
+    ann.client.send(&ClientMessage::LeaveCall).await;
     let left = |m| matches!(m, ServerMessage::CallLeft { .. }).then_some(());
-    ann.client.waits_for(left).await;
+    ann.client.wait_for(left).await;
     ben.client = app.resume("team", "Ben", &was, 0).await;
     let devices = crate::protocol::Devices::default();
     let enter = ClientMessage::EnterCall {
@@ -391,13 +390,13 @@ async fn a_slot_freed_while_the_socket_was_down_is_reported_after_the_reconnect(
         devices,
         hide_address: false,
     };
-    ben.client.sends(&enter).await;
+    ben.client.send(&enter).await;
     let free = |ben: &mut Guest| ben.slots.values().all(|slot| slot.id.is_none());
     ben.until("every slot is free", free).await;
 }
 
 /// Breaks the WebSocket of a guest. Returns the `joined` message to resume with.
-async fn breaks_the_socket(app: &TestApp, guest: &mut Guest) -> Joined {
+async fn break_socket(app: &TestApp, guest: &mut Guest) -> Joined {
     let was = guest.client.joined().clone();
     drop(std::mem::replace(&mut guest.client, app.connect().await));
     was
@@ -415,39 +414,39 @@ fn short_grace() -> Timing {
 #[tokio::test]
 async fn a_person_who_enters_again_is_seen_although_their_former_media_never_ended() {
     let app = TestApp::start_with(short_grace(), &["--p2p-max", "0"]).await;
-    let (mut ann, mut ben) = seen(&app).await;
-    let was = breaks_the_socket(&app, &mut ann).await;
+    let (mut ann, mut ben) = connect_two(&app).await;
+    let was = break_socket(&app, &mut ann).await;
     // As after a crash of the browser: the former connection ends without a message.
     let client = app.resume("team", "Ann", &was, 0).await;
-    let mut again = Guest::enters_as(client, 2, &[str0m::format::Codec::Vp8]).await;
-    again.offers(1).await;
+    let mut again = Guest::enter_as(client, 2, &[str0m::format::Codec::Vp8]).await;
+    again.send_offer(1).await;
     again.until("connected", |ann| ann.rtc.is_connected()).await;
-    ben.subscribes_to(&[&again.id()]).await;
-    ben.sees(&mut again, 2).await;
+    ben.subscribe_to(&[&again.id()]).await;
+    ben.wait_for_video(&mut again, 2).await;
 }
 
 #[tokio::test]
 async fn a_person_without_a_socket_stays_listed_while_their_media_arrives() {
     let app = TestApp::start_with(short_grace(), &["--p2p-max", "2"]).await;
-    let mut ann = Guest::enters(&app, "team", "Ann").await;
-    let mut ben = Guest::enters(&app, "team", "Ben").await;
-    let mut cem = Guest::enters(&app, "team", "Cem").await;
+    let mut ann = Guest::enter(&app, "team", "Ann").await;
+    let mut ben = Guest::enter(&app, "team", "Ben").await;
+    let mut cem = Guest::enter(&app, "team", "Cem").await;
     for guest in [&mut ann, &mut ben, &mut cem] {
-        guest.offers(1).await;
+        guest.send_offer(1).await;
         guest
             .until("connected", |guest| guest.rtc.is_connected())
             .await;
     }
-    ben.subscribes_to(&[&cem.id()]).await;
-    ben.sees(&mut cem, 1).await;
-    breaks_the_socket(&app, &mut cem).await;
+    ben.subscribe_to(&[&cem.id()]).await;
+    ben.wait_for_video(&mut cem, 1).await;
+    break_socket(&app, &mut cem).await;
     let back = |guest: &Guest| {
         let back = ServerMessage::MediaMode { mode: Mode::P2p };
-        guest.heard.contains(&back)
+        guest.messages.contains(&back)
     };
     for mark in 2..8 {
-        ben.sees(&mut cem, mark).await;
-        ben.runs_for(Duration::from_millis(100)).await;
+        ben.wait_for_video(&mut cem, mark).await;
+        ben.run_for(Duration::from_millis(100)).await;
     }
     assert!(!back(&ben), "Cem is seen and heard");
     let left = |guest: &Guest| {
@@ -457,22 +456,22 @@ async fn a_person_without_a_socket_stays_listed_while_their_media_arrives() {
                 ServerMessage::Left { .. } | ServerMessage::CallLeft { .. }
             )
         };
-        guest.heard.iter().any(gone)
+        guest.messages.iter().any(gone)
     };
     assert!(!left(&ben), "no message says that Cem has left");
     let late = app.join("team", "Late").await;
     assert_eq!(late.joined().call.len(), 3, "nor does a list say so");
     cem.rtc.disconnect();
-    let _ = cem.tries_to_step().await;
+    let _ = cem.try_step().await;
     ben.until("two move back", |ben| back(ben)).await;
     assert!(left(&ben));
 }
 
 /// Enters a call and offers 20 connections as fast as the rate limit allows. Returns the number of
 /// answers.
-async fn offers_without_end(app: &TestApp, room: &str, number: usize) -> usize {
+async fn flood_offers(app: &TestApp, room: &str, number: usize) -> usize {
     let mut eve = app.join(room, &format!("Eve {number}")).await;
-    eve.enters_call(1).await;
+    eve.enter_call(1).await;
     let offer = MediaOffer {
         connection: 0,
         offer_id: 1,
@@ -484,34 +483,34 @@ async fn offers_without_end(app: &TestApp, room: &str, number: usize) -> usize {
             connection,
             ..offer.clone()
         };
-        eve.sends(&ClientMessage::Offer(offer)).await;
+        eve.send(&ClientMessage::Offer(offer)).await;
     }
     let answered = |message: &ServerMessage| matches!(message, ServerMessage::Answer { .. });
-    let heard = eve.hears_until_now().await;
+    let heard = eve.received_so_far().await;
     heard.into_iter().filter(answered).count()
 }
 
 #[tokio::test]
 async fn video_continues_and_an_offer_is_answered_while_twenty_sockets_flood_offers() {
     let app = app().await;
-    let (mut ann, mut ben) = seen(&app).await;
+    let (mut ann, mut ben) = connect_two(&app).await;
     let answered = std::cell::Cell::new(0);
     // The flood continues until the other future of the `select!` ends.
     let flood = async {
         for round in 1.. {
             let room = format!("crowd {round}");
-            let eves = (0..20).map(|number| offers_without_end(&app, &room, number));
+            let eves = (0..20).map(|number| flood_offers(&app, &room, number));
             let counts = futures::future::join_all(eves).await;
             answered.set(answered.get() + counts.into_iter().sum::<usize>());
         }
     };
     let honest = async {
-        let _cem = Guest::connects(&app, "garden", "Cem").await;
+        let _cem = Guest::connect(&app, "garden", "Cem").await;
         for mark in 1..=6 {
-            ben.sees(&mut ann, 2 + mark).await;
+            ben.wait_for_video(&mut ann, 2 + mark).await;
         }
         while answered.get() == 0 {
-            ben.steps().await;
+            ben.step().await;
         }
     };
     tokio::select! {
@@ -524,13 +523,13 @@ async fn video_continues_and_an_offer_is_answered_while_twenty_sockets_flood_off
 #[tokio::test]
 async fn a_packet_too_large_to_forward_closes_no_connection() {
     let app = app().await;
-    let (mut ann, mut ben) = seen(&app).await;
+    let (mut ann, mut ben) = connect_two(&app).await;
     for _ in 0..20 {
-        ann.sends_video_of(1_800);
-        ann.steps().await;
-        ben.steps().await;
+        ann.send_video_of(1_800);
+        ann.step().await;
+        ben.step().await;
     }
-    ben.sees(&mut ann, 2).await;
+    ben.wait_for_video(&mut ann, 2).await;
     let metrics = app.metrics().await;
     assert!(metrics.value("noom_media_oversized_packets_total") > 0.0);
 }
@@ -538,7 +537,7 @@ async fn a_packet_too_large_to_forward_closes_no_connection() {
 #[tokio::test]
 async fn datagrams_of_strangers_to_the_media_port_do_not_disturb_calls() {
     let app = app().await;
-    let (mut ann, mut ben) = seen(&app).await;
+    let (mut ann, mut ben) = connect_two(&app).await;
     let port = app
         .context
         .sfu
@@ -554,7 +553,7 @@ async fn datagrams_of_strangers_to_the_media_port_do_not_disturb_calls() {
         junk[1..5].copy_from_slice(&number.to_be_bytes());
         stranger.send_to(&junk, port).await.expect("sends");
     }
-    ben.sees(&mut ann, 2).await;
+    ben.wait_for_video(&mut ann, 2).await;
     let mut answer = [0; 2048];
     let answered = stranger.try_recv_from(&mut answer);
     assert!(answered.is_err(), "a stranger is answered nothing");
@@ -576,8 +575,8 @@ async fn a_handshake_from_an_unverified_address_does_not_block_the_real_peer() {
         22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0,
     ];
     for number in 0..100 {
-        let mut guest = Guest::enters(&app, "team", &format!("Guest {number}")).await;
-        guest.offers(1).await;
+        let mut guest = Guest::enter(&app, "team", &format!("Guest {number}")).await;
+        guest.send_offer(1).await;
         for _ in 0..5 {
             stranger.send_to(&hello, port).await.expect("sends");
         }
@@ -592,7 +591,7 @@ async fn a_handshake_from_an_unverified_address_does_not_block_the_real_peer() {
 /// Enters the call of Ann and offers a connection with a fingerprint that is the real one, or
 /// belongs to no certificate. Subscribes to Ann.
 async fn enter_with_fingerprint(app: &TestApp, ann: &Guest, nickname: &str, real: bool) -> Guest {
-    let mut guest = Guest::enters(app, "team", nickname).await;
+    let mut guest = Guest::enter(app, "team", nickname).await;
     let sdp = guest.offer();
     let line = sdp
         .lines()
@@ -603,8 +602,8 @@ async fn enter_with_fingerprint(app: &TestApp, ann: &Guest, nickname: &str, real
         true => sdp,
         false => sdp.replace(&offered, &forged),
     };
-    guest.offers_as(1, sdp).await;
-    guest.subscribes_to(&[&ann.id()]).await;
+    guest.send_offer_as(1, sdp).await;
+    guest.subscribe_to(&[&ann.id()]).await;
     guest
 }
 
@@ -613,10 +612,10 @@ async fn enter_with_fingerprint(app: &TestApp, ann: &Guest, nickname: &str, real
 async fn has_video_within(time: Duration, ann: &mut Guest, guest: &mut Guest) -> bool {
     let deadline = Instant::now() + time;
     while guest.video_frames.is_empty() && Instant::now() < deadline {
-        ann.sends_video(1);
-        ann.steps().await;
+        ann.send_video(1);
+        ann.step().await;
         // The alert about a failed handshake may end the guest's side, too.
-        if guest.tries_to_step().await.is_err() {
+        if guest.try_step().await.is_err() {
             break;
         }
     }
@@ -626,7 +625,7 @@ async fn has_video_within(time: Duration, ann: &mut Guest, guest: &mut Guest) ->
 #[tokio::test]
 async fn a_certificate_that_does_not_match_the_fingerprint_gets_no_media() {
     let app = app().await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
     let start = Instant::now();
     let mut ben = enter_with_fingerprint(&app, &ann, "Ben", true).await;
     assert!(has_video_within(DEADLINE, &mut ann, &mut ben).await);
@@ -639,11 +638,11 @@ async fn a_certificate_that_does_not_match_the_fingerprint_gets_no_media() {
 #[tokio::test]
 async fn no_message_contains_the_address_of_another_participant() {
     let app = app().await;
-    let (ann, mut ben) = seen(&app).await;
-    ben.runs_for(Duration::from_millis(100)).await;
+    let (ann, mut ben) = connect_two(&app).await;
+    ben.run_for(Duration::from_millis(100)).await;
     let address = ann.udp.local_addr().expect("bound").ip().to_string();
     let told: Vec<_> = ben
-        .heard
+        .messages
         .iter()
         .map(|m| serde_json::to_string(m).expect("json"))
         .collect();

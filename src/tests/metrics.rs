@@ -10,14 +10,14 @@ use crate::{
 async fn joins_refusals_commits_and_requests_are_counted_under_their_names() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    let said = ann.says("hello").await;
+    let said = ann.send_chat("hello").await;
     let (id, text, reply_to) = (new_id(), " ".to_owned(), None);
-    ann.sends(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
+    ann.send(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
         .await;
-    ann.is_refused().await;
+    ann.wait_for_refusal().await;
     let nickname = String::new();
-    ann.sends(&ClientMessage::Nickname { nickname }).await;
-    ann.is_refused().await;
+    ann.send(&ClientMessage::Nickname { nickname }).await;
+    ann.wait_for_refusal().await;
     let joined = ann.joined().clone();
     app.resume("team", "Ann", &joined, said.seq).await;
     app.resume("team", "Ann", &joined, said.seq + 99).await;
@@ -50,7 +50,7 @@ async fn joins_refusals_commits_and_requests_are_counted_under_their_names() {
 #[tokio::test]
 async fn two_servers_of_one_process_count_separately() {
     let (busy, idle) = (TestApp::start().await, TestApp::start().await);
-    busy.join("team", "Ann").await.says("hello").await;
+    busy.join("team", "Ann").await.send_chat("hello").await;
     for (name, expected) in [
         ("noom_joins_total", 1.0),
         ("noom_messages_total", 1.0),
@@ -77,8 +77,8 @@ async fn the_operators_manual_lists_every_metric_and_no_other() {
     // A code has no series before its first refusal.
     let mut ann = app.join("team", "Ann").await;
     let nickname = String::new();
-    ann.sends(&ClientMessage::Nickname { nickname }).await;
-    ann.is_refused().await;
+    ann.send(&ClientMessage::Nickname { nickname }).await;
+    ann.wait_for_refusal().await;
     let manual = include_str!("../../docs/operating.md");
     let exposed = app.metrics().await.names;
     for name in &exposed {

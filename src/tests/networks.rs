@@ -35,7 +35,7 @@ async fn localhost_answers_in_both_families_and_a_socket_works_in_either() {
     let upgraded = tokio_tungstenite::client_async(url, stream).await;
     let (_, response) = upgraded.expect("upgrades");
     assert_eq!(response.status(), 101);
-    ann.says("hello").await;
+    ann.send_chat("hello").await;
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn http_1_1_without_a_host_is_400_and_http_1_0_is_served() {
 
 /// Runs an ignored test of this module in its own network namespace, after these commands of `ip`.
 /// Prints why the test is skipped if this machine does not allow that.
-fn in_a_network_of_its_own(test: &str, commands: &[&str]) {
+fn run_in_network_namespace(test: &str, commands: &[&str]) {
     let unshare = || {
         let mut command = Command::new("unshare");
         command.args(["--net", "--map-root-user"]);
@@ -158,13 +158,13 @@ async fn on_every_address() -> TestApp {
 /// The TURN URLs that a client receives when it enters the call, in order.
 async fn turn_offered(client: &mut Client) -> Vec<String> {
     client
-        .sends(&ClientMessage::EnterCall {
+        .send(&ClientMessage::EnterCall {
             leg: 1,
             devices: Devices::default(),
             hide_address: false,
         })
         .await;
-    let servers = client.waits_for(|message| match message {
+    let servers = client.wait_for(|message| match message {
         ServerMessage::Call { ice_servers, .. } => Some(ice_servers),
         _ => None,
     });
@@ -200,12 +200,12 @@ async fn people_of_both_families_see_each_other_through_the_default_listeners() 
             "127.0.0.1,::1",
         ];
         let app = TestApp::start_with(long_timing(), &flags).await;
-        let mut ann = Guest::connects_from("127.0.0.1:0", &app, "team", "Ann").await;
-        let mut ben = Guest::connects_from("[::1]:0", &app, "team", "Ben").await;
-        ben.subscribes_to(&[&ann.id()]).await;
-        ben.sees(&mut ann, 1).await;
-        ann.subscribes_to(&[&ben.id()]).await;
-        ann.sees(&mut ben, 2).await;
+        let mut ann = Guest::connect_from("127.0.0.1:0", &app, "team", "Ann").await;
+        let mut ben = Guest::connect_from("[::1]:0", &app, "team", "Ben").await;
+        ben.subscribe_to(&[&ann.id()]).await;
+        ben.wait_for_video(&mut ann, 1).await;
+        ann.subscribe_to(&[&ben.id()]).await;
+        ann.wait_for_video(&mut ben, 2).await;
     }
 }
 
@@ -222,7 +222,7 @@ async fn browsers_receive_the_public_name_and_a_public_port_for_each_media_threa
 
 #[test]
 fn a_machine_without_ipv4_is_offered_by_ipv6_for_media_and_turn() {
-    in_a_network_of_its_own(
+    run_in_network_namespace(
         "inside_a_network_without_ipv4",
         &[
             "link set lo up",
@@ -244,15 +244,15 @@ async fn inside_a_network_without_ipv4() {
     assert_eq!(candidates(&app), ["2001:db8::5"]);
     let mut eve = app.join("team", "Eve").await;
     assert_eq!(turn_offered(&mut eve).await, ["[2001:db8::5]"]);
-    let mut ann = Guest::connects_from("[2001:db8::5]:0", &app, "team", "Ann").await;
-    let mut ben = Guest::connects_from("[2001:db8::5]:0", &app, "team", "Ben").await;
-    ben.subscribes_to(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+    let mut ann = Guest::connect_from("[2001:db8::5]:0", &app, "team", "Ann").await;
+    let mut ben = Guest::connect_from("[2001:db8::5]:0", &app, "team", "Ben").await;
+    ben.subscribe_to(&[&ann.id()]).await;
+    ben.wait_for_video(&mut ann, 1).await;
 }
 
 #[test]
 fn a_bridge_listed_first_is_offered_last_and_a_new_address_is_offered_soon() {
-    in_a_network_of_its_own(
+    run_in_network_namespace(
         "inside_a_network_with_a_bridge",
         &[
             "link set lo up",
@@ -291,6 +291,6 @@ async fn inside_a_network_with_a_bridge() {
     until("the new address is offered", changed).await;
     let mut ann = app.join("team", "Ann").await;
     assert_eq!(turn_offered(&mut ann).await, ["10.1.2.4", "172.17.0.1"]);
-    let mut ben = Guest::connects_from("10.1.2.4:0", &app, "team", "Ben").await;
-    ben.is_connected().await;
+    let mut ben = Guest::connect_from("10.1.2.4:0", &app, "team", "Ben").await;
+    ben.wait_until_connected().await;
 }

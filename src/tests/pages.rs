@@ -54,7 +54,7 @@ async fn a_room_page_with_special_characters_has_a_fingerprint() {
         "한글\nlines\n\n`code`",
         "https://example.org/?a=1&b='2' 👋🏽",
     ] {
-        ann.says(text).await;
+        ann.send_chat(text).await;
     }
     let page = app.get("/room/garden").await;
     assert!(page.contains("Ann &lt;i&gt;"), "{page}");

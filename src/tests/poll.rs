@@ -29,12 +29,12 @@ async fn polling_clients_and_websockets_talk_with_each_other() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = Poller::join(&app, "team", "Ben").await;
     assert_eq!(ben.joined().people.len(), 2);
-    ann.says("hello").await;
-    ben.sees("hello").await;
-    let told = ben.says("안녕하세요 🙂").await;
-    assert_eq!(ann.sees("안녕하세요 🙂").await, told);
-    assert_eq!(ben.hears_until_now().await, []);
-    assert_eq!(ann.hears_until_now().await, []);
+    ann.send_chat("hello").await;
+    ben.wait_for_chat("hello").await;
+    let told = ben.send_chat("안녕하세요 🙂").await;
+    assert_eq!(ann.wait_for_chat("안녕하세요 🙂").await, told);
+    assert_eq!(ben.received_so_far().await, []);
+    assert_eq!(ann.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -45,10 +45,10 @@ async fn the_frames_of_a_batch_are_taken_in_order() {
     let messages: Vec<_> = ["one", "two", "three"]
         .map(|text| chat(new_id(), text))
         .into();
-    ben.sends(&messages.iter().collect::<Vec<_>>()).await;
+    ben.send(&messages.iter().collect::<Vec<_>>()).await;
     for text in ["one", "two", "three"] {
-        ann.sees(text).await;
-        ben.sees(text).await;
+        ann.wait_for_chat(text).await;
+        ben.wait_for_chat(text).await;
     }
 }
 
@@ -57,19 +57,19 @@ async fn a_lost_answer_loses_nothing_and_doubles_nothing() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = Poller::join(&app, "team", "Ben").await;
-    ann.says("one").await;
-    let lost = ben.gets(ben.after).await;
-    ann.says("two").await;
-    let again = ben.gets(ben.after).await;
+    ann.send_chat("one").await;
+    let lost = ben.poll_frames(ben.after).await;
+    ann.send_chat("two").await;
+    let again = ben.poll_frames(ben.after).await;
     assert_eq!(again.frames[..lost.frames.len()], lost.frames);
     assert_eq!(again.next, ben.after + again.frames.len() as u64);
-    ben.sees("one").await;
-    ben.sees("two").await;
+    ben.wait_for_chat("one").await;
+    ben.wait_for_chat("two").await;
     // Acknowledged frames are dropped, and positions that were never sent do not exist.
     for after in [0, ben.after + 1, u64::MAX] {
-        assert_eq!(ben.asks(after).await.status, 409, "{after}");
+        assert_eq!(ben.poll(after).await.status, 409, "{after}");
     }
-    assert_eq!(ben.hears_until_now().await, []);
+    assert_eq!(ben.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -77,15 +77,15 @@ async fn a_batch_posted_twice_is_taken_once() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = Poller::join(&app, "team", "Ben").await;
-    ben.sends(&[&rename("Benny")]).await;
+    ben.send(&[&rename("Benny")]).await;
     let first = serde_json::to_string(&[rename("Benny")]).expect("serialises");
-    ben.sends(&[&rename("Benjamin")]).await;
+    ben.send(&[&rename("Benjamin")]).await;
     for number in [ben.batch - 1, ben.batch, 0] {
-        assert_eq!(ben.hands_in(number, &first).await.status, 204);
+        assert_eq!(ben.post_batch(number, &first).await.status, 204);
     }
-    assert_eq!(ben.hands_in(ben.batch + 2, &first).await.status, 409);
-    ben.hears_until_now().await;
-    let renamed = ann.hears_until_now().await;
+    assert_eq!(ben.post_batch(ben.batch + 2, &first).await.status, 409);
+    ben.received_so_far().await;
+    let renamed = ann.received_so_far().await;
     let names: Vec<_> = renamed
         .iter()
         .filter_map(|message| match message {
@@ -101,11 +101,15 @@ async fn a_second_request_takes_the_place_of_the_first_and_an_idle_one_comes_bac
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     let ben = Poller::join(&app, "team", "Ben").await;
-    let idle = ben.gets(ben.after).await;
+    let idle = ben.poll_frames(ben.after).await;
     assert!((idle.frames.is_empty(), idle.next, idle.close) == (true, ben.after, None));
-    let (first, second, ()) = tokio::join!(ben.gets(ben.after), ben.gets(ben.after), async {
-        ann.says("to one of them").await;
-    });
+    let (first, second, ()) = tokio::join!(
+        ben.poll_frames(ben.after),
+        ben.poll_frames(ben.after),
+        async {
+            ann.send_chat("to one of them").await;
+        }
+    );
     // The later request received the frame; the earlier one was answered without it.
     assert_eq!(first.frames.len().max(second.frames.len()), 1);
 }
@@ -116,24 +120,24 @@ async fn a_change_of_transport_is_invisible_to_others() {
     let mut ann = app.join("team", "Ann").await;
     let mut polling = Poller::join(&app, "team", "Ben").await;
     let was = polling.joined().clone();
-    ann.says("before").await;
-    let seq = polling.sees("before").await.seq;
-    ann.says("between").await;
+    ann.send_chat("before").await;
+    let seq = polling.wait_for_chat("before").await.seq;
+    ann.send_chat("between").await;
     let mut socket = app.resume("team", "Ben", &was, seq).await;
-    assert_eq!(polling.is_closed().await, 4409);
+    assert_eq!(polling.wait_for_close().await, 4409);
     assert!(socket.joined().resumed && socket.id() == was.me);
     assert_eq!(socket.joined().history.len(), 1);
-    ann.hears_until_now().await;
-    socket.says("by socket").await;
-    ann.sees("by socket").await;
-    let seq = socket.says("last").await.seq;
-    ann.sees("last").await;
+    ann.received_so_far().await;
+    socket.send_chat("by socket").await;
+    ann.wait_for_chat("by socket").await;
+    let seq = socket.send_chat("last").await.seq;
+    ann.wait_for_chat("last").await;
     let mut polling = Poller::resume(&app, "team", "Ben", &was, seq).await;
-    assert_eq!(socket.is_closed().await, Some(4409));
+    assert_eq!(socket.wait_for_close().await, Some(4409));
     assert!(polling.joined().resumed && polling.joined().history.is_empty());
-    polling.says("by polling").await;
-    ann.sees("by polling").await;
-    assert_eq!(ann.hears_until_now().await, [], "nobody left or entered");
+    polling.send_chat("by polling").await;
+    ann.wait_for_chat("by polling").await;
+    assert_eq!(ann.received_so_far().await, [], "nobody left or entered");
 }
 
 #[tokio::test]
@@ -141,21 +145,21 @@ async fn the_close_code_says_whether_a_leave_was_deliberate() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let ben = Poller::join(&app, "team", "Ben").await;
-    assert_eq!(ben.closes(1000).await, 204);
-    assert_eq!(ann.sees_leave("Ben").await, 1);
+    assert_eq!(ben.close(1000).await, 204);
+    assert_eq!(ann.wait_for_left("Ben").await, 1);
     let ben = Poller::join(&app, "team", "Ben").await;
     let was = ben.joined().clone();
-    ann.hears_until_now().await;
-    assert_eq!(ben.closes(3000).await, 204);
+    ann.received_so_far().await;
+    assert_eq!(ben.close(3000).await, 204);
     let back = Poller::resume(&app, "team", "Ben", &was, was.seq).await;
     assert_eq!(back.joined().me, was.me);
-    assert_eq!(ann.hears_until_now().await, [], "the place was kept");
-    assert_eq!(back.closes(1000).await, 204);
+    assert_eq!(ann.received_so_far().await, [], "the place was kept");
+    assert_eq!(back.close(1000).await, 204);
     drop(ann);
     wait_until_no_client_polls(&app).await;
-    assert_eq!(back.closes(1000).await, 204, "it is over, as asked");
-    assert_eq!(back.asks(back.after).await.status, 404);
-    assert_eq!(back.hands_in(back.batch + 1, "[]").await.status, 404);
+    assert_eq!(back.close(1000).await, 204, "it is over, as asked");
+    assert_eq!(back.poll(back.after).await.status, 404);
+    assert_eq!(back.post_batch(back.batch + 1, "[]").await.status, 404);
 }
 
 #[tokio::test]
@@ -178,10 +182,10 @@ async fn silence_ends_a_connection_and_polling_alone_keeps_it() {
     };
     assert_eq!(left.nickname.as_str(), "Silent");
     for _ in 0..10 {
-        let polled = ben.gets(ben.after).await;
+        let polled = ben.poll_frames(ben.after).await;
         assert_eq!((polled.frames.len(), polled.close), (0, None), "{asked}");
     }
-    let end = silent.asks(silent.after).await;
+    let end = silent.poll(silent.after).await;
     assert_eq!(end.status, 404, "{}", end.body);
 }
 
@@ -202,18 +206,18 @@ async fn a_client_that_does_not_poll_is_closed_with_4408() {
         for talker in &mut talkers {
             let (id, text, reply_to) = (new_id(), text.clone(), None);
             let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
-            talker.sends(&chat).await;
-            let heard = talker.hears_until_now().await;
+            talker.send(&chat).await;
+            let heard = talker.received_so_far().await;
             let left = |message: &ServerMessage| matches!(message, ServerMessage::Left { .. });
             is_closed |= heard.iter().any(left);
         }
     }
-    let end = slow.gets(slow.after).await;
+    let end = slow.poll_frames(slow.after).await;
     assert_eq!((end.frames.len(), end.close), (0, Some(4408)));
     wait_until_no_client_polls(&app).await;
-    assert_eq!(slow.asks(slow.after).await.status, 404);
+    assert_eq!(slow.poll(slow.after).await.status, 404);
     slow = Poller::join(&app, "team", "Slow").await;
-    slow.says("back again").await;
+    slow.send_chat("back again").await;
 }
 
 #[tokio::test]
@@ -222,8 +226,8 @@ async fn pongs_that_do_not_fit_the_outbox_close_no_connection() {
     let slow = Poller::join(&app, "team", "Slow").await;
     let pings = vec![&ClientMessage::Ping; 300];
     let body = serde_json::to_string(&pings).expect("serialises");
-    slow.hands_in(slow.batch + 1, &body).await;
-    let end = slow.gets(slow.after).await;
+    slow.post_batch(slow.batch + 1, &body).await;
+    let end = slow.poll_frames(slow.after).await;
     assert_eq!((end.frames.len(), end.close), (256, None));
 }
 
@@ -233,19 +237,22 @@ async fn a_stop_closes_waiting_polls_with_1012() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = Poller::join(&app, "team", "Ben").await;
     let id = new_id();
-    ben.says_as(id, "once").await;
-    ann.sees("once").await;
+    ben.send_chat_with_id(id, "once").await;
+    ann.wait_for_chat("once").await;
     let was = ben.joined().clone();
     // Of two requests, the earlier is answered at once; the later waits.
-    let (one, other) = (pin!(ben.gets(ben.after)), pin!(ben.gets(ben.after)));
+    let (one, other) = (
+        pin!(ben.poll_frames(ben.after)),
+        pin!(ben.poll_frames(ben.after)),
+    );
     let (let_go, waiting) = select(one, other).await.factor_first();
     assert_eq!((let_go.frames.len(), let_go.close), (0, None));
     let (app, end) = tokio::join!(app.restart(), waiting);
     assert_eq!(end.close, Some(1012));
     let mut ben = Poller::resume(&app, "team", "Ben", &was, 0).await;
     assert!(ben.joined().resumed && ben.joined().history.len() == 1);
-    ben.says_as(id, "once").await;
-    assert_eq!(ben.hears_until_now().await, []);
+    ben.send_chat_with_id(id, "once").await;
+    assert_eq!(ben.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -261,17 +268,17 @@ async fn malformed_messages_are_refused_as_on_a_socket() {
     ];
     for (body, expected) in table {
         eve.batch += 1;
-        assert_eq!(eve.hands_in(eve.batch, body).await.status, 204, "{body}");
-        let code = eve.waits_for(|message| match message {
+        assert_eq!(eve.post_batch(eve.batch, body).await.status, 204, "{body}");
+        let code = eve.wait_for(|message| match message {
             ServerMessage::Error { code, .. } => Some(code),
             _ => None,
         });
         assert_eq!(code.await, expected, "{body}");
     }
-    eve.says("still welcome").await;
+    eve.send_chat("still welcome").await;
     let rubbish = format!("[{}]", ["0"; 60].join(","));
-    eve.hands_in(eve.batch + 1, &rubbish).await;
-    assert_eq!(eve.is_closed().await, 4400);
+    eve.post_batch(eve.batch + 1, &rubbish).await;
+    assert_eq!(eve.wait_for_close().await, 4400);
 }
 
 #[tokio::test]
@@ -280,9 +287,9 @@ async fn a_flood_is_closed_with_4429_and_the_others_go_on() {
     let mut ann = app.join("team", "Ann").await;
     let mut eve = Poller::join(&app, "team", "Eve").await;
     let flood = format!("[{}]", [r#"{"type":"leave_call"}"#; 2000].join(","));
-    eve.hands_in(eve.batch + 1, &flood).await;
-    assert_eq!(eve.is_closed().await, 4429);
-    ann.says("over the noise").await;
+    eve.post_batch(eve.batch + 1, &flood).await;
+    assert_eq!(eve.wait_for_close().await, 4429);
+    ann.send_chat("over the noise").await;
 }
 
 #[tokio::test]
@@ -335,7 +342,7 @@ async fn invalid_requests_change_nothing() {
         let line = "POST /poll?close=1000";
         assert_eq!(request(app.address, line, &headers, "").await.status, 403);
     }
-    ben.says("unharmed").await;
+    ben.send_chat("unharmed").await;
 }
 
 #[tokio::test]
@@ -344,9 +351,9 @@ async fn no_answer_is_kept_by_a_cache() {
     let ben = Poller::join(&app, "team", "Ben").await;
     let answers = [
         request(app.address, "POST /poll", "", "").await,
-        ben.hands_in(ben.batch + 1, r#"[{"type":"ping"}]"#).await,
-        ben.asks(ben.after).await,
-        ben.asks(u64::MAX).await,
+        ben.post_batch(ben.batch + 1, r#"[{"type":"ping"}]"#).await,
+        ben.poll(ben.after).await,
+        ben.poll(u64::MAX).await,
         request(app.address, "GET /poll?after=0", &of_connection("x"), "").await,
     ];
     for answer in answers {
@@ -377,6 +384,6 @@ async fn an_address_has_one_limit_for_both_transports() {
 async fn a_client_that_neither_joins_nor_watches_is_closed_with_4400() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut idle = Poller::open(&app).await;
-    assert_eq!(idle.is_closed().await, 4400);
+    assert_eq!(idle.wait_for_close().await, 4400);
     wait_until_no_client_polls(&app).await;
 }

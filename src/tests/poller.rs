@@ -44,7 +44,7 @@ pub struct Poller {
     /// The position up to which all messages are received.
     pub after: u64,
     /// Received messages that the test has not read yet.
-    heard: VecDeque<ServerMessage>,
+    unread: VecDeque<ServerMessage>,
     /// The `joined` message, once received.
     joined: Option<Joined>,
 }
@@ -94,7 +94,7 @@ impl Poller {
             connection: opened["connection"].as_str().expect("a secret").to_owned(),
             batch: 0,
             after: 0,
-            heard: VecDeque::new(),
+            unread: VecDeque::new(),
             joined: None,
         }
     }
@@ -102,7 +102,7 @@ impl Poller {
     /// Opens a connection and joins a room.
     pub async fn join(app: &TestApp, room: &str, nickname: &str) -> Self {
         let mut poller = Self::open(app).await;
-        poller.joins(&join(room, nickname, None)).await;
+        poller.send_join(&join(room, nickname, None)).await;
         poller
     }
 
@@ -115,14 +115,14 @@ impl Poller {
             seq,
         };
         let mut poller = Self::open(app).await;
-        poller.joins(&join(room, nickname, Some(resume))).await;
+        poller.send_join(&join(room, nickname, Some(resume))).await;
         poller
     }
 
     /// Sends `join` and waits for `joined`.
-    async fn joins(&mut self, message: &ClientMessage) {
-        self.sends(&[message]).await;
-        let joined = self.waits_for(|message| match message {
+    async fn send_join(&mut self, message: &ClientMessage) {
+        self.send(&[message]).await;
+        let joined = self.wait_for(|message| match message {
             ServerMessage::Joined(joined) => Some(joined),
             ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
             _ => None,
@@ -136,37 +136,37 @@ impl Poller {
     }
 
     /// Sends messages as the next batch.
-    pub async fn sends(&mut self, messages: &[&ClientMessage]) {
+    pub async fn send(&mut self, messages: &[&ClientMessage]) {
         let body = serde_json::to_string(messages).expect("serialises");
         self.batch += 1;
-        let answer = self.hands_in(self.batch, &body).await;
+        let answer = self.post_batch(self.batch, &body).await;
         assert_eq!(answer.status, 204, "{}", answer.body);
     }
 
     /// Posts a body as the batch of this number. Returns the response.
-    pub async fn hands_in(&self, batch: u64, body: &str) -> Answer {
+    pub async fn post_batch(&self, batch: u64, body: &str) -> Answer {
         let line = format!("POST /poll?batch={batch}");
         let headers = format!("{}{JSON}", of_connection(&self.connection));
         request(self.address, &line, &headers, body).await
     }
 
     /// Closes the connection with this code. Returns the status of the response.
-    pub async fn closes(&self, code: u16) -> u16 {
+    pub async fn close(&self, code: u16) -> u16 {
         let line = format!("POST /poll?close={code}");
         let headers = of_connection(&self.connection);
         request(self.address, &line, &headers, "").await.status
     }
 
     /// Polls for messages after the position `after`. Returns the response.
-    pub async fn asks(&self, after: u64) -> Answer {
+    pub async fn poll(&self, after: u64) -> Answer {
         let line = format!("GET /poll?after={after}");
         let headers = of_connection(&self.connection);
         request(self.address, &line, &headers, "").await
     }
 
     /// Polls for messages after the position `after`, which must succeed.
-    pub async fn gets(&self, after: u64) -> Polled {
-        let answer = self.asks(after).await;
+    pub async fn poll_frames(&self, after: u64) -> Polled {
+        let answer = self.poll(after).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         serde_json::from_str(&answer.body).expect("frames")
     }
@@ -174,18 +174,18 @@ impl Poller {
     /// The next message.
     pub async fn next(&mut self) -> ServerMessage {
         loop {
-            if let Some(message) = self.heard.pop_front() {
+            if let Some(message) = self.unread.pop_front() {
                 return message;
             }
-            let polled = self.gets(self.after).await;
+            let polled = self.poll_frames(self.after).await;
             assert_eq!(polled.close, None);
             self.after = polled.next;
-            self.heard.extend(polled.frames);
+            self.unread.extend(polled.frames);
         }
     }
 
     /// Waits for the first message for which `pick` returns a value; drops the messages before it.
-    pub async fn waits_for<T>(&mut self, mut pick: impl FnMut(ServerMessage) -> Option<T>) -> T {
+    pub async fn wait_for<T>(&mut self, mut pick: impl FnMut(ServerMessage) -> Option<T>) -> T {
         loop {
             if let Some(found) = pick(self.next().await) {
                 return found;
@@ -194,21 +194,21 @@ impl Poller {
     }
 
     /// The messages that arrive before the `pong` of a `ping` sent now.
-    pub async fn hears_until_now(&mut self) -> Vec<ServerMessage> {
-        self.sends(&[&ClientMessage::Ping]).await;
-        let mut heard = Vec::new();
+    pub async fn received_so_far(&mut self) -> Vec<ServerMessage> {
+        self.send(&[&ClientMessage::Ping]).await;
+        let mut received = Vec::new();
         loop {
             match self.next().await {
-                ServerMessage::Pong => return heard,
-                other => heard.push(other),
+                ServerMessage::Pong => return received,
+                other => received.push(other),
             }
         }
     }
 
     /// Waits for the end of the connection. Returns its close code; drops all messages.
-    pub async fn is_closed(&mut self) -> u16 {
+    pub async fn wait_for_close(&mut self) -> u16 {
         loop {
-            let polled = self.gets(self.after).await;
+            let polled = self.poll_frames(self.after).await;
             self.after = polled.next;
             if let Some(code) = polled.close {
                 return code;
@@ -217,14 +217,14 @@ impl Poller {
     }
 
     /// Sends a chat message and waits for its acknowledgement.
-    pub async fn says(&mut self, text: &str) -> ChatMessage {
-        self.says_as(new_id(), text).await
+    pub async fn send_chat(&mut self, text: &str) -> ChatMessage {
+        self.send_chat_with_id(new_id(), text).await
     }
 
     /// Sends a chat message with this id and waits for its acknowledgement.
-    pub async fn says_as(&mut self, id: MessageId, text: &str) -> ChatMessage {
-        self.sends(&[&chat(id, text)]).await;
-        self.waits_for(|message| match message {
+    pub async fn send_chat_with_id(&mut self, id: MessageId, text: &str) -> ChatMessage {
+        self.send(&[&chat(id, text)]).await;
+        self.wait_for(|message| match message {
             ServerMessage::Chat(chat) if chat.id == id => Some(chat),
             ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
             _ => None,
@@ -233,8 +233,8 @@ impl Poller {
     }
 
     /// Waits for the next chat message and checks its text.
-    pub async fn sees(&mut self, text: &str) -> ChatMessage {
-        let chat = self.waits_for(|message| match message {
+    pub async fn wait_for_chat(&mut self, text: &str) -> ChatMessage {
+        let chat = self.wait_for(|message| match message {
             ServerMessage::Chat(chat) => Some(chat),
             _ => None,
         });

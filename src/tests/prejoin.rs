@@ -4,7 +4,7 @@ use super::harness::TestApp;
 
 /// Loads the page of a call with these headers. Returns whether it says that this site started the
 /// navigation, and whether it asks before it enters the call.
-async fn opens(app: &TestApp, headers: &str) -> (bool, bool) {
+async fn call_page(app: &TestApp, headers: &str) -> (bool, bool) {
     let request = format!(
         "GET /room/team/call?prejoin=0 HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"
     );
@@ -45,6 +45,6 @@ async fn only_navigations_started_by_this_site_count_as_its_own() {
     ];
     for (headers, own) in table {
         let asks = true;
-        assert_eq!(opens(&app, headers).await, (own, asks), "{headers:?}");
+        assert_eq!(call_page(&app, headers).await, (own, asks), "{headers:?}");
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// Breaks the connection without a close frame.
-async fn breaks(client: Client) {
+async fn break_connection(client: Client) {
     drop(client);
 }
 
@@ -17,8 +17,8 @@ async fn closing_on_purpose_leaves_at_once() {
     let app = TestApp::start_with(long_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     for code in [Some(1000), None] {
-        app.join("team", "Ben").await.closes(code).await;
-        assert_eq!(ann.sees_leave("Ben").await, 1);
+        app.join("team", "Ben").await.close(code).await;
+        assert_eq!(ann.wait_for_left("Ben").await, 1);
     }
 }
 
@@ -30,20 +30,20 @@ async fn a_reload_within_the_grace_shows_no_pair_of_notices() {
         let ben = app.join("team", "Ben").await;
         let was = ben.joined().clone();
         match code {
-            Some(code) => ben.closes(Some(code)).await,
-            None => breaks(ben).await,
+            Some(code) => ben.close(Some(code)).await,
+            None => break_connection(ben).await,
         }
         // A `left` here would be the first notice of the pair.
-        let heard = ann.hears_until_now().await;
+        let heard = ann.received_so_far().await;
         let [ServerMessage::Entered { .. }] = heard.as_slice() else {
             panic!("Ben entered, and nothing else: {heard:?}")
         };
         let ben = app.resume("team", "Ben", &was, was.seq).await;
         assert!(ben.joined().resumed);
         assert_eq!((ben.id(), ben.joined().people.len()), (was.me, 2));
-        assert_eq!(ann.hears_until_now().await, []);
-        ben.closes(Some(1000)).await;
-        ann.sees_leave("Ben").await;
+        assert_eq!(ann.received_so_far().await, []);
+        ben.close(Some(1000)).await;
+        ann.wait_for_left("Ben").await;
     }
 }
 
@@ -53,9 +53,9 @@ async fn returning_under_another_nickname_is_a_rename() {
     let mut ann = app.join("team", "Ann").await;
     let ben = app.join("team", "Ben").await;
     let was = ben.joined().clone();
-    breaks(ben).await;
+    break_connection(ben).await;
     let _ben = app.resume("team", "Benny", &was, was.seq).await;
-    let heard = ann.hears_until_now().await;
+    let heard = ann.received_so_far().await;
     assert!(
         matches!(heard.last(), Some(ServerMessage::Renamed { .. })),
         "{heard:?}"
@@ -68,8 +68,8 @@ async fn a_member_with_a_broken_connection_leaves_after_the_grace_period() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut ann = app.join("team", "Ann").await;
     let ben = app.join("team", "Ben").await;
-    breaks(ben).await;
-    assert_eq!(ann.sees_leave("Ben").await, 1);
+    break_connection(ben).await;
+    assert_eq!(ann.wait_for_left("Ben").await, 1);
 }
 
 #[tokio::test]
@@ -80,8 +80,8 @@ async fn a_silent_connection_times_out_without_a_grace_period() {
     let mut ann = app.join("team", "Ann").await;
     // Ben's socket stays open, but the test does not read it, so it answers no ping.
     let mut ben = app.join("team", "Ben").await;
-    assert_eq!(ann.sees_leave("Ben").await, 1);
-    assert_eq!(ben.is_closed().await, Some(4408));
+    assert_eq!(ann.wait_for_left("Ben").await, 1);
+    assert_eq!(ben.wait_for_close().await, Some(4408));
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_client_that_only_answers_pings_stays_connected() {
         }
     };
     timeout(DEADLINE, thirty_pings).await.expect("pings come");
-    assert_eq!(ann.hears_until_now().await, []);
+    assert_eq!(ann.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -105,19 +105,19 @@ async fn resuming_replays_exactly_what_was_missed() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
-    ann.says("seen").await;
-    let seen = ben.sees("seen").await.seq;
+    ann.send_chat("seen").await;
+    let seen = ben.wait_for_chat("seen").await.seq;
     let was = ben.joined().clone();
-    breaks(ben).await;
+    break_connection(ben).await;
     for text in ["one", "two", "three"] {
-        ann.says(text).await;
+        ann.send_chat(text).await;
     }
     let mut ben = app.resume("team", "Ben", &was, seen).await;
     assert!(ben.joined().resumed);
     let missed = ben.joined().history.iter().map(|m| m.words());
     assert_eq!(missed.collect::<Vec<_>>(), ["one", "two", "three"]);
-    ann.says("four").await;
-    ben.sees("four").await;
+    ann.send_chat("four").await;
+    ben.wait_for_chat("four").await;
 }
 
 #[tokio::test]
@@ -138,22 +138,22 @@ async fn a_second_join_of_a_session_replaces_its_former_socket() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     let was = ben.joined().clone();
-    ann.hears_until_now().await;
+    ann.received_so_far().await;
     let mut again = app.resume("team", "Ben", &was, 0).await;
-    assert_eq!(ben.is_closed().await, Some(4409));
-    assert_eq!(ann.hears_until_now().await, [], "nobody left or entered");
-    again.says("still me").await;
-    assert_eq!(ann.sees("still me").await.from.id, was.me);
-    assert_eq!(ann.hears_until_now().await, [], "nobody left or entered");
+    assert_eq!(ben.wait_for_close().await, Some(4409));
+    assert_eq!(ann.received_so_far().await, [], "nobody left or entered");
+    again.send_chat("still me").await;
+    assert_eq!(ann.wait_for_chat("still me").await.from.id, was.me);
+    assert_eq!(ann.received_so_far().await, [], "nobody left or entered");
 }
 
 #[tokio::test]
 async fn a_restart_keeps_history_ids_and_epoch_and_closes_sockets_with_1012() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    ann.says("before").await;
+    ann.send_chat("before").await;
     let was = ann.joined().clone();
-    let (app, closed) = tokio::join!(app.restart(), ann.is_closed());
+    let (app, closed) = tokio::join!(app.restart(), ann.wait_for_close());
     assert_eq!(closed, Some(1012));
     let ann = app.resume("team", "Ann", &was, 0).await;
     assert_eq!(
@@ -162,7 +162,7 @@ async fn a_restart_keeps_history_ids_and_epoch_and_closes_sockets_with_1012() {
     );
     assert_eq!(ann.joined().history[0].words(), "before");
     let mut ben = app.join("team", "Ben").await;
-    assert_eq!(ben.says("after").await.seq, 2);
+    assert_eq!(ben.send_chat("after").await.seq, 2);
 }
 
 #[tokio::test]
@@ -170,12 +170,12 @@ async fn a_message_sent_again_after_a_restart_is_still_one_message() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let id = new_id();
-    let first = ann.says_as(id, "once").await;
+    let first = ann.send_chat_with_id(id, "once").await;
     let was = ann.joined().clone();
     let app = app.restart().await;
     let mut ann = app.resume("team", "Ann", &was, 0).await;
-    assert_eq!(ann.says_as(id, "once").await, first);
-    assert_eq!(ann.hears_until_now().await, []);
+    assert_eq!(ann.send_chat_with_id(id, "once").await, first);
+    assert_eq!(ann.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -194,17 +194,17 @@ async fn stuck_clients_do_not_keep_the_server_from_stopping() {
 /// of its queue only; then the client is closed because it answers no ping. Returns when all have
 /// left the room.
 async fn overwhelm(app: &TestApp, slow: &mut Client) {
-    slow.enters_call(9).await;
+    slow.enter_call(9).await;
     let sdp = "x".repeat(47 * 1024);
     // Each sends no more than the rate limit of one socket allows at once.
     for number in 0..15 {
         let mut sender = app.join("team", &format!("Eve {number}")).await;
-        sender.enters_call(1).await;
+        sender.enter_call(1).await;
         for _ in 0..40 {
-            sender.offers(&slow.id(), 9, &sdp).await;
+            sender.send_offer(&slow.id(), 9, &sdp).await;
         }
-        sender.hears_until_now().await;
-        sender.closes(Some(1000)).await;
+        sender.received_so_far().await;
+        sender.close(Some(1000)).await;
     }
     let totals = || app.context.rooms.totals().people;
     let mut rooms = app.context.rooms.watch();
@@ -219,8 +219,8 @@ async fn a_slow_reader_is_closed_with_4408_and_others_are_not_affected() {
     let mut slow = app.join("team", "Slow").await;
     overwhelm(&app, &mut slow).await;
     let mut ann = app.join("team", "Ann").await;
-    ann.says("going on").await;
-    assert_eq!(slow.is_closed().await, Some(4408));
+    ann.send_chat("going on").await;
+    assert_eq!(slow.wait_for_close().await, Some(4408));
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_closing_handshake_is_answered() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     ann.socket.send(Message::Close(None)).await.expect("sent");
-    assert_eq!(ann.is_closed().await, None);
+    assert_eq!(ann.wait_for_close().await, None);
 }
 
 #[tokio::test]
@@ -254,13 +254,13 @@ async fn a_panic_in_one_room_affects_no_other_and_the_room_restarts() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut eve = app.join("elsewhere", "Eve").await;
-    ann.says("before").await;
+    ann.send_chat("before").await;
     let was = ann.joined().clone();
     let name = crate::protocol::RoomName::parse("team").expect("valid");
     app.context.rooms.fail(&name).await;
-    assert_eq!(ann.is_closed().await, Some(1012));
-    assert_eq!(eve.hears_until_now().await, []);
+    assert_eq!(ann.wait_for_close().await, Some(1012));
+    assert_eq!(eve.received_so_far().await, []);
     let mut ann = app.resume("team", "Ann", &was, 0).await;
     assert_eq!((ann.id(), ann.joined().history.len()), (was.me, 1));
-    assert_eq!(ann.says("after").await.seq, 2);
+    assert_eq!(ann.send_chat("after").await.seq, 2);
 }

@@ -49,7 +49,7 @@ async fn a_page_asks_whether_it_may_connect_and_holds_no_connection_by_asking() 
     // The limit counts each address separately.
     let other = app.http_from("127.0.0.3", &post("/ws", "")).await;
     assert_eq!(status(&other), 204, "{other}");
-    socket.closes(Some(1000)).await;
+    socket.close(Some(1000)).await;
     let freed = async { while status(&app.http_from(COUNTED, &post("/ws", "")).await) != 204 {} };
     let freed = tokio::time::timeout(super::harness::DEADLINE, freed).await;
     freed.expect("the place is free again");

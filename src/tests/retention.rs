@@ -20,7 +20,7 @@ fn name(text: &str) -> RoomName {
 }
 
 /// Stores a message that is this many days old.
-async fn said(app: &TestApp, room: &str, days: u64, text: &str) -> Seq {
+async fn store_message(app: &TestApp, room: &str, days: u64, text: &str) -> Seq {
     let at = std::time::SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60);
     let since = at
         .duration_since(std::time::UNIX_EPOCH)
@@ -38,7 +38,7 @@ async fn said(app: &TestApp, room: &str, days: u64, text: &str) -> Seq {
 }
 
 /// The server's state with other retention rules.
-fn with_retention(
+fn context_with_retention(
     app: &TestApp,
     defaults: RetentionLimits,
     rooms: &[(&str, RetentionLimits)],
@@ -79,13 +79,13 @@ async fn a_sweep_by_count_keeps_the_newest_messages_and_later_joins_receive_no_o
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     for number in 1..=10 {
-        ann.says(&format!("number {number}")).await;
+        ann.send_chat(&format!("number {number}")).await;
     }
     let newest = RetentionLimits {
         messages: 3,
         ..RetentionLimits::default()
     };
-    let context = with_retention(&app, newest, &[]);
+    let context = context_with_retention(&app, newest, &[]);
     assert_eq!(swept(&context).await.expect("swept"), 7);
     assert_eq!(swept(&context).await.expect("swept"), 0);
     let mut late = app.join("team", "Late").await;
@@ -96,7 +96,7 @@ async fn a_sweep_by_count_keeps_the_newest_messages_and_later_joins_receive_no_o
         (vec![8, 9, 10], false, 10)
     );
     assert_eq!(late.epoch(), ann.epoch());
-    late.sends(&ClientMessage::History {
+    late.send(&ClientMessage::History {
         before: 8,
         limit: None,
     })
@@ -107,7 +107,7 @@ async fn a_sweep_by_count_keeps_the_newest_messages_and_later_joins_receive_no_o
         "{page:?}"
     );
     assert_eq!(found(&app, "number").await, 3);
-    assert_eq!(late.says("next").await.seq, 11, "numbers go on");
+    assert_eq!(late.send_chat("next").await.seq, 11, "numbers go on");
     // The same holds after a restart.
     let app = app.restart().await;
     let late = app.join("team", "Later").await;
@@ -120,9 +120,9 @@ async fn each_message_expires_by_its_own_time_and_the_rule_of_its_room() {
     let app = TestApp::start().await;
     // The third message was stored while the clock was wrong.
     for (days, text) in [(9, "old"), (8, "old"), (0, "new"), (8, "old"), (6, "new")] {
-        said(&app, "team", days, text).await;
-        said(&app, "archive", days, text).await;
-        said(&app, "short", days, text).await;
+        store_message(&app, "team", days, text).await;
+        store_message(&app, "archive", days, text).await;
+        store_message(&app, "short", days, text).await;
     }
     let week = RetentionLimits {
         days: 7,
@@ -132,7 +132,7 @@ async fn each_message_expires_by_its_own_time_and_the_rule_of_its_room() {
         days: 7,
         messages: 1,
     };
-    let context = with_retention(
+    let context = context_with_retention(
         &app,
         week,
         &[("archive", RetentionLimits::default()), ("short", short)],
@@ -147,18 +147,18 @@ async fn each_message_expires_by_its_own_time_and_the_rule_of_its_room() {
 async fn a_long_log_is_swept_in_batches_while_people_chat() {
     let app = TestApp::start().await;
     for number in 0..1100 {
-        said(&app, "team", 9, &number.to_string()).await;
+        store_message(&app, "team", 9, &number.to_string()).await;
     }
     let mut ann = app.join("team", "Ann").await;
     let week = RetentionLimits {
         days: 7,
         messages: 0,
     };
-    let context = with_retention(&app, week, &[]);
+    let context = context_with_retention(&app, week, &[]);
     let sweeping = tokio::spawn(async move { swept(&context).await });
-    let mut spoken = vec![ann.says("meanwhile").await.seq];
+    let mut spoken = vec![ann.send_chat("meanwhile").await.seq];
     while !sweeping.is_finished() && spoken.len() < 30 {
-        spoken.push(ann.says("meanwhile").await.seq);
+        spoken.push(ann.send_chat("meanwhile").await.seq);
     }
     assert_eq!(sweeping.await.expect("ends").expect("swept"), 1100);
     assert_eq!(seqs(&app, "team").await, spoken);
@@ -170,8 +170,8 @@ async fn swept_messages_are_erased_from_the_database_files() {
     // Letters that stand nowhere else, also in the index of words.
     let (secret, public) = ("\u{a66e}\u{a66d}\u{a66e}", "\u{a64b}\u{a64d}\u{a64b}");
     for number in 0..50 {
-        said(&app, "team", 9, &format!("{secret} {number}")).await;
-        said(&app, "team", 1, &format!("{public} {number}")).await;
+        store_message(&app, "team", 9, &format!("{secret} {number}")).await;
+        store_message(&app, "team", 1, &format!("{public} {number}")).await;
     }
     let holds = |text: &str| {
         let letter = text.chars().next().expect("a letter").to_string();
@@ -187,7 +187,7 @@ async fn swept_messages_are_erased_from_the_database_files() {
         days: 7,
         messages: 0,
     };
-    let context = with_retention(&app, week, &[]);
+    let context = context_with_retention(&app, week, &[]);
     assert_eq!(swept(&context).await.expect("swept"), 50);
     assert!(!holds(secret), "gone from table, index and log");
     assert!(holds(public), "the positive control");
@@ -198,7 +198,7 @@ async fn swept_messages_are_erased_from_the_database_files() {
 async fn a_server_sweeps_by_its_rules_and_keeps_everything_by_default() {
     let app = TestApp::start_with(short_timing(), &["--keep-messages", "2"]).await;
     for number in 1..=5 {
-        said(&app, "team", 0, &number.to_string()).await;
+        store_message(&app, "team", 0, &number.to_string()).await;
     }
     let swept = async {
         while seqs(&app, "team").await != [4, 5] {
@@ -211,7 +211,7 @@ async fn a_server_sweeps_by_its_rules_and_keeps_everything_by_default() {
         ..long_timing()
     };
     let app = TestApp::start_with(timing, &[]).await;
-    said(&app, "team", 20_000, "very old").await;
+    store_message(&app, "team", 20_000, "very old").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(seqs(&app, "team").await, [1]);
 }
@@ -222,7 +222,7 @@ fn ninety_days(app: &TestApp) -> AppContext {
         days: 90,
         messages: 0,
     };
-    with_retention(app, limits, &[])
+    context_with_retention(app, limits, &[])
 }
 
 /// A moment this many hours later, with the wall clock set ahead by this many days besides.
@@ -238,7 +238,7 @@ fn later(moment: Moment, hours: u64, days: i64) -> Moment {
 async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_reported() {
     let app = TestApp::start().await;
     for number in 1..=150 {
-        said(&app, "team", 1, &number.to_string()).await;
+        store_message(&app, "team", 1, &number.to_string()).await;
     }
     let context = ninety_days(&app);
     let mut sweeper = Sweeper::new(context.clone());
@@ -272,8 +272,8 @@ async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_reported() {
 #[tokio::test]
 async fn a_clock_that_is_corrected_in_time_deletes_nothing_wrongly() {
     let app = TestApp::start().await;
-    said(&app, "team", 89, "young enough").await;
-    said(&app, "team", 91, "too old").await;
+    store_message(&app, "team", 89, "young enough").await;
+    store_message(&app, "team", 91, "too old").await;
     let context = ninety_days(&app);
     let now = Moment::now();
     // The record of a former process.
@@ -299,8 +299,8 @@ async fn a_clock_that_is_corrected_in_time_deletes_nothing_wrongly() {
 async fn a_large_share_waits_for_the_operator_while_deletion_by_count_continues() {
     let app = TestApp::start().await;
     for number in 1..=150 {
-        said(&app, "team", 100, &number.to_string()).await;
-        said(&app, "short", 100, &number.to_string()).await;
+        store_message(&app, "team", 100, &number.to_string()).await;
+        store_message(&app, "short", 100, &number.to_string()).await;
     }
     let defaults = RetentionLimits {
         days: 90,
@@ -310,7 +310,7 @@ async fn a_large_share_waits_for_the_operator_while_deletion_by_count_continues(
         days: 90,
         messages: 20,
     };
-    let context = with_retention(&app, defaults, &[("short", short)]);
+    let context = context_with_retention(&app, defaults, &[("short", short)]);
     let mut sweeper = Sweeper::new(context.clone());
     let now = Moment::now();
     assert_eq!(sweeper.sweep(now).await.expect("swept"), 130);

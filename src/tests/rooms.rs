@@ -16,16 +16,16 @@ async fn a_message_reaches_everybody_in_its_room_and_nobody_else() {
     let mut ann = app.join("here", "Ann").await;
     let mut ben = app.join("here", "Ben").await;
     let mut eve = app.join("elsewhere", "Eve").await;
-    let said = ann.says("hello").await;
-    let seen = ben.sees("hello").await;
+    let said = ann.send_chat("hello").await;
+    let seen = ben.wait_for_chat("hello").await;
     assert_eq!((&said, said.seq), (&seen, 1));
     assert_eq!(said.from.id, ann.id());
-    assert_eq!(eve.hears_until_now().await, []);
+    assert_eq!(eve.received_so_far().await, []);
     // Positive control: Eve receives messages of her own room.
     let mut bob = app.join("elsewhere", "Bob").await;
-    bob.says("psst").await;
-    eve.sees("psst").await;
-    assert_eq!(ann.hears_until_now().await, []);
+    bob.send_chat("psst").await;
+    eve.wait_for_chat("psst").await;
+    assert_eq!(ann.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn everybody_is_notified_of_entering_renaming_and_leaving() {
     };
     assert_eq!((person.id, count), (ben.id(), 2));
     assert_eq!(ben.joined().people.len(), 2);
-    ben.sends(&ClientMessage::Nickname {
+    ben.send(&ClientMessage::Nickname {
         nickname: " Benny ".to_owned(),
     })
     .await;
@@ -48,22 +48,22 @@ async fn everybody_is_notified_of_entering_renaming_and_leaving() {
         };
         assert_eq!((person.nickname.as_str(), was.as_str()), ("Benny", "Ben"));
     }
-    ben.sends(&ClientMessage::Nickname {
+    ben.send(&ClientMessage::Nickname {
         nickname: "Benny".to_owned(),
     })
     .await;
     assert_eq!(
-        ben.hears_until_now().await,
+        ben.received_so_far().await,
         [],
         "the same nickname is no news"
     );
-    ben.sends(&ClientMessage::Nickname {
+    ben.send(&ClientMessage::Nickname {
         nickname: "\u{202e}".to_owned(),
     })
     .await;
-    assert_eq!(ben.is_refused().await, (ErrorCode::BadNickname, None));
-    ben.closes(Some(1000)).await;
-    assert_eq!(ann.sees_leave("Benny").await, 1);
+    assert_eq!(ben.wait_for_refusal().await, (ErrorCode::BadNickname, None));
+    ben.close(Some(1000)).await;
+    assert_eq!(ann.wait_for_left("Benny").await, 1);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_late_joiner_receives_the_last_fifty_messages_and_asks_for_the_rest() 
         (history.len(), history[0].seq, late.joined().more),
         (50, 21, true)
     );
-    late.sends(&ClientMessage::History {
+    late.send(&ClientMessage::History {
         before: 21,
         limit: Some(5),
     })
@@ -105,7 +105,7 @@ async fn a_late_joiner_receives_the_last_fifty_messages_and_asks_for_the_rest() 
         [16, 17, 18, 19, 20]
     );
     assert!(more);
-    late.sends(&ClientMessage::History {
+    late.send(&ClientMessage::History {
         before: 21,
         limit: Some(9999),
     })
@@ -121,7 +121,7 @@ async fn long_messages_make_a_shorter_history_never_a_frame_beyond_the_limit() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     for _ in 0..10 {
-        ann.says(&"👋".repeat(4000)).await;
+        ann.send_chat(&"👋".repeat(4000)).await;
     }
     let late = app.join("team", "Late").await;
     let json = serde_json::to_string(late.joined()).expect("serialises");
@@ -139,7 +139,7 @@ async fn the_acknowledgement_comes_after_the_message_is_durable() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     for number in 1..=20 {
-        let said = ann.says("again").await;
+        let said = ann.send_chat("again").await;
         let stored = app
             .context
             .store
@@ -156,11 +156,11 @@ async fn the_same_id_twice_is_one_message() {
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
     let id = new_id();
-    let first = ann.says_as(id, "once").await;
-    let again = ann.says_as(id, "changed").await;
+    let first = ann.send_chat_with_id(id, "once").await;
+    let again = ann.send_chat_with_id(id, "changed").await;
     assert_eq!(first, again);
-    ben.sees("once").await;
-    assert_eq!(ben.hears_until_now().await, []);
+    ben.wait_for_chat("once").await;
+    assert_eq!(ben.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -175,13 +175,13 @@ async fn an_invalid_message_is_refused_by_its_id() {
     ];
     for (text, code) in table {
         let id = new_id();
-        ann.sends(&ClientMessage::Chat(ChatDraft {
+        ann.send(&ClientMessage::Chat(ChatDraft {
             id,
             text: text.to_owned(),
             reply_to: None,
         }))
         .await;
-        assert_eq!(ann.is_refused().await, (code, Some(id)));
+        assert_eq!(ann.wait_for_refusal().await, (code, Some(id)));
     }
 }
 
@@ -190,16 +190,16 @@ async fn a_full_room_refuses_joins_until_somebody_leaves() {
     let app = TestApp::start_with(super::harness::long_timing(), &["--room-capacity", "1"]).await;
     let ann = app.join("team", "Ann").await;
     let mut ben = app.connect().await;
-    ben.sends(&join("team", "Ben", None)).await;
-    assert_eq!(ben.is_refused().await.0, ErrorCode::RoomFull);
+    ben.send(&join("team", "Ben", None)).await;
+    assert_eq!(ben.wait_for_refusal().await.0, ErrorCode::RoomFull);
     assert!(app.context.rooms.snapshot(&name("team")).await.full);
-    ann.closes(None).await;
+    ann.close(None).await;
     let mut rooms = app.context.rooms.watch();
     rooms
         .wait_for(|list| list.rooms.is_empty())
         .await
         .expect("emptied");
-    ben.joins("team", "Ben").await;
+    ben.join("team", "Ben").await;
     assert_eq!(ben.joined().people.len(), 1);
 }
 
@@ -208,16 +208,16 @@ async fn a_join_beyond_max_rooms_is_refused() {
     let app = TestApp::start_with(super::harness::long_timing(), &["--max-rooms", "1"]).await;
     let _ann = app.join("one", "Ann").await;
     let mut ben = app.connect().await;
-    ben.sends(&join("two", "Ben", None)).await;
-    assert_eq!(ben.is_refused().await.0, ErrorCode::TooManyRooms);
-    ben.joins("one", "Ben").await;
+    ben.send(&join("two", "Ben", None)).await;
+    assert_eq!(ben.wait_for_refusal().await.0, ErrorCode::TooManyRooms);
+    ben.join("one", "Ben").await;
 }
 
 #[tokio::test]
 async fn watchers_receive_the_open_rooms_fullest_first_until_they_are_empty() {
     let app = TestApp::start().await;
     let mut watcher = app.connect().await;
-    watcher.sends(&ClientMessage::WatchRooms).await;
+    watcher.send(&ClientMessage::WatchRooms).await;
     assert_eq!(watcher.next().await, ServerMessage::Rooms(Rooms::default()));
     let ann = app.join("b", "Ann").await;
     let ben = app.join("a", "Ben").await;
@@ -235,15 +235,15 @@ async fn watchers_receive_the_open_rooms_fullest_first_until_they_are_empty() {
     };
     let wanted = [("a".to_owned(), 2), ("b".to_owned(), 1)];
     watcher
-        .waits_for(|message| (shown(message)? == wanted).then_some(()))
+        .wait_for(|message| (shown(message)? == wanted).then_some(()))
         .await;
-    ann.closes(Some(1000)).await;
-    ben.closes(Some(1000)).await;
+    ann.close(Some(1000)).await;
+    ben.close(Some(1000)).await;
     let wanted = [("a".to_owned(), 1)];
     watcher
-        .waits_for(|message| (shown(message)? == wanted).then_some(()))
+        .wait_for(|message| (shown(message)? == wanted).then_some(()))
         .await;
-    watcher.joins("a", "Watcher").await;
+    watcher.join("a", "Watcher").await;
     assert_eq!(watcher.joined().people.len(), 2);
 }
 
@@ -260,13 +260,13 @@ async fn a_plain_form_posts_durably_and_everybody_sees_it() {
         .await
         .expect("posted");
     assert_eq!(posted.from.id, participant_id(&author));
-    assert_eq!(ann.sees("no script").await, posted);
+    assert_eq!(ann.wait_for_chat("no script").await, posted);
     let again = room
         .post(&author, nickname, posted_draft)
         .await
         .expect("posted");
     assert_eq!(again, posted);
-    assert_eq!(ann.hears_until_now().await, []);
+    assert_eq!(ann.received_so_far().await, []);
 }
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn a_page_shows_a_room_without_creating_one() {
     );
     let mut ann = app.join("team", "Ann").await;
     assert_eq!(empty.epoch, ann.epoch(), "an epoch handed out stays true");
-    ann.says("hi").await;
+    ann.send_chat("hi").await;
     let seen = rooms
         .find(&name("team"))
         .await
@@ -310,7 +310,7 @@ async fn a_page_shows_a_room_without_creating_one() {
         (seen.seq, seen.people.len(), seen.messages.len()),
         (1, 1, 1)
     );
-    ann.closes(Some(1000)).await;
+    ann.close(Some(1000)).await;
     rooms
         .watch()
         .wait_for(|list| list.rooms.is_empty())
@@ -331,8 +331,8 @@ async fn rooms_that_empty_and_fill_again_lose_no_member() {
         async move {
             for _ in 0..5 {
                 let mut guest = app.join("door", &format!("Guest {visit}")).await;
-                guest.says("hi").await;
-                guest.closes(Some(1000)).await;
+                guest.send_chat("hi").await;
+                guest.close(Some(1000)).await;
             }
         }
     });
@@ -346,15 +346,15 @@ async fn edits_reactions_and_deletions_reach_everybody_and_clients_that_resume()
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
-    let said = ann.says("helo").await;
-    ben.sees("helo").await;
+    let said = ann.send_chat("helo").await;
+    ben.wait_for_chat("helo").await;
     let was = ben.joined().clone();
-    ben.closes(Some(3000)).await;
+    ben.close(Some(3000)).await;
 
     let id = said.id;
     let text = "hello".to_owned();
-    ann.sends(&ClientMessage::Edit { id, text }).await;
-    let edited = ann.sees_changed().await;
+    ann.send(&ClientMessage::Edit { id, text }).await;
+    let edited = ann.wait_for_changed().await;
     assert_eq!(
         (edited.words(), edited.seq, edited.changed),
         ("hello", said.seq, said.seq + 1)
@@ -364,7 +364,7 @@ async fn edits_reactions_and_deletions_reach_everybody_and_clients_that_resume()
     assert_eq!(ben.joined().changed, [edited]);
 
     let emoji = "🎉".to_owned();
-    ben.sends(&ClientMessage::React {
+    ben.send(&ClientMessage::React {
         id,
         emoji,
         on: true,
@@ -374,13 +374,16 @@ async fn edits_reactions_and_deletions_reach_everybody_and_clients_that_resume()
         ServerMessage::Reaction { id, from, on, .. } => Some((id, from, on)),
         _ => None,
     };
-    let liked = ann.waits_for(reaction).await;
+    let liked = ann.wait_for(reaction).await;
     assert_eq!(liked, (id, ben.id(), true));
-    assert_eq!(ben.waits_for(reaction).await, liked);
-    ben.sends(&ClientMessage::Delete { id }).await;
-    assert_eq!(ben.is_refused().await, (ErrorCode::NotYours, Some(id)));
-    ann.sends(&ClientMessage::Delete { id }).await;
-    assert_eq!(ben.sees_changed().await.text, None);
+    assert_eq!(ben.wait_for(reaction).await, liked);
+    ben.send(&ClientMessage::Delete { id }).await;
+    assert_eq!(
+        ben.wait_for_refusal().await,
+        (ErrorCode::NotYours, Some(id))
+    );
+    ann.send(&ClientMessage::Delete { id }).await;
+    assert_eq!(ben.wait_for_changed().await.text, None);
     let late = app.join("team", "Cleo").await;
     assert_eq!(late.joined().history[0].words(), "");
 }
@@ -390,14 +393,14 @@ async fn typing_reaches_the_others_once_a_second_at_most() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
     let mut ben = app.join("team", "Ben").await;
-    ann.hears_until_now().await;
+    ann.received_so_far().await;
     for _ in 0..3 {
-        ann.sends(&ClientMessage::Typing).await;
+        ann.send(&ClientMessage::Typing).await;
     }
     assert_eq!(ben.next().await, ServerMessage::Typing { id: ann.id() });
-    assert_eq!(ann.hears_until_now().await, []);
+    assert_eq!(ann.received_so_far().await, []);
     assert_eq!(
-        ben.hears_until_now().await,
+        ben.received_so_far().await,
         [],
         "broadcast at most once a second"
     );

@@ -38,7 +38,7 @@ async fn fill(app: &TestApp, room: &str, count: usize) {
 }
 
 /// Requests a page, and does not read the response.
-async fn asks(app: &TestApp, path: &str) -> TcpStream {
+async fn request_page(app: &TestApp, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(app.address).await.expect("connects");
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("writes");
@@ -54,11 +54,11 @@ async fn abandoned_searches_do_not_delay_joins_or_pages() {
     for query in [letters.join("+"), words.replace(' ', "+")] {
         let path = format!("/room/team?q={query}");
         for _ in 0..12 {
-            drop(futures::future::join_all((0..4).map(|_| asks(&app, &path))).await);
+            drop(futures::future::join_all((0..4).map(|_| request_page(&app, &path))).await);
         }
         let others = async {
             let mut ann = app.join("other", "Ann").await;
-            ann.says("hello").await;
+            ann.send_chat("hello").await;
             let ben = app.join("team", "Ben").await;
             assert!(!ben.joined().history.is_empty());
             let page = app.get("/room/team").await;
@@ -73,7 +73,7 @@ async fn abandoned_searches_do_not_delay_joins_or_pages() {
 }
 
 /// Whether a file of the database contains these bytes.
-fn holds(data: &Path, bytes: &[u8]) -> bool {
+fn contains_bytes(data: &Path, bytes: &[u8]) -> bool {
     let files = ["noom.db", "noom.db-wal"].map(|file| data.join(file));
     files.iter().any(|file| {
         let content = std::fs::read(file).unwrap_or_default();
@@ -94,32 +94,38 @@ async fn deleted_and_edited_text_leaves_the_files_while_the_server_runs_on() {
     // Run the cleanup that every new database requests, so that the next one is due to deletions.
     app.context.store.clean_up().await.expect("cleaned");
     let mut ann = app.join("team", "Ann").await;
-    let deleted = ann.says(DELETED).await.id;
-    let replaced = ann.says(REPLACED).await.id;
-    ann.says(KEPT).await;
+    let deleted = ann.send_chat(DELETED).await.id;
+    let replaced = ann.send_chat(REPLACED).await.id;
+    ann.send_chat(KEPT).await;
     app.context.store.index().await.expect("indexed");
-    assert!(holds(app.data(), DELETED.as_bytes()) && holds(app.data(), REPLACED.as_bytes()));
-    ann.sends(&ClientMessage::Delete { id: deleted }).await;
-    ann.sends(&ClientMessage::Edit {
+    assert!(
+        contains_bytes(app.data(), DELETED.as_bytes())
+            && contains_bytes(app.data(), REPLACED.as_bytes())
+    );
+    ann.send(&ClientMessage::Delete { id: deleted }).await;
+    ann.send(&ClientMessage::Edit {
         id: replaced,
         text: KEPT.to_owned(),
     })
     .await;
-    ann.hears_until_now().await;
+    ann.received_so_far().await;
     let data = app.data().to_owned();
     let (deleted, replaced) = (&DELETED.as_bytes()[..3], &REPLACED.as_bytes()[..3]);
     let gone = async {
-        while holds(&data, deleted) || holds(&data, replaced) {
+        while contains_bytes(&data, deleted) || contains_bytes(&data, replaced) {
             sleep(Duration::from_millis(20)).await;
         }
     };
     timeout(Duration::from_secs(30), gone)
         .await
         .expect("gone from table, index and log");
-    assert!(holds(&data, &KEPT.as_bytes()[..3]), "the positive control");
+    assert!(
+        contains_bytes(&data, &KEPT.as_bytes()[..3]),
+        "the positive control"
+    );
     let app = app.restart().await;
-    assert!(!holds(app.data(), deleted) && !holds(app.data(), replaced));
-    assert!(holds(app.data(), &KEPT.as_bytes()[..3]));
+    assert!(!contains_bytes(app.data(), deleted) && !contains_bytes(app.data(), replaced));
+    assert!(contains_bytes(app.data(), &KEPT.as_bytes()[..3]));
 }
 
 #[tokio::test]

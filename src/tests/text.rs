@@ -33,15 +33,15 @@ async fn people_whose_nicknames_look_the_same_are_tagged_by_the_first_page_too()
 async fn quotes_and_search_results_of_look_alikes_are_tagged() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    let id = ann.says("the real one").await.id;
+    let id = ann.send_chat("the real one").await.id;
     let mut other = app.join("team", "\u{410}nn").await;
     let answer = ClientMessage::Chat(ChatDraft {
         id: super::harness::new_id(),
         text: "no, the real one".to_owned(),
         reply_to: Some(id),
     });
-    other.sends(&answer).await;
-    other.sees("no, the real one").await;
+    other.send(&answer).await;
+    other.wait_for_chat("no, the real one").await;
     let tags_in = |page: &str, from: &str, to: &str| {
         let part = page
             .split_once(from)
@@ -64,8 +64,8 @@ async fn a_rename_changes_the_look() {
         ClientMessage::Nickname { nickname }
     };
     for (nickname, look) in [("\u{410}nn", Some("ann")), ("Ben", None)] {
-        ann.sends(&names(nickname)).await;
-        let renamed = ann.waits_for(|message| match message {
+        ann.send(&names(nickname)).await;
+        let renamed = ann.wait_for(|message| match message {
             ServerMessage::Renamed { person, .. } => Some(person),
             _ => None,
         });
@@ -79,7 +79,7 @@ async fn composed_and_decomposed_korean_are_one_room_and_one_search() {
     let mut ann = app.join("회의실", "Ann").await;
     let ben = app.join(DECOMPOSED, "Ben").await;
     assert_eq!(ben.joined().people.len(), 2);
-    assert_eq!(ann.says(DECOMPOSED).await.words(), "회의실");
+    assert_eq!(ann.send_chat(DECOMPOSED).await.words(), "회의실");
     let path = format!("/room/{}", encoded(DECOMPOSED));
     assert!(without_markers(&app.get(&path).await).contains("회의실</h1>"));
     let found = app.get(&format!("{path}?q={}", encoded(DECOMPOSED))).await;
@@ -91,24 +91,24 @@ async fn invisible_text_is_refused_as_name_and_message() {
     let app = TestApp::start().await;
     let mut client = app.connect().await;
     let join = |room: &str, nickname: &str| super::harness::join(room, nickname, None);
-    client.sends(&join("\u{200B}", "Ann")).await;
-    assert_eq!(client.is_refused().await.0, ErrorCode::BadRoomName);
-    client.sends(&join("team", "\u{3164}\u{2800}")).await;
-    assert_eq!(client.is_refused().await.0, ErrorCode::BadNickname);
-    client.joins("team", "Ann").await;
+    client.send(&join("\u{200B}", "Ann")).await;
+    assert_eq!(client.wait_for_refusal().await.0, ErrorCode::BadRoomName);
+    client.send(&join("team", "\u{3164}\u{2800}")).await;
+    assert_eq!(client.wait_for_refusal().await.0, ErrorCode::BadNickname);
+    client.join("team", "Ann").await;
     let id = super::harness::new_id();
     client
-        .sends(&ClientMessage::Chat(ChatDraft {
+        .send(&ClientMessage::Chat(ChatDraft {
             id,
             text: "\u{E0020}\u{115F}".to_owned(),
             reply_to: None,
         }))
         .await;
     assert_eq!(
-        client.is_refused().await,
+        client.wait_for_refusal().await,
         (ErrorCode::MessageEmpty, Some(id))
     );
-    let said = client.says("https://ex.example/\u{202E}gpj.exe").await;
+    let said = client.send_chat("https://ex.example/\u{202E}gpj.exe").await;
     assert_eq!(said.words(), "https://ex.example/gpj.exe");
 }
 
@@ -116,24 +116,24 @@ async fn invisible_text_is_refused_as_name_and_message() {
 async fn a_reaction_is_any_emoji_and_nothing_else() {
     let app = TestApp::start().await;
     let mut ann = app.join("team", "Ann").await;
-    let id = ann.says("hello").await.id;
+    let id = ann.send_chat("hello").await.id;
     let react = |emoji: &str| ClientMessage::React {
         id,
         emoji: emoji.to_owned(),
         on: true,
     };
     for (given, kept) in [("ℹ️", "ℹ️"), ("🅰️", "🅰️"), ("❤", "❤️")] {
-        ann.sends(&react(given)).await;
-        let emoji = ann.waits_for(|message| match message {
+        ann.send(&react(given)).await;
+        let emoji = ann.wait_for(|message| match message {
             ServerMessage::Reaction { emoji, .. } => Some(emoji),
             _ => None,
         });
         assert_eq!(emoji.await.as_str(), kept, "{given}");
     }
     for none in ["…", "\u{200D}", "1", "가"] {
-        ann.sends(&react(none)).await;
+        ann.send(&react(none)).await;
         assert_eq!(
-            ann.is_refused().await,
+            ann.wait_for_refusal().await,
             (ErrorCode::BadEmoji, Some(id)),
             "{none:?}"
         );
@@ -144,7 +144,7 @@ async fn a_reaction_is_any_emoji_and_nothing_else() {
 async fn names_and_messages_have_their_own_text_direction_on_the_page() {
     let app = TestApp::start().await;
     let mut ann = app.join("חדר", "עדי").await;
-    ann.says("שלום https://ex.example/abc에서").await;
+    ann.send_chat("שלום https://ex.example/abc에서").await;
     let page = without_markers(&app.get(&format!("/room/{}", encoded("חדר"))).await);
     for isolated in [
         "<bdi class=\"person__name\">עדי</bdi>",
@@ -208,9 +208,9 @@ async fn a_new_room_points_to_an_open_one_of_another_letter_case() {
     assert!(!hint(&app.get(&path("garten Strasse")).await), "another");
     // A room with a stored message does not point to another one.
     let mut ben = app.join("GARTEN STRAßE", "Ben").await;
-    ben.says("hello").await;
+    ben.send_chat("hello").await;
     assert!(!hint(&app.get(&path("GARTEN STRAßE")).await), "in use");
-    ann.says("hello").await;
+    ann.send_chat("hello").await;
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn swept(now: Moment) -> SweepGuard {
     guard
 }
 
-fn waits(decision: Decision) -> bool {
+fn is_wait(decision: Decision) -> bool {
     matches!(decision, Decision::Wait { .. })
 }
 
@@ -86,7 +86,7 @@ fn a_clock_set_a_year_ahead_waits_a_day_by_both_clocks_and_says_once_that_it_beg
 fn a_clock_that_is_set_right_again_sweeps_at_once() {
     let mut clocks = Clocks::new();
     let mut guard = swept(clocks.0);
-    assert!(waits(guard.decide(
+    assert!(is_wait(guard.decide(
         clocks.go(365 * DAY, HOUR),
         large(),
         None
@@ -110,11 +110,11 @@ fn a_process_that_starts_with_a_wrong_clock_waits_and_one_that_was_off_overnight
         let mut guard = SweepGuard::new(record, every());
         let mut later = clocks;
         let decision = guard.decide(later.go(gap, 0), Share::default(), None);
-        assert_eq!(waits(decision), expected, "{gap}");
+        assert_eq!(is_wait(decision), expected, "{gap}");
     }
     // The first sweep of a database waits only for a large share.
     let mut first = SweepGuard::new(SweepRecord::default(), every());
-    assert!(waits(first.decide(clocks.go(0, 0), large(), None)));
+    assert!(is_wait(first.decide(clocks.go(0, 0), large(), None)));
     let mut first = SweepGuard::new(SweepRecord::default(), every());
     let decision = first.decide(clocks.0, Share::default(), None);
     assert_eq!(decision, Decision::Sweep);
@@ -124,7 +124,7 @@ fn a_process_that_starts_with_a_wrong_clock_waits_and_one_that_was_off_overnight
 fn a_wait_continues_over_restarts_and_counts_only_the_time_the_server_ran() {
     let mut clocks = Clocks::new();
     let mut guard = swept(clocks.0);
-    assert!(waits(guard.decide(
+    assert!(is_wait(guard.decide(
         clocks.go(40 * DAY, HOUR),
         large(),
         None
@@ -135,7 +135,7 @@ fn a_wait_continues_over_restarts_and_counts_only_the_time_the_server_ran() {
         }
         let decision = guard.decide(clocks.go(HOUR, HOUR), large(), None);
         // An hour with a restart does not count: one in five.
-        assert_eq!(waits(decision), hour < 29, "{hour}");
+        assert_eq!(is_wait(decision), hour < 29, "{hour}");
     }
 }
 
@@ -145,10 +145,10 @@ fn the_operator_confirms_the_clock_as_it_is_and_not_one_that_is_set_later() {
     let mut guard = swept(clocks.0);
     let now = clocks.go(365 * DAY, HOUR);
     let confirmed = Some(now.wall_ms);
-    assert!(waits(guard.decide(now, large(), None)));
+    assert!(is_wait(guard.decide(now, large(), None)));
     assert_eq!(guard.decide(now, large(), confirmed), Decision::Sweep);
     let mut guard = swept(now);
-    assert!(waits(guard.decide(
+    assert!(is_wait(guard.decide(
         clocks.go(365 * DAY, HOUR),
         large(),
         confirmed

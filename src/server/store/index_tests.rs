@@ -30,7 +30,7 @@ fn message(text: &str) -> NewMessage {
 }
 
 /// Stores texts, a few hundred at a time.
-async fn said(store: &Store, room: &RoomName, texts: &[String]) {
+async fn store_texts(store: &Store, room: &RoomName, texts: &[String]) {
     for some in texts.chunks(500) {
         let stored = some.iter().map(|text| store.append(room, message(text)));
         for row in futures::future::join_all(stored).await {
@@ -44,7 +44,7 @@ async fn size_of_index(texts: &[String]) -> f64 {
     let directory = data_directory();
     let store =
         Store::open(&directory.path().join("noom.db"), &StoreOptions::default()).expect("opens");
-    said(&store, &room("a"), texts).await;
+    store_texts(&store, &room("a"), texts).await;
     store.index().await.expect("indexed");
     let (tell, told) = tokio::sync::oneshot::channel();
     let ask = move |connection: &rusqlite::Connection| {
@@ -161,7 +161,7 @@ async fn an_index_of_the_former_form_is_replaced_in_steps_and_found_by_meanwhile
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The reference for [`Store::search`]: whether the words of a text contain all words of the query.
-fn holds(text: &str, query: &str) -> bool {
+fn matches_query(text: &str, query: &str) -> bool {
     let (text, query) = (text.to_lowercase(), query.to_lowercase());
     let split = |text: &str| -> Vec<String> {
         let words = text.split(|c: char| !c.is_alphanumeric());
@@ -177,7 +177,7 @@ fn holds(text: &str, query: &str) -> bool {
 struct Dice(u32);
 
 impl Dice {
-    fn below(&mut self, end: u32) -> u32 {
+    fn number_below(&mut self, end: u32) -> u32 {
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (self.0 >> 8) % end
     }
@@ -185,10 +185,10 @@ impl Dice {
     /// A text over a small alphabet, so that its parts occur in many other texts.
     fn text(&mut self, most: u32) -> String {
         let letters: Vec<char> = "ab가나 Ćć,b".chars().collect();
-        let length = 1 + self.below(most);
+        let length = 1 + self.number_below(most);
         let count = letters.len() as u32;
         (0..length)
-            .map(|_| letters[self.below(count) as usize])
+            .map(|_| letters[self.number_below(count) as usize])
             .collect()
     }
 }
@@ -202,12 +202,12 @@ async fn a_search_finds_what_reading_every_message_finds_newest_first() {
     let mut dice = Dice(11);
     let mut rooms = [const { Vec::<(Seq, NewMessage)>::new() }; 2];
     for step in 0..900 {
-        let at = dice.below(2) as usize;
+        let at = dice.number_below(2) as usize;
         let name = room(["a", "b"][at]);
         let kept = &mut rooms[at];
-        match dice.below(6) {
+        match dice.number_below(6) {
             0 if !kept.is_empty() => {
-                let chosen = dice.below(kept.len() as u32) as usize;
+                let chosen = dice.number_below(kept.len() as u32) as usize;
                 let (_, message) = &mut kept[chosen];
                 let edit = match ChatText::parse(&dice.text(12)) {
                     Ok(text) => {
@@ -243,14 +243,14 @@ async fn a_search_finds_what_reading_every_message_finds_newest_first() {
             store.index().await.expect("indexed");
         }
         let query = dice.text(5);
-        let before = (dice.below(3) == 0).then(|| u64::from(dice.below(400)));
+        let before = (dice.number_below(3) == 0).then(|| u64::from(dice.number_below(400)));
         let page = store.search(&name, &query, before, 7).await;
         let page = page.expect("searched");
         let reached = |seq: Seq| before.is_none_or(|before| seq < before);
         let is_query = query.chars().any(char::is_alphanumeric);
         let matches = kept.iter().rev();
         let matches = matches.filter(|(seq, message)| {
-            is_query && reached(*seq) && holds(message.draft.text.as_str(), &query)
+            is_query && reached(*seq) && matches_query(message.draft.text.as_str(), &query)
         });
         let all: Vec<Seq> = matches.map(|(seq, _)| *seq).collect();
         let seqs: Vec<Seq> = page.messages.iter().map(|message| message.seq).collect();
@@ -266,7 +266,7 @@ async fn a_search_interrupted_anywhere_reports_it_and_changes_nothing() {
         Store::open(&directory.path().join("noom.db"), &StoreOptions::default()).expect("opens");
     let mut writer = Writer::new(Language::English);
     let texts: Vec<_> = (0..3_000).map(|_| writer.chat()).collect();
-    said(&store, &room("a"), &texts).await;
+    store_texts(&store, &room("a"), &texts).await;
     store.index().await.expect("indexed");
     let mut stopped = 0;
     for step in 0..200 {
@@ -308,8 +308,8 @@ async fn no_page_keeps_a_copy_of_text_that_was_deleted_or_replaced() {
     let mut marks = 0..;
     let mut text = move |dice: &mut Dice| {
         let mark = format!("mark{:08}", marks.next().expect("endless"));
-        let most = [20, 200, 4_000][dice.below(3) as usize];
-        let filler = "x".repeat(dice.below(most - 15) as usize);
+        let most = [20, 200, 4_000][dice.number_below(3) as usize];
+        let filler = "x".repeat(dice.number_below(most - 15) as usize);
         (
             mark.clone(),
             ChatText::parse(&format!("{mark}{filler}")).expect("valid"),
@@ -317,17 +317,17 @@ async fn no_page_keeps_a_copy_of_text_that_was_deleted_or_replaced() {
     };
     let (mut kept, mut gone) = (Vec::new(), Vec::new());
     for _ in 0..1_500 {
-        if dice.below(2) == 0 || kept.is_empty() {
+        if dice.number_below(2) == 0 || kept.is_empty() {
             let (mark, text) = text(&mut dice);
             let new = message(text.as_str());
             store.append(&room("a"), new.clone()).await.expect("stored");
             kept.push((mark, new));
             continue;
         }
-        let chosen = dice.below(kept.len() as u32) as usize;
+        let chosen = dice.number_below(kept.len() as u32) as usize;
         let (mark, new) = kept.swap_remove(chosen);
         gone.push(mark);
-        let edit = match dice.below(2) {
+        let edit = match dice.number_below(2) {
             0 => Edit::Delete,
             _ => {
                 let (mark, text) = text(&mut dice);
@@ -517,7 +517,7 @@ async fn a_text_in_nfd_that_is_not_in_the_index_yet_is_found_in_nfc() {
     let directory = data_directory();
     let store =
         Store::open(&directory.path().join("noom.db"), &StoreOptions::default()).expect("opens");
-    said(&store, &room("a"), &["first".to_owned()]).await;
+    store_texts(&store, &room("a"), &["first".to_owned()]).await;
     let decompose = |connection: &rusqlite::Connection| {
         let text = "UPDATE messages SET text = 'the \u{1112}\u{116c}\u{110b}\u{1174} begins'";
         connection.execute(text, []).expect("changed");
@@ -533,7 +533,7 @@ async fn texts_in_nfd_are_indexed_again_in_steps_of_64() {
     let store =
         Store::open(&directory.path().join("noom.db"), &StoreOptions::default()).expect("opens");
     let texts: Vec<String> = (0..150).map(|number| format!("text {number}")).collect();
-    said(&store, &room("a"), &texts).await;
+    store_texts(&store, &room("a"), &texts).await;
     store.index().await.expect("indexed");
     let steps = |connection: &mut rusqlite::Connection| {
         let text = "UPDATE messages SET text = 'cafe\u{301}';

@@ -139,7 +139,7 @@ fn edit(text: &str) -> Edit {
     Edit::Text(ChatText::parse(text).expect("valid"))
 }
 
-fn thumb(on: bool) -> Edit {
+fn react_with_thumb(on: bool) -> Edit {
     let emoji = Emoji::parse("👍").expect("valid");
     Edit::React { emoji, on }
 }
@@ -178,15 +178,15 @@ async fn only_its_author_changes_a_message_and_each_change_has_its_place_in_the_
         (1, 2, "two", Some(9))
     );
     assert_eq!(ask(1, &ann, edit("two")).await, Changed::Unchanged(edited));
-    let liked = done(ask(1, &eve, thumb(true)).await);
+    let liked = done(ask(1, &eve, react_with_thumb(true)).await);
     assert_eq!((liked.changed, liked.reactions[0].by.len()), (3, 1));
-    done(ask(1, &ann, thumb(true)).await);
-    let left = done(ask(1, &eve, thumb(false)).await);
+    done(ask(1, &ann, react_with_thumb(true)).await);
+    let left = done(ask(1, &eve, react_with_thumb(false)).await);
     assert_eq!(left.reactions[0].by, std::slice::from_ref(&ann));
     let deleted = done(ask(1, &ann, Edit::Delete).await);
     assert_eq!((deleted.text.as_ref(), deleted.reactions.len()), (None, 0));
     assert_eq!(
-        ask(1, &ann, thumb(true)).await,
+        ask(1, &ann, react_with_thumb(true)).await,
         refused(ErrorCode::NoSuchMessage)
     );
     let next = store.append(&a, message(2, "next")).await.expect("stored");
@@ -218,11 +218,11 @@ async fn an_author_under_the_shorter_id_of_a_former_version_is_still_the_author(
         answer.expect("the store works")
     };
     assert!(matches!(
-        ask(&former, thumb(true)).await,
+        ask(&former, react_with_thumb(true)).await,
         Changed::Applied(_)
     ));
     assert!(matches!(
-        ask(&ann, thumb(true)).await,
+        ask(&ann, react_with_thumb(true)).await,
         Changed::Unchanged(_)
     ));
     assert!(matches!(
@@ -230,7 +230,7 @@ async fn an_author_under_the_shorter_id_of_a_former_version_is_still_the_author(
         Changed::Refused(ErrorCode::NotYours)
     ));
     assert!(matches!(ask(&ann, edit("two")).await, Changed::Applied(_)));
-    let Changed::Applied(taken) = ask(&ann, thumb(false)).await else {
+    let Changed::Applied(taken) = ask(&ann, react_with_thumb(false)).await else {
         panic!("taken back")
     };
     assert_eq!(taken.reactions, []);
@@ -250,11 +250,15 @@ async fn a_message_holds_at_most_max_reactions() {
     store.append(&a, message(1, "one")).await.expect("stored");
     for _ in 0..crate::protocol::MAX_REACTIONS {
         let somebody = participant_id(&new_session_token());
-        let answer = store.change(&a, change(1, &somebody, thumb(true))).await;
+        let answer = store
+            .change(&a, change(1, &somebody, react_with_thumb(true)))
+            .await;
         assert!(matches!(answer, Ok(Changed::Applied(_))));
     }
     let late = participant_id(&new_session_token());
-    let answer = store.change(&a, change(1, &late, thumb(true))).await;
+    let answer = store
+        .change(&a, change(1, &late, react_with_thumb(true)))
+        .await;
     assert_eq!(
         answer.expect("the store works"),
         Changed::Refused(ErrorCode::TooManyReactions)

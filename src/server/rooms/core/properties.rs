@@ -633,7 +633,7 @@ impl World {
                 let to = client.id.clone();
                 for id in [from, to] {
                     assert!(
-                        !self.hides(room, &id),
+                        !self.must_hide_address(room, &id),
                         "no signal from or to a person who hides"
                     );
                 }
@@ -648,7 +648,7 @@ impl World {
     }
 
     /// Whether the address of a participant in the call of a room must be hidden.
-    fn hides(&self, room: usize, id: &ParticipantId) -> bool {
+    fn must_hide_address(&self, room: usize, id: &ParticipantId) -> bool {
         let asked = self.hides.get(&(room, id.clone()));
         self.all_hide || asked.copied().unwrap_or_default()
     }
@@ -660,7 +660,10 @@ impl World {
         assert!(snapshot.people.len() <= CAPACITY && snapshot.call.len() <= CALL_CAPACITY);
         assert_eq!(room.summary().people as usize, snapshot.people.len());
         assert_eq!(snapshot.seq, self.stores[number].seq);
-        let hides = snapshot.call.iter().any(|p| self.hides(number, &p.id));
+        let hides = snapshot
+            .call
+            .iter()
+            .any(|p| self.must_hide_address(number, &p.id));
         assert!(
             !hides || self.modes[number] == Mode::Sfu,
             "a call with a hidden address runs through the SFU"

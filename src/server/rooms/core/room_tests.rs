@@ -119,7 +119,7 @@ fn the_grace_period_ends_at_its_deadline_and_not_before() {
 }
 
 /// A room with two people, of whom the first has a connection to the SFU.
-fn in_the_sfu(now: Now) -> (Room, PeerKey) {
+fn room_on_sfu(now: Now) -> (Room, PeerKey) {
     let mut room = room();
     (room.rules.p2p_max, room.mode) = (0, Mode::Sfu);
     room.handle(join(1), now);
@@ -171,7 +171,7 @@ fn left(effects: &[Effect]) -> Vec<bool> {
 }
 
 /// Whether a broadcast among these effects has a message that `wanted` selects.
-fn everybody_hears(effects: &[Effect], wanted: impl Fn(&ServerMessage) -> bool) -> bool {
+fn has_broadcast(effects: &[Effect], wanted: impl Fn(&ServerMessage) -> bool) -> bool {
     effects.iter().any(|effect| match effect {
         Effect::Broadcast { message, .. } => wanted(message),
         _ => false,
@@ -186,7 +186,7 @@ fn a_member_with_media_stays_listed_until_it_ends_and_two_minutes_at_most() {
         unix_ms: 0,
     };
     for departure in [Departure::Lost, Departure::TimedOut] {
-        let (mut room, peer) = in_the_sfu(at(Duration::ZERO));
+        let (mut room, peer) = room_on_sfu(at(Duration::ZERO));
         let connection = ConnectionId(1);
         let gone = room.handle(
             Command::Disconnected {
@@ -202,14 +202,14 @@ fn a_member_with_media_stays_listed_until_it_ends_and_two_minutes_at_most() {
         let event = sfu::Event::Closed { peer };
         let effects = room.handle(Command::Media(event), at(2 * GRACE));
         assert_eq!(left(&effects), [true]);
-        let out_of_call = everybody_hears(&effects, |message| {
+        let out_of_call = has_broadcast(&effects, |message| {
             matches!(message, ServerMessage::CallLeft { away: false, .. })
         });
         assert!(out_of_call, "nobody waits for pictures that cannot come");
         assert_eq!(room.snapshot().call.len(), 0);
 
         // A connection that never ends does not keep its member for ever, and is closed with them.
-        let (mut room, peer) = in_the_sfu(at(Duration::ZERO));
+        let (mut room, peer) = room_on_sfu(at(Duration::ZERO));
         room.handle(
             Command::Disconnected {
                 connection,
@@ -231,7 +231,7 @@ fn subscriptions_are_limited_to_ten_a_second_and_the_last_one_arrives() {
         instant: start + Duration::from_millis(millis),
         unix_ms: 0,
     };
-    let (mut room, peer) = in_the_sfu(at(0));
+    let (mut room, peer) = room_on_sfu(at(0));
     let (connection, id) = (ConnectionId(1), participant_id(&new_session_token()));
     let wanted = |height: u32| {
         vec![Wanted {
@@ -274,7 +274,7 @@ fn subscriptions_are_limited_to_ten_a_second_and_the_last_one_arrives() {
 }
 
 /// Joins by this socket. Returns the `back` flag of `entered`, if it is broadcast.
-fn entered(room: &mut Room, join: &Join, connection: u64, now: Now) -> Option<bool> {
+fn back_flag_of_join(room: &mut Room, join: &Join, connection: u64, now: Now) -> Option<bool> {
     let connection = ConnectionId(connection);
     let join = Join {
         connection,
@@ -305,28 +305,28 @@ fn a_return_within_two_minutes_or_after_a_restart_is_marked_as_back() {
         connection: ConnectionId(connection),
         departure,
     };
-    assert_eq!(entered(&mut room, &ann, 1, at(0)), Some(false));
+    assert_eq!(back_flag_of_join(&mut room, &ann, 1, at(0)), Some(false));
     room.handle(gone(1, Departure::TimedOut), at(0));
-    assert_eq!(entered(&mut room, &ann, 2, at(114)), Some(true));
+    assert_eq!(back_flag_of_join(&mut room, &ann, 2, at(114)), Some(true));
     room.handle(gone(2, Departure::Left), at(114));
-    assert_eq!(entered(&mut room, &ann, 3, at(115)), Some(false));
+    assert_eq!(back_flag_of_join(&mut room, &ann, 3, at(115)), Some(false));
     room.handle(gone(3, Departure::TimedOut), at(115));
     room.handle(Command::Tick, at(230));
-    assert_eq!(entered(&mut room, &ann, 4, at(231)), Some(false));
+    assert_eq!(back_flag_of_join(&mut room, &ann, 4, at(231)), Some(false));
 
     // A server that has just started recognises returning people by the epoch that they send.
     let mut fresh = self::room();
     fresh.rules.started = start;
     let seen = Some((Epoch::parse("e").expect("valid"), 0));
     let ben = Join { seen, ..ann };
-    assert_eq!(entered(&mut fresh, &ben, 1, at(3)), Some(true));
+    assert_eq!(back_flag_of_join(&mut fresh, &ben, 1, at(3)), Some(true));
     let epoch = Epoch::parse("other").expect("valid");
     let cleo = Join {
         id: participant_id(&new_session_token()),
         seen: Some((epoch, 0)),
         ..ben
     };
-    assert_eq!(entered(&mut fresh, &cleo, 2, at(3)), Some(false));
+    assert_eq!(back_flag_of_join(&mut fresh, &cleo, 2, at(3)), Some(false));
 }
 
 #[test]
@@ -536,7 +536,7 @@ fn enter(connection: u64, leg: Leg, hide_address: bool) -> Command {
 }
 
 /// The mode of a `media_mode` broadcast among these effects.
-fn moved(effects: &[Effect]) -> Option<Mode> {
+fn broadcast_mode(effects: &[Effect]) -> Option<Mode> {
     effects.iter().find_map(|effect| match effect {
         Effect::Broadcast {
             message: ServerMessage::MediaMode { mode },
@@ -547,7 +547,7 @@ fn moved(effects: &[Effect]) -> Option<Mode> {
 }
 
 /// The mode in the answer to `enter_call` among these effects.
-fn answered(effects: &[Effect]) -> Option<Mode> {
+fn mode_in_answer(effects: &[Effect]) -> Option<Mode> {
     effects.iter().find_map(|effect| match effect {
         Effect::Send {
             message: ServerMessage::Call { mode, .. },
@@ -569,21 +569,25 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
         room.handle(join(connection), at(0));
     }
     assert_eq!(
-        answered(&room.handle(enter(1, 1, false), at(0))),
+        mode_in_answer(&room.handle(enter(1, 1, false), at(0))),
         Some(Mode::P2p)
     );
     let effects = room.handle(enter(2, 2, true), at(0));
-    assert_eq!(moved(&effects), Some(Mode::Sfu), "before anybody meets");
-    assert_eq!(answered(&effects), Some(Mode::Sfu));
+    assert_eq!(
+        broadcast_mode(&effects),
+        Some(Mode::Sfu),
+        "before anybody meets"
+    );
+    assert_eq!(mode_in_answer(&effects), Some(Mode::Sfu));
     let is_entry = |effect: &Effect| {
         let entered = |m: &ServerMessage| matches!(m, ServerMessage::CallEntered { .. });
-        matches!(effect, Effect::Broadcast { message, .. } if entered(message))
+        matches!(effect, Effect::Broadcast { message, .. } if back_flag_of_join(message))
     };
     let told = |wanted: fn(&[Effect]) -> bool| {
         effects.iter().position(|e| wanted(std::slice::from_ref(e)))
     };
     let (moves, entry) = (
-        told(|e| moved(e).is_some()),
+        told(|e| broadcast_mode(e).is_some()),
         effects.iter().position(is_entry),
     );
     assert!(
@@ -593,14 +597,20 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
 
     // The same session without a hidden address: the call switches back after the delay, and to the
     // SFU at once when the address is hidden again.
-    assert_eq!(moved(&room.handle(enter(2, 2, false), at(1))), None);
-    assert_eq!(moved(&room.handle(Command::Tick, at(6))), Some(Mode::P2p));
     assert_eq!(
-        moved(&room.handle(enter(2, 2, true), at(7))),
+        broadcast_mode(&room.handle(enter(2, 2, false), at(1))),
+        None
+    );
+    assert_eq!(
+        broadcast_mode(&room.handle(Command::Tick, at(6))),
+        Some(Mode::P2p)
+    );
+    assert_eq!(
+        broadcast_mode(&room.handle(enter(2, 2, true), at(7))),
         Some(Mode::Sfu)
     );
     assert_eq!(
-        moved(&room.handle(Command::Tick, at(100))),
+        broadcast_mode(&room.handle(Command::Tick, at(100))),
         None,
         "they still hide"
     );
@@ -614,7 +624,10 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
         },
         at(101),
     );
-    assert_eq!(moved(&room.handle(Command::Tick, at(106))), Some(Mode::P2p));
+    assert_eq!(
+        broadcast_mode(&room.handle(Command::Tick, at(106))),
+        Some(Mode::P2p)
+    );
 }
 
 #[test]
@@ -657,13 +670,13 @@ fn media_of_a_hidden_member_keeps_the_call_at_the_sfu_while_they_are_disconnecte
     );
     room.handle(Command::Tick, at(6));
     assert_eq!(
-        moved(&room.handle(Command::Tick, at(30))),
+        broadcast_mode(&room.handle(Command::Tick, at(30))),
         None,
         "still expected"
     );
     room.handle(Command::Tick, at(1 + 5 + 115));
     let later = room.handle(Command::Tick, at(1 + 5 + 115 + 5));
-    assert_eq!(moved(&later), Some(Mode::P2p), "gone for good");
+    assert_eq!(broadcast_mode(&later), Some(Mode::P2p), "gone for good");
 }
 
 #[test]
@@ -678,7 +691,7 @@ fn calls_never_run_browser_to_browser_if_the_operator_hides_addresses() {
         room.handle(join(connection), at(0));
         let effects = room.handle(enter(connection, 1, false), at(0));
         assert_eq!(
-            (moved(&effects), answered(&effects)),
+            (broadcast_mode(&effects), mode_in_answer(&effects)),
             (None, Some(Mode::Sfu))
         );
     }
@@ -694,11 +707,14 @@ fn calls_never_run_browser_to_browser_if_the_operator_hides_addresses() {
             },
             at(seconds),
         );
-        assert_eq!(moved(&room.handle(Command::Tick, at(seconds + 60))), None);
+        assert_eq!(
+            broadcast_mode(&room.handle(Command::Tick, at(seconds + 60))),
+            None
+        );
     }
     let effects = room.handle(enter(1, 9, false), at(200));
     assert_eq!(
-        (moved(&effects), answered(&effects)),
+        (broadcast_mode(&effects), mode_in_answer(&effects)),
         (None, Some(Mode::Sfu))
     );
 }

@@ -78,7 +78,7 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 /// An offer with these edits.
-fn edited(edits: &[Edit]) -> String {
+fn edited_offer(edits: &[Edit]) -> String {
     let mut lines = OFFER.lines().map(str::to_owned).collect();
     for edit in edits {
         edit.apply(&mut lines);
@@ -124,7 +124,9 @@ fn read(sdp: String) -> Offer {
 #[test]
 fn what_chromium_offers_is_answered() {
     let (mut peer, _) = peer();
-    let answer = peer.accept_offer(read(edited(&[]))).expect("an answer");
+    let answer = peer
+        .accept_offer(read(edited_offer(&[])))
+        .expect("an answer");
     assert_eq!(answer.matches("m=").count(), OFFER.matches("m=").count());
     assert_eq!(peer.upstream.offered_tracks.len(), Source::ALL.len());
 }
@@ -132,13 +134,13 @@ fn what_chromium_offers_is_answered() {
 #[test]
 fn what_is_counted_and_never_reported_is_refused() {
     let counts = ["96", "97", "98", "108", "109", "111", "45"];
-    let unreported = counts.iter().fold(edited(&[]), |offer, pt| {
+    let unreported = counts.iter().fold(edited_offer(&[]), |offer, pt| {
         offer.replace(
             &format!("a=rtcp-fb:{pt} transport"),
             "a=rtcp-fb:20 transport",
         )
     });
-    let unnumbered = edited(&[]).replace("a=extmap:3 ", "a=extmap:77 ");
+    let unnumbered = edited_offer(&[]).replace("a=extmap:3 ", "a=extmap:77 ");
     for offer in [unreported, unnumbered] {
         let (mut peer, _) = peer();
         assert!(peer.accept_offer(read(offer)).is_err());
@@ -155,7 +157,7 @@ proptest! {
     ) {
         let (mut peer, mut now) = peer();
         for offer in offers {
-            if peer.accept_offer(read(edited(&offer))).is_err() {
+            if peer.accept_offer(read(edited_offer(&offer))).is_err() {
                 break;
             }
             for _ in 0..5 {

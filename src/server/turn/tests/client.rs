@@ -66,7 +66,7 @@ impl TestClient {
     }
 
     /// Connects to one address of the server, over UDP or TCP.
-    pub async fn at(turn: &Turn, to: SocketAddr, tcp: bool, user: &str) -> Self {
+    pub async fn connect(turn: &Turn, to: SocketAddr, tcp: bool, user: &str) -> Self {
         if tcp {
             let socket = TcpStream::connect(to).await.unwrap();
             return Self::stream(Box::new(socket), turn, user, "lobby");

@@ -9,7 +9,7 @@ use tokio::{net::UdpSocket, time::timeout};
 use turn_server::codec::message::methods::*;
 
 /// A server that listens on this wildcard address.
-async fn everywhere(listen: &str) -> Turn {
+async fn start_on_wildcard(listen: &str) -> Turn {
     let options = TurnOptions {
         listen: listen.parse().unwrap(),
         ..options()
@@ -20,7 +20,7 @@ async fn everywhere(listen: &str) -> Turn {
 
 /// Sends a Binding request from `from` to `to`, on a socket that accepts responses from `to` only.
 /// Returns the address of the socket and XOR-MAPPED-ADDRESS.
-async fn mapped(from: &str, to: SocketAddr) -> (SocketAddr, Option<SocketAddr>) {
+async fn mapped_address(from: &str, to: SocketAddr) -> (SocketAddr, Option<SocketAddr>) {
     let socket = UdpSocket::bind(from).await.unwrap();
     socket.connect(to).await.unwrap();
     let question = Writer::of(BINDING_REQUEST).bytes();
@@ -39,7 +39,7 @@ async fn mapped(from: &str, to: SocketAddr) -> (SocketAddr, Option<SocketAddr>) 
 #[tokio::test]
 async fn every_server_address_responds_from_itself_with_the_clients_address() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
-        let turn = everywhere(listen).await;
+        let turn = start_on_wildcard(listen).await;
         let port = turn.address().port();
         for (from, to) in [
             ("127.0.0.1:0", "127.0.0.1"),
@@ -52,7 +52,7 @@ async fn every_server_address_responds_from_itself_with_the_clients_address() {
                 crate::tests::harness::skipped("this machine has no IPv6");
                 continue;
             }
-            let (own, mapped_address) = mapped(from, to).await;
+            let (own, mapped_address) = mapped_address(from, to).await;
             assert_eq!(mapped_address, Some(own), "{listen}: {from} to {to}");
         }
     }
@@ -60,7 +60,7 @@ async fn every_server_address_responds_from_itself_with_the_clients_address() {
 
 #[tokio::test]
 async fn clients_of_both_families_relay_to_each_other_by_udp_and_tcp() {
-    let turn = everywhere("0.0.0.0:0").await;
+    let turn = start_on_wildcard("0.0.0.0:0").await;
     let port = turn.address().port();
     let mut relayed = Vec::new();
     for (user, to, tcp) in [
@@ -74,7 +74,7 @@ async fn clients_of_both_families_relay_to_each_other_by_udp_and_tcp() {
             crate::tests::harness::skipped("this machine has no IPv6");
             return;
         }
-        let mut client = TestClient::at(&turn, to, tcp, user).await;
+        let mut client = TestClient::connect(&turn, to, tcp, user).await;
         let address = client.allocate().await;
         assert!(
             address.is_ipv4(),

@@ -29,7 +29,7 @@ impl Few {
     }
 
     /// The forwarded speakers, sorted by key.
-    fn who(&self) -> Vec<u32> {
+    fn forwarded(&self) -> Vec<u32> {
         let mut who: Vec<_> = self.0.loudest().collect();
         who.sort_unstable();
         who
@@ -61,9 +61,9 @@ fn the_order_follows_the_loudness() {
 fn a_free_slot_is_taken_at_the_first_tick() {
     let mut few = Few::new(3);
     few.play(1_000, &[(1, 90), (2, 90)]);
-    assert_eq!(few.who(), [0; 0]);
+    assert_eq!(few.forwarded(), [0; 0]);
     few.play(60, &[(1, 30), (2, 90)]);
-    assert_eq!(few.who(), [1]);
+    assert_eq!(few.forwarded(), [1]);
 }
 
 #[test]
@@ -71,13 +71,13 @@ fn a_slot_is_lost_after_two_seconds_of_silence() {
     let mut few = Few::new(3);
     few.play(1_000, &[(1, 30)]);
     few.play(1_900, &[(1, 90)]);
-    assert_eq!(few.who(), [1]);
+    assert_eq!(few.forwarded(), [1]);
     few.play(200, &[(1, 90)]);
-    assert_eq!(few.who(), [0; 0]);
+    assert_eq!(few.forwarded(), [0; 0]);
     // A pause without packets has the same effect.
     few.play(1_000, &[(1, 30)]);
     few.play(2_100, &[]);
-    assert_eq!(few.who(), [0; 0]);
+    assert_eq!(few.forwarded(), [0; 0]);
 }
 
 #[test]
@@ -85,13 +85,13 @@ fn a_louder_speaker_takes_a_slot_but_not_a_new_one() {
     let mut few = Few::new(1);
     few.play(1_000, &[(1, 30), (2, 90)]);
     // Speaker 1 is silent, speaker 2 soon louder.
-    while few.who() != [2] {
+    while few.forwarded() != [2] {
         few.play(50, &[(1, 90), (2, 30)]);
     }
     few.play(250, &[(1, 10), (2, 60)]);
-    assert_eq!(few.who(), [2], "immune");
+    assert_eq!(few.forwarded(), [2], "immune");
     few.play(100, &[(1, 10), (2, 60)]);
-    assert_eq!(few.who(), [1]);
+    assert_eq!(few.forwarded(), [1]);
     let alike = [(1, 30), (2, 29)];
     assert!(!few.play(6_000, &alike), "about as loud is not louder");
 }
@@ -101,13 +101,13 @@ fn a_speaker_without_levels_gets_only_an_unused_slot() {
     let mut few = Few::new(2);
     (1..=3).for_each(|key| few.0.add(key));
     assert!(few.play(5_000, &[]));
-    assert_eq!(few.who(), [1, 2]);
+    assert_eq!(few.forwarded(), [1, 2]);
     few.play(500, &[(3, 30)]);
-    assert_eq!(few.who().len(), 2);
-    assert!(few.who().contains(&3));
+    assert_eq!(few.forwarded().len(), 2);
+    assert!(few.forwarded().contains(&3));
     few.0.remove(3);
     assert!(few.play(60, &[]));
-    assert_eq!(few.who(), [1, 2]);
+    assert_eq!(few.forwarded(), [1, 2]);
 }
 
 proptest! {
