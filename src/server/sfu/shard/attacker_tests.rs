@@ -17,27 +17,27 @@ use str0m::crypto::from_feature_flags;
 use tokio::sync::mpsc;
 
 /// What a connection has.
-struct Known {
+struct KnownIds {
     /// The numbers of its streams.
-    streams: Vec<u32>,
+    ssrcs: Vec<u32>,
     /// The name of its camera (RFC 8843 15), as a header extension of one byte.
-    name: Vec<u8>,
+    mid_extension: Vec<u8>,
 }
 
 /// A number of a stream: one that is there, or any.
 #[derive(Debug, Clone, Copy)]
 enum Word {
     /// The one at this place among those there are.
-    Stream(usize),
+    Ssrc(usize),
     /// Any number, known or not.
     Any(u32),
 }
 
 impl Word {
     /// The number on the wire.
-    fn of(self, known: &Known) -> u32 {
+    fn of(self, known: &KnownIds) -> u32 {
         match self {
-            Self::Stream(place) => known.streams[place % known.streams.len()],
+            Self::Ssrc(place) => known.ssrcs[place % known.ssrcs.len()],
             Self::Any(number) => number,
         }
     }
@@ -48,34 +48,34 @@ type Extension = (u16, Vec<u8>);
 
 /// What is sent.
 #[derive(Debug, Clone)]
-enum Forged {
+enum ForgedPacket {
     /// An RTP packet.
     Rtp(Rtp),
     /// RTCP packets in one (RFC 3550 6.1).
-    Rtcp(Vec<Part>),
+    Rtcp(Vec<RtcpPart>),
 }
 
 /// An RTP packet (RFC 3550 5.1).
 #[derive(Debug, Clone)]
 struct Rtp {
-    padded: bool,
-    sources: u8,
+    has_padding: bool,
+    csrc_count: u8,
     marker_and_type: u8,
     seq: u16,
     /// How often the sequence number has begun anew.
-    anew: u32,
+    rollovers: u32,
     time: u32,
-    stream: Word,
+    ssrc: Word,
     /// Whether it names the camera, and has no other extension.
-    names: bool,
+    has_mid: bool,
     extension: Option<Extension>,
-    begins: Vec<u8>,
-    goes_on: Vec<u8>,
+    payload_start: Vec<u8>,
+    payload_rest: Vec<u8>,
 }
 
 /// One of several RTCP packets.
 #[derive(Debug, Clone)]
-struct Part {
+struct RtcpPart {
     /// Version, padding, and the count or format.
     first: u8,
     /// The RTCP packet type.
@@ -86,11 +86,11 @@ struct Part {
     words: Vec<Word>,
 }
 
-impl Forged {
+impl ForgedPacket {
     /// The packet, encrypted with the keys of the connection.
-    fn sealed(&self, forger: &mut KeyedAttacker, known: &Known) -> Vec<u8> {
+    fn encrypt(&self, forger: &mut KeyedAttacker, known: &KnownIds) -> Vec<u8> {
         match self {
-            Self::Rtp(packet) => packet.sealed(forger, known),
+            Self::Rtp(packet) => packet.encrypt(forger, known),
             Self::Rtcp(parts) => {
                 let parts = parts.iter().map(|part| part.bytes(known));
                 forger.rtcp(&parts.collect::<Vec<_>>().concat())
@@ -103,45 +103,45 @@ impl Rtp {
     /// A packet of the camera.
     fn of_camera(seq: u16) -> Self {
         Self {
-            padded: false,
-            sources: 0,
+            has_padding: false,
+            csrc_count: 0,
             marker_and_type: 0x80 | 96,
             seq,
-            anew: 0,
+            rollovers: 0,
             time: 90_000,
-            stream: Word::Stream(0),
-            names: false,
+            ssrc: Word::Ssrc(0),
+            has_mid: false,
             extension: None,
-            begins: vec![0x10],
-            goes_on: b"forged".repeat(9),
+            payload_start: vec![0x10],
+            payload_rest: b"forged".repeat(9),
         }
     }
 
     /// The packet, encrypted with the keys of the connection.
-    fn sealed(&self, forger: &KeyedAttacker, known: &Known) -> Vec<u8> {
-        let named = self.names.then(|| (0xbede, known.name.clone()));
+    fn encrypt(&self, forger: &KeyedAttacker, known: &KnownIds) -> Vec<u8> {
+        let named = self.has_mid.then(|| (0xbede, known.mid_extension.clone()));
         let extension = named.as_ref().or(self.extension.as_ref());
         let extended = u8::from(extension.is_some());
-        let first = 0x80 | u8::from(self.padded) << 5 | extended << 4 | self.sources;
+        let first = 0x80 | u8::from(self.has_padding) << 5 | extended << 4 | self.csrc_count;
         let mut header = vec![first, self.marker_and_type];
         header.extend(self.seq.to_be_bytes());
         header.extend(self.time.to_be_bytes());
-        header.extend(self.stream.of(known).to_be_bytes());
-        header.extend(std::iter::repeat_n(7, 4 * usize::from(self.sources)));
+        header.extend(self.ssrc.of(known).to_be_bytes());
+        header.extend(std::iter::repeat_n(7, 4 * usize::from(self.csrc_count)));
         if let Some((profile, data)) = extension {
             let words = data.len() / 4;
             header.extend(profile.to_be_bytes());
             header.extend((words as u16).to_be_bytes());
             header.extend(&data[..words * 4]);
         }
-        let body = [&self.begins[..], &self.goes_on].concat();
-        forger.rtp(&header, &body, self.anew)
+        let body = [&self.payload_start[..], &self.payload_rest].concat();
+        forger.rtp(&header, &body, self.rollovers)
     }
 }
 
-impl Part {
+impl RtcpPart {
     /// The RTCP packet in plain bytes.
-    fn bytes(&self, known: &Known) -> Vec<u8> {
+    fn bytes(&self, known: &KnownIds) -> Vec<u8> {
         let length = self.length.unwrap_or(self.words.len() as u16);
         let words = self.words.iter().flat_map(|w| w.of(known).to_be_bytes());
         let mut bytes = vec![self.first, self.kind];
@@ -153,20 +153,20 @@ impl Part {
 
 fn word() -> impl Strategy<Value = Word> {
     let small = (0_u32..64).prop_map(Word::Any);
-    let stream = (0_usize..8).prop_map(Word::Stream);
-    prop_oneof![2 => stream, 1 => small, 2 => any::<u32>().prop_map(Word::Any)]
+    let ssrc = (0_usize..8).prop_map(Word::Ssrc);
+    prop_oneof![2 => ssrc, 1 => small, 2 => any::<u32>().prop_map(Word::Any)]
 }
 
 /// RTP: known and unknown types, extensions of one and two bytes, and how payloads of VP8,
 /// of VP9 and of sound that is sent twice begin.
-fn rtp() -> impl Strategy<Value = Forged> {
+fn rtp() -> impl Strategy<Value = ForgedPacket> {
     let kind = prop_oneof![
         8 => prop::sample::select(vec![111_u8, 63, 96, 97, 98, 99, 108, 109]),
         1 => 0_u8..128
     ];
     let profile = prop_oneof![4 => Just(0xbede), 2 => Just(0x1000), 1 => any::<u16>()];
     let data = prop::collection::vec(prop_oneof![any::<u8>(), 0x10_u8..0xf0], 0..48);
-    let begins = prop::sample::select(vec![
+    let payload_start = prop::sample::select(vec![
         vec![],
         vec![0x10, 0, 0, 0, 0x9d, 1, 0x2a],
         vec![0x90, 0xf0, 0x80],
@@ -183,59 +183,63 @@ fn rtp() -> impl Strategy<Value = Forged> {
         2 => (any::<u16>(), prop::sample::select(vec![1, 2, u32::MAX]))
     ];
     let place = (seq, any::<u32>(), word(), prop::bool::weighted(0.3));
-    let goes_on = prop_oneof![
+    let payload_rest = prop_oneof![
         4 => prop::collection::vec(any::<u8>(), 0..40),
         1 => prop::collection::vec(any::<u8>(), 1_300..1_700)
     ];
-    let rest = (prop::option::of((profile, data)), begins, goes_on);
+    let rest = (
+        prop::option::of((profile, data)),
+        payload_start,
+        payload_rest,
+    );
     (header, place, rest).prop_map(
         |(
-            (padded, sources, kind, marker),
-            (seq, time, stream, names),
-            (extension, begins, goes_on),
+            (has_padding, csrc_count, kind, marker),
+            (seq, time, ssrc, has_mid),
+            (extension, payload_start, payload_rest),
         )| {
-            let (seq, anew) = seq;
-            Forged::Rtp(Rtp {
-                padded,
-                sources: if sources > 12 { sources } else { 0 },
+            let (seq, rollovers) = seq;
+            ForgedPacket::Rtp(Rtp {
+                has_padding,
+                csrc_count: if csrc_count > 12 { csrc_count } else { 0 },
                 marker_and_type: u8::from(marker) << 7 | kind,
                 seq,
-                anew,
+                rollovers,
                 time,
-                stream,
-                names,
+                ssrc,
+                has_mid,
                 extension,
-                begins,
-                goes_on,
+                payload_start,
+                payload_rest,
             })
         },
     )
 }
 
 /// RTCP: the types there are and some there are not, with any count and any length.
-fn rtcp() -> impl Strategy<Value = Forged> {
+fn rtcp() -> impl Strategy<Value = ForgedPacket> {
     let part = (
         prop_oneof![3 => 0x80_u8..0xa0, 1 => any::<u8>()],
         prop_oneof![9 => 200_u8..208, 1 => 192_u8..224],
         prop::option::weighted(0.2, prop_oneof![0_u16..40, any::<u16>()]),
         prop::collection::vec(word(), 1..24),
     );
-    let part = part.prop_map(|(first, kind, length, words)| Part {
+    let part = part.prop_map(|(first, kind, length, words)| RtcpPart {
         first,
         kind,
         length,
         words,
     });
-    prop::collection::vec(part, 1..5).prop_map(Forged::Rtcp)
+    prop::collection::vec(part, 1..5).prop_map(ForgedPacket::Rtcp)
 }
 
 /// What is sent.
-fn forged() -> impl Strategy<Value = Forged> {
+fn forged_packet() -> impl Strategy<Value = ForgedPacket> {
     prop_oneof![rtp(), rtcp()]
 }
 
 /// Somebody is to be seen by somebody else.
-fn looks(core: &mut Core, peer: u64, at: u64, now: Instant) {
+fn subscribe_to_camera(core: &mut Core, peer: u64, at: u64, now: Instant) {
     let wanted = vec![Wanted {
         id: participant(at),
         source: Source::Camera,
@@ -268,7 +272,7 @@ impl Room {
             FakeBrowser::join_with_crypto(ciphers, &mut core, &mut events, &mut now, who)
         });
         for (peer, at) in [(1, 3), (2, 1), (3, 1)] {
-            looks(&mut core, peer, at, now);
+            subscribe_to_camera(&mut core, peer, at, now);
         }
         let mut room = Self {
             core,
@@ -305,61 +309,64 @@ impl Room {
     }
 
     /// A forged datagram comes.
-    fn takes(&mut self, bytes: &[u8]) {
+    fn receive(&mut self, bytes: &[u8]) {
         self.core.receive(self.people[2].datagram(bytes), self.now);
         self.core.settle(self.now);
     }
 
     /// What there is between the server and the one who forges.
-    fn known(&mut self) -> Known {
+    fn known_ids(&mut self) -> KnownIds {
         let forges = &mut self.people[2];
         let sources = [forges.camera(), forges.microphone()];
         let slots = [forges.video_receiver(), forges.audio_receiver()];
         let mut ends = vec![(&mut forges.rtc, sources)];
         let served = self.core.peers.iter_mut().map(|(_, peer)| &mut peer.rtc);
         ends.extend(served.last().map(|rtc| (rtc, slots)));
-        let mut streams = Vec::new();
+        let mut ssrcs = Vec::new();
         for (rtc, mids) in ends {
             for mid in mids {
                 let mut direct = rtc.direct_api();
                 let stream = direct.stream_tx_by_mid(mid, None).expect("sends");
-                streams.push(*stream.ssrc());
-                streams.extend(stream.rtx().map(|ssrc| *ssrc));
+                ssrcs.push(*stream.ssrc());
+                ssrcs.extend(stream.rtx().map(|ssrc| *ssrc));
             }
         }
         let mid = self.people[2].camera().to_string();
         let first = 4 << 4 | (mid.len() as u8 - 1);
-        let mut name = [&[first], mid.as_bytes()].concat();
-        name.resize(name.len().next_multiple_of(4), 0);
-        Known { streams, name }
+        let mut mid_extension = [&[first], mid.as_bytes()].concat();
+        mid_extension.resize(mid_extension.len().next_multiple_of(4), 0);
+        KnownIds {
+            ssrcs,
+            mid_extension,
+        }
     }
 
     /// How many packets somebody has got.
-    fn got(&self, place: usize) -> usize {
+    fn received_packets(&self, place: usize) -> usize {
         let packets = |event: &&str0m::Event| matches!(event, str0m::Event::RtpPacket(_));
         self.people[place].events.iter().filter(packets).count()
     }
 }
 
 #[test]
-fn what_is_forged_is_taken_for_real() {
+fn forged_packets_of_a_connection_are_accepted() {
     let mut room = Room::new();
-    let known = room.known();
+    let known = room.known_ids();
     let mut forger = KeyedAttacker::new().expect("it has sent both kinds");
     let picture = Rtp::of_camera(1_000);
-    let bytes = picture.sealed(&forger, &known);
-    room.takes(&bytes);
+    let bytes = picture.encrypt(&forger, &known);
+    room.receive(&bytes);
     room.advance(&[]);
     let forged = room.people[0].events.iter().any(|event| {
         matches!(event, str0m::Event::RtpPacket(packet) if packet.payload.ends_with(b"forged"))
     });
     assert!(forged, "it is passed on");
     // So is a report that a picture is lost (RFC 4585 6.3.1).
-    let lost = Forged::Rtcp(vec![Part {
+    let lost = ForgedPacket::Rtcp(vec![RtcpPart {
         first: 0x81,
         kind: 206,
         length: None,
-        words: vec![Word::Stream(0), Word::Stream(3)],
+        words: vec![Word::Ssrc(0), Word::Ssrc(3)],
     }]);
     let asked = |room: &Room| {
         let happened = room.people[0].events.iter();
@@ -368,8 +375,8 @@ fn what_is_forged_is_taken_for_real() {
             .count()
     };
     let before = asked(&room);
-    let bytes = lost.sealed(&mut forger, &known);
-    room.takes(&bytes);
+    let bytes = lost.encrypt(&mut forger, &known);
+    room.receive(&bytes);
     // Whoever was asked a moment ago is asked again a second later.
     for _ in 0..60 {
         room.advance(&[]);
@@ -378,9 +385,9 @@ fn what_is_forged_is_taken_for_real() {
 }
 
 #[test]
-fn packets_counted_from_before_the_first_take_no_memory() {
+fn packets_numbered_before_the_first_allocate_nothing() {
     let mut room = Room::new();
-    let known = room.known();
+    let known = room.known_ids();
     let forger = KeyedAttacker::new().expect("it has sent both kinds");
     let before = room.core.peers[2].rtc.media(room.people[2].camera());
     let id = before.and_then(|media| twcc::extension_id(media.remote_extmap()));
@@ -392,8 +399,8 @@ fn packets_counted_from_before_the_first_take_no_memory() {
         }
     };
     for packet in [counted(1_000, 50_000), counted(1_001, 60_000)] {
-        let bytes = packet.sealed(&forger, &known);
-        room.takes(&bytes);
+        let bytes = packet.encrypt(&forger, &known);
+        room.receive(&bytes);
         room.advance(&[0, 1]);
     }
     // It would not come this far.
@@ -407,24 +414,24 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
-    fn whoever_has_the_keys_may_send_anything(
-        packets in prop::collection::vec(forged(), 1..300),
+    fn arbitrary_forged_packets_close_no_connection(
+        packets in prop::collection::vec(forged_packet(), 1..300),
     ) {
         let mut room = Room::new();
-        let known = room.known();
+        let known = room.known_ids();
         let mut forger = KeyedAttacker::new().expect("it has sent both kinds");
         for (number, packet) in packets.iter().enumerate() {
-            let bytes = packet.sealed(&mut forger, &known);
-            room.takes(&bytes);
+            let bytes = packet.encrypt(&mut forger, &known);
+            room.receive(&bytes);
             if number % 10 == 0 {
                 room.advance(&[0, 1]);
             }
         }
-        let before = room.got(1);
+        let before = room.received_packets(1);
         for _ in 0..10 {
             room.advance(&[0, 1]);
         }
-        prop_assert!(room.got(1) > before, "the others go on");
+        prop_assert!(room.received_packets(1) > before, "the others go on");
         let told: Vec<_> = std::iter::from_fn(|| room.events.try_recv().ok()).collect();
         for number in 1..4 {
             let peer = PeerKey(number);

@@ -14,10 +14,10 @@ use std::{cell::RefCell, time::Duration};
 use str0m::{Input, net::Protocol};
 
 /// The address of somebody who has no connection.
-const STRANGER: ([u8; 4], u16) = ([192, 0, 2, 1], 5000);
+const UNKNOWN_ADDRESS: ([u8; 4], u16) = ([192, 0, 2, 1], 5000);
 
 #[test]
-fn a_strangers_datagrams_are_not_answered_where_a_peer_is_there_to_answer() {
+fn datagrams_from_unknown_addresses_are_not_answered() {
     let (mut core, mut events, mut now) = core();
     let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     core.outgoing().clear();
@@ -37,21 +37,27 @@ fn a_strangers_datagrams_are_not_answered_where_a_peer_is_there_to_answer() {
         let datagram = ReceivedDatagram {
             proto,
             is_relayed: false,
-            source: STRANGER.into(),
+            source: UNKNOWN_ADDRESS.into(),
             local_ip: None,
             bytes: &bytes,
         };
         core.receive(datagram, now);
         core.settle(now);
         prop_assert!(core.outgoing().is_empty());
-        prop_assert_eq!(core.demux.peer_by_address(proto, STRANGER.into()), None);
+        prop_assert_eq!(
+            core.demux.peer_by_address(proto, UNKNOWN_ADDRESS.into()),
+            None
+        );
         Ok(())
     });
     unanswered.expect("nothing is sent");
     // The peer's own check from the same address is answered.
     let mut core = core.into_inner();
-    browser.address = STRANGER.into();
-    let is_known = |core: &Core| core.demux.peer_by_address(Protocol::Udp, STRANGER.into());
+    browser.address = UNKNOWN_ADDRESS.into();
+    let is_known = |core: &Core| {
+        core.demux
+            .peer_by_address(Protocol::Udp, UNKNOWN_ADDRESS.into())
+    };
     for _ in 0..500 {
         browser.advance(&mut core, &mut now);
         if is_known(&core).is_some() {
@@ -64,7 +70,7 @@ fn a_strangers_datagrams_are_not_answered_where_a_peer_is_there_to_answer() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn no_description_takes_the_room_down(text in "(v=0\r\n)?(m=(audio|video) 9 [A-Z/]{1,20} [0-9 ]{0,12}\r\n)?(a=[a-z-]{1,16}(:[ -~]{0,40})?\r\n){0,12}") {
+    fn arbitrary_offers_are_answered_or_refused(text in "(v=0\r\n)?(m=(audio|video) 9 [A-Z/]{1,20} [0-9 ]{0,12}\r\n)?(a=[a-z-]{1,16}(:[ -~]{0,40})?\r\n){0,12}") {
         let (mut core, mut events, now) = core();
         let offer = Offer::new(MediaOffer { connection: 1, offer_id: 1, sdp: text, tracks: vec![] });
         let command = Command::Offer { peer: PeerKey(1), person: first_participant(), offer };
@@ -74,7 +80,7 @@ proptest! {
 }
 
 #[test]
-fn a_room_may_speak_of_people_and_rooms_that_are_not_there() {
+fn commands_for_unknown_peers_and_rooms_are_ignored() {
     let (mut core, mut events, now) = core();
     let peer = PeerKey(9);
     for room in [RoomKey(1), RoomKey(2)] {
@@ -91,7 +97,7 @@ fn a_room_may_speak_of_people_and_rooms_that_are_not_there() {
 }
 
 #[test]
-fn a_connection_that_never_comes_up_is_given_up() {
+fn a_connection_that_never_connects_is_closed() {
     let (mut core, mut events, now) = core();
     let mut browser = str0m::Rtc::new(now);
     let mut api = browser.sdp_api();
@@ -134,7 +140,7 @@ fn a_connection_that_never_comes_up_is_given_up() {
 }
 
 #[test]
-fn packets_that_come_all_at_once_are_all_taken_in() {
+fn a_burst_of_packets_is_received_completely() {
     let (mut core, mut events, mut now) = core();
     let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     for seq in 1..=5_u64 {
@@ -155,7 +161,7 @@ fn packets_that_come_all_at_once_are_all_taken_in() {
 }
 
 #[test]
-fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
+fn delayed_video_shares_the_audio_capture_time() {
     let (mut core, mut events, mut now) = core();
     let (ann, ben) = (
         first_participant(),
@@ -195,7 +201,7 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
         });
         reports.collect::<Vec<_>>()
     };
-    let began = |mid, clock_rate: u32| {
+    let capture_start = |mid, clock_rate: u32| {
         let reports = reports(mid);
         let [first, .., last] = reports[..] else {
             panic!("reports came");
@@ -220,8 +226,8 @@ fn a_face_that_comes_later_than_its_voice_is_reported_to_be_of_one_moment() {
         at.expect("a time") - Duration::from_millis(taken.into())
     };
     let (voice, face) = (
-        began(sees.audio_receiver(), 48_000),
-        began(sees.video_receiver(), 90_000),
+        capture_start(sees.audio_receiver(), 48_000),
+        capture_start(sees.video_receiver(), 90_000),
     );
     let apart = voice.duration_since(face).unwrap_or_else(|e| e.duration());
     assert!(apart < Duration::from_millis(10), "{apart:?}");
@@ -280,7 +286,7 @@ fn join_two(
 }
 
 #[test]
-fn a_bug_met_by_ones_packet_ends_that_connection_alone() {
+fn a_panic_on_a_packet_closes_only_its_connection() {
     let (mut core, mut events, mut now) = core();
     let [mut ann, mut ben] = join_two(&mut core, &mut events, &mut now);
     ann.send_keyframe(1, now);
@@ -293,28 +299,28 @@ fn a_bug_met_by_ones_packet_ends_that_connection_alone() {
     for _ in 0..3 {
         ann.advance(&mut core, &mut now);
     }
-    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    let sent: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
     let (ended, stays) = (PeerKey(1), PeerKey(2));
-    assert!(told.contains(&Event::Closed { peer: ended }));
-    assert!(!told.contains(&Event::Closed { peer: stays }));
+    assert!(sent.contains(&Event::Closed { peer: ended }));
+    assert!(!sent.contains(&Event::Closed { peer: stays }));
     ben.send_keyframe(1, now);
     for _ in 0..3 {
         ben.advance(&mut core, &mut now);
     }
     assert_eq!(core.peers.len(), 1);
     let tracks = core.rooms[&RoomKey(1)].tracks.iter();
-    let came = tracks.filter(|(_, track)| track.layers[0].meter.is_live(now));
-    assert_eq!(came.count(), 1, "the other's pictures go on");
+    let live = tracks.filter(|(_, track)| track.layers[0].meter.is_live(now));
+    assert_eq!(live.count(), 1, "the other's pictures go on");
 }
 
 #[test]
-fn a_shard_that_failed_takes_everybody_in_anew() {
+fn after_a_restart_of_the_shard_everybody_connects_again() {
     let (mut core, mut events, mut now) = core();
     join_two(&mut core, &mut events, &mut now);
     core.restart(now);
-    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    let sent: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
     for peer in [PeerKey(1), PeerKey(2)] {
-        assert!(told.contains(&Event::Closed { peer }));
+        assert!(sent.contains(&Event::Closed { peer }));
     }
     assert!(core.peers.is_empty() && core.keys.is_empty());
     join_two(&mut core, &mut events, &mut now);
@@ -322,11 +328,11 @@ fn a_shard_that_failed_takes_everybody_in_anew() {
 }
 
 #[test]
-fn media_follows_a_peer_that_comes_from_another_address() {
+fn media_follows_a_peer_to_its_new_address() {
     let (mut core, mut events, mut now) = core();
     let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     let mut seq = 0;
-    let mut plays = |browser: &mut FakeBrowser, seconds: u64| {
+    let mut send_video_for = |browser: &mut FakeBrowser, seconds: u64| {
         let mut reached = Vec::new();
         for _ in 0..seconds * 100 {
             seq += 1;
@@ -335,12 +341,12 @@ fn media_follows_a_peer_that_comes_from_another_address() {
         }
         reached
     };
-    let before = plays(&mut browser, 3);
+    let before = send_video_for(&mut browser, 3);
     assert!(!before.is_empty() && before.iter().all(|to| *to == browser.host));
     browser.address = ([127, 0, 0, 1], 4001).into();
     // Its next check comes within 3 s, and media is taken in from then on.
-    plays(&mut browser, 3);
-    let after = plays(&mut browser, 3);
+    send_video_for(&mut browser, 3);
+    let after = send_video_for(&mut browser, 3);
     assert!(!after.is_empty());
     assert!(after.iter().all(|to| *to == browser.address), "{after:?}");
 }
@@ -378,7 +384,7 @@ fn restart_ice(
 }
 
 #[test]
-fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which_is_served() {
+fn an_ice_restart_after_a_change_of_addresses_offers_and_serves_the_new_one() {
     let (mut core, mut events, mut now) = core();
     let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     let new: SocketAddr = ([127, 0, 0, 7], 7882).into();
@@ -425,7 +431,7 @@ fn after_a_change_of_addresses_an_ice_restart_is_answered_with_the_new_one_which
         answered_from.extend(sent.into_iter().map(|sent| sent.transmit.source));
     }
     assert!(answered_from.contains(&new), "{answered_from:?}");
-    // Who comes now is told the new one alone.
+    // A peer that joins now gets the new address only.
     let mut other = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(2), participant(2));
     let _ = other.take_outgoing();
     let (_, peer) = core
@@ -454,7 +460,7 @@ fn addresses_that_change_without_end_leave_a_connection_with_a_bounded_number() 
 }
 
 #[test]
-fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
+fn two_ufrags_of_a_peer_are_known_after_many_ice_restarts() {
     let (mut core, mut events, mut now) = core();
     let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     for n in 2..=40 {
@@ -469,22 +475,22 @@ fn however_often_somebody_restarts_ice_two_names_lead_to_them() {
 }
 
 #[test]
-fn of_whoever_falls_silent_the_others_are_told_before_they_are_given_up() {
+fn a_silent_peer_is_reported_as_poor_before_it_is_closed() {
     let (mut core, mut events, mut now) = core();
     let mut browser = FakeBrowser::join_first(&mut core, &mut events, &mut now);
     for _ in 0..200 {
         browser.advance(&mut core, &mut now);
     }
-    let told = |events: &mut mpsc::Receiver<Event>| -> Vec<Event> {
+    let events_so_far = |events: &mut mpsc::Receiver<Event>| -> Vec<Event> {
         std::iter::from_fn(|| events.try_recv().ok()).collect()
     };
-    told(&mut events);
+    events_so_far(&mut events);
     let mut seconds = |core: &mut Core, seconds: u64| {
         for _ in 0..seconds * 10 {
             now += Duration::from_millis(100);
             core.handle_timeout(now);
         }
-        told(&mut events)
+        events_so_far(&mut events)
     };
     let people = vec![crate::protocol::PersonQuality {
         id: first_participant(),
