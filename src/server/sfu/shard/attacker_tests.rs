@@ -1,4 +1,5 @@
-//! Whoever has the keys of a connection sends what it likes.
+//! Forged packets: an attacker with the keys of its connection sends valid SRTP with arbitrary
+//! content.
 
 use super::core::Core;
 use crate::protocol::{Source, Wanted};
@@ -16,25 +17,25 @@ use std::time::{Duration, Instant};
 use str0m::crypto::from_feature_flags;
 use tokio::sync::mpsc;
 
-/// What a connection has.
+/// The identifiers of a connection that the attacker knows.
 struct KnownIds {
-    /// The numbers of its streams.
+    /// The SSRCs in both directions.
     ssrcs: Vec<u32>,
-    /// The name of its camera (RFC 8843 15), as a header extension of one byte.
+    /// The MID of the attacker's camera (RFC 8843 15), as a one-byte header extension.
     mid_extension: Vec<u8>,
 }
 
-/// A number of a stream: one that is there, or any.
+/// A 32-bit word of a packet: a known SSRC, or an arbitrary value.
 #[derive(Debug, Clone, Copy)]
 enum Word {
-    /// The one at this place among those there are.
+    /// The known SSRC with this index.
     Ssrc(usize),
-    /// Any number, known or not.
+    /// An arbitrary value.
     Any(u32),
 }
 
 impl Word {
-    /// The number on the wire.
+    /// The value on the wire.
     fn of(self, known: &KnownIds) -> u32 {
         match self {
             Self::Ssrc(place) => known.ssrcs[place % known.ssrcs.len()],
@@ -46,12 +47,12 @@ impl Word {
 /// A header extension: its profile and its data.
 type Extension = (u16, Vec<u8>);
 
-/// What is sent.
+/// A packet that the attacker sends.
 #[derive(Debug, Clone)]
 enum ForgedPacket {
     /// An RTP packet.
     Rtp(Rtp),
-    /// RTCP packets in one (RFC 3550 6.1).
+    /// A compound RTCP packet (RFC 3550 6.1).
     Rtcp(Vec<RtcpPart>),
 }
 
@@ -62,27 +63,27 @@ struct Rtp {
     csrc_count: u8,
     marker_and_type: u8,
     seq: u16,
-    /// How often the sequence number has begun anew.
+    /// The rollover counter (RFC 3711 3.3.1).
     rollovers: u32,
     time: u32,
     ssrc: Word,
-    /// Whether it names the camera, and has no other extension.
+    /// Whether the only header extension is the MID of the camera.
     has_mid: bool,
     extension: Option<Extension>,
     payload_start: Vec<u8>,
     payload_rest: Vec<u8>,
 }
 
-/// One of several RTCP packets.
+/// One RTCP packet of a compound.
 #[derive(Debug, Clone)]
 struct RtcpPart {
     /// Version, padding, and the count or format.
     first: u8,
     /// The RTCP packet type.
     kind: u8,
-    /// The length it says it has, where that is not what it has.
+    /// The value of the length field; the real length if none.
     length: Option<u16>,
-    /// Who sends it, and what it says.
+    /// The words after the first.
     words: Vec<Word>,
 }
 
@@ -157,8 +158,8 @@ fn word() -> impl Strategy<Value = Word> {
     prop_oneof![2 => ssrc, 1 => small, 2 => any::<u32>().prop_map(Word::Any)]
 }
 
-/// RTP: known and unknown types, extensions of one and two bytes, and how payloads of VP8,
-/// of VP9 and of sound that is sent twice begin.
+/// RTP packets of known and unknown payload types, with one-byte and two-byte header extensions
+/// and the first bytes of VP8, VP9, H.264 and RED payloads.
 fn rtp() -> impl Strategy<Value = ForgedPacket> {
     let kind = prop_oneof![
         8 => prop::sample::select(vec![111_u8, 63, 96, 97, 98, 99, 108, 109]),
@@ -216,7 +217,7 @@ fn rtp() -> impl Strategy<Value = ForgedPacket> {
     )
 }
 
-/// RTCP: the types there are and some there are not, with any count and any length.
+/// Compound RTCP packets of known and unknown types, with arbitrary counts and lengths.
 fn rtcp() -> impl Strategy<Value = ForgedPacket> {
     let part = (
         prop_oneof![3 => 0x80_u8..0xa0, 1 => any::<u8>()],
@@ -233,12 +234,12 @@ fn rtcp() -> impl Strategy<Value = ForgedPacket> {
     prop::collection::vec(part, 1..5).prop_map(ForgedPacket::Rtcp)
 }
 
-/// What is sent.
+/// RTP or RTCP packets of an attacker.
 fn forged_packet() -> impl Strategy<Value = ForgedPacket> {
     prop_oneof![rtp(), rtcp()]
 }
 
-/// Somebody is to be seen by somebody else.
+/// Subscribes peer `peer` to the camera of participant `at`.
 fn subscribe_to_camera(core: &mut Core, peer: u64, at: u64, now: Instant) {
     let wanted = vec![Wanted {
         id: participant(at),
@@ -250,12 +251,12 @@ fn subscribe_to_camera(core: &mut Core, peer: u64, at: u64, now: Instant) {
     core.handle_command(RoomKey(1), Command::Subscribe { peer, wanted }, now);
 }
 
-/// Two in a room with one who forges, all sending and all seen.
+/// A room with two participants and an attacker; the video of each is subscribed to.
 struct Room {
     core: Core,
     events: mpsc::Receiver<Event>,
     now: Instant,
-    /// The one who forges is the last.
+    /// The participants; the attacker is the last.
     people: [FakeBrowser; 3],
     sent: u64,
 }
@@ -281,40 +282,40 @@ impl Room {
             people,
             sent: 0,
         };
-        // Until there were reports of everybody.
+        // Every sender has sent a sender report by then.
         for _ in 0..150 {
             room.advance(&[0, 1, 2]);
         }
         room
     }
 
-    /// 20 ms pass, in which these people send a picture and sound.
+    /// Lets 20 ms pass; these participants send a packet of video and one of audio.
     fn advance(&mut self, who: &[usize]) {
         self.sent += 1;
         self.now += Duration::from_millis(20);
-        for (place, somebody) in self.people.iter_mut().enumerate() {
+        for (place, browser) in self.people.iter_mut().enumerate() {
             if who.contains(&place) {
                 let time = 960 * self.sent as u32;
-                somebody.send_keyframe(self.sent, self.now);
-                somebody.send_packet(
-                    somebody.microphone(),
+                browser.send_keyframe(self.sent, self.now);
+                browser.send_packet(
+                    browser.microphone(),
                     self.sent,
                     time,
                     self.now,
                     vec![0x78; 20],
                 );
             }
-            somebody.exchange(&mut self.core, self.now);
+            browser.exchange(&mut self.core, self.now);
         }
     }
 
-    /// A forged datagram comes.
+    /// Hands the core a datagram of the attacker.
     fn receive(&mut self, bytes: &[u8]) {
         self.core.receive(self.people[2].datagram(bytes), self.now);
         self.core.settle(self.now);
     }
 
-    /// What there is between the server and the one who forges.
+    /// The identifiers of the attacker's connection.
     fn known_ids(&mut self) -> KnownIds {
         let forges = &mut self.people[2];
         let sources = [forges.camera(), forges.microphone()];
@@ -341,7 +342,7 @@ impl Room {
         }
     }
 
-    /// How many packets somebody has got.
+    /// The number of RTP packets that a participant has received.
     fn received_packets(&self, place: usize) -> usize {
         let packets = |event: &&str0m::Event| matches!(event, str0m::Event::RtpPacket(_));
         self.people[place].events.iter().filter(packets).count()
@@ -352,7 +353,7 @@ impl Room {
 fn forged_packets_of_a_connection_are_accepted() {
     let mut room = Room::new();
     let known = room.known_ids();
-    let mut forger = KeyedAttacker::new().expect("it has sent both kinds");
+    let mut forger = KeyedAttacker::new().expect("RTP and RTCP were sent");
     let picture = Rtp::of_camera(1_000);
     let bytes = picture.encrypt(&forger, &known);
     room.receive(&bytes);
@@ -360,8 +361,8 @@ fn forged_packets_of_a_connection_are_accepted() {
     let forged = room.people[0].events.iter().any(|event| {
         matches!(event, str0m::Event::RtpPacket(packet) if packet.payload.ends_with(b"forged"))
     });
-    assert!(forged, "it is passed on");
-    // So is a report that a picture is lost (RFC 4585 6.3.1).
+    assert!(forged, "the packet is forwarded");
+    // A forged picture loss indication (RFC 4585 6.3.1) requests a keyframe.
     let lost = ForgedPacket::Rtcp(vec![RtcpPart {
         first: 0x81,
         kind: 206,
@@ -369,26 +370,26 @@ fn forged_packets_of_a_connection_are_accepted() {
         words: vec![Word::Ssrc(0), Word::Ssrc(3)],
     }]);
     let asked = |room: &Room| {
-        let happened = room.people[0].events.iter();
-        happened
+        let events = room.people[0].events.iter();
+        events
             .filter(|event| matches!(event, str0m::Event::KeyframeRequest(_)))
             .count()
     };
     let before = asked(&room);
     let bytes = lost.encrypt(&mut forger, &known);
     room.receive(&bytes);
-    // Whoever was asked a moment ago is asked again a second later.
+    // A sender is asked for a keyframe once a second at most.
     for _ in 0..60 {
         room.advance(&[]);
     }
-    assert!(asked(&room) > before, "and heard");
+    assert!(asked(&room) > before, "a keyframe is requested");
 }
 
 #[test]
 fn packets_numbered_before_the_first_allocate_nothing() {
     let mut room = Room::new();
     let known = room.known_ids();
-    let forger = KeyedAttacker::new().expect("it has sent both kinds");
+    let forger = KeyedAttacker::new().expect("RTP and RTCP were sent");
     let before = room.core.peers[2].rtc.media(room.people[2].camera());
     let id = before.and_then(|media| twcc::extension_id(media.remote_extmap()));
     let counted = |seq: u16, counts: u16| {
@@ -403,7 +404,7 @@ fn packets_numbered_before_the_first_allocate_nothing() {
         room.receive(&bytes);
         room.advance(&[0, 1]);
     }
-    // It would not come this far.
+    // An unbounded report would not end.
     for _ in 0..20 {
         room.advance(&[0, 1, 2]);
     }
@@ -419,7 +420,7 @@ proptest! {
     ) {
         let mut room = Room::new();
         let known = room.known_ids();
-        let mut forger = KeyedAttacker::new().expect("it has sent both kinds");
+        let mut forger = KeyedAttacker::new().expect("RTP and RTCP were sent");
         for (number, packet) in packets.iter().enumerate() {
             let bytes = packet.encrypt(&mut forger, &known);
             room.receive(&bytes);
@@ -431,7 +432,7 @@ proptest! {
         for _ in 0..10 {
             room.advance(&[0, 1]);
         }
-        prop_assert!(room.received_packets(1) > before, "the others go on");
+        prop_assert!(room.received_packets(1) > before, "the others continue");
         let told: Vec<_> = std::iter::from_fn(|| room.events.try_recv().ok()).collect();
         for number in 1..4 {
             let peer = PeerKey(number);

@@ -1,4 +1,5 @@
-//! What strangers send does nothing; what a room says of people it has not is ignored.
+//! Unknown senders, unknown peers, lost connections, changes of addresses, and failures of a
+//! shard.
 
 use super::*;
 use crate::protocol::{MediaOffer, ParticipantId, Source, Wanted};
@@ -13,7 +14,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use std::{cell::RefCell, time::Duration};
 use str0m::{Input, net::Protocol};
 
-/// The address of somebody who has no connection.
+/// An address without a connection.
 const UNKNOWN_ADDRESS: ([u8; 4], u16) = ([192, 0, 2, 1], 5000);
 
 #[test]
@@ -93,7 +94,7 @@ fn commands_for_unknown_peers_and_rooms_are_ignored() {
     core.close_room(RoomKey(1));
     core.handle_timeout(now);
     assert!(events.try_recv().is_err());
-    assert_eq!(core.deadline(), None, "nothing is left to be done");
+    assert_eq!(core.deadline(), None, "nothing is due");
 }
 
 #[test]
@@ -170,13 +171,13 @@ fn delayed_video_shares_the_audio_capture_time() {
     let mut sends = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(1), ann.clone());
     let mut sees = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(2), ben);
     subscribe_to_camera(&mut core, PeerKey(2), ann, now);
-    // First nothing for a while, and reports that say so.
+    // No media for three seconds, in which sender reports are exchanged.
     for _ in 0..300 {
         sends.advance(&mut core, &mut now);
         sees.exchange(&mut core, now);
     }
     let start = now;
-    // A picture each 100 ms, 80 ms late; sound each 20 ms.
+    // Video each 100 ms with a delay of 80 ms, audio each 20 ms.
     for ms in (80..6_000_u32).step_by(10) {
         now = start + Duration::from_millis(ms.into());
         let packet = |mid, taken: u32, ticks: u32, first| {
@@ -293,7 +294,7 @@ fn a_panic_on_a_packet_closes_only_its_connection() {
     for _ in 0..3 {
         ann.advance(&mut core, &mut now);
     }
-    // No such layer: what a bug would be.
+    // A layer that does not exist stands for a bug.
     core.peers[0].upstream.corrupt_origins();
     ann.send_keyframe(2, now);
     for _ in 0..3 {
@@ -310,7 +311,7 @@ fn a_panic_on_a_packet_closes_only_its_connection() {
     assert_eq!(core.peers.len(), 1);
     let tracks = core.rooms[&RoomKey(1)].tracks.iter();
     let live = tracks.filter(|(_, track)| track.layers[0].meter.is_live(now));
-    assert_eq!(live.count(), 1, "the other's pictures go on");
+    assert_eq!(live.count(), 1, "the other's video continues");
 }
 
 #[test]
@@ -344,7 +345,7 @@ fn media_follows_a_peer_to_its_new_address() {
     let before = send_video_for(&mut browser, 3);
     assert!(!before.is_empty() && before.iter().all(|to| *to == browser.host));
     browser.address = ([127, 0, 0, 1], 4001).into();
-    // Its next check comes within 3 s, and media is taken in from then on.
+    // The next connectivity check is sent within 3 s; media is accepted from then on.
     send_video_for(&mut browser, 3);
     let after = send_video_for(&mut browser, 3);
     assert!(!after.is_empty());
