@@ -17,6 +17,12 @@ use std::time::{Duration, Instant};
 use str0m::crypto::from_feature_flags;
 use tokio::sync::mpsc;
 
+/// The participant with the keys.
+const ATTACKER: PeerKey = PeerKey(3);
+/// The format and the packet type of transport-wide feedback
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01 3.1).
+const TWCC_FEEDBACK: (u8, u8) = (15, 205);
+
 /// The identifiers of a connection that the attacker knows.
 struct KnownIds {
     /// The SSRCs in both directions.
@@ -88,6 +94,12 @@ struct RtcpPart {
 }
 
 impl ForgedPacket {
+    /// Whether transport-wide feedback is among the RTCP packets.
+    fn has_twcc_feedback(&self) -> bool {
+        let is_twcc = |part: &RtcpPart| (part.first & 0x1f, part.kind) == TWCC_FEEDBACK;
+        matches!(self, Self::Rtcp(parts) if parts.iter().any(is_twcc))
+    }
+
     /// The packet, encrypted with the keys of the connection.
     fn encrypt(&self, forger: &mut KeyedAttacker, known: &KnownIds) -> Vec<u8> {
         match self {
@@ -258,7 +270,10 @@ struct Room {
     now: Instant,
     /// The participants; the attacker is the last.
     people: [FakeBrowser; 3],
+    /// The number of the last packet of each participant.
     sent: u64,
+    /// The peers whose connection was closed.
+    closed: Vec<PeerKey>,
 }
 
 impl Room {
@@ -281,6 +296,7 @@ impl Room {
             now,
             people,
             sent: 0,
+            closed: Vec::new(),
         };
         // Every sender has sent a sender report by then.
         for _ in 0..150 {
@@ -307,12 +323,32 @@ impl Room {
             }
             browser.exchange(&mut self.core, self.now);
         }
+        self.read_events();
     }
 
     /// Hands the core a datagram of the attacker.
     fn receive(&mut self, bytes: &[u8]) {
         self.core.receive(self.people[2].datagram(bytes), self.now);
         self.core.settle(self.now);
+        self.read_events();
+    }
+
+    /// Records the connections that were closed.
+    fn read_events(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Closed { peer } = event {
+                self.closed.push(peer);
+            }
+        }
+    }
+
+    /// Whether media of the first participant still reaches the second.
+    fn others_continue(&mut self) -> bool {
+        let before = self.received_packets(1);
+        for _ in 0..10 {
+            self.advance(&[0, 1]);
+        }
+        self.received_packets(1) > before
     }
 
     /// The identifiers of the attacker's connection.
@@ -411,6 +447,38 @@ fn packets_numbered_before_the_first_allocate_nothing() {
     assert_eq!(room.core.peers.len(), 3);
 }
 
+/// str0m extends the base sequence number of the feedback to a value below zero. Its arithmetic
+/// overflows in a debug build; in a release build no sent packet has that number.
+#[test]
+fn forged_twcc_feedback_from_before_the_first_packet_closes_the_attacker_at_most() {
+    let mut room = Room::new();
+    let known = room.known_ids();
+    let mut forger = KeyedAttacker::new().expect("RTP and RTCP were sent");
+    // Packets 60,000 to 67,999 were not received (a run length chunk); at most some hundred were
+    // sent.
+    let feedback = ForgedPacket::Rtcp(vec![RtcpPart {
+        first: 0x80 | TWCC_FEEDBACK.0,
+        kind: TWCC_FEEDBACK.1,
+        length: None,
+        words: vec![
+            Word::Ssrc(0),
+            Word::Ssrc(3),
+            Word::Any(60_000 << 16 | 8_000),
+            Word::Any(0),
+            Word::Any(8_000 << 16),
+        ],
+    }]);
+    assert!(feedback.has_twcc_feedback());
+    let bytes = feedback.encrypt(&mut forger, &known);
+    room.receive(&bytes);
+    assert!(room.others_continue());
+    let closed: &[PeerKey] = match cfg!(debug_assertions) {
+        true => &[ATTACKER],
+        false => &[],
+    };
+    assert_eq!(room.closed, closed);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
@@ -428,15 +496,10 @@ proptest! {
                 room.advance(&[0, 1]);
             }
         }
-        let before = room.received_packets(1);
-        for _ in 0..10 {
-            room.advance(&[0, 1]);
+        prop_assert!(room.others_continue());
+        if cfg!(debug_assertions) && packets.iter().any(ForgedPacket::has_twcc_feedback) {
+            room.closed.retain(|peer| *peer != ATTACKER);
         }
-        prop_assert!(room.received_packets(1) > before, "the others continue");
-        let told: Vec<_> = std::iter::from_fn(|| room.events.try_recv().ok()).collect();
-        for number in 1..4 {
-            let peer = PeerKey(number);
-            prop_assert!(!told.contains(&Event::Closed { peer }), "{number} stays");
-        }
+        prop_assert!(room.closed.is_empty(), "{:?}", room.closed);
     }
 }
