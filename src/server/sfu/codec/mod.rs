@@ -14,6 +14,7 @@ use str0m::{
     media::{Frequency, Mid, Pt},
     rtp::RtpPacket,
 };
+use strum::VariantArray;
 use vp9::Vp9Descriptor;
 
 /// The profile-level-id of Constrained Baseline, level 3.1 (RFC 6184 8.1), which every WebRTC
@@ -28,7 +29,7 @@ pub const VIDEO_CLOCK: u32 = 90_000;
 pub const AUDIO_CLOCK: u32 = 48_000;
 
 /// A codec that the SFU forwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Codec {
     /// Audio at 48 kHz (RFC 7587).
     Opus,
@@ -43,9 +44,6 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Every variant once, in the order of their discriminants.
-    pub const ALL: [Self; 5] = [Self::Opus, Self::Vp8, Self::Vp9, Self::H264, Self::Av1];
-
     /// Converts from str0m; none for a codec that is not forwarded.
     fn from_str0m(codec: format::Codec) -> Option<Self> {
         match codec {
@@ -123,7 +121,7 @@ pub fn unwrap_packet(
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PayloadTypes {
     /// Payload type per codec, indexed by `Codec` discriminant.
-    codecs: [Option<Pt>; Codec::ALL.len()],
+    codecs: [Option<Pt>; Codec::VARIANTS.len()],
     /// The payload type of RED audio; none if not negotiated.
     red: Option<Pt>,
 }
@@ -180,7 +178,8 @@ mod tests {
             .iter()
             .map(|p| Codec::from_str0m(p.spec().codec))
             .collect();
-        assert_eq!(codecs, Codec::ALL.map(Some));
+        let all: Vec<_> = Codec::VARIANTS.iter().copied().map(Some).collect();
+        assert_eq!(codecs, all);
         let resent = config.iter().filter(|p| p.resend().is_some()).count();
         assert_eq!(resent, 4, "RTX for video only");
         let twice = config.iter().filter(|p| p.red().is_some()).count();
@@ -224,7 +223,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_payloads_do_not_panic(payload in prop::collection::vec(any::<u8>(), 0..40)) {
-            for codec in Codec::ALL {
+            for codec in Codec::VARIANTS {
                 codec.is_decodable_start(&payload);
             }
         }
