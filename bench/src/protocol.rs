@@ -64,7 +64,7 @@ pub enum Protocol {
     Ws,
 }
 
-/// What a joining client does about a frame.
+/// The reaction of a joining client to a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JoinStep {
     /// Wait for the next frame.

@@ -39,7 +39,7 @@ const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(250);
 const RAMP_UP: Duration = Duration::from_secs(5);
 /// Interval between two bytes of a slow request.
 const SLOW_INTERVAL: Duration = Duration::from_secs(4);
-/// How long an attacker holds what it has acquired.
+/// How long an attacker holds its resources.
 const HOLD_TIME: Duration = Duration::from_secs(29);
 /// Characters of a message that fills the disk.
 const LONG_TEXT: usize = 4_000;
@@ -73,7 +73,7 @@ pub struct Target {
     pub turn: u16,
 }
 
-/// What an attacker does. Addresses take the kinds in this order.
+/// The kind of an attacker. Addresses take the kinds in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum AttackKind {
     /// Searches for many one-letter words and closes before the answer.
@@ -154,7 +154,7 @@ impl AttackKind {
     }
 }
 
-/// What the attackers attempted.
+/// Counts the attempts of the attackers.
 #[derive(Default)]
 pub struct Counters {
     /// Accepted attempts, by kind.
@@ -195,7 +195,7 @@ impl Counters {
 pub struct AttackerPool {
     /// Set to end the thread.
     stop: Arc<AtomicBool>,
-    /// What the attackers attempted.
+    /// Counts the attempts of the attackers.
     counters: Arc<Counters>,
     thread: JoinHandle<()>,
 }
@@ -277,7 +277,7 @@ struct Attacker {
     source: Ipv4Addr,
     /// Ports of the server.
     target: Target,
-    /// What it repeats.
+    /// The kind of attack that it repeats.
     kind: AttackKind,
     /// Counts its attempts.
     counters: Arc<Counters>,

@@ -161,7 +161,7 @@ impl RoomSocket {
         bail!("the server closed the connection")
     }
 
-    /// Reads what has already arrived; returns the number of `error` messages.
+    /// Reads the frames that have already arrived; returns the number of `error` messages.
     ///
     /// # Errors
     /// The server has closed the connection.

@@ -6,7 +6,7 @@
 //! the call freezes for too long, a chat message is late or lost, the server's memory or disk grows
 //! beyond a bound, or the server still holds resources a minute after the attack.
 //!
-//! * [`attackers`] what each attacker does; [`stun`] STUN and TURN messages.
+//! * [`attackers`] the kinds of attack; [`stun`] STUN and TURN messages.
 //! * [`http`] HTTP requests and WebSockets from a chosen source address.
 //! * [`resources`] resource use of the server.
 
@@ -50,7 +50,7 @@ const CHAT_LIMIT_MS: f64 = 100.0;
 const MEMORY_LIMIT_MIB: f64 = 512.0;
 /// Largest allowed growth of the data directory, in MiB a minute: 20 addresses at their limit.
 const DISK_LIMIT_MIB_A_MINUTE: f64 = 160.0;
-/// Time within which the server must release what attackers held.
+/// Time within which the server must release the resources of the attackers.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Options of `noom-bench attack`.
@@ -87,7 +87,7 @@ struct Outcome {
     victims_closed: u64,
     /// Highest use of memory and disk.
     peak: PeakUsage,
-    /// What the server held before the attack, and after it.
+    /// The resources of the server before the attack, and after it.
     held: [HeldResources; 2],
     /// Time from the end of the attack to the release of its resources, in seconds.
     released_after: f64,

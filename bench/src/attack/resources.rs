@@ -34,7 +34,7 @@ pub struct PeakUsage {
     pub disk_mib: f64,
 }
 
-/// What the server holds for all its clients.
+/// The resources that the server holds for all its clients.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct HeldResources {
     /// Rooms with at least one member.
@@ -129,7 +129,7 @@ fn size_of(directory: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Reads from the metrics what the server holds now.
+/// Reads the held resources from the metrics.
 ///
 /// # Errors
 /// The server does not answer.

@@ -63,7 +63,7 @@ pub struct ChatSender {
 pub struct ClientPool {
     /// The senders in the order of their turns: the first of each room, then the second of each.
     pub senders: Vec<ChatSender>,
-    /// Counts what all clients receive.
+    /// Counts the messages that all clients receive.
     pub counters: Rc<RefCell<Counters>>,
     /// Time to join, in microseconds.
     pub join_times: Histogram<u64>,
@@ -222,7 +222,7 @@ fn room_name(number: usize, scenario: Scenario) -> String {
 
 /// One who listens.
 struct ChatReceiver {
-    /// The last number heard of each sender, by their place in the room.
+    /// The last number received of each sender, by their place in the room.
     seen: Vec<u32>,
     /// One's own place.
     place: u32,

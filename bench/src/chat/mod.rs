@@ -5,7 +5,7 @@
 //! its limit, or everybody sends at the highest allowed rate.
 //!
 //! * [`clients`] the connections; [`user`] a single one.
-//! * [`open_loop`] sending at a fixed rate; [`counters`] what arrived; [`report`] tables.
+//! * [`open_loop`] sending at a fixed rate; [`counters`] the received messages; [`report`] tables.
 
 mod clients;
 mod counters;
@@ -72,7 +72,7 @@ impl Outcome {
             .max_by(|one, other| one.deliveries.total_cmp(&other.deliveries))
     }
 
-    /// What ended the run.
+    /// The reason why the run ended.
     pub fn stopped_by(&self) -> &'static str {
         match self.steps.last() {
             Some(step) if step.is_void() => "generator",
@@ -103,7 +103,7 @@ pub struct Options {
     seconds: Option<f64>,
 }
 
-/// What to run.
+/// The scenarios, servers and loads to run.
 struct Plan {
     scenarios: Vec<Scenario>,
     /// The only server, if one is selected.

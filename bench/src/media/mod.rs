@@ -5,10 +5,10 @@
 //! of the machine affects all of them. The result is a ratio of medians.
 //!
 //! * [`net`] the network: a namespace, the clients' sockets, and impairments.
-//! * [`traffic`] what publishers send.
+//! * [`traffic`] the packets of publishers.
 //! * [`client`] the clients and the thread they share.
-//! * [`scenario`] what runs; [`servers`] on which servers.
-//! * [`run`] one run; [`stress`] what some scenarios do in addition; [`report`] results.
+//! * [`scenario`] the scenarios; [`servers`] the servers under test.
+//! * [`run`] one run; [`stress`] layer switches, visitors and memory; [`report`] results.
 //! * [`background_call`] a call that runs during an attack.
 
 mod background_call;

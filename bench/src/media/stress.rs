@@ -1,4 +1,4 @@
-//! What happens during a window in addition to the traffic: layer switches, visitors, and memory
+//! Stress during a window in addition to the traffic: layer switches, visitors, and memory
 //! samples.
 
 use super::{
@@ -24,7 +24,7 @@ use tokio::{
 
 /// Interval of the layer switches of one receiver.
 const SWITCH_INTERVAL: Duration = Duration::from_secs(2);
-/// Time to get the first layer: a keyframe comes without a request in that time.
+/// Time to receive the first layer: a keyframe is sent without a request in that time.
 const FIRST_LAYER_TIME: Duration = Duration::from_millis(3_500);
 /// The layers that receivers switch between.
 const LAYERS: [u8; 2] = [0, 2];

@@ -1,4 +1,4 @@
-//! What a client can reach while it handles an input, and what it reports.
+//! The resources of a client while it handles an input, and the events that it reports.
 
 use super::counters::Counters;
 use crate::media::net::{
@@ -8,7 +8,7 @@ use crate::media::net::{
 use std::{collections::BTreeMap, net::SocketAddr, time::Instant};
 use tokio::sync::mpsc;
 
-/// What happened to a client.
+/// The kind of a client's event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     /// ICE and DTLS are connected.

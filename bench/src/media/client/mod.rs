@@ -1,9 +1,9 @@
 //! The clients: WebRTC endpoints that share one thread.
 //!
 //! * [`generator`] the thread from outside, [`client_loop`] from inside.
-//! * [`peer`] one client; [`context`] what it uses and reports.
+//! * [`peer`] one client; [`context`] its socket pool and counters.
 //! * [`endpoint`] its SDP; [`packet`] its media packets.
-//! * [`counters`] what is counted.
+//! * [`counters`] the counters.
 
 pub mod client_loop;
 pub mod context;

@@ -67,7 +67,7 @@ pub struct ResourceUsage {
     pub join: f64,
 }
 
-/// What happened in addition to the traffic.
+/// The results of the stress in addition to the traffic.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct StressResult {
     /// From the request of a layer to its first packet, in ms.
@@ -135,7 +135,7 @@ pub struct Outcome {
     pub keyframes: f64,
     /// Largest gap between video frames at decrypting clients, in ms.
     pub longest_gap: f64,
-    /// What happened in addition.
+    /// The results of the stress.
     pub stress: StressResult,
     /// "ok", or why the run does not count.
     pub status: &'static str,

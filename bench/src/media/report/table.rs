@@ -38,7 +38,7 @@ pub fn print_run(outcome: &Outcome) {
     print_stress(outcome);
 }
 
-/// Prints what happened in addition to the traffic.
+/// Prints the results of the stress in addition to the traffic.
 fn print_stress(outcome: &Outcome) {
     let result = &outcome.stress;
     match outcome.scenario.stress {

@@ -1,6 +1,6 @@
-//! What is played.
+//! The scenarios of the measurement.
 //!
-//! * [`model`] how many people, who sends what, who sees whom.
+//! * [`model`] the people of a scenario, their media and subscriptions.
 //! * [`catalogue`] all scenarios.
 
 pub mod catalogue;

@@ -1,4 +1,4 @@
-//! A scenario: how many people, who sends what, who receives whose video.
+//! A scenario: the number of people, the media that they send, and the video that they receive.
 
 use crate::media::{
     net::impairment::Impairment,
@@ -16,7 +16,7 @@ const LEVELS: [i8; 2] = [-20, -80];
 /// Bits and frames per second of each simulcast layer.
 const LAYERS: [(u32, u32); 3] = [(150_000, 15), (500_000, 30), (1_500_000, 30)];
 
-/// What happens in addition to the traffic.
+/// The stress in addition to the traffic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum Stress {
     /// Only the traffic of the scenario.
@@ -47,7 +47,7 @@ pub struct Scenario {
     pub bitrate: u32,
     /// Largest number of videos that a person receives.
     pub tiles: u32,
-    /// What happens in addition.
+    /// The stress in addition to the traffic.
     pub stress: Stress,
 }
 

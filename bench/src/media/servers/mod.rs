@@ -47,7 +47,7 @@ pub enum Sfu {
     Baseline(Variant, Profile),
 }
 
-/// What the servers' clients have in common in one run.
+/// The values that all clients of one run share.
 #[derive(Clone, Copy)]
 pub struct Load<'a> {
     /// The thread of the clients.

@@ -115,7 +115,7 @@ pub async fn join_all(
     Ok(sockets)
 }
 
-/// What the joins of one run share.
+/// The state that the joins of one run share.
 struct JoinContext<'a> {
     /// HTTP port of the server.
     port: u16,

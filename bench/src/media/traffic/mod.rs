@@ -1,7 +1,7 @@
-//! What publishers send.
+//! The packets of publishers.
 //!
 //! * [`flow`] an endless stream of packets; [`vp8`] its payload.
-//! * [`stamp`] what identifies a packet and tells its age.
+//! * [`stamp`] the identity of a packet and its time of sending.
 //! * [`rtp`] the header, [`srtp`] encryption with keys that both sides know.
 
 pub mod flow;

@@ -6,7 +6,7 @@
 pub struct Frame {
     /// Bytes still to send.
     pub left: usize,
-    /// Whether nothing of it has been sent.
+    /// Whether no packet of the frame has been sent.
     pub fresh: bool,
     /// Whether it is a keyframe.
     pub key: bool,

@@ -86,7 +86,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Sends what is gathered. EventKind the kernel has no room for is lost.
+    /// Sends the collected packets. Packets for which the kernel has no room are lost.
     pub fn flush(&mut self) {
         let Some((_, to)) = self.packets.first() else {
             return;

@@ -68,7 +68,7 @@ pub fn receiver(scenario: Scenario, person: u32) -> u32 {
 /// A session, and the handle of its receiving connection; null without one.
 type Subscriber = (Session, Value);
 
-/// What the joins of one run share.
+/// The state that the joins of one run share.
 struct JoinContext<'a> {
     /// WebSocket port of the server.
     port: u16,
