@@ -69,12 +69,12 @@ async fn signals_of_or_to_others_are_refused() {
     ann.send_offer(&ben.id(), 2, &"x".repeat(49 * 1024)).await;
     assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::SignalTooLong);
     assert_eq!(eve.received_so_far().await, []);
-    let heard = ben.received_so_far().await;
+    let received = ben.received_so_far().await;
     assert!(
-        !heard
+        !received
             .iter()
             .any(|m| matches!(m, ServerMessage::Signal { .. })),
-        "{heard:?}"
+        "{received:?}"
     );
     ann.send_offer(&ben.id(), 2, "v=0").await;
     ben.wait_for(|m| matches!(m, ServerMessage::Signal { .. }).then_some(()))
@@ -120,12 +120,12 @@ async fn the_same_leg_continues_a_session_and_another_leg_starts_one() {
     assert_eq!(ann.received_so_far().await, [], "going on is no news");
     let people = ben.enter_call(8).await;
     assert_eq!(people.len(), 1);
-    let heard = ann.received_so_far().await;
+    let received = ann.received_so_far().await;
     assert!(
-        matches!(heard[0], ServerMessage::CallLeft { leg: 7, .. }),
-        "{heard:?}"
+        matches!(received[0], ServerMessage::CallLeft { leg: 7, .. }),
+        "{received:?}"
     );
-    assert!(matches!(&heard[1], ServerMessage::CallEntered { person } if person.leg == 8));
+    assert!(matches!(&received[1], ServerMessage::CallEntered { person } if person.leg == 8));
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ fn largest_bursts(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage
 }
 
 /// Sends messages and a `ping` while reading, until the `pong` arrives.
-async fn send_without_end(attacker: Client, all: Vec<ClientMessage>) {
+async fn send_all_and_read(attacker: Client, all: Vec<ClientMessage>) {
     let (mut sink, mut stream) = attacker.socket.split();
     let sending = async {
         for message in &all {
@@ -106,8 +106,8 @@ async fn send_without_end(attacker: Client, all: Vec<ClientMessage>) {
         let _ = sink.send(frame(&ClientMessage::Ping)).await;
     };
     let reading = async {
-        while let Some(Ok(heard)) = stream.next().await {
-            let text = heard.to_text().unwrap_or_default();
+        while let Some(Ok(frame)) = stream.next().await {
+            let text = frame.to_text().unwrap_or_default();
             if text == r#"{"type":"pong"}"# {
                 return;
             }
@@ -123,15 +123,15 @@ where
     T: Send + 'static,
     F: Future<Output = T>,
 {
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         let done = runtime.expect("a runtime").block_on(work());
-        let _ = tell.send(done);
+        let _ = sender.send(done);
     });
-    told.await.expect("the thread ends")
+    receiver.await.expect("the thread ends")
 }
 
 /// Enters room and call, sends its id and a message id through `known`, then reads until "the end"
@@ -156,16 +156,18 @@ async fn read_until_the_end(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_flooding_members_do_not_close_a_client_that_reads() {
     let app = Arc::new(TestApp::start().await);
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let reader = Arc::clone(&app);
-    let reading = tokio::spawn(run_on_own_thread(move || read_until_the_end(reader, tell)));
-    let (victim, known) = told.await.expect("Ann is in");
+    let reading = tokio::spawn(run_on_own_thread(move || {
+        read_until_the_end(reader, sender)
+    }));
+    let (victim, known) = receiver.await.expect("Ann is in");
     let attacked = Arc::clone(&app);
     let attack = run_on_own_thread(move || async move {
         let attackers = (0..ATTACKERS).map(async |number| {
             let mut eve = attacked.join("team", &format!("Eve {number}")).await;
             eve.enter_call(1).await;
-            send_without_end(eve, largest_bursts(&victim, known)).await;
+            send_all_and_read(eve, largest_bursts(&victim, known)).await;
         });
         futures::future::join_all(attackers).await;
     });
@@ -201,8 +203,8 @@ async fn excess_signals_are_refused_and_their_receivers_stay_connected() {
         }
     }
     assert!(refused > SIGNALS * 3 / 4, "{refused} of {SIGNALS}");
-    let heard = ann.received_so_far().await;
-    let signals = heard
+    let received = ann.received_so_far().await;
+    let signals = received
         .iter()
         .filter(|message| matches!(message, ServerMessage::Signal { .. }));
     assert!((1..=SIGNALS - refused).contains(&signals.count()));
@@ -222,13 +224,13 @@ async fn a_reaction_is_broadcast_without_its_message() {
         on: true,
     })
     .await;
-    let told = ann
+    let change = ann
         .wait_for(|message| match message {
             ServerMessage::Changed { .. } | ServerMessage::Reaction { .. } => Some(message),
             _ => None,
         })
         .await;
-    let size = serde_json::to_string(&told).expect("serialises").len();
+    let size = serde_json::to_string(&change).expect("serialises").len();
     assert!(size < 250, "{size} bytes");
     let late = app.join("team", "Late").await;
     let whole = &late.joined().history[0];

@@ -281,8 +281,8 @@ async fn history_requests_of_one_address_are_limited() {
     for _ in 0..8 {
         eve.send(&ClientMessage::History { before, limit }).await;
     }
-    let heard = eve.received_so_far().await;
-    let pages = heard
+    let received = eve.received_so_far().await;
+    let pages = received
         .iter()
         .filter(|m| matches!(m, ServerMessage::History { .. }));
     assert!((3..6).contains(&pages.count()));
@@ -290,7 +290,7 @@ async fn history_requests_of_one_address_are_limited() {
         let wanted = ErrorCode::TooManyMessages;
         matches!(message, ServerMessage::Error { code, .. } if *code == wanted)
     };
-    assert!(heard.iter().filter(refused).count() > 1);
+    assert!(received.iter().filter(refused).count() > 1);
 }
 
 #[tokio::test]
@@ -339,12 +339,12 @@ async fn list_requests_of_one_socket_are_limited() {
     for _ in 0..100 {
         eve.send(&ClientMessage::WatchRooms).await;
     }
-    let heard = eve.received_so_far().await;
-    let lists = heard
+    let received = eve.received_so_far().await;
+    let lists = received
         .iter()
         .filter(|message| matches!(message, ServerMessage::Rooms(_)));
     assert!((20..80).contains(&lists.count()));
-    let refused = heard.iter().filter(|message| {
+    let refused = received.iter().filter(|message| {
         let wanted = ErrorCode::TooManyMessages;
         matches!(message, ServerMessage::Error { code, .. } if *code == wanted)
     });

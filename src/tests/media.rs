@@ -214,9 +214,9 @@ async fn a_lost_packet_of_red_audio_is_recovered_from_the_next_one() {
 
 #[tokio::test]
 async fn a_screen_is_wanted_in_vp9_while_everybody_takes_it() {
-    use crate::protocol::Codec as Told;
+    use crate::protocol::Codec as WireCodec;
     use str0m::format::Codec::{Vp8, Vp9};
-    let told = |guest: &Guest| {
+    let requested_codecs = |guest: &Guest| {
         let codecs = guest.messages.iter().filter_map(|message| match message {
             ServerMessage::Codec { source, codec } => Some((*source, *codec)),
             _ => None,
@@ -226,15 +226,23 @@ async fn a_screen_is_wanted_in_vp9_while_everybody_takes_it() {
     let app = app().await;
     let mut ann = Guest::connect_with(&app, "team", "Ann", &[Vp8, Vp9]).await;
     let _ben = Guest::connect_with(&app, "team", "Ben", &[Vp8, Vp9]).await;
-    let (vp9, vp8) = ((Source::Screen, Told::Vp9), (Source::Screen, Told::Vp8));
-    ann.until("VP9", |ann| told(ann) == [vp9]).await;
+    let (vp9, vp8) = (
+        (Source::Screen, WireCodec::Vp9),
+        (Source::Screen, WireCodec::Vp8),
+    );
+    ann.until("VP9", |ann| requested_codecs(ann) == [vp9]).await;
     let cem = Guest::connect_with(&app, "team", "Cem", &[Vp8]).await;
-    ann.until("VP8", |ann| told(ann) == [vp9, vp8]).await;
-    assert_eq!(told(&cem), [], "who has no VP9 is asked for none");
+    ann.until("VP8", |ann| requested_codecs(ann) == [vp9, vp8])
+        .await;
+    assert_eq!(
+        requested_codecs(&cem),
+        [],
+        "a sender without VP9 gets no request"
+    );
     drop(cem.udp);
     let mut client = cem.client;
     client.send(&ClientMessage::LeaveCall).await;
-    ann.until("VP9 again", |ann| told(ann) == [vp9, vp8, vp9])
+    ann.until("VP9 again", |ann| requested_codecs(ann) == [vp9, vp8, vp9])
         .await;
 }
 
@@ -271,20 +279,20 @@ async fn the_active_speaker_is_broadcast() {
     let mut ann = Guest::connect(&app, "team", "Ann").await;
     let mut ben = Guest::connect(&app, "team", "Ben").await;
     let id = ann.id();
-    let told = |guest: &Guest| {
+    let has_speaker = |guest: &Guest| {
         guest.messages.iter().any(|message| {
             matches!(message, ServerMessage::Speakers { loudest, .. } if loudest.iter().any(|s| s.id == id))
         })
     };
     for _ in 0..400 {
-        if told(&ben) {
+        if has_speaker(&ben) {
             return;
         }
         ann.send_audio(20);
         ann.run_for(Duration::from_millis(20)).await;
         ben.step().await;
     }
-    panic!("nobody said that Ann speaks");
+    panic!("no message says that Ann speaks");
 }
 
 #[tokio::test]
@@ -486,8 +494,8 @@ async fn flood_offers(app: &TestApp, room: &str, number: usize) -> usize {
         eve.send(&ClientMessage::Offer(offer)).await;
     }
     let answered = |message: &ServerMessage| matches!(message, ServerMessage::Answer { .. });
-    let heard = eve.received_so_far().await;
-    heard.into_iter().filter(answered).count()
+    let received = eve.received_so_far().await;
+    received.into_iter().filter(answered).count()
 }
 
 #[tokio::test]
@@ -641,7 +649,7 @@ async fn no_message_contains_the_address_of_another_participant() {
     let (ann, mut ben) = connect_two(&app).await;
     ben.run_for(Duration::from_millis(100)).await;
     let address = ann.udp.local_addr().expect("bound").ip().to_string();
-    let told: Vec<_> = ben
+    let messages: Vec<_> = ben
         .messages
         .iter()
         .map(|m| serde_json::to_string(m).expect("json"))
@@ -651,7 +659,7 @@ async fn no_message_contains_the_address_of_another_participant() {
         .values()
         .map(|s| serde_json::to_string(s).expect("json"))
         .collect();
-    let named = told
+    let named = messages
         .iter()
         .chain(&slots)
         .find(|text| text.contains(&address));

@@ -31,8 +31,8 @@ async fn polling_clients_and_websockets_talk_with_each_other() {
     assert_eq!(ben.joined().people.len(), 2);
     ann.send_chat("hello").await;
     ben.wait_for_chat("hello").await;
-    let told = ben.send_chat("안녕하세요 🙂").await;
-    assert_eq!(ann.wait_for_chat("안녕하세요 🙂").await, told);
+    let sent = ben.send_chat("안녕하세요 🙂").await;
+    assert_eq!(ann.wait_for_chat("안녕하세요 🙂").await, sent);
     assert_eq!(ben.received_so_far().await, []);
     assert_eq!(ann.received_so_far().await, []);
 }
@@ -207,9 +207,9 @@ async fn a_client_that_does_not_poll_is_closed_with_4408() {
             let (id, text, reply_to) = (new_id(), text.clone(), None);
             let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
             talker.send(&chat).await;
-            let heard = talker.received_so_far().await;
+            let received = talker.received_so_far().await;
             let left = |message: &ServerMessage| matches!(message, ServerMessage::Left { .. });
-            is_closed |= heard.iter().any(left);
+            is_closed |= received.iter().any(left);
         }
     }
     let end = slow.poll_frames(slow.after).await;

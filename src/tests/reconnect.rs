@@ -34,9 +34,9 @@ async fn a_reload_within_the_grace_shows_no_pair_of_notices() {
             None => break_connection(ben).await,
         }
         // A `left` here would be the first notice of the pair.
-        let heard = ann.received_so_far().await;
-        let [ServerMessage::Entered { .. }] = heard.as_slice() else {
-            panic!("Ben entered, and nothing else: {heard:?}")
+        let received = ann.received_so_far().await;
+        let [ServerMessage::Entered { .. }] = received.as_slice() else {
+            panic!("Ben entered, and nothing else: {received:?}")
         };
         let ben = app.resume("team", "Ben", &was, was.seq).await;
         assert!(ben.joined().resumed);
@@ -55,12 +55,12 @@ async fn returning_under_another_nickname_is_a_rename() {
     let was = ben.joined().clone();
     break_connection(ben).await;
     let _ben = app.resume("team", "Benny", &was, was.seq).await;
-    let heard = ann.received_so_far().await;
+    let received = ann.received_so_far().await;
     assert!(
-        matches!(heard.last(), Some(ServerMessage::Renamed { .. })),
-        "{heard:?}"
+        matches!(received.last(), Some(ServerMessage::Renamed { .. })),
+        "{received:?}"
     );
-    assert_eq!(heard.len(), 2, "entered, renamed: {heard:?}");
+    assert_eq!(received.len(), 2, "entered, renamed: {received:?}");
 }
 
 #[tokio::test]

@@ -27,8 +27,8 @@ fn header(answer: &str, name: &str) -> Option<String> {
 /// Asserts that a response has this status and this reason.
 fn assert_refused(answer: &str, code: u16, why: Refusal) {
     assert_eq!(status(answer), code, "{answer}");
-    let told = header(answer, "noom-refusal");
-    assert_eq!(told.as_deref(), Some(why.code()), "{answer}");
+    let reason = header(answer, "noom-refusal");
+    assert_eq!(reason.as_deref(), Some(why.code()), "{answer}");
 }
 
 #[tokio::test]

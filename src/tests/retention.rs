@@ -244,20 +244,20 @@ async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_reported() {
     let mut sweeper = Sweeper::new(context.clone());
     let now = Moment::now();
     assert_eq!(sweeper.sweep(now).await.expect("swept"), 0);
-    let told = || async {
+    let is_reported = || async {
         let ready = app.get("/readyz").await;
         assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
-        let told = ready.contains("confirm-sweep");
+        let reported = ready.contains("confirm-sweep");
         let waiting = app.metrics().await.value("noom_sweep_waiting");
-        assert_eq!(waiting, f64::from(u8::from(told)));
-        told
+        assert_eq!(waiting, f64::from(u8::from(reported)));
+        reported
     };
-    assert!(!told().await);
+    assert!(!is_reported().await);
     // The clock is a year ahead, in this process and in the next one.
     for hours in [1, 2, 24] {
         let jumped = later(now, hours, 365);
         assert_eq!(sweeper.sweep(jumped).await.expect("swept"), 0, "{hours}");
-        assert!(told().await);
+        assert!(is_reported().await);
     }
     let mut restarted = Sweeper::new(context.clone());
     for (hours, expected) in [(24, 0), (25, 150)] {
@@ -265,7 +265,7 @@ async fn a_clock_set_a_year_ahead_deletes_nothing_for_a_day_and_is_reported() {
         let deleted = restarted.sweep(jumped).await.expect("swept");
         assert_eq!(deleted, expected, "{hours}");
     }
-    assert!(!told().await);
+    assert!(!is_reported().await);
     assert_eq!(seqs(&app, "team").await, [0; 0]);
 }
 

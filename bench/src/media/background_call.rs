@@ -84,7 +84,7 @@ async fn wait_for_media(events: &mut UnboundedReceiver<ClientEvent>) -> Result<(
     let mut receiving = 0;
     while receiving < SCENARIO.everybody() {
         let event = events.recv().await.context("the clients have ended")?;
-        receiving += u32::from(event.what == EventKind::FirstMedia);
+        receiving += u32::from(event.kind == EventKind::FirstMedia);
     }
     Ok(())
 }

@@ -115,7 +115,7 @@ async fn record_joins(
         let Some(join) = joins.get_mut(&event.index) else {
             continue;
         };
-        match event.what {
+        match event.kind {
             EventKind::Connected => join.connected = join.connected.or(Some(event.at)),
             EventKind::FirstMedia => {
                 join.first_media = Some(event.at);

@@ -181,7 +181,7 @@ impl LayerRequests {
         let Some((requested, since, unanswered)) = self.last.get_mut(&event.index) else {
             return;
         };
-        if *unanswered && event.what == EventKind::LayerChanged(*requested) {
+        if *unanswered && event.kind == EventKind::LayerChanged(*requested) {
             *unanswered = false;
             let took = event.at.saturating_duration_since(*since);
             self.took.saturating_record(took.as_micros() as u64);
@@ -222,7 +222,7 @@ mod tests {
         assert!(!requests.next_is_largest(7));
         let event = |layer| ClientEvent {
             index: 7,
-            what: EventKind::LayerChanged(layer),
+            kind: EventKind::LayerChanged(layer),
             at: Instant::now(),
         };
         requests.on_event(event(2));

@@ -27,7 +27,7 @@ pub struct ClientEvent {
     /// Index of the client.
     pub index: u32,
     /// The event and its details.
-    pub what: EventKind,
+    pub kind: EventKind,
     /// When it happened.
     pub at: Instant,
 }
@@ -58,10 +58,10 @@ impl ClientContext<'_> {
     }
 
     /// Reports an event.
-    pub fn report(&self, index: u32, what: EventKind) {
+    pub fn report(&self, index: u32, kind: EventKind) {
         let at = self.now;
         // The receiver is gone once the run is over.
-        let _ = self.events.send(ClientEvent { index, what, at });
+        let _ = self.events.send(ClientEvent { index, kind, at });
     }
 }
 

@@ -2,7 +2,7 @@
 //! at half the bitrate; else VP8.
 
 use super::core::Core;
-use crate::protocol::{Codec as Told, Source};
+use crate::protocol::{Codec as WireCodec, Source};
 use crate::server::sfu::{
     codec::{Codec, PayloadTypes},
     command::Event,
@@ -20,7 +20,7 @@ impl Core {
         let taken = |owner| {
             others(owner).all(|index| peers[*index].downstream.accepts_video_codec(Codec::Vp9))
         };
-        let mut told = Vec::new();
+        let mut requests = Vec::new();
         let screens = room.tracks.iter_mut().map(|(_, track)| track);
         for track in screens.filter(|track| track.source == Source::Screen) {
             let Some(owner) = peers.get(track.owner).filter(|owner| owner.connected) else {
@@ -28,13 +28,15 @@ impl Core {
             };
             let sends = PayloadTypes::negotiated(&owner.rtc, track.mid);
             let vp9 = sends.of(Codec::Vp9).is_some() && taken(track.owner);
-            let codec = if vp9 { Told::Vp9 } else { Told::Vp8 };
+            let codec = if vp9 { WireCodec::Vp9 } else { WireCodec::Vp8 };
             if track.requested_codec.unwrap_or_default() != codec {
                 track.requested_codec = Some(codec);
-                told.push(codec_event(owner, track.source, codec));
+                requests.push(codec_event(owner, track.source, codec));
             }
         }
-        told.into_iter().for_each(|event| room.send_event(event));
+        requests
+            .into_iter()
+            .for_each(|event| room.send_event(event));
     }
 
     /// Requests the codec of a screen from its sender again.
@@ -53,7 +55,7 @@ impl Core {
 }
 
 /// The request to a sender.
-fn codec_event(owner: &Peer, source: Source, codec: Told) -> Event {
+fn codec_event(owner: &Peer, source: Source, codec: WireCodec) -> Event {
     Event::Codec {
         peer: owner.key,
         source,

@@ -4,7 +4,7 @@
 //! element to another.
 
 use super::core::Core;
-use crate::protocol::{Slot as Told, Source};
+use crate::protocol::{Slot, Source};
 use crate::server::sfu::{
     command::Event,
     keys::RoomKey,
@@ -286,7 +286,7 @@ impl Core {
         };
         let news = peer.downstream.down_tracks.iter_mut().filter_map(|slot| {
             let track = slot.track.and_then(|track| room.tracks.get(track));
-            let now = Told {
+            let now = Slot {
                 mid: slot.announced.mid.clone(),
                 id: track.map(|track| track.person.clone()),
                 source: track.map(|track| track.source),
@@ -294,7 +294,7 @@ impl Core {
             };
             slot.take_announcement(now)
         });
-        let slots: Vec<Told> = news.collect();
+        let slots: Vec<Slot> = news.collect();
         if !slots.is_empty() {
             room.send_event(Event::Slots {
                 peer: peer.key,
