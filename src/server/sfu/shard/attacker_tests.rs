@@ -101,12 +101,12 @@ impl ForgedPacket {
     }
 
     /// The packet, encrypted with the keys of the connection.
-    fn encrypt(&self, forger: &mut KeyedAttacker, known: &KnownIds) -> Vec<u8> {
+    fn encrypt(&self, attacker: &mut KeyedAttacker, known: &KnownIds) -> Vec<u8> {
         match self {
-            Self::Rtp(packet) => packet.encrypt(forger, known),
+            Self::Rtp(packet) => packet.encrypt(attacker, known),
             Self::Rtcp(parts) => {
                 let parts = parts.iter().map(|part| part.bytes(known));
-                forger.rtcp(&parts.collect::<Vec<_>>().concat())
+                attacker.rtcp(&parts.collect::<Vec<_>>().concat())
             }
         }
     }
@@ -131,7 +131,7 @@ impl Rtp {
     }
 
     /// The packet, encrypted with the keys of the connection.
-    fn encrypt(&self, forger: &KeyedAttacker, known: &KnownIds) -> Vec<u8> {
+    fn encrypt(&self, attacker: &KeyedAttacker, known: &KnownIds) -> Vec<u8> {
         let named = self.has_mid.then(|| (0xbede, known.mid_extension.clone()));
         let extension = named.as_ref().or(self.extension.as_ref());
         let extended = u8::from(extension.is_some());
@@ -148,7 +148,7 @@ impl Rtp {
             header.extend(&data[..words * 4]);
         }
         let body = [&self.payload_start[..], &self.payload_rest].concat();
-        forger.rtp(&header, &body, self.rollovers)
+        attacker.rtp(&header, &body, self.rollovers)
     }
 }
 
@@ -353,10 +353,10 @@ impl Room {
 
     /// The identifiers of the attacker's connection.
     fn known_ids(&mut self) -> KnownIds {
-        let forges = &mut self.people[2];
-        let sources = [forges.camera(), forges.microphone()];
-        let slots = [forges.video_receiver(), forges.audio_receiver()];
-        let mut ends = vec![(&mut forges.rtc, sources)];
+        let attacker = &mut self.people[2];
+        let sources = [attacker.camera(), attacker.microphone()];
+        let slots = [attacker.video_receiver(), attacker.audio_receiver()];
+        let mut ends = vec![(&mut attacker.rtc, sources)];
         let served = self.core.peers.iter_mut().map(|(_, peer)| &mut peer.rtc);
         ends.extend(served.last().map(|rtc| (rtc, slots)));
         let mut ssrcs = Vec::new();
@@ -389,9 +389,9 @@ impl Room {
 fn forged_packets_of_a_connection_are_accepted() {
     let mut room = Room::new();
     let known = room.known_ids();
-    let mut forger = KeyedAttacker::new().expect("RTP and RTCP were sent");
+    let mut attacker = KeyedAttacker::new().expect("RTP and RTCP were sent");
     let picture = Rtp::of_camera(1_000);
-    let bytes = picture.encrypt(&forger, &known);
+    let bytes = picture.encrypt(&attacker, &known);
     room.receive(&bytes);
     room.advance(&[]);
     let forged = room.people[0].events.iter().any(|event| {
@@ -412,7 +412,7 @@ fn forged_packets_of_a_connection_are_accepted() {
             .count()
     };
     let before = asked(&room);
-    let bytes = lost.encrypt(&mut forger, &known);
+    let bytes = lost.encrypt(&mut attacker, &known);
     room.receive(&bytes);
     // A sender is asked for a keyframe once a second at most.
     for _ in 0..60 {
@@ -425,7 +425,7 @@ fn forged_packets_of_a_connection_are_accepted() {
 fn packets_numbered_before_the_first_allocate_nothing() {
     let mut room = Room::new();
     let known = room.known_ids();
-    let forger = KeyedAttacker::new().expect("RTP and RTCP were sent");
+    let attacker = KeyedAttacker::new().expect("RTP and RTCP were sent");
     let before = room.core.peers[2].rtc.media(room.people[2].camera());
     let id = before.and_then(|media| twcc::extension_id(media.remote_extmap()));
     let counted = |seq: u16, counts: u16| {
@@ -436,7 +436,7 @@ fn packets_numbered_before_the_first_allocate_nothing() {
         }
     };
     for packet in [counted(1_000, 50_000), counted(1_001, 60_000)] {
-        let bytes = packet.encrypt(&forger, &known);
+        let bytes = packet.encrypt(&attacker, &known);
         room.receive(&bytes);
         room.advance(&[0, 1]);
     }
@@ -453,7 +453,7 @@ fn packets_numbered_before_the_first_allocate_nothing() {
 fn forged_twcc_feedback_from_before_the_first_packet_closes_the_attacker_at_most() {
     let mut room = Room::new();
     let known = room.known_ids();
-    let mut forger = KeyedAttacker::new().expect("RTP and RTCP were sent");
+    let mut attacker = KeyedAttacker::new().expect("RTP and RTCP were sent");
     // Packets 60,000 to 67,999 were not received (a run length chunk); at most some hundred were
     // sent.
     let feedback = ForgedPacket::Rtcp(vec![RtcpPart {
@@ -469,7 +469,7 @@ fn forged_twcc_feedback_from_before_the_first_packet_closes_the_attacker_at_most
         ],
     }]);
     assert!(feedback.has_twcc_feedback());
-    let bytes = feedback.encrypt(&mut forger, &known);
+    let bytes = feedback.encrypt(&mut attacker, &known);
     room.receive(&bytes);
     assert!(room.others_continue());
     let closed: &[PeerKey] = match cfg!(debug_assertions) {
@@ -488,9 +488,9 @@ proptest! {
     ) {
         let mut room = Room::new();
         let known = room.known_ids();
-        let mut forger = KeyedAttacker::new().expect("RTP and RTCP were sent");
+        let mut attacker = KeyedAttacker::new().expect("RTP and RTCP were sent");
         for (number, packet) in packets.iter().enumerate() {
-            let bytes = packet.encrypt(&mut forger, &known);
+            let bytes = packet.encrypt(&mut attacker, &known);
             room.receive(&bytes);
             if number % 10 == 0 {
                 room.advance(&[0, 1]);

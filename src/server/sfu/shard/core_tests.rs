@@ -168,13 +168,13 @@ fn delayed_video_shares_the_audio_capture_time() {
         first_participant(),
         ParticipantId::parse("p_b").expect("valid"),
     );
-    let mut sends = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(1), ann.clone());
-    let mut sees = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(2), ben);
+    let mut sender = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(1), ann.clone());
+    let mut receiver = FakeBrowser::join(&mut core, &mut events, &mut now, PeerKey(2), ben);
     subscribe_to_camera(&mut core, PeerKey(2), ann, now);
     // No media for three seconds, in which sender reports are exchanged.
     for _ in 0..300 {
-        sends.advance(&mut core, &mut now);
-        sees.exchange(&mut core, now);
+        sender.advance(&mut core, &mut now);
+        receiver.exchange(&mut core, now);
     }
     let start = now;
     // Video each 100 ms with a delay of 80 ms, audio each 20 ms.
@@ -185,16 +185,16 @@ fn delayed_video_shares_the_audio_capture_time() {
             let at = start + Duration::from_millis(taken.into());
             (mid, u64::from(ms), taken * ticks, at, payload)
         };
-        let voice = (ms % 20 == 0).then(|| packet(sends.microphone(), ms, 48, 0x78));
-        let face = (ms % 100 == 80).then(|| packet(sends.camera(), ms - 80, 90, 0x10));
+        let voice = (ms % 20 == 0).then(|| packet(sender.microphone(), ms, 48, 0x78));
+        let face = (ms % 100 == 80).then(|| packet(sender.camera(), ms - 80, 90, 0x10));
         for (mid, seq, time, at, payload) in voice.into_iter().chain(face) {
-            sends.send_packet(mid, seq, time, at, payload);
+            sender.send_packet(mid, seq, time, at, payload);
         }
-        sends.exchange(&mut core, now);
-        sees.exchange(&mut core, now);
+        sender.exchange(&mut core, now);
+        receiver.exchange(&mut core, now);
     }
     let reports = |mid| {
-        let reports = sees.events.iter().filter_map(move |event| match event {
+        let reports = receiver.events.iter().filter_map(move |event| match event {
             str0m::Event::SenderFeedback(report) if report.mid == mid => {
                 Some(SenderReport::from(&report.sender_info))
             }
@@ -215,7 +215,7 @@ fn delayed_video_shares_the_audio_capture_time() {
             jump < 2 * clock_rate,
             "no jump, where the stream only began later"
         );
-        let packet = sees.events.iter().rev().find_map(|event| match event {
+        let packet = receiver.events.iter().rev().find_map(|event| match event {
             str0m::Event::RtpPacket(packet) if packet.header.ext_vals.mid == Some(mid) => {
                 let taken = packet.payload.last_chunk().copied().expect("four bytes");
                 Some((packet.header.timestamp, u32::from_be_bytes(taken)))
@@ -227,8 +227,8 @@ fn delayed_video_shares_the_audio_capture_time() {
         at.expect("a time") - Duration::from_millis(taken.into())
     };
     let (voice, face) = (
-        capture_start(sees.audio_receiver(), 48_000),
-        capture_start(sees.video_receiver(), 90_000),
+        capture_start(receiver.audio_receiver(), 48_000),
+        capture_start(receiver.video_receiver(), 90_000),
     );
     let apart = voice.duration_since(face).unwrap_or_else(|e| e.duration());
     assert!(apart < Duration::from_millis(10), "{apart:?}");
