@@ -188,14 +188,18 @@ async fn behind_a_trusted_proxy_requests_under_way_are_counted_by_the_address_it
         app.context.request_permits.count() == 2
     })
     .await;
-    let asks = async |address: &str, path: &str| {
+    let status_of = async |address: &str, path: &str| {
         let request = forwarded(address, &get(path));
         status(&app.http_from(PROXY, &request).await)
     };
-    assert_eq!(asks("10.0.0.1", "/none").await, 429);
-    assert_eq!(asks("10.0.0.2", "/none").await, 404);
+    assert_eq!(status_of("10.0.0.1", "/none").await, 429);
+    assert_eq!(status_of("10.0.0.2", "/none").await, 404);
     for path in ["/healthz", "/readyz"] {
-        assert_eq!(asks("10.0.0.1", path).await, 200, "a place is kept free");
+        assert_eq!(
+            status_of("10.0.0.1", path).await,
+            200,
+            "a place is kept free"
+        );
     }
     drop(polling);
 }
@@ -225,13 +229,13 @@ async fn behind_a_trusted_proxy_health_and_sockets_are_served_when_all_places_ar
         let under_way = || app.context.request_permits.count() == number + 1;
         until("it is under way", under_way).await;
     }
-    let asks = async |path: &str| {
+    let status_of = async |path: &str| {
         let request = forwarded("10.0.1.1", &get(path));
         status(&app.http_from(PROXY, &request).await)
     };
-    assert_eq!(asks("/").await, 503);
-    assert_eq!(asks("/healthz").await, 200);
-    assert_eq!(asks("/readyz").await, 200);
+    assert_eq!(status_of("/").await, 503);
+    assert_eq!(status_of("/healthz").await, 200);
+    assert_eq!(status_of("/readyz").await, 200);
     let url = format!("ws://{}/ws", app.address);
     let mut request = url.into_client_request().expect("a request");
     let headers = request.headers_mut();
@@ -266,10 +270,10 @@ async fn a_client_that_reads_no_answers_is_disconnected() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     let mut eve = app.tcp_from("127.0.0.1").await;
     let requests = "GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
-    let asks = async {
+    let flood = async {
         // Until the server stops reading, and then closes the connection.
         while eve.write_all(requests.as_bytes()).await.is_ok() {}
     };
-    timeout(DEADLINE, asks).await.expect("it is given up");
+    timeout(DEADLINE, flood).await.expect("it is given up");
     assert_eq!(status(&app.get("/healthz").await), 200);
 }

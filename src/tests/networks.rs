@@ -48,7 +48,7 @@ async fn options_is_answered_with_the_methods_of_the_route() {
         check.to_lowercase().contains("allow: get,head\r"),
         "{check}"
     );
-    let asks = async |target: &str| {
+    let options_of = async |target: &str| {
         let request =
             format!("OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         app.http(&request).await.to_lowercase()
@@ -63,14 +63,14 @@ async fn options_is_answered_with_the_methods_of_the_route() {
         ("/api/post_message", "post"),
         ("/pkg/none.js", "get,head"),
     ] {
-        let answer = asks(target).await;
+        let answer = options_of(target).await;
         assert_eq!(status(&answer), 204, "{target}: {answer}");
         assert!(
             answer.contains(&format!("allow: {methods}\r")),
             "{target}: {answer}"
         );
     }
-    assert_eq!(status(&asks("/none").await), 404);
+    assert_eq!(status(&options_of("/none").await), 404);
 }
 
 #[tokio::test]

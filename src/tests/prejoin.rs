@@ -44,7 +44,11 @@ async fn only_navigations_started_by_this_site_count_as_its_own() {
         ),
     ];
     for (headers, own) in table {
-        let asks = true;
-        assert_eq!(call_page(&app, headers).await, (own, asks), "{headers:?}");
+        let has_question = true;
+        assert_eq!(
+            call_page(&app, headers).await,
+            (own, has_question),
+            "{headers:?}"
+        );
     }
 }

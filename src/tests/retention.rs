@@ -173,7 +173,7 @@ async fn swept_messages_are_erased_from_the_database_files() {
         store_message(&app, "team", 9, &format!("{secret} {number}")).await;
         store_message(&app, "team", 1, &format!("{public} {number}")).await;
     }
-    let holds = |text: &str| {
+    let is_stored = |text: &str| {
         let letter = text.chars().next().expect("a letter").to_string();
         let files = ["noom.db", "noom.db-wal"].map(|file| app.data().join(file));
         let bytes = files.map(|file| std::fs::read(file).unwrap_or_default());
@@ -182,15 +182,15 @@ async fn swept_messages_are_erased_from_the_database_files() {
             .iter()
             .any(|bytes| bytes.windows(letter.len()).any(|part| part == letter))
     };
-    assert!(holds(secret) && holds(public));
+    assert!(is_stored(secret) && is_stored(public));
     let week = RetentionLimits {
         days: 7,
         messages: 0,
     };
     let context = context_with_retention(&app, week, &[]);
     assert_eq!(swept(&context).await.expect("swept"), 50);
-    assert!(!holds(secret), "gone from table, index and log");
-    assert!(holds(public), "the positive control");
+    assert!(!is_stored(secret), "gone from table, index and log");
+    assert!(is_stored(public), "the positive control");
     assert_eq!(found(&app, public).await, 50);
 }
 
