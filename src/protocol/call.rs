@@ -2,7 +2,7 @@
 //!
 //! The server keeps the list of participants and routes signals without reading the
 //! descriptions and candidates in them. A [`Leg`] identifies one stay of a participant in
-//! the call; the server drops a signal that is addressed to an earlier leg.
+//! the call; the server refuses a signal that is addressed to an earlier leg.
 
 use super::{ParticipantId, Source};
 use serde::{Deserialize, Serialize};
