@@ -75,7 +75,7 @@ fn every_test_that_the_page_on_security_names_exists() {
 fn every_step_of_a_walkthrough_names_a_file_and_functions_that_exist() {
     let page = fs::read_to_string(root().join("docs/architecture.md")).expect("a page");
     let walkthroughs = blocks(&page, "Walkthrough: ");
-    assert_eq!(walkthroughs.len(), 3, "a message, a face, a restart");
+    assert_eq!(walkthroughs.len(), 3, "a message, a call, a restart");
     for walkthrough in walkthroughs {
         // A step is a path below src/ and what happens there; further lines are indented.
         let mut text = String::new();
