@@ -76,7 +76,7 @@ export class Call {
 
   /** The sign that a person's video is paused for lack of bandwidth. */
   paused(nickname: string): Locator {
-    return this.tile(nickname).getByText(/^(paused|picture paused)/i).locator('visible=true');
+    return this.tile(nickname).getByText(/^(paused|video paused)/i).locator('visible=true');
   }
 
   /** The shared screen of a person. */

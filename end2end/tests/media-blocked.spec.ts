@@ -15,7 +15,7 @@ test('media that does not reach the server is reported to users and operator unt
   const minji = await person('민지', { server, locale: 'ko' });
   await ann.entersCall(name);
   await minji.entersCall(name);
-  const banner = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and the server/i });
+  const banner = ann.page.getByRole('status').filter({ hasText: /no sound or video gets through between you and the server/i });
   await expect(banner).toHaveCount(0);
   await expect(banner).toBeVisible({ timeout: 30_000 });
   await expect(banner).toContainText(/try another network/i);
@@ -49,7 +49,7 @@ test('two people whose media does not connect see whom it concerns, until it con
   await path.cut();
   await ann.entersCall(name);
   await ben.entersCall(name);
-  const banner = ann.page.getByRole('status').filter({ hasText: /no sound or picture gets through between you and Ben/i });
+  const banner = ann.page.getByRole('status').filter({ hasText: /no sound or video gets through between you and Ben/i });
   await expect(banner).toBeVisible({ timeout: 40_000 });
   await expect(banner).toContainText(/hide my address/i);
   await path.restore();

@@ -35,7 +35,7 @@ test('an edit, a reaction, a reply and a deletion reach everybody, live and in t
   await ann.room.expectLive();
   await expect(ann.room.said('and good morning').locator('blockquote')).toContainText('hello');
   await ann.room.does('hello', 'Delete');
-  await ann.page.getByRole('button', { name: 'Delete for everybody' }).click();
+  await ann.page.getByRole('button', { name: 'Delete for everyone' }).click();
   await expect(ben.room.said('This message was deleted.').first()).toBeVisible();
   await expect(ben.room.log.getByText('hello', { exact: true })).toHaveCount(0);
   await expect(ben.room.said('and good morning').locator('blockquote')).toContainText('deleted');
