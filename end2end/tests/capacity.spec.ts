@@ -3,7 +3,7 @@ import { roomPath } from '../pages/room.ts';
 import { ERROR_STATUS } from '../support/page_errors.ts';
 import { LABELS } from '../support/labels.ts';
 
-test('a full room shows an error, and a retry joins once somebody has left', async ({ person, name, pageErrors, startServer }) => {
+test('a full room shows an error, and a retry joins after a person has left', async ({ person, name, pageErrors, startServer }) => {
   pageErrors.expects(ERROR_STATUS);
   const server = await startServer({ roomCapacity: 2 });
   const [ann, ben, cleo] = [

@@ -130,7 +130,7 @@ test('a server that is stopped for three seconds continues without loss', async 
   for (const client of clients) client.stop();
 });
 
-test('a client that reads one kilobyte a second delays nobody, costs little memory, and catches up', async ({ startServer }) => {
+test('a client that reads one kilobyte a second delays no other client, costs little memory, and catches up', async ({ startServer }) => {
   test.setTimeout(180_000);
   const server = await startServer();
   const proxy = await TcpProxy.before(server.port);
@@ -186,7 +186,7 @@ test('clock jumps of an hour and a day, forwards and backwards, change no order 
   for (const client of clients) client.stop();
 });
 
-test('control: loss, duplicates and another order are reported', () => {
+test('control: loss, duplicates and wrong order are reported', () => {
   const log = [{ seq: 1, id: 'a' }, { seq: 2, id: 'b' }];
   const client = () => {
     const client = new ChatClient(() => 'http://127.0.0.1:1', 'r', 'C');

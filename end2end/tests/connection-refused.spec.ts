@@ -48,7 +48,7 @@ test('a page above the connection limit of its address says so, waits for Retry-
 });
 
 for (const [locale, words] of [['en', /does not accept connections from the address/], ['ko', /이 페이지를 연 주소로는/]] as const) {
-  test(`a page opened at an address that the server refuses says whom to ask: ${locale}`, async ({
+  test(`a page opened at an address that the server refuses says to ask the operator: ${locale}`, async ({
     person, name, pageErrors, startServer,
   }) => {
     pageErrors.expects(CONNECTION_LOST, REFUSED);

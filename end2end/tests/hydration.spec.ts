@@ -86,7 +86,7 @@ for (const locale of ['en', 'ko'] as const) {
   });
 }
 
-test('nodes inserted beside text fields before and during hydration do no harm', async ({ person, name, server }) => {
+test('nodes inserted beside text fields before and during hydration break nothing', async ({ person, name, server }) => {
   const ben = await ProtocolClient.join(server, name, 'Ben');
   const ann = await person('Ann');
   await ann.page.addInitScript(() => {

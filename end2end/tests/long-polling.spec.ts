@@ -67,7 +67,7 @@ test('a call works where WebSocket is blocked', async ({ person, name, pageError
   expect(blocked.sockets).toBe(0);
 });
 
-test('both may use long polling, and lost responses duplicate no message', async ({
+test('two people on long polling lose and duplicate no message when responses are lost', async ({
   person, name, pageErrors, server,
 }) => {
   pageErrors.expects(CONNECTION_LOST, /status of 502/, /^answer 502/);
@@ -83,7 +83,7 @@ test('both may use long polling, and lost responses duplicate no message', async
   await expect(ben.room.person('Annabel')).toBeVisible();
 });
 
-test('a broken WebSocket is replaced by long polling, and used again when it works', async ({
+test('long polling replaces a broken WebSocket until the WebSocket works again', async ({
   person, name, pageErrors, server,
 }) => {
   pageErrors.expects(CONNECTION_LOST);

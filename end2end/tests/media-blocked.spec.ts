@@ -42,7 +42,7 @@ test('media that does not reach the server is reported to users and operator unt
   await expect(koreanBanner).toHaveCount(0);
 });
 
-test('two people whose media does not connect see whom it concerns, until it connects', async ({ person, name, server }) => {
+test('two people whose media does not connect see the name of the other, until it connects', async ({ person, name, server }) => {
   test.setTimeout(120_000);
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   const path = await pathOf(ann.page);

@@ -3,7 +3,7 @@ import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { roomPath } from '../pages/room.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 
-test('an edit, a reaction, a reply and a deletion reach everybody, live and in the HTML', async ({ person, name }) => {
+test('edits, reactions, replies and deletions reach all clients, live and in the HTML', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersRoom(name);
   await ben.entersRoom(name);
@@ -41,7 +41,7 @@ test('an edit, a reaction, a reply and a deletion reach everybody, live and in t
   await expect(ben.room.said('and good morning').locator('blockquote')).toContainText('deleted');
 });
 
-test('nobody can change the messages of others', async ({ person, name }) => {
+test('only the author can edit or delete a message', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersRoom(name);
   await ben.entersRoom(name);
@@ -71,7 +71,7 @@ test('edits made during a disconnection appear after it', async ({ person, name,
   await expect(ben.room.said('wrng')).toHaveCount(0);
 });
 
-test('typing shows to others until the message is sent', async ({ person, name }) => {
+test('the typing indicator shows to others until the message is sent', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersRoom(name);
   await ben.entersRoom(name);

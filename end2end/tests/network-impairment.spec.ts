@@ -85,7 +85,7 @@ test('media continues after a change of the source port', async ({ person, name,
   proxy.close();
 });
 
-test('a path that is cut for a while recovers without anybody leaving', async ({ person, name, startServer }) => {
+test('a path that is cut for a while recovers while all people stay', async ({ person, name, startServer }) => {
   test.setTimeout(180_000);
   const { ann, ben, proxy } = await pair(person, startServer, name);
   const made = await recoveries(ann.page);

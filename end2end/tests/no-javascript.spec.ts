@@ -23,7 +23,7 @@ test('without JavaScript an invalid name is explained and stays in its field', a
   await expect(ann.welcome.nickname).toHaveValue('Ann');
 });
 
-test('without JavaScript one reads the history and posts a message', async ({ person, name, server }) => {
+test('without JavaScript the room shows the history and the form posts a message', async ({ person, name, server }) => {
   const ben = await ProtocolClient.join(server, name, 'Ben');
   await ben.sendChat('hello out there');
   const ann = await person('Ann', plain);
@@ -55,7 +55,7 @@ test('without JavaScript the language can be changed', async ({ person }) => {
   await expect(ann.page.locator('html')).toHaveAttribute('lang', 'ko');
 });
 
-test('without JavaScript the call page says that it needs it', async ({ person, name }) => {
+test('without JavaScript the call page says that calls need JavaScript', async ({ person, name }) => {
   const ann = await person('Ann', plain);
   await ann.page.goto(`${roomPath(name)}/call`);
   await expect(ann.page.getByText(/javascript/i).first()).toBeVisible();

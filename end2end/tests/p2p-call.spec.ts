@@ -42,7 +42,7 @@ test('two people go from the welcome page to a call, and see and hear each other
   await ben.room.sees('can you hear me');
 });
 
-test("one's own video is mirrored and muted, others' are neither", async ({ person, name }) => {
+test("the own video is mirrored and muted, other videos are neither", async ({ person, name }) => {
   const [ann] = await call(person, name, ['Ann', 'Ben']);
   await expectFlow(ann.page, 1);
   expect(await ann.call.mirrored('Ann')).toBe(true);
@@ -182,7 +182,7 @@ async function expectRecovery(path: Awaited<ReturnType<typeof pathOf>>, pair: [P
   for (const { page } of pair) await expectFlow(page, 1);
 }
 
-test('a call survives a server restart, and a path that breaks afterwards recovers without anybody leaving', async ({
+test('a call survives a server restart, and a path that breaks afterwards recovers while all people stay', async ({
   person, name, pageErrors, startServer,
 }) => {
   test.setTimeout(150_000);
@@ -218,7 +218,7 @@ for (const [error, words] of [
   ['NotFoundError', /found|no camera|no microphone|plug|connect/i],
   ['NotReadableError', /use|busy|another/i],
 ] as const) {
-  test(`${error} lets one join, is explained, and a retry works without reload`, async ({ person, name }) => {
+  test(`${error} does not prevent joining, is explained, and a retry works without reload`, async ({ person, name }) => {
     const ben = await person('Ben');
     await ben.entersCall(name);
     const ann = await person('Ann', { refusal: { error } });
@@ -333,7 +333,7 @@ test('a third person does not interrupt the call of two', async ({ person, name 
   await expectFlow(ben.page, 1);
 });
 
-test('a full call shows an error, and a retry enters once somebody has left', async ({ person, name, startServer }) => {
+test('a full call shows an error, and a retry enters after a person has left', async ({ person, name, startServer }) => {
   const server = await startServer({ callCapacity: 2 });
   const [ann, ben, cleo] = [
     await person('Ann', { server }), await person('Ben', { server }), await person('Cleo', { server }),

@@ -1,7 +1,7 @@
 import { expect, test } from '../support/test.ts';
 import { CONNECTION_LOST } from '../support/page_errors.ts';
 
-test('a killed server loses no message: typed text stays, and the pending message is sent once', async ({
+test('a killed server loses no message: typed text stays, and a pending message is sent once', async ({
   person, name, pageErrors, startServer,
 }) => {
   pageErrors.expects(CONNECTION_LOST);

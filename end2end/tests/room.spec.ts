@@ -11,7 +11,7 @@ async function two(person: (nickname: string) => Promise<Person>, room: string):
   return [ann, ben];
 }
 
-test('messages reach everybody in the room and nobody in another', async ({ person, name }) => {
+test('messages reach all people in the room and none in another room', async ({ person, name }) => {
   const [ann, ben] = await two(person, name);
   const eve = await person('Eve');
   await eve.entersRoom(`${name} next door`);
@@ -47,7 +47,7 @@ test('messages are in the HTML that the server sends', async ({ person, name, se
   ann.close();
 });
 
-test("one's own messages say You, others' say the nickname", async ({ person, name }) => {
+test("own messages show You, other messages show the nickname", async ({ person, name }) => {
   const [ann, ben] = await two(person, name);
   await ann.room.says('from me');
   await expect(ann.room.said('from me')).toContainText('You');
@@ -177,7 +177,7 @@ test('Enter while Korean is being composed never sends', async ({ person, name }
   await expect(ben.room.said('안녕')).toHaveCount(1);
 });
 
-test('the log follows new messages, and counts them while one reads above', async ({ person, name, server }) => {
+test('the log follows new messages, and counts them while it is scrolled up', async ({ person, name, server }) => {
   const writer = await ProtocolClient.join(server, name, 'Writer');
   for (let i = 1; i <= 35; i += 1) await writer.sendChat(`line ${i}\nand a second line`);
   const ann = await person('Ann');

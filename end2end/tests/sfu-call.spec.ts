@@ -107,7 +107,7 @@ test('a third person who soon returns does not move the call', async ({ person, 
   await expectVideo(ben, 'Ann');
 });
 
-test('five people through the server see the right video of everybody and hear three voices', async ({
+test('five people through the server see the right video of each person and hear three voices', async ({
   person, name, startServer,
 }) => {
   test.setTimeout(240_000);
@@ -125,7 +125,7 @@ test('five people through the server see the right video of everybody and hear t
   await people[1].call.expectTiles(4);
 });
 
-test('everybody reconnects after the server is killed during a call', async ({ person, name, pageErrors, startServer }) => {
+test('all people reconnect after the server is killed during a call', async ({ person, name, pageErrors, startServer }) => {
   test.setTimeout(300_000);
   pageErrors.expects(/WebSocket connection to|net::ERR_/);
   const server = await startServer({ p2pMax: 0 });
@@ -247,7 +247,7 @@ test('a small camera is seen in full resolution', async ({ person, name, startSe
   await expect.poll(async () => (await videoOf(ann, 'Ben')).height, { message: 'all of its lines', timeout: 40_000 }).toBe(360);
 });
 
-test('a late joiner sees a camera that nobody had watched', async ({ person, name, startServer }) => {
+test('a late joiner sees a camera that had no viewers', async ({ person, name, startServer }) => {
   const server = await startServer({ p2pMax: 0 });
   const ann = await enters(person, server, name, 'Ann', [1280, 720]);
   // Alone until every layer is inactive.

@@ -51,7 +51,7 @@ for (const [by, options] of [['UDP', []], ['TCP', ['-t']]] as const) {
   });
 }
 
-test('coturn\'s client reaches no other address by the relay, and none without the password', async ({ name, startServer }) => {
+test('coturn\'s client relays to no other address, and not without the password', async ({ name, startServer }) => {
   test.setTimeout(240_000);
   const server = await startServer({ turn: true });
   for (const peer of ['127.0.0.1', '10.0.0.1', '169.254.169.254', '0.0.0.0', '192.0.2.1', '8.8.8.8']) {
