@@ -1,6 +1,6 @@
 //! Conditional content with erased types.
 //!
-//! `leptos::Show` is compiled once per condition and content type; this once.
+//! `leptos::Show` is compiled once per condition and content type, [`ErasedShow`] only once.
 
 use leptos::prelude::*;
 

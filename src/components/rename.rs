@@ -1,4 +1,4 @@
-//! Changing the nickname, in place.
+//! The button and the form that change the nickname.
 
 use crate::components::ErasedShow;
 use crate::i18n::*;

@@ -294,7 +294,7 @@ fn HeadCount() -> impl IntoView {
 /// The page of an invalid room name or an unavailable server.
 #[component]
 fn NoRoom(
-    /// What went wrong.
+    /// The error to explain.
     error: ApiError,
 ) -> impl IntoView {
     let i18n = use_i18n();

@@ -54,7 +54,7 @@ pub struct CallPerson {
     pub devices: Devices,
 }
 
-/// An ICE server for `RTCPeerConnection` (W3C WebRTC 4.2.1).
+/// An `RTCIceServer` (W3C WebRTC) for `RTCPeerConnection`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
     /// `stun:` and `turn:` URLs (RFC 7064, RFC 7065).

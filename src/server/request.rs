@@ -18,7 +18,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 const COOKIE_MAX_AGE_S: u32 = 365 * 24 * 60 * 60;
 
 /// Prefix of cookies that browsers accept only over TLS and only for one host (RFC 6265bis,
-/// 4.1.3.2).
+/// section 4.1.3.2).
 const HOST_PREFIX: &str = "__Host-";
 
 /// A header of the request.
@@ -47,7 +47,7 @@ pub fn cookie(name: &str) -> Option<String> {
 }
 
 /// Name of a cookie: with the prefix over TLS, so that neither a plain connection nor a sibling
-/// host can replace it (RFC 6265bis, 4.1.3).
+/// host can replace it (RFC 6265bis, section 4.1.3).
 fn cookie_name(https: bool, name: &str) -> String {
     let prefix = if https { HOST_PREFIX } else { "" };
     format!("{prefix}{name}")

@@ -5,7 +5,7 @@
 //! A reload enters only in a tab that was in the call, because another site cannot reload this
 //! tab. Going back or forward never enters, because any page of the history can do that.
 
-/// How the browser came to show this document.
+/// How the browser opened this document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     /// By a link, a redirect, a form, a script, or the address bar.

@@ -5,7 +5,8 @@
 //! opens them and moves media from one kind to the other. Both are [`rtc`] connections, whose
 //! negotiation is decided in [`crate::state::negotiation`]. [`media`] owns cameras,
 //! microphones and playback. [`viewport`] knows what is on the screen; [`quality`],
-//! [`reachability`] and [`statistics`] watch the connections. [`context`] is what all share.
+//! [`reachability`] and [`statistics`] watch the connections. [`context`] holds the state that
+//! they share.
 //!
 //! Imports between these modules form no cycle; `src/tests/architecture.rs` checks it.
 

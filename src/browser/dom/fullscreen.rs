@@ -3,7 +3,7 @@
 use leptos::prelude::document;
 use web_sys::Element;
 
-/// Whether the browser supports it; some on phones do not.
+/// Whether the browser supports full screen; some on phones do not.
 pub fn is_there() -> bool {
     document().fullscreen_enabled()
 }

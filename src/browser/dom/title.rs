@@ -1,6 +1,6 @@
 //! The count of unread messages in the title of the tab.
 
-/// Puts `unread` in front of the title, or takes the count away.
+/// Puts `unread` in front of the title; 0 removes the count.
 pub fn set_unread(unread: usize) {
     let Some(document) = web_sys::window().and_then(|window| window.document()) else {
         return;

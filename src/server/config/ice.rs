@@ -8,7 +8,7 @@ pub const ACCEPTED: &str = "stun:host[:port], turn:user:password@host[:port] or 
 /// URI schemes of RFC 7064 (STUN) and RFC 7065 (TURN).
 const SCHEMES: [&str; 4] = ["stun:", "stuns:", "turn:", "turns:"];
 
-/// A server in the JSON form; `urls` is a string or an array (W3C WebRTC, 4.2.4).
+/// A server in the JSON form; `urls` is a string or an array (W3C WebRTC, `RTCIceServer`).
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonServer {

@@ -1,5 +1,5 @@
-//! Encodings of what is sent (W3C WebRTC 5.2.8): simulcast layers of the camera, the bitrate of
-//! a shared screen, which layers are active and in which codec they are.
+//! Encodings of sent tracks (W3C WebRTC, `RTCRtpEncodingParameters`): the simulcast layers of the
+//! camera, the bitrate of a shared screen, the active layers, and the codec.
 
 use crate::browser::call::rtc::peer_connection::transceivers;
 use crate::protocol::{Codec, Source};
@@ -46,7 +46,7 @@ fn set(object: &Object, name: &str, value: f64) {
     let _ = Reflect::set(object, &name.into(), &value.into());
 }
 
-/// Scales the layers of a camera to its resolution, as [`scales`] says.
+/// Scales the layers of a camera to its resolution by [`scales`].
 pub fn fit(sender: &RtcRtpSender, camera: &MediaStreamTrack) {
     let settings = camera.get_settings();
     let (Some(width), Some(height)) = (settings.get_width(), settings.get_height()) else {
@@ -68,13 +68,13 @@ pub fn function(object: &JsValue, name: &str) -> Option<js_sys::Function> {
     found.dyn_into::<js_sys::Function>().ok()
 }
 
-/// A string property; empty where it is missing.
+/// A string property; empty if it is missing.
 pub fn text(object: &JsValue, name: &str) -> String {
     let found = Reflect::get(object, &name.into()).unwrap_or_default();
     found.as_string().unwrap_or_default()
 }
 
-/// Sets a property where it differs. Returns whether it did.
+/// Sets a property unless it has this value. Returns whether it changed.
 fn put(object: &JsValue, name: &str, value: &JsValue) -> bool {
     let differs = Reflect::get(object, &name.into()).is_ok_and(|before| before != *value);
     differs && Reflect::set(object, &name.into(), value).is_ok()
@@ -91,7 +91,7 @@ pub fn set_active(pc: &RtcPeerConnection, source: Source, rids: &[String]) {
 }
 
 /// Sends a source in another codec (W3C WebRTC extensions, `RTCRtpEncodingParameters.codec`).
-/// A browser that knows no such field ignores it and sends in the first codec of the answer.
+/// A browser without this field ignores it and sends in the first codec of the answer.
 pub fn set_codec(pc: &RtcPeerConnection, source: Source, codec: Codec) {
     let mime = match codec {
         Codec::Vp8 => "video/vp8",
@@ -122,9 +122,9 @@ thread_local! {
     static LAST: RefCell<Promise> = RefCell::new(Promise::resolve(&JsValue::NULL));
 }
 
-/// Changes the encodings of a sender. `encoding` gets the parameters and one encoding, and
-/// returns whether it changed that; `setParameters` is called where it changed any. Changes
-/// run one after the other, because `getParameters` returns the old values during one.
+/// Changes the encodings of a sender. `encoding` receives the parameters and one encoding, and
+/// returns whether it changed the encoding; `setParameters` is called if any changed. Changes
+/// run in sequence, because `getParameters` returns the old values during a change.
 fn change(sender: RtcRtpSender, encoding: impl Fn(&JsValue, &JsValue) -> bool + 'static) {
     let before = LAST.with(|last| last.borrow().clone());
     let next = future_to_promise(async move {
@@ -135,7 +135,7 @@ fn change(sender: RtcRtpSender, encoding: impl Fn(&JsValue, &JsValue) -> bool + 
         let changed = encodings.iter().filter(|each| encoding(&parameters, each));
         let changed = changed.count() > 0;
         if let Some(method) = function(&sender, "setParameters").filter(|_| changed) {
-            // A browser that refuses changes nothing.
+            // If the browser refuses, the encodings stay as they are.
             let set = method.call1(&sender, &parameters).ok();
             if let Some(set) = set.and_then(|set| set.dyn_into::<Promise>().ok()) {
                 let _ = JsFuture::from(set).await;

@@ -9,7 +9,7 @@ use web_sys::{RtcPeerConnection, RtcRtpReceiver};
 /// Audio level, from 0 to 1, above which a participant counts as speaking.
 const SPEAKING_LEVEL: f64 = 0.02;
 
-/// The reports of `getStats` (W3C WebRTC Stats 8): of a connection or of one receiver.
+/// The reports of `getStats` (W3C WebRTC Stats): of a connection or of one receiver.
 pub async fn reports(of: &JsValue) -> Vec<JsValue> {
     let method = Reflect::get(of, &"getStats".into()).ok();
     let method = method.and_then(|m| m.dyn_into::<js_sys::Function>().ok());
