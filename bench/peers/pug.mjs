@@ -1,5 +1,5 @@
-// The course's pages on Express and Pug, with the content of Noom's pages: a form and the list of
-// open rooms, a room with its people and last messages.
+// Pages on Express and Pug with the content of Noom's pages: a form and the list of open rooms, a
+// room with its people and last messages.
 import { fileURLToPath } from "node:url";
 import express from "express";
 

@@ -1,6 +1,6 @@
-// The course's chat: Express and Socket.IO, rooms and nicknames, everything in memory.
+// A chat as tutorials build it: Express and Socket.IO, rooms and nicknames, everything in memory.
 //
-// One thing of the course is omitted in its favour: sending the list of rooms to every socket at
+// One thing is omitted in its favour: sending the list of rooms to every socket at
 // every join, which takes minutes with ten thousand people.
 import { createServer } from "node:http";
 import express from "express";

@@ -17,7 +17,7 @@ pub enum Implementation {
     Noom,
     /// Noom with its database in memory, which shows the cost of the disk.
     NoomInMemory,
-    /// Express and Socket.IO, as the course builds it.
+    /// Express and Socket.IO: `bench/peers/socketio.mjs`.
     SocketIo,
     /// Bare `ws` in Node.
     Ws,

@@ -25,7 +25,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Command to measure.
+/// Benchmarks of Noom and comparable servers.
 #[derive(Parser)]
 struct Arguments {
     /// Path of the Noom binary.

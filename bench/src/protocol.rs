@@ -58,7 +58,7 @@ impl Stamp {
 pub enum Protocol {
     /// Noom's protocol, as in `docs/protocol.md`.
     Noom,
-    /// Engine.IO 4 and Socket.IO 5, with the events of the course's server.
+    /// Engine.IO 4 and Socket.IO 5, with the events of `bench/peers/socketio.mjs`.
     SocketIo,
     /// JSON objects, one per WebSocket message.
     Ws,

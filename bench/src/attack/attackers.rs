@@ -137,8 +137,8 @@ impl AttackKind {
             Self::Search => "search",
             Self::OpenRooms => "open-rooms",
             Self::JoinAndReset => "join-and-reset",
-            Self::SlowHead => "send_slowly-head",
-            Self::SlowBody => "send_slowly-body",
+            Self::SlowHead => "slow-head",
+            Self::SlowBody => "slow-body",
             Self::FillDisk => "fill-disk",
             Self::PostForms => "post-forms",
             Self::Signals => "signals",
@@ -442,7 +442,7 @@ impl Attacker {
             counters.victims_closed.fetch_add(1, Relaxed);
         });
         let description = json!({"kind": "offer", "connection": 1, "sdp": "x".repeat(LONG_SIGNAL)});
-        let throwing = async {
+        let sending = async {
             let signal = json!({"type": "signal", "to": to, "leg": 1, "signal": description});
             let signal = signal.to_string();
             for _ in 0..400 {
@@ -452,9 +452,9 @@ impl Attacker {
             }
             anyhow::Ok(())
         };
-        let thrown = throwing.await;
+        let result = sending.await;
         reading.abort();
-        thrown
+        result
     }
 
     /// Reacts to a message of the largest size, over and over.

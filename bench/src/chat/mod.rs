@@ -2,10 +2,10 @@
 //!
 //! Each scenario (a number of people in rooms of one size) runs on every server in turn, freshly
 //! started. The load rises until the 99th percentile of latency exceeds 100 ms, the generator is at
-//! its limit, or everybody sends at the highest allowed rate.
+//! its limit, or all clients send at the highest allowed rate.
 //!
 //! * [`clients`] the connections; [`user`] a single one.
-//! * [`open_loop`] sending at a fixed rate; [`counters`] the received messages; [`report`] tables.
+//! * [`open_loop`] sending at a fixed rate; [`counters`] of received messages; [`report`] tables.
 
 mod clients;
 mod counters;
@@ -72,7 +72,7 @@ impl Outcome {
             .max_by(|one, other| one.deliveries.total_cmp(&other.deliveries))
     }
 
-    /// The reason why the run ended.
+    /// The reason that ended the run.
     pub fn stopped_by(&self) -> &'static str {
         match self.steps.last() {
             Some(step) if step.is_void() => "generator",
@@ -103,7 +103,7 @@ pub struct Options {
     seconds: Option<f64>,
 }
 
-/// The scenarios, servers and loads to run.
+/// The selected scenarios and the settings of their runs.
 struct Plan {
     scenarios: Vec<Scenario>,
     /// The only server, if one is selected.
@@ -130,17 +130,18 @@ impl Plan {
         let rooms = [2, 10, 100, 1_000];
         let scenarios = [1_000, 5_000, 10_000].into_iter();
         let scenarios = scenarios.flat_map(|people| rooms.map(|room| Scenario { people, room }));
-        let chosen = |scenario: &Scenario| {
+        let is_chosen = |scenario: &Scenario| {
             options
                 .people
                 .is_none_or(|people| people == scenario.people)
                 && options.room.is_none_or(|room| room == scenario.room)
         };
-        let narrow = options.people.or(options.room).is_some();
-        let kept =
-            |scenario: &Scenario| chosen(scenario) && (narrow || !quick || *scenario == HEADLINE);
+        let has_choice = options.people.or(options.room).is_some();
+        let is_included = |scenario: &Scenario| {
+            is_chosen(scenario) && (has_choice || !quick || *scenario == HEADLINE)
+        };
         Self {
-            scenarios: scenarios.filter(kept).collect(),
+            scenarios: scenarios.filter(is_included).collect(),
             only: options.only.clone(),
             load: options.load,
             seconds: options.seconds.unwrap_or(if quick { 1.0 } else { 2.0 }),
@@ -178,7 +179,8 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     report::finish(&arguments.out, &outcomes)
 }
 
-/// The servers of a scenario. The smallest one also shows the cost of the disk.
+/// The servers of a scenario. The scenarios of the smallest number of people also run Noom in
+/// memory, which shows the cost of the disk.
 fn implementations(scenario: Scenario) -> Vec<Implementation> {
     let mut implementations = vec![Implementation::Noom];
     if scenario.people == HEADLINE.people {
@@ -206,7 +208,7 @@ async fn run_scenario(
     let mut clients =
         ClientPool::connect(server, implementation.protocol(), scenario, start).await?;
     let people = scenario.people as f64;
-    // Work that the joins left is not idle time.
+    // Pending work of the joins is not idle time.
     sleep(plan.quiet).await;
     let before = server.cpu_time()?;
     sleep(plan.quiet).await;
@@ -227,8 +229,8 @@ async fn run_scenario(
     Ok(outcome)
 }
 
-/// Doubles the load until the server does not sustain it, then tries three quarters of that. A load
-/// that fails is tried once more, because the machine may have been busy.
+/// Doubles the load until the server does not sustain it, then ends with three quarters of that
+/// load. A load that fails is tried once more, because the machine may have been busy.
 async fn raise_load(
     running: &RunningServer,
     clients: &mut ClientPool,
@@ -236,11 +238,11 @@ async fn raise_load(
     scenario: Scenario,
     start: Instant,
 ) -> Result<Vec<LoadStep>> {
-    let most = MAX_RATE_PER_PERSON * scenario.people as f64 * (scenario.room - 1) as f64;
+    let max_load = MAX_RATE_PER_PERSON * scenario.people as f64 * (scenario.room - 1) as f64;
     let mut turn = 0;
     let mut steps: Vec<LoadStep> = Vec::new();
-    let mut offered = plan.load.unwrap_or(FIRST_LOAD).min(most);
-    let (mut again, mut last) = (false, plan.load.is_some());
+    let mut offered = plan.load.unwrap_or(FIRST_LOAD).min(max_load);
+    let (mut is_retry, mut is_last) = (false, plan.load.is_some());
     loop {
         let server = &running.server;
         let step = open_loop::run_step(
@@ -253,20 +255,21 @@ async fn raise_load(
             start,
         );
         let step = step.await?;
-        let (too_much, is_bottom) = (!step.is_sustained(MAX_P99_MS), steps.is_empty());
+        let (is_overload, is_first) = (!step.is_sustained(MAX_P99_MS), steps.is_empty());
         steps.push(step);
-        if too_much && !again {
-            again = true;
+        if is_overload && !is_retry {
+            is_retry = true;
             continue;
         }
-        again = false;
-        if last || (too_much && is_bottom) || (!too_much && offered >= most.min(LAST_LOAD)) {
+        is_retry = false;
+        let is_at_end = !is_overload && offered >= max_load.min(LAST_LOAD);
+        if is_last || (is_overload && is_first) || is_at_end {
             return Ok(steps);
         }
-        last = too_much;
-        offered = match too_much {
+        is_last = is_overload;
+        offered = match is_overload {
             true => offered * 0.75,
-            false => (offered * 2.0).min(most),
+            false => (offered * 2.0).min(max_load),
         };
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// Minimum sleep between two checks of due messages: the resolution of Tokio's timers.
+/// Shortest sleep between two checks for due messages: the resolution of Tokio's timers.
 const TICK: Duration = Duration::from_millis(1);
 /// Longest wait for the last messages.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);

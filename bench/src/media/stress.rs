@@ -161,8 +161,8 @@ impl Default for LayerRequests {
 }
 
 impl LayerRequests {
-    /// Records a request for the other layer, where everybody begins with the largest. Returns
-    /// whether the new request is for the largest.
+    /// Records a request for the other layer; a receiver without a request has the largest.
+    /// Returns whether the new request is for the largest.
     fn next_is_largest(&mut self, receiver: u32) -> bool {
         let [smallest, largest] = LAYERS;
         let last = self.last.get(&receiver);

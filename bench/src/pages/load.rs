@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 use tokio::{net::TcpStream, task::spawn_local};
 
-/// Number of connections. Each requests the next page when it has the last.
+/// Number of connections. Each sends its next request after the previous response.
 const CONNECTIONS: usize = 16;
 /// Time before the measurement, for caches and compilers.
 const WARM_UP: Duration = Duration::from_secs(1);

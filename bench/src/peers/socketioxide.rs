@@ -1,4 +1,4 @@
-//! The course's chat server on socketioxide and axum, in memory.
+//! A chat server on socketioxide and axum, in memory, with the events of `peers/socketio.mjs`.
 
 use axum::{Router, routing::get};
 use socketioxide::{

@@ -154,19 +154,19 @@ impl Flow {
 
     /// The next video packet.
     fn next_video(&mut self, bitrate: u32, rate: u32, nanos: u64) -> Packet {
-        if self.frame.left == 0 {
+        if self.frame.remaining == 0 {
             self.begin_frame(bitrate, rate);
         }
-        let length = self.frame.left.min(PACKET_BYTES);
+        let length = self.frame.remaining.min(PACKET_BYTES);
         let mut payload = vec![0; length];
         vp8::describe(&mut payload, self.frame, self.frames, self.base_layer);
         self.stamp(nanos).write(&mut payload, Place::Video);
-        self.frame.left -= length;
-        self.frame.fresh = false;
+        self.frame.remaining -= length;
+        self.frame.is_start = false;
         let packet = Packet {
             seq: self.seq,
             time: self.frame.time,
-            marker: self.frame.left == 0,
+            marker: self.frame.remaining == 0,
             payload,
         };
         self.seq += 1;
@@ -177,20 +177,24 @@ impl Flow {
     /// Starts the next frame.
     fn begin_frame(&mut self, bitrate: u32, rate: u32) {
         let now = self.due;
-        let old = self
+        let is_due = self
             .keyframe_at
             .is_none_or(|at| now >= at + KEYFRAME_INTERVAL);
-        let key = self.wants_keyframe || old;
-        if key {
+        let is_keyframe = self.wants_keyframe || is_due;
+        if is_keyframe {
             self.keyframe_at = Some(now);
             self.wants_keyframe = false;
         }
-        let layer = if key { 0 } else { (self.frames % 2) as u8 };
+        let layer = if is_keyframe {
+            0
+        } else {
+            (self.frames % 2) as u8
+        };
         self.base_layer = self.base_layer.wrapping_add(u8::from(layer == 0));
         self.frame = Frame {
-            left: self.size(bitrate, rate, key),
-            fresh: true,
-            key,
+            remaining: self.size(bitrate, rate, is_keyframe),
+            is_start: true,
+            is_keyframe,
             layer,
             time: (self.frames * VIDEO_CLOCK / u64::from(rate)) as u32,
             size: SIZES[self.layer().unwrap_or(SIZES.len() - 1)],
@@ -200,13 +204,13 @@ impl Flow {
 
     /// Size of a frame in bytes. With a keyframe every [`KEYFRAME_INTERVAL`] the flow has its
     /// bitrate; other frames vary by a quarter.
-    fn size(&self, bitrate: u32, rate: u32, key: bool) -> usize {
+    fn size(&self, bitrate: u32, rate: u32, is_keyframe: bool) -> usize {
         let frames = rate as usize * KEYFRAME_INTERVAL.as_secs() as usize;
         let bytes = bitrate as usize / 8 * KEYFRAME_INTERVAL.as_secs() as usize;
         let usual = bytes / (frames + KEYFRAME_FACTOR - 1);
         // Golden-ratio steps are evenly spread and have no period.
         let variation = (self.frames * 618 % 1_000) as usize;
-        let size = match key {
+        let size = match is_keyframe {
             true => usual * KEYFRAME_FACTOR,
             false => usual * 3 / 4 + usual * variation / 2_000,
         };
@@ -217,7 +221,7 @@ impl Flow {
     /// Schedules the next packet.
     fn pace(&mut self, bitrate: u32, rate: u32) {
         self.in_burst += 1;
-        if self.frame.left == 0 {
+        if self.frame.remaining == 0 {
             self.frames += 1;
             let next = self.start + Duration::from_secs(self.frames) / rate;
             self.due = self.due.max(next);
