@@ -500,7 +500,11 @@ impl World {
                     connection,
                     message,
                 } => {
-                    assert_eq!(self.client(connection).room, room, "rooms are apart");
+                    assert_eq!(
+                        self.client(connection).room,
+                        room,
+                        "a message stays in its room"
+                    );
                     self.tell(connection, message);
                 }
                 Effect::Relay { to, message, .. } => self.tell(to, message),
@@ -563,7 +567,10 @@ impl World {
                 client.log.push(chat);
             }
             ServerMessage::Chat(chat) => {
-                assert!(client.log.contains(&chat), "an old one comes only as it is");
+                assert!(
+                    client.log.contains(&chat),
+                    "an old message is repeated unchanged"
+                );
             }
             ServerMessage::Changed { seq, message } if seq > client.seq => {
                 assert_eq!(seq, client.seq + 1, "no gap in the order");
@@ -643,7 +650,7 @@ impl World {
             | ServerMessage::Pong
             | ServerMessage::MediaMode { .. }
             | ServerMessage::MediaClosed { .. } => {}
-            other => panic!("not for a room to store_message: {other:?}"),
+            other => panic!("a room never sends {other:?}"),
         }
     }
 

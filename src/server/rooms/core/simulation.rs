@@ -141,9 +141,11 @@ struct World {
     room: Option<Room>,
     jobs: VecDeque<Job>,
     clients: Vec<Client>,
-    said: u128,
+    /// Number of messages that the users have sent; the next message gets it as its id.
+    messages_sent: u128,
     connections: u64,
     now: Instant,
+    /// The virtual time of the browsers, in milliseconds.
     ms: f64,
 }
 
@@ -164,7 +166,7 @@ impl World {
             room: None,
             jobs: VecDeque::new(),
             clients: (0..CLIENTS).map(client).collect(),
-            said: 0,
+            messages_sent: 0,
             connections: 0,
             now: Instant::now(),
             ms: 0.0,
@@ -219,8 +221,8 @@ impl World {
 
     /// Breaks a client's connection; messages in transit are lost.
     fn break_connection(&mut self, who: usize) {
-        if let Some(line) = self.clients[who].link.take() {
-            let (connection, departure) = (line.connection, Departure::Lost);
+        if let Some(link) = self.clients[who].link.take() {
+            let (connection, departure) = (link.connection, Departure::Lost);
             self.command(Command::Disconnected {
                 connection,
                 departure,
@@ -263,9 +265,9 @@ impl World {
     }
 
     fn say(&mut self, who: usize) {
-        self.said += 1;
-        let id = MessageId(uuid::Uuid::from_u128(self.said));
-        let text = ChatText::parse(&format!("message {}", self.said)).expect("valid");
+        self.messages_sent += 1;
+        let id = MessageId(uuid::Uuid::from_u128(self.messages_sent));
+        let text = ChatText::parse(&format!("message {}", self.messages_sent)).expect("valid");
         self.clients[who]
             .state
             .log
@@ -281,26 +283,26 @@ impl World {
         let client = &mut self.clients[who];
         let me = participant_id(&client.session);
         let own = client.state.log.messages().find(|m| m.from.id == me);
-        let (Some(own), Some(line)) = (own, &mut client.link) else {
+        let (Some(own), Some(link)) = (own, &mut client.link) else {
             return;
         };
         let (id, text) = (own.id, format!("edited {}", self.ms));
-        line.up.push_back(ClientMessage::Edit { id, text });
+        link.up.push_back(ClientMessage::Edit { id, text });
     }
 
     fn send_pending(&mut self, who: usize) {
         let client = &mut self.clients[who];
-        if let Some(line) = client.link.as_mut().filter(|line| line.joined) {
+        if let Some(link) = client.link.as_mut().filter(|link| link.joined) {
             let (due, _) = client.outbox.due(&client.state.log.pending, self.ms);
-            line.up.extend(due);
+            link.up.extend(due);
         }
     }
 
     fn deliver_up(&mut self, who: usize) {
-        let Some(line) = &mut self.clients[who].link else {
+        let Some(link) = &mut self.clients[who].link else {
             return;
         };
-        let (connection, Some(message)) = (line.connection, line.up.pop_front()) else {
+        let (connection, Some(message)) = (link.connection, link.up.pop_front()) else {
             return;
         };
         let session = self.clients[who].session.clone();
@@ -330,15 +332,15 @@ impl World {
                     request,
                 }
             }
-            other => panic!("no client of this world says {other:?}"),
+            other => panic!("no client of the simulation sends {other:?}"),
         };
         self.command(command);
     }
 
     fn deliver_down(&mut self, who: usize) {
         let client = &mut self.clients[who];
-        let Some(line) = &mut client.link else { return };
-        let Some(message) = line.down.pop_front() else {
+        let Some(link) = &mut client.link else { return };
+        let Some(message) = link.down.pop_front() else {
             return;
         };
         let mine = participant_id(&client.session);
@@ -348,7 +350,7 @@ impl World {
             client.acknowledged.insert(chat.id);
         }
         if let ServerMessage::Joined(joined) = &message {
-            line.joined = true;
+            link.joined = true;
             client.outbox = Outbox::new(self.ms);
             if !joined.resumed {
                 client.shown.clear();
@@ -435,8 +437,8 @@ impl World {
             } => self.deliver(connection, message),
             Effect::Relay { to, message, .. } => self.deliver(to, message),
             Effect::Broadcast { message, except } => {
-                let lines = self.clients.iter().filter_map(|c| c.link.as_ref());
-                let connections: Vec<_> = lines.map(|line| line.connection).collect();
+                let links = self.clients.iter().filter_map(|c| c.link.as_ref());
+                let connections: Vec<_> = links.map(|link| link.connection).collect();
                 for connection in connections
                     .into_iter()
                     .filter(|connection| Some(*connection) != except)
@@ -449,7 +451,7 @@ impl World {
             }
             Effect::Close { connection, .. } | Effect::RefuseJoin { connection, .. } => {
                 for client in &mut self.clients {
-                    client.link.take_if(|line| line.connection == connection);
+                    client.link.take_if(|link| link.connection == connection);
                 }
             }
             Effect::AnswerForm { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
@@ -473,9 +475,9 @@ impl World {
                 _ => {}
             }
         }
-        let lines = self.clients.iter_mut().filter_map(|c| c.link.as_mut());
-        if let Some(line) = lines.into_iter().find(|line| line.connection == connection) {
-            line.down.push_back(message);
+        let links = self.clients.iter_mut().filter_map(|c| c.link.as_mut());
+        if let Some(link) = links.into_iter().find(|link| link.connection == connection) {
+            link.down.push_back(message);
         }
     }
 
@@ -515,20 +517,22 @@ impl World {
                 return Err(format!("{who}: {lost} was acknowledged and is gone"));
             }
             if !client.state.log.pending.is_empty() {
-                return Err(format!("{who}: something was never sent"));
+                return Err(format!("{who}: a pending message was never sent"));
             }
             let seen: Vec<_> = client.state.log.messages().cloned().collect();
             if !self.disk.messages.ends_with(&seen) {
-                return Err(format!("{who}: what is shown is not what is stored"));
+                return Err(format!(
+                    "{who}: the shown messages differ from the stored ones"
+                ));
             }
             let order: Vec<_> = client.shown.iter().map(|id| places.get(id)).collect();
             if !order.is_sorted() {
-                return Err(format!("{who}: the order was another one"));
+                return Err(format!("{who}: messages were shown in another order"));
             }
         }
-        match stored.len() == usize::try_from(self.said).unwrap_or(0) {
+        match stored.len() == usize::try_from(self.messages_sent).unwrap_or(0) {
             true => Ok(()),
-            false => Err("something that was said is not stored".to_owned()),
+            false => Err("a sent message is not stored".to_owned()),
         }
     }
 }
@@ -553,7 +557,7 @@ fn acknowledged_messages_survive_random_crashes() {
         assert_eq!(result, Ok(()), "seed {seed}");
         acknowledged += count;
     }
-    assert!(acknowledged > 5_000, "the world does something");
+    assert!(acknowledged > 5_000, "the simulation stores messages");
 }
 
 #[test]
