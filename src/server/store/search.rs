@@ -286,12 +286,12 @@ fn newest_indexed(connection: &Connection) -> Result<i64, StoreError> {
     Ok(newest.optional()?.unwrap_or(0))
 }
 
-/// The maximum number of messages that are not indexed yet. Deleted rows count, too.
-pub fn behind(connection: &Connection) -> Result<usize, StoreError> {
+/// An upper bound of the number of messages that are not indexed yet: deleted rows count, too.
+pub fn max_unindexed(connection: &Connection) -> Result<usize, StoreError> {
     let query = "SELECT coalesce(max(id), 0) FROM messages";
     let newest: i64 = connection.query_row(query, [], |row| row.get(0))?;
-    let behind = newest.saturating_sub(newest_indexed(connection)?);
-    Ok(usize::try_from(behind).unwrap_or(0))
+    let unindexed = newest.saturating_sub(newest_indexed(connection)?);
+    Ok(usize::try_from(unindexed).unwrap_or(0))
 }
 
 /// Updates the index after the text of a message has changed. A message that is not indexed yet
@@ -346,8 +346,8 @@ pub fn index_next(connection: &mut Connection, limit: usize) -> Result<usize, St
         }
     }
     if count > 0 {
-        let note = "INSERT OR REPLACE INTO meta (key, value) VALUES ('indexed', ?1)";
-        transaction.prepare_cached(note)?.execute([newest])?;
+        let update = "INSERT OR REPLACE INTO meta (key, value) VALUES ('indexed', ?1)";
+        transaction.prepare_cached(update)?.execute([newest])?;
     }
     transaction.commit()?;
     Ok(count)
@@ -403,7 +403,8 @@ pub fn renormalize_next(connection: &mut Connection) -> Result<bool, StoreError>
 }
 
 /// The row ids that [`renormalize_next`] has not read: after the first number, up to the second.
-/// Nothing if all are read.
+/// `None` if all are read. `uncomposed` in `meta` is the newest row of a version without NFC, and
+/// `composed` the newest of these rows that was read since.
 pub fn unnormalized(connection: &Connection) -> Result<Option<(i64, i64)>, StoreError> {
     let number = |key| {
         let value = read_meta(connection, key)?;

@@ -91,7 +91,7 @@ impl WriterThread {
             status,
             metrics,
             // The rest of the last process; every message after a migration.
-            unindexed: search::behind(&connection).unwrap_or(1),
+            unindexed: search::max_unindexed(&connection).unwrap_or(1),
             unnormalized: search::unnormalized(&connection).is_ok_and(|rows| rows.is_some()),
             connection,
             epoch,
