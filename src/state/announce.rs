@@ -27,7 +27,7 @@ pub struct Announced {
 
 /// An announcement for screen readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
+pub enum Announcement {
     /// A message of another participant: nickname and text.
     Said(Nickname, String),
     /// A notice about another participant.
@@ -62,7 +62,7 @@ impl Announced {
 
     /// The new entries of a log, in order, without this participant's own. They count as
     /// announced from now on.
-    pub fn news(&mut self, log: &Log, people: &People) -> Vec<News> {
+    pub fn new_announcements(&mut self, log: &Log, people: &People) -> Vec<Announcement> {
         let now = Self::all_of(log);
         if now.epoch != self.epoch {
             // Another log: its messages are not new.
@@ -71,41 +71,41 @@ impl Announced {
         }
         let before = self.clone();
         *self = before.clone().through(&log.entries);
-        let mut news = Vec::new();
+        let mut announcements = Vec::new();
         for entry in &log.entries {
             match entry {
                 Entry::Message(message) if message.seq > before.seq => {
                     let own = people.is_me(&message.from.id);
                     let text = message.text.as_ref().filter(|_| !own);
-                    news.extend(text.map(|text| {
-                        News::Said(message.from.nickname.clone(), short(text.as_str()))
+                    announcements.extend(text.map(|text| {
+                        Announcement::Said(message.from.nickname.clone(), short(text.as_str()))
                     }));
                 }
                 Entry::Notice(number, notice) if *number > before.notice => {
                     let (Notice::Joined(id, _) | Notice::Left(id, _) | Notice::Renamed { id, .. }) =
                         notice;
                     if !people.is_me(id) {
-                        news.push(News::Notice(notice.clone()));
+                        announcements.push(Announcement::Notice(notice.clone()));
                     }
                 }
                 Entry::Message(_) | Entry::Notice(..) => {}
             }
         }
-        limit(news)
+        limit(announcements)
     }
 }
 
 /// Reduces the announcements to [`MAX_AT_ONCE`]: a count of messages and the last notices.
-fn limit(news: Vec<News>) -> Vec<News> {
-    if news.len() <= MAX_AT_ONCE {
-        return news;
+fn limit(announcements: Vec<Announcement>) -> Vec<Announcement> {
+    if announcements.len() <= MAX_AT_ONCE {
+        return announcements;
     }
-    let (said, notices): (Vec<_>, Vec<_>) = news
+    let (said, notices): (Vec<_>, Vec<_>) = announcements
         .into_iter()
-        .partition(|news| matches!(news, News::Said(..)));
+        .partition(|announcement| matches!(announcement, Announcement::Said(..)));
     let messages = match said.len() {
         0 | 1 => said,
-        count => vec![News::Messages(count)],
+        count => vec![Announcement::Messages(count)],
     };
     let skipped = notices.len().saturating_sub(MAX_AT_ONCE - messages.len());
     messages

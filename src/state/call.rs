@@ -38,7 +38,7 @@ pub struct CallState {
     /// Participants who speak now.
     pub speaking: Vec<ParticipantId>,
     /// Recent dominant speakers except this participant, the latest first.
-    pub floor: Vec<ParticipantId>,
+    pub recent_speakers: Vec<ParticipantId>,
     /// The last announced rating of each participant's connection.
     pub qualities: HashMap<ParticipantId, Quality>,
     /// The pinned participant.
@@ -62,7 +62,7 @@ pub struct CallState {
 }
 
 /// Number of recent dominant speakers that stay visible.
-const IN_FRONT: usize = 3;
+const MAX_RECENT_SPEAKERS: usize = 3;
 
 /// Whether this participant is in the call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub struct Tile {
     /// Whether the participant speaks now.
     pub speaking: bool,
     /// Whether the participant is a recent dominant speaker, which keeps the tile visible.
-    pub in_front: bool,
+    pub recently_dominant: bool,
     /// Rating of the participant's connection.
     pub quality: Quality,
     /// Whether the SFU paused the video for lack of bandwidth.
@@ -141,10 +141,10 @@ impl CallState {
         match message {
             ServerMessage::Joined(joined) => {
                 self.me = Some(joined.me.clone());
-                self.replace(&joined.call);
+                self.set_people(&joined.call);
             }
             ServerMessage::Call { people, mode, .. } => {
-                self.replace(people);
+                self.set_people(people);
                 self.mode = *mode;
                 // A reply that arrives after `leave_call` changes nothing.
                 if self.stage == CallStage::Entering {
@@ -159,7 +159,7 @@ impl CallState {
                 ..
             }
             | ServerMessage::Gone { person } => self.leave(&person.id, None),
-            ServerMessage::Devices { id, devices } => self.switch(id, *devices),
+            ServerMessage::Devices { id, devices } => self.set_devices(id, *devices),
             ServerMessage::MediaMode { mode } => self.mode = *mode,
             ServerMessage::Speakers { loudest, dominant } => {
                 self.speaking = loudest.iter().map(|speaker| speaker.id.clone()).collect();
@@ -198,10 +198,10 @@ impl CallState {
     }
 
     /// Replaces the list of participants.
-    fn replace(&mut self, people: &[CallPerson]) {
+    fn set_people(&mut self, people: &[CallPerson]) {
         self.people = people.to_vec();
         let here = |id: &ParticipantId| people.iter().any(|person| person.id == *id);
-        self.floor.retain(here);
+        self.recent_speakers.retain(here);
     }
 
     fn enter(&mut self, person: &CallPerson) {
@@ -212,12 +212,12 @@ impl CallState {
     }
 
     fn leave(&mut self, id: &ParticipantId, leg: Option<Leg>) {
-        let goes =
+        let has_left =
             |person: &CallPerson| person.id == *id && leg.is_none_or(|leg| leg == person.leg);
-        self.people.retain(|person| !goes(person));
+        self.people.retain(|person| !has_left(person));
         if !self.people.iter().any(|person| person.id == *id) {
             self.speaking.retain(|speaking| speaking != id);
-            self.floor.retain(|before| before != id);
+            self.recent_speakers.retain(|before| before != id);
             self.qualities.remove(id);
             self.pinned.take_if(|pinned| pinned == id);
         }
@@ -228,12 +228,12 @@ impl CallState {
         let Some(id) = id.filter(|id| self.me.as_ref() != Some(id)) else {
             return;
         };
-        self.floor.retain(|before| before != id);
-        self.floor.insert(0, id.clone());
-        self.floor.truncate(IN_FRONT);
+        self.recent_speakers.retain(|before| before != id);
+        self.recent_speakers.insert(0, id.clone());
+        self.recent_speakers.truncate(MAX_RECENT_SPEAKERS);
     }
 
-    fn switch(&mut self, id: &ParticipantId, devices: Devices) {
+    fn set_devices(&mut self, id: &ParticipantId, devices: Devices) {
         if let Some(person) = self.people.iter_mut().find(|person| person.id == *id) {
             person.devices = devices;
         }
@@ -272,7 +272,7 @@ impl CallState {
                 ..link
             },
             speaking: self.speaking.contains(id),
-            in_front: self.floor.contains(id),
+            recently_dominant: self.recent_speakers.contains(id),
             quality: self.qualities.get(id).copied().unwrap_or_default(),
             paused: self.is_paused(id, Source::Camera),
             pinned: self.pinned.as_ref() == Some(id),
@@ -442,39 +442,42 @@ mod tests {
     }
 
     #[test]
-    fn the_last_three_dominant_speakers_are_in_front() {
+    fn the_last_three_dominant_speakers_are_marked() {
         let mut state = in_call();
         for name in ["Cem", "Dan", "Eve"] {
             state.apply(&ServerMessage::CallEntered {
                 person: person(name, 3),
             });
         }
-        let front = |state: &mut CallState, dominant: Option<&str>| {
+        let recent = |state: &mut CallState, dominant: Option<&str>| {
             state.apply(&ServerMessage::Speakers {
                 loudest: vec![],
                 dominant: dominant.map(id),
             });
-            let tiles = state.tiles().into_iter().filter(|tile| tile.in_front);
+            let tiles = state
+                .tiles()
+                .into_iter()
+                .filter(|tile| tile.recently_dominant);
             tiles.map(|tile| tile.id.to_string()).collect::<Vec<_>>()
         };
-        front(&mut state, Some("Ben"));
-        front(&mut state, Some("Ann"));
-        front(&mut state, Some("Cem"));
+        recent(&mut state, Some("Ben"));
+        recent(&mut state, Some("Ann"));
+        recent(&mut state, Some("Cem"));
         assert_eq!(
-            front(&mut state, None),
+            recent(&mut state, None),
             ["p_Ben", "p_Cem"],
             "without this participant"
         );
-        front(&mut state, Some("Dan"));
-        front(&mut state, Some("Ben"));
-        let three = front(&mut state, Some("Eve"));
+        recent(&mut state, Some("Dan"));
+        recent(&mut state, Some("Ben"));
+        let three = recent(&mut state, Some("Eve"));
         assert_eq!(three, ["p_Ben", "p_Dan", "p_Eve"]);
         state.apply(&ServerMessage::CallLeft {
             id: id("Dan"),
             leg: 3,
             away: false,
         });
-        assert_eq!(front(&mut state, None), ["p_Ben", "p_Eve"]);
+        assert_eq!(recent(&mut state, None), ["p_Ben", "p_Eve"]);
     }
 
     #[test]

@@ -233,9 +233,9 @@ impl ConnectionState {
 
     /// The connection has been down for [`BANNER_DELAY`]. Returns whether the banner is new.
     pub fn show_banner(&mut self) -> bool {
-        let news = self.phase != Phase::Live && self.phase != Phase::Full && !self.banner;
-        self.banner |= news;
-        news
+        let is_new = self.phase != Phase::Live && self.phase != Phase::Full && !self.banner;
+        self.banner |= is_new;
+        is_new
     }
 }
 

@@ -30,12 +30,12 @@ const TRANSPORT: [&str; 5] = [
 pub fn minify_sdp(offer: &str) -> String {
     let bundled = offer.contains("a=group:BUNDLE ");
     let mut sections = 0;
-    let kept = offer.split_inclusive('\n').filter(|line| {
+    let used_lines = offer.split_inclusive('\n').filter(|line| {
         sections += usize::from(line.starts_with("m="));
         let repeated = bundled && sections > 1 && starts_with_any(line, &TRANSPORT);
         !repeated && is_used(line.trim_end())
     });
-    kept.collect()
+    used_lines.collect()
 }
 
 /// Whether the server uses a line.

@@ -17,12 +17,12 @@ pub struct ReadMarker {
 impl ReadMarker {
     /// The page was hidden; `newest` is the newest message. Returns whether anything changed.
     pub fn on_hidden(&mut self, newest: Option<Seq>) -> bool {
-        let news = !self.away;
-        if news {
+        let has_changed = !self.away;
+        if has_changed {
             self.away = true;
             self.mark = newest.or(Some(0));
         }
-        news
+        has_changed
     }
 
     /// The page is visible again; `newest` is the newest message. The mark stays if newer

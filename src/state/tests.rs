@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::{ChatDraft, ChatMessage, ChatText, ErrorCode, MessageId, SessionToken};
-use crate::state::announce::{Announced, News};
+use crate::state::announce::{Announced, Announcement};
 use crate::state::log::{Entry, Notice};
 use crate::state::rows::{Progress, Row, Window, rows};
 
@@ -28,7 +28,7 @@ fn text(text: &str) -> ChatText {
     ChatText::parse(text).expect("valid")
 }
 
-fn said(seq: u64, name: &str) -> ChatMessage {
+fn message_by(seq: u64, name: &str) -> ChatMessage {
     let at = 1_760_000_000_000 + i64::try_from(seq).expect("small") * 1_000;
     ChatMessage::new(
         seq,
@@ -53,9 +53,13 @@ fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
     })
 }
 
-fn in_room() -> RoomState {
+fn joined_room() -> RoomState {
     let mut state = RoomState::default();
-    state.apply(&joined(false, 2, vec![said(1, "Ben"), said(2, "Ben")]));
+    state.apply(&joined(
+        false,
+        2,
+        vec![message_by(1, "Ben"), message_by(2, "Ben")],
+    ));
     state
 }
 
@@ -76,7 +80,7 @@ fn seqs(state: &RoomState) -> Vec<u64> {
 
 #[test]
 fn joining_shows_people_and_history() {
-    let state = in_room();
+    let state = joined_room();
     assert_eq!(
         state.people.my_nickname().map(Nickname::as_str),
         Some("Ann")
@@ -87,9 +91,9 @@ fn joining_shows_people_and_history() {
 
 #[test]
 fn a_message_that_arrives_repeatedly_is_shown_once_and_in_order() {
-    let mut state = in_room();
+    let mut state = joined_room();
     for seq in [4, 3, 4, 2, 5, 3] {
-        state.apply(&ServerMessage::Chat(said(seq, "Ben")));
+        state.apply(&ServerMessage::Chat(message_by(seq, "Ben")));
     }
     assert_eq!(seqs(&state), [1, 2, 3, 4, 5]);
     assert_eq!(
@@ -100,13 +104,13 @@ fn a_message_that_arrives_repeatedly_is_shown_once_and_in_order() {
 
 #[test]
 fn a_pending_message_is_confirmed_by_its_id() {
-    let mut state = in_room();
+    let mut state = joined_room();
     state.log.send(draft(id(3), text("hello")));
     let before = drawn(&state, UTC);
     assert!(
         matches!(before.last(), Some(Row::Message(row)) if row.progress == Progress::Sending && row.mine)
     );
-    state.apply(&ServerMessage::Chat(said(3, "Ann")));
+    state.apply(&ServerMessage::Chat(message_by(3, "Ann")));
     assert!(state.log.pending.is_empty());
     let after = drawn(&state, UTC);
     assert_eq!(after.len(), before.len());
@@ -117,12 +121,12 @@ fn a_pending_message_is_confirmed_by_its_id() {
 
 #[test]
 fn pending_messages_survive_a_lost_connection_and_a_new_snapshot() {
-    let mut state = in_room();
+    let mut state = joined_room();
     state.log.send(draft(id(8), text("one")));
     state.log.send(draft(id(9), text("two")));
-    let mut confirmed = said(3, "Ann");
+    let mut confirmed = message_by(3, "Ann");
     confirmed.id = id(8);
-    state.apply(&joined(false, 3, vec![said(2, "Ben"), confirmed]));
+    state.apply(&joined(false, 3, vec![message_by(2, "Ben"), confirmed]));
     assert_eq!(seqs(&state), [2, 3]);
     assert_eq!(
         state
@@ -137,25 +141,33 @@ fn pending_messages_survive_a_lost_connection_and_a_new_snapshot() {
 
 #[test]
 fn a_resumed_log_continues() {
-    let mut state = in_room();
-    state.apply(&joined(true, 4, vec![said(3, "Ben"), said(4, "Ben")]));
+    let mut state = joined_room();
+    state.apply(&joined(
+        true,
+        4,
+        vec![message_by(3, "Ben"), message_by(4, "Ben")],
+    ));
     assert_eq!(seqs(&state), [1, 2, 3, 4]);
 }
 
 #[test]
 fn older_messages_are_prepended_and_notices_keep_their_position() {
     let mut state = RoomState::default();
-    state.apply(&joined(false, 9, vec![said(8, "Ben"), said(9, "Ben")]));
+    state.apply(&joined(
+        false,
+        9,
+        vec![message_by(8, "Ben"), message_by(9, "Ben")],
+    ));
     state.apply(&ServerMessage::Entered {
         person: person("Cai"),
         count: 3,
         back: false,
     });
     state.apply(&ServerMessage::History {
-        messages: vec![said(6, "Ben"), said(7, "Ben")],
+        messages: vec![message_by(6, "Ben"), message_by(7, "Ben")],
         more: true,
     });
-    state.apply(&ServerMessage::Chat(said(10, "Cai")));
+    state.apply(&ServerMessage::Chat(message_by(10, "Cai")));
     assert_eq!(seqs(&state), [6, 7, 8, 9, 10]);
     assert!(matches!(
         &state.log.entries[4],
@@ -166,7 +178,7 @@ fn older_messages_are_prepended_and_notices_keep_their_position() {
 
 #[test]
 fn participants_join_leave_and_are_renamed() {
-    let mut state = in_room();
+    let mut state = joined_room();
     state.apply(&ServerMessage::Entered {
         person: person("Cai"),
         count: 3,
@@ -197,7 +209,7 @@ fn participants_join_leave_and_are_renamed() {
 
 #[test]
 fn a_refusal_stays_with_its_message_and_a_rate_limit_is_no_refusal() {
-    let mut state = in_room();
+    let mut state = joined_room();
     state.log.send(draft(id(3), text("hello")));
     let error = |code| ServerMessage::Error {
         code,
@@ -221,8 +233,8 @@ fn a_refusal_stays_with_its_message_and_a_rate_limit_is_no_refusal() {
 
 #[test]
 fn a_message_never_becomes_a_nickname() {
-    let mut state = in_room();
-    state.apply(&ServerMessage::Chat(said(3, "Ben")));
+    let mut state = joined_room();
+    state.apply(&ServerMessage::Chat(message_by(3, "Ben")));
     let names: Vec<_> = state
         .people
         .here
@@ -234,7 +246,7 @@ fn a_message_never_becomes_a_nickname() {
 
 #[test]
 fn the_number_of_notices_is_bounded() {
-    let mut state = in_room();
+    let mut state = joined_room();
     for _ in 0..1_000 {
         state.apply(&ServerMessage::Entered {
             person: person("Cai"),
@@ -256,7 +268,7 @@ fn days_are_separated_in_the_time_zone_of_the_reader() {
     let hour = 3_600_000;
     let at = |seq: u64, at: i64| ChatMessage {
         at,
-        ..said(seq, "Ben")
+        ..message_by(seq, "Ben")
     };
     // 22:00 and 23:30 UTC of one day; in Seoul both are the next day.
     let (first, second) = (at(1, 22 * hour), at(2, 23 * hour + hour / 2));
@@ -271,7 +283,7 @@ fn days_are_separated_in_the_time_zone_of_the_reader() {
 
 #[test]
 fn consecutive_messages_of_one_author_are_grouped() {
-    let state = in_room();
+    let state = joined_room();
     let follows: Vec<bool> = drawn(&state, UTC)
         .iter()
         .filter_map(|row| match row {
@@ -284,7 +296,7 @@ fn consecutive_messages_of_one_author_are_grouped() {
 
 #[test]
 fn a_return_removes_the_notice_of_leaving() {
-    let mut state = in_room();
+    let mut state = joined_room();
     let (person, count) = (person("Ben"), 1);
     let left = |away| ServerMessage::Left {
         person: person.clone(),
@@ -313,12 +325,12 @@ fn a_return_removes_the_notice_of_leaving() {
 
 #[test]
 fn a_change_applies_to_an_older_page_that_arrives_later() {
-    let mut state = in_room();
+    let mut state = joined_room();
     let changed = |seq: u64, event: u64, words: &str| ChatMessage {
         changed: event,
         ..ChatMessage {
             text: Some(text(words)),
-            ..said(seq, "Ben")
+            ..message_by(seq, "Ben")
         }
     };
     let tell = |state: &mut RoomState, message: &ChatMessage| {
@@ -333,9 +345,9 @@ fn a_change_applies_to_an_older_page_that_arrives_later() {
 
     // A message that is not loaded: the server read its page before the change.
     let mut state = RoomState::default();
-    state.apply(&joined(false, 9, vec![said(9, "Ben")]));
+    state.apply(&joined(false, 9, vec![message_by(9, "Ben")]));
     tell(&mut state, &changed(3, 10, "new"));
-    let messages = vec![said(3, "Ben"), said(4, "Ben")];
+    let messages = vec![message_by(3, "Ben"), message_by(4, "Ben")];
     state.apply(&ServerMessage::History {
         messages,
         more: false,
@@ -357,7 +369,7 @@ fn a_reaction_applies_once_to_an_older_page_that_arrives_later() {
         let message = state.log.messages().nth(place).expect("shown");
         message.reactions.first().map_or(0, |first| first.by.len())
     };
-    let mut state = in_room();
+    let mut state = joined_room();
     let message = state.log.messages().next().expect("shown").clone();
     for _ in 0..2 {
         state.apply(&reaction(&message, 5, true));
@@ -371,10 +383,10 @@ fn a_reaction_applies_once_to_an_older_page_that_arrives_later() {
 
     // A message that is not loaded: the server read its page before the reaction.
     let mut state = RoomState::default();
-    state.apply(&joined(false, 9, vec![said(9, "Ben")]));
-    state.apply(&reaction(&said(3, "Ben"), 10, true));
+    state.apply(&joined(false, 9, vec![message_by(9, "Ben")]));
+    state.apply(&reaction(&message_by(3, "Ben"), 10, true));
     let more = false;
-    let messages = vec![said(3, "Ben")];
+    let messages = vec![message_by(3, "Ben")];
     state.apply(&ServerMessage::History { messages, more });
     assert_eq!(given(&state, 0), 1);
 }
@@ -399,87 +411,94 @@ fn a_jump_to_the_end_draws_the_visible_rows_first() {
 }
 
 /// The announcements of the new entries of a room.
-fn news(announced: &mut Announced, state: &RoomState) -> Vec<News> {
-    announced.news(&state.log, &state.people)
+fn new_announcements(announced: &mut Announced, state: &RoomState) -> Vec<Announcement> {
+    announced.new_announcements(&state.log, &state.people)
 }
 
 /// The announcement of a message.
-fn words(seq: u64, name: &str) -> News {
-    News::Said(person(name).nickname, format!("text {seq}"))
+fn words(seq: u64, name: &str) -> Announcement {
+    Announcement::Said(person(name).nickname, format!("text {seq}"))
 }
 
 #[test]
 fn messages_of_others_are_announced_once_and_own_or_older_ones_never() {
-    let mut state = in_room();
+    let mut state = joined_room();
     let mut announced = Announced::all_of(&state.log);
-    assert_eq!(news(&mut announced, &state), []);
-    state.apply(&ServerMessage::Chat(said(3, "Ben")));
-    assert_eq!(news(&mut announced, &state), [words(3, "Ben")]);
-    assert_eq!(news(&mut announced, &state), []);
+    assert_eq!(new_announcements(&mut announced, &state), []);
+    state.apply(&ServerMessage::Chat(message_by(3, "Ben")));
+    assert_eq!(new_announcements(&mut announced, &state), [words(3, "Ben")]);
+    assert_eq!(new_announcements(&mut announced, &state), []);
 
     // Own messages, pending and confirmed.
     state.log.send(draft(id(4), text("text 4")));
-    assert_eq!(news(&mut announced, &state), []);
-    state.apply(&ServerMessage::Chat(said(4, "Ann")));
-    assert_eq!(news(&mut announced, &state), []);
+    assert_eq!(new_announcements(&mut announced, &state), []);
+    state.apply(&ServerMessage::Chat(message_by(4, "Ann")));
+    assert_eq!(new_announcements(&mut announced, &state), []);
 
     // Older messages and an edit are not announced.
     state.apply(&ServerMessage::History {
         messages: vec![],
         more: false,
     });
-    let mut edited = said(3, "Ben");
+    let mut edited = message_by(3, "Ben");
     edited.changed = 5;
     state.apply(&ServerMessage::Changed {
         seq: 5,
         message: edited,
     });
-    assert_eq!(news(&mut announced, &state), []);
+    assert_eq!(new_announcements(&mut announced, &state), []);
 }
 
 #[test]
 fn older_messages_that_load_are_not_announced() {
     let mut state = RoomState::default();
-    state.apply(&joined(false, 60, vec![said(60, "Ben")]));
+    state.apply(&joined(false, 60, vec![message_by(60, "Ben")]));
     let mut announced = Announced::all_of(&state.log);
     state.apply(&ServerMessage::History {
-        messages: (10..60).map(|seq| said(seq, "Ben")).collect(),
+        messages: (10..60).map(|seq| message_by(seq, "Ben")).collect(),
         more: true,
     });
     assert_eq!(state.log.messages().count(), 51);
-    assert_eq!(news(&mut announced, &state), []);
+    assert_eq!(new_announcements(&mut announced, &state), []);
 }
 
 #[test]
 fn a_new_log_is_not_announced_but_its_later_messages_are() {
     let mut state = RoomState::default();
-    state.apply(&joined(false, 60, vec![said(60, "Ben")]));
+    state.apply(&joined(false, 60, vec![message_by(60, "Ben")]));
     let mut announced = Announced::all_of(&state.log);
-    let ServerMessage::Joined(mut snapshot) = joined(false, 1, vec![said(1, "Ben")]) else {
+    let ServerMessage::Joined(mut snapshot) = joined(false, 1, vec![message_by(1, "Ben")]) else {
         panic!("joined")
     };
     snapshot.epoch = Epoch::parse("f").expect("valid");
     state.apply(&ServerMessage::Joined(snapshot));
-    assert_eq!(news(&mut announced, &state), []);
-    state.apply(&ServerMessage::Chat(said(2, "Ben")));
-    assert_eq!(news(&mut announced, &state), [words(2, "Ben")]);
+    assert_eq!(new_announcements(&mut announced, &state), []);
+    state.apply(&ServerMessage::Chat(message_by(2, "Ben")));
+    assert_eq!(new_announcements(&mut announced, &state), [words(2, "Ben")]);
 }
 
 #[test]
 fn many_messages_after_a_reconnect_are_announced_by_their_number() {
-    let mut state = in_room();
+    let mut state = joined_room();
     let mut announced = Announced::all_of(&state.log);
-    let missed = (3..9).map(|seq| said(seq, if seq == 5 { "Ann" } else { "Ben" }));
+    let missed = (3..9).map(|seq| message_by(seq, if seq == 5 { "Ann" } else { "Ben" }));
     state.apply(&joined(true, 8, missed.collect()));
-    assert_eq!(news(&mut announced, &state), [News::Messages(5)]);
-    state.apply(&joined(true, 10, vec![said(9, "Ben"), said(10, "Ben")]));
+    assert_eq!(
+        new_announcements(&mut announced, &state),
+        [Announcement::Messages(5)]
+    );
+    state.apply(&joined(
+        true,
+        10,
+        vec![message_by(9, "Ben"), message_by(10, "Ben")],
+    ));
     let both = [words(9, "Ben"), words(10, "Ben")];
-    assert_eq!(news(&mut announced, &state), both);
+    assert_eq!(new_announcements(&mut announced, &state), both);
 }
 
 #[test]
 fn notices_are_announced_once_and_their_number_is_bounded() {
-    let mut state = in_room();
+    let mut state = joined_room();
     let mut announced = Announced::all_of(&state.log);
     let renamed = |now: &str, id: &str| ServerMessage::Renamed {
         person: Person::new(person(id).id, person(now).nickname),
@@ -487,26 +506,26 @@ fn notices_are_announced_once_and_their_number_is_bounded() {
     };
     state.apply(&renamed("Annabel", "Ann"));
     assert_eq!(
-        news(&mut announced, &state),
+        new_announcements(&mut announced, &state),
         [],
         "own changes are not announced"
     );
     for number in 0..100 {
         state.apply(&renamed(&format!("Ben{number}"), "Ben"));
-        state.apply(&ServerMessage::Chat(said(10 + number, "Ben")));
+        state.apply(&ServerMessage::Chat(message_by(10 + number, "Ben")));
     }
-    let announced_now = news(&mut announced, &state);
+    let announced_now = new_announcements(&mut announced, &state);
     assert_eq!(
         (announced_now.len(), &announced_now[0]),
-        (3, &News::Messages(100))
+        (3, &Announcement::Messages(100))
     );
     let long = ChatText::parse(&"가".repeat(4000)).expect("valid");
     let message = ChatMessage::new(500, person("Ben"), draft(id(500), long), 0);
     state.apply(&ServerMessage::Chat(message));
-    let announced_now = news(&mut announced, &state);
-    let [News::Said(_, short)] = &announced_now[..] else {
+    let announced_now = new_announcements(&mut announced, &state);
+    let [Announcement::Said(_, short)] = &announced_now[..] else {
         panic!("{announced_now:?}")
     };
     assert_eq!(short.chars().count(), 401);
-    assert_eq!(news(&mut announced, &state), []);
+    assert_eq!(new_announcements(&mut announced, &state), []);
 }

@@ -353,7 +353,7 @@ impl MediaMigration {
         let state = self.state();
         state.voices().update(Vec::clear);
         state.paused().update(Vec::clear);
-        state.floor().update(Vec::clear);
+        state.recent_speakers().update(Vec::clear);
         state.qualities().update(HashMap::clear);
     }
 }

@@ -13,9 +13,9 @@ use leptos::prelude::*;
 pub fn CallStage() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let tiles = Memo::new(move |_| seen(session).tiles());
+    let tiles = Memo::new(move |_| tracked_state(session).tiles());
     let outside = Memo::new(move |_| session.call.stage().get() != Stage::In);
-    let screens = Memo::new(move |_| seen(session).screens());
+    let screens = Memo::new(move |_| tracked_state(session).screens());
     let alone = Memo::new(move |_| tiles.read().len() == 1);
     view! {
         <Screens screens />
@@ -44,7 +44,7 @@ pub fn CallStage() -> impl IntoView {
 
 /// The state that the tiles depend on, read field by field: a subscriber of the whole store is
 /// not notified when one field changes.
-fn seen(session: Session) -> CallState {
+fn tracked_state(session: Session) -> CallState {
     let call = session.call;
     CallState {
         me: call.me().get(),
@@ -56,7 +56,7 @@ fn seen(session: Session) -> CallState {
         slots_version: call.slots_version().get(),
         paused: call.paused().get(),
         speaking: call.speaking().get(),
-        floor: call.floor().get(),
+        recent_speakers: call.recent_speakers().get(),
         qualities: call.qualities().get(),
         pinned: call.pinned().get(),
         ..CallState::default()

@@ -34,7 +34,7 @@ pub fn TileView(
     let mirrored = Memo::new(move |_| mine && !session.call.rear().get());
     let speaking = Memo::new(move |_| now.read().speaking);
     let pinned = Memo::new(move |_| now.read().pinned);
-    let in_front = Memo::new(move |_| now.read().in_front);
+    let recently_dominant = Memo::new(move |_| now.read().recently_dominant);
     let camera_off = Memo::new(move |_| !pictured.get());
     let silent = Memo::new(move |_| !mine && camera_off.get());
     let tag = session.tag_of(id.clone());
@@ -47,7 +47,7 @@ pub fn TileView(
             class:tile--camera-off=camera_off
             class:tile--speaking=speaking
             class:tile--pinned=pinned
-            class:tile--front=in_front
+            class:tile--front=recently_dominant
             aria-label=nickname
         >
             <div class="tile__avatar">

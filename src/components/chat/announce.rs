@@ -3,7 +3,7 @@
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::announce::{Announced, News};
+use crate::state::announce::{Announced, Announcement};
 use crate::state::log::Notice;
 use leptos::html::Div;
 use leptos::prelude::*;
@@ -27,15 +27,15 @@ pub fn Announcements() -> impl IntoView {
     let say = speaker(host);
     let speak = move || {
         gathering.try_set_value(false);
-        let news = announced.try_update_value(|announced: &mut Option<Announced>| {
+        let announcements = announced.try_update_value(|announced: &mut Option<Announced>| {
             let (log, people) = (session.room.log(), session.room.people());
             let (log, people) = (log.read_untracked(), people.read_untracked());
             announced
                 .as_mut()
-                .map(|announced| announced.news(&log, &people))
+                .map(|announced| announced.new_announcements(&log, &people))
         });
-        for news in news.flatten().unwrap_or_default() {
-            say(&sentence(i18n.get_locale_untracked(), news));
+        for announcement in announcements.flatten().unwrap_or_default() {
+            say(&sentence(i18n.get_locale_untracked(), announcement));
         }
     };
     Effect::new(move || {
@@ -79,17 +79,19 @@ fn speaker(_: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
 }
 
 /// The text of an announcement.
-fn sentence(locale: Locale, news: News) -> String {
-    match news {
-        News::Said(nickname, text) => format!("{nickname}: {text}"),
-        News::Messages(count) => td_string!(locale, room.new_messages, count = count).to_string(),
-        News::Notice(Notice::Joined(_, nickname)) => {
+fn sentence(locale: Locale, announcement: Announcement) -> String {
+    match announcement {
+        Announcement::Said(nickname, text) => format!("{nickname}: {text}"),
+        Announcement::Messages(count) => {
+            td_string!(locale, room.new_messages, count = count).to_string()
+        }
+        Announcement::Notice(Notice::Joined(_, nickname)) => {
             td_string!(locale, room.joined, nickname = nickname.as_str()).to_string()
         }
-        News::Notice(Notice::Left(_, nickname)) => {
+        Announcement::Notice(Notice::Left(_, nickname)) => {
             td_string!(locale, room.left, nickname = nickname.as_str()).to_string()
         }
-        News::Notice(Notice::Renamed { was, now, .. }) => {
+        Announcement::Notice(Notice::Renamed { was, now, .. }) => {
             td_string!(locale, room.renamed, was = was.as_str(), now = now.as_str()).to_string()
         }
     }
