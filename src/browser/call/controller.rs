@@ -327,7 +327,7 @@ impl CallController {
         self.migration.viewport.forget_sent();
         let by_sfu = self.context.mode() == Mode::Sfu;
         if by_sfu {
-            self.connections.with_sfu(|sfu| sfu.resumed(kept));
+            self.connections.with_sfu(|sfu| sfu.on_rejoined(kept));
         }
         if by_sfu || self.connections.sfu.borrow().is_some() {
             self.migration.migrate();

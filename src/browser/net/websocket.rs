@@ -69,15 +69,15 @@ fn listen(
     on_event: impl Fn(TransportEvent) + Clone + 'static,
 ) -> Vec<Listener> {
     let target: &EventTarget = socket;
-    let (opened, said, closed) = (on_event.clone(), on_event.clone(), on_event);
+    let (on_open, on_message, on_close) = (on_event.clone(), on_event.clone(), on_event);
     vec![
-        Listener::new(target, "open", move |_| opened(TransportEvent::Open)),
+        Listener::new(target, "open", move |_| on_open(TransportEvent::Open)),
         Listener::new(target, "message", move |event| {
-            said(TransportEvent::Frame(frame(&event)))
+            on_message(TransportEvent::Frame(frame(&event)))
         }),
         Listener::new(target, "close", move |event: Event| {
             let code = event.dyn_ref::<CloseEvent>().map_or(1006, CloseEvent::code);
-            closed(TransportEvent::Closed(code));
+            on_close(TransportEvent::Closed(code));
         }),
     ]
 }

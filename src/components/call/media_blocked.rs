@@ -15,25 +15,25 @@ pub fn MediaBlocked() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let blocked = Memo::new(move |_| session.call.blocked().get());
-    let waved = RwSignal::new(None);
+    let dismissed = RwSignal::new(None);
     let shown = Memo::new(move |_| {
         let blocked = blocked.get();
-        blocked.filter(|blocked| waved.read().as_ref() != Some(blocked))
+        blocked.filter(|blocked| dismissed.read().as_ref() != Some(blocked))
     });
     // Keeps the text while the card is removed.
-    let said = Memo::new(move |before: Option<&Option<Blocked>>| {
+    let last_shown = Memo::new(move |before: Option<&Option<Blocked>>| {
         shown.get().or_else(|| before.cloned().flatten())
     });
     let title = move || {
-        let said = said.get();
-        let name = match &said {
+        let last_shown = last_shown.get();
+        let name = match &last_shown {
             Some(Blocked::People { ids, .. }) => ids.first().map(|id| session.nickname_of(id)),
             Some(Blocked::NoWebRtc | Blocked::Server { .. }) | None => None,
         };
-        let title = title(i18n.get_locale(), said.as_ref());
+        let title = title(i18n.get_locale(), last_shown.as_ref());
         isolate_names(&title, &[&name.unwrap_or_default()])
     };
-    let text = Signal::derive(move || advice(i18n.get_locale(), said.read().as_ref()));
+    let text = Signal::derive(move || advice(i18n.get_locale(), last_shown.read().as_ref()));
     view! {
         <ErasedShow when=Signal::derive(move || shown.read().is_some())>
             <div class="problem">
@@ -43,7 +43,7 @@ pub fn MediaBlocked() -> impl IntoView {
                     <button
                         class="button button--small button--quiet"
                         type="button"
-                        on:click=move |_| waved.set(blocked.get_untracked())
+                        on:click=move |_| dismissed.set(blocked.get_untracked())
                     >
                         {words!(i18n, call.close)}
                     </button>

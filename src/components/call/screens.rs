@@ -42,8 +42,8 @@ fn SharedScreen(
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let (id, mine) = (screen.id.clone(), screen.mine);
-    let whose = screen.id.clone();
-    let name = Memo::new(move |_| session.nickname_of(&whose));
+    let participant_id = screen.id.clone();
+    let name = Memo::new(move |_| session.nickname_of(&participant_id));
     let title = Signal::derive(move || match mine {
         true => t_string!(i18n, call.your_screen).to_owned(),
         false => t_string!(i18n, call.screen_of).replace("{name}", &name.read()),
@@ -51,8 +51,8 @@ fn SharedScreen(
     let shown = move || match mine {
         true => isolate_names(t_string!(i18n, call.your_screen), &[]),
         false => {
-            let [whose, _] = NAME_PLACEHOLDERS;
-            let sentence = t_string!(i18n, call.screen_of).replace("{name}", whose);
+            let [placeholder, _] = NAME_PLACEHOLDERS;
+            let sentence = t_string!(i18n, call.screen_of).replace("{name}", placeholder);
             isolate_names(&sentence, &[name.read().as_str()])
         }
     };

@@ -72,7 +72,7 @@ impl Follow {
             log.read_untracked().more,
         );
         let mut window = self.window.get_untracked();
-        let moved = match (above < NEAR_PX, below < NEAR_PX) {
+        let has_moved = match (above < NEAR_PX, below < NEAR_PX) {
             (_, true) if window.newer() => true,
             (true, _) if window.older(len) => true,
             (true, _) if more => {
@@ -81,13 +81,13 @@ impl Follow {
             }
             _ => false,
         };
-        if above == 0 && (moved || more) {
+        if above == 0 && (has_moved || more) {
             // At the very top browsers do not anchor the scroll position.
             if let Some(log) = self.log.get_untracked() {
                 log.set_scroll_top(1);
             }
         }
-        if moved {
+        if has_moved {
             self.window.set(window);
         }
     }

@@ -281,7 +281,7 @@ fn Plain(
     };
     let mine = mine.get_untracked();
     let text = message.text.as_ref().map(ToString::to_string);
-    let said = match text {
+    let content = match text {
         None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
         Some(text) if linked => view! { <MessageText text /> }.into_any(),
         Some(text) => view! {
@@ -293,6 +293,6 @@ fn Plain(
     };
     view! {
         <MessageHead from=Some(from) tag mine at=Some(message.at) />
-        {said}
+        {content}
     }
 }

@@ -19,10 +19,10 @@ fn destination(address: &str) -> String {
         let key = pair.split('=').next().unwrap_or_default();
         percent_decode_str(key).eq(*b"prejoin")
     };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_prejoin(pair)).collect();
+    let remaining: Vec<&str> = query.split('&').filter(|pair| !is_prejoin(pair)).collect();
     let mut destination = path.to_owned();
-    if !kept.is_empty() {
-        destination = format!("{destination}?{}", kept.join("&"));
+    if !remaining.is_empty() {
+        destination = format!("{destination}?{}", remaining.join("&"));
     }
     if let Some(fragment) = fragment {
         destination = format!("{destination}#{fragment}");

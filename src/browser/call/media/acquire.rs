@@ -58,7 +58,7 @@ impl Media {
         }
     }
 
-    pub(super) fn want(&self, wanted: Devices) {
+    pub(super) fn request(&self, wanted: Devices) {
         self.spawn(move |media| async move { media.acquire(wanted).await });
     }
 
@@ -80,7 +80,7 @@ impl Media {
             .map(|(kind, _)| (kind, self.request_of(kind).start()))
             .collect();
         let answered = Rc::new(Cell::new(false));
-        self.say_if_unanswered(wanted, answered.clone());
+        self.report_if_unanswered(wanted, answered.clone());
         let together = devices::ask(camera.as_ref(), microphone.as_ref()).await;
         let alone = together.is_err() && questions.len() > 1;
         for (kind, question) in questions {
@@ -111,7 +111,7 @@ impl Media {
     }
 
     /// Shows a problem if the browser takes long; a later result still counts.
-    pub(super) fn say_if_unanswered(&self, wanted: Devices, answered: Rc<Cell<bool>>) {
+    pub(super) fn report_if_unanswered(&self, wanted: Devices, answered: Rc<Cell<bool>>) {
         let stay = self.stay.get();
         self.spawn(move |media| async move {
             devices::answer_timeout().await;
@@ -155,7 +155,7 @@ impl Media {
             Ok(Some(track)) => self.use_track(kind, track),
             Ok(None) => self.has_problem(kind, Some(Cause::NotFound)),
             // The chosen device is gone: use the default one.
-            Err(Cause::Gone) if self.forget_choice(kind) => self.want(only(kind)),
+            Err(Cause::Gone) if self.forget_choice(kind) => self.request(only(kind)),
             Err(cause) => {
                 self.has_problem(kind, Some(cause));
                 self.lost(kind);
@@ -244,7 +244,7 @@ impl Media {
         let mut unplugged = self.unplugged.get();
         *flag(&mut unplugged, kind) = true;
         self.unplugged.set(unplugged);
-        self.want(only(kind));
+        self.request(only(kind));
     }
 
     /// Whether the device of this kind was disconnected. Resets the flag.

@@ -22,7 +22,7 @@ impl Media {
                 self.announce_device(DeviceKind::Microphone);
             }
             None if self.microphone_request.pending.get() => {}
-            None => self.want(only(DeviceKind::Microphone)),
+            None => self.request(only(DeviceKind::Microphone)),
         }
     }
 
@@ -39,7 +39,7 @@ impl Media {
             // The camera is on and resumes when the system unmutes it.
             self.announce_device(DeviceKind::Camera);
         } else if !self.camera_request.pending.get() {
-            self.want(only(DeviceKind::Camera));
+            self.request(only(DeviceKind::Camera));
         }
     }
 
@@ -162,7 +162,7 @@ impl Media {
         if self.tracks.borrow().camera.is_some() || self.camera_request.pending.get() {
             // Some phones cannot open the second camera before the first is closed.
             self.tracks.borrow_mut().camera = None;
-            self.want(only(DeviceKind::Camera));
+            self.request(only(DeviceKind::Camera));
         }
     }
 
@@ -176,7 +176,7 @@ impl Media {
             .choices()
             .update(|choices| choices.microphone = device_id);
         if self.tracks.borrow().microphone.is_some() || self.microphone_request.pending.get() {
-            self.want(only(DeviceKind::Microphone));
+            self.request(only(DeviceKind::Microphone));
         }
     }
 
@@ -196,7 +196,7 @@ impl Media {
         let problems = self.state.problems().get_untracked();
         let has = |kind| problems.iter().any(|problem| problem.kind == kind);
         let (camera, microphone) = (has(DeviceKind::Camera), has(DeviceKind::Microphone));
-        self.want(Devices {
+        self.request(Devices {
             camera,
             microphone,
             ..Devices::default()

@@ -106,7 +106,7 @@ impl SfuConnection {
 
     /// The room was re-joined and the server still has the connection `kept`. Opens a new one if
     /// it is not the current connection.
-    pub fn resumed(&self, kept: Option<u32>) {
+    pub fn on_rejoined(&self, kept: Option<u32>) {
         match kept == Some(self.number()) {
             true => self.handle(Event::SignalingResumed),
             false => self.on_closed(self.number()),
