@@ -115,8 +115,8 @@ impl Certificate {
         *last = stamps;
         match self.files.parse(&aws_lc_rs::default_provider()) {
             Ok(key) => {
-                let key = self.current.0.write();
-                *key.unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                let current = self.current.0.write();
+                *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
                 tracing::info!("the certificate was renewed");
             }
             Err(error) => {

@@ -45,7 +45,7 @@ fn corrupted_frame() -> impl Strategy<Value = String> {
 
 #[test]
 fn the_corpus_is_decoded_or_refused() {
-    corpus().into_iter().for_each(holds);
+    corpus().into_iter().for_each(assert_decoded_or_refused);
     let messages = corpus()
         .into_iter()
         .filter(|frame| matches!(decode(frame), Decoded::Message(_)));

@@ -581,7 +581,7 @@ fn a_call_runs_through_the_sfu_for_as_long_as_anybody_in_it_hides_their_address(
     assert_eq!(mode_in_answer(&effects), Some(Mode::Sfu));
     let is_entry = |effect: &Effect| {
         let entered = |m: &ServerMessage| matches!(m, ServerMessage::CallEntered { .. });
-        matches!(effect, Effect::Broadcast { message, .. } if back_flag_of_join(message))
+        matches!(effect, Effect::Broadcast { message, .. } if entered(message))
     };
     let told = |wanted: fn(&[Effect]) -> bool| {
         effects.iter().position(|e| wanted(std::slice::from_ref(e)))

@@ -134,7 +134,11 @@ fn the_watched_layers_are_sent_again_on_request() {
         now += Duration::from_millis(100);
         let events = std::iter::from_fn(|| events.try_recv().ok());
         let layers = events.filter_map(|event| match event {
-            Event::Layers { peer, rids, .. } if peer == PeerKey(1) => Some(rids),
+            Event::Layers {
+                peer: PeerKey(1),
+                rids,
+                ..
+            } => Some(rids),
             _ => None,
         });
         layers.last()
