@@ -472,11 +472,9 @@ fn forged_twcc_feedback_from_before_the_first_packet_closes_the_attacker_at_most
     let bytes = feedback.encrypt(&mut attacker, &known);
     room.receive(&bytes);
     assert!(room.others_continue());
-    let closed: &[PeerKey] = match cfg!(debug_assertions) {
-        true => &[ATTACKER],
-        false => &[],
-    };
-    assert_eq!(room.closed, closed);
+    // Which of the two depends on how str0m was compiled, not on this crate.
+    let closed = &room.closed;
+    assert!(closed.iter().all(|peer| *peer == ATTACKER), "{closed:?}");
 }
 
 proptest! {

@@ -36,7 +36,10 @@ struct Call {
     core: Core,
     events: mpsc::Receiver<Event>,
     now: Instant,
+    /// The four cameras, and the viewer.
     people: Vec<FakeBrowser>,
+    /// Sequence number of the last packet of each camera.
+    sequence: u64,
     /// The viewer's slots, by the events so far.
     slots: Vec<Slot>,
 }
@@ -64,6 +67,7 @@ impl Call {
             events,
             now,
             people,
+            sequence: 0,
             slots: Vec::new(),
         }
     }
@@ -74,6 +78,10 @@ impl Call {
         for _ in 0..seconds {
             for _ in 0..10 {
                 self.now += Duration::from_millis(100);
+                self.sequence += 1;
+                for browser in self.people.iter_mut().take(4) {
+                    browser.send_keyframe(self.sequence, self.now);
+                }
                 for browser in &mut self.people {
                     browser.exchange(&mut self.core, self.now);
                 }
