@@ -1,6 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { X509Certificate, createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -22,4 +23,19 @@ export async function certify(folder: string): Promise<Certificate> {
   const { publicKey } = new X509Certificate(await readFile(chain));
   const fingerprint = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64');
   return { chain, key, fingerprint };
+}
+
+/** Whether certutil is installed, with which Chromium is made to trust an authority. */
+export const canTrust = () => spawnSync('certutil', ['-H']).error === undefined;
+
+/** A home directory in which Chromium trusts the authority of this PEM text. */
+export async function trustingHome(authority: string): Promise<string> {
+  const home = await mkdtemp(join(tmpdir(), 'noom-home-'));
+  const store = join(home, '.pki', 'nssdb');
+  await mkdir(store, { recursive: true });
+  await writeFile(join(home, 'authority.pem'), authority);
+  const certutil = (...words: string[]) => promisify(execFile)('certutil', ['-d', `sql:${store}`, ...words]);
+  await certutil('-N', '--empty-password');
+  await certutil('-A', '-t', 'C,,', '-n', 'noom', '-i', join(home, 'authority.pem'));
+  return home;
 }

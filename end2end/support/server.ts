@@ -26,6 +26,10 @@ export interface ServerOptions {
   roomCapacity?: number;
   /** Address of its media candidates. */
   mediaIp?: string;
+  /** The certificate is of the server's own authority, and pages are on https. */
+  selfSigned?: boolean;
+  /** Address of its HTTP and media listeners, instead of 127.0.0.1. IPv6 in brackets. */
+  host?: string;
   /** Additional environment variables. */
   env?: Record<string, string>;
   /** Another build than the one under test. */
@@ -64,7 +68,11 @@ export class Server {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.options.selfSigned ? 'https' : 'http'}://${this.host}:${this.port}`;
+  }
+
+  private get host(): string {
+    return this.options.host ?? '127.0.0.1';
   }
 
   /** Its process id, while it runs. */
@@ -74,12 +82,14 @@ export class Server {
 
   /** Starts the process, also again after `kill`: same ports, same data. */
   async run(): Promise<void> {
-    const { p2pMax = 64, roomCapacity = 100, callCapacity, turn, mediaIp = '127.0.0.1', env = {} } = this.options;
-    const args = ['--listen', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir];
-    args.push('--media-listen', `127.0.0.1:${this.mediaPort}`, '--media-ip', mediaIp);
+    const { p2pMax = 64, roomCapacity = 100, callCapacity, turn, env = {} } = this.options;
+    const mediaIp = this.options.mediaIp ?? this.host.replace(/[[\]]/g, '');
+    const args = ['--listen', `${this.host}:${this.port}`, '--data-dir', this.dataDir];
+    args.push('--media-listen', `${this.host}:${this.mediaPort}`, '--media-ip', mediaIp);
+    if (this.options.selfSigned) args.push('--tls', 'self-signed', '--turn-tls-listen', `${this.host}:0`);
     args.push('--metrics-listen', `127.0.0.1:${this.metricsPort}`);
     if (callCapacity) args.push('--call-capacity', String(callCapacity));
-    args.push('--turn-listen', turn ? `127.0.0.1:${this.turnPort}` : 'off');
+    args.push('--turn-listen', turn ? `${this.host}:${this.turnPort}` : 'off');
     if (this.certificate) {
       // Clients reach the relay at the host of this URL.
       args.push('--public-url', this.url, '--turn-tls-listen', '127.0.0.1:0');
@@ -99,8 +109,10 @@ export class Server {
       if (child.exitCode !== null || child.signalCode !== null) {
         throw new Error(`The server ended with ${child.exitCode ?? child.signalCode}:\n${this.log}`);
       }
-      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined);
-      if (answer?.status === 200) return;
+      // A server with TLS leads plain requests to https, whose certificate Node does not trust.
+      const url = `http://${this.host}:${this.port}/readyz`;
+      const answer = await fetch(url, { redirect: 'manual' }).catch(() => undefined);
+      if (answer?.status === (this.options.selfSigned ? 308 : 200)) return;
       if (Date.now() > deadline) {
         throw new Error(`The server was not ready within ${READY_WITHIN_MS} ms:\n${this.log}`);
       }
