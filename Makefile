@@ -28,10 +28,11 @@ CHECKED := $(foreach crate,noom noom-bench,$(foreach setting,opt-level=0 debug-a
 TESTS := --release --workspace --features ssr,rust-embed/debug-embed $(CHECKED) \
 	--target-dir target/checked --config build.build-dir='"target"'
 
-.PHONY: help run test watch setup build check unit-build unit e2e attack attack-short chaos bench bench-build build-again bench-chat bench-pages bench-media
+.PHONY: help run share test watch setup build check unit-build unit e2e attack attack-short chaos bench bench-build build-again bench-chat bench-pages bench-media
 
 help:
 	@echo "make run     build the release and serve it on http://127.0.0.1:3000"
+	@echo "make share   the same for the phone beside you, on https with a self-signed certificate"
 	@echo "make test    every check: format, lints, unit, browser end to end"
 	@echo "make attack  200 strangers at their worst, beside a call and a chat that must not notice"
 	@echo "make chaos   kill the server under 200 clients, 30 times, and count"
@@ -41,6 +42,9 @@ help:
 
 run: build
 	@exec target/release/noom
+
+share: build
+	@exec target/release/noom --tls self-signed --listen 0.0.0.0:8443
 
 # One after the other, however make was called. A check that passed is not repeated until a file
 # changes (scripts/once). The site is built before the tests, whose server embeds it: later it

@@ -11,6 +11,7 @@ use super::{
     rooms::{RoomRules, Rooms},
     sfu::Sfu,
     store::Store,
+    tls::ServerTls,
 };
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
@@ -58,6 +59,8 @@ pub struct Shared {
     pub readiness: Readiness,
     /// Whether a sweep of old messages waits.
     pub sweeps: SweepStatus,
+    /// The certificate of the HTTP listener; `None` without TLS.
+    pub tls: Option<ServerTls>,
     /// Reports of clients whose media does not get through.
     pub blocked_media: Arc<BlockedMedia>,
     /// Timeouts and intervals.
@@ -124,6 +127,7 @@ impl AppContext {
             polls: PollRegistry::default(),
             readiness: Readiness::default(),
             sweeps: SweepStatus::default(),
+            tls: None,
             blocked_media: Arc::default(),
             timing,
             pages: Handle::current(),

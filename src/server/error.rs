@@ -3,7 +3,10 @@
 use crate::{
     protocol::{ErrorCode, MessageId, ServerMessage},
     server::{
-        certificate::CertificateError, config::ConfigError, sfu::SfuError, store::StoreError,
+        config::ConfigError,
+        sfu::SfuError,
+        store::StoreError,
+        tls::{CertificateError, TlsError},
         turn::TurnError,
     },
 };
@@ -23,13 +26,27 @@ pub enum ServeError {
         error: StoreError,
     },
     /// The HTTP address cannot be bound.
-    #[error("--listen (NOOM_LISTEN): {address} cannot be used: {error}")]
+    #[error("--listen (NOOM_LISTEN): {address} cannot be used: {error}{}", hint(*address, error))]
     Listen {
         /// The configured address.
         address: std::net::SocketAddr,
         /// The error of the operating system.
         error: std::io::Error,
     },
+    /// The address of plain HTTP cannot be bound.
+    #[error(
+        "--http-listen (NOOM_HTTP_LISTEN): {address} cannot be used: {error}{}",
+        hint(*address, error)
+    )]
+    HttpListen {
+        /// The configured address.
+        address: std::net::SocketAddr,
+        /// The error of the operating system.
+        error: std::io::Error,
+    },
+    /// The certificate of the HTTP address cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The metrics address cannot be bound.
     #[error("--metrics-listen (NOOM_METRICS_LISTEN): {address} cannot be used: {error}")]
     MetricsListen {
@@ -50,6 +67,17 @@ pub enum ServeError {
     /// Another error of the operating system.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
+}
+
+/// What the operator can do about an address that cannot be bound; empty if that is clear.
+pub fn hint(address: std::net::SocketAddr, error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+            "; ports below 1024 need a right: setcap cap_net_bind_service=+ep noom, or \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit"
+        }
+        _ => "",
+    }
 }
 
 /// An `error` message: the code for programs, and a sentence for users.

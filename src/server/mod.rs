@@ -10,18 +10,18 @@
 //! * [`rooms`] presence, chat and calls of each room, as a pure core in an actor.
 //! * [`store`] the SQLite database; [`disk`] the free space beside it.
 //! * [`sfu`] passes media on where a call does not run browser to browser.
-//! * `certificate` reads TLS files, and again when they change.
+//! * [`tls`] the certificate: by ACME, by a local authority, or from files.
 //! * [`blocked_media`] counts reports of media that does not get through.
 //! * [`turn`] the TURN server; `turn_relay` connects it to calls and the SFU.
 //! * [`retention`] deletes old messages, where the operator sets that; [`clock`] guards its time.
 //! * `load` the busy share of the process; [`priority`] the priorities of its threads.
 //! * [`token_bucket`] the algorithm of every rate limit; [`log_throttle`] bounds the log lines that
 //!   clients can cause; [`origin`] web origins.
+//! * `invitation` prints the addresses of a self-signed server, and a QR code.
 //! * [`serve`] starts all parts and stops them in order.
 
 pub mod addresses;
 pub mod blocked_media;
-mod certificate;
 pub mod clock;
 pub mod commands;
 pub mod config;
@@ -30,6 +30,7 @@ pub mod disk;
 pub mod error;
 pub mod http;
 mod identity;
+mod invitation;
 pub mod limits;
 mod load;
 pub mod log_throttle;
@@ -44,6 +45,7 @@ mod serve;
 pub mod sfu;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod token_bucket;
 pub mod turn;
 mod turn_relay;

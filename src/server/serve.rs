@@ -6,22 +6,23 @@
 //! with 1012, store the queued messages and checkpoint the write-ahead log.
 
 use super::{
-    addresses::{self, AddressWatch, Advertised},
-    certificate,
-    config::Config,
+    addresses::{self, AddressWatch, Advertised, machine_addresses},
+    config::{Config, HttpListen},
     context::AppContext,
-    error::ServeError,
-    http::{metrics_router, router},
+    error::{self, ServeError},
+    http::{machine_name, metrics_router, names_of_machine, redirect_router, router},
+    invitation,
     limits::{RESERVED_CONNECTIONS, STOP_TIMEOUT, Timing},
     load,
     metrics::HttpMetrics,
     net::{
         PermitLimits, TrustedProxies,
-        listener::{ConnectionLimits, Listeners, listen},
+        listener::{ConnectionLimits, ListenerTls, Listeners, listen},
     },
     retention,
     sfu::{Sfu, SfuOptions},
     store::Store,
+    tls::{self, ServerTls, https_config},
     turn_relay::{self, TurnRelay},
 };
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -42,6 +43,8 @@ const METRICS_CONNECTIONS: usize = 16;
 pub struct Server {
     /// Listeners of the HTTP address.
     listeners: Listeners,
+    /// Listeners of plain HTTP beside TLS; `None` if off.
+    http: Option<Listeners>,
     /// Listeners of the metrics address; `None` if metrics are off.
     metrics: Option<Listeners>,
     context: AppContext,
@@ -66,8 +69,16 @@ pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
     let hangup = signal(SignalKind::hangup())?;
     let server = Server::bind(config, Timing::default()).await?;
     let server = server.with_pages_on(pages);
+    let scheme = match server.context.tls {
+        Some(_) => "https",
+        None => "http",
+    };
     for address in server.listeners.addresses()? {
-        tracing::info!(%address, "Noom listens on http://{address}");
+        tracing::info!(%address, "Noom listens on {scheme}://{address}");
+    }
+    if let Some(ServerTls::SelfSigned(local)) = &server.context.tls {
+        let machine = machine_addresses();
+        invitation::print(server.address()?, &machine, &local.fingerprint());
     }
     reload_on_hangup(hangup, server.reload.clone());
     if let Some(address) = server.metrics_address()? {
@@ -92,6 +103,7 @@ impl Server {
         let listeners = Listeners::bind("--listen", address)
             .map_err(|error| ServeError::Listen { address, error })?;
         let metrics = config.metrics_listen.map(bind_metrics).transpose()?;
+        let http = config.http_listen.map(bind_http).transpose()?.flatten();
         let sfu = Sfu::start(&SfuOptions {
             listen: config.media_listen,
             shards: config.media_threads,
@@ -107,14 +119,17 @@ impl Server {
             tracing::warn!("no address can be offered for media and TURN yet");
         }
         sfu.set_addresses(&advertised);
-        let relay = turn_relay::start(&config, &sfu, &advertised).await?;
+        let tls = open_tls(&config)?;
+        let relay = turn_relay::start(&config, &sfu, &advertised, tls.as_ref()).await?;
         let (stop, stopping) = watch::channel(false);
         let context = AppContext::new(config, store, sfu, timing, stopping);
+        let context = context.with(|shared| shared.tls = tls);
         if let Some(relay) = &relay {
             context.rooms.set_relays(relay.clone());
         }
         Ok(Self {
             listeners,
+            http,
             metrics,
             context,
             addresses,
@@ -165,6 +180,7 @@ impl Server {
     ) -> Result<(), ServeError> {
         let Self {
             listeners,
+            http,
             metrics,
             context,
             addresses,
@@ -174,6 +190,15 @@ impl Server {
             stop,
         } = self;
         watch_changes(&context, addresses, advertised, relay, &reload);
+        let port = listeners.first.local_addr()?.port();
+        let listener_tls = context.tls.as_ref().map(|tls| ListenerTls {
+            config: https_config(tls.served()),
+            plain: redirect_router(&context.config, port, tls.tokens().cloned()),
+        });
+        if let Some(tls) = context.tls.clone() {
+            let has_http = http.is_some();
+            tokio::spawn(tls.maintain(has_http, machine_addresses, reload.subscribe()));
+        }
         let mut stopping = stop.subscribe();
         tokio::spawn(retention::run(context.clone()));
         tokio::spawn(load::watch(stop.subscribe()));
@@ -183,7 +208,11 @@ impl Server {
         });
         let serving = listen(
             listeners,
-            (router(context.clone()), context.http_metrics.clone()),
+            (
+                router(context.clone()),
+                context.http_metrics.clone(),
+                listener_tls.clone(),
+            ),
             context.timing,
             connection_limits(&context.config),
             stopping.clone(),
@@ -194,9 +223,18 @@ impl Server {
             let limits = metrics_limits();
             tokio::spawn(listen(
                 metrics,
-                (router, HttpMetrics::default()),
+                (router, HttpMetrics::default(), None),
                 context.timing,
                 limits,
+                stopping.clone(),
+            ));
+        }
+        if let (Some(http), Some(tls)) = (http, listener_tls) {
+            tokio::spawn(listen(
+                http,
+                (tls.plain, HttpMetrics::default(), None),
+                context.timing,
+                connection_limits(&context.config),
                 stopping.clone(),
             ));
         }
@@ -215,7 +253,7 @@ fn watch_changes(
     reload: &watch::Sender<u64>,
 ) {
     if let Some(found) = relay.as_ref().and_then(|relay| relay.certificate()) {
-        tokio::spawn(certificate::watch(found.clone(), reload.subscribe()));
+        tokio::spawn(tls::watch(found.clone(), reload.subscribe()));
     }
     let sfu = context.sfu.clone();
     let on_change = move |addresses: &[Advertised]| {
@@ -229,6 +267,34 @@ fn watch_changes(
     tokio::spawn(addresses::watch(
         addresses, advertised, reload, changes, on_change,
     ));
+}
+
+/// Opens the certificate of the HTTP listener. Returns `None` without TLS.
+fn open_tls(config: &Config) -> Result<Option<ServerTls>, ServeError> {
+    let Some(mode) = &config.tls else {
+        return Ok(None);
+    };
+    let names = names_of_machine(&machine_name());
+    let tls = ServerTls::open(mode, &config.data_dir, names, &machine_addresses())?;
+    Ok(Some(tls))
+}
+
+/// Opens the listener for plain HTTP beside TLS. Returns `None` if the default address is taken:
+/// the authority can still reach the server by TLS.
+fn bind_http(listen: HttpListen) -> Result<Option<Listeners>, ServeError> {
+    let address = listen.address;
+    match Listeners::bind("--http-listen", address) {
+        Ok(listeners) => Ok(Some(listeners)),
+        Err(error) if listen.is_default => {
+            let hint = error::hint(address, &error);
+            tracing::warn!(
+                "{address} cannot be used: {error}{hint}; http:// addresses do not lead here, and \
+                 the certificate is ordered by port 443 alone"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(ServeError::HttpListen { address, error }),
+    }
 }
 
 /// Opens the listener for metrics.

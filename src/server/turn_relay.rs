@@ -3,12 +3,12 @@
 
 use super::{
     addresses::{Advertised, first_of_both},
-    certificate::Certificate,
     config::Config,
     error::ServeError,
     metrics::Counter,
     rooms::Relays,
     sfu::{RelayPath, Sfu},
+    tls::{Certificate, ServerTls, TlsMode, turn_config},
     turn::{LocalPeer, RelaySender, Turn, TurnLimits, TurnOptions},
 };
 use crate::protocol::{IceServer, ParticipantId, RoomName};
@@ -38,7 +38,7 @@ pub struct TurnRelay {
     addresses_configured: bool,
     /// The host that the certificate of TURN over TLS is for.
     host: Option<String>,
-    /// The certificate of TURN over TLS.
+    /// The certificate of TURN over TLS, if it has one of its own.
     certificate: Option<Arc<Certificate>>,
 }
 
@@ -51,17 +51,22 @@ pub async fn start(
     config: &Config,
     sfu: &Sfu,
     addresses: &[Advertised],
+    server_tls: Option<&ServerTls>,
 ) -> Result<Option<Arc<TurnRelay>>, ServeError> {
     let Some(listen) = config.turn_listen else {
         return Ok(None);
     };
     let tls = config.turn_tls.as_ref();
-    let certificate = tls.map(|tls| Certificate::read(&tls.files)).transpose()?;
-    let certificate = certificate.map(Arc::new);
-    let offered = tls.map(|tls| tls.listen).zip(certificate.as_ref());
+    let files = tls.and_then(|tls| tls.files.as_ref());
+    let certificate = files.map(Certificate::read).transpose()?.map(Arc::new);
+    let served = match (&certificate, server_tls) {
+        (Some(certificate), _) => Some(certificate.served()),
+        (None, server_tls) => server_tls.map(ServerTls::served),
+    };
+    let offered = tls.map(|tls| tls.listen).zip(served);
     let options = TurnOptions {
         listen,
-        tls: offered.map(|(listen, certificate)| (listen, certificate.server_config())),
+        tls: offered.map(|(listen, served)| (listen, turn_config(served))),
         external: ips(addresses),
         realm: REALM.to_owned(),
         limits: TurnLimits::default(),
@@ -71,9 +76,17 @@ pub async fn start(
     Ok(Some(Arc::new(TurnRelay {
         turn,
         addresses_configured: !config.media_ip.is_empty(),
-        host: config.public_url.as_ref().map(|url| url.host().to_owned()),
+        host: tls_host(config),
         certificate,
     })))
+}
+
+/// The host that the certificate of TURN over TLS is for, if the settings name one.
+fn tls_host(config: &Config) -> Option<String> {
+    let public = config.public_url.as_ref().map(|url| url.host().to_owned());
+    let domain = || config.domains.first().cloned();
+    let named = || config.tls.as_ref().and_then(TlsMode::host);
+    public.or_else(domain).or_else(named)
 }
 
 /// The distinct IP addresses of a list, in order.
@@ -112,10 +125,22 @@ impl TurnRelay {
             urls.push(format!("turn:{address}?transport=udp"));
             urls.push(format!("turn:{address}?transport=tcp"));
         }
-        if let (Some(tls), Some(host)) = (self.turn.tls_address(), &self.host) {
-            urls.push(format!("turns:{host}:{}?transport=tcp", tls.port()));
+        if let Some(tls) = self.turn.tls_address() {
+            // A local certificate is for the addresses.
+            let address = || offered.first().map(|ip| host_of(*ip));
+            if let Some(host) = self.host.clone().or_else(address) {
+                urls.push(format!("turns:{host}:{}?transport=tcp", tls.port()));
+            }
         }
         urls
+    }
+}
+
+/// An address as the host of a URL: IPv6 in brackets (RFC 3986, 3.2.2).
+fn host_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }
 
@@ -233,7 +258,7 @@ mod tests {
             listen: config.media_listen,
             shards: 1,
         });
-        let started = start(&config, &sfu.expect("starts"), &at(addresses)).await;
+        let started = start(&config, &sfu.expect("starts"), &at(addresses), None).await;
         started.expect("starts").expect("is on")
     }
 

@@ -4,6 +4,7 @@
 //! test sleeps: it waits for the expected event. To show that an event does not happen, it sends a
 //! `ping` and checks what arrives before the `pong`.
 
+mod acme;
 mod addresses;
 mod architecture;
 mod backup;
@@ -33,3 +34,4 @@ mod retention;
 mod rooms;
 mod search;
 mod text;
+mod tls;

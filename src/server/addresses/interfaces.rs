@@ -110,6 +110,15 @@ fn is_unique_local(ip: Ipv6Addr) -> bool {
     ip.octets()[0] & 0xFE == 0xFC
 }
 
+/// The first public address, IPv4 before IPv6; `None` if there is none.
+pub fn public(all: &[InterfaceAddress]) -> Option<IpAddr> {
+    let is_public = |address: &&InterfaceAddress| address.rank() == Some(Rank::Global);
+    let mut public = all.iter().filter(is_public).map(|address| address.ip);
+    let first = public.next()?;
+    let four = std::iter::once(first).chain(public).find(IpAddr::is_ipv4);
+    Some(four.unwrap_or(first))
+}
+
 /// The addresses to offer, the best first, at most [`MAX_ADDRESSES`]. If there are more, the best
 /// of each family is included. Of the many IPv6 addresses that an interface has in one network (RFC
 /// 8981), only the first is used.

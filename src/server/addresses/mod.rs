@@ -15,6 +15,17 @@ pub use watch::{AddressWatch, watch};
 
 use std::net::{IpAddr, SocketAddr};
 
+/// The addresses of this machine's interfaces.
+pub fn machine_addresses() -> Vec<IpAddr> {
+    let all = interfaces::all().into_iter();
+    all.map(|interface| interface.ip).collect()
+}
+
+/// The best public address of this machine's interfaces; `None` if there is none.
+pub fn public_address() -> Option<IpAddr> {
+    interfaces::public(&interfaces::all())
+}
+
 /// Addresses offered at once. 8: two families on a few networks. Each is two candidates (UDP
 /// and TCP), and a browser checks every pair.
 pub const MAX_ADDRESSES: usize = 8;

@@ -17,7 +17,7 @@ pub use flags::Flags;
 pub use layers::{ConfigError, FileLayer};
 pub use retention::{Retention, RetentionLimits};
 pub use spelling::{UnknownVariable, unknown_variables};
-pub use values::{LogFormat, PublicUrl, TurnTls};
+pub use values::{HttpListen, LogFormat, PublicUrl, TurnTls};
 
 use crate::{
     protocol::IceServer,
@@ -25,6 +25,7 @@ use crate::{
         addresses::{InterfaceFilter, MediaHost},
         net::{RequestRateLimits, TrustedProxies},
         store::StoreOptions,
+        tls::{CertificateName, TlsMode},
     },
 };
 use layers::Layers;
@@ -41,6 +42,12 @@ pub struct Config {
     pub store: StoreOptions,
     /// The public origin; `None` derives it from each request.
     pub public_url: Option<PublicUrl>,
+    /// Names of this server that are in its certificate, in lower case.
+    pub domains: Vec<String>,
+    /// TLS of the HTTP address; `None` if it is plain.
+    pub tls: Option<TlsMode>,
+    /// Plain HTTP beside TLS; `None` if off.
+    pub http_listen: Option<HttpListen>,
     /// Largest call that runs browser to browser, in participants.
     pub p2p_max: u32,
     /// Whether every call runs through the SFU, which hides participants' addresses from each
@@ -124,6 +131,9 @@ impl Config {
             data_dir: layers.data_dir(),
             store: layers.store()?,
             public_url: layers.public_url()?,
+            domains: layers.domains()?,
+            tls: layers.tls()?,
+            http_listen: layers.http_listen()?,
             p2p_max: layers.number("p2p-max", 0..=64, "people")?,
             hide_addresses: layers.boolean("hide-addresses")?,
             call_capacity: layers.number("call-capacity", 1..=2000, "people")?,
@@ -156,6 +166,24 @@ impl Config {
             retention: layers.retention(file)?,
             search_within: layers.search_within()?,
         })
+    }
+
+    /// Whether browsers are told to come back by TLS only (HSTS, RFC 6797): for a name that has a
+    /// certificate of a public authority, not for addresses and not for a local authority.
+    pub fn has_strict_transport(&self) -> bool {
+        let public = self.public_url.as_ref();
+        let is_name = |url: &PublicUrl| {
+            let host = url.host().trim_matches(['[', ']']);
+            url.is_https() && host.parse::<std::net::IpAddr>().is_err()
+        };
+        match &self.tls {
+            Some(TlsMode::SelfSigned) => false,
+            Some(TlsMode::Acme(options)) => {
+                let mut names = options.names.iter();
+                names.all(|name| matches!(name, CertificateName::Dns(_)))
+            }
+            Some(TlsMode::Files(_)) | None => public.is_some_and(is_name),
+        }
     }
 
     /// The database file.

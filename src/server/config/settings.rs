@@ -122,14 +122,14 @@ pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 34] = [
+pub(super) const SETTINGS: [Setting; 41] = [
     Setting::new(
         "listen",
         "IP:PORT",
         DefaultValue::Value("127.0.0.1:3000"),
         "HTTP and WebSocket address, IP:port",
     )
-    .remark("or LEPTOS_SITE_ADDR where that is set"),
+    .remark("0.0.0.0:443 with a certificate by ACME, or LEPTOS_SITE_ADDR where that is set"),
     Setting::new(
         "data-dir",
         "DIR",
@@ -151,6 +151,52 @@ pub(super) const SETTINGS: [Setting; 34] = [
         DefaultValue::Unset("derived from each request"),
         "The origin people use, for example https://meet.example.org; requests of other \
          origins are refused",
+    ),
+    Setting::new(
+        "domain",
+        "NAME,…",
+        DefaultValue::Unset("none"),
+        "Names of this server, comma separated, up to 32. It gets and renews one certificate for \
+         all of them (ACME), and listens on 0.0.0.0:443 unless --listen says otherwise",
+    ),
+    Setting::new(
+        "public-ip",
+        "auto|IP",
+        DefaultValue::Unset("none"),
+        "Public address of a server without a domain, or auto for that of an interface. It gets \
+         and renews a certificate for the address, and media is offered there",
+    ),
+    Setting::new(
+        "tls",
+        "off|self-signed|CERT,KEY",
+        DefaultValue::Unset("by ACME with --domain or --public-ip, else off"),
+        "TLS of the HTTP address: off; self-signed, by an authority that this machine makes; or a \
+         certificate chain and its key, two PEM files, read again when they change",
+    ),
+    Setting::new(
+        "http-listen",
+        "IP:PORT|off",
+        DefaultValue::Unset("0.0.0.0:80 with --domain or --public-ip, else off"),
+        "Plain HTTP beside TLS, IP:port or off: leads browsers to https and answers the authority",
+    ),
+    Setting::new(
+        "acme-directory",
+        "URL",
+        DefaultValue::Value("https://acme-v02.api.letsencrypt.org/directory"),
+        "The certificate authority (ACME, RFC 8555)",
+    ),
+    Setting::new(
+        "acme-email",
+        "ADDRESS",
+        DefaultValue::Unset("none"),
+        "Address at which the authority may reach you",
+    ),
+    Setting::new(
+        "acme-ca-file",
+        "FILE",
+        DefaultValue::Unset("the public authorities of browsers"),
+        "PEM file of the certificates that are trusted for --acme-directory: for a private \
+         authority",
     ),
     Setting::new(
         "p2p-max",
@@ -217,13 +263,13 @@ pub(super) const SETTINGS: [Setting; 34] = [
     Setting::new(
         "turn-tls-cert",
         "FILE",
-        DefaultValue::Unset("none"),
+        DefaultValue::Unset("that of --tls"),
         "Certificate chain for TURN over TLS, a PEM file, for the host of --public-url",
     ),
     Setting::new(
         "turn-tls-key",
         "FILE",
-        DefaultValue::Unset("none"),
+        DefaultValue::Unset("that of --tls"),
         "Key of that certificate, a PEM file",
     ),
     Setting::new(

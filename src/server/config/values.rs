@@ -8,17 +8,17 @@ use super::{
 use crate::{
     protocol::IceServer,
     server::{
-        addresses::{InterfaceFilter, MAX_ADDRESSES, MAX_FILTER_WORDS, MediaHost},
-        certificate::CertificateFiles,
+        addresses::{InterfaceFilter, MAX_ADDRESSES, MAX_FILTER_WORDS, MediaHost, public_address},
         net::{RequestKind, RequestRateLimits, TrustedProxies},
         origin::Origin,
         store::{Quota, Rights, StoreOptions},
+        tls::{AcmeOptions, CertificateFiles, CertificateName, TlsMode},
     },
 };
 use ipnet::IpNet;
 use std::{
     fmt::Display,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
     path::PathBuf,
     str::FromStr,
@@ -80,8 +80,54 @@ impl Display for PublicUrl {
 pub struct TurnTls {
     /// Address of the TLS listener.
     pub listen: SocketAddr,
-    /// The certificate and its key.
-    pub files: CertificateFiles,
+    /// The certificate and its key; `None` for the certificate of the HTTP address.
+    pub files: Option<CertificateFiles>,
+}
+
+/// Plain HTTP beside TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpListen {
+    /// Address of the listener.
+    pub address: SocketAddr,
+    /// Whether the operator chose it. The default may be taken by another program.
+    pub is_default: bool,
+}
+
+/// Names of one certificate. 32: authorities accept up to 100.
+const MAX_DOMAINS: usize = 32;
+/// Length limit of a DNS name, in bytes (RFC 1035, 2.3.4).
+const MAX_DOMAIN_BYTES: usize = 253;
+/// Address of the HTTP listener with a certificate of a public authority.
+const HTTPS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 443);
+/// Address of plain HTTP beside it.
+const HTTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 80);
+
+/// A DNS name that an authority signs for: labels of letters, digits and hyphens, in lower case.
+fn domain(text: &str) -> Option<String> {
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let letters = label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        (1..=63).contains(&label.len())
+            && letters
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let fits = name.len() <= MAX_DOMAIN_BYTES
+        && name.split('.').all(is_label)
+        && name.parse::<IpAddr>().is_err();
+    fits.then_some(name)
+}
+
+/// Whether the text is one address of mail that fits into a URL (RFC 6068).
+fn is_email(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".!#$&'*+-/=^_`{|}~".contains(c);
+    let part = |part: &str| !part.is_empty() && part.chars().all(is_plain);
+    text.len() <= 254
+        && text
+            .split_once('@')
+            .is_some_and(|(local, host)| part(local) && part(host) && host.contains('.'))
 }
 
 impl Layers {
@@ -132,8 +178,13 @@ impl Layers {
     /// The HTTP address. cargo-leptos sets another variable, which replaces the default.
     pub fn listen(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigError> {
         let leptos = env("LEPTOS_SITE_ADDR").filter(|value| !value.trim().is_empty());
-        let Some(value) = leptos.filter(|_| self.get("listen").is_default) else {
-            return self.address("listen");
+        let is_default = self.get("listen").is_default;
+        let Some(value) = leptos.filter(|_| is_default) else {
+            let by_acme = matches!(self.tls()?, Some(TlsMode::Acme(_)));
+            return match is_default && by_acme {
+                true => Ok(HTTPS_LISTEN),
+                false => self.address("listen"),
+            };
         };
         let value = Value {
             origin: "LEPTOS_SITE_ADDR".to_owned(),
@@ -163,7 +214,11 @@ impl Layers {
     /// The addresses by which browsers reach this machine's media ports.
     pub fn media_ip(&self) -> Result<Vec<MediaHost>, ConfigError> {
         let Some(value) = self.find("media-ip") else {
-            return Ok(Vec::new());
+            let given = self.find("public-ip");
+            let given = given.filter(|_| self.find("media-interfaces").is_none());
+            let given = given.filter(|value| value.value.trim() != "auto");
+            let host = given.and_then(|value| MediaHost::parse(value.value.trim()));
+            return Ok(host.into_iter().collect());
         };
         let accepted = format!(
             "up to {MAX_ADDRESSES} IP addresses or host names, each with an outer port or \
@@ -228,21 +283,137 @@ impl Layers {
         url.transpose()
     }
 
-    /// TURN over TLS. `None` without certificate and key; one without the other is an error.
+    /// The names of this server.
+    pub fn domains(&self) -> Result<Vec<String>, ConfigError> {
+        let Some(value) = self.find("domain") else {
+            return Ok(Vec::new());
+        };
+        let accepted = format!(
+            "up to {MAX_DOMAINS} DNS names, comma separated, for example meet.example.org; for an \
+             address use --public-ip"
+        );
+        let mut names: Vec<String> = Vec::new();
+        for word in value.words() {
+            let name = domain(word).filter(|_| names.len() < MAX_DOMAINS);
+            let name = name.ok_or_else(|| value.reject_part(word, &accepted))?;
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The public address of a server without a domain.
+    fn public_ip(&self) -> Result<Option<IpAddr>, ConfigError> {
+        let Some(value) = self.find("public-ip") else {
+            return Ok(None);
+        };
+        if value.value.trim() == "auto" {
+            let accepted = "the public address: no interface of this machine has one";
+            return match public_address() {
+                Some(ip) => Ok(Some(ip)),
+                None => Err(value.reject(accepted)),
+            };
+        }
+        let ip = value.value.trim().parse::<IpAddr>();
+        let ip = ip.map_err(|_| value.reject("an IP address, or auto"))?;
+        Ok(Some(ip.to_canonical()))
+    }
+
+    /// TLS of the HTTP address.
+    pub fn tls(&self) -> Result<Option<TlsMode>, ConfigError> {
+        let names = self.domains()?.into_iter().map(CertificateName::Dns);
+        let address = self.public_ip()?.map(CertificateName::Ip);
+        let names: Vec<_> = names.chain(address).collect();
+        let Some(value) = self.find("tls") else {
+            return Ok(match names.is_empty() {
+                true => None,
+                false => Some(TlsMode::Acme(self.acme(names)?)),
+            });
+        };
+        let words: Vec<_> = value.value.split(',').map(str::trim).collect();
+        match words[..] {
+            ["off"] => Ok(None),
+            ["self-signed"] => Ok(Some(TlsMode::SelfSigned)),
+            [certificate, key] if !certificate.is_empty() && !key.is_empty() => {
+                Ok(Some(TlsMode::Files(CertificateFiles {
+                    settings: ["--tls", "--tls"],
+                    certificate: PathBuf::from(certificate),
+                    key: PathBuf::from(key),
+                })))
+            }
+            _ => Err(value.reject("off, self-signed, or two PEM files as CERT,KEY")),
+        }
+    }
+
+    /// What is ordered from a public authority.
+    fn acme(&self, names: Vec<CertificateName>) -> Result<AcmeOptions, ConfigError> {
+        let directory = self.get("acme-directory");
+        let is_https = directory
+            .value
+            .parse::<http::Uri>()
+            .is_ok_and(|uri| uri.scheme_str() == Some("https") && uri.authority().is_some());
+        if !is_https {
+            return Err(directory.reject("an https URL of an ACME directory"));
+        }
+        let email = self.find("acme-email");
+        if let Some(email) = email
+            && !is_email(email.value.trim())
+        {
+            return Err(email.reject("one e-mail address"));
+        }
+        Ok(AcmeOptions {
+            names,
+            directory: directory.value.clone(),
+            email: email.map(|email| email.value.trim().to_owned()),
+            ca_file: self
+                .find("acme-ca-file")
+                .map(|file| PathBuf::from(&file.value)),
+        })
+    }
+
+    /// Plain HTTP beside TLS.
+    pub fn http_listen(&self) -> Result<Option<HttpListen>, ConfigError> {
+        let tls = self.tls()?;
+        let Some(value) = self.find("http-listen") else {
+            let by_acme = matches!(tls, Some(TlsMode::Acme(_)));
+            return Ok(by_acme.then_some(HttpListen {
+                address: HTTP_LISTEN,
+                is_default: true,
+            }));
+        };
+        let address = self.address_or_off("http-listen")?;
+        if address.is_some() && tls.is_none() {
+            return Err(value.reject("off without TLS: --listen is plain HTTP then"));
+        }
+        Ok(address.map(|address| HttpListen {
+            address,
+            is_default: false,
+        }))
+    }
+
+    /// TURN over TLS: with a certificate and its key, or with that of the HTTP address.
     pub fn turn_tls(&self) -> Result<Option<TurnTls>, ConfigError> {
         let listen = self.address("turn-tls-listen")?;
         let (certificate, key) = (self.find("turn-tls-cert"), self.find("turn-tls-key"));
         match (certificate, key) {
             (Some(certificate), Some(key)) => Ok(Some(TurnTls {
                 listen,
-                files: CertificateFiles {
+                files: Some(CertificateFiles {
+                    settings: ["--turn-tls-cert", "--turn-tls-key"],
                     certificate: PathBuf::from(&certificate.value),
                     key: PathBuf::from(&key.value),
-                },
+                }),
             })),
-            (None, None) => Ok(None),
-            (Some(value), None) => Err(value.reject("a certificate together with --turn-tls-key")),
-            (None, Some(value)) => Err(value.reject("a key together with --turn-tls-cert")),
+            (None, None) => {
+                let own = TurnTls {
+                    listen,
+                    files: None,
+                };
+                Ok(self.tls()?.map(|_| own))
+            }
+            (Some(alone), None) => Err(alone.reject("a certificate together with --turn-tls-key")),
+            (None, Some(alone)) => Err(alone.reject("a key together with --turn-tls-cert")),
         }
     }
 

@@ -7,13 +7,17 @@
 use crate::server::{
     context::AppContext,
     log_throttle::LogThrottle,
-    net::{forwarded, listener::uses_reserve},
+    net::{
+        forwarded,
+        listener::{IsEncrypted, uses_reserve},
+    },
 };
 use axum::{
     extract::{ConnectInfo, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use http::Version;
 use std::net::SocketAddr;
 
 /// Throttle of the warning about untrusted proxies: one line a minute.
@@ -38,7 +42,10 @@ pub async fn identify(
     let public = context.config.public_url.as_ref();
     let https = match public {
         Some(url) => url.is_https(),
-        None => trusted && forwarded::is_forwarded_https(headers),
+        None => {
+            let encrypted = request.extensions().get() == Some(&IsEncrypted(true));
+            encrypted || (trusted && forwarded::is_forwarded_https(headers))
+        }
     };
     if !trusted
         && forwarded::has_forwarding(headers)
@@ -54,7 +61,9 @@ pub async fn identify(
     let extensions = request.extensions_mut();
     extensions.insert(address);
     extensions.insert(IsHttps(https));
-    if !trusted || uses_reserve(&request) {
+    // One connection of HTTP/2 carries many requests, as one of a proxy does.
+    let shares_connection = trusted || request.version() == Version::HTTP_2;
+    if !shares_connection || uses_reserve(&request) {
         return next.run(request).await;
     }
     match context.request_permits.acquire(address.0) {

@@ -4,6 +4,7 @@ use crate::server::{
     context::AppContext,
     disk,
     store::{Cause, FailedCommit},
+    tls::ServerTls,
 };
 use axum::{
     Json,
@@ -168,7 +169,10 @@ fn notes(context: &AppContext) -> BTreeMap<&'static str, Cow<'static, str>> {
     let retention = waiting.map(|doubt| ("retention", doubt.sentence().into()));
     let media = context.blocked_media.note();
     let media = media.map(|note| ("media", note.into()));
-    retention.into_iter().chain(media).collect()
+    let certificate = context.tls.as_ref().and_then(ServerTls::note);
+    let certificate = certificate.map(|note| ("certificate", note.into()));
+    let all = retention.into_iter().chain(media).chain(certificate);
+    all.collect()
 }
 
 /// Checks disk and database: `disk` if there is no space, `database` for any other problem.

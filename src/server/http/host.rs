@@ -7,7 +7,11 @@
 
 use crate::{
     protocol::{REFUSAL_HEADER, Refusal},
-    server::{config::Config, log_throttle},
+    server::{
+        config::Config,
+        log_throttle,
+        tls::{LOCAL_NAME, TlsMode},
+    },
 };
 use axum::{
     extract::{Request, State},
@@ -41,22 +45,23 @@ impl HostNames {
     /// The host of the public URL, and the names of this machine.
     pub fn new(config: &Config) -> Self {
         let public = config.public_url.as_ref().map(|url| url.host().to_owned());
-        let machine = rustix::system::uname();
-        Self::of(public, &machine.nodename().to_string_lossy())
+        let local = matches!(config.tls, Some(TlsMode::SelfSigned));
+        let local = local.then(|| LOCAL_NAME.to_owned());
+        let named = public
+            .into_iter()
+            .chain(local)
+            .chain(config.domains.clone());
+        Self::of(named, &machine_name())
     }
 
-    /// The names for a public host and a machine name.
-    fn of(public: Option<String>, machine: &str) -> Self {
-        let machine = machine.to_ascii_lowercase();
-        let short = machine.split('.').next().unwrap_or_default().to_owned();
-        let on_this_network = format!("{short}.local");
-        let names = public.into_iter().chain([machine, short, on_this_network]);
-        Self(names.filter(|name| !name.is_empty()).collect())
+    /// The configured names, and those of a machine.
+    fn of(named: impl IntoIterator<Item = String>, machine: &str) -> Self {
+        Self(named.into_iter().chain(names_of_machine(machine)).collect())
     }
 
     /// Whether a `Host`, or the authority of the request target, is a name of this server or an IP
     /// address.
-    fn allow(&self, host: &str) -> bool {
+    pub(super) fn allow(&self, host: &str) -> bool {
         match parse_host(host) {
             Some(HostKind::Address) => true,
             Some(HostKind::Name(name)) => {
@@ -65,6 +70,23 @@ impl HostNames {
             None => false,
         }
     }
+}
+
+/// The name of this machine.
+pub fn machine_name() -> String {
+    let machine = rustix::system::uname();
+    machine.nodename().to_string_lossy().into_owned()
+}
+
+/// The names by which a network reaches a machine: its own, the first label, and that in `.local`.
+pub fn names_of_machine(machine: &str) -> Vec<String> {
+    let machine = machine.to_ascii_lowercase();
+    let short = machine.split('.').next().unwrap_or_default().to_owned();
+    if short.is_empty() {
+        return Vec::new();
+    }
+    let on_this_network = format!("{short}.local");
+    vec![machine, short, on_this_network]
 }
 
 /// Parses a `Host`, with or without port; `None` if it is malformed.

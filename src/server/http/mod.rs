@@ -6,6 +6,8 @@
 //! * [`client_address`] finds the client of a request; [`host`] refuses unknown host names (DNS
 //!   rebinding); [`cross_origin`] refuses requests by other sites (CSRF); [`security`] sets the
 //!   headers.
+//! * [`redirect`] leads plain HTTP to https; [`lan`] helps devices trust a local
+//!   authority.
 //! * [`refusal`] answers requests beyond a rate and malformed ones.
 //! * [`assets`] serves the embedded files that pages load; [`asset_names`] finds their hashed
 //!   names.
@@ -20,10 +22,12 @@ mod cross_origin;
 mod fingerprint;
 mod health;
 mod host;
+mod lan;
 mod long_poll;
 mod metrics;
 mod options;
 mod pages;
+mod redirect;
 mod refusal;
 mod router;
 mod security;
@@ -34,6 +38,8 @@ pub use assets::Assets;
 pub use client_address::IsHttps;
 pub use connection::ConnectionPermits;
 pub use health::{OpenSockets, Readiness};
+pub use host::{machine_name, names_of_machine};
 pub use long_poll::PollRegistry;
+pub use redirect::redirect_router;
 pub use router::{metrics_router, router};
 pub use security::content_security_policy;

@@ -3,7 +3,7 @@
 use super::{
     assets, client_address, cross_origin, health,
     host::{self, HostNames},
-    long_poll, metrics, options, pages, refusal, security, ws,
+    lan, long_poll, metrics, options, pages, refusal, security, ws,
 };
 use crate::{
     app::{App, shell},
@@ -48,6 +48,7 @@ pub fn router(context: AppContext) -> Router {
         .route(WS, get(ws::upgrade).post(ws::check_upgrade))
         .route(POLL, get(long_poll::get).post(long_poll::post))
         .route("/pkg/{*path}", get(assets::serve))
+        .merge(lan::routes())
         .merge(pages)
         .fallback(fallback);
     protect(router, &context).with_state(context)
@@ -90,7 +91,7 @@ fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContex
 }
 
 /// Serves a file of the site's root, or the 404 page.
-async fn fallback(State(context): State<AppContext>, request: Request) -> Response {
+pub(super) async fn fallback(State(context): State<AppContext>, request: Request) -> Response {
     if let Some(file) = assets::find(context.assets, &request) {
         return file;
     }

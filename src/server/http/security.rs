@@ -1,6 +1,6 @@
 //! The security headers of every response.
 
-use crate::server::context::AppContext;
+use crate::server::{context::AppContext, net::listener::IsEncrypted};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -31,6 +31,10 @@ pub async fn add_headers(
     request: Request,
     next: Next,
 ) -> Response {
+    // A proxy that ends TLS passes the header on; here it has a meaning on TLS alone.
+    let public = context.config.public_url.as_ref();
+    let encrypted = request.extensions().get() == Some(&IsEncrypted(true))
+        || public.is_some_and(|url| url.is_https());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let fixed = [
@@ -48,12 +52,7 @@ pub async fn add_headers(
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if context
-        .config
-        .public_url
-        .as_ref()
-        .is_some_and(|url| url.is_https())
-    {
+    if encrypted && context.config.has_strict_transport() {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(STRICT_TRANSPORT_SECURITY, year);
     }

@@ -15,36 +15,74 @@ use crate::server::{
     log_throttle::{self, LogThrottle},
     metrics::HttpMetrics,
     net::{
-        Permit, PermitError, PermitLimits, Permits, TrustedProxies, WriteTimeoutStream, sockets,
+        ClientStream, Permit, PermitError, PermitLimits, Permits, TrustedProxies,
+        WriteTimeoutStream,
+        h2_streams::{H2State, H2Stream, H2Streams, TrackedBody, set_host},
+        sockets,
     },
 };
 use axum::{
     Router,
-    body::HttpBody,
+    body::{Body, HttpBody},
     extract::ConnectInfo,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
     collections::VecDeque,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     task::AbortHandle,
-    time::sleep,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tower::ServiceExt;
 
 /// Delay before the next `accept` after the process ran out of file descriptors. 100 ms: no event
 /// reports a free descriptor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// First byte of a TLS connection: a handshake record (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+/// Concurrent streams of an HTTP/2 connection. 64: a page loads fewer files at once.
+const H2_STREAMS: u32 = 64;
+/// Bytes of a response that wait for one HTTP/2 stream.
+const H2_SEND_BUFFER: usize = 64 * 1024;
+/// Interval at which an HTTP/2 connection is checked for idle time and overdue responses.
+const H2_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// Name of HTTP/2 in ALPN (RFC 9113, 3.2).
+pub(in crate::server) const ALPN_H2: &[u8] = b"h2";
+/// Name of HTTP/1.1 in ALPN (RFC 7301).
+pub(in crate::server) const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// Name of the protocol that proves control of a name to a certificate authority (RFC 8737).
+pub(in crate::server) const ALPN_ACME: &[u8] = b"acme-tls/1";
+
+/// Whether the connection of a request is encrypted. An extension of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) struct IsEncrypted(pub bool);
+
+/// TLS of a listener.
+#[derive(Clone)]
+pub(in crate::server) struct ListenerTls {
+    /// Configuration of ordinary connections.
+    pub config: Arc<ServerConfig>,
+    /// Answers requests that arrive without TLS, such as `http://` typed for `https://`.
+    pub plain: Router,
+}
 
 /// The limits of one listener.
 #[derive(Debug, Clone)]
@@ -111,6 +149,8 @@ impl Listeners {
 struct ConnectionServer {
     /// Handles the requests.
     router: Router,
+    /// TLS; `None` if the listener is plain.
+    tls: Option<ListenerTls>,
     /// Counts refused and reserved connections.
     metrics: HttpMetrics,
     timing: Timing,
@@ -133,7 +173,7 @@ enum ConnectionClass {
 /// requests.
 pub(in crate::server) async fn listen(
     listeners: Listeners,
-    (router, metrics): (Router, HttpMetrics),
+    (router, metrics, tls): (Router, HttpMetrics, Option<ListenerTls>),
     timing: Timing,
     limits: ConnectionLimits,
     stopping: watch::Receiver<bool>,
@@ -142,6 +182,7 @@ pub(in crate::server) async fn listen(
     let mut stop = stopping.clone();
     let server = ConnectionServer {
         router,
+        tls,
         metrics,
         timing,
         stopping,
@@ -270,44 +311,96 @@ impl ConnectionServer {
     /// Serves one connection until it ends or is upgraded.
     async fn serve(self, stream: TcpStream, peer: SocketAddr, class: ConnectionClass) {
         let _alive = self.alive.clone();
-        if let Err(error) = self.requests(stream, peer, class).await {
+        set_socket_options(&stream);
+        let connection = Connection {
+            peer,
+            class,
+            encrypted: false,
+            router: self.router.clone(),
+        };
+        let head_timeout = match class {
+            ConnectionClass::Ordinary => self.timing.head_timeout,
+            ConnectionClass::Reserved => self.timing.reserved_head_timeout,
+        };
+        let ended = match &self.tls {
+            None => {
+                let stream = ClientStream::Plain(self.limited(stream));
+                self.serve_http1(stream, connection, head_timeout).await
+            }
+            Some(tls) => {
+                let tls = tls.clone();
+                self.serve_encrypted(stream, &tls, connection, head_timeout)
+                    .await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended");
         }
     }
 
-    /// Answers the requests of a connection. After a stop of the server, only the current request
-    /// is finished.
-    async fn requests(
+    /// The stream with its write timeout.
+    fn limited(&self, stream: TcpStream) -> WriteTimeoutStream {
+        WriteTimeoutStream::new(stream, self.timing.write_timeout, MIN_ANSWER_RATE)
+    }
+
+    /// Performs the TLS handshake within the time of a head, and serves what the client chose. A
+    /// client that speaks plain HTTP gets the answers of [`ListenerTls::plain`].
+    async fn serve_encrypted(
         self,
         stream: TcpStream,
-        peer: SocketAddr,
-        class: ConnectionClass,
-    ) -> hyper::Result<()> {
-        set_socket_options(&stream);
-        let Self {
-            router,
-            timing,
-            mut stopping,
-            ..
-        } = self;
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let router = router.clone();
-            async move {
-                if class == ConnectionClass::Ordinary {
-                    return router.oneshot(request).await;
-                }
-                match uses_reserve(&request) {
-                    true => router.oneshot(request).await.map(with_connection_close),
-                    false => Ok(with_connection_close(PermitError::Total.into_response())),
-                }
-            }
-        });
-        let head_timeout = match class {
-            ConnectionClass::Ordinary => timing.head_timeout,
-            ConnectionClass::Reserved => timing.reserved_head_timeout,
+        tls: &ListenerTls,
+        connection: Connection,
+        head_timeout: Duration,
+    ) -> Result<(), ConnectionError> {
+        let mut first = [0];
+        if timeout(head_timeout, stream.peek(&mut first)).await?? == 0 {
+            return Ok(());
+        }
+        if first != [TLS_HANDSHAKE] {
+            let stream = ClientStream::Plain(self.limited(stream));
+            let connection = Connection {
+                router: tls.plain.clone(),
+                ..connection
+            };
+            return self.serve_http1(stream, connection, head_timeout).await;
+        }
+        let stream = self.limited(stream);
+        let config = match connection.class {
+            ConnectionClass::Ordinary => tls.config.clone(),
+            ConnectionClass::Reserved => without_h2(&tls.config),
         };
-        let stream = WriteTimeoutStream::new(stream, timing.write_timeout, MIN_ANSWER_RATE);
+        let handshake = TlsAcceptor::from(config).accept(stream);
+        let mut stream = timeout(head_timeout, handshake).await??;
+        let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        let connection = Connection {
+            encrypted: true,
+            ..connection
+        };
+        match protocol.as_deref() {
+            // The handshake alone proves control of the name.
+            Some(ALPN_ACME) => Ok(stream.shutdown().await?),
+            Some(ALPN_H2) => {
+                let stream = ClientStream::Tls(Box::new(stream));
+                self.serve_http2(stream, connection, head_timeout).await
+            }
+            Some(_) | None => {
+                let stream = ClientStream::Tls(Box::new(stream));
+                self.serve_http1(stream, connection, head_timeout).await
+            }
+        }
+    }
+
+    /// Answers requests of HTTP/1.1. When the server stops, it finishes the current one.
+    async fn serve_http1(
+        mut self,
+        stream: ClientStream,
+        connection: Connection,
+        head_timeout: Duration,
+    ) -> Result<(), ConnectionError> {
+        let service = service_fn(move |request| {
+            let connection = connection.clone();
+            async move { connection.answer(request).await }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)
@@ -316,12 +409,129 @@ impl ConnectionServer {
             .with_upgrades();
         let mut connection = pin!(connection);
         tokio::select! {
-            ended = connection.as_mut() => return ended,
-            _ = stopping.wait_for(|stop| *stop) => {}
+            ended = connection.as_mut() => return Ok(ended?),
+            _ = self.stopping.wait_for(|stop| *stop) => {}
         }
         connection.as_mut().graceful_shutdown();
-        connection.await
+        Ok(connection.await?)
     }
+
+    /// Answers requests of HTTP/2, until the client is idle or does not read a response in time.
+    /// When the server stops, it finishes the current ones.
+    async fn serve_http2(
+        mut self,
+        stream: ClientStream,
+        connection: Connection,
+        idle_timeout: Duration,
+    ) -> Result<(), ConnectionError> {
+        let streams = H2Streams::default();
+        let write_timeout = self.timing.write_timeout;
+        let opened = streams.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let connection = connection.clone();
+            let stream = opened.open();
+            async move {
+                let uri = request.uri().clone();
+                set_host(request.headers_mut(), &uri);
+                let answer = connection.answer(request).await;
+                answer.map(|response| tracked(response, stream, write_timeout))
+            }
+        });
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(H2_STREAMS)
+            .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+            .max_send_buf_size(H2_SEND_BUFFER)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let mut checks = interval(H2_CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => return Ok(ended?),
+                _ = self.stopping.wait_for(|stop| *stop), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                _ = checks.tick() => match streams.state(Instant::now(), idle_timeout) {
+                    H2State::Active => {}
+                    H2State::Idle if !stopping => {
+                        stopping = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    // The client did not close after GOAWAY either.
+                    H2State::Idle | H2State::Overdue => return Ok(()),
+                },
+            }
+        }
+    }
+}
+
+/// Why a connection ended early.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    /// The client was too slow with its handshake.
+    #[error("the handshake took too long")]
+    Slow(#[from] tokio::time::error::Elapsed),
+    /// The connection or its TLS failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The client or hyper broke the protocol.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+/// What the requests of one connection have in common.
+#[derive(Clone)]
+struct Connection {
+    /// The other end.
+    peer: SocketAddr,
+    /// Which requests are served.
+    class: ConnectionClass,
+    /// Whether TLS protects it.
+    encrypted: bool,
+    /// Handles the requests.
+    router: Router,
+}
+
+impl Connection {
+    /// Answers one request.
+    async fn answer(
+        self,
+        mut request: Request<Incoming>,
+    ) -> Result<Response, std::convert::Infallible> {
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(self.peer));
+        extensions.insert(IsEncrypted(self.encrypted));
+        if self.class == ConnectionClass::Ordinary {
+            return self.router.oneshot(request).await;
+        }
+        match uses_reserve(&request) {
+            true => self
+                .router
+                .oneshot(request)
+                .await
+                .map(with_connection_close),
+            false => Ok(with_connection_close(PermitError::Total.into_response())),
+        }
+    }
+}
+
+/// A TLS configuration that offers HTTP/1.1 alone: a reserved connection serves one request.
+fn without_h2(config: &ServerConfig) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols.retain(|name| name != ALPN_H2);
+    Arc::new(config)
+}
+
+/// A response whose stream has a deadline: the write timeout, and the time for its length at the
+/// lowest allowed rate.
+fn tracked(response: Response, stream: H2Stream, write_timeout: Duration) -> Response {
+    let bytes = response.body().size_hint().lower();
+    let seconds = bytes / u64::from(MIN_ANSWER_RATE);
+    stream.set_deadline(Instant::now() + write_timeout + Duration::from_secs(seconds));
+    response.map(|body| Body::new(TrackedBody::new(body, stream)))
 }
 
 /// Whether a reserved connection serves this request: a health check, an upgrade, or the check why

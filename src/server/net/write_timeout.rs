@@ -19,8 +19,8 @@ use tokio::{
 /// A TCP stream whose writes fail if the reader reads nothing for the timeout.
 pub struct WriteTimeoutStream {
     stream: TcpStream,
-    /// How long a write may block while the reader reads nothing.
-    timeout: Duration,
+    /// How long a write may block while the reader reads nothing; `None` without a limit.
+    timeout: Option<Duration>,
     /// Lowest rate at which the deadline is never reached.
     bytes_per_second: u32,
     /// The time of the reset; `None` until a write of this response has blocked.
@@ -32,7 +32,7 @@ impl WriteTimeoutStream {
     pub fn new(stream: TcpStream, timeout: Duration, bytes_per_second: u32) -> Self {
         Self {
             stream,
-            timeout,
+            timeout: Some(timeout),
             bytes_per_second,
             deadline: None,
         }
@@ -43,6 +43,17 @@ impl WriteTimeoutStream {
         self.stream
     }
 
+    /// The stream below, for its options.
+    pub fn get_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Removes the timeout where the stream cannot be taken out, as below TLS.
+    pub fn remove_limit(&mut self) {
+        self.timeout = None;
+        self.deadline = None;
+    }
+
     /// Sets, extends or checks the deadline after a write. Returns the result of the write, or an
     /// error at the deadline.
     fn account(
@@ -50,7 +61,10 @@ impl WriteTimeoutStream {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let latest = Instant::now() + self.timeout;
+        let Some(timeout) = self.timeout else {
+            return written;
+        };
+        let latest = Instant::now() + timeout;
         match &written {
             Poll::Ready(Ok(bytes)) => {
                 if let Some(deadline) = &mut self.deadline {

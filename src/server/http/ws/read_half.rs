@@ -1,27 +1,24 @@
 //! The read half of a socket as the duplex stream that tungstenite needs. Reads use the connection;
 //! writes (pongs and close frames) go to the queue of the writer.
 
-use crate::server::rooms::Outbox;
+use crate::server::{net::ClientReadHalf, rooms::Outbox};
 use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::tcp::OwnedReadHalf,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The read half of a connection, and the queue of its writer.
 pub struct ReadHalf {
-    half: OwnedReadHalf,
+    half: ClientReadHalf,
     /// The queue of the writer.
     outbox: Outbox,
 }
 
 impl ReadHalf {
     /// A stream that reads from `half` and writes to `outbox`.
-    pub fn new(half: OwnedReadHalf, outbox: Outbox) -> Self {
+    pub fn new(half: ClientReadHalf, outbox: Outbox) -> Self {
         Self { half, outbox }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         context::AppContext,
         http::connection::{Connection, Disconnect, Inbound, InboundSource, departure_of},
         limits::Timing,
-        net::{ClientAddress, WriteTimeoutStream},
+        net::{ClientAddress, ClientReadHalf, ClientStream, ClientWriteHalf},
         rooms::{Departure, Outbox, outbox},
     },
 };
@@ -18,7 +18,6 @@ use futures::{
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     task::{AbortHandle, JoinHandle},
     time::timeout,
 };
@@ -57,7 +56,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Takes over the connection of an upgraded request. `None` if the connection is not TCP.
+    /// Takes over the connection of an upgraded request. `None` if the connection is not one of the
+    /// listener.
     pub async fn open(
         context: AppContext,
         upgraded: Upgraded,
@@ -128,11 +128,10 @@ impl Socket {
 
 /// Returns the halves of the connection, and the bytes that were read with the request. Drops the
 /// buffer of the request, which is larger than the rest of a socket.
-fn split_upgraded(upgraded: Upgraded) -> Option<(OwnedReadHalf, OwnedWriteHalf, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<WriteTimeoutStream>>().ok()?;
-    // From here on the limits of the outbox replace the write timeout.
-    let (read_half, write_half) = parts.io.into_inner().into_inner().into_split();
-    Some((read_half, write_half, parts.read_buf.to_vec()))
+fn split_upgraded(upgraded: Upgraded) -> Option<(ClientReadHalf, ClientWriteHalf, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<ClientStream>>().ok()?;
+    let (reading, writing) = parts.io.into_inner().split();
+    Some((reading, writing, parts.read_buf.to_vec()))
 }
 
 impl InboundSource for Stream {

@@ -4,6 +4,7 @@ use crate::{
     protocol::CloseCode,
     server::{
         limits::Timing,
+        net::ClientWriteHalf,
         rooms::{Frames, OutboxReader, wait_for_close_code},
     },
 };
@@ -14,7 +15,6 @@ use std::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    net::tcp::OwnedWriteHalf,
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tungstenite::protocol::{CloseFrame, frame::Frame};
@@ -27,7 +27,7 @@ const PING: Bytes = Bytes::from_static(b"\x89\x00");
 /// Writes queued frames and pings until the outbox has a close code or the connection breaks.
 /// Then writes the close frame, even while a write is blocked. A stream that does not accept the
 /// close frame in time is reset.
-pub async fn run(mut stream: OwnedWriteHalf, mut queue: OutboxReader, timing: Timing) {
+pub async fn run(mut stream: ClientWriteHalf, mut queue: OutboxReader, timing: Timing) {
     let mut close_code = queue.close_code();
     let mut pings = interval_at(Instant::now() + timing.ping_interval, timing.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,7 +65,7 @@ pub async fn run(mut stream: OwnedWriteHalf, mut queue: OutboxReader, timing: Ti
     if timeout(timing.close_timeout, close_frame).await.is_err() {
         // Reset the stream: the client reconnects at once, and the kernel does not retransmit for
         // minutes.
-        let _ = stream.as_ref().set_zero_linger();
+        stream.set_zero_linger();
     }
 }
 
@@ -73,7 +73,10 @@ pub async fn run(mut stream: OwnedWriteHalf, mut queue: OutboxReader, timing: Ti
 ///
 /// # Cancel safety
 /// Unwritten bytes stay in `unwritten`, including the rest of a partly written frame.
-async fn write_all(stream: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>) -> io::Result<()> {
+async fn write_all(
+    stream: &mut ClientWriteHalf,
+    unwritten: &mut VecDeque<Bytes>,
+) -> io::Result<()> {
     while !unwritten.is_empty() {
         let mut slices = [IoSlice::new(&[]); MAX_WRITE_BATCH];
         let count = unwritten.len().min(MAX_WRITE_BATCH);
@@ -86,7 +89,8 @@ async fn write_all(stream: &mut OwnedWriteHalf, unwritten: &mut VecDeque<Bytes>)
         }
         advance(unwritten, written);
     }
-    Ok(())
+    // TLS may hold a record that the kernel did not accept.
+    stream.flush().await
 }
 
 /// Removes the written bytes from the front.

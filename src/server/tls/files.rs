@@ -4,25 +4,20 @@
 //! certificate; open connections keep theirs. If the new files are unusable, the previous
 //! certificate stays in use, and a log line states the reason.
 
-use super::log_throttle::{HOURLY, LogThrottle};
+use super::served::{PairError, Served, certified_key};
+use crate::server::log_throttle::{HOURLY, LogThrottle};
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
     sync::watch::Receiver,
     time::{Instant, MissedTickBehavior, interval_at},
 };
-use tokio_rustls::rustls::{
-    ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
-    sign::CertifiedKey,
-};
+use tokio_rustls::rustls::sign::CertifiedKey;
 
 /// Interval between two checks of the files. 60 s: certificates are renewed days before their
 /// expiry.
@@ -31,6 +26,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// Paths of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
+    /// The settings that name the two files, for errors.
+    pub settings: [&'static str; 2],
     /// The certificate chain, as PEM.
     pub certificate: PathBuf,
     /// The private key, as PEM.
@@ -58,24 +55,13 @@ pub struct Certificate {
     /// Paths of the files.
     files: CertificateFiles,
     /// The certificate that new handshakes use.
-    current: Arc<CurrentKey>,
+    served: Arc<Served>,
     /// Versions of the files at the last successful reading. `None` after a failure, so that the
     /// next check reads the files again.
     stamps: Mutex<Option<[Stamp; 2]>>,
     /// Throttle of the warning about unusable files. The files are read every minute, the warning
     /// is logged once an hour.
     unusable: LogThrottle,
-}
-
-/// The certificate in use. The lock is held only to copy a pointer.
-#[derive(Debug)]
-struct CurrentKey(RwLock<Arc<CertifiedKey>>);
-
-impl ResolvesServerCert for CurrentKey {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Some(key.clone())
-    }
 }
 
 impl Certificate {
@@ -85,24 +71,24 @@ impl Certificate {
     /// The files cannot be read or do not match; the error names the setting.
     pub fn read(files: &CertificateFiles) -> Result<Self, CertificateError> {
         let stamps = files.stamps().ok();
-        let key = files.parse(&aws_lc_rs::default_provider())?;
+        let key = files.parse()?;
         Ok(Self {
             files: files.clone(),
-            current: Arc::new(CurrentKey(RwLock::new(Arc::new(key)))),
+            served: Arc::new(Served::new(key)),
             stamps: Mutex::new(stamps),
             unusable: LogThrottle::with_interval(HOURLY),
         })
     }
 
-    /// A TLS acceptor that always uses the current certificate.
-    pub fn server_config(&self) -> Arc<ServerConfig> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows TLS 1.2 and 1.3: both features are on")
-            .with_no_client_auth()
-            .with_cert_resolver(self.current.clone());
-        Arc::new(config)
+    /// The certificate that new handshakes use.
+    pub fn served(&self) -> &Arc<Served> {
+        &self.served
+    }
+
+    /// Whether the files could not be used at the last reading.
+    pub fn is_unusable(&self) -> bool {
+        let last = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_none()
     }
 
     /// Reads the files again if they changed or could not be used the last time.
@@ -113,10 +99,9 @@ impl Certificate {
             return;
         }
         *last = stamps;
-        match self.files.parse(&aws_lc_rs::default_provider()) {
+        match self.files.parse() {
             Ok(key) => {
-                let current = self.current.0.write();
-                *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+                self.served.replace(key);
                 tracing::info!("the certificate was renewed");
             }
             Err(error) => {
@@ -161,23 +146,24 @@ impl CertificateFiles {
     }
 
     /// Reads the certificate and the key, which must match.
-    fn parse(&self, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
-        let unusable = |setting: &'static str, file: &Path, reason: String| CertificateError {
+    fn parse(&self) -> Result<CertifiedKey, CertificateError> {
+        let [certificate, key] = self.settings;
+        let wrong = |setting: &'static str, file: &Path, reason: String| CertificateError {
             setting,
             file: file.display().to_string(),
             reason,
         };
-        let chain = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|e| unusable("--turn-tls-cert", &self.certificate, e.to_string()))?;
-        if chain.is_empty() {
-            let reason = "it holds no certificate".to_owned();
-            return Err(unusable("--turn-tls-cert", &self.certificate, reason));
-        }
-        let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|e| unusable("--turn-tls-key", &self.key, e.to_string()))?;
-        CertifiedKey::from_der(chain, key, provider)
-            .map_err(|e| unusable("--turn-tls-cert", &self.certificate, e.to_string()))
+        let read = |setting, file: &Path| {
+            fs::read(file).map_err(|error| wrong(setting, file, error.to_string()))
+        };
+        let chain = read(certificate, &self.certificate)?;
+        let secret = read(key, &self.key)?;
+        certified_key(&chain, &secret).map_err(|error| match error {
+            PairError::Chain(_) | PairError::Mismatch(_) => {
+                wrong(certificate, &self.certificate, error.to_string())
+            }
+            PairError::Key(_) => wrong(key, &self.key, error.to_string()),
+        })
     }
 }
 
@@ -221,12 +207,13 @@ mod tests {
     }
 
     fn served_bytes(certificate: &Certificate) -> Vec<u8> {
-        let key = certificate.current.0.read().expect("held for a moment");
-        key.cert[0].to_vec()
+        let served = certificate.served.current();
+        served.cert[0].to_vec()
     }
 
     fn files(directory: &tempfile::TempDir) -> CertificateFiles {
         CertificateFiles {
+            settings: ["--tls", "--tls"],
             certificate: directory.path().join("cert.pem"),
             key: directory.path().join("key.pem"),
         }
