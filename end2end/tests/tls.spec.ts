@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { canTrust, trustingHome } from '../support/certificate.ts';
 import { launch } from '../support/chromium.ts';
-import { expectVideo } from '../support/media.ts';
+import { videoOf } from '../support/media.ts';
 import { expect, note, test } from '../support/test.ts';
 
 /** Addresses that a local authority may sign for. */
@@ -31,8 +31,8 @@ test('a device that trusts the authority calls over https at an address of the n
     await ann.entersCall(name);
     await bob.entersCall(name);
 
-    await expectVideo(ann, 'Bob');
-    await expectVideo(bob, 'Ann');
+    await expect.poll(async () => (await videoOf(ann, 'Bob')).frames).toBeGreaterThan(20);
+    await expect.poll(async () => (await videoOf(bob, 'Ann')).frames).toBeGreaterThan(20);
     expect(await ann.page.evaluate(() => isSecureContext)).toBe(true);
     const protocol = await ann.page.evaluate(() => {
       const [page] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];

@@ -91,9 +91,10 @@ fn is_nonce(nonce: &str) -> bool {
     !nonce.is_empty() && nonce.chars().all(allowed)
 }
 
-/// Whether the text is a host with an optional port, without characters that end the directive.
+/// Whether the text is a host with an optional port, without characters that end the directive. A
+/// policy cannot name an IPv6 address (CSP Level 3, 2.3.1, host-part).
 fn is_host(host: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
     !host.is_empty() && host.len() <= 260 && host.chars().all(allowed)
 }
 
@@ -109,5 +110,7 @@ mod tests {
         assert!(policy.ends_with("frame-ancestors 'none'") && !policy.contains("unsafe-inline"));
         let hostile = content_security_policy(Some("a' *"), Some("a; script-src *"));
         assert_eq!(hostile, content_security_policy(None, None));
+        let six = content_security_policy(None, Some("[2001:db8::7]:3000"));
+        assert_eq!(six, content_security_policy(None, None));
     }
 }
