@@ -24,7 +24,12 @@ fn text(bound: SocketAddr, machine: &[IpAddr], fingerprint: &str) -> String {
         text.push_str(&format!("  {url}\n"));
     }
     if let Some(code) = urls.first().and_then(|url| QrCode::new(url).ok()) {
-        let drawn = code.render::<Dense1x2>().build();
+        // Terminals draw light letters on a dark ground.
+        let drawn = code
+            .render::<Dense1x2>()
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build();
         text.push_str(&format!("\n{drawn}\n"));
     }
     text.push_str(&format!(
