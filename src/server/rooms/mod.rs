@@ -93,6 +93,8 @@ impl From<StoreError> for RoomError {
             | StoreError::SearchBusy
             | StoreError::Foreign(_)
             | StoreError::TooNew { .. }
+            | StoreError::NoSpaceForCopy { .. }
+            | StoreError::NotCopied(_)
             | StoreError::Directory(_) => Self::Unavailable,
         }
     }

@@ -44,6 +44,20 @@ pub enum StoreError {
         /// The newest version that this binary knows.
         known: i64,
     },
+    /// No copy of the database can be kept before an upgrade: the disk has too little space.
+    #[error(
+        "it is upgraded after a copy of it is kept, which takes {needed} bytes, and the disk has \
+         {free} free; nothing was changed"
+    )]
+    NoSpaceForCopy {
+        /// Bytes that must be free.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// No copy of the database can be kept before an upgrade, for the reason of the text.
+    #[error("it is upgraded after a copy of it is kept, and that failed: {0}; nothing was changed")]
+    NotCopied(String),
     /// The data directory cannot be created or written.
     #[error("it cannot be created or written: {0}")]
     Directory(Arc<std::io::Error>),

@@ -34,6 +34,7 @@ mod sweep_record;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod upgrade_copy;
 mod writer;
 
 pub use backup::backup;
@@ -119,7 +120,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database. Creates it, its directory and missing tables, and runs migrations.
+    /// Opens the database. Creates it, its directory and missing tables, and runs migrations, before
+    /// which it keeps a copy of the database.
     ///
     /// # Errors
     /// Any [`StoreError`]; the server does not start, and the operator repairs the cause.
@@ -129,6 +131,7 @@ impl Store {
         rights::make_file(path).map_err(|error| StoreError::Directory(Arc::new(error)))?;
         let mut connection = schema::connect(path)?;
         schema_check::check_schema(&connection)?;
+        upgrade_copy::keep_if_older(&connection, path)?;
         schema::migrate(&mut connection)?;
         room_names::normalize(&mut connection)?;
         let epoch = schema::epoch(&connection)?;
