@@ -5,7 +5,9 @@ use noom::server::{
     commands::{self, Cli},
     config::{Config, Flags, unknown_variables},
     error::ServeError,
-    priority, serve, telemetry,
+    priority, serve,
+    service_manager::InheritedSockets,
+    telemetry,
 };
 use std::{io::Write, process::ExitCode};
 use tikv_jemallocator::Jemalloc;
@@ -40,6 +42,7 @@ fn run(flags: &Flags) -> Result<(), ServeError> {
     let config = Config::load(flags)?;
     telemetry::init(&config);
     warn_of_unknown_variables();
+    let inherited = InheritedSockets::take()?;
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pages = Builder::new_multi_thread()
@@ -48,7 +51,7 @@ fn run(flags: &Flags) -> Result<(), ServeError> {
         .on_thread_start(priority::lower_for_pages)
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config, pages.handle().clone()));
+    let served = runtime.block_on(serve(config, pages.handle().clone(), inherited));
     // The store is closed by now, so do not wait for stuck clients.
     runtime.shutdown_background();
     pages.shutdown_background();

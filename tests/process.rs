@@ -7,14 +7,18 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
-    os::unix::fs::PermissionsExt,
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixDatagram},
+    },
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     thread,
     time::Duration,
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::timeout,
@@ -48,10 +52,20 @@ impl Server {
 
     /// Starts the server at this address with these flags and variables.
     fn spawn(listen: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_noom"));
+        Self::spawn_by(command, listen, flags, variables)
+    }
+
+    /// Starts the server by a command to which its flags are appended.
+    fn spawn_by(
+        mut command: Command,
+        listen: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut builder = tempfile::Builder::new();
         let private = fs::Permissions::from_mode(0o700);
         let data = builder.permissions(private).tempdir().expect("a directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_noom"));
         command
             .env_clear()
             .args(["--listen", listen, "--metrics-listen", "off"])
@@ -107,6 +121,13 @@ impl Server {
             }
         };
         timeout(PATIENCE, next).await.expect(words)
+    }
+
+    /// Waits until the process has ended.
+    async fn wait_for_end(mut self) -> ExitStatus {
+        let ended = tokio::task::spawn_blocking(move || self.process.wait());
+        let ended = timeout(PATIENCE, ended).await.expect("ends");
+        ended.expect("waits").expect("waited for")
     }
 
     /// Sends a signal to the process.
@@ -263,12 +284,7 @@ async fn a_hangup_keeps_sockets_open_and_serves_the_renewed_certificate_and_a_st
 
     server.signal(Signal::TERM);
     assert_eq!(ann.wait_for_close().await, Some(1012));
-    let ended = tokio::task::spawn_blocking(move || {
-        let mut server = server;
-        server.process.wait()
-    });
-    let ended = timeout(PATIENCE, ended).await.expect("ends");
-    assert!(ended.expect("waits").expect("waited for").success());
+    assert!(server.wait_for_end().await.success());
 }
 
 #[tokio::test]
@@ -305,4 +321,116 @@ async fn a_misspelt_variable_is_named_in_the_log_with_the_one_it_may_mean() {
         !lines.iter().any(|line| line.contains("NOOM_TOOLS")),
         "{lines:?}"
     );
+}
+
+/// What systemd does for a service: it names the process in variables, passes a socket as descriptor
+/// 3 and executes the binary. `exec` keeps the id of the process.
+const SERVICE_MANAGER: &str = r#"
+    exec 3<&0 </dev/null
+    export LISTEN_PID=$$ WATCHDOG_PID=$$
+    exec "$0" "$@"
+"#;
+
+/// A server that a service manager starts with this HTTP socket and these variables.
+fn spawn_as_service(http: &std::net::TcpListener, variables: &[(&str, &str)]) -> Server {
+    let mut command = Command::new("/bin/sh");
+    let socket = OwnedFd::from(http.try_clone().expect("cloned"));
+    command
+        .args(["-c", SERVICE_MANAGER, env!("CARGO_BIN_EXE_noom")])
+        .stdin(Stdio::from(socket));
+    let sockets = [("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "http")];
+    let variables = [&sockets, variables].concat();
+    // The port of `--listen` is taken, so that the test fails where the socket is not used.
+    let taken = http.local_addr().expect("bound").to_string();
+    Server::spawn_by(command, &taken, &[], &variables)
+}
+
+/// The states that a server reports to its service manager.
+struct Notifications(tokio::net::UnixDatagram);
+
+impl Notifications {
+    /// Waits for a report of this state.
+    async fn wait_for(&self, state: &str) {
+        let received = async {
+            loop {
+                let mut bytes = [0; 1024];
+                let length = self.0.recv(&mut bytes).await.expect("readable");
+                let report = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                if report.lines().any(|line| line == state) {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, received).await.expect(state);
+    }
+}
+
+#[tokio::test]
+async fn the_service_manager_receives_ready_watchdog_and_stopping() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("bound");
+    socket.set_nonblocking(true).expect("set");
+    let reports = tokio::net::UnixDatagram::from_std(socket).expect("a socket");
+    let reports = Notifications(reports);
+    let http = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = http.local_addr().expect("bound");
+    let path = path.display().to_string();
+    let variables = [
+        ("NOTIFY_SOCKET", path.as_str()),
+        ("WATCHDOG_USEC", "200000"),
+    ];
+    let mut server = spawn_as_service(&http, &variables);
+    reports.wait_for("READY=1").await;
+    // What it was told is true: the server answers.
+    server.wait_until_listening().await;
+    assert_eq!(server.address, address);
+    Person::join(&server).await.send_chat(1).await;
+    for _ in 0..3 {
+        reports.wait_for("WATCHDOG=1").await;
+    }
+    server.signal(Signal::TERM);
+    reports.wait_for("STOPPING=1").await;
+    assert!(server.wait_for_end().await.success());
+}
+
+#[tokio::test]
+async fn a_connection_during_a_restart_waits_in_the_inherited_socket_and_is_answered() {
+    let http = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let mut server = spawn_as_service(&http, &[]);
+    server.wait_until_listening().await;
+    Person::join(&server).await.send_chat(1).await;
+    server.signal(Signal::TERM);
+    let address = server.address;
+    assert!(server.wait_for_end().await.success());
+
+    let mut early = TcpStream::connect(address).await.expect("not refused");
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    early.write_all(request.as_bytes()).await.expect("sent");
+    let mut server = spawn_as_service(&http, &[]);
+    let mut answer = String::new();
+    let read = early.read_to_string(&mut answer);
+    timeout(PATIENCE, read)
+        .await
+        .expect("answered")
+        .expect("read");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    server.wait_until_listening().await;
+    Person::join(&server).await.send_chat(1).await;
+}
+
+#[tokio::test]
+async fn an_inherited_socket_that_is_none_for_http_stops_the_start_with_one_line() {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", SERVICE_MANAGER, env!("CARGO_BIN_EXE_noom")])
+        .stdin(Stdio::null());
+    let variables = [("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "http")];
+    let mut server = Server::spawn_by(command, "127.0.0.1:0", &[], &variables);
+    let line = server.wait_for_log("LISTEN_FDS").await;
+    assert!(
+        line.starts_with("noom: LISTEN_FDS: the inherited socket 0"),
+        "{line}"
+    );
+    assert!(!server.wait_for_end().await.success());
 }

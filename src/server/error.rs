@@ -44,6 +44,14 @@ pub enum ServeError {
         /// The error of the operating system.
         error: std::io::Error,
     },
+    /// A socket of the service manager cannot be served.
+    #[error("LISTEN_FDS: the inherited socket {number} cannot be used: {error}")]
+    InheritedSocket {
+        /// The number of the socket, from 0.
+        number: usize,
+        /// Why it cannot be served.
+        error: std::io::Error,
+    },
     /// The certificate of the HTTP address cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -18,7 +18,8 @@
 //! * [`token_bucket`] the algorithm of every rate limit; [`log_throttle`] bounds the log lines that
 //!   clients can cause; [`origin`] web origins.
 //! * `invitation` prints the addresses of a self-signed server, and a QR code.
-//! * [`serve`] starts all parts and stops them in order.
+//! * [`serve`] starts all parts and stops them in order; [`service_manager`] reports that to
+//!   systemd, and takes the sockets that it keeps open.
 
 pub mod addresses;
 pub mod blocked_media;
@@ -42,6 +43,7 @@ pub mod request;
 pub mod retention;
 pub mod rooms;
 mod serve;
+pub mod service_manager;
 pub mod sfu;
 pub mod store;
 pub mod telemetry;

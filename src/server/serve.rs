@@ -20,6 +20,7 @@ use super::{
         listener::{ConnectionLimits, ListenerTls, Listeners, listen},
     },
     retention,
+    service_manager::{self, InheritedSockets},
     sfu::{Sfu, SfuOptions},
     store::Store,
     tls::{self, ServerTls, https_config},
@@ -60,14 +61,19 @@ pub struct Server {
     stop: watch::Sender<bool>,
 }
 
-/// Serves until SIGTERM or SIGINT. `pages` is the runtime that renders pages.
+/// Serves until SIGTERM or SIGINT, on the sockets of the service manager if there are some. `pages`
+/// is the runtime that renders pages.
 ///
 /// # Errors
 /// The server could not start; the error names the setting.
-pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
+pub async fn serve(
+    config: Config,
+    pages: Handle,
+    inherited: InheritedSockets,
+) -> Result<(), ServeError> {
     // Without a handler, a SIGHUP during a long start would end the process.
     let hangup = signal(SignalKind::hangup())?;
-    let server = Server::bind(config, Timing::default()).await?;
+    let server = Server::bind_on(inherited, config, Timing::default()).await?;
     let server = server.with_pages_on(pages);
     let scheme = match server.context.tls {
         Some(_) => "https",
@@ -84,7 +90,15 @@ pub async fn serve(config: Config, pages: Handle) -> Result<(), ServeError> {
     if let Some(address) = server.metrics_address()? {
         tracing::info!(%address, "metrics are on http://{address}/metrics");
     }
-    server.run(stop_signal()?).await
+    let stopped = stop_signal()?;
+    service_manager::report_ready(&format!("{scheme}://{}", server.address()?));
+    let store = server.context().store.clone();
+    tokio::spawn(service_manager::feed_watchdog(store));
+    let stopped = async {
+        stopped.await;
+        service_manager::report_stopping();
+    };
+    server.run(stopped).await
 }
 
 impl Server {
@@ -93,6 +107,18 @@ impl Server {
     /// # Errors
     /// The store, an address or the certificate cannot be opened.
     pub async fn bind(config: Config, timing: Timing) -> Result<Self, ServeError> {
+        Self::bind_on(InheritedSockets::default(), config, timing).await
+    }
+
+    /// Opens the store and binds the addresses for which no socket is inherited.
+    ///
+    /// # Errors
+    /// The store, an address, an inherited socket or the certificate cannot be opened.
+    pub async fn bind_on(
+        inherited: InheritedSockets,
+        config: Config,
+        timing: Timing,
+    ) -> Result<Self, ServeError> {
         let store =
             Store::open(&config.database(), &config.store).map_err(|error| ServeError::Store {
                 directory: config.data_dir.display().to_string(),
@@ -100,8 +126,11 @@ impl Server {
             })?;
         let store = store.with_search_within(config.search_within);
         let address = config.listen;
-        let listeners = Listeners::bind("--listen", address)
-            .map_err(|error| ServeError::Listen { address, error })?;
+        let listeners = match Listeners::inherited(inherited.http)? {
+            Some(inherited) => inherited,
+            None => Listeners::bind("--listen", address)
+                .map_err(|error| ServeError::Listen { address, error })?,
+        };
         let metrics = config.metrics_listen.map(bind_metrics).transpose()?;
         let http = config.http_listen.map(bind_http).transpose()?.flatten();
         let sfu = Sfu::start(&SfuOptions {

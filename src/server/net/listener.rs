@@ -119,6 +119,23 @@ impl Listeners {
         })
     }
 
+    /// Serves sockets that listen already, one or two. Returns `None` if there is no socket.
+    ///
+    /// # Errors
+    /// A socket is not usable.
+    pub fn inherited(sockets: Vec<std::net::TcpListener>) -> io::Result<Option<Self>> {
+        let listener = |socket: std::net::TcpListener| {
+            socket.set_nonblocking(true)?;
+            TcpListener::from_std(socket)
+        };
+        let mut sockets = sockets.into_iter().map(listener);
+        let Some(first) = sockets.next().transpose()? else {
+            return Ok(None);
+        };
+        let second = sockets.next().transpose()?;
+        Ok(Some(Self { first, second }))
+    }
+
     /// The listening addresses.
     ///
     /// # Errors

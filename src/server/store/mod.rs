@@ -398,6 +398,13 @@ impl Store {
         self.writer.check().await
     }
 
+    /// Whether the writer's thread takes a job and answers it, with success or with an error. Waits
+    /// for the answer. False if the queue is full or the thread has ended.
+    pub async fn writer_answers(&self) -> bool {
+        let answer = self.writer.check().await;
+        !matches!(answer, Err(StoreError::Busy | StoreError::Closed))
+    }
+
     /// Indexes every message.
     #[cfg(test)]
     pub async fn index(&self) -> Result<(), StoreError> {
