@@ -434,3 +434,39 @@ async fn an_inherited_socket_that_is_none_for_http_stops_the_start_with_one_line
     );
     assert!(!server.wait_for_end().await.success());
 }
+
+/// Runs a command of the binary with these flags. Returns its status and what it prints.
+fn runs(words: &[&str], variables: &[(&str, &str)]) -> (bool, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_noom"));
+    command
+        .env_clear()
+        .args(words)
+        .envs(variables.iter().copied());
+    let output = command.output().expect("runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (
+        output.status.success(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[tokio::test]
+async fn health_succeeds_while_the_server_runs_and_fails_afterwards_each_in_one_line() {
+    let (server, _) = Server::start(&[], &[]).await;
+    let address = server.address.to_string();
+    let alive = format!("http://{address}/healthz: alive\n");
+    let ready = format!("http://{address}/readyz: ready\n");
+    let listen = ("NOOM_LISTEN", address.as_str());
+    assert_eq!(runs(&["health"], &[listen]), (true, alive, String::new()));
+    let asked = runs(&["health", "--ready", "--listen", &address], &[]);
+    assert_eq!(asked, (true, ready, String::new()));
+    server.signal(Signal::TERM);
+    assert!(server.ends().await.success());
+    let (healthy, output, error) = runs(&["health"], &[listen]);
+    assert!(!healthy && output.is_empty(), "{output}");
+    assert!(
+        error.starts_with("noom: http://") && error.lines().count() == 1,
+        "{error}"
+    );
+}

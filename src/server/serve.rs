@@ -222,7 +222,7 @@ impl Server {
         let port = listeners.first.local_addr()?.port();
         let listener_tls = context.tls.as_ref().map(|tls| ListenerTls {
             config: https_config(tls.served()),
-            plain: redirect_router(&context.config, port, tls.tokens().cloned()),
+            plain: redirect_router(&context, port, tls.tokens().cloned()),
         });
         if let Some(tls) = context.tls.clone() {
             let has_http = http.is_some();

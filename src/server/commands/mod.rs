@@ -1,7 +1,10 @@
-//! The commands of `noom` besides serving: backup, restore, export and confirm-sweep.
+//! The commands of `noom` besides serving: backup, restore, export and confirm-sweep, which open the
+//! data directory; and health, which asks a running server.
 //!
-//! Each command opens the data directory by itself and prints one line about what it did. The
-//! store decides whether a server may run on the directory meanwhile.
+//! Each prints one line about what it did, unless its output is the purpose. The store decides
+//! whether a server may run on the data directory meanwhile.
+
+mod health;
 
 use super::{
     clock::Moment,
@@ -59,6 +62,12 @@ pub enum Command {
         #[arg(long, requires = "output")]
         force: bool,
     },
+    /// Asks the server at --listen whether it lives, 3 s at most; for containers and scripts
+    Health {
+        /// Ask whether messages can be stored, too
+        #[arg(long)]
+        ready: bool,
+    },
     /// Replaces the database by a backup; no server may run on it. The former database is kept
     /// beside it
     Restore {
@@ -84,6 +93,9 @@ pub enum CommandError {
     /// A file or the database was refused.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The server does not answer, or not that it is well.
+    #[error("{0}")]
+    Unhealthy(String),
     /// Standard output cannot be written.
     #[error("standard output: {0}")]
     Output(#[from] io::Error),
@@ -94,7 +106,8 @@ pub enum CommandError {
 /// # Errors
 /// Any [`CommandError`]; nothing was changed.
 pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
-    let database = Config::load(flags)?.database();
+    let config = Config::load(flags)?;
+    let database = config.database();
     match command {
         Command::Backup { file, force } => {
             let bytes = store::backup(&database, file, *force)?;
@@ -111,6 +124,9 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
             output,
             force,
         } => export(&database, room, *format, output.as_deref(), *force),
+        Command::Health { ready } => {
+            print_line(&health::ask(config.listen, *ready, health::WITHIN)?)
+        }
         Command::Restore { file } => {
             let restored = store::restore(&database, file)?;
             let (rooms, messages) = (restored.rooms, restored.messages);

@@ -129,7 +129,8 @@ pub(super) const SETTINGS: [Setting; 41] = [
         DefaultValue::Value("127.0.0.1:3000"),
         "HTTP and WebSocket address, IP:port",
     )
-    .remark("0.0.0.0:443 with a certificate by ACME, or LEPTOS_SITE_ADDR where that is set"),
+    .remark("0.0.0.0:443 with a certificate by ACME, or LEPTOS_SITE_ADDR where that is set")
+    .global(),
     Setting::new(
         "data-dir",
         "DIR",

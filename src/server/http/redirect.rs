@@ -1,7 +1,8 @@
-//! Plain HTTP beside TLS: leads to https, and answers a certificate authority (RFC 8555, 8.3).
+//! Plain HTTP beside TLS: leads to https, and answers a certificate authority (RFC 8555, 8.3) and
+//! health checks of this machine, which know no name to verify.
 
-use super::host::HostNames;
-use crate::server::{config::Config, tls::HttpTokens};
+use super::{health, host::HostNames};
+use crate::server::{context::AppContext, tls::HttpTokens};
 use axum::{
     Router,
     extract::{Path, State},
@@ -23,16 +24,21 @@ struct Target {
 }
 
 /// The routes of a listener that speaks plain HTTP for a TLS listener on `port`.
-pub fn redirect_router(config: &Config, port: u16, tokens: Option<HttpTokens>) -> Router {
+pub fn redirect_router(context: &AppContext, port: u16, tokens: Option<HttpTokens>) -> Router {
     let target = Target {
-        names: Arc::new(HostNames::new(config)),
+        names: Arc::new(HostNames::new(&context.config)),
         port,
         tokens,
     };
+    let checks = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .with_state(context.clone());
     Router::new()
         .route("/.well-known/acme-challenge/{token}", get(answer_challenge))
         .fallback(redirect)
         .with_state(target)
+        .merge(checks)
 }
 
 /// The key authorization of a token, or 404.
@@ -80,7 +86,7 @@ fn location(target: &Target, host: &str, uri: &Uri) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::config::{FileLayer, Flags};
+    use crate::server::config::{Config, FileLayer, Flags};
     use clap::Parser;
 
     fn target(port: u16) -> Target {
